@@ -1,0 +1,25 @@
+/*
+ * Time. All ages and deadlines are milliseconds of one clock that neither jumps when somebody sets
+ * the date nor stops while the machine sleeps (CLOCK_BOOTTIME). It is the same in every process of
+ * the machine, so a deadline can be handed to a child.
+ */
+#ifndef BACKLOG_BASE_CLOCK_H
+#define BACKLOG_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLOCK_NEVER INT64_MAX
+
+int64_t clock_now_ms(void);
+
+/* Milliseconds from now to `deadline_ms`, at least 0, at most `most`: for APIs that take a time-out. */
+int clock_left_ms(int64_t deadline_ms, int most);
+
+/* The date as RFC 3339 with milliseconds, in UTC; for logs. `size` is at least 25. */
+void clock_date(char *buffer, size_t size);
+
+/* A random number from 0 to below - 1, for jitter and not for secrets. Any thread. */
+uint32_t clock_jitter(uint32_t below);
+
+#endif

@@ -1,0 +1,101 @@
+#include "base/error.h"
+
+#include "base/text.h"
+
+#include <stdlib.h>
+
+static void set(struct error *error, enum error_code code, const char *format, va_list arguments)
+{
+    struct text text = {0};
+    text_addv(&text, format, arguments);
+    free(error->text);
+    error->code = code;
+    error->text = text_take(&text);
+}
+
+bool error_set(struct error *error, enum error_code code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    set(error, code, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+bool error_invalid(struct error *error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    set(error, ERROR_INVALID, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+bool error_unavailable(struct error *error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    set(error, ERROR_UNAVAILABLE, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+void error_add(struct error *error, const char *format, ...)
+{
+    struct text text = {0};
+    if (error_is_set(error))
+        text_addf(&text, "%s; ", error->text);
+
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(&text, format, arguments);
+    va_end(arguments);
+
+    free(error->text);
+    error->code = ERROR_INVALID;
+    error->text = text_take(&text);
+}
+
+bool error_prefix(struct error *error, const char *format, ...)
+{
+    struct text text = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(&text, format, arguments);
+    va_end(arguments);
+
+    text_addf(&text, ": %s", error_text(error));
+    free(error->text);
+    error->text = text_take(&text);
+    return false;
+}
+
+bool error_is_set(const struct error *error)
+{
+    return error->code != ERROR_NONE;
+}
+
+const char *error_text(const struct error *error)
+{
+    return error->text == NULL ? "" : error->text;
+}
+
+void error_copy(struct error *to, const struct error *from)
+{
+    char *text = text_copy(from->text);
+    free(to->text);
+    *to = (struct error){.code = from->code, .text = text};
+}
+
+void error_move(struct error *to, struct error *from)
+{
+    free(to->text);
+    *to = *from;
+    *from = (struct error){0};
+}
+
+void error_done(struct error *error)
+{
+    free(error->text);
+    *error = (struct error){0};
+}

@@ -1,0 +1,49 @@
+/*
+ * Errors: what went wrong, in words for the user who can mend it.
+ *
+ * A function that can fail returns bool and takes `struct error *` last; it sets the error when and
+ * only when it returns false. `struct error error = {0};` is no error. The text names the key or the
+ * thing, the value, what is allowed and what to do; it never holds a secret.
+ */
+#ifndef BACKLOG_BASE_ERROR_H
+#define BACKLOG_BASE_ERROR_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+enum error_code {
+    ERROR_NONE,
+    ERROR_INVALID,     /* the user's metadata or configuration is wrong; asking again will not help */
+    ERROR_DENIED,      /* the caller may not use this */
+    ERROR_LIMIT,       /* a limit of ours is reached; the text names it */
+    ERROR_UNAVAILABLE, /* the source cannot be measured now; asking again may help */
+    ERROR_INTERNAL,    /* a fault of ours */
+};
+
+struct error {
+    enum error_code code;
+    char *text; /* owned; NULL where code is ERROR_NONE */
+};
+
+/* Set the error (what it held before is dropped) and return false, so that `return error_...` reads well. */
+bool error_set(struct error *error, enum error_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+bool error_invalid(struct error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+bool error_unavailable(struct error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Adds one more mistake to an ERROR_INVALID error, after "; ": the user sees all of them at once. */
+void error_add(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts "context: " before the text. Returns false. */
+bool error_prefix(struct error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+bool error_is_set(const struct error *error);
+const char *error_text(const struct error *error); /* "" where there is none */
+void error_copy(struct error *to, const struct error *from);
+void error_move(struct error *to, struct error *from);
+void error_done(struct error *error);
+
+#endif

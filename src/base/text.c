@@ -1,0 +1,196 @@
+#include "base/text.h"
+
+#include "base/memory.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void text_done(struct text *text)
+{
+    free(text->bytes);
+    *text = (struct text){0};
+}
+
+void text_clear(struct text *text)
+{
+    text->length = 0;
+    if (text->bytes != NULL)
+        text->bytes[0] = '\0';
+}
+
+void text_add_bytes(struct text *text, const void *bytes, size_t length)
+{
+    text->bytes = memory_grow(text->bytes, &text->capacity, text->length + length + 1, 1);
+    if (length > 0)
+        memcpy(text->bytes + text->length, bytes, length);
+    text->length += length;
+    text->bytes[text->length] = '\0';
+}
+
+void text_add(struct text *text, const char *string)
+{
+    text_add_bytes(text, string, strlen(string));
+}
+
+void text_addv(struct text *text, const char *format, va_list arguments)
+{
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    if (length > 0) {
+        text->bytes =
+            memory_grow(text->bytes, &text->capacity, text->length + (size_t)length + 1, 1);
+        vsnprintf(text->bytes + text->length, (size_t)length + 1, format, again);
+        text->length += (size_t)length;
+    }
+    va_end(again);
+}
+
+void text_addf(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(text, format, arguments);
+    va_end(arguments);
+}
+
+char *text_take(struct text *text)
+{
+    if (text->bytes == NULL)
+        text_add_bytes(text, "", 0);
+    char *taken = TAKE(text->bytes);
+    *text = (struct text){0};
+    return taken;
+}
+
+char *text_format(const char *format, ...)
+{
+    struct text text = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(&text, format, arguments);
+    va_end(arguments);
+    return text_take(&text);
+}
+
+char *text_copy_bytes(const char *bytes, size_t length)
+{
+    char *copy = memory_new(length + 1);
+    if (length > 0)
+        memcpy(copy, bytes, length);
+    return copy;
+}
+
+char *text_copy(const char *string)
+{
+    return string == NULL ? NULL : text_copy_bytes(string, strlen(string));
+}
+
+char *text_trimmed(const char *string)
+{
+    while (isspace((unsigned char)*string))
+        string++;
+    size_t length = strlen(string);
+    while (length > 0 && isspace((unsigned char)string[length - 1]))
+        length--;
+    return text_copy_bytes(string, length);
+}
+
+bool text_equal(const char *left, const char *right)
+{
+    return left == right || (left != NULL && right != NULL && strcmp(left, right) == 0);
+}
+
+bool text_starts_with(const char *string, const char *prefix)
+{
+    return strncmp(string, prefix, strlen(prefix)) == 0;
+}
+
+bool text_ends_with(const char *string, const char *suffix)
+{
+    size_t length = strlen(string);
+    size_t end = strlen(suffix);
+    return length >= end && memcmp(string + length - end, suffix, end) == 0;
+}
+
+/* The length of the UTF-8 character at `bytes`, 0 if it is none (RFC 3629, table in section 4). */
+static size_t utf8_character(const unsigned char *bytes, size_t length)
+{
+    unsigned char first = bytes[0];
+    if (first < 0x80)
+        return first == 0 ? 0 : 1;
+
+    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || size > length)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((bytes[i] & 0xc0) != 0x80)
+            return 0;
+
+    bool overlong = (first == 0xe0 && bytes[1] < 0xa0) || (first == 0xf0 && bytes[1] < 0x90);
+    bool surrogate = first == 0xed && bytes[1] > 0x9f;
+    bool too_high = first == 0xf4 && bytes[1] > 0x8f;
+    return overlong || surrogate || too_high ? 0 : size;
+}
+
+bool text_is_utf8(const char *bytes, size_t length)
+{
+    for (size_t at = 0; at < length;) {
+        size_t size = utf8_character((const unsigned char *)bytes + at, length - at);
+        if (size == 0)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
+size_t text_cut(const char *string, size_t limit)
+{
+    size_t length = strnlen(string, limit + 1);
+    if (length <= limit)
+        return length;
+    while (limit > 0 && ((unsigned char)string[limit] & 0xc0) == 0x80)
+        limit--;
+    return limit;
+}
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+size_t text_distance(const char *left, const char *right)
+{
+    enum { LONGEST = 64 };
+    size_t rows[3][LONGEST + 1];
+    size_t *before = rows[0];
+    size_t *above = rows[1];
+    size_t *current = rows[2];
+    size_t height = strlen(left);
+    size_t width = strlen(right);
+    if (height > LONGEST || width > LONGEST)
+        return SIZE_MAX;
+
+    for (size_t j = 0; j <= width; j++)
+        above[j] = j;
+    for (size_t i = 1; i <= height; i++) {
+        int a = tolower((unsigned char)left[i - 1]);
+        current[0] = i;
+        for (size_t j = 1; j <= width; j++) {
+            int b = tolower((unsigned char)right[j - 1]);
+            current[j] = smallest(above[j] + 1, current[j - 1] + 1, above[j - 1] + (a != b));
+            if (i > 1 && j > 1 && a == tolower((unsigned char)right[j - 2]) &&
+                b == tolower((unsigned char)left[i - 2]) && before[j - 2] + 1 < current[j])
+                current[j] = before[j - 2] + 1;
+        }
+        size_t *oldest = before;
+        before = above;
+        above = current;
+        current = oldest;
+    }
+    return above[width];
+}

@@ -1,0 +1,56 @@
+/*
+ * Text: a growing string, and the few questions about strings that libc does not answer.
+ *
+ * Threads: none are involved; a text belongs to whoever declared it.
+ */
+#ifndef BACKLOG_BASE_TEXT_H
+#define BACKLOG_BASE_TEXT_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* `struct text text = {0};` is an empty one. `bytes` is NUL-terminated, or NULL while empty. */
+struct text {
+    char *bytes;
+    size_t length;
+    size_t capacity;
+};
+
+void text_done(struct text *text);
+void text_clear(struct text *text);
+void text_add(struct text *text, const char *string);
+void text_add_bytes(struct text *text, const void *bytes, size_t length);
+void text_addf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_addv(struct text *text, const char *format, va_list arguments);
+
+/* Moves the string out ("" for an empty text); the caller frees it. */
+char *text_take(struct text *text);
+
+/* What printf would print; the caller frees it. */
+char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A copy of the first `length` bytes, NUL-terminated; the caller frees it. */
+char *text_copy_bytes(const char *bytes, size_t length);
+
+/* A copy; NULL stays NULL. The caller frees it. */
+char *text_copy(const char *string);
+
+/* A copy without white space at its ends (as Go's strings.TrimSpace does for ASCII); the caller frees it. */
+char *text_trimmed(const char *string);
+
+bool text_equal(const char *left, const char *right);
+bool text_starts_with(const char *string, const char *prefix);
+bool text_ends_with(const char *string, const char *suffix);
+
+/* Valid UTF-8 without NUL, as protobuf demands of a string field. */
+bool text_is_utf8(const char *bytes, size_t length);
+
+/* The longest length <= limit at which `string` can be cut without splitting a UTF-8 character. */
+size_t text_cut(const char *string, size_t limit);
+
+/* How many single-character edits (a swap of neighbours is one) turn one string into the other,
+ * upper and lower case being equal. For "did you mean". */
+size_t text_distance(const char *left, const char *right);
+
+#endif

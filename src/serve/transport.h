@@ -1,0 +1,121 @@
+/*
+ * The contract between the services (ExternalScaler, later Health and Reflection) and what carries
+ * them: a call is a path, request messages, reply messages and one status. A service never learns
+ * which transport is under it.
+ *
+ * Threads: a server has a turn lock. Every hook of a service runs under it, one at a time, and every
+ * function below that takes a call must be called under it, which means: from within a hook. Only
+ * server_wake() may be called from any thread; wakes coalesce. So a cancellation races with nothing.
+ *
+ * A call lives from begin() to ended(), which comes exactly once for each begin(), and is the last
+ * use of the call.
+ */
+#ifndef BACKLOG_SERVE_TRANSPORT_H
+#define BACKLOG_SERVE_TRANSPORT_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bytes {
+    const uint8_t *data;
+    size_t length;
+};
+
+/* https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+enum status {
+    STATUS_OK = 0,
+    STATUS_CANCELLED = 1,
+    STATUS_UNKNOWN = 2,
+    STATUS_INVALID_ARGUMENT = 3,
+    STATUS_DEADLINE_EXCEEDED = 4,
+    STATUS_NOT_FOUND = 5,
+    STATUS_PERMISSION_DENIED = 7,
+    STATUS_RESOURCE_EXHAUSTED = 8,
+    STATUS_UNIMPLEMENTED = 12,
+    STATUS_INTERNAL = 13,
+    STATUS_UNAVAILABLE = 14,
+    STATUS_UNAUTHENTICATED = 16,
+};
+
+/* The head of a call; a transport's own structure begins with it. */
+struct call {
+    const struct transport *transport;
+    const char *path;    /* "/package.Service/Method" */
+    int64_t deadline_ms; /* the client's, of clock_now_ms(); CLOCK_NEVER where it set none */
+    void *context;       /* the service's */
+};
+
+struct service {
+    void *context; /* given to every hook */
+
+    /* A call has arrived. The service reads (call_read) or finishes it. */
+    void (*begin)(void *context, struct call *call);
+    /* A whole message, decompressed; valid during the hook. One for each call_read(). */
+    void (*message)(void *context, struct call *call, struct bytes message);
+    /* After a call_read(): the client sends no more. A call of which no message came ends up here. */
+    void (*half_closed)(void *context, struct call *call);
+    /* The last message sent has left; another may be sent. */
+    void (*writable)(void *context, struct call *call);
+    /* Finished, cancelled by the client, or its connection is gone. */
+    void (*ended)(void *context, struct call *call);
+    /* After events, after a wake, and when the time it returned last has come. Returns when it is next
+     * due, of clock_now_ms(); CLOCK_NEVER: when something happens. */
+    int64_t (*turn)(void *context, int64_t now_ms);
+    /* The server drains: streams are to be finished with STATUS_OK now; a waiting unary call goes on. */
+    void (*drain)(void *context);
+};
+
+/* Asks for one more message. */
+void call_read(struct call *call);
+
+/* Copies the message and sends it. False: one is in flight still, wait for writable(). */
+bool call_send(struct call *call, struct bytes message);
+
+/* The last thing said of a call; what was sent before goes out first. `text` may be NULL, and is cut
+ * to what a header can carry. */
+void call_finish(struct call *call, enum status status, const char *text);
+
+struct server_options {
+    const char *listen;       /* "host:port"; "[::]:9090"; port 0 takes a free one */
+    size_t max_message_bytes; /* a larger request is RESOURCE_EXHAUSTED */
+    int64_t ping_interval_ms; /* keepalive pings to clients; a dead peer is noticed after two */
+};
+
+struct server;
+
+struct transport {
+    const char *name; /* for --transport */
+
+    /* Listens and serves, on threads of its own. The service must outlive the server. */
+    bool (*start)(const struct server_options *options, const struct service *service,
+                  struct server **ret_server, struct error *error);
+    void (*wake)(struct server *server);
+    /* Readiness has gone down already. GOAWAY, drain hook, then waits until the calls have ended, at
+     * most `grace_ms`; cancels what is left. Returns how many calls had to be cancelled. From any thread
+     * but the server's own. */
+    size_t (*drain)(struct server *server, int64_t grace_ms);
+    void (*free)(struct server *server); /* after drain */
+
+    void (*read)(struct call *call);
+    bool (*send)(struct call *call, struct bytes message);
+    void (*finish)(struct call *call, enum status status, const char *text);
+};
+
+/* The head of a server; a transport's own structure begins with it. */
+struct server {
+    const struct transport *transport;
+    int port; /* that it listens on */
+};
+
+bool server_start(const struct transport *transport, const struct server_options *options,
+                  const struct service *service, struct server **ret_server, struct error *error);
+void server_wake(struct server *server);
+size_t server_drain(struct server *server, int64_t grace_ms);
+void server_free(struct server *server);
+
+extern const struct transport transport_grpc_core; /* grpc_core.c */
+
+#endif
