@@ -13,9 +13,9 @@
 
 enum error_code {
     ERROR_NONE,
-    ERROR_INVALID,     /* the user's metadata or configuration is wrong; asking again will not help */
-    ERROR_DENIED,      /* the caller may not use this */
-    ERROR_LIMIT,       /* a limit of ours is reached; the text names it */
+    ERROR_INVALID, /* the user's metadata or configuration is wrong; asking again will not help */
+    ERROR_DENIED,  /* the caller may not use this */
+    ERROR_LIMIT,   /* a limit of ours is reached; the text names it */
     ERROR_UNAVAILABLE, /* the source cannot be measured now; asking again may help */
     ERROR_INTERNAL,    /* a fault of ours */
 };

@@ -83,11 +83,11 @@ struct option_entry {
 
 /* The values of one scope. */
 struct option_values {
-    void *data;      /* the scaler's struct */
-    char **texts;    /* one for each row of the table: trimmed, defaults filled in; NULL when absent
+    void *data;     /* the scaler's struct */
+    char **texts;   /* one for each row of the table: trimmed, defaults filled in; NULL when absent
                         or of another scope */
-    char *identity;  /* equal texts have equal identities; secrets are in it as a keyed hash */
-    size_t options;  /* rows of the table */
+    char *identity; /* equal texts have equal identities; secrets are in it as a keyed hash */
+    size_t options; /* rows of the table */
     const struct option *table;
 };
 

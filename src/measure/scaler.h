@@ -23,7 +23,7 @@
  * NAN, never 0. Counts are messages.
  */
 struct reading {
-    double waiting;                /* what nobody works on yet, or all that is not done, as the source counts */
+    double waiting; /* what nobody works on yet, or all that is not done, as the source counts */
     double waiting_for_activation; /* where activity is judged by another count than the value */
     double in_flight;              /* delivered and not acknowledged */
     double consumers;
@@ -74,8 +74,8 @@ void probe_failf(struct probe *probe, const char *format, ...) /* ERROR_UNAVAILA
     __attribute__((format(printf, 2, 3)));
 
 struct scaler {
-    const char *name;    /* what `scaler:` says, as KEDA's type: "kafka" */
-    const char *summary; /* one line for people */
+    const char *name;             /* what `scaler:` says, as KEDA's type: "kafka" */
+    const char *summary;          /* one line for people */
     const struct option *options; /* ends with an empty row */
     size_t sizes[OPTION_SCOPES];  /* of the structs of connection, query and target */
 

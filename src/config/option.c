@@ -1,0 +1,280 @@
+#include "config/option.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/value.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* The longest part of a key or a value from outside that an error repeats. */
+enum { LONGEST_SHOWN = 64 };
+
+/* A text found for a row, and whether an error may repeat it. */
+struct found {
+    const char *value;
+    bool show;
+};
+
+/* The field that any row's value can be read into, to see whether it can be read. */
+union any_field {
+    const char *string;
+    bool truth;
+    int64_t integer;
+    double number;
+    int choice;
+    struct option_list list;
+    struct option_ranges ranges;
+};
+
+size_t option_count(const struct option *table)
+{
+    size_t count = 0;
+    while (table[count].key != NULL)
+        count++;
+    return count;
+}
+
+static bool has_name(const struct option *row, const char *key, enum option_source source)
+{
+    if (text_equal(row->key, key))
+        return true;
+    bool alias_counts = source == OPTION_FROM_FILE || !(row->flags & OPTION_ALIAS_IN_FILE);
+    return alias_counts && row->alias != NULL && text_equal(row->alias, key);
+}
+
+const struct option *option_find(const struct option *table, const char *key,
+                                 enum option_source source)
+{
+    for (const struct option *row = table; row->key != NULL; row++)
+        if (has_name(row, key, source))
+            return row;
+    return NULL;
+}
+
+static const char suffix_env[] = "FromEnv";
+
+/* The row that `<key>FromEnv` speaks of. Only a trigger has such keys: KEDA resolved the variable. */
+static const struct option *find_from_env(const struct option *table, const char *key)
+{
+    if (!text_ends_with(key, suffix_env))
+        return NULL;
+    _cleanup_(memory_free) char *plain = text_copy_bytes(key, strlen(key) - strlen(suffix_env));
+    return option_find(table, plain, OPTION_FROM_TRIGGER);
+}
+
+static const char *entry_value(const struct option_entry *entries, size_t count, const char *key)
+{
+    for (size_t i = 0; key != NULL && i < count; i++)
+        if (text_equal(entries[i].key, key) &&
+            entries[i].value[strspn(entries[i].value, " \t\r\n\v\f")] != '\0')
+            return entries[i].value;
+    return NULL;
+}
+
+static const char *entry_value_from_env(const struct option_entry *entries, size_t count,
+                                        const char *key)
+{
+    if (key == NULL)
+        return NULL;
+    _cleanup_(memory_free) char *name = text_format("%s%s", key, suffix_env);
+    return entry_value(entries, count, name);
+}
+
+/* KEDA's order: the metadata under every name of the key, then the variable. Empty counts as absent. */
+static struct found look_up(const struct option *row, const struct option_entry *entries,
+                            size_t count, enum option_source source)
+{
+    bool alias_counts = source == OPTION_FROM_FILE || !(row->flags & OPTION_ALIAS_IN_FILE);
+    const char *alias = alias_counts ? row->alias : NULL;
+    const char *value = entry_value(entries, count, row->key);
+    if (value == NULL)
+        value = entry_value(entries, count, alias);
+    if (value != NULL || source == OPTION_FROM_FILE)
+        return (struct found){value, !(row->flags & (OPTION_SECRET | OPTION_URL))};
+
+    value = entry_value_from_env(entries, count, row->key);
+    if (value == NULL)
+        value = entry_value_from_env(entries, count, alias);
+    return (struct found){value, false};
+}
+
+static void add_wrong_value(struct error *error, const struct option *row, struct found found,
+                            const struct error *why)
+{
+    if (found.show)
+        error_add(error, "%s \"%.*s\" %s", row->key, (int)text_cut(found.value, LONGEST_SHOWN),
+                  found.value, error_text(why));
+    else
+        error_add(error, "%s %s", row->key, error_text(why));
+}
+
+/* The text that stands for the row: what was found if it can be read, else the default. */
+static char *resolve(const struct option *row, const struct option_entry *entries, size_t count,
+                     enum option_source source, struct error *error)
+{
+    struct found found = look_up(row, entries, count, source);
+    if (found.value != NULL) {
+        _cleanup_(error_done) struct error why = {0};
+        union any_field field = {0};
+        char *text = text_trimmed(found.value);
+        if (value_parse(row, text, &field, &why)) {
+            value_free(row, &field);
+            return text;
+        }
+        free(text);
+        add_wrong_value(error, row, found, &why);
+    } else if (row->flags & OPTION_REQUIRED)
+        error_add(error, "%s is missing: %s", row->key, row->doc);
+
+    bool empty =
+        row->fallback == NULL && (row->flags & OPTION_REQUIRED) && row->type == OPTION_STRING;
+    return text_copy(empty ? "" : row->fallback);
+}
+
+/* The nearest known key, where it is near enough to be a typo and not another word. */
+static const char *nearest_key(const struct option *table, const char *key,
+                               const char *const *known)
+{
+    const char *nearest = NULL;
+    size_t least = strlen(key) / 3 + 1;
+    for (const struct option *row = table; row->key != NULL; row++)
+        if (text_distance(key, row->key) <= least) {
+            least = text_distance(key, row->key);
+            nearest = row->key;
+        }
+    for (; *known != NULL; known++)
+        if (text_distance(key, *known) < least) {
+            least = text_distance(key, *known);
+            nearest = *known;
+        }
+    return nearest;
+}
+
+static bool is_among(const char *key, const char *const *keys)
+{
+    for (; *keys != NULL; keys++)
+        if (text_equal(key, *keys))
+            return true;
+    return false;
+}
+
+static void check_unknown_keys(const struct option *table, const struct option_entry *entries,
+                               size_t count, enum option_source source, const char *const *known,
+                               struct error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *key = entries[i].key;
+        if (is_among(key, known) || option_find(table, key, source) != NULL ||
+            (source == OPTION_FROM_TRIGGER && find_from_env(table, key) != NULL))
+            continue;
+        const char *nearest = nearest_key(table, key, known);
+        int shown = (int)text_cut(key, LONGEST_SHOWN);
+        if (nearest != NULL)
+            error_add(error, "unknown key \"%.*s\": did you mean \"%s\"?", shown, key, nearest);
+        else
+            error_add(error, "unknown key \"%.*s\"", shown, key);
+    }
+}
+
+static unsigned char mark_key[32];
+
+static void make_mark_key(void)
+{
+    if (getrandom(mark_key, sizeof(mark_key), 0) != sizeof(mark_key))
+        abort();
+}
+
+/* A secret in an identity: equal secrets look equal, and nobody reads them out of a dump. */
+static void add_secret_mark(struct text *identity, const char *secret)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_mark_key);
+
+    unsigned char mark[EVP_MAX_MD_SIZE];
+    unsigned int length = 0;
+    HMAC(EVP_sha256(), mark_key, sizeof(mark_key), (const unsigned char *)secret, strlen(secret),
+         mark, &length);
+    for (unsigned int i = 0; i < length; i++)
+        text_addf(identity, "%02x", mark[i]);
+}
+
+/* "key=length:value", so that no value can look like the next key. */
+static void add_identity(struct text *identity, const struct option *row, const char *value)
+{
+    text_addf(identity, "%s=", row->key);
+    if (row->flags & (OPTION_SECRET | OPTION_URL))
+        add_secret_mark(identity, value);
+    else
+        text_addf(identity, "%zu:%s", strlen(value), value);
+    text_add(identity, "\n");
+}
+
+struct option_values *option_values_new(const struct option *table, size_t size,
+                                        enum option_scope scope, const char *const *texts)
+{
+    struct option_values *values = memory_new(sizeof(*values));
+    struct text identity = {0};
+    values->table = table;
+    values->options = option_count(table);
+    values->data = memory_new(size);
+    values->texts = memory_array(values->options, sizeof(*values->texts));
+
+    for (size_t i = 0; i < values->options; i++) {
+        if (table[i].scope != scope || texts[i] == NULL)
+            continue;
+        _cleanup_(error_done) struct error ignored = {
+            0}; /* only texts that could be read get here */
+        values->texts[i] = text_copy(texts[i]);
+        value_parse(&table[i], values->texts[i], (char *)values->data + table[i].offset, &ignored);
+        add_identity(&identity, &table[i], values->texts[i]);
+    }
+    values->identity = text_take(&identity);
+    return values;
+}
+
+void option_values_free(struct option_values *values)
+{
+    if (values == NULL)
+        return;
+    for (size_t i = 0; i < values->options; i++) {
+        if (values->texts[i] == NULL)
+            continue;
+        value_free(&values->table[i], (char *)values->data + values->table[i].offset);
+        explicit_bzero(values->texts[i], strlen(values->texts[i]));
+        free(values->texts[i]);
+    }
+    free(values->texts);
+    free(values->data);
+    free(values->identity);
+    free(values);
+}
+
+bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
+                  const struct option_entry *entries, size_t count, enum option_source source,
+                  const char *const *known, struct option_values *ret_values[OPTION_SCOPES],
+                  struct error *error)
+{
+    _cleanup_(error_done) struct error mistakes = {0};
+    size_t rows = option_count(table);
+    char **texts = memory_array(rows, sizeof(*texts));
+    for (size_t i = 0; i < rows; i++)
+        texts[i] = resolve(&table[i], entries, count, source, &mistakes);
+    check_unknown_keys(table, entries, count, source, known, &mistakes);
+
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        ret_values[scope] = option_values_new(table, sizes[scope], (enum option_scope)scope,
+                                              (const char *const *)texts);
+    for (size_t i = 0; i < rows; i++)
+        free(texts[i]);
+    free(texts);
+
+    bool good = !error_is_set(&mistakes);
+    if (!good)
+        error_add(error, "%s", error_text(&mistakes));
+    return good;
+}

@@ -1,0 +1,310 @@
+#include "config/value.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How many pieces a list or set of ranges may have: a limit on what a ScaledObject makes us hold. */
+enum { MOST_PIECES = 10000 };
+
+/* The end of a JSON integer at `text`, or NULL: no plus sign, no leading zero (RFC 8259, section 6). */
+static const char *json_integer_end(const char *text)
+{
+    if (*text == '-')
+        text++;
+    if (*text == '0')
+        return text + 1;
+    if (!isdigit((unsigned char)*text))
+        return NULL;
+    while (isdigit((unsigned char)*text))
+        text++;
+    return text;
+}
+
+static const char *digits_end(const char *text)
+{
+    const char *start = text;
+    while (isdigit((unsigned char)*text))
+        text++;
+    return text == start ? NULL : text;
+}
+
+static bool is_json_number(const char *text)
+{
+    const char *at = json_integer_end(text);
+    if (at != NULL && *at == '.')
+        at = digits_end(at + 1);
+    if (at != NULL && (*at == 'e' || *at == 'E')) {
+        at++;
+        if (*at == '+' || *at == '-')
+            at++;
+        at = digits_end(at);
+    }
+    return at != NULL && *at == '\0';
+}
+
+static bool parse_integer(const char *text, int64_t *ret_number)
+{
+    const char *end = json_integer_end(text);
+    if (end == NULL || *end != '\0')
+        return false;
+    errno = 0;
+    long long number = strtoll(text, NULL, 10);
+    if (errno != 0)
+        return false;
+    *ret_number = number;
+    return true;
+}
+
+static bool has_limits(const struct option *row)
+{
+    return row->limits.least != 0 || row->limits.most != 0;
+}
+
+static bool within_limits(const struct option *row, double number)
+{
+    return !has_limits(row) || (number >= row->limits.least && number <= row->limits.most);
+}
+
+static bool number_error(const struct option *row, const char *kind, struct error *error)
+{
+    if (!has_limits(row))
+        return error_invalid(error, "must be %s", kind);
+    if (isinf(row->limits.most))
+        return error_invalid(error, "must be %s, at least %.15g", kind, row->limits.least);
+    return error_invalid(error, "must be %s from %.15g to %.15g", kind, row->limits.least,
+                         row->limits.most);
+}
+
+static bool parse_int(const struct option *row, const char *text, int64_t *field,
+                      struct error *error)
+{
+    int64_t number;
+    if (!parse_integer(text, &number) || !within_limits(row, (double)number))
+        return number_error(row, "a whole number such as 10", error);
+    *field = number;
+    return true;
+}
+
+static bool parse_float(const struct option *row, const char *text, double *field,
+                        struct error *error)
+{
+    double number = is_json_number(text) ? strtod(text, NULL) : NAN;
+    if (!isfinite(number) || !within_limits(row, number))
+        return number_error(row, "a number such as 2.5", error);
+    *field = number;
+    return true;
+}
+
+static bool parse_bool(const char *text, bool *field, struct error *error)
+{
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+    for (size_t i = 0; i < ARRAY_LENGTH(yes); i++)
+        if (text_equal(text, yes[i]) || text_equal(text, no[i])) {
+            *field = text_equal(text, yes[i]);
+            return true;
+        }
+    return error_invalid(error, "must be true or false");
+}
+
+static bool parse_choice(const struct option *row, const char *text, int *field,
+                         struct error *error)
+{
+    for (int i = 0; row->choices[i] != NULL; i++)
+        if (text_equal(text, row->choices[i])) {
+            *field = i;
+            return true;
+        }
+
+    _cleanup_(text_done) struct text allowed = {0};
+    for (size_t i = 0; row->choices[i] != NULL; i++)
+        text_addf(&allowed, "%s%s",
+                  i == 0                        ? ""
+                  : row->choices[i + 1] == NULL ? " or "
+                                                : ", ",
+                  row->choices[i]);
+    return error_invalid(error, "must be %s", allowed.bytes);
+}
+
+/* Go's time.ParseDuration: the units, in nanoseconds. */
+static const struct unit {
+    const char *name;
+    double nanoseconds;
+} units[] = {
+    {"ns", 1},   {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3}, /* both micro signs */
+    {"ms", 1e6}, {"s", 1e9},  {"m", 60e9},        {"h", 3600e9},
+};
+
+static const struct unit *find_unit(const char *text, size_t length)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(units); i++)
+        if (strlen(units[i].name) == length && memcmp(units[i].name, text, length) == 0)
+            return &units[i];
+    return NULL;
+}
+
+/* The milliseconds of a sequence such as 1m30.5s; negative where it is none. */
+static double go_duration_ms(const char *text)
+{
+    double total = 0;
+    if (*text == '\0')
+        return -1;
+    while (*text != '\0') {
+        size_t number = strspn(text, "0123456789.");
+        bool digits = strcspn(text, "0123456789") < number;
+        size_t unit = strcspn(text + number, "0123456789.");
+        const struct unit *found = find_unit(text + number, unit);
+        const char *point = memchr(text, '.', number);
+        bool two_points =
+            point != NULL && strcspn(point + 1, ".") < number - (size_t)(point + 1 - text);
+        if (!digits || two_points || found == NULL)
+            return -1;
+        _cleanup_(memory_free) char *amount = text_copy_bytes(text, number);
+        total += strtod(amount, NULL) * found->nanoseconds / 1e6;
+        text += number + unit;
+    }
+    return total;
+}
+
+bool value_duration_parse(const char *text, int64_t *ret_ms, struct error *error)
+{
+    /* Ten years: beyond it somebody mistook the unit, and sums of times stay far from overflow. */
+    const double longest_ms = 3650.0 * 24 * 3600 * 1000;
+    int64_t bare;
+    double ms = parse_integer(text, &bare) ? (double)bare : go_duration_ms(text);
+    if (!(ms >= 0) || ms > longest_ms)
+        return error_invalid(
+            error,
+            "must be a duration such as 30s, 1m30s or 500ms (a bare number is milliseconds)");
+    *ret_ms = (int64_t)ms;
+    return true;
+}
+
+static bool parse_duration(const struct option *row, const char *text, int64_t *field,
+                           struct error *error)
+{
+    int64_t ms;
+    if (!value_duration_parse(text, &ms, error))
+        return false;
+    if (!within_limits(row, (double)ms))
+        return error_invalid(error, "must be a duration from %.15gms to %.15gms", row->limits.least,
+                             row->limits.most);
+    *field = ms;
+    return true;
+}
+
+static size_t count_pieces(const char *text)
+{
+    size_t count = 1;
+    for (const char *at = text; (at = strchr(at, ',')) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* The next trimmed piece between commas; moves `*at` behind it. The caller frees the piece. */
+static char *next_piece(const char **at)
+{
+    size_t length = strcspn(*at, ",");
+    _cleanup_(memory_free) char *raw = text_copy_bytes(*at, length);
+    *at += (*at)[length] == ',' ? length + 1 : length;
+    return text_trimmed(raw);
+}
+
+static bool check_pieces(size_t count, struct error *error)
+{
+    return count <= MOST_PIECES || error_invalid(error, "must have at most %d pieces", MOST_PIECES);
+}
+
+static bool parse_list(const char *text, struct option_list *field, struct error *error)
+{
+    size_t count = count_pieces(text);
+    if (!check_pieces(count, error))
+        return false;
+
+    *field = (struct option_list){memory_array(count, sizeof(*field->items)), count};
+    for (size_t i = 0; i < count; i++)
+        field->items[i] = next_piece(&text);
+    return true;
+}
+
+static bool parse_range(const char *piece, struct option_range *ret_range)
+{
+    const char *dash = strchr(piece, '-');
+    if (dash == NULL) {
+        bool single = parse_integer(piece, &ret_range->first);
+        ret_range->last = ret_range->first;
+        return single;
+    }
+    _cleanup_(memory_free) char *first_raw = text_copy_bytes(piece, (size_t)(dash - piece));
+    _cleanup_(memory_free) char *first = text_trimmed(first_raw);
+    _cleanup_(memory_free) char *last = text_trimmed(dash + 1);
+    return parse_integer(first, &ret_range->first) && parse_integer(last, &ret_range->last) &&
+           ret_range->first <= ret_range->last;
+}
+
+static bool parse_ranges(const char *text, struct option_ranges *field, struct error *error)
+{
+    size_t count = count_pieces(text);
+    if (!check_pieces(count, error))
+        return false;
+
+    struct option_range *items = memory_array(count, sizeof(*items));
+    for (size_t i = 0; i < count; i++) {
+        _cleanup_(memory_free) char *piece = next_piece(&text);
+        if (!parse_range(piece, &items[i])) {
+            free(items);
+            return error_invalid(error, "must be numbers and ranges such as 1,2,10-20");
+        }
+    }
+    *field = (struct option_ranges){items, count};
+    return true;
+}
+
+bool value_parse(const struct option *row, const char *text, void *field, struct error *error)
+{
+    switch (row->type) {
+    case OPTION_STRING:
+        *(const char **)field = text;
+        return true;
+    case OPTION_BOOL:
+        return parse_bool(text, field, error);
+    case OPTION_INT:
+        return parse_int(row, text, field, error);
+    case OPTION_FLOAT:
+        return parse_float(row, text, field, error);
+    case OPTION_DURATION:
+        return parse_duration(row, text, field, error);
+    case OPTION_CHOICE:
+        return parse_choice(row, text, field, error);
+    case OPTION_LIST:
+        return parse_list(text, field, error);
+    case OPTION_RANGES:
+        return parse_ranges(text, field, error);
+    }
+    return error_set(error, ERROR_INTERNAL, "has no type");
+}
+
+static void list_free(struct option_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free((char *)list->items[i]);
+    free(list->items);
+    *list = (struct option_list){0};
+}
+
+void value_free(const struct option *row, void *field)
+{
+    if (row->type == OPTION_LIST)
+        list_free(field);
+    if (row->type == OPTION_RANGES) {
+        struct option_ranges *ranges = field;
+        free(ranges->items);
+        *ranges = (struct option_ranges){0};
+    }
+}

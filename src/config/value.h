@@ -1,0 +1,23 @@
+/*
+ * Values: one text read as one type of option, by KEDA's rules (what counts as a bool, an integer, a
+ * duration). The error says only what is allowed ("must be ..."); the caller knows the key and
+ * whether the value may be shown.
+ */
+#ifndef BACKLOG_CONFIG_VALUE_H
+#define BACKLOG_CONFIG_VALUE_H
+
+#include "base/error.h"
+#include "config/option.h"
+
+#include <stdbool.h>
+
+/* Writes to `field`, of the row's type; a string field borrows `text`. On failure nothing is written. */
+bool value_parse(const struct option *row, const char *text, void *field, struct error *error);
+
+/* Frees what value_parse allocated for the field. */
+void value_free(const struct option *row, void *field);
+
+/* A duration as Go writes it ("1m30s"), or a bare number of milliseconds. */
+bool value_duration_parse(const char *text, int64_t *ret_ms, struct error *error);
+
+#endif

@@ -1,0 +1,282 @@
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/option.h"
+
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+struct connection {
+    const char *host;
+    const char *password;
+    bool tls;
+};
+
+struct query {
+    const char *queue;
+    struct option_list topics;
+    struct option_ranges partitions;
+    int policy;
+};
+
+struct target {
+    int64_t length;
+    double activation;
+    int64_t timeout_ms;
+};
+
+static const char *const policies[] = {"latest", "earliest", NULL};
+
+static const struct option table[] = {
+    {"host", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, host),
+     .flags = OPTION_REQUIRED | OPTION_URL, .doc = "where the broker is"},
+    {"password", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, password),
+     .flags = OPTION_SECRET},
+    {"brokerTls", "enableTLS", OPTION_CONNECTION, OPTION_BOOL, OPTION_FIELD(struct connection, tls),
+     .flags = OPTION_ALIAS_IN_FILE, .fallback = "false"},
+    {"queueName", "queue", OPTION_QUERY, OPTION_STRING, OPTION_FIELD(struct query, queue),
+     .flags = OPTION_REQUIRED, .doc = "the queue"},
+    {"topics", NULL, OPTION_QUERY, OPTION_LIST, OPTION_FIELD(struct query, topics)},
+    {"partitionLimitation", NULL, OPTION_QUERY, OPTION_RANGES,
+     OPTION_FIELD(struct query, partitions)},
+    {"offsetResetPolicy", NULL, OPTION_QUERY, OPTION_CHOICE, OPTION_FIELD(struct query, policy),
+     .choices = policies, .fallback = "latest"},
+    {"queueLength", NULL, OPTION_TARGET, OPTION_INT, OPTION_FIELD(struct target, length),
+     .fallback = "20", .limits = {1, INFINITY}},
+    {"activationValue", NULL, OPTION_TARGET, OPTION_FLOAT, OPTION_FIELD(struct target, activation),
+     .fallback = "0"},
+    {"timeout", NULL, OPTION_TARGET, OPTION_DURATION, OPTION_FIELD(struct target, timeout_ms),
+     .fallback = "3s"},
+    {0},
+};
+
+static const size_t sizes[OPTION_SCOPES] = {sizeof(struct connection), sizeof(struct query),
+                                            sizeof(struct target)};
+static const char *const known[] = {"scaler", "scalerAddress", "enableTLS", NULL};
+
+struct parsed {
+    struct option_values *values[OPTION_SCOPES];
+    struct error error;
+    bool good;
+};
+
+static void parsed_done(struct parsed *parsed)
+{
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(parsed->values[scope]);
+    error_done(&parsed->error);
+}
+
+static struct parsed parse_from(enum option_source source, const char *const *pairs)
+{
+    struct parsed parsed = {0};
+    struct option_entry entries[32];
+    size_t count = 0;
+    for (; pairs[2 * count] != NULL; count++)
+        entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
+    parsed.good =
+        option_parse(table, sizes, entries, count, source, known, parsed.values, &parsed.error);
+    return parsed;
+}
+
+#define PARSE(...) parse_from(OPTION_FROM_TRIGGER, (const char *const[]){__VA_ARGS__, NULL, NULL})
+#define PARSE_FILE(...) parse_from(OPTION_FROM_FILE, (const char *const[]){__VA_ARGS__, NULL, NULL})
+#define CONNECTION(parsed) ((const struct connection *)(parsed).values[OPTION_CONNECTION]->data)
+#define QUERY(parsed) ((const struct query *)(parsed).values[OPTION_QUERY]->data)
+#define TARGET(parsed) ((const struct target *)(parsed).values[OPTION_TARGET]->data)
+#define GOOD "host", "amqp://b", "queueName", "q"
+
+static void what_is_absent_or_blank_is_the_default(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed = PARSE(GOOD, "queueLength", "  ", "timeout", "");
+    assert_true(parsed.good);
+    assert_int_equal(TARGET(parsed)->length, 20);
+    assert_int_equal(TARGET(parsed)->timeout_ms, 3000);
+    assert_int_equal(QUERY(parsed)->policy, 0);
+    assert_null(CONNECTION(parsed)->password);
+    assert_int_equal(QUERY(parsed)->topics.count, 0);
+}
+
+static void every_type_is_read_into_its_field(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed =
+        PARSE(GOOD, "topics", " a, b ,,c", "partitionLimitation", "1,2, 10-20", "offsetResetPolicy",
+              "earliest", "queueLength", " 5 ", "activationValue", "1e3", "timeout", "1m30.5s");
+    assert_true(parsed.good);
+    assert_int_equal(QUERY(parsed)->topics.count, 4);
+    assert_string_equal(QUERY(parsed)->topics.items[1], "b");
+    assert_string_equal(QUERY(parsed)->topics.items[2], "");
+    assert_int_equal(QUERY(parsed)->partitions.count, 3);
+    assert_int_equal(QUERY(parsed)->partitions.items[2].last, 20);
+    assert_int_equal(QUERY(parsed)->policy, 1);
+    assert_int_equal(TARGET(parsed)->length, 5);
+    assert_true(TARGET(parsed)->activation == 1000);
+    assert_int_equal(TARGET(parsed)->timeout_ms, 90500);
+}
+
+static void a_value_from_the_environment_counts_after_the_metadata(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed env = PARSE("hostFromEnv", "amqp://env", "queueName", "q");
+    assert_true(env.good);
+    assert_string_equal(CONNECTION(env)->host, "amqp://env");
+
+    _cleanup_(parsed_done) struct parsed both = PARSE(GOOD, "hostFromEnv", "amqp://env");
+    assert_string_equal(CONNECTION(both)->host, "amqp://b");
+}
+
+static void an_alias_is_another_name_of_the_key(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed = PARSE("host", "h", "queue", "q");
+    assert_true(parsed.good);
+    assert_string_equal(QUERY(parsed)->queue, "q");
+}
+
+static void the_key_that_keda_reads_itself_counts_only_in_the_file(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed trigger = PARSE(GOOD, "enableTLS", "true");
+    assert_true(trigger.good);
+    assert_false(CONNECTION(trigger)->tls);
+
+    _cleanup_(parsed_done) struct parsed file = PARSE_FILE(GOOD, "enableTLS", "true");
+    assert_true(CONNECTION(file)->tls);
+}
+
+static void all_mistakes_are_told_at_once_with_key_value_and_what_is_allowed(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed =
+        PARSE("host", "h", "queueLenght", "5", "queueLength", "0", "offsetResetPolicy", "newest",
+              "timeout", "-3s", "zebra", "1");
+    assert_false(parsed.good);
+    assert_string_equal(
+        error_text(&parsed.error),
+        "queueName is missing: the queue; "
+        "offsetResetPolicy \"newest\" must be latest or earliest; "
+        "queueLength \"0\" must be a whole number such as 10, at least 1; "
+        "timeout \"-3s\" must be a duration such as 30s, 1m30s or 500ms (a bare number is "
+        "milliseconds); "
+        "unknown key \"queueLenght\": did you mean \"queueLength\"?; "
+        "unknown key \"zebra\"");
+}
+
+static void wrong_metadata_still_has_complete_values(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed = PARSE("queueLength", "many");
+    assert_false(parsed.good);
+    assert_int_equal(TARGET(parsed)->length, 20);
+    assert_string_equal(QUERY(parsed)->queue, "");
+    assert_string_equal(CONNECTION(parsed)->host, "");
+}
+
+static void a_wrong_value_from_the_environment_is_not_shown(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed = PARSE(GOOD, "queueLengthFromEnv", "s3cret");
+    assert_false(parsed.good);
+    assert_null(strstr(error_text(&parsed.error), "s3cret"));
+    assert_non_null(strstr(error_text(&parsed.error), "queueLength must be"));
+}
+
+static void equal_values_have_equal_identities_and_secrets_are_hidden_in_them(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed one = PARSE(GOOD, "password", "s3cret");
+    _cleanup_(parsed_done) struct parsed same = PARSE("passwordFromEnv", " s3cret ", GOOD);
+    _cleanup_(parsed_done) struct parsed other = PARSE(GOOD, "password", "0ther");
+    const char *identity = one.values[OPTION_CONNECTION]->identity;
+    assert_string_equal(identity, same.values[OPTION_CONNECTION]->identity);
+    assert_string_not_equal(identity, other.values[OPTION_CONNECTION]->identity);
+    assert_null(strstr(identity, "s3cret"));
+    assert_null(strstr(identity, "amqp://b"));
+    assert_string_equal(one.values[OPTION_QUERY]->identity, other.values[OPTION_QUERY]->identity);
+}
+
+static void values_can_be_made_again_from_their_texts(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed = PARSE(GOOD, "topics", "a,b");
+    const struct option_values *query = parsed.values[OPTION_QUERY];
+    struct option_values *again = option_values_new(table, sizeof(struct query), OPTION_QUERY,
+                                                    (const char *const *)query->texts);
+    assert_string_equal(again->identity, query->identity);
+    assert_string_equal(((const struct query *)again->data)->topics.items[1], "b");
+    option_values_free(again);
+}
+
+/* KEDA's typed configuration, both sides of each boundary. */
+static void numbers_and_bools_are_read_as_keda_reads_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        const char *value;
+        bool good;
+    } cases[] = {
+        {"queueLength", "10", true},
+        {"queueLength", "010", false},
+        {"queueLength", "+10", false},
+        {"queueLength", "1e3", false},
+        {"queueLength", "10.0", false},
+        {"queueLength", "0x10", false},
+        {"queueLength", "1_000", false},
+        {"queueLength", "9223372036854775808", false},
+        {"activationValue", "1.5", true},
+        {"activationValue", "-2", true},
+        {"activationValue", ".5", false},
+        {"activationValue", "5.", false},
+        {"activationValue", "NaN", false},
+        {"activationValue", "Inf", false},
+        {"activationValue", "+1", false},
+        {"activationValue", "0100", false},
+        {"activationValue", "1,5", false},
+        {"activationValue", "1e400", false},
+        {"brokerTls", "t", true},
+        {"brokerTls", "True", true},
+        {"brokerTls", "yes", false},
+        {"brokerTls", "tRue", false},
+        {"timeout", "300ms", true},
+        {"timeout", "1h2m3s", true},
+        {"timeout", "1500", true},
+        {"timeout", "0", true},
+        {"timeout", "0.5", false},
+        {"timeout", "10d", false},
+        {"timeout", "1.2.3s", false},
+        {"timeout", "s", false},
+        {"timeout", "-1", false},
+        {"partitionLimitation", "1-", false},
+        {"partitionLimitation", "5-3", false},
+        {"partitionLimitation", "1,,2", false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(parsed_done) struct parsed parsed = PARSE(GOOD, cases[i].key, cases[i].value);
+        if (parsed.good != cases[i].good)
+            fail_msg("%s \"%s\": %s", cases[i].key, cases[i].value, error_text(&parsed.error));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_absent_or_blank_is_the_default),
+        cmocka_unit_test(every_type_is_read_into_its_field),
+        cmocka_unit_test(a_value_from_the_environment_counts_after_the_metadata),
+        cmocka_unit_test(an_alias_is_another_name_of_the_key),
+        cmocka_unit_test(the_key_that_keda_reads_itself_counts_only_in_the_file),
+        cmocka_unit_test(all_mistakes_are_told_at_once_with_key_value_and_what_is_allowed),
+        cmocka_unit_test(wrong_metadata_still_has_complete_values),
+        cmocka_unit_test(a_wrong_value_from_the_environment_is_not_shown),
+        cmocka_unit_test(equal_values_have_equal_identities_and_secrets_are_hidden_in_them),
+        cmocka_unit_test(values_can_be_made_again_from_their_texts),
+        cmocka_unit_test(numbers_and_bools_are_read_as_keda_reads_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,150 @@
+/*
+ * Runs one scaler by hand, without engine or server:
+ *
+ *     measure SCALER [--repeat N] [--deadline MS] key=value ... [--query key=value ...] ...
+ *
+ * The keys before the first --query belong to every query. Prints one line a probe and a round.
+ */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 20000 };
+
+struct question {
+    struct option_entry entries[64];
+    size_t entries_count;
+    struct option_values *values[OPTION_SCOPES];
+    struct probe probe;
+};
+
+static const char *const known_keys[] = {"scaler", "connectionName", NULL};
+
+static void add_entry(struct question *question, char *word)
+{
+    char *equals = strchr(word, '=');
+    if (equals == NULL || question->entries_count == ARRAY_LENGTH(question->entries)) {
+        fprintf(stderr, "not key=value: %s\n", word);
+        exit(2);
+    }
+    *equals = '\0';
+    question->entries[question->entries_count++] = (struct option_entry){word, equals + 1};
+}
+
+static const struct scaler *find_scaler(const char *name)
+{
+    for (size_t i = 0; scaler_list[i] != NULL; i++)
+        if (text_equal(scaler_list[i]->name, name))
+            return scaler_list[i];
+    fprintf(stderr, "no scaler %s\n", name);
+    exit(2);
+}
+
+static void print_end(struct probe *probe, const struct reading *reading, const struct error *error)
+{
+    const struct question *question = probe->owner;
+    if (error != NULL)
+        printf("%s: %s\n", question->values[OPTION_QUERY]->identity, error_text(error));
+    else
+        printf("%s: waiting %g activation %g in_flight %g consumers %g partitions %g with_lag %g "
+               "value %g\n",
+               question->values[OPTION_QUERY]->identity, reading->waiting,
+               reading->waiting_for_activation, reading->in_flight, reading->consumers,
+               reading->partitions, reading->partitions_with_lag, reading->value);
+}
+
+static bool parse(const struct scaler *scaler, struct question *question)
+{
+    _cleanup_(error_done) struct error error = {0};
+    bool good =
+        option_parse(scaler->options, scaler->sizes, question->entries, question->entries_count,
+                     OPTION_FROM_TRIGGER, known_keys, question->values, &error);
+    struct options options = {question->values[OPTION_CONNECTION]->data,
+                              question->values[OPTION_QUERY]->data,
+                              question->values[OPTION_TARGET]->data};
+    if (good && scaler->check != NULL)
+        good = scaler->check(&options, &error);
+    if (!good)
+        fprintf(stderr, "%s\n", error_text(&error));
+    struct plan plan = {0};
+    scaler->plan(&options, &plan);
+    printf("%s target %g\n", plan.metric_name, plan.target);
+    free(plan.metric_name);
+    return good;
+}
+
+static void round_once(const struct scaler *scaler, void **client, struct question *questions,
+                       size_t count, int deadline_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    int64_t start = clock_now_ms();
+    if (*client == NULL && !scaler->connect(questions[0].values[OPTION_CONNECTION]->data,
+                                            start + deadline_ms, client, &error)) {
+        printf("connect failed after %lld ms: %s\n", (long long)(clock_now_ms() - start),
+               error_text(&error));
+        return;
+    }
+    struct probe **probes = memory_array(count, sizeof(struct probe *));
+    for (size_t i = 0; i < count; i++) {
+        questions[i].probe = (struct probe){.query = questions[i].values[OPTION_QUERY]->data,
+                                            .values = questions[i].values[OPTION_QUERY],
+                                            .owner = &questions[i],
+                                            .end = print_end};
+        probes[i] = &questions[i].probe;
+    }
+    start = clock_now_ms();
+    bool usable = scaler->measure(*client, probes, count, start + deadline_ms, &error);
+    size_t overdue = 0;
+    for (size_t i = 0; i < count; i++)
+        overdue += !probes[i]->ended;
+    printf("measured %zu in %lld ms, overdue %zu%s%s\n", count, (long long)(clock_now_ms() - start),
+           overdue, usable ? "" : ", client lost: ", error_text(&error));
+    if (!usable) {
+        scaler->disconnect(*client);
+        *client = NULL;
+    }
+    free(probes);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return 2;
+    const struct scaler *scaler = find_scaler(argv[1]);
+    struct question *questions = memory_array(MOST, sizeof(*questions));
+    struct question common = {0};
+    size_t count = 0;
+    int repeat = 1;
+    int deadline_ms = 2000;
+    for (int i = 2; i < argc; i++) {
+        if (text_equal(argv[i], "--repeat"))
+            repeat = atoi(argv[++i]);
+        else if (text_equal(argv[i], "--deadline"))
+            deadline_ms = atoi(argv[++i]);
+        else if (text_equal(argv[i], "--query") && count < MOST)
+            questions[count++] = common;
+        else
+            add_entry(count == 0 ? &common : &questions[count - 1], argv[i]);
+    }
+    if (count == 0)
+        questions[count++] = common;
+
+    bool good = true;
+    for (size_t i = 0; i < count; i++)
+        good = parse(scaler, &questions[i]) && good;
+    void *client = NULL;
+    for (int i = 0; good && i < repeat; i++)
+        round_once(scaler, &client, questions, count, deadline_ms);
+    if (client != NULL)
+        scaler->disconnect(client);
+    for (size_t i = 0; i < count; i++)
+        for (int scope = 0; scope < OPTION_SCOPES; scope++)
+            option_values_free(questions[i].values[scope]);
+    free(questions);
+    return good ? 0 : 1;
+}
