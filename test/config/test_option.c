@@ -2,12 +2,12 @@
 #include "base/text.h"
 #include "config/option.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <cmocka.h>
 
 struct connection {
     const char *host;
