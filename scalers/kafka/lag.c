@@ -1,0 +1,33 @@
+#include "lag.h"
+
+bool lag_is_invalid(int64_t committed, int64_t latest)
+{
+    return committed < 0 || committed > latest;
+}
+
+bool lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest)
+{
+    return lag_is_invalid(committed, latest) && !query->scale_to_zero_on_invalid_offset &&
+           query->offset_reset_policy == KAFKA_RESET_EARLIEST;
+}
+
+double lag_of(const struct kafka_query *query, int64_t committed, int64_t latest, int64_t earliest)
+{
+    if (!lag_is_invalid(committed, latest))
+        return (double)(latest - committed);
+    if (query->scale_to_zero_on_invalid_offset)
+        return 0;
+    if (query->offset_reset_policy == KAFKA_RESET_LATEST)
+        return 1;
+    /* The end was asked before the beginning, which moves on as messages expire. */
+    return latest > earliest ? (double)(latest - earliest) : 0;
+}
+
+bool lag_counts(const struct kafka_query *query, int32_t partition)
+{
+    const struct option_ranges *ranges = &query->partition_limitation;
+    for (size_t i = 0; i < ranges->count; i++)
+        if (partition >= ranges->items[i].first && partition <= ranges->items[i].last)
+            return true;
+    return ranges->count == 0;
+}

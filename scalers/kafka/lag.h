@@ -1,0 +1,21 @@
+/* What one partition counts. Pure. */
+#ifndef BACKLOG_KAFKA_LAG_H
+#define BACKLOG_KAFKA_LAG_H
+
+#include "options.h"
+
+/*
+ * A commit beyond the end is of an earlier topic of this name: its consumers would start by
+ * offsetResetPolicy, as if there were none, so it counts as none. (KEDA sums it as a negative lag.)
+ */
+bool lag_is_invalid(int64_t committed, int64_t latest);
+
+/* Whether kafka_lag() looks at `earliest`. */
+bool lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest);
+
+double lag_of(const struct kafka_query *query, int64_t committed, int64_t latest, int64_t earliest);
+
+/* Whether partitionLimitation has this partition. */
+bool lag_counts(const struct kafka_query *query, int32_t partition);
+
+#endif

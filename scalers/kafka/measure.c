@@ -1,0 +1,285 @@
+#include "measure.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "batch.h"
+#include "groups.h"
+#include "lag.h"
+#include "metadata.h"
+#include "offsets.h"
+
+#include <string.h>
+
+/*
+ * A group whose commits have not come for so long will not send them on this handle: its broker hangs,
+ * and the library, told never to time out, waits for it. A new handle finds the new coordinator.
+ */
+enum { HOPELESS_MS = 15000 };
+
+/* How long to wait between two looks at what the library complains of. */
+enum { LISTEN_MS = 100 };
+
+/* What is known of one partition, for one ask. */
+enum outcome { PENDING, COUNTED, FAILED };
+
+static enum outcome fail(const struct ask *ask, int32_t partition, const char *what,
+                         const struct offset *offset)
+{
+    const struct reader *reader = ask->reader;
+    probe_failf(ask->probe, "%s of Kafka topic %s partition %d for group %s: %s", what,
+                reader->key.topic->name, partition, reader->key.group->name,
+                rd_kafka_err2str(offset->error));
+    return FAILED;
+}
+
+/* The last offset may be older than the commit; a commit beyond it means something only if it is not. */
+static bool must_ask_again(const struct ask *ask, const struct offset *commit,
+                           const struct offset *latest)
+{
+    return commit->value > latest->value && latest->asked < ask->reader->key.group->answered;
+}
+
+static enum outcome count_partition(struct batch *batch, const struct ask *ask, int32_t i,
+                                    double *ret_lag)
+{
+    const struct kafka_query *query = ask->probe->query;
+    struct topic *topic = ask->reader->key.topic;
+    const struct offset *commit = &ask->reader->commits[i];
+    const struct offset *latest = &topic->partitions[i].latest;
+    const struct offset *earliest = &topic->partitions[i].earliest;
+
+    if (commit->state == OFFSET_FAILED)
+        return fail(ask, i, "the commit", commit);
+    if (latest->state == OFFSET_FAILED)
+        return fail(ask, i, "the last offset", latest);
+    if (commit->state != OFFSET_KNOWN || latest->state != OFFSET_KNOWN)
+        return PENDING;
+    if (must_ask_again(ask, commit, latest)) {
+        offsets_ask_latest(batch->offsets, topic, i);
+        return PENDING;
+    }
+    if (lag_needs_earliest(query, commit->value, latest->value)) {
+        if (earliest->state == OFFSET_FAILED)
+            return fail(ask, i, "the first offset", earliest);
+        if (earliest->state == OFFSET_UNKNOWN)
+            offsets_ask_earliest(batch->offsets, topic, i);
+        if (earliest->state != OFFSET_KNOWN)
+            return PENDING;
+    }
+    *ret_lag = lag_of(query, commit->value, latest->value, earliest->value);
+    return COUNTED;
+}
+
+void ask_try(struct batch *batch, struct ask *ask)
+{
+    if (ask->probe->ended)
+        return;
+    struct reading reading = READING_UNKNOWN;
+    double waiting = 0;
+    double partitions = 0;
+    double partitions_with_lag = 0;
+    bool pending = false;
+    /* All partitions, also after a pending one, so that what they need is asked for at once. */
+    for (int32_t i = 0; i < ask->reader->key.topic->count; i++) {
+        double lag = 0;
+        if (!lag_counts(ask->probe->query, i))
+            continue;
+        enum outcome outcome = count_partition(batch, ask, i, &lag);
+        if (outcome == FAILED)
+            return;
+        pending = pending || outcome == PENDING;
+        waiting += lag;
+        partitions++;
+        partitions_with_lag += lag > 0;
+    }
+    if (pending)
+        return;
+    reading.waiting = waiting;
+    reading.waiting_for_activation = waiting;
+    reading.partitions = partitions;
+    reading.partitions_with_lag = partitions_with_lag;
+    probe_answer(ask->probe, &reading);
+}
+
+static struct topic *topic_of(struct batch *batch, const char *name)
+{
+    struct topic *topic;
+    HASH_FIND_STR(batch->topics, name, topic);
+    if (topic != NULL)
+        return topic;
+    topic = memory_new(sizeof(*topic));
+    topic->name = name;
+    topic->known = topic_use(batch->client, name);
+    HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
+    return topic;
+}
+
+static struct group *group_of(struct batch *batch, const char *name)
+{
+    struct group *group;
+    HASH_FIND_STR(batch->groups, name, group);
+    if (group != NULL)
+        return group;
+    group = memory_new(sizeof(*group));
+    group->name = name;
+    HASH_ADD_KEYPTR(hh, batch->groups, group->name, strlen(group->name), group);
+    return group;
+}
+
+static struct reader *reader_of(struct batch *batch, struct group *group, struct topic *topic)
+{
+    struct reader wanted = {.key = {group, topic}};
+    struct reader *reader;
+    HASH_FIND(hh, batch->readers, &wanted.key, sizeof(wanted.key), reader);
+    if (reader != NULL)
+        return reader;
+    reader = memory_new(sizeof(*reader));
+    reader->key.group = group;
+    reader->key.topic = topic;
+    reader->commits = memory_array((size_t)topic->count, sizeof(*reader->commits));
+    reader->next = group->readers;
+    group->readers = reader;
+    HASH_ADD(hh, batch->readers, key, sizeof(reader->key), reader);
+    return reader;
+}
+
+/* Whether the topic can be measured for the probe at all; if not, the probe has failed. */
+static bool topic_check(struct probe *probe, const struct topic *topic)
+{
+    const struct kafka_query *query = probe->query;
+    const struct known_topic *known = topic->known;
+    if (known == NULL)
+        probe_failf(probe, "Kafka has no topic of the name %s", topic->name);
+    else if (known->heard_ms == 0)
+        probe_failf(probe, "Kafka tells nothing of topic %s", topic->name);
+    else if (known->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        probe_failf(probe, "Kafka topic %s does not exist", topic->name);
+    else if (known->error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        probe_failf(probe, "Kafka topic %s: %s", topic->name, rd_kafka_err2str(known->error));
+    for (int32_t i = 0; !probe->ended && i < topic->count; i++)
+        if (lag_counts(query, i))
+            return true;
+    probe_failf(probe,
+                "Kafka topic %s has %d partitions, and none of them is in partitionLimitation",
+                topic->name, topic->count);
+    return false;
+}
+
+static void topics_open(struct batch *batch)
+{
+    for (struct topic *topic = batch->topics; topic != NULL; topic = topic->hh.next) {
+        if (topic->known == NULL)
+            continue;
+        topic->count = topic->known->partitions;
+        topic->partitions = memory_array((size_t)topic->count, sizeof(*topic->partitions));
+    }
+}
+
+static void ask_open(struct batch *batch, struct ask *ask)
+{
+    const struct kafka_query *query = ask->probe->query;
+    struct topic *topic = topic_of(batch, query->topic);
+    if (!topic_check(ask->probe, topic))
+        return;
+    ask->reader = reader_of(batch, group_of(batch, query->consumer_group), topic);
+    ask->next = ask->reader->asks;
+    ask->reader->asks = ask;
+    for (int32_t i = 0; i < topic->count; i++)
+        if (topic->partitions[i].latest.state == OFFSET_UNKNOWN && lag_counts(query, i))
+            offsets_ask_latest(batch->offsets, topic, i);
+}
+
+static bool all_ended(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (!batch->asks[i].probe->ended)
+            return false;
+    return true;
+}
+
+static void try_all(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (!batch->asks[i].probe->ended)
+            ask_try(batch, &batch->asks[i]);
+}
+
+/* Till all is known, or the deadline: what has not ended then is overdue. */
+static void hear_all(struct batch *batch)
+{
+    while (!all_ended(batch)) {
+        int left_ms = clock_left_ms(batch->deadline_ms, LISTEN_MS);
+        if (left_ms == 0)
+            return;
+        rd_kafka_event_t *event = rd_kafka_queue_poll(batch->client->answers, left_ms);
+        for (; event != NULL; event = rd_kafka_queue_poll(batch->client->answers, 0))
+            groups_hear(batch, event);
+        if (offsets_hear(batch->offsets))
+            try_all(batch);
+        offsets_send(batch->offsets);
+        client_listen(batch->client);
+    }
+}
+
+static void batch_done(struct batch *batch)
+{
+    groups_abandon(batch->client);
+    offsets_free(batch->offsets);
+    struct reader *reader;
+    struct reader *next_reader;
+    HASH_ITER(hh, batch->readers, reader, next_reader)
+    {
+        HASH_DEL(batch->readers, reader);
+        free(reader->commits);
+        free(reader);
+    }
+    struct group *group;
+    struct group *next_group;
+    HASH_ITER(hh, batch->groups, group, next_group)
+    {
+        HASH_DEL(batch->groups, group);
+        free(group);
+    }
+    struct topic *topic;
+    struct topic *next_topic;
+    HASH_ITER(hh, batch->topics, topic, next_topic)
+    {
+        HASH_DEL(batch->topics, topic);
+        free(topic->partitions);
+        free(topic);
+    }
+    free(batch->asks);
+}
+
+static bool measure(struct batch *batch, struct error *error)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        topic_of(batch, ((const struct kafka_query *)batch->asks[i].probe->query)->topic);
+    if (!topics_refresh(batch->client, batch->deadline_ms, error))
+        return false;
+    topics_open(batch);
+    for (size_t i = 0; i < batch->count; i++)
+        ask_open(batch, &batch->asks[i]);
+    groups_ask(batch);
+    offsets_send(batch->offsets);
+    hear_all(batch);
+
+    int64_t oldest_ms = groups_oldest_ms(batch->client);
+    return oldest_ms < HOPELESS_MS ||
+           error_unavailable(error, "a Kafka group's coordinator has not answered for %d s",
+                             (int)(oldest_ms / 1000));
+}
+
+bool kafka_measure(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,
+                   struct error *error)
+{
+    struct batch batch = {.client = client, .deadline_ms = deadline_ms, .count = count};
+    batch.client->batch_ms = clock_now_ms();
+    batch.asks = memory_array(count, sizeof(*batch.asks));
+    batch.offsets = offsets_new(&batch);
+    for (size_t i = 0; i < count; i++)
+        batch.asks[i].probe = probes[i];
+    bool usable = measure(&batch, error);
+    batch_done(&batch);
+    return usable;
+}

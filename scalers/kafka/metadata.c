@@ -1,0 +1,133 @@
+#include "metadata.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <string.h>
+
+/*
+ * A source that is idle and watched is measured several times a second. New partitions and leaders may
+ * wait a little longer, as one request asks for all topics of the client.
+ */
+enum { FRESH_MS = 2000 };
+
+/* A topic that nobody measures any more; above the slowest interval of a probe that is asked for apart. */
+enum { FORGET_MS = 10 * 60 * 1000 };
+
+/* The broker that is asked first may hang: leave time to ask another one. */
+enum { TRIES = 2 };
+
+static void forget(struct kafka_client *client, struct known_topic *topic)
+{
+    HASH_DEL(client->topics, topic);
+    rd_kafka_topic_destroy(topic->handle);
+    free(topic->leaders);
+    free(topic->name);
+    free(topic);
+}
+
+void topics_forget(struct kafka_client *client)
+{
+    struct known_topic *topic;
+    struct known_topic *next;
+    HASH_ITER(hh, client->topics, topic, next)
+    forget(client, topic);
+}
+
+struct known_topic *topic_use(struct kafka_client *client, const char *name)
+{
+    struct known_topic *topic;
+    HASH_FIND_STR(client->topics, name, topic);
+    if (topic == NULL) {
+        rd_kafka_topic_t *handle = rd_kafka_topic_new(client->rk, name, NULL);
+        if (handle == NULL)
+            return NULL;
+        topic = memory_new(sizeof(*topic));
+        topic->name = text_copy(name);
+        topic->handle = handle;
+        HASH_ADD_KEYPTR(hh, client->topics, topic->name, strlen(topic->name), topic);
+    }
+    topic->used_ms = clock_now_ms();
+    return topic;
+}
+
+void topic_doubt(struct known_topic *topic)
+{
+    topic->heard_ms = 0;
+}
+
+/* Forgets what is not used, and says whether all that this measurement uses is known well enough. */
+static bool is_fresh(struct kafka_client *client, int64_t now_ms)
+{
+    bool fresh = true;
+    struct known_topic *topic;
+    struct known_topic *next;
+    HASH_ITER(hh, client->topics, topic, next)
+    {
+        if (now_ms - topic->used_ms > FORGET_MS)
+            forget(client, topic);
+        else if (topic->used_ms >= client->batch_ms && now_ms - topic->heard_ms > FRESH_MS)
+            fresh = false;
+    }
+    return fresh;
+}
+
+static void hear(struct known_topic *topic, const rd_kafka_metadata_topic_t *told, int64_t now_ms)
+{
+    topic->heard_ms = now_ms;
+    topic->error = told->err;
+    topic->partitions = told->partition_cnt;
+    free(topic->leaders);
+    topic->leaders = memory_array((size_t)told->partition_cnt + 1, sizeof(*topic->leaders));
+    for (int32_t i = 0; i < told->partition_cnt; i++)
+        topic->leaders[i] = -1;
+    /* Kafka numbers a topic's partitions from 0 on, and names them in any order. */
+    for (int i = 0; i < told->partition_cnt; i++) {
+        const rd_kafka_metadata_partition_t *partition = &told->partitions[i];
+        if (partition->id >= 0 && partition->id < topic->partitions)
+            topic->leaders[partition->id] = partition->leader;
+    }
+}
+
+static rd_kafka_resp_err_t ask(struct kafka_client *client, int64_t deadline_ms,
+                               const rd_kafka_metadata_t **ret_metadata)
+{
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (int tries = TRIES; tries > 0 && code != RD_KAFKA_RESP_ERR_NO_ERROR; tries--) {
+        int left_ms = clock_left_ms(deadline_ms, INT32_MAX);
+        if (left_ms == 0)
+            break;
+        code = rd_kafka_metadata(client->rk, 0, NULL, ret_metadata, left_ms / tries);
+    }
+    return code;
+}
+
+bool topics_refresh(struct kafka_client *client, int64_t deadline_ms, struct error *error)
+{
+    /* With no topic at all the library would ask for all of the cluster, and create by the way. */
+    int64_t now_ms = clock_now_ms();
+    if (is_fresh(client, now_ms) || client->topics == NULL)
+        return true;
+
+    const rd_kafka_metadata_t *metadata = NULL;
+    rd_kafka_resp_err_t code = ask(client, deadline_ms, &metadata);
+    client_listen(client);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        _cleanup_(memory_free) char *what =
+            text_format("no Kafka broker tells the partitions: %s", rd_kafka_err2str(code));
+        return client_fail(client, error, what);
+    }
+    for (struct known_topic *topic = client->topics; topic != NULL; topic = topic->hh.next)
+        topic_doubt(topic);
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        struct known_topic *topic;
+        HASH_FIND_STR(client->topics, metadata->topics[i].topic, topic);
+        if (topic != NULL)
+            hear(topic, &metadata->topics[i], now_ms);
+    }
+    rd_kafka_metadata_destroy(metadata);
+    error_done(&client->trouble);
+    client->all_down_ms = 0;
+    return true;
+}

@@ -1,0 +1,279 @@
+#include "offsets.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "metadata.h"
+
+#include <pthread.h>
+
+enum {
+    CALL_PARTITIONS = 256, /* 1,000 cost four times the CPU a partition */
+    MOST_THREADS = 32,
+    MARGIN_MS = 30, /* before the deadline, for the answers on their way to their probes */
+};
+
+/* One call: partitions of one leader, all the first or all the last offsets. */
+struct job {
+    struct lane *lane;
+    rd_kafka_topic_partition_list_t *list; /* an element's opaque is its struct topic */
+    bool earliest;
+    rd_kafka_resp_err_t error;
+    struct job *next;
+};
+
+/* The work for one broker. */
+struct lane {
+    struct offsets *offsets;
+    int32_t leader;
+    struct job *filling[2]; /* latest, earliest: not full yet; the poller's */
+    struct job *waiting;    /* under the lock */
+    bool running;           /* under the lock */
+    UT_hash_handle hh;
+};
+
+struct offsets {
+    struct batch *batch;
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *answers;
+    int64_t deadline_ms;
+    struct lane *lanes;
+
+    pthread_mutex_t lock;
+    pthread_cond_t ended; /* a thread did */
+    struct job *done;     /* under the lock */
+    int running;          /* under the lock */
+};
+
+struct offsets *offsets_new(struct batch *batch)
+{
+    struct offsets *offsets = memory_new(sizeof(*offsets));
+    offsets->batch = batch;
+    offsets->rk = batch->client->rk;
+    offsets->answers = batch->client->answers;
+    offsets->deadline_ms = batch->deadline_ms - MARGIN_MS;
+    pthread_mutex_init(&offsets->lock, NULL);
+    pthread_cond_init(&offsets->ended, NULL);
+    return offsets;
+}
+
+static void job_free(struct job *job)
+{
+    if (job != NULL)
+        rd_kafka_topic_partition_list_destroy(job->list);
+    free(job);
+}
+
+static void jobs_free(struct job *job)
+{
+    while (job != NULL) {
+        struct job *next = job->next;
+        job_free(job);
+        job = next;
+    }
+}
+
+void offsets_free(struct offsets *offsets)
+{
+    pthread_mutex_lock(&offsets->lock);
+    while (offsets->running > 0)
+        pthread_cond_wait(&offsets->ended, &offsets->lock);
+    pthread_mutex_unlock(&offsets->lock);
+
+    struct lane *lane;
+    struct lane *next;
+    HASH_ITER(hh, offsets->lanes, lane, next)
+    {
+        HASH_DEL(offsets->lanes, lane);
+        jobs_free(lane->waiting);
+        job_free(lane->filling[false]);
+        job_free(lane->filling[true]);
+        free(lane);
+    }
+    jobs_free(offsets->done);
+    pthread_cond_destroy(&offsets->ended);
+    pthread_mutex_destroy(&offsets->lock);
+    free(offsets);
+}
+
+/* On a lane's thread, without the lock. */
+static void job_do(struct offsets *offsets, struct job *job)
+{
+    int left_ms = clock_left_ms(offsets->deadline_ms, INT32_MAX);
+    job->error = left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                              : rd_kafka_offsets_for_times(offsets->rk, job->list, left_ms);
+}
+
+static void *lane_run(void *argument)
+{
+    struct lane *lane = argument;
+    struct offsets *offsets = lane->offsets;
+    pthread_mutex_lock(&offsets->lock);
+    while (lane->waiting != NULL) {
+        struct job *job = lane->waiting;
+        lane->waiting = job->next;
+        pthread_mutex_unlock(&offsets->lock);
+        job_do(offsets, job);
+        pthread_mutex_lock(&offsets->lock);
+        job->next = offsets->done;
+        offsets->done = job;
+        rd_kafka_queue_yield(offsets->answers);
+    }
+    lane->running = false;
+    offsets->running--;
+    pthread_cond_signal(&offsets->ended);
+    pthread_mutex_unlock(&offsets->lock);
+    return NULL;
+}
+
+/* Under the lock. Without memory for a thread the jobs stay, and their probes are overdue. */
+static void lane_start(struct offsets *offsets, struct lane *lane)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &attributes, lane_run, lane) == 0) {
+        lane->running = true;
+        offsets->running++;
+    }
+    pthread_attr_destroy(&attributes);
+}
+
+static struct lane *lane_of(struct offsets *offsets, int32_t leader)
+{
+    struct lane *lane;
+    HASH_FIND(hh, offsets->lanes, &leader, sizeof(leader), lane);
+    if (lane != NULL)
+        return lane;
+    lane = memory_new(sizeof(*lane));
+    lane->offsets = offsets;
+    lane->leader = leader;
+    HASH_ADD(hh, offsets->lanes, leader, sizeof(lane->leader), lane);
+    return lane;
+}
+
+static void lane_wait(struct lane *lane, struct job *job)
+{
+    pthread_mutex_lock(&lane->offsets->lock);
+    job->next = lane->waiting;
+    lane->waiting = job;
+    pthread_mutex_unlock(&lane->offsets->lock);
+}
+
+static void lane_add(struct lane *lane, bool earliest, struct topic *topic, int32_t partition)
+{
+    struct job *job = lane->filling[earliest];
+    if (job == NULL) {
+        job = memory_new(sizeof(*job));
+        job->lane = lane;
+        job->list = rd_kafka_topic_partition_list_new(0);
+        job->earliest = earliest;
+        lane->filling[earliest] = job;
+    }
+    rd_kafka_topic_partition_t *added =
+        rd_kafka_topic_partition_list_add(job->list, topic->name, partition);
+    added->offset = earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+    added->opaque = topic;
+    if (job->list->cnt == CALL_PARTITIONS)
+        lane_wait(lane, TAKE(lane->filling[earliest]));
+}
+
+static struct offset *offset_of(struct topic *topic, int32_t partition, bool earliest)
+{
+    struct partition *of = &topic->partitions[partition];
+    return earliest ? &of->earliest : &of->latest;
+}
+
+static void ask_offset(struct offsets *offsets, struct topic *topic, int32_t partition,
+                       bool earliest)
+{
+    struct offset *offset = offset_of(topic, partition, earliest);
+    *offset = (struct offset){.state = OFFSET_ASKED, .asked = ++offsets->batch->step};
+    int32_t leader = topic->known->leaders[partition];
+    if (leader >= 0) {
+        lane_add(lane_of(offsets, leader), earliest, topic, partition);
+        return;
+    }
+    offset->state = OFFSET_FAILED;
+    offset->error = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    topic_doubt(topic->known);
+}
+
+void offsets_ask_latest(struct offsets *offsets, struct topic *topic, int32_t partition)
+{
+    ask_offset(offsets, topic, partition, false);
+}
+
+void offsets_ask_earliest(struct offsets *offsets, struct topic *topic, int32_t partition)
+{
+    ask_offset(offsets, topic, partition, true);
+}
+
+void offsets_send(struct offsets *offsets)
+{
+    for (struct lane *lane = offsets->lanes; lane != NULL; lane = lane->hh.next) {
+        for (int earliest = 0; earliest < 2; earliest++)
+            if (lane->filling[earliest] != NULL)
+                lane_wait(lane, TAKE(lane->filling[earliest]));
+        pthread_mutex_lock(&offsets->lock);
+        if (lane->waiting != NULL && !lane->running && offsets->running < MOST_THREADS)
+            lane_start(offsets, lane);
+        pthread_mutex_unlock(&offsets->lock);
+    }
+}
+
+/* One partition's error is the whole call's: ask again in halves till it stands alone. */
+static void job_split(struct job *job)
+{
+    const rd_kafka_topic_partition_list_t *list = job->list;
+    for (int half = 0; half < 2; half++) {
+        int first = half == 0 ? 0 : list->cnt / 2;
+        int end = half == 0 ? list->cnt / 2 : list->cnt;
+        for (int i = first; i < end; i++)
+            lane_add(job->lane, job->earliest, list->elems[i].opaque, list->elems[i].partition);
+        lane_wait(job->lane, TAKE(job->lane->filling[job->earliest]));
+    }
+}
+
+/* A negative code is the library's: the broker did not answer, so halves would not fare better. */
+static bool is_of_a_partition(const struct job *job)
+{
+    return job->error > RD_KAFKA_RESP_ERR_NO_ERROR && job->list->cnt > 1;
+}
+
+static void job_take(struct job *job)
+{
+    for (int i = 0; i < job->list->cnt; i++) {
+        const rd_kafka_topic_partition_t *told = &job->list->elems[i];
+        struct topic *topic = told->opaque;
+        struct offset *offset = offset_of(topic, told->partition, job->earliest);
+        rd_kafka_resp_err_t error = job->error != RD_KAFKA_RESP_ERR_NO_ERROR ? job->error
+                                    : told->offset < 0 && told->err == RD_KAFKA_RESP_ERR_NO_ERROR
+                                        ? RD_KAFKA_RESP_ERR__BAD_MSG
+                                        : told->err;
+        offset->state = error == RD_KAFKA_RESP_ERR_NO_ERROR ? OFFSET_KNOWN : OFFSET_FAILED;
+        offset->value = told->offset;
+        offset->error = error;
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+            topic_doubt(topic->known);
+    }
+}
+
+bool offsets_hear(struct offsets *offsets)
+{
+    pthread_mutex_lock(&offsets->lock);
+    struct job *job = TAKE(offsets->done);
+    pthread_mutex_unlock(&offsets->lock);
+    bool heard = job != NULL;
+    while (job != NULL) {
+        struct job *next = job->next;
+        /* What ran into the deadline is not failed but overdue. */
+        if (is_of_a_partition(job))
+            job_split(job);
+        else if (job->error != RD_KAFKA_RESP_ERR__TIMED_OUT)
+            job_take(job);
+        job_free(job);
+        job = next;
+    }
+    return heard;
+}

@@ -1,0 +1,210 @@
+"""A real Kafka (KRaft) for tests: one combined broker and controller, or three."""
+
+import glob
+import os
+import subprocess
+import time
+import uuid
+
+from .process import Process, Unavailable, free_port, need, wait_until
+
+try:
+    import confluent_kafka
+    from confluent_kafka import admin
+except ImportError:  # a test that needs it is skipped aloud
+    confluent_kafka = None
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+JAVA = ["-Xmx256m", "-Xms128m", "-Xss512k", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+        "-Xshare:auto", "-Djava.net.preferIPv4Stack=true",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+
+
+def jars():
+    folder = os.environ.get("BACKLOG_KAFKA_JARS") or os.path.join(REPOSITORY, "build", "kafka")
+    if not glob.glob(os.path.join(folder, "kafka_2*.jar")):
+        raise Unavailable(f"Kafka's jars are not in {folder}: ./dev install test")
+    return os.path.join(folder, "*")
+
+
+class KafkaNode(Process):
+    name = "kafka"
+
+    def __init__(self, number, ports, controllers, cluster_id, settings):
+        super().__init__()
+        self.number = number
+        self.port, self.controller_port = ports
+        self.cluster_id = cluster_id
+        self.settings_path = os.path.join(self.folder, "server.properties")
+        nodes = len(controllers)
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": number,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": ",".join(controllers),
+            "log.dirs": os.path.join(self.folder, "data"),
+            # The tests prove that we create nothing, so the broker would.
+            "auto.create.topics.enable": "true",
+            "group.initial.rebalance.delay.ms": 0,
+            "offsets.topic.num.partitions": 3 * nodes,
+            "offsets.topic.replication.factor": nodes,
+            "default.replication.factor": nodes,
+            "transaction.state.log.replication.factor": nodes,
+            "transaction.state.log.min.isr": 1,
+            "min.insync.replicas": 1,
+            "num.network.threads": 2,
+            "num.io.threads": 2,
+            "log.segment.bytes": 1 << 20,
+            "log.cleaner.enable": "false",
+            "log.index.size.max.bytes": 4096,
+        }
+        properties.update(settings)
+        with open(self.settings_path, "w") as file:
+            file.writelines(f"{key}={value}\n" for key, value in properties.items())
+
+    def java(self, *arguments):
+        return [need("java"), *JAVA, "-cp", jars(), *arguments]
+
+    def format(self):
+        subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t", self.cluster_id,
+                                 "-c", self.settings_path),
+                       check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+
+    def command(self):
+        return self.java("kafka.Kafka", self.settings_path)
+
+
+class Kafka:
+    """A cluster. Its helpers ask the brokers with a client of their own, not with ours."""
+
+    def __init__(self, nodes=1, **settings):
+        if confluent_kafka is None:
+            raise Unavailable("the Python package confluent-kafka is not installed")
+        ports = [(free_port(), free_port()) for _ in range(nodes)]
+        controllers = [f"{number + 1}@127.0.0.1:{controller}"
+                       for number, (_, controller) in enumerate(ports)]
+        cluster_id = uuid.uuid4().hex[:22]
+        settings = {key.replace("_", "."): value for key, value in settings.items()}
+        self.nodes = [KafkaNode(number + 1, pair, controllers, cluster_id, settings)
+                      for number, pair in enumerate(ports)]
+        self.bootstrap = ",".join(f"127.0.0.1:{port}" for port, _ in ports)
+
+    def __enter__(self):
+        for node in self.nodes:
+            node.format()
+        return self.start()
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            node.remove()
+
+    def start(self):
+        for node in self.nodes:
+            if node.child is None or node.child.poll() is not None:
+                node.start()
+        self.wait()
+        return self
+
+    def wait(self, seconds=60):
+        """Till every broker is there."""
+        wait_until(lambda: len(self.admin().list_topics(timeout=2).brokers) == len(self.nodes),
+                   seconds, "kafka: all brokers")
+
+    def stop(self):
+        for node in self.nodes:
+            node.kill()
+
+    def admin(self):
+        return admin.AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    def create_topic(self, *names, partitions=3):
+        topics = [admin.NewTopic(name, partitions, len(self.nodes)) for name in names]
+        client = self.admin()
+        for future in client.create_topics(topics, operation_timeout=30).values():
+            future.result(60)
+        wait_until(lambda: self._all_led(client, names, partitions), 30, "topics: leaders")
+
+    @staticmethod
+    def _all_led(client, names, partitions):
+        topics = client.list_topics(timeout=5).topics
+        return all(name in topics and len(topics[name].partitions) == partitions
+                   and all(partition.leader >= 0 for partition in topics[name].partitions.values())
+                   for name in names)
+
+    def delete_topic(self, *names):
+        client = self.admin()
+        for future in client.delete_topics(list(names), operation_timeout=30).values():
+            future.result(60)
+
+    def topics(self):
+        return {name for name in self.admin().list_topics(timeout=10).topics
+                if not name.startswith("__")}
+
+    def produce(self, topic, count, partitions=3):
+        """Spread evenly, and acknowledged."""
+        producer = confluent_kafka.Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5,
+                                             "log_level": 0})
+        for number in range(count):
+            producer.produce(topic, b"work", partition=number % partitions)
+        if producer.flush(30):
+            raise RuntimeError(f"could not produce to {topic}")
+
+    def _consumer(self, group):
+        return confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": group,
+                                         "enable.auto.commit": False, "log_level": 0})
+
+    def commit(self, group, topic, offsets):
+        """offsets: a list, one for each partition; None leaves one out."""
+        consumer = self._consumer(group)
+        wanted = [confluent_kafka.TopicPartition(topic, number, offset)
+                  for number, offset in enumerate(offsets) if offset is not None]
+        try:
+            wait_until(lambda: consumer.commit(offsets=wanted, asynchronous=False), 30,
+                       f"commit of {group}")
+        finally:
+            consumer.close()
+
+    def end_offsets(self, topic, partitions=3):
+        consumer = self._consumer("ends")
+        try:
+            return [consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, number),
+                                                   timeout=10)[1] for number in range(partitions)]
+        finally:
+            consumer.close()
+
+    def commit_all(self, group, topic, partitions=3):
+        self.commit(group, topic, self.end_offsets(topic, partitions))
+
+    def coordinator(self, group):
+        """The node that coordinates the group."""
+        client = self.admin()  # which must outlive its answer
+        described = client.describe_consumer_groups([group], request_timeout=10)
+        port = described[group].result(15).coordinator.port
+        return next(node for node in self.nodes if node.port == port)
+
+    def connections(self, pid):
+        """How many TCP connections this process has to the brokers."""
+        ports = {node.port for node in self.nodes}
+        inodes = set()
+        for link in glob.glob(f"/proc/{pid}/fd/*"):
+            try:
+                target = os.readlink(link)
+            except OSError:
+                continue
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+        count = 0
+        with open("/proc/net/tcp") as table:
+            for line in list(table)[1:]:
+                fields = line.split()
+                count += int(fields[2].split(":")[1], 16) in ports and fields[9] in inodes
+        return count
+
+    def restart(self, node, down_seconds=0.0):
+        node.kill()
+        time.sleep(down_seconds)
+        node.start()
+        self.wait()
