@@ -1,0 +1,84 @@
+#include "nats_jetstream/consumer_info.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <jansson.h>
+
+enum {
+    LARGEST_ANSWER = 1 << 20, /* usually 1 KB; a consumer's own metadata can make it larger */
+    LONGEST_DESCRIPTION = 200,
+};
+
+/* err_code of the JetStream API. */
+enum { CONSUMER_NOT_FOUND = 10014, STREAM_NOT_FOUND = 10059 };
+
+static void release_json(json_t **json)
+{
+    json_decref(*json);
+}
+
+static bool explain_api_error(const json_t *api_error, const struct nats_query_options *query,
+                              struct error *error)
+{
+    json_int_t code = json_integer_value(json_object_get(api_error, "err_code"));
+    if (code == STREAM_NOT_FOUND)
+        return error_unavailable(error, "NATS stream \"%s\" (of consumer \"%s\") does not exist",
+                                 query->stream, query->consumer);
+    if (code == CONSUMER_NOT_FOUND)
+        return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" does not exist",
+                                 query->consumer, query->stream);
+
+    const char *description = json_string_value(json_object_get(api_error, "description"));
+    if (description == NULL)
+        description = "without a description";
+    return error_unavailable(error,
+                             "NATS refused to tell of consumer \"%s\" of stream \"%s\": %.*s "
+                             "(error %" JSON_INTEGER_FORMAT ")",
+                             query->consumer, query->stream,
+                             (int)text_cut(description, LONGEST_DESCRIPTION), description, code);
+}
+
+/* An absent count is not 0: that would scale the workload away. */
+static bool read_count(const json_t *info, const char *field,
+                       const struct nats_query_options *query, double *ret_count,
+                       struct error *error)
+{
+    const json_t *value = json_object_get(info, field);
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return error_unavailable(
+            error, "NATS answered for consumer \"%s\" of stream \"%s\" without a valid %s",
+            query->consumer, query->stream, field);
+    *ret_count = (double)json_integer_value(value);
+    return true;
+}
+
+bool nats_consumer_info_parse(const char *bytes, size_t length,
+                              const struct nats_query_options *query, struct reading *ret_reading,
+                              struct error *error)
+{
+    if (length > LARGEST_ANSWER)
+        return error_unavailable(
+            error, "NATS answered for consumer \"%s\" of stream \"%s\" with %zu bytes: at most %d",
+            query->consumer, query->stream, length, LARGEST_ANSWER);
+
+    json_error_t where;
+    _cleanup_(release_json) json_t *info = json_loadb(bytes, length, 0, &where);
+    if (!json_is_object(info))
+        return error_unavailable(
+            error,
+            "NATS answered for consumer \"%s\" of stream \"%s\" with something else than a "
+            "JSON object",
+            query->consumer, query->stream);
+
+    const json_t *api_error = json_object_get(info, "error");
+    if (api_error != NULL)
+        return explain_api_error(api_error, query, error);
+
+    struct reading reading = READING_UNKNOWN;
+    if (!read_count(info, "num_pending", query, &reading.waiting, error) ||
+        !read_count(info, "num_ack_pending", query, &reading.in_flight, error))
+        return false;
+    *ret_reading = reading;
+    return true;
+}

@@ -1,0 +1,56 @@
+/*
+ * nats-jetstream: how many messages of a JetStream consumer are pending, or delivered and not yet
+ * acknowledged. It asks over the NATS client protocol, where the consumer's leader answers through
+ * any node; KEDA's built-in asks the monitoring ports, and has to find the leader by itself.
+ */
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "nats_jetstream/client.h"
+#include "nats_jetstream/measure.h"
+#include "nats_jetstream/options.h"
+
+#include <math.h>
+
+/* Rarer than a person notices, and one round trip for all idle consumers of the connection. */
+enum { IDLE_INTERVAL_MS = 250 };
+
+static void plan(const struct options *options, struct plan *ret_plan)
+{
+    const struct nats_query_options *query = options->query;
+    const struct nats_target_options *target = options->target;
+    *ret_plan = (struct plan){
+        .metric_name = text_format("nats-jetstream-%s", query->stream),
+        .target = (double)target->lag_threshold,
+        .idle_interval_ms = IDLE_INTERVAL_MS,
+    };
+}
+
+/* Unacknowledged messages count: a consumer at work must not be scaled away (keda #3787). */
+static bool judge(const struct options *options, const struct reading *reading,
+                  struct judgement *ret_judgement, struct error *error)
+{
+    const struct nats_target_options *target = options->target;
+    double lag = reading->waiting + reading->in_flight;
+    if (isnan(lag))
+        return error_unavailable(error,
+                                 "the reading lacks the pending or the unacknowledged messages");
+    *ret_judgement = (struct judgement){
+        .value = lag,
+        .active = lag > (double)target->activation_lag_threshold,
+    };
+    return true;
+}
+
+const struct scaler scaler_nats_jetstream = {
+    .name = "nats-jetstream",
+    .summary = "pending and unacknowledged messages of a NATS JetStream consumer",
+    .options = nats_options,
+    .sizes = {sizeof(struct nats_connection_options), sizeof(struct nats_query_options),
+              sizeof(struct nats_target_options)},
+    .check = nats_options_check,
+    .plan = plan,
+    .judge = judge,
+    .connect = nats_client_connect,
+    .measure = nats_measure,
+    .disconnect = nats_client_disconnect,
+};

@@ -1,0 +1,55 @@
+/*
+ * The options of nats-jetstream: what the table in options.c fills, a struct a scope.
+ *
+ * Threads: any; nothing here changes after it was parsed.
+ */
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_OPTIONS_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_OPTIONS_H
+
+#include "base/error.h"
+#include "config/option.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum nats_tls { NATS_TLS_DISABLE, NATS_TLS_ENABLE };
+
+struct nats_connection_options {
+    struct option_list servers;
+    const char *user;
+    const char *password;
+    const char *token;
+    int tls; /* enum nats_tls */
+    const char *ca;
+    const char *cert;
+    const char *key;
+    bool unsafe_ssl;
+    /* KEDA's keys of the monitoring port, kept only to refuse them with advice. */
+    const char *monitoring_endpoint;
+    const char *account;
+    const char *account_id;
+    const char *use_https;
+};
+
+struct nats_query_options {
+    const char *stream;
+    const char *consumer;
+    const char *domain;
+    const char *api_prefix;
+};
+
+struct nats_target_options {
+    int64_t lag_threshold;
+    int64_t activation_lag_threshold;
+};
+
+extern const struct option nats_options[];
+
+/* Rules across keys and of NATS names; every mistake is added to the error. */
+bool nats_options_check(const struct options *options, struct error *error);
+
+/* The host:port of one of `servers`, without scheme and user info: fit to be shown. It points into
+ * `server`; NULL where the text is no address of a NATS server. */
+const char *nats_server_address(const char *server);
+
+#endif
