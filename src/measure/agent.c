@@ -1,0 +1,173 @@
+/* The child's side of remote.h. */
+#include "measure/remote.h"
+
+#include "agent.pb-c.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/frame.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+struct agent {
+    int socket;
+    const struct scaler *const *scalers;
+    const struct scaler *scaler; /* chosen by Connect */
+    void *client;
+};
+
+static void say(const struct agent *agent, const Agent__FromAgent *message)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (!frame_write(agent->socket, &message->base, CLOCK_NEVER, &error))
+        exit(0); /* the parent is gone: nobody is left to serve */
+}
+
+static void say_done(const struct agent *agent, const struct error *error)
+{
+    Agent__Error failure = AGENT__ERROR__INIT;
+    Agent__FromAgent__Done done = AGENT__FROM_AGENT__DONE__INIT;
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.say_case = AGENT__FROM_AGENT__SAY_DONE;
+    message.done = &done;
+    if (error_is_set(error)) {
+        failure.code = error->code;
+        failure.text = error->text;
+        done.error = &failure;
+    }
+    say(agent, &message);
+}
+
+/* The probe's place in its batch. */
+struct place {
+    const struct agent *agent;
+    uint32_t index;
+};
+
+static void say_ended(struct probe *probe, const struct reading *reading, const struct error *error)
+{
+    const struct place *place = probe->owner;
+    Agent__Error failure = AGENT__ERROR__INIT;
+    Agent__Reading found = AGENT__READING__INIT;
+    Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.say_case = AGENT__FROM_AGENT__SAY_ENDED;
+    message.ended = &ended;
+    ended.probe = place->index;
+    if (reading != NULL) {
+        found.waiting = reading->waiting;
+        found.waiting_for_activation = reading->waiting_for_activation;
+        found.in_flight = reading->in_flight;
+        found.consumers = reading->consumers;
+        found.partitions = reading->partitions;
+        found.partitions_with_lag = reading->partitions_with_lag;
+        found.arrival_rate = reading->arrival_rate;
+        found.consumption_rate = reading->consumption_rate;
+        found.value = reading->value;
+        ended.reading = &found;
+    } else {
+        failure.code = error->code;
+        failure.text = error->text;
+        ended.error = &failure;
+    }
+    say(place->agent, &message);
+}
+
+static struct option_values *values_of(const struct scaler *scaler, enum option_scope scope,
+                                       Agent__Option *const *options, size_t count)
+{
+    size_t rows = option_count(scaler->options);
+    _cleanup_(memory_free) const char **texts = memory_array(rows, sizeof(*texts));
+    for (size_t i = 0; i < count; i++)
+        if (options[i]->row < rows)
+            texts[options[i]->row] = options[i]->text;
+    return option_values_new(scaler->options, scaler->sizes[scope], scope, texts);
+}
+
+static void serve_connect(struct agent *agent, const Agent__Connect *connect)
+{
+    _cleanup_(error_done) struct error error = {0};
+    for (size_t i = 0; agent->scalers[i] != NULL; i++)
+        if (text_equal(agent->scalers[i]->name, connect->scaler))
+            agent->scaler = agent->scalers[i];
+    if (agent->scaler == NULL || agent->client != NULL)
+        error_set(&error, ERROR_INTERNAL, "no scaler %s, or connected already", connect->scaler);
+    else {
+        struct option_values *values =
+            values_of(agent->scaler, OPTION_CONNECTION, connect->options, connect->n_options);
+        agent->scaler->connect(values->data, connect->deadline_ms, &agent->client, &error);
+        option_values_free(values);
+    }
+    say_done(agent, &error);
+}
+
+static void serve_measure(struct agent *agent, const Agent__Measure *measure)
+{
+    _cleanup_(error_done) struct error error = {0};
+    size_t count = measure->n_probes;
+    struct place *places = memory_array(count, sizeof(*places));
+    struct probe *probes = memory_array(count, sizeof(*probes));
+    struct probe **pointers = memory_array(count, sizeof(*pointers));
+    struct option_values **values = memory_array(count, sizeof(*values));
+
+    for (size_t i = 0; i < count; i++) {
+        values[i] = values_of(agent->scaler, OPTION_QUERY, measure->probes[i]->options,
+                              measure->probes[i]->n_options);
+        places[i] = (struct place){agent, (uint32_t)i};
+        probes[i] = (struct probe){
+            .query = values[i]->data, .values = values[i], .owner = &places[i], .end = say_ended};
+        pointers[i] = &probes[i];
+    }
+    agent->scaler->measure(agent->client, pointers, count, measure->deadline_ms, &error);
+    say_done(agent, &error);
+
+    for (size_t i = 0; i < count; i++)
+        option_values_free(values[i]);
+    free(values);
+    free(pointers);
+    free(probes);
+    free(places);
+}
+
+static bool serve_one(struct agent *agent)
+{
+    _cleanup_(error_done) struct error error = {0};
+    ProtobufCMessage *raw = NULL;
+    if (!frame_read(agent->socket, &agent__to_agent__descriptor, CLOCK_NEVER, &raw, &error))
+        return false;
+
+    const Agent__ToAgent *message = (const Agent__ToAgent *)raw;
+    if (message->say_case == AGENT__TO_AGENT__SAY_CONNECT)
+        serve_connect(agent, message->connect);
+    else if (message->say_case == AGENT__TO_AGENT__SAY_MEASURE && agent->client != NULL)
+        serve_measure(agent, message->measure);
+    protobuf_c_message_free_unpacked(raw, NULL);
+    return true;
+}
+
+/* The parent alone says when to end, whatever a terminal tells the whole group; and an abort leaves
+ * no file with secrets in it. */
+static void settle(void)
+{
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int agent_run(int socket, const struct scaler *const *scalers)
+{
+    struct agent agent = {.socket = socket, .scalers = scalers};
+    settle();
+    while (serve_one(&agent))
+        ;
+    if (agent.client != NULL)
+        agent.scaler->disconnect(agent.client);
+    return 0;
+}

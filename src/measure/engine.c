@@ -1,0 +1,134 @@
+#include "measure/engine.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+struct engine *engine_new(const struct engine_settings *settings)
+{
+    struct engine *engine = memory_new(sizeof(*engine));
+    engine->settings = *settings;
+    pthread_mutex_init(&engine->lock, NULL);
+    pthread_cond_init(&engine->lane_ended, NULL);
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->lock);
+    engine->stopping = true;
+    const struct connection *connection;
+    for (connection = engine->connections; connection != NULL; connection = connection->hh.next) {
+        lane_wake(connection->main_lane);
+        if (connection->slow_lane != NULL)
+            lane_wake(connection->slow_lane);
+    }
+    while (engine->lanes > 0)
+        pthread_cond_wait(&engine->lane_ended, &engine->lock);
+    pthread_mutex_unlock(&engine->lock);
+
+    pthread_cond_destroy(&engine->lane_ended);
+    pthread_mutex_destroy(&engine->lock);
+    free(engine);
+}
+
+static bool check_limits(const struct engine *engine, bool isolated, struct error *error)
+{
+    const struct engine_settings *settings = &engine->settings;
+    if (HASH_COUNT(engine->connections) >= settings->most_connections)
+        return error_set(error, ERROR_LIMIT,
+                         "all %zu connections are in use: triggers that name the same source in "
+                         "the same words share one",
+                         settings->most_connections);
+    if (isolated && engine->isolated >= settings->most_isolated)
+        return error_set(error, ERROR_LIMIT,
+                         "all %zu connections with a process of their own are in use",
+                         settings->most_isolated);
+    return true;
+}
+
+static struct connection *connection_new(struct engine *engine, const struct scaler *scaler,
+                                         const char *identity, const struct option_values *values)
+{
+    struct connection *connection = memory_new(sizeof(*connection));
+    connection->engine = engine;
+    connection->identity = text_copy(identity);
+    connection->scaler = scaler;
+    connection->values = option_values_new(scaler->options, scaler->sizes[OPTION_CONNECTION],
+                                           OPTION_CONNECTION, (const char *const *)values->texts);
+    connection->isolated = scaler->isolated || engine->settings.isolate_all;
+    engine->isolated += connection->isolated;
+    snprintf(connection->label, sizeof(connection->label), "%s connection %llu", scaler->name,
+             (unsigned long long)++engine->connections_made);
+    connection->main_lane = lane_new(connection, false);
+    HASH_ADD_KEYPTR(hh, engine->connections, connection->identity, strlen(connection->identity),
+                    connection);
+    return connection;
+}
+
+void connection_free(struct connection *connection)
+{
+    struct engine *engine = connection->engine;
+    HASH_DELETE(hh, engine->connections, connection);
+    engine->isolated -= connection->isolated;
+    option_values_free(connection->values);
+    free(connection->identity);
+    free(connection);
+}
+
+static bool find_connection(struct engine *engine, const struct scaler *scaler,
+                            const struct option_values *values, struct connection **ret_connection,
+                            struct error *error)
+{
+    _cleanup_(memory_free) char *identity = text_format("%s\n%s", scaler->name, values->identity);
+    HASH_FIND(hh, engine->connections, identity, strlen(identity), *ret_connection);
+    if (*ret_connection != NULL)
+        return true;
+    if (!check_limits(engine, scaler->isolated || engine->settings.isolate_all, error))
+        return false;
+    *ret_connection = connection_new(engine, scaler, identity, values);
+    return true;
+}
+
+bool engine_hold(struct engine *engine, const struct scaler *scaler,
+                 const struct option_values *connection_values,
+                 const struct option_values *query_values, struct query **ret_query,
+                 struct error *error)
+{
+    struct connection *connection;
+    struct query *query = NULL;
+
+    pthread_mutex_lock(&engine->lock);
+    bool good = find_connection(engine, scaler, connection_values, &connection, error);
+    if (good) {
+        HASH_FIND(hh, connection->queries, query_values->identity, strlen(query_values->identity),
+                  query);
+        if (query == NULL)
+            query = query_new(connection, query_values);
+        query->holds++;
+        lane_wake(query->lane);
+        *ret_query = query;
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return good;
+}
+
+void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
+{
+    pthread_mutex_lock(&engine->lock);
+    *ret_stats = engine->stats;
+    ret_stats->connections = HASH_COUNT(engine->connections);
+    const struct connection *connection;
+    for (connection = engine->connections; connection != NULL; connection = connection->hh.next) {
+        const struct query *query;
+        ret_stats->queries += HASH_COUNT(connection->queries);
+        if (connection->slow_lane != NULL)
+            DL_FOREACH(connection->slow_lane->queries, query)
+        ret_stats->slow_queries++;
+    }
+    pthread_mutex_unlock(&engine->lock);
+}

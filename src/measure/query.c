@@ -1,0 +1,171 @@
+#include "measure/inside.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+struct query *query_new(struct connection *connection, const struct option_values *values)
+{
+    const struct scaler *scaler = connection->scaler;
+    struct query *query = memory_new(sizeof(*query));
+    query->connection = connection;
+    query->lane = connection->main_lane;
+    query->values = option_values_new(scaler->options, scaler->sizes[OPTION_QUERY], OPTION_QUERY,
+                                      (const char *const *)values->texts);
+    query->due_now = true;
+    HASH_ADD_KEYPTR(hh, connection->queries, query->values->identity,
+                    strlen(query->values->identity), query);
+    DL_APPEND(query->lane->queries, query);
+
+    /* Callers never hasten a retry: who joins a broken connection is refused as its neighbours are. */
+    if (query->lane->state == LANE_BROKEN)
+        query_set_failed(query, &query->lane->error);
+    return query;
+}
+
+void query_free(struct query *query)
+{
+    HASH_DELETE(hh, query->connection->queries, query);
+    DL_DELETE(query->lane->queries, query);
+    option_values_free(query->values);
+    snapshot_done(&query->known);
+    free(query);
+}
+
+static int64_t current_interval_ms(const struct query *query)
+{
+    if (query->lane->slow)
+        return query->slow_interval_ms;
+
+    int64_t interval = query->connection->engine->settings.interval_ms;
+    return query->idle_watchers > 0 && query->idle_interval_ms < interval ? query->idle_interval_ms
+                                                                          : interval;
+}
+
+int64_t query_due_ms(const struct query *query)
+{
+    return query->due_now ? 0 : query->asked_at_ms + current_interval_ms(query);
+}
+
+static void make_watchers_ready(struct query *query)
+{
+    struct engine *engine = query->connection->engine;
+    struct watcher *watcher;
+    DL_FOREACH(query->watchers, watcher)
+    {
+        if (watcher->ready)
+            continue;
+        watcher->ready = true;
+        DL_APPEND2(engine->ready, watcher, prev_ready, next_ready);
+    }
+}
+
+void query_set_reading(struct query *query, const struct reading *reading)
+{
+    struct snapshot *known = &query->known;
+    error_done(&known->error);
+    known->last_attempt = ATTEMPT_GOOD;
+    known->measured = true;
+    known->reading = *reading;
+    known->reading_at_ms = clock_now_ms();
+    query->strikes = 0;
+    make_watchers_ready(query);
+}
+
+void query_set_failed(struct query *query, const struct error *error)
+{
+    struct snapshot *known = &query->known;
+    if (known->last_attempt != ATTEMPT_FAILED)
+        known->failing_since_ms = clock_now_ms();
+    known->last_attempt = ATTEMPT_FAILED;
+    error_copy(&known->error, error);
+    make_watchers_ready(query);
+}
+
+void query_release(struct query *query)
+{
+    struct engine *engine = query->connection->engine;
+    pthread_mutex_lock(&engine->lock);
+    query->holds--;
+    if (query->holds == 0)
+        lane_wake(query->lane);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void query_snapshot(struct query *query, struct snapshot *ret_snapshot)
+{
+    struct engine *engine = query->connection->engine;
+    pthread_mutex_lock(&engine->lock);
+    *ret_snapshot = query->known;
+    ret_snapshot->error = (struct error){0};
+    error_copy(&ret_snapshot->error, &query->known.error);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void snapshot_done(struct snapshot *snapshot)
+{
+    error_done(&snapshot->error);
+}
+
+void watcher_start(struct watcher *watcher, struct query *query)
+{
+    struct engine *engine = query->connection->engine;
+    pthread_mutex_lock(&engine->lock);
+    watcher->query = query;
+    DL_APPEND(query->watchers, watcher);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+/* The least interval counts; triggers of one query hardly ever differ in it. */
+static void set_idle(struct watcher *watcher, int64_t interval_ms)
+{
+    struct query *query = watcher->query;
+    if (watcher->idle_interval_ms > 0)
+        query->idle_watchers--;
+    if (interval_ms > 0) {
+        if (query->idle_watchers == 0 || interval_ms < query->idle_interval_ms)
+            query->idle_interval_ms = interval_ms;
+        query->idle_watchers++;
+    }
+    watcher->idle_interval_ms = interval_ms;
+}
+
+void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
+{
+    if (watcher->idle_interval_ms == interval_ms)
+        return;
+    struct engine *engine = watcher->query->connection->engine;
+    pthread_mutex_lock(&engine->lock);
+    set_idle(watcher, interval_ms);
+    lane_wake(watcher->query->lane);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void watcher_stop(struct watcher *watcher)
+{
+    if (watcher->query == NULL)
+        return;
+    struct engine *engine = watcher->query->connection->engine;
+    pthread_mutex_lock(&engine->lock);
+    set_idle(watcher, 0);
+    DL_DELETE(watcher->query->watchers, watcher);
+    if (watcher->ready)
+        DL_DELETE2(engine->ready, watcher, prev_ready, next_ready);
+    watcher->ready = false;
+    watcher->query = NULL;
+    pthread_mutex_unlock(&engine->lock);
+}
+
+struct watcher *engine_next_ready(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->lock);
+    struct watcher *watcher = engine->ready;
+    if (watcher != NULL) {
+        DL_DELETE2(engine->ready, watcher, prev_ready, next_ready);
+        watcher->ready = false;
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return watcher;
+}

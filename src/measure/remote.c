@@ -1,0 +1,252 @@
+#include "measure/remote.h"
+
+#include "agent.pb-c.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/frame.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* How long after the deadline a child that keeps it may take to say so. */
+enum { GRACE_MS = 250 };
+
+struct remote {
+    const struct scaler *scaler;
+    pid_t child;
+    int socket;
+};
+
+/* What died by itself tells more by its own end than by our signal, so it has a moment to be seen. */
+static bool has_ended(pid_t child, int *ret_status)
+{
+    enum { MOMENT_MS = 20 };
+    for (int i = 0; i < MOMENT_MS; i++) {
+        if (waitpid(child, ret_status, WNOHANG) == child)
+            return true;
+        usleep(1000);
+    }
+    return false;
+}
+
+/* Makes sure that the child is gone, and says how it went. */
+static void end_child(struct remote *remote, const char *why, struct error *error)
+{
+    int status = 0;
+    const char *name = remote->scaler->name;
+    pid_t child = remote->child;
+    remote->child = 0;
+    if (!has_ended(child, &status)) {
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        error_unavailable(error, "the %s process was killed: %s", name, why);
+    } else if (WIFSIGNALED(status))
+        error_unavailable(error, "the %s process died: %s", name, strsignal(WTERMSIG(status)));
+    else
+        error_unavailable(error, "the %s process ended with code %d", name, WEXITSTATUS(status));
+}
+
+static bool spawn_child(struct remote *remote, const char *program, struct error *error)
+{
+    int ends[2];
+    char name[] = "backlog";
+    char subcommand[] = "agent";
+    char *arguments[] = {name, subcommand, NULL};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        return error_unavailable(error, "cannot start the %s process: %s", remote->scaler->name,
+                                 strerror(errno));
+
+    /* Client libraries leave descriptors open to children; a broker would wait for their end. */
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], AGENT_SOCKET);
+    posix_spawn_file_actions_addclosefrom_np(&actions, AGENT_SOCKET + 1);
+    int failure = posix_spawn(&remote->child, program, &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    remote->socket = ends[0];
+    return failure == 0 || error_unavailable(error, "cannot start the %s process: %s",
+                                             remote->scaler->name, strerror(failure));
+}
+
+/* The rows of the table that have a text. The strings are borrowed; the caller frees the array. */
+static Agent__Option **options_of(const struct option_values *values, size_t *ret_count)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < values->options; i++)
+        count += values->texts[i] != NULL;
+
+    Agent__Option **options = memory_new(count * (sizeof(void *) + sizeof(Agent__Option)));
+    Agent__Option *storage = (Agent__Option *)(options + count);
+    *ret_count = 0;
+    for (size_t i = 0; i < values->options; i++) {
+        if (values->texts[i] == NULL)
+            continue;
+        Agent__Option *option = &storage[*ret_count];
+        agent__option__init(option);
+        option->row = (uint32_t)i;
+        option->text = values->texts[i];
+        options[(*ret_count)++] = option;
+    }
+    return options;
+}
+
+static bool send_connect(struct remote *remote, const struct option_values *values,
+                         int64_t deadline_ms, struct error *error)
+{
+    Agent__Connect connect = AGENT__CONNECT__INIT;
+    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+    message.say_case = AGENT__TO_AGENT__SAY_CONNECT;
+    message.connect = &connect;
+    connect.scaler = (char *)remote->scaler->name;
+    connect.deadline_ms = deadline_ms;
+    connect.options = options_of(values, &connect.n_options);
+    bool good = frame_write(remote->socket, &message.base, deadline_ms, error);
+    free(connect.options);
+    return good;
+}
+
+static bool send_measure(struct remote *remote, struct probe *const *probes, size_t count,
+                         int64_t deadline_ms, struct error *error)
+{
+    Agent__Measure measure = AGENT__MEASURE__INIT;
+    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+    Agent__Measure__Probe *storage = memory_array(count, sizeof(*storage));
+    measure.probes = memory_array(count, sizeof(*measure.probes));
+    measure.n_probes = count;
+    measure.deadline_ms = deadline_ms;
+    message.say_case = AGENT__TO_AGENT__SAY_MEASURE;
+    message.measure = &measure;
+
+    for (size_t i = 0; i < count; i++) {
+        agent__measure__probe__init(&storage[i]);
+        storage[i].options = options_of(probes[i]->values, &storage[i].n_options);
+        measure.probes[i] = &storage[i];
+    }
+    bool good = frame_write(remote->socket, &message.base, deadline_ms, error);
+    for (size_t i = 0; i < count; i++)
+        free(storage[i].options);
+    free(storage);
+    free(measure.probes);
+    return good;
+}
+
+static struct reading reading_of(const Agent__Reading *message)
+{
+    return (struct reading){
+        .waiting = message->waiting,
+        .waiting_for_activation = message->waiting_for_activation,
+        .in_flight = message->in_flight,
+        .consumers = message->consumers,
+        .partitions = message->partitions,
+        .partitions_with_lag = message->partitions_with_lag,
+        .arrival_rate = message->arrival_rate,
+        .consumption_rate = message->consumption_rate,
+        .value = message->value,
+    };
+}
+
+static void take_error(const Agent__Error *message, struct error *error)
+{
+    error_set(error, (enum error_code)message->code, "%s", message->text);
+}
+
+static void take_ended(const Agent__FromAgent__Ended *ended, struct probe *const *probes,
+                       size_t count)
+{
+    if (ended->probe >= count)
+        return;
+    struct probe *probe = probes[ended->probe];
+    if (ended->reading != NULL) {
+        struct reading reading = reading_of(ended->reading);
+        probe_answer(probe, &reading);
+    } else if (ended->error != NULL) {
+        _cleanup_(error_done) struct error error = {0};
+        take_error(ended->error, &error);
+        probe_fail(probe, &error);
+    }
+}
+
+/* What the child says until it is done; `told` is what it says went wrong. False: it is gone or hangs. */
+static bool receive(struct remote *remote, struct probe *const *probes, size_t count,
+                    int64_t deadline_ms, struct error *told, struct error *error)
+{
+    for (bool done = false; !done;) {
+        ProtobufCMessage *raw = NULL;
+        if (!frame_read(remote->socket, &agent__from_agent__descriptor, deadline_ms + GRACE_MS,
+                        &raw, error))
+            return false;
+        const Agent__FromAgent *message = (const Agent__FromAgent *)raw;
+        if (message->say_case == AGENT__FROM_AGENT__SAY_ENDED)
+            take_ended(message->ended, probes, count);
+        done = message->say_case == AGENT__FROM_AGENT__SAY_DONE;
+        if (done && message->done->error != NULL)
+            take_error(message->done->error, told);
+        protobuf_c_message_free_unpacked(raw, NULL);
+    }
+    return true;
+}
+
+/* One error of two kinds: the child told of one, or the exchange failed and its end tells why. */
+static bool conclude(struct remote *remote, bool exchanged, struct error *told, struct error *error)
+{
+    if (exchanged && !error_is_set(told))
+        return true;
+    if (exchanged)
+        error_move(error, told);
+    else {
+        _cleanup_(memory_free) char *why = text_copy(error_text(error));
+        end_child(remote, why, error);
+    }
+    return false;
+}
+
+bool remote_open(const struct scaler *scaler, const struct option_values *connection_values,
+                 const char *program, int64_t deadline_ms, struct remote **ret_remote,
+                 struct error *error)
+{
+    _cleanup_(error_done) struct error told = {0};
+    struct remote *remote = memory_new(sizeof(*remote));
+    remote->scaler = scaler;
+    remote->socket = -1;
+    bool good = spawn_child(remote, program, error);
+    if (good) {
+        bool exchanged = send_connect(remote, connection_values, deadline_ms, error) &&
+                         receive(remote, NULL, 0, deadline_ms, &told, error);
+        good = conclude(remote, exchanged, &told, error);
+    }
+    if (good)
+        *ret_remote = remote;
+    else
+        remote_close(remote);
+    return good;
+}
+
+bool remote_measure(struct remote *remote, struct probe *const *probes, size_t count,
+                    int64_t deadline_ms, struct error *error)
+{
+    _cleanup_(error_done) struct error told = {0};
+    bool exchanged = send_measure(remote, probes, count, deadline_ms, error) &&
+                     receive(remote, probes, count, deadline_ms, &told, error);
+    return conclude(remote, exchanged, &told, error);
+}
+
+void remote_close(struct remote *remote)
+{
+    if (remote->socket >= 0)
+        close(remote->socket);
+    if (remote->child > 0) {
+        kill(remote->child, SIGKILL);
+        waitpid(remote->child, NULL, 0);
+    }
+    free(remote);
+}

@@ -1,0 +1,467 @@
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "fake.h"
+#include "measure/remote.h"
+
+#include <glob.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* Fast enough for a test, slow enough for a busy machine under a sanitizer. */
+enum { INTERVAL_MS = 100, DEADLINE_MS = 300, PATIENCE_MS = 20000 };
+
+static struct engine *engine;
+static atomic_int wakes;
+
+static void count_wake(void *context)
+{
+    (void)context;
+    wakes++;
+}
+
+static void start_engine(const struct engine_settings *changes)
+{
+    struct engine_settings settings = *changes;
+    settings.wake = count_wake;
+    engine = engine_new(&settings);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.interval_ms = INTERVAL_MS;
+    settings.deadline_ms = DEADLINE_MS;
+    settings.backoff_first_ms = 50;
+    settings.backoff_most_ms = 200;
+    settings.slow_most_ms = 400;
+    fake_reset();
+    wakes = 0;
+    start_engine(&settings);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    engine_free(engine);
+    return 0;
+}
+
+static struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(fake_values_done) struct fake_values values = fake_values(source, queue);
+    struct query *query = NULL;
+    if (!engine_hold(engine, scaler, values.scopes[OPTION_CONNECTION], values.scopes[OPTION_QUERY],
+                     &query, &error))
+        fail_msg("hold: %s", error_text(&error));
+    return query;
+}
+
+static struct query *hold(const char *queue)
+{
+    return hold_of(&fake_scaler, "a", queue);
+}
+
+static struct engine_stats stats(void)
+{
+    struct engine_stats now;
+    engine_stats(engine, &now);
+    return now;
+}
+
+/* Waits until the condition, an expression that is looked at again and again, holds. */
+#define WAIT_UNTIL(condition)                                                                      \
+    do {                                                                                           \
+        int64_t deadline_ = clock_now_ms() + PATIENCE_MS;                                          \
+        while (!(condition)) {                                                                     \
+            if (clock_now_ms() > deadline_)                                                        \
+                fail_msg("never came true: %s", #condition);                                       \
+            usleep(2000);                                                                          \
+        }                                                                                          \
+    } while (0)
+
+static double waiting(struct query *query)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(query, &now);
+    return now.last_attempt == ATTEMPT_GOOD ? now.reading.waiting : NAN;
+}
+
+static bool fails(struct query *query, const char *words)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(query, &now);
+    return now.last_attempt == ATTEMPT_FAILED && strstr(error_text(&now.error), words) != NULL;
+}
+
+static void a_query_is_measured_and_measured_again(void **state)
+{
+    (void)state;
+    struct query *query = hold("7");
+    WAIT_UNTIL(waiting(query) == 7);
+    fake_set_queue("7", 8);
+    WAIT_UNTIL(waiting(query) == 8);
+}
+
+static void equal_questions_share_a_query_and_equal_sources_a_connection(void **state)
+{
+    (void)state;
+    struct query *query = hold("1");
+    assert_ptr_equal(query, hold("1"));
+    assert_ptr_not_equal(query, hold("2"));
+    assert_ptr_not_equal(query, hold_of(&fake_scaler, "b", "1"));
+    WAIT_UNTIL(waiting(query) == 1);
+    assert_int_equal(stats().connections, 2);
+    assert_int_equal(stats().queries, 3);
+    assert_true(fake_counts().connects <= 2);
+}
+
+static void many_queries_are_measured_in_one_batch(void **state)
+{
+    (void)state;
+    struct query *queries[200];
+    char name[16];
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        queries[i] = hold(name);
+    }
+    for (int i = 0; i < 200; i++)
+        WAIT_UNTIL(waiting(queries[i]) == i);
+    WAIT_UNTIL(fake_counts().largest_batch == 200);
+    int batches = fake_counts().batches;
+    int probes = fake_counts().probes;
+    WAIT_UNTIL(fake_counts().batches >= batches + 4);
+    assert_int_equal((fake_counts().probes - probes) % 200, 0);
+}
+
+static void who_watches_is_told_of_each_attempt(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = hold("3");
+    watcher_start(&watcher, query);
+    for (int i = 0; i < 3; i++) {
+        struct watcher *ready = NULL;
+        WAIT_UNTIL((ready = engine_next_ready(engine)) != NULL);
+        assert_ptr_equal(ready, &watcher);
+    }
+    assert_true(wakes >= 3);
+    watcher_stop(&watcher);
+    watcher_stop(&watcher);
+    assert_null(engine_next_ready(engine));
+}
+
+static void an_idle_query_that_is_watched_is_measured_more_often(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    struct watcher watcher = {0};
+    engine_free(engine);
+    start_engine(&settings); /* five seconds */
+    struct query *query = hold("0");
+    WAIT_UNTIL(waiting(query) == 0);
+    watcher_start(&watcher, query);
+    watcher_set_idle_interval(&watcher, 10);
+    int batches = fake_counts().batches;
+    WAIT_UNTIL(fake_counts().batches >= batches + 5);
+    watcher_stop(&watcher);
+    usleep(50000);
+    batches = fake_counts().batches;
+    usleep(300000);
+    assert_int_equal(fake_counts().batches, batches);
+}
+
+static void a_failed_probe_fails_alone(void **state)
+{
+    (void)state;
+    struct query *missing = hold("nowhere");
+    struct query *good = hold("4");
+    WAIT_UNTIL(fails(missing, "no such queue"));
+    WAIT_UNTIL(waiting(good) == 4);
+    assert_int_equal(fake_counts().connects, 1);
+    fake_set_queue("nowhere", 9);
+    WAIT_UNTIL(waiting(missing) == 9);
+}
+
+static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
+{
+    (void)state;
+    struct query *query = hold("5");
+    WAIT_UNTIL(waiting(query) == 5);
+    fake_set_up(false);
+    WAIT_UNTIL(fails(query, "broke") || fails(query, "down"));
+    _cleanup_(snapshot_done) struct snapshot first;
+    query_snapshot(query, &first);
+    assert_true(first.measured);
+    assert_true(first.reading.waiting == 5);
+    assert_true(first.failing_since_ms >= first.reading_at_ms);
+    WAIT_UNTIL(fails(query, "the fake source is down"));
+    usleep(100000);
+    _cleanup_(snapshot_done) struct snapshot later;
+    query_snapshot(query, &later);
+    assert_int_equal(later.failing_since_ms, first.failing_since_ms);
+}
+
+static void a_broken_connection_comes_back_without_a_restart(void **state)
+{
+    (void)state;
+    struct query *query = hold("6");
+    WAIT_UNTIL(waiting(query) == 6);
+    fake_set_up(false);
+    WAIT_UNTIL(fails(query, "the fake source is down"));
+    fake_set_up(true);
+    WAIT_UNTIL(waiting(query) == 6);
+}
+
+static void a_broken_connection_backs_off(void **state)
+{
+    (void)state;
+    hold_of(&fake_scaler, "down", "1");
+    usleep(1000000);
+    int connects = fake_counts().connects;
+    /* At once, then about 50, 100, 200, 200 ... ms apart, with a quarter of jitter. */
+    assert_in_range(connects, 3, 10);
+}
+
+static void who_joins_a_broken_connection_is_refused_at_once(void **state)
+{
+    (void)state;
+    struct query *query = hold("1");
+    fake_set_up(false);
+    WAIT_UNTIL(fails(query, "the fake source is down"));
+    int connects = fake_counts().connects;
+    struct query *joiner = hold("2");
+    assert_true(fails(joiner, "the fake source is down"));
+    assert_in_range(fake_counts().connects, connects, connects + 1);
+}
+
+static void a_hanging_query_is_asked_apart_and_does_not_hold_up_its_neighbours(void **state)
+{
+    (void)state;
+    struct query *good = hold("1");
+    struct query *hanging = hold("hang");
+    WAIT_UNTIL(fails(hanging, "no answer within 300 ms"));
+    WAIT_UNTIL(stats().slow_queries == 1);
+    int64_t start = clock_now_ms();
+    for (int i = 10; i < 15; i++) {
+        fake_set_queue("1", i);
+        WAIT_UNTIL(waiting(good) == i);
+    }
+    assert_true(clock_now_ms() - start < 5 * (INTERVAL_MS + DEADLINE_MS));
+    assert_true(fails(hanging, "no answer"));
+}
+
+static void a_hanging_query_returns_after_one_answer_in_time(void **state)
+{
+    (void)state;
+    struct query *good = hold("1");
+    struct query *hanging = hold("hang");
+    WAIT_UNTIL(stats().slow_queries == 1);
+    fake_set_queue("hang", 12);
+    WAIT_UNTIL(waiting(hanging) == 12);
+    WAIT_UNTIL(stats().slow_queries == 0);
+    fake_set_queue("hang", 13);
+    WAIT_UNTIL(waiting(hanging) == 13);
+    assert_true(waiting(good) == 1);
+}
+
+static void a_query_that_hangs_alone_does_not_fail_its_neighbours(void **state)
+{
+    (void)state;
+    struct query *good = hold("1");
+    WAIT_UNTIL(waiting(good) == 1);
+    struct query *hanging = hold("hang");
+    for (int i = 0; i < 200; i++) {
+        assert_true(waiting(good) == 1);
+        usleep(5000);
+    }
+    assert_true(fails(hanging, "no answer"));
+}
+
+static void what_is_released_is_forgotten_with_its_connection(void **state)
+{
+    (void)state;
+    struct query *query = hold("1");
+    hold("1");
+    WAIT_UNTIL(waiting(query) == 1);
+    query_release(query);
+    usleep(3 * INTERVAL_MS * 1000);
+    assert_int_equal(stats().queries, 1);
+    query_release(query);
+    WAIT_UNTIL(stats().connections == 0);
+    assert_int_equal(fake_counts().disconnects, 1);
+    WAIT_UNTIL(waiting(hold("1")) == 1);
+}
+
+static void a_slow_query_can_be_released_too(void **state)
+{
+    (void)state;
+    struct query *hanging = hold("hang");
+    struct query *good = hold("1");
+    WAIT_UNTIL(stats().slow_queries == 1);
+    query_release(hanging);
+    WAIT_UNTIL(stats().queries == 1);
+    query_release(good);
+    WAIT_UNTIL(stats().connections == 0);
+}
+
+static void a_limit_on_connections_is_told_by_name(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.most_connections = 2;
+    engine_free(engine);
+    start_engine(&settings);
+    hold_of(&fake_scaler, "a", "1");
+    hold_of(&fake_scaler, "b", "1");
+
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(fake_values_done) struct fake_values values = fake_values("c", "1");
+    struct query *query = NULL;
+    assert_false(engine_hold(engine, &fake_scaler, values.scopes[OPTION_CONNECTION],
+                             values.scopes[OPTION_QUERY], &query, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_non_null(strstr(error_text(&error), "all 2 connections"));
+    assert_null(query);
+}
+
+static void the_engine_ends_while_a_measurement_hangs(void **state)
+{
+    (void)state;
+    hold("hang");
+    hold("1");
+    WAIT_UNTIL(stats().slow_queries == 1);
+}
+
+/* From here on the scaler runs in a child process: this program, see main(). */
+
+static void an_isolated_scaler_measures_in_a_process_of_its_own(void **state)
+{
+    (void)state;
+    struct query *query = hold_of(&fake_isolated_scaler, "a", "41");
+    struct query *missing = hold_of(&fake_isolated_scaler, "a", "nowhere");
+    WAIT_UNTIL(waiting(query) == 41);
+    WAIT_UNTIL(fails(missing, "no such queue"));
+    assert_int_equal(fake_counts().connects, 0); /* here */
+}
+
+static void an_isolated_scaler_that_aborts_fails_its_own_connection_only(void **state)
+{
+    (void)state;
+    struct query *good = hold("1");
+    struct query *aborting = hold_of(&fake_isolated_scaler, "a", "abort");
+    struct query *isolated = hold_of(&fake_isolated_scaler, "b", "2");
+    WAIT_UNTIL(fails(aborting, "the isolated process died: Aborted"));
+    WAIT_UNTIL(waiting(good) == 1);
+    WAIT_UNTIL(waiting(isolated) == 2);
+}
+
+static void an_isolated_scaler_that_lets_the_deadline_pass_is_killed(void **state)
+{
+    (void)state;
+    struct query *sleeping = hold_of(&fake_isolated_scaler, "a", "sleep");
+    WAIT_UNTIL(fails(sleeping, "the isolated process was killed: no answer in time"));
+}
+
+static void an_isolated_scaler_tells_why_it_cannot_connect(void **state)
+{
+    (void)state;
+    struct query *query = hold_of(&fake_isolated_scaler, "down", "1");
+    WAIT_UNTIL(fails(query, "the fake source is down"));
+}
+
+/* The one child of this process, whichever thread started it; 0 where there is none. */
+static pid_t find_child(void)
+{
+    pid_t child = 0;
+    glob_t lists;
+    if (glob("/proc/self/task/*/children", 0, NULL, &lists) != 0)
+        return 0;
+    for (size_t i = 0; i < lists.gl_pathc; i++) {
+        FILE *list = fopen(lists.gl_pathv[i], "r");
+        char line[64];
+        if (list != NULL && fgets(line, sizeof(line), list) != NULL)
+            child = (pid_t)strtol(line, NULL, 10);
+        if (list != NULL)
+            fclose(list);
+    }
+    globfree(&lists);
+    return child;
+}
+
+static void a_killed_child_is_started_again(void **state)
+{
+    (void)state;
+    struct query *query = hold_of(&fake_isolated_scaler, "a", "3");
+    WAIT_UNTIL(waiting(query) == 3);
+    uint64_t connects = stats().connects;
+    pid_t child = find_child();
+    assert_true(child > 0);
+    kill(child, SIGKILL);
+    WAIT_UNTIL(stats().connects > connects && waiting(query) == 3);
+}
+
+static void limits_count_the_processes(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.most_isolated = 1;
+    engine_free(engine);
+    start_engine(&settings);
+    hold_of(&fake_isolated_scaler, "a", "1");
+
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(fake_values_done) struct fake_values values = fake_values("b", "1");
+    struct query *query = NULL;
+    assert_false(engine_hold(engine, &fake_isolated_scaler, values.scopes[OPTION_CONNECTION],
+                             values.scopes[OPTION_QUERY], &query, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "agent") == 0)
+        return agent_run(AGENT_SOCKET, fake_scalers);
+
+    log_init(LOG_ERROR, LOG_PLAIN);
+    const struct CMUnitTest tests[] = {
+        TEST(a_query_is_measured_and_measured_again),
+        TEST(equal_questions_share_a_query_and_equal_sources_a_connection),
+        TEST(many_queries_are_measured_in_one_batch),
+        TEST(who_watches_is_told_of_each_attempt),
+        TEST(an_idle_query_that_is_watched_is_measured_more_often),
+        TEST(a_failed_probe_fails_alone),
+        TEST(a_failure_keeps_the_last_reading_and_says_since_when),
+        TEST(a_broken_connection_comes_back_without_a_restart),
+        TEST(a_broken_connection_backs_off),
+        TEST(who_joins_a_broken_connection_is_refused_at_once),
+        TEST(a_hanging_query_is_asked_apart_and_does_not_hold_up_its_neighbours),
+        TEST(a_hanging_query_returns_after_one_answer_in_time),
+        TEST(a_query_that_hangs_alone_does_not_fail_its_neighbours),
+        TEST(what_is_released_is_forgotten_with_its_connection),
+        TEST(a_slow_query_can_be_released_too),
+        TEST(a_limit_on_connections_is_told_by_name),
+        TEST(the_engine_ends_while_a_measurement_hangs),
+        TEST(an_isolated_scaler_measures_in_a_process_of_its_own),
+        TEST(an_isolated_scaler_that_aborts_fails_its_own_connection_only),
+        TEST(an_isolated_scaler_that_lets_the_deadline_pass_is_killed),
+        TEST(an_isolated_scaler_tells_why_it_cannot_connect),
+        TEST(a_killed_child_is_started_again),
+        TEST(limits_count_the_processes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
