@@ -1,0 +1,72 @@
+/*
+ * What the two rooms of the C core transport share: grpc_core.c has the server, its threads and their
+ * turns; grpc_core_call.c has what becomes of one call.
+ *
+ * Threads: the server's two wait on one completion queue, and the turn lock is held from an event's
+ * arrival until all that it led to has been ordered of the core. Everything here is under that lock,
+ * but for what core_server says. Nothing is waited for under it: starting a batch does not block.
+ */
+#ifndef BACKLOG_SERVE_GRPC_CORE_H
+#define BACKLOG_SERVE_GRPC_CORE_H
+
+#include "serve/transport.h"
+
+#include <grpc/grpc.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+/* A tag on the completion queue: whom an operation belongs to, and what is to be done after it. */
+struct operation {
+    void *owner;
+    void (*done)(void *owner, bool success);
+};
+
+struct core_call;
+STAILQ_HEAD(core_call_list, core_call);
+
+struct core_server {
+    struct server server;
+
+    /* Not changed after the start. */
+    const struct service *service;
+    size_t max_message_bytes;
+    grpc_server *handle;
+    grpc_completion_queue *queue;
+    grpc_channel *lame; /* a wake is an empty batch on a call that leads nowhere */
+    grpc_call *waker;
+    struct operation wake;
+    struct operation shut;
+    pthread_t threads[2]; /* with one, a single abusive connection starves all the others */
+    size_t thread_count;
+    pthread_mutex_t lock; /* the turn lock */
+
+    atomic_bool woken; /* an empty batch is under way; any thread */
+
+    struct core_call_list
+        touched;    /* calls that an event or an order changed since the last settling */
+    size_t live;    /* calls between begin() and ended() */
+    int64_t due_ms; /* when turn() wants to be called next */
+    bool draining;
+    bool shut_down;         /* the core has let go of every connection */
+    pthread_cond_t changed; /* for drain: `live` or `shut_down` may have changed */
+    size_t crowd;           /* the most calls since memory was last given back */
+    int64_t trim_due_ms;    /* when to give it back next */
+};
+
+/* Has the core hand us one more call, when one arrives. */
+void core_call_request(struct core_server *server);
+
+/* Orders of the core what the call needs next; ends the call, and frees it, once all is over. */
+void core_call_advance(struct core_call *call);
+
+/* Takes the next call off the list of touched ones; NULL when there is none. */
+struct core_call *core_call_touched(struct core_server *server);
+
+/* The transport's. */
+void core_call_read(struct call *call);
+bool core_call_send(struct call *call, struct bytes message);
+void core_call_finish(struct call *call, enum status status, const char *text);
+
+#endif

@@ -1,0 +1,471 @@
+/* The transport on the C core, before a small service, asked by a client on the C core. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "serve/transport.h"
+#include "support/core_client.h"
+
+#include <grpc/grpc.h>
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { MESSAGE_LIMIT = 64 * 1024 };
+
+/* What the service knows of a call. */
+struct work {
+    struct call *call;
+    long left; /* messages still to be sent by Count */
+    LIST_ENTRY(work) held;
+};
+
+/* Counts are atomic because the tests look at them from another thread. */
+struct fixture {
+    struct server *server;
+    struct service service;
+    struct core_client client;
+    LIST_HEAD(, work) held;
+    atomic_size_t begun;
+    atomic_size_t ended;
+    atomic_size_t turns;
+    atomic_size_t refused_sends;
+    atomic_bool push;
+    atomic_llong due_ms;
+};
+
+static void say(struct call *call, const char *text)
+{
+    call_send(call, (struct bytes){.data = (const uint8_t *)text, .length = strlen(text)});
+}
+
+static void on_begin(void *context, struct call *call)
+{
+    struct fixture *fixture = context;
+    struct work *work = memory_new(sizeof(*work));
+    work->call = call;
+    call->context = work;
+    fixture->begun++;
+    LIST_INSERT_HEAD(&fixture->held, work, held);
+
+    if (text_equal(call->path, "/test/Unread"))
+        return;
+    if (text_equal(call->path, "/test/Snow")) {
+        char text[8000] = "abc";
+        for (size_t at = 3; at + 4 < sizeof(text); at += 3)
+            memcpy(text + at, "\xe2\x98\x83", 4);
+        call_finish(call, STATUS_INVALID_ARGUMENT, text);
+        return;
+    }
+    if (text_starts_with(call->path, "/test/"))
+        call_read(call);
+    else
+        call_finish(call, STATUS_UNIMPLEMENTED, "unknown method");
+}
+
+static void say_next(struct call *call)
+{
+    struct work *work = call->context;
+    char number[32];
+    if (work->left == 0) {
+        call_finish(call, STATUS_OK, NULL);
+        return;
+    }
+    snprintf(number, sizeof(number), "%ld", work->left--);
+    say(call, number);
+}
+
+static void on_message(void *context, struct call *call, struct bytes message)
+{
+    struct fixture *fixture = context;
+    struct work *work = call->context;
+    _cleanup_(memory_free) char *text = text_copy_bytes((const char *)message.data, message.length);
+    if (text_equal(call->path, "/test/Echo")) {
+        call_send(call, message);
+        call_finish(call, STATUS_OK, NULL);
+    } else if (text_equal(call->path, "/test/Count")) {
+        work->left = atol(text);
+        say_next(call);
+        if (!call_send(call, message))
+            fixture->refused_sends++;
+    } else if (text_equal(call->path, "/test/Deadline")) {
+        _cleanup_(memory_free) char *left = text_format(
+            "%lld", call->deadline_ms == CLOCK_NEVER ? -1LL : call->deadline_ms - clock_now_ms());
+        say(call, left);
+        call_finish(call, STATUS_OK, NULL);
+    }
+}
+
+static void on_half_closed(void *context, struct call *call)
+{
+    (void)context;
+    call_finish(call, STATUS_INVALID_ARGUMENT, "a message is missing");
+}
+
+static void on_writable(void *context, struct call *call)
+{
+    (void)context;
+    if (text_equal(call->path, "/test/Count"))
+        say_next(call);
+}
+
+static void on_ended(void *context, struct call *call)
+{
+    struct fixture *fixture = context;
+    struct work *work = call->context;
+    LIST_REMOVE(work, held);
+    free(work);
+    fixture->ended++;
+}
+
+static int64_t on_turn(void *context, int64_t now_ms)
+{
+    struct fixture *fixture = context;
+    struct work *work;
+    fixture->turns++;
+    if (atomic_exchange(&fixture->push, false))
+        LIST_FOREACH(work, &fixture->held, held)
+    say(work->call, "pushed");
+    if (now_ms >= atomic_load(&fixture->due_ms))
+        atomic_store(&fixture->due_ms, CLOCK_NEVER);
+    return atomic_load(&fixture->due_ms);
+}
+
+static void on_drain(void *context)
+{
+    struct fixture *fixture = context;
+    struct work *work;
+    LIST_FOREACH(work, &fixture->held, held)
+    if (text_equal(work->call->path, "/test/Hold"))
+        call_finish(work->call, STATUS_OK, NULL);
+}
+
+static const struct server_options options = {
+    .listen = "127.0.0.1:0", .max_message_bytes = MESSAGE_LIMIT, .ping_interval_ms = 30000};
+
+static int set_up(void **state)
+{
+    struct error error = {0};
+    struct fixture *fixture = memory_new(sizeof(*fixture));
+    fixture->service = (struct service){.context = fixture,
+                                        .begin = on_begin,
+                                        .message = on_message,
+                                        .half_closed = on_half_closed,
+                                        .writable = on_writable,
+                                        .ended = on_ended,
+                                        .turn = on_turn,
+                                        .drain = on_drain};
+    LIST_INIT(&fixture->held);
+    fixture->due_ms = CLOCK_NEVER;
+    grpc_init();
+    assert_true(
+        server_start(&transport_grpc_core, &options, &fixture->service, &fixture->server, &error));
+    core_client_init(&fixture->client, fixture->server->port, GRPC_COMPRESS_NONE);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    core_client_done(&fixture->client);
+    server_free(fixture->server);
+    grpc_shutdown();
+    assert_int_equal(fixture->begun, fixture->ended);
+    assert_true(LIST_EMPTY(&fixture->held));
+    free(fixture);
+    return 0;
+}
+
+static void sleep_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+/* Waits until a count reached what is expected of it. */
+static void await_count(const atomic_size_t *count, size_t expected)
+{
+    for (int i = 0; i < 5000 && atomic_load(count) < expected; i++)
+        sleep_ms(2);
+    assert_int_equal(atomic_load(count), expected);
+}
+
+static void assert_answer(struct core_client *client, const char *path, const char *message,
+                          const char *expected)
+{
+    struct client_call *call = client_call_open(client, path, message, 0);
+    _cleanup_(memory_free) char *answer = client_call_receive(call);
+    assert_non_null(answer);
+    assert_string_equal(answer, expected);
+    assert_int_equal(client_call_status(call), STATUS_OK);
+    client_call_free(call);
+}
+
+static void assert_refusal(struct core_client *client, const char *path, const char *message,
+                           enum status status)
+{
+    struct client_call *call = client_call_open(client, path, message, 0);
+    assert_int_equal(client_call_status(call), status);
+    client_call_free(call);
+}
+
+static void a_unary_call_is_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_answer(&fixture->client, "/test/Echo", "hello", "hello");
+    assert_answer(&fixture->client, "/test/Echo", "", "");
+}
+
+static void an_unknown_path_is_refused_before_it_is_read(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_refusal(&fixture->client, "/other/Method", "hello", STATUS_UNIMPLEMENTED);
+    assert_refusal(&fixture->client, "/other/Method", NULL, STATUS_UNIMPLEMENTED);
+}
+
+static void a_call_without_a_message_is_told_as_half_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_refusal(&fixture->client, "/test/Echo", NULL, STATUS_INVALID_ARGUMENT);
+}
+
+static void a_stream_sends_one_message_at_a_time_and_all_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client_call *call = client_call_open(&fixture->client, "/test/Count", "1000", 0);
+    for (long expected = 1000; expected > 0; expected--) {
+        _cleanup_(memory_free) char *text = client_call_receive(call);
+        assert_non_null(text);
+        assert_int_equal(atol(text), expected);
+    }
+    assert_null(client_call_receive(call));
+    assert_int_equal(client_call_status(call), STATUS_OK);
+    assert_int_equal(fixture->refused_sends, 1);
+    client_call_free(call);
+}
+
+static void the_clients_deadline_arrives(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client_call *call = client_call_open(&fixture->client, "/test/Deadline", "", 7000);
+    _cleanup_(memory_free) char *left = client_call_receive(call);
+    assert_in_range(atol(left), 6000, 7100); /* the wire rounds up */
+    client_call_free(call);
+    assert_answer(&fixture->client, "/test/Deadline", "", "-1");
+}
+
+static void a_deadline_that_passes_ends_the_call(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client_call *call = client_call_open(&fixture->client, "/test/Hold", "", 50);
+    assert_int_equal(client_call_status(call), STATUS_DEADLINE_EXCEEDED);
+    client_call_free(call);
+    await_count(&fixture->ended, 1);
+}
+
+static void a_cancelled_stream_ends_once_wherever_it_was(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *paths[] = {"/test/Hold", "/test/Unread", "/test/Count"};
+    for (size_t i = 0; i < ARRAY_LENGTH(paths); i++) {
+        struct client_call *call = client_call_open(&fixture->client, paths[i], "1000000", 0);
+        await_count(&fixture->begun, i + 1);
+        client_call_cancel(call);
+        await_count(&fixture->ended, i + 1);
+        client_call_free(call);
+    }
+}
+
+static void a_message_above_the_limit_is_refused_and_its_call_ends(void **state)
+{
+    struct fixture *fixture = *state;
+    _cleanup_(memory_free) char *large = memory_new(MESSAGE_LIMIT + 2);
+    memset(large, 'x', MESSAGE_LIMIT + 1);
+    assert_refusal(&fixture->client, "/test/Echo", large, STATUS_RESOURCE_EXHAUSTED);
+    await_count(&fixture->ended, 1);
+    large[MESSAGE_LIMIT] = '\0';
+    assert_answer(&fixture->client, "/test/Echo", large, large);
+}
+
+static void the_limit_holds_for_what_a_compressed_message_grows_to(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_client client;
+    _cleanup_(memory_free) char *large = memory_new(20 * MESSAGE_LIMIT + 1);
+    memset(large, 'x', 20 * (size_t)MESSAGE_LIMIT);
+    core_client_init(&client, fixture->server->port, GRPC_COMPRESS_GZIP);
+    assert_refusal(&client, "/test/Echo", large, STATUS_RESOURCE_EXHAUSTED);
+    large[MESSAGE_LIMIT] = '\0';
+    assert_answer(&client, "/test/Echo", large, large);
+    core_client_done(&client);
+}
+
+static void a_long_status_text_is_cut_between_characters(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client_call *call = client_call_open(&fixture->client, "/test/Snow", "", 0);
+    assert_int_equal(client_call_status(call), STATUS_INVALID_ARGUMENT);
+    _cleanup_(memory_free) char *text = client_call_text(call);
+    assert_in_range(strlen(text), 1000, 4096);
+    assert_true(text_is_utf8(text, strlen(text)));
+    client_call_free(call);
+}
+
+static void *wake_often(void *argument)
+{
+    for (int i = 0; i < 10000; i++)
+        server_wake(argument);
+    return NULL;
+}
+
+static void a_wake_from_any_thread_leads_to_a_turn(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t wakers[4];
+    for (size_t i = 0; i < ARRAY_LENGTH(wakers); i++)
+        assert_int_equal(pthread_create(&wakers[i], NULL, wake_often, fixture->server), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(wakers); i++)
+        pthread_join(wakers[i], NULL);
+
+    for (int i = 0; i < 100; i++) {
+        size_t before = fixture->turns;
+        server_wake(fixture->server);
+        for (int j = 0; j < 5000 && fixture->turns == before; j++)
+            sleep_ms(1);
+        assert_true(fixture->turns > before);
+    }
+}
+
+static void a_turn_comes_when_it_is_due(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t due_ms = clock_now_ms() + 100;
+    atomic_store(&fixture->due_ms, due_ms);
+    server_wake(fixture->server);
+    while (atomic_load(&fixture->due_ms) != CLOCK_NEVER && clock_now_ms() < due_ms + 5000)
+        sleep_ms(1);
+    assert_in_range(clock_now_ms(), due_ms, due_ms + 1000);
+}
+
+static void open_many(struct fixture *fixture, struct client_call **calls, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        calls[i] = client_call_open(&fixture->client, "/test/Hold", "", 0);
+    await_count(&fixture->begun, count);
+}
+
+static void thousands_of_streams_share_a_connection_and_leave_nothing_behind(void **state)
+{
+    enum { STREAMS = 2000 };
+    struct fixture *fixture = *state;
+    struct client_call *calls[STREAMS];
+    open_many(fixture, calls, STREAMS);
+    assert_answer(&fixture->client, "/test/Echo", "beside", "beside");
+
+    for (size_t i = 0; i < STREAMS; i++)
+        client_call_cancel(calls[i]);
+    await_count(&fixture->ended, STREAMS + 1);
+    for (size_t i = 0; i < STREAMS; i++)
+        client_call_free(calls[i]);
+    assert_answer(&fixture->client, "/test/Echo", "after", "after");
+}
+
+static void a_wake_can_push_to_every_stream(void **state)
+{
+    enum { STREAMS = 200 };
+    struct fixture *fixture = *state;
+    struct client_call *calls[STREAMS];
+    open_many(fixture, calls, STREAMS);
+    atomic_store(&fixture->push, true);
+    server_wake(fixture->server);
+    for (size_t i = 0; i < STREAMS; i++) {
+        _cleanup_(memory_free) char *text = client_call_receive(calls[i]);
+        assert_string_equal(text, "pushed");
+        client_call_free(calls[i]);
+    }
+}
+
+static void a_drain_ends_streams_with_ok(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client_call *calls[10];
+    open_many(fixture, calls, ARRAY_LENGTH(calls));
+    assert_int_equal(server_drain(fixture->server, 10000), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(calls); i++) {
+        assert_int_equal(client_call_status(calls[i]), STATUS_OK);
+        client_call_free(calls[i]);
+    }
+    server_wake(fixture->server);
+    assert_int_equal(server_drain(fixture->server, 10000), 0);
+    assert_refusal(&fixture->client, "/test/Echo", "late", STATUS_UNAVAILABLE);
+}
+
+static void a_drain_cancels_what_outlives_the_grace(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client_call *call = client_call_open(&fixture->client, "/test/Unread", "", 0);
+    await_count(&fixture->begun, 1);
+    int64_t before_ms = clock_now_ms();
+    assert_int_equal(server_drain(fixture->server, 300), 1);
+    assert_in_range(clock_now_ms() - before_ms, 300, 3000);
+    assert_int_not_equal(client_call_status(call), STATUS_OK);
+    client_call_free(call);
+}
+
+static void assert_cannot_listen(struct fixture *fixture, const char *address, const char *reason)
+{
+    struct error error = {0};
+    struct server *server = NULL;
+    struct server_options there = options;
+    there.listen = address;
+    assert_false(server_start(&transport_grpc_core, &there, &fixture->service, &server, &error));
+    assert_null(server);
+    assert_int_equal(error.code, ERROR_INVALID);
+    assert_non_null(strstr(error_text(&error), address));
+    assert_non_null(strstr(error_text(&error), reason));
+    error_done(&error);
+}
+
+static void an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why(void **state)
+{
+    struct fixture *fixture = *state;
+    _cleanup_(memory_free) char *taken = text_format("127.0.0.1:%d", fixture->server->port);
+    assert_cannot_listen(fixture, taken, "already in use");
+    assert_cannot_listen(fixture, "192.0.2.1:0", "Cannot assign");
+    assert_cannot_listen(fixture, "nonsense", "host:port");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_unary_call_is_answered),
+        TEST(an_unknown_path_is_refused_before_it_is_read),
+        TEST(a_call_without_a_message_is_told_as_half_closed),
+        TEST(a_stream_sends_one_message_at_a_time_and_all_in_order),
+        TEST(the_clients_deadline_arrives),
+        TEST(a_deadline_that_passes_ends_the_call),
+        TEST(a_cancelled_stream_ends_once_wherever_it_was),
+        TEST(a_message_above_the_limit_is_refused_and_its_call_ends),
+        TEST(the_limit_holds_for_what_a_compressed_message_grows_to),
+        TEST(a_long_status_text_is_cut_between_characters),
+        TEST(a_wake_from_any_thread_leads_to_a_turn),
+        TEST(a_turn_comes_when_it_is_due),
+        TEST(thousands_of_streams_share_a_connection_and_leave_nothing_behind),
+        TEST(a_wake_can_push_to_every_stream),
+        TEST(a_drain_ends_streams_with_ok),
+        TEST(a_drain_cancels_what_outlives_the_grace),
+        TEST(an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
