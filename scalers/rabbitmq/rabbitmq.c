@@ -1,0 +1,288 @@
+/*
+ * RabbitMQ: the messages of a queue, over AMQP (ready ones) or over the management API (ready and
+ * unacknowledged ones). Keys and rules as KEDA's rabbitmq scaler has them.
+ */
+#include "measure/scaler.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "rabbitmq/amqp.h"
+#include "rabbitmq/management.h"
+#include "rabbitmq/options.h"
+#include "rabbitmq/url.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    QUEUE_NAME_BYTES_MOST = 255, /* AMQP's short string */
+    AMQP_IDLE_MS = 250,
+    HTTP_IDLE_MS = 1000, /* a listing of 1,000 queues costs the broker 40 ms of CPU */
+};
+
+#define QUEUE_LENGTH_DEFAULT 20
+#define TARGET_MOST 1e12
+
+static const char *const protocols[] = {"auto", "amqp", "http", NULL};
+static const char *const modes[] = {"Unknown", "QueueLength", NULL};
+static const char *const switches[] = {"disable", "enable", NULL};
+
+static const struct option table[] = {
+    {.key = "host",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct rabbitmq_connection, host),
+     .flags = OPTION_REQUIRED | OPTION_URL,
+     .doc = "amqp(s)://user:password@host:port/vhost, or the management API as "
+            "http(s)://user:password@host:port/vhost"},
+    {.key = "protocol",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_CHOICE,
+     OPTION_FIELD(struct rabbitmq_connection, protocol),
+     .fallback = "auto",
+     .choices = protocols,
+     .doc = "what host speaks; auto: as its scheme says"},
+    {.key = "vhostName",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct rabbitmq_connection, vhost_name),
+     .doc = "the virtual host, instead of the one in host"},
+    {.key = "username",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct rabbitmq_connection, username),
+     .doc = "instead of the one in host; needs password"},
+    {.key = "password",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct rabbitmq_connection, password),
+     .flags = OPTION_SECRET,
+     .doc = "instead of the one in host; needs username"},
+    {.key = "timeout",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_DURATION,
+     OPTION_FIELD(struct rabbitmq_connection, timeout_ms),
+     .doc = "the most that one request to the management API may take; http only"},
+    {.key = "tls",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_CHOICE,
+     OPTION_FIELD(struct rabbitmq_connection, tls),
+     .fallback = "disable",
+     .choices = switches,
+     .doc = "enable: host must be amqps:// or https://, and ca, cert and key count"},
+    {.key = "ca",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct rabbitmq_connection, ca),
+     .doc = "PEM certificates to trust beside the system's"},
+    {.key = "cert",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct rabbitmq_connection, cert),
+     .doc = "PEM certificate to show to the broker; needs key"},
+    {.key = "key",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct rabbitmq_connection, key),
+     .flags = OPTION_SECRET,
+     .doc = "PEM private key of cert, not encrypted"},
+    {.key = "brokerUnsafeSsl",
+     .alias = "unsafeSsl",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_BOOL,
+     OPTION_FIELD(struct rabbitmq_connection, unsafe_ssl),
+     .flags = OPTION_ALIAS_IN_FILE,
+     .fallback = "false",
+     .doc = "true: the broker's certificate is not verified"},
+    {.key = "queueName",
+     .scope = OPTION_QUERY,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct rabbitmq_query, queue_name),
+     .flags = OPTION_REQUIRED,
+     .doc = "the queue"},
+    {.key = "mode",
+     .scope = OPTION_TARGET,
+     .type = OPTION_CHOICE,
+     OPTION_FIELD(struct rabbitmq_target, mode),
+     .fallback = "Unknown",
+     .choices = modes,
+     .doc = "QueueLength: the messages in the queue; needs value"},
+    {.key = "value",
+     .scope = OPTION_TARGET,
+     .type = OPTION_FLOAT,
+     OPTION_FIELD(struct rabbitmq_target, value),
+     .fallback = "0",
+     .limits = {0, TARGET_MOST},
+     .doc = "messages a replica; needs mode"},
+    {.key = "queueLength",
+     .scope = OPTION_TARGET,
+     .type = OPTION_FLOAT,
+     OPTION_FIELD(struct rabbitmq_target, queue_length),
+     .fallback = "0",
+     .limits = {0, TARGET_MOST},
+     .doc = "deprecated: mode QueueLength with this value; without any of the three it is 20"},
+    {.key = "activationValue",
+     .scope = OPTION_TARGET,
+     .type = OPTION_FLOAT,
+     OPTION_FIELD(struct rabbitmq_target, activation_value),
+     .fallback = "0",
+     .doc = "active above this many messages"},
+    {.key = "excludeUnacknowledged",
+     .scope = OPTION_TARGET,
+     .type = OPTION_BOOL,
+     OPTION_FIELD(struct rabbitmq_target, exclude_unacknowledged),
+     .fallback = "false",
+     .doc = "true: ready messages only; http only, AMQP counts no others"},
+    {0},
+};
+
+static bool is_http(const struct rabbitmq_connection *connection)
+{
+    _cleanup_(error_done) struct error ignored = {0};
+    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
+    return rabbitmq_url_parse(connection, &url, &ignored) && url.http;
+}
+
+static void check_connection(const struct rabbitmq_connection *connection, struct error *mistakes)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
+    bool good = rabbitmq_url_parse(connection, &url, &error);
+    if (!good && connection->host[0] != '\0') /* a missing host was told already */
+        error_add(mistakes, "%s", error_text(&error));
+    if (good && connection->protocol == RABBITMQ_AMQP && url.http)
+        error_add(mistakes, "protocol amqp needs a host that starts with amqp:// or amqps://");
+    if (good && connection->protocol == RABBITMQ_HTTP && !url.http)
+        error_add(mistakes, "protocol http needs a host that starts with http:// or https://");
+    if (good && connection->tls && !url.tls)
+        error_add(mistakes, "tls enable needs a host that starts with amqps:// or https://");
+    if ((connection->username == NULL) != (connection->password == NULL))
+        error_add(mistakes, "username and password go together: set both or none");
+    if ((connection->cert == NULL) != (connection->key == NULL))
+        error_add(mistakes, "cert and key go together: set both or none");
+}
+
+static void check_target(const struct rabbitmq_target *target, struct error *mistakes)
+{
+    bool mode = target->mode != RABBITMQ_MODE_UNKNOWN;
+    bool value = target->value != 0;
+    if (target->queue_length != 0 && (mode || value))
+        error_add(mistakes, "queueLength is deprecated and excludes mode and value: set mode "
+                            "QueueLength and value instead of it");
+    else if (mode && !value)
+        error_add(mistakes, "mode needs a value above 0");
+    else if (value && !mode)
+        error_add(mistakes, "value needs a mode: QueueLength");
+}
+
+static bool check(const struct options *options, struct error *error)
+{
+    const struct rabbitmq_connection *connection = options->connection;
+    const struct rabbitmq_query *query = options->query;
+    const struct rabbitmq_target *target = options->target;
+    _cleanup_(error_done) struct error mistakes = {0};
+    check_connection(connection, &mistakes);
+    check_target(target, &mistakes);
+    if (strlen(query->queue_name) > QUEUE_NAME_BYTES_MOST)
+        error_add(&mistakes, "queueName must have at most %d bytes", QUEUE_NAME_BYTES_MOST);
+
+    bool amqp = text_starts_with(connection->host, "amqp");
+    if (amqp && target->exclude_unacknowledged)
+        error_add(&mistakes, "excludeUnacknowledged needs a host that starts with http:// or "
+                             "https://: AMQP counts ready messages only");
+    /* KEDA passes it over where queueLength is given. */
+    if (amqp && connection->timeout_ms != 0 && target->mode != RABBITMQ_MODE_UNKNOWN)
+        error_add(&mistakes, "timeout needs a host that starts with http:// or https://");
+    if (error_is_set(&mistakes))
+        error_add(error, "%s", error_text(&mistakes));
+    return !error_is_set(&mistakes);
+}
+
+static void plan(const struct options *options, struct plan *ret_plan)
+{
+    const struct rabbitmq_query *query = options->query;
+    const struct rabbitmq_target *target = options->target;
+    _cleanup_(memory_free) char *queue = rabbitmq_url_query_escaped(query->queue_name);
+    ret_plan->metric_name = text_format("rabbitmq-%s", queue);
+    ret_plan->target = QUEUE_LENGTH_DEFAULT;
+    if (target->value != 0)
+        ret_plan->target = target->value;
+    else if (target->queue_length != 0)
+        ret_plan->target = target->queue_length;
+    ret_plan->idle_interval_ms = is_http(options->connection) ? HTTP_IDLE_MS : AMQP_IDLE_MS;
+}
+
+static bool judge(const struct options *options, const struct reading *reading,
+                  struct judgement *ret_judgement, struct error *error)
+{
+    const struct rabbitmq_query *query = options->query;
+    const struct rabbitmq_target *target = options->target;
+    double messages = reading->waiting;
+    if (is_http(options->connection) && !target->exclude_unacknowledged)
+        messages += reading->in_flight;
+    if (isnan(messages))
+        return error_unavailable(error, "queue '%s': the broker did not tell its messages",
+                                 query->queue_name);
+    ret_judgement->value = messages;
+    ret_judgement->active = messages > target->activation_value;
+    return true;
+}
+
+/* One of the two. */
+struct client {
+    struct rabbitmq_amqp *amqp;
+    struct rabbitmq_management *management;
+};
+
+static bool connect_client(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                           struct error *error)
+{
+    const struct rabbitmq_connection *options = connection_options;
+    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
+    if (!rabbitmq_url_parse(options, &url, error))
+        return false;
+
+    struct client client = {0};
+    if (url.http
+            ? !rabbitmq_management_connect(options, &url, deadline_ms, &client.management, error)
+            : !rabbitmq_amqp_connect(options, &url, deadline_ms, &client.amqp, error))
+        return false;
+    struct client *kept = memory_new(sizeof(*kept));
+    *kept = client;
+    *ret_client = kept;
+    return true;
+}
+
+static bool measure(void *opaque, struct probe *const *probes, size_t count, int64_t deadline_ms,
+                    struct error *error)
+{
+    struct client *client = opaque;
+    return client->amqp != NULL
+               ? rabbitmq_amqp_measure(client->amqp, probes, count, deadline_ms, error)
+               : rabbitmq_management_measure(client->management, probes, count, deadline_ms, error);
+}
+
+static void disconnect(void *opaque)
+{
+    struct client *client = opaque;
+    if (client->amqp != NULL)
+        rabbitmq_amqp_disconnect(client->amqp);
+    if (client->management != NULL)
+        rabbitmq_management_disconnect(client->management);
+    free(client);
+}
+
+const struct scaler scaler_rabbitmq = {
+    .name = "rabbitmq",
+    .summary = "messages of a RabbitMQ queue, over AMQP or the management API",
+    .options = table,
+    .sizes = {sizeof(struct rabbitmq_connection), sizeof(struct rabbitmq_query),
+              sizeof(struct rabbitmq_target)},
+    .check = check,
+    .plan = plan,
+    .judge = judge,
+    .connect = connect_client,
+    .measure = measure,
+    .disconnect = disconnect,
+};

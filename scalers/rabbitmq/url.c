@@ -1,0 +1,221 @@
+#include "rabbitmq/url.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { HOST_BYTES_MOST = 255, URL_BYTES_MOST = 4096 };
+
+static const struct scheme {
+    const char *prefix;
+    bool http;
+    bool tls;
+    int port;
+} schemes[] = {
+    {"amqp://", false, false, 5672},
+    {"amqps://", false, true, 5671},
+    {"http://", true, false, 80},
+    {"https://", true, true, 443},
+};
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)tolower((unsigned char)c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undoes the percent-encoding; NULL where it is none, or hides a NUL. */
+static char *decoded(const char *bytes, size_t length)
+{
+    _cleanup_(text_done) struct text text = {0};
+    for (size_t i = 0; i < length; i++) {
+        char c = bytes[i];
+        if (c == '%') {
+            int high = i + 2 < length ? hex_digit(bytes[i + 1]) : -1;
+            int low = i + 2 < length ? hex_digit(bytes[i + 2]) : -1;
+            if (high < 0 || low < 0 || high + low == 0)
+                return NULL;
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        text_add_bytes(&text, &c, 1);
+    }
+    return text_take(&text);
+}
+
+static char *escaped(const char *name, const char *space)
+{
+    struct text text = {0};
+    for (; *name != '\0'; name++) {
+        unsigned char c = (unsigned char)*name;
+        if (c == ' ')
+            text_add(&text, space);
+        else if (isalnum(c) || strchr("-_.~", c) != NULL)
+            text_add_bytes(&text, name, 1);
+        else
+            text_addf(&text, "%%%02X", c);
+    }
+    return text_take(&text);
+}
+
+char *rabbitmq_url_escaped(const char *name)
+{
+    return escaped(name, "%20");
+}
+
+char *rabbitmq_url_query_escaped(const char *name)
+{
+    return escaped(name, "+");
+}
+
+static const struct scheme *find_scheme(const char *url)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(schemes); i++)
+        if (strncasecmp(url, schemes[i].prefix, strlen(schemes[i].prefix)) == 0)
+            return &schemes[i];
+    return NULL;
+}
+
+static bool parse_user(struct rabbitmq_url *url, const char *user, size_t length,
+                       struct error *error)
+{
+    const char *colon = memchr(user, ':', length);
+    size_t user_length = colon == NULL ? length : (size_t)(colon - user);
+    url->user = decoded(user, user_length);
+    /* Without one, Go's client keeps the password of its default user. */
+    url->password =
+        colon == NULL ? text_copy("guest") : decoded(colon + 1, length - user_length - 1);
+    if (url->user == NULL || url->password == NULL)
+        return error_invalid(error, "host: its user name or password has a %% that is not the start "
+                                    "of a percent-encoded byte (write %% itself as %%25)");
+    return true;
+}
+
+static bool parse_port(struct rabbitmq_url *url, const char *port, size_t length,
+                       struct error *error)
+{
+    if (length == 0)
+        return true;
+    url->port = 0;
+    for (size_t i = 0; i < length && url->port <= 65535; i++)
+        url->port = isdigit((unsigned char)port[i]) ? url->port * 10 + (port[i] - '0') : 65536;
+    if (url->port < 1 || url->port > 65535)
+        return error_invalid(error, "host: its port must be a number from 1 to 65535 (in a user "
+                                    "name or password, write any of / ? # @ : percent-encoded)");
+    return true;
+}
+
+/* host, host:port, [address] or [address]:port */
+static bool parse_address(struct rabbitmq_url *url, const char *address, size_t length,
+                          struct error *error)
+{
+    const char *end = address + length;
+    const char *host = address;
+    const char *host_end = memchr(address, ':', length);
+    if (length > 0 && address[0] == '[') {
+        host = address + 1;
+        host_end = memchr(address, ']', length);
+        if (host_end == NULL || (host_end + 1 < end && host_end[1] != ':'))
+            return error_invalid(error, "host: an IPv6 address is written [address]:port");
+    }
+    if (host_end == NULL)
+        host_end = end;
+    if (host_end == host || host_end - host > HOST_BYTES_MOST)
+        return error_invalid(error, "host: it must name a host of 1 to %d bytes", HOST_BYTES_MOST);
+
+    url->host = text_copy_bytes(host, (size_t)(host_end - host));
+    const char *colon = memchr(host_end, ':', (size_t)(end - host_end));
+    return colon == NULL || parse_port(url, colon + 1, (size_t)(end - colon - 1), error);
+}
+
+/* AMQP: the whole path is the vhost. The management API: its last piece is, the rest is a prefix. */
+static bool parse_path(struct rabbitmq_url *url, const char *path, size_t length,
+                       struct error *error)
+{
+    const char *vhost = path;
+    if (url->http)
+        for (const char *c = path; c < path + length; c++)
+            if (*c == '/')
+                vhost = c;
+    url->prefix = text_copy_bytes(path, (size_t)(vhost - path));
+    if (vhost < path + length)
+        vhost++;
+
+    url->vhost = decoded(vhost, (size_t)(path + length - vhost));
+    if (url->vhost == NULL)
+        return error_invalid(error, "host: its path has a %% that is not the start of a "
+                                    "percent-encoded byte (write %% itself as %%25)");
+    return true;
+}
+
+static bool parse(struct rabbitmq_url *url, const char *text, struct error *error)
+{
+    const struct scheme *scheme = find_scheme(text);
+    if (scheme == NULL)
+        return error_invalid(error, "host must be a URL that starts with amqp://, amqps://, "
+                                    "http:// or https://");
+    for (const char *c = text; *c != '\0'; c++)
+        if (iscntrl((unsigned char)*c) || *c == ' ')
+            return error_invalid(error, "host: a URL has no spaces or control characters");
+    if (strlen(text) > URL_BYTES_MOST)
+        return error_invalid(error, "host: a URL has at most %d bytes", URL_BYTES_MOST);
+
+    url->http = scheme->http;
+    url->tls = scheme->tls;
+    url->port = scheme->port;
+    const char *authority = text + strlen(scheme->prefix);
+    size_t authority_length = strcspn(authority, "/?#");
+    const char *path = authority + authority_length;
+
+    /* As Go does it: the last @ ends the user. */
+    const char *at = memrchr(authority, '@', authority_length);
+    const char *address = at == NULL ? authority : at + 1;
+    return (at == NULL || parse_user(url, authority, (size_t)(at - authority), error)) &&
+           parse_address(url, address, (size_t)(path - address), error) &&
+           parse_path(url, path, strcspn(path, "?#"), error);
+}
+
+static void replace(char **field, const char *value)
+{
+    if (value == NULL)
+        return;
+    free(*field);
+    *field = text_copy(value);
+}
+
+bool rabbitmq_url_parse(const struct rabbitmq_connection *options, struct rabbitmq_url *ret_url,
+                        struct error *error)
+{
+    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
+    if (!parse(&url, options->host, error))
+        return false;
+
+    replace(&url.user, options->username);
+    replace(&url.password, options->password);
+    replace(&url.vhost, options->vhost_name);
+    if (url.vhost[0] == '\0')
+        replace(&url.vhost, "/");
+    if (!url.http && url.user == NULL) {
+        replace(&url.user, "guest");
+        replace(&url.password, "guest");
+    }
+    *ret_url = url;
+    url = (struct rabbitmq_url){0};
+    return true;
+}
+
+void rabbitmq_url_done(struct rabbitmq_url *url)
+{
+    free(url->host);
+    free(url->user);
+    free(url->password);
+    free(url->vhost);
+    free(url->prefix);
+    *url = (struct rabbitmq_url){0};
+}
