@@ -152,28 +152,34 @@ class Kafka:
         if producer.flush(30):
             raise RuntimeError(f"could not produce to {topic}")
 
-    def _consumer(self, group):
-        return confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": group,
-                                         "enable.auto.commit": False, "log_level": 0})
-
     def commit(self, group, topic, offsets):
         """offsets: a list, one for each partition; None leaves one out."""
-        consumer = self._consumer(group)
-        wanted = [confluent_kafka.TopicPartition(topic, number, offset)
-                  for number, offset in enumerate(offsets) if offset is not None]
-        try:
-            wait_until(lambda: consumer.commit(offsets=wanted, asynchronous=False), 30,
-                       f"commit of {group}")
-        finally:
-            consumer.close()
+        self.commit_each({group: (topic, offsets)})
+
+    def commit_each(self, commits):
+        """commits: {group: (topic, offsets)}. No member of the group may be alive."""
+        client = self.admin()
+
+        def asked(group, topic, offsets):
+            wanted = [confluent_kafka.TopicPartition(topic, number, offset)
+                      for number, offset in enumerate(offsets) if offset is not None]
+            request = confluent_kafka.ConsumerGroupTopicPartitions(group, wanted)
+            return client.alter_consumer_group_offsets([request], request_timeout=30)[group]
+
+        futures = [asked(group, *commit) for group, commit in commits.items()]
+        for future in futures:
+            for partition in future.result(60).topic_partitions:
+                if partition.error:
+                    raise RuntimeError(f"commit: {partition}")
 
     def end_offsets(self, topic, partitions=3):
-        consumer = self._consumer("ends")
-        try:
-            return [consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, number),
-                                                   timeout=10)[1] for number in range(partitions)]
-        finally:
-            consumer.close()
+        client = self.admin()
+        wanted = {confluent_kafka.TopicPartition(topic, number): admin.OffsetSpec.latest()
+                  for number in range(partitions)}
+        futures = client.list_offsets(wanted, request_timeout=10)
+        ends = {partition.partition: future.result(15).offset
+                for partition, future in futures.items()}
+        return [ends[number] for number in range(partitions)]
 
     def commit_all(self, group, topic, partitions=3):
         self.commit(group, topic, self.end_offsets(topic, partitions))

@@ -1,0 +1,348 @@
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/lag.h"
+#include "measure/scaler.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_kafka;
+
+enum { NO_COMMIT = -1 };
+
+/* A trigger's keys over these; a NULL value takes one away. */
+static const struct option_entry usual[] = {
+    {"bootstrapServers", "kafka:9092"},
+    {"consumerGroup", "workers"},
+    {"topic", "videoJob"},
+};
+
+struct trigger {
+    struct option_values *values[OPTION_SCOPES];
+    struct options options;
+    struct error error;
+    bool good;
+};
+
+static void trigger_done(struct trigger *trigger)
+{
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(trigger->values[scope]);
+    error_done(&trigger->error);
+}
+
+static void trigger_init(struct trigger *trigger, const struct option_entry *entries, size_t count)
+{
+    struct option_entry all[32];
+    size_t filled = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(usual); i++) {
+        bool replaced = false;
+        for (size_t j = 0; j < count; j++)
+            replaced = replaced || text_equal(entries[j].key, usual[i].key);
+        if (!replaced)
+            all[filled++] = usual[i];
+    }
+    for (size_t j = 0; j < count; j++)
+        if (entries[j].value != NULL)
+            all[filled++] = entries[j];
+
+    static const char *const known[] = {NULL};
+    *trigger = (struct trigger){0};
+    trigger->good = option_parse(scaler_kafka.options, scaler_kafka.sizes, all, filled,
+                                 OPTION_FROM_TRIGGER, known, trigger->values, &trigger->error);
+    trigger->options =
+        (struct options){trigger->values[OPTION_CONNECTION]->data,
+                         trigger->values[OPTION_QUERY]->data, trigger->values[OPTION_TARGET]->data};
+    trigger->good = scaler_kafka.check(&trigger->options, &trigger->error) && trigger->good;
+}
+
+#define TRIGGER(name, ...)                                                                         \
+    const struct option_entry name##_entries[] = {__VA_ARGS__};                                    \
+    _cleanup_(trigger_done) struct trigger name;                                                   \
+    trigger_init(&name, name##_entries, ARRAY_LENGTH(name##_entries))
+
+#define assert_says(trigger, words)                                                                \
+    do {                                                                                           \
+        assert_false((trigger).good);                                                              \
+        if (strstr(error_text(&(trigger).error), words) == NULL)                                   \
+            fail_msg("\"%s\" lacks \"%s\"", error_text(&(trigger).error), words);                  \
+    } while (0)
+
+static struct judgement judged(const struct trigger *trigger, double lag, double partitions,
+                               double with_lag)
+{
+    struct error error = {0};
+    struct judgement judgement;
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = lag;
+    reading.waiting_for_activation = lag;
+    reading.partitions = partitions;
+    reading.partitions_with_lag = with_lag;
+    assert_true(scaler_kafka.judge(&trigger->options, &reading, &judgement, &error));
+    return judgement;
+}
+
+static void the_defaults_are_those_of_keda(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"lagThreshold", ""});
+    assert_true(trigger.good);
+    const struct kafka_connection *connection = trigger.options.connection;
+    const struct kafka_query *query = trigger.options.query;
+    const struct kafka_target *target = trigger.options.target;
+    assert_int_equal(connection->tls, KAFKA_TLS_DISABLE);
+    assert_int_equal(connection->sasl, KAFKA_SASL_NONE);
+    assert_int_equal(query->offset_reset_policy, KAFKA_RESET_LATEST);
+    assert_false(query->scale_to_zero_on_invalid_offset);
+    assert_int_equal(target->lag_threshold, 10);
+    assert_int_equal(target->activation_lag_threshold, 0);
+    assert_false(target->allow_idle_consumers);
+}
+
+static void a_trigger_of_keda_is_accepted_with_version_and_full_metadata(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"version", "2.8.0"}, {"fullMetadata", "false"}, {"sasl", " scram_sha512\n"},
+            {"username", "u"}, {"password", "p"}, {"brokerUnsafeSsl", "true"});
+    assert_true(trigger.good);
+}
+
+static void version_does_not_split_a_connection(void **state)
+{
+    (void)state;
+    TRIGGER(old, {"version", "1.0.0"});
+    TRIGGER(new, {"version", "3.9.0"});
+    assert_string_equal(old.values[OPTION_CONNECTION]->identity,
+                        new.values[OPTION_CONNECTION]->identity);
+    assert_string_equal(old.values[OPTION_QUERY]->identity, new.values[OPTION_QUERY]->identity);
+}
+
+static void thresholds_do_not_split_a_query(void **state)
+{
+    (void)state;
+    TRIGGER(one, {"lagThreshold", "5"});
+    TRIGGER(other, {"lagThreshold", "50"}, {"allowIdleConsumers", "true"});
+    assert_string_equal(one.values[OPTION_QUERY]->identity, other.values[OPTION_QUERY]->identity);
+}
+
+static void every_mistake_is_told_at_once(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"consumerGroup", NULL}, {"lagThreshold", "0"}, {"sasl", "gssapi"},
+            {"offsetResetPolicy", "newest"}, {"activationLagThreshold", "-1"}, {"topics", "a"});
+    assert_says(trigger, "consumerGroup");
+    assert_says(trigger, "lagThreshold");
+    assert_says(trigger, "gssapi");
+    assert_says(trigger, "newest");
+    assert_says(trigger, "activationLagThreshold");
+    assert_says(trigger, "topics");
+}
+
+static void modes_that_exclude_each_other_are_refused(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"limitToPartitionsWithLag", "true"}, {"allowIdleConsumers", "true"},
+            {"ensureEvenDistributionOfPartitions", "true"});
+    assert_says(trigger, "limitToPartitionsWithLag excludes allowIdleConsumers");
+    assert_says(trigger, "limitToPartitionsWithLag excludes ensureEvenDistributionOfPartitions");
+}
+
+static void sasl_without_credentials_is_refused(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"sasl", "plaintext"}, {"username", "u"});
+    assert_says(trigger, "sasl \"plaintext\" needs username and password");
+}
+
+static void a_certificate_without_its_key_is_refused(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"tls", "enable"}, {"cert", "PEM"});
+    assert_says(trigger, "cert and key belong together");
+    TRIGGER(without_tls, {"cert", "PEM"});
+    assert_true(without_tls.good);
+}
+
+static void no_secret_is_printed(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"tls", "yes"}, {"password", "hunter2"}, {"key", "hunter2"},
+            {"keyPassword", "hunter2"}, {"sasl", "none"});
+    assert_false(trigger.good);
+    assert_null(strstr(error_text(&trigger.error), "hunter2"));
+    assert_null(strstr(trigger.values[OPTION_CONNECTION]->identity, "hunter2"));
+}
+
+static void the_plan_is_that_of_keda(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"lagThreshold", "5"});
+    struct plan plan;
+    scaler_kafka.plan(&trigger.options, &plan);
+    assert_string_equal(plan.metric_name, "kafka-videoJob");
+    assert_float_equal(plan.target, 5, 0);
+    free(plan.metric_name);
+}
+
+static void wrong_metadata_has_a_plan(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"topic", NULL}, {"lagThreshold", "many"});
+    struct plan plan;
+    scaler_kafka.plan(&trigger.options, &plan);
+    assert_string_equal(plan.metric_name, "kafka-");
+    assert_float_equal(plan.target, 10, 0);
+    free(plan.metric_name);
+}
+
+static void lag_is_what_is_not_committed(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"offsetResetPolicy", "earliest"});
+    assert_float_equal(lag_of(trigger.options.query, 4, 10, 2), 6, 0);
+    assert_float_equal(lag_of(trigger.options.query, 10, 10, 2), 0, 0);
+    assert_false(lag_needs_earliest(trigger.options.query, 4, 10));
+}
+
+static void without_a_commit_the_reset_policy_decides(void **state)
+{
+    (void)state;
+    TRIGGER(latest, {"offsetResetPolicy", "latest"});
+    TRIGGER(earliest, {"offsetResetPolicy", "earliest"});
+    assert_float_equal(lag_of(latest.options.query, NO_COMMIT, 10, 0), 1, 0);
+    assert_float_equal(lag_of(earliest.options.query, NO_COMMIT, 10, 3), 7, 0);
+    assert_false(lag_needs_earliest(latest.options.query, NO_COMMIT, 10));
+    assert_true(lag_needs_earliest(earliest.options.query, NO_COMMIT, 10));
+}
+
+static void without_a_commit_zero_is_zero_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    TRIGGER(latest, {"scaleToZeroOnInvalidOffset", "true"});
+    TRIGGER(earliest, {"scaleToZeroOnInvalidOffset", "true"}, {"offsetResetPolicy", "earliest"});
+    assert_float_equal(lag_of(latest.options.query, NO_COMMIT, 10, 0), 0, 0);
+    assert_float_equal(lag_of(earliest.options.query, NO_COMMIT, 10, 0), 0, 0);
+    assert_false(lag_needs_earliest(earliest.options.query, NO_COMMIT, 10));
+}
+
+static void a_commit_beyond_the_end_counts_as_none(void **state)
+{
+    (void)state;
+    TRIGGER(latest, {"offsetResetPolicy", "latest"});
+    TRIGGER(earliest, {"offsetResetPolicy", "earliest"});
+    assert_float_equal(lag_of(latest.options.query, 100, 12, 0), 1, 0);
+    assert_float_equal(lag_of(earliest.options.query, 100, 12, 0), 12, 0);
+    assert_true(lag_needs_earliest(earliest.options.query, 100, 12));
+}
+
+static void a_beginning_that_moved_past_the_end_is_no_negative_lag(void **state)
+{
+    (void)state;
+    TRIGGER(earliest, {"offsetResetPolicy", "earliest"});
+    assert_float_equal(lag_of(earliest.options.query, NO_COMMIT, 10, 14), 0, 0);
+}
+
+static void only_the_partitions_asked_for_count(void **state)
+{
+    (void)state;
+    TRIGGER(some, {"partitionLimitation", "1, 3-4"});
+    TRIGGER(all, {"partitionLimitation", ""});
+    static const bool wanted[] = {false, true, false, true, true, false};
+    for (int32_t i = 0; i < (int32_t)ARRAY_LENGTH(wanted); i++) {
+        assert_int_equal(lag_counts(some.options.query, i), wanted[i]);
+        assert_true(lag_counts(all.options.query, i));
+    }
+}
+
+static void there_are_never_more_replicas_than_partitions(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"lagThreshold", "5"});
+    assert_float_equal(judged(&trigger, 12, 3, 3).value, 12, 0);
+    /* KEDA lets 17 through, which the HPA makes 4 replicas of. */
+    assert_float_equal(judged(&trigger, 17, 3, 3).value, 15, 0);
+    assert_float_equal(judged(&trigger, 1000, 3, 3).value, 15, 0);
+}
+
+static void idle_consumers_are_allowed_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"lagThreshold", "5"}, {"allowIdleConsumers", "true"});
+    assert_float_equal(judged(&trigger, 1000, 3, 3).value, 1000, 0);
+}
+
+static void partitions_without_lag_need_no_replica(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"lagThreshold", "5"}, {"limitToPartitionsWithLag", "true"});
+    assert_float_equal(judged(&trigger, 1000, 3, 1).value, 5, 0);
+    assert_float_equal(judged(&trigger, 0, 3, 0).value, 0, 0);
+}
+
+static void an_even_distribution_takes_a_divisor_of_the_partitions(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"lagThreshold", "5"}, {"ensureEvenDistributionOfPartitions", "true"},
+            {"allowIdleConsumers", "true"});
+    assert_float_equal(judged(&trigger, 1, 6, 1).value, 5, 0);
+    assert_float_equal(judged(&trigger, 16, 6, 6).value, 30, 0); /* 4 does not divide 6 */
+    assert_float_equal(judged(&trigger, 11, 6, 6).value, 15, 0);
+    assert_float_equal(judged(&trigger, 1000, 6, 6).value, 30, 0);
+    assert_float_equal(judged(&trigger, 0, 6, 0).value, 0, 0);
+}
+
+static void activity_is_judged_by_the_uncapped_lag(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"lagThreshold", "1"}, {"activationLagThreshold", "5"});
+    assert_false(judged(&trigger, 5, 3, 3).active);
+    assert_true(judged(&trigger, 6, 3, 3).active);
+    TRIGGER(by_default, {"lagThreshold", "1"});
+    assert_false(judged(&by_default, 0, 3, 0).active);
+    assert_true(judged(&by_default, 1, 3, 1).active);
+}
+
+static void a_reading_without_lag_is_an_error(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"lagThreshold", "5"});
+    struct error error = {0};
+    struct judgement judgement;
+    struct reading reading = READING_UNKNOWN;
+    assert_false(scaler_kafka.judge(&trigger.options, &reading, &judgement, &error));
+    error_done(&error);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_defaults_are_those_of_keda),
+        cmocka_unit_test(a_trigger_of_keda_is_accepted_with_version_and_full_metadata),
+        cmocka_unit_test(version_does_not_split_a_connection),
+        cmocka_unit_test(thresholds_do_not_split_a_query),
+        cmocka_unit_test(every_mistake_is_told_at_once),
+        cmocka_unit_test(modes_that_exclude_each_other_are_refused),
+        cmocka_unit_test(sasl_without_credentials_is_refused),
+        cmocka_unit_test(a_certificate_without_its_key_is_refused),
+        cmocka_unit_test(no_secret_is_printed),
+        cmocka_unit_test(the_plan_is_that_of_keda),
+        cmocka_unit_test(wrong_metadata_has_a_plan),
+        cmocka_unit_test(lag_is_what_is_not_committed),
+        cmocka_unit_test(without_a_commit_the_reset_policy_decides),
+        cmocka_unit_test(without_a_commit_zero_is_zero_where_it_is_asked_for),
+        cmocka_unit_test(a_commit_beyond_the_end_counts_as_none),
+        cmocka_unit_test(a_beginning_that_moved_past_the_end_is_no_negative_lag),
+        cmocka_unit_test(only_the_partitions_asked_for_count),
+        cmocka_unit_test(there_are_never_more_replicas_than_partitions),
+        cmocka_unit_test(idle_consumers_are_allowed_where_it_is_asked_for),
+        cmocka_unit_test(partitions_without_lag_need_no_replica),
+        cmocka_unit_test(an_even_distribution_takes_a_divisor_of_the_partitions),
+        cmocka_unit_test(activity_is_judged_by_the_uncapped_lag),
+        cmocka_unit_test(a_reading_without_lag_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
