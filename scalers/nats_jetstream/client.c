@@ -1,9 +1,10 @@
-#include "nats_jetstream/client.h"
+#include "client.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "nats_jetstream/options.h"
+#include "interrupter.h"
+#include "options.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -45,6 +46,10 @@ static const char *advice_for(natsStatus status)
         return ": check user and password, or token";
     case NATS_SECURE_CONNECTION_WANTED:
         return ": the server has no TLS, so tls: enable cannot be had";
+    case NATS_SSL_ERROR:
+        return ": check ca, cert and key, and whether the server answers";
+    case NATS_PROTOCOL_ERROR:
+        return ": the server hung up; it may want a client certificate (cert and key)";
     case NATS_STALE_CONNECTION:
     case NATS_TIMEOUT:
         return ": the server does not answer in time";
@@ -145,26 +150,41 @@ static natsStatus set_manners(natsOptions *options)
     return status;
 }
 
-static natsStatus open_connection(struct nats_client *client,
-                                  const struct nats_connection_options *from, int64_t deadline_ms)
+static natsStatus fill_options(natsOptions *options, const struct nats_connection_options *from,
+                               int64_t timeout_ms)
 {
-    int64_t share_ms = clock_left_ms(deadline_ms, INT_MAX) / (int64_t)(from->servers.count + 1);
-    if (share_ms < LEAST_CONNECT_MS)
-        share_ms = LEAST_CONNECT_MS;
-
-    _cleanup_(destroy_options) natsOptions *options = NULL;
-    natsStatus status = natsOptions_Create(&options);
-    if (status == NATS_OK)
-        status = set_servers(options, &from->servers, share_ms);
+    natsStatus status = set_servers(options, &from->servers, timeout_ms);
     if (status == NATS_OK)
         status = set_credentials(options, from);
     if (status == NATS_OK)
         status = set_tls(options, from);
     if (status == NATS_OK)
         status = set_manners(options);
-    if (status == NATS_OK)
-        status = natsConnection_Connect(&client->connection, options);
     return status;
+}
+
+static bool open_connection(struct nats_client *client, const struct nats_connection_options *from,
+                            int64_t deadline_ms, struct error *error)
+{
+    /* One share of the time is left for the inbox. */
+    int64_t servers = (int64_t)from->servers.count;
+    int64_t share_ms = clock_left_ms(deadline_ms, INT_MAX) / (servers + 1);
+    if (share_ms < LEAST_CONNECT_MS)
+        share_ms = LEAST_CONNECT_MS;
+
+    _cleanup_(destroy_options) natsOptions *options = NULL;
+    natsStatus status = natsOptions_Create(&options);
+    if (status == NATS_OK)
+        status = fill_options(options, from, share_ms);
+    if (status != NATS_OK)
+        return fail_to_connect(client->servers, status, error);
+
+    struct interrupter interrupter;
+    if (!interrupter_start(&interrupter, clock_now_ms() + share_ms * servers, error))
+        return false;
+    status = natsConnection_Connect(&client->connection, options);
+    interrupter_stop(&interrupter);
+    return status == NATS_OK || fail_to_connect(client->servers, status, error);
 }
 
 static natsStatus try_inbox(struct nats_client *client, int64_t deadline_ms)
@@ -205,10 +225,8 @@ bool nats_client_connect(const void *connection_options, int64_t deadline_ms, vo
     struct nats_client *client = memory_new(sizeof(*client));
     client->servers = show_servers(&from->servers);
 
-    natsStatus status = open_connection(client, from, deadline_ms);
-    bool good = status == NATS_OK ? check_inbox(client, deadline_ms, error)
-                                  : fail_to_connect(client->servers, status, error);
-    if (!good) {
+    if (!open_connection(client, from, deadline_ms, error) ||
+        !check_inbox(client, deadline_ms, error)) {
         nats_client_disconnect(client);
         return false;
     }

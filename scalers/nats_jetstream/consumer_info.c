@@ -1,4 +1,4 @@
-#include "nats_jetstream/consumer_info.h"
+#include "consumer_info.h"
 
 #include "base/memory.h"
 #include "base/text.h"

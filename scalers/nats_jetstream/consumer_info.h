@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "measure/scaler.h"
-#include "nats_jetstream/options.h"
+#include "options.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
-#include "nats_jetstream/measure.h"
+#include "measure.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "nats_jetstream/client.h"
-#include "nats_jetstream/consumer_info.h"
-#include "nats_jetstream/options.h"
+#include "client.h"
+#include "consumer_info.h"
+#include "options.h"
 
 #include <limits.h>
 #include <stdlib.h>

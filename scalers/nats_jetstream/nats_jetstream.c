@@ -4,10 +4,10 @@
  * any node; KEDA's built-in asks the monitoring ports, and has to find the leader by itself.
  */
 #include "base/text.h"
+#include "client.h"
+#include "measure.h"
 #include "measure/scaler.h"
-#include "nats_jetstream/client.h"
-#include "nats_jetstream/measure.h"
-#include "nats_jetstream/options.h"
+#include "options.h"
 
 #include <math.h>
 

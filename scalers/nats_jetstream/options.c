@@ -1,4 +1,4 @@
-#include "nats_jetstream/options.h"
+#include "options.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -13,9 +13,6 @@ enum {
     LONGEST_NAME = 255, /* the server's own limit for streams and consumers */
     LONGEST_PORT = 5,
 };
-
-/* More than any stream holds, and far below what a double counts exactly. */
-#define MOST_MESSAGES 1e12
 
 static const char *const tls_choices[] = {"disable", "enable", NULL};
 
@@ -107,13 +104,13 @@ const struct option nats_options[] = {
      TARGET(lag_threshold),
      .type = OPTION_INT,
      .fallback = "10",
-     .limits = {1, MOST_MESSAGES},
+     .limits = {1, INFINITY},
      .doc = "messages a replica: pending, and delivered but not yet acknowledged"},
     {.key = "activationLagThreshold",
      TARGET(activation_lag_threshold),
      .type = OPTION_INT,
      .fallback = "0",
-     .limits = {0, MOST_MESSAGES},
+     .limits = {0, INFINITY},
      .doc = "active above this many messages"},
     {0},
 };
@@ -123,7 +120,7 @@ static bool is_port(const char *text)
     size_t length = strlen(text);
     if (length == 0 || length > LONGEST_PORT || strspn(text, "0123456789") != length)
         return false;
-    int port = atoi(text); // NOLINT: five digits at most
+    int port = atoi(text);
     return port >= 1 && port <= 65535;
 }
 

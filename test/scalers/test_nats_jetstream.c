@@ -1,0 +1,432 @@
+#include "../../scalers/nats_jetstream/consumer_info.h"
+#include "../../scalers/nats_jetstream/options.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_nats_jetstream;
+
+struct trigger {
+    struct option_values *values[OPTION_SCOPES];
+    struct options options;
+    struct error error;
+    bool good;
+};
+
+static void trigger_done(struct trigger *trigger)
+{
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(trigger->values[scope]);
+    error_done(&trigger->error);
+}
+
+/* Keys and values in turn, ending with NULL: parsed and checked as those of a trigger. */
+static struct trigger parse(const char *const *pairs)
+{
+    static const char *const nobody_elses[] = {NULL};
+    struct trigger trigger = {0};
+    struct option_entry entries[16];
+    size_t count = 0;
+    for (; pairs[2 * count] != NULL; count++)
+        entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
+
+    const struct scaler *scaler = &scaler_nats_jetstream;
+    trigger.good = option_parse(scaler->options, scaler->sizes, entries, count, OPTION_FROM_TRIGGER,
+                                nobody_elses, trigger.values, &trigger.error);
+    trigger.options =
+        (struct options){trigger.values[OPTION_CONNECTION]->data,
+                         trigger.values[OPTION_QUERY]->data, trigger.values[OPTION_TARGET]->data};
+    trigger.good = scaler->check(&trigger.options, &trigger.error) && trigger.good;
+    return trigger;
+}
+
+#define TRIGGER(...)                                                                               \
+    parse((const char *const[]){"servers", "nats://127.0.0.1:4222", "stream", "orders",            \
+                                "consumer", "workers", __VA_ARGS__, NULL})
+
+static void assert_mistake(struct trigger trigger, const char *part)
+{
+    assert_false(trigger.good);
+    if (strstr(error_text(&trigger.error), part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, error_text(&trigger.error));
+    trigger_done(&trigger);
+}
+
+static void metric_and_defaults_are_those_of_keda(void **state)
+{
+    (void)state;
+    _cleanup_(trigger_done) struct trigger trigger = TRIGGER(NULL);
+    assert_true(trigger.good);
+
+    struct plan plan;
+    scaler_nats_jetstream.plan(&trigger.options, &plan);
+    assert_string_equal(plan.metric_name, "nats-jetstream-orders");
+    assert_true(plan.target == 10);
+    assert_int_equal(plan.idle_interval_ms, 250);
+    free(plan.metric_name);
+}
+
+static void wrong_metadata_still_has_a_plan(void **state)
+{
+    (void)state;
+    _cleanup_(trigger_done) struct trigger trigger = parse((const char *const[]){NULL});
+    assert_false(trigger.good);
+
+    struct plan plan;
+    scaler_nats_jetstream.plan(&trigger.options, &plan);
+    assert_string_equal(plan.metric_name, "nats-jetstream-");
+    assert_true(plan.target == 10);
+    free(plan.metric_name);
+}
+
+static bool judge(struct trigger *trigger, double waiting, double in_flight,
+                  struct judgement *ret_judgement)
+{
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = waiting;
+    reading.in_flight = in_flight;
+    return scaler_nats_jetstream.judge(&trigger->options, &reading, ret_judgement, &trigger->error);
+}
+
+static void the_activation_lag_itself_is_not_yet_active(void **state)
+{
+    (void)state;
+    _cleanup_(trigger_done) struct trigger trigger = TRIGGER("activationLagThreshold", "1");
+    struct judgement judgement;
+
+    assert_true(judge(&trigger, 1, 0, &judgement));
+    assert_false(judgement.active);
+    assert_true(judge(&trigger, 2, 0, &judgement));
+    assert_true(judgement.active);
+    assert_true(judgement.value == 2);
+}
+
+static void unacknowledged_messages_count_as_lag(void **state)
+{
+    (void)state;
+    _cleanup_(trigger_done) struct trigger trigger = TRIGGER(NULL);
+    struct judgement judgement;
+
+    assert_true(judge(&trigger, 3, 4, &judgement));
+    assert_true(judgement.value == 7);
+    assert_true(judge(&trigger, 0, 1, &judgement));
+    assert_true(judgement.active);
+    assert_true(judge(&trigger, 0, 0, &judgement));
+    assert_false(judgement.active);
+}
+
+static void half_a_reading_is_an_error_and_no_number(void **state)
+{
+    (void)state;
+    struct judgement judgement;
+    for (int half = 0; half < 2; half++) {
+        _cleanup_(trigger_done) struct trigger trigger = TRIGGER(NULL);
+        assert_false(judge(&trigger, half == 0 ? NAN : 5, half == 0 ? 5 : NAN, &judgement));
+        assert_int_equal(trigger.error.code, ERROR_UNAVAILABLE);
+    }
+}
+
+static void thresholds_below_sense_are_refused(void **state)
+{
+    (void)state;
+    assert_mistake(TRIGGER("lagThreshold", "0"), "lagThreshold \"0\"");
+    assert_mistake(TRIGGER("lagThreshold", "-5"), "lagThreshold \"-5\"");
+    assert_mistake(TRIGGER("activationLagThreshold", "-1"), "activationLagThreshold \"-1\"");
+    assert_mistake(TRIGGER("lagThreshold", "many"), "lagThreshold \"many\"");
+}
+
+static void a_name_that_would_ask_for_something_else_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"a.b", "*", ">", "a b", "a\tb", "a\001b", "a.>"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        assert_mistake(parse((const char *const[]){"servers", "h:4222", "stream", bad[i],
+                                                   "consumer", "workers", NULL}),
+                       "stream \"");
+        assert_mistake(parse((const char *const[]){"servers", "h:4222", "stream", "orders",
+                                                   "consumer", bad[i], NULL}),
+                       "consumer \"");
+        assert_mistake(TRIGGER("domain", bad[i]), "domain \"");
+    }
+    char name[257] = "";
+    memset(name, 'x', 256);
+    assert_mistake(TRIGGER("domain", name), "domain has 256 bytes");
+    name[255] = '\0';
+    _cleanup_(trigger_done) struct trigger trigger = TRIGGER("domain", name);
+    assert_true(trigger.good);
+}
+
+static void an_api_prefix_is_a_plain_subject(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {".JS", "JS.", "JS..API", "JS.*.API", "JS.>", "JS API"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
+        assert_mistake(TRIGGER("apiPrefix", bad[i]), "apiPrefix is not a subject");
+    assert_mistake(TRIGGER("apiPrefix", "JS.API", "domain", "hub"), "domain excludes apiPrefix");
+    _cleanup_(trigger_done) struct trigger trigger = TRIGGER("apiPrefix", "JS.orders.API");
+    assert_true(trigger.good);
+}
+
+static void an_address_is_shown_without_its_password(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"host", "host"},
+        {"host:4222", "host:4222"},
+        {"nats://host", "host"},
+        {"tls://host:4443", "host:4443"},
+        {"nats://user:secret@host:4222", "host:4222"},
+        {"nats://user:s@cr:t/@host:4222", "host:4222"},
+        {"token@host", "host"},
+        {"nats://[::1]:4222", "[::1]:4222"},
+        {"nats://[::1]", "[::1]"},
+        {"", NULL},
+        {"nats://", NULL},
+        {"nats://:4222", NULL},
+        {"http://host:8222", NULL},
+        {"nats://user:secret", NULL},
+        {"nats://user:secret@", NULL},
+        {"nats://host:0", NULL},
+        {"nats://host:65536", NULL},
+        {"nats://host:4222/path", NULL},
+        {"nats://ho st:4222", NULL},
+        {"nats://::1:4222", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        const char *address = nats_server_address(cases[i][0]);
+        if (!text_equal(address, cases[i][1]))
+            fail_msg("\"%s\" became \"%s\"", cases[i][0], address == NULL ? "NULL" : address);
+    }
+}
+
+static void a_wrong_address_is_told_by_its_number_alone(void **state)
+{
+    (void)state;
+    _cleanup_(trigger_done) struct trigger trigger = parse((const char *const[]){
+        "servers", "h:4222, nats://user:secret", "stream", "s", "consumer", "c", NULL});
+    assert_false(trigger.good);
+    assert_non_null(strstr(error_text(&trigger.error), "servers: number 2 is not"));
+    assert_null(strstr(error_text(&trigger.error), "secret"));
+}
+
+static void keda_s_monitoring_keys_are_refused_with_advice(void **state)
+{
+    (void)state;
+    assert_mistake(TRIGGER("natsServerMonitoringEndpoint", "nats:8222"), "set servers");
+    assert_mistake(TRIGGER("account", "$G"), "account is not used");
+    assert_mistake(TRIGGER("accountID", "ABC"), "accountID is not used");
+    assert_mistake(TRIGGER("useHttps", "true"), "useHttps is not used");
+}
+
+static void credentials_come_whole_and_of_one_kind(void **state)
+{
+    (void)state;
+    assert_mistake(TRIGGER("user", "worker"), "password is missing");
+    assert_mistake(TRIGGER("password", "hidden"), "user is missing");
+    assert_mistake(TRIGGER("user", "u", "password", "p", "token", "t"), "token excludes user");
+    assert_mistake(TRIGGER("cert", "PEM"), "key is missing");
+    assert_mistake(TRIGGER("key", "PEM"), "cert is missing");
+}
+
+static const struct nats_query_options orders = {.stream = "orders", .consumer = "workers"};
+
+static void an_answer_has_both_counts(void **state)
+{
+    (void)state;
+    const char *answer = "{\"type\":\"io.nats.jetstream.api.v1.consumer_info_response\","
+                         "\"num_ack_pending\":4,\"num_waiting\":9,\"num_pending\":3}";
+    struct reading reading;
+    struct error error = {0};
+    assert_true(nats_consumer_info_parse(answer, strlen(answer), &orders, &reading, &error));
+    assert_true(reading.waiting == 3);
+    assert_true(reading.in_flight == 4);
+    assert_true(isnan(reading.value));
+}
+
+static void what_is_no_whole_answer_is_an_error_and_no_number(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "-ERR",
+        "[]",
+        "{}",
+        "null",
+        "{\"num_pending\":3}",
+        "{\"num_ack_pending\":3}",
+        "{\"num_pending\":null,\"num_ack_pending\":0}",
+        "{\"num_pending\":\"3\",\"num_ack_pending\":0}",
+        "{\"num_pending\":-1,\"num_ack_pending\":0}",
+        "{\"num_pending\":1.5,\"num_ack_pending\":0}",
+        "{\"num_pending\":18446744073709551615,\"num_ack_pending\":0}",
+        "{\"num_pending\":3,\"num_ack_pending\":0",
+        "{\"error\":null,\"num_pending\":3,\"num_ack_pending\":0}",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct reading reading;
+        if (nats_consumer_info_parse(bad[i], strlen(bad[i]), &orders, &reading, &error))
+            fail_msg("accepted: %s", bad[i]);
+        assert_int_equal(error.code, ERROR_UNAVAILABLE);
+        assert_non_null(strstr(error.text, "\"orders\""));
+        assert_non_null(strstr(error.text, "\"workers\""));
+    }
+}
+
+static void assert_explained(const char *answer, const char *text)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct reading reading;
+    assert_false(nats_consumer_info_parse(answer, strlen(answer), &orders, &reading, &error));
+    assert_string_equal(error.text, text);
+}
+
+static void an_error_of_the_api_names_stream_and_consumer(void **state)
+{
+    (void)state;
+    assert_explained("{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"x\"}}",
+                     "NATS stream \"orders\" (of consumer \"workers\") does not exist");
+    assert_explained("{\"error\":{\"code\":404,\"err_code\":10014,\"description\":\"x\"}}",
+                     "NATS consumer \"workers\" of stream \"orders\" does not exist");
+    assert_explained("{\"error\":{\"code\":503,\"err_code\":10008,"
+                     "\"description\":\"JetStream system temporarily unavailable\"}}",
+                     "NATS refused to tell of consumer \"workers\" of stream \"orders\": "
+                     "JetStream system temporarily unavailable (error 10008)");
+}
+
+static void a_huge_answer_is_refused_unread(void **state)
+{
+    (void)state;
+    size_t length = (1 << 20) + 1;
+    const char *start = "{\"num_pending\":0,\"num_ack_pending\":0}";
+    _cleanup_(memory_free) char *answer = text_format("%-*s", (int)length, start);
+    _cleanup_(error_done) struct error error = {0};
+    struct reading reading;
+    assert_true(nats_consumer_info_parse(answer, length - 1, &orders, &reading, &error));
+    assert_false(nats_consumer_info_parse(answer, length, &orders, &reading, &error));
+    assert_non_null(strstr(error.text, "1048577 bytes"));
+}
+
+/* A listening socket that never says a word; its port is the caller's to close with the socket. */
+static int listen_mutely(int *ret_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(listener >= 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    *ret_port = ntohs(address.sin_port);
+    return listener;
+}
+
+static void assert_connect_fails(int port, int64_t least_ms, int64_t most_ms)
+{
+    _cleanup_(memory_free) char *servers =
+        text_format("nats://user:secret@127.0.0.1:%d,nats://user:secret@127.0.0.1:%d", port, port);
+    _cleanup_(trigger_done) struct trigger trigger = parse(
+        (const char *const[]){"servers", servers, "stream", "orders", "consumer", "workers", NULL});
+    assert_true(trigger.good);
+
+    void *client = NULL;
+    int64_t start_ms = clock_now_ms();
+    assert_false(scaler_nats_jetstream.connect(trigger.options.connection, start_ms + 400, &client,
+                                               &trigger.error));
+    int64_t took_ms = clock_now_ms() - start_ms;
+    assert_true(took_ms >= least_ms && took_ms <= most_ms);
+    assert_int_equal(trigger.error.code, ERROR_UNAVAILABLE);
+    assert_non_null(strstr(trigger.error.text, "NATS at 127.0.0.1:"));
+    assert_null(strstr(trigger.error.text, "secret"));
+}
+
+static void a_mute_server_costs_no_more_than_the_deadline(void **state)
+{
+    (void)state;
+    int port = 0;
+    int listener = listen_mutely(&port);
+    assert_connect_fails(port, 100, 500);
+    close(listener);
+}
+
+static void a_closed_port_fails_at_once(void **state)
+{
+    (void)state;
+    int port = 0;
+    close(listen_mutely(&port));
+    assert_connect_fails(port, 0, 200);
+}
+
+/* Greets like a server that demands TLS, and falls silent. Ends when the listener is shut down. */
+static void *demand_tls_mutely(void *listener)
+{
+    static const char greeting[] = "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"proto\":1,"
+                                   "\"max_payload\":1048576,\"tls_required\":true}\r\n";
+    int calls[8];
+    size_t count = 0;
+    while (count < ARRAY_LENGTH(calls) &&
+           (calls[count] = accept(*(int *)listener, NULL, NULL)) >= 0)
+        assert_true(write(calls[count++], greeting, strlen(greeting)) > 0);
+    while (count > 0)
+        close(calls[--count]);
+    return NULL;
+}
+
+static void a_server_that_falls_silent_in_the_tls_handshake_costs_no_more(void **state)
+{
+    (void)state;
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* as threads besides the main one have them */
+
+    int port = 0;
+    int listener = listen_mutely(&port);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, demand_tls_mutely, &listener), 0);
+    assert_connect_fails(port, 100, 500);
+    shutdown(listener, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(listener);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(metric_and_defaults_are_those_of_keda),
+        cmocka_unit_test(wrong_metadata_still_has_a_plan),
+        cmocka_unit_test(the_activation_lag_itself_is_not_yet_active),
+        cmocka_unit_test(unacknowledged_messages_count_as_lag),
+        cmocka_unit_test(half_a_reading_is_an_error_and_no_number),
+        cmocka_unit_test(thresholds_below_sense_are_refused),
+        cmocka_unit_test(a_name_that_would_ask_for_something_else_is_refused),
+        cmocka_unit_test(an_api_prefix_is_a_plain_subject),
+        cmocka_unit_test(an_address_is_shown_without_its_password),
+        cmocka_unit_test(a_wrong_address_is_told_by_its_number_alone),
+        cmocka_unit_test(keda_s_monitoring_keys_are_refused_with_advice),
+        cmocka_unit_test(credentials_come_whole_and_of_one_kind),
+        cmocka_unit_test(an_answer_has_both_counts),
+        cmocka_unit_test(what_is_no_whole_answer_is_an_error_and_no_number),
+        cmocka_unit_test(an_error_of_the_api_names_stream_and_consumer),
+        cmocka_unit_test(a_huge_answer_is_refused_unread),
+        cmocka_unit_test(a_mute_server_costs_no_more_than_the_deadline),
+        cmocka_unit_test(a_server_that_falls_silent_in_the_tls_handshake_costs_no_more),
+        cmocka_unit_test(a_closed_port_fails_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
