@@ -1,9 +1,9 @@
-#include "../../scalers/nats_jetstream/consumer_info.h"
-#include "../../scalers/nats_jetstream/options.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "nats_jetstream/consumer_info.h"
+#include "nats_jetstream/options.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
