@@ -307,7 +307,11 @@ static void begin_drain(struct core_server *server)
     wake(&server->server);
 }
 
-/* A call that the core had accepted already still begins, and is waited for like the others. */
+/*
+ * A call that the core had handed to us still begins, and is waited for like the others. What arrives
+ * after the shutdown, until the client has read GOAWAY, the core resets (CANCELLED) before it begins;
+ * it has no way to say GOAWAY first.
+ */
 static size_t drain(struct server *base, int64_t grace_ms)
 {
     struct core_server *server = (struct core_server *)base;

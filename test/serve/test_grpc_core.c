@@ -409,6 +409,60 @@ static void a_drain_ends_streams_with_ok(void **state)
     assert_refusal(&fixture->client, "/test/Echo", "late", STATUS_UNAVAILABLE);
 }
 
+struct load {
+    struct fixture *fixture;
+    size_t answered;
+    grpc_status_code last;
+    int64_t slowest_ms;
+};
+
+/* Calls until one fails, beside a call that keeps the connection open. */
+static void *load(void *argument)
+{
+    struct load *load = argument;
+    struct core_client client;
+    core_client_init(&client, load->fixture->server->port, GRPC_COMPRESS_NONE);
+    struct client_call *held = client_call_open(&client, "/test/Unread", "", 0);
+    while (load->last == GRPC_STATUS_OK) {
+        int64_t before_ms = clock_now_ms();
+        struct client_call *call = client_call_open(&client, "/test/Echo", "x", 5000);
+        free(client_call_receive(call));
+        load->last = client_call_status(call);
+        load->answered += load->last == GRPC_STATUS_OK;
+        client_call_free(call);
+        int64_t took_ms = clock_now_ms() - before_ms;
+        load->slowest_ms = took_ms > load->slowest_ms ? took_ms : load->slowest_ms;
+    }
+    client_call_free(held);
+    core_client_done(&client);
+    return NULL;
+}
+
+/* Until a client has read GOAWAY the core resets what it sends (CANCELLED); then it cannot connect. */
+static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_hangs(void **state)
+{
+    struct fixture *fixture = *state;
+    struct load loads[8] = {0};
+    pthread_t threads[ARRAY_LENGTH(loads)];
+    for (size_t i = 0; i < ARRAY_LENGTH(loads); i++) {
+        loads[i].fixture = fixture;
+        assert_int_equal(pthread_create(&threads[i], NULL, load, &loads[i]), 0);
+    }
+    sleep_ms(300);
+    server_drain(fixture->server, 2000);
+
+    size_t answered = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(loads); i++) {
+        pthread_join(threads[i], NULL);
+        answered += loads[i].answered;
+        assert_true(loads[i].last == GRPC_STATUS_UNAVAILABLE ||
+                    loads[i].last == GRPC_STATUS_CANCELLED);
+        assert_true(loads[i].slowest_ms < 1500);
+    }
+    assert_true(answered > ARRAY_LENGTH(loads));
+    assert_int_equal(fixture->begun, answered + ARRAY_LENGTH(loads));
+}
+
 static void a_drain_cancels_what_outlives_the_grace(void **state)
 {
     struct fixture *fixture = *state;
@@ -464,6 +518,7 @@ int main(void)
         TEST(thousands_of_streams_share_a_connection_and_leave_nothing_behind),
         TEST(a_wake_can_push_to_every_stream),
         TEST(a_drain_ends_streams_with_ok),
+        TEST(every_call_that_began_under_load_is_answered_by_a_drain_and_none_hangs),
         TEST(a_drain_cancels_what_outlives_the_grace),
         TEST(an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why),
     };
