@@ -92,8 +92,9 @@ static bool parse_user(struct rabbitmq_url *url, const char *user, size_t length
     url->password =
         colon == NULL ? text_copy("guest") : decoded(colon + 1, length - user_length - 1);
     if (url->user == NULL || url->password == NULL)
-        return error_invalid(error, "host: its user name or password has a %% that is not the start "
-                                    "of a percent-encoded byte (write %% itself as %%25)");
+        return error_invalid(error,
+                             "host: its user name or password has a %% that is not the start "
+                             "of a percent-encoded byte (write %% itself as %%25)");
     return true;
 }
 
