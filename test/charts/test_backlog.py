@@ -1,0 +1,253 @@
+"""The chart `backlog`: what it renders, checked as YAML, and the values that it refuses."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from support.process import need
+
+CHART = os.path.join(os.path.dirname(__file__), "..", "..", "charts", "backlog")
+
+ORDERS = {
+    "connections": {
+        "orders": {
+            "scaler": "kafka",
+            "bootstrapServers": "kafka-0.kafka.prod:9092",
+            "passwordFile": "/etc/backlog/secrets/orders/password",
+            "namespaces": ["shop", "billing-*"],
+        }
+    },
+    "secrets": ["orders", "nats.credentials"],
+}
+
+
+def helm(*arguments, values=None):
+    return subprocess.run([need("helm"), *arguments, "--values", "-"], input=yaml.safe_dump(values or {}),
+                          capture_output=True, text=True, timeout=60)
+
+
+def render(values=None, chart=CHART):
+    """The objects by kind."""
+    result = helm("template", "release", chart, "--namespace", "scaling", values=values)
+    assert result.returncode == 0, result.stderr
+    return {found["kind"]: found for found in yaml.safe_load_all(result.stdout) if found}
+
+
+def pod_of(objects):
+    return objects["Deployment"]["spec"]["template"]["spec"]
+
+
+def flags_of(objects):
+    arguments = pod_of(objects)["containers"][0]["args"]
+    assert arguments[0] == "serve"
+    return dict(zip(arguments[1::2], arguments[2::2]))
+
+
+def refusal(values):
+    result = helm("template", "release", CHART, values=values)
+    assert result.returncode != 0, "these values must be refused"
+    return result.stderr
+
+
+@pytest.mark.parametrize("values", [{}, ORDERS], ids=["defaults", "connections"])
+def test_helm_lint_finds_nothing(values):
+    result = helm("lint", "--strict", CHART, values=values)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_defaults_render_what_the_server_needs_and_nothing_else():
+    objects = render()
+    assert sorted(objects) == ["ConfigMap", "Deployment", "Service", "ServiceAccount"]
+    assert {found["metadata"]["name"] for found in objects.values()} == {"release-backlog"}
+    assert {found["metadata"]["namespace"] for found in objects.values()} == {"scaling"}
+    assert flags_of(objects) == {
+        "--listen": "[::]:9090",
+        "--config": "/etc/backlog/config/connections.yaml",
+        "--interval": "5s",
+        "--hold": "60s",
+        "--log-format": "json",
+        "--log-level": "info",
+        "--grace": "10s",
+    }
+
+
+def test_a_pod_passes_the_restricted_pod_security_standard():
+    pod = pod_of(render(ORDERS))
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 65532
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {kind for volume in pod["volumes"] for kind in volume} == {"name", "configMap", "secret"}
+
+
+def test_the_platform_may_choose_the_user():
+    context = pod_of(render({"runAsUser": None}))["securityContext"]
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_no_token_of_kubernetes_is_mounted():
+    objects = render()
+    assert objects["ServiceAccount"]["automountServiceAccountToken"] is False
+    assert pod_of(objects)["automountServiceAccountToken"] is False
+    assert pod_of(objects)["serviceAccountName"] == objects["ServiceAccount"]["metadata"]["name"]
+
+
+def test_a_service_account_of_somebody_else_is_taken():
+    objects = render({"serviceAccount": {"create": False, "name": "theirs"}})
+    assert "ServiceAccount" not in objects
+    assert pod_of(objects)["serviceAccountName"] == "theirs"
+
+
+def test_keda_finds_every_replica_behind_the_service():
+    objects = render({"service": {"port": 7070}})
+    service, deployment = objects["Service"]["spec"], objects["Deployment"]["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["selector"] == deployment["selector"]["matchLabels"]
+    assert service["selector"].items() <= deployment["template"]["metadata"]["labels"].items()
+    # Nothing translates a port where there is no cluster IP.
+    assert service["ports"][0]["port"] == 7070
+    assert pod_of(objects)["containers"][0]["ports"] == [{"name": "grpc", "containerPort": 7070}]
+    assert flags_of(objects)["--listen"] == "[::]:7070"
+
+
+def test_every_probe_asks_the_grpc_port():
+    container = pod_of(render())["containers"][0]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["tcpSocket"] == {"port": "grpc"}
+
+
+def test_the_connections_file_is_what_the_values_say():
+    objects = render(ORDERS)
+    written = yaml.safe_load(objects["ConfigMap"]["data"]["connections.yaml"])
+    assert written == {"connections": ORDERS["connections"]}
+
+    pod = pod_of(objects)
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    folder = next(mounts[volume["name"]] for volume in pod["volumes"]
+                  if volume.get("configMap") == {"name": objects["ConfigMap"]["metadata"]["name"]})
+    assert flags_of(objects)["--config"] == f"{folder}/connections.yaml"
+
+
+def test_without_connections_the_file_is_there_and_empty():
+    assert yaml.safe_load(render()["ConfigMap"]["data"]["connections.yaml"]) == {"connections": {}}
+
+
+def test_secrets_are_files_that_the_server_can_read():
+    pod = pod_of(render(ORDERS))
+    mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    secrets = {volume["secret"]["secretName"]: volume for volume in pod["volumes"] if "secret" in volume}
+    assert sorted(secrets) == ["nats.credentials", "orders"]
+    for name, volume in secrets.items():
+        assert mounts[volume["name"]]["mountPath"] == f"/etc/backlog/secrets/{name}"
+        assert mounts[volume["name"]]["readOnly"] is True
+        assert volume["secret"]["defaultMode"] == 0o440  # the group is the pod's
+    assert pod["securityContext"]["fsGroup"] == 65532
+
+
+def test_no_mount_point_lies_in_a_configmap():
+    mounts = [mount["mountPath"] for mount in pod_of(render(ORDERS))["containers"][0]["volumeMounts"]]
+    assert not [inner for inner in mounts for outer in mounts if inner.startswith(outer + "/")]
+
+
+def test_changed_connections_roll_the_pods_and_nothing_else_does():
+    def checksum(values):
+        return render(values)["Deployment"]["spec"]["template"]["metadata"]["annotations"]["checksum/connections"]
+
+    changed = {**ORDERS, "connections": {"orders": {"scaler": "kafka", "bootstrapServers": "other:9092"}}}
+    assert checksum(ORDERS) == checksum({**ORDERS, "replicaCount": 5})
+    assert checksum(ORDERS) != checksum(changed)
+
+
+def test_kubernetes_waits_longer_than_the_server():
+    objects = render({"graceSeconds": 45})
+    assert flags_of(objects)["--grace"] == "45s"
+    assert pod_of(objects)["terminationGracePeriodSeconds"] > 45
+
+
+def test_the_server_is_told_what_the_values_say():
+    objects = render({"interval": "500ms", "hold": "1m30s", "log": {"format": "plain", "level": "debug"},
+                      "extraArgs": ["--transport", "grpc"], "replicaCount": 3,
+                      "image": {"repository": "example.org/backlog", "tag": "1.2.3"}})
+    flags = flags_of(objects)
+    assert (flags["--interval"], flags["--hold"]) == ("500ms", "1m30s")
+    assert (flags["--log-format"], flags["--log-level"]) == ("plain", "debug")
+    assert flags["--transport"] == "grpc"
+    assert objects["Deployment"]["spec"]["replicas"] == 3
+    assert pod_of(objects)["containers"][0]["image"] == "example.org/backlog:1.2.3"
+
+
+def test_a_disruption_budget_counts_the_pods_of_the_release():
+    objects = render({"podDisruptionBudget": {"maxUnavailable": 1}})
+    budget = objects["PodDisruptionBudget"]["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == objects["Deployment"]["spec"]["selector"]
+
+
+def test_pods_go_where_the_values_say():
+    spread = {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    objects = render({
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "topologySpreadConstraints": [spread, {**spread, "labelSelector": {"matchLabels": {"mine": "yes"}}}],
+    })
+    pod = pod_of(objects)
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert pod["tolerations"] == [{"key": "dedicated", "operator": "Exists"}]
+    assert pod["affinity"] == {"podAntiAffinity": {}}
+    ours, theirs = pod["topologySpreadConstraints"]
+    assert ours == {**spread, "labelSelector": objects["Deployment"]["spec"]["selector"]}
+    assert theirs["labelSelector"] == {"matchLabels": {"mine": "yes"}}
+
+
+@pytest.mark.parametrize("values, said", [
+    ({"replicas": 2}, "replicas"),
+    ({"image": {"name": "backlog"}}, "name"),
+    ({"service": {"type": "LoadBalancer"}}, "type"),
+    ({"replicaCount": "two"}, "/replicaCount"),
+    ({"interval": "5 seconds"}, "/interval"),
+    ({"hold": 60}, "/hold"),
+    ({"log": {"level": "trace"}}, "/log/level"),
+    ({"service": {"port": 80}}, "/service/port"),
+    ({"runAsUser": 0}, "/runAsUser"),
+    ({"secrets": ["orders", "orders"]}, "/secrets"),
+    ({"secrets": ["../etc"]}, "/secrets/0"),
+    ({"connections": {"orders": {"bootstrapServers": "kafka:9092"}}}, "scaler"),
+    ({"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}, "/podDisruptionBudget"),
+], ids=str)
+def test_wrong_values_are_refused_by_name(values, said):
+    assert said in refusal(values)
+
+
+@pytest.mark.parametrize("key, value", [
+    ("password", "hunter2"), ("key", "hunter2"), ("keyPassword", "hunter2"), ("token", "hunter2"),
+    ("host", "amqp://backlog:hunter2@rabbitmq:5672/"),
+])
+def test_a_secret_is_kept_out_of_the_configmap(key, value):
+    said = refusal({"connections": {"orders": {"scaler": "rabbitmq", key: value}}})
+    assert f"connections.orders.{key} holds a secret" in said
+    assert f"{key}File" in said
+    assert "hunter2" not in said
+
+
+def test_the_notes_show_a_scaledobject_that_reaches_the_service(tmp_path):
+    # helm renders the notes only where a cluster answers, so they go through as a template here.
+    chart = shutil.copytree(CHART, tmp_path / "backlog")
+    shutil.move(chart / "templates" / "NOTES.txt", chart / "notes")
+    (chart / "templates" / "notes.yaml").write_text(
+        'kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
+    objects = render(ORDERS, chart=chart)
+
+    example = yaml.safe_load(objects["Notes"]["text"].split("queue:\n", 1)[1])
+    metadata = example["spec"]["triggers"][0]["metadata"]
+    service = objects["Service"]
+    name, port = service["metadata"]["name"], service["spec"]["ports"][0]["port"]
+    assert example["kind"] == "ScaledObject"
+    assert metadata["scalerAddress"] == f"{name}.scaling.svc:{port}"
