@@ -8,22 +8,21 @@ sys.path.insert(0, os.path.dirname(__file__))
 from support.process import Unavailable  # noqa: E402
 
 
-@pytest.hookimpl(hookwrapper=True)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    return (yield from _skip_aloud())
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
+    return (yield from _skip_aloud())
+
+
+def _skip_aloud():
     """What this machine does not have skips a test aloud; where CI is set it is a failure."""
-    outcome = yield
-    _skip_or_fail(outcome)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_fixture_setup(fixturedef, request):
-    outcome = yield
-    _skip_or_fail(outcome)
-
-
-def _skip_or_fail(outcome):
-    error = outcome.excinfo and outcome.excinfo[1]
-    if isinstance(error, Unavailable):
+    try:
+        return (yield)
+    except Unavailable as error:
         if os.environ.get("CI"):
             pytest.fail(f"must not be skipped in CI: {error}")
         pytest.skip(str(error))
