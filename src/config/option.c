@@ -47,8 +47,8 @@ static bool has_name(const struct option *row, const char *key, enum option_sour
     return alias_counts && row->alias != NULL && text_equal(row->alias, key);
 }
 
-const struct option *option_find(const struct option *table, const char *key,
-                                 enum option_source source)
+static const struct option *find_plain(const struct option *table, const char *key,
+                                       enum option_source source)
 {
     for (const struct option *row = table; row->key != NULL; row++)
         if (has_name(row, key, source))
@@ -58,13 +58,14 @@ const struct option *option_find(const struct option *table, const char *key,
 
 static const char suffix_env[] = "FromEnv";
 
-/* The row that `<key>FromEnv` speaks of. Only a trigger has such keys: KEDA resolved the variable. */
-static const struct option *find_from_env(const struct option *table, const char *key)
+const struct option *option_find(const struct option *table, const char *key,
+                                 enum option_source source)
 {
-    if (!text_ends_with(key, suffix_env))
-        return NULL;
+    const struct option *row = find_plain(table, key, source);
+    if (row != NULL || source == OPTION_FROM_FILE || !text_ends_with(key, suffix_env))
+        return row;
     _cleanup_(memory_free) char *plain = text_copy_bytes(key, strlen(key) - strlen(suffix_env));
-    return option_find(table, plain, OPTION_FROM_TRIGGER);
+    return find_plain(table, plain, source);
 }
 
 static const char *entry_value(const struct option_entry *entries, size_t count, const char *key)
@@ -113,6 +114,15 @@ static void add_wrong_value(struct error *error, const struct option *row, struc
         error_add(error, "%s %s", row->key, error_text(why));
 }
 
+static bool is_demanded(const struct option *row, enum option_source source)
+{
+    if (!(row->flags & OPTION_REQUIRED))
+        return false;
+    return source == OPTION_FROM_FILE            ? row->scope == OPTION_CONNECTION
+           : source == OPTION_FROM_TRIGGER_ALONE ? row->scope != OPTION_CONNECTION
+                                                 : true;
+}
+
 /* The text that stands for the row: what was found if it can be read, else the default. */
 static char *resolve(const struct option *row, const struct option_entry *entries, size_t count,
                      enum option_source source, struct error *error)
@@ -128,7 +138,7 @@ static char *resolve(const struct option *row, const struct option_entry *entrie
         }
         free(text);
         add_wrong_value(error, row, found, &why);
-    } else if (row->flags & OPTION_REQUIRED)
+    } else if (is_demanded(row, source))
         error_add(error, "%s is missing: %s", row->key, row->doc);
 
     bool empty =
@@ -169,8 +179,7 @@ static void check_unknown_keys(const struct option *table, const struct option_e
 {
     for (size_t i = 0; i < count; i++) {
         const char *key = entries[i].key;
-        if (is_among(key, known) || option_find(table, key, source) != NULL ||
-            (source == OPTION_FROM_TRIGGER && find_from_env(table, key) != NULL))
+        if (is_among(key, known) || option_find(table, key, source) != NULL)
             continue;
         const char *nearest = nearest_key(table, key, known);
         int shown = (int)text_cut(key, LONGEST_SHOWN);

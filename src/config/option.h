@@ -98,7 +98,12 @@ struct options {
     const void *target;
 };
 
-enum option_source { OPTION_FROM_TRIGGER, OPTION_FROM_FILE };
+enum option_source {
+    OPTION_FROM_TRIGGER,
+    OPTION_FROM_TRIGGER_ALONE, /* a trigger whose named connection cannot be had: no connection key is
+                                  demanded, so that its other mistakes are told */
+    OPTION_FROM_FILE,          /* the connections file: only connection keys are demanded */
+};
 
 /*
  * Parses the entries by the table into one option_values a scope. Every mistake is added to `error`:
@@ -117,7 +122,8 @@ struct option_values *option_values_new(const struct option *table, size_t size,
                                         enum option_scope scope, const char *const *texts);
 void option_values_free(struct option_values *values);
 
-/* The row that has this key (or alias, where the source has it), or NULL. */
+/* The row that this key speaks of: by its name, by its alias where the source has it, or of a trigger by
+ * `<key>FromEnv` (KEDA resolved the variable). NULL where there is none. */
 const struct option *option_find(const struct option *table, const char *key,
                                  enum option_source source);
 size_t option_count(const struct option *table);

@@ -1,0 +1,11 @@
+#include "cli/subcommands.h"
+
+#include "measure/remote.h"
+
+/* Started by the server for an isolated scaler, never by a person. */
+int agent_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return agent_run(AGENT_SOCKET, scaler_list);
+}

@@ -1,0 +1,232 @@
+#include "cli/subcommands.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/flags.h"
+#include "config/connections.h"
+#include "measure/engine.h"
+#include "scale/named.h"
+#include "scale/trigger.h"
+#include "serve/external_scaler.h"
+#include "serve/transport.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char about[] =
+    "Usage: backlog serve [--FLAG VALUE ...]\n\n"
+    "Answers KEDA's external and external-push triggers: how much work waits in Kafka, NATS\n"
+    "JetStream, RabbitMQ. SIGTERM ends it: streams end well, calls are answered, then it exits 0.";
+
+struct flags {
+    const char *listen;
+    const char *config;
+    int64_t interval_ms;
+    int64_t hold_ms;
+    int64_t measure_deadline_ms;
+    int64_t call_deadline_ms;
+    int64_t heartbeat_ms;
+    int64_t forget_ms;
+    int64_t grace_ms;
+    int64_t most_connections;
+    int64_t most_isolated;
+    int64_t most_triggers;
+    int64_t most_streams;
+    int64_t most_message_bytes;
+    bool isolate_all;
+    int log_level;
+    int log_format;
+};
+
+static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
+static const char *const log_formats[] = {"plain", "json", NULL};
+
+#define FLAG(name, kind, field, standard, ...)                                                     \
+    {                                                                                              \
+        .key = (name), .type = (kind), .offset = offsetof(struct flags, field),                    \
+        .fallback = (standard), __VA_ARGS__                                                        \
+    }
+#define TIME_LIMITS .limits = {1, 24 * 3600 * 1000.0}
+#define COUNT_LIMITS .limits = {1, 1e7}
+
+static const struct option table[] = {
+    FLAG("listen", OPTION_STRING, listen, "[::]:9090", .doc = "address and port for KEDA"),
+    FLAG("config", OPTION_STRING, config, NULL, .doc = "the connections file (YAML)"),
+    FLAG("interval", OPTION_DURATION, interval_ms, "5s", TIME_LIMITS,
+         .doc = "between two measurements of the same thing"),
+    FLAG("hold", OPTION_DURATION, hold_ms, "60s", .limits = {0, 24 * 3600 * 1000.0},
+         .doc = "how long an active reading answers after measuring began to fail"),
+    FLAG("measure-deadline", OPTION_DURATION, measure_deadline_ms, "2s", TIME_LIMITS,
+         .doc = "for one measurement of a connection"),
+    FLAG("call-deadline", OPTION_DURATION, call_deadline_ms, "5s", TIME_LIMITS,
+         .doc = "how long a call waits for its first measurement"),
+    FLAG("heartbeat", OPTION_DURATION, heartbeat_ms, "60s", TIME_LIMITS,
+         .doc = "between two pushes while a trigger stays active"),
+    FLAG("forget", OPTION_DURATION, forget_ms, "10m", TIME_LIMITS,
+         .doc = "triggers that nobody asked for are dropped after it"),
+    FLAG("grace", OPTION_DURATION, grace_ms, "10s", .limits = {0, 3600 * 1000.0},
+         .doc = "for the calls in progress when it ends"),
+    FLAG("max-connections", OPTION_INT, most_connections, "1024", COUNT_LIMITS,
+         .doc = "to sources"),
+    FLAG("max-isolated", OPTION_INT, most_isolated, "64", COUNT_LIMITS,
+         .doc = "connections with a process of their own (Kafka)"),
+    FLAG("max-triggers", OPTION_INT, most_triggers, "100000", COUNT_LIMITS,
+         .doc = "known at a time"),
+    FLAG("max-streams", OPTION_INT, most_streams, "50000", COUNT_LIMITS,
+         .doc = "open at a time (external-push)"),
+    FLAG("max-message", OPTION_INT, most_message_bytes, "65536", .limits = {1024, 4 << 20},
+         .doc = "bytes of a request"),
+    FLAG("isolate-all", OPTION_BOOL, isolate_all, "false",
+         .doc = "a process of its own for every connection"),
+    FLAG("log-level", OPTION_CHOICE, log_level, "info", .choices = log_levels,
+         .doc = "the least that is logged"),
+    FLAG("log-format", OPTION_CHOICE, log_format, "plain", .choices = log_formats,
+         .doc = "of the lines on standard error"),
+    {0},
+};
+
+/* The parts, in the order in which they are made; they go in the opposite one. */
+struct parts {
+    struct connections *connections;
+    struct engine *engine;
+    struct triggers *triggers;
+    struct external_scaler *scaler;
+    struct server *server;
+};
+
+/* The server once it is there: the engine is older than it. */
+static _Atomic(struct server *) wakeable;
+
+static void wake_server(void *context)
+{
+    (void)context;
+    struct server *server = atomic_load(&wakeable);
+    if (server != NULL)
+        server_wake(server);
+}
+
+static bool load_connections(const struct flags *flags, struct connections **ret_connections,
+                             struct error *error)
+{
+    if (flags->config == NULL)
+        return true;
+    return connections_load(flags->config, ret_connections, error) &&
+           (named_check(*ret_connections, scaler_list, error) ||
+            error_prefix(error, "%s", flags->config));
+}
+
+static void make_parts(const struct flags *flags, struct parts *parts)
+{
+    struct engine_settings engine_settings = ENGINE_DEFAULTS;
+    engine_settings.interval_ms = flags->interval_ms;
+    engine_settings.deadline_ms = flags->measure_deadline_ms;
+    engine_settings.most_connections = (size_t)flags->most_connections;
+    engine_settings.most_isolated = (size_t)flags->most_isolated;
+    engine_settings.isolate_all = flags->isolate_all;
+    engine_settings.wake = wake_server;
+    parts->engine = engine_new(&engine_settings);
+
+    parts->triggers = triggers_new(&(struct triggers_settings){
+        .scalers = scaler_list,
+        .connections = parts->connections,
+        .engine = parts->engine,
+        .rules = {.interval_ms = flags->interval_ms, .hold_ms = flags->hold_ms},
+        .forget_ms = flags->forget_ms,
+        .most = (size_t)flags->most_triggers,
+    });
+    parts->scaler = external_scaler_new(&(struct external_scaler_settings){
+        .triggers = parts->triggers,
+        .engine = parts->engine,
+        .call_deadline_ms = flags->call_deadline_ms,
+        .heartbeat_ms = flags->heartbeat_ms,
+        .most_streams = (size_t)flags->most_streams,
+    });
+}
+
+static void free_parts(struct parts *parts)
+{
+    atomic_store(&wakeable, NULL);
+    if (parts->server != NULL)
+        server_free(parts->server);
+    if (parts->scaler != NULL)
+        external_scaler_free(parts->scaler);
+    if (parts->triggers != NULL)
+        triggers_free(parts->triggers);
+    if (parts->engine != NULL)
+        engine_free(parts->engine);
+    connections_free(parts->connections);
+}
+
+static bool start(const struct flags *flags, struct parts *parts, struct error *error)
+{
+    if (!load_connections(flags, &parts->connections, error))
+        return false;
+    make_parts(flags, parts);
+
+    const struct server_options options = {
+        .listen = flags->listen,
+        .max_message_bytes = (size_t)flags->most_message_bytes,
+        .ping_interval_ms = 30 * 1000,
+    };
+    if (!server_start(&transport_grpc_core, &options, external_scaler_service(parts->scaler),
+                      &parts->server, error))
+        return false;
+    atomic_store(&wakeable, parts->server);
+    server_wake(parts->server); /* for what the engine had to say before */
+
+    int host = (int)(strrchr(flags->listen, ':') - flags->listen);
+    log_info("backlog %s listening on %.*s:%d", BACKLOG_VERSION, host, flags->listen,
+             parts->server->port);
+    return true;
+}
+
+/* Every thread inherits the mask, so that the signals come to sigwait() here alone. */
+static void block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int run(const struct flags *flags)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(free_parts) struct parts parts = {0};
+    sigset_t signals;
+    int signal_number = 0;
+
+    log_init((enum log_level)flags->log_level, (enum log_format)flags->log_format);
+    block_signals(&signals);
+    if (!start(flags, &parts, &error)) {
+        log_error("%s", error_text(&error));
+        return 1;
+    }
+    sigwait(&signals, &signal_number);
+    log_info("%s: draining for at most %lld ms", strsignal(signal_number),
+             (long long)flags->grace_ms);
+    size_t cancelled = server_drain(parts.server, flags->grace_ms);
+    if (cancelled > 0)
+        log_warning("%zu calls did not end in time and were cancelled", cancelled);
+    log_info("ended");
+    return 0;
+}
+
+int serve_main(int argc, char **argv)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct option_values *values = NULL;
+    bool helped = false;
+    if (!flags_parse(argc, argv, table, sizeof(struct flags), about, &values, &helped, &error)) {
+        fprintf(stderr, "backlog serve: %s\n", error_text(&error));
+        return 2;
+    }
+    int code = helped ? 0 : run(values->data);
+    option_values_free(values);
+    return code;
+}

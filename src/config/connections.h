@@ -1,0 +1,54 @@
+/*
+ * The connections file: named connections with their credentials, because KEDA forwards no
+ * TriggerAuthentication to an external scaler.
+ *
+ *     connections:
+ *       orders:                          # a trigger says  connectionName: orders
+ *         scaler: kafka
+ *         bootstrapServers: kafka-0.kafka:9092
+ *         passwordFile: /etc/backlog/secrets/orders/password
+ *         namespaces: [shop, "billing-*"]
+ *
+ * Any key of a connection can be given as `<key>File`: the file's content is the value. A relative
+ * path starts at the folder of the connections file. Whether the keys are right is for those to say
+ * who know the scalers (scale/named.h).
+ *
+ * Threads: any; nothing changes after loading.
+ */
+#ifndef BACKLOG_CONFIG_CONNECTIONS_H
+#define BACKLOG_CONFIG_CONNECTIONS_H
+
+#include "base/error.h"
+#include "config/option.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct named_connection {
+    char *name;
+    char *scaler;
+    struct option_entry *entries; /* owned strings; <key>File is resolved to <key> */
+    size_t entries_count;
+    char **namespaces; /* patterns; none: every namespace may use it */
+    size_t namespaces_count;
+};
+
+struct connections {
+    struct named_connection *items;
+    size_t count;
+};
+
+/* Tells every mistake at once, with its line. */
+bool connections_load(const char *path, struct connections **ret_connections, struct error *error);
+
+/* The same from text; `folder` is where relative paths start, `path` is for the errors. */
+bool connections_parse(const char *text, size_t length, const char *path, const char *folder,
+                       struct connections **ret_connections, struct error *error);
+void connections_free(struct connections *connections);
+
+/* NULL where there is none; `connections` may be NULL. */
+const struct named_connection *connections_find(const struct connections *connections,
+                                                const char *name);
+bool named_connection_allows(const struct named_connection *connection, const char *namespace);
+
+#endif

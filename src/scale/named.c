@@ -1,0 +1,97 @@
+#include "scale/named.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <string.h>
+
+const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name)
+{
+    for (; *scalers != NULL; scalers++)
+        if (text_equal((*scalers)->name, name))
+            return *scalers;
+    return NULL;
+}
+
+/* The file has connection keys; what to measure and by what target is the trigger's to say. */
+static void check_scopes(const struct named_connection *connection, const struct option *table,
+                         struct error *mistakes)
+{
+    for (size_t i = 0; i < connection->entries_count; i++) {
+        const char *key = connection->entries[i].key;
+        const struct option *row = option_find(table, key, OPTION_FROM_FILE);
+        if (row != NULL && row->scope != OPTION_CONNECTION)
+            error_add(mistakes, "%s belongs into the trigger", key);
+    }
+}
+
+static void check_connection(const struct named_connection *connection,
+                             const struct scaler *const *scalers, struct error *mistakes)
+{
+    static const char *const known[] = {NULL};
+    _cleanup_(error_done) struct error error = {0};
+    struct option_values *values[OPTION_SCOPES] = {NULL};
+    const struct scaler *scaler = scaler_find(scalers, connection->scaler);
+    if (scaler == NULL)
+        error_invalid(&error, "there is no scaler \"%.64s\"", connection->scaler);
+    else {
+        option_parse(scaler->options, scaler->sizes, connection->entries, connection->entries_count,
+                     OPTION_FROM_FILE, known, values, &error);
+        check_scopes(connection, scaler->options, &error);
+        for (int scope = 0; scope < OPTION_SCOPES; scope++)
+            option_values_free(values[scope]);
+    }
+    if (error_is_set(&error))
+        error_add(mistakes, "connection %.64s: %s", connection->name, error_text(&error));
+}
+
+bool named_check(const struct connections *connections, const struct scaler *const *scalers,
+                 struct error *error)
+{
+    _cleanup_(error_done) struct error mistakes = {0};
+    for (size_t i = 0; i < connections->count; i++)
+        check_connection(&connections->items[i], scalers, &mistakes);
+    if (!error_is_set(&mistakes))
+        return true;
+    error_move(error, &mistakes);
+    return false;
+}
+
+static const char *value_in(const struct named_connection *connection, const struct option *table,
+                            const struct option *row)
+{
+    for (size_t i = 0; i < connection->entries_count; i++)
+        if (option_find(table, connection->entries[i].key, OPTION_FROM_FILE) == row)
+            return connection->entries[i].value;
+    return row->fallback == NULL ? "" : row->fallback;
+}
+
+static bool is_same(const char *left, const char *right)
+{
+    _cleanup_(memory_free) char *left_trimmed = text_trimmed(left);
+    _cleanup_(memory_free) char *right_trimmed = text_trimmed(right);
+    return text_equal(left_trimmed, right_trimmed);
+}
+
+struct option_entry *named_join(const struct named_connection *connection,
+                                const struct option *table, const struct option_entry *entries,
+                                size_t count, size_t *ret_count, struct error *mistakes)
+{
+    struct option_entry *joined = memory_array(count + connection->entries_count, sizeof(*joined));
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct option *row = option_find(table, entries[i].key, OPTION_FROM_TRIGGER);
+        if (row == NULL || row->scope != OPTION_CONNECTION)
+            joined[length++] = entries[i];
+        else if (!is_same(entries[i].value, value_in(connection, table, row)))
+            error_add(mistakes, "%s differs from that of connection \"%s\": leave it out",
+                      entries[i].key, connection->name);
+    }
+    for (size_t i = 0; i < connection->entries_count; i++) {
+        const struct option *row = option_find(table, connection->entries[i].key, OPTION_FROM_FILE);
+        if (row != NULL)
+            joined[length++] = (struct option_entry){row->key, connection->entries[i].value};
+    }
+    *ret_count = length;
+    return joined;
+}

@@ -1,0 +1,27 @@
+/*
+ * Named connections: what the connections file says, joined with what the scalers know and what a
+ * trigger asks.
+ */
+#ifndef BACKLOG_SCALE_NAMED_H
+#define BACKLOG_SCALE_NAMED_H
+
+#include "base/error.h"
+#include "config/connections.h"
+#include "measure/scaler.h"
+
+/* Is every connection of the file right by its scaler's table? Tells every mistake at once. */
+bool named_check(const struct connections *connections, const struct scaler *const *scalers,
+                 struct error *error);
+
+/*
+ * The trigger's entries with its connection's in place of its own. The trigger may repeat a connection
+ * key only with the same value: it could send the connection's password to another host otherwise;
+ * what differs is added to `mistakes`. The caller frees the array, not the strings.
+ */
+struct option_entry *named_join(const struct named_connection *connection,
+                                const struct option *table, const struct option_entry *entries,
+                                size_t count, size_t *ret_count, struct error *mistakes);
+
+const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name);
+
+#endif

@@ -1,0 +1,333 @@
+#include "scale/trigger.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "scale/named.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+/* KEDA's own keys of an external trigger, and ours; the scaler does not see them. */
+static const char *const known_keys[] = {
+    "scaler",        "connectionName", "scalerAddress", "enableTLS",  "unsafeSsl", "caCert",
+    "tlsClientCert", "tlsClientKey",   "tlsCertFile",   "metricName", NULL,
+};
+
+/* The HPA refuses a target that is 0 when written with three decimals. */
+static const double least_target = 0.001;
+
+struct triggers {
+    struct triggers_settings settings;
+    struct trigger *by_identity;
+    struct trigger *by_age; /* utlist, oldest question first */
+};
+
+struct triggers *triggers_new(const struct triggers_settings *settings)
+{
+    struct triggers *triggers = memory_new(sizeof(*triggers));
+    triggers->settings = *settings;
+    return triggers;
+}
+
+static void trigger_free(struct trigger *trigger)
+{
+    if (trigger->query != NULL)
+        query_release(trigger->query);
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(trigger->values[scope]);
+    explicit_bzero(trigger->identity.bytes, trigger->identity.length);
+    text_done(&trigger->identity);
+    free(trigger->name);
+    free(trigger->namespace);
+    free(trigger->metric_name);
+    error_done(&trigger->mistakes);
+    free(trigger);
+}
+
+static void drop(struct triggers *triggers, struct trigger *trigger)
+{
+    HASH_DELETE(hh, triggers->by_identity, trigger);
+    DL_DELETE(triggers->by_age, trigger);
+    trigger_free(trigger);
+}
+
+void triggers_free(struct triggers *triggers)
+{
+    struct trigger *trigger;
+    struct trigger *next;
+    DL_FOREACH_SAFE(triggers->by_age, trigger, next)
+    drop(triggers, trigger);
+    free(triggers);
+}
+
+static int compare_keys(const void *left, const void *right)
+{
+    return strcmp(((const struct option_entry *)left)->key,
+                  ((const struct option_entry *)right)->key);
+}
+
+/* Behind its length, so that no value can look like the next key. */
+static void add_measured(struct text *identity, const char *string)
+{
+    uint32_t length = (uint32_t)strlen(string);
+    text_add_bytes(identity, &length, sizeof(length));
+    text_add_bytes(identity, string, length);
+}
+
+/* Go sends the entries of a map in another order each time. And protobuf takes the last of two equal
+ * keys, but which one that is depends on who wrote them down: refused. */
+static bool sort_entries(const struct trigger_ref *ref, struct error *error)
+{
+    if (ref->count > 0)
+        qsort(ref->entries, ref->count, sizeof(*ref->entries), compare_keys);
+    for (size_t i = 1; i < ref->count; i++)
+        if (text_equal(ref->entries[i - 1].key, ref->entries[i].key))
+            return error_invalid(error, "scalerMetadata has the key \"%.*s\" twice",
+                                 (int)text_cut(ref->entries[i].key, 64), ref->entries[i].key);
+    return true;
+}
+
+/* Every call comes through here. */
+static void make_identity(const struct trigger_ref *ref, struct text *identity)
+{
+    add_measured(identity, ref->namespace);
+    add_measured(identity, ref->name);
+    for (size_t i = 0; i < ref->count; i++) {
+        add_measured(identity, ref->entries[i].key);
+        add_measured(identity, ref->entries[i].value);
+    }
+}
+
+static char *value_of(const struct trigger_ref *ref, const char *key)
+{
+    for (size_t i = 0; i < ref->count; i++)
+        if (text_equal(ref->entries[i].key, key))
+            return text_trimmed(ref->entries[i].value);
+    return text_copy("");
+}
+
+static void add_unknown_scaler(const struct triggers *triggers, const char *name,
+                               struct error *mistakes)
+{
+    _cleanup_(text_done) struct text names = {0};
+    for (const struct scaler *const *scaler = triggers->settings.scalers; *scaler != NULL; scaler++)
+        text_addf(&names, "%s%s", names.length == 0 ? "" : ", ", (*scaler)->name);
+    const char *all = names.length == 0 ? "none" : names.bytes;
+    if (name[0] == '\0')
+        error_add(mistakes, "scaler is missing: the kind of source; there are: %s", all);
+    else
+        error_add(mistakes, "scaler \"%.*s\" is unknown: there are: %s", (int)text_cut(name, 64),
+                  name, all);
+}
+
+/* KEDA's NormalizeString: what Kubernetes forbids in a metric's name. */
+static void normalise(char *name)
+{
+    for (; *name != '\0'; name++)
+        if (strchr("/.:%()", *name) != NULL)
+            *name = '-';
+}
+
+static void set_plan(struct trigger *trigger, char *metric_name, double target)
+{
+    trigger->metric_name = metric_name;
+    normalise(trigger->metric_name);
+    trigger->target = target;
+    if (!(target >= least_target)) {
+        error_add(&trigger->mistakes, "the target %g is too small: the HPA needs at least %g",
+                  target, least_target);
+        trigger->target = least_target;
+    }
+}
+
+/* A code other than ERROR_INVALID outlives the mistakes that are added to it. */
+static bool find_connection(const struct triggers *triggers, const char *name,
+                            const struct trigger *trigger,
+                            const struct named_connection **ret_connection, struct error *error)
+{
+    const struct named_connection *connection =
+        connections_find(triggers->settings.connections, name);
+    if (connection == NULL)
+        return error_invalid(error, "connectionName \"%.*s\" is not in the connections file",
+                             (int)text_cut(name, 64), name);
+    if (!named_connection_allows(connection, trigger->namespace))
+        return error_set(error, ERROR_DENIED,
+                         "connection \"%s\" may not be used in namespace \"%.*s\"", name,
+                         (int)text_cut(trigger->namespace, 64), trigger->namespace);
+    if (!text_equal(connection->scaler, trigger->scaler->name))
+        return error_invalid(error, "connection \"%s\" is one of scaler %s, not of %s", name,
+                             connection->scaler, trigger->scaler->name);
+    *ret_connection = connection;
+    return true;
+}
+
+static void parse_options(struct trigger *trigger, const struct trigger_ref *ref,
+                          const struct named_connection *connection, enum option_source source)
+{
+    const struct option *table = trigger->scaler->options;
+    _cleanup_(memory_free) struct option_entry *joined = NULL;
+    const struct option_entry *entries = ref->entries;
+    size_t count = ref->count;
+    if (connection != NULL)
+        entries = joined =
+            named_join(connection, table, ref->entries, ref->count, &count, &trigger->mistakes);
+    option_parse(table, trigger->scaler->sizes, entries, count, source, known_keys, trigger->values,
+                 &trigger->mistakes);
+}
+
+static struct options options_of(const struct trigger *trigger)
+{
+    return (struct options){
+        .connection = trigger->values[OPTION_CONNECTION]->data,
+        .query = trigger->values[OPTION_QUERY]->data,
+        .target = trigger->values[OPTION_TARGET]->data,
+    };
+}
+
+static void parse_scaler(const struct triggers *triggers, struct trigger *trigger,
+                         const struct trigger_ref *ref)
+{
+    _cleanup_(memory_free) char *name = value_of(ref, "connectionName");
+    _cleanup_(error_done) struct error unusable = {0};
+    const struct named_connection *connection = NULL;
+    bool alone =
+        name[0] != '\0' && !find_connection(triggers, name, trigger, &connection, &unusable);
+    if (alone)
+        error_add(&trigger->mistakes, "%s", error_text(&unusable));
+    parse_options(trigger, ref, connection,
+                  alone ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER);
+
+    struct options options = options_of(trigger);
+    struct plan plan = {0};
+    if (!error_is_set(&trigger->mistakes) && trigger->scaler->check != NULL)
+        trigger->scaler->check(&options, &trigger->mistakes);
+    trigger->scaler->plan(&options, &plan);
+    trigger->idle_interval_ms = plan.idle_interval_ms;
+    set_plan(trigger, plan.metric_name, plan.target);
+    if (unusable.code == ERROR_DENIED)
+        trigger->mistakes.code = ERROR_DENIED;
+}
+
+static struct trigger *parse(const struct triggers *triggers, const struct trigger_ref *ref)
+{
+    struct trigger *trigger = memory_new(sizeof(*trigger));
+    _cleanup_(memory_free) char *name = value_of(ref, "scaler");
+    trigger->name = text_copy(ref->name);
+    trigger->namespace = text_copy(ref->namespace);
+    trigger->scaler = scaler_find(triggers->settings.scalers, name);
+    if (trigger->scaler != NULL)
+        parse_scaler(triggers, trigger, ref);
+    else {
+        add_unknown_scaler(triggers, name, &trigger->mistakes);
+        set_plan(trigger, text_copy("backlog-invalid"), 1);
+    }
+    return trigger;
+}
+
+static void touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
+{
+    trigger->asked_at_ms = now_ms;
+    DL_DELETE(triggers->by_age, trigger);
+    DL_APPEND(triggers->by_age, trigger);
+}
+
+bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
+                   struct trigger **ret_trigger, struct error *error)
+{
+    _cleanup_(text_done) struct text identity = {0};
+    struct trigger *trigger;
+    if (!sort_entries(ref, error))
+        return false;
+    make_identity(ref, &identity);
+    HASH_FIND(hh, triggers->by_identity, identity.bytes, identity.length, trigger);
+    if (trigger != NULL)
+        touch(triggers, trigger, now_ms);
+    else {
+        if (HASH_COUNT(triggers->by_identity) >= triggers->settings.most)
+            return error_set(error, ERROR_LIMIT, "all %zu triggers are in use",
+                             triggers->settings.most);
+        trigger = parse(triggers, ref);
+        trigger->identity = identity;
+        identity = (struct text){0};
+        trigger->asked_at_ms = now_ms;
+        HASH_ADD_KEYPTR(hh, triggers->by_identity, trigger->identity.bytes,
+                        trigger->identity.length, trigger);
+        DL_APPEND(triggers->by_age, trigger);
+    }
+    *ret_trigger = trigger;
+    return true;
+}
+
+int64_t triggers_forget(struct triggers *triggers, int64_t now_ms)
+{
+    struct trigger *trigger;
+    struct trigger *next;
+    DL_FOREACH_SAFE(triggers->by_age, trigger, next)
+    {
+        if (trigger->asked_at_ms + triggers->settings.forget_ms > now_ms)
+            return trigger->asked_at_ms + triggers->settings.forget_ms;
+        if (trigger->keepers == 0)
+            drop(triggers, trigger);
+        else
+            touch(triggers, trigger, now_ms);
+    }
+    return now_ms + triggers->settings.forget_ms;
+}
+
+size_t triggers_count(const struct triggers *triggers)
+{
+    return HASH_COUNT(triggers->by_identity);
+}
+
+void trigger_keep(struct trigger *trigger)
+{
+    trigger->keepers++;
+}
+
+void trigger_let_go(struct trigger *trigger)
+{
+    trigger->keepers--;
+}
+
+bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct query **ret_query,
+                   struct error *error)
+{
+    if (error_is_set(&trigger->mistakes)) {
+        error_copy(error, &trigger->mistakes);
+        return false;
+    }
+    if (trigger->query == NULL &&
+        !engine_hold(triggers->settings.engine, trigger->scaler, trigger->values[OPTION_CONNECTION],
+                     trigger->values[OPTION_QUERY], &trigger->query, error))
+        return false;
+    *ret_query = trigger->query;
+    return true;
+}
+
+void trigger_answer(const struct triggers *triggers, const struct trigger *trigger, int64_t now_ms,
+                    bool out_of_time, struct answer *ret_answer)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot;
+    struct judged judged = {0};
+    query_snapshot(trigger->query, &snapshot);
+    if (snapshot.measured) {
+        struct options options = options_of(trigger);
+        judged.good =
+            trigger->scaler->judge(&options, &snapshot.reading, &judged.judgement, &judged.error);
+    }
+    answer_decide(&snapshot, &judged, &triggers->settings.rules, now_ms, out_of_time, ret_answer);
+    error_done(&judged.error);
+}
+
+bool trigger_has_metric(const struct trigger *trigger, const char *metric_name)
+{
+    const char *asked = metric_name;
+    if (strcasecmp(asked, trigger->metric_name) == 0)
+        return true;
+    if (*asked != 's' && *asked != 'S')
+        return false;
+    size_t digits = strspn(asked + 1, "0123456789");
+    return digits > 0 && asked[1 + digits] == '-' &&
+           strcasecmp(asked + 2 + digits, trigger->metric_name) == 0;
+}

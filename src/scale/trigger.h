@@ -1,0 +1,86 @@
+/*
+ * A trigger: one ScaledObjectRef as KEDA sends it, understood. And the table of those that are asked
+ * for: KEDA sends the whole metadata with every call, and says nothing when a trigger is deleted.
+ *
+ * Threads: one at a time for a table and its triggers (the server's turn lock).
+ * Owner: the table. A trigger may be used until the next triggers_forget(), and longer between
+ * trigger_keep() and trigger_let_go().
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_H
+#define BACKLOG_SCALE_TRIGGER_H
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/connections.h"
+#include "measure/engine.h"
+#include "measure/scaler.h"
+#include "scale/answer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uthash.h>
+
+struct trigger_ref {
+    const char *name;
+    const char *namespace;
+    struct option_entry *entries; /* will be sorted */
+    size_t count;
+};
+
+struct trigger {
+    struct text identity; /* of the ref, whatever the order of its entries; bytes */
+    char *name;
+    char *namespace;
+    const struct scaler *scaler; /* NULL where `scaler:` names none */
+    struct option_values *values[OPTION_SCOPES];
+    char *metric_name; /* normalised as KEDA does, without s<N>- */
+    double target;
+    int64_t idle_interval_ms;
+    struct error mistakes; /* what GetMetrics and IsActive answer, where it is set */
+
+    struct query *query; /* held from the first question for a value on */
+    int64_t asked_at_ms;
+    size_t keepers;
+    UT_hash_handle hh;
+    struct trigger *next, *prev; /* oldest question first */
+};
+
+struct triggers;
+
+struct triggers_settings {
+    const struct scaler *const *scalers;   /* borrowed, as all below */
+    const struct connections *connections; /* may be NULL */
+    struct engine *engine;
+    struct answer_rules rules;
+    int64_t forget_ms; /* a trigger that nobody asked for is forgotten after this */
+    size_t most;
+};
+
+struct triggers *triggers_new(const struct triggers_settings *settings);
+void triggers_free(struct triggers *triggers);
+
+/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. Fails with ERROR_LIMIT, and
+ * with ERROR_INVALID where a key is there twice. */
+bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
+                   struct trigger **ret_trigger, struct error *error);
+
+/* Drops what nobody has asked for. Returns when it is to be called next, of clock_now_ms(). */
+int64_t triggers_forget(struct triggers *triggers, int64_t now_ms);
+size_t triggers_count(const struct triggers *triggers);
+
+void trigger_keep(struct trigger *trigger);
+void trigger_let_go(struct trigger *trigger);
+
+/* The trigger's query, from now on measured. Fails with the mistakes, or where a limit is reached. */
+bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct query **ret_query,
+                   struct error *error);
+
+/* What to answer now; trigger_query() came before. */
+void trigger_answer(const struct triggers *triggers, const struct trigger *trigger, int64_t now_ms,
+                    bool out_of_time, struct answer *ret_answer);
+
+/* Is this the trigger's metric? KEDA may ask with its s<N>- prefix, or in lower case (2.7 to 2.11). */
+bool trigger_has_metric(const struct trigger *trigger, const char *metric_name);
+
+#endif

@@ -1,0 +1,476 @@
+#include "serve/external_scaler.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "externalscaler.pb-c.h"
+#include "serve/message.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+/* More keys than any scaler has; a limit on what one request makes us compare. */
+enum { MOST_METADATA_KEYS = 256 };
+
+struct method;
+
+/* One call in progress. It is on `waiting` while it waits for a measurement, on `beating` while it is a
+ * stream that told `true` last; both lists are in the order of due_ms. */
+struct ask {
+    struct external_scaler *scaler;
+    struct call *call;
+    const struct method *method;
+    struct trigger *trigger; /* kept */
+    struct watcher watcher;
+    int64_t due_ms;
+    bool finished;
+    bool is_stream; /* counted as one */
+    bool told;      /* a stream: `true` was told last */
+    bool must_tell; /* a stream: the next free moment tells `true` */
+    struct ask **list;
+    struct ask *next, *prev;               /* in *list */
+    struct ask *next_stream, *prev_stream; /* in scaler->streams */
+};
+
+struct external_scaler {
+    struct external_scaler_settings settings;
+    struct service service;
+    struct ask *waiting;
+    struct ask *beating;
+    struct ask *streams;
+    size_t streams_count;
+    int64_t forget_at_ms;
+    bool draining;
+};
+
+struct method {
+    const char *path;
+    const ProtobufCMessageDescriptor *request;
+    void (*ask)(struct ask *ask, const ProtobufCMessage *request);
+    /* The answer to a call that had to wait, or news of a stream. */
+    void (*news)(struct ask *ask, int64_t now_ms, bool out_of_time);
+};
+
+/* ---- saying things ---- */
+
+static enum status status_of(enum error_code code)
+{
+    switch (code) {
+    case ERROR_NONE:
+        return STATUS_OK;
+    case ERROR_INVALID:
+        return STATUS_INVALID_ARGUMENT;
+    case ERROR_DENIED:
+        return STATUS_PERMISSION_DENIED;
+    case ERROR_LIMIT:
+        return STATUS_RESOURCE_EXHAUSTED;
+    case ERROR_UNAVAILABLE:
+        return STATUS_UNAVAILABLE;
+    case ERROR_INTERNAL:
+        return STATUS_INTERNAL;
+    }
+    return STATUS_INTERNAL;
+}
+
+static void put_on(struct ask *ask, struct ask **list)
+{
+    if (ask->list != NULL)
+        DL_DELETE(*ask->list, ask);
+    ask->list = list;
+    if (list != NULL)
+        DL_APPEND(*list, ask);
+}
+
+/* The last word. Nothing of the ask is used after it but by ended(). */
+static void finish(struct ask *ask, enum status status, const char *text)
+{
+    if (ask->finished)
+        return;
+    ask->finished = true;
+    put_on(ask, NULL);
+    watcher_stop(&ask->watcher);
+    call_finish(ask->call, status, text);
+}
+
+static void finish_with(struct ask *ask, const struct error *error)
+{
+    finish(ask, status_of(error->code), error_text(error));
+}
+
+/* KEDA takes the float where it is above 0 and the integer otherwise, so both are filled. */
+static int64_t rounded_up(double value)
+{
+    return value >= (double)INT64_MAX ? INT64_MAX : (int64_t)ceil(value);
+}
+
+static void send_specs(struct ask *ask)
+{
+    Externalscaler__MetricSpec spec = EXTERNALSCALER__METRIC_SPEC__INIT;
+    Externalscaler__MetricSpec *specs[] = {&spec};
+    Externalscaler__GetMetricSpecResponse response = EXTERNALSCALER__GET_METRIC_SPEC_RESPONSE__INIT;
+    spec.metricname = ask->trigger->metric_name;
+    spec.targetsizefloat = ask->trigger->target;
+    spec.targetsize = rounded_up(ask->trigger->target);
+    response.metricspecs = specs;
+    response.n_metricspecs = 1;
+    message_send(ask->call, &response.base);
+}
+
+static void send_value(struct ask *ask, double value)
+{
+    Externalscaler__MetricValue metric = EXTERNALSCALER__METRIC_VALUE__INIT;
+    Externalscaler__MetricValue *metrics[] = {&metric};
+    Externalscaler__GetMetricsResponse response = EXTERNALSCALER__GET_METRICS_RESPONSE__INIT;
+    metric.metricname = ask->trigger->metric_name;
+    metric.metricvaluefloat = value;
+    metric.metricvalue = rounded_up(value);
+    response.metricvalues = metrics;
+    response.n_metricvalues = 1;
+    message_send(ask->call, &response.base);
+}
+
+static bool send_activity(struct ask *ask, bool active)
+{
+    Externalscaler__IsActiveResponse response = EXTERNALSCALER__IS_ACTIVE_RESPONSE__INIT;
+    response.result = active;
+    return message_send(ask->call, &response.base);
+}
+
+/* ---- understanding the request ---- */
+
+static bool find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message,
+                         struct error *error)
+{
+    struct option_entry entries[MOST_METADATA_KEYS];
+    if (message == NULL)
+        return error_invalid(error, "the request has no scaledObjectRef");
+    if (message->n_scalermetadata > MOST_METADATA_KEYS)
+        return error_invalid(error, "scalerMetadata has %zu keys: at most %d are allowed",
+                             message->n_scalermetadata, MOST_METADATA_KEYS);
+
+    for (size_t i = 0; i < message->n_scalermetadata; i++)
+        entries[i] = (struct option_entry){message->scalermetadata[i]->key,
+                                           message->scalermetadata[i]->value};
+    struct trigger_ref ref = {message->name, message->namespace_, entries,
+                              message->n_scalermetadata};
+    if (!triggers_find(ask->scaler->settings.triggers, &ref, clock_now_ms(), &ask->trigger, error))
+        return false;
+    trigger_keep(ask->trigger);
+    return true;
+}
+
+/* Finds the trigger and watches its query; finishes the call where that fails. */
+static bool watch_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    if (!find_trigger(ask, message, &error) ||
+        !trigger_query(ask->scaler->settings.triggers, ask->trigger, &query, &error)) {
+        finish_with(ask, &error);
+        return false;
+    }
+    watcher_start(&ask->watcher, query);
+    return true;
+}
+
+static void decide(const struct ask *ask, int64_t now_ms, bool out_of_time,
+                   struct answer *ret_answer)
+{
+    trigger_answer(ask->scaler->settings.triggers, ask->trigger, now_ms, out_of_time, ret_answer);
+}
+
+/* ---- IsActive and GetMetrics ---- */
+
+/* Answers a call, or has it wait for the next measurement. */
+static void settle(struct ask *ask, int64_t now_ms, bool out_of_time,
+                   void (*send)(struct ask *ask, const struct answer *answer))
+{
+    _cleanup_(answer_done) struct answer now = {0};
+    decide(ask, now_ms, out_of_time, &now);
+    if (now.kind == ANSWER_WAIT) {
+        if (ask->list == NULL) {
+            ask->due_ms = now_ms + ask->scaler->settings.call_deadline_ms;
+            put_on(ask, &ask->scaler->waiting);
+        }
+        return;
+    }
+    if (now.kind == ANSWER_VALUE)
+        send(ask, &now);
+    finish_with(ask, &now.error);
+}
+
+static void send_is_active(struct ask *ask, const struct answer *answer)
+{
+    send_activity(ask, answer->active);
+}
+
+static void is_active_news(struct ask *ask, int64_t now_ms, bool out_of_time)
+{
+    settle(ask, now_ms, out_of_time, send_is_active);
+}
+
+static void ask_is_active(struct ask *ask, const ProtobufCMessage *request)
+{
+    if (watch_trigger(ask, (const Externalscaler__ScaledObjectRef *)request))
+        is_active_news(ask, clock_now_ms(), false);
+}
+
+static void send_metrics(struct ask *ask, const struct answer *answer)
+{
+    send_value(ask, answer->value);
+}
+
+static void get_metrics_news(struct ask *ask, int64_t now_ms, bool out_of_time)
+{
+    settle(ask, now_ms, out_of_time, send_metrics);
+}
+
+static void ask_get_metrics(struct ask *ask, const ProtobufCMessage *message)
+{
+    const Externalscaler__GetMetricsRequest *request =
+        (const Externalscaler__GetMetricsRequest *)message;
+    if (!watch_trigger(ask, request->scaledobjectref))
+        return;
+    if (request->metricname[0] == '\0' || trigger_has_metric(ask->trigger, request->metricname)) {
+        get_metrics_news(ask, clock_now_ms(), false);
+        return;
+    }
+    _cleanup_(error_done) struct error error = {0};
+    error_invalid(&error, "metricName \"%.*s\" is not this trigger's: its metric is \"%s\"",
+                  (int)text_cut(request->metricname, 64), request->metricname,
+                  ask->trigger->metric_name);
+    finish_with(ask, &error);
+}
+
+/* ---- GetMetricSpec ---- */
+
+/* Wrong metadata is answered too: KEDA shows nobody the error of this call, and one that fails takes
+ * the object's other triggers with it (#8056, #5914). GetMetrics tells the mistakes. */
+static void ask_get_metric_spec(struct ask *ask, const ProtobufCMessage *request)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, &error))
+        send_specs(ask);
+    finish_with(ask, &error);
+}
+
+/* ---- streams ---- */
+
+static bool open_stream(struct ask *ask)
+{
+    struct external_scaler *scaler = ask->scaler;
+    if (scaler->draining) {
+        finish(ask, STATUS_OK, NULL);
+        return false;
+    }
+    if (scaler->streams_count >= scaler->settings.most_streams) {
+        _cleanup_(error_done) struct error error = {0};
+        error_set(&error, ERROR_LIMIT, "all %zu streams are in use", scaler->settings.most_streams);
+        finish_with(ask, &error);
+        return false;
+    }
+    ask->is_stream = true;
+    scaler->streams_count++;
+    DL_APPEND2(scaler->streams, ask, prev_stream, next_stream);
+    return true;
+}
+
+/* State, not events: what could not be sent is sent as soon as the stream has room. */
+static void tell_active(struct ask *ask, int64_t now_ms)
+{
+    ask->told = true;
+    ask->must_tell = !send_activity(ask, true);
+    ask->due_ms = now_ms + ask->scaler->settings.heartbeat_ms;
+    put_on(ask, &ask->scaler->beating);
+}
+
+/* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object whose
+ * other triggers were active. What becomes unknown stays as told until the heartbeat finds it so. */
+static void stream_is_active_news(struct ask *ask, int64_t now_ms, bool heartbeat)
+{
+    _cleanup_(answer_done) struct answer now = {0};
+    decide(ask, now_ms, false, &now);
+    bool active = now.kind == ANSWER_VALUE && now.active;
+    bool idle = now.kind == ANSWER_VALUE && !now.active;
+
+    if (active && (!ask->told || heartbeat))
+        tell_active(ask, now_ms);
+    else if (idle || heartbeat) {
+        ask->told = false;
+        ask->must_tell = false;
+        put_on(ask, NULL);
+    }
+    watcher_set_idle_interval(&ask->watcher, idle ? ask->trigger->idle_interval_ms : 0);
+}
+
+static void ask_stream_is_active(struct ask *ask, const ProtobufCMessage *request)
+{
+    if (open_stream(ask) && watch_trigger(ask, (const Externalscaler__ScaledObjectRef *)request))
+        stream_is_active_news(ask, clock_now_ms(), false);
+}
+
+/* A trigger's specs follow from its metadata, and new metadata comes on a new stream. */
+static void ask_stream_metric_spec(struct ask *ask, const ProtobufCMessage *request)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (!open_stream(ask))
+        return;
+    if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, &error))
+        send_specs(ask);
+    else
+        finish_with(ask, &error);
+}
+
+/* ---- the hooks ---- */
+
+#define PATH(name) "/externalscaler.ExternalScaler/" name
+
+static const struct method methods[] = {
+    {PATH("IsActive"), &externalscaler__scaled_object_ref__descriptor, ask_is_active,
+     is_active_news},
+    {PATH("StreamIsActive"), &externalscaler__scaled_object_ref__descriptor, ask_stream_is_active,
+     stream_is_active_news},
+    {PATH("GetMetricSpec"), &externalscaler__scaled_object_ref__descriptor, ask_get_metric_spec,
+     NULL},
+    {PATH("GetMetrics"), &externalscaler__get_metrics_request__descriptor, ask_get_metrics,
+     get_metrics_news},
+    {PATH("StreamMetricSpec"), &externalscaler__scaled_object_ref__descriptor,
+     ask_stream_metric_spec, NULL},
+};
+
+static const struct method *find_method(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(methods); i++)
+        if (text_equal(methods[i].path, path))
+            return &methods[i];
+    return NULL;
+}
+
+static void begin(void *context, struct call *call)
+{
+    const struct method *method = find_method(call->path);
+    if (method == NULL) {
+        _cleanup_(memory_free) char *text =
+            text_format("there is no method %.*s", (int)text_cut(call->path, 128), call->path);
+        call_finish(call, STATUS_UNIMPLEMENTED, text);
+        return;
+    }
+    struct ask *ask = memory_new(sizeof(*ask));
+    ask->scaler = context;
+    ask->call = call;
+    ask->method = method;
+    ask->watcher.asker = ask;
+    call->context = ask;
+    call_read(call);
+}
+
+static void message(void *context, struct call *call, struct bytes bytes)
+{
+    (void)context;
+    struct ask *ask = call->context;
+    _cleanup_(error_done) struct error error = {0};
+    ProtobufCMessage *request = NULL;
+    if (message_decode(ask->method->request, bytes, &request, &error))
+        ask->method->ask(ask, request);
+    else
+        finish_with(ask, &error);
+    message_free(request);
+}
+
+static void half_closed(void *context, struct call *call)
+{
+    (void)context;
+    finish(call->context, STATUS_INVALID_ARGUMENT, "the call has no request message");
+}
+
+static void writable(void *context, struct call *call)
+{
+    (void)context;
+    struct ask *ask = call->context;
+    if (ask->must_tell)
+        ask->must_tell = !send_activity(ask, true);
+}
+
+static void ended(void *context, struct call *call)
+{
+    struct external_scaler *scaler = context;
+    struct ask *ask = call->context;
+    if (ask == NULL)
+        return;
+    put_on(ask, NULL);
+    watcher_stop(&ask->watcher);
+    if (ask->is_stream) {
+        scaler->streams_count--;
+        DL_DELETE2(scaler->streams, ask, prev_stream, next_stream);
+    }
+    if (ask->trigger != NULL)
+        trigger_let_go(ask->trigger);
+    free(ask);
+}
+
+/* Has those at the front of a list whose time has come act; returns when the next one's comes. */
+static int64_t handle_due(struct ask **list, int64_t now_ms)
+{
+    while (*list != NULL && (*list)->due_ms <= now_ms)
+        (*list)->method->news(*list, now_ms, true);
+    return *list == NULL ? CLOCK_NEVER : (*list)->due_ms;
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t turn(void *context, int64_t now_ms)
+{
+    struct external_scaler *scaler = context;
+    struct watcher *watcher;
+    while ((watcher = engine_next_ready(scaler->settings.engine)) != NULL) {
+        struct ask *ask = watcher->asker;
+        ask->method->news(ask, now_ms, false);
+    }
+    int64_t due_ms =
+        earliest(handle_due(&scaler->waiting, now_ms), handle_due(&scaler->beating, now_ms));
+    if (scaler->forget_at_ms <= now_ms)
+        scaler->forget_at_ms = triggers_forget(scaler->settings.triggers, now_ms);
+    return earliest(due_ms, scaler->forget_at_ms);
+}
+
+/* A clean end makes KEDA come back in two seconds, to another replica. */
+static void drain(void *context)
+{
+    struct external_scaler *scaler = context;
+    struct ask *ask;
+    scaler->draining = true;
+    DL_FOREACH2(scaler->streams, ask, next_stream)
+    finish(ask, STATUS_OK, NULL);
+}
+
+struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings)
+{
+    struct external_scaler *scaler = memory_new(sizeof(*scaler));
+    scaler->settings = *settings;
+    scaler->service = (struct service){
+        .context = scaler,
+        .begin = begin,
+        .message = message,
+        .half_closed = half_closed,
+        .writable = writable,
+        .ended = ended,
+        .turn = turn,
+        .drain = drain,
+    };
+    return scaler;
+}
+
+void external_scaler_free(struct external_scaler *scaler)
+{
+    free(scaler);
+}
+
+const struct service *external_scaler_service(const struct external_scaler *scaler)
+{
+    return &scaler->service;
+}

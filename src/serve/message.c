@@ -1,0 +1,116 @@
+#include "serve/message.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+/* ScaledObjectRef in GetMetricsRequest, and a map entry in it, are three levels. */
+enum { DEEPEST = 8 };
+
+enum wire_type { WIRE_VARINT = 0, WIRE_64_BIT = 1, WIRE_LENGTH = 2, WIRE_32_BIT = 5 };
+
+/* Moves behind the number at the front. */
+static bool take_varint(struct bytes *bytes, uint64_t *ret_number)
+{
+    *ret_number = 0;
+    for (unsigned shift = 0; shift < 64 && bytes->length > 0; shift += 7) {
+        uint8_t byte = *bytes->data;
+        bytes->data++;
+        bytes->length--;
+        *ret_number |= (uint64_t)(byte & 0x7f) << shift;
+        if ((byte & 0x80) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool take_bytes(struct bytes *bytes, uint64_t length, struct bytes *ret_taken)
+{
+    if (length > bytes->length)
+        return false;
+    *ret_taken = (struct bytes){bytes->data, (size_t)length};
+    bytes->data += length;
+    bytes->length -= length;
+    return true;
+}
+
+/* Moves behind the value of a field; `ret_content` is what stands in it. */
+static bool take_value(struct bytes *bytes, unsigned wire_type, struct bytes *ret_content)
+{
+    uint64_t number = 0;
+    *ret_content = (struct bytes){0};
+    switch (wire_type) {
+    case WIRE_VARINT:
+        return take_varint(bytes, &number);
+    case WIRE_64_BIT:
+        return take_bytes(bytes, 8, ret_content);
+    case WIRE_32_BIT:
+        return take_bytes(bytes, 4, ret_content);
+    case WIRE_LENGTH:
+        return take_varint(bytes, &number) && take_bytes(bytes, number, ret_content);
+    default:
+        return false; /* groups are not of proto3 */
+    }
+}
+
+static bool check(const ProtobufCMessageDescriptor *type, struct bytes bytes, int depth,
+                  struct error *error);
+
+static bool check_content(const ProtobufCFieldDescriptor *field, struct bytes content, int depth,
+                          struct error *error)
+{
+    if (field->type == PROTOBUF_C_TYPE_STRING &&
+        !text_is_utf8((const char *)content.data, content.length))
+        return error_invalid(error, "the request's field %s is not UTF-8 text without NUL",
+                             field->name);
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+        return check(field->descriptor, content, depth + 1, error);
+    return true;
+}
+
+static bool check(const ProtobufCMessageDescriptor *type, struct bytes bytes, int depth,
+                  struct error *error)
+{
+    while (bytes.length > 0) {
+        uint64_t tag;
+        struct bytes content;
+        bool good = depth < DEEPEST && take_varint(&bytes, &tag) && tag >> 3 != 0 &&
+                    tag >> 3 <= UINT32_MAX && take_value(&bytes, tag & 7, &content);
+        if (!good)
+            return error_invalid(error, "the request cannot be decoded as %s", type->name);
+
+        const ProtobufCFieldDescriptor *field =
+            protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3));
+        if (field != NULL && (tag & 7) == WIRE_LENGTH &&
+            !check_content(field, content, depth, error))
+            return false;
+    }
+    return true;
+}
+
+bool message_decode(const ProtobufCMessageDescriptor *type, struct bytes bytes,
+                    ProtobufCMessage **ret_message, struct error *error)
+{
+    if (!check(type, bytes, 0, error))
+        return false;
+    ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, bytes.length, bytes.data);
+    if (message == NULL)
+        return error_invalid(error, "the request cannot be decoded as %s", type->name);
+    *ret_message = message;
+    return true;
+}
+
+void message_free(ProtobufCMessage *message)
+{
+    if (message != NULL)
+        protobuf_c_message_free_unpacked(message, NULL);
+}
+
+bool message_send(struct call *call, const ProtobufCMessage *message)
+{
+    uint8_t small[512];
+    size_t length = protobuf_c_message_get_packed_size(message);
+    _cleanup_(memory_free) uint8_t *large = length > sizeof(small) ? memory_new(length) : NULL;
+    uint8_t *buffer = large == NULL ? small : large;
+    protobuf_c_message_pack(message, buffer);
+    return call_send(call, (struct bytes){buffer, length});
+}
