@@ -26,7 +26,7 @@ SKIPPED = {".git", "build", ".cache", "target", "__pycache__", ".pytest_cache"}
 REGISTRY = re.compile(
     r"\b(registry|repo\d?|proxy|mirrors?|pypi|index|deb|security|snapshot|packages?|files|crates|"
     r"static|hub|docker|ghcr|quay|gcr|mcr|ecr)(-\d)?\.([a-z0-9-]+\.)*(org|com|io|net|dev|rs)\b|\bpkg\.dev\b")
-MACHINE_PATH = re.compile(r"(?<![\w./~}$-])/(work|root|home/\w+|Users/\w+)(?![\w-])")
+MACHINE_PATH = re.compile(r"(?:(?<![\w./~}$-])|(?<=://))/(work|root|home/\w+|Users/\w+)(?![\w-])")
 
 
 def includes(path):
