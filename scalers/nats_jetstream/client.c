@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "credentials.h"
 #include "interrupter.h"
 #include "options.h"
 
@@ -43,7 +44,7 @@ static const char *advice_for(natsStatus status)
     case NATS_NO_SERVER:
         return ": nothing listens there, or the name is unknown";
     case NATS_CONNECTION_AUTH_FAILED:
-        return ": check user and password, or token";
+        return ": check user and password, token or credentials";
     case NATS_SECURE_CONNECTION_WANTED:
         return ": the server has no TLS, so tls: enable cannot be had";
     case NATS_SSL_ERROR:
@@ -118,6 +119,8 @@ static natsStatus set_credentials(natsOptions *options, const struct nats_connec
         return natsOptions_SetUserInfo(options, from->user, from->password);
     if (from->token != NULL)
         return natsOptions_SetToken(options, from->token);
+    if (from->credentials != NULL)
+        return nats_credentials_set(options, from->credentials);
     return NATS_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "credentials.h"
 
 #include <ctype.h>
 #include <stddef.h>
@@ -38,6 +39,11 @@ const struct option nats_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
      .doc = "a token instead of user and password"},
+    {.key = "credentials",
+     CONNECTION(credentials),
+     .type = OPTION_STRING,
+     .flags = OPTION_SECRET,
+     .doc = "the content of a .creds file: a user's JWT and the seed of its key"},
     {.key = "tls",
      CONNECTION(tls),
      .type = OPTION_CHOICE,
@@ -165,8 +171,21 @@ static void check_servers(const struct nats_connection_options *connection, stru
                   connection->servers.count, MOST_SERVERS);
 }
 
+static void check_credentials_file(const char *credentials, struct error *error)
+{
+    _cleanup_(memory_free) char *jwt = nats_credentials_jwt(credentials);
+    _cleanup_(memory_free) char *seed = nats_credentials_seed(credentials);
+    if (jwt == NULL || seed == NULL)
+        error_add(error, "credentials is not the content of a .creds file: it has no %s",
+                  jwt == NULL ? "NATS USER JWT" : "USER NKEY SEED");
+}
+
 static void check_credentials(const struct nats_connection_options *connection, struct error *error)
 {
+    if (connection->credentials != NULL)
+        check_credentials_file(connection->credentials, error);
+    if (connection->credentials != NULL && (connection->user != NULL || connection->token != NULL))
+        error_add(error, "credentials excludes user, password and token: set one kind");
     if ((connection->user == NULL) != (connection->password == NULL))
         error_add(error, "user and password belong together: %s is missing",
                   connection->user == NULL ? "user" : "password");

@@ -19,6 +19,7 @@ struct nats_connection_options {
     const char *user;
     const char *password;
     const char *token;
+    const char *credentials;
     int tls; /* enum nats_tls */
     const char *ca;
     const char *cert;

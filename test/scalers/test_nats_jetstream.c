@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "nats_jetstream/consumer_info.h"
+#include "nats_jetstream/credentials.h"
 #include "nats_jetstream/options.h"
 
 #include <arpa/inet.h>
@@ -242,6 +243,31 @@ static void credentials_come_whole_and_of_one_kind(void **state)
     assert_mistake(TRIGGER("key", "PEM"), "cert is missing");
 }
 
+#define JWT "-----BEGIN NATS USER JWT-----\neyJ0eXAi.e-_y.s-g\n------END NATS USER JWT------\n"
+#define NKEY_SEED "-----BEGIN USER NKEY SEED-----\r\nSUAHIDDEN\r\n------END USER NKEY SEED------\n"
+
+static const char jwt_alone[] = JWT;
+static const char seed_alone[] = NKEY_SEED;
+static const char jwt_and_seed[] = JWT "\n****\n" NKEY_SEED;
+static const char empty_jwt_and_seed[] = "-----BEGIN NATS USER JWT-----\n------END\n" NKEY_SEED;
+
+static void a_credentials_file_has_a_jwt_and_a_seed(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *jwt = nats_credentials_jwt(jwt_and_seed);
+    _cleanup_(memory_free) char *seed = nats_credentials_seed(jwt_and_seed);
+    assert_string_equal(jwt, "eyJ0eXAi.e-_y.s-g");
+    assert_string_equal(seed, "SUAHIDDEN");
+    _cleanup_(trigger_done) struct trigger trigger = TRIGGER("credentials", jwt_and_seed);
+    assert_true(trigger.good);
+
+    assert_mistake(TRIGGER("credentials", "SUAHIDDEN"), "it has no NATS USER JWT");
+    assert_mistake(TRIGGER("credentials", jwt_alone), "it has no USER NKEY SEED");
+    assert_mistake(TRIGGER("credentials", seed_alone), "it has no NATS USER JWT");
+    assert_mistake(TRIGGER("credentials", empty_jwt_and_seed), "it has no NATS USER JWT");
+    assert_mistake(TRIGGER("credentials", jwt_and_seed, "token", "t"), "credentials excludes");
+}
+
 static const struct nats_query_options orders = {.stream = "orders", .consumer = "workers"};
 
 static void an_answer_has_both_counts(void **state)
@@ -420,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_wrong_address_is_told_by_its_number_alone),
         cmocka_unit_test(keda_s_monitoring_keys_are_refused_with_advice),
         cmocka_unit_test(credentials_come_whole_and_of_one_kind),
+        cmocka_unit_test(a_credentials_file_has_a_jwt_and_a_seed),
         cmocka_unit_test(an_answer_has_both_counts),
         cmocka_unit_test(what_is_no_whole_answer_is_an_error_and_no_number),
         cmocka_unit_test(an_error_of_the_api_names_stream_and_consumer),

@@ -1,6 +1,7 @@
 """A real nats-server with JetStream, and a client for tests that reads like a list of steps."""
 
 import asyncio
+import concurrent.futures
 import json
 import os
 import threading
@@ -61,6 +62,39 @@ class Nats(Process):
         return NatsClient(self.url, **options)
 
 
+class NatsCluster:
+    """`size` nodes that know each other: node-0, node-1 ..."""
+
+    def __init__(self, size):
+        ports = [free_port() for _ in range(size)]
+        routes = ", ".join(f'"nats-route://127.0.0.1:{port}"' for port in ports)
+        self.nodes = []
+        for i, port in enumerate(ports):
+            node = Nats(config=f"""server_name: node-{i}
+                cluster {{ name: backlog, listen: "127.0.0.1:{port}", routes: [{routes}] }}""")
+            node.server_name = f"node-{i}"
+            self.nodes.append(node)
+
+    def node(self, server_name):
+        return next(node for node in self.nodes if node.server_name == server_name)
+
+    def __enter__(self):
+        """A node is ready once it has found the others, so they start side by side."""
+        try:
+            with concurrent.futures.ThreadPoolExecutor(len(self.nodes)) as pool:
+                list(pool.map(Nats.start, self.nodes))
+        except Exception:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            if node.child is not None:
+                node.kill()
+            node.remove()
+
+
 async def _passed_over(error):
     """Tests stop servers: nats-py would print a stack for each."""
 
@@ -110,6 +144,10 @@ class NatsClient:
 
         config.setdefault("ack_policy", AckPolicy.EXPLICIT)
         self.run(self.jetstream.add_consumer(stream, ConsumerConfig(durable_name=consumer, **config)))
+
+    def leader(self, stream, consumer):
+        """The name of the server that leads a consumer."""
+        return self.run(self.jetstream.consumer_info(stream, consumer)).cluster.leader
 
     def create_many(self, count, stream="many"):
         """A stream with `count` consumers, consumer-I of the subject many.I; returns their names."""

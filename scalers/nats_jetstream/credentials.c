@@ -1,0 +1,58 @@
+#include "credentials.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* "-----BEGIN NATS USER JWT-----", a line with the text, and a line of dashes again. */
+static char *text_below(const char *credentials, const char *heading)
+{
+    const char *found = strstr(credentials, heading);
+    if (found == NULL)
+        return NULL;
+    const char *text = found + strlen(heading);
+    text += strspn(text, "-");
+    text += strspn(text, " \t\r\n");
+    /* base64url has the dash too, but nothing in it begins with one: that is the closing line. */
+    size_t length = text[0] == '-' ? 0 : strcspn(text, " \t\r\n");
+    return length == 0 ? NULL : text_copy_bytes(text, length);
+}
+
+char *nats_credentials_jwt(const char *credentials)
+{
+    return text_below(credentials, "BEGIN NATS USER JWT");
+}
+
+char *nats_credentials_seed(const char *credentials)
+{
+    return text_below(credentials, "BEGIN USER NKEY SEED");
+}
+
+static natsStatus give_jwt(char **ret_jwt, char **ret_complaint, void *credentials)
+{
+    (void)ret_complaint;
+    *ret_jwt = nats_credentials_jwt(credentials);
+    return *ret_jwt == NULL ? NATS_ERR : NATS_OK;
+}
+
+static natsStatus sign(char **ret_complaint, unsigned char **ret_signature, int *ret_length,
+                       const char *nonce, void *credentials)
+{
+    char *seed = nats_credentials_seed(credentials);
+    natsStatus status = seed == NULL ? NATS_ERR : nats_Sign(seed, nonce, ret_signature, ret_length);
+    if (status != NATS_OK)
+        *ret_complaint = text_copy("the seed in credentials is not that of a NATS user");
+    if (seed != NULL)
+        explicit_bzero(seed, strlen(seed));
+    free(seed);
+    return status;
+}
+
+natsStatus nats_credentials_set(natsOptions *options, const char *credentials)
+{
+    /* The callbacks only read it; nats.c's closures are not const. */
+    return natsOptions_SetUserCredentialsCallbacks(options, give_jwt, (void *)credentials, sign,
+                                                   (void *)credentials);
+}

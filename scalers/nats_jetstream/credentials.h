@@ -1,0 +1,19 @@
+/*
+ * A NATS credentials file (.creds): a user's JWT and the seed of the user's key, each between two
+ * lines of dashes. The seed signs what the server asks, and is never sent.
+ *
+ * Threads: any; nothing is kept.
+ */
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CREDENTIALS_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_CREDENTIALS_H
+
+#include <nats/nats.h>
+
+/* The text between the dashes, or NULL where the file has none; the caller frees it. */
+char *nats_credentials_jwt(const char *credentials);
+char *nats_credentials_seed(const char *credentials);
+
+/* `credentials` must live until the connection is made. */
+natsStatus nats_credentials_set(natsOptions *options, const char *credentials);
+
+#endif
