@@ -22,19 +22,24 @@ static void give(struct answer *answer, const struct judgement *judgement, bool 
     answer->held = held;
 }
 
+static void refuse_failing(struct answer *answer, const struct error *error, int64_t failing_ms)
+{
+    refuse(answer, error);
+    if (failing_ms >= 1000)
+        error_set(&answer->error, error->code, "%s (failing for %lld s)", error_text(error),
+                  (long long)(failing_ms / 1000));
+}
+
 static void decide_after_failure(const struct snapshot *snapshot, const struct judged *judged,
-                                 const struct answer_rules *rules, int64_t failing_since_ms,
-                                 int64_t now_ms, struct answer *answer)
+                                 const struct answer_rules *rules, int64_t now_ms,
+                                 struct answer *answer)
 {
     bool active = snapshot->measured && judged->good && judged->judgement.active;
-    int64_t failing_ms = now_ms - failing_since_ms;
+    int64_t failing_ms = now_ms - snapshot->failing_since_ms;
     if (active && failing_ms <= rules->hold_ms)
         give(answer, &judged->judgement, true);
-    else {
-        refuse(answer, &snapshot->error);
-        error_prefix(&answer->error, "measuring has failed for %lld s",
-                     (long long)(failing_ms / 1000));
-    }
+    else
+        refuse_failing(answer, &snapshot->error, failing_ms);
 }
 
 static void decide_out_of_time(const struct snapshot *snapshot, const struct judged *judged,
@@ -59,8 +64,7 @@ void answer_decide(const struct snapshot *snapshot, const struct judged *judged,
     bool fresh = snapshot->last_attempt == ATTEMPT_GOOD &&
                  now_ms - snapshot->reading_at_ms <= rules->interval_ms;
     if (snapshot->last_attempt == ATTEMPT_FAILED)
-        decide_after_failure(snapshot, judged, rules, snapshot->failing_since_ms, now_ms,
-                             ret_answer);
+        decide_after_failure(snapshot, judged, rules, now_ms, ret_answer);
     else if (fresh && judged->good)
         give(ret_answer, &judged->judgement, false);
     else if (fresh)

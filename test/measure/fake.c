@@ -1,4 +1,4 @@
-#include "fake.h"
+#include "measure/fake.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "fake.h"
+#include "measure/fake.h"
 #include "measure/remote.h"
 
 #include <glob.h>

@@ -1,0 +1,105 @@
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void a_text_grows_and_moves_out(void **state)
+{
+    (void)state;
+    struct text text = {0};
+    for (int i = 0; i < 100; i++)
+        text_addf(&text, "%d,", i);
+    assert_int_equal(text.length, 290);
+    char *taken = text_take(&text);
+    assert_null(text.bytes);
+    assert_true(text_starts_with(taken, "0,1,2,"));
+    assert_true(text_ends_with(taken, "98,99,"));
+    free(taken);
+
+    char *nothing = text_take(&text);
+    assert_string_equal(nothing, "");
+    free(nothing);
+}
+
+static void trimming_takes_white_space_at_the_ends(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *trimmed = text_trimmed(" \t a b\r\n");
+    _cleanup_(memory_free) char *blank = text_trimmed(" \n");
+    assert_string_equal(trimmed, "a b");
+    assert_string_equal(blank, "");
+}
+
+/* RFC 3629: what is too long, a surrogate, too high or cut off is no UTF-8; NUL is not text. */
+static void only_valid_utf8_is_utf8(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t length;
+        bool valid;
+    } cases[] = {
+        {"plain", 5, true},
+        {"", 0, true},
+        {"gr\xc3\xbc\xc3\x9f", 6, true},
+        {"\xe2\x82\xac", 3, true},
+        {"\xf0\x9f\x98\x80", 4, true},
+        {"\xf4\x8f\xbf\xbf", 4, true},
+        {"a\0b", 3, false},
+        {"\x80", 1, false},
+        {"\xc3", 1, false},
+        {"\xc0\xaf", 2, false},
+        {"\xe0\x80\xaf", 3, false},
+        {"\xed\xa0\x80", 3, false},
+        {"\xf0\x80\x80\xaf", 4, false},
+        {"\xf4\x90\x80\x80", 4, false},
+        {"\xf8\x88\x80\x80\x80", 5, false},
+        {"\xe2\x82", 2, false},
+        {"\xc3(", 2, false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        if (text_is_utf8(cases[i].bytes, cases[i].length) != cases[i].valid)
+            fail_msg("case %zu", i);
+}
+
+static void a_cut_never_splits_a_character(void **state)
+{
+    (void)state;
+    assert_int_equal(text_cut("abc", 5), 3);
+    assert_int_equal(text_cut("abc", 2), 2);
+    assert_int_equal(text_cut("a\xe2\x82\xac", 4), 4);
+    assert_int_equal(text_cut("a\xe2\x82\xac", 3), 1);
+    assert_int_equal(text_cut("a\xe2\x82\xac", 2), 1);
+}
+
+static void the_distance_counts_edits_and_swaps(void **state)
+{
+    (void)state;
+    assert_int_equal(text_distance("queueName", "queueName"), 0);
+    assert_int_equal(text_distance("queuename", "queueName"), 0);
+    assert_int_equal(text_distance("queueNmae", "queueName"), 1);
+    assert_int_equal(text_distance("queuName", "queueName"), 1);
+    assert_int_equal(text_distance("", "abc"), 3);
+    char long_word[100];
+    memset(long_word, 'a', sizeof(long_word) - 1);
+    long_word[sizeof(long_word) - 1] = '\0';
+    assert_true(text_distance(long_word, "a") == SIZE_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_grows_and_moves_out),
+        cmocka_unit_test(trimming_takes_white_space_at_the_ends),
+        cmocka_unit_test(only_valid_utf8_is_utf8),
+        cmocka_unit_test(a_cut_never_splits_a_character),
+        cmocka_unit_test(the_distance_counts_edits_and_swaps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

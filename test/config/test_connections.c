@@ -1,0 +1,162 @@
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/connections.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct parsed {
+    struct connections *connections;
+    struct error error;
+    bool good;
+};
+
+static void parsed_done(struct parsed *parsed)
+{
+    connections_free(parsed->connections);
+    error_done(&parsed->error);
+}
+
+static struct parsed parse(const char *text)
+{
+    struct parsed parsed = {0};
+    parsed.good = connections_parse(text, strlen(text), "connections.yaml", "/nowhere",
+                                    &parsed.connections, &parsed.error);
+    return parsed;
+}
+
+static const char *entry(const struct named_connection *connection, const char *key)
+{
+    for (size_t i = 0; i < connection->entries_count; i++)
+        if (text_equal(connection->entries[i].key, key))
+            return connection->entries[i].value;
+    return NULL;
+}
+
+static void write_file(const char *folder, const char *name, const char *content)
+{
+    _cleanup_(memory_free) char *path = text_format("%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(content, file);
+    fclose(file);
+}
+
+static void a_connection_has_its_keys_and_lists_are_joined(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed = parse("connections:\n"
+                                                        "  orders:\n"
+                                                        "    scaler: kafka\n"
+                                                        "    bootstrapServers: [a:9092, b:9092]\n"
+                                                        "    tls: enable\n");
+    assert_true(parsed.good);
+    const struct named_connection *orders = connections_find(parsed.connections, "orders");
+    assert_non_null(orders);
+    assert_string_equal(orders->scaler, "kafka");
+    assert_string_equal(entry(orders, "bootstrapServers"), "a:9092,b:9092");
+    assert_string_equal(entry(orders, "tls"), "enable");
+    assert_null(connections_find(parsed.connections, "order"));
+    assert_null(connections_find(NULL, "orders"));
+}
+
+static void a_key_can_be_a_file_beside_the_connections_file(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/backlog-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    write_file(folder, "password", "s3cret\n");
+    write_file(folder, "connections.yaml",
+               "connections:\n  a:\n    scaler: fake\n    passwordFile: password\n");
+
+    struct connections *connections = NULL;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) char *path = text_format("%s/connections.yaml", folder);
+    assert_true(connections_load(path, &connections, &error));
+    assert_string_equal(entry(connections_find(connections, "a"), "password"), "s3cret\n");
+    connections_free(connections);
+
+    _cleanup_(memory_free) char *password = text_format("%s/password", folder);
+    unlink(password);
+    assert_false(connections_load(path, &connections, &error));
+    assert_non_null(strstr(error_text(&error), "connections.yaml:4: cannot open"));
+    unlink(path);
+    rmdir(folder);
+}
+
+static void namespaces_are_patterns_and_none_means_all(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed =
+        parse("connections:\n"
+              "  some: {scaler: fake, namespaces: [shop, \"billing-*\"]}\n"
+              "  all: {scaler: fake}\n");
+    assert_true(parsed.good);
+    const struct named_connection *some = connections_find(parsed.connections, "some");
+    assert_true(named_connection_allows(some, "shop"));
+    assert_true(named_connection_allows(some, "billing-eu"));
+    assert_false(named_connection_allows(some, "shopping"));
+    assert_false(named_connection_allows(some, ""));
+    assert_true(named_connection_allows(connections_find(parsed.connections, "all"), "anything"));
+}
+
+static void an_empty_file_has_no_connections(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "# nothing\n", "connections:\n", "connections: {}\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        _cleanup_(parsed_done) struct parsed parsed = parse(texts[i]);
+        assert_true(parsed.good);
+        assert_int_equal(parsed.connections->count, 0);
+    }
+}
+
+static void every_mistake_is_told_with_its_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *words;
+    } cases[] = {
+        {"connections: [", "not YAML"},
+        {"- a\n", "connections.yaml:1: must begin with connections:"},
+        {"conections:\n  a: {scaler: fake}\n", "connections.yaml:1: the only key at the top"},
+        {"connections: orders\n", "must have named connections"},
+        {"connections:\n  a: 1\n", "connections.yaml:2: a must have keys"},
+        {"connections:\n  a: {host: b}\n", "connections.yaml:2: a has no scaler"},
+        {"connections:\n  a: {scaler: f}\n  a: {scaler: f}\n", "a is there twice"},
+        {"connections:\n  a: {scaler: f, b: 1, b: 2}\n", "b is given twice"},
+        {"connections:\n  a: {scaler: f, b: {c: d}}\n", "b must be a single value or a list"},
+        {"connections:\n  a: {scaler: f, namespaces: shop}\n", "namespaces must be one list"},
+        {"connections:\n  a: {scaler: f, namespaces: []}\n", "namespaces is empty"},
+        {"connections:\n  a: {scaler: f, kFile: x}\n", "cannot open /nowhere/x"},
+        {"connections:\n  a: {scaler: f, b: \"x\\0y\"}\n", "b must be a single value"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(parsed_done) struct parsed parsed = parse(cases[i].text);
+        if (parsed.good || strstr(error_text(&parsed.error), cases[i].words) == NULL)
+            fail_msg("%s: %s", cases[i].text, error_text(&parsed.error));
+    }
+    _cleanup_(parsed_done) struct parsed two = parse("connections:\n  a: 1\n  b: 2\n");
+    assert_non_null(strstr(error_text(&two.error), "a must have keys"));
+    assert_non_null(strstr(error_text(&two.error), "b must have keys"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_connection_has_its_keys_and_lists_are_joined),
+        cmocka_unit_test(a_key_can_be_a_file_beside_the_connections_file),
+        cmocka_unit_test(namespaces_are_patterns_and_none_means_all),
+        cmocka_unit_test(an_empty_file_has_no_connections),
+        cmocka_unit_test(every_mistake_is_told_with_its_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,273 @@
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/fake.h"
+#include "scale/named.h"
+#include "scale/trigger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static struct engine *engine;
+static struct triggers *triggers;
+static struct connections *connections;
+
+static const char connections_yaml[] = "connections:\n"
+                                       "  orders:\n"
+                                       "    scaler: fake\n"
+                                       "    source: amqp://orders\n"
+                                       "    namespaces: [shop, \"billing-*\"]\n"
+                                       "  other:\n"
+                                       "    scaler: isolated\n"
+                                       "    source: a\n";
+
+static int set_up(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    fake_reset();
+    engine = engine_new(&settings);
+    assert_true(connections_parse(connections_yaml, strlen(connections_yaml), "test", ".",
+                                  &connections, &error));
+    assert_true(named_check(connections, fake_scalers, &error));
+    triggers = triggers_new(&(struct triggers_settings){
+        .scalers = fake_scalers,
+        .connections = connections,
+        .engine = engine,
+        .rules = {5000, 60000},
+        .forget_ms = 1000,
+        .most = 3,
+    });
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    triggers_free(triggers);
+    engine_free(engine);
+    connections_free(connections);
+    return 0;
+}
+
+/* Pairs of key and value, ending with NULL. */
+static struct trigger *find_in(const char *namespace, int64_t now_ms, const char *const *pairs)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct option_entry entries[32];
+    struct trigger *trigger = NULL;
+    size_t count = 0;
+    for (; pairs[2 * count] != NULL; count++)
+        entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
+    struct trigger_ref ref = {"worker", namespace, entries, count};
+    if (!triggers_find(triggers, &ref, now_ms, &trigger, &error))
+        fail_msg("%s", error_text(&error));
+    return trigger;
+}
+
+#define FIND(...) find_in("shop", 0, (const char *const[]){__VA_ARGS__, NULL})
+#define GOOD "scaler", "fake", "source", "a", "queueName", "7"
+
+static void assert_mistake(const struct trigger *trigger, enum error_code code, const char *words)
+{
+    if (trigger->mistakes.code != code || strstr(error_text(&trigger->mistakes), words) == NULL)
+        fail_msg("expected \"%s\", got %d: %s", words, trigger->mistakes.code,
+                 error_text(&trigger->mistakes));
+}
+
+static void the_order_of_the_metadata_does_not_matter(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    assert_ptr_equal(trigger, FIND("queueName", "7", "scaler", "fake", "source", "a"));
+    assert_ptr_not_equal(trigger, FIND("queueName", "8", "scaler", "fake", "source", "a"));
+    assert_int_equal(triggers_count(triggers), 2);
+}
+
+static void a_key_that_is_there_twice_is_refused(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct option_entry entries[] = {{"scaler", "fake"}, {"queueName", "1"}, {"scaler", "fake"}};
+    struct trigger_ref ref = {"worker", "shop", entries, 3};
+    struct trigger *trigger = NULL;
+    assert_false(triggers_find(triggers, &ref, 0, &trigger, &error));
+    assert_int_equal(error.code, ERROR_INVALID);
+    assert_string_equal(error_text(&error), "scalerMetadata has the key \"scaler\" twice");
+}
+
+static void the_metric_is_named_and_found_as_keda_does(void **state)
+{
+    (void)state;
+    struct trigger *trigger =
+        FIND("scaler", "fake", "source", "a", "queueName", "a/b.c:d%e(F)", "queueLength", "2.5");
+    assert_string_equal(trigger->metric_name, "fake-a-b-c-d-e-F-");
+    assert_true(trigger->target == 2.5);
+    assert_true(trigger_has_metric(trigger, "fake-a-b-c-d-e-F-"));
+    assert_true(trigger_has_metric(trigger, "s0-fake-a-b-c-d-e-F-"));
+    assert_true(trigger_has_metric(trigger, "S12-FAKE-a-b-c-d-e-f-"));
+    assert_false(trigger_has_metric(trigger, "s-fake-a-b-c-d-e-F-"));
+    assert_false(trigger_has_metric(trigger, "x0-fake-a-b-c-d-e-F-"));
+    assert_false(trigger_has_metric(trigger, "fake"));
+}
+
+static void an_unknown_scaler_still_has_a_metric(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scaler", "fakir");
+    assert_string_equal(trigger->metric_name, "backlog-invalid");
+    assert_true(trigger->target == 1);
+    assert_mistake(trigger, ERROR_INVALID,
+                   "scaler \"fakir\" is unknown: there are: fake, isolated");
+}
+
+static void wrong_metadata_still_has_a_metric_with_the_default_target(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scaler", "fake", "queueLength", "0", "queueNam", "q");
+    assert_string_equal(trigger->metric_name, "fake-");
+    assert_true(trigger->target == 5);
+    assert_mistake(trigger, ERROR_INVALID, "source is missing");
+    assert_mistake(trigger, ERROR_INVALID, "queueLength \"0\" must be");
+    assert_mistake(trigger, ERROR_INVALID, "did you mean \"queueName\"?");
+}
+
+static void kedas_own_keys_are_allowed(void **state)
+{
+    (void)state;
+    struct trigger *trigger =
+        FIND(GOOD, "scalerAddress", "backlog:9090", "enableTLS", "true", "unsafeSsl", "false",
+             "caCert", "x", "tlsClientCert", "x", "tlsClientKey", "x", "metricName", "old");
+    assert_false(error_is_set(&trigger->mistakes));
+}
+
+static void a_named_connection_brings_its_keys(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scaler", "fake", "connectionName", "orders", "queueName", "7");
+    assert_string_equal(error_text(&trigger->mistakes), "");
+    struct trigger *same = FIND("scaler", "fake", "connectionName", "orders", "queueName", "7",
+                                "source", " amqp://orders ");
+    assert_string_equal(error_text(&same->mistakes), "");
+    assert_string_equal(trigger->values[OPTION_CONNECTION]->identity,
+                        same->values[OPTION_CONNECTION]->identity);
+}
+
+static void a_key_that_differs_from_the_named_connections_is_refused(void **state)
+{
+    (void)state;
+    assert_mistake(FIND("scaler", "fake", "connectionName", "orders", "queueName", "7", "source",
+                        "amqp://evil"),
+                   ERROR_INVALID, "source differs from that of connection \"orders\"");
+    assert_mistake(FIND("scaler", "fake", "connectionName", "orders", "queueName", "7",
+                        "sourceFromEnv", "amqp://evil"),
+                   ERROR_INVALID, "sourceFromEnv differs from that of connection \"orders\"");
+}
+
+static void a_named_connection_is_for_its_namespaces(void **state)
+{
+    (void)state;
+    const char *const pairs[] = {"scaler", "fake", "connectionName", "orders", "queueName",
+                                 "7",      NULL};
+    assert_false(error_is_set(&find_in("billing-eu", 0, pairs)->mistakes));
+    assert_mistake(find_in("kitchen", 0, pairs), ERROR_DENIED,
+                   "connection \"orders\" may not be used in namespace \"kitchen\"");
+}
+
+static void an_unusable_connection_does_not_hide_the_other_mistakes(void **state)
+{
+    (void)state;
+    struct trigger *trigger =
+        FIND("scaler", "fake", "connectionName", "ordres", "queueName", "7", "queueLength", "x");
+    assert_mistake(trigger, ERROR_INVALID,
+                   "connectionName \"ordres\" is not in the connections file");
+    assert_mistake(trigger, ERROR_INVALID, "queueLength \"x\" must be");
+    assert_null(strstr(error_text(&trigger->mistakes), "source is missing"));
+    assert_mistake(FIND("scaler", "fake", "connectionName", "other", "queueName", "7"),
+                   ERROR_INVALID, "connection \"other\" is one of scaler isolated, not of fake");
+}
+
+static void a_limit_on_triggers_is_told_and_triggers_are_forgotten(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct option_entry entries[] = {{"scaler", "fake"}};
+    struct trigger_ref ref = {"one too many", "shop", entries, 1};
+    struct trigger *trigger = NULL;
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const char *const third[] = {GOOD, "queueLength", "2", NULL};
+    find_in("shop", 0, first);
+    struct trigger *kept = find_in("shop", 100, second);
+    find_in("shop", 600, third);
+    find_in("shop", 700, first);
+    assert_false(triggers_find(triggers, &ref, 800, &trigger, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+
+    trigger_keep(kept);
+    assert_int_equal(triggers_forget(triggers, 1600), 1700); /* the third goes, the first is next */
+    assert_int_equal(triggers_count(triggers), 2);
+    trigger_let_go(kept);
+    triggers_forget(triggers, 5000);
+    assert_int_equal(triggers_count(triggers), 0);
+}
+
+static void a_trigger_answers_with_what_its_query_was_measured(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = FIND(GOOD);
+    struct query *query = NULL;
+    assert_true(trigger_query(triggers, trigger, &query, &error));
+    for (int i = 0; i < 5000; i++) {
+        _cleanup_(answer_done) struct answer answer = {0};
+        trigger_answer(triggers, trigger, clock_now_ms(), false, &answer);
+        if (answer.kind == ANSWER_VALUE) {
+            assert_true(answer.value == 7 && answer.active && !answer.held);
+            return;
+        }
+        assert_int_equal(answer.kind, ANSWER_WAIT);
+        usleep(2000);
+    }
+    fail_msg("never measured");
+}
+
+static void a_trigger_with_mistakes_is_never_measured(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    assert_false(trigger_query(triggers, FIND("scaler", "fake"), &query, &error));
+    assert_int_equal(error.code, ERROR_INVALID);
+    struct engine_stats stats;
+    engine_stats(engine, &stats);
+    assert_int_equal(stats.connections, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_order_of_the_metadata_does_not_matter),
+        TEST(a_key_that_is_there_twice_is_refused),
+        TEST(the_metric_is_named_and_found_as_keda_does),
+        TEST(an_unknown_scaler_still_has_a_metric),
+        TEST(wrong_metadata_still_has_a_metric_with_the_default_target),
+        TEST(kedas_own_keys_are_allowed),
+        TEST(a_named_connection_brings_its_keys),
+        TEST(a_key_that_differs_from_the_named_connections_is_refused),
+        TEST(a_named_connection_is_for_its_namespaces),
+        TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
+        TEST(a_limit_on_triggers_is_told_and_triggers_are_forgotten),
+        TEST(a_trigger_answers_with_what_its_query_was_measured),
+        TEST(a_trigger_with_mistakes_is_never_measured),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

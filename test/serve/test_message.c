@@ -1,0 +1,71 @@
+#include "base/memory.h"
+#include "externalscaler.pb-c.h"
+#include "serve/message.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void is_decoded_only_where_it_is_right(void **state)
+{
+    (void)state;
+    /* Tags: 0a name, 12 namespace, 1a scalerMetadata { 0a key, 12 value }. */
+    static const struct {
+        const char *what;
+        const char *bytes;
+        size_t length;
+        bool good;
+    } cases[] = {
+        {"nothing", "", 0, true},
+        {"a name", "\x0a\x01n", 3, true},
+        {"an entry", "\x1a\x06\x0a\x01k\x12\x01v", 8, true},
+        {"an unknown field", "\x32\x01x\x0a\x01n", 6, true},
+        {"an unknown number", "\x38\x96\x01", 3, true},
+        {"an unknown fixed32", "\x3d\1\2\3\4", 5, true},
+        {"a name that is not UTF-8", "\x0a\x01\xff", 3, false},
+        {"a name with NUL", "\x0a\x01\0", 3, false},
+        {"a value that is not UTF-8", "\x1a\x06\x0a\x01k\x12\x01\xc0", 8, false},
+        {"a name cut off", "\x0a\x05n", 3, false},
+        {"an entry that is longer than its message", "\x1a\x07\x0a\x01k\x12\x01v", 8, false},
+        {"a length without end", "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11, false},
+        {"field number 0", "\x02\x01n", 3, false},
+        {"a group", "\x0b\x0c", 2, false},
+        {"a tag cut off", "\x80", 1, false},
+        {"text", "GET / HTTP/1.1", 14, false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        ProtobufCMessage *message = NULL;
+        struct bytes bytes = {(const uint8_t *)cases[i].bytes, cases[i].length};
+        bool good =
+            message_decode(&externalscaler__scaled_object_ref__descriptor, bytes, &message, &error);
+        if (good != cases[i].good)
+            fail_msg("%s: %s", cases[i].what, error_text(&error));
+        if (!good)
+            assert_int_equal(error.code, ERROR_INVALID);
+        message_free(message);
+    }
+}
+
+static void a_message_within_a_message_is_decoded(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    uint8_t bytes[2] = {0x0a, 0x00};
+    ProtobufCMessage *message = NULL;
+    assert_true(message_decode(&externalscaler__get_metrics_request__descriptor,
+                               (struct bytes){bytes, 2}, &message, &error));
+    assert_non_null(((Externalscaler__GetMetricsRequest *)message)->scaledobjectref);
+    message_free(message);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(is_decoded_only_where_it_is_right),
+        cmocka_unit_test(a_message_within_a_message_is_decoded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
