@@ -49,7 +49,7 @@ def test_no_scaler_at_all_says_which_key_is_missing(client):
 def test_all_mistakes_are_told_at_once(client):
     text = assert_both_refuse(client, {**without(UNREACHABLE, "queueName"), "mode": "QueueLenght", "value": "many",
                                        "queuName": "orders"})
-    for part in ("queuName", "queueName", "mode", "QueueLenght", "QueueLength", "MessageRate", "value", "many"):
+    for part in ("queuName", "queueName", "mode", "QueueLenght", "QueueLength", "value", "many"):
         assert part in text, part
 
 
@@ -139,7 +139,7 @@ def test_grpcurl_calls_every_method(server):
 def test_grpcurl_streams_until_its_time_is_up(server):
     reference = {"name": "orders", "namespace": "shop", "scalerMetadata": UNREACHABLE}
     for method in ("StreamMetricSpec", "StreamIsActive"):
-        code, out, _ = grpcurl_call(server.port, method, reference)
+        code, out, _ = grpcurl_call(server.port, method, reference, seconds=2)
         assert code == 64 + grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
         assert ("rabbitmq-orders" in out) == (method == "StreamMetricSpec")
         assert "false" not in out

@@ -1,11 +1,13 @@
 """What is not a proper request is refused, at once and by the right status, and the server lives on."""
 
+import contextlib
+import socket
 import time
 
 import grpc
 import pytest
 
-from support.grpc_client import SERVICE, refusal
+from support.grpc_client import SERVICE, Client, refusal
 
 INVALID = {"scaler": "no-such-scaler"}
 METHODS = ["IsActive", "StreamIsActive", "GetMetricSpec", "GetMetrics", "StreamMetricSpec"]
@@ -83,9 +85,24 @@ def test_unknown_fields_are_passed_over(client):
     assert b"backlog-invalid" in client.raw(SERVICE + "GetMetricSpec", newer)
 
 
-def test_headers_beyond_all_need_are_refused(client):
+@pytest.mark.parametrize("what, greeting", [
+    ("HTTP/1", b"GET / HTTP/1.1\r\nHost: backlog\r\n\r\n"),
+    ("TLS", bytes.fromhex("16030100050100000100")),
+    ("noise", bytes(range(256)) * 64),
+    ("HTTP/2 that goes wrong", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 64),
+])
+def test_a_stranger_is_hung_up_on_and_nobody_else_notices(server, client, what, greeting):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as stranger:
+        stranger.sendall(greeting)
+        assert_alive(client)
+        with contextlib.suppress(ConnectionResetError):
+            while stranger.recv(65536):
+                pass
+
+
+def test_headers_beyond_all_need_are_refused(server, client):
     huge = [("x-padding", "x" * 200000)]
-    with pytest.raises(grpc.RpcError) as refused:
-        client.channel.unary_unary(SERVICE + "GetMetricSpec")(b"", timeout=10, metadata=huge)
+    with Client(server.port) as stranger, pytest.raises(grpc.RpcError) as refused:
+        stranger.channel.unary_unary(SERVICE + "GetMetricSpec")(b"", timeout=10, metadata=huge)
     assert refused.value.code() in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
     assert_alive(client)

@@ -7,7 +7,11 @@
 #include "support/core_client.h"
 
 #include <grpc/grpc.h>
+#include <grpc/grpc_posix.h>
+#include <grpc/grpc_security.h>
 
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -379,6 +385,40 @@ static void thousands_of_streams_share_a_connection_and_leave_nothing_behind(voi
     assert_answer(&fixture->client, "/test/Echo", "after", "after");
 }
 
+static int connect_to(int port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+static void a_connection_that_dies_ends_its_calls(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client_call *calls[30];
+    int fd = connect_to(fixture->server->port);
+    int same = dup(fd);
+    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
+    struct core_client client = {.channel =
+                                     grpc_channel_create_from_fd("test", fd, credentials, NULL),
+                                 .queue = grpc_completion_queue_create_for_pluck(NULL)};
+    grpc_channel_credentials_release(credentials);
+    for (size_t i = 0; i < ARRAY_LENGTH(calls); i++)
+        calls[i] = client_call_open(&client, i % 2 == 0 ? "/test/Hold" : "/test/Unread", "", 0);
+    await_count(&fixture->begun, ARRAY_LENGTH(calls));
+
+    shutdown(same, SHUT_RDWR);
+    await_count(&fixture->ended, ARRAY_LENGTH(calls));
+    for (size_t i = 0; i < ARRAY_LENGTH(calls); i++)
+        client_call_free(calls[i]);
+    core_client_done(&client);
+    close(same);
+}
+
 static void a_wake_can_push_to_every_stream(void **state)
 {
     enum { STREAMS = 200 };
@@ -516,6 +556,7 @@ int main(void)
         TEST(a_wake_from_any_thread_leads_to_a_turn),
         TEST(a_turn_comes_when_it_is_due),
         TEST(thousands_of_streams_share_a_connection_and_leave_nothing_behind),
+        TEST(a_connection_that_dies_ends_its_calls),
         TEST(a_wake_can_push_to_every_stream),
         TEST(a_drain_ends_streams_with_ok),
         TEST(every_call_that_began_under_load_is_answered_by_a_drain_and_none_hangs),

@@ -85,9 +85,9 @@ def grpcurl_binary():
     return path
 
 
-def grpcurl(port, *what, request=None, flags=()):
-    """Runs grpcurl with our proto. Returns its exit code, what it printed, and its complaints."""
-    command = [grpcurl_binary(), "-plaintext", "-max-time", str(SECONDS), *flags]
+def grpcurl(port, *what, request=None, flags=(), seconds=SECONDS):
+    """Returns its exit code, what it printed, and its complaints."""
+    command = [grpcurl_binary(), "-plaintext", "-max-time", str(seconds), *flags]
     if request is not None:
         command += ["-d", json.dumps(request)]
     done = subprocess.run([*command, f"127.0.0.1:{port}", *what], capture_output=True, text=True,
@@ -95,8 +95,9 @@ def grpcurl(port, *what, request=None, flags=()):
     return done.returncode, done.stdout, done.stderr
 
 
-def grpcurl_call(port, method, request):
-    """What a method answers, as JSON."""
+def grpcurl_call(port, method, request, seconds=SECONDS):
+    """Calls a method of ours, by our proto; what it printed is read as JSON where the call succeeded."""
     proto = ["-import-path", os.path.join(REPOSITORY, "proto"), "-proto", "externalscaler.proto"]
-    code, out, complaints = grpcurl(port, "externalscaler.ExternalScaler/" + method, request=request, flags=proto)
+    code, out, complaints = grpcurl(port, SERVICE[1:] + method, request=request, flags=proto,
+                                    seconds=seconds)
     return code, json.loads(out) if code == 0 and out.strip() else out, complaints
