@@ -27,7 +27,8 @@ const struct option nats_options[] = {
      CONNECTION(servers),
      .type = OPTION_LIST,
      .flags = OPTION_REQUIRED | OPTION_URL,
-     .doc = "the client addresses of one or more nodes: nats://host:4222, tls://host or host:port"},
+     .doc = "client addresses of one or more nodes, as nats://host:4222, tls://host or host:port; "
+            "takes the place of natsServerMonitoringEndpoint"},
     {.key = "user", CONNECTION(user), .type = OPTION_STRING, .doc = "the user; needs password"},
     {.key = "password",
      CONNECTION(password),

@@ -1,0 +1,362 @@
+"""nats-jetstream against a real nats-server, through the server and KEDA's calls."""
+
+import concurrent.futures
+import queue
+import subprocess
+import threading
+import time
+
+import grpc
+import pytest
+
+from support.grpc_client import Client, refusal
+from support.nats import Nats, NatsCluster
+from support.nats_jwt import Operator
+from support.process import need, wait_until
+from support.server import Server
+
+INTERVAL_SECONDS = 1
+HOLD_SECONDS = 3
+MANY = 1000
+
+
+@pytest.fixture(scope="module")
+def nats():
+    with Nats() as server:
+        yield server
+
+
+@pytest.fixture
+def client():
+    with Server(interval=f"{INTERVAL_SECONDS}s", hold=f"{HOLD_SECONDS}s") as server, Client(server.port) as client:
+        yield client
+
+
+@pytest.fixture
+def work(nats):
+    """A stream with one consumer, and who fills it."""
+    with nats.connect() as jetstream:
+        jetstream.create_stream("orders")
+        jetstream.create_consumer("orders", "workers")
+        yield jetstream
+        jetstream.delete_stream("orders")
+
+
+def trigger(broker, stream="orders", consumer="workers", **metadata):
+    return {"scaler": "nats-jetstream", "servers": broker.url, "stream": stream, "consumer": consumer, **metadata}
+
+
+def value(client, metadata):
+    answer = client.metrics(metadata)
+    assert answer.metricValue == answer.metricValueFloat
+    return answer.metricValue
+
+
+def answers(client, metadata, expected, active, seconds=10):
+    """Waits until both calls say so: a reading is up to an interval old."""
+    wait_until(lambda: value(client, metadata) == expected and client.is_active(metadata) == active,
+               seconds, f"{expected}, {'active' if active else 'inactive'}")
+
+
+def unavailable(client, metadata):
+    """Whether both calls refuse; what they refuse with."""
+    for call in (client.metrics, client.is_active):
+        code, text = refusal(call, metadata)
+        if code != grpc.StatusCode.UNAVAILABLE:
+            return None
+    return text
+
+
+def test_lag_target_and_strict_activation(nats, work, client):
+    asked = trigger(nats, lagThreshold="5", activationLagThreshold="1")
+    spec = client.metric_spec(asked)
+    assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("nats-jetstream-orders", 5, 5)
+
+    answers(client, asked, 0, False)
+    work.publish("orders")
+    answers(client, asked, 1, False)
+    work.publish("orders")
+    answers(client, asked, 2, True)
+    work.publish("orders", 5)
+    answers(client, asked, 7, True)
+
+
+def test_delivered_but_unacknowledged_messages_count(nats, work, client):
+    work.publish("orders", 7)
+    messages = work.fetch("orders", "workers", 7)
+    answers(client, trigger(nats), 7, True)
+    work.acknowledge(messages[:4])
+    answers(client, trigger(nats), 3, True)
+    work.acknowledge(messages[4:])
+    answers(client, trigger(nats), 0, False)
+
+
+def test_a_missing_consumer_fails_alone_until_it_is_there(nats, work, client):
+    work.publish("orders", 3)
+    late = trigger(nats, consumer="late")
+    answers(client, trigger(nats), 3, True)
+    assert 'consumer "late" of stream "orders" does not exist' in unavailable(client, late)
+    assert 'stream "none"' in unavailable(client, trigger(nats, stream="none"))
+    answers(client, trigger(nats), 3, True)
+
+    work.create_consumer("orders", "late")
+    answers(client, late, 3, True)
+
+
+def test_a_thousand_triggers_share_one_connection_and_equal_questions(nats, client):
+    with nats.connect() as jetstream:
+        consumers = jetstream.create_many(MANY)
+        for i in range(0, MANY, 100):
+            jetstream.publish("many", i // 100 + 1, subject=str(i))
+    expected = [i // 100 + 1 if i % 100 == 0 else 0 for i in range(MANY)]
+    # Twice as many triggers as questions: two targets for each consumer.
+    asked = [trigger(nats, "many", consumer, lagThreshold=target) for target in "57" for consumer in consumers]
+    assert len(asked) == 2 * MANY
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(lambda metadata: value(client, metadata), asked)) == 2 * expected
+
+    connections = nats.connections()
+    assert len(connections) == 1
+    requests = connections[0]["in_msgs"]
+    seconds = 5 * INTERVAL_SECONDS
+    time.sleep(seconds)
+    measurements = (nats.connections()[0]["in_msgs"] - requests) / MANY
+    print(f"{len(asked)} triggers: one connection, {MANY} requests a measurement, "
+          f"{measurements:.1f} measurements in {seconds} s")
+    assert 1 <= measurements <= seconds / INTERVAL_SECONDS + 1
+    with nats.connect() as jetstream:
+        jetstream.delete_stream("many")
+
+
+@pytest.mark.parametrize("outage", ["stop", "freeze"])
+def test_an_outage_is_never_zero_and_ends_by_itself(client, outage):
+    with Nats() as nats:
+        with nats.connect() as jetstream:
+            for stream in ("busy", "idle"):
+                jetstream.create_stream(stream)
+                jetstream.create_consumer(stream, "workers")
+            jetstream.publish("busy", 7)
+        busy, idle = trigger(nats, "busy"), trigger(nats, "idle")
+        answers(client, busy, 7, True)
+        answers(client, idle, 0, False)
+
+        nats.stop() if outage == "stop" else nats.pause()
+        began = time.monotonic()
+        wait_until(lambda: unavailable(client, idle), 5 * INTERVAL_SECONDS, "an idle source's refusal")
+        assert (value(client, busy), client.is_active(busy)) == (7, True)
+        wait_until(lambda: unavailable(client, busy), HOLD_SECONDS + 5, "the end of the hold")
+        assert time.monotonic() - began >= HOLD_SECONDS
+        asked = time.monotonic()
+        assert unavailable(client, idle) and unavailable(client, busy)
+        assert time.monotonic() - asked < 1
+
+        nats.start() if outage == "stop" else nats.resume()
+        answers(client, busy, 7, True, seconds=30)
+        answers(client, idle, 0, False, seconds=30)
+
+
+def test_a_message_in_an_idle_stream_is_pushed(nats, work, client):
+    pushed = queue.Queue()
+    stream = client.stream_is_active(trigger(nats))
+
+    def read():
+        try:
+            for answer in stream:
+                pushed.put(answer.result)
+        except grpc.RpcError as error:
+            pushed.put(error.code())
+
+    threading.Thread(target=read, daemon=True).start()
+    with pytest.raises(queue.Empty):
+        pushed.get(timeout=2)  # `false` is never pushed
+
+    work.publish("orders")
+    began = time.monotonic()
+    assert pushed.get(timeout=5) is True
+    print(f"pushed after {1000 * (time.monotonic() - began):.0f} ms")
+    assert time.monotonic() - began < 1
+    stream.cancel()
+
+
+ACCOUNTS = """
+accounts {
+  SHOP {
+    jetstream: enabled
+    users: [{user: shop, password: "shop-secret"}]
+    exports: [{service: "$JS.API.CONSUMER.INFO.>"}]
+  }
+  BILLING {
+    jetstream: enabled
+    users: [
+      {user: billing, password: "billing-secret"}
+      {user: limited, password: "limited-secret", permissions: {publish: "$JS.API.CONSUMER.INFO.orders.*"}}
+      {user: deaf, password: "deaf-secret", permissions: {subscribe: "elsewhere"}}
+    ]
+    imports: [{service: {account: SHOP, subject: "$JS.API.CONSUMER.INFO.>"}, to: "JS.shop.API.CONSUMER.INFO.>"}]
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def accounts():
+    """Each account has a stream of the same name: three messages for SHOP, five for BILLING."""
+    with Nats(config=ACCOUNTS) as nats:
+        for user, count in (("shop", 3), ("billing", 5)):
+            with nats.connect(user=user, password=f"{user}-secret") as jetstream:
+                jetstream.create_stream("orders")
+                jetstream.create_consumer("orders", "workers")
+                jetstream.publish("orders", count)
+        yield nats
+
+
+def test_each_account_has_its_own_streams(accounts, client):
+    answers(client, trigger(accounts, user="shop", password="shop-secret"), 3, True)
+    answers(client, trigger(accounts, user="billing", password="billing-secret"), 5, True)
+    in_url = trigger(accounts, servers=f"nats://shop:shop-secret@{accounts.address}")
+    answers(client, in_url, 3, True)
+
+
+def test_an_api_prefix_reaches_into_another_account(accounts, client):
+    billing = {"user": "billing", "password": "billing-secret"}
+    answers(client, trigger(accounts, apiPrefix="JS.shop.API", **billing), 3, True)
+    assert 'check apiPrefix "JS.none.API"' in unavailable(client, trigger(accounts, apiPrefix="JS.none.API", **billing))
+
+
+@pytest.mark.parametrize("where", ["keys", "url", "token"])
+def test_wrong_credentials_are_told_without_them(accounts, client, where):
+    asked = {
+        "keys": trigger(accounts, user="shop", password="open-sesame"),
+        "url": trigger(accounts, servers=f"nats://shop:open-sesame@{accounts.address}"),
+        "token": trigger(accounts, token="open-sesame"),
+    }[where]
+    text = unavailable(client, asked)
+    assert accounts.address in text and "Authorization Violation" in text
+    assert "sesame" not in text
+
+
+def test_a_credentials_file(client):
+    operator = Operator()
+    with Nats(config=operator.config) as nats:
+        with nats.connect(**operator.sign_in) as jetstream:
+            jetstream.create_stream("orders")
+            jetstream.create_consumer("orders", "workers")
+            jetstream.publish("orders", 3)
+        answers(client, trigger(nats, credentials=operator.credentials), 3, True)
+        assert "Authorization Violation" in unavailable(
+            client, trigger(nats, credentials=operator.credentials_with_another_seed))
+
+
+def test_missing_permissions_are_named(accounts, client):
+    limited = {"user": "limited", "password": "limited-secret"}
+    answers(client, trigger(accounts, **limited), 5, True)
+    hidden = trigger(accounts, stream="hidden", **limited)
+    wait_until(lambda: "$JS.API.CONSUMER.INFO.hidden.workers" in unavailable(client, hidden), 20, "the missing right")
+    answers(client, trigger(accounts, **limited), 5, True)
+
+    text = unavailable(client, trigger(accounts, user="deaf", password="deaf-secret"))
+    assert "must be allowed to subscribe to _INBOX.>" in text
+
+
+def test_a_jetstream_domain(client):
+    with Nats(jetstream="domain: hub") as nats:
+        with nats.connect(domain="hub") as jetstream:
+            jetstream.create_stream("orders")
+            jetstream.create_consumer("orders", "workers")
+            jetstream.publish("orders", 4)
+        answers(client, trigger(nats), 4, True)
+        answers(client, trigger(nats, domain="hub"), 4, True)
+        assert 'check domain "leaf"' in unavailable(client, trigger(nats, domain="leaf"))
+        answers(client, trigger(nats), 4, True)
+
+
+def test_a_server_without_jetstream(client):
+    with Nats(enabled=False) as nats:
+        assert "no JetStream answers" in unavailable(client, trigger(nats))
+
+
+def test_any_node_of_a_cluster_tells_what_the_leader_knows(client):
+    with NatsCluster(3) as cluster:
+        with cluster.nodes[0].connect() as jetstream:
+            jetstream.create_stream("orders", num_replicas=3)
+            jetstream.create_consumer("orders", "workers")
+            jetstream.publish("orders", 6)
+            jetstream.fetch("orders", "workers", 2)
+            leader = jetstream.leader("orders", "workers")
+        for node in cluster.nodes:
+            answers(client, trigger(node), 6, True)
+
+        cluster.node(leader).pause()
+        other = next(node for node in cluster.nodes if node.server_name != leader)
+        asked = trigger(other, servers=",".join(node.address for node in cluster.nodes))
+        for metadata in (trigger(other), asked):
+            answers(client, metadata, 6, True, seconds=40)  # once another leader is elected
+        cluster.node(leader).resume()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """The folder of an authority and what it signed: server (for localhost) and client, as .pem and .key."""
+    folder = tmp_path_factory.mktemp("nats-tls")
+    openssl = need("openssl")
+
+    def run(*arguments):
+        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
+
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
+    (folder / "extensions").write_text("subjectAltName=DNS:localhost")
+    for name in ("server", "client"):
+        run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+            "-subj", f"/CN={name}")
+        run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+            "-out", f"{name}.pem", "-extfile", "extensions")
+    return folder
+
+
+def test_tls_and_client_certificates(certificates, client):
+    config = f"""tls {{ cert_file: "{certificates}/server.pem", key_file: "{certificates}/server.key",
+                        ca_file: "{certificates}/ca.pem", verify: true }}"""
+    ca, cert, key = ((certificates / name).read_text() for name in ("ca.pem", "client.pem", "client.key"))
+    with Nats(config=config) as nats:
+        here = f"tls://localhost:{nats.port}"
+        whole = {"servers": here, "ca": ca, "cert": cert, "key": key}
+        missing = 'stream "orders" (of consumer "workers") does not exist'
+        assert missing in unavailable(client, trigger(nats, **whole))
+        assert missing in unavailable(client, trigger(nats, **{
+            "servers": nats.url, "brokerUnsafeSsl": "true", "cert": cert, "key": key}))
+
+        assert "unable to get local issuer" in unavailable(client, trigger(nats, servers=here))
+        assert "IP address mismatch" in unavailable(client, trigger(nats, **{**whole, "servers": nats.url}))
+        assert "client certificate" in unavailable(client, trigger(nats, servers=here, ca=ca))
+
+
+def test_a_server_without_tls_is_refused_where_tls_is_asked_for(nats, client):
+    assert "Secure Connection not available" in unavailable(client, trigger(nats, tls="enable"))
+
+
+def mistakes(client, metadata):
+    code, text = refusal(client.metrics, metadata)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    return text
+
+
+def test_all_mistakes_are_told_at_once(nats, client):
+    asked = trigger(nats, lagThreshhold="5", activationLagThreshold="-1", consumer="")
+    text = mistakes(client, asked)
+    for part in ("lagThreshold", "activationLagThreshold", "consumer"):
+        assert part in text
+    assert client.metric_spec(asked).targetSize == 10
+
+    text = mistakes(client, trigger(nats, stream="or.ders", domain="hub", apiPrefix="JS..API", user="shop"))
+    for part in ('stream "or.ders"', "domain excludes apiPrefix", "apiPrefix is not a subject", "password is missing"):
+        assert part in text
+
+
+def test_keda_s_monitoring_endpoint_is_refused_with_advice(nats, client):
+    builtin = {"natsServerMonitoringEndpoint": "nats:8222", "account": "$G"}
+    text = mistakes(client, {"scaler": "nats-jetstream", "stream": "orders", "consumer": "workers", **builtin})
+    assert "servers is missing" in text and "takes the place of natsServerMonitoringEndpoint" in text
+
+    text = mistakes(client, trigger(nats, **builtin))
+    assert "natsServerMonitoringEndpoint is not used" in text and "account is not used" in text
