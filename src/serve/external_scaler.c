@@ -5,10 +5,9 @@
 #include "base/text.h"
 #include "externalscaler.pb-c.h"
 #include "serve/message.h"
+#include "serve/reply.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 
 /* More keys than any scaler has; a limit on what one request makes us compare. */
@@ -53,27 +52,6 @@ struct method {
     void (*news)(struct ask *ask, int64_t now_ms, bool out_of_time);
 };
 
-/* ---- saying things ---- */
-
-static enum status status_of(enum error_code code)
-{
-    switch (code) {
-    case ERROR_NONE:
-        return STATUS_OK;
-    case ERROR_INVALID:
-        return STATUS_INVALID_ARGUMENT;
-    case ERROR_DENIED:
-        return STATUS_PERMISSION_DENIED;
-    case ERROR_LIMIT:
-        return STATUS_RESOURCE_EXHAUSTED;
-    case ERROR_UNAVAILABLE:
-        return STATUS_UNAVAILABLE;
-    case ERROR_INTERNAL:
-        return STATUS_INTERNAL;
-    }
-    return STATUS_INTERNAL;
-}
-
 static void put_on(struct ask *ask, struct ask **list)
 {
     if (ask->list != NULL)
@@ -96,46 +74,7 @@ static void finish(struct ask *ask, enum status status, const char *text)
 
 static void finish_with(struct ask *ask, const struct error *error)
 {
-    finish(ask, status_of(error->code), error_text(error));
-}
-
-/* KEDA takes the float where it is above 0 and the integer otherwise, so both are filled. */
-static int64_t rounded_up(double value)
-{
-    return value >= (double)INT64_MAX ? INT64_MAX : (int64_t)ceil(value);
-}
-
-static void send_specs(struct ask *ask)
-{
-    Externalscaler__MetricSpec spec = EXTERNALSCALER__METRIC_SPEC__INIT;
-    Externalscaler__MetricSpec *specs[] = {&spec};
-    Externalscaler__GetMetricSpecResponse response = EXTERNALSCALER__GET_METRIC_SPEC_RESPONSE__INIT;
-    spec.metricname = ask->trigger->metric_name;
-    spec.targetsizefloat = ask->trigger->target;
-    spec.targetsize = rounded_up(ask->trigger->target);
-    response.metricspecs = specs;
-    response.n_metricspecs = 1;
-    message_send(ask->call, &response.base);
-}
-
-static void send_value(struct ask *ask, double value)
-{
-    Externalscaler__MetricValue metric = EXTERNALSCALER__METRIC_VALUE__INIT;
-    Externalscaler__MetricValue *metrics[] = {&metric};
-    Externalscaler__GetMetricsResponse response = EXTERNALSCALER__GET_METRICS_RESPONSE__INIT;
-    metric.metricname = ask->trigger->metric_name;
-    metric.metricvaluefloat = value;
-    metric.metricvalue = rounded_up(value);
-    response.metricvalues = metrics;
-    response.n_metricvalues = 1;
-    message_send(ask->call, &response.base);
-}
-
-static bool send_activity(struct ask *ask, bool active)
-{
-    Externalscaler__IsActiveResponse response = EXTERNALSCALER__IS_ACTIVE_RESPONSE__INIT;
-    response.result = active;
-    return message_send(ask->call, &response.base);
+    finish(ask, reply_status(error->code), error_text(error));
 }
 
 /* ---- understanding the request ---- */
@@ -203,7 +142,7 @@ static void settle(struct ask *ask, int64_t now_ms, bool out_of_time,
 
 static void send_is_active(struct ask *ask, const struct answer *answer)
 {
-    send_activity(ask, answer->active);
+    reply_active(ask->call, answer->active);
 }
 
 static void is_active_news(struct ask *ask, int64_t now_ms, bool out_of_time)
@@ -219,7 +158,7 @@ static void ask_is_active(struct ask *ask, const ProtobufCMessage *request)
 
 static void send_metrics(struct ask *ask, const struct answer *answer)
 {
-    send_value(ask, answer->value);
+    reply_metrics(ask->call, ask->trigger->metric_name, answer->value);
 }
 
 static void get_metrics_news(struct ask *ask, int64_t now_ms, bool out_of_time)
@@ -252,7 +191,7 @@ static void ask_get_metric_spec(struct ask *ask, const ProtobufCMessage *request
 {
     _cleanup_(error_done) struct error error = {0};
     if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, &error))
-        send_specs(ask);
+        reply_specs(ask->call, ask->trigger->metric_name, ask->trigger->target);
     finish_with(ask, &error);
 }
 
@@ -281,7 +220,7 @@ static bool open_stream(struct ask *ask)
 static void tell_active(struct ask *ask, int64_t now_ms)
 {
     ask->told = true;
-    ask->must_tell = !send_activity(ask, true);
+    ask->must_tell = !reply_active(ask->call, true);
     ask->due_ms = now_ms + ask->scaler->settings.heartbeat_ms;
     put_on(ask, &ask->scaler->beating);
 }
@@ -318,7 +257,7 @@ static void ask_stream_metric_spec(struct ask *ask, const ProtobufCMessage *requ
     if (!open_stream(ask))
         return;
     if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, &error))
-        send_specs(ask);
+        reply_specs(ask->call, ask->trigger->metric_name, ask->trigger->target);
     else
         finish_with(ask, &error);
 }
@@ -390,7 +329,7 @@ static void writable(void *context, struct call *call)
     (void)context;
     struct ask *ask = call->context;
     if (ask->must_tell)
-        ask->must_tell = !send_activity(ask, true);
+        ask->must_tell = !reply_active(ask->call, true);
 }
 
 static void ended(void *context, struct call *call)
