@@ -11,10 +11,11 @@
 #include <string.h>
 
 /*
- * A group whose commits have not come for so long will not send them on this handle: its broker hangs,
- * and the library, told never to time out, waits for it. A new handle finds the new coordinator.
+ * A group whose commits have not come for so long may never send them on this handle: the library,
+ * told not to time out, goes on waiting for the coordinator that it knows, or for some broker to come
+ * or go before it looks for another. A new handle finds the new coordinator at once.
  */
-enum { HOPELESS_MS = 15000 };
+enum { HOPELESS_MS = 6000 };
 
 /* How long to wait between two looks at what the library complains of. */
 enum { LISTEN_MS = 100 };

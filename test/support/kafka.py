@@ -1,7 +1,9 @@
 """A real Kafka (KRaft) for tests: one combined broker and controller, or three."""
 
+import collections
 import glob
 import os
+import re
 import subprocess
 import time
 import uuid
@@ -20,6 +22,9 @@ JAVA = ["-Xmx256m", "-Xms128m", "-Xss512k", "-XX:TieredStopAtLevel=1", "-XX:+Use
         "-Xshare:auto", "-Djava.net.preferIPv4Stack=true",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 
+# A line for each request that a broker has answered.
+REQUEST_LOG = ("-Dorg.slf4j.simpleLogger.log.kafka.request.logger=debug",)
+
 
 def jars():
     folder = os.environ.get("BACKLOG_KAFKA_JARS") or os.path.join(REPOSITORY, "build", "kafka")
@@ -28,11 +33,20 @@ def jars():
     return os.path.join(folder, "*")
 
 
+def java_hash(text):
+    """String.hashCode() without its sign, by which a group finds its partition of __consumer_offsets."""
+    value = 0
+    for character in text:
+        value = (31 * value + ord(character)) & 0xFFFFFFFF
+    return value & 0x7FFFFFFF
+
+
 class KafkaNode(Process):
     name = "kafka"
 
-    def __init__(self, number, ports, controllers, cluster_id, settings):
+    def __init__(self, number, ports, controllers, cluster_id, settings, log_requests=False):
         super().__init__()
+        self.log_requests = log_requests
         self.number = number
         self.port, self.controller_port = ports
         self.cluster_id = cluster_id
@@ -74,13 +88,13 @@ class KafkaNode(Process):
                        check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
 
     def command(self):
-        return self.java("kafka.Kafka", self.settings_path)
+        return self.java(*REQUEST_LOG if self.log_requests else (), "kafka.Kafka", self.settings_path)
 
 
 class Kafka:
     """A cluster. Its helpers ask the brokers with a client of their own, not with ours."""
 
-    def __init__(self, nodes=1, **settings):
+    def __init__(self, nodes=1, log_requests=False, **settings):
         if confluent_kafka is None:
             raise Unavailable("the Python package confluent-kafka is not installed")
         ports = [(free_port(), free_port()) for _ in range(nodes)]
@@ -88,7 +102,7 @@ class Kafka:
                        for number, (_, controller) in enumerate(ports)]
         cluster_id = uuid.uuid4().hex[:22]
         settings = {key.replace("_", "."): value for key, value in settings.items()}
-        self.nodes = [KafkaNode(number + 1, pair, controllers, cluster_id, settings)
+        self.nodes = [KafkaNode(number + 1, pair, controllers, cluster_id, settings, log_requests)
                       for number, pair in enumerate(ports)]
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port, _ in ports)
 
@@ -121,10 +135,19 @@ class Kafka:
         return admin.AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     def create_topic(self, *names, partitions=3):
-        topics = [admin.NewTopic(name, partitions, len(self.nodes)) for name in names]
         client = self.admin()
-        for future in client.create_topics(topics, operation_timeout=30).values():
-            future.result(60)
+
+        def create():
+            topics = [admin.NewTopic(name, partitions, len(self.nodes)) for name in names]
+            for future in client.create_topics(topics, operation_timeout=30).values():
+                try:
+                    future.result(60)
+                except confluent_kafka.KafkaException as error:
+                    if error.args[0].code() != confluent_kafka.KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise
+            return True
+
+        wait_until(create, 60, "topics: created")
         wait_until(lambda: self._all_led(client, names, partitions), 30, "topics: leaders")
 
     @staticmethod
@@ -152,25 +175,31 @@ class Kafka:
         if producer.flush(30):
             raise RuntimeError(f"could not produce to {topic}")
 
-    def commit(self, group, topic, offsets):
-        """offsets: a list, one for each partition; None leaves one out."""
-        self.commit_each({group: (topic, offsets)})
-
-    def commit_each(self, commits):
-        """commits: {group: (topic, offsets)}. No member of the group may be alive."""
+    def expire(self, topic, offsets):
+        """Removes what is before these offsets, one for each partition."""
         client = self.admin()
+        wanted = [confluent_kafka.TopicPartition(topic, number, offset)
+                  for number, offset in enumerate(offsets)]
+        for future in client.delete_records(wanted, operation_timeout=10).values():
+            future.result(30)
 
-        def asked(group, topic, offsets):
-            wanted = [confluent_kafka.TopicPartition(topic, number, offset)
-                      for number, offset in enumerate(offsets) if offset is not None]
-            request = confluent_kafka.ConsumerGroupTopicPartitions(group, wanted)
-            return client.alter_consumer_group_offsets([request], request_timeout=30)[group]
+    def commit(self, group, topic, offsets):
+        """offsets: a list, one for each partition; None leaves one out. No member may be alive."""
+        self.commit_topics(group, {topic: offsets})
 
-        futures = [asked(group, *commit) for group, commit in commits.items()]
-        for future in futures:
-            for partition in future.result(60).topic_partitions:
-                if partition.error:
-                    raise RuntimeError(f"commit: {partition}")
+    def commit_topics(self, group, topics):
+        """topics: {topic: offsets}. By a consumer: librdkafka's admin call can abort, as ours could."""
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": group,
+                                             "enable.auto.commit": False, "log_level": 0})
+        wanted = [confluent_kafka.TopicPartition(topic, number, offset)
+                  for topic, offsets in topics.items()
+                  for number, offset in enumerate(offsets) if offset is not None]
+        try:  # a coordinator may only just have been found
+            wait_until(lambda: not any(partition.error for partition in
+                                       consumer.commit(offsets=wanted, asynchronous=False)),
+                       60, f"commit of {group}")
+        finally:
+            consumer.close()
 
     def end_offsets(self, topic, partitions=3):
         client = self.admin()
@@ -186,10 +215,18 @@ class Kafka:
 
     def coordinator(self, group):
         """The node that coordinates the group."""
-        client = self.admin()  # which must outlive its answer
-        described = client.describe_consumer_groups([group], request_timeout=10)
-        port = described[group].result(15).coordinator.port
-        return next(node for node in self.nodes if node.port == port)
+        offsets = self.admin().list_topics("__consumer_offsets", timeout=10).topics["__consumer_offsets"]
+        leader = offsets.partitions[java_hash(group) % len(offsets.partitions)].leader
+        return next(node for node in self.nodes if node.number == leader)
+
+    def requests(self, client_id):
+        """How many requests of which kind this client has made, where they are logged."""
+        found = collections.Counter()
+        for node in self.nodes:
+            for line in node.log().splitlines():
+                if f'"clientId":"{client_id}"' in line:
+                    found[re.search(r'"requestApiKeyName":"(\w+)"', line)[1]] += 1
+        return found
 
     def connections(self, pid):
         """How many TCP connections this process has to the brokers."""
