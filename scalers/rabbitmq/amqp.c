@@ -41,20 +41,22 @@ static struct timeval left(int64_t deadline_ms)
 }
 
 static amqp_socket_t *new_socket(struct rabbitmq_amqp *client,
-                                 const struct rabbitmq_connection *options, bool tls,
-                                 struct error *error)
+                                 const struct rabbitmq_connection *options,
+                                 const struct rabbitmq_url *url, struct error *error)
 {
     amqp_socket_t *socket =
-        tls ? amqp_ssl_socket_new(client->state) : amqp_tcp_socket_new(client->state);
+        url->tls ? amqp_ssl_socket_new(client->state) : amqp_tcp_socket_new(client->state);
     if (socket == NULL)
         error_set(error, ERROR_INTERNAL, "librabbitmq made no socket");
-    if (socket == NULL || !tls)
+    if (socket == NULL || !url->tls)
         return socket;
 
     amqp_ssl_socket_set_verify_peer(socket, !options->unsafe_ssl);
-    amqp_ssl_socket_set_verify_hostname(socket, !options->unsafe_ssl);
+    amqp_ssl_socket_set_verify_hostname(socket, false);
     SSL_CTX *context = amqp_ssl_socket_get_context(socket);
-    return rabbitmq_tls_configure(context, options, error) ? socket : NULL;
+    bool good = rabbitmq_tls_configure(context, options, error) &&
+                rabbitmq_tls_expect(context, url->host, error);
+    return good ? socket : NULL;
 }
 
 static bool explain_login(const struct rabbitmq_amqp *client, amqp_rpc_reply_t reply,
@@ -111,7 +113,7 @@ bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
     if (client->state == NULL)
         return error_set(error, ERROR_INTERNAL, "librabbitmq made no connection");
 
-    amqp_socket_t *socket = new_socket(client, options, url->tls, error);
+    amqp_socket_t *socket = new_socket(client, options, url, error);
     if (socket == NULL)
         return false;
 

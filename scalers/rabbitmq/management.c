@@ -176,27 +176,40 @@ static size_t not_ended(const struct asked *asked, size_t count)
     return left;
 }
 
-/* What is not ended yet, from the statistics. */
-static enum http_outcome statistics(struct rabbitmq_management *client, struct asked *asked,
-                                    size_t count, int64_t deadline_ms, struct error *error)
+/* Asks for the first of those that are not ended, one by one. */
+static enum http_outcome get_each(struct rabbitmq_management *client, const struct asked *asked,
+                                  size_t count, size_t most, int64_t deadline_ms,
+                                  struct error *error)
 {
-    if (not_ended(asked, count) > GETS_MOST) {
-        bool complete;
-        enum http_outcome outcome =
-            list(client, asked, count, COLUMNS, deadline_ms, &complete, error);
-        for (size_t i = 0; outcome == HTTP_GOT && i < count; i++)
-            fail_without_counts(&asked[i]);
-        return outcome;
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && most > 0; i++) {
         if (asked[i].probe->ended)
             continue;
+        most--;
         enum http_outcome outcome = get_one(client, &asked[i], deadline_ms, error);
         if (outcome == HTTP_TIMED_OUT || outcome == HTTP_FAILED)
             return outcome;
         error_done(error);
     }
     return HTTP_GOT;
+}
+
+/* What is not ended yet, from the statistics. */
+static enum http_outcome statistics(struct rabbitmq_management *client, struct asked *asked,
+                                    size_t count, int64_t deadline_ms, struct error *error)
+{
+    /* Where they are listed, too, a few are asked for first: a listing may take too long, and a client
+     * that answers nothing is thrown away with all that it has learnt. */
+    size_t left = not_ended(asked, count);
+    size_t most = left <= GETS_MOST + client->queues / QUEUES_A_GET ? left : GETS_MOST;
+    enum http_outcome outcome = get_each(client, asked, count, most, deadline_ms, error);
+    if (outcome != HTTP_GOT || most == left)
+        return outcome;
+
+    bool complete = false;
+    outcome = list(client, asked, count, COLUMNS, deadline_ms, &complete, error);
+    for (size_t i = 0; outcome == HTTP_GOT && i < count; i++)
+        fail_without_counts(&asked[i]);
+    return outcome;
 }
 
 /* Totals in less than half of the time, so that statistics, which cost more, have the rest where

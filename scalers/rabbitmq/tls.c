@@ -5,6 +5,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 
 static BIO *bio_of(const char *pem)
@@ -69,4 +70,14 @@ bool rabbitmq_tls_configure(SSL_CTX *context, const struct rabbitmq_connection *
     return (options->ca == NULL || trust(context, options->ca, error)) &&
            (options->cert == NULL || show_certificate(context, options->cert, error)) &&
            (options->key == NULL || use_key(context, options->key, error));
+}
+
+bool rabbitmq_tls_expect(SSL_CTX *context, const char *host, struct error *error)
+{
+    X509_VERIFY_PARAM *rules = SSL_CTX_get0_param(context);
+    if (X509_VERIFY_PARAM_set1_ip_asc(rules, host) == 1)
+        return true;
+    ERR_clear_error();
+    return X509_VERIFY_PARAM_set1_host(rules, host, 0) == 1 ||
+           error_set(error, ERROR_INTERNAL, "OpenSSL does not take the host name");
 }

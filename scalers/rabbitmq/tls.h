@@ -14,4 +14,7 @@
 bool rabbitmq_tls_configure(SSL_CTX *context, const struct rabbitmq_connection *options,
                             struct error *error);
 
+/* The certificate must be for this host name or address. librabbitmq's own check knows no addresses. */
+bool rabbitmq_tls_expect(SSL_CTX *context, const char *host, struct error *error);
+
 #endif

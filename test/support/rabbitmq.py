@@ -92,6 +92,11 @@ class RabbitMQ(Process):
             self.epmd.kill()
             self.epmd.wait()
 
+    def __exit__(self, *_):
+        """Killed: it takes seconds to end in order, and nothing of it is kept."""
+        self.kill()
+        self.remove()
+
     # What a trigger's `host` says.
 
     def amqp_url(self, vhost="/", user=None, password=None):
@@ -158,12 +163,12 @@ class RabbitMQ(Process):
             "127.0.0.1", self.port, vhost, pika.PlainCredentials(self.user, self.password), heartbeat=0))
 
     def publish(self, queue, count=1, vhost="/", body=b"work"):
-        """Returns once the queue has them."""
+        """Returns once the queue has them; they survive a restart."""
         with self.connect(vhost) as connection:
             channel = connection.channel()
             channel.confirm_delivery()
             for _ in range(count):
-                channel.basic_publish("", queue, body, mandatory=True)
+                channel.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2), mandatory=True)
 
     def consume_without_ack(self, queue, count, vhost="/"):
         """Takes messages and keeps them unacknowledged until release()."""

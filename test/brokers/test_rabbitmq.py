@@ -1,0 +1,326 @@
+"""KEDA's questions about RabbitMQ's queues, to the server, with a real broker behind it."""
+
+import subprocess
+import time
+
+import grpc
+import pytest
+
+from support.grpc_client import Client, refusal
+from support.process import free_port, need, wait_until
+from support.rabbitmq import RabbitMQ
+from support.server import Server
+from support.tap import Tap
+
+PROTOCOLS = ["amqp", "http"]
+INTERVAL_SECONDS = 0.5
+HOLD_SECONDS = 3
+
+
+@pytest.fixture(scope="module")
+def shared_broker():
+    with RabbitMQ() as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(shared_broker):
+    yield shared_broker
+    shared_broker.release()
+
+
+@pytest.fixture
+def server():
+    with Server(interval=f"{INTERVAL_SECONDS * 1000:.0f}ms", hold=f"{HOLD_SECONDS}s") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.port) as client:
+        yield client
+
+
+def trigger(host, queue, **keys):
+    return {"scaler": "rabbitmq", "host": host, "queueName": queue, "queueLength": "5", **keys}
+
+
+def host_of(broker, protocol, **parts):
+    return broker.amqp_url(**parts) if protocol == "amqp" else broker.http_url(**parts)
+
+
+def value(client, metadata):
+    """What KEDA takes from the answer: the float where it is above 0, else the int."""
+    answer = client.metrics(metadata)
+    assert answer.metricValue == answer.metricValueFloat
+    return answer.metricValueFloat
+
+
+def wait_for_value(client, metadata, expected, seconds=5):
+    wait_until(lambda: value(client, metadata) == expected, seconds, f"the value {expected}")
+
+
+def assert_unavailable(call, metadata, *words):
+    code, text = refusal(call, metadata)
+    assert code == grpc.StatusCode.UNAVAILABLE, text
+    for word in words:
+        assert word in text
+    return text
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_37_messages_are_37_and_active(broker, client, protocol):
+    queue = f"thirty-seven-{protocol}"
+    broker.declare(queue)
+    broker.publish(queue, 37)
+    asked = trigger(host_of(broker, protocol), queue)
+
+    spec = client.metric_spec(asked)
+    assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == (f"rabbitmq-{queue}", 5, 5)
+    assert value(client, asked) == 37
+    assert client.is_active(asked)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_empty_queue_is_0_and_inactive(broker, client, protocol):
+    broker.declare(f"empty-{protocol}")
+    asked = trigger(host_of(broker, protocol), f"empty-{protocol}")
+    assert value(client, asked) == 0
+    assert not client.is_active(asked)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_missing_queue_fails_alone(broker, client, protocol):
+    queues = [f"beside-missing-{protocol}-{i}" for i in range(20)]
+    broker.declare(*queues)
+    neighbours = [trigger(host_of(broker, protocol), queue) for queue in queues]
+    missing = trigger(host_of(broker, protocol), f"missing-{protocol}")
+
+    text = assert_unavailable(client.metrics, missing, f"no queue 'missing-{protocol}' in vhost '/'")
+    assert "guest:guest" not in text
+    assert_unavailable(client.is_active, missing, f"missing-{protocol}")
+    for i, neighbour in enumerate(neighbours):
+        assert value(client, neighbour) == 0
+        broker.publish(queues[i], i)
+    for i, neighbour in enumerate(neighbours):
+        wait_for_value(client, neighbour, i)
+
+    broker.declare(f"missing-{protocol}")
+    wait_for_value(client, missing, 0)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_hanging_queue_does_not_disturb_its_neighbours(broker, client, protocol):
+    vhost = f"hanging-{protocol}"  # a vhost of its own: its listing hangs, too
+    broker.create_vhost(vhost)
+    queues = [f"q{i}" for i in range(100)]
+    broker.declare(*queues, vhost=vhost)
+    asked = [trigger(host_of(broker, protocol, vhost=vhost), queue) for queue in queues]
+    assert [value(client, one) for one in asked] == [0] * 100
+
+    broker.hang("q50", vhost)
+    try:
+        time.sleep(2 * INTERVAL_SECONDS)
+        if protocol == "amqp":
+            wait_until(lambda: refusal(client.metrics, asked[50]), 10, "q50 failing")
+        neighbours = asked[:50] + asked[51:]
+        for _ in range(3):
+            assert [value(client, one) for one in neighbours] == [0] * 99
+            time.sleep(INTERVAL_SECONDS)
+    finally:
+        broker.unhang("q50", vhost)
+    broker.publish("q50", 3, vhost)
+    wait_for_value(client, asked[50], 3, seconds=40)
+
+
+def test_unacknowledged_messages_count_over_http_only(broker, client):
+    broker.declare("unacknowledged")
+    broker.publish("unacknowledged", 10)
+    broker.consume_without_ack("unacknowledged", 4)
+    assert value(client, trigger(broker.amqp_url(), "unacknowledged")) == 6
+    wait_for_value(client, trigger(broker.http_url(), "unacknowledged"), 10)
+    assert value(client, trigger(broker.http_url(), "unacknowledged", excludeUnacknowledged="true")) == 6
+
+    broker.consume_without_ack("unacknowledged", 6)
+    wait_for_value(client, trigger(broker.amqp_url(), "unacknowledged"), 0)
+    assert not client.is_active(trigger(broker.amqp_url(), "unacknowledged"))
+    assert client.is_active(trigger(broker.http_url(), "unacknowledged"))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_active_is_above_the_activation_value(broker, client, protocol):
+    queue = f"activation-{protocol}"
+    broker.declare(queue)
+    asked = trigger(host_of(broker, protocol), queue, activationValue="2")
+    broker.publish(queue, 2)
+    wait_for_value(client, asked, 2)
+    assert not client.is_active(asked)
+    broker.publish(queue, 1)
+    wait_for_value(client, asked, 3)
+    assert client.is_active(asked)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_any_name_of_queue_and_vhost_is_found(broker, client, protocol):
+    vhost = f"v host/100% {protocol}"
+    queues = {"a b/c%25+d?e#f&g": 1, "größe": 2, "x" * 255: 3, "dot.ted-and_more~": 4}
+    broker.create_vhost(vhost)
+    broker.declare(*queues, vhost=vhost)
+    for queue, count in queues.items():
+        broker.publish(queue, count, vhost)
+    for queue, count in queues.items():
+        assert value(client, trigger(host_of(broker, protocol, vhost=vhost), queue)) == count
+        assert value(client, trigger(host_of(broker, protocol), queue, vhostName=vhost)) == count
+    assert_unavailable(client.metrics, trigger(host_of(broker, protocol), "größe"), "größe")
+    assert_unavailable(client.metrics, trigger(host_of(broker, protocol, vhost="nowhere"), "größe"), "nowhere")
+
+
+def test_1000_triggers_are_one_connection(broker, server, client):
+    vhost = "thousand"
+    broker.create_vhost(vhost)
+    queues = [f"q{i}" for i in range(1000)]
+    broker.declare(*queues, vhost=vhost)
+    for i in range(0, 1000, 100):
+        broker.publish(f"q{i}", i // 100 + 1, vhost)
+    with Tap(broker.port) as tap:
+        host = broker.amqp_url(vhost).replace(str(broker.port), str(tap.port))
+        answers = {queue: value(client, trigger(host, queue)) for queue in queues}
+        assert answers == {f"q{i}": i // 100 + 1 if i % 100 == 0 else 0 for i in range(1000)}
+        ours = [one for one in broker.connections() if one["vhost"] == vhost]
+        assert (len(ours), tap.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_equal_questions_are_measured_once(broker, server, client, protocol):
+    """Triggers that differ in their thresholds only ask the same; so do GetMetrics and IsActive."""
+    queue = f"equal-{protocol}"
+    broker.declare(queue)
+    port = broker.port if protocol == "amqp" else broker.management_port
+    with Tap(port) as tap:
+        host = host_of(broker, protocol).replace(str(port), str(tap.port))
+        asked = [trigger(host, queue, activationValue=str(i)) for i in range(50)]
+        for one in asked:
+            assert value(client, one) == 0
+        tap.forget()
+        start = time.monotonic()
+        while time.monotonic() - start < 4 * INTERVAL_SECONDS:
+            for one in asked:
+                assert value(client, one) == 0
+                assert not client.is_active(one)
+        measured = tap.count(queue.encode() if protocol == "amqp" else b"GET /api/queues/")
+        assert 1 <= measured <= 6
+        assert tap.connections == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_outage_is_never_a_zero(client, protocol):
+    with RabbitMQ() as broker:
+        broker.declare("busy", "idle")
+        broker.publish("busy", 12)
+        busy = trigger(host_of(broker, protocol), "busy")
+        idle = trigger(host_of(broker, protocol), "idle")
+        assert (value(client, busy), value(client, idle)) == (12, 0)
+
+        broker.kill()
+        wait_until(lambda: refusal(client.metrics, idle), HOLD_SECONDS - 1, "idle failing")
+        assert_unavailable(client.is_active, idle)
+        assert value(client, busy) == 12 and client.is_active(busy)
+        wait_until(lambda: refusal(client.metrics, busy), 2 * HOLD_SECONDS + 2, "busy failing")
+        for call in (client.metrics, client.is_active):
+            assert_unavailable(call, busy, "RabbitMQ")
+            assert_unavailable(call, idle, "RabbitMQ")
+
+        broker.start()
+        wait_for_value(client, busy, 12, seconds=20)
+        wait_for_value(client, idle, 0)
+
+
+def test_a_stopped_process_is_an_outage_too(client):
+    """Its sockets stay open and take what is sent."""
+    with RabbitMQ() as broker:
+        broker.declare("idle")
+        asked = [trigger(host_of(broker, protocol), "idle") for protocol in PROTOCOLS]
+        assert [value(client, one) for one in asked] == [0, 0]
+        broker.pause()
+        for one in asked:
+            wait_until(lambda one=one: refusal(client.metrics, one), 6, "idle failing")
+        broker.resume()
+        for one in asked:
+            wait_for_value(client, one, 0, seconds=20)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_wrong_password_is_told_without_it(broker, server, client, protocol):
+    broker.declare("guarded")
+    words = {"amqp": "ACCESS_REFUSED", "http": "401"}
+    in_host = trigger(host_of(broker, protocol, password="not-the-word"), "guarded")
+    apart = trigger(host_of(broker, protocol), "guarded", username="guest", password="not-the-word")
+    for asked in (in_host, apart):
+        text = assert_unavailable(client.metrics, asked, words[protocol])
+        assert "not-the-word" not in text
+    assert "not-the-word" not in server.log()
+    right = trigger(host_of(broker, protocol, password="wrong"), "guarded", username="guest", password="guest")
+    assert value(client, right) == 0
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_message_in_an_idle_queue_is_pushed(broker, client, protocol):
+    queue = f"pushed-{protocol}"
+    broker.declare(queue)
+    asked = trigger(host_of(broker, protocol), queue)
+    assert not client.is_active(asked)
+    stream = client.stream_is_active(asked, seconds=20)
+    time.sleep(1)
+    start = time.monotonic()
+    broker.publish(queue)
+    assert next(iter(stream)).result
+    assert time.monotonic() - start < {"amqp": 1.5, "http": 3}[protocol]
+    stream.cancel()
+
+
+def test_every_broken_rule_is_told(client):
+    code, text = refusal(client.metrics, trigger(
+        "amqp://u:word@rabbit/", "q", mode="QueueLength", excludeUnacknowledged="true", username="u"))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    for word in ("queueLength is deprecated", "excludeUnacknowledged", "username and password"):
+        assert word in text
+    assert "word@" not in text
+
+
+def make_certificates(folder):
+    """A root, and a certificate of it for 127.0.0.1; the same for the client."""
+    openssl = need("openssl")
+
+    def run(*arguments):
+        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
+
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=root",
+        "-keyout", "ca.key", "-out", "ca.pem")
+    run("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", "own.key", "-out", "own.csr")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    run("x509", "-req", "-in", "own.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+        "-extfile", "names", "-out", "own.pem")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_tls(tmp_path, client, protocol):
+    make_certificates(tmp_path)
+    port = free_port()
+    listener, options = {
+        "amqp": (f"listeners.ssl.1 = 127.0.0.1:{port}", "ssl_options"),
+        "http": (f"management.ssl.port = {port}", "management.ssl"),
+    }[protocol]
+    files = {"cacertfile": "ca.pem", "certfile": "own.pem", "keyfile": "own.key"}
+    lines = [listener, *(f"{options}.{key} = {tmp_path / name}" for key, name in files.items()),
+             f"{options}.verify = verify_peer", f"{options}.fail_if_no_peer_cert = true"]
+    with RabbitMQ("\n".join(lines)) as broker:
+        broker.declare("sealed")
+        broker.publish("sealed", 3)
+        host = f"{protocol}s://guest:guest@127.0.0.1:{port}/"
+        own = {"cert": (tmp_path / "own.pem").read_text(), "key": (tmp_path / "own.key").read_text()}
+        good = trigger(host, "sealed", tls="enable", ca=(tmp_path / "ca.pem").read_text(), **own)
+        assert value(client, good) == 3
+        assert value(client, trigger(host, "sealed", tls="enable", brokerUnsafeSsl="true", **own)) == 3
+        assert_unavailable(client.metrics, trigger(host, "sealed", tls="enable", **own), "SSL")
+        other_name = host.replace("127.0.0.1", "localhost")
+        assert_unavailable(client.metrics, {**good, "host": other_name}, "SSL")
