@@ -210,7 +210,6 @@ static struct core_server *new_server(const struct server_options *options,
     struct core_server *server = memory_new(sizeof(*server));
     server->server.transport = &transport_grpc_core;
     server->service = service;
-    server->max_message_bytes = options->max_message_bytes;
     server->wake = (struct operation){.owner = server, .done = was_woken};
     server->shut = (struct operation){.owner = server, .done = was_shut};
     server->due_ms = CLOCK_NEVER;

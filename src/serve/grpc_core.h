@@ -31,7 +31,6 @@ struct core_server {
 
     /* Not changed after the start. */
     const struct service *service;
-    size_t max_message_bytes;
     grpc_server *handle;
     grpc_completion_queue *queue;
     grpc_channel *lame; /* a wake is an empty batch on a call that leads nowhere */

@@ -188,20 +188,11 @@ static bool is_open(const struct core_call *call)
     return !call->finished && !call->closed;
 }
 
-/* The core bounds a message as it is on the wire; one that grew by decompression comes here. */
-static bool is_too_large(const struct core_call *call, const grpc_byte_buffer *message)
-{
-    return grpc_byte_buffer_length((grpc_byte_buffer *)message) > call->server->max_message_bytes;
-}
-
+/* The core has decompressed it, and refused what is too large before or after that. */
 static void deliver(struct core_call *call, grpc_byte_buffer *message)
 {
     const struct service *service = call->server->service;
     grpc_byte_buffer_reader reader;
-    if (is_too_large(call, message)) {
-        core_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED, "the message is too large");
-        return;
-    }
     if (!grpc_byte_buffer_reader_init(&reader, message)) {
         core_call_finish(&call->call, STATUS_INVALID_ARGUMENT,
                          "the message cannot be decompressed");
@@ -223,10 +214,10 @@ static void was_read(void *owner, bool success)
     call->reading = false;
     touch(call);
 
-    bool is_whole = success && !grpc_call_failed_before_recv_message(call->handle);
+    bool in_order = success && !grpc_call_failed_before_recv_message(call->handle);
     if (is_open(call) && message != NULL)
         deliver(call, message);
-    else if (is_open(call) && is_whole)
+    else if (is_open(call) && in_order)
         service->half_closed(service->context, &call->call);
     grpc_byte_buffer_destroy(message);
 }
