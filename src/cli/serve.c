@@ -46,10 +46,11 @@ static const char *const log_levels[] = {"debug", "info", "warning", "error", NU
 static const char *const log_formats[] = {"plain", "json", NULL};
 
 #define FLAG(name, kind, field, standard, ...)                                                     \
-    {                                                                                              \
-        .key = (name), .type = (kind), .offset = offsetof(struct flags, field),                    \
-        .fallback = (standard), __VA_ARGS__                                                        \
-    }
+    {.key = (name),                                                                                \
+     .type = (kind),                                                                               \
+     .offset = offsetof(struct flags, field),                                                      \
+     .fallback = (standard),                                                                       \
+     __VA_ARGS__}
 #define TIME_LIMITS .limits = {1, 24 * 3600 * 1000.0}
 #define COUNT_LIMITS .limits = {1, 1e7}
 
@@ -170,7 +171,7 @@ static bool start(const struct flags *flags, struct parts *parts, struct error *
     const struct server_options options = {
         .listen = flags->listen,
         .max_message_bytes = (size_t)flags->most_message_bytes,
-        .ping_interval_ms = 30 * 1000,
+        .ping_interval_ms = 30000,
     };
     if (!server_start(&transport_grpc_core, &options, external_scaler_service(parts->scaler),
                       &parts->server, error))

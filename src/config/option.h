@@ -40,11 +40,13 @@ struct option_list {
     size_t count;
 };
 
-struct option_ranges { /* inclusive at both ends; none at all means no restriction */
-    struct option_range {
-        int64_t first;
-        int64_t last;
-    } * items;
+struct option_range { /* inclusive at both ends */
+    int64_t first;
+    int64_t last;
+};
+
+struct option_ranges { /* none at all means no restriction */
+    struct option_range *items;
     size_t count;
 };
 

@@ -189,7 +189,7 @@ bool value_duration_parse(const char *text, int64_t *ret_ms, struct error *error
 static bool parse_duration(const struct option *row, const char *text, int64_t *field,
                            struct error *error)
 {
-    int64_t ms;
+    int64_t ms = 0;
     if (!value_duration_parse(text, &ms, error))
         return false;
     if (!within_limits(row, (double)ms))

@@ -39,12 +39,14 @@ struct engine_settings {
 };
 
 #define ENGINE_DEFAULTS                                                                            \
-    (struct engine_settings)                                                                       \
-    {                                                                                              \
-        .interval_ms = 5000, .deadline_ms = 2000, .backoff_first_ms = 250,                         \
-        .backoff_most_ms = 15000, .slow_most_ms = 30000, .most_connections = 1024,                 \
-        .most_isolated = 64, .program = "/proc/self/exe"                                           \
-    }
+    (struct engine_settings){.interval_ms = 5000,                                                  \
+                             .deadline_ms = 2000,                                                  \
+                             .backoff_first_ms = 250,                                              \
+                             .backoff_most_ms = 15000,                                             \
+                             .slow_most_ms = 30000,                                                \
+                             .most_connections = 1024,                                             \
+                             .most_isolated = 64,                                                  \
+                             .program = "/proc/self/exe"}
 
 struct engine *engine_new(const struct engine_settings *settings);
 

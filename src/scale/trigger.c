@@ -169,9 +169,11 @@ static void parse_options(struct trigger *trigger, const struct trigger_ref *ref
     _cleanup_(memory_free) struct option_entry *joined = NULL;
     const struct option_entry *entries = ref->entries;
     size_t count = ref->count;
-    if (connection != NULL)
-        entries = joined =
+    if (connection != NULL) {
+        joined =
             named_join(connection, table, ref->entries, ref->count, &count, &trigger->mistakes);
+        entries = joined;
+    }
     option_parse(table, trigger->scaler->sizes, entries, count, source, known_keys, trigger->values,
                  &trigger->mistakes);
 }

@@ -44,7 +44,8 @@ static void write_file(const char *folder, const char *name, const char *content
 {
     _cleanup_(memory_free) char *path = text_format("%s/%s", folder, name);
     FILE *file = fopen(path, "w");
-    assert_non_null(file);
+    if (file == NULL)
+        abort();
     fputs(content, file);
     fclose(file);
 }

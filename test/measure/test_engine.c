@@ -259,7 +259,7 @@ static void a_hanging_query_is_asked_apart_and_does_not_hold_up_its_neighbours(v
         fake_set_queue("1", i);
         WAIT_UNTIL(waiting(good) == i);
     }
-    assert_true(clock_now_ms() - start < 5 * (INTERVAL_MS + DEADLINE_MS));
+    assert_true(clock_now_ms() - start < 2000); /* five times interval and deadline */
     assert_true(fails(hanging, "no answer"));
 }
 

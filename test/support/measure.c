@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,8 @@ static bool parse(const struct scaler *scaler, struct question *question)
     bool good =
         option_parse(scaler->options, scaler->sizes, question->entries, question->entries_count,
                      OPTION_FROM_TRIGGER, known_keys, question->values, &error);
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        assert(question->values[scope] != NULL);
     struct options options = {question->values[OPTION_CONNECTION]->data,
                               question->values[OPTION_QUERY]->data,
                               question->values[OPTION_TARGET]->data};
