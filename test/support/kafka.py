@@ -69,6 +69,11 @@ class KafkaNode(Process):
             "transaction.state.log.replication.factor": nodes,
             "transaction.state.log.min.isr": 1,
             "min.insync.replicas": 1,
+            # A broker that was killed is found out soon.
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
+            "controller.quorum.election.timeout.ms": 500,
+            "controller.quorum.fetch.timeout.ms": 1000,
             "num.network.threads": 2,
             "num.io.threads": 2,
             "log.segment.bytes": 1 << 20,
@@ -86,6 +91,11 @@ class KafkaNode(Process):
         subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t", self.cluster_id,
                                  "-c", self.settings_path),
                        check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+
+    def answers(self):
+        """It starts to only once the controllers have let it in."""
+        client = admin.AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port}", "log_level": 0})
+        return self.number in client.list_topics(timeout=2).brokers
 
     def command(self):
         return self.java(*REQUEST_LOG if self.log_requests else (), "kafka.Kafka", self.settings_path)
@@ -123,9 +133,16 @@ class Kafka:
         return self
 
     def wait(self, seconds=60):
-        """Till every broker is there."""
-        wait_until(lambda: len(self.admin().list_topics(timeout=2).brokers) == len(self.nodes),
-                   seconds, "kafka: all brokers")
+        """Till every broker answers for itself, and leads again what it should."""
+        for node in self.nodes:
+            wait_until(node.answers, seconds, f"kafka: broker {node.number}")
+        wait_until(self._is_whole, seconds, "kafka: all replicas in sync")
+
+    def _is_whole(self):
+        metadata = self.admin().list_topics(timeout=5)
+        return len(metadata.brokers) == len(self.nodes) and all(
+            len(partition.isrs) == len(partition.replicas) and partition.leader >= 0
+            for topic in metadata.topics.values() for partition in topic.partitions.values())
 
     def stop(self):
         for node in self.nodes:
