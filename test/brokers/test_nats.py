@@ -236,7 +236,7 @@ def test_wrong_credentials_are_told_without_them(accounts, client, where):
     assert "sesame" not in text
 
 
-def test_a_credentials_file(client):
+def test_a_credentials_file(client, tmp_path):
     operator = Operator()
     with Nats(config=operator.config) as nats:
         with nats.connect(**operator.sign_in) as jetstream:
@@ -246,6 +246,18 @@ def test_a_credentials_file(client):
         answers(client, trigger(nats, credentials=operator.credentials), 3, True)
         assert "Authorization Violation" in unavailable(
             client, trigger(nats, credentials=operator.credentials_with_another_seed))
+
+        (tmp_path / "backlog.creds").write_text(operator.credentials)
+        config = f"""
+connections:
+  shop:
+    scaler: nats-jetstream
+    servers: {nats.url}
+    credentialsFile: {tmp_path}/backlog.creds
+"""
+        with Server(config=config) as server, Client(server.port) as named:
+            answers(named, {"scaler": "nats-jetstream", "connectionName": "shop", "stream": "orders",
+                            "consumer": "workers"}, 3, True)
 
 
 def test_missing_permissions_are_named(accounts, client):
