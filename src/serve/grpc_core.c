@@ -183,14 +183,21 @@ static bool start_threads(struct core_server *server, struct error *error)
     return true;
 }
 
-/* The queue is shut down last: a batch after that aborts the process. */
-static void release(struct core_server *server)
+/* The queue's end, and with it the threads'. A batch after that would abort the process. */
+static void stop_threads(struct core_server *server)
 {
     grpc_completion_queue_shutdown(server->queue);
-    for (size_t i = 0; i < server->thread_count; i++)
-        pthread_join(server->threads[i], NULL);
     if (server->thread_count == 0) /* it wants to be seen empty by somebody */
         grpc_completion_queue_next(server->queue, queue_deadline(CLOCK_NEVER), NULL);
+    for (size_t i = 0; i < server->thread_count; i++)
+        pthread_join(server->threads[i], NULL);
+    server->stopped = true;
+}
+
+static void release(struct core_server *server)
+{
+    if (!server->stopped)
+        stop_threads(server);
     grpc_call_unref(server->waker);
     grpc_channel_destroy(server->lame);
     grpc_server_destroy(server->handle);
@@ -306,6 +313,14 @@ static void begin_drain(struct core_server *server)
     wake(&server->server);
 }
 
+/* Whoever sets `woken` may start a batch, and was_woken() takes it back. Set for good here, so that a
+ * wake from now on does nothing. */
+static void keep_wake(struct core_server *server)
+{
+    while (!server->stopped && atomic_exchange(&server->woken, true))
+        await_change(server, CLOCK_NEVER);
+}
+
 /*
  * A call that the core had handed to us still begins, and is waited for like the others. What arrives
  * after the shutdown, until the client has read GOAWAY, the core resets (CANCELLED) before it begins;
@@ -329,7 +344,10 @@ static size_t drain(struct server *base, int64_t grace_ms)
         grpc_server_cancel_all_calls(server->handle);
     while (!is_over(server))
         await_change(server, CLOCK_NEVER);
+    keep_wake(server);
     pthread_mutex_unlock(&server->lock);
+    if (!server->stopped)
+        stop_threads(server);
     return cancelled;
 }
 

@@ -39,6 +39,7 @@ struct core_server {
     struct operation shut;
     pthread_t threads[2]; /* with one, a single abusive connection starves all the others */
     size_t thread_count;
+    bool stopped;         /* they have ended; only drain and free look at it */
     pthread_mutex_t lock; /* the turn lock */
 
     atomic_bool woken; /* an empty batch is under way; any thread */

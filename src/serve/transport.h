@@ -89,13 +89,14 @@ struct server;
 struct transport {
     const char *name; /* for --transport */
 
-    /* Listens and serves, on threads of its own. The service must outlive the server. */
+    /* Listens and serves, on threads of its own. The service must live until the drain is over. */
     bool (*start)(const struct server_options *options, const struct service *service,
                   struct server **ret_server, struct error *error);
     void (*wake)(struct server *server);
     /* Readiness has gone down already. GOAWAY, drain hook, then waits until the calls have ended, at
      * most `grace_ms`; cancels what is left. Returns how many calls had to be cancelled. From any thread
-     * but the server's own. */
+     * but the server's own. After it no hook is called, and wake() does nothing: so whoever wakes can be
+     * ended between drain and free. */
     size_t (*drain)(struct server *server, int64_t grace_ms);
     void (*free)(struct server *server); /* after drain */
 

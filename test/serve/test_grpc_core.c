@@ -391,7 +391,8 @@ static int connect_to(int port)
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        fail();
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     return fd;
 }
@@ -401,7 +402,7 @@ static void a_connection_that_dies_ends_its_calls(void **state)
     struct fixture *fixture = *state;
     struct client_call *calls[30];
     int fd = connect_to(fixture->server->port);
-    int same = dup(fd);
+    int same = fcntl(fd, F_DUPFD, 0);
     grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
     struct core_client client = {.channel =
                                      grpc_channel_create_from_fd("test", fd, credentials, NULL),
@@ -444,8 +445,10 @@ static void a_drain_ends_streams_with_ok(void **state)
         assert_int_equal(client_call_status(calls[i]), STATUS_OK);
         client_call_free(calls[i]);
     }
+    size_t turns = fixture->turns;
     server_wake(fixture->server);
     assert_int_equal(server_drain(fixture->server, 10000), 0);
+    assert_int_equal(fixture->turns, turns);
     assert_refusal(&fixture->client, "/test/Echo", "late", STATUS_UNAVAILABLE);
 }
 
@@ -501,6 +504,28 @@ static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_han
     }
     assert_true(answered > ARRAY_LENGTH(loads));
     assert_int_equal(fixture->begun, answered + ARRAY_LENGTH(loads));
+}
+
+static void *wake_until_told(void *argument)
+{
+    struct fixture *fixture = argument;
+    while (!atomic_load(&fixture->push))
+        server_wake(fixture->server);
+    return NULL;
+}
+
+static void wakes_may_come_while_the_server_drains_and_after(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t wakers[2];
+    for (size_t i = 0; i < ARRAY_LENGTH(wakers); i++)
+        assert_int_equal(pthread_create(&wakers[i], NULL, wake_until_told, fixture), 0);
+    sleep_ms(20);
+    assert_int_equal(server_drain(fixture->server, 10000), 0);
+    sleep_ms(20);
+    atomic_store(&fixture->push, true);
+    for (size_t i = 0; i < ARRAY_LENGTH(wakers); i++)
+        pthread_join(wakers[i], NULL);
 }
 
 static void a_drain_cancels_what_outlives_the_grace(void **state)
@@ -560,6 +585,7 @@ int main(void)
         TEST(a_wake_can_push_to_every_stream),
         TEST(a_drain_ends_streams_with_ok),
         TEST(every_call_that_began_under_load_is_answered_by_a_drain_and_none_hangs),
+        TEST(wakes_may_come_while_the_server_drains_and_after),
         TEST(a_drain_cancels_what_outlives_the_grace),
         TEST(an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why),
     };
