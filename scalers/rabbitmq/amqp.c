@@ -37,7 +37,7 @@ bool rabbitmq_amqp_broke(const struct rabbitmq_amqp *client, int status, struct 
 static struct timeval left(int64_t deadline_ms)
 {
     int left_ms = clock_left_ms(deadline_ms, WAIT_MS_MOST);
-    return (struct timeval){.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
+    return (struct timeval){.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000L};
 }
 
 static amqp_socket_t *new_socket(struct rabbitmq_amqp *client,
@@ -143,4 +143,5 @@ void rabbitmq_amqp_disconnect(struct rabbitmq_amqp *client)
     rabbitmq_amqp_forget_suspects(client);
     free(client->address);
     free(client);
+    rabbitmq_tls_leave();
 }

@@ -65,8 +65,9 @@ static void add_suspect(struct rabbitmq_amqp *client, const char *queue)
         return;
     if (HASH_COUNT(client->suspects) >= SUSPECTS_MOST)
         rabbitmq_amqp_forget_suspects(client);
-    struct suspect *suspect = memory_new(sizeof(*suspect) + strlen(queue) + 1);
-    strcpy(suspect->name, queue);
+    size_t bytes = strlen(queue) + 1;
+    struct suspect *suspect = memory_new(sizeof(*suspect) + bytes);
+    memcpy(suspect->name, queue, bytes);
     HASH_ADD_STR(client->suspects, name, suspect);
 }
 
@@ -313,7 +314,7 @@ static bool receive(struct batch *batch, int64_t deadline_ms, struct error *erro
     bool waited = false;
     while (batch->left > 0) {
         int wait_ms = waited ? 0 : clock_left_ms(deadline_ms, TICK_MS);
-        struct timeval time = {.tv_usec = wait_ms * 1000};
+        struct timeval time = {.tv_usec = wait_ms * 1000L};
         amqp_frame_t frame;
         int status = amqp_simple_wait_frame_noblock(state, &frame, &time);
         waited = true;

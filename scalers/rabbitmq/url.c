@@ -200,7 +200,7 @@ bool rabbitmq_url_parse(const struct rabbitmq_connection *options, struct rabbit
     replace(&url.user, options->username);
     replace(&url.password, options->password);
     replace(&url.vhost, options->vhost_name);
-    if (url.vhost[0] == '\0')
+    if (text_equal(url.vhost, ""))
         replace(&url.vhost, "/");
     if (!url.http && url.user == NULL) {
         replace(&url.user, "guest");
