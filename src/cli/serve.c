@@ -90,7 +90,7 @@ static const struct option table[] = {
     {0},
 };
 
-/* The parts, in the order in which they are made; they go in the opposite one. */
+/* The parts, in the order in which they are made. */
 struct parts {
     struct connections *connections;
     struct engine *engine;
@@ -148,17 +148,17 @@ static void make_parts(const struct flags *flags, struct parts *parts)
     });
 }
 
+/* The server has drained: it calls nobody any more, and outlives the engine that may still wake it. */
 static void free_parts(struct parts *parts)
 {
-    atomic_store(&wakeable, NULL);
-    if (parts->server != NULL)
-        server_free(parts->server);
-    if (parts->scaler != NULL)
-        external_scaler_free(parts->scaler);
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
     if (parts->engine != NULL)
         engine_free(parts->engine);
+    if (parts->scaler != NULL)
+        external_scaler_free(parts->scaler);
+    if (parts->server != NULL)
+        server_free(parts->server);
     connections_free(parts->connections);
 }
 
