@@ -37,12 +37,18 @@ static char *show_servers(const struct option_list *servers)
     return text_take(&shown);
 }
 
-/* What nats.c's status means for the user, where its own words do not tell. */
-static const char *advice_for(natsStatus status)
+static bool fail(const char *servers, const char *words, const char *advice, struct error *error)
+{
+    return error_unavailable(error, "NATS at %s: %s%s", servers, words, advice);
+}
+
+static const char *advice_to_connect(natsStatus status)
 {
     switch (status) {
     case NATS_NO_SERVER:
         return ": nothing listens there, or the name is unknown";
+    case NATS_TIMEOUT:
+        return ": the server does not answer in time";
     case NATS_CONNECTION_AUTH_FAILED:
         return ": check user and password, token or credentials";
     case NATS_SECURE_CONNECTION_WANTED:
@@ -50,20 +56,11 @@ static const char *advice_for(natsStatus status)
     case NATS_SSL_ERROR:
         return ": check ca, cert and key, and whether the server answers";
     case NATS_PROTOCOL_ERROR:
+    case NATS_CONNECTION_CLOSED:
         return ": the server hung up; it may want a client certificate (cert and key)";
-    case NATS_STALE_CONNECTION:
-    case NATS_TIMEOUT:
-        return ": the server does not answer in time";
     default:
         return "";
     }
-}
-
-static bool fail(const char *servers, natsStatus status, const char *words, struct error *error)
-{
-    if (words == NULL || words[0] == '\0')
-        words = natsStatus_GetText(status);
-    return error_unavailable(error, "NATS at %s: %s%s", servers, words, advice_for(status));
 }
 
 /* nats.c keeps the words of the calling thread's last error; those of connecting hold no secret, as
@@ -72,11 +69,12 @@ static bool fail_to_connect(const char *servers, natsStatus status, struct error
 {
     natsStatus last = NATS_OK;
     const char *words = nats_GetLastError(&last);
-    if (words == NULL || last != status)
-        return fail(servers, status, NULL, error);
+    if (words == NULL || words[0] == '\0' || last != status)
+        words = natsStatus_GetText(status);
     /* "(conn.c:2088): No server available" */
     const char *place_end = words[0] == '(' ? strstr(words, "): ") : NULL;
-    return fail(servers, status, place_end == NULL ? words : place_end + strlen("): "), error);
+    return fail(servers, place_end == NULL ? words : place_end + strlen("): "),
+                advice_to_connect(status), error);
 }
 
 bool nats_client_broken(const struct nats_client *client, natsStatus status, struct error *error)
@@ -84,9 +82,15 @@ bool nats_client_broken(const struct nats_client *client, natsStatus status, str
     const char *words = NULL;
     natsStatus last = natsConnection_GetLastError(client->connection, &words);
     /* A refused subject breaks nothing, so it does not explain a broken connection. */
-    if (last == NATS_OK || last == NATS_NOT_PERMITTED)
-        return fail(client->servers, status, NULL, error);
-    return fail(client->servers, last, words, error);
+    if (last == NATS_OK || last == NATS_NOT_PERMITTED) {
+        last = status;
+        words = NULL;
+    }
+    if (words == NULL || words[0] == '\0')
+        words = natsStatus_GetText(last);
+    bool silent = last == NATS_STALE_CONNECTION || last == NATS_TIMEOUT;
+    return fail(client->servers, words, silent ? ": the server does not answer in time" : "",
+                error);
 }
 
 static bool wants_tls(const struct nats_connection_options *from)
