@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from support.process import need
+from support.server import Server
 
 CHART = os.path.join(os.path.dirname(__file__), "..", "..", "charts", "backlog")
 
@@ -181,6 +182,15 @@ def test_the_server_is_told_what_the_values_say():
     assert flags["--transport"] == "grpc"
     assert objects["Deployment"]["spec"]["replicas"] == 3
     assert pod_of(objects)["containers"][0]["image"] == "example.org/backlog:1.2.3"
+
+
+def test_the_server_starts_with_the_flags_and_the_file_of_the_chart():
+    objects = render({"connections": {"orders": {"scaler": "rabbitmq", "host": "amqp://127.0.0.1:1/"}}})
+    flags = flags_of(objects)
+    del flags["--listen"], flags["--config"]  # a free port and the test's folder
+    with Server(config=objects["ConfigMap"]["data"]["connections.yaml"],
+                arguments=[word for flag in flags.items() for word in flag]) as server:
+        assert server.stop() == 0
 
 
 def test_a_disruption_budget_counts_the_pods_of_the_release():
