@@ -15,9 +15,6 @@
 enum {
     UNSENT_BYTES_MOST = 32 * 1024,
     FRAME_BYTES_MOST = 128 * 1024,
-    /* So that the broker notices when we are gone. It is answered while measuring only; the broker
-     * cuts a connection that is not measured for two of these, and we connect again. */
-    HEARTBEAT_SECONDS = 60,
     WAIT_MS_MOST = 60 * 1000,
 };
 

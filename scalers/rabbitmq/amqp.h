@@ -21,6 +21,11 @@ enum {
     LONE_LANES = 8,
     LANES = SHARED_LANES + LONE_LANES,
     WINDOW_MOST = 64, /* questions in flight on one channel */
+
+    /* So that the broker notices when we are gone. Heartbeats are sent while measuring only, and the
+     * broker cuts a connection that was silent for two of them. */
+    HEARTBEAT_SECONDS = 60,
+    RABBITMQ_AMQP_IDLE_MS_MOST = HEARTBEAT_SECONDS * 1000,
 };
 
 struct request;

@@ -97,7 +97,7 @@ static void fail_without_counts(const struct asked *asked)
 {
     probe_failf(asked->probe,
                 "queue '%s': the management API does not tell messages_ready and "
-                "messages_unacknowledged of it: the queue is down, or the broker's statistics are "
+                "messages_unacknowledged of it: it is new or down, or the broker's statistics are "
                 "disabled (management_agent.disable_metrics_collector); an amqp:// host needs none",
                 asked->name);
 }

@@ -4,6 +4,7 @@
  */
 #include "measure/scaler.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "rabbitmq/amqp.h"
@@ -229,24 +230,32 @@ static bool judge(const struct options *options, const struct reading *reading,
     return true;
 }
 
-/* One of the two. */
+/* Has one of the two. */
 struct client {
+    const struct rabbitmq_connection *options;
     struct rabbitmq_amqp *amqp;
     struct rabbitmq_management *management;
+    int64_t used_ms;
 };
+
+static bool open_client(struct client *client, int64_t deadline_ms, struct error *error)
+{
+    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
+    if (!rabbitmq_url_parse(client->options, &url, error))
+        return false;
+
+    client->used_ms = clock_now_ms();
+    return url.http
+               ? rabbitmq_management_connect(client->options, &url, deadline_ms,
+                                             &client->management, error)
+               : rabbitmq_amqp_connect(client->options, &url, deadline_ms, &client->amqp, error);
+}
 
 static bool connect_client(const void *connection_options, int64_t deadline_ms, void **ret_client,
                            struct error *error)
 {
-    const struct rabbitmq_connection *options = connection_options;
-    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
-    if (!rabbitmq_url_parse(options, &url, error))
-        return false;
-
-    struct client client = {0};
-    if (url.http
-            ? !rabbitmq_management_connect(options, &url, deadline_ms, &client.management, error)
-            : !rabbitmq_amqp_connect(options, &url, deadline_ms, &client.amqp, error))
+    struct client client = {.options = connection_options};
+    if (!open_client(&client, deadline_ms, error))
         return false;
     struct client *kept = memory_new(sizeof(*kept));
     *kept = client;
@@ -254,10 +263,24 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
     return true;
 }
 
+/* The broker cuts an AMQP connection from which it has heard nothing for long. */
+static bool reopen_stale(struct client *client, int64_t deadline_ms, struct error *error)
+{
+    int64_t now_ms = clock_now_ms();
+    bool stale = client->amqp != NULL && now_ms - client->used_ms > RABBITMQ_AMQP_IDLE_MS_MOST;
+    client->used_ms = now_ms;
+    if (!stale)
+        return true;
+    rabbitmq_amqp_disconnect(TAKE(client->amqp));
+    return open_client(client, deadline_ms, error);
+}
+
 static bool measure(void *opaque, struct probe *const *probes, size_t count, int64_t deadline_ms,
                     struct error *error)
 {
     struct client *client = opaque;
+    if (!reopen_stale(client, deadline_ms, error))
+        return false;
     return client->amqp != NULL
                ? rabbitmq_amqp_measure(client->amqp, probes, count, deadline_ms, error)
                : rabbitmq_management_measure(client->management, probes, count, deadline_ms, error);
