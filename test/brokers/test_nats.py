@@ -156,6 +156,19 @@ def test_an_outage_is_never_zero_and_ends_by_itself(client, outage):
         answers(client, idle, 0, False, seconds=30)
 
 
+def test_a_busy_server_is_not_taken_for_a_dead_one(nats, work, client):
+    work.publish("orders", 3)
+    answers(client, trigger(nats), 3, True)
+    before = [connection["cid"] for connection in nats.connections()]
+    for _ in range(3):
+        nats.pause()
+        time.sleep(1.4)  # less than a measurement's deadline of 2 s
+        nats.resume()
+        time.sleep(0.5)
+        assert value(client, trigger(nats)) == 3
+    assert [connection["cid"] for connection in nats.connections()] == before
+
+
 def test_a_message_in_an_idle_stream_is_pushed(nats, work, client):
     pushed = queue.Queue()
     stream = client.stream_is_active(trigger(nats))
