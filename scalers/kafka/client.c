@@ -90,6 +90,9 @@ static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, stru
     return error_invalid(error, "Kafka: %s", reason);
 }
 
+#define STRING(number) STRING_OF(number)
+#define STRING_OF(words) #words
+
 /* What every client has, whatever the user says. */
 static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
 {
@@ -107,6 +110,8 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         {"socket.connection.setup.timeout.ms", "2000"},
         {"socket.keepalive.enable", "true"},
         {"socket.nagle.disable", "true"},
+        /* Also when the library forgets the coordinator of a group; see groups.h. */
+        {"metadata.max.age.ms", STRING(KAFKA_REMEMBER_MS)},
         {"reconnect.backoff.ms", "50"},
         {"reconnect.backoff.max.ms", "1000"},
         {"log.connection.close", "false"},

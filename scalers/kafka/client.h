@@ -25,13 +25,20 @@ struct known_topic {
     UT_hash_handle hh;
 };
 
-/* A request for a group's commits that is under way: at most one a group (see groups.h). */
+/*
+ * A group that is not to be asked now (see groups.h): a request for its commits is under way, or it
+ * rests till its old coordinator is forgotten.
+ */
 struct group_call {
     char *name;
     int64_t since_ms;
-    struct group *group; /* of the batch that waits for it; NULL once that is over */
+    int64_t rests_until_ms; /* 0: under way */
+    struct group *group;    /* of the batch that waits for the answer; NULL once that is over */
     UT_hash_handle hh;
 };
+
+/* How long the library remembers a broker that was last asked as a group's coordinator, and metadata. */
+#define KAFKA_REMEMBER_MS 3000
 
 struct kafka_client {
     rd_kafka_t *rk;

@@ -9,6 +9,9 @@
 /* The longest that librdkafka takes. */
 enum { NEVER_MS = 3600000 };
 
+/* The library looks once a second for what it may forget. Below the usual interval of 5 s. */
+enum { REST_MS = KAFKA_REMEMBER_MS + 1200 };
+
 static void forget(struct kafka_client *client, struct group_call *call)
 {
     HASH_DEL(client->calls, call);
@@ -35,7 +38,7 @@ int64_t groups_oldest_ms(const struct kafka_client *client)
     int64_t now_ms = clock_now_ms();
     int64_t oldest_ms = 0;
     for (struct group_call *call = client->calls; call != NULL; call = call->hh.next)
-        if (now_ms - call->since_ms > oldest_ms)
+        if (call->rests_until_ms == 0 && now_ms - call->since_ms > oldest_ms)
             oldest_ms = now_ms - call->since_ms;
     return oldest_ms;
 }
@@ -68,7 +71,8 @@ static void group_ask(struct batch *batch, struct group *group)
     struct group_call *call;
     HASH_FIND_STR(client->calls, group->name, call);
     if (call != NULL) {
-        group_fail(group, "its coordinator does not answer");
+        group_fail(group, call->rests_until_ms == 0 ? "its coordinator does not answer"
+                                                    : "its coordinator has changed");
         return;
     }
     call = memory_new(sizeof(*call));
@@ -85,8 +89,19 @@ static void group_ask(struct batch *batch, struct group *group)
     rd_kafka_topic_partition_list_destroy(partitions);
 }
 
+static void end_rests(struct kafka_client *client)
+{
+    int64_t now_ms = clock_now_ms();
+    struct group_call *call;
+    struct group_call *next;
+    HASH_ITER(hh, client->calls, call, next)
+    if (call->rests_until_ms != 0 && call->rests_until_ms <= now_ms)
+        forget(client, call);
+}
+
 void groups_ask(struct batch *batch)
 {
+    end_rests(batch->client);
     for (struct group *group = batch->groups; group != NULL; group = group->hh.next)
         group_ask(batch, group);
 }
@@ -141,7 +156,7 @@ static void group_hear(struct batch *batch, struct group *group, rd_kafka_event_
     const rd_kafka_group_result_t **results =
         result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
     if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        group_fail(group, rd_kafka_event_error_string(event));
+        group_fail(group, rd_kafka_err2str(rd_kafka_event_error(event)));
         return;
     }
     const rd_kafka_error_t *trouble = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
@@ -163,7 +178,11 @@ void groups_hear(struct batch *batch, rd_kafka_event_t *event)
         call != NULL) {
         if (call->group != NULL)
             group_hear(batch, call->group, event);
-        forget(batch->client, call);
+        call->group = NULL;
+        if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NOT_COORDINATOR)
+            call->rests_until_ms = clock_now_ms() + REST_MS;
+        else
+            forget(batch->client, call);
     }
     rd_kafka_event_destroy(event);
 }

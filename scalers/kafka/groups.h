@@ -5,13 +5,16 @@
  * coordinator then comes back (confluentinc/librdkafka#3663, #4605, #5040). So no call of ours ever
  * times out: it gets the longest time-out there is, our deadline is outside of it, and a group that
  * has not answered yet is not asked again.
+ *
+ * And librdkafka goes on asking a broker that says that it is not the group's coordinator any more:
+ * it forgets only whom it has not asked for a while. So such a group rests for as long.
  */
 #ifndef BACKLOG_KAFKA_GROUPS_H
 #define BACKLOG_KAFKA_GROUPS_H
 
 #include "batch.h"
 
-/* Asks for the commits of all groups of the batch; a group that still owes an answer fails at once. */
+/* Asks for the commits of all groups of the batch; a group that must wait fails at once. */
 void groups_ask(struct batch *batch);
 
 /* Takes in one answer of a group, of this batch or of one before. Frees the event. */

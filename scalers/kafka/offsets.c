@@ -152,8 +152,12 @@ static struct lane *lane_of(struct offsets *offsets, int32_t leader)
     return lane;
 }
 
-static void lane_wait(struct lane *lane, struct job *job)
+/* What was collected waits for the lane's thread. */
+static void lane_flush(struct lane *lane, bool earliest)
 {
+    struct job *job = TAKE(lane->filling[earliest]);
+    if (job == NULL)
+        return;
     pthread_mutex_lock(&lane->offsets->lock);
     job->next = lane->waiting;
     lane->waiting = job;
@@ -175,7 +179,7 @@ static void lane_add(struct lane *lane, bool earliest, struct topic *topic, int3
     added->offset = earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
     added->opaque = topic;
     if (job->list->cnt == CALL_PARTITIONS)
-        lane_wait(lane, TAKE(lane->filling[earliest]));
+        lane_flush(lane, earliest);
 }
 
 static struct offset *offset_of(struct topic *topic, int32_t partition, bool earliest)
@@ -212,9 +216,8 @@ void offsets_ask_earliest(struct offsets *offsets, struct topic *topic, int32_t 
 void offsets_send(struct offsets *offsets)
 {
     for (struct lane *lane = offsets->lanes; lane != NULL; lane = lane->hh.next) {
-        for (int earliest = 0; earliest < 2; earliest++)
-            if (lane->filling[earliest] != NULL)
-                lane_wait(lane, TAKE(lane->filling[earliest]));
+        lane_flush(lane, false);
+        lane_flush(lane, true);
         pthread_mutex_lock(&offsets->lock);
         if (lane->waiting != NULL && !lane->running && offsets->running < MOST_THREADS)
             lane_start(offsets, lane);
@@ -226,12 +229,13 @@ void offsets_send(struct offsets *offsets)
 static void job_split(struct job *job)
 {
     const rd_kafka_topic_partition_list_t *list = job->list;
+    lane_flush(job->lane, job->earliest);
     for (int half = 0; half < 2; half++) {
         int first = half == 0 ? 0 : list->cnt / 2;
         int end = half == 0 ? list->cnt / 2 : list->cnt;
         for (int i = first; i < end; i++)
             lane_add(job->lane, job->earliest, list->elems[i].opaque, list->elems[i].partition);
-        lane_wait(job->lane, TAKE(job->lane->filling[job->earliest]));
+        lane_flush(job->lane, job->earliest);
     }
 }
 

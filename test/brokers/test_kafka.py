@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from support.grpc_client import Client, messages, refusal, scaled_object
-from support.kafka import Kafka
+from support.kafka import Kafka, SecureKafka
 from support.process import wait_until
 from support.server import Server
 
@@ -207,6 +207,25 @@ def test_a_thousand_triggers_share_a_connection_and_few_requests(client, server)
         assert ask_all() == wanted
 
 
+def test_tls_and_sasl_are_spoken_and_verified(client):
+    with SecureKafka() as kafka:
+        kafka.create_topic("videoJob")
+        kafka.produce("videoJob", 12)
+
+        def secured(**keys):
+            metadata = trigger(kafka, "new", offsetResetPolicy="earliest", tls="enable", sasl="scram_sha512",
+                               ca=kafka.ca, username=kafka.user, password=kafka.password)
+            return {**metadata, "bootstrapServers": kafka.secure_bootstrap, **keys}
+
+        for good in ({"sasl": "plaintext"}, {"sasl": "scram_sha256"}, {"sasl": "scram_sha512"},
+                     {"ca": "", "brokerUnsafeSsl": "true"}):
+            becomes(client, secured(**good), (12, True))
+        for wrong in ({"password": "battery staple"}, {"ca": ""}, {"tls": "disable"}):
+            code, words = refusal(client.metrics, secured(**wrong))
+            assert code == grpc.StatusCode.UNAVAILABLE, words
+            assert kafka.password not in words and "battery" not in words
+
+
 class Load:
     """Asks without pause, and keeps what was wrong: a value that never was, or a strange error."""
 
@@ -237,6 +256,7 @@ class Load:
         self.thread.join()
 
 
+@pytest.mark.timeout(400)
 def test_brokers_that_restart_hang_and_crash_cost_nothing_but_time(server, client):
     with Kafka() as other, Kafka(nodes=3) as cluster:
         other.create_topic("steady")

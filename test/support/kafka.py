@@ -80,17 +80,19 @@ class KafkaNode(Process):
             "log.cleaner.enable": "false",
             "log.index.size.max.bytes": 4096,
         }
-        properties.update(settings)
-        with open(self.settings_path, "w") as file:
-            file.writelines(f"{key}={value}\n" for key, value in properties.items())
+        self.set({**properties, **settings})
 
     def java(self, *arguments):
         return [need("java"), *JAVA, "-cp", jars(), *arguments]
 
-    def format(self):
+    def format(self, *arguments):
         subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t", self.cluster_id,
-                                 "-c", self.settings_path),
+                                 "-c", self.settings_path, *arguments),
                        check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+
+    def set(self, properties):
+        with open(self.settings_path, "a") as file:
+            file.writelines(f"{key}={value}\n" for key, value in properties.items())
 
     def answers(self):
         """It starts to only once the controllers have let it in."""
@@ -116,9 +118,12 @@ class Kafka:
                       for number, pair in enumerate(ports)]
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port, _ in ports)
 
-    def __enter__(self):
+    def format(self):
         for node in self.nodes:
             node.format()
+
+    def __enter__(self):
+        self.format()
         return self.start()
 
     def __exit__(self, *_):
@@ -268,3 +273,50 @@ class Kafka:
         time.sleep(down_seconds)
         node.start()
         self.wait()
+
+
+class SecureKafka(Kafka):
+    """One broker that also listens with TLS, and asks there for the user backlog's password."""
+
+    user, password = "backlog", "correct horse"
+
+    def __init__(self):
+        super().__init__()
+        node = self.nodes[0]
+        port = free_port()
+        self.secure_bootstrap = f"localhost:{port}"
+        with open(self._certificate(node.folder)) as file:
+            self.ca = file.read()
+        plain = f"PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}"
+        listener = "listener.name.sasl_ssl"
+        node.set({
+            "listeners": f"{plain},SASL_SSL://127.0.0.1:{port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{node.port},SASL_SSL://localhost:{port}",
+            "listener.security.protocol.map":
+                "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": os.path.join(node.folder, "keystore.pem"),
+            f"{listener}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            f"{listener}.plain.sasl.jaas.config":
+                "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                f'user_{self.user}="{self.password}";',
+            **{f"{listener}.scram-sha-{bits}.sasl.jaas.config":
+               "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+               for bits in (256, 512)},
+        })
+
+    @staticmethod
+    def _certificate(folder):
+        key, certificate = os.path.join(folder, "key.pem"), os.path.join(folder, "certificate.pem")
+        subprocess.run([need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        with open(os.path.join(folder, "keystore.pem"), "w") as keystore:
+            for path in (key, certificate):
+                with open(path) as file:
+                    keystore.write(file.read())
+        return certificate
+
+    def format(self):
+        scram = [f"SCRAM-SHA-{bits}=[name={self.user},password={self.password}]" for bits in (256, 512)]
+        self.nodes[0].format(*(word for one in scram for word in ("--add-scram", one)))
