@@ -212,15 +212,15 @@ static enum http_outcome statistics(struct rabbitmq_management *client, struct a
     return outcome;
 }
 
-/* Totals in less than half of the time, so that statistics, which cost more, have the rest where
- * totals hang. */
+/* Totals in a part of the time, so that statistics have the rest where totals hang; from then on they
+ * have all of it. */
 static enum http_outcome totals(struct rabbitmq_management *client, struct asked *asked,
                                 size_t count, int64_t deadline_ms, struct error *error)
 {
     int64_t now_ms = clock_now_ms();
     bool complete = false;
     enum http_outcome outcome = list(client, asked, count, TOTALS COLUMNS,
-                                     now_ms + (deadline_ms - now_ms) * 2 / 5, &complete, error);
+                                     now_ms + (deadline_ms - now_ms) * 3 / 5, &complete, error);
     if (outcome == HTTP_TIMED_OUT || (outcome == HTTP_GOT && !complete))
         client->totals_rest_until_ms = clock_now_ms() + REST_MS;
     return outcome;
@@ -246,10 +246,13 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct prob
 
     _cleanup_(error_done) struct error why = {0};
     enum http_outcome outcome = HTTP_GOT;
-    if (worth_totals(client, count, clock_now_ms()))
+    bool totals_first = worth_totals(client, count, clock_now_ms());
+    if (totals_first)
         outcome = totals(client, asked, count, deadline_ms, &why);
     if ((outcome == HTTP_GOT || outcome == HTTP_TIMED_OUT) && not_ended(asked, count) > 0)
         outcome = statistics(client, asked, count, deadline_ms, &why);
+    if (outcome == HTTP_TIMED_OUT && !totals_first)
+        client->totals_rest_until_ms = 0; /* they do no better: totals may */
 
     if (outcome == HTTP_GOT || outcome == HTTP_TIMED_OUT)
         return true;
