@@ -149,36 +149,27 @@ static const struct option kafka_options[] = {
  */
 enum { IDLE_MS = 500 };
 
-static bool check_connection(const struct kafka_connection *connection, struct error *error)
+static void check_connection(const struct kafka_connection *connection, struct error *mistakes)
 {
-    bool good = true;
     if (connection->tls == KAFKA_TLS_ENABLE &&
-        (connection->cert == NULL) != (connection->key == NULL)) {
-        error_add(error, "cert and key belong together: set both or neither");
-        good = false;
-    }
+        (connection->cert == NULL) != (connection->key == NULL))
+        error_add(mistakes, "cert and key belong together: set both or neither");
     if (connection->sasl != KAFKA_SASL_NONE &&
-        (connection->username == NULL || connection->password == NULL)) {
-        error_add(error, "sasl \"%s\" needs username and password", sasl_choices[connection->sasl]);
-        good = false;
-    }
-    return good;
+        (connection->username == NULL || connection->password == NULL))
+        error_add(mistakes, "sasl \"%s\" needs username and password",
+                  sasl_choices[connection->sasl]);
 }
 
-static bool kafka_check(const struct options *options, struct error *error)
+static void kafka_check(const struct options *options, struct error *mistakes)
 {
     const struct kafka_target *target = options->target;
-    bool good = check_connection(options->connection, error);
-    if (target->limit_to_partitions_with_lag && target->allow_idle_consumers) {
-        error_add(error, "limitToPartitionsWithLag excludes allowIdleConsumers: set one of them");
-        good = false;
-    }
-    if (target->limit_to_partitions_with_lag && target->ensure_even_distribution) {
-        error_add(error, "limitToPartitionsWithLag excludes ensureEvenDistributionOfPartitions: "
-                         "set one of them");
-        good = false;
-    }
-    return good;
+    check_connection(options->connection, mistakes);
+    if (target->limit_to_partitions_with_lag && target->allow_idle_consumers)
+        error_add(mistakes,
+                  "limitToPartitionsWithLag excludes allowIdleConsumers: set one of them");
+    if (target->limit_to_partitions_with_lag && target->ensure_even_distribution)
+        error_add(mistakes, "limitToPartitionsWithLag excludes "
+                            "ensureEvenDistributionOfPartitions: set one of them");
 }
 
 static void kafka_plan(const struct options *options, struct plan *ret_plan)

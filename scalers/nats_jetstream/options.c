@@ -245,23 +245,16 @@ static void check_api_prefix(const char *prefix, struct error *error)
                   LONGEST_NAME);
 }
 
-bool nats_options_check(const struct options *options, struct error *error)
+void nats_options_check(const struct options *options, struct error *mistakes)
 {
     const struct nats_query_options *query = options->query;
-    _cleanup_(error_done) struct error mistakes = {0};
-
-    check_servers(options->connection, &mistakes);
-    check_credentials(options->connection, &mistakes);
-    check_monitoring(options->connection, &mistakes);
-    check_name("stream", query->stream, &mistakes);
-    check_name("consumer", query->consumer, &mistakes);
-    check_name("domain", query->domain, &mistakes);
-    check_api_prefix(query->api_prefix, &mistakes);
+    check_servers(options->connection, mistakes);
+    check_credentials(options->connection, mistakes);
+    check_monitoring(options->connection, mistakes);
+    check_name("stream", query->stream, mistakes);
+    check_name("consumer", query->consumer, mistakes);
+    check_name("domain", query->domain, mistakes);
+    check_api_prefix(query->api_prefix, mistakes);
     if (query->domain != NULL && query->api_prefix != NULL)
-        error_add(&mistakes, "domain excludes apiPrefix: set one of them");
-
-    if (!error_is_set(&mistakes))
-        return true;
-    error_add(error, "%s", error_text(&mistakes));
-    return false;
+        error_add(mistakes, "domain excludes apiPrefix: set one of them");
 }

@@ -47,7 +47,7 @@ struct nats_target_options {
 extern const struct option nats_options[];
 
 /* Rules across keys and of NATS names; every mistake is added to the error. */
-bool nats_options_check(const struct options *options, struct error *error);
+void nats_options_check(const struct options *options, struct error *mistakes);
 
 /* The host:port of one of `servers`, without scheme and user info: fit to be shown. It points into
  * `server`; NULL where the text is no address of a NATS server. */

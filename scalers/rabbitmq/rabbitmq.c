@@ -177,27 +177,23 @@ static void check_target(const struct rabbitmq_target *target, struct error *mis
         error_add(mistakes, "value needs a mode: QueueLength");
 }
 
-static bool check(const struct options *options, struct error *error)
+static void check(const struct options *options, struct error *mistakes)
 {
     const struct rabbitmq_connection *connection = options->connection;
     const struct rabbitmq_query *query = options->query;
     const struct rabbitmq_target *target = options->target;
-    _cleanup_(error_done) struct error mistakes = {0};
-    check_connection(connection, &mistakes);
-    check_target(target, &mistakes);
+    check_connection(connection, mistakes);
+    check_target(target, mistakes);
     if (strlen(query->queue_name) > QUEUE_NAME_BYTES_MOST)
-        error_add(&mistakes, "queueName must have at most %d bytes", QUEUE_NAME_BYTES_MOST);
+        error_add(mistakes, "queueName must have at most %d bytes", QUEUE_NAME_BYTES_MOST);
 
     bool amqp = text_starts_with(connection->host, "amqp");
     if (amqp && target->exclude_unacknowledged)
-        error_add(&mistakes, "excludeUnacknowledged needs a host that starts with http:// or "
-                             "https://: AMQP counts ready messages only");
+        error_add(mistakes, "excludeUnacknowledged needs a host that starts with http:// or "
+                            "https://: AMQP counts ready messages only");
     /* KEDA passes it over where queueLength is given. */
     if (amqp && connection->timeout_ms != 0 && target->mode != RABBITMQ_MODE_UNKNOWN)
-        error_add(&mistakes, "timeout needs a host that starts with http:// or https://");
-    if (error_is_set(&mistakes))
-        error_add(error, "%s", error_text(&mistakes));
-    return !error_is_set(&mistakes);
+        error_add(mistakes, "timeout needs a host that starts with http:// or https://");
 }
 
 static void plan(const struct options *options, struct plan *ret_plan)

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char about[] =
@@ -195,6 +196,13 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* The client libraries look names up inside calls that have a deadline, and the resolver knows none: by
+ * default it waits 5 s and asks twice. Who sets the variable knows better. */
+static void bound_lookups(void)
+{
+    setenv("RES_OPTIONS", "timeout:1 attempts:1", 0);
+}
+
 static int run(const struct flags *flags)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -203,6 +211,7 @@ static int run(const struct flags *flags)
     int signal_number = 0;
 
     log_init((enum log_level)flags->log_level, (enum log_format)flags->log_format);
+    bound_lookups();
     block_signals(&signals);
     if (!start(flags, &parts, &error)) {
         log_error("%s", error_text(&error));

@@ -30,6 +30,8 @@ void engine_free(struct engine *engine)
     while (engine->lanes > 0)
         pthread_cond_wait(&engine->lane_ended, &engine->lock);
     pthread_mutex_unlock(&engine->lock);
+    if (engine->has_ended)
+        pthread_join(engine->ended, NULL);
 
     pthread_cond_destroy(&engine->lane_ended);
     pthread_mutex_destroy(&engine->lock);

@@ -24,6 +24,8 @@ struct engine {
     struct watcher *ready;
     size_t lanes; /* threads alive */
     pthread_cond_t lane_ended;
+    bool has_ended; /* a lane's thread has ended, or is just about to, and wants to be joined */
+    pthread_t ended;
     bool stopping;
     uint64_t connections_made; /* for their labels */
     struct engine_stats stats; /* the counters of it */

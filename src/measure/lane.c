@@ -340,6 +340,18 @@ static bool is_finished(struct lane *lane)
     return lane->queries == NULL && (lane->slow || connection->slow_lane == NULL);
 }
 
+/* Each thread that ends joins the one that ended before it, and the engine the last one, so that none is
+ * left behind when the program exits. */
+static void join_predecessor(struct engine *engine)
+{
+    bool has_predecessor = engine->has_ended;
+    pthread_t predecessor = engine->ended;
+    engine->has_ended = true;
+    engine->ended = pthread_self();
+    if (has_predecessor)
+        pthread_join(predecessor, NULL); /* it no longer needs the lock */
+}
+
 /* The last act of the thread, under the lock: nobody may find the lane after it. */
 static void lane_end(struct lane *lane)
 {
@@ -362,6 +374,7 @@ static void lane_end(struct lane *lane)
     error_done(&lane->error);
     pthread_cond_destroy(&lane->changed);
     free(lane);
+    join_predecessor(engine);
     engine->lanes--;
     pthread_cond_signal(&engine->lane_ended);
 }
@@ -402,7 +415,6 @@ struct lane *lane_new(struct connection *connection, bool slow)
         log_error("cannot start a thread for %s", connection->label);
         abort();
     }
-    pthread_detach(thread);
     connection->engine->lanes++;
     return lane;
 }

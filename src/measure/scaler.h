@@ -79,8 +79,10 @@ struct scaler {
     const struct option *options; /* ends with an empty row */
     size_t sizes[OPTION_SCOPES];  /* of the structs of connection, query and target */
 
-    /* Rules across keys: adds every mistake to the error; may be NULL. */
-    bool (*check)(const struct options *options, struct error *error);
+    /* Rules across keys: adds every mistake (error_add); may be NULL. It is asked beside other mistakes,
+     * too: a missing required string is empty, a wrong value is its default, and neither is told
+     * again. */
+    void (*check)(const struct options *options, struct error *mistakes);
 
     /* Metric name and target as KEDA's built-in makes them. Must cope with empty required strings:
      * it is asked of wrong metadata too. */

@@ -202,7 +202,7 @@ static void parse_scaler(const struct triggers *triggers, struct trigger *trigge
 
     struct options options = options_of(trigger);
     struct plan plan = {0};
-    if (!error_is_set(&trigger->mistakes) && trigger->scaler->check != NULL)
+    if (!alone && trigger->scaler->check != NULL)
         trigger->scaler->check(&options, &trigger->mistakes);
     trigger->scaler->plan(&options, &plan);
     trigger->idle_interval_ms = plan.idle_interval_ms;

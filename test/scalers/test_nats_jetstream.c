@@ -51,7 +51,8 @@ static struct trigger parse(const char *const *pairs)
     trigger.options =
         (struct options){trigger.values[OPTION_CONNECTION]->data,
                          trigger.values[OPTION_QUERY]->data, trigger.values[OPTION_TARGET]->data};
-    trigger.good = scaler->check(&trigger.options, &trigger.error) && trigger.good;
+    scaler->check(&trigger.options, &trigger.error);
+    trigger.good = !error_is_set(&trigger.error);
     return trigger;
 }
 

@@ -38,7 +38,8 @@ static void trigger_init(struct trigger *trigger, const struct option_entry *ent
     trigger->options =
         (struct options){trigger->values[OPTION_CONNECTION]->data,
                          trigger->values[OPTION_QUERY]->data, trigger->values[OPTION_TARGET]->data};
-    trigger->good = scaler_rabbitmq.check(&trigger->options, &trigger->error) && trigger->good;
+    scaler_rabbitmq.check(&trigger->options, &trigger->error);
+    trigger->good = !error_is_set(&trigger->error);
 }
 
 /* A queue "orders" and these keys. */

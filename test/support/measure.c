@@ -70,8 +70,9 @@ static bool parse(const struct scaler *scaler, struct question *question)
     struct options options = {question->values[OPTION_CONNECTION]->data,
                               question->values[OPTION_QUERY]->data,
                               question->values[OPTION_TARGET]->data};
-    if (good && scaler->check != NULL)
-        good = scaler->check(&options, &error);
+    if (scaler->check != NULL)
+        scaler->check(&options, &error);
+    good = good && !error_is_set(&error);
     if (!good)
         fprintf(stderr, "%s\n", error_text(&error));
     struct plan plan = {0};
