@@ -5,8 +5,6 @@
 #include "base/text.h"
 #include "rabbitmq/tls.h"
 
-#include <amqp_ssl_socket.h>
-#include <amqp_tcp_socket.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>

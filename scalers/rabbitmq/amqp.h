@@ -9,10 +9,9 @@
 
 #include "base/error.h"
 #include "measure/scaler.h"
+#include "rabbitmq/library.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
-
-#include <amqp.h>
 
 enum {
     /* The broker answers each channel in order, so what hangs holds up only its own. */
