@@ -50,6 +50,7 @@ struct kafka_client {
     bool refused; /* the complaint is that the cluster will not have us: waiting is in vain */
     int64_t
         all_down_ms;  /* since when all brokers are down, as far as the library said; 0: are not */
+    bool is_crowded;  /* the library holds on to too many topics that nobody measures */
     int64_t batch_ms; /* when the measurement under way began */
 };
 

@@ -252,6 +252,18 @@ static void batch_done(struct batch *batch)
     free(batch->asks);
 }
 
+static bool is_usable(const struct kafka_client *client, struct error *error)
+{
+    int64_t oldest_ms = groups_oldest_ms(client);
+    if (oldest_ms >= HOPELESS_MS)
+        return error_unavailable(error, "a Kafka group's coordinator has not answered for %d s",
+                                 (int)(oldest_ms / 1000));
+    if (client->is_crowded)
+        return error_unavailable(error, "the Kafka client is renewed: it holds on to many topics "
+                                        "that nobody measures any more");
+    return true;
+}
+
 static bool measure(struct batch *batch, struct error *error)
 {
     for (size_t i = 0; i < batch->count; i++)
@@ -265,10 +277,7 @@ static bool measure(struct batch *batch, struct error *error)
     offsets_send(batch->offsets);
     hear_all(batch);
 
-    int64_t oldest_ms = groups_oldest_ms(batch->client);
-    return oldest_ms < HOPELESS_MS ||
-           error_unavailable(error, "a Kafka group's coordinator has not answered for %d s",
-                             (int)(oldest_ms / 1000));
+    return is_usable(batch->client, error);
 }
 
 bool kafka_measure(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,

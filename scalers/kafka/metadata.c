@@ -15,6 +15,12 @@ enum { FRESH_MS = 2000 };
 /* A topic that nobody measures any more; above the slowest interval of a probe that is asked for apart. */
 enum { FORGET_MS = 10 * 60 * 1000 };
 
+/*
+ * librdkafka never lets go of a topic once it has partitions, destroyed or not, and asks for all it has
+ * with every request: a handle that has many more than are used is to be replaced.
+ */
+enum { SPARE_TOPICS = 100 };
+
 /* The broker that is asked first may hang: leave time to ask another one. */
 enum { TRIES = 2 };
 
@@ -126,6 +132,7 @@ bool topics_refresh(struct kafka_client *client, int64_t deadline_ms, struct err
         if (topic != NULL)
             hear(topic, &metadata->topics[i], now_ms);
     }
+    client->is_crowded = metadata->topic_cnt > 2 * (int)HASH_COUNT(client->topics) + SPARE_TOPICS;
     rd_kafka_metadata_destroy(metadata);
     error_done(&client->trouble);
     client->all_down_ms = 0;

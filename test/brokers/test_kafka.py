@@ -64,6 +64,37 @@ def children(server):
     return [int(pid) for pid in listed.stdout.split()]
 
 
+class Load:
+    """Asks without pause, and keeps what was wrong: a value that never was, or a strange error."""
+
+    def __init__(self, server, metadata, allowed):
+        self.server, self.metadata, self.allowed = server, metadata, allowed
+        self.wrong, self.answers, self.refusals, self.ended = [], 0, 0, False
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        with Client(self.server.port) as client:
+            while not self.ended:
+                try:
+                    said = says(client, self.metadata)
+                    self.answers += 1
+                    if said not in self.allowed:
+                        self.wrong.append(said)
+                except grpc.RpcError as error:
+                    self.refusals += 1
+                    if error.code() != grpc.StatusCode.UNAVAILABLE:
+                        self.wrong.append((error.code(), error.details()))
+                time.sleep(0.02)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended = True
+        self.thread.join()
+
+
 def test_the_lag_is_the_value_and_lag_is_activity(kafka, client):
     spec = client.metric_spec(trigger(kafka))
     assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("kafka-videoJob", 5, 5)
@@ -92,13 +123,18 @@ def test_a_missing_topic_is_an_error_and_is_not_created(kafka, client):
     assert kafka.topics() == before
 
 
-def test_a_topic_that_is_deleted_is_an_error_and_is_not_created_again(kafka, client):
+def test_a_topic_that_is_deleted_is_an_error_and_is_not_created_again(kafka, server, client):
     kafka.create_topic("shortlived")
     kafka.produce("shortlived", 3)
     earliest = trigger(kafka, "new", "shortlived", offsetResetPolicy="earliest")
     assert says(client, earliest) == (3, True)
-    kafka.delete_topic("shortlived")
-    wait_until(lambda: is_unavailable(client, earliest), HOLD_SECONDS + 10, "refused")
+    # Nothing holds an inactive neighbour: it is refused as soon as it is not measured.
+    neighbour = trigger(kafka, "new", scaleToZeroOnInvalidOffset="true")
+    becomes(client, neighbour, (0, False))
+    with Load(server, neighbour, {(0, False)}) as load:
+        kafka.delete_topic("shortlived")
+        wait_until(lambda: is_unavailable(client, earliest), HOLD_SECONDS + 10, "refused")
+    assert load.wrong == [] and load.refusals == 0
     time.sleep(3 * INTERVAL_SECONDS)
     assert "shortlived" not in kafka.topics()
     kafka.create_topic("shortlived")
@@ -224,36 +260,6 @@ def test_tls_and_sasl_are_spoken_and_verified(client):
             code, words = refusal(client.metrics, secured(**wrong))
             assert code == grpc.StatusCode.UNAVAILABLE, words
             assert kafka.password not in words and "battery" not in words
-
-
-class Load:
-    """Asks without pause, and keeps what was wrong: a value that never was, or a strange error."""
-
-    def __init__(self, server, metadata, allowed):
-        self.server, self.metadata, self.allowed = server, metadata, allowed
-        self.wrong, self.answers, self.ended = [], 0, False
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self):
-        with Client(self.server.port) as client:
-            while not self.ended:
-                try:
-                    said = says(client, self.metadata)
-                    self.answers += 1
-                    if said not in self.allowed:
-                        self.wrong.append(said)
-                except grpc.RpcError as error:
-                    if error.code() != grpc.StatusCode.UNAVAILABLE:
-                        self.wrong.append((error.code(), error.details()))
-                time.sleep(0.02)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended = True
-        self.thread.join()
 
 
 @pytest.mark.timeout(400)
