@@ -138,5 +138,4 @@ void rabbitmq_amqp_disconnect(struct rabbitmq_amqp *client)
     rabbitmq_amqp_forget_suspects(client);
     free(client->address);
     free(client);
-    rabbitmq_tls_leave();
 }

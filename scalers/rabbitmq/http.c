@@ -85,7 +85,6 @@ void rabbitmq_http_free(struct rabbitmq_http *http)
     free(http->address);
     free(http->base);
     free(http);
-    rabbitmq_tls_leave();
 }
 
 static enum http_outcome explain_curl(const struct rabbitmq_http *http, CURLcode code,

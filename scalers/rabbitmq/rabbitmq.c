@@ -15,6 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     QUEUE_NAME_BYTES_MOST = 255, /* AMQP's short string */
@@ -187,7 +188,7 @@ static void check(const struct options *options, struct error *mistakes)
     if (strlen(query->queue_name) > QUEUE_NAME_BYTES_MOST)
         error_add(mistakes, "queueName must have at most %d bytes", QUEUE_NAME_BYTES_MOST);
 
-    bool amqp = text_starts_with(connection->host, "amqp");
+    bool amqp = strncasecmp(connection->host, "amqp", strlen("amqp")) == 0;
     if (amqp && target->exclude_unacknowledged)
         error_add(mistakes, "excludeUnacknowledged needs a host that starts with http:// or "
                             "https://: AMQP counts ready messages only");

@@ -81,8 +81,3 @@ bool rabbitmq_tls_expect(SSL_CTX *context, const char *host, struct error *error
     return X509_VERIFY_PARAM_set1_host(rules, host, 0) == 1 ||
            error_set(error, ERROR_INTERNAL, "OpenSSL does not take the host name");
 }
-
-void rabbitmq_tls_leave(void)
-{
-    OPENSSL_thread_stop();
-}

@@ -17,8 +17,4 @@ bool rabbitmq_tls_configure(SSL_CTX *context, const struct rabbitmq_connection *
 /* The certificate must be for this host name or address. librabbitmq's own check knows no addresses. */
 bool rabbitmq_tls_expect(SSL_CTX *context, const char *host, struct error *error);
 
-/* Frees what OpenSSL keeps for this thread, which may end next, while the process does: OpenSSL would
- * miss it then. Harmless where TLS is used again. */
-void rabbitmq_tls_leave(void);
-
 #endif

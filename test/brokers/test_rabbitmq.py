@@ -296,11 +296,11 @@ def test_a_message_in_an_idle_queue_is_pushed(broker, client, protocol):
     stream.cancel()
 
 
-def test_every_broken_rule_is_told(client):
+def test_every_mistake_is_told(client):
     code, text = refusal(client.metrics, trigger(
-        "amqp://u:word@rabbit/", "q", mode="QueueLength", excludeUnacknowledged="true", username="u"))
+        "amqp://u:word@rabbit/", "q", mode="QueueLength", excludeUnacknowledged="true", username="u", vhostname="v"))
     assert code == grpc.StatusCode.INVALID_ARGUMENT
-    for word in ("queueLength is deprecated", "excludeUnacknowledged", "username and password"):
+    for word in ("queueLength is deprecated", "excludeUnacknowledged", "username and password", "vhostName"):
         assert word in text
     assert "word@" not in text
 
