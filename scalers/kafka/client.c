@@ -125,22 +125,22 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
 static const char *protocol(const struct kafka_connection *options)
 {
     static const char *const names[2][2] = {{"plaintext", "ssl"}, {"sasl_plaintext", "sasl_ssl"}};
-    return names[options->sasl != KAFKA_SASL_NONE][options->tls == KAFKA_TLS_ENABLE];
+    return names[options->sasl != KAFKA_SASL_NONE][options->tls.enable];
 }
 
 static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *options,
                     struct error *error)
 {
-    if (options->tls != KAFKA_TLS_ENABLE)
+    if (!options->tls.enable)
         return true;
-    return set(conf, "enable.ssl.certificate.verification", options->unsafe_ssl ? "false" : "true",
+    return set(conf, "enable.ssl.certificate.verification", options->tls.unsafe ? "false" : "true",
                error) &&
            set(conf, "ssl.endpoint.identification.algorithm",
-               options->unsafe_ssl ? "none" : "https", error) &&
-           set(conf, "ssl.ca.pem", options->ca, error) &&
-           set(conf, "ssl.certificate.pem", options->cert, error) &&
+               options->tls.unsafe ? "none" : "https", error) &&
+           set(conf, "ssl.ca.pem", options->tls.ca, error) &&
+           set(conf, "ssl.certificate.pem", options->tls.cert, error) &&
            set(conf, "ssl.key.password", options->key_password, error) &&
-           set(conf, "ssl.key.pem", options->key, error);
+           set(conf, "ssl.key.pem", options->tls.key, error);
 }
 
 static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection *options,

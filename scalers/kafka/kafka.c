@@ -13,7 +13,6 @@
 
 #include <string.h>
 
-static const char *const tls_choices[] = {"disable", "enable", NULL};
 static const char *const sasl_choices[] = {"none", "plaintext", "scram_sha256", "scram_sha512",
                                            NULL};
 static const char *const reset_choices[] = {"latest", "earliest", NULL};
@@ -28,32 +27,7 @@ static const struct option kafka_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_REQUIRED,
      .doc = "brokers to begin with, host:port, separated by commas"},
-    {.key = "tls",
-     CONNECTION(tls),
-     .type = OPTION_CHOICE,
-     .fallback = "disable",
-     .choices = tls_choices,
-     .doc = "whether to speak TLS to the brokers"},
-    {.key = "brokerUnsafeSsl",
-     .alias = "unsafeSsl",
-     CONNECTION(unsafe_ssl),
-     .type = OPTION_BOOL,
-     .flags = OPTION_ALIAS_IN_FILE,
-     .fallback = "false",
-     .doc = "accept any certificate of the brokers"},
-    {.key = "ca",
-     CONNECTION(ca),
-     .type = OPTION_STRING,
-     .doc = "PEM of the authorities to trust instead of the system's"},
-    {.key = "cert",
-     CONNECTION(cert),
-     .type = OPTION_STRING,
-     .doc = "PEM of the client certificate; needs key"},
-    {.key = "key",
-     CONNECTION(key),
-     .type = OPTION_STRING,
-     .flags = OPTION_SECRET,
-     .doc = "PEM of the client certificate's key"},
+    TLS_OPTIONS(struct kafka_connection, tls),
     {.key = "keyPassword",
      CONNECTION(key_password),
      .type = OPTION_STRING,
@@ -151,9 +125,7 @@ enum { IDLE_MS = 500 };
 
 static void check_connection(const struct kafka_connection *connection, struct error *mistakes)
 {
-    if (connection->tls == KAFKA_TLS_ENABLE &&
-        (connection->cert == NULL) != (connection->key == NULL))
-        error_add(mistakes, "cert and key belong together: set both or neither");
+    tls_options_check(&connection->tls, mistakes);
     if (connection->sasl != KAFKA_SASL_NONE &&
         (connection->username == NULL || connection->password == NULL))
         error_add(mistakes, "sasl \"%s\" needs username and password",

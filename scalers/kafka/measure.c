@@ -27,9 +27,10 @@ static enum outcome fail(const struct ask *ask, int32_t partition, const char *w
                          const struct offset *offset)
 {
     const struct reader *reader = ask->reader;
+    bool silent = offset->error == RD_KAFKA_RESP_ERR__TIMED_OUT;
     probe_failf(ask->probe, "%s of Kafka topic %s partition %d for group %s: %s", what,
                 reader->key.topic->name, partition, reader->key.group->name,
-                rd_kafka_err2str(offset->error));
+                silent ? "its leader does not answer" : rd_kafka_err2str(offset->error));
     return FAILED;
 }
 
@@ -205,21 +206,52 @@ static void try_all(struct batch *batch)
             ask_try(batch, &batch->asks[i]);
 }
 
-/* Till all is known, or the deadline: what has not ended then is overdue. */
+static void hear_answers(struct batch *batch, int wait_ms)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(batch->client->answers, wait_ms);
+    for (; event != NULL; event = rd_kafka_queue_poll(batch->client->answers, 0))
+        groups_hear(batch, event);
+}
+
+/* Till all is known, or the deadline. */
 static void hear_all(struct batch *batch)
 {
     while (!all_ended(batch)) {
         int left_ms = clock_left_ms(batch->deadline_ms, LISTEN_MS);
         if (left_ms == 0)
             return;
-        rd_kafka_event_t *event = rd_kafka_queue_poll(batch->client->answers, left_ms);
-        for (; event != NULL; event = rd_kafka_queue_poll(batch->client->answers, 0))
-            groups_hear(batch, event);
+        hear_answers(batch, left_ms);
         if (offsets_hear(batch->offsets))
             try_all(batch);
         offsets_send(batch->offsets);
         client_listen(batch->client);
     }
+}
+
+/*
+ * It is brokers that do not answer, not single topics or groups: asking for each of their probes apart
+ * would help none of them, and keep them apart for longer than the broker is away. So they fail.
+ */
+static void ask_give_up(const struct ask *ask)
+{
+    const struct topic *topic = ask->reader->key.topic;
+    const struct group *group = ask->reader->key.group;
+    if (group->answered == 0)
+        probe_failf(ask->probe, "the commits of Kafka group %s: its coordinator does not answer",
+                    group->name);
+    for (int32_t i = 0; !ask->probe->ended && i < topic->count; i++)
+        if (topic->partitions[i].latest.state == OFFSET_ASKED ||
+            topic->partitions[i].earliest.state == OFFSET_ASKED)
+            probe_failf(ask->probe,
+                        "Kafka broker %d, which leads partition %d of topic %s, does not answer",
+                        topic->known->leaders[i], i, topic->name);
+}
+
+static void give_up(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (!batch->asks[i].probe->ended)
+            ask_give_up(&batch->asks[i]);
 }
 
 static void batch_done(struct batch *batch)
@@ -273,9 +305,11 @@ static bool measure(struct batch *batch, struct error *error)
     topics_open(batch);
     for (size_t i = 0; i < batch->count; i++)
         ask_open(batch, &batch->asks[i]);
+    hear_answers(batch, 0);
     groups_ask(batch);
     offsets_send(batch->offsets);
     hear_all(batch);
+    give_up(batch);
 
     return is_usable(batch->client, error);
 }
@@ -283,7 +317,10 @@ static bool measure(struct batch *batch, struct error *error)
 bool kafka_measure(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,
                    struct error *error)
 {
-    struct batch batch = {.client = client, .deadline_ms = deadline_ms, .count = count};
+    /* The last tenth is for ending what waits, and for the threads that wait for a broker. */
+    int reserve_ms = clock_left_ms(deadline_ms, INT32_MAX) / 10;
+    struct batch batch = {
+        .client = client, .deadline_ms = deadline_ms - reserve_ms, .count = count};
     batch.client->batch_ms = clock_now_ms();
     batch.asks = memory_array(count, sizeof(*batch.asks));
     batch.offsets = offsets_new(&batch);

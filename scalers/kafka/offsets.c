@@ -271,10 +271,9 @@ bool offsets_hear(struct offsets *offsets)
     bool heard = job != NULL;
     while (job != NULL) {
         struct job *next = job->next;
-        /* What ran into the deadline is not failed but overdue. */
         if (is_of_a_partition(job))
             job_split(job);
-        else if (job->error != RD_KAFKA_RESP_ERR__TIMED_OUT)
+        else
             job_take(job);
         job_free(job);
         job = next;

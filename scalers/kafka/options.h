@@ -3,18 +3,14 @@
 #define BACKLOG_KAFKA_OPTIONS_H
 
 #include "config/option.h"
+#include "shared/tls_options.h"
 
-enum kafka_tls { KAFKA_TLS_DISABLE, KAFKA_TLS_ENABLE };
 enum kafka_sasl { KAFKA_SASL_NONE, KAFKA_SASL_PLAINTEXT, KAFKA_SASL_SHA256, KAFKA_SASL_SHA512 };
 enum kafka_offset_reset { KAFKA_RESET_LATEST, KAFKA_RESET_EARLIEST };
 
 struct kafka_connection {
     const char *bootstrap_servers;
-    int tls; /* enum kafka_tls */
-    bool unsafe_ssl;
-    const char *ca;
-    const char *cert;
-    const char *key;
+    struct tls_options tls;
     const char *key_password;
     int sasl; /* enum kafka_sasl */
     const char *username;
