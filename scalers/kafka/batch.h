@@ -72,6 +72,18 @@ struct batch {
     struct offsets *offsets;
 };
 
+void batch_init(struct batch *batch, struct kafka_client *client, struct probe *const *probes,
+                size_t count, int64_t deadline_ms);
+
+/* Waits for the threads of the offsets. */
+void batch_done(struct batch *batch);
+
+/* Names the topics to the client, so that topics_refresh() asks for them. */
+void batch_use_topics(struct batch *batch);
+
+/* Finds who reads what, by what is known of the topics; fails the probes whose topic cannot be read. */
+void batch_open(struct batch *batch);
+
 /* Ends the ask's probe if enough is known by now; asks for offsets that turn out to be needed. */
 void ask_try(struct batch *batch, struct ask *ask);
 

@@ -125,7 +125,8 @@ enum { IDLE_MS = 500 };
 
 static void check_connection(const struct kafka_connection *connection, struct error *mistakes)
 {
-    tls_options_check(&connection->tls, mistakes);
+    if (connection->tls.enable) /* KEDA looks no sooner */
+        tls_options_check(&connection->tls, mistakes);
     if (connection->sasl != KAFKA_SASL_NONE &&
         (connection->username == NULL || connection->password == NULL))
         error_add(mistakes, "sasl \"%s\" needs username and password",

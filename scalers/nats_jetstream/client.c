@@ -96,7 +96,7 @@ bool nats_client_broken(const struct nats_client *client, natsStatus status, str
 
 static bool wants_tls(const struct nats_connection_options *from)
 {
-    if (from->tls == NATS_TLS_ENABLE)
+    if (from->tls.enable)
         return true;
     for (size_t i = 0; i < from->servers.count; i++)
         if (text_starts_with(from->servers.items[i], "tls://"))
@@ -109,11 +109,11 @@ static natsStatus set_tls(natsOptions *options, const struct nats_connection_opt
     natsStatus status = NATS_OK;
     if (wants_tls(from))
         status = natsOptions_SetSecure(options, true);
-    if (status == NATS_OK && from->ca != NULL)
-        status = natsOptions_SetCATrustedCertificates(options, from->ca);
-    if (status == NATS_OK && from->cert != NULL)
-        status = natsOptions_SetCertificatesChain(options, from->cert, from->key);
-    if (status == NATS_OK && from->unsafe_ssl)
+    if (status == NATS_OK && from->tls.ca != NULL)
+        status = natsOptions_SetCATrustedCertificates(options, from->tls.ca);
+    if (status == NATS_OK && from->tls.cert != NULL)
+        status = natsOptions_SetCertificatesChain(options, from->tls.cert, from->tls.key);
+    if (status == NATS_OK && from->tls.unsafe)
         status = natsOptions_SkipServerVerification(options, true);
     return status;
 }

@@ -15,8 +15,6 @@ enum {
     LONGEST_PORT = 5,
 };
 
-static const char *const tls_choices[] = {"disable", "enable", NULL};
-
 #define CONNECTION(field)                                                                          \
     .scope = OPTION_CONNECTION, OPTION_FIELD(struct nats_connection_options, field)
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct nats_query_options, field)
@@ -45,32 +43,7 @@ const struct option nats_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
      .doc = "the content of a .creds file: a user's JWT and the seed of its key"},
-    {.key = "tls",
-     CONNECTION(tls),
-     .type = OPTION_CHOICE,
-     .choices = tls_choices,
-     .fallback = "disable",
-     .doc = "enable refuses a server without TLS; one that demands TLS gets it in any case"},
-    {.key = "ca",
-     CONNECTION(ca),
-     .type = OPTION_STRING,
-     .doc = "PEM of the authorities to trust instead of the system's"},
-    {.key = "cert",
-     CONNECTION(cert),
-     .type = OPTION_STRING,
-     .doc = "PEM of the client certificate; needs key"},
-    {.key = "key",
-     CONNECTION(key),
-     .type = OPTION_STRING,
-     .flags = OPTION_SECRET,
-     .doc = "PEM of the client certificate's key"},
-    {.key = "brokerUnsafeSsl",
-     .alias = "unsafeSsl",
-     CONNECTION(unsafe_ssl),
-     .type = OPTION_BOOL,
-     .flags = OPTION_ALIAS_IN_FILE,
-     .fallback = "false",
-     .doc = "accept any certificate of the server"},
+    TLS_OPTIONS(struct nats_connection_options, tls),
     {.key = "natsServerMonitoringEndpoint",
      CONNECTION(monitoring_endpoint),
      .type = OPTION_STRING,
@@ -192,9 +165,7 @@ static void check_credentials(const struct nats_connection_options *connection, 
                   connection->user == NULL ? "user" : "password");
     if (connection->token != NULL && connection->user != NULL)
         error_add(error, "token excludes user and password: set one of them");
-    if ((connection->cert == NULL) != (connection->key == NULL))
-        error_add(error, "cert and key belong together: %s is missing",
-                  connection->cert == NULL ? "cert" : "key");
+    tls_options_check(&connection->tls, error);
 }
 
 static void check_monitoring(const struct nats_connection_options *connection, struct error *error)

@@ -8,11 +8,10 @@
 
 #include "base/error.h"
 #include "config/option.h"
+#include "shared/tls_options.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-enum nats_tls { NATS_TLS_DISABLE, NATS_TLS_ENABLE };
 
 struct nats_connection_options {
     struct option_list servers;
@@ -20,11 +19,7 @@ struct nats_connection_options {
     const char *password;
     const char *token;
     const char *credentials;
-    int tls; /* enum nats_tls */
-    const char *ca;
-    const char *cert;
-    const char *key;
-    bool unsafe_ssl;
+    struct tls_options tls;
     /* KEDA's keys of the monitoring port, kept only to refuse them with advice. */
     const char *monitoring_endpoint;
     const char *account;

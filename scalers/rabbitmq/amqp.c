@@ -46,7 +46,7 @@ static amqp_socket_t *new_socket(struct rabbitmq_amqp *client,
     if (socket == NULL || !url->tls)
         return socket;
 
-    amqp_ssl_socket_set_verify_peer(socket, !options->unsafe_ssl);
+    amqp_ssl_socket_set_verify_peer(socket, !options->tls.unsafe);
     amqp_ssl_socket_set_verify_hostname(socket, false);
     SSL_CTX *context = amqp_ssl_socket_get_context(socket);
     bool good = rabbitmq_tls_configure(context, options, error) &&

@@ -65,8 +65,8 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, http);
     curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, configure_tls);
     curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, http);
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, options->unsafe_ssl ? 0L : 1L);
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, options->unsafe_ssl ? 0L : 2L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, options->tls.unsafe ? 0L : 1L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, options->tls.unsafe ? 0L : 2L);
     if (url->user != NULL) {
         curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
         curl_easy_setopt(curl, CURLOPT_USERNAME, url->user);

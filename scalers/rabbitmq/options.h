@@ -7,6 +7,8 @@
 #ifndef BACKLOG_RABBITMQ_OPTIONS_H
 #define BACKLOG_RABBITMQ_OPTIONS_H
 
+#include "shared/tls_options.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,11 +22,7 @@ struct rabbitmq_connection {
     const char *username;
     const char *password;
     int64_t timeout_ms; /* 0: none but the measurement's deadline */
-    int tls;            /* 0 disable, 1 enable */
-    const char *ca;
-    const char *cert;
-    const char *key;
-    bool unsafe_ssl;
+    struct tls_options tls;
 };
 
 struct rabbitmq_query {

@@ -28,7 +28,6 @@ enum {
 
 static const char *const protocols[] = {"auto", "amqp", "http", NULL};
 static const char *const modes[] = {"Unknown", "QueueLength", NULL};
-static const char *const switches[] = {"disable", "enable", NULL};
 
 static const struct option table[] = {
     {.key = "host",
@@ -66,37 +65,7 @@ static const struct option table[] = {
      .type = OPTION_DURATION,
      OPTION_FIELD(struct rabbitmq_connection, timeout_ms),
      .doc = "the most that one request to the management API may take; http only"},
-    {.key = "tls",
-     .scope = OPTION_CONNECTION,
-     .type = OPTION_CHOICE,
-     OPTION_FIELD(struct rabbitmq_connection, tls),
-     .fallback = "disable",
-     .choices = switches,
-     .doc = "enable: host must be amqps:// or https://, and ca, cert and key count"},
-    {.key = "ca",
-     .scope = OPTION_CONNECTION,
-     .type = OPTION_STRING,
-     OPTION_FIELD(struct rabbitmq_connection, ca),
-     .doc = "PEM certificates to trust beside the system's"},
-    {.key = "cert",
-     .scope = OPTION_CONNECTION,
-     .type = OPTION_STRING,
-     OPTION_FIELD(struct rabbitmq_connection, cert),
-     .doc = "PEM certificate to show to the broker; needs key"},
-    {.key = "key",
-     .scope = OPTION_CONNECTION,
-     .type = OPTION_STRING,
-     OPTION_FIELD(struct rabbitmq_connection, key),
-     .flags = OPTION_SECRET,
-     .doc = "PEM private key of cert, not encrypted"},
-    {.key = "brokerUnsafeSsl",
-     .alias = "unsafeSsl",
-     .scope = OPTION_CONNECTION,
-     .type = OPTION_BOOL,
-     OPTION_FIELD(struct rabbitmq_connection, unsafe_ssl),
-     .flags = OPTION_ALIAS_IN_FILE,
-     .fallback = "false",
-     .doc = "true: the broker's certificate is not verified"},
+    TLS_OPTIONS(struct rabbitmq_connection, tls),
     {.key = "queueName",
      .scope = OPTION_QUERY,
      .type = OPTION_STRING,
@@ -157,12 +126,11 @@ static void check_connection(const struct rabbitmq_connection *connection, struc
         error_add(mistakes, "protocol amqp needs a host that starts with amqp:// or amqps://");
     if (good && connection->protocol == RABBITMQ_HTTP && !url.http)
         error_add(mistakes, "protocol http needs a host that starts with http:// or https://");
-    if (good && connection->tls && !url.tls)
+    if (good && connection->tls.enable && !url.tls)
         error_add(mistakes, "tls enable needs a host that starts with amqps:// or https://");
     if ((connection->username == NULL) != (connection->password == NULL))
         error_add(mistakes, "username and password go together: set both or none");
-    if ((connection->cert == NULL) != (connection->key == NULL))
-        error_add(mistakes, "cert and key go together: set both or none");
+    tls_options_check(&connection->tls, mistakes);
 }
 
 static void check_target(const struct rabbitmq_target *target, struct error *mistakes)

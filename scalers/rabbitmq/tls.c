@@ -67,9 +67,9 @@ bool rabbitmq_tls_configure(SSL_CTX *context, const struct rabbitmq_connection *
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_default_verify_paths(context);
-    return (options->ca == NULL || trust(context, options->ca, error)) &&
-           (options->cert == NULL || show_certificate(context, options->cert, error)) &&
-           (options->key == NULL || use_key(context, options->key, error));
+    return (options->tls.ca == NULL || trust(context, options->tls.ca, error)) &&
+           (options->tls.cert == NULL || show_certificate(context, options->tls.cert, error)) &&
+           (options->tls.key == NULL || use_key(context, options->tls.key, error));
 }
 
 bool rabbitmq_tls_expect(SSL_CTX *context, const char *host, struct error *error)

@@ -5,6 +5,7 @@
 #include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/credentials.h"
 #include "nats_jetstream/options.h"
+#include "scalers/trigger.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -21,39 +22,14 @@
 
 extern const struct scaler scaler_nats_jetstream;
 
-struct trigger {
-    struct option_values *values[OPTION_SCOPES];
-    struct options options;
-    struct error error;
-    bool good;
-};
-
-static void trigger_done(struct trigger *trigger)
-{
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        option_values_free(trigger->values[scope]);
-    error_done(&trigger->error);
-}
-
 /* Keys and values in turn, ending with NULL: parsed and checked as those of a trigger. */
 static struct trigger parse(const char *const *pairs)
 {
-    static const char *const nobody_elses[] = {NULL};
-    struct trigger trigger = {0};
     struct option_entry entries[16];
     size_t count = 0;
     for (; pairs[2 * count] != NULL; count++)
         entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
-
-    const struct scaler *scaler = &scaler_nats_jetstream;
-    trigger.good = option_parse(scaler->options, scaler->sizes, entries, count, OPTION_FROM_TRIGGER,
-                                nobody_elses, trigger.values, &trigger.error);
-    trigger.options =
-        (struct options){trigger.values[OPTION_CONNECTION]->data,
-                         trigger.values[OPTION_QUERY]->data, trigger.values[OPTION_TARGET]->data};
-    scaler->check(&trigger.options, &trigger.error);
-    trigger.good = !error_is_set(&trigger.error);
-    return trigger;
+    return trigger_parse(&scaler_nats_jetstream, entries, count);
 }
 
 #define TRIGGER(...)                                                                               \
@@ -62,9 +38,7 @@ static struct trigger parse(const char *const *pairs)
 
 static void assert_mistake(struct trigger trigger, const char *part)
 {
-    assert_false(trigger.good);
-    if (strstr(error_text(&trigger.error), part) == NULL)
-        fail_msg("\"%s\" is not in: %s", part, error_text(&trigger.error));
+    assert_says(&trigger, part);
     trigger_done(&trigger);
 }
 

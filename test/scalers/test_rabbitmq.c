@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "rabbitmq/url.h"
+#include "scalers/trigger.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,45 +16,11 @@ extern const struct scaler scaler_rabbitmq;
 #define AMQP_HOST "amqp://user:word@rabbit/"
 #define HTTP_HOST "http://user:word@rabbit:15672/"
 
-struct trigger {
-    struct option_values *values[OPTION_SCOPES];
-    struct options options;
-    struct error error;
-    bool good;
-};
-
-static void trigger_done(struct trigger *trigger)
-{
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        option_values_free(trigger->values[scope]);
-    error_done(&trigger->error);
-}
-
-static void trigger_init(struct trigger *trigger, const struct option_entry *entries, size_t count)
-{
-    static const char *const known[] = {NULL};
-    *trigger = (struct trigger){0};
-    trigger->good = option_parse(scaler_rabbitmq.options, scaler_rabbitmq.sizes, entries, count,
-                                 OPTION_FROM_TRIGGER, known, trigger->values, &trigger->error);
-    trigger->options =
-        (struct options){trigger->values[OPTION_CONNECTION]->data,
-                         trigger->values[OPTION_QUERY]->data, trigger->values[OPTION_TARGET]->data};
-    scaler_rabbitmq.check(&trigger->options, &trigger->error);
-    trigger->good = !error_is_set(&trigger->error);
-}
-
 /* A queue "orders" and these keys. */
 #define TRIGGER(name, ...)                                                                         \
     const struct option_entry name##_entries[] = {{"queueName", "orders"}, __VA_ARGS__};           \
-    _cleanup_(trigger_done) struct trigger name;                                                   \
-    trigger_init(&name, name##_entries, ARRAY_LENGTH(name##_entries))
-
-#define assert_says(trigger, words)                                                                \
-    do {                                                                                           \
-        assert_false((trigger).good);                                                              \
-        if (strstr(error_text(&(trigger).error), words) == NULL)                                   \
-            fail_msg("\"%s\" lacks \"%s\"", error_text(&(trigger).error), words);                  \
-    } while (0)
+    _cleanup_(trigger_done) struct trigger name =                                                  \
+        trigger_parse(&scaler_rabbitmq, name##_entries, ARRAY_LENGTH(name##_entries))
 
 static void assert_good(const struct trigger *trigger)
 {
@@ -111,26 +78,26 @@ static void queue_length_excludes_mode_and_value(void **state)
 {
     (void)state;
     TRIGGER(mode, {"host", AMQP_HOST}, {"mode", "QueueLength"}, {"queueLength", "5"});
-    assert_says(mode, "queueLength is deprecated and excludes mode and value");
+    assert_says(&mode, "queueLength is deprecated and excludes mode and value");
     TRIGGER(value, {"host", AMQP_HOST}, {"value", "5"}, {"queueLength", "5"});
-    assert_says(value, "queueLength is deprecated and excludes mode and value");
+    assert_says(&value, "queueLength is deprecated and excludes mode and value");
 }
 
 static void mode_and_value_need_each_other(void **state)
 {
     (void)state;
     TRIGGER(mode, {"host", AMQP_HOST}, {"mode", "QueueLength"});
-    assert_says(mode, "mode needs a value");
+    assert_says(&mode, "mode needs a value");
     TRIGGER(value, {"host", AMQP_HOST}, {"value", "5"});
-    assert_says(value, "value needs a mode");
+    assert_says(&value, "value needs a mode");
 }
 
 static void a_mode_that_is_not_measured_is_refused_by_name(void **state)
 {
     (void)state;
     TRIGGER(trigger, {"host", HTTP_HOST}, {"mode", "MessageRate"}, {"value", "5"});
-    assert_says(trigger, "MessageRate");
-    assert_says(trigger, "QueueLength");
+    assert_says(&trigger, "MessageRate");
+    assert_says(&trigger, "QueueLength");
 }
 
 static void the_metric_is_named_as_keda_names_it(void **state)
@@ -215,14 +182,14 @@ static void amqp_cannot_exclude_unacknowledged_messages(void **state)
 {
     (void)state;
     TRIGGER(trigger, {"host", AMQP_HOST}, {"excludeUnacknowledged", "true"});
-    assert_says(trigger, "excludeUnacknowledged needs a host that starts with http://");
+    assert_says(&trigger, "excludeUnacknowledged needs a host that starts with http://");
 }
 
 static void a_timeout_over_amqp_is_refused_where_keda_refuses_it(void **state)
 {
     (void)state;
     TRIGGER(mode, {"host", AMQP_HOST}, {"timeout", "2s"}, {"mode", "QueueLength"}, {"value", "5"});
-    assert_says(mode, "timeout needs a host that starts with http://");
+    assert_says(&mode, "timeout needs a host that starts with http://");
     TRIGGER(length, {"host", AMQP_HOST}, {"timeout", "2s"}, {"queueLength", "5"});
     assert_good(&length);
     TRIGGER(http, {"host", HTTP_HOST}, {"timeout", "2s"}, {"mode", "QueueLength"}, {"value", "5"});
@@ -234,17 +201,17 @@ static void keys_that_go_together_are_told(void **state)
     (void)state;
     TRIGGER(trigger, {"host", "amqp://rabbit/"}, {"username", "u"}, {"cert", "c"},
             {"tls", "enable"}, {"protocol", "http"});
-    assert_says(trigger, "username and password go together");
-    assert_says(trigger, "cert and key go together");
-    assert_says(trigger, "tls enable needs a host that starts with amqps://");
-    assert_says(trigger, "protocol http needs a host that starts with http://");
+    assert_says(&trigger, "username and password go together");
+    assert_says(&trigger, "cert and key go together");
+    assert_says(&trigger, "tls enable needs a host that starts with amqps://");
+    assert_says(&trigger, "protocol http needs a host that starts with http://");
 }
 
 static void a_missing_host_is_told_once(void **state)
 {
     (void)state;
     TRIGGER(trigger, {"queueLength", "5"});
-    assert_says(trigger, "host is missing");
+    assert_says(&trigger, "host is missing");
     assert_null(strstr(error_text(&trigger.error), "must be a URL"));
 }
 
@@ -255,9 +222,9 @@ static void a_queue_name_is_at_most_255_bytes(void **state)
     memset(name, 'q', 256);
     name[256] = '\0';
     const struct option_entry entries[] = {{"queueName", name}, {"host", AMQP_HOST}};
-    _cleanup_(trigger_done) struct trigger trigger;
-    trigger_init(&trigger, entries, ARRAY_LENGTH(entries));
-    assert_says(trigger, "queueName must have at most 255 bytes");
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_parse(&scaler_rabbitmq, entries, ARRAY_LENGTH(entries));
+    assert_says(&trigger, "queueName must have at most 255 bytes");
 }
 
 static void an_amqp_url_is_taken_apart(void **state)

@@ -1,0 +1,12 @@
+#include "shared/tls_options.h"
+
+#include <stddef.h>
+
+const char *const tls_choices[] = {"disable", "enable", NULL};
+
+void tls_options_check(const struct tls_options *options, struct error *mistakes)
+{
+    if ((options->cert == NULL) != (options->key == NULL))
+        error_add(mistakes, "cert and key go together: %s is missing",
+                  options->cert == NULL ? "cert" : "key");
+}
