@@ -21,9 +21,19 @@ void text_clear(struct text *text)
         text->bytes[0] = '\0';
 }
 
+/* Room for so many bytes more, and the NUL. */
+static void reserve(struct text *text, size_t length)
+{
+    enum { FIRST_CAPACITY = 128 };
+    size_t needed = text->length + length + 1;
+    if (text->capacity == 0 && needed < FIRST_CAPACITY)
+        needed = FIRST_CAPACITY;
+    text->bytes = memory_grow(text->bytes, &text->capacity, needed, 1);
+}
+
 void text_add_bytes(struct text *text, const void *bytes, size_t length)
 {
-    text->bytes = memory_grow(text->bytes, &text->capacity, text->length + length + 1, 1);
+    reserve(text, length);
     if (length > 0)
         memcpy(text->bytes + text->length, bytes, length);
     text->length += length;
@@ -41,8 +51,7 @@ void text_addv(struct text *text, const char *format, va_list arguments)
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
     if (length > 0) {
-        text->bytes =
-            memory_grow(text->bytes, &text->capacity, text->length + (size_t)length + 1, 1);
+        reserve(text, (size_t)length);
         vsnprintf(text->bytes + text->length, (size_t)length + 1, format, again);
         text->length += (size_t)length;
     }
