@@ -23,8 +23,12 @@ static const char about[] =
     "Answers KEDA's external and external-push triggers: how much work waits in Kafka, NATS\n"
     "JetStream, RabbitMQ. SIGTERM ends it: streams end well, calls are answered, then it exits 0.";
 
+/* A client at its limit of calls waits in silence, so the streams' own must be reached before it. */
+enum { CALLS_BESIDE_STREAMS = 10000 };
+
 struct flags {
     const char *listen;
+    int transport;
     const char *config;
     int64_t interval_ms;
     int64_t hold_ms;
@@ -38,6 +42,10 @@ struct flags {
     int64_t most_triggers;
     int64_t most_streams;
     int64_t most_message_bytes;
+    int64_t most_clients;
+    int64_t most_clients_of_peer;
+    int64_t most_age_ms;
+    int64_t ping_ms;
     bool isolate_all;
     int log_level;
     int log_format;
@@ -57,6 +65,8 @@ static const char *const log_formats[] = {"plain", "json", NULL};
 
 static const struct option table[] = {
     FLAG("listen", OPTION_STRING, listen, "[::]:9090", .doc = "address and port for KEDA"),
+    FLAG("transport", OPTION_CHOICE, transport, NULL, .choices = transport_names,
+         .doc = "what carries the calls; the default is the first of those in this build"),
     FLAG("config", OPTION_STRING, config, NULL, .doc = "the connections file (YAML)"),
     FLAG("interval", OPTION_DURATION, interval_ms, "5s", TIME_LIMITS,
          .doc = "between two measurements of the same thing"),
@@ -82,6 +92,15 @@ static const struct option table[] = {
          .doc = "open at a time (external-push)"),
     FLAG("max-message", OPTION_INT, most_message_bytes, "65536", .limits = {1024, 4 << 20},
          .doc = "bytes of a request"),
+    FLAG("max-clients", OPTION_INT, most_clients, NULL, COUNT_LIMITS,
+         .doc = "connections of clients (nghttp2 only, 1024)"),
+    FLAG("max-peer-clients", OPTION_INT, most_clients_of_peer, NULL, COUNT_LIMITS,
+         .doc = "of one address (nghttp2 only, 256)"),
+    FLAG("max-connection-age", OPTION_DURATION, most_age_ms, "0s",
+         .limits = {0, 720 * 3600 * 1000.0},
+         .doc = "then a client is sent away in order, to find new replicas; 0s: never"),
+    FLAG("ping-interval", OPTION_DURATION, ping_ms, "30s", .limits = {1000, 24 * 3600 * 1000.0},
+         .doc = "to a client that says nothing; it is gone after two"),
     FLAG("isolate-all", OPTION_BOOL, isolate_all, "false",
          .doc = "a process of its own for every connection"),
     FLAG("log-level", OPTION_CHOICE, log_level, "info", .choices = log_levels,
@@ -172,10 +191,15 @@ static bool start(const struct flags *flags, struct parts *parts, struct error *
     const struct server_options options = {
         .listen = flags->listen,
         .max_message_bytes = (size_t)flags->most_message_bytes,
-        .ping_interval_ms = 30000,
+        .ping_interval_ms = flags->ping_ms,
+        .max_connections = (size_t)flags->most_clients,
+        .max_peer_connections = (size_t)flags->most_clients_of_peer,
+        .max_calls = (size_t)flags->most_streams + CALLS_BESIDE_STREAMS,
+        .max_connection_age_ms = flags->most_age_ms,
     };
-    if (!server_start(&transport_grpc_core, &options, external_scaler_service(parts->scaler),
-                      &parts->server, error))
+    const struct transport *transport = transport_find(transport_names[flags->transport]);
+    if (!server_start(transport, &options, external_scaler_service(parts->scaler), &parts->server,
+                      error))
         return false;
     atomic_store(&wakeable, parts->server);
     server_wake(parts->server); /* for what the engine had to say before */

@@ -25,6 +25,7 @@ struct ask {
     struct watcher watcher;
     int64_t due_ms;
     bool finished;
+    bool has_request;
     bool is_stream; /* counted as one */
     bool told;      /* a stream: `true` was told last */
     bool must_tell; /* a stream: the next free moment tells `true` */
@@ -311,17 +312,26 @@ static void message(void *context, struct call *call, struct bytes bytes)
     struct ask *ask = call->context;
     _cleanup_(error_done) struct error error = {0};
     ProtobufCMessage *request = NULL;
+    if (ask->has_request) {
+        finish(ask, STATUS_INVALID_ARGUMENT, "the call has more than one request message");
+        return;
+    }
+    ask->has_request = true;
     if (message_decode(ask->method->request, bytes, &request, &error))
         ask->method->ask(ask, request);
     else
         finish_with(ask, &error);
     message_free(request);
+    if (!ask->finished)
+        call_read(call); /* there should be no other */
 }
 
 static void half_closed(void *context, struct call *call)
 {
     (void)context;
-    finish(call->context, STATUS_INVALID_ARGUMENT, "the call has no request message");
+    struct ask *ask = call->context;
+    if (!ask->has_request)
+        finish(ask, STATUS_INVALID_ARGUMENT, "the call has no request message");
 }
 
 static void writable(void *context, struct call *call)
@@ -387,6 +397,14 @@ static void drain(void *context)
     finish(ask, STATUS_OK, NULL);
 }
 
+static void retire(void *context, struct call *call)
+{
+    (void)context;
+    struct ask *ask = call->context;
+    if (ask != NULL && ask->is_stream)
+        finish(ask, STATUS_OK, NULL);
+}
+
 struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings)
 {
     struct external_scaler *scaler = memory_new(sizeof(*scaler));
@@ -400,6 +418,7 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
         .ended = ended,
         .turn = turn,
         .drain = drain,
+        .retire = retire,
     };
     return scaler;
 }

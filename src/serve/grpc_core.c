@@ -30,9 +30,8 @@
 /* How long a drain without calls waits for the connections to close: a peer that is stopped or lost
  * would hold it up. */
 #define LINGER_MS 1000
-/* A call takes some 12 KiB of the core, which the allocator keeps when many end at once. */
-#define TRIM_CALLS 1000
-#define TRIM_AFTER_MS 1000
+/* For the calls of a connection that has come of age; the service's own deadline is below it. */
+#define AGE_GRACE_MS 10000
 
 /* Where this thread wants what the core complains of, instead of in the log. */
 static _Thread_local struct text *complaints;
@@ -63,21 +62,6 @@ static void settle(struct core_server *server)
         core_call_advance(call);
 }
 
-/* Notes when memory should be given back: a while after many calls have ended, once for all of them.
- * Returns whether that is now. */
-static bool is_trim_due(struct core_server *server, int64_t now_ms)
-{
-    if (server->live > server->crowd)
-        server->crowd = server->live;
-    if (server->trim_due_ms == CLOCK_NEVER && server->crowd - server->live > TRIM_CALLS)
-        server->trim_due_ms = now_ms + TRIM_AFTER_MS;
-    if (now_ms < server->trim_due_ms)
-        return false;
-    server->trim_due_ms = CLOCK_NEVER;
-    server->crowd = server->live;
-    return true;
-}
-
 /* One event, or none when the time has come, and all that follows from it. Returns when to be back. */
 static int64_t take_turn(struct core_server *server, const grpc_event *event)
 {
@@ -94,8 +78,8 @@ static int64_t take_turn(struct core_server *server, const grpc_event *event)
         settle(server);
     }
 
-    bool trim = is_trim_due(server, now_ms);
-    int64_t due_ms = server->due_ms < server->trim_due_ms ? server->due_ms : server->trim_due_ms;
+    bool trim = crowd_is_over(&server->crowd, server->live, now_ms);
+    int64_t due_ms = server->due_ms < server->crowd.due_ms ? server->due_ms : server->crowd.due_ms;
     if (server->draining)
         pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
@@ -153,6 +137,19 @@ static grpc_arg int_argument(const char *key, int64_t value)
         .type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = at_most_int(value)};
 }
 
+static bool check_options(const struct server_options *options, struct error *error)
+{
+    if (options->max_connections > 0 || options->max_peer_connections > 0)
+        return error_invalid(error, "the transport grpc-core cannot limit how many connections "
+                                    "clients make: nghttp2 can");
+    return true;
+}
+
+static int64_t or_never(int64_t number)
+{
+    return number == 0 ? INT_MAX : number; /* which the core takes for no limit */
+}
+
 static grpc_server *new_handle(const struct server_options *options)
 {
     grpc_arg arguments[] = {
@@ -161,6 +158,9 @@ static grpc_server *new_handle(const struct server_options *options)
         int_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
         /* Or a second server would take half of the first one's connections, without an error. */
         int_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        int_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, or_never((int64_t)options->max_calls)),
+        int_argument(GRPC_ARG_MAX_CONNECTION_AGE_MS, or_never(options->max_connection_age_ms)),
+        int_argument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, AGE_GRACE_MS),
         int_argument(GRPC_ARG_KEEPALIVE_TIME_MS, options->ping_interval_ms),
         int_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, options->ping_interval_ms),
         int_argument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
@@ -220,7 +220,7 @@ static struct core_server *new_server(const struct server_options *options,
     server->wake = (struct operation){.owner = server, .done = was_woken};
     server->shut = (struct operation){.owner = server, .done = was_shut};
     server->due_ms = CLOCK_NEVER;
-    server->trim_due_ms = CLOCK_NEVER;
+    crowd_init(&server->crowd);
     STAILQ_INIT(&server->touched);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->changed, NULL);
@@ -265,6 +265,8 @@ static bool bind_port(struct core_server *server, const char *address, struct er
 static bool start(const struct server_options *options, const struct service *service,
                   struct server **ret_server, struct error *error)
 {
+    if (!check_options(options, error))
+        return false;
     struct core_server *server = new_server(options, service);
     if (!start_threads(server, error) || !bind_port(server, options->listen, error)) {
         release(server);

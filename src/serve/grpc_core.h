@@ -9,6 +9,7 @@
 #ifndef BACKLOG_SERVE_GRPC_CORE_H
 #define BACKLOG_SERVE_GRPC_CORE_H
 
+#include "serve/crowd.h"
 #include "serve/transport.h"
 
 #include <grpc/grpc.h>
@@ -51,8 +52,7 @@ struct core_server {
     bool draining;
     bool shut_down;         /* the core has let go of every connection */
     pthread_cond_t changed; /* for drain: `live` or `shut_down` may have changed */
-    size_t crowd;           /* the most calls since memory was last given back */
-    int64_t trim_due_ms;    /* when to give it back next */
+    struct crowd crowd;     /* a call takes some 12 KiB of the core */
 };
 
 /* Has the core hand us one more call, when one arrives. */

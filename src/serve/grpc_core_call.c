@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/text.h"
+#include "serve/status_text.h"
 
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
@@ -20,9 +20,6 @@
 #include <grpc/support/time.h>
 
 #include <stdlib.h>
-
-/* Of a status text on the wire. Clients on the C core take 8 KiB of trailing metadata in all. */
-#define STATUS_TEXT_BYTES 4096
 
 struct core_call {
     struct call call;
@@ -326,19 +323,6 @@ bool core_call_send(struct call *base, struct bytes message)
     return true;
 }
 
-/* How much of the text a header can carry: other than printable ASCII takes three bytes each. */
-static size_t sendable(const char *text)
-{
-    size_t length = 0;
-    for (size_t cost = 0; text[length] != '\0'; length++) {
-        bool is_plain = text[length] >= ' ' && text[length] <= '~' && text[length] != '%';
-        cost += is_plain ? 1 : 3;
-        if (cost > STATUS_TEXT_BYTES)
-            break;
-    }
-    return text_cut(text, length);
-}
-
 void core_call_finish(struct call *base, enum status status, const char *text)
 {
     struct core_call *call = (struct core_call *)base;
@@ -347,6 +331,6 @@ void core_call_finish(struct call *base, enum status status, const char *text)
     call->finished = true;
     call->status = status;
     if (text != NULL)
-        call->status_text = grpc_slice_from_copied_buffer(text, sendable(text));
+        call->status_text = grpc_slice_from_copied_buffer(text, status_text_cut(text));
     touch(call);
 }

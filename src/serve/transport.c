@@ -1,5 +1,35 @@
 #include "serve/transport.h"
 
+#include "base/text.h"
+
+const struct transport *const transport_list[] = {
+#ifdef BACKLOG_TRANSPORT_GRPC_CORE
+    &transport_grpc_core,
+#endif
+#ifdef BACKLOG_TRANSPORT_NGHTTP2
+    &transport_nghttp2,
+#endif
+    NULL,
+};
+
+const char *const transport_names[] = {
+#ifdef BACKLOG_TRANSPORT_GRPC_CORE
+    "grpc-core",
+#endif
+#ifdef BACKLOG_TRANSPORT_NGHTTP2
+    "nghttp2",
+#endif
+    NULL,
+};
+
+const struct transport *transport_find(const char *name)
+{
+    for (size_t i = 0; transport_list[i] != NULL; i++)
+        if (text_equal(transport_list[i]->name, name))
+            return transport_list[i];
+    return NULL;
+}
+
 void call_read(struct call *call)
 {
     call->transport->read(call);
@@ -29,6 +59,12 @@ void server_wake(struct server *server)
 size_t server_drain(struct server *server, int64_t grace_ms)
 {
     return server->transport->drain(server, grace_ms);
+}
+
+size_t server_limits(const struct server *server, struct limit_hits *ret_limits, size_t room)
+{
+    return server->transport->limits == NULL ? 0
+                                             : server->transport->limits(server, ret_limits, room);
 }
 
 void server_free(struct server *server)

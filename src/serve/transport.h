@@ -66,9 +66,11 @@ struct service {
     int64_t (*turn)(void *context, int64_t now_ms);
     /* The server drains: streams are to be finished with STATUS_OK now; a waiting unary call goes on. */
     void (*drain)(void *context);
+    /* The same for one call, whose connection has come of age. */
+    void (*retire)(void *context, struct call *call);
 };
 
-/* Asks for one more message. */
+/* Asks for one more message. One that nobody asked for waits, and flow control holds the client. */
 void call_read(struct call *call);
 
 /* Copies the message and sends it. False: one is in flight still, wait for writable(). */
@@ -82,6 +84,18 @@ struct server_options {
     const char *listen;       /* "host:port"; "[::]:9090"; port 0 takes a free one */
     size_t max_message_bytes; /* a larger request is RESOURCE_EXHAUSTED */
     int64_t ping_interval_ms; /* keepalive pings to clients; a dead peer is noticed after two */
+
+    /* 0: as the transport sees fit. One that cannot hold a limit refuses to start with it. */
+    size_t max_connections;
+    size_t max_peer_connections;   /* of one address */
+    size_t max_calls;              /* in progress, of a connection at least */
+    int64_t max_connection_age_ms; /* then it is closed in order, and clients connect anew */
+};
+
+/* How often somebody ran into a limit. */
+struct limit_hits {
+    const char *name;
+    uint64_t hits;
 };
 
 struct server;
@@ -99,6 +113,8 @@ struct transport {
      * ended between drain and free. */
     size_t (*drain)(struct server *server, int64_t grace_ms);
     void (*free)(struct server *server); /* after drain */
+    /* Any thread. Returns how many there are, at most `room`; NULL where the transport counts none. */
+    size_t (*limits)(const struct server *server, struct limit_hits *ret_limits, size_t room);
 
     void (*read)(struct call *call);
     bool (*send)(struct call *call, struct bytes message);
@@ -115,8 +131,17 @@ bool server_start(const struct transport *transport, const struct server_options
                   const struct service *service, struct server **ret_server, struct error *error);
 void server_wake(struct server *server);
 size_t server_drain(struct server *server, int64_t grace_ms);
+size_t server_limits(const struct server *server, struct limit_hits *ret_limits, size_t room);
 void server_free(struct server *server);
 
+/* Those of this build, and NULL; the first is the default. */
+extern const struct transport *const transport_list[];
+extern const char *const transport_names[];
+
+/* NULL: there is none of this name, or it was left out of the build. */
+const struct transport *transport_find(const char *name);
+
 extern const struct transport transport_grpc_core; /* grpc_core.c */
+extern const struct transport transport_nghttp2;   /* h2_server.c */
 
 #endif

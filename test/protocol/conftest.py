@@ -4,8 +4,16 @@ from support.grpc_client import Client
 from support.server import Server
 
 
+@pytest.fixture(scope="module", params=["grpc-core", "nghttp2"], autouse=True)
+def transport(request):
+    """Every test runs over each: what it asserts is the protocol's, and so the same."""
+    Server.transport = request.param
+    yield request.param
+    Server.transport = None
+
+
 @pytest.fixture(scope="module")
-def server():
+def server(transport):
     with Server() as running:
         yield running
 

@@ -21,12 +21,13 @@ class Server(Process):
 
     name = "server"
     start_seconds = 20
+    transport = None  # of the servers that are started from now on; None: the default
 
     def __init__(self, interval=None, hold=None, config=None, arguments=()):
         super().__init__()
         self.port = None
         self.arguments = ["--listen", "127.0.0.1:0", *arguments]
-        for flag, value in (("--interval", interval), ("--hold", hold)):
+        for flag, value in (("--interval", interval), ("--hold", hold), ("--transport", self.transport)):
             if value is not None:
                 self.arguments += [flag, value]
         if config is not None:

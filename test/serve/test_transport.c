@@ -1,4 +1,7 @@
-/* The transport on the C core, before a small service, asked by a client on the C core. */
+/*
+ * What every transport promises, before a small service, asked by a client on the C core. Its name is
+ * the argument.
+ */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -27,6 +30,8 @@
 #include <cmocka.h>
 
 enum { MESSAGE_LIMIT = 64 * 1024 };
+
+static const struct transport *transport;
 
 /* What the service knows of a call. */
 struct work {
@@ -173,8 +178,7 @@ static int set_up(void **state)
     LIST_INIT(&fixture->held);
     fixture->due_ms = CLOCK_NEVER;
     grpc_init();
-    assert_true(
-        server_start(&transport_grpc_core, &options, &fixture->service, &fixture->server, &error));
+    assert_true(server_start(transport, &options, &fixture->service, &fixture->server, &error));
     core_client_init(&fixture->client, fixture->server->port, GRPC_COMPRESS_NONE);
     *state = fixture;
     return 0;
@@ -481,10 +485,12 @@ static void *load(void *argument)
     return NULL;
 }
 
-/* Until a client has read GOAWAY the core resets what it sends (CANCELLED); then it cannot connect. */
+/* Until a client has read GOAWAY the core resets what it sends (CANCELLED); then it cannot connect.
+ * nghttp2 serves it still. */
 static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_hangs(void **state)
 {
     struct fixture *fixture = *state;
+    bool resets_late_calls = text_equal(transport->name, "grpc-core");
     struct load loads[8] = {0};
     pthread_t threads[ARRAY_LENGTH(loads)];
     for (size_t i = 0; i < ARRAY_LENGTH(loads); i++) {
@@ -499,7 +505,7 @@ static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_han
         pthread_join(threads[i], NULL);
         answered += loads[i].answered;
         assert_true(loads[i].last == GRPC_STATUS_UNAVAILABLE ||
-                    loads[i].last == GRPC_STATUS_CANCELLED);
+                    (loads[i].last == GRPC_STATUS_CANCELLED && resets_late_calls));
         assert_true(loads[i].slowest_ms < 1500);
     }
     assert_true(answered > ARRAY_LENGTH(loads));
@@ -546,7 +552,7 @@ static void assert_cannot_listen(struct fixture *fixture, const char *address, c
     struct server *server = NULL;
     struct server_options there = options;
     there.listen = address;
-    assert_false(server_start(&transport_grpc_core, &there, &fixture->service, &server, &error));
+    assert_false(server_start(transport, &there, &fixture->service, &server, &error));
     assert_null(server);
     assert_int_equal(error.code, ERROR_INVALID);
     assert_non_null(strstr(error_text(&error), address));
@@ -565,8 +571,13 @@ static void an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
+int main(int argc, char **argv)
 {
+    transport = argc == 2 ? transport_find(argv[1]) : NULL;
+    if (transport == NULL) {
+        fprintf(stderr, "the name of a transport that was built must be given\n");
+        return 2;
+    }
     const struct CMUnitTest tests[] = {
         TEST(a_unary_call_is_answered),
         TEST(an_unknown_path_is_refused_before_it_is_read),

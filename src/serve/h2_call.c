@@ -1,0 +1,396 @@
+/*
+ * One call over nghttp2. What hooks order is given to nghttp2 at once, which writes nothing before the
+ * turn's end: so headers, message and trailers of an answer leave together, and with other calls'.
+ *
+ * At most one message is under way: nghttp2 takes it from the call when flow control lets it, and the
+ * status follows it. ended() comes from nghttp2's closing of the stream, never from within an order.
+ */
+#include "serve/h2.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "serve/status_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_HEADERS                                                                             \
+    H2_HEADER(":status", "200"), H2_HEADER("content-type", "application/grpc"),                    \
+        H2_HEADER("grpc-accept-encoding", "identity, deflate, gzip")
+
+/* ---- the client's part, and the time it has for it ---- */
+
+static void expect(struct h2_call *call)
+{
+    struct h2_server *server = call->connection->server;
+    if (call->is_expected)
+        TAILQ_REMOVE(&server->expected, call, expected);
+    call->is_expected = true;
+    call->expected_ms = server->now_ms + server->limits.most[H2_CALL_MS];
+    TAILQ_INSERT_TAIL(&server->expected, call, expected);
+}
+
+static void expect_no_more(struct h2_call *call)
+{
+    if (call->is_expected)
+        TAILQ_REMOVE(&call->connection->server->expected, call, expected);
+    call->is_expected = false;
+}
+
+void h2_call_expire(struct h2_call *call)
+{
+    struct h2_server *server = call->connection->server;
+    expect_no_more(call);
+    h2_limit_hit(&server->limits, H2_CALL_MS, call->connection->peer, server->now_ms);
+    if (!call->finished) {
+        h2_call_finish(&call->call, STATUS_DEADLINE_EXCEEDED, "no request message came in time");
+        return;
+    }
+    nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id,
+                              NGHTTP2_CANCEL);
+    h2_connection_touch(call->connection);
+}
+
+static void deadline_has_passed(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct h2_call *call = argument;
+    h2_call_finish(&call->call, STATUS_DEADLINE_EXCEEDED, "Deadline Exceeded");
+}
+
+static void set_deadline(struct h2_call *call, int64_t timeout_ms)
+{
+    struct h2_server *server = call->connection->server;
+    call->call.deadline_ms = CLOCK_NEVER;
+    if (timeout_ms == CLOCK_NEVER)
+        return;
+    call->call.deadline_ms = clock_now_ms() + timeout_ms;
+    const struct timeval left = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+    call->deadline = evtimer_new(server->base, deadline_has_passed, call);
+    evtimer_add(call->deadline, &left);
+}
+
+static void drop_deadline(struct h2_call *call)
+{
+    if (call->deadline != NULL)
+        event_free(TAKE(call->deadline));
+}
+
+/* ---- messages in ---- */
+
+static void drop_held(struct h2_call *call)
+{
+    call->connection->server->held_bytes -= call->held_capacity;
+    free(TAKE(call->held));
+    call->held_length = 0;
+    call->held_capacity = 0;
+}
+
+/* Keeps what cannot be delivered yet; it may lie in what is held already. */
+static void hold(struct h2_call *call, struct bytes rest)
+{
+    struct h2_server *server = call->connection->server;
+    if (rest.length == 0 || call->finished) {
+        drop_held(call);
+        return;
+    }
+    if (call->held_length > 0) {
+        memmove(call->held, rest.data, rest.length);
+        call->held_length = rest.length;
+        return;
+    }
+    server->held_bytes -= call->held_capacity;
+    call->held = memory_grow(call->held, &call->held_capacity, rest.length, 1);
+    server->held_bytes += call->held_capacity;
+    memcpy(call->held, rest.data, rest.length);
+    call->held_length = rest.length;
+}
+
+static bool append(struct h2_call *call, struct bytes bytes)
+{
+    struct h2_server *server = call->connection->server;
+    if (server->held_bytes + bytes.length > (size_t)server->limits.most[H2_HELD_BYTES]) {
+        h2_limit_hit(&server->limits, H2_HELD_BYTES, call->connection->peer, server->now_ms);
+        h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED,
+                       "too many requests are not whole yet");
+        return false;
+    }
+    server->held_bytes -= call->held_capacity;
+    call->held = memory_grow(call->held, &call->held_capacity, call->held_length + bytes.length, 1);
+    server->held_bytes += call->held_capacity;
+    memcpy(call->held + call->held_length, bytes.data, bytes.length);
+    call->held_length += bytes.length;
+    return true;
+}
+
+static void refuse_large(struct h2_call *call, uint32_t length)
+{
+    _cleanup_(memory_free) char *text =
+        text_format("Received message larger than max (%u vs. %zu)", length,
+                    call->connection->server->max_message_bytes);
+    h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED, text);
+}
+
+static void hand_over_inflated(struct h2_call *call, struct bytes compressed)
+{
+    struct h2_server *server = call->connection->server;
+    _cleanup_(memory_free) uint8_t *inflated = NULL;
+    size_t length = 0;
+    switch (framing_inflate(compressed, server->max_message_bytes, &inflated, &length)) {
+    case FRAMING_INFLATED:
+        server->service->message(server->service->context, &call->call,
+                                 (struct bytes){inflated, length});
+        return;
+    case FRAMING_NOT_ZLIB:
+        h2_call_finish(&call->call, STATUS_INVALID_ARGUMENT, "the message cannot be decompressed");
+        return;
+    case FRAMING_GROWS_TOO_LARGE:
+        h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED,
+                       "Received message larger than max after decompression");
+        return;
+    }
+}
+
+static void hand_over(struct h2_call *call, const struct framing_message *message)
+{
+    const struct service *service = call->connection->server->service;
+    call->read_wanted = false;
+    expect_no_more(call);
+    if (!message->compressed)
+        service->message(service->context, &call->call, message->bytes);
+    else if (call->is_compressed)
+        hand_over_inflated(call, message->bytes);
+    else
+        h2_call_finish(&call->call, STATUS_INTERNAL,
+                       "the message is marked as compressed, but there is no grpc-encoding");
+}
+
+/* The client sends no more, and no whole message is left. */
+static void tell_half_closed(struct h2_call *call, size_t rest)
+{
+    const struct service *service = call->connection->server->service;
+    call->read_wanted = false;
+    expect_no_more(call);
+    if (rest == 0)
+        service->half_closed(service->context, &call->call);
+    else
+        h2_call_finish(&call->call, STATUS_INTERNAL, "the request ends within a message");
+}
+
+static void deliver(struct h2_call *call, struct bytes *input)
+{
+    call->delivering = true;
+    while (call->read_wanted && !call->finished) {
+        struct framing_message message;
+        enum framing_found found =
+            framing_take(input, call->connection->server->max_message_bytes, &message);
+        if (found == FRAMING_MESSAGE)
+            hand_over(call, &message);
+        else if (found == FRAMING_TOO_LARGE)
+            refuse_large(call, message.length);
+        else if (found == FRAMING_BAD_FLAG)
+            h2_call_finish(&call->call, STATUS_INTERNAL,
+                           "a message begins with neither 0 nor 1: this is no gRPC");
+        else if (call->half_closed)
+            tell_half_closed(call, input->length);
+        else
+            break;
+    }
+    call->delivering = false;
+}
+
+/* Only a stream whose messages are wanted gets more of its window: so a client is held back. */
+static void consume(struct h2_call *call)
+{
+    if (!call->read_wanted || call->finished)
+        return;
+    nghttp2_session_consume_stream(call->connection->session, call->stream_id, call->unconsumed);
+    call->unconsumed = 0;
+    h2_connection_touch(call->connection);
+}
+
+void h2_call_receive(struct h2_call *call, struct bytes bytes)
+{
+    if (call->finished)
+        return;
+    call->unconsumed += bytes.length;
+    struct bytes input = bytes;
+    if (call->held_length > 0) {
+        if (!append(call, bytes)) {
+            drop_held(call);
+            return;
+        }
+        input = (struct bytes){call->held, call->held_length};
+    }
+    deliver(call, &input);
+    hold(call, input);
+    consume(call);
+}
+
+void h2_call_deliver(struct h2_call *call)
+{
+    struct bytes input = {call->held, call->held_length};
+    deliver(call, &input);
+    hold(call, input);
+    consume(call);
+}
+
+void h2_call_half_close(struct h2_call *call)
+{
+    call->half_closed = true;
+    h2_call_deliver(call);
+}
+
+void h2_call_read(struct call *base)
+{
+    struct h2_call *call = (struct h2_call *)base;
+    struct h2_server *server = call->connection->server;
+    call->read_wanted = true;
+    if (call->delivering || call->is_unread || (call->held_length == 0 && !call->half_closed))
+        return;
+    call->is_unread = true;
+    STAILQ_INSERT_TAIL(&server->unread, call, unread);
+}
+
+/* ---- messages and the status out ---- */
+
+static void send_headers(struct h2_call *call)
+{
+    static const nghttp2_nv headers[] = {ANSWER_HEADERS};
+    call->headers_sent = true;
+    nghttp2_submit_headers(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id, NULL,
+                           headers, ARRAY_LENGTH(headers), NULL);
+}
+
+static void send_status(struct h2_call *call)
+{
+    nghttp2_session *session = call->connection->session;
+    _cleanup_(memory_free) char *text = TAKE(call->status_text);
+    nghttp2_nv headers[5] = {ANSWER_HEADERS};
+    nghttp2_nv *trailers = &headers[3];
+    size_t count = 1;
+    trailers[0] = h2_status_header(call->status);
+    if (text != NULL)
+        trailers[count++] = h2_text_header(text);
+    if (call->headers_sent)
+        nghttp2_submit_trailer(session, call->stream_id, trailers, count);
+    else
+        nghttp2_submit_response(session, call->stream_id, headers, 3 + count, NULL);
+}
+
+/* nghttp2 takes a part of the message, as much as flow control allows. */
+static ssize_t read_message(nghttp2_session *session, int32_t stream_id, uint8_t *buffer,
+                            size_t room, uint32_t *flags, nghttp2_data_source *source,
+                            void *user_data)
+{
+    (void)session;
+    (void)stream_id;
+    (void)user_data;
+    struct h2_call *call = source->ptr;
+    size_t left = call->message_length - call->message_sent;
+    size_t length = left < room ? left : room;
+    memcpy(buffer, call->message + call->message_sent, length);
+    call->message_sent += length;
+    if (length == left) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        if (call->finished)
+            send_status(call); /* not earlier: trailers would overtake the message */
+    }
+    return (ssize_t)length;
+}
+
+bool h2_call_send(struct call *base, struct bytes message)
+{
+    struct h2_call *call = (struct h2_call *)base;
+    if (call->finished)
+        return true; /* nobody is left to hear it, and ended() is on its way */
+    if (call->message != NULL)
+        return false;
+
+    call->message_length = FRAMING_PREFIX_BYTES + message.length;
+    call->message_sent = 0;
+    call->message = memory_new(call->message_length);
+    framing_put_prefix(call->message, (uint32_t)message.length);
+    if (message.length > 0)
+        memcpy(call->message + FRAMING_PREFIX_BYTES, message.data, message.length);
+
+    if (!call->headers_sent)
+        send_headers(call);
+    const nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_message};
+    nghttp2_submit_data(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id, &provider);
+    h2_connection_touch(call->connection);
+    return true;
+}
+
+void h2_call_sent(struct h2_call *call)
+{
+    const struct service *service = call->connection->server->service;
+    if (call->message == NULL || call->message_sent < call->message_length)
+        return;
+    free(TAKE(call->message));
+    if (!call->finished)
+        service->writable(service->context, &call->call);
+}
+
+void h2_call_finish(struct call *base, enum status status, const char *text)
+{
+    struct h2_call *call = (struct h2_call *)base;
+    if (call->finished)
+        return;
+    call->finished = true;
+    call->status = (uint8_t)status;
+    if (text != NULL) {
+        char encoded[STATUS_TEXT_BYTES + 1];
+        size_t length = status_text_encode(text, encoded);
+        call->status_text = text_copy_bytes(encoded, length);
+    }
+    drop_deadline(call);
+    expect(call);
+    if (call->message == NULL)
+        send_status(call);
+    h2_connection_touch(call->connection);
+}
+
+/* ---- its beginning and end ---- */
+
+void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h2_request *request)
+{
+    struct h2_server *server = connection->server;
+    struct h2_call *call = memory_new(sizeof(*call));
+    call->connection = connection;
+    call->stream_id = stream_id;
+    call->path = TAKE(request->path);
+    call->is_compressed = request->encoding == ENCODING_ZLIB;
+    call->call.transport = server->server.transport;
+    call->call.path = (const char *)nghttp2_rcbuf_get_buf(call->path).base; /* ends with NUL */
+    LIST_INSERT_HEAD(&connection->calls, call, of_connection);
+    server->call_count++;
+    connection->busy_ms = server->now_ms;
+    nghttp2_session_set_stream_user_data(connection->session, stream_id, call);
+    set_deadline(call, request->timeout_ms);
+    expect(call);
+    server->service->begin(server->service->context, &call->call);
+}
+
+void h2_call_end(struct h2_call *call)
+{
+    struct h2_connection *connection = call->connection;
+    struct h2_server *server = connection->server;
+    call->finished = true;
+    LIST_REMOVE(call, of_connection);
+    server->call_count--;
+    connection->busy_ms = server->now_ms;
+    expect_no_more(call);
+    if (call->is_unread)
+        STAILQ_REMOVE(&server->unread, call, h2_call, unread);
+    drop_deadline(call);
+    server->service->ended(server->service->context, &call->call);
+
+    drop_held(call);
+    nghttp2_rcbuf_decref(call->path);
+    free(call->message);
+    free(call->status_text);
+    free(call);
+}

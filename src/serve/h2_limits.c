@@ -1,0 +1,98 @@
+#include "serve/h2_limits.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+
+static const struct row {
+    const char *name;
+    int64_t most;
+    int64_t per_second; /* of a rate: how fast it comes back */
+    const char *reason;
+} table[H2_LIMITS] = {
+    [H2_CONNECTIONS] = {"connections", 1024, 0, "KEDA opens a handful; a session takes 20 KiB"},
+    [H2_PEER_CONNECTIONS] = {"connections-of-a-peer", 256, 0,
+                             "one address must not take the place of all the others"},
+    [H2_DESCRIPTORS] = {"descriptors", 0, 0, "the process has no more: one is kept to refuse with"},
+    [H2_CALLS] = {"calls", 60000, 0,
+                  "all streams of all ScaledObjects, and KEDA's calls beside them"},
+    [H2_HEADER_BYTES] = {"header-bytes", 16384, 0,
+                         "ours take a few hundred; a proxy's tracing and tokens some more"},
+    [H2_PATH_BYTES] = {"path-bytes", 512, 0, "a path is kept as long as its call"},
+    [H2_HELD_BYTES] = {"held-bytes", 16 << 20, 0,
+                       "of requests that are not whole yet, of all connections"},
+    [H2_RESETS] = {"resets", 60000, 1000,
+                   "KEDA cancels all its streams at once when it restarts, and not again soon"},
+    [H2_PINGS] = {"pings", 1000, 100,
+                  "clients measure the bandwidth with one a message, which gives it back"},
+    [H2_SETTINGS] = {"settings", 100, 1, "clients send them once"},
+    [H2_EMPTY_FRAMES] = {"empty-frames", 100, 100, "DATA without data that ends nothing"},
+    [H2_WINDOW_UPDATES] = {"window-updates", 20000, 5000, "one or two a message are usual"},
+    [H2_OTHER_FRAMES] = {"other-frames", 1000, 100, "PRIORITY, and what is unknown"},
+    [H2_INVALID_FRAMES] = {"invalid-frames", 100, 10,
+                           "each has us reset a stream: the other way to do a rapid reset"},
+    [H2_FRAMES_QUEUED] = {"frames-queued", 1000, 0,
+                          "acknowledgements that the client does not read"},
+    [H2_HANDSHAKE_MS] = {"handshake-ms", 10000, 0, "from connecting to the client's SETTINGS"},
+    [H2_CALL_MS] = {"call-ms", 20000, 0,
+                    "for a client to send its message, and to take an answer that is ready"},
+    [H2_WRITE_MS] = {"write-ms", 20000, 0, "for a client to read anything while something waits"},
+    [H2_SILENCE_MS] = {"silence-ms", 60000, 0, "without an answer to our ping: the peer is gone"},
+    [H2_IDLE_MS] = {"idle-ms", 3600000, 0, "without a call; clients connect again by themselves"},
+};
+
+static void set(struct h2_limits *limits, enum h2_limit limit, size_t number)
+{
+    if (number > 0)
+        limits->most[limit] = (int64_t)number;
+}
+
+void h2_limits_init(struct h2_limits *limits, const struct server_options *options)
+{
+    *limits = (struct h2_limits){0};
+    for (size_t i = 0; i < H2_LIMITS; i++)
+        limits->most[i] = table[i].most;
+    set(limits, H2_CONNECTIONS, options->max_connections);
+    set(limits, H2_PEER_CONNECTIONS, options->max_peer_connections);
+    set(limits, H2_CALLS, options->max_calls);
+    if (limits->most[H2_RESETS] < limits->most[H2_CALLS])
+        limits->most[H2_RESETS] = limits->most[H2_CALLS];
+    limits->most[H2_SILENCE_MS] = 2 * options->ping_interval_ms;
+}
+
+const char *h2_limit_name(enum h2_limit limit)
+{
+    return table[limit].name;
+}
+
+void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms)
+{
+    enum { COMPLAIN_EVERY_MS = 10000 };
+    uint64_t hits = atomic_fetch_add(&limits->hits[limit], 1) + 1;
+    int64_t *complained_ms = &limits->complained_ms[limit];
+    if (*complained_ms != 0 && now_ms - *complained_ms < COMPLAIN_EVERY_MS)
+        return;
+    *complained_ms = now_ms;
+    log_warning("%s ran into the limit %s (%" PRId64 "; %s); %" PRIu64 " times so far", peer,
+                table[limit].name, limits->most[limit], table[limit].reason, hits);
+}
+
+static int64_t cost_us(enum h2_limit limit)
+{
+    return 1000000 / table[limit].per_second;
+}
+
+bool h2_bucket_take(struct h2_bucket *bucket, const struct h2_limits *limits, enum h2_limit limit,
+                    int64_t now_ms)
+{
+    int64_t now_us = now_ms * 1000;
+    if (bucket->unused_us < now_us)
+        bucket->unused_us = now_us;
+    bucket->unused_us += cost_us(limit);
+    return bucket->unused_us - now_us <= limits->most[limit] * cost_us(limit);
+}
+
+void h2_bucket_return(struct h2_bucket *bucket, enum h2_limit limit)
+{
+    bucket->unused_us -= cost_us(limit);
+}

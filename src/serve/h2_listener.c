@@ -1,0 +1,276 @@
+/*
+ * New connections: the address, and who is let in.
+ *
+ * A full house shows the door to whoever has been there longest without a word of HTTP/2, so that a
+ * crowd of silent connections keeps nobody out.
+ */
+#include "serve/h2.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Accepted in one turn; the rest in the next. */
+enum { MOST_ACCEPTS_A_TURN = 64 };
+
+/* ---- who is let in ---- */
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* GOAWAY, with ENHANCE_YOUR_CALM as the reason, behind SETTINGS, which have to come first. */
+static void refuse(int fd)
+{
+    static const uint8_t farewell[] = {
+        0, 0, 0, NGHTTP2_SETTINGS,
+        0, 0, 0, 0,
+        0, /* nothing to set */
+        0, 0, 8, NGHTTP2_GOAWAY,
+        0, 0, 0, 0,
+        0, /* of the connection */
+        0, 0, 0, 0,
+        0, 0, 0, NGHTTP2_ENHANCE_YOUR_CALM, /* no stream was seen */
+    };
+    send(fd, farewell, sizeof(farewell), MSG_NOSIGNAL);
+    close(fd);
+}
+
+static bool is_silent(const struct h2_connection *connection)
+{
+    return !connection->has_settled || connection->phase == H2_LINGERING;
+}
+
+static struct h2_connection *oldest_silent(const struct h2_server *server, const char *peer)
+{
+    struct h2_connection *connection;
+    TAILQ_FOREACH(connection, &server->connections, all)
+    if (is_silent(connection) && (peer == NULL || text_equal(connection->peer, peer)))
+        return connection;
+    return NULL;
+}
+
+static size_t count_of_peer(const struct h2_server *server, const char *peer)
+{
+    size_t count = 0;
+    const struct h2_connection *connection;
+    TAILQ_FOREACH(connection, &server->connections, all)
+    count += text_equal(connection->peer, peer);
+    return count;
+}
+
+/* Whether there is a place, after a silent connection had to leave one if need be. */
+static bool make_place(struct h2_server *server, enum h2_limit limit, size_t count,
+                       const char *peer, const char *of_peer)
+{
+    if (count < (size_t)server->limits.most[limit])
+        return true;
+    h2_limit_hit(&server->limits, limit, peer, server->now_ms);
+    struct h2_connection *silent = oldest_silent(server, of_peer);
+    if (silent == NULL)
+        return false;
+    h2_connection_free(silent);
+    return true;
+}
+
+static void name_peer(const struct sockaddr *address, socklen_t length, char *name, size_t size)
+{
+    static const char mapped[] = "::ffff:"; /* an IPv4 client, as an IPv6 socket sees it */
+    if (getnameinfo(address, length, name, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
+        snprintf(name, size, "unknown");
+    if (text_starts_with(name, mapped))
+        memmove(name, name + strlen(mapped), strlen(name) - strlen(mapped) + 1);
+}
+
+static void let_in(struct h2_server *server, int fd, const char *peer)
+{
+    if (!make_place(server, H2_PEER_CONNECTIONS, count_of_peer(server, peer), peer, peer) ||
+        !make_place(server, H2_CONNECTIONS, server->connection_count, peer, NULL)) {
+        refuse(fd);
+        return;
+    }
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    h2_connection_new(server, fd, peer);
+}
+
+/* ---- accepting ---- */
+
+static int accept_one(const struct h2_server *server, char *peer, size_t size)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+    int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &length,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        name_peer((const struct sockaddr *)&address, length, peer, size);
+    return fd;
+}
+
+static void pause_listener(struct h2_server *server)
+{
+    server->is_paused = true;
+    event_del(server->listening);
+}
+
+/* Left alone, a connection for which there is no descriptor would have the loop spin: it stays in the
+ * backlog, and is reported again and again. */
+static void refuse_with_spare(struct h2_server *server)
+{
+    char peer[NI_MAXHOST];
+    h2_limit_hit(&server->limits, H2_DESCRIPTORS, "the server", server->now_ms);
+    struct h2_connection *silent = oldest_silent(server, NULL);
+    if (silent != NULL) {
+        h2_connection_free(silent);
+        return;
+    }
+    if (server->spare_fd >= 0)
+        close(server->spare_fd);
+    int fd = accept_one(server, peer, sizeof(peer));
+    if (fd >= 0)
+        refuse(fd);
+    server->spare_fd = open_spare();
+    if (fd < 0 || server->spare_fd < 0)
+        pause_listener(server); /* somebody else took it */
+}
+
+static void can_accept(evutil_socket_t listen_fd, short what, void *argument)
+{
+    (void)listen_fd;
+    (void)what;
+    struct h2_server *server = argument;
+    server->now_ms = clock_now_ms();
+    for (int i = 0; i < MOST_ACCEPTS_A_TURN && !server->is_paused; i++) {
+        char peer[NI_MAXHOST];
+        int fd = accept_one(server, peer, sizeof(peer));
+        if (fd >= 0)
+            let_in(server, fd, peer);
+        else if (errno == EMFILE || errno == ENFILE)
+            refuse_with_spare(server);
+        else if (errno == ENOBUFS || errno == ENOMEM)
+            pause_listener(server);
+        else if (errno == EAGAIN || errno == EBADF)
+            return;
+    }
+}
+
+void h2_listener_resume(struct h2_server *server)
+{
+    if (!server->is_paused)
+        return;
+    if (server->spare_fd < 0)
+        server->spare_fd = open_spare();
+    if (server->spare_fd < 0 || server->listening == NULL)
+        return;
+    server->is_paused = false;
+    event_add(server->listening, NULL);
+}
+
+/* ---- the address ---- */
+
+/* "[::]:9090" to "::" and "9090". */
+static bool split_address(const char *address, char *host, size_t size, const char **ret_port)
+{
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL || colon[1] == '\0' || (size_t)(colon - address) >= size)
+        return false;
+    bool in_brackets = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
+    const char *from = address + in_brackets;
+    size_t length = (size_t)(colon - from) - in_brackets;
+    memcpy(host, from, length);
+    host[length] = '\0';
+    *ret_port = colon + 1;
+    return length > 0 && (in_brackets || strchr(host, ':') == NULL);
+}
+
+static int listen_on(const struct addrinfo *where)
+{
+    int on = 1;
+    int off = 0;
+    int fd = socket(where->ai_family, where->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (where->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    if (bind(fd, where->ai_addr, where->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
+        return fd;
+    int failure = errno;
+    close(fd);
+    errno = failure;
+    return -1;
+}
+
+static int port_of(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof(address);
+    getsockname(fd, (struct sockaddr *)&address, &length);
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+static void free_addresses(struct addrinfo **addresses)
+{
+    if (*addresses != NULL)
+        freeaddrinfo(*addresses);
+}
+
+/* -1, and why in `ret_reason`. */
+static int open_address(const char *host, const char *port, const char **ret_reason)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    _cleanup_(free_addresses) struct addrinfo *addresses = NULL;
+    int failure = getaddrinfo(host, port, &hints, &addresses);
+    if (failure != 0) {
+        *ret_reason = gai_strerror(failure);
+        return -1;
+    }
+    int fd = listen_on(addresses);
+    if (fd < 0 && errno == EAFNOSUPPORT && text_equal(host, "::"))
+        return open_address("0.0.0.0", port, ret_reason); /* a machine without IPv6 */
+    if (fd < 0)
+        *ret_reason = strerror(errno);
+    return fd;
+}
+
+bool h2_listener_open(struct h2_server *server, const char *address, struct error *error)
+{
+    char host[NI_MAXHOST];
+    const char *port = NULL;
+    const char *reason = "it must be host:port, and the host an address of this machine";
+    if (split_address(address, host, sizeof(host), &port))
+        server->listen_fd = open_address(host, port, &reason);
+    if (server->listen_fd < 0)
+        return error_invalid(error, "cannot listen on \"%s\": %s", address, reason);
+
+    server->server.port = port_of(server->listen_fd);
+    server->spare_fd = open_spare();
+    server->listening =
+        event_new(server->base, server->listen_fd, EV_READ | EV_PERSIST, can_accept, server);
+    event_add(server->listening, NULL);
+    return true;
+}
+
+void h2_listener_close(struct h2_server *server)
+{
+    if (server->listening != NULL)
+        event_free(TAKE(server->listening));
+    if (server->listen_fd >= 0)
+        close(server->listen_fd);
+    if (server->spare_fd >= 0)
+        close(server->spare_fd);
+    server->listen_fd = -1;
+    server->spare_fd = -1;
+}
