@@ -27,7 +27,7 @@ static const struct option kafka_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_REQUIRED,
      .doc = "brokers to begin with, host:port, separated by commas"},
-    TLS_OPTIONS(struct kafka_connection, tls),
+    TLS_OPTIONS(offsetof(struct kafka_connection, tls)),
     {.key = "keyPassword",
      CONNECTION(key_password),
      .type = OPTION_STRING,

@@ -43,7 +43,7 @@ const struct option nats_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
      .doc = "the content of a .creds file: a user's JWT and the seed of its key"},
-    TLS_OPTIONS(struct nats_connection_options, tls),
+    TLS_OPTIONS(offsetof(struct nats_connection_options, tls)),
     {.key = "natsServerMonitoringEndpoint",
      CONNECTION(monitoring_endpoint),
      .type = OPTION_STRING,

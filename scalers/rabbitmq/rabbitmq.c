@@ -65,7 +65,7 @@ static const struct option table[] = {
      .type = OPTION_DURATION,
      OPTION_FIELD(struct rabbitmq_connection, timeout_ms),
      .doc = "the most that one request to the management API may take; http only"},
-    TLS_OPTIONS(struct rabbitmq_connection, tls),
+    TLS_OPTIONS(offsetof(struct rabbitmq_connection, tls)),
     {.key = "queueName",
      .scope = OPTION_QUERY,
      .type = OPTION_STRING,

@@ -1,7 +1,5 @@
 #include "shared/tls_options.h"
 
-#include <stddef.h>
-
 const char *const tls_choices[] = {"disable", "enable", NULL};
 
 void tls_options_check(const struct tls_options *options, struct error *mistakes)

@@ -11,6 +11,7 @@
 #include "config/option.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct tls_options {
     int enable; /* 1: `tls: enable` */
@@ -22,36 +23,36 @@ struct tls_options {
 
 extern const char *const tls_choices[];
 
-/* The rows for `struct tls_options MEMBER` in the connection's STRUCTURE. */
-#define TLS_OPTIONS(structure, member)                                                             \
+/* The rows; `base` is the offset of the struct tls_options in the connection's struct. */
+#define TLS_OPTIONS(base)                                                                          \
     {.key = "tls",                                                                                 \
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_CHOICE,                                                                        \
-     OPTION_FIELD(structure, member.enable),                                                       \
+     .offset = (base) + offsetof(struct tls_options, enable),                                      \
      .choices = tls_choices,                                                                       \
      .fallback = "disable",                                                                        \
      .doc = "enable: nothing but TLS is spoken with the source"},                                  \
         {.key = "ca",                                                                              \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
-         OPTION_FIELD(structure, member.ca),                                                       \
+         .offset = (base) + offsetof(struct tls_options, ca),                                      \
          .doc = "PEM certificates of the authorities to trust"},                                   \
         {.key = "cert",                                                                            \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
-         OPTION_FIELD(structure, member.cert),                                                     \
+         .offset = (base) + offsetof(struct tls_options, cert),                                    \
          .doc = "PEM certificate to show to the source; needs key"},                               \
         {.key = "key",                                                                             \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
-         OPTION_FIELD(structure, member.key),                                                      \
+         .offset = (base) + offsetof(struct tls_options, key),                                     \
          .flags = OPTION_SECRET,                                                                   \
          .doc = "PEM private key of cert"},                                                        \
         {.key = "brokerUnsafeSsl",                                                                 \
          .alias = "unsafeSsl",                                                                     \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_BOOL,                                                                      \
-         OPTION_FIELD(structure, member.unsafe),                                                   \
+         .offset = (base) + offsetof(struct tls_options, unsafe),                                  \
          .flags = OPTION_ALIAS_IN_FILE,                                                            \
          .fallback = "false",                                                                      \
          .doc = "true: the source's certificate is not verified"}
