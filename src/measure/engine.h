@@ -42,7 +42,7 @@ struct engine_settings {
     (struct engine_settings){.interval_ms = 5000,                                                  \
                              .deadline_ms = 2000,                                                  \
                              .backoff_first_ms = 250,                                              \
-                             .backoff_most_ms = 15000,                                             \
+                             .backoff_most_ms = 5000,                                              \
                              .slow_most_ms = 30000,                                                \
                              .most_connections = 1024,                                             \
                              .most_isolated = 64,                                                  \
