@@ -256,14 +256,6 @@ void h2_call_read(struct call *base)
 
 /* ---- messages and the status out ---- */
 
-static void send_headers(struct h2_call *call)
-{
-    static const nghttp2_nv headers[] = {ANSWER_HEADERS};
-    call->headers_sent = true;
-    nghttp2_submit_headers(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id, NULL,
-                           headers, ARRAY_LENGTH(headers), NULL);
-}
-
 static void send_status(struct h2_call *call)
 {
     nghttp2_session *session = call->connection->session;
@@ -301,6 +293,19 @@ static ssize_t read_message(nghttp2_session *session, int32_t stream_id, uint8_t
     return (ssize_t)length;
 }
 
+static void submit_message(struct h2_call *call)
+{
+    static const nghttp2_nv headers[] = {ANSWER_HEADERS};
+    const nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_message};
+    nghttp2_session *session = call->connection->session;
+    if (call->headers_sent)
+        nghttp2_submit_data(session, NGHTTP2_FLAG_NONE, call->stream_id, &provider);
+    else
+        nghttp2_submit_response(session, call->stream_id, headers, ARRAY_LENGTH(headers),
+                                &provider);
+    call->headers_sent = true;
+}
+
 bool h2_call_send(struct call *base, struct bytes message)
 {
     struct h2_call *call = (struct h2_call *)base;
@@ -316,10 +321,7 @@ bool h2_call_send(struct call *base, struct bytes message)
     if (message.length > 0)
         memcpy(call->message + FRAMING_PREFIX_BYTES, message.data, message.length);
 
-    if (!call->headers_sent)
-        send_headers(call);
-    const nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_message};
-    nghttp2_submit_data(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id, &provider);
+    submit_message(call);
     h2_connection_touch(call->connection);
     return true;
 }

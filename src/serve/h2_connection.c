@@ -207,6 +207,8 @@ static void feed(struct h2_connection *connection, const uint8_t *data, size_t l
     ssize_t taken = nghttp2_session_mem_recv(connection->session, data, length);
     if (taken == NGHTTP2_ERR_FLOODED)
         h2_limit_hit(&server->limits, H2_FRAMES_QUEUED, connection->peer, server->now_ms);
+    if (taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+        h2_limit_hit(&server->limits, H2_HEADER_BYTES, connection->peer, server->now_ms);
     if (taken < 0) {
         log_debug("%s: %s", connection->peer, nghttp2_strerror((int)taken));
         h2_connection_free(connection);

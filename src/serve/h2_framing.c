@@ -3,7 +3,6 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <zlib.h>
 
 enum framing_found framing_take(struct bytes *input, size_t most_bytes,
@@ -83,11 +82,6 @@ enum framing_inflated framing_inflate(struct bytes input, size_t most_bytes, uin
     }
     inflateEnd(&stream);
     return result;
-}
-
-bool framing_equal(struct bytes bytes, const char *text)
-{
-    return bytes.length == strlen(text) && memcmp(bytes.data, text, bytes.length) == 0;
 }
 
 bool framing_is_grpc(struct bytes content_type)

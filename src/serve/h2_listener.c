@@ -155,11 +155,12 @@ static void can_accept(evutil_socket_t listen_fd, short what, void *argument)
         int fd = accept_one(server, peer, sizeof(peer));
         if (fd >= 0)
             let_in(server, fd, peer);
-        else if (errno == EMFILE || errno == ENFILE)
+        else if (errno == EMFILE || errno == ENFILE) {
             refuse_with_spare(server);
-        else if (errno == ENOBUFS || errno == ENOMEM)
+            return; /* without a descriptor it would be this error even if nobody else waits */
+        } else if (errno == ENOBUFS || errno == ENOMEM)
             pause_listener(server);
-        else if (errno == EAGAIN || errno == EBADF)
+        else if (errno == EAGAIN)
             return;
     }
 }
