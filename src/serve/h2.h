@@ -170,6 +170,15 @@ struct h2_server {
     uint8_t output[H2_OUTPUT_BYTES + 16384 + 9]; /* the last frame may be a whole one */
 };
 
+/* ---- h2_server.c ---- */
+
+/* A server that neither listens nor has a thread yet. Whoever wants none (a fuzzer) gives it connections
+ * and turns of its own; server_free() frees it. */
+bool h2_server_new(const struct server_options *options, const struct service *service,
+                   struct h2_server **ret_server, struct error *error);
+/* Waits for events unless `flags` (of event_base_loop) say otherwise, and does all that follows. */
+void h2_server_turn(struct h2_server *server, int flags);
+
 /* ---- h2_listener.c ---- */
 
 /* "host:port". */

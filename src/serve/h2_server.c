@@ -119,16 +119,16 @@ static void begin_drain(struct h2_server *server)
     }
 }
 
-static void end_drain(struct h2_server *server)
+static void cut_connections(struct h2_server *server)
 {
     struct h2_connection *connection;
-    server->cancelled += server->call_count;
     while ((connection = TAILQ_FIRST(&server->connections)) != NULL)
         h2_connection_cut(connection);
 }
 
-static void take_turn(struct h2_server *server)
+void h2_server_turn(struct h2_server *server, int flags)
 {
+    event_base_loop(server->base, flags);
     server->now_ms = clock_now_ms();
     int64_t drain_by_ms = atomic_load(&server->drain_by_ms);
     if (drain_by_ms != CLOCK_NEVER && !server->draining)
@@ -138,8 +138,10 @@ static void take_turn(struct h2_server *server)
     server->due_ms = server->service->turn(server->service->context, server->now_ms);
     sweep(server);
     flush_touched(server);
-    if (server->draining && server->now_ms >= drain_by_ms)
-        end_drain(server);
+    if (server->draining && server->now_ms >= drain_by_ms) {
+        server->cancelled += server->call_count;
+        cut_connections(server);
+    }
     if (crowd_is_over(&server->crowd, server->call_count, server->now_ms))
         malloc_trim(0);
     set_timer(server);
@@ -148,10 +150,9 @@ static void take_turn(struct h2_server *server)
 static void *serve(void *argument)
 {
     struct h2_server *server = argument;
-    do {
-        event_base_loop(server->base, EVLOOP_ONCE);
-        take_turn(server);
-    } while (!server->draining || server->connection_count > 0);
+    do
+        h2_server_turn(server, EVLOOP_ONCE);
+    while (!server->draining || server->connection_count > 0);
     return NULL;
 }
 
@@ -206,6 +207,7 @@ static void free_server(struct server *base)
 {
     struct h2_server *server = (struct h2_server *)base;
     drain(base, 0);
+    cut_connections(server); /* of a server that had no thread to drain it */
     h2_listener_close(server);
     if (server->waking != NULL)
         event_free(server->waking);
@@ -272,12 +274,25 @@ static bool start_thread(struct h2_server *server, struct error *error)
     return true;
 }
 
+bool h2_server_new(const struct server_options *options, const struct service *service,
+                   struct h2_server **ret_server, struct error *error)
+{
+    struct h2_server *server = new_server(options, service);
+    if (!make_loop(server, error)) {
+        free_server(&server->server);
+        return false;
+    }
+    *ret_server = server;
+    return true;
+}
+
 static bool start(const struct server_options *options, const struct service *service,
                   struct server **ret_server, struct error *error)
 {
-    struct h2_server *server = new_server(options, service);
-    if (!make_loop(server, error) || !h2_listener_open(server, options->listen, error) ||
-        !start_thread(server, error)) {
+    struct h2_server *server = NULL;
+    if (!h2_server_new(options, service, &server, error))
+        return false;
+    if (!h2_listener_open(server, options->listen, error) || !start_thread(server, error)) {
         free_server(&server->server);
         return false;
     }
