@@ -1,5 +1,6 @@
 #include "measure/engine.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/inside.h"
@@ -63,6 +64,7 @@ static struct connection *connection_new(struct engine *engine, const struct sca
     connection->values = option_values_new(scaler->options, scaler->sizes[OPTION_CONNECTION],
                                            OPTION_CONNECTION, (const char *const *)values->texts);
     connection->isolated = scaler->isolated || engine->settings.isolate_all;
+    connection->made_at_ms = clock_now_ms();
     engine->isolated += connection->isolated;
     snprintf(connection->label, sizeof(connection->label), "%s connection %llu", scaler->name,
              (unsigned long long)++engine->connections_made);

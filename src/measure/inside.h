@@ -57,6 +57,7 @@ struct connection {
     const struct scaler *scaler;
     struct option_values *values;
     bool isolated;
+    int64_t made_at_ms;    /* from then on each interval is a beat */
     struct query *queries; /* by identity, of both lanes */
     struct lane *main_lane;
     struct lane *slow_lane; /* NULL while nothing is slow */
@@ -72,7 +73,6 @@ struct query {
     size_t idle_watchers;     /* of them, those that want it measured each idle_interval_ms */
     int64_t idle_interval_ms;
 
-    bool in_flight;
     bool due_now;             /* never asked, or the connection is back */
     int64_t asked_at_ms;      /* when the last measurement began */
     int64_t slow_interval_ms; /* doubles in the slow lane */

@@ -191,11 +191,9 @@ static void probe_ended(struct probe *probe, const struct reading *reading,
     pthread_mutex_unlock(&engine->lock);
 }
 
-/* Going once for many is the point: what is due within a tenth of the interval comes along. */
 static struct batch batch_take(struct lane *lane)
 {
     int64_t now = clock_now_ms();
-    int64_t along = engine_of(lane)->settings.interval_ms / 10;
     struct batch batch = {0};
     struct query *query;
     size_t most = 0;
@@ -210,7 +208,7 @@ static struct batch batch_take(struct lane *lane)
     {
         if (batch.count == most)
             break;
-        if (query_due_ms(query) > now + (lane->slow ? 0 : along))
+        if (query_due_ms(query) > now)
             continue;
         query->due_now = false;
         query->asked_at_ms = now;

@@ -44,9 +44,16 @@ static int64_t current_interval_ms(const struct query *query)
                                                                           : interval;
 }
 
+/* All queries of a connection beat together, whenever they came: going once for many is the point. */
 int64_t query_due_ms(const struct query *query)
 {
-    return query->due_now ? 0 : query->asked_at_ms + current_interval_ms(query);
+    if (query->due_now)
+        return 0;
+    int64_t interval = current_interval_ms(query);
+    if (query->lane->slow)
+        return query->asked_at_ms + interval;
+    int64_t since_beat = (query->asked_at_ms - query->connection->made_at_ms) % interval;
+    return query->asked_at_ms - since_beat + interval;
 }
 
 static void make_watchers_ready(struct query *query)

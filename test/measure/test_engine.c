@@ -146,6 +146,25 @@ static void many_queries_are_measured_in_one_batch(void **state)
     assert_int_equal((fake_counts().probes - probes) % 200, 0);
 }
 
+static void queries_that_came_one_by_one_are_measured_in_one_batch(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    char name[16];
+    settings.interval_ms = 500;
+    engine_free(engine);
+    start_engine(&settings);
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        hold(name);
+        usleep(25000);
+    }
+    WAIT_UNTIL(fake_counts().largest_batch == 20);
+    int batches = fake_counts().batches;
+    usleep(2000000);
+    assert_in_range(fake_counts().batches - batches, 1, 5);
+}
+
 static void who_watches_is_told_of_each_attempt(void **state)
 {
     (void)state;
@@ -442,6 +461,7 @@ int main(int argc, char **argv)
         TEST(a_query_is_measured_and_measured_again),
         TEST(equal_questions_share_a_query_and_equal_sources_a_connection),
         TEST(many_queries_are_measured_in_one_batch),
+        TEST(queries_that_came_one_by_one_are_measured_in_one_batch),
         TEST(who_watches_is_told_of_each_attempt),
         TEST(an_idle_query_that_is_watched_is_measured_more_often),
         TEST(a_failed_probe_fails_alone),
