@@ -3,8 +3,55 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <stdlib.h>
+
 /* ScaledObjectRef in GetMetricsRequest, and a map entry in it, are three levels. */
 enum { DEEPEST = 8 };
+
+/*
+ * Where decoded messages lie. A request is some twenty small pieces, and they were a fifth of what it
+ * cost: here they follow each other, and all of the place is free again when the last piece is. What does
+ * not fit comes from the heap, and so does all of it where the address sanitizer is to watch the pieces.
+ */
+#ifdef __SANITIZE_ADDRESS__
+enum { PLACE_BYTES = 0 };
+#else
+enum { PLACE_BYTES = 8192 };
+#endif
+
+static _Thread_local struct {
+    _Alignas(max_align_t) uint8_t bytes[PLACE_BYTES + 1];
+    size_t used;
+    size_t pieces;
+} place;
+
+static void *take_piece(void *context, size_t size)
+{
+    (void)context;
+    const size_t step = _Alignof(max_align_t);
+    if (size > PLACE_BYTES - place.used)
+        return memory_new(size);
+    void *piece = place.bytes + place.used;
+    size_t rounded = (size + step - 1) / step * step;
+    place.used = rounded < PLACE_BYTES - place.used ? place.used + rounded : PLACE_BYTES;
+    place.pieces++;
+    return piece;
+}
+
+static void give_piece(void *context, void *pointer)
+{
+    (void)context;
+    const uint8_t *piece = pointer;
+    if (piece < place.bytes || piece >= place.bytes + sizeof(place.bytes)) {
+        free(pointer);
+        return;
+    }
+    place.pieces--;
+    if (place.pieces == 0)
+        place.used = 0;
+}
+
+static ProtobufCAllocator pieces = {.alloc = take_piece, .free = give_piece};
 
 enum wire_type { WIRE_VARINT = 0, WIRE_64_BIT = 1, WIRE_LENGTH = 2, WIRE_32_BIT = 5 };
 
@@ -92,7 +139,7 @@ bool message_decode(const ProtobufCMessageDescriptor *type, struct bytes bytes,
 {
     if (!check(type, bytes, 0, error))
         return false;
-    ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, bytes.length, bytes.data);
+    ProtobufCMessage *message = protobuf_c_message_unpack(type, &pieces, bytes.length, bytes.data);
     if (message == NULL)
         return error_invalid(error, "the request cannot be decoded as %s", type->name);
     *ret_message = message;
@@ -102,7 +149,7 @@ bool message_decode(const ProtobufCMessageDescriptor *type, struct bytes bytes,
 void message_free(ProtobufCMessage *message)
 {
     if (message != NULL)
-        protobuf_c_message_free_unpacked(message, NULL);
+        protobuf_c_message_free_unpacked(message, &pieces);
 }
 
 bool message_send(struct call *call, const ProtobufCMessage *message)

@@ -12,7 +12,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 
-/* The caller frees the message with message_free(). */
+/* The caller frees the message with message_free(), on the same thread. */
 bool message_decode(const ProtobufCMessageDescriptor *type, struct bytes bytes,
                     ProtobufCMessage **ret_message, struct error *error);
 void message_free(ProtobufCMessage *message); /* NULL is harmless */
