@@ -77,6 +77,7 @@ struct query {
     int64_t asked_at_ms;      /* when the last measurement began */
     int64_t slow_interval_ms; /* doubles in the slow lane */
     unsigned strikes;         /* measurements in a row that it left unanswered */
+    unsigned losses;          /* ... and that cost the client */
     struct snapshot known;
 
     UT_hash_handle hh;         /* among the connection's */

@@ -16,8 +16,9 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* A query that leaves this many measurements in a row unanswered goes to the slow lane. */
-enum { MOST_STRIKES = 2 };
+/* A query that leaves this many measurements in a row unanswered goes to the slow lane; more of them
+ * where the client was lost as well, as it is again and again while a source starts. */
+enum { MOST_STRIKES = 2, MOST_LOSSES = 4 };
 
 /* The probes of one measurement, and whose they are. */
 struct batch {
@@ -96,7 +97,7 @@ static void lane_set_state(struct lane *lane, enum lane_state state, struct erro
         set_broken(lane, error);
     if (recovering)
         DL_FOREACH(lane->queries, query)
-    query->due_now = true;
+    query->due_now = !lane->slow || query->losses == 0;
     if (state != LANE_CONNECTED)
         close_client(lane);
 }
@@ -185,6 +186,7 @@ static void probe_ended(struct probe *probe, const struct reading *reading,
     else {
         engine->stats.failed_probes++;
         query->strikes = 0;
+        query->losses = 0;
         query_set_failed(query, error);
     }
     tell_askers(query->lane);
@@ -236,15 +238,17 @@ static void move_to_lane(struct query *query, struct lane *lane)
     DL_APPEND(lane->queries, query);
     query->lane = lane;
     query->strikes = 0;
+    query->losses = 0;
     lane_wake(lane);
 }
 
-/* The source spoke, but not of this query in time: it must not hold up its neighbours again. */
+/* It must not hold up its neighbours again, or cost them their client. */
 static void make_slow(struct query *query)
 {
     struct connection *connection = query->connection;
-    log_warning("%s: a query is slow, and is asked apart from the others until it answers in time",
-                connection->label);
+    log_warning(
+        "%s: a query is not answered, and is asked apart from the others until it is in time",
+        connection->label);
     if (connection->slow_lane == NULL)
         connection->slow_lane = lane_new(connection, true);
     query->slow_interval_ms = connection->engine->settings.interval_ms;
@@ -285,6 +289,19 @@ static void judge_overdue(struct lane *lane, const struct batch *batch, struct q
         query->due_now = true;
 }
 
+/* A probe that nobody ended, of a client that was lost over it, or over another one of the batch. */
+static void judge_lost(struct lane *lane, struct query *query, const struct error *error)
+{
+    query_set_failed(query, error);
+    query->losses++;
+    if (lane->slow) {
+        make_slower(query);
+        DL_DELETE(lane->queries, query); /* behind those that have not had their turn */
+        DL_APPEND(lane->queries, query);
+    } else if (query->losses >= MOST_LOSSES)
+        make_slow(query);
+}
+
 static void judge_batch(struct lane *lane, struct batch *batch, bool usable,
                         const struct error *error)
 {
@@ -298,7 +315,7 @@ static void judge_batch(struct lane *lane, struct batch *batch, bool usable,
         if (!batch->probes[i].ended && usable)
             judge_overdue(lane, batch, query);
         else if (!batch->probes[i].ended)
-            query_set_failed(query, error);
+            judge_lost(lane, query, error);
         else if (lane->slow)
             make_quick(query);
     }

@@ -78,6 +78,7 @@ void query_set_reading(struct query *query, const struct reading *reading)
     known->reading = *reading;
     known->reading_at_ms = clock_now_ms();
     query->strikes = 0;
+    query->losses = 0;
     make_watchers_ready(query);
 }
 

@@ -309,6 +309,24 @@ static void a_query_that_hangs_alone_does_not_fail_its_neighbours(void **state)
     assert_true(fails(hanging, "no answer"));
 }
 
+/* It may be the first of a batch or the last. */
+static void a_query_that_breaks_its_client_is_asked_apart(void **state)
+{
+    (void)state;
+    struct query *first = hold("1");
+    struct query *breaking = hold("break");
+    struct query *last = hold("2");
+    WAIT_UNTIL(stats().slow_queries == 1 && waiting(first) == 1 && waiting(last) == 2);
+    for (int i = 0; i < 200; i++) {
+        assert_true(waiting(first) == 1);
+        assert_true(waiting(last) == 2);
+        usleep(5000);
+    }
+    assert_true(fails(breaking, "the fake connection broke"));
+    fake_set_queue("break", 3);
+    WAIT_UNTIL(waiting(breaking) == 3 && stats().slow_queries == 0);
+}
+
 static void what_is_released_is_forgotten_with_its_connection(void **state)
 {
     (void)state;
@@ -385,6 +403,17 @@ static void an_isolated_scaler_that_aborts_fails_its_own_connection_only(void **
     WAIT_UNTIL(fails(aborting, "the isolated process died: Aborted"));
     WAIT_UNTIL(waiting(good) == 1);
     WAIT_UNTIL(waiting(isolated) == 2);
+}
+
+static void
+a_query_that_aborts_its_process_does_not_cost_its_neighbours_theirs_for_good(void **state)
+{
+    (void)state;
+    hold_of(&fake_isolated_scaler, "a", "abort");
+    struct query *good = hold_of(&fake_isolated_scaler, "a", "7");
+    WAIT_UNTIL(stats().slow_queries == 1 && waiting(good) == 7);
+    usleep(10 * INTERVAL_MS * 1000);
+    assert_true(waiting(good) == 7);
 }
 
 static void an_isolated_scaler_that_lets_the_deadline_pass_is_killed(void **state)
@@ -472,12 +501,14 @@ int main(int argc, char **argv)
         TEST(a_hanging_query_is_asked_apart_and_does_not_hold_up_its_neighbours),
         TEST(a_hanging_query_returns_after_one_answer_in_time),
         TEST(a_query_that_hangs_alone_does_not_fail_its_neighbours),
+        TEST(a_query_that_breaks_its_client_is_asked_apart),
         TEST(what_is_released_is_forgotten_with_its_connection),
         TEST(a_slow_query_can_be_released_too),
         TEST(a_limit_on_connections_is_told_by_name),
         TEST(the_engine_ends_while_a_measurement_hangs),
         TEST(an_isolated_scaler_measures_in_a_process_of_its_own),
         TEST(an_isolated_scaler_that_aborts_fails_its_own_connection_only),
+        TEST(a_query_that_aborts_its_process_does_not_cost_its_neighbours_theirs_for_good),
         TEST(an_isolated_scaler_that_lets_the_deadline_pass_is_killed),
         TEST(an_isolated_scaler_tells_why_it_cannot_connect),
         TEST(a_killed_child_is_started_again),
