@@ -26,6 +26,9 @@ static const char about[] =
 /* A client at its limit of calls waits in silence, so the streams' own must be reached before it. */
 enum { CALLS_BESIDE_STREAMS = 10000 };
 
+/* A hundred thousand triggers of the usual size; what does not fit is somebody's attack on our memory. */
+enum { METADATA_BYTES = 48 << 20 };
+
 struct flags {
     const char *listen;
     int transport;
@@ -158,6 +161,7 @@ static void make_parts(const struct flags *flags, struct parts *parts)
         .rules = {.interval_ms = flags->interval_ms, .hold_ms = flags->hold_ms},
         .forget_ms = flags->forget_ms,
         .most = (size_t)flags->most_triggers,
+        .most_bytes = METADATA_BYTES,
     });
     parts->scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = parts->triggers,

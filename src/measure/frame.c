@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Ten thousand queries of some hundred bytes each are far below it. */
-enum { LARGEST_FRAME = 64 << 20 };
+/* The queries of one connection all at once: above what the metadata of all triggers may take. */
+enum { LARGEST_FRAME = 128 << 20 };
 
 static bool wait_for(int socket, short events, int64_t deadline_ms, struct error *error)
 {
@@ -66,7 +66,11 @@ static bool read_all(int socket, uint8_t *bytes, size_t length, int64_t deadline
 bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_ms,
                  struct error *error)
 {
-    uint32_t length = (uint32_t)protobuf_c_message_get_packed_size(message);
+    size_t size = protobuf_c_message_get_packed_size(message);
+    if (size > LARGEST_FRAME)
+        return error_unavailable(error, "a frame of %zu bytes is too large", size);
+
+    uint32_t length = (uint32_t)size;
     _cleanup_(memory_free) uint8_t *frame = memory_new(sizeof(length) + length);
     memcpy(frame, &length, sizeof(length));
     protobuf_c_message_pack(message, frame + sizeof(length));

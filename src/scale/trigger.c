@@ -21,6 +21,7 @@ struct triggers {
     struct triggers_settings settings;
     struct trigger *by_identity;
     struct trigger *by_age; /* utlist, oldest question first */
+    size_t bytes;           /* of the identities */
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings)
@@ -49,6 +50,7 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
 {
     HASH_DELETE(hh, triggers->by_identity, trigger);
     DL_DELETE(triggers->by_age, trigger);
+    triggers->bytes -= trigger->identity.length;
     trigger_free(trigger);
 }
 
@@ -234,6 +236,17 @@ static void touch(struct triggers *triggers, struct trigger *trigger, int64_t no
     DL_APPEND(triggers->by_age, trigger);
 }
 
+static bool check_limits(const struct triggers *triggers, size_t length, struct error *error)
+{
+    const struct triggers_settings *settings = &triggers->settings;
+    if (HASH_COUNT(triggers->by_identity) >= settings->most)
+        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use", settings->most);
+    if (length > settings->most_bytes - triggers->bytes)
+        return error_set(error, ERROR_LIMIT, "all %zu bytes for the triggers' metadata are in use",
+                         settings->most_bytes);
+    return true;
+}
+
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error)
 {
@@ -246,9 +259,8 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
     if (trigger != NULL)
         touch(triggers, trigger, now_ms);
     else {
-        if (HASH_COUNT(triggers->by_identity) >= triggers->settings.most)
-            return error_set(error, ERROR_LIMIT, "all %zu triggers are in use",
-                             triggers->settings.most);
+        if (!check_limits(triggers, identity.length, error))
+            return false;
         trigger = parse(triggers, ref);
         trigger->identity = identity;
         identity = (struct text){0};
@@ -256,6 +268,7 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
         HASH_ADD_KEYPTR(hh, triggers->by_identity, trigger->identity.bytes,
                         trigger->identity.length, trigger);
         DL_APPEND(triggers->by_age, trigger);
+        triggers->bytes += trigger->identity.length;
     }
     *ret_trigger = trigger;
     return true;

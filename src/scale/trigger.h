@@ -55,6 +55,7 @@ struct triggers_settings {
     struct answer_rules rules;
     int64_t forget_ms; /* a trigger that nobody asked for is forgotten after this */
     size_t most;
+    size_t most_bytes; /* of the metadata of all of them: each is held some four times over */
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings);

@@ -43,6 +43,7 @@ static int set_up(void **state)
         .rules = {5000, 60000},
         .forget_ms = 1000,
         .most = 3,
+        .most_bytes = 1000,
     });
     return 0;
 }
@@ -218,6 +219,24 @@ static void a_limit_on_triggers_is_told_and_triggers_are_forgotten(void **state)
     assert_int_equal(triggers_count(triggers), 0);
 }
 
+static void a_limit_on_metadata_is_told_and_what_is_forgotten_makes_room(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    char padding[901] = {0};
+    struct option_entry entries[] = {{"scaler", "fake"}, {"padding", padding}};
+    struct trigger_ref ref = {"large", "shop", entries, 2};
+    struct trigger *trigger = NULL;
+    memset(padding, 'x', sizeof(padding) - 1);
+    assert_true(triggers_find(triggers, &ref, 0, &trigger, &error));
+    ref.name = "other";
+    assert_false(triggers_find(triggers, &ref, 0, &trigger, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_string_equal(error_text(&error), "all 1000 bytes for the triggers' metadata are in use");
+    triggers_forget(triggers, 1000);
+    assert_true(triggers_find(triggers, &ref, 1000, &trigger, &error));
+}
+
 static void a_trigger_answers_with_what_its_query_was_measured(void **state)
 {
     (void)state;
@@ -266,6 +285,7 @@ int main(void)
         TEST(a_named_connection_is_for_its_namespaces),
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
         TEST(a_limit_on_triggers_is_told_and_triggers_are_forgotten),
+        TEST(a_limit_on_metadata_is_told_and_what_is_forgotten_makes_room),
         TEST(a_trigger_answers_with_what_its_query_was_measured),
         TEST(a_trigger_with_mistakes_is_never_measured),
     };
