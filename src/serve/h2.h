@@ -103,7 +103,7 @@ struct h2_connection {
     bool has_settled; /* the client's SETTINGS have come */
     enum h2_phase phase;
     int fd;
-    char peer[46];
+    char peer[64];
     struct event readable;
     struct event writable;
     nghttp2_session *session;

@@ -1,0 +1,36 @@
+"""--max-connection-age: clients are sent away in order; and what a transport cannot hold it refuses to start with."""
+
+import subprocess
+import time
+
+import grpc
+import pytest
+
+from support.grpc_client import Client
+from support.server import Server, binary
+from support.triggers import UNREACHABLE
+
+
+def test_no_call_is_lost_when_connections_come_of_age():
+    with Server(arguments=("--max-connection-age", "500ms")) as server, Client(server.port) as client:
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            assert client.metric_spec(UNREACHABLE).metricName == "rabbitmq-orders"
+
+
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
+def test_a_stream_ends_with_ok_when_its_connection_comes_of_age():
+    with Server(arguments=("--max-connection-age", "500ms")) as server, Client(server.port) as client:
+        began = time.monotonic()
+        stream = client.stream_is_active(UNREACHABLE)
+        assert list(stream) == [] and stream.code() == grpc.StatusCode.OK
+        assert 0.3 < time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("transport", ["grpc-core"], indirect=True)
+@pytest.mark.parametrize("flag", ["--max-clients", "--max-peer-clients"])
+def test_a_flag_that_the_transport_cannot_hold_is_refused_at_start(flag):
+    done = subprocess.run([binary(), "serve", "--transport", "grpc-core", "--listen", "127.0.0.1:0", flag, "10"],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1
+    assert "grpc-core cannot limit" in done.stderr and "nghttp2" in done.stderr
