@@ -191,9 +191,23 @@ static bool kafka_judge(const struct options *options, const struct reading *rea
     return true;
 }
 
+static const char *const differences[] = {
+    "The cap is exact: never more than lagThreshold times the partitions. KEDA lets up to one "
+    "replica more "
+    "through.",
+    "`earliest` without a commit counts what the topic still has, not what has expired (#7937).",
+    "A commit beyond the end of a topic that was made anew counts as none; KEDA's lag is negative "
+    "then.",
+    "A partition that cannot be measured is an error of its trigger alone.",
+    "ensureEvenDistributionOfPartitions answers 0 where no lag is; KEDA answers one replica.",
+    "A topic is never created by asking for it.",
+    NULL,
+};
+
 const struct scaler scaler_kafka = {
     .name = "kafka",
-    .summary = "The lag of a consumer group on a Kafka topic.",
+    .summary = "The lag of a consumer group on a Kafka topic",
+    .differences = differences,
     .options = kafka_options,
     .sizes = {[OPTION_CONNECTION] = sizeof(struct kafka_connection),
               [OPTION_QUERY] = sizeof(struct kafka_query),

@@ -260,9 +260,19 @@ static void disconnect(void *opaque)
     free(client);
 }
 
+static const char *const differences[] = {
+    "A count that the management API does not tell (statistics disabled) is an error, not 0 "
+    "(#7180).",
+    "Queues and virtual hosts may have spaces, slashes and percent signs in their names.",
+    "One missing queue fails alone; in KEDA it closes the trigger's connection each time (#6266).",
+    "A password in `host` may have any character once it is percent-encoded.",
+    NULL,
+};
+
 const struct scaler scaler_rabbitmq = {
     .name = "rabbitmq",
-    .summary = "messages of a RabbitMQ queue, over AMQP or the management API",
+    .summary = "Messages of a RabbitMQ queue, over AMQP or the management API",
+    .differences = differences,
     .options = table,
     .sizes = {sizeof(struct rabbitmq_connection), sizeof(struct rabbitmq_query),
               sizeof(struct rabbitmq_target)},

@@ -71,14 +71,54 @@ static bool within_limits(const struct option *row, double number)
     return !has_limits(row) || (number >= row->limits.least && number <= row->limits.most);
 }
 
-static bool number_error(const struct option *row, const char *kind, struct error *error)
+static const char duration_words[] =
+    "a duration such as 30s, 1m30s or 500ms (a bare number is milliseconds)";
+
+static void add_limits(struct text *text, const struct option *row, const char *unit)
 {
     if (!has_limits(row))
-        return error_invalid(error, "must be %s", kind);
+        return;
     if (isinf(row->limits.most))
-        return error_invalid(error, "must be %s, at least %.15g", kind, row->limits.least);
-    return error_invalid(error, "must be %s from %.15g to %.15g", kind, row->limits.least,
-                         row->limits.most);
+        text_addf(text, ", at least %.15g%s", row->limits.least, unit);
+    else
+        text_addf(text, " from %.15g%s to %.15g%s", row->limits.least, unit, row->limits.most,
+                  unit);
+}
+
+static void add_choices(struct text *text, const struct option *row)
+{
+    for (size_t i = 0; row->choices[i] != NULL; i++)
+        text_addf(text, "%s%s",
+                  i == 0                        ? ""
+                  : row->choices[i + 1] == NULL ? " or "
+                                                : ", ",
+                  row->choices[i]);
+}
+
+char *value_allowed(const struct option *row)
+{
+    static const char *const words[] = {
+        [OPTION_STRING] = "text",
+        [OPTION_BOOL] = "true or false",
+        [OPTION_INT] = "a whole number such as 10",
+        [OPTION_FLOAT] = "a number such as 2.5",
+        [OPTION_DURATION] = duration_words,
+        [OPTION_CHOICE] = "",
+        [OPTION_LIST] = "texts between commas",
+        [OPTION_RANGES] = "numbers and ranges such as 1,2,10-20",
+    };
+    struct text text = {0};
+    text_add(&text, words[row->type]);
+    if (row->type == OPTION_CHOICE)
+        add_choices(&text, row);
+    add_limits(&text, row, row->type == OPTION_DURATION ? "ms" : "");
+    return text_take(&text);
+}
+
+static bool not_allowed(const struct option *row, struct error *error)
+{
+    _cleanup_(memory_free) char *allowed = value_allowed(row);
+    return error_invalid(error, "must be %s", allowed);
 }
 
 static bool parse_int(const struct option *row, const char *text, int64_t *field,
@@ -86,7 +126,7 @@ static bool parse_int(const struct option *row, const char *text, int64_t *field
 {
     int64_t number;
     if (!parse_integer(text, &number) || !within_limits(row, (double)number))
-        return number_error(row, "a whole number such as 10", error);
+        return not_allowed(row, error);
     *field = number;
     return true;
 }
@@ -96,12 +136,12 @@ static bool parse_float(const struct option *row, const char *text, double *fiel
 {
     double number = is_json_number(text) ? strtod(text, NULL) : NAN;
     if (!isfinite(number) || !within_limits(row, number))
-        return number_error(row, "a number such as 2.5", error);
+        return not_allowed(row, error);
     *field = number;
     return true;
 }
 
-static bool parse_bool(const char *text, bool *field, struct error *error)
+static bool parse_bool(const struct option *row, const char *text, bool *field, struct error *error)
 {
     static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
     static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
@@ -110,7 +150,7 @@ static bool parse_bool(const char *text, bool *field, struct error *error)
             *field = text_equal(text, yes[i]);
             return true;
         }
-    return error_invalid(error, "must be true or false");
+    return not_allowed(row, error);
 }
 
 static bool parse_choice(const struct option *row, const char *text, int *field,
@@ -122,14 +162,7 @@ static bool parse_choice(const struct option *row, const char *text, int *field,
             return true;
         }
 
-    _cleanup_(text_done) struct text allowed = {0};
-    for (size_t i = 0; row->choices[i] != NULL; i++)
-        text_addf(&allowed, "%s%s",
-                  i == 0                        ? ""
-                  : row->choices[i + 1] == NULL ? " or "
-                                                : ", ",
-                  row->choices[i]);
-    return error_invalid(error, "must be %s", allowed.bytes);
+    return not_allowed(row, error);
 }
 
 /* Go's time.ParseDuration: the units, in nanoseconds. */
@@ -179,9 +212,7 @@ bool value_duration_parse(const char *text, int64_t *ret_ms, struct error *error
     int64_t bare;
     double ms = parse_integer(text, &bare) ? (double)bare : go_duration_ms(text);
     if (!(ms >= 0) || ms > longest_ms)
-        return error_invalid(
-            error,
-            "must be a duration such as 30s, 1m30s or 500ms (a bare number is milliseconds)");
+        return error_invalid(error, "must be %s", duration_words);
     *ret_ms = (int64_t)ms;
     return true;
 }
@@ -193,8 +224,7 @@ static bool parse_duration(const struct option *row, const char *text, int64_t *
     if (!value_duration_parse(text, &ms, error))
         return false;
     if (!within_limits(row, (double)ms))
-        return error_invalid(error, "must be a duration from %.15gms to %.15gms", row->limits.least,
-                             row->limits.most);
+        return not_allowed(row, error);
     *field = ms;
     return true;
 }
@@ -248,7 +278,8 @@ static bool parse_range(const char *piece, struct option_range *ret_range)
            ret_range->first <= ret_range->last;
 }
 
-static bool parse_ranges(const char *text, struct option_ranges *field, struct error *error)
+static bool parse_ranges(const struct option *row, const char *text, struct option_ranges *field,
+                         struct error *error)
 {
     size_t count = count_pieces(text);
     if (!check_pieces(count, error))
@@ -259,7 +290,7 @@ static bool parse_ranges(const char *text, struct option_ranges *field, struct e
         _cleanup_(memory_free) char *piece = next_piece(&text);
         if (!parse_range(piece, &items[i])) {
             free(items);
-            return error_invalid(error, "must be numbers and ranges such as 1,2,10-20");
+            return not_allowed(row, error);
         }
     }
     *field = (struct option_ranges){items, count};
@@ -273,7 +304,7 @@ bool value_parse(const struct option *row, const char *text, void *field, struct
         *(const char **)field = text;
         return true;
     case OPTION_BOOL:
-        return parse_bool(text, field, error);
+        return parse_bool(row, text, field, error);
     case OPTION_INT:
         return parse_int(row, text, field, error);
     case OPTION_FLOAT:
@@ -285,7 +316,7 @@ bool value_parse(const struct option *row, const char *text, void *field, struct
     case OPTION_LIST:
         return parse_list(text, field, error);
     case OPTION_RANGES:
-        return parse_ranges(text, field, error);
+        return parse_ranges(row, text, field, error);
     }
     return error_set(error, ERROR_INTERNAL, "has no type");
 }

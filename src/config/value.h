@@ -14,6 +14,10 @@
 /* Writes to `field`, of the row's type; a string field borrows `text`. On failure nothing is written. */
 bool value_parse(const struct option *row, const char *text, void *field, struct error *error);
 
+/* What the row allows, as it stands behind "must be": "a whole number such as 10, at least 1". The
+ * caller frees it. */
+char *value_allowed(const struct option *row);
+
 /* Frees what value_parse allocated for the field. */
 void value_free(const struct option *row, void *field);
 

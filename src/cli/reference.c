@@ -1,0 +1,165 @@
+/*
+ * The reference: every key of every scaler of this build, written from the option tables. As Markdown it
+ * is scalers/README.md, which a test compares.
+ */
+#include "cli/subcommands.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/flags.h"
+#include "config/value.h"
+#include "measure/scaler.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char about[] =
+    "Usage: backlog reference [--format markdown]\n\n"
+    "Prints every key of every scaler: what it allows, its default, what it means.";
+
+enum format { FORMAT_TEXT, FORMAT_MARKDOWN };
+
+static const char *const formats[] = {"text", "markdown", NULL};
+
+struct flags {
+    int format;
+};
+
+static const struct option table[] = {
+    {.key = "format",
+     .type = OPTION_CHOICE,
+     OPTION_FIELD(struct flags, format),
+     .fallback = "text",
+     .choices = formats,
+     .doc = "of the output"},
+    {0},
+};
+
+static const char *const scope_titles[] = {
+    [OPTION_CONNECTION] = "The connection",
+    [OPTION_QUERY] = "What is measured",
+    [OPTION_TARGET] = "What is answered",
+};
+
+static const char introduction[] =
+    "<!-- Written by `./dev reference` from the scalers' option tables. -->\n"
+    "# Scalers\n\n"
+    "A trigger says `scaler: NAME` and the keys below, which are those of KEDA's built-in scaler "
+    "of that\n"
+    "name unless it says otherwise. `KEYFromEnv` takes the value from a variable of the worker's\n"
+    "container. Keys of the connection can stand in the connections file instead, as `KEY` or, "
+    "read from\n"
+    "a file, as `KEYFile`; a trigger then says `connectionName: NAME`. Values are trimmed, and an "
+    "empty\n"
+    "one counts as absent. An unknown key is a mistake, but for KEDA's own (`scalerAddress`, "
+    "`enableTLS`,\n"
+    "`unsafeSsl`, `caCert`, `tlsClientCert`, `tlsClientKey`, `metricName`).\n";
+
+static char *default_of(const struct option *row)
+{
+    if (row->flags & OPTION_REQUIRED)
+        return text_copy("required");
+    return text_copy(row->fallback == NULL ? "" : row->fallback);
+}
+
+/* A `|` would end the cell. */
+static void print_cell(const char *text)
+{
+    for (; *text != '\0'; text++)
+        printf(*text == '|' ? "\\|" : "%c", *text);
+}
+
+static void print_row(const struct option *row, enum format format)
+{
+    bool hidden = row->flags & (OPTION_SECRET | OPTION_URL);
+    _cleanup_(memory_free) char *allowed = value_allowed(row);
+    _cleanup_(memory_free) char *standard = default_of(row);
+    if (format == FORMAT_TEXT) {
+        printf("  %-36s %s\n  %36s ", row->key, row->doc, "");
+        printf("%s%s%s%s%s\n", allowed, hidden ? "; never shown" : "",
+               standard[0] == '\0' ? "" : " [", standard, standard[0] == '\0' ? "" : "]");
+        return;
+    }
+    printf("| `%s`", row->key);
+    if (row->alias != NULL)
+        printf(" (%s`%s`)", row->flags & OPTION_ALIAS_IN_FILE ? "in the file also " : "also ",
+               row->alias);
+    printf(" | ");
+    print_cell(allowed);
+    printf("%s | %s | ", hidden ? "; never shown" : "", standard);
+    print_cell(row->doc);
+    printf(" |\n");
+}
+
+static void print_scope(const struct scaler *scaler, enum option_scope scope, enum format format)
+{
+    bool begun = false;
+    for (const struct option *row = scaler->options; row->key != NULL; row++) {
+        if (row->scope != scope)
+            continue;
+        if (!begun && format == FORMAT_TEXT)
+            printf("\n %s:\n", scope_titles[scope]);
+        else if (!begun)
+            printf("\n### %s\n\n| key | allowed | default | meaning |\n|---|---|---|---|\n",
+                   scope_titles[scope]);
+        begun = true;
+        print_row(row, format);
+    }
+}
+
+static void print_differences(const struct scaler *scaler, enum format format)
+{
+    if (scaler->differences == NULL)
+        return;
+    printf(format == FORMAT_TEXT ? "\n Differs from KEDA:\n" : "\n### Differs from KEDA\n\n");
+    for (const char *const *difference = scaler->differences; *difference != NULL; difference++)
+        printf("%s%s\n", format == FORMAT_TEXT ? "  - " : "- ", *difference);
+}
+
+static void print_scaler(const struct scaler *scaler, enum format format)
+{
+    printf(format == FORMAT_TEXT ? "%s: %s\n" : "\n## %s\n\n%s.\n", scaler->name, scaler->summary);
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        print_scope(scaler, (enum option_scope)scope, format);
+    print_differences(scaler, format);
+    if (format == FORMAT_TEXT)
+        printf("\n");
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct scaler *const *one = left;
+    const struct scaler *const *other = right;
+    return strcmp((*one)->name, (*other)->name);
+}
+
+static void print_all(enum format format)
+{
+    size_t count = 0;
+    while (scaler_list[count] != NULL)
+        count++;
+    _cleanup_(memory_free) const struct scaler **sorted = memory_array(count, sizeof(*sorted));
+    memcpy(sorted, scaler_list, count * sizeof(*sorted));
+    qsort(sorted, count, sizeof(*sorted), compare_names);
+
+    if (format == FORMAT_MARKDOWN)
+        printf("%s", introduction);
+    for (size_t i = 0; i < count; i++)
+        print_scaler(sorted[i], format);
+}
+
+int reference_main(int argc, char **argv)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct option_values *values = NULL;
+    bool helped = false;
+    if (!flags_parse(argc, argv, table, sizeof(struct flags), about, &values, &helped, &error)) {
+        fprintf(stderr, "backlog reference: %s\n", error_text(&error));
+        return 2;
+    }
+    if (!helped)
+        print_all((enum format)((const struct flags *)values->data)->format);
+    option_values_free(values);
+    return 0;
+}
