@@ -63,6 +63,14 @@ static bool unknown_flag(const struct option *table, const char *word, struct er
     return error_invalid(error, "there is no flag %s: --help lists them", word);
 }
 
+static bool is_given(const struct option_entry *entries, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(entries[i].key, key))
+            return true;
+    return false;
+}
+
 /* Collects the entries; the strings are borrowed from argv. */
 static bool read_words(int argc, char **argv, const struct option *table,
                        struct option_entry *entries, size_t *ret_count, bool *ret_helped,
@@ -90,8 +98,8 @@ static bool read_words(int argc, char **argv, const struct option *table,
             *ret_helped = true;
             return true;
         }
-        if (*ret_count == rows)
-            return error_invalid(error, "a flag is given twice");
+        if (is_given(entries, *ret_count, table[found].key))
+            return error_invalid(error, "--%s is given twice", table[found].key);
         entries[(*ret_count)++] =
             (struct option_entry){table[found].key, options[found].has_value ? word : "true"};
     }

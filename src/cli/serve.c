@@ -186,9 +186,20 @@ static void free_parts(struct parts *parts)
     connections_free(parts->connections);
 }
 
+/* The C core takes 443 for a port that is missing, and does not say so. */
+static bool check_listen(const char *listen, struct error *error)
+{
+    const char *colon = strrchr(listen, ':');
+    size_t digits = colon == NULL ? 0 : strspn(colon + 1, "0123456789");
+    bool bare_ipv6 = colon != NULL && strchr(listen, ':') != colon && colon[-1] != ']';
+    if (digits == 0 || colon[1 + digits] != '\0' || bare_ipv6)
+        return error_invalid(error, "--listen \"%s\" must be host:port, such as [::]:9090", listen);
+    return true;
+}
+
 static bool start(const struct flags *flags, struct parts *parts, struct error *error)
 {
-    if (!load_connections(flags, &parts->connections, error))
+    if (!check_listen(flags->listen, error) || !load_connections(flags, &parts->connections, error))
         return false;
     make_parts(flags, parts);
 

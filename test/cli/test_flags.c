@@ -1,0 +1,44 @@
+#include "base/memory.h"
+#include "cli/subcommands.h"
+
+#include <getopt.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void a_listen_address_without_a_port_ends_the_program(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {"localhost", "127.0.0.1", "[::1]",     "::1",
+                                            "unix:/x",   "host:",     "host:http", ":: 1"};
+    for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
+        char name[] = "serve";
+        char flag[] = "--listen";
+        char *arguments[] = {name, flag, (char *)addresses[i], NULL};
+        optind = 1;
+        assert_int_equal(serve_main(3, arguments), 1);
+    }
+}
+
+static void a_flag_that_is_given_twice_is_named(void **state)
+{
+    (void)state;
+    char name[] = "serve";
+    char first[] = "--hold=5s";
+    char other[] = "--interval=1s";
+    char second[] = "--hold=6s";
+    char *arguments[] = {name, first, other, second, NULL};
+    optind = 1;
+    assert_int_equal(serve_main(4, arguments), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_listen_address_without_a_port_ends_the_program),
+        cmocka_unit_test(a_flag_that_is_given_twice_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
