@@ -14,6 +14,9 @@
 /* The longest part of a key or a value from outside that an error repeats. */
 enum { LONGEST_SHOWN = 64 };
 
+/* How many unknown keys are told by name: to look for the nearest known one is work. */
+enum { MOST_UNKNOWN_TOLD = 16 };
+
 /* A text found for a row, and whether an error may repeat it. */
 struct found {
     const char *value;
@@ -152,16 +155,20 @@ static const char *nearest_key(const struct option *table, const char *key,
 {
     const char *nearest = NULL;
     size_t least = strlen(key) / 3 + 1;
-    for (const struct option *row = table; row->key != NULL; row++)
-        if (text_distance(key, row->key) <= least) {
-            least = text_distance(key, row->key);
-            nearest = row->key;
-        }
-    for (; *known != NULL; known++)
-        if (text_distance(key, *known) < least) {
-            least = text_distance(key, *known);
-            nearest = *known;
-        }
+    for (const struct option *row = table; row->key != NULL; row++) {
+        size_t distance = text_distance(key, row->key);
+        if (distance > least)
+            continue;
+        least = distance;
+        nearest = row->key;
+    }
+    for (; *known != NULL; known++) {
+        size_t distance = text_distance(key, *known);
+        if (distance >= least)
+            continue;
+        least = distance;
+        nearest = *known;
+    }
     return nearest;
 }
 
@@ -177,9 +184,12 @@ static void check_unknown_keys(const struct option *table, const struct option_e
                                size_t count, enum option_source source, const char *const *known,
                                struct error *error)
 {
+    size_t unknown = 0;
     for (size_t i = 0; i < count; i++) {
         const char *key = entries[i].key;
         if (is_among(key, known) || option_find(table, key, source) != NULL)
+            continue;
+        if (++unknown > MOST_UNKNOWN_TOLD)
             continue;
         const char *nearest = nearest_key(table, key, known);
         int shown = (int)text_cut(key, LONGEST_SHOWN);
@@ -188,6 +198,8 @@ static void check_unknown_keys(const struct option *table, const struct option_e
         else
             error_add(error, "unknown key \"%.*s\"", shown, key);
     }
+    if (unknown > MOST_UNKNOWN_TOLD)
+        error_add(error, "%zu more unknown keys", unknown - MOST_UNKNOWN_TOLD);
 }
 
 static unsigned char mark_key[32];

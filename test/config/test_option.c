@@ -167,6 +167,23 @@ static void all_mistakes_are_told_at_once_with_key_value_and_what_is_allowed(voi
         "unknown key \"zebra\"");
 }
 
+static void of_many_unknown_keys_the_first_are_named_and_the_rest_are_counted(void **state)
+{
+    (void)state;
+    char keys[20][20];
+    const char *pairs[2 * 20 + 6] = {GOOD};
+    for (int i = 0; i < 20; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "zebra%d", i);
+        pairs[4 + 2 * i] = keys[i];
+        pairs[5 + 2 * i] = "1";
+    }
+    _cleanup_(parsed_done) struct parsed parsed = parse_from(OPTION_FROM_TRIGGER, pairs);
+    assert_false(parsed.good);
+    assert_non_null(
+        strstr(error_text(&parsed.error), "unknown key \"zebra15\"; 4 more unknown keys"));
+    assert_null(strstr(error_text(&parsed.error), "zebra16"));
+}
+
 static void wrong_metadata_still_has_complete_values(void **state)
 {
     (void)state;
@@ -272,6 +289,7 @@ int main(void)
         cmocka_unit_test(an_alias_is_another_name_of_the_key),
         cmocka_unit_test(the_key_that_keda_reads_itself_counts_only_in_the_file),
         cmocka_unit_test(all_mistakes_are_told_at_once_with_key_value_and_what_is_allowed),
+        cmocka_unit_test(of_many_unknown_keys_the_first_are_named_and_the_rest_are_counted),
         cmocka_unit_test(wrong_metadata_still_has_complete_values),
         cmocka_unit_test(a_wrong_value_from_the_environment_is_not_shown),
         cmocka_unit_test(equal_values_have_equal_identities_and_secrets_are_hidden_in_them),
