@@ -91,6 +91,7 @@ static struct option_values *values_of(const struct scaler *scaler, enum option_
 static void serve_connect(struct agent *agent, const Agent__Connect *connect)
 {
     _cleanup_(error_done) struct error error = {0};
+    log_init((enum log_level)connect->log_level, (enum log_format)connect->log_format);
     for (size_t i = 0; agent->scalers[i] != NULL; i++)
         if (text_equal(agent->scalers[i]->name, connect->scaler))
             agent->scaler = agent->scalers[i];

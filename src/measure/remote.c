@@ -2,6 +2,7 @@
 
 #include "agent.pb-c.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/frame.h"
@@ -109,6 +110,8 @@ static bool send_connect(struct remote *remote, const struct option_values *valu
     message.connect = &connect;
     connect.scaler = (char *)remote->scaler->name;
     connect.deadline_ms = deadline_ms;
+    connect.log_level = log_level_now();
+    connect.log_format = log_format_now();
     connect.options = options_of(values, &connect.n_options);
     bool good = frame_write(remote->socket, &message.base, deadline_ms, error);
     free(connect.options);

@@ -1,6 +1,7 @@
 #include "measure/fake.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -162,6 +163,8 @@ static bool fake_measure(void *client, struct probe *const *probes, size_t count
         pthread_mutex_unlock(&fake.lock);
         if (strcmp(queue, "abort") == 0)
             abort();
+        if (strcmp(queue, "log") == 0)
+            log_debug("the fake source was asked");
         if (strcmp(queue, "sleep") == 0)
             sleep(3600);
         breaks = messages == FAKE_BREAKS;

@@ -4,6 +4,7 @@
  *
  *     "7"      answers 7        "hang"   is left unanswered       "missing" fails alone
  *     "abort"  aborts           "sleep"  lets the deadline pass   "break"   loses the client
+ *     "log"    logs, and fails
  */
 #ifndef BACKLOG_TEST_FAKE_H
 #define BACKLOG_TEST_FAKE_H

@@ -461,6 +461,28 @@ static void a_killed_child_is_started_again(void **state)
     WAIT_UNTIL(stats().connects > connects && waiting(query) == 3);
 }
 
+static bool file_has(FILE *file, const char *words)
+{
+    char content[4096] = {0};
+    return pread(fileno(file), content, sizeof(content) - 1, 0) > 0 && strstr(content, words);
+}
+
+static void an_isolated_scaler_logs_as_this_process_does(void **state)
+{
+    (void)state;
+    FILE *log = tmpfile();
+    int standard_error = dup(STDERR_FILENO);
+    dup2(fileno(log), STDERR_FILENO);
+    log_init(LOG_DEBUG, LOG_JSON);
+    struct query *query = hold_of(&fake_isolated_scaler, "a", "log");
+    WAIT_UNTIL(fails(query, "no such queue"));
+    dup2(standard_error, STDERR_FILENO);
+    log_init(LOG_ERROR, LOG_PLAIN);
+    assert_true(file_has(log, "\"level\":\"debug\",\"message\":\"the fake source was asked\""));
+    close(standard_error);
+    fclose(log);
+}
+
 static void limits_count_the_processes(void **state)
 {
     (void)state;
@@ -512,6 +534,7 @@ int main(int argc, char **argv)
         TEST(an_isolated_scaler_that_lets_the_deadline_pass_is_killed),
         TEST(an_isolated_scaler_tells_why_it_cannot_connect),
         TEST(a_killed_child_is_started_again),
+        TEST(an_isolated_scaler_logs_as_this_process_does),
         TEST(limits_count_the_processes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
