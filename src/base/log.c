@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
@@ -73,15 +74,20 @@ enum log_format log_format_now(void)
 /* A broker's or a user's text must not forge a second line or break the JSON. */
 static void add_escaped(struct text *line, const char *message)
 {
+    static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
     bool json = settings.format == LOG_JSON;
-    for (const char *at = message; *at != '\0'; at++) {
+    for (const char *at = message; *at != '\0';) {
         unsigned char c = (unsigned char)*at;
+        size_t length = text_character(at, strnlen(at, 4));
         if (json && (c == '"' || c == '\\'))
             text_addf(line, "\\%c", c);
         else if (c < 0x20 || c == 0x7f)
             text_addf(line, json ? "\\u%04x" : "\\x%02x", c);
+        else if (length == 0)
+            text_add(line, replacement);
         else
-            text_add_bytes(line, at, 1);
+            text_add_bytes(line, at, length);
+        at += length == 0 ? 1 : length;
     }
 }
 

@@ -125,10 +125,11 @@ bool text_ends_with(const char *string, const char *suffix)
     return length >= end && memcmp(string + length - end, suffix, end) == 0;
 }
 
-/* The length of the UTF-8 character at `bytes`, 0 if it is none (RFC 3629, table in section 4). */
-static size_t utf8_character(const unsigned char *bytes, size_t length)
+/* RFC 3629, table in section 4. */
+size_t text_character(const char *string, size_t length)
 {
-    unsigned char first = bytes[0];
+    const unsigned char *bytes = (const unsigned char *)string;
+    unsigned char first = length == 0 ? 0 : bytes[0];
     if (first < 0x80)
         return first == 0 ? 0 : 1;
 
@@ -148,7 +149,7 @@ static size_t utf8_character(const unsigned char *bytes, size_t length)
 bool text_is_utf8(const char *bytes, size_t length)
 {
     for (size_t at = 0; at < length;) {
-        size_t size = utf8_character((const unsigned char *)bytes + at, length - at);
+        size_t size = text_character(bytes + at, length - at);
         if (size == 0)
             return false;
         at += size;

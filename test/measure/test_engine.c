@@ -472,6 +472,7 @@ static void an_isolated_scaler_logs_as_this_process_does(void **state)
     (void)state;
     FILE *log = tmpfile();
     int standard_error = dup(STDERR_FILENO);
+    assert_non_null(log);
     dup2(fileno(log), STDERR_FILENO);
     log_init(LOG_DEBUG, LOG_JSON);
     struct query *query = hold_of(&fake_isolated_scaler, "a", "log");
