@@ -15,6 +15,7 @@ static void assert_logged(const char *message, const char *expected)
     char line[256] = {0};
     int standard_error = dup(STDERR_FILENO);
     assert_non_null(file);
+    assert_true(standard_error >= 0);
     dup2(fileno(file), STDERR_FILENO);
     log_warning("%s", message);
     dup2(standard_error, STDERR_FILENO);
@@ -48,6 +49,7 @@ static void what_is_below_the_least_level_is_not_written(void **state)
     FILE *file = tmpfile();
     int standard_error = dup(STDERR_FILENO);
     assert_non_null(file);
+    assert_true(standard_error >= 0);
     log_init(LOG_ERROR, LOG_PLAIN);
     dup2(fileno(file), STDERR_FILENO);
     log_warning("quiet");

@@ -473,6 +473,7 @@ static void an_isolated_scaler_logs_as_this_process_does(void **state)
     FILE *log = tmpfile();
     int standard_error = dup(STDERR_FILENO);
     assert_non_null(log);
+    assert_true(standard_error >= 0);
     dup2(fileno(log), STDERR_FILENO);
     log_init(LOG_DEBUG, LOG_JSON);
     struct query *query = hold_of(&fake_isolated_scaler, "a", "log");
