@@ -25,12 +25,10 @@ class Tap:
             threading.Thread(target=self._forward, args=(client, broker, True), daemon=True).start()
             threading.Thread(target=self._forward, args=(broker, client, False), daemon=True).start()
 
-    def _forward(self, source, sink, counted):
+    def _forward(self, source, sink, to_broker):
         try:
             while data := source.recv(65536):
-                if counted:
-                    with self.lock:
-                        self.sent += data
+                self.passes(data, to_broker)
                 sink.sendall(data)
         except OSError:
             pass
@@ -39,6 +37,12 @@ class Tap:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def passes(self, data, to_broker):
+        """Something is about to be passed on."""
+        if to_broker:
+            with self.lock:
+                self.sent += data
 
     def count(self, what):
         """How often these bytes were sent since the last forget()."""

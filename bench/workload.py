@@ -1,0 +1,77 @@
+"""What both benchmarks ask for: 1,000 triggers, one queue each of a real RabbitMQ."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(REPOSITORY, "test"))
+
+from support.grpc_client import Client, messages, scaled_object  # noqa: E402
+from support.server import binary  # noqa: E402
+
+TRIGGERS = 1000
+MIB, KIB = 1 << 20, 1 << 10
+
+
+def queue(number):
+    return f"queue-{number:04}"
+
+
+def jobs(number):
+    """So many wait in this queue, from the beginning to the end."""
+    return number % 3
+
+
+def fill(rabbitmq):
+    rabbitmq.declare(*map(queue, range(TRIGGERS)))
+    with rabbitmq.connect() as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for number in range(TRIGGERS):
+            for _ in range(jobs(number)):
+                channel.basic_publish("", queue(number), b"job")
+
+
+def trigger(number, port):
+    return {"scaler": "rabbitmq", "host": f"amqp://guest:guest@127.0.0.1:{port}/%2F", "queueName": queue(number),
+            "mode": "QueueLength", "value": "5"}
+
+
+def reference(number, metadata):
+    return scaled_object(metadata, name=f"worker-{number}")
+
+
+def request(number, metadata):
+    return messages.GetMetricsRequest(
+        scaledObjectRef=reference(number, metadata), metricName=f"rabbitmq-{queue(number)}")
+
+
+def ask_all(server, triggers):
+    """Every trigger once, each answer compared with what is in its queue; returns the seconds it took."""
+    with Client(server.port) as client:
+        began = time.monotonic()
+        calls = [client.stub.GetMetrics.future(request(number, metadata))
+                 for number, metadata in enumerate(triggers)]
+        for number, call in enumerate(calls):
+            value = call.result(timeout=30).metricValues[0].metricValueFloat
+            if value != jobs(number):
+                sys.exit(f"{queue(number)} has {jobs(number)} jobs, the server answers {value:g}")
+        return time.monotonic() - began
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def print_machine(busy, shares, versions):
+    with open("/proc/cpuinfo") as info:
+        model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), "?")
+    version = subprocess.run([binary(), "--version"], stdout=subprocess.PIPE, text=True).stdout.strip() or "?"
+    print(f"{os.cpu_count()} CPUs ({model}), Linux {platform.release()}; {shares}")
+    print(f"load average before: {busy:.1f}; other work than this makes times too high")
+    print(", ".join([version, *versions]))
