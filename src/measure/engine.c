@@ -54,6 +54,7 @@ static bool check_limits(const struct engine *engine, bool isolated, struct erro
     return true;
 }
 
+/* NULL where no thread can be started for it. */
 static struct connection *connection_new(struct engine *engine, const struct scaler *scaler,
                                          const char *identity, const struct option_values *values)
 {
@@ -68,10 +69,13 @@ static struct connection *connection_new(struct engine *engine, const struct sca
     engine->isolated += connection->isolated;
     snprintf(connection->label, sizeof(connection->label), "%s connection %llu", scaler->name,
              (unsigned long long)++engine->connections_made);
-    connection->main_lane = lane_new(connection, false);
     HASH_ADD_KEYPTR(hh, engine->connections, connection->identity, strlen(connection->identity),
                     connection);
-    return connection;
+    connection->main_lane = lane_new(connection, false);
+    if (connection->main_lane != NULL)
+        return connection;
+    connection_free(connection);
+    return NULL;
 }
 
 void connection_free(struct connection *connection)
@@ -95,7 +99,8 @@ static bool find_connection(struct engine *engine, const struct scaler *scaler,
     if (!check_limits(engine, scaler->isolated || engine->settings.isolate_all, error))
         return false;
     *ret_connection = connection_new(engine, scaler, identity, values);
-    return true;
+    return *ret_connection != NULL ||
+           error_set(error, ERROR_LIMIT, "the machine has no thread left for another connection");
 }
 
 bool engine_hold(struct engine *engine, const struct scaler *scaler,

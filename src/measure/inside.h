@@ -85,7 +85,8 @@ struct query {
 };
 
 /* lane.c: under the lock */
-struct lane *lane_new(struct connection *connection, bool slow);
+struct lane *lane_new(struct connection *connection,
+                      bool slow); /* NULL: no thread can be started */
 void lane_wake(struct lane *lane);
 
 /* query.c: under the lock */

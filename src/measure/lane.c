@@ -242,15 +242,21 @@ static void move_to_lane(struct query *query, struct lane *lane)
     lane_wake(lane);
 }
 
-/* It must not hold up its neighbours again, or cost them their client. */
+/* It must not hold up its neighbours again, or cost them their client. Where there is no thread to be
+ * had it has to stay. */
 static void make_slow(struct query *query)
 {
     struct connection *connection = query->connection;
+    if (connection->slow_lane == NULL)
+        connection->slow_lane = lane_new(connection, true);
+    if (connection->slow_lane == NULL) {
+        log_warning("%s: a query is not answered, and no thread can be started to ask it apart",
+                    connection->label);
+        return;
+    }
     log_warning(
         "%s: a query is not answered, and is asked apart from the others until it is in time",
         connection->label);
-    if (connection->slow_lane == NULL)
-        connection->slow_lane = lane_new(connection, true);
     query->slow_interval_ms = connection->engine->settings.interval_ms;
     move_to_lane(query, connection->slow_lane);
 }
@@ -427,8 +433,9 @@ struct lane *lane_new(struct connection *connection, bool slow)
     lane->slow = slow;
     pthread_cond_init(&lane->changed, NULL);
     if (pthread_create(&thread, NULL, lane_run, lane) != 0) {
-        log_error("cannot start a thread for %s", connection->label);
-        abort();
+        pthread_cond_destroy(&lane->changed);
+        free(lane);
+        return NULL;
     }
     connection->engine->lanes++;
     return lane;

@@ -6,6 +6,7 @@
 #include "measure/remote.h"
 
 #include <glob.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -374,6 +375,38 @@ static void a_limit_on_connections_is_told_by_name(void **state)
     assert_null(query);
 }
 
+static void a_thread_that_cannot_be_had_refuses_its_connection_alone(void **state)
+{
+    (void)state;
+    const size_t more_than_there_is = (size_t)1 << 47;
+    pthread_attr_t usual;
+    pthread_attr_t huge;
+    struct query *good = hold("1");
+    assert_int_equal(pthread_getattr_default_np(&usual), 0);
+    pthread_attr_init(&huge);
+    pthread_attr_setstacksize(&huge, more_than_there_is);
+    assert_int_equal(pthread_setattr_default_np(&huge), 0);
+
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(fake_values_done) struct fake_values values = fake_values("b", "1");
+    struct query *query = NULL;
+    bool held = engine_hold(engine, &fake_scaler, values.scopes[OPTION_CONNECTION],
+                            values.scopes[OPTION_QUERY], &query, &error);
+    struct query *hanging = hold("hang");
+    usleep((useconds_t)(5 * DEADLINE_MS) * 1000);
+    assert_int_equal(stats().slow_queries, 0);
+    assert_int_equal(pthread_setattr_default_np(&usual), 0);
+
+    assert_false(held);
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_true(fails(hanging, "no answer"));
+    WAIT_UNTIL(waiting(good) == 1);
+    WAIT_UNTIL(waiting(hold_of(&fake_scaler, "b", "1")) == 1);
+    WAIT_UNTIL(stats().slow_queries == 1);
+    pthread_attr_destroy(&usual);
+    pthread_attr_destroy(&huge);
+}
+
 static void the_engine_ends_while_a_measurement_hangs(void **state)
 {
     (void)state;
@@ -529,6 +562,7 @@ int main(int argc, char **argv)
         TEST(what_is_released_is_forgotten_with_its_connection),
         TEST(a_slow_query_can_be_released_too),
         TEST(a_limit_on_connections_is_told_by_name),
+        TEST(a_thread_that_cannot_be_had_refuses_its_connection_alone),
         TEST(the_engine_ends_while_a_measurement_hangs),
         TEST(an_isolated_scaler_measures_in_a_process_of_its_own),
         TEST(an_isolated_scaler_that_aborts_fails_its_own_connection_only),
