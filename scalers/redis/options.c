@@ -1,0 +1,114 @@
+#include "redis/options.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_PORT = 5 };
+
+const char *const redis_switch[] = {"disable", "enable", "false", "true", NULL};
+
+static bool is_port(const char *text)
+{
+    size_t length = strlen(text);
+    if (length == 0 || length > LONGEST_PORT || strspn(text, "0123456789") != length)
+        return false;
+    int port = atoi(text);
+    return port >= 1 && port <= UINT16_MAX;
+}
+
+static bool is_bracketed(const char *text, size_t length)
+{
+    return length > 2 && text[0] == '[' && text[length - 1] == ']';
+}
+
+static bool is_host(const char *text, size_t length)
+{
+    if (is_bracketed(text, length))
+        return strspn(text + 1, "0123456789abcdefABCDEF:.") == length - 2;
+    for (size_t i = 0; i < length; i++)
+        if (!isgraph((unsigned char)text[i]) || strchr("/:[]?#@", text[i]) != NULL)
+            return false;
+    return length > 0;
+}
+
+static bool is_address(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    return colon != NULL && is_host(text, (size_t)(colon - text)) && is_port(colon + 1);
+}
+
+static void check_addresses(const struct redis_connection *connection, struct error *mistakes)
+{
+    const struct option_list *hosts = &connection->hosts;
+    const struct option_list *ports = &connection->ports;
+    if (connection->addresses.count == 0 && hosts->count == 0 && ports->count == 0)
+        error_add(mistakes, "address is missing: set it to host:port, or set host and port");
+    if (hosts->count != ports->count)
+        error_add(mistakes, "host and port go together: there are %zu of host and %zu of port",
+                  hosts->count, ports->count);
+
+    /* A value may hold a password: say which one is wrong, and never what it is. */
+    for (size_t i = 0; i < connection->addresses.count; i++)
+        if (!is_address(connection->addresses.items[i]))
+            error_add(mistakes, "address: number %zu is not host:port, such as redis.shop:6379",
+                      i + 1);
+    for (size_t i = 0; i < hosts->count; i++)
+        if (!is_host(hosts->items[i], strlen(hosts->items[i])))
+            error_add(mistakes, "host: number %zu is not the name or address of a host", i + 1);
+    for (size_t i = 0; i < ports->count; i++)
+        if (!is_port(ports->items[i]))
+            error_add(mistakes, "port: number %zu is not a port from 1 to 65535", i + 1);
+}
+
+static const char *tls_key(const struct redis_connection *connection)
+{
+    const struct {
+        bool given;
+        const char *key;
+    } keys[] = {
+        {connection->tls % 2 != 0, "tls"},
+        {connection->broker_tls % 2 != 0, "brokerTls"},
+        {connection->unsafe, "brokerUnsafeSsl"},
+        {connection->ca != NULL, "ca"},
+        {connection->cert != NULL, "cert"},
+        {connection->key != NULL, "key"},
+        {connection->key_password != NULL, "keyPassword"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+        if (keys[i].given)
+            return keys[i].key;
+    return NULL;
+}
+
+void redis_connection_check(const struct redis_connection *connection, struct error *mistakes)
+{
+    check_addresses(connection, mistakes);
+    /* KEDA logs in as the default user then. */
+    if (connection->username != NULL && connection->password == NULL)
+        error_add(mistakes, "username needs password");
+    if (tls_key(connection) != NULL)
+        error_add(mistakes,
+                  "TLS to Redis is not supported in this build: leave %s out, and set address to a "
+                  "port without TLS, or to a TLS proxy (such as stunnel) beside this server",
+                  tls_key(connection));
+    if (connection->sentinel_master != NULL || connection->sentinel_username != NULL ||
+        connection->sentinel_password != NULL)
+        error_add(mistakes, "Redis Sentinel is not supported: leave sentinelMaster, "
+                            "sentinelUsername and sentinelPassword out, and set address to the "
+                            "master, or to a service or proxy that follows it");
+}
+
+char *redis_connection_host(const struct redis_connection *connection, int *ret_port)
+{
+    bool whole = connection->addresses.count > 0;
+    const char *text = whole ? connection->addresses.items[0] : connection->hosts.items[0];
+    const char *colon = whole ? strrchr(text, ':') : NULL;
+    size_t length = whole ? (size_t)(colon - text) : strlen(text);
+    *ret_port = atoi(whole ? colon + 1 : connection->ports.items[0]);
+    return is_bracketed(text, length) ? text_copy_bytes(text + 1, length - 2)
+                                      : text_copy_bytes(text, length);
+}
