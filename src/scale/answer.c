@@ -52,7 +52,12 @@ static void decide_out_of_time(const struct snapshot *snapshot, const struct jud
         give(answer, &judged->judgement, true);
     else {
         answer->kind = ANSWER_REFUSED;
-        error_unavailable(&answer->error, "there is no measurement yet");
+        if (snapshot->measured)
+            error_unavailable(&answer->error,
+                              "the last measurement is %lld s old, and no other came",
+                              (long long)((now_ms - snapshot->reading_at_ms) / 1000));
+        else
+            error_unavailable(&answer->error, "there is no measurement yet");
     }
 }
 

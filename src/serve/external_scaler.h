@@ -2,7 +2,6 @@
  * The ExternalScaler service: KEDA's five calls, over any transport.
  *
  * Threads: the hooks run under the server's turn lock (transport.h).
-
  */
 #ifndef BACKLOG_SERVE_EXTERNAL_SCALER_H
 #define BACKLOG_SERVE_EXTERNAL_SCALER_H
