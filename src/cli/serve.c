@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const char about[] =
     "Usage: backlog serve [--FLAG VALUE ...]\n\n"
@@ -235,6 +236,13 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* A dump would have the secrets of all connections in it. Children inherit the limit. */
+static void forbid_core_dumps(void)
+{
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+}
+
 /* The client libraries look names up inside calls that have a deadline, and the resolver knows none: by
  * default it waits 5 s and asks twice. Who sets the variable knows better. */
 static void bound_lookups(void)
@@ -250,6 +258,7 @@ static int run(const struct flags *flags)
     int signal_number = 0;
 
     log_init((enum log_level)flags->log_level, (enum log_format)flags->log_format);
+    forbid_core_dumps();
     bound_lookups();
     block_signals(&signals);
     if (!start(flags, &parts, &error)) {

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <cmocka.h>
 
 static void a_listen_address_without_a_port_ends_the_program(void **state)
@@ -34,11 +35,25 @@ static void a_flag_that_is_given_twice_is_named(void **state)
     assert_int_equal(serve_main(4, arguments), 2);
 }
 
+static void no_core_dump_can_have_secrets_in_it(void **state)
+{
+    (void)state;
+    char name[] = "serve";
+    char wrong[] = "--listen=nowhere";
+    char *arguments[] = {name, wrong, NULL};
+    struct rlimit limit = {1, 1};
+    optind = 1;
+    assert_int_equal(serve_main(2, arguments), 1);
+    assert_int_equal(getrlimit(RLIMIT_CORE, &limit), 0);
+    assert_int_equal(limit.rlim_max, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_listen_address_without_a_port_ends_the_program),
         cmocka_unit_test(a_flag_that_is_given_twice_is_named),
+        cmocka_unit_test(no_core_dump_can_have_secrets_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
