@@ -52,7 +52,8 @@ static int headers_begin(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-/* Trailers are counted as headers are, and mean nothing to us. */
+/* Trailers are counted as headers are, and mean nothing to us. After a failure nghttp2 decodes the rest of
+ * the block, as HPACK demands, but looks at no more of it: one frame can name 16,000 headers of 4 KiB. */
 static int header_came(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
                        nghttp2_rcbuf *value, uint8_t flags, void *user_data)
 {
@@ -61,10 +62,11 @@ static int header_came(nghttp2_session *session, const nghttp2_frame *frame, ngh
     (void)flags;
     struct h2_connection *connection = user_data;
     if (connection->phase == H2_DOOMED)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (h2_request_add(&connection->request, &connection->server->limits, name, value))
         return 0;
-    if (!h2_request_add(&connection->request, &connection->server->limits, name, value))
-        h2_connection_doom(connection, H2_HEADER_BYTES);
-    return 0;
+    h2_connection_doom(connection, H2_HEADER_BYTES);
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static void begin_call(struct h2_connection *connection, int32_t stream_id)
