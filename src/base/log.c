@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,6 +92,17 @@ static void add_escaped(struct text *line, const char *message)
     }
 }
 
+/* One write a line, so that the lines of several threads and of a child never mix. Locks may be held:
+ * a pipe that nobody reads must not stop the answers, so a line for which it has no room is lost. */
+static void write_out(const struct text *line)
+{
+    struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&output, 1, 0) != 1)
+        return;
+    ssize_t written = write(STDERR_FILENO, line->bytes, line->length);
+    (void)written;
+}
+
 static void write_line(enum log_level level, const char *format, va_list arguments)
 {
     if (level < settings.least)
@@ -113,10 +125,7 @@ static void write_line(enum log_level level, const char *format, va_list argumen
         add_escaped(&line, words);
         text_add(&line, "\n");
     }
-
-    /* One write a line, so that the lines of several threads and of a child never mix. */
-    ssize_t written = write(STDERR_FILENO, line.bytes, line.length);
-    (void)written;
+    write_out(&line);
 }
 
 #define LOG_FUNCTION(name, level)                                                                  \

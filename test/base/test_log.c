@@ -59,12 +59,31 @@ static void what_is_below_the_least_level_is_not_written(void **state)
     fclose(file);
 }
 
+static void a_pipe_that_nobody_reads_holds_up_nobody(void **state)
+{
+    (void)state;
+    enum { MORE_LINES_THAN_A_PIPE_HOLDS = 10000 };
+    int ends[2];
+    int standard_error = dup(STDERR_FILENO);
+    assert_true(standard_error >= 0);
+    assert_int_equal(pipe(ends), 0);
+    log_init(LOG_INFO, LOG_PLAIN);
+    dup2(ends[1], STDERR_FILENO);
+    for (int i = 0; i < MORE_LINES_THAN_A_PIPE_HOLDS; i++)
+        log_warning("line %d", i);
+    dup2(standard_error, STDERR_FILENO);
+    close(standard_error);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_cannot_forge_a_line),
         cmocka_unit_test(a_text_cannot_break_the_json),
         cmocka_unit_test(what_is_below_the_least_level_is_not_written),
+        cmocka_unit_test(a_pipe_that_nobody_reads_holds_up_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
