@@ -83,7 +83,8 @@ struct option_entry *named_join(const struct named_connection *connection,
         const struct option *row = option_find(table, entries[i].key, OPTION_FROM_TRIGGER);
         if (row == NULL || row->scope != OPTION_CONNECTION)
             joined[length++] = entries[i];
-        else if (!is_same(entries[i].value, value_in(connection, table, row)))
+        else if (!is_same(entries[i].value, "") &&
+                 !is_same(entries[i].value, value_in(connection, table, row)))
             error_add(mistakes, "%s differs from that of connection \"%s\": leave it out",
                       entries[i].key, connection->name);
     }

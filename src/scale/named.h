@@ -15,7 +15,7 @@ bool named_check(const struct connections *connections, const struct scaler *con
 
 /*
  * The trigger's entries with its connection's in place of its own. The trigger may repeat a connection
- * key only with the same value: it could send the connection's password to another host otherwise;
+ * key only with the same value or none: it could send the connection's password to another host otherwise;
  * what differs is added to `mistakes`. The caller frees the array, not the strings.
  */
 struct option_entry *named_join(const struct named_connection *connection,

@@ -156,6 +156,11 @@ static void a_named_connection_brings_its_keys(void **state)
     struct trigger *same = FIND("scaler", "fake", "connectionName", "orders", "queueName", "7",
                                 "source", " amqp://orders ");
     assert_string_equal(error_text(&same->mistakes), "");
+    struct trigger *blank =
+        FIND("scaler", "fake", "connectionName", "orders", "queueName", "7", "source", " ");
+    assert_string_equal(error_text(&blank->mistakes), "");
+    assert_string_equal(trigger->values[OPTION_CONNECTION]->identity,
+                        blank->values[OPTION_CONNECTION]->identity);
     assert_string_equal(trigger->values[OPTION_CONNECTION]->identity,
                         same->values[OPTION_CONNECTION]->identity);
 }
