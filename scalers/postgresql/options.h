@@ -1,0 +1,38 @@
+/*
+ * PostgreSQL's options as structs, one a scope, and the table over them.
+ *
+ * A connection is one database as one user. All queries of it share one session.
+ *
+ * Threads: any; nothing here changes after it was parsed.
+ */
+#ifndef BACKLOG_SCALERS_POSTGRESQL_OPTIONS_H
+#define BACKLOG_SCALERS_POSTGRESQL_OPTIONS_H
+
+#include "base/error.h"
+#include "config/option.h"
+
+struct postgresql_connection {
+    const char *connection; /* a connection string, instead of all below */
+    const char *host;
+    const char *port;
+    const char *user_name;
+    const char *db_name;
+    const char *sslmode;
+    const char *password;
+};
+
+struct postgresql_query {
+    const char *query;
+};
+
+struct postgresql_target {
+    double target_query_value;
+    double activation_target_query_value;
+};
+
+extern const struct option postgresql_options[];
+
+/* Rules across keys; every mistake is added to the error. */
+void postgresql_options_check(const struct options *options, struct error *mistakes);
+
+#endif

@@ -1,0 +1,183 @@
+#include "postgresql/parameters.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a connection string may say. The others name files of our server (passfile, service, sslkey ...)
+ * or change what a session is (replication). */
+static const char *const allowed[] = {
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "connect_timeout",
+    "client_encoding",
+    "options",
+    "application_name",
+    "fallback_application_name",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+    "sslmode",
+    "sslrootcert",
+    "sslsni",
+    "sslcompression",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "sslnegotiation",
+    "channel_binding",
+    "target_session_attrs",
+    "load_balance_hosts",
+    NULL,
+};
+
+static const char *const sslmodes[] = {"disable",   "allow",       "prefer", "require",
+                                       "verify-ca", "verify-full", NULL};
+
+static const char system_roots[] = "/etc/ssl/certs/ca-certificates.crt";
+
+static bool is_among(const char *word, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (text_equal(word, *words))
+            return true;
+    return false;
+}
+
+const char *postgresql_parameter(const struct postgresql_parameters *parameters,
+                                 const char *keyword)
+{
+    for (size_t i = 0; i < parameters->count; i++)
+        if (text_equal(parameters->keywords[i], keyword))
+            return parameters->values[i];
+    return NULL;
+}
+
+/* One that is there already is replaced. The last place is the NULL's. */
+static void set(struct postgresql_parameters *parameters, const char *keyword, const char *value)
+{
+    if (value == NULL || value[0] == '\0')
+        return;
+    size_t i = 0;
+    while (i < parameters->count && !text_equal(parameters->keywords[i], keyword))
+        i++;
+    if (i == POSTGRESQL_PARAMETERS_MOST - 1)
+        return;
+    parameters->keywords[i] = keyword;
+    parameters->values[i] = value;
+    if (i == parameters->count)
+        parameters->count++;
+}
+
+/* libpq splits a URL at the first @ and / that it sees: a password that has one would become the host,
+ * and be shown in errors. */
+static bool is_split_clearly(const char *url)
+{
+    const char *rest = strstr(url, "://") + strlen("://");
+    const char *at = strchr(rest, '@');
+    return at == NULL || (strchr(at + 1, '@') == NULL && rest + strcspn(rest, "/?#") > at);
+}
+
+static bool is_url(const char *string)
+{
+    return text_starts_with(string, "postgresql://") || text_starts_with(string, "postgres://");
+}
+
+static bool parse_string(const char *string, struct postgresql_parameters *parameters,
+                         struct error *error)
+{
+    if (is_url(string) && !is_split_clearly(string))
+        return error_invalid(error, "connection: in a URL the user and the password must have @ "
+                                    "written as %%40, / as %%2F, ? as %%3F and # as %%23");
+    char *words = NULL; /* they repeat parts of the string */
+    parameters->parsed = PQconninfoParse(string, &words);
+    PQfreemem(words);
+    if (parameters->parsed == NULL)
+        return error_invalid(error,
+                             "connection must be postgresql://user:password@host:5432/database "
+                             "or pairs as host=... user=... with the keywords of libpq");
+
+    for (const PQconninfoOption *option = parameters->parsed; option->keyword != NULL; option++) {
+        if (option->val == NULL)
+            continue;
+        if (!is_among(option->keyword, allowed))
+            return error_invalid(error, "connection: %s is not allowed here", option->keyword);
+        set(parameters, option->keyword, option->val);
+    }
+    return true;
+}
+
+static bool is_port(const char *text, size_t length)
+{
+    if (length == 0 || length > strlen("65535") || strspn(text, "0123456789") < length)
+        return false;
+    int port = atoi(text);
+    return port >= 1 && port <= 65535;
+}
+
+static bool check_ports(const char *ports, struct error *error)
+{
+    for (const char *at = ports; at != NULL;) {
+        size_t length = strcspn(at, ",");
+        if (!is_port(at, length))
+            return error_invalid(error, "port must be a number from 1 to 65535");
+        at = at[length] == ',' ? at + length + 1 : NULL;
+    }
+    return true;
+}
+
+/* Before libpq sees them, whose errors repeat them. */
+static bool check_values(const struct postgresql_parameters *parameters, struct error *error)
+{
+    const char *host = postgresql_parameter(parameters, "host");
+    const char *ports = postgresql_parameter(parameters, "port");
+    const char *sslmode = postgresql_parameter(parameters, "sslmode");
+    if (host != NULL && strpbrk(host, "@ \t\r\n") != NULL)
+        return error_invalid(error, "host must be a name or an address, or several with commas");
+    if (ports != NULL && !check_ports(ports, error))
+        return false;
+    if (sslmode != NULL && !is_among(sslmode, sslmodes))
+        return error_invalid(error, "sslmode must be disable, allow, prefer, require, verify-ca or "
+                                    "verify-full");
+    return true;
+}
+
+bool postgresql_parameters_make(const struct postgresql_connection *options,
+                                struct postgresql_parameters *ret_parameters, struct error *error)
+{
+    struct postgresql_parameters *parameters = ret_parameters;
+    if (options->connection == NULL) {
+        set(parameters, "host", options->host);
+        set(parameters, "port", options->port);
+        set(parameters, "user", options->user_name);
+        set(parameters, "dbname", options->db_name);
+        set(parameters, "sslmode", options->sslmode);
+        set(parameters, "password", options->password);
+    } else if (!parse_string(options->connection, parameters, error))
+        return false;
+    if (!check_values(parameters, error))
+        return false;
+
+    const char *sslmode = postgresql_parameter(parameters, "sslmode");
+    bool verify = sslmode != NULL && text_starts_with(sslmode, "verify-");
+    if (verify && postgresql_parameter(parameters, "sslrootcert") == NULL)
+        set(parameters, "sslrootcert", system_roots); /* libpq would look into our home */
+    set(parameters, "application_name", "backlog");
+    set(parameters, "client_encoding", "UTF8");
+    set(parameters, "gssencmode", "disable");
+    set(parameters, "passfile", "/nonexistent/pgpass"); /* not /dev/null: libpq complains aloud */
+    return true;
+}
+
+void postgresql_parameters_done(struct postgresql_parameters *parameters)
+{
+    PQconninfoFree(parameters->parsed);
+    *parameters = (struct postgresql_parameters){0};
+}

@@ -1,0 +1,53 @@
+/*
+ * postgresql: the number that a SQL query answers, such as the rows of a job table that wait. KEDA's
+ * built-in holds a pool of connections a trigger, and lets a query take as long as it likes.
+ */
+#include "postgresql/options.h"
+
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "postgresql/client.h"
+#include "postgresql/measure.h"
+
+#include <math.h>
+
+/* PostgreSQL tells nobody of a new row. Each second, for the idle queries that a stream watches: the
+ * first job of an empty table waits no longer than a person notices, and counting few rows is cheap. */
+enum { IDLE_INTERVAL_MS = 1000 };
+
+static void plan(const struct options *options, struct plan *ret_plan)
+{
+    const struct postgresql_target *target = options->target;
+    *ret_plan = (struct plan){
+        .metric_name = text_copy("postgresql"),
+        .target = target->target_query_value,
+        .idle_interval_ms = IDLE_INTERVAL_MS,
+    };
+}
+
+static bool judge(const struct options *options, const struct reading *reading,
+                  struct judgement *ret_judgement, struct error *error)
+{
+    const struct postgresql_target *target = options->target;
+    if (isnan(reading->value))
+        return error_unavailable(error, "the reading lacks the query's answer");
+    *ret_judgement = (struct judgement){
+        .value = reading->value,
+        .active = reading->value > target->activation_target_query_value,
+    };
+    return true;
+}
+
+const struct scaler scaler_postgresql = {
+    .name = "postgresql",
+    .summary = "the number that a PostgreSQL query answers",
+    .options = postgresql_options,
+    .sizes = {sizeof(struct postgresql_connection), sizeof(struct postgresql_query),
+              sizeof(struct postgresql_target)},
+    .check = postgresql_options_check,
+    .plan = plan,
+    .judge = judge,
+    .connect = postgresql_client_connect,
+    .measure = postgresql_measure,
+    .disconnect = postgresql_client_disconnect,
+};

@@ -1,0 +1,315 @@
+"""KEDA's questions about what a query answers, to the server, with a real PostgreSQL behind it."""
+
+import time
+
+import grpc
+import pytest
+
+from support.grpc_client import Client, refusal
+from support.postgresql import PASSWORD, USER, PostgreSQL
+from support.process import wait_until
+from support.server import Server
+from support.tap import Tap
+
+INTERVAL_SECONDS = 0.5
+HOLD_SECONDS = 3
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with PostgreSQL() as broker:
+        yield broker
+
+
+@pytest.fixture
+def jobs(broker):
+    """An empty table of jobs."""
+    broker.sql("DROP TABLE IF EXISTS jobs", "CREATE TABLE jobs (id serial, state text)",
+               f"GRANT ALL ON jobs TO {USER}", database=USER)
+    return broker
+
+
+@pytest.fixture
+def server():
+    with Server(interval=f"{INTERVAL_SECONDS * 1000:.0f}ms", hold=f"{HOLD_SECONDS}s") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.port) as client:
+        yield client
+
+
+COUNT = "SELECT count(*) FROM jobs WHERE state = 'queued'"
+
+
+def trigger(broker, query=COUNT, **keys):
+    return {"scaler": "postgresql", "connectionFromEnv": broker.url(), "query": query, "targetQueryValue": "5", **keys}
+
+
+def parts(broker, query=COUNT, **keys):
+    return {"scaler": "postgresql", "host": "127.0.0.1", "port": str(broker.port), "userName": USER, "dbName": USER,
+            "sslmode": "disable", "passwordFromEnv": PASSWORD, "query": query, "targetQueryValue": "5", **keys}
+
+
+def enqueue(broker, count):
+    broker.sql(f"INSERT INTO jobs (state) SELECT 'queued' FROM generate_series(1, {count})", database=USER)
+
+
+def value(client, metadata):
+    """What KEDA takes from the answer: the float unless it is 0, else the int."""
+    answer = client.metrics(metadata)
+    return answer.metricValueFloat or answer.metricValue
+
+
+def wait_for_value(client, metadata, expected, seconds=5):
+    wait_until(lambda: value(client, metadata) == expected, seconds, f"the value {expected}")
+
+
+def assert_unavailable(call, metadata, *words):
+    code, text = refusal(call, metadata)
+    assert code == grpc.StatusCode.UNAVAILABLE, text
+    for word in words:
+        assert word in text
+    return text
+
+
+def test_37_rows_are_37_and_active(jobs, client):
+    enqueue(jobs, 37)
+    for asked in (trigger(jobs), parts(jobs)):
+        spec = client.metric_spec(asked)
+        assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("postgresql", 5, 5)
+        assert value(client, asked) == 37
+        assert client.is_active(asked)
+
+
+def test_a_count_of_none_is_0_and_inactive(jobs, client):
+    assert value(client, trigger(jobs)) == 0
+    assert not client.is_active(trigger(jobs))
+
+
+def test_active_is_above_the_activation_value(jobs, client):
+    asked = trigger(jobs, activationTargetQueryValue="2")
+    enqueue(jobs, 2)
+    wait_for_value(client, asked, 2)
+    assert not client.is_active(asked)
+    enqueue(jobs, 1)
+    wait_for_value(client, asked, 3)
+    assert client.is_active(asked)
+
+
+@pytest.mark.parametrize("query, expected", [
+    ("SELECT 3::int", 3),
+    ("SELECT 9000000000::bigint", 9e9),
+    ("SELECT 2.25::numeric", 2.25),
+    ("SELECT 1.5e3::float8", 1500),
+    ("SELECT '12.5'::text", 12.5),
+    ("SELECT 4 AS lag UNION ALL SELECT 9 ORDER BY lag", 4),  # the first row, as KEDA takes it
+    ("SELECT generate_series(1, 300000)", 1),
+    ("VALUES (7)", 7),
+    ("WITH waiting AS (SELECT 8 AS n) SELECT n FROM waiting;  -- done", 8),
+])
+def test_what_reads_as_a_number_is_one(broker, client, query, expected):
+    assert value(client, trigger(broker, query)) == expected
+
+
+@pytest.mark.parametrize("query, words", [
+    ("SELECT NULL::int", "NULL"),
+    ("SELECT sum(n) FROM (SELECT 1 AS n WHERE false) AS none", "NULL"),
+    ("SELECT 1 WHERE false", "no row"),
+    ("SELECT 1, 2", "exactly one column: it answered 2"),
+    ("SELECT", "exactly one column: it answered 0"),
+    ("SELECT 'many'", '"many"'),
+    ("SELECT ''", '""'),
+    ("SELECT ' 1'", '" 1"'),
+    ("SELECT true", '"t"'),
+    ("SELECT 'NaN'::float8", '"NaN"'),
+    ("SELECT 'Infinity'::numeric", '"Infinity"'),
+    ("SELECT '-Infinity'::float8", '"-Infinity"'),
+    ("SELECT 1; SELECT 2", "multiple commands"),
+    ("SELECT n FROM nowhere", 'relation "nowhere" does not exist'),
+    ("SELEKT 1", "syntax error"),
+    ("SELECT 1 / 0", "division by zero"),
+    ("SELECT $1::int", "parameter"),
+    ("-- nothing", "must be a SELECT"),
+    ("SET work_mem = '1MB'", "must be a SELECT"),
+])
+def test_what_is_no_number_is_an_error(broker, client, query, words):
+    for call in (client.metrics, client.is_active):
+        assert_unavailable(call, trigger(broker, query), words)
+
+
+@pytest.mark.parametrize("query", [
+    "INSERT INTO jobs (state) VALUES ('queued') RETURNING 1",
+    "DELETE FROM jobs RETURNING 1",
+    "SELECT set_config('transaction_read_only', 'off', true)",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+    "WITH gone AS (DELETE FROM jobs RETURNING 1) SELECT count(*) FROM gone",
+])
+def test_a_query_cannot_write(jobs, client, query):
+    enqueue(jobs, 1)
+    assert refusal(client.metrics, trigger(jobs, query))[0] == grpc.StatusCode.UNAVAILABLE
+    written = trigger(jobs, "INSERT INTO jobs (state) VALUES ('queued') RETURNING 1")
+    assert_unavailable(client.metrics, written, "read-only transaction")
+    assert value(client, trigger(jobs)) == 1
+
+
+def test_a_query_that_would_break_the_session_is_told_so(broker, client):
+    code, text = refusal(client.metrics, trigger(broker, "COPY (SELECT 1) TO STDOUT"))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT and "COPY" in text
+    hidden = trigger(broker, "/* */ COPY (SELECT 1) TO STDOUT")
+    neighbour = trigger(broker, "SELECT 6")
+    assert value(client, neighbour) == 6
+    refusal(client.metrics, hidden)
+    wait_for_value(client, neighbour, 6)
+
+
+def test_1000_triggers_are_one_connection(broker, client):
+    with Tap(broker.port) as tap:
+        asked = [{**trigger(broker, f"SELECT {i}"), "connectionFromEnv": broker.url(port=tap.port)} for i in range(1000)]
+        assert [value(client, one) for one in asked] == list(range(1000))
+        assert (tap.connections, len(broker.sessions())) == (1, 1)
+
+
+def test_failing_queries_fail_alone(broker, client):
+    asked = [trigger(broker, f"SELECT {100 / (i % 10) if i % 10 else 'nothing'}") for i in range(100)]
+    for i, one in enumerate(asked):
+        if i % 10:
+            assert value(client, one) == pytest.approx(100 / (i % 10))
+        else:
+            assert_unavailable(client.metrics, one, 'column "nothing" does not exist')
+
+
+def test_equal_questions_are_measured_once(jobs, client):
+    with Tap(jobs.port) as tap:
+        asked = [trigger(jobs, activationTargetQueryValue=str(i)) for i in range(50)]
+        for one in asked:
+            one["connectionFromEnv"] = jobs.url(port=tap.port)
+            assert value(client, one) == 0
+        tap.forget()
+        start = time.monotonic()
+        while time.monotonic() - start < 4 * INTERVAL_SECONDS:
+            for one in asked:
+                assert value(client, one) == 0
+                assert not client.is_active(one)
+        assert 1 <= tap.count(COUNT.encode()) <= 6
+        assert tap.connections == 1
+
+
+def test_a_slow_query_does_not_disturb_its_neighbours(broker, client):
+    asked = [trigger(broker, f"SELECT {i} * 0") for i in range(100)]
+    assert [value(client, one) for one in asked] == [0] * 100
+    slow = trigger(broker, "SELECT 1 FROM pg_sleep(30)")
+    assert_unavailable(client.metrics, slow)
+    for _ in range(10):  # no measurement of theirs has failed, or their zeros were refused
+        assert [value(client, one) for one in asked] == [0] * 100
+        time.sleep(INTERVAL_SECONDS)
+    assert_unavailable(client.metrics, slow, "no answer within")
+    # The server has stopped it, each time that it was asked.
+    sleeping = broker.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(30)' "
+                          "AND now() - query_start > '4 s'")
+    assert sleeping == [["0"]]
+
+
+def test_a_query_that_takes_its_time_is_answered(broker, client):
+    """More than its share beside others, less than the deadline."""
+    neighbours = [trigger(broker, f"SELECT {i}") for i in range(1, 20)]
+    thoughtful = trigger(broker, "SELECT 5 FROM pg_sleep(0.8)")
+    for one in neighbours:
+        value(client, one)
+    for _ in range(5):
+        assert value(client, thoughtful) == 5
+        assert [value(client, one) for one in neighbours] == list(range(1, 20))
+        time.sleep(INTERVAL_SECONDS)
+
+
+def test_an_outage_is_never_a_zero(client):
+    with PostgreSQL() as broker:
+        busy, idle = trigger(broker, "SELECT 12"), trigger(broker, "SELECT 0")
+        assert (value(client, busy), value(client, idle)) == (12, 0)
+
+        broker.kill()
+        wait_until(lambda: refusal(client.metrics, idle), HOLD_SECONDS - 1, "idle failing")
+        assert_unavailable(client.is_active, idle)
+        assert value(client, busy) == 12 and client.is_active(busy)
+        wait_until(lambda: refusal(client.metrics, busy), 2 * HOLD_SECONDS + 2, "busy failing")
+        for call in (client.metrics, client.is_active):
+            assert_unavailable(call, busy, "PostgreSQL at")
+            assert_unavailable(call, idle, "PostgreSQL at")
+
+        broker.start()
+        wait_for_value(client, busy, 12, seconds=20)
+        wait_for_value(client, idle, 0)
+
+
+def test_a_stopped_process_is_an_outage_too(client):
+    """Its sockets stay open and take what is sent."""
+    with PostgreSQL() as broker:
+        asked = trigger(broker, "SELECT 0")
+        assert value(client, asked) == 0
+        broker.pause()
+        wait_until(lambda: refusal(client.metrics, asked), 6, "failing")
+        broker.resume()
+        wait_for_value(client, asked, 0, seconds=20)
+
+
+def test_a_session_that_an_administrator_ends_is_replaced(broker, client):
+    asked = trigger(broker, "SELECT 21")
+    assert value(client, asked) == 21
+    broker.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'backlog'")
+    for _ in range(4):
+        assert value(client, asked) == 21  # held, and then measured again
+        time.sleep(INTERVAL_SECONDS)
+    assert len(broker.sessions()) == 1
+
+
+def test_a_wrong_password_is_told_without_it(broker, server, client):
+    for asked in (trigger(broker, connectionFromEnv=broker.url("not-the-word")),
+                  parts(broker, passwordFromEnv="not-the-word")):
+        text = assert_unavailable(client.metrics, asked, "password authentication failed")
+        assert "not-the-word" not in text
+    assert "not-the-word" not in server.log()
+
+
+@pytest.mark.parametrize("password", ["a b", "it's", r"back\slash", "a=b host=elsewhere", "@/?#%"])
+def test_any_password_works_in_parts(broker, client, password):
+    quoted = password.replace("'", "''")
+    broker.sql("DROP ROLE IF EXISTS odd", f"CREATE ROLE odd LOGIN PASSWORD '{quoted}'")
+    asked = parts(broker, "SELECT 3", userName="odd", passwordFromEnv=password)
+    assert value(client, asked) == 3
+
+
+def test_nobody_listens(client):
+    asked = {"scaler": "postgresql", "connection": "host=127.0.0.1 port=1 user=u password=hidden-word", "query": "SELECT 1",
+             "targetQueryValue": "5"}
+    text = assert_unavailable(client.metrics, asked, "PostgreSQL at 127.0.0.1:1", "Connection refused")
+    assert "hidden-word" not in text
+
+
+def test_a_new_row_is_pushed(jobs, client):
+    asked = trigger(jobs)
+    assert not client.is_active(asked)
+    stream = client.stream_is_active(asked, seconds=20)
+    time.sleep(1)
+    start = time.monotonic()
+    enqueue(jobs, 1)
+    assert next(iter(stream)).result
+    assert time.monotonic() - start < 2.5
+    stream.cancel()
+
+
+def test_notices_stay_out_of_the_log(broker, server, client):
+    broker.sql("CREATE OR REPLACE FUNCTION loud() RETURNS int LANGUAGE plpgsql AS "
+               "$$ BEGIN RAISE WARNING 'forged line'; RETURN 2; END $$", database=USER)
+    assert value(client, trigger(broker, "SELECT loud()")) == 2
+    assert "forged line" not in server.log()
+
+
+def test_every_mistake_is_told(client):
+    code, text = refusal(client.metrics, {
+        "scaler": "postgresql", "host": "db", "targetQueryValue": "0", "activationTargetQueryValue": "x", "qery": "1"})
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    for word in ("port, userName, dbName, sslmode missing", "targetQueryValue", "activationTargetQueryValue",
+                 'did you mean "query"', "query is missing"):
+        assert word in text

@@ -1,0 +1,263 @@
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "postgresql/answer.h"
+#include "postgresql/parameters.h"
+#include "scalers/trigger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_postgresql;
+
+#define URL "postgresql://user:word@db/jobs"
+#define PARTS                                                                                      \
+    {"host", "db"}, {"port", "5432"}, {"userName", "u"}, {"dbName", "jobs"}, {"sslmode", "disable"}
+
+/* A query, a target and these keys. */
+#define TRIGGER(name, ...)                                                                         \
+    const struct option_entry name##_entries[] = {                                                 \
+        {"query", "SELECT 1"}, {"targetQueryValue", "5"}, __VA_ARGS__};                            \
+    _cleanup_(trigger_done) struct trigger name =                                                  \
+        trigger_parse(&scaler_postgresql, name##_entries, ARRAY_LENGTH(name##_entries))
+
+static void assert_good(const struct trigger *trigger)
+{
+    if (!trigger->good)
+        fail_msg("%s", error_text(&trigger->error));
+}
+
+static void a_connection_string_or_its_parts_are_enough(void **state)
+{
+    (void)state;
+    TRIGGER(string, {"connection", URL});
+    assert_good(&string);
+    TRIGGER(env, {"connectionFromEnv", URL});
+    assert_good(&env);
+    TRIGGER(parts, PARTS);
+    assert_good(&parts);
+    TRIGGER(secret, PARTS, {"passwordFromEnv", "word"});
+    assert_good(&secret);
+}
+
+static void a_missing_part_is_named(void **state)
+{
+    (void)state;
+    TRIGGER(none, {"password", "word"});
+    assert_says(&none,
+                "connection is missing: set it, or host, port, userName, dbName and sslmode");
+    TRIGGER(some, {"host", "db"}, {"dbName", "jobs"}, {"port", "5432"});
+    assert_says(&some, "userName, sslmode missing");
+}
+
+static void query_and_target_are_required(void **state)
+{
+    (void)state;
+    const struct option_entry entries[] = {{"connection", URL}};
+    _cleanup_(trigger_done) struct trigger trigger = trigger_parse(&scaler_postgresql, entries, 1);
+    assert_says(&trigger, "query is missing");
+    assert_says(&trigger, "targetQueryValue is missing");
+    const struct option_entry zero[] = {
+        {"connection", URL}, {"query", "SELECT 1"}, {"targetQueryValue", "0"}};
+    _cleanup_(trigger_done) struct trigger none = trigger_parse(&scaler_postgresql, zero, 3);
+    assert_says(&none, "targetQueryValue \"0\" must be a number");
+}
+
+static void copy_is_no_query(void **state)
+{
+    (void)state;
+    const struct option_entry entries[] = {
+        {"connection", URL}, {"query", "\n cOpY t TO STDOUT"}, {"targetQueryValue", "5"}};
+    _cleanup_(trigger_done) struct trigger trigger = trigger_parse(&scaler_postgresql, entries, 3);
+    assert_says(&trigger, "COPY answers no row");
+}
+
+static void the_metric_is_named_as_keda_names_it(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"connection", URL});
+    struct plan plan = {0};
+    scaler_postgresql.plan(&trigger.options, &plan);
+    assert_string_equal(plan.metric_name, "postgresql");
+    assert_true(plan.target == 5);
+    free(plan.metric_name);
+}
+
+static void active_is_above_the_activation_value_and_not_at_it(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct judgement judgement;
+    struct reading reading = READING_UNKNOWN;
+    TRIGGER(trigger, {"connection", URL}, {"activationTargetQueryValue", "2.5"});
+    reading.value = 2.5;
+    assert_true(scaler_postgresql.judge(&trigger.options, &reading, &judgement, &error));
+    assert_true(judgement.value == 2.5 && !judgement.active);
+    reading.value = 2.6;
+    assert_true(scaler_postgresql.judge(&trigger.options, &reading, &judgement, &error));
+    assert_true(judgement.active);
+    reading.value = NAN;
+    assert_false(scaler_postgresql.judge(&trigger.options, &reading, &judgement, &error));
+}
+
+/* Makes the parameters of a connection string. */
+static bool makes(const char *string, struct postgresql_parameters *parameters, struct error *error)
+{
+    const struct postgresql_connection options = {.connection = string};
+    return postgresql_parameters_make(&options, parameters, error);
+}
+
+static void assert_parameter(const struct postgresql_parameters *parameters, const char *keyword,
+                             const char *value)
+{
+    const char *found = postgresql_parameter(parameters, keyword);
+    if (!text_equal(found, value))
+        fail_msg("%s is %s and not %s", keyword, found == NULL ? "absent" : found, value);
+}
+
+static void urls_and_pairs_are_understood(void **state)
+{
+    (void)state;
+    static const char *const strings[] = {
+        "postgresql://me:it%27s%20%40@db:5433/jobs?sslmode=require",
+        "postgres://me:it%27s%20%40@db:5433/jobs?sslmode=require",
+        "host=db port=5433 user=me password='it\\'s @' dbname=jobs sslmode=require",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+        assert_true(makes(strings[i], &parameters, &error));
+        assert_parameter(&parameters, "host", "db");
+        assert_parameter(&parameters, "port", "5433");
+        assert_parameter(&parameters, "user", "me");
+        assert_parameter(&parameters, "password", "it's @");
+        assert_parameter(&parameters, "dbname", "jobs");
+        assert_parameter(&parameters, "sslmode", "require");
+        assert_null(postgresql_parameter(&parameters, "sslrootcert"));
+    }
+}
+
+static void parts_are_taken_as_they_are(void **state)
+{
+    (void)state;
+    const struct postgresql_connection options = {.host = "a,b",
+                                                  .port = "5432",
+                                                  .user_name = "o'neil",
+                                                  .db_name = "host=evil dbname=x",
+                                                  .sslmode = "verify-full",
+                                                  .password = "a b\\' sslmode=disable"};
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+    assert_true(postgresql_parameters_make(&options, &parameters, &error));
+    assert_parameter(&parameters, "host", "a,b");
+    assert_parameter(&parameters, "user", "o'neil");
+    assert_parameter(&parameters, "dbname", "host=evil dbname=x");
+    assert_parameter(&parameters, "password", "a b\\' sslmode=disable");
+    assert_parameter(&parameters, "sslmode", "verify-full");
+    assert_non_null(postgresql_parameter(&parameters, "sslrootcert"));
+    assert_null(parameters.keywords[parameters.count]);
+}
+
+static void a_connection_string_names_no_file_of_the_server(void **state)
+{
+    (void)state;
+    static const char *const strings[] = {
+        "host=db passfile=/etc/secret",
+        "host=db service=other",
+        "host=db sslkey=/etc/secret",
+        "host=db sslcert=/etc/secret",
+        "postgresql://db/?passfile=/etc/secret",
+        "host=db replication=database",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+        assert_false(makes(strings[i], &parameters, &error));
+        assert_non_null(strstr(error_text(&error), "is not allowed here"));
+    }
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+    assert_true(makes("host=db application_name=mine", &parameters, &error));
+    assert_parameter(&parameters, "application_name", "backlog");
+    assert_non_null(strstr(postgresql_parameter(&parameters, "passfile"), "nonexistent"));
+}
+
+static void a_wrong_connection_string_is_refused_without_showing_it(void **state)
+{
+    (void)state;
+    static const char *const strings[] = {
+        "secret",
+        "host=db password=a secret",
+        "host=db password='secret",
+        "postgresql://u:sec@ret@db/jobs",
+        "postgresql://u:sec/ret@db/jobs",
+        "postgresql://u:sec?ret@db/jobs",
+        "postgresql://u:sec#ret@db/jobs",
+        "postgresql://u:secret%zz@db/jobs",
+        "postgresql://u:secret@[::1/jobs",
+        "postgresql://u:secret",
+        "host=db port=secret",
+        "host=db port=0",
+        "host=db port=5432,65536",
+        "host=secret@db",
+        "host=db sslmode=secret",
+        "host=db secret=5",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+        if (makes(strings[i], &parameters, &error))
+            fail_msg("%s was taken", strings[i]);
+        assert_int_equal(error.code, ERROR_INVALID);
+        if (strstr(error_text(&error), "sec") != NULL)
+            fail_msg("%s", error_text(&error));
+    }
+}
+
+static void numbers_are_read_as_postgresql_writes_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double number;
+    } good[] = {{"0", 0},
+                {"37", 37},
+                {"-2", -2},
+                {"2.50", 2.5},
+                {"1e+20", 1e20},
+                {"1.5e-3", .0015},
+                {"9223372036854775807", 9223372036854775807.0}};
+    double number;
+    for (size_t i = 0; i < ARRAY_LENGTH(good); i++) {
+        assert_true(postgresql_number_parse(good[i].text, &number));
+        assert_true(number == good[i].number);
+    }
+    static const char *const bad[] = {"",      " 1",  "1 ",    "NaN",  "Infinity", "-Infinity",
+                                      "inf",   "0x1", "1,5",   "1e",   "t",        "--1",
+                                      "1.2.3", "e5",  "1e999", "$1.00"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
+        if (postgresql_number_parse(bad[i], &number))
+            fail_msg("\"%s\" was taken", bad[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_connection_string_or_its_parts_are_enough),
+        cmocka_unit_test(a_missing_part_is_named),
+        cmocka_unit_test(query_and_target_are_required),
+        cmocka_unit_test(copy_is_no_query),
+        cmocka_unit_test(the_metric_is_named_as_keda_names_it),
+        cmocka_unit_test(active_is_above_the_activation_value_and_not_at_it),
+        cmocka_unit_test(urls_and_pairs_are_understood),
+        cmocka_unit_test(parts_are_taken_as_they_are),
+        cmocka_unit_test(a_connection_string_names_no_file_of_the_server),
+        cmocka_unit_test(a_wrong_connection_string_is_refused_without_showing_it),
+        cmocka_unit_test(numbers_are_read_as_postgresql_writes_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

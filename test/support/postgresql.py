@@ -1,0 +1,107 @@
+"""A real PostgreSQL, apart from every other one on this machine: its folder, its port, its users."""
+
+import glob
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+
+from .process import Process, Unavailable, free_port, need
+
+USER = "backlog"
+PASSWORD = "the-right-word"
+
+
+def program(name):
+    """Debian keeps the server's programs, of any version, out of PATH."""
+    found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
+    return found[-1] if found else need(name)
+
+
+def unprivileged():
+    """PostgreSQL refuses to be root's: whose it is then, and the words before a command that make it so."""
+    if os.getuid() != 0:
+        return pwd.getpwuid(os.getuid()), []
+    for name in ("postgres", "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return user, [need("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    raise Unavailable("no user postgres or nobody, and PostgreSQL refuses to be root's")
+
+
+class PostgreSQL(Process):
+    """Over TCP every user needs its password; tests rule it over a socket in its folder."""
+
+    name = "postgresql"
+
+    def __init__(self, configuration=""):
+        super().__init__()
+        self.initdb, self.postgres, self.psql = program("initdb"), program("postgres"), program("psql")
+        self.user, self.prefix = unprivileged()
+        self.port = free_port()
+        self.data = os.path.join(self.folder, "data")
+        self.configuration = configuration
+
+    def start(self):
+        if not os.path.isdir(self.data):
+            self._create()
+        return super().start()
+
+    def _create(self):
+        os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
+        subprocess.run([*self.prefix, self.initdb, "--pgdata", self.data, "--username", "postgres",
+                        "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
+                       check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+        with open(os.path.join(self.data, "pg_hba.conf"), "w") as file:
+            file.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        with open(os.path.join(self.data, "postgresql.conf"), "a") as file:
+            file.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\n"
+                       f"unix_socket_directories = '{self.folder}'\nfsync = off\n{self.configuration}\n")
+
+    def command(self):
+        return [*self.prefix, self.postgres, "-D", self.data]
+
+    def ready(self):
+        if not self.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{USER}'"):
+            self.sql(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'",
+                     f"CREATE DATABASE {USER} OWNER {USER}")
+        return True
+
+    def sql(self, *statements, database="postgres"):
+        """Runs them as the superuser; what the last one answered, a list of texts a row."""
+        words = [word for statement in statements for word in ("-c", statement)]
+        done = subprocess.run(
+            [self.psql, "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-h", self.folder,
+             "-p", str(self.port), "-U", "postgres", "-d", database, *words],
+            check=True, capture_output=True, text=True, timeout=30)
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def sessions(self):
+        """The server processes of sessions that call themselves backlog."""
+        return [int(pid) for [pid] in self.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'backlog'")]
+
+    def url(self, password=PASSWORD, port=None):
+        return f"postgresql://{USER}:{password}@127.0.0.1:{port or self.port}/{USER}?sslmode=disable"
+
+    # Each session has a process group of its own.
+
+    def _family(self):
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
+            return [self.pid, *map(int, children.read().split())]
+
+    def signal(self, number):
+        """To all of it where it must not have a say, or else to the one that leads."""
+        leader_alone = number not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)
+        for pid in [self.pid] if leader_alone else self._family():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def __exit__(self, *_):
+        """Killed: nothing of it is kept."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
