@@ -1,7 +1,8 @@
 /*
  * The log: one line an event, on standard error, as plain text or as JSON lines.
  *
- * Threads: any; a full pipe costs lines and not time. Only the one who stops an error logs it, once. A message never holds a secret.
+ * Threads: any; a full pipe costs lines and not time. Only the one who stops an error logs it, once. A
+ * message never holds a secret.
  */
 #ifndef BACKLOG_BASE_LOG_H
 #define BACKLOG_BASE_LOG_H
