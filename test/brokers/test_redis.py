@@ -1,0 +1,402 @@
+"""redis and redis-streams against a real Redis, through the server and KEDA's calls."""
+
+import concurrent.futures
+import queue
+import threading
+import time
+
+import grpc
+import pytest
+
+from support.grpc_client import Client, refusal
+from support.process import wait_until
+from support.redis import Redis
+from support.server import Server
+
+INTERVAL_SECONDS = 0.5
+HOLD_SECONDS = 3
+MANY = 1000
+
+
+@pytest.fixture(scope="module")
+def shared_broker():
+    with Redis() as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(shared_broker):
+    yield shared_broker
+    with shared_broker.connect() as redis:
+        redis.call("FLUSHALL")
+
+
+@pytest.fixture
+def redis(broker):
+    with broker.connect() as redis:
+        yield redis
+
+
+@pytest.fixture
+def client():
+    interval = f"{INTERVAL_SECONDS * 1000:.0f}ms"
+    with Server(interval=interval, hold=f"{HOLD_SECONDS}s") as server, Client(server.port) as client:
+        yield client
+
+
+def of_list(broker, name, **metadata):
+    return {"scaler": "redis", "address": broker.address, "listName": name, **metadata}
+
+
+def of_stream(broker, stream="orders", **metadata):
+    return {"scaler": "redis-streams", "address": broker.address, "stream": stream, **metadata}
+
+
+def of_pending(broker, stream="orders", group="workers", **metadata):
+    return of_stream(broker, stream, consumerGroup=group, **metadata)
+
+
+def of_lag(broker, stream="orders", group="workers", **metadata):
+    return of_stream(broker, stream, consumerGroup=group, lagCount="5", **metadata)
+
+
+def value(client, metadata):
+    answer = client.metrics(metadata)
+    assert answer.metricValue == answer.metricValueFloat
+    return answer.metricValue
+
+
+def answers(client, metadata, expected, active, seconds=10):
+    """Waits until both calls say so: a reading is up to an interval old."""
+    wait_until(lambda: value(client, metadata) == expected and client.is_active(metadata) == active,
+               seconds, f"{expected}, {'active' if active else 'inactive'}")
+
+
+def unavailable(client, metadata):
+    """Whether both calls refuse; what they refuse with."""
+    for call in (client.metrics, client.is_active):
+        code, text = refusal(call, metadata)
+        if code != grpc.StatusCode.UNAVAILABLE:
+            return None
+    return text
+
+
+def fill_one_of_each_kind(redis):
+    redis.call("RPUSH", "list", *range(4))
+    redis.call("SADD", "set", *range(5))
+    redis.call("ZADD", "zset", *[word for i in range(6) for word in (i, f"member-{i}")])
+    redis.call("HSET", "hash", *[word for i in range(7) for word in (f"field-{i}", i)])
+
+
+def test_length_target_and_strict_activation(broker, redis, client):
+    asked = of_list(broker, "jobs:high", listLength="3", activationListLength="1")
+    spec = client.metric_spec(asked)
+    assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("redis-jobs-high", 3, 3)
+
+    answers(client, asked, 0, False)
+    redis.call("RPUSH", "jobs:high", "a")
+    answers(client, asked, 1, False)
+    redis.call("RPUSH", "jobs:high", "b")
+    answers(client, asked, 2, True)
+
+
+def test_every_kind_of_collection_and_none(broker, redis, client):
+    fill_one_of_each_kind(redis)
+    for name, expected in {"list": 4, "set": 5, "zset": 6, "hash": 7, "none": 0}.items():
+        answers(client, of_list(broker, name), expected, expected > 0)
+    assert redis.calls("eval") == 0
+
+
+def test_what_has_no_length_fails_alone(broker, redis, client):
+    fill_one_of_each_kind(redis)
+    redis.call("SET", "text", "1234")
+    redis.add("orders")
+    answers(client, of_list(broker, "list"), 4, True)
+    assert 'key "text" is a string' in unavailable(client, of_list(broker, "text"))
+    assert "scaler redis-streams" in unavailable(client, of_list(broker, "orders"))
+    answers(client, of_list(broker, "set"), 5, True)
+
+
+def test_a_key_that_becomes_another_kind_is_followed(broker, redis, client):
+    for command, expected in (("RPUSH", 3), ("SADD", 2), ("RPUSH", 3)):
+        redis.call("DEL", "jobs")
+        redis.call(command, "jobs", "a", "a", "b")
+        answers(client, of_list(broker, "jobs"), expected, True)
+
+
+def test_a_stream_counts_all_its_entries(broker, redis, client):
+    asked = of_stream(broker, streamLength="2", activationLagCount="3")
+    spec = client.metric_spec(asked)
+    assert (spec.metricName, spec.targetSize) == ("redis-streams-orders", 2)
+    answers(client, asked, 0, False)
+    entries = redis.add("orders", 4)
+    answers(client, asked, 4, True)
+    redis.call("XDEL", "orders", entries[0])
+    answers(client, asked, 3, False)
+
+
+def test_pending_entries_are_those_delivered_and_not_acknowledged(broker, redis, client):
+    asked = of_pending(broker, pendingEntriesCount="2")
+    assert client.metric_spec(asked).targetSize == 2
+    redis.add("orders", 7)
+    redis.call("XGROUP", "CREATE", "orders", "workers", "0")
+    answers(client, asked, 0, False)
+    delivered = redis.read("orders", "workers", 3)
+    answers(client, asked, 3, True)
+    redis.call("XACK", "orders", "workers", *delivered[:2])
+    answers(client, asked, 1, True)
+
+
+def test_a_missing_group_has_no_pending_entries(broker, redis, client):
+    redis.add("orders", 3)
+    assert "NOGROUP" in unavailable(client, of_pending(broker))
+    assert "NOGROUP" in unavailable(client, of_pending(broker, stream="none"))
+    redis.call("XGROUP", "CREATE", "orders", "workers", "0")
+    answers(client, of_pending(broker), 0, False)
+
+
+def test_lag_is_what_the_group_was_not_given(broker, redis, client):
+    asked = of_lag(broker)
+    assert client.metric_spec(asked).targetSize == 5
+    answers(client, asked, 0, False)  # no stream
+    redis.add("orders", 7)
+    answers(client, asked, 7, True)  # no group: the first worker makes it
+    redis.call("XGROUP", "CREATE", "orders", "others", "$")
+    redis.call("XGROUP", "CREATE", "orders", "workers", "0")
+    redis.read("orders", "workers", 3)
+    answers(client, asked, 4, True)
+    answers(client, of_lag(broker, group="others"), 0, False)
+    redis.read("orders", "workers", 4)
+    answers(client, asked, 0, False)
+
+
+def test_a_lag_that_redis_cannot_tell_is_no_zero(broker, redis, client):
+    """It answers NULL; KEDA takes that for 0, and the workers are gone."""
+    entries = redis.add("orders", 7)
+    redis.call("XGROUP", "CREATE", "orders", "workers", "0")
+    answers(client, of_lag(broker), 7, True)
+
+    redis.call("XGROUP", "SETID", "orders", "workers", entries[2])
+    wait_until(lambda: unavailable(client, of_lag(broker)), HOLD_SECONDS + 5, "the end of the hold")
+    assert "cannot tell the lag" in unavailable(client, of_lag(broker))
+    answers(client, of_pending(broker), 0, False)
+    answers(client, of_stream(broker), 7, True)
+    redis.read("orders", "workers", 100)
+    answers(client, of_lag(broker), 0, False)
+
+    more = redis.add("orders", 3)
+    answers(client, of_lag(broker), 3, True)
+    redis.call("XDEL", "orders", more[1])
+    wait_until(lambda: unavailable(client, of_lag(broker)), HOLD_SECONDS + 5, "the end of the hold")
+
+
+def test_what_is_no_stream_is_an_error_in_every_mode(broker, redis, client):
+    redis.call("RPUSH", "orders", "a")
+    for asked in (of_stream(broker), of_pending(broker), of_lag(broker)):
+        assert "WRONGTYPE" in unavailable(client, asked)
+
+
+def test_a_thousand_triggers_share_one_connection_and_one_round_trip(broker, redis, client):
+    redis.call_all([("RPUSH", f"list-{i}", *range(i // 100 + 1)) for i in range(0, MANY, 100)])
+    expected = [i // 100 + 1 if i % 100 == 0 else 0 for i in range(MANY)]
+    # Twice as many triggers as questions: two targets for each key.
+    asked = [of_list(broker, f"list-{i}", listLength=length) for length in "57" for i in range(MANY)]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(lambda metadata: value(client, metadata), asked)) == 2 * expected
+
+    assert len(redis.connections()) == 1
+    seconds = 10 * INTERVAL_SECONDS
+    calls, reads = redis.calls("llen"), redis.reads()
+    time.sleep(seconds)
+    measurements = (redis.calls("llen") - calls) / MANY
+    reads = (redis.reads() - reads) / measurements
+    print(f"{len(asked)} triggers: one connection, {measurements:.1f} measurements in {seconds} s, "
+          f"each read by Redis in {reads:.1f} pieces")
+    assert 1 <= measurements <= seconds / INTERVAL_SECONDS + 1
+    assert reads < 20
+
+
+@pytest.mark.parametrize("outage", ["stop", "freeze"])
+def test_an_outage_is_never_zero_and_ends_by_itself(client, outage):
+    with Redis() as broker:
+        with broker.connect() as redis:
+            redis.call("RPUSH", "busy", *range(7))
+            redis.add("orders", 5)
+        busy, idle, stream = of_list(broker, "busy"), of_list(broker, "idle"), of_stream(broker)
+        answers(client, busy, 7, True)
+        answers(client, stream, 5, True)
+        answers(client, idle, 0, False)
+
+        broker.stop() if outage == "stop" else broker.pause()
+        began = time.monotonic()
+        wait_until(lambda: unavailable(client, idle), 10, "an idle source's refusal")
+        assert (value(client, busy), client.is_active(busy)) == (7, True)
+        wait_until(lambda: unavailable(client, busy), HOLD_SECONDS + 5, "the end of the hold")
+        assert time.monotonic() - began >= HOLD_SECONDS
+        asked = time.monotonic()
+        assert unavailable(client, idle) and unavailable(client, busy) and unavailable(client, stream)
+        assert time.monotonic() - asked < 1
+
+        broker.start() if outage == "stop" else broker.resume()
+        answers(client, busy, 7, True, seconds=30)
+        answers(client, idle, 0, False, seconds=30)
+        answers(client, stream, 5, True, seconds=30)
+
+
+def test_a_busy_server_is_not_taken_for_a_dead_one(broker, redis, client):
+    redis.call("RPUSH", "jobs", "a", "b")
+    answers(client, of_list(broker, "jobs"), 2, True)
+    before = redis.connections()[0].split()[0]
+    for _ in range(3):
+        broker.pause()
+        time.sleep(1.4)  # less than a measurement's deadline of 2 s
+        broker.resume()
+        time.sleep(0.5)
+        assert value(client, of_list(broker, "jobs")) == 2
+    assert redis.connections()[0].split()[0] == before
+
+
+def test_a_server_that_hangs_up_on_the_silent_is_connected_to_again():
+    with Redis("timeout 1") as broker, Server(interval="4s") as server, Client(server.port) as client:
+        asked = of_list(broker, "none")
+        ends = time.monotonic() + 13
+        while time.monotonic() < ends:
+            assert value(client, asked) == 0  # refused, had a measurement failed
+            time.sleep(0.1)
+        assert "is broken" not in server.log()
+
+
+def test_an_item_in_an_idle_list_is_pushed(broker, redis, client):
+    pushed = queue.Queue()
+    watched = {"list": of_list(broker, "jobs"), "stream": of_lag(broker)}
+    streams = {name: client.stream_is_active(metadata) for name, metadata in watched.items()}
+
+    def read(name):
+        try:
+            for answer in streams[name]:
+                pushed.put((name, answer.result))
+        except grpc.RpcError as error:
+            pushed.put((name, error.code()))
+
+    for name in watched:
+        threading.Thread(target=read, args=(name,), daemon=True).start()
+    with pytest.raises(queue.Empty):
+        pushed.get(timeout=2)  # `false` is never pushed
+
+    for name, add in (("list", lambda: redis.call("RPUSH", "jobs", "a")), ("stream", lambda: redis.add("orders"))):
+        began = time.monotonic()
+        add()
+        assert pushed.get(timeout=5) == (name, True)
+        print(f"{name}: pushed after {1000 * (time.monotonic() - began):.0f} ms")
+        assert time.monotonic() - began < 1
+        streams[name].cancel()
+        assert pushed.get(timeout=5) == (name, grpc.StatusCode.CANCELLED)
+
+
+def test_databases_are_apart(broker, redis, client):
+    redis.call("RPUSH", "jobs", "a")
+    redis.call("SELECT", 5)
+    redis.call("RPUSH", "jobs", *range(6))
+    answers(client, of_list(broker, "jobs"), 1, True)
+    answers(client, of_list(broker, "jobs", databaseIndex="5"), 6, True)
+    assert "DB index is out of range" in unavailable(client, of_list(broker, "jobs", databaseIndex="99"))
+
+
+def test_host_and_port_and_a_list_of_addresses(broker, redis, client):
+    redis.call("RPUSH", "jobs", "a", "b")
+    asked = of_list(broker, "jobs", host="127.0.0.1", port=str(broker.port))
+    del asked["address"]
+    answers(client, asked, 2, True)
+    answers(client, of_list(broker, "jobs", address=f"{broker.address}, 127.0.0.1:1"), 2, True)
+
+
+USERS = """
+requirepass root-secret
+user counter on >counter-secret ~jobs* -@all +llen
+user reader on >reader-secret ~* -@all +xlen +xpending +xinfo
+"""
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    with Redis(USERS) as broker:
+        with broker.connect() as redis:
+            redis.call("AUTH", "root-secret")
+            redis.call("RPUSH", "jobs", *range(4))
+            redis.call("SADD", "jobs-set", "a")
+            redis.add("orders", 3)
+        yield broker
+
+
+def test_a_password_and_users_with_few_rights(guarded, client):
+    answers(client, of_list(guarded, "jobs", password="root-secret"), 4, True)
+    answers(client, of_list(guarded, "jobs", passwordFromEnv="root-secret"), 4, True)
+    counter = {"username": "counter", "password": "counter-secret"}
+    reader = {"username": "reader", "password": "reader-secret"}
+    answers(client, of_list(guarded, "jobs", **counter), 4, True)
+    answers(client, of_stream(guarded, **reader), 3, True)
+    answers(client, of_lag(guarded, **reader), 3, True)
+
+    for asked in (of_list(guarded, "jobs-set", **counter), of_list(guarded, "other", **counter),
+                  of_list(guarded, "jobs", **reader)):
+        text = unavailable(client, asked)
+        assert "does not allow its user to measure: NOPERM" in text and "secret" not in text
+    answers(client, of_list(guarded, "jobs", **counter), 4, True)
+
+
+@pytest.mark.parametrize("login", [
+    {"password": "open-sesame"},
+    {"username": "counter", "password": "open-sesame"},
+    {"username": "sesame", "password": "open-sesame"},
+])
+def test_a_wrong_password_is_told_without_it(guarded, client, login):
+    text = unavailable(client, of_list(guarded, "jobs", **login))
+    assert guarded.address in text and "check username and password" in text
+    assert "sesame" not in text
+
+
+def test_a_missing_password_is_told(guarded, client):
+    assert "wants a password" in unavailable(client, of_list(guarded, "jobs"))
+
+
+def test_a_password_that_nobody_asks_for_does_no_harm(broker, redis, client):
+    redis.call("RPUSH", "jobs", "a")
+    answers(client, of_list(broker, "jobs", password="needless"), 1, True)
+
+
+def test_a_named_connection(guarded, tmp_path):
+    (tmp_path / "password").write_text("counter-secret\n")
+    config = f"""
+connections:
+  shop:
+    scaler: redis
+    address: {guarded.address}
+    username: counter
+    passwordFile: {tmp_path}/password
+"""
+    with Server(config=config) as server, Client(server.port) as named:
+        answers(named, {"scaler": "redis", "connectionName": "shop", "listName": "jobs"}, 4, True)
+
+
+def test_a_node_of_a_cluster_is_named_as_such(client):
+    with Redis("cluster-enabled yes") as node:
+        assert "node of a Redis Cluster, which is not supported" in unavailable(client, of_list(node, "jobs"))
+
+
+def mistakes(client, metadata):
+    code, text = refusal(client.metrics, metadata)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    return text
+
+
+def test_all_mistakes_are_told_at_once(broker, client):
+    asked = of_list(broker, "jobs", listLenght="3", activationListLength="few", tls="enable", sentinelMaster="m")
+    text = mistakes(client, asked)
+    for words in ('unknown key "listLenght": did you mean "listLength"?', 'activationListLength "few"',
+                  "TLS to Redis is not supported in this build", "Redis Sentinel is not supported"):
+        assert words in text
+    assert client.metric_spec(asked).targetSize == 5
+
+
+def test_keda_s_own_channel_may_have_tls(broker, client):
+    answers(client, of_list(broker, "none", enableTLS="true", unsafeSsl="true"), 0, False)

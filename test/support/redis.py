@@ -1,0 +1,118 @@
+"""A real Redis, and a client for tests: a call is a command of the protocol."""
+
+import os
+import re
+import socket
+
+from .process import Process, free_port, need
+
+CALL_SECONDS = 10
+
+
+class RedisError(Exception):
+    """The server answered with an error."""
+
+
+class Redis(Process):
+    """redis-server on a free loopback port; what it holds survives a stop.
+
+    `config` is text in Redis's own configuration language.
+    """
+
+    name = "redis"
+    start_seconds = 20
+
+    def __init__(self, config=""):
+        super().__init__()
+        self.program = need("redis-server")
+        self.port = free_port()
+        self.config_path = os.path.join(self.folder, "redis.conf")
+        with open(self.config_path, "w") as file:
+            file.write(f'bind 127.0.0.1\nport {self.port}\ndir {self.folder}\nsave ""\nappendonly yes\n{config}\n')
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def command(self):
+        return [self.program, self.config_path]
+
+    def ready(self):
+        """One that wants a password has started, too."""
+        try:
+            with self.connect() as client:
+                return client.call("PING") == "PONG"
+        except RedisError as error:
+            return str(error).startswith("NOAUTH")
+
+    def connect(self):
+        return RedisClient(self.port)
+
+
+class RedisClient:
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=CALL_SECONDS)
+        self.stream = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stream.close()
+        self.socket.close()
+
+    def call(self, *words):
+        """Text, a number, None, or a list of them."""
+        return self.call_all([words])[0]
+
+    def call_all(self, commands):
+        """Many commands, pipelined. The first error among the answers is raised."""
+        request = bytearray()
+        for words in commands:
+            request += b"*%d\r\n" % len(words)
+            for word in words:
+                data = str(word).encode()
+                request += b"$%d\r\n%s\r\n" % (len(data), data)
+        self.socket.sendall(request)
+        answers = [self._read() for _ in commands]
+        for answer in answers:
+            if isinstance(answer, RedisError):
+                raise answer
+        return answers
+
+    def _read(self):
+        line = self.stream.readline()
+        if not line.endswith(b"\r\n"):
+            raise EOFError("Redis hung up")
+        kind, rest = line[:1], line[1:-2].decode()
+        if kind == b"-":
+            return RedisError(rest)
+        if kind == b"+":
+            return rest
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == "-1" else self.stream.read(int(rest) + 2)[:-2].decode()
+        return None if rest == "-1" else [self._read() for _ in range(int(rest))]
+
+    def connections(self, name="backlog"):
+        """The open client connections that call themselves so."""
+        return [line for line in self.call("CLIENT", "LIST").splitlines() if f" name={name} " in line]
+
+    def calls(self, command):
+        """How often the command was called since the start."""
+        found = re.search(rf"cmdstat_{command}:calls=(\d+)", self.call("INFO", "commandstats"))
+        return int(found[1]) if found else 0
+
+    def reads(self):
+        """How often the server has read from a connection."""
+        return int(re.search(r"total_reads_processed:(\d+)", self.call("INFO", "stats"))[1])
+
+    def add(self, stream, count=1):
+        """Adds entries and returns their IDs."""
+        return self.call_all([("XADD", stream, "*", "job", i) for i in range(count)])
+
+    def read(self, stream, group, count):
+        """Delivers entries to a consumer of the group, without acknowledging them; returns their IDs."""
+        streams = self.call("XREADGROUP", "GROUP", group, "worker", "COUNT", count, "STREAMS", stream, ">")
+        return [entry[0] for entry in streams[0][1]]
