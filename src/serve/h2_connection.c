@@ -218,8 +218,9 @@ static void feed(struct h2_connection *connection, const uint8_t *data, size_t l
 }
 
 /* No HTTP/2. A browser or a curl deserves a word, in its own language. */
-static void turn_away(struct h2_connection *connection, uint8_t first)
+static void turn_away(struct h2_connection *connection, const uint8_t *data, size_t length)
 {
+    static const char version[] = " HTTP/1.";
     static const char answer[] = "HTTP/1.1 505 HTTP Version Not Supported\r\n"
                                  "Content-Type: text/plain\r\n"
                                  "Content-Length: 62\r\n"
@@ -227,7 +228,7 @@ static void turn_away(struct h2_connection *connection, uint8_t first)
                                  "\r\n"
                                  "This is a gRPC server: it speaks HTTP/2 with prior knowledge.\n";
     log_debug("%s does not speak HTTP/2", connection->peer);
-    if (first >= 'A' && first <= 'Z')
+    if (memmem(data, length, version, strlen(version)) != NULL)
         send_bytes(connection, (const uint8_t *)answer, sizeof(answer) - 1);
     linger(connection);
 }
@@ -239,7 +240,7 @@ static void greet(struct h2_connection *connection, const uint8_t *data, size_t 
     size_t missing = NGHTTP2_CLIENT_MAGIC_LEN - connection->greeted;
     size_t compared = length < missing ? length : missing;
     if (memcmp(preface + connection->greeted, data, compared) != 0) {
-        turn_away(connection, connection->greeted > 0 ? preface[0] : data[0]);
+        turn_away(connection, data, length);
         return;
     }
     connection->greeted += compared;

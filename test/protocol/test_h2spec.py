@@ -25,9 +25,6 @@ ANSWERED_OTHERWISE = {
     # It keeps streams open by not taking the DATA of answers. That calls in progress are limited is
     # what test_transport.c looks at.
     ("http2/5.1.2", "Sends HEADERS frames that causes their advertised concurrent stream limit to be exceeded"),
-    # Not HTTP/2, but three words in capital letters, as HTTP/1's requests begin: we answer in HTTP/1
-    # before we hang up, and h2spec reads this as a frame.
-    ("http2/3.5", "Sends invalid connection preface"),
 }
 
 
