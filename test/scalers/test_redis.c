@@ -1,0 +1,449 @@
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "scalers/redis_peer.h"
+#include "scalers/trigger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_redis;
+extern const struct scaler scaler_redis_streams;
+
+/* Keys and values in turn, ending with NULL: parsed and checked as those of a trigger. */
+static struct trigger parse(const struct scaler *scaler, const char *const *pairs)
+{
+    struct option_entry entries[16];
+    size_t count = 0;
+    for (; pairs[2 * count] != NULL; count++)
+        entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
+    return trigger_parse(scaler, entries, count);
+}
+
+#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define LIST(...)                                                                                  \
+    parse(&scaler_redis, PAIRS("listName", "jobs", "address", "localhost:6379", __VA_ARGS__))
+#define LIST_AT(...) parse(&scaler_redis, PAIRS("listName", "jobs", __VA_ARGS__))
+#define STREAM(...)                                                                                \
+    parse(&scaler_redis_streams,                                                                   \
+          PAIRS("stream", "orders", "address", "localhost:6379", __VA_ARGS__))
+
+static void assert_mistake(struct trigger trigger, const char *part)
+{
+    assert_says(&trigger, part);
+    trigger_done(&trigger);
+}
+
+static void assert_good(struct trigger trigger)
+{
+    if (!trigger.good)
+        fail_msg("%s", error_text(&trigger.error));
+    trigger_done(&trigger);
+}
+
+static void assert_plan(const struct scaler *scaler, struct trigger trigger, const char *name,
+                        double target)
+{
+    struct plan plan;
+    scaler->plan(&trigger.options, &plan);
+    assert_string_equal(plan.metric_name, name);
+    assert_true(plan.target == target);
+    assert_int_equal(plan.idle_interval_ms, 100);
+    free(plan.metric_name);
+    trigger_done(&trigger);
+}
+
+static void metrics_and_targets_are_those_of_keda(void **state)
+{
+    (void)state;
+    const struct scaler *streams = &scaler_redis_streams;
+    assert_plan(&scaler_redis, LIST(NULL), "redis-jobs", 5);
+    assert_plan(&scaler_redis, LIST("listLength", "3"), "redis-jobs", 3);
+    assert_plan(streams, STREAM(NULL), "redis-streams-orders", 5);
+    assert_plan(streams, STREAM("streamLength", "3", "lagCount", "4"), "redis-streams-orders", 3);
+    assert_plan(streams, STREAM("consumerGroup", "g", "streamLength", "3"), "redis-streams-orders",
+                5);
+    assert_plan(streams, STREAM("consumerGroup", "g", "pendingEntriesCount", "3", "lagCount", "0"),
+                "redis-streams-orders", 3);
+    assert_plan(streams, STREAM("consumerGroup", "g", "pendingEntriesCount", "3", "lagCount", "4"),
+                "redis-streams-orders", 4);
+}
+
+static void wrong_metadata_still_has_a_plan(void **state)
+{
+    (void)state;
+    assert_plan(&scaler_redis, parse(&scaler_redis, PAIRS(NULL)), "redis-", 5);
+    assert_plan(&scaler_redis_streams, parse(&scaler_redis_streams, PAIRS(NULL)), "redis-streams-",
+                5);
+}
+
+static void addresses_are_a_list_or_hosts_and_ports(void **state)
+{
+    (void)state;
+    assert_good(LIST_AT("address", "redis.shop:6379"));
+    assert_good(LIST_AT("addresses", "a:1, b:65535"));
+    assert_good(LIST_AT("addressFromEnv", "a:1"));
+    assert_good(LIST_AT("address", "[::1]:6379"));
+    assert_good(LIST_AT("host", "a", "port", "1"));
+    assert_good(LIST_AT("hosts", "a,b", "ports", "1,2"));
+
+    assert_mistake(LIST_AT(NULL), "address is missing");
+    assert_mistake(LIST_AT("host", "a,b", "port", "1"), "there are 2 of host and 1 of port");
+    assert_mistake(LIST_AT("host", "a"), "there are 1 of host and 0 of port");
+    assert_mistake(LIST_AT("port", "1"), "there are 0 of host and 1 of port");
+    assert_mistake(LIST_AT("host", "a:1", "port", "1"), "host: number 1");
+    assert_mistake(LIST_AT("host", "a", "port", "65536"), "port: number 1");
+    static const char *const bad[] = {"a",    "a:",          ":1",    "a:0",   "a:b",
+                                      "a:1,", "redis://a:1", "a:1/0", "::1:1", "[::1]"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
+        assert_mistake(LIST_AT("address", bad[i]), "is not host:port");
+}
+
+static void a_password_in_an_address_is_not_repeated(void **state)
+{
+    (void)state;
+    _cleanup_(trigger_done) struct trigger trigger =
+        LIST_AT("address", "a:1,redis://:sesame@redis:6379", "host", "u:sesame@h", "port", "1");
+    assert_says(&trigger, "address: number 2 is not host:port");
+    assert_null(strstr(error_text(&trigger.error), "sesame"));
+}
+
+static void what_is_not_supported_is_refused_with_advice(void **state)
+{
+    (void)state;
+    static const char *const tls[][2] = {{"tls", "enable"},
+                                         {"brokerTls", "enable"},
+                                         {"brokerTls", "true"},
+                                         {"brokerUnsafeSsl", "true"},
+                                         {"ca", "PEM"},
+                                         {"cert", "PEM"},
+                                         {"Cert", "PEM"},
+                                         {"key", "PEM"},
+                                         {"keyPassword", "sesame"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(tls); i++)
+        assert_mistake(LIST(tls[i][0], tls[i][1]), "TLS to Redis is not supported in this build");
+    assert_good(LIST("tls", "disable", "brokerTls", "false", "brokerUnsafeSsl", "false"));
+
+    static const char *const sentinel[] = {"sentinelMaster", "sentinelUsername",
+                                           "sentinelPassword"};
+    for (size_t i = 0; i < ARRAY_LENGTH(sentinel); i++)
+        assert_mistake(LIST(sentinel[i], "sesame"), "Redis Sentinel is not supported");
+}
+
+static void a_username_needs_a_password(void **state)
+{
+    (void)state;
+    assert_mistake(LIST("username", "u"), "username needs password");
+    assert_good(LIST("password", "p"));
+    assert_good(LIST("username", "u", "passwordFromEnv", "p"));
+}
+
+static void numbers_have_their_limits(void **state)
+{
+    (void)state;
+    assert_mistake(LIST("listLength", "0"), "listLength \"0\"");
+    assert_mistake(LIST("listLength", "2.5"), "listLength \"2.5\"");
+    assert_mistake(LIST("activationListLength", "few"), "activationListLength \"few\"");
+    assert_mistake(LIST("databaseIndex", "-1"), "databaseIndex \"-1\"");
+    assert_mistake(STREAM("lagCount", "-1"), "lagCount \"-1\"");
+    assert_mistake(STREAM("streamLength", "0"), "streamLength \"0\"");
+    assert_mistake(STREAM("pendingEntriesCount", "0"), "pendingEntriesCount \"0\"");
+    assert_good(LIST("listLength", "1", "databaseIndex", "15", "activationListLength", "-1"));
+    assert_good(STREAM("lagCount", "0", "streamLength", "1", "pendingEntriesCount", "1"));
+}
+
+static void a_name_is_required(void **state)
+{
+    (void)state;
+    assert_mistake(parse(&scaler_redis, PAIRS("address", "a:1")), "listName is missing");
+    assert_mistake(parse(&scaler_redis_streams, PAIRS("address", "a:1")), "stream is missing");
+}
+
+static void the_activation_count_itself_is_not_yet_active(void **state)
+{
+    (void)state;
+    struct trigger triggers[] = {LIST("activationListLength", "2"),
+                                 STREAM("activationLagCount", "2", "consumerGroup", "g"),
+                                 STREAM("activationLagCount", "2")};
+    const struct scaler *const scalers[] = {&scaler_redis, &scaler_redis_streams,
+                                            &scaler_redis_streams};
+    for (size_t i = 0; i < ARRAY_LENGTH(triggers); i++) {
+        struct reading reading = READING_UNKNOWN;
+        struct judgement judgement;
+        for (int count = 2; count <= 3; count++) {
+            *(i == 1 ? &reading.in_flight : &reading.waiting) = count;
+            assert_true(
+                scalers[i]->judge(&triggers[i].options, &reading, &judgement, &triggers[i].error));
+            assert_true(judgement.value == count);
+            assert_int_equal(judgement.active, count == 3);
+        }
+        reading = READING_UNKNOWN;
+        assert_false(
+            scalers[i]->judge(&triggers[i].options, &reading, &judgement, &triggers[i].error));
+        assert_int_equal(triggers[i].error.code, ERROR_UNAVAILABLE);
+        trigger_done(&triggers[i]);
+    }
+}
+
+/* One measurement, and what became of its probes. */
+struct outcome {
+    bool connected;
+    bool usable;
+    struct error error; /* of the client, or of the last probe that failed */
+    struct reading reading;
+    size_t answers;
+    size_t failures;
+};
+
+static void take_end(struct probe *probe, const struct reading *reading, const struct error *error)
+{
+    struct outcome *outcome = probe->owner;
+    if (error != NULL) {
+        error_copy(&outcome->error, error);
+        outcome->failures++;
+    } else {
+        outcome->reading = *reading;
+        outcome->answers++;
+    }
+}
+
+/* Asks a server with this script; `pairs` are the keys besides its address. */
+static struct outcome measure(const struct scaler *scaler, const struct redis_line *script,
+                              const char *const *pairs, size_t probes_count, int within_ms)
+{
+    struct redis_peer peer;
+    redis_peer_start(&peer, script);
+    const char *all[32] = {"address", peer.address};
+    for (size_t i = 0; pairs[i] != NULL; i++)
+        all[i + 2] = pairs[i];
+    _cleanup_(trigger_done) struct trigger trigger = parse(scaler, all);
+    assert_true(trigger.good);
+
+    struct outcome outcome = {0};
+    _cleanup_(memory_free) struct probe *probes = memory_array(probes_count, sizeof(*probes));
+    _cleanup_(memory_free) struct probe **pointers = memory_array(probes_count, sizeof(*pointers));
+    for (size_t i = 0; i < probes_count; i++) {
+        probes[i] =
+            (struct probe){.query = trigger.options.query, .owner = &outcome, .end = take_end};
+        pointers[i] = &probes[i];
+    }
+    void *client = NULL;
+    int64_t deadline_ms = clock_now_ms() + within_ms;
+    outcome.connected =
+        scaler->connect(trigger.options.connection, deadline_ms, &client, &outcome.error);
+    if (outcome.connected) {
+        outcome.usable =
+            scaler->measure(client, pointers, probes_count, deadline_ms, &outcome.error);
+        scaler->disconnect(client);
+    }
+    redis_peer_stop(&peer);
+    return outcome;
+}
+
+#define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {NULL, NULL}})
+#define ONE_LIST PAIRS("listName", "jobs")
+#define ONE_LAG PAIRS("stream", "orders", "consumerGroup", "workers", "lagCount", "5")
+
+static void assert_error(struct outcome outcome, const char *words)
+{
+    assert_int_equal(outcome.answers, 0);
+    assert_int_equal(outcome.error.code, ERROR_UNAVAILABLE);
+    if (strstr(outcome.error.text, words) == NULL)
+        fail_msg("\"%s\" lacks \"%s\"", outcome.error.text, words);
+    assert_null(strstr(outcome.error.text, "sesame"));
+    error_done(&outcome.error);
+}
+
+#define GROUP_OF_7                                                                                 \
+    "$4\r\nname\r\n$7\r\nworkers\r\n$9\r\nconsumers\r\n:1\r\n$7\r\npending\r\n:2\r\n"              \
+    "$17\r\nlast-delivered-id\r\n$3\r\n1-1\r\n"
+
+static void a_redis_before_7_has_no_lag_and_is_named(void **state)
+{
+    (void)state;
+    const struct redis_line *script =
+        SCRIPT({"INFO", "$37\r\n# Server\r\nredis_version:6.2.14\r\nx:1\r\n\r\n"},
+               {"XINFO", "*1\r\n*8\r\n" GROUP_OF_7});
+    assert_error(measure(&scaler_redis_streams, script, ONE_LAG, 1, 2000),
+                 "has version 6.2.14 and tells no lag: lagCount needs Redis 7");
+    script = SCRIPT({"INFO", "-NOPERM no\r\n"}, {"XINFO", "*1\r\n*8\r\n" GROUP_OF_7});
+    assert_error(measure(&scaler_redis_streams, script, ONE_LAG, 1, 2000), "has version unknown");
+}
+
+static void a_lag_is_a_number_or_an_error(void **state)
+{
+    (void)state;
+    const char *good = "*1\r\n*10\r\n" GROUP_OF_7 "$3\r\nlag\r\n:3\r\n";
+    struct outcome outcome =
+        measure(&scaler_redis_streams, SCRIPT({"XINFO", good}), ONE_LAG, 1, 2000);
+    assert_true(outcome.usable && outcome.answers == 1);
+    assert_true(outcome.reading.waiting == 3 && outcome.reading.in_flight == 2);
+
+    static const char *const bad[] = {"$-1\r\n", ":-1\r\n", "$1\r\n3\r\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        _cleanup_(memory_free) char *answer =
+            text_format("*1\r\n*10\r\n%s$3\r\nlag\r\n%s", GROUP_OF_7, bad[i]);
+        assert_error(measure(&scaler_redis_streams, SCRIPT({"XINFO", answer}), ONE_LAG, 1, 2000),
+                     "stream \"orders\", group \"workers\": Redis at 127.0.0.1");
+    }
+}
+
+static void an_error_of_xinfo_is_not_taken_for_a_missing_stream(void **state)
+{
+    (void)state;
+    const struct redis_line *script =
+        SCRIPT({"XINFO", "-ERR no such thing\r\n"}, {"XLEN", ":9\r\n"});
+    assert_error(measure(&scaler_redis_streams, script, ONE_LAG, 1, 2000), "ERR no such thing");
+    script = SCRIPT({"XINFO", "-ERR no such key\r\n"}, {"XLEN", ":9\r\n"});
+    struct outcome outcome = measure(&scaler_redis_streams, script, ONE_LAG, 1, 2000);
+    assert_true(outcome.answers == 1 && outcome.reading.waiting == 0);
+}
+
+static void what_is_no_count_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"+OK\r\n", "$1\r\n3\r\n", ":-1\r\n", "$-1\r\n", "*0\r\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        const struct redis_line *script =
+            SCRIPT({"LLEN", bad[i]}, {"XLEN", bad[i]}, {"XPENDING", bad[i]});
+        const char *words = "answered something else than was asked";
+        assert_error(measure(&scaler_redis, script, ONE_LIST, 1, 2000), words);
+        assert_error(measure(&scaler_redis_streams, script, PAIRS("stream", "s"), 1, 2000), words);
+        assert_error(measure(&scaler_redis_streams, script,
+                             PAIRS("stream", "s", "consumerGroup", "g"), 1, 2000),
+                     words);
+    }
+}
+
+static void a_key_that_never_keeps_its_kind_is_given_up(void **state)
+{
+    (void)state;
+    const struct redis_line *script =
+        SCRIPT({"LLEN", "-WRONGTYPE x\r\n"}, {"SCARD", "-WRONGTYPE x\r\n"}, {"TYPE", "+set\r\n"});
+    assert_error(measure(&scaler_redis, script, ONE_LIST, 1, 2000), "key \"jobs\": Redis at");
+}
+
+static void a_starting_server_is_not_connected_to(void **state)
+{
+    (void)state;
+    struct outcome outcome =
+        measure(&scaler_redis, SCRIPT({"PING", "-LOADING Redis is loading the dataset\r\n"}),
+                ONE_LIST, 1, 2000);
+    assert_false(outcome.connected);
+    assert_error(outcome, "is still loading its data");
+}
+
+static void a_server_that_repeats_our_password_is_not_quoted(void **state)
+{
+    (void)state;
+    const struct redis_line *script =
+        SCRIPT({"AUTH", "-ERR unknown command `AUTH`, with args beginning with: `sesame`\r\n"});
+    assert_error(
+        measure(&scaler_redis, script, PAIRS("listName", "jobs", "password", "sesame"), 1, 2000),
+        "did not let us in");
+}
+
+static void a_mute_server_costs_no_more_than_the_deadline(void **state)
+{
+    (void)state;
+    int64_t start_ms = clock_now_ms();
+    struct outcome outcome = measure(&scaler_redis, SCRIPT({"PING", ""}), ONE_LIST, 1, 300);
+    assert_false(outcome.connected);
+    assert_error(outcome, "does not answer in time");
+    assert_in_range(clock_now_ms() - start_ms, 300, 600);
+}
+
+/* What it still owes would be taken for the answers of the next measurement. */
+static void a_client_that_is_owed_answers_is_of_no_further_use(void **state)
+{
+    (void)state;
+    int64_t start_ms = clock_now_ms();
+    struct outcome outcome = measure(&scaler_redis, SCRIPT({"LLEN", ""}), ONE_LIST, 3, 300);
+    assert_true(outcome.connected);
+    assert_false(outcome.usable);
+    assert_int_equal(outcome.failures, 0); /* the engine ends them with the client's error */
+    assert_error(outcome, "does not answer in time");
+    assert_in_range(clock_now_ms() - start_ms, 300, 600);
+}
+
+static void an_answer_without_a_question_is_not_taken(void **state)
+{
+    (void)state;
+    struct outcome outcome =
+        measure(&scaler_redis, SCRIPT({"LLEN", ":1\r\n:2\r\n"}), ONE_LIST, 1, 2000);
+    assert_false(outcome.usable);
+    assert_non_null(strstr(error_text(&outcome.error), "answered what was not asked"));
+    error_done(&outcome.error);
+}
+
+static void what_is_not_redis_is_told(void **state)
+{
+    (void)state;
+    struct outcome outcome = measure(
+        &scaler_redis, SCRIPT({"CLIENT", "HTTP/1.1 400 Bad Request\r\n"}), ONE_LIST, 1, 2000);
+    assert_false(outcome.connected);
+    assert_error(outcome, "Protocol error");
+}
+
+static void a_huge_answer_is_refused(void **state)
+{
+    (void)state;
+    static const char *const huge[] = {"*1000000000\r\n", "*1\r\n*131073\r\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(huge); i++)
+        assert_error(measure(&scaler_redis, SCRIPT({"LLEN", huge[i]}), ONE_LIST, 1, 2000),
+                     "sends an answer that is too large");
+
+    size_t length = 5 << 20;
+    _cleanup_(memory_free) char *answer = text_format("$1000000000\r\n%*s", (int)length, "");
+    assert_error(measure(&scaler_redis, SCRIPT({"LLEN", answer}), ONE_LIST, 1, 2000),
+                 "sends an answer that is too large");
+}
+
+/* Were the answers read only once all is sent, both sides would wait for the other to read. */
+static void a_flood_of_answers_holds_up_neither_side(void **state)
+{
+    (void)state;
+    enum { PROBES = 20000, ANSWER_BYTES = 1000 };
+    char name[999] = "";
+    memset(name, 'x', sizeof(name) - 1);
+    _cleanup_(memory_free) char *answer = text_format("-ERR %*s\r\n", ANSWER_BYTES, "no");
+    struct outcome outcome =
+        measure(&scaler_redis, SCRIPT({"LLEN", answer}), PAIRS("listName", name), PROBES, 20000);
+    assert_true(outcome.usable);
+    assert_int_equal(outcome.failures, PROBES);
+    error_done(&outcome.error);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(metrics_and_targets_are_those_of_keda),
+        cmocka_unit_test(wrong_metadata_still_has_a_plan),
+        cmocka_unit_test(addresses_are_a_list_or_hosts_and_ports),
+        cmocka_unit_test(a_password_in_an_address_is_not_repeated),
+        cmocka_unit_test(what_is_not_supported_is_refused_with_advice),
+        cmocka_unit_test(a_username_needs_a_password),
+        cmocka_unit_test(numbers_have_their_limits),
+        cmocka_unit_test(a_name_is_required),
+        cmocka_unit_test(the_activation_count_itself_is_not_yet_active),
+        cmocka_unit_test(a_redis_before_7_has_no_lag_and_is_named),
+        cmocka_unit_test(a_lag_is_a_number_or_an_error),
+        cmocka_unit_test(an_error_of_xinfo_is_not_taken_for_a_missing_stream),
+        cmocka_unit_test(what_is_no_count_is_an_error),
+        cmocka_unit_test(a_key_that_never_keeps_its_kind_is_given_up),
+        cmocka_unit_test(a_starting_server_is_not_connected_to),
+        cmocka_unit_test(a_server_that_repeats_our_password_is_not_quoted),
+        cmocka_unit_test(a_mute_server_costs_no_more_than_the_deadline),
+        cmocka_unit_test(a_client_that_is_owed_answers_is_of_no_further_use),
+        cmocka_unit_test(an_answer_without_a_question_is_not_taken),
+        cmocka_unit_test(what_is_not_redis_is_told),
+        cmocka_unit_test(a_huge_answer_is_refused),
+        cmocka_unit_test(a_flood_of_answers_holds_up_neither_side),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
