@@ -78,6 +78,7 @@ struct query {
     int64_t slow_interval_ms; /* doubles in the slow lane */
     unsigned strikes;         /* measurements in a row that it left unanswered */
     unsigned losses;          /* ... and that cost the client */
+    bool is_slow_with_all;    /* it is in the slow lane because nobody was answered, not it alone */
     struct snapshot known;
 
     UT_hash_handle hh;         /* among the connection's */

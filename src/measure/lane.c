@@ -239,6 +239,7 @@ static void move_to_lane(struct query *query, struct lane *lane)
     query->lane = lane;
     query->strikes = 0;
     query->losses = 0;
+    query->is_slow_with_all = false;
     lane_wake(lane);
 }
 
@@ -269,14 +270,19 @@ static void make_slower(struct query *query)
         query->slow_interval_ms = most;
 }
 
-/* One answer in time brings a query back; its fellows may have recovered too, so they are asked now. */
+/* One answer in time brings a query back, and with it all that became slow because the whole source was
+ * silent. Those that hang by themselves may have recovered too, so they are asked now. */
 static void make_quick(struct query *query)
 {
+    struct lane *main_lane = query->connection->main_lane;
     struct query *fellow;
-    DL_FOREACH(query->lane->queries, fellow)
-    fellow->due_now = true;
-    query->due_now = false;
-    move_to_lane(query, query->connection->main_lane);
+    struct query *next;
+    DL_FOREACH_SAFE(query->lane->queries, fellow, next)
+    {
+        fellow->due_now = fellow != query;
+        if (fellow == query || fellow->is_slow_with_all)
+            move_to_lane(fellow, main_lane);
+    }
 }
 
 /* A probe that nobody ended, of a client that is still of use. */
@@ -289,9 +295,10 @@ static void judge_overdue(struct lane *lane, const struct batch *batch, struct q
     query->strikes = batch->answered > 0 ? MOST_STRIKES : query->strikes + 1;
     if (lane->slow)
         make_slower(query);
-    else if (query->strikes >= MOST_STRIKES)
+    else if (query->strikes >= MOST_STRIKES) {
         make_slow(query);
-    else
+        query->is_slow_with_all = batch->answered == 0;
+    } else
         query->due_now = true;
 }
 

@@ -236,14 +236,32 @@ static void touch(struct triggers *triggers, struct trigger *trigger, int64_t no
     DL_APPEND(triggers->by_age, trigger);
 }
 
-static bool check_limits(const struct triggers *triggers, size_t length, struct error *error)
+/* The trigger that nobody has asked for longest, and that nobody keeps; NULL where all are kept. */
+static struct trigger *find_droppable(struct triggers *triggers, int64_t now_ms)
+{
+    for (size_t i = HASH_COUNT(triggers->by_identity); i > 0; i--) {
+        struct trigger *oldest = triggers->by_age;
+        if (oldest->keepers == 0)
+            return oldest;
+        touch(triggers, oldest, now_ms); /* a stream of it is open: that is asking, too */
+    }
+    return NULL;
+}
+
+/* A full table lets go of the oldest: GetMetricSpec must never fail, and what is still wanted is soon asked
+ * for again. */
+static bool make_room(struct triggers *triggers, size_t length, int64_t now_ms, struct error *error)
 {
     const struct triggers_settings *settings = &triggers->settings;
-    if (HASH_COUNT(triggers->by_identity) >= settings->most)
-        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use", settings->most);
-    if (length > settings->most_bytes - triggers->bytes)
-        return error_set(error, ERROR_LIMIT, "all %zu bytes for the triggers' metadata are in use",
-                         settings->most_bytes);
+    while (HASH_COUNT(triggers->by_identity) >= settings->most ||
+           triggers->bytes + length > settings->most_bytes) {
+        struct trigger *oldest = find_droppable(triggers, now_ms);
+        if (oldest == NULL)
+            return error_set(error, ERROR_LIMIT,
+                             "all %zu triggers, or all %zu bytes for their metadata, are in use",
+                             settings->most, settings->most_bytes);
+        drop(triggers, oldest);
+    }
     return true;
 }
 
@@ -259,7 +277,7 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
     if (trigger != NULL)
         touch(triggers, trigger, now_ms);
     else {
-        if (!check_limits(triggers, identity.length, error))
+        if (!make_room(triggers, identity.length, now_ms, error))
             return false;
         trigger = parse(triggers, ref);
         trigger->identity = identity;

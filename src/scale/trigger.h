@@ -61,8 +61,9 @@ struct triggers_settings {
 struct triggers *triggers_new(const struct triggers_settings *settings);
 void triggers_free(struct triggers *triggers);
 
-/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. Fails with ERROR_LIMIT, and
- * with ERROR_INVALID where a key is there twice. */
+/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the one that
+ * nobody has asked for longest. Fails with ERROR_LIMIT where all are kept, and with ERROR_INVALID where
+ * a key is there twice. */
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error);
 

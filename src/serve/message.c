@@ -114,9 +114,23 @@ static bool check_content(const ProtobufCFieldDescriptor *field, struct bytes co
     return true;
 }
 
+/* Two of one message would be merged, piece by piece: many of them are quadratic work. No client sends
+ * that. */
+static bool is_twice(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field,
+                     uint64_t *seen)
+{
+    uint64_t mark = UINT64_C(1) << ((size_t)(field - type->fields) % 64);
+    bool is_single =
+        field->type == PROTOBUF_C_TYPE_MESSAGE && field->label != PROTOBUF_C_LABEL_REPEATED;
+    bool twice = is_single && (*seen & mark) != 0;
+    *seen |= is_single ? mark : 0;
+    return twice;
+}
+
 static bool check(const ProtobufCMessageDescriptor *type, struct bytes bytes, int depth,
                   struct error *error)
 {
+    uint64_t seen = 0;
     while (bytes.length > 0) {
         uint64_t tag;
         struct bytes content;
@@ -127,8 +141,11 @@ static bool check(const ProtobufCMessageDescriptor *type, struct bytes bytes, in
 
         const ProtobufCFieldDescriptor *field =
             protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3));
-        if (field != NULL && (tag & 7) == WIRE_LENGTH &&
-            !check_content(field, content, depth, error))
+        if (field == NULL || (tag & 7) != WIRE_LENGTH)
+            continue;
+        if (is_twice(type, field, &seen))
+            return error_invalid(error, "the request has the field %s twice", field->name);
+        if (!check_content(field, content, depth, error))
             return false;
     }
     return true;

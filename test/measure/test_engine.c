@@ -297,6 +297,27 @@ static void a_hanging_query_returns_after_one_answer_in_time(void **state)
     assert_true(waiting(good) == 1);
 }
 
+static void what_became_slow_with_all_the_others_returns_with_them(void **state)
+{
+    (void)state;
+    struct query *queries[40];
+    char name[16];
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof(name), "q%d", i);
+        fake_set_queue(name, FAKE_HANGS);
+        queries[i] = hold(name);
+    }
+    WAIT_UNTIL(stats().slow_queries == 40);
+    int batches = fake_counts().batches;
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof(name), "q%d", i);
+        fake_set_queue(name, i);
+    }
+    for (int i = 0; i < 40; i++)
+        WAIT_UNTIL(waiting(queries[i]) == i);
+    assert_in_range(fake_counts().batches - batches, 1, 10); /* and not 40 */
+}
+
 static void a_query_that_hangs_alone_does_not_fail_its_neighbours(void **state)
 {
     (void)state;
@@ -557,6 +578,7 @@ int main(int argc, char **argv)
         TEST(who_joins_a_broken_connection_is_refused_at_once),
         TEST(a_hanging_query_is_asked_apart_and_does_not_hold_up_its_neighbours),
         TEST(a_hanging_query_returns_after_one_answer_in_time),
+        TEST(what_became_slow_with_all_the_others_returns_with_them),
         TEST(a_query_that_hangs_alone_does_not_fail_its_neighbours),
         TEST(a_query_that_breaks_its_client_is_asked_apart),
         TEST(what_is_released_is_forgotten_with_its_connection),

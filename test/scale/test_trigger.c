@@ -199,13 +199,9 @@ static void an_unusable_connection_does_not_hide_the_other_mistakes(void **state
                    ERROR_INVALID, "connection \"other\" is one of scaler isolated, not of fake");
 }
 
-static void a_limit_on_triggers_is_told_and_triggers_are_forgotten(void **state)
+static void a_trigger_that_nobody_asks_for_is_forgotten(void **state)
 {
     (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct option_entry entries[] = {{"scaler", "fake"}};
-    struct trigger_ref ref = {"one too many", "shop", entries, 1};
-    struct trigger *trigger = NULL;
     const char *const first[] = {GOOD, NULL};
     const char *const second[] = {GOOD, "queueLength", "1", NULL};
     const char *const third[] = {GOOD, "queueLength", "2", NULL};
@@ -213,8 +209,6 @@ static void a_limit_on_triggers_is_told_and_triggers_are_forgotten(void **state)
     struct trigger *kept = find_in("shop", 100, second);
     find_in("shop", 600, third);
     find_in("shop", 700, first);
-    assert_false(triggers_find(triggers, &ref, 800, &trigger, &error));
-    assert_int_equal(error.code, ERROR_LIMIT);
 
     trigger_keep(kept);
     assert_int_equal(triggers_forget(triggers, 1600), 1700); /* the third goes, the first is next */
@@ -224,22 +218,54 @@ static void a_limit_on_triggers_is_told_and_triggers_are_forgotten(void **state)
     assert_int_equal(triggers_count(triggers), 0);
 }
 
-static void a_limit_on_metadata_is_told_and_what_is_forgotten_makes_room(void **state)
+static void a_full_table_drops_the_longest_unasked_and_is_told_where_all_are_kept(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct option_entry entries[] = {{"scaler", "fake"}};
+    struct trigger_ref ref = {"one too many", "shop", entries, 1};
+    struct trigger *trigger = NULL;
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const char *const third[] = {GOOD, "queueLength", "2", NULL};
+    const char *const fourth[] = {GOOD, "queueLength", "3", NULL};
+    struct trigger *kept = find_in("shop", 0, first);
+    trigger_keep(kept);
+    find_in("shop", 100, second);
+    struct trigger *later = find_in("shop", 200, third);
+    struct trigger *newest = find_in("shop", 300, fourth); /* the second goes */
+    assert_int_equal(triggers_count(triggers), 3);
+    assert_ptr_equal(find_in("shop", 400, first), kept);
+    assert_ptr_equal(find_in("shop", 400, third), later);
+
+    trigger_keep(later);
+    trigger_keep(newest);
+    assert_false(triggers_find(triggers, &ref, 800, &trigger, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    trigger_let_go(later);
+    trigger_let_go(newest);
+    trigger_let_go(kept);
+}
+
+static void a_limit_on_metadata_is_told_and_what_is_not_kept_makes_room(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     char padding[901] = {0};
     struct option_entry entries[] = {{"scaler", "fake"}, {"padding", padding}};
     struct trigger_ref ref = {"large", "shop", entries, 2};
+    struct trigger *kept = NULL;
     struct trigger *trigger = NULL;
     memset(padding, 'x', sizeof(padding) - 1);
-    assert_true(triggers_find(triggers, &ref, 0, &trigger, &error));
+    assert_true(triggers_find(triggers, &ref, 0, &kept, &error));
+    trigger_keep(kept);
     ref.name = "other";
     assert_false(triggers_find(triggers, &ref, 0, &trigger, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
-    assert_string_equal(error_text(&error), "all 1000 bytes for the triggers' metadata are in use");
-    triggers_forget(triggers, 1000);
-    assert_true(triggers_find(triggers, &ref, 1000, &trigger, &error));
+    assert_non_null(strstr(error_text(&error), "all 1000 bytes for their metadata, are in use"));
+    trigger_let_go(kept);
+    assert_true(triggers_find(triggers, &ref, 0, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), 1);
 }
 
 static void a_trigger_answers_with_what_its_query_was_measured(void **state)
@@ -289,8 +315,9 @@ int main(void)
         TEST(a_key_that_differs_from_the_named_connections_is_refused),
         TEST(a_named_connection_is_for_its_namespaces),
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
-        TEST(a_limit_on_triggers_is_told_and_triggers_are_forgotten),
-        TEST(a_limit_on_metadata_is_told_and_what_is_forgotten_makes_room),
+        TEST(a_trigger_that_nobody_asks_for_is_forgotten),
+        TEST(a_full_table_drops_the_longest_unasked_and_is_told_where_all_are_kept),
+        TEST(a_limit_on_metadata_is_told_and_what_is_not_kept_makes_room),
         TEST(a_trigger_answers_with_what_its_query_was_measured),
         TEST(a_trigger_with_mistakes_is_never_measured),
     };

@@ -49,7 +49,7 @@ static void is_decoded_only_where_it_is_right(void **state)
     }
 }
 
-static void a_message_within_a_message_is_decoded(void **state)
+static void a_message_within_a_message_is_decoded_once(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -59,13 +59,18 @@ static void a_message_within_a_message_is_decoded(void **state)
                                (struct bytes){bytes, 2}, &message, &error));
     assert_non_null(((Externalscaler__GetMetricsRequest *)message)->scaledobjectref);
     message_free(message);
+
+    uint8_t twice[4] = {0x0a, 0x00, 0x0a, 0x00};
+    assert_false(message_decode(&externalscaler__get_metrics_request__descriptor,
+                                (struct bytes){twice, 4}, &message, &error));
+    assert_string_equal(error_text(&error), "the request has the field scaledObjectRef twice");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_decoded_only_where_it_is_right),
-        cmocka_unit_test(a_message_within_a_message_is_decoded),
+        cmocka_unit_test(a_message_within_a_message_is_decoded_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
