@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "rabbitmq/tls.h"
+#include "shared/tls.h"
 
 #include <linux/sockios.h>
 #include <stdlib.h>
@@ -49,8 +49,8 @@ static amqp_socket_t *new_socket(struct rabbitmq_amqp *client,
     amqp_ssl_socket_set_verify_peer(socket, !options->tls.unsafe);
     amqp_ssl_socket_set_verify_hostname(socket, false);
     SSL_CTX *context = amqp_ssl_socket_get_context(socket);
-    bool good = rabbitmq_tls_configure(context, options, error) &&
-                rabbitmq_tls_expect(context, url->host, error);
+    bool good =
+        tls_configure(context, &options->tls, error) && tls_expect(context, url->host, error);
     return good ? socket : NULL;
 }
 

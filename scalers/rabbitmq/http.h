@@ -1,7 +1,7 @@
 /*
- * GETs of JSON from the management API, with a deadline and a limit of size; one connection, kept.
+ * GETs of JSON from the management API, over one connection that is kept.
  *
- * Threads: one at a time. Credentials go to libcurl apart from the URL, so that no error shows them.
+ * Threads: one at a time.
  */
 #ifndef BACKLOG_RABBITMQ_HTTP_H
 #define BACKLOG_RABBITMQ_HTTP_H

@@ -32,11 +32,15 @@ extern const char *const tls_choices[];
      .choices = tls_choices,                                                                       \
      .fallback = "disable",                                                                        \
      .doc = "enable: nothing but TLS is spoken with the source"},                                  \
-        {.key = "ca",                                                                              \
-         .scope = OPTION_CONNECTION,                                                               \
-         .type = OPTION_STRING,                                                                    \
-         .offset = (base) + offsetof(struct tls_options, ca),                                      \
-         .doc = "PEM certificates of the authorities to trust"},                                   \
+        TLS_OPTIONS_OF_URL(base)
+
+/* The same where it is a URL's scheme that says whether TLS is spoken. */
+#define TLS_OPTIONS_OF_URL(base)                                                                   \
+    {.key = "ca",                                                                                  \
+     .scope = OPTION_CONNECTION,                                                                   \
+     .type = OPTION_STRING,                                                                        \
+     .offset = (base) + offsetof(struct tls_options, ca),                                          \
+     .doc = "PEM certificates of the authorities to trust"},                                       \
         {.key = "cert",                                                                            \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \

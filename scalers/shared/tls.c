@@ -1,4 +1,4 @@
-#include "rabbitmq/tls.h"
+#include "shared/tls.h"
 
 #include "base/memory.h"
 
@@ -62,17 +62,16 @@ static bool use_key(SSL_CTX *context, const char *key, struct error *error)
     return good || error_invalid(error, "key must hold the PEM private key of cert, not encrypted");
 }
 
-bool rabbitmq_tls_configure(SSL_CTX *context, const struct rabbitmq_connection *options,
-                            struct error *error)
+bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_default_verify_paths(context);
-    return (options->tls.ca == NULL || trust(context, options->tls.ca, error)) &&
-           (options->tls.cert == NULL || show_certificate(context, options->tls.cert, error)) &&
-           (options->tls.key == NULL || use_key(context, options->tls.key, error));
+    return (options->ca == NULL || trust(context, options->ca, error)) &&
+           (options->cert == NULL || show_certificate(context, options->cert, error)) &&
+           (options->key == NULL || use_key(context, options->key, error));
 }
 
-bool rabbitmq_tls_expect(SSL_CTX *context, const char *host, struct error *error)
+bool tls_expect(SSL_CTX *context, const char *host, struct error *error)
 {
     X509_VERIFY_PARAM *rules = SSL_CTX_get0_param(context);
     if (X509_VERIFY_PARAM_set1_ip_asc(rules, host) == 1)

@@ -1,0 +1,62 @@
+/*
+ * GETs of JSON with a deadline and a limit of size: one at a time a fetcher, over a connection that is
+ * kept. A scaler that asks for many things side by side has several, and drives them with libcurl's
+ * multi interface between fetch_begin() and fetch_end().
+ *
+ * Threads: one at a time. Credentials go to libcurl apart from the URL, so that no error shows them.
+ * Redirections are not followed: they could take the credentials along.
+ */
+#ifndef BACKLOG_SCALERS_SHARED_FETCH_H
+#define BACKLOG_SCALERS_SHARED_FETCH_H
+
+#include "base/error.h"
+#include "shared/tls_options.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fetcher;
+
+/* Whom a fetcher asks. The name, the TLS options and the headers must outlive the fetcher. */
+struct fetch_source {
+    const char *name; /* for errors: "Prometheus at host:port" */
+    const struct tls_options *tls;
+    const char *user; /* for basic authentication, or NULL */
+    const char *password;
+    struct curl_slist *headers; /* or NULL */
+    size_t body_bytes_most;
+    int64_t timeout_ms; /* of one GET; 0: none but its deadline */
+};
+
+enum fetch_outcome {
+    FETCH_ANSWERED, /* with whatever status */
+    FETCH_TIMED_OUT,
+    FETCH_TOO_LARGE,
+    FETCH_FAILED, /* no connection, or it broke */
+};
+
+struct fetch_answer {
+    long status;
+    json_t *json; /* NULL where it was none */
+};
+
+struct fetcher *fetch_new(const struct fetch_source *source);
+void fetch_free(struct fetcher *fetcher);
+
+/* The error is set where the outcome is not FETCH_ANSWERED; else the answer is, which the caller ends
+ * with fetch_answer_done(). */
+enum fetch_outcome fetch_json(struct fetcher *fetcher, const char *url, int64_t deadline_ms,
+                              struct fetch_answer *ret_answer, struct error *error);
+void fetch_answer_done(struct fetch_answer *answer);
+
+/* The same in halves: makes the handle ready to be performed, unless the deadline is over; then takes
+ * what has come, once it was. */
+bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms);
+CURL *fetch_handle(const struct fetcher *fetcher);
+enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
+                             struct fetch_answer *ret_answer, struct error *error);
+
+#endif

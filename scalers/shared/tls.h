@@ -1,0 +1,21 @@
+/*
+ * TLS with the keys of shared/tls_options.h, for every client library that lets us at OpenSSL's
+ * context, so that certificates and keys need not pass through files.
+ *
+ * Threads: any; nothing is kept.
+ */
+#ifndef BACKLOG_SCALERS_SHARED_TLS_H
+#define BACKLOG_SCALERS_SHARED_TLS_H
+
+#include "base/error.h"
+#include "shared/tls_options.h"
+
+#include <openssl/ssl.h>
+
+/* Trusts the system's roots and `ca`, and shows `cert` with `key` where they are given. */
+bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error);
+
+/* The certificate must be for this host name or address; libcurl sees to it itself. */
+bool tls_expect(SSL_CTX *context, const char *host, struct error *error);
+
+#endif
