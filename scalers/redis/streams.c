@@ -11,6 +11,7 @@
 #include "redis/pipeline.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* 1,000 streams each 100 ms cost the server about a hundredth of a core. */
@@ -151,15 +152,40 @@ static void refuse(const struct redis_client *client, struct probe *probe, const
     fail(probe, &error);
 }
 
-static void ask(struct redis_pipeline *pipeline, struct probe *probe, enum mode mode)
+static const char *stream_of(const struct probe *probe)
 {
     const struct stream_query *query = probe->query;
-    const struct redis_command commands[] = {
-        [MODE_LENGTH] = {{"XLEN", query->stream}, probe},
-        [MODE_PENDING] = {{"XPENDING", query->stream, query->consumer_group}, probe},
-        [MODE_LAG] = {{"XINFO", "GROUPS", query->stream}, probe},
-    };
-    redis_pipeline_ask(pipeline, commands[mode]);
+    return query->stream;
+}
+
+static void ask_length(struct redis_pipeline *pipeline, struct probe *probe)
+{
+    redis_pipeline_ask(pipeline, (struct redis_command){{"XLEN", stream_of(probe)}, probe});
+}
+
+static void ask_pending(struct redis_pipeline *pipeline, struct probe *probe)
+{
+    const struct stream_query *query = probe->query;
+    redis_pipeline_ask(pipeline, (struct redis_command){
+                                     {"XPENDING", query->stream, query->consumer_group}, probe});
+}
+
+static int compare_streams(const void *left, const void *right)
+{
+    return strcmp(stream_of(*(struct probe *const *)left),
+                  stream_of(*(struct probe *const *)right));
+}
+
+/* The answer has all groups of a stream, so that it is asked once for all of them. The probes are
+ * sorted, end with NULL, and outlive the run: a command's asker is the first of its stream. */
+static void ask_lags(struct redis_pipeline *pipeline, struct probe **probes, size_t count)
+{
+    qsort(probes, count, sizeof(*probes), compare_streams);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || compare_streams(&probes[i - 1], &probes[i]) != 0)
+            redis_pipeline_ask(
+                pipeline,
+                (struct redis_command){{"XINFO", "GROUPS", stream_of(probes[i])}, &probes[i]});
 }
 
 static void take_length(struct redis_pipeline *pipeline, struct probe *probe,
@@ -238,7 +264,7 @@ static void take_lag(struct redis_pipeline *pipeline, struct probe *probe, const
     const redisReply *group = find_group(reply, query->consumer_group);
     /* As KEDA: workers make their group when they start, so before the first one all entries wait. */
     if (group == NULL) {
-        ask(pipeline, probe, MODE_LENGTH);
+        ask_length(pipeline, probe);
         return;
     }
     const redisReply *lag = field(group, "lag");
@@ -254,6 +280,14 @@ static void take_lag(struct redis_pipeline *pipeline, struct probe *probe, const
     probe_answer(probe, &reading);
 }
 
+static void take_lags(struct redis_pipeline *pipeline, struct redis_command command,
+                      const redisReply *reply)
+{
+    const char *stream = command.words[2];
+    for (struct probe **at = command.asker; *at != NULL && text_equal(stream_of(*at), stream); at++)
+        take_lag(pipeline, *at, reply);
+}
+
 static void answered(struct redis_pipeline *pipeline, struct redis_command command,
                      const redisReply *reply)
 {
@@ -262,7 +296,7 @@ static void answered(struct redis_pipeline *pipeline, struct redis_command comma
     else if (text_equal(command.words[0], "XPENDING"))
         take_pending(pipeline, command.asker, reply);
     else
-        take_lag(pipeline, command.asker, reply);
+        take_lags(pipeline, command, reply);
 }
 
 static bool measure(void *opaque, struct probe *const *probes, size_t count, int64_t deadline_ms,
@@ -274,8 +308,18 @@ static bool measure(void *opaque, struct probe *const *probes, size_t count, int
 
     _cleanup_(redis_pipeline_done) struct redis_pipeline pipeline = {.client = client,
                                                                      .answered = answered};
-    for (size_t i = 0; i < count; i++)
-        ask(&pipeline, probes[i], mode_of(probes[i]->query));
+    _cleanup_(memory_free) struct probe **lags = memory_array(count + 1, sizeof(*lags));
+    size_t lags_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        enum mode mode = mode_of(probes[i]->query);
+        if (mode == MODE_LENGTH)
+            ask_length(&pipeline, probes[i]);
+        else if (mode == MODE_PENDING)
+            ask_pending(&pipeline, probes[i]);
+        else
+            lags[lags_count++] = probes[i];
+    }
+    ask_lags(&pipeline, lags, lags_count);
     return redis_pipeline_run(&pipeline, deadline_ms, error);
 }
 

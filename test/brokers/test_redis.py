@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from support.grpc_client import Client, refusal
-from support.process import wait_until
+from support.process import free_port, wait_until
 from support.redis import Redis
 from support.server import Server
 
@@ -216,6 +216,23 @@ def test_a_thousand_triggers_share_one_connection_and_one_round_trip(broker, red
     assert reads < 20
 
 
+def test_a_stream_is_asked_once_for_the_lag_of_all_its_groups(broker, redis, client):
+    redis.add("orders", 100)
+    redis.add("other", 7)
+    for i in range(100):
+        redis.call("XGROUP", "CREATE", "orders", f"group-{i}", "0")
+        if i > 0:
+            redis.read("orders", f"group-{i}", i)
+    asked = [of_lag(broker, group=f"group-{i}") for i in range(101)] + [of_lag(broker, "other"), of_lag(broker, "none")]
+    expected = [*range(100, 0, -1), 100, 7, 0]
+    assert [value(client, metadata) for metadata in asked] == expected
+
+    calls = redis.calls("xinfo|groups")
+    time.sleep(5 * INTERVAL_SECONDS)
+    assert 3 <= redis.calls("xinfo|groups") - calls <= 3 * (5 + 1)  # three streams
+    assert [value(client, metadata) for metadata in asked] == expected
+
+
 @pytest.mark.parametrize("outage", ["stop", "freeze"])
 def test_an_outage_is_never_zero_and_ends_by_itself(client, outage):
     with Redis() as broker:
@@ -227,12 +244,13 @@ def test_an_outage_is_never_zero_and_ends_by_itself(client, outage):
         answers(client, stream, 5, True)
         answers(client, idle, 0, False)
 
-        broker.stop() if outage == "stop" else broker.pause()
         began = time.monotonic()
+        broker.stop() if outage == "stop" else broker.pause()
         wait_until(lambda: unavailable(client, idle), 10, "an idle source's refusal")
         assert (value(client, busy), client.is_active(busy)) == (7, True)
         wait_until(lambda: unavailable(client, busy), HOLD_SECONDS + 5, "the end of the hold")
         assert time.monotonic() - began >= HOLD_SECONDS
+        wait_until(lambda: unavailable(client, stream), 5, "the end of the hold")  # another connection
         asked = time.monotonic()
         assert unavailable(client, idle) and unavailable(client, busy) and unavailable(client, stream)
         assert time.monotonic() - asked < 1
@@ -379,7 +397,7 @@ connections:
 
 
 def test_a_node_of_a_cluster_is_named_as_such(client):
-    with Redis("cluster-enabled yes") as node:
+    with Redis(f"cluster-enabled yes\ncluster-port {free_port()}") as node:
         assert "node of a Redis Cluster, which is not supported" in unavailable(client, of_list(node, "jobs"))
 
 

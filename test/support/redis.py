@@ -101,7 +101,7 @@ class RedisClient:
 
     def calls(self, command):
         """How often the command was called since the start."""
-        found = re.search(rf"cmdstat_{command}:calls=(\d+)", self.call("INFO", "commandstats"))
+        found = re.search(rf"cmdstat_{re.escape(command)}:calls=(\d+)", self.call("INFO", "commandstats"))
         return int(found[1]) if found else 0
 
     def reads(self):
