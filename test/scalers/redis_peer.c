@@ -55,10 +55,8 @@ static void *run(void *argument)
 {
     struct redis_peer *peer = argument;
     int call;
-    while ((call = accept(peer->listener, NULL, NULL)) >= 0) {
-        peer->connections++;
+    while ((call = accept(peer->listener, NULL, NULL)) >= 0)
         serve(peer->script, call);
-    }
     return NULL;
 }
 

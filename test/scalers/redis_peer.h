@@ -17,7 +17,6 @@ struct redis_line {
 struct redis_peer {
     const struct redis_line *script; /* ends with an empty line; other commands are answered OK */
     char address[32];
-    int connections;
     int listener;
     pthread_t thread;
 };
