@@ -126,18 +126,22 @@ void watcher_start(struct watcher *watcher, struct query *query)
     pthread_mutex_unlock(&engine->lock);
 }
 
-/* The least interval counts; triggers of one query hardly ever differ in it. */
-static void set_idle(struct watcher *watcher, int64_t interval_ms)
+/* The least interval counts; triggers of one query hardly ever differ in it. True: the query may be due
+ * sooner than its lane knows. */
+static bool set_idle(struct watcher *watcher, int64_t interval_ms)
 {
     struct query *query = watcher->query;
+    bool sooner = false;
     if (watcher->idle_interval_ms > 0)
         query->idle_watchers--;
     if (interval_ms > 0) {
-        if (query->idle_watchers == 0 || interval_ms < query->idle_interval_ms)
+        sooner = query->idle_watchers == 0 || interval_ms < query->idle_interval_ms;
+        if (sooner)
             query->idle_interval_ms = interval_ms;
         query->idle_watchers++;
     }
     watcher->idle_interval_ms = interval_ms;
+    return sooner;
 }
 
 void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
@@ -146,8 +150,8 @@ void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
         return;
     struct engine *engine = watcher->query->connection->engine;
     pthread_mutex_lock(&engine->lock);
-    set_idle(watcher, interval_ms);
-    lane_wake(watcher->query->lane);
+    if (set_idle(watcher, interval_ms))
+        lane_wake(watcher->query->lane);
     pthread_mutex_unlock(&engine->lock);
 }
 
