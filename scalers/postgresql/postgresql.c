@@ -38,9 +38,22 @@ static bool judge(const struct options *options, const struct reading *reading,
     return true;
 }
 
+static const char *const differences[] = {
+    "A query runs in a read-only transaction, so that a trigger cannot write.",
+    "A query is stopped in time, by the server, too; in KEDA nothing bounds it (#6725).",
+    "All triggers of a database share one session, where KEDA opens one each (#6955).",
+    "NaN and infinity are errors.",
+    "`connection` and `password` may stand in the trigger itself; KEDA passes them over there "
+    "(#6913).",
+    "`connection` may name no file of the server but `sslrootcert`: no `passfile`, `service`, "
+    "`sslcert` or `sslkey`.",
+    NULL,
+};
+
 const struct scaler scaler_postgresql = {
     .name = "postgresql",
-    .summary = "the number that a PostgreSQL query answers",
+    .summary = "The number that a PostgreSQL query answers",
+    .differences = differences,
     .options = postgresql_options,
     .sizes = {sizeof(struct postgresql_connection), sizeof(struct postgresql_query),
               sizeof(struct postgresql_target)},

@@ -1,0 +1,113 @@
+#include "prometheus/answer.h"
+
+#include "base/text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_WORDS = 300, LONGEST_SHOWN = 40 };
+
+bool prometheus_refusal(const char *name, const struct fetch_answer *answer, struct error *error)
+{
+    const char *type = json_string_value(json_object_get(answer->json, "errorType"));
+    const char *words = json_string_value(json_object_get(answer->json, "error"));
+    if (words == NULL)
+        return error_unavailable(error, "%s answered with HTTP status %ld", name, answer->status);
+    return error_unavailable(error, "%s refused the query: %.*s: %.*s", name,
+                             (int)text_cut(type == NULL ? "error" : type, LONGEST_SHOWN),
+                             type == NULL ? "error" : type, (int)text_cut(words, LONGEST_WORDS),
+                             words);
+}
+
+/* Prometheus writes numbers as strings: JSON has no NaN and no infinity. */
+static bool parse_number(const char *name, const char *text, double *ret_number,
+                         struct error *error)
+{
+    char *end = NULL;
+    bool plain = strcmp(text, "NaN") == 0 || strcmp(text, "+Inf") == 0 ||
+                 strcmp(text, "-Inf") == 0 || text[strspn(text, "+-.0123456789eE")] == '\0';
+    double number = plain ? strtod(text, &end) : 0;
+    if (!plain || end == text || *end != '\0')
+        return error_unavailable(error, "%s answered \"%.*s\", which is no number", name,
+                                 (int)text_cut(text, LONGEST_SHOWN), text);
+    /* KEDA takes it for 0, but what would need endless replicas must not take the last one away. */
+    if (isinf(number))
+        return error_unavailable(error, "%s answered %s: does the query divide by 0?", name, text);
+    *ret_number = number;
+    return true;
+}
+
+/* [time, "value"] */
+static bool parse_sample(const char *name, const json_t *sample, double *ret_number,
+                         struct error *error)
+{
+    const char *text = json_string_value(json_array_get(sample, 1));
+    if (json_array_size(sample) != 2 || text == NULL)
+        return error_unavailable(error, "%s answered without a value", name);
+    return parse_number(name, text, ret_number, error);
+}
+
+/* A part of the sources that a query asks may have failed. What is there counts, but that nothing is
+ * there is then not known. */
+static bool parse_none(const char *name, const json_t *root, double *ret_number,
+                       struct error *error)
+{
+    const char *warning = json_string_value(json_array_get(json_object_get(root, "warnings"), 0));
+    if (warning != NULL)
+        return error_unavailable(error, "%s found no data and warns: %.*s", name,
+                                 (int)text_cut(warning, LONGEST_WORDS), warning);
+    *ret_number = NAN;
+    return true;
+}
+
+static bool parse_vector(const char *name, const json_t *root, const json_t *series,
+                         double *ret_number, struct error *error)
+{
+    if (!json_is_array(series))
+        return error_unavailable(error, "%s answered without a result", name);
+    if (json_array_size(series) == 0)
+        return parse_none(name, root, ret_number, error);
+    if (json_array_size(series) > 1)
+        return error_unavailable(error,
+                                 "%s answered %zu series: the query must answer one, such as "
+                                 "sum(...) does",
+                                 name, json_array_size(series));
+    const json_t *one = json_array_get(series, 0);
+    if (json_object_get(one, "histogram") != NULL)
+        return error_unavailable(error, "%s answered a histogram: the query must answer a number",
+                                 name);
+    return parse_sample(name, json_object_get(one, "value"), ret_number, error);
+}
+
+bool prometheus_answer_parse(const char *name, const struct fetch_answer *answer,
+                             struct reading *ret_reading, struct error *error)
+{
+    const json_t *root = answer->json;
+    if (answer->status < 200 || answer->status > 299)
+        return prometheus_refusal(name, answer, error);
+    if (!json_is_object(root))
+        return error_unavailable(error, "%s answered no JSON object: is serverAddress right?",
+                                 name);
+    const char *status = json_string_value(json_object_get(root, "status"));
+    if (status == NULL || strcmp(status, "success") != 0)
+        return prometheus_refusal(name, answer, error);
+
+    const json_t *data = json_object_get(root, "data");
+    const char *type = json_string_value(json_object_get(data, "resultType"));
+    const json_t *result = json_object_get(data, "result");
+    struct reading reading = READING_UNKNOWN;
+    bool good;
+    if (type != NULL && strcmp(type, "vector") == 0)
+        good = parse_vector(name, root, result, &reading.value, error);
+    else if (type != NULL && strcmp(type, "scalar") == 0)
+        good = parse_sample(name, result, &reading.value, error);
+    else
+        good = error_unavailable(error,
+                                 "%s answered a %.*s: the query must answer a scalar or one "
+                                 "series",
+                                 name, LONGEST_SHOWN, type == NULL ? "result without type" : type);
+    if (good)
+        *ret_reading = reading;
+    return good;
+}

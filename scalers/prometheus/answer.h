@@ -1,0 +1,22 @@
+/*
+ * Prometheus' answer to a question: JSON in, a reading or an error for the user out.
+ *
+ * Threads: any; nothing is kept.
+ */
+#ifndef BACKLOG_SCALERS_PROMETHEUS_ANSWER_H
+#define BACKLOG_SCALERS_PROMETHEUS_ANSWER_H
+
+#include "base/error.h"
+#include "measure/scaler.h"
+#include "shared/fetch.h"
+
+#include <stdbool.h>
+
+/* `name` is the source's, for errors. A reading whose value is NAN: there is no data, or it is NaN. */
+bool prometheus_answer_parse(const char *name, const struct fetch_answer *answer,
+                             struct reading *ret_reading, struct error *error);
+
+/* Sets the error to what Prometheus says against the question. Returns false. */
+bool prometheus_refusal(const char *name, const struct fetch_answer *answer, struct error *error);
+
+#endif

@@ -1,0 +1,105 @@
+#include "prometheus/client.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "prometheus/answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BODY_BYTES_MOST = 1024 * 1024, /* one series is asked for */
+    UNAUTHORIZED = 401,
+};
+
+static void add_header(struct prometheus_client *client, const char *name, const char *value)
+{
+    /* To libcurl "name:" takes a header away, and "name;" is one without a value. */
+    _cleanup_(memory_free) char *header =
+        value[0] == '\0' ? text_format("%s;", name) : text_format("%s: %s", name, value);
+    client->headers = curl_slist_append(client->headers, header);
+}
+
+static void add_headers(struct prometheus_client *client,
+                        const struct prometheus_connection *options)
+{
+    for (size_t i = 0; i < options->custom_headers.count; i++) {
+        _cleanup_(prometheus_pair_done) struct prometheus_pair pair = {0};
+        if (prometheus_pair_split(options->custom_headers.items[i], &pair))
+            add_header(client, pair.name, pair.value);
+    }
+    if (prometheus_has_mode(options, "bearer")) {
+        _cleanup_(memory_free) char *value = text_format("Bearer %s", options->bearer_token);
+        add_header(client, "Authorization", value);
+    }
+    if (prometheus_has_mode(options, "custom"))
+        add_header(client, options->custom_auth_header, options->custom_auth_value);
+}
+
+static void make_fetchers(struct prometheus_client *client,
+                          const struct prometheus_connection *options)
+{
+    bool basic = prometheus_has_mode(options, "basic");
+    const char *user = basic ? options->username : client->address.user;
+    const char *password = basic ? options->password : client->address.password;
+    const struct fetch_source source = {
+        .name = client->name,
+        .tls = &options->tls,
+        .user = user,
+        .password = password == NULL ? "" : password,
+        .headers = client->headers,
+        .body_bytes_most = BODY_BYTES_MOST,
+        .timeout_ms = options->timeout_ms,
+    };
+    for (size_t i = 0; i < PROMETHEUS_SIDE_BY_SIDE; i++)
+        client->fetchers[i] = fetch_new(&source);
+    client->multi = curl_multi_init();
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)PROMETHEUS_SIDE_BY_SIDE);
+}
+
+/* The cheapest question. An API with tenants may refuse it for lack of a parameter, and is there all
+ * the same. */
+static bool ask_something(struct prometheus_client *client, int64_t deadline_ms,
+                          struct error *error)
+{
+    const struct prometheus_query one = {.query = "1"};
+    _cleanup_(memory_free) char *url = prometheus_question(&client->address, &one);
+    _cleanup_(fetch_answer_done) struct fetch_answer answer = {0};
+    if (fetch_json(client->fetchers[0], url, deadline_ms, &answer, error) != FETCH_ANSWERED)
+        return false;
+    if (answer.status == UNAUTHORIZED || answer.status >= 500)
+        return prometheus_refusal(client->name, &answer, error);
+    return true;
+}
+
+bool prometheus_client_connect(const void *connection_options, int64_t deadline_ms,
+                               void **ret_client, struct error *error)
+{
+    const struct prometheus_connection *options = connection_options;
+    struct prometheus_client *client = memory_new(sizeof(*client));
+    bool good = prometheus_address_parse(options->server_address, &client->address, error);
+    if (good) {
+        client->name = text_format("Prometheus at %s", client->address.host_port);
+        add_headers(client, options);
+        make_fetchers(client, options);
+        good = ask_something(client, deadline_ms, error);
+    }
+    if (!good) {
+        prometheus_client_disconnect(client);
+        return false;
+    }
+    *ret_client = client;
+    return true;
+}
+
+void prometheus_client_disconnect(void *opaque)
+{
+    struct prometheus_client *client = opaque;
+    for (size_t i = 0; i < PROMETHEUS_SIDE_BY_SIDE; i++)
+        fetch_free(client->fetchers[i]);
+    curl_multi_cleanup(client->multi);
+    curl_slist_free_all(client->headers);
+    prometheus_address_done(&client->address);
+    free(client->name);
+    free(client);
+}

@@ -1,0 +1,32 @@
+/*
+ * The client: a few kept connections to one server, over which questions go side by side.
+ *
+ * Threads: one at a time.
+ */
+#ifndef BACKLOG_SCALERS_PROMETHEUS_CLIENT_H
+#define BACKLOG_SCALERS_PROMETHEUS_CLIENT_H
+
+#include "base/error.h"
+#include "prometheus/url.h"
+#include "shared/fetch.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Prometheus answers 20 queries at a time by default (--query.max-concurrency), for all its users. */
+enum { PROMETHEUS_SIDE_BY_SIDE = 8 };
+
+struct prometheus_client {
+    struct prometheus_address address;
+    char *name; /* "Prometheus at host:port" */
+    struct curl_slist *headers;
+    CURLM *multi;
+    struct fetcher *fetchers[PROMETHEUS_SIDE_BY_SIDE];
+};
+
+/* The hooks of struct scaler. */
+bool prometheus_client_connect(const void *connection_options, int64_t deadline_ms,
+                               void **ret_client, struct error *error);
+void prometheus_client_disconnect(void *client);
+
+#endif

@@ -1,0 +1,345 @@
+"""KEDA's questions about what a PromQL query answers, to the server, with a real Prometheus behind it."""
+
+import http.server
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import grpc
+import pytest
+
+from support.grpc_client import Client, refusal
+from support.process import need, wait_until
+from support.prometheus import Prometheus
+from support.server import Server
+from support.tap import Tap
+
+INTERVAL_SECONDS = 0.5
+HOLD_SECONDS = 3
+SAMPLES = ['jobs{queue="mail"} 37', 'jobs{queue="none"} 0', 'jobs{queue="some"} 2', 'odd NaN', 'endless +Inf']
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with Prometheus(*SAMPLES) as broker:
+        yield broker
+
+
+@pytest.fixture
+def server():
+    with Server(interval=f"{INTERVAL_SECONDS * 1000:.0f}ms", hold=f"{HOLD_SECONDS}s") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.port) as client:
+        yield client
+
+
+def trigger(broker, query='jobs{queue="mail"}', **keys):
+    return {"scaler": "prometheus", "serverAddress": broker.url(), "query": query, "threshold": "5", **keys}
+
+
+def value(client, metadata):
+    """What KEDA takes from the answer: the float unless it is 0, else the int."""
+    answer = client.metrics(metadata)
+    return answer.metricValueFloat or answer.metricValue
+
+
+def wait_for_value(client, metadata, expected, seconds=5):
+    wait_until(lambda: value(client, metadata) == expected, seconds, f"the value {expected}")
+
+
+def assert_unavailable(call, metadata, *words):
+    code, text = refusal(call, metadata)
+    assert code == grpc.StatusCode.UNAVAILABLE, text
+    for word in words:
+        assert word in text
+    return text
+
+
+class Relay:
+    """Between the server and Prometheus: what it answers may be told by the query, as a proxy's would be."""
+
+    def __init__(self, broker):
+        self.answers = {}  # query: (status, body), or seconds to wait
+        relay = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["query"][0]
+                answer = relay.answers.get(query)
+                if isinstance(answer, (int, float)):
+                    time.sleep(answer)
+                if answer is None or isinstance(answer, (int, float)):
+                    answer = relay.forward(broker.url() + self.path)
+                status, body = answer
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        class Listener(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                """A client that does not wait for its answer is what some tests are about."""
+
+        self.listener = Listener(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.listener.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def forward(url):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def url(self):
+        return f"http://127.0.0.1:{self.listener.server_port}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown()
+        self.listener.server_close()
+
+
+def test_37_is_37_and_active(broker, client):
+    asked = trigger(broker)
+    spec = client.metric_spec(asked)
+    assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("prometheus", 5, 5)
+    assert value(client, asked) == 37
+    assert client.is_active(asked)
+
+
+def test_0_is_0_and_inactive(broker, client):
+    asked = trigger(broker, 'jobs{queue="none"}')
+    assert value(client, asked) == 0
+    assert not client.is_active(asked)
+
+
+def test_active_is_above_the_activation_threshold(broker, client):
+    assert not client.is_active(trigger(broker, 'jobs{queue="some"}', activationThreshold="2"))
+    assert client.is_active(trigger(broker, 'jobs{queue="some"}', activationThreshold="1.99"))
+
+
+@pytest.mark.parametrize("query, expected", [
+    ("sum(jobs)", 39),
+    ("sum(jobs) / 4", 9.75),
+    ("1 + 2", 3),  # a scalar
+    ("scalar(sum(jobs))", 39),
+    ('sum(jobs{queue=~"ma.l|a&b=c?#"} > bool 36) + 1e3', 1001),
+])
+def test_a_number_is_one(broker, client, query, expected):
+    for strict in ("true", "false"):
+        assert value(client, trigger(broker, query, ignoreNullValues=strict)) == expected
+
+
+@pytest.mark.parametrize("query", ["sum(nothing)", "odd", "0 / 0"])
+def test_no_data_and_nan_are_as_the_trigger_says(broker, client, query):
+    assert value(client, trigger(broker, query)) == 0
+    assert not client.is_active(trigger(broker, query))
+    for call in (client.metrics, client.is_active):
+        assert_unavailable(call, trigger(broker, query, ignoreNullValues="false"), "no data or NaN")
+
+
+@pytest.mark.parametrize("query, words", [
+    ("jobs", "answered 3 series"),
+    ("jobs[5m]", "answered a matrix"),
+    ('"37"', "answered a string"),
+    ("endless", "answered +Inf"),
+    ("-1 / 0", "answered -Inf"),
+    ("sum(", "bad_data: invalid parameter"),
+])
+def test_what_is_no_number_is_an_error(broker, client, query, words):
+    for strict in ("true", "false"):
+        assert_unavailable(client.metrics, trigger(broker, query, ignoreNullValues=strict), words)
+
+
+@pytest.mark.parametrize("status, body, words", [
+    (200, b'{"status":"success","data":{"resultType":"vector","result":[{"value":[1,null]}]}}', "without a value"),
+    (200, b'{"status":"success","data":{"resultType":"vector","result":[{"value":[1]}]}}', "without a value"),
+    (200, b'{"status":"success","data":{"resultType":"vector","result":[{"value":[]}]}}', "without a value"),
+    (200, b'{"status":"success","data":{"resultType":"vector","result":[{}]}}', "without a value"),
+    (200, b'{"status":"success","data":{"resultType":"vector"}}', "without a result"),
+    (200, b'{"status":"success"}', "without type"),
+    (200, b'{"status":"success","warnings":["a store is down"],"data":{"resultType":"vector","result":[]}}',
+     "a store is down"),
+    (200, b'{"status":"error","errorType":"execution","error":"many"}', "execution: many"),
+    (200, b"<html>Please log in</html>", "no JSON object"),
+    (200, b"", "no JSON object"),
+    (200, b"[" * 100000, "no JSON object"),
+    (200, b'"' + b"x" * 2000000 + b'"', "more than 1048576 bytes"),
+    (302, b"elsewhere", "HTTP status 302"),
+    (404, b"not here", "HTTP status 404"),
+    (422, b'{"status":"error","errorType":"execution","error":"too many samples"}', "execution: too many samples"),
+    (503, b"down", "HTTP status 503"),
+])
+def test_what_a_proxy_answers_is_judged_and_fails_alone(broker, client, status, body, words):
+    with Relay(broker) as relay:
+        relay.answers["broken"] = (status, body)
+        neighbour = trigger(relay, 'jobs{queue="none"}')
+        assert value(client, neighbour) == 0
+        assert words in refusal(client.metrics, trigger(relay, "broken"))[1]
+        for _ in range(2):
+            assert value(client, neighbour) == 0
+            time.sleep(INTERVAL_SECONDS)
+
+
+def test_1000_triggers_are_a_few_connections(broker, client):
+    with Tap(broker.port) as tap:
+        asked = [{**trigger(broker, f"sum(jobs) * 0 + {i}"), "serverAddress": broker.url(tap.port)} for i in range(1000)]
+        assert [value(client, one) for one in asked] == list(range(1000))
+        time.sleep(3 * INTERVAL_SECONDS)
+        assert [value(client, one) for one in asked] == list(range(1000))
+        assert tap.connections <= 9
+
+
+def test_equal_questions_are_measured_once(broker, client):
+    with Tap(broker.port) as tap:
+        asked = [trigger(broker, "sum(nothing)", activationThreshold=str(i)) for i in range(50)]
+        for one in asked:
+            one["serverAddress"] = broker.url(tap.port)
+            assert value(client, one) == 0
+        tap.forget()
+        start = time.monotonic()
+        while time.monotonic() - start < 4 * INTERVAL_SECONDS:
+            for one in asked:
+                assert value(client, one) == 0
+                assert not client.is_active(one)
+        assert 1 <= tap.count(b"GET /api/v1/query?query=sum%28nothing%29 ") <= 6
+
+
+def test_what_a_question_carries(broker, client):
+    with Tap(broker.port) as tap:
+        asked = trigger(broker, "1", namespace="shop & co", queryParameters="dedup=true, partial_response = false",
+                        customHeaders="X-Scope-OrgID=shop, X-Empty=", authModes="bearer,custom",
+                        bearerToken="the-token", customAuthHeader="X-Key", customAuthValue="a key")
+        asked["serverAddress"] = f"http://127.0.0.1:{tap.port}//"
+        assert value(client, asked) == 1
+        for words in ("GET /api/v1/query?query=1&namespace=shop%20%26%20co&dedup=true&partial_response=false HTTP/",
+                      "X-Scope-OrgID: shop\r\n", "X-Empty:\r\n", "Authorization: Bearer the-token\r\n",
+                      "X-Key: a key\r\n"):
+            assert tap.count(words.encode()), words
+
+
+def test_a_slow_query_does_not_disturb_its_neighbours(broker, client):
+    with Relay(broker) as relay:
+        relay.answers["slow()"] = 30
+        asked = [trigger(relay, f"0 * {i}") for i in range(1, 50)]
+        assert [value(client, one) for one in asked] == [0] * 49
+        slow = trigger(relay, "slow()")
+        assert_unavailable(client.metrics, slow)
+        for _ in range(10):  # no measurement of theirs has failed, or their zeros were refused
+            assert [value(client, one) for one in asked] == [0] * 49
+            time.sleep(INTERVAL_SECONDS)
+        assert_unavailable(client.metrics, slow, "no answer within")
+
+
+def test_a_timeout_is_the_triggers(broker, client):
+    with Relay(broker) as relay:
+        relay.answers["slow()"] = 5
+        start = time.monotonic()
+        assert_unavailable(client.metrics, trigger(relay, "slow()", timeout="200"), "timed out after")
+        assert time.monotonic() - start < 1.5
+
+
+def test_an_outage_is_never_a_zero(client):
+    with Prometheus(*SAMPLES) as broker:
+        busy, idle = trigger(broker), trigger(broker, 'jobs{queue="none"}')
+        assert (value(client, busy), value(client, idle)) == (37, 0)
+
+        broker.kill()
+        wait_until(lambda: refusal(client.metrics, idle), HOLD_SECONDS - 1, "idle failing")
+        assert_unavailable(client.is_active, idle)
+        assert value(client, busy) == 37 and client.is_active(busy)
+        wait_until(lambda: refusal(client.metrics, busy), 2 * HOLD_SECONDS + 2, "busy failing")
+        for call in (client.metrics, client.is_active):
+            assert_unavailable(call, busy, "Prometheus at")
+            assert_unavailable(call, idle, "Prometheus at")
+
+        broker.start()
+        wait_for_value(client, busy, 37, seconds=20)
+        wait_for_value(client, idle, 0)
+
+
+def test_a_stopped_process_is_an_outage_too(client):
+    """Its sockets stay open and take what is sent."""
+    with Prometheus(*SAMPLES) as broker:
+        asked = trigger(broker, 'jobs{queue="none"}')
+        assert value(client, asked) == 0
+        broker.pause()
+        wait_until(lambda: refusal(client.metrics, asked), 6, "failing")
+        broker.resume()
+        wait_for_value(client, asked, 0, seconds=20)
+
+
+PASSWORD = "the-right-word"
+PASSWORD_HASH = "$2b$04$backlogbacklogbacklogOgf5cS6r7Ab2RWmlu6YPGaio2sWvXZjG"  # bcrypt
+
+
+def test_basic_authentication(server, client):
+    with Prometheus(*SAMPLES, web=f"basic_auth_users: {{keda: '{PASSWORD_HASH}'}}\n") as broker:
+        good = trigger(broker, authModes="basic", username="keda", passwordFromEnv=PASSWORD)
+        assert value(client, good) == 37
+        in_address = broker.url().replace("://", f"://keda:{PASSWORD}@")
+        assert value(client, {**trigger(broker), "serverAddress": in_address}) == 37
+        wrong = [{**good, "passwordFromEnv": "not-the-word"}, trigger(broker),
+                 {**trigger(broker), "serverAddress": in_address.replace(PASSWORD, "not-the-word")},
+                 trigger(broker, authModes="bearer", bearerToken="not-the-word")]
+        for asked in wrong:
+            assert "not-the-word" not in assert_unavailable(client.metrics, asked, "401")
+    assert "not-the-word" not in server.log() and PASSWORD not in server.log()
+
+
+def make_certificates(folder):
+    """A root, and a certificate of it for 127.0.0.1; the same for the client."""
+    openssl = need("openssl")
+
+    def run(*arguments):
+        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
+
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=root",
+        "-keyout", "ca.key", "-out", "ca.pem")
+    run("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", "own.key", "-out", "own.csr")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    run("x509", "-req", "-in", "own.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+        "-extfile", "names", "-out", "own.pem")
+
+
+def test_tls(tmp_path, client):
+    make_certificates(tmp_path)
+    web = (f"tls_server_config:\n  cert_file: {tmp_path}/own.pem\n  key_file: {tmp_path}/own.key\n"
+           f"  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {tmp_path}/ca.pem\n")
+    with Prometheus(*SAMPLES, web=web) as broker:
+        own = {"authModes": "tls", "cert": (tmp_path / "own.pem").read_text(), "key": (tmp_path / "own.key").read_text()}
+        ca = (tmp_path / "ca.pem").read_text()
+        assert value(client, trigger(broker, ca=ca, **own)) == 37
+        assert value(client, trigger(broker, brokerUnsafeSsl="true", **own)) == 37
+        assert_unavailable(client.metrics, trigger(broker, **own), "SSL")
+        assert_unavailable(client.metrics, trigger(broker, ca=ca))
+        other_name = broker.url().replace("127.0.0.1", "localhost")
+        assert_unavailable(client.metrics, {**trigger(broker, ca=ca, **own), "serverAddress": other_name}, "SSL")
+
+
+def test_every_mistake_is_told(client):
+    code, text = refusal(client.metrics, {
+        "scaler": "prometheus", "serverAddress": "prometheus:9090", "treshold": "5", "authModes": "basic,oauth",
+        "customHeaders": "X-Key", "ignoreNullValues": "yes"})
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    for word in ("serverAddress must be a URL", "query is missing", "threshold is missing", 'did you mean "threshold"',
+                 "authModes basic needs username", "oauth is not supported", "customHeaders: number 1",
+                 "ignoreNullValues"):
+        assert word in text

@@ -1,0 +1,325 @@
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "prometheus/answer.h"
+#include "prometheus/url.h"
+#include "scalers/trigger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_prometheus;
+
+#define ADDRESS "http://prometheus:9090"
+
+/* A query, a threshold and these keys. */
+#define TRIGGER(name, ...)                                                                         \
+    const struct option_entry name##_entries[] = {                                                 \
+        {"query", "sum(up)"}, {"threshold", "5"}, __VA_ARGS__};                                    \
+    _cleanup_(trigger_done) struct trigger name =                                                  \
+        trigger_parse(&scaler_prometheus, name##_entries, ARRAY_LENGTH(name##_entries))
+
+static void assert_good(const struct trigger *trigger)
+{
+    if (!trigger->good)
+        fail_msg("%s", error_text(&trigger->error));
+}
+
+static void address_query_and_threshold_are_required(void **state)
+{
+    (void)state;
+    _cleanup_(trigger_done) struct trigger none = trigger_parse(&scaler_prometheus, NULL, 0);
+    assert_says(&none, "serverAddress is missing");
+    assert_says(&none, "query is missing");
+    assert_says(&none, "threshold is missing");
+    TRIGGER(good, {"serverAddress", ADDRESS});
+    assert_good(&good);
+    const struct option_entry zero[] = {
+        {"serverAddress", ADDRESS}, {"query", "up"}, {"threshold", "0"}};
+    _cleanup_(trigger_done) struct trigger refused = trigger_parse(&scaler_prometheus, zero, 3);
+    assert_says(&refused, "threshold \"0\" must be a number");
+}
+
+static void every_key_of_keda_is_taken(void **state)
+{
+    (void)state;
+    TRIGGER(all, {"serverAddress", ADDRESS "/prefix/"}, {"activationThreshold", "1.5"},
+            {"namespace", "shop"}, {"queryParameters", "a=1, b=2"},
+            {"customHeaders", "X-Scope-OrgID=shop,X-Empty="}, {"ignoreNullValues", "false"},
+            {"timeout", "1s"}, {"brokerUnsafeSsl", "true"}, {"authModes", "basic,tls, custom"},
+            {"username", "u"}, {"password", "p"}, {"cert", "c"}, {"key", "k"}, {"ca", "a"},
+            {"customAuthHeader", "X-Key"}, {"customAuthValue", "v"});
+    assert_good(&all);
+    TRIGGER(bearer, {"serverAddress", ADDRESS}, {"authMode", "bearer"}, {"tokenFromEnv", "t"});
+    assert_good(&bearer);
+}
+
+static void a_mode_needs_its_keys_and_a_key_its_mode(void **state)
+{
+    (void)state;
+    TRIGGER(bare, {"serverAddress", ADDRESS}, {"authModes", "basic,tls,custom"});
+    assert_says(&bare, "authModes basic needs username");
+    assert_says(&bare, "authModes tls needs cert");
+    assert_says(&bare, "authModes tls needs key");
+    assert_says(&bare, "authModes custom needs customAuthHeader");
+    assert_says(&bare, "authModes custom needs customAuthValue");
+    TRIGGER(idle, {"serverAddress", ADDRESS}, {"bearerToken", "hidden"}, {"username", "u"});
+    assert_says(&idle, "bearerToken needs authModes bearer");
+    assert_says(&idle, "username needs authModes basic");
+    assert_null(strstr(error_text(&idle.error), "hidden"));
+}
+
+static void modes_that_exclude_each_other_or_do_not_exist_are_told(void **state)
+{
+    (void)state;
+    TRIGGER(both, {"serverAddress", ADDRESS}, {"authModes", "basic,bearer"}, {"username", "u"},
+            {"bearerToken", "t"});
+    assert_says(&both, "authModes basic excludes bearer");
+    TRIGGER(keda, {"serverAddress", ADDRESS}, {"authModes", "apiKey,oauth"});
+    assert_says(&keda, "authModes apiKey is not supported here");
+    assert_says(&keda, "authModes oauth is not supported here");
+    TRIGGER(typo, {"serverAddress", ADDRESS}, {"authModes", "baisc"});
+    assert_says(&typo, "authModes \"baisc\" must be basic, bearer, tls or custom");
+    TRIGGER(cloud, {"serverAddress", ADDRESS}, {"awsRegion", "eu-west-1"});
+    assert_says(&cloud, "unknown key \"awsRegion\"");
+}
+
+static void maps_have_exactly_one_equals_sign_a_piece(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"a", "a=1,b", "a=1=2", "=1", "a=1,,b=2"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        TRIGGER(parameters, {"serverAddress", ADDRESS}, {"queryParameters", bad[i]});
+        assert_says(&parameters, "is not name=value with exactly one =");
+        TRIGGER(headers, {"serverAddress", ADDRESS}, {"customHeaders", bad[i]});
+        assert_says(&headers, "is not name=value with exactly one =");
+    }
+    static const char *const no_header[] = {"a b=1", "a:=1", "a=1\r\nX: y", "a\nb=1"};
+    for (size_t i = 0; i < ARRAY_LENGTH(no_header); i++) {
+        TRIGGER(headers, {"serverAddress", ADDRESS}, {"customHeaders", no_header[i]});
+        assert_says(&headers, "customHeaders: number 1 is no HTTP header");
+    }
+    TRIGGER(value, {"serverAddress", ADDRESS}, {"authModes", "bearer,custom"},
+            {"bearerToken", "a\r\nX: y"}, {"customAuthHeader", "a\r\nb"},
+            {"customAuthValue", "a\nb"});
+    assert_says(&value, "bearerToken must be one line");
+    assert_says(&value, "customAuthHeader is no name of an HTTP header");
+    assert_says(&value, "customAuthValue must be one line");
+}
+
+static char *question_of(const char *address, const struct prometheus_query *query)
+{
+    struct error error = {0};
+    _cleanup_(prometheus_address_done) struct prometheus_address parsed = {0};
+    if (!prometheus_address_parse(address, &parsed, &error))
+        fail_msg("%s: %s", address, error_text(&error));
+    return prometheus_question(&parsed, query);
+}
+
+static void a_question_is_escaped(void **state)
+{
+    (void)state;
+    const struct prometheus_query plain = {.query = "sum(rate(x{a=\"\xc3\xb6\"}[1m])) + 1&b"};
+    _cleanup_(memory_free) char *url = question_of("https://thanos/api/prom//", &plain);
+    assert_string_equal(url, "https://thanos:443/api/prom/api/v1/query?query="
+                             "sum%28rate%28x%7Ba%3D%22%C3%B6%22%7D%5B1m%5D%29%29%20%2B%201%26b");
+
+    const char *pairs[] = {"dedup=true", "a b = c/d"};
+    const struct prometheus_query more = {
+        .query = "up", .namespace = "shop&x=y", .query_parameters = {pairs, 2}};
+    _cleanup_(memory_free) char *longer = question_of("http://u:p%40@[::1]:9090", &more);
+    assert_string_equal(longer, "http://[::1]:9090/api/v1/query?query=up&namespace=shop%26x%3Dy"
+                                "&dedup=true&a%20b=c%2Fd");
+}
+
+static void a_user_in_the_address_is_kept_apart(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    _cleanup_(prometheus_address_done) struct prometheus_address address = {0};
+    assert_true(prometheus_address_parse("http://me:w%3Ard@db:90/p", &address, &error));
+    assert_string_equal(address.host_port, "db:90");
+    assert_string_equal(address.base, "http://db:90/p");
+    assert_string_equal(address.user, "me");
+    assert_string_equal(address.password, "w:rd");
+}
+
+static void a_wrong_address_is_refused_without_showing_it(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {
+        "prometheus:9090",       "ftp://u:secret@db",       "http://",
+        "http://u:sec/ret@db/",  "http://u:sec?ret@db/",    "http://u:sec#ret@db/",
+        "http://u:1/secret@db/", "http://u:secret@db:port", "http://db:99999",
+        "http://db/?secret=1",   "http://u:secret@[::1/",   "http://db /",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(prometheus_address_done) struct prometheus_address address = {0};
+        if (prometheus_address_parse(addresses[i], &address, &error))
+            fail_msg("%s was taken", addresses[i]);
+        assert_int_equal(error.code, ERROR_INVALID);
+        assert_null(strstr(error_text(&error), "sec"));
+    }
+}
+
+/* Parses an answer of this status and body. */
+static bool parses(long status, const char *body, double *ret_value, struct error *error)
+{
+    _cleanup_(fetch_answer_done) struct fetch_answer answer = {.status = status,
+                                                               .json = json_loads(body, 0, NULL)};
+    struct reading reading;
+    if (!prometheus_answer_parse("Prometheus at db:9090", &answer, &reading, error))
+        return false;
+    *ret_value = reading.value;
+    return true;
+}
+
+#define VECTOR(series)                                                                             \
+    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[" series "]}}"
+#define SAMPLE(value) "{\"metric\":{},\"value\":[1700000000.1," value "]}"
+
+static void numbers_are_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        double value;
+    } answers[] = {
+        {VECTOR(SAMPLE("\"37\"")), 37},
+        {VECTOR(SAMPLE("\"0\"")), 0},
+        {VECTOR(SAMPLE("\"-1.5e+06\"")), -1.5e6},
+        {"{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":[1,\"3\"]}}", 3},
+        {"{\"status\":\"success\",\"warnings\":[\"w\"],\"data\":{\"resultType\":\"vector\","
+         "\"result\":[" SAMPLE("\"4\"") "]}}",
+         4},
+        {VECTOR(""), NAN},
+        {VECTOR(SAMPLE("\"NaN\"")), NAN},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(answers); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        double value = -1;
+        if (!parses(200, answers[i].body, &value, &error))
+            fail_msg("%s: %s", answers[i].body, error_text(&error));
+        assert_true(isnan(answers[i].value) ? isnan(value) : value == answers[i].value);
+    }
+}
+
+static void what_is_no_number_is_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        long status;
+        const char *body;
+        const char *words;
+    } answers[] = {
+        {200, "<html>", "no JSON object"},
+        {200, "[]", "no JSON object"},
+        {200, "{}", "HTTP status 200"},
+        {200, "{\"status\":\"error\",\"errorType\":\"timeout\",\"error\":\"too slow\"}",
+         "timeout: too slow"},
+        {400, "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"parse error\"}",
+         "bad_data: parse error"},
+        {503, "down", "HTTP status 503"},
+        {301, VECTOR(SAMPLE("\"1\"")), "HTTP status 301"},
+        {200, "{\"status\":\"success\"}", "result without type"},
+        {200, "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\"}}", "without a result"},
+        {200, "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[]}}",
+         "answered a matrix"},
+        {200, "{\"status\":\"success\",\"data\":{\"resultType\":\"string\",\"result\":[1,\"1\"]}}",
+         "answered a string"},
+        {200, VECTOR(SAMPLE("\"1\"") "," SAMPLE("\"1\"")), "answered 2 series"},
+        {200, VECTOR("{\"metric\":{}}"), "without a value"},
+        {200, VECTOR("{\"value\":[]}"), "without a value"},
+        {200, VECTOR("{\"value\":[1]}"), "without a value"},
+        {200, VECTOR("{\"value\":[1,null]}"), "without a value"},
+        {200, VECTOR("{\"value\":[1,5]}"), "without a value"},
+        {200, VECTOR("{\"histogram\":[1,{}]}"), "a histogram"},
+        {200, VECTOR(SAMPLE("\"+Inf\"")), "answered +Inf"},
+        {200, VECTOR(SAMPLE("\"-Inf\"")), "answered -Inf"},
+        {200, VECTOR(SAMPLE("\"1e999\"")), "answered 1e999"},
+        {200, VECTOR(SAMPLE("\"\"")), "no number"},
+        {200, VECTOR(SAMPLE("\"0x1\"")), "no number"},
+        {200, VECTOR(SAMPLE("\"nan\"")), "no number"},
+        {200, VECTOR(SAMPLE("\"1 \"")), "no number"},
+        {200,
+         "{\"status\":\"success\",\"warnings\":[\"store is down\"],\"data\":{\"resultType\":"
+         "\"vector\",\"result\":[]}}",
+         "no data and warns: store is down"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(answers); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        double value;
+        if (parses(answers[i].status, answers[i].body, &value, &error))
+            fail_msg("%s was taken", answers[i].body);
+        if (strstr(error_text(&error), answers[i].words) == NULL)
+            fail_msg("%s: \"%s\" lacks \"%s\"", answers[i].body, error_text(&error),
+                     answers[i].words);
+    }
+}
+
+static bool judged(const struct trigger *trigger, double value, struct judgement *ret_judgement)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct reading reading = READING_UNKNOWN;
+    reading.value = value;
+    return scaler_prometheus.judge(&trigger->options, &reading, ret_judgement, &error);
+}
+
+static void no_data_is_0_or_an_error_as_the_trigger_says(void **state)
+{
+    (void)state;
+    struct judgement judgement;
+    TRIGGER(lenient, {"serverAddress", ADDRESS});
+    assert_true(judged(&lenient, NAN, &judgement));
+    assert_true(judgement.value == 0 && !judgement.active);
+    TRIGGER(strict, {"serverAddress", ADDRESS}, {"ignoreNullValues", "false"});
+    assert_false(judged(&strict, NAN, &judgement));
+    assert_true(judged(&strict, 0, &judgement));
+}
+
+static void active_is_above_the_activation_threshold_and_not_at_it(void **state)
+{
+    (void)state;
+    struct judgement judgement;
+    TRIGGER(trigger, {"serverAddress", ADDRESS}, {"activationThreshold", "2.5"});
+    assert_true(judged(&trigger, 2.5, &judgement));
+    assert_false(judgement.active);
+    assert_true(judged(&trigger, 2.6, &judgement));
+    assert_true(judgement.active);
+}
+
+static void the_metric_is_named_as_keda_names_it(void **state)
+{
+    (void)state;
+    struct plan plan = {0};
+    TRIGGER(trigger, {"serverAddress", ADDRESS});
+    scaler_prometheus.plan(&trigger.options, &plan);
+    assert_string_equal(plan.metric_name, "prometheus");
+    assert_true(plan.target == 5);
+    free(plan.metric_name);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(address_query_and_threshold_are_required),
+        cmocka_unit_test(every_key_of_keda_is_taken),
+        cmocka_unit_test(a_mode_needs_its_keys_and_a_key_its_mode),
+        cmocka_unit_test(modes_that_exclude_each_other_or_do_not_exist_are_told),
+        cmocka_unit_test(maps_have_exactly_one_equals_sign_a_piece),
+        cmocka_unit_test(a_question_is_escaped),
+        cmocka_unit_test(a_user_in_the_address_is_kept_apart),
+        cmocka_unit_test(a_wrong_address_is_refused_without_showing_it),
+        cmocka_unit_test(numbers_are_answers),
+        cmocka_unit_test(what_is_no_number_is_an_error),
+        cmocka_unit_test(no_data_is_0_or_an_error_as_the_trigger_says),
+        cmocka_unit_test(active_is_above_the_activation_threshold_and_not_at_it),
+        cmocka_unit_test(the_metric_is_named_as_keda_names_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
