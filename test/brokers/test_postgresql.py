@@ -5,6 +5,7 @@ import time
 import grpc
 import pytest
 
+from support.certificates import make_certificates
 from support.grpc_client import Client, refusal
 from support.postgresql import PASSWORD, USER, PostgreSQL
 from support.process import wait_until
@@ -278,6 +279,26 @@ def test_any_password_works_in_parts(broker, client, password):
     broker.sql("DROP ROLE IF EXISTS odd", f"CREATE ROLE odd LOGIN PASSWORD '{quoted}'")
     asked = parts(broker, "SELECT 3", userName="odd", passwordFromEnv=password)
     assert value(client, asked) == 3
+
+
+def test_tls(tmp_path, client):
+    """The server is known by the authority that `sslrootcert` names, or else by the system's."""
+    make_certificates(tmp_path)
+    with PostgreSQL(files={name: (tmp_path / name).read_bytes() for name in ("own.pem", "own.key")},
+                    configuration="ssl = on\nssl_cert_file = '../own.pem'\nssl_key_file = '../own.key'") as broker:
+        def asked(host="127.0.0.1", **parameters):
+            url = f"postgresql://{USER}:{PASSWORD}@{host}:{broker.port}/{USER}?"
+            return trigger(broker, "SELECT ssl::int FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+                           connectionFromEnv=url + "&".join(f"{key}={word}" for key, word in parameters.items()))
+
+        ca = tmp_path / "ca.pem"
+        assert value(client, asked(sslmode="disable")) == 0
+        assert value(client, asked(sslmode="require")) == 1
+        assert value(client, parts(broker, asked()["query"], sslmode="require")) == 1
+        assert value(client, asked(sslmode="verify-full", sslrootcert=ca)) == 1
+        assert_unavailable(client.metrics, asked(sslmode="verify-full"), "certificate verify failed")
+        assert_unavailable(client.metrics, asked(host="localhost", sslmode="verify-full", sslrootcert=ca), "localhost")
+        assert value(client, asked(host="localhost", sslmode="verify-ca", sslrootcert=ca)) == 1
 
 
 def test_nobody_listens(client):

@@ -1,7 +1,6 @@
 """KEDA's questions about what a PromQL query answers, to the server, with a real Prometheus behind it."""
 
 import http.server
-import subprocess
 import threading
 import time
 import urllib.error
@@ -11,8 +10,9 @@ import urllib.request
 import grpc
 import pytest
 
+from support.certificates import make_certificates
 from support.grpc_client import Client, refusal
-from support.process import need, wait_until
+from support.process import wait_until
 from support.prometheus import Prometheus
 from support.server import Server
 from support.tap import Tap
@@ -302,21 +302,6 @@ def test_basic_authentication(server, client):
         for asked in wrong:
             assert "not-the-word" not in assert_unavailable(client.metrics, asked, "401")
     assert "not-the-word" not in server.log() and PASSWORD not in server.log()
-
-
-def make_certificates(folder):
-    """A root, and a certificate of it for 127.0.0.1; the same for the client."""
-    openssl = need("openssl")
-
-    def run(*arguments):
-        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
-
-    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=root",
-        "-keyout", "ca.key", "-out", "ca.pem")
-    run("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", "own.key", "-out", "own.csr")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    run("x509", "-req", "-in", "own.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-        "-extfile", "names", "-out", "own.pem")
 
 
 def test_tls(tmp_path, client):

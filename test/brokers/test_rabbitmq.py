@@ -1,13 +1,13 @@
 """KEDA's questions about RabbitMQ's queues, to the server, with a real broker behind it."""
 
-import subprocess
 import time
 
 import grpc
 import pytest
 
+from support.certificates import make_certificates
 from support.grpc_client import Client, refusal
-from support.process import free_port, need, wait_until
+from support.process import free_port, wait_until
 from support.rabbitmq import RabbitMQ
 from support.server import Server
 from support.tap import Tap
@@ -303,21 +303,6 @@ def test_every_mistake_is_told(client):
     for word in ("queueLength is deprecated", "excludeUnacknowledged", "username and password", "vhostName"):
         assert word in text
     assert "word@" not in text
-
-
-def make_certificates(folder):
-    """A root, and a certificate of it for 127.0.0.1; the same for the client."""
-    openssl = need("openssl")
-
-    def run(*arguments):
-        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
-
-    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=root",
-        "-keyout", "ca.key", "-out", "ca.pem")
-    run("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", "own.key", "-out", "own.csr")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    run("x509", "-req", "-in", "own.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-        "-extfile", "names", "-out", "own.pem")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

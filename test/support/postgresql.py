@@ -37,8 +37,10 @@ class PostgreSQL(Process):
 
     name = "postgresql"
 
-    def __init__(self, configuration=""):
+    def __init__(self, configuration="", files=()):
+        """`files` are names and contents of files beside its data that it alone may read."""
         super().__init__()
+        self.files = dict(files)
         self.initdb, self.postgres, self.psql = program("initdb"), program("postgres"), program("psql")
         self.user, self.prefix = unprivileged()
         self.port = free_port()
@@ -52,6 +54,11 @@ class PostgreSQL(Process):
 
     def _create(self):
         os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
+        for name, content in self.files.items():
+            path = os.path.join(self.folder, name)
+            with open(path, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                file.write(content)
+            os.chown(path, self.user.pw_uid, self.user.pw_gid)
         subprocess.run([*self.prefix, self.initdb, "--pgdata", self.data, "--username", "postgres",
                         "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
                        check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
