@@ -59,8 +59,8 @@ static void make_fetchers(struct prometheus_client *client,
 
 /* The cheapest question. An API with tenants may refuse it for lack of a parameter, and is there all
  * the same. */
-static bool ask_something(struct prometheus_client *client, int64_t deadline_ms,
-                          struct error *error)
+bool prometheus_client_ask(struct prometheus_client *client, int64_t deadline_ms,
+                           struct error *error)
 {
     const struct prometheus_query one = {.query = "1"};
     _cleanup_(memory_free) char *url = prometheus_question(&client->address, &one);
@@ -82,7 +82,7 @@ bool prometheus_client_connect(const void *connection_options, int64_t deadline_
         client->name = text_format("Prometheus at %s", client->address.host_port);
         add_headers(client, options);
         make_fetchers(client, options);
-        good = ask_something(client, deadline_ms, error);
+        good = prometheus_client_ask(client, deadline_ms, error);
     }
     if (!good) {
         prometheus_client_disconnect(client);

@@ -29,4 +29,8 @@ bool prometheus_client_connect(const void *connection_options, int64_t deadline_
                                void **ret_client, struct error *error);
 void prometheus_client_disconnect(void *client);
 
+/* Whether the server answers anything. No fetcher may be in use. */
+bool prometheus_client_ask(struct prometheus_client *client, int64_t deadline_ms,
+                           struct error *error);
+
 #endif

@@ -21,6 +21,11 @@ struct round {
     size_t asking;
     struct probe *asked[PROMETHEUS_SIDE_BY_SIDE]; /* by each fetcher */
     bool answered;                                /* the server, whatever it was */
+
+    /* Not ended yet: they fail alone if the server answers anything else. */
+    struct probe *unreached[PROMETHEUS_SIDE_BY_SIDE];
+    size_t unreached_count;
+    struct error unreached_error;
     int64_t deadline_ms;
 };
 
@@ -49,16 +54,16 @@ static void stop_asking(struct round *round, size_t slot)
     round->asking--;
 }
 
-/* On every way out: the fetchers are idle then, and the connections of unanswered questions closed. */
-static void round_done(struct round *round)
+/* The connections of unanswered questions are closed. */
+static void stop_all(struct round *round)
 {
     for (size_t slot = 0; slot < PROMETHEUS_SIDE_BY_SIDE; slot++)
         if (round->asked[slot] != NULL)
             stop_asking(round, slot);
 }
 
-/* Returns false where the source cannot be had at all. What ran into the deadline is left unanswered. */
-static bool take(struct round *round, size_t slot, CURLcode code, struct error *error)
+/* What ran into the deadline is left unanswered. */
+static void take(struct round *round, size_t slot, CURLcode code)
 {
     struct probe *probe = round->asked[slot];
     _cleanup_(fetch_answer_done) struct fetch_answer answer = {0};
@@ -67,20 +72,21 @@ static bool take(struct round *round, size_t slot, CURLcode code, struct error *
     enum fetch_outcome outcome = fetch_end(round->client->fetchers[slot], code, &answer, &why);
     stop_asking(round, slot);
 
-    if (outcome == FETCH_FAILED && !round->answered) {
-        error_move(error, &why);
-        return false;
+    if (outcome == FETCH_FAILED && !round->answered &&
+        round->unreached_count < PROMETHEUS_SIDE_BY_SIDE) {
+        round->unreached[round->unreached_count++] = probe;
+        error_move(&round->unreached_error, &why);
+        return;
     }
     if (outcome == FETCH_ANSWERED || outcome == FETCH_TOO_LARGE)
         round->answered = true;
     if (outcome == FETCH_TIMED_OUT && clock_left_ms(round->deadline_ms, ROUNDING_MS) < ROUNDING_MS)
-        return true;
+        return;
     if (outcome == FETCH_ANSWERED &&
         prometheus_answer_parse(round->client->name, &answer, &reading, &why))
         probe_answer(probe, &reading);
     else
         probe_fail(probe, &why);
-    return true;
 }
 
 static size_t slot_of(const struct round *round, const CURL *handle)
@@ -91,20 +97,29 @@ static size_t slot_of(const struct round *round, const CURL *handle)
     return slot;
 }
 
-static bool take_all(struct round *round, struct error *error)
+static void take_all(struct round *round)
 {
     int left = 0;
     for (CURLMsg *message; (message = curl_multi_info_read(round->client->multi, &left)) != NULL;)
-        if (message->msg == CURLMSG_DONE &&
-            !take(round, slot_of(round, message->easy_handle), message->data.result, error))
-            return false;
+        if (message->msg == CURLMSG_DONE)
+            take(round, slot_of(round, message->easy_handle), message->data.result);
+}
+
+/* Returns false where the server cannot be had at all. */
+static bool conclude(struct round *round, struct error *error)
+{
+    if (round->unreached_count > 0 && !round->answered &&
+        !prometheus_client_ask(round->client, round->deadline_ms, error))
+        return false;
+    for (size_t i = 0; i < round->unreached_count; i++)
+        probe_fail(round->unreached[i], &round->unreached_error);
     return true;
 }
 
 bool prometheus_measure(void *client, struct probe *const *probes, size_t count,
                         int64_t deadline_ms, struct error *error)
 {
-    _cleanup_(round_done) struct round round = {
+    struct round round = {
         .client = client,
         .probes = probes,
         .count = count,
@@ -112,17 +127,20 @@ bool prometheus_measure(void *client, struct probe *const *probes, size_t count,
     };
     for (;;) {
         ask_next(&round);
-        if (round.asking == 0)
-            return true;
+        if (round.asking == 0 || clock_left_ms(deadline_ms, 1) == 0)
+            break;
         int running = 0;
         size_t asking = round.asking;
         curl_multi_perform(round.client->multi, &running);
-        if (!take_all(&round, error))
-            return false;
-        if (clock_left_ms(deadline_ms, 1) == 0)
-            return true;
+        take_all(&round);
+        if (!round.answered && round.unreached_count == PROMETHEUS_SIDE_BY_SIDE)
+            break;
         if (round.asking == asking)
             curl_multi_poll(round.client->multi, NULL, 0,
                             clock_left_ms(deadline_ms, LONGEST_WAIT_MS), NULL);
     }
+    stop_all(&round);
+    bool usable = conclude(&round, error);
+    error_done(&round.unreached_error);
+    return usable;
 }

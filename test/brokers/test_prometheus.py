@@ -66,7 +66,7 @@ class Relay:
     """Between the server and Prometheus: what it answers may be told by the query, as a proxy's would be."""
 
     def __init__(self, broker):
-        self.answers = {}  # query: (status, body), or seconds to wait
+        self.answers = {}  # query: (status, body), seconds to wait, or "hang up"
         relay = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -75,6 +75,9 @@ class Relay:
             def do_GET(self):
                 query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["query"][0]
                 answer = relay.answers.get(query)
+                if answer == "hang up":
+                    self.close_connection = True
+                    return
                 if isinstance(answer, (int, float)):
                     time.sleep(answer)
                 if answer is None or isinstance(answer, (int, float)):
@@ -194,6 +197,18 @@ def test_what_a_proxy_answers_is_judged_and_fails_alone(broker, client, status, 
         assert value(client, neighbour) == 0
         assert words in refusal(client.metrics, trigger(relay, "broken"))[1]
         for _ in range(2):
+            assert value(client, neighbour) == 0
+            time.sleep(INTERVAL_SECONDS)
+
+
+def test_a_proxy_that_hangs_up_on_a_query_fails_it_alone(broker, client):
+    with Relay(broker) as relay:
+        relay.answers.update({f"broken{i}": "hang up" for i in range(3)})
+        neighbour = trigger(relay, 'jobs{queue="none"}')
+        assert value(client, neighbour) == 0
+        for i in range(3):
+            assert_unavailable(client.metrics, trigger(relay, f"broken{i}"), "cannot ask Prometheus")
+        for _ in range(5):
             assert value(client, neighbour) == 0
             time.sleep(INTERVAL_SECONDS)
 
