@@ -12,6 +12,7 @@
 #include "serve/external_scaler.h"
 #include "serve/transport.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -259,6 +260,8 @@ static int run(const struct flags *flags)
 
     log_init((enum log_level)flags->log_level, (enum log_format)flags->log_format);
     forbid_core_dumps();
+    mallopt(M_ARENA_MAX,
+            1); /* one thread allocates nearly all: others' arenas would only be larger */
     bound_lookups();
     block_signals(&signals);
     if (!start(flags, &parts, &error)) {

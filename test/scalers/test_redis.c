@@ -18,7 +18,7 @@ extern const struct scaler scaler_redis_streams;
 /* Keys and values in turn, ending with NULL: parsed and checked as those of a trigger. */
 static struct trigger parse(const struct scaler *scaler, const char *const *pairs)
 {
-    struct option_entry entries[16];
+    struct option_entry entries[16] = {0};
     size_t count = 0;
     for (; pairs[2 * count] != NULL; count++)
         entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
