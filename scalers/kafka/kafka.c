@@ -191,18 +191,16 @@ static bool kafka_judge(const struct options *options, const struct reading *rea
     return true;
 }
 
-static const char *const differences[] = {
+static const char differences[] =
     "The cap is exact: never more than lagThreshold times the partitions. KEDA lets up to one "
-    "replica more "
-    "through.",
-    "`earliest` without a commit counts what the topic still has, not what has expired (#7937).",
-    "A commit beyond the end of a topic that was made anew counts as none; KEDA's lag is negative "
-    "then.",
-    "A partition that cannot be measured is an error of its trigger alone.",
-    "ensureEvenDistributionOfPartitions answers 0 where no lag is; KEDA answers one replica.",
-    "A topic is never created by asking for it.",
-    NULL,
-};
+    "replica more through.\n"
+    "`earliest` without a commit counts what the topic still has, not what has expired "
+    "(#7937).\n"
+    "A commit beyond the end of a topic that was made anew counts as none; KEDA's lag is "
+    "negative then.\n"
+    "A partition that cannot be measured is an error of its trigger alone.\n"
+    "ensureEvenDistributionOfPartitions answers 0 where no lag is; KEDA answers one replica.\n"
+    "A topic is never created by asking for it.\n";
 
 const struct scaler scaler_kafka = {
     .name = "kafka",

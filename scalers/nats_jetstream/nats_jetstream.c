@@ -41,17 +41,14 @@ static bool judge(const struct options *options, const struct reading *reading,
     return true;
 }
 
-static const char *const differences[] = {
-    "It asks over the client protocol: `servers` takes the place of natsServerMonitoringEndpoint, "
-    "account, "
-    "accountID and useHttps, and no monitoring port has to be open.",
-    "The consumer's leader answers, through whichever node is asked: KEDA may read a follower, "
-    "whose count "
-    "only rises (#3860, #6042).",
-    "Users, tokens, credentials and TLS work (#6347).",
-    "lagThreshold must be at least 1; KEDA accepts 0 and negative ones.",
-    NULL,
-};
+static const char differences[] =
+    "It asks over the client protocol: `servers` takes the place of "
+    "natsServerMonitoringEndpoint, account, accountID and useHttps, and no monitoring port "
+    "has to be open.\n"
+    "The consumer's leader answers, through whichever node is asked: KEDA may read a "
+    "follower, whose count only rises (#3860, #6042).\n"
+    "Users, tokens, credentials and TLS work (#6347).\n"
+    "lagThreshold must be at least 1; KEDA accepts 0 and negative ones.\n";
 
 const struct scaler scaler_nats_jetstream = {
     .name = "nats-jetstream",

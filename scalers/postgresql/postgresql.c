@@ -38,17 +38,15 @@ static bool judge(const struct options *options, const struct reading *reading,
     return true;
 }
 
-static const char *const differences[] = {
-    "A query runs in a read-only transaction, so that a trigger cannot write.",
-    "A query is stopped in time, by the server, too; in KEDA nothing bounds it (#6725).",
-    "All triggers of a database share one session, where KEDA opens one each (#6955).",
-    "NaN and infinity are errors.",
+static const char differences[] =
+    "A query runs in a read-only transaction, so that a trigger cannot write.\n"
+    "A query is stopped in time, by the server, too; in KEDA nothing bounds it (#6725).\n"
+    "All triggers of a database share one session, where KEDA opens one each (#6955).\n"
+    "NaN and infinity are errors.\n"
     "`connection` and `password` may stand in the trigger itself; KEDA passes them over there "
-    "(#6913).",
+    "(#6913).\n"
     "`connection` may name no file of the server but `sslrootcert`: no `passfile`, `service`, "
-    "`sslcert` or `sslkey`.",
-    NULL,
-};
+    "`sslcert` or `sslkey`.\n";
 
 const struct scaler scaler_postgresql = {
     .name = "postgresql",

@@ -40,20 +40,18 @@ static bool judge(const struct options *options, const struct reading *reading,
     return true;
 }
 
-static const char *const differences[] = {
-    "Infinity is an error, not 0: what would need endless replicas must not lose its last one.",
-    "A value that is null is an error, not 0, and so are a range and an answer without a result.",
-    "No data about which the server warns (a part of it failed) is an error, not 0.",
-    "A scalar is an answer.",
-    "`bearer` and `custom` are both sent; `ca` counts without `authModes`; a key that no mode uses "
-    "is "
-    "a mistake.",
-    "`apiKey` and `oauth`, which the built-in takes and does not apply, are refused, and so are "
-    "the "
-    "keys of AWS, Azure and GCP identities.",
-    "No redirection is followed: it could take credentials elsewhere.",
-    NULL,
-};
+static const char differences[] =
+    "Infinity is an error, not 0: what would need endless replicas must not lose its last "
+    "one.\n"
+    "A value that is null is an error, not 0, and so are a range and an answer without a "
+    "result.\n"
+    "No data about which the server warns (a part of it failed) is an error, not 0.\n"
+    "A scalar is an answer.\n"
+    "`bearer` and `custom` are both sent; `ca` counts without `authModes`; a key that no mode "
+    "uses is a mistake.\n"
+    "`apiKey` and `oauth`, which the built-in takes and does not apply, are refused, and so "
+    "are the keys of AWS, Azure and GCP identities.\n"
+    "No redirection is followed: it could take credentials elsewhere.\n";
 
 const struct scaler scaler_prometheus = {
     .name = "prometheus",

@@ -260,14 +260,13 @@ static void disconnect(void *opaque)
     free(client);
 }
 
-static const char *const differences[] = {
+static const char differences[] =
     "A count that the management API does not tell (statistics disabled) is an error, not 0 "
-    "(#7180).",
-    "Queues and virtual hosts may have spaces, slashes and percent signs in their names.",
-    "One missing queue fails alone; in KEDA it closes the trigger's connection each time (#6266).",
-    "A password in `host` may have any character once it is percent-encoded.",
-    NULL,
-};
+    "(#7180).\n"
+    "Queues and virtual hosts may have spaces, slashes and percent signs in their names.\n"
+    "One missing queue fails alone; in KEDA it closes the trigger's connection each time "
+    "(#6266).\n"
+    "A password in `host` may have any character once it is percent-encoded.\n";
 
 const struct scaler scaler_rabbitmq = {
     .name = "rabbitmq",

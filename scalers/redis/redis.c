@@ -249,15 +249,13 @@ static void disconnect(void *opaque)
     free(client);
 }
 
-static const char *const differences[] = {
-    "No script is sent: the user needs no right to EVAL, but to LLEN (#7758).",
-    "Of a set, sorted set or hash it needs those to TYPE and SCARD, ZCARD or HLEN, too.",
-    "All keys are asked in one round trip, two more where a key is new and no list.",
-    "TLS, Redis Sentinel and Redis Cluster are not supported, and told so.",
-    "listLength must be at least 1; KEDA accepts 0 and negative ones.",
-    "username without password is a mistake; KEDA logs in as the default user.",
-    NULL,
-};
+static const char differences[] =
+    "No script is sent: the user needs no right to EVAL, but to LLEN (#7758).\n"
+    "Of a set, sorted set or hash it needs those to TYPE and SCARD, ZCARD or HLEN, too.\n"
+    "All keys are asked in one round trip, two more where a key is new and no list.\n"
+    "TLS, Redis Sentinel and Redis Cluster are not supported, and told so.\n"
+    "listLength must be at least 1; KEDA accepts 0 and negative ones.\n"
+    "username without password is a mistake; KEDA logs in as the default user.\n";
 
 const struct scaler scaler_redis = {
     .name = "redis",

@@ -338,16 +338,15 @@ static void disconnect(void *opaque)
     redis_client_disconnect(opaque);
 }
 
-static const char *const differences[] = {
-    "A lag that Redis cannot tell (after XDEL or XGROUP SETID) is an error; KEDA answers 0.",
-    "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead.",
-    "As in KEDA a missing stream has lag 0, and a missing group that of the whole stream.",
-    "All streams of a connection are asked in one round trip, or two where a group is missing.",
-    "TLS, Redis Sentinel and Redis Cluster are not supported, and told so.",
-    "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1.",
-    "username without password is a mistake; KEDA logs in as the default user.",
-    NULL,
-};
+static const char differences[] =
+    "A lag that Redis cannot tell (after XDEL or XGROUP SETID) is an error; KEDA answers 0.\n"
+    "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead.\n"
+    "As in KEDA a missing stream has lag 0, and a missing group that of the whole stream.\n"
+    "All streams of a connection are asked in one round trip, or two where a group is "
+    "missing.\n"
+    "TLS, Redis Sentinel and Redis Cluster are not supported, and told so.\n"
+    "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1.\n"
+    "username without password is a mistake; KEDA logs in as the default user.\n";
 
 const struct scaler scaler_redis_streams = {
     .name = "redis-streams",

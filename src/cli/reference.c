@@ -113,8 +113,8 @@ static void print_differences(const struct scaler *scaler, enum format format)
     if (scaler->differences == NULL)
         return;
     printf(format == FORMAT_TEXT ? "\n Differs from KEDA:\n" : "\n### Differs from KEDA\n\n");
-    for (const char *const *difference = scaler->differences; *difference != NULL; difference++)
-        printf("%s%s\n", format == FORMAT_TEXT ? "  - " : "- ", *difference);
+    for (const char *line = scaler->differences; *line != '\0'; line += strcspn(line, "\n") + 1)
+        printf("%s%.*s\n", format == FORMAT_TEXT ? "  - " : "- ", (int)strcspn(line, "\n"), line);
 }
 
 static void print_scaler(const struct scaler *scaler, enum format format)

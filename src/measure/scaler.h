@@ -74,11 +74,11 @@ void probe_failf(struct probe *probe, const char *format, ...) /* ERROR_UNAVAILA
     __attribute__((format(printf, 2, 3)));
 
 struct scaler {
-    const char *name;               /* what `scaler:` says, as KEDA's type: "kafka" */
-    const char *summary;            /* one line for people, without a full stop */
-    const char *const *differences; /* from KEDA's built-in, a sentence each, ending with NULL */
-    const struct option *options;   /* ends with an empty row */
-    size_t sizes[OPTION_SCOPES];    /* of the structs of connection, query and target */
+    const char *name;             /* what `scaler:` says, as KEDA's type: "kafka" */
+    const char *summary;          /* one line for people, without a full stop */
+    const char *differences;      /* from KEDA's built-in, a sentence a line; or NULL */
+    const struct option *options; /* ends with an empty row */
+    size_t sizes[OPTION_SCOPES];  /* of the structs of connection, query and target */
 
     /* Rules across keys: adds every mistake (error_add); may be NULL. It is asked beside other mistakes,
      * too: a missing required string is empty, a wrong value is its default, and neither is told
