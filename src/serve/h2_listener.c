@@ -1,5 +1,5 @@
 /*
- * New connections: the address, and who is let in.
+ * New connections: who is let in.
  *
  * A full house shows the door to whoever has been there longest without a word of HTTP/2, so that a
  * crowd of silent connections keeps nobody out.
@@ -7,6 +7,7 @@
 #include "serve/h2.h"
 
 #include "base/clock.h"
+#include "base/listen.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -177,86 +178,13 @@ void h2_listener_resume(struct h2_server *server)
     event_add(server->listening, NULL);
 }
 
-/* ---- the address ---- */
-
-/* "[::]:9090" to "::" and "9090". */
-static bool split_address(const char *address, char *host, size_t size, const char **ret_port)
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon[1] == '\0' || (size_t)(colon - address) >= size)
-        return false;
-    bool in_brackets = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
-    const char *from = address + in_brackets;
-    size_t length = (size_t)(colon - from) - in_brackets;
-    memcpy(host, from, length);
-    host[length] = '\0';
-    *ret_port = colon + 1;
-    return length > 0 && (in_brackets || strchr(host, ':') == NULL);
-}
-
-static int listen_on(const struct addrinfo *where)
-{
-    int on = 1;
-    int off = 0;
-    int fd = socket(where->ai_family, where->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (where->ai_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    if (bind(fd, where->ai_addr, where->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
-        return fd;
-    int failure = errno;
-    close(fd);
-    errno = failure;
-    return -1;
-}
-
-static int port_of(int fd)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t length = sizeof(address);
-    getsockname(fd, (struct sockaddr *)&address, &length);
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
-}
-
-static void free_addresses(struct addrinfo **addresses)
-{
-    if (*addresses != NULL)
-        freeaddrinfo(*addresses);
-}
-
-/* -1, and why in `ret_reason`. */
-static int open_address(const char *host, const char *port, const char **ret_reason)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    _cleanup_(free_addresses) struct addrinfo *addresses = NULL;
-    int failure = getaddrinfo(host, port, &hints, &addresses);
-    if (failure != 0) {
-        *ret_reason = gai_strerror(failure);
-        return -1;
-    }
-    int fd = listen_on(addresses);
-    if (fd < 0 && errno == EAFNOSUPPORT && text_equal(host, "::"))
-        return open_address("0.0.0.0", port, ret_reason); /* a machine without IPv6 */
-    if (fd < 0)
-        *ret_reason = strerror(errno);
-    return fd;
-}
-
 bool h2_listener_open(struct h2_server *server, const char *address, struct error *error)
 {
-    char host[NI_MAXHOST];
-    const char *port = NULL;
-    const char *reason = "it must be host:port, and the host an address of this machine";
-    if (split_address(address, host, sizeof(host), &port))
-        server->listen_fd = open_address(host, port, &reason);
+    server->listen_fd = listen_open(address, error);
     if (server->listen_fd < 0)
-        return error_invalid(error, "cannot listen on \"%s\": %s", address, reason);
+        return false;
 
-    server->server.port = port_of(server->listen_fd);
+    server->server.port = listen_port(server->listen_fd);
     server->spare_fd = open_spare();
     server->listening =
         event_new(server->base, server->listen_fd, EV_READ | EV_PERSIST, can_accept, server);

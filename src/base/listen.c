@@ -1,0 +1,91 @@
+#include "base/listen.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* "[::]:9090" to "::" and "9090". */
+static bool split_address(const char *address, char *host, size_t size, const char **ret_port)
+{
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL || colon[1] == '\0' || (size_t)(colon - address) >= size)
+        return false;
+    bool in_brackets = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
+    const char *from = address + in_brackets;
+    size_t length = (size_t)(colon - from) - in_brackets;
+    memcpy(host, from, length);
+    host[length] = '\0';
+    *ret_port = colon + 1;
+    return length > 0 && (in_brackets || strchr(host, ':') == NULL);
+}
+
+static int listen_on(const struct addrinfo *where)
+{
+    int on = 1;
+    int off = 0;
+    int fd = socket(where->ai_family, where->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (where->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    if (bind(fd, where->ai_addr, where->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
+        return fd;
+    int failure = errno;
+    close(fd);
+    errno = failure;
+    return -1;
+}
+
+int listen_port(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof(address);
+    getsockname(fd, (struct sockaddr *)&address, &length);
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+static void free_addresses(struct addrinfo **addresses)
+{
+    if (*addresses != NULL)
+        freeaddrinfo(*addresses);
+}
+
+/* -1, and why in `ret_reason`. */
+static int open_address(const char *host, const char *port, const char **ret_reason)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    _cleanup_(free_addresses) struct addrinfo *addresses = NULL;
+    int failure = getaddrinfo(host, port, &hints, &addresses);
+    if (failure != 0) {
+        *ret_reason = gai_strerror(failure);
+        return -1;
+    }
+    int fd = listen_on(addresses);
+    if (fd < 0 && errno == EAFNOSUPPORT && text_equal(host, "::"))
+        return open_address("0.0.0.0", port, ret_reason); /* a machine without IPv6 */
+    if (fd < 0)
+        *ret_reason = strerror(errno);
+    return fd;
+}
+
+int listen_open(const char *address, struct error *error)
+{
+    char host[NI_MAXHOST];
+    const char *port = NULL;
+    const char *reason = "it must be host:port, and the host an address of this machine";
+    int fd = -1;
+    if (split_address(address, host, sizeof(host), &port))
+        fd = open_address(host, port, &reason);
+    if (fd < 0)
+        error_invalid(error, "cannot listen on \"%s\": %s", address, reason);
+    return fd;
+}

@@ -1,0 +1,18 @@
+/*
+ * A listening TCP socket.
+ *
+ * Threads: any.
+ */
+#ifndef BACKLOG_BASE_LISTEN_H
+#define BACKLOG_BASE_LISTEN_H
+
+#include "base/error.h"
+
+/* On "host:port", such as "[::]:9090" (IPv4 too); port 0 takes a free one. The socket does not block, the
+ * caller closes it; -1 with an error. */
+int listen_open(const char *address, struct error *error);
+
+/* The port it listens on. */
+int listen_port(int fd);
+
+#endif
