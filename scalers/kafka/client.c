@@ -139,7 +139,7 @@ static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *option
                options->tls.unsafe ? "none" : "https", error) &&
            set(conf, "ssl.ca.pem", options->tls.ca, error) &&
            set(conf, "ssl.certificate.pem", options->tls.cert, error) &&
-           set(conf, "ssl.key.password", options->key_password, error) &&
+           set(conf, "ssl.key.password", options->tls.key_password, error) &&
            set(conf, "ssl.key.pem", options->tls.key, error);
 }
 

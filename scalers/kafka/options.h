@@ -11,7 +11,6 @@ enum kafka_offset_reset { KAFKA_RESET_LATEST, KAFKA_RESET_EARLIEST };
 struct kafka_connection {
     const char *bootstrap_servers;
     struct tls_options tls;
-    const char *key_password;
     int sasl; /* enum kafka_sasl */
     const char *username;
     const char *password;

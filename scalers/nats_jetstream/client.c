@@ -6,6 +6,7 @@
 #include "credentials.h"
 #include "interrupter.h"
 #include "options.h"
+#include "shared/tls_key.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -111,11 +112,24 @@ static natsStatus set_tls(natsOptions *options, const struct nats_connection_opt
         status = natsOptions_SetSecure(options, true);
     if (status == NATS_OK && from->tls.ca != NULL)
         status = natsOptions_SetCATrustedCertificates(options, from->tls.ca);
-    if (status == NATS_OK && from->tls.cert != NULL)
-        status = natsOptions_SetCertificatesChain(options, from->tls.cert, from->tls.key);
     if (status == NATS_OK && from->tls.unsafe)
         status = natsOptions_SkipServerVerification(options, true);
     return status;
+}
+
+/* nats.c takes no encrypted key. */
+static bool set_certificate(natsOptions *options, const struct nats_connection_options *from,
+                            struct error *error)
+{
+    if (from->tls.cert == NULL)
+        return true;
+    _cleanup_(tls_key_wipe) char *key = tls_key_plain(&from->tls, error);
+    if (key == NULL)
+        return false;
+    natsStatus status = natsOptions_SetCertificatesChain(options, from->tls.cert, key);
+    return status == NATS_OK ||
+           error_invalid(error, "cert and key must be a PEM certificate and its key: %s",
+                         natsStatus_GetText(status));
 }
 
 static natsStatus set_credentials(natsOptions *options, const struct nats_connection_options *from)
@@ -186,6 +200,8 @@ static bool open_connection(struct nats_client *client, const struct nats_connec
         status = fill_options(options, from, share_ms);
     if (status != NATS_OK)
         return fail_to_connect(client->servers, status, error);
+    if (!set_certificate(options, from, error))
+        return false;
 
     struct interrupter interrupter;
     if (!interrupter_start(&interrupter, clock_now_ms() + share_ms * servers, error))

@@ -191,6 +191,7 @@ static void check_keys_of_modes(const struct prometheus_connection *connection,
         {"bearer", "bearerToken", connection->bearer_token, true},
         {"tls", "cert", connection->tls.cert, true},
         {"tls", "key", connection->tls.key, true},
+        {"tls", "keyPassword", connection->tls.key_password, false},
         {"custom", "customAuthHeader", connection->custom_auth_header, true},
         {"custom", "customAuthValue", connection->custom_auth_value, true},
     };

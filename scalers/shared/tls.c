@@ -1,6 +1,7 @@
 #include "shared/tls.h"
 
 #include "base/memory.h"
+#include "shared/tls_key.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -18,7 +19,7 @@ static void bio_release(BIO **bio)
     BIO_free(*bio);
 }
 
-/* An encrypted key must not ask for its password on the terminal. */
+/* What is encrypted must not ask for its password on the terminal. */
 static int no_password(char *buffer, int size, int writing, void *context)
 {
     (void)buffer, (void)size, (void)writing, (void)context;
@@ -52,14 +53,15 @@ static bool show_certificate(SSL_CTX *context, const char *cert, struct error *e
     return good || error_invalid(error, "cert must hold a PEM certificate");
 }
 
-static bool use_key(SSL_CTX *context, const char *key, struct error *error)
+static bool use_key(SSL_CTX *context, const struct tls_options *options, struct error *error)
 {
-    _cleanup_(bio_release) BIO *bio = bio_of(key);
-    EVP_PKEY *private = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
-    bool good = private != NULL && SSL_CTX_use_PrivateKey(context, private) == 1;
+    EVP_PKEY *private = tls_key_read(options, error);
+    if (private == NULL)
+        return false;
+    bool good = SSL_CTX_use_PrivateKey(context, private) == 1;
     EVP_PKEY_free(private);
     ERR_clear_error();
-    return good || error_invalid(error, "key must hold the PEM private key of cert, not encrypted");
+    return good || error_invalid(error, "key must be the private key of cert: it is another's");
 }
 
 bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error)
@@ -68,7 +70,7 @@ bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct e
     SSL_CTX_set_default_verify_paths(context);
     return (options->ca == NULL || trust(context, options->ca, error)) &&
            (options->cert == NULL || show_certificate(context, options->cert, error)) &&
-           (options->key == NULL || use_key(context, options->key, error));
+           (options->key == NULL || use_key(context, options, error));
 }
 
 bool tls_expect(SSL_CTX *context, const char *host, struct error *error)

@@ -19,6 +19,7 @@ struct tls_options {
     const char *ca;
     const char *cert;
     const char *key;
+    const char *key_password;
 };
 
 extern const char *const tls_choices[];
@@ -52,6 +53,12 @@ extern const char *const tls_choices[];
          .offset = (base) + offsetof(struct tls_options, key),                                     \
          .flags = OPTION_SECRET,                                                                   \
          .doc = "PEM private key of cert"},                                                        \
+        {.key = "keyPassword",                                                                     \
+         .scope = OPTION_CONNECTION,                                                               \
+         .type = OPTION_STRING,                                                                    \
+         .offset = (base) + offsetof(struct tls_options, key_password),                            \
+         .flags = OPTION_SECRET,                                                                   \
+         .doc = "the password of an encrypted key"},                                               \
         {.key = "brokerUnsafeSsl",                                                                 \
          .alias = "unsafeSsl",                                                                     \
          .scope = OPTION_CONNECTION,                                                               \
