@@ -1,0 +1,307 @@
+#include "web/http.h"
+
+#include "base/listen.h"
+#include "base/memory.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and memory. */
+enum { MOST_CLIENTS = 64, MOST_HEADER_BYTES = 8192 };
+
+static const struct timeval most_time = {5, 0};
+static const struct timeval pause_time = {0, 100000};
+
+/* A connection's place: evhttp limits neither their number nor their time. */
+struct client {
+    struct web *web;
+    struct bufferevent
+        *stream; /* a reference of ours: the descriptor stays open as long as we look at it */
+    struct event *deadline;
+    bool has_asked; /* evhttp tells us of its end */
+    LIST_ENTRY(client) all;
+};
+
+struct web {
+    const struct web_page *pages;
+    int port;
+    pthread_t thread;
+    struct event_base *base;
+    struct evhttp *http;
+    struct evconnlistener *listener; /* owned by http; NULL: it is gone */
+    struct event *stopping;
+    int stop_fd;
+    size_t client_count;
+    LIST_HEAD(, client) clients;
+};
+
+/* ---- connections ---- */
+
+static void client_free(struct client *client)
+{
+    struct web *web = client->web;
+    LIST_REMOVE(client, all);
+    if (--web->client_count < MOST_CLIENTS && web->listener != NULL)
+        evconnlistener_enable(web->listener);
+    event_free(client->deadline);
+    bufferevent_decref(client->stream);
+    free(client);
+}
+
+/* evhttp sees its connection end, and frees it. */
+static void client_is_late(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct client *client = argument;
+    int own_fd = bufferevent_getfd(client->stream);
+    if (own_fd >= 0)
+        shutdown(own_fd, SHUT_RDWR);
+    if (!client->has_asked)
+        client_free(client);
+}
+
+static void client_closed(struct evhttp_connection *connection, void *argument)
+{
+    (void)connection;
+    client_free(argument);
+}
+
+/* evhttp asks for the stream of a connection that it has accepted. */
+static struct bufferevent *client_new(struct event_base *base, void *argument)
+{
+    struct web *web = argument;
+    struct client *client = memory_new(sizeof(*client));
+    client->web = web;
+    client->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_incref(client->stream);
+    client->deadline = evtimer_new(base, client_is_late, client);
+    evtimer_add(client->deadline, &most_time);
+    LIST_INSERT_HEAD(&web->clients, client, all);
+    if (++web->client_count >= MOST_CLIENTS)
+        evconnlistener_disable(web->listener);
+    return client->stream;
+}
+
+/* Whoever has asked something is told of its connection's end at once, and leaves its place then. */
+static void watch_end(struct web *web, struct evhttp_connection *connection)
+{
+    struct client *client;
+    const struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
+    LIST_FOREACH(client, &web->clients, all)
+    if (client->stream == stream) {
+        client->has_asked = true;
+        evhttp_connection_set_closecb(connection, client_closed, client);
+    }
+}
+
+static void resume(evutil_socket_t fd, short what, void *listener)
+{
+    (void)fd;
+    (void)what;
+    evconnlistener_enable(listener);
+}
+
+/* Out of descriptors: the connection stays in the queue, and would be reported again and again. */
+static void accept_failed(struct evconnlistener *listener, void *context)
+{
+    (void)context;
+    evconnlistener_disable(listener);
+    event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, resume, listener,
+                    &pause_time);
+}
+
+/* ---- requests ---- */
+
+static void request_done(struct web_request *request)
+{
+    for (size_t i = 0; i < request->below_count; i++)
+        free(request->below[i]);
+    if (request->parameters != NULL)
+        evhttp_clear_headers(request->parameters);
+}
+
+const char *web_parameter(const struct web_request *request, const char *name)
+{
+    return evhttp_find_header(request->parameters, name);
+}
+
+/* False: more segments than any page has, or an empty one. */
+static bool split_path(const char *path, struct web_request *request)
+{
+    while (*path != '\0') {
+        size_t length = strcspn(path, "/");
+        if (length == 0 || request->below_count == WEB_MOST_SEGMENTS)
+            return false;
+        _cleanup_(memory_free) char *raw = text_copy_bytes(path, length);
+        request->below[request->below_count++] = evhttp_uridecode(raw, 0, NULL);
+        path += length;
+        path += *path == '/';
+    }
+    return true;
+}
+
+static const struct web_page *find_page(const struct web *web, const char *path,
+                                        struct web_request *request)
+{
+    const struct web_page *page;
+    for (page = web->pages; page->path != NULL; page++) {
+        if (text_equal(page->path, path))
+            return page;
+        if (text_ends_with(page->path, "/") && text_starts_with(path, page->path))
+            return split_path(path + strlen(page->path), request) ? page : NULL;
+    }
+    return NULL;
+}
+
+static void refuse(struct web_answer *answer, int code, const char *text)
+{
+    answer->code = code;
+    text_add(&answer->body, text);
+}
+
+static void write_answer(const struct web *web, struct evhttp_request *asked,
+                         struct web_answer *answer)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(asked);
+    const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
+    const char *query = uri == NULL ? NULL : evhttp_uri_get_query(uri);
+    struct evkeyvalq parameters;
+    TAILQ_INIT(&parameters);
+    _cleanup_(request_done) struct web_request request = {.parameters = &parameters};
+
+    if (query != NULL && evhttp_parse_query_str(query, &parameters) != 0) {
+        refuse(answer, HTTP_BADREQUEST, "the query of this address cannot be read\n");
+        return;
+    }
+    const struct web_page *page = path == NULL ? NULL : find_page(web, path, &request);
+    if (page != NULL)
+        page->get(page->context, &request, answer);
+    else
+        refuse(answer, HTTP_NOTFOUND, "there is no such page\n");
+}
+
+static void send_answer(struct evhttp_request *asked, const struct web_answer *answer)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(asked);
+    _cleanup_(memory_free) char *length = text_format("%zu", answer->body.length);
+    evhttp_add_header(headers, "Content-Type", answer->type);
+    evhttp_add_header(headers, "Content-Length", length);
+    evhttp_add_header(headers, "Cache-Control", "no-store");
+    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+    evhttp_add_header(headers, "Connection", "close");
+    if (evhttp_request_get_command(asked) != EVHTTP_REQ_HEAD)
+        evbuffer_add(evhttp_request_get_output_buffer(asked), answer->body.bytes,
+                     answer->body.length);
+    evhttp_send_reply(asked, answer->code, NULL, NULL);
+}
+
+static void answer_request(struct evhttp_request *asked, void *argument)
+{
+    struct web *web = argument;
+    struct web_answer answer = {.code = HTTP_OK, .type = "text/plain; charset=utf-8"};
+    enum evhttp_cmd_type method = evhttp_request_get_command(asked);
+
+    watch_end(web, evhttp_request_get_connection(asked));
+    if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
+        write_answer(web, asked, &answer);
+    else {
+        evhttp_add_header(evhttp_request_get_output_headers(asked), "Allow", "GET, HEAD");
+        refuse(&answer, HTTP_BADMETHOD, "there is nothing to be changed here\n");
+    }
+    send_answer(asked, &answer);
+    text_done(&answer.body);
+}
+
+/* ---- the server ---- */
+
+static void stop(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    event_base_loopbreak(argument);
+}
+
+static void *run(void *argument)
+{
+    struct web *web = argument;
+    event_base_dispatch(web->base);
+    return NULL;
+}
+
+static void web_free(struct web *web)
+{
+    struct client *client;
+    struct client *next;
+    web->listener = NULL;
+    evhttp_free(web->http); /* its connections and its listener with it */
+    for (client = LIST_FIRST(&web->clients); client != NULL; client = next) {
+        next = LIST_NEXT(client, all);
+        client_free(client);
+    }
+    event_free(web->stopping);
+    event_base_free(web->base);
+    close(web->stop_fd);
+    free(web);
+}
+
+static void make_http(struct web *web, int fd)
+{
+    web->base = event_base_new();
+    web->http = evhttp_new(web->base);
+    evhttp_set_max_headers_size(web->http, MOST_HEADER_BYTES);
+    evhttp_set_max_body_size(web->http, 0);
+    evhttp_set_bevcb(web->http, client_new, web);
+    evhttp_set_gencb(web->http, answer_request, web);
+
+    web->listener = evconnlistener_new(web->base, NULL, NULL,
+                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    evhttp_bind_listener(web->http, web->listener);
+    evconnlistener_set_error_cb(web->listener, accept_failed);
+    web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    web->stopping = event_new(web->base, web->stop_fd, EV_READ, stop, web->base);
+    event_add(web->stopping, NULL);
+}
+
+bool web_start(const char *listen, const struct web_page *pages, struct web **ret_web,
+               struct error *error)
+{
+    int fd = listen_open(listen, error);
+    if (fd < 0)
+        return false;
+    struct web *web = memory_new(sizeof(*web));
+    web->pages = pages;
+    web->port = listen_port(fd);
+    make_http(web, fd);
+    if (pthread_create(&web->thread, NULL, run, web) != 0) {
+        web_free(web);
+        return error_set(error, ERROR_LIMIT, "the machine has no thread left for the HTTP port");
+    }
+    *ret_web = web;
+    return true;
+}
+
+int web_port(const struct web *web)
+{
+    return web->port;
+}
+
+void web_stop(struct web *web)
+{
+    if (web == NULL)
+        return;
+    eventfd_write(web->stop_fd, 1);
+    pthread_join(web->thread, NULL);
+    web_free(web);
+}

@@ -1,0 +1,50 @@
+/*
+ * The HTTP port: what people and machines read of this server. Nothing here changes anything.
+ *
+ * A page is one row: a path, and the function that writes it. A connection is one question: it is
+ * closed after the answer, or after 5 s whatever its client does, and there are only so many of them
+ * at a time; who comes then waits in the kernel's queue.
+ *
+ * Threads: a server has one of its own, on which every page is written, one at a time.
+ */
+#ifndef BACKLOG_WEB_HTTP_H
+#define BACKLOG_WEB_HTTP_H
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <stddef.h>
+
+enum { WEB_MOST_SEGMENTS = 4 };
+
+/* What a page is asked, decoded; valid while it is written. */
+struct web_request {
+    char *below[WEB_MOST_SEGMENTS]; /* the path's segments below the page's own */
+    size_t below_count;
+    void *parameters; /* for web_parameter() */
+};
+
+/* The value of ?name=value; NULL where there is none. */
+const char *web_parameter(const struct web_request *request, const char *name);
+
+struct web_answer {
+    int code;         /* 200, if the page says nothing else */
+    const char *type; /* static; plain text, if the page says nothing else */
+    struct text body;
+};
+
+struct web_page {
+    const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
+    void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
+    void *context;
+};
+
+struct web;
+
+/* `pages` ends with an empty row, and lives as long as the server. */
+bool web_start(const char *listen, const struct web_page *pages, struct web **ret_web,
+               struct error *error);
+int web_port(const struct web *web);
+void web_stop(struct web *web); /* from another thread than its own; NULL is harmless */
+
+#endif

@@ -1,0 +1,223 @@
+#include "web/http.h"
+
+#include "base/memory.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void write_greeting(void *context, const struct web_request *request,
+                           struct web_answer *answer)
+{
+    const char *name = web_parameter(request, "name");
+    text_addf(&answer->body, "%s %s", (const char *)context, name == NULL ? "nobody" : name);
+}
+
+static void write_segments(void *context, const struct web_request *request,
+                           struct web_answer *answer)
+{
+    (void)context;
+    answer->type = "application/json";
+    for (size_t i = 0; i < request->below_count; i++)
+        text_addf(&answer->body, "<%s>", request->below[i]);
+}
+
+static void write_much(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    (void)context;
+    (void)request;
+    for (int i = 0; i < 100000; i++)
+        text_add(&answer->body, "0123456789");
+}
+
+static const struct web_page pages[] = {
+    {"/greeting", write_greeting, (char[]){"hello"}},
+    {"/things/", write_segments, NULL},
+    {"/much", write_much, NULL},
+    {0},
+};
+
+static int setup(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    signal(SIGPIPE, SIG_IGN);
+    return web_start("127.0.0.1:0", pages, (struct web **)state, &error) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    web_stop(*state);
+    return 0;
+}
+
+static int connect_to(const struct web *web)
+{
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)web_port(web)),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+/* All that is answered until the connection ends. */
+static void finish(int fd, struct text *answer)
+{
+    char buffer[65536];
+    ssize_t length;
+    while ((length = recv(fd, buffer, sizeof(buffer), 0)) > 0)
+        text_add_bytes(answer, buffer, (size_t)length);
+    close(fd);
+}
+
+static char *ask(const struct web *web, const char *request)
+{
+    struct text answer = {0};
+    int fd = connect_to(web);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    finish(fd, &answer);
+    return text_take(&answer);
+}
+
+static void assert_answer(void **state, const char *request, const char *begin, const char *end)
+{
+    _cleanup_(memory_free) char *answer = ask(*state, request);
+    if (!text_starts_with(answer, begin) || !text_ends_with(answer, end))
+        fail_msg("the answer to %s is:\n%s", request, answer);
+}
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: here\r\n\r\n"
+
+static void a_page_is_written_by_its_function(void **state)
+{
+    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
+    assert_answer(state, GET("/greeting?name=J%C3%BCrgen%20K"), "HTTP/1.1 200 ",
+                  "\r\n\r\nhello J\xc3\xbcrgen K");
+}
+
+static void the_segments_below_a_page_are_decoded(void **state)
+{
+    assert_answer(state, GET("/things/shop/a%2Fb"), "HTTP/1.1 200 ", "\r\n\r\n<shop><a/b>");
+    assert_answer(state, GET("/things/"), "HTTP/1.1 200 ", "\r\n\r\n");
+    assert_answer(state, GET("/things//"), "HTTP/1.1 404 ", "\n");
+    assert_answer(state, GET("/things/1/2/3/4/5"), "HTTP/1.1 404 ", "\n");
+}
+
+static void what_is_not_there_is_not_found(void **state)
+{
+    assert_answer(state, GET("/"), "HTTP/1.1 404 ", "there is no such page\n");
+    assert_answer(state, GET("/greeting/more"), "HTTP/1.1 404 ", "there is no such page\n");
+}
+
+static void a_head_has_the_length_and_no_body(void **state)
+{
+    _cleanup_(memory_free) char *answer =
+        ask(*state, "HEAD /greeting HTTP/1.1\r\nHost: here\r\n\r\n");
+    assert_non_null(strstr(answer, "Content-Length: 12\r\n"));
+    assert_true(text_ends_with(answer, "\r\n\r\n"));
+}
+
+static void nothing_can_be_changed(void **state)
+{
+    assert_answer(state, "DELETE /greeting HTTP/1.1\r\nHost: here\r\n\r\n", "HTTP/1.1 405 ",
+                  "there is nothing to be changed here\n");
+    assert_answer(state, "POST /greeting HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\n12345",
+                  "HTTP/1.1 413 ", "");
+}
+
+static void what_is_no_http_ends_the_connection(void **state)
+{
+    _cleanup_(memory_free) char *answer = ask(*state, "\x16\x03\x01 what?\r\n\r\n");
+    assert_true(answer[0] == '\0' || text_starts_with(answer, "HTTP/1.1 400 "));
+    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
+}
+
+static void endless_headers_are_refused(void **state)
+{
+    _cleanup_(text_done) struct text request = {0};
+    text_add(&request, "GET /greeting HTTP/1.1\r\nHost: here\r\n");
+    for (int i = 0; i < 1000; i++)
+        text_addf(&request, "X-Header-%d: something that nobody reads\r\n", i);
+    text_add(&request, "\r\n");
+
+    struct text answer = {0};
+    int fd = connect_to(*state);
+    send(fd, request.bytes, request.length, MSG_NOSIGNAL);
+    finish(fd, &answer);
+    assert_true(answer.length == 0 || !text_starts_with(answer.bytes, "HTTP/1.1 200 "));
+    text_done(&answer);
+}
+
+static void a_large_page_arrives_whole(void **state)
+{
+    _cleanup_(memory_free) char *answer = ask(*state, GET("/much"));
+    assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), 1000000);
+}
+
+/* More than there are places for; those beyond wait until one of the first has gone. */
+static void a_crowd_that_says_nothing_keeps_nobody_out_for_long(void **state)
+{
+    int crowd[100];
+    for (size_t i = 0; i < ARRAY_LENGTH(crowd); i++)
+        crowd[i] = connect_to(*state);
+    int fd = connect_to(*state);
+    assert_true(send(fd, GET("/greeting"), strlen(GET("/greeting")), MSG_NOSIGNAL) > 0);
+    struct text answer = {0};
+    finish(fd, &answer); /* the silent ones are closed after a few seconds */
+    assert_true(text_starts_with(answer.bytes, "HTTP/1.1 200 "));
+    text_done(&answer);
+    for (size_t i = 0; i < ARRAY_LENGTH(crowd); i++)
+        close(crowd[i]);
+}
+
+static void it_stops_with_clients_connected(void **state)
+{
+    struct web *web = *state;
+    int silent = connect_to(web);
+    int late = connect_to(web);
+    assert_true(send(late, GET("/much"), strlen(GET("/much")), MSG_NOSIGNAL) > 0);
+    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    web_stop(web);
+    *state = NULL;
+    close(silent);
+    close(late);
+}
+
+static void a_taken_port_is_an_error(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) char *listen = text_format("127.0.0.1:%d", web_port(*state));
+    struct web *second = NULL;
+    assert_false(web_start(listen, pages, &second, &error));
+    assert_non_null(strstr(error_text(&error), "Address already in use"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_page_is_written_by_its_function),
+        TEST(the_segments_below_a_page_are_decoded),
+        TEST(what_is_not_there_is_not_found),
+        TEST(a_head_has_the_length_and_no_body),
+        TEST(nothing_can_be_changed),
+        TEST(what_is_no_http_ends_the_connection),
+        TEST(endless_headers_are_refused),
+        TEST(a_large_page_arrives_whole),
+        TEST(a_crowd_that_says_nothing_keeps_nobody_out_for_long),
+        TEST(it_stops_with_clients_connected),
+        TEST(a_taken_port_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
