@@ -1,0 +1,109 @@
+#include "serve/errand.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <time.h>
+#include <cmocka.h>
+
+/* A server that takes a turn for each wake, on a thread of its own. */
+struct server {
+    struct errands *errands;
+    pthread_t thread;
+    atomic_int wakes;
+    atomic_bool is_stopping;
+};
+
+static void sleep_ms(long wait_ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = wait_ms * 1000000}, NULL);
+}
+
+static void wake(void *context)
+{
+    atomic_fetch_add(&((struct server *)context)->wakes, 1);
+}
+
+static void *serve(void *context)
+{
+    struct server *server = context;
+    while (!atomic_load(&server->is_stopping))
+        if (atomic_exchange(&server->wakes, 0) > 0)
+            errands_turn(server->errands);
+        else
+            sleep_ms(1);
+    return NULL;
+}
+
+static void add_one(void *context)
+{
+    (*(int *)context)++;
+}
+
+static void add_one_slowly(void *context)
+{
+    sleep_ms(600);
+    add_one(context);
+}
+
+static void *run_many(void *context)
+{
+    struct server *server = context;
+    static int count; /* the turn guards it */
+    for (int i = 0; i < 200; i++)
+        assert_true(errands_run(server->errands, add_one, &count, 10000));
+    return &count;
+}
+
+static void errands_of_many_threads_run_one_at_a_time(void **state)
+{
+    (void)state;
+    struct server server = {.errands = errands_new(wake, &server)};
+    pthread_t askers[4];
+    void *count = NULL;
+    pthread_create(&server.thread, NULL, serve, &server);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&askers[i], NULL, run_many, &server);
+    for (int i = 0; i < 4; i++)
+        pthread_join(askers[i], &count);
+    assert_int_equal(*(int *)count, 800);
+    atomic_store(&server.is_stopping, true);
+    pthread_join(server.thread, NULL);
+    errands_free(server.errands);
+}
+
+static void an_errand_that_nobody_comes_to_is_taken_back(void **state)
+{
+    (void)state;
+    struct server server = {.errands = errands_new(wake, &server)};
+    int count = 0;
+    assert_false(errands_run(server.errands, add_one, &count, 20));
+    errands_turn(server.errands);
+    assert_int_equal(count, 0);
+    errands_free(server.errands);
+}
+
+static void an_errand_that_has_begun_is_waited_for(void **state)
+{
+    (void)state;
+    struct server server = {.errands = errands_new(wake, &server)};
+    int count = 0;
+    pthread_create(&server.thread, NULL, serve, &server);
+    assert_true(errands_run(server.errands, add_one_slowly, &count, 300));
+    assert_int_equal(count, 1);
+    atomic_store(&server.is_stopping, true);
+    pthread_join(server.thread, NULL);
+    errands_free(server.errands);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(errands_of_many_threads_run_one_at_a_time),
+        cmocka_unit_test(an_errand_that_nobody_comes_to_is_taken_back),
+        cmocka_unit_test(an_errand_that_has_begun_is_waited_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
