@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "serve/metadata.h"
 #include "serve/status_text.h"
 
 #include <grpc/byte_buffer.h>
@@ -82,6 +83,7 @@ static void core_call_free(struct core_call *call)
     grpc_byte_buffer_destroy(call->message);
     grpc_slice_unref(call->status_text);
     gpr_free(call->path);
+    metadata_free(call->call.reply);
     free(call);
 }
 
@@ -119,10 +121,45 @@ static void start_watch(struct core_call *call)
     start(call, &close, 1, &call->close);
 }
 
-static grpc_op send_status(struct core_call *call)
+/* The core holds on to the slices, and looks at the array no more once the batch was started. */
+static size_t put_metadata(const struct core_call *call, enum metadata_place place,
+                           grpc_metadata *pairs)
+{
+    const struct metadata *metadata = call->call.reply;
+    size_t count = 0;
+    for (size_t i = 0; metadata != NULL && i < metadata->count; i++) {
+        const struct metadata_pair *pair = &metadata->pairs[i];
+        if (pair->place == place)
+            pairs[count++] = (grpc_metadata){
+                .key = grpc_slice_from_copied_string(pair->key),
+                .value = grpc_slice_from_copied_buffer(pair->value.bytes, pair->value.length)};
+    }
+    return count;
+}
+
+static void drop_metadata(const grpc_metadata *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        grpc_slice_unref(pairs[i].key);
+        grpc_slice_unref(pairs[i].value);
+    }
+}
+
+static grpc_op send_headers(struct core_call *call, grpc_metadata *pairs, size_t *ret_count)
+{
+    call->metadata_sent = true;
+    *ret_count = put_metadata(call, METADATA_INITIAL, pairs);
+    return (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA,
+                     .data.send_initial_metadata = {.count = *ret_count, .metadata = pairs}};
+}
+
+static grpc_op send_status(struct core_call *call, grpc_metadata *pairs, size_t *ret_count)
 {
     call->status_sent = true;
+    *ret_count = put_metadata(call, METADATA_TRAILING, pairs);
     grpc_op operation = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
+    operation.data.send_status_from_server.trailing_metadata_count = *ret_count;
+    operation.data.send_status_from_server.trailing_metadata = pairs;
     operation.data.send_status_from_server.status = (grpc_status_code)call->status;
     if (!GRPC_SLICE_IS_EMPTY(call->status_text))
         operation.data.send_status_from_server.status_details = &call->status_text;
@@ -135,16 +172,18 @@ static void start_write(struct core_call *call)
 {
     grpc_op operations[4];
     size_t count = 0;
+    grpc_metadata pairs[METADATA_MOST];
+    size_t initial = 0;
+    size_t trailing = 0;
     struct operation *tag = &call->write;
 
     if (!call->metadata_sent)
-        operations[count++] = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
-    call->metadata_sent = true;
+        operations[count++] = send_headers(call, pairs, &initial);
     if (call->message != NULL)
         operations[count++] =
             (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = call->message};
     if (call->finished)
-        operations[count++] = send_status(call);
+        operations[count++] = send_status(call, pairs + initial, &trailing);
     if (call->finished && !call->watching) {
         operations[count++] = watch(call);
         tag = &call->last;
@@ -152,6 +191,7 @@ static void start_write(struct core_call *call)
 
     call->writing = true;
     start(call, operations, count, tag);
+    drop_metadata(pairs, initial + trailing);
 }
 
 static void end(struct core_call *call)
@@ -267,8 +307,8 @@ static void has_arrived(void *owner, bool success)
                                .path = call->path,
                                .deadline_ms = deadline_of(call->details.deadline)};
     grpc_call_details_destroy(&call->details);
-    grpc_metadata_array_destroy(&call->metadata);
     if (!success) { /* the server shuts down: nobody will call */
+        grpc_metadata_array_destroy(&call->metadata);
         core_call_free(call);
         return;
     }
@@ -277,6 +317,20 @@ static void has_arrived(void *owner, bool success)
     server->live++;
     touch(call);
     server->service->begin(server->service->context, &call->call);
+    grpc_metadata_array_destroy(&call->metadata);
+}
+
+bool core_call_metadata(const struct call *base, const char *key, size_t index, struct text *value)
+{
+    const struct core_call *call = (const struct core_call *)base;
+    for (size_t i = 0; i < call->metadata.count; i++) {
+        const grpc_metadata *pair = &call->metadata.metadata[i];
+        if (grpc_slice_str_cmp(pair->key, key) != 0 || index-- > 0)
+            continue;
+        text_add_bytes(value, GRPC_SLICE_START_PTR(pair->value), GRPC_SLICE_LENGTH(pair->value));
+        return true;
+    }
+    return false;
 }
 
 void core_call_request(struct core_server *server)

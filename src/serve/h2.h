@@ -5,7 +5,8 @@
  *   h2_listener.c    the address, new connections, and those that there is no place for
  *   h2_connection.c  a socket: its first bytes, what it reads and writes, its time limits, its end
  *   h2_session.c     HTTP/2: nghttp2's callbacks, and limits on frames
- *   h2_call.c        a call: messages in, messages and a status out
+ *   h2_call.c        a call: messages in, and the client's part in time
+ *   h2_answer.c      what it answers: messages, metadata and a status
  *   h2_request.c     a call's headers, and what is no gRPC
  *   h2_framing.c     gRPC's bytes; pure
  *   h2_limits.c      what clients may do, counted
@@ -71,6 +72,11 @@ struct h2_call {
     bool finished : 1;
 };
 
+struct h2_header {
+    nghttp2_rcbuf *name;
+    nghttp2_rcbuf *value;
+};
+
 /* A call's headers while they arrive. They come in one piece, so a connection has one of them. */
 struct h2_request {
     size_t bytes;
@@ -82,6 +88,11 @@ struct h2_request {
     bool takes_trailers;
     bool has_wrong_timeout;
     bool has_long_path;
+
+    /* What is not the protocol's. No more than H2_HEADER_BYTES allow; the room is kept for the next call. */
+    struct h2_header *metadata;
+    size_t metadata_count;
+    size_t metadata_capacity;
 };
 
 enum h2_phase {
@@ -218,11 +229,15 @@ void h2_session_ping(struct h2_connection *connection);
 
 /* ---- h2_request.c ---- */
 
-void h2_request_init(struct h2_request *request);
+/* As before the first header. */
+void h2_request_clear(struct h2_request *request);
 void h2_request_done(struct h2_request *request);
 /* False: it goes beyond all limits. */
 bool h2_request_add(struct h2_request *request, const struct h2_limits *limits, nghttp2_rcbuf *name,
                     nghttp2_rcbuf *value);
+/* As call_metadata(). */
+bool h2_request_metadata(const struct h2_request *request, const char *key, size_t index,
+                         struct text *value);
 /* Answers what is no call that could be served; true: it is one. */
 bool h2_request_judge(struct h2_connection *connection, int32_t stream_id);
 
@@ -234,15 +249,23 @@ void h2_call_receive(struct h2_call *call, struct bytes bytes);
 void h2_call_half_close(struct h2_call *call);
 /* Delivers what had to wait for the service to ask. */
 void h2_call_deliver(struct h2_call *call);
-/* A DATA frame of it has left. */
-void h2_call_sent(struct h2_call *call);
 /* The client did not do its part in time. */
 void h2_call_expire(struct h2_call *call);
+/* Its deadline is met, and the client is to take the answer in time. */
+void h2_call_is_answered(struct h2_call *call);
 /* Its stream is closed: the last thing that happens to it. */
 void h2_call_end(struct h2_call *call);
 
 /* The transport's. */
+bool h2_call_metadata(const struct call *call, const char *key, size_t index, struct text *value);
 void h2_call_read(struct call *call);
+
+/* ---- h2_answer.c ---- */
+
+/* A DATA frame of it has left. */
+void h2_call_sent(struct h2_call *call);
+
+/* The transport's. */
 bool h2_call_send(struct call *call, struct bytes message);
 void h2_call_finish(struct call *call, enum status status, const char *text);
 

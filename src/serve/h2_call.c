@@ -1,23 +1,16 @@
 /*
- * One call over nghttp2. What hooks order is given to nghttp2 at once, which writes nothing before the
- * turn's end: so headers, message and trailers of an answer leave together, and with other calls'.
- *
- * At most one message is under way: nghttp2 takes it from the call when flow control lets it, and the
- * status follows it. ended() comes from nghttp2's closing of the stream, never from within an order.
+ * One call over nghttp2: what its client says, and the time that it has for it. ended() comes from
+ * nghttp2's closing of the stream, never from within an order.
  */
 #include "serve/h2.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "serve/status_text.h"
+#include "serve/metadata.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define ANSWER_HEADERS                                                                             \
-    H2_HEADER(":status", "200"), H2_HEADER("content-type", "application/grpc"),                    \
-        H2_HEADER("grpc-accept-encoding", "identity, deflate, gzip")
 
 /* ---- the client's part, and the time it has for it ---- */
 
@@ -76,6 +69,12 @@ static void drop_deadline(struct h2_call *call)
 {
     if (call->deadline != NULL)
         event_free(TAKE(call->deadline));
+}
+
+void h2_call_is_answered(struct h2_call *call)
+{
+    drop_deadline(call);
+    expect(call);
 }
 
 /* ---- messages in ---- */
@@ -254,107 +253,6 @@ void h2_call_read(struct call *base)
     STAILQ_INSERT_TAIL(&server->unread, call, unread);
 }
 
-/* ---- messages and the status out ---- */
-
-static void send_status(struct h2_call *call)
-{
-    nghttp2_session *session = call->connection->session;
-    _cleanup_(memory_free) char *text = TAKE(call->status_text);
-    nghttp2_nv headers[5] = {ANSWER_HEADERS};
-    nghttp2_nv *trailers = &headers[3];
-    size_t count = 1;
-    trailers[0] = h2_status_header(call->status);
-    if (text != NULL)
-        trailers[count++] = h2_text_header(text);
-    if (call->headers_sent)
-        nghttp2_submit_trailer(session, call->stream_id, trailers, count);
-    else
-        nghttp2_submit_response(session, call->stream_id, headers, 3 + count, NULL);
-}
-
-/* nghttp2 takes a part of the message, as much as flow control allows. */
-static ssize_t read_message(nghttp2_session *session, int32_t stream_id, uint8_t *buffer,
-                            size_t room, uint32_t *flags, nghttp2_data_source *source,
-                            void *user_data)
-{
-    (void)session;
-    (void)stream_id;
-    (void)user_data;
-    struct h2_call *call = source->ptr;
-    size_t left = call->message_length - call->message_sent;
-    size_t length = left < room ? left : room;
-    memcpy(buffer, call->message + call->message_sent, length);
-    call->message_sent += length;
-    if (length == left) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        if (call->finished)
-            send_status(call); /* not earlier: trailers would overtake the message */
-    }
-    return (ssize_t)length;
-}
-
-static void submit_message(struct h2_call *call)
-{
-    static const nghttp2_nv headers[] = {ANSWER_HEADERS};
-    const nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_message};
-    nghttp2_session *session = call->connection->session;
-    if (call->headers_sent)
-        nghttp2_submit_data(session, NGHTTP2_FLAG_NONE, call->stream_id, &provider);
-    else
-        nghttp2_submit_response(session, call->stream_id, headers, ARRAY_LENGTH(headers),
-                                &provider);
-    call->headers_sent = true;
-}
-
-bool h2_call_send(struct call *base, struct bytes message)
-{
-    struct h2_call *call = (struct h2_call *)base;
-    if (call->finished)
-        return true; /* nobody is left to hear it, and ended() is on its way */
-    if (call->message != NULL)
-        return false;
-
-    call->message_length = FRAMING_PREFIX_BYTES + message.length;
-    call->message_sent = 0;
-    call->message = memory_new(call->message_length);
-    framing_put_prefix(call->message, (uint32_t)message.length);
-    if (message.length > 0)
-        memcpy(call->message + FRAMING_PREFIX_BYTES, message.data, message.length);
-
-    submit_message(call);
-    h2_connection_touch(call->connection);
-    return true;
-}
-
-void h2_call_sent(struct h2_call *call)
-{
-    const struct service *service = call->connection->server->service;
-    if (call->message == NULL || call->message_sent < call->message_length)
-        return;
-    free(TAKE(call->message));
-    if (!call->finished)
-        service->writable(service->context, &call->call);
-}
-
-void h2_call_finish(struct call *base, enum status status, const char *text)
-{
-    struct h2_call *call = (struct h2_call *)base;
-    if (call->finished)
-        return;
-    call->finished = true;
-    call->status = (uint8_t)status;
-    if (text != NULL) {
-        char encoded[STATUS_TEXT_BYTES + 1];
-        size_t length = status_text_encode(text, encoded);
-        call->status_text = text_copy_bytes(encoded, length);
-    }
-    drop_deadline(call);
-    expect(call);
-    if (call->message == NULL)
-        send_status(call);
-    h2_connection_touch(call->connection);
-}
-
 /* ---- its beginning and end ---- */
 
 void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h2_request *request)
@@ -376,6 +274,12 @@ void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h
     server->service->begin(server->service->context, &call->call);
 }
 
+bool h2_call_metadata(const struct call *base, const char *key, size_t index, struct text *value)
+{
+    const struct h2_call *call = (const struct h2_call *)base;
+    return h2_request_metadata(&call->connection->request, key, index, value);
+}
+
 void h2_call_end(struct h2_call *call)
 {
     struct h2_connection *connection = call->connection;
@@ -391,6 +295,7 @@ void h2_call_end(struct h2_call *call)
     server->service->ended(server->service->context, &call->call);
 
     drop_held(call);
+    metadata_free(call->call.reply);
     nghttp2_rcbuf_decref(call->path);
     free(call->message);
     free(call->status_text);

@@ -2,20 +2,31 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "serve/metadata.h"
 #include "serve/status_text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-void h2_request_init(struct h2_request *request)
+void h2_request_clear(struct h2_request *request)
 {
-    *request = (struct h2_request){.timeout_ms = CLOCK_NEVER};
+    if (request->path != NULL)
+        nghttp2_rcbuf_decref(request->path);
+    for (size_t i = 0; i < request->metadata_count; i++) {
+        nghttp2_rcbuf_decref(request->metadata[i].name);
+        nghttp2_rcbuf_decref(request->metadata[i].value);
+    }
+    *request = (struct h2_request){.timeout_ms = CLOCK_NEVER,
+                                   .metadata = request->metadata,
+                                   .metadata_capacity = request->metadata_capacity};
 }
 
 void h2_request_done(struct h2_request *request)
 {
-    if (request->path != NULL)
-        nghttp2_rcbuf_decref(TAKE(request->path));
+    h2_request_clear(request);
+    free(TAKE(request->metadata));
+    request->metadata_capacity = 0;
 }
 
 static struct bytes bytes_of(nghttp2_rcbuf *buffer)
@@ -33,6 +44,16 @@ static void set_path(struct h2_request *request, const struct h2_limits *limits,
     }
     nghttp2_rcbuf_incref(value);
     request->path = value; /* once only: nghttp2 refuses a second :path */
+}
+
+/* nghttp2's own, which others share: nothing is copied for whoever does not look. */
+static void keep(struct h2_request *request, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
+{
+    request->metadata = memory_grow(request->metadata, &request->metadata_capacity,
+                                    request->metadata_count + 1, sizeof(*request->metadata));
+    nghttp2_rcbuf_incref(name);
+    nghttp2_rcbuf_incref(value);
+    request->metadata[request->metadata_count++] = (struct h2_header){name, value};
 }
 
 bool h2_request_add(struct h2_request *request, const struct h2_limits *limits, nghttp2_rcbuf *name,
@@ -58,14 +79,32 @@ bool h2_request_add(struct h2_request *request, const struct h2_limits *limits, 
         request->encoding = framing_encoding(text);
     else if (framing_equal(key, "grpc-timeout"))
         request->has_wrong_timeout = !framing_timeout(text, &request->timeout_ms);
+    else if (key.data[0] != ':')
+        keep(request, name, value);
     return true;
+}
+
+bool h2_request_metadata(const struct h2_request *request, const char *key, size_t index,
+                         struct text *value)
+{
+    for (size_t i = 0; i < request->metadata_count; i++) {
+        const struct h2_header *header = &request->metadata[i];
+        if (!framing_equal(bytes_of(header->name), key) || index-- > 0)
+            continue;
+        struct bytes bytes = bytes_of(header->value);
+        if (metadata_is_binary(key))
+            return metadata_decode(bytes, value);
+        text_add_bytes(value, bytes.data, bytes.length);
+        return true;
+    }
+    return false;
 }
 
 nghttp2_nv h2_status_header(enum status status)
 {
     static const char *const numbers[] = {"0", "1",  "2",  "3",  "4",  "5",  "6",  "7", "8",
                                           "9", "10", "11", "12", "13", "14", "15", "16"};
-    const char *number = numbers[status];
+    const char *number = numbers[status < ARRAY_LENGTH(numbers) ? status : STATUS_UNKNOWN];
     nghttp2_nv header = H2_HEADER("grpc-status", "");
     header.value = (uint8_t *)number;
     header.valuelen = strlen(number);

@@ -308,6 +308,7 @@ const struct transport transport_nghttp2 = {
     .drain = drain,
     .free = free_server,
     .limits = limits,
+    .metadata = h2_call_metadata,
     .read = h2_call_read,
     .send = h2_call_send,
     .finish = h2_call_finish,

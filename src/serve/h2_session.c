@@ -47,8 +47,7 @@ static int headers_begin(nghttp2_session *session, const nghttp2_frame *frame, v
     (void)session;
     struct h2_connection *connection = user_data;
     (void)frame;
-    h2_request_done(&connection->request);
-    h2_request_init(&connection->request);
+    h2_request_clear(&connection->request);
     return 0;
 }
 
@@ -86,7 +85,7 @@ static void headers_came(struct h2_connection *connection, const nghttp2_frame *
 {
     if (is_request(frame))
         begin_call(connection, frame->hd.stream_id);
-    h2_request_done(&connection->request);
+    h2_request_clear(&connection->request);
 }
 
 static bool is_empty_frame(const nghttp2_frame *frame)

@@ -1,6 +1,7 @@
 #include "serve/transport.h"
 
 #include "base/text.h"
+#include "serve/metadata.h"
 
 /* The first that was built is the default: the one that costs less, and that no client brings down. */
 const struct transport *const transport_list[] = {
@@ -31,6 +32,17 @@ const struct transport *transport_find(const char *name)
     return NULL;
 }
 
+bool call_metadata(const struct call *call, const char *key, size_t index, struct text *value)
+{
+    return call->transport->metadata(call, key, index, value);
+}
+
+bool call_add_metadata(struct call *call, enum metadata_place place, const char *key,
+                       struct bytes value)
+{
+    return metadata_add(&call->reply, place, key, value);
+}
+
 void call_read(struct call *call)
 {
     call->transport->read(call);
@@ -43,7 +55,7 @@ bool call_send(struct call *call, struct bytes message)
 
 void call_finish(struct call *call, enum status status, const char *text)
 {
-    call->transport->finish(call, status, text);
+    call->transport->finish(call, status <= STATUS_UNAUTHENTICATED ? status : STATUS_UNKNOWN, text);
 }
 
 bool server_start(const struct transport *transport, const struct server_options *options,

@@ -14,6 +14,7 @@
 #define BACKLOG_SERVE_TRANSPORT_H
 
 #include "base/error.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,9 +44,10 @@ enum status {
 /* The head of a call; a transport's own structure begins with it. */
 struct call {
     const struct transport *transport;
-    const char *path;    /* "/package.Service/Method" */
-    int64_t deadline_ms; /* the client's, of clock_now_ms(); CLOCK_NEVER where it set none */
-    void *context;       /* the service's */
+    const char *path;       /* "/package.Service/Method" */
+    int64_t deadline_ms;    /* the client's, of clock_now_ms(); CLOCK_NEVER where it set none */
+    void *context;          /* the service's */
+    struct metadata *reply; /* what call_add_metadata() was given; NULL: nothing */
 };
 
 struct service {
@@ -70,14 +72,30 @@ struct service {
     void (*retire)(void *context, struct call *call);
 };
 
+/*
+ * Metadata: pairs of a key in lower case and a value, which is printable ASCII, or any bytes where the key
+ * ends in "-bin" (base64 on the wire, here never). A key may occur several times.
+ */
+
+/* From within begin() only: adds the value number `index` of this key to `value`. False: the client sent no
+ * such, or no base64. */
+bool call_metadata(const struct call *call, const char *key, size_t index, struct text *value);
+
+enum metadata_place { METADATA_INITIAL, METADATA_TRAILING };
+
+/* Copies both, and sends them before the first message, or with the status. False: they cannot be metadata,
+ * or there is too much already (METADATA_REPLY_BYTES). */
+bool call_add_metadata(struct call *call, enum metadata_place place, const char *key,
+                       struct bytes value);
+
 /* Asks for one more message. One that nobody asked for waits, and flow control holds the client. */
 void call_read(struct call *call);
 
 /* Copies the message and sends it. False: one is in flight still, wait for writable(). */
 bool call_send(struct call *call, struct bytes message);
 
-/* The last thing said of a call; what was sent before goes out first. `text` may be NULL, and is cut
- * to what a header can carry. */
+/* The last thing said of a call; what was sent before goes out first. A status that gRPC does not know is
+ * UNKNOWN. `text` may be NULL, and is cut to what a header can carry. */
 void call_finish(struct call *call, enum status status, const char *text);
 
 struct server_options {
@@ -116,6 +134,7 @@ struct transport {
     /* Any thread. Returns how many there are, at most `room`; NULL where the transport counts none. */
     size_t (*limits)(const struct server *server, struct limit_hits *ret_limits, size_t room);
 
+    bool (*metadata)(const struct call *call, const char *key, size_t index, struct text *value);
     void (*read)(struct call *call);
     bool (*send)(struct call *call, struct bytes message);
     void (*finish)(struct call *call, enum status status, const char *text);
