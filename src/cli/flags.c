@@ -108,7 +108,6 @@ static bool read_words(int argc, char **argv, const struct option *table,
 bool flags_parse(int argc, char **argv, const struct option *table, size_t size, const char *about,
                  struct option_values **ret_values, bool *ret_helped, struct error *error)
 {
-    static const char *const known[] = {NULL};
     size_t rows = option_count(table);
     size_t sizes[OPTION_SCOPES] = {size, 0, 0};
     _cleanup_(memory_free) struct option_entry *entries = memory_array(rows, sizeof(*entries));
@@ -120,7 +119,7 @@ bool flags_parse(int argc, char **argv, const struct option *table, size_t size,
     if (*ret_helped)
         print_help(table, about);
 
-    bool good = option_parse(table, sizes, entries, count, OPTION_FROM_FILE, known, values, error);
+    bool good = option_parse(table, sizes, entries, count, OPTION_FROM_FILE, NULL, values, error);
     option_values_free(values[OPTION_QUERY]);
     option_values_free(values[OPTION_TARGET]);
     if (good)

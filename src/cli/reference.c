@@ -9,6 +9,7 @@
 #include "cli/flags.h"
 #include "config/value.h"
 #include "measure/scaler.h"
+#include "scale/general.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,9 +53,7 @@ static const char introduction[] =
     "read from\n"
     "a file, as `KEYFile`; a trigger then says `connectionName: NAME`. Values are trimmed, and an "
     "empty\n"
-    "one counts as absent. An unknown key is a mistake, but for KEDA's own (`scalerAddress`, "
-    "`enableTLS`,\n"
-    "`unsafeSsl`, `caCert`, `tlsClientCert`, `tlsClientKey`, `metricName`).\n";
+    "one counts as absent. An unknown key is a mistake.\n";
 
 static char *default_of(const struct option *row)
 {
@@ -92,17 +91,17 @@ static void print_row(const struct option *row, enum format format)
     printf(" |\n");
 }
 
-static void print_scope(const struct scaler *scaler, enum option_scope scope, enum format format)
+static void print_scope(const struct option *rows, enum option_scope scope, const char *title,
+                        enum format format)
 {
     bool begun = false;
-    for (const struct option *row = scaler->options; row->key != NULL; row++) {
+    for (const struct option *row = rows; row->key != NULL; row++) {
         if (row->scope != scope)
             continue;
         if (!begun && format == FORMAT_TEXT)
-            printf("\n %s:\n", scope_titles[scope]);
+            printf("\n %s:\n", title);
         else if (!begun)
-            printf("\n### %s\n\n| key | allowed | default | meaning |\n|---|---|---|---|\n",
-                   scope_titles[scope]);
+            printf("\n### %s\n\n| key | allowed | default | meaning |\n|---|---|---|---|\n", title);
         begun = true;
         print_row(row, format);
     }
@@ -121,7 +120,7 @@ static void print_scaler(const struct scaler *scaler, enum format format)
 {
     printf(format == FORMAT_TEXT ? "%s: %s\n" : "\n## %s\n\n%s.\n", scaler->name, scaler->summary);
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        print_scope(scaler, (enum option_scope)scope, format);
+        print_scope(scaler->options, (enum option_scope)scope, scope_titles[scope], format);
     print_differences(scaler, format);
     if (format == FORMAT_TEXT)
         printf("\n");
@@ -145,6 +144,11 @@ static void print_all(enum format format)
 
     if (format == FORMAT_MARKDOWN)
         printf("%s", introduction);
+    if (format == FORMAT_MARKDOWN)
+        printf("\n## Every trigger\n");
+    print_scope(general_table, OPTION_TARGET, "Keys", format);
+    if (format == FORMAT_TEXT)
+        printf("\n");
     for (size_t i = 0; i < count; i++)
         print_scaler(sorted[i], format);
 }

@@ -34,6 +34,8 @@ union any_field {
     struct option_ranges ranges;
 };
 
+static const struct option no_options = {0};
+
 size_t option_count(const struct option *table)
 {
     size_t count = 0;
@@ -149,54 +151,45 @@ static char *resolve(const struct option *row, const struct option_entry *entrie
     return text_copy(empty ? "" : row->fallback);
 }
 
-/* The nearest known key, where it is near enough to be a typo and not another word. */
-static const char *nearest_key(const struct option *table, const char *key,
-                               const char *const *known)
+/* The nearest known key, where it is near enough to be a typo and not another word: at most `*distance`
+ * edits away, which it lowers. The first table's are preferred. */
+static void find_nearest(const struct option *table, const char *key, size_t *distance,
+                         const char **nearest)
+{
+    for (const struct option *row = table; row->key != NULL; row++) {
+        size_t found = text_distance(key, row->key);
+        if (found > *distance || (found == *distance && *nearest != NULL))
+            continue;
+        *distance = found;
+        *nearest = row->key;
+    }
+}
+
+static void add_unknown_key(const struct option *table, const struct option *others,
+                            const char *key, struct error *error)
 {
     const char *nearest = NULL;
-    size_t least = strlen(key) / 3 + 1;
-    for (const struct option *row = table; row->key != NULL; row++) {
-        size_t distance = text_distance(key, row->key);
-        if (distance > least)
-            continue;
-        least = distance;
-        nearest = row->key;
-    }
-    for (; *known != NULL; known++) {
-        size_t distance = text_distance(key, *known);
-        if (distance >= least)
-            continue;
-        least = distance;
-        nearest = *known;
-    }
-    return nearest;
+    size_t distance = strlen(key) / 3 + 1;
+    int shown = (int)text_cut(key, LONGEST_SHOWN);
+    find_nearest(table, key, &distance, &nearest);
+    find_nearest(others, key, &distance, &nearest);
+    if (nearest != NULL)
+        error_add(error, "unknown key \"%.*s\": did you mean \"%s\"?", shown, key, nearest);
+    else
+        error_add(error, "unknown key \"%.*s\"", shown, key);
 }
 
-static bool is_among(const char *key, const char *const *keys)
-{
-    for (; *keys != NULL; keys++)
-        if (text_equal(key, *keys))
-            return true;
-    return false;
-}
-
-static void check_unknown_keys(const struct option *table, const struct option_entry *entries,
-                               size_t count, enum option_source source, const char *const *known,
-                               struct error *error)
+static void check_unknown_keys(const struct option *table, const struct option *others,
+                               const struct option_entry *entries, size_t count,
+                               enum option_source source, struct error *error)
 {
     size_t unknown = 0;
     for (size_t i = 0; i < count; i++) {
         const char *key = entries[i].key;
-        if (is_among(key, known) || option_find(table, key, source) != NULL)
+        if (option_find(others, key, source) != NULL || option_find(table, key, source) != NULL)
             continue;
-        if (++unknown > MOST_UNKNOWN_TOLD)
-            continue;
-        const char *nearest = nearest_key(table, key, known);
-        int shown = (int)text_cut(key, LONGEST_SHOWN);
-        if (nearest != NULL)
-            error_add(error, "unknown key \"%.*s\": did you mean \"%s\"?", shown, key, nearest);
-        else
-            error_add(error, "unknown key \"%.*s\"", shown, key);
+        if (++unknown <= MOST_UNKNOWN_TOLD)
+            add_unknown_key(table, others, key, error);
     }
     if (unknown > MOST_UNKNOWN_TOLD)
         error_add(error, "%zu more unknown keys", unknown - MOST_UNKNOWN_TOLD);
@@ -275,9 +268,17 @@ void option_values_free(struct option_values *values)
     free(values);
 }
 
+const char *option_text(const struct option_values *values, const char *key)
+{
+    for (size_t i = 0; i < values->options; i++)
+        if (text_equal(values->table[i].key, key))
+            return values->texts[i];
+    return NULL;
+}
+
 bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
                   const struct option_entry *entries, size_t count, enum option_source source,
-                  const char *const *known, struct option_values *ret_values[OPTION_SCOPES],
+                  const struct option *others, struct option_values *ret_values[OPTION_SCOPES],
                   struct error *error)
 {
     _cleanup_(error_done) struct error mistakes = {0};
@@ -285,7 +286,8 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     char **texts = memory_array(rows, sizeof(*texts));
     for (size_t i = 0; i < rows; i++)
         texts[i] = resolve(&table[i], entries, count, source, &mistakes);
-    check_unknown_keys(table, entries, count, source, known, &mistakes);
+    check_unknown_keys(table, others == NULL ? &no_options : others, entries, count, source,
+                       &mistakes);
 
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
         ret_values[scope] = option_values_new(table, sizes[scope], (enum option_scope)scope,

@@ -111,18 +111,21 @@ enum option_source {
  * Parses the entries by the table into one option_values a scope. Every mistake is added to `error`:
  * unknown keys (with the nearest known one), missing and wrong values. The values are complete in any
  * case: where a mistake was, the default stands, or "" for a required string.
- * `known` are keys that somebody else reads; they are passed over. Ends with NULL.
+ * The keys of the table `others` are somebody else's, and are passed over; NULL: there are none.
  * `sizes` are the sizes of the scopes' structs. Returns whether there was no mistake.
  */
 bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
                   const struct option_entry *entries, size_t count, enum option_source source,
-                  const char *const *known, struct option_values *ret_values[OPTION_SCOPES],
+                  const struct option *others, struct option_values *ret_values[OPTION_SCOPES],
                   struct error *error);
 
 /* Parses texts as option_values holds them (another process sent them). */
 struct option_values *option_values_new(const struct option *table, size_t size,
                                         enum option_scope scope, const char *const *texts);
 void option_values_free(struct option_values *values);
+
+/* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown. */
+const char *option_text(const struct option_values *values, const char *key);
 
 /* The row that this key speaks of: by its name, by its alias where the source has it, or of a trigger by
  * `<key>FromEnv` (KEDA resolved the variable). NULL where there is none. */

@@ -74,15 +74,34 @@ static bool within_limits(const struct option *row, double number)
 static const char duration_words[] =
     "a duration such as 30s, 1m30s or 500ms (a bare number is milliseconds)";
 
-static void add_limits(struct text *text, const struct option *row, const char *unit)
+/* A limit as the user would write it: 1h and not 3600000ms. */
+static void add_limit(struct text *text, const struct option *row, double limit)
+{
+    static const struct {
+        const char *name;
+        double ms;
+    } wholes[] = {{"h", 3600e3}, {"m", 60e3}, {"s", 1e3}, {"ms", 1}};
+    size_t i = 0;
+    while (row->type == OPTION_DURATION && wholes[i].ms > 1 &&
+           (limit < wholes[i].ms || fmod(limit, wholes[i].ms) != 0))
+        i++;
+    if (row->type == OPTION_DURATION)
+        text_addf(text, "%.15g%s", limit / wholes[i].ms, wholes[i].name);
+    else
+        text_addf(text, "%.15g", limit);
+}
+
+static void add_limits(struct text *text, const struct option *row)
 {
     if (!has_limits(row))
         return;
-    if (isinf(row->limits.most))
-        text_addf(text, ", at least %.15g%s", row->limits.least, unit);
-    else
-        text_addf(text, " from %.15g%s to %.15g%s", row->limits.least, unit, row->limits.most,
-                  unit);
+    bool open = isinf(row->limits.most);
+    text_add(text, open ? ", at least " : " from ");
+    add_limit(text, row, row->limits.least);
+    if (open)
+        return;
+    text_add(text, " to ");
+    add_limit(text, row, row->limits.most);
 }
 
 static void add_choices(struct text *text, const struct option *row)
@@ -111,7 +130,7 @@ char *value_allowed(const struct option *row)
     text_add(&text, words[row->type]);
     if (row->type == OPTION_CHOICE)
         add_choices(&text, row);
-    add_limits(&text, row, row->type == OPTION_DURATION ? "ms" : "");
+    add_limits(&text, row);
     return text_take(&text);
 }
 

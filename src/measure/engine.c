@@ -105,8 +105,8 @@ static bool find_connection(struct engine *engine, const struct scaler *scaler,
 
 bool engine_hold(struct engine *engine, const struct scaler *scaler,
                  const struct option_values *connection_values,
-                 const struct option_values *query_values, struct query **ret_query,
-                 struct error *error)
+                 const struct option_values *query_values, int64_t interval_ms,
+                 struct query **ret_query, struct error *error)
 {
     struct connection *connection;
     struct query *query = NULL;
@@ -118,7 +118,7 @@ bool engine_hold(struct engine *engine, const struct scaler *scaler,
                   query);
         if (query == NULL)
             query = query_new(connection, query_values);
-        query->holds++;
+        query_hold(query, interval_ms);
         lane_wake(query->lane);
         *ret_query = query;
     }

@@ -25,7 +25,7 @@ struct query;
 
 /* Zeros are not defaults: start from ENGINE_DEFAULTS. */
 struct engine_settings {
-    int64_t interval_ms;      /* between two measurements of a query */
+    int64_t interval_ms;      /* what failed is measured again after this at most */
     int64_t deadline_ms;      /* for one batch, and for connecting */
     int64_t backoff_first_ms; /* the first retry of a broken connection is at once, then this */
     int64_t backoff_most_ms;  /* ... doubling to this */
@@ -54,14 +54,15 @@ struct engine *engine_new(const struct engine_settings *settings);
 void engine_free(struct engine *engine);
 
 /*
- * Finds or makes the query for these values, which are copied. It is measured until it is released as
- * often as it was held. Fails with ERROR_LIMIT where a limit is reached.
+ * Finds or makes the query for these values, which are copied. It is measured each interval, the least of
+ * those who hold it, until it is released as often as it was held, each time with the same interval.
+ * Fails with ERROR_LIMIT where a limit is reached.
  */
 bool engine_hold(struct engine *engine, const struct scaler *scaler,
                  const struct option_values *connection_values,
-                 const struct option_values *query_values, struct query **ret_query,
-                 struct error *error);
-void query_release(struct query *query);
+                 const struct option_values *query_values, int64_t interval_ms,
+                 struct query **ret_query, struct error *error);
+void query_release(struct query *query, int64_t interval_ms);
 
 /* What is known of a query at one moment. */
 struct snapshot {

@@ -64,11 +64,18 @@ struct connection {
     UT_hash_handle hh;
 };
 
+/* An interval, and how many of those who hold a query want it. */
+struct pace {
+    int64_t interval_ms;
+    size_t holds;
+    struct pace *next;
+};
+
 struct query {
     struct connection *connection;
     struct lane *lane;
     struct option_values *values;
-    size_t holds;
+    struct pace *paces;       /* utlist, the least interval first; nobody holds the query: NULL */
     struct watcher *watchers; /* utlist */
     size_t idle_watchers;     /* of them, those that want it measured each idle_interval_ms */
     int64_t idle_interval_ms;
@@ -93,6 +100,7 @@ void lane_wake(struct lane *lane);
 /* query.c: under the lock */
 struct query *query_new(struct connection *connection, const struct option_values *values);
 void query_free(struct query *query);
+void query_hold(struct query *query, int64_t interval_ms);
 int64_t query_due_ms(const struct query *query);
 void query_set_reading(struct query *query, const struct reading *reading);
 void query_set_failed(struct query *query, const struct error *error);

@@ -151,7 +151,7 @@ static void free_released(struct lane *lane)
     struct query *query;
     struct query *next;
     DL_FOREACH_SAFE(lane->queries, query, next)
-    if (query->holds == 0)
+    if (query->paces == NULL)
         query_free(query);
 }
 

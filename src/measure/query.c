@@ -29,19 +29,61 @@ void query_free(struct query *query)
 {
     HASH_DELETE(hh, query->connection->queries, query);
     DL_DELETE(query->lane->queries, query);
+    struct pace *pace;
+    struct pace *next;
+    LL_FOREACH_SAFE(query->paces, pace, next)
+    free(pace);
     option_values_free(query->values);
     snapshot_done(&query->known);
     free(query);
 }
 
+/* Where the interval belongs among the paces: it is there, or would be before what is. */
+static struct pace **find_pace(struct query *query, int64_t interval_ms)
+{
+    struct pace **place = &query->paces;
+    while (*place != NULL && (*place)->interval_ms < interval_ms)
+        place = &(*place)->next;
+    return place;
+}
+
+void query_hold(struct query *query, int64_t interval_ms)
+{
+    struct pace **place = find_pace(query, interval_ms);
+    if (*place == NULL || (*place)->interval_ms != interval_ms) {
+        struct pace *pace = memory_new(sizeof(*pace));
+        *pace = (struct pace){.interval_ms = interval_ms, .next = *place};
+        *place = pace;
+    }
+    (*place)->holds++;
+}
+
+static void let_go(struct query *query, int64_t interval_ms)
+{
+    struct pace **place = find_pace(query, interval_ms);
+    struct pace *pace = *place;
+    if (pace == NULL || --pace->holds > 0)
+        return;
+    *place = pace->next;
+    free(pace);
+}
+
+static int64_t least(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
+/* A long interval says for how long a reading is good enough; an error never is. */
 static int64_t current_interval_ms(const struct query *query)
 {
+    int64_t standard = query->connection->engine->settings.interval_ms;
     if (query->lane->slow)
         return query->slow_interval_ms;
 
-    int64_t interval = query->connection->engine->settings.interval_ms;
-    return query->idle_watchers > 0 && query->idle_interval_ms < interval ? query->idle_interval_ms
-                                                                          : interval;
+    int64_t interval = query->paces == NULL ? standard : query->paces->interval_ms;
+    if (query->known.last_attempt == ATTEMPT_FAILED)
+        interval = least(interval, standard);
+    return query->idle_watchers > 0 ? least(interval, query->idle_interval_ms) : interval;
 }
 
 /* All queries of a connection beat together, whenever they came: going once for many is the point. */
@@ -92,12 +134,12 @@ void query_set_failed(struct query *query, const struct error *error)
     make_watchers_ready(query);
 }
 
-void query_release(struct query *query)
+void query_release(struct query *query, int64_t interval_ms)
 {
     struct engine *engine = query->connection->engine;
     pthread_mutex_lock(&engine->lock);
-    query->holds--;
-    if (query->holds == 0)
+    let_go(query, interval_ms);
+    if (query->paces == NULL)
         lane_wake(query->lane);
     pthread_mutex_unlock(&engine->lock);
 }

@@ -28,7 +28,6 @@ static void check_scopes(const struct named_connection *connection, const struct
 static void check_connection(const struct named_connection *connection,
                              const struct scaler *const *scalers, struct error *mistakes)
 {
-    static const char *const known[] = {NULL};
     _cleanup_(error_done) struct error error = {0};
     struct option_values *values[OPTION_SCOPES] = {NULL};
     const struct scaler *scaler = scaler_find(scalers, connection->scaler);
@@ -36,7 +35,7 @@ static void check_connection(const struct named_connection *connection,
         error_invalid(&error, "there is no scaler \"%.64s\"", connection->scaler);
     else {
         option_parse(scaler->options, scaler->sizes, connection->entries, connection->entries_count,
-                     OPTION_FROM_FILE, known, values, &error);
+                     OPTION_FROM_FILE, NULL, values, &error);
         check_scopes(connection, scaler->options, &error);
         for (int scope = 0; scope < OPTION_SCOPES; scope++)
             option_values_free(values[scope]);

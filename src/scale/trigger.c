@@ -2,20 +2,11 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/named.h"
+#include "scale/parse.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-
-/* KEDA's own keys of an external trigger, and ours; the scaler does not see them. */
-static const char *const known_keys[] = {
-    "scaler",        "connectionName", "scalerAddress", "enableTLS",  "unsafeSsl", "caCert",
-    "tlsClientCert", "tlsClientKey",   "tlsCertFile",   "metricName", NULL,
-};
-
-/* The HPA refuses a target that is 0 when written with three decimals. */
-static const double least_target = 0.001;
 
 struct triggers {
     struct triggers_settings settings;
@@ -34,15 +25,12 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
 static void trigger_free(struct trigger *trigger)
 {
     if (trigger->query != NULL)
-        query_release(trigger->query);
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        option_values_free(trigger->values[scope]);
+        query_release(trigger->query, trigger->rules.interval_ms);
     explicit_bzero(trigger->identity.bytes, trigger->identity.length);
     text_done(&trigger->identity);
+    trigger_parse_done(trigger);
     free(trigger->name);
     free(trigger->namespace);
-    free(trigger->metric_name);
-    error_done(&trigger->mistakes);
     free(trigger);
 }
 
@@ -101,131 +89,12 @@ static void make_identity(const struct trigger_ref *ref, struct text *identity)
     }
 }
 
-static char *value_of(const struct trigger_ref *ref, const char *key)
-{
-    for (size_t i = 0; i < ref->count; i++)
-        if (text_equal(ref->entries[i].key, key))
-            return text_trimmed(ref->entries[i].value);
-    return text_copy("");
-}
-
-static void add_unknown_scaler(const struct triggers *triggers, const char *name,
-                               struct error *mistakes)
-{
-    _cleanup_(text_done) struct text names = {0};
-    for (const struct scaler *const *scaler = triggers->settings.scalers; *scaler != NULL; scaler++)
-        text_addf(&names, "%s%s", names.length == 0 ? "" : ", ", (*scaler)->name);
-    const char *all = names.length == 0 ? "none" : names.bytes;
-    if (name[0] == '\0')
-        error_add(mistakes, "scaler is missing: the kind of source; there are: %s", all);
-    else
-        error_add(mistakes, "scaler \"%.*s\" is unknown: there are: %s", (int)text_cut(name, 64),
-                  name, all);
-}
-
-/* KEDA's NormalizeString: what Kubernetes forbids in a metric's name. */
-static void normalise(char *name)
-{
-    for (; *name != '\0'; name++)
-        if (strchr("/.:%()", *name) != NULL)
-            *name = '-';
-}
-
-static void set_plan(struct trigger *trigger, char *metric_name, double target)
-{
-    trigger->metric_name = metric_name;
-    normalise(trigger->metric_name);
-    trigger->target = target;
-    if (!(target >= least_target)) {
-        error_add(&trigger->mistakes, "the target %g is too small: the HPA needs at least %g",
-                  target, least_target);
-        trigger->target = least_target;
-    }
-}
-
-/* A code other than ERROR_INVALID outlives the mistakes that are added to it. */
-static bool find_connection(const struct triggers *triggers, const char *name,
-                            const struct trigger *trigger,
-                            const struct named_connection **ret_connection, struct error *error)
-{
-    const struct named_connection *connection =
-        connections_find(triggers->settings.connections, name);
-    if (connection == NULL)
-        return error_invalid(error, "connectionName \"%.*s\" is not in the connections file",
-                             (int)text_cut(name, 64), name);
-    if (!named_connection_allows(connection, trigger->namespace))
-        return error_set(error, ERROR_DENIED,
-                         "connection \"%s\" may not be used in namespace \"%.*s\"", name,
-                         (int)text_cut(trigger->namespace, 64), trigger->namespace);
-    if (!text_equal(connection->scaler, trigger->scaler->name))
-        return error_invalid(error, "connection \"%s\" is one of scaler %s, not of %s", name,
-                             connection->scaler, trigger->scaler->name);
-    *ret_connection = connection;
-    return true;
-}
-
-static void parse_options(struct trigger *trigger, const struct trigger_ref *ref,
-                          const struct named_connection *connection, enum option_source source)
-{
-    const struct option *table = trigger->scaler->options;
-    _cleanup_(memory_free) struct option_entry *joined = NULL;
-    const struct option_entry *entries = ref->entries;
-    size_t count = ref->count;
-    if (connection != NULL) {
-        joined =
-            named_join(connection, table, ref->entries, ref->count, &count, &trigger->mistakes);
-        entries = joined;
-    }
-    option_parse(table, trigger->scaler->sizes, entries, count, source, known_keys, trigger->values,
-                 &trigger->mistakes);
-}
-
-static struct options options_of(const struct trigger *trigger)
-{
-    return (struct options){
-        .connection = trigger->values[OPTION_CONNECTION]->data,
-        .query = trigger->values[OPTION_QUERY]->data,
-        .target = trigger->values[OPTION_TARGET]->data,
-    };
-}
-
-static void parse_scaler(const struct triggers *triggers, struct trigger *trigger,
-                         const struct trigger_ref *ref)
-{
-    _cleanup_(memory_free) char *name = value_of(ref, "connectionName");
-    _cleanup_(error_done) struct error unusable = {0};
-    const struct named_connection *connection = NULL;
-    bool alone =
-        name[0] != '\0' && !find_connection(triggers, name, trigger, &connection, &unusable);
-    if (alone)
-        error_add(&trigger->mistakes, "%s", error_text(&unusable));
-    parse_options(trigger, ref, connection,
-                  alone ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER);
-
-    struct options options = options_of(trigger);
-    struct plan plan = {0};
-    if (!alone && trigger->scaler->check != NULL)
-        trigger->scaler->check(&options, &trigger->mistakes);
-    trigger->scaler->plan(&options, &plan);
-    trigger->idle_interval_ms = plan.idle_interval_ms;
-    set_plan(trigger, plan.metric_name, plan.target);
-    if (unusable.code == ERROR_DENIED)
-        trigger->mistakes.code = ERROR_DENIED;
-}
-
-static struct trigger *parse(const struct triggers *triggers, const struct trigger_ref *ref)
+static struct trigger *trigger_new(const struct triggers *triggers, const struct trigger_ref *ref)
 {
     struct trigger *trigger = memory_new(sizeof(*trigger));
-    _cleanup_(memory_free) char *name = value_of(ref, "scaler");
     trigger->name = text_copy(ref->name);
     trigger->namespace = text_copy(ref->namespace);
-    trigger->scaler = scaler_find(triggers->settings.scalers, name);
-    if (trigger->scaler != NULL)
-        parse_scaler(triggers, trigger, ref);
-    else {
-        add_unknown_scaler(triggers, name, &trigger->mistakes);
-        set_plan(trigger, text_copy("backlog-invalid"), 1);
-    }
+    trigger_parse(trigger, ref, &triggers->settings);
     return trigger;
 }
 
@@ -279,7 +148,7 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
     else {
         if (!make_room(triggers, identity.length, now_ms, error))
             return false;
-        trigger = parse(triggers, ref);
+        trigger = trigger_new(triggers, ref);
         trigger->identity = identity;
         identity = (struct text){0};
         trigger->asked_at_ms = now_ms;
@@ -332,24 +201,25 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
     }
     if (trigger->query == NULL &&
         !engine_hold(triggers->settings.engine, trigger->scaler, trigger->values[OPTION_CONNECTION],
-                     trigger->values[OPTION_QUERY], &trigger->query, error))
+                     trigger->values[OPTION_QUERY], trigger->rules.interval_ms, &trigger->query,
+                     error))
         return false;
     *ret_query = trigger->query;
     return true;
 }
 
-void trigger_answer(const struct triggers *triggers, const struct trigger *trigger, int64_t now_ms,
-                    bool out_of_time, struct answer *ret_answer)
+void trigger_answer(const struct trigger *trigger, int64_t now_ms, bool out_of_time,
+                    struct answer *ret_answer)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot;
     struct judged judged = {0};
     query_snapshot(trigger->query, &snapshot);
     if (snapshot.measured) {
-        struct options options = options_of(trigger);
+        struct options options = trigger_options(trigger);
         judged.good =
             trigger->scaler->judge(&options, &snapshot.reading, &judged.judgement, &judged.error);
     }
-    answer_decide(&snapshot, &judged, &triggers->settings.rules, now_ms, out_of_time, ret_answer);
+    answer_decide(&snapshot, &judged, &trigger->rules, now_ms, out_of_time, ret_answer);
     error_done(&judged.error);
 }
 

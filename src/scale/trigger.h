@@ -37,6 +37,7 @@ struct trigger {
     char *metric_name; /* normalised as KEDA does, without s<N>- */
     double target;
     int64_t idle_interval_ms;
+    struct answer_rules rules;
     struct error mistakes; /* what GetMetrics and IsActive answer, where it is set */
 
     struct query *query; /* held from the first question for a value on */
@@ -52,8 +53,8 @@ struct triggers_settings {
     const struct scaler *const *scalers;   /* borrowed, as all below */
     const struct connections *connections; /* may be NULL */
     struct engine *engine;
-    struct answer_rules rules;
-    int64_t forget_ms; /* a trigger that nobody asked for is forgotten after this */
+    struct answer_rules rules; /* of triggers that set none */
+    int64_t forget_ms;         /* a trigger that nobody asked for is forgotten after this */
     size_t most;
     size_t most_bytes; /* of the metadata of all of them: each is held some four times over */
 };
@@ -79,8 +80,8 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
                    struct error *error);
 
 /* What to answer now; trigger_query() came before. */
-void trigger_answer(const struct triggers *triggers, const struct trigger *trigger, int64_t now_ms,
-                    bool out_of_time, struct answer *ret_answer);
+void trigger_answer(const struct trigger *trigger, int64_t now_ms, bool out_of_time,
+                    struct answer *ret_answer);
 
 /* Is this the trigger's metric? KEDA may ask with its s<N>- prefix, or in lower case (2.7 to 2.11). */
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name);

@@ -118,7 +118,7 @@ static bool watch_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef
 static void decide(const struct ask *ask, int64_t now_ms, bool out_of_time,
                    struct answer *ret_answer)
 {
-    trigger_answer(ask->scaler->settings.triggers, ask->trigger, now_ms, out_of_time, ret_answer);
+    trigger_answer(ask->trigger, now_ms, out_of_time, ret_answer);
 }
 
 /* ---- IsActive and GetMetrics ---- */

@@ -55,7 +55,12 @@ static const struct option table[] = {
 
 static const size_t sizes[OPTION_SCOPES] = {sizeof(struct connection), sizeof(struct query),
                                             sizeof(struct target)};
-static const char *const known[] = {"scaler", "scalerAddress", "enableTLS", NULL};
+static const struct option others[] = {
+    {.key = "scaler"},
+    {.key = "scalerAddress"},
+    {.key = "enableTLS"},
+    {0},
+};
 
 struct parsed {
     struct option_values *values[OPTION_SCOPES];
@@ -78,7 +83,7 @@ static struct parsed parse_from(enum option_source source, const char *const *pa
     for (; pairs[2 * count] != NULL; count++)
         entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
     parsed.good =
-        option_parse(table, sizes, entries, count, source, known, parsed.values, &parsed.error);
+        option_parse(table, sizes, entries, count, source, others, parsed.values, &parsed.error);
     return parsed;
 }
 

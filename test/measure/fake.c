@@ -198,11 +198,10 @@ const struct scaler *const fake_scalers[] = {&fake_scaler, &fake_isolated_scaler
 
 struct fake_values fake_values(const char *source, const char *queue)
 {
-    static const char *const known[] = {NULL};
     _cleanup_(error_done) struct error error = {0};
     const struct option_entry entries[] = {{"source", source}, {"queueName", queue}};
     struct fake_values values;
-    if (!option_parse(table, fake_scaler.sizes, entries, 2, OPTION_FROM_TRIGGER, known,
+    if (!option_parse(table, fake_scaler.sizes, entries, 2, OPTION_FROM_TRIGGER, NULL,
                       values.scopes, &error))
         abort();
     return values;

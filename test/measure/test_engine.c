@@ -22,6 +22,7 @@
 enum { INTERVAL_MS = 100, DEADLINE_MS = 300, PATIENCE_MS = 20000 };
 
 static struct engine *engine;
+static int64_t interval_ms; /* of the engine, and of who holds */
 static atomic_int wakes;
 
 static void count_wake(void *context)
@@ -33,6 +34,7 @@ static void count_wake(void *context)
 static void start_engine(const struct engine_settings *changes)
 {
     struct engine_settings settings = *changes;
+    interval_ms = settings.interval_ms;
     settings.wake = count_wake;
     engine = engine_new(&settings);
 }
@@ -59,15 +61,21 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue)
+static struct query *hold_each(int64_t each_ms, const struct scaler *scaler, const char *source,
+                               const char *queue)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(fake_values_done) struct fake_values values = fake_values(source, queue);
     struct query *query = NULL;
     if (!engine_hold(engine, scaler, values.scopes[OPTION_CONNECTION], values.scopes[OPTION_QUERY],
-                     &query, &error))
+                     each_ms, &query, &error))
         fail_msg("hold: %s", error_text(&error));
     return query;
+}
+
+static struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue)
+{
+    return hold_each(interval_ms, scaler, source, queue);
 }
 
 static struct query *hold(const char *queue)
@@ -201,6 +209,33 @@ static void an_idle_query_that_is_watched_is_measured_more_often(void **state)
     batches = fake_counts().batches;
     usleep(300000);
     assert_int_equal(fake_counts().batches, batches);
+}
+
+static void the_least_interval_of_those_who_hold_a_query_counts(void **state)
+{
+    (void)state;
+    const int64_t hour_ms = 3600000;
+    struct query *query = hold_each(hour_ms, &fake_scaler, "a", "7");
+    WAIT_UNTIL(waiting(query) == 7);
+    assert_ptr_equal(hold("7"), query);
+    assert_ptr_equal(hold_each(hour_ms, &fake_scaler, "a", "7"), query);
+    fake_set_queue("7", 8);
+    WAIT_UNTIL(waiting(query) == 8);
+
+    query_release(query, INTERVAL_MS);
+    usleep(2 * INTERVAL_MS * 1000); /* one measurement may be under way */
+    fake_set_queue("7", 9);
+    usleep(4 * INTERVAL_MS * 1000);
+    assert_true(waiting(query) == 8);
+}
+
+static void an_error_does_not_last_as_long_as_a_long_interval(void **state)
+{
+    (void)state;
+    struct query *query = hold_each(3600000, &fake_scaler, "a", "missing");
+    WAIT_UNTIL(fails(query, "no such queue"));
+    fake_set_queue("missing", 1);
+    WAIT_UNTIL(waiting(query) == 1);
 }
 
 static void a_failed_probe_fails_alone(void **state)
@@ -355,10 +390,10 @@ static void what_is_released_is_forgotten_with_its_connection(void **state)
     struct query *query = hold("1");
     hold("1");
     WAIT_UNTIL(waiting(query) == 1);
-    query_release(query);
+    query_release(query, INTERVAL_MS);
     usleep(3 * INTERVAL_MS * 1000);
     assert_int_equal(stats().queries, 1);
-    query_release(query);
+    query_release(query, INTERVAL_MS);
     WAIT_UNTIL(stats().connections == 0);
     assert_int_equal(fake_counts().disconnects, 1);
     WAIT_UNTIL(waiting(hold("1")) == 1);
@@ -370,9 +405,9 @@ static void a_slow_query_can_be_released_too(void **state)
     struct query *hanging = hold("hang");
     struct query *good = hold("1");
     WAIT_UNTIL(stats().slow_queries == 1);
-    query_release(hanging);
+    query_release(hanging, INTERVAL_MS);
     WAIT_UNTIL(stats().queries == 1);
-    query_release(good);
+    query_release(good, INTERVAL_MS);
     WAIT_UNTIL(stats().connections == 0);
 }
 
@@ -390,7 +425,7 @@ static void a_limit_on_connections_is_told_by_name(void **state)
     _cleanup_(fake_values_done) struct fake_values values = fake_values("c", "1");
     struct query *query = NULL;
     assert_false(engine_hold(engine, &fake_scaler, values.scopes[OPTION_CONNECTION],
-                             values.scopes[OPTION_QUERY], &query, &error));
+                             values.scopes[OPTION_QUERY], INTERVAL_MS, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     assert_non_null(strstr(error_text(&error), "all 2 connections"));
     assert_null(query);
@@ -412,7 +447,7 @@ static void a_thread_that_cannot_be_had_refuses_its_connection_alone(void **stat
     _cleanup_(fake_values_done) struct fake_values values = fake_values("b", "1");
     struct query *query = NULL;
     bool held = engine_hold(engine, &fake_scaler, values.scopes[OPTION_CONNECTION],
-                            values.scopes[OPTION_QUERY], &query, &error);
+                            values.scopes[OPTION_QUERY], INTERVAL_MS, &query, &error);
     struct query *hanging = hold("hang");
     usleep((useconds_t)(5 * DEADLINE_MS) * 1000);
     assert_int_equal(stats().slow_queries, 0);
@@ -552,7 +587,7 @@ static void limits_count_the_processes(void **state)
     _cleanup_(fake_values_done) struct fake_values values = fake_values("b", "1");
     struct query *query = NULL;
     assert_false(engine_hold(engine, &fake_isolated_scaler, values.scopes[OPTION_CONNECTION],
-                             values.scopes[OPTION_QUERY], &query, &error));
+                             values.scopes[OPTION_QUERY], INTERVAL_MS, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
 }
 
@@ -571,6 +606,8 @@ int main(int argc, char **argv)
         TEST(queries_that_came_one_by_one_are_measured_in_one_batch),
         TEST(who_watches_is_told_of_each_attempt),
         TEST(an_idle_query_that_is_watched_is_measured_more_often),
+        TEST(the_least_interval_of_those_who_hold_a_query_counts),
+        TEST(an_error_does_not_last_as_long_as_a_long_interval),
         TEST(a_failed_probe_fails_alone),
         TEST(a_failure_keeps_the_last_reading_and_says_since_when),
         TEST(a_broken_connection_comes_back_without_a_restart),

@@ -148,6 +148,24 @@ static void kedas_own_keys_are_allowed(void **state)
     assert_false(error_is_set(&trigger->mistakes));
 }
 
+static void a_trigger_has_its_own_interval_and_hold(void **state)
+{
+    (void)state;
+    struct trigger *standard = FIND(GOOD, "interval", " ");
+    assert_int_equal(standard->rules.interval_ms, 5000);
+    assert_int_equal(standard->rules.hold_ms, 60000);
+    struct trigger *own = FIND(GOOD, "interval", "1m30s", "hold", "0");
+    assert_string_equal(error_text(&own->mistakes), "");
+    assert_int_equal(own->rules.interval_ms, 90000);
+    assert_int_equal(own->rules.hold_ms, 0);
+
+    struct trigger *wrong = FIND(GOOD, "interval", "30", "hold", "-1s", "holt", "1s");
+    assert_mistake(wrong, ERROR_INVALID, "interval \"30\" must be a duration");
+    assert_mistake(wrong, ERROR_INVALID, "from 1s to 1h");
+    assert_mistake(wrong, ERROR_INVALID, "hold \"-1s\" must be");
+    assert_mistake(wrong, ERROR_INVALID, "unknown key \"holt\": did you mean \"hold\"?");
+}
+
 static void a_named_connection_brings_its_keys(void **state)
 {
     (void)state;
@@ -277,7 +295,7 @@ static void a_trigger_answers_with_what_its_query_was_measured(void **state)
     assert_true(trigger_query(triggers, trigger, &query, &error));
     for (int i = 0; i < 5000; i++) {
         _cleanup_(answer_done) struct answer answer = {0};
-        trigger_answer(triggers, trigger, clock_now_ms(), false, &answer);
+        trigger_answer(trigger, clock_now_ms(), false, &answer);
         if (answer.kind == ANSWER_VALUE) {
             assert_true(answer.value == 7 && answer.active && !answer.held);
             return;
@@ -311,6 +329,7 @@ int main(void)
         TEST(an_unknown_scaler_still_has_a_metric),
         TEST(wrong_metadata_still_has_a_metric_with_the_default_target),
         TEST(kedas_own_keys_are_allowed),
+        TEST(a_trigger_has_its_own_interval_and_hold),
         TEST(a_named_connection_brings_its_keys),
         TEST(a_key_that_differs_from_the_named_connections_is_refused),
         TEST(a_named_connection_is_for_its_namespaces),

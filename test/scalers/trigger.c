@@ -9,9 +9,8 @@
 struct trigger trigger_parse(const struct scaler *scaler, const struct option_entry *entries,
                              size_t count)
 {
-    static const char *const known[] = {NULL};
     struct trigger trigger = {0};
-    option_parse(scaler->options, scaler->sizes, entries, count, OPTION_FROM_TRIGGER, known,
+    option_parse(scaler->options, scaler->sizes, entries, count, OPTION_FROM_TRIGGER, NULL,
                  trigger.values, &trigger.error);
     trigger.options =
         (struct options){trigger.values[OPTION_CONNECTION]->data,

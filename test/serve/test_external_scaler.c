@@ -86,7 +86,7 @@ static int set_up(void **state)
     triggers = triggers_new(&(struct triggers_settings){
         .scalers = fake_scalers,
         .engine = engine,
-        .rules = {.interval_ms = 5000, .hold_ms = hold_ms},
+        .rules = {.interval_ms = interval_ms, .hold_ms = hold_ms},
         .forget_ms = 60000,
         .most = 100,
         .most_bytes = 100000,

@@ -24,7 +24,7 @@ struct question {
     struct probe probe;
 };
 
-static const char *const known_keys[] = {"scaler", "connectionName", NULL};
+static const struct option known_keys[] = {{.key = "scaler"}, {.key = "connectionName"}, {0}};
 
 static void add_entry(struct question *question, char *word)
 {

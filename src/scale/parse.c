@@ -1,0 +1,140 @@
+#include "scale/parse.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "scale/general.h"
+#include "scale/named.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The HPA refuses a target that is 0 when written with three decimals. */
+static const double least_target = 0.001;
+
+static void add_unknown_scaler(const struct scaler *const *scalers, const char *name,
+                               struct error *mistakes)
+{
+    _cleanup_(text_done) struct text names = {0};
+    for (; *scalers != NULL; scalers++)
+        text_addf(&names, "%s%s", names.length == 0 ? "" : ", ", (*scalers)->name);
+    const char *all = names.length == 0 ? "none" : names.bytes;
+    if (name == NULL)
+        error_add(mistakes, "scaler is missing: the kind of source; there are: %s", all);
+    else
+        error_add(mistakes, "scaler \"%.*s\" is unknown: there are: %s", (int)text_cut(name, 64),
+                  name, all);
+}
+
+/* KEDA's NormalizeString: what Kubernetes forbids in a metric's name. */
+static void normalise(char *name)
+{
+    for (; *name != '\0'; name++)
+        if (strchr("/.:%()", *name) != NULL)
+            *name = '-';
+}
+
+static void set_plan(struct trigger *trigger, char *metric_name, double target)
+{
+    trigger->metric_name = metric_name;
+    normalise(trigger->metric_name);
+    trigger->target = target;
+    if (!(target >= least_target)) {
+        error_add(&trigger->mistakes, "the target %g is too small: the HPA needs at least %g",
+                  target, least_target);
+        trigger->target = least_target;
+    }
+}
+
+/* A code other than ERROR_INVALID outlives the mistakes that are added to it. */
+static bool find_connection(const struct connections *connections, const char *name,
+                            const struct trigger *trigger,
+                            const struct named_connection **ret_connection, struct error *error)
+{
+    const struct named_connection *connection = connections_find(connections, name);
+    if (connection == NULL)
+        return error_invalid(error, "connectionName \"%.*s\" is not in the connections file",
+                             (int)text_cut(name, 64), name);
+    if (!named_connection_allows(connection, trigger->namespace))
+        return error_set(error, ERROR_DENIED,
+                         "connection \"%s\" may not be used in namespace \"%.*s\"", name,
+                         (int)text_cut(trigger->namespace, 64), trigger->namespace);
+    if (!text_equal(connection->scaler, trigger->scaler->name))
+        return error_invalid(error, "connection \"%s\" is one of scaler %s, not of %s", name,
+                             connection->scaler, trigger->scaler->name);
+    *ret_connection = connection;
+    return true;
+}
+
+static void parse_options(struct trigger *trigger, const struct trigger_ref *ref,
+                          const struct named_connection *connection, enum option_source source)
+{
+    const struct option *table = trigger->scaler->options;
+    _cleanup_(memory_free) struct option_entry *joined = NULL;
+    const struct option_entry *entries = ref->entries;
+    size_t count = ref->count;
+    if (connection != NULL) {
+        joined =
+            named_join(connection, table, ref->entries, ref->count, &count, &trigger->mistakes);
+        entries = joined;
+    }
+    option_parse(table, trigger->scaler->sizes, entries, count, source, general_table,
+                 trigger->values, &trigger->mistakes);
+}
+
+static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
+                         const struct connections *connections, const char *connection_name)
+{
+    _cleanup_(error_done) struct error unusable = {0};
+    const struct named_connection *connection = NULL;
+    bool alone = connection_name != NULL &&
+                 !find_connection(connections, connection_name, trigger, &connection, &unusable);
+    if (alone)
+        error_add(&trigger->mistakes, "%s", error_text(&unusable));
+    parse_options(trigger, ref, connection,
+                  alone ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER);
+
+    struct options options = trigger_options(trigger);
+    struct plan plan = {0};
+    if (!alone && trigger->scaler->check != NULL)
+        trigger->scaler->check(&options, &trigger->mistakes);
+    trigger->scaler->plan(&options, &plan);
+    trigger->idle_interval_ms = plan.idle_interval_ms;
+    set_plan(trigger, plan.metric_name, plan.target);
+    if (unusable.code == ERROR_DENIED)
+        trigger->mistakes.code = ERROR_DENIED;
+}
+
+void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
+                   const struct triggers_settings *settings)
+{
+    struct option_values *values =
+        general_parse(ref->entries, ref->count, &settings->rules, &trigger->mistakes);
+    const struct general_options *general = values->data;
+    trigger->rules = general->rules;
+    trigger->scaler =
+        general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
+    if (trigger->scaler != NULL)
+        parse_scaler(trigger, ref, settings->connections, general->connection_name);
+    else {
+        add_unknown_scaler(settings->scalers, general->scaler, &trigger->mistakes);
+        set_plan(trigger, text_copy("backlog-invalid"), 1);
+    }
+    option_values_free(values);
+}
+
+void trigger_parse_done(struct trigger *trigger)
+{
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(TAKE(trigger->values[scope]));
+    free(TAKE(trigger->metric_name));
+    error_done(&trigger->mistakes);
+}
+
+struct options trigger_options(const struct trigger *trigger)
+{
+    return (struct options){
+        .connection = trigger->values[OPTION_CONNECTION]->data,
+        .query = trigger->values[OPTION_QUERY]->data,
+        .target = trigger->values[OPTION_TARGET]->data,
+    };
+}
