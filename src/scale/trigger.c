@@ -26,8 +26,7 @@ static void trigger_free(struct trigger *trigger)
 {
     if (trigger->query != NULL)
         query_release(trigger->query, trigger->rules.interval_ms);
-    explicit_bzero(trigger->identity.bytes, trigger->identity.length);
-    text_done(&trigger->identity);
+    identity_done(&trigger->identity);
     trigger_parse_done(trigger);
     free(trigger->name);
     free(trigger->namespace);
@@ -49,44 +48,6 @@ void triggers_free(struct triggers *triggers)
     DL_FOREACH_SAFE(triggers->by_age, trigger, next)
     drop(triggers, trigger);
     free(triggers);
-}
-
-static int compare_keys(const void *left, const void *right)
-{
-    return strcmp(((const struct option_entry *)left)->key,
-                  ((const struct option_entry *)right)->key);
-}
-
-/* Behind its length, so that no value can look like the next key. */
-static void add_measured(struct text *identity, const char *string)
-{
-    uint32_t length = (uint32_t)strlen(string);
-    text_add_bytes(identity, &length, sizeof(length));
-    text_add_bytes(identity, string, length);
-}
-
-/* Go sends the entries of a map in another order each time. And protobuf takes the last of two equal
- * keys, but which one that is depends on who wrote them down: refused. */
-static bool sort_entries(const struct trigger_ref *ref, struct error *error)
-{
-    if (ref->count > 0)
-        qsort(ref->entries, ref->count, sizeof(*ref->entries), compare_keys);
-    for (size_t i = 1; i < ref->count; i++)
-        if (text_equal(ref->entries[i - 1].key, ref->entries[i].key))
-            return error_invalid(error, "scalerMetadata has the key \"%.*s\" twice",
-                                 (int)text_cut(ref->entries[i].key, 64), ref->entries[i].key);
-    return true;
-}
-
-/* Every call comes through here. */
-static void make_identity(const struct trigger_ref *ref, struct text *identity)
-{
-    add_measured(identity, ref->namespace);
-    add_measured(identity, ref->name);
-    for (size_t i = 0; i < ref->count; i++) {
-        add_measured(identity, ref->entries[i].key);
-        add_measured(identity, ref->entries[i].value);
-    }
 }
 
 static struct trigger *trigger_new(const struct triggers *triggers, const struct trigger_ref *ref)
@@ -134,29 +95,46 @@ static bool make_room(struct triggers *triggers, size_t length, int64_t now_ms, 
     return true;
 }
 
+/* Asked with a ref, where the table's keys are identities. uthash has compared their lengths before. */
+#undef HASH_KEYCMP
+#define HASH_KEYCMP(bytes, ref, length) (!identity_is((bytes), (ref)))
+
+static struct trigger *find(const struct triggers *triggers, const struct trigger_ref *ref,
+                            const struct identity *identity)
+{
+    struct trigger *trigger;
+    HASH_FIND_BYHASHVALUE(hh, triggers->by_identity, ref, identity->length, identity->hash,
+                          trigger);
+    return trigger;
+}
+
+static struct trigger *add(struct triggers *triggers, const struct trigger_ref *ref,
+                           struct identity identity, int64_t now_ms)
+{
+    struct trigger *trigger = trigger_new(triggers, ref);
+    identity_write(&identity, ref);
+    trigger->identity = identity;
+    trigger->asked_at_ms = now_ms;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes, identity.length,
+                                identity.hash, trigger);
+    DL_APPEND(triggers->by_age, trigger);
+    triggers->bytes += identity.length;
+    return trigger;
+}
+
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error)
 {
-    _cleanup_(text_done) struct text identity = {0};
-    struct trigger *trigger;
-    if (!sort_entries(ref, error))
+    struct identity identity;
+    if (!identity_measure(ref, &identity, error))
         return false;
-    make_identity(ref, &identity);
-    HASH_FIND(hh, triggers->by_identity, identity.bytes, identity.length, trigger);
+    struct trigger *trigger = find(triggers, ref, &identity);
     if (trigger != NULL)
         touch(triggers, trigger, now_ms);
-    else {
-        if (!make_room(triggers, identity.length, now_ms, error))
-            return false;
-        trigger = trigger_new(triggers, ref);
-        trigger->identity = identity;
-        identity = (struct text){0};
-        trigger->asked_at_ms = now_ms;
-        HASH_ADD_KEYPTR(hh, triggers->by_identity, trigger->identity.bytes,
-                        trigger->identity.length, trigger);
-        DL_APPEND(triggers->by_age, trigger);
-        triggers->bytes += trigger->identity.length;
-    }
+    else if (make_room(triggers, identity.length, now_ms, error))
+        trigger = add(triggers, ref, identity, now_ms);
+    else
+        return false;
     *ret_trigger = trigger;
     return true;
 }

@@ -10,26 +10,19 @@
 #define BACKLOG_SCALE_TRIGGER_H
 
 #include "base/error.h"
-#include "base/text.h"
 #include "config/connections.h"
 #include "measure/engine.h"
 #include "measure/scaler.h"
 #include "scale/answer.h"
+#include "scale/identity.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uthash.h>
 
-struct trigger_ref {
-    const char *name;
-    const char *namespace;
-    struct option_entry *entries; /* will be sorted */
-    size_t count;
-};
-
 struct trigger {
-    struct text identity; /* of the ref, whatever the order of its entries; bytes */
+    struct identity identity;
     char *name;
     char *namespace;
     const struct scaler *scaler; /* NULL where `scaler:` names none */
