@@ -1,15 +1,13 @@
 """gRPC's own interoperability test: its client in Go against its TestService on each transport."""
 
-import os
-import re
 import subprocess
 
 import grpc
 import pytest
 
 from support.grpc_client import Client
-from support.process import Process, Unavailable, need
-from support.server import binary
+from support.interop import TestService
+from support.process import need
 
 CASES = [
     "empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong", "empty_stream",
@@ -17,29 +15,6 @@ CASES = [
     "unimplemented_service", "status_code_and_message", "special_status_message",
     "custom_metadata",
 ]
-
-
-class TestService(Process):
-    """test/serve/interop_server.c, of the build that the server is of."""
-
-    __test__ = False
-    name = "interop"
-    start_seconds = 20
-
-    def __init__(self, transport):
-        super().__init__()
-        self.transport = transport
-
-    def command(self):
-        path = os.path.join(os.path.dirname(binary()), "test", "interop_server")
-        if not os.access(path, os.X_OK):
-            raise Unavailable(f"{path} is not built")
-        return [path, self.transport]
-
-    def ready(self):
-        found = re.search(r"listening on 127\.0\.0\.1:(\d+)", self.log())
-        self.port = int(found[1]) if found else None
-        return found
 
 
 @pytest.fixture(scope="module")
