@@ -45,21 +45,18 @@ const struct option nats_options[] = {
      .doc = "the content of a .creds file: a user's JWT and the seed of its key"},
     TLS_OPTIONS(offsetof(struct nats_connection_options, tls)),
     {.key = "natsServerMonitoringEndpoint",
-     CONNECTION(monitoring_endpoint),
-     .type = OPTION_STRING,
-     .doc = "refused: the monitoring port is not needed, set servers"},
+     .type = OPTION_UNSUPPORTED,
+     .doc = "set servers to the client address instead, as nats://host:4222 (no monitoring port is "
+            "needed)"},
     {.key = "account",
-     CONNECTION(account),
-     .type = OPTION_STRING,
-     .doc = "refused: the credentials decide the account"},
+     .type = OPTION_UNSUPPORTED,
+     .doc = "the credentials decide the account, leave it out"},
     {.key = "accountID",
-     CONNECTION(account_id),
-     .type = OPTION_STRING,
-     .doc = "refused: the credentials decide the account"},
+     .type = OPTION_UNSUPPORTED,
+     .doc = "the credentials decide the account, leave it out"},
     {.key = "useHttps",
-     CONNECTION(use_https),
-     .type = OPTION_STRING,
-     .doc = "refused: it belongs to the monitoring port, set tls"},
+     .type = OPTION_UNSUPPORTED,
+     .doc = "it belongs to the monitoring port, set tls"},
 
     {.key = "stream",
      QUERY(stream),
@@ -168,18 +165,6 @@ static void check_credentials(const struct nats_connection_options *connection, 
     tls_options_check(&connection->tls, error);
 }
 
-static void check_monitoring(const struct nats_connection_options *connection, struct error *error)
-{
-    if (connection->monitoring_endpoint != NULL)
-        error_add(error, "natsServerMonitoringEndpoint is not used: set servers to the client "
-                         "address instead, as nats://host:4222 (no monitoring port is needed)");
-    if (connection->account != NULL || connection->account_id != NULL)
-        error_add(error, "%s is not used: the account is that of the credentials, leave it out",
-                  connection->account != NULL ? "account" : "accountID");
-    if (connection->use_https != NULL)
-        error_add(error, "useHttps is not used: set tls to enable for a connection with TLS");
-}
-
 /* One token of a subject: a dot, a wildcard or white space would ask for something else. */
 static void check_name(const char *key, const char *name, struct error *error)
 {
@@ -193,8 +178,7 @@ static void check_name(const char *key, const char *name, struct error *error)
     for (const char *at = name; *at != '\0'; at++)
         if (strchr(".*>", *at) != NULL || isspace((unsigned char)*at) ||
             iscntrl((unsigned char)*at)) {
-            error_add(error, "%s \"%s\" is not a name in NATS: no dots, white space, * or >", key,
-                      name);
+            error_add(error, "%s is not a name in NATS: no dots, white space, * or >", key);
             return;
         }
 }
@@ -221,7 +205,6 @@ void nats_options_check(const struct options *options, struct error *mistakes)
     const struct nats_query_options *query = options->query;
     check_servers(options->connection, mistakes);
     check_credentials(options->connection, mistakes);
-    check_monitoring(options->connection, mistakes);
     check_name("stream", query->stream, mistakes);
     check_name("consumer", query->consumer, mistakes);
     check_name("domain", query->domain, mistakes);

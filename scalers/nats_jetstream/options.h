@@ -20,11 +20,6 @@ struct nats_connection_options {
     const char *token;
     const char *credentials;
     struct tls_options tls;
-    /* KEDA's keys of the monitoring port, kept only to refuse them with advice. */
-    const char *monitoring_endpoint;
-    const char *account;
-    const char *account_id;
-    const char *use_https;
 };
 
 struct nats_query_options {

@@ -169,8 +169,7 @@ static void check_modes(const struct prometheus_connection *connection, struct e
                       mode);
         else if (!text_equal(mode, "basic") && !text_equal(mode, "bearer") &&
                  !text_equal(mode, "tls") && !text_equal(mode, "custom"))
-            error_add(mistakes, "authModes \"%.*s\" must be basic, bearer, tls or custom",
-                      (int)text_cut(mode, 64), mode);
+            error_add(mistakes, "authModes number %zu must be basic, bearer, tls or custom", i + 1);
     }
     if (prometheus_has_mode(connection, "basic") && prometheus_has_mode(connection, "bearer"))
         error_add(mistakes, "authModes basic excludes bearer: set one of them");

@@ -73,10 +73,6 @@ static const char *tls_key(const struct redis_connection *connection)
         {connection->tls % 2 != 0, "tls"},
         {connection->broker_tls % 2 != 0, "brokerTls"},
         {connection->unsafe, "brokerUnsafeSsl"},
-        {connection->ca != NULL, "ca"},
-        {connection->cert != NULL, "cert"},
-        {connection->key != NULL, "key"},
-        {connection->key_password != NULL, "keyPassword"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
         if (keys[i].given)
@@ -91,15 +87,7 @@ void redis_connection_check(const struct redis_connection *connection, struct er
     if (connection->username != NULL && connection->password == NULL)
         error_add(mistakes, "username needs password");
     if (tls_key(connection) != NULL)
-        error_add(mistakes,
-                  "TLS to Redis is not supported in this build: leave %s out, and set address to a "
-                  "port without TLS, or to a TLS proxy (such as stunnel) beside this server",
-                  tls_key(connection));
-    if (connection->sentinel_master != NULL || connection->sentinel_username != NULL ||
-        connection->sentinel_password != NULL)
-        error_add(mistakes, "Redis Sentinel is not supported: leave sentinelMaster, "
-                            "sentinelUsername and sentinelPassword out, and set address to the "
-                            "master, or to a service or proxy that follows it");
+        error_add(mistakes, "%s is not supported here: " REDIS_TLS_ADVICE, tls_key(connection));
 }
 
 char *redis_connection_host(const struct redis_connection *connection, int *ret_port)

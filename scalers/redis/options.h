@@ -21,17 +21,10 @@ struct redis_connection {
     int64_t database;
     const char *username;
     const char *password;
-    /* KEDA's keys of what is not supported, kept only to refuse them with advice. */
+    /* Of what is not supported, those that can say so themselves. */
     int tls;        /* an index of tls_choices */
     int broker_tls; /* an index of redis_switch */
     bool unsafe;
-    const char *ca;
-    const char *cert;
-    const char *key;
-    const char *key_password;
-    const char *sentinel_master;
-    const char *sentinel_username;
-    const char *sentinel_password;
 };
 
 /* Odd ones are on: `tls` has words, and KEDA's enableTLS a truth. */
@@ -41,8 +34,15 @@ extern const char *const redis_switch[];
     .scope = OPTION_CONNECTION, OPTION_FIELD(struct redis_connection, field)
 #define REDIS_TEXT(field) REDIS_CONNECTION(field), .type = OPTION_STRING
 #define REDIS_SECRET(field) REDIS_TEXT(field), .flags = OPTION_SECRET
-#define REDIS_NO_TLS .doc = "refused: TLS to Redis is not supported in this build"
-#define REDIS_NO_SENTINEL .doc = "refused: Sentinel is not supported, set address to the master"
+#define REDIS_UNSUPPORTED .scope = OPTION_CONNECTION, .type = OPTION_UNSUPPORTED
+
+#define REDIS_TLS_ADVICE                                                                           \
+    "set address to a port without TLS, or to a TLS proxy (such as stunnel) beside this server"
+#define REDIS_NO_TLS REDIS_UNSUPPORTED, .doc = REDIS_TLS_ADVICE
+#define REDIS_OFF .doc = "TLS is not supported here: " REDIS_TLS_ADVICE
+#define REDIS_NO_SENTINEL                                                                          \
+    REDIS_UNSUPPORTED, .doc = "set address to the master, or to a service or proxy that follows "  \
+                              "it"
 
 /* The rows. An address may be written as a URL with a password in it, so none is shown. */
 #define REDIS_CONNECTION_OPTIONS                                                                   \
@@ -78,7 +78,7 @@ extern const char *const redis_switch[];
          .type = OPTION_CHOICE,                                                                    \
          .choices = tls_choices,                                                                   \
          .fallback = "disable",                                                                    \
-         REDIS_NO_TLS},                                                                            \
+         REDIS_OFF},                                                                               \
         {.key = "brokerTls",                                                                       \
          .alias = "enableTLS",                                                                     \
          REDIS_CONNECTION(broker_tls),                                                             \
@@ -86,22 +86,20 @@ extern const char *const redis_switch[];
          .flags = OPTION_ALIAS_IN_FILE,                                                            \
          .choices = redis_switch,                                                                  \
          .fallback = "disable",                                                                    \
-         REDIS_NO_TLS},                                                                            \
+         REDIS_OFF},                                                                               \
         {.key = "brokerUnsafeSsl",                                                                 \
          .alias = "unsafeSsl",                                                                     \
          REDIS_CONNECTION(unsafe),                                                                 \
          .type = OPTION_BOOL,                                                                      \
          .flags = OPTION_ALIAS_IN_FILE,                                                            \
          .fallback = "false",                                                                      \
-         REDIS_NO_TLS},                                                                            \
-        {.key = "ca", REDIS_TEXT(ca), REDIS_NO_TLS},                                               \
-        {.key = "cert", .alias = "Cert", REDIS_TEXT(cert), REDIS_NO_TLS},                          \
-        {.key = "key", REDIS_SECRET(key), REDIS_NO_TLS},                                           \
-        {.key = "keyPassword", REDIS_SECRET(key_password), REDIS_NO_TLS},                          \
-        {.key = "sentinelMaster", REDIS_TEXT(sentinel_master), REDIS_NO_SENTINEL},                 \
-        {.key = "sentinelUsername", REDIS_TEXT(sentinel_username), REDIS_NO_SENTINEL},             \
+         REDIS_OFF},                                                                               \
+        {.key = "ca", REDIS_NO_TLS}, {.key = "cert", .alias = "Cert", REDIS_NO_TLS},               \
+        {.key = "key", REDIS_NO_TLS}, {.key = "keyPassword", REDIS_NO_TLS},                        \
+        {.key = "sentinelMaster", REDIS_NO_SENTINEL},                                              \
+        {.key = "sentinelUsername", REDIS_NO_SENTINEL},                                            \
     {                                                                                              \
-        .key = "sentinelPassword", REDIS_SECRET(sentinel_password), REDIS_NO_SENTINEL              \
+        .key = "sentinelPassword", REDIS_NO_SENTINEL                                               \
     }
 
 /* Rules across keys and of addresses; every mistake is added to the error. */

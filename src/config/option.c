@@ -100,8 +100,9 @@ static struct found look_up(const struct option *row, const struct option_entry 
     const char *value = entry_value(entries, count, row->key);
     if (value == NULL)
         value = entry_value(entries, count, alias);
+    bool show = !(row->flags & (OPTION_SECRET | OPTION_URL)) && row->type != OPTION_UNSUPPORTED;
     if (value != NULL || source == OPTION_FROM_FILE)
-        return (struct found){value, !(row->flags & (OPTION_SECRET | OPTION_URL))};
+        return (struct found){value, show};
 
     value = entry_value_from_env(entries, count, row->key);
     if (value == NULL)

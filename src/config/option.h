@@ -25,14 +25,15 @@ enum option_scope { OPTION_CONNECTION, OPTION_QUERY, OPTION_TARGET, OPTION_SCOPE
 
 /* The comment names the type of the field in the scope's struct. */
 enum option_type {
-    OPTION_STRING,   /* const char *: NULL when absent, but "" for a required one */
-    OPTION_BOOL,     /* bool: 1 t T TRUE true True 0 f F FALSE false False */
-    OPTION_INT,      /* int64_t: a JSON integer */
-    OPTION_FLOAT,    /* double: a JSON number */
-    OPTION_DURATION, /* int64_t in milliseconds: "1m30s", or a bare number of milliseconds */
-    OPTION_CHOICE,   /* int: the index of one of `choices` */
-    OPTION_LIST,     /* struct option_list: the trimmed pieces between commas */
-    OPTION_RANGES,   /* struct option_ranges: "1,2,10-20" */
+    OPTION_STRING,      /* const char *: NULL when absent, but "" for a required one */
+    OPTION_BOOL,        /* bool: 1 t T TRUE true True 0 f F FALSE false False */
+    OPTION_INT,         /* int64_t: a JSON integer */
+    OPTION_FLOAT,       /* double: a JSON number */
+    OPTION_DURATION,    /* int64_t in milliseconds: "1m30s", or a bare number of milliseconds */
+    OPTION_CHOICE,      /* int: the index of one of `choices` */
+    OPTION_LIST,        /* struct option_list: the trimmed pieces between commas */
+    OPTION_RANGES,      /* struct option_ranges: "1,2,10-20" */
+    OPTION_UNSUPPORTED, /* no field: a key of KEDA's that is refused; `doc` says what to do instead */
 };
 
 struct option_list {

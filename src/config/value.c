@@ -125,6 +125,7 @@ char *value_allowed(const struct option *row)
         [OPTION_CHOICE] = "",
         [OPTION_LIST] = "texts between commas",
         [OPTION_RANGES] = "numbers and ranges such as 1,2,10-20",
+        [OPTION_UNSUPPORTED] = "not supported here",
     };
     struct text text = {0};
     text_add(&text, words[row->type]);
@@ -336,6 +337,8 @@ bool value_parse(const struct option *row, const char *text, void *field, struct
         return parse_list(text, field, error);
     case OPTION_RANGES:
         return parse_ranges(row, text, field, error);
+    case OPTION_UNSUPPORTED:
+        return error_invalid(error, "is not supported here: %s", row->doc);
     }
     return error_set(error, ERROR_INTERNAL, "has no type");
 }

@@ -59,31 +59,6 @@ static struct judgement judged(const struct trigger *trigger, double lag, double
     return judgement;
 }
 
-static void the_defaults_are_those_of_keda(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"lagThreshold", ""});
-    assert_true(trigger.good);
-    const struct kafka_connection *connection = trigger.options.connection;
-    const struct kafka_query *query = trigger.options.query;
-    const struct kafka_target *target = trigger.options.target;
-    assert_false(connection->tls.enable);
-    assert_int_equal(connection->sasl, KAFKA_SASL_NONE);
-    assert_int_equal(query->offset_reset_policy, KAFKA_RESET_LATEST);
-    assert_false(query->scale_to_zero_on_invalid_offset);
-    assert_int_equal(target->lag_threshold, 10);
-    assert_int_equal(target->activation_lag_threshold, 0);
-    assert_false(target->allow_idle_consumers);
-}
-
-static void a_trigger_of_keda_is_accepted_with_version_and_full_metadata(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"version", "2.8.0"}, {"fullMetadata", "false"}, {"sasl", " scram_sha512\n"},
-            {"username", "u"}, {"password", "p"}, {"brokerUnsafeSsl", "true"});
-    assert_true(trigger.good);
-}
-
 static void version_does_not_split_a_connection(void **state)
 {
     (void)state;
@@ -100,54 +75,6 @@ static void thresholds_do_not_split_a_query(void **state)
     TRIGGER(one, {"lagThreshold", "5"});
     TRIGGER(other, {"lagThreshold", "50"}, {"allowIdleConsumers", "true"});
     assert_string_equal(one.values[OPTION_QUERY]->identity, other.values[OPTION_QUERY]->identity);
-}
-
-static void every_mistake_is_told_at_once(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"consumerGroup", NULL}, {"lagThreshold", "0"}, {"sasl", "gssapi"},
-            {"offsetResetPolicy", "newest"}, {"activationLagThreshold", "-1"}, {"topics", "a"});
-    assert_says(&trigger, "consumerGroup");
-    assert_says(&trigger, "lagThreshold");
-    assert_says(&trigger, "gssapi");
-    assert_says(&trigger, "newest");
-    assert_says(&trigger, "activationLagThreshold");
-    assert_says(&trigger, "topics");
-}
-
-static void modes_that_exclude_each_other_are_refused(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"limitToPartitionsWithLag", "true"}, {"allowIdleConsumers", "true"},
-            {"ensureEvenDistributionOfPartitions", "true"});
-    assert_says(&trigger, "limitToPartitionsWithLag excludes allowIdleConsumers");
-    assert_says(&trigger, "limitToPartitionsWithLag excludes ensureEvenDistributionOfPartitions");
-}
-
-static void sasl_without_credentials_is_refused(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"sasl", "plaintext"}, {"username", "u"});
-    assert_says(&trigger, "sasl \"plaintext\" needs username and password");
-}
-
-static void a_certificate_without_its_key_is_refused(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"tls", "enable"}, {"cert", "PEM"});
-    assert_says(&trigger, "cert and key go together");
-    TRIGGER(without_tls, {"cert", "PEM"});
-    assert_true(without_tls.good);
-}
-
-static void no_secret_is_printed(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"tls", "yes"}, {"password", "hunter2"}, {"key", "hunter2"},
-            {"keyPassword", "hunter2"}, {"sasl", "none"});
-    assert_false(trigger.good);
-    assert_null(strstr(error_text(&trigger.error), "hunter2"));
-    assert_null(strstr(trigger.values[OPTION_CONNECTION]->identity, "hunter2"));
 }
 
 static void the_plan_is_that_of_keda(void **state)
@@ -293,15 +220,8 @@ static void a_reading_without_lag_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_defaults_are_those_of_keda),
-        cmocka_unit_test(a_trigger_of_keda_is_accepted_with_version_and_full_metadata),
         cmocka_unit_test(version_does_not_split_a_connection),
         cmocka_unit_test(thresholds_do_not_split_a_query),
-        cmocka_unit_test(every_mistake_is_told_at_once),
-        cmocka_unit_test(modes_that_exclude_each_other_are_refused),
-        cmocka_unit_test(sasl_without_credentials_is_refused),
-        cmocka_unit_test(a_certificate_without_its_key_is_refused),
-        cmocka_unit_test(no_secret_is_printed),
         cmocka_unit_test(the_plan_is_that_of_keda),
         cmocka_unit_test(wrong_metadata_has_a_plan),
         cmocka_unit_test(lag_is_what_is_not_committed),

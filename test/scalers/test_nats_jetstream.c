@@ -36,12 +36,6 @@ static struct trigger parse(const char *const *pairs)
     parse((const char *const[]){"servers", "nats://127.0.0.1:4222", "stream", "orders",            \
                                 "consumer", "workers", __VA_ARGS__, NULL})
 
-static void assert_mistake(struct trigger trigger, const char *part)
-{
-    assert_says(&trigger, part);
-    trigger_done(&trigger);
-}
-
 static void metric_and_defaults_are_those_of_keda(void **state)
 {
     (void)state;
@@ -116,47 +110,6 @@ static void half_a_reading_is_an_error_and_no_number(void **state)
     }
 }
 
-static void thresholds_below_sense_are_refused(void **state)
-{
-    (void)state;
-    assert_mistake(TRIGGER("lagThreshold", "0"), "lagThreshold \"0\"");
-    assert_mistake(TRIGGER("lagThreshold", "-5"), "lagThreshold \"-5\"");
-    assert_mistake(TRIGGER("activationLagThreshold", "-1"), "activationLagThreshold \"-1\"");
-    assert_mistake(TRIGGER("lagThreshold", "many"), "lagThreshold \"many\"");
-}
-
-static void a_name_that_would_ask_for_something_else_is_refused(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {"a.b", "*", ">", "a b", "a\tb", "a\001b", "a.>"};
-    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
-        assert_mistake(parse((const char *const[]){"servers", "h:4222", "stream", bad[i],
-                                                   "consumer", "workers", NULL}),
-                       "stream \"");
-        assert_mistake(parse((const char *const[]){"servers", "h:4222", "stream", "orders",
-                                                   "consumer", bad[i], NULL}),
-                       "consumer \"");
-        assert_mistake(TRIGGER("domain", bad[i]), "domain \"");
-    }
-    char name[257] = "";
-    memset(name, 'x', 256);
-    assert_mistake(TRIGGER("domain", name), "domain has 256 bytes");
-    name[255] = '\0';
-    _cleanup_(trigger_done) struct trigger trigger = TRIGGER("domain", name);
-    assert_true(trigger.good);
-}
-
-static void an_api_prefix_is_a_plain_subject(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {".JS", "JS.", "JS..API", "JS.*.API", "JS.>", "JS API"};
-    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
-        assert_mistake(TRIGGER("apiPrefix", bad[i]), "apiPrefix is not a subject");
-    assert_mistake(TRIGGER("apiPrefix", "JS.API", "domain", "hub"), "domain excludes apiPrefix");
-    _cleanup_(trigger_done) struct trigger trigger = TRIGGER("apiPrefix", "JS.orders.API");
-    assert_true(trigger.good);
-}
-
 static void an_address_is_shown_without_its_password(void **state)
 {
     (void)state;
@@ -189,42 +142,10 @@ static void an_address_is_shown_without_its_password(void **state)
     }
 }
 
-static void a_wrong_address_is_told_by_its_number_alone(void **state)
-{
-    (void)state;
-    _cleanup_(trigger_done) struct trigger trigger = parse((const char *const[]){
-        "servers", "h:4222, nats://user:secret", "stream", "s", "consumer", "c", NULL});
-    assert_false(trigger.good);
-    assert_non_null(strstr(error_text(&trigger.error), "servers: number 2 is not"));
-    assert_null(strstr(error_text(&trigger.error), "secret"));
-}
-
-static void keda_s_monitoring_keys_are_refused_with_advice(void **state)
-{
-    (void)state;
-    assert_mistake(TRIGGER("natsServerMonitoringEndpoint", "nats:8222"), "set servers");
-    assert_mistake(TRIGGER("account", "$G"), "account is not used");
-    assert_mistake(TRIGGER("accountID", "ABC"), "accountID is not used");
-    assert_mistake(TRIGGER("useHttps", "true"), "useHttps is not used");
-}
-
-static void credentials_come_whole_and_of_one_kind(void **state)
-{
-    (void)state;
-    assert_mistake(TRIGGER("user", "worker"), "password is missing");
-    assert_mistake(TRIGGER("password", "hidden"), "user is missing");
-    assert_mistake(TRIGGER("user", "u", "password", "p", "token", "t"), "token excludes user");
-    assert_mistake(TRIGGER("cert", "PEM"), "key is missing");
-    assert_mistake(TRIGGER("key", "PEM"), "cert is missing");
-}
-
 #define JWT "-----BEGIN NATS USER JWT-----\neyJ0eXAi.e-_y.s-g\n------END NATS USER JWT------\n"
 #define NKEY_SEED "-----BEGIN USER NKEY SEED-----\r\nSUAHIDDEN\r\n------END USER NKEY SEED------\n"
 
-static const char jwt_alone[] = JWT;
-static const char seed_alone[] = NKEY_SEED;
 static const char jwt_and_seed[] = JWT "\n****\n" NKEY_SEED;
-static const char empty_jwt_and_seed[] = "-----BEGIN NATS USER JWT-----\n------END\n" NKEY_SEED;
 
 static void a_credentials_file_has_a_jwt_and_a_seed(void **state)
 {
@@ -233,14 +154,6 @@ static void a_credentials_file_has_a_jwt_and_a_seed(void **state)
     _cleanup_(memory_free) char *seed = nats_credentials_seed(jwt_and_seed);
     assert_string_equal(jwt, "eyJ0eXAi.e-_y.s-g");
     assert_string_equal(seed, "SUAHIDDEN");
-    _cleanup_(trigger_done) struct trigger trigger = TRIGGER("credentials", jwt_and_seed);
-    assert_true(trigger.good);
-
-    assert_mistake(TRIGGER("credentials", "SUAHIDDEN"), "it has no NATS USER JWT");
-    assert_mistake(TRIGGER("credentials", jwt_alone), "it has no USER NKEY SEED");
-    assert_mistake(TRIGGER("credentials", seed_alone), "it has no NATS USER JWT");
-    assert_mistake(TRIGGER("credentials", empty_jwt_and_seed), "it has no NATS USER JWT");
-    assert_mistake(TRIGGER("credentials", jwt_and_seed, "token", "t"), "credentials excludes");
 }
 
 static const struct nats_query_options orders = {.stream = "orders", .consumer = "workers"};
@@ -414,13 +327,7 @@ int main(void)
         cmocka_unit_test(the_activation_lag_itself_is_not_yet_active),
         cmocka_unit_test(unacknowledged_messages_count_as_lag),
         cmocka_unit_test(half_a_reading_is_an_error_and_no_number),
-        cmocka_unit_test(thresholds_below_sense_are_refused),
-        cmocka_unit_test(a_name_that_would_ask_for_something_else_is_refused),
-        cmocka_unit_test(an_api_prefix_is_a_plain_subject),
         cmocka_unit_test(an_address_is_shown_without_its_password),
-        cmocka_unit_test(a_wrong_address_is_told_by_its_number_alone),
-        cmocka_unit_test(keda_s_monitoring_keys_are_refused_with_advice),
-        cmocka_unit_test(credentials_come_whole_and_of_one_kind),
         cmocka_unit_test(a_credentials_file_has_a_jwt_and_a_seed),
         cmocka_unit_test(an_answer_has_both_counts),
         cmocka_unit_test(what_is_no_whole_answer_is_an_error_and_no_number),

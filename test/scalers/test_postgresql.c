@@ -15,8 +15,6 @@
 extern const struct scaler scaler_postgresql;
 
 #define URL "postgresql://user:word@db/jobs"
-#define PARTS                                                                                      \
-    {"host", "db"}, {"port", "5432"}, {"userName", "u"}, {"dbName", "jobs"}, {"sslmode", "disable"}
 
 /* A query, a target and these keys. */
 #define TRIGGER(name, ...)                                                                         \
@@ -24,57 +22,6 @@ extern const struct scaler scaler_postgresql;
         {"query", "SELECT 1"}, {"targetQueryValue", "5"}, __VA_ARGS__};                            \
     _cleanup_(trigger_done) struct trigger name =                                                  \
         trigger_parse(&scaler_postgresql, name##_entries, ARRAY_LENGTH(name##_entries))
-
-static void assert_good(const struct trigger *trigger)
-{
-    if (!trigger->good)
-        fail_msg("%s", error_text(&trigger->error));
-}
-
-static void a_connection_string_or_its_parts_are_enough(void **state)
-{
-    (void)state;
-    TRIGGER(string, {"connection", URL});
-    assert_good(&string);
-    TRIGGER(env, {"connectionFromEnv", URL});
-    assert_good(&env);
-    TRIGGER(parts, PARTS);
-    assert_good(&parts);
-    TRIGGER(secret, PARTS, {"passwordFromEnv", "word"});
-    assert_good(&secret);
-}
-
-static void a_missing_part_is_named(void **state)
-{
-    (void)state;
-    TRIGGER(none, {"password", "word"});
-    assert_says(&none,
-                "connection is missing: set it, or host, port, userName, dbName and sslmode");
-    TRIGGER(some, {"host", "db"}, {"dbName", "jobs"}, {"port", "5432"});
-    assert_says(&some, "userName, sslmode missing");
-}
-
-static void query_and_target_are_required(void **state)
-{
-    (void)state;
-    const struct option_entry entries[] = {{"connection", URL}};
-    _cleanup_(trigger_done) struct trigger trigger = trigger_parse(&scaler_postgresql, entries, 1);
-    assert_says(&trigger, "query is missing");
-    assert_says(&trigger, "targetQueryValue is missing");
-    const struct option_entry zero[] = {
-        {"connection", URL}, {"query", "SELECT 1"}, {"targetQueryValue", "0"}};
-    _cleanup_(trigger_done) struct trigger none = trigger_parse(&scaler_postgresql, zero, 3);
-    assert_says(&none, "targetQueryValue \"0\" must be a number");
-}
-
-static void copy_is_no_query(void **state)
-{
-    (void)state;
-    const struct option_entry entries[] = {
-        {"connection", URL}, {"query", "\n cOpY t TO STDOUT"}, {"targetQueryValue", "5"}};
-    _cleanup_(trigger_done) struct trigger trigger = trigger_parse(&scaler_postgresql, entries, 3);
-    assert_says(&trigger, "COPY answers no row");
-}
 
 static void the_metric_is_named_as_keda_names_it(void **state)
 {
@@ -247,10 +194,6 @@ static void numbers_are_read_as_postgresql_writes_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_connection_string_or_its_parts_are_enough),
-        cmocka_unit_test(a_missing_part_is_named),
-        cmocka_unit_test(query_and_target_are_required),
-        cmocka_unit_test(copy_is_no_query),
         cmocka_unit_test(the_metric_is_named_as_keda_names_it),
         cmocka_unit_test(active_is_above_the_activation_value_and_not_at_it),
         cmocka_unit_test(urls_and_pairs_are_understood),

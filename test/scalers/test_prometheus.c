@@ -23,94 +23,6 @@ extern const struct scaler scaler_prometheus;
     _cleanup_(trigger_done) struct trigger name =                                                  \
         trigger_parse(&scaler_prometheus, name##_entries, ARRAY_LENGTH(name##_entries))
 
-static void assert_good(const struct trigger *trigger)
-{
-    if (!trigger->good)
-        fail_msg("%s", error_text(&trigger->error));
-}
-
-static void address_query_and_threshold_are_required(void **state)
-{
-    (void)state;
-    _cleanup_(trigger_done) struct trigger none = trigger_parse(&scaler_prometheus, NULL, 0);
-    assert_says(&none, "serverAddress is missing");
-    assert_says(&none, "query is missing");
-    assert_says(&none, "threshold is missing");
-    TRIGGER(good, {"serverAddress", ADDRESS});
-    assert_good(&good);
-    const struct option_entry zero[] = {
-        {"serverAddress", ADDRESS}, {"query", "up"}, {"threshold", "0"}};
-    _cleanup_(trigger_done) struct trigger refused = trigger_parse(&scaler_prometheus, zero, 3);
-    assert_says(&refused, "threshold \"0\" must be a number");
-}
-
-static void every_key_of_keda_is_taken(void **state)
-{
-    (void)state;
-    TRIGGER(all, {"serverAddress", ADDRESS "/prefix/"}, {"activationThreshold", "1.5"},
-            {"namespace", "shop"}, {"queryParameters", "a=1, b=2"},
-            {"customHeaders", "X-Scope-OrgID=shop,X-Empty="}, {"ignoreNullValues", "false"},
-            {"timeout", "1s"}, {"brokerUnsafeSsl", "true"}, {"authModes", "basic,tls, custom"},
-            {"username", "u"}, {"password", "p"}, {"cert", "c"}, {"key", "k"}, {"ca", "a"},
-            {"customAuthHeader", "X-Key"}, {"customAuthValue", "v"});
-    assert_good(&all);
-    TRIGGER(bearer, {"serverAddress", ADDRESS}, {"authMode", "bearer"}, {"tokenFromEnv", "t"});
-    assert_good(&bearer);
-}
-
-static void a_mode_needs_its_keys_and_a_key_its_mode(void **state)
-{
-    (void)state;
-    TRIGGER(bare, {"serverAddress", ADDRESS}, {"authModes", "basic,tls,custom"});
-    assert_says(&bare, "authModes basic needs username");
-    assert_says(&bare, "authModes tls needs cert");
-    assert_says(&bare, "authModes tls needs key");
-    assert_says(&bare, "authModes custom needs customAuthHeader");
-    assert_says(&bare, "authModes custom needs customAuthValue");
-    TRIGGER(idle, {"serverAddress", ADDRESS}, {"bearerToken", "hidden"}, {"username", "u"});
-    assert_says(&idle, "bearerToken needs authModes bearer");
-    assert_says(&idle, "username needs authModes basic");
-    assert_null(strstr(error_text(&idle.error), "hidden"));
-}
-
-static void modes_that_exclude_each_other_or_do_not_exist_are_told(void **state)
-{
-    (void)state;
-    TRIGGER(both, {"serverAddress", ADDRESS}, {"authModes", "basic,bearer"}, {"username", "u"},
-            {"bearerToken", "t"});
-    assert_says(&both, "authModes basic excludes bearer");
-    TRIGGER(keda, {"serverAddress", ADDRESS}, {"authModes", "apiKey,oauth"});
-    assert_says(&keda, "authModes apiKey is not supported here");
-    assert_says(&keda, "authModes oauth is not supported here");
-    TRIGGER(typo, {"serverAddress", ADDRESS}, {"authModes", "baisc"});
-    assert_says(&typo, "authModes \"baisc\" must be basic, bearer, tls or custom");
-    TRIGGER(cloud, {"serverAddress", ADDRESS}, {"awsRegion", "eu-west-1"});
-    assert_says(&cloud, "unknown key \"awsRegion\"");
-}
-
-static void maps_have_exactly_one_equals_sign_a_piece(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {"a", "a=1,b", "a=1=2", "=1", "a=1,,b=2"};
-    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
-        TRIGGER(parameters, {"serverAddress", ADDRESS}, {"queryParameters", bad[i]});
-        assert_says(&parameters, "is not name=value with exactly one =");
-        TRIGGER(headers, {"serverAddress", ADDRESS}, {"customHeaders", bad[i]});
-        assert_says(&headers, "is not name=value with exactly one =");
-    }
-    static const char *const no_header[] = {"a b=1", "a:=1", "a=1\r\nX: y", "a\nb=1"};
-    for (size_t i = 0; i < ARRAY_LENGTH(no_header); i++) {
-        TRIGGER(headers, {"serverAddress", ADDRESS}, {"customHeaders", no_header[i]});
-        assert_says(&headers, "customHeaders: number 1 is no HTTP header");
-    }
-    TRIGGER(value, {"serverAddress", ADDRESS}, {"authModes", "bearer,custom"},
-            {"bearerToken", "a\r\nX: y"}, {"customAuthHeader", "a\r\nb"},
-            {"customAuthValue", "a\nb"});
-    assert_says(&value, "bearerToken must be one line");
-    assert_says(&value, "customAuthHeader is no name of an HTTP header");
-    assert_says(&value, "customAuthValue must be one line");
-}
-
 static char *question_of(const char *address, const struct prometheus_query *query)
 {
     struct error error = {0};
@@ -307,11 +219,6 @@ static void the_metric_is_named_as_keda_names_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(address_query_and_threshold_are_required),
-        cmocka_unit_test(every_key_of_keda_is_taken),
-        cmocka_unit_test(a_mode_needs_its_keys_and_a_key_its_mode),
-        cmocka_unit_test(modes_that_exclude_each_other_or_do_not_exist_are_told),
-        cmocka_unit_test(maps_have_exactly_one_equals_sign_a_piece),
         cmocka_unit_test(a_question_is_escaped),
         cmocka_unit_test(a_user_in_the_address_is_kept_apart),
         cmocka_unit_test(a_wrong_address_is_refused_without_showing_it),

@@ -74,32 +74,6 @@ static void without_a_target_it_is_20(void **state)
     assert_true(target_of(&trigger) == 20);
 }
 
-static void queue_length_excludes_mode_and_value(void **state)
-{
-    (void)state;
-    TRIGGER(mode, {"host", AMQP_HOST}, {"mode", "QueueLength"}, {"queueLength", "5"});
-    assert_says(&mode, "queueLength is deprecated and excludes mode and value");
-    TRIGGER(value, {"host", AMQP_HOST}, {"value", "5"}, {"queueLength", "5"});
-    assert_says(&value, "queueLength is deprecated and excludes mode and value");
-}
-
-static void mode_and_value_need_each_other(void **state)
-{
-    (void)state;
-    TRIGGER(mode, {"host", AMQP_HOST}, {"mode", "QueueLength"});
-    assert_says(&mode, "mode needs a value");
-    TRIGGER(value, {"host", AMQP_HOST}, {"value", "5"});
-    assert_says(&value, "value needs a mode");
-}
-
-static void a_mode_that_is_not_measured_is_refused_by_name(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"host", HTTP_HOST}, {"mode", "MessageRate"}, {"value", "5"});
-    assert_says(&trigger, "MessageRate");
-    assert_says(&trigger, "QueueLength");
-}
-
 static void the_metric_is_named_as_keda_names_it(void **state)
 {
     (void)state;
@@ -178,53 +152,12 @@ static void active_is_above_the_activation_value_and_not_at_it(void **state)
     assert_true(judgement.active);
 }
 
-static void amqp_cannot_exclude_unacknowledged_messages(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"host", AMQP_HOST}, {"excludeUnacknowledged", "true"});
-    assert_says(&trigger, "excludeUnacknowledged needs a host that starts with http://");
-}
-
-static void a_timeout_over_amqp_is_refused_where_keda_refuses_it(void **state)
-{
-    (void)state;
-    TRIGGER(mode, {"host", AMQP_HOST}, {"timeout", "2s"}, {"mode", "QueueLength"}, {"value", "5"});
-    assert_says(&mode, "timeout needs a host that starts with http://");
-    TRIGGER(length, {"host", AMQP_HOST}, {"timeout", "2s"}, {"queueLength", "5"});
-    assert_good(&length);
-    TRIGGER(http, {"host", HTTP_HOST}, {"timeout", "2s"}, {"mode", "QueueLength"}, {"value", "5"});
-    assert_good(&http);
-}
-
-static void keys_that_go_together_are_told(void **state)
-{
-    (void)state;
-    TRIGGER(trigger, {"host", "amqp://rabbit/"}, {"username", "u"}, {"cert", "c"},
-            {"tls", "enable"}, {"protocol", "http"});
-    assert_says(&trigger, "username and password go together");
-    assert_says(&trigger, "cert and key go together");
-    assert_says(&trigger, "tls enable needs a host that starts with amqps://");
-    assert_says(&trigger, "protocol http needs a host that starts with http://");
-}
-
 static void a_missing_host_is_told_once(void **state)
 {
     (void)state;
     TRIGGER(trigger, {"queueLength", "5"});
     assert_says(&trigger, "host is missing");
     assert_null(strstr(error_text(&trigger.error), "must be a URL"));
-}
-
-static void a_queue_name_is_at_most_255_bytes(void **state)
-{
-    (void)state;
-    char name[257];
-    memset(name, 'q', 256);
-    name[256] = '\0';
-    const struct option_entry entries[] = {{"queueName", name}, {"host", AMQP_HOST}};
-    _cleanup_(trigger_done) struct trigger trigger =
-        trigger_parse(&scaler_rabbitmq, entries, ARRAY_LENGTH(entries));
-    assert_says(&trigger, "queueName must have at most 255 bytes");
 }
 
 static void an_amqp_url_is_taken_apart(void **state)
@@ -347,19 +280,12 @@ int main(void)
         cmocka_unit_test(a_queue_length_is_the_target),
         cmocka_unit_test(a_mode_and_its_value_are_the_target),
         cmocka_unit_test(without_a_target_it_is_20),
-        cmocka_unit_test(queue_length_excludes_mode_and_value),
-        cmocka_unit_test(mode_and_value_need_each_other),
-        cmocka_unit_test(a_mode_that_is_not_measured_is_refused_by_name),
         cmocka_unit_test(the_metric_is_named_as_keda_names_it),
         cmocka_unit_test(amqp_counts_ready_messages),
         cmocka_unit_test(http_counts_unacknowledged_messages_too),
         cmocka_unit_test(a_count_that_the_broker_did_not_tell_is_an_error),
         cmocka_unit_test(active_is_above_the_activation_value_and_not_at_it),
-        cmocka_unit_test(amqp_cannot_exclude_unacknowledged_messages),
-        cmocka_unit_test(a_timeout_over_amqp_is_refused_where_keda_refuses_it),
-        cmocka_unit_test(keys_that_go_together_are_told),
         cmocka_unit_test(a_missing_host_is_told_once),
-        cmocka_unit_test(a_queue_name_is_at_most_255_bytes),
         cmocka_unit_test(an_amqp_url_is_taken_apart),
         cmocka_unit_test(the_management_api_may_stand_behind_a_prefix),
         cmocka_unit_test(an_empty_path_is_the_default_vhost),

@@ -28,23 +28,9 @@ static struct trigger parse(const struct scaler *scaler, const char *const *pair
 #define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define LIST(...)                                                                                  \
     parse(&scaler_redis, PAIRS("listName", "jobs", "address", "localhost:6379", __VA_ARGS__))
-#define LIST_AT(...) parse(&scaler_redis, PAIRS("listName", "jobs", __VA_ARGS__))
 #define STREAM(...)                                                                                \
     parse(&scaler_redis_streams,                                                                   \
           PAIRS("stream", "orders", "address", "localhost:6379", __VA_ARGS__))
-
-static void assert_mistake(struct trigger trigger, const char *part)
-{
-    assert_says(&trigger, part);
-    trigger_done(&trigger);
-}
-
-static void assert_good(struct trigger trigger)
-{
-    if (!trigger.good)
-        fail_msg("%s", error_text(&trigger.error));
-    trigger_done(&trigger);
-}
 
 static void assert_plan(const struct scaler *scaler, struct trigger trigger, const char *name,
                         double target)
@@ -80,88 +66,6 @@ static void wrong_metadata_still_has_a_plan(void **state)
     assert_plan(&scaler_redis, parse(&scaler_redis, PAIRS(NULL)), "redis-", 5);
     assert_plan(&scaler_redis_streams, parse(&scaler_redis_streams, PAIRS(NULL)), "redis-streams-",
                 5);
-}
-
-static void addresses_are_a_list_or_hosts_and_ports(void **state)
-{
-    (void)state;
-    assert_good(LIST_AT("address", "redis.shop:6379"));
-    assert_good(LIST_AT("addresses", "a:1, b:65535"));
-    assert_good(LIST_AT("addressFromEnv", "a:1"));
-    assert_good(LIST_AT("address", "[::1]:6379"));
-    assert_good(LIST_AT("host", "a", "port", "1"));
-    assert_good(LIST_AT("hosts", "a,b", "ports", "1,2"));
-
-    assert_mistake(LIST_AT(NULL), "address is missing");
-    assert_mistake(LIST_AT("host", "a,b", "port", "1"), "there are 2 of host and 1 of port");
-    assert_mistake(LIST_AT("host", "a"), "there are 1 of host and 0 of port");
-    assert_mistake(LIST_AT("port", "1"), "there are 0 of host and 1 of port");
-    assert_mistake(LIST_AT("host", "a:1", "port", "1"), "host: number 1");
-    assert_mistake(LIST_AT("host", "a", "port", "65536"), "port: number 1");
-    static const char *const bad[] = {"a",    "a:",          ":1",    "a:0",   "a:b",
-                                      "a:1,", "redis://a:1", "a:1/0", "::1:1", "[::1]"};
-    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
-        assert_mistake(LIST_AT("address", bad[i]), "is not host:port");
-}
-
-static void a_password_in_an_address_is_not_repeated(void **state)
-{
-    (void)state;
-    _cleanup_(trigger_done) struct trigger trigger =
-        LIST_AT("address", "a:1,redis://:sesame@redis:6379", "host", "u:sesame@h", "port", "1");
-    assert_says(&trigger, "address: number 2 is not host:port");
-    assert_null(strstr(error_text(&trigger.error), "sesame"));
-}
-
-static void what_is_not_supported_is_refused_with_advice(void **state)
-{
-    (void)state;
-    static const char *const tls[][2] = {{"tls", "enable"},
-                                         {"brokerTls", "enable"},
-                                         {"brokerTls", "true"},
-                                         {"brokerUnsafeSsl", "true"},
-                                         {"ca", "PEM"},
-                                         {"cert", "PEM"},
-                                         {"Cert", "PEM"},
-                                         {"key", "PEM"},
-                                         {"keyPassword", "sesame"}};
-    for (size_t i = 0; i < ARRAY_LENGTH(tls); i++)
-        assert_mistake(LIST(tls[i][0], tls[i][1]), "TLS to Redis is not supported in this build");
-    assert_good(LIST("tls", "disable", "brokerTls", "false", "brokerUnsafeSsl", "false"));
-
-    static const char *const sentinel[] = {"sentinelMaster", "sentinelUsername",
-                                           "sentinelPassword"};
-    for (size_t i = 0; i < ARRAY_LENGTH(sentinel); i++)
-        assert_mistake(LIST(sentinel[i], "sesame"), "Redis Sentinel is not supported");
-}
-
-static void a_username_needs_a_password(void **state)
-{
-    (void)state;
-    assert_mistake(LIST("username", "u"), "username needs password");
-    assert_good(LIST("password", "p"));
-    assert_good(LIST("username", "u", "passwordFromEnv", "p"));
-}
-
-static void numbers_have_their_limits(void **state)
-{
-    (void)state;
-    assert_mistake(LIST("listLength", "0"), "listLength \"0\"");
-    assert_mistake(LIST("listLength", "2.5"), "listLength \"2.5\"");
-    assert_mistake(LIST("activationListLength", "few"), "activationListLength \"few\"");
-    assert_mistake(LIST("databaseIndex", "-1"), "databaseIndex \"-1\"");
-    assert_mistake(STREAM("lagCount", "-1"), "lagCount \"-1\"");
-    assert_mistake(STREAM("streamLength", "0"), "streamLength \"0\"");
-    assert_mistake(STREAM("pendingEntriesCount", "0"), "pendingEntriesCount \"0\"");
-    assert_good(LIST("listLength", "1", "databaseIndex", "15", "activationListLength", "-1"));
-    assert_good(STREAM("lagCount", "0", "streamLength", "1", "pendingEntriesCount", "1"));
-}
-
-static void a_name_is_required(void **state)
-{
-    (void)state;
-    assert_mistake(parse(&scaler_redis, PAIRS("address", "a:1")), "listName is missing");
-    assert_mistake(parse(&scaler_redis_streams, PAIRS("address", "a:1")), "stream is missing");
 }
 
 static void the_activation_count_itself_is_not_yet_active(void **state)
@@ -424,12 +328,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics_and_targets_are_those_of_keda),
         cmocka_unit_test(wrong_metadata_still_has_a_plan),
-        cmocka_unit_test(addresses_are_a_list_or_hosts_and_ports),
-        cmocka_unit_test(a_password_in_an_address_is_not_repeated),
-        cmocka_unit_test(what_is_not_supported_is_refused_with_advice),
-        cmocka_unit_test(a_username_needs_a_password),
-        cmocka_unit_test(numbers_have_their_limits),
-        cmocka_unit_test(a_name_is_required),
         cmocka_unit_test(the_activation_count_itself_is_not_yet_active),
         cmocka_unit_test(a_redis_before_7_has_no_lag_and_is_named),
         cmocka_unit_test(a_lag_is_a_number_or_an_error),

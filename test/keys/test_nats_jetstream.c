@@ -1,0 +1,90 @@
+#include "keys/keys.h"
+
+extern const struct scaler scaler_nats_jetstream;
+
+#define JWT "-----BEGIN NATS USER JWT-----\neyJ0eXAi.e-_y.s-g\n------END NATS USER JWT------\n"
+#define NKEY_SEED "-----BEGIN USER NKEY SEED-----\r\nSUsesame\r\n------END USER NKEY SEED------\n"
+#define NO_ADDRESS "is not nats://host:port, tls://host:port or host:port"
+#define NO_NAME "is not a name in NATS"
+#define HUNDRED_BYTES                                                                              \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+    "xxxxxxxx"
+#define LONGEST                                                                                    \
+    HUNDRED_BYTES HUNDRED_BYTES "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+static const char credentials[] = JWT "\n****\n" NKEY_SEED;
+static const char jwt_alone[] = JWT;
+static const char seed_alone[] = NKEY_SEED;
+
+static const struct key_case cases[] = {
+    TAKES("servers", "nats"),
+    TAKES("servers", "nats:4222, tls://u:sesame@b:65535 ,nats://[::1]:4222"),
+    TAKES("servers", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16"),
+    REFUSES("servers has 17 addresses", "servers", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"),
+    REFUSES(NO_ADDRESS, "servers", "http://u:sesame@nats:8222"),
+    REFUSES(NO_ADDRESS, "servers", "nats:0"),
+    REFUSES(NO_ADDRESS, "servers", "nats:65536"),
+    REFUSES("servers: number 2 is not", "servers", "nats:4222, nats://user:sesame"),
+    TAKES("user", "u", "password", "sesame"),
+    REFUSES("password is missing", "user", "u"),
+    TAKES("password", "sesame", "user", "u"),
+    REFUSES("user is missing", "password", "sesame"),
+    TAKES("token", "sesame"),
+    REFUSES("token excludes user", "token", "sesame", "user", "u", "password", "sesame"),
+    TAKES("credentials", credentials),
+    REFUSES("it has no NATS USER JWT", "credentials", "SUsesame"),
+    REFUSES("it has no NATS USER JWT", "credentials", seed_alone),
+    REFUSES("it has no USER NKEY SEED", "credentials", jwt_alone),
+    REFUSES("credentials excludes", "credentials", credentials, "token", "sesame"),
+    REFUSES("credentials excludes", "credentials", credentials, "user", "u", "password", "sesame"),
+    TAKES("tls", "disable"),
+    TAKES("tls", "enable"),
+    DEFAULT("tls", "disable"),
+    TAKES("ca", "PEM"),
+    TAKES("cert", "PEM", "key", "sesame"),
+    REFUSES("cert and key go together: key is missing", "cert", "PEM"),
+    TAKES("key", "sesame", "cert", "PEM"),
+    REFUSES("cert and key go together: cert is missing", "key", "sesame"),
+    TAKES("keyPassword", "sesame", "key", "sesame", "cert", "PEM"),
+    TAKES("brokerUnsafeSsl", "true"),
+    TAKES("brokerUnsafeSsl", "false"),
+    DEFAULT("brokerUnsafeSsl", "false"),
+
+    TAKES("stream", "orders-1_$"),
+    TAKES("stream", LONGEST),
+    REFUSES("stream has 256 bytes", "stream", LONGEST "x"),
+    REFUSES(NO_NAME, "stream", "a.b"),
+    REFUSES(NO_NAME, "stream", "*"),
+    REFUSES(NO_NAME, "stream", ">"),
+    REFUSES(NO_NAME, "stream", "a b"),
+    REFUSES(NO_NAME, "stream", "a\001b"),
+    TAKES("consumer", "workers"),
+    REFUSES(NO_NAME, "consumer", "a.b"),
+    TAKES("domain", "hub"),
+    REFUSES(NO_NAME, "domain", "a.b"),
+    TAKES("apiPrefix", "JS.orders.API"),
+    REFUSES("domain excludes apiPrefix", "apiPrefix", "JS.API", "domain", "hub"),
+    REFUSES("apiPrefix is not a subject", "apiPrefix", ".JS"),
+    REFUSES("apiPrefix is not a subject", "apiPrefix", "JS."),
+    REFUSES("apiPrefix is not a subject", "apiPrefix", "JS..API"),
+    REFUSES("apiPrefix is not a subject", "apiPrefix", "JS.*.API"),
+    REFUSES("apiPrefix is not a subject", "apiPrefix", "JS.>"),
+    REFUSES("apiPrefix is not a subject", "apiPrefix", "JS API"),
+
+    TAKES("lagThreshold", "1"),
+    REFUSES("at least 1", "lagThreshold", "0"),
+    DEFAULT("lagThreshold", "10"),
+    TAKES("activationLagThreshold", "0"),
+    REFUSES("at least 0", "activationLagThreshold", "-1"),
+    DEFAULT("activationLagThreshold", "0"),
+    {0},
+};
+
+static const struct keys keys = {
+    &scaler_nats_jetstream,
+    PAIRS("servers", "nats:4222", "stream", "orders", "consumer", "workers"), cases, NULL};
+
+int main(void)
+{
+    return keys_test(&keys);
+}

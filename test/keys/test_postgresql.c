@@ -1,0 +1,52 @@
+#include "keys/keys.h"
+
+extern const struct scaler scaler_postgresql;
+
+#define URL "postgresql://user:sesame@db:5432/jobs?sslmode=require"
+#define PARTS                                                                                      \
+    "connection", "", "host", "db", "port", "5432", "userName", "u", "dbName", "jobs", "sslmode",  \
+        "disable"
+
+static const struct key_case cases[] = {
+    TAKES("connection", "host=db port=5432 user=u password='sesame \\' x' dbname=jobs"),
+    REFUSES("connection is missing: set it, or host, port, userName, dbName and sslmode",
+            "connection", ""),
+    REFUSES("connection is missing", "password", "sesame", "connection", ""),
+    REFUSES("connection", "connection", "sesame"),
+    REFUSES("connection", "connection", "host=db password='sesame"),
+    REFUSES("connection", "connection", "postgresql://u:ses/ame@db/jobs"),
+    REFUSES("sslkey is not allowed here", "connection", "host=db sslkey=/sesame"),
+    TAKES("host", "a,b", PARTS),
+    REFUSES("of its parts are needed: host missing", "host", "", PARTS),
+    TAKES("port", "65535", PARTS),
+    REFUSES("of its parts are needed: port missing", "port", "", PARTS),
+    REFUSES("port", "port", "0", PARTS),
+    REFUSES("port", "port", "65536", PARTS),
+    TAKES("userName", "o'neil", PARTS),
+    REFUSES("of its parts are needed: userName missing", "userName", "", PARTS),
+    TAKES("dbName", "host=other dbname=x", PARTS),
+    REFUSES("of its parts are needed: dbName missing", "dbName", "", PARTS),
+    TAKES("sslmode", "verify-full", PARTS),
+    REFUSES("of its parts are needed: sslmode missing", "sslmode", "", PARTS),
+    REFUSES("sslmode", "sslmode", "on", PARTS),
+    TAKES("password", "a sesame\\' sslmode=disable", PARTS),
+
+    TAKES("query", "SELECT count(*) FROM jobs"),
+    REFUSES("query must be a SELECT: COPY answers no row", "query", "\n cOpY jobs TO STDOUT"),
+
+    TAKES("targetQueryValue", "0.001"),
+    REFUSES("at least 0.001", "targetQueryValue", "0"),
+    REFUSES("at least 0.001", "targetQueryValue", "0.0009"),
+    TAKES("activationTargetQueryValue", "-2.5"),
+    DEFAULT("activationTargetQueryValue", "0"),
+    {0},
+};
+
+static const struct keys keys = {
+    &scaler_postgresql, PAIRS("connection", URL, "query", "SELECT 1", "targetQueryValue", "5"),
+    cases, NULL};
+
+int main(void)
+{
+    return keys_test(&keys);
+}
