@@ -79,9 +79,15 @@ static bool login(struct rabbitmq_amqp *client, const struct rabbitmq_url *url, 
     amqp_set_handshake_timeout(client->state, &time);
     amqp_set_rpc_timeout(client->state, &time);
 
-    amqp_rpc_reply_t reply = amqp_login_with_properties(
-        client->state, url->vhost, 0, FRAME_BYTES_MOST, HEARTBEAT_SECONDS, &properties,
-        AMQP_SASL_METHOD_PLAIN, url->user, url->password);
+    /* librabbitmq takes no empty response for EXTERNAL; the broker looks at the certificate only. */
+    amqp_rpc_reply_t reply =
+        url->external
+            ? amqp_login_with_properties(client->state, url->vhost, 0, FRAME_BYTES_MOST,
+                                         HEARTBEAT_SECONDS, &properties, AMQP_SASL_METHOD_EXTERNAL,
+                                         "*")
+            : amqp_login_with_properties(client->state, url->vhost, 0, FRAME_BYTES_MOST,
+                                         HEARTBEAT_SECONDS, &properties, AMQP_SASL_METHOD_PLAIN,
+                                         url->user, url->password);
     if (reply.reply_type != AMQP_RESPONSE_NORMAL)
         return explain_login(client, reply, error);
 

@@ -2,20 +2,25 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "shared/fetch.h"
+#include "shared/fetch_pool.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    BODY_BYTES_MOST = 64 * 1024 * 1024, /* 80 bytes a queue: far beyond any vhost */
+    SIDE_BY_SIDE = 8,
+    BODY_BYTES_MOST = 8 * 1024 * 1024, /* 80 bytes a queue: a vhost of 100,000 */
     REASON_BYTES_MOST = 200,
+    OK = 200,
+    UNAUTHORIZED = 401,
+    FORBIDDEN = 403,
+    NOT_FOUND = 404,
 };
 
 struct rabbitmq_http {
     char *name; /* with host:port, for errors */
     char *base; /* scheme://host:port/prefix */
-    struct fetcher *fetcher;
+    struct fetch_pool *pool;
 };
 
 struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *options,
@@ -27,14 +32,15 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
         text_format(ipv6 ? "[%s]:%d" : "%s:%d", url->host, url->port);
     http->name = text_format("RabbitMQ's management API at %s", address);
     http->base = text_format("%s://%s%s", url->tls ? "https" : "http", address, url->prefix);
-    http->fetcher = fetch_new(&(struct fetch_source){
+    const struct fetch_source source = {
         .name = http->name,
         .tls = &options->tls,
         .user = url->user,
         .password = url->password,
         .body_bytes_most = BODY_BYTES_MOST,
         .timeout_ms = options->timeout_ms,
-    });
+    };
+    http->pool = fetch_pool_new(&source, SIDE_BY_SIDE);
     return http;
 }
 
@@ -42,10 +48,27 @@ void rabbitmq_http_free(struct rabbitmq_http *http)
 {
     if (http == NULL)
         return;
-    fetch_free(http->fetcher);
+    fetch_pool_free(http->pool);
     free(http->name);
     free(http->base);
     free(http);
+}
+
+bool rabbitmq_http_has_room(const struct rabbitmq_http *http)
+{
+    return fetch_pool_has_room(http->pool);
+}
+
+void rabbitmq_http_ask(struct rabbitmq_http *http, const char *path, void *owner,
+                       int64_t deadline_ms)
+{
+    _cleanup_(memory_free) char *url = text_format("%s%s", http->base, path);
+    fetch_pool_ask(http->pool, url, owner, deadline_ms);
+}
+
+void rabbitmq_http_stop(struct rabbitmq_http *http)
+{
+    fetch_pool_stop(http->pool);
 }
 
 /* The management API explains itself as {"error": ..., "reason": ...}. */
@@ -57,23 +80,46 @@ static enum http_outcome explain_status(const struct rabbitmq_http *http,
         reason = "no reason given";
     error_unavailable(error, "%s answered %ld: %.*s", http->name, answer->status,
                       (int)text_cut(reason, REASON_BYTES_MOST), reason);
-    return answer->status == 404 ? HTTP_NOT_FOUND : HTTP_FAILED;
+    if (answer->status == NOT_FOUND)
+        return HTTP_NOT_FOUND;
+    return answer->status == UNAUTHORIZED || answer->status == FORBIDDEN ? HTTP_FAILED
+                                                                         : HTTP_REFUSED;
 }
 
-enum http_outcome rabbitmq_http_get(struct rabbitmq_http *http, const char *path,
-                                    int64_t deadline_ms, json_t **ret_json, struct error *error)
+static enum http_outcome outcome_of(const struct rabbitmq_http *http, struct fetch_ended *ended)
 {
-    _cleanup_(memory_free) char *url = text_format("%s%s", http->base, path);
-    _cleanup_(fetch_answer_done) struct fetch_answer answer = {0};
-    enum fetch_outcome outcome = fetch_json(http->fetcher, url, deadline_ms, &answer, error);
-    if (outcome != FETCH_ANSWERED)
-        return outcome == FETCH_TIMED_OUT ? HTTP_TIMED_OUT : HTTP_FAILED;
-    if (answer.status != 200)
-        return explain_status(http, &answer, error);
-    if (answer.json == NULL) {
-        error_unavailable(error, "%s answered no JSON", http->name);
+    switch (ended->outcome) {
+    case FETCH_TIMED_OUT:
+        return HTTP_TIMED_OUT;
+    case FETCH_TOO_LARGE:
+        return HTTP_TOO_LARGE;
+    case FETCH_FAILED:
         return HTTP_FAILED;
+    case FETCH_ANSWERED:
+        break;
     }
-    *ret_json = TAKE(answer.json);
-    return HTTP_GOT;
+    if (ended->answer.status != OK)
+        return explain_status(http, &ended->answer, &ended->error);
+    if (ended->answer.json != NULL)
+        return HTTP_GOT;
+    error_unavailable(&ended->error, "%s answered no JSON", http->name);
+    return HTTP_FAILED;
+}
+
+bool rabbitmq_http_take(struct rabbitmq_http *http, int64_t deadline_ms,
+                        struct http_answer *ret_answer)
+{
+    _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
+    if (!fetch_pool_take(http->pool, deadline_ms, &ended))
+        return false;
+    *ret_answer = (struct http_answer){.owner = ended.owner, .outcome = outcome_of(http, &ended)};
+    ret_answer->json = TAKE(ended.answer.json);
+    error_move(&ret_answer->error, &ended.error);
+    return true;
+}
+
+void http_answer_done(struct http_answer *answer)
+{
+    json_decref(answer->json);
+    error_done(&answer->error);
 }

@@ -1,5 +1,5 @@
 /*
- * GETs of JSON from the management API, over one connection that is kept.
+ * GETs of JSON from the management API, over a few connections that are kept.
  *
  * Threads: one at a time.
  */
@@ -20,8 +20,17 @@ struct rabbitmq_http;
 enum http_outcome {
     HTTP_GOT,
     HTTP_NOT_FOUND, /* 404 */
+    HTTP_REFUSED,   /* with any other status than 401 and 403 */
     HTTP_TIMED_OUT,
-    HTTP_FAILED, /* no connection, another status, or no JSON */
+    HTTP_TOO_LARGE,
+    HTTP_FAILED, /* no connection, not let in, or no JSON */
+};
+
+struct http_answer {
+    void *owner; /* as it was given to rabbitmq_http_ask() */
+    enum http_outcome outcome;
+    json_t *json;       /* of HTTP_GOT */
+    struct error error; /* of every other outcome */
 };
 
 /* The options must outlive it (TLS needs them whenever it connects). */
@@ -29,9 +38,13 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
                                         const struct rabbitmq_url *url);
 void rabbitmq_http_free(struct rabbitmq_http *http);
 
-/* `path` begins behind the prefix: "/api/whoami". The caller frees the JSON with json_decref(). The
- * error is set where the outcome is not HTTP_GOT. */
-enum http_outcome rabbitmq_http_get(struct rabbitmq_http *http, const char *path,
-                                    int64_t deadline_ms, json_t **ret_json, struct error *error);
+/* As shared/fetch_pool.h has them. `path` begins behind the prefix: "/api/overview". */
+bool rabbitmq_http_has_room(const struct rabbitmq_http *http);
+void rabbitmq_http_ask(struct rabbitmq_http *http, const char *path, void *owner,
+                       int64_t deadline_ms);
+bool rabbitmq_http_take(struct rabbitmq_http *http, int64_t deadline_ms,
+                        struct http_answer *ret_answer);
+void rabbitmq_http_stop(struct rabbitmq_http *http);
+void http_answer_done(struct http_answer *answer);
 
 #endif

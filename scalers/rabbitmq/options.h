@@ -1,19 +1,35 @@
 /*
- * RabbitMQ's options as structs, one a scope; the table over them is in rabbitmq.c.
+ * RabbitMQ's options as structs, one a scope, and the table over them.
  *
  * A connection is one virtual host of one broker, with whichever protocol: an AMQP connection is
  * bound to one, and the management API lists one.
+ *
+ * Threads: any; nothing here changes after it was parsed.
  */
 #ifndef BACKLOG_RABBITMQ_OPTIONS_H
 #define BACKLOG_RABBITMQ_OPTIONS_H
 
+#include "base/error.h"
+#include "config/option.h"
 #include "shared/tls_options.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum rabbitmq_protocol { RABBITMQ_AUTO, RABBITMQ_AMQP, RABBITMQ_HTTP };
-enum rabbitmq_mode { RABBITMQ_MODE_UNKNOWN, RABBITMQ_QUEUE_LENGTH };
+
+/* Unknown, which is what KEDA calls an absent one, means QueueLength. */
+enum rabbitmq_mode {
+    RABBITMQ_MODE_UNKNOWN,
+    RABBITMQ_QUEUE_LENGTH,
+    /* These need rates, which only the management API tells. */
+    RABBITMQ_MESSAGE_RATE,
+    RABBITMQ_DELIVER_GET_RATE,
+    RABBITMQ_PUBLISHED_TO_DELIVERED_RATIO,
+    RABBITMQ_EXPECTED_QUEUE_CONSUMPTION_TIME,
+};
+
+enum rabbitmq_operation { RABBITMQ_SUM, RABBITMQ_AVG, RABBITMQ_MAX };
 
 struct rabbitmq_connection {
     const char *host; /* a URL */
@@ -25,16 +41,30 @@ struct rabbitmq_connection {
     struct tls_options tls;
 };
 
+/* The mode is what a query needs to be told: rates cost the broker more than counts. */
 struct rabbitmq_query {
     const char *queue_name;
+    bool use_regex;
+    int64_t page_size;
+    int operation; /* enum rabbitmq_operation: what is made of the queues that a pattern matches */
+    int mode;      /* enum rabbitmq_mode */
 };
 
 struct rabbitmq_target {
-    int mode;            /* enum rabbitmq_mode */
     double value;        /* 0: not given, as in KEDA */
     double queue_length; /* 0: not given */
     double activation_value;
     bool exclude_unacknowledged;
 };
+
+extern const struct option rabbitmq_options[];
+
+/* Rules across keys; every mistake is added to the error. */
+void rabbitmq_options_check(const struct options *options, struct error *mistakes);
+
+/* Of a host that was checked. Every call that is answered comes through here: no more than a look. */
+bool rabbitmq_is_http(const struct rabbitmq_connection *connection);
+
+bool rabbitmq_needs_rates(const struct rabbitmq_query *query);
 
 #endif

@@ -88,10 +88,9 @@ static bool parse_user(struct rabbitmq_url *url, const char *user, size_t length
     const char *colon = memchr(user, ':', length);
     size_t user_length = colon == NULL ? length : (size_t)(colon - user);
     url->user = decoded(user, user_length);
-    /* Without one, Go's client keeps the password of its default user. */
-    url->password =
-        colon == NULL ? text_copy("guest") : decoded(colon + 1, length - user_length - 1);
-    if (url->user == NULL || url->password == NULL)
+    if (colon != NULL)
+        url->password = decoded(colon + 1, length - user_length - 1);
+    if (url->user == NULL || (colon != NULL && url->password == NULL))
         return error_invalid(error,
                              "host: its user name or password has a %% that is not the start "
                              "of a percent-encoded byte (write %% itself as %%25)");
@@ -190,6 +189,13 @@ static void replace(char **field, const char *value)
     *field = text_copy(value);
 }
 
+/* As KEDA decides it: the certificate tells who we are where nothing else does. */
+static bool is_external(const struct rabbitmq_connection *options, const struct rabbitmq_url *url)
+{
+    return !url->http && url->tls && options->tls.enable && options->tls.cert != NULL &&
+           options->username == NULL && url->password == NULL;
+}
+
 bool rabbitmq_url_parse(const struct rabbitmq_connection *options, struct rabbitmq_url *ret_url,
                         struct error *error)
 {
@@ -202,10 +208,12 @@ bool rabbitmq_url_parse(const struct rabbitmq_connection *options, struct rabbit
     replace(&url.vhost, options->vhost_name);
     if (text_equal(url.vhost, ""))
         replace(&url.vhost, "/");
-    if (!url.http && url.user == NULL) {
+    url.external = is_external(options, &url);
+    if (!url.http && url.user == NULL)
         replace(&url.user, "guest");
+    /* Without one, Go's client keeps the password of its default user. */
+    if (url.user != NULL && url.password == NULL)
         replace(&url.password, "guest");
-    }
     *ret_url = url;
     url = (struct rabbitmq_url){0};
     return true;

@@ -5,7 +5,11 @@ extern const struct scaler scaler_rabbitmq;
 #define AMQP "host", "amqp://u:sesame@rabbit/"
 #define HTTP "host", "http://u:sesame@rabbit:15672/"
 #define FIFTY_BYTES "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
-#define LONGEST FIFTY_BYTES FIFTY_BYTES FIFTY_BYTES FIFTY_BYTES FIFTY_BYTES "qqqqq"
+#define FIVE_TIMES(text) text text text text text
+#define LONGEST FIVE_TIMES(FIFTY_BYTES) "qqqqq"
+#define LONGEST_PATTERN                                                                            \
+    FIVE_TIMES(FIFTY_BYTES FIFTY_BYTES FIFTY_BYTES FIFTY_BYTES)                                    \
+    FIVE_TIMES(FIFTY_BYTES FIFTY_BYTES FIFTY_BYTES FIFTY_BYTES)
 
 static const struct key_case cases[] = {
     TAKES("host", "amqps://u:sesame@rabbit:65535/a%2Fb"),
@@ -46,20 +50,50 @@ static const struct key_case cases[] = {
     TAKES("queueName", "all of/them 100%"),
     TAKES("queueName", LONGEST),
     REFUSES("queueName must have at most 255 bytes", "queueName", LONGEST "q"),
+    TAKES("queueName", LONGEST_PATTERN, HTTP, "useRegex", "true"),
+    REFUSES("queueName must have at most 2000 bytes", "queueName", LONGEST_PATTERN "q", HTTP,
+            "useRegex", "true"),
+    TAKES("useRegex", "true", HTTP),
+    TAKES("useRegex", "f", AMQP),
+    REFUSES("useRegex needs a host that starts with http://", "useRegex", "1", AMQP),
+    DEFAULT("useRegex", "false"),
+    TAKES("pageSize", "1", HTTP, "useRegex", "true"),
+    TAKES("pageSize", "500"), /* without useRegex nobody asks for pages */
+    REFUSES("from 1 to 500", "pageSize", "0"),
+    REFUSES("from 1 to 500", "pageSize", "501"),
+    DEFAULT("pageSize", "100"),
+    TAKES("operation", "sum", HTTP, "useRegex", "true"),
+    TAKES("operation", "avg", HTTP, "useRegex", "true"),
+    TAKES("operation", "max"),
+    REFUSES("must be sum, avg or max", "operation", "min", HTTP, "useRegex", "true"),
+    DEFAULT("operation", "sum"),
 
     TAKES("mode", "Unknown"),
     TAKES("mode", "QueueLength", "value", "5"),
     REFUSES("mode needs a value above 0", "mode", "QueueLength"),
-    REFUSES("must be Unknown or QueueLength", "mode", "QueueLength,Unknown", "value", "5"),
+    TAKES("mode", "MessageRate", HTTP, "value", "0.5"),
+    TAKES("mode", "DeliverGetRate", HTTP, "value", "0.5"),
+    TAKES("mode", "PublishedToDeliveredRatio", HTTP, "value", "0.5"),
+    TAKES("mode", "ExpectedQueueConsumptionTime", HTTP, "value", "0.5"),
+    REFUSES("mode MessageRate needs a host that starts with http://", "mode", "MessageRate", AMQP,
+            "value", "5"),
+    REFUSES("AMQP tells no rates", "mode", "ExpectedQueueConsumptionTime", AMQP, "value", "5"),
+    REFUSES("must be Unknown, QueueLength, MessageRate", "mode", "QueueLength,Unknown", "value",
+            "5"),
+    REFUSES("must be Unknown, QueueLength, MessageRate", "mode", "messageRate", HTTP, "value", "5"),
     DEFAULT("mode", "Unknown"),
     TAKES("value", "0"),
     TAKES("value", "0.5", "mode", "QueueLength"),
+    TAKES("value", "0.001", "mode", "QueueLength"),
+    REFUSES("value must be at least 0.001", "value", "0.0009", "mode", "QueueLength"),
     TAKES("value", "1000000000000", "mode", "QueueLength"),
     REFUSES("from 0 to 1000000000000", "value", "-1", "mode", "QueueLength"),
     REFUSES("from 0 to 1000000000000", "value", "1000000000001", "mode", "QueueLength"),
     REFUSES("value needs a mode", "value", "5"),
     DEFAULT("value", "0"),
     TAKES("queueLength", "0"),
+    TAKES("queueLength", "0.001"),
+    REFUSES("queueLength must be at least 0.001", "queueLength", "0.0009"),
     TAKES("queueLength", "1000000000000"),
     REFUSES("from 0 to 1000000000000", "queueLength", "-0.5"),
     REFUSES("from 0 to 1000000000000", "queueLength", "1e13"),

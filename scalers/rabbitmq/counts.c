@@ -1,0 +1,72 @@
+#include "rabbitmq/counts.h"
+
+#include <math.h>
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* What happened never has neither a count nor a rate; a count without a rate is a broker that keeps none. */
+static double rate(const json_t *stats, const char *count, const char *details, bool keeps_rates)
+{
+    const json_t *rate = json_object_get(json_object_get(stats, details), "rate");
+    if (json_is_number(rate))
+        return json_number_value(rate);
+    bool never = json_object_get(stats, count) == NULL;
+    return never && keeps_rates ? 0 : NAN;
+}
+
+struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates)
+{
+    const json_t *stats = json_object_get(queue, "message_stats");
+    double ready = number(queue, "messages_ready");
+    return (struct rabbitmq_counts){
+        .ready = ready,
+        .messages = ready + number(queue, "messages_unacknowledged"),
+        .publish_rate = rate(stats, "publish", "publish_details", keeps_rates),
+        .deliver_get_rate = rate(stats, "deliver_get", "deliver_get_details", keeps_rates),
+    };
+}
+
+static double greater(double left, double right)
+{
+    return left > right || isnan(left) ? left : right;
+}
+
+void rabbitmq_tally_add(struct rabbitmq_tally *tally, enum rabbitmq_operation operation,
+                        const struct rabbitmq_counts *counts)
+{
+    struct rabbitmq_counts *all = &tally->counts;
+    tally->queues++;
+    if (operation == RABBITMQ_MAX)
+        *all = (struct rabbitmq_counts){
+            .ready = greater(all->ready, counts->ready),
+            .messages = greater(all->messages, counts->messages),
+            .publish_rate = greater(all->publish_rate, counts->publish_rate),
+            .deliver_get_rate = greater(all->deliver_get_rate, counts->deliver_get_rate),
+        };
+    else
+        *all = (struct rabbitmq_counts){
+            .ready = all->ready + counts->ready,
+            .messages = all->messages + counts->messages,
+            .publish_rate = all->publish_rate + counts->publish_rate,
+            .deliver_get_rate = all->deliver_get_rate + counts->deliver_get_rate,
+        };
+}
+
+struct reading rabbitmq_tally_reading(const struct rabbitmq_tally *tally,
+                                      enum rabbitmq_operation operation)
+{
+    const struct rabbitmq_counts *all = &tally->counts;
+    double share = operation == RABBITMQ_AVG && tally->queues > 0 ? (double)tally->queues : 1;
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = all->ready / share;
+    /* The two add up to what is made of all messages: the queue with the most ready ones need not be
+     * the queue with the most. */
+    reading.in_flight = (all->messages - all->ready) / share;
+    reading.arrival_rate = all->publish_rate / share;
+    reading.consumption_rate = all->deliver_get_rate / share;
+    return reading;
+}

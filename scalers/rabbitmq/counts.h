@@ -1,0 +1,47 @@
+/*
+ * What the management API tells of a queue, and of many taken together.
+ *
+ * Threads: any; nothing is kept.
+ */
+#ifndef BACKLOG_RABBITMQ_COUNTS_H
+#define BACKLOG_RABBITMQ_COUNTS_H
+
+#include "measure/scaler.h"
+#include "rabbitmq/options.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What a listing must be asked for, as the value of `columns`. */
+#define COUNTS_COLUMNS "name,messages_ready,messages_unacknowledged"
+#define RATES_COLUMNS                                                                              \
+    COUNTS_COLUMNS ",message_stats.publish,message_stats.publish_details.rate"                     \
+                   ",message_stats.deliver_get,message_stats.deliver_get_details.rate"
+
+struct rabbitmq_counts {
+    double ready;
+    double messages; /* ready and unacknowledged */
+    double publish_rate;
+    double deliver_get_rate;
+};
+
+/* Takes what a queue's JSON tells; the rest is NAN. A queue where nothing was published or delivered yet
+ * has no rates: they are 0 where the broker keeps rates at all. */
+struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates);
+
+/* Many queues as one. Start from {0}. */
+struct rabbitmq_tally {
+    size_t queues;
+    struct rabbitmq_counts counts; /* the sums, or the greatest */
+};
+
+/* The counts must be complete. */
+void rabbitmq_tally_add(struct rabbitmq_tally *tally, enum rabbitmq_operation operation,
+                        const struct rabbitmq_counts *counts);
+
+/* No queue at all counts 0. */
+struct reading rabbitmq_tally_reading(const struct rabbitmq_tally *tally,
+                                      enum rabbitmq_operation operation);
+
+#endif

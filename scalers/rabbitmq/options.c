@@ -1,0 +1,204 @@
+#include "rabbitmq/options.h"
+
+#include "base/memory.h"
+#include "rabbitmq/url.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum {
+    QUEUE_NAME_BYTES_MOST = 255, /* AMQP's short string */
+    PATTERN_BYTES_MOST = 2000,   /* of a request line's 8,000, each may become three */
+};
+
+#define TARGET_LEAST 0.001 /* the HPA's resolution */
+#define TARGET_MOST 1e12
+
+static const char *const protocols[] = {"auto", "amqp", "http", NULL};
+static const char *const operations[] = {"sum", "avg", "max", NULL};
+static const char *const modes[] = {
+    [RABBITMQ_MODE_UNKNOWN] = "Unknown",
+    [RABBITMQ_QUEUE_LENGTH] = "QueueLength",
+    [RABBITMQ_MESSAGE_RATE] = "MessageRate",
+    [RABBITMQ_DELIVER_GET_RATE] = "DeliverGetRate",
+    [RABBITMQ_PUBLISHED_TO_DELIVERED_RATIO] = "PublishedToDeliveredRatio",
+    [RABBITMQ_EXPECTED_QUEUE_CONSUMPTION_TIME] = "ExpectedQueueConsumptionTime",
+    NULL,
+};
+
+#define CONNECTION(field)                                                                          \
+    .scope = OPTION_CONNECTION, OPTION_FIELD(struct rabbitmq_connection, field)
+#define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct rabbitmq_query, field)
+#define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct rabbitmq_target, field)
+
+const struct option rabbitmq_options[] = {
+    {.key = "host",
+     CONNECTION(host),
+     .type = OPTION_STRING,
+     .flags = OPTION_REQUIRED | OPTION_URL,
+     .doc = "amqp(s)://user:password@host:port/vhost, or the management API as "
+            "http(s)://user:password@host:port/path/vhost"},
+    {.key = "protocol",
+     CONNECTION(protocol),
+     .type = OPTION_CHOICE,
+     .fallback = "auto",
+     .choices = protocols,
+     .doc = "what host speaks; auto: as its scheme says"},
+    {.key = "vhostName",
+     CONNECTION(vhost_name),
+     .type = OPTION_STRING,
+     .doc = "the virtual host, instead of the one in host"},
+    {.key = "username",
+     CONNECTION(username),
+     .type = OPTION_STRING,
+     .doc = "instead of the one in host; needs password; over amqps with tls enable, cert and no "
+            "password anywhere, the certificate tells the user (EXTERNAL)"},
+    {.key = "password",
+     CONNECTION(password),
+     .type = OPTION_STRING,
+     .flags = OPTION_SECRET,
+     .doc = "instead of the one in host; needs username"},
+    {.key = "timeout",
+     CONNECTION(timeout_ms),
+     .type = OPTION_DURATION,
+     .doc = "the most that one request to the management API may take; http only"},
+    {.key = "workloadIdentityResource",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_UNSUPPORTED,
+     .doc = "set username and password: Azure's identities are not taken"},
+    TLS_OPTIONS(offsetof(struct rabbitmq_connection, tls)),
+
+    {.key = "queueName",
+     QUERY(queue_name),
+     .type = OPTION_STRING,
+     .flags = OPTION_REQUIRED,
+     .doc = "the queue; with useRegex a regular expression"},
+    {.key = "useRegex",
+     QUERY(use_regex),
+     .type = OPTION_BOOL,
+     .fallback = "false",
+     .doc =
+         "true: all queues of the virtual host that queueName is found in, in whichever case, at "
+         "most 10000; http only"},
+    {.key = "pageSize",
+     QUERY(page_size),
+     .type = OPTION_INT,
+     .fallback = "100",
+     .limits = {1, 500},
+     .doc = "with useRegex: queues a request; every page is read"},
+    {.key = "operation",
+     QUERY(operation),
+     .type = OPTION_CHOICE,
+     .fallback = "sum",
+     .choices = operations,
+     .doc = "with useRegex: what is made of the queues"},
+    {.key = "mode",
+     QUERY(mode),
+     .type = OPTION_CHOICE,
+     .fallback = "Unknown",
+     .choices = modes,
+     .doc = "QueueLength (of AMQP the only one): messages; MessageRate: published a second; "
+            "DeliverGetRate: delivered or got a second; PublishedToDeliveredRatio; "
+            "ExpectedQueueConsumptionTime: seconds until the queue is empty; needs value"},
+
+    {.key = "value",
+     TARGET(value),
+     .type = OPTION_FLOAT,
+     .fallback = "0",
+     .limits = {0, TARGET_MOST},
+     .doc = "what mode counts, a replica; needs mode"},
+    {.key = "queueLength",
+     TARGET(queue_length),
+     .type = OPTION_FLOAT,
+     .fallback = "0",
+     .limits = {0, TARGET_MOST},
+     .doc = "deprecated: mode QueueLength with this value; without any of the three it is 20"},
+    {.key = "activationValue",
+     TARGET(activation_value),
+     .type = OPTION_FLOAT,
+     .fallback = "0",
+     .doc = "active above this, as mode counts"},
+    {.key = "excludeUnacknowledged",
+     TARGET(exclude_unacknowledged),
+     .type = OPTION_BOOL,
+     .fallback = "false",
+     .doc = "true: ready messages only; http only, AMQP counts no others"},
+    {0},
+};
+
+bool rabbitmq_is_http(const struct rabbitmq_connection *connection)
+{
+    return strncasecmp(connection->host, "http", strlen("http")) == 0;
+}
+
+bool rabbitmq_needs_rates(const struct rabbitmq_query *query)
+{
+    return query->mode >= RABBITMQ_MESSAGE_RATE;
+}
+
+static void check_connection(const struct rabbitmq_connection *connection, struct error *mistakes)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
+    bool good = rabbitmq_url_parse(connection, &url, &error);
+    if (!good && connection->host[0] != '\0') /* a missing host was told already */
+        error_add(mistakes, "%s", error_text(&error));
+    if (good && connection->protocol == RABBITMQ_AMQP && url.http)
+        error_add(mistakes, "protocol amqp needs a host that starts with amqp:// or amqps://");
+    if (good && connection->protocol == RABBITMQ_HTTP && !url.http)
+        error_add(mistakes, "protocol http needs a host that starts with http:// or https://");
+    if (good && connection->tls.enable && !url.tls)
+        error_add(mistakes, "tls enable needs a host that starts with amqps:// or https://");
+    if ((connection->username == NULL) != (connection->password == NULL))
+        error_add(mistakes, "username and password go together: set both or none");
+    tls_options_check(&connection->tls, mistakes);
+}
+
+static void check_target(const struct rabbitmq_query *query, const struct rabbitmq_target *target,
+                         struct error *mistakes)
+{
+    bool mode = query->mode != RABBITMQ_MODE_UNKNOWN;
+    bool value = target->value != 0;
+    if (target->queue_length != 0 && (mode || value))
+        error_add(mistakes, "queueLength is deprecated and excludes mode and value: set mode "
+                            "QueueLength and value instead of it");
+    else if (mode && !value)
+        error_add(mistakes, "mode needs a value above 0");
+    else if (value && !mode)
+        error_add(mistakes, "value needs a mode, such as QueueLength");
+    if (value && target->value < TARGET_LEAST)
+        error_add(mistakes, "value must be at least %g", TARGET_LEAST);
+    if (target->queue_length != 0 && target->queue_length < TARGET_LEAST)
+        error_add(mistakes, "queueLength must be at least %g", TARGET_LEAST);
+}
+
+static void check_amqp(const struct options *options, struct error *mistakes)
+{
+    const struct rabbitmq_connection *connection = options->connection;
+    const struct rabbitmq_query *query = options->query;
+    const struct rabbitmq_target *target = options->target;
+    static const char http[] = "needs a host that starts with http:// or https://";
+    if (target->exclude_unacknowledged)
+        error_add(mistakes, "excludeUnacknowledged %s: AMQP counts ready messages only", http);
+    if (query->use_regex)
+        error_add(mistakes, "useRegex %s: AMQP lists no queues", http);
+    if (rabbitmq_needs_rates(query))
+        error_add(mistakes, "mode %s %s: AMQP tells no rates", modes[query->mode], http);
+    /* KEDA passes it over where queueLength is given. */
+    if (connection->timeout_ms != 0 && query->mode != RABBITMQ_MODE_UNKNOWN)
+        error_add(mistakes, "timeout %s", http);
+}
+
+void rabbitmq_options_check(const struct options *options, struct error *mistakes)
+{
+    const struct rabbitmq_connection *connection = options->connection;
+    const struct rabbitmq_query *query = options->query;
+    check_connection(connection, mistakes);
+    check_target(query, options->target, mistakes);
+    if (strncasecmp(connection->host, "amqp", strlen("amqp")) == 0)
+        check_amqp(options, mistakes);
+
+    int most = query->use_regex ? PATTERN_BYTES_MOST : QUEUE_NAME_BYTES_MOST;
+    if (strlen(query->queue_name) > (size_t)most)
+        error_add(mistakes, "queueName must have at most %d bytes", most);
+}

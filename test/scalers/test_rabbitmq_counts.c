@@ -1,0 +1,121 @@
+#include "base/memory.h"
+#include "rabbitmq/counts.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct rabbitmq_counts counts_of(const char *text, bool keeps_rates)
+{
+    json_t *queue = json_loads(text, 0, NULL);
+    assert_non_null(queue);
+    struct rabbitmq_counts counts = rabbitmq_counts_of(queue, keeps_rates);
+    json_decref(queue);
+    return counts;
+}
+
+static void a_queue_is_counted_as_the_management_api_tells_it(void **state)
+{
+    (void)state;
+    struct rabbitmq_counts counts =
+        counts_of("{\"messages_ready\": 3, \"messages_unacknowledged\": 4, \"message_stats\": {"
+                  "\"publish\": 9, \"publish_details\": {\"rate\": 1.5},"
+                  "\"deliver_get\": 8, \"deliver_get_details\": {\"rate\": 0.5}}}",
+                  true);
+    assert_true(counts.ready == 3 && counts.messages == 7);
+    assert_true(counts.publish_rate == 1.5 && counts.deliver_get_rate == 0.5);
+}
+
+static void what_the_management_api_does_not_tell_is_unknown(void **state)
+{
+    (void)state;
+    static const char *const without_counts[] = {
+        "{}",
+        "{\"messages_ready\": 3}",
+        "{\"messages_unacknowledged\": 3}",
+        "{\"messages_ready\": null, \"messages_unacknowledged\": 4}",
+        "{\"messages_ready\": \"3\", \"messages_unacknowledged\": 4}",
+        "[]",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(without_counts); i++)
+        assert_true(isnan(counts_of(without_counts[i], true).messages));
+
+    struct rabbitmq_counts kept_no_rate =
+        counts_of("{\"message_stats\": {\"publish\": 9, \"deliver_get\": 0}}", true);
+    assert_true(isnan(kept_no_rate.publish_rate) && isnan(kept_no_rate.deliver_get_rate));
+}
+
+static void a_queue_that_had_no_messages_has_rates_of_0_where_the_broker_keeps_rates(void **state)
+{
+    (void)state;
+    assert_true(counts_of("{}", true).publish_rate == 0);
+    assert_true(counts_of("{\"message_stats\": {}}", true).deliver_get_rate == 0);
+    assert_true(isnan(counts_of("{}", false).publish_rate));
+    assert_true(isnan(counts_of("{\"message_stats\": {}}", false).deliver_get_rate));
+}
+
+static struct reading tallied(enum rabbitmq_operation operation)
+{
+    static const struct rabbitmq_counts queues[] = {
+        {.ready = 5, .messages = 5, .publish_rate = 1, .deliver_get_rate = 4},
+        {.ready = 1, .messages = 9, .publish_rate = 2, .deliver_get_rate = 2},
+        {.ready = 1, .messages = 2, .publish_rate = 0, .deliver_get_rate = 0},
+    };
+    struct rabbitmq_tally tally = {0};
+    for (size_t i = 0; i < ARRAY_LENGTH(queues); i++)
+        rabbitmq_tally_add(&tally, operation, &queues[i]);
+    return rabbitmq_tally_reading(&tally, operation);
+}
+
+static void many_queues_are_summed(void **state)
+{
+    (void)state;
+    struct reading reading = tallied(RABBITMQ_SUM);
+    assert_true(reading.waiting == 7 && reading.waiting + reading.in_flight == 16);
+    assert_true(reading.arrival_rate == 3 && reading.consumption_rate == 6);
+}
+
+/* KEDA divides messages as integers, and one message in two queues is none. */
+static void an_average_keeps_its_fraction(void **state)
+{
+    (void)state;
+    struct reading reading = tallied(RABBITMQ_AVG);
+    assert_true(reading.waiting == 7.0 / 3 && reading.arrival_rate == 1);
+    assert_true(fabs(reading.waiting + reading.in_flight - 16.0 / 3) < 1e-9);
+}
+
+static void the_greatest_of_each_is_taken(void **state)
+{
+    (void)state;
+    struct reading reading = tallied(RABBITMQ_MAX);
+    assert_true(reading.waiting == 5 && reading.waiting + reading.in_flight == 9);
+    assert_true(reading.arrival_rate == 2 && reading.consumption_rate == 4);
+}
+
+static void no_queue_at_all_is_0(void **state)
+{
+    (void)state;
+    for (int operation = RABBITMQ_SUM; operation <= RABBITMQ_MAX; operation++) {
+        struct rabbitmq_tally tally = {0};
+        struct reading reading = rabbitmq_tally_reading(&tally, operation);
+        assert_true(reading.waiting == 0 && reading.in_flight == 0 && reading.arrival_rate == 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_queue_is_counted_as_the_management_api_tells_it),
+        cmocka_unit_test(what_the_management_api_does_not_tell_is_unknown),
+        cmocka_unit_test(a_queue_that_had_no_messages_has_rates_of_0_where_the_broker_keeps_rates),
+        cmocka_unit_test(many_queues_are_summed),
+        cmocka_unit_test(an_average_keeps_its_fraction),
+        cmocka_unit_test(the_greatest_of_each_is_taken),
+        cmocka_unit_test(no_queue_at_all_is_0),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
