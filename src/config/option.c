@@ -107,7 +107,8 @@ static struct found look_up(const struct option *row, const struct option_entry 
     value = entry_value_from_env(entries, count, row->key);
     if (value == NULL)
         value = entry_value_from_env(entries, count, alias);
-    return (struct found){value, false};
+    bool is_default = value == NULL;
+    return (struct found){value, is_default && !(row->flags & (OPTION_SECRET | OPTION_URL))};
 }
 
 static void add_wrong_value(struct error *error, const struct option *row, struct found found,
@@ -277,6 +278,12 @@ const char *option_text(const struct option_values *values, const char *key)
     return NULL;
 }
 
+bool option_shows(const struct option_values *values, size_t row)
+{
+    return row < OPTION_MOST_SHOWN && !(values->hidden >> row & 1) &&
+           !(values->table[row].flags & (OPTION_SECRET | OPTION_URL));
+}
+
 bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
                   const struct option_entry *entries, size_t count, enum option_source source,
                   const struct option *others, struct option_values *ret_values[OPTION_SCOPES],
@@ -285,14 +292,20 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     _cleanup_(error_done) struct error mistakes = {0};
     size_t rows = option_count(table);
     char **texts = memory_array(rows, sizeof(*texts));
-    for (size_t i = 0; i < rows; i++)
+    uint64_t hidden = 0;
+    for (size_t i = 0; i < rows; i++) {
         texts[i] = resolve(&table[i], entries, count, source, &mistakes);
+        if (i < OPTION_MOST_SHOWN && !look_up(&table[i], entries, count, source).show)
+            hidden |= UINT64_C(1) << i;
+    }
     check_unknown_keys(table, others == NULL ? &no_options : others, entries, count, source,
                        &mistakes);
 
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+    for (int scope = 0; scope < OPTION_SCOPES; scope++) {
         ret_values[scope] = option_values_new(table, sizes[scope], (enum option_scope)scope,
                                               (const char *const *)texts);
+        ret_values[scope]->hidden = hidden;
+    }
     for (size_t i = 0; i < rows; i++)
         free(texts[i]);
     free(texts);

@@ -84,13 +84,16 @@ struct option_entry {
     const char *value;
 };
 
+enum { OPTION_MOST_SHOWN = 64 }; /* rows of a table; those behind them are never shown */
+
 /* The values of one scope. */
 struct option_values {
-    void *data;     /* the scaler's struct */
-    char **texts;   /* one for each row of the table: trimmed, defaults filled in; NULL when absent
+    void *data;      /* the scaler's struct */
+    char **texts;    /* one for each row of the table: trimmed, defaults filled in; NULL when absent
                         or of another scope */
-    char *identity; /* equal texts have equal identities; secrets are in it as a keyed hash */
-    size_t options; /* rows of the table */
+    char *identity;  /* equal texts have equal identities; secrets are in it as a keyed hash */
+    size_t options;  /* rows of the table */
+    uint64_t hidden; /* a bit a row: its text came out of a variable, or is a secret */
     const struct option *table;
 };
 
@@ -127,6 +130,9 @@ void option_values_free(struct option_values *values);
 
 /* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown. */
 const char *option_text(const struct option_values *values, const char *key);
+
+/* May the text of this row be shown to people? Not where it is a secret or a URL, or came out of a variable. */
+bool option_shows(const struct option_values *values, size_t row);
 
 /* The row that this key speaks of: by its name, by its alias where the source has it, or of a trigger by
  * `<key>FromEnv` (KEDA resolved the variable). NULL where there is none. */

@@ -77,6 +77,17 @@ struct snapshot {
 void query_snapshot(struct query *query, struct snapshot *ret_snapshot);
 void snapshot_done(struct snapshot *snapshot);
 
+/* How a query is measured at one moment; for people. */
+struct query_state {
+    char connection[64]; /* its name: "kafka connection 3" */
+    enum query_client { QUERY_APART, QUERY_CONNECTED, QUERY_BROKEN } client;
+    bool is_slow;  /* it is asked apart from its neighbours, because it was not answered in time */
+    bool is_armed; /* the source tells us of its next message */
+    int64_t interval_ms;
+};
+
+void query_state(struct query *query, struct query_state *ret_state);
+
 /* Somebody who wants to know of a query's next attempt, and of each one after it. The structure is the
  * asker's, who must end the watch before freeing it. Start from {0}. */
 struct watcher {

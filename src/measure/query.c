@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -157,6 +158,22 @@ void query_snapshot(struct query *query, struct snapshot *ret_snapshot)
 void snapshot_done(struct snapshot *snapshot)
 {
     error_done(&snapshot->error);
+}
+
+void query_state(struct query *query, struct query_state *ret_state)
+{
+    static const enum query_client clients[] = {[LANE_APART] = QUERY_APART,
+                                                [LANE_CONNECTED] = QUERY_CONNECTED,
+                                                [LANE_BROKEN] = QUERY_BROKEN};
+    const struct connection *connection = query->connection;
+    pthread_mutex_lock(&connection->engine->lock);
+    *ret_state = (struct query_state){
+        .client = clients[query->lane->state],
+        .is_slow = query->lane->slow,
+        .interval_ms = current_interval_ms(query),
+    };
+    snprintf(ret_state->connection, sizeof(ret_state->connection), "%s", connection->label);
+    pthread_mutex_unlock(&connection->engine->lock);
 }
 
 void watcher_start(struct watcher *watcher, struct query *query)

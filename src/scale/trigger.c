@@ -26,6 +26,7 @@ static void trigger_free(struct trigger *trigger)
 {
     if (trigger->query != NULL)
         query_release(trigger->query, trigger->rules.interval_ms);
+    answer_done(&trigger->told.answer);
     identity_done(&trigger->identity);
     trigger_parse_done(trigger);
     free(trigger->name);
@@ -160,6 +161,16 @@ size_t triggers_count(const struct triggers *triggers)
     return HASH_COUNT(triggers->by_identity);
 }
 
+struct trigger *triggers_first(const struct triggers *triggers)
+{
+    return triggers->by_identity;
+}
+
+struct trigger *triggers_next(const struct trigger *trigger)
+{
+    return trigger->hh.next;
+}
+
 void trigger_keep(struct trigger *trigger)
 {
     trigger->keepers++;
@@ -199,6 +210,18 @@ void trigger_answer(const struct trigger *trigger, int64_t now_ms, bool out_of_t
     }
     answer_decide(&snapshot, &judged, &trigger->rules, now_ms, out_of_time, ret_answer);
     error_done(&judged.error);
+}
+
+void trigger_tell(struct trigger *trigger, const char *call, const struct answer *answer,
+                  int64_t now_ms)
+{
+    struct answer *told = &trigger->told.answer;
+    struct error error = told->error;
+    *told = *answer;
+    told->error = error;
+    error_copy(&told->error, &answer->error);
+    trigger->told.call = call;
+    trigger->told.at_ms = now_ms;
 }
 
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name)

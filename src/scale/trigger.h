@@ -21,6 +21,13 @@
 #include <stdint.h>
 #include <uthash.h>
 
+/* What KEDA was told last of a trigger. */
+struct told {
+    const char *call; /* static: "GetMetrics"; NULL: nothing yet */
+    struct answer answer;
+    int64_t at_ms;
+};
+
 struct trigger {
     struct identity identity;
     char *name;
@@ -33,6 +40,7 @@ struct trigger {
     struct answer_rules rules;
     struct error mistakes; /* what GetMetrics and IsActive answer, where it is set */
 
+    struct told told;
     struct query *query; /* held from the first question for a value on */
     int64_t asked_at_ms;
     size_t keepers;
@@ -65,6 +73,10 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
 int64_t triggers_forget(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
 
+/* All of them, in the order in which they came. NULL: there is no other. */
+struct trigger *triggers_first(const struct triggers *triggers);
+struct trigger *triggers_next(const struct trigger *trigger);
+
 void trigger_keep(struct trigger *trigger);
 void trigger_let_go(struct trigger *trigger);
 
@@ -75,6 +87,10 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
 /* What to answer now; trigger_query() came before. */
 void trigger_answer(const struct trigger *trigger, int64_t now_ms, bool out_of_time,
                     struct answer *ret_answer);
+
+/* For the record. */
+void trigger_tell(struct trigger *trigger, const char *call, const struct answer *answer,
+                  int64_t now_ms);
 
 /* Is this the trigger's metric? KEDA may ask with its s<N>- prefix, or in lower case (2.7 to 2.11). */
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name);

@@ -1,0 +1,345 @@
+#include "web/explain.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { USUAL_LIMIT = 100, MOST_LIMIT = 1000, MOST_TRIGGERS_OF_OBJECT = 100 };
+
+static void free_json(json_t **json)
+{
+    json_decref(*json);
+}
+
+/* What is unknown is null, as NAN has no place in JSON. */
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *seconds(int64_t time_ms)
+{
+    return json_real((double)time_ms / 1000);
+}
+
+/* Whatever the caller sent: what is not UTF-8 was refused when it came. */
+static json_t *string(const char *text)
+{
+    return text == NULL ? json_null() : json_string(text);
+}
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+    json_object_set_new(object, key, value == NULL ? json_null() : value);
+}
+
+/* ---- the metadata as understood ---- */
+
+static json_t *explain_options(const struct option_values *values)
+{
+    json_t *object = json_object();
+    for (size_t row = 0; values != NULL && row < values->options; row++) {
+        if (values->texts[row] == NULL)
+            continue;
+        bool shows = option_shows(values, row);
+        set(object, values->table[row].key,
+            shows ? string(values->texts[row]) : string("(hidden)"));
+    }
+    return object;
+}
+
+static json_t *explain_metadata(const struct trigger *trigger)
+{
+    static const char *const names[OPTION_SCOPES] = {
+        [OPTION_CONNECTION] = "connection", [OPTION_QUERY] = "query", [OPTION_TARGET] = "target"};
+    json_t *object = json_object();
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        set(object, names[scope], explain_options(trigger->values[scope]));
+    return object;
+}
+
+/* ---- what was measured ---- */
+
+static json_t *explain_reading(const struct snapshot *snapshot, int64_t now_ms)
+{
+    const struct reading *reading = &snapshot->reading;
+    const struct {
+        const char *key;
+        double value;
+    } fields[] = {
+        {"waiting", reading->waiting},
+        {"waitingForActivation", reading->waiting_for_activation},
+        {"inFlight", reading->in_flight},
+        {"consumers", reading->consumers},
+        {"partitions", reading->partitions},
+        {"partitionsWithLag", reading->partitions_with_lag},
+        {"arrivalRate", reading->arrival_rate},
+        {"consumptionRate", reading->consumption_rate},
+        {"value", reading->value},
+    };
+    if (!snapshot->measured)
+        return json_null();
+    json_t *object = json_object();
+    set(object, "ageSeconds", seconds(now_ms - snapshot->reading_at_ms));
+    for (size_t i = 0; i < ARRAY_LENGTH(fields); i++)
+        if (!isnan(fields[i].value))
+            set(object, fields[i].key, number(fields[i].value));
+    return object;
+}
+
+static json_t *explain_source(struct query *query)
+{
+    static const char *const states[] = {[QUERY_APART] = "not connected",
+                                         [QUERY_CONNECTED] = "connected",
+                                         [QUERY_BROKEN] = "broken"};
+    struct query_state state;
+    query_state(query, &state);
+    json_t *object = json_object();
+    set(object, "name", string(state.connection));
+    set(object, "state", string(states[state.client]));
+    set(object, "intervalSeconds", seconds(state.interval_ms));
+    set(object, "asksApart", json_boolean(state.is_slow));
+    set(object, "armed", json_boolean(state.is_armed));
+    return object;
+}
+
+static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms)
+{
+    if (snapshot->last_attempt != ATTEMPT_FAILED)
+        return json_null();
+    json_t *object = json_object();
+    set(object, "error", string(error_text(&snapshot->error)));
+    set(object, "sinceSeconds", seconds(now_ms - snapshot->failing_since_ms));
+    return object;
+}
+
+/* ---- what is answered ---- */
+
+/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. */
+static double replicas(const struct trigger *trigger, double value)
+{
+    return ceil(value / trigger->target);
+}
+
+static const char *name_of(const struct answer *answer)
+{
+    static const char *const names[] = {
+        [ANSWER_WAIT] = "waiting", [ANSWER_VALUE] = "answered", [ANSWER_REFUSED] = "refused"};
+    return answer->kind == ANSWER_VALUE && answer->held ? "held" : names[answer->kind];
+}
+
+static json_t *explain_answer(const struct trigger *trigger, const struct answer *answer)
+{
+    json_t *object = json_object();
+    set(object, "state", string(name_of(answer)));
+    if (answer->kind == ANSWER_VALUE) {
+        set(object, "value", number(answer->value));
+        set(object, "active", json_boolean(answer->active));
+        set(object, "replicas", number(replicas(trigger, answer->value)));
+    }
+    if (answer->kind == ANSWER_REFUSED)
+        set(object, "error", string(error_text(&answer->error)));
+    return object;
+}
+
+static json_t *explain_told(const struct trigger *trigger, int64_t now_ms)
+{
+    const struct told *told = &trigger->told;
+    if (told->call == NULL)
+        return json_null();
+    json_t *object = explain_answer(trigger, &told->answer);
+    set(object, "call", string(told->call));
+    set(object, "agoSeconds", seconds(now_ms - told->at_ms));
+    return object;
+}
+
+static void add_reason(const struct trigger *trigger, const struct snapshot *snapshot,
+                       const struct answer *answer, int64_t now_ms, struct text *text)
+{
+    double age = (double)(now_ms - snapshot->reading_at_ms) / 1000;
+    if (answer->kind == ANSWER_WAIT)
+        text_add(text, "nothing fresh is measured yet: a call waits for it");
+    else if (answer->kind == ANSWER_REFUSED)
+        text_addf(text, "KEDA holds the replicas: %s", error_text(&answer->error));
+    else {
+        text_addf(text, "measured %.1f s ago: %g, at a target of %g a replica: %g replicas; %s",
+                  age, answer->value, trigger->target, replicas(trigger, answer->value),
+                  answer->active ? "active" : "not active: KEDA may scale to zero");
+        if (answer->held)
+            text_addf(text, "; held for at most %g s while measuring fails: %s",
+                      (double)trigger->rules.hold_ms / 1000, error_text(&snapshot->error));
+    }
+}
+
+/* ---- a trigger ---- */
+
+static json_t *begin_trigger(const struct trigger *trigger)
+{
+    json_t *object = json_object();
+    set(object, "namespace", string(trigger->namespace));
+    set(object, "name", string(trigger->name));
+    set(object, "scaler", string(trigger->scaler == NULL ? NULL : trigger->scaler->name));
+    set(object, "metricName", string(trigger->metric_name));
+    set(object, "target", number(trigger->target));
+    return object;
+}
+
+static void decide(const struct trigger *trigger, int64_t now_ms, struct answer *ret_answer)
+{
+    *ret_answer = (struct answer){.kind = ANSWER_WAIT};
+    if (error_is_set(&trigger->mistakes)) {
+        ret_answer->kind = ANSWER_REFUSED;
+        error_copy(&ret_answer->error, &trigger->mistakes);
+    } else if (trigger->query != NULL)
+        trigger_answer(trigger, now_ms, false, ret_answer);
+}
+
+static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
+{
+    _cleanup_(answer_done) struct answer answer;
+    decide(trigger, now_ms, &answer);
+    json_t *object = begin_trigger(trigger);
+    set(object, "now", explain_answer(trigger, &answer));
+    set(object, "askedSecondsAgo", seconds(now_ms - trigger->asked_at_ms));
+    return object;
+}
+
+static json_t *explain(struct trigger *trigger, int64_t now_ms)
+{
+    _cleanup_(answer_done) struct answer answer;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    _cleanup_(text_done) struct text why = {0};
+    decide(trigger, now_ms, &answer);
+    if (trigger->query != NULL)
+        query_snapshot(trigger->query, &snapshot);
+    add_reason(trigger, &snapshot, &answer, now_ms, &why);
+
+    json_t *object = begin_trigger(trigger);
+    set(object, "why", string(why.bytes));
+    set(object, "now", explain_answer(trigger, &answer));
+    set(object, "told", explain_told(trigger, now_ms));
+    set(object, "reading", explain_reading(&snapshot, now_ms));
+    set(object, "failing", explain_failure(&snapshot, now_ms));
+    set(object, "source", trigger->query == NULL ? NULL : explain_source(trigger->query));
+    set(object, "holdSeconds", seconds(trigger->rules.hold_ms));
+    set(object, "metadata", explain_metadata(trigger));
+    set(object, "streams", json_integer((json_int_t)trigger->keepers));
+    set(object, "askedSecondsAgo", seconds(now_ms - trigger->asked_at_ms));
+    return object;
+}
+
+/* ---- the pages ---- */
+
+/* What a page wants to know, and what it finds under the turn lock. */
+struct look {
+    struct triggers *triggers;
+    const char *namespace; /* NULL: of all */
+    const char *name;      /* NULL: a list */
+    size_t offset;
+    size_t limit;
+    size_t count; /* of all that fit */
+    json_t *found;
+};
+
+static bool fits(const struct look *look, const struct trigger *trigger)
+{
+    return (look->namespace == NULL || text_equal(look->namespace, trigger->namespace)) &&
+           (look->name == NULL || text_equal(look->name, trigger->name));
+}
+
+static void look_around(void *context)
+{
+    struct look *look = context;
+    int64_t now_ms = clock_now_ms();
+    struct trigger *trigger;
+    for (trigger = triggers_first(look->triggers); trigger != NULL;
+         trigger = triggers_next(trigger)) {
+        if (!fits(look, trigger))
+            continue;
+        if (look->count >= look->offset && json_array_size(look->found) < look->limit)
+            json_array_append_new(look->found, look->name == NULL ? summarise(trigger, now_ms)
+                                                                  : explain(trigger, now_ms));
+        look->count++;
+    }
+}
+
+static void answer_json(struct web_answer *answer, const json_t *json)
+{
+    _cleanup_(memory_free) char *text = json_dumps(json, JSON_INDENT(2));
+    answer->type = "application/json";
+    text_add(&answer->body, text);
+    text_add(&answer->body, "\n");
+}
+
+static void refuse(struct web_answer *answer, int code, const char *why)
+{
+    _cleanup_(free_json) json_t *object = json_object();
+    set(object, "error", string(why));
+    answer->code = code;
+    answer_json(answer, object);
+}
+
+static bool run(const struct explain *explain, struct look *look, struct web_answer *answer)
+{
+    if (explain->run(explain->run_context, look_around, look))
+        return true;
+    refuse(answer, 503, "the server is busy, or ends: ask again");
+    return false;
+}
+
+/* False: it is no count. */
+static bool parse_count(const char *text, size_t usual, size_t most, size_t *ret_count)
+{
+    char *end = NULL;
+    *ret_count = usual;
+    if (text == NULL)
+        return true;
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    unsigned long long count = strtoull(text, &end, 10);
+    *ret_count = count < most ? (size_t)count : most;
+    return *end == '\0';
+}
+
+void explain_list(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    const struct explain *explain = context;
+    _cleanup_(free_json) json_t *page = json_object();
+    struct look look = {.triggers = explain->triggers,
+                        .namespace = web_parameter(request, "namespace")};
+    if (!parse_count(web_parameter(request, "offset"), 0, SIZE_MAX, &look.offset) ||
+        !parse_count(web_parameter(request, "limit"), USUAL_LIMIT, MOST_LIMIT, &look.limit)) {
+        refuse(answer, 400, "offset and limit must be numbers, such as ?offset=0&limit=100");
+        return;
+    }
+    look.found = json_array();
+    set(page, "triggers", look.found);
+    if (!run(explain, &look, answer))
+        return;
+    set(page, "count", json_integer((json_int_t)look.count));
+    answer_json(answer, page);
+}
+
+void explain_one(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    const struct explain *explain = context;
+    if (request->below_count != 2) {
+        refuse(answer, 404, "ask for /api/triggers/NAMESPACE/NAME");
+        return;
+    }
+    struct look look = {.triggers = explain->triggers,
+                        .namespace = request->below[0],
+                        .name = request->below[1],
+                        .limit = MOST_TRIGGERS_OF_OBJECT};
+    _cleanup_(free_json) json_t *found = json_array();
+    look.found = found;
+    if (!run(explain, &look, answer))
+        return;
+    if (look.count == 0)
+        refuse(answer, 404, "nobody has asked for a trigger of this ScaledObject lately");
+    else
+        answer_json(answer, found);
+}

@@ -1,0 +1,28 @@
+/*
+ * Explain: why a trigger is answered what it is answered, as JSON for people and for the dashboard.
+ *
+ *     /api/triggers?namespace=shop&offset=0&limit=100    one line of each, in the order in which they came
+ *     /api/triggers/shop/videos                          all about the triggers of one ScaledObject
+ *
+ * Secrets, URLs and what came out of a variable are hidden.
+ *
+ * Threads: the HTTP server's; what it looks at is the turn lock's, so it has itself called there.
+ */
+#ifndef BACKLOG_WEB_EXPLAIN_H
+#define BACKLOG_WEB_EXPLAIN_H
+
+#include "scale/trigger.h"
+#include "web/http.h"
+
+struct explain {
+    struct triggers *triggers;
+    /* Has it run under the turn lock; false where that was not possible in time. */
+    bool (*run)(void *context, void (*errand)(void *errand_context), void *errand_context);
+    void *run_context;
+};
+
+/* For web_page; the context is a struct explain. */
+void explain_list(void *context, const struct web_request *request, struct web_answer *answer);
+void explain_one(void *context, const struct web_request *request, struct web_answer *answer);
+
+#endif
