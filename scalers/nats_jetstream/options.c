@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "credentials.h"
+#include "shared/address.h"
 
 #include <ctype.h>
 #include <stddef.h>
@@ -12,7 +13,6 @@
 enum {
     MOST_SERVERS = 16,  /* each is given its share of the time to connect */
     LONGEST_NAME = 255, /* the server's own limit for streams and consumers */
-    LONGEST_PORT = 5,
 };
 
 #define CONNECTION(field)                                                                          \
@@ -92,25 +92,6 @@ const struct option nats_options[] = {
     {0},
 };
 
-static bool is_port(const char *text)
-{
-    size_t length = strlen(text);
-    if (length == 0 || length > LONGEST_PORT || strspn(text, "0123456789") != length)
-        return false;
-    int port = atoi(text);
-    return port >= 1 && port <= 65535;
-}
-
-static bool is_host(const char *text, size_t length)
-{
-    if (length >= 2 && text[0] == '[' && text[length - 1] == ']')
-        return memchr(text + 1, '[', length - 2) == NULL;
-    for (size_t i = 0; i < length; i++)
-        if (!isgraph((unsigned char)text[i]) || strchr("/:[]?#@", text[i]) != NULL)
-            return false;
-    return length > 0;
-}
-
 const char *nats_server_address(const char *server)
 {
     const char *rest = server;
@@ -125,8 +106,10 @@ const char *nats_server_address(const char *server)
     const char *address = at == NULL ? rest : at + 1;
     const char *colon = strrchr(address, ':');
     if (colon == NULL || strchr(colon, ']') != NULL)
-        return is_host(address, strlen(address)) ? address : NULL;
-    return is_host(address, (size_t)(colon - address)) && is_port(colon + 1) ? address : NULL;
+        return address_is_host(address, strlen(address)) ? address : NULL;
+    return address_is_host(address, (size_t)(colon - address)) && address_is_port(colon + 1)
+               ? address
+               : NULL;
 }
 
 static void check_servers(const struct nats_connection_options *connection, struct error *error)

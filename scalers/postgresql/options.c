@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "postgresql/parameters.h"
+#include "shared/cloud_options.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,6 +42,7 @@ const struct option postgresql_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
      .doc = "the user's password"},
+    POD_IDENTITY_OPTION("tokens of Azure are not; set password, or connection"),
 
     {.key = "query",
      QUERY(query),

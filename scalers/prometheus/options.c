@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "prometheus/url.h"
+#include "shared/cloud_options.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -17,6 +18,10 @@
 #define TARGET_LEAST 0.001 /* the HPA's resolution */
 
 enum { PAIRS_MOST = 64 };
+
+/* Of authModes apiKey and oauth, which the built-in takes and leaves out in silence. */
+#define NOT_APPLIED(name)                                                                          \
+    CLOUD_OPTION(name, "KEDA's built-in does not apply it either; use authModes custom or bearer")
 
 const struct option prometheus_options[] = {
     {.key = "serverAddress",
@@ -63,6 +68,17 @@ const struct option prometheus_options[] = {
      .flags = OPTION_SECRET,
      .doc = "its value"},
     TLS_OPTIONS_OF_URL(offsetof(struct prometheus_connection, tls)),
+    AWS_OPTIONS(
+        "identities of clouds are not; set serverAddress to a proxy that signs the questions "
+        "(such as aws-sigv4-proxy), or use authModes bearer"),
+    NOT_APPLIED("apiKey"),
+    NOT_APPLIED("method"),
+    NOT_APPLIED("keyParamName"),
+    NOT_APPLIED("oauthTokenURI"),
+    NOT_APPLIED("scopes"),
+    NOT_APPLIED("clientID"),
+    NOT_APPLIED("clientSecret"),
+    NOT_APPLIED("endpointParams"),
 
     {.key = "query",
      QUERY(query),

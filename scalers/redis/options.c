@@ -2,44 +2,12 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "shared/address.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_PORT = 5 };
-
 const char *const redis_switch[] = {"disable", "enable", "false", "true", NULL};
-
-static bool is_port(const char *text)
-{
-    size_t length = strlen(text);
-    if (length == 0 || length > LONGEST_PORT || strspn(text, "0123456789") != length)
-        return false;
-    int port = atoi(text);
-    return port >= 1 && port <= UINT16_MAX;
-}
-
-static bool is_bracketed(const char *text, size_t length)
-{
-    return length > 2 && text[0] == '[' && text[length - 1] == ']';
-}
-
-static bool is_host(const char *text, size_t length)
-{
-    if (is_bracketed(text, length))
-        return strspn(text + 1, "0123456789abcdefABCDEF:.") == length - 2;
-    for (size_t i = 0; i < length; i++)
-        if (!isgraph((unsigned char)text[i]) || strchr("/:[]?#@", text[i]) != NULL)
-            return false;
-    return length > 0;
-}
-
-static bool is_address(const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    return colon != NULL && is_host(text, (size_t)(colon - text)) && is_port(colon + 1);
-}
 
 static void check_addresses(const struct redis_connection *connection, struct error *mistakes)
 {
@@ -53,14 +21,14 @@ static void check_addresses(const struct redis_connection *connection, struct er
 
     /* A value may hold a password: say which one is wrong, and never what it is. */
     for (size_t i = 0; i < connection->addresses.count; i++)
-        if (!is_address(connection->addresses.items[i]))
+        if (!address_is_host_port(connection->addresses.items[i]))
             error_add(mistakes, "address: number %zu is not host:port, such as redis.shop:6379",
                       i + 1);
     for (size_t i = 0; i < hosts->count; i++)
-        if (!is_host(hosts->items[i], strlen(hosts->items[i])))
+        if (!address_is_host(hosts->items[i], strlen(hosts->items[i])))
             error_add(mistakes, "host: number %zu is not the name or address of a host", i + 1);
     for (size_t i = 0; i < ports->count; i++)
-        if (!is_port(ports->items[i]))
+        if (!address_is_port(ports->items[i]))
             error_add(mistakes, "port: number %zu is not a port from 1 to 65535", i + 1);
 }
 
@@ -97,6 +65,6 @@ char *redis_connection_host(const struct redis_connection *connection, int *ret_
     const char *colon = whole ? strrchr(text, ':') : NULL;
     size_t length = whole ? (size_t)(colon - text) : strlen(text);
     *ret_port = atoi(whole ? colon + 1 : connection->ports.items[0]);
-    return is_bracketed(text, length) ? text_copy_bytes(text + 1, length - 2)
-                                      : text_copy_bytes(text, length);
+    return address_is_bracketed(text, length) ? text_copy_bytes(text + 1, length - 2)
+                                              : text_copy_bytes(text, length);
 }

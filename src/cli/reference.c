@@ -150,7 +150,8 @@ static void print_all(enum format format)
     if (format == FORMAT_TEXT)
         printf("\n");
     for (size_t i = 0; i < count; i++)
-        print_scaler(sorted[i], format);
+        if (sorted[i]->absent == NULL)
+            print_scaler(sorted[i], format);
 }
 
 int reference_main(int argc, char **argv)

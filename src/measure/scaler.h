@@ -113,10 +113,12 @@ struct scaler {
     /* Frees the client, at once, whatever state the source is in. */
     void (*disconnect)(void *client);
 
-    bool isolated; /* the client library may abort: it runs in a process of its own */
+    const char *absent; /* set: no scaler of this build, but a name and what to do instead */
+    bool isolated;      /* the client library may abort: it runs in a process of its own */
 };
 
-/* The scalers of this build, ending with NULL (written by scalers/CMakeLists.txt). */
+/* The scalers of this build, ending with NULL (written by scalers/CMakeLists.txt). Among them are names of
+ * KEDA's that are none of this build, to be told so. */
 extern const struct scaler *const scaler_list[];
 
 #endif

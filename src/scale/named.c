@@ -8,9 +8,27 @@
 const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name)
 {
     for (; *scalers != NULL; scalers++)
-        if (text_equal((*scalers)->name, name))
+        if (text_equal((*scalers)->name, name) && (*scalers)->absent == NULL)
             return *scalers;
     return NULL;
+}
+
+void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
+                        struct error *mistakes)
+{
+    _cleanup_(text_done) struct text names = {0};
+    const char *why = "is unknown";
+    for (; *scalers != NULL; scalers++)
+        if ((*scalers)->absent == NULL)
+            text_addf(&names, "%s%s", names.length == 0 ? "" : ", ", (*scalers)->name);
+        else if (text_equal((*scalers)->name, name))
+            why = (*scalers)->absent;
+    const char *all = names.length == 0 ? "none" : names.bytes;
+    if (name == NULL)
+        error_add(mistakes, "scaler is missing: the kind of source; there are: %s", all);
+    else
+        error_add(mistakes, "scaler \"%.*s\" %s: there are: %s", (int)text_cut(name, 64), name, why,
+                  all);
 }
 
 /* The file has connection keys; what to measure and by what target is the trigger's to say. */
@@ -32,7 +50,7 @@ static void check_connection(const struct named_connection *connection,
     struct option_values *values[OPTION_SCOPES] = {NULL};
     const struct scaler *scaler = scaler_find(scalers, connection->scaler);
     if (scaler == NULL)
-        error_invalid(&error, "there is no scaler \"%.64s\"", connection->scaler);
+        scaler_add_unknown(scalers, connection->scaler, &error);
     else {
         option_parse(scaler->options, scaler->sizes, connection->entries, connection->entries_count,
                      OPTION_FROM_FILE, NULL, values, &error);

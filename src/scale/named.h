@@ -24,4 +24,8 @@ struct option_entry *named_join(const struct named_connection *connection,
 
 const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name);
 
+/* Adds why there is no scaler of this name, and those there are; `name` is NULL where none was given. */
+void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
+                        struct error *mistakes);
+
 #endif

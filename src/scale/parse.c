@@ -11,20 +11,6 @@
 /* The HPA refuses a target that is 0 when written with three decimals. */
 static const double least_target = 0.001;
 
-static void add_unknown_scaler(const struct scaler *const *scalers, const char *name,
-                               struct error *mistakes)
-{
-    _cleanup_(text_done) struct text names = {0};
-    for (; *scalers != NULL; scalers++)
-        text_addf(&names, "%s%s", names.length == 0 ? "" : ", ", (*scalers)->name);
-    const char *all = names.length == 0 ? "none" : names.bytes;
-    if (name == NULL)
-        error_add(mistakes, "scaler is missing: the kind of source; there are: %s", all);
-    else
-        error_add(mistakes, "scaler \"%.*s\" is unknown: there are: %s", (int)text_cut(name, 64),
-                  name, all);
-}
-
 /* KEDA's NormalizeString: what Kubernetes forbids in a metric's name. */
 static void normalise(char *name)
 {
@@ -116,7 +102,7 @@ void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
     if (trigger->scaler != NULL)
         parse_scaler(trigger, ref, settings->connections, general->connection_name);
     else {
-        add_unknown_scaler(settings->scalers, general->scaler, &trigger->mistakes);
+        scaler_add_unknown(settings->scalers, general->scaler, &trigger->mistakes);
         set_plan(trigger, text_copy("backlog-invalid"), 1);
     }
     option_values_free(values);

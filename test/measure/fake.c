@@ -194,7 +194,9 @@ static void fake_disconnect(void *client)
 
 const struct scaler fake_scaler = {.name = "fake", FAKE_HOOKS};
 const struct scaler fake_isolated_scaler = {.name = "isolated", .isolated = true, FAKE_HOOKS};
-const struct scaler *const fake_scalers[] = {&fake_scaler, &fake_isolated_scaler, NULL};
+static const struct scaler fake_absent = {.name = "fake-cluster", .absent = "was left out"};
+const struct scaler *const fake_scalers[] = {&fake_scaler, &fake_isolated_scaler, &fake_absent,
+                                             NULL};
 
 struct fake_values fake_values(const char *source, const char *queue)
 {

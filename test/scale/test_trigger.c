@@ -118,6 +118,15 @@ static void the_metric_is_named_and_found_as_keda_does(void **state)
     assert_false(trigger_has_metric(trigger, "fake"));
 }
 
+static void an_absent_scaler_is_told_what_to_do_instead(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scaler", "fake-cluster");
+    assert_mistake(trigger, ERROR_INVALID,
+                   "scaler \"fake-cluster\" was left out: there are: fake, isolated");
+    assert_string_equal(trigger->metric_name, "backlog-invalid");
+}
+
 static void an_unknown_scaler_still_has_a_metric(void **state)
 {
     (void)state;
@@ -326,6 +335,7 @@ int main(void)
         TEST(the_order_of_the_metadata_does_not_matter),
         TEST(a_key_that_is_there_twice_is_refused),
         TEST(the_metric_is_named_and_found_as_keda_does),
+        TEST(an_absent_scaler_is_told_what_to_do_instead),
         TEST(an_unknown_scaler_still_has_a_metric),
         TEST(wrong_metadata_still_has_a_metric_with_the_default_target),
         TEST(kedas_own_keys_are_allowed),

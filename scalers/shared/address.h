@@ -1,0 +1,24 @@
+/*
+ * Addresses: is a text a host, a port, or both with a colon between them?
+ *
+ * Threads: any; pure.
+ */
+#ifndef BACKLOG_SCALERS_SHARED_ADDRESS_H
+#define BACKLOG_SCALERS_SHARED_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A name, an IPv4 address, or an IPv6 address in brackets. */
+bool address_is_host(const char *text, size_t length);
+
+/* A number from 1 to 65535. */
+bool address_is_port(const char *text);
+
+/* host:port, [address]:port */
+bool address_is_host_port(const char *text);
+
+/* Is the host an IPv6 address in brackets? */
+bool address_is_bracketed(const char *host, size_t length);
+
+#endif
