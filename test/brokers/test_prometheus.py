@@ -1,11 +1,6 @@
 """KEDA's questions about what a PromQL query answers, to the server, with a real Prometheus behind it."""
 
-import http.server
-import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
 import grpc
 import pytest
@@ -13,7 +8,7 @@ import pytest
 from support.certificates import make_certificates
 from support.grpc_client import Client, refusal
 from support.process import wait_until
-from support.prometheus import Prometheus
+from support.prometheus import Prometheus, Relay
 from support.server import Server
 from support.tap import Tap
 
@@ -60,63 +55,6 @@ def assert_unavailable(call, metadata, *words):
     for word in words:
         assert word in text
     return text
-
-
-class Relay:
-    """Between the server and Prometheus: what it answers may be told by the query, as a proxy's would be."""
-
-    def __init__(self, broker):
-        self.answers = {}  # query: (status, body), seconds to wait, or "hang up"
-        relay = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["query"][0]
-                answer = relay.answers.get(query)
-                if answer == "hang up":
-                    self.close_connection = True
-                    return
-                if isinstance(answer, (int, float)):
-                    time.sleep(answer)
-                if answer is None or isinstance(answer, (int, float)):
-                    answer = relay.forward(broker.url() + self.path)
-                status, body = answer
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        class Listener(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                """A client that does not wait for its answer is what some tests are about."""
-
-        self.listener = Listener(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.listener.serve_forever, daemon=True).start()
-
-    @staticmethod
-    def forward(url):
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read()
-
-    def url(self):
-        return f"http://127.0.0.1:{self.listener.server_port}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.shutdown()
-        self.listener.server_close()
 
 
 def test_37_is_37_and_active(broker, client):

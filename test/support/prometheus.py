@@ -1,8 +1,13 @@
-"""A real Prometheus that scrapes nothing: its samples were loaded when it was made."""
+"""A real Prometheus that scrapes nothing: its samples were loaded when it was made. And a proxy before it."""
 
+import http.server
 import os
 import subprocess
+import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 
 from .process import Process, free_port, need
 
@@ -54,3 +59,60 @@ class Prometheus(Process):
 
     def url(self, port=None):
         return f"{self.scheme}://127.0.0.1:{port or self.port}"
+
+
+class Relay:
+    """Between the server and Prometheus: what it answers may be told by the query, as a proxy's would be."""
+
+    def __init__(self, broker):
+        self.answers = {}  # query: (status, body), seconds to wait, or "hang up"
+        relay = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["query"][0]
+                answer = relay.answers.get(query)
+                if answer == "hang up":
+                    self.close_connection = True
+                    return
+                if isinstance(answer, (int, float)):
+                    time.sleep(answer)
+                if answer is None or isinstance(answer, (int, float)):
+                    answer = relay.forward(broker.url() + self.path)
+                status, body = answer
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        class Listener(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                """A client that does not wait for its answer is what some tests are about."""
+
+        self.listener = Listener(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.listener.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def forward(url):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def url(self):
+        return f"http://127.0.0.1:{self.listener.server_port}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown()
+        self.listener.server_close()

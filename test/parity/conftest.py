@@ -1,0 +1,18 @@
+import pytest
+
+from support.grpc_client import Client
+from support.keda import Keda
+from support.server import Server
+
+
+@pytest.fixture(scope="session")
+def keda():
+    keda = Keda()
+    yield keda
+    keda.close()
+
+
+@pytest.fixture(scope="module")
+def client():
+    with Server() as server, Client(server.port) as client:
+        yield client

@@ -1,0 +1,184 @@
+"""redis and redis-streams, beside KEDA's."""
+
+import pytest
+
+from support.keda import Refused, Trigger
+from support.process import free_port
+from support.redis import Redis
+from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
+
+PASSWORD = "the-right-word"
+KINDS = {
+    "list": ("RPUSH", *range(4)),
+    "set": ("SADD", *range(5)),
+    "zset": ("ZADD", *[word for i in range(6) for word in (i, f"member-{i}")]),
+    "hash": ("HSET", *[word for i in range(7) for word in (f"field-{i}", i)]),
+    "a list/with:odd.(characters) 100%": ("RPUSH", *range(3)),
+}
+
+LIST_LENGTH = "listLength must be at least 1; KEDA accepts 0 and negative ones."
+UNTOLD_LAG = "A lag that Redis cannot tell (after XDEL or XGROUP SETID) is an error; KEDA answers 0."
+UNTOLD_GROUPS = "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead."
+LAG_TARGETS = "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1."
+
+
+def of_list(name, address="$address", **keys):
+    return Trigger("redis", {"address": address, "listName": name, **keys})
+
+
+def of_stream(stream, **keys):
+    return Trigger("redis-streams", {"address": "$address", "stream": stream, **keys})
+
+
+def of_pending(stream, group="workers", **keys):
+    return of_stream(stream, consumerGroup=group, **keys)
+
+
+def of_lag(stream, group="workers", lagCount="5", **keys):
+    return of_stream(stream, consumerGroup=group, lagCount=lagCount, **keys)
+
+
+LISTS = [
+    alike("a list", of_list("list"), 4),
+    alike("a set", of_list("set"), 5),
+    alike("a sorted set", of_list("zset"), 6),
+    alike("a hash", of_list("hash"), 7),
+    alike("no such key", of_list("missing"), 0),
+    alike("characters that a metric may not have", of_list("a list/with:odd.(characters) 100%"), 3),
+    alike("as much as the activation", of_list("list", activationListLength="4"), 4, active=False),
+    alike("one more than the activation", of_list("list", activationListLength="3"), 4, active=True),
+    alike("an activation below zero, and nothing", of_list("missing", activationListLength="-1"), 0, active=True),
+    alike("another target", of_list("list", listLength="2"), 4),
+    alike("values with spaces around", of_list(" list ", listLength=" 2 ", activationListLength=" 3 "), 4),
+    alike("an empty value is none", of_list("list", listLength="", activationListLength=" "), 4),
+    alike("another database", of_list("elsewhere", databaseIndex="3"), 9),
+    alike("not that of the first database", of_list("list", databaseIndex="3"), 0),
+    alike("host and port", Trigger("redis", {"host": "127.0.0.1", "port": "$port", "listName": "list"}), 4),
+    alike("addresses, of which the first counts",
+          Trigger("redis", {"addresses": "$address,127.0.0.1:1", "listName": "list"}), 4),
+    alike("the address from the environment", Trigger("redis", {"listName": "list"}, env={"address": "$address"}), 4),
+    alike("a password from the environment",
+          Trigger("redis", {"address": "$guarded", "listName": "list"}, env={"password": PASSWORD}), 2),
+    alike("a password of a TriggerAuthentication",
+          Trigger("redis", {"address": "$guarded", "listName": "list"}, auth={"password": PASSWORD}), 2),
+    alike("a user and its password",
+          of_list("list", "$guarded", username="reader", password="reading"), 2),
+    both_refuse("a stream", of_list("stream"), "unsupported key type: stream"),
+    both_refuse("a string", of_list("string"), "unsupported key type: string"),
+    both_refuse("no password", of_list("list", "$guarded"), "NOAUTH"),
+    both_refuse("a wrong password", of_list("list", "$guarded", password="no"), "WRONGPASS"),
+    both_refuse("nobody listens", of_list("list", "127.0.0.1:$nobody"), "connection refused"),
+    both_refuse("no address", Trigger("redis", {"listName": "list"}), "no addresses or hosts given"),
+    both_refuse("no listName", Trigger("redis", {"address": "$address"}), "missing required parameter"),
+    both_refuse("more hosts than ports", Trigger("redis", {"host": "a,b", "port": "1", "listName": "list"}),
+                "not enough hosts or ports"),
+    both_refuse("a target that is no whole number", of_list("list", listLength="1.5"), "unable to set param"),
+    both_refuse("a target in JSON's wrong words", of_list("list", listLength="+5"), "unable to set param"),
+    differs("a target of 0", of_list("list", listLength="0"), keda=(4, True), ours=REFUSED, because=LIST_LENGTH),
+    differs("a target below 0", of_list("list", listLength="-5"), keda=(4, True), ours=REFUSED, because=LIST_LENGTH),
+    differs("a user without a password", of_list("list", username="default"), keda=(4, True), ours=REFUSED,
+            because="username without password is a mistake; KEDA logs in as the default user."),
+    differs("no right to EVAL", of_list("list", "$guarded", username="no-scripts", password="plain"),
+            keda=Refused("NOPERM"), ours=(2, True),
+            because="No script is sent: the user needs no right to EVAL, but to LLEN (#7758)."),
+]
+
+STREAMS = [
+    alike("entries", of_stream("stream"), 8),
+    alike("no such stream", of_stream("missing"), 0),
+    alike("another target of the length", of_stream("stream", streamLength="3"), 8),
+    alike("lagCount without a group", of_stream("stream", lagCount="3"), 8),
+    alike("entries: as many as the activation", of_stream("stream", activationLagCount="8"), 8, active=False),
+    alike("entries: one more than the activation", of_stream("stream", activationLagCount="7"), 8, active=True),
+    alike("pending", of_pending("stream"), 3),
+    alike("pending, and another target", of_pending("stream", pendingEntriesCount="2"), 3),
+    alike("pending: as many as the activation", of_pending("stream", activationLagCount="3"), 3, active=False),
+    alike("pending: one more than the activation", of_pending("stream", activationLagCount="2"), 3, active=True),
+    alike("nothing was delivered", of_pending("stream", "sleepers"), 0),
+    alike("all were acknowledged", of_pending("done"), 0),
+    alike("lagCount of 0: pending", of_lag("stream", lagCount="0"), 3),
+    alike("lag", of_lag("stream"), 5),
+    alike("lag, and another target", of_lag("stream", lagCount="2"), 5),
+    alike("lag: as much as the activation", of_lag("stream", activationLagCount="5"), 5, active=False),
+    alike("lag: one more than the activation", of_lag("stream", activationLagCount="4"), 5, active=True),
+    alike("lag of a group from the beginning", of_lag("stream", "sleepers"), 8),
+    alike("lag when all were read", of_lag("done"), 0),
+    alike("lag of a missing stream", of_lag("missing"), 0),
+    alike("lag of a missing group: all entries", of_lag("stream", "nobody"), 8),
+    alike("lag of a stream without groups", of_lag("lonely"), 2),
+    both_refuse("pending of a missing stream", of_pending("missing"), "NOGROUP"),
+    both_refuse("pending of a missing group", of_pending("stream", "nobody"), "NOGROUP"),
+    both_refuse("the length of a list", of_stream("list"), "WRONGTYPE"),
+    both_refuse("pending of a list", of_pending("list"), "WRONGTYPE"),
+    both_refuse("no stream", Trigger("redis-streams", {"address": "$address"}), "missing required parameter"),
+    both_refuse("a threshold that is no number", of_stream("stream", streamLength="many"), "unable to set param"),
+    differs("a lag that Redis cannot tell", of_lag("holes"), keda=(0, False), ours=REFUSED, because=UNTOLD_LAG),
+    both_refuse("lag of a list", of_lag("list"), "WRONGTYPE"),
+    differs("no right to XINFO",
+            Trigger("redis-streams", {"address": "$guarded", "stream": "stream", "consumerGroup": "workers",
+                                      "lagCount": "5", "username": "no-xinfo", "password": "plain"}),
+            keda=(4, True), ours=REFUSED, because=UNTOLD_GROUPS),
+    differs("a negative lagCount", of_lag("stream", lagCount="-5"), keda=(5, True), ours=REFUSED, because=LAG_TARGETS),
+    differs("a length target of 0", of_stream("stream", streamLength="0"), keda=(8, True), ours=REFUSED,
+            because=LAG_TARGETS),
+    differs("a pending target of 0", of_pending("stream", pendingEntriesCount="0"), keda=(3, True), ours=REFUSED,
+            because=LAG_TARGETS),
+]
+
+
+def fill(redis):
+    for name, (command, *words) in KINDS.items():
+        redis.call(command, name, *words)
+    redis.call("SET", "string", "value")
+    redis.add("stream", 8)
+    redis.call("XGROUP", "CREATE", "stream", "workers", "0")
+    redis.call("XGROUP", "CREATE", "stream", "sleepers", "0")
+    redis.read("stream", "workers", 3)
+    redis.add("lonely", 2)
+    fill_read_stream(redis, "done")
+    fill_stream_with_holes(redis)
+    redis.call("SELECT", 3)
+    redis.call("RPUSH", "elsewhere", *range(9))
+
+
+def fill_read_stream(redis, stream):
+    redis.add(stream, 4)
+    redis.call("XGROUP", "CREATE", stream, "workers", "0")
+    redis.call("XACK", stream, "workers", *redis.read(stream, "workers", 4))
+
+
+def fill_stream_with_holes(redis):
+    entries = redis.add("holes", 6)
+    redis.call("XGROUP", "CREATE", "holes", "workers", "0")
+    redis.read("holes", "workers", 1)
+    redis.call("XDEL", "holes", entries[3])
+
+
+def fill_guarded(redis):
+    redis.call("RPUSH", "list", *range(2))
+    redis.add("stream", 4)
+    redis.call("XGROUP", "CREATE", "stream", "workers", "0")
+    redis.call("ACL", "SETUSER", "reader", "on", ">reading", "~*", "+@all")
+    redis.call("ACL", "SETUSER", "no-scripts", "on", ">plain", "~*", "+@all", "-@scripting")
+    redis.call("ACL", "SETUSER", "no-xinfo", "on", ">plain", "~*", "+@all", "-xinfo|groups")
+    redis.call("CONFIG", "SET", "requirepass", PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def places():
+    with Redis() as broker, Redis() as guarded:
+        with broker.connect() as redis, guarded.connect() as other:
+            fill(redis)
+            fill_guarded(other)
+        yield {"address": broker.address, "port": str(broker.port), "guarded": guarded.address,
+               "nobody": str(free_port())}
+
+
+@each(LISTS)
+def test_lists(case, keda, client, places):
+    compare(case, keda, client, **places)
+
+
+@each(STREAMS)
+def test_streams(case, keda, client, places):
+    compare(case, keda, client, **places)
