@@ -7,5 +7,5 @@ int agent_main(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    return agent_run(AGENT_SOCKET, scaler_list);
+    return agent_run(scaler_list);
 }

@@ -8,56 +8,63 @@
 #include "base/text.h"
 #include "measure/frame.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 struct agent {
-    int socket;
     const struct scaler *const *scalers;
-    const struct scaler *scaler; /* chosen by Connect */
+    const struct scaler *scaler;             /* chosen by Connect */
+    struct option_values *connection_values; /* a client may refer to them as long as it lives */
     void *client;
 };
 
-static void say(const struct agent *agent, const Agent__FromAgent *message)
+static void say(const Agent__FromAgent *message)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (!frame_write(agent->socket, &message->base, CLOCK_NEVER, &error))
+    if (!frame_write(AGENT_SOCKET, &message->base, CLOCK_NEVER, &error))
         exit(0); /* the parent is gone: nobody is left to serve */
 }
 
-static void say_done(const struct agent *agent, const struct error *error)
+/* NULL where there is none. The text is borrowed. */
+static Agent__Error *error_of(const struct error *error, Agent__Error *storage)
 {
-    Agent__Error failure = AGENT__ERROR__INIT;
+    if (!error_is_set(error))
+        return NULL;
+    agent__error__init(storage);
+    storage->code = error->code;
+    storage->text = error->text;
+    return storage;
+}
+
+static void say_done(const struct error *error)
+{
+    Agent__Error failure;
     Agent__FromAgent__Done done = AGENT__FROM_AGENT__DONE__INIT;
     Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
     message.say_case = AGENT__FROM_AGENT__SAY_DONE;
     message.done = &done;
-    if (error_is_set(error)) {
-        failure.code = error->code;
-        failure.text = error->text;
-        done.error = &failure;
-    }
-    say(agent, &message);
+    done.error = error_of(error, &failure);
+    say(&message);
 }
 
-/* The probe's place in its batch. */
-struct place {
-    const struct agent *agent;
-    uint32_t index;
-};
-
+/* A probe's owner is its place in the batch. */
 static void say_ended(struct probe *probe, const struct reading *reading, const struct error *error)
 {
-    const struct place *place = probe->owner;
-    Agent__Error failure = AGENT__ERROR__INIT;
+    const uint32_t *place = probe->owner;
+    Agent__Error failure;
+    Agent__Error refusal;
     Agent__Reading found = AGENT__READING__INIT;
     Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
     Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
     message.say_case = AGENT__FROM_AGENT__SAY_ENDED;
     message.ended = &ended;
-    ended.probe = place->index;
+    ended.probe = *place;
+    ended.armed = probe->armed;
+    ended.arm_error = error_of(&probe->arm_error, &refusal);
     if (reading != NULL) {
         found.waiting = reading->waiting;
         found.waiting_for_activation = reading->waiting_for_activation;
@@ -69,12 +76,9 @@ static void say_ended(struct probe *probe, const struct reading *reading, const 
         found.consumption_rate = reading->consumption_rate;
         found.value = reading->value;
         ended.reading = &found;
-    } else {
-        failure.code = error->code;
-        failure.text = error->text;
-        ended.error = &failure;
-    }
-    say(place->agent, &message);
+    } else
+        ended.error = error_of(error, &failure);
+    say(&message);
 }
 
 static struct option_values *values_of(const struct scaler *scaler, enum option_scope scope,
@@ -95,22 +99,30 @@ static void serve_connect(struct agent *agent, const Agent__Connect *connect)
     for (size_t i = 0; agent->scalers[i] != NULL; i++)
         if (text_equal(agent->scalers[i]->name, connect->scaler))
             agent->scaler = agent->scalers[i];
-    if (agent->scaler == NULL || agent->client != NULL)
+    if (agent->scaler == NULL || agent->connection_values != NULL)
         error_set(&error, ERROR_INTERNAL, "no scaler %s, or connected already", connect->scaler);
     else {
-        struct option_values *values =
+        agent->connection_values =
             values_of(agent->scaler, OPTION_CONNECTION, connect->options, connect->n_options);
-        agent->scaler->connect(values->data, connect->deadline_ms, &agent->client, &error);
-        option_values_free(values);
+        agent->scaler->connect(agent->connection_values->data, connect->deadline_ms, &agent->client,
+                               &error);
     }
-    say_done(agent, &error);
+    say_done(&error);
+}
+
+/* On any thread. */
+static void say_wake(void *context, uint64_t id)
+{
+    (void)context;
+    ssize_t written = write(AGENT_WAKES, &id, sizeof(id));
+    (void)written; /* see remote.h */
 }
 
 static void serve_measure(struct agent *agent, const Agent__Measure *measure)
 {
     _cleanup_(error_done) struct error error = {0};
     size_t count = measure->n_probes;
-    struct place *places = memory_array(count, sizeof(*places));
+    uint32_t *places = memory_array(count, sizeof(*places));
     struct probe *probes = memory_array(count, sizeof(*probes));
     struct probe **pointers = memory_array(count, sizeof(*pointers));
     struct option_values **values = memory_array(count, sizeof(*values));
@@ -118,16 +130,23 @@ static void serve_measure(struct agent *agent, const Agent__Measure *measure)
     for (size_t i = 0; i < count; i++) {
         values[i] = values_of(agent->scaler, OPTION_QUERY, measure->probes[i]->options,
                               measure->probes[i]->n_options);
-        places[i] = (struct place){agent, (uint32_t)i};
+        places[i] = (uint32_t)i;
         probes[i] = (struct probe){
-            .query = values[i]->data, .values = values[i], .owner = &places[i], .end = say_ended};
+            .query = values[i]->data,
+            .waker = {.wake = say_wake, .id = measure->probes[i]->waker},
+            .values = values[i],
+            .owner = &places[i],
+            .end = say_ended,
+        };
         pointers[i] = &probes[i];
     }
     agent->scaler->measure(agent->client, pointers, count, measure->deadline_ms, &error);
-    say_done(agent, &error);
+    say_done(&error);
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        error_done(&probes[i].arm_error);
         option_values_free(values[i]);
+    }
     free(values);
     free(pointers);
     free(probes);
@@ -138,7 +157,7 @@ static bool serve_one(struct agent *agent)
 {
     _cleanup_(error_done) struct error error = {0};
     ProtobufCMessage *raw = NULL;
-    if (!frame_read(agent->socket, &agent__to_agent__descriptor, CLOCK_NEVER, &raw, &error))
+    if (!frame_read(AGENT_SOCKET, &agent__to_agent__descriptor, CLOCK_NEVER, &raw, &error))
         return false;
 
     const Agent__ToAgent *message = (const Agent__ToAgent *)raw;
@@ -146,8 +165,24 @@ static bool serve_one(struct agent *agent)
         serve_connect(agent, message->connect);
     else if (message->say_case == AGENT__TO_AGENT__SAY_MEASURE && agent->client != NULL)
         serve_measure(agent, message->measure);
+    else if (message->say_case == AGENT__TO_AGENT__SAY_DISARM && agent->client != NULL)
+        agent->scaler->disarm(agent->client, message->disarm->waker);
     protobuf_c_message_free_unpacked(raw, NULL);
     return true;
+}
+
+/* Until the parent says something; hears what the source tells meanwhile. */
+static bool wait_for_parent(const struct agent *agent)
+{
+    bool listens = agent->client != NULL && agent->scaler->descriptor != NULL;
+    struct pollfd waits[] = {
+        {.fd = AGENT_SOCKET, .events = POLLIN},
+        {.fd = listens ? agent->scaler->descriptor(agent->client) : -1, .events = POLLIN},
+    };
+    poll(waits, ARRAY_LENGTH(waits), -1);
+    if (listens && waits[1].revents != 0)
+        agent->scaler->hear(agent->client);
+    return waits[0].revents != 0;
 }
 
 /* The parent alone says when to end, whatever a terminal tells the whole group; and an abort leaves
@@ -162,13 +197,14 @@ static void settle(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-int agent_run(int socket, const struct scaler *const *scalers)
+int agent_run(const struct scaler *const *scalers)
 {
-    struct agent agent = {.socket = socket, .scalers = scalers};
+    struct agent agent = {.scalers = scalers};
     settle();
-    while (serve_one(&agent))
+    while (!wait_for_parent(&agent) || serve_one(&agent))
         ;
     if (agent.client != NULL)
         agent.scaler->disconnect(agent.client);
+    option_values_free(agent.connection_values);
     return 0;
 }

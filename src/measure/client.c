@@ -35,6 +35,29 @@ bool client_measure(struct client *client, struct probe *const *probes, size_t c
     return client->scaler->measure(client->own, probes, count, deadline_ms, error);
 }
 
+void client_disarm(struct client *client, uint64_t waker_id)
+{
+    if (client->remote != NULL)
+        remote_disarm(client->remote, waker_id);
+    else
+        client->scaler->disarm(client->own, waker_id);
+}
+
+int client_descriptor(const struct client *client)
+{
+    if (client->remote != NULL)
+        return remote_descriptor(client->remote);
+    return client->scaler->descriptor == NULL ? -1 : client->scaler->descriptor(client->own);
+}
+
+bool client_hear(struct client *client)
+{
+    if (client->remote != NULL)
+        return remote_hear(client->remote);
+    client->scaler->hear(client->own);
+    return true;
+}
+
 void client_close(struct client *client)
 {
     if (client->remote != NULL)

@@ -1,7 +1,7 @@
 /*
  * A client of a source, in this process or in one of its own.
  *
- * Threads: those of scaler.h's connect, measure and disconnect: one thread a client.
+ * Threads: those of scaler.h's connect, measure, disarm, hear and disconnect: one thread a client.
  */
 #ifndef BACKLOG_MEASURE_CLIENT_H
 #define BACKLOG_MEASURE_CLIENT_H
@@ -16,6 +16,9 @@ bool client_open(const struct scaler *scaler, const struct option_values *connec
                  struct error *error);
 bool client_measure(struct client *client, struct probe *const *probes, size_t count,
                     int64_t deadline_ms, struct error *error);
+void client_disarm(struct client *client, uint64_t waker_id);
+int client_descriptor(const struct client *client); /* readable: client_hear(); -1: none */
+bool client_hear(struct client *client);            /* false: all arms are lost */
 void client_close(struct client *client);
 
 #endif

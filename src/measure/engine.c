@@ -39,6 +39,15 @@ void engine_free(struct engine *engine)
     free(engine);
 }
 
+void engine_tell_askers(struct engine *engine)
+{
+    if (engine->ready == NULL || engine->settings.wake == NULL)
+        return;
+    pthread_mutex_unlock(&engine->lock);
+    engine->settings.wake(engine->settings.wake_context);
+    pthread_mutex_lock(&engine->lock);
+}
+
 static bool check_limits(const struct engine *engine, bool isolated, struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;

@@ -30,6 +30,7 @@ struct engine_settings {
     int64_t backoff_first_ms; /* the first retry of a broken connection is at once, then this */
     int64_t backoff_most_ms;  /* ... doubling to this */
     int64_t slow_most_ms;     /* a query in the slow lane is asked at least this often */
+    int64_t arm_again_ms;     /* a query that its source refused to arm is armed again after it */
     size_t most_connections;
     size_t most_isolated;        /* of them, those with a process of their own */
     const char *program;         /* started as `PROGRAM agent` for an isolated scaler; borrowed */
@@ -44,6 +45,7 @@ struct engine_settings {
                              .backoff_first_ms = 250,                                              \
                              .backoff_most_ms = 5000,                                              \
                              .slow_most_ms = 30000,                                                \
+                             .arm_again_ms = 60000,                                                \
                              .most_connections = 1024,                                             \
                              .most_isolated = 64,                                                  \
                              .program = "/proc/self/exe"}
@@ -102,7 +104,8 @@ struct watcher {
 void watcher_start(struct watcher *watcher, struct query *query);
 void watcher_stop(struct watcher *watcher); /* harmless where it is not watching */
 
-/* While at least one watcher asks so, its query is measured this often; 0 ends it. */
+/* While at least one watcher asks so, it waits for the first message of its query: this is armed, or measured
+ * so often where it cannot be (see scaler.h). 0 ends it. */
 void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms);
 
 /* The next watcher whose query had an attempt since it was handed out last; NULL where there is none. */
@@ -112,6 +115,9 @@ struct engine_stats {
     size_t connections;
     size_t queries;
     size_t slow_queries;
+    size_t armed_queries;
+    uint64_t wakes;
+    uint64_t failed_arms; /* refused by the source or the scaler */
     uint64_t batches;
     uint64_t probes;
     uint64_t failed_probes;

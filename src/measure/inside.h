@@ -1,5 +1,6 @@
 /*
- * The engine's structures, for the files of the engine only (engine.c, query.c, lane.c).
+ * The engine's structures, for the files of the engine only (engine.c, query.c, lane.c,
+ * batch.c, arm.c).
  *
  *   engine --- connection --- lane (main) --- query, query, ...
  *                         \-- lane (slow) --- query            <- an own client, one probe at a time
@@ -41,13 +42,20 @@ enum lane_state {
 struct lane {
     struct connection *connection;
     bool slow; /* one probe at a time */
-    pthread_cond_t changed;
+    int bell;  /* readable: look again, the thread may have to do something sooner */
+    bool rung;
     enum lane_state state;
     struct client *client;
     unsigned failures; /* since the last whole measurement */
     int64_t retry_at_ms;
     struct error error;
     struct query *queries; /* utlist */
+    struct query *armed;   /* those with a waker, by its id */
+    uint64_t wakers_made;
+    uint64_t *disarms; /* wakers that the client is still to forget */
+    size_t disarms_count;
+    size_t disarms_capacity;
+    bool told_unarmed; /* that arming fails was logged */
 };
 
 struct connection {
@@ -77,8 +85,17 @@ struct query {
     struct option_values *values;
     struct pace *paces;       /* utlist, the least interval first; nobody holds the query: NULL */
     struct watcher *watchers; /* utlist */
-    size_t idle_watchers;     /* of them, those that want it measured each idle_interval_ms */
-    int64_t idle_interval_ms;
+    size_t idle_watchers;     /* of them, those that wait for its first message */
+    int64_t idle_interval_ms; /* while they do: between two measurements where it is not armed */
+
+    /* arm.c's */
+    uint64_t waker_id;    /* of the arm that it has, or that is being made; 0: none */
+    bool armed;           /* the scaler has said so */
+    int64_t arm_at_ms;    /* when to arm it, while it is not */
+    bool woken;           /* since it was measured */
+    bool woken_again;     /* while it is alert */
+    int64_t alert_ms;     /* between two measurements after a wake; 0: it is not alert */
+    int64_t alert_due_ms; /* the next of them */
 
     bool due_now;             /* never asked, or the connection is back */
     int64_t asked_at_ms;      /* when the last measurement began */
@@ -89,13 +106,30 @@ struct query {
     struct snapshot known;
 
     UT_hash_handle hh;         /* among the connection's */
+    UT_hash_handle hh_armed;   /* among the lane's armed ones */
     struct query *next, *prev; /* among the lane's */
 };
 
 /* lane.c: under the lock */
-struct lane *lane_new(struct connection *connection,
-                      bool slow); /* NULL: no thread can be started */
+struct lane *lane_new(struct connection *connection, bool slow); /* NULL: no thread to be had */
 void lane_wake(struct lane *lane);
+void lane_set_state(struct lane *lane, enum lane_state state, struct error *error);
+void lane_set_good(struct lane *lane);
+
+/* batch.c: on the lane's thread, under the lock, which is opened meanwhile */
+void batch_measure(struct lane *lane);
+
+/* arm.c: under the lock */
+void arm_idle(struct query *query); /* somebody waits for its first message from now on */
+void arm_drop(struct query *query); /* nobody does, or it leaves its lane */
+int64_t arm_due_ms(const struct query *query);
+struct waker arm_take(struct query *query,
+                      int64_t now_ms); /* it is being measured: nobody, or to be armed */
+void arm_conclude(struct query *query, const struct probe *probe);
+void arm_forget_all(struct lane *lane); /* its client is gone */
+void arm_wake_all(struct lane *lane);
+bool arm_disarm(
+    struct lane *lane); /* what was dropped; on the lane's thread. True: it opened the lock */
 
 /* query.c: under the lock */
 struct query *query_new(struct connection *connection, const struct option_values *values);
@@ -106,6 +140,7 @@ void query_set_reading(struct query *query, const struct reading *reading);
 void query_set_failed(struct query *query, const struct error *error);
 
 /* engine.c: under the lock */
+void engine_tell_askers(struct engine *engine);      /* opens it for a moment */
 void connection_free(struct connection *connection); /* has no query and no other lane any more */
 
 #endif

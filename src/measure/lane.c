@@ -13,20 +13,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <utlist.h>
-
-/* A query that leaves this many measurements in a row unanswered goes to the slow lane; more of them
- * where the client was lost as well, as it is again and again while a source starts. */
-enum { MOST_STRIKES = 2, MOST_LOSSES = 4 };
-
-/* The probes of one measurement, and whose they are. */
-struct batch {
-    struct probe *probes;
-    struct probe **pointers; /* as scaler.h wants them */
-    size_t count;
-    size_t answered; /* with a reading or an error: the source has spoken */
-};
 
 static struct engine *engine_of(const struct lane *lane)
 {
@@ -61,16 +52,6 @@ static void close_client(struct lane *lane)
     pthread_mutex_lock(&engine_of(lane)->lock);
 }
 
-static void tell_askers(struct lane *lane)
-{
-    struct engine *engine = engine_of(lane);
-    if (engine->ready == NULL || engine->settings.wake == NULL)
-        return;
-    pthread_mutex_unlock(&engine->lock);
-    engine->settings.wake(engine->settings.wake_context);
-    pthread_mutex_lock(&engine->lock);
-}
-
 /* Every query of a broken connection fails with it, so that what is refused is refused at once. */
 static void set_broken(struct lane *lane, struct error *error)
 {
@@ -83,16 +64,18 @@ static void set_broken(struct lane *lane, struct error *error)
     lane->retry_at_ms = clock_now_ms() + backoff_ms(&engine_of(lane)->settings, lane->failures);
     DL_FOREACH(lane->queries, query)
     query_set_failed(query, &lane->error);
-    tell_askers(lane);
+    engine_tell_askers(engine_of(lane));
 }
 
 /* The error is taken with LANE_BROKEN, and NULL otherwise. May open the lock for a moment. */
-static void lane_set_state(struct lane *lane, enum lane_state state, struct error *error)
+void lane_set_state(struct lane *lane, enum lane_state state, struct error *error)
 {
     struct query *query;
     bool recovering = lane->state == LANE_BROKEN && state == LANE_CONNECTED;
 
     lane->state = state;
+    if (state != LANE_CONNECTED)
+        arm_forget_all(lane);
     if (state == LANE_BROKEN)
         set_broken(lane, error);
     if (recovering)
@@ -103,7 +86,7 @@ static void lane_set_state(struct lane *lane, enum lane_state state, struct erro
 }
 
 /* A whole measurement went well: what was broken is mended. */
-static void lane_set_good(struct lane *lane)
+void lane_set_good(struct lane *lane)
 {
     if (error_is_set(&lane->error))
         log_info("%s%s is back", lane->connection->label, name_of(lane));
@@ -113,7 +96,18 @@ static void lane_set_good(struct lane *lane)
 
 void lane_wake(struct lane *lane)
 {
-    pthread_cond_signal(&lane->changed);
+    if (lane->rung)
+        return;
+    lane->rung = true;
+    eventfd_write(lane->bell, 1);
+}
+
+static void silence_bell(struct lane *lane)
+{
+    eventfd_t rings;
+    if (lane->rung)
+        eventfd_read(lane->bell, &rings);
+    lane->rung = false;
 }
 
 /* When there is something to do; 0: now. */
@@ -130,20 +124,24 @@ static int64_t next_due_ms(const struct lane *lane)
     return next;
 }
 
-/* Condition variables know no CLOCK_BOOTTIME; a sleep of the machine only makes a wait longer. */
+/* ... or until somebody rings the bell, or the source has told something by itself. */
 static void wait_until_ms(struct lane *lane, int64_t due_ms)
 {
+    enum { LONGEST_MS = 60 * 1000 }; /* poll() does not count while the machine sleeps */
     struct engine *engine = engine_of(lane);
-    int64_t left = clock_left_ms(due_ms, 60 * 1000);
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += left / 1000;
-    until.tv_nsec += left % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_clockwait(&lane->changed, &engine->lock, CLOCK_MONOTONIC, &until);
+    pthread_mutex_unlock(&engine->lock);
+    struct pollfd waits[] = {
+        {.fd = lane->bell, .events = POLLIN},
+        {.fd = lane->client == NULL ? -1 : client_descriptor(lane->client), .events = POLLIN},
+    };
+    bool heard = poll(waits, ARRAY_LENGTH(waits), clock_left_ms(due_ms, LONGEST_MS)) > 0 &&
+                 waits[1].revents != 0;
+    bool has_arms = !heard || client_hear(lane->client);
+    pthread_mutex_lock(&engine->lock);
+
+    silence_bell(lane);
+    if (!has_arms)
+        arm_wake_all(lane);
 }
 
 static void free_released(struct lane *lane)
@@ -174,191 +172,6 @@ static void connect_client(struct lane *lane)
     lane_set_state(lane, good ? LANE_CONNECTED : LANE_BROKEN, good ? NULL : &error);
 }
 
-/* Called by the scaler, on the lane's thread, without the lock. */
-static void probe_ended(struct probe *probe, const struct reading *reading,
-                        const struct error *error)
-{
-    struct query *query = probe->owner;
-    struct engine *engine = query->connection->engine;
-    pthread_mutex_lock(&engine->lock);
-    if (reading != NULL)
-        query_set_reading(query, reading);
-    else {
-        engine->stats.failed_probes++;
-        query->strikes = 0;
-        query->losses = 0;
-        query_set_failed(query, error);
-    }
-    tell_askers(query->lane);
-    pthread_mutex_unlock(&engine->lock);
-}
-
-static struct batch batch_take(struct lane *lane)
-{
-    int64_t now = clock_now_ms();
-    struct batch batch = {0};
-    struct query *query;
-    size_t most = 0;
-    DL_FOREACH(lane->queries, query)
-    most++;
-    if (lane->slow)
-        most = 1;
-    batch.probes = memory_array(most, sizeof(*batch.probes));
-    batch.pointers = memory_array(most, sizeof(struct probe *));
-
-    DL_FOREACH(lane->queries, query)
-    {
-        if (batch.count == most)
-            break;
-        if (query_due_ms(query) > now)
-            continue;
-        query->due_now = false;
-        query->asked_at_ms = now;
-        batch.probes[batch.count] = (struct probe){
-            .query = query->values->data,
-            .values = query->values,
-            .owner = query,
-            .end = probe_ended,
-        };
-        batch.pointers[batch.count] = &batch.probes[batch.count];
-        batch.count++;
-    }
-    return batch;
-}
-
-static void batch_done(struct batch *batch)
-{
-    free(batch->probes);
-    free(batch->pointers);
-}
-
-static void move_to_lane(struct query *query, struct lane *lane)
-{
-    DL_DELETE(query->lane->queries, query);
-    DL_APPEND(lane->queries, query);
-    query->lane = lane;
-    query->strikes = 0;
-    query->losses = 0;
-    query->is_slow_with_all = false;
-    lane_wake(lane);
-}
-
-/* It must not hold up its neighbours again, or cost them their client. Where there is no thread to be
- * had it has to stay. */
-static void make_slow(struct query *query)
-{
-    struct connection *connection = query->connection;
-    if (connection->slow_lane == NULL)
-        connection->slow_lane = lane_new(connection, true);
-    if (connection->slow_lane == NULL) {
-        log_warning("%s: a query is not answered, and no thread can be started to ask it apart",
-                    connection->label);
-        return;
-    }
-    log_warning(
-        "%s: a query is not answered, and is asked apart from the others until it is in time",
-        connection->label);
-    query->slow_interval_ms = connection->engine->settings.interval_ms;
-    move_to_lane(query, connection->slow_lane);
-}
-
-static void make_slower(struct query *query)
-{
-    int64_t most = query->connection->engine->settings.slow_most_ms;
-    query->slow_interval_ms *= 2;
-    if (query->slow_interval_ms > most)
-        query->slow_interval_ms = most;
-}
-
-/* One answer in time brings a query back, and with it all that became slow because the whole source was
- * silent. Those that hang by themselves may have recovered too, so they are asked now. */
-static void make_quick(struct query *query)
-{
-    struct lane *main_lane = query->connection->main_lane;
-    struct query *fellow;
-    struct query *next;
-    DL_FOREACH_SAFE(query->lane->queries, fellow, next)
-    {
-        fellow->due_now = fellow != query;
-        if (fellow == query || fellow->is_slow_with_all)
-            move_to_lane(fellow, main_lane);
-    }
-}
-
-/* A probe that nobody ended, of a client that is still of use. */
-static void judge_overdue(struct lane *lane, const struct batch *batch, struct query *query)
-{
-    _cleanup_(error_done) struct error error = {0};
-    error_unavailable(&error, "no answer within %lld ms",
-                      (long long)engine_of(lane)->settings.deadline_ms);
-    query_set_failed(query, &error);
-    query->strikes = batch->answered > 0 ? MOST_STRIKES : query->strikes + 1;
-    if (lane->slow)
-        make_slower(query);
-    else if (query->strikes >= MOST_STRIKES) {
-        make_slow(query);
-        query->is_slow_with_all = batch->answered == 0;
-    } else
-        query->due_now = true;
-}
-
-/* A probe that nobody ended, of a client that was lost over it, or over another one of the batch. */
-static void judge_lost(struct lane *lane, struct query *query, const struct error *error)
-{
-    query_set_failed(query, error);
-    query->losses++;
-    if (lane->slow) {
-        make_slower(query);
-        DL_DELETE(lane->queries, query); /* behind those that have not had their turn */
-        DL_APPEND(lane->queries, query);
-    } else if (query->losses >= MOST_LOSSES)
-        make_slow(query);
-}
-
-static void judge_batch(struct lane *lane, struct batch *batch, bool usable,
-                        const struct error *error)
-{
-    if (engine_of(lane)->stopping)
-        return; /* the other lane may be gone */
-    for (size_t i = 0; i < batch->count; i++)
-        batch->answered += batch->probes[i].ended;
-
-    for (size_t i = 0; i < batch->count; i++) {
-        struct query *query = batch->probes[i].owner;
-        if (!batch->probes[i].ended && usable)
-            judge_overdue(lane, batch, query);
-        else if (!batch->probes[i].ended)
-            judge_lost(lane, query, error);
-        else if (lane->slow)
-            make_quick(query);
-    }
-}
-
-static void measure(struct lane *lane)
-{
-    struct engine *engine = engine_of(lane);
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(batch_done) struct batch batch = batch_take(lane);
-    int64_t deadline_ms = clock_now_ms() + engine->settings.deadline_ms;
-
-    engine->stats.batches++;
-    engine->stats.probes += batch.count;
-    pthread_mutex_unlock(&engine->lock);
-    bool usable = client_measure(lane->client, batch.pointers, batch.count, deadline_ms, &error);
-    pthread_mutex_lock(&engine->lock);
-
-    judge_batch(lane, &batch, usable, &error);
-    /* Silence may be a dead source or one hanging query. Connecting again tells them apart, and until
-     * then only those fail that were asked. */
-    if (!usable)
-        lane_set_state(lane, LANE_BROKEN, &error);
-    else if (batch.answered == 0)
-        lane_set_state(lane, LANE_APART, NULL);
-    else
-        lane_set_good(lane);
-    tell_askers(lane);
-}
-
 static bool is_finished(struct lane *lane)
 {
     const struct connection *connection = lane->connection;
@@ -380,6 +193,14 @@ static void join_predecessor(struct engine *engine)
         pthread_join(predecessor, NULL); /* it no longer needs the lock */
 }
 
+static void lane_free(struct lane *lane)
+{
+    close(lane->bell);
+    free(lane->disarms);
+    error_done(&lane->error);
+    free(lane);
+}
+
 /* The last act of the thread, under the lock: nobody may find the lane after it. */
 static void lane_end(struct lane *lane)
 {
@@ -399,9 +220,7 @@ static void lane_end(struct lane *lane)
     else if (connection->slow_lane == NULL)
         connection_free(connection);
 
-    error_done(&lane->error);
-    pthread_cond_destroy(&lane->changed);
-    free(lane);
+    lane_free(lane);
     join_predecessor(engine);
     engine->lanes--;
     pthread_cond_signal(&engine->lane_ended);
@@ -419,13 +238,15 @@ static void *lane_run(void *argument)
             if (is_finished(lane)) /* somebody may have come while the lock was open */
                 break;
         }
+        if (arm_disarm(lane))
+            continue;
         int64_t due_ms = next_due_ms(lane);
         if (due_ms > clock_now_ms())
             wait_until_ms(lane, due_ms);
         else if (lane->client == NULL)
             connect_client(lane);
         else
-            measure(lane);
+            batch_measure(lane);
     }
     lane_end(lane);
     pthread_mutex_unlock(&engine->lock);
@@ -438,10 +259,9 @@ struct lane *lane_new(struct connection *connection, bool slow)
     pthread_t thread;
     lane->connection = connection;
     lane->slow = slow;
-    pthread_cond_init(&lane->changed, NULL);
-    if (pthread_create(&thread, NULL, lane_run, lane) != 0) {
-        pthread_cond_destroy(&lane->changed);
-        free(lane);
+    lane->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (lane->bell < 0 || pthread_create(&thread, NULL, lane_run, lane) != 0) {
+        lane_free(lane);
         return NULL;
     }
     connection->engine->lanes++;

@@ -1,6 +1,6 @@
-#include "base/memory.h"
 #include "measure/scaler.h"
 
+#include "base/memory.h"
 #include "base/text.h"
 
 #include <stdarg.h>
@@ -34,4 +34,25 @@ void probe_failf(struct probe *probe, const char *format, ...)
 
     error_unavailable(&error, "%s", text.bytes == NULL ? "" : text.bytes);
     end(probe, NULL, &error);
+}
+
+void waker_wake(const struct waker *waker)
+{
+    waker->wake(waker->context, waker->id);
+}
+
+bool probe_wants_arm(const struct probe *probe)
+{
+    return probe->waker.id != 0;
+}
+
+void probe_armed(struct probe *probe)
+{
+    probe->armed = true;
+}
+
+void probe_cannot_arm(struct probe *probe, const struct error *error)
+{
+    if (probe_wants_arm(probe))
+        error_copy(&probe->arm_error, error);
 }

@@ -28,6 +28,7 @@ struct query *query_new(struct connection *connection, const struct option_value
 
 void query_free(struct query *query)
 {
+    arm_drop(query);
     HASH_DELETE(hh, query->connection->queries, query);
     DL_DELETE(query->lane->queries, query);
     struct pace *pace;
@@ -74,7 +75,8 @@ static int64_t least(int64_t one, int64_t other)
     return one < other ? one : other;
 }
 
-/* A long interval says for how long a reading is good enough; an error never is. */
+/* A long interval says for how long a reading is good enough; an error never is, nor is that there is nothing
+ * for who waits for the first message. */
 static int64_t current_interval_ms(const struct query *query)
 {
     int64_t standard = query->connection->engine->settings.interval_ms;
@@ -84,19 +86,27 @@ static int64_t current_interval_ms(const struct query *query)
     int64_t interval = query->paces == NULL ? standard : query->paces->interval_ms;
     if (query->known.last_attempt == ATTEMPT_FAILED)
         interval = least(interval, standard);
-    return query->idle_watchers > 0 ? least(interval, query->idle_interval_ms) : interval;
+    if (query->idle_watchers == 0)
+        return interval;
+    bool is_told = query->armed || query->alert_ms > 0;
+    return least(interval, is_told ? standard : query->idle_interval_ms);
 }
 
 /* All queries of a connection beat together, whenever they came: going once for many is the point. */
-int64_t query_due_ms(const struct query *query)
+static int64_t beat_due_ms(const struct query *query)
 {
-    if (query->due_now)
-        return 0;
     int64_t interval = current_interval_ms(query);
     if (query->lane->slow)
         return query->asked_at_ms + interval;
     int64_t since_beat = (query->asked_at_ms - query->connection->made_at_ms) % interval;
     return query->asked_at_ms - since_beat + interval;
+}
+
+int64_t query_due_ms(const struct query *query)
+{
+    if (query->due_now)
+        return 0;
+    return least(beat_due_ms(query), arm_due_ms(query));
 }
 
 static void make_watchers_ready(struct query *query)
@@ -170,6 +180,7 @@ void query_state(struct query *query, struct query_state *ret_state)
     *ret_state = (struct query_state){
         .client = clients[query->lane->state],
         .is_slow = query->lane->slow,
+        .is_armed = query->armed,
         .interval_ms = current_interval_ms(query),
     };
     snprintf(ret_state->connection, sizeof(ret_state->connection), "%s", connection->label);
@@ -190,6 +201,7 @@ void watcher_start(struct watcher *watcher, struct query *query)
 static bool set_idle(struct watcher *watcher, int64_t interval_ms)
 {
     struct query *query = watcher->query;
+    bool was_idle = query->idle_watchers > 0;
     bool sooner = false;
     if (watcher->idle_interval_ms > 0)
         query->idle_watchers--;
@@ -200,6 +212,10 @@ static bool set_idle(struct watcher *watcher, int64_t interval_ms)
         query->idle_watchers++;
     }
     watcher->idle_interval_ms = interval_ms;
+    if (was_idle && query->idle_watchers == 0)
+        arm_drop(query);
+    else if (!was_idle && query->idle_watchers > 0)
+        arm_idle(query);
     return sooner;
 }
 

@@ -8,6 +8,7 @@
 #include "measure/frame.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -25,6 +26,8 @@ struct remote {
     const struct scaler *scaler;
     pid_t child;
     int socket;
+    int wakes;          /* the pipe's end; -1 once the child has closed the other */
+    struct waker waker; /* of the last probe that had one: all wake alike, but for the id */
 };
 
 /* What died by itself tells more by its own end than by our signal, so it has a moment to be seen. */
@@ -56,27 +59,62 @@ static void end_child(struct remote *remote, const char *why, struct error *erro
         error_unavailable(error, "the %s process ended with code %d", name, WEXITSTATUS(status));
 }
 
+static bool cannot_start(const struct remote *remote, int failure, struct error *error)
+{
+    return error_unavailable(error, "cannot start the %s process: %s", remote->scaler->name,
+                             strerror(failure));
+}
+
+/* Moves a descriptor that the child gets out of the way of the numbers that it gets there. */
+static int above_those_of_child(int descriptor)
+{
+    int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, AGENT_WAKES + 1);
+    close(descriptor);
+    return moved;
+}
+
+/* The child's ends are the second ones. */
+static bool make_channels(struct remote *remote, int *ret_socket, int *ret_wakes,
+                          struct error *error)
+{
+    int sockets[2];
+    int wakes[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0)
+        return cannot_start(remote, errno, error);
+    remote->socket = sockets[0];
+    *ret_socket = above_those_of_child(sockets[1]);
+    if (pipe2(wakes, O_CLOEXEC | O_NONBLOCK) != 0)
+        return cannot_start(remote, errno, error);
+    remote->wakes = wakes[0];
+    *ret_wakes = above_those_of_child(wakes[1]);
+    return (*ret_socket >= 0 && *ret_wakes >= 0) || cannot_start(remote, EMFILE, error);
+}
+
+static void close_end(const int *descriptor)
+{
+    if (*descriptor >= 0)
+        close(*descriptor);
+}
+
 static bool spawn_child(struct remote *remote, const char *program, struct error *error)
 {
-    int ends[2];
+    _cleanup_(close_end) int socket = -1;
+    _cleanup_(close_end) int wakes = -1;
     char name[] = "backlog";
     char subcommand[] = "agent";
     char *arguments[] = {name, subcommand, NULL};
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-        return error_unavailable(error, "cannot start the %s process: %s", remote->scaler->name,
-                                 strerror(errno));
+    if (!make_channels(remote, &socket, &wakes, error))
+        return false;
 
     /* Client libraries leave descriptors open to children; a broker would wait for their end. */
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], AGENT_SOCKET);
-    posix_spawn_file_actions_addclosefrom_np(&actions, AGENT_SOCKET + 1);
+    posix_spawn_file_actions_adddup2(&actions, socket, AGENT_SOCKET);
+    posix_spawn_file_actions_adddup2(&actions, wakes, AGENT_WAKES);
+    posix_spawn_file_actions_addclosefrom_np(&actions, AGENT_WAKES + 1);
     int failure = posix_spawn(&remote->child, program, &actions, NULL, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
-    close(ends[1]);
-    remote->socket = ends[0];
-    return failure == 0 || error_unavailable(error, "cannot start the %s process: %s",
-                                             remote->scaler->name, strerror(failure));
+    return failure == 0 || cannot_start(remote, failure, error);
 }
 
 /* The rows of the table that have a text. The strings are borrowed; the caller frees the array. */
@@ -133,6 +171,9 @@ static bool send_measure(struct remote *remote, struct probe *const *probes, siz
     for (size_t i = 0; i < count; i++) {
         agent__measure__probe__init(&storage[i]);
         storage[i].options = options_of(probes[i]->values, &storage[i].n_options);
+        storage[i].waker = probes[i]->waker.id;
+        if (probe_wants_arm(probes[i]))
+            remote->waker = probes[i]->waker;
         measure.probes[i] = &storage[i];
     }
     bool good = frame_write(remote->socket, &message.base, deadline_ms, error);
@@ -163,12 +204,24 @@ static void take_error(const Agent__Error *message, struct error *error)
     error_set(error, (enum error_code)message->code, "%s", message->text);
 }
 
+static void take_arm(const Agent__FromAgent__Ended *ended, struct probe *probe)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (ended->armed)
+        probe_armed(probe);
+    if (ended->arm_error == NULL)
+        return;
+    take_error(ended->arm_error, &error);
+    probe_cannot_arm(probe, &error);
+}
+
 static void take_ended(const Agent__FromAgent__Ended *ended, struct probe *const *probes,
                        size_t count)
 {
     if (ended->probe >= count)
         return;
     struct probe *probe = probes[ended->probe];
+    take_arm(ended, probe);
     if (ended->reading != NULL) {
         struct reading reading = reading_of(ended->reading);
         probe_answer(probe, &reading);
@@ -221,6 +274,7 @@ bool remote_open(const struct scaler *scaler, const struct option_values *connec
     struct remote *remote = memory_new(sizeof(*remote));
     remote->scaler = scaler;
     remote->socket = -1;
+    remote->wakes = -1;
     bool good = spawn_child(remote, program, error);
     if (good) {
         bool exchanged = send_connect(remote, connection_values, deadline_ms, error) &&
@@ -243,10 +297,46 @@ bool remote_measure(struct remote *remote, struct probe *const *probes, size_t c
     return conclude(remote, exchanged, &told, error);
 }
 
+/* Where it fails, the next measurement will, and say why. */
+void remote_disarm(struct remote *remote, uint64_t waker_id)
+{
+    enum { PATIENCE_MS = 100 }; /* the child does nothing else meanwhile */
+    _cleanup_(error_done) struct error ignored = {0};
+    Agent__Disarm disarm = AGENT__DISARM__INIT;
+    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+    message.say_case = AGENT__TO_AGENT__SAY_DISARM;
+    message.disarm = &disarm;
+    disarm.waker = waker_id;
+    if (!frame_write(remote->socket, &message.base, clock_now_ms() + PATIENCE_MS, &ignored))
+        shutdown(remote->socket, SHUT_RDWR); /* half a frame may be in it */
+}
+
+int remote_descriptor(const struct remote *remote)
+{
+    return remote->wakes;
+}
+
+bool remote_hear(struct remote *remote)
+{
+    uint64_t ids[512]; /* a write of 8 bytes is never cut in a pipe */
+    ssize_t got = read(remote->wakes, ids, sizeof(ids));
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+        close(remote->wakes);
+        remote->wakes = -1;
+        return false;
+    }
+    for (ssize_t i = 0; i < got / (ssize_t)sizeof(ids[0]); i++) {
+        struct waker waker = remote->waker;
+        waker.id = ids[i];
+        waker_wake(&waker);
+    }
+    return true;
+}
+
 void remote_close(struct remote *remote)
 {
-    if (remote->socket >= 0)
-        close(remote->socket);
+    close_end(&remote->socket);
+    close_end(&remote->wakes);
     if (remote->child > 0) {
         kill(remote->child, SIGKILL);
         waitpid(remote->child, NULL, 0);

@@ -6,6 +6,10 @@
  * AGENT_SOCKET; the end of the socket ends it. The messages are in agent.proto. Options travel over
  * the socket, never in argv: secrets are among them.
  *
+ * Wakes come over a pipe beside the socket, AGENT_WAKES, each an id of 8 bytes: so any thread of the child
+ * can write one without a lock, and none stands between question and answer. One that finds the
+ * pipe full (8,192 wait in it) is lost, and its query found at its usual interval.
+ *
  * Threads: one at a time for each remote.
  */
 #ifndef BACKLOG_MEASURE_REMOTE_H
@@ -13,7 +17,7 @@
 
 #include "measure/scaler.h"
 
-enum { AGENT_SOCKET = 3 };
+enum { AGENT_SOCKET = 3, AGENT_WAKES = 4 };
 
 struct remote;
 
@@ -23,9 +27,12 @@ bool remote_open(const struct scaler *scaler, const struct option_values *connec
 /* Kills the child where it lets the deadline pass. */
 bool remote_measure(struct remote *remote, struct probe *const *probes, size_t count,
                     int64_t deadline_ms, struct error *error);
+void remote_disarm(struct remote *remote, uint64_t waker_id);
+int remote_descriptor(const struct remote *remote); /* of the wakes; -1: the child has ended */
+bool remote_hear(struct remote *remote);            /* wakes; false: the child has ended */
 void remote_close(struct remote *remote);
 
-/* The child's side: serves one connection of one of the scalers until the socket ends; the exit code. */
-int agent_run(int socket, const struct scaler *const *scalers);
+/* The child's side: serves one connection of one of the scalers until AGENT_SOCKET ends; the exit code. */
+int agent_run(const struct scaler *const *scalers);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 struct connection {
@@ -35,12 +36,27 @@ static const struct option table[] = {
     {0},
 };
 
-enum { MOST_QUEUES = 64 };
+enum { MOST_QUEUES = 64, MOST_ARMS = 512, LATE_MS = 200 };
+
+struct client {
+    int timer; /* in a process of its own: when it wakes; else -1 */
+    bool is_late;
+};
+
+struct arm {
+    const struct client *client;
+    struct waker waker;
+    char queue[32];
+};
 
 static struct {
     pthread_mutex_t lock;
     struct fake_counts counts;
     bool down;
+    bool racing;
+    bool refuses_arms;
+    struct arm arms[MOST_ARMS];
+    int arms_count;
     struct {
         char name[32];
         int messages;
@@ -54,6 +70,8 @@ void fake_reset(void)
     fake.counts = (struct fake_counts){0};
     fake.queues_count = 0;
     fake.down = false;
+    fake.racing = false;
+    fake.refuses_arms = false;
     pthread_mutex_unlock(&fake.lock);
 }
 
@@ -67,6 +85,49 @@ void fake_set_queue(const char *name, int messages)
         fake.queues_count++;
     snprintf(fake.queues[i].name, sizeof(fake.queues[i].name), "%s", name);
     fake.queues[i].messages = messages;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static struct arm take_arm(int i)
+{
+    struct arm arm = fake.arms[i];
+    fake.arms[i] = fake.arms[--fake.arms_count];
+    return arm;
+}
+
+/* Under the lock, so that no client is disconnected meanwhile. */
+void fake_wake(const char *name)
+{
+    pthread_mutex_lock(&fake.lock);
+    for (int i = fake.arms_count - 1; i >= 0; i--)
+        if (strcmp(fake.arms[i].queue, name) == 0) {
+            struct arm arm = take_arm(i);
+            waker_wake(&arm.waker);
+        }
+    pthread_mutex_unlock(&fake.lock);
+}
+
+int fake_armed(const char *name)
+{
+    int armed = 0;
+    pthread_mutex_lock(&fake.lock);
+    for (int i = 0; i < fake.arms_count; i++)
+        armed += strcmp(fake.arms[i].queue, name) == 0;
+    pthread_mutex_unlock(&fake.lock);
+    return armed;
+}
+
+void fake_set_racing(bool racing)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.racing = racing;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+void fake_refuse_arms(bool refuse)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.refuses_arms = refuse;
     pthread_mutex_unlock(&fake.lock);
 }
 
@@ -93,6 +154,8 @@ static int messages_of(const char *queue)
             return fake.queues[i].messages;
     if (isdigit((unsigned char)queue[0]))
         return atoi(queue);
+    if (strcmp(queue, "late") == 0)
+        return 0;
     return strcmp(queue, "hang") == 0    ? FAKE_HANGS
            : strcmp(queue, "break") == 0 ? FAKE_BREAKS
                                          : FAKE_MISSING;
@@ -128,8 +191,78 @@ static bool fake_connect(const void *connection_options, int64_t deadline_ms, vo
     pthread_mutex_unlock(&fake.lock);
     if (!up)
         return error_unavailable(error, "the fake source is down");
-    *ret_client = memory_new(1);
+    struct client *client = memory_new(sizeof(*client));
+    client->timer = -1;
+    *ret_client = client;
     return true;
+}
+
+static bool connect_with_timer(const void *connection_options, int64_t deadline_ms,
+                               void **ret_client, struct error *error)
+{
+    if (!fake_connect(connection_options, deadline_ms, ret_client, error))
+        return false;
+    ((struct client *)*ret_client)->timer = timerfd_create(CLOCK_MONOTONIC, 0);
+    return true;
+}
+
+static void set_timer(const struct client *client)
+{
+    struct itimerspec times = {.it_value.tv_nsec = LATE_MS * 1000000L};
+    timerfd_settime(client->timer, 0, &times, NULL);
+}
+
+static void arm(struct client *client, struct probe *probe, const char *queue)
+{
+    _cleanup_(error_done) struct error error = {0};
+    pthread_mutex_lock(&fake.lock);
+    bool refuses = fake.refuses_arms || fake.arms_count == MOST_ARMS;
+    bool racing = fake.racing;
+    if (!refuses) {
+        struct arm *made = &fake.arms[fake.arms_count++];
+        *made = (struct arm){.client = client, .waker = probe->waker};
+        snprintf(made->queue, sizeof(made->queue), "%s", queue);
+        fake.counts.arms++;
+    }
+    pthread_mutex_unlock(&fake.lock);
+
+    if (refuses) {
+        error_unavailable(&error, "the fake source arms nobody");
+        probe_cannot_arm(probe, &error);
+        return;
+    }
+    probe_armed(probe);
+    if (racing)
+        fake_wake(queue);
+    if (client->timer >= 0 && strcmp(queue, "late") == 0 && !client->is_late)
+        set_timer(client);
+}
+
+static void fake_disarm(void *client, uint64_t waker_id)
+{
+    pthread_mutex_lock(&fake.lock);
+    for (int i = 0; i < fake.arms_count; i++)
+        if (fake.arms[i].client == client && fake.arms[i].waker.id == waker_id) {
+            take_arm(i);
+            fake.counts.disarms++;
+        }
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static int fake_descriptor(const void *client)
+{
+    return ((const struct client *)client)->timer;
+}
+
+static void fake_hear(void *opaque)
+{
+    struct client *client = opaque;
+    uint64_t times;
+    if (read(client->timer, &times, sizeof(times)) != sizeof(times))
+        return;
+    client->is_late = true;
+    fake_set_queue("late", 1);
+    fake_wake("late");
 }
 
 static void answer(struct probe *probe, int messages)
@@ -142,10 +275,10 @@ static void answer(struct probe *probe, int messages)
         probe_answer(probe, &reading);
 }
 
-static bool fake_measure(void *client, struct probe *const *probes, size_t count,
+static bool fake_measure(void *opaque, struct probe *const *probes, size_t count,
                          int64_t deadline_ms, struct error *error)
 {
-    (void)client;
+    struct client *client = opaque;
     bool breaks = false;
     bool hangs = false;
     pthread_mutex_lock(&fake.lock);
@@ -167,6 +300,8 @@ static bool fake_measure(void *client, struct probe *const *probes, size_t count
             log_debug("the fake source was asked");
         if (strcmp(queue, "sleep") == 0)
             sleep(3600);
+        if (probe_wants_arm(probes[i]))
+            arm(client, probes[i], queue);
         breaks = messages == FAKE_BREAKS;
         hangs = hangs || messages == FAKE_HANGS;
         answer(probes[i], messages);
@@ -178,22 +313,35 @@ static bool fake_measure(void *client, struct probe *const *probes, size_t count
     return true;
 }
 
-static void fake_disconnect(void *client)
+static void fake_disconnect(void *opaque)
 {
+    struct client *client = opaque;
     pthread_mutex_lock(&fake.lock);
     fake.counts.disconnects++;
+    for (int i = fake.arms_count - 1; i >= 0; i--)
+        if (fake.arms[i].client == client)
+            take_arm(i);
     pthread_mutex_unlock(&fake.lock);
+    if (client->timer >= 0)
+        close(client->timer);
     free(client);
 }
 
 #define FAKE_HOOKS                                                                                 \
     .options = table,                                                                              \
     .sizes = {sizeof(struct connection), sizeof(struct query), sizeof(struct target)},             \
-    .plan = fake_plan, .judge = fake_judge, .connect = fake_connect, .measure = fake_measure,      \
-    .disconnect = fake_disconnect
+    .plan = fake_plan, .judge = fake_judge, .measure = fake_measure, .disconnect = fake_disconnect
 
-const struct scaler fake_scaler = {.name = "fake", FAKE_HOOKS};
-const struct scaler fake_isolated_scaler = {.name = "isolated", .isolated = true, FAKE_HOOKS};
+const struct scaler fake_scaler = {.name = "fake", .connect = fake_connect, FAKE_HOOKS};
+const struct scaler fake_arming_scaler = {
+    .name = "arming", .connect = fake_connect, .disarm = fake_disarm, FAKE_HOOKS};
+const struct scaler fake_isolated_scaler = {.name = "isolated",
+                                            .isolated = true,
+                                            .connect = connect_with_timer,
+                                            .disarm = fake_disarm,
+                                            .descriptor = fake_descriptor,
+                                            .hear = fake_hear,
+                                            FAKE_HOOKS};
 static const struct scaler fake_absent = {.name = "fake-cluster", .absent = "was left out"};
 const struct scaler *const fake_scalers[] = {&fake_scaler, &fake_isolated_scaler, &fake_absent,
                                              NULL};

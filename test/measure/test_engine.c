@@ -1,119 +1,12 @@
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/text.h"
-#include "measure/fake.h"
+#include "measure/fixture.h"
 #include "measure/remote.h"
 
-#include <glob.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-/* Fast enough for a test, slow enough for a busy machine under a sanitizer. */
-enum { INTERVAL_MS = 100, DEADLINE_MS = 300, PATIENCE_MS = 20000 };
-
-static struct engine *engine;
-static int64_t interval_ms; /* of the engine, and of who holds */
-static atomic_int wakes;
-
-static void count_wake(void *context)
-{
-    (void)context;
-    wakes++;
-}
-
-static void start_engine(const struct engine_settings *changes)
-{
-    struct engine_settings settings = *changes;
-    interval_ms = settings.interval_ms;
-    settings.wake = count_wake;
-    engine = engine_new(&settings);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    struct engine_settings settings = ENGINE_DEFAULTS;
-    settings.interval_ms = INTERVAL_MS;
-    settings.deadline_ms = DEADLINE_MS;
-    settings.backoff_first_ms = 50;
-    settings.backoff_most_ms = 200;
-    settings.slow_most_ms = 400;
-    fake_reset();
-    wakes = 0;
-    start_engine(&settings);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    engine_free(engine);
-    return 0;
-}
-
-static struct query *hold_each(int64_t each_ms, const struct scaler *scaler, const char *source,
-                               const char *queue)
-{
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(fake_values_done) struct fake_values values = fake_values(source, queue);
-    struct query *query = NULL;
-    if (!engine_hold(engine, scaler, values.scopes[OPTION_CONNECTION], values.scopes[OPTION_QUERY],
-                     each_ms, &query, &error))
-        fail_msg("hold: %s", error_text(&error));
-    return query;
-}
-
-static struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue)
-{
-    return hold_each(interval_ms, scaler, source, queue);
-}
-
-static struct query *hold(const char *queue)
-{
-    return hold_of(&fake_scaler, "a", queue);
-}
-
-static struct engine_stats stats(void)
-{
-    struct engine_stats now;
-    engine_stats(engine, &now);
-    return now;
-}
-
-/* Waits until the condition, an expression that is looked at again and again, holds. */
-#define WAIT_UNTIL(condition)                                                                      \
-    do {                                                                                           \
-        int64_t deadline_ = clock_now_ms() + PATIENCE_MS;                                          \
-        while (!(condition)) {                                                                     \
-            if (clock_now_ms() > deadline_)                                                        \
-                fail_msg("never came true: %s", #condition);                                       \
-            usleep(2000);                                                                          \
-        }                                                                                          \
-    } while (0)
-
-static double waiting(struct query *query)
-{
-    _cleanup_(snapshot_done) struct snapshot now;
-    query_snapshot(query, &now);
-    return now.last_attempt == ATTEMPT_GOOD ? now.reading.waiting : NAN;
-}
-
-static bool fails(struct query *query, const char *words)
-{
-    _cleanup_(snapshot_done) struct snapshot now;
-    query_snapshot(query, &now);
-    return now.last_attempt == ATTEMPT_FAILED && strstr(error_text(&now.error), words) != NULL;
-}
 
 static void a_query_is_measured_and_measured_again(void **state)
 {
@@ -161,8 +54,7 @@ static void queries_that_came_one_by_one_are_measured_in_one_batch(void **state)
     struct engine_settings settings = ENGINE_DEFAULTS;
     char name[16];
     settings.interval_ms = 500;
-    engine_free(engine);
-    start_engine(&settings);
+    restart_engine(&settings);
     for (int i = 0; i < 20; i++) {
         snprintf(name, sizeof(name), "%d", i);
         hold(name);
@@ -185,7 +77,7 @@ static void who_watches_is_told_of_each_attempt(void **state)
         WAIT_UNTIL((ready = engine_next_ready(engine)) != NULL);
         assert_ptr_equal(ready, &watcher);
     }
-    assert_true(wakes >= 3);
+    assert_true(wakes() >= 3);
     watcher_stop(&watcher);
     watcher_stop(&watcher);
     assert_null(engine_next_ready(engine));
@@ -196,8 +88,7 @@ static void an_idle_query_that_is_watched_is_measured_more_often(void **state)
     (void)state;
     struct engine_settings settings = ENGINE_DEFAULTS;
     struct watcher watcher = {0};
-    engine_free(engine);
-    start_engine(&settings); /* five seconds */
+    restart_engine(&settings); /* five seconds */
     struct query *query = hold("0");
     WAIT_UNTIL(waiting(query) == 0);
     watcher_start(&watcher, query);
@@ -416,8 +307,7 @@ static void a_limit_on_connections_is_told_by_name(void **state)
     (void)state;
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.most_connections = 2;
-    engine_free(engine);
-    start_engine(&settings);
+    restart_engine(&settings);
     hold_of(&fake_scaler, "a", "1");
     hold_of(&fake_scaler, "b", "1");
 
@@ -519,25 +409,6 @@ static void an_isolated_scaler_tells_why_it_cannot_connect(void **state)
     WAIT_UNTIL(fails(query, "the fake source is down"));
 }
 
-/* The one child of this process, whichever thread started it; 0 where there is none. */
-static pid_t find_child(void)
-{
-    pid_t child = 0;
-    glob_t lists;
-    if (glob("/proc/self/task/*/children", 0, NULL, &lists) != 0)
-        return 0;
-    for (size_t i = 0; i < lists.gl_pathc; i++) {
-        FILE *list = fopen(lists.gl_pathv[i], "r");
-        char line[64];
-        if (list != NULL && fgets(line, sizeof(line), list) != NULL)
-            child = (pid_t)strtol(line, NULL, 10);
-        if (list != NULL)
-            fclose(list);
-    }
-    globfree(&lists);
-    return child;
-}
-
 static void a_killed_child_is_started_again(void **state)
 {
     (void)state;
@@ -579,8 +450,7 @@ static void limits_count_the_processes(void **state)
     (void)state;
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.most_isolated = 1;
-    engine_free(engine);
-    start_engine(&settings);
+    restart_engine(&settings);
     hold_of(&fake_isolated_scaler, "a", "1");
 
     _cleanup_(error_done) struct error error = {0};
@@ -591,12 +461,10 @@ static void limits_count_the_processes(void **state)
     assert_int_equal(error.code, ERROR_LIMIT);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "agent") == 0)
-        return agent_run(AGENT_SOCKET, fake_scalers);
+        return agent_run(fake_scalers);
 
     log_init(LOG_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {

@@ -1,0 +1,122 @@
+#include "measure/fixture.h"
+
+#include "base/memory.h"
+
+#include <glob.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct engine *engine;
+static int64_t interval_ms; /* of the engine, and of who holds */
+static atomic_int wakes_counted;
+
+static void count_wake(void *context)
+{
+    (void)context;
+    wakes_counted++;
+}
+
+static void start_engine(const struct engine_settings *changes)
+{
+    struct engine_settings settings = *changes;
+    interval_ms = settings.interval_ms;
+    settings.wake = count_wake;
+    engine = engine_new(&settings);
+}
+
+void restart_engine(const struct engine_settings *settings)
+{
+    engine_free(engine);
+    start_engine(settings);
+}
+
+int wakes(void)
+{
+    return wakes_counted;
+}
+
+int set_up(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.interval_ms = INTERVAL_MS;
+    settings.deadline_ms = DEADLINE_MS;
+    settings.backoff_first_ms = 50;
+    settings.backoff_most_ms = 200;
+    settings.slow_most_ms = 400;
+    fake_reset();
+    wakes_counted = 0;
+    start_engine(&settings);
+    return 0;
+}
+
+int tear_down(void **state)
+{
+    (void)state;
+    engine_free(engine);
+    return 0;
+}
+
+struct query *hold_each(int64_t each_ms, const struct scaler *scaler, const char *source,
+                        const char *queue)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(fake_values_done) struct fake_values values = fake_values(source, queue);
+    struct query *query = NULL;
+    if (!engine_hold(engine, scaler, values.scopes[OPTION_CONNECTION], values.scopes[OPTION_QUERY],
+                     each_ms, &query, &error))
+        fail_msg("hold: %s", error_text(&error));
+    return query;
+}
+
+struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue)
+{
+    return hold_each(interval_ms, scaler, source, queue);
+}
+
+struct query *hold(const char *queue)
+{
+    return hold_of(&fake_scaler, "a", queue);
+}
+
+struct engine_stats stats(void)
+{
+    struct engine_stats now;
+    engine_stats(engine, &now);
+    return now;
+}
+
+double waiting(struct query *query)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(query, &now);
+    return now.last_attempt == ATTEMPT_GOOD ? now.reading.waiting : NAN;
+}
+
+bool fails(struct query *query, const char *words)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(query, &now);
+    return now.last_attempt == ATTEMPT_FAILED && strstr(error_text(&now.error), words) != NULL;
+}
+
+pid_t find_child(void)
+{
+    pid_t child = 0;
+    glob_t lists;
+    if (glob("/proc/self/task/*/children", 0, NULL, &lists) != 0)
+        return 0;
+    for (size_t i = 0; i < lists.gl_pathc; i++) {
+        FILE *list = fopen(lists.gl_pathv[i], "r");
+        char line[64];
+        if (list != NULL && fgets(line, sizeof(line), list) != NULL)
+            child = (pid_t)strtol(line, NULL, 10);
+        if (list != NULL)
+            fclose(list);
+    }
+    globfree(&lists);
+    return child;
+}

@@ -1,0 +1,54 @@
+/*
+ * What tests of the engine share: an engine that is fast enough for a test and slow enough for a busy
+ * machine under a sanitizer, and questions to it.
+ */
+#ifndef BACKLOG_TEST_FIXTURE_H
+#define BACKLOG_TEST_FIXTURE_H
+
+#include "base/clock.h"
+#include "measure/engine.h"
+#include "measure/fake.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { INTERVAL_MS = 100, DEADLINE_MS = 300, PATIENCE_MS = 20000 };
+
+extern struct engine *engine;
+
+int set_up(void **state);
+int tear_down(void **state);
+void restart_engine(const struct engine_settings *settings); /* its `wake` is ours */
+int wakes(void);
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+/* Waits until the condition, an expression that is looked at again and again, holds. */
+#define WAIT_UNTIL(condition)                                                                      \
+    do {                                                                                           \
+        int64_t deadline_ = clock_now_ms() + PATIENCE_MS;                                          \
+        while (!(condition)) {                                                                     \
+            if (clock_now_ms() > deadline_)                                                        \
+                fail_msg("never came true: %s", #condition);                                       \
+            usleep(2000);                                                                          \
+        }                                                                                          \
+    } while (0)
+
+/* Those that name no interval hold for the engine's; hold() is of the source "a". */
+struct query *hold(const char *queue);
+struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue);
+struct query *hold_each(int64_t each_ms, const struct scaler *scaler, const char *source,
+                        const char *queue);
+struct engine_stats stats(void);
+double waiting(struct query *query); /* NAN where the last attempt did not answer */
+bool fails(struct query *query, const char *words);
+
+/* The one child of this process, whichever thread started it; 0 where there is none. */
+pid_t find_child(void);
+
+#endif
