@@ -27,7 +27,11 @@ const struct option nats_options[] = {
      .flags = OPTION_REQUIRED | OPTION_URL,
      .doc = "client addresses of one or more nodes, as nats://host:4222, tls://host or host:port; "
             "takes the place of natsServerMonitoringEndpoint"},
-    {.key = "user", CONNECTION(user), .type = OPTION_STRING, .doc = "the user; needs password"},
+    {.key = "user",
+     CONNECTION(user),
+     .type = OPTION_STRING,
+     .flags = OPTION_CREDENTIAL,
+     .doc = "the user; needs password"},
     {.key = "password",
      CONNECTION(password),
      .type = OPTION_STRING,

@@ -20,7 +20,7 @@ const struct option postgresql_options[] = {
     {.key = "connection",
      CONNECTION(connection),
      .type = OPTION_STRING,
-     .flags = OPTION_SECRET,
+     .flags = OPTION_SECRET | OPTION_ADDRESS,
      .doc =
          "a connection string: postgresql://user:password@host:5432/database?sslmode=require, or "
          "host=... user=... pairs; then host, port, userName, dbName, sslmode and password do not "
@@ -30,7 +30,11 @@ const struct option postgresql_options[] = {
      .type = OPTION_STRING,
      .doc = "the server, or several with commas, of which the first that answers is taken"},
     {.key = "port", CONNECTION(port), .type = OPTION_STRING, .doc = "its port, usually 5432"},
-    {.key = "userName", CONNECTION(user_name), .type = OPTION_STRING, .doc = "the user"},
+    {.key = "userName",
+     CONNECTION(user_name),
+     .type = OPTION_STRING,
+     .flags = OPTION_CREDENTIAL,
+     .doc = "the user"},
     {.key = "dbName", CONNECTION(db_name), .type = OPTION_STRING, .doc = "the database"},
     {.key = "sslmode",
      CONNECTION(sslmode),

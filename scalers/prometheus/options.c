@@ -36,7 +36,7 @@ const struct option prometheus_options[] = {
     {.key = "customHeaders",
      CONNECTION(custom_headers),
      .type = OPTION_LIST,
-     .flags = OPTION_SECRET,
+     .flags = OPTION_SECRET | OPTION_ADDRESS, /* one may name the tenant */
      .doc = "headers of every question: name=value,name=value"},
     {.key = "authModes",
      .alias = "authMode",
@@ -46,6 +46,7 @@ const struct option prometheus_options[] = {
     {.key = "username",
      CONNECTION(username),
      .type = OPTION_STRING,
+     .flags = OPTION_CREDENTIAL,
      .doc = "the user of authModes basic"},
     {.key = "password",
      CONNECTION(password),

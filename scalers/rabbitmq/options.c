@@ -51,6 +51,7 @@ const struct option rabbitmq_options[] = {
     {.key = "username",
      CONNECTION(username),
      .type = OPTION_STRING,
+     .flags = OPTION_CREDENTIAL,
      .doc = "instead of the one in host; needs password; over amqps with tls enable, cert and no "
             "password anywhere, the certificate tells the user (EXTERNAL)"},
     {.key = "password",

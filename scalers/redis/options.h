@@ -71,6 +71,7 @@ extern const char *const redis_switch[];
          .doc = "the number of the database"},                                                     \
         {.key = "username",                                                                        \
          REDIS_TEXT(username),                                                                     \
+         .flags = OPTION_CREDENTIAL,                                                               \
          .doc = "the user, where it is not the default one; needs password"},                      \
         {.key = "password", REDIS_SECRET(password), .doc = "the user's password"},                 \
         {.key = "tls",                                                                             \

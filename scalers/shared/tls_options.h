@@ -41,11 +41,13 @@ extern const char *const tls_choices[];
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_STRING,                                                                        \
      .offset = (base) + offsetof(struct tls_options, ca),                                          \
+     .flags = OPTION_CREDENTIAL,                                                                   \
      .doc = "PEM certificates of the authorities to trust"},                                       \
         {.key = "cert",                                                                            \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
          .offset = (base) + offsetof(struct tls_options, cert),                                    \
+         .flags = OPTION_CREDENTIAL,                                                               \
          .doc = "PEM certificate to show to the source; needs key"},                               \
         {.key = "key",                                                                             \
          .scope = OPTION_CONNECTION,                                                               \

@@ -5,9 +5,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/flags.h"
+#include "cli/reload.h"
 #include "config/connections.h"
 #include "measure/engine.h"
-#include "scale/named.h"
 #include "scale/trigger.h"
 #include "serve/external_scaler.h"
 #include "serve/transport.h"
@@ -117,7 +117,8 @@ static const struct option table[] = {
 
 /* The parts, in the order in which they are made. */
 struct parts {
-    struct connections *connections;
+    struct reload *reload;
+    struct errands *errands;
     struct engine *engine;
     struct triggers *triggers;
     struct external_scaler *scaler;
@@ -135,18 +136,12 @@ static void wake_server(void *context)
         server_wake(server);
 }
 
-static bool load_connections(const struct flags *flags, struct connections **ret_connections,
-                             struct error *error)
+/* Takes the connections. */
+static void make_parts(const struct flags *flags, struct connections *connections,
+                       struct parts *parts)
 {
-    if (flags->config == NULL)
-        return true;
-    return connections_load(flags->config, ret_connections, error) &&
-           (named_check(*ret_connections, scaler_list, error) ||
-            error_prefix(error, "%s", flags->config));
-}
+    parts->errands = errands_new(wake_server, NULL);
 
-static void make_parts(const struct flags *flags, struct parts *parts)
-{
     struct engine_settings engine_settings = ENGINE_DEFAULTS;
     engine_settings.interval_ms = flags->interval_ms;
     engine_settings.deadline_ms = flags->measure_deadline_ms;
@@ -158,7 +153,7 @@ static void make_parts(const struct flags *flags, struct parts *parts)
 
     parts->triggers = triggers_new(&(struct triggers_settings){
         .scalers = scaler_list,
-        .connections = parts->connections,
+        .connections = connections,
         .engine = parts->engine,
         .rules = {.interval_ms = flags->interval_ms, .hold_ms = flags->hold_ms},
         .forget_ms = flags->forget_ms,
@@ -168,6 +163,7 @@ static void make_parts(const struct flags *flags, struct parts *parts)
     parts->scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = parts->triggers,
         .engine = parts->engine,
+        .errands = parts->errands,
         .call_deadline_ms = flags->call_deadline_ms,
         .heartbeat_ms = flags->heartbeat_ms,
         .most_streams = (size_t)flags->most_streams,
@@ -185,7 +181,9 @@ static void free_parts(struct parts *parts)
         external_scaler_free(parts->scaler);
     if (parts->server != NULL)
         server_free(parts->server);
-    connections_free(parts->connections);
+    if (parts->errands != NULL)
+        errands_free(parts->errands);
+    reload_end(parts->reload);
 }
 
 /* The C core takes 443 for a port that is missing, and does not say so. */
@@ -201,9 +199,11 @@ static bool check_listen(const char *listen, struct error *error)
 
 static bool start(const struct flags *flags, struct parts *parts, struct error *error)
 {
-    if (!check_listen(flags->listen, error) || !load_connections(flags, &parts->connections, error))
+    struct connections *connections = NULL;
+    if (!check_listen(flags->listen, error) ||
+        !reload_begin(flags->config, &parts->reload, &connections, error))
         return false;
-    make_parts(flags, parts);
+    make_parts(flags, connections, parts);
 
     const struct server_options options = {
         .listen = flags->listen,
@@ -227,14 +227,27 @@ static bool start(const struct flags *flags, struct parts *parts, struct error *
     return true;
 }
 
-/* Every thread inherits the mask, so that the signals come to sigwait() here alone. */
+/* Every thread inherits the mask, so that the signals come to sigtimedwait() here alone. */
 static void block_signals(sigset_t *signals)
 {
     sigemptyset(signals);
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* Until SIGTERM or SIGINT, which it returns. */
+static int look_after(const struct parts *parts, const sigset_t *signals)
+{
+    const struct timespec second = {.tv_sec = 1};
+    for (;;) {
+        int number = sigtimedwait(signals, NULL, &second); /* -1: a second has passed */
+        if (number == SIGTERM || number == SIGINT)
+            return number;
+        reload_look(parts->reload, number == SIGHUP, parts->errands, parts->scaler);
+    }
 }
 
 /* A dump would have the secrets of all connections in it. Children inherit the limit. */
@@ -256,7 +269,6 @@ static int run(const struct flags *flags)
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(free_parts) struct parts parts = {0};
     sigset_t signals;
-    int signal_number = 0;
 
     log_init((enum log_level)flags->log_level, (enum log_format)flags->log_format);
     forbid_core_dumps();
@@ -268,9 +280,8 @@ static int run(const struct flags *flags)
         log_error("%s", error_text(&error));
         return 1;
     }
-    sigwait(&signals, &signal_number);
-    log_info("%s: draining for at most %lld ms", strsignal(signal_number),
-             (long long)flags->grace_ms);
+    int number = look_after(&parts, &signals);
+    log_info("%s: draining for at most %lld ms", strsignal(number), (long long)flags->grace_ms);
     size_t cancelled = server_drain(parts.server, flags->grace_ms);
     if (cancelled > 0)
         log_warning("%zu calls did not end in time and were cancelled", cancelled);

@@ -21,6 +21,7 @@ struct loader {
     yaml_document_t document;
     const char *path;
     const char *folder;
+    struct watch *watch;
     struct connections *connections;
     struct error mistakes;
 };
@@ -101,6 +102,8 @@ static char *secret_text(struct loader *loader, const yaml_node_t *node, const c
         path[0] == '/' ? text_copy(path) : text_format("%s/%s", loader->folder, path);
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(text_done) struct text content = {0};
+    if (loader->watch != NULL)
+        watch_add(loader->watch, whole);
     if (!file_read(whole, LARGEST_SECRET, &content, &error)) {
         mistake(loader, node, error_text(&error));
         return NULL;
@@ -179,10 +182,18 @@ static void read_key(struct loader *loader, struct named_connection *connection,
         add_entry(loader, node, connection, text_copy(key), value);
 }
 
+static bool has_connection(const struct connections *connections, const char *name)
+{
+    for (size_t i = 0; i < connections->count; i++)
+        if (text_equal(connections->items[i].name, name))
+            return true;
+    return false;
+}
+
 static void read_connection(struct loader *loader, const char *name, const yaml_node_t *node)
 {
     struct connections *connections = loader->connections;
-    if (connections_find(connections, name) != NULL) {
+    if (has_connection(connections, name)) {
         mistake_about(loader, node, name, "is there twice");
         return;
     }
@@ -242,6 +253,12 @@ static void read_document(struct loader *loader)
     }
 }
 
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(((const struct named_connection *)left)->name,
+                  ((const struct named_connection *)right)->name);
+}
+
 static bool parse_document(struct loader *loader, const char *text, size_t length,
                            struct error *error)
 {
@@ -257,15 +274,18 @@ static bool parse_document(struct loader *loader, const char *text, size_t lengt
 }
 
 bool connections_parse(const char *text, size_t length, const char *path, const char *folder,
-                       struct connections **ret_connections, struct error *error)
+                       struct watch *watch, struct connections **ret_connections,
+                       struct error *error)
 {
-    struct loader loader = {.path = path, .folder = folder};
+    struct loader loader = {.path = path, .folder = folder, .watch = watch};
     if (!parse_document(&loader, text, length, error))
         return false;
 
     loader.connections = memory_new(sizeof(*loader.connections));
     loader.connections->items = memory_array(MOST_CONNECTIONS, sizeof(struct named_connection));
     read_document(&loader);
+    qsort(loader.connections->items, loader.connections->count, sizeof(struct named_connection),
+          compare_names);
     yaml_document_delete(&loader.document);
     if (error_is_set(&loader.mistakes)) {
         connections_free(loader.connections);
@@ -276,23 +296,44 @@ bool connections_parse(const char *text, size_t length, const char *path, const 
     return true;
 }
 
-bool connections_load(const char *path, struct connections **ret_connections, struct error *error)
+bool connections_load(const char *path, struct watch *watch, struct connections **ret_connections,
+                      struct error *error)
 {
     _cleanup_(text_done) struct text text = {0};
+    if (watch != NULL)
+        watch_add(watch, path);
     if (!file_read(path, LARGEST_FILE, &text, error))
         return false;
     _cleanup_(memory_free) char *copy = text_copy(path); /* dirname() writes to it */
     return connections_parse(text.bytes == NULL ? "" : text.bytes, text.length, path, dirname(copy),
-                             ret_connections, error);
+                             watch, ret_connections, error);
 }
 
 const struct named_connection *connections_find(const struct connections *connections,
                                                 const char *name)
 {
-    for (size_t i = 0; connections != NULL && i < connections->count; i++)
-        if (text_equal(connections->items[i].name, name))
-            return &connections->items[i];
-    return NULL;
+    if (connections == NULL || connections->count == 0)
+        return NULL;
+    const struct named_connection sought = {.name = (char *)name};
+    return bsearch(&sought, connections->items, connections->count, sizeof(sought), compare_names);
+}
+
+bool named_connection_equals(const struct named_connection *one,
+                             const struct named_connection *other)
+{
+    if (one == NULL || other == NULL)
+        return one == other;
+    if (!text_equal(one->scaler, other->scaler) || one->entries_count != other->entries_count ||
+        one->namespaces_count != other->namespaces_count)
+        return false;
+    for (size_t i = 0; i < one->entries_count; i++)
+        if (!text_equal(one->entries[i].key, other->entries[i].key) ||
+            !text_equal(one->entries[i].value, other->entries[i].value))
+            return false;
+    for (size_t i = 0; i < one->namespaces_count; i++)
+        if (!text_equal(one->namespaces[i], other->namespaces[i]))
+            return false;
+    return true;
 }
 
 bool named_connection_allows(const struct named_connection *connection, const char *namespace)

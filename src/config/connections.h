@@ -19,6 +19,7 @@
 #define BACKLOG_CONFIG_CONNECTIONS_H
 
 #include "base/error.h"
+#include "base/watch.h"
 #include "config/option.h"
 
 #include <stdbool.h>
@@ -34,21 +35,27 @@ struct named_connection {
 };
 
 struct connections {
-    struct named_connection *items;
+    struct named_connection *items; /* sorted by name */
     size_t count;
 };
 
-/* Tells every mistake at once, with its line. */
-bool connections_load(const char *path, struct connections **ret_connections, struct error *error);
+/* Tells every mistake at once, with its line. Every file that was read, or could not be, is added to
+ * `watch`, where that is not NULL: nothing but a change of one of them can change the outcome. */
+bool connections_load(const char *path, struct watch *watch, struct connections **ret_connections,
+                      struct error *error);
 
 /* The same from text; `folder` is where relative paths start, `path` is for the errors. */
 bool connections_parse(const char *text, size_t length, const char *path, const char *folder,
-                       struct connections **ret_connections, struct error *error);
-void connections_free(struct connections *connections);
+                       struct watch *watch, struct connections **ret_connections,
+                       struct error *error);
+void connections_free(struct connections *connections); /* NULL is none */
 
 /* NULL where there is none; `connections` may be NULL. */
 const struct named_connection *connections_find(const struct connections *connections,
                                                 const char *name);
+/* Both may be NULL. */
+bool named_connection_equals(const struct named_connection *one,
+                             const struct named_connection *other);
 bool named_connection_allows(const struct named_connection *connection, const char *namespace);
 
 #endif

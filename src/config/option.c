@@ -270,6 +270,49 @@ void option_values_free(struct option_values *values)
     free(values);
 }
 
+static bool is_credential(const struct option *row)
+{
+    if (row->flags & OPTION_ADDRESS)
+        return false;
+    return row->flags & (OPTION_CREDENTIAL | OPTION_SECRET);
+}
+
+/* Of a URL, or several with commas, what is left without "user:password@". */
+static char *without_user(const char *urls)
+{
+    struct text text = {0};
+    const char *start;
+    while ((start = strstr(urls, "://")) != NULL) {
+        start += strlen("://");
+        text_add_bytes(&text, urls, (size_t)(start - urls));
+        size_t user = strcspn(start, "@/,?");
+        urls = start[user] == '@' ? start + user + 1 : start;
+    }
+    text_add(&text, urls);
+    return text_take(&text);
+}
+
+static bool is_same_place(const struct option *row, const char *one, const char *other)
+{
+    if (is_credential(row) || text_equal(one, other))
+        return true;
+    if (one == NULL || other == NULL || !(row->flags & (OPTION_URL | OPTION_ADDRESS)))
+        return false;
+    _cleanup_(memory_free) char *one_place = without_user(one);
+    _cleanup_(memory_free) char *other_place = without_user(other);
+    return text_equal(one_place, other_place);
+}
+
+bool option_same_place(const struct option_values *one, const struct option_values *other)
+{
+    if (one->table != other->table)
+        return false;
+    for (size_t i = 0; i < one->options; i++)
+        if (!is_same_place(&one->table[i], one->texts[i], other->texts[i]))
+            return false;
+    return true;
+}
+
 const char *option_text(const struct option_values *values, const char *key)
 {
     for (size_t i = 0; i < values->options; i++)

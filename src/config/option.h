@@ -58,6 +58,10 @@ enum option_flag {
     /* KEDA itself reads `alias` of a trigger (enableTLS, unsafeSsl: its channel to us), so there only
      * `key` counts. In the connections file both do. */
     OPTION_ALIAS_IN_FILE = 1 << 3,
+    /* How one is let in, not where: what was measured stays true when it changes. A secret is one without
+     * saying so, but for OPTION_ADDRESS: it says where, too. Of a URL its user and password are. */
+    OPTION_CREDENTIAL = 1 << 4,
+    OPTION_ADDRESS = 1 << 5,
 };
 
 struct option {
@@ -127,6 +131,9 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
 struct option_values *option_values_new(const struct option *table, size_t size,
                                         enum option_scope scope, const char *const *texts);
 void option_values_free(struct option_values *values);
+
+/* Do two values of a connection lead to the same place, whoever is let in there? */
+bool option_same_place(const struct option_values *one, const struct option_values *other);
 
 /* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown. */
 const char *option_text(const struct option_values *values, const char *key);

@@ -48,17 +48,21 @@ void engine_tell_askers(struct engine *engine)
     pthread_mutex_lock(&engine->lock);
 }
 
+/* Those that nobody uses are on their way out: a change of all passwords replaces all connections. But they
+ * are threads as well, and as many of them are enough. */
 static bool check_limits(const struct engine *engine, bool isolated, struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;
-    if (HASH_COUNT(engine->connections) >= settings->most_connections)
+    if (engine->in_use >= settings->most_connections ||
+        HASH_COUNT(engine->connections) >= 2 * settings->most_connections)
         return error_set(error, ERROR_LIMIT,
-                         "all %zu connections are in use: triggers that name the same source in "
-                         "the same words share one",
+                         "all %zu connections are in use (--max-connections): triggers that name "
+                         "the same source in the same words share one",
                          settings->most_connections);
-    if (isolated && engine->isolated >= settings->most_isolated)
+    if (isolated && engine->isolated_in_use >= settings->most_isolated)
         return error_set(error, ERROR_LIMIT,
-                         "all %zu connections with a process of their own are in use",
+                         "all %zu connections with a process of their own are in use "
+                         "(--max-isolated)",
                          settings->most_isolated);
     return true;
 }
@@ -75,7 +79,6 @@ static struct connection *connection_new(struct engine *engine, const struct sca
                                            OPTION_CONNECTION, (const char *const *)values->texts);
     connection->isolated = scaler->isolated || engine->settings.isolate_all;
     connection->made_at_ms = clock_now_ms();
-    engine->isolated += connection->isolated;
     snprintf(connection->label, sizeof(connection->label), "%s connection %llu", scaler->name,
              (unsigned long long)++engine->connections_made);
     HASH_ADD_KEYPTR(hh, engine->connections, connection->identity, strlen(connection->identity),
@@ -91,7 +94,6 @@ void connection_free(struct connection *connection)
 {
     struct engine *engine = connection->engine;
     HASH_DELETE(hh, engine->connections, connection);
-    engine->isolated -= connection->isolated;
     option_values_free(connection->values);
     free(connection->identity);
     free(connection);
@@ -103,10 +105,12 @@ static bool find_connection(struct engine *engine, const struct scaler *scaler,
 {
     _cleanup_(memory_free) char *identity = text_format("%s\n%s", scaler->name, values->identity);
     HASH_FIND(hh, engine->connections, identity, strlen(identity), *ret_connection);
-    if (*ret_connection != NULL)
+    if (*ret_connection != NULL && (*ret_connection)->held_queries > 0)
         return true;
     if (!check_limits(engine, scaler->isolated || engine->settings.isolate_all, error))
         return false;
+    if (*ret_connection != NULL)
+        return true;
     *ret_connection = connection_new(engine, scaler, identity, values);
     return *ret_connection != NULL ||
            error_set(error, ERROR_LIMIT, "the machine has no thread left for another connection");

@@ -66,6 +66,10 @@ bool engine_hold(struct engine *engine, const struct scaler *scaler,
                  struct query **ret_query, struct error *error);
 void query_release(struct query *query, int64_t interval_ms);
 
+/* The same is measured by other credentials now: what was known of it is known of `query`, as long as that
+ * has no reading of its own. */
+void query_inherit(struct query *query, const struct query *former);
+
 /* What is known of a query at one moment. */
 struct snapshot {
     enum { ATTEMPT_NONE, ATTEMPT_GOOD, ATTEMPT_FAILED } last_attempt;

@@ -21,7 +21,8 @@ struct engine {
     struct engine_settings settings;
     pthread_mutex_t lock;
     struct connection *connections; /* by identity */
-    size_t isolated;                /* connections with a process of their own */
+    size_t in_use;                  /* connections with a query that somebody holds */
+    size_t isolated_in_use;         /* of them, those with a process of their own */
     struct watcher *ready;
     size_t lanes; /* threads alive */
     pthread_cond_t lane_ended;
@@ -67,6 +68,7 @@ struct connection {
     bool isolated;
     int64_t made_at_ms;    /* from then on each interval is a beat */
     struct query *queries; /* by identity, of both lanes */
+    size_t held_queries;   /* of them, those that somebody holds */
     struct lane *main_lane;
     struct lane *slow_lane; /* NULL while nothing is slow */
     UT_hash_handle hh;

@@ -49,8 +49,18 @@ static struct pace **find_pace(struct query *query, int64_t interval_ms)
     return place;
 }
 
+static void count_use(struct connection *connection, bool begins)
+{
+    struct engine *engine = connection->engine;
+    size_t change = begins ? 1 : (size_t)-1;
+    engine->in_use += change;
+    engine->isolated_in_use += connection->isolated ? change : 0;
+}
+
 void query_hold(struct query *query, int64_t interval_ms)
 {
+    if (query->paces == NULL && query->connection->held_queries++ == 0)
+        count_use(query->connection, true);
     struct pace **place = find_pace(query, interval_ms);
     if (*place == NULL || (*place)->interval_ms != interval_ms) {
         struct pace *pace = memory_new(sizeof(*pace));
@@ -68,6 +78,8 @@ static void let_go(struct query *query, int64_t interval_ms)
         return;
     *place = pace->next;
     free(pace);
+    if (query->paces == NULL && --query->connection->held_queries == 0)
+        count_use(query->connection, false);
 }
 
 static int64_t least(int64_t one, int64_t other)
@@ -152,6 +164,25 @@ void query_release(struct query *query, int64_t interval_ms)
     let_go(query, interval_ms);
     if (query->paces == NULL)
         lane_wake(query->lane);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void query_inherit(struct query *query, const struct query *former)
+{
+    struct engine *engine = query->connection->engine;
+    const struct snapshot *old = &former->known;
+    pthread_mutex_lock(&engine->lock);
+    struct snapshot *known = &query->known;
+    if (old->measured && !known->measured) {
+        known->measured = true;
+        known->reading = old->reading;
+        known->reading_at_ms = old->reading_at_ms;
+    }
+    if (known->last_attempt == ATTEMPT_NONE) {
+        known->last_attempt = old->last_attempt;
+        known->failing_since_ms = old->failing_since_ms;
+        error_copy(&known->error, &old->error);
+    }
     pthread_mutex_unlock(&engine->lock);
 }
 

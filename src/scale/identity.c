@@ -80,6 +80,25 @@ void identity_write(struct identity *identity, const struct trigger_ref *ref)
         end = stpcpy(end, piece(ref, i)) + 1;
 }
 
+struct trigger_ref identity_ref(const struct identity *identity)
+{
+    const char *at = identity->bytes;
+    const char *end = identity->bytes + identity->length;
+    size_t strings = 0;
+    for (const char *string = at; string < end; string += strlen(string) + 1)
+        strings++;
+
+    struct trigger_ref ref = {.namespace = at};
+    ref.entries = memory_array(strings / 2, sizeof(*ref.entries));
+    ref.name = at += strlen(at) + 1;
+    for (at += strlen(at) + 1; at < end; at += strlen(at) + 1) {
+        struct option_entry *entry = &ref.entries[ref.count++];
+        entry->key = at;
+        entry->value = at += strlen(at) + 1;
+    }
+    return ref;
+}
+
 bool identity_is(const char *bytes, const struct trigger_ref *ref)
 {
     for (size_t i = 0; i < piece_count(ref); i++) {

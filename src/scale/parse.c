@@ -32,10 +32,10 @@ static void set_plan(struct trigger *trigger, char *metric_name, double target)
 }
 
 /* A code other than ERROR_INVALID outlives the mistakes that are added to it. */
-static bool find_connection(const struct connections *connections, const char *name,
-                            const struct trigger *trigger,
+static bool find_connection(const struct connections *connections, const struct trigger *trigger,
                             const struct named_connection **ret_connection, struct error *error)
 {
+    const char *name = trigger->connection_name;
     const struct named_connection *connection = connections_find(connections, name);
     if (connection == NULL)
         return error_invalid(error, "connectionName \"%.*s\" is not in the connections file",
@@ -68,14 +68,12 @@ static void parse_options(struct trigger *trigger, const struct trigger_ref *ref
 }
 
 static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
-                         const struct connections *connections, const char *connection_name)
+                         const struct connections *connections)
 {
     _cleanup_(error_done) struct error unusable = {0};
     const struct named_connection *connection = NULL;
-    bool alone = connection_name != NULL &&
-                 !find_connection(connections, connection_name, trigger, &connection, &unusable);
-    if (alone)
-        error_add(&trigger->mistakes, "%s", error_text(&unusable));
+    bool alone = trigger->connection_name != NULL &&
+                 !find_connection(connections, trigger, &connection, &unusable);
     parse_options(trigger, ref, connection,
                   alone ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER);
 
@@ -86,6 +84,9 @@ static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
     trigger->scaler->plan(&options, &plan);
     trigger->idle_interval_ms = plan.idle_interval_ms;
     set_plan(trigger, plan.metric_name, plan.target);
+    trigger->lacks_connection = alone && !error_is_set(&trigger->mistakes);
+    if (alone)
+        error_add(&trigger->mistakes, "%s", error_text(&unusable));
     if (unusable.code == ERROR_DENIED)
         trigger->mistakes.code = ERROR_DENIED;
 }
@@ -97,10 +98,11 @@ void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
         general_parse(ref->entries, ref->count, &settings->rules, &trigger->mistakes);
     const struct general_options *general = values->data;
     trigger->rules = general->rules;
+    trigger->connection_name = text_copy(general->connection_name);
     trigger->scaler =
         general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
     if (trigger->scaler != NULL)
-        parse_scaler(trigger, ref, settings->connections, general->connection_name);
+        parse_scaler(trigger, ref, settings->connections);
     else {
         scaler_add_unknown(settings->scalers, general->scaler, &trigger->mistakes);
         set_plan(trigger, text_copy("backlog-invalid"), 1);
@@ -113,6 +115,8 @@ void trigger_parse_done(struct trigger *trigger)
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
         option_values_free(TAKE(trigger->values[scope]));
     free(TAKE(trigger->metric_name));
+    free(TAKE(trigger->connection_name));
+    trigger->lacks_connection = false;
     error_done(&trigger->mistakes);
 }
 

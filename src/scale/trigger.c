@@ -22,8 +22,15 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
     return triggers;
 }
 
+static void forget_former(struct trigger *trigger)
+{
+    if (trigger->former_query != NULL)
+        query_release(TAKE(trigger->former_query), trigger->rules.interval_ms);
+}
+
 static void trigger_free(struct trigger *trigger)
 {
+    forget_former(trigger);
     if (trigger->query != NULL)
         query_release(trigger->query, trigger->rules.interval_ms);
     answer_done(&trigger->told.answer);
@@ -48,6 +55,7 @@ void triggers_free(struct triggers *triggers)
     struct trigger *next;
     DL_FOREACH_SAFE(triggers->by_age, trigger, next)
     drop(triggers, trigger);
+    connections_free(triggers->settings.connections);
     free(triggers);
 }
 
@@ -195,6 +203,49 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
         return false;
     *ret_query = trigger->query;
     return true;
+}
+
+/* The interval is the same before and after: it is not of the connection. */
+static void parse_anew(struct triggers *triggers, struct trigger *trigger)
+{
+    _cleanup_(error_done) struct error ignored = {0}; /* whoever asks next is told */
+    struct query *former = TAKE(trigger->query);
+    struct option_values *connection = TAKE(trigger->values[OPTION_CONNECTION]);
+    struct option_values *query = TAKE(trigger->values[OPTION_QUERY]);
+    struct trigger_ref ref = identity_ref(&trigger->identity);
+
+    trigger_parse_done(trigger);
+    trigger_parse(trigger, &ref, &triggers->settings);
+    if (former != NULL && trigger_query(triggers, trigger, &trigger->query, &ignored) &&
+        text_equal(query->identity, trigger->values[OPTION_QUERY]->identity) &&
+        option_same_place(connection, trigger->values[OPTION_CONNECTION]))
+        query_inherit(trigger->query, former);
+    trigger->former_query = former;
+    free(ref.entries);
+    option_values_free(connection);
+    option_values_free(query);
+}
+
+void triggers_set_connections(struct triggers *triggers, struct connections *connections)
+{
+    struct connections *before = triggers->settings.connections;
+    struct trigger *trigger;
+    triggers->settings.connections = connections;
+    DL_FOREACH(triggers->by_age, trigger)
+    {
+        const char *name = trigger->connection_name;
+        if (name != NULL && !named_connection_equals(connections_find(before, name),
+                                                     connections_find(connections, name)))
+            parse_anew(triggers, trigger);
+    }
+    connections_free(before);
+}
+
+void triggers_forget_former(struct triggers *triggers)
+{
+    struct trigger *trigger;
+    DL_FOREACH(triggers->by_age, trigger)
+    forget_former(trigger);
 }
 
 void trigger_answer(const struct trigger *trigger, int64_t now_ms, bool out_of_time,

@@ -39,9 +39,12 @@ struct trigger {
     int64_t idle_interval_ms;
     struct answer_rules rules;
     struct error mistakes; /* what GetMetrics and IsActive answer, where it is set */
+    char *connection_name; /* in the connections file, or NULL */
+    bool lacks_connection; /* that is its only mistake: the file has none for it */
 
     struct told told;
-    struct query *query; /* held from the first question for a value on */
+    struct query *query;        /* held from the first question for a value on */
+    struct query *former_query; /* held until triggers_forget_former() */
     int64_t asked_at_ms;
     size_t keepers;
     UT_hash_handle hh;
@@ -51,8 +54,8 @@ struct trigger {
 struct triggers;
 
 struct triggers_settings {
-    const struct scaler *const *scalers;   /* borrowed, as all below */
-    const struct connections *connections; /* may be NULL */
+    const struct scaler *const *scalers; /* borrowed, as the engine */
+    struct connections *connections;     /* taken; may be NULL */
     struct engine *engine;
     struct answer_rules rules; /* of triggers that set none */
     int64_t forget_ms;         /* a trigger that nobody asked for is forgotten after this */
@@ -62,6 +65,16 @@ struct triggers_settings {
 
 struct triggers *triggers_new(const struct triggers_settings *settings);
 void triggers_free(struct triggers *triggers);
+
+/*
+ * The connections file has changed: takes the new ones, and parses the triggers anew that name one which is
+ * not as before. Those that were measured go on to be: by another query, perhaps, which knows what the former
+ * one knew if only the credentials differ; and where no query can be had trigger_query() says why. A trigger
+ * whose query is another one now has a former_query: whoever watches that must leave it before
+ * triggers_forget_former().
+ */
+void triggers_set_connections(struct triggers *triggers, struct connections *connections);
+void triggers_forget_former(struct triggers *triggers);
 
 /* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the one that
  * nobody has asked for longest. Fails with ERROR_LIMIT where all are kept, and with ERROR_INVALID where

@@ -101,18 +101,29 @@ static bool find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef 
     return true;
 }
 
+/* Watches the trigger's query. Where there is none the call is finished; but a stream whose connection is
+ * not to be had stays open, as the next connections file may bring it. */
+static bool watch_query(struct ask *ask)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    if (trigger_query(ask->scaler->settings.triggers, ask->trigger, &query, &error)) {
+        watcher_start(&ask->watcher, query);
+        return true;
+    }
+    if (!ask->is_stream || !ask->trigger->lacks_connection)
+        finish_with(ask, &error);
+    return false;
+}
+
 /* Finds the trigger and watches its query; finishes the call where that fails. */
 static bool watch_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message)
 {
     _cleanup_(error_done) struct error error = {0};
-    struct query *query = NULL;
-    if (!find_trigger(ask, message, &error) ||
-        !trigger_query(ask->scaler->settings.triggers, ask->trigger, &query, &error)) {
-        finish_with(ask, &error);
-        return false;
-    }
-    watcher_start(&ask->watcher, query);
-    return true;
+    if (find_trigger(ask, message, &error))
+        return watch_query(ask);
+    finish_with(ask, &error);
+    return false;
 }
 
 static void decide(const struct ask *ask, int64_t now_ms, bool out_of_time,
@@ -226,6 +237,13 @@ static void tell_active(struct ask *ask, int64_t now_ms)
     put_on(ask, &ask->scaler->beating);
 }
 
+static void tell_nothing(struct ask *ask)
+{
+    ask->told = false;
+    ask->must_tell = false;
+    put_on(ask, NULL);
+}
+
 /* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object whose
  * other triggers were active. What becomes unknown stays as told until the heartbeat finds it so. */
 static void stream_is_active_news(struct ask *ask, int64_t now_ms, bool heartbeat)
@@ -237,11 +255,8 @@ static void stream_is_active_news(struct ask *ask, int64_t now_ms, bool heartbea
 
     if (active && (!ask->told || heartbeat))
         tell_active(ask, now_ms);
-    else if (idle || heartbeat) {
-        ask->told = false;
-        ask->must_tell = false;
-        put_on(ask, NULL);
-    }
+    else if (idle || heartbeat)
+        tell_nothing(ask);
     watcher_set_idle_interval(&ask->watcher, idle ? ask->trigger->idle_interval_ms : 0);
 }
 
@@ -261,6 +276,41 @@ static void ask_stream_metric_spec(struct ask *ask, const ProtobufCMessage *requ
         reply_specs(ask->call, ask->trigger->metric_name, ask->trigger->target);
     else
         finish_with(ask, &error);
+}
+
+/* ---- other connections ---- */
+
+static bool watches_former(const struct ask *ask)
+{
+    return ask->watcher.query != NULL && ask->watcher.query == ask->trigger->former_query;
+}
+
+/* Whose trigger asks the same as before is left alone, and so is a stream of specs. */
+static void follow_trigger(struct ask *ask, int64_t now_ms)
+{
+    bool waited_for_connection = ask->watcher.query == NULL;
+    if (ask->finished || ask->method->news == NULL ||
+        (!waited_for_connection && !watches_former(ask)))
+        return;
+    watcher_stop(&ask->watcher);
+    if (watch_query(ask))
+        ask->method->news(ask, now_ms, false);
+    else if (!ask->finished)
+        tell_nothing(ask);
+}
+
+void external_scaler_set_connections(struct external_scaler *scaler,
+                                     struct connections *connections)
+{
+    int64_t now_ms = clock_now_ms();
+    struct ask *ask;
+    struct ask *next;
+    triggers_set_connections(scaler->settings.triggers, connections);
+    DL_FOREACH_SAFE(scaler->waiting, ask, next)
+    follow_trigger(ask, now_ms);
+    for (ask = scaler->streams; ask != NULL; ask = ask->next_stream)
+        follow_trigger(ask, now_ms);
+    triggers_forget_former(scaler->settings.triggers);
 }
 
 /* ---- the hooks ---- */
@@ -376,6 +426,8 @@ static int64_t turn(void *context, int64_t now_ms)
 {
     struct external_scaler *scaler = context;
     struct watcher *watcher;
+    if (scaler->settings.errands != NULL)
+        errands_turn(scaler->settings.errands);
     while ((watcher = engine_next_ready(scaler->settings.engine)) != NULL) {
         struct ask *ask = watcher->asker;
         ask->method->news(ask, now_ms, false);

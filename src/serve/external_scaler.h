@@ -6,8 +6,10 @@
 #ifndef BACKLOG_SERVE_EXTERNAL_SCALER_H
 #define BACKLOG_SERVE_EXTERNAL_SCALER_H
 
+#include "config/connections.h"
 #include "measure/engine.h"
 #include "scale/trigger.h"
+#include "serve/errand.h"
 #include "serve/transport.h"
 
 struct external_scaler;
@@ -15,6 +17,7 @@ struct external_scaler;
 struct external_scaler_settings {
     struct triggers *triggers; /* borrowed, as the engine */
     struct engine *engine;
+    struct errands *errands;  /* run in each turn; NULL: there are none */
     int64_t call_deadline_ms; /* our own: KEDA's poll loop sets none */
     int64_t heartbeat_ms;     /* `true` again on a stream that stays active */
     size_t most_streams;
@@ -22,6 +25,11 @@ struct external_scaler_settings {
 
 struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings);
 void external_scaler_free(struct external_scaler *scaler);
+
+/* Under the turn lock, as an errand: the connections file has changed. Calls that wait and open streams go on
+ * with what their triggers ask now. Takes the connections. */
+void external_scaler_set_connections(struct external_scaler *scaler,
+                                     struct connections *connections);
 
 /* The hooks for server_start(). */
 const struct service *external_scaler_service(const struct external_scaler *scaler);

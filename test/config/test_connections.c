@@ -27,7 +27,7 @@ static void parsed_done(struct parsed *parsed)
 static struct parsed parse(const char *text)
 {
     struct parsed parsed = {0};
-    parsed.good = connections_parse(text, strlen(text), "connections.yaml", "/nowhere",
+    parsed.good = connections_parse(text, strlen(text), "connections.yaml", "/nowhere", NULL,
                                     &parsed.connections, &parsed.error);
     return parsed;
 }
@@ -80,16 +80,68 @@ static void a_key_can_be_a_file_beside_the_connections_file(void **state)
     struct connections *connections = NULL;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(memory_free) char *path = text_format("%s/connections.yaml", folder);
-    assert_true(connections_load(path, &connections, &error));
+    assert_true(connections_load(path, NULL, &connections, &error));
     assert_string_equal(entry(connections_find(connections, "a"), "password"), "s3cret\n");
     connections_free(connections);
 
     _cleanup_(memory_free) char *password = text_format("%s/password", folder);
     unlink(password);
-    assert_false(connections_load(path, &connections, &error));
+    assert_false(connections_load(path, NULL, &connections, &error));
     assert_non_null(strstr(error_text(&error), "connections.yaml:4: cannot open"));
     unlink(path);
     rmdir(folder);
+}
+
+/* Even of a file that is wrong: it is mended by writing one of them. */
+static void every_file_that_is_read_is_watched(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/backlog-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    write_file(folder, "c.yaml", "connections:\n  a: {scaler: f, kFile: k, lFile: missing}\n");
+    write_file(folder, "k", "one");
+    _cleanup_(memory_free) char *path = text_format("%s/c.yaml", folder);
+    _cleanup_(memory_free) char *secret = text_format("%s/k", folder);
+    _cleanup_(memory_free) char *missing = text_format("%s/missing", folder);
+    _cleanup_(error_done) struct error error = {0};
+    struct connections *connections = NULL;
+    const char *const written[] = {"c.yaml", "k", "missing"};
+    for (size_t i = 0; i < ARRAY_LENGTH(written); i++) {
+        struct watch *watch = watch_new();
+        assert_false(connections_load(path, watch, &connections, &error));
+        assert_false(watch_has_changed(watch));
+        write_file(folder, written[i], "something else");
+        assert_false(watch_has_changed(watch));
+        assert_true(watch_has_changed(watch));
+        watch_free(watch);
+        write_file(folder, "c.yaml", "connections:\n  a: {scaler: f, kFile: k, lFile: missing}\n");
+    }
+    assert_null(connections);
+    unlink(missing);
+    unlink(secret);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void connections_are_equal_where_nothing_of_them_differs(void **state)
+{
+    (void)state;
+    static const char first[] = "connections:\n"
+                                "  a: {scaler: f, k: 1, namespaces: [x, y]}\n"
+                                "  b: {scaler: f, k: 1, namespaces: [x, y]}\n"
+                                "  c: {scaler: g, k: 1, namespaces: [x, y]}\n"
+                                "  d: {scaler: f, k: 2, namespaces: [x, y]}\n"
+                                "  e: {scaler: f, l: 1, namespaces: [x, y]}\n"
+                                "  f: {scaler: f, k: 1, namespaces: [x]}\n"
+                                "  g: {scaler: f, k: 1, namespaces: [x, z]}\n"
+                                "  h: {scaler: f, namespaces: [x, y]}\n";
+    _cleanup_(parsed_done) struct parsed parsed = parse(first);
+    const struct named_connection *one = connections_find(parsed.connections, "a");
+    assert_true(named_connection_equals(one, connections_find(parsed.connections, "b")));
+    for (const char *name = "c\0d\0e\0f\0g\0h\0"; *name != '\0'; name += 2)
+        assert_false(named_connection_equals(one, connections_find(parsed.connections, name)));
+    assert_false(named_connection_equals(one, NULL));
+    assert_true(named_connection_equals(NULL, NULL));
 }
 
 static void namespaces_are_patterns_and_none_means_all(void **state)
@@ -155,6 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_has_its_keys_and_lists_are_joined),
         cmocka_unit_test(a_key_can_be_a_file_beside_the_connections_file),
+        cmocka_unit_test(every_file_that_is_read_is_watched),
+        cmocka_unit_test(connections_are_equal_where_nothing_of_them_differs),
         cmocka_unit_test(namespaces_are_patterns_and_none_means_all),
         cmocka_unit_test(an_empty_file_has_no_connections),
         cmocka_unit_test(every_mistake_is_told_with_its_line),

@@ -222,6 +222,61 @@ static void equal_values_have_equal_identities_and_secrets_are_hidden_in_them(vo
     assert_string_equal(one.values[OPTION_QUERY]->identity, other.values[OPTION_QUERY]->identity);
 }
 
+static bool same_place(const struct option *rows, const char *key, const char *one,
+                       const char *other)
+{
+    const struct option_entry entries[] = {{key, one}, {key, other}};
+    struct option_values *values[2][OPTION_SCOPES];
+    _cleanup_(error_done) struct error error = {0};
+    for (int i = 0; i < 2; i++) {
+        option_parse(rows, sizes, &entries[i], 1, OPTION_FROM_FILE, NULL, values[i], &error);
+        option_values_free(values[i][OPTION_QUERY]);
+        option_values_free(values[i][OPTION_TARGET]);
+    }
+    bool same = option_same_place(values[0][OPTION_CONNECTION], values[1][OPTION_CONNECTION]);
+    option_values_free(values[0][OPTION_CONNECTION]);
+    option_values_free(values[1][OPTION_CONNECTION]);
+    return same;
+}
+
+static void other_credentials_lead_to_the_same_place(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned flags;
+        const char *one;
+        const char *other;
+        bool same;
+    } cases[] = {
+        {0, "a:9092", "a:9092", true},
+        {0, "a:9092", "b:9092", false},
+        {0, "a:9092", "", false},
+        {0, "amqp://u:p@a", "amqp://u:q@a", false},
+        {OPTION_SECRET, "one", "two", true},
+        {OPTION_SECRET, "one", "", true},
+        {OPTION_CREDENTIAL, "one", "two", true},
+        {OPTION_SECRET | OPTION_ADDRESS, "host=a password=one", "host=b password=one", false},
+        {OPTION_SECRET | OPTION_ADDRESS, "postgresql://u:p@a/d", "postgresql://u:q@a/d", true},
+        {OPTION_URL, "amqp://u:p@a:5672/vhost", "amqp://v:q@a:5672/vhost", true},
+        {OPTION_URL, "amqp://u:p@a:5672/vhost", "amqp://a:5672/vhost", true},
+        {OPTION_URL, "amqp://u:p@a:5672/vhost", "amqp://u:p@b:5672/vhost", false},
+        {OPTION_URL, "amqp://u:p@a:5672/vhost", "amqp://u:p@a:5672/other", false},
+        {OPTION_URL, "nats://u:p@a,nats://u:p@b", "nats://u:q@a,nats://u:q@b", true},
+        {OPTION_URL, "nats://u:p@a,nats://u:p@b", "nats://u:p@a,nats://u:p@c", false},
+        {OPTION_URL, "http://a/@b", "http://a/@c", false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        const struct option rows[] = {{.key = "host",
+                                       .scope = OPTION_CONNECTION,
+                                       .type = OPTION_STRING,
+                                       OPTION_FIELD(struct connection, host),
+                                       .flags = cases[i].flags},
+                                      {0}};
+        if (same_place(rows, "host", cases[i].one, cases[i].other) != cases[i].same)
+            fail_msg("%s and %s", cases[i].one, cases[i].other);
+    }
+}
+
 static void values_can_be_made_again_from_their_texts(void **state)
 {
     (void)state;
@@ -317,6 +372,7 @@ int main(void)
         cmocka_unit_test(wrong_metadata_still_has_complete_values),
         cmocka_unit_test(a_wrong_value_from_the_environment_is_not_shown),
         cmocka_unit_test(equal_values_have_equal_identities_and_secrets_are_hidden_in_them),
+        cmocka_unit_test(other_credentials_lead_to_the_same_place),
         cmocka_unit_test(values_can_be_made_again_from_their_texts),
         cmocka_unit_test(numbers_and_bools_are_read_as_keda_reads_them),
     };

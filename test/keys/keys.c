@@ -57,7 +57,6 @@ struct attempt {
     char secret_path[64]; /* the file of a <key>File; "" where there is none */
     char *key;            /* as the place spells it */
 
-    struct connections *connections;
     struct triggers *triggers;
     struct trigger *trigger;
     struct error mistakes; /* the file's and the trigger's */
@@ -67,7 +66,6 @@ static void attempt_done(struct attempt *attempt)
 {
     if (attempt->triggers != NULL)
         triggers_free(attempt->triggers);
-    connections_free(attempt->connections);
     if (attempt->secret_path[0] != '\0')
         unlink(attempt->secret_path);
     text_done(&attempt->yaml);
@@ -140,15 +138,16 @@ static bool is_among(const struct attempt *attempt, const char *key, const char 
 static void parse(struct attempt *attempt)
 {
     const struct scaler *const scalers[] = {attempt->keys->scaler, NULL};
+    struct connections *connections = NULL;
     if (attempt->place->in_file) {
-        if (!connections_parse(attempt->yaml.bytes, attempt->yaml.length, "file", "/",
-                               &attempt->connections, &attempt->mistakes))
+        if (!connections_parse(attempt->yaml.bytes, attempt->yaml.length, "file", "/", NULL,
+                               &connections, &attempt->mistakes))
             return;
-        named_check(attempt->connections, scalers, &attempt->mistakes);
+        named_check(connections, scalers, &attempt->mistakes);
         add_entry(attempt, "connectionName", "name");
     }
     const struct triggers_settings settings = {
-        .scalers = scalers, .connections = attempt->connections, .most = 1, .most_bytes = 1 << 20};
+        .scalers = scalers, .connections = connections, .most = 1, .most_bytes = 1 << 20};
     struct trigger_ref ref = {"object", "shop", attempt->entries, attempt->count};
     attempt->triggers = triggers_new(&settings);
     assert_true(triggers_find(attempt->triggers, &ref, 0, &attempt->trigger, &attempt->mistakes));

@@ -16,6 +16,7 @@
 
 struct connection {
     const char *source;
+    const char *password;
 };
 
 struct query {
@@ -29,6 +30,8 @@ struct target {
 static const struct option table[] = {
     {"source", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, source),
      .flags = OPTION_REQUIRED, .doc = "the source"},
+    {"password", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, password),
+     .flags = OPTION_SECRET, .doc = "whatever it is, one is let in"},
     {"queueName", NULL, OPTION_QUERY, OPTION_STRING, OPTION_FIELD(struct query, queue),
      .flags = OPTION_REQUIRED, .doc = "the queue"},
     {"queueLength", NULL, OPTION_TARGET, OPTION_FLOAT, OPTION_FIELD(struct target, length),

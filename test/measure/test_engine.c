@@ -321,6 +321,37 @@ static void a_limit_on_connections_is_told_by_name(void **state)
     assert_null(query);
 }
 
+static void connections_on_their_way_out_do_not_count(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.most_connections = 2;
+    settings.most_isolated = 1;
+    restart_engine(&settings);
+    struct query *former = hold_of(&fake_scaler, "a", "1");
+    struct query *former_isolated = hold_of(&fake_isolated_scaler, "a", "1");
+    query_release(former, settings.interval_ms);
+    query_release(former_isolated, settings.interval_ms);
+    hold_of(&fake_scaler, "b", "1");
+    hold_of(&fake_isolated_scaler, "b", "1");
+}
+
+static void an_heir_knows_what_was_known_until_it_knows_better(void **state)
+{
+    (void)state;
+    struct query *former = hold("7");
+    WAIT_UNTIL(waiting(former) == 7);
+    fake_set_queue("8", FAKE_HANGS);
+    struct query *heir = hold("8");
+    query_inherit(heir, former);
+    assert_true(waiting(heir) == 7);
+    WAIT_UNTIL(fails(heir, "no answer"));
+    fake_set_queue("8", 8);
+    WAIT_UNTIL(waiting(heir) == 8);
+    query_inherit(heir, former);
+    assert_true(waiting(heir) == 8);
+}
+
 static void a_thread_that_cannot_be_had_refuses_its_connection_alone(void **state)
 {
     (void)state;
@@ -489,6 +520,8 @@ int main(int argc, char **argv)
         TEST(what_is_released_is_forgotten_with_its_connection),
         TEST(a_slow_query_can_be_released_too),
         TEST(a_limit_on_connections_is_told_by_name),
+        TEST(connections_on_their_way_out_do_not_count),
+        TEST(an_heir_knows_what_was_known_until_it_knows_better),
         TEST(a_thread_that_cannot_be_had_refuses_its_connection_alone),
         TEST(the_engine_ends_while_a_measurement_hangs),
         TEST(an_isolated_scaler_measures_in_a_process_of_its_own),

@@ -108,6 +108,24 @@ static void what_only_looks_alike_is_another_one(void **state)
     }
 }
 
+static void what_was_written_can_be_read_again(void **state)
+{
+    (void)state;
+    struct option_entry entries[] = {{"b", ""}, {"a", "two words"}};
+    for (size_t count = 0; count <= ARRAY_LENGTH(entries); count++) {
+        const struct trigger_ref ref = {"", "shop", entries, count};
+        struct identity identity = measured(&ref);
+        identity_write(&identity, &ref);
+        struct trigger_ref again = identity_ref(&identity);
+        assert_string_equal(again.name, "");
+        assert_string_equal(again.namespace, "shop");
+        assert_int_equal(again.count, count);
+        assert_true(identity_is(identity.bytes, &again));
+        free(again.entries);
+        identity_done(&identity);
+    }
+}
+
 /* As many low bits as the table of triggers has buckets: all of them count. */
 static void hashes_spread_over_the_buckets(void **state)
 {
@@ -131,6 +149,7 @@ int main(void)
         cmocka_unit_test(no_order_of_the_entries_makes_a_difference),
         cmocka_unit_test(a_key_that_is_there_twice_is_found_wherever_it_stands),
         cmocka_unit_test(what_only_looks_alike_is_another_one),
+        cmocka_unit_test(what_was_written_can_be_read_again),
         cmocka_unit_test(hashes_spread_over_the_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,6 @@
 
 static struct engine *engine;
 static struct triggers *triggers;
-static struct connections *connections;
 
 static const char connections_yaml[] = "connections:\n"
                                        "  orders:\n"
@@ -26,19 +25,25 @@ static const char connections_yaml[] = "connections:\n"
                                        "    scaler: isolated\n"
                                        "    source: a\n";
 
+static struct connections *parse_connections(const char *yaml)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct connections *connections = NULL;
+    if (!connections_parse(yaml, strlen(yaml), "test", ".", NULL, &connections, &error) ||
+        !named_check(connections, fake_scalers, &error))
+        fail_msg("%s", error_text(&error));
+    return connections;
+}
+
 static int set_up(void **state)
 {
     (void)state;
-    _cleanup_(error_done) struct error error = {0};
     struct engine_settings settings = ENGINE_DEFAULTS;
     fake_reset();
     engine = engine_new(&settings);
-    assert_true(connections_parse(connections_yaml, strlen(connections_yaml), "test", ".",
-                                  &connections, &error));
-    assert_true(named_check(connections, fake_scalers, &error));
     triggers = triggers_new(&(struct triggers_settings){
         .scalers = fake_scalers,
-        .connections = connections,
+        .connections = parse_connections(connections_yaml),
         .engine = engine,
         .rules = {5000, 60000},
         .forget_ms = 1000,
@@ -53,7 +58,6 @@ static int tear_down(void **state)
     (void)state;
     triggers_free(triggers);
     engine_free(engine);
-    connections_free(connections);
     return 0;
 }
 
@@ -327,6 +331,119 @@ static void a_trigger_with_mistakes_is_never_measured(void **state)
     assert_int_equal(stats.connections, 0);
 }
 
+static struct query *query_of(struct trigger *trigger)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    if (!trigger_query(triggers, trigger, &query, &error))
+        fail_msg("%s", error_text(&error));
+    return query;
+}
+
+static bool is_measured(const struct trigger *trigger)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(trigger->query, &now);
+    return now.measured;
+}
+
+static void wait_until_measured(const struct trigger *trigger)
+{
+    for (int i = 0; i < 5000 && !is_measured(trigger); i++)
+        usleep(2000);
+    assert_true(is_measured(trigger));
+}
+
+static void set_connections(const char *yaml)
+{
+    triggers_set_connections(triggers, parse_connections(yaml));
+}
+
+#define ORDERS "scaler", "fake", "connectionName", "orders", "queueName", "7"
+
+static void readings_survive_a_change_of_credentials(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    struct query *before = query_of(trigger);
+    wait_until_measured(trigger);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
+    assert_ptr_equal(trigger->former_query, before);
+    assert_ptr_not_equal(trigger->query, before);
+    assert_true(is_measured(trigger));
+    triggers_forget_former(triggers);
+    assert_null(trigger->former_query);
+    assert_ptr_equal(FIND(ORDERS), trigger);
+}
+
+static void readings_do_not_survive_a_change_of_addresses(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    fake_set_queue("7", FAKE_HANGS);
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    assert_false(is_measured(trigger));
+    triggers_forget_former(triggers);
+}
+
+static void what_did_not_change_is_left_alone(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    struct trigger *unnamed = FIND(GOOD);
+    struct query *query = query_of(trigger);
+    struct query *unnamed_query = query_of(unnamed);
+    set_connections(connections_yaml);
+    assert_ptr_equal(trigger->query, query);
+    assert_null(trigger->former_query);
+    set_connections("connections: {}\n");
+    assert_ptr_equal(unnamed->query, unnamed_query);
+    assert_null(unnamed->former_query);
+    triggers_forget_former(triggers);
+}
+
+/* What differs is who may use it, and neither the address nor a credential. */
+static void the_same_query_goes_on_where_the_same_is_asked(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    struct query *query = query_of(trigger);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", namespaces: [shop]}\n");
+    assert_ptr_equal(trigger->query, query);
+    triggers_forget_former(triggers);
+    assert_ptr_equal(query_of(trigger), query);
+}
+
+static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    struct trigger *trigger = FIND("scaler", "fake", "connectionName", "new", "queueName", "7");
+    assert_true(trigger->lacks_connection);
+    assert_mistake(trigger, ERROR_INVALID, "connectionName \"new\" is not in the connections file");
+    set_connections("connections:\n  new: {scaler: fake, source: a, namespaces: [other]}\n");
+    assert_mistake(trigger, ERROR_DENIED, "may not be used in namespace \"shop\"");
+    assert_true(trigger->lacks_connection);
+    set_connections("connections:\n  new: {scaler: fake, source: a}\n");
+    assert_false(error_is_set(&trigger->mistakes));
+    assert_false(trigger->lacks_connection);
+    query_of(trigger);
+    set_connections("connections: {}\n");
+    assert_null(trigger->query);
+    assert_non_null(trigger->former_query);
+    assert_false(trigger_query(triggers, trigger, &query, &error));
+    assert_true(trigger->lacks_connection);
+    triggers_forget_former(triggers);
+
+    assert_false(
+        FIND("scaler", "fake", "connectionName", "new", "queueNam", "7")->lacks_connection);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -349,6 +466,11 @@ int main(void)
         TEST(a_limit_on_metadata_is_told_and_what_is_not_kept_makes_room),
         TEST(a_trigger_answers_with_what_its_query_was_measured),
         TEST(a_trigger_with_mistakes_is_never_measured),
+        TEST(readings_survive_a_change_of_credentials),
+        TEST(readings_do_not_survive_a_change_of_addresses),
+        TEST(what_did_not_change_is_left_alone),
+        TEST(the_same_query_goes_on_where_the_same_is_asked),
+        TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,7 @@ struct noted_call {
     double value;
 };
 
+static const char *connection_name;
 static struct engine *engine;
 static struct triggers *triggers;
 static struct external_scaler *scaler;
@@ -82,6 +83,7 @@ static int set_up(void **state)
     settings.backoff_first_ms = 20;
     settings.backoff_most_ms = 50;
     fake_reset();
+    connection_name = NULL;
     engine = engine_new(&settings);
     triggers = triggers_new(&(struct triggers_settings){
         .scalers = fake_scalers,
@@ -111,9 +113,15 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Of the connection that the test names, or of one of its own. */
 static struct bytes reference_to(const char *queue, uint8_t *buffer)
 {
-    const char *const pairs[][2] = {{"scaler", "fake"}, {"source", "a"}, {"queueName", queue}};
+    const char *const pairs[][2] = {
+        {"scaler", "fake"},
+        {connection_name == NULL ? "source" : "connectionName",
+         connection_name == NULL ? "a" : connection_name},
+        {"queueName", queue},
+    };
     Externalscaler__ScaledObjectRef__ScalerMetadataEntry entries[3];
     Externalscaler__ScaledObjectRef__ScalerMetadataEntry *pointers[3];
     Externalscaler__ScaledObjectRef reference = EXTERNALSCALER__SCALED_OBJECT_REF__INIT;
@@ -300,6 +308,103 @@ static void an_outage_is_told_true_while_it_is_held_and_its_end_is_told_at_once(
     end(&stream);
 }
 
+static void set_connections(const char *yaml)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct connections *connections = NULL;
+    assert_true(connections_parse(yaml, strlen(yaml), "test", ".", NULL, &connections, &error));
+    external_scaler_set_connections(scaler, connections);
+}
+
+static void a_stream_lives_through_every_change_of_its_connection(void **state)
+{
+    (void)state;
+    struct noted_call stream = {0};
+    connection_name = "late";
+    ask(&stream, PATH("StreamIsActive"), "3");
+    take_turns_for(heartbeat_ms);
+    assert_false(stream.finished);
+    assert_int_equal(stream.trues, 0);
+
+    set_connections("connections:\n  late: {scaler: fake, source: a}\n");
+    TURN_UNTIL(stream.trues == 1);
+    set_connections("connections:\n  late: {scaler: fake, source: a, password: new}\n");
+    TURN_UNTIL(stream.trues == 2);
+    set_connections("connections: {}\n");
+    int trues = stream.trues;
+    take_turns_for(2 * heartbeat_ms);
+    assert_int_equal(stream.trues, trues);
+    set_connections("connections:\n  late: {scaler: fake, source: a, namespaces: [other]}\n");
+    take_turns_for(2 * heartbeat_ms);
+    assert_int_equal(stream.trues, trues);
+    set_connections("connections:\n  late: {scaler: fake, source: b}\n");
+    TURN_UNTIL(stream.trues == trues + 1);
+    assert_false(stream.finished);
+    assert_int_equal(stream.falses, 0);
+    end(&stream);
+}
+
+static void a_stream_with_other_mistakes_is_told_them(void **state)
+{
+    (void)state;
+    struct noted_call stream = {0};
+    connection_name = "late";
+    ask(&stream, PATH("StreamIsActive"), "");
+    assert_true(stream.finished);
+    assert_int_equal(stream.status, STATUS_INVALID_ARGUMENT);
+    end(&stream);
+}
+
+static void a_call_that_waits_is_answered_by_the_new_connection(void **state)
+{
+    (void)state;
+    struct noted_call waiting = {0};
+    struct noted_call lost = {0};
+    connection_name = "late";
+    fake_set_queue("jobs", FAKE_HANGS);
+    fake_set_queue("other", FAKE_HANGS);
+    set_connections("connections:\n  late: {scaler: fake, source: a}\n");
+    ask(&waiting, PATH("IsActive"), "jobs");
+    take_turns_for(interval_ms);
+    assert_false(waiting.finished);
+    fake_set_queue("jobs", 3);
+    set_connections("connections:\n  late: {scaler: fake, source: b}\n");
+    TURN_UNTIL(waiting.finished);
+    assert_int_equal(waiting.status, STATUS_OK);
+    assert_int_equal(waiting.trues, 1);
+
+    ask(&lost, PATH("IsActive"), "other");
+    set_connections("connections: {}\n");
+    assert_true(lost.finished);
+    assert_int_equal(lost.status, STATUS_INVALID_ARGUMENT);
+    end(&waiting);
+    end(&lost);
+}
+
+/* The memory that is left behind is for the address sanitizer to find; a connection is a thread. */
+static void a_thousand_reloads_leave_nothing_behind(void **state)
+{
+    (void)state;
+    struct noted_call stream = {0};
+    struct engine_stats stats;
+    connection_name = "late";
+    set_connections("connections:\n  late: {scaler: fake, source: a}\n");
+    ask(&stream, PATH("StreamIsActive"), "3");
+    for (int i = 0; i < 1000; i++) {
+        _cleanup_(memory_free) char *yaml =
+            text_format("connections:\n  late: {scaler: fake, source: a, password: \"%d\"}\n", i);
+        set_connections(yaml);
+        service->turn(service->context, clock_now_ms());
+    }
+    do {
+        usleep(1000);
+        engine_stats(engine, &stats);
+    } while (stats.connections > 1);
+    assert_int_equal(stats.queries, 1);
+    TURN_UNTIL(stream.trues > 0);
+    end(&stream);
+}
+
 static void a_drain_ends_streams_and_lets_calls_wait(void **state)
 {
     (void)state;
@@ -365,6 +470,10 @@ int main(void)
         TEST(a_stream_tells_each_change_to_active_and_never_false),
         TEST(a_push_that_found_no_room_is_told_once_there_is_some),
         TEST(an_outage_is_told_true_while_it_is_held_and_its_end_is_told_at_once),
+        TEST(a_stream_lives_through_every_change_of_its_connection),
+        TEST(a_stream_with_other_mistakes_is_told_them),
+        TEST(a_call_that_waits_is_answered_by_the_new_connection),
+        TEST(a_thousand_reloads_leave_nothing_behind),
         TEST(a_drain_ends_streams_and_lets_calls_wait),
         TEST(a_limit_on_streams_is_told_and_one_that_ends_makes_room),
         TEST(a_call_that_is_cancelled_while_it_waits_is_told_nothing),

@@ -1,0 +1,31 @@
+/*
+ * Reloading: the connections file while the server runs. It and the files it names are looked at each
+ * second. A new version is read and checked as a whole; a wrong one changes nothing, and the log says once
+ * what is wrong with it.
+ *
+ * Threads: the main thread.
+ */
+#ifndef BACKLOG_CLI_RELOAD_H
+#define BACKLOG_CLI_RELOAD_H
+
+#include "base/error.h"
+#include "config/connections.h"
+#include "serve/errand.h"
+#include "serve/external_scaler.h"
+
+#include <stdbool.h>
+
+struct reload;
+
+/* Loads the file for the first time; the caller owns the connections. `path` is borrowed; NULL: there is
+ * no file, and never anything to reload. */
+bool reload_begin(const char *path, struct reload **ret_reload,
+                  struct connections **ret_connections, struct error *error);
+void reload_end(struct reload *reload); /* NULL is harmless */
+
+/* Reads the file again, where it or one of those that it names has changed, or `asked`. The server takes what
+ * it says from the errand on. */
+void reload_look(struct reload *reload, bool asked, struct errands *errands,
+                 struct external_scaler *scaler);
+
+#endif

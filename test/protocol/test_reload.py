@@ -1,0 +1,155 @@
+"""The connections file is replaced under a running server, while streams are open and calls run."""
+
+import os
+import signal
+import threading
+import time
+
+import grpc
+import pytest
+
+from support.grpc_client import Client, refusal
+from support.process import wait_until
+from support.redis import Redis
+from support.server import Server
+
+STREAMS = 200
+NOTICED = 10  # seconds; a look each second, and then it must rest for another
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with Redis() as running, running.connect() as client:
+        client.call("RPUSH", "jobs", *range(7))
+        yield running
+
+
+def connection(redis, name="orders", more=""):
+    return f"connections:\n  {name}: {{scaler: redis, address: \"{redis.address}\"{more}}}\n"
+
+
+def trigger(number=0, name="orders"):
+    """Another trigger for each number, of one list."""
+    return {"scaler": "redis", "connectionName": name, "listName": "jobs", "listLength": str(number + 1)}
+
+
+def reloads(server):
+    return server.log().count(" is reloaded")
+
+
+def reload(server, config):
+    """Without waiting until the change is noticed."""
+    before = reloads(server)
+    server.write_config(config)
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: reloads(server) > before, NOTICED, "the reload")
+
+
+def test_streams_and_calls_live_through_reloads(redis):
+    with Server(config=connection(redis)) as server, Client(server.port) as client:
+        streams = [client.stream_is_active(trigger(number)) for number in range(STREAMS)]
+        for stream in streams:
+            assert next(stream).result is True
+        ended = threading.Event()
+        failures, answered = [], []
+
+        def call():
+            with Client(server.port) as own:
+                while not ended.is_set():
+                    try:
+                        answered.append(own.metrics(trigger()).metricValueFloat)
+                    except grpc.RpcError as error:
+                        failures.append(error)
+
+        callers = [threading.Thread(target=call) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        for number in range(5):  # a name of the client is part of no address: it is let in as before
+            reload(server, connection(redis, more=f", username: default, password: \"{number}\"")
+                   if number % 2 == 0 else connection(redis))
+        ended.set()
+        for caller in callers:
+            caller.join()
+        assert failures == []
+        assert len(answered) > 20 and set(answered) == {7.0}
+        assert all(stream.is_active() for stream in streams)
+
+
+def test_a_stream_of_an_unknown_connection_works_once_it_comes_and_outlives_its_end(redis):
+    with Server(config="connections: {}\n") as server, Client(server.port) as client:
+        stream = client.stream_is_active(trigger(name="late"))
+        code, details = refusal(client.is_active, trigger(name="late"))
+        assert code == grpc.StatusCode.INVALID_ARGUMENT and '"late" is not in the connections file' in details
+        reload(server, connection(redis, "late", ", namespaces: [kitchen]"))
+        code, details = refusal(client.is_active, trigger(name="late"))
+        assert code == grpc.StatusCode.PERMISSION_DENIED
+        assert 'connection "late" may not be used in namespace "shop"' in details
+        assert stream.is_active()
+        reload(server, connection(redis, "late", ", namespaces: [kitchen, \"sh*\"]"))
+        assert next(stream).result is True
+        reload(server, "connections: {}\n")
+        assert refusal(client.is_active, trigger(name="late"))[0] == grpc.StatusCode.INVALID_ARGUMENT
+        reload(server, connection(redis, "late"))
+        assert next(stream).result is True
+        assert client.metrics(trigger(name="late")).metricValueFloat == 7
+
+
+def test_a_broken_file_changes_nothing_and_is_told_once(redis):
+    with Server(config=connection(redis)) as server, Client(server.port) as client:
+        server.write_config("connections: [")
+        wait_until(lambda: "not YAML" in server.log(), NOTICED, "the complaint")
+        time.sleep(2.5)  # it is looked at again, and not told again
+        assert server.log().count("not YAML") == 1
+        for broken, words in ((connection(redis, more=", pasword: x"), 'did you mean "password"?'),
+                              (connection(redis, more=", passwordFile: nowhere"), "cannot open"),
+                              ("connections:\n  other: {scaler: none}\n", 'there is no scaler "none"')):
+            server.write_config(broken)
+            server.signal(signal.SIGHUP)
+            wait_until(lambda: words in server.log(), NOTICED, words)
+            assert client.metrics(trigger()).metricValueFloat == 7
+        assert reloads(server) == 0
+        server.write_config(connection(redis))
+        wait_until(lambda: reloads(server) == 1, NOTICED, "the reload")
+        assert client.metrics(trigger()).metricValueFloat == 7
+
+
+def test_a_missing_secret_that_comes_mends_the_file(redis):
+    with Server(config=connection(redis)) as server, Client(server.port) as client:
+        server.write_config(connection(redis, "late", ", usernameFile: user, passwordFile: secret"))
+        wait_until(lambda: "cannot open" in server.log(), NOTICED, "the complaint")
+        for name, content in (("user", "default"), ("secret", "any")):
+            with open(os.path.join(server.folder, name), "w") as file:
+                file.write(content)
+        wait_until(lambda: reloads(server) == 1, NOTICED, "the reload")
+        assert client.metrics(trigger(name="late")).metricValueFloat == 7
+        assert "any" not in server.log()
+
+
+def mount(folder, version, files):
+    """As the kubelet writes a volume: files are links into a folder that is a link, which is swapped."""
+    os.mkdir(os.path.join(folder, version))
+    for name, content in files.items():
+        with open(os.path.join(folder, version, name), "w") as file:
+            file.write(content)
+        link = os.path.join(folder, name)
+        if not os.path.islink(link):
+            os.symlink(os.path.join("..data", name), link)
+    os.symlink(version, os.path.join(folder, "..data_tmp"))
+    os.rename(os.path.join(folder, "..data_tmp"), os.path.join(folder, "..data"))
+
+
+def test_a_volume_of_kubernetes_is_followed_by_its_swapped_link(redis, tmp_path):
+    mount(tmp_path, "..1", {"connections.yaml": "connections: {}\n"})
+    with Server(arguments=["--config", str(tmp_path / "connections.yaml")]) as server:
+        with Client(server.port) as client:
+            mount(tmp_path, "..2", {"connections.yaml": connection(redis)})
+            wait_until(lambda: reloads(server) == 1, NOTICED, "the reload")
+            assert client.metrics(trigger()).metricValueFloat == 7
+
+
+def test_sighup_reads_the_file_at_once(redis):
+    with Server(config=connection(redis)) as server, Client(server.port) as client:
+        for count in range(1, 11):
+            server.signal(signal.SIGHUP)
+            wait_until(lambda: reloads(server) >= count, NOTICED, "the reload")
+        assert client.metrics(trigger()).metricValueFloat == 7
