@@ -5,9 +5,8 @@ import time
 import grpc
 import pytest
 
-from support.certificates import make_certificates
 from support.grpc_client import Client, refusal
-from support.process import free_port, wait_until
+from support.process import wait_until
 from support.rabbitmq import RabbitMQ
 from support.server import Server
 from support.tap import Tap
@@ -122,6 +121,11 @@ def test_http_needs_no_statistics(client):
         broker.consume_without_ack("counted", 2)
         wait_for_value(client, trigger(broker.http_url(), "counted"), 5)
         assert value(client, trigger(broker.http_url(), "counted", excludeUnacknowledged="true")) == 3
+        assert value(client, trigger(broker.http_url(), "^COUNT", useRegex="true")) == 5
+        rates = {"queueLength": "", "mode": "MessageRate", "value": "5"}
+        for keys in (rates, {**rates, "useRegex": "true"}):  # but rates do
+            assert_unavailable(client.metrics, trigger(broker.http_url(), "counted", **keys), "does not tell its rates",
+                               "management_agent.disable_metrics_collector")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -303,27 +307,3 @@ def test_every_mistake_is_told(client):
     for word in ("queueLength is deprecated", "excludeUnacknowledged", "username and password", "vhostName"):
         assert word in text
     assert "word@" not in text
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_tls(tmp_path, client, protocol):
-    make_certificates(tmp_path)
-    port = free_port()
-    listener, options = {
-        "amqp": (f"listeners.ssl.1 = 127.0.0.1:{port}", "ssl_options"),
-        "http": (f"management.ssl.port = {port}", "management.ssl"),
-    }[protocol]
-    files = {"cacertfile": "ca.pem", "certfile": "own.pem", "keyfile": "own.key"}
-    lines = [listener, *(f"{options}.{key} = {tmp_path / name}" for key, name in files.items()),
-             f"{options}.verify = verify_peer", f"{options}.fail_if_no_peer_cert = true"]
-    with RabbitMQ("\n".join(lines)) as broker:
-        broker.declare("sealed")
-        broker.publish("sealed", 3)
-        host = f"{protocol}s://guest:guest@127.0.0.1:{port}/"
-        own = {"cert": (tmp_path / "own.pem").read_text(), "key": (tmp_path / "own.key").read_text()}
-        good = trigger(host, "sealed", tls="enable", ca=(tmp_path / "ca.pem").read_text(), **own)
-        assert value(client, good) == 3
-        assert value(client, trigger(host, "sealed", tls="enable", brokerUnsafeSsl="true", **own)) == 3
-        assert_unavailable(client.metrics, trigger(host, "sealed", tls="enable", **own), "SSL")
-        other_name = host.replace("127.0.0.1", "localhost")
-        assert_unavailable(client.metrics, {**good, "host": other_name}, "SSL")

@@ -28,7 +28,8 @@ class RabbitMQ(Process):
     user = "guest"
     password = "guest"
 
-    def __init__(self, configuration=""):
+    def __init__(self, configuration="", plugins=(), prefix=""):
+        """`prefix` is the path that the management API stands behind, as behind a proxy."""
         if pika is None:
             raise Unavailable("pika, the Python client of RabbitMQ, is not installed")
         super().__init__()
@@ -36,13 +37,15 @@ class RabbitMQ(Process):
         self.port, self.management_port = free_port(), free_port()
         self.distribution_port, self.epmd_port = free_port(), free_port()
         self.node = f"backlog-{self.port}@localhost"
+        self.prefix = prefix
         self.epmd = None
         self.consumers = []
-        self._write("enabled_plugins", "[rabbitmq_management].\n")
+        self._write("enabled_plugins", f"[{', '.join(['rabbitmq_management', *plugins])}].\n")
         self._write("rabbitmq.conf", "\n".join([
             f"listeners.tcp.1 = 127.0.0.1:{self.port}",
             "management.tcp.ip = 127.0.0.1",
             f"management.tcp.port = {self.management_port}",
+            *([f"management.path_prefix = {prefix}"] if prefix else []),
             configuration, ""]))
 
     def _write(self, name, content):
@@ -103,18 +106,18 @@ class RabbitMQ(Process):
         return self._url("amqp", self.port, vhost, user, password)
 
     def http_url(self, vhost="/", user=None, password=None):
-        return self._url("http", self.management_port, vhost, user, password)
+        return self._url("http", self.management_port, vhost, user, password, self.prefix)
 
-    def _url(self, scheme, port, vhost, user, password):
+    def _url(self, scheme, port, vhost, user, password, prefix=""):
         user, password = quoted(user or self.user), quoted(password or self.password)
-        return f"{scheme}://{user}:{password}@127.0.0.1:{port}/{quoted(vhost)}"
+        return f"{scheme}://{user}:{password}@127.0.0.1:{port}{prefix}/{quoted(vhost)}"
 
     # The management API.
 
     def api(self, method, path, body=None):
         token = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.management_port}/api{path}", method=method,
+            f"http://127.0.0.1:{self.management_port}{self.prefix}/api{path}", method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as response:

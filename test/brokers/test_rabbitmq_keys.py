@@ -1,0 +1,453 @@
+"""What each key of the rabbitmq scaler does, with a real broker: modes, patterns, certificates, wrong hosts.
+
+The broker's management API stands behind a path, and its statistics are refreshed each second.
+"""
+
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from support.certificates import make_certificate, make_root
+from support.grpc_client import Client, refusal
+from support.process import free_port, wait_until
+from support.rabbitmq import RabbitMQ, quoted
+from support.server import Server
+from support.tap import Tap
+
+PREFIX = "/some/path"
+KEY_PASSWORD = "sesame-key"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Of the broker and of its clients: a plain one, an encrypted one, a stranger's, another root's."""
+    folder = tmp_path_factory.mktemp("certificates")
+    for root in ("ca", "elsewhere"):
+        make_root(folder, root)
+    make_certificate(folder, "server")
+    make_certificate(folder, "worker", "worker")
+    make_certificate(folder, "encrypted", "worker", password=KEY_PASSWORD)
+    make_certificate(folder, "stranger", "stranger")
+    make_certificate(folder, "foreign", "worker", root="elsewhere")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def broker(certificates):
+    ports = {"amqp": free_port(), "http": free_port()}
+    files = {"cacertfile": "ca.pem", "certfile": "server.pem", "keyfile": "server.key"}
+    lines = [
+        "collect_statistics_interval = 1000",
+        f"listeners.ssl.1 = {ports['amqp']}", f"management.ssl.port = {ports['http']}",
+        "auth_mechanisms.1 = PLAIN", "auth_mechanisms.2 = AMQPLAIN", "auth_mechanisms.3 = EXTERNAL",
+        "ssl_cert_login_from = common_name"]
+    for options in ("ssl_options", "management.ssl"):
+        lines += [*(f"{options}.{key} = {certificates / name}" for key, name in files.items()),
+                  f"{options}.verify = verify_peer", f"{options}.fail_if_no_peer_cert = true"]
+    with RabbitMQ("\n".join(lines), plugins=["rabbitmq_auth_mechanism_ssl"], prefix=PREFIX) as broker:
+        broker.tls_ports = ports
+        broker.create_user("worker", "not used", tags="")
+        yield broker
+
+
+@pytest.fixture
+def server():
+    with Server(interval="500ms", hold="3s") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.port) as client:
+        yield client
+
+
+def trigger(host, queue, **keys):
+    return {"scaler": "rabbitmq", "host": host, "queueName": queue, **keys}
+
+
+def value(client, asked):
+    return client.metrics(asked).metricValueFloat
+
+
+def wait_for_value(client, asked, expected, seconds=8):
+    wait_until(lambda: value(client, asked) == expected, seconds, f"the value {expected}")
+
+
+def refused(client, asked, *words):
+    code, text = refusal(client.metrics, asked)
+    assert code == grpc.StatusCode.UNAVAILABLE, text
+    for word in words:
+        assert word in text
+    return text
+
+
+# Modes: what the management API itself says at the moment is what must be answered.
+
+class Work:
+    """Publishes to a queue, and takes from it at half the pace, for as long as it is there."""
+
+    def __init__(self, broker, queue):
+        self.broker, self.queue, self.over = broker, queue, threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        with self.broker.connect() as connection:
+            channel = connection.channel()
+            for turn in range(100000):
+                if self.over.wait(0.02):
+                    return
+                channel.basic_publish("", self.queue, b"work")
+                if turn % 2:
+                    channel.basic_get(self.queue, auto_ack=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def told(broker, queue):
+    """Messages, and the rates at which they are published and are delivered or got."""
+    answer = broker.api("GET", f"/queues/%2F/{quoted(queue)}")
+    stats = answer["message_stats"]
+    return answer["messages"], stats["publish_details"]["rate"], stats["deliver_get_details"]["rate"]
+
+
+EXPECTED = {
+    "QueueLength": lambda messages, published, delivered: messages,
+    "MessageRate": lambda messages, published, delivered: published,
+    "DeliverGetRate": lambda messages, published, delivered: delivered,
+    "PublishedToDeliveredRatio": lambda messages, published, delivered: published / delivered,
+    "ExpectedQueueConsumptionTime":
+        lambda messages, published, delivered: (published - delivered) / delivered + messages / delivered,
+}
+
+
+def test_each_mode_answers_what_the_broker_tells(broker, client):
+    queue = "in motion"
+    broker.declare(queue)
+    asked = {mode: trigger(broker.http_url(), queue, mode=mode, value="2.5") for mode in EXPECTED}
+    with Work(broker, queue):
+        wait_until(lambda: min(told(broker, queue)) > 0, 20, "rates")
+
+        def matches(mode):
+            before = told(broker, queue)
+            answered = client.metrics(asked[mode]).metricValueFloat
+            if mode == "QueueLength":  # counted at once, not with the statistics
+                return abs(answered - before[0]) < 50
+            return before[1:] == told(broker, queue)[1:] and answered == pytest.approx(EXPECTED[mode](*before), abs=2)
+
+        for mode in EXPECTED:
+            wait_until(lambda mode=mode: matches(mode), 20, f"{mode} as the broker tells it")
+            assert client.is_active(asked[mode])
+            assert client.metric_spec(asked[mode]).targetSizeFloat == 2.5
+
+
+def test_an_idle_queue_has_rates_of_0(broker, client):
+    """One that had no message yet has no rates in the management API, where the broker keeps them."""
+    broker.declare("never used")
+    for mode in EXPECTED:
+        asked = trigger(broker.http_url(), "never used", mode=mode, value="5")
+        wait_for_value(client, asked, 0)
+        assert not client.is_active(asked)
+
+
+def test_messages_make_a_queue_without_rates_active(broker, client):
+    broker.declare("stuck")
+    broker.publish("stuck", 6)
+    wait_until(lambda: told_messages(broker, "stuck") == 6, 10, "statistics")
+    time.sleep(5)  # the rate of what was published falls back to 0
+    for mode, expected, active in (("MessageRate", 0, True), ("ExpectedQueueConsumptionTime", 3, True),
+                                   ("DeliverGetRate", 0, False), ("PublishedToDeliveredRatio", 0, False)):
+        asked = trigger(broker.http_url(), "stuck", mode=mode, value="5", activationValue="3")
+        wait_for_value(client, asked, expected, 15)
+        assert client.is_active(asked) == active
+
+
+def told_messages(broker, queue):
+    return broker.api("GET", f"/queues/%2F/{quoted(queue)}").get("messages")
+
+
+def test_rates_that_the_broker_does_not_keep_are_an_error(broker, client):
+    broker.declare("unrated")
+    broker.publish("unrated")
+    change = "application:{}(rabbitmq_management_agent, rates_mode{})."
+    broker.ctl("eval", change.format("set_env", ", none"))
+    try:
+        for queue in ("unrated", "never used by anybody"):
+            broker.declare(queue)
+            asked = trigger(broker.http_url(), queue, mode="MessageRate", value="5", timeout="2s")
+            wait_until(lambda asked=asked: "does not tell its rates" in refusal(client.metrics, asked)[1], 10, "an error")
+            assert "rates_mode" in refused(client, asked)
+    finally:
+        broker.ctl("eval", change.format("set_env", ", basic"))
+
+
+# Patterns.
+
+@pytest.fixture(scope="module")
+def pages(broker):
+    """25 queues, page-00 with no message to page-24 with 24, of which each third has 1 unacknowledged."""
+    vhost = "pages /%"
+    broker.create_vhost(vhost)
+    queues = [f"page-{i:02} /%" for i in range(25)]
+    broker.declare(*queues, "other", vhost=vhost)
+    broker.publish("other", 100, vhost)
+    for i, queue in enumerate(queues):
+        if i > 0:
+            broker.publish(queue, i, vhost)
+        if i % 3 == 2:
+            broker.consume_without_ack(queue, 1, vhost)
+    yield vhost
+    broker.release()
+
+
+@pytest.mark.parametrize("operation, everything, ready", [("sum", 300, 292), ("avg", 12, 292 / 25), ("max", 24, 24)])
+def test_every_page_of_a_pattern_counts(broker, client, pages, operation, everything, ready):
+    keys = {"useRegex": "true", "pageSize": "10", "operation": operation}
+    asked = trigger(broker.http_url(pages), "^page-[0-9]+", **keys)
+    wait_for_value(client, asked, everything)
+    assert client.metric_spec(asked).metricName == "rabbitmq-%5Epage--5B0-9-5D-2B".replace("%", "-")
+    asked = trigger(broker.http_url(pages), "^page-[0-9]+", excludeUnacknowledged="true", **keys)
+    assert value(client, asked) == pytest.approx(ready, abs=0.001)
+
+
+def test_a_pattern_is_asked_for_in_pages(broker, client, pages):
+    with Tap(broker.management_port) as tap:
+        host = broker.http_url(pages).replace(str(broker.management_port), str(tap.port))
+        for size, requests in (("10", 3), ("500", 1), ("25", 1), ("24", 2)):
+            tap.forget()
+            assert value(client, trigger(host, "^page-", useRegex="true", pageSize=size)) == 300
+            assert tap.count(b"page_size=" + size.encode() + b"&") in (requests, 2 * requests)
+
+
+def test_a_pattern_may_match_in_the_middle_and_in_any_case(broker, client, pages):
+    assert value(client, trigger(broker.http_url(pages), "AGE-0[1-3]", useRegex="true")) == 6
+    assert value(client, trigger(broker.http_url(pages), r"^page-2\d /%$", useRegex="true")) == 110
+
+
+def test_a_pattern_without_queues_is_0(broker, client, pages):
+    for operation in ("sum", "avg", "max"):
+        asked = trigger(broker.http_url(pages), "^nothing$", useRegex="true", operation=operation)
+        assert value(client, asked) == 0
+        assert not client.is_active(asked)
+
+
+def test_a_wrong_pattern_fails_alone(broker, client, pages):
+    wrong = trigger(broker.http_url(pages), "page-(", useRegex="true")
+    good = trigger(broker.http_url(pages), "other")
+    assert value(client, good) == 100
+    refused(client, wrong, "the queues that match 'page-('", "400")
+    for _ in range(3):
+        assert value(client, good) == 100
+        time.sleep(0.5)
+
+
+def test_patterns_have_rates(broker, client, pages):
+    for mode in ("MessageRate", "DeliverGetRate"):
+        wait_for_value(client, trigger(broker.http_url(pages), "^page-", useRegex="true", mode=mode, value="1"), 0, 20)
+
+
+def test_a_missing_vhost_is_told(broker, client):
+    for keys in ({}, {"useRegex": "true"}, {"mode": "MessageRate", "value": "1"}):
+        refused(client, trigger(broker.http_url("nowhere"), "q", **keys), "vhost 'nowhere'")
+
+
+# A thousand queues.
+
+@pytest.fixture(scope="module")
+def thousand(broker):
+    """990 queues, each tenth with messages, and the names of ten more that do not exist."""
+    vhost = "thousand"
+    broker.create_vhost(vhost)
+    queues = [f"q{i}" for i in range(1000)]
+    missing = set(queues[7::100])
+    broker.declare(*(queue for queue in queues if queue not in missing), vhost=vhost)
+    counts = {}
+    with broker.connect(vhost) as connection:
+        channel = connection.channel()
+        for i, queue in enumerate(queues):
+            counts[queue] = None if queue in missing else i % 10
+            for _ in range(counts[queue] or 0):
+                channel.basic_publish("", queue, b"work")
+    wait_until(lambda: told_all(broker, vhost) == sum(filter(None, counts.values())), 20, "statistics")
+    return vhost, counts
+
+
+def told_all(broker, vhost):
+    queues = broker.api("GET", f"/queues/{vhost}?columns=messages")
+    assert len(queues) == 990
+    return sum(queue["messages"] for queue in queues)
+
+
+def answers(client, asked):
+    """By queue: the value, or None where it is told that there is no such queue. All are asked at once."""
+    def answer(queue):
+        metadata = asked[queue]
+        try:
+            return client.metrics(metadata, metric_name=f"rabbitmq-{queue}").metricValueFloat
+        except grpc.RpcError as error:
+            assert f"no queue '{queue}' in vhost 'thousand'" in error.details(), error.details()
+            return None
+    with ThreadPoolExecutor(50) as pool:
+        return dict(zip(asked, pool.map(answer, asked)))
+
+
+@pytest.mark.parametrize("protocol", ["amqp", "http", "http, one by one"])
+def test_of_1000_queues_10_are_missing_every_time(broker, client, thousand, protocol):
+    vhost, counts = thousand
+    port, host = ((broker.port, broker.amqp_url(vhost)) if protocol == "amqp" else
+                  (broker.management_port, broker.http_url(vhost)))
+    keys, expected = {}, counts
+    if protocol == "http, one by one":  # from statistics, a few of which are asked for by name
+        keys = {"mode": "DeliverGetRate", "value": "5"}
+        expected = {queue: None if count is None else 0 for queue, count in counts.items()}
+    with Tap(port) as tap:
+        host = host.replace(str(port), str(tap.port))
+        asked = {queue: trigger(host, queue, **keys) for queue in counts}
+        for _ in range(4):
+            assert answers(client, asked) == expected
+            time.sleep(0.6)
+        assert tap.connections <= (1 if protocol == "amqp" else 16)
+        tap.forget()
+        time.sleep(2)
+        if protocol != "amqp":  # each half second: a listing, and twenty by name where these have all they need
+            assert tap.count(b"GET ") <= 5 * (1 if protocol == "http" else 21)
+
+
+# Certificates.
+
+def tls_host(broker, protocol, login="guest:guest@"):
+    prefix = PREFIX if protocol == "http" else ""
+    return f"{protocol}s://{login}127.0.0.1:{broker.tls_ports[protocol]}{prefix}/"
+
+
+def own(certificates, name, **keys):
+    return {"tls": "enable", "ca": (certificates / "ca.pem").read_text(),
+            "cert": (certificates / f"{name}.pem").read_text(),
+            "key": (certificates / f"{name}.key").read_text(), **keys}
+
+
+@pytest.fixture(scope="module")
+def sealed(broker):
+    broker.declare("sealed")
+    broker.publish("sealed", 3)
+    return "sealed"
+
+
+@pytest.mark.parametrize("protocol", ["amqp", "http"])
+def test_a_certificate_is_shown_and_wanted(broker, client, certificates, sealed, protocol):
+    good = trigger(tls_host(broker, protocol), sealed, **own(certificates, "worker"))
+    assert value(client, good) == 3
+    encrypted = own(certificates, "encrypted", keyPassword=KEY_PASSWORD)
+    assert value(client, trigger(tls_host(broker, protocol), sealed, **encrypted)) == 3
+    assert value(client, {**good, "ca": "", "brokerUnsafeSsl": "true"}) == 3
+
+    refused(client, {**good, "ca": ""}, "SSL")
+    refused(client, {**good, "host": good["host"].replace("127.0.0.1", "localhost")}, "SSL")
+    refused(client, trigger(tls_host(broker, protocol), sealed, **own(certificates, "foreign")))
+    refused(client, {**good, "cert": "", "key": ""})
+    assert value(client, good) == 3
+
+
+@pytest.mark.parametrize("protocol", ["amqp", "http"])
+def test_a_key_that_cannot_be_used_is_told_without_it(broker, server, client, certificates, sealed, protocol):
+    host = tls_host(broker, protocol)
+    encrypted = own(certificates, "encrypted")
+    for keys, words in ((encrypted, "needs keyPassword"),
+                        ({**encrypted, "keyPassword": "sesame-wrong"}, "cannot be decrypted by keyPassword"),
+                        ({**own(certificates, "worker"), "key": encrypted["key"], "keyPassword": KEY_PASSWORD},
+                         "must be the private key of cert"),
+                        ({**encrypted, "key": "sesame"}, "must hold a PEM private key")):
+        code, text = refusal(client.metrics, trigger(host, sealed, **keys))
+        assert words in text and code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAVAILABLE)
+        assert "sesame" not in text and "PRIVATE KEY-" not in text
+    assert "sesame" not in server.log() and "PRIVATE KEY-" not in server.log()
+
+
+def test_a_certificate_tells_the_user(broker, client, certificates, sealed):
+    """SASL EXTERNAL: over amqps, with tls enable, and without a password anywhere."""
+    host = tls_host(broker, "amqp", login="")
+    asked = trigger(host, sealed, **own(certificates, "worker"))
+    assert value(client, asked) == 3
+    assert users_of(broker) == {"worker"}
+    refused(client, trigger(host, sealed, **own(certificates, "stranger")), "ACCESS_REFUSED")
+    assert value(client, asked) == 3
+
+    assert value(client, trigger(host, sealed, **own(certificates, "worker", tls="disable"))) == 3
+    assert users_of(broker) == {"worker", "guest"}  # AMQP's default user
+
+
+def users_of(broker):
+    """Of our connections that TLS is spoken on."""
+    listed = broker.ctl("list_connections", "user", "ssl", "--formatter", "json")
+    return {one["user"] for one in json.loads(listed) if one["ssl"]}
+
+
+# Hosts that are none.
+
+class Garbage:
+    """Takes connections and answers everything with the same bytes, or with nothing."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.open = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+                self.open.append(connection)
+                if self.answer:
+                    connection.recv(4096)
+                    connection.sendall(self.answer)
+            except OSError:
+                return
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        for connection in self.open:
+            connection.close()
+
+
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<welcome>"
+DESERT = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"[" * 100000
+
+
+@pytest.mark.parametrize("protocol", ["amqp", "http"])
+def test_what_is_no_broker_is_told_in_time_and_disturbs_nobody(broker, server, client, sealed, protocol):
+    good = trigger(broker.amqp_url() if protocol == "amqp" else broker.http_url(), sealed)
+    assert value(client, good) == 3
+    with Garbage(PAGE) as page, Garbage(DESERT) as desert, Garbage(b"\x01\x00" * 9999) as noise, Garbage(b"") as mute:
+        addresses = [f"127.0.0.1:{port}" for port in (page.port, desert.port, noise.port, mute.port, free_port())]
+        for address in [*addresses, "no-such-host.invalid:5672"]:
+            for tls in ("", "s"):
+                start = time.monotonic()
+                text = refused(client, trigger(f"{protocol}{tls}://u:sesame@{address}/", sealed), "RabbitMQ")
+                assert time.monotonic() - start < 4.5
+                assert "sesame" not in text
+                assert value(client, good) == 3
+    assert "sesame" not in server.log()
+
+
+def test_a_timeout_of_ones_own_is_kept(client):
+    with Garbage(b"") as mute:
+        asked = trigger(f"http://127.0.0.1:{mute.port}/", "q", timeout="300ms")
+        start = time.monotonic()
+        assert "300 milliseconds" in refused(client, asked, "timed out")
+        assert time.monotonic() - start < 1.8
