@@ -107,8 +107,7 @@ static struct found look_up(const struct option *row, const struct option_entry 
     value = entry_value_from_env(entries, count, row->key);
     if (value == NULL)
         value = entry_value_from_env(entries, count, alias);
-    bool is_default = value == NULL;
-    return (struct found){value, is_default && !(row->flags & (OPTION_SECRET | OPTION_URL))};
+    return (struct found){value, value == NULL && show};
 }
 
 static void add_wrong_value(struct error *error, const struct option *row, struct found found,

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "scale/parse.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -43,6 +44,7 @@ static void trigger_free(struct trigger *trigger)
 
 static void drop(struct triggers *triggers, struct trigger *trigger)
 {
+    assert(triggers->by_identity != NULL); /* the trigger is in it */
     HASH_DELETE(hh, triggers->by_identity, trigger);
     DL_DELETE(triggers->by_age, trigger);
     triggers->bytes -= trigger->identity.length;
