@@ -12,6 +12,7 @@
 #define CLOCK_NEVER INT64_MAX
 
 int64_t clock_now_ms(void);
+int64_t clock_now_us(void); /* the same in microseconds, for durations */
 
 /* Milliseconds from now to `deadline_ms`, at least 0, at most `most`: for APIs that take a time-out. */
 int clock_left_ms(int64_t deadline_ms, int most);

@@ -39,7 +39,7 @@ void arm_idle(struct query *query)
 
 static void forget_waker(struct query *query)
 {
-    query->connection->engine->stats.armed_queries -= query->armed;
+    query->connection->tally->stats.armed_queries -= query->armed;
     HASH_DELETE(hh_armed, query->lane->armed, query);
     query->waker_id = 0;
     query->armed = false;
@@ -109,7 +109,7 @@ struct waker arm_take(struct query *query, int64_t now_ms)
 static void tell_unarmed(struct query *query, const struct error *error)
 {
     struct lane *lane = query->lane;
-    query->connection->engine->stats.failed_arms++;
+    query->connection->tally->stats.failed_arms++;
     if (!lane->told_unarmed)
         log_warning("%s: a query cannot be armed, and is asked each %lld ms while it is idle: %s",
                     query->connection->label, (long long)query->idle_interval_ms,
@@ -123,7 +123,7 @@ void arm_conclude(struct query *query, const struct probe *probe)
         return; /* woken or dropped meanwhile */
     if (probe->armed && query->idle_watchers > 0) {
         query->armed = true;
-        query->connection->engine->stats.armed_queries++;
+        query->connection->tally->stats.armed_queries++;
         return;
     }
     bool refused = error_is_set(&probe->arm_error);
@@ -146,7 +146,7 @@ void arm_forget_all(struct lane *lane)
 
 static void wake_query(struct query *query)
 {
-    query->connection->engine->stats.wakes++;
+    query->connection->tally->stats.wakes++;
     forget_waker(query);
     query->woken_again = query->alert_ms > 0;
     if (query->alert_ms > 0)

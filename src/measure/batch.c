@@ -31,10 +31,12 @@ static void probe_ended(struct probe *probe, const struct reading *reading,
     struct engine *engine = query->connection->engine;
     pthread_mutex_lock(&engine->lock);
     arm_conclude(query, probe);
-    if (reading != NULL)
+    struct engine_stats *stats = &query->connection->tally->stats;
+    if (reading != NULL) {
+        stats->answered_probes++;
         query_set_reading(query, reading);
-    else {
-        engine->stats.failed_probes++;
+    } else {
+        stats->failed_probes++;
         query->strikes = 0;
         query->losses = 0;
         query_set_failed(query, error);
@@ -87,7 +89,10 @@ static void batch_done(struct batch *batch)
 
 static void move_to_lane(struct query *query, struct lane *lane)
 {
+    struct engine_stats *stats = &query->connection->tally->stats;
     arm_drop(query);
+    stats->slow_queries += lane->slow;
+    stats->slow_queries -= query->lane->slow;
     DL_DELETE(query->lane->queries, query);
     DL_APPEND(lane->queries, query);
     query->lane = lane;
@@ -179,8 +184,10 @@ static void judge_batch(struct lane *lane, struct batch *batch, bool usable,
 
     for (size_t i = 0; i < batch->count; i++) {
         struct query *query = batch->probes[i].owner;
-        if (!batch->probes[i].ended)
+        if (!batch->probes[i].ended) {
+            query->connection->tally->stats.unanswered_probes++;
             arm_conclude(query, &batch->probes[i]);
+        }
         if (!batch->probes[i].ended && usable)
             judge_overdue(lane, batch, query);
         else if (!batch->probes[i].ended)
@@ -195,13 +202,14 @@ void batch_measure(struct lane *lane)
     struct engine *engine = lane->connection->engine;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(batch_done) struct batch batch = batch_take(lane);
-    int64_t deadline_ms = clock_now_ms() + engine->settings.deadline_ms;
+    int64_t began_us = clock_now_us();
+    int64_t deadline_ms = began_us / 1000 + engine->settings.deadline_ms;
 
-    engine->stats.batches++;
-    engine->stats.probes += batch.count;
     pthread_mutex_unlock(&engine->lock);
     bool usable = client_measure(lane->client, batch.pointers, batch.count, deadline_ms, &error);
     pthread_mutex_lock(&engine->lock);
+    histogram_add(&lane->connection->tally->batch_seconds,
+                  (double)(clock_now_us() - began_us) / 1e6);
 
     judge_batch(lane, &batch, usable, &error);
     /* Silence may be a dead source or one hanging query. Connecting again tells them apart, and until

@@ -34,6 +34,7 @@ void engine_free(struct engine *engine)
     if (engine->has_ended)
         pthread_join(engine->ended, NULL);
 
+    tallies_free(engine->tallies);
     pthread_cond_destroy(&engine->lane_ended);
     pthread_mutex_destroy(&engine->lock);
     free(engine);
@@ -75,6 +76,7 @@ static struct connection *connection_new(struct engine *engine, const struct sca
     connection->engine = engine;
     connection->identity = text_copy(identity);
     connection->scaler = scaler;
+    connection->tally = tally_of(engine, scaler);
     connection->values = option_values_new(scaler->options, scaler->sizes[OPTION_CONNECTION],
                                            OPTION_CONNECTION, (const char *const *)values->texts);
     connection->isolated = scaler->isolated || engine->settings.isolate_all;
@@ -137,20 +139,4 @@ bool engine_hold(struct engine *engine, const struct scaler *scaler,
     }
     pthread_mutex_unlock(&engine->lock);
     return good;
-}
-
-void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
-{
-    pthread_mutex_lock(&engine->lock);
-    *ret_stats = engine->stats;
-    ret_stats->connections = HASH_COUNT(engine->connections);
-    const struct connection *connection;
-    for (connection = engine->connections; connection != NULL; connection = connection->hh.next) {
-        const struct query *query;
-        ret_stats->queries += HASH_COUNT(connection->queries);
-        if (connection->slow_lane != NULL)
-            DL_FOREACH(connection->slow_lane->queries, query)
-        ret_stats->slow_queries++;
-    }
-    pthread_mutex_unlock(&engine->lock);
 }

@@ -13,6 +13,7 @@
 #define BACKLOG_MEASURE_ENGINE_H
 
 #include "base/error.h"
+#include "base/text.h"
 #include "config/option.h"
 #include "measure/scaler.h"
 
@@ -117,17 +118,24 @@ struct watcher *engine_next_ready(struct engine *engine);
 
 struct engine_stats {
     size_t connections;
+    size_t broken_connections;
     size_t queries;
+    size_t failing_queries;
     size_t slow_queries;
     size_t armed_queries;
     uint64_t wakes;
     uint64_t failed_arms; /* refused by the source or the scaler */
-    uint64_t batches;
-    uint64_t probes;
-    uint64_t failed_probes;
     uint64_t connects;
+    uint64_t failed_connects;
+    uint64_t answered_probes;
+    uint64_t failed_probes;     /* answered with an error */
+    uint64_t unanswered_probes; /* not in time, or the client was lost */
 };
 
+/* Of all scalers together. */
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats);
+
+/* By scaler, in Prometheus' format. */
+void engine_write_metrics(struct engine *engine, struct text *page);
 
 #endif

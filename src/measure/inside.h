@@ -11,6 +11,7 @@
 #ifndef BACKLOG_MEASURE_INSIDE_H
 #define BACKLOG_MEASURE_INSIDE_H
 
+#include "base/metric.h"
 #include "measure/client.h"
 #include "measure/engine.h"
 
@@ -30,7 +31,16 @@ struct engine {
     pthread_t ended;
     bool stopping;
     uint64_t connections_made; /* for their labels */
-    struct engine_stats stats; /* the counters of it */
+    struct tally *tallies;     /* utlist */
+};
+
+/* What is counted of one scaler; it stays when the last of its connections has gone. */
+struct tally {
+    const struct scaler *scaler;
+    struct engine_stats
+        stats; /* the numbers of connections are only counted where they are wanted */
+    struct histogram batch_seconds;
+    struct tally *next;
 };
 
 enum lane_state {
@@ -64,6 +74,7 @@ struct connection {
     char *identity;
     char label[64]; /* for people: "kafka connection 3" */
     const struct scaler *scaler;
+    struct tally *tally;
     struct option_values *values;
     bool isolated;
     int64_t made_at_ms;    /* from then on each interval is a beat */
@@ -140,6 +151,10 @@ void query_hold(struct query *query, int64_t interval_ms);
 int64_t query_due_ms(const struct query *query);
 void query_set_reading(struct query *query, const struct reading *reading);
 void query_set_failed(struct query *query, const struct error *error);
+
+/* stats.c: under the lock */
+struct tally *tally_of(struct engine *engine, const struct scaler *scaler);
+void tallies_free(struct tally *tallies);
 
 /* engine.c: under the lock */
 void engine_tell_askers(struct engine *engine);      /* opens it for a moment */

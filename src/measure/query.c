@@ -19,6 +19,7 @@ struct query *query_new(struct connection *connection, const struct option_value
     HASH_ADD_KEYPTR(hh, connection->queries, query->values->identity,
                     strlen(query->values->identity), query);
     DL_APPEND(query->lane->queries, query);
+    connection->tally->stats.queries++;
 
     /* Callers never hasten a retry: who joins a broken connection is refused as its neighbours are. */
     if (query->lane->state == LANE_BROKEN)
@@ -28,7 +29,11 @@ struct query *query_new(struct connection *connection, const struct option_value
 
 void query_free(struct query *query)
 {
+    struct engine_stats *stats = &query->connection->tally->stats;
     arm_drop(query);
+    stats->queries--;
+    stats->slow_queries -= query->lane->slow;
+    stats->failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;
     HASH_DELETE(hh, query->connection->queries, query);
     DL_DELETE(query->lane->queries, query);
     struct pace *pace;
@@ -138,6 +143,7 @@ void query_set_reading(struct query *query, const struct reading *reading)
 {
     struct snapshot *known = &query->known;
     error_done(&known->error);
+    query->connection->tally->stats.failing_queries -= known->last_attempt == ATTEMPT_FAILED;
     known->last_attempt = ATTEMPT_GOOD;
     known->measured = true;
     known->reading = *reading;
@@ -150,8 +156,10 @@ void query_set_reading(struct query *query, const struct reading *reading)
 void query_set_failed(struct query *query, const struct error *error)
 {
     struct snapshot *known = &query->known;
-    if (known->last_attempt != ATTEMPT_FAILED)
+    if (known->last_attempt != ATTEMPT_FAILED) {
         known->failing_since_ms = clock_now_ms();
+        query->connection->tally->stats.failing_queries++;
+    }
     known->last_attempt = ATTEMPT_FAILED;
     error_copy(&known->error, error);
     make_watchers_ready(query);
