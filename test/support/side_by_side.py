@@ -52,8 +52,8 @@ def each(cases):
 
 
 def compare(case, keda, client, **places):
-    theirs = keda.ask(_placed(case.trigger, places), case.calls)
-    ours = ask_server(client, _placed(case.server or case.trigger, places))
+    theirs = keda.ask(placed(case.trigger, places), case.calls)
+    ours = ask_server(client, placed(case.server or case.trigger, places))
     assert _is(theirs, case.keda), f"KEDA: {theirs}; ours: {ours}"
     assert _is(ours, case.ours), f"ours: {ours}; KEDA: {theirs}"
     if isinstance(theirs, Answer) and isinstance(ours, Answer) and not case.names_differ:
@@ -68,7 +68,7 @@ def _is(answer, expected):
     return (answer.value, answer.active) == expected
 
 
-def _placed(trigger, places):
+def placed(trigger, places):
     def put(texts):
         return {key: string.Template(text).safe_substitute(places) for key, text in texts.items()}
 
