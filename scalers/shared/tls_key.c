@@ -1,10 +1,10 @@
 #include "shared/tls_key.h"
 
 #include "base/memory.h"
+#include "base/pem.h"
 #include "base/text.h"
 
 #include <openssl/bio.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
@@ -22,11 +22,7 @@ static void key_release(EVP_PKEY **key)
 
 EVP_PKEY *tls_key_read(const struct tls_options *options, struct error *error)
 {
-    _cleanup_(bio_release) BIO *bio = BIO_new_mem_buf(options->key, (int)strlen(options->key));
-    /* With no password at all OpenSSL would ask for one on the terminal. */
-    const char *password = options->key_password == NULL ? "" : options->key_password;
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)password);
-    ERR_clear_error();
+    EVP_PKEY *key = pem_key(options->key, options->key_password);
     if (key != NULL)
         return key;
     bool encrypted = strstr(options->key, "ENCRYPTED") != NULL;

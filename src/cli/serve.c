@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/certificates.h"
 #include "cli/flags.h"
 #include "cli/reload.h"
 #include "config/connections.h"
@@ -51,6 +52,7 @@ struct flags {
     int64_t most_clients_of_peer;
     int64_t most_age_ms;
     int64_t ping_ms;
+    struct certificates_flags tls;
     bool isolate_all;
     int log_level;
     int log_format;
@@ -106,6 +108,13 @@ static const struct option table[] = {
          .doc = "then a client is sent away in order, to find new replicas; 0s: never"),
     FLAG("ping-interval", OPTION_DURATION, ping_ms, "30s", .limits = {1000, 24 * 3600 * 1000.0},
          .doc = "to a client that says nothing; it is gone after two"),
+    FLAG("tls-cert", OPTION_STRING, tls.files.certificate, NULL,
+         .doc = "PEM file: the certificate to show KEDA, and its chain; without it: plain text"),
+    FLAG("tls-key", OPTION_STRING, tls.files.key, NULL, .doc = "PEM file: its private key"),
+    FLAG("tls-client-ca", OPTION_STRING, tls.files.client_ca, NULL,
+         .doc = "PEM file: clients must show a certificate of these authorities (mTLS)"),
+    FLAG("tls-client-names", OPTION_LIST, tls.client_names, NULL,
+         .doc = "patterns, with commas between: who may call of those that show one"),
     FLAG("isolate-all", OPTION_BOOL, isolate_all, "false",
          .doc = "a process of its own for every connection"),
     FLAG("log-level", OPTION_CHOICE, log_level, "info", .choices = log_levels,
@@ -118,6 +127,7 @@ static const struct option table[] = {
 /* The parts, in the order in which they are made. */
 struct parts {
     struct reload *reload;
+    struct certificates *certificates;
     struct errands *errands;
     struct engine *engine;
     struct triggers *triggers;
@@ -184,6 +194,7 @@ static void free_parts(struct parts *parts)
     if (parts->errands != NULL)
         errands_free(parts->errands);
     reload_end(parts->reload);
+    certificates_end(parts->certificates);
 }
 
 /* The C core takes 443 for a port that is missing, and does not say so. */
@@ -201,6 +212,7 @@ static bool start(const struct flags *flags, struct parts *parts, struct error *
 {
     struct connections *connections = NULL;
     if (!check_listen(flags->listen, error) ||
+        !certificates_begin(&flags->tls, &parts->certificates, error) ||
         !reload_begin(flags->config, &parts->reload, &connections, error))
         return false;
     make_parts(flags, connections, parts);
@@ -213,6 +225,8 @@ static bool start(const struct flags *flags, struct parts *parts, struct error *
         .max_peer_connections = (size_t)flags->most_clients_of_peer,
         .max_calls = (size_t)flags->most_streams + CALLS_BESIDE_STREAMS,
         .max_connection_age_ms = flags->most_age_ms,
+        .tls = certificates_files(parts->certificates),
+        .client_rule = certificates_rule(parts->certificates),
     };
     const struct transport *transport = transport_find(transport_names[flags->transport]);
     if (!server_start(transport, &options, external_scaler_service(parts->scaler), &parts->server,
@@ -247,6 +261,7 @@ static int look_after(const struct parts *parts, const sigset_t *signals)
         if (number == SIGTERM || number == SIGINT)
             return number;
         reload_look(parts->reload, number == SIGHUP, parts->errands, parts->scaler);
+        certificates_look(parts->certificates, number == SIGHUP, parts->server);
     }
 }
 

@@ -203,6 +203,8 @@ static void release(struct core_server *server)
     grpc_server_destroy(server->handle);
     grpc_completion_queue_destroy(server->queue);
     grpc_shutdown();
+    tls_free(server->tls);
+    pthread_mutex_destroy(&server->tls_lock);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server);
@@ -222,6 +224,8 @@ static struct core_server *new_server(const struct server_options *options,
     server->due_ms = CLOCK_NEVER;
     crowd_init(&server->crowd);
     STAILQ_INIT(&server->touched);
+    server->client_rule = options->client_rule;
+    pthread_mutex_init(&server->tls_lock, NULL);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->changed, NULL);
 
@@ -249,8 +253,7 @@ static char *reason_in(const struct text *complaint)
 static bool bind_port(struct core_server *server, const char *address, struct error *error)
 {
     _cleanup_(text_done) struct text said = {0};
-    /* The place for TLS: other credentials, and nothing else changes. */
-    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    grpc_server_credentials *credentials = core_tls_credentials(server);
     complaints = &said;
     server->server.port = grpc_server_add_http2_port(server->handle, address, credentials);
     complaints = NULL;
@@ -263,12 +266,15 @@ static bool bind_port(struct core_server *server, const char *address, struct er
 }
 
 static bool start(const struct server_options *options, const struct service *service,
-                  struct server **ret_server, struct error *error)
+                  struct tls *tls, struct server **ret_server, struct error *error)
 {
     if (!check_options(options, error))
         return false;
     struct core_server *server = new_server(options, service);
+    server->tls = tls;
+    server->asks_names = tls != NULL && tls->client_ca != NULL;
     if (!start_threads(server, error) || !bind_port(server, options->listen, error)) {
+        server->tls = NULL; /* the caller's still */
         release(server);
         return false;
     }
@@ -363,6 +369,7 @@ static void free_server(struct server *base)
 const struct transport transport_grpc_core = {
     .name = "grpc-core",
     .start = start,
+    .use_tls = core_tls_use,
     .wake = wake,
     .drain = drain,
     .free = free_server,

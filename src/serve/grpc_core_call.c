@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "serve/metadata.h"
 #include "serve/status_text.h"
 
 #include <grpc/byte_buffer.h>
@@ -33,8 +32,10 @@ struct core_call {
     grpc_call_details details;
     grpc_metadata_array metadata;
     char *path;
+    struct peer *peer;
 
     /* What the service ordered. */
+    bool is_stranger; /* the service does not hear of it */
     bool read_wanted;
     bool finished;
     enum status status;
@@ -83,6 +84,7 @@ static void core_call_free(struct core_call *call)
     grpc_byte_buffer_destroy(call->message);
     grpc_slice_unref(call->status_text);
     gpr_free(call->path);
+    peer_free(call->peer);
     metadata_free(call->call.reply);
     free(call);
 }
@@ -121,34 +123,10 @@ static void start_watch(struct core_call *call)
     start(call, &close, 1, &call->close);
 }
 
-/* The core holds on to the slices, and looks at the array no more once the batch was started. */
-static size_t put_metadata(const struct core_call *call, enum metadata_place place,
-                           grpc_metadata *pairs)
-{
-    const struct metadata *metadata = call->call.reply;
-    size_t count = 0;
-    for (size_t i = 0; metadata != NULL && i < metadata->count; i++) {
-        const struct metadata_pair *pair = &metadata->pairs[i];
-        if (pair->place == place)
-            pairs[count++] = (grpc_metadata){
-                .key = grpc_slice_from_copied_string(pair->key),
-                .value = grpc_slice_from_copied_buffer(pair->value.bytes, pair->value.length)};
-    }
-    return count;
-}
-
-static void drop_metadata(const grpc_metadata *pairs, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        grpc_slice_unref(pairs[i].key);
-        grpc_slice_unref(pairs[i].value);
-    }
-}
-
 static grpc_op send_headers(struct core_call *call, grpc_metadata *pairs, size_t *ret_count)
 {
     call->metadata_sent = true;
-    *ret_count = put_metadata(call, METADATA_INITIAL, pairs);
+    *ret_count = core_metadata_put(call->call.reply, METADATA_INITIAL, pairs);
     return (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA,
                      .data.send_initial_metadata = {.count = *ret_count, .metadata = pairs}};
 }
@@ -156,7 +134,7 @@ static grpc_op send_headers(struct core_call *call, grpc_metadata *pairs, size_t
 static grpc_op send_status(struct core_call *call, grpc_metadata *pairs, size_t *ret_count)
 {
     call->status_sent = true;
-    *ret_count = put_metadata(call, METADATA_TRAILING, pairs);
+    *ret_count = core_metadata_put(call->call.reply, METADATA_TRAILING, pairs);
     grpc_op operation = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
     operation.data.send_status_from_server.trailing_metadata_count = *ret_count;
     operation.data.send_status_from_server.trailing_metadata = pairs;
@@ -191,14 +169,15 @@ static void start_write(struct core_call *call)
 
     call->writing = true;
     start(call, operations, count, tag);
-    drop_metadata(pairs, initial + trailing);
+    core_metadata_drop(pairs, initial + trailing);
 }
 
 static void end(struct core_call *call)
 {
     const struct service *service = call->server->service;
     call->server->live--;
-    service->ended(service->context, &call->call);
+    if (!call->is_stranger)
+        service->ended(service->context, &call->call);
     core_call_free(call);
 }
 
@@ -298,6 +277,28 @@ static int64_t deadline_of(gpr_timespec deadline)
     return clock_now_ms() + gpr_time_to_millis(left);
 }
 
+/* Who calls, and whether that is enough. */
+static char *refusal_of(struct core_call *call)
+{
+    const struct peer_rule *rule = call->server->client_rule;
+    if (!call->server->asks_names)
+        return NULL;
+    call->peer = core_tls_peer(call->handle);
+    call->call.peer = call->peer;
+    return call->peer == NULL || rule == NULL ? NULL : peer_refusal(call->peer, rule);
+}
+
+static void begin(struct core_call *call)
+{
+    const struct service *service = call->server->service;
+    _cleanup_(memory_free) char *refusal = refusal_of(call);
+    call->is_stranger = refusal != NULL;
+    if (refusal == NULL)
+        service->begin(service->context, &call->call);
+    else
+        core_call_finish(&call->call, STATUS_PERMISSION_DENIED, refusal);
+}
+
 static void has_arrived(void *owner, bool success)
 {
     struct core_call *call = owner;
@@ -316,21 +317,14 @@ static void has_arrived(void *owner, bool success)
     core_call_request(server);
     server->live++;
     touch(call);
-    server->service->begin(server->service->context, &call->call);
+    begin(call);
     grpc_metadata_array_destroy(&call->metadata);
 }
 
 bool core_call_metadata(const struct call *base, const char *key, size_t index, struct text *value)
 {
     const struct core_call *call = (const struct core_call *)base;
-    for (size_t i = 0; i < call->metadata.count; i++) {
-        const grpc_metadata *pair = &call->metadata.metadata[i];
-        if (grpc_slice_str_cmp(pair->key, key) != 0 || index-- > 0)
-            continue;
-        text_add_bytes(value, GRPC_SLICE_START_PTR(pair->value), GRPC_SLICE_LENGTH(pair->value));
-        return true;
-    }
-    return false;
+    return core_metadata_find(&call->metadata, key, index, value);
 }
 
 void core_call_request(struct core_server *server)

@@ -3,7 +3,9 @@
  *
  *   h2_server.c      the loop and its thread, turns, wakes, the drain
  *   h2_listener.c    the address, new connections, and those that there is no place for
- *   h2_connection.c  a socket: its first bytes, what it reads and writes, its time limits, its end
+ *   h2_connection.c  a connection: its first bytes, what it reads, its time limits, its end
+ *   h2_output.c      what it writes
+ *   h2_socket.c      its bytes, through TLS where that is spoken
  *   h2_session.c     HTTP/2: nghttp2's callbacks, and limits on frames
  *   h2_call.c        a call: messages in, and the client's part in time
  *   h2_answer.c      what it answers: messages, metadata and a status
@@ -23,6 +25,8 @@
 #include "serve/crowd.h"
 #include "serve/h2_framing.h"
 #include "serve/h2_limits.h"
+#include "serve/peer.h"
+#include "serve/tls.h"
 #include "serve/transport.h"
 
 #include <event2/event.h>
@@ -96,6 +100,7 @@ struct h2_request {
 };
 
 enum h2_phase {
+    H2_SHAKING,  /* TLS' greeting comes before all */
     H2_GREETING, /* no session yet: the client has not said that it speaks HTTP/2 */
     H2_SERVING,
     H2_LEAVING,  /* the client was told to go, and what it had on the way by then is served */
@@ -114,7 +119,11 @@ struct h2_connection {
     bool has_settled; /* the client's SETTINGS have come */
     enum h2_phase phase;
     int fd;
+    SSL *tls;            /* NULL: plain text */
+    bool tls_must_write; /* before it can read on */
     char peer[64];
+    struct peer *names; /* NULL: it was not asked for any */
+    char *refusal;      /* why its calls are not served; NULL: they are */
     struct event readable;
     struct event writable;
     nghttp2_session *session;
@@ -156,6 +165,10 @@ struct h2_server {
 
     struct h2_limits limits; /* its counts: any thread */
 
+    const struct peer_rule *client_rule;
+    pthread_mutex_t tls_lock;
+    struct tls *tls; /* for new connections, under tls_lock; NULL: plain text */
+
     /* The loop's. */
     int64_t now_ms; /* of this turn */
     int listen_fd;
@@ -172,6 +185,8 @@ struct h2_server {
     TAILQ_HEAD(, h2_call) expected; /* of which the client has to do its part in time */
     STAILQ_HEAD(, h2_call) unread;  /* of which messages can be delivered */
     size_t connection_count;
+    size_t shakes_left;      /* of this turn */
+    int64_t shake_failed_ms; /* when the log was last told of one */
     size_t call_count;
     size_t held_bytes; /* by all calls */
     struct crowd crowd;
@@ -206,7 +221,8 @@ void h2_connection_new(struct h2_server *server, int fd, const char *peer);
 void h2_connection_free(struct h2_connection *connection);
 /* It has something to write at the end of the turn. */
 void h2_connection_touch(struct h2_connection *connection);
-void h2_connection_flush(struct h2_connection *connection);
+/* All is said: waits for the client to close. */
+void h2_connection_linger(struct h2_connection *connection);
 /* Closes it in order: GOAWAY, and its calls go on. */
 void h2_connection_leave(struct h2_connection *connection);
 /* The client has seen that it is to leave. */
@@ -217,6 +233,38 @@ void h2_connection_doom(struct h2_connection *connection, enum h2_limit limit);
 void h2_connection_cut(struct h2_connection *connection);
 /* Looks at its time limits; may free it. */
 void h2_connection_check(struct h2_connection *connection);
+
+/* ---- h2_output.c ---- */
+
+/* At the end of a turn; may free it. Stays touched while it writes, so that what its own hooks order now
+ * waits for the next turn. */
+void h2_output_flush(struct h2_connection *connection);
+/* What the socket takes now. False: the connection is broken. */
+bool h2_output_write(struct h2_connection *connection);
+/* Which events are waited for. */
+void h2_output_await(struct h2_connection *connection, bool readable, bool writable);
+
+/* ---- h2_socket.c ---- */
+
+/* Whether the connection begins with a handshake. */
+bool h2_socket_wrap(struct h2_connection *connection);
+
+enum h2_shake {
+    H2_SHAKE_READS,  /* more is to come */
+    H2_SHAKE_WRITES, /* the socket takes no more now */
+    H2_SHAKE_DONE,
+    H2_SHAKE_FAILED,
+};
+
+enum h2_shake h2_socket_shake(struct h2_connection *connection);
+
+/* Return how many bytes there were: 0 where there can be none now, -1 where none ever will. */
+ssize_t h2_socket_receive(struct h2_connection *connection, uint8_t *buffer, size_t size);
+ssize_t h2_socket_send(struct h2_connection *connection, const uint8_t *data, size_t length);
+
+/* Ends TLS in order; what still arrives is of no interest. */
+void h2_socket_unwrap(struct h2_connection *connection);
+void h2_socket_close(struct h2_connection *connection);
 
 /* ---- h2_session.c ---- */
 

@@ -265,6 +265,7 @@ void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h
     call->is_compressed = request->encoding == ENCODING_ZLIB;
     call->call.transport = server->server.transport;
     call->call.path = (const char *)nghttp2_rcbuf_get_buf(call->path).base; /* ends with NUL */
+    call->call.peer = connection->names;
     LIST_INSERT_HEAD(&connection->calls, call, of_connection);
     server->call_count++;
     connection->busy_ms = server->now_ms;

@@ -209,6 +209,10 @@ bool h2_request_judge(struct h2_connection *connection, int32_t stream_id)
     struct h2_server *server = connection->server;
     const struct h2_request *request = &connection->request;
     const struct refusal *refusal = judge(request, &server->limits);
+    const struct refusal stranger = {
+        .http_status = OK_200, .status = STATUS_PERMISSION_DENIED, .text = connection->refusal};
+    if (refusal == NULL && connection->refusal != NULL)
+        refusal = &stranger;
     if (refusal == NULL)
         return true;
     if (refusal == &large_headers)

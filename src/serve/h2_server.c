@@ -13,6 +13,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* TLS handshakes of a turn; the rest in the next. */
+enum { MOST_SHAKES_A_TURN = 8 };
 /* How exactly time limits of connections are held. */
 enum { SWEEP_MS = 250 };
 
@@ -34,7 +36,7 @@ static void flush_touched(struct h2_server *server)
     struct h2_connection *last = TAILQ_LAST(&server->touched, h2_touched);
     for (struct h2_connection *connection; (connection = TAILQ_FIRST(&server->touched)) != NULL;) {
         bool was_last = connection == last;
-        h2_connection_flush(connection);
+        h2_output_flush(connection);
         if (was_last)
             return;
     }
@@ -128,6 +130,7 @@ static void cut_connections(struct h2_server *server)
 
 void h2_server_turn(struct h2_server *server, int flags)
 {
+    server->shakes_left = MOST_SHAKES_A_TURN;
     event_base_loop(server->base, flags);
     server->now_ms = clock_now_ms();
     int64_t drain_by_ms = atomic_load(&server->drain_by_ms);
@@ -201,6 +204,16 @@ static size_t limits(const struct server *base, struct limit_hits *ret_limits, s
     return count;
 }
 
+static void use_tls(struct server *base, struct tls *tls)
+{
+    struct h2_server *server = (struct h2_server *)base;
+    pthread_mutex_lock(&server->tls_lock);
+    struct tls *old = server->tls;
+    server->tls = tls;
+    pthread_mutex_unlock(&server->tls_lock);
+    tls_free(old);
+}
+
 /* ---- beginning and end ---- */
 
 static void free_server(struct server *base)
@@ -219,6 +232,8 @@ static void free_server(struct server *base)
         close(server->wake_fd);
     nghttp2_session_callbacks_del(server->callbacks);
     nghttp2_option_del(server->session_options);
+    tls_free(server->tls);
+    pthread_mutex_destroy(&server->tls_lock);
     free(server);
 }
 
@@ -233,6 +248,8 @@ static struct h2_server *new_server(const struct server_options *options,
     server->ping_interval_ms = options->ping_interval_ms;
     server->max_age_ms =
         options->max_connection_age_ms == 0 ? CLOCK_NEVER : options->max_connection_age_ms;
+    server->client_rule = options->client_rule;
+    pthread_mutex_init(&server->tls_lock, NULL);
     server->due_ms = CLOCK_NEVER;
     server->sweep_ms = CLOCK_NEVER;
     server->timer_ms = CLOCK_NEVER;
@@ -287,12 +304,14 @@ bool h2_server_new(const struct server_options *options, const struct service *s
 }
 
 static bool start(const struct server_options *options, const struct service *service,
-                  struct server **ret_server, struct error *error)
+                  struct tls *tls, struct server **ret_server, struct error *error)
 {
     struct h2_server *server = NULL;
     if (!h2_server_new(options, service, &server, error))
         return false;
+    server->tls = tls;
     if (!h2_listener_open(server, options->listen, error) || !start_thread(server, error)) {
+        server->tls = NULL; /* the caller's still */
         free_server(&server->server);
         return false;
     }
@@ -304,6 +323,7 @@ static bool start(const struct server_options *options, const struct service *se
 const struct transport transport_nghttp2 = {
     .name = "nghttp2",
     .start = start,
+    .use_tls = use_tls,
     .wake = wake,
     .drain = drain,
     .free = free_server,

@@ -77,8 +77,7 @@ bool metadata_add(struct metadata **metadata, enum metadata_place place, const c
 {
     enum { PAIR_BYTES = 32 }; /* as HTTP/2 counts them */
     bool is_binary = metadata_is_binary(key);
-    if (!is_key(key) || value.length > METADATA_REPLY_BYTES ||
-        (!is_binary && !is_printable(value)))
+    if (!is_key(key) || value.length > METADATA_REPLY_BYTES || (!is_binary && !is_printable(value)))
         return false;
     size_t encoded_bytes = is_binary ? value.length + value.length / 3 + 1 : value.length;
     size_t bytes = strlen(key) + encoded_bytes + PAIR_BYTES;

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "serve/metadata.h"
+#include "serve/tls.h"
 
 /* The first that was built is the default: the one that costs less, and that no client brings down. */
 const struct transport *const transport_list[] = {
@@ -61,7 +62,22 @@ void call_finish(struct call *call, enum status status, const char *text)
 bool server_start(const struct transport *transport, const struct server_options *options,
                   const struct service *service, struct server **ret_server, struct error *error)
 {
-    return transport->start(options, service, ret_server, error);
+    struct tls *tls = NULL;
+    if (options->tls != NULL && !tls_load(options->tls, &tls, error))
+        return false;
+    if (transport->start(options, service, tls, ret_server, error))
+        return true;
+    tls_free(tls);
+    return false;
+}
+
+bool server_reload_tls(struct server *server, const struct tls_files *files, struct error *error)
+{
+    struct tls *tls = NULL;
+    if (!tls_load(files, &tls, error))
+        return false;
+    server->transport->use_tls(server, tls);
+    return true;
 }
 
 void server_wake(struct server *server)

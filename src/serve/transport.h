@@ -20,6 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct peer; /* serve/peer.h */
+struct peer_rule;
+struct tls; /* serve/tls.h */
+
 struct bytes {
     const uint8_t *data;
     size_t length;
@@ -44,10 +48,11 @@ enum status {
 /* The head of a call; a transport's own structure begins with it. */
 struct call {
     const struct transport *transport;
-    const char *path;       /* "/package.Service/Method" */
-    int64_t deadline_ms;    /* the client's, of clock_now_ms(); CLOCK_NEVER where it set none */
-    void *context;          /* the service's */
-    struct metadata *reply; /* what call_add_metadata() was given; NULL: nothing */
+    const char *path;        /* "/package.Service/Method" */
+    int64_t deadline_ms;     /* the client's, of clock_now_ms(); CLOCK_NEVER where it set none */
+    void *context;           /* the service's */
+    const struct peer *peer; /* the names that the client proves; NULL: it was not asked to */
+    struct metadata *reply;  /* what call_add_metadata() was given; NULL: nothing */
 };
 
 struct service {
@@ -98,10 +103,20 @@ bool call_send(struct call *call, struct bytes message);
  * UNKNOWN. `text` may be NULL, and is cut to what a header can carry. */
 void call_finish(struct call *call, enum status status, const char *text);
 
+/* PEM files. */
+struct tls_files {
+    const char *certificate; /* and behind it its chain */
+    const char *key;
+    const char *client_ca; /* NULL: anybody may call; else who shows a certificate of these */
+};
+
 struct server_options {
-    const char *listen;       /* "host:port"; "[::]:9090"; port 0 takes a free one */
-    size_t max_message_bytes; /* a larger request is RESOURCE_EXHAUSTED */
-    int64_t ping_interval_ms; /* keepalive pings to clients; a dead peer is noticed after two */
+    const char *listen;          /* "host:port"; "[::]:9090"; port 0 takes a free one */
+    size_t max_message_bytes;    /* a larger request is RESOURCE_EXHAUSTED */
+    int64_t ping_interval_ms;    /* keepalive pings to clients; a dead peer is noticed after two */
+    const struct tls_files *tls; /* NULL: plain text */
+    const struct peer_rule
+        *client_rule; /* NULL: all that client_ca vouches for; outlives the server */
 
     /* 0: as the transport sees fit. One that cannot hold a limit refuses to start with it. */
     size_t max_connections;
@@ -122,8 +137,11 @@ struct transport {
     const char *name; /* for --transport */
 
     /* Listens and serves, on threads of its own. The service must live until the drain is over. */
+    /* `tls` is what options->tls came to, or NULL; the server takes it where this returns true. */
     bool (*start)(const struct server_options *options, const struct service *service,
-                  struct server **ret_server, struct error *error);
+                  struct tls *tls, struct server **ret_server, struct error *error);
+    /* For handshakes from now on; takes it. Any thread. */
+    void (*use_tls)(struct server *server, struct tls *tls);
     void (*wake)(struct server *server);
     /* Readiness has gone down already. GOAWAY, drain hook, then waits until the calls have ended, at
      * most `grace_ms`; cancels what is left. Returns how many calls had to be cancelled. From any thread
@@ -148,6 +166,9 @@ struct server {
 
 bool server_start(const struct transport *transport, const struct server_options *options,
                   const struct service *service, struct server **ret_server, struct error *error);
+/* Reads the files anew. Handshakes from now on are by them, and connections that there are live on. False:
+ * they are not sound, and nothing has changed. For a server that was started with such (and with a client_ca, or without one); any thread. */
+bool server_reload_tls(struct server *server, const struct tls_files *files, struct error *error);
 void server_wake(struct server *server);
 size_t server_drain(struct server *server, int64_t grace_ms);
 size_t server_limits(const struct server *server, struct limit_hits *ret_limits, size_t room);

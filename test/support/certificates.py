@@ -1,5 +1,6 @@
 """Certificates for tests of TLS, made by openssl."""
 
+import os
 import subprocess
 
 from .process import need
@@ -29,3 +30,32 @@ def make_certificates(folder):
     """A root, and a certificate of it for 127.0.0.1; the same for the client."""
     make_root(folder)
     make_certificate(folder, "own")
+
+
+class Authority:
+    """A root of its own, which issues certificates for as long as a test lives; all on elliptic curves."""
+
+    EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
+    def __init__(self, folder, name="root"):
+        self.folder = str(folder)
+        self.name = name
+        _openssl(folder, "req", "-x509", *self.EC, "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
+                 "-out", f"{name}.pem")
+
+    @property
+    def certificate(self):
+        return os.path.join(self.folder, f"{self.name}.pem")
+
+    def issue(self, name, common_name="", alternative=("IP:127.0.0.1",), days=2):
+        """Returns the paths of certificate and key; `days` may be past."""
+        subject = f"/CN={common_name}" if common_name else "/"
+        _openssl(self.folder, "req", *self.EC, "-subj", subject, "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        with open(os.path.join(self.folder, f"{name}.extensions"), "w") as file:
+            file.write("basicConstraints=CA:FALSE\n")
+            if alternative:
+                file.write(f"subjectAltName={','.join(alternative)}\n")
+        _openssl(self.folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{self.name}.pem",
+                 "-CAkey", f"{self.name}.key", "-CAcreateserial", "-days", str(days),
+                 "-extfile", f"{name}.extensions", "-out", f"{name}.pem")
+        return os.path.join(self.folder, f"{name}.pem"), os.path.join(self.folder, f"{name}.key")

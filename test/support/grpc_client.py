@@ -25,12 +25,18 @@ def scaled_object(metadata, name="orders", namespace="shop"):
 
 
 class Client:
-    """Every call has a deadline of ten seconds unless it is told another; streams have none."""
+    """Every call has a deadline of ten seconds unless it is told another; streams have none.
 
-    def __init__(self, *ports, options=()):
+    With `credentials` (of grpc.ssl_channel_credentials) it speaks TLS.
+    """
+
+    def __init__(self, *ports, options=(), credentials=None):
         target = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
-        self.channel = grpc.insecure_channel(target, options=[
-            ("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1), *options])
+        options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1), *options]
+        if credentials is None:
+            self.channel = grpc.insecure_channel(target, options=options)
+        else:
+            self.channel = grpc.secure_channel(target, credentials, options=options)
         self.stub = stubs.ExternalScalerStub(self.channel)
 
     def __enter__(self):
@@ -85,9 +91,9 @@ def grpcurl_binary():
     return path
 
 
-def grpcurl(port, *what, request=None, flags=(), seconds=SECONDS):
+def grpcurl(port, *what, request=None, flags=("-plaintext",), seconds=SECONDS):
     """Returns its exit code, what it printed, and its complaints."""
-    command = [grpcurl_binary(), "-plaintext", "-max-time", str(seconds), *flags]
+    command = [grpcurl_binary(), "-max-time", str(seconds), *flags]
     if request is not None:
         command += ["-d", json.dumps(request)]
     done = subprocess.run([*command, f"127.0.0.1:{port}", *what], capture_output=True, text=True,
@@ -95,9 +101,9 @@ def grpcurl(port, *what, request=None, flags=(), seconds=SECONDS):
     return done.returncode, done.stdout, done.stderr
 
 
-def grpcurl_call(port, method, request, seconds=SECONDS):
+def grpcurl_call(port, method, request, flags=("-plaintext",), seconds=SECONDS):
     """Calls a method of ours, by our proto; what it printed is read as JSON where the call succeeded."""
-    proto = ["-import-path", os.path.join(REPOSITORY, "proto"), "-proto", "externalscaler.proto"]
+    proto = [*flags, "-import-path", os.path.join(REPOSITORY, "proto"), "-proto", "externalscaler.proto"]
     code, out, complaints = grpcurl(port, SERVICE[1:] + method, request=request, flags=proto,
                                     seconds=seconds)
     return code, json.loads(out) if code == 0 and out.strip() else out, complaints

@@ -1,0 +1,27 @@
+/*
+ * PEM texts for OpenSSL's context: authorities to trust, a certificate to show with its chain, a private key.
+ *
+ * Texts rather than files: what was checked is what is used, whatever becomes of a file meanwhile. Nobody is
+ * asked for a password on the terminal.
+ *
+ * Threads: any; nothing is kept. OpenSSL's queue of errors is empty afterwards.
+ */
+#ifndef BACKLOG_BASE_PEM_H
+#define BACKLOG_BASE_PEM_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+/* False: there is no certificate in it, or a broken one. */
+bool pem_trust(SSL_CTX *context, const char *certificates);
+
+/* The first certificate is the one to show, what follows its chain. False: as above. */
+bool pem_show(SSL_CTX *context, const char *certificates);
+
+/* NULL: there is none in it, or it is encrypted and not by this password (NULL: none). The caller frees it. */
+EVP_PKEY *pem_key(const char *key, const char *password);
+
+/* False: it is not the key of the certificate to show, which comes first. */
+bool pem_use_key(SSL_CTX *context, EVP_PKEY *key);
+
+#endif

@@ -1,0 +1,78 @@
+#include "cli/certificates.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/watch.h"
+
+#include <stdlib.h>
+
+struct certificates {
+    const struct certificates_flags *flags;
+    struct peer_rule rule;
+    struct watch *watch;
+};
+
+static bool check(const struct certificates_flags *flags, struct error *error)
+{
+    const struct tls_files *files = &flags->files;
+    if ((files->certificate == NULL) != (files->key == NULL))
+        return error_invalid(error, "--tls-cert and --tls-key go together: one of them is missing");
+    if (files->client_ca != NULL && files->certificate == NULL)
+        return error_invalid(error, "--tls-client-ca needs --tls-cert and --tls-key");
+    if (flags->client_names.count > 0 && files->client_ca == NULL)
+        return error_invalid(
+            error, "--tls-client-names needs --tls-client-ca: without it nobody proves a name");
+    return true;
+}
+
+static struct watch *watch_files(const struct tls_files *tls)
+{
+    const char *const files[] = {tls->certificate, tls->key, tls->client_ca};
+    struct watch *watch = watch_new();
+    for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
+        if (files[i] != NULL)
+            watch_add(watch, files[i]);
+    return watch;
+}
+
+bool certificates_begin(const struct certificates_flags *flags,
+                        struct certificates **ret_certificates, struct error *error)
+{
+    if (!check(flags, error))
+        return false;
+    struct certificates *certificates = memory_new(sizeof(*certificates));
+    certificates->flags = flags;
+    certificates->rule = (struct peer_rule){flags->client_names.items, flags->client_names.count};
+    certificates->watch = watch_files(&flags->files);
+    *ret_certificates = certificates;
+    return true;
+}
+
+void certificates_end(struct certificates *certificates)
+{
+    if (certificates == NULL)
+        return;
+    watch_free(certificates->watch);
+    free(certificates);
+}
+
+const struct tls_files *certificates_files(const struct certificates *certificates)
+{
+    const struct tls_files *files = &certificates->flags->files;
+    return files->certificate == NULL ? NULL : files;
+}
+
+const struct peer_rule *certificates_rule(const struct certificates *certificates)
+{
+    return &certificates->rule;
+}
+
+void certificates_look(const struct certificates *certificates, bool asked, struct server *server)
+{
+    _cleanup_(error_done) struct error error = {0};
+    const struct tls_files *files = certificates_files(certificates);
+    if (files == NULL || (!watch_has_changed(certificates->watch) && !asked))
+        return;
+    if (!server_reload_tls(server, files, &error))
+        log_error("TLS: %s; the certificate that was there stays", error_text(&error));
+}

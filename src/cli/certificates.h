@@ -1,0 +1,36 @@
+/*
+ * The certificates of the gRPC port: what flags say of them, and what becomes of their files while the server
+ * runs. Files that are not sound change nothing, and the log says once what is wrong with them.
+ *
+ * Threads: the main thread.
+ */
+#ifndef BACKLOG_CLI_CERTIFICATES_H
+#define BACKLOG_CLI_CERTIFICATES_H
+
+#include "base/error.h"
+#include "config/option.h"
+#include "serve/peer.h"
+#include "serve/transport.h"
+
+#include <stdbool.h>
+
+struct certificates_flags {
+    struct tls_files files;
+    struct option_list client_names;
+};
+
+struct certificates;
+
+/* Before the server starts, which reads the files; the flags are borrowed. False: they do not go together. */
+bool certificates_begin(const struct certificates_flags *flags,
+                        struct certificates **ret_certificates, struct error *error);
+void certificates_end(struct certificates *certificates); /* after the server; NULL is harmless */
+
+/* For the server's options; NULL: plain text. */
+const struct tls_files *certificates_files(const struct certificates *certificates);
+const struct peer_rule *certificates_rule(const struct certificates *certificates);
+
+/* Has the server read the files again, where one of them has changed, or `asked`. */
+void certificates_look(const struct certificates *certificates, bool asked, struct server *server);
+
+#endif

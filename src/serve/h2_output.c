@@ -1,0 +1,121 @@
+/*
+ * What a connection writes: all that nghttp2 has to say, at the end of a turn, and what the socket did not
+ * take, when it does.
+ */
+#include "serve/h2.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A connection that has more to write gives way to others after this many times. */
+enum { MOST_WRITES_A_TURN = 8 };
+/* Beside DATA, of which a call has one. With more than that to be written the client is not read. */
+enum { MOST_FRAMES_BEHIND = 4096 };
+
+/* False: the connection is broken. */
+static bool send_unsent(struct h2_connection *connection)
+{
+    if (connection->unsent_length == 0)
+        return true;
+    size_t left = connection->unsent_length - connection->unsent_offset;
+    ssize_t sent = h2_socket_send(connection, connection->unsent + connection->unsent_offset, left);
+    if (sent < 0)
+        return false;
+    if (sent > 0)
+        connection->wrote_ms = connection->server->now_ms;
+    connection->unsent_offset += (size_t)sent;
+    if ((size_t)sent < left)
+        return true;
+    free(TAKE(connection->unsent));
+    connection->unsent_length = 0;
+    return true;
+}
+
+static void keep_unsent(struct h2_connection *connection, const uint8_t *data, size_t length)
+{
+    connection->unsent = memory_new(length);
+    memcpy(connection->unsent, data, length);
+    connection->unsent_length = length;
+    connection->unsent_offset = 0;
+    connection->wrote_ms = connection->server->now_ms;
+}
+
+/* Collects what nghttp2 has to say; 0: nothing, now. */
+static size_t fill_output(struct h2_connection *connection)
+{
+    uint8_t *output = connection->server->output;
+    size_t filled = 0;
+    while (filled < H2_OUTPUT_BYTES) {
+        const uint8_t *data;
+        ssize_t length = nghttp2_session_mem_send(connection->session, &data);
+        if (length <= 0)
+            break; /* an error here is a lack of memory; the next read finds it again */
+        memcpy(output + filled, data, (size_t)length);
+        filled += (size_t)length;
+    }
+    return filled;
+}
+
+bool h2_output_write(struct h2_connection *connection)
+{
+    if (!send_unsent(connection))
+        return false;
+    for (int i = 0; i < MOST_WRITES_A_TURN && connection->unsent_length == 0; i++) {
+        size_t filled = fill_output(connection);
+        if (filled == 0)
+            return true;
+        ssize_t sent = h2_socket_send(connection, connection->server->output, filled);
+        if (sent < 0)
+            return false;
+        if ((size_t)sent < filled)
+            keep_unsent(connection, connection->server->output + sent, filled - (size_t)sent);
+    }
+    return true;
+}
+
+static void set_event(struct event *event, bool is_wanted)
+{
+    if (is_wanted)
+        event_add(event, NULL);
+    else
+        event_del(event);
+}
+
+void h2_output_await(struct h2_connection *connection, bool readable, bool writable)
+{
+    set_event(&connection->readable, readable);
+    set_event(&connection->writable, writable);
+}
+
+/* A client that does not read what it asked for is not read: what it says leads to more of it. */
+static void choose_events(struct h2_connection *connection)
+{
+    nghttp2_session *session = connection->session;
+    bool is_blocked = connection->unsent_length > 0 || connection->tls_must_write;
+    bool is_behind = nghttp2_session_get_outbound_queue_size(session) > MOST_FRAMES_BEHIND;
+    h2_output_await(connection, !is_blocked && !is_behind,
+                    is_blocked || nghttp2_session_want_write(session) != 0);
+}
+
+void h2_output_flush(struct h2_connection *connection)
+{
+    struct h2_server *server = connection->server;
+    bool is_sound = connection->session == NULL || h2_output_write(connection);
+    TAILQ_REMOVE(&server->touched, connection, touched);
+    connection->is_touched = false;
+    if (!is_sound) {
+        h2_connection_free(connection);
+        return;
+    }
+    nghttp2_session *session = connection->session;
+    if (session == NULL)
+        return;
+    bool is_over = connection->unsent_length == 0 && nghttp2_session_want_read(session) == 0 &&
+                   nghttp2_session_want_write(session) == 0;
+    if (is_over)
+        h2_connection_linger(connection);
+    else
+        choose_events(connection);
+}

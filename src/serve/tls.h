@@ -1,0 +1,29 @@
+/*
+ * The certificate that the server shows, and the authority of its clients, as read from files and checked:
+ * whichever transport uses it can rely on it.
+ *
+ * Threads: any; it does not change.
+ */
+#ifndef BACKLOG_SERVE_TLS_H
+#define BACKLOG_SERVE_TLS_H
+
+#include "base/error.h"
+#include "serve/transport.h"
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+struct tls {
+    /* PEM */
+    char *certificate;
+    char *key;
+    char *client_ca; /* NULL: clients need not show a certificate */
+
+    SSL_CTX *context; /* all of that; ALPN is h2, and no session is resumed */
+};
+
+/* The caller frees it. */
+bool tls_load(const struct tls_files *files, struct tls **ret_tls, struct error *error);
+void tls_free(struct tls *tls); /* NULL is none */
+
+#endif
