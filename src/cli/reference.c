@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/flags.h"
+#include "cli/serve_flags.h"
 #include "config/value.h"
 #include "measure/scaler.h"
 #include "scale/general.h"
@@ -55,6 +56,12 @@ static const char introduction[] =
     "empty\n"
     "one counts as absent. An unknown key is a mistake.\n";
 
+static const char limits_words[] = "What is beyond one of them is refused with RESOURCE_EXHAUSTED, "
+                                   "and the text names the flag; a full\n"
+                                   "table of triggers drops the one that nobody has asked for "
+                                   "longest. Those of clients' connections are\n"
+                                   "told in docs/security.md.";
+
 static char *default_of(const struct option *row)
 {
     if (row->flags & OPTION_REQUIRED)
@@ -69,18 +76,19 @@ static void print_cell(const char *text)
         printf(*text == '|' ? "\\|" : "%c", *text);
 }
 
-static void print_row(const struct option *row, enum format format)
+/* `dashes` stand before a flag, and nothing before a key. */
+static void print_row(const struct option *row, const char *dashes, enum format format)
 {
     bool hidden = row->flags & (OPTION_SECRET | OPTION_URL);
     _cleanup_(memory_free) char *allowed = value_allowed(row);
     _cleanup_(memory_free) char *standard = default_of(row);
     if (format == FORMAT_TEXT) {
-        printf("  %-36s %s\n  %36s ", row->key, row->doc, "");
+        printf("  %s%-*s %s\n  %36s ", dashes, 36 - (int)strlen(dashes), row->key, row->doc, "");
         printf("%s%s%s%s%s\n", allowed, hidden ? "; never shown" : "",
                standard[0] == '\0' ? "" : " [", standard, standard[0] == '\0' ? "" : "]");
         return;
     }
-    printf("| `%s`", row->key);
+    printf("| `%s%s`", dashes, row->key);
     if (row->alias != NULL)
         printf(" (%s`%s`)", row->flags & OPTION_ALIAS_IN_FILE ? "in the file also " : "also ",
                row->alias);
@@ -91,6 +99,15 @@ static void print_row(const struct option *row, enum format format)
     printf(" |\n");
 }
 
+static void print_head(const char *title, const char *what, enum format format)
+{
+    if (format == FORMAT_TEXT)
+        printf("\n %s:\n", title);
+    else
+        printf("\n### %s\n\n| %s | allowed | default | meaning |\n|---|---|---|---|\n", title,
+               what);
+}
+
 static void print_scope(const struct option *rows, enum option_scope scope, const char *title,
                         enum format format)
 {
@@ -98,13 +115,21 @@ static void print_scope(const struct option *rows, enum option_scope scope, cons
     for (const struct option *row = rows; row->key != NULL; row++) {
         if (row->scope != scope)
             continue;
-        if (!begun && format == FORMAT_TEXT)
-            printf("\n %s:\n", title);
-        else if (!begun)
-            printf("\n### %s\n\n| key | allowed | default | meaning |\n|---|---|---|---|\n", title);
+        if (!begun)
+            print_head(title, "key", format);
         begun = true;
-        print_row(row, format);
+        print_row(row, "", format);
     }
+}
+
+static void print_limits(enum format format)
+{
+    if (format == FORMAT_MARKDOWN)
+        printf("\n## The server's limits\n\n%s\n", limits_words);
+    print_head("Flags of `backlog serve`", "flag", format);
+    for (const struct option *row = serve_flags; row->key != NULL; row++)
+        if (text_starts_with(row->key, "max-"))
+            print_row(row, "--", format);
 }
 
 static void print_differences(const struct scaler *scaler, enum format format)
@@ -152,6 +177,7 @@ static void print_all(enum format format)
     for (size_t i = 0; i < count; i++)
         if (sorted[i]->absent == NULL)
             print_scaler(sorted[i], format);
+    print_limits(format);
 }
 
 int reference_main(int argc, char **argv)

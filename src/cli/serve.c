@@ -7,6 +7,7 @@
 #include "cli/certificates.h"
 #include "cli/flags.h"
 #include "cli/reload.h"
+#include "cli/serve_flags.h"
 #include "config/connections.h"
 #include "measure/engine.h"
 #include "scale/trigger.h"
@@ -45,6 +46,8 @@ struct flags {
     int64_t grace_ms;
     int64_t most_connections;
     int64_t most_isolated;
+    bool deny_inline;
+    int64_t most_inline;
     int64_t most_triggers;
     int64_t most_streams;
     int64_t most_message_bytes;
@@ -70,11 +73,13 @@ static const char *const log_formats[] = {"plain", "json", NULL};
 #define TIME_LIMITS .limits = {1, 24 * 3600 * 1000.0}
 #define COUNT_LIMITS .limits = {1, 1e7}
 
-static const struct option table[] = {
+const struct option serve_flags[] = {
     FLAG("listen", OPTION_STRING, listen, "[::]:9090", .doc = "address and port for KEDA"),
     FLAG("transport", OPTION_CHOICE, transport, NULL, .choices = transport_names,
          .doc = "what carries the calls; the default is the first of those in this build"),
     FLAG("config", OPTION_STRING, config, NULL, .doc = "the connections file (YAML)"),
+    FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
+         .doc = "only those of the connections file are used"),
     FLAG("interval", OPTION_DURATION, interval_ms, "5s", TIME_LIMITS,
          .doc = "between two measurements of the same thing"),
     FLAG("hold", OPTION_DURATION, hold_ms, "60s", .limits = {0, 24 * 3600 * 1000.0},
@@ -93,6 +98,8 @@ static const struct option table[] = {
          .doc = "to sources"),
     FLAG("max-isolated", OPTION_INT, most_isolated, "64", COUNT_LIMITS,
          .doc = "connections with a process of their own (Kafka)"),
+    FLAG("max-inline", OPTION_INT, most_inline, "64", COUNT_LIMITS,
+         .doc = "of them, for each namespace, those that are not of the connections file"),
     FLAG("max-triggers", OPTION_INT, most_triggers, "100000", COUNT_LIMITS,
          .doc = "known at a time"),
     FLAG("max-streams", OPTION_INT, most_streams, "50000", COUNT_LIMITS,
@@ -167,6 +174,8 @@ static void make_parts(const struct flags *flags, struct connections *connection
         .engine = parts->engine,
         .rules = {.interval_ms = flags->interval_ms, .hold_ms = flags->hold_ms},
         .forget_ms = flags->forget_ms,
+        .deny_inline = flags->deny_inline,
+        .most_inline = (size_t)flags->most_inline,
         .most = (size_t)flags->most_triggers,
         .most_bytes = METADATA_BYTES,
     });
@@ -309,7 +318,8 @@ int serve_main(int argc, char **argv)
     _cleanup_(error_done) struct error error = {0};
     struct option_values *values = NULL;
     bool helped = false;
-    if (!flags_parse(argc, argv, table, sizeof(struct flags), about, &values, &helped, &error)) {
+    if (!flags_parse(argc, argv, serve_flags, sizeof(struct flags), about, &values, &helped,
+                     &error)) {
         fprintf(stderr, "backlog serve: %s\n", error_text(&error));
         return 2;
     }

@@ -90,6 +90,29 @@ static bool is_same(const char *left, const char *right)
     return text_equal(left_trimmed, right_trimmed);
 }
 
+/* To compare it would tell whoever guesses that the guess was right. A URL may have a password in it. */
+static bool is_guessable(const struct option *row, const char *value)
+{
+    return row->flags & OPTION_SECRET || (row->flags & OPTION_URL && strpbrk(value, "@?") != NULL);
+}
+
+static void check_repeated(const struct named_connection *connection, const struct option *table,
+                           const struct option_entry *entry, const struct option *row,
+                           struct error *mistakes)
+{
+    const char *value = value_in(connection, table, row);
+    if (is_same(entry->value, ""))
+        return;
+    if (is_guessable(row, value))
+        error_add(mistakes,
+                  "%s may hold a secret, and is not compared with that of connection \"%s\": "
+                  "leave it out",
+                  entry->key, connection->name);
+    else if (!is_same(entry->value, value))
+        error_add(mistakes, "%s differs from that of connection \"%s\": leave it out", entry->key,
+                  connection->name);
+}
+
 struct option_entry *named_join(const struct named_connection *connection,
                                 const struct option *table, const struct option_entry *entries,
                                 size_t count, size_t *ret_count, struct error *mistakes)
@@ -100,10 +123,8 @@ struct option_entry *named_join(const struct named_connection *connection,
         const struct option *row = option_find(table, entries[i].key, OPTION_FROM_TRIGGER);
         if (row == NULL || row->scope != OPTION_CONNECTION)
             joined[length++] = entries[i];
-        else if (!is_same(entries[i].value, "") &&
-                 !is_same(entries[i].value, value_in(connection, table, row)))
-            error_add(mistakes, "%s differs from that of connection \"%s\": leave it out",
-                      entries[i].key, connection->name);
+        else
+            check_repeated(connection, table, &entries[i], row, mistakes);
     }
     for (size_t i = 0; i < connection->entries_count; i++) {
         const struct option *row = option_find(table, connection->entries[i].key, OPTION_FROM_FILE);

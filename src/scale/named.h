@@ -15,8 +15,8 @@ bool named_check(const struct connections *connections, const struct scaler *con
 
 /*
  * The trigger's entries with its connection's in place of its own. The trigger may repeat a connection
- * key only with the same value or none: it could send the connection's password to another host otherwise;
- * what differs is added to `mistakes`. The caller frees the array, not the strings.
+ * key only with the same value or none: it could send the connection's password to another host otherwise.
+ * A secret it may not repeat at all. Both are added to `mistakes`. The caller frees the array, not the strings.
  */
 struct option_entry *named_join(const struct named_connection *connection,
                                 const struct option *table, const struct option_entry *entries,

@@ -51,6 +51,23 @@ static bool find_connection(const struct connections *connections, const struct 
     return true;
 }
 
+/* The scaler's mistakes of a connection that is not to be used are left out: they are not to be mended. */
+static bool deny_inline(const struct trigger *trigger, const struct trigger_ref *ref,
+                        struct error *error)
+{
+    _cleanup_(text_done) struct text keys = {0};
+    for (size_t i = 0; i < ref->count; i++) {
+        const struct option *row =
+            option_find(trigger->scaler->options, ref->entries[i].key, OPTION_FROM_TRIGGER);
+        if (row != NULL && row->scope == OPTION_CONNECTION)
+            text_addf(&keys, "%s%s", keys.length == 0 ? ", in place of " : ", ", row->key);
+    }
+    return error_set(error, ERROR_DENIED,
+                     "only connections of the connections file may be used "
+                     "(--deny-inline-connections): name one in connectionName%s",
+                     keys.length == 0 ? "" : keys.bytes);
+}
+
 static void parse_options(struct trigger *trigger, const struct trigger_ref *ref,
                           const struct named_connection *connection, enum option_source source)
 {
@@ -67,13 +84,22 @@ static void parse_options(struct trigger *trigger, const struct trigger_ref *ref
                  trigger->values, &trigger->mistakes);
 }
 
+/* The named connection, or NULL for the trigger's own. */
+static bool choose_connection(const struct trigger *trigger, const struct trigger_ref *ref,
+                              const struct triggers_settings *settings,
+                              const struct named_connection **ret_connection, struct error *error)
+{
+    if (trigger->connection_name != NULL)
+        return find_connection(settings->connections, trigger, ret_connection, error);
+    return !settings->deny_inline || deny_inline(trigger, ref, error);
+}
+
 static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
-                         const struct connections *connections)
+                         const struct triggers_settings *settings)
 {
     _cleanup_(error_done) struct error unusable = {0};
     const struct named_connection *connection = NULL;
-    bool alone = trigger->connection_name != NULL &&
-                 !find_connection(connections, trigger, &connection, &unusable);
+    bool alone = !choose_connection(trigger, ref, settings, &connection, &unusable);
     parse_options(trigger, ref, connection,
                   alone ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER);
 
@@ -84,7 +110,8 @@ static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
     trigger->scaler->plan(&options, &plan);
     trigger->idle_interval_ms = plan.idle_interval_ms;
     set_plan(trigger, plan.metric_name, plan.target);
-    trigger->lacks_connection = alone && !error_is_set(&trigger->mistakes);
+    trigger->lacks_connection =
+        alone && trigger->connection_name != NULL && !error_is_set(&trigger->mistakes);
     if (alone)
         error_add(&trigger->mistakes, "%s", error_text(&unusable));
     if (unusable.code == ERROR_DENIED)
@@ -102,7 +129,7 @@ void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
     trigger->scaler =
         general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
     if (trigger->scaler != NULL)
-        parse_scaler(trigger, ref, settings->connections);
+        parse_scaler(trigger, ref, settings);
     else {
         scaler_add_unknown(settings->scalers, general->scaler, &trigger->mistakes);
         set_plan(trigger, text_copy("backlog-invalid"), 1);

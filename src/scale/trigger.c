@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scale/inline.h"
 #include "scale/parse.h"
 
 #include <assert.h>
@@ -14,12 +15,14 @@ struct triggers {
     struct trigger *by_identity;
     struct trigger *by_age; /* utlist, oldest question first */
     size_t bytes;           /* of the identities */
+    struct inline_connections *inlines;
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings)
 {
     struct triggers *triggers = memory_new(sizeof(*triggers));
     triggers->settings = *settings;
+    triggers->inlines = inline_connections_new(settings->most_inline);
     return triggers;
 }
 
@@ -29,11 +32,25 @@ static void forget_former(struct trigger *trigger)
         query_release(TAKE(trigger->former_query), trigger->rules.interval_ms);
 }
 
-static void trigger_free(struct trigger *trigger)
+static const char *connection_identity(const struct trigger *trigger)
+{
+    return trigger->values[OPTION_CONNECTION]->identity;
+}
+
+static void release_query(struct triggers *triggers, struct trigger *trigger)
+{
+    if (trigger->query == NULL)
+        return;
+    query_release(TAKE(trigger->query), trigger->rules.interval_ms);
+    if (trigger->connection_name == NULL)
+        inline_connections_leave(triggers->inlines, trigger->namespace, trigger->scaler->name,
+                                 connection_identity(trigger));
+}
+
+static void trigger_free(struct triggers *triggers, struct trigger *trigger)
 {
     forget_former(trigger);
-    if (trigger->query != NULL)
-        query_release(trigger->query, trigger->rules.interval_ms);
+    release_query(triggers, trigger);
     answer_done(&trigger->told.answer);
     identity_done(&trigger->identity);
     trigger_parse_done(trigger);
@@ -48,7 +65,7 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
     HASH_DELETE(hh, triggers->by_identity, trigger);
     DL_DELETE(triggers->by_age, trigger);
     triggers->bytes -= trigger->identity.length;
-    trigger_free(trigger);
+    trigger_free(triggers, trigger);
 }
 
 void triggers_free(struct triggers *triggers)
@@ -58,6 +75,7 @@ void triggers_free(struct triggers *triggers)
     DL_FOREACH_SAFE(triggers->by_age, trigger, next)
     drop(triggers, trigger);
     connections_free(triggers->settings.connections);
+    inline_connections_free(triggers->inlines);
     free(triggers);
 }
 
@@ -98,9 +116,11 @@ static bool make_room(struct triggers *triggers, size_t length, int64_t now_ms, 
            triggers->bytes + length > settings->most_bytes) {
         struct trigger *oldest = find_droppable(triggers, now_ms);
         if (oldest == NULL)
-            return error_set(error, ERROR_LIMIT,
-                             "all %zu triggers, or all %zu bytes for their metadata, are in use",
-                             settings->most, settings->most_bytes);
+            return error_set(
+                error, ERROR_LIMIT,
+                "all %zu triggers (--max-triggers), or all %zu bytes for their metadata, "
+                "are in use",
+                settings->most, settings->most_bytes);
         drop(triggers, oldest);
     }
     return true;
@@ -191,6 +211,23 @@ void trigger_let_go(struct trigger *trigger)
     trigger->keepers--;
 }
 
+static bool hold_query(struct triggers *triggers, struct trigger *trigger, struct error *error)
+{
+    bool is_inline = trigger->connection_name == NULL;
+    if (is_inline &&
+        !inline_connections_use(triggers->inlines, trigger->namespace, trigger->scaler->name,
+                                connection_identity(trigger), error))
+        return false;
+    if (engine_hold(triggers->settings.engine, trigger->scaler, trigger->values[OPTION_CONNECTION],
+                    trigger->values[OPTION_QUERY], trigger->rules.interval_ms, &trigger->query,
+                    error))
+        return true;
+    if (is_inline)
+        inline_connections_leave(triggers->inlines, trigger->namespace, trigger->scaler->name,
+                                 connection_identity(trigger));
+    return false;
+}
+
 bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct query **ret_query,
                    struct error *error)
 {
@@ -198,10 +235,7 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
         error_copy(error, &trigger->mistakes);
         return false;
     }
-    if (trigger->query == NULL &&
-        !engine_hold(triggers->settings.engine, trigger->scaler, trigger->values[OPTION_CONNECTION],
-                     trigger->values[OPTION_QUERY], trigger->rules.interval_ms, &trigger->query,
-                     error))
+    if (trigger->query == NULL && !hold_query(triggers, trigger, error))
         return false;
     *ret_query = trigger->query;
     return true;

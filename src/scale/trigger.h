@@ -59,6 +59,8 @@ struct triggers_settings {
     struct engine *engine;
     struct answer_rules rules; /* of triggers that set none */
     int64_t forget_ms;         /* a trigger that nobody asked for is forgotten after this */
+    bool deny_inline;          /* only connections of the file are used */
+    size_t most_inline;        /* connections that are not of the file, of each namespace */
     size_t most;
     size_t most_bytes; /* of the metadata of all of them: each is held some four times over */
 };

@@ -218,7 +218,8 @@ static bool open_stream(struct ask *ask)
     }
     if (scaler->streams_count >= scaler->settings.most_streams) {
         _cleanup_(error_done) struct error error = {0};
-        error_set(&error, ERROR_LIMIT, "all %zu streams are in use", scaler->settings.most_streams);
+        error_set(&error, ERROR_LIMIT, "all %zu streams are in use (--max-streams)",
+                  scaler->settings.most_streams);
         finish_with(ask, &error);
         return false;
     }

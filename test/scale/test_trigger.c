@@ -35,9 +35,8 @@ static struct connections *parse_connections(const char *yaml)
     return connections;
 }
 
-static int set_up(void **state)
+static void start_triggers(bool deny_inline)
 {
-    (void)state;
     struct engine_settings settings = ENGINE_DEFAULTS;
     fake_reset();
     engine = engine_new(&settings);
@@ -47,9 +46,17 @@ static int set_up(void **state)
         .engine = engine,
         .rules = {5000, 60000},
         .forget_ms = 1000,
+        .deny_inline = deny_inline,
+        .most_inline = 1,
         .most = 3,
         .most_bytes = 1000,
     });
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    start_triggers(false);
     return 0;
 }
 
@@ -85,6 +92,36 @@ static void assert_mistake(const struct trigger *trigger, enum error_code code, 
         fail_msg("expected \"%s\", got %d: %s", words, trigger->mistakes.code,
                  error_text(&trigger->mistakes));
 }
+
+static struct query *query_of(struct trigger *trigger)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    if (!trigger_query(triggers, trigger, &query, &error))
+        fail_msg("%s", error_text(&error));
+    return query;
+}
+
+static bool is_measured(const struct trigger *trigger)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(trigger->query, &now);
+    return now.measured;
+}
+
+static void wait_until_measured(const struct trigger *trigger)
+{
+    for (int i = 0; i < 5000 && !is_measured(trigger); i++)
+        usleep(2000);
+    assert_true(is_measured(trigger));
+}
+
+static void set_connections(const char *yaml)
+{
+    triggers_set_connections(triggers, parse_connections(yaml));
+}
+
+#define ORDERS "scaler", "fake", "connectionName", "orders", "queueName", "7"
 
 static void the_order_of_the_metadata_does_not_matter(void **state)
 {
@@ -205,6 +242,50 @@ static void a_key_that_differs_from_the_named_connections_is_refused(void **stat
     assert_mistake(FIND("scaler", "fake", "connectionName", "orders", "queueName", "7",
                         "sourceFromEnv", "amqp://evil"),
                    ERROR_INVALID, "sourceFromEnv differs from that of connection \"orders\"");
+}
+
+/* Who guesses must not learn that a guess was right. */
+static void a_secret_beside_a_named_connection_is_refused_whatever_it_is(void **state)
+{
+    (void)state;
+    set_connections("connections:\n  orders: {scaler: fake, source: a, password: s3cret}\n");
+    struct trigger *right = FIND(ORDERS, "password", "s3cret");
+    struct trigger *wrong = FIND(ORDERS, "password", "wrong");
+    assert_mistake(right, ERROR_INVALID, "password may hold a secret, and is not compared");
+    assert_string_equal(error_text(&right->mistakes), error_text(&wrong->mistakes));
+    assert_mistake(FIND(ORDERS, "passwordFromEnv", "x"), ERROR_INVALID, "passwordFromEnv may hold");
+    assert_false(error_is_set(&FIND(ORDERS, "password", " ")->mistakes));
+    triggers_forget_former(triggers);
+}
+
+static void inline_connections_can_be_denied(void **state)
+{
+    tear_down(state);
+    start_triggers(true);
+    struct trigger *denied = FIND(GOOD, "password", "x", "queueLength", "2");
+    assert_mistake(denied, ERROR_DENIED,
+                   "only connections of the connections file may be used "
+                   "(--deny-inline-connections): name one in connectionName, "
+                   "in place of password, source");
+    assert_false(denied->lacks_connection);
+    assert_true(denied->target == 2);
+    assert_mistake(FIND("scaler", "fake", "queueName", "7"), ERROR_DENIED,
+                   "name one in connectionName");
+    assert_false(error_is_set(&FIND(ORDERS)->mistakes));
+}
+
+static void a_limit_on_inline_connections_is_told_and_what_is_forgotten_makes_room(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    query_of(FIND(GOOD));
+    query_of(FIND(ORDERS));
+    struct trigger *other = FIND("scaler", "fake", "source", "b", "queueName", "7");
+    assert_false(trigger_query(triggers, other, &query, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    triggers_forget(triggers, 1000);
+    query_of(FIND("scaler", "fake", "source", "b", "queueName", "7"));
 }
 
 static void a_named_connection_is_for_its_namespaces(void **state)
@@ -331,36 +412,6 @@ static void a_trigger_with_mistakes_is_never_measured(void **state)
     assert_int_equal(stats.connections, 0);
 }
 
-static struct query *query_of(struct trigger *trigger)
-{
-    _cleanup_(error_done) struct error error = {0};
-    struct query *query = NULL;
-    if (!trigger_query(triggers, trigger, &query, &error))
-        fail_msg("%s", error_text(&error));
-    return query;
-}
-
-static bool is_measured(const struct trigger *trigger)
-{
-    _cleanup_(snapshot_done) struct snapshot now;
-    query_snapshot(trigger->query, &now);
-    return now.measured;
-}
-
-static void wait_until_measured(const struct trigger *trigger)
-{
-    for (int i = 0; i < 5000 && !is_measured(trigger); i++)
-        usleep(2000);
-    assert_true(is_measured(trigger));
-}
-
-static void set_connections(const char *yaml)
-{
-    triggers_set_connections(triggers, parse_connections(yaml));
-}
-
-#define ORDERS "scaler", "fake", "connectionName", "orders", "queueName", "7"
-
 static void readings_survive_a_change_of_credentials(void **state)
 {
     (void)state;
@@ -459,6 +510,9 @@ int main(void)
         TEST(a_trigger_has_its_own_interval_and_hold),
         TEST(a_named_connection_brings_its_keys),
         TEST(a_key_that_differs_from_the_named_connections_is_refused),
+        TEST(a_secret_beside_a_named_connection_is_refused_whatever_it_is),
+        TEST(inline_connections_can_be_denied),
+        TEST(a_limit_on_inline_connections_is_told_and_what_is_forgotten_makes_room),
         TEST(a_named_connection_is_for_its_namespaces),
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
         TEST(a_trigger_that_nobody_asks_for_is_forgotten),

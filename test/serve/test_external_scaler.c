@@ -90,6 +90,7 @@ static int set_up(void **state)
         .engine = engine,
         .rules = {.interval_ms = interval_ms, .hold_ms = hold_ms},
         .forget_ms = 60000,
+        .most_inline = 64,
         .most = 100,
         .most_bytes = 100000,
     });
@@ -433,7 +434,7 @@ static void a_limit_on_streams_is_told_and_one_that_ends_makes_room(void **state
         ask(&streams[i], PATH("StreamIsActive"), "0");
     assert_true(streams[2].finished);
     assert_int_equal(streams[2].status, STATUS_RESOURCE_EXHAUSTED);
-    assert_string_equal(streams[2].text, "all 2 streams are in use");
+    assert_string_equal(streams[2].text, "all 2 streams are in use (--max-streams)");
     end(&streams[2]);
     end(&streams[0]);
     ask(&streams[3], PATH("StreamIsActive"), "0");
