@@ -90,6 +90,7 @@ static void take_listed(struct round *round, const json_t *queue)
 {
     const char *name = json_string_value(json_object_get(queue, "name"));
     struct asked *asked = name == NULL ? NULL : find(round, name);
+    round->counted = round->counted || json_object_get(queue, "messages_ready") != NULL;
     if (asked == NULL)
         return;
     const struct asked *end = round->asked + round->queues;
@@ -157,6 +158,7 @@ static bool take_matches(struct round *round, struct asked *asked, const json_t 
         struct rabbitmq_counts counts;
         if (count(round, asked, queue, &counts)) {
             rabbitmq_tally_add(&asked->tally, asked->query->operation, &counts);
+            round->counted = true;
             continue;
         }
         const char *name = json_string_value(json_object_get(queue, "name"));
@@ -257,7 +259,7 @@ bool round_run(struct round *round, struct error *error)
     bool usable = true;
     bool ended = true;
     round->next = 0;
-    round->lacking = round->timed_out = round->too_large = false;
+    round->counted = round->lacking = round->timed_out = round->too_large = false;
     round->listed = 0;
     if (round->list)
         ask_listing(round);

@@ -46,6 +46,7 @@ struct round {
 
     /* What was learnt. */
     size_t listed;  /* the queues of the vhost; 0: not known */
+    bool counted;   /* some queue has counts, asked for or not */
     bool lacking;   /* counts of a queue that is there */
     bool timed_out; /* something did */
     bool too_large; /* the listing was */

@@ -262,6 +262,28 @@ def test_a_missing_vhost_is_told(broker, client):
         refused(client, trigger(broker.http_url("nowhere"), "q", **keys), "vhost 'nowhere'")
 
 
+# Kinds of queues.
+
+@pytest.mark.parametrize("protocol", ["amqp", "http"])
+def test_quorum_queues_and_streams_count(broker, client, protocol):
+    """Of a stream the management API's totals tell nothing; that must not cost its neighbours theirs."""
+    vhost = f"kinds-{protocol}"
+    broker.create_vhost(vhost)
+    for kind in ("quorum", "stream", "classic"):
+        broker.declare(kind, vhost=vhost, arguments={"x-queue-type": kind})
+        broker.publish(kind, 3, vhost)
+    port, host = ((broker.port, broker.amqp_url(vhost)) if protocol == "amqp" else
+                  (broker.management_port, broker.http_url(vhost)))
+    with Tap(port) as tap:
+        host = host.replace(str(port), str(tap.port))
+        for kind in ("classic", "quorum", "stream"):
+            wait_until(lambda kind=kind: value(client, trigger(host, kind)) == 3, 20, f"3 messages of the {kind} queue")
+        tap.forget()
+        time.sleep(2)
+        if protocol == "http":
+            assert tap.count(b"disable_stats=true") >= 2
+
+
 # A thousand queues.
 
 @pytest.fixture(scope="module")

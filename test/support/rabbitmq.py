@@ -136,10 +136,11 @@ class RabbitMQ(Process):
         self.api("PUT", f"/permissions/{quoted(vhost)}/{quoted(user)}",
                  {"configure": ".*", "write": ".*", "read": ".*"})
 
-    def declare(self, *queues, vhost="/"):
+    def declare(self, *queues, vhost="/", arguments=None):
         """Many at once are one request: an import of definitions."""
         self.api("POST", f"/definitions/{quoted(vhost)}", {"queues": [
-            {"name": queue, "durable": True, "auto_delete": False, "arguments": {}} for queue in queues]})
+            {"name": queue, "durable": True, "auto_delete": False, "arguments": arguments or {}}
+            for queue in queues]})
 
     def delete(self, queue, vhost="/"):
         self.api("DELETE", f"/queues/{quoted(vhost)}/{quoted(queue)}")
