@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "credentials.h"
 #include "interrupter.h"
+#include "monitoring.h"
 #include "options.h"
 #include "shared/tls_key.h"
 
@@ -52,7 +53,7 @@ static const char *advice_to_connect(natsStatus status)
     case NATS_TIMEOUT:
         return ": the server does not answer in time";
     case NATS_CONNECTION_AUTH_FAILED:
-        return ": check user and password, token or credentials";
+        return ": check user and password, token, credentials or nkeySeed";
     case NATS_SECURE_CONNECTION_WANTED:
         return ": the server has no TLS, so tls: enable cannot be had";
     case NATS_SSL_ERROR:
@@ -140,6 +141,8 @@ static natsStatus set_credentials(natsOptions *options, const struct nats_connec
         return natsOptions_SetToken(options, from->token);
     if (from->credentials != NULL)
         return nats_credentials_set(options, from->credentials);
+    if (from->nkey_seed != NULL)
+        return nats_nkey_set(options, from->nkey_seed);
     return NATS_OK;
 }
 
@@ -249,8 +252,11 @@ bool nats_client_connect(const void *connection_options, int64_t deadline_ms, vo
     struct nats_client *client = memory_new(sizeof(*client));
     client->servers = show_servers(&from->servers);
 
-    if (!open_connection(client, from, deadline_ms, error) ||
-        !check_inbox(client, deadline_ms, error)) {
+    bool good = from->monitoring_endpoint != NULL
+                    ? nats_monitoring_connect(from, deadline_ms, &client->monitoring, error)
+                    : open_connection(client, from, deadline_ms, error) &&
+                          check_inbox(client, deadline_ms, error);
+    if (!good) {
         nats_client_disconnect(client);
         return false;
     }
@@ -262,6 +268,8 @@ void nats_client_disconnect(void *client_)
 {
     struct nats_client *client = client_;
     natsConnection_Destroy(client->connection);
+    if (client->monitoring != NULL)
+        nats_monitoring_disconnect(client->monitoring);
     free(client->servers);
     free(client);
 }

@@ -1,5 +1,6 @@
 /*
- * The client: one connection to NATS, with limits on whatever could block.
+ * The client: one connection to NATS, with limits on whatever could block; or, as for KEDA, a monitoring
+ * port.
  *
  * Threads: nats.c reads the socket on a thread of its own and queues the answers; everything here is
  * called on one thread, never two at a time. nats.c does not reconnect: a client whose connection
@@ -15,9 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct nats_monitoring;
+
 struct nats_client {
     natsConnection *connection;
-    char *servers; /* for errors: host:port, without user info */
+    struct nats_monitoring *monitoring; /* asked instead of the connection, which is NULL then */
+    char *servers;                      /* for errors: host:port, without user info */
 };
 
 /* The hooks of struct scaler. */

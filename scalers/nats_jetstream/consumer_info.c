@@ -3,12 +3,15 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-#include <jansson.h>
+#include <math.h>
 
 enum {
     LARGEST_ANSWER = 1 << 20, /* usually 1 KB; a consumer's own metadata can make it larger */
     LONGEST_DESCRIPTION = 200,
 };
+
+/* Up to it every number is exact. And a server that has miscounted tells of 2^64 - 1. */
+#define MOST_MESSAGES 9007199254740992.0
 
 /* err_code of the JetStream API. */
 enum { CONSUMER_NOT_FOUND = 10014, STREAM_NOT_FOUND = 10059 };
@@ -18,16 +21,26 @@ static void release_json(json_t **json)
     json_decref(*json);
 }
 
+bool nats_no_stream(const struct nats_query_options *query, struct error *error)
+{
+    return error_unavailable(error, "NATS stream \"%s\" (of consumer \"%s\") does not exist",
+                             query->stream, query->consumer);
+}
+
+bool nats_no_consumer(const struct nats_query_options *query, struct error *error)
+{
+    return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" does not exist",
+                             query->consumer, query->stream);
+}
+
 static bool explain_api_error(const json_t *api_error, const struct nats_query_options *query,
                               struct error *error)
 {
     json_int_t code = json_integer_value(json_object_get(api_error, "err_code"));
     if (code == STREAM_NOT_FOUND)
-        return error_unavailable(error, "NATS stream \"%s\" (of consumer \"%s\") does not exist",
-                                 query->stream, query->consumer);
+        return nats_no_stream(query, error);
     if (code == CONSUMER_NOT_FOUND)
-        return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" does not exist",
-                                 query->consumer, query->stream);
+        return nats_no_consumer(query, error);
 
     const char *description = json_string_value(json_object_get(api_error, "description"));
     if (description == NULL)
@@ -45,11 +58,23 @@ static bool read_count(const json_t *info, const char *field,
                        struct error *error)
 {
     const json_t *value = json_object_get(info, field);
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
+    double count = json_number_value(value);
+    if (!json_is_number(value) || count < 0 || count > MOST_MESSAGES || floor(count) != count)
         return error_unavailable(
             error, "NATS answered for consumer \"%s\" of stream \"%s\" without a valid %s",
             query->consumer, query->stream, field);
-    *ret_count = (double)json_integer_value(value);
+    *ret_count = count;
+    return true;
+}
+
+bool nats_consumer_counts(const json_t *info, const struct nats_query_options *query,
+                          struct reading *ret_reading, struct error *error)
+{
+    struct reading reading = READING_UNKNOWN;
+    if (!read_count(info, "num_pending", query, &reading.waiting, error) ||
+        !read_count(info, "num_ack_pending", query, &reading.in_flight, error))
+        return false;
+    *ret_reading = reading;
     return true;
 }
 
@@ -74,11 +99,5 @@ bool nats_consumer_info_parse(const char *bytes, size_t length,
     const json_t *api_error = json_object_get(info, "error");
     if (api_error != NULL)
         return explain_api_error(api_error, query, error);
-
-    struct reading reading = READING_UNKNOWN;
-    if (!read_count(info, "num_pending", query, &reading.waiting, error) ||
-        !read_count(info, "num_ack_pending", query, &reading.in_flight, error))
-        return false;
-    *ret_reading = reading;
-    return true;
+    return nats_consumer_counts(info, query, ret_reading, error);
 }

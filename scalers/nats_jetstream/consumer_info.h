@@ -1,5 +1,6 @@
 /*
- * The answer to $JS.API.CONSUMER.INFO: JSON in, a reading or an error for the user out.
+ * What NATS tells of a consumer, as the answer to $JS.API.CONSUMER.INFO or as a part of /jsz: JSON in, a
+ * reading or an error for the user out.
  *
  * Threads: any; nothing is kept.
  */
@@ -10,10 +11,17 @@
 #include "measure/scaler.h"
 #include "options.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 /* `query` names stream and consumer in errors. */
+bool nats_consumer_counts(const json_t *info, const struct nats_query_options *query,
+                          struct reading *ret_reading, struct error *error);
+bool nats_no_stream(const struct nats_query_options *query, struct error *error);
+bool nats_no_consumer(const struct nats_query_options *query, struct error *error);
+
+/* The whole answer to $JS.API.CONSUMER.INFO. */
 bool nats_consumer_info_parse(const char *bytes, size_t length,
                               const struct nats_query_options *query, struct reading *ret_reading,
                               struct error *error);

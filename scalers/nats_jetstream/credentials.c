@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "nkey.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +38,21 @@ static natsStatus give_jwt(char **ret_jwt, char **ret_complaint, void *credentia
     return *ret_jwt == NULL ? NATS_ERR : NATS_OK;
 }
 
+static natsStatus sign_with(const char *seed, const char *key, char **ret_complaint,
+                            unsigned char **ret_signature, int *ret_length, const char *nonce)
+{
+    natsStatus status = seed == NULL ? NATS_ERR : nats_Sign(seed, nonce, ret_signature, ret_length);
+    if (status != NATS_OK)
+        *ret_complaint = text_format("the seed in %s is not that of a NATS user", key);
+    return status;
+}
+
 static natsStatus sign(char **ret_complaint, unsigned char **ret_signature, int *ret_length,
                        const char *nonce, void *credentials)
 {
     char *seed = nats_credentials_seed(credentials);
-    natsStatus status = seed == NULL ? NATS_ERR : nats_Sign(seed, nonce, ret_signature, ret_length);
-    if (status != NATS_OK)
-        *ret_complaint = text_copy("the seed in credentials is not that of a NATS user");
+    natsStatus status =
+        sign_with(seed, "credentials", ret_complaint, ret_signature, ret_length, nonce);
     if (seed != NULL)
         explicit_bzero(seed, strlen(seed));
     free(seed);
@@ -55,4 +64,18 @@ natsStatus nats_credentials_set(natsOptions *options, const char *credentials)
     /* The callbacks only read it; nats.c's closures are not const. */
     return natsOptions_SetUserCredentialsCallbacks(options, give_jwt, (void *)credentials, sign,
                                                    (void *)credentials);
+}
+
+static natsStatus sign_by_nkey(char **ret_complaint, unsigned char **ret_signature, int *ret_length,
+                               const char *nonce, void *seed)
+{
+    return sign_with(seed, "nkeySeed", ret_complaint, ret_signature, ret_length, nonce);
+}
+
+natsStatus nats_nkey_set(natsOptions *options, const char *seed)
+{
+    char public[NATS_NKEY_BYTES];
+    if (!nats_nkey_public(seed, public))
+        return NATS_INVALID_ARG;
+    return natsOptions_SetNKey(options, public, sign_by_nkey, (void *)seed);
 }

@@ -13,7 +13,10 @@
 char *nats_credentials_jwt(const char *credentials);
 char *nats_credentials_seed(const char *credentials);
 
-/* `credentials` must live until the connection is made. */
+/* `credentials` and `seed` must live until the connection is made. */
 natsStatus nats_credentials_set(natsOptions *options, const char *credentials);
+
+/* The seed of a user's NKey alone, where there are no JWTs. */
+natsStatus nats_nkey_set(natsOptions *options, const char *seed);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "client.h"
 #include "consumer_info.h"
+#include "monitoring.h"
 #include "options.h"
 
 #include <limits.h>
@@ -206,6 +207,9 @@ bool nats_measure(void *client_, struct probe *const *probes, size_t count, int6
                   struct error *error)
 {
     struct nats_client *client = client_;
+    if (client->monitoring != NULL)
+        return nats_monitoring_measure(client->monitoring, probes, count, deadline_ms, error);
+
     _cleanup_(round_done) struct round round = {
         .client = client,
         .probes = probes,

@@ -1,7 +1,7 @@
 /*
  * nats-jetstream: how many messages of a JetStream consumer are pending, or delivered and not yet
  * acknowledged. It asks over the NATS client protocol, where the consumer's leader answers through
- * any node; KEDA's built-in asks the monitoring ports, and has to find the leader by itself.
+ * any node; or, where the trigger is KEDA's as it was, a monitoring port.
  */
 #include "base/text.h"
 #include "client.h"
@@ -14,14 +14,19 @@
 /* Rarer than a person notices, and one round trip for all idle consumers of the connection. */
 enum { IDLE_INTERVAL_MS = 250 };
 
+/* Of a monitoring port, which tells of a whole account each time. */
+enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
+
 static void plan(const struct options *options, struct plan *ret_plan)
 {
+    const struct nats_connection_options *connection = options->connection;
     const struct nats_query_options *query = options->query;
     const struct nats_target_options *target = options->target;
     *ret_plan = (struct plan){
         .metric_name = text_format("nats-jetstream-%s", query->stream),
         .target = (double)target->lag_threshold,
-        .idle_interval_ms = IDLE_INTERVAL_MS,
+        .idle_interval_ms =
+            connection->monitoring_endpoint == NULL ? IDLE_INTERVAL_MS : MONITORED_IDLE_INTERVAL_MS,
     };
 }
 
@@ -42,12 +47,16 @@ static bool judge(const struct options *options, const struct reading *reading,
 }
 
 static const char differences[] =
-    "It asks over the client protocol: `servers` takes the place of "
-    "natsServerMonitoringEndpoint, account, accountID and useHttps, and no monitoring port "
-    "has to be open.\n"
-    "The consumer's leader answers, through whichever node is asked: KEDA may read a "
-    "follower, whose count only rises (#3860, #6042).\n"
-    "Users, tokens, credentials and TLS work (#6347).\n"
+    "`servers` asks over the client protocol, and takes the place of natsServerMonitoringEndpoint, "
+    "account, accountID and useHttps: no monitoring port has to be open, and the consumer's leader "
+    "answers through whichever node is asked.\n"
+    "With natsServerMonitoringEndpoint an answer counts if its server leads the consumer; that of "
+    "another is an error, and nobody goes looking for the leader: KEDA may read a follower, whose "
+    "count "
+    "only rises (#3860, #6042).\n"
+    "Users, tokens, credentials, NKeys and TLS work, and of a monitoring port TLS with an "
+    "authority or "
+    "certificate of its own (#6347).\n"
     "lagThreshold must be at least 1; KEDA accepts 0 and negative ones.\n";
 
 const struct scaler scaler_nats_jetstream = {

@@ -3,7 +3,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "credentials.h"
+#include "nkey.h"
 #include "shared/address.h"
+#include "shared/http_address.h"
 
 #include <ctype.h>
 #include <stddef.h>
@@ -24,9 +26,9 @@ const struct option nats_options[] = {
     {.key = "servers",
      CONNECTION(servers),
      .type = OPTION_LIST,
-     .flags = OPTION_REQUIRED | OPTION_URL,
+     .flags = OPTION_URL,
      .doc = "client addresses of one or more nodes, as nats://host:4222, tls://host or host:port; "
-            "takes the place of natsServerMonitoringEndpoint"},
+            "takes the place of natsServerMonitoringEndpoint and account"},
     {.key = "user",
      CONNECTION(user),
      .type = OPTION_STRING,
@@ -47,20 +49,32 @@ const struct option nats_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
      .doc = "the content of a .creds file: a user's JWT and the seed of its key"},
+    {.key = "nkeySeed",
+     CONNECTION(nkey_seed),
+     .type = OPTION_STRING,
+     .flags = OPTION_SECRET,
+     .doc = "the seed of a user's NKey, which begins with SU"},
     TLS_OPTIONS(offsetof(struct nats_connection_options, tls)),
     {.key = "natsServerMonitoringEndpoint",
-     .type = OPTION_UNSUPPORTED,
-     .doc = "set servers to the client address instead, as nats://host:4222 (no monitoring port is "
-            "needed)"},
+     CONNECTION(monitoring_endpoint),
+     .type = OPTION_STRING,
+     .flags = OPTION_URL,
+     .doc =
+         "instead of servers, as KEDA has it: host:port of a monitoring port; needs account. In a "
+         "cluster only the node that leads the consumer can tell, so set servers there"},
     {.key = "account",
-     .type = OPTION_UNSUPPORTED,
-     .doc = "the credentials decide the account, leave it out"},
+     CONNECTION(account),
+     .type = OPTION_STRING,
+     .doc = "with natsServerMonitoringEndpoint: the account's name, $G where there are none"},
     {.key = "accountID",
-     .type = OPTION_UNSUPPORTED,
-     .doc = "the credentials decide the account, leave it out"},
+     CONNECTION(account_id),
+     .type = OPTION_STRING,
+     .doc = "with natsServerMonitoringEndpoint: the account's id, where it is not its name"},
     {.key = "useHttps",
-     .type = OPTION_UNSUPPORTED,
-     .doc = "it belongs to the monitoring port, set tls"},
+     CONNECTION(use_https),
+     .type = OPTION_BOOL,
+     .fallback = "false",
+     .doc = "with natsServerMonitoringEndpoint: its port speaks TLS"},
 
     {.key = "stream",
      QUERY(stream),
@@ -138,17 +152,100 @@ static void check_credentials_file(const char *credentials, struct error *error)
                   jwt == NULL ? "NATS USER JWT" : "USER NKEY SEED");
 }
 
-static void check_credentials(const struct nats_connection_options *connection, struct error *error)
+static void check_user(const struct nats_connection_options *connection, struct error *error)
 {
-    if (connection->credentials != NULL)
-        check_credentials_file(connection->credentials, error);
-    if (connection->credentials != NULL && (connection->user != NULL || connection->token != NULL))
-        error_add(error, "credentials excludes user, password and token: set one kind");
     if ((connection->user == NULL) != (connection->password == NULL))
         error_add(error, "user and password belong together: %s is missing",
                   connection->user == NULL ? "user" : "password");
-    if (connection->token != NULL && connection->user != NULL)
-        error_add(error, "token excludes user and password: set one of them");
+}
+
+/* One kind at most; and what is given must be what it is taken for. */
+static void check_credentials(const struct nats_connection_options *connection, struct error *error)
+{
+    const struct {
+        const char *key;
+        const char *value;
+    } kinds[] = {{"credentials", connection->credentials},
+                 {"nkeySeed", connection->nkey_seed},
+                 {"token", connection->token},
+                 {"user", connection->user}};
+    const char *first = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
+        if (kinds[i].value != NULL && first == NULL)
+            first = kinds[i].key;
+        else if (kinds[i].value != NULL)
+            error_add(error, "%s excludes %s: set one kind", first, kinds[i].key);
+
+    char public[NATS_NKEY_BYTES];
+    if (connection->credentials != NULL)
+        check_credentials_file(connection->credentials, error);
+    if (connection->nkey_seed != NULL && !nats_nkey_public(connection->nkey_seed, public))
+        error_add(error,
+                  "nkeySeed is not the seed of a NATS user: it has 58 characters, and begins "
+                  "with SU");
+}
+
+char *nats_monitoring_url(const struct nats_connection_options *connection)
+{
+    return text_format("%s://%s", connection->use_https ? "https" : "http",
+                       connection->monitoring_endpoint);
+}
+
+/* What belongs to one of the two ways is a mistake with the other. */
+static void check_monitoring(const struct nats_connection_options *connection, struct error *error)
+{
+    const struct {
+        const char *key;
+        bool given;
+    } client_keys[] = {
+        {"token", connection->token != NULL},
+        {"credentials", connection->credentials != NULL},
+        {"nkeySeed", connection->nkey_seed != NULL},
+        {"tls", connection->tls.enable != 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(client_keys); i++)
+        if (client_keys[i].given)
+            error_add(error,
+                      "%s needs servers: of natsServerMonitoringEndpoint there are useHttps, "
+                      "user and password",
+                      client_keys[i].key);
+    if (connection->account == NULL && connection->account_id == NULL)
+        error_add(error, "natsServerMonitoringEndpoint needs account: $G where there are none");
+
+    _cleanup_(memory_free) char *url = nats_monitoring_url(connection);
+    _cleanup_(http_address_done) struct http_address address = {0};
+    if (strstr(connection->monitoring_endpoint, "://") != NULL ||
+        !http_address_parse(url, &address))
+        error_add(error, "natsServerMonitoringEndpoint must be host:port, such as nats.nats:8222");
+}
+
+static void check_client(const struct nats_connection_options *connection, struct error *error)
+{
+    if (connection->account != NULL || connection->account_id != NULL)
+        error_add(error,
+                  "%s needs natsServerMonitoringEndpoint: with servers the credentials decide "
+                  "the account",
+                  connection->account != NULL ? "account" : "accountID");
+    if (connection->use_https)
+        error_add(error, "useHttps needs natsServerMonitoringEndpoint: with servers set tls");
+    check_servers(connection, error);
+    check_credentials(connection, error);
+}
+
+static void check_connection(const struct nats_connection_options *connection, struct error *error)
+{
+    bool monitored = connection->monitoring_endpoint != NULL;
+    if (monitored && connection->servers.count > 0)
+        error_add(error, "servers excludes natsServerMonitoringEndpoint: leave that, account and "
+                         "useHttps out");
+    else if (monitored)
+        check_monitoring(connection, error);
+    else if (connection->servers.count > 0)
+        check_client(connection, error);
+    else
+        error_add(error, "servers is missing: set it to nats://host:4222, or set "
+                         "natsServerMonitoringEndpoint and account as for KEDA");
+    check_user(connection, error);
     tls_options_check(&connection->tls, error);
 }
 
@@ -187,15 +284,22 @@ static void check_api_prefix(const char *prefix, struct error *error)
                   LONGEST_NAME);
 }
 
+static void check_query(const struct nats_query_options *query, bool monitored, struct error *error)
+{
+    check_name("stream", query->stream, error);
+    check_name("consumer", query->consumer, error);
+    check_name("domain", query->domain, error);
+    check_api_prefix(query->api_prefix, error);
+    if (query->domain != NULL && query->api_prefix != NULL)
+        error_add(error, "domain excludes apiPrefix: set one of them");
+    if (monitored && (query->domain != NULL || query->api_prefix != NULL))
+        error_add(error, "%s needs servers: a monitoring port tells of its own server",
+                  query->domain != NULL ? "domain" : "apiPrefix");
+}
+
 void nats_options_check(const struct options *options, struct error *mistakes)
 {
-    const struct nats_query_options *query = options->query;
-    check_servers(options->connection, mistakes);
-    check_credentials(options->connection, mistakes);
-    check_name("stream", query->stream, mistakes);
-    check_name("consumer", query->consumer, mistakes);
-    check_name("domain", query->domain, mistakes);
-    check_api_prefix(query->api_prefix, mistakes);
-    if (query->domain != NULL && query->api_prefix != NULL)
-        error_add(mistakes, "domain excludes apiPrefix: set one of them");
+    const struct nats_connection_options *connection = options->connection;
+    check_connection(connection, mistakes);
+    check_query(options->query, connection->monitoring_endpoint != NULL, mistakes);
 }

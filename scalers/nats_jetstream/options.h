@@ -19,7 +19,13 @@ struct nats_connection_options {
     const char *password;
     const char *token;
     const char *credentials;
+    const char *nkey_seed;
     struct tls_options tls;
+    /* KEDA's way instead: a monitoring port is asked, and no client connection made. */
+    const char *monitoring_endpoint;
+    const char *account;
+    const char *account_id; /* NULL: the account's name is its id */
+    bool use_https;
 };
 
 struct nats_query_options {
@@ -38,6 +44,9 @@ extern const struct option nats_options[];
 
 /* Rules across keys and of NATS names; every mistake is added to the error. */
 void nats_options_check(const struct options *options, struct error *mistakes);
+
+/* The URL of the monitoring endpoint; the caller frees it. */
+char *nats_monitoring_url(const struct nats_connection_options *connection);
 
 /* The host:port of one of `servers`, without scheme and user info: fit to be shown. It points into
  * `server`; NULL where the text is no address of a NATS server. */

@@ -99,7 +99,7 @@ void prometheus_client_disconnect(void *opaque)
         fetch_free(client->fetchers[i]);
     curl_multi_cleanup(client->multi);
     curl_slist_free_all(client->headers);
-    prometheus_address_done(&client->address);
+    http_address_done(&client->address);
     free(client->name);
     free(client);
 }

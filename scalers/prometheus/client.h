@@ -17,7 +17,7 @@
 enum { PROMETHEUS_SIDE_BY_SIDE = 8 };
 
 struct prometheus_client {
-    struct prometheus_address address;
+    struct http_address address;
     char *name; /* "Prometheus at host:port" */
     struct curl_slist *headers;
     CURLM *multi;

@@ -237,7 +237,7 @@ void prometheus_options_check(const struct options *options, struct error *mista
     const struct prometheus_connection *connection = options->connection;
     const struct prometheus_query *query = options->query;
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(prometheus_address_done) struct prometheus_address address = {0};
+    _cleanup_(http_address_done) struct http_address address = {0};
     /* a missing one was told already */
     if (connection->server_address[0] != '\0' &&
         !prometheus_address_parse(connection->server_address, &address, &error))

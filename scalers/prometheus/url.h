@@ -1,5 +1,5 @@
 /*
- * Where a question goes: serverAddress taken apart, and the URL of a question.
+ * Where a question goes: serverAddress, and the URL of a question.
  *
  * Threads: any; nothing is kept.
  */
@@ -8,23 +8,15 @@
 
 #include "base/error.h"
 #include "prometheus/options.h"
+#include "shared/http_address.h"
 
 #include <stdbool.h>
 
-struct prometheus_address {
-    char *host_port; /* fit to be shown */
-    char *base;      /* scheme://host:port/path, without user and without a slash at its end */
-    char *user;      /* of the URL, decoded; NULL where it has none */
-    char *password;
-};
-
 /* No error repeats any part of the URL: it may hold a password. */
-bool prometheus_address_parse(const char *server_address, struct prometheus_address *ret_address,
+bool prometheus_address_parse(const char *server_address, struct http_address *ret_address,
                               struct error *error);
-void prometheus_address_done(struct prometheus_address *address);
 
 /* The caller frees it. */
-char *prometheus_question(const struct prometheus_address *address,
-                          const struct prometheus_query *query);
+char *prometheus_question(const struct http_address *address, const struct prometheus_query *query);
 
 #endif

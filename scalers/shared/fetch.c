@@ -124,7 +124,8 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
     if (code != CURLE_OK)
         return explain(fetcher, code, error);
     curl_easy_getinfo(fetcher->curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
-    ret_answer->json = json_loadb(fetcher->body.bytes, fetcher->body.length, 0, NULL);
+    ret_answer->json =
+        json_loadb(fetcher->body.bytes, fetcher->body.length, fetcher->source.json_flags, NULL);
     return FETCH_ANSWERED;
 }
 

@@ -374,14 +374,105 @@ def test_all_mistakes_are_told_at_once(nats, client):
     assert client.metric_spec(asked).targetSize == 10
 
     text = mistakes(client, trigger(nats, stream="or.ders", domain="hub", apiPrefix="JS..API", user="shop"))
-    for part in ('stream "or.ders"', "domain excludes apiPrefix", "apiPrefix is not a subject", "password is missing"):
+    for part in ("stream is not a name", "domain excludes apiPrefix", "apiPrefix is not a subject", "password is missing"):
         assert part in text
 
 
-def test_keda_s_monitoring_endpoint_is_refused_with_advice(nats, client):
-    builtin = {"natsServerMonitoringEndpoint": "nats:8222", "account": "$G"}
-    text = mistakes(client, {"scaler": "nats-jetstream", "stream": "orders", "consumer": "workers", **builtin})
-    assert "servers is missing" in text and "takes the place of natsServerMonitoringEndpoint" in text
+def monitored(broker, stream="orders", consumer="workers", **metadata):
+    """As KEDA's built-in is told."""
+    return {"scaler": "nats-jetstream", "natsServerMonitoringEndpoint": f"127.0.0.1:{broker.monitor_port}",
+            "account": "$G", "stream": stream, "consumer": consumer, **metadata}
 
-    text = mistakes(client, trigger(nats, **builtin))
-    assert "natsServerMonitoringEndpoint is not used" in text and "account is not used" in text
+
+def test_a_trigger_of_keda_tells_the_same_as_the_client_protocol(nats, work, client):
+    asked = monitored(nats, lagThreshold="5", activationLagThreshold="1")
+    answers(client, asked, 0, False)
+    for step, count in ((lambda: work.publish("orders"), 1), (lambda: work.publish("orders", 6), 7)):
+        step()
+        answers(client, asked, count, count > 1)
+        answers(client, trigger(nats), count, True)
+    messages = work.fetch("orders", "workers", 5)
+    answers(client, asked, 7, True)
+    work.acknowledge(messages)
+    answers(client, asked, 2, True)
+    answers(client, trigger(nats), 2, True)
+    assert 'consumer "late" of stream "orders" does not exist' in unavailable(client, monitored(nats, consumer="late"))
+    assert 'stream "none"' in unavailable(client, monitored(nats, "none"))
+
+
+def test_a_monitoring_port_tells_of_one_account(accounts, client):
+    answers(client, monitored(accounts, account="SHOP"), 3, True)
+    answers(client, monitored(accounts, account="BILLING"), 5, True)
+    answers(client, monitored(accounts, account="x", accountID="SHOP"), 3, True)
+    assert 'knows no streams of account "NONE"' in unavailable(client, monitored(accounts, account="NONE"))
+
+
+def test_a_thousand_consumers_are_one_request_to_a_monitoring_port(nats, client):
+    with nats.connect() as jetstream:
+        consumers = jetstream.create_many(MANY)
+        jetstream.publish("many", 3, subject="7")
+        asked = [monitored(nats, "many", consumer) for consumer in consumers]
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            assert list(pool.map(lambda metadata: value(client, metadata), asked)) == [
+                3 if i == 7 else 0 for i in range(MANY)]
+            requests = nats.monitor("varz")["http_req_stats"]["/jsz"]
+            time.sleep(3 * INTERVAL_SECONDS)
+            assert nats.monitor("varz")["http_req_stats"]["/jsz"] - requests <= 4
+        jetstream.delete_stream("many")
+
+
+def test_a_monitoring_port_that_is_none_or_has_no_jetstream(nats, client):
+    with Nats(enabled=False) as plain:
+        assert "JetStream is disabled on this server" in unavailable(client, monitored(plain))
+    wrong = monitored(nats, natsServerMonitoringEndpoint=nats.address)  # greets, and hangs up
+    assert f"NATS monitoring at {nats.address}" in unavailable(client, wrong)
+    deep = monitored(nats, natsServerMonitoringEndpoint=f"127.0.0.1:{nats.monitor_port}/deep")
+    assert "answered with status 404" in unavailable(client, deep)
+
+
+def test_in_a_cluster_only_the_leader_is_believed(client):
+    with NatsCluster(3) as cluster:
+        with cluster.nodes[0].connect() as jetstream:
+            jetstream.create_stream("orders", num_replicas=3)
+            jetstream.create_consumer("orders", "workers")
+            jetstream.publish("orders", 6)
+            jetstream.fetch("orders", "workers", 2)
+            leader = jetstream.leader("orders", "workers")
+        for node in cluster.nodes:
+            if node.server_name == leader:
+                answers(client, monitored(node), 6, True)
+            else:
+                assert "set servers instead of natsServerMonitoringEndpoint" in unavailable(client, monitored(node))
+
+
+def test_a_monitoring_port_with_tls(certificates, client):
+    config = f"""tls {{ cert_file: "{certificates}/server.pem", key_file: "{certificates}/server.key" }}"""
+    with Nats(config=config, monitor="https") as nats:
+        here = monitored(nats, natsServerMonitoringEndpoint=f"localhost:{nats.monitor_port}", useHttps="true")
+        ca = (certificates / "ca.pem").read_text()
+        for trusting in ({"ca": ca}, {"brokerUnsafeSsl": "true"}):
+            assert 'stream "orders" (of consumer "workers") does not exist' in unavailable(client, {**here, **trusting})
+        assert "certificate" in unavailable(client, here)
+
+
+NKEY_SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+NKEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
+
+
+def test_a_user_known_by_an_nkey(client, tmp_path):
+    (tmp_path / "seed").write_text(NKEY_SEED + "\n")
+    with Nats(config=f"authorization {{ users: [{{nkey: {NKEY}}}] }}") as nats:
+        missing = 'stream "orders" (of consumer "workers") does not exist'
+        assert missing in unavailable(client, trigger(nats, nkeySeedFromEnv=NKEY_SEED))
+        assert "Authorization Violation" in unavailable(client, trigger(nats))
+        config = f"""
+connections:
+  shop:
+    scaler: nats-jetstream
+    servers: {nats.url}
+    nkeySeedFile: {tmp_path}/seed
+"""
+        with Server(config=config) as server, Client(server.port) as named:
+            assert missing in unavailable(named, {"scaler": "nats-jetstream", "connectionName": "shop",
+                                                  "stream": "orders", "consumer": "workers"})
+

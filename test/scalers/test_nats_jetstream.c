@@ -4,6 +4,8 @@
 #include "measure/scaler.h"
 #include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/credentials.h"
+#include "nats_jetstream/jsz.h"
+#include "nats_jetstream/nkey.h"
 #include "nats_jetstream/options.h"
 #include "scalers/trigger.h"
 
@@ -235,6 +237,87 @@ static void a_huge_answer_is_refused_unread(void **state)
     assert_non_null(strstr(error.text, "1048577 bytes"));
 }
 
+/* The sample of the NKeys' own documentation. */
+static void a_seed_has_its_public_key(void **state)
+{
+    (void)state;
+    char public[NATS_NKEY_BYTES];
+    assert_true(
+        nats_nkey_public("SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY", public));
+    assert_string_equal(public, "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4");
+}
+
+#define CONSUMER(more) "{\"name\":\"workers\",\"num_pending\":3,\"num_ack_pending\":4" more "}"
+#define STREAMS(consumers)                                                                         \
+    "\"stream_detail\":[{\"name\":\"other\"},{\"name\":\"orders\",\"consumer_detail\":[" consumers \
+    "]}]"
+#define JSZ(cluster_size, consumers)                                                               \
+    "{\"meta_cluster\":{\"cluster_size\":" cluster_size "},\"account_details\":["                  \
+    "{\"name\":\"other\",\"id\":\"X\",\"reserved_memory\":18446744073709551615},{\"name\":"        \
+    "\"shop\",\"id\":\"A\"," STREAMS(consumers) "}]}"
+#define CLUSTER(leader, others) ",\"cluster\":{\"leader\":" leader ",\"replicas\":[" others "]}"
+
+/* Finds the consumer in this answer; the error has these words where it is not found. */
+static bool finds(const char *text, const struct jsz_account *account, const char *words)
+{
+    json_t *answer = json_loads(text, JSON_DECODE_INT_AS_REAL, NULL);
+    assert_non_null(answer);
+    _cleanup_(error_done) struct error error = {0};
+    struct reading reading = READING_UNKNOWN;
+    struct jsz jsz;
+    jsz_init(&jsz, answer, account, "NATS monitoring at nats:8222");
+    bool found = jsz_find(&jsz, &orders, &reading, &error);
+    if (found)
+        assert_true(reading.waiting == 3 && reading.in_flight == 4);
+    else if (words == NULL || strstr(error_text(&error), words) == NULL)
+        fail_msg("%s: \"%s\" lacks \"%s\"", text, error_text(&error), words);
+    jsz_done(&jsz);
+    json_decref(answer);
+    return found;
+}
+
+static void a_monitoring_port_tells_of_an_account_by_name_or_id(void **state)
+{
+    (void)state;
+    static const char alone[] = JSZ("0", CONSUMER(""));
+    assert_true(finds(alone, &(struct jsz_account){"shop", "shop"}, NULL));
+    assert_true(finds(alone, &(struct jsz_account){"shop", "elsewhere"}, NULL));
+    assert_true(finds(alone, &(struct jsz_account){NULL, "A"}, NULL));
+    assert_false(finds(alone, &(struct jsz_account){"none", "none"}, "account \"none\""));
+    assert_false(finds(alone, &(struct jsz_account){"other", "other"}, "stream \"orders\""));
+}
+
+static void only_the_leader_of_a_consumer_is_believed(void **state)
+{
+    (void)state;
+    static const struct jsz_account shop = {"shop", "shop"};
+    static const char here[] =
+        JSZ("3", CONSUMER(CLUSTER("\"a\"", "{\"name\":\"b\"},{\"name\":\"c\"}")));
+    static const char there[] =
+        JSZ("3", CONSUMER(CLUSTER("\"a\"", "{\"name\":\"b\"},{\"name\":\"a\"}")));
+    static const char nowhere[] = JSZ("3", CONSUMER(CLUSTER("\"\"", "{\"name\":\"b\"}")));
+    static const char untold[] = JSZ("3", CONSUMER(""));
+    static const char absent[] = JSZ("3", "");
+    assert_true(finds(here, &shop, NULL));
+    assert_false(finds(there, &shop, "set servers instead of natsServerMonitoringEndpoint"));
+    assert_false(finds(nowhere, &shop, "has no leader"));
+    assert_false(finds(untold, &shop, "has no leader"));
+    assert_false(finds(absent, &shop, "set servers instead of natsServerMonitoringEndpoint"));
+}
+
+static void what_a_monitoring_port_does_not_tell_is_an_error(void **state)
+{
+    (void)state;
+    static const struct jsz_account shop = {"shop", "shop"};
+    assert_false(finds("{}", &shop, "account \"shop\""));
+    assert_false(finds("{\"account_details\":[{\"name\":\"shop\"}]}", &shop, "stream \"orders\""));
+    assert_false(finds(JSZ("0", ""), &shop, "consumer \"workers\" of stream \"orders\" does not"));
+    assert_false(finds(JSZ("0", "{\"name\":\"workers\",\"num_pending\":3}"), &shop,
+                       "without a valid num_ack_pending"));
+    assert_false(finds(JSZ("0", "{\"name\":\"workers\",\"num_ack_pending\":3}"), &shop,
+                       "without a valid num_pending"));
+}
+
 /* A listening socket that never says a word; its port is the caller's to close with the socket. */
 static int listen_mutely(int *ret_port)
 {
@@ -333,6 +416,10 @@ int main(void)
         cmocka_unit_test(what_is_no_whole_answer_is_an_error_and_no_number),
         cmocka_unit_test(an_error_of_the_api_names_stream_and_consumer),
         cmocka_unit_test(a_huge_answer_is_refused_unread),
+        cmocka_unit_test(a_seed_has_its_public_key),
+        cmocka_unit_test(a_monitoring_port_tells_of_an_account_by_name_or_id),
+        cmocka_unit_test(only_the_leader_of_a_consumer_is_believed),
+        cmocka_unit_test(what_a_monitoring_port_does_not_tell_is_an_error),
         cmocka_unit_test(a_mute_server_costs_no_more_than_the_deadline),
         cmocka_unit_test(a_server_that_falls_silent_in_the_tls_handshake_costs_no_more),
         cmocka_unit_test(a_closed_port_fails_at_once),

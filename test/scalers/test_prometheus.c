@@ -26,7 +26,7 @@ extern const struct scaler scaler_prometheus;
 static char *question_of(const char *address, const struct prometheus_query *query)
 {
     struct error error = {0};
-    _cleanup_(prometheus_address_done) struct prometheus_address parsed = {0};
+    _cleanup_(http_address_done) struct http_address parsed = {0};
     if (!prometheus_address_parse(address, &parsed, &error))
         fail_msg("%s: %s", address, error_text(&error));
     return prometheus_question(&parsed, query);
@@ -52,7 +52,7 @@ static void a_user_in_the_address_is_kept_apart(void **state)
 {
     (void)state;
     struct error error = {0};
-    _cleanup_(prometheus_address_done) struct prometheus_address address = {0};
+    _cleanup_(http_address_done) struct http_address address = {0};
     assert_true(prometheus_address_parse("http://me:w%3Ard@db:90/p", &address, &error));
     assert_string_equal(address.host_port, "db:90");
     assert_string_equal(address.base, "http://db:90/p");
@@ -71,7 +71,7 @@ static void a_wrong_address_is_refused_without_showing_it(void **state)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
         _cleanup_(error_done) struct error error = {0};
-        _cleanup_(prometheus_address_done) struct prometheus_address address = {0};
+        _cleanup_(http_address_done) struct http_address address = {0};
         if (prometheus_address_parse(addresses[i], &address, &error))
             fail_msg("%s was taken", addresses[i]);
         assert_int_equal(error.code, ERROR_INVALID);

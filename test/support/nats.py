@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import json
 import os
+import ssl
 import threading
 import urllib.request
 
@@ -22,16 +23,17 @@ class Nats(Process):
     name = "nats"
     start_seconds = 20
 
-    def __init__(self, config="", jetstream="", enabled=True):
+    def __init__(self, config="", jetstream="", enabled=True, monitor="http"):
         super().__init__()
         self.program = need("nats-server")
         self.port = free_port()
         self.monitor_port = free_port()
+        self.monitor_url = f"{monitor}://127.0.0.1:{self.monitor_port}"
         store = os.path.join(self.folder, "store")
         self.config_path = os.path.join(self.folder, "nats.conf")
         with open(self.config_path, "w") as file:
             file.write(f'listen: "127.0.0.1:{self.port}"\n')
-            file.write(f'http: "127.0.0.1:{self.monitor_port}"\n')
+            file.write(f'{monitor}: "127.0.0.1:{self.monitor_port}"\n')
             if enabled:
                 file.write(f'jetstream {{ store_dir: "{store}", {jetstream} }}\n')
             file.write(config + "\n")
@@ -51,7 +53,8 @@ class Nats(Process):
         return self.monitor("healthz").get("status") == "ok"
 
     def monitor(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor_port}/{path}", timeout=5) as answer:
+        anyone = ssl._create_unverified_context()
+        with urllib.request.urlopen(f"{self.monitor_url}/{path}", timeout=5, context=anyone) as answer:
             return json.load(answer)
 
     def connections(self, name="backlog"):
