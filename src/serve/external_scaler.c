@@ -362,17 +362,18 @@ static void message(void *context, struct call *call, struct bytes bytes)
     (void)context;
     struct ask *ask = call->context;
     _cleanup_(error_done) struct error error = {0};
+    _cleanup_(arena_done) struct arena arena;
     ProtobufCMessage *request = NULL;
+    arena_init(&arena);
     if (ask->has_request) {
         finish(ask, STATUS_INVALID_ARGUMENT, "the call has more than one request message");
         return;
     }
     ask->has_request = true;
-    if (message_decode(ask->method->request, bytes, &request, &error))
+    if (message_decode(&arena, ask->method->request, bytes, &request, &error))
         ask->method->ask(ask, request);
     else
         finish_with(ask, &error);
-    message_free(request);
     if (!ask->finished)
         call_read(call); /* there should be no other */
 }

@@ -3,57 +3,20 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 /* ScaledObjectRef in GetMetricsRequest, and a map entry in it, are three levels. */
 enum { DEEPEST = 8 };
 
-/*
- * Where decoded messages lie. A request is some twenty small pieces, and they were a fifth of what it
- * cost: here they follow each other, and all of the place is free again when the last piece is. What does
- * not fit comes from the heap, and so does all of it where the address sanitizer is to watch the pieces.
- */
-#ifdef __SANITIZE_ADDRESS__
-enum { PLACE_BYTES = 0 };
-#else
-enum { PLACE_BYTES = 8192 };
-#endif
-
-static _Thread_local struct {
-    _Alignas(max_align_t) uint8_t bytes[PLACE_BYTES + 1];
-    size_t used;
-    size_t pieces;
-} place;
-
-static void *take_piece(void *context, size_t size)
-{
-    (void)context;
-    const size_t step = _Alignof(max_align_t);
-    if (size > PLACE_BYTES - place.used)
-        return memory_new(size);
-    void *piece = place.bytes + place.used;
-    size_t rounded = (size + step - 1) / step * step;
-    place.used = rounded < PLACE_BYTES - place.used ? place.used + rounded : PLACE_BYTES;
-    place.pieces++;
-    return piece;
-}
-
-static void give_piece(void *context, void *pointer)
-{
-    (void)context;
-    const uint8_t *piece = pointer;
-    if (piece < place.bytes || piece >= place.bytes + sizeof(place.bytes)) {
-        free(pointer);
-        return;
-    }
-    place.pieces--;
-    if (place.pieces == 0)
-        place.used = 0;
-}
-
-static ProtobufCAllocator pieces = {.alloc = take_piece, .free = give_piece};
-
 enum wire_type { WIRE_VARINT = 0, WIRE_64_BIT = 1, WIRE_LENGTH = 2, WIRE_32_BIT = 5 };
+
+/* A field as it was sent. */
+struct wire_field {
+    uint64_t number;
+    enum wire_type type;
+    uint64_t varint;      /* of a WIRE_VARINT */
+    struct bytes content; /* of a WIRE_LENGTH */
+};
 
 /* Moves behind the number at the front. */
 static bool take_varint(struct bytes *bytes, uint64_t *ret_number)
@@ -80,93 +43,154 @@ static bool take_bytes(struct bytes *bytes, uint64_t length, struct bytes *ret_t
     return true;
 }
 
-/* Moves behind the value of a field; `ret_content` is what stands in it. */
-static bool take_value(struct bytes *bytes, unsigned wire_type, struct bytes *ret_content)
+static bool take_field(struct bytes *bytes, struct wire_field *ret_field)
 {
-    uint64_t number = 0;
-    *ret_content = (struct bytes){0};
-    switch (wire_type) {
+    uint64_t tag;
+    uint64_t length;
+    if (!take_varint(bytes, &tag) || tag >> 3 == 0 || tag >> 3 > UINT32_MAX)
+        return false;
+    *ret_field = (struct wire_field){.number = tag >> 3, .type = (enum wire_type)(tag & 7)};
+    switch (ret_field->type) {
     case WIRE_VARINT:
-        return take_varint(bytes, &number);
+        return take_varint(bytes, &ret_field->varint);
     case WIRE_64_BIT:
-        return take_bytes(bytes, 8, ret_content);
+        return take_bytes(bytes, 8, &ret_field->content);
     case WIRE_32_BIT:
-        return take_bytes(bytes, 4, ret_content);
+        return take_bytes(bytes, 4, &ret_field->content);
     case WIRE_LENGTH:
-        return take_varint(bytes, &number) && take_bytes(bytes, number, ret_content);
-    default:
-        return false; /* groups are not of proto3 */
+        return take_varint(bytes, &length) && take_bytes(bytes, length, &ret_field->content);
     }
+    return false; /* groups are not of proto3 */
 }
 
-static bool check(const ProtobufCMessageDescriptor *type, struct bytes bytes, int depth,
-                  struct error *error);
+static ProtobufCMessage *decode(struct arena *arena, const ProtobufCMessageDescriptor *type,
+                                struct bytes bytes, int depth, struct error *error);
 
-static bool check_content(const ProtobufCFieldDescriptor *field, struct bytes content, int depth,
-                          struct error *error)
+static void *copied(struct arena *arena, struct bytes content)
 {
-    if (field->type == PROTOBUF_C_TYPE_STRING &&
-        !text_is_utf8((const char *)content.data, content.length))
+    char *copy = arena_take(arena, content.length + 1);
+    memcpy(copy, content.data, content.length);
+    copy[content.length] = '\0';
+    return copy;
+}
+
+static bool set_string(struct arena *arena, const ProtobufCFieldDescriptor *field,
+                       struct bytes content, char **member, struct error *error)
+{
+    if (!text_is_utf8((const char *)content.data, content.length))
         return error_invalid(error, "the request's field %s is not UTF-8 text without NUL",
                              field->name);
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return check(field->descriptor, content, depth + 1, error);
+    *member = copied(arena, content);
     return true;
 }
 
-/* Two of one message would be merged, piece by piece: many of them are quadratic work. No client sends
- * that. */
-static bool is_twice(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field,
-                     uint64_t *seen)
+/* Its capacity doubles whenever the count is a power of two. */
+static void append(struct arena *arena, size_t *count, void ***items, void *item)
 {
-    uint64_t mark = UINT64_C(1) << ((size_t)(field - type->fields) % 64);
-    bool is_single =
-        field->type == PROTOBUF_C_TYPE_MESSAGE && field->label != PROTOBUF_C_LABEL_REPEATED;
-    bool twice = is_single && (*seen & mark) != 0;
-    *seen |= is_single ? mark : 0;
-    return twice;
-}
-
-static bool check(const ProtobufCMessageDescriptor *type, struct bytes bytes, int depth,
-                  struct error *error)
-{
-    uint64_t seen = 0;
-    while (bytes.length > 0) {
-        uint64_t tag;
-        struct bytes content;
-        bool good = depth < DEEPEST && take_varint(&bytes, &tag) && tag >> 3 != 0 &&
-                    tag >> 3 <= UINT32_MAX && take_value(&bytes, tag & 7, &content);
-        if (!good)
-            return error_invalid(error, "the request cannot be decoded as %s", type->name);
-
-        const ProtobufCFieldDescriptor *field =
-            protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3));
-        if (field == NULL || (tag & 7) != WIRE_LENGTH)
-            continue;
-        if (is_twice(type, field, &seen))
-            return error_invalid(error, "the request has the field %s twice", field->name);
-        if (!check_content(field, content, depth, error))
-            return false;
+    if ((*count & (*count - 1)) == 0) {
+        void **grown = arena_take(arena, (*count == 0 ? 1 : 2 * *count) * sizeof(*grown));
+        if (*count > 0)
+            memcpy(grown, *items, *count * sizeof(*grown));
+        *items = grown;
     }
+    (*items)[*count] = item;
+    ++*count;
+}
+
+static bool is_set(const ProtobufCFieldDescriptor *field, const void *member,
+                   const uint32_t *one_of)
+{
+    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0)
+        return *one_of == field->id;
+    return *(void *const *)member != NULL;
+}
+
+/* Two of one message would have to be merged, piece by piece: many of them are quadratic work, and no client
+ * sends that. Of two of any other field the last one counts, as protobuf says. */
+static bool set_message(struct arena *arena, const ProtobufCFieldDescriptor *field,
+                        struct bytes content, int depth, void *member, void *quantifier,
+                        struct error *error)
+{
+    bool is_repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
+    if (!is_repeated && is_set(field, member, quantifier))
+        return error_invalid(error, "the request has the field %s twice", field->name);
+    ProtobufCMessage *message = decode(arena, field->descriptor, content, depth + 1, error);
+    if (message == NULL)
+        return false;
+    if (is_repeated)
+        append(arena, quantifier, member, message);
+    else
+        *(ProtobufCMessage **)member = message;
     return true;
 }
 
-bool message_decode(const ProtobufCMessageDescriptor *type, struct bytes bytes,
+static bool has_wire_type(const ProtobufCFieldDescriptor *field, enum wire_type type)
+{
+    bool is_length = field->type == PROTOBUF_C_TYPE_STRING ||
+                     field->type == PROTOBUF_C_TYPE_BYTES || field->type == PROTOBUF_C_TYPE_MESSAGE;
+    return type == (is_length ? WIRE_LENGTH : WIRE_VARINT);
+}
+
+/* The types that requests have; only messages are repeated in them. */
+static bool set_field(struct arena *arena, const ProtobufCFieldDescriptor *field,
+                      const struct wire_field *sent, int depth, ProtobufCMessage *message,
+                      struct error *error)
+{
+    void *member = (uint8_t *)message + field->offset;
+    void *quantifier = (uint8_t *)message + field->quantifier_offset;
+    bool good = true;
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_STRING:
+        good = set_string(arena, field, sent->content, member, error);
+        break;
+    case PROTOBUF_C_TYPE_MESSAGE:
+        good = set_message(arena, field, sent->content, depth, member, quantifier, error);
+        break;
+    case PROTOBUF_C_TYPE_BYTES:
+        *(ProtobufCBinaryData *)member = (ProtobufCBinaryData){
+            .len = sent->content.length, .data = copied(arena, sent->content)};
+        break;
+    case PROTOBUF_C_TYPE_INT32:
+        *(int32_t *)member = (int32_t)sent->varint;
+        break;
+    default:
+        return error_set(error, ERROR_INTERNAL, "no decoder for the field %s", field->name);
+    }
+    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0)
+        *(uint32_t *)quantifier = field->id;
+    return good;
+}
+
+/* NULL: it cannot be decoded. */
+static ProtobufCMessage *decode(struct arena *arena, const ProtobufCMessageDescriptor *type,
+                                struct bytes bytes, int depth, struct error *error)
+{
+    ProtobufCMessage *message = arena_take(arena, type->sizeof_message);
+    protobuf_c_message_init(type, message);
+    while (bytes.length > 0) {
+        struct wire_field sent;
+        const ProtobufCFieldDescriptor *field = NULL;
+        bool good = depth < DEEPEST && take_field(&bytes, &sent);
+        if (good)
+            field = protobuf_c_message_descriptor_get_field(type, (unsigned)sent.number);
+        if (!good || (field != NULL && !has_wire_type(field, sent.type))) {
+            error_invalid(error, "the request cannot be decoded as %s", type->name);
+            return NULL;
+        }
+        if (field != NULL && !set_field(arena, field, &sent, depth, message, error))
+            return NULL;
+    }
+    return message;
+}
+
+bool message_decode(struct arena *arena, const ProtobufCMessageDescriptor *type, struct bytes bytes,
                     ProtobufCMessage **ret_message, struct error *error)
 {
-    if (!check(type, bytes, 0, error))
-        return false;
-    ProtobufCMessage *message = protobuf_c_message_unpack(type, &pieces, bytes.length, bytes.data);
+    ProtobufCMessage *message = decode(arena, type, bytes, 0, error);
     if (message == NULL)
-        return error_invalid(error, "the request cannot be decoded as %s", type->name);
+        return false;
     *ret_message = message;
     return true;
-}
-
-void message_free(ProtobufCMessage *message)
-{
-    if (message != NULL)
-        protobuf_c_message_free_unpacked(message, &pieces);
 }
 
 bool message_send(struct call *call, const ProtobufCMessage *message)

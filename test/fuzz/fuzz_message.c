@@ -39,22 +39,25 @@ static void require_repeatable(const ProtobufCMessage *message)
     size_t length = protobuf_c_message_get_packed_size(message);
     uint8_t *encoded = memory_new(length + 1);
     uint8_t *again = memory_new(length + 1);
+    _cleanup_(arena_done) struct arena arena;
+    arena_init(&arena);
     ProtobufCMessage *decoded = NULL;
     protobuf_c_message_pack(message, encoded);
-    require(message_decode(message->descriptor, (struct bytes){encoded, length}, &decoded, &error));
+    require(message_decode(&arena, message->descriptor, (struct bytes){encoded, length}, &decoded,
+                           &error));
     require(protobuf_c_message_get_packed_size(decoded) == length);
     protobuf_c_message_pack(decoded, again);
     require(memcmp(encoded, again, length) == 0);
-    message_free(decoded);
     free(encoded);
     free(again);
 }
 
-static ProtobufCMessage *decode(const ProtobufCMessageDescriptor *type, struct bytes bytes)
+static ProtobufCMessage *decode(struct arena *arena, const ProtobufCMessageDescriptor *type,
+                                struct bytes bytes)
 {
     _cleanup_(error_done) struct error error = {0};
     ProtobufCMessage *message = NULL;
-    if (message_decode(type, bytes, &message, &error)) {
+    if (message_decode(arena, type, bytes, &message, &error)) {
         require_repeatable(message);
         return message;
     }
@@ -66,12 +69,13 @@ static ProtobufCMessage *decode(const ProtobufCMessageDescriptor *type, struct b
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes bytes = {data, size};
-    ProtobufCMessage *request = decode(&externalscaler__get_metrics_request__descriptor, bytes);
-    ProtobufCMessage *ref = decode(&externalscaler__scaled_object_ref__descriptor, bytes);
+    _cleanup_(arena_done) struct arena arena;
+    arena_init(&arena);
+    ProtobufCMessage *request =
+        decode(&arena, &externalscaler__get_metrics_request__descriptor, bytes);
+    ProtobufCMessage *ref = decode(&arena, &externalscaler__scaled_object_ref__descriptor, bytes);
     if (request != NULL)
         require_sound(((Externalscaler__GetMetricsRequest *)request)->scaledobjectref);
     require_sound((Externalscaler__ScaledObjectRef *)ref);
-    message_free(request);
-    message_free(ref);
     return 0;
 }

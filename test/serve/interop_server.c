@@ -216,12 +216,13 @@ static void on_message(void *context, struct call *call, struct bytes bytes)
     (void)context;
     struct work *work = call->context;
     _cleanup_(error_done) struct error error = {0};
+    _cleanup_(arena_done) struct arena arena;
     ProtobufCMessage *message = NULL;
-    if (message_decode(work->method->request, bytes, &message, &error))
+    arena_init(&arena);
+    if (message_decode(&arena, work->method->request, bytes, &message, &error))
         work->method->message(work, message);
     else
         call_finish(call, STATUS_INVALID_ARGUMENT, error_text(&error));
-    message_free(message);
 }
 
 static void on_half_closed(void *context, struct call *call)
