@@ -59,8 +59,8 @@ void hash_add(struct hash *hash, const char *string, size_t length)
         memcpy(&word, string, WORD);
         add_word(hash, word);
     }
-    word = 0;
-    memcpy(&word, string, length);
+    for (word = 0; length > 0; length--)
+        word = word << 8 | (uint8_t)string[length - 1];
     add_word(hash, word);
 }
 

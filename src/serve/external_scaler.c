@@ -48,7 +48,7 @@ struct external_scaler {
 struct method {
     const char *path;
     const ProtobufCMessageDescriptor *request;
-    void (*ask)(struct ask *ask, const ProtobufCMessage *request);
+    void (*ask)(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms);
     /* The answer to a call that had to wait, or news of a stream. */
     void (*news)(struct ask *ask, int64_t now_ms, bool out_of_time);
 };
@@ -81,7 +81,7 @@ static void finish_with(struct ask *ask, const struct error *error)
 /* ---- understanding the request ---- */
 
 static bool find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message,
-                         struct error *error)
+                         int64_t now_ms, struct error *error)
 {
     struct option_entry entries[MOST_METADATA_KEYS];
     if (message == NULL)
@@ -95,35 +95,39 @@ static bool find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef 
                                            message->scalermetadata[i]->value};
     struct trigger_ref ref = {message->name, message->namespace_, entries,
                               message->n_scalermetadata};
-    if (!triggers_find(ask->scaler->settings.triggers, &ref, clock_now_ms(), &ask->trigger, error))
+    if (!triggers_find(ask->scaler->settings.triggers, &ref, now_ms, &ask->trigger, error))
         return false;
     trigger_keep(ask->trigger);
     return true;
 }
 
-/* Watches the trigger's query. Where there is none the call is finished; but a stream whose connection is
- * not to be had stays open, as the next connections file may bring it. */
-static bool watch_query(struct ask *ask)
+/* The trigger's query. Where there is none the call is finished; but a stream whose connection is not to be
+ * had stays open, as the next connections file may bring it. */
+static bool find_query(struct ask *ask)
 {
     _cleanup_(error_done) struct error error = {0};
-    struct query *query = NULL;
-    if (trigger_query(ask->scaler->settings.triggers, ask->trigger, &query, &error)) {
-        watcher_start(&ask->watcher, query);
+    struct query *query;
+    if (trigger_query(ask->scaler->settings.triggers, ask->trigger, &query, &error))
         return true;
-    }
     if (!ask->is_stream || !ask->trigger->lacks_connection)
         finish_with(ask, &error);
     return false;
 }
 
-/* Finds the trigger and watches its query; finishes the call where that fails. */
-static bool watch_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message)
+/* Finds the trigger and its query; finishes the call where that fails. */
+static bool understand(struct ask *ask, const Externalscaler__ScaledObjectRef *message,
+                       int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (find_trigger(ask, message, &error))
-        return watch_query(ask);
+    if (find_trigger(ask, message, now_ms, &error))
+        return find_query(ask);
     finish_with(ask, &error);
     return false;
+}
+
+static void watch(struct ask *ask)
+{
+    watcher_start(&ask->watcher, ask->trigger->query);
 }
 
 static void decide(const struct ask *ask, int64_t now_ms, bool out_of_time,
@@ -134,19 +138,25 @@ static void decide(const struct ask *ask, int64_t now_ms, bool out_of_time,
 
 /* ---- IsActive and GetMetrics ---- */
 
+static void wait_for_news(struct ask *ask, int64_t now_ms)
+{
+    ask->due_ms = now_ms + ask->scaler->settings.call_deadline_ms;
+    put_on(ask, &ask->scaler->waiting);
+    watch(ask);
+}
+
 /* Answers a call, or has it wait for the next measurement. */
 static void settle(struct ask *ask, int64_t now_ms, bool out_of_time,
                    void (*send)(struct ask *ask, const struct answer *answer))
 {
     _cleanup_(answer_done) struct answer now = {0};
     decide(ask, now_ms, out_of_time, &now);
-    if (now.kind == ANSWER_WAIT) {
-        if (ask->list == NULL) {
-            ask->due_ms = now_ms + ask->scaler->settings.call_deadline_ms;
-            put_on(ask, &ask->scaler->waiting);
-        }
-        return;
+    if (now.kind == ANSWER_WAIT && ask->list == NULL) {
+        wait_for_news(ask, now_ms);
+        decide(ask, now_ms, out_of_time, &now); /* with what came before anybody watched */
     }
+    if (now.kind == ANSWER_WAIT)
+        return;
     if (now.kind == ANSWER_VALUE)
         send(ask, &now);
     finish_with(ask, &now.error);
@@ -162,10 +172,10 @@ static void is_active_news(struct ask *ask, int64_t now_ms, bool out_of_time)
     settle(ask, now_ms, out_of_time, send_is_active);
 }
 
-static void ask_is_active(struct ask *ask, const ProtobufCMessage *request)
+static void ask_is_active(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms)
 {
-    if (watch_trigger(ask, (const Externalscaler__ScaledObjectRef *)request))
-        is_active_news(ask, clock_now_ms(), false);
+    if (understand(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms))
+        is_active_news(ask, now_ms, false);
 }
 
 static void send_metrics(struct ask *ask, const struct answer *answer)
@@ -178,14 +188,14 @@ static void get_metrics_news(struct ask *ask, int64_t now_ms, bool out_of_time)
     settle(ask, now_ms, out_of_time, send_metrics);
 }
 
-static void ask_get_metrics(struct ask *ask, const ProtobufCMessage *message)
+static void ask_get_metrics(struct ask *ask, const ProtobufCMessage *message, int64_t now_ms)
 {
     const Externalscaler__GetMetricsRequest *request =
         (const Externalscaler__GetMetricsRequest *)message;
-    if (!watch_trigger(ask, request->scaledobjectref))
+    if (!understand(ask, request->scaledobjectref, now_ms))
         return;
     if (request->metricname[0] == '\0' || trigger_has_metric(ask->trigger, request->metricname)) {
-        get_metrics_news(ask, clock_now_ms(), false);
+        get_metrics_news(ask, now_ms, false);
         return;
     }
     _cleanup_(error_done) struct error error = {0};
@@ -199,10 +209,10 @@ static void ask_get_metrics(struct ask *ask, const ProtobufCMessage *message)
 
 /* Wrong metadata is answered too: KEDA shows nobody the error of this call, and one that fails takes
  * the object's other triggers with it (#8056, #5914). GetMetrics tells the mistakes. */
-static void ask_get_metric_spec(struct ask *ask, const ProtobufCMessage *request)
+static void ask_get_metric_spec(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, &error))
+    if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms, &error))
         reply_specs(ask->call, ask->trigger->metric_name, ask->trigger->target);
     finish_with(ask, &error);
 }
@@ -261,19 +271,22 @@ static void stream_is_active_news(struct ask *ask, int64_t now_ms, bool heartbea
     watcher_set_idle_interval(&ask->watcher, idle ? ask->trigger->idle_interval_ms : 0);
 }
 
-static void ask_stream_is_active(struct ask *ask, const ProtobufCMessage *request)
+static void ask_stream_is_active(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms)
 {
-    if (open_stream(ask) && watch_trigger(ask, (const Externalscaler__ScaledObjectRef *)request))
-        stream_is_active_news(ask, clock_now_ms(), false);
+    if (!open_stream(ask) ||
+        !understand(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms))
+        return;
+    watch(ask);
+    stream_is_active_news(ask, now_ms, false);
 }
 
 /* A trigger's specs follow from its metadata, and new metadata comes on a new stream. */
-static void ask_stream_metric_spec(struct ask *ask, const ProtobufCMessage *request)
+static void ask_stream_metric_spec(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     if (!open_stream(ask))
         return;
-    if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, &error))
+    if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms, &error))
         reply_specs(ask->call, ask->trigger->metric_name, ask->trigger->target);
     else
         finish_with(ask, &error);
@@ -294,9 +307,10 @@ static void follow_trigger(struct ask *ask, int64_t now_ms)
         (!waited_for_connection && !watches_former(ask)))
         return;
     watcher_stop(&ask->watcher);
-    if (watch_query(ask))
+    if (find_query(ask)) {
+        watch(ask);
         ask->method->news(ask, now_ms, false);
-    else if (!ask->finished)
+    } else if (!ask->finished)
         tell_nothing(ask);
 }
 
@@ -371,7 +385,7 @@ static void message(void *context, struct call *call, struct bytes bytes)
     }
     ask->has_request = true;
     if (message_decode(&arena, ask->method->request, bytes, &request, &error))
-        ask->method->ask(ask, request);
+        ask->method->ask(ask, request, clock_now_ms());
     else
         finish_with(ask, &error);
     if (!ask->finished)
