@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "support/file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,17 +22,6 @@ struct fixture {
     char path[128];
     struct watch *watch;
 };
-
-static void write_file(const char *path, const char *content)
-{
-    FILE *file = fopen(path, "w");
-    if (file == NULL) {
-        fail();
-        return;
-    }
-    fputs(content, file);
-    fclose(file);
-}
 
 static int set_up(void **state)
 {

@@ -1,12 +1,14 @@
 /*
  * What every transport promises, before a small service, asked by a client on the C core. Its name is
- * the argument.
+ * the argument; with "+tls" behind it both show certificates.
  */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "serve/peer.h"
 #include "serve/transport.h"
+#include "support/certificate.h"
 #include "support/core_client.h"
 
 #include <grpc/grpc.h>
@@ -17,6 +19,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -32,6 +35,12 @@
 enum { MESSAGE_LIMIT = 64 * 1024 };
 
 static const struct transport *transport;
+static struct certificate certificate;
+static const struct tls_files files = {
+    .certificate = certificate.path, .key = certificate.key_path, .client_ca = certificate.path};
+
+static struct server_options options = {
+    .listen = "127.0.0.1:0", .max_message_bytes = MESSAGE_LIMIT, .ping_interval_ms = 30000};
 
 /* What the service knows of a call. */
 struct work {
@@ -75,6 +84,11 @@ static void on_begin(void *context, struct call *call)
         for (size_t at = 3; at + 4 < sizeof(text); at += 3)
             memcpy(text + at, "\xe2\x98\x83", 4);
         call_finish(call, STATUS_INVALID_ARGUMENT, text);
+        return;
+    }
+    if (text_equal(call->path, "/test/Who")) {
+        say(call, call->peer == NULL ? "nobody" : call->peer->names[0]);
+        call_finish(call, STATUS_OK, NULL);
         return;
     }
     if (text_starts_with(call->path, "/test/"))
@@ -159,9 +173,6 @@ static void on_drain(void *context)
     if (text_equal(work->call->path, "/test/Hold"))
         call_finish(work->call, STATUS_OK, NULL);
 }
-
-static const struct server_options options = {
-    .listen = "127.0.0.1:0", .max_message_bytes = MESSAGE_LIMIT, .ping_interval_ms = 30000};
 
 static int set_up(void **state)
 {
@@ -569,16 +580,102 @@ static void an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why
     assert_cannot_listen(fixture, "nonsense", "host:port");
 }
 
+static void the_names_that_a_client_proves_are_told(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_answer(&fixture->client, "/test/Who", "", options.tls == NULL ? "nobody" : "tester");
+}
+
+static void
+who_has_none_of_the_names_that_are_admitted_is_denied_and_the_service_hears_nothing(void **state)
+{
+    static const char *const patterns[] = {"someone", "test"};
+    static const struct peer_rule rule = {patterns, ARRAY_LENGTH(patterns)};
+    struct fixture *fixture = *state;
+    struct error error = {0};
+    struct server *server = NULL;
+    struct core_client client;
+    struct server_options narrow = options;
+    narrow.client_rule = &rule;
+    assert_true(server_start(transport, &narrow, &fixture->service, &server, &error));
+    core_client_init(&client, server->port, GRPC_COMPRESS_NONE);
+    assert_refusal(&client, "/test/Echo", "hello", STATUS_PERMISSION_DENIED);
+    assert_refusal(&client, "/test/Hold", NULL, STATUS_PERMISSION_DENIED);
+    assert_int_equal(fixture->begun, 0);
+    core_client_done(&client);
+    server_free(server);
+}
+
+struct newcomers {
+    struct fixture *fixture;
+    atomic_bool is_over;
+    atomic_size_t served;
+};
+
+static void *come_anew(void *argument)
+{
+    struct newcomers *newcomers = argument;
+    while (!atomic_load(&newcomers->is_over)) {
+        struct core_client client;
+        core_client_init(&client, newcomers->fixture->server->port, GRPC_COMPRESS_NONE);
+        assert_answer(&client, "/test/Echo", "new", "new");
+        core_client_done(&client);
+        newcomers->served++;
+    }
+    return NULL;
+}
+
+static void certificates_are_exchanged_while_clients_connect_and_others_stay(void **state)
+{
+    struct fixture *fixture = *state;
+    struct newcomers newcomers = {.fixture = fixture};
+    struct error error = {0};
+    pthread_t threads[2];
+    for (size_t i = 0; i < ARRAY_LENGTH(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, come_anew, &newcomers), 0);
+    for (size_t served = 0; served < 20; served = atomic_load(&newcomers.served)) {
+        assert_true(server_reload_tls(fixture->server, &files, &error));
+        assert_answer(&fixture->client, "/test/Echo", "old", "old");
+    }
+    const struct tls_files missing = {.certificate = "/nowhere", .key = certificate.key_path};
+    assert_false(server_reload_tls(fixture->server, &missing, &error));
+    error_done(&error);
+    atomic_store(&newcomers.is_over, true);
+    for (size_t i = 0; i < ARRAY_LENGTH(threads); i++)
+        pthread_join(threads[i], NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+static int make_certificate(void **state)
+{
+    (void)state;
+    certificate_make(&certificate);
+    core_client_secure(options.tls == NULL ? NULL : &certificate);
+    return 0;
+}
+
+static int remove_certificate(void **state)
+{
+    (void)state;
+    certificate_remove(&certificate);
+    return 0;
+}
 
 int main(int argc, char **argv)
 {
+    static const char secure[] = "+tls";
+    if (argc == 2 && text_ends_with(argv[1], secure)) {
+        argv[1][strlen(argv[1]) - strlen(secure)] = '\0';
+        options.tls = &files;
+    }
     transport = argc == 2 ? transport_find(argv[1]) : NULL;
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
     if (transport == NULL) {
         fprintf(stderr, "the name of a transport that was built must be given\n");
         return 2;
     }
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest all[] = {
         TEST(a_unary_call_is_answered),
         TEST(an_unknown_path_is_refused_before_it_is_read),
         TEST(a_call_without_a_message_is_told_as_half_closed),
@@ -592,13 +689,24 @@ int main(int argc, char **argv)
         TEST(a_wake_from_any_thread_leads_to_a_turn),
         TEST(a_turn_comes_when_it_is_due),
         TEST(thousands_of_streams_share_a_connection_and_leave_nothing_behind),
-        TEST(a_connection_that_dies_ends_its_calls),
         TEST(a_wake_can_push_to_every_stream),
         TEST(a_drain_ends_streams_with_ok),
         TEST(every_call_that_began_under_load_is_answered_by_a_drain_and_none_hangs),
         TEST(wakes_may_come_while_the_server_drains_and_after),
         TEST(a_drain_cancels_what_outlives_the_grace),
         TEST(an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why),
+        TEST(the_names_that_a_client_proves_are_told),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest plain[] = {
+        /* The client speaks no TLS on a socket that it is given. */
+        TEST(a_connection_that_dies_ends_its_calls),
+    };
+    const struct CMUnitTest over_tls[] = {
+        TEST(who_has_none_of_the_names_that_are_admitted_is_denied_and_the_service_hears_nothing),
+        TEST(certificates_are_exchanged_while_clients_connect_and_others_stay),
+    };
+    int failed = cmocka_run_group_tests(all, make_certificate, remove_certificate);
+    if (options.tls == NULL)
+        return failed + cmocka_run_group_tests(plain, make_certificate, remove_certificate);
+    return failed + cmocka_run_group_tests(over_tls, make_certificate, remove_certificate);
 }

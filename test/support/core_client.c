@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "support/certificate.h"
 
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
@@ -23,6 +24,21 @@ static gpr_timespec in_ms(int64_t ms)
     return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
 }
 
+static const struct certificate *trusted;
+
+void core_client_secure(const struct certificate *certificate)
+{
+    trusted = certificate;
+}
+
+static grpc_channel_credentials *make_credentials(void)
+{
+    if (trusted == NULL)
+        return grpc_insecure_credentials_create();
+    grpc_ssl_pem_key_cert_pair pair = {.private_key = trusted->key_pem, .cert_chain = trusted->pem};
+    return grpc_ssl_credentials_create_ex(trusted->pem, &pair, NULL, NULL);
+}
+
 void core_client_init(struct core_client *client, int port, grpc_compression_algorithm compression)
 {
     grpc_arg arguments[] = {
@@ -34,7 +50,7 @@ void core_client_init(struct core_client *client, int port, grpc_compression_alg
     };
     const grpc_channel_args all = {.num_args = ARRAY_LENGTH(arguments), .args = arguments};
     _cleanup_(memory_free) char *target = text_format("127.0.0.1:%d", port);
-    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
+    grpc_channel_credentials *credentials = make_credentials();
     client->channel = grpc_channel_create(target, credentials, &all);
     client->queue = grpc_completion_queue_create_for_pluck(NULL);
     grpc_channel_credentials_release(credentials);

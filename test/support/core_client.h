@@ -29,6 +29,11 @@ struct client_call {
     char tags[4];
 };
 
+struct certificate;
+
+/* Clients that are made from now on speak TLS, trust this certificate, and show it; NULL: plain text. */
+void core_client_secure(const struct certificate *certificate);
+
 /* gRPC must be initialised. `compression` of what it sends. */
 void core_client_init(struct core_client *client, int port, grpc_compression_algorithm compression);
 void core_client_done(struct core_client *client);
