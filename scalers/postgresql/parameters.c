@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What a connection string may say. The others name files of our server (passfile, service, sslkey ...)
  * or change what a session is (replication). */
@@ -42,6 +43,24 @@ static const char *const sslmodes[] = {"disable",   "allow",       "prefer", "re
                                        "verify-ca", "verify-full", NULL};
 
 static const char system_roots[] = "/etc/ssl/certs/ca-certificates.crt";
+
+/* For what libpq would look into our home otherwise. Not /dev/null: of that it complains aloud. */
+static const char nowhere[] = "/nonexistent/backlog";
+
+/* libpq fills what a connection leaves open from PGPASSWORD, PGHOST, PGSERVICE and their like, and
+ * nothing that it is told can empty them. They would let whoever may write a trigger in with what is
+ * our server's. Before main(), because no thread may be reading the environment. */
+static void __attribute__((constructor)) forget_environment(void)
+{
+    for (size_t i = 0; environ[i] != NULL;) {
+        if (!text_starts_with(environ[i], "PG")) {
+            i++;
+            continue;
+        }
+        _cleanup_(memory_free) char *name = text_copy_bytes(environ[i], strcspn(environ[i], "="));
+        unsetenv(name);
+    }
+}
 
 static bool is_among(const char *word, const char *const *words)
 {
@@ -133,14 +152,28 @@ static bool check_ports(const char *ports, struct error *error)
     return true;
 }
 
+/* Without a host libpq takes a socket of this machine, where PostgreSQL may let our own user in. */
+static bool check_hosts(const char *hosts, struct error *error)
+{
+    for (const char *at = hosts; at != NULL;) {
+        size_t length = strcspn(at, ",");
+        if (length == 0 || at[0] == '/' || strcspn(at, "@ \t\r\n") < length)
+            return error_invalid(error,
+                                 "host must be a name or an address, or several with commas, "
+                                 "and no socket");
+        at = at[length] == ',' ? at + length + 1 : NULL;
+    }
+    return true;
+}
+
 /* Before libpq sees them, whose errors repeat them. */
 static bool check_values(const struct postgresql_parameters *parameters, struct error *error)
 {
     const char *host = postgresql_parameter(parameters, "host");
     const char *ports = postgresql_parameter(parameters, "port");
     const char *sslmode = postgresql_parameter(parameters, "sslmode");
-    if (host != NULL && strpbrk(host, "@ \t\r\n") != NULL)
-        return error_invalid(error, "host must be a name or an address, or several with commas");
+    if (host != NULL && !check_hosts(host, error))
+        return false;
     if (ports != NULL && !check_ports(ports, error))
         return false;
     if (sslmode != NULL && !is_among(sslmode, sslmodes))
@@ -160,19 +193,26 @@ bool postgresql_parameters_make(const struct postgresql_connection *options,
         set(parameters, "dbname", options->db_name);
         set(parameters, "sslmode", options->sslmode);
         set(parameters, "password", options->password);
-    } else if (!parse_string(options->connection, parameters, error))
-        return false;
+    } else {
+        if (!parse_string(options->connection, parameters, error))
+            return false;
+        if (postgresql_parameter(parameters, "host") == NULL &&
+            postgresql_parameter(parameters, "hostaddr") == NULL)
+            return error_invalid(error, "connection must name a host");
+    }
     if (!check_values(parameters, error))
         return false;
 
     const char *sslmode = postgresql_parameter(parameters, "sslmode");
     bool verify = sslmode != NULL && text_starts_with(sslmode, "verify-");
-    if (verify && postgresql_parameter(parameters, "sslrootcert") == NULL)
-        set(parameters, "sslrootcert", system_roots); /* libpq would look into our home */
+    if (postgresql_parameter(parameters, "sslrootcert") == NULL)
+        set(parameters, "sslrootcert", verify ? system_roots : nowhere);
+    set(parameters, "sslcert", nowhere);
+    set(parameters, "sslcrl", nowhere);
+    set(parameters, "passfile", nowhere);
     set(parameters, "application_name", "backlog");
     set(parameters, "client_encoding", "UTF8");
     set(parameters, "gssencmode", "disable");
-    set(parameters, "passfile", "/nonexistent/pgpass"); /* not /dev/null: libpq complains aloud */
     return true;
 }
 

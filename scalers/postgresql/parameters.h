@@ -2,8 +2,9 @@
  * What libpq is told to connect with, from a connection string or from its parts.
  *
  * Whoever may write a trigger must not get at what is our server's: of a connection string only
- * keywords pass that name no file of it, and its password file is not used. No error repeats any part
- * of a connection string: where it is mangled, anything may be the password.
+ * keywords pass that name no file of it, and libpq finds nothing in its environment, its home and its
+ * sockets. No error repeats any part of a connection string: where it is mangled, anything may be the
+ * password.
  *
  * Threads: any; nothing is kept.
  */

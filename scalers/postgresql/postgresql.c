@@ -46,7 +46,11 @@ static const char differences[] =
     "`connection` and `password` may stand in the trigger itself; KEDA passes them over there "
     "(#6913).\n"
     "`connection` may name no file of the server but `sslrootcert`: no `passfile`, `service`, "
-    "`sslcert` or `sslkey`.\n";
+    "`sslcert` or `sslkey`; and it names a host, as a socket of this machine could let the server "
+    "itself in.\n"
+    "What `connection` leaves open is libpq's default, and never the server's own environment "
+    "(PGPASSWORD, "
+    "PGSERVICE, ~/.pgpass).\n";
 
 const struct scaler scaler_postgresql = {
     .name = "postgresql",

@@ -273,6 +273,20 @@ def test_a_wrong_password_is_told_without_it(broker, server, client):
     assert "not-the-word" not in server.log()
 
 
+def test_nothing_of_the_servers_own_environment_lets_a_trigger_in(broker, tmp_path, monkeypatch):
+    (tmp_path / ".pgpass").write_text(f"*:*:*:*:{PASSWORD}\n")
+    (tmp_path / ".pgpass").chmod(0o600)
+    (tmp_path / ".pg_service.conf").write_text(f"[ours]\npassword={PASSWORD}\n")
+    for name, word in {"HOME": tmp_path, "PGPASSWORD": PASSWORD, "PGSERVICE": "ours", "PGHOST": "127.0.0.2",
+                       "PGPORT": "1", "PGSSLMODE": "verify-full", "PGOPTIONS": "-c statement_timeout=1"}.items():
+        monkeypatch.setenv(name, str(word))
+    with Server() as server, Client(server.port) as client:
+        bare = f"host=127.0.0.1 port={broker.port} user={USER} dbname={USER}"
+        query = "SELECT 3 FROM pg_sleep(0.1)"
+        assert_unavailable(client.metrics, trigger(broker, query, connectionFromEnv=bare), "no password supplied")
+        assert value(client, trigger(broker, query, connectionFromEnv=f"{bare} password={PASSWORD}")) == 3
+
+
 @pytest.mark.parametrize("password", ["a b", "it's", r"back\slash", "a=b host=elsewhere", "@/?#%"])
 def test_any_password_works_in_parts(broker, client, password):
     quoted = password.replace("'", "''")

@@ -84,7 +84,7 @@ static void urls_and_pairs_are_understood(void **state)
         assert_parameter(&parameters, "password", "it's @");
         assert_parameter(&parameters, "dbname", "jobs");
         assert_parameter(&parameters, "sslmode", "require");
-        assert_null(postgresql_parameter(&parameters, "sslrootcert"));
+        assert_parameter(&parameters, "sslrootcert", "/nonexistent/backlog");
     }
 }
 
