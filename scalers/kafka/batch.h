@@ -1,7 +1,7 @@
 /*
  * One measurement: its probes, sorted by what they share.
  *
- *     ask ----> reader ----> group     one request for a group's commits on all its topics
+ *     ask ----> readers ---> group     one request for a group's commits on all its topics
  *     (probe)          `---> topic     one answer of the offsets of a partition for all its groups
  *
  * Threads: the poller's; offsets.c has threads of its own, and they touch nothing of this.
@@ -12,6 +12,7 @@
 
 #include "client.h"
 #include "measure/scaler.h"
+#include "selection.h"
 
 enum offset_state { OFFSET_UNKNOWN, OFFSET_ASKED, OFFSET_KNOWN, OFFSET_FAILED };
 
@@ -42,7 +43,8 @@ struct reader {
         struct topic *topic;
     } key;
     struct offset *commits; /* one a partition */
-    struct ask *asks;
+    bool has_commit;
+    struct stall *stall; /* where an ask excludes persistent lag */
     struct reader *next; /* of the group */
     UT_hash_handle hh;
 };
@@ -50,14 +52,22 @@ struct reader {
 struct group {
     const char *name;
     struct reader *readers;
+    struct ask *asks;
+    bool wants_all; /* an ask is for all topics that the group has committed */
+    rd_kafka_event_t
+        *told;         /* they are, and some of them are still to be asked for their partitions */
     unsigned answered; /* batch.step when the commits came */
     UT_hash_handle hh;
 };
 
 struct ask {
     struct probe *probe;
-    struct reader *reader; /* NULL: ended before there was one */
-    struct ask *next;      /* of the reader */
+    struct selection selection;
+    struct group *group; /* NULL: ended before there was one */
+    struct reader **readers;
+    size_t count;
+    size_t capacity;
+    struct ask *next; /* of the group */
 };
 
 struct batch {
@@ -70,6 +80,7 @@ struct batch {
     struct group *groups;
     struct reader *readers;
     struct offsets *offsets;
+    bool has_told; /* a group's `told` waits */
 };
 
 void batch_init(struct batch *batch, struct kafka_client *client, struct probe *const *probes,
@@ -81,8 +92,14 @@ void batch_done(struct batch *batch);
 /* Names the topics to the client, so that topics_refresh() asks for them. */
 void batch_use_topics(struct batch *batch);
 
-/* Finds who reads what, by what is known of the topics; fails the probes whose topic cannot be read. */
+/* Finds who reads what, by what is known of the topics; fails the probes whose topics cannot be read. */
 void batch_open(struct batch *batch);
+
+/* The group is found to have committed this topic, which is known well enough. */
+struct reader *batch_add_reader(struct batch *batch, struct group *group, const char *topic);
+
+/* All readers of the group are known now: those are the ask's that have a commit. */
+void ask_open_committed(struct batch *batch, struct ask *ask);
 
 /* Ends the ask's probe if enough is known by now; asks for offsets that turn out to be needed. */
 void ask_try(struct batch *batch, struct ask *ask);

@@ -5,7 +5,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "groups.h"
+#include "kerberos.h"
 #include "metadata.h"
+#include "oauth.h"
+#include "settings.h"
+#include "stall.h"
 
 #include <pthread.h>
 #include <syslog.h>
@@ -81,105 +85,61 @@ bool client_fail(const struct kafka_client *client, struct error *error, const c
     return error_unavailable(error, "%s: %s", what, error_text(&client->trouble));
 }
 
-static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error)
+static void on_token_wanted(rd_kafka_t *rk, const char *config, void *opaque)
 {
-    char reason[512] = "";
-    if (value == NULL ||
-        rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) == RD_KAFKA_CONF_OK)
-        return true;
-    return error_invalid(error, "Kafka: %s", reason);
+    (void)config;
+    const struct kafka_client *client = opaque;
+    oauth_refresh(client->options, rk);
 }
 
-#define STRING(number) STRING_OF(number)
-#define STRING_OF(words) #words
-
-/* What every client has, whatever the user says. */
-static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
+/* What the options say, for as many handles as there will be. */
+static bool prepare(struct kafka_client *client, struct error *error)
 {
-    static const char *const settings[][2] = {
-        {"client.id", "backlog"},
-        /* Never joined. Without it librdkafka 2.0 follows a null pointer on NOT_COORDINATOR. */
-        {"group.id", "backlog"},
-        {"enable.auto.commit", "false"},
-        /* Or asking for a topic would create it. */
-        {"allow.auto.create.topics", "false"},
-        /* KEDA counts up to the high watermark. */
-        {"isolation.level", "read_uncommitted"},
-        /* A broker that hangs is given up, and its connection closed, within a measurement or two. */
-        {"socket.timeout.ms", "2000"},
-        {"socket.connection.setup.timeout.ms", "2000"},
-        {"socket.keepalive.enable", "true"},
-        {"socket.nagle.disable", "true"},
-        /* Also when the library forgets the coordinator of a group; see groups.h. */
-        {"metadata.max.age.ms", STRING(KAFKA_REMEMBER_MS)},
-        {"reconnect.backoff.ms", "50"},
-        {"reconnect.backoff.max.ms", "1000"},
-        {"log.connection.close", "false"},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(settings); i++)
-        if (!set(conf, settings[i][0], settings[i][1], error))
-            return false;
+    const struct kafka_connection *options = client->options;
+    if (options->sasl == KAFKA_SASL_GSSAPI && !kerberos_open(options, &client->kerberos, error))
+        return false;
+    client->settings = settings_new(options, error);
+    if (client->settings == NULL)
+        return false;
+    rd_kafka_conf_set_opaque(client->settings, client);
+    rd_kafka_conf_set_log_cb(client->settings, on_log);
+    rd_kafka_conf_set_error_cb(client->settings, on_trouble);
+    if (options->sasl == KAFKA_SASL_OAUTHBEARER)
+        rd_kafka_conf_set_oauthbearer_token_refresh_cb(client->settings, on_token_wanted);
     return true;
 }
 
-static const char *protocol(const struct kafka_connection *options)
-{
-    static const char *const names[2][2] = {{"plaintext", "ssl"}, {"sasl_plaintext", "sasl_ssl"}};
-    return names[options->sasl != KAFKA_SASL_NONE][options->tls.enable];
-}
-
-static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *options,
-                    struct error *error)
-{
-    if (!options->tls.enable)
-        return true;
-    return set(conf, "enable.ssl.certificate.verification", options->tls.unsafe ? "false" : "true",
-               error) &&
-           set(conf, "ssl.endpoint.identification.algorithm",
-               options->tls.unsafe ? "none" : "https", error) &&
-           set(conf, "ssl.ca.pem", options->tls.ca, error) &&
-           set(conf, "ssl.certificate.pem", options->tls.cert, error) &&
-           set(conf, "ssl.key.password", options->tls.key_password, error) &&
-           set(conf, "ssl.key.pem", options->tls.key, error);
-}
-
-static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection *options,
-                     struct error *error)
-{
-    static const char *const mechanisms[] = {
-        [KAFKA_SASL_PLAINTEXT] = "PLAIN",
-        [KAFKA_SASL_SHA256] = "SCRAM-SHA-256",
-        [KAFKA_SASL_SHA512] = "SCRAM-SHA-512",
-    };
-    if (options->sasl == KAFKA_SASL_NONE)
-        return true;
-    return set(conf, "sasl.mechanisms", mechanisms[options->sasl], error) &&
-           set(conf, "sasl.username", options->username, error) &&
-           set(conf, "sasl.password", options->password, error);
-}
-
-static bool open_handle(struct kafka_client *client, const struct kafka_connection *options,
-                        struct error *error)
+rd_kafka_t *client_handle(const struct kafka_client *client, rd_kafka_conf_t *conf,
+                          struct error *error)
 {
     char reason[512] = "";
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_opaque(conf, client);
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    rd_kafka_conf_set_error_cb(conf, on_trouble);
-    if (!set_behaviour(conf, error) ||
-        !set(conf, "bootstrap.servers", options->bootstrap_servers, error) ||
-        !set(conf, "security.protocol", protocol(options), error) ||
-        !set_tls(conf, options, error) || !set_sasl(conf, options, error)) {
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+    if (rk == NULL) {
         rd_kafka_conf_destroy(conf);
+        error_invalid(error, "Kafka: %s", reason);
+    } else if (client->options->sasl == KAFKA_SASL_OAUTHBEARER)
+        rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
+    return rk;
+}
+
+static bool open_handle(struct kafka_client *client, struct error *error)
+{
+    client->rk = client_handle(client, rd_kafka_conf_dup(client->settings), error);
+    if (client->rk == NULL)
         return false;
-    }
-    client->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
-    if (client->rk == NULL) {
-        rd_kafka_conf_destroy(conf);
-        return error_invalid(error, "Kafka: %s", reason);
-    }
     client->answers = rd_kafka_queue_new(client->rk);
     return true;
+}
+
+static void close_handle(struct kafka_client *client)
+{
+    groups_forget(client);
+    patterns_forget(client);
+    topics_forget(client);
+    if (client->answers != NULL)
+        rd_kafka_queue_destroy(TAKE(client->answers));
+    if (client->rk != NULL)
+        rd_kafka_destroy_flags(TAKE(client->rk), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
 /* The library asks for the cluster's id by itself as soon as one broker is there. */
@@ -193,7 +153,7 @@ static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, s
         if (answered)
             return true;
         if (client->refused)
-            return client_fail(client, error, "Kafka refuses the connection");
+            return client_fail(client, error, "cannot connect to Kafka");
         int64_t now_ms = clock_now_ms();
         if (now_ms >= deadline_ms ||
             (client->all_down_ms != 0 && now_ms - client->all_down_ms >= REFUSED_MS))
@@ -201,31 +161,49 @@ static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, s
     }
 }
 
+static bool open_cluster(struct kafka_client *client, int64_t deadline_ms, struct error *error)
+{
+    client->refused = false;
+    client->all_down_ms = 0;
+    error_done(&client->trouble);
+    if (!open_handle(client, error) || !wait_for_cluster(client, deadline_ms, error))
+        return false;
+    /* What went wrong on the way (a first address that refused) explains no later failure. */
+    error_done(&client->trouble);
+    client->all_down_ms = 0;
+    return true;
+}
+
 bool kafka_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                    struct error *error)
 {
     struct kafka_client *client = memory_new(sizeof(*client));
-    if (!open_handle(client, connection_options, error) ||
-        !wait_for_cluster(client, deadline_ms, error)) {
+    client->options = connection_options;
+    if (!prepare(client, error) || !open_cluster(client, deadline_ms, error)) {
         kafka_disconnect(client);
         return false;
     }
-    /* What went wrong on the way (a first address that refused) explains no later failure. */
-    error_done(&client->trouble);
-    client->all_down_ms = 0;
     *ret_client = client;
     return true;
+}
+
+bool client_renew(struct kafka_client *client, int64_t deadline_ms, struct error *error)
+{
+    close_handle(client);
+    client->is_crowded = false;
+    client->is_misled = false;
+    client->renewed_ms = clock_now_ms();
+    return open_cluster(client, deadline_ms, error);
 }
 
 void kafka_disconnect(void *argument)
 {
     struct kafka_client *client = argument;
-    groups_forget(client);
-    topics_forget(client);
-    if (client->answers != NULL)
-        rd_kafka_queue_destroy(client->answers);
-    if (client->rk != NULL)
-        rd_kafka_destroy_flags(client->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    close_handle(client);
+    stalls_forget(client);
+    if (client->settings != NULL)
+        rd_kafka_conf_destroy(client->settings);
+    kerberos_free(client->kerberos);
     error_done(&client->trouble);
     free(client);
 }

@@ -3,14 +3,12 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "metadata.h"
 
 #include <string.h>
 
 /* The longest that librdkafka takes. */
 enum { NEVER_MS = 3600000 };
-
-/* The library looks once a second for what it may forget. Below the usual interval of 5 s. */
-enum { REST_MS = KAFKA_REMEMBER_MS + 1200 };
 
 static void forget(struct kafka_client *client, struct group_call *call)
 {
@@ -38,16 +36,15 @@ int64_t groups_oldest_ms(const struct kafka_client *client)
     int64_t now_ms = clock_now_ms();
     int64_t oldest_ms = 0;
     for (struct group_call *call = client->calls; call != NULL; call = call->hh.next)
-        if (call->rests_until_ms == 0 && now_ms - call->since_ms > oldest_ms)
+        if (now_ms - call->since_ms > oldest_ms)
             oldest_ms = now_ms - call->since_ms;
     return oldest_ms;
 }
 
 static void group_fail(struct group *group, const char *what)
 {
-    for (struct reader *reader = group->readers; reader != NULL; reader = reader->next)
-        for (struct ask *ask = reader->asks; ask != NULL; ask = ask->next)
-            probe_failf(ask->probe, "the commits of Kafka group %s: %s", group->name, what);
+    for (struct ask *ask = group->asks; ask != NULL; ask = ask->next)
+        probe_failf(ask->probe, "the commits of Kafka group %s: %s", group->name, what);
 }
 
 static void call_send(struct kafka_client *client, struct group_call *call,
@@ -65,14 +62,25 @@ static void call_send(struct kafka_client *client, struct group_call *call,
     rd_kafka_ListConsumerGroupOffsets_destroy(request);
 }
 
+/* NULL: all that there are. The caller destroys it. */
+static rd_kafka_topic_partition_list_t *partitions_of(const struct group *group)
+{
+    if (group->wants_all)
+        return NULL;
+    rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(0);
+    for (struct reader *reader = group->readers; reader != NULL; reader = reader->next)
+        for (int32_t i = 0; i < reader->key.topic->count; i++)
+            rd_kafka_topic_partition_list_add(partitions, reader->key.topic->name, i);
+    return partitions;
+}
+
 static void group_ask(struct batch *batch, struct group *group)
 {
     struct kafka_client *client = batch->client;
     struct group_call *call;
     HASH_FIND_STR(client->calls, group->name, call);
     if (call != NULL) {
-        group_fail(group, call->rests_until_ms == 0 ? "its coordinator does not answer"
-                                                    : "its coordinator has changed");
+        group_fail(group, "its coordinator does not answer");
         return;
     }
     call = memory_new(sizeof(*call));
@@ -81,29 +89,17 @@ static void group_ask(struct batch *batch, struct group *group)
     call->group = group;
     HASH_ADD_KEYPTR(hh, client->calls, call->name, strlen(call->name), call);
 
-    rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(0);
-    for (struct reader *reader = group->readers; reader != NULL; reader = reader->next)
-        for (int32_t i = 0; i < reader->key.topic->count; i++)
-            rd_kafka_topic_partition_list_add(partitions, reader->key.topic->name, i);
+    rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
     call_send(client, call, partitions);
-    rd_kafka_topic_partition_list_destroy(partitions);
-}
-
-static void end_rests(struct kafka_client *client)
-{
-    int64_t now_ms = clock_now_ms();
-    struct group_call *call;
-    struct group_call *next;
-    HASH_ITER(hh, client->calls, call, next)
-    if (call->rests_until_ms != 0 && call->rests_until_ms <= now_ms)
-        forget(client, call);
+    if (partitions != NULL)
+        rd_kafka_topic_partition_list_destroy(partitions);
 }
 
 void groups_ask(struct batch *batch)
 {
-    end_rests(batch->client);
     for (struct group *group = batch->groups; group != NULL; group = group->hh.next)
-        group_ask(batch, group);
+        if (group->asks != NULL)
+            group_ask(batch, group);
 }
 
 static struct reader *reader_of(struct batch *batch, struct group *group, const char *topic_name)
@@ -123,8 +119,13 @@ static void take_commits(struct batch *batch, struct group *group,
 {
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *told = &partitions->elems[i];
-        struct reader *reader = reader_of(batch, group, told->topic);
-        if (reader == NULL || told->partition < 0 || told->partition >= reader->key.topic->count)
+        struct reader *reader = group->wants_all && told->offset >= 0
+                                    ? batch_add_reader(batch, group, told->topic)
+                                    : reader_of(batch, group, told->topic);
+        if (reader == NULL || told->partition < 0)
+            continue;
+        reader->has_commit = reader->has_commit || told->offset >= 0;
+        if (told->partition >= reader->key.topic->count)
             continue;
         reader->commits[told->partition] = (struct offset){
             .state = told->err == RD_KAFKA_RESP_ERR_NO_ERROR ? OFFSET_KNOWN : OFFSET_FAILED,
@@ -134,21 +135,50 @@ static void take_commits(struct batch *batch, struct group *group,
     }
 }
 
-/* A partition that the answer leaves out is an error, not one without a commit. */
-static void group_answered(struct batch *batch, struct group *group)
+/* Where all was asked for, what has no commit is left out; where partitions were named, nothing may be. */
+static void fill_gaps(struct group *group)
 {
-    group->answered = ++batch->step;
-    for (struct reader *reader = group->readers; reader != NULL; reader = reader->next) {
+    const struct offset none = {.state = OFFSET_KNOWN, .value = -1};
+    const struct offset missing = {.state = OFFSET_FAILED, .error = RD_KAFKA_RESP_ERR__BAD_MSG};
+    for (struct reader *reader = group->readers; reader != NULL; reader = reader->next)
         for (int32_t i = 0; i < reader->key.topic->count; i++)
             if (reader->commits[i].state == OFFSET_UNKNOWN)
-                reader->commits[i] =
-                    (struct offset){.state = OFFSET_FAILED, .error = RD_KAFKA_RESP_ERR__BAD_MSG};
-        for (struct ask *ask = reader->asks; ask != NULL; ask = ask->next)
-            ask_try(batch, ask);
+                reader->commits[i] = group->wants_all ? none : missing;
+}
+
+static void group_take(struct batch *batch, struct group *group,
+                       const rd_kafka_topic_partition_list_t *partitions)
+{
+    group->answered = ++batch->step;
+    if (partitions != NULL)
+        take_commits(batch, group, partitions);
+    fill_gaps(group);
+    for (struct ask *ask = group->asks; ask != NULL; ask = ask->next) {
+        if (ask->selection.kind == SELECTION_OF_GROUP)
+            ask_open_committed(batch, ask);
+        ask_try(batch, ask);
     }
 }
 
-static void group_hear(struct batch *batch, struct group *group, rd_kafka_event_t *event)
+/* Whether the topics of the commits are known well enough; from now on they are asked for. */
+static bool topics_are_fresh(struct kafka_client *client,
+                             const rd_kafka_topic_partition_list_t *partitions)
+{
+    bool fresh = true;
+    const char *last = NULL;
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *told = &partitions->elems[i];
+        if (told->offset < 0 || (last != NULL && text_equal(last, told->topic)))
+            continue;
+        last = told->topic;
+        const struct known_topic *topic = topic_use(client, told->topic);
+        fresh = fresh && (topic == NULL || topic_is_fresh(topic));
+    }
+    return fresh;
+}
+
+static const rd_kafka_topic_partition_list_t *partitions_told(rd_kafka_event_t *event,
+                                                              const char **ret_trouble)
 {
     size_t count = 0;
     const rd_kafka_ListConsumerGroupOffsets_result_t *result =
@@ -156,33 +186,66 @@ static void group_hear(struct batch *batch, struct group *group, rd_kafka_event_
     const rd_kafka_group_result_t **results =
         result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
     if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        group_fail(group, rd_kafka_err2str(rd_kafka_event_error(event)));
-        return;
+        *ret_trouble = rd_kafka_err2str(rd_kafka_event_error(event));
+        return NULL;
     }
     const rd_kafka_error_t *trouble = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
     if (count == 0 || trouble != NULL) {
-        group_fail(group, trouble == NULL ? "an empty answer" : rd_kafka_error_string(trouble));
-        return;
+        *ret_trouble = trouble == NULL ? "an empty answer" : rd_kafka_error_string(trouble);
+        return NULL;
     }
-    const rd_kafka_topic_partition_list_t *partitions =
-        rd_kafka_group_result_partitions(results[0]);
-    if (partitions != NULL)
-        take_commits(batch, group, partitions);
-    group_answered(batch, group);
+    return rd_kafka_group_result_partitions(results[0]);
+}
+
+/* Whether the event is kept for groups_take_told(). */
+static bool group_hear(struct batch *batch, struct group *group, rd_kafka_event_t *event)
+{
+    const char *trouble = NULL;
+    const rd_kafka_topic_partition_list_t *partitions = partitions_told(event, &trouble);
+    if (trouble != NULL) {
+        group_fail(group, trouble);
+        return false;
+    }
+    bool kept =
+        group->wants_all && partitions != NULL && !topics_are_fresh(batch->client, partitions);
+    if (kept) {
+        group->told = event;
+        batch->has_told = true;
+    } else
+        group_take(batch, group, partitions);
+    return kept;
 }
 
 void groups_hear(struct batch *batch, rd_kafka_event_t *event)
 {
     struct group_call *call = rd_kafka_event_opaque(event);
+    bool kept = false;
     if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT &&
         call != NULL) {
         if (call->group != NULL)
-            group_hear(batch, call->group, event);
-        call->group = NULL;
+            kept = group_hear(batch, call->group, event);
         if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NOT_COORDINATOR)
-            call->rests_until_ms = clock_now_ms() + REST_MS;
-        else
-            forget(batch->client, call);
+            batch->client->is_misled = true;
+        forget(batch->client, call);
     }
-    rd_kafka_event_destroy(event);
+    if (!kept)
+        rd_kafka_event_destroy(event);
+}
+
+bool groups_take_told(struct batch *batch, struct error *error)
+{
+    if (!batch->has_told)
+        return true;
+    batch->has_told = false;
+    if (!topics_refresh(batch->client, batch->deadline_ms, error))
+        return false;
+    for (struct group *group = batch->groups; group != NULL; group = group->hh.next) {
+        const char *trouble = NULL;
+        rd_kafka_event_t *event = TAKE(group->told);
+        if (event == NULL)
+            continue;
+        group_take(batch, group, partitions_told(event, &trouble));
+        rd_kafka_event_destroy(event);
+    }
+    return true;
 }

@@ -6,8 +6,8 @@
  * times out: it gets the longest time-out there is, our deadline is outside of it, and a group that
  * has not answered yet is not asked again.
  *
- * And librdkafka goes on asking a broker that says that it is not the group's coordinator any more:
- * it forgets only whom it has not asked for a while. So such a group rests for as long.
+ * And librdkafka goes on asking a broker that says that it is not the group's coordinator any more: it
+ * forgets only whom it has not asked for a while. So the client needs another handle (client_renew()).
  */
 #ifndef BACKLOG_KAFKA_GROUPS_H
 #define BACKLOG_KAFKA_GROUPS_H
@@ -17,8 +17,12 @@
 /* Asks for the commits of all groups of the batch; a group that must wait fails at once. */
 void groups_ask(struct batch *batch);
 
-/* Takes in one answer of a group, of this batch or of one before. Frees the event. */
+/* Takes in one answer of a group, of this batch or of one before. Takes the event over. */
 void groups_hear(struct batch *batch, rd_kafka_event_t *event);
+
+/* Asks for topics that were found only in the answers of groups, and takes these in. Fails where no broker
+ * tells the topics. */
+bool groups_take_told(struct batch *batch, struct error *error);
 
 /* The batch is over: answers from now on are for nobody. */
 void groups_abandon(struct kafka_client *client);

@@ -26,6 +26,8 @@ double lag_of(const struct kafka_query *query, int64_t committed, int64_t latest
 bool lag_counts(const struct kafka_query *query, int32_t partition)
 {
     const struct option_ranges *ranges = &query->partition_limitation;
+    if (query->topic == NULL)
+        return true;
     for (size_t i = 0; i < ranges->count; i++)
         if (partition >= ranges->items[i].first && partition <= ranges->items[i].last)
             return true;

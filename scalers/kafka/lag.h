@@ -15,7 +15,7 @@ bool lag_needs_earliest(const struct kafka_query *query, int64_t committed, int6
 
 double lag_of(const struct kafka_query *query, int64_t committed, int64_t latest, int64_t earliest);
 
-/* Whether partitionLimitation has this partition. */
+/* Whether partitionLimitation has this partition; without topic it limits nothing, as in KEDA. */
 bool lag_counts(const struct kafka_query *query, int32_t partition);
 
 #endif

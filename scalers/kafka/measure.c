@@ -6,6 +6,7 @@
 #include "lag.h"
 #include "metadata.h"
 #include "offsets.h"
+#include "stall.h"
 
 /*
  * A group whose commits have not come for so long may never send them on this handle: the library,
@@ -14,16 +15,17 @@
  */
 enum { HOPELESS_MS = 6000 };
 
+enum { RENEW_MS = 2000 };
+
 /* How long to wait between two looks at what the library complains of. */
 enum { LISTEN_MS = 100 };
 
 /* What is known of one partition, for one ask. */
 enum outcome { PENDING, COUNTED, FAILED };
 
-static enum outcome fail(const struct ask *ask, int32_t partition, const char *what,
-                         const struct offset *offset)
+static enum outcome fail(const struct ask *ask, const struct reader *reader, int32_t partition,
+                         const char *what, const struct offset *offset)
 {
-    const struct reader *reader = ask->reader;
     bool silent = offset->error == RD_KAFKA_RESP_ERR__TIMED_OUT;
     probe_failf(ask->probe, "%s of Kafka topic %s partition %d for group %s: %s", what,
                 reader->key.topic->name, partition, reader->key.group->name,
@@ -32,71 +34,103 @@ static enum outcome fail(const struct ask *ask, int32_t partition, const char *w
 }
 
 /* The last offset may be older than the commit; a commit beyond it means something only if it is not. */
-static bool must_ask_again(const struct ask *ask, const struct offset *commit,
+static bool must_ask_again(const struct group *group, const struct offset *commit,
                            const struct offset *latest)
 {
-    return commit->value > latest->value && latest->asked < ask->reader->key.group->answered;
+    return commit->value > latest->value && latest->asked < group->answered;
 }
 
-static enum outcome count_partition(struct batch *batch, const struct ask *ask, int32_t i,
-                                    double *ret_lag)
+/* Of all partitions of an ask. */
+struct count {
+    double lag;
+    double persistent_lag; /* of it, where it is excluded */
+    double partitions;
+    double partitions_with_lag;
+};
+
+static void add_lag(const struct kafka_query *query, struct reader *reader, int32_t i,
+                    struct count *count)
+{
+    const struct partition *partition = &reader->key.topic->partitions[i];
+    int64_t committed = reader->commits[i].value;
+    double lag = lag_of(query, committed, partition->latest.value, partition->earliest.value);
+    bool persistent = query->exclude_persistent_lag &&
+                      !lag_is_invalid(committed, partition->latest.value) &&
+                      stall_look(reader->stall, i, committed, partition->latest.value,
+                                 clock_now_ms()) >= query->persistent_lag_ms;
+    count->lag += lag;
+    count->persistent_lag += persistent ? lag : 0;
+    count->partitions++;
+    count->partitions_with_lag += lag > 0 && !persistent;
+}
+
+static enum outcome count_partition(struct batch *batch, const struct ask *ask,
+                                    struct reader *reader, int32_t i, struct count *count)
 {
     const struct kafka_query *query = ask->probe->query;
-    struct topic *topic = ask->reader->key.topic;
-    const struct offset *commit = &ask->reader->commits[i];
+    struct topic *topic = reader->key.topic;
+    const struct offset *commit = &reader->commits[i];
     const struct offset *latest = &topic->partitions[i].latest;
     const struct offset *earliest = &topic->partitions[i].earliest;
 
     if (commit->state == OFFSET_FAILED)
-        return fail(ask, i, "the commit", commit);
+        return fail(ask, reader, i, "the commit", commit);
     if (latest->state == OFFSET_FAILED)
-        return fail(ask, i, "the last offset", latest);
+        return fail(ask, reader, i, "the last offset", latest);
     if (commit->state != OFFSET_KNOWN || latest->state != OFFSET_KNOWN)
         return PENDING;
-    if (must_ask_again(ask, commit, latest)) {
+    if (must_ask_again(ask->group, commit, latest)) {
         offsets_ask_latest(batch->offsets, topic, i);
         return PENDING;
     }
     if (lag_needs_earliest(query, commit->value, latest->value)) {
         if (earliest->state == OFFSET_FAILED)
-            return fail(ask, i, "the first offset", earliest);
+            return fail(ask, reader, i, "the first offset", earliest);
         if (earliest->state == OFFSET_UNKNOWN)
             offsets_ask_earliest(batch->offsets, topic, i);
         if (earliest->state != OFFSET_KNOWN)
             return PENDING;
     }
-    *ret_lag = lag_of(query, commit->value, latest->value, earliest->value);
+    add_lag(query, reader, i, count);
     return COUNTED;
+}
+
+static enum outcome count_reader(struct batch *batch, const struct ask *ask, struct reader *reader,
+                                 struct count *count)
+{
+    enum outcome all = COUNTED;
+    /* All partitions, also after a pending one, so that what they need is asked for at once. */
+    for (int32_t i = 0; i < reader->key.topic->count; i++) {
+        if (!lag_counts(ask->probe->query, i))
+            continue;
+        enum outcome outcome = count_partition(batch, ask, reader, i, count);
+        if (outcome == FAILED)
+            return FAILED;
+        if (outcome == PENDING)
+            all = PENDING;
+    }
+    return all;
 }
 
 void ask_try(struct batch *batch, struct ask *ask)
 {
-    if (ask->probe->ended)
-        return;
-    struct reading reading = READING_UNKNOWN;
-    double waiting = 0;
-    double partitions = 0;
-    double partitions_with_lag = 0;
+    struct count count = {0};
     bool pending = false;
-    /* All partitions, also after a pending one, so that what they need is asked for at once. */
-    for (int32_t i = 0; i < ask->reader->key.topic->count; i++) {
-        double lag = 0;
-        if (!lag_counts(ask->probe->query, i))
-            continue;
-        enum outcome outcome = count_partition(batch, ask, i, &lag);
+    if (ask->probe->ended || ask->group->answered == 0)
+        return;
+    for (size_t i = 0; i < ask->count; i++) {
+        enum outcome outcome = count_reader(batch, ask, ask->readers[i], &count);
         if (outcome == FAILED)
             return;
         pending = pending || outcome == PENDING;
-        waiting += lag;
-        partitions++;
-        partitions_with_lag += lag > 0;
     }
     if (pending)
         return;
-    reading.waiting = waiting;
-    reading.waiting_for_activation = waiting;
-    reading.partitions = partitions;
-    reading.partitions_with_lag = partitions_with_lag;
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = count.lag - count.persistent_lag;
+    reading.waiting_for_activation = count.lag;
+    reading.partitions = count.partitions;
+    reading.partitions_with_lag = count.partitions_with_lag;
     probe_answer(ask->probe, &reading);
 }
 
@@ -123,18 +157,21 @@ static void hear_answers(struct batch *batch, int wait_ms)
 }
 
 /* Till all is known, or the deadline. */
-static void hear_all(struct batch *batch)
+static bool hear_all(struct batch *batch, struct error *error)
 {
     while (!all_ended(batch)) {
         int left_ms = clock_left_ms(batch->deadline_ms, LISTEN_MS);
         if (left_ms == 0)
-            return;
+            break;
         hear_answers(batch, left_ms);
+        if (!groups_take_told(batch, error))
+            return false;
         if (offsets_hear(batch->offsets))
             try_all(batch);
         offsets_send(batch->offsets);
         client_listen(batch->client);
     }
+    return true;
 }
 
 /*
@@ -143,17 +180,19 @@ static void hear_all(struct batch *batch)
  */
 static void ask_give_up(const struct ask *ask)
 {
-    const struct topic *topic = ask->reader->key.topic;
-    const struct group *group = ask->reader->key.group;
-    if (group->answered == 0)
+    if (ask->group->answered == 0)
         probe_failf(ask->probe, "the commits of Kafka group %s: its coordinator does not answer",
-                    group->name);
-    for (int32_t i = 0; !ask->probe->ended && i < topic->count; i++)
-        if (topic->partitions[i].latest.state == OFFSET_ASKED ||
-            topic->partitions[i].earliest.state == OFFSET_ASKED)
-            probe_failf(ask->probe,
-                        "Kafka broker %d, which leads partition %d of topic %s, does not answer",
-                        topic->known->leaders[i], i, topic->name);
+                    ask->group->name);
+    for (size_t i = 0; i < ask->count; i++) {
+        const struct topic *topic = ask->readers[i]->key.topic;
+        for (int32_t j = 0; !ask->probe->ended && j < topic->count; j++)
+            if (topic->partitions[j].latest.state == OFFSET_ASKED ||
+                topic->partitions[j].earliest.state == OFFSET_ASKED)
+                probe_failf(
+                    ask->probe,
+                    "Kafka broker %d, which leads partition %d of topic %s, does not answer",
+                    topic_leader(topic->known, j), j, topic->name);
+    }
 }
 
 static void give_up(struct batch *batch)
@@ -163,16 +202,20 @@ static void give_up(struct batch *batch)
             ask_give_up(&batch->asks[i]);
 }
 
-static bool is_usable(const struct kafka_client *client, struct error *error)
+/* Not over and over while a cluster is at odds with itself. */
+static bool may_renew(const struct kafka_client *client)
+{
+    return client->calls == NULL && clock_now_ms() - client->renewed_ms >= RENEW_MS;
+}
+
+static bool check_client(struct kafka_client *client, int64_t deadline_ms, struct error *error)
 {
     int64_t oldest_ms = groups_oldest_ms(client);
     if (oldest_ms >= HOPELESS_MS)
         return error_unavailable(error, "a Kafka group's coordinator has not answered for %d s",
                                  (int)(oldest_ms / 1000));
-    if (client->is_crowded)
-        return error_unavailable(error, "the Kafka client is renewed: it holds on to many topics "
-                                        "that nobody measures any more");
-    return true;
+    return !(client->is_crowded || client->is_misled) || !may_renew(client) ||
+           client_renew(client, deadline_ms, error);
 }
 
 static bool measure(struct batch *batch, struct error *error)
@@ -184,10 +227,10 @@ static bool measure(struct batch *batch, struct error *error)
     hear_answers(batch, 0);
     groups_ask(batch);
     offsets_send(batch->offsets);
-    hear_all(batch);
+    if (!hear_all(batch, error))
+        return false;
     give_up(batch);
-
-    return is_usable(batch->client, error);
+    return true;
 }
 
 bool kafka_measure(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,
@@ -199,5 +242,5 @@ bool kafka_measure(void *client, struct probe *const *probes, size_t count, int6
     batch_init(&batch, client, probes, count, deadline_ms - reserve_ms);
     bool usable = measure(&batch, error);
     batch_done(&batch);
-    return usable;
+    return usable && check_client(client, deadline_ms, error);
 }

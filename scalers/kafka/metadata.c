@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "selection.h"
 
 #include <string.h>
 
@@ -58,23 +59,88 @@ struct known_topic *topic_use(struct kafka_client *client, const char *name)
     return topic;
 }
 
+static void pattern_forget(struct kafka_client *client, struct known_pattern *pattern)
+{
+    HASH_DEL(client->patterns, pattern);
+    regfree(&pattern->regex);
+    free(pattern->topics);
+    free(pattern->text);
+    free(pattern);
+}
+
+void patterns_forget(struct kafka_client *client)
+{
+    struct known_pattern *pattern;
+    struct known_pattern *next;
+    HASH_ITER(hh, client->patterns, pattern, next)
+    pattern_forget(client, pattern);
+}
+
+struct known_pattern *pattern_use(struct kafka_client *client, const char *text)
+{
+    struct known_pattern *pattern;
+    HASH_FIND_STR(client->patterns, text, pattern);
+    if (pattern == NULL) {
+        _cleanup_(error_done) struct error told_already = {0};
+        pattern = memory_new(sizeof(*pattern));
+        if (!selection_compile(text, &pattern->regex, &told_already)) {
+            free(pattern);
+            return NULL;
+        }
+        pattern->text = text_copy(text);
+        HASH_ADD_KEYPTR(hh, client->patterns, pattern->text, strlen(pattern->text), pattern);
+    }
+    pattern->used_ms = clock_now_ms();
+    return pattern;
+}
+
 void topic_doubt(struct known_topic *topic)
 {
     topic->heard_ms = 0;
 }
 
-/* Forgets what is not used, and says whether all that this measurement uses is known well enough. */
-static bool is_fresh(struct kafka_client *client, int64_t now_ms)
+static bool is_fresh(int64_t heard_ms, int64_t now_ms)
+{
+    return now_ms - heard_ms <= FRESH_MS;
+}
+
+bool topic_is_fresh(const struct known_topic *topic)
+{
+    return is_fresh(topic->heard_ms, clock_now_ms());
+}
+
+int32_t topic_leader(const struct known_topic *topic, int32_t partition)
+{
+    return partition < topic->partitions ? topic->leaders[partition] : -1;
+}
+
+/*
+ * Forgets what is not used, and says whether all that this measurement uses is known well enough, and
+ * whether a pattern is among it. The patterns go first: they point to topics, which were used with them.
+ */
+static bool look_around(struct kafka_client *client, int64_t now_ms, bool *ret_patterns)
 {
     bool fresh = true;
+    struct known_pattern *pattern;
+    struct known_pattern *next_pattern;
+    *ret_patterns = false;
+    HASH_ITER(hh, client->patterns, pattern, next_pattern)
+    {
+        if (now_ms - pattern->used_ms > FORGET_MS)
+            pattern_forget(client, pattern);
+        else if (pattern->used_ms >= client->batch_ms) {
+            *ret_patterns = true;
+            fresh = fresh && is_fresh(pattern->heard_ms, now_ms);
+        }
+    }
     struct known_topic *topic;
     struct known_topic *next;
     HASH_ITER(hh, client->topics, topic, next)
     {
         if (now_ms - topic->used_ms > FORGET_MS)
             forget(client, topic);
-        else if (topic->used_ms >= client->batch_ms && now_ms - topic->heard_ms > FRESH_MS)
-            fresh = false;
+        else if (topic->used_ms >= client->batch_ms)
+            fresh = fresh && is_fresh(topic->heard_ms, now_ms);
     }
     return fresh;
 }
@@ -96,7 +162,25 @@ static void hear(struct known_topic *topic, const rd_kafka_metadata_topic_t *tol
     }
 }
 
-static rd_kafka_resp_err_t ask(struct kafka_client *client, int64_t deadline_ms,
+/* Kafka's own topics are no work; a consumer's pattern passes over them, too. */
+static bool is_internal(const char *name)
+{
+    return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state");
+}
+
+static void pattern_match(struct kafka_client *client, struct known_pattern *pattern,
+                          const char *name)
+{
+    if (is_internal(name) || regexec(&pattern->regex, name, 0, NULL, 0) != 0)
+        return;
+    if (pattern->count++ >= SELECTION_TOPICS_MOST)
+        return;
+    pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
+                                  sizeof(struct known_topic *));
+    pattern->topics[pattern->count - 1] = topic_use(client, name);
+}
+
+static rd_kafka_resp_err_t ask(struct kafka_client *client, bool all, int64_t deadline_ms,
                                const rd_kafka_metadata_t **ret_metadata)
 {
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
@@ -104,35 +188,51 @@ static rd_kafka_resp_err_t ask(struct kafka_client *client, int64_t deadline_ms,
         int left_ms = clock_left_ms(deadline_ms, INT32_MAX);
         if (left_ms == 0)
             break;
-        code = rd_kafka_metadata(client->rk, 0, NULL, ret_metadata, left_ms / tries);
+        code = rd_kafka_metadata(client->rk, all, NULL, ret_metadata, left_ms / tries);
     }
     return code;
 }
 
-bool topics_refresh(struct kafka_client *client, int64_t deadline_ms, struct error *error)
+static void hear_all(struct kafka_client *client, const rd_kafka_metadata_t *metadata, bool all,
+                     int64_t now_ms)
 {
-    /* With no topic at all the library would ask for all of the cluster, and create by the way. */
-    int64_t now_ms = clock_now_ms();
-    if (is_fresh(client, now_ms) || client->topics == NULL)
-        return true;
-
-    const rd_kafka_metadata_t *metadata = NULL;
-    rd_kafka_resp_err_t code = ask(client, deadline_ms, &metadata);
-    client_listen(client);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        _cleanup_(memory_free) char *what =
-            text_format("no Kafka broker tells the partitions: %s", rd_kafka_err2str(code));
-        return client_fail(client, error, what);
-    }
     for (struct known_topic *topic = client->topics; topic != NULL; topic = topic->hh.next)
         topic_doubt(topic);
+    for (struct known_pattern *pattern = all ? client->patterns : NULL; pattern != NULL;
+         pattern = pattern->hh.next) {
+        pattern->count = 0;
+        pattern->heard_ms = now_ms;
+        for (int i = 0; i < metadata->topic_cnt; i++)
+            pattern_match(client, pattern, metadata->topics[i].topic);
+    }
     for (int i = 0; i < metadata->topic_cnt; i++) {
         struct known_topic *topic;
         HASH_FIND_STR(client->topics, metadata->topics[i].topic, topic);
         if (topic != NULL)
             hear(topic, &metadata->topics[i], now_ms);
     }
-    client->is_crowded = metadata->topic_cnt > 2 * (int)HASH_COUNT(client->topics) + SPARE_TOPICS;
+    if (!all)
+        client->is_crowded =
+            metadata->topic_cnt > 2 * (int)HASH_COUNT(client->topics) + SPARE_TOPICS;
+}
+
+bool topics_refresh(struct kafka_client *client, int64_t deadline_ms, struct error *error)
+{
+    /* With no topic at all the library would ask for all of the cluster, and create by the way. */
+    bool all;
+    int64_t now_ms = clock_now_ms();
+    if (look_around(client, now_ms, &all) || (client->topics == NULL && !all))
+        return true;
+
+    const rd_kafka_metadata_t *metadata = NULL;
+    rd_kafka_resp_err_t code = ask(client, all, deadline_ms, &metadata);
+    client_listen(client);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        _cleanup_(memory_free) char *what =
+            text_format("no Kafka broker tells the partitions: %s", rd_kafka_err2str(code));
+        return client_fail(client, error, what);
+    }
+    hear_all(client, metadata, all, now_ms);
     rd_kafka_metadata_destroy(metadata);
     error_done(&client->trouble);
     client->all_down_ms = 0;

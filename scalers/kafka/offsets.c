@@ -193,7 +193,7 @@ static void ask_offset(struct offsets *offsets, struct topic *topic, int32_t par
 {
     struct offset *offset = offset_of(topic, partition, earliest);
     *offset = (struct offset){.state = OFFSET_ASKED, .asked = ++offsets->batch->step};
-    int32_t leader = topic->known->leaders[partition];
+    int32_t leader = topic_leader(topic->known, partition);
     if (leader >= 0) {
         lane_add(lane_of(offsets, leader), earliest, topic, partition);
         return;

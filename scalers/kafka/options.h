@@ -1,11 +1,20 @@
-/* What a kafka trigger says, one struct a scope (see config/option.h). */
+/* What a kafka trigger says, one struct a scope (see config/option.h), and the table of its keys. */
 #ifndef BACKLOG_KAFKA_OPTIONS_H
 #define BACKLOG_KAFKA_OPTIONS_H
 
 #include "config/option.h"
 #include "shared/tls_options.h"
 
-enum kafka_sasl { KAFKA_SASL_NONE, KAFKA_SASL_PLAINTEXT, KAFKA_SASL_SHA256, KAFKA_SASL_SHA512 };
+enum kafka_sasl {
+    KAFKA_SASL_NONE,
+    KAFKA_SASL_PLAINTEXT,
+    KAFKA_SASL_SHA256,
+    KAFKA_SASL_SHA512,
+    KAFKA_SASL_OAUTHBEARER,
+    KAFKA_SASL_GSSAPI,
+    KAFKA_SASL_AWS_MSK_IAM, /* refused */
+};
+enum kafka_token_provider { KAFKA_TOKEN_BEARER, KAFKA_TOKEN_AWS_MSK_IAM /* refused */ };
 enum kafka_offset_reset { KAFKA_RESET_LATEST, KAFKA_RESET_EARLIEST };
 
 struct kafka_connection {
@@ -14,14 +23,27 @@ struct kafka_connection {
     int sasl; /* enum kafka_sasl */
     const char *username;
     const char *password;
+
+    int token_provider; /* enum kafka_token_provider */
+    const char *token_endpoint;
+    const char *scopes;
+    const char *oauth_extensions;
+
+    const char *keytab; /* base64 */
+    const char *realm;
+    const char *kerberos_config;
+    const char *kerberos_service;
+    bool kerberos_disable_fast;
 };
 
 struct kafka_query {
     const char *consumer_group;
-    const char *topic;
+    const char *topic; /* see selection.h; NULL: all that the group has committed */
     struct option_ranges partition_limitation;
     int offset_reset_policy; /* enum kafka_offset_reset */
     bool scale_to_zero_on_invalid_offset;
+    bool exclude_persistent_lag;
+    int64_t persistent_lag_ms;
 };
 
 struct kafka_target {
@@ -33,5 +55,11 @@ struct kafka_target {
     const char *version;
     bool full_metadata;
 };
+
+extern const struct option kafka_options[];
+
+/* The rules across keys: those of KEDA's kafka, and of its apache-kafka, which has fewer. */
+void kafka_check(const struct options *options, struct error *mistakes);
+void apache_kafka_check(const struct options *options, struct error *mistakes);
 
 #endif

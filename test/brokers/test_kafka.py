@@ -1,6 +1,7 @@
 """The kafka scaler against a real Kafka, through the running server."""
 
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -8,8 +9,10 @@ import time
 import grpc
 import pytest
 
+from support.certificates import make_certificates
 from support.grpc_client import Client, messages, refusal, scaled_object
 from support.kafka import Kafka, SecureKafka
+from support.oauth import TokenEndpoint
 from support.process import wait_until
 from support.server import Server
 
@@ -19,9 +22,10 @@ HOLD_SECONDS = 5
 
 @pytest.fixture(scope="module")
 def kafka():
-    with Kafka() as kafka:
-        kafka.create_topic("videoJob")
+    with SecureKafka() as kafka:
+        kafka.create_topic("videoJob", "images")
         kafka.produce("videoJob", 12)
+        kafka.produce("images", 6)
         kafka.commit("workers", "videoJob", [0, 0, 0])
         yield kafka
 
@@ -163,6 +167,79 @@ def test_expired_messages_do_not_count_as_waiting(kafka, client):
     assert says(client, trigger(kafka, "new", "expired", offsetResetPolicy="earliest")) == (6, True)
 
 
+def test_a_list_of_topics_is_summed(kafka, client):
+    assert says(client, trigger(kafka, "new", "videoJob, images", offsetResetPolicy="earliest")) == (18, True)
+    code, words = refusal(client.metrics, trigger(kafka, "new", "videoJob,missing"))
+    assert code == grpc.StatusCode.UNAVAILABLE and "missing does not exist" in words
+    assert says(client, trigger(kafka, "new", "videoJob,images", lagThreshold="1", limitToPartitionsWithLag="true",
+                                offsetResetPolicy="earliest")) == (6, True)
+    listed = trigger(kafka, "new", "videoJob,images", offsetResetPolicy="earliest", partitionLimitation="0")
+    assert says(client, listed) == (6, True)
+
+
+def test_a_pattern_takes_in_topics_as_they_come(kafka, client):
+    kafka.create_topic("orders-eu", "orders-us")
+    kafka.produce("orders-eu", 3)
+    pattern = trigger(kafka, "new", "^orders-(eu|us|asia)$", offsetResetPolicy="earliest", allowIdleConsumers="true")
+    assert client.metric_spec(pattern).metricName == "kafka-^orders-(eu|us|asia)$".translate(str.maketrans("()", "--"))
+    assert says(client, pattern) == (3, True)
+    kafka.create_topic("orders-asia")
+    kafka.produce("orders-asia", 6)
+    becomes(client, pattern, (9, True))
+    kafka.delete_topic("orders-asia")
+    becomes(client, pattern, (3, True))
+    for none in ("^nothing", "^__consumer"):
+        code, words = refusal(client.metrics, trigger(kafka, "new", none))
+        assert code == grpc.StatusCode.UNAVAILABLE and f"no Kafka topic matches {none}" in words
+
+
+def test_without_a_topic_all_that_the_group_has_committed_counts(kafka, client):
+    kafka.commit_topics("both", {"videoJob": [4, 4, 1], "images": [None, 1, None]})
+    everything = trigger(kafka, "both")
+    del everything["topic"]
+    assert client.metric_spec(everything).metricName == "kafka-both-topics"
+    # Of images one partition has a commit; the other two count as the policy says.
+    assert says(client, everything) == (3 + 1 + 2, True)
+    assert says(client, {**everything, "offsetResetPolicy": "earliest"}) == (3 + 1 + 4, True)
+    assert says(client, {**everything, "scaleToZeroOnInvalidOffset": "true"}) == (3 + 1, True)
+    assert says(client, trigger(kafka, "both", "images")) == (3, True)
+    kafka.create_topic("later")
+    kafka.produce("later", 3)
+    kafka.commit("both", "later", [0, 0, 0])
+    becomes(client, everything, (3 + 1 + 2 + 3, True))
+
+
+def test_a_group_that_has_committed_nothing_is_not_the_whole_cluster(kafka, client):
+    nothing = trigger(kafka, "nobody")
+    del nothing["topic"]
+    code, words = refusal(client.metrics, nothing)
+    assert code == grpc.StatusCode.UNAVAILABLE and "has committed nothing yet" in words
+    assert says(client, {**nothing, "scaleToZeroOnInvalidOffset": "true"}) == (0, False)
+
+
+def test_persistent_lag_adds_no_replicas_and_keeps_the_group_awake(kafka, server, client):
+    kafka.commit("stuck", "videoJob", [0, 4, 4])
+    stuck = trigger(kafka, "stuck", excludePersistentLag="true", persistentLagTime="2s")
+    watched = trigger(kafka, "stuck", excludePersistentLag="true", persistentLagTime="1h")
+    assert says(client, stuck) == (4, True)
+    becomes(client, stuck, (0, True), 10)
+    assert says(client, watched) == (4, True)
+    kafka.commit("stuck", "videoJob", [1, 4, 4])
+    becomes(client, stuck, (3, True), 10)
+    becomes(client, stuck, (0, True), 10)
+    # Another child knows no history, and what is not known to be stuck counts.
+    for agent in children(server):
+        os.kill(agent, 9)
+    becomes(client, stuck, (3, True), 10)
+    becomes(client, stuck, (0, True), 10)
+
+
+def test_apache_kafka_is_the_same_by_another_name(kafka, client):
+    named = trigger(kafka, "new", "videoJob,images", scaler="apache-kafka", offsetResetPolicy="earliest")
+    assert client.metric_spec(named).metricName == "kafka-videoJob,images"
+    assert says(client, named) == (18, True)
+
+
 def test_an_outage_holds_what_was_active_and_never_shows_zero(client):
     with Kafka() as kafka:
         kafka.create_topic("videoJob")
@@ -238,28 +315,130 @@ def test_a_thousand_triggers_share_a_connection_and_few_requests(client, server)
         start = kafka.requests("backlog")
         time.sleep(10 * INTERVAL_SECONDS)
         made = kafka.requests("backlog") - start
-        # Ten groups and one leader; what the engine takes along in one round it measures at once.
-        assert sum(made.values()) <= 12 * (1 + 2 * len(groups) + 2), made
+        # One for the topics, one for each group and one for each leader, a round.
+        assert sum(made.values()) <= 12 * (1 + len(groups) + 1), made
         assert ask_all() == wanted
 
 
-def test_tls_and_sasl_are_spoken_and_verified(client):
-    with SecureKafka() as kafka:
-        kafka.create_topic("videoJob")
-        kafka.produce("videoJob", 12)
+def secured(kafka, bootstrap, **keys):
+    """All that is in videoJob, asked for at another port."""
+    return {**trigger(kafka, "new", offsetResetPolicy="earliest"), "bootstrapServers": bootstrap, **keys}
 
-        def secured(**keys):
-            metadata = trigger(kafka, "new", offsetResetPolicy="earliest", tls="enable", sasl="scram_sha512",
-                               ca=kafka.ca, username=kafka.user, password=kafka.password)
-            return {**metadata, "bootstrapServers": kafka.secure_bootstrap, **keys}
 
-        for good in ({"sasl": "plaintext"}, {"sasl": "scram_sha256"}, {"sasl": "scram_sha512"},
-                     {"ca": "", "brokerUnsafeSsl": "true"}):
-            becomes(client, secured(**good), (12, True))
-        for wrong in ({"password": "battery staple"}, {"ca": ""}, {"tls": "disable"}):
-            code, words = refusal(client.metrics, secured(**wrong))
-            assert code == grpc.StatusCode.UNAVAILABLE, words
-            assert kafka.password not in words and "battery" not in words
+def passworded(kafka, **keys):
+    return secured(kafka, kafka.sasl_ssl, tls="enable", sasl="scram_sha512", ca=kafka.ca, username=kafka.user,
+                   password=kafka.password, **keys)
+
+
+def refused(client, metadata, *words):
+    """In time, and with these words."""
+    asked = time.monotonic()
+    code, said = refusal(client.metrics, metadata)
+    assert code == grpc.StatusCode.UNAVAILABLE, said
+    assert time.monotonic() - asked < 6
+    for word in words:
+        assert word in said
+    return said
+
+
+@pytest.mark.parametrize("keys", [{"sasl": "plaintext"}, {"sasl": "scram_sha256"}, {"sasl": "scram_sha512"},
+                                  {"ca": "", "brokerUnsafeSsl": "true"}], ids=str)
+def test_tls_and_passwords_are_spoken(kafka, client, keys):
+    becomes(client, {**passworded(kafka), **keys}, (12, True))
+
+
+def test_passwords_are_spoken_without_tls(kafka, client):
+    metadata = secured(kafka, kafka.sasl_plaintext, sasl="scram_sha256", username=kafka.user, password=kafka.password)
+    becomes(client, metadata, (12, True))
+
+
+@pytest.mark.parametrize("keys, word", [
+    ({"password": "battery staple"}, "uthentication"),
+    ({"sasl": "plaintext", "password": "battery staple"}, "uthentication"),
+    ({"username": "nobody"}, "uthentication"),
+    ({"ca": ""}, "certificate"),
+    ({"tls": "disable", "sasl": "none"}, "Kafka"),
+    ({"bootstrapServers": "unknown.invalid:9092"}, "unknown.invalid"),
+], ids=str)
+def test_what_is_wrong_with_a_login_is_told_in_time(kafka, server, client, keys, word):
+    said = refused(client, {**passworded(kafka), **keys}, word)
+    for secret in (kafka.password, "battery", "PRIVATE KEY"):
+        assert secret not in said + server.log()
+    assert says(client, trigger(kafka)) == (12, True)
+
+
+def test_a_client_certificate_is_shown(kafka, client, tmp_path):
+    make_certificates(tmp_path)
+    ours = {"ca": kafka.ca, "cert": kafka.cert, "key": kafka.key}
+    becomes(client, secured(kafka, kafka.ssl, tls="enable", **ours), (12, True))
+    encrypted = subprocess.run(["openssl", "pkcs8", "-topk8", "-passout", "pass:open sesame"], input=kafka.key,
+                               text=True, capture_output=True, check=True).stdout
+    locked = {**ours, "key": encrypted, "keyPassword": "open sesame"}
+    becomes(client, secured(kafka, kafka.ssl, tls="enable", **locked), (12, True))
+    strange = {name: (tmp_path / file).read_text() for name, file in (("cert", "own.pem"), ("key", "own.key"))}
+    for wrong in ({**locked, "keyPassword": "battery"}, {**ours, **strange}, {"ca": kafka.ca}):
+        said = refusal(client.metrics, secured(kafka, kafka.ssl, tls="enable", **wrong))[1]
+        assert "Kafka" in said
+        assert "battery" not in said and "PRIVATE" not in said
+
+
+def tokened(kafka, endpoint, path="/token", **keys):
+    return secured(kafka, kafka.sasl_plaintext, **{
+        "sasl": "oauthbearer", "username": endpoint.client_id, "password": endpoint.client_secret,
+        "oauthTokenEndpointUri": endpoint.url + path, "scopes": "kafka,read", **keys})
+
+
+def test_tokens_come_from_an_endpoint(kafka, client):
+    with TokenEndpoint() as endpoint:
+        becomes(client, tokened(kafka, endpoint), (12, True))
+        assert endpoint.requests == [("/token", {"grant_type": "client_credentials", "scope": "kafka read"})]
+        becomes(client, tokened(kafka, endpoint, "/body"), (12, True))
+        becomes(client, tokened(kafka, endpoint, oauthExtensions="logicalCluster=lkc-1"), (12, True))
+        refused(client, tokened(kafka, endpoint, scopes="read"), "Kafka")
+
+
+def test_a_token_is_renewed_before_it_expires(kafka, client):
+    with TokenEndpoint(seconds=3) as endpoint:
+        becomes(client, tokened(kafka, endpoint), (12, True))
+        wait_until(lambda: len(endpoint.requests) > 1, 10, "another token")
+        becomes(client, tokened(kafka, endpoint), (12, True))
+
+
+def test_the_endpoint_of_tokens_is_verified(kafka, client, tmp_path):
+    make_certificates(tmp_path)
+    with TokenEndpoint(tmp_path) as endpoint:
+        becomes(client, tokened(kafka, endpoint, ca=(tmp_path / "ca.pem").read_text()), (12, True))
+        becomes(client, tokened(kafka, endpoint, brokerUnsafeSsl="true"), (12, True))
+        refused(client, tokened(kafka, endpoint, ca=kafka.ca), "token endpoint", "certificate")
+
+
+@pytest.mark.parametrize("path, keys, word", [
+    ("/token", {"password": "battery"}, "status 401, invalid_client"),
+    ("/garbage", {}, "without an access_token"),
+    ("/huge", {}, "more than 65536 bytes"),
+    ("/hang", {}, "token endpoint"),
+    ("/token", {"oauthTokenEndpointUri": "http://127.0.0.1:1/token"}, "token endpoint"),
+], ids=str)
+def test_what_is_wrong_with_an_endpoint_of_tokens_is_told(kafka, server, client, path, keys, word):
+    with TokenEndpoint() as endpoint:
+        said = refused(client, tokened(kafka, endpoint, path, **keys), word)
+        for secret in ("s3cret", "battery"):
+            assert secret not in said + server.log()
+
+
+def test_a_port_that_speaks_something_else_is_an_error(kafka, client):
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        def babble():
+            while True:
+                try:
+                    port.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 100)
+                except OSError:
+                    return
+        threading.Thread(target=babble, daemon=True).start()
+        stranger = {**trigger(kafka), "bootstrapServers": f"127.0.0.1:{port.getsockname()[1]}"}
+        refused(client, stranger, "Kafka")
+        assert says(client, trigger(kafka)) == (12, True)
+        port.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.timeout(400)

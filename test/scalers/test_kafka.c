@@ -1,6 +1,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/lag.h"
+#include "kafka/selection.h"
+#include "kafka/stall.h"
 #include "measure/scaler.h"
 #include "scalers/trigger.h"
 
@@ -12,6 +14,7 @@
 #include <cmocka.h>
 
 extern const struct scaler scaler_kafka;
+extern const struct scaler scaler_apache_kafka;
 
 enum { NO_COMMIT = -1 };
 
@@ -22,7 +25,8 @@ static const struct option_entry usual[] = {
     {"topic", "videoJob"},
 };
 
-static void trigger_init(struct trigger *trigger, const struct option_entry *entries, size_t count)
+static void trigger_init(struct trigger *trigger, const struct scaler *scaler,
+                         const struct option_entry *entries, size_t count)
 {
     struct option_entry all[32];
     size_t filled = 0;
@@ -37,13 +41,15 @@ static void trigger_init(struct trigger *trigger, const struct option_entry *ent
         if (entries[j].value != NULL)
             all[filled++] = entries[j];
 
-    *trigger = trigger_parse(&scaler_kafka, all, filled);
+    *trigger = trigger_parse(scaler, all, filled);
 }
 
-#define TRIGGER(name, ...)                                                                         \
+#define TRIGGER_OF(scaler, name, ...)                                                              \
     const struct option_entry name##_entries[] = {__VA_ARGS__};                                    \
     _cleanup_(trigger_done) struct trigger name;                                                   \
-    trigger_init(&name, name##_entries, ARRAY_LENGTH(name##_entries))
+    trigger_init(&name, scaler, name##_entries, ARRAY_LENGTH(name##_entries))
+
+#define TRIGGER(name, ...) TRIGGER_OF(&scaler_kafka, name, __VA_ARGS__)
 
 static struct judgement judged(const struct trigger *trigger, double lag, double partitions,
                                double with_lag)
@@ -88,15 +94,140 @@ static void the_plan_is_that_of_keda(void **state)
     free(plan.metric_name);
 }
 
+static void assert_metric(const struct trigger *trigger, const char *name)
+{
+    struct plan plan;
+    scaler_kafka.plan(&trigger->options, &plan);
+    assert_string_equal(plan.metric_name, name);
+    free(plan.metric_name);
+}
+
+static void the_metric_is_named_after_what_is_measured(void **state)
+{
+    (void)state;
+    TRIGGER(list, {"topic", "videos , images,videos"});
+    assert_metric(&list, "kafka-videos,images,videos");
+    TRIGGER(pattern, {"topic", "^orders-[a,b]{1,2}$"});
+    assert_metric(&pattern, "kafka-^orders-[a,b]{1,2}$");
+    TRIGGER(group, {"topic", " "});
+    assert_metric(&group, "kafka-workers-topics");
+}
+
 static void wrong_metadata_has_a_plan(void **state)
 {
     (void)state;
-    TRIGGER(trigger, {"topic", NULL}, {"lagThreshold", "many"});
+    TRIGGER(trigger, {"consumerGroup", NULL}, {"topic", NULL}, {"lagThreshold", "many"});
     struct plan plan;
+    assert_false(trigger.good);
     scaler_kafka.plan(&trigger.options, &plan);
-    assert_string_equal(plan.metric_name, "kafka-");
+    assert_string_equal(plan.metric_name, "kafka--topics");
     assert_float_equal(plan.target, 10, 0);
     free(plan.metric_name);
+}
+
+static void a_list_of_topics_is_each_of_them_once(void **state)
+{
+    (void)state;
+    struct selection selection;
+    selection_init(&selection, " b, a ,b,c");
+    assert_int_equal(selection.kind, SELECTION_OF_NAMES);
+    assert_int_equal(selection.count, 3);
+    assert_string_equal(selection.names[0], "a");
+    assert_string_equal(selection.names[1], "b");
+    assert_string_equal(selection.names[2], "c");
+    selection_done(&selection);
+}
+
+static void a_topic_is_no_longer_than_kafka_has_them(void **state)
+{
+    (void)state;
+    char longest[250 + 1] = {0};
+    memset(longest, 'x', sizeof(longest) - 1);
+    TRIGGER(too_long, {"topic", longest});
+    assert_says(&too_long, "topic: number 1 is not a name");
+    longest[249] = '\0';
+    TRIGGER(long_enough, {"topic", longest});
+    assert_true(long_enough.good);
+}
+
+static void a_pattern_is_of_256_characters_at_most(void **state)
+{
+    (void)state;
+    char longest[257 + 1] = "^";
+    memset(longest + 1, 'x', sizeof(longest) - 2);
+    TRIGGER(too_long, {"topic", longest});
+    assert_says(&too_long, "at most 256 characters");
+    longest[256] = '\0';
+    TRIGGER(long_enough, {"topic", longest});
+    assert_true(long_enough.good);
+}
+
+static void without_a_topic_no_partition_is_left_out(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"topic", NULL}, {"partitionLimitation", "1-2"});
+    assert_true(trigger.good);
+    assert_true(lag_counts(trigger.options.query, 7));
+}
+
+static void apache_kafka_has_fewer_rules(void **state)
+{
+    (void)state;
+    TRIGGER_OF(&scaler_apache_kafka, trigger, {"topic", NULL}, {"limitToPartitionsWithLag", "true"},
+               {"ensureEvenDistributionOfPartitions", "true"}, {"lagThreshold", "5"});
+    assert_true(trigger.good);
+    /* 11 of lag are 3 replicas, as 3 divides 6; but only 2 partitions have any. */
+    assert_float_equal(judged(&trigger, 11, 6, 2).value, 10, 0);
+    TRIGGER_OF(&scaler_apache_kafka, idle, {"limitToPartitionsWithLag", "true"},
+               {"allowIdleConsumers", "true"});
+    assert_says(&idle, "limitToPartitionsWithLag excludes allowIdleConsumers");
+}
+
+static int64_t looked(struct stall *stall, int64_t committed, int64_t latest, int64_t now_ms)
+{
+    return stall_look(stall, 0, committed, latest, now_ms);
+}
+
+static void a_commit_is_stuck_for_as_long_as_it_was_seen_not_to_move(void **state)
+{
+    (void)state;
+    struct kafka_client client = {0};
+    struct stall *stall = stall_use(&client, "workers", "videoJob", 1);
+    assert_int_equal(looked(stall, 4, 9, 1000), 0);
+    assert_int_equal(looked(stall, 4, 12, 3000), 2000);
+    assert_int_equal(looked(stall, 4, 12, 3000), 2000);
+    assert_int_equal(looked(stall, 5, 12, 4000), 0);
+    assert_int_equal(looked(stall, 5, 12, 9000), 5000);
+    assert_ptr_equal(stall_use(&client, "workers", "videoJob", 1), stall);
+    stalls_forget(&client);
+    assert_null(client.stalls);
+}
+
+static void a_partition_that_was_idle_is_not_stuck(void **state)
+{
+    (void)state;
+    struct kafka_client client = {0};
+    struct stall *stall = stall_use(&client, "workers", "videoJob", 1);
+    looked(stall, 9, 9, 1000);
+    assert_int_equal(looked(stall, 9, 9, 60000), 0);
+    assert_int_equal(looked(stall, 9, 10, 61000), 1000);
+    stalls_forget(&client);
+}
+
+static void what_was_not_seen_is_not_stuck(void **state)
+{
+    (void)state;
+    struct kafka_client client = {0};
+    struct stall *stall = stall_use(&client, "workers", "videoJob", 1);
+    looked(stall, 4, 9, 1000);
+    stall_settle(stall, 1000);
+    assert_int_equal(looked(stall, 4, 9, 2000), 1000);
+    stall_settle(stall, 2500);
+    assert_int_equal(looked(stall, 4, 9, 3000), 0);
+    /* More partitions: a topic that was made anew, perhaps. */
+    stall = stall_use(&client, "workers", "videoJob", 2);
+    assert_int_equal(looked(stall, 4, 9, 4000), 0);
+    stalls_forget(&client);
 }
 
 static void lag_is_what_is_not_committed(void **state)
@@ -224,6 +355,15 @@ int main(void)
         cmocka_unit_test(thresholds_do_not_split_a_query),
         cmocka_unit_test(the_plan_is_that_of_keda),
         cmocka_unit_test(wrong_metadata_has_a_plan),
+        cmocka_unit_test(the_metric_is_named_after_what_is_measured),
+        cmocka_unit_test(a_list_of_topics_is_each_of_them_once),
+        cmocka_unit_test(a_topic_is_no_longer_than_kafka_has_them),
+        cmocka_unit_test(a_pattern_is_of_256_characters_at_most),
+        cmocka_unit_test(without_a_topic_no_partition_is_left_out),
+        cmocka_unit_test(apache_kafka_has_fewer_rules),
+        cmocka_unit_test(a_commit_is_stuck_for_as_long_as_it_was_seen_not_to_move),
+        cmocka_unit_test(a_partition_that_was_idle_is_not_stuck),
+        cmocka_unit_test(what_was_not_seen_is_not_stuck),
         cmocka_unit_test(lag_is_what_is_not_committed),
         cmocka_unit_test(without_a_commit_the_reset_policy_decides),
         cmocka_unit_test(without_a_commit_zero_is_zero_where_it_is_asked_for),

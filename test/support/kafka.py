@@ -3,11 +3,13 @@
 import collections
 import glob
 import os
+import pathlib
 import re
 import subprocess
 import time
 import uuid
 
+from .certificates import make_certificates
 from .process import Process, Unavailable, free_port, need, wait_until
 
 try:
@@ -276,46 +278,48 @@ class Kafka:
 
 
 class SecureKafka(Kafka):
-    """One broker that also listens with TLS, and asks there for the user backlog's password."""
+    """One broker that is also asked with TLS, a client certificate, passwords and tokens, each at a port of its own."""
 
     user, password = "backlog", "correct horse"
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **settings):
+        super().__init__(**settings)
         node = self.nodes[0]
-        port = free_port()
-        self.secure_bootstrap = f"localhost:{port}"
-        with open(self._certificate(node.folder)) as file:
-            self.ca = file.read()
-        plain = f"PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}"
-        listener = "listener.name.sasl_ssl"
+        folder = pathlib.Path(node.folder)
+        make_certificates(folder)
+        self.ca, self.cert, self.key = ((folder / name).read_text() for name in ("ca.pem", "own.pem", "own.key"))
+        (folder / "keystore.pem").write_text(self.key + self.cert)
+        ports = {"SASL_SSL": free_port(), "SASL_PLAINTEXT": free_port(), "SSL": free_port()}
+        self.sasl_ssl, self.sasl_plaintext, self.ssl = (f"localhost:{port}" for port in ports.values())
+        plain = f"PLAINTEXT://127.0.0.1:{node.port}"
+        others = [f"{name}://localhost:{port}" for name, port in ports.items()]
         node.set({
-            "listeners": f"{plain},SASL_SSL://127.0.0.1:{port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{node.port},SASL_SSL://localhost:{port}",
+            "listeners": ",".join([plain, *others, f"CONTROLLER://127.0.0.1:{node.controller_port}"]),
+            "advertised.listeners": ",".join([plain, *others]),
             "listener.security.protocol.map":
-                "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
+                "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT," + ",".join(f"{name}:{name}" for name in ports),
             "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": os.path.join(node.folder, "keystore.pem"),
-            f"{listener}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
-            f"{listener}.plain.sasl.jaas.config":
-                "org.apache.kafka.common.security.plain.PlainLoginModule required "
-                f'user_{self.user}="{self.password}";',
-            **{f"{listener}.scram-sha-{bits}.sasl.jaas.config":
-               "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-               for bits in (256, 512)},
+            "ssl.keystore.location": folder / "keystore.pem",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": folder / "ca.pem",
+            "listener.name.ssl.ssl.client.auth": "required",
+            **self._sasl("sasl_ssl"), **self._sasl("sasl_plaintext"),
         })
 
-    @staticmethod
-    def _certificate(folder):
-        key, certificate = os.path.join(folder, "key.pem"), os.path.join(folder, "certificate.pem")
-        subprocess.run([need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
-        with open(os.path.join(folder, "keystore.pem"), "w") as keystore:
-            for path in (key, certificate):
-                with open(path) as file:
-                    keystore.write(file.read())
-        return certificate
+    def _sasl(self, listener):
+        """Tokens are not signed: the broker believes them if their scope has `kafka`."""
+        modules = {
+            "plain": f'plain.PlainLoginModule required user_{self.user}="{self.password}";',
+            "scram-sha-256": "scram.ScramLoginModule required;",
+            "scram-sha-512": "scram.ScramLoginModule required;",
+            "oauthbearer": "oauthbearer.OAuthBearerLoginModule required "
+                           'unsecuredLoginStringClaim_sub="broker" unsecuredValidatorRequiredScope="kafka";',
+        }
+        return {
+            f"listener.name.{listener}.sasl.enabled.mechanisms": ",".join(modules).upper(),
+            **{f"listener.name.{listener}.{mechanism}.sasl.jaas.config": f"org.apache.kafka.common.security.{module}"
+               for mechanism, module in modules.items()},
+        }
 
     def format(self):
         scram = [f"SCRAM-SHA-{bits}=[name={self.user},password={self.password}]" for bits in (256, 512)]

@@ -1,0 +1,175 @@
+#include "selection.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LONGEST_NAME = 249, /* Kafka's own limit */
+    LONGEST_PATTERN = 256,
+    /* glibc writes a counted repetition out, and nested ones multiply: ((a{255}){255}){255} takes gigabytes. */
+    MOST_REPETITIONS = 1000,
+};
+
+enum selection_kind selection_kind(const char *topic)
+{
+    return topic == NULL     ? SELECTION_OF_GROUP
+           : topic[0] == '^' ? SELECTION_OF_PATTERN
+                             : SELECTION_OF_NAMES;
+}
+
+static size_t pieces_of(const char *list)
+{
+    size_t count = 1;
+    for (; (list = strchr(list, ',')) != NULL; list++)
+        count++;
+    return count;
+}
+
+/* The trimmed pieces between commas, in their order. */
+static char **split(const char *list, size_t count)
+{
+    char **pieces = memory_array(count, sizeof(*pieces));
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strcspn(list, ",");
+        _cleanup_(memory_free) char *raw = text_copy_bytes(list, length);
+        pieces[i] = text_trimmed(raw);
+        list += length + 1;
+    }
+    return pieces;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+void selection_init(struct selection *selection, const char *topic)
+{
+    *selection = (struct selection){.kind = selection_kind(topic)};
+    if (selection->kind != SELECTION_OF_NAMES)
+        return;
+    size_t count = pieces_of(topic);
+    selection->names = split(topic, count);
+    qsort(selection->names, count, sizeof(*selection->names), compare_names);
+    for (size_t i = 0; i < count; i++)
+        if (selection->count > 0 &&
+            text_equal(selection->names[selection->count - 1], selection->names[i]))
+            free(selection->names[i]);
+        else
+            selection->names[selection->count++] = selection->names[i];
+}
+
+void selection_done(struct selection *selection)
+{
+    for (size_t i = 0; i < selection->count; i++)
+        free(selection->names[i]);
+    free(selection->names);
+}
+
+char *selection_words(const char *topic)
+{
+    if (selection_kind(topic) != SELECTION_OF_NAMES)
+        return text_copy(topic);
+    size_t count = pieces_of(topic);
+    char **pieces = split(topic, count);
+    struct text words = {0};
+    for (size_t i = 0; i < count; i++) {
+        text_addf(&words, "%s%s", i == 0 ? "" : ",", pieces[i]);
+        free(pieces[i]);
+    }
+    free(pieces);
+    return text_take(&words);
+}
+
+static bool is_name(const char *name)
+{
+    size_t length =
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    return length > 0 && length <= LONGEST_NAME && name[length] == '\0';
+}
+
+static void check_names(const char *topic, struct error *mistakes)
+{
+    size_t count = pieces_of(topic);
+    if (count > SELECTION_TOPICS_MOST) {
+        error_add(mistakes, "topic must have at most %d names", SELECTION_TOPICS_MOST);
+        return;
+    }
+    size_t wrong = 0;
+    char **names = split(topic, count);
+    for (size_t i = count; i > 0; i--) {
+        wrong = is_name(names[i - 1]) ? wrong : i;
+        free(names[i - 1]);
+    }
+    free(names);
+    if (wrong > 0)
+        error_add(
+            mistakes,
+            "topic: number %zu is not a name of at most %d letters, digits, dots, underscores "
+            "and hyphens (several go between commas; a regular expression begins with ^)",
+            wrong, LONGEST_NAME);
+}
+
+/* How often the innermost part of the pattern may be written out, at most. */
+static double repetitions_of(const char *pattern)
+{
+    double product = 1;
+    for (const char *at = pattern; (at = strchr(at, '{')) != NULL;) {
+        char *end;
+        double most = strtod(at + 1, &end);
+        if (*end == ',' && isdigit((unsigned char)end[1]))
+            most = strtod(end + 1, &end);
+        if (most > 1)
+            product *= most;
+        at++;
+    }
+    return product;
+}
+
+/* glibc has them although POSIX extended does not; matching one can take for ever. */
+static bool has_back_reference(const char *pattern)
+{
+    for (const char *at = pattern; (at = strchr(at, '\\')) != NULL && at[1] != '\0'; at += 2)
+        if (isdigit((unsigned char)at[1]))
+            return true;
+    return false;
+}
+
+bool selection_compile(const char *pattern, regex_t *ret_regex, struct error *error)
+{
+    char reason[128];
+    if (strlen(pattern) > LONGEST_PATTERN)
+        return error_invalid(error, "must have at most %d characters", LONGEST_PATTERN);
+    if (has_back_reference(pattern))
+        return error_invalid(error, "must have no back-reference");
+    if (repetitions_of(pattern) > MOST_REPETITIONS)
+        return error_invalid(error, "must repeat nothing more than %d times", MOST_REPETITIONS);
+    int code = regcomp(ret_regex, pattern, REG_EXTENDED | REG_NOSUB);
+    if (code == 0)
+        return true;
+    regerror(code, ret_regex, reason, sizeof(reason));
+    return error_invalid(error, "is not a POSIX extended regular expression: %s", reason);
+}
+
+static void check_pattern(const char *pattern, struct error *mistakes)
+{
+    _cleanup_(error_done) struct error why = {0};
+    regex_t regex;
+    if (selection_compile(pattern, &regex, &why))
+        regfree(&regex);
+    else
+        error_add(mistakes, "topic %s", error_text(&why));
+}
+
+void selection_check(const char *topic, struct error *mistakes)
+{
+    enum selection_kind kind = selection_kind(topic);
+    if (kind == SELECTION_OF_NAMES)
+        check_names(topic, mistakes);
+    if (kind == SELECTION_OF_PATTERN)
+        check_pattern(topic, mistakes);
+}

@@ -1,0 +1,99 @@
+#include "settings.h"
+
+#include "base/memory.h"
+
+#define STRING(number) STRING_OF(number)
+#define STRING_OF(words) #words
+
+bool settings_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error)
+{
+    char reason[512] = "";
+    if (value == NULL ||
+        rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) == RD_KAFKA_CONF_OK)
+        return true;
+    return error_invalid(error, "Kafka: %s", reason);
+}
+
+/* What every client has, whatever the user says. */
+static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
+{
+    static const char *const settings[][2] = {
+        {"client.id", "backlog"},
+        /* Never joined. Without it librdkafka 2.0 follows a null pointer on NOT_COORDINATOR. */
+        {"group.id", "backlog"},
+        {"enable.auto.commit", "false"},
+        /* Or asking for a topic would create it. */
+        {"allow.auto.create.topics", "false"},
+        /* KEDA counts up to the high watermark. */
+        {"isolation.level", "read_uncommitted"},
+        /* A broker that hangs is given up, and its connection closed, within a measurement or two. */
+        {"socket.timeout.ms", "2000"},
+        {"socket.connection.setup.timeout.ms", "2000"},
+        {"socket.keepalive.enable", "true"},
+        {"socket.nagle.disable", "true"},
+        {"metadata.max.age.ms", STRING(KAFKA_REMEMBER_MS)},
+        {"reconnect.backoff.ms", "50"},
+        {"reconnect.backoff.max.ms", "1000"},
+        {"log.connection.close", "false"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(settings); i++)
+        if (!settings_set(conf, settings[i][0], settings[i][1], error))
+            return false;
+    return true;
+}
+
+static const char *protocol(const struct kafka_connection *options)
+{
+    static const char *const names[2][2] = {{"plaintext", "ssl"}, {"sasl_plaintext", "sasl_ssl"}};
+    return names[options->sasl != KAFKA_SASL_NONE][options->tls.enable];
+}
+
+static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *options,
+                    struct error *error)
+{
+    if (!options->tls.enable)
+        return true;
+    return settings_set(conf, "enable.ssl.certificate.verification",
+                        options->tls.unsafe ? "false" : "true", error) &&
+           settings_set(conf, "ssl.endpoint.identification.algorithm",
+                        options->tls.unsafe ? "none" : "https", error) &&
+           settings_set(conf, "ssl.ca.pem", options->tls.ca, error) &&
+           settings_set(conf, "ssl.certificate.pem", options->tls.cert, error) &&
+           settings_set(conf, "ssl.key.password", options->tls.key_password, error) &&
+           settings_set(conf, "ssl.key.pem", options->tls.key, error);
+}
+
+static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection *options,
+                     struct error *error)
+{
+    static const char *const mechanisms[] = {
+        [KAFKA_SASL_PLAINTEXT] = "PLAIN",      [KAFKA_SASL_SHA256] = "SCRAM-SHA-256",
+        [KAFKA_SASL_SHA512] = "SCRAM-SHA-512", [KAFKA_SASL_OAUTHBEARER] = "OAUTHBEARER",
+        [KAFKA_SASL_GSSAPI] = "GSSAPI",        [KAFKA_SASL_AWS_MSK_IAM] = "AWS_MSK_IAM",
+    };
+    if (options->sasl == KAFKA_SASL_NONE)
+        return true;
+    if (!settings_set(conf, "sasl.mechanisms", mechanisms[options->sasl], error))
+        return false;
+    if (options->sasl == KAFKA_SASL_OAUTHBEARER) {
+        rd_kafka_conf_enable_sasl_queue(conf, 1);
+        return true;
+    }
+    if (options->sasl == KAFKA_SASL_GSSAPI) /* no kinit: see kerberos.h */
+        return settings_set(conf, "sasl.kerberos.service.name", options->kerberos_service, error) &&
+               settings_set(conf, "sasl.kerberos.min.time.before.relogin", "0", error);
+    return settings_set(conf, "sasl.username", options->username, error) &&
+           settings_set(conf, "sasl.password", options->password, error);
+}
+
+rd_kafka_conf_t *settings_new(const struct kafka_connection *options, struct error *error)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (set_behaviour(conf, error) &&
+        settings_set(conf, "bootstrap.servers", options->bootstrap_servers, error) &&
+        settings_set(conf, "security.protocol", protocol(options), error) &&
+        set_tls(conf, options, error) && set_sasl(conf, options, error))
+        return conf;
+    rd_kafka_conf_destroy(conf);
+    return NULL;
+}

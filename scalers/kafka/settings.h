@@ -1,0 +1,20 @@
+/* What librdkafka is told: the same for each handle on a cluster. */
+#ifndef BACKLOG_KAFKA_SETTINGS_H
+#define BACKLOG_KAFKA_SETTINGS_H
+
+#include "options.h"
+
+#include <librdkafka/rdkafka.h>
+
+/*
+ * How long the library remembers a broker that was not asked as a group's coordinator, and metadata.
+ * Above the usual interval, or each measurement would look for the coordinators first.
+ */
+#define KAFKA_REMEMBER_MS 15000
+
+/* NULL where the library refuses something. The caller ends it with rd_kafka_conf_destroy(). */
+rd_kafka_conf_t *settings_new(const struct kafka_connection *options, struct error *error);
+
+bool settings_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error);
+
+#endif
