@@ -1,0 +1,72 @@
+"""What one may not do, or not so often, is refused in words that say what to do."""
+
+import grpc
+import pytest
+
+from support.grpc_client import Client, refusal
+from support.server import Server
+from support.triggers import UNREACHABLE
+
+
+def of_host(number):
+    """Each is a connection of its own."""
+    return {**UNREACHABLE, "host": f"amqp://guest:guest@127.0.0.1:1/{number}"}
+
+
+def named(number):
+    return {"scaler": "rabbitmq", "connectionName": f"c{number}", "queueName": "orders", "mode": "QueueLength",
+            "value": "5"}
+
+
+CONNECTIONS = "connections:\n" + "".join(
+    f"  c{number}: {{scaler: rabbitmq, host: \"amqp://guest:guest@127.0.0.1:1/named-{number}\"}}\n" for number in range(4))
+
+
+@pytest.fixture(scope="module")
+def small(transport):
+    limits = {"--max-connections": 4, "--max-inline": 2, "--max-streams": 3}
+    arguments = [str(word) for limit in limits.items() for word in limit]
+    with Server(config=CONNECTIONS, arguments=arguments) as running, Client(running.port) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def denying(transport):
+    with Server(config=CONNECTIONS, arguments=["--deny-inline-connections"]) as running:
+        with Client(running.port) as connected:
+            yield connected
+
+
+def test_connections_are_limited_in_all_and_inline_ones_each_namespace(small):
+    for number in range(2):
+        assert refusal(small.is_active, of_host(number))[0] == grpc.StatusCode.UNAVAILABLE
+    code, text = refusal(small.is_active, of_host(2))
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert 'all 2 inline connections of namespace "shop" are in use (--max-inline)' in text
+    assert small.metric_spec(of_host(2)).metricName == "rabbitmq-orders"
+    assert refusal(small.is_active, of_host(1))[0] == grpc.StatusCode.UNAVAILABLE
+    for number in range(2):
+        assert refusal(small.is_active, named(number))[0] == grpc.StatusCode.UNAVAILABLE
+    code, text = refusal(small.is_active, named(2))
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "all 4 connections are in use (--max-connections)" in text
+
+
+def test_streams_are_limited(small):
+    streams = [small.stream_is_active(of_host(0)) for _ in range(3)]
+    code, text = refusal(next, small.stream_is_active(of_host(0), seconds=10))
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "all 3 streams are in use (--max-streams)" in text
+    for stream in streams:
+        stream.cancel()
+
+
+def test_inline_connections_can_be_denied(denying):
+    code, text = refusal(denying.metrics, UNREACHABLE)
+    assert code == grpc.StatusCode.PERMISSION_DENIED
+    assert text == ("only connections of the connections file may be used (--deny-inline-connections): name one in "
+                    "connectionName, in place of host")
+    assert refusal(denying.is_active, UNREACHABLE) == (code, text)
+    assert refusal(next, denying.stream_is_active(UNREACHABLE, seconds=10)) == (code, text)
+    assert denying.metric_spec(UNREACHABLE).targetSize == 5
+    assert refusal(denying.is_active, named(0))[0] == grpc.StatusCode.UNAVAILABLE
