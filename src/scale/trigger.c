@@ -13,8 +13,10 @@
 struct triggers {
     struct triggers_settings settings;
     struct trigger *by_identity;
-    struct trigger *by_age; /* utlist, oldest question first */
-    size_t bytes;           /* of the identities */
+    struct trigger *by_age;  /* utlist, oldest question first */
+    struct trigger *stale;   /* utlist, as the next one */
+    struct trigger *renewed; /* with a former query */
+    size_t bytes;            /* of the identities */
     struct inline_connections *inlines;
 };
 
@@ -26,10 +28,23 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
     return triggers;
 }
 
-static void forget_former(struct trigger *trigger)
+static void forget_former(struct triggers *triggers, struct trigger *trigger)
 {
-    if (trigger->former_query != NULL)
-        query_release(TAKE(trigger->former_query), trigger->rules.interval_ms);
+    if (trigger->former_query == NULL)
+        return;
+    query_release(TAKE(trigger->former_query), trigger->rules.interval_ms);
+    DL_DELETE2(triggers->renewed, trigger, prev_changed, next_changed);
+}
+
+static void set_stale(struct triggers *triggers, struct trigger *trigger, bool stale)
+{
+    if (trigger->is_stale == stale)
+        return;
+    trigger->is_stale = stale;
+    if (stale)
+        DL_APPEND2(triggers->stale, trigger, prev_changed, next_changed);
+    else
+        DL_DELETE2(triggers->stale, trigger, prev_changed, next_changed);
 }
 
 static const char *connection_identity(const struct trigger *trigger)
@@ -49,7 +64,8 @@ static void release_query(struct triggers *triggers, struct trigger *trigger)
 
 static void trigger_free(struct triggers *triggers, struct trigger *trigger)
 {
-    forget_former(trigger);
+    forget_former(triggers, trigger);
+    set_stale(triggers, trigger, false);
     release_query(triggers, trigger);
     answer_done(&trigger->told.answer);
     identity_done(&trigger->identity);
@@ -160,9 +176,10 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
     if (!identity_measure(ref, &identity, error))
         return false;
     struct trigger *trigger = find(triggers, ref, &identity);
-    if (trigger != NULL)
+    if (trigger != NULL) {
         touch(triggers, trigger, now_ms);
-    else if (make_room(triggers, identity.length, now_ms, error))
+        trigger_renew(triggers, trigger);
+    } else if (make_room(triggers, identity.length, now_ms, error))
         trigger = add(triggers, ref, identity, now_ms);
     else
         return false;
@@ -262,6 +279,29 @@ static void parse_anew(struct triggers *triggers, struct trigger *trigger)
     option_values_free(query);
 }
 
+void trigger_renew(struct triggers *triggers, struct trigger *trigger)
+{
+    if (!trigger->is_stale)
+        return;
+    set_stale(triggers, trigger, false);
+    parse_anew(triggers, trigger);
+    if (trigger->former_query != NULL)
+        DL_APPEND2(triggers->renewed, trigger, prev_changed, next_changed);
+}
+
+bool triggers_renew(struct triggers *triggers)
+{
+    if (triggers->stale != NULL)
+        trigger_renew(triggers, triggers->stale);
+    return triggers->stale != NULL;
+}
+
+void triggers_forget_former(struct triggers *triggers)
+{
+    while (triggers->renewed != NULL)
+        forget_former(triggers, triggers->renewed);
+}
+
 void triggers_set_connections(struct triggers *triggers, struct connections *connections)
 {
     struct connections *before = triggers->settings.connections;
@@ -272,16 +312,9 @@ void triggers_set_connections(struct triggers *triggers, struct connections *con
         const char *name = trigger->connection_name;
         if (name != NULL && !named_connection_equals(connections_find(before, name),
                                                      connections_find(connections, name)))
-            parse_anew(triggers, trigger);
+            set_stale(triggers, trigger, true);
     }
     connections_free(before);
-}
-
-void triggers_forget_former(struct triggers *triggers)
-{
-    struct trigger *trigger;
-    DL_FOREACH(triggers->by_age, trigger)
-    forget_former(trigger);
 }
 
 void trigger_answer(const struct trigger *trigger, int64_t now_ms, bool out_of_time,

@@ -45,10 +45,12 @@ struct trigger {
     struct told told;
     struct query *query;        /* held from the first question for a value on */
     struct query *former_query; /* held until triggers_forget_former() */
+    bool is_stale;              /* its connection is another one since it was parsed */
     int64_t asked_at_ms;
     size_t keepers;
     UT_hash_handle hh;
-    struct trigger *next, *prev; /* oldest question first */
+    struct trigger *next, *prev;                 /* oldest question first */
+    struct trigger *next_changed, *prev_changed; /* those that are stale, or have a former query */
 };
 
 struct triggers;
@@ -69,13 +71,18 @@ struct triggers *triggers_new(const struct triggers_settings *settings);
 void triggers_free(struct triggers *triggers);
 
 /*
- * The connections file has changed: takes the new ones, and parses the triggers anew that name one which is
- * not as before. Those that were measured go on to be: by another query, perhaps, which knows what the former
- * one knew if only the credentials differ; and where no query can be had trigger_query() says why. A trigger
- * whose query is another one now has a former_query: whoever watches that must leave it before
- * triggers_forget_former().
+ * The connections file has changed: takes the new connections. Triggers that name one which is not as before
+ * are stale from now on, and renewed one by one, as there may be a hundred thousand: who is found is renewed,
+ * and triggers_renew() does it for those that nobody asks for. It returns whether there are more.
+ *
+ * A renewed trigger that was measured goes on to be: by another query, perhaps, which knows what the former
+ * one knew if only the credentials differ; where none can be had trigger_query() says why. Its former_query is
+ * held until triggers_forget_former(); whoever watches that must have left it by then.
  */
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
+void trigger_renew(struct triggers *triggers,
+                   struct trigger *trigger); /* harmless if it is not stale */
+bool triggers_renew(struct triggers *triggers);
 void triggers_forget_former(struct triggers *triggers);
 
 /* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the one that

@@ -13,6 +13,9 @@
 /* More keys than any scaler has; a limit on what one request makes us compare. */
 enum { MOST_METADATA_KEYS = 256 };
 
+/* How long one turn renews triggers: calls wait meanwhile. */
+enum { RENEW_MS = 5 };
+
 struct method;
 
 /* One call in progress. It is on `waiting` while it waits for a measurement, on `beating` while it is a
@@ -41,6 +44,8 @@ struct external_scaler {
     struct ask *beating;
     struct ask *streams;
     size_t streams_count;
+    struct ask *next_renewed; /* of the streams, while is_renewing */
+    bool is_renewing;         /* the connections file has changed */
     int64_t forget_at_ms;
     bool draining;
 };
@@ -314,18 +319,43 @@ static void follow_trigger(struct ask *ask, int64_t now_ms)
         tell_nothing(ask);
 }
 
+static void end_renewal(struct external_scaler *scaler, int64_t now_ms)
+{
+    struct ask *ask;
+    struct ask *next;
+    DL_FOREACH_SAFE(scaler->waiting, ask, next)
+    follow_trigger(ask, now_ms);
+    triggers_forget_former(scaler->settings.triggers);
+    scaler->is_renewing = false;
+}
+
+/* As much as may be done at a time: first for the streams, then for triggers that nobody is asking about. */
+static void renew_some(struct external_scaler *scaler, int64_t now_ms)
+{
+    int64_t until_ms = now_ms + RENEW_MS;
+    while (scaler->next_renewed != NULL) {
+        struct ask *ask = scaler->next_renewed;
+        scaler->next_renewed = ask->next_stream;
+        if (ask->trigger != NULL)
+            trigger_renew(scaler->settings.triggers, ask->trigger);
+        follow_trigger(ask, now_ms);
+        if (clock_now_ms() >= until_ms)
+            return;
+    }
+    while (triggers_renew(scaler->settings.triggers))
+        if (clock_now_ms() >= until_ms)
+            return;
+    end_renewal(scaler, now_ms);
+}
+
 void external_scaler_set_connections(struct external_scaler *scaler,
                                      struct connections *connections)
 {
-    int64_t now_ms = clock_now_ms();
-    struct ask *ask;
-    struct ask *next;
+    while (scaler->is_renewing) /* the file was changed twice within a moment */
+        renew_some(scaler, clock_now_ms());
     triggers_set_connections(scaler->settings.triggers, connections);
-    DL_FOREACH_SAFE(scaler->waiting, ask, next)
-    follow_trigger(ask, now_ms);
-    for (ask = scaler->streams; ask != NULL; ask = ask->next_stream)
-        follow_trigger(ask, now_ms);
-    triggers_forget_former(scaler->settings.triggers);
+    scaler->next_renewed = scaler->streams;
+    scaler->is_renewing = true;
 }
 
 /* ---- the hooks ---- */
@@ -418,6 +448,8 @@ static void ended(void *context, struct call *call)
     watcher_stop(&ask->watcher);
     if (ask->is_stream) {
         scaler->streams_count--;
+        if (scaler->next_renewed == ask)
+            scaler->next_renewed = ask->next_stream;
         DL_DELETE2(scaler->streams, ask, prev_stream, next_stream);
     }
     if (ask->trigger != NULL)
@@ -444,6 +476,8 @@ static int64_t turn(void *context, int64_t now_ms)
     struct watcher *watcher;
     if (scaler->settings.errands != NULL)
         errands_turn(scaler->settings.errands);
+    if (scaler->is_renewing)
+        renew_some(scaler, now_ms);
     while ((watcher = engine_next_ready(scaler->settings.engine)) != NULL) {
         struct ask *ask = watcher->asker;
         ask->method->news(ask, now_ms, false);
@@ -452,7 +486,7 @@ static int64_t turn(void *context, int64_t now_ms)
         earliest(handle_due(&scaler->waiting, now_ms), handle_due(&scaler->beating, now_ms));
     if (scaler->forget_at_ms <= now_ms)
         scaler->forget_at_ms = triggers_forget(scaler->settings.triggers, now_ms);
-    return earliest(due_ms, scaler->forget_at_ms);
+    return scaler->is_renewing ? now_ms : earliest(due_ms, scaler->forget_at_ms);
 }
 
 /* A clean end makes KEDA come back in two seconds, to another replica. */

@@ -119,6 +119,8 @@ static void wait_until_measured(const struct trigger *trigger)
 static void set_connections(const char *yaml)
 {
     triggers_set_connections(triggers, parse_connections(yaml));
+    while (triggers_renew(triggers))
+        ;
 }
 
 #define ORDERS "scaler", "fake", "connectionName", "orders", "queueName", "7"
@@ -495,6 +497,37 @@ static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state
         FIND("scaler", "fake", "connectionName", "new", "queueNam", "7")->lacks_connection);
 }
 
+static void who_asks_does_not_wait_for_the_renewal_of_the_others(void **state)
+{
+    (void)state;
+    struct trigger *first = FIND(ORDERS);
+    struct trigger *second = FIND(ORDERS, "queueLength", "2");
+    struct query *before = query_of(first);
+    query_of(second);
+    triggers_set_connections(triggers, parse_connections("connections: {}\n"));
+    assert_true(second->is_stale);
+    assert_ptr_equal(FIND(ORDERS, "queueLength", "2"), second);
+    assert_false(second->is_stale);
+    assert_true(second->lacks_connection);
+    assert_ptr_equal(first->query, before);
+    assert_false(triggers_renew(triggers));
+    assert_null(first->query);
+    triggers_forget_former(triggers);
+}
+
+static void a_stale_trigger_can_be_forgotten(void **state)
+{
+    (void)state;
+    query_of(FIND(ORDERS));
+    query_of(FIND(ORDERS, "queueLength", "2"));
+    triggers_set_connections(triggers, parse_connections("connections: {}\n"));
+    triggers_renew(triggers);
+    triggers_forget(triggers, 5000);
+    assert_int_equal(triggers_count(triggers), 0);
+    assert_false(triggers_renew(triggers));
+    triggers_forget_former(triggers);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -524,6 +557,8 @@ int main(void)
         TEST(readings_do_not_survive_a_change_of_addresses),
         TEST(what_did_not_change_is_left_alone),
         TEST(the_same_query_goes_on_where_the_same_is_asked),
+        TEST(who_asks_does_not_wait_for_the_renewal_of_the_others),
+        TEST(a_stale_trigger_can_be_forgotten),
         TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
