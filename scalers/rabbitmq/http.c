@@ -1,8 +1,10 @@
 #include "rabbitmq/http.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "shared/fetch_pool.h"
+#include "shared/token.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@ enum {
     SIDE_BY_SIDE = 8,
     BODY_BYTES_MOST = 8 * 1024 * 1024, /* 80 bytes a queue: a vhost of 100,000 */
     REASON_BYTES_MOST = 200,
+    RENEWAL_RETRY_MS = 5000,
     OK = 200,
     UNAUTHORIZED = 401,
     FORBIDDEN = 403,
@@ -21,6 +24,9 @@ struct rabbitmq_http {
     char *name; /* with host:port, for errors */
     char *base; /* scheme://host:port/prefix */
     struct fetch_pool *pool;
+    const struct rabbitmq_connection *options;
+    int64_t token_renewal_ms; /* 0: there was no token yet */
+    int64_t token_end_ms;
 };
 
 struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *options,
@@ -35,11 +41,12 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
     const struct fetch_source source = {
         .name = http->name,
         .tls = &options->tls,
-        .user = url->user,
+        .user = options->oauth_token_uri == NULL ? url->user : NULL,
         .password = url->password,
         .body_bytes_most = BODY_BYTES_MOST,
         .timeout_ms = options->timeout_ms,
     };
+    http->options = options;
     http->pool = fetch_pool_new(&source, SIDE_BY_SIDE);
     return http;
 }
@@ -52,6 +59,50 @@ void rabbitmq_http_free(struct rabbitmq_http *http)
     free(http->name);
     free(http->base);
     free(http);
+}
+
+static char *scope_of(const struct option_list *scopes)
+{
+    struct text scope = {0};
+    for (size_t i = 0; i < scopes->count; i++)
+        text_addf(&scope, "%s%s", i == 0 ? "" : " ", scopes->items[i]);
+    return text_take(&scope);
+}
+
+static bool get_token(struct rabbitmq_http *http, int64_t deadline_ms, struct error *error)
+{
+    const struct rabbitmq_connection *options = http->options;
+    _cleanup_(memory_free) char *scope = scope_of(&options->scopes);
+    _cleanup_(token_done) struct token token = {0};
+    const struct token_source source = {
+        .endpoint = options->oauth_token_uri,
+        .client_id = options->client_id,
+        .client_secret = options->client_secret,
+        .scope = options->scopes.count > 0 ? scope : NULL,
+        .parameters = options->endpoint_params,
+        .tls = &options->tls,
+    };
+    int64_t now_ms = clock_now_ms();
+    if (!token_get(&source, deadline_ms, &token, error))
+        return error_prefix(error, "%s", http->name);
+    fetch_pool_set_bearer(http->pool, token.text);
+    http->token_end_ms = now_ms + token.lifetime_ms;
+    http->token_renewal_ms = now_ms + token.lifetime_ms * 4 / 5;
+    return true;
+}
+
+/* Renewing has time to fail: the old token is good for a while, and half of the time for what it is for. */
+bool rabbitmq_http_log_in(struct rabbitmq_http *http, int64_t deadline_ms, struct error *error)
+{
+    int64_t now_ms = clock_now_ms();
+    if (http->options->oauth_token_uri == NULL || now_ms < http->token_renewal_ms ||
+        get_token(http, now_ms + (deadline_ms - now_ms) / 2, error))
+        return true;
+    if (clock_now_ms() >= http->token_end_ms)
+        return false;
+    error_done(error);
+    http->token_renewal_ms = now_ms + RENEWAL_RETRY_MS;
+    return true;
 }
 
 bool rabbitmq_http_has_room(const struct rabbitmq_http *http)

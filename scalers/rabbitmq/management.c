@@ -63,7 +63,8 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection *options,
     client->vhost = text_copy(url->vhost);
     client->listing = text_format("/api/queues/%s", vhost);
     client->http = rabbitmq_http_new(options, url);
-    if (!get_overview(client, deadline_ms, error))
+    if (!rabbitmq_http_log_in(client->http, deadline_ms, error) ||
+        !get_overview(client, deadline_ms, error))
         return false;
     *ret_client = TAKE(client);
     return true;
@@ -170,6 +171,8 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct prob
     };
     fill(&round, probes);
 
+    if (!rabbitmq_http_log_in(client->http, deadline_ms, error))
+        return false;
     bool totals_first = clock_now_ms() >= client->totals_rest_until_ms;
     if (totals_first && !totals(client, &round, deadline_ms, error))
         return false;

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "rabbitmq/url.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -63,6 +64,31 @@ const struct option rabbitmq_options[] = {
      CONNECTION(timeout_ms),
      .type = OPTION_DURATION,
      .doc = "the most that one request to the management API may take; http only"},
+    {.key = "oauthTokenURI",
+     CONNECTION(oauth_token_uri),
+     .type = OPTION_STRING,
+     .flags = OPTION_URL,
+     .doc = "the endpoint that gives tokens for clientID and clientSecret (OAuth 2.0), instead of "
+            "username and password; http only"},
+    {.key = "clientID",
+     CONNECTION(client_id),
+     .type = OPTION_STRING,
+     .doc = "the client that oauthTokenURI knows"},
+    {.key = "clientSecret",
+     CONNECTION(client_secret),
+     .type = OPTION_STRING,
+     .flags = OPTION_SECRET,
+     .doc = "the secret of clientID"},
+    {.key = "scopes",
+     .alias = "scope",
+     CONNECTION(scopes),
+     .type = OPTION_LIST,
+     .doc = "the scopes to ask oauthTokenURI for"},
+    {.key = "endpointParams",
+     CONNECTION(endpoint_params),
+     .type = OPTION_STRING,
+     .flags = OPTION_SECRET,
+     .doc = "more fields for oauthTokenURI, as in a URL: audience=rabbitmq&resource=a%2Fb"},
     {.key = "workloadIdentityResource",
      .scope = OPTION_CONNECTION,
      .type = OPTION_UNSUPPORTED,
@@ -137,6 +163,37 @@ bool rabbitmq_needs_rates(const struct rabbitmq_query *query)
     return query->mode >= RABBITMQ_MESSAGE_RATE;
 }
 
+/* Parameters go into a form as they are. */
+static bool is_url_query(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text <= ' ' || *text > '~' ||
+            (*text == '%' &&
+             !(isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2]))))
+            return false;
+    return true;
+}
+
+static void check_oauth(const struct rabbitmq_connection *connection, struct error *mistakes)
+{
+    bool uri = connection->oauth_token_uri != NULL;
+    if (uri != (connection->client_id != NULL) || uri != (connection->client_secret != NULL))
+        error_add(mistakes,
+                  "oauthTokenURI, clientID and clientSecret go together: set all or none");
+    if (!uri && connection->scopes.count > 0)
+        error_add(mistakes, "scopes needs oauthTokenURI");
+    if (!uri && connection->endpoint_params != NULL)
+        error_add(mistakes, "endpointParams needs oauthTokenURI");
+    if (connection->endpoint_params != NULL && !is_url_query(connection->endpoint_params))
+        error_add(mistakes, "endpointParams must be written as in a URL: name=value&name=value, "
+                            "percent-encoded");
+    if (uri && strncasecmp(connection->oauth_token_uri, "http://", strlen("http://")) != 0 &&
+        strncasecmp(connection->oauth_token_uri, "https://", strlen("https://")) != 0)
+        error_add(mistakes, "oauthTokenURI must begin with http:// or https://");
+    if (uri && connection->username != NULL)
+        error_add(mistakes, "oauthTokenURI excludes username and password: set one of them");
+}
+
 static void check_connection(const struct rabbitmq_connection *connection, struct error *mistakes)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -152,6 +209,7 @@ static void check_connection(const struct rabbitmq_connection *connection, struc
         error_add(mistakes, "tls enable needs a host that starts with amqps:// or https://");
     if ((connection->username == NULL) != (connection->password == NULL))
         error_add(mistakes, "username and password go together: set both or none");
+    check_oauth(connection, mistakes);
     tls_options_check(&connection->tls, mistakes);
 }
 
@@ -181,6 +239,8 @@ static void check_amqp(const struct options *options, struct error *mistakes)
     static const char http[] = "needs a host that starts with http:// or https://";
     if (target->exclude_unacknowledged)
         error_add(mistakes, "excludeUnacknowledged %s: AMQP counts ready messages only", http);
+    if (connection->oauth_token_uri != NULL)
+        error_add(mistakes, "oauthTokenURI %s", http);
     if (query->use_regex)
         error_add(mistakes, "useRegex %s: AMQP lists no queues", http);
     if (rabbitmq_needs_rates(query))

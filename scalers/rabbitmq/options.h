@@ -39,6 +39,13 @@ struct rabbitmq_connection {
     const char *password;
     int64_t timeout_ms; /* 0: none but the measurement's deadline */
     struct tls_options tls;
+
+    /* Of the management API: a token instead of user and password. */
+    const char *oauth_token_uri; /* NULL: none */
+    const char *client_id;
+    const char *client_secret;
+    struct option_list scopes;
+    const char *endpoint_params;
 };
 
 /* The mode is what a query needs to be told: rates cost the broker more than counts. */

@@ -74,6 +74,12 @@ void fetch_free(struct fetcher *fetcher)
     free(fetcher);
 }
 
+void fetch_set_bearer(const struct fetcher *fetcher, const char *token)
+{
+    curl_easy_setopt(fetcher->curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+    curl_easy_setopt(fetcher->curl, CURLOPT_XOAUTH2_BEARER, token);
+}
+
 void fetch_answer_done(struct fetch_answer *answer)
 {
     json_decref(answer->json);
@@ -140,4 +146,14 @@ enum fetch_outcome fetch_json(struct fetcher *fetcher, const char *url, int64_t 
     if (fetch_begin(fetcher, url, deadline_ms))
         code = curl_easy_perform(fetcher->curl);
     return fetch_end(fetcher, code, ret_answer, error);
+}
+
+enum fetch_outcome fetch_json_of(struct fetcher *fetcher, const char *url, const char *form,
+                                 int64_t deadline_ms, struct fetch_answer *ret_answer,
+                                 struct error *error)
+{
+    curl_easy_setopt(fetcher->curl, CURLOPT_POSTFIELDS, form);
+    enum fetch_outcome outcome = fetch_json(fetcher, url, deadline_ms, ret_answer, error);
+    curl_easy_setopt(fetcher->curl, CURLOPT_HTTPGET, 1L);
+    return outcome;
 }

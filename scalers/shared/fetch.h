@@ -1,5 +1,5 @@
 /*
- * GETs of JSON with a deadline and a limit of size: one at a time a fetcher, over a connection that is
+ * GETs (and POSTs) of JSON with a deadline and a limit of size: one at a time a fetcher, over a connection that is
  * kept. A scaler that asks for many things side by side has several, and drives them with libcurl's
  * multi interface between fetch_begin() and fetch_end().
  *
@@ -47,10 +47,18 @@ struct fetch_answer {
 struct fetcher *fetch_new(const struct fetch_source *source);
 void fetch_free(struct fetcher *fetcher);
 
+/* From now on this token is sent (RFC 6750). It is copied. */
+void fetch_set_bearer(const struct fetcher *fetcher, const char *token);
+
 /* The error is set where the outcome is not FETCH_ANSWERED; else the answer is, which the caller ends
  * with fetch_answer_done(). */
 enum fetch_outcome fetch_json(struct fetcher *fetcher, const char *url, int64_t deadline_ms,
                               struct fetch_answer *ret_answer, struct error *error);
+
+/* The same by a POST of these form fields. */
+enum fetch_outcome fetch_json_of(struct fetcher *fetcher, const char *url, const char *form,
+                                 int64_t deadline_ms, struct fetch_answer *ret_answer,
+                                 struct error *error);
 void fetch_answer_done(struct fetch_answer *answer);
 
 /* The same in halves: makes the handle ready to be performed, unless the deadline is over; then takes

@@ -40,6 +40,12 @@ void fetch_pool_free(struct fetch_pool *pool)
     free(pool);
 }
 
+void fetch_pool_set_bearer(const struct fetch_pool *pool, const char *token)
+{
+    for (size_t i = 0; i < pool->count; i++)
+        fetch_set_bearer(pool->slots[i].fetcher, token);
+}
+
 bool fetch_pool_has_room(const struct fetch_pool *pool)
 {
     return pool->asking < pool->count;

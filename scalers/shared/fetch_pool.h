@@ -31,6 +31,9 @@ struct fetch_ended {
 struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t side_by_side);
 void fetch_pool_free(struct fetch_pool *pool);
 
+/* As fetch_set_bearer(), for every GET that is begun from now on. */
+void fetch_pool_set_bearer(const struct fetch_pool *pool, const char *token);
+
 bool fetch_pool_has_room(const struct fetch_pool *pool);
 
 /* Begins a GET; there must be room. Past the deadline it is not begun, and never ends. */

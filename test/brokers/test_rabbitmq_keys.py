@@ -3,10 +3,14 @@
 The broker's management API stands behind a path, and its statistics are refreshed each second.
 """
 
+import base64
+import http.server
 import json
 import socket
+import subprocess
 import threading
 import time
+import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -21,6 +25,7 @@ from support.tap import Tap
 
 PREFIX = "/some/path"
 KEY_PASSWORD = "sesame-key"
+PLUGINS = ["rabbitmq_auth_mechanism_ssl", "rabbitmq_auth_backend_oauth2"]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,8 @@ def certificates(tmp_path_factory):
     make_certificate(folder, "encrypted", "worker", password=KEY_PASSWORD)
     make_certificate(folder, "stranger", "stranger")
     make_certificate(folder, "foreign", "worker", root="elsewhere")
+    make_certificate(folder, "tokens")
+    subprocess.run(["openssl", "pkey", "-in", "tokens.key", "-pubout", "-out", "tokens.pub"], cwd=folder, check=True)
     return folder
 
 
@@ -45,11 +52,14 @@ def broker(certificates):
         "collect_statistics_interval = 1000",
         f"listeners.ssl.1 = {ports['amqp']}", f"management.ssl.port = {ports['http']}",
         "auth_mechanisms.1 = PLAIN", "auth_mechanisms.2 = AMQPLAIN", "auth_mechanisms.3 = EXTERNAL",
-        "ssl_cert_login_from = common_name"]
+        "ssl_cert_login_from = common_name",
+        "auth_backends.1 = internal", "auth_backends.2 = rabbit_auth_backend_oauth2",
+        "auth_oauth2.resource_server_id = rabbitmq", "auth_oauth2.default_key = key",
+        f"auth_oauth2.signing_keys.key = {certificates / 'tokens.pub'}"]
     for options in ("ssl_options", "management.ssl"):
         lines += [*(f"{options}.{key} = {certificates / name}" for key, name in files.items()),
                   f"{options}.verify = verify_peer", f"{options}.fail_if_no_peer_cert = true"]
-    with RabbitMQ("\n".join(lines), plugins=["rabbitmq_auth_mechanism_ssl"], prefix=PREFIX) as broker:
+    with RabbitMQ("\n".join(lines), plugins=PLUGINS, prefix=PREFIX) as broker:
         broker.tls_ports = ports
         broker.create_user("worker", "not used", tags="")
         yield broker
@@ -186,7 +196,7 @@ def test_rates_that_the_broker_does_not_keep_are_an_error(broker, client):
         for queue in ("unrated", "never used by anybody"):
             broker.declare(queue)
             asked = trigger(broker.http_url(), queue, mode="MessageRate", value="5", timeout="2s")
-            wait_until(lambda asked=asked: "does not tell its rates" in refusal(client.metrics, asked)[1], 10, "an error")
+            wait_until(lambda asked=asked: "tell its rates" in refusal(client.metrics, asked)[1], 10, "an error")
             assert "rates_mode" in refused(client, asked)
     finally:
         broker.ctl("eval", change.format("set_env", ", basic"))
@@ -413,6 +423,87 @@ def users_of(broker):
     """Of our connections that TLS is spoken on."""
     listed = broker.ctl("list_connections", "user", "ssl", "--formatter", "json")
     return {one["user"] for one in json.loads(listed) if one["ssl"]}
+
+
+# Tokens.
+
+def encoded(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class TokenEndpoint(http.server.BaseHTTPRequestHandler):
+    """Gives tokens that the broker can verify to one client, which must say who it is as `style` demands."""
+
+    style, lifetime, key, asked = "header", 3600, None, []
+
+    def do_POST(self):
+        form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.asked.append(form)
+        user = base64.b64decode(self.headers.get("Authorization", "Basic ")[6:]).decode()
+        told = user if self.style == "header" else f"{form.get('client_id', [''])[0]}:{form.get('client_secret', [''])[0]}"
+        if told.replace("%2F", "/") == "backlog:sesame/secret" and form["grant_type"] == ["client_credentials"]:
+            self._answer(200, {"access_token": self._token(), "token_type": "bearer", "expires_in": self.lifetime})
+        else:
+            self._answer(401, {"error": "invalid_client", "error_description": "sesame"})
+
+    def _token(self):
+        claims = {"aud": ["rabbitmq"], "exp": int(time.time()) + self.lifetime, "client_id": "backlog", "scope": [
+            "rabbitmq.read:*/*", "rabbitmq.tag:management"]}
+        text = ".".join(encoded(json.dumps(part).encode()) for part in ({"alg": "RS256", "kid": "key"}, claims))
+        signed = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key], input=text.encode(), check=True,
+                                capture_output=True).stdout
+        return f"{text}.{encoded(signed)}"
+
+    def _answer(self, status, content):
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def endpoint(certificates):
+    class Endpoint(TokenEndpoint):
+        key, asked = str(certificates / "tokens.key"), []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as endpoint:
+        threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+        endpoint.uri = f"http://127.0.0.1:{endpoint.server_port}/token"
+        endpoint.rules = Endpoint
+        yield endpoint
+        endpoint.shutdown()
+
+
+def with_token(broker, endpoint, secret="sesame/secret", **keys):
+    host = f"http://127.0.0.1:{broker.management_port}{PREFIX}/"
+    return trigger(host, "sealed", oauthTokenURI=endpoint.uri, clientID="backlog", clientSecret=secret, **keys)
+
+
+@pytest.mark.parametrize("style", ["header", "body"])
+def test_a_token_lets_us_in(broker, server, client, sealed, endpoint, style):
+    endpoint.rules.style = style
+    asked = with_token(broker, endpoint, scopes="read, tag", endpointParams="audience=a%2Fb")
+    assert value(client, asked) == 3
+    assert endpoint.rules.asked[-1]["scope"] == ["read tag"]
+    assert endpoint.rules.asked[-1]["audience"] == ["a/b"]
+    count = len(endpoint.rules.asked)
+    time.sleep(1.2)
+    assert value(client, asked) == 3
+    assert len(endpoint.rules.asked) == count  # it is kept
+
+    text = refused(client, with_token(broker, endpoint, secret="sesame"), "token endpoint answered 401: invalid_client")
+    assert "sesame" not in text and "sesame" not in server.log()
+
+
+def test_a_token_is_renewed_in_time(broker, client, sealed, endpoint):
+    endpoint.rules.lifetime = 3
+    asked = with_token(broker, endpoint)
+    start = time.monotonic()
+    while time.monotonic() - start < 6:
+        assert value(client, asked) == 3
+        time.sleep(0.2)
+    assert 2 <= len(endpoint.rules.asked) <= 6
 
 
 # Hosts that are none.
