@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "redis/arm.h"
 #include "redis/pipeline.h"
 
 #include <errno.h>
@@ -208,11 +209,13 @@ bool redis_client_refresh(struct redis_client *client, int64_t deadline_ms, stru
     if (poll(&socket, 1, 0) == 0 && reader->pos == reader->len)
         return true;
     close_connection(client);
+    redis_arm_lose(client);
     return open_connection(client, deadline_ms, error) && greet(client, deadline_ms, error);
 }
 
 void redis_client_disconnect(struct redis_client *client)
 {
+    redis_arm_free(client);
     close_connection(client);
     free(client->version);
     free(client->address);

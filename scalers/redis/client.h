@@ -27,6 +27,7 @@ struct redis_client {
     char *address; /* host:port, for errors */
     char *version; /* what the server calls it; NULL where it does not tell */
     redisContext *context;
+    struct redis_arms *arms;             /* arm.c's; NULL: none was ever wanted */
     redisReplyObjectFunctions functions; /* hiredis's own, but for: */
     void *(*create_array)(const redisReadTask *task, redis_element_count elements);
 };

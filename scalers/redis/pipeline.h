@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REDIS_WORDS_MOST = 3 };
+enum { REDIS_WORDS_MOST = 6 };
 
 struct redis_command {
     const char *words[REDIS_WORDS_MOST]; /* not copied: they outlive the run; NULL where fewer */
