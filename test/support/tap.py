@@ -10,6 +10,8 @@ class Tap:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.connections = 0
+        self.is_cut = False
+        self.open = []
         self.sent = bytearray()  # to the broker
         self.lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -18,12 +20,22 @@ class Tap:
         while True:
             try:
                 client, _ = self.listener.accept()
-                broker = socket.create_connection(self.target)
             except OSError:
                 return
+            if self.is_cut or not (broker := self._connect()):
+                client.close()
+                continue
             self.connections += 1
+            self.open += [client, broker]
             threading.Thread(target=self._forward, args=(client, broker, True), daemon=True).start()
             threading.Thread(target=self._forward, args=(broker, client, False), daemon=True).start()
+
+    def _connect(self):
+        """To the broker; None where it is down."""
+        try:
+            return socket.create_connection(self.target)
+        except OSError:
+            return None
 
     def _forward(self, source, sink, to_broker):
         try:
@@ -32,11 +44,22 @@ class Tap:
                 sink.sendall(data)
         except OSError:
             pass
-        for end in (source, sink):
+        self._shut(source, sink)
+
+    def _shut(self, *ends):
+        for end in ends:
             try:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def cut(self):
+        """Ends every connection, and every new one until mend()."""
+        self.is_cut = True
+        self._shut(*self.open)
+
+    def mend(self):
+        self.is_cut = False
 
     def passes(self, data, to_broker):
         """Something is about to be passed on."""

@@ -1,0 +1,149 @@
+"""external-push: the first message of an idle source reaches the stream at once, whatever happened before."""
+
+import contextlib
+import threading
+import time
+
+import pytest
+
+from support.grpc_client import Client
+from support.process import wait_until
+from support.push import RedisList, RedisStream
+from support.server import Server
+from support.tap import Tap
+
+SOURCES = [RedisList, RedisStream]
+
+# So seldom that only a wake can be in time.
+CALM = {"interval": "60s"}
+IN_TIME_SECONDS = 10
+MANY = 100
+
+
+@pytest.fixture(scope="module", params=SOURCES, ids=lambda kind: kind.title)
+def broker(request):
+    with request.param() as source:
+        yield source
+
+
+@pytest.fixture
+def source(broker):
+    broker.reset(MANY)
+    return broker
+
+
+class Streams:
+    """StreamIsActive of some triggers; `told` has the number of each that was told `true`, as often as it was."""
+
+    def __init__(self, server, triggers):
+        self.client = Client(server.port)
+        self.told = []
+        self.open = [self.client.stream_is_active(trigger) for trigger in triggers]
+        for number, stream in enumerate(self.open):
+            threading.Thread(target=self._listen, args=(number, stream), daemon=True).start()
+
+    def _listen(self, number, stream):
+        with contextlib.suppress(Exception):  # its end
+            for message in stream:
+                assert message.result
+                self.told.append(number)
+
+    def hear(self, numbers, seconds=IN_TIME_SECONDS):
+        wait_until(lambda: sorted(self.told) == sorted(numbers), seconds, f"told {numbers}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for stream in self.open:
+            stream.cancel()
+        self.client.__exit__()
+
+
+@contextlib.contextmanager
+def armed_streams(server, source, *triggers):
+    with Streams(server, triggers) as streams:
+        wait_until(lambda: source.armed() == len(triggers), 10, f"{len(triggers)} armed")
+        yield streams
+
+
+def test_the_first_message_is_pushed_and_costs_the_neighbours_nothing(source):
+    triggers = [source.trigger(number) for number in range(MANY)]
+    with Server(**CALM) as server, armed_streams(server, source, *triggers) as streams:
+        for number in range(10):
+            source.publish(number)
+        streams.hear(range(10))
+        before = source.requests()
+        time.sleep(1)
+        assert source.requests() - before < MANY
+        assert source.armed() == MANY - 10
+
+
+def test_to_be_armed_leaves_no_trace(source):
+    source.publish(0)  # one that is not idle
+    before = source.state()
+    triggers = [source.trigger(number) for number in range(3)]
+    with Server(**CALM) as server, Streams(server, triggers) as streams:
+        streams.hear([0])
+        wait_until(lambda: source.armed() == 2, 10, "the others armed")
+        assert source.state() == before
+        source.publish(1)
+        streams.hear([0, 1])
+        after = source.state()
+    assert source.state() == after
+    assert source.waiting(1) == 1
+
+
+def test_a_source_that_was_active_is_armed_again(source):
+    with Server(interval="500ms") as server, armed_streams(server, source, source.trigger(0)) as streams:
+        for times in range(1, 4):
+            source.publish(0)
+            streams.hear([0] * times)
+            source.take(0)
+            wait_until(lambda: source.armed() == 1, 10, "armed again")
+
+
+def test_a_message_below_the_activation_is_no_news(source):
+    trigger = source.trigger(0, **{source.activation: "2"})
+    with Server(**CALM) as server, armed_streams(server, source, trigger) as streams:
+        for messages in range(1, 3):
+            source.publish(0)
+            time.sleep(0.3)
+            assert streams.told == []
+            wait_until(lambda: source.armed() == 1, 10, "armed again")
+        source.publish(0)
+        streams.hear([0])
+
+
+def test_what_comes_while_the_connection_is_cut_is_pushed_when_it_is_back(source):
+    with Tap(source.port) as tap, Server(**CALM) as server, \
+            armed_streams(server, source, source.trigger(0, tap.port), source.trigger(1, tap.port)) as streams:
+        tap.cut()
+        source.publish(0)
+        time.sleep(0.5)
+        assert streams.told == []
+        tap.mend()
+        streams.hear([0], seconds=30)
+        source.settle(1)
+        source.publish(1)
+        streams.hear([0, 1], seconds=30)
+
+
+def test_a_broker_that_stood_still_or_was_started_again_is_listened_to_again(source):
+    triggers = [source.trigger(number) for number in range(3)]
+    with Server(interval="1s") as server, armed_streams(server, source, *triggers) as streams:
+        source.broker.pause()
+        time.sleep(3)  # longer than a measurement may take
+        source.broker.resume()
+        source.settle(3)
+        source.publish(0)
+        streams.hear([0], seconds=30)
+
+        source.broker.stop()
+        source.broker.start()
+        source.connect()
+        source.settle(2)
+        source.publish(1)
+        streams.hear([0, 1], seconds=30)
+        source.publish(2)
+        streams.hear([0, 1, 2], seconds=30)
