@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/certificates.h"
 #include "cli/flags.h"
+#include "cli/http_port.h"
 #include "cli/reload.h"
 #include "cli/serve_flags.h"
 #include "config/connections.h"
@@ -35,6 +36,7 @@ enum { METADATA_BYTES = 48 << 20 };
 
 struct flags {
     const char *listen;
+    const char *http;
     int transport;
     const char *config;
     int64_t interval_ms;
@@ -75,6 +77,9 @@ static const char *const log_formats[] = {"plain", "json", NULL};
 
 const struct option serve_flags[] = {
     FLAG("listen", OPTION_STRING, listen, "[::]:9090", .doc = "address and port for KEDA"),
+    FLAG("http", OPTION_STRING, http, NULL,
+         .doc = "address and port for /metrics, /healthz, /readyz and /api/triggers, such as "
+                "[::]:9091; without it there are none"),
     FLAG("transport", OPTION_CHOICE, transport, NULL, .choices = transport_names,
          .doc = "what carries the calls; the default is the first of those in this build"),
     FLAG("config", OPTION_STRING, config, NULL, .doc = "the connections file (YAML)"),
@@ -140,6 +145,7 @@ struct parts {
     struct triggers *triggers;
     struct external_scaler *scaler;
     struct server *server;
+    struct http_port *http;
 };
 
 /* The server once it is there: the engine is older than it. */
@@ -192,6 +198,7 @@ static void make_parts(const struct flags *flags, struct connections *connection
 /* The server has drained: it calls nobody any more, and outlives the engine that may still wake it. */
 static void free_parts(struct parts *parts)
 {
+    http_port_end(parts->http);
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
     if (parts->engine != NULL)
@@ -243,6 +250,10 @@ static bool start(const struct flags *flags, struct parts *parts, struct error *
         return false;
     atomic_store(&wakeable, parts->server);
     server_wake(parts->server); /* for what the engine had to say before */
+    const struct http_port_parts http_parts = {parts->engine, parts->triggers, parts->scaler,
+                                               parts->errands, parts->server};
+    if (!http_port_begin(flags->http, &http_parts, &parts->http, error))
+        return false;
 
     int host = (int)(strrchr(flags->listen, ':') - flags->listen);
     log_info("backlog %s listening on %.*s:%d", BACKLOG_VERSION, host, flags->listen,
@@ -306,6 +317,7 @@ static int run(const struct flags *flags)
     }
     int number = look_after(&parts, &signals);
     log_info("%s: draining for at most %lld ms", strsignal(number), (long long)flags->grace_ms);
+    http_port_drain(parts.http);
     size_t cancelled = server_drain(parts.server, flags->grace_ms);
     if (cancelled > 0)
         log_warning("%zu calls did not end in time and were cancelled", cancelled);

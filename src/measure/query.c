@@ -148,6 +148,8 @@ void query_set_reading(struct query *query, const struct reading *reading)
     known->measured = true;
     known->reading = *reading;
     known->reading_at_ms = clock_now_ms();
+    known->began_at_ms = query->told_at_ms > 0 ? query->told_at_ms : query->asked_at_ms;
+    query->told_at_ms = 0;
     query->strikes = 0;
     query->losses = 0;
     make_watchers_ready(query);

@@ -76,6 +76,8 @@ void answer_decide(const struct snapshot *snapshot, const struct judged *judged,
         refuse(ret_answer, &judged->error);
     else if (out_of_time)
         decide_out_of_time(snapshot, judged, rules, now_ms, ret_answer);
+    ret_answer->age_ms = now_ms - snapshot->reading_at_ms;
+    ret_answer->heard_ago_ms = now_ms - snapshot->began_at_ms;
 }
 
 void answer_done(struct answer *answer)

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "externalscaler.pb-c.h"
+#include "serve/call_stats.h"
 #include "serve/message.h"
 #include "serve/reply.h"
 
@@ -46,11 +47,14 @@ struct external_scaler {
     size_t streams_count;
     struct ask *next_renewed; /* of the streams, while is_renewing */
     bool is_renewing;         /* the connections file has changed */
+    struct call_stats stats;
     int64_t forget_at_ms;
     bool draining;
 };
 
 struct method {
+    size_t number;
+    const char *name;
     const char *path;
     const ProtobufCMessageDescriptor *request;
     void (*ask)(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms);
@@ -67,6 +71,16 @@ static void put_on(struct ask *ask, struct ask **list)
         DL_APPEND(*list, ask);
 }
 
+/* A call that waited for no measurement has no due time. */
+static void count_end(struct ask *ask, enum status status)
+{
+    const struct external_scaler *scaler = ask->scaler;
+    int64_t wait_ms = 0;
+    if (!ask->is_stream && ask->due_ms > 0)
+        wait_ms = clock_now_ms() - (ask->due_ms - scaler->settings.call_deadline_ms);
+    call_stats_end(&ask->scaler->stats, ask->method->number, status, wait_ms);
+}
+
 /* The last word. Nothing of the ask is used after it but by ended(). */
 static void finish(struct ask *ask, enum status status, const char *text)
 {
@@ -75,6 +89,7 @@ static void finish(struct ask *ask, enum status status, const char *text)
     ask->finished = true;
     put_on(ask, NULL);
     watcher_stop(&ask->watcher);
+    count_end(ask, status);
     call_finish(ask->call, status, text);
 }
 
@@ -150,6 +165,13 @@ static void wait_for_news(struct ask *ask, int64_t now_ms)
     watch(ask);
 }
 
+/* For whoever asks why. */
+static void tell(struct ask *ask, const struct answer *answer, int64_t now_ms)
+{
+    call_stats_answer(&ask->scaler->stats, answer);
+    trigger_tell(ask->trigger, ask->method->name, answer, now_ms);
+}
+
 /* Answers a call, or has it wait for the next measurement. */
 static void settle(struct ask *ask, int64_t now_ms, bool out_of_time,
                    void (*send)(struct ask *ask, const struct answer *answer))
@@ -162,6 +184,7 @@ static void settle(struct ask *ask, int64_t now_ms, bool out_of_time,
     }
     if (now.kind == ANSWER_WAIT)
         return;
+    tell(ask, &now, now_ms);
     if (now.kind == ANSWER_VALUE)
         send(ask, &now);
     finish_with(ask, &now.error);
@@ -240,13 +263,16 @@ static bool open_stream(struct ask *ask)
     }
     ask->is_stream = true;
     scaler->streams_count++;
+    scaler->stats.streams[ask->method->number]++;
     DL_APPEND2(scaler->streams, ask, prev_stream, next_stream);
     return true;
 }
 
 /* State, not events: what could not be sent is sent as soon as the stream has room. */
-static void tell_active(struct ask *ask, int64_t now_ms)
+static void tell_active(struct ask *ask, const struct answer *answer, int64_t now_ms)
 {
+    call_stats_push(&ask->scaler->stats, answer, ask->told);
+    trigger_tell(ask->trigger, ask->method->name, answer, now_ms);
     ask->told = true;
     ask->must_tell = !reply_active(ask->call, true);
     ask->due_ms = now_ms + ask->scaler->settings.heartbeat_ms;
@@ -270,7 +296,7 @@ static void stream_is_active_news(struct ask *ask, int64_t now_ms, bool heartbea
     bool idle = now.kind == ANSWER_VALUE && !now.active;
 
     if (active && (!ask->told || heartbeat))
-        tell_active(ask, now_ms);
+        tell_active(ask, &now, now_ms);
     else if (idle || heartbeat)
         tell_nothing(ask);
     watcher_set_idle_interval(&ask->watcher, idle ? ask->trigger->idle_interval_ms : 0);
@@ -360,18 +386,18 @@ void external_scaler_set_connections(struct external_scaler *scaler,
 
 /* ---- the hooks ---- */
 
-#define PATH(name) "/externalscaler.ExternalScaler/" name
+#define METHOD(number, name) number, name, "/externalscaler.ExternalScaler/" name
 
-static const struct method methods[] = {
-    {PATH("IsActive"), &externalscaler__scaled_object_ref__descriptor, ask_is_active,
+static const struct method methods[CALL_STATS_METHODS] = {
+    {METHOD(0, "IsActive"), &externalscaler__scaled_object_ref__descriptor, ask_is_active,
      is_active_news},
-    {PATH("StreamIsActive"), &externalscaler__scaled_object_ref__descriptor, ask_stream_is_active,
-     stream_is_active_news},
-    {PATH("GetMetricSpec"), &externalscaler__scaled_object_ref__descriptor, ask_get_metric_spec,
-     NULL},
-    {PATH("GetMetrics"), &externalscaler__get_metrics_request__descriptor, ask_get_metrics,
+    {METHOD(1, "StreamIsActive"), &externalscaler__scaled_object_ref__descriptor,
+     ask_stream_is_active, stream_is_active_news},
+    {METHOD(2, "GetMetricSpec"), &externalscaler__scaled_object_ref__descriptor,
+     ask_get_metric_spec, NULL},
+    {METHOD(3, "GetMetrics"), &externalscaler__get_metrics_request__descriptor, ask_get_metrics,
      get_metrics_news},
-    {PATH("StreamMetricSpec"), &externalscaler__scaled_object_ref__descriptor,
+    {METHOD(4, "StreamMetricSpec"), &externalscaler__scaled_object_ref__descriptor,
      ask_stream_metric_spec, NULL},
 };
 
@@ -385,15 +411,17 @@ static const struct method *find_method(const char *path)
 
 static void begin(void *context, struct call *call)
 {
+    struct external_scaler *scaler = context;
     const struct method *method = find_method(call->path);
     if (method == NULL) {
         _cleanup_(memory_free) char *text =
             text_format("there is no method %.*s", (int)text_cut(call->path, 128), call->path);
         call_finish(call, STATUS_UNIMPLEMENTED, text);
+        scaler->stats.calls[CALL_STATS_METHODS][STATUS_UNIMPLEMENTED]++;
         return;
     }
     struct ask *ask = memory_new(sizeof(*ask));
-    ask->scaler = context;
+    ask->scaler = scaler;
     ask->call = call;
     ask->method = method;
     ask->watcher.asker = ask;
@@ -444,12 +472,15 @@ static void ended(void *context, struct call *call)
     struct ask *ask = call->context;
     if (ask == NULL)
         return;
+    if (!ask->finished)
+        count_end(ask, STATUS_CANCELLED);
     put_on(ask, NULL);
     watcher_stop(&ask->watcher);
     if (ask->is_stream) {
         scaler->streams_count--;
         if (scaler->next_renewed == ask)
             scaler->next_renewed = ask->next_stream;
+        scaler->stats.streams[ask->method->number]--;
         DL_DELETE2(scaler->streams, ask, prev_stream, next_stream);
     }
     if (ask->trigger != NULL)
@@ -511,6 +542,8 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
 {
     struct external_scaler *scaler = memory_new(sizeof(*scaler));
     scaler->settings = *settings;
+    for (size_t i = 0; i < CALL_STATS_METHODS; i++)
+        scaler->stats.methods[i] = methods[i].name;
     scaler->service = (struct service){
         .context = scaler,
         .begin = begin,
@@ -523,6 +556,11 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
         .retire = retire,
     };
     return scaler;
+}
+
+void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page)
+{
+    call_stats_write(&scaler->stats, page);
 }
 
 void external_scaler_free(struct external_scaler *scaler)

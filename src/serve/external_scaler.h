@@ -31,6 +31,9 @@ void external_scaler_free(struct external_scaler *scaler);
 void external_scaler_set_connections(struct external_scaler *scaler,
                                      struct connections *connections);
 
+/* Under the turn lock: its counters, in Prometheus' format. */
+void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page);
+
 /* The hooks for server_start(). */
 const struct service *external_scaler_service(const struct external_scaler *scaler);
 

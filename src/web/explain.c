@@ -225,6 +225,7 @@ static json_t *explain(struct trigger *trigger, int64_t now_ms)
     set(object, "failing", explain_failure(&snapshot, now_ms));
     set(object, "source", trigger->query == NULL ? NULL : explain_source(trigger->query));
     set(object, "holdSeconds", seconds(trigger->rules.hold_ms));
+    set(object, "connectionName", string(trigger->connection_name));
     set(object, "metadata", explain_metadata(trigger));
     set(object, "streams", json_integer((json_int_t)trigger->keepers));
     set(object, "askedSecondsAgo", seconds(now_ms - trigger->asked_at_ms));

@@ -23,10 +23,13 @@ class Server(Process):
     start_seconds = 20
     transport = None  # of the servers that are started from now on; None: the default
 
-    def __init__(self, interval=None, hold=None, config=None, arguments=()):
+    def __init__(self, interval=None, hold=None, config=None, arguments=(), http=False):
         super().__init__()
         self.port = None
+        self.http_port = None
         self.arguments = ["--listen", "127.0.0.1:0", *arguments]
+        if http:
+            self.arguments += ["--http", "127.0.0.1:0"]
         for flag, value in (("--interval", interval), ("--hold", hold), ("--transport", self.transport)):
             if value is not None:
                 self.arguments += [flag, value]
@@ -47,6 +50,8 @@ class Server(Process):
     def ready(self):
         found = re.search(r"listening on 127\.0\.0\.1:(\d+)", self.log())
         self.port = int(found[1]) if found else None
+        http = re.search(r"HTTP on 127\.0\.0\.1:(\d+)", self.log())
+        self.http_port = int(http[1]) if http else None
         return found
 
     def signal(self, number):

@@ -1,0 +1,152 @@
+#include "cli/http_port.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/metric.h"
+#include "web/explain.h"
+#include "web/http.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MOST_WAIT_MS = 1000, /* for the server's turn; one that does not come to it is not healthy */
+    MOST_LIMITS = 32,
+};
+
+struct http_port {
+    struct http_port_parts parts;
+    struct explain explain;
+    struct web_page pages[6];
+    struct web *web;
+    atomic_bool is_draining;
+};
+
+static bool run_errand(void *context, void (*errand)(void *errand_context), void *errand_context)
+{
+    const struct http_port *port = context;
+    return errands_run(port->parts.errands, errand, errand_context, MOST_WAIT_MS);
+}
+
+/* ---- /healthz and /readyz ---- */
+
+static void do_nothing(void *context)
+{
+    (void)context;
+}
+
+static void refuse(struct web_answer *answer, const char *why)
+{
+    answer->code = 503;
+    text_clear(&answer->body);
+    text_add(&answer->body, why);
+}
+
+static void write_healthz(void *context, const struct web_request *request,
+                          struct web_answer *answer)
+{
+    struct http_port *port = context;
+    (void)request;
+    if (atomic_load(&port->is_draining) || run_errand(port, do_nothing, NULL))
+        text_add(&answer->body, "ok\n");
+    else
+        refuse(answer, "the server does not come to its calls\n");
+}
+
+static void write_readyz(void *context, const struct web_request *request,
+                         struct web_answer *answer)
+{
+    struct http_port *port = context;
+    if (atomic_load(&port->is_draining))
+        refuse(answer, "the server ends\n");
+    else
+        write_healthz(context, request, answer);
+}
+
+/* ---- /metrics ---- */
+
+struct calls_page {
+    const struct http_port *port;
+    struct text *text;
+};
+
+static void write_calls(void *context)
+{
+    const struct calls_page *page = context;
+    const struct http_port_parts *parts = &page->port->parts;
+    metric_single(page->text, "backlog_triggers", METRIC_GAUGE, "Triggers that are known.",
+                  (double)triggers_count(parts->triggers));
+    external_scaler_write_metrics(parts->scaler, page->text);
+}
+
+static void write_limits(const struct server *server, struct text *page)
+{
+    static const char name[] = "backlog_limit_hits_total";
+    struct limit_hits hits[MOST_LIMITS];
+    size_t count = server_limits(server, hits, ARRAY_LENGTH(hits));
+    metric_family(page, name, METRIC_COUNTER, "Times that a client ran into a limit of the wire.");
+    for (size_t i = 0; i < count; i++) {
+        _cleanup_(memory_free) char *labels = text_format("limit=\"%s\"", hits[i].name);
+        metric_sample(page, name, labels, (double)hits[i].hits);
+    }
+}
+
+static void write_metrics(void *context, const struct web_request *request,
+                          struct web_answer *answer)
+{
+    struct http_port *port = context;
+    struct calls_page page = {port, &answer->body};
+    (void)request;
+    answer->type = "text/plain; version=0.0.4; charset=utf-8";
+    metric_family(&answer->body, "backlog_build_info", METRIC_GAUGE, "The version that runs.");
+    metric_sample(&answer->body, "backlog_build_info", "version=\"" BACKLOG_VERSION "\"", 1);
+    metric_process(&answer->body);
+    engine_write_metrics(port->parts.engine, &answer->body);
+    write_limits(port->parts.server, &answer->body);
+    if (!run_errand(port, write_calls, &page))
+        refuse(answer, "the server does not come to its calls, or ends\n");
+}
+
+/* ---- the port ---- */
+
+bool http_port_begin(const char *listen, const struct http_port_parts *parts,
+                     struct http_port **ret_port, struct error *error)
+{
+    if (listen == NULL)
+        return true;
+    struct http_port *port = memory_new(sizeof(*port));
+    port->parts = *parts;
+    port->explain = (struct explain){parts->triggers, run_errand, port};
+    memcpy(port->pages,
+           (struct web_page[]){
+               {"/healthz", write_healthz, port},
+               {"/readyz", write_readyz, port},
+               {"/metrics", write_metrics, port},
+               {"/api/triggers", explain_list, &port->explain},
+               {"/api/triggers/", explain_one, &port->explain},
+               {0},
+           },
+           sizeof(port->pages));
+    if (!web_start(listen, port->pages, &port->web, error)) {
+        free(port);
+        return false;
+    }
+    log_info("HTTP on %.*s:%d", (int)(strrchr(listen, ':') - listen), listen, web_port(port->web));
+    *ret_port = port;
+    return true;
+}
+
+void http_port_drain(struct http_port *port)
+{
+    if (port != NULL)
+        atomic_store(&port->is_draining, true);
+}
+
+void http_port_end(struct http_port *port)
+{
+    if (port == NULL)
+        return;
+    web_stop(port->web);
+    free(port);
+}

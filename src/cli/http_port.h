@@ -1,0 +1,37 @@
+/*
+ * The HTTP port of `serve`: which page is where, and which part of the program writes what of it.
+ *
+ * Threads: the main thread.
+ */
+#ifndef BACKLOG_CLI_HTTP_PORT_H
+#define BACKLOG_CLI_HTTP_PORT_H
+
+#include "base/error.h"
+#include "measure/engine.h"
+#include "scale/trigger.h"
+#include "serve/errand.h"
+#include "serve/external_scaler.h"
+#include "serve/transport.h"
+
+#include <stdbool.h>
+
+/* Borrowed: they outlive the port. */
+struct http_port_parts {
+    struct engine *engine;
+    struct triggers *triggers;
+    struct external_scaler *scaler;
+    struct errands *errands;
+    const struct server *server;
+};
+
+struct http_port;
+
+/* `listen` is NULL: there is none, and `*ret_port` is NULL, which is harmless below. */
+bool http_port_begin(const char *listen, const struct http_port_parts *parts,
+                     struct http_port **ret_port, struct error *error);
+
+/* From now on the server is not ready. */
+void http_port_drain(struct http_port *port);
+void http_port_end(struct http_port *port);
+
+#endif

@@ -1,0 +1,222 @@
+"""The HTTP port: what it says of a server that measures a real Redis."""
+
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import grpc
+import pytest
+import requests
+
+from support.grpc_client import Client, scaled_object
+from support.process import need, wait_until
+from support.redis import Redis
+from support.server import Server
+
+SECONDS = 10
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with Redis(config="requirepass pass-phrase") as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def redis(broker):
+    with broker.connect() as redis:
+        redis.call("AUTH", "pass-phrase")
+        redis.call_all([("RPUSH", "videos", i) for i in range(37)])
+        yield redis
+
+
+@pytest.fixture
+def server():
+    with Server(interval="500ms", hold="3s", http=True) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.port) as client:
+        yield client
+
+
+def videos(broker, **metadata):
+    return {"scaler": "redis", "address": broker.address, "passwordFromEnv": "pass-phrase",
+            "listName": "videos", "listLength": "5", **metadata}
+
+
+def get(server, path, code=200):
+    answer = requests.get(f"http://127.0.0.1:{server.http_port}{path}", timeout=SECONDS)
+    assert answer.status_code == code, answer.text
+    return answer
+
+
+def metric(page, name, **labels):
+    """The value of the one sample with these labels among others; None where there is none."""
+    for line in page.splitlines():
+        found = re.fullmatch(r"([a-z_]+)(?:\{(.*)\})? (\S+)", line)
+        if not found or found[1] != name:
+            continue
+        has = dict(re.findall(r'(\w+)="([^"]*)"', found[2] or ""))
+        if labels.items() <= has.items():
+            return float(found[3])
+    return None
+
+
+def test_explain_says_what_was_understood_measured_and_answered(server, client, broker, redis):
+    assert client.metrics(videos(broker)).metricValue == 37
+    (trigger,) = get(server, "/api/triggers/shop/orders").json()
+    assert trigger["scaler"] == "redis"
+    assert trigger["metricName"] == "redis-videos"
+    assert trigger["target"] == 5
+    assert trigger["reading"]["waiting"] == 37
+    assert trigger["reading"]["ageSeconds"] < SECONDS
+    assert trigger["now"]["replicas"] == 8
+    assert trigger["told"]["call"] == "GetMetrics"
+    assert trigger["told"]["value"] == 37
+    assert trigger["source"]["state"] == "connected"
+    assert trigger["metadata"]["query"]["listName"] == "videos"
+    assert "8 replicas" in trigger["why"]
+
+
+def test_explain_hides_what_is_secret(server, client, broker, redis):
+    client.metrics(videos(broker))
+    page = get(server, "/api/triggers/shop/orders")
+    assert "pass-phrase" not in page.text
+    assert page.json()[0]["metadata"]["connection"]["password"] == "(hidden)"
+    assert "pass-phrase" not in get(server, "/metrics").text + get(server, "/api/triggers").text
+
+
+def test_explain_says_what_is_wrong(server, client, broker, redis):
+    with pytest.raises(grpc.RpcError):
+        client.metrics(videos(broker, listLength="many"), metric_name="")
+    (trigger,) = get(server, "/api/triggers/shop/orders").json()
+    assert trigger["now"]["state"] == "refused"
+    assert 'listLength "many"' in trigger["now"]["error"]
+    assert trigger["why"].startswith("KEDA holds the replicas: ")
+
+
+def test_explain_tells_a_held_answer_from_a_fresh_one(server, client):
+    with Redis() as own:
+        metadata = {"scaler": "redis", "address": own.address, "listName": "videos"}
+        with own.connect() as redis:
+            redis.call("RPUSH", "videos", "one")
+        client.metrics(metadata)
+        own.stop()
+        state = wait_until(lambda: [trigger for trigger in get(server, "/api/triggers/shop/orders").json()
+                                    if trigger["now"]["state"] == "held"], SECONDS, "a held answer")[0]
+        assert state["failing"]["error"]
+        assert "held for at most 3 s" in state["why"]
+        assert client.metrics(metadata).metricValue == 1
+        page = get(server, "/metrics").text
+        assert metric(page, "backlog_answers_total", result="held") >= 1
+
+
+def test_the_list_has_pages_and_a_namespace(server, client, broker, redis):
+    for i in range(5):
+        client.metric_spec(videos(broker, listName=f"videos-{i}"))
+    whole = get(server, "/api/triggers").json()
+    assert whole["count"] == 5
+    assert [trigger["metricName"] for trigger in whole["triggers"]] == [f"redis-videos-{i}" for i in range(5)]
+    page = get(server, "/api/triggers?offset=3&limit=1").json()
+    assert [trigger["metricName"] for trigger in page["triggers"]] == ["redis-videos-3"]
+    assert get(server, "/api/triggers?namespace=else").json() == {"triggers": [], "count": 0}
+    assert "limit" in get(server, "/api/triggers?limit=all", code=400).json()["error"]
+    get(server, "/api/triggers/shop/nobody", code=404)
+    get(server, "/api/triggers/shop", code=404)
+
+
+def test_metrics_are_what_promtool_wants(server, client, broker, redis):
+    client.metrics(videos(broker))
+    page = get(server, "/metrics")
+    assert page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    check = subprocess.run([need("promtool"), "check", "metrics"], input=page.text, text=True,
+                           capture_output=True, timeout=SECONDS)
+    assert check.returncode == 0 and not check.stderr, check.stderr + check.stdout
+
+
+def test_metrics_count_calls_measurements_and_answers(server, client, broker, redis):
+    assert client.metrics(videos(broker)).metricValue == 37
+    assert client.is_active(videos(broker))
+    with pytest.raises(grpc.RpcError):
+        client.is_active(videos(broker, listName=""))
+    page = get(server, "/metrics").text
+    assert metric(page, "backlog_calls_total", method="GetMetrics", code="OK") == 1
+    assert metric(page, "backlog_calls_total", method="IsActive", code="OK") == 1
+    assert metric(page, "backlog_calls_total", method="IsActive", code="INVALID_ARGUMENT") == 1
+    assert metric(page, "backlog_call_wait_seconds_count", method="GetMetrics") == 1
+    assert metric(page, "backlog_measurements_total", scaler="redis", result="answered") >= 1
+    assert metric(page, "backlog_measurement_seconds_count", scaler="redis") >= 1
+    assert metric(page, "backlog_triggers") == 2
+    assert metric(page, "backlog_queries", scaler="redis", state="good") == 1
+    assert metric(page, "backlog_connections", scaler="redis", state="good") == 1
+    assert metric(page, "backlog_answer_age_seconds_count") == 2
+    assert metric(page, "process_resident_memory_bytes") > 1 << 20
+    assert metric(page, "process_open_fds") > 3
+
+
+def test_metrics_count_streams_and_pushes(server, client, broker, redis):
+    redis.call("DEL", "late")
+    stream = client.stream_is_active(videos(broker, listName="late"))
+    wait_until(lambda: metric(get(server, "/metrics").text, "backlog_streams", method="StreamIsActive") == 1,
+               SECONDS, "a stream is counted")
+    redis.call("RPUSH", "late", "one")
+    assert next(iter(stream)).result
+    page = get(server, "/metrics").text
+    assert metric(page, "backlog_pushes_total") == 1
+    assert metric(page, "backlog_push_seconds_count") == 1
+    stream.cancel()
+    wait_until(lambda: metric(get(server, "/metrics").text, "backlog_streams", method="StreamIsActive") == 0,
+               SECONDS, "the stream's end is counted")
+
+
+def test_labels_do_not_grow_with_what_clients_say(server, client, broker, redis):
+    def lines():
+        page = get(server, "/metrics").text
+        return {line.rpartition(" ")[0] for line in page.splitlines()}
+
+    client.metrics(videos(broker))
+    before = lines()
+    for i in range(50):
+        client.metrics(videos(broker, listName=f"videos-{i}"))
+        with pytest.raises(grpc.RpcError):
+            client.channel.unary_unary(f"/externalscaler.ExternalScaler/Method{i}")(b"", timeout=SECONDS)
+    assert {line for line in lines() - before if "UNIMPLEMENTED" not in line} == set()
+
+
+def test_health_and_readiness(server):
+    assert get(server, "/healthz").text == "ok\n"
+    assert get(server, "/readyz").text == "ok\n"
+
+
+def test_readiness_goes_down_while_calls_are_still_answered(broker, redis):
+    with socket.create_server(("127.0.0.1", 0)) as silent, Server(http=True) as server, Client(server.port) as client:
+        metadata = {"scaler": "redis", "address": f"127.0.0.1:{silent.getsockname()[1]}", "listName": "videos"}
+        waiting = client.stub.IsActive.future(scaled_object(metadata), timeout=SECONDS)
+        wait_until(lambda: get(server, "/api/triggers/shop/orders"), SECONDS, "the call arrives")
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: get(server, "/readyz", code=503).text, SECONDS, "not ready")
+        assert get(server, "/healthz").text == "ok\n"
+        assert waiting.exception(timeout=SECONDS).code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_the_port_is_closed_unless_it_is_asked_for():
+    with Server() as server:
+        assert "HTTP" not in server.log()
+
+
+def test_what_drips_in_is_cut_off(server):
+    with socket.create_connection(("127.0.0.1", server.http_port)) as client:
+        client.settimeout(SECONDS)
+        client.sendall(b"GET /metrics HTTP/1.1\r\n")
+        began = time.monotonic()
+        with pytest.raises(OSError):
+            while time.monotonic() < began + SECONDS:
+                client.sendall(b"X: y\r\n")
+                time.sleep(0.1)
+        assert 3 < time.monotonic() - began < SECONDS
+    assert get(server, "/healthz").text == "ok\n"
