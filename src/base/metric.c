@@ -31,7 +31,7 @@ static void add_sample(struct text *page, const char *name, const char *suffix, 
     if (isnan(value))
         text_add(page, "NaN\n");
     else
-        text_addf(page, "%.17g\n", value);
+        text_addf(page, "%.15g\n", value);
 }
 
 void metric_sample(struct text *page, const char *name, const char *labels, double value)

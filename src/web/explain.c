@@ -17,12 +17,15 @@ static void free_json(json_t **json)
 /* What is unknown is null, as NAN has no place in JSON. */
 static json_t *number(double value)
 {
-    return isfinite(value) ? json_real(value) : json_null();
+    if (!isfinite(value))
+        return json_null();
+    return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value)
+                                                       : json_real(value);
 }
 
 static json_t *seconds(int64_t time_ms)
 {
-    return json_real((double)time_ms / 1000);
+    return number((double)time_ms / 1000);
 }
 
 /* Whatever the caller sent: what is not UTF-8 was refused when it came. */
@@ -269,7 +272,7 @@ static void look_around(void *context)
 
 static void answer_json(struct web_answer *answer, const json_t *json)
 {
-    _cleanup_(memory_free) char *text = json_dumps(json, JSON_INDENT(2));
+    _cleanup_(memory_free) char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     answer->type = "application/json";
     text_add(&answer->body, text);
     text_add(&answer->body, "\n");
