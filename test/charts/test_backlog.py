@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import yaml
 
+from support.certificates import Authority
 from support.process import need
 from support.server import Server
 
@@ -124,6 +125,51 @@ def test_every_probe_asks_the_grpc_port():
         assert container[probe]["tcpSocket"] == {"port": "grpc"}
 
 
+MUTUAL = {"tls": {"secret": "backlog-tls", "clientCASecret": "keda-ca", "clientNames": ["keda-operator", "*.keda.svc"]}}
+
+
+def test_a_tls_secret_is_mounted_and_the_server_told_where():
+    objects = render(MUTUAL)
+    pod, flags = pod_of(objects), flags_of(objects)
+    assert flags["--tls-cert"] == "/etc/backlog/tls/tls.crt"
+    assert flags["--tls-key"] == "/etc/backlog/tls/tls.key"
+    assert flags["--tls-client-ca"] == "/etc/backlog/client-ca/ca.crt"
+    assert flags["--tls-client-names"] == "keda-operator,*.keda.svc"
+    folders = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    secrets = {folders[volume["name"]]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
+    assert secrets["/etc/backlog/tls"]["secretName"] == "backlog-tls"
+    assert secrets["/etc/backlog/client-ca"]["secretName"] == "keda-ca"
+    assert secrets["/etc/backlog/client-ca"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+
+
+def test_probes_do_without_a_certificate():
+    container = pod_of(render(MUTUAL))["containers"][0]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert list(container[probe].keys() & {"tcpSocket", "grpc", "httpGet", "exec"}) == ["tcpSocket"]
+
+
+def test_without_a_tls_secret_there_is_no_tls():
+    assert not [flag for flag in flags_of(render()) if flag.startswith("--tls")]
+
+
+@pytest.mark.parametrize("tls, said", [
+    ({"clientCASecret": "keda-ca"}, "tls.secret"),
+    ({"secret": "backlog-tls", "clientNames": ["keda-operator"]}, "tls.clientCASecret"),
+], ids=str)
+def test_what_tls_needs_is_asked_for(tls, said):
+    assert f"needs {said}" in refusal({"tls": tls})
+
+
+def test_the_server_starts_with_the_tls_flags_of_the_chart(tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("own")
+    files = {"/etc/backlog/tls/tls.crt": certificate, "/etc/backlog/tls/tls.key": key,
+             "/etc/backlog/client-ca/ca.crt": authority.certificate}
+    flags = {flag: files.get(value, value) for flag, value in flags_of(render(MUTUAL)).items() if "tls" in flag}
+    with Server(arguments=[word for flag in flags.items() for word in flag]) as server:
+        assert server.stop() == 0
+
+
 def test_the_connections_file_is_what_the_values_say():
     objects = render(ORDERS)
     written = yaml.safe_load(objects["ConfigMap"]["data"]["connections.yaml"])
@@ -229,6 +275,9 @@ def test_pods_go_where_the_values_say():
     ({"runAsUser": 0}, "/runAsUser"),
     ({"secrets": ["orders", "orders"]}, "/secrets"),
     ({"secrets": ["../etc"]}, "/secrets/0"),
+    ({"tls": {"cert": "x"}}, "cert"),
+    ({"tls": {"secret": "a/b"}}, "/tls/secret"),
+    ({"tls": {"clientNames": ["a,b"]}}, "/tls/clientNames/0"),
     ({"connections": {"orders": {"bootstrapServers": "kafka:9092"}}}, "scaler"),
     ({"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}, "/podDisruptionBudget"),
 ], ids=str)

@@ -28,6 +28,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "backlog.fullname" . }}.{{ .Release.Namespace }}.svc:{{ .Values.service.port }}
 {{- end }}
 
+{{/* TLS: what one value needs of another. */}}
+{{- define "backlog.checkTLS" -}}
+{{- if and .clientCASecret (not .secret) }}
+{{- fail "tls.clientCASecret needs tls.secret: the server has to show a certificate, too" }}
+{{- end }}
+{{- if and .clientNames (not .clientCASecret) }}
+{{- fail "tls.clientNames needs tls.clientCASecret: without it nobody proves a name" }}
+{{- end }}
+{{- end }}
+
 {{/* The connections file. What is secret has no place in a ConfigMap, which more people may read than a Secret. */}}
 {{- define "backlog.connections" -}}
 {{- range $connection, $options := .Values.connections }}
