@@ -1,6 +1,5 @@
 /*
- * Tokens for SASL OAUTHBEARER, from an endpoint that gives them for client credentials (RFC 6749,
- * section 4.4), as KEDA's client asks for them.
+ * Tokens for SASL OAUTHBEARER, from an endpoint that gives them for client credentials.
  *
  * Threads: oauth_refresh() blocks, and runs on librdkafka's background thread, so that an endpoint that
  * hangs delays no measurement while the old token is still good.

@@ -36,8 +36,7 @@ static void add_headers(struct prometheus_client *client,
         add_header(client, options->custom_auth_header, options->custom_auth_value);
 }
 
-static void make_fetchers(struct prometheus_client *client,
-                          const struct prometheus_connection *options)
+static void make_pool(struct prometheus_client *client, const struct prometheus_connection *options)
 {
     bool basic = prometheus_has_mode(options, "basic");
     const char *user = basic ? options->username : client->address.user;
@@ -51,10 +50,7 @@ static void make_fetchers(struct prometheus_client *client,
         .body_bytes_most = BODY_BYTES_MOST,
         .timeout_ms = options->timeout_ms,
     };
-    for (size_t i = 0; i < PROMETHEUS_SIDE_BY_SIDE; i++)
-        client->fetchers[i] = fetch_new(&source);
-    client->multi = curl_multi_init();
-    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)PROMETHEUS_SIDE_BY_SIDE);
+    client->pool = fetch_pool_new(&source, PROMETHEUS_SIDE_BY_SIDE);
 }
 
 /* The cheapest question. An API with tenants may refuse it for lack of a parameter, and is there all
@@ -64,11 +60,18 @@ bool prometheus_client_ask(struct prometheus_client *client, int64_t deadline_ms
 {
     const struct prometheus_query one = {.query = "1"};
     _cleanup_(memory_free) char *url = prometheus_question(&client->address, &one);
-    _cleanup_(fetch_answer_done) struct fetch_answer answer = {0};
-    if (fetch_json(client->fetchers[0], url, deadline_ms, &answer, error) != FETCH_ANSWERED)
+    _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
+    fetch_pool_ask(client->pool, url, NULL, deadline_ms);
+    if (!fetch_pool_take(client->pool, deadline_ms, &ended)) {
+        fetch_pool_stop(client->pool);
+        return error_unavailable(error, "cannot ask %s: no answer in time", client->name);
+    }
+    if (ended.outcome != FETCH_ANSWERED) {
+        error_move(error, &ended.error);
         return false;
-    if (answer.status == UNAUTHORIZED || answer.status >= 500)
-        return prometheus_refusal(client->name, &answer, error);
+    }
+    if (ended.answer.status == UNAUTHORIZED || ended.answer.status >= 500)
+        return prometheus_refusal(client->name, &ended.answer, error);
     return true;
 }
 
@@ -81,7 +84,7 @@ bool prometheus_client_connect(const void *connection_options, int64_t deadline_
     if (good) {
         client->name = text_format("Prometheus at %s", client->address.host_port);
         add_headers(client, options);
-        make_fetchers(client, options);
+        make_pool(client, options);
         good = prometheus_client_ask(client, deadline_ms, error);
     }
     if (!good) {
@@ -95,9 +98,7 @@ bool prometheus_client_connect(const void *connection_options, int64_t deadline_
 void prometheus_client_disconnect(void *opaque)
 {
     struct prometheus_client *client = opaque;
-    for (size_t i = 0; i < PROMETHEUS_SIDE_BY_SIDE; i++)
-        fetch_free(client->fetchers[i]);
-    curl_multi_cleanup(client->multi);
+    fetch_pool_free(client->pool);
     curl_slist_free_all(client->headers);
     http_address_done(&client->address);
     free(client->name);

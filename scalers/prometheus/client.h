@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "prometheus/url.h"
-#include "shared/fetch.h"
+#include "shared/fetch_pool.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,8 +20,7 @@ struct prometheus_client {
     struct http_address address;
     char *name; /* "Prometheus at host:port" */
     struct curl_slist *headers;
-    CURLM *multi;
-    struct fetcher *fetchers[PROMETHEUS_SIDE_BY_SIDE];
+    struct fetch_pool *pool;
 };
 
 /* The hooks of struct scaler. */
@@ -29,7 +28,7 @@ bool prometheus_client_connect(const void *connection_options, int64_t deadline_
                                void **ret_client, struct error *error);
 void prometheus_client_disconnect(void *client);
 
-/* Whether the server answers anything. No fetcher may be in use. */
+/* Whether the server answers anything. No question may be under way. */
 bool prometheus_client_ask(struct prometheus_client *client, int64_t deadline_ms,
                            struct error *error);
 

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "shared/http_address.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -49,29 +50,23 @@ static char *decoded(const char *bytes, size_t length)
     return text_take(&text);
 }
 
-static char *escaped(const char *name, const char *space)
-{
-    struct text text = {0};
-    for (; *name != '\0'; name++) {
-        unsigned char c = (unsigned char)*name;
-        if (c == ' ')
-            text_add(&text, space);
-        else if (isalnum(c) || strchr("-_.~", c) != NULL)
-            text_add_bytes(&text, name, 1);
-        else
-            text_addf(&text, "%%%02X", c);
-    }
-    return text_take(&text);
-}
-
 char *rabbitmq_url_escaped(const char *name)
 {
-    return escaped(name, "%20");
+    struct text text = {0};
+    http_add_escaped(&text, name);
+    return text_take(&text);
 }
 
 char *rabbitmq_url_query_escaped(const char *name)
 {
-    return escaped(name, "+");
+    struct text text = {0};
+    for (const char *space; (space = strchr(name, ' ')) != NULL; name = space + 1) {
+        _cleanup_(memory_free) char *word = text_copy_bytes(name, (size_t)(space - name));
+        http_add_escaped(&text, word);
+        text_add(&text, "+");
+    }
+    http_add_escaped(&text, name);
+    return text_take(&text);
 }
 
 static const struct scheme *find_scheme(const char *url)

@@ -28,7 +28,7 @@ struct fetch_source {
     const char *password;
     struct curl_slist *headers; /* or NULL */
     size_t body_bytes_most;
-    size_t json_flags; /* of jansson; usually none */
+    size_t json_flags;  /* of jansson; usually none */
     int64_t timeout_ms; /* of one GET; 0: none but its deadline */
 };
 

@@ -58,13 +58,14 @@ static void fill(struct text *form, const struct token_source *source, enum styl
 static bool post(const struct token_source *source, enum style style, int64_t deadline_ms,
                  struct fetch_answer *ret_answer, struct error *error)
 {
+    const struct tls_options tls = {.ca = source->tls->ca, .unsafe = source->tls->unsafe};
     _cleanup_(form_done) struct text form = {0};
     _cleanup_(escaped_done) char *id = curl_easy_escape(NULL, source->client_id, 0);
     _cleanup_(escaped_done) char *secret = curl_easy_escape(NULL, source->client_secret, 0);
     fill(&form, source, style);
     struct fetcher *fetcher = fetch_new(&(struct fetch_source){
         .name = "the token endpoint",
-        .tls = source->tls,
+        .tls = &tls,
         .user = style == IN_HEADER ? id : NULL,
         .password = secret,
         .body_bytes_most = BODY_BYTES_MOST,
@@ -106,8 +107,8 @@ static bool refuse(const struct fetch_answer *answer, struct error *error)
 {
     const char *code = json_string_value(json_object_get(answer->json, "error"));
     bool known = code != NULL && code[strspn(code, "abcdefghijklmnopqrstuvwxyz_")] == '\0';
-    return error_unavailable(error, "the token endpoint answered %ld%s%.*s", answer->status,
-                             known ? ": " : "", CODE_BYTES_MOST, known ? code : "");
+    return error_unavailable(error, "the token endpoint answered with status %ld%s%.*s",
+                             answer->status, known ? ", " : "", CODE_BYTES_MOST, known ? code : "");
 }
 
 static bool take(const struct fetch_answer *answer, struct token *ret_token, struct error *error)

@@ -18,9 +18,9 @@ struct token_source {
     const char *endpoint; /* http:// or https:// */
     const char *client_id;
     const char *client_secret;
-    const char *scope;      /* with spaces between several, or NULL */
-    const char *parameters; /* more fields, as a URL's query has them, or NULL */
-    const struct tls_options *tls;
+    const char *scope;             /* with spaces between several, or NULL */
+    const char *parameters;        /* more fields, as a URL's query has them, or NULL */
+    const struct tls_options *tls; /* but its certificate, which is for the source alone to see */
 };
 
 struct token {

@@ -4,13 +4,11 @@ The broker's management API stands behind a path, and its statistics are refresh
 """
 
 import base64
-import http.server
 import json
 import socket
 import subprocess
 import threading
 import time
-import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -18,6 +16,7 @@ import pytest
 
 from support.certificates import make_certificate, make_root
 from support.grpc_client import Client, refusal
+from support.oauth import TokenEndpoint, segment
 from support.process import free_port, wait_until
 from support.rabbitmq import RabbitMQ, quoted
 from support.server import Server
@@ -427,83 +426,56 @@ def users_of(broker):
 
 # Tokens.
 
-def encoded(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+class SignedTokenEndpoint(TokenEndpoint):
+    """Its tokens are signed, so that RabbitMQ can verify them."""
 
+    def __init__(self, key, seconds=3600):
+        super().__init__(seconds=seconds)
+        self.key = key
 
-class TokenEndpoint(http.server.BaseHTTPRequestHandler):
-    """Gives tokens that the broker can verify to one client, which must say who it is as `style` demands."""
-
-    style, lifetime, key, asked = "header", 3600, None, []
-
-    def do_POST(self):
-        form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.asked.append(form)
-        user = base64.b64decode(self.headers.get("Authorization", "Basic ")[6:]).decode()
-        told = user if self.style == "header" else f"{form.get('client_id', [''])[0]}:{form.get('client_secret', [''])[0]}"
-        if told.replace("%2F", "/") == "backlog:sesame/secret" and form["grant_type"] == ["client_credentials"]:
-            self._answer(200, {"access_token": self._token(), "token_type": "bearer", "expires_in": self.lifetime})
-        else:
-            self._answer(401, {"error": "invalid_client", "error_description": "sesame"})
-
-    def _token(self):
-        claims = {"aud": ["rabbitmq"], "exp": int(time.time()) + self.lifetime, "client_id": "backlog", "scope": [
-            "rabbitmq.read:*/*", "rabbitmq.tag:management"]}
-        text = ".".join(encoded(json.dumps(part).encode()) for part in ({"alg": "RS256", "kid": "key"}, claims))
+    def token(self, form):
+        text = ".".join([segment({"alg": "RS256", "kid": "key"}), segment({
+            "aud": ["rabbitmq"], "exp": int(time.time()) + self.seconds, "client_id": self.client_id,
+            "scope": ["rabbitmq.read:*/*", "rabbitmq.tag:management"]})])
         signed = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key], input=text.encode(), check=True,
                                 capture_output=True).stdout
-        return f"{text}.{encoded(signed)}"
-
-    def _answer(self, status, content):
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(json.dumps(content).encode())
-
-    def log_message(self, *_):
-        pass
+        return f"{text}.{base64.urlsafe_b64encode(signed).rstrip(b'=').decode()}"
 
 
-@pytest.fixture
-def endpoint(certificates):
-    class Endpoint(TokenEndpoint):
-        key, asked = str(certificates / "tokens.key"), []
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as endpoint:
-        threading.Thread(target=endpoint.serve_forever, daemon=True).start()
-        endpoint.uri = f"http://127.0.0.1:{endpoint.server_port}/token"
-        endpoint.rules = Endpoint
-        yield endpoint
-        endpoint.shutdown()
-
-
-def with_token(broker, endpoint, secret="sesame/secret", **keys):
+def with_token(broker, endpoint, path="/token", **keys):
     host = f"http://127.0.0.1:{broker.management_port}{PREFIX}/"
-    return trigger(host, "sealed", oauthTokenURI=endpoint.uri, clientID="backlog", clientSecret=secret, **keys)
+    return trigger(host, "sealed", oauthTokenURI=endpoint.url + path, **{
+        "clientID": endpoint.client_id, "clientSecret": endpoint.client_secret, **keys})
 
 
-@pytest.mark.parametrize("style", ["header", "body"])
-def test_a_token_lets_us_in(broker, server, client, sealed, endpoint, style):
-    endpoint.rules.style = style
-    asked = with_token(broker, endpoint, scopes="read, tag", endpointParams="audience=a%2Fb")
-    assert value(client, asked) == 3
-    assert endpoint.rules.asked[-1]["scope"] == ["read tag"]
-    assert endpoint.rules.asked[-1]["audience"] == ["a/b"]
-    count = len(endpoint.rules.asked)
-    time.sleep(1.2)
-    assert value(client, asked) == 3
-    assert len(endpoint.rules.asked) == count  # it is kept
-
-    text = refused(client, with_token(broker, endpoint, secret="sesame"), "token endpoint answered 401: invalid_client")
-    assert "sesame" not in text and "sesame" not in server.log()
-
-
-def test_a_token_is_renewed_in_time(broker, client, sealed, endpoint):
-    endpoint.rules.lifetime = 3
-    asked = with_token(broker, endpoint)
-    start = time.monotonic()
-    while time.monotonic() - start < 6:
+def test_a_token_lets_us_in(broker, server, client, certificates, sealed):
+    with SignedTokenEndpoint(certificates / "tokens.key") as endpoint:
+        asked = with_token(broker, endpoint, scopes="read, tag", endpointParams="audience=a%2Fb")
         assert value(client, asked) == 3
-        time.sleep(0.2)
-    assert 2 <= len(endpoint.rules.asked) <= 6
+        assert value(client, with_token(broker, endpoint, "/body")) == 3
+        assert endpoint.requests[0] == (
+            "/token", {"grant_type": "client_credentials", "scope": "read tag", "audience": "a/b"})
+        count = len(endpoint.requests)
+        time.sleep(1.2)
+        assert value(client, asked) == 3
+        assert len(endpoint.requests) == count  # it is kept
+
+        for path, keys, words in (("/token", {"clientSecret": "s3cret"}, "answered with status 401, invalid_client"),
+                                  ("/hang", {}, "cannot ask the token endpoint"),
+                                  ("/garbage", {}, "without an access_token")):
+            text = refused(client, with_token(broker, endpoint, path, **keys), words)
+            assert "s3cret" not in text
+        assert "s3cret" not in server.log()
+
+
+def test_a_token_is_renewed_in_time(broker, client, certificates, sealed):
+    with SignedTokenEndpoint(certificates / "tokens.key", seconds=3) as endpoint:
+        asked = with_token(broker, endpoint)
+        start = time.monotonic()
+        while time.monotonic() - start < 6:
+            assert value(client, asked) == 3
+            time.sleep(0.2)
+        assert 2 <= len(endpoint.requests) <= 6
 
 
 # Hosts that are none.

@@ -16,20 +16,20 @@ def make_root(folder, name="ca"):
              "-keyout", f"{name}.key", "-out", f"{name}.pem")
 
 
-def make_certificate(folder, name, common_name="127.0.0.1", root="ca", password=None):
-    """NAME.pem for 127.0.0.1 and localhost, and NAME.key, which is PKCS#8 and encrypted where there is a password."""
+def make_certificate(folder, name, common_name="127.0.0.1", root="ca", password=None, names="IP:127.0.0.1"):
+    """NAME.pem for these names, and NAME.key, which is PKCS#8 and encrypted where there is a password."""
     hidden = ["-nodes"] if password is None else ["-passout", f"pass:{password}"]
     _openssl(folder, "req", "-newkey", "rsa:2048", *hidden, "-subj", f"/CN={common_name}",
              "-keyout", f"{name}.key", "-out", f"{name}.csr")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    (folder / "names").write_text(f"subjectAltName={names}\n")
     _openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{root}.pem", "-CAkey", f"{root}.key",
              "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.pem")
 
 
-def make_certificates(folder):
-    """A root, and a certificate of it for 127.0.0.1 and localhost; the same for the client."""
+def make_certificates(folder, names="IP:127.0.0.1"):
+    """A root, and a certificate of it for these names; the same for the client."""
     make_root(folder)
-    make_certificate(folder, "own")
+    make_certificate(folder, "own", names=names)
 
 
 class Authority:

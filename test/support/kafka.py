@@ -286,7 +286,7 @@ class SecureKafka(Kafka):
         super().__init__(**settings)
         node = self.nodes[0]
         folder = pathlib.Path(node.folder)
-        make_certificates(folder)
+        make_certificates(folder, "IP:127.0.0.1,DNS:localhost")
         self.ca, self.cert, self.key = ((folder / name).read_text() for name in ("ca.pem", "own.pem", "own.key"))
         (folder / "keystore.pem").write_text(self.key + self.cert)
         ports = {"SASL_SSL": free_port(), "SASL_PLAINTEXT": free_port(), "SSL": free_port()}
