@@ -60,7 +60,7 @@ static void mistake(struct loader *loader, const yaml_node_t *node, const char *
 static void mistake_about(struct loader *loader, const yaml_node_t *node, const char *key,
                           const char *words)
 {
-    _cleanup_(memory_free) char *text = text_format("%.64s %s", key, words);
+    _cleanup_(memory_free) char *text = text_format("%.*s %s", (int)text_cut(key, 64), key, words);
     mistake(loader, node, text);
 }
 

@@ -59,7 +59,8 @@ static void check_connection(const struct named_connection *connection,
             option_values_free(values[scope]);
     }
     if (error_is_set(&error))
-        error_add(mistakes, "connection %.64s: %s", connection->name, error_text(&error));
+        error_add(mistakes, "connection %.*s: %s", (int)text_cut(connection->name, 64),
+                  connection->name, error_text(&error));
 }
 
 bool named_check(const struct connections *connections, const struct scaler *const *scalers,

@@ -327,7 +327,9 @@ static void ask_stream_metric_spec(struct ask *ask, const ProtobufCMessage *requ
 
 static bool watches_former(const struct ask *ask)
 {
-    return ask->watcher.query != NULL && ask->watcher.query == ask->trigger->former_query;
+    const struct trigger *trigger = ask->trigger;
+    return ask->watcher.query != NULL && trigger != NULL &&
+           ask->watcher.query == trigger->former_query;
 }
 
 /* Whose trigger asks the same as before is left alone, and so is a stream of specs. */

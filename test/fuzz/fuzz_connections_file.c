@@ -1,0 +1,65 @@
+/*
+ * Bytes into the connections file, and what it says into the scalers' tables. What is taken must be usable,
+ * and what is refused told in words. A <key>File is never a file here: it holds its own path.
+ */
+#include "base/file.h"
+#include "base/memory.h"
+#include "config/connections.h"
+#include "measure/scaler.h"
+#include "scale/named.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+/* In place of base/file.c's. */
+bool file_read(const char *path, size_t limit, struct text *text, struct error *error)
+{
+    if (strlen(path) > limit || strstr(path, "missing") != NULL)
+        return error_invalid(error, "cannot open %s", path);
+    text_add(text, path);
+    return true;
+}
+
+static void require_told(const struct error *error)
+{
+    require(error_is_set(error) && error->code == ERROR_INVALID);
+    require(text_is_utf8(error_text(error), strlen(error_text(error))));
+}
+
+static void require_usable(const struct connections *connections)
+{
+    for (size_t i = 0; i < connections->count; i++) {
+        const struct named_connection *connection = &connections->items[i];
+        require(connection->scaler != NULL);
+        require(connections_find(connections, connection->name) == connection);
+        require(named_connection_equals(connection, connection));
+        named_connection_allows(connection, "shop");
+        require(connection->namespaces_count > 0 || named_connection_allows(connection, ""));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct connections *connections = NULL;
+    if (!connections_parse((const char *)data, size, "c.yaml", "folder", NULL, &connections,
+                           &error)) {
+        require(connections == NULL);
+        require_told(&error);
+        return 0;
+    }
+    require_usable(connections);
+    if (!named_check(connections, scaler_list, &error))
+        require_told(&error);
+    connections_free(connections);
+    return 0;
+}
