@@ -27,7 +27,7 @@ class Server(Process):
         super().__init__()
         self.port = None
         self.http_port = None
-        self.arguments = ["--listen", "127.0.0.1:0", *arguments]
+        self.arguments = [*arguments] if "--listen" in arguments else ["--listen", "127.0.0.1:0", *arguments]
         if http:
             self.arguments += ["--http", "127.0.0.1:0"]
         for flag, value in (("--interval", interval), ("--hold", hold), ("--transport", self.transport)):

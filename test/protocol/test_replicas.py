@@ -1,0 +1,105 @@
+"""Several replicas behind one name: clients go round robin over all of them, and one may die at any moment."""
+
+import threading
+import time
+
+import grpc
+import pytest
+
+from support.grpc_client import Client
+from support.process import free_port, wait_until
+from support.redis import Redis
+from support.server import Server
+
+ROUND_ROBIN = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
+               ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
+INTERVAL = 0.5
+MESSAGES = 100
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with Redis() as running:
+        yield running
+
+
+@pytest.fixture
+def trigger(redis):
+    with redis.connect() as client:
+        client.call("DEL", "jobs")
+        client.call("RPUSH", "jobs", *range(MESSAGES))
+    return {"scaler": "redis", "address": redis.address, "listName": "jobs", "listLength": "5"}
+
+
+def replica(port):
+    return Server(interval=f"{INTERVAL}s", arguments=["--listen", f"127.0.0.1:{port}"]).start()
+
+
+class Keda(threading.Thread):
+    """Asks what KEDA asks, and once more where it is refused; all values that it was told."""
+
+    def __init__(self, ports, trigger):
+        super().__init__(daemon=True)
+        self.ports, self.trigger = ports, trigger
+        self.values, self.failures = [], []
+        self.stopping = threading.Event()
+
+    def run(self):
+        with Client(*self.ports, options=ROUND_ROBIN) as client:
+            while not self.stopping.is_set():
+                self._ask(lambda: self.values.append(client.metrics(self.trigger).metricValueFloat))
+                self._ask(lambda: self.values.append(MESSAGES if client.is_active(self.trigger) else 0))
+
+    def _ask(self, call):
+        for attempt in range(2):
+            try:
+                return call()
+            except grpc.RpcError as error:
+                failure = error
+        self.failures.append((failure.code(), failure.details()))
+
+    def end(self):
+        self.stopping.set()
+        self.join()
+
+
+@pytest.fixture
+def replicas():
+    running = [replica(free_port()) for _ in range(2)]
+    yield running
+    for server in running:
+        server.kill()
+        server.remove()
+
+
+def test_no_call_fails_and_no_value_jumps_while_replicas_are_killed_and_come_back(replicas, trigger):
+    askers = [Keda([server.port for server in replicas], trigger) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    wait_until(lambda: all(len(asker.values) > 20 for asker in askers), 20, "the load")
+    for number in (0, 1, 0):
+        replicas[number].kill()
+        time.sleep(0.5)  # the other one serves alone
+        port = replicas[number].port
+        replicas[number].remove()
+        replicas[number] = replica(port)
+        before = [len(asker.values) for asker in askers]
+        time.sleep(1)  # the channels come back to it
+        assert all(len(asker.values) > count for asker, count in zip(askers, before))
+    for asker in askers:
+        asker.end()
+    assert [asker.failures for asker in askers] == [[]] * len(askers)
+    assert {value for asker in askers for value in asker.values} == {MESSAGES}
+
+
+def test_replicas_answer_alike_up_to_one_interval(replicas, redis, trigger):
+    with Client(replicas[0].port) as one, Client(replicas[1].port) as other, redis.connect() as broker:
+        for client in (one, other):
+            assert client.metrics(trigger).metricValueFloat == MESSAGES
+        for count in range(MESSAGES + 1, MESSAGES + 6):
+            broker.call("RPUSH", "jobs", count)
+            pushed = time.monotonic()
+            for client in (one, other):
+                wait_until(lambda: client.metrics(trigger).metricValueFloat == count, 10, "the new value")
+            # an interval, and what a busy machine takes beyond it
+            assert time.monotonic() - pushed < INTERVAL + 2
