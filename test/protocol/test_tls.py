@@ -163,6 +163,17 @@ def mutual(transport, tmp_path_factory):
         yield certificates, clients, server
 
 
+@pytest.fixture(scope="module", autouse=True)
+def stalled(mutual):
+    """Connections that never finish their handshake, from the first test on; and when they began."""
+    _, _, server = mutual
+    silent, half = (socket.create_connection(("127.0.0.1", server.port)) for _ in range(2))
+    half.sendall(bytes.fromhex("1603010200010001fc0303"))
+    yield time.monotonic(), silent, half
+    silent.close()
+    half.close()
+
+
 @pytest.mark.parametrize("common_name, alternative", [
     ("keda-operator", ()),
     ("whoever", ("DNS:other.example", "DNS:operator.keda.svc")),
@@ -330,3 +341,14 @@ def test_what_cannot_work_ends_it_at_once(certificates, transport, arguments, to
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert done.returncode == 1 and told in done.stderr, done.stderr
     assert "PRIVATE KEY-----" not in done.stderr
+
+
+# ---- the end, when time has passed ----
+
+def test_a_handshake_has_its_time_and_no_more(stalled):
+    began, *connections = stalled
+    for connection in connections:
+        connection.settimeout(max(1, began + 40 - time.monotonic()))
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(4096):
+                pass

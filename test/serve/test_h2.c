@@ -6,11 +6,13 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "serve/transport.h"
+#include "support/certificate.h"
 #include "support/h2_client.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -494,6 +497,57 @@ static void a_connection_of_age_is_closed_in_order_and_its_streams_end_with_ok(v
     h2_client_done(&client);
 }
 
+/* Requests that deflate made small, and whose answers do not fit into the socket by far. */
+static void assert_gets_all_it_reads_late(struct h2_client *client)
+{
+    enum { STREAMS = 300, BYTES = 60000 };
+    static const char *const deflated[] = {"grpc-encoding", "deflate", NULL};
+    _cleanup_(memory_free) uint8_t *zeros = memory_new(BYTES);
+    _cleanup_(memory_free) struct h2_stream *streams = memory_array(STREAMS, sizeof(*streams));
+    uint8_t body[1024] = {1};
+    uLongf length = sizeof(body) - 5;
+    assert_int_equal(compress(body + 5, &length, zeros, BYTES), Z_OK);
+    body[3] = (uint8_t)(length >> 8);
+    body[4] = (uint8_t)length;
+
+    nghttp2_session_set_local_window_size(client->session, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+    for (size_t i = 0; i < STREAMS; i++) {
+        streams[i] =
+            (struct h2_stream){.body = body, .body_length = length + 5, .is_counted = true};
+        h2_client_open(client, &streams[i], "/test/Echo", deflated);
+    }
+    h2_client_flush(client);
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL); /* the server must wait for us */
+    for (size_t i = 0; i < STREAMS; i++) {
+        h2_client_finish(client, &streams[i]);
+        assert_string_equal(streams[i].grpc_status, "0");
+        assert_int_equal(streams[i].received_length, BYTES + 5);
+    }
+    h2_client_done(client);
+}
+
+static void a_client_that_reads_late_gets_all_of_it(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct h2_client client;
+    h2_client_init(&client, fixture->server->port);
+    assert_gets_all_it_reads_late(&client);
+}
+
+static void a_client_that_reads_late_gets_all_of_it_over_tls(void **state)
+{
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    struct certificate certificate;
+    certificate_make(&certificate);
+    restart(fixture,
+            &(struct server_options){.tls = &(struct tls_files){.certificate = certificate.path,
+                                                                .key = certificate.key_path}});
+    h2_client_init_tls(&client, fixture->server->port);
+    assert_gets_all_it_reads_late(&client);
+    certificate_remove(&certificate);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -515,6 +569,9 @@ int main(void)
         TEST(without_descriptors_it_refuses_and_serves_again_when_some_are_free),
         TEST(a_call_that_arrives_before_the_last_goaway_is_served),
         TEST(a_connection_of_age_is_closed_in_order_and_its_streams_end_with_ok),
+        TEST(a_client_that_reads_late_gets_all_of_it),
+        TEST(a_client_that_reads_late_gets_all_of_it_over_tls),
     };
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

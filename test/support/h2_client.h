@@ -8,6 +8,7 @@
 #define BACKLOG_TEST_H2_CLIENT_H
 
 #include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@ struct h2_stream {
     size_t most_frame_bytes;
     bool stays_open; /* does not half-close */
     bool lacks_te;
+    bool is_counted; /* no more than that: nothing is kept of what it receives */
     char http_status[4];
     char grpc_status[4];
     char grpc_message[128];
@@ -32,6 +34,7 @@ struct h2_stream {
 
 struct h2_client {
     int fd;
+    SSL *tls; /* NULL: plain text */
     nghttp2_session *session;
     size_t goaways;
     int32_t last_stream_id; /* of the last GOAWAY */
@@ -42,6 +45,7 @@ struct h2_client {
 
 int h2_connect(int port);
 void h2_client_init(struct h2_client *client, int port);
+void h2_client_init_tls(struct h2_client *client, int port);
 void h2_client_done(struct h2_client *client);
 
 /* A gRPC request; `headers` (name, value, ..., NULL) replace or join its own. */
