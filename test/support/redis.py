@@ -104,10 +104,6 @@ class RedisClient:
         found = re.search(rf"cmdstat_{re.escape(command)}:calls=(\d+)", self.call("INFO", "commandstats"))
         return int(found[1]) if found else 0
 
-    def reads(self):
-        """How often the server has read from a connection."""
-        return int(re.search(r"total_reads_processed:(\d+)", self.call("INFO", "stats"))[1])
-
     def add(self, stream, count=1):
         """Adds entries and returns their IDs."""
         return self.call_all([("XADD", stream, "*", "job", i) for i in range(count)])
