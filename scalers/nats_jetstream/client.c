@@ -49,7 +49,7 @@ static const char *advice_to_connect(natsStatus status)
 {
     switch (status) {
     case NATS_NO_SERVER:
-        return ": nothing listens there, or the name is unknown";
+        return ": nothing listens there, the name is unknown, or no answer came";
     case NATS_TIMEOUT:
         return ": the server does not answer in time";
     case NATS_CONNECTION_AUTH_FAILED:
@@ -59,6 +59,8 @@ static const char *advice_to_connect(natsStatus status)
     case NATS_SSL_ERROR:
         return ": check ca, cert and key, and whether the server answers";
     case NATS_PROTOCOL_ERROR:
+        return ": is that a port for NATS clients? It may want a client certificate, too (cert and "
+               "key)";
     case NATS_CONNECTION_CLOSED:
         return ": the server hung up; it may want a client certificate (cert and key)";
     default:
@@ -207,10 +209,13 @@ static bool open_connection(struct nats_client *client, const struct nats_connec
         return false;
 
     struct interrupter interrupter;
-    if (!interrupter_start(&interrupter, clock_now_ms() + share_ms * servers, error))
+    int64_t end_ms = clock_now_ms() + share_ms * servers;
+    if (!interrupter_start(&interrupter, end_ms, error))
         return false;
     status = natsConnection_Connect(&client->connection, options);
     interrupter_stop(&interrupter);
+    if (status != NATS_OK && clock_now_ms() >= end_ms)
+        status = NATS_TIMEOUT; /* to nats.c, an interrupted poll() */
     return status == NATS_OK || fail_to_connect(client->servers, status, error);
 }
 

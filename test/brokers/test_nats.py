@@ -14,6 +14,7 @@ from support.nats import Nats, NatsCluster
 from support.nats_jwt import Operator
 from support.process import need, wait_until
 from support.server import Server
+from support.story import answers, outage, unavailable, value
 
 INTERVAL_SECONDS = 1
 HOLD_SECONDS = 3
@@ -46,25 +47,10 @@ def trigger(broker, stream="orders", consumer="workers", **metadata):
     return {"scaler": "nats-jetstream", "servers": broker.url, "stream": stream, "consumer": consumer, **metadata}
 
 
-def value(client, metadata):
-    answer = client.metrics(metadata)
-    assert answer.metricValue == answer.metricValueFloat
-    return answer.metricValue
-
-
-def answers(client, metadata, expected, active, seconds=10):
-    """Waits until both calls say so: a reading is up to an interval old."""
-    wait_until(lambda: value(client, metadata) == expected and client.is_active(metadata) == active,
-               seconds, f"{expected}, {'active' if active else 'inactive'}")
-
-
-def unavailable(client, metadata):
-    """Whether both calls refuse; what they refuse with."""
-    for call in (client.metrics, client.is_active):
-        code, text = refusal(call, metadata)
-        if code != grpc.StatusCode.UNAVAILABLE:
-            return None
-    return text
+def monitored(broker, stream="orders", consumer="workers", **metadata):
+    """As KEDA's built-in is told."""
+    return {"scaler": "nats-jetstream", "natsServerMonitoringEndpoint": f"127.0.0.1:{broker.monitor_port}",
+            "account": "$G", "stream": stream, "consumer": consumer, **metadata}
 
 
 def test_lag_target_and_strict_activation(nats, work, client):
@@ -129,31 +115,16 @@ def test_a_thousand_triggers_share_one_connection_and_equal_questions(nats, clie
         jetstream.delete_stream("many")
 
 
-@pytest.mark.parametrize("outage", ["stop", "freeze"])
-def test_an_outage_is_never_zero_and_ends_by_itself(client, outage):
+@pytest.mark.parametrize("how", ["stop", "freeze"])
+@pytest.mark.parametrize("asked", [trigger, monitored])
+def test_an_outage_is_never_zero_and_ends_by_itself(client, asked, how):
     with Nats() as nats:
         with nats.connect() as jetstream:
             for stream in ("busy", "idle"):
                 jetstream.create_stream(stream)
                 jetstream.create_consumer(stream, "workers")
             jetstream.publish("busy", 7)
-        busy, idle = trigger(nats, "busy"), trigger(nats, "idle")
-        answers(client, busy, 7, True)
-        answers(client, idle, 0, False)
-
-        nats.stop() if outage == "stop" else nats.pause()
-        began = time.monotonic()
-        wait_until(lambda: unavailable(client, idle), 5 * INTERVAL_SECONDS, "an idle source's refusal")
-        assert (value(client, busy), client.is_active(busy)) == (7, True)
-        wait_until(lambda: unavailable(client, busy), HOLD_SECONDS + 5, "the end of the hold")
-        assert time.monotonic() - began >= HOLD_SECONDS
-        asked = time.monotonic()
-        assert unavailable(client, idle) and unavailable(client, busy)
-        assert time.monotonic() - asked < 1
-
-        nats.start() if outage == "stop" else nats.resume()
-        answers(client, busy, 7, True, seconds=30)
-        answers(client, idle, 0, False, seconds=30)
+        outage(client, nats, how, HOLD_SECONDS, busy=[asked(nats, "busy")], idle=[asked(nats, "idle")])
 
 
 def test_a_busy_server_is_not_taken_for_a_dead_one(nats, work, client):
@@ -376,12 +347,6 @@ def test_all_mistakes_are_told_at_once(nats, client):
     text = mistakes(client, trigger(nats, stream="or.ders", domain="hub", apiPrefix="JS..API", user="shop"))
     for part in ("stream is not a name", "domain excludes apiPrefix", "apiPrefix is not a subject", "password is missing"):
         assert part in text
-
-
-def monitored(broker, stream="orders", consumer="workers", **metadata):
-    """As KEDA's built-in is told."""
-    return {"scaler": "nats-jetstream", "natsServerMonitoringEndpoint": f"127.0.0.1:{broker.monitor_port}",
-            "account": "$G", "stream": stream, "consumer": consumer, **metadata}
 
 
 def test_a_trigger_of_keda_tells_the_same_as_the_client_protocol(nats, work, client):

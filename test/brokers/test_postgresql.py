@@ -8,8 +8,8 @@ import pytest
 from support.certificates import make_certificates
 from support.grpc_client import Client, refusal
 from support.postgresql import PASSWORD, USER, PostgreSQL
-from support.process import wait_until
 from support.server import Server
+from support.story import assert_unavailable, outage, value, wait_for_value
 from support.tap import Tap
 
 INTERVAL_SECONDS = 0.5
@@ -56,24 +56,6 @@ def parts(broker, query=COUNT, **keys):
 
 def enqueue(broker, count):
     broker.sql(f"INSERT INTO jobs (state) SELECT 'queued' FROM generate_series(1, {count})", database=USER)
-
-
-def value(client, metadata):
-    """What KEDA takes from the answer: the float unless it is 0, else the int."""
-    answer = client.metrics(metadata)
-    return answer.metricValueFloat or answer.metricValue
-
-
-def wait_for_value(client, metadata, expected, seconds=5):
-    wait_until(lambda: value(client, metadata) == expected, seconds, f"the value {expected}")
-
-
-def assert_unavailable(call, metadata, *words):
-    code, text = refusal(call, metadata)
-    assert code == grpc.StatusCode.UNAVAILABLE, text
-    for word in words:
-        assert word in text
-    return text
 
 
 def test_37_rows_are_37_and_active(jobs, client):
@@ -225,34 +207,10 @@ def test_a_query_that_takes_its_time_is_answered(broker, client):
         time.sleep(INTERVAL_SECONDS)
 
 
-def test_an_outage_is_never_a_zero(client):
+@pytest.mark.parametrize("how", ["stop", "freeze"])
+def test_an_outage_is_never_zero_and_ends_by_itself(client, how):
     with PostgreSQL() as broker:
-        busy, idle = trigger(broker, "SELECT 12"), trigger(broker, "SELECT 0")
-        assert (value(client, busy), value(client, idle)) == (12, 0)
-
-        broker.kill()
-        wait_until(lambda: refusal(client.metrics, idle), HOLD_SECONDS - 1, "idle failing")
-        assert_unavailable(client.is_active, idle)
-        assert value(client, busy) == 12 and client.is_active(busy)
-        wait_until(lambda: refusal(client.metrics, busy), 2 * HOLD_SECONDS + 2, "busy failing")
-        for call in (client.metrics, client.is_active):
-            assert_unavailable(call, busy, "PostgreSQL at")
-            assert_unavailable(call, idle, "PostgreSQL at")
-
-        broker.start()
-        wait_for_value(client, busy, 12, seconds=20)
-        wait_for_value(client, idle, 0)
-
-
-def test_a_stopped_process_is_an_outage_too(client):
-    """Its sockets stay open and take what is sent."""
-    with PostgreSQL() as broker:
-        asked = trigger(broker, "SELECT 0")
-        assert value(client, asked) == 0
-        broker.pause()
-        wait_until(lambda: refusal(client.metrics, asked), 6, "failing")
-        broker.resume()
-        wait_for_value(client, asked, 0, seconds=20)
+        outage(client, broker, how, HOLD_SECONDS, busy=[trigger(broker, "SELECT 12")], idle=[trigger(broker, "SELECT 0")])
 
 
 def test_a_session_that_an_administrator_ends_is_replaced(broker, client):

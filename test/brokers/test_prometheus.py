@@ -7,9 +7,9 @@ import pytest
 
 from support.certificates import make_certificates
 from support.grpc_client import Client, refusal
-from support.process import wait_until
 from support.prometheus import Prometheus, Relay
 from support.server import Server
+from support.story import assert_unavailable, outage, value
 from support.tap import Tap
 
 INTERVAL_SECONDS = 0.5
@@ -37,24 +37,6 @@ def client(server):
 
 def trigger(broker, query='jobs{queue="mail"}', **keys):
     return {"scaler": "prometheus", "serverAddress": broker.url(), "query": query, "threshold": "5", **keys}
-
-
-def value(client, metadata):
-    """What KEDA takes from the answer: the float unless it is 0, else the int."""
-    answer = client.metrics(metadata)
-    return answer.metricValueFloat or answer.metricValue
-
-
-def wait_for_value(client, metadata, expected, seconds=5):
-    wait_until(lambda: value(client, metadata) == expected, seconds, f"the value {expected}")
-
-
-def assert_unavailable(call, metadata, *words):
-    code, text = refusal(call, metadata)
-    assert code == grpc.StatusCode.UNAVAILABLE, text
-    for word in words:
-        assert word in text
-    return text
 
 
 def test_37_is_37_and_active(broker, client):
@@ -209,34 +191,10 @@ def test_a_timeout_is_the_triggers(broker, client):
         assert time.monotonic() - start < 1.5
 
 
-def test_an_outage_is_never_a_zero(client):
+@pytest.mark.parametrize("how", ["stop", "freeze"])
+def test_an_outage_is_never_zero_and_ends_by_itself(client, how):
     with Prometheus(*SAMPLES) as broker:
-        busy, idle = trigger(broker), trigger(broker, 'jobs{queue="none"}')
-        assert (value(client, busy), value(client, idle)) == (37, 0)
-
-        broker.kill()
-        wait_until(lambda: refusal(client.metrics, idle), HOLD_SECONDS - 1, "idle failing")
-        assert_unavailable(client.is_active, idle)
-        assert value(client, busy) == 37 and client.is_active(busy)
-        wait_until(lambda: refusal(client.metrics, busy), 2 * HOLD_SECONDS + 2, "busy failing")
-        for call in (client.metrics, client.is_active):
-            assert_unavailable(call, busy, "Prometheus at")
-            assert_unavailable(call, idle, "Prometheus at")
-
-        broker.start()
-        wait_for_value(client, busy, 37, seconds=20)
-        wait_for_value(client, idle, 0)
-
-
-def test_a_stopped_process_is_an_outage_too(client):
-    """Its sockets stay open and take what is sent."""
-    with Prometheus(*SAMPLES) as broker:
-        asked = trigger(broker, 'jobs{queue="none"}')
-        assert value(client, asked) == 0
-        broker.pause()
-        wait_until(lambda: refusal(client.metrics, asked), 6, "failing")
-        broker.resume()
-        wait_for_value(client, asked, 0, seconds=20)
+        outage(client, broker, how, HOLD_SECONDS, busy=[trigger(broker)], idle=[trigger(broker, 'jobs{queue="none"}')])
 
 
 PASSWORD = "the-right-word"
