@@ -128,13 +128,13 @@ class RabbitMQ(Process):
         self.api("PUT", f"/vhosts/{quoted(vhost)}", {})
         self.allow(self.user, vhost)
 
-    def create_user(self, user, password, vhost="/", tags="management"):
+    def create_user(self, user, password, vhost="/", tags="management", rights=".*"):
         self.api("PUT", f"/users/{quoted(user)}", {"password": password, "tags": tags})
-        self.allow(user, vhost)
+        self.allow(user, vhost, rights)
 
-    def allow(self, user, vhost):
+    def allow(self, user, vhost, rights=".*"):
         self.api("PUT", f"/permissions/{quoted(vhost)}/{quoted(user)}",
-                 {"configure": ".*", "write": ".*", "read": ".*"})
+                 {"configure": rights, "write": rights, "read": rights})
 
     def declare(self, *queues, vhost="/", arguments=None):
         """Many at once are one request: an import of definitions."""
