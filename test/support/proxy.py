@@ -1,0 +1,107 @@
+"""A network that fails: a TCP proxy before a broker that cuts, delays, truncates and garbles what the broker says."""
+
+import socket
+import threading
+import time
+
+CHUNK = 65536
+
+
+
+
+class Proxy:
+    """Forwards a free loopback port to `target` (a port). A fault is set by fail(), and ended by heal().
+
+    The faults: `refuse` new connections and end those that are; `cut` each connection in the middle of the next
+    answer; `truncate` each answer and say nothing more; `garble` every byte of an answer; `delay` what is answered
+    by three seconds; `swallow` what is asked.
+    """
+
+    FAULTS = ("refuse", "cut", "truncate", "garble", "delay", "swallow")
+
+    def __init__(self, target=None):
+        self.target = target
+        self.fault = None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.lock = threading.Lock()
+        self.pairs = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        self._hang_up()
+
+    def fail(self, fault):
+        assert fault in self.FAULTS
+        self.fault = fault
+        if fault == "refuse":
+            self._hang_up()
+
+    def heal(self):
+        """Connections that a fault has spoilt end with it."""
+        self.fault = None
+        self._hang_up()
+
+    def _hang_up(self):
+        with self.lock:
+            pairs, self.pairs = self.pairs, set()
+        for pair in pairs:
+            for end in pair:
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:  # closed
+                return
+            try:
+                if self.fault == "refuse":
+                    raise OSError("refused")
+                broker = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+                broker.settimeout(None)
+            except OSError:
+                client.close()
+                continue
+            with self.lock:
+                self.pairs.add((client, broker))
+            threading.Thread(target=self._pump, args=(client, broker, self._ask), daemon=True).start()
+            threading.Thread(target=self._pump, args=(broker, client, self._answer), daemon=True).start()
+
+    def _pump(self, source, sink, forward):
+        try:
+            while data := source.recv(CHUNK):
+                forward(sink, data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def _ask(self, broker, data):
+        if self.fault != "swallow":
+            broker.sendall(data)
+
+    def _answer(self, client, data):
+        if self.fault == "cut":
+            client.sendall(data[:len(data) // 2])
+            raise OSError("cut")
+        if self.fault == "truncate":
+            client.sendall(data[:len(data) // 2])
+            while self.fault == "truncate":
+                time.sleep(0.05)
+            raise OSError("what was left out cannot be caught up with")
+        if self.fault == "garble":  # no byte of it is a digit any more
+            data = bytes(byte ^ 0x80 for byte in data)
+        if self.fault == "delay":
+            time.sleep(3)
+        client.sendall(data)
