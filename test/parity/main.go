@@ -57,6 +57,7 @@ func standalone(construct func(context.Context, bool, bool, *scalersconfig.Scale
 
 var constructors = map[string]constructor{
 	"apache-kafka":   scalers.NewApacheKafkaScaler,
+	"external":       withoutContext(scalers.NewExternalScaler),
 	"kafka":          scalers.NewKafkaScaler,
 	"nats-jetstream": withoutContext(scalers.NewNATSJetStreamScaler),
 	"postgresql":     scalers.NewPostgreSQLScaler,
