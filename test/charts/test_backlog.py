@@ -67,6 +67,7 @@ def test_the_defaults_render_what_the_server_needs_and_nothing_else():
     assert {found["metadata"]["namespace"] for found in objects.values()} == {"scaling"}
     assert flags_of(objects) == {
         "--listen": "[::]:9090",
+        "--http": "[::]:9091",
         "--config": "/etc/backlog/config/connections.yaml",
         "--interval": "5s",
         "--hold": "60s",
@@ -115,14 +116,26 @@ def test_keda_finds_every_replica_behind_the_service():
     assert service["selector"].items() <= deployment["template"]["metadata"]["labels"].items()
     # Nothing translates a port where there is no cluster IP.
     assert service["ports"][0]["port"] == 7070
-    assert pod_of(objects)["containers"][0]["ports"] == [{"name": "grpc", "containerPort": 7070}]
+    assert pod_of(objects)["containers"][0]["ports"][0] == {"name": "grpc", "containerPort": 7070}
     assert flags_of(objects)["--listen"] == "[::]:7070"
 
 
-def test_every_probe_asks_the_grpc_port():
-    container = pod_of(render())["containers"][0]
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container[probe]["tcpSocket"] == {"port": "grpc"}
+def test_probes_ask_by_http_which_needs_no_certificate():
+    for values in ({}, MUTUAL):
+        container = pod_of(render(values))["containers"][0]
+        assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+        for probe in ("startupProbe", "readinessProbe"):
+            assert container[probe]["httpGet"] == {"path": "/readyz", "port": "http"}
+
+
+def test_metrics_are_behind_the_service():
+    objects = render({"http": {"port": 7071}, "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
+    service, monitor = objects["Service"], objects["ServiceMonitor"]
+    assert flags_of(objects)["--http"] == "[::]:7071"
+    assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == {"grpc": 9090, "http": 7071}
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"] == [{"port": "http", "path": "/metrics", "interval": "30s"}]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
 
 
 MUTUAL = {"tls": {"secret": "backlog-tls", "clientCASecret": "keda-ca", "clientNames": ["keda-operator", "*.keda.svc"]}}
@@ -140,12 +153,6 @@ def test_a_tls_secret_is_mounted_and_the_server_told_where():
     assert secrets["/etc/backlog/tls"]["secretName"] == "backlog-tls"
     assert secrets["/etc/backlog/client-ca"]["secretName"] == "keda-ca"
     assert secrets["/etc/backlog/client-ca"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
-
-
-def test_probes_do_without_a_certificate():
-    container = pod_of(render(MUTUAL))["containers"][0]
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert list(container[probe].keys() & {"tcpSocket", "grpc", "httpGet", "exec"}) == ["tcpSocket"]
 
 
 def test_without_a_tls_secret_there_is_no_tls():
@@ -203,13 +210,10 @@ def test_no_mount_point_lies_in_a_configmap():
     assert not [inner for inner in mounts for outer in mounts if inner.startswith(outer + "/")]
 
 
-def test_changed_connections_roll_the_pods_and_nothing_else_does():
-    def checksum(values):
-        return render(values)["Deployment"]["spec"]["template"]["metadata"]["annotations"]["checksum/connections"]
-
+def test_changed_connections_restart_no_pod():
+    """The server takes them while it runs, and keeps its streams."""
     changed = {**ORDERS, "connections": {"orders": {"scaler": "kafka", "bootstrapServers": "other:9092"}}}
-    assert checksum(ORDERS) == checksum({**ORDERS, "replicaCount": 5})
-    assert checksum(ORDERS) != checksum(changed)
+    assert render(ORDERS)["Deployment"] == render(changed)["Deployment"]
 
 
 def test_kubernetes_waits_longer_than_the_server():
@@ -233,7 +237,7 @@ def test_the_server_is_told_what_the_values_say():
 def test_the_server_starts_with_the_flags_and_the_file_of_the_chart():
     objects = render({"connections": {"orders": {"scaler": "rabbitmq", "host": "amqp://127.0.0.1:1/"}}})
     flags = flags_of(objects)
-    del flags["--listen"], flags["--config"]  # a free port and the test's folder
+    del flags["--listen"], flags["--http"], flags["--config"]  # free ports and the test's folder
     with Server(config=objects["ConfigMap"]["data"]["connections.yaml"],
                 arguments=[word for flag in flags.items() for word in flag]) as server:
         assert server.stop() == 0
@@ -272,6 +276,7 @@ def test_pods_go_where_the_values_say():
     ({"hold": 60}, "/hold"),
     ({"log": {"level": "trace"}}, "/log/level"),
     ({"service": {"port": 80}}, "/service/port"),
+    ({"http": {"port": 80}}, "/http/port"),
     ({"runAsUser": 0}, "/runAsUser"),
     ({"secrets": ["orders", "orders"]}, "/secrets"),
     ({"secrets": ["../etc"]}, "/secrets/0"),
