@@ -98,13 +98,33 @@ char *text_copy(const char *string)
     return string == NULL ? NULL : text_copy_bytes(string, strlen(string));
 }
 
+/* The length of the white space character that `at` begins with, 0 where it begins with none. */
+static size_t white_space(const char *at)
+{
+    /* Those of Unicode. The first comes along when text is copied from a page. */
+    static const char *const wide[] = {
+        "\u00a0", "\xc2\x85", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003",
+        "\u2004", "\u2005",   "\u2006", "\u2007", "\u2008", "\u2009", "\u200a",
+        "\u2028", "\u2029",   "\u202f", "\u205f", "\u3000",
+    };
+    if ((unsigned char)*at < 0x80)
+        return isspace((unsigned char)*at) ? 1 : 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(wide); i++)
+        if (text_starts_with(at, wide[i]))
+            return strlen(wide[i]);
+    return 0;
+}
+
 char *text_trimmed(const char *string)
 {
-    while (isspace((unsigned char)*string))
-        string++;
-    size_t length = strlen(string);
-    while (length > 0 && isspace((unsigned char)string[length - 1]))
-        length--;
+    for (size_t space; (space = white_space(string)) > 0;)
+        string += space;
+    size_t length = 0;
+    for (size_t at = 0; string[at] != '\0';) {
+        size_t space = white_space(string + at);
+        at += space > 0 ? space : 1;
+        length = space > 0 ? length : at;
+    }
     return text_copy_bytes(string, length);
 }
 

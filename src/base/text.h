@@ -36,7 +36,7 @@ char *text_copy_bytes(const char *bytes, size_t length);
 /* A copy; NULL stays NULL. The caller frees it. */
 char *text_copy(const char *string);
 
-/* A copy without white space at its ends (as Go's strings.TrimSpace does for ASCII); the caller frees it. */
+/* A copy without white space at its ends (as Go's strings.TrimSpace does); the caller frees it. */
 char *text_trimmed(const char *string);
 
 bool text_equal(const char *left, const char *right);

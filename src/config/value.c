@@ -230,8 +230,10 @@ bool value_duration_parse(const char *text, int64_t *ret_ms, struct error *error
     /* Ten years: beyond it somebody mistook the unit, and sums of times stay far from overflow. */
     const double longest_ms = 3650.0 * 24 * 3600 * 1000;
     int64_t bare;
-    double ms = parse_integer(text, &bare) ? (double)bare : go_duration_ms(text);
-    if (!(ms >= 0) || ms > longest_ms)
+    bool sign = *text == '-' || *text == '+';
+    double ms = parse_integer(text, &bare) ? (double)bare : go_duration_ms(text + sign);
+    bool below_0 = ms < 0 || (*text == '-' && ms > 0);
+    if (below_0 || ms > longest_ms)
         return error_invalid(error, "must be %s", duration_words);
     *ret_ms = (int64_t)ms;
     return true;

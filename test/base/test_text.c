@@ -32,7 +32,12 @@ static void trimming_takes_white_space_at_the_ends(void **state)
     (void)state;
     _cleanup_(memory_free) char *trimmed = text_trimmed(" \t a b\r\n");
     _cleanup_(memory_free) char *blank = text_trimmed(" \n");
+    _cleanup_(memory_free) char *wide = text_trimmed("\u00a0 \u3000a\u00a0b\u2009\t\xc2\x85");
+    _cleanup_(memory_free) char *others =
+        text_trimmed("\u00e9\u200b"); /* of width 0: no white space */
     assert_string_equal(trimmed, "a b");
+    assert_string_equal(wide, "a\u00a0b");
+    assert_string_equal(others, "\u00e9\u200b");
     assert_string_equal(blank, "");
 }
 
