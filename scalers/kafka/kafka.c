@@ -70,8 +70,8 @@ static bool kafka_judge(const struct options *options, const struct reading *rea
 #define DIFFERENCES                                                                                \
     "The cap is exact: never more than lagThreshold times the partitions. KEDA lets up to one "    \
     "replica more through.\n"                                                                      \
-    "`earliest` without a commit counts what the topic still has, not what has expired "           \
-    "(#7937).\n"                                                                                   \
+    "`earliest` without a commit counts what the topic still has, not what has expired, as KEDA "  \
+    "does since 2.21 (#7937).\n"                                                                   \
     "A commit beyond the end of a topic that was made anew counts as none; KEDA's lag is "         \
     "negative then.\n"                                                                             \
     "excludePersistentLag looks at how long a commit has not moved while there was lag; KEDA at "  \
@@ -89,9 +89,11 @@ static const char kafka_differences[] =
     DIFFERENCES "topic may be a list, or a regular expression that begins with ^ (#828).\n";
 
 static const char apache_kafka_differences[] = DIFFERENCES
-    "It is `kafka` by another name, so it has all of its keys. KEDA has other code for it:\n"
-    "a topic that does not exist is an error there and not 0;\n"
-    "without topic, only topics that the group has committed count, and it needs no members.\n";
+    "It is `kafka` by another name, with all of its keys; KEDA has other code for it.\n"
+    "A topic that does not exist, or a partitionLimitation that leaves no partition, is an error; "
+    "KEDA counts 0, or all partitions.\n"
+    "Without topic, what the group has committed counts; KEDA wants members, and counts the whole "
+    "cluster.\n";
 
 #define SCALER(the_name, the_differences, the_check)                                               \
     {                                                                                              \

@@ -219,6 +219,8 @@ static void check_common(const struct options *options, struct error *mistakes)
     if (target->limit_to_partitions_with_lag && target->allow_idle_consumers)
         error_add(mistakes,
                   "limitToPartitionsWithLag excludes allowIdleConsumers: set one of them");
+    if (target->limit_to_partitions_with_lag && query->topic == NULL)
+        error_add(mistakes, "limitToPartitionsWithLag needs topic");
 }
 
 void apache_kafka_check(const struct options *options, struct error *mistakes)
@@ -236,8 +238,6 @@ void kafka_check(const struct options *options, struct error *mistakes)
                             "ensureEvenDistributionOfPartitions: set one of them");
     if (query->topic != NULL)
         return;
-    if (target->limit_to_partitions_with_lag)
-        error_add(mistakes, "limitToPartitionsWithLag needs topic");
     if (target->ensure_even_distribution)
         error_add(mistakes, "ensureEvenDistributionOfPartitions needs topic");
     if (!target->full_metadata)

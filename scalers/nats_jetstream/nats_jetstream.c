@@ -57,7 +57,7 @@ static const char differences[] =
     "Users, tokens, credentials, NKeys and TLS work, and of a monitoring port TLS with an "
     "authority or "
     "certificate of its own (#6347).\n"
-    "lagThreshold must be at least 1; KEDA accepts 0 and negative ones.\n";
+    "lagThreshold must be at least 1 and activationLagThreshold at least 0; KEDA accepts any.\n";
 
 const struct scaler scaler_nats_jetstream = {
     .name = "nats-jetstream",

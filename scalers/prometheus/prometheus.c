@@ -49,8 +49,8 @@ static const char differences[] =
     "A scalar is an answer.\n"
     "`bearer` and `custom` are both sent; `ca` counts without `authModes`; a key that no mode "
     "uses is a mistake.\n"
-    "`apiKey` and `oauth`, which the built-in takes and does not apply, are refused, and so "
-    "are the keys of AWS, Azure and GCP identities.\n"
+    "`apiKey`, which the built-in takes and does not apply, is refused, and so are `oauth` and "
+    "the keys of AWS, Azure and GCP identities.\n"
     "No redirection is followed: it could take credentials elsewhere.\n";
 
 const struct scaler scaler_prometheus = {

@@ -177,7 +177,6 @@ static const char differences[] =
     "With `operation: avg` messages keep their fraction; in KEDA one message in two queues is 0.\n"
     "An `operation` or a `pageSize` that cannot work is told at once, whether a queue matches or "
     "not.\n"
-    "A negative ExpectedQueueConsumptionTime is answered as 0.\n"
     "A password in `host` may have any character once it is percent-encoded.\n";
 
 const struct scaler scaler_rabbitmq = {

@@ -21,7 +21,8 @@ static void check_addresses(const struct redis_connection *connection, struct er
 
     /* A value may hold a password: say which one is wrong, and never what it is. */
     for (size_t i = 0; i < connection->addresses.count; i++)
-        if (!address_is_host_port(connection->addresses.items[i]))
+        if (!address_is_host_port(connection->addresses.items[i]) &&
+            !(i > 0 && *connection->addresses.items[i] == '\0')) /* behind a closing comma */
             error_add(mistakes, "address: number %zu is not host:port, such as redis.shop:6379",
                       i + 1);
     for (size_t i = 0; i < hosts->count; i++)

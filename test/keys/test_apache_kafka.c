@@ -5,7 +5,8 @@ extern const struct scaler scaler_apache_kafka;
 static const struct key_case cases[] = {
     TAKES("ensureEvenDistributionOfPartitions", "true", "limitToPartitionsWithLag", "true"),
     TAKES("ensureEvenDistributionOfPartitions", "true", "topic", ""),
-    TAKES("limitToPartitionsWithLag", "true", "topic", ""),
+    REFUSES("limitToPartitionsWithLag needs topic", "limitToPartitionsWithLag", "true", "topic",
+            ""),
     {0},
 };
 

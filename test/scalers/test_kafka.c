@@ -173,7 +173,7 @@ static void without_a_topic_no_partition_is_left_out(void **state)
 static void apache_kafka_has_fewer_rules(void **state)
 {
     (void)state;
-    TRIGGER_OF(&scaler_apache_kafka, trigger, {"topic", NULL}, {"limitToPartitionsWithLag", "true"},
+    TRIGGER_OF(&scaler_apache_kafka, trigger, {"limitToPartitionsWithLag", "true"},
                {"ensureEvenDistributionOfPartitions", "true"}, {"lagThreshold", "5"});
     assert_true(trigger.good);
     /* 11 of lag are 3 replicas, as 3 divides 6; but only 2 partitions have any. */
