@@ -119,9 +119,9 @@ def places():
 
 @each(QUERIES)
 def test_queries(case, keda, client, places):
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)
 
 
 @each(CONNECTIONS)
 def test_connections(case, keda, client, places):
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)

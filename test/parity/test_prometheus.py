@@ -77,6 +77,14 @@ QUERIES = [
     differs("infinity", of("endless"), keda=(0, False), ours=REFUSED, because=INFINITY),
     differs("minus infinity", of("bottomless"), keda=(0, False), ours=REFUSED, because=INFINITY),
     differs("a range", of("jobs{queue=\"mail\"}[5m]"), keda=(0, False), ours=REFUSED, because=NULL),
+    differs("a target below 0", of_jobs("mail", threshold="-4"), keda=(37, True), ours=REFUSED,
+            because="a number such as 2.5, at least 0.001"),
+    differs("a target of less than a metric can say", of_jobs("mail", threshold="0.0004"), keda=(37, True),
+            ours=REFUSED, because="a number such as 2.5, at least 0.001"),
+    differs("an apiKey", of_jobs("mail", authModes="apiKey", auth={"apiKey": "Sesame"}), keda=(37, True),
+            ours=REFUSED, because="`apiKey`, which the built-in takes and does not apply, is refused"),
+    differs("a user, and no mode", of_jobs("mail", auth={"username": "keda"}), keda=(37, True), ours=REFUSED,
+            because="a key that no mode uses is a mistake"),
     differs("a scalar", of("scalar(jobs{queue=\"mail\"})"), keda=Refused("cannot unmarshal"), ours=(37, True),
             because="A scalar is an answer."),
 ]
@@ -153,14 +161,14 @@ def places(tmp_path_factory):
 
 @each(QUERIES)
 def test_queries(case, keda, client, places):
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)
 
 
 @each(PROXIED)
 def test_what_a_proxy_answers(case, keda, client, places):
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)
 
 
 @each(GUARDED)
 def test_authentication(case, keda, client, places):
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)

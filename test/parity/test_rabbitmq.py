@@ -144,6 +144,7 @@ HTTP = [
     both_refuse("http: an operation that is none", matching("^r-", operation="median"), "must be one of"),
     differs("http: an operation that is none, and no queue", matching("^nothing", operation="median"),
             keda=(0, False), ours=REFUSED, because=AT_ONCE),
+    both_refuse("http: larger pages than there are", matching("^r-", pageSize="501"), "400"),
     both_refuse("http: a pattern that is none", matching("r-["), "400"),
 ]
 
@@ -167,8 +168,9 @@ STILL = [
           of("^nothing", "$http", mode="ExpectedQueueConsumptionTime", value="5", useRegex="true"), 0),
 ]
 
-# Messages a second that come and go, and how many there are at first.
-FLOWS = {"fed": (40, 0, 0), "drained": (0, 20, 2000), "flowing": (40, 20, 2000)}
+# Messages a second that come and that go, how many there are at first, and whether those that go come back.
+FLOWS = {"fed": (40, 0, 0, False), "drained": (0, 20, 2000, False), "flowing": (40, 20, 2000, False),
+         "returned": (0, 20, 2, True)}
 
 UNCOUNTED = [
     differs("no statistics: messages", length("busy", "$http"), keda=(0, False), ours=(5, True), because=UNTOLD),
@@ -242,18 +244,18 @@ def told(broker, vhost, queue, count):
 
 @each(of_both("$amqp") + AMQP)
 def test_amqp(case, keda, client, places):
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)
 
 
 @each(of_both("$http") + HTTP)
 def test_http(case, keda, client, places):
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)
 
 
 @each(STILL)
 def test_rates_of_nothing(case, keda, client, broker, places):
     wait_until(lambda: rates_are_0(broker, "waiting"), 30, "what was published is forgotten")
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)
 
 
 def rates_are_0(broker, queue):
@@ -279,7 +281,7 @@ def test_rates(mode, queue, keda, client, places, flows):
 
 @pytest.fixture(scope="module")
 def flows(broker):
-    flows = [Flow(broker, queue, *rates) for queue, rates in FLOWS.items()]
+    flows = [Flow(broker, queue, *flow) for queue, flow in FLOWS.items()]
     for flow in flows:
         flow.start()
     wait_until(lambda: all(flow.is_told() for flow in flows), 30, "rates of all that flows")
@@ -291,9 +293,10 @@ def flows(broker):
 class Flow(threading.Thread):
     """Publishes and takes so many messages a second."""
 
-    def __init__(self, broker, queue, published, taken, at_first):
+    def __init__(self, broker, queue, published, taken, at_first, returned):
         super().__init__(daemon=True)
-        self.broker, self.queue, self.published, self.taken = broker, queue, published, taken
+        self.broker, self.queue = broker, queue
+        self.published, self.taken, self.returned = published, taken, returned
         self.stopped = threading.Event()
         broker.declare(queue)
         broker.publish(queue, at_first)
@@ -305,7 +308,9 @@ class Flow(threading.Thread):
                 for _ in range(self.published // 10):
                     channel.basic_publish("", self.queue, b"work")
                 for _ in range(self.taken // 10):
-                    channel.basic_get(self.queue, auto_ack=True)
+                    method, _properties, _body = channel.basic_get(self.queue, auto_ack=not self.returned)
+                    if self.returned:
+                        channel.basic_nack(method.delivery_tag, requeue=True)
 
     def is_told(self):
         stats = self.broker.api("GET", f"/queues/%2F/{self.queue}")["message_stats"]
@@ -319,7 +324,7 @@ class Flow(threading.Thread):
 
 @each(UNCOUNTED)
 def test_without_statistics(case, keda, client, uncounted):
-    compare(case, keda, client, **uncounted)
+    compare(case, keda, client, uncounted)
 
 
 @pytest.fixture(scope="module")

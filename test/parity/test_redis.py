@@ -176,9 +176,9 @@ def places():
 
 @each(LISTS)
 def test_lists(case, keda, client, places):
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)
 
 
 @each(STREAMS)
 def test_streams(case, keda, client, places):
-    compare(case, keda, client, **places)
+    compare(case, keda, client, places)

@@ -57,7 +57,7 @@ class TokenEndpoint:
     def knows(self, handler, form):
         kind, _, words = handler.headers.get("Authorization", " ").partition(" ")
         name, _, secret = base64.b64decode(words).decode().partition(":") if kind == "Basic" else ("", "", "")
-        given = (urllib.parse.unquote(name), urllib.parse.unquote(secret))
+        given = (urllib.parse.unquote_plus(name), urllib.parse.unquote_plus(secret))
         if handler.path == "/body":
             given = (form.get("client_id"), form.get("client_secret"))
         return given == (self.client_id, self.client_secret)

@@ -11,6 +11,7 @@ from .keda import Answer, Refused, Trigger, ask_server
 from .server import REPOSITORY
 
 REFUSED = Refused("")
+ANSWERED = "answered"  # whatever it was
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ def each(cases):
     return pytest.mark.parametrize("case", [pytest.param(case, id=case.state) for case in cases])
 
 
-def compare(case, keda, client, **places):
+def compare(case, keda, client, places):
     theirs = keda.ask(placed(case.trigger, places), case.calls)
     ours = ask_server(client, placed(case.server or case.trigger, places))
     assert _is(theirs, case.keda), f"KEDA: {theirs}; ours: {ours}"
@@ -65,7 +66,7 @@ def compare(case, keda, client, **places):
 def _is(answer, expected):
     if isinstance(answer, Refused):
         return isinstance(expected, Refused) and expected.why in answer.why
-    return (answer.value, answer.active) == expected
+    return expected == ANSWERED or (answer.value, answer.active) == expected
 
 
 def placed(trigger, places):
