@@ -22,12 +22,16 @@ void *uthash_any(const void *table, const void *key_or_item);
 unsigned uthash_count(const void *table);
 
 #define HASH_FIND(hh, head, key, length, found) ((found) = uthash_any((head), (key)))
+#define HASH_FIND_BYHASHVALUE(hh, head, key, length, hash, found)                                  \
+    ((found) = uthash_any((head), (key)))
 #define HASH_FIND_STR(head, key, found) ((found) = uthash_any((head), (key)))
 #define HASH_FIND_PTR(head, key, found) ((found) = uthash_any((head), (key)))
 #define HASH_FIND_INT(head, key, found) ((found) = uthash_any((head), (key)))
 
 #define HASH_ADD(hh, head, field, length, item) ((head) = uthash_any((head), (item)))
 #define HASH_ADD_KEYPTR(hh, head, key, length, item) ((head) = uthash_any((head), (item)))
+#define HASH_ADD_KEYPTR_BYHASHVALUE(hh, head, key, length, hash, item)                             \
+    ((head) = uthash_any((head), (item)))
 #define HASH_ADD_STR(head, field, item) ((head) = uthash_any((head), (item)))
 #define HASH_ADD_PTR(head, field, item) ((head) = uthash_any((head), (item)))
 #define HASH_ADD_INT(head, field, item) ((head) = uthash_any((head), (item)))
