@@ -317,11 +317,26 @@ void triggers_set_connections(struct triggers *triggers, struct connections *con
     connections_free(before);
 }
 
+/* Its query went with its connection, since somebody began to wait for it. */
+static void refuse_lost(const struct trigger *trigger, struct answer *answer)
+{
+    *answer = (struct answer){.kind = ANSWER_REFUSED};
+    if (error_is_set(&trigger->mistakes))
+        error_copy(&answer->error, &trigger->mistakes);
+    else
+        error_unavailable(&answer->error,
+                          "the connection is another one now, and not measured yet");
+}
+
 void trigger_answer(const struct trigger *trigger, int64_t now_ms, bool out_of_time,
                     struct answer *ret_answer)
 {
-    _cleanup_(snapshot_done) struct snapshot snapshot;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     struct judged judged = {0};
+    if (trigger->query == NULL) {
+        refuse_lost(trigger, ret_answer);
+        return;
+    }
     query_snapshot(trigger->query, &snapshot);
     if (snapshot.measured) {
         struct options options = trigger_options(trigger);

@@ -515,6 +515,20 @@ static void who_asks_does_not_wait_for_the_renewal_of_the_others(void **state)
     triggers_forget_former(triggers);
 }
 
+static void who_waits_for_a_query_that_is_lost_is_told_why(void **state)
+{
+    (void)state;
+    _cleanup_(answer_done) struct answer answer = {0};
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    set_connections("connections: {}\n");
+    trigger_answer(trigger, clock_now_ms(), false, &answer);
+    assert_int_equal(answer.kind, ANSWER_REFUSED);
+    assert_int_equal(answer.error.code, ERROR_INVALID);
+    assert_string_equal(error_text(&answer.error), error_text(&trigger->mistakes));
+    triggers_forget_former(triggers);
+}
+
 static void a_stale_trigger_can_be_forgotten(void **state)
 {
     (void)state;
@@ -558,6 +572,7 @@ int main(void)
         TEST(what_did_not_change_is_left_alone),
         TEST(the_same_query_goes_on_where_the_same_is_asked),
         TEST(who_asks_does_not_wait_for_the_renewal_of_the_others),
+        TEST(who_waits_for_a_query_that_is_lost_is_told_why),
         TEST(a_stale_trigger_can_be_forgotten),
         TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
     };
