@@ -37,6 +37,7 @@ const struct option kafka_options[] = {
      .doc = "how to authenticate; aws_msk_iam is refused"},
     {.key = "username",
      TEXT(username),
+     .flags = OPTION_CREDENTIAL,
      .doc = "for sasl other than none; of oauthbearer the client's id"},
     {.key = "password",
      SECRET(password),

@@ -73,6 +73,7 @@ const struct option rabbitmq_options[] = {
     {.key = "clientID",
      CONNECTION(client_id),
      .type = OPTION_STRING,
+     .flags = OPTION_CREDENTIAL,
      .doc = "the client that oauthTokenURI knows"},
     {.key = "clientSecret",
      CONNECTION(client_secret),
