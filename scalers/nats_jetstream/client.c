@@ -1,5 +1,6 @@
 #include "client.h"
 
+#include "arm.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -174,6 +175,8 @@ static natsStatus set_manners(natsOptions *options)
         status = natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS);
     if (status == NATS_OK)
         status = natsOptions_SetSendAsap(options, true);
+    if (status == NATS_OK) /* or each subscription that is to wake has a thread */
+        status = natsOptions_UseGlobalMessageDelivery(options, true);
     return status;
 }
 
@@ -255,6 +258,7 @@ bool nats_client_connect(const void *connection_options, int64_t deadline_ms, vo
 {
     const struct nats_connection_options *from = connection_options;
     struct nats_client *client = memory_new(sizeof(*client));
+    client->options = from;
     client->servers = show_servers(&from->servers);
 
     bool good = from->monitoring_endpoint != NULL
@@ -272,6 +276,7 @@ bool nats_client_connect(const void *connection_options, int64_t deadline_ms, vo
 void nats_client_disconnect(void *client_)
 {
     struct nats_client *client = client_;
+    nats_arm_free(client);
     natsConnection_Destroy(client->connection);
     if (client->monitoring != NULL)
         nats_monitoring_disconnect(client->monitoring);

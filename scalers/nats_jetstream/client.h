@@ -17,11 +17,15 @@
 #include <stdint.h>
 
 struct nats_monitoring;
+struct nats_arms;
+struct nats_connection_options;
 
 struct nats_client {
     natsConnection *connection;
     struct nats_monitoring *monitoring; /* asked instead of the connection, which is NULL then */
-    char *servers;                      /* for errors: host:port, without user info */
+    const struct nats_connection_options *options;
+    struct nats_arms *arms; /* arm.c's; NULL: none was ever wanted */
+    char *servers;          /* for errors: host:port, without user info */
 };
 
 /* The hooks of struct scaler. */

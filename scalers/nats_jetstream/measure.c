@@ -1,5 +1,6 @@
 #include "measure.h"
 
+#include "arm.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -50,12 +51,7 @@ static natsStatus open_inbox(struct round *round)
 
 static void add_request_subject(struct text *subject, const struct nats_query_options *query)
 {
-    if (query->api_prefix != NULL)
-        text_add(subject, query->api_prefix);
-    else if (query->domain != NULL)
-        text_addf(subject, "$JS.%s.API", query->domain);
-    else
-        text_add(subject, "$JS.API");
+    nats_add_api(subject, query);
     text_addf(subject, ".CONSUMER.INFO.%s.%s", query->stream, query->consumer);
 }
 
@@ -218,6 +214,7 @@ bool nats_measure(void *client_, struct probe *const *probes, size_t count, int6
         .deadline_ms = deadline_ms,
     };
 
+    nats_arm_probes(client, probes, count, deadline_ms);
     natsStatus status = open_inbox(&round);
     if (status == NATS_OK)
         status = send_requests(&round);

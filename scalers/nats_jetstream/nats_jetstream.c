@@ -3,6 +3,7 @@
  * acknowledged. It asks over the NATS client protocol, where the consumer's leader answers through
  * any node; or, where the trigger is KEDA's as it was, a monitoring port.
  */
+#include "arm.h"
 #include "base/text.h"
 #include "client.h"
 #include "measure.h"
@@ -72,4 +73,5 @@ const struct scaler scaler_nats_jetstream = {
     .connect = nats_client_connect,
     .measure = nats_measure,
     .disconnect = nats_client_disconnect,
+    .disarm = nats_arm_disarm,
 };

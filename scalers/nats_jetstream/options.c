@@ -303,3 +303,13 @@ void nats_options_check(const struct options *options, struct error *mistakes)
     check_connection(connection, mistakes);
     check_query(options->query, connection->monitoring_endpoint != NULL, mistakes);
 }
+
+void nats_add_api(struct text *subject, const struct nats_query_options *query)
+{
+    if (query->api_prefix != NULL)
+        text_add(subject, query->api_prefix);
+    else if (query->domain != NULL)
+        text_addf(subject, "$JS.%s.API", query->domain);
+    else
+        text_add(subject, "$JS.API");
+}

@@ -7,6 +7,7 @@
 #define BACKLOG_SCALERS_NATS_JETSTREAM_OPTIONS_H
 
 #include "base/error.h"
+#include "base/text.h"
 #include "config/option.h"
 #include "shared/tls_options.h"
 
@@ -47,6 +48,9 @@ void nats_options_check(const struct options *options, struct error *mistakes);
 
 /* The URL of the monitoring endpoint; the caller frees it. */
 char *nats_monitoring_url(const struct nats_connection_options *connection);
+
+/* Adds the subject below which JetStream's API for the query's stream is. */
+void nats_add_api(struct text *subject, const struct nats_query_options *query);
 
 /* The host:port of one of `servers`, without scheme and user info: fit to be shown. It points into
  * `server`; NULL where the text is no address of a NATS server. */

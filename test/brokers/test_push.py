@@ -8,11 +8,11 @@ import pytest
 
 from support.grpc_client import Client
 from support.process import wait_until
-from support.push import RedisList, RedisStream
+from support.push import NatsConsumer, RedisList, RedisStream
 from support.server import Server
 from support.tap import Tap
 
-SOURCES = [RedisList, RedisStream]
+SOURCES = [RedisList, RedisStream, NatsConsumer]
 
 # So seldom that only a wake can be in time.
 CALM = {"interval": "60s"}

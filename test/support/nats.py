@@ -152,9 +152,9 @@ class NatsClient:
         """The name of the server that leads a consumer."""
         return self.run(self.jetstream.consumer_info(stream, consumer)).cluster.leader
 
-    def create_many(self, count, stream="many"):
+    def create_many(self, count, stream="many", **config):
         """A stream with `count` consumers, consumer-I of the subject many.I; returns their names."""
-        self.create_stream(stream)
+        self.create_stream(stream, **config)
         names = [f"consumer-{i}" for i in range(count)]
 
         async def create():

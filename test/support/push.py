@@ -4,18 +4,28 @@ A source is a number; `trigger` is its metadata. `armed` asks the broker itself 
 `reset` makes `count` sources that are idle, with nothing armed.
 """
 
+import contextlib
 import re
 import time
 
+from .nats import Nats
 from .process import wait_until
 from .redis import Redis
 
 
-class RedisPush:
-    """Redis forgets who read a key once the key changes, and not when who read it goes."""
+class Push:
+    def settle(self, count):
+        """Until this many (a few) are armed, at least, and so are not asked several times a second any more."""
+        wait_until(lambda: self.armed() >= count and self.is_quiet(), 30, f"{count} armed")
 
-    def __init__(self):
-        self.broker = Redis()
+    def is_quiet(self):
+        before = self.requests()
+        time.sleep(0.5)
+        return self.requests() - before < 10
+
+    @property
+    def port(self):
+        return self.broker.port
 
     def __enter__(self):
         self.broker.__enter__()
@@ -26,28 +36,22 @@ class RedisPush:
         self.client.__exit__()
         self.broker.__exit__()
 
+
+class RedisPush(Push):
+    """Redis forgets who read a key once the key changes, and not when who read it goes."""
+
+    def __init__(self):
+        self.broker = Redis()
+
     def connect(self):
         """Again after a restart, too."""
         self.client = self.broker.connect()
-
-    @property
-    def port(self):
-        return self.broker.port
 
     def reset(self, count):
         self.client.call("FLUSHALL")
 
     def armed(self):
         return int(re.search(r"tracking_total_keys:(\d+)", self.client.call("INFO", "stats"))[1])
-
-    def settle(self, count):
-        """Until this many (a few) are armed, at least, and so are not asked several times a second any more."""
-        wait_until(lambda: self.armed() >= count and self.is_quiet(), 30, f"{count} armed")
-
-    def is_quiet(self):
-        before = self.requests()
-        time.sleep(0.5)
-        return self.requests() - before < 10
 
     def requests(self):
         """The commands that the broker was given since its start, ours apart."""
@@ -107,3 +111,55 @@ class RedisStream(RedisPush):
 
     def take(self, number):
         self.client.call("XREADGROUP", "GROUP", "workers", "one", "NOACK", "STREAMS", f"stream-{number}", ">")
+
+
+class NatsConsumer(Push):
+    """A work-queue stream with a consumer for each source, on a subject of its own."""
+
+    title = "NATS JetStream"
+    activation = "activationLagThreshold"
+
+    def __init__(self, **config):
+        self.broker = Nats(**config)
+
+    def connect(self):
+        self.client = self.broker.connect()
+
+    def reset(self, count):
+        with contextlib.suppress(Exception):  # the first time
+            self.client.delete_stream("jobs")
+        self.client.create_many(count, "jobs", retention="workqueue")
+
+    def trigger(self, number, port=None, **metadata):
+        return {"scaler": "nats-jetstream", "servers": f"nats://127.0.0.1:{port or self.port}",
+                "stream": "jobs", "consumer": f"consumer-{number}", **metadata}
+
+    def armed(self):
+        return sum(subject.startswith("jobs.")
+                   for connection in self.broker.monitor("connz?subs=1")["connections"]
+                   for subject in connection.get("subscriptions_list", []))
+
+    def requests(self):
+        return self.broker.monitor("varz")["in_msgs"]
+
+    def state(self):
+        """Streams and consumers, how much they hold and have handed out; without the time."""
+        found = self.broker.monitor("jsz?streams=1&consumers=1&config=1")["account_details"]
+        kept = ("name", "num_ack_pending", "num_redelivered", "num_waiting", "num_pending", "delivered", "ack_floor")
+        return [(stream["name"], stream["state"]["messages"], stream["state"]["consumer_count"],
+                 sorted(([(key, _timeless(consumer[key])) for key in kept]
+                         for consumer in stream["consumer_detail"]), key=str))
+                for account in found for stream in account["stream_detail"]]
+
+    def publish(self, number):
+        self.client.publish("jobs", subject=str(number))
+
+    def waiting(self, number):
+        return self.client.run(self.client.jetstream.consumer_info("jobs", f"consumer-{number}")).num_pending
+
+    def take(self, number):
+        self.client.take("jobs", f"consumer-{number}", self.waiting(number))
+
+
+def _timeless(value):
+    return {key: value[key] for key in value if key != "last_active"} if isinstance(value, dict) else value
