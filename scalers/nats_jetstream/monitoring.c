@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 enum {
-    BODY_BYTES_MOST = 64 << 20, /* 1,000 consumers are 1 MB */
+    BODY_BYTES_MOST = 16 << 20, /* 1,000 consumers are 1 MB */
     OK = 200,
 };
 

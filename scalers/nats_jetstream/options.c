@@ -125,7 +125,8 @@ const char *nats_server_address(const char *server)
     const char *colon = strrchr(address, ':');
     if (colon == NULL || strchr(colon, ']') != NULL)
         return address_is_host(address, strlen(address)) ? address : NULL;
-    return address_is_host(address, (size_t)(colon - address)) && address_is_port(colon + 1)
+    return address_is_host(address, (size_t)(colon - address)) &&
+                   address_is_port(colon + 1, strlen(colon + 1))
                ? address
                : NULL;
 }

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "shared/address.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -133,19 +134,11 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
     return true;
 }
 
-static bool is_port(const char *text, size_t length)
-{
-    if (length == 0 || length > strlen("65535") || strspn(text, "0123456789") < length)
-        return false;
-    int port = atoi(text);
-    return port >= 1 && port <= 65535;
-}
-
 static bool check_ports(const char *ports, struct error *error)
 {
     for (const char *at = ports; at != NULL;) {
         size_t length = strcspn(at, ",");
-        if (!is_port(at, length))
+        if (!address_is_port(at, length))
             return error_invalid(error, "port must be a number from 1 to 65535");
         at = at[length] == ',' ? at + length + 1 : NULL;
     }

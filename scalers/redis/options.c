@@ -29,7 +29,7 @@ static void check_addresses(const struct redis_connection *connection, struct er
         if (!address_is_host(hosts->items[i], strlen(hosts->items[i])))
             error_add(mistakes, "host: number %zu is not the name or address of a host", i + 1);
     for (size_t i = 0; i < ports->count; i++)
-        if (!address_is_port(ports->items[i]))
+        if (!address_is_port(ports->items[i], strlen(ports->items[i])))
             error_add(mistakes, "port: number %zu is not a port from 1 to 65535", i + 1);
 }
 

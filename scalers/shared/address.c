@@ -7,10 +7,9 @@
 
 enum { LONGEST_PORT = 5 };
 
-bool address_is_port(const char *text)
+bool address_is_port(const char *text, size_t length)
 {
-    size_t length = strlen(text);
-    if (length == 0 || length > LONGEST_PORT || strspn(text, "0123456789") != length)
+    if (length == 0 || length > LONGEST_PORT || strspn(text, "0123456789") < length)
         return false;
     int port = atoi(text);
     return port >= 1 && port <= UINT16_MAX;
@@ -35,5 +34,5 @@ bool address_is_host_port(const char *text)
 {
     const char *colon = strrchr(text, ':');
     return colon != NULL && address_is_host(text, (size_t)(colon - text)) &&
-           address_is_port(colon + 1);
+           address_is_port(colon + 1, strlen(colon + 1));
 }

@@ -13,7 +13,7 @@
 bool address_is_host(const char *text, size_t length);
 
 /* A number from 1 to 65535. */
-bool address_is_port(const char *text);
+bool address_is_port(const char *text, size_t length);
 
 /* host:port, [address]:port */
 bool address_is_host_port(const char *text);

