@@ -13,6 +13,8 @@
 #include "measure/engine.h"
 #include "scale/trigger.h"
 #include "serve/external_scaler.h"
+#include "serve/health.h"
+#include "serve/reflection.h"
 #include "serve/transport.h"
 
 #include <malloc.h>
@@ -144,6 +146,8 @@ struct parts {
     struct engine *engine;
     struct triggers *triggers;
     struct external_scaler *scaler;
+    struct health *health;
+    struct services *services;
     struct server *server;
     struct http_port *http;
 };
@@ -193,6 +197,14 @@ static void make_parts(const struct flags *flags, struct connections *connection
         .heartbeat_ms = flags->heartbeat_ms,
         .most_streams = (size_t)flags->most_streams,
     });
+
+    const struct rpc_service *scaler = external_scaler_service(parts->scaler);
+    parts->health = health_new(scaler->name);
+    parts->services = services_new();
+    services_add(parts->services, scaler);
+    services_add(parts->services, health_service(parts->health));
+    services_add(parts->services, &reflection_v1);
+    services_add(parts->services, &reflection_v1alpha);
 }
 
 /* The server has drained: it calls nobody any more, and outlives the engine that may still wake it. */
@@ -205,8 +217,10 @@ static void free_parts(struct parts *parts)
         engine_free(parts->engine);
     if (parts->scaler != NULL)
         external_scaler_free(parts->scaler);
+    health_free(parts->health);
     if (parts->server != NULL)
         server_free(parts->server);
+    services_free(parts->services);
     if (parts->errands != NULL)
         errands_free(parts->errands);
     reload_end(parts->reload);
@@ -245,8 +259,7 @@ static bool start(const struct flags *flags, struct parts *parts, struct error *
         .client_rule = certificates_rule(parts->certificates),
     };
     const struct transport *transport = transport_find(transport_names[flags->transport]);
-    if (!server_start(transport, &options, external_scaler_service(parts->scaler), &parts->server,
-                      error))
+    if (!server_start(transport, &options, services_hooks(parts->services), &parts->server, error))
         return false;
     atomic_store(&wakeable, parts->server);
     server_wake(parts->server); /* for what the engine had to say before */

@@ -5,10 +5,10 @@
 #include "base/text.h"
 #include "externalscaler.pb-c.h"
 #include "serve/call_stats.h"
-#include "serve/message.h"
 #include "serve/reply.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 /* More keys than any scaler has; a limit on what one request makes us compare. */
@@ -17,30 +17,26 @@ enum { MOST_METADATA_KEYS = 256 };
 /* How long one turn renews triggers: calls wait meanwhile. */
 enum { RENEW_MS = 5 };
 
-struct method;
-
 /* One call in progress. It is on `waiting` while it waits for a measurement, on `beating` while it is a
  * stream that told `true` last; both lists are in the order of due_ms. */
 struct ask {
-    struct external_scaler *scaler;
-    struct call *call;
-    const struct method *method;
+    struct rpc rpc;
     struct trigger *trigger; /* kept */
+    /* The answer to a call that had to wait, or news of a stream; NULL where it asks for no value. */
+    void (*news)(struct ask *ask, int64_t now_ms, bool out_of_time);
     struct watcher watcher;
     int64_t due_ms;
-    bool finished;
-    bool has_request;
     bool is_stream; /* counted as one */
     bool told;      /* a stream: `true` was told last */
     bool must_tell; /* a stream: the next free moment tells `true` */
     struct ask **list;
-    struct ask *next, *prev;               /* in *list */
-    struct ask *next_stream, *prev_stream; /* in scaler->streams */
+    struct ask *next, *prev;           /* in *list */
+    struct ask *next_open, *prev_open; /* in scaler->streams */
 };
 
 struct external_scaler {
     struct external_scaler_settings settings;
-    struct service service;
+    struct rpc_service service;
     struct ask *waiting;
     struct ask *beating;
     struct ask *streams;
@@ -49,18 +45,22 @@ struct external_scaler {
     bool is_renewing;         /* the connections file has changed */
     struct call_stats stats;
     int64_t forget_at_ms;
-    bool draining;
 };
 
-struct method {
-    size_t number;
-    const char *name;
-    const char *path;
-    const ProtobufCMessageDescriptor *request;
-    void (*ask)(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms);
-    /* The answer to a call that had to wait, or news of a stream. */
-    void (*news)(struct ask *ask, int64_t now_ms, bool out_of_time);
-};
+static struct external_scaler *scaler_of(const struct ask *ask)
+{
+    return ask->rpc.service->context;
+}
+
+static size_t method_number(const struct ask *ask)
+{
+    return (size_t)(ask->rpc.method - ask->rpc.service->methods);
+}
+
+static const char *method_name(const struct ask *ask)
+{
+    return scaler_of(ask)->stats.methods[method_number(ask)];
+}
 
 static void put_on(struct ask *ask, struct ask **list)
 {
@@ -69,33 +69,6 @@ static void put_on(struct ask *ask, struct ask **list)
     ask->list = list;
     if (list != NULL)
         DL_APPEND(*list, ask);
-}
-
-/* A call that waited for no measurement has no due time. */
-static void count_end(struct ask *ask, enum status status)
-{
-    const struct external_scaler *scaler = ask->scaler;
-    int64_t wait_ms = 0;
-    if (!ask->is_stream && ask->due_ms > 0)
-        wait_ms = clock_now_ms() - (ask->due_ms - scaler->settings.call_deadline_ms);
-    call_stats_end(&ask->scaler->stats, ask->method->number, status, wait_ms);
-}
-
-/* The last word. Nothing of the ask is used after it but by ended(). */
-static void finish(struct ask *ask, enum status status, const char *text)
-{
-    if (ask->finished)
-        return;
-    ask->finished = true;
-    put_on(ask, NULL);
-    watcher_stop(&ask->watcher);
-    count_end(ask, status);
-    call_finish(ask->call, status, text);
-}
-
-static void finish_with(struct ask *ask, const struct error *error)
-{
-    finish(ask, reply_status(error->code), error_text(error));
 }
 
 /* ---- understanding the request ---- */
@@ -115,7 +88,7 @@ static bool find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef 
                                            message->scalermetadata[i]->value};
     struct trigger_ref ref = {message->name, message->namespace_, entries,
                               message->n_scalermetadata};
-    if (!triggers_find(ask->scaler->settings.triggers, &ref, now_ms, &ask->trigger, error))
+    if (!triggers_find(scaler_of(ask)->settings.triggers, &ref, now_ms, &ask->trigger, error))
         return false;
     trigger_keep(ask->trigger);
     return true;
@@ -127,10 +100,10 @@ static bool find_query(struct ask *ask)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
-    if (trigger_query(ask->scaler->settings.triggers, ask->trigger, &query, &error))
+    if (trigger_query(scaler_of(ask)->settings.triggers, ask->trigger, &query, &error))
         return true;
     if (!ask->is_stream || !ask->trigger->lacks_connection)
-        finish_with(ask, &error);
+        rpc_finish_with(&ask->rpc, &error);
     return false;
 }
 
@@ -141,12 +114,13 @@ static bool understand(struct ask *ask, const Externalscaler__ScaledObjectRef *m
     _cleanup_(error_done) struct error error = {0};
     if (find_trigger(ask, message, now_ms, &error))
         return find_query(ask);
-    finish_with(ask, &error);
+    rpc_finish_with(&ask->rpc, &error);
     return false;
 }
 
 static void watch(struct ask *ask)
 {
+    ask->watcher.asker = ask;
     watcher_start(&ask->watcher, ask->trigger->query);
 }
 
@@ -160,16 +134,16 @@ static void decide(const struct ask *ask, int64_t now_ms, bool out_of_time,
 
 static void wait_for_news(struct ask *ask, int64_t now_ms)
 {
-    ask->due_ms = now_ms + ask->scaler->settings.call_deadline_ms;
-    put_on(ask, &ask->scaler->waiting);
+    ask->due_ms = now_ms + scaler_of(ask)->settings.call_deadline_ms;
+    put_on(ask, &scaler_of(ask)->waiting);
     watch(ask);
 }
 
 /* For whoever asks why. */
 static void tell(struct ask *ask, const struct answer *answer, int64_t now_ms)
 {
-    call_stats_answer(&ask->scaler->stats, answer);
-    trigger_tell(ask->trigger, ask->method->name, answer, now_ms);
+    call_stats_answer(&scaler_of(ask)->stats, answer);
+    trigger_tell(ask->trigger, method_name(ask), answer, now_ms);
 }
 
 /* Answers a call, or has it wait for the next measurement. */
@@ -187,12 +161,12 @@ static void settle(struct ask *ask, int64_t now_ms, bool out_of_time,
     tell(ask, &now, now_ms);
     if (now.kind == ANSWER_VALUE)
         send(ask, &now);
-    finish_with(ask, &now.error);
+    rpc_finish_with(&ask->rpc, &now.error);
 }
 
 static void send_is_active(struct ask *ask, const struct answer *answer)
 {
-    reply_active(ask->call, answer->active);
+    reply_active(ask->rpc.call, answer->active);
 }
 
 static void is_active_news(struct ask *ask, int64_t now_ms, bool out_of_time)
@@ -200,15 +174,17 @@ static void is_active_news(struct ask *ask, int64_t now_ms, bool out_of_time)
     settle(ask, now_ms, out_of_time, send_is_active);
 }
 
-static void ask_is_active(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms)
+static void ask_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
+    struct ask *ask = (struct ask *)rpc;
+    ask->news = is_active_news;
     if (understand(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms))
         is_active_news(ask, now_ms, false);
 }
 
 static void send_metrics(struct ask *ask, const struct answer *answer)
 {
-    reply_metrics(ask->call, ask->trigger->metric_name, answer->value);
+    reply_metrics(ask->rpc.call, ask->trigger->metric_name, answer->value);
 }
 
 static void get_metrics_news(struct ask *ask, int64_t now_ms, bool out_of_time)
@@ -216,8 +192,10 @@ static void get_metrics_news(struct ask *ask, int64_t now_ms, bool out_of_time)
     settle(ask, now_ms, out_of_time, send_metrics);
 }
 
-static void ask_get_metrics(struct ask *ask, const ProtobufCMessage *message, int64_t now_ms)
+static void ask_get_metrics(struct rpc *rpc, const ProtobufCMessage *message, int64_t now_ms)
 {
+    struct ask *ask = (struct ask *)rpc;
+    ask->news = get_metrics_news;
     const Externalscaler__GetMetricsRequest *request =
         (const Externalscaler__GetMetricsRequest *)message;
     if (!understand(ask, request->scaledobjectref, now_ms))
@@ -230,53 +208,50 @@ static void ask_get_metrics(struct ask *ask, const ProtobufCMessage *message, in
     error_invalid(&error, "metricName \"%.*s\" is not this trigger's: its metric is \"%s\"",
                   (int)text_cut(request->metricname, 64), request->metricname,
                   ask->trigger->metric_name);
-    finish_with(ask, &error);
+    rpc_finish_with(&ask->rpc, &error);
 }
 
 /* ---- GetMetricSpec ---- */
 
 /* Wrong metadata is answered too: KEDA shows nobody the error of this call, and one that fails takes
  * the object's other triggers with it (#8056, #5914). GetMetrics tells the mistakes. */
-static void ask_get_metric_spec(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms)
+static void ask_get_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
+    struct ask *ask = (struct ask *)rpc;
     _cleanup_(error_done) struct error error = {0};
     if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms, &error))
-        reply_specs(ask->call, ask->trigger->metric_name, ask->trigger->target);
-    finish_with(ask, &error);
+        reply_specs(ask->rpc.call, ask->trigger->metric_name, ask->trigger->target);
+    rpc_finish_with(&ask->rpc, &error);
 }
 
 /* ---- streams ---- */
 
 static bool open_stream(struct ask *ask)
 {
-    struct external_scaler *scaler = ask->scaler;
-    if (scaler->draining) {
-        finish(ask, STATUS_OK, NULL);
-        return false;
-    }
+    struct external_scaler *scaler = scaler_of(ask);
     if (scaler->streams_count >= scaler->settings.most_streams) {
         _cleanup_(error_done) struct error error = {0};
         error_set(&error, ERROR_LIMIT, "all %zu streams are in use (--max-streams)",
                   scaler->settings.most_streams);
-        finish_with(ask, &error);
+        rpc_finish_with(&ask->rpc, &error);
         return false;
     }
     ask->is_stream = true;
     scaler->streams_count++;
-    scaler->stats.streams[ask->method->number]++;
-    DL_APPEND2(scaler->streams, ask, prev_stream, next_stream);
+    scaler->stats.streams[method_number(ask)]++;
+    DL_APPEND2(scaler->streams, ask, prev_open, next_open);
     return true;
 }
 
 /* State, not events: what could not be sent is sent as soon as the stream has room. */
 static void tell_active(struct ask *ask, const struct answer *answer, int64_t now_ms)
 {
-    call_stats_push(&ask->scaler->stats, answer, ask->told);
-    trigger_tell(ask->trigger, ask->method->name, answer, now_ms);
+    call_stats_push(&scaler_of(ask)->stats, answer, ask->told);
+    trigger_tell(ask->trigger, method_name(ask), answer, now_ms);
     ask->told = true;
-    ask->must_tell = !reply_active(ask->call, true);
-    ask->due_ms = now_ms + ask->scaler->settings.heartbeat_ms;
-    put_on(ask, &ask->scaler->beating);
+    ask->must_tell = !reply_active(ask->rpc.call, true);
+    ask->due_ms = now_ms + scaler_of(ask)->settings.heartbeat_ms;
+    put_on(ask, &scaler_of(ask)->beating);
 }
 
 static void tell_nothing(struct ask *ask)
@@ -302,8 +277,10 @@ static void stream_is_active_news(struct ask *ask, int64_t now_ms, bool heartbea
     watcher_set_idle_interval(&ask->watcher, idle ? ask->trigger->idle_interval_ms : 0);
 }
 
-static void ask_stream_is_active(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms)
+static void ask_stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
+    struct ask *ask = (struct ask *)rpc;
+    ask->news = stream_is_active_news;
     if (!open_stream(ask) ||
         !understand(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms))
         return;
@@ -312,15 +289,16 @@ static void ask_stream_is_active(struct ask *ask, const ProtobufCMessage *reques
 }
 
 /* A trigger's specs follow from its metadata, and new metadata comes on a new stream. */
-static void ask_stream_metric_spec(struct ask *ask, const ProtobufCMessage *request, int64_t now_ms)
+static void ask_stream_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
+    struct ask *ask = (struct ask *)rpc;
     _cleanup_(error_done) struct error error = {0};
     if (!open_stream(ask))
         return;
     if (find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms, &error))
-        reply_specs(ask->call, ask->trigger->metric_name, ask->trigger->target);
+        reply_specs(ask->rpc.call, ask->trigger->metric_name, ask->trigger->target);
     else
-        finish_with(ask, &error);
+        rpc_finish_with(&ask->rpc, &error);
 }
 
 /* ---- other connections ---- */
@@ -336,14 +314,13 @@ static bool watches_former(const struct ask *ask)
 static void follow_trigger(struct ask *ask, int64_t now_ms)
 {
     bool waited_for_connection = ask->watcher.query == NULL;
-    if (ask->finished || ask->method->news == NULL ||
-        (!waited_for_connection && !watches_former(ask)))
+    if (ask->rpc.finished || ask->news == NULL || (!waited_for_connection && !watches_former(ask)))
         return;
     watcher_stop(&ask->watcher);
     if (find_query(ask)) {
         watch(ask);
-        ask->method->news(ask, now_ms, false);
-    } else if (!ask->finished)
+        ask->news(ask, now_ms, false);
+    } else if (!ask->rpc.finished)
         tell_nothing(ask);
 }
 
@@ -363,7 +340,7 @@ static void renew_some(struct external_scaler *scaler, int64_t now_ms)
     int64_t until_ms = now_ms + RENEW_MS;
     while (scaler->next_renewed != NULL) {
         struct ask *ask = scaler->next_renewed;
-        scaler->next_renewed = ask->next_stream;
+        scaler->next_renewed = ask->next_open;
         if (ask->trigger != NULL)
             trigger_renew(scaler->settings.triggers, ask->trigger);
         follow_trigger(ask, now_ms);
@@ -388,113 +365,56 @@ void external_scaler_set_connections(struct external_scaler *scaler,
 
 /* ---- the hooks ---- */
 
-#define METHOD(number, name) number, name, "/externalscaler.ExternalScaler/" name
-
-static const struct method methods[CALL_STATS_METHODS] = {
-    {METHOD(0, "IsActive"), &externalscaler__scaled_object_ref__descriptor, ask_is_active,
-     is_active_news},
-    {METHOD(1, "StreamIsActive"), &externalscaler__scaled_object_ref__descriptor,
-     ask_stream_is_active, stream_is_active_news},
-    {METHOD(2, "GetMetricSpec"), &externalscaler__scaled_object_ref__descriptor,
-     ask_get_metric_spec, NULL},
-    {METHOD(3, "GetMetrics"), &externalscaler__get_metrics_request__descriptor, ask_get_metrics,
-     get_metrics_news},
-    {METHOD(4, "StreamMetricSpec"), &externalscaler__scaled_object_ref__descriptor,
-     ask_stream_metric_spec, NULL},
-};
-
-static const struct method *find_method(const char *path)
+static void writable(struct rpc *rpc)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(methods); i++)
-        if (text_equal(methods[i].path, path))
-            return &methods[i];
-    return NULL;
-}
-
-static void begin(void *context, struct call *call)
-{
-    struct external_scaler *scaler = context;
-    const struct method *method = find_method(call->path);
-    if (method == NULL) {
-        _cleanup_(memory_free) char *text =
-            text_format("there is no method %.*s", (int)text_cut(call->path, 128), call->path);
-        call_finish(call, STATUS_UNIMPLEMENTED, text);
-        scaler->stats.calls[CALL_STATS_METHODS][STATUS_UNIMPLEMENTED]++;
-        return;
-    }
-    struct ask *ask = memory_new(sizeof(*ask));
-    ask->scaler = scaler;
-    ask->call = call;
-    ask->method = method;
-    ask->watcher.asker = ask;
-    call->context = ask;
-    call_read(call);
-}
-
-static void message(void *context, struct call *call, struct bytes bytes)
-{
-    (void)context;
-    struct ask *ask = call->context;
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(arena_done) struct arena arena;
-    ProtobufCMessage *request = NULL;
-    arena_init(&arena);
-    if (ask->has_request) {
-        finish(ask, STATUS_INVALID_ARGUMENT, "the call has more than one request message");
-        return;
-    }
-    ask->has_request = true;
-    if (message_decode(&arena, ask->method->request, bytes, &request, &error))
-        ask->method->ask(ask, request, clock_now_ms());
-    else
-        finish_with(ask, &error);
-    if (!ask->finished)
-        call_read(call); /* there should be no other */
-}
-
-static void half_closed(void *context, struct call *call)
-{
-    (void)context;
-    struct ask *ask = call->context;
-    if (!ask->has_request)
-        finish(ask, STATUS_INVALID_ARGUMENT, "the call has no request message");
-}
-
-static void writable(void *context, struct call *call)
-{
-    (void)context;
-    struct ask *ask = call->context;
+    struct ask *ask = (struct ask *)rpc;
     if (ask->must_tell)
-        ask->must_tell = !reply_active(ask->call, true);
+        ask->must_tell = !reply_active(rpc->call, true);
 }
 
-static void ended(void *context, struct call *call)
+/* A call that waited for no measurement has no due time. */
+static void count_end(struct ask *ask, enum status status)
 {
-    struct external_scaler *scaler = context;
-    struct ask *ask = call->context;
-    if (ask == NULL)
-        return;
-    if (!ask->finished)
-        count_end(ask, STATUS_CANCELLED);
+    struct external_scaler *scaler = scaler_of(ask);
+    int64_t wait_ms = 0;
+    if (!ask->is_stream && ask->due_ms > 0)
+        wait_ms = clock_now_ms() - (ask->due_ms - scaler->settings.call_deadline_ms);
+    call_stats_end(&scaler->stats, method_number(ask), status, wait_ms);
+}
+
+static void close_stream(struct ask *ask)
+{
+    struct external_scaler *scaler = scaler_of(ask);
+    scaler->streams_count--;
+    scaler->stats.streams[method_number(ask)]--;
+    if (scaler->next_renewed == ask)
+        scaler->next_renewed = ask->next_open;
+    DL_DELETE2(scaler->streams, ask, prev_open, next_open);
+}
+
+static void left(struct rpc *rpc, enum status status)
+{
+    struct ask *ask = (struct ask *)rpc;
+    count_end(ask, status);
     put_on(ask, NULL);
     watcher_stop(&ask->watcher);
-    if (ask->is_stream) {
-        scaler->streams_count--;
-        if (scaler->next_renewed == ask)
-            scaler->next_renewed = ask->next_stream;
-        scaler->stats.streams[ask->method->number]--;
-        DL_DELETE2(scaler->streams, ask, prev_stream, next_stream);
-    }
+    if (ask->is_stream)
+        close_stream(ask);
     if (ask->trigger != NULL)
         trigger_let_go(ask->trigger);
-    free(ask);
+}
+
+static void unknown(void *context)
+{
+    struct external_scaler *scaler = context;
+    scaler->stats.calls[CALL_STATS_METHODS][STATUS_UNIMPLEMENTED]++;
 }
 
 /* Has those at the front of a list whose time has come act; returns when the next one's comes. */
 static int64_t handle_due(struct ask **list, int64_t now_ms)
 {
     while (*list != NULL && (*list)->due_ms <= now_ms)
-        (*list)->method->news(*list, now_ms, true);
+        (*list)->news(*list, now_ms, true);
     return *list == NULL ? CLOCK_NEVER : (*list)->due_ms;
 }
 
@@ -513,7 +433,7 @@ static int64_t turn(void *context, int64_t now_ms)
         renew_some(scaler, now_ms);
     while ((watcher = engine_next_ready(scaler->settings.engine)) != NULL) {
         struct ask *ask = watcher->asker;
-        ask->method->news(ask, now_ms, false);
+        ask->news(ask, now_ms, false);
     }
     int64_t due_ms =
         earliest(handle_due(&scaler->waiting, now_ms), handle_due(&scaler->beating, now_ms));
@@ -522,40 +442,35 @@ static int64_t turn(void *context, int64_t now_ms)
     return scaler->is_renewing ? now_ms : earliest(due_ms, scaler->forget_at_ms);
 }
 
-/* A clean end makes KEDA come back in two seconds, to another replica. */
-static void drain(void *context)
-{
-    struct external_scaler *scaler = context;
-    struct ask *ask;
-    scaler->draining = true;
-    DL_FOREACH2(scaler->streams, ask, next_stream)
-    finish(ask, STATUS_OK, NULL);
-}
+#define SERVICE "externalscaler.ExternalScaler"
+#define PATH(name) "/" SERVICE "/" name
 
-static void retire(void *context, struct call *call)
-{
-    (void)context;
-    struct ask *ask = call->context;
-    if (ask != NULL && ask->is_stream)
-        finish(ask, STATUS_OK, NULL);
-}
+static const struct method methods[CALL_STATS_METHODS] = {
+    {PATH("GetMetrics"), &externalscaler__get_metrics_request__descriptor, ask_get_metrics},
+    {PATH("IsActive"), &externalscaler__scaled_object_ref__descriptor, ask_is_active},
+    {PATH("GetMetricSpec"), &externalscaler__scaled_object_ref__descriptor, ask_get_metric_spec},
+    {PATH("StreamIsActive"), &externalscaler__scaled_object_ref__descriptor, ask_stream_is_active,
+     METHOD_STREAM},
+    {PATH("StreamMetricSpec"), &externalscaler__scaled_object_ref__descriptor,
+     ask_stream_metric_spec, METHOD_STREAM},
+};
 
 struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings)
 {
     struct external_scaler *scaler = memory_new(sizeof(*scaler));
     scaler->settings = *settings;
     for (size_t i = 0; i < CALL_STATS_METHODS; i++)
-        scaler->stats.methods[i] = methods[i].name;
-    scaler->service = (struct service){
+        scaler->stats.methods[i] = methods[i].path + strlen(PATH(""));
+    scaler->service = (struct rpc_service){
+        .name = SERVICE,
+        .methods = methods,
+        .method_count = ARRAY_LENGTH(methods),
+        .rpc_bytes = sizeof(struct ask),
         .context = scaler,
-        .begin = begin,
-        .message = message,
-        .half_closed = half_closed,
+        .left = left,
+        .unknown = unknown,
         .writable = writable,
-        .ended = ended,
         .turn = turn,
-        .drain = drain,
-        .retire = retire,
     };
     return scaler;
 }
@@ -570,7 +485,7 @@ void external_scaler_free(struct external_scaler *scaler)
     free(scaler);
 }
 
-const struct service *external_scaler_service(const struct external_scaler *scaler)
+const struct rpc_service *external_scaler_service(const struct external_scaler *scaler)
 {
     return &scaler->service;
 }

@@ -10,7 +10,7 @@
 #include "measure/engine.h"
 #include "scale/trigger.h"
 #include "serve/errand.h"
-#include "serve/transport.h"
+#include "serve/services.h"
 
 struct external_scaler;
 
@@ -34,7 +34,6 @@ void external_scaler_set_connections(struct external_scaler *scaler,
 /* Under the turn lock: its counters, in Prometheus' format. */
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page);
 
-/* The hooks for server_start(). */
-const struct service *external_scaler_service(const struct external_scaler *scaler);
+const struct rpc_service *external_scaler_service(const struct external_scaler *scaler);
 
 #endif

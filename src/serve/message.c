@@ -2,66 +2,12 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "serve/wire_field.h"
 
 #include <string.h>
 
 /* ScaledObjectRef in GetMetricsRequest, and a map entry in it, are three levels. */
 enum { DEEPEST = 8 };
-
-enum wire_type { WIRE_VARINT = 0, WIRE_64_BIT = 1, WIRE_LENGTH = 2, WIRE_32_BIT = 5 };
-
-/* A field as it was sent. */
-struct wire_field {
-    uint64_t number;
-    enum wire_type type;
-    uint64_t varint;      /* of a WIRE_VARINT */
-    struct bytes content; /* of a WIRE_LENGTH */
-};
-
-/* Moves behind the number at the front. */
-static bool take_varint(struct bytes *bytes, uint64_t *ret_number)
-{
-    *ret_number = 0;
-    for (unsigned shift = 0; shift < 64 && bytes->length > 0; shift += 7) {
-        uint8_t byte = *bytes->data;
-        bytes->data++;
-        bytes->length--;
-        *ret_number |= (uint64_t)(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool take_bytes(struct bytes *bytes, uint64_t length, struct bytes *ret_taken)
-{
-    if (length > bytes->length)
-        return false;
-    *ret_taken = (struct bytes){bytes->data, (size_t)length};
-    bytes->data += length;
-    bytes->length -= length;
-    return true;
-}
-
-static bool take_field(struct bytes *bytes, struct wire_field *ret_field)
-{
-    uint64_t tag;
-    uint64_t length;
-    if (!take_varint(bytes, &tag) || tag >> 3 == 0 || tag >> 3 > UINT32_MAX)
-        return false;
-    *ret_field = (struct wire_field){.number = tag >> 3, .type = (enum wire_type)(tag & 7)};
-    switch (ret_field->type) {
-    case WIRE_VARINT:
-        return take_varint(bytes, &ret_field->varint);
-    case WIRE_64_BIT:
-        return take_bytes(bytes, 8, &ret_field->content);
-    case WIRE_32_BIT:
-        return take_bytes(bytes, 4, &ret_field->content);
-    case WIRE_LENGTH:
-        return take_varint(bytes, &length) && take_bytes(bytes, length, &ret_field->content);
-    }
-    return false; /* groups are not of proto3 */
-}
 
 static ProtobufCMessage *decode(struct arena *arena, const ProtobufCMessageDescriptor *type,
                                 struct bytes bytes, int depth, struct error *error);
@@ -180,7 +126,7 @@ static ProtobufCMessage *decode(struct arena *arena, const ProtobufCMessageDescr
     while (bytes.length > 0) {
         struct wire_field sent;
         const ProtobufCFieldDescriptor *field = NULL;
-        bool good = depth < DEEPEST && take_field(&bytes, &sent);
+        bool good = depth < DEEPEST && wire_field_take(&bytes, &sent);
         if (good)
             field = find_field(type, sent.number);
         if (!good || (field != NULL && !has_wire_type(field, sent.type))) {

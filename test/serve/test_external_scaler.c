@@ -35,6 +35,7 @@ static const char *connection_name;
 static struct engine *engine;
 static struct triggers *triggers;
 static struct external_scaler *scaler;
+static struct services *services;
 static const struct service *service;
 
 static void note_read(struct call *call)
@@ -101,7 +102,9 @@ static int set_up(void **state)
         .heartbeat_ms = heartbeat_ms,
         .most_streams = 2,
     });
-    service = external_scaler_service(scaler);
+    services = services_new();
+    services_add(services, external_scaler_service(scaler));
+    service = services_hooks(services);
     return 0;
 }
 
@@ -111,6 +114,7 @@ static int tear_down(void **state)
     triggers_free(triggers);
     engine_free(engine);
     external_scaler_free(scaler);
+    services_free(services);
     return 0;
 }
 

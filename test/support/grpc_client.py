@@ -102,8 +102,7 @@ def grpcurl(port, *what, request=None, flags=("-plaintext",), seconds=SECONDS):
 
 
 def grpcurl_call(port, method, request, flags=("-plaintext",), seconds=SECONDS):
-    """Calls a method of ours, by our proto; what it printed is read as JSON where the call succeeded."""
-    proto = [*flags, "-import-path", os.path.join(REPOSITORY, "proto"), "-proto", "externalscaler.proto"]
-    code, out, complaints = grpcurl(port, SERVICE[1:] + method, request=request, flags=proto,
-                                    seconds=seconds)
+    """Calls a method of ours, of which the server tells it all; what it printed is read as JSON where the
+    call succeeded."""
+    code, out, complaints = grpcurl(port, SERVICE[1:] + method, request=request, flags=flags, seconds=seconds)
     return code, json.loads(out) if code == 0 and out.strip() else out, complaints
