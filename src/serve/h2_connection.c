@@ -263,6 +263,7 @@ void h2_connection_cut(struct h2_connection *connection)
         nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
         h2_output_write(connection);
     }
+    h2_socket_unwrap(connection);
     h2_connection_free(connection);
 }
 

@@ -104,13 +104,21 @@ static void complain(struct h2_connection *connection, const char *why)
     log_warning("%s is not served over TLS: %s", connection->peer, why);
 }
 
+static const char *reason_of(const struct h2_connection *connection, unsigned long error)
+{
+    long verified = SSL_get_verify_result(connection->tls);
+    if (verified != X509_V_OK)
+        return X509_verify_cert_error_string(verified); /* more than "certificate verify failed" */
+    const char *reason = ERR_reason_error_string(error);
+    return reason == NULL ? "it broke off" : reason;
+}
+
 /* A probe that only connects is nothing to complain of. */
 static enum h2_shake fail(struct h2_connection *connection)
 {
     unsigned long error = ERR_peek_last_error();
-    const char *why = ERR_reason_error_string(error);
     if (error != 0 && ERR_GET_REASON(error) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
-        complain(connection, why == NULL ? "it broke off" : why);
+        complain(connection, reason_of(connection, error));
     ERR_clear_error();
     return H2_SHAKE_FAILED;
 }
