@@ -233,8 +233,10 @@ bool value_duration_parse(const char *text, int64_t *ret_ms, struct error *error
     bool sign = *text == '-' || *text == '+';
     double ms = parse_integer(text, &bare) ? (double)bare : go_duration_ms(text + sign);
     bool below_0 = ms < 0 || (*text == '-' && ms > 0);
-    if (below_0 || ms > longest_ms)
+    if (below_0)
         return error_invalid(error, "must be %s", duration_words);
+    if (ms > longest_ms)
+        return error_invalid(error, "must be at most 87600h (ten years)");
     *ret_ms = (int64_t)ms;
     return true;
 }

@@ -289,6 +289,14 @@ static void values_can_be_made_again_from_their_texts(void **state)
     option_values_free(again);
 }
 
+static void a_duration_that_is_too_long_is_told_how_long_it_may_be(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed = PARSE(GOOD, "timeout", "87601h");
+    assert_string_equal(error_text(&parsed.error),
+                        "timeout \"87601h\" must be at most 87600h (ten years)");
+}
+
 /* KEDA's typed configuration, both sides of each boundary. */
 static void numbers_and_bools_are_read_as_keda_reads_them(void **state)
 {
@@ -342,6 +350,11 @@ static void numbers_and_bools_are_read_as_keda_reads_them(void **state)
         {"timeout", "1500", true},
         {"timeout", "0", true},
         {"timeout", "1.5s", true},
+        {"timeout", ".5h5.m", true},
+        {"timeout", "+", false},
+        {"timeout", "+5", false},
+        {"timeout", "1e3s", false},
+        {"timeout", "87600h", true},
         {"timeout", "3650d", false},
         {"timeout", "87601h", false},
         {"timeout", "0.5", false},
@@ -378,6 +391,7 @@ int main(void)
         cmocka_unit_test(equal_values_have_equal_identities_and_secrets_are_hidden_in_them),
         cmocka_unit_test(other_credentials_lead_to_the_same_place),
         cmocka_unit_test(values_can_be_made_again_from_their_texts),
+        cmocka_unit_test(a_duration_that_is_too_long_is_told_how_long_it_may_be),
         cmocka_unit_test(numbers_and_bools_are_read_as_keda_reads_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
