@@ -202,22 +202,25 @@ class OneRoundTrip(Tap):
             self.answering = True
 
 
-def test_a_thousand_triggers_share_one_connection_and_one_round_trip(broker, redis, client):
-    redis.call_all([("RPUSH", f"list-{i}", *range(i // 100 + 1)) for i in range(0, MANY, 100)])
+@pytest.mark.parametrize("of, length, question", [(of_list, "listLength", "LLEN"), (of_stream, "streamLength", "XLEN")])
+def test_a_thousand_triggers_share_one_connection_and_one_round_trip(broker, redis, client, of, length, question):
+    add = ("RPUSH", "job") if of is of_list else ("XADD", "*", "job", "x")
+    redis.call_all([(add[0], f"key-{i}", *add[1:]) for i in range(0, MANY, 100) for _ in range(i // 100 + 1)])
     expected = [i // 100 + 1 if i % 100 == 0 else 0 for i in range(MANY)]
     # Twice as many triggers as questions: two targets for each key.
-    with OneRoundTrip(broker.port, b"LLEN", MANY) as tap, concurrent.futures.ThreadPoolExecutor(16) as pool:
-        asked = [of_list(broker, f"list-{i}", listLength=length, address=f"127.0.0.1:{tap.port}")
-                 for length in "57" for i in range(MANY)]
+    with OneRoundTrip(broker.port, question.encode(), MANY) as tap, concurrent.futures.ThreadPoolExecutor(16) as pool:
+        asked = [of(broker, f"key-{i}", **{length: target, "address": f"127.0.0.1:{tap.port}"})
+                 for target in "57" for i in range(MANY)]
+
         def ask():
             return list(pool.map(lambda metadata: value(client, metadata), asked))
         assert ask() == 2 * expected
         time.sleep(2 * INTERVAL_SECONDS)  # asked for in one beat from now on
 
-        calls, began = redis.calls("llen"), time.monotonic()
+        calls, began = redis.calls(question.lower()), time.monotonic()
         tap.holding = True
         wait_until(lambda: tap.trips == 5, 20, "five measurements")
-        measurements = (redis.calls("llen") - calls) / MANY
+        measurements = (redis.calls(question.lower()) - calls) / MANY
         print(f"{len(asked)} triggers: {measurements:.1f} measurements of {MANY} keys in {tap.trips} round trips")
         assert measurements <= (time.monotonic() - began) / INTERVAL_SECONDS + 2
         assert ask() == 2 * expected
