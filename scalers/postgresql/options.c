@@ -46,7 +46,7 @@ const struct option postgresql_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
      .doc = "the user's password"},
-    POD_IDENTITY_OPTION("tokens of Azure are not; set password, or connection"),
+    POD_IDENTITY_OPTION("Azure's identities are not taken; set password, or connection"),
 
     {.key = "query",
      QUERY(query),

@@ -70,7 +70,7 @@ const struct option prometheus_options[] = {
      .doc = "its value"},
     TLS_OPTIONS_OF_URL(offsetof(struct prometheus_connection, tls)),
     AWS_OPTIONS(
-        "identities of clouds are not; set serverAddress to a proxy that signs the questions "
+        "identities of clouds are not taken; set serverAddress to a proxy that signs the questions "
         "(such as aws-sigv4-proxy), or use authModes bearer"),
     NOT_APPLIED("apiKey"),
     NOT_APPLIED("method"),

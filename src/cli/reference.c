@@ -113,12 +113,38 @@ static void print_scope(const struct option *rows, enum option_scope scope, cons
 {
     bool begun = false;
     for (const struct option *row = rows; row->key != NULL; row++) {
-        if (row->scope != scope)
+        if (row->scope != scope || row->type == OPTION_UNSUPPORTED)
             continue;
         if (!begun)
             print_head(title, "key", format);
         begun = true;
         print_row(row, "", format);
+    }
+}
+
+static const struct option *next_unsupported(const struct option *row, const char *doc)
+{
+    while (row->key != NULL &&
+           (row->type != OPTION_UNSUPPORTED || (doc != NULL && !text_equal(row->doc, doc))))
+        row++;
+    return row->key == NULL ? NULL : row;
+}
+
+/* Those that are told the same stand together, at the first of them. */
+static void print_unsupported(const struct option *rows, enum format format)
+{
+    const struct option *row = next_unsupported(rows, NULL);
+    if (row == NULL)
+        return;
+    printf(format == FORMAT_TEXT ? "\n Not supported here:\n" : "\n### Not supported here\n\n");
+    for (; row != NULL; row = next_unsupported(row + 1, NULL)) {
+        if (next_unsupported(rows, row->doc) != row)
+            continue;
+        printf(format == FORMAT_TEXT ? "  " : "- ");
+        for (const struct option *same = row; same != NULL;
+             same = next_unsupported(same + 1, row->doc))
+            printf(format == FORMAT_TEXT ? "%s%s" : "%s`%s`", same == row ? "" : ", ", same->key);
+        printf(": %s%s\n", row->doc, format == FORMAT_TEXT ? "" : ".");
     }
 }
 
@@ -146,6 +172,7 @@ static void print_scaler(const struct scaler *scaler, enum format format)
     printf(format == FORMAT_TEXT ? "%s: %s\n" : "\n## %s\n\n%s.\n", scaler->name, scaler->summary);
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
         print_scope(scaler->options, (enum option_scope)scope, scope_titles[scope], format);
+    print_unsupported(scaler->options, format);
     print_differences(scaler, format);
     if (format == FORMAT_TEXT)
         printf("\n");
