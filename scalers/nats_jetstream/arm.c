@@ -12,7 +12,10 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { RETRY_MS = 10 * 1000 }; /* after having connected, or tried to */
+enum {
+    RETRY_MS = 10 * 1000,  /* after having connected, or tried to */
+    SUBJECTS_WAIT_MS = 50, /* for what it takes to know; who may not ask gets no answer */
+};
 
 struct arm {
     struct waker waker;
@@ -251,12 +254,26 @@ static void arm_one_by_one(struct nats_arms *arms, struct probe *const *probes, 
     }
 }
 
+static void ask_for_subjects(const struct nats_arms *arms, struct probe *const *probes,
+                             size_t count, int64_t deadline_ms)
+{
+    int64_t until_ms = clock_now_ms() + SUBJECTS_WAIT_MS;
+    for (size_t i = 0; i < count; i++) {
+        const struct nats_subject_list *list = NULL;
+        _cleanup_(error_done) struct error ignored = {0};
+        if (probe_wants_arm(probes[i]))
+            nats_subjects_find(arms->subjects, probes[i]->query, &list, &ignored);
+    }
+    nats_subjects_update(arms->subjects, until_ms < deadline_ms ? until_ms : deadline_ms);
+}
+
 /* nats.c keeps the last refusal only, so where there is one among them, each is tried alone. */
 static void arm_together(struct nats_arms *arms, struct probe *const *probes, size_t count,
                          int64_t deadline_ms)
 {
     _cleanup_(memory_free) struct arm **made = memory_array(count, sizeof(*made));
     size_t made_count = 0;
+    ask_for_subjects(arms, probes, count, deadline_ms);
     for (size_t i = 0; i < count; i++) {
         struct arm *arm = probe_wants_arm(probes[i]) ? subscribe(arms, probes[i]) : NULL;
         if (arm != NULL)
@@ -285,7 +302,7 @@ static void look_after_listener(struct nats_arms *arms)
     if (natsConnection_IsClosed(arms->listener->connection))
         lose_listener(arms);
     else
-        nats_subjects_update(arms->subjects);
+        nats_subjects_update(arms->subjects, 0);
 }
 
 void nats_arm_probes(struct nats_client *client, struct probe *const *probes, size_t count,

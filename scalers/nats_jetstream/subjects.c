@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -38,6 +39,7 @@ struct nats_subjects {
     struct known *by_name;
     struct known *by_number;
     uint64_t asked;
+    uint64_t open_questions; /* since the last update */
 };
 
 static void free_known(struct nats_subjects *subjects, struct known *known)
@@ -138,12 +140,14 @@ bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_
     return false;
 }
 
-static void take_answer(const struct nats_subjects *subjects, natsMsg *answer)
+static void take_answer(struct nats_subjects *subjects, natsMsg *answer)
 {
     struct known *known = NULL;
     const char *token = natsMsg_GetSubject(answer) + strlen(subjects->inbox) + strlen(".");
     uint64_t number = strtoull(token, NULL, 10);
     HASH_FIND(hh_number, subjects->by_number, &number, sizeof(number), known);
+    if (subjects->open_questions > 0)
+        subjects->open_questions--;
     if (known == NULL)
         return;
     nats_subjects_told_done(&known->told);
@@ -152,23 +156,33 @@ static void take_answer(const struct nats_subjects *subjects, natsMsg *answer)
     known->is_refused = !known->is_told;
 }
 
-void nats_subjects_update(struct nats_subjects *subjects)
+void nats_subjects_update(struct nats_subjects *subjects, int64_t wait_until_ms)
 {
-    natsMsg *answer = NULL;
-    if (HASH_COUNT(subjects->by_name) > MOST_KNOWN)
-        forget_all(subjects);
-    while (natsSubscription_NextMsg(&answer, subjects->answers, 0) == NATS_OK) {
+    for (;;) {
+        natsMsg *answer = NULL;
+        int left_ms = subjects->open_questions == 0 ? 0 : clock_left_ms(wait_until_ms, INT_MAX);
+        natsStatus status = natsSubscription_NextMsg(&answer, subjects->answers, left_ms);
+        if (status == NATS_NO_RESPONDERS && subjects->open_questions > 0)
+            subjects->open_questions--;
+        if (status == NATS_NO_RESPONDERS)
+            continue;
+        if (status != NATS_OK)
+            break;
         take_answer(subjects, answer);
         natsMsg_Destroy(answer);
     }
+    subjects->open_questions = 0;
+    if (HASH_COUNT(subjects->by_name) > MOST_KNOWN)
+        forget_all(subjects);
 }
 
-static void ask(const struct nats_subjects *subjects, struct known *known)
+static void ask(struct nats_subjects *subjects, struct known *known)
 {
     _cleanup_(memory_free) char *reply =
         text_format("%s.%llu", subjects->inbox, (unsigned long long)known->number);
     known->asked_at_ms = clock_now_ms();
     known->is_refused = false;
+    subjects->open_questions++;
     natsConnection_PublishRequest(subjects->connection, known->name, reply, NULL, 0);
 }
 

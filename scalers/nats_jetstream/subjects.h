@@ -1,6 +1,6 @@
 /*
  * Subjects: on which the messages that a consumer waits for are published, as the stream and the consumer
- * say themselves. What is not known yet is asked for, and known soon: nobody waits for the answer.
+ * say themselves. What is not known yet is asked for, and known soon.
  *
  * Threads: one at a time.
  */
@@ -13,6 +13,7 @@
 #include <nats/nats.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct nats_subjects;
 
@@ -20,8 +21,8 @@ struct nats_subjects;
 struct nats_subjects *nats_subjects_new(natsConnection *connection);
 void nats_subjects_free(struct nats_subjects *subjects);
 
-/* Takes the answers that have come. */
-void nats_subjects_update(struct nats_subjects *subjects);
+/* Takes the answers that have come, or that come until then to what was asked since the last time. */
+void nats_subjects_update(struct nats_subjects *subjects, int64_t wait_until_ms);
 
 /* They are the table's until it is updated. */
 struct nats_subject_list {
@@ -31,7 +32,7 @@ struct nats_subject_list {
 
 enum nats_subjects_state {
     NATS_SUBJECTS_KNOWN,
-    NATS_SUBJECTS_ASKED,      /* come again */
+    NATS_SUBJECTS_ASKED,      /* update, and come again */
     NATS_SUBJECTS_IMPOSSIBLE, /* the error says why */
 };
 

@@ -7,12 +7,11 @@ import time
 import pytest
 
 from support.grpc_client import Client
+from support.nats import NatsCluster
 from support.process import wait_until
-from support.push import NatsConsumer, RedisList, RedisStream
+from support.push import SOURCES, NatsConsumer, RedisList
 from support.server import Server
 from support.tap import Tap
-
-SOURCES = [RedisList, RedisStream, NatsConsumer]
 
 # So seldom that only a wake can be in time.
 CALM = {"interval": "60s"}
@@ -147,3 +146,79 @@ def test_a_broker_that_stood_still_or_was_started_again_is_listened_to_again(sou
         streams.hear([0, 1], seconds=30)
         source.publish(2)
         streams.hear([0, 1, 2], seconds=30)
+
+
+def test_a_source_in_a_process_of_its_own_is_armed_there(source):
+    server = Server(**CALM, arguments=["--isolate-all"])
+    with server, armed_streams(server, source, *(source.trigger(number) for number in range(3))) as streams:
+        source.publish(1)
+        streams.hear([1])
+        source.publish(0)
+        streams.hear([0, 1])
+
+
+def with_rights_and_without(source, full, few, words):
+    """Two streams: that of the user with the rights is armed, the other's source is asked instead, and the log
+    says why."""
+    with Server(**CALM) as server, armed_streams(server, source, full) as streams:
+        source.publish(0)
+        streams.hear([0])
+        with Streams(server, [few]) as others:
+            wait_until(lambda: words in server.log(), 10, f"the log has {words!r}")
+            source.publish(1)
+            others.hear([0])
+        assert server.log().count("cannot be armed") == 1
+
+
+def test_redis_arms_whoever_has_the_rights():
+    with RedisList() as source:
+        source.client.call("ACL", "SETUSER", "full", "on", ">secret", "~*", "+llen", "+ping", "+client|id",
+                           "+client|tracking", "+client|caching", "+subscribe", "resetchannels",
+                           "&__redis__:invalidate")
+        source.client.call("ACL", "SETUSER", "few", "on", ">secret", "~*", "+llen", "resetchannels")
+        with_rights_and_without(source, source.trigger(0, username="full", password="secret"),
+                                source.trigger(1, username="few", password="secret"), "client|tracking")
+
+
+NATS_RIGHTS = """authorization { users: [
+    { user: admin, password: secret }
+    { user: full, password: secret, permissions: {
+        publish: ["$JS.API.CONSUMER.INFO.jobs.*", "$JS.API.STREAM.INFO.jobs"], subscribe: ["_INBOX.>", "jobs.>"] } }
+    { user: few, password: secret, permissions: {
+        publish: ["$JS.API.CONSUMER.INFO.jobs.*", "$JS.API.STREAM.INFO.jobs"], subscribe: ["_INBOX.>"] } } ] }"""
+
+
+def test_nats_arms_whoever_has_the_rights():
+    with NatsConsumer(config=NATS_RIGHTS, user="admin", password="secret") as source:
+        source.reset(2)
+        with_rights_and_without(source, source.trigger(0, user="full", password="secret"),
+                                source.trigger(1, user="few", password="secret"), "allowed to subscribe to jobs.1")
+
+
+def test_a_mirrored_stream_is_asked_because_its_messages_are_not_heard():
+    with NatsConsumer() as source:
+        source.reset(1)
+        source.client.copy_stream("jobs", "copies")
+        source.client.create_consumer("copies", "workers")
+        trigger = {**source.trigger(0), "stream": "copies", "consumer": "workers"}
+        with Server(**CALM) as server, Streams(server, [trigger]) as streams:
+            wait_until(lambda: "come from other streams" in server.log(), 10, "told so")
+            source.publish(0)
+            streams.hear([0])
+
+
+def test_a_replicated_stream_counts_its_message_after_it_was_heard():
+    with NatsCluster(3) as cluster, cluster.nodes[0].connect() as client:
+        client.create_stream("jobs", num_replicas=3)
+        client.create_consumer("jobs", "workers", num_replicas=3)
+        trigger = {"scaler": "nats-jetstream", "servers": cluster.nodes[1].url, "stream": "jobs",
+                   "consumer": "workers"}
+        with Server(**CALM) as server, Streams(server, [trigger]) as streams:
+            wait_until(lambda: hears(cluster, "jobs.>"), 20, "armed")
+            client.publish("jobs")
+            streams.hear([0])
+
+
+def hears(cluster, subject):
+    return any(subject in connection.get("subscriptions_list", []) for node in cluster.nodes
+               for connection in node.monitor("connz?subs=1")["connections"])

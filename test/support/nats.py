@@ -139,6 +139,12 @@ class NatsClient:
         config.setdefault("subjects", [f"{stream}.>"])
         self.run(self.jetstream.add_stream(name=stream, **config))
 
+    def copy_stream(self, stream, name):
+        """One that mirrors it."""
+        from nats.js.api import StreamSource
+
+        self.run(self.jetstream.add_stream(name=name, mirror=StreamSource(name=stream)))
+
     def delete_stream(self, stream):
         self.run(self.jetstream.delete_stream(stream))
 

@@ -119,11 +119,12 @@ class NatsConsumer(Push):
     title = "NATS JetStream"
     activation = "activationLagThreshold"
 
-    def __init__(self, **config):
-        self.broker = Nats(**config)
+    def __init__(self, config="", **user):
+        self.broker = Nats(config)
+        self.user = user
 
     def connect(self):
-        self.client = self.broker.connect()
+        self.client = self.broker.connect(**self.user)
 
     def reset(self, count):
         with contextlib.suppress(Exception):  # the first time
@@ -163,3 +164,6 @@ class NatsConsumer(Push):
 
 def _timeless(value):
     return {key: value[key] for key in value if key != "last_active"} if isinstance(value, dict) else value
+
+
+SOURCES = [RedisList, RedisStream, NatsConsumer]
