@@ -13,9 +13,10 @@ static void close_descriptor(int *descriptor)
         close(*descriptor);
 }
 
+/* A pipe that nobody writes to holds up nobody: it is empty. */
 bool file_read(const char *path, size_t limit, struct text *text, struct error *error)
 {
-    _cleanup_(close_descriptor) int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_(close_descriptor) int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
         return error_invalid(error, "cannot open %s: %s", path, strerror(errno));
 

@@ -13,6 +13,7 @@
 enum {
     LARGEST_FILE = 4 << 20,
     LARGEST_SECRET = 64 << 10,
+    LARGEST_LIST = 1 << 20, /* aliases make a long one of a short file */
     MOST_CONNECTIONS = 1024,
     MOST_ENTRIES = 64,
 };
@@ -87,7 +88,7 @@ static char *value_text(struct loader *loader, const yaml_node_t *node)
     const yaml_node_item_t *item = node->data.sequence.items.start;
     for (; item < node->data.sequence.items.top; item++) {
         const char *piece = scalar(node_at(loader, *item));
-        if (piece == NULL)
+        if (piece == NULL || text.length > LARGEST_LIST)
             return NULL;
         text_addf(&text, "%s%s", text.length == 0 ? "" : ",", piece);
     }
@@ -170,9 +171,12 @@ static void read_key(struct loader *loader, struct named_connection *connection,
     char *value = value_text(loader, node);
     if (value == NULL)
         mistake_about(loader, node, key, "must be a single value or a list of values");
-    else if (text_equal(key, "scaler") && connection->scaler == NULL)
+    else if (text_equal(key, "scaler")) {
+        if (connection->scaler != NULL)
+            mistake_about(loader, node, key, "is given twice");
+        free(connection->scaler);
         connection->scaler = value;
-    else if (text_ends_with(key, suffix_file)) {
+    } else if (text_ends_with(key, suffix_file)) {
         _cleanup_(memory_free) char *path = value;
         char *secret = secret_text(loader, node, path);
         if (secret != NULL)
@@ -259,18 +263,42 @@ static int compare_names(const void *left, const void *right)
                   ((const struct named_connection *)right)->name);
 }
 
+static bool load_document(yaml_parser_t *parser, const struct loader *loader,
+                          yaml_document_t *ret_document, struct error *error)
+{
+    if (yaml_parser_load(parser, ret_document))
+        return true;
+    return error_invalid(error, "%s:%zu: not YAML: %s", loader->path, parser->problem_mark.line + 1,
+                         parser->problem == NULL ? "unreadable" : parser->problem);
+}
+
+/* What stands in a second document would be left out in silence. */
+static bool check_end(yaml_parser_t *parser, const struct loader *loader, struct error *error)
+{
+    yaml_document_t rest;
+    if (!load_document(parser, loader, &rest, error))
+        return false;
+    bool more = yaml_document_get_root_node(&rest) != NULL;
+    size_t line = rest.start_mark.line + 1;
+    yaml_document_delete(&rest);
+    return !more || error_invalid(error,
+                                  "%s:%zu: a second document begins here: all connections "
+                                  "belong into one",
+                                  loader->path, line);
+}
+
 static bool parse_document(struct loader *loader, const char *text, size_t length,
                            struct error *error)
 {
     yaml_parser_t parser;
     yaml_parser_initialize(&parser);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
-    bool good = yaml_parser_load(&parser, &loader->document);
-    if (!good)
-        error_invalid(error, "%s:%zu: not YAML: %s", loader->path, parser.problem_mark.line + 1,
-                      parser.problem == NULL ? "unreadable" : parser.problem);
+    bool good = load_document(&parser, loader, &loader->document, error);
+    bool ended = good && check_end(&parser, loader, error);
+    if (good && !ended)
+        yaml_document_delete(&loader->document);
     yaml_parser_delete(&parser);
-    return good;
+    return ended;
 }
 
 bool connections_parse(const char *text, size_t length, const char *path, const char *folder,

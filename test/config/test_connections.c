@@ -171,6 +171,23 @@ static void an_empty_file_has_no_connections(void **state)
     }
 }
 
+static void a_list_of_aliases_has_an_end(void **state)
+{
+    (void)state;
+    struct text yaml = {0};
+    text_add(&yaml, "connections:\n  a: {scaler: f, b: &b ");
+    for (int i = 0; i < 1000; i++)
+        text_add(&yaml, "0123456789");
+    text_add(&yaml, ", c: [*b");
+    for (int i = 0; i < 1000; i++)
+        text_add(&yaml, ", *b");
+    text_add(&yaml, "]}\n");
+    _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
+    assert_false(parsed.good);
+    assert_non_null(strstr(error_text(&parsed.error), "c must be a single value or a list"));
+    text_done(&yaml);
+}
+
 static void every_mistake_is_told_with_its_line(void **state)
 {
     (void)state;
@@ -186,6 +203,10 @@ static void every_mistake_is_told_with_its_line(void **state)
         {"connections:\n  a: {host: b}\n", "connections.yaml:2: a has no scaler"},
         {"connections:\n  a: {scaler: f}\n  a: {scaler: f}\n", "a is there twice"},
         {"connections:\n  a: {scaler: f, b: 1, b: 2}\n", "b is given twice"},
+        {"connections:\n  a: {scaler: f, scaler: f}\n", "scaler is given twice"},
+        {"connections: {}\n---\nconnections: {}\n",
+         "connections.yaml:2: a second document begins here"},
+        {"connections: {}\n---\n[", "not YAML"},
         {"connections:\n  a: {scaler: f, b: {c: d}}\n", "b must be a single value or a list"},
         {"connections:\n  a: {scaler: f, namespaces: shop}\n", "namespaces must be one list"},
         {"connections:\n  a: {scaler: f, namespaces: []}\n", "namespaces is empty"},
@@ -211,6 +232,7 @@ int main(void)
         cmocka_unit_test(connections_are_equal_where_nothing_of_them_differs),
         cmocka_unit_test(namespaces_are_patterns_and_none_means_all),
         cmocka_unit_test(an_empty_file_has_no_connections),
+        cmocka_unit_test(a_list_of_aliases_has_an_end),
         cmocka_unit_test(every_mistake_is_told_with_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 """The connections file is replaced under a running server, while streams are open and calls run."""
 
 import os
+import random
 import signal
 import threading
 import time
@@ -67,11 +68,11 @@ def test_streams_and_calls_live_through_reloads(redis):
         for number in range(5):  # a name of the client is part of no address: it is let in as before
             reload(server, connection(redis, more=f", username: default, password: \"{number}\"")
                    if number % 2 == 0 else connection(redis))
+        wait_until(lambda: len(answered) > 20, NOTICED, "the load")
         ended.set()
         for caller in callers:
             caller.join()
-        assert failures == []
-        assert len(answered) > 20 and set(answered) == {7.0}
+        assert failures == [] and set(answered) == {7.0}
         assert all(stream.is_active() for stream in streams)
 
 
@@ -102,7 +103,7 @@ def test_a_broken_file_changes_nothing_and_is_told_once(redis):
         assert server.log().count("not YAML") == 1
         for broken, words in ((connection(redis, more=", pasword: x"), 'did you mean "password"?'),
                               (connection(redis, more=", passwordFile: nowhere"), "cannot open"),
-                              ("connections:\n  other: {scaler: none}\n", 'there is no scaler "none"')):
+                              ("connections:\n  other: {scaler: none}\n", 'scaler "none" is unknown')):
             server.write_config(broken)
             server.signal(signal.SIGHUP)
             wait_until(lambda: words in server.log(), NOTICED, words)
@@ -123,6 +124,61 @@ def test_a_missing_secret_that_comes_mends_the_file(redis):
         wait_until(lambda: reloads(server) == 1, NOTICED, "the reload")
         assert client.metrics(trigger(name="late")).metricValueFloat == 7
         assert "any" not in server.log()
+
+
+def any_file(redis, dice):
+    """Connections a, b and c, each as it may be next: gone, forbidden, elsewhere, with other credentials or as before."""
+    text = f"connections:\n  steady: {{scaler: redis, address: \"{redis.address}\"}}\n"
+    for name in "abc":
+        address = "127.0.0.1:1" if dice.random() < 0.2 else redis.address
+        more = dice.choice(["", ", namespaces: [kitchen]", f", username: default, password: \"{dice.random()}\""])
+        if dice.random() < 0.8:
+            text += f"  {name}: {{scaler: redis, address: \"{address}\"{more}}}\n"
+    return text
+
+
+@pytest.mark.parametrize("arguments", [(), ("--isolate-all",)], ids=["", "isolated"])
+def test_a_storm_of_reloads_harms_neither_calls_nor_streams_nor_other_connections(redis, arguments):
+    dice = random.Random(1)
+    with Server(interval="200ms", hold="0s", config=any_file(redis, dice), arguments=arguments) as server:
+        ended = threading.Event()
+        codes, values, streams_ended = set(), set(), []
+
+        def call(own_dice):
+            with Client(server.port) as client:
+                while not ended.is_set():
+                    try:
+                        client.is_active(trigger(own_dice.randrange(20), own_dice.choice("abc")))
+                    except grpc.RpcError as error:
+                        codes.add(error.code())
+
+        def call_steady():
+            with Client(server.port) as client:
+                while not ended.is_set():
+                    values.add(client.metrics(trigger(name="steady")).metricValueFloat)
+
+        def open_streams(own_dice):
+            with Client(server.port) as client:
+                while not ended.is_set():
+                    streams = [client.stream_is_active(trigger(number, own_dice.choice("abc"))) for number in range(30)]
+                    time.sleep(own_dice.random() / 2)
+                    streams_ended.extend(stream.code() for stream in streams if not stream.is_active())
+                    for stream in streams:
+                        stream.cancel()
+
+        threads = [threading.Thread(target=call, args=[random.Random(2)]), threading.Thread(target=call_steady),
+                   threading.Thread(target=open_streams, args=[random.Random(3)])]
+        for thread in threads:
+            thread.start()
+        for _ in range(40):
+            reload(server, any_file(redis, dice))
+            time.sleep(dice.random() / 20)
+        ended.set()
+        for thread in threads:
+            thread.join()
+        assert values == {7.0} and streams_ended == []
+        assert codes <= {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED,
+                         grpc.StatusCode.UNAVAILABLE}
 
 
 def mount(folder, version, files):
