@@ -1,5 +1,6 @@
 #include "client.h"
 
+#include "arm.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -189,6 +190,8 @@ bool kafka_connect(const void *connection_options, int64_t deadline_ms, void **r
 
 bool client_renew(struct kafka_client *client, int64_t deadline_ms, struct error *error)
 {
+    if (client->is_crowded)
+        arms_end(client); /* its handle holds on to them, too */
     close_handle(client);
     client->is_crowded = false;
     client->is_misled = false;
@@ -199,6 +202,7 @@ bool client_renew(struct kafka_client *client, int64_t deadline_ms, struct error
 void kafka_disconnect(void *argument)
 {
     struct kafka_client *client = argument;
+    arms_end(client);
     close_handle(client);
     stalls_forget(client);
     if (client->settings != NULL)

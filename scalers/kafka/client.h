@@ -56,6 +56,7 @@ struct kafka_client {
     struct known_pattern *patterns;
     struct group_call *calls;
     struct stall *stalls;
+    struct arms *arms; /* NULL: nothing was armed yet */
     struct error
         trouble;  /* the library's last complaint, for when nothing else explains a failure */
     bool refused; /* the complaint is that the cluster will not have us: waiting is in vain */

@@ -5,6 +5,7 @@
  * integer division lets almost one lagThreshold more through, and so one replica more than there are
  * partitions. And ensureEvenDistributionOfPartitions leaves a lag of 0 at 0; KEDA makes it one replica.
  */
+#include "arm.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "client.h"
@@ -13,10 +14,7 @@
 #include "options.h"
 #include "selection.h"
 
-/*
- * A thousand idle groups cost 50 ms of a core here and 100 ms at the broker (two requests each, as
- * librdkafka remembers few coordinators); one costs 0.3 ms.
- */
+/* Where it cannot be armed: a thousand idle groups cost 50 ms of a core here and 100 ms at the broker, one 0.3. */
 enum { IDLE_MS = 500 };
 
 static void kafka_plan(const struct options *options, struct plan *ret_plan)
@@ -110,6 +108,9 @@ static const char apache_kafka_differences[] = DIFFERENCES
         .connect = kafka_connect,                                                                  \
         .measure = kafka_measure,                                                                  \
         .disconnect = kafka_disconnect,                                                            \
+        .disarm = kafka_disarm,                                                                    \
+        .descriptor = kafka_descriptor,                                                            \
+        .hear = kafka_hear,                                                                        \
         .isolated = true,                                                                          \
     }
 

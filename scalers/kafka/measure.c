@@ -1,5 +1,6 @@
 #include "measure.h"
 
+#include "arm.h"
 #include "base/clock.h"
 #include "batch.h"
 #include "groups.h"
@@ -131,6 +132,8 @@ void ask_try(struct batch *batch, struct ask *ask)
     reading.waiting_for_activation = count.lag;
     reading.partitions = count.partitions;
     reading.partitions_with_lag = count.partitions_with_lag;
+    if (probe_wants_arm(ask->probe))
+        arm_ask(batch, ask);
     probe_answer(ask->probe, &reading);
 }
 

@@ -320,6 +320,68 @@ def test_a_thousand_triggers_share_a_connection_and_few_requests(client, server)
         assert ask_all() == wanted
 
 
+class Watched:
+    """A stream on a trigger, and when it said `true` first."""
+
+    def __init__(self, client, metadata):
+        self.call, self.said = client.stream_is_active(metadata), threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        try:
+            for answer in self.call:
+                self.active_at = time.monotonic()
+                assert answer.result
+                self.said.set()
+        except grpc.RpcError:
+            pass
+
+    def seconds_after(self, moment):
+        assert self.said.wait(20)
+        return self.active_at - moment
+
+
+def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind():
+    topics = [f"idle{number}" for number in range(10)]
+    # Nothing is asked for 30 s, so whatever is pushed sooner was heard of.
+    with Kafka(log_requests=True) as kafka, Server(interval="30s") as server, Client(server.port) as client:
+        kafka.create_topic(*topics)
+        kafka.produce(topics[0], 3)
+        kafka.commit_topics("workers", {topic: [0, 0, 0] for topic in topics[1:]} | {topics[0]: [1, 1, 1]})
+        streams = [Watched(client, trigger(kafka, "workers", topic)) for topic in topics[:-1]]
+        streams.append(Watched(client, trigger(kafka, "workers", f"^{topics[-1]}$")))
+
+        wait_until(lambda: kafka.requests("backlog-armed")["FETCH"] > 3, 20, "armed")
+        before = kafka.requests("backlog")
+        time.sleep(2)
+        # While nothing comes, only the handle that listens asks anything.
+        assert kafka.requests("backlog") == before
+        assert not any(stream.said.is_set() for stream in streams)
+
+        took = []
+        for topic, stream in zip(topics[1:-1], streams[1:-1]):
+            kafka.produce(topic, 1)
+            took.append(stream.seconds_after(time.monotonic()))
+        assert sorted(took)[len(took) // 2] < 0.2, took
+        groups = {group.group_id for group in kafka.admin().list_consumer_groups().result(10).valid}
+        assert groups <= {"workers"}
+        assert kafka.committed("workers", topics[0]) == [1, 1, 1]
+        assert kafka.committed("backlog", topics[1]) == [None, None, None]
+
+        # What comes while we are away is news once we are back, and what is idle is armed again.
+        assert not streams[0].said.is_set() and not streams[-1].said.is_set()
+        kafka.nodes[0].kill()
+        kafka.start()
+        kafka.produce(topics[0], 1)
+        assert streams[0].seconds_after(time.monotonic()) < 10
+        listened = kafka.requests("backlog-armed")["FETCH"]
+        wait_until(lambda: kafka.requests("backlog-armed")["FETCH"] > listened + 3, 20, "armed again")
+        kafka.produce(topics[-1], 1)
+        assert streams[-1].seconds_after(time.monotonic()) < 1
+        for stream in streams:
+            stream.call.cancel()
+
+
 def secured(kafka, bootstrap, **keys):
     """All that is in videoJob, asked for at another port."""
     return {**trigger(kafka, "new", offsetResetPolicy="earliest"), "bootstrapServers": bootstrap, **keys}

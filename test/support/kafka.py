@@ -225,6 +225,15 @@ class Kafka:
         finally:
             consumer.close()
 
+    def committed(self, group, topic, partitions=3):
+        """The group's offsets; None where there is none."""
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "log_level": 0})
+        try:
+            told = consumer.committed([confluent_kafka.TopicPartition(topic, number) for number in range(partitions)], 10)
+        finally:
+            consumer.close()
+        return [partition.offset if partition.offset >= 0 else None for partition in told]
+
     def end_offsets(self, topic, partitions=3):
         client = self.admin()
         wanted = {confluent_kafka.TopicPartition(topic, number): admin.OffsetSpec.latest()

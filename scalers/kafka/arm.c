@@ -1,0 +1,310 @@
+#include "arm.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "lag.h"
+#include "settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum {
+    PARTITIONS_MOST =
+        20000, /* of a client: a broker is asked for all that it leads in one request */
+    MESSAGES_AT_ONCE = 64,
+};
+
+/* A topic of this handle. It stays: the library would have to find its leaders anew. */
+struct heard_topic {
+    rd_kafka_topic_t *handle;
+    UT_hash_handle hh;
+    char name[];
+};
+
+/* A partition that is read, as long as somebody is armed there. */
+struct heard_partition {
+    struct {
+        struct heard_topic *topic;
+        int64_t number;
+    } key;
+    struct link *links; /* utlist */
+    UT_hash_handle hh;
+};
+
+/* An arm on one of its partitions. */
+struct link {
+    struct arm *arm;
+    struct heard_partition *partition;
+    struct link *prev, *next; /* of the partition */
+};
+
+struct arm {
+    struct waker waker;
+    struct link *links;
+    size_t count;
+    UT_hash_handle hh; /* by the waker's id */
+};
+
+struct arms {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *messages;
+    int readable; /* an eventfd */
+    struct heard_topic *topics;
+    struct heard_partition *partitions;
+    struct arm *arms;
+};
+
+static rd_kafka_conf_t *settings_of(const struct kafka_client *client, struct error *error)
+{
+    static const char *const settings[][2] = {
+        {"client.id", "backlog-armed"},
+        /* Neither a group nor its commits are touched. */
+        {"group.id", ""},
+        {"auto.commit.enable", "false"},
+        /* One request a broker in this time while nothing comes; what is newly armed waits for its end. */
+        {"fetch.wait.max.ms", "500"},
+        {"fetch.error.backoff.ms", "100"},
+        /* A message is only a sign: the fewest bytes that the broker gives, which is one batch. */
+        {"fetch.message.max.bytes", "1"},
+        /* Of all partitions together: where it is reached, none is read for a second. */
+        {"queued.min.messages", "1000"},
+        /* A topic that was made anew has not these offsets: that is news, too. */
+        {"auto.offset.reset", "error"},
+    };
+    rd_kafka_conf_t *conf = rd_kafka_conf_dup(client->settings);
+    rd_kafka_conf_set_error_cb(conf, NULL);
+    for (size_t i = 0; i < ARRAY_LENGTH(settings); i++)
+        if (!settings_set(conf, settings[i][0], settings[i][1], error)) {
+            rd_kafka_conf_destroy(conf);
+            return NULL;
+        }
+    return conf;
+}
+
+static bool arms_begin(struct kafka_client *client, struct error *error)
+{
+    if (client->arms != NULL)
+        return true;
+    int readable = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (readable < 0)
+        return error_unavailable(error, "cannot listen to Kafka: %s", strerror(errno));
+    rd_kafka_conf_t *conf = settings_of(client, error);
+    rd_kafka_t *rk = conf == NULL ? NULL : client_handle(client, conf, error);
+    if (rk == NULL) {
+        close(readable);
+        return false;
+    }
+    const uint64_t one = 1;
+    client->arms = memory_new(sizeof(*client->arms));
+    client->arms->rk = rk;
+    client->arms->readable = readable;
+    client->arms->messages = rd_kafka_queue_new(rk);
+    rd_kafka_queue_io_event_enable(client->arms->messages, readable, &one, sizeof(one));
+    return true;
+}
+
+static struct heard_topic *topic_of(struct arms *arms, const char *name)
+{
+    struct heard_topic *topic;
+    HASH_FIND_STR(arms->topics, name, topic);
+    if (topic != NULL)
+        return topic;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(arms->rk, name, NULL);
+    if (handle == NULL)
+        return NULL;
+    topic = memory_new(sizeof(*topic) + strlen(name) + 1);
+    memcpy(topic->name, name, strlen(name) + 1);
+    topic->handle = handle;
+    HASH_ADD_STR(arms->topics, name, topic);
+    return topic;
+}
+
+static struct heard_partition *partition_find(struct arms *arms, struct heard_topic *topic,
+                                              int32_t number)
+{
+    const struct heard_partition wanted = {.key = {topic, number}};
+    struct heard_partition *partition;
+    HASH_FIND(hh, arms->partitions, &wanted.key, sizeof(wanted.key), partition);
+    return partition;
+}
+
+/* Where somebody is armed there already, it is read from an earlier end: one wake too many, at worst. */
+static struct heard_partition *partition_hear(struct arms *arms, struct heard_topic *topic,
+                                              int32_t number, int64_t end)
+{
+    struct heard_partition *partition = partition_find(arms, topic, number);
+    if (partition != NULL)
+        return partition;
+    if (rd_kafka_consume_start_queue(topic->handle, number, end, arms->messages) != 0)
+        return NULL;
+    partition = memory_new(sizeof(*partition));
+    partition->key.topic = topic;
+    partition->key.number = number;
+    HASH_ADD(hh, arms->partitions, key, sizeof(partition->key), partition);
+    return partition;
+}
+
+static void link_end(struct arms *arms, struct link *link)
+{
+    struct heard_partition *partition = link->partition;
+    DL_DELETE(partition->links, link);
+    if (partition->links != NULL)
+        return;
+    rd_kafka_consume_stop(partition->key.topic->handle, (int32_t)partition->key.number);
+    HASH_DEL(arms->partitions, partition);
+    free(partition);
+}
+
+static void arm_end(struct arms *arms, struct arm *arm)
+{
+    for (size_t i = 0; i < arm->count; i++)
+        link_end(arms, &arm->links[i]);
+    HASH_DEL(arms->arms, arm);
+    free(arm->links);
+    free(arm);
+}
+
+static void arm_wake(struct arms *arms, struct arm *arm)
+{
+    const struct waker waker = arm->waker;
+    arm_end(arms, arm);
+    waker_wake(&waker);
+}
+
+static size_t partitions_of(const struct ask *ask)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ask->count; i++)
+        for (int32_t j = 0; j < ask->readers[i]->key.topic->count; j++)
+            count += lag_counts(ask->probe->query, j);
+    return count;
+}
+
+static bool arm_add(struct arms *arms, struct arm *arm, const struct topic *topic, int32_t number)
+{
+    struct heard_topic *heard = topic_of(arms, topic->name);
+    struct heard_partition *partition =
+        heard == NULL ? NULL
+                      : partition_hear(arms, heard, number, topic->partitions[number].latest.value);
+    if (partition == NULL)
+        return false;
+    struct link *link = &arm->links[arm->count++];
+    *link = (struct link){.arm = arm, .partition = partition};
+    DL_APPEND(partition->links, link);
+    return true;
+}
+
+static bool arm_fill(struct arms *arms, struct arm *arm, const struct ask *ask)
+{
+    for (size_t i = 0; i < ask->count; i++) {
+        const struct topic *topic = ask->readers[i]->key.topic;
+        for (int32_t j = 0; j < topic->count; j++)
+            if (lag_counts(ask->probe->query, j) && !arm_add(arms, arm, topic, j))
+                return false;
+    }
+    return true;
+}
+
+static bool try_arm(struct kafka_client *client, const struct ask *ask, struct error *error)
+{
+    size_t count = partitions_of(ask);
+    if (!arms_begin(client, error))
+        return false;
+    struct arms *arms = client->arms;
+    if (count + HASH_COUNT(arms->partitions) > PARTITIONS_MOST)
+        return error_set(error, ERROR_LIMIT, "more than %d Kafka partitions are not listened to",
+                         PARTITIONS_MOST);
+
+    struct arm *arm = memory_new(sizeof(*arm));
+    arm->waker = ask->probe->waker;
+    arm->links = memory_array(count + 1, sizeof(*arm->links));
+    HASH_ADD(hh, arms->arms, waker.id, sizeof(arm->waker.id), arm);
+    if (arm_fill(arms, arm, ask))
+        return true;
+    arm_end(arms, arm);
+    return error_unavailable(error, "cannot listen to Kafka: %s",
+                             rd_kafka_err2str(rd_kafka_last_error()));
+}
+
+void arm_ask(struct batch *batch, const struct ask *ask)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (try_arm(batch->client, ask, &error))
+        probe_armed(ask->probe);
+    else
+        probe_cannot_arm(ask->probe, &error);
+}
+
+void kafka_disarm(void *argument, uint64_t waker_id)
+{
+    const struct kafka_client *client = argument;
+    struct arm *arm = NULL;
+    if (client->arms != NULL)
+        HASH_FIND(hh, client->arms->arms, &waker_id, sizeof(waker_id), arm);
+    if (arm != NULL)
+        arm_end(client->arms, arm);
+}
+
+int kafka_descriptor(const void *argument)
+{
+    const struct kafka_client *client = argument;
+    return client->arms == NULL ? -1 : client->arms->readable;
+}
+
+/* A message, or that there is trouble: either way it is time to look. The partition goes with its last arm. */
+static void take(struct arms *arms, const rd_kafka_message_t *message)
+{
+    struct heard_topic *topic = NULL;
+    if (message->rkt != NULL)
+        HASH_FIND_STR(arms->topics, rd_kafka_topic_name(message->rkt), topic);
+    const struct heard_partition *partition =
+        topic == NULL ? NULL : partition_find(arms, topic, message->partition);
+    if (partition == NULL)
+        return;
+    for (bool more = true; more;) {
+        more = partition->links->next != NULL;
+        arm_wake(arms, partition->links->arm);
+    }
+}
+
+void kafka_hear(void *argument)
+{
+    const struct kafka_client *client = argument;
+    struct arms *arms = client->arms;
+    rd_kafka_message_t *messages[MESSAGES_AT_ONCE];
+    uint64_t signs;
+    if (read(arms->readable, &signs, sizeof(signs)) < 0)
+        return;
+    for (ssize_t heard = MESSAGES_AT_ONCE; heard == MESSAGES_AT_ONCE;) {
+        heard = rd_kafka_consume_batch_queue(arms->messages, 0, messages, MESSAGES_AT_ONCE);
+        for (ssize_t i = 0; i < heard; i++) {
+            take(arms, messages[i]);
+            rd_kafka_message_destroy(messages[i]);
+        }
+    }
+}
+
+void arms_end(struct kafka_client *client)
+{
+    struct arms *arms = TAKE(client->arms);
+    if (arms == NULL)
+        return;
+    while (arms->arms != NULL)
+        arm_wake(arms, arms->arms);
+    struct heard_topic *topic;
+    struct heard_topic *next;
+    HASH_ITER(hh, arms->topics, topic, next)
+    {
+        HASH_DEL(arms->topics, topic);
+        rd_kafka_topic_destroy(topic->handle);
+        free(topic);
+    }
+    rd_kafka_queue_destroy(arms->messages);
+    rd_kafka_destroy(arms->rk);
+    close(arms->readable);
+    free(arms);
+}
