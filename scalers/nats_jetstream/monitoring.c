@@ -94,6 +94,14 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
     return true;
 }
 
+static void cannot_arm(struct probe *probe)
+{
+    _cleanup_(error_done) struct error why = {0};
+    error_unavailable(
+        &why, "a monitoring port of NATS does not tell of messages: set servers, which does");
+    probe_cannot_arm(probe, &why);
+}
+
 bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct probe *const *probes,
                              size_t count, int64_t deadline_ms, struct error *error)
 {
@@ -107,6 +115,8 @@ bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct probe *c
     for (size_t i = 0; i < count; i++) {
         _cleanup_(error_done) struct error why = {0};
         struct reading reading;
+        if (probe_wants_arm(probes[i]))
+            cannot_arm(probes[i]);
         if (jsz_find(&jsz, probes[i]->query, &reading, &why))
             probe_answer(probes[i], &reading);
         else
