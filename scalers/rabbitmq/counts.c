@@ -2,18 +2,19 @@
 
 #include <math.h>
 
+/* What is below 0 counts nothing, and would become a 0 on its way. */
 static double number(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
+    return json_is_number(value) && json_number_value(value) >= 0 ? json_number_value(value) : NAN;
 }
 
 /* What happened never has neither a count nor a rate; a count without a rate is a broker that keeps none. */
 static double rate(const json_t *stats, const char *count, const char *details, bool keeps_rates)
 {
-    const json_t *rate = json_object_get(json_object_get(stats, details), "rate");
-    if (json_is_number(rate))
-        return json_number_value(rate);
+    const json_t *told = json_object_get(json_object_get(stats, details), "rate");
+    if (told != NULL)
+        return number(json_object_get(stats, details), "rate");
     bool never = json_object_get(stats, count) == NULL;
     return never && keeps_rates ? 0 : NAN;
 }

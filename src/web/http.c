@@ -9,6 +9,7 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ struct web {
     struct event_base *base;
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http; NULL: it is gone */
+    struct event *pause;             /* until the next look at a full house */
     struct event *stopping;
     int stop_fd;
     size_t client_count;
@@ -78,10 +80,54 @@ static void client_closed(struct evhttp_connection *connection, void *argument)
     client_free(argument);
 }
 
+/* Of who has not asked anything evhttp tells no end, so the kernel is asked: whoever has gone, or can only
+ * listen, will not ask any more. */
+static bool is_gone(const struct client *client)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+    int fd = bufferevent_getfd(client->stream);
+    return !client->has_asked &&
+           (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
+            info.tcpi_state != TCP_ESTABLISHED);
+}
+
+static bool make_room(struct web *web)
+{
+    struct client *client;
+    struct client *next;
+    for (client = LIST_FIRST(&web->clients); client != NULL; client = next) {
+        next = LIST_NEXT(client, all);
+        if (is_gone(client))
+            client_free(client);
+    }
+    return web->client_count < MOST_CLIENTS;
+}
+
+/* Those who wait are in the kernel's queue; whether there is room for them is looked at again. */
+static void pause_listener(struct web *web)
+{
+    evconnlistener_disable(web->listener);
+    evtimer_add(web->pause, &pause_time);
+}
+
+static void look_again(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct web *web = argument;
+    if (make_room(web))
+        evconnlistener_enable(web->listener);
+    else
+        pause_listener(web);
+}
+
 /* evhttp asks for the stream of a connection that it has accepted. */
 static struct bufferevent *client_new(struct event_base *base, void *argument)
 {
     struct web *web = argument;
+    if (web->client_count + 1 >= MOST_CLIENTS)
+        make_room(web); /* before it is there: it has no descriptor yet, as if it were gone */
     struct client *client = memory_new(sizeof(*client));
     client->web = web;
     client->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
@@ -90,7 +136,7 @@ static struct bufferevent *client_new(struct event_base *base, void *argument)
     evtimer_add(client->deadline, &most_time);
     LIST_INSERT_HEAD(&web->clients, client, all);
     if (++web->client_count >= MOST_CLIENTS)
-        evconnlistener_disable(web->listener);
+        pause_listener(web);
     return client->stream;
 }
 
@@ -114,9 +160,9 @@ static void resume(evutil_socket_t fd, short what, void *listener)
 }
 
 /* Out of descriptors: the connection stays in the queue, and would be reported again and again. */
-static void accept_failed(struct evconnlistener *listener, void *context)
+static void accept_failed(struct evconnlistener *listener, void *http)
 {
-    (void)context;
+    (void)http;
     evconnlistener_disable(listener);
     event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, resume, listener,
                     &pause_time);
@@ -250,6 +296,7 @@ static void web_free(struct web *web)
         next = LIST_NEXT(client, all);
         client_free(client);
     }
+    event_free(web->pause);
     event_free(web->stopping);
     event_base_free(web->base);
     close(web->stop_fd);
@@ -269,6 +316,7 @@ static void make_http(struct web *web, int fd)
                                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     evhttp_bind_listener(web->http, web->listener);
     evconnlistener_set_error_cb(web->listener, accept_failed);
+    web->pause = evtimer_new(web->base, look_again, web);
     web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     web->stopping = event_new(web->base, web->stop_fd, EV_READ, stop, web->base);
     event_add(web->stopping, NULL);

@@ -1,0 +1,103 @@
+/*
+ * Bytes on the HTTP port: whatever they are, the server outlives them, and serves the next client.
+ */
+#include "base/memory.h"
+#include "web/explain.h"
+#include "web/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+/* There is only one thread that asks. */
+static bool run(void *context, void (*errand)(void *errand_context), void *errand_context)
+{
+    (void)context;
+    errand(errand_context);
+    return true;
+}
+
+static struct web *start(void)
+{
+    static struct explain explain;
+    static struct web_page pages[3];
+    _cleanup_(error_done) struct error error = {0};
+    static const struct scaler *const none[] = {NULL};
+    struct web *web = NULL;
+    signal(SIGPIPE, SIG_IGN);
+    explain = (struct explain){
+        .triggers = triggers_new(&(struct triggers_settings){
+            .scalers = none, .rules = {5000, 60000}, .most = 10, .most_bytes = 1 << 20}),
+        .run = run,
+    };
+    struct option_entry entry = {"scaler", "none"};
+    struct trigger_ref ref = {.name = "worker", .namespace = "shop", .entries = &entry, .count = 1};
+    struct trigger *trigger;
+    require(triggers_find(explain.triggers, &ref, 0, &trigger, &error));
+    pages[0] = (struct web_page){"/api/triggers", explain_list, &explain};
+    pages[1] = (struct web_page){"/api/triggers/", explain_one, &explain};
+    require(web_start("127.0.0.1:0", pages, &web, &error));
+    return web;
+}
+
+/* -1: the machine has no port left for a while, so many were used; or the fuzzer's timer went off. */
+static int connect_to(const struct web *web)
+{
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)web_port(web)),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct linger at_once = {1, 0}; /* or the machine is full of connections that linger */
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        require(errno == EADDRNOTAVAIL || errno == EINTR);
+        close(fd);
+        usleep(100000);
+        return -1;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    return fd;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct web *web;
+    static unsigned count;
+    char answer[4096];
+    if (web == NULL)
+        web = start();
+
+    int fd = connect_to(web);
+    if (fd < 0)
+        return 0;
+    send(fd, data, size, MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+    while (recv(fd, answer, sizeof(answer), 0) > 0)
+        ;
+    close(fd);
+
+    if (++count % 64 != 0)
+        return 0;
+    static const char question[] = "GET /api/triggers/shop/worker HTTP/1.1\r\nHost: here\r\n\r\n";
+    fd = connect_to(web);
+    if (fd < 0)
+        return 0;
+    send(fd, question, sizeof(question) - 1, MSG_NOSIGNAL);
+    ssize_t length = recv(fd, answer, 12, MSG_WAITALL);
+    require((length == 12 && memcmp(answer, "HTTP/1.1 200", 12) == 0) || errno == EINTR);
+    close(fd);
+    return 0;
+}
