@@ -1,5 +1,6 @@
 """The connections file is replaced under a running server, while streams are open and calls run."""
 
+import json
 import os
 import random
 import signal
@@ -209,3 +210,41 @@ def test_sighup_reads_the_file_at_once(redis):
             server.signal(signal.SIGHUP)
             wait_until(lambda: reloads(server) >= count, NOTICED, "the reload")
         assert client.metrics(trigger()).metricValueFloat == 7
+
+
+# What each scaler's triggers say of themselves; the connection's keys are in the file.
+ASKING = {
+    "kafka": ({"bootstrapServers": "127.0.0.1:1"}, {"consumerGroup": "workers", "topic": "jobs", "lagThreshold": "7"}),
+    "nats-jetstream": ({"servers": "nats://127.0.0.1:1"}, {"stream": "JOBS", "consumer": "workers", "lagThreshold": "7"}),
+    "postgresql": ({"connection": "postgresql://127.0.0.1:1/shop"}, {"query": "select 1", "targetQueryValue": "7"}),
+    "prometheus": ({"serverAddress": "http://127.0.0.1:1"}, {"query": "up", "threshold": "7"}),
+    "rabbitmq": ({"host": "amqp://127.0.0.1:1/"}, {"queueName": "jobs", "mode": "QueueLength", "value": "7"}),
+    "redis": ({"address": "127.0.0.1:1"}, {"listName": "jobs", "listLength": "7"}),
+    "redis-streams": ({"address": "127.0.0.1:1"}, {"stream": "jobs", "streamLength": "7"}),
+}
+
+
+def every_connection(more=None, swapped=False):
+    """Named as their scalers; or as each other's."""
+    names = list(ASKING)
+    scalers = names[1:] + names[:1] if swapped else names
+    connections = {name: {"scaler": scaler, **ASKING[scaler][0], **(more or {})} for name, scaler in zip(names, scalers)}
+    return json.dumps({"connections": connections})
+
+
+def test_no_reload_changes_what_a_stream_of_specs_has_told():
+    """Name and target follow from the trigger's metadata alone, so that the last one streamed stays right."""
+    triggers = [{"scaler": name, "connectionName": name, **metadata} for name, (_, metadata) in ASKING.items()]
+    with Server(config="connections: {}\n") as server, Client(server.port) as client:
+        streams = [client.stream_metric_spec(metadata) for metadata in triggers]
+        told = [next(stream).metricSpecs[0] for stream in streams]
+        assert {spec.targetSizeFloat for spec in told} == {7} and len({spec.metricName for spec in told}) > 4
+        for config in (every_connection(), every_connection({"namespaces": ["kitchen"]}), every_connection(swapped=True),
+                       every_connection(), "connections: {}\n"):
+            reload(server, config)
+            assert [client.metric_spec(metadata) for metadata in triggers] == told
+        assert all(stream.is_active() for stream in streams)
+        server.signal(signal.SIGTERM)
+        assert [list(stream) for stream in streams] == [[]] * len(streams)  # nothing else was told
+        assert {stream.code() for stream in streams} == {grpc.StatusCode.OK}
+        assert server.child.wait(15) == 0
