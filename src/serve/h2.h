@@ -271,8 +271,6 @@ void h2_socket_close(struct h2_connection *connection);
 void h2_session_prepare(struct h2_server *server);
 /* Begins HTTP/2: our SETTINGS. */
 nghttp2_session *h2_session_new(struct h2_connection *connection);
-/* A ping whose answer tells that the client has read all that was said before it. */
-void h2_session_ask(struct h2_connection *connection);
 void h2_session_ping(struct h2_connection *connection);
 
 /* ---- h2_request.c ---- */

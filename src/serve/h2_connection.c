@@ -225,7 +225,6 @@ static void part(struct h2_connection *connection)
 {
     enter(connection, H2_LEAVING);
     nghttp2_submit_shutdown_notice(connection->session);
-    h2_session_ask(connection);
     h2_connection_touch(connection);
 }
 

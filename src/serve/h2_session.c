@@ -193,6 +193,10 @@ static void end_request(nghttp2_session *session, int32_t stream_id)
 static int frame_left(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct h2_connection *connection = user_data;
+    /* A ping behind the word that the client is to leave: its answer tells that it has read that. Ordered with
+     * it, the ping would go out first, as nghttp2 has it. */
+    if (frame->hd.type == NGHTTP2_GOAWAY && connection->phase == H2_LEAVING)
+        nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, ask_mark);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     give_back(connection, H2_PINGS);
@@ -266,11 +270,6 @@ nghttp2_session *h2_session_new(struct h2_connection *connection)
     must(nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, ARRAY_LENGTH(settings)));
     nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW_BYTES);
     return session;
-}
-
-void h2_session_ask(struct h2_connection *connection)
-{
-    nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, ask_mark);
 }
 
 void h2_session_ping(struct h2_connection *connection)
