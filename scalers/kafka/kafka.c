@@ -103,6 +103,7 @@ static const char apache_kafka_differences[] = DIFFERENCES
                   [OPTION_QUERY] = sizeof(struct kafka_query),                                     \
                   [OPTION_TARGET] = sizeof(struct kafka_target)},                                  \
         .check = (the_check),                                                                      \
+        .check_connection = kafka_connection_check,                                                \
         .plan = kafka_plan,                                                                        \
         .judge = kafka_judge,                                                                      \
         .connect = kafka_connect,                                                                  \

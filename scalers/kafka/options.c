@@ -181,8 +181,9 @@ static void check_sasl(const struct kafka_connection *connection, struct error *
     }
 }
 
-static void check_connection(const struct kafka_connection *connection, struct error *mistakes)
+void kafka_connection_check(const void *connection_options, struct error *mistakes)
 {
+    const struct kafka_connection *connection = connection_options;
     if (connection->tls.enable) /* KEDA looks no sooner */
         tls_options_check(&connection->tls, mistakes);
     if (connection->sasl == KAFKA_SASL_AWS_MSK_IAM ||
@@ -214,7 +215,6 @@ static void check_common(const struct options *options, struct error *mistakes)
 {
     const struct kafka_query *query = options->query;
     const struct kafka_target *target = options->target;
-    check_connection(options->connection, mistakes);
     selection_check(query->topic, mistakes);
     check_version(target->version, mistakes);
     if (target->limit_to_partitions_with_lag && target->allow_idle_consumers)

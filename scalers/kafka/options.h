@@ -59,6 +59,7 @@ struct kafka_target {
 extern const struct option kafka_options[];
 
 /* The rules across keys: those of KEDA's kafka, and of its apache-kafka, which has fewer. */
+void kafka_connection_check(const void *connection_options, struct error *mistakes);
 void kafka_check(const struct options *options, struct error *mistakes);
 void apache_kafka_check(const struct options *options, struct error *mistakes);
 

@@ -68,6 +68,7 @@ const struct scaler scaler_nats_jetstream = {
     .sizes = {sizeof(struct nats_connection_options), sizeof(struct nats_query_options),
               sizeof(struct nats_target_options)},
     .check = nats_options_check,
+    .check_connection = nats_connection_check,
     .plan = plan,
     .judge = judge,
     .connect = nats_client_connect,

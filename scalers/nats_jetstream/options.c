@@ -233,8 +233,9 @@ static void check_client(const struct nats_connection_options *connection, struc
     check_credentials(connection, error);
 }
 
-static void check_connection(const struct nats_connection_options *connection, struct error *error)
+void nats_connection_check(const void *connection_options, struct error *error)
 {
+    const struct nats_connection_options *connection = connection_options;
     bool monitored = connection->monitoring_endpoint != NULL;
     if (monitored && connection->servers.count > 0)
         error_add(error, "servers excludes natsServerMonitoringEndpoint: leave that, account and "
@@ -301,7 +302,6 @@ static void check_query(const struct nats_query_options *query, bool monitored, 
 void nats_options_check(const struct options *options, struct error *mistakes)
 {
     const struct nats_connection_options *connection = options->connection;
-    check_connection(connection, mistakes);
     check_query(options->query, connection->monitoring_endpoint != NULL, mistakes);
 }
 

@@ -44,6 +44,7 @@ struct nats_target_options {
 extern const struct option nats_options[];
 
 /* Rules across keys and of NATS names; every mistake is added to the error. */
+void nats_connection_check(const void *connection_options, struct error *mistakes);
 void nats_options_check(const struct options *options, struct error *mistakes);
 
 /* The URL of the monitoring endpoint; the caller frees it. */

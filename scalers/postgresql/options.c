@@ -100,16 +100,20 @@ static bool is_copy(const char *query)
     return strncasecmp(query + strspn(query, " \t\r\n"), "copy", strlen("copy")) == 0;
 }
 
-void postgresql_options_check(const struct options *options, struct error *mistakes)
+void postgresql_connection_check(const void *connection_options, struct error *mistakes)
 {
-    const struct postgresql_connection *connection = options->connection;
-    const struct postgresql_query *query = options->query;
+    const struct postgresql_connection *connection = connection_options;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
     if (connection->connection == NULL)
         check_parts(connection, mistakes);
     if (!postgresql_parameters_make(connection, &parameters, &error))
         error_add(mistakes, "%s", error_text(&error));
+}
+
+void postgresql_options_check(const struct options *options, struct error *mistakes)
+{
+    const struct postgresql_query *query = options->query;
     if (is_copy(query->query))
         error_add(mistakes, "query must be a SELECT: COPY answers no row");
 }

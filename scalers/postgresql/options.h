@@ -33,6 +33,7 @@ struct postgresql_target {
 extern const struct option postgresql_options[];
 
 /* Rules across keys; every mistake is added to the error. */
+void postgresql_connection_check(const void *connection_options, struct error *mistakes);
 void postgresql_options_check(const struct options *options, struct error *mistakes);
 
 #endif

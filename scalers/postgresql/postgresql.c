@@ -60,6 +60,7 @@ const struct scaler scaler_postgresql = {
     .sizes = {sizeof(struct postgresql_connection), sizeof(struct postgresql_query),
               sizeof(struct postgresql_target)},
     .check = postgresql_options_check,
+    .check_connection = postgresql_connection_check,
     .plan = plan,
     .judge = judge,
     .connect = postgresql_client_connect,

@@ -232,10 +232,9 @@ static void check_headers(const struct prometheus_connection *connection, struct
         error_add(mistakes, "bearerToken must be one line");
 }
 
-void prometheus_options_check(const struct options *options, struct error *mistakes)
+void prometheus_connection_check(const void *connection_options, struct error *mistakes)
 {
-    const struct prometheus_connection *connection = options->connection;
-    const struct prometheus_query *query = options->query;
+    const struct prometheus_connection *connection = connection_options;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(http_address_done) struct http_address address = {0};
     /* a missing one was told already */
@@ -245,5 +244,10 @@ void prometheus_options_check(const struct options *options, struct error *mista
     check_headers(connection, mistakes);
     check_modes(connection, mistakes);
     check_keys_of_modes(connection, mistakes);
+}
+
+void prometheus_options_check(const struct options *options, struct error *mistakes)
+{
+    const struct prometheus_query *query = options->query;
     check_pairs("queryParameters", &query->query_parameters, false, mistakes);
 }

@@ -44,6 +44,7 @@ struct prometheus_target {
 extern const struct option prometheus_options[];
 
 /* Rules across keys; every mistake is added to the error. */
+void prometheus_connection_check(const void *connection_options, struct error *mistakes);
 void prometheus_options_check(const struct options *options, struct error *mistakes);
 
 /* One piece of a map, as "name = value". */

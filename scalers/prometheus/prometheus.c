@@ -61,6 +61,7 @@ const struct scaler scaler_prometheus = {
     .sizes = {sizeof(struct prometheus_connection), sizeof(struct prometheus_query),
               sizeof(struct prometheus_target)},
     .check = prometheus_options_check,
+    .check_connection = prometheus_connection_check,
     .plan = plan,
     .judge = judge,
     .connect = prometheus_client_connect,

@@ -195,8 +195,9 @@ static void check_oauth(const struct rabbitmq_connection *connection, struct err
         error_add(mistakes, "oauthTokenURI excludes username and password: set one of them");
 }
 
-static void check_connection(const struct rabbitmq_connection *connection, struct error *mistakes)
+void rabbitmq_connection_check(const void *connection_options, struct error *mistakes)
 {
+    const struct rabbitmq_connection *connection = connection_options;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
     bool good = rabbitmq_url_parse(connection, &url, &error);
@@ -255,7 +256,6 @@ void rabbitmq_options_check(const struct options *options, struct error *mistake
 {
     const struct rabbitmq_connection *connection = options->connection;
     const struct rabbitmq_query *query = options->query;
-    check_connection(connection, mistakes);
     check_target(query, options->target, mistakes);
     if (strncasecmp(connection->host, "amqp", strlen("amqp")) == 0)
         check_amqp(options, mistakes);

@@ -67,6 +67,7 @@ struct rabbitmq_target {
 extern const struct option rabbitmq_options[];
 
 /* Rules across keys; every mistake is added to the error. */
+void rabbitmq_connection_check(const void *connection_options, struct error *mistakes);
 void rabbitmq_options_check(const struct options *options, struct error *mistakes);
 
 /* Of a host that was checked. Every call that is answered comes through here: no more than a look. */

@@ -187,6 +187,7 @@ const struct scaler scaler_rabbitmq = {
     .sizes = {sizeof(struct rabbitmq_connection), sizeof(struct rabbitmq_query),
               sizeof(struct rabbitmq_target)},
     .check = rabbitmq_options_check,
+    .check_connection = rabbitmq_connection_check,
     .plan = plan,
     .judge = judge,
     .connect = connect_client,

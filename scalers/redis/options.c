@@ -49,8 +49,9 @@ static const char *tls_key(const struct redis_connection *connection)
     return NULL;
 }
 
-void redis_connection_check(const struct redis_connection *connection, struct error *mistakes)
+void redis_connection_check(const void *connection_options, struct error *mistakes)
 {
+    const struct redis_connection *connection = connection_options;
     check_addresses(connection, mistakes);
     /* KEDA logs in as the default user then. */
     if (connection->username != NULL && connection->password == NULL)

@@ -104,7 +104,7 @@ extern const char *const redis_switch[];
     }
 
 /* Rules across keys and of addresses; every mistake is added to the error. */
-void redis_connection_check(const struct redis_connection *connection, struct error *mistakes);
+void redis_connection_check(const void *connection_options, struct error *mistakes);
 
 /* Of a connection without mistakes: the host of the one server that is asked (the caller frees it),
  * and its port. */

@@ -60,11 +60,6 @@ static const struct option table[] = {
     {0},
 };
 
-static void check(const struct options *options, struct error *mistakes)
-{
-    redis_connection_check(options->connection, mistakes);
-}
-
 static void plan(const struct options *options, struct plan *ret_plan)
 {
     const struct list_query *query = options->query;
@@ -287,7 +282,7 @@ const struct scaler scaler_redis = {
     .options = table,
     .sizes = {sizeof(struct redis_connection), sizeof(struct list_query),
               sizeof(struct list_target)},
-    .check = check,
+    .check_connection = redis_connection_check,
     .plan = plan,
     .judge = judge,
     .connect = connect_client,

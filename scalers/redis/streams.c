@@ -86,11 +86,6 @@ static enum mode mode_of(const struct stream_query *query)
     return query->lag_count == 0 ? MODE_PENDING : MODE_LAG;
 }
 
-static void check(const struct options *options, struct error *mistakes)
-{
-    redis_connection_check(options->connection, mistakes);
-}
-
 static void plan(const struct options *options, struct plan *ret_plan)
 {
     const struct stream_query *query = options->query;
@@ -378,7 +373,7 @@ const struct scaler scaler_redis_streams = {
     .options = table,
     .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),
               sizeof(struct stream_target)},
-    .check = check,
+    .check_connection = redis_connection_check,
     .plan = plan,
     .judge = judge,
     .connect = connect_client,

@@ -105,6 +105,9 @@ struct scaler {
      * again. */
     void (*check)(const struct options *options, struct error *mistakes);
 
+    /* The same, of the connection's keys alone, as the connections file has them; may be NULL. */
+    void (*check_connection)(const void *connection_options, struct error *mistakes);
+
     /* Metric name and target as KEDA's built-in makes them. Must cope with empty required strings:
      * it is asked of wrong metadata too. */
     void (*plan)(const struct options *options, struct plan *ret_plan);
@@ -164,6 +167,10 @@ struct scaler {
     const char *absent; /* set: no scaler of this build, but a name and what to do instead */
     bool isolated;      /* the client library may abort: it runs in a process of its own */
 };
+
+/* By all rules of the scaler. */
+void scaler_check(const struct scaler *scaler, const struct options *options,
+                  struct error *mistakes);
 
 /* The scalers of this build, ending with NULL (written by scalers/CMakeLists.txt). Among them are names of
  * KEDA's that are none of this build, to be told so. */

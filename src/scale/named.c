@@ -55,6 +55,8 @@ static void check_connection(const struct named_connection *connection,
         option_parse(scaler->options, scaler->sizes, connection->entries, connection->entries_count,
                      OPTION_FROM_FILE, NULL, values, &error);
         check_scopes(connection, scaler->options, &error);
+        if (scaler->check_connection != NULL)
+            scaler->check_connection(values[OPTION_CONNECTION]->data, &error);
         for (int scope = 0; scope < OPTION_SCOPES; scope++)
             option_values_free(values[scope]);
     }

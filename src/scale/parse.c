@@ -105,8 +105,8 @@ static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
 
     struct options options = trigger_options(trigger);
     struct plan plan = {0};
-    if (!alone && trigger->scaler->check != NULL)
-        trigger->scaler->check(&options, &trigger->mistakes);
+    if (!alone)
+        scaler_check(trigger->scaler, &options, &trigger->mistakes);
     trigger->scaler->plan(&options, &plan);
     trigger->idle_interval_ms = plan.idle_interval_ms;
     set_plan(trigger, plan.metric_name, plan.target);

@@ -103,6 +103,7 @@ def test_a_broken_file_changes_nothing_and_is_told_once(redis):
         time.sleep(2.5)  # it is looked at again, and not told again
         assert server.log().count("not YAML") == 1
         for broken, words in ((connection(redis, more=", pasword: x"), 'did you mean "password"?'),
+                              (connection(redis, more=", username: worker"), "username needs password"),
                               (connection(redis, more=", passwordFile: nowhere"), "cannot open"),
                               ("connections:\n  other: {scaler: none}\n", 'scaler "none" is unknown')):
             server.write_config(broken)

@@ -15,7 +15,7 @@ struct trigger trigger_parse(const struct scaler *scaler, const struct option_en
     trigger.options =
         (struct options){trigger.values[OPTION_CONNECTION]->data,
                          trigger.values[OPTION_QUERY]->data, trigger.values[OPTION_TARGET]->data};
-    scaler->check(&trigger.options, &trigger.error);
+    scaler_check(scaler, &trigger.options, &trigger.error);
     trigger.good = !error_is_set(&trigger.error);
     return trigger;
 }

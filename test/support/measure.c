@@ -70,8 +70,7 @@ static bool parse(const struct scaler *scaler, struct question *question)
     struct options options = {question->values[OPTION_CONNECTION]->data,
                               question->values[OPTION_QUERY]->data,
                               question->values[OPTION_TARGET]->data};
-    if (scaler->check != NULL)
-        scaler->check(&options, &error);
+    scaler_check(scaler, &options, &error);
     good = good && !error_is_set(&error);
     if (!good)
         fprintf(stderr, "%s\n", error_text(&error));
