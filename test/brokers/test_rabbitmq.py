@@ -9,6 +9,7 @@ from support.grpc_client import Client, refusal
 from support.process import wait_until
 from support.rabbitmq import RabbitMQ
 from support.server import Server
+from support.story import assert_unavailable, outage, value, wait_for_value
 from support.tap import Tap
 
 PROTOCOLS = ["amqp", "http"]
@@ -46,25 +47,6 @@ def trigger(host, queue, **keys):
 
 def host_of(broker, protocol, **parts):
     return broker.amqp_url(**parts) if protocol == "amqp" else broker.http_url(**parts)
-
-
-def value(client, metadata):
-    """What KEDA takes from the answer: the float where it is above 0, else the int."""
-    answer = client.metrics(metadata)
-    assert answer.metricValue == answer.metricValueFloat
-    return answer.metricValueFloat
-
-
-def wait_for_value(client, metadata, expected, seconds=5):
-    wait_until(lambda: value(client, metadata) == expected, seconds, f"the value {expected}")
-
-
-def assert_unavailable(call, metadata, *words):
-    code, text = refusal(call, metadata)
-    assert code == grpc.StatusCode.UNAVAILABLE, text
-    for word in words:
-        assert word in text
-    return text
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -234,41 +216,13 @@ def test_equal_questions_are_measured_once(broker, server, client, protocol):
         assert tap.connections == 1
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_outage_is_never_a_zero(client, protocol):
+@pytest.mark.parametrize("how", ["stop", "freeze"])
+def test_an_outage_is_never_zero_and_ends_by_itself(client, how):
     with RabbitMQ() as broker:
         broker.declare("busy", "idle")
         broker.publish("busy", 12)
-        busy = trigger(host_of(broker, protocol), "busy")
-        idle = trigger(host_of(broker, protocol), "idle")
-        assert (value(client, busy), value(client, idle)) == (12, 0)
-
-        broker.kill()
-        wait_until(lambda: refusal(client.metrics, idle), HOLD_SECONDS - 1, "idle failing")
-        assert_unavailable(client.is_active, idle)
-        assert value(client, busy) == 12 and client.is_active(busy)
-        wait_until(lambda: refusal(client.metrics, busy), 2 * HOLD_SECONDS + 2, "busy failing")
-        for call in (client.metrics, client.is_active):
-            assert_unavailable(call, busy, "RabbitMQ")
-            assert_unavailable(call, idle, "RabbitMQ")
-
-        broker.start()
-        wait_for_value(client, busy, 12, seconds=20)
-        wait_for_value(client, idle, 0)
-
-
-def test_a_stopped_process_is_an_outage_too(client):
-    """Its sockets stay open and take what is sent."""
-    with RabbitMQ() as broker:
-        broker.declare("idle")
-        asked = [trigger(host_of(broker, protocol), "idle") for protocol in PROTOCOLS]
-        assert [value(client, one) for one in asked] == [0, 0]
-        broker.pause()
-        for one in asked:
-            wait_until(lambda one=one: refusal(client.metrics, one), 6, "idle failing")
-        broker.resume()
-        for one in asked:
-            wait_for_value(client, one, 0, seconds=20)
+        busy, idle = ([trigger(host_of(broker, protocol), queue) for protocol in PROTOCOLS] for queue in ("busy", "idle"))
+        outage(client, broker, how, HOLD_SECONDS, busy, idle)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
