@@ -2,12 +2,13 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "metadata.h"
 
 #include <pthread.h>
 
 enum {
-    CALL_PARTITIONS = 256, /* 1,000 cost four times the CPU a partition */
+    CALL_PARTITIONS = 1000, /* librdkafka 2.0 takes no more */
     MOST_THREADS = 32,
     MARGIN_MS = 30, /* before the deadline, for the answers on their way to their probes */
 };
@@ -95,12 +96,64 @@ void offsets_free(struct offsets *offsets)
     free(offsets);
 }
 
+#if RD_KAFKA_VERSION >= 0x020300ff
+
+/* The answer is in the order of the question; what is out of place stays without an offset. */
+static void take_answer(rd_kafka_topic_partition_list_t *list, const rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(
+        rd_kafka_event_ListOffsets_result((rd_kafka_event_t *)event), &count);
+    for (size_t i = 0; i < count && i < (size_t)list->cnt; i++) {
+        const rd_kafka_topic_partition_t *told =
+            rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+        if (told->partition != list->elems[i].partition ||
+            !text_equal(told->topic, list->elems[i].topic))
+            continue;
+        list->elems[i].offset = told->offset;
+        list->elems[i].err = told->err;
+    }
+}
+
+/* Tells the error of each partition. */
+static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
+                                        int left_ms)
+{
+    char reason[128];
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+    rd_kafka_AdminOptions_set_request_timeout(options, left_ms, reason, sizeof(reason));
+    rd_kafka_ListOffsets(rk, list, options, queue);
+    rd_kafka_AdminOptions_destroy(options);
+
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, left_ms);
+    rd_kafka_resp_err_t error =
+        event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+        take_answer(list, event);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    return error;
+}
+
+#else
+
+/* One partition's error is that of all, and job_split() finds out which. */
+static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
+                                        int left_ms)
+{
+    return rd_kafka_offsets_for_times(rk, list, left_ms);
+}
+
+#endif
+
 /* On a lane's thread, without the lock. */
 static void job_do(struct offsets *offsets, struct job *job)
 {
     int left_ms = clock_left_ms(offsets->deadline_ms, INT32_MAX);
-    job->error = left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT
-                              : rd_kafka_offsets_for_times(offsets->rk, job->list, left_ms);
+    job->error =
+        left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT : list_offsets(offsets->rk, job->list, left_ms);
 }
 
 static void *lane_run(void *argument)

@@ -1,9 +1,9 @@
 /*
  * The first and last offsets of partitions, asked of the brokers that lead them.
  *
- * rd_kafka_offsets_for_times() waits for its answer, and one broker's trouble discards the answers of
- * all: so each broker has a thread, and a broker that hangs holds up only what it leads. Within a
- * call the library's work grows with the square of the partitions: so the calls are small.
+ * librdkafka answers a call only once all brokers have answered, and before 2.3 one broker's trouble
+ * discards the answers of all: so each broker has a thread, and a broker that hangs holds up only what it
+ * leads. Within a call the library's work grows with the square of the partitions: so a call has a limit.
  *
  * Threads: the functions are for the poller's. Owner: the batch.
  */
