@@ -21,6 +21,7 @@ enum {
 /* A topic of this handle. It stays: the library would have to find its leaders anew. */
 struct heard_topic {
     rd_kafka_topic_t *handle;
+    bool is_denied; /* we may not read it */
     UT_hash_handle hh;
     char name[];
 };
@@ -184,26 +185,31 @@ static size_t partitions_of(const struct ask *ask)
     return count;
 }
 
-static bool arm_add(struct arms *arms, struct arm *arm, const struct topic *topic, int32_t number)
+static bool arm_add(struct arms *arms, struct arm *arm, const struct topic *topic, int32_t number,
+                    struct error *error)
 {
     struct heard_topic *heard = topic_of(arms, topic->name);
+    if (heard != NULL && heard->is_denied)
+        return error_set(error, ERROR_DENIED, "to listen needs READ of Kafka topic %s",
+                         topic->name);
     struct heard_partition *partition =
         heard == NULL ? NULL
                       : partition_hear(arms, heard, number, topic->partitions[number].latest.value);
     if (partition == NULL)
-        return false;
+        return error_unavailable(error, "cannot listen to Kafka topic %s: %s", topic->name,
+                                 rd_kafka_err2str(rd_kafka_last_error()));
     struct link *link = &arm->links[arm->count++];
     *link = (struct link){.arm = arm, .partition = partition};
     DL_APPEND(partition->links, link);
     return true;
 }
 
-static bool arm_fill(struct arms *arms, struct arm *arm, const struct ask *ask)
+static bool arm_fill(struct arms *arms, struct arm *arm, const struct ask *ask, struct error *error)
 {
     for (size_t i = 0; i < ask->count; i++) {
         const struct topic *topic = ask->readers[i]->key.topic;
         for (int32_t j = 0; j < topic->count; j++)
-            if (lag_counts(ask->probe->query, j) && !arm_add(arms, arm, topic, j))
+            if (lag_counts(ask->probe->query, j) && !arm_add(arms, arm, topic, j, error))
                 return false;
     }
     return true;
@@ -223,11 +229,10 @@ static bool try_arm(struct kafka_client *client, const struct ask *ask, struct e
     arm->waker = ask->probe->waker;
     arm->links = memory_array(count + 1, sizeof(*arm->links));
     HASH_ADD(hh, arms->arms, waker.id, sizeof(arm->waker.id), arm);
-    if (arm_fill(arms, arm, ask))
+    if (arm_fill(arms, arm, ask, error))
         return true;
     arm_end(arms, arm);
-    return error_unavailable(error, "cannot listen to Kafka: %s",
-                             rd_kafka_err2str(rd_kafka_last_error()));
+    return false;
 }
 
 void arm_ask(struct batch *batch, const struct ask *ask)
@@ -263,6 +268,8 @@ static void take(struct arms *arms, const rd_kafka_message_t *message)
         HASH_FIND_STR(arms->topics, rd_kafka_topic_name(message->rkt), topic);
     const struct heard_partition *partition =
         topic == NULL ? NULL : partition_find(arms, topic, message->partition);
+    if (topic != NULL && message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        topic->is_denied = true;
     if (partition == NULL)
         return;
     for (bool more = true; more;) {

@@ -382,6 +382,28 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
             stream.call.cancel()
 
 
+def test_few_rights_are_enough_to_measure_and_one_more_to_listen():
+    rights = {"authorizer_class_name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+              "super_users": "User:ANONYMOUS"}
+    with SecureKafka(**rights) as kafka, Server(interval="30s") as server, Client(server.port) as client:
+        kafka.create_topic("seen", "heard")
+        kafka.commit_topics("workers", {"seen": [0, 0, 0], "heard": [0, 0, 0]})
+        kafka.allow(kafka.user, group={"workers": "DESCRIBE"}, topic={"seen": "DESCRIBE", "heard": "READ"})
+
+        def asked(topic):
+            return {**passworded(kafka), "consumerGroup": "workers", "topic": topic}
+
+        becomes(client, asked("seen"), (0, False))
+        assert "uthoriz" in refused(client, {**asked("seen"), "consumerGroup": "others"})
+        for topic, is_heard in (("heard", True), ("seen", False)):
+            stream = Watched(client, asked(topic))
+            time.sleep(2)
+            assert ("listen needs READ of Kafka topic" in server.log()) != is_heard
+            kafka.produce(topic, 1)
+            assert stream.seconds_after(time.monotonic()) < 5
+            stream.call.cancel()
+
+
 def secured(kafka, bootstrap, **keys):
     """All that is in videoJob, asked for at another port."""
     return {**trigger(kafka, "new", offsetResetPolicy="earliest"), "bootstrapServers": bootstrap, **keys}

@@ -225,6 +225,15 @@ class Kafka:
         finally:
             consumer.close()
 
+    def allow(self, user, **rights):
+        """rights: {kind: {name: right}}, such as topic={"videoJob": "READ"}."""
+        bindings = [admin.AclBinding(admin.ResourceType[kind.upper()], name, admin.ResourcePatternType.LITERAL,
+                                     f"User:{user}", "*", admin.AclOperation[right], admin.AclPermissionType.ALLOW)
+                    for kind, named in rights.items() for name, right in named.items()]
+        client = self.admin()
+        for future in client.create_acls(bindings).values():
+            future.result(10)
+
     def committed(self, group, topic, partitions=3):
         """The group's offsets; None where there is none."""
         consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "log_level": 0})
