@@ -1,0 +1,84 @@
+#include "serve/ask.h"
+
+#include "base/memory.h"
+
+#include <utlist.h>
+
+/* More keys than any scaler has; a limit on what one request makes us compare. */
+enum { MOST_METADATA_KEYS = 256 };
+
+struct external_scaler *ask_scaler(const struct ask *ask)
+{
+    return ask->rpc.service->context;
+}
+
+size_t ask_method(const struct ask *ask)
+{
+    return (size_t)(ask->rpc.method - ask->rpc.service->methods);
+}
+
+const char *ask_method_name(const struct ask *ask)
+{
+    return ask_scaler(ask)->stats.methods[ask_method(ask)];
+}
+
+void ask_put_on(struct ask *ask, struct ask **list)
+{
+    if (ask->list != NULL)
+        DL_DELETE(*ask->list, ask);
+    ask->list = list;
+    if (list != NULL)
+        DL_APPEND(*list, ask);
+}
+
+bool ask_find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message,
+                      int64_t now_ms, struct error *error)
+{
+    struct option_entry entries[MOST_METADATA_KEYS];
+    if (message == NULL)
+        return error_invalid(error, "the request has no scaledObjectRef");
+    if (message->n_scalermetadata > MOST_METADATA_KEYS)
+        return error_invalid(error, "scalerMetadata has %zu keys: at most %d are allowed",
+                             message->n_scalermetadata, MOST_METADATA_KEYS);
+
+    for (size_t i = 0; i < message->n_scalermetadata; i++)
+        entries[i] = (struct option_entry){message->scalermetadata[i]->key,
+                                           message->scalermetadata[i]->value};
+    struct trigger_ref ref = {message->name, message->namespace_, entries,
+                              message->n_scalermetadata};
+    if (!triggers_find(ask_scaler(ask)->settings.triggers, &ref, now_ms, &ask->trigger, error))
+        return false;
+    trigger_keep(ask->trigger);
+    return true;
+}
+
+bool ask_find_query(struct ask *ask)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query;
+    if (trigger_query(ask_scaler(ask)->settings.triggers, ask->trigger, &query, &error))
+        return true;
+    if (!ask->is_stream || !ask->trigger->lacks_connection)
+        rpc_finish_with(&ask->rpc, &error);
+    return false;
+}
+
+bool ask_understand(struct ask *ask, const Externalscaler__ScaledObjectRef *message, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (ask_find_trigger(ask, message, now_ms, &error))
+        return ask_find_query(ask);
+    rpc_finish_with(&ask->rpc, &error);
+    return false;
+}
+
+void ask_watch(struct ask *ask)
+{
+    ask->watcher.asker = ask;
+    watcher_start(&ask->watcher, ask->trigger->query);
+}
+
+void ask_decide(const struct ask *ask, int64_t now_ms, bool out_of_time, struct answer *ret_answer)
+{
+    trigger_answer(ask->trigger, now_ms, out_of_time, ret_answer);
+}

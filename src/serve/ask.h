@@ -1,0 +1,82 @@
+/*
+ * One call of ExternalScaler in progress, for the files of that service only: external_scaler.c (the
+ * service and its unary calls), stream.c and renewal.c.
+ *
+ * Threads: all under the server's turn lock.
+ */
+#ifndef BACKLOG_SERVE_ASK_H
+#define BACKLOG_SERVE_ASK_H
+
+#include "externalscaler.pb-c.h"
+#include "serve/call_stats.h"
+#include "serve/external_scaler.h"
+
+/* One call in progress. It is on `waiting` while it waits for a measurement, on `beating` while it is a
+ * stream that told `true` last; both lists are in the order of due_ms. */
+struct ask {
+    struct rpc rpc;
+    struct trigger *trigger; /* kept */
+    /* The answer to a call that had to wait, or news of a stream; NULL where it asks for no value. */
+    void (*news)(struct ask *ask, int64_t now_ms, bool out_of_time);
+    struct watcher watcher;
+    int64_t due_ms;
+    bool is_stream; /* counted as one */
+    bool told;      /* a stream: `true` was told last */
+    bool must_tell; /* a stream: the next free moment tells `true` */
+    struct ask **list;
+    struct ask *next, *prev;           /* in *list */
+    struct ask *next_open, *prev_open; /* in scaler->streams */
+};
+
+struct external_scaler {
+    struct external_scaler_settings settings;
+    struct rpc_service service;
+    struct ask *waiting;
+    struct ask *beating;
+    struct ask *streams;
+    size_t streams_count;
+    struct ask *next_renewed; /* of the streams, while is_renewing */
+    bool is_renewing;         /* the connections file has changed */
+    struct call_stats stats;
+    int64_t forget_at_ms;
+};
+
+/* ---- ask.c ---- */
+
+struct external_scaler *ask_scaler(const struct ask *ask);
+size_t ask_method(const struct ask *ask); /* its number */
+const char *ask_method_name(const struct ask *ask);
+
+/* At the end of the list, and on no other one; NULL: on none. */
+void ask_put_on(struct ask *ask, struct ask **list);
+
+bool ask_find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message,
+                      int64_t now_ms, struct error *error);
+
+/* The trigger's query. Where there is none the call is finished; but a stream whose connection is not to be
+ * had stays open, as the next connections file may bring it. */
+bool ask_find_query(struct ask *ask);
+
+/* Finds the trigger and its query; finishes the call where that fails. */
+bool ask_understand(struct ask *ask, const Externalscaler__ScaledObjectRef *message,
+                    int64_t now_ms);
+void ask_watch(struct ask *ask);
+void ask_decide(const struct ask *ask, int64_t now_ms, bool out_of_time, struct answer *ret_answer);
+
+/* ---- stream.c ---- */
+
+void stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms);
+void stream_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms);
+void stream_writable(struct rpc *rpc);
+void stream_tell_nothing(struct ask *ask);
+void stream_close(struct ask *ask);
+
+/* ---- renewal.c ---- */
+
+/* Takes the connections. */
+void renewal_begin(struct external_scaler *scaler, struct connections *connections);
+
+/* As much as may be done in a turn; is_renewing says whether there is more. */
+void renewal_go_on(struct external_scaler *scaler, int64_t now_ms);
+
+#endif

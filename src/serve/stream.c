@@ -1,0 +1,99 @@
+/* The streams: StreamIsActive, and StreamMetricSpec. */
+#include "serve/ask.h"
+
+#include "base/memory.h"
+#include "serve/reply.h"
+
+#include <utlist.h>
+
+static bool open_stream(struct ask *ask)
+{
+    struct external_scaler *scaler = ask_scaler(ask);
+    if (scaler->streams_count >= scaler->settings.most_streams) {
+        _cleanup_(error_done) struct error error = {0};
+        error_set(&error, ERROR_LIMIT, "all %zu streams are in use (--max-streams)",
+                  scaler->settings.most_streams);
+        rpc_finish_with(&ask->rpc, &error);
+        return false;
+    }
+    ask->is_stream = true;
+    scaler->streams_count++;
+    scaler->stats.streams[ask_method(ask)]++;
+    DL_APPEND2(scaler->streams, ask, prev_open, next_open);
+    return true;
+}
+
+/* State, not events: what could not be sent is sent as soon as the stream has room. */
+static void tell_active(struct ask *ask, const struct answer *answer, int64_t now_ms)
+{
+    call_stats_push(&ask_scaler(ask)->stats, answer, ask->told);
+    trigger_tell(ask->trigger, ask_method_name(ask), answer, now_ms);
+    ask->told = true;
+    ask->must_tell = !reply_active(ask->rpc.call, true);
+    ask->due_ms = now_ms + ask_scaler(ask)->settings.heartbeat_ms;
+    ask_put_on(ask, &ask_scaler(ask)->beating);
+}
+
+void stream_tell_nothing(struct ask *ask)
+{
+    ask->told = false;
+    ask->must_tell = false;
+    ask_put_on(ask, NULL);
+}
+
+/* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object whose
+ * other triggers were active. What becomes unknown stays as told until the heartbeat finds it so. */
+static void news(struct ask *ask, int64_t now_ms, bool heartbeat)
+{
+    _cleanup_(answer_done) struct answer now = {0};
+    ask_decide(ask, now_ms, false, &now);
+    bool active = now.kind == ANSWER_VALUE && now.active;
+    bool idle = now.kind == ANSWER_VALUE && !now.active;
+
+    if (active && (!ask->told || heartbeat))
+        tell_active(ask, &now, now_ms);
+    else if (idle || heartbeat)
+        stream_tell_nothing(ask);
+    watcher_set_idle_interval(&ask->watcher, idle ? ask->trigger->idle_interval_ms : 0);
+}
+
+void stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
+{
+    struct ask *ask = (struct ask *)rpc;
+    ask->news = news;
+    if (!open_stream(ask) ||
+        !ask_understand(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms))
+        return;
+    ask_watch(ask);
+    news(ask, now_ms, false);
+}
+
+/* A trigger's specs follow from its metadata, and new metadata comes on a new stream. */
+void stream_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
+{
+    struct ask *ask = (struct ask *)rpc;
+    _cleanup_(error_done) struct error error = {0};
+    if (!open_stream(ask))
+        return;
+    if (ask_find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms, &error))
+        reply_specs(ask->rpc.call, ask->trigger->metric_name, ask->trigger->target);
+    else
+        rpc_finish_with(&ask->rpc, &error);
+}
+
+void stream_writable(struct rpc *rpc)
+{
+    struct ask *ask = (struct ask *)rpc;
+    if (ask->must_tell)
+        ask->must_tell = !reply_active(rpc->call, true);
+}
+
+void stream_close(struct ask *ask)
+{
+    struct external_scaler *scaler = ask_scaler(ask);
+    scaler->streams_count--;
+    scaler->stats.streams[ask_method(ask)]--;
+    if (scaler->next_renewed == ask)
+        scaler->next_renewed = ask->next_open;
+    DL_DELETE2(scaler->streams, ask, prev_open, next_open);
+}
