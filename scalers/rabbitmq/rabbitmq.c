@@ -176,8 +176,7 @@ static const char differences[] =
     "(#7143).\n"
     "With `operation: avg` messages keep their fraction; in KEDA one message in two queues is 0.\n"
     "An `operation` or a `pageSize` that cannot work is told at once, whether a queue matches or "
-    "not.\n"
-    "A password in `host` may have any character once it is percent-encoded.\n";
+    "not.\n";
 
 const struct scaler scaler_rabbitmq = {
     .name = "rabbitmq",

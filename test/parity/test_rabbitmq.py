@@ -19,6 +19,8 @@ QUEUES = {
 }
 HELD = {"held": 4, "all-held": 5}
 
+ODD = "a b/c:d@e%41?f#g+h&ö"
+
 PAGES = "With `useRegex` every page is read, up to 10,000 queues; in KEDA more than one page is an error (#7143)."
 FRACTIONS = "With `operation: avg` messages keep their fraction; in KEDA one message in two queues is 0."
 AT_ONCE = "An `operation` or a `pageSize` that cannot work is told at once, whether a queue matches or not."
@@ -73,6 +75,10 @@ def of_both(host):
         alike(named("user and password of a TriggerAuthentication"),
               Trigger("rabbitmq", {"queueName": "busy", "host": f"${protocol}_wrong"},
                       auth={"username": "guest", "password": "guest"}), 37),
+        alike(named("a password of any characters, percent-encoded"), length("busy", f"${protocol}_odd"), 37),
+        alike(named("a password of any characters, apart"),
+              Trigger("rabbitmq", {"queueName": "busy", "host": f"${protocol}_wrong"},
+                      auth={"username": "odd", "password": ODD}), 37),
         alike(named("TLS"), Trigger("rabbitmq", {"queueName": "busy", "host": f"${protocol}s"},
                                     auth={"tls": "enable", "ca": "$ca", "cert": "$cert", "key": "$key"}), 37),
         both_refuse(named("TLS, and an unknown authority"),
@@ -199,8 +205,9 @@ class SecureRabbitMQ(RabbitMQ):
 
     def places(self):
         ports = {"amqp": self.port, "amqps": self.amqps_port, "http": self.management_port, "https": self.https_port}
-        return {place: f"{scheme}://guest:{password}@127.0.0.1:{port}" for scheme, port in ports.items()
-                for place, password in ((scheme, "guest"), (f"{scheme}_wrong", "wrong"))}
+        return {place: f"{scheme}://{user}@127.0.0.1:{port}" for scheme, port in ports.items()
+                for place, user in ((scheme, "guest:guest"), (f"{scheme}_wrong", "guest:wrong"),
+                                    (f"{scheme}_odd", f"odd:{quoted(ODD)}"))}
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +230,7 @@ def places(broker, certificates):
 
 
 def fill(broker):
+    broker.create_user("odd", ODD)
     for vhost, queues in QUEUES.items():
         if vhost != "/":
             broker.create_vhost(vhost)

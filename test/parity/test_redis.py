@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.certificates import make_certificates
 from support.keda import Refused, Trigger
 from support.process import free_port
 from support.redis import Redis
@@ -78,6 +79,10 @@ LISTS = [
     differs("a target below 0", of_list("list", listLength="-5"), keda=(4, True), ours=REFUSED, because=LIST_LENGTH),
     differs("a user without a password", of_list("list", username="default"), keda=(4, True), ours=REFUSED,
             because="username without password is a mistake; KEDA logs in as the default user."),
+    alike("TLS that is not wanted", of_list("list", tls="disable"), 4),
+    differs("TLS", Trigger("redis", {"address": "$sealed", "listName": "list"}, auth={"tls": "enable", "ca": "$ca"}),
+            keda=(3, True), ours=REFUSED,
+            because="TLS, Redis Sentinel and Redis Cluster are not supported, and told so."),
     differs("no right to EVAL", of_list("list", "$guarded", username="no-scripts", password="plain"),
             keda=Refused("NOPERM"), ours=(2, True),
             because="No script is sent: the user needs no right to EVAL, but to LLEN (#7758)."),
@@ -165,13 +170,19 @@ def fill_guarded(redis):
 
 
 @pytest.fixture(scope="module")
-def places():
-    with Redis() as broker, Redis() as guarded:
-        with broker.connect() as redis, guarded.connect() as other:
+def places(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    tls_port = free_port()
+    tls = (f"tls-port {tls_port}\ntls-cert-file {folder}/own.pem\ntls-key-file {folder}/own.key\n"
+           f"tls-ca-cert-file {folder}/ca.pem\ntls-auth-clients no")
+    with Redis() as broker, Redis() as guarded, Redis(tls) as sealed:
+        with broker.connect() as redis, guarded.connect() as other, sealed.connect() as third:
             fill(redis)
             fill_guarded(other)
+            third.call("RPUSH", "list", *range(3))
         yield {"address": broker.address, "port": str(broker.port), "guarded": guarded.address,
-               "nobody": str(free_port())}
+               "sealed": f"127.0.0.1:{tls_port}", "ca": (folder / "ca.pem").read_text(), "nobody": str(free_port())}
 
 
 @each(LISTS)
