@@ -18,6 +18,8 @@
 /* How long a cluster, all of whose brokers refuse, is tried: a name may have a second address. */
 enum { REFUSED_MS = 500, LISTEN_MS = 50 };
 
+enum { LONGEST_BROKERS = 200 }; /* of bootstrapServers, in an error */
+
 /* The library repeats itself while a broker is down. */
 enum { LOG_WINDOW_MS = 60000, LOG_LINES = 10 };
 
@@ -81,9 +83,11 @@ void client_listen(struct kafka_client *client)
 
 bool client_fail(const struct kafka_client *client, struct error *error, const char *what)
 {
-    if (!error_is_set(&client->trouble))
-        return error_unavailable(error, "%s", what);
-    return error_unavailable(error, "%s: %s", what, error_text(&client->trouble));
+    const char *brokers = client->options->bootstrap_servers;
+    const char *trouble = error_text(&client->trouble);
+    return error_unavailable(error, "Kafka at %.*s: %s%s%s",
+                             (int)text_cut(brokers, LONGEST_BROKERS), brokers, what,
+                             trouble[0] == '\0' ? "" : ": ", trouble);
 }
 
 static void on_token_wanted(rd_kafka_t *rk, const char *config, void *opaque)
@@ -154,11 +158,11 @@ static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, s
         if (answered)
             return true;
         if (client->refused)
-            return client_fail(client, error, "cannot connect to Kafka");
+            return client_fail(client, error, "cannot connect");
         int64_t now_ms = clock_now_ms();
         if (now_ms >= deadline_ms ||
             (client->all_down_ms != 0 && now_ms - client->all_down_ms >= REFUSED_MS))
-            return client_fail(client, error, "no Kafka broker answers");
+            return client_fail(client, error, "no broker answers");
     }
 }
 

@@ -229,7 +229,7 @@ bool topics_refresh(struct kafka_client *client, int64_t deadline_ms, struct err
     client_listen(client);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         _cleanup_(memory_free) char *what =
-            text_format("no Kafka broker tells the partitions: %s", rd_kafka_err2str(code));
+            text_format("no broker tells the partitions: %s", rd_kafka_err2str(code));
         return client_fail(client, error, what);
     }
     hear_all(client, metadata, all, now_ms);

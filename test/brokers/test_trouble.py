@@ -116,6 +116,12 @@ SOURCES = {
         "scaler": "rabbitmq", "host": f"amqp://u:{SECRET}@{host}:{port}/", "queueName": "jobs", "queueLength": "5"},
     "rabbitmq over TLS": lambda host, port: {
         "scaler": "rabbitmq", "host": f"amqps://u:{SECRET}@{host}:{port}/", "queueName": "jobs", "queueLength": "5"},
+    "kafka": lambda host, port: {
+        "scaler": "kafka", "bootstrapServers": f"{host}:{port}", "consumerGroup": "g", "topic": "t",
+        "sasl": "plaintext", "username": "u", "password": SECRET},
+    "kafka over TLS": lambda host, port: {
+        "scaler": "kafka", "bootstrapServers": f"{host}:{port}", "consumerGroup": "g", "topic": "t", "tls": "enable",
+        "sasl": "scram_sha256", "username": "u", "password": SECRET},
     "the management API of rabbitmq": lambda host, port: {
         "scaler": "rabbitmq", "host": f"http://u:{SECRET}@{host}:{port}/", "queueName": "jobs", "queueLength": "5"},
 }
