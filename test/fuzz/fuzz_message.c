@@ -2,6 +2,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "externalscaler.pb-c.h"
+#include "health.pb-c.h"
+#include "reflection.pb-c.h"
 #include "serve/message.h"
 
 #include <stdlib.h>
@@ -20,15 +22,36 @@ static void require_text(const char *text)
     require(text_is_utf8(text, strlen(text)));
 }
 
-static void require_sound(const Externalscaler__ScaledObjectRef *ref)
+static const void *member(const ProtobufCMessage *message, unsigned offset)
 {
-    if (ref == NULL)
-        return;
-    require_text(ref->name);
-    require_text(ref->namespace_);
-    for (size_t i = 0; i < ref->n_scalermetadata; i++) {
-        require_text(ref->scalermetadata[i]->key);
-        require_text(ref->scalermetadata[i]->value);
+    return (const uint8_t *)message + offset;
+}
+
+static bool is_there(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+    return (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 ||
+           *(const uint32_t *)member(message, field->quantifier_offset) == field->id;
+}
+
+/* All strings in it are text, at any depth. */
+static void require_sound(const ProtobufCMessage *message)
+{
+    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+        const void *value = member(message, field->offset);
+        if (!is_there(message, field))
+            continue;
+        if (field->type == PROTOBUF_C_TYPE_STRING)
+            require_text(*(char *const *)value);
+        if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+            continue;
+        bool is_list = field->label == PROTOBUF_C_LABEL_REPEATED;
+        size_t count = is_list ? *(const size_t *)member(message, field->quantifier_offset) : 1;
+        ProtobufCMessage *const *items =
+            is_list ? *(ProtobufCMessage *const *const *)value : (ProtobufCMessage *const *)value;
+        for (size_t k = 0; k < count; k++)
+            if (items[k] != NULL)
+                require_sound(items[k]);
     }
 }
 
@@ -52,30 +75,27 @@ static void require_repeatable(const ProtobufCMessage *message)
     free(again);
 }
 
-static ProtobufCMessage *decode(struct arena *arena, const ProtobufCMessageDescriptor *type,
-                                struct bytes bytes)
-{
-    _cleanup_(error_done) struct error error = {0};
-    ProtobufCMessage *message = NULL;
-    if (message_decode(arena, type, bytes, &message, &error)) {
-        require_repeatable(message);
-        return message;
-    }
-    require(message == NULL && error.code == ERROR_INVALID);
-    require_text(error_text(&error));
-    return NULL;
-}
+static const ProtobufCMessageDescriptor *const requests[] = {
+    &externalscaler__get_metrics_request__descriptor,
+    &externalscaler__scaled_object_ref__descriptor,
+    &grpc__health__v1__health_check_request__descriptor,
+    &grpc__reflection__v1__server_reflection_request__descriptor,
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct bytes bytes = {data, size};
-    _cleanup_(arena_done) struct arena arena;
-    arena_init(&arena);
-    ProtobufCMessage *request =
-        decode(&arena, &externalscaler__get_metrics_request__descriptor, bytes);
-    ProtobufCMessage *ref = decode(&arena, &externalscaler__scaled_object_ref__descriptor, bytes);
-    if (request != NULL)
-        require_sound(((Externalscaler__GetMetricsRequest *)request)->scaledobjectref);
-    require_sound((Externalscaler__ScaledObjectRef *)ref);
+    for (size_t i = 0; i < ARRAY_LENGTH(requests); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(arena_done) struct arena arena;
+        ProtobufCMessage *message = NULL;
+        arena_init(&arena);
+        if (message_decode(&arena, requests[i], (struct bytes){data, size}, &message, &error)) {
+            require_sound(message);
+            require_repeatable(message);
+        } else {
+            require(message == NULL && error.code == ERROR_INVALID);
+            require_text(error_text(&error));
+        }
+    }
     return 0;
 }
