@@ -255,6 +255,30 @@ def test_an_outage_is_never_zero_and_ends_by_itself(client, how):
                idle=[of_list(broker, "idle")])
 
 
+def test_each_trigger_has_its_own_interval_and_of_those_that_ask_the_same_the_least_counts(broker, redis, client):
+    redis.call("RPUSH", "seldom", "a")
+    redis.call("RPUSH", "often", "a")
+    seldom, often = (of_list(broker, name, interval="1h") for name in ("seldom", "often"))
+    for asked in (seldom, often, of_list(broker, "often")):
+        assert value(client, asked) == 1
+    redis.call("RPUSH", "seldom", "b")
+    redis.call("RPUSH", "often", "b")
+    wait_until(lambda: value(client, often) == 2, 10, "the reading for the other trigger")
+    assert value(client, seldom) == 1
+
+
+def test_each_trigger_has_its_own_hold(client):
+    with Redis() as broker:
+        with broker.connect() as redis:
+            redis.call("RPUSH", "jobs", "a")
+        held, not_held = (of_list(broker, "jobs", hold=hold) for hold in ("1h", "0"))
+        assert value(client, held) == value(client, not_held) == 1
+        broker.kill()
+        wait_until(lambda: unavailable(client, not_held), 10, "the refusal")
+        time.sleep(HOLD_SECONDS + 1)  # what a trigger without a hold of its own has
+        assert value(client, held) == 1 and client.is_active(held)
+
+
 def test_a_busy_server_is_not_taken_for_a_dead_one(broker, redis, client):
     redis.call("RPUSH", "jobs", "a", "b")
     answers(client, of_list(broker, "jobs"), 2, True)
