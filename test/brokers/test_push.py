@@ -9,7 +9,7 @@ import pytest
 from support.grpc_client import Client
 from support.nats import NatsCluster
 from support.process import wait_until
-from support.push import SOURCES, NatsConsumer, RedisList
+from support.push import ARMED, NatsConsumer, RedisList
 from support.server import Server
 from support.tap import Tap
 
@@ -19,7 +19,7 @@ IN_TIME_SECONDS = 10
 MANY = 100
 
 
-@pytest.fixture(scope="module", params=SOURCES, ids=lambda kind: kind.title)
+@pytest.fixture(scope="module", params=ARMED, ids=lambda kind: kind.title)
 def broker(request):
     with request.param() as source:
         yield source

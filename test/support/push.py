@@ -1,16 +1,24 @@
 """Sources that are idle and get a message, one class a broker, for tests and the benchmark of external-push.
 
-A source is a number; `trigger` is its metadata. `armed` asks the broker itself how many it would tell of;
-`reset` makes `count` sources that are idle, with nothing armed.
+A source is a number; `trigger` is its metadata. `armed` asks the broker itself how many it would tell of; `reset` makes
+`count` sources that are idle, with nothing armed.
 """
 
 import contextlib
 import re
 import time
 
+try:
+    import confluent_kafka
+except ImportError:
+    confluent_kafka = None  # support.kafka says so
+
+from .kafka import Kafka
 from .nats import Nats
 from .process import wait_until
+from .rabbitmq import RabbitMQ
 from .redis import Redis
+from .tap import Tap
 
 
 class Push:
@@ -23,9 +31,16 @@ class Push:
         time.sleep(0.5)
         return self.requests() - before < 10
 
+    is_told = True  # False: it is asked again and again
+    settle_seconds = 0.0  # from when the server says that it has armed until it is heard
+
     @property
     def port(self):
         return self.broker.port
+
+    @property
+    def pid(self):
+        return self.broker.pid
 
     def __enter__(self):
         self.broker.__enter__()
@@ -166,4 +181,80 @@ def _timeless(value):
     return {key: value[key] for key in value if key != "last_active"} if isinstance(value, dict) else value
 
 
-SOURCES = [RedisList, RedisStream, NatsConsumer]
+class RabbitQueue(Push):
+    """It tells nothing: idle queues are asked again and again, through a tap that counts."""
+
+    title = "RabbitMQ, asked each 250 ms"
+    is_told = False
+    settle_seconds = 0.1  # to be found idle
+    DECLARE = b"\x00\x32\x00\x0a"  # AMQP's class 50, method 10
+
+    def __init__(self):
+        self.broker = RabbitMQ()
+
+    def connect(self):
+        self.tap = Tap(self.broker.port)
+        self.client = self.broker.connect()
+        self.channel = self.client.channel()
+        self.channel.confirm_delivery()
+
+    def __exit__(self, *_):
+        self.tap.__exit__()
+        self.client.close()
+        self.broker.__exit__()
+
+    def reset(self, count):
+        self.broker.declare(*(f"queue-{number}" for number in range(count)))
+        for number in range(count):
+            self.channel.queue_purge(f"queue-{number}")
+
+    def trigger(self, number, port=None, **metadata):
+        return {"scaler": "rabbitmq", "host": f"amqp://guest:guest@127.0.0.1:{port or self.tap.port}/%2F",
+                "queueName": f"queue-{number}", "mode": "QueueLength", "value": "5", **metadata}
+
+    def requests(self):
+        return self.tap.count(self.DECLARE)
+
+    def publish(self, number):
+        self.channel.basic_publish("", f"queue-{number}", b"job")
+
+
+class KafkaPartition(Push):
+    """A partition of one topic each: a thousand topics take a minute to be made."""
+
+    title = "Kafka"
+    settle_seconds = 0.6  # a fetch that waits for the partitions armed before takes 0.5
+
+    def __init__(self):
+        self.broker = Kafka(log_requests=True)
+
+    def connect(self):
+        self.producer = confluent_kafka.Producer(
+            {"bootstrap.servers": self.broker.bootstrap, "linger.ms": 0, "log_level": 0})
+
+    def __exit__(self, *_):
+        self.broker.__exit__()
+
+    @property
+    def pid(self):
+        return self.broker.nodes[0].pid
+
+    def reset(self, count):
+        self.topic = f"jobs-{count}"
+        self.broker.create_topic(self.topic, partitions=count)
+
+    def trigger(self, number, port=None, **metadata):
+        return {"scaler": "kafka", "bootstrapServers": self.broker.bootstrap, "consumerGroup": "workers",
+                "topic": self.topic, "partitionLimitation": str(number), "offsetResetPolicy": "earliest", **metadata}
+
+    def requests(self):
+        return sum(sum(self.broker.requests(client).values()) for client in ("backlog", "backlog-armed"))
+
+    def publish(self, number):
+        self.producer.produce(self.topic, b"job", partition=number)
+        if self.producer.flush(30):
+            raise RuntimeError("could not produce")
+
+
+ARMED = [RedisList, RedisStream, NatsConsumer]
+ASKED = [RabbitQueue]
