@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from support.keda import Refused, Trigger
-from support.nats import Nats
+from support.nats import Nats, NatsCluster
 from support.process import free_port
 from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
 
@@ -83,6 +83,21 @@ MONITORING = [
     both_refuse("TLS that is not spoken", of("idle", useHttps="true"), "server gave HTTP response"),
 ]
 
+FOLLOWER = ("With natsServerMonitoringEndpoint an answer counts if its server leads the consumer; that of another is "
+            "an error, and nobody goes looking for the leader")
+
+
+def of_node(place):
+    return of("worker", at={**MONITOR, "natsServerMonitoringEndpoint": place})
+
+
+CLUSTER = [
+    alike("of the leader", of_node("$leader"), 10),
+    differs("of a follower", of_node("$follower"), keda=(10, True), ours=REFUSED, because=FOLLOWER),
+    alike("of a follower, over the client protocol", of_node("$follower"), 10,
+          server=Trigger("nats-jetstream", {"servers": "$follower_url", "stream": "orders", "consumer": "worker"})),
+]
+
 
 @pytest.fixture(scope="module")
 def places():
@@ -92,7 +107,7 @@ def places():
             other.create_stream("orders")
             other.publish("orders", 4)
             other.create_consumer("orders", "idle")
-            yield {"monitor": f"127.0.0.1:{broker.monitor_port}", "shop_monitor": f"127.0.0.1:{shop.monitor_port}",
+            yield {"monitor": broker.monitor_address, "shop_monitor": shop.monitor_address,
                    "client": broker.address, "servers": broker.url, "nobody": str(free_port())}
 
 
@@ -144,3 +159,21 @@ def test_over_the_client_protocol(case, keda, client, places):
     keys = {key: text for key, text in case.trigger.metadata.items() if key not in MONITOR}
     server = Trigger(case.trigger.type, {"servers": "$servers", **keys})
     compare(dataclasses.replace(case, server=server), keda, client, places)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with NatsCluster(3, as_pods=True) as cluster, cluster.nodes[0].connect() as client:
+        client.create_stream("orders", num_replicas=3)
+        client.create_consumer("orders", "worker")
+        client.publish("orders", MESSAGES)
+        client.fetch("orders", "worker", 4)
+        leader = client.leader("orders", "worker")
+        follower = next(node for node in cluster.nodes if node.server_name != leader)
+        yield {"leader": cluster.node(leader).monitor_address, "follower": follower.monitor_address,
+               "follower_url": follower.url}
+
+
+@each(CLUSTER)
+def test_in_a_cluster(case, keda, client, cluster):
+    compare(case, keda, client, cluster)

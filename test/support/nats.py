@@ -23,24 +23,29 @@ class Nats(Process):
     name = "nats"
     start_seconds = 20
 
-    def __init__(self, config="", jetstream="", enabled=True, monitor="http"):
+    def __init__(self, config="", jetstream="", enabled=True, monitor="http", host="127.0.0.1", monitor_port=None):
         super().__init__()
         self.program = need("nats-server")
+        self.host = host
         self.port = free_port()
-        self.monitor_port = free_port()
-        self.monitor_url = f"{monitor}://127.0.0.1:{self.monitor_port}"
+        self.monitor_port = monitor_port or free_port()
+        self.monitor_url = f"{monitor}://{self.monitor_address}"
         store = os.path.join(self.folder, "store")
         self.config_path = os.path.join(self.folder, "nats.conf")
         with open(self.config_path, "w") as file:
-            file.write(f'listen: "127.0.0.1:{self.port}"\n')
-            file.write(f'{monitor}: "127.0.0.1:{self.monitor_port}"\n')
+            file.write(f'listen: "{self.address}"\n')
+            file.write(f'{monitor}: "{self.monitor_address}"\n')
             if enabled:
                 file.write(f'jetstream {{ store_dir: "{store}", {jetstream} }}\n')
             file.write(config + "\n")
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
+
+    @property
+    def monitor_address(self):
+        return f"{self.host}:{self.monitor_port}"
 
     @property
     def url(self):
@@ -66,15 +71,20 @@ class Nats(Process):
 
 
 class NatsCluster:
-    """`size` nodes that know each other: node-0, node-1 ..."""
+    """`size` nodes that know each other: node-0, node-1 ...
 
-    def __init__(self, size):
-        ports = [free_port() for _ in range(size)]
-        routes = ", ".join(f'"nats-route://127.0.0.1:{port}"' for port in ports)
+    As pods, each has an address of its own, and all have the same monitoring port.
+    """
+
+    def __init__(self, size, as_pods=False):
+        hosts = [f"127.0.0.{i + 1 if as_pods else 1}" for i in range(size)]
+        places = [f"{host}:{free_port()}" for host in hosts]
+        routes = ", ".join(f'"nats-route://{place}"' for place in places)
+        monitor_port = free_port() if as_pods else None
         self.nodes = []
-        for i, port in enumerate(ports):
-            node = Nats(config=f"""server_name: node-{i}
-                cluster {{ name: backlog, listen: "127.0.0.1:{port}", routes: [{routes}] }}""")
+        for i, place in enumerate(places):
+            node = Nats(host=hosts[i], monitor_port=monitor_port, config=f"""server_name: node-{i}
+                cluster {{ name: backlog, listen: "{place}", routes: [{routes}] }}""")
             node.server_name = f"node-{i}"
             self.nodes.append(node)
 
