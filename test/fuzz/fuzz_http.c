@@ -62,6 +62,7 @@ static int connect_to(const struct web *web)
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const struct linger at_once = {1, 0}; /* or the machine is full of connections that linger */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    require(fd >= 0);
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         require(errno == EADDRNOTAVAIL || errno == EINTR);
         close(fd);
