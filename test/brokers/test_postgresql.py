@@ -306,3 +306,21 @@ def test_every_mistake_is_told(client):
     for word in ("port, userName, dbName, sslmode missing", "targetQueryValue", "activationTargetQueryValue",
                  'did you mean "query"', "query is missing"):
         assert word in text
+
+
+def test_few_rights_are_enough(jobs, client):
+    jobs.sql("DROP ROLE IF EXISTS watcher", "CREATE ROLE watcher LOGIN PASSWORD 'sesame'")
+    jobs.sql("GRANT SELECT ON jobs TO watcher", database=USER)
+    jobs.sql("SELECT pg_create_physical_replication_slot('cdc', true)")
+    try:
+        watcher = {"userName": "watcher", "passwordFromEnv": "sesame"}
+        enqueue(jobs, 3)
+        assert value(client, parts(jobs, **watcher)) == 3
+        lag = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots WHERE slot_name = 'cdc'"
+        assert value(client, parts(jobs, lag, **watcher)) >= 0
+        code, said = refusal(client.metrics, parts(jobs, "INSERT INTO jobs (state) VALUES ('queued') RETURNING 1", **watcher))
+        assert code == grpc.StatusCode.UNAVAILABLE and "read-only" in said
+    finally:
+        jobs.sql("SELECT pg_drop_replication_slot('cdc')")
+        jobs.sql("DROP OWNED BY watcher", database=USER)
+        jobs.sql("DROP ROLE watcher")
