@@ -20,7 +20,8 @@ def named(number):
 
 
 CONNECTIONS = "connections:\n" + "".join(
-    f"  c{number}: {{scaler: rabbitmq, host: \"amqp://guest:guest@127.0.0.1:1/named-{number}\"}}\n" for number in range(4))
+    f"  c{number}: {{scaler: rabbitmq, host: \"amqp://guest:guest@127.0.0.1:1/named-{number}\"}}\n"
+    for number in range(4))
 
 
 @pytest.fixture(scope="module")

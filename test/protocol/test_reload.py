@@ -129,7 +129,7 @@ def test_a_missing_secret_that_comes_mends_the_file(redis):
 
 
 def any_file(redis, dice):
-    """Connections a, b and c, each as it may be next: gone, forbidden, elsewhere, with other credentials or as before."""
+    """Connections a, b and c, each as it may be next: gone, forbidden, elsewhere, let in otherwise, or as before."""
     text = f"connections:\n  steady: {{scaler: redis, address: \"{redis.address}\"}}\n"
     for name in "abc":
         address = "127.0.0.1:1" if dice.random() < 0.2 else redis.address
@@ -162,7 +162,8 @@ def test_a_storm_of_reloads_harms_neither_calls_nor_streams_nor_other_connection
         def open_streams(own_dice):
             with Client(server.port) as client:
                 while not ended.is_set():
-                    streams = [client.stream_is_active(trigger(number, own_dice.choice("abc"))) for number in range(30)]
+                    streams = [client.stream_is_active(trigger(number, own_dice.choice("abc")))
+                               for number in range(30)]
                     time.sleep(own_dice.random() / 2)
                     streams_ended.extend(stream.code() for stream in streams if not stream.is_active())
                     for stream in streams:
