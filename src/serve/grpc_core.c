@@ -36,15 +36,26 @@
 /* Where this thread wants what the core complains of, instead of in the log. */
 static _Thread_local struct text *complaints;
 
+/* Every handshake that fails is a complaint of the core's, and anybody can have it complain. */
+static bool is_time_to_warn(void)
+{
+    enum { WARN_EVERY_MS = 1000 };
+    static atomic_llong next_ms;
+    int64_t now_ms = clock_now_ms();
+    long long due_ms = atomic_load(&next_ms);
+    return now_ms >= due_ms &&
+           atomic_compare_exchange_strong(&next_ms, &due_ms, now_ms + WARN_EVERY_MS);
+}
+
 /* What the core has to say speaks of peers, addresses and its own state, not of what calls hold. */
 static void log_core(gpr_log_func_args *said)
 {
-    if (said->severity != GPR_LOG_SEVERITY_ERROR)
-        log_debug("gRPC: %s", said->message);
-    else if (complaints != NULL)
+    if (said->severity == GPR_LOG_SEVERITY_ERROR && complaints != NULL)
         text_add(complaints, said->message);
-    else
+    else if (said->severity == GPR_LOG_SEVERITY_ERROR && is_time_to_warn())
         log_warning("gRPC: %s", said->message);
+    else
+        log_debug("gRPC: %s", said->message);
 }
 
 static gpr_timespec queue_deadline(int64_t due_ms)
