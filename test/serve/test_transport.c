@@ -287,10 +287,11 @@ static void the_clients_deadline_arrives(void **state)
 static void a_deadline_that_passes_ends_the_call(void **state)
 {
     struct fixture *fixture = *state;
+    assert_answer(&fixture->client, "/test/Echo", "connected", "connected");
     struct client_call *call = client_call_open(&fixture->client, "/test/Hold", "", 50);
     assert_int_equal(client_call_status(call), STATUS_DEADLINE_EXCEEDED);
     client_call_free(call);
-    await_count(&fixture->ended, 1);
+    await_count(&fixture->ended, 2);
 }
 
 static void a_cancelled_stream_ends_once_wherever_it_was(void **state)
@@ -469,7 +470,7 @@ static void a_drain_ends_streams_with_ok(void **state)
 
 struct load {
     struct fixture *fixture;
-    size_t answered;
+    atomic_size_t answered;
     grpc_status_code last;
     int64_t slowest_ms;
 };
@@ -508,7 +509,9 @@ static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_han
         loads[i].fixture = fixture;
         assert_int_equal(pthread_create(&threads[i], NULL, load, &loads[i]), 0);
     }
-    sleep_ms(300);
+    for (size_t i = 0; i < ARRAY_LENGTH(loads); i++)
+        for (int j = 0; j < 5000 && atomic_load(&loads[i].answered) < 10; j++)
+            sleep_ms(2);
     server_drain(fixture->server, 2000);
 
     size_t answered = 0;
