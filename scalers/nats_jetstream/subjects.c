@@ -209,12 +209,17 @@ static enum nats_subjects_state state_of(const struct known *known, struct error
 {
     if (known->is_told)
         return NATS_SUBJECTS_KNOWN;
-    if (!known->is_refused && clock_now_ms() < known->asked_at_ms + ANSWER_MS)
+    if (known->is_refused)
+        error_unavailable(error, "NATS answered %s with no subjects that can be heard",
+                          known->name);
+    else if (clock_now_ms() < known->asked_at_ms + ANSWER_MS)
         return NATS_SUBJECTS_ASKED;
-    error_unavailable(error,
-                      "NATS does not tell on which subjects its messages come: the user must be "
-                      "allowed to publish to %s",
-                      known->name);
+    else
+        error_unavailable(
+            error,
+            "NATS does not tell on which subjects its messages come: the user must be "
+            "allowed to publish to %s",
+            known->name);
     return NATS_SUBJECTS_IMPOSSIBLE;
 }
 

@@ -7,6 +7,7 @@
 #include "nats_jetstream/jsz.h"
 #include "nats_jetstream/nkey.h"
 #include "nats_jetstream/options.h"
+#include "nats_jetstream/subjects.h"
 #include "scalers/trigger.h"
 
 #include <arpa/inet.h>
@@ -171,6 +172,73 @@ static void an_answer_has_both_counts(void **state)
     assert_true(reading.waiting == 3);
     assert_true(reading.in_flight == 4);
     assert_true(isnan(reading.value));
+}
+
+static struct nats_subjects_told told_by(const char *answer)
+{
+    struct nats_subjects_told told;
+    if (!nats_subjects_parse(answer, strlen(answer), &told))
+        fail_msg("refused: %s", answer);
+    return told;
+}
+
+static void a_stream_and_a_consumer_tell_the_subjects_of_their_messages(void **state)
+{
+    (void)state;
+    struct nats_subjects_told told =
+        told_by("{\"config\":{\"name\":\"orders\",\"subjects\":[\"orders.>\",\"returns\"]}}");
+    assert_int_equal(told.list.count, 2);
+    assert_string_equal(told.list.items[1], "returns");
+    assert_false(told.transformed || told.comes_from_afar);
+    nats_subjects_told_done(&told);
+
+    told = told_by("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"orders.new\"}}");
+    assert_int_equal(told.list.count, 1);
+    assert_string_equal(told.list.items[0], "orders.new");
+    nats_subjects_told_done(&told);
+
+    told = told_by("{\"config\":{\"filter_subjects\":[\"a\",\"b\",\"c\"]}}");
+    assert_int_equal(told.list.count, 3);
+    nats_subjects_told_done(&told);
+
+    told = told_by("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"\"}}");
+    assert_int_equal(told.list.count, 0);
+    nats_subjects_told_done(&told);
+}
+
+static void messages_that_cannot_be_heard_on_their_way_are_known(void **state)
+{
+    (void)state;
+    struct nats_subjects_told told = told_by("{\"config\":{\"mirror\":{\"name\":\"orders\"}}}");
+    assert_true(told.comes_from_afar);
+    nats_subjects_told_done(&told);
+    told = told_by("{\"config\":{\"subjects\":[\"x\"],\"sources\":[{\"name\":\"orders\"}]}}");
+    assert_true(told.comes_from_afar);
+    nats_subjects_told_done(&told);
+    told = told_by("{\"config\":{\"subjects\":[\"x\"],\"sources\":null,"
+                   "\"subject_transform\":{\"src\":\"x\",\"dest\":\"y\"}}}");
+    assert_true(told.transformed && !told.comes_from_afar);
+    nats_subjects_told_done(&told);
+}
+
+static void what_tells_no_subjects_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"config\":[]}",
+        "{\"error\":{\"code\":404}}",
+        "{\"config\":{\"subjects\":[1]}}",
+        "{\"config\":{\"subjects\":[\"\"]}}",
+        "{\"config\":{\"filter_subjects\":[\"a\",null]}}",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        struct nats_subjects_told told;
+        if (nats_subjects_parse(bad[i], strlen(bad[i]), &told))
+            fail_msg("accepted: %s", bad[i]);
+    }
 }
 
 static void what_is_no_whole_answer_is_an_error_and_no_number(void **state)
@@ -413,6 +481,9 @@ int main(void)
         cmocka_unit_test(an_address_is_shown_without_its_password),
         cmocka_unit_test(a_credentials_file_has_a_jwt_and_a_seed),
         cmocka_unit_test(an_answer_has_both_counts),
+        cmocka_unit_test(a_stream_and_a_consumer_tell_the_subjects_of_their_messages),
+        cmocka_unit_test(messages_that_cannot_be_heard_on_their_way_are_known),
+        cmocka_unit_test(what_tells_no_subjects_is_refused),
         cmocka_unit_test(what_is_no_whole_answer_is_an_error_and_no_number),
         cmocka_unit_test(an_error_of_the_api_names_stream_and_consumer),
         cmocka_unit_test(a_huge_answer_is_refused_unread),

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "redis/armed.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"
 
@@ -102,11 +103,20 @@ struct outcome {
     struct reading reading;
     size_t answers;
     size_t failures;
+    size_t refused_arms;
 };
+
+static void count_wakes(void *context, uint64_t id)
+{
+    uint64_t *woken = context;
+    woken[id]++;
+}
 
 static void take_end(struct probe *probe, const struct reading *reading, const struct error *error)
 {
     struct outcome *outcome = probe->owner;
+    outcome->refused_arms += error_is_set(&probe->arm_error);
+    error_done(&probe->arm_error);
     if (error != NULL) {
         error_copy(&outcome->error, error);
         outcome->failures++;
@@ -117,8 +127,9 @@ static void take_end(struct probe *probe, const struct reading *reading, const s
 }
 
 /* Asks a server with this script; `pairs` are the keys besides its address. */
-static struct outcome measure(const struct scaler *scaler, const struct redis_line *script,
-                              const char *const *pairs, size_t probes_count, int within_ms)
+static struct outcome measure_for(struct waker waker, const struct scaler *scaler,
+                                  const struct redis_line *script, const char *const *pairs,
+                                  size_t probes_count, int within_ms)
 {
     struct redis_peer peer;
     redis_peer_start(&peer, script);
@@ -132,8 +143,8 @@ static struct outcome measure(const struct scaler *scaler, const struct redis_li
     _cleanup_(memory_free) struct probe *probes = memory_array(probes_count, sizeof(*probes));
     _cleanup_(memory_free) struct probe **pointers = memory_array(probes_count, sizeof(*pointers));
     for (size_t i = 0; i < probes_count; i++) {
-        probes[i] =
-            (struct probe){.query = trigger.options.query, .owner = &outcome, .end = take_end};
+        probes[i] = (struct probe){
+            .query = trigger.options.query, .waker = waker, .owner = &outcome, .end = take_end};
         pointers[i] = &probes[i];
     }
     void *client = NULL;
@@ -147,6 +158,12 @@ static struct outcome measure(const struct scaler *scaler, const struct redis_li
     }
     redis_peer_stop(&peer);
     return outcome;
+}
+
+static struct outcome measure(const struct scaler *scaler, const struct redis_line *script,
+                              const char *const *pairs, size_t probes_count, int within_ms)
+{
+    return measure_for((struct waker){0}, scaler, script, pairs, probes_count, within_ms);
 }
 
 #define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {NULL, NULL}})
@@ -230,6 +247,46 @@ static void a_key_that_never_keeps_its_kind_is_given_up(void **state)
     const struct redis_line *script =
         SCRIPT({"LLEN", "-WRONGTYPE x\r\n"}, {"SCARD", "-WRONGTYPE x\r\n"}, {"TYPE", "+set\r\n"});
     assert_error(measure(&scaler_redis, script, ONE_LIST, 1, 2000), "key \"jobs\": Redis at");
+}
+
+/* This one serves one connection after the other. */
+static void who_cannot_listen_is_measured_all_the_same(void **state)
+{
+    (void)state;
+    uint64_t woken[2] = {0};
+    const struct waker waker = {.wake = count_wakes, .context = woken, .id = 1};
+    struct outcome outcome =
+        measure_for(waker, &scaler_redis, SCRIPT({"LLEN", ":3\r\n"}), ONE_LIST, 1, 1000);
+    assert_true(outcome.usable);
+    assert_int_equal(outcome.answers, 1);
+    assert_int_equal(outcome.refused_arms, 1);
+    assert_true(outcome.reading.waiting == 3);
+    assert_int_equal(woken[1], 0);
+}
+
+static void a_change_wakes_whoever_waits_for_its_key_once(void **state)
+{
+    (void)state;
+    uint64_t woken[5] = {0};
+    struct redis_armed armed = {0};
+    static const char *const keys[] = {"a", "b", "a", "c", "c"};
+    for (uint64_t id = 1; id < 5; id++) {
+        const struct waker waker = {.wake = count_wakes, .context = woken, .id = id};
+        redis_armed_add(&armed, keys[id], &waker);
+        redis_armed_add(&armed, "another", &waker);
+    }
+    redis_armed_remove(&armed, 3);
+    redis_armed_remove(&armed, 3);
+    redis_armed_wake(&armed, "nobody's", 8);
+    redis_armed_wake(&armed, "another", 7);
+    assert_int_equal(woken[1] + woken[2] + woken[3] + woken[4], 0);
+    redis_armed_wake(&armed, "b", 1);
+    redis_armed_wake(&armed, "b", 1);
+    assert_int_equal(woken[1], 1);
+    redis_armed_wake_all(&armed);
+    const uint64_t expected[] = {0, 1, 1, 0, 1};
+    assert_memory_equal(woken, expected, sizeof(expected));
+    redis_armed_done(&armed);
 }
 
 static void a_starting_server_is_not_connected_to(void **state)
@@ -334,6 +391,8 @@ int main(void)
         cmocka_unit_test(an_error_of_xinfo_is_not_taken_for_a_missing_stream),
         cmocka_unit_test(what_is_no_count_is_an_error),
         cmocka_unit_test(a_key_that_never_keeps_its_kind_is_given_up),
+        cmocka_unit_test(who_cannot_listen_is_measured_all_the_same),
+        cmocka_unit_test(a_change_wakes_whoever_waits_for_its_key_once),
         cmocka_unit_test(a_starting_server_is_not_connected_to),
         cmocka_unit_test(a_server_that_repeats_our_password_is_not_quoted),
         cmocka_unit_test(a_mute_server_costs_no_more_than_the_deadline),
