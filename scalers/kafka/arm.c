@@ -1,7 +1,7 @@
 #include "arm.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "lag.h"
 #include "settings.h"
 
@@ -13,13 +13,26 @@
 #include <utlist.h>
 
 enum {
-    PARTITIONS_MOST =
-        20000, /* of a client: a broker is asked for all that it leads in one request */
+    /*
+     * Of one handle: each of its requests names all of them, and a broker looks at them all for each
+     * message, and keeps what it looked at for a thousand requests.
+     */
+    EAR_PARTITIONS = 250,
+    EARS_MOST = 20, /* of a client: each has a thread a broker, and one connection */
     MESSAGES_AT_ONCE = 64,
 };
 
-/* A topic of this handle. It stays: the library would have to find its leaders anew. */
+/* A handle that reads. */
+struct ear {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *messages;
+    struct heard_topic *topics;
+    size_t partitions;
+};
+
+/* A topic of an ear. It stays: the library would have to find its leaders anew. */
 struct heard_topic {
+    struct ear *ear;
     rd_kafka_topic_t *handle;
     bool is_denied; /* we may not read it */
     UT_hash_handle hh;
@@ -28,12 +41,11 @@ struct heard_topic {
 
 /* A partition that is read, as long as somebody is armed there. */
 struct heard_partition {
-    struct {
-        struct heard_topic *topic;
-        int64_t number;
-    } key;
+    struct heard_topic *topic;
+    int32_t number;
     struct link *links; /* utlist */
     UT_hash_handle hh;
+    char key[]; /* see key_of() */
 };
 
 /* An arm on one of its partitions. */
@@ -51,10 +63,9 @@ struct arm {
 };
 
 struct arms {
-    rd_kafka_t *rk;
-    rd_kafka_queue_t *messages;
     int readable; /* an eventfd */
-    struct heard_topic *topics;
+    struct ear ears[EARS_MOST];
+    size_t count; /* of the ears */
     struct heard_partition *partitions;
     struct arm *arms;
 };
@@ -93,59 +104,94 @@ static bool arms_begin(struct kafka_client *client, struct error *error)
     int readable = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (readable < 0)
         return error_unavailable(error, "cannot listen to Kafka: %s", strerror(errno));
-    rd_kafka_conf_t *conf = settings_of(client, error);
-    rd_kafka_t *rk = conf == NULL ? NULL : client_handle(client, conf, error);
-    if (rk == NULL) {
-        close(readable);
-        return false;
-    }
-    const uint64_t one = 1;
     client->arms = memory_new(sizeof(*client->arms));
-    client->arms->rk = rk;
     client->arms->readable = readable;
-    client->arms->messages = rd_kafka_queue_new(rk);
-    rd_kafka_queue_io_event_enable(client->arms->messages, readable, &one, sizeof(one));
     return true;
 }
 
-static struct heard_topic *topic_of(struct arms *arms, const char *name)
+/* One that can take another partition; NULL with an error. */
+static struct ear *ear_of(const struct kafka_client *client, struct error *error)
+{
+    const uint64_t one = 1;
+    struct arms *arms = client->arms;
+    for (size_t i = 0; i < arms->count; i++)
+        if (arms->ears[i].partitions < EAR_PARTITIONS)
+            return &arms->ears[i];
+    if (arms->count == EARS_MOST) {
+        error_set(error, ERROR_LIMIT, "no more than %d Kafka partitions are listened to",
+                  EARS_MOST * EAR_PARTITIONS);
+        return NULL;
+    }
+    rd_kafka_conf_t *conf = settings_of(client, error);
+    rd_kafka_t *rk = conf == NULL ? NULL : client_handle(client, conf, error);
+    if (rk == NULL)
+        return NULL;
+    struct ear *ear = &arms->ears[arms->count++];
+    *ear = (struct ear){.rk = rk, .messages = rd_kafka_queue_new(rk)};
+    rd_kafka_queue_io_event_enable(ear->messages, arms->readable, &one, sizeof(one));
+    return ear;
+}
+
+static struct heard_topic *topic_of(struct ear *ear, const char *name)
 {
     struct heard_topic *topic;
-    HASH_FIND_STR(arms->topics, name, topic);
+    HASH_FIND_STR(ear->topics, name, topic);
     if (topic != NULL)
         return topic;
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(arms->rk, name, NULL);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(ear->rk, name, NULL);
     if (handle == NULL)
         return NULL;
     topic = memory_new(sizeof(*topic) + strlen(name) + 1);
     memcpy(topic->name, name, strlen(name) + 1);
+    topic->ear = ear;
     topic->handle = handle;
-    HASH_ADD_STR(arms->topics, name, topic);
+    HASH_ADD_STR(ear->topics, name, topic);
     return topic;
 }
 
-static struct heard_partition *partition_find(struct arms *arms, struct heard_topic *topic,
+/* No topic's name has a slash. The caller frees it. */
+static char *key_of(const char *topic, int32_t number)
+{
+    return text_format("%s/%d", topic, number);
+}
+
+static struct heard_partition *partition_find(const struct arms *arms, const char *topic,
                                               int32_t number)
 {
-    const struct heard_partition wanted = {.key = {topic, number}};
+    _cleanup_(memory_free) char *key = key_of(topic, number);
     struct heard_partition *partition;
-    HASH_FIND(hh, arms->partitions, &wanted.key, sizeof(wanted.key), partition);
+    HASH_FIND_STR(arms->partitions, key, partition);
     return partition;
 }
 
 /* Where somebody is armed there already, it is read from an earlier end: one wake too many, at worst. */
-static struct heard_partition *partition_hear(struct arms *arms, struct heard_topic *topic,
-                                              int32_t number, int64_t end)
+static struct heard_partition *partition_hear(const struct kafka_client *client, const char *name,
+                                              int32_t number, int64_t end, struct error *error)
 {
-    struct heard_partition *partition = partition_find(arms, topic, number);
+    struct heard_partition *partition = partition_find(client->arms, name, number);
     if (partition != NULL)
         return partition;
-    if (rd_kafka_consume_start_queue(topic->handle, number, end, arms->messages) != 0)
+    struct ear *ear = ear_of(client, error);
+    if (ear == NULL)
         return NULL;
-    partition = memory_new(sizeof(*partition));
-    partition->key.topic = topic;
-    partition->key.number = number;
-    HASH_ADD(hh, arms->partitions, key, sizeof(partition->key), partition);
+    struct heard_topic *topic = topic_of(ear, name);
+    if (topic != NULL && topic->is_denied) {
+        error_set(error, ERROR_DENIED, "to listen needs READ of Kafka topic %s", name);
+        return NULL;
+    }
+    if (topic == NULL ||
+        rd_kafka_consume_start_queue(topic->handle, number, end, ear->messages) != 0) {
+        error_unavailable(error, "cannot listen to Kafka topic %s: %s", name,
+                          rd_kafka_err2str(rd_kafka_last_error()));
+        return NULL;
+    }
+    _cleanup_(memory_free) char *key = key_of(name, number);
+    partition = memory_new(sizeof(*partition) + strlen(key) + 1);
+    memcpy(partition->key, key, strlen(key) + 1);
+    partition->topic = topic;
+    partition->number = number;
+    HASH_ADD_STR(client->arms->partitions, key, partition);
+    ear->partitions++;
     return partition;
 }
 
@@ -155,7 +201,8 @@ static void link_end(struct arms *arms, struct link *link)
     DL_DELETE(partition->links, link);
     if (partition->links != NULL)
         return;
-    rd_kafka_consume_stop(partition->key.topic->handle, (int32_t)partition->key.number);
+    rd_kafka_consume_stop(partition->topic->handle, partition->number);
+    partition->topic->ear->partitions--;
     HASH_DEL(arms->partitions, partition);
     free(partition);
 }
@@ -185,31 +232,26 @@ static size_t partitions_of(const struct ask *ask)
     return count;
 }
 
-static bool arm_add(struct arms *arms, struct arm *arm, const struct topic *topic, int32_t number,
-                    struct error *error)
+static bool arm_add(const struct kafka_client *client, struct arm *arm, const struct topic *topic,
+                    int32_t number, struct error *error)
 {
-    struct heard_topic *heard = topic_of(arms, topic->name);
-    if (heard != NULL && heard->is_denied)
-        return error_set(error, ERROR_DENIED, "to listen needs READ of Kafka topic %s",
-                         topic->name);
     struct heard_partition *partition =
-        heard == NULL ? NULL
-                      : partition_hear(arms, heard, number, topic->partitions[number].latest.value);
+        partition_hear(client, topic->name, number, topic->partitions[number].latest.value, error);
     if (partition == NULL)
-        return error_unavailable(error, "cannot listen to Kafka topic %s: %s", topic->name,
-                                 rd_kafka_err2str(rd_kafka_last_error()));
+        return false;
     struct link *link = &arm->links[arm->count++];
     *link = (struct link){.arm = arm, .partition = partition};
     DL_APPEND(partition->links, link);
     return true;
 }
 
-static bool arm_fill(struct arms *arms, struct arm *arm, const struct ask *ask, struct error *error)
+static bool arm_fill(const struct kafka_client *client, struct arm *arm, const struct ask *ask,
+                     struct error *error)
 {
     for (size_t i = 0; i < ask->count; i++) {
         const struct topic *topic = ask->readers[i]->key.topic;
         for (int32_t j = 0; j < topic->count; j++)
-            if (lag_counts(ask->probe->query, j) && !arm_add(arms, arm, topic, j, error))
+            if (lag_counts(ask->probe->query, j) && !arm_add(client, arm, topic, j, error))
                 return false;
     }
     return true;
@@ -217,19 +259,14 @@ static bool arm_fill(struct arms *arms, struct arm *arm, const struct ask *ask, 
 
 static bool try_arm(struct kafka_client *client, const struct ask *ask, struct error *error)
 {
-    size_t count = partitions_of(ask);
     if (!arms_begin(client, error))
         return false;
     struct arms *arms = client->arms;
-    if (count + HASH_COUNT(arms->partitions) > PARTITIONS_MOST)
-        return error_set(error, ERROR_LIMIT, "more than %d Kafka partitions are not listened to",
-                         PARTITIONS_MOST);
-
     struct arm *arm = memory_new(sizeof(*arm));
     arm->waker = ask->probe->waker;
-    arm->links = memory_array(count + 1, sizeof(*arm->links));
+    arm->links = memory_array(partitions_of(ask) + 1, sizeof(*arm->links));
     HASH_ADD(hh, arms->arms, waker.id, sizeof(arm->waker.id), arm);
-    if (arm_fill(arms, arm, ask, error))
+    if (arm_fill(client, arm, ask, error))
         return true;
     arm_end(arms, arm);
     return false;
@@ -263,18 +300,29 @@ int kafka_descriptor(const void *argument)
 /* A message, or that there is trouble: either way it is time to look. The partition goes with its last arm. */
 static void take(struct arms *arms, const rd_kafka_message_t *message)
 {
-    struct heard_topic *topic = NULL;
-    if (message->rkt != NULL)
-        HASH_FIND_STR(arms->topics, rd_kafka_topic_name(message->rkt), topic);
     const struct heard_partition *partition =
-        topic == NULL ? NULL : partition_find(arms, topic, message->partition);
-    if (topic != NULL && message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-        topic->is_denied = true;
+        message->rkt == NULL
+            ? NULL
+            : partition_find(arms, rd_kafka_topic_name(message->rkt), message->partition);
     if (partition == NULL)
         return;
+    if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        partition->topic->is_denied = true;
     for (bool more = true; more;) {
         more = partition->links->next != NULL;
         arm_wake(arms, partition->links->arm);
+    }
+}
+
+static void ear_hear(struct arms *arms, const struct ear *ear)
+{
+    rd_kafka_message_t *messages[MESSAGES_AT_ONCE];
+    for (ssize_t heard = MESSAGES_AT_ONCE; heard == MESSAGES_AT_ONCE;) {
+        heard = rd_kafka_consume_batch_queue(ear->messages, 0, messages, MESSAGES_AT_ONCE);
+        for (ssize_t i = 0; i < heard; i++) {
+            take(arms, messages[i]);
+            rd_kafka_message_destroy(messages[i]);
+        }
     }
 }
 
@@ -282,17 +330,25 @@ void kafka_hear(void *argument)
 {
     const struct kafka_client *client = argument;
     struct arms *arms = client->arms;
-    rd_kafka_message_t *messages[MESSAGES_AT_ONCE];
     uint64_t signs;
     if (read(arms->readable, &signs, sizeof(signs)) < 0)
         return;
-    for (ssize_t heard = MESSAGES_AT_ONCE; heard == MESSAGES_AT_ONCE;) {
-        heard = rd_kafka_consume_batch_queue(arms->messages, 0, messages, MESSAGES_AT_ONCE);
-        for (ssize_t i = 0; i < heard; i++) {
-            take(arms, messages[i]);
-            rd_kafka_message_destroy(messages[i]);
-        }
+    for (size_t i = 0; i < arms->count; i++)
+        ear_hear(arms, &arms->ears[i]);
+}
+
+static void ear_end(struct ear *ear)
+{
+    struct heard_topic *topic;
+    struct heard_topic *next;
+    HASH_ITER(hh, ear->topics, topic, next)
+    {
+        HASH_DEL(ear->topics, topic);
+        rd_kafka_topic_destroy(topic->handle);
+        free(topic);
     }
+    rd_kafka_queue_destroy(ear->messages);
+    rd_kafka_destroy(ear->rk);
 }
 
 void arms_end(struct kafka_client *client)
@@ -302,16 +358,8 @@ void arms_end(struct kafka_client *client)
         return;
     while (arms->arms != NULL)
         arm_wake(arms, arms->arms);
-    struct heard_topic *topic;
-    struct heard_topic *next;
-    HASH_ITER(hh, arms->topics, topic, next)
-    {
-        HASH_DEL(arms->topics, topic);
-        rd_kafka_topic_destroy(topic->handle);
-        free(topic);
-    }
-    rd_kafka_queue_destroy(arms->messages);
-    rd_kafka_destroy(arms->rk);
+    for (size_t i = 0; i < arms->count; i++)
+        ear_end(&arms->ears[i]);
     close(arms->readable);
     free(arms);
 }

@@ -1,9 +1,9 @@
 /*
- * Hearing of messages. The partitions of armed queries are read by a handle of their own, which is in no
+ * Hearing of messages. The partitions of armed queries are read by handles of their own, which are in no
  * group, from the ends that were measured: so nothing that came since is missed. The first message of a
  * partition wakes all that are armed there, and it is read no more.
  *
- * A handle of its own, since a broker answers a connection's requests one after the other, and one for
+ * Handles of their own, since a broker answers a connection's requests one after the other, and one for
  * messages waits for them.
  *
  * Threads: the client's. Owner: the client.

@@ -20,7 +20,7 @@ except ImportError:  # a test that needs it is skipped aloud
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-JAVA = ["-Xmx256m", "-Xms128m", "-Xss512k", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+JAVA = ["-Xms128m", "-Xss512k", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
         "-Xshare:auto", "-Djava.net.preferIPv4Stack=true",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 
@@ -46,8 +46,9 @@ def java_hash(text):
 class KafkaNode(Process):
     name = "kafka"
 
-    def __init__(self, number, ports, controllers, cluster_id, settings, log_requests=False):
+    def __init__(self, number, ports, controllers, cluster_id, settings, log_requests=False, heap_mb=256):
         super().__init__()
+        self.heap_mb = heap_mb
         self.log_requests = log_requests
         self.number = number
         self.port, self.controller_port = ports
@@ -85,7 +86,7 @@ class KafkaNode(Process):
         self.set({**properties, **settings})
 
     def java(self, *arguments):
-        return [need("java"), *JAVA, "-cp", jars(), *arguments]
+        return [need("java"), f"-Xmx{self.heap_mb}m", *JAVA, "-cp", jars(), *arguments]
 
     def format(self, *arguments):
         subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t", self.cluster_id,
@@ -108,7 +109,7 @@ class KafkaNode(Process):
 class Kafka:
     """A cluster. Its helpers ask the brokers with a client of their own, not with ours."""
 
-    def __init__(self, nodes=1, log_requests=False, **settings):
+    def __init__(self, nodes=1, log_requests=False, heap_mb=256, **settings):
         if confluent_kafka is None:
             raise Unavailable("the Python package confluent-kafka is not installed")
         ports = [(free_port(), free_port()) for _ in range(nodes)]
@@ -116,7 +117,7 @@ class Kafka:
                        for number, (_, controller) in enumerate(ports)]
         cluster_id = uuid.uuid4().hex[:22]
         settings = {key.replace("_", "."): value for key, value in settings.items()}
-        self.nodes = [KafkaNode(number + 1, pair, controllers, cluster_id, settings, log_requests)
+        self.nodes = [KafkaNode(number + 1, pair, controllers, cluster_id, settings, log_requests, heap_mb)
                       for number, pair in enumerate(ports)]
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port, _ in ports)
 

@@ -226,7 +226,7 @@ class KafkaPartition(Push):
     settle_seconds = 0.6  # a fetch that waits for the partitions armed before takes 0.5
 
     def __init__(self):
-        self.broker = Kafka(log_requests=True)
+        self.broker = Kafka(log_requests=True, heap_mb=1024)  # it keeps a thousand requests, and all that they name
 
     def connect(self):
         self.producer = confluent_kafka.Producer(
