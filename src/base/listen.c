@@ -6,15 +6,24 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* getaddrinfo() takes 70000 for 4464, and does not say so. */
+static bool is_port(const char *text)
+{
+    enum { MOST_DIGITS = 5, MOST_PORT = 65535 };
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits <= MOST_DIGITS && text[digits] == '\0' && atoi(text) <= MOST_PORT;
+}
 
 /* "[::]:9090" to "::" and "9090". */
 static bool split_address(const char *address, char *host, size_t size, const char **ret_port)
 {
     const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon[1] == '\0' || (size_t)(colon - address) >= size)
+    if (colon == NULL || !is_port(colon + 1) || (size_t)(colon - address) >= size)
         return false;
     bool in_brackets = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
     const char *from = address + in_brackets;
@@ -23,6 +32,17 @@ static bool split_address(const char *address, char *host, size_t size, const ch
     host[length] = '\0';
     *ret_port = colon + 1;
     return length > 0 && (in_brackets || strchr(host, ':') == NULL);
+}
+
+bool listen_check(const char *address, const char *flag, struct error *error)
+{
+    char host[NI_MAXHOST];
+    const char *port = NULL;
+    if (!split_address(address, host, sizeof(host), &port))
+        return error_invalid(
+            error, "%s \"%s\" must be host:port, such as [::]:9090, the port at most 65535", flag,
+            address);
+    return true;
 }
 
 static int listen_on(const struct addrinfo *where)
@@ -81,7 +101,7 @@ int listen_open(const char *address, struct error *error)
 {
     char host[NI_MAXHOST];
     const char *port = NULL;
-    const char *reason = "it must be host:port, and the host an address of this machine";
+    const char *reason = "it must be host:port, the port at most 65535";
     int fd = -1;
     if (split_address(address, host, sizeof(host), &port))
         fd = open_address(host, port, &reason);

@@ -8,6 +8,11 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
+/* Whether it can be one to listen on; the error names the flag that it is of. */
+bool listen_check(const char *address, const char *flag, struct error *error);
+
 /* On "host:port", such as "[::]:9090" (IPv4 too); port 0 takes a free one. The socket does not block, the
  * caller closes it; -1 with an error. */
 int listen_open(const char *address, struct error *error);

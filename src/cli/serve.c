@@ -1,6 +1,7 @@
 #include "cli/subcommands.h"
 
 #include "base/clock.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -207,10 +208,13 @@ static void make_parts(const struct flags *flags, struct connections *connection
     services_add(parts->services, &reflection_v1alpha);
 }
 
-/* The server has drained: it calls nobody any more, and outlives the engine that may still wake it. */
+/* Once the server has drained it calls nobody any more; it outlives the engine, which may still wake it. Where
+ * a part could not be started it has not drained before. */
 static void free_parts(struct parts *parts)
 {
     http_port_end(parts->http);
+    if (parts->server != NULL)
+        server_drain(parts->server, 0);
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
     if (parts->engine != NULL)
@@ -227,21 +231,17 @@ static void free_parts(struct parts *parts)
     certificates_end(parts->certificates);
 }
 
-/* The C core takes 443 for a port that is missing, and does not say so. */
-static bool check_listen(const char *listen, struct error *error)
+/* Before anything is made: the C core takes 443 for a port that is missing, and does not say so. */
+static bool check_addresses(const struct flags *flags, struct error *error)
 {
-    const char *colon = strrchr(listen, ':');
-    size_t digits = colon == NULL ? 0 : strspn(colon + 1, "0123456789");
-    bool bare_ipv6 = colon != NULL && strchr(listen, ':') != colon && colon[-1] != ']';
-    if (digits == 0 || colon[1 + digits] != '\0' || bare_ipv6)
-        return error_invalid(error, "--listen \"%s\" must be host:port, such as [::]:9090", listen);
-    return true;
+    return listen_check(flags->listen, "--listen", error) &&
+           (flags->http == NULL || listen_check(flags->http, "--http", error));
 }
 
 static bool start(const struct flags *flags, struct parts *parts, struct error *error)
 {
     struct connections *connections = NULL;
-    if (!check_listen(flags->listen, error) ||
+    if (!check_addresses(flags, error) ||
         !certificates_begin(&flags->tls, &parts->certificates, error) ||
         !reload_begin(flags->config, &parts->reload, &connections, error))
         return false;

@@ -1,0 +1,66 @@
+#include "base/listen.h"
+
+#include "base/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+#include <unistd.h>
+
+static bool is_taken(const char *address)
+{
+    _cleanup_(error_done) struct error error = {0};
+    bool taken = listen_check(address, "--listen", &error);
+    assert_true(taken != error_is_set(&error));
+    if (!taken)
+        assert_non_null(strstr(error_text(&error), "--listen"));
+    return taken;
+}
+
+static void an_address_is_host_and_port(void **state)
+{
+    static const char *const good[] = {"[::]:9090", "127.0.0.1:0", "localhost:65535"};
+    static const char *const wrong[] = {
+        "",      "9090",          ":9090",           "::1:9090", "[::1]",
+        "host:", "host:http",     "host:65536",      "host:-1",  "[]:1",
+        "h:9 ",  "host:00000001", "host:4294976386", "[::1:9090"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(good); i++)
+        assert_true(is_taken(good[i]));
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
+        assert_false(is_taken(wrong[i]));
+}
+
+static void a_port_that_is_none_is_not_taken_for_another(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    (void)state;
+    assert_int_equal(listen_open("127.0.0.1:70000", &error), -1);
+    assert_non_null(strstr(error_text(&error), "at most 65535"));
+}
+
+static void port_0_takes_a_free_one(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    (void)state;
+    int fd = listen_open("127.0.0.1:0", &error);
+    assert_true(fd >= 0);
+    assert_in_range(listen_port(fd), 1, 65535);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_address_is_host_and_port),
+        cmocka_unit_test(a_port_that_is_none_is_not_taken_for_another),
+        cmocka_unit_test(port_0_takes_a_free_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
