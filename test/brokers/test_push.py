@@ -180,6 +180,28 @@ def test_redis_arms_whoever_has_the_rights():
                                 source.trigger(1, username="few", password="secret"), "client|tracking")
 
 
+def test_a_stream_is_armed_again_with_new_credentials():
+    config = "connections:\n  jobs: {{ scaler: redis, address: 127.0.0.1:{}, username: {}, password: secret }}\n"
+    with RedisList() as source:
+        for user in ("old", "new"):
+            source.client.call("ACL", "SETUSER", user, "on", ">secret", "~*", "&*", "+@all")
+        trigger = {"scaler": "redis", "connectionName": "jobs", "listName": "list-0"}
+        with Server(**CALM, config=config.format(source.port, "old")) as server, \
+                armed_streams(server, source, trigger) as streams:
+            server.write_config(config.format(source.port, "new"))
+            wait_until(lambda: tracks(source, "new"), 20, "the new user listens")
+            source.client.call("ACL", "DELUSER", "old")
+            source.settle(1)
+            source.publish(0)
+            streams.hear([0])
+
+
+def tracks(source, user):
+    """Whether a connection of this user is told of changes through another one."""
+    return any(f" user={user} " in client and " redir=-1" not in client
+               for client in source.client.call("CLIENT", "LIST").splitlines())
+
+
 NATS_RIGHTS = """authorization { users: [
     { user: admin, password: secret }
     { user: full, password: secret, permissions: {
