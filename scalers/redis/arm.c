@@ -21,7 +21,7 @@ enum {
 struct redis_arms {
     struct redis_client *listener; /* NULL: nobody listens */
     struct redis_armed armed;
-    struct error refusal; /* why not */
+    struct error refusal; /* why not; none where it was lost: it is tried again soon */
     int64_t retry_at_ms;
     int64_t pinged_at_ms;
     bool pinged; /* and not answered yet */
@@ -183,8 +183,6 @@ void redis_arm_lose(struct redis_client *client)
     if (arms == NULL || arms->listener == NULL)
         return;
     redis_client_disconnect(TAKE(arms->listener));
-    error_unavailable(&arms->refusal, "the connection on which Redis at %s tells of changes broke",
-                      client->address);
     redis_armed_wake_all(&arms->armed);
 }
 
