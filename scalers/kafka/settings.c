@@ -32,6 +32,9 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         {"socket.keepalive.enable", "true"},
         {"socket.nagle.disable", "true"},
         {"metadata.max.age.ms", STRING(KAFKA_REMEMBER_MS)},
+        /* To all brokers at once: else one a second is tried, at random, as long as none answers,
+         * and one dead address of two failed each fourth beginning. */
+        {"enable.sparse.connections", "false"},
         {"reconnect.backoff.ms", "50"},
         {"reconnect.backoff.max.ms", "1000"},
         {"log.connection.close", "false"},
