@@ -4,6 +4,7 @@
  */
 #include "cli/subcommands.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/flags.h"
@@ -17,7 +18,7 @@
 #include <string.h>
 
 static const char about[] =
-    "Usage: backlog reference [--format markdown]\n\n"
+    "Usage: backlog reference [--format markdown] [--check FILE]\n\n"
     "Prints every key of every scaler: what it allows, its default, what it means.";
 
 enum format { FORMAT_TEXT, FORMAT_MARKDOWN };
@@ -26,6 +27,7 @@ static const char *const formats[] = {"text", "markdown", NULL};
 
 struct flags {
     int format;
+    const char *check;
 };
 
 static const struct option table[] = {
@@ -35,6 +37,10 @@ static const struct option table[] = {
      .fallback = "text",
      .choices = formats,
      .doc = "of the output"},
+    {.key = "check",
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct flags, check),
+     .doc = "a file: prints nothing, and fails where that is not what it would print as Markdown"},
     {0},
 };
 
@@ -62,6 +68,11 @@ static const char limits_words[] = "What is beyond one of them is refused with R
                                    "longest. Those of clients' connections are\n"
                                    "told in docs/security.md.";
 
+struct page {
+    struct text text;
+    enum format format;
+};
+
 static char *default_of(const struct option *row)
 {
     if (row->flags & OPTION_REQUIRED)
@@ -70,55 +81,57 @@ static char *default_of(const struct option *row)
 }
 
 /* A `|` would end the cell. */
-static void print_cell(const char *text)
+static void print_cell(const char *text, struct page *page)
 {
     for (; *text != '\0'; text++)
-        printf(*text == '|' ? "\\|" : "%c", *text);
+        text_addf(&page->text, *text == '|' ? "\\|" : "%c", *text);
 }
 
 /* `dashes` stand before a flag, and nothing before a key. */
-static void print_row(const struct option *row, const char *dashes, enum format format)
+static void print_row(const struct option *row, const char *dashes, struct page *page)
 {
     bool hidden = row->flags & (OPTION_SECRET | OPTION_URL);
     _cleanup_(memory_free) char *allowed = value_allowed(row);
     _cleanup_(memory_free) char *standard = default_of(row);
-    if (format == FORMAT_TEXT) {
-        printf("  %s%-*s %s\n  %36s ", dashes, 36 - (int)strlen(dashes), row->key, row->doc, "");
-        printf("%s%s%s%s%s\n", allowed, hidden ? "; never shown" : "",
-               standard[0] == '\0' ? "" : " [", standard, standard[0] == '\0' ? "" : "]");
+    if (page->format == FORMAT_TEXT) {
+        text_addf(&page->text, "  %s%-*s %s\n  %36s ", dashes, 36 - (int)strlen(dashes), row->key,
+                  row->doc, "");
+        text_addf(&page->text, "%s%s%s%s%s\n", allowed, hidden ? "; never shown" : "",
+                  standard[0] == '\0' ? "" : " [", standard, standard[0] == '\0' ? "" : "]");
         return;
     }
-    printf("| `%s%s`", dashes, row->key);
+    text_addf(&page->text, "| `%s%s`", dashes, row->key);
     if (row->alias != NULL)
-        printf(" (%s`%s`)", row->flags & OPTION_ALIAS_IN_FILE ? "in the file also " : "also ",
-               row->alias);
-    printf(" | ");
-    print_cell(allowed);
-    printf("%s | %s | ", hidden ? "; never shown" : "", standard);
-    print_cell(row->doc);
-    printf(" |\n");
+        text_addf(&page->text, " (%s`%s`)",
+                  row->flags & OPTION_ALIAS_IN_FILE ? "in the file also " : "also ", row->alias);
+    text_addf(&page->text, " | ");
+    print_cell(allowed, page);
+    text_addf(&page->text, "%s | %s | ", hidden ? "; never shown" : "", standard);
+    print_cell(row->doc, page);
+    text_addf(&page->text, " |\n");
 }
 
-static void print_head(const char *title, const char *what, enum format format)
+static void print_head(const char *title, const char *what, struct page *page)
 {
-    if (format == FORMAT_TEXT)
-        printf("\n %s:\n", title);
+    if (page->format == FORMAT_TEXT)
+        text_addf(&page->text, "\n %s:\n", title);
     else
-        printf("\n### %s\n\n| %s | allowed | default | meaning |\n|---|---|---|---|\n", title,
-               what);
+        text_addf(&page->text,
+                  "\n### %s\n\n| %s | allowed | default | meaning |\n|---|---|---|---|\n", title,
+                  what);
 }
 
 static void print_scope(const struct option *rows, enum option_scope scope, const char *title,
-                        enum format format)
+                        struct page *page)
 {
     bool begun = false;
     for (const struct option *row = rows; row->key != NULL; row++) {
         if (row->scope != scope || row->type == OPTION_UNSUPPORTED)
             continue;
         if (!begun)
-            print_head(title, "key", format);
+            print_head(title, "key", page);
         begun = true;
-        print_row(row, "", format);
+        print_row(row, "", page);
     }
 }
 
@@ -131,51 +144,56 @@ static const struct option *next_unsupported(const struct option *row, const cha
 }
 
 /* Those that are told the same stand together, at the first of them. */
-static void print_unsupported(const struct option *rows, enum format format)
+static void print_unsupported(const struct option *rows, struct page *page)
 {
     const struct option *row = next_unsupported(rows, NULL);
     if (row == NULL)
         return;
-    printf(format == FORMAT_TEXT ? "\n Not supported here:\n" : "\n### Not supported here\n\n");
+    text_addf(&page->text, page->format == FORMAT_TEXT ? "\n Not supported here:\n"
+                                                       : "\n### Not supported here\n\n");
     for (; row != NULL; row = next_unsupported(row + 1, NULL)) {
         if (next_unsupported(rows, row->doc) != row)
             continue;
-        printf(format == FORMAT_TEXT ? "  " : "- ");
+        text_addf(&page->text, page->format == FORMAT_TEXT ? "  " : "- ");
         for (const struct option *same = row; same != NULL;
              same = next_unsupported(same + 1, row->doc))
-            printf(format == FORMAT_TEXT ? "%s%s" : "%s`%s`", same == row ? "" : ", ", same->key);
-        printf(": %s%s\n", row->doc, format == FORMAT_TEXT ? "" : ".");
+            text_addf(&page->text, page->format == FORMAT_TEXT ? "%s%s" : "%s`%s`",
+                      same == row ? "" : ", ", same->key);
+        text_addf(&page->text, ": %s%s\n", row->doc, page->format == FORMAT_TEXT ? "" : ".");
     }
 }
 
-static void print_limits(enum format format)
+static void print_limits(struct page *page)
 {
-    if (format == FORMAT_MARKDOWN)
-        printf("\n## The server's limits\n\n%s\n", limits_words);
-    print_head("Flags of `backlog serve`", "flag", format);
+    if (page->format == FORMAT_MARKDOWN)
+        text_addf(&page->text, "\n## The server's limits\n\n%s\n", limits_words);
+    print_head("Flags of `backlog serve`", "flag", page);
     for (const struct option *row = serve_flags; row->key != NULL; row++)
         if (text_starts_with(row->key, "max-"))
-            print_row(row, "--", format);
+            print_row(row, "--", page);
 }
 
-static void print_differences(const struct scaler *scaler, enum format format)
+static void print_differences(const struct scaler *scaler, struct page *page)
 {
     if (scaler->differences == NULL)
         return;
-    printf(format == FORMAT_TEXT ? "\n Differs from KEDA:\n" : "\n### Differs from KEDA\n\n");
+    text_addf(&page->text, page->format == FORMAT_TEXT ? "\n Differs from KEDA:\n"
+                                                       : "\n### Differs from KEDA\n\n");
     for (const char *line = scaler->differences; *line != '\0'; line += strcspn(line, "\n") + 1)
-        printf("%s%.*s\n", format == FORMAT_TEXT ? "  - " : "- ", (int)strcspn(line, "\n"), line);
+        text_addf(&page->text, "%s%.*s\n", page->format == FORMAT_TEXT ? "  - " : "- ",
+                  (int)strcspn(line, "\n"), line);
 }
 
-static void print_scaler(const struct scaler *scaler, enum format format)
+static void print_scaler(const struct scaler *scaler, struct page *page)
 {
-    printf(format == FORMAT_TEXT ? "%s: %s\n" : "\n## %s\n\n%s.\n", scaler->name, scaler->summary);
+    text_addf(&page->text, page->format == FORMAT_TEXT ? "%s: %s\n" : "\n## %s\n\n%s.\n",
+              scaler->name, scaler->summary);
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        print_scope(scaler->options, (enum option_scope)scope, scope_titles[scope], format);
-    print_unsupported(scaler->options, format);
-    print_differences(scaler, format);
-    if (format == FORMAT_TEXT)
-        printf("\n");
+        print_scope(scaler->options, (enum option_scope)scope, scope_titles[scope], page);
+    print_unsupported(scaler->options, page);
+    print_differences(scaler, page);
+    if (page->format == FORMAT_TEXT)
+        text_addf(&page->text, "\n");
 }
 
 static int compare_names(const void *left, const void *right)
@@ -185,7 +203,7 @@ static int compare_names(const void *left, const void *right)
     return strcmp((*one)->name, (*other)->name);
 }
 
-static void print_all(enum format format)
+static void print_all(struct page *page)
 {
     size_t count = 0;
     while (scaler_list[count] != NULL)
@@ -194,17 +212,45 @@ static void print_all(enum format format)
     memcpy(sorted, scaler_list, count * sizeof(*sorted));
     qsort(sorted, count, sizeof(*sorted), compare_names);
 
-    if (format == FORMAT_MARKDOWN)
-        printf("%s", introduction);
-    if (format == FORMAT_MARKDOWN)
-        printf("\n## Every trigger\n");
-    print_scope(general_table, OPTION_TARGET, "Keys", format);
-    if (format == FORMAT_TEXT)
-        printf("\n");
+    if (page->format == FORMAT_MARKDOWN)
+        text_addf(&page->text, "%s\n## Every trigger\n", introduction);
+    print_scope(general_table, OPTION_TARGET, "Keys", page);
+    if (page->format == FORMAT_TEXT)
+        text_addf(&page->text, "\n");
     for (size_t i = 0; i < count; i++)
         if (sorted[i]->absent == NULL)
-            print_scaler(sorted[i], format);
-    print_limits(format);
+            print_scaler(sorted[i], page);
+    print_limits(page);
+}
+
+/* Names the first line that differs. */
+static bool check(const char *path, const char *wanted, struct error *error)
+{
+    enum { MOST_BYTES = 4 << 20 };
+    _cleanup_(text_done) struct text file = {0};
+    int line = 1;
+    if (!file_read(path, MOST_BYTES, &file, error))
+        return false;
+    const char *found = file.bytes == NULL ? "" : file.bytes;
+    for (; *found == *wanted && *found != '\0'; found++, wanted++)
+        line += *found == '\n';
+    if (*found == *wanted)
+        return true;
+    return error_invalid(error,
+                         "%s is not what this program would write, from line %d on: write it anew",
+                         path, line);
+}
+
+static bool run(const struct flags *flags, struct error *error)
+{
+    struct page page = {.format =
+                            flags->check == NULL ? (enum format)flags->format : FORMAT_MARKDOWN};
+    print_all(&page);
+    bool good = flags->check == NULL || check(flags->check, page.text.bytes, error);
+    if (flags->check == NULL)
+        fputs(page.text.bytes, stdout);
+    text_done(&page.text);
+    return good;
 }
 
 int reference_main(int argc, char **argv)
@@ -212,12 +258,13 @@ int reference_main(int argc, char **argv)
     _cleanup_(error_done) struct error error = {0};
     struct option_values *values = NULL;
     bool helped = false;
-    if (!flags_parse(argc, argv, table, sizeof(struct flags), about, &values, &helped, &error)) {
+    int code = 0;
+    if (!flags_parse(argc, argv, table, sizeof(struct flags), about, &values, &helped, &error))
+        code = 2;
+    else if (!helped && !run(values->data, &error))
+        code = 1;
+    if (code != 0)
         fprintf(stderr, "backlog reference: %s\n", error_text(&error));
-        return 2;
-    }
-    if (!helped)
-        print_all((enum format)((const struct flags *)values->data)->format);
     option_values_free(values);
-    return 0;
+    return code;
 }
