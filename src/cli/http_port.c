@@ -84,7 +84,7 @@ static void write_limits(const struct server *server, struct text *page)
 {
     static const char name[] = "backlog_limit_hits_total";
     struct limit_hits hits[MOST_LIMITS];
-    size_t count = server_limits(server, hits, ARRAY_LENGTH(hits));
+    size_t count = server_limit_hits(server, hits, ARRAY_LENGTH(hits));
     metric_family(page, name, METRIC_COUNTER, "Times that a client ran into a limit of the wire.");
     for (size_t i = 0; i < count; i++) {
         _cleanup_(memory_free) char *labels = text_format("limit=\"%s\"", hits[i].name);

@@ -65,8 +65,12 @@ static const char introduction[] =
 static const char limits_words[] = "What is beyond one of them is refused with RESOURCE_EXHAUSTED, "
                                    "and the text names the flag; a full\n"
                                    "table of triggers drops the one that nobody has asked for "
-                                   "longest. Those of clients' connections are\n"
-                                   "told in docs/security.md.";
+                                   "longest.";
+
+static const char client_limits_words[] =
+    "Who goes beyond one of these is hung up on or has to wait. `--client-limits NAME=NUMBER,...` "
+    "sets those\nwithout a flag of their own; `backlog_limit_hits_total` counts by the same names. "
+    "What attacks come to:\n[security](../docs/security.md).";
 
 struct page {
     struct text text;
@@ -163,6 +167,33 @@ static void print_unsupported(const struct option *rows, struct page *page)
     }
 }
 
+static void print_client_limit(const struct limit *limit, struct page *page)
+{
+    _cleanup_(memory_free) char *number = serve_limit_number(limit);
+    if (page->format == FORMAT_TEXT)
+        text_addf(&page->text, "  %-36s %s\n  %36s %s%s%s\n", limit->name, limit->reason, "",
+                  number, limit->set_by == NULL ? "" : "; by ",
+                  limit->set_by == NULL ? "" : limit->set_by);
+    else
+        text_addf(&page->text, "| `%s` | %s | %s | %s |\n", limit->name, number,
+                  limit->set_by == NULL ? "" : limit->set_by, limit->reason);
+}
+
+static void print_client_limits(const struct transport *transport, struct page *page)
+{
+    if (transport->limits == NULL)
+        return;
+    text_addf(&page->text,
+              page->format == FORMAT_TEXT ? "\n Of clients, with --transport %s:\n"
+                                          : "\n### Of clients, with `--transport %s`\n\n",
+              transport->name);
+    if (page->format == FORMAT_MARKDOWN)
+        text_addf(&page->text, "%s\n\n| limit | number | set by | why |\n|---|---|---|---|\n",
+                  client_limits_words);
+    for (const struct limit *limit = transport->limits; limit->name != NULL; limit++)
+        print_client_limit(limit, page);
+}
+
 static void print_limits(struct page *page)
 {
     if (page->format == FORMAT_MARKDOWN)
@@ -171,6 +202,8 @@ static void print_limits(struct page *page)
     for (const struct option *row = serve_flags; row->key != NULL; row++)
         if (text_starts_with(row->key, "max-"))
             print_row(row, "--", page);
+    for (size_t i = 0; transport_list[i] != NULL; i++)
+        print_client_limits(transport_list[i], page);
 }
 
 static void print_differences(const struct scaler *scaler, struct page *page)

@@ -18,6 +18,7 @@
 #include "serve/reflection.h"
 #include "serve/transport.h"
 
+#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -29,7 +30,8 @@
 static const char about[] =
     "Usage: backlog serve [--FLAG VALUE ...]\n\n"
     "Answers KEDA's external and external-push triggers: how much work waits in Kafka, NATS\n"
-    "JetStream, RabbitMQ. SIGTERM ends it: streams end well, calls are answered, then it exits 0.";
+    "JetStream, RabbitMQ, Redis, PostgreSQL and Prometheus (`backlog reference` has every key).\n"
+    "SIGTERM ends it: streams end well, calls are answered, then it exits 0.";
 
 /* A client at its limit of calls waits in silence, so the streams' own must be reached before it. */
 enum { CALLS_BESIDE_STREAMS = 10000 };
@@ -58,6 +60,7 @@ struct flags {
     int64_t most_message_bytes;
     int64_t most_clients;
     int64_t most_clients_of_peer;
+    struct option_list client_limits;
     int64_t most_age_ms;
     int64_t ping_ms;
     struct certificates_flags tls;
@@ -118,6 +121,8 @@ const struct option serve_flags[] = {
          .doc = "connections of clients (nghttp2 only, 1024)"),
     FLAG("max-peer-clients", OPTION_INT, most_clients_of_peer, NULL, COUNT_LIMITS,
          .doc = "of one address (nghttp2 only, 256)"),
+    FLAG("client-limits", OPTION_LIST, client_limits, NULL,
+         .doc = "other numbers than those below, as resets=100000,pings=5000 (nghttp2 only)"),
     FLAG("max-connection-age", OPTION_DURATION, most_age_ms, "0s",
          .limits = {0, 720 * 3600 * 1000.0},
          .doc = "then a client is sent away in order, to find new replicas; 0s: never"),
@@ -138,6 +143,15 @@ const struct option serve_flags[] = {
          .doc = "of the lines on standard error"),
     {0},
 };
+
+char *serve_limit_number(const struct limit *limit)
+{
+    if (limit->most == 0)
+        return text_copy("the process's");
+    if (limit->per_second == 0)
+        return text_format("%" PRId64, limit->most);
+    return text_format("%" PRId64 " at once, %" PRId64 " a second", limit->most, limit->per_second);
+}
 
 /* The parts, in the order in which they are made. */
 struct parts {
@@ -255,6 +269,8 @@ static bool start(const struct flags *flags, struct parts *parts, struct error *
         .max_peer_connections = (size_t)flags->most_clients_of_peer,
         .max_calls = (size_t)flags->most_streams + CALLS_BESIDE_STREAMS,
         .max_connection_age_ms = flags->most_age_ms,
+        .limits = flags->client_limits.items,
+        .limit_count = flags->client_limits.count,
         .tls = certificates_files(parts->certificates),
         .client_rule = certificates_rule(parts->certificates),
     };
@@ -338,6 +354,26 @@ static int run(const struct flags *flags)
     return 0;
 }
 
+static void print_limits(const struct transport *transport)
+{
+    const struct limit *limit = transport->limits;
+    if (limit == NULL)
+        return;
+    printf("\nWhat one client may do with --transport %s, by the names of --client-limits:\n\n",
+           transport->name);
+    for (; limit->name != NULL; limit++) {
+        _cleanup_(memory_free) char *number = serve_limit_number(limit);
+        printf("  %-26s %s [%s]%s%s\n", limit->name, limit->reason, number,
+               limit->set_by == NULL ? "" : "; by ", limit->set_by == NULL ? "" : limit->set_by);
+    }
+}
+
+static void print_all_limits(void)
+{
+    for (size_t i = 0; transport_list[i] != NULL; i++)
+        print_limits(transport_list[i]);
+}
+
 int serve_main(int argc, char **argv)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -348,6 +384,8 @@ int serve_main(int argc, char **argv)
         fprintf(stderr, "backlog serve: %s\n", error_text(&error));
         return 2;
     }
+    if (helped)
+        print_all_limits();
     int code = helped ? 0 : run(values->data);
     option_values_free(values);
     return code;

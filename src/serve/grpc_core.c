@@ -153,6 +153,9 @@ static bool check_options(const struct server_options *options, struct error *er
     if (options->max_connections > 0 || options->max_peer_connections > 0)
         return error_invalid(error, "the transport grpc-core cannot limit how many connections "
                                     "clients make: nghttp2 can");
+    if (options->limit_count > 0)
+        return error_invalid(error,
+                             "the transport grpc-core has none of --client-limits: nghttp2 has");
     return true;
 }
 

@@ -1,21 +1,23 @@
 #include "serve/h2_limits.h"
 
 #include "base/log.h"
+#include "base/memory.h"
+#include "config/value.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-static const struct row {
-    const char *name;
-    int64_t most;
-    int64_t per_second; /* of a rate: how fast it comes back */
-    const char *reason;
-} table[H2_LIMITS] = {
-    [H2_CONNECTIONS] = {"connections", 1024, 0, "KEDA opens a handful; a session takes 20 KiB"},
+const struct limit h2_limit_table[] = {
+    [H2_CONNECTIONS] = {"connections", 1024, 0, "KEDA opens a handful; a session takes 20 KiB",
+                        "--max-clients"},
     [H2_PEER_CONNECTIONS] = {"connections-of-a-peer", 256, 0,
-                             "one address must not take the place of all the others"},
-    [H2_DESCRIPTORS] = {"descriptors", 0, 0, "the process has no more: one is kept to refuse with"},
+                             "one address must not take the place of all the others",
+                             "--max-peer-clients"},
+    [H2_DESCRIPTORS] = {"descriptors", 0, 0, "the process has no more: one is kept to refuse with",
+                        "ulimit -n"},
     [H2_CALLS] = {"calls", 60000, 0,
-                  "all streams of all ScaledObjects, and KEDA's calls beside them"},
+                  "all streams of all ScaledObjects, and KEDA's calls beside them",
+                  "--max-streams"},
     [H2_HEADER_BYTES] = {"header-bytes", 16384, 0,
                          "ours take a few hundred; a proxy's tracing and tokens some more"},
     [H2_PATH_BYTES] = {"path-bytes", 512, 0, "a path is kept as long as its call"},
@@ -37,8 +39,10 @@ static const struct row {
     [H2_CALL_MS] = {"call-ms", 20000, 0,
                     "for a client to send its message, and to take an answer that is ready"},
     [H2_WRITE_MS] = {"write-ms", 20000, 0, "for a client to read anything while something waits"},
-    [H2_SILENCE_MS] = {"silence-ms", 60000, 0, "without an answer to our ping: the peer is gone"},
+    [H2_SILENCE_MS] = {"silence-ms", 60000, 0, "without an answer to our ping: the peer is gone",
+                       "--ping-interval"},
     [H2_IDLE_MS] = {"idle-ms", 3600000, 0, "without a call; clients connect again by themselves"},
+    [H2_LIMITS] = {0},
 };
 
 static void set(struct h2_limits *limits, enum h2_limit limit, size_t number)
@@ -47,22 +51,51 @@ static void set(struct h2_limits *limits, enum h2_limit limit, size_t number)
         limits->most[limit] = (int64_t)number;
 }
 
-void h2_limits_init(struct h2_limits *limits, const struct server_options *options)
+static const struct limit *find(const char *name, size_t length)
+{
+    const struct limit *limit = h2_limit_table;
+    while (limit->name != NULL &&
+           (strlen(limit->name) != length || strncmp(limit->name, name, length) != 0))
+        limit++;
+    return limit->name == NULL ? NULL : limit;
+}
+
+/* "resets=1000". */
+static bool set_named(struct h2_limits *limits, const char *text, struct error *error)
+{
+    static const struct option number = {.type = OPTION_INT, .limits = {1, 1e9}};
+    const char *equals = strchrnul(text, '=');
+    const struct limit *limit = find(text, (size_t)(equals - text));
+    _cleanup_(error_done) struct error why = {0};
+    if (limit == NULL || *equals == '\0')
+        return error_invalid(error,
+                             "\"%s\" is no limit of clients: it must be NAME=NUMBER, such as "
+                             "resets=100000; --help lists them",
+                             text);
+    if (limit->set_by != NULL)
+        return error_invalid(error, "the limit %s is set by %s", limit->name, limit->set_by);
+    if (!value_parse(&number, equals + 1, &limits->most[limit - h2_limit_table], &why))
+        return error_invalid(error, "the limit %s is \"%s\": it %s", limit->name, equals + 1,
+                             error_text(&why));
+    return true;
+}
+
+bool h2_limits_init(struct h2_limits *limits, const struct server_options *options,
+                    struct error *error)
 {
     *limits = (struct h2_limits){0};
     for (size_t i = 0; i < H2_LIMITS; i++)
-        limits->most[i] = table[i].most;
+        limits->most[i] = h2_limit_table[i].most;
     set(limits, H2_CONNECTIONS, options->max_connections);
     set(limits, H2_PEER_CONNECTIONS, options->max_peer_connections);
     set(limits, H2_CALLS, options->max_calls);
     if (limits->most[H2_RESETS] < limits->most[H2_CALLS])
         limits->most[H2_RESETS] = limits->most[H2_CALLS];
     limits->most[H2_SILENCE_MS] = 2 * options->ping_interval_ms;
-}
-
-const char *h2_limit_name(enum h2_limit limit)
-{
-    return table[limit].name;
+    for (size_t i = 0; i < options->limit_count; i++)
+        if (!set_named(limits, options->limits[i], error))
+            return false;
+    return true;
 }
 
 void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms)
@@ -74,12 +107,13 @@ void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *pee
         return;
     *complained_ms = now_ms;
     log_warning("%s ran into the limit %s (%" PRId64 "; %s); %" PRIu64 " times so far", peer,
-                table[limit].name, limits->most[limit], table[limit].reason, hits);
+                h2_limit_table[limit].name, limits->most[limit], h2_limit_table[limit].reason,
+                hits);
 }
 
 static int64_t cost_us(enum h2_limit limit)
 {
-    return 1000000 / table[limit].per_second;
+    return 1000000 / h2_limit_table[limit].per_second;
 }
 
 bool h2_bucket_take(struct h2_bucket *bucket, const struct h2_limits *limits, enum h2_limit limit,

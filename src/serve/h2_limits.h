@@ -44,10 +44,12 @@ struct h2_limits {
     int64_t complained_ms[H2_LIMITS];
 };
 
-/* The table's numbers, and the operator's where the options have some. */
-void h2_limits_init(struct h2_limits *limits, const struct server_options *options);
+/* By number; ends with one without a name. */
+extern const struct limit h2_limit_table[];
 
-const char *h2_limit_name(enum h2_limit limit);
+/* The table's numbers, and the operator's where the options have some. False: those are not sound. */
+bool h2_limits_init(struct h2_limits *limits, const struct server_options *options,
+                    struct error *error);
 
 /* Counts a hit, and says so in the log, but not again within ten seconds. `peer` is whose it was. */
 void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms);

@@ -194,12 +194,12 @@ static size_t drain(struct server *base, int64_t grace_ms)
     return server->cancelled;
 }
 
-static size_t limits(const struct server *base, struct limit_hits *ret_limits, size_t room)
+static size_t limit_hits(const struct server *base, struct limit_hits *ret_limits, size_t room)
 {
     const struct h2_server *server = (const struct h2_server *)base;
     size_t count = room < H2_LIMITS ? room : H2_LIMITS;
     for (size_t i = 0; i < count; i++)
-        ret_limits[i] = (struct limit_hits){.name = h2_limit_name((enum h2_limit)i),
+        ret_limits[i] = (struct limit_hits){.name = h2_limit_table[i].name,
                                             .hits = atomic_load(&server->limits.hits[i])};
     return count;
 }
@@ -261,9 +261,7 @@ static struct h2_server *new_server(const struct server_options *options,
     TAILQ_INIT(&server->touched);
     TAILQ_INIT(&server->expected);
     STAILQ_INIT(&server->unread);
-    h2_limits_init(&server->limits, options);
     crowd_init(&server->crowd);
-    h2_session_prepare(server);
     return server;
 }
 
@@ -295,10 +293,11 @@ bool h2_server_new(const struct server_options *options, const struct service *s
                    struct h2_server **ret_server, struct error *error)
 {
     struct h2_server *server = new_server(options, service);
-    if (!make_loop(server, error)) {
+    if (!h2_limits_init(&server->limits, options, error) || !make_loop(server, error)) {
         free_server(&server->server);
         return false;
     }
+    h2_session_prepare(server);
     *ret_server = server;
     return true;
 }
@@ -322,12 +321,13 @@ static bool start(const struct server_options *options, const struct service *se
 
 const struct transport transport_nghttp2 = {
     .name = "nghttp2",
+    .limits = h2_limit_table,
     .start = start,
     .use_tls = use_tls,
     .wake = wake,
     .drain = drain,
     .free = free_server,
-    .limits = limits,
+    .limit_hits = limit_hits,
     .metadata = h2_call_metadata,
     .read = h2_call_read,
     .send = h2_call_send,

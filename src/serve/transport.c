@@ -90,10 +90,11 @@ size_t server_drain(struct server *server, int64_t grace_ms)
     return server->transport->drain(server, grace_ms);
 }
 
-size_t server_limits(const struct server *server, struct limit_hits *ret_limits, size_t room)
+size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t room)
 {
-    return server->transport->limits == NULL ? 0
-                                             : server->transport->limits(server, ret_limits, room);
+    return server->transport->limit_hits == NULL
+               ? 0
+               : server->transport->limit_hits(server, ret_limits, room);
 }
 
 void server_free(struct server *server)

@@ -1,6 +1,5 @@
 /*
- * The contract between the services (ExternalScaler, later Health and Reflection) and what carries
- * them: a call is a path, request messages, reply messages and one status. A service never learns
+ * The contract between the services (ExternalScaler, Health, Reflection) and what carries them: a call is a path, request messages, reply messages and one status. A service never learns
  * which transport is under it.
  *
  * Threads: a server has a turn lock. Every hook of a service runs under it, one at a time, and every
@@ -123,6 +122,18 @@ struct server_options {
     size_t max_peer_connections;   /* of one address */
     size_t max_calls;              /* in progress, of a connection at least */
     int64_t max_connection_age_ms; /* then it is closed in order, and clients connect anew */
+    const char *const *limits;     /* other numbers than the transport's: "resets=1000" */
+    size_t limit_count;
+};
+
+/* What a client may do on the wire. */
+struct limit {
+    const char *name;   /* in server_options, in the log and in the metric */
+    int64_t most;       /* at once */
+    int64_t per_second; /* of a rate: how fast it comes back; 0: it is none */
+    const char *reason;
+    const char
+        *set_by; /* a flag, which is the only way to change it; NULL: server_options.limits */
 };
 
 /* How often somebody ran into a limit. */
@@ -134,7 +145,8 @@ struct limit_hits {
 struct server;
 
 struct transport {
-    const char *name; /* for --transport */
+    const char *name;           /* for --transport */
+    const struct limit *limits; /* ends with one without a name; NULL: it has none */
 
     /* Listens and serves, on threads of its own. The service must live until the drain is over. */
     /* `tls` is what options->tls came to, or NULL; the server takes it where this returns true. */
@@ -150,7 +162,7 @@ struct transport {
     size_t (*drain)(struct server *server, int64_t grace_ms);
     void (*free)(struct server *server); /* after drain */
     /* Any thread. Returns how many there are, at most `room`; NULL where the transport counts none. */
-    size_t (*limits)(const struct server *server, struct limit_hits *ret_limits, size_t room);
+    size_t (*limit_hits)(const struct server *server, struct limit_hits *ret_limits, size_t room);
 
     bool (*metadata)(const struct call *call, const char *key, size_t index, struct text *value);
     void (*read)(struct call *call);
@@ -171,7 +183,7 @@ bool server_start(const struct transport *transport, const struct server_options
 bool server_reload_tls(struct server *server, const struct tls_files *files, struct error *error);
 void server_wake(struct server *server);
 size_t server_drain(struct server *server, int64_t grace_ms);
-size_t server_limits(const struct server *server, struct limit_hits *ret_limits, size_t room);
+size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t room);
 void server_free(struct server *server);
 
 /* Those of this build, and NULL; the first is the default. */

@@ -140,7 +140,7 @@ static int tear_down(void **state)
 static uint64_t hits(const struct fixture *fixture, const char *name)
 {
     struct limit_hits limits[MOST_LIMITS];
-    size_t count = server_limits(fixture->server, limits, ARRAY_LENGTH(limits));
+    size_t count = server_limit_hits(fixture->server, limits, ARRAY_LENGTH(limits));
     for (size_t i = 0; i < count; i++)
         if (text_equal(limits[i].name, name))
             return limits[i].hits;
@@ -369,6 +369,50 @@ static void headers_beyond_the_limit_are_refused_and_far_beyond_it_end_the_conne
     h2_client_done(&client);
 }
 
+static void the_operator_sets_a_limit_by_its_name(void **state)
+{
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    const char *const limits[] = {"handshake-ms=60000", "path-bytes=9"};
+    _Static_assert(sizeof("/test/Echo") - 1 > 9, "the path is longer");
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    h2_client_init(&client, fixture->server->port);
+    assert_answered(&client, NULL, "200", "12");
+    assert_int_equal(hits(fixture, "path-bytes"), 1);
+    h2_client_done(&client);
+}
+
+static void a_limit_that_is_none_is_refused(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *words;
+    } wrong[] = {
+        {"reset=5", "--help lists them"},
+        {"resets", "NAME=NUMBER"},
+        {"", "NAME=NUMBER"},
+        {"resets=0", "must be a whole number"},
+        {"resets=many", "the limit resets is"},
+        {"resets=9999999999", "must be a whole number"},
+        {"connections=5", "--max-clients"},
+        {"silence-ms=5", "--ping-interval"},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct server *server = NULL;
+        const struct server_options options = {.listen = "127.0.0.1:0",
+                                               .max_message_bytes = MESSAGE_LIMIT,
+                                               .ping_interval_ms = 30000,
+                                               .limits = &wrong[i].text,
+                                               .limit_count = 1};
+        assert_false(
+            server_start(&transport_nghttp2, &options, &fixture->service, &server, &error));
+        assert_non_null(strstr(error_text(&error), wrong[i].words));
+    }
+}
+
 static void silent_connections_make_place_for_one_that_speaks(void **state)
 {
     enum { PLACES = 8 };
@@ -565,6 +609,8 @@ int main(void)
         TEST(an_answer_before_the_request_ended_frees_the_stream),
         TEST(too_many_resets_close_the_connection_and_are_counted),
         TEST(headers_beyond_the_limit_are_refused_and_far_beyond_it_end_the_connection),
+        TEST(the_operator_sets_a_limit_by_its_name),
+        TEST(a_limit_that_is_none_is_refused),
         TEST(silent_connections_make_place_for_one_that_speaks),
         TEST(without_descriptors_it_refuses_and_serves_again_when_some_are_free),
         TEST(a_call_that_arrives_before_the_last_goaway_is_served),
