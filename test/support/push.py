@@ -184,7 +184,7 @@ def _timeless(value):
 class RabbitQueue(Push):
     """It tells nothing: idle queues are asked again and again, through a tap that counts."""
 
-    title = "RabbitMQ, asked each 250 ms"
+    title = "RabbitMQ, asked each 200 ms"
     is_told = False
     settle_seconds = 0.1  # to be found idle
     DECLARE = b"\x00\x32\x00\x0a"  # AMQP's class 50, method 10
