@@ -18,7 +18,6 @@
 #include "serve/reflection.h"
 #include "serve/transport.h"
 
-#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -38,120 +37,6 @@ enum { CALLS_BESIDE_STREAMS = 10000 };
 
 /* A hundred thousand triggers of the usual size; what does not fit is somebody's attack on our memory. */
 enum { METADATA_BYTES = 48 << 20 };
-
-struct flags {
-    const char *listen;
-    const char *http;
-    int transport;
-    const char *config;
-    int64_t interval_ms;
-    int64_t hold_ms;
-    int64_t measure_deadline_ms;
-    int64_t call_deadline_ms;
-    int64_t heartbeat_ms;
-    int64_t forget_ms;
-    int64_t grace_ms;
-    int64_t most_connections;
-    int64_t most_isolated;
-    bool deny_inline;
-    int64_t most_inline;
-    int64_t most_triggers;
-    int64_t most_streams;
-    int64_t most_message_bytes;
-    int64_t most_clients;
-    int64_t most_clients_of_peer;
-    struct option_list client_limits;
-    int64_t most_age_ms;
-    int64_t ping_ms;
-    struct certificates_flags tls;
-    bool isolate_all;
-    int log_level;
-    int log_format;
-};
-
-static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
-static const char *const log_formats[] = {"plain", "json", NULL};
-
-#define FLAG(name, kind, field, standard, ...)                                                     \
-    {.key = (name),                                                                                \
-     .type = (kind),                                                                               \
-     .offset = offsetof(struct flags, field),                                                      \
-     .fallback = (standard),                                                                       \
-     __VA_ARGS__}
-#define TIME_LIMITS .limits = {1, 24 * 3600 * 1000.0}
-#define COUNT_LIMITS .limits = {1, 1e7}
-
-const struct option serve_flags[] = {
-    FLAG("listen", OPTION_STRING, listen, "[::]:9090", .doc = "address and port for KEDA"),
-    FLAG("http", OPTION_STRING, http, NULL,
-         .doc = "address and port for /metrics, /healthz, /readyz and /api/triggers, such as "
-                "[::]:9091; without it there are none"),
-    FLAG("transport", OPTION_CHOICE, transport, NULL, .choices = transport_names,
-         .doc = "what carries the calls; the default is the first of those in this build"),
-    FLAG("config", OPTION_STRING, config, NULL, .doc = "the connections file (YAML)"),
-    FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
-         .doc = "only those of the connections file are used"),
-    FLAG("interval", OPTION_DURATION, interval_ms, "5s", TIME_LIMITS,
-         .doc = "between two measurements of the same thing"),
-    FLAG("hold", OPTION_DURATION, hold_ms, "60s", .limits = {0, 24 * 3600 * 1000.0},
-         .doc = "how long an active reading answers after measuring began to fail"),
-    FLAG("measure-deadline", OPTION_DURATION, measure_deadline_ms, "2s", TIME_LIMITS,
-         .doc = "for one measurement of a connection"),
-    FLAG("call-deadline", OPTION_DURATION, call_deadline_ms, "5s", TIME_LIMITS,
-         .doc = "how long a call waits for its first measurement"),
-    FLAG("heartbeat", OPTION_DURATION, heartbeat_ms, "60s", TIME_LIMITS,
-         .doc = "between two pushes while a trigger stays active"),
-    FLAG("forget", OPTION_DURATION, forget_ms, "10m", TIME_LIMITS,
-         .doc = "triggers that nobody asked for are dropped after it"),
-    FLAG("grace", OPTION_DURATION, grace_ms, "10s", .limits = {0, 3600 * 1000.0},
-         .doc = "for the calls in progress when it ends"),
-    FLAG("max-connections", OPTION_INT, most_connections, "1024", COUNT_LIMITS,
-         .doc = "to sources"),
-    FLAG("max-isolated", OPTION_INT, most_isolated, "64", COUNT_LIMITS,
-         .doc = "connections with a process of their own (Kafka)"),
-    FLAG("max-inline", OPTION_INT, most_inline, "64", COUNT_LIMITS,
-         .doc = "of them, for each namespace, those that are not of the connections file"),
-    FLAG("max-triggers", OPTION_INT, most_triggers, "100000", COUNT_LIMITS,
-         .doc = "known at a time"),
-    FLAG("max-streams", OPTION_INT, most_streams, "50000", COUNT_LIMITS,
-         .doc = "open at a time (external-push)"),
-    FLAG("max-message", OPTION_INT, most_message_bytes, "65536", .limits = {1024, 4 << 20},
-         .doc = "bytes of a request"),
-    FLAG("max-clients", OPTION_INT, most_clients, NULL, COUNT_LIMITS,
-         .doc = "connections of clients (nghttp2 only, 1024)"),
-    FLAG("max-peer-clients", OPTION_INT, most_clients_of_peer, NULL, COUNT_LIMITS,
-         .doc = "of one address (nghttp2 only, 256)"),
-    FLAG("client-limits", OPTION_LIST, client_limits, NULL,
-         .doc = "other numbers than those below, as resets=100000,pings=5000 (nghttp2 only)"),
-    FLAG("max-connection-age", OPTION_DURATION, most_age_ms, "0s",
-         .limits = {0, 720 * 3600 * 1000.0},
-         .doc = "then a client is sent away in order, to find new replicas; 0s: never"),
-    FLAG("ping-interval", OPTION_DURATION, ping_ms, "30s", .limits = {1000, 24 * 3600 * 1000.0},
-         .doc = "to a client that says nothing; it is gone after two"),
-    FLAG("tls-cert", OPTION_STRING, tls.files.certificate, NULL,
-         .doc = "PEM file: the certificate to show KEDA, and its chain; without it: plain text"),
-    FLAG("tls-key", OPTION_STRING, tls.files.key, NULL, .doc = "PEM file: its private key"),
-    FLAG("tls-client-ca", OPTION_STRING, tls.files.client_ca, NULL,
-         .doc = "PEM file: clients must show a certificate of these authorities (mTLS)"),
-    FLAG("tls-client-names", OPTION_LIST, tls.client_names, NULL,
-         .doc = "patterns, with commas between: who may call of those that show one"),
-    FLAG("isolate-all", OPTION_BOOL, isolate_all, "false",
-         .doc = "a process of its own for every connection"),
-    FLAG("log-level", OPTION_CHOICE, log_level, "info", .choices = log_levels,
-         .doc = "the least that is logged"),
-    FLAG("log-format", OPTION_CHOICE, log_format, "plain", .choices = log_formats,
-         .doc = "of the lines on standard error"),
-    {0},
-};
-
-char *serve_limit_number(const struct limit *limit)
-{
-    if (limit->most == 0)
-        return text_copy("the process's");
-    if (limit->per_second == 0)
-        return text_format("%" PRId64, limit->most);
-    return text_format("%" PRId64 " at once, %" PRId64 " a second", limit->most, limit->per_second);
-}
 
 /* The parts, in the order in which they are made. */
 struct parts {
@@ -179,7 +64,7 @@ static void wake_server(void *context)
 }
 
 /* Takes the connections. */
-static void make_parts(const struct flags *flags, struct connections *connections,
+static void make_parts(const struct serve_flags *flags, struct connections *connections,
                        struct parts *parts)
 {
     parts->errands = errands_new(wake_server, NULL);
@@ -246,13 +131,13 @@ static void free_parts(struct parts *parts)
 }
 
 /* Before anything is made: the C core takes 443 for a port that is missing, and does not say so. */
-static bool check_addresses(const struct flags *flags, struct error *error)
+static bool check_addresses(const struct serve_flags *flags, struct error *error)
 {
     return listen_check(flags->listen, "--listen", error) &&
            (flags->http == NULL || listen_check(flags->http, "--http", error));
 }
 
-static bool start(const struct flags *flags, struct parts *parts, struct error *error)
+static bool start(const struct serve_flags *flags, struct parts *parts, struct error *error)
 {
     struct connections *connections = NULL;
     if (!check_addresses(flags, error) ||
@@ -328,7 +213,7 @@ static void bound_lookups(void)
     setenv("RES_OPTIONS", "timeout:1 attempts:1", 0);
 }
 
-static int run(const struct flags *flags)
+static int run(const struct serve_flags *flags)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(free_parts) struct parts parts = {0};
@@ -354,38 +239,18 @@ static int run(const struct flags *flags)
     return 0;
 }
 
-static void print_limits(const struct transport *transport)
-{
-    const struct limit *limit = transport->limits;
-    if (limit == NULL)
-        return;
-    printf("\nWhat one client may do with --transport %s, by the names of --client-limits:\n\n",
-           transport->name);
-    for (; limit->name != NULL; limit++) {
-        _cleanup_(memory_free) char *number = serve_limit_number(limit);
-        printf("  %-26s %s [%s]%s%s\n", limit->name, limit->reason, number,
-               limit->set_by == NULL ? "" : "; by ", limit->set_by == NULL ? "" : limit->set_by);
-    }
-}
-
-static void print_all_limits(void)
-{
-    for (size_t i = 0; transport_list[i] != NULL; i++)
-        print_limits(transport_list[i]);
-}
-
 int serve_main(int argc, char **argv)
 {
     _cleanup_(error_done) struct error error = {0};
     struct option_values *values = NULL;
     bool helped = false;
-    if (!flags_parse(argc, argv, serve_flags, sizeof(struct flags), about, &values, &helped,
+    if (!flags_parse(argc, argv, serve_flags, sizeof(struct serve_flags), about, &values, &helped,
                      &error)) {
         fprintf(stderr, "backlog serve: %s\n", error_text(&error));
         return 2;
     }
     if (helped)
-        print_all_limits();
+        serve_print_limits();
     int code = helped ? 0 : run(values->data);
     option_values_free(values);
     return code;

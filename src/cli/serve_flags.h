@@ -2,10 +2,44 @@
 #ifndef BACKLOG_CLI_SERVE_FLAGS_H
 #define BACKLOG_CLI_SERVE_FLAGS_H
 
+#include "cli/certificates.h"
 #include "config/option.h"
 #include "serve/transport.h"
 
+struct serve_flags {
+    const char *listen;
+    const char *http;
+    int transport;
+    const char *config;
+    int64_t interval_ms;
+    int64_t hold_ms;
+    int64_t measure_deadline_ms;
+    int64_t call_deadline_ms;
+    int64_t heartbeat_ms;
+    int64_t forget_ms;
+    int64_t grace_ms;
+    int64_t most_connections;
+    int64_t most_isolated;
+    bool deny_inline;
+    int64_t most_inline;
+    int64_t most_triggers;
+    int64_t most_streams;
+    int64_t most_message_bytes;
+    int64_t most_clients;
+    int64_t most_clients_of_peer;
+    struct option_list client_limits;
+    int64_t most_age_ms;
+    int64_t ping_ms;
+    struct certificates_flags tls;
+    bool isolate_all;
+    int log_level;
+    int log_format;
+};
+
 extern const struct option serve_flags[];
+
+/* What --help says below the flags: what each transport lets clients do. */
+void serve_print_limits(void);
 
 /* "1000 at once, 100 a second"; the caller frees it. */
 char *serve_limit_number(const struct limit *limit);
