@@ -4,13 +4,19 @@
 
 #include <stdlib.h>
 
+static void give(struct error *error, enum error_code code, struct text *text)
+{
+    free(error->text);
+    error->code = code;
+    error->text = text_take(text);
+    text_make_utf8(error->text);
+}
+
 static void set(struct error *error, enum error_code code, const char *format, va_list arguments)
 {
     struct text text = {0};
     text_addv(&text, format, arguments);
-    free(error->text);
-    error->code = code;
-    error->text = text_take(&text);
+    give(error, code, &text);
 }
 
 bool error_set(struct error *error, enum error_code code, const char *format, ...)
@@ -51,9 +57,7 @@ void error_add(struct error *error, const char *format, ...)
     text_addv(&text, format, arguments);
     va_end(arguments);
 
-    free(error->text);
-    error->code = ERROR_INVALID;
-    error->text = text_take(&text);
+    give(error, ERROR_INVALID, &text);
 }
 
 bool error_prefix(struct error *error, const char *format, ...)
@@ -65,8 +69,7 @@ bool error_prefix(struct error *error, const char *format, ...)
     va_end(arguments);
 
     text_addf(&text, ": %s", error_text(error));
-    free(error->text);
-    error->text = text_take(&text);
+    give(error, error->code, &text);
     return false;
 }
 

@@ -3,7 +3,8 @@
  *
  * A function that can fail returns bool and takes `struct error *` last; it sets the error when and
  * only when it returns false. `struct error error = {0};` is no error. The text names the key or the
- * thing, the value, what is allowed and what to do; it never holds a secret.
+ * thing, the value, what is allowed and what to do; it never holds a secret. It is UTF-8 whatever a source
+ * said: each byte that is none becomes a question mark.
  */
 #ifndef BACKLOG_BASE_ERROR_H
 #define BACKLOG_BASE_ERROR_H

@@ -193,6 +193,17 @@ bool text_is_utf8(const char *bytes, size_t length)
     return true;
 }
 
+void text_make_utf8(char *string)
+{
+    enum { LONGEST_CHARACTER = 4 };
+    while (*string != '\0') {
+        size_t length = text_character(string, strnlen(string, LONGEST_CHARACTER));
+        if (length == 0)
+            *string = '?';
+        string += length == 0 ? 1 : length;
+    }
+}
+
 size_t text_cut(const char *string, size_t limit)
 {
     size_t length = strnlen(string, limit + 1);

@@ -49,6 +49,9 @@ size_t text_character(const char *bytes, size_t length);
 /* Valid UTF-8 without NUL, as protobuf demands of a string field. */
 bool text_is_utf8(const char *bytes, size_t length);
 
+/* Puts ? in the place of each byte that belongs to no UTF-8 character. */
+void text_make_utf8(char *string);
+
 /* The longest length <= limit at which `string` can be cut without splitting a UTF-8 character. */
 size_t text_cut(const char *string, size_t limit);
 

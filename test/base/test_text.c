@@ -80,6 +80,24 @@ static void only_valid_utf8_is_utf8(void **state)
             fail_msg("case %zu", i);
 }
 
+static void what_is_no_utf8_becomes_question_marks(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"},
+        {"caf\xe9", "caf?"},
+        {"\xe9t\xe9", "?t?"},
+        {"cut \xf0\x9f", "cut ??"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        char *text = text_copy(cases[i][0]);
+        text_make_utf8(text);
+        assert_string_equal(text, cases[i][1]);
+        free(text);
+    }
+}
+
 static void a_cut_never_splits_a_character(void **state)
 {
     (void)state;
@@ -110,6 +128,7 @@ int main(void)
         cmocka_unit_test(a_text_grows_and_moves_out),
         cmocka_unit_test(trimming_takes_white_space_at_the_ends),
         cmocka_unit_test(only_valid_utf8_is_utf8),
+        cmocka_unit_test(what_is_no_utf8_becomes_question_marks),
         cmocka_unit_test(a_cut_never_splits_a_character),
         cmocka_unit_test(the_distance_counts_edits_and_swaps),
     };
