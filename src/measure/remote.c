@@ -1,11 +1,9 @@
 #include "measure/remote.h"
 
-#include "agent.pb-c.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/frame.h"
+#include "measure/dialogue.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +16,6 @@
 #include <unistd.h>
 
 extern char **environ;
-
-/* How long after the deadline a child that keeps it may take to say so. */
-enum { GRACE_MS = 250 };
 
 struct remote {
     const struct scaler *scaler;
@@ -117,141 +112,6 @@ static bool spawn_child(struct remote *remote, const char *program, struct error
     return failure == 0 || cannot_start(remote, failure, error);
 }
 
-/* The rows of the table that have a text. The strings are borrowed; the caller frees the array. */
-static Agent__Option **options_of(const struct option_values *values, size_t *ret_count)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < values->options; i++)
-        count += values->texts[i] != NULL;
-
-    Agent__Option **options = memory_new(count * (sizeof(void *) + sizeof(Agent__Option)));
-    Agent__Option *storage = (Agent__Option *)(options + count);
-    *ret_count = 0;
-    for (size_t i = 0; i < values->options; i++) {
-        if (values->texts[i] == NULL)
-            continue;
-        Agent__Option *option = &storage[*ret_count];
-        agent__option__init(option);
-        option->row = (uint32_t)i;
-        option->text = values->texts[i];
-        options[(*ret_count)++] = option;
-    }
-    return options;
-}
-
-static bool send_connect(struct remote *remote, const struct option_values *values,
-                         int64_t deadline_ms, struct error *error)
-{
-    Agent__Connect connect = AGENT__CONNECT__INIT;
-    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
-    message.say_case = AGENT__TO_AGENT__SAY_CONNECT;
-    message.connect = &connect;
-    connect.scaler = (char *)remote->scaler->name;
-    connect.deadline_ms = deadline_ms;
-    connect.log_level = log_level_now();
-    connect.log_format = log_format_now();
-    connect.options = options_of(values, &connect.n_options);
-    bool good = frame_write(remote->socket, &message.base, deadline_ms, error);
-    free(connect.options);
-    return good;
-}
-
-static bool send_measure(struct remote *remote, struct probe *const *probes, size_t count,
-                         int64_t deadline_ms, struct error *error)
-{
-    Agent__Measure measure = AGENT__MEASURE__INIT;
-    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
-    Agent__Measure__Probe *storage = memory_array(count, sizeof(*storage));
-    measure.probes = memory_array(count, sizeof(*measure.probes));
-    measure.n_probes = count;
-    measure.deadline_ms = deadline_ms;
-    message.say_case = AGENT__TO_AGENT__SAY_MEASURE;
-    message.measure = &measure;
-
-    for (size_t i = 0; i < count; i++) {
-        agent__measure__probe__init(&storage[i]);
-        storage[i].options = options_of(probes[i]->values, &storage[i].n_options);
-        storage[i].waker = probes[i]->waker.id;
-        if (probe_wants_arm(probes[i]))
-            remote->waker = probes[i]->waker;
-        measure.probes[i] = &storage[i];
-    }
-    bool good = frame_write(remote->socket, &message.base, deadline_ms, error);
-    for (size_t i = 0; i < count; i++)
-        free(storage[i].options);
-    free(storage);
-    free(measure.probes);
-    return good;
-}
-
-static struct reading reading_of(const Agent__Reading *message)
-{
-    return (struct reading){
-        .waiting = message->waiting,
-        .waiting_for_activation = message->waiting_for_activation,
-        .in_flight = message->in_flight,
-        .consumers = message->consumers,
-        .partitions = message->partitions,
-        .partitions_with_lag = message->partitions_with_lag,
-        .arrival_rate = message->arrival_rate,
-        .consumption_rate = message->consumption_rate,
-        .value = message->value,
-    };
-}
-
-static void take_error(const Agent__Error *message, struct error *error)
-{
-    error_set(error, (enum error_code)message->code, "%s", message->text);
-}
-
-static void take_arm(const Agent__FromAgent__Ended *ended, struct probe *probe)
-{
-    _cleanup_(error_done) struct error error = {0};
-    if (ended->armed)
-        probe_armed(probe);
-    if (ended->arm_error == NULL)
-        return;
-    take_error(ended->arm_error, &error);
-    probe_cannot_arm(probe, &error);
-}
-
-static void take_ended(const Agent__FromAgent__Ended *ended, struct probe *const *probes,
-                       size_t count)
-{
-    if (ended->probe >= count)
-        return;
-    struct probe *probe = probes[ended->probe];
-    take_arm(ended, probe);
-    if (ended->reading != NULL) {
-        struct reading reading = reading_of(ended->reading);
-        probe_answer(probe, &reading);
-    } else if (ended->error != NULL) {
-        _cleanup_(error_done) struct error error = {0};
-        take_error(ended->error, &error);
-        probe_fail(probe, &error);
-    }
-}
-
-/* What the child says until it is done; `told` is what it says went wrong. False: it is gone or hangs. */
-static bool receive(struct remote *remote, struct probe *const *probes, size_t count,
-                    int64_t deadline_ms, struct error *told, struct error *error)
-{
-    for (bool done = false; !done;) {
-        ProtobufCMessage *raw = NULL;
-        if (!frame_read(remote->socket, &agent__from_agent__descriptor, deadline_ms + GRACE_MS,
-                        &raw, error))
-            return false;
-        const Agent__FromAgent *message = (const Agent__FromAgent *)raw;
-        if (message->say_case == AGENT__FROM_AGENT__SAY_ENDED)
-            take_ended(message->ended, probes, count);
-        done = message->say_case == AGENT__FROM_AGENT__SAY_DONE;
-        if (done && message->done->error != NULL)
-            take_error(message->done->error, told);
-        protobuf_c_message_free_unpacked(raw, NULL);
-    }
-    return true;
-}
-
 /* One error of two kinds: the child told of one, or the exchange failed and its end tells why. */
 static bool conclude(struct remote *remote, bool exchanged, struct error *told, struct error *error)
 {
@@ -277,8 +137,8 @@ bool remote_open(const struct scaler *scaler, const struct option_values *connec
     remote->wakes = -1;
     bool good = spawn_child(remote, program, error);
     if (good) {
-        bool exchanged = send_connect(remote, connection_values, deadline_ms, error) &&
-                         receive(remote, NULL, 0, deadline_ms, &told, error);
+        bool exchanged =
+            dialogue_connect(remote->socket, scaler, connection_values, deadline_ms, &told, error);
         good = conclude(remote, exchanged, &told, error);
     }
     if (good)
@@ -292,8 +152,10 @@ bool remote_measure(struct remote *remote, struct probe *const *probes, size_t c
                     int64_t deadline_ms, struct error *error)
 {
     _cleanup_(error_done) struct error told = {0};
-    bool exchanged = send_measure(remote, probes, count, deadline_ms, error) &&
-                     receive(remote, probes, count, deadline_ms, &told, error);
+    for (size_t i = 0; i < count; i++)
+        if (probe_wants_arm(probes[i]))
+            remote->waker = probes[i]->waker;
+    bool exchanged = dialogue_measure(remote->socket, probes, count, deadline_ms, &told, error);
     return conclude(remote, exchanged, &told, error);
 }
 
@@ -302,12 +164,7 @@ void remote_disarm(struct remote *remote, uint64_t waker_id)
 {
     enum { PATIENCE_MS = 100 }; /* the child does nothing else meanwhile */
     _cleanup_(error_done) struct error ignored = {0};
-    Agent__Disarm disarm = AGENT__DISARM__INIT;
-    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
-    message.say_case = AGENT__TO_AGENT__SAY_DISARM;
-    message.disarm = &disarm;
-    disarm.waker = waker_id;
-    if (!frame_write(remote->socket, &message.base, clock_now_ms() + PATIENCE_MS, &ignored))
+    if (!dialogue_disarm(remote->socket, waker_id, clock_now_ms() + PATIENCE_MS, &ignored))
         shutdown(remote->socket, SHUT_RDWR); /* half a frame may be in it */
 }
 
