@@ -2,6 +2,7 @@
  * Bytes into a connection of the nghttp2 transport: its greeting, HTTP/2, gRPC's framing, its limits
  * and its end. The first byte says in pieces of which length they arrive, 0: all at once.
  */
+#include "require.h"
 #include "serve/h2.h"
 
 #include <stdlib.h>
@@ -13,12 +14,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static size_t begun;
 static size_t over;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void on_begin(void *context, struct call *call)
 {

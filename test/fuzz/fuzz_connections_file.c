@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "config/connections.h"
 #include "measure/scaler.h"
+#include "require.h"
 #include "scale/named.h"
 
 #include <stdint.h>
@@ -13,12 +14,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* In place of base/file.c's. */
 bool file_read(const char *path, size_t limit, struct text *text, struct error *error)

@@ -1,5 +1,10 @@
-/* Bytes into gRPC's framing: messages in a stream, compressed ones, and what stands in headers. */
+/* Bytes into gRPC's framing: messages in a stream, compressed ones, what stands in headers, and the names of
+ * a client's certificate. */
+#include "base/memory.h"
+#include "require.h"
 #include "serve/h2_framing.h"
+#include "serve/metadata.h"
+#include "serve/peer.h"
 
 #include <stdlib.h>
 
@@ -7,10 +12,9 @@ enum { MOST_BYTES = 4096 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void require(bool holds)
+static void metadata_release(struct metadata **metadata)
 {
-    if (!holds)
-        abort();
+    metadata_free(*metadata);
 }
 
 static void inflate_all(struct bytes input)
@@ -43,12 +47,47 @@ static void take_all(struct bytes input)
     }
 }
 
+/* Binary metadata comes back as it was: what was decoded, encoded, and the other way round. */
+static void exchange_metadata(struct bytes input)
+{
+    _cleanup_(text_done) struct text decoded = {0};
+    _cleanup_(text_done) struct text again = {0};
+    _cleanup_(metadata_release) struct metadata *metadata = NULL;
+    metadata_decode(input, &decoded);
+    if (!metadata_add(&metadata, METADATA_INITIAL, "x-bin", input)) {
+        require(metadata == NULL && input.length > METADATA_REPLY_BYTES / 2);
+        return;
+    }
+    const struct text *encoded = &metadata->pairs[0].encoded;
+    const struct bytes sent = {(const uint8_t *)encoded->bytes, encoded->length};
+    require(metadata_decode(sent, &again) && again.length == input.length);
+    require(input.length == 0 || memcmp(again.bytes, input.data, input.length) == 0);
+}
+
+static void show_name(struct bytes input)
+{
+    static const char *const patterns[] = {"keda-*.shop", "[a-z]?*"};
+    static const struct peer_rule rule = {patterns, ARRAY_LENGTH(patterns)};
+    struct peer *peer = peer_new();
+    for (int i = 0; i < PEER_NAMES + 1; i++)
+        peer_add(peer, (const char *)input.data, input.length);
+    require(peer->count == 0 || peer->count == PEER_NAMES);
+    char *refusal = peer_refusal(peer, &rule);
+    require(refusal != NULL || peer->count > 0);
+    if (refusal != NULL)
+        require_text(refusal);
+    free(refusal);
+    peer_free(peer);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes input = {data, size};
     int64_t timeout_ms = -1;
     take_all(input);
     inflate_all(input);
+    exchange_metadata(input);
+    show_name(input);
     framing_is_grpc(input);
     framing_encoding(input);
     if (framing_timeout(input, &timeout_ms))

@@ -2,6 +2,7 @@
  * Bytes on the HTTP port: whatever they are, the server outlives them, and serves the next client.
  */
 #include "base/memory.h"
+#include "require.h"
 #include "web/explain.h"
 #include "web/http.h"
 
@@ -16,12 +17,6 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* There is only one thread that asks. */
 static bool run(void *context, void (*errand)(void *errand_context), void *errand_context)

@@ -4,23 +4,13 @@
 #include "externalscaler.pb-c.h"
 #include "health.pb-c.h"
 #include "reflection.pb-c.h"
+#include "require.h"
 #include "serve/message.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void require_text(const char *text)
-{
-    require(text_is_utf8(text, strlen(text)));
-}
 
 static const void *member(const ProtobufCMessage *message, unsigned offset)
 {

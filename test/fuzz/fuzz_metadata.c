@@ -4,6 +4,7 @@
  */
 #include "base/memory.h"
 #include "base/text.h"
+#include "require.h"
 #include "scale/parse.h"
 #include "scale/trigger.h"
 
@@ -15,12 +16,6 @@
 enum { MOST_ENTRIES = 256 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static const char file[] = "connections:\n"
                            "  kafka: {scaler: kafka, bootstrapServers: \"a:9092\"}\n"

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "health.pb-c.h"
 #include "reflection.pb-c.h"
+#include "require.h"
 #include "serve/health.h"
 #include "serve/reflection.h"
 #include "serve/services.h"
@@ -29,12 +30,6 @@ struct noted_call {
     size_t sent;
     size_t finished;
 };
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void note_read(struct call *call)
 {
