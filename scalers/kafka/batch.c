@@ -111,9 +111,14 @@ static void ask_add(struct batch *batch, struct ask *ask, struct reader *reader)
     ask->readers[ask->count++] = reader;
     if (query->exclude_persistent_lag && reader->stall == NULL)
         reader->stall = stall_use(batch->client, ask->group->name, topic->name, topic->count);
-    for (int32_t i = 0; i < topic->count; i++)
-        if (topic->partitions[i].latest.state == OFFSET_UNKNOWN && lag_counts(query, i))
+    for (int32_t i = 0; i < topic->count; i++) {
+        if (!lag_counts(query, i))
+            continue;
+        if (reader->commits[i].state == OFFSET_UNKNOWN)
+            reader->commits[i].state = OFFSET_ASKED;
+        if (topic->partitions[i].latest.state == OFFSET_UNKNOWN)
             offsets_ask_latest(batch->offsets, topic, i);
+    }
 }
 
 static bool ask_add_topic(struct batch *batch, struct ask *ask, struct topic *topic)

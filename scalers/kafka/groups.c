@@ -70,7 +70,8 @@ static rd_kafka_topic_partition_list_t *partitions_of(const struct group *group)
     rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(0);
     for (struct reader *reader = group->readers; reader != NULL; reader = reader->next)
         for (int32_t i = 0; i < reader->key.topic->count; i++)
-            rd_kafka_topic_partition_list_add(partitions, reader->key.topic->name, i);
+            if (reader->commits[i].state == OFFSET_ASKED)
+                rd_kafka_topic_partition_list_add(partitions, reader->key.topic->name, i);
     return partitions;
 }
 
@@ -142,7 +143,8 @@ static void fill_gaps(struct group *group)
     const struct offset missing = {.state = OFFSET_FAILED, .error = RD_KAFKA_RESP_ERR__BAD_MSG};
     for (struct reader *reader = group->readers; reader != NULL; reader = reader->next)
         for (int32_t i = 0; i < reader->key.topic->count; i++)
-            if (reader->commits[i].state == OFFSET_UNKNOWN)
+            if (reader->commits[i].state == OFFSET_UNKNOWN ||
+                reader->commits[i].state == OFFSET_ASKED)
                 reader->commits[i] = group->wants_all ? none : missing;
 }
 
