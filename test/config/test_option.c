@@ -298,81 +298,84 @@ static void a_duration_that_is_too_long_is_told_how_long_it_may_be(void **state)
 }
 
 /* KEDA's typed configuration, both sides of each boundary. */
+static const struct {
+    const char *key;
+    const char *value;
+    bool good;
+} keda_cases[] = {
+    {"queueLength", "10", true},
+    {"queueLength", "9223372036854775807", true},
+    {"queueLength", "010", false},
+    {"queueLength", "+10", false},
+    {"queueLength", "1e3", false},
+    {"queueLength", "10.0", false},
+    {"queueLength", "0x10", false},
+    {"queueLength", "1_000", false},
+    {"queueLength", "9223372036854775808", false},
+    {"activationValue", "1.5", true},
+    {"activationValue", "-2", true},
+    {"activationValue", "1e3", true},
+    {"activationValue", "-1.5E-3", true},
+    {"activationValue", ".5", false},
+    {"activationValue", "5.", false},
+    {"activationValue", "NaN", false},
+    {"activationValue", "Inf", false},
+    {"activationValue", "+1", false},
+    {"activationValue", "0100", false},
+    {"activationValue", "1,5", false},
+    {"activationValue", "1e400", false},
+    {"brokerTls", "1", true},
+    {"brokerTls", "t", true},
+    {"brokerTls", "T", true},
+    {"brokerTls", "TRUE", true},
+    {"brokerTls", "true", true},
+    {"brokerTls", "True", true},
+    {"brokerTls", "0", true},
+    {"brokerTls", "f", true},
+    {"brokerTls", "F", true},
+    {"brokerTls", "FALSE", true},
+    {"brokerTls", "false", true},
+    {"brokerTls", "False", true},
+    {"brokerTls", "yes", false},
+    {"brokerTls", "tRue", false},
+    {"timeout", "300ms", true},
+    {"timeout", "+1s", true},
+    {"timeout", "-0s", true},
+    {"timeout", "+-1s", false},
+    {"timeout", "-1s", false},
+    {"timeout", "1h2m3s", true},
+    {"timeout", "1500", true},
+    {"timeout", "0", true},
+    {"timeout", "1.5s", true},
+    {"timeout", ".5h5.m", true},
+    {"timeout", "+", false},
+    {"timeout", "+5", false},
+    {"timeout", "1e3s", false},
+    {"timeout", "87600h", true},
+    {"timeout", "3650d", false},
+    {"timeout", "87601h", false},
+    {"timeout", "0.5", false},
+    {"timeout", "10d", false},
+    {"timeout", "1.2.3s", false},
+    {"timeout", "s", false},
+    {"timeout", "-1", false},
+    {"offsetResetPolicy", "latest,earliest", false},
+    {"offsetResetPolicy", "Latest", false},
+    {"partitionLimitation", " 1, 3 - 5 ,7", true},
+    {"partitionLimitation", "1-", false},
+    {"partitionLimitation", "5-3", false},
+    {"partitionLimitation", "1,,2", false},
+};
+
 static void numbers_and_bools_are_read_as_keda_reads_them(void **state)
 {
     (void)state;
-    static const struct {
-        const char *key;
-        const char *value;
-        bool good;
-    } cases[] = {
-        {"queueLength", "10", true},
-        {"queueLength", "9223372036854775807", true},
-        {"queueLength", "010", false},
-        {"queueLength", "+10", false},
-        {"queueLength", "1e3", false},
-        {"queueLength", "10.0", false},
-        {"queueLength", "0x10", false},
-        {"queueLength", "1_000", false},
-        {"queueLength", "9223372036854775808", false},
-        {"activationValue", "1.5", true},
-        {"activationValue", "-2", true},
-        {"activationValue", "1e3", true},
-        {"activationValue", "-1.5E-3", true},
-        {"activationValue", ".5", false},
-        {"activationValue", "5.", false},
-        {"activationValue", "NaN", false},
-        {"activationValue", "Inf", false},
-        {"activationValue", "+1", false},
-        {"activationValue", "0100", false},
-        {"activationValue", "1,5", false},
-        {"activationValue", "1e400", false},
-        {"brokerTls", "1", true},
-        {"brokerTls", "t", true},
-        {"brokerTls", "T", true},
-        {"brokerTls", "TRUE", true},
-        {"brokerTls", "true", true},
-        {"brokerTls", "True", true},
-        {"brokerTls", "0", true},
-        {"brokerTls", "f", true},
-        {"brokerTls", "F", true},
-        {"brokerTls", "FALSE", true},
-        {"brokerTls", "false", true},
-        {"brokerTls", "False", true},
-        {"brokerTls", "yes", false},
-        {"brokerTls", "tRue", false},
-        {"timeout", "300ms", true},
-        {"timeout", "+1s", true},
-        {"timeout", "-0s", true},
-        {"timeout", "+-1s", false},
-        {"timeout", "-1s", false},
-        {"timeout", "1h2m3s", true},
-        {"timeout", "1500", true},
-        {"timeout", "0", true},
-        {"timeout", "1.5s", true},
-        {"timeout", ".5h5.m", true},
-        {"timeout", "+", false},
-        {"timeout", "+5", false},
-        {"timeout", "1e3s", false},
-        {"timeout", "87600h", true},
-        {"timeout", "3650d", false},
-        {"timeout", "87601h", false},
-        {"timeout", "0.5", false},
-        {"timeout", "10d", false},
-        {"timeout", "1.2.3s", false},
-        {"timeout", "s", false},
-        {"timeout", "-1", false},
-        {"offsetResetPolicy", "latest,earliest", false},
-        {"offsetResetPolicy", "Latest", false},
-        {"partitionLimitation", " 1, 3 - 5 ,7", true},
-        {"partitionLimitation", "1-", false},
-        {"partitionLimitation", "5-3", false},
-        {"partitionLimitation", "1,,2", false},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        _cleanup_(parsed_done) struct parsed parsed = PARSE(GOOD, cases[i].key, cases[i].value);
-        if (parsed.good != cases[i].good)
-            fail_msg("%s \"%s\": %s", cases[i].key, cases[i].value, error_text(&parsed.error));
+    for (size_t i = 0; i < ARRAY_LENGTH(keda_cases); i++) {
+        _cleanup_(parsed_done) struct parsed parsed =
+            PARSE(GOOD, keda_cases[i].key, keda_cases[i].value);
+        if (parsed.good != keda_cases[i].good)
+            fail_msg("%s \"%s\": %s", keda_cases[i].key, keda_cases[i].value,
+                     error_text(&parsed.error));
     }
 }
 
