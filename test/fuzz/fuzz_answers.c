@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "fetched.h"
 #include "nats_jetstream/consumer_info.h"
+#include "nats_jetstream/subjects.h"
 #include "postgresql/answer.h"
 #include "rabbitmq/url.h"
 #include "require.h"
@@ -66,6 +67,16 @@ static void try_consumer_info(const char *bytes, size_t length)
     require_counts(&reading);
 }
 
+static void try_subjects(const char *bytes, size_t length)
+{
+    struct nats_subjects_told told = {0};
+    bool good = nats_subjects_parse(bytes, length, &told);
+    require(good || told.list.count == 0);
+    for (size_t i = 0; i < told.list.count; i++)
+        require(told.list.items[i][0] != '\0');
+    nats_subjects_told_done(&told);
+}
+
 static void try_number(const char *text)
 {
     double number = 0;
@@ -101,6 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     _cleanup_(memory_free) char *text = text_copy_bytes((const char *)data + 1, size - 1);
     if (data[0] == 'c')
         try_consumer_info(text, size - 1);
+    else if (data[0] == 's')
+        try_subjects(text, size - 1);
     else if (data[0] == 'n')
         try_number(text);
     else if (data[0] == 'u')

@@ -7,7 +7,6 @@
 #include "require.h"
 #include "source.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
