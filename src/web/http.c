@@ -9,7 +9,6 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@ enum { MOST_CLIENTS = 64, MOST_HEADER_BYTES = 8192 };
 
 static const struct timeval most_time = {5, 0};
 static const struct timeval pause_time = {0, 100000};
+static const struct timeval moment = {0, 1000};
 
 /* A connection's place: evhttp limits neither their number nor their time. */
 struct client {
@@ -31,7 +31,7 @@ struct client {
         *stream; /* a reference of ours: the descriptor stays open as long as we look at it */
     struct event *deadline;
     bool has_asked; /* evhttp tells us of its end */
-    LIST_ENTRY(client) all;
+    TAILQ_ENTRY(client) all;
 };
 
 struct web {
@@ -41,11 +41,11 @@ struct web {
     struct event_base *base;
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http; NULL: it is gone */
-    struct event *pause;             /* until the next look at a full house */
+    struct event *pause;             /* of a full house, until there is room */
     struct event *stopping;
     int stop_fd;
     size_t client_count;
-    LIST_HEAD(, client) clients;
+    TAILQ_HEAD(, client) clients; /* the oldest first */
 };
 
 /* ---- connections ---- */
@@ -53,7 +53,7 @@ struct web {
 static void client_free(struct client *client)
 {
     struct web *web = client->web;
-    LIST_REMOVE(client, all);
+    TAILQ_REMOVE(&web->clients, client, all);
     if (--web->client_count < MOST_CLIENTS && web->listener != NULL)
         evconnlistener_enable(web->listener);
     event_free(client->deadline);
@@ -80,61 +80,37 @@ static void client_closed(struct evhttp_connection *connection, void *argument)
     client_free(argument);
 }
 
-/* Of who has not asked anything evhttp tells no end, so the kernel is asked: whoever has gone, or can only
- * listen, will not ask any more. */
-static bool is_gone(const struct client *client)
-{
-    struct tcp_info info;
-    socklen_t length = sizeof(info);
-    int fd = bufferevent_getfd(client->stream);
-    return !client->has_asked &&
-           (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
-            info.tcpi_state != TCP_ESTABLISHED);
-}
-
-static bool make_room(struct web *web)
-{
-    struct client *client;
-    struct client *next;
-    for (client = LIST_FIRST(&web->clients); client != NULL; client = next) {
-        next = LIST_NEXT(client, all);
-        if (is_gone(client))
-            client_free(client);
-    }
-    return web->client_count < MOST_CLIENTS;
-}
-
-/* Those who wait are in the kernel's queue; whether there is room for them is looked at again. */
+/* Those who wait are in the kernel's queue. They wait until what has come from those in the house is read. */
 static void pause_listener(struct web *web)
 {
     evconnlistener_disable(web->listener);
-    evtimer_add(web->pause, &pause_time);
+    evtimer_add(web->pause, &moment);
 }
 
-static void look_again(evutil_socket_t fd, short what, void *argument)
+/* The oldest gives way to the next: a crowd of silent connections must keep no probe and no scraper out. Of
+ * whoever has asked, evhttp tells the end in its next round, and until then the house is full. */
+static void make_room(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
     struct web *web = argument;
-    if (make_room(web))
-        evconnlistener_enable(web->listener);
-    else
-        pause_listener(web);
+    if (web->client_count >= MOST_CLIENTS)
+        client_is_late(-1, 0, TAILQ_FIRST(&web->clients));
+    if (web->client_count >= MOST_CLIENTS)
+        evtimer_add(web->pause, &moment);
 }
 
 /* evhttp asks for the stream of a connection that it has accepted. */
 static struct bufferevent *client_new(struct event_base *base, void *argument)
 {
     struct web *web = argument;
-    if (web->client_count + 1 >= MOST_CLIENTS)
-        make_room(web); /* before it is there: it has no descriptor yet, as if it were gone */
     struct client *client = memory_new(sizeof(*client));
     client->web = web;
     client->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_incref(client->stream);
     client->deadline = evtimer_new(base, client_is_late, client);
     evtimer_add(client->deadline, &most_time);
-    LIST_INSERT_HEAD(&web->clients, client, all);
+    TAILQ_INSERT_TAIL(&web->clients, client, all);
     if (++web->client_count >= MOST_CLIENTS)
         pause_listener(web);
     return client->stream;
@@ -145,7 +121,7 @@ static void watch_end(struct web *web, struct evhttp_connection *connection)
 {
     struct client *client;
     const struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
-    LIST_FOREACH(client, &web->clients, all)
+    TAILQ_FOREACH(client, &web->clients, all)
     if (client->stream == stream) {
         client->has_asked = true;
         evhttp_connection_set_closecb(connection, client_closed, client);
@@ -289,13 +265,10 @@ static void *run(void *argument)
 static void web_free(struct web *web)
 {
     struct client *client;
-    struct client *next;
     web->listener = NULL;
     evhttp_free(web->http); /* its connections and its listener with it */
-    for (client = LIST_FIRST(&web->clients); client != NULL; client = next) {
-        next = LIST_NEXT(client, all);
+    while ((client = TAILQ_FIRST(&web->clients)) != NULL)
         client_free(client);
-    }
     event_free(web->pause);
     event_free(web->stopping);
     event_base_free(web->base);
@@ -316,7 +289,7 @@ static void make_http(struct web *web, int fd)
                                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     evhttp_bind_listener(web->http, web->listener);
     evconnlistener_set_error_cb(web->listener, accept_failed);
-    web->pause = evtimer_new(web->base, look_again, web);
+    web->pause = evtimer_new(web->base, make_room, web);
     web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     web->stopping = event_new(web->base, web->stop_fd, EV_READ, stop, web->base);
     event_add(web->stopping, NULL);
@@ -330,6 +303,7 @@ bool web_start(const char *listen, const struct web_page *pages, struct web **re
         return false;
     struct web *web = memory_new(sizeof(*web));
     web->pages = pages;
+    TAILQ_INIT(&web->clients);
     web->port = listen_port(fd);
     make_http(web, fd);
     if (pthread_create(&web->thread, NULL, run, web) != 0) {
