@@ -265,10 +265,13 @@ static void *run(void *argument)
 static void web_free(struct web *web)
 {
     struct client *client;
+    struct client *next;
     web->listener = NULL;
     evhttp_free(web->http); /* its connections and its listener with it */
-    while ((client = TAILQ_FIRST(&web->clients)) != NULL)
+    for (client = TAILQ_FIRST(&web->clients); client != NULL; client = next) {
+        next = TAILQ_NEXT(client, all);
         client_free(client);
+    }
     event_free(web->pause);
     event_free(web->stopping);
     event_base_free(web->base);
