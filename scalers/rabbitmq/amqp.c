@@ -104,6 +104,13 @@ static void release(struct rabbitmq_amqp **client)
         rabbitmq_amqp_disconnect(*client);
 }
 
+/* The library calls a closed port "a socket error", and keeps no errno of it. */
+static const char *explain_connect(int status)
+{
+    return status == AMQP_STATUS_SOCKET_ERROR ? "nothing listens there, or the network refuses it"
+                                              : amqp_error_string2(status);
+}
+
 bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
                            const struct rabbitmq_url *url, int64_t deadline_ms,
                            struct rabbitmq_amqp **ret_client, struct error *error)
@@ -123,7 +130,7 @@ bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
     int status = amqp_socket_open_noblock(socket, url->host, url->port, &time);
     if (status != AMQP_STATUS_OK)
         return error_unavailable(error, "cannot connect to RabbitMQ at %s: %s", client->address,
-                                 amqp_error_string2(status));
+                                 explain_connect(status));
     if (!login(client, url, deadline_ms, error))
         return false;
 

@@ -4,6 +4,7 @@ the password, and while it lasts the other connections are measured as ever."""
 import concurrent.futures
 import contextlib
 import random
+import re
 import socket
 import threading
 import time
@@ -87,6 +88,8 @@ TROUBLES = {
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n" + RUBBISH)),
 }
 
+CLOSED = "refused|refuses|nothing listens|Couldn't connect"
+
 SOURCES = {
     "redis": lambda host, port: {
         "scaler": "redis", "address": f"{host}:{port}", "listName": "jobs", "password": SECRET},
@@ -157,5 +160,6 @@ def test_every_source_says_so_in_time_and_disturbs_no_other(neighbour, trouble):
                 assert seconds < most, f"{source}: {text}"
                 assert SECRET not in text
                 assert host in text or "no answer within" in text, f"{source}: {text}"
+                assert trouble != "a closed port" or re.search(CLOSED, text), f"{source}: {text}"
         print(*(f"\n{source}: {calls[2 * i].result()[1]}" for i, source in enumerate(SOURCES)))
         assert SECRET not in server.log()
