@@ -13,6 +13,7 @@
 #include "config/connections.h"
 #include "measure/engine.h"
 #include "scale/trigger.h"
+#include "serve/crowd.h"
 #include "serve/external_scaler.h"
 #include "serve/health.h"
 #include "serve/reflection.h"
@@ -186,16 +187,28 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* Gives back what many queries took, a while after they were forgotten. */
+static void trim_memory(struct engine *engine, struct crowd *queries)
+{
+    struct engine_stats stats;
+    engine_stats(engine, &stats);
+    if (crowd_is_over(queries, stats.queries, clock_now_ms()))
+        malloc_trim(0);
+}
+
 /* Until SIGTERM or SIGINT, which it returns. */
 static int look_after(const struct parts *parts, const sigset_t *signals)
 {
     const struct timespec second = {.tv_sec = 1};
+    struct crowd queries;
+    crowd_init(&queries);
     for (;;) {
         int number = sigtimedwait(signals, NULL, &second); /* -1: a second has passed */
         if (number == SIGTERM || number == SIGINT)
             return number;
         reload_look(parts->reload, number == SIGHUP, parts->errands, parts->scaler);
         certificates_look(parts->certificates, number == SIGHUP, parts->server);
+        trim_memory(parts->engine, &queries);
     }
 }
 

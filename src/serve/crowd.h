@@ -1,8 +1,8 @@
 /*
- * When to give memory back: the allocator keeps what a crowd of calls took, long after they have
- * ended. So a while after many have, once for all of them.
+ * When to give memory back: the allocator keeps what a crowd (of calls, of queries) took, long after it has
+ * gone. So a while after many have, once for all of them.
  *
- * Threads: the server's, under its turn lock.
+ * Threads: none are involved; a crowd belongs to whoever declared it.
  */
 #ifndef BACKLOG_SERVE_CROWD_H
 #define BACKLOG_SERVE_CROWD_H
@@ -12,13 +12,13 @@
 #include <stdint.h>
 
 struct crowd {
-    size_t most;    /* calls since memory was last given back */
+    size_t most;    /* at a time, since memory was last given back */
     int64_t due_ms; /* when it is to be given back; CLOCK_NEVER: not now */
 };
 
 void crowd_init(struct crowd *crowd);
 
 /* Notes how many there are. True: malloc_trim() now. */
-bool crowd_is_over(struct crowd *crowd, size_t calls, int64_t now_ms);
+bool crowd_is_over(struct crowd *crowd, size_t count, int64_t now_ms);
 
 #endif
