@@ -230,7 +230,7 @@ class KafkaPartition(Push):
 
     def connect(self):
         self.producer = confluent_kafka.Producer(
-            {"bootstrap.servers": self.broker.bootstrap, "linger.ms": 0, "log_level": 0})
+            {"bootstrap.servers": self.broker.bootstrap, "linger.ms": 0, "socket.nagle.disable": True, "log_level": 0})
 
     def __exit__(self, *_):
         self.broker.__exit__()
