@@ -1,0 +1,115 @@
+#include "scale/fixture.h"
+
+#include "base/memory.h"
+#include "scale/named.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct engine *engine;
+struct triggers *triggers;
+
+const char connections_yaml[] = "connections:\n"
+                                "  orders:\n"
+                                "    scaler: fake\n"
+                                "    source: amqp://orders\n"
+                                "    namespaces: [shop, \"billing-*\"]\n"
+                                "  other:\n"
+                                "    scaler: isolated\n"
+                                "    source: a\n";
+
+struct connections *parse_connections(const char *yaml)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct connections *connections = NULL;
+    if (!connections_parse(yaml, strlen(yaml), "test", ".", NULL, &connections, &error) ||
+        !named_check(connections, fake_scalers, &error))
+        fail_msg("%s", error_text(&error));
+    return connections;
+}
+
+void start_triggers(bool deny_inline)
+{
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    fake_reset();
+    engine = engine_new(&settings);
+    triggers = triggers_new(&(struct triggers_settings){
+        .scalers = fake_scalers,
+        .connections = parse_connections(connections_yaml),
+        .engine = engine,
+        .rules = {5000, 60000},
+        .forget_ms = 1000,
+        .deny_inline = deny_inline,
+        .most_inline = 1,
+        .most = 3,
+        .most_bytes = 1000,
+    });
+}
+
+int set_up(void **state)
+{
+    (void)state;
+    start_triggers(false);
+    return 0;
+}
+
+int tear_down(void **state)
+{
+    (void)state;
+    triggers_free(triggers);
+    engine_free(engine);
+    return 0;
+}
+
+/* Pairs of key and value, ending with NULL. */
+struct trigger *find_in(const char *namespace, int64_t now_ms, const char *const *pairs)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct option_entry entries[32];
+    struct trigger *trigger = NULL;
+    size_t count = 0;
+    for (; pairs[2 * count] != NULL; count++)
+        entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
+    struct trigger_ref ref = {"worker", namespace, entries, count};
+    if (!triggers_find(triggers, &ref, now_ms, &trigger, &error))
+        fail_msg("%s", error_text(&error));
+    return trigger;
+}
+
+void assert_mistake(const struct trigger *trigger, enum error_code code, const char *words)
+{
+    if (trigger->mistakes.code != code || strstr(error_text(&trigger->mistakes), words) == NULL)
+        fail_msg("expected \"%s\", got %d: %s", words, trigger->mistakes.code,
+                 error_text(&trigger->mistakes));
+}
+
+struct query *query_of(struct trigger *trigger)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    if (!trigger_query(triggers, trigger, &query, &error))
+        fail_msg("%s", error_text(&error));
+    return query;
+}
+
+bool is_measured(const struct trigger *trigger)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(trigger->query, &now);
+    return now.measured;
+}
+
+void wait_until_measured(const struct trigger *trigger)
+{
+    for (int i = 0; i < 5000 && !is_measured(trigger); i++)
+        usleep(2000);
+    assert_true(is_measured(trigger));
+}
+
+void set_connections(const char *yaml)
+{
+    triggers_set_connections(triggers, parse_connections(yaml));
+    while (triggers_renew(triggers))
+        ;
+}

@@ -1,0 +1,150 @@
+/* The connections file changes: what becomes of triggers and their readings. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "scale/fixture.h"
+
+#include <string.h>
+
+static void readings_survive_a_change_of_credentials(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    struct query *before = query_of(trigger);
+    wait_until_measured(trigger);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
+    assert_ptr_equal(trigger->former_query, before);
+    assert_ptr_not_equal(trigger->query, before);
+    assert_true(is_measured(trigger));
+    triggers_forget_former(triggers);
+    assert_null(trigger->former_query);
+    assert_ptr_equal(FIND(ORDERS), trigger);
+}
+
+static void readings_do_not_survive_a_change_of_addresses(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    fake_set_queue("7", FAKE_HANGS);
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    assert_false(is_measured(trigger));
+    triggers_forget_former(triggers);
+}
+
+static void what_did_not_change_is_left_alone(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    struct trigger *unnamed = FIND(GOOD);
+    struct query *query = query_of(trigger);
+    struct query *unnamed_query = query_of(unnamed);
+    set_connections(connections_yaml);
+    assert_ptr_equal(trigger->query, query);
+    assert_null(trigger->former_query);
+    set_connections("connections: {}\n");
+    assert_ptr_equal(unnamed->query, unnamed_query);
+    assert_null(unnamed->former_query);
+    triggers_forget_former(triggers);
+}
+
+/* What differs is who may use it, and neither the address nor a credential. */
+static void the_same_query_goes_on_where_the_same_is_asked(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    struct query *query = query_of(trigger);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", namespaces: [shop]}\n");
+    assert_ptr_equal(trigger->query, query);
+    triggers_forget_former(triggers);
+    assert_ptr_equal(query_of(trigger), query);
+}
+
+static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    struct trigger *trigger = FIND("scaler", "fake", "connectionName", "new", "queueName", "7");
+    assert_true(trigger->lacks_connection);
+    assert_mistake(trigger, ERROR_INVALID, "connectionName \"new\" is not in the connections file");
+    set_connections("connections:\n  new: {scaler: fake, source: a, namespaces: [other]}\n");
+    assert_mistake(trigger, ERROR_DENIED, "may not be used in namespace \"shop\"");
+    assert_true(trigger->lacks_connection);
+    set_connections("connections:\n  new: {scaler: fake, source: a}\n");
+    assert_false(error_is_set(&trigger->mistakes));
+    assert_false(trigger->lacks_connection);
+    query_of(trigger);
+    set_connections("connections: {}\n");
+    assert_null(trigger->query);
+    assert_non_null(trigger->former_query);
+    assert_false(trigger_query(triggers, trigger, &query, &error));
+    assert_true(trigger->lacks_connection);
+    triggers_forget_former(triggers);
+
+    assert_false(
+        FIND("scaler", "fake", "connectionName", "new", "queueNam", "7")->lacks_connection);
+}
+
+static void who_asks_does_not_wait_for_the_renewal_of_the_others(void **state)
+{
+    (void)state;
+    struct trigger *first = FIND(ORDERS);
+    struct trigger *second = FIND(ORDERS, "queueLength", "2");
+    struct query *before = query_of(first);
+    query_of(second);
+    triggers_set_connections(triggers, parse_connections("connections: {}\n"));
+    assert_true(second->is_stale);
+    assert_ptr_equal(FIND(ORDERS, "queueLength", "2"), second);
+    assert_false(second->is_stale);
+    assert_true(second->lacks_connection);
+    assert_ptr_equal(first->query, before);
+    assert_false(triggers_renew(triggers));
+    assert_null(first->query);
+    triggers_forget_former(triggers);
+}
+
+static void who_waits_for_a_query_that_is_lost_is_told_why(void **state)
+{
+    (void)state;
+    _cleanup_(answer_done) struct answer answer = {0};
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    set_connections("connections: {}\n");
+    trigger_answer(trigger, clock_now_ms(), false, &answer);
+    assert_int_equal(answer.kind, ANSWER_REFUSED);
+    assert_int_equal(answer.error.code, ERROR_INVALID);
+    assert_string_equal(error_text(&answer.error), error_text(&trigger->mistakes));
+    triggers_forget_former(triggers);
+}
+
+static void a_stale_trigger_can_be_forgotten(void **state)
+{
+    (void)state;
+    query_of(FIND(ORDERS));
+    query_of(FIND(ORDERS, "queueLength", "2"));
+    triggers_set_connections(triggers, parse_connections("connections: {}\n"));
+    triggers_renew(triggers);
+    triggers_forget(triggers, 5000);
+    assert_int_equal(triggers_count(triggers), 0);
+    assert_false(triggers_renew(triggers));
+    triggers_forget_former(triggers);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(readings_survive_a_change_of_credentials),
+        TEST(readings_do_not_survive_a_change_of_addresses),
+        TEST(what_did_not_change_is_left_alone),
+        TEST(the_same_query_goes_on_where_the_same_is_asked),
+        TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
+        TEST(who_asks_does_not_wait_for_the_renewal_of_the_others),
+        TEST(who_waits_for_a_query_that_is_lost_is_told_why),
+        TEST(a_stale_trigger_can_be_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
