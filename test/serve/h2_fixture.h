@@ -1,0 +1,48 @@
+/*
+ * What tests of the nghttp2 transport share: a server with a small service, and questions to it.
+ *
+ *   /test/Echo    answers its first message
+ *   /test/Many    answers how many bytes there were, when the client has sent the last message
+ *   /test/Hold    a stream that says nothing, and ends with its connection's age
+ *   /test/Unread  is never read
+ */
+#ifndef BACKLOG_TEST_SERVE_H2_FIXTURE_H
+#define BACKLOG_TEST_SERVE_H2_FIXTURE_H
+
+#include "serve/transport.h"
+#include "support/h2_client.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+enum { MESSAGE_LIMIT = 64 * 1024 };
+
+struct fixture {
+    struct server *server;
+    struct service service;
+    atomic_size_t live; /* calls */
+};
+
+int set_up(void **state);
+int tear_down(void **state);
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+/* With other limits. */
+void restart(struct fixture *fixture, const struct server_options *options);
+
+/* How often this limit was run into. */
+uint64_t hits(const struct fixture *fixture, const char *name);
+
+/* All that a server says to these bytes until it hangs up; the caller frees it. */
+char *talk(const struct fixture *fixture, const void *bytes, size_t length);
+
+/* Asks for an echo of an empty message with these headers, and how it ended. */
+void assert_answered(struct h2_client *client, const char *const *headers, const char *http,
+                     const char *grpc);
+
+#endif

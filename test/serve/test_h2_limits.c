@@ -1,0 +1,172 @@
+/* The limits of the nghttp2 transport: what those get who go too far, and how they are set. */
+#include "base/memory.h"
+#include "serve/h2_fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void too_many_resets_close_the_connection_and_are_counted(void **state)
+{
+    enum { MORE_THAN_EVER = 100000 };
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    struct h2_stream stream;
+    h2_client_init(&client, fixture->server->port);
+    for (size_t i = 0; i < MORE_THAN_EVER && client.goaways == 0; i++) {
+        stream = (struct h2_stream){.body = (const uint8_t *)"", .stays_open = true};
+        h2_client_open(&client, &stream, "/test/Unread", NULL);
+        h2_client_flush(&client);
+        nghttp2_submit_rst_stream(client.session, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_CANCEL);
+        if (i % 1000 == 0)
+            h2_client_run_ms(&client, 1);
+    }
+    h2_client_await_end(&client);
+    assert_int_equal(client.goaway_code, NGHTTP2_ENHANCE_YOUR_CALM);
+    assert_int_equal(hits(fixture, "resets"), 1);
+    h2_client_done(&client);
+}
+
+static void headers_beyond_the_limit_are_refused_and_far_beyond_it_end_the_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    _cleanup_(memory_free) char *large = memory_new(80001);
+    memset(large, 'x', 20000);
+    h2_client_init(&client, fixture->server->port);
+    assert_answered(&client, (const char *[]){"padding", large, NULL}, "200", "8");
+    assert_int_equal(hits(fixture, "header-bytes"), 1);
+    assert_answered(&client, NULL, "200", "0");
+
+    memset(large, 'x', 40000);
+    struct h2_stream stream = {.body = (const uint8_t *)""};
+    h2_client_open(&client, &stream, "/test/Echo",
+                   (const char *[]){"padding", large, "more", large, NULL});
+    h2_client_await_end(&client);
+    assert_int_equal(hits(fixture, "header-bytes"), 2);
+    h2_client_done(&client);
+}
+
+static void the_operator_sets_a_limit_by_its_name(void **state)
+{
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    const char *const limits[] = {"handshake-ms=60000", "path-bytes=9"};
+    _Static_assert(sizeof("/test/Echo") - 1 > 9, "the path is longer");
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    h2_client_init(&client, fixture->server->port);
+    assert_answered(&client, NULL, "200", "12");
+    assert_int_equal(hits(fixture, "path-bytes"), 1);
+    h2_client_done(&client);
+}
+
+static void a_limit_that_is_none_is_refused(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *words;
+    } wrong[] = {
+        {"reset=5", "--help lists them"},
+        {"resets", "NAME=NUMBER"},
+        {"", "NAME=NUMBER"},
+        {"resets=0", "must be a whole number"},
+        {"resets=many", "the limit resets is"},
+        {"resets=9999999999", "must be a whole number"},
+        {"connections=5", "--max-clients"},
+        {"silence-ms=5", "--ping-interval"},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct server *server = NULL;
+        const struct server_options options = {.listen = "127.0.0.1:0",
+                                               .max_message_bytes = MESSAGE_LIMIT,
+                                               .ping_interval_ms = 30000,
+                                               .limits = &wrong[i].text,
+                                               .limit_count = 1};
+        assert_false(
+            server_start(&transport_nghttp2, &options, &fixture->service, &server, &error));
+        assert_non_null(strstr(error_text(&error), wrong[i].words));
+    }
+}
+
+static void silent_connections_make_place_for_one_that_speaks(void **state)
+{
+    enum { PLACES = 8 };
+    struct fixture *fixture = *state;
+    struct h2_client clients[PLACES];
+    int silent[3 * PLACES];
+    restart(fixture,
+            &(struct server_options){.max_connections = PLACES, .max_peer_connections = 99});
+    for (size_t i = 0; i < ARRAY_LENGTH(silent); i++)
+        silent[i] = h2_connect(fixture->server->port);
+    for (size_t i = 0; i < PLACES; i++) {
+        h2_client_init(&clients[i], fixture->server->port);
+        assert_answered(&clients[i], NULL, "200", "0");
+    }
+    assert_true(hits(fixture, "connections") >= ARRAY_LENGTH(silent));
+
+    struct h2_client late; /* all places are taken by clients that speak */
+    h2_client_init(&late, fixture->server->port);
+    h2_client_run_ms(&late, 100);
+    h2_client_await_end(&late);
+    for (size_t i = 0; i < PLACES; i++) {
+        assert_answered(&clients[i], NULL, "200", "0");
+        h2_client_done(&clients[i]);
+    }
+    h2_client_done(&late);
+    for (size_t i = 0; i < ARRAY_LENGTH(silent); i++)
+        close(silent[i]);
+}
+
+static void without_descriptors_it_refuses_and_serves_again_when_some_are_free(void **state)
+{
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    struct rlimit before;
+    int taken[256] = {0};
+    size_t count = 0;
+    h2_client_init(&client, fixture->server->port);
+    assert_answered(&client, NULL, "200", "0");
+    int waiting = socket(AF_INET, SOCK_STREAM, 0);
+
+    getrlimit(RLIMIT_NOFILE, &before);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){128, before.rlim_max});
+    while (count < ARRAY_LENGTH(taken) && (taken[count] = open("/dev/null", O_RDONLY)) >= 0)
+        count++;
+    assert_true(count > 0);
+    close(taken[--count]);
+    struct h2_client refused;
+    h2_client_init(&refused, fixture->server->port); /* takes the last one */
+    h2_client_await_end(&refused);
+    assert_int_equal(hits(fixture, "descriptors"), 1);
+    assert_answered(&client, NULL, "200", "0");
+
+    while (count > 0)
+        close(taken[--count]);
+    setrlimit(RLIMIT_NOFILE, &before);
+    h2_client_done(&refused);
+    h2_client_done(&client);
+    close(waiting);
+    h2_client_init(&client, fixture->server->port);
+    assert_answered(&client, NULL, "200", "0");
+    h2_client_done(&client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(too_many_resets_close_the_connection_and_are_counted),
+        TEST(headers_beyond_the_limit_are_refused_and_far_beyond_it_end_the_connection),
+        TEST(the_operator_sets_a_limit_by_its_name),
+        TEST(a_limit_that_is_none_is_refused),
+        TEST(silent_connections_make_place_for_one_that_speaks),
+        TEST(without_descriptors_it_refuses_and_serves_again_when_some_are_free),
+    };
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
