@@ -130,6 +130,34 @@ static void on_drain(void *context)
         call_finish(work->call, STATUS_OK, NULL);
 }
 
+bool choose_transport(int argc, char **argv)
+{
+    static const char secure[] = "+tls";
+    if (argc == 2 && text_ends_with(argv[1], secure)) {
+        argv[1][strlen(argv[1]) - strlen(secure)] = '\0';
+        options.tls = &files;
+    }
+    transport = argc == 2 ? transport_find(argv[1]) : NULL;
+    if (transport == NULL)
+        fprintf(stderr, "the name of a transport that was built must be given\n");
+    return transport != NULL;
+}
+
+int make_certificate(void **state)
+{
+    (void)state;
+    certificate_make(&certificate);
+    core_client_secure(options.tls == NULL ? NULL : &certificate);
+    return 0;
+}
+
+int remove_certificate(void **state)
+{
+    (void)state;
+    certificate_remove(&certificate);
+    return 0;
+}
+
 int set_up(void **state)
 {
     struct error error = {0};
@@ -173,6 +201,13 @@ void await_count(const atomic_size_t *count, size_t expected)
     for (int i = 0; i < 5000 && atomic_load(count) < expected; i++)
         sleep_ms(2);
     assert_int_equal(atomic_load(count), expected);
+}
+
+void open_many(struct fixture *fixture, struct client_call **calls, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        calls[i] = client_call_open(&fixture->client, "/test/Hold", "", 0);
+    await_count(&fixture->begun, count);
 }
 
 void assert_answer(struct core_client *client, const char *path, const char *message,

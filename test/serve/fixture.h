@@ -52,6 +52,13 @@ struct fixture {
     atomic_llong due_ms;
 };
 
+/* The one that the only argument names; with "+tls" behind it both sides show certificates. */
+bool choose_transport(int argc, char **argv);
+
+/* Around all tests. */
+int make_certificate(void **state);
+int remove_certificate(void **state);
+
 int set_up(void **state);
 int tear_down(void **state);
 
@@ -61,6 +68,9 @@ void sleep_ms(long ms);
 
 /* Waits until a count reached what is expected of it. */
 void await_count(const atomic_size_t *count, size_t expected);
+
+/* So many calls of Hold, which have all begun. */
+void open_many(struct fixture *fixture, struct client_call **calls, size_t count);
 
 void assert_answer(struct core_client *client, const char *path, const char *message,
                    const char *expected);

@@ -1,9 +1,5 @@
-/*
- * What every transport promises, before a small service, asked by a client on the C core. Its name is
- * the argument; with "+tls" behind it both show certificates.
- */
+/* What every transport promises, before a small service, asked by a client on the C core. */
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "serve/fixture.h"
@@ -17,11 +13,9 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 static void a_unary_call_is_answered(void **state)
@@ -163,13 +157,6 @@ static void a_turn_comes_when_it_is_due(void **state)
     assert_in_range(clock_now_ms(), due_ms, due_ms + 1000);
 }
 
-static void open_many(struct fixture *fixture, struct client_call **calls, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        calls[i] = client_call_open(&fixture->client, "/test/Hold", "", 0);
-    await_count(&fixture->begun, count);
-}
-
 static void thousands_of_streams_share_a_connection_and_leave_nothing_behind(void **state)
 {
     enum { STREAMS = 2000 };
@@ -234,115 +221,6 @@ static void a_wake_can_push_to_every_stream(void **state)
         assert_string_equal(text, "pushed");
         client_call_free(calls[i]);
     }
-}
-
-static void a_drain_ends_streams_with_ok(void **state)
-{
-    struct fixture *fixture = *state;
-    struct client_call *calls[10];
-    open_many(fixture, calls, ARRAY_LENGTH(calls));
-    assert_int_equal(server_drain(fixture->server, 10000), 0);
-    for (size_t i = 0; i < ARRAY_LENGTH(calls); i++) {
-        assert_int_equal(client_call_status(calls[i]), STATUS_OK);
-        client_call_free(calls[i]);
-    }
-    size_t turns = fixture->turns;
-    server_wake(fixture->server);
-    assert_int_equal(server_drain(fixture->server, 10000), 0);
-    assert_int_equal(fixture->turns, turns);
-    assert_refusal(&fixture->client, "/test/Echo", "late", STATUS_UNAVAILABLE);
-}
-
-struct load {
-    struct fixture *fixture;
-    atomic_size_t answered;
-    grpc_status_code last;
-    int64_t slowest_ms;
-};
-
-/* Calls until one fails, beside a call that keeps the connection open. */
-static void *load(void *argument)
-{
-    struct load *load = argument;
-    struct core_client client;
-    core_client_init(&client, load->fixture->server->port, GRPC_COMPRESS_NONE);
-    struct client_call *held = client_call_open(&client, "/test/Unread", "", 0);
-    while (load->last == GRPC_STATUS_OK) {
-        int64_t before_ms = clock_now_ms();
-        struct client_call *call = client_call_open(&client, "/test/Echo", "x", 5000);
-        free(client_call_receive(call));
-        load->last = client_call_status(call);
-        load->answered += load->last == GRPC_STATUS_OK;
-        client_call_free(call);
-        int64_t took_ms = clock_now_ms() - before_ms;
-        load->slowest_ms = took_ms > load->slowest_ms ? took_ms : load->slowest_ms;
-    }
-    client_call_free(held);
-    core_client_done(&client);
-    return NULL;
-}
-
-/* Until a client has read GOAWAY the core resets what it sends (CANCELLED); then it cannot connect.
- * nghttp2 serves it still. */
-static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_hangs(void **state)
-{
-    struct fixture *fixture = *state;
-    bool resets_late_calls = text_equal(transport->name, "grpc-core");
-    struct load loads[8] = {0};
-    pthread_t threads[ARRAY_LENGTH(loads)];
-    for (size_t i = 0; i < ARRAY_LENGTH(loads); i++) {
-        loads[i].fixture = fixture;
-        assert_int_equal(pthread_create(&threads[i], NULL, load, &loads[i]), 0);
-    }
-    for (size_t i = 0; i < ARRAY_LENGTH(loads); i++)
-        for (int j = 0; j < 5000 && atomic_load(&loads[i].answered) < 10; j++)
-            sleep_ms(2);
-    server_drain(fixture->server, 2000);
-
-    size_t answered = 0;
-    for (size_t i = 0; i < ARRAY_LENGTH(loads); i++) {
-        pthread_join(threads[i], NULL);
-        answered += loads[i].answered;
-        assert_true(loads[i].last == GRPC_STATUS_UNAVAILABLE ||
-                    (loads[i].last == GRPC_STATUS_CANCELLED && resets_late_calls));
-        assert_true(loads[i].slowest_ms < 1500);
-    }
-    assert_true(answered > ARRAY_LENGTH(loads));
-    assert_int_equal(fixture->begun, answered + ARRAY_LENGTH(loads));
-}
-
-static void *wake_until_told(void *argument)
-{
-    struct fixture *fixture = argument;
-    while (!atomic_load(&fixture->push))
-        server_wake(fixture->server);
-    return NULL;
-}
-
-static void wakes_may_come_while_the_server_drains_and_after(void **state)
-{
-    struct fixture *fixture = *state;
-    pthread_t wakers[2];
-    for (size_t i = 0; i < ARRAY_LENGTH(wakers); i++)
-        assert_int_equal(pthread_create(&wakers[i], NULL, wake_until_told, fixture), 0);
-    sleep_ms(20);
-    assert_int_equal(server_drain(fixture->server, 10000), 0);
-    sleep_ms(20);
-    atomic_store(&fixture->push, true);
-    for (size_t i = 0; i < ARRAY_LENGTH(wakers); i++)
-        pthread_join(wakers[i], NULL);
-}
-
-static void a_drain_cancels_what_outlives_the_grace(void **state)
-{
-    struct fixture *fixture = *state;
-    struct client_call *call = client_call_open(&fixture->client, "/test/Unread", "", 0);
-    await_count(&fixture->begun, 1);
-    int64_t before_ms = clock_now_ms();
-    assert_int_equal(server_drain(fixture->server, 300), 1);
-    assert_in_range(clock_now_ms() - before_ms, 300, 3000);
-    assert_int_not_equal(client_call_status(call), STATUS_OK);
-    client_call_free(call);
 }
 
 static void assert_cannot_listen(struct fixture *fixture, const char *address, const char *reason)
@@ -433,34 +311,11 @@ static void certificates_are_exchanged_while_clients_connect_and_others_stay(voi
         pthread_join(threads[i], NULL);
 }
 
-static int make_certificate(void **state)
-{
-    (void)state;
-    certificate_make(&certificate);
-    core_client_secure(options.tls == NULL ? NULL : &certificate);
-    return 0;
-}
-
-static int remove_certificate(void **state)
-{
-    (void)state;
-    certificate_remove(&certificate);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
-    static const char secure[] = "+tls";
-    if (argc == 2 && text_ends_with(argv[1], secure)) {
-        argv[1][strlen(argv[1]) - strlen(secure)] = '\0';
-        options.tls = &files;
-    }
-    transport = argc == 2 ? transport_find(argv[1]) : NULL;
-    signal(SIGPIPE, SIG_IGN); /* as the program does */
-    if (transport == NULL) {
-        fprintf(stderr, "the name of a transport that was built must be given\n");
+    if (!choose_transport(argc, argv))
         return 2;
-    }
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
     const struct CMUnitTest all[] = {
         TEST(a_unary_call_is_answered),
         TEST(an_unknown_path_is_refused_before_it_is_read),
@@ -476,10 +331,6 @@ int main(int argc, char **argv)
         TEST(a_turn_comes_when_it_is_due),
         TEST(thousands_of_streams_share_a_connection_and_leave_nothing_behind),
         TEST(a_wake_can_push_to_every_stream),
-        TEST(a_drain_ends_streams_with_ok),
-        TEST(every_call_that_began_under_load_is_answered_by_a_drain_and_none_hangs),
-        TEST(wakes_may_come_while_the_server_drains_and_after),
-        TEST(a_drain_cancels_what_outlives_the_grace),
         TEST(an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why),
         TEST(the_names_that_a_client_proves_are_told),
     };
