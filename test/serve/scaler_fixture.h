@@ -1,0 +1,70 @@
+/*
+ * What tests of the ExternalScaler service share: the service over the fake scaler, with at most two
+ * streams, and a transport that notes what each call is told. A test is its server: it takes the turns.
+ */
+#ifndef BACKLOG_TEST_SERVE_SCALER_FIXTURE_H
+#define BACKLOG_TEST_SERVE_SCALER_FIXTURE_H
+
+#include "base/clock.h"
+#include "measure/fake.h"
+#include "serve/external_scaler.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+enum { PATIENCE_MS = 20000 };
+static const int64_t interval_ms = 20;
+static const int64_t hold_ms = 600;
+static const int64_t heartbeat_ms = 200;
+
+/* That the next calls name; NULL: they bring one of their own. */
+extern const char *connection_name;
+extern struct engine *engine;
+extern struct external_scaler *scaler;
+extern const struct service *service;
+
+int set_up(void **state);
+int tear_down(void **state);
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+struct noted_call {
+    struct call call;
+    bool full; /* has no room for a message */
+    bool finished;
+    enum status status;
+    char *text;
+    int trues;
+    int falses;
+    double value;
+};
+
+#define PATH(name) "/externalscaler.ExternalScaler/" name
+
+/* Begins the call of this path and gives it its message, a trigger of this queue. */
+void ask(struct noted_call *call, const char *path, const char *queue);
+
+/* The client is gone, or has heard the status. */
+void end_call(struct noted_call *call);
+
+/* One turn of the server, and a little rest; true. */
+bool turn(void);
+
+/* Takes turns until the condition holds. */
+#define TURN_UNTIL(condition)                                                                      \
+    do {                                                                                           \
+        int64_t deadline_ = clock_now_ms() + PATIENCE_MS;                                          \
+        while (turn() && !(condition))                                                             \
+            if (clock_now_ms() > deadline_)                                                        \
+                fail_msg("never came true: %s", #condition);                                       \
+    } while (0)
+
+void take_turns_for(int64_t duration_ms);
+
+/* Until what the source says now is known. */
+void take_turns_for_a_measurement(void);
+
+#endif
