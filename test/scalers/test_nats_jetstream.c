@@ -1,13 +1,11 @@
+/* The NATS JetStream scaler: its options, how it judges, and servers that say nothing. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/credentials.h"
-#include "nats_jetstream/jsz.h"
 #include "nats_jetstream/nkey.h"
 #include "nats_jetstream/options.h"
-#include "nats_jetstream/subjects.h"
 #include "scalers/trigger.h"
 
 #include <arpa/inet.h>
@@ -16,7 +14,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -159,152 +156,6 @@ static void a_credentials_file_has_a_jwt_and_a_seed(void **state)
     assert_string_equal(seed, "SUAHIDDEN");
 }
 
-static const struct nats_query_options orders = {.stream = "orders", .consumer = "workers"};
-
-static void an_answer_has_both_counts(void **state)
-{
-    (void)state;
-    const char *answer = "{\"type\":\"io.nats.jetstream.api.v1.consumer_info_response\","
-                         "\"num_ack_pending\":4,\"num_waiting\":9,\"num_pending\":3}";
-    struct reading reading;
-    struct error error = {0};
-    assert_true(nats_consumer_info_parse(answer, strlen(answer), &orders, &reading, &error));
-    assert_true(reading.waiting == 3);
-    assert_true(reading.in_flight == 4);
-    assert_true(isnan(reading.value));
-}
-
-static struct nats_subjects_told told_by(const char *answer)
-{
-    struct nats_subjects_told told;
-    if (!nats_subjects_parse(answer, strlen(answer), &told))
-        fail_msg("refused: %s", answer);
-    return told;
-}
-
-static void a_stream_and_a_consumer_tell_the_subjects_of_their_messages(void **state)
-{
-    (void)state;
-    struct nats_subjects_told told =
-        told_by("{\"config\":{\"name\":\"orders\",\"subjects\":[\"orders.>\",\"returns\"]}}");
-    assert_int_equal(told.list.count, 2);
-    assert_string_equal(told.list.items[1], "returns");
-    assert_false(told.transformed || told.comes_from_afar);
-    nats_subjects_told_done(&told);
-
-    told = told_by("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"orders.new\"}}");
-    assert_int_equal(told.list.count, 1);
-    assert_string_equal(told.list.items[0], "orders.new");
-    nats_subjects_told_done(&told);
-
-    told = told_by("{\"config\":{\"filter_subjects\":[\"a\",\"b\",\"c\"]}}");
-    assert_int_equal(told.list.count, 3);
-    nats_subjects_told_done(&told);
-
-    told = told_by("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"\"}}");
-    assert_int_equal(told.list.count, 0);
-    nats_subjects_told_done(&told);
-}
-
-static void messages_that_cannot_be_heard_on_their_way_are_known(void **state)
-{
-    (void)state;
-    struct nats_subjects_told told = told_by("{\"config\":{\"mirror\":{\"name\":\"orders\"}}}");
-    assert_true(told.comes_from_afar);
-    nats_subjects_told_done(&told);
-    told = told_by("{\"config\":{\"subjects\":[\"x\"],\"sources\":[{\"name\":\"orders\"}]}}");
-    assert_true(told.comes_from_afar);
-    nats_subjects_told_done(&told);
-    told = told_by("{\"config\":{\"subjects\":[\"x\"],\"sources\":null,"
-                   "\"subject_transform\":{\"src\":\"x\",\"dest\":\"y\"}}}");
-    assert_true(told.transformed && !told.comes_from_afar);
-    nats_subjects_told_done(&told);
-}
-
-static void what_tells_no_subjects_is_refused(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {
-        "",
-        "[]",
-        "{}",
-        "{\"config\":[]}",
-        "{\"error\":{\"code\":404}}",
-        "{\"config\":{\"subjects\":[1]}}",
-        "{\"config\":{\"subjects\":[\"\"]}}",
-        "{\"config\":{\"filter_subjects\":[\"a\",null]}}",
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
-        struct nats_subjects_told told;
-        if (nats_subjects_parse(bad[i], strlen(bad[i]), &told))
-            fail_msg("accepted: %s", bad[i]);
-    }
-}
-
-static void what_is_no_whole_answer_is_an_error_and_no_number(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {
-        "",
-        "-ERR",
-        "[]",
-        "{}",
-        "null",
-        "{\"num_pending\":3}",
-        "{\"num_ack_pending\":3}",
-        "{\"num_pending\":null,\"num_ack_pending\":0}",
-        "{\"num_pending\":\"3\",\"num_ack_pending\":0}",
-        "{\"num_pending\":-1,\"num_ack_pending\":0}",
-        "{\"num_pending\":1.5,\"num_ack_pending\":0}",
-        "{\"num_pending\":18446744073709551615,\"num_ack_pending\":0}",
-        "{\"num_pending\":3,\"num_ack_pending\":0",
-        "{\"error\":null,\"num_pending\":3,\"num_ack_pending\":0}",
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
-        _cleanup_(error_done) struct error error = {0};
-        struct reading reading;
-        if (nats_consumer_info_parse(bad[i], strlen(bad[i]), &orders, &reading, &error))
-            fail_msg("accepted: %s", bad[i]);
-        assert_int_equal(error.code, ERROR_UNAVAILABLE);
-        assert_non_null(strstr(error.text, "\"orders\""));
-        assert_non_null(strstr(error.text, "\"workers\""));
-    }
-}
-
-static void assert_explained(const char *answer, const char *text)
-{
-    _cleanup_(error_done) struct error error = {0};
-    struct reading reading;
-    assert_false(nats_consumer_info_parse(answer, strlen(answer), &orders, &reading, &error));
-    assert_string_equal(error.text, text);
-}
-
-static void an_error_of_the_api_names_stream_and_consumer(void **state)
-{
-    (void)state;
-    assert_explained("{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"x\"}}",
-                     "NATS stream \"orders\" (of consumer \"workers\") does not exist");
-    assert_explained("{\"error\":{\"code\":404,\"err_code\":10014,\"description\":\"x\"}}",
-                     "NATS consumer \"workers\" of stream \"orders\" does not exist");
-    assert_explained("{\"error\":{\"code\":503,\"err_code\":10008,"
-                     "\"description\":\"JetStream system temporarily unavailable\"}}",
-                     "NATS refused to tell of consumer \"workers\" of stream \"orders\": "
-                     "JetStream system temporarily unavailable (error 10008)");
-}
-
-static void a_huge_answer_is_refused_unread(void **state)
-{
-    (void)state;
-    size_t length = (1 << 20) + 1;
-    const char *start = "{\"num_pending\":0,\"num_ack_pending\":0}";
-    _cleanup_(memory_free) char *answer = text_format("%-*s", (int)length, start);
-    _cleanup_(error_done) struct error error = {0};
-    struct reading reading;
-    assert_true(nats_consumer_info_parse(answer, length - 1, &orders, &reading, &error));
-    assert_false(nats_consumer_info_parse(answer, length, &orders, &reading, &error));
-    assert_non_null(strstr(error.text, "1048577 bytes"));
-}
-
 /* The sample of the NKeys' own documentation. */
 static void a_seed_has_its_public_key(void **state)
 {
@@ -313,77 +164,6 @@ static void a_seed_has_its_public_key(void **state)
     assert_true(
         nats_nkey_public("SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY", public));
     assert_string_equal(public, "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4");
-}
-
-#define CONSUMER(more) "{\"name\":\"workers\",\"num_pending\":3,\"num_ack_pending\":4" more "}"
-#define STREAMS(consumers)                                                                         \
-    "\"stream_detail\":[{\"name\":\"other\"},{\"name\":\"orders\",\"consumer_detail\":[" consumers \
-    "]}]"
-#define JSZ(cluster_size, consumers)                                                               \
-    "{\"meta_cluster\":{\"cluster_size\":" cluster_size "},\"account_details\":["                  \
-    "{\"name\":\"other\",\"id\":\"X\",\"reserved_memory\":18446744073709551615},{\"name\":"        \
-    "\"shop\",\"id\":\"A\"," STREAMS(consumers) "}]}"
-#define CLUSTER(leader, others) ",\"cluster\":{\"leader\":" leader ",\"replicas\":[" others "]}"
-
-/* Finds the consumer in this answer; the error has these words where it is not found. */
-static bool finds(const char *text, const struct jsz_account *account, const char *words)
-{
-    json_t *answer = json_loads(text, JSON_DECODE_INT_AS_REAL, NULL);
-    assert_non_null(answer);
-    _cleanup_(error_done) struct error error = {0};
-    struct reading reading = READING_UNKNOWN;
-    struct jsz jsz;
-    jsz_init(&jsz, answer, account, "NATS monitoring at nats:8222");
-    bool found = jsz_find(&jsz, &orders, &reading, &error);
-    if (found)
-        assert_true(reading.waiting == 3 && reading.in_flight == 4);
-    else if (words == NULL || strstr(error_text(&error), words) == NULL)
-        fail_msg("%s: \"%s\" lacks \"%s\"", text, error_text(&error), words);
-    jsz_done(&jsz);
-    json_decref(answer);
-    return found;
-}
-
-static void a_monitoring_port_tells_of_an_account_by_name_or_id(void **state)
-{
-    (void)state;
-    static const char alone[] = JSZ("0", CONSUMER(""));
-    assert_true(finds(alone, &(struct jsz_account){"shop", "shop"}, NULL));
-    assert_true(finds(alone, &(struct jsz_account){"shop", "elsewhere"}, NULL));
-    assert_true(finds(alone, &(struct jsz_account){NULL, "A"}, NULL));
-    assert_false(finds(alone, &(struct jsz_account){"none", "none"}, "account \"none\""));
-    assert_false(finds(alone, &(struct jsz_account){"other", "other"}, "stream \"orders\""));
-}
-
-static void only_the_leader_of_a_consumer_is_believed(void **state)
-{
-    (void)state;
-    static const struct jsz_account shop = {"shop", "shop"};
-    static const char here[] =
-        JSZ("3", CONSUMER(CLUSTER("\"a\"", "{\"name\":\"b\"},{\"name\":\"c\"}")));
-    static const char there[] =
-        JSZ("3", CONSUMER(CLUSTER("\"a\"", "{\"name\":\"b\"},{\"name\":\"a\"}")));
-    static const char nowhere[] = JSZ("3", CONSUMER(CLUSTER("\"\"", "{\"name\":\"b\"}")));
-    static const char untold[] = JSZ("3", CONSUMER(""));
-    static const char absent[] = JSZ("3", "");
-    assert_true(finds(here, &shop, NULL));
-    assert_false(finds(there, &shop, "set servers instead of natsServerMonitoringEndpoint"));
-    assert_false(finds(nowhere, &shop, "has no leader"));
-    assert_false(finds(untold, &shop, "has no leader"));
-    assert_false(finds(absent, &shop, "set servers instead of natsServerMonitoringEndpoint"));
-}
-
-static void what_a_monitoring_port_does_not_tell_is_an_error(void **state)
-{
-    (void)state;
-    static const struct jsz_account shop = {"shop", "shop"};
-    assert_false(finds("{}", &shop, "account \"shop\""));
-    assert_false(finds("{\"account_details\":[{\"name\":\"shop\"}]}", &shop, "stream \"orders\""));
-    assert_false(finds(JSZ("0", ""), &shop, "consumer \"workers\" of stream \"orders\" does not"));
-    assert_false(finds(JSZ("0", "{\"name\":\"workers\",\"num_pending\":3}"), &shop,
-                       "without a valid num_ack_pending"));
-    assert_false(finds(JSZ("0", "{\"name\":\"workers\",\"num_ack_pending\":3}"), &shop,
-                       "without a valid num_pending"));
 }
 
 /* A listening socket that never says a word; its port is the caller's to close with the socket. */
@@ -480,17 +260,7 @@ int main(void)
         cmocka_unit_test(half_a_reading_is_an_error_and_no_number),
         cmocka_unit_test(an_address_is_shown_without_its_password),
         cmocka_unit_test(a_credentials_file_has_a_jwt_and_a_seed),
-        cmocka_unit_test(an_answer_has_both_counts),
-        cmocka_unit_test(a_stream_and_a_consumer_tell_the_subjects_of_their_messages),
-        cmocka_unit_test(messages_that_cannot_be_heard_on_their_way_are_known),
-        cmocka_unit_test(what_tells_no_subjects_is_refused),
-        cmocka_unit_test(what_is_no_whole_answer_is_an_error_and_no_number),
-        cmocka_unit_test(an_error_of_the_api_names_stream_and_consumer),
-        cmocka_unit_test(a_huge_answer_is_refused_unread),
         cmocka_unit_test(a_seed_has_its_public_key),
-        cmocka_unit_test(a_monitoring_port_tells_of_an_account_by_name_or_id),
-        cmocka_unit_test(only_the_leader_of_a_consumer_is_believed),
-        cmocka_unit_test(what_a_monitoring_port_does_not_tell_is_an_error),
         cmocka_unit_test(a_mute_server_costs_no_more_than_the_deadline),
         cmocka_unit_test(a_server_that_falls_silent_in_the_tls_handshake_costs_no_more),
         cmocka_unit_test(a_closed_port_fails_at_once),
