@@ -22,19 +22,9 @@
 
 extern const struct scaler scaler_nats_jetstream;
 
-/* Keys and values in turn, ending with NULL: parsed and checked as those of a trigger. */
-static struct trigger parse(const char *const *pairs)
-{
-    struct option_entry entries[16] = {0};
-    size_t count = 0;
-    for (; pairs[2 * count] != NULL; count++)
-        entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
-    return trigger_parse(&scaler_nats_jetstream, entries, count);
-}
-
 #define TRIGGER(...)                                                                               \
-    parse((const char *const[]){"servers", "nats://127.0.0.1:4222", "stream", "orders",            \
-                                "consumer", "workers", __VA_ARGS__, NULL})
+    trigger_of(&scaler_nats_jetstream, PAIRS("servers", "nats://127.0.0.1:4222", "stream",         \
+                                             "orders", "consumer", "workers", __VA_ARGS__))
 
 static void metric_and_defaults_are_those_of_keda(void **state)
 {
@@ -53,7 +43,8 @@ static void metric_and_defaults_are_those_of_keda(void **state)
 static void wrong_metadata_still_has_a_plan(void **state)
 {
     (void)state;
-    _cleanup_(trigger_done) struct trigger trigger = parse((const char *const[]){NULL});
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_nats_jetstream, PAIRS(NULL));
     assert_false(trigger.good);
 
     struct plan plan;
@@ -184,8 +175,9 @@ static void assert_connect_fails(int port, int64_t least_ms, int64_t most_ms)
 {
     _cleanup_(memory_free) char *servers =
         text_format("nats://user:secret@127.0.0.1:%d,nats://user:secret@127.0.0.1:%d", port, port);
-    _cleanup_(trigger_done) struct trigger trigger = parse(
-        (const char *const[]){"servers", servers, "stream", "orders", "consumer", "workers", NULL});
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_nats_jetstream,
+                   PAIRS("servers", servers, "stream", "orders", "consumer", "workers"));
     assert_true(trigger.good);
 
     void *client = NULL;

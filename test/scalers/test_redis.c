@@ -16,22 +16,11 @@
 extern const struct scaler scaler_redis;
 extern const struct scaler scaler_redis_streams;
 
-/* Keys and values in turn, ending with NULL: parsed and checked as those of a trigger. */
-static struct trigger parse(const struct scaler *scaler, const char *const *pairs)
-{
-    struct option_entry entries[16] = {0};
-    size_t count = 0;
-    for (; pairs[2 * count] != NULL; count++)
-        entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
-    return trigger_parse(scaler, entries, count);
-}
-
-#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define LIST(...)                                                                                  \
-    parse(&scaler_redis, PAIRS("listName", "jobs", "address", "localhost:6379", __VA_ARGS__))
+    trigger_of(&scaler_redis, PAIRS("listName", "jobs", "address", "localhost:6379", __VA_ARGS__))
 #define STREAM(...)                                                                                \
-    parse(&scaler_redis_streams,                                                                   \
-          PAIRS("stream", "orders", "address", "localhost:6379", __VA_ARGS__))
+    trigger_of(&scaler_redis_streams,                                                              \
+               PAIRS("stream", "orders", "address", "localhost:6379", __VA_ARGS__))
 
 static void assert_plan(const struct scaler *scaler, struct trigger trigger, const char *name,
                         double target)
@@ -64,9 +53,9 @@ static void metrics_and_targets_are_those_of_keda(void **state)
 static void wrong_metadata_still_has_a_plan(void **state)
 {
     (void)state;
-    assert_plan(&scaler_redis, parse(&scaler_redis, PAIRS(NULL)), "redis-", 5);
-    assert_plan(&scaler_redis_streams, parse(&scaler_redis_streams, PAIRS(NULL)), "redis-streams-",
-                5);
+    assert_plan(&scaler_redis, trigger_of(&scaler_redis, PAIRS(NULL)), "redis-", 5);
+    assert_plan(&scaler_redis_streams, trigger_of(&scaler_redis_streams, PAIRS(NULL)),
+                "redis-streams-", 5);
 }
 
 static void the_activation_count_itself_is_not_yet_active(void **state)
@@ -136,7 +125,7 @@ static struct outcome measure_for(struct waker waker, const struct scaler *scale
     const char *all[32] = {"address", peer.address};
     for (size_t i = 0; pairs[i] != NULL; i++)
         all[i + 2] = pairs[i];
-    _cleanup_(trigger_done) struct trigger trigger = parse(scaler, all);
+    _cleanup_(trigger_done) struct trigger trigger = trigger_of(scaler, all);
     assert_true(trigger.good);
 
     struct outcome outcome = {0};

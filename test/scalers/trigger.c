@@ -1,5 +1,7 @@
 #include "scalers/trigger.h"
 
+#include "base/memory.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +20,17 @@ struct trigger trigger_parse(const struct scaler *scaler, const struct option_en
     scaler_check(scaler, &trigger.options, &trigger.error);
     trigger.good = !error_is_set(&trigger.error);
     return trigger;
+}
+
+struct trigger trigger_of(const struct scaler *scaler, const char *const *pairs)
+{
+    struct option_entry entries[16] = {0};
+    size_t count = 0;
+    for (; pairs[2 * count] != NULL; count++) {
+        assert_true(count < ARRAY_LENGTH(entries));
+        entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
+    }
+    return trigger_parse(scaler, entries, count);
 }
 
 void trigger_done(struct trigger *trigger)

@@ -15,6 +15,12 @@ struct trigger {
 
 struct trigger trigger_parse(const struct scaler *scaler, const struct option_entry *entries,
                              size_t count);
+
+/* Of keys and values in turn, ending with NULL. */
+struct trigger trigger_of(const struct scaler *scaler, const char *const *pairs);
+
+#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 void trigger_done(struct trigger *trigger);
 
 /* The trigger is refused, and the mistakes have these words among them. */
