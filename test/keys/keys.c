@@ -2,224 +2,23 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "config/connections.h"
-#include "config/value.h"
-#include "scale/named.h"
-#include "scale/trigger.h"
+#include "keys/attempt.h"
 
-#include <ctype.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <cmocka.h>
 
-enum { MOST_PAIRS = 64 };
-
-/* Where the key of a case stands. */
-static const struct place {
-    const char *name;
-    bool in_file; /* of the connections, with all keys of the connection */
-    bool aliased;
-    const char *suffix;
-} places[] = {
-    {"the metadata", false, false, ""},
-    {"the metadata, by its alias", false, true, ""},
-    {"a variable", false, false, "FromEnv"},
-    {"a variable, by its alias", false, true, "FromEnv"},
-    {"the connections file", true, false, ""},
-    {"the connections file, by its alias", true, true, ""},
-    {"a file of its own", true, false, "File"},
-};
-
-static const struct place *const metadata = &places[0];
-static const struct place *const connections_file = &places[4];
-
-static bool can_stand(const struct option *row, const struct place *place)
-{
-    bool alias_counts =
-        row->alias != NULL && (place->in_file || !(row->flags & OPTION_ALIAS_IN_FILE));
-    return (!place->aliased || alias_counts) &&
-           (!place->in_file || row->scope == OPTION_CONNECTION);
-}
-
-/* One parse of a trigger and, where the place is there, of a connections file. */
-struct attempt {
-    const struct keys *keys;
-    const struct option *row; /* of the case's key */
-    const struct place *place;
-    struct option_entry entries[2 * MOST_PAIRS];
-    size_t count;
-    struct text yaml;
-    char secret_path[64]; /* the file of a <key>File; "" where there is none */
-    char *key;            /* as the place spells it */
-
-    struct triggers *triggers;
-    struct trigger *trigger;
-    struct error mistakes; /* the file's and the trigger's */
-};
-
-static void attempt_done(struct attempt *attempt)
-{
-    if (attempt->triggers != NULL)
-        triggers_free(attempt->triggers);
-    if (attempt->secret_path[0] != '\0')
-        unlink(attempt->secret_path);
-    text_done(&attempt->yaml);
-    error_done(&attempt->mistakes);
-    free(attempt->key);
-}
-
-static void add_entry(struct attempt *attempt, const char *key, const char *value)
-{
-    assert_true(attempt->count < ARRAY_LENGTH(attempt->entries));
-    attempt->entries[attempt->count++] = (struct option_entry){key, value};
-}
-
-static void add_to_file(struct attempt *attempt, const char *key, const char *value)
-{
-    text_addf(&attempt->yaml, "    %s: \"", key);
-    for (; *value != '\0'; value++)
-        text_addf(&attempt->yaml,
-                  iscntrl((unsigned char)*value)      ? "\\x%02x"
-                  : (*value == '"' || *value == '\\') ? "\\%c"
-                                                      : "%c",
-                  (unsigned char)*value);
-    text_add(&attempt->yaml, "\"\n");
-}
-
-static void write_secret(struct attempt *attempt, const char *value)
-{
-    strcpy(attempt->secret_path, "/tmp/backlog-key-XXXXXX");
-    int file = mkstemp(attempt->secret_path);
-    assert_true(file >= 0);
-    assert_int_equal(dprintf(file, "%s\n", value), (int)strlen(value) + 1);
-    close(file);
-}
-
-/* The case's key. What stands behind it in the order of look-up must not count. */
-static void add_key(struct attempt *attempt, const char *value)
-{
-    const struct option *row = attempt->row;
-    const struct place *place = attempt->place;
-    attempt->key = text_format("%s%s", place->aliased ? row->alias : row->key, place->suffix);
-    if (text_equal(place->suffix, "File")) {
-        write_secret(attempt, value);
-        add_to_file(attempt, attempt->key, attempt->secret_path);
-    } else if (place->in_file)
-        add_to_file(attempt, attempt->key, value);
-    else
-        add_entry(attempt, attempt->key, value);
-}
-
-static void add_other(struct attempt *attempt, const char *key, const char *value)
-{
-    const struct option *row =
-        option_find(attempt->keys->scaler->options, key, OPTION_FROM_TRIGGER);
-    if (attempt->place->in_file && row != NULL && row->scope == OPTION_CONNECTION)
-        add_to_file(attempt, key, value);
-    else
-        add_entry(attempt, key, value);
-}
-
-static bool is_among(const struct attempt *attempt, const char *key, const char *const *pairs)
-{
-    const struct option *table = attempt->keys->scaler->options;
-    const struct option *row = option_find(table, key, OPTION_FROM_TRIGGER);
-    for (; *pairs != NULL; pairs += 2)
-        if (option_find(table, pairs[0], OPTION_FROM_TRIGGER) == row)
-            return true;
-    return false;
-}
-
-static void parse(struct attempt *attempt)
-{
-    const struct scaler *const scalers[] = {attempt->keys->scaler, NULL};
-    struct connections *connections = NULL;
-    if (attempt->place->in_file) {
-        if (!connections_parse(attempt->yaml.bytes, attempt->yaml.length, "file", "/", NULL,
-                               &connections, &attempt->mistakes))
-            return;
-        named_check(connections, scalers, &attempt->mistakes);
-        add_entry(attempt, "connectionName", "name");
-    }
-    const struct triggers_settings settings = {
-        .scalers = scalers, .connections = connections, .most = 1, .most_bytes = 1 << 20};
-    struct trigger_ref ref = {"object", "shop", attempt->entries, attempt->count};
-    attempt->triggers = triggers_new(&settings);
-    assert_true(triggers_find(attempt->triggers, &ref, 0, &attempt->trigger, &attempt->mistakes));
-    if (error_is_set(&attempt->trigger->mistakes))
-        error_add(&attempt->mistakes, "%s", error_text(&attempt->trigger->mistakes));
-}
-
-/* Parses the pairs over the usual ones, the first of them from this place. */
-static void try(struct attempt *attempt, const struct keys *keys, const char *const *pairs,
-                const struct place *place)
-{
-    const struct option *table = keys->scaler->options;
-    *attempt = (struct attempt){
-        .keys = keys, .row = option_find(table, pairs[0], OPTION_FROM_TRIGGER), .place = place};
-    if (attempt->row == NULL)
-        fail_msg("%s has no key %s", keys->scaler->name, pairs[0]);
-    text_addf(&attempt->yaml, "connections:\n  name:\n    scaler: %s\n", keys->scaler->name);
-    add_entry(attempt, "scaler", keys->scaler->name);
-    add_key(attempt, pairs[1]);
-    for (const char *const *other = pairs + 2; *other != NULL; other += 2)
-        if (!text_equal(other[0], pairs[0]))
-            add_other(attempt, other[0], other[1]);
-    for (const char *const *usual = keys->usual; *usual != NULL; usual += 2)
-        if (!is_among(attempt, usual[0], pairs))
-            add_other(attempt, usual[0], usual[1]);
-    parse(attempt);
-}
-
-static const char *text_of(const struct attempt *attempt, const struct option *row)
-{
-    return attempt->trigger->values[row->scope]->texts[row - attempt->keys->scaler->options];
-}
-
-static void assert_taken(const struct attempt *attempt, const char *value)
-{
-    const struct option *row = attempt->row;
-    _cleanup_(memory_free) char *trimmed = text_trimmed(value);
-    const char *expected = trimmed[0] == '\0' ? row->fallback : trimmed;
-    if (error_is_set(&attempt->mistakes))
-        fail_msg("%s \"%s\" from %s: %s", attempt->key, value, attempt->place->name,
-                 error_text(&attempt->mistakes));
-    if (!text_equal(text_of(attempt, row), expected))
-        fail_msg("%s \"%s\" from %s became \"%s\"", attempt->key, value, attempt->place->name,
-                 text_of(attempt, row));
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        if (strstr(attempt->trigger->values[scope]->identity, "sesame") != NULL)
-            fail_msg("the identity shows a secret: %s", attempt->trigger->values[scope]->identity);
-}
-
-/* A variable may hold anything, so its value is never shown; but one of the choices is told as such. */
-static bool may_be_shown(const struct attempt *attempt)
-{
-    return attempt->row->type == OPTION_CHOICE ||
-           (text_equal(attempt->place->suffix, "") &&
-            !(attempt->row->flags & (OPTION_SECRET | OPTION_URL)));
-}
-
-static void assert_refused(const struct attempt *attempt, const char *value, const char *mistake)
-{
-    const char *told = error_text(&attempt->mistakes);
-    _cleanup_(memory_free) char *shown = text_format("\"%s\"", value);
-    if (strstr(told, mistake) == NULL)
-        fail_msg("%s \"%s\" from %s: \"%s\" lacks \"%s\"", attempt->key, value,
-                 attempt->place->name, told, mistake);
-    if (strstr(told, "sesame") != NULL || (!may_be_shown(attempt) && strstr(told, shown) != NULL))
-        fail_msg("%s from %s is shown: %s", attempt->key, attempt->place->name, told);
-}
+static const struct place *const metadata = &places[IN_METADATA];
+static const struct place *const connections_file = &places[IN_CONNECTIONS];
 
 static void run_case(const struct keys *keys, const struct key_case *one, const struct place *place)
 {
     _cleanup_(attempt_done) struct attempt attempt = {0};
-    try(&attempt, keys, one->pairs, place);
+    attempt_make(&attempt, keys, one->pairs, place);
     if (one->verdict == KEY_TAKEN)
         assert_taken(&attempt, one->pairs[1]);
     else
@@ -235,7 +34,7 @@ static void every_case_holds_wherever_the_key_comes_from(void **state)
 {
     const struct keys *keys = *state;
     for (const struct key_case *one = keys->cases; one->verdict != 0; one++)
-        for (size_t i = 0; one->verdict != KEY_DEFAULT && i < ARRAY_LENGTH(places); i++)
+        for (size_t i = 0; one->verdict != KEY_DEFAULT && i < PLACES; i++)
             if (row_of(keys, one) == NULL)
                 fail_msg("there is no key %s", one->pairs[0]);
             else if (can_stand(row_of(keys, one), &places[i]))
@@ -268,7 +67,7 @@ static void keys_are_looked_up_in_the_order_of_keda(void **state)
             pairs[count++] = "not this one";
         }
         _cleanup_(attempt_done) struct attempt attempt = {0};
-        try(&attempt, keys, pairs, metadata);
+        attempt_make(&attempt, keys, pairs, metadata);
         assert_taken(&attempt, one->pairs[1]);
     }
 }
@@ -282,8 +81,8 @@ static void an_absent_key_is_its_default(void **state)
             if (one->verdict == KEY_DEFAULT && row_of(keys, one) == row)
                 expected = one->pairs[1];
         _cleanup_(attempt_done) struct attempt attempt = {0};
-        try(&attempt, keys, PAIRS(row->key, ""), metadata);
-        const char *found = text_of(&attempt, row);
+        attempt_make(&attempt, keys, PAIRS(row->key, ""), metadata);
+        const char *found = attempt_text(&attempt, row);
         if (!(row->flags & OPTION_REQUIRED) && !text_equal(found, expected))
             fail_msg("%s is %s where it is absent: no such DEFAULT", row->key, found);
     }
@@ -326,7 +125,7 @@ static void what_is_not_of_its_type_is_refused(void **state)
     for (const struct option *row = keys->scaler->options; row->key != NULL; row++)
         for (size_t i = 0; i < ARRAY_LENGTH(never); i++)
             for (size_t j = 0; row->type == never[i].type && never[i].values[j] != NULL; j++)
-                for (size_t k = 0; k < ARRAY_LENGTH(places); k++)
+                for (size_t k = 0; k < PLACES; k++)
                     if (can_stand(row, &places[k]))
                         run_case(keys,
                                  &(struct key_case)REFUSES(never[i].mistake, row->key,
@@ -338,7 +137,7 @@ static void what_is_not_supported_says_so_and_what_to_do(void **state)
 {
     const struct keys *keys = *state;
     for (const struct option *row = keys->scaler->options; row->key != NULL; row++)
-        for (size_t i = 0; row->type == OPTION_UNSUPPORTED && i < ARRAY_LENGTH(places); i++) {
+        for (size_t i = 0; row->type == OPTION_UNSUPPORTED && i < PLACES; i++) {
             _cleanup_(memory_free) char *mistake =
                 text_format("%s is not supported here: %s", row->key, row->doc);
             if (can_stand(row, &places[i]))
@@ -363,7 +162,7 @@ static void what_keda_itself_reads_of_a_trigger_is_passed_over_there(void **stat
     for (const struct option *row = keys->scaler->options; row->key != NULL; row++)
         if (row->flags & OPTION_ALIAS_IN_FILE) {
             _cleanup_(attempt_done) struct attempt attempt = {0};
-            try(&attempt, keys, PAIRS(row->key, "", row->alias, "true"), metadata);
+            attempt_make(&attempt, keys, PAIRS(row->key, "", row->alias, "true"), metadata);
             assert_taken(&attempt, "");
         }
 }
