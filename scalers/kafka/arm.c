@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "lag.h"
+#include "metadata.h"
 #include "settings.h"
 
 #include <errno.h>
@@ -216,11 +217,11 @@ static void arm_end(struct arms *arms, struct arm *arm)
     free(arm);
 }
 
+/* First the wake, as to stop reading waits for a thread of the library. */
 static void arm_wake(struct arms *arms, struct arm *arm)
 {
-    const struct waker waker = arm->waker;
+    waker_wake(&arm->waker);
     arm_end(arms, arm);
-    waker_wake(&waker);
 }
 
 static size_t partitions_of(const struct ask *ask)
@@ -298,8 +299,9 @@ int kafka_descriptor(const void *argument)
 }
 
 /* A message, or that there is trouble: either way it is time to look. The partition goes with its last arm. */
-static void take(struct arms *arms, const rd_kafka_message_t *message)
+static void take(struct kafka_client *client, const rd_kafka_message_t *message)
 {
+    struct arms *arms = client->arms;
     const struct heard_partition *partition =
         message->rkt == NULL
             ? NULL
@@ -308,19 +310,21 @@ static void take(struct arms *arms, const rd_kafka_message_t *message)
         return;
     if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
         partition->topic->is_denied = true;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        topic_confirm(client, partition->topic->name);
     for (bool more = true; more;) {
         more = partition->links->next != NULL;
         arm_wake(arms, partition->links->arm);
     }
 }
 
-static void ear_hear(struct arms *arms, const struct ear *ear)
+static void ear_hear(struct kafka_client *client, const struct ear *ear)
 {
     rd_kafka_message_t *messages[MESSAGES_AT_ONCE];
     for (ssize_t heard = MESSAGES_AT_ONCE; heard == MESSAGES_AT_ONCE;) {
         heard = rd_kafka_consume_batch_queue(ear->messages, 0, messages, MESSAGES_AT_ONCE);
         for (ssize_t i = 0; i < heard; i++) {
-            take(arms, messages[i]);
+            take(client, messages[i]);
             rd_kafka_message_destroy(messages[i]);
         }
     }
@@ -328,13 +332,13 @@ static void ear_hear(struct arms *arms, const struct ear *ear)
 
 void kafka_hear(void *argument)
 {
-    const struct kafka_client *client = argument;
-    struct arms *arms = client->arms;
+    struct kafka_client *client = argument;
+    const struct arms *arms = client->arms;
     uint64_t signs;
     if (read(arms->readable, &signs, sizeof(signs)) < 0)
         return;
     for (size_t i = 0; i < arms->count; i++)
-        ear_hear(arms, &arms->ears[i]);
+        ear_hear(client, &arms->ears[i]);
 }
 
 static void ear_end(struct ear *ear)

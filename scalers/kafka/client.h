@@ -20,6 +20,7 @@ struct known_topic {
     rd_kafka_topic_t *handle;
     int64_t used_ms;
     int64_t heard_ms;          /* 0: never, or what was heard turned out wrong */
+    int64_t confirmed_ms;      /* see topic_confirm() */
     rd_kafka_resp_err_t error; /* of the topic as a whole */
     int32_t *leaders;          /* a broker's id for each partition; -1: none */
     int32_t partitions;

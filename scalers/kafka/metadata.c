@@ -13,6 +13,9 @@
  */
 enum { FRESH_MS = 2000 };
 
+/* For the one measurement that a message hastens, what is known may be older: it is right for that one. */
+enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
+
 /* A topic that nobody measures any more; above the slowest interval of a probe that is asked for apart. */
 enum { FORGET_MS = 10 * 60 * 1000 };
 
@@ -99,14 +102,24 @@ void topic_doubt(struct known_topic *topic)
     topic->heard_ms = 0;
 }
 
-static bool is_fresh(int64_t heard_ms, int64_t now_ms)
+void topic_confirm(struct kafka_client *client, const char *name)
 {
-    return now_ms - heard_ms <= FRESH_MS;
+    struct known_topic *topic;
+    HASH_FIND_STR(client->topics, name, topic);
+    if (topic != NULL)
+        topic->confirmed_ms = clock_now_ms();
+}
+
+static bool is_fresh(const struct known_topic *topic, int64_t now_ms)
+{
+    bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
+    int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : FRESH_MS;
+    return topic->heard_ms > 0 && now_ms - topic->heard_ms <= fresh_ms;
 }
 
 bool topic_is_fresh(const struct known_topic *topic)
 {
-    return is_fresh(topic->heard_ms, clock_now_ms());
+    return is_fresh(topic, clock_now_ms());
 }
 
 int32_t topic_leader(const struct known_topic *topic, int32_t partition)
@@ -130,7 +143,7 @@ static bool look_around(struct kafka_client *client, int64_t now_ms, bool *ret_p
             pattern_forget(client, pattern);
         else if (pattern->used_ms >= client->batch_ms) {
             *ret_patterns = true;
-            fresh = fresh && is_fresh(pattern->heard_ms, now_ms);
+            fresh = fresh && now_ms - pattern->heard_ms <= FRESH_MS;
         }
     }
     struct known_topic *topic;
@@ -140,7 +153,7 @@ static bool look_around(struct kafka_client *client, int64_t now_ms, bool *ret_p
         if (now_ms - topic->used_ms > FORGET_MS)
             forget(client, topic);
         else if (topic->used_ms >= client->batch_ms)
-            fresh = fresh && is_fresh(topic->heard_ms, now_ms);
+            fresh = fresh && is_fresh(topic, now_ms);
     }
     return fresh;
 }

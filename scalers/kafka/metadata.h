@@ -25,6 +25,12 @@ int32_t topic_leader(const struct known_topic *topic, int32_t partition);
 /* A measurement found that what is known of the topic is wrong (a leader that moved). */
 void topic_doubt(struct known_topic *topic);
 
+/*
+ * A message of it has just come, from the broker that was taken for its leader: the measurement that this
+ * hastens need not ask again, unless a long time has passed.
+ */
+void topic_confirm(struct kafka_client *client, const char *name);
+
 void topics_forget(struct kafka_client *client);
 void patterns_forget(struct kafka_client *client);
 
