@@ -71,6 +71,18 @@ static bool is_given(const struct option_entry *entries, size_t count, const cha
     return false;
 }
 
+/* A script's variable that is empty must not take the flag away with it: `--tls-client-ca "$CA"` would let
+ * everybody in. */
+static bool check_entry(const struct option_entry *entries, size_t count, const char *key,
+                        const char *value, struct error *error)
+{
+    if (is_given(entries, count, key))
+        return error_invalid(error, "--%s is given twice", key);
+    _cleanup_(memory_free) char *trimmed = text_trimmed(value);
+    return trimmed[0] != '\0' ||
+           error_invalid(error, "--%s is empty: give it a value, or leave it out", key);
+}
+
 /* Collects the entries; the strings are borrowed from argv. */
 static bool read_words(int argc, char **argv, const struct option *table,
                        struct option_entry *entries, size_t *ret_count, bool *ret_helped,
@@ -98,10 +110,10 @@ static bool read_words(int argc, char **argv, const struct option *table,
             *ret_helped = true;
             return true;
         }
-        if (is_given(entries, *ret_count, table[found].key))
-            return error_invalid(error, "--%s is given twice", table[found].key);
-        entries[(*ret_count)++] =
-            (struct option_entry){table[found].key, options[found].has_value ? word : "true"};
+        const char *value = options[found].has_value ? word : "true";
+        if (!check_entry(entries, *ret_count, table[found].key, value, error))
+            return false;
+        entries[(*ret_count)++] = (struct option_entry){table[found].key, value};
     }
 }
 

@@ -10,8 +10,9 @@
 
 #include <stdbool.h>
 
-/* Every row is of scope OPTION_CONNECTION; an OPTION_BOOL row is a flag without a value. On success the
- * caller frees the values. `--help` prints `about` and the table, and sets `ret_helped`. */
+/* Every row is of scope OPTION_CONNECTION; an OPTION_BOOL row is a flag without a value, and that of any other
+ * must not be empty. On success the caller frees the values. `--help` prints `about` and the table, and sets
+ * `ret_helped`. */
 bool flags_parse(int argc, char **argv, const struct option *table, size_t size, const char *about,
                  struct option_values **ret_values, bool *ret_helped, struct error *error);
 

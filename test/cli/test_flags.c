@@ -1,12 +1,15 @@
 #include "base/memory.h"
+#include "base/text.h"
+#include "cli/flags.h"
+#include "cli/serve_flags.h"
 #include "cli/subcommands.h"
 
-#include <getopt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void a_listen_address_without_a_port_ends_the_program(void **state)
@@ -35,6 +38,28 @@ static void a_flag_that_is_given_twice_is_named(void **state)
     assert_int_equal(serve_main(4, arguments), 2);
 }
 
+/* Where a script's variable is empty, what the flag was to protect must not be open. */
+static void an_empty_value_is_refused_by_the_flags_name(void **state)
+{
+    (void)state;
+    for (const struct option *row = serve_flags; row->key != NULL; row++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(memory_free) char *flag = text_format("--%s", row->key);
+        char name[] = "serve";
+        char empty[] = " ";
+        char *arguments[] = {name, flag, empty, NULL};
+        struct option_values *values = NULL;
+        bool helped = false;
+        if (row->type == OPTION_BOOL)
+            continue;
+        optind = 1;
+        assert_false(flags_parse(3, arguments, serve_flags, sizeof(struct serve_flags), "", &values,
+                                 &helped, &error));
+        assert_non_null(strstr(error_text(&error), flag));
+        assert_non_null(strstr(error_text(&error), "is empty"));
+    }
+}
+
 static void no_core_dump_can_have_secrets_in_it(void **state)
 {
     (void)state;
@@ -53,6 +78,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_listen_address_without_a_port_ends_the_program),
         cmocka_unit_test(a_flag_that_is_given_twice_is_named),
+        cmocka_unit_test(an_empty_value_is_refused_by_the_flags_name),
         cmocka_unit_test(no_core_dump_can_have_secrets_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
