@@ -49,13 +49,14 @@ void engine_tell_askers(struct engine *engine)
     pthread_mutex_lock(&engine->lock);
 }
 
-/* Those that nobody uses are on their way out: a change of all passwords replaces all connections. But they
- * are threads as well, and as many of them are enough. */
+/* Those that are left for others do not count, nor do those that nobody holds any more: a change of all
+ * passwords replaces all connections, and the next one may come before the first have ended. But they are
+ * threads as well, and as many of each are enough. */
 static bool check_limits(const struct engine *engine, bool isolated, struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;
     if (engine->in_use >= settings->most_connections ||
-        HASH_COUNT(engine->connections) >= 2 * settings->most_connections)
+        HASH_COUNT(engine->connections) >= 3 * settings->most_connections)
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections are in use (--max-connections): triggers that name "
                          "the same source in the same words share one",

@@ -67,6 +67,14 @@ bool engine_hold(struct engine *engine, const struct scaler *scaler,
                  struct query **ret_query, struct error *error);
 void query_release(struct query *query, int64_t interval_ms);
 
+/*
+ * Who holds the query goes over to another one, and holds this one only until query_forget(). While anybody
+ * does so its connection does not count for the limits, as the one in its place does: whatever the limits are,
+ * all connections can be replaced at a time.
+ */
+void query_leave(struct query *query);
+void query_forget(struct query *query, int64_t interval_ms);
+
 /* The same is measured by other credentials now: what was known of it is known of `query`, as long as that
  * has no reading of its own. */
 void query_inherit(struct query *query, const struct query *former);

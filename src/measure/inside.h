@@ -22,7 +22,7 @@ struct engine {
     struct engine_settings settings;
     pthread_mutex_t lock;
     struct connection *connections; /* by identity */
-    size_t in_use;                  /* connections with a query that somebody holds */
+    size_t in_use;                  /* connections that count for the limits */
     size_t isolated_in_use;         /* of them, those with a process of their own */
     struct watcher *ready;
     size_t lanes; /* threads alive */
@@ -80,6 +80,8 @@ struct connection {
     int64_t made_at_ms;    /* from then on each interval is a beat */
     struct query *queries; /* by identity, of both lanes */
     size_t held_queries;   /* of them, those that somebody holds */
+    size_t leavers;        /* who hold one of them until they have another */
+    bool in_use;           /* counted: some are held, and nobody leaves */
     struct lane *main_lane;
     struct lane *slow_lane; /* NULL while nothing is slow */
     UT_hash_handle hh;

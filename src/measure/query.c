@@ -54,18 +54,24 @@ static struct pace **find_pace(struct query *query, int64_t interval_ms)
     return place;
 }
 
-static void count_use(struct connection *connection, bool begins)
+/* After a change of what it follows from. */
+static void count_use(struct connection *connection)
 {
     struct engine *engine = connection->engine;
-    size_t change = begins ? 1 : (size_t)-1;
+    bool in_use = connection->held_queries > 0 && connection->leavers == 0;
+    size_t change = in_use ? 1 : (size_t)-1;
+    if (in_use == connection->in_use)
+        return;
+    connection->in_use = in_use;
     engine->in_use += change;
     engine->isolated_in_use += connection->isolated ? change : 0;
 }
 
 void query_hold(struct query *query, int64_t interval_ms)
 {
-    if (query->paces == NULL && query->connection->held_queries++ == 0)
-        count_use(query->connection, true);
+    if (query->paces == NULL)
+        query->connection->held_queries++;
+    count_use(query->connection);
     struct pace **place = find_pace(query, interval_ms);
     if (*place == NULL || (*place)->interval_ms != interval_ms) {
         struct pace *pace = memory_new(sizeof(*pace));
@@ -83,8 +89,8 @@ static void let_go(struct query *query, int64_t interval_ms)
         return;
     *place = pace->next;
     free(pace);
-    if (query->paces == NULL && --query->connection->held_queries == 0)
-        count_use(query->connection, false);
+    if (query->paces == NULL)
+        query->connection->held_queries--;
 }
 
 static int64_t least(int64_t one, int64_t other)
@@ -167,14 +173,35 @@ void query_set_failed(struct query *query, const struct error *error)
     make_watchers_ready(query);
 }
 
-void query_release(struct query *query, int64_t interval_ms)
+static void release(struct query *query, int64_t interval_ms, bool was_left)
 {
     struct engine *engine = query->connection->engine;
     pthread_mutex_lock(&engine->lock);
+    query->connection->leavers -= was_left;
     let_go(query, interval_ms);
+    count_use(query->connection);
     if (query->paces == NULL)
         lane_wake(query->lane);
     pthread_mutex_unlock(&engine->lock);
+}
+
+void query_release(struct query *query, int64_t interval_ms)
+{
+    release(query, interval_ms, false);
+}
+
+void query_leave(struct query *query)
+{
+    struct engine *engine = query->connection->engine;
+    pthread_mutex_lock(&engine->lock);
+    query->connection->leavers++;
+    count_use(query->connection);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void query_forget(struct query *query, int64_t interval_ms)
+{
+    release(query, interval_ms, true);
 }
 
 void query_inherit(struct query *query, const struct query *former)

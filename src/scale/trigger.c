@@ -32,7 +32,7 @@ static void forget_former(struct triggers *triggers, struct trigger *trigger)
 {
     if (trigger->former_query == NULL)
         return;
-    query_release(TAKE(trigger->former_query), trigger->rules.interval_ms);
+    query_forget(TAKE(trigger->former_query), trigger->rules.interval_ms);
     DL_DELETE2(triggers->renewed, trigger, prev_changed, next_changed);
 }
 
@@ -263,6 +263,8 @@ static void parse_anew(struct triggers *triggers, struct trigger *trigger)
 {
     _cleanup_(error_done) struct error ignored = {0}; /* whoever asks next is told */
     struct query *former = TAKE(trigger->query);
+    if (former != NULL)
+        query_leave(former);
     struct option_values *connection = TAKE(trigger->values[OPTION_CONNECTION]);
     struct option_values *query = TAKE(trigger->values[OPTION_QUERY]);
     struct trigger_ref ref = identity_ref(&trigger->identity);

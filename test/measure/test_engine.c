@@ -206,6 +206,58 @@ static void connections_on_their_way_out_do_not_count(void **state)
     hold_of(&fake_isolated_scaler, "b", "1");
 }
 
+static bool can_hold(const struct scaler *scaler, const char *source)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(fake_values_done) struct fake_values values = fake_values(source, "1");
+    struct query *query = NULL;
+    return engine_hold(engine, scaler, values.scopes[OPTION_CONNECTION],
+                       values.scopes[OPTION_QUERY], INTERVAL_MS, &query, &error);
+}
+
+/* Each is held twice, by triggers that go over one after the other. */
+static void as_many_connections_as_are_allowed_can_be_replaced_at_a_time(void **state)
+{
+    (void)state;
+    static const char *const old[] = {"a", "b"};
+    static const char *const new[] = {"c", "d"};
+    struct query *formers[2][2];
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.interval_ms = INTERVAL_MS;
+    settings.most_connections = 2;
+    settings.most_isolated = 2;
+    settings.program = "/bin/true";
+    restart_engine(&settings);
+    for (int i = 0; i < 4; i++)
+        formers[i / 2][i % 2] = hold_of(&fake_isolated_scaler, old[i % 2], "1");
+
+    for (int i = 0; i < 4; i++) {
+        query_leave(formers[i / 2][i % 2]);
+        hold_of(&fake_isolated_scaler, new[i % 2], "1");
+        assert_false(can_hold(&fake_scaler, "another"));
+    }
+    for (int i = 0; i < 4; i++) {
+        query_forget(formers[i / 2][i % 2], INTERVAL_MS);
+        assert_false(can_hold(&fake_scaler, "another"));
+    }
+}
+
+static void a_connection_that_only_some_left_counts_again_once_they_have_gone(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.interval_ms = INTERVAL_MS;
+    settings.most_connections = 2;
+    restart_engine(&settings);
+    struct query *former = hold_of(&fake_scaler, "a", "1");
+    hold_of(&fake_scaler, "a", "1");
+    query_leave(former);
+    hold_of(&fake_scaler, "b", "1");
+    query_forget(former, INTERVAL_MS);
+    assert_false(can_hold(&fake_scaler, "another"));
+    assert_true(can_hold(&fake_scaler, "a"));
+}
+
 static void an_heir_knows_what_was_known_until_it_knows_better(void **state)
 {
     (void)state;
@@ -239,6 +291,8 @@ int main(void)
         TEST(what_is_released_is_forgotten_with_its_connection),
         TEST(a_limit_on_connections_is_told_by_name),
         TEST(connections_on_their_way_out_do_not_count),
+        TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
+        TEST(a_connection_that_only_some_left_counts_again_once_they_have_gone),
         TEST(an_heir_knows_what_was_known_until_it_knows_better),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

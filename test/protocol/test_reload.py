@@ -77,6 +77,29 @@ def test_streams_and_calls_live_through_reloads(redis):
         assert all(stream.is_active() for stream in streams)
 
 
+def many(redis, count, version):
+    return "connections:\n" + "".join(
+        f"  c{number}: {{scaler: redis, address: \"{redis.address}\", username: default, "
+        f"password: \"{version} {number}\"}}\n" for number in range(count))
+
+
+@pytest.mark.parametrize("flags, count", [(["--max-connections"], 40), (["--isolate-all", "--max-isolated"], 16)],
+                         ids=["", "isolated"])
+def test_as_many_connections_as_are_allowed_are_replaced_at_a_time(redis, flags, count):
+    """Each is shared by two triggers, which go over one after the other."""
+    config = many(redis, count, "first")
+    with Server(config=config, arguments=[*flags, str(count)]) as server, Client(server.port) as client:
+        triggers = [trigger(number, f"c{connection}") for number in range(2) for connection in range(count)]
+        streams = [client.stream_is_active(metadata) for metadata in triggers]
+        assert [next(stream).result for stream in streams] == [True] * len(triggers)
+        for version in "second", "third":
+            reload(server, many(redis, count, version))
+            assert {client.metrics(metadata).metricValueFloat for metadata in triggers} == {7}
+        assert all(stream.is_active() for stream in streams)
+        another = {"scaler": "redis", "address": redis.address, "listName": "jobs"}
+        assert refusal(client.is_active, another)[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_a_stream_of_an_unknown_connection_works_once_it_comes_and_outlives_its_end(redis):
     with Server(config="connections: {}\n") as server, Client(server.port) as client:
         stream = client.stream_is_active(trigger(name="late"))
