@@ -52,14 +52,21 @@ bool ask_find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *me
     return true;
 }
 
-bool ask_find_query(struct ask *ask)
+void ask_refuse(struct ask *ask, const struct error *error, int64_t now_ms)
+{
+    const struct answer refused = {.kind = ANSWER_REFUSED, .error = *error};
+    trigger_tell(ask->trigger, ask_method_name(ask), &refused, now_ms);
+    rpc_finish_with(&ask->rpc, error);
+}
+
+bool ask_find_query(struct ask *ask, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
     if (trigger_query(ask_scaler(ask)->settings.triggers, ask->trigger, &query, &error))
         return true;
     if (!ask->is_stream || !ask->trigger->lacks_connection)
-        rpc_finish_with(&ask->rpc, &error);
+        ask_refuse(ask, &error, now_ms);
     return false;
 }
 
@@ -67,7 +74,7 @@ bool ask_understand(struct ask *ask, const Externalscaler__ScaledObjectRef *mess
 {
     _cleanup_(error_done) struct error error = {0};
     if (ask_find_trigger(ask, message, now_ms, &error))
-        return ask_find_query(ask);
+        return ask_find_query(ask, now_ms);
     rpc_finish_with(&ask->rpc, &error);
     return false;
 }

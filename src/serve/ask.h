@@ -53,9 +53,12 @@ void ask_put_on(struct ask *ask, struct ask **list);
 bool ask_find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message,
                       int64_t now_ms, struct error *error);
 
-/* The trigger's query. Where there is none the call is finished; but a stream whose connection is not to be
+/* Ends a call that has a trigger, and notes on that what was said. */
+void ask_refuse(struct ask *ask, const struct error *error, int64_t now_ms);
+
+/* The trigger's query. Where there is none the call is refused; but a stream whose connection is not to be
  * had stays open, as the next connections file may bring it. */
-bool ask_find_query(struct ask *ask);
+bool ask_find_query(struct ask *ask, int64_t now_ms);
 
 /* Finds the trigger and its query; finishes the call where that fails. */
 bool ask_understand(struct ask *ask, const Externalscaler__ScaledObjectRef *message,

@@ -87,7 +87,7 @@ static void ask_get_metrics(struct rpc *rpc, const ProtobufCMessage *message, in
     error_invalid(&error, "metricName \"%.*s\" is not this trigger's: its metric is \"%s\"",
                   (int)text_cut(request->metricname, 64), request->metricname,
                   ask->trigger->metric_name);
-    rpc_finish_with(&ask->rpc, &error);
+    ask_refuse(ask, &error, now_ms);
 }
 
 /* ---- GetMetricSpec ---- */

@@ -22,7 +22,7 @@ static void follow_trigger(struct ask *ask, int64_t now_ms)
     if (ask->rpc.finished || ask->news == NULL || (!waited_for_connection && !watches_former(ask)))
         return;
     watcher_stop(&ask->watcher);
-    if (ask_find_query(ask)) {
+    if (ask_find_query(ask, now_ms)) {
         ask_watch(ask);
         ask->news(ask, now_ms, false);
     } else if (!ask->rpc.finished)

@@ -190,14 +190,28 @@ static json_t *begin_trigger(const struct trigger *trigger)
     return object;
 }
 
+static void refuse_with(struct answer *answer, const struct error *error)
+{
+    answer->kind = ANSWER_REFUSED;
+    error_copy(&answer->error, error);
+}
+
+/* Without a query nothing is to be judged, but a limit refuses before. */
+static bool is_beyond_limit(const struct told *told)
+{
+    return told->call != NULL && told->answer.kind == ANSWER_REFUSED &&
+           told->answer.error.code == ERROR_LIMIT;
+}
+
 static void decide(const struct trigger *trigger, int64_t now_ms, struct answer *ret_answer)
 {
     *ret_answer = (struct answer){.kind = ANSWER_WAIT};
-    if (error_is_set(&trigger->mistakes)) {
-        ret_answer->kind = ANSWER_REFUSED;
-        error_copy(&ret_answer->error, &trigger->mistakes);
-    } else if (trigger->query != NULL)
+    if (error_is_set(&trigger->mistakes))
+        refuse_with(ret_answer, &trigger->mistakes);
+    else if (trigger->query != NULL)
         trigger_answer(trigger, now_ms, false, ret_answer);
+    else if (is_beyond_limit(&trigger->told))
+        refuse_with(ret_answer, &trigger->told.answer.error);
 }
 
 static json_t *summarise(const struct trigger *trigger, int64_t now_ms)

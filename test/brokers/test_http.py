@@ -100,6 +100,39 @@ def test_explain_says_what_is_wrong(server, client, broker, redis):
     assert trigger["why"].startswith("KEDA holds the replicas: ")
 
 
+def test_explain_tells_every_refusal_as_what_was_told_last(broker, redis):
+    config = f"connections:\n  other: {{scaler: redis, address: \"{broker.address}\", namespaces: [kitchen]}}\n"
+    arguments = ["--max-connections", "1"]
+    with Server(http=True, config=config, arguments=arguments) as server, Client(server.port) as client:
+        def refused(call, metadata, *more):
+            with pytest.raises(grpc.RpcError) as caught:
+                call(metadata, *more)
+            trigger = get(server, "/api/triggers/shop/orders").json()[-1]
+            assert trigger["told"]["state"] == "refused" and trigger["told"]["agoSeconds"] < SECONDS
+            assert trigger["told"]["error"] == caught.value.details()
+            return trigger
+
+        assert client.metrics(videos(broker)).metricValue == 37
+        trigger = refused(client.metrics, videos(broker), "another")
+        assert trigger["told"]["call"] == "GetMetrics" and 'metricName "another"' in trigger["told"]["error"]
+        assert trigger["now"]["state"] == "answered"
+
+        for metadata, words in (({"connectionName": "none"}, '"none" is not in the connections file'),
+                                ({"connectionName": "other"}, 'may not be used in namespace "shop"'),
+                                ({"address": broker.address, "listLength": "many"}, 'listLength "many"')):
+            trigger = refused(client.is_active, {"scaler": "redis", "listName": "videos", **metadata})
+            assert trigger["told"]["call"] == "IsActive" and words in trigger["told"]["error"]
+            assert trigger["now"]["error"] == trigger["told"]["error"]
+
+        beyond = videos(broker, databaseIndex="1")
+        client.metric_spec(beyond)
+        assert "waits" in get(server, "/api/triggers/shop/orders").json()[-1]["why"]
+        trigger = refused(lambda metadata: next(client.stream_is_active(metadata, seconds=SECONDS)), beyond)
+        assert trigger["told"]["call"] == "StreamIsActive" and "--max-connections" in trigger["told"]["error"]
+        assert trigger["now"]["state"] == "refused" and trigger["now"]["error"] == trigger["told"]["error"]
+        assert trigger["why"].startswith("KEDA holds the replicas: all 1 connections")
+
+
 def test_explain_tells_a_held_answer_from_a_fresh_one(server, client):
     with Redis() as own:
         metadata = {"scaler": "redis", "address": own.address, "listName": "videos"}
