@@ -1,8 +1,9 @@
 #include "cli/certificates.h"
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/watch.h"
+#include "cli/retry.h"
 
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@ struct certificates {
     const struct certificates_flags *flags;
     struct peer_rule rule;
     struct watch *watch;
+    struct retry retry;
 };
 
 static bool check(const struct certificates_flags *flags, struct error *error)
@@ -53,6 +55,7 @@ void certificates_end(struct certificates *certificates)
     if (certificates == NULL)
         return;
     watch_free(certificates->watch);
+    retry_done(&certificates->retry);
     free(certificates);
 }
 
@@ -67,12 +70,19 @@ const struct peer_rule *certificates_rule(const struct certificates *certificate
     return &certificates->rule;
 }
 
-void certificates_look(const struct certificates *certificates, bool asked, struct server *server)
+void certificates_look(struct certificates *certificates, bool asked, struct server *server)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct tls_files *files = certificates_files(certificates);
-    if (files == NULL || (!watch_has_changed(certificates->watch) && !asked))
+    int64_t now_ms = clock_now_ms();
+    bool anew = watch_has_changed(certificates->watch) || asked;
+    if (files == NULL || !retry_is_due(&certificates->retry, anew, now_ms))
         return;
-    if (!server_reload_tls(server, files, &error))
-        log_error("TLS: %s; the certificate that was there stays", error_text(&error));
+    if (server_reload_tls(server, files, &error)) {
+        retry_done(&certificates->retry);
+        return;
+    }
+    error_prefix(&error, "TLS");
+    retry_failed(&certificates->retry, &error, "the certificate that was there stays",
+                 now_ms + RETRY_MS);
 }

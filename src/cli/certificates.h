@@ -30,7 +30,7 @@ void certificates_end(struct certificates *certificates); /* after the server; N
 const struct tls_files *certificates_files(const struct certificates *certificates);
 const struct peer_rule *certificates_rule(const struct certificates *certificates);
 
-/* Has the server read the files again, where one of them has changed, or `asked`. */
-void certificates_look(const struct certificates *certificates, bool asked, struct server *server);
+/* Has the server read the files again, where one of them has changed, `asked`, or some time after that failed. */
+void certificates_look(struct certificates *certificates, bool asked, struct server *server);
 
 #endif

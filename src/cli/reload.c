@@ -1,8 +1,10 @@
 #include "cli/reload.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/watch.h"
+#include "cli/retry.h"
 #include "measure/scaler.h"
 #include "scale/named.h"
 
@@ -14,7 +16,7 @@ enum { HAND_OVER_MS = 10000 };
 struct reload {
     const char *path;
     struct watch *watch; /* of all files of the last reading */
-    bool is_late;        /* the server did not take what was read */
+    struct retry retry;
 };
 
 static void free_connections(struct connections **connections)
@@ -53,6 +55,7 @@ void reload_end(struct reload *reload)
     if (reload == NULL)
         return;
     watch_free(reload->watch);
+    retry_done(&reload->retry);
     free(reload);
 }
 
@@ -64,28 +67,41 @@ struct hand_over {
 static void hand_over(void *context)
 {
     struct hand_over *it = context;
-    external_scaler_set_connections(it->scaler, TAKE(it->connections));
+    if (external_scaler_set_connections(it->scaler, it->connections))
+        it->connections = NULL;
+}
+
+/* One version after the other: the server may still be busy with the last one. */
+static bool give(struct reload *reload, struct connections **connections, struct errands *errands,
+                 struct external_scaler *scaler, struct error *error)
+{
+    struct hand_over it = {scaler, *connections};
+    errands_run(errands, hand_over, &it, HAND_OVER_MS);
+    *connections = it.connections;
+    return it.connections == NULL ||
+           error_unavailable(error, "the server is too busy to take %s", reload->path);
 }
 
 void reload_look(struct reload *reload, bool asked, struct errands *errands,
                  struct external_scaler *scaler)
 {
     _cleanup_(error_done) struct error error = {0};
-    struct hand_over it = {.scaler = scaler};
+    _cleanup_(free_connections) struct connections *connections = NULL;
+    int64_t now_ms = clock_now_ms();
     if (reload->path == NULL)
         return;
-    if (!watch_has_changed(reload->watch) && !asked && !reload->is_late)
+    bool anew = watch_has_changed(reload->watch) || asked;
+    if (!retry_is_due(&reload->retry, anew, now_ms))
         return;
-    reload->is_late = false;
-    if (!load(reload, &it.connections, &error)) {
-        log_error("%s; what was loaded before stays", error_text(&error));
+    if (!load(reload, &connections, &error)) {
+        retry_failed(&reload->retry, &error, "what was loaded before stays", now_ms + RETRY_MS);
         return;
     }
-    size_t count = it.connections->count;
-    reload->is_late = !errands_run(errands, hand_over, &it, HAND_OVER_MS);
-    if (reload->is_late)
-        log_error("the server is too busy to take %s; it is tried again", reload->path);
-    else
-        log_info("%s is reloaded: it has %zu connections", reload->path, count);
-    connections_free(it.connections);
+    size_t count = connections->count;
+    if (!give(reload, &connections, errands, scaler, &error)) {
+        retry_failed(&reload->retry, &error, "it is tried again", now_ms);
+        return;
+    }
+    retry_done(&reload->retry);
+    log_info("%s is reloaded: it has %zu connections", reload->path, count);
 }

@@ -23,8 +23,8 @@ bool reload_begin(const char *path, struct reload **ret_reload,
                   struct connections **ret_connections, struct error *error);
 void reload_end(struct reload *reload); /* NULL is harmless */
 
-/* Reads the file again, where it or one of those that it names has changed, or `asked`. The server takes what
- * it says from the errand on. */
+/* Reads the file again, where it or one of those that it names has changed, `asked`, or some time after that
+ * failed. The server takes what it says from the errand on. */
 void reload_look(struct reload *reload, bool asked, struct errands *errands,
                  struct external_scaler *scaler);
 

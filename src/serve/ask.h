@@ -76,8 +76,8 @@ void stream_close(struct ask *ask);
 
 /* ---- renewal.c ---- */
 
-/* Takes the connections. */
-void renewal_begin(struct external_scaler *scaler, struct connections *connections);
+/* Takes the connections. False: it does not, as the renewal by the last ones goes on still. */
+bool renewal_begin(struct external_scaler *scaler, struct connections *connections);
 
 /* As much as may be done in a turn; is_renewing says whether there is more. */
 void renewal_go_on(struct external_scaler *scaler, int64_t now_ms);

@@ -198,10 +198,10 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
     return scaler;
 }
 
-void external_scaler_set_connections(struct external_scaler *scaler,
+bool external_scaler_set_connections(struct external_scaler *scaler,
                                      struct connections *connections)
 {
-    renewal_begin(scaler, connections);
+    return renewal_begin(scaler, connections);
 }
 
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page)

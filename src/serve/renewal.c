@@ -58,11 +58,12 @@ void renewal_go_on(struct external_scaler *scaler, int64_t now_ms)
     end(scaler, now_ms);
 }
 
-void renewal_begin(struct external_scaler *scaler, struct connections *connections)
+bool renewal_begin(struct external_scaler *scaler, struct connections *connections)
 {
-    while (scaler->is_renewing) /* the file was changed twice within a moment */
-        renewal_go_on(scaler, clock_now_ms());
+    if (scaler->is_renewing)
+        return false;
     triggers_set_connections(scaler->settings.triggers, connections);
     scaler->next_renewed = scaler->streams;
     scaler->is_renewing = true;
+    return true;
 }

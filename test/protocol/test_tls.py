@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -216,6 +217,22 @@ def test_who_shows_no_certificate_or_one_that_does_not_count_is_not_let_in(mutua
 
 
 # ---- certificates that are exchanged ----
+
+def test_what_could_not_be_read_for_a_passing_reason_is_read_again(certificates):
+    """So is the connections file. No file changes again once there are descriptors."""
+    with Server(config="connections: {}\n", arguments=certificates.flags) as server:
+        usual = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, usual[1]))
+        second = certificates.authority.issue("second")
+        certificates.swap(*second)
+        server.write_config("connections: {} # the second\n")
+        wait_until(lambda: server.log().count("Too many open files") == 2, 10, "both complaints")
+        assert " is reloaded" not in server.log()
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, usual)
+        wait_until(lambda: " is reloaded" in server.log(), 20, "the file is read")
+        wait_until(lambda: shown_to(server.port) == der(second[0]), 20, "the new certificate")
+        assert server.log().count("Too many open files") == 2
+
 
 def await_shown(server, path):
     wait_until(lambda: shown_to(server.port) == der(path), 10, "the new certificate is shown")

@@ -1,0 +1,27 @@
+#include "cli/retry.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+
+bool retry_is_due(struct retry *retry, bool anew, int64_t now_ms)
+{
+    if (anew)
+        retry_done(retry);
+    return anew || (retry->failure != NULL && retry->due_ms <= now_ms);
+}
+
+void retry_failed(struct retry *retry, const struct error *error, const char *stays, int64_t due_ms)
+{
+    if (!text_equal(retry->failure, error_text(error)))
+        log_error("%s; %s", error_text(error), stays);
+    retry_done(retry);
+    *retry = (struct retry){text_copy(error_text(error)), due_ms};
+}
+
+void retry_done(struct retry *retry)
+{
+    free(TAKE(retry->failure));
+}
