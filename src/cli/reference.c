@@ -1,6 +1,6 @@
 /*
- * The reference: every key of every scaler of this build, written from the option tables. As Markdown it
- * is scalers/README.md, which a test compares.
+ * The reference: every key of every scaler of this build, and the server's flags and limits, written from their
+ * tables. As Markdown it is scalers/README.md, which a test compares.
  */
 #include "cli/subcommands.h"
 
@@ -12,14 +12,15 @@
 #include "config/value.h"
 #include "measure/scaler.h"
 #include "scale/general.h"
+#include "serve/external_scaler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char about[] =
-    "Usage: backlog reference [--format markdown] [--check FILE]\n\n"
-    "Prints every key of every scaler: what it allows, its default, what it means.";
+static const char about[] = "Usage: backlog reference [--format markdown] [--check FILE]\n\n"
+                            "Prints every key of every scaler, and every flag of the server: what "
+                            "it allows, its default, what it\nmeans.";
 
 enum format { FORMAT_TEXT, FORMAT_MARKDOWN };
 
@@ -62,11 +63,6 @@ static const char introduction[] =
     "empty\n"
     "one counts as absent. An unknown key is a mistake.\n";
 
-static const char limits_words[] = "What is beyond one of them is refused with RESOURCE_EXHAUSTED, "
-                                   "and the text names the flag; a full\n"
-                                   "table of triggers drops the one that nobody has asked for "
-                                   "longest.";
-
 static const char client_limits_words[] =
     "Who goes beyond one of these is hung up on or has to wait. `--client-limits NAME=NUMBER,...` "
     "sets those\nwithout a flag of their own; `backlog_limit_hits_total` counts by the same names. "
@@ -84,6 +80,13 @@ static char *default_of(const struct option *row)
     return text_copy(row->fallback == NULL ? "" : row->fallback);
 }
 
+/* `dashes` stand before a flag, and nothing before a key. */
+static char *allowed_of(const struct option *row, const char *dashes)
+{
+    bool has_value = dashes[0] == '\0' || row->type != OPTION_BOOL;
+    return has_value ? value_allowed(row) : text_copy("no value");
+}
+
 /* A `|` would end the cell. */
 static void print_cell(const char *text, struct page *page)
 {
@@ -91,11 +94,10 @@ static void print_cell(const char *text, struct page *page)
         text_addf(&page->text, *text == '|' ? "\\|" : "%c", *text);
 }
 
-/* `dashes` stand before a flag, and nothing before a key. */
 static void print_row(const struct option *row, const char *dashes, struct page *page)
 {
     bool hidden = row->flags & (OPTION_SECRET | OPTION_URL);
-    _cleanup_(memory_free) char *allowed = value_allowed(row);
+    _cleanup_(memory_free) char *allowed = allowed_of(row, dashes);
     _cleanup_(memory_free) char *standard = default_of(row);
     if (page->format == FORMAT_TEXT) {
         text_addf(&page->text, "  %s%-*s %s\n  %36s ", dashes, 36 - (int)strlen(dashes), row->key,
@@ -194,14 +196,31 @@ static void print_client_limits(const struct transport *transport, struct page *
         print_client_limit(limit, page);
 }
 
-static void print_limits(struct page *page)
+static void print_refusals(struct page *page)
 {
     if (page->format == FORMAT_MARKDOWN)
-        text_addf(&page->text, "\n## The server's limits\n\n%s\n", limits_words);
+        text_addf(&page->text, "\n## The server's flags and limits\n");
+    text_addf(&page->text,
+              "\nWhat is beyond a limit is refused with RESOURCE_EXHAUSTED, and the text names the "
+              "flag; a full table\n"
+              "of triggers drops the one that nobody has asked for longest. Two limits have no "
+              "flag: the metadata\n"
+              "of all triggers may take %d MiB, and that of one may have %d keys; more are "
+              "INVALID_ARGUMENT.\n\n"
+              "A connection of the connections file may have `namespaces`, a list of names or "
+              "patterns: in others it\n"
+              "is refused with PERMISSION_DENIED. So is, with `--deny-inline-connections`, a "
+              "trigger that names no\n"
+              "connection.\n",
+              SERVE_METADATA_BYTES >> 20, EXTERNAL_SCALER_MOST_KEYS);
+}
+
+static void print_server(struct page *page)
+{
+    print_refusals(page);
     print_head("Flags of `backlog serve`", "flag", page);
     for (const struct option *row = serve_flags; row->key != NULL; row++)
-        if (text_starts_with(row->key, "max-"))
-            print_row(row, "--", page);
+        print_row(row, "--", page);
     for (size_t i = 0; transport_list[i] != NULL; i++)
         print_client_limits(transport_list[i], page);
 }
@@ -253,7 +272,7 @@ static void print_all(struct page *page)
     for (size_t i = 0; i < count; i++)
         if (sorted[i]->absent == NULL)
             print_scaler(sorted[i], page);
-    print_limits(page);
+    print_server(page);
 }
 
 /* Names the first line that differs. */

@@ -36,9 +36,6 @@ static const char about[] =
 /* A client at its limit of calls waits in silence, so the streams' own must be reached before it. */
 enum { CALLS_BESIDE_STREAMS = 10000 };
 
-/* A hundred thousand triggers of the usual size; what does not fit is somebody's attack on our memory. */
-enum { METADATA_BYTES = 48 << 20 };
-
 /* The parts, in the order in which they are made. */
 struct parts {
     struct reload *reload;
@@ -88,7 +85,7 @@ static void make_parts(const struct serve_flags *flags, struct connections *conn
         .deny_inline = flags->deny_inline,
         .most_inline = (size_t)flags->most_inline,
         .most = (size_t)flags->most_triggers,
-        .most_bytes = METADATA_BYTES,
+        .most_bytes = SERVE_METADATA_BYTES,
     });
     parts->scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = parts->triggers,

@@ -1,10 +1,13 @@
-/* The flags of `backlog serve`; the reference tells its limits. */
+/* The flags of `backlog serve`, which are in the reference, too, and what it limits without one. */
 #ifndef BACKLOG_CLI_SERVE_FLAGS_H
 #define BACKLOG_CLI_SERVE_FLAGS_H
 
 #include "cli/certificates.h"
 #include "config/option.h"
 #include "serve/transport.h"
+
+/* Of all triggers. A hundred thousand of the usual size; what does not fit is somebody's attack on our memory. */
+enum { SERVE_METADATA_BYTES = 48 << 20 };
 
 struct serve_flags {
     const char *listen;

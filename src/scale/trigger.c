@@ -123,6 +123,17 @@ static struct trigger *find_droppable(struct triggers *triggers, int64_t now_ms)
     return NULL;
 }
 
+static bool refuse_another(const struct triggers *triggers, struct error *error)
+{
+    const struct triggers_settings *settings = &triggers->settings;
+    if (HASH_COUNT(triggers->by_identity) >= settings->most)
+        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)",
+                         settings->most);
+    return error_set(error, ERROR_LIMIT,
+                     "all %zu bytes for the metadata of triggers are in use (no flag sets them)",
+                     settings->most_bytes);
+}
+
 /* A full table lets go of the oldest: GetMetricSpec must never fail, and what is still wanted is soon asked
  * for again. */
 static bool make_room(struct triggers *triggers, size_t length, int64_t now_ms, struct error *error)
@@ -132,11 +143,7 @@ static bool make_room(struct triggers *triggers, size_t length, int64_t now_ms, 
            triggers->bytes + length > settings->most_bytes) {
         struct trigger *oldest = find_droppable(triggers, now_ms);
         if (oldest == NULL)
-            return error_set(
-                error, ERROR_LIMIT,
-                "all %zu triggers (--max-triggers), or all %zu bytes for their metadata, "
-                "are in use",
-                settings->most, settings->most_bytes);
+            return refuse_another(triggers, error);
         drop(triggers, oldest);
     }
     return true;

@@ -4,9 +4,6 @@
 
 #include <utlist.h>
 
-/* More keys than any scaler has; a limit on what one request makes us compare. */
-enum { MOST_METADATA_KEYS = 256 };
-
 struct external_scaler *ask_scaler(const struct ask *ask)
 {
     return ask->rpc.service->context;
@@ -34,12 +31,12 @@ void ask_put_on(struct ask *ask, struct ask **list)
 bool ask_find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message,
                       int64_t now_ms, struct error *error)
 {
-    struct option_entry entries[MOST_METADATA_KEYS];
+    struct option_entry entries[EXTERNAL_SCALER_MOST_KEYS];
     if (message == NULL)
         return error_invalid(error, "the request has no scaledObjectRef");
-    if (message->n_scalermetadata > MOST_METADATA_KEYS)
+    if (message->n_scalermetadata > EXTERNAL_SCALER_MOST_KEYS)
         return error_invalid(error, "scalerMetadata has %zu keys: at most %d are allowed",
-                             message->n_scalermetadata, MOST_METADATA_KEYS);
+                             message->n_scalermetadata, EXTERNAL_SCALER_MOST_KEYS);
 
     for (size_t i = 0; i < message->n_scalermetadata; i++)
         entries[i] = (struct option_entry){message->scalermetadata[i]->key,

@@ -14,6 +14,9 @@
 
 struct external_scaler;
 
+/* More than any scaler has; a limit on what one request makes us compare. */
+enum { EXTERNAL_SCALER_MOST_KEYS = 256 }; /* of metadata */
+
 struct external_scaler_settings {
     struct triggers *triggers; /* borrowed, as the engine */
     struct engine *engine;

@@ -237,6 +237,7 @@ static void a_full_table_drops_the_longest_unasked_and_is_told_where_all_are_kep
     trigger_keep(newest);
     assert_false(triggers_find(triggers, &ref, 800, &trigger, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
+    assert_string_equal(error_text(&error), "all 3 triggers are in use (--max-triggers)");
     trigger_let_go(later);
     trigger_let_go(newest);
     trigger_let_go(kept);
@@ -257,7 +258,8 @@ static void a_limit_on_metadata_is_told_and_what_is_not_kept_makes_room(void **s
     ref.name = "other";
     assert_false(triggers_find(triggers, &ref, 0, &trigger, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
-    assert_non_null(strstr(error_text(&error), "all 1000 bytes for their metadata, are in use"));
+    assert_non_null(
+        strstr(error_text(&error), "all 1000 bytes for the metadata of triggers are in use"));
     trigger_let_go(kept);
     assert_true(triggers_find(triggers, &ref, 0, &trigger, &error));
     assert_int_equal(triggers_count(triggers), 1);
