@@ -83,7 +83,7 @@ static bool redirect(struct redis_client *client, struct introduction *introduct
     return redis_pipeline_run(&pipeline, deadline_ms, error);
 }
 
-static void disconnect(struct redis_client **listener)
+static void disconnect(void **listener)
 {
     if (*listener != NULL)
         redis_client_disconnect(*listener);
@@ -93,7 +93,7 @@ static bool listen_for(struct redis_client *client, int64_t deadline_ms, struct 
 {
     struct redis_arms *arms = client->arms;
     struct introduction introduction = {.client = client};
-    _cleanup_(disconnect) struct redis_client *listener = NULL;
+    _cleanup_(disconnect) void *listener = NULL;
     int64_t now_ms = clock_now_ms();
     int64_t half_ms = now_ms + (deadline_ms - now_ms) / 2; /* the readings matter more */
     bool usable = true;
@@ -198,14 +198,16 @@ void redis_arm_free(struct redis_client *client)
     free(arms);
 }
 
-void redis_arm_disarm(struct redis_client *client, uint64_t waker_id)
+void redis_arm_disarm(void *argument, uint64_t waker_id)
 {
+    const struct redis_client *client = argument;
     if (client->arms != NULL)
         redis_armed_remove(&client->arms->armed, waker_id);
 }
 
-int redis_arm_descriptor(const struct redis_client *client)
+int redis_arm_descriptor(const void *argument)
 {
+    const struct redis_client *client = argument;
     bool listens = client->arms != NULL && client->arms->listener != NULL;
     return listens ? client->arms->listener->context->fd : -1;
 }
@@ -245,8 +247,9 @@ static bool read_news(struct redis_arms *arms)
     }
 }
 
-void redis_arm_hear(struct redis_client *client)
+void redis_arm_hear(void *argument)
 {
+    struct redis_client *client = argument;
     bool listens = client->arms != NULL && client->arms->listener != NULL;
     if (listens && !read_news(client->arms))
         redis_arm_lose(client);

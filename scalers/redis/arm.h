@@ -35,9 +35,9 @@ bool redis_arm_answered(struct redis_pipeline *pipeline, struct redis_command co
 void redis_arm_lose(struct redis_client *client);
 void redis_arm_free(struct redis_client *client); /* without a wake */
 
-/* For the hooks of struct scaler. */
-void redis_arm_disarm(struct redis_client *client, uint64_t waker_id);
-int redis_arm_descriptor(const struct redis_client *client);
-void redis_arm_hear(struct redis_client *client);
+/* As struct scaler has them. */
+void redis_arm_disarm(void *client, uint64_t waker_id);
+int redis_arm_descriptor(const void *client);
+void redis_arm_hear(void *client);
 
 #endif

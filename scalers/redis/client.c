@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/arm.h"
+#include "redis/kind.h"
 #include "redis/pipeline.h"
 
 #include <errno.h>
@@ -184,9 +185,10 @@ static void close_connection(struct redis_client *client)
         redisFree(TAKE(client->context));
 }
 
-bool redis_client_connect(const struct redis_connection *options, int64_t deadline_ms,
-                          struct redis_client **ret_client, struct error *error)
+bool redis_client_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                          struct error *error)
 {
+    const struct redis_connection *options = connection_options;
     struct redis_client *client = memory_new(sizeof(*client));
     client->options = options;
     int port = 0;
@@ -213,9 +215,11 @@ bool redis_client_refresh(struct redis_client *client, int64_t deadline_ms, stru
     return open_connection(client, deadline_ms, error) && greet(client, deadline_ms, error);
 }
 
-void redis_client_disconnect(struct redis_client *client)
+void redis_client_disconnect(void *argument)
 {
+    struct redis_client *client = argument;
     redis_arm_free(client);
+    kinds_forget(client);
     close_connection(client);
     free(client->version);
     free(client->address);

@@ -28,14 +28,18 @@ struct redis_client {
     char *version; /* what the server calls it; NULL where it does not tell */
     redisContext *context;
     struct redis_arms *arms;             /* arm.c's; NULL: none was ever wanted */
+    struct redis_known_key *known_keys;  /* kind.c's */
     redisReplyObjectFunctions functions; /* hiredis's own, but for: */
     void *(*create_array)(const redisReadTask *task, redis_element_count elements);
 };
 
-/* Returns once the server has answered and let us in: connecting to a stopped one "succeeds". */
-bool redis_client_connect(const struct redis_connection *options, int64_t deadline_ms,
-                          struct redis_client **ret_client, struct error *error);
-void redis_client_disconnect(struct redis_client *client);
+/*
+ * As struct scaler has them. Returns once the server has answered and let us in: connecting to a stopped one
+ * "succeeds".
+ */
+bool redis_client_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                          struct error *error);
+void redis_client_disconnect(void *client);
 
 /* To be called before a measurement: connects again where the server has hung up, as it does with
  * those that were silent for its `timeout`. */

@@ -11,19 +11,16 @@
 #include "base/text.h"
 #include "redis/arm.h"
 #include "redis/client.h"
+#include "redis/kind.h"
 #include "redis/options.h"
 #include "redis/pipeline.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include <uthash.h>
 
 enum {
     /* Where it tells of no changes; 1,000 keys cost the server less than a hundredth of a core. */
     IDLE_INTERVAL_MS = 100,
-    TRIES_MOST = 3,      /* of a key that changes its kind between two questions */
-    KNOWN_MOST = 100000, /* beyond it all are forgotten, and learned anew */
+    TRIES_MOST = 3, /* of a key that changes its kind between two questions */
     LONGEST_TYPE = 40,
 };
 
@@ -84,61 +81,11 @@ static bool judge(const struct options *options, const struct reading *reading,
     return true;
 }
 
-/* What TYPE says of a key, and the command for its length; the first is what a key is taken for. */
-static const struct kind {
-    const char *type;
-    const char *length;
-} kinds[] = {{"list", "LLEN"}, {"set", "SCARD"}, {"zset", "ZCARD"}, {"hash", "HLEN"}};
-
-struct known_key {
-    const struct kind *kind;
-    UT_hash_handle hh;
-    char name[]; /* the key */
-};
-
-struct client {
-    struct redis_client *redis;
-    struct known_key *known; /* those that are not lists, by name */
-};
-
 struct question {
     struct probe *probe;
     const char *list_name;
     int tries;
 };
-
-static void forget_all(struct client *client)
-{
-    struct known_key *key;
-    struct known_key *next;
-    HASH_ITER(hh, client->known, key, next)
-    {
-        HASH_DEL(client->known, key);
-        free(key);
-    }
-}
-
-static const struct kind *recall(const struct client *client, const char *name)
-{
-    struct known_key *key = NULL;
-    HASH_FIND_STR(client->known, name, key);
-    return key == NULL ? &kinds[0] : key->kind;
-}
-
-static void remember(struct client *client, const char *name, const struct kind *kind)
-{
-    struct known_key *key = NULL;
-    HASH_FIND_STR(client->known, name, key);
-    if (key == NULL) {
-        if (HASH_COUNT(client->known) >= KNOWN_MOST)
-            forget_all(client);
-        size_t bytes = strlen(name) + 1;
-        key = memory_new(sizeof(*key) + bytes);
-        memcpy(key->name, name, bytes);
-        HASH_ADD_STR(client->known, name, key);
-    }
-    key->kind = kind;
-}
 
 static void answer(const struct question *question, double length)
 {
@@ -147,18 +94,18 @@ static void answer(const struct question *question, double length)
     probe_answer(question->probe, &reading);
 }
 
-static void fail(const struct client *client, const struct question *question,
+static void fail(const struct redis_client *client, const struct question *question,
                  const redisReply *reply)
 {
     _cleanup_(error_done) struct error error = {0};
-    redis_client_explain(client->redis, reply, &error);
+    redis_client_explain(client, reply, &error);
     error_prefix(&error, "key \"%s\"", question->list_name);
     probe_fail(question->probe, &error);
 }
 
 static void ask_length(struct redis_pipeline *pipeline, struct question *question)
 {
-    const char *command = recall(pipeline->context, question->list_name)->length;
+    const char *command = kind_recall(pipeline->client, question->list_name)->length;
     question->tries++;
     redis_arm_ask(pipeline, question->probe, question->list_name);
     redis_pipeline_ask(pipeline, (struct redis_command){{command, question->list_name}, question});
@@ -173,26 +120,26 @@ static void take_length(struct redis_pipeline *pipeline, struct question *questi
         redis_pipeline_ask(pipeline,
                            (struct redis_command){{"TYPE", question->list_name}, question});
     else
-        fail(pipeline->context, question, reply);
+        fail(pipeline->client, question, reply);
 }
 
 static void take_type(struct redis_pipeline *pipeline, struct question *question,
                       const redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_STATUS) {
-        fail(pipeline->context, question, reply);
+        fail(pipeline->client, question, reply);
         return;
     }
     if (text_equal(reply->str, "none")) {
         answer(question, 0);
         return;
     }
-    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
-        if (text_equal(reply->str, kinds[i].type)) {
-            remember(pipeline->context, question->list_name, &kinds[i]);
-            ask_length(pipeline, question);
-            return;
-        }
+    const struct kind *kind = kind_of(reply->str);
+    if (kind != NULL) {
+        kind_remember(pipeline->client, question->list_name, kind);
+        ask_length(pipeline, question);
+        return;
+    }
     probe_failf(question->probe, "key \"%s\" is a %.*s: it must be a list, set, zset or hash%s",
                 question->list_name, (int)text_cut(reply->str, LONGEST_TYPE), reply->str,
                 text_equal(reply->str, "stream") ? " (for a stream there is scaler redis-streams)"
@@ -210,61 +157,22 @@ static void answered(struct redis_pipeline *pipeline, struct redis_command comma
         take_length(pipeline, command.asker, reply);
 }
 
-static bool measure(void *opaque, struct probe *const *probes, size_t count, int64_t deadline_ms,
+static bool measure(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,
                     struct error *error)
 {
-    struct client *client = opaque;
-    if (!redis_client_refresh(client->redis, deadline_ms, error) ||
-        !redis_arm_prepare(client->redis, probes, count, deadline_ms, error))
+    if (!redis_client_refresh(client, deadline_ms, error) ||
+        !redis_arm_prepare(client, probes, count, deadline_ms, error))
         return false;
 
     _cleanup_(memory_free) struct question *questions = memory_array(count, sizeof(*questions));
-    _cleanup_(redis_pipeline_done) struct redis_pipeline pipeline = {
-        .client = client->redis, .answered = answered, .context = client};
+    _cleanup_(redis_pipeline_done) struct redis_pipeline pipeline = {.client = client,
+                                                                     .answered = answered};
     for (size_t i = 0; i < count; i++) {
         const struct list_query *query = probes[i]->query;
         questions[i] = (struct question){.probe = probes[i], .list_name = query->list_name};
         ask_length(&pipeline, &questions[i]);
     }
     return redis_pipeline_run(&pipeline, deadline_ms, error);
-}
-
-static bool connect_client(const void *connection_options, int64_t deadline_ms, void **ret_client,
-                           struct error *error)
-{
-    struct redis_client *redis = NULL;
-    if (!redis_client_connect(connection_options, deadline_ms, &redis, error))
-        return false;
-    struct client *client = memory_new(sizeof(*client));
-    client->redis = redis;
-    *ret_client = client;
-    return true;
-}
-
-static void disconnect(void *opaque)
-{
-    struct client *client = opaque;
-    redis_client_disconnect(client->redis);
-    forget_all(client);
-    free(client);
-}
-
-static void disarm(void *opaque, uint64_t waker_id)
-{
-    const struct client *client = opaque;
-    redis_arm_disarm(client->redis, waker_id);
-}
-
-static int descriptor(const void *opaque)
-{
-    const struct client *client = opaque;
-    return redis_arm_descriptor(client->redis);
-}
-
-static void hear(void *opaque)
-{
-    const struct client *client = opaque;
-    redis_arm_hear(client->redis);
 }
 
 static const char differences[] =
@@ -285,10 +193,10 @@ const struct scaler scaler_redis = {
     .check_connection = redis_connection_check,
     .plan = plan,
     .judge = judge,
-    .connect = connect_client,
+    .connect = redis_client_connect,
     .measure = measure,
-    .disconnect = disconnect,
-    .disarm = disarm,
-    .descriptor = descriptor,
-    .hear = hear,
+    .disconnect = redis_client_disconnect,
+    .disarm = redis_arm_disarm,
+    .descriptor = redis_arm_descriptor,
+    .hear = redis_arm_hear,
 };

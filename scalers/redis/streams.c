@@ -301,10 +301,9 @@ static void answered(struct redis_pipeline *pipeline, struct redis_command comma
         take_lags(pipeline, command, reply);
 }
 
-static bool measure(void *opaque, struct probe *const *probes, size_t count, int64_t deadline_ms,
+static bool measure(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,
                     struct error *error)
 {
-    struct redis_client *client = opaque;
     if (!redis_client_refresh(client, deadline_ms, error) ||
         !redis_arm_prepare(client, probes, count, deadline_ms, error))
         return false;
@@ -324,36 +323,6 @@ static bool measure(void *opaque, struct probe *const *probes, size_t count, int
     }
     ask_lags(&pipeline, lags, lags_count);
     return redis_pipeline_run(&pipeline, deadline_ms, error);
-}
-
-static bool connect_client(const void *connection_options, int64_t deadline_ms, void **ret_client,
-                           struct error *error)
-{
-    struct redis_client *client = NULL;
-    if (!redis_client_connect(connection_options, deadline_ms, &client, error))
-        return false;
-    *ret_client = client;
-    return true;
-}
-
-static void disconnect(void *opaque)
-{
-    redis_client_disconnect(opaque);
-}
-
-static void disarm(void *client, uint64_t waker_id)
-{
-    redis_arm_disarm(client, waker_id);
-}
-
-static int descriptor(const void *client)
-{
-    return redis_arm_descriptor(client);
-}
-
-static void hear(void *client)
-{
-    redis_arm_hear(client);
 }
 
 static const char differences[] =
@@ -376,10 +345,10 @@ const struct scaler scaler_redis_streams = {
     .check_connection = redis_connection_check,
     .plan = plan,
     .judge = judge,
-    .connect = connect_client,
+    .connect = redis_client_connect,
     .measure = measure,
-    .disconnect = disconnect,
-    .disarm = disarm,
-    .descriptor = descriptor,
-    .hear = hear,
+    .disconnect = redis_client_disconnect,
+    .disarm = redis_arm_disarm,
+    .descriptor = redis_arm_descriptor,
+    .hear = redis_arm_hear,
 };
