@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -108,4 +109,24 @@ int listen_open(const char *address, struct error *error)
     if (fd < 0)
         error_invalid(error, "cannot listen on \"%s\": %s", address, reason);
     return fd;
+}
+
+/* The kernel takes no port for a connection of ours to elsewhere while somebody listens on it. */
+static bool is_client(int fd, int port)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+    return listen_port(fd) == port && getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
+}
+
+size_t listen_clients(int port)
+{
+    size_t count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder == NULL)
+        return 0;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        count += entry->d_name[0] != '.' && is_client(atoi(entry->d_name), port);
+    closedir(folder);
+    return count;
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Whether it can be one to listen on; the error names the flag that it is of. */
 bool listen_check(const char *address, const char *flag, struct error *error);
@@ -19,5 +20,9 @@ int listen_open(const char *address, struct error *error);
 
 /* The port it listens on. */
 int listen_port(int fd);
+
+/* How many of this process's sockets are clients' that came in at the port; for a look now and then, which costs
+ * a microsecond a descriptor. */
+size_t listen_clients(int port);
 
 #endif

@@ -1,5 +1,6 @@
 #include "cli/http_port.h"
 
+#include "base/listen.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metric.h"
@@ -82,6 +83,21 @@ static void write_calls(void *context)
 
 static void write_limits(const struct server *server, struct text *page)
 {
+static void write_clients(const struct server *server, struct text *page)
+{
+    int64_t ends_s = server_certificate_ends_s(server);
+    uint64_t failed;
+    metric_single(page, "backlog_client_connections", METRIC_GAUGE,
+                  "Connections of clients, those that have not said anything yet included.",
+                  (double)listen_clients(server->port));
+    if (ends_s != 0)
+        metric_single(page, "backlog_certificate_expiry_timestamp_seconds", METRIC_GAUGE,
+                      "Until when the certificate that is shown is valid.", (double)ends_s);
+    if (server_failed_handshakes(server, &failed))
+        metric_single(page, "backlog_failed_tls_handshakes_total", METRIC_COUNTER,
+                      "Clients with which TLS could not be agreed on.", (double)failed);
+}
+
     static const char name[] = "backlog_limit_hits_total";
     struct limit_hits hits[MOST_LIMITS];
     size_t count = server_limit_hits(server, hits, ARRAY_LENGTH(hits));
@@ -105,6 +121,7 @@ static void write_metrics(void *context, const struct web_request *request,
     engine_write_metrics(port->parts.engine, &answer->body);
     write_limits(port->parts.server, &answer->body);
     if (!run_errand(port, write_calls, &page))
+    write_clients(port->parts.server, &answer->body);
         refuse(answer, "the server does not come to its calls, or ends\n");
 }
 

@@ -164,6 +164,7 @@ struct h2_server {
     atomic_llong drain_by_ms; /* CLOCK_NEVER: nobody wants a drain */
 
     struct h2_limits limits; /* its counts: any thread */
+    _Atomic uint64_t failed_handshakes;
 
     const struct peer_rule *client_rule;
     pthread_mutex_t tls_lock;

@@ -204,6 +204,11 @@ static size_t limit_hits(const struct server *base, struct limit_hits *ret_limit
     return count;
 }
 
+static uint64_t failed_handshakes(const struct server *base)
+{
+    return atomic_load(&((const struct h2_server *)base)->failed_handshakes);
+}
+
 static void use_tls(struct server *base, struct tls *tls)
 {
     struct h2_server *server = (struct h2_server *)base;
@@ -328,6 +333,7 @@ const struct transport transport_nghttp2 = {
     .drain = drain,
     .free = free_server,
     .limit_hits = limit_hits,
+    .failed_handshakes = failed_handshakes,
     .metadata = h2_call_metadata,
     .read = h2_call_read,
     .send = h2_call_send,

@@ -113,14 +113,20 @@ static const char *reason_of(const struct h2_connection *connection, unsigned lo
     return reason == NULL ? "it broke off" : reason;
 }
 
-/* A probe that only connects is nothing to complain of. */
-static enum h2_shake fail(struct h2_connection *connection)
+static enum h2_shake fail(struct h2_connection *connection, const char *why)
+{
+    atomic_fetch_add(&connection->server->failed_handshakes, 1);
+    complain(connection, why);
+    return H2_SHAKE_FAILED;
+}
+
+/* A probe that only connects is nothing to complain of, and no failure. */
+static enum h2_shake break_off(struct h2_connection *connection)
 {
     unsigned long error = ERR_peek_last_error();
-    if (error != 0 && ERR_GET_REASON(error) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
-        complain(connection, reason_of(connection, error));
+    bool has_left = error == 0 || ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
     ERR_clear_error();
-    return H2_SHAKE_FAILED;
+    return has_left ? H2_SHAKE_FAILED : fail(connection, reason_of(connection, error));
 }
 
 enum h2_shake h2_socket_shake(struct h2_connection *connection)
@@ -135,12 +141,10 @@ enum h2_shake h2_socket_shake(struct h2_connection *connection)
     if (wanted == SSL_ERROR_WANT_WRITE)
         return H2_SHAKE_WRITES;
     if (wanted != SSL_ERROR_NONE)
-        return fail(connection);
+        return break_off(connection);
     SSL_get0_alpn_selected(connection->tls, &protocol, &length);
-    if (length == 0) {
-        complain(connection, "it does not ask for HTTP/2 (ALPN)");
-        return H2_SHAKE_FAILED;
-    }
+    if (length == 0)
+        return fail(connection, "it does not ask for HTTP/2 (ALPN)");
     identify(connection);
     if (connection->refusal != NULL)
         complain(connection, connection->refusal);

@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { LARGEST_FILE = 1 << 20 };
 
@@ -103,6 +104,13 @@ static bool demand_certificate(const struct tls_files *files, const struct tls *
     return true;
 }
 
+static int64_t end_of(const X509 *certificate)
+{
+    struct tm utc = {0};
+    ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc);
+    return timegm(&utc);
+}
+
 /* An expired certificate may still serve clients that do not look; whoever runs this must know. */
 static void describe(const struct tls_files *files, const struct tls *tls)
 {
@@ -132,6 +140,7 @@ bool tls_load(const struct tls_files *files, struct tls **ret_tls, struct error 
         return false;
     }
     describe(files, tls);
+    tls->ends_s = end_of(SSL_CTX_get0_certificate(tls->context));
     *ret_tls = tls;
     return true;
 }

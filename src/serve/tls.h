@@ -12,6 +12,7 @@
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct tls {
     /* PEM */
@@ -20,6 +21,7 @@ struct tls {
     char *client_ca; /* NULL: clients need not show a certificate */
 
     SSL_CTX *context; /* all of that; ALPN is h2, and no session is resumed */
+    int64_t ends_s;   /* Unix time: the certificate is valid until then */
 };
 
 /* The caller frees it. */

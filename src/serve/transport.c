@@ -5,6 +5,8 @@
 #include "serve/tls.h"
 
 /* The first that was built is the default: the one that costs less, and that no client brings down. */
+#include <stdatomic.h>
+
 const struct transport *const transport_list[] = {
 #ifdef BACKLOG_TRANSPORT_NGHTTP2
     &transport_nghttp2,
@@ -65,10 +67,13 @@ bool server_start(const struct transport *transport, const struct server_options
     struct tls *tls = NULL;
     if (options->tls != NULL && !tls_load(options->tls, &tls, error))
         return false;
-    if (transport->start(options, service, tls, ret_server, error))
-        return true;
-    tls_free(tls);
-    return false;
+    int64_t ends_s = tls == NULL ? 0 : tls->ends_s;
+    if (!transport->start(options, service, tls, ret_server, error)) {
+        tls_free(tls);
+        return false;
+    }
+    atomic_store(&(*ret_server)->certificate_ends_s, ends_s);
+    return true;
 }
 
 bool server_reload_tls(struct server *server, const struct tls_files *files, struct error *error)
@@ -89,6 +94,7 @@ size_t server_drain(struct server *server, int64_t grace_ms)
 {
     return server->transport->drain(server, grace_ms);
 }
+    atomic_store(&server->certificate_ends_s, tls->ends_s);
 
 size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t room)
 {
@@ -101,3 +107,16 @@ void server_free(struct server *server)
 {
     server->transport->free(server);
 }
+int64_t server_certificate_ends_s(const struct server *server)
+{
+    return atomic_load(&server->certificate_ends_s);
+}
+
+bool server_failed_handshakes(const struct server *server, uint64_t *ret_count)
+{
+    if (server->transport->failed_handshakes == NULL || server_certificate_ends_s(server) == 0)
+        return false;
+    *ret_count = server->transport->failed_handshakes(server);
+    return true;
+}
+

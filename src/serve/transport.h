@@ -113,6 +113,9 @@ struct server_options {
     const char *listen;          /* "host:port"; "[::]:9090"; port 0 takes a free one */
     size_t max_message_bytes;    /* a larger request is RESOURCE_EXHAUSTED */
     int64_t ping_interval_ms;    /* keepalive pings to clients; a dead peer is noticed after two */
+/* What became of a call that ends, and that nobody has finished. */
+enum status call_unfinished(const struct call *call);
+
     const struct tls_files *tls; /* NULL: plain text */
     const struct peer_rule
         *client_rule; /* NULL: all that client_ca vouches for; outlives the server */
@@ -167,13 +170,16 @@ struct transport {
     bool (*metadata)(const struct call *call, const char *key, size_t index, struct text *value);
     void (*read)(struct call *call);
     bool (*send)(struct call *call, struct bytes message);
+    /* Any thread. TLS' of clients that did not come to HTTP/2; NULL where the transport counts none. */
+    uint64_t (*failed_handshakes)(const struct server *server);
     void (*finish)(struct call *call, enum status status, const char *text);
 };
 
 /* The head of a server; a transport's own structure begins with it. */
 struct server {
     const struct transport *transport;
-    int port; /* that it listens on */
+    int port;                           /* that it listens on */
+    _Atomic int64_t certificate_ends_s; /* 0: plain text; see server_certificate_ends_s() */
 };
 
 bool server_start(const struct transport *transport, const struct server_options *options,
@@ -188,6 +194,10 @@ void server_free(struct server *server);
 
 /* Those of this build, and NULL; the first is the default. */
 extern const struct transport *const transport_list[];
+/* Unix time: until when what is shown now is valid. 0: plain text. Any thread. */
+int64_t server_certificate_ends_s(const struct server *server);
+/* False: they are not counted, or there are none in plain text. Any thread. */
+bool server_failed_handshakes(const struct server *server, uint64_t *ret_count);
 extern const char *const transport_names[];
 
 /* NULL: there is none of this name, or it was left out of the build. */

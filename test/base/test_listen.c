@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static bool is_taken(const char *address)
@@ -55,12 +57,45 @@ static void port_0_takes_a_free_one(void **state)
     close(fd);
 }
 
+static int connect_to(int port)
+{
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+static void clients_are_counted_by_the_port_that_they_came_in_at(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    (void)state;
+    int fd = listen_open("[::]:0", &error);
+    int other = listen_open("127.0.0.1:0", &error);
+    assert_int_equal(listen_clients(listen_port(fd)), 0);
+    int clients[] = {connect_to(listen_port(fd)), connect_to(listen_port(fd)),
+                     connect_to(listen_port(other))};
+    int served[] = {accept(fd, NULL, NULL), accept(fd, NULL, NULL), accept(other, NULL, NULL)};
+    assert_int_equal(listen_clients(listen_port(fd)), 2);
+    close(served[0]);
+    assert_int_equal(listen_clients(listen_port(fd)), 1);
+    for (size_t i = 1; i < ARRAY_LENGTH(served); i++)
+        close(served[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
+        close(clients[i]);
+    close(fd);
+    close(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_is_host_and_port),
         cmocka_unit_test(a_port_that_is_none_is_not_taken_for_another),
         cmocka_unit_test(port_0_takes_a_free_one),
+        cmocka_unit_test(clients_are_counted_by_the_port_that_they_came_in_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
