@@ -37,7 +37,4 @@ void histogram_add(struct histogram *histogram, double seconds);
 void metric_histogram(struct text *page, const char *name, const char *labels,
                       const struct histogram *histogram);
 
-/* This process: CPU, memory, descriptors, threads, start. */
-void metric_process(struct text *page);
-
 #endif

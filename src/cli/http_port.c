@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metric.h"
+#include "base/process.h"
 #include "web/explain.h"
 #include "web/http.h"
 
@@ -117,7 +118,7 @@ static void write_metrics(void *context, const struct web_request *request,
     answer->type = "text/plain; version=0.0.4; charset=utf-8";
     metric_family(&answer->body, "backlog_build_info", METRIC_GAUGE, "The version that runs.");
     metric_sample(&answer->body, "backlog_build_info", "version=\"" BACKLOG_VERSION "\"", 1);
-    metric_process(&answer->body);
+    process_write_metrics(&answer->body);
     engine_write_metrics(port->parts.engine, &answer->body);
     write_limits(port->parts.server, &answer->body);
     if (!run_errand(port, write_calls, &page))

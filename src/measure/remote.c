@@ -1,5 +1,6 @@
 #include "measure/remote.h"
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -7,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,18 +19,18 @@ extern char **environ;
 
 struct remote {
     const struct scaler *scaler;
-    pid_t child;
+    struct child child;
     int socket;
     int wakes;          /* the pipe's end; -1 once the child has closed the other */
     struct waker waker; /* of the last probe that had one: all wake alike, but for the id */
 };
 
 /* What died by itself tells more by its own end than by our signal, so it has a moment to be seen. */
-static bool has_ended(pid_t child, int *ret_status)
+static bool has_ended(struct child *child, int *ret_status)
 {
     enum { MOMENT_MS = 20 };
     for (int i = 0; i < MOMENT_MS; i++) {
-        if (waitpid(child, ret_status, WNOHANG) == child)
+        if (child_has_ended(child, ret_status))
             return true;
         usleep(1000);
     }
@@ -42,11 +42,8 @@ static void end_child(struct remote *remote, const char *why, struct error *erro
 {
     int status = 0;
     const char *name = remote->scaler->name;
-    pid_t child = remote->child;
-    remote->child = 0;
-    if (!has_ended(child, &status)) {
-        kill(child, SIGKILL);
-        waitpid(child, NULL, 0);
+    if (!has_ended(&remote->child, &status)) {
+        child_kill(&remote->child);
         error_unavailable(error, "the %s process was killed: %s", name, why);
     } else if (WIFSIGNALED(status))
         error_unavailable(error, "the %s process died: %s", name, strsignal(WTERMSIG(status)));
@@ -107,9 +104,13 @@ static bool spawn_child(struct remote *remote, const char *program, struct error
     posix_spawn_file_actions_adddup2(&actions, socket, AGENT_SOCKET);
     posix_spawn_file_actions_adddup2(&actions, wakes, AGENT_WAKES);
     posix_spawn_file_actions_addclosefrom_np(&actions, AGENT_WAKES + 1);
-    int failure = posix_spawn(&remote->child, program, &actions, NULL, arguments, environ);
+    pid_t pid;
+    int failure = posix_spawn(&pid, program, &actions, NULL, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
-    return failure == 0 || cannot_start(remote, failure, error);
+    if (failure != 0)
+        return cannot_start(remote, failure, error);
+    child_began(&remote->child, pid);
+    return true;
 }
 
 /* One error of two kinds: the child told of one, or the exchange failed and its end tells why. */
@@ -194,9 +195,7 @@ void remote_close(struct remote *remote)
 {
     close_end(&remote->socket);
     close_end(&remote->wakes);
-    if (remote->child > 0) {
-        kill(remote->child, SIGKILL);
-        waitpid(remote->child, NULL, 0);
-    }
+    if (remote->child.pid > 0)
+        child_kill(&remote->child);
     free(remote);
 }

@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <cmocka.h>
 
 static void a_family_is_written_before_its_samples(void **state)
@@ -47,35 +46,11 @@ static void a_bucket_counts_all_up_to_its_bound(void **state)
     assert_non_null(strstr(page.bytes, "\nh_count 3\n"));
 }
 
-/* The value of a metric without labels. */
-static double value_of(const struct text *page, const char *name)
-{
-    _cleanup_(memory_free) char *start = text_format("\n%s ", name);
-    const char *found = strstr(page->bytes, start);
-    assert_non_null(found);
-    return strtod(found + strlen(start), NULL);
-}
-
-static void the_process_is_measured(void **state)
-{
-    (void)state;
-    _cleanup_(text_done) struct text page = {0};
-    metric_process(&page);
-    assert_true(value_of(&page, "process_cpu_seconds_total") >= 0);
-    assert_true(value_of(&page, "process_resident_memory_bytes") > 100000);
-    assert_in_range((long)value_of(&page, "process_open_fds"), 3, 100);
-    assert_true(value_of(&page, "process_max_fds") >= 100);
-    assert_int_equal(value_of(&page, "backlog_threads"), 1);
-    double age = (double)time(NULL) - value_of(&page, "process_start_time_seconds");
-    assert_true(age >= -2 && age < 120);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_family_is_written_before_its_samples),
         cmocka_unit_test(a_bucket_counts_all_up_to_its_bound),
-        cmocka_unit_test(the_process_is_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,29 @@
+/*
+ * What processes cost, as the kernel tells: this one, and its children (child.h).
+ *
+ * Threads: any.
+ */
+#ifndef BACKLOG_BASE_PROCESS_H
+#define BACKLOG_BASE_PROCESS_H
+
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct process_stat {
+    double cpu_seconds; /* with that of its children that it has seen end */
+    double resident_bytes;
+    double started_after_boot_s;
+};
+
+/* One small read of /proc. False: there is no such process. */
+bool process_stat(pid_t pid, struct process_stat *ret_stat);
+
+/* As getrusage() tells of RUSAGE_SELF or RUSAGE_CHILDREN; NAN where it does not. */
+double process_cpu_seconds(int whose);
+
+/* CPU, memory, descriptors, threads, start, and the children, in Prometheus' format. */
+void process_write_metrics(struct text *page);
+
+#endif
