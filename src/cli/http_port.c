@@ -79,11 +79,10 @@ static void write_calls(void *context)
     const struct http_port_parts *parts = &page->port->parts;
     metric_single(page->text, "backlog_triggers", METRIC_GAUGE, "Triggers that are known.",
                   (double)triggers_count(parts->triggers));
+    services_write_metrics(parts->services, page->text);
     external_scaler_write_metrics(parts->scaler, page->text);
 }
 
-static void write_limits(const struct server *server, struct text *page)
-{
 static void write_clients(const struct server *server, struct text *page)
 {
     int64_t ends_s = server_certificate_ends_s(server);
@@ -99,6 +98,8 @@ static void write_clients(const struct server *server, struct text *page)
                       "Clients with which TLS could not be agreed on.", (double)failed);
 }
 
+static void write_limits(const struct server *server, struct text *page)
+{
     static const char name[] = "backlog_limit_hits_total";
     struct limit_hits hits[MOST_LIMITS];
     size_t count = server_limit_hits(server, hits, ARRAY_LENGTH(hits));
@@ -120,9 +121,9 @@ static void write_metrics(void *context, const struct web_request *request,
     metric_sample(&answer->body, "backlog_build_info", "version=\"" BACKLOG_VERSION "\"", 1);
     process_write_metrics(&answer->body);
     engine_write_metrics(port->parts.engine, &answer->body);
+    write_clients(port->parts.server, &answer->body);
     write_limits(port->parts.server, &answer->body);
     if (!run_errand(port, write_calls, &page))
-    write_clients(port->parts.server, &answer->body);
         refuse(answer, "the server does not come to its calls, or ends\n");
 }
 

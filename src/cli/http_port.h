@@ -11,6 +11,7 @@
 #include "scale/trigger.h"
 #include "serve/errand.h"
 #include "serve/external_scaler.h"
+#include "serve/services.h"
 #include "serve/transport.h"
 
 #include <stdbool.h>
@@ -20,6 +21,7 @@ struct http_port_parts {
     struct engine *engine;
     struct triggers *triggers;
     struct external_scaler *scaler;
+    const struct services *services;
     struct errands *errands;
     const struct server *server;
 };

@@ -162,8 +162,14 @@ static bool start(const struct serve_flags *flags, struct parts *parts, struct e
         return false;
     atomic_store(&wakeable, parts->server);
     server_wake(parts->server); /* for what the engine had to say before */
-    const struct http_port_parts http_parts = {parts->engine, parts->triggers, parts->scaler,
-                                               parts->errands, parts->server};
+    const struct http_port_parts http_parts = {
+        .engine = parts->engine,
+        .triggers = parts->triggers,
+        .scaler = parts->scaler,
+        .services = parts->services,
+        .errands = parts->errands,
+        .server = parts->server,
+    };
     if (!http_port_begin(flags->http, &http_parts, &parts->http, error))
         return false;
 

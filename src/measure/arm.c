@@ -147,8 +147,8 @@ void arm_forget_all(struct lane *lane)
 static void wake_query(struct query *query)
 {
     query->connection->tally->stats.wakes++;
-    if (query->told_at_ms == 0)
-        query->told_at_ms = clock_now_ms();
+    if (query->told_at_us == 0)
+        query->told_at_us = clock_now_us();
     forget_waker(query);
     query->woken_again = query->alert_ms > 0;
     if (query->alert_ms > 0)

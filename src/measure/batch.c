@@ -47,7 +47,8 @@ static void probe_ended(struct probe *probe, const struct reading *reading,
 
 static struct batch batch_take(struct lane *lane)
 {
-    int64_t now = clock_now_ms();
+    int64_t now_us = clock_now_us();
+    int64_t now = now_us / 1000;
     struct batch batch = {0};
     struct query *query;
     size_t most = 0;
@@ -65,7 +66,7 @@ static struct batch batch_take(struct lane *lane)
         if (query_due_ms(query) > now)
             continue;
         query->due_now = false;
-        query->asked_at_ms = now;
+        query->asked_at_us = now_us;
         batch.probes[batch.count] = (struct probe){
             .query = query->values->data,
             .waker = arm_take(query, now),

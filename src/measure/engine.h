@@ -85,7 +85,7 @@ struct snapshot {
     bool measured; /* there is a reading, of the last good attempt */
     struct reading reading;
     int64_t reading_at_ms;
-    int64_t began_at_ms;      /* when the source told of it, or the measurement of it began */
+    int64_t began_at_us;      /* when the source told of it, or the measurement of it began */
     int64_t failing_since_ms; /* where the last attempt failed */
     struct error error;       /* of the last attempt */
 };

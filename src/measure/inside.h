@@ -112,9 +112,9 @@ struct query {
     int64_t alert_ms;     /* between two measurements after a wake; 0: it is not alert */
     int64_t alert_due_ms; /* the next of them */
 
-    int64_t told_at_ms;       /* when the source told of what is measured next; 0: it has not */
+    int64_t told_at_us;       /* when the source told of what is measured next; 0: it has not */
     bool due_now;             /* never asked, or the connection is back */
-    int64_t asked_at_ms;      /* when the last measurement began */
+    int64_t asked_at_us;      /* when the last measurement began */
     int64_t slow_interval_ms; /* doubles in the slow lane */
     unsigned strikes;         /* measurements in a row that it left unanswered */
     unsigned losses;          /* ... and that cost the client */

@@ -119,10 +119,11 @@ static int64_t current_interval_ms(const struct query *query)
 static int64_t beat_due_ms(const struct query *query)
 {
     int64_t interval = current_interval_ms(query);
+    int64_t asked_at_ms = query->asked_at_us / 1000;
     if (query->lane->slow)
-        return query->asked_at_ms + interval;
-    int64_t since_beat = (query->asked_at_ms - query->connection->made_at_ms) % interval;
-    return query->asked_at_ms - since_beat + interval;
+        return asked_at_ms + interval;
+    int64_t since_beat = (asked_at_ms - query->connection->made_at_ms) % interval;
+    return asked_at_ms - since_beat + interval;
 }
 
 int64_t query_due_ms(const struct query *query)
@@ -154,8 +155,8 @@ void query_set_reading(struct query *query, const struct reading *reading)
     known->measured = true;
     known->reading = *reading;
     known->reading_at_ms = clock_now_ms();
-    known->began_at_ms = query->told_at_ms > 0 ? query->told_at_ms : query->asked_at_ms;
-    query->told_at_ms = 0;
+    known->began_at_us = query->told_at_us > 0 ? query->told_at_us : query->asked_at_us;
+    query->told_at_us = 0;
     query->strikes = 0;
     query->losses = 0;
     make_watchers_ready(query);

@@ -77,7 +77,7 @@ void answer_decide(const struct snapshot *snapshot, const struct judged *judged,
     else if (out_of_time)
         decide_out_of_time(snapshot, judged, rules, now_ms, ret_answer);
     ret_answer->age_ms = now_ms - snapshot->reading_at_ms;
-    ret_answer->heard_ago_ms = now_ms - snapshot->began_at_ms;
+    ret_answer->began_at_us = snapshot->began_at_us;
 }
 
 void answer_done(struct answer *answer)

@@ -17,9 +17,9 @@ struct answer {
     } kind;
     double value; /* finite, >= 0 */
     bool active;
-    bool held;            /* the last attempt failed: this is what was known before */
-    int64_t age_ms;       /* of the reading behind a value */
-    int64_t heard_ago_ms; /* since the source told of it, or the measurement of it began */
+    bool held;           /* the last attempt failed: this is what was known before */
+    int64_t age_ms;      /* of the reading behind a value */
+    int64_t began_at_us; /* when the source told of it, or the measurement of it began */
     struct error error;
 };
 

@@ -9,16 +9,6 @@ struct external_scaler *ask_scaler(const struct ask *ask)
     return ask->rpc.service->context;
 }
 
-size_t ask_method(const struct ask *ask)
-{
-    return (size_t)(ask->rpc.method - ask->rpc.service->methods);
-}
-
-const char *ask_method_name(const struct ask *ask)
-{
-    return ask_scaler(ask)->stats.methods[ask_method(ask)];
-}
-
 void ask_put_on(struct ask *ask, struct ask **list)
 {
     if (ask->list != NULL)
@@ -49,10 +39,15 @@ bool ask_find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *me
     return true;
 }
 
+void ask_tell(struct ask *ask, const struct answer *answer, int64_t now_ms)
+{
+    trigger_tell(ask->trigger, method_name(ask->rpc.method), answer, now_ms);
+}
+
 void ask_refuse(struct ask *ask, const struct error *error, int64_t now_ms)
 {
     const struct answer refused = {.kind = ANSWER_REFUSED, .error = *error};
-    trigger_tell(ask->trigger, ask_method_name(ask), &refused, now_ms);
+    ask_tell(ask, &refused, now_ms);
     rpc_finish_with(&ask->rpc, error);
 }
 

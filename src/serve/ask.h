@@ -8,7 +8,7 @@
 #define BACKLOG_SERVE_ASK_H
 
 #include "externalscaler.pb-c.h"
-#include "serve/call_stats.h"
+#include "serve/answer_stats.h"
 #include "serve/external_scaler.h"
 
 /* One call in progress. It is on `waiting` while it waits for a measurement, on `beating` while it is a
@@ -22,6 +22,8 @@ struct ask {
     int64_t due_ms;
     bool is_stream; /* counted as one */
     bool told;      /* a stream: `true` was told last */
+    bool owes_beat; /* ... and is to be told again with the reading that is awaited */
+    bool was_idle;  /* a stream: so it was found after `true` was told last */
     bool must_tell; /* a stream: the next free moment tells `true` */
     struct ask **list;
     struct ask *next, *prev;           /* in *list */
@@ -37,21 +39,22 @@ struct external_scaler {
     size_t streams_count;
     struct ask *next_renewed; /* of the streams, while is_renewing */
     bool is_renewing;         /* the connections file has changed */
-    struct call_stats stats;
+    struct answer_stats stats;
     int64_t forget_at_ms;
 };
 
 /* ---- ask.c ---- */
 
 struct external_scaler *ask_scaler(const struct ask *ask);
-size_t ask_method(const struct ask *ask); /* its number */
-const char *ask_method_name(const struct ask *ask);
 
 /* At the end of the list, and on no other one; NULL: on none. */
 void ask_put_on(struct ask *ask, struct ask **list);
 
 bool ask_find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *message,
                       int64_t now_ms, struct error *error);
+
+/* For who asks why: what this call was told. */
+void ask_tell(struct ask *ask, const struct answer *answer, int64_t now_ms);
 
 /* Ends a call that has a trigger, and notes on that what was said. */
 void ask_refuse(struct ask *ask, const struct error *error, int64_t now_ms);

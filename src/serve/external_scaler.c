@@ -7,7 +7,6 @@
 #include "serve/reply.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- IsActive and GetMetrics ---- */
 
@@ -18,11 +17,10 @@ static void wait_for_news(struct ask *ask, int64_t now_ms)
     ask_watch(ask);
 }
 
-/* For whoever asks why. */
 static void tell(struct ask *ask, const struct answer *answer, int64_t now_ms)
 {
-    call_stats_answer(&ask_scaler(ask)->stats, answer);
-    trigger_tell(ask->trigger, ask_method_name(ask), answer, now_ms);
+    answer_stats_add(&ask_scaler(ask)->stats, answer);
+    ask_tell(ask, answer, now_ms);
 }
 
 /* Answers a call, or has it wait for the next measurement. */
@@ -105,32 +103,15 @@ static void ask_get_metric_spec(struct rpc *rpc, const ProtobufCMessage *request
 
 /* ---- the hooks ---- */
 
-/* A call that waited for no measurement has no due time. */
-static void count_end(struct ask *ask, enum status status)
-{
-    struct external_scaler *scaler = ask_scaler(ask);
-    int64_t wait_ms = 0;
-    if (!ask->is_stream && ask->due_ms > 0)
-        wait_ms = clock_now_ms() - (ask->due_ms - scaler->settings.call_deadline_ms);
-    call_stats_end(&scaler->stats, ask_method(ask), status, wait_ms);
-}
-
-static void left(struct rpc *rpc, enum status status)
+static void left(struct rpc *rpc)
 {
     struct ask *ask = (struct ask *)rpc;
-    count_end(ask, status);
     ask_put_on(ask, NULL);
     watcher_stop(&ask->watcher);
     if (ask->is_stream)
         stream_close(ask);
     if (ask->trigger != NULL)
         trigger_let_go(ask->trigger);
-}
-
-static void unknown(void *context)
-{
-    struct external_scaler *scaler = context;
-    scaler->stats.calls[CALL_STATS_METHODS][STATUS_UNIMPLEMENTED]++;
 }
 
 /* Has those at the front of a list whose time has come act; returns when the next one's comes. */
@@ -168,7 +149,7 @@ static int64_t turn(void *context, int64_t now_ms)
 #define SERVICE "externalscaler.ExternalScaler"
 #define PATH(name) "/" SERVICE "/" name
 
-static const struct method methods[CALL_STATS_METHODS] = {
+static const struct method methods[] = {
     {PATH("GetMetrics"), &externalscaler__get_metrics_request__descriptor, ask_get_metrics},
     {PATH("IsActive"), &externalscaler__scaled_object_ref__descriptor, ask_is_active},
     {PATH("GetMetricSpec"), &externalscaler__scaled_object_ref__descriptor, ask_get_metric_spec},
@@ -182,8 +163,6 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
 {
     struct external_scaler *scaler = memory_new(sizeof(*scaler));
     scaler->settings = *settings;
-    for (size_t i = 0; i < CALL_STATS_METHODS; i++)
-        scaler->stats.methods[i] = methods[i].path + strlen(PATH(""));
     scaler->service = (struct rpc_service){
         .name = SERVICE,
         .methods = methods,
@@ -191,7 +170,6 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
         .rpc_bytes = sizeof(struct ask),
         .context = scaler,
         .left = left,
-        .unknown = unknown,
         .writable = stream_writable,
         .turn = turn,
     };
@@ -206,7 +184,7 @@ bool external_scaler_set_connections(struct external_scaler *scaler,
 
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page)
 {
-    call_stats_write(&scaler->stats, page);
+    answer_stats_write(&scaler->stats, page);
 }
 
 void external_scaler_free(struct external_scaler *scaler)

@@ -49,6 +49,7 @@ struct core_call {
     bool metadata_sent;
     bool status_sent;
     bool closed;
+    bool refused_by_core; /* its message */
     grpc_byte_buffer *received;
     int cancelled;
 
@@ -172,12 +173,21 @@ static void start_write(struct core_call *call)
     core_metadata_drop(pairs, initial + trailing);
 }
 
+/* Of a message that it refuses the core does not tell why: it is too large, but for one that cannot be
+ * decompressed, whose client gets INTERNAL. */
+static enum status ending_of(const struct core_call *call)
+{
+    if (call->finished)
+        return call->status;
+    return call->refused_by_core ? STATUS_RESOURCE_EXHAUSTED : call_unfinished(&call->call);
+}
+
 static void end(struct core_call *call)
 {
     const struct service *service = call->server->service;
     call->server->live--;
     if (!call->is_stranger)
-        service->ended(service->context, &call->call);
+        service->ended(service->context, &call->call, ending_of(call));
     core_call_free(call);
 }
 
@@ -230,6 +240,7 @@ static void was_read(void *owner, bool success)
     call->reading = false;
     touch(call);
 
+    call->refused_by_core = !success; /* who has gone away is another matter: that succeeds */
     bool in_order = success && !grpc_call_failed_before_recv_message(call->handle);
     if (is_open(call) && message != NULL)
         deliver(call, message);
@@ -293,10 +304,13 @@ static void begin(struct core_call *call)
     const struct service *service = call->server->service;
     _cleanup_(memory_free) char *refusal = refusal_of(call);
     call->is_stranger = refusal != NULL;
-    if (refusal == NULL)
+    if (refusal == NULL) {
         service->begin(service->context, &call->call);
-    else
-        core_call_finish(&call->call, STATUS_PERMISSION_DENIED, refusal);
+        return;
+    }
+    core_call_finish(&call->call, STATUS_PERMISSION_DENIED, refusal);
+    if (service->refused != NULL)
+        service->refused(service->context, call->path, STATUS_PERMISSION_DENIED);
 }
 
 static void has_arrived(void *owner, bool success)

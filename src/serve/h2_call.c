@@ -285,6 +285,7 @@ void h2_call_end(struct h2_call *call)
 {
     struct h2_connection *connection = call->connection;
     struct h2_server *server = connection->server;
+    enum status status = call->finished ? call->status : call_unfinished(&call->call);
     call->finished = true;
     LIST_REMOVE(call, of_connection);
     server->call_count--;
@@ -293,7 +294,7 @@ void h2_call_end(struct h2_call *call)
     if (call->is_unread)
         STAILQ_REMOVE(&server->unread, call, h2_call, unread);
     drop_deadline(call);
-    server->service->ended(server->service->context, &call->call);
+    server->service->ended(server->service->context, &call->call, status);
 
     drop_held(call);
     metadata_free(call->call.reply);

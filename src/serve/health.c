@@ -77,9 +77,8 @@ static void watch(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_
     send(inquiry, status_of(health, name_in(request)));
 }
 
-static void left(struct rpc *rpc, enum status status)
+static void left(struct rpc *rpc)
 {
-    (void)status;
     struct inquiry *inquiry = (struct inquiry *)rpc;
     struct health *health = rpc->service->context;
     if (inquiry->is_watch)

@@ -9,6 +9,7 @@
 #define BACKLOG_SERVE_SERVICES_H
 
 #include "base/error.h"
+#include "base/text.h"
 #include "serve/transport.h"
 
 #include <protobuf-c/protobuf-c.h>
@@ -16,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct call_stats;
 struct method;
 struct rpc_service;
 
@@ -25,6 +27,8 @@ struct rpc {
     const struct rpc_service *service;
     const struct method *method;
     struct services *services;
+    struct call_stats *stats;              /* of the method */
+    int64_t asked_us;                      /* when the last request came */
     struct rpc *next_stream, *prev_stream; /* in services->streams, from the first request on */
     bool has_request;
     bool finished; /* or its client is gone: nothing more is to be said */
@@ -42,6 +46,9 @@ struct method {
     } kind;
 };
 
+/* Its last part: "Method". */
+const char *method_name(const struct method *method);
+
 struct rpc_service {
     const char *name; /* "package.Service" */
     const struct method *methods;
@@ -49,11 +56,9 @@ struct rpc_service {
     size_t rpc_bytes; /* of the service's own structure */
     void *context;
 
-    /* Any may be NULL. The last word is said, or the client is gone (STATUS_CANCELLED): exactly once for each
-     * rpc, and the last that the service hears of it. */
-    void (*left)(struct rpc *rpc, enum status status);
-    /* Somebody called what no service has. */
-    void (*unknown)(void *context);
+    /* Any may be NULL. The last word is said, or the client is gone: exactly once for each rpc, and the last
+     * that the service hears of it. */
+    void (*left)(struct rpc *rpc);
     /* As in struct service. The drain comes before the streams are ended. */
     void (*writable)(struct rpc *rpc);
     int64_t (*turn)(void *context, int64_t now_ms);
@@ -65,9 +70,12 @@ struct services;
 struct services *services_new(void);
 /* Before the server starts; a path is looked for in the order in which they were added. */
 void services_add(struct services *services, const struct rpc_service *service);
-void services_free(struct services *services);
+void services_free(struct services *services); /* NULL is harmless */
 /* For server_start(). */
 const struct service *services_hooks(const struct services *services);
+
+/* Under the turn lock: what is counted of all their calls, in Prometheus' format. */
+void services_write_metrics(const struct services *services, struct text *page);
 
 /* Does nothing where it is finished already. */
 void rpc_finish(struct rpc *rpc, enum status status, const char *text);

@@ -1,6 +1,7 @@
 /* The streams: StreamIsActive, and StreamMetricSpec. */
 #include "serve/ask.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "serve/reply.h"
 
@@ -18,17 +19,31 @@ static bool open_stream(struct ask *ask)
     }
     ask->is_stream = true;
     scaler->streams_count++;
-    scaler->stats.streams[ask_method(ask)]++;
     DL_APPEND2(scaler->streams, ask, prev_open, next_open);
     return true;
+}
+
+/* How long it took is only known of what was idle before, while this stream watched. */
+static void count_push(const struct ask *ask, const struct answer *answer)
+{
+    struct answer_stats *stats = &ask_scaler(ask)->stats;
+    if (ask->told) {
+        stats->heartbeats++;
+        return;
+    }
+    stats->pushes++;
+    if (ask->was_idle)
+        histogram_add(&stats->activations, (double)(clock_now_us() - answer->began_at_us) / 1e6);
 }
 
 /* State, not events: what could not be sent is sent as soon as the stream has room. */
 static void tell_active(struct ask *ask, const struct answer *answer, int64_t now_ms)
 {
-    call_stats_push(&ask_scaler(ask)->stats, answer, ask->told);
-    trigger_tell(ask->trigger, ask_method_name(ask), answer, now_ms);
+    count_push(ask, answer);
+    ask_tell(ask, answer, now_ms);
     ask->told = true;
+    ask->owes_beat = false;
+    ask->was_idle = false;
     ask->must_tell = !reply_active(ask->rpc.call, true);
     ask->due_ms = now_ms + ask_scaler(ask)->settings.heartbeat_ms;
     ask_put_on(ask, &ask_scaler(ask)->beating);
@@ -37,23 +52,35 @@ static void tell_active(struct ask *ask, const struct answer *answer, int64_t no
 void stream_tell_nothing(struct ask *ask)
 {
     ask->told = false;
+    ask->owes_beat = false;
     ask->must_tell = false;
+    ask_put_on(ask, NULL);
+}
+
+/* The reading that is awaited decides it: heartbeats fall due when measurements do. */
+static void postpone_beat(struct ask *ask)
+{
+    ask->owes_beat = true;
     ask_put_on(ask, NULL);
 }
 
 /* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object whose
  * other triggers were active. What becomes unknown stays as told until the heartbeat finds it so. */
-static void news(struct ask *ask, int64_t now_ms, bool heartbeat)
+static void news(struct ask *ask, int64_t now_ms, bool is_due)
 {
     _cleanup_(answer_done) struct answer now = {0};
     ask_decide(ask, now_ms, false, &now);
     bool active = now.kind == ANSWER_VALUE && now.active;
     bool idle = now.kind == ANSWER_VALUE && !now.active;
+    bool heartbeat = is_due || ask->owes_beat;
 
     if (active && (!ask->told || heartbeat))
         tell_active(ask, &now, now_ms);
+    else if (now.kind == ANSWER_WAIT && heartbeat)
+        postpone_beat(ask);
     else if (idle || heartbeat)
         stream_tell_nothing(ask);
+    ask->was_idle = ask->was_idle || idle;
     watcher_set_idle_interval(&ask->watcher, idle ? ask->trigger->idle_interval_ms : 0);
 }
 
@@ -92,7 +119,6 @@ void stream_close(struct ask *ask)
 {
     struct external_scaler *scaler = ask_scaler(ask);
     scaler->streams_count--;
-    scaler->stats.streams[ask_method(ask)]--;
     if (scaler->next_renewed == ask)
         scaler->next_renewed = ask->next_open;
     DL_DELETE2(scaler->streams, ask, prev_open, next_open);

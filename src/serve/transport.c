@@ -1,12 +1,13 @@
 #include "serve/transport.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "serve/metadata.h"
 #include "serve/tls.h"
 
-/* The first that was built is the default: the one that costs less, and that no client brings down. */
 #include <stdatomic.h>
 
+/* The first that was built is the default: the one that costs less, and that no client brings down. */
 const struct transport *const transport_list[] = {
 #ifdef BACKLOG_TRANSPORT_NGHTTP2
     &transport_nghttp2,
@@ -61,6 +62,16 @@ void call_finish(struct call *call, enum status status, const char *text)
     call->transport->finish(call, status <= STATUS_UNAUTHENTICATED ? status : STATUS_UNKNOWN, text);
 }
 
+/* A client gives up when its deadline has passed, by its own clock, and may be the first to say so. */
+enum status call_unfinished(const struct call *call)
+{
+    enum { CLOCKS_DIFFER_MS = 10 };
+    if (call->deadline_ms == CLOCK_NEVER)
+        return STATUS_CANCELLED;
+    bool has_passed = clock_now_ms() >= call->deadline_ms - CLOCKS_DIFFER_MS;
+    return has_passed ? STATUS_DEADLINE_EXCEEDED : STATUS_CANCELLED;
+}
+
 bool server_start(const struct transport *transport, const struct server_options *options,
                   const struct service *service, struct server **ret_server, struct error *error)
 {
@@ -81,6 +92,7 @@ bool server_reload_tls(struct server *server, const struct tls_files *files, str
     struct tls *tls = NULL;
     if (!tls_load(files, &tls, error))
         return false;
+    atomic_store(&server->certificate_ends_s, tls->ends_s);
     server->transport->use_tls(server, tls);
     return true;
 }
@@ -94,7 +106,6 @@ size_t server_drain(struct server *server, int64_t grace_ms)
 {
     return server->transport->drain(server, grace_ms);
 }
-    atomic_store(&server->certificate_ends_s, tls->ends_s);
 
 size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t room)
 {
@@ -103,10 +114,6 @@ size_t server_limit_hits(const struct server *server, struct limit_hits *ret_lim
                : server->transport->limit_hits(server, ret_limits, room);
 }
 
-void server_free(struct server *server)
-{
-    server->transport->free(server);
-}
 int64_t server_certificate_ends_s(const struct server *server)
 {
     return atomic_load(&server->certificate_ends_s);
@@ -120,3 +127,7 @@ bool server_failed_handshakes(const struct server *server, uint64_t *ret_count)
     return true;
 }
 
+void server_free(struct server *server)
+{
+    server->transport->free(server);
+}

@@ -65,8 +65,12 @@ struct service {
     void (*half_closed)(void *context, struct call *call);
     /* The last message sent has left; another may be sent. */
     void (*writable)(void *context, struct call *call);
-    /* Finished, cancelled by the client, or its connection is gone. */
-    void (*ended)(void *context, struct call *call);
+    /* Finished, cancelled by the client, or its connection is gone. `status` is what the client got, be it of
+     * the service or of the transport; or made of it itself. */
+    void (*ended)(void *context, struct call *call, enum status status);
+    /* The transport has refused what could have become a call: no other hook hears of it. `path` is NULL where
+     * it was not fit to be kept. May be NULL. */
+    void (*refused)(void *context, const char *path, enum status status);
     /* After events, after a wake, and when the time it returned last has come. Returns when it is next
      * due, of clock_now_ms(); CLOCK_NEVER: when something happens. */
     int64_t (*turn)(void *context, int64_t now_ms);
@@ -109,13 +113,13 @@ struct tls_files {
     const char *client_ca; /* NULL: anybody may call; else who shows a certificate of these */
 };
 
+/* What became of a call that ends, and that nobody has finished. */
+enum status call_unfinished(const struct call *call);
+
 struct server_options {
     const char *listen;          /* "host:port"; "[::]:9090"; port 0 takes a free one */
     size_t max_message_bytes;    /* a larger request is RESOURCE_EXHAUSTED */
     int64_t ping_interval_ms;    /* keepalive pings to clients; a dead peer is noticed after two */
-/* What became of a call that ends, and that nobody has finished. */
-enum status call_unfinished(const struct call *call);
-
     const struct tls_files *tls; /* NULL: plain text */
     const struct peer_rule
         *client_rule; /* NULL: all that client_ca vouches for; outlives the server */
@@ -166,12 +170,12 @@ struct transport {
     void (*free)(struct server *server); /* after drain */
     /* Any thread. Returns how many there are, at most `room`; NULL where the transport counts none. */
     size_t (*limit_hits)(const struct server *server, struct limit_hits *ret_limits, size_t room);
+    /* Any thread. TLS' of clients that did not come to HTTP/2; NULL where the transport counts none. */
+    uint64_t (*failed_handshakes)(const struct server *server);
 
     bool (*metadata)(const struct call *call, const char *key, size_t index, struct text *value);
     void (*read)(struct call *call);
     bool (*send)(struct call *call, struct bytes message);
-    /* Any thread. TLS' of clients that did not come to HTTP/2; NULL where the transport counts none. */
-    uint64_t (*failed_handshakes)(const struct server *server);
     void (*finish)(struct call *call, enum status status, const char *text);
 };
 
@@ -190,14 +194,14 @@ bool server_reload_tls(struct server *server, const struct tls_files *files, str
 void server_wake(struct server *server);
 size_t server_drain(struct server *server, int64_t grace_ms);
 size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t room);
-void server_free(struct server *server);
-
-/* Those of this build, and NULL; the first is the default. */
-extern const struct transport *const transport_list[];
 /* Unix time: until when what is shown now is valid. 0: plain text. Any thread. */
 int64_t server_certificate_ends_s(const struct server *server);
 /* False: they are not counted, or there are none in plain text. Any thread. */
 bool server_failed_handshakes(const struct server *server, uint64_t *ret_count);
+void server_free(struct server *server);
+
+/* Those of this build, and NULL; the first is the default. */
+extern const struct transport *const transport_list[];
 extern const char *const transport_names[];
 
 /* NULL: there is none of this name, or it was left out of the build. */

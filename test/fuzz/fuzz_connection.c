@@ -47,10 +47,11 @@ static void on_writable(void *context, struct call *call)
     (void)call;
 }
 
-static void on_ended(void *context, struct call *call)
+static void on_ended(void *context, struct call *call, enum status status)
 {
     (void)context;
     (void)call;
+    (void)status;
     over++;
 }
 

@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(call.sent + call.finished > 0);
     hooks->drain(hooks->context);
     require(call.finished == 1);
-    hooks->ended(hooks->context, &call.call);
+    hooks->ended(hooks->context, &call.call, STATUS_OK);
     services_free(services);
     health_free(health);
     return 0;

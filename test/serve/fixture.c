@@ -99,13 +99,20 @@ static void on_writable(void *context, struct call *call)
         say_next(call);
 }
 
-static void on_ended(void *context, struct call *call)
+static void on_ended(void *context, struct call *call, enum status status)
 {
     struct fixture *fixture = context;
     struct work *work = call->context;
     LIST_REMOVE(work, held);
     free(work);
+    fixture->ended_as[status]++;
     fixture->ended++;
+}
+
+static void on_refused(void *context, const char *path, enum status status)
+{
+    struct fixture *fixture = context;
+    fixture->refused_as[status] += text_starts_with(path, "/test/");
 }
 
 static int64_t on_turn(void *context, int64_t now_ms)
@@ -168,6 +175,7 @@ int set_up(void **state)
                                         .half_closed = on_half_closed,
                                         .writable = on_writable,
                                         .ended = on_ended,
+                                        .refused = on_refused,
                                         .turn = on_turn,
                                         .drain = on_drain};
     LIST_INIT(&fixture->held);

@@ -46,6 +46,8 @@ struct fixture {
     LIST_HEAD(, work) held;
     atomic_size_t begun;
     atomic_size_t ended;
+    atomic_size_t ended_as[STATUS_UNAUTHENTICATED + 1]; /* by what the service was told */
+    atomic_size_t refused_as[STATUS_UNAUTHENTICATED + 1];
     atomic_size_t turns;
     atomic_size_t refused_sends;
     atomic_bool push;

@@ -44,9 +44,10 @@ static void on_writable(void *context, struct call *call)
     (void)call;
 }
 
-static void on_ended(void *context, struct call *call)
+static void on_ended(void *context, struct call *call, enum status status)
 {
     (void)call;
+    (void)status;
     ((struct fixture *)context)->live--;
 }
 

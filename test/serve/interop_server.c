@@ -240,9 +240,10 @@ static void on_writable(void *context, struct call *call)
         send_next(work);
 }
 
-static void on_ended(void *context, struct call *call)
+static void on_ended(void *context, struct call *call, enum status status)
 {
     (void)context;
+    (void)status;
     free(call->context);
 }
 

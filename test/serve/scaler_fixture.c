@@ -135,8 +135,18 @@ void ask(struct noted_call *call, const char *path, const char *queue)
 
 void end_call(struct noted_call *call)
 {
-    service->ended(service->context, &call->call);
+    service->ended(service->context, &call->call, call->finished ? call->status : STATUS_CANCELLED);
     free(call->text);
+}
+
+double metric(const char *sample)
+{
+    _cleanup_(text_done) struct text page = {0};
+    services_write_metrics(services, &page);
+    external_scaler_write_metrics(scaler, &page);
+    _cleanup_(memory_free) char *start = text_format("\n%s ", sample);
+    const char *found = strstr(page.bytes, start);
+    return found == NULL ? -1 : strtod(found + strlen(start), NULL);
 }
 
 bool turn(void)

@@ -53,6 +53,9 @@ void end_call(struct noted_call *call);
 /* One turn of the server, and a little rest; true. */
 bool turn(void);
 
+/* The sample of this name and labels on the page of metrics, -1: there is none. */
+double metric(const char *sample);
+
 /* Takes turns until the condition holds. */
 #define TURN_UNTIL(condition)                                                                      \
     do {                                                                                           \

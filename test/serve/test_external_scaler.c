@@ -174,6 +174,101 @@ static void a_call_that_is_cancelled_while_it_waits_is_told_nothing(void **state
     assert_int_equal(stream.trues, 0);
 }
 
+#define CALLS(method, code)                                                                        \
+    metric("backlog_calls_total{service=\"externalscaler.ExternalScaler\",method=\"" method        \
+           "\",code=\"" code "\"}")
+#define OF_METHOD(name, method)                                                                    \
+    metric(name "{service=\"externalscaler.ExternalScaler\",method=\"" method "\"}")
+
+static void calls_are_counted_by_what_their_clients_got_and_unary_ones_timed(void **state)
+{
+    (void)state;
+    struct noted_call call = {0};
+    struct noted_call gone = {0};
+    struct noted_call late = {0};
+    struct noted_call stream = {0};
+    ask(&stream, PATH("StreamIsActive"), "7");
+    int64_t began_us = clock_now_us();
+    ask(&call, PATH("GetMetrics"), "7");
+    TURN_UNTIL(call.finished);
+    end_call(&call);
+    double took = (double)(clock_now_us() - began_us) / 1e6;
+    ask(&gone, PATH("GetMetrics"), "hang");
+    end_call(&gone);
+    ask(&late, PATH("GetMetrics"), "hang");
+    service->ended(service->context, &late.call, STATUS_DEADLINE_EXCEEDED);
+    service->refused(service->context, PATH("GetMetrics"), STATUS_PERMISSION_DENIED);
+    service->refused(service->context, "/else/Where", STATUS_PERMISSION_DENIED);
+    service->refused(service->context, NULL, STATUS_UNIMPLEMENTED);
+
+    assert_true(CALLS("GetMetrics", "OK") == 1);
+    assert_true(CALLS("GetMetrics", "CANCELLED") == 1);
+    assert_true(CALLS("GetMetrics", "DEADLINE_EXCEEDED") == 1);
+    assert_true(CALLS("GetMetrics", "PERMISSION_DENIED") == 1);
+    assert_true(metric("backlog_calls_total{service=\"unknown\",method=\"unknown\",code=\""
+                       "PERMISSION_DENIED\"}") == 1);
+    assert_true(metric("backlog_calls_total{service=\"unknown\",method=\"unknown\",code=\""
+                       "UNIMPLEMENTED\"}") == 1);
+    assert_true(OF_METHOD("backlog_call_seconds_count", "GetMetrics") == 3);
+    double seconds = OF_METHOD("backlog_call_seconds_sum", "GetMetrics");
+    assert_true(seconds > 0 && seconds < took + 1);
+    assert_true(OF_METHOD("backlog_streams", "StreamIsActive") == 1);
+    end_call(&stream);
+    assert_true(OF_METHOD("backlog_streams", "StreamIsActive") == 0);
+    assert_true(OF_METHOD("backlog_call_seconds_count", "StreamIsActive") == -1);
+}
+
+static void an_activation_is_timed_where_a_stream_saw_it(void **state)
+{
+    (void)state;
+    struct noted_call stream = {0};
+    struct noted_call late = {0};
+    fake_set_queue("jobs", 0);
+    ask(&stream, PATH("StreamIsActive"), "jobs");
+    take_turns_for_a_measurement();
+    int64_t began_us = clock_now_us();
+    for (int i = 1; i <= 5; i++) {
+        fake_set_queue("jobs", i);
+        TURN_UNTIL(stream.trues == i);
+        assert_true(metric("backlog_activation_seconds_count") == i);
+        fake_set_queue("jobs", 0);
+        take_turns_for_a_measurement();
+    }
+    double sum = metric("backlog_activation_seconds_sum");
+    assert_true(sum > 0 && sum < (double)(clock_now_us() - began_us) / 1e6);
+
+    fake_set_queue("jobs", 1);
+    TURN_UNTIL(stream.trues == 6);
+    ask(&late, PATH("StreamIsActive"), "jobs"); /* it was active before */
+    TURN_UNTIL(late.trues == 1);
+    fake_set_up(false);
+    take_turns_for(hold_ms + 2 * heartbeat_ms);
+    int trues = stream.trues;
+    fake_set_up(true);
+    TURN_UNTIL(stream.trues > trues); /* and was away, but never idle */
+    assert_true(metric("backlog_activation_seconds_count") == 6);
+    end_call(&stream);
+    end_call(&late);
+}
+
+static void a_heartbeat_that_has_to_wait_for_a_reading_is_no_push(void **state)
+{
+    (void)state;
+    struct noted_call stream = {0};
+    ask(&stream, PATH("StreamIsActive"), "3");
+    TURN_UNTIL(stream.trues == 1);
+    /* So late that no reading is fresh. */
+    int64_t due_ms = service->turn(service->context, clock_now_ms() + 2 * heartbeat_ms);
+    assert_int_equal(stream.trues, 1);
+    assert_true(due_ms > clock_now_ms());
+    TURN_UNTIL(stream.trues == 2);
+    assert_true(metric("backlog_pushes_total") == 1);
+    assert_true(metric("backlog_heartbeats_total") == 1);
+    TURN_UNTIL(stream.trues == 3);
+    assert_true(metric("backlog_heartbeats_total") == 2);
+    end_call(&stream);
+}
+
 int main(void)
 {
     log_init(LOG_ERROR, LOG_PLAIN);
@@ -187,6 +282,9 @@ int main(void)
         TEST(a_drain_ends_streams_and_lets_calls_wait),
         TEST(a_limit_on_streams_is_told_and_one_that_ends_makes_room),
         TEST(a_call_that_is_cancelled_while_it_waits_is_told_nothing),
+        TEST(calls_are_counted_by_what_their_clients_got_and_unary_ones_timed),
+        TEST(an_activation_is_timed_where_a_stream_saw_it),
+        TEST(a_heartbeat_that_has_to_wait_for_a_reading_is_no_push),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
