@@ -184,8 +184,7 @@ static size_t ascii_length(const char *bytes, size_t length)
 bool text_is_utf8(const char *bytes, size_t length)
 {
     for (size_t at = ascii_length(bytes, length); at < length;) {
-        bool is_ascii = bytes[at] > 0;
-        size_t size = is_ascii ? 1 : text_character(bytes + at, length - at);
+        size_t size = text_character(bytes + at, length - at);
         if (size == 0)
             return false;
         at += size;
