@@ -4,7 +4,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,6 +74,10 @@ enum log_format log_format_now(void)
     return settings.format;
 }
 
+/* The longest line is what a pipe takes in one go where it says that it has room; of that, an escaped character,
+ * the sign of omission and what ends a line take less than END_BYTES. */
+enum { LINE_BYTES = PIPE_BUF, END_BYTES = 16 };
+
 /* A broker's or a user's text must not forge a second line or break the JSON. */
 static void add_escaped(struct text *line, const char *message)
 {
@@ -80,6 +86,10 @@ static void add_escaped(struct text *line, const char *message)
     for (const char *at = message; *at != '\0';) {
         unsigned char c = (unsigned char)*at;
         size_t length = text_character(at, strnlen(at, 4));
+        if (line->length > LINE_BYTES - END_BYTES) {
+            text_add(line, " ...");
+            return;
+        }
         if (json && (c == '"' || c == '\\'))
             text_addf(line, "\\%c", c);
         else if (c < 0x20 || c == 0x7f)
@@ -93,14 +103,18 @@ static void add_escaped(struct text *line, const char *message)
 }
 
 /* One write a line, so that the lines of several threads and of a child never mix. Locks may be held:
- * a pipe that nobody reads must not stop the answers, so a line for which it has no room is lost. */
+ * a pipe that nobody reads must not stop the answers, so a line for which it has no room is lost. One thread at a
+ * time, or another would take the room. */
 static void write_out(const struct text *line)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
-    if (poll(&output, 1, 0) != 1)
-        return;
-    ssize_t written = write(STDERR_FILENO, line->bytes, line->length);
-    (void)written;
+    pthread_mutex_lock(&lock);
+    if (poll(&output, 1, 0) == 1) {
+        ssize_t written = write(STDERR_FILENO, line->bytes, line->length);
+        (void)written;
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 static void write_line(enum log_level level, const char *format, va_list arguments)

@@ -1,5 +1,5 @@
 /*
- * The log: one line an event, on standard error, as plain text or as JSON lines.
+ * The log: one line an event, of 4 KiB at most, on standard error, as plain text or as JSON lines.
  *
  * Threads: any; a full pipe costs lines and not time. Only the one who stops an error logs it, once. A
  * message never holds a secret.
