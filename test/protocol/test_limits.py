@@ -63,6 +63,29 @@ def test_streams_are_limited(small):
         stream.cancel()
 
 
+def test_triggers_are_limited_where_streams_hold_all_of_them():
+    with Server(arguments=["--max-triggers", "2"]) as server, Client(server.port) as client:
+        streams = [client.stream_is_active(of_host(number)) for number in range(2)]
+        code, text = wait_until(lambda: refusal(client.metric_spec, of_host(2)), 10, "the refusal")
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "all 2 triggers (--max-triggers)" in text
+        streams[0].cancel()  # and its trigger gives way
+        assert wait_until(lambda: client.metric_spec(of_host(2)), 10, "a place").metricName == "rabbitmq-orders"
+
+
+def test_connections_with_a_process_of_their_own_are_limited():
+    def of_broker(port):
+        return {"scaler": "kafka", "bootstrapServers": f"127.0.0.1:{port}", "consumerGroup": "workers",
+                "topic": "orders", "lagThreshold": "5"}
+
+    with Server(arguments=["--max-isolated", "1"]) as server, Client(server.port) as client:
+        assert refusal(client.is_active, of_broker(1))[0] == grpc.StatusCode.UNAVAILABLE
+        code, text = refusal(client.is_active, of_broker(2))
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "all 1 connections with a process of their own are in use (--max-isolated)" in text
+        assert refusal(client.is_active, of_host(0))[0] == grpc.StatusCode.UNAVAILABLE
+
+
 def test_inline_connections_can_be_denied(denying):
     code, text = refusal(denying.metrics, UNREACHABLE)
     assert code == grpc.StatusCode.PERMISSION_DENIED
