@@ -13,6 +13,7 @@ CANCEL = 8
 LARGEST_WINDOW = (1 << 31) - 1
 
 SERVICE = "/externalscaler.ExternalScaler/"
+HEALTH = "/grpc.health.v1.Health/"
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
@@ -44,8 +45,8 @@ def literal(name, value, indexed=False):
     return bytes([0x40 if indexed else 0]) + length(len(name)) + name + length(len(value)) + value
 
 
-def request_block(method):
-    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", (SERVICE + method).encode()),
+def request_block(method, service=SERVICE):
+    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", (service + method).encode()),
               (b":authority", b"backlog"), (b"content-type", b"application/grpc"), (b"te", b"trailers")]
     return b"".join(literal(name, value) for name, value in fields)
 
@@ -56,18 +57,23 @@ def entry(key, value):
     return bytes([0x1a, len(pair)]) + pair
 
 
+def framed(message):
+    return struct.pack(">BI", 0, len(message)) + message
+
+
 # A trigger that is answered without a broker, and in the same way each time.
 TRIGGER = entry(b"scaler", b"no-such-scaler")
-MESSAGE = struct.pack(">BI", 0, len(TRIGGER)) + TRIGGER
+MESSAGE = framed(TRIGGER)
+EMPTY = framed(b"")
 
 
-def request(stream, block):
+def request(stream, block, message=MESSAGE):
     """A whole call."""
-    return frame(HEADERS, END_HEADERS, stream, block) + frame(DATA, END_STREAM, stream, MESSAGE)
+    return frame(HEADERS, END_HEADERS, stream, block) + frame(DATA, END_STREAM, stream, message)
 
 
-def connect(port, greeting=PREFACE + settings(), seconds=5):
-    connection = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+def connect(port, greeting=PREFACE + settings(), seconds=5, source="127.0.0.1"):
+    connection = socket.create_connection(("127.0.0.1", port), timeout=seconds, source_address=(source, 0))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.sendall(greeting)
     return connection
