@@ -33,9 +33,6 @@ static const char about[] =
     "JetStream, RabbitMQ, Redis, PostgreSQL and Prometheus (`backlog reference` has every key).\n"
     "SIGTERM ends it: streams end well, calls are answered, then it exits 0.";
 
-/* A client at its limit of calls waits in silence, so the streams' own must be reached before it. */
-enum { CALLS_BESIDE_STREAMS = 10000 };
-
 /* The parts, in the order in which they are made. */
 struct parts {
     struct reload *reload;
@@ -150,7 +147,7 @@ static bool start(const struct serve_flags *flags, struct parts *parts, struct e
         .ping_interval_ms = flags->ping_ms,
         .max_connections = (size_t)flags->most_clients,
         .max_peer_connections = (size_t)flags->most_clients_of_peer,
-        .max_calls = (size_t)flags->most_streams + CALLS_BESIDE_STREAMS,
+        .max_streams = (size_t)flags->most_streams,
         .max_connection_age_ms = flags->most_age_ms,
         .limits = flags->client_limits.items,
         .limit_count = flags->client_limits.count,

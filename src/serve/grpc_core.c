@@ -164,6 +164,14 @@ static int64_t or_never(int64_t number)
     return number == 0 ? INT_MAX : number; /* which the core takes for no limit */
 }
 
+/* Of a connection. A client that has as many waits in silence with the next, so it is to be told by the service
+ * that there are too many streams. */
+static int64_t most_calls(const struct server_options *options)
+{
+    enum { BESIDE_STREAMS = 10000 };
+    return options->max_streams == 0 ? 0 : (int64_t)options->max_streams + BESIDE_STREAMS;
+}
+
 static grpc_server *new_handle(const struct server_options *options)
 {
     grpc_arg arguments[] = {
@@ -172,7 +180,7 @@ static grpc_server *new_handle(const struct server_options *options)
         int_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
         /* Or a second server would take half of the first one's connections, without an error. */
         int_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
-        int_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, or_never((int64_t)options->max_calls)),
+        int_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, or_never(most_calls(options))),
         int_argument(GRPC_ARG_MAX_CONNECTION_AGE_MS, or_never(options->max_connection_age_ms)),
         int_argument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, AGE_GRACE_MS),
         int_argument(GRPC_ARG_KEEPALIVE_TIME_MS, options->ping_interval_ms),

@@ -3,6 +3,7 @@
  *
  *   h2_server.c      the loop and its thread, turns, wakes, the drain
  *   h2_listener.c    the address, new connections, and those that there is no place for
+ *   h2_peer.c        the addresses that clients come from, and what each has
  *   h2_connection.c  a connection: its first bytes, what it reads, its time limits, its end
  *   h2_output.c      what it writes
  *   h2_socket.c      its bytes, through TLS where that is spoken
@@ -36,11 +37,23 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
+#include <uthash.h>
 
 /* Read of a connection in one turn; more would let one client hold up all the others. */
 enum { H2_INPUT_BYTES = 32 * 1024 };
+/* The longest of IPv6 with an interface, and NUL. */
+enum { H2_ADDRESS_BYTES = 64 };
 /* Written at once. A connection keeps at most this much that its client does not read. */
 enum { H2_OUTPUT_BYTES = 64 * 1024 };
+
+/* An address, while it has connections: how much it has of what all clients share. */
+struct h2_peer {
+    char address[H2_ADDRESS_BYTES];
+    size_t connections;
+    size_t calls; /* but for streams */
+    size_t held_bytes;
+    UT_hash_handle hh; /* in server->peers, by address */
+};
 
 struct h2_call {
     struct call call;
@@ -69,6 +82,7 @@ struct h2_call {
     bool is_compressed : 1; /* messages may be, by its headers */
     bool is_expected : 1;
     bool is_unread : 1;
+    bool is_stream : 1; /* call_stays() */
     bool read_wanted : 1;
     bool delivering : 1;
     bool half_closed : 1; /* by the client */
@@ -121,7 +135,7 @@ struct h2_connection {
     int fd;
     SSL *tls;            /* NULL: plain text */
     bool tls_must_write; /* before it can read on */
-    char peer[64];
+    struct h2_peer *peer;
     struct peer *names; /* NULL: it was not asked for any */
     char *refusal;      /* why its calls are not served; NULL: they are */
     struct event readable;
@@ -150,6 +164,7 @@ struct h2_server {
     /* Not changed after the start. */
     const struct service *service;
     size_t max_message_bytes;
+    size_t max_streams;
     int64_t ping_interval_ms;
     int64_t max_age_ms; /* CLOCK_NEVER: none */
     struct event_base *base;
@@ -188,8 +203,10 @@ struct h2_server {
     size_t connection_count;
     size_t shakes_left;      /* of this turn */
     int64_t shake_failed_ms; /* when the log was last told of one */
+    struct h2_peer *peers;   /* uthash */
     size_t call_count;
-    size_t held_bytes; /* by all calls */
+    size_t stream_count; /* of them */
+    size_t held_bytes;   /* by all calls */
     struct crowd crowd;
     bool draining;
     size_t cancelled;
@@ -214,10 +231,18 @@ bool h2_listener_open(struct h2_server *server, const char *address, struct erro
 void h2_listener_resume(struct h2_server *server);
 void h2_listener_close(struct h2_server *server);
 
+/* ---- h2_peer.c ---- */
+
+/* NULL: it has no connection. */
+struct h2_peer *h2_peer_find(const struct h2_server *server, const char *address);
+/* One connection more, and one less, of an address. */
+struct h2_peer *h2_peer_join(struct h2_server *server, const char *address);
+void h2_peer_leave(struct h2_server *server, struct h2_peer *peer);
+
 /* ---- h2_connection.c ---- */
 
 /* Takes the socket. */
-void h2_connection_new(struct h2_server *server, int fd, const char *peer);
+void h2_connection_new(struct h2_server *server, int fd, const char *address);
 /* At once; its calls end. */
 void h2_connection_free(struct h2_connection *connection);
 /* It has something to write at the end of the turn. */
@@ -306,6 +331,7 @@ void h2_call_end(struct h2_call *call);
 /* The transport's. */
 bool h2_call_metadata(const struct call *call, const char *key, size_t index, struct text *value);
 void h2_call_read(struct call *call);
+void h2_call_stays(struct call *call);
 
 /* ---- h2_answer.c ---- */
 

@@ -35,7 +35,7 @@ void h2_call_expire(struct h2_call *call)
 {
     struct h2_server *server = call->connection->server;
     expect_no_more(call);
-    h2_limit_hit(&server->limits, H2_CALL_MS, call->connection->peer, server->now_ms);
+    h2_limit_hit(&server->limits, H2_CALL_MS, call->connection->peer->address, server->now_ms);
     if (!call->finished) {
         h2_call_finish(&call->call, STATUS_DEADLINE_EXCEEDED, "no request message came in time");
         return;
@@ -79,49 +79,53 @@ void h2_call_is_answered(struct h2_call *call)
 
 /* ---- messages in ---- */
 
+static void count_held(struct h2_call *call, size_t capacity)
+{
+    struct h2_connection *connection = call->connection;
+    connection->server->held_bytes += capacity - call->held_capacity;
+    connection->peer->held_bytes += capacity - call->held_capacity;
+    call->held_capacity = capacity;
+}
+
 static void drop_held(struct h2_call *call)
 {
-    call->connection->server->held_bytes -= call->held_capacity;
     free(TAKE(call->held));
     call->held_length = 0;
-    call->held_capacity = 0;
+    count_held(call, 0);
+}
+
+/* False, and the call is finished: its client has too much that is not whole yet. */
+static bool append(struct h2_call *call, struct bytes bytes)
+{
+    struct h2_server *server = call->connection->server;
+    struct h2_peer *peer = call->connection->peer;
+    if (!h2_limit_leaves(&server->limits, H2_HELD_BYTES, server->held_bytes, peer->held_bytes,
+                         bytes.length)) {
+        h2_limit_hit(&server->limits, H2_HELD_BYTES, peer->address, server->now_ms);
+        h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED,
+                       "too many requests are not whole yet");
+        drop_held(call);
+        return false;
+    }
+    size_t capacity = call->held_capacity;
+    call->held = memory_grow(call->held, &capacity, call->held_length + bytes.length, 1);
+    count_held(call, capacity);
+    memcpy(call->held + call->held_length, bytes.data, bytes.length);
+    call->held_length += bytes.length;
+    return true;
 }
 
 /* Keeps what cannot be delivered yet; it may lie in what is held already. */
 static void hold(struct h2_call *call, struct bytes rest)
 {
-    struct h2_server *server = call->connection->server;
-    if (rest.length == 0 || call->finished) {
+    if (rest.length == 0 || call->finished)
         drop_held(call);
-        return;
-    }
-    if (call->held_length > 0) {
+    else if (call->held_length == 0)
+        append(call, rest);
+    else {
         memmove(call->held, rest.data, rest.length);
         call->held_length = rest.length;
-        return;
     }
-    server->held_bytes -= call->held_capacity;
-    call->held = memory_grow(call->held, &call->held_capacity, rest.length, 1);
-    server->held_bytes += call->held_capacity;
-    memcpy(call->held, rest.data, rest.length);
-    call->held_length = rest.length;
-}
-
-static bool append(struct h2_call *call, struct bytes bytes)
-{
-    struct h2_server *server = call->connection->server;
-    if (server->held_bytes + bytes.length > (size_t)server->limits.most[H2_HELD_BYTES]) {
-        h2_limit_hit(&server->limits, H2_HELD_BYTES, call->connection->peer, server->now_ms);
-        h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED,
-                       "too many requests are not whole yet");
-        return false;
-    }
-    server->held_bytes -= call->held_capacity;
-    call->held = memory_grow(call->held, &call->held_capacity, call->held_length + bytes.length, 1);
-    server->held_bytes += call->held_capacity;
-    memcpy(call->held + call->held_length, bytes.data, bytes.length);
-    call->held_length += bytes.length;
-    return true;
 }
 
 static void refuse_large(struct h2_call *call, uint32_t length)
@@ -217,10 +221,8 @@ void h2_call_receive(struct h2_call *call, struct bytes bytes)
     call->unconsumed += bytes.length;
     struct bytes input = bytes;
     if (call->held_length > 0) {
-        if (!append(call, bytes)) {
-            drop_held(call);
+        if (!append(call, bytes))
             return;
-        }
         input = (struct bytes){call->held, call->held_length};
     }
     deliver(call, &input);
@@ -253,6 +255,16 @@ void h2_call_read(struct call *base)
     STAILQ_INSERT_TAIL(&server->unread, call, unread);
 }
 
+void h2_call_stays(struct call *base)
+{
+    struct h2_call *call = (struct h2_call *)base;
+    if (call->is_stream)
+        return;
+    call->is_stream = true;
+    call->connection->peer->calls--;
+    call->connection->server->stream_count++;
+}
+
 /* ---- its beginning and end ---- */
 
 void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h2_request *request)
@@ -268,6 +280,7 @@ void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h
     call->call.peer = connection->names;
     LIST_INSERT_HEAD(&connection->calls, call, of_connection);
     server->call_count++;
+    connection->peer->calls++;
     connection->busy_ms = server->now_ms;
     nghttp2_session_set_stream_user_data(connection->session, stream_id, call);
     set_deadline(call, request->timeout_ms);
@@ -289,6 +302,10 @@ void h2_call_end(struct h2_call *call)
     call->finished = true;
     LIST_REMOVE(call, of_connection);
     server->call_count--;
+    if (call->is_stream)
+        server->stream_count--;
+    else
+        connection->peer->calls--;
     connection->busy_ms = server->now_ms;
     expect_no_more(call);
     if (call->is_unread)

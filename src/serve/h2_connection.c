@@ -49,6 +49,7 @@ void h2_connection_free(struct h2_connection *connection)
         TAILQ_REMOVE(&server->touched, connection, touched);
     TAILQ_REMOVE(&server->connections, connection, all);
     server->connection_count--;
+    h2_peer_leave(server, connection->peer);
     event_del(&connection->readable);
     event_del(&connection->writable);
     h2_socket_close(connection);
@@ -72,11 +73,11 @@ static void feed(struct h2_connection *connection, const uint8_t *data, size_t l
     struct h2_server *server = connection->server;
     ssize_t taken = nghttp2_session_mem_recv(connection->session, data, length);
     if (taken == NGHTTP2_ERR_FLOODED)
-        h2_limit_hit(&server->limits, H2_FRAMES_QUEUED, connection->peer, server->now_ms);
+        h2_limit_hit(&server->limits, H2_FRAMES_QUEUED, connection->peer->address, server->now_ms);
     if (taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
-        h2_limit_hit(&server->limits, H2_HEADER_BYTES, connection->peer, server->now_ms);
+        h2_limit_hit(&server->limits, H2_HEADER_BYTES, connection->peer->address, server->now_ms);
     if (taken < 0) {
-        log_debug("%s: %s", connection->peer, nghttp2_strerror((int)taken));
+        log_debug("%s: %s", connection->peer->address, nghttp2_strerror((int)taken));
         h2_connection_free(connection);
         return;
     }
@@ -93,7 +94,7 @@ static void turn_away(struct h2_connection *connection, const uint8_t *data, siz
                                  "Connection: close\r\n"
                                  "\r\n"
                                  "This is a gRPC server: it speaks HTTP/2 with prior knowledge.\n";
-    log_debug("%s does not speak HTTP/2", connection->peer);
+    log_debug("%s does not speak HTTP/2", connection->peer->address);
     if (memmem(data, length, version, strlen(version)) != NULL)
         h2_socket_send(connection, (const uint8_t *)answer, sizeof(answer) - 1);
     h2_connection_linger(connection);
@@ -198,7 +199,7 @@ static int64_t retire_ms(const struct h2_server *server)
     return server->now_ms + server->max_age_ms - tenth / 2 + clock_jitter(tenth + 1);
 }
 
-void h2_connection_new(struct h2_server *server, int fd, const char *peer)
+void h2_connection_new(struct h2_server *server, int fd, const char *address)
 {
     struct h2_connection *connection = memory_new(sizeof(*connection));
     int64_t now_ms = server->now_ms;
@@ -209,7 +210,7 @@ void h2_connection_new(struct h2_server *server, int fd, const char *peer)
     connection->wrote_ms = now_ms;
     connection->busy_ms = now_ms;
     connection->retire_ms = retire_ms(server);
-    strncpy(connection->peer, peer, sizeof(connection->peer) - 1);
+    connection->peer = h2_peer_join(server, address);
     LIST_INIT(&connection->calls);
     enter(connection, h2_socket_wrap(connection) ? H2_SHAKING : H2_GREETING);
     event_assign(&connection->readable, server->base, fd, EV_READ | EV_PERSIST, can_read,
@@ -250,7 +251,7 @@ void h2_connection_left(struct h2_connection *connection)
 void h2_connection_doom(struct h2_connection *connection, enum h2_limit limit)
 {
     struct h2_server *server = connection->server;
-    h2_limit_hit(&server->limits, limit, connection->peer, server->now_ms);
+    h2_limit_hit(&server->limits, limit, connection->peer->address, server->now_ms);
     enter(connection, H2_DOOMED);
     nghttp2_session_terminate_session(connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
     h2_connection_touch(connection);
@@ -317,7 +318,7 @@ void h2_connection_check(struct h2_connection *connection)
     }
     enum h2_limit limit = overstepped(connection);
     if (limit != H2_LIMITS) {
-        h2_limit_hit(&server->limits, limit, connection->peer, server->now_ms);
+        h2_limit_hit(&server->limits, limit, connection->peer->address, server->now_ms);
         h2_connection_free(connection);
         return;
     }

@@ -16,13 +16,14 @@ const struct limit h2_limit_table[] = {
     [H2_DESCRIPTORS] = {"descriptors", 0, 0, "the process has no more: one is kept to refuse with",
                         "ulimit -n"},
     [H2_CALLS] = {"calls", 60000, 0,
-                  "all streams of all ScaledObjects, and KEDA's calls beside them",
-                  "--max-streams"},
+                  "beside the streams of ScaledObjects; an address may have as many as it leaves "
+                  "to the others"},
     [H2_HEADER_BYTES] = {"header-bytes", 16384, 0,
                          "ours take a few hundred; a proxy's tracing and tokens some more"},
     [H2_PATH_BYTES] = {"path-bytes", 512, 0, "a path is kept as long as its call"},
     [H2_HELD_BYTES] = {"held-bytes", 16 << 20, 0,
-                       "of requests that are not whole yet, of all connections"},
+                       "of requests that are not whole yet; an address may have as many as it "
+                       "leaves to the others"},
     [H2_RESETS] = {"resets", 60000, 1000,
                    "KEDA cancels all its streams at once when it restarts, and not again soon"},
     [H2_PINGS] = {"pings", 1000, 100,
@@ -49,6 +50,15 @@ static void set(struct h2_limits *limits, enum h2_limit limit, size_t number)
 {
     if (number > 0)
         limits->most[limit] = (int64_t)number;
+}
+
+/* All streams at once, and some calls beside them. */
+static size_t most_resets(const struct server_options *options)
+{
+    enum { BESIDE_STREAMS = 10000 };
+    size_t usual = (size_t)h2_limit_table[H2_RESETS].most;
+    size_t wanted = options->max_streams + BESIDE_STREAMS;
+    return wanted > usual ? wanted : usual;
 }
 
 static const struct limit *find(const char *name, size_t length)
@@ -88,9 +98,7 @@ bool h2_limits_init(struct h2_limits *limits, const struct server_options *optio
         limits->most[i] = h2_limit_table[i].most;
     set(limits, H2_CONNECTIONS, options->max_connections);
     set(limits, H2_PEER_CONNECTIONS, options->max_peer_connections);
-    set(limits, H2_CALLS, options->max_calls);
-    if (limits->most[H2_RESETS] < limits->most[H2_CALLS])
-        limits->most[H2_RESETS] = limits->most[H2_CALLS];
+    set(limits, H2_RESETS, most_resets(options));
     limits->most[H2_SILENCE_MS] = 2 * options->ping_interval_ms;
     for (size_t i = 0; i < options->limit_count; i++)
         if (!set_named(limits, options->limits[i], error))
@@ -109,6 +117,12 @@ void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *pee
     log_warning("%s ran into the limit %s (%" PRId64 "; %s); %" PRIu64 " times so far", peer,
                 h2_limit_table[limit].name, limits->most[limit], h2_limit_table[limit].reason,
                 hits);
+}
+
+bool h2_limit_leaves(const struct h2_limits *limits, enum h2_limit limit, size_t of_all,
+                     size_t of_address, size_t more)
+{
+    return of_all + of_address + more <= (size_t)limits->most[limit];
 }
 
 static int64_t cost_us(enum h2_limit limit)

@@ -55,6 +55,13 @@ bool h2_limits_init(struct h2_limits *limits, const struct server_options *optio
 void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms);
 
 /*
+ * Whether an address may have `more` of what all clients share. It may have as much as it leaves to the others: so
+ * one takes half of it at most, the next half of the rest, and whoever comes finds something left.
+ */
+bool h2_limit_leaves(const struct h2_limits *limits, enum h2_limit limit, size_t of_all,
+                     size_t of_address, size_t more);
+
+/*
  * How much of a rate is used up, as one time: when it will be unused again. Each take moves it by the
  * time that one takes to come back, and it may lie as far ahead as the limit's number of them takes.
  */

@@ -52,39 +52,32 @@ static bool is_silent(const struct h2_connection *connection)
     return !connection->has_settled || connection->phase == H2_LINGERING;
 }
 
-static struct h2_connection *oldest_silent(const struct h2_server *server, const char *peer)
+/* Of one address, or (NULL) of all. */
+static struct h2_connection *oldest_silent(const struct h2_server *server,
+                                           const struct h2_peer *peer)
 {
     struct h2_connection *connection;
     TAILQ_FOREACH(connection, &server->connections, all)
-    if (is_silent(connection) && (peer == NULL || text_equal(connection->peer, peer)))
+    if (is_silent(connection) && (peer == NULL || connection->peer == peer))
         return connection;
     return NULL;
 }
 
-static size_t count_of_peer(const struct h2_server *server, const char *peer)
-{
-    size_t count = 0;
-    const struct h2_connection *connection;
-    TAILQ_FOREACH(connection, &server->connections, all)
-    count += text_equal(connection->peer, peer);
-    return count;
-}
-
-/* Whether there is a place, after a silent connection had to leave one if need be. */
+/* Whether there is a place, after a silent connection (of the peer, if there is one) had to leave one if need be. */
 static bool make_place(struct h2_server *server, enum h2_limit limit, size_t count,
-                       const char *peer, const char *of_peer)
+                       const char *address, const struct h2_peer *peer)
 {
     if (count < (size_t)server->limits.most[limit])
         return true;
-    h2_limit_hit(&server->limits, limit, peer, server->now_ms);
-    struct h2_connection *silent = oldest_silent(server, of_peer);
+    h2_limit_hit(&server->limits, limit, address, server->now_ms);
+    struct h2_connection *silent = oldest_silent(server, peer);
     if (silent == NULL)
         return false;
     h2_connection_free(silent);
     return true;
 }
 
-static void name_peer(const struct sockaddr *address, socklen_t length, char *name, size_t size)
+static void name_address(const struct sockaddr *address, socklen_t length, char *name, size_t size)
 {
     static const char mapped[] = "::ffff:"; /* an IPv4 client, as an IPv6 socket sees it */
     if (getnameinfo(address, length, name, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
@@ -93,28 +86,35 @@ static void name_peer(const struct sockaddr *address, socklen_t length, char *na
         memmove(name, name + strlen(mapped), strlen(name) - strlen(mapped) + 1);
 }
 
-static void let_in(struct h2_server *server, int fd, const char *peer)
+static bool has_place(struct h2_server *server, const char *address)
 {
-    if (!make_place(server, H2_PEER_CONNECTIONS, count_of_peer(server, peer), peer, peer) ||
-        !make_place(server, H2_CONNECTIONS, server->connection_count, peer, NULL)) {
+    const struct h2_peer *peer = h2_peer_find(server, address);
+    size_t of_peer = peer == NULL ? 0 : peer->connections;
+    return make_place(server, H2_PEER_CONNECTIONS, of_peer, address, peer) &&
+           make_place(server, H2_CONNECTIONS, server->connection_count, address, NULL);
+}
+
+static void let_in(struct h2_server *server, int fd, const char *address)
+{
+    if (!has_place(server, address)) {
         refuse(fd);
         return;
     }
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    h2_connection_new(server, fd, peer);
+    h2_connection_new(server, fd, address);
 }
 
 /* ---- accepting ---- */
 
-static int accept_one(const struct h2_server *server, char *peer, size_t size)
+static int accept_one(const struct h2_server *server, char *name, size_t size)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
     int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &length,
                      SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0)
-        name_peer((const struct sockaddr *)&address, length, peer, size);
+        name_address((const struct sockaddr *)&address, length, name, size);
     return fd;
 }
 
@@ -128,7 +128,7 @@ static void pause_listener(struct h2_server *server)
  * backlog, and is reported again and again. */
 static void refuse_with_spare(struct h2_server *server)
 {
-    char peer[NI_MAXHOST];
+    char address[H2_ADDRESS_BYTES];
     h2_limit_hit(&server->limits, H2_DESCRIPTORS, "the server", server->now_ms);
     struct h2_connection *silent = oldest_silent(server, NULL);
     if (silent != NULL) {
@@ -137,7 +137,7 @@ static void refuse_with_spare(struct h2_server *server)
     }
     if (server->spare_fd >= 0)
         close(server->spare_fd);
-    int fd = accept_one(server, peer, sizeof(peer));
+    int fd = accept_one(server, address, sizeof(address));
     if (fd >= 0)
         refuse(fd);
     server->spare_fd = open_spare();
@@ -152,10 +152,10 @@ static void can_accept(evutil_socket_t listen_fd, short what, void *argument)
     struct h2_server *server = argument;
     server->now_ms = clock_now_ms();
     for (int i = 0; i < MOST_ACCEPTS_A_TURN && !server->is_paused; i++) {
-        char peer[NI_MAXHOST];
-        int fd = accept_one(server, peer, sizeof(peer));
+        char address[H2_ADDRESS_BYTES];
+        int fd = accept_one(server, address, sizeof(address));
         if (fd >= 0)
-            let_in(server, fd, peer);
+            let_in(server, fd, address);
         else if (errno == EMFILE || errno == ENFILE) {
             refuse_with_spare(server);
             return; /* without a descriptor it would be this error even if nobody else waits */

@@ -226,9 +226,9 @@ bool h2_request_judge(struct h2_connection *connection, int32_t stream_id)
     if (refusal == NULL)
         return true;
     if (refusal == &large_headers)
-        h2_limit_hit(&server->limits, H2_HEADER_BYTES, connection->peer, server->now_ms);
+        h2_limit_hit(&server->limits, H2_HEADER_BYTES, connection->peer->address, server->now_ms);
     if (request->has_long_path)
-        h2_limit_hit(&server->limits, H2_PATH_BYTES, connection->peer, server->now_ms);
+        h2_limit_hit(&server->limits, H2_PATH_BYTES, connection->peer->address, server->now_ms);
     refuse(connection, stream_id, refusal);
     tell_refused(connection, refusal->status);
     return false;

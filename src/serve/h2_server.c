@@ -250,6 +250,7 @@ static struct h2_server *new_server(const struct server_options *options,
     server->service = service;
     server->stopped = true;
     server->max_message_bytes = options->max_message_bytes;
+    server->max_streams = options->max_streams;
     server->ping_interval_ms = options->ping_interval_ms;
     server->max_age_ms =
         options->max_connection_age_ms == 0 ? CLOCK_NEVER : options->max_connection_age_ms;
@@ -337,5 +338,6 @@ const struct transport transport_nghttp2 = {
     .metadata = h2_call_metadata,
     .read = h2_call_read,
     .send = h2_call_send,
+    .stays = h2_call_stays,
     .finish = h2_call_finish,
 };

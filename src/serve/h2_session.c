@@ -71,8 +71,9 @@ static int header_came(nghttp2_session *session, const nghttp2_frame *frame, ngh
 static void begin_call(struct h2_connection *connection, int32_t stream_id)
 {
     struct h2_server *server = connection->server;
-    if (server->call_count >= (size_t)server->limits.most[H2_CALLS]) {
-        h2_limit_hit(&server->limits, H2_CALLS, connection->peer, server->now_ms);
+    size_t of_all = server->call_count - server->stream_count;
+    if (!h2_limit_leaves(&server->limits, H2_CALLS, of_all, connection->peer->calls, 1)) {
+        h2_limit_hit(&server->limits, H2_CALLS, connection->peer->address, server->now_ms);
         nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream_id,
                                   NGHTTP2_REFUSED_STREAM);
         return;
@@ -259,8 +260,10 @@ nghttp2_session *h2_session_new(struct h2_connection *connection)
 {
     struct h2_server *server = connection->server;
     const struct h2_limits *limits = &server->limits;
+    /* A client that has as many waits in silence with the next, so it is told of other limits before. */
+    size_t most_calls = server->max_streams + (size_t)limits->most[H2_CALLS];
     const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)limits->most[H2_CALLS]},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)most_calls},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->most[H2_HEADER_BYTES]},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };

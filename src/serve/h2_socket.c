@@ -101,7 +101,7 @@ static void complain(struct h2_connection *connection, const char *why)
         server->now_ms - server->shake_failed_ms < COMPLAIN_EVERY_MS)
         return;
     server->shake_failed_ms = server->now_ms;
-    log_warning("%s is not served over TLS: %s", connection->peer, why);
+    log_warning("%s is not served over TLS: %s", connection->peer->address, why);
 }
 
 static const char *reason_of(const struct h2_connection *connection, unsigned long error)

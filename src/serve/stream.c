@@ -20,6 +20,7 @@ static bool open_stream(struct ask *ask)
     ask->is_stream = true;
     scaler->streams_count++;
     DL_APPEND2(scaler->streams, ask, prev_open, next_open);
+    call_stays(ask->rpc.call);
     return true;
 }
 

@@ -57,6 +57,12 @@ bool call_send(struct call *call, struct bytes message)
     return call->transport->send(call, message);
 }
 
+void call_stays(struct call *call)
+{
+    if (call->transport->stays != NULL)
+        call->transport->stays(call);
+}
+
 void call_finish(struct call *call, enum status status, const char *text)
 {
     call->transport->finish(call, status <= STATUS_UNAUTHENTICATED ? status : STATUS_UNKNOWN, text);

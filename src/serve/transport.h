@@ -102,6 +102,10 @@ void call_read(struct call *call);
 /* Copies the message and sends it. False: one is in flight still, wait for writable(). */
 bool call_send(struct call *call, struct bytes message);
 
+/* Of a stream whose number the service bounds itself: from now on it takes no place among the calls in progress,
+ * whose number the transport bounds. */
+void call_stays(struct call *call);
+
 /* The last thing said of a call; what was sent before goes out first. A status that gRPC does not know is
  * UNKNOWN. `text` may be NULL, and is cut to what a header can carry. */
 void call_finish(struct call *call, enum status status, const char *text);
@@ -127,7 +131,7 @@ struct server_options {
     /* 0: as the transport sees fit. One that cannot hold a limit refuses to start with it. */
     size_t max_connections;
     size_t max_peer_connections;   /* of one address */
-    size_t max_calls;              /* in progress, of a connection at least */
+    size_t max_streams;            /* that stay, call_stays(): no connection is kept from them */
     int64_t max_connection_age_ms; /* then it is closed in order, and clients connect anew */
     const char *const *limits;     /* other numbers than the transport's: "resets=1000" */
     size_t limit_count;
@@ -176,6 +180,7 @@ struct transport {
     bool (*metadata)(const struct call *call, const char *key, size_t index, struct text *value);
     void (*read)(struct call *call);
     bool (*send)(struct call *call, struct bytes message);
+    void (*stays)(struct call *call); /* NULL: it does not bound the calls in progress */
     void (*finish)(struct call *call, enum status status, const char *text);
 };
 

@@ -6,12 +6,14 @@ import socket
 import struct
 import time
 
-from .wire import (CANCEL, CONTINUATION, DATA, END_HEADERS, HEADERS, LARGEST_WINDOW, MESSAGE, PING, PREFACE,
-                   PRIORITY, RST_STREAM, connect, frame, literal, request, request_block, settings,
+from .wire import (CANCEL, CONTINUATION, DATA, EMPTY, END_HEADERS, HEADERS, HEALTH, LARGEST_WINDOW, MESSAGE, PING,
+                   PREFACE, PRIORITY, RST_STREAM, connect, frame, literal, request, request_block, settings,
                    window_update)
 
 BLOCK = request_block("GetMetricSpec")
 STREAM_BLOCK = request_block("StreamIsActive")
+WATCH_BLOCK = request_block("Watch", HEALTH)
+ELSEWHERE = "127.0.0.2"  # an attacker who takes what an address may have takes it from those of that address
 FULL = 16384  # as long as a frame may be
 STREAMS = 10000
 SILENT = 10000
@@ -33,11 +35,11 @@ def pour(connection, chunks, until, reads=True):
             left = left[connection.send(left[:1 << 18]):]
 
 
-def flood(port, until, chunks_of_a_connection, greeting=PREFACE + settings(), reads=True):
+def flood(port, until, chunks_of_a_connection, greeting=PREFACE + settings(), reads=True, source="127.0.0.1"):
     """Comes back at once, each time that it is thrown out."""
     while time.monotonic() < until:
         try:
-            with connect(port, greeting) as connection:
+            with connect(port, greeting, source=source) as connection:
                 pour(connection, chunks_of_a_connection(), until, reads)
         except OSError:
             time.sleep(0.001)
@@ -152,6 +154,19 @@ def never_reads(port, until):
           reads=False)
 
 
+def half_messages(port, until):
+    """Calls without end, with one full frame each of a message that has four."""
+    piece = struct.pack(">BI", 0, 4 * FULL - 5) + bytes(FULL - 5)
+    flood(port, until, lambda: in_chunks((frame(HEADERS, END_HEADERS, stream, BLOCK) + frame(DATA, 0, stream, piece)
+                                          for stream in streams()), 20), source=ELSEWHERE)
+
+
+def endless_streams(port, until):
+    """Of the service that anybody may watch."""
+    flood(port, until, lambda: in_chunks(request(stream, WATCH_BLOCK, EMPTY) for stream in streams()),
+          source=ELSEWHERE)
+
+
 def silent_connections(port, until):
     hold(port, until, SILENT, b"")
 
@@ -170,7 +185,7 @@ DESCRIPTORS = 64  # of the server, in the last one
 
 ATTACKS = [rapid_reset, continuation_flood, empty_continuation_flood, settings_flood, ping_flood, unread_ping_flood,
            indexed_header_bomb, one_huge_header, empty_data_flood, priority_flood, one_byte_windows, zero_windows,
-           never_reads, silent_connections, half_a_frame, descriptors_used_up]
+           never_reads, half_messages, endless_streams, silent_connections, half_a_frame, descriptors_used_up]
 
 
 def title(attack):

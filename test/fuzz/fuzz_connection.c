@@ -120,6 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < 100 && server->connection_count > 0; i++)
         h2_server_turn(server, EVLOOP_NONBLOCK);
     require(server->connection_count == 0);
-    require(server->call_count == 0 && server->held_bytes == 0 && begun == over);
+    require(server->call_count == 0 && server->held_bytes == 0 && server->peers == NULL &&
+            begun == over);
     return 0;
 }

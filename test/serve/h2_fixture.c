@@ -28,6 +28,8 @@ static void on_message(void *context, struct call *call, struct bytes message)
     } else if (text_equal(call->path, "/test/Many")) {
         call->context = (char *)call->context + message.length;
         call_read(call);
+    } else if (text_equal(call->path, "/test/Stay")) {
+        call_stays(call);
     }
 }
 

@@ -4,6 +4,7 @@
  *   /test/Echo    answers its first message
  *   /test/Many    answers how many bytes there were, when the client has sent the last message
  *   /test/Hold    a stream that says nothing, and ends with its connection's age
+ *   /test/Stay    the same, of those that stay
  *   /test/Unread  is never read
  */
 #ifndef BACKLOG_TEST_SERVE_H2_FIXTURE_H

@@ -94,6 +94,136 @@ static void a_limit_that_is_none_is_refused(void **state)
     }
 }
 
+/* Calls that do not end, and how many of them are expected to be refused. */
+struct opening {
+    const struct fixture *fixture;
+    const struct h2_stream *streams;
+    size_t count;
+    size_t live; /* before */
+    size_t refused;
+};
+
+static bool is_as_expected(const void *what)
+{
+    const struct opening *opening = what;
+    size_t refused = 0;
+    for (size_t i = 0; i < opening->count; i++)
+        refused += opening->streams[i].is_closed;
+    return refused == opening->refused &&
+           opening->fixture->live == opening->live + opening->count - refused;
+}
+
+static void open_calls(const struct fixture *fixture, struct h2_client *client,
+                       struct h2_stream *streams, size_t count, const char *path, size_t refused)
+{
+    const struct opening opening = {fixture, streams, count, fixture->live, refused};
+    for (size_t i = 0; i < count; i++) {
+        streams[i] = (struct h2_stream){
+            .body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5, .stays_open = true};
+        h2_client_open(client, &streams[i], path, NULL);
+    }
+    assert_true(h2_client_run(client, is_as_expected, &opening));
+    for (size_t i = 0; i < count; i++)
+        if (streams[i].is_closed)
+            assert_int_equal(streams[i].code, NGHTTP2_REFUSED_STREAM);
+}
+
+static bool has_no_calls(const void *fixture)
+{
+    return ((const struct fixture *)fixture)->live == 0;
+}
+
+static void an_address_leaves_half_of_the_calls_to_others(void **state)
+{
+    enum { CALLS = 40 };
+    struct fixture *fixture = *state;
+    struct h2_client greedy;
+    struct h2_client client;
+    struct h2_stream streams[CALLS];
+    struct h2_stream others[CALLS];
+    const char *const limits[] = {"calls=40"};
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    h2_client_init_elsewhere(&greedy, fixture->server->port);
+    open_calls(fixture, &greedy, streams, CALLS, "/test/Unread", CALLS / 2);
+    assert_int_equal(hits(fixture, "calls"), CALLS / 2);
+
+    h2_client_init(&client, fixture->server->port);
+    open_calls(fixture, &client, others, CALLS / 2, "/test/Unread", CALLS / 4);
+    h2_client_done(&client); /* and what each had is free again */
+    h2_client_done(&greedy);
+    h2_client_init(&client, fixture->server->port);
+    assert_true(h2_client_run(&client, has_no_calls, fixture));
+    open_calls(fixture, &client, streams, CALLS / 2, "/test/Unread", 0);
+    h2_client_done(&client);
+}
+
+static void streams_that_stay_take_no_place_of_calls(void **state)
+{
+    enum { CALLS = 10, STREAMS = 5 * CALLS };
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    struct h2_stream streams[STREAMS];
+    struct h2_stream calls[CALLS];
+    const char *const limits[] = {"calls=10"};
+    restart(fixture, &(struct server_options){.max_streams = STREAMS,
+                                              .limits = limits,
+                                              .limit_count = ARRAY_LENGTH(limits)});
+    h2_client_init(&client, fixture->server->port);
+    for (size_t i = 0; i < STREAMS; i += CALLS / 2) {
+        open_calls(fixture, &client, &streams[i], CALLS / 2, "/test/Stay", 0);
+        assert_answered(&client, NULL, "200", "0");
+    }
+    open_calls(fixture, &client, calls, CALLS, "/test/Unread", CALLS / 2);
+    h2_client_done(&client);
+}
+
+/* The first pieces of messages, which are not whole. Returns how many of them were refused. */
+static size_t begin_messages(struct h2_client *client, struct h2_stream *streams, size_t count,
+                             const uint8_t *piece, size_t length)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < count; i++) {
+        streams[i] = (struct h2_stream){.body = piece, .body_length = length, .stays_open = true};
+        h2_client_open(client, &streams[i], "/test/Echo", NULL);
+    }
+    h2_client_run_ms(client, 300);
+    for (size_t i = 0; i < count; i++) {
+        refused += streams[i].is_closed;
+        if (streams[i].is_closed)
+            assert_string_equal(streams[i].grpc_status, "8");
+    }
+    return refused;
+}
+
+/* A piece that is read in two goes has room for twice as much. */
+static void first_pieces_of_messages_count_as_held_and_leave_half_to_others(void **state)
+{
+    enum { PIECE = 10000, PIECES = 40, HALF = 10 };
+    static const uint8_t piece[PIECE] = {0, 0, 0, 60000 >> 8, 60000 & 255};
+    static const uint8_t whole[1005] = {0, 0, 0, 1000 >> 8, 1000 & 255};
+    struct fixture *fixture = *state;
+    struct h2_client greedy;
+    struct h2_client client;
+    struct h2_stream streams[PIECES];
+    const char *const limits[] = {"held-bytes=200000"};
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    h2_client_init_elsewhere(&greedy, fixture->server->port);
+    size_t refused = begin_messages(&greedy, streams, PIECES, piece, PIECE);
+    assert_in_range(refused, PIECES - HALF, PIECES - HALF / 2);
+    assert_int_equal(hits(fixture, "held-bytes"), refused);
+
+    struct h2_stream in_pieces = {
+        .body = whole, .body_length = sizeof(whole), .most_frame_bytes = 100};
+    h2_client_init(&client, fixture->server->port);
+    h2_client_open(&client, &in_pieces, "/test/Echo", NULL);
+    h2_client_finish(&client, &in_pieces);
+    assert_string_equal(in_pieces.grpc_status, "0");
+    h2_client_done(&client);
+    h2_client_done(&greedy);
+}
+
 static void silent_connections_make_place_for_one_that_speaks(void **state)
 {
     enum { PLACES = 8 };
@@ -164,6 +294,9 @@ int main(void)
         TEST(headers_beyond_the_limit_are_refused_and_far_beyond_it_end_the_connection),
         TEST(the_operator_sets_a_limit_by_its_name),
         TEST(a_limit_that_is_none_is_refused),
+        TEST(an_address_leaves_half_of_the_calls_to_others),
+        TEST(streams_that_stay_take_no_place_of_calls),
+        TEST(first_pieces_of_messages_count_as_held_and_leave_half_to_others),
         TEST(silent_connections_make_place_for_one_that_speaks),
         TEST(without_descriptors_it_refuses_and_serves_again_when_some_are_free),
     };

@@ -17,15 +17,22 @@
 
 enum { PATIENCE_MS = 10000, MOST_HEADERS = 16 };
 
-int h2_connect(int port)
+static int connect_from(in_addr_t host, int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&from, sizeof(from)) != 0 ||
+        connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
         fail();
     return fd;
+}
+
+int h2_connect(int port)
+{
+    return connect_from(INADDR_LOOPBACK, port);
 }
 
 static void note(char *to, size_t size, const uint8_t *value, size_t length)
@@ -93,11 +100,11 @@ static int stream_closes(nghttp2_session *session, int32_t id, uint32_t code, vo
     return 0;
 }
 
-void h2_client_init(struct h2_client *client, int port)
+static void init(struct h2_client *client, int fd)
 {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
-    *client = (struct h2_client){.fd = h2_connect(port)};
+    *client = (struct h2_client){.fd = fd};
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, header_came);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data_came);
@@ -110,6 +117,16 @@ void h2_client_init(struct h2_client *client, int port)
     nghttp2_submit_settings(client->session, NGHTTP2_FLAG_NONE, NULL, 0);
     nghttp2_option_del(options);
     nghttp2_session_callbacks_del(callbacks);
+}
+
+void h2_client_init(struct h2_client *client, int port)
+{
+    init(client, h2_connect(port));
+}
+
+void h2_client_init_elsewhere(struct h2_client *client, int port)
+{
+    init(client, connect_from(INADDR_LOOPBACK + 1, port));
 }
 
 void h2_client_init_tls(struct h2_client *client, int port)

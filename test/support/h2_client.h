@@ -45,6 +45,8 @@ struct h2_client {
 
 int h2_connect(int port);
 void h2_client_init(struct h2_client *client, int port);
+/* From another address than all the others: 127.0.0.2. */
+void h2_client_init_elsewhere(struct h2_client *client, int port);
 void h2_client_init_tls(struct h2_client *client, int port);
 void h2_client_done(struct h2_client *client);
 
