@@ -308,6 +308,13 @@ static void ping_in_silence(struct h2_connection *connection)
     h2_connection_touch(connection);
 }
 
+/* Also once it has left: a stream may have been on the way. */
+static bool must_retire(const struct h2_connection *connection)
+{
+    bool is_of_age = connection->server->now_ms >= connection->retire_ms;
+    return connection->phase == H2_LEFT || (connection->phase == H2_SERVING && is_of_age);
+}
+
 void h2_connection_check(struct h2_connection *connection)
 {
     struct h2_server *server = connection->server;
@@ -329,7 +336,7 @@ void h2_connection_check(struct h2_connection *connection)
         LIST_EMPTY(&connection->calls) && has_passed(connection, connection->busy_ms, H2_IDLE_MS);
     if (connection->phase == H2_LEAVING && server->now_ms - connection->phase_ms >= ROUND_TRIP_MS)
         h2_connection_left(connection);
-    else if (connection->phase == H2_SERVING && server->now_ms >= connection->retire_ms)
+    else if (must_retire(connection))
         retire(connection);
     else if (connection->phase == H2_SERVING && is_idle)
         h2_connection_leave(connection);

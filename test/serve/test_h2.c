@@ -7,6 +7,7 @@
 #include "serve/h2_fixture.h"
 #include "support/certificate.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -232,6 +233,29 @@ static void a_connection_of_age_is_closed_in_order_and_its_streams_end_with_ok(v
     h2_client_done(&client);
 }
 
+/* It came when the client was told to leave, and had not said yet that it knows. */
+static void a_stream_that_is_late_for_its_connections_age_ends_with_ok(void **state)
+{
+    enum { PATIENCE_MS = 10000 };
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    restart(fixture, &(struct server_options){.max_connection_age_ms = 300});
+    h2_client_init(&client, fixture->server->port);
+    client.holds_pings = true;
+    assert_answered(&client, NULL, "200", "0");
+    h2_client_run_ms(&client, 50); /* what is heard next is that it is to leave */
+
+    struct pollfd told = {.fd = client.fd, .events = POLLIN};
+    struct h2_stream late = {
+        .body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5, .stays_open = true};
+    assert_int_equal(poll(&told, 1, PATIENCE_MS), 1);
+    h2_client_open(&client, &late, "/test/Hold", NULL);
+    h2_client_finish(&client, &late);
+    assert_string_equal(late.grpc_status, "0");
+    h2_client_await_end(&client);
+    h2_client_done(&client);
+}
+
 /* Requests that deflate made small, and whose answers do not fit into the socket by far. */
 static void assert_gets_all_it_reads_late(struct h2_client *client)
 {
@@ -298,6 +322,7 @@ int main(void)
         TEST(an_answer_before_the_request_ended_frees_the_stream),
         TEST(a_call_that_arrives_before_the_last_goaway_is_served),
         TEST(a_connection_of_age_is_closed_in_order_and_its_streams_end_with_ok),
+        TEST(a_stream_that_is_late_for_its_connections_age_ends_with_ok),
         TEST(a_client_that_reads_late_gets_all_of_it),
         TEST(a_client_that_reads_late_gets_all_of_it_over_tls),
     };
