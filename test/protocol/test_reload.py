@@ -83,7 +83,7 @@ def many(redis, count, version):
         f"password: \"{version} {number}\"}}\n" for number in range(count))
 
 
-@pytest.mark.parametrize("flags, count", [(["--max-connections"], 40), (["--isolate-all", "--max-isolated"], 16)],
+@pytest.mark.parametrize("flags, count", [(["--max-connections"], 40), (["--isolate-all", "--max-isolated"], 8)],
                          ids=["", "isolated"])
 def test_as_many_connections_as_are_allowed_are_replaced_at_a_time(redis, flags, count):
     """Each is shared by two triggers, which go over one after the other."""
