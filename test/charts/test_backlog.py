@@ -62,7 +62,7 @@ def test_helm_lint_finds_nothing(values):
 
 def test_the_defaults_render_what_the_server_needs_and_nothing_else():
     objects = render()
-    assert sorted(objects) == ["ConfigMap", "Deployment", "Service", "ServiceAccount"]
+    assert sorted(objects) == ["ConfigMap", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"]
     assert {found["metadata"]["name"] for found in objects.values()} == {"release-backlog"}
     assert {found["metadata"]["namespace"] for found in objects.values()} == {"scaling"}
     assert flags_of(objects) == {
@@ -243,11 +243,22 @@ def test_the_server_starts_with_the_flags_and_the_file_of_the_chart():
         assert server.stop() == 0
 
 
-def test_a_disruption_budget_counts_the_pods_of_the_release():
-    objects = render({"podDisruptionBudget": {"maxUnavailable": 1}})
-    budget = objects["PodDisruptionBudget"]["spec"]
-    assert budget["maxUnavailable"] == 1
-    assert budget["selector"] == objects["Deployment"]["spec"]["selector"]
+def test_two_replicas_outlive_a_node_as_they_are_installed():
+    objects = render()
+    deployment = objects["Deployment"]["spec"]
+    assert deployment["replicas"] == 2
+    spread, = pod_of(objects)["topologySpreadConstraints"]
+    assert (spread["topologyKey"], spread["maxSkew"]) == ("kubernetes.io/hostname", 1)
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"  # one node is enough to try it
+    assert spread["labelSelector"] == deployment["selector"]
+    assert objects["PodDisruptionBudget"]["spec"] == {"maxUnavailable": 1, "selector": deployment["selector"]}
+
+
+@pytest.mark.parametrize("budget", [{"minAvailable": 1}, {"maxUnavailable": "100%"}], ids=str)
+def test_another_disruption_budget_takes_the_place_of_ours(budget):
+    objects = render({"podDisruptionBudget": budget})
+    selector = objects["Deployment"]["spec"]["selector"]
+    assert objects["PodDisruptionBudget"]["spec"] == {**budget, "selector": selector}
 
 
 def test_pods_go_where_the_values_say():
