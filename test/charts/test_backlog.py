@@ -1,57 +1,10 @@
 """The chart `backlog`: what it renders, checked as YAML, and the values that it refuses."""
 
-import os
-import shutil
-import subprocess
-
 import pytest
-import yaml
 
 from support.certificates import Authority
-from support.process import need
+from support.chart import CHART, MUTUAL, ORDERS, flags_of, helm, pod_of, refusal, render
 from support.server import Server
-
-CHART = os.path.join(os.path.dirname(__file__), "..", "..", "charts", "backlog")
-
-ORDERS = {
-    "connections": {
-        "orders": {
-            "scaler": "kafka",
-            "bootstrapServers": "kafka-0.kafka.prod:9092",
-            "passwordFile": "/etc/backlog/secrets/orders/password",
-            "namespaces": ["shop", "billing-*"],
-        }
-    },
-    "secrets": ["orders", "nats.credentials"],
-}
-
-
-def helm(*arguments, values=None):
-    return subprocess.run([need("helm"), *arguments, "--values", "-"], input=yaml.safe_dump(values or {}),
-                          capture_output=True, text=True, timeout=60)
-
-
-def render(values=None, chart=CHART):
-    """The objects by kind."""
-    result = helm("template", "release", chart, "--namespace", "scaling", values=values)
-    assert result.returncode == 0, result.stderr
-    return {found["kind"]: found for found in yaml.safe_load_all(result.stdout) if found}
-
-
-def pod_of(objects):
-    return objects["Deployment"]["spec"]["template"]["spec"]
-
-
-def flags_of(objects):
-    arguments = pod_of(objects)["containers"][0]["args"]
-    assert arguments[0] == "serve"
-    return dict(zip(arguments[1::2], arguments[2::2]))
-
-
-def refusal(values):
-    result = helm("template", "release", CHART, values=values)
-    assert result.returncode != 0, "these values must be refused"
-    return result.stderr
 
 
 @pytest.mark.parametrize("values", [{}, ORDERS], ids=["defaults", "connections"])
@@ -138,9 +91,6 @@ def test_metrics_are_behind_the_service():
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
 
 
-MUTUAL = {"tls": {"secret": "backlog-tls", "clientCASecret": "keda-ca", "clientNames": ["keda-operator", "*.keda.svc"]}}
-
-
 def test_a_tls_secret_is_mounted_and_the_server_told_where():
     objects = render(MUTUAL)
     pod, flags = pod_of(objects), flags_of(objects)
@@ -175,45 +125,6 @@ def test_the_server_starts_with_the_tls_flags_of_the_chart(tmp_path):
     flags = {flag: files.get(value, value) for flag, value in flags_of(render(MUTUAL)).items() if "tls" in flag}
     with Server(arguments=[word for flag in flags.items() for word in flag]) as server:
         assert server.stop() == 0
-
-
-def test_the_connections_file_is_what_the_values_say():
-    objects = render(ORDERS)
-    written = yaml.safe_load(objects["ConfigMap"]["data"]["connections.yaml"])
-    assert written == {"connections": ORDERS["connections"]}
-
-    pod = pod_of(objects)
-    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
-    folder = next(mounts[volume["name"]] for volume in pod["volumes"]
-                  if volume.get("configMap") == {"name": objects["ConfigMap"]["metadata"]["name"]})
-    assert flags_of(objects)["--config"] == f"{folder}/connections.yaml"
-
-
-def test_without_connections_the_file_is_there_and_empty():
-    assert yaml.safe_load(render()["ConfigMap"]["data"]["connections.yaml"]) == {"connections": {}}
-
-
-def test_secrets_are_files_that_the_server_can_read():
-    pod = pod_of(render(ORDERS))
-    mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
-    secrets = {volume["secret"]["secretName"]: volume for volume in pod["volumes"] if "secret" in volume}
-    assert sorted(secrets) == ["nats.credentials", "orders"]
-    for name, volume in secrets.items():
-        assert mounts[volume["name"]]["mountPath"] == f"/etc/backlog/secrets/{name}"
-        assert mounts[volume["name"]]["readOnly"] is True
-        assert volume["secret"]["defaultMode"] == 0o440  # the group is the pod's
-    assert pod["securityContext"]["fsGroup"] == 65532
-
-
-def test_no_mount_point_lies_in_a_configmap():
-    mounts = [mount["mountPath"] for mount in pod_of(render(ORDERS))["containers"][0]["volumeMounts"]]
-    assert not [inner for inner in mounts for outer in mounts if inner.startswith(outer + "/")]
-
-
-def test_changed_connections_restart_no_pod():
-    """The server takes them while it runs, and keeps its streams."""
-    changed = {**ORDERS, "connections": {"orders": {"scaler": "kafka", "bootstrapServers": "other:9092"}}}
-    assert render(ORDERS)["Deployment"] == render(changed)["Deployment"]
 
 
 def test_kubernetes_waits_longer_than_the_server():
@@ -299,30 +210,3 @@ def test_pods_go_where_the_values_say():
 ], ids=str)
 def test_wrong_values_are_refused_by_name(values, said):
     assert said in refusal(values)
-
-
-@pytest.mark.parametrize("key, value", [
-    ("password", "hunter2"), ("key", "hunter2"), ("keyPassword", "hunter2"), ("token", "hunter2"),
-    ("host", "amqp://backlog:hunter2@rabbitmq:5672/"),
-])
-def test_a_secret_is_kept_out_of_the_configmap(key, value):
-    said = refusal({"connections": {"orders": {"scaler": "rabbitmq", key: value}}})
-    assert f"connections.orders.{key} holds a secret" in said
-    assert f"{key}File" in said
-    assert "hunter2" not in said
-
-
-def test_the_notes_show_a_scaledobject_that_reaches_the_service(tmp_path):
-    # helm renders the notes only where a cluster answers, so they go through as a template here.
-    chart = shutil.copytree(CHART, tmp_path / "backlog")
-    shutil.move(chart / "templates" / "NOTES.txt", chart / "notes")
-    (chart / "templates" / "notes.yaml").write_text(
-        'kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
-    objects = render(ORDERS, chart=chart)
-
-    example = yaml.safe_load(objects["Notes"]["text"].split("queue:\n", 1)[1])
-    metadata = example["spec"]["triggers"][0]["metadata"]
-    service = objects["Service"]
-    name, port = service["metadata"]["name"], service["spec"]["ports"][0]["port"]
-    assert example["kind"] == "ScaledObject"
-    assert metadata["scalerAddress"] == f"{name}.scaling.svc:{port}"

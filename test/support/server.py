@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 
 from .process import Process, Unavailable
 
@@ -14,6 +15,12 @@ def binary():
     if not os.access(path, os.X_OK):
         raise Unavailable(f"{path} is not built")
     return path
+
+
+def reference():
+    """The page of all scalers' keys, as the program writes it."""
+    return subprocess.run([binary(), "reference", "--format", "markdown"], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout
 
 
 class Server(Process):

@@ -38,14 +38,36 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* Keys whose value is a secret, whatever it is. A test holds them against the scalers' own tables. */}}
+{{- define "backlog.secretKeys" -}}
+(?i)(password|secret|token|credentials|seed|keytab|customAuthValue)$|^key$
+{{- end }}
+
+{{/* Texts that have a secret in them: user:password@ (NATS takes a token in their place), headers and parameters, keys. */}}
+{{- define "backlog.secretTexts" -}}
+(?i):[^/@\s][^@\s]*@|(nats|tls)://[^@\s]+@|(authorization|cookie|password|secret|token|assertion|api-?key)\s*=|PRIVATE KEY-----
+{{- end }}
+
 {{/* The connections file. What is secret has no place in a ConfigMap, which more people may read than a Secret. */}}
 {{- define "backlog.connections" -}}
 {{- range $connection, $options := .Values.connections }}
 {{- range $key, $value := $options }}
-{{- if or (regexMatch "(?i)(password|secret|token|secretAccessKey|apiKey|nkey|seed)$|^key$" $key) (regexMatch "://[^/@:]*:[^/@]+@" (toString $value)) }}
+{{- if or (regexMatch (include "backlog.secretKeys" $) $key) (regexMatch (include "backlog.secretTexts" $) (toString $value)) }}
 {{- fail (printf "connections.%s.%s holds a secret and would lie readable in a ConfigMap: put it into a Secret, list that under secrets, and say %sFile: /etc/backlog/secrets/<secret>/<key>" $connection $key $key) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- toYaml (dict "connections" .Values.connections) }}
+{{- end }}
+
+{{/* For the notes: what a trigger of each scaler says beside its connection. */}}
+{{- define "backlog.examples" -}}
+kafka: &kafka {consumerGroup: worker, topic: orders, lagThreshold: "5"}
+apache-kafka: *kafka
+nats-jetstream: {stream: orders, consumer: worker, lagThreshold: "5"}
+rabbitmq: {queueName: orders, mode: QueueLength, value: "5"}
+redis: {listName: orders, listLength: "5"}
+redis-streams: {stream: orders, consumerGroup: worker, lagCount: "5"}
+postgresql: {query: "SELECT count(*) FROM orders WHERE state = 'new'", targetQueryValue: "5"}
+prometheus: {query: 'sum(orders_waiting{shop="eu"})', threshold: "5"}
 {{- end }}
