@@ -1,4 +1,4 @@
-"""Ten thousand StreamIsActive on one connection, by hand: no client library stands between clock and wire."""
+"""Thousands of StreamIsActive on one connection, by hand: no client library stands between clock and wire."""
 
 import select
 import struct
@@ -11,14 +11,15 @@ WINDOW = 65535  # of a connection, before the server says otherwise
 
 
 class Crowd:
-    def __init__(self, port, count, message):
-        """Returns when the server has read all that opens them."""
+    def __init__(self, port, messages):
+        """A stream for each message; returns when the server has read all that opens them."""
         self.socket = connect(port, PREFACE + settings(ENABLE_PUSH=0) + window_update(0, 1 << 30))
         self.unparsed = b""
         self.window = WINDOW
         block = request_block("StreamIsActive")
-        body = struct.pack(">BI", 0, len(message)) + message
-        for stream in range(1, 2 * count, 2):
+        for number, message in enumerate(messages):
+            stream = 2 * number + 1
+            body = struct.pack(">BI", 0, len(message)) + message
             while self.window < len(body):
                 self.parse(self.socket.recv(1 << 20))
             self.window -= len(body)

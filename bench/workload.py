@@ -1,10 +1,13 @@
-"""What both benchmarks ask for: 1,000 triggers, one queue each of a real RabbitMQ."""
+"""What benchmarks share: 1,000 triggers, one queue each of a real RabbitMQ, and how a process is looked at."""
 
+import contextlib
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
+import urllib.request
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(REPOSITORY, "test"))
@@ -62,16 +65,32 @@ def ask_all(server, triggers):
         return time.monotonic() - began
 
 
+def session(pid):
+    """All processes of its session: some brokers are started by a script, and Kafka has a child of ours."""
+    for other in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        with contextlib.suppress(OSError):  # it has ended
+            if os.getsid(other) == pid:
+                yield other
+
+
 def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def metric(server, name):
+    """What the server's page of metrics says, over all labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/metrics", timeout=10) as page:
+        values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page.read().decode(), re.MULTILINE)
+    return sum(map(float, values))
+
+
 def print_machine(busy, shares, versions):
     with open("/proc/cpuinfo") as info:
         model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), "?")
     version = subprocess.run([binary(), "--version"], stdout=subprocess.PIPE, text=True).stdout.strip() or "?"
-    print(f"{os.cpu_count()} CPUs ({model}), Linux {platform.release()}; {shares}")
+    linux = platform.release().split("-")[0]  # without what names a build of it
+    print(f"{os.cpu_count()} CPUs ({model}), Linux {linux}; {shares}")
     print(f"load average before: {busy:.1f}; other work than this makes times too high")
     print(", ".join([version, *versions]))
