@@ -12,6 +12,7 @@ struct certificates {
     struct peer_rule rule;
     struct watch *watch;
     struct retry retry;
+    struct reload_stats stats;
 };
 
 static bool check(const struct certificates_flags *flags, struct error *error)
@@ -46,6 +47,7 @@ bool certificates_begin(const struct certificates_flags *flags,
     certificates->flags = flags;
     certificates->rule = (struct peer_rule){flags->client_names.items, flags->client_names.count};
     certificates->watch = watch_files(&flags->files);
+    reload_stats_good(&certificates->stats); /* or the server does not start */
     *ret_certificates = certificates;
     return true;
 }
@@ -65,6 +67,11 @@ const struct tls_files *certificates_files(const struct certificates *certificat
     return files->certificate == NULL ? NULL : files;
 }
 
+const struct reload_stats *certificates_stats(const struct certificates *certificates)
+{
+    return certificates_files(certificates) == NULL ? NULL : &certificates->stats;
+}
+
 const struct peer_rule *certificates_rule(const struct certificates *certificates)
 {
     return &certificates->rule;
@@ -80,8 +87,10 @@ void certificates_look(struct certificates *certificates, bool asked, struct ser
         return;
     if (server_reload_tls(server, files, &error)) {
         retry_done(&certificates->retry);
+        reload_stats_good(&certificates->stats);
         return;
     }
+    reload_stats_failed(&certificates->stats);
     error_prefix(&error, "TLS");
     retry_failed(&certificates->retry, &error, "the certificate that was there stays",
                  now_ms + RETRY_MS);

@@ -8,6 +8,7 @@
 #define BACKLOG_CLI_CERTIFICATES_H
 
 #include "base/error.h"
+#include "cli/reload_stats.h"
 #include "config/option.h"
 #include "serve/peer.h"
 #include "serve/transport.h"
@@ -29,6 +30,9 @@ void certificates_end(struct certificates *certificates); /* after the server; N
 /* For the server's options; NULL: plain text. */
 const struct tls_files *certificates_files(const struct certificates *certificates);
 const struct peer_rule *certificates_rule(const struct certificates *certificates);
+
+/* NULL: there are no files. Borrowed. */
+const struct reload_stats *certificates_stats(const struct certificates *certificates);
 
 /* Has the server read the files again, where one of them has changed, `asked`, or some time after that failed. */
 void certificates_look(struct certificates *certificates, bool asked, struct server *server);

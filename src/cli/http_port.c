@@ -98,6 +98,15 @@ static void write_clients(const struct server *server, struct text *page)
                       "Clients with which TLS could not be agreed on.", (double)failed);
 }
 
+static void write_reloads(const struct http_port_parts *parts, struct text *page)
+{
+    const struct reload_row rows[] = {
+        {"connections", reload_stats_of(parts->reload)},
+        {"certificate", certificates_stats(parts->certificates)},
+    };
+    reload_stats_write(rows, ARRAY_LENGTH(rows), page);
+}
+
 static void write_limits(const struct server *server, struct text *page)
 {
     static const char name[] = "backlog_limit_hits_total";
@@ -123,6 +132,7 @@ static void write_metrics(void *context, const struct web_request *request,
     engine_write_metrics(port->parts.engine, &answer->body);
     write_clients(port->parts.server, &answer->body);
     write_limits(port->parts.server, &answer->body);
+    write_reloads(&port->parts, &answer->body);
     if (!run_errand(port, write_calls, &page))
         refuse(answer, "the server does not come to its calls, or ends\n");
 }

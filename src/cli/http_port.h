@@ -7,6 +7,8 @@
 #define BACKLOG_CLI_HTTP_PORT_H
 
 #include "base/error.h"
+#include "cli/certificates.h"
+#include "cli/reload.h"
 #include "measure/engine.h"
 #include "scale/trigger.h"
 #include "serve/errand.h"
@@ -24,6 +26,8 @@ struct http_port_parts {
     const struct services *services;
     struct errands *errands;
     const struct server *server;
+    const struct reload *reload;
+    const struct certificates *certificates;
 };
 
 struct http_port;

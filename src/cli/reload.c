@@ -17,6 +17,7 @@ struct reload {
     const char *path;
     struct watch *watch; /* of all files of the last reading */
     struct retry retry;
+    struct reload_stats stats;
 };
 
 static void free_connections(struct connections **connections)
@@ -46,8 +47,14 @@ bool reload_begin(const char *path, struct reload **ret_reload,
         reload_end(reload);
         return false;
     }
+    reload_stats_good(&reload->stats);
     *ret_reload = reload;
     return true;
+}
+
+const struct reload_stats *reload_stats_of(const struct reload *reload)
+{
+    return reload->path == NULL ? NULL : &reload->stats;
 }
 
 void reload_end(struct reload *reload)
@@ -94,6 +101,7 @@ void reload_look(struct reload *reload, bool asked, struct errands *errands,
     if (!retry_is_due(&reload->retry, anew, now_ms))
         return;
     if (!load(reload, &connections, &error)) {
+        reload_stats_failed(&reload->stats);
         retry_failed(&reload->retry, &error, "what was loaded before stays", now_ms + RETRY_MS);
         return;
     }
@@ -103,5 +111,6 @@ void reload_look(struct reload *reload, bool asked, struct errands *errands,
         return;
     }
     retry_done(&reload->retry);
+    reload_stats_good(&reload->stats);
     log_info("%s is reloaded: it has %zu connections", reload->path, count);
 }

@@ -9,6 +9,7 @@
 #define BACKLOG_CLI_RELOAD_H
 
 #include "base/error.h"
+#include "cli/reload_stats.h"
 #include "config/connections.h"
 #include "serve/errand.h"
 #include "serve/external_scaler.h"
@@ -22,6 +23,9 @@ struct reload;
 bool reload_begin(const char *path, struct reload **ret_reload,
                   struct connections **ret_connections, struct error *error);
 void reload_end(struct reload *reload); /* NULL is harmless */
+
+/* NULL: there is no file. Borrowed. */
+const struct reload_stats *reload_stats_of(const struct reload *reload);
 
 /* Reads the file again, where it or one of those that it names has changed, `asked`, or some time after that
  * failed. The server takes what it says from the errand on. */

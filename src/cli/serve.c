@@ -166,6 +166,8 @@ static bool start(const struct serve_flags *flags, struct parts *parts, struct e
         .services = parts->services,
         .errands = parts->errands,
         .server = parts->server,
+        .reload = parts->reload,
+        .certificates = parts->certificates,
     };
     if (!http_port_begin(flags->http, &http_parts, &parts->http, error))
         return false;

@@ -16,6 +16,7 @@ import pytest
 
 from support.certificates import Authority
 from support.grpc_client import Client, grpcurl_call, refusal, scaled_object
+from support.page import await_metric, get, metric
 from support.process import need, wait_until
 from support.server import Server, binary
 
@@ -216,6 +217,30 @@ def test_who_shows_no_certificate_or_one_that_does_not_count_is_not_let_in(mutua
         assert_served(client)
 
 
+def test_strangers_failed_handshakes_and_the_end_of_the_certificate_are_on_the_page(certificates, transport):
+    arguments = [*certificates.flags, "--tls-client-ca", certificates.authority.certificate,
+                 "--tls-client-names", "keda-operator"]
+    with Server(arguments=arguments, http=True) as server:
+        with certificates.connect(server.port, certificates.authority.issue("bad", "stranger", ())) as client:
+            assert_refused(client, DENIED)
+        await_metric(server, 1, "backlog_calls_total", service="externalscaler.ExternalScaler", method="GetMetricSpec",
+                     code="PERMISSION_DENIED")
+        page = get(server, "/metrics").text
+        ends = subprocess.run([need("openssl"), "x509", "-enddate", "-noout", "-in", certificates.flags[1]],
+                              capture_output=True, text=True, check=True).stdout.strip().removeprefix("notAfter=")
+        assert metric(page, "backlog_certificate_expiry_timestamp_seconds") == ssl.cert_time_to_seconds(ends)
+        failed = metric(page, "backlog_failed_tls_handshakes_total")
+        assert failed == (None if transport == "grpc-core" else 0)
+        socket.create_connection(("127.0.0.1", server.port)).close()  # a probe is no failure
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                while plain.recv(100):
+                    pass
+        if transport == "nghttp2":
+            await_metric(server, 1, "backlog_failed_tls_handshakes_total")
+
+
 # ---- certificates that are exchanged ----
 
 def test_what_could_not_be_read_for_a_passing_reason_is_read_again(certificates):
@@ -288,6 +313,33 @@ def test_a_broken_pair_changes_nothing_and_says_why_until_a_good_one_comes(certi
     await_shown(server, good[0])
     with certificates.connect(server.port) as client:
         assert_served(client)
+
+
+def test_files_that_are_refused_are_on_the_page_until_they_are_mended(certificates):
+    def await_both(value):
+        for file in "connections", "certificate":
+            await_metric(server, value, "backlog_last_reload_successful", file=file)
+
+    good, other = certificates.authority.issue("good"), certificates.authority.issue("other")
+    with Server(config="connections: {}\n", arguments=certificates.flags, http=True) as server:
+        await_both(1)
+        began = get(server, "/metrics").text
+        certificates.swap(good[0], other[1])
+        server.write_config("connections: [nonsense\n")
+        server.signal(signal.SIGHUP)
+        await_both(0)
+        certificates.swap(*good)
+        server.write_config("connections: {}\n")
+        server.signal(signal.SIGHUP)
+        await_both(1)
+        ended = get(server, "/metrics").text
+        for file in "connections", "certificate":
+            assert metric(began, "backlog_failed_reloads_total", file=file) == 0
+            assert metric(ended, "backlog_failed_reloads_total", file=file) >= 1
+            name = "backlog_last_reload_success_timestamp_seconds"
+            assert time.time() - 60 < metric(began, name, file=file) <= metric(ended, name, file=file) <= time.time()
+    with Server(http=True) as server:
+        assert metric(get(server, "/metrics").text, "backlog_last_reload_successful") is None
 
 
 def test_no_handshake_fails_while_certificates_are_exchanged(certificates, server):
