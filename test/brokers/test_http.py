@@ -1,5 +1,6 @@
 """The HTTP port: what it says of a server that measures a real Redis."""
 
+import os
 import re
 import signal
 import socket
@@ -8,12 +9,14 @@ import time
 
 import grpc
 import pytest
-import requests
 
-from support.grpc_client import Client, scaled_object
+from support.grpc_client import Client, grpcurl, scaled_object
+from support.health import SERVING, Health
+from support.page import await_metric, get, metric
 from support.process import need, wait_until
 from support.redis import Redis
-from support.server import Server
+from support.server import REPOSITORY, Server
+from support.transports import transport  # noqa: F401
 
 SECONDS = 10
 
@@ -47,24 +50,6 @@ def client(server):
 def videos(broker, **metadata):
     return {"scaler": "redis", "address": broker.address, "passwordFromEnv": "pass-phrase",
             "listName": "videos", "listLength": "5", **metadata}
-
-
-def get(server, path, code=200):
-    answer = requests.get(f"http://127.0.0.1:{server.http_port}{path}", timeout=SECONDS)
-    assert answer.status_code == code, answer.text
-    return answer
-
-
-def metric(page, name, **labels):
-    """The value of the one sample with these labels among others; None where there is none."""
-    for line in page.splitlines():
-        found = re.fullmatch(r"([a-z_]+)(?:\{(.*)\})? (\S+)", line)
-        if not found or found[1] != name:
-            continue
-        has = dict(re.findall(r'(\w+)="([^"]*)"', found[2] or ""))
-        if labels.items() <= has.items():
-            return float(found[3])
-    return None
 
 
 def test_explain_says_what_was_understood_measured_and_answered(server, client, broker, redis):
@@ -177,11 +162,14 @@ def test_metrics_count_calls_measurements_and_answers(server, client, broker, re
     assert client.is_active(videos(broker))
     with pytest.raises(grpc.RpcError):
         client.is_active(videos(broker, listName=""))
+    await_metric(server, 1, "backlog_calls_total", method="GetMetrics", code="OK")
+    await_metric(server, 1, "backlog_calls_total", method="IsActive", code="OK")
+    await_metric(server, 1, "backlog_calls_total", method="IsActive", code="INVALID_ARGUMENT")
     page = get(server, "/metrics").text
-    assert metric(page, "backlog_calls_total", method="GetMetrics", code="OK") == 1
-    assert metric(page, "backlog_calls_total", method="IsActive", code="OK") == 1
-    assert metric(page, "backlog_calls_total", method="IsActive", code="INVALID_ARGUMENT") == 1
-    assert metric(page, "backlog_call_wait_seconds_count", method="GetMetrics") == 1
+    assert metric(page, "backlog_call_seconds_count", method="GetMetrics") == 1
+    assert metric(page, "backlog_call_seconds_count", method="IsActive") == 2
+    assert 0 < metric(page, "backlog_call_seconds_sum", method="GetMetrics") < SECONDS
+    assert metric(page, "backlog_call_seconds_count", method="StreamIsActive") is None
     assert metric(page, "backlog_measurements_total", scaler="redis", result="answered") >= 1
     assert metric(page, "backlog_measurement_seconds_count", scaler="redis") >= 1
     assert metric(page, "backlog_triggers") == 2
@@ -192,19 +180,109 @@ def test_metrics_count_calls_measurements_and_answers(server, client, broker, re
     assert metric(page, "process_open_fds") > 3
 
 
+def test_calls_are_counted_by_what_their_clients_got_whoever_ended_them(server, client, broker, redis):
+    def refused(code, call, *arguments, **options):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(*arguments, **options)
+        assert caught.value.code() == code
+        await_metric(server, 1, "backlog_calls_total", method="IsActive", code=code.name)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        refused(grpc.StatusCode.DEADLINE_EXCEEDED, client.is_active,
+                {"scaler": "redis", "address": f"127.0.0.1:{silent.getsockname()[1]}", "listName": "x"}, seconds=0.3)
+    refused(grpc.StatusCode.RESOURCE_EXHAUSTED, client.is_active, videos(broker, padding="x" * 70000))
+    health = Health(client.channel)
+    health.check("liveness")
+    with pytest.raises(grpc.RpcError):
+        health.check("nobody")
+    await_metric(server, 1, "backlog_calls_total", service="grpc.health.v1.Health", method="Check", code="OK")
+    await_metric(server, 1, "backlog_calls_total", service="grpc.health.v1.Health", method="Check", code="NOT_FOUND")
+    watch = health.watch("readiness")
+    assert next(watch)
+    await_metric(server, 1, "backlog_streams", service="grpc.health.v1.Health", method="Watch")
+    watch.cancel()
+    await_metric(server, 1, "backlog_calls_total", method="Watch", code="CANCELLED")
+    assert grpcurl(server.port, "list")[0] == 0
+    await_metric(server, 1, "backlog_calls_total", method="ServerReflectionInfo", code="OK")
+
+
 def test_metrics_count_streams_and_pushes(server, client, broker, redis):
     redis.call("DEL", "late")
     stream = client.stream_is_active(videos(broker, listName="late"))
-    wait_until(lambda: metric(get(server, "/metrics").text, "backlog_streams", method="StreamIsActive") == 1,
-               SECONDS, "a stream is counted")
+    await_metric(server, 1, "backlog_streams", method="StreamIsActive")
+    wait_until(lambda: "waiting" in str(get(server, "/api/triggers/shop/orders").json()[0]["reading"]),
+               SECONDS, "it is found idle")
     redis.call("RPUSH", "late", "one")
     assert next(iter(stream)).result
+    active = client.stream_is_active(videos(broker, listName="late"))  # which it was before
+    assert next(iter(active)).result
     page = get(server, "/metrics").text
-    assert metric(page, "backlog_pushes_total") == 1
-    assert metric(page, "backlog_push_seconds_count") == 1
+    assert metric(page, "backlog_pushes_total") == 2
+    assert metric(page, "backlog_activation_seconds_count") == 1
+    assert 0 < metric(page, "backlog_activation_seconds_sum") < SECONDS
     stream.cancel()
-    wait_until(lambda: metric(get(server, "/metrics").text, "backlog_streams", method="StreamIsActive") == 0,
-               SECONDS, "the stream's end is counted")
+    active.cancel()
+    await_metric(server, 0, "backlog_streams", method="StreamIsActive")
+
+
+def test_metrics_count_clients_and_children(broker, redis):
+    with Server(http=True, arguments=["--isolate-all"]) as server:
+        assert metric(get(server, "/metrics").text, "backlog_children") == 0
+        with Client(server.port) as client:
+            assert client.metrics(videos(broker)).metricValue == 37
+            page = get(server, "/metrics").text
+            assert metric(page, "backlog_client_connections") == 1
+            assert metric(page, "backlog_children") == 1
+            assert metric(page, "backlog_children_resident_memory_bytes") > 1 << 20
+            assert metric(page, "backlog_children_cpu_seconds_total") >= 0
+        await_metric(server, 0, "backlog_client_connections")
+
+
+def test_a_dead_broker_shows_and_the_server_is_ready_all_the_same(server, client):
+    with Redis() as own:
+        metadata = {"scaler": "redis", "address": own.address, "listName": "videos"}
+        assert client.metrics(metadata).metricValue == 0
+        page = get(server, "/metrics").text
+        assert metric(page, "backlog_connections", scaler="redis", state="broken") == 0
+        assert metric(page, "backlog_queries", scaler="redis", state="failing") == 0
+        own.stop()
+        await_metric(server, 1, "backlog_connections", scaler="redis", state="broken")
+        await_metric(server, 0, "backlog_connections", scaler="redis", state="good")
+        await_metric(server, 1, "backlog_queries", scaler="redis", state="failing")
+        with pytest.raises(grpc.RpcError):
+            client.is_active(metadata)
+        page = get(server, "/metrics").text
+        assert metric(page, "backlog_answers_total", result="refused") >= 1
+        assert metric(page, "backlog_connects_total", scaler="redis", result="failed") >= 1
+        (trigger,) = get(server, "/api/triggers/shop/orders").json()
+        assert trigger["source"]["state"] == "broken"
+        assert get(server, "/readyz").text == "ok\n"
+        assert Health(client.channel).check("readiness") == SERVING
+
+
+def test_a_client_that_runs_into_a_limit_shows(server, client, transport):
+    if transport == "grpc-core":
+        assert metric(get(server, "/metrics").text, "backlog_limit_hits_total") is None
+        return
+    with pytest.raises(grpc.RpcError) as caught:
+        client.stub.IsActive(scaled_object({}), timeout=SECONDS, metadata=[("padding", "x" * 20000)])
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    page = get(server, "/metrics").text
+    assert metric(page, "backlog_limit_hits_total", limit="header-bytes") == 1
+    assert metric(page, "backlog_limit_hits_total", limit="calls") == 0
+    assert metric(page, "backlog_calls_total", method="IsActive", code="RESOURCE_EXHAUSTED") == 1
+
+
+def test_the_alerts_of_the_documentation_are_sound_and_about_what_there_is(server, tmp_path):
+    with open(os.path.join(REPOSITORY, "docs", "operations.md")) as page:
+        (rules,) = re.findall(r"```yaml\n(groups:.*?)```", page.read(), re.DOTALL)
+    (tmp_path / "rules.yaml").write_text(rules)
+    check = subprocess.run([need("promtool"), "check", "rules", str(tmp_path / "rules.yaml")], text=True,
+                           capture_output=True, timeout=SECONDS)
+    assert check.returncode == 0, check.stdout + check.stderr
+    families = set(re.findall(r"# TYPE (\w+) ", get(server, "/metrics").text))
+    of_tls = {"backlog_certificate_expiry_timestamp_seconds"}
+    assert set(re.findall(r"backlog_\w+", rules)) <= families | of_tls
 
 
 def test_labels_do_not_grow_with_what_clients_say(server, client, broker, redis):

@@ -2,14 +2,7 @@ import pytest
 
 from support.grpc_client import Client
 from support.server import Server
-
-
-@pytest.fixture(scope="module", params=["grpc-core", "nghttp2"], autouse=True)
-def transport(request):
-    """Every test runs over each: what it asserts is the protocol's, and so the same."""
-    Server.transport = request.param
-    yield request.param
-    Server.transport = None
+from support.transports import transport  # noqa: F401  (what is asserted is the protocol's, and so the same)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,116 @@
+/* Health, as far as it is a matter of whether the server takes its turns: here a test takes them, or does not. */
+#include "cli/http_port.h"
+
+#include "base/listen.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct fixture {
+    struct errands *errands;
+    struct http_port *port;
+    int number;
+    atomic_bool is_over;
+};
+
+static void hear_nothing(void *context)
+{
+    (void)context;
+}
+
+static int set_up(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct fixture *fixture = memory_new(sizeof(*fixture));
+    int fd = listen_open("127.0.0.1:0", &error);
+    fixture->number = listen_port(fd);
+    close(fd);
+    fixture->errands = errands_new(hear_nothing, NULL);
+    const struct http_port_parts parts = {.errands = fixture->errands};
+    _cleanup_(memory_free) char *address = text_format("127.0.0.1:%d", fixture->number);
+    *state = fixture;
+    return http_port_begin(address, &parts, &fixture->port, &error) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    http_port_end(fixture->port);
+    errands_free(fixture->errands);
+    free(fixture);
+    return 0;
+}
+
+static void assert_status(const struct fixture *fixture, const char *path, const char *status)
+{
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)fixture->number),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    _cleanup_(memory_free) char *request =
+        text_format("GET %s HTTP/1.1\r\nHost: here\r\n\r\n", path);
+    char answer[1024] = "";
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    assert_true(recv(fd, answer, sizeof(answer) - 1, MSG_WAITALL) > 0);
+    close(fd);
+    if (strncmp(answer + strlen("HTTP/1.1 "), status, strlen(status)) != 0)
+        fail_msg("%s is answered %s", path, answer);
+}
+
+static void a_server_that_does_not_come_to_its_calls_is_not_healthy(void **state)
+{
+    assert_status(*state, "/healthz", "503");
+    assert_status(*state, "/readyz", "503");
+}
+
+static void *take_turns(void *argument)
+{
+    struct fixture *fixture = argument;
+    while (!atomic_load(&fixture->is_over)) {
+        errands_turn(fixture->errands);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return NULL;
+}
+
+static void one_that_does_is_and_while_it_ends_is_only_not_ready(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, take_turns, fixture), 0);
+    assert_status(fixture, "/healthz", "200");
+    assert_status(fixture, "/readyz", "200");
+    http_port_drain(fixture->port);
+    assert_status(fixture, "/healthz", "200");
+    assert_status(fixture, "/readyz", "503");
+    atomic_store(&fixture->is_over, true);
+    pthread_join(thread, NULL);
+}
+
+int main(void)
+{
+    log_init(LOG_ERROR, LOG_PLAIN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_server_that_does_not_come_to_its_calls_is_not_healthy,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_does_is_and_while_it_ends_is_only_not_ready,
+                                        set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
