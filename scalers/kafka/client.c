@@ -120,8 +120,10 @@ rd_kafka_t *client_handle(const struct kafka_client *client, rd_kafka_conf_t *co
     char reason[512] = "";
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
     if (rk == NULL) {
+        /* It may as well be a thread that does not start in time. */
+        bool is_mistake = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
         rd_kafka_conf_destroy(conf);
-        error_invalid(error, "Kafka: %s", reason);
+        error_set(error, is_mistake ? ERROR_INVALID : ERROR_UNAVAILABLE, "Kafka: %s", reason);
     } else if (client->options->sasl == KAFKA_SASL_OAUTHBEARER)
         rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
     return rk;
