@@ -61,6 +61,11 @@ void rabbitmq_http_free(struct rabbitmq_http *http)
     free(http);
 }
 
+const char *rabbitmq_http_name(const struct rabbitmq_http *http)
+{
+    return http->name;
+}
+
 static char *scope_of(const struct option_list *scopes)
 {
     struct text scope = {0};

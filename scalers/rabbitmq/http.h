@@ -38,6 +38,9 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
                                         const struct rabbitmq_url *url);
 void rabbitmq_http_free(struct rabbitmq_http *http);
 
+/* For errors; it lives as long as this. */
+const char *rabbitmq_http_name(const struct rabbitmq_http *http);
+
 /* Sees to it that there is a token, where one is asked for instead of a password. Before each measurement:
  * a token is good for a while. */
 bool rabbitmq_http_log_in(struct rabbitmq_http *http, int64_t deadline_ms, struct error *error);

@@ -43,7 +43,8 @@ static bool get_overview(struct rabbitmq_management *client, int64_t deadline_ms
     rabbitmq_http_ask(client->http, "/api/overview?columns=rates_mode,disable_stats", NULL,
                       deadline_ms);
     if (!rabbitmq_http_take(client->http, deadline_ms, &answer))
-        return error_unavailable(error, "RabbitMQ's management API gave no answer in time");
+        return error_unavailable(error, "%s gave no answer in time",
+                                 rabbitmq_http_name(client->http));
     if (answer.outcome != HTTP_GOT) {
         error_move(error, &answer.error);
         return false;
