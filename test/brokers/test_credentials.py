@@ -1,108 +1,119 @@
-"""A password is changed, at the broker and then in the connections file's secret: nobody restarts anything."""
+"""A password is changed, at the broker and in the connections file's secret: nobody restarts anything. Every source is
+put through it at the same time."""
 
+import concurrent.futures
+import json
 import os
+import traceback
 
 import grpc
 import pytest
 
 from support.grpc_client import Client, refusal
 from support.process import wait_until
-from support.redis import Redis
 from support.server import Server
+from support.sources import BUSY, IDLE, NEW_PASSWORD, PASSWORD, WAITING, all_sources
+from support.story import unavailable, value
 
-OLD, NEW = "s3cret-of-yesterday", "s3cret-of-today"
+WRONG_PASSWORD = "mistaken"
 SECONDS = 15
 
 
-@pytest.fixture
-def broker():
-    with Redis(f"requirepass {OLD}") as running:
-        yield running
+@pytest.fixture(scope="module")
+def sources():
+    with all_sources() as started:
+        yield started
 
 
 @pytest.fixture
-def server(broker):
-    """Not started; the broker has seven messages in one queue and none in another."""
-    with broker.connect() as redis:
-        redis.call("AUTH", OLD)
-        redis.call("RPUSH", "full", *range(7))
-    server = Server(interval="500ms", hold="60s", config=(
-        f"connections:\n  jobs: {{scaler: redis, address: \"{broker.address}\", passwordFile: password}}\n"))
-    write_secret(server, OLD)
-    return server
+def server(sources):
+    config = {source.name: {"scaler": source.scaler, **source.connect_to("127.0.0.1"),
+                            "passwordFile": f"{source.name}.password"} for source in sources}
+    server = Server(interval="500ms", hold="60s", config=json.dumps({"connections": config}))
+    for source in sources:
+        write_secret(server, source, PASSWORD)
+    with server:
+        yield server
+        for secret in (PASSWORD, NEW_PASSWORD, WRONG_PASSWORD):
+            assert secret not in server.log()
 
 
-def write_secret(server, password):
+@pytest.fixture
+def client(server):
+    with Client(server.port) as client:
+        yield client
+
+
+def write_secret(server, source, password):
     """At once, as a mounted Secret changes; with the line's end that editors leave."""
-    path = os.path.join(server.folder, "password")
+    path = os.path.join(server.folder, f"{source.name}.password")
     with open(path + ".new", "w") as file:
         file.write(password + "\n")
     os.rename(path + ".new", path)
 
 
-def trigger(queue):
-    return {"scaler": "redis", "connectionName": "jobs", "listName": queue}
+def side_by_side(story, sources):
+    with concurrent.futures.ThreadPoolExecutor(len(sources)) as pool:
+        stories = {source.name: pool.submit(story, source) for source in sources}
+    failures = {name: story.exception() for name, story in stories.items() if story.exception()}
+    for failure in failures.values():
+        traceback.print_exception(failure)
+    assert not failures
 
 
-def change_password(broker):
-    """And hang up on everybody, as a broker does that is restarted with it."""
-    with broker.connect() as redis:
-        redis.call("AUTH", OLD)
-        redis.call("CONFIG", "SET", "requirepass", NEW)
-        redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+def assert_refused(client, metadata):
+    why = wait_until(lambda: unavailable(client, metadata), SECONDS, "the refusal")
+    for secret in (PASSWORD, NEW_PASSWORD, WRONG_PASSWORD):
+        assert secret not in why
 
 
-def push(broker, queue, count):
-    with broker.connect() as redis:
-        redis.call("AUTH", NEW)
-        redis.call("RPUSH", queue, *range(count))
+def test_a_wrong_new_password_holds_what_is_active_and_the_right_one_mends_it(sources, server, client):
+    def story(source):
+        busy, idle = source.named(BUSY), source.named(IDLE)
+        assert value(client, busy) == WAITING[BUSY]
+        assert value(client, idle) == 0
+        write_secret(server, source, WRONG_PASSWORD)
+        assert_refused(client, idle)
+        assert value(client, busy) == WAITING[BUSY]
+        assert refusal(client.metrics, source.named("unknown"))[0] == grpc.StatusCode.UNAVAILABLE
+        write_secret(server, source, PASSWORD)
+        wait_until(lambda: client.is_active(idle) is False, SECONDS, "the recovery")
+        assert value(client, idle) == 0
+        assert value(client, busy) == WAITING[BUSY]
+
+    side_by_side(story, sources)
 
 
-def unavailable(client, metadata):
-    """What the call is refused with; None while it is answered."""
-    try:
-        assert client.is_active(metadata) is False
-        return None
-    except grpc.RpcError as error:
-        assert error.code() == grpc.StatusCode.UNAVAILABLE
-        return error.details()
+def test_readings_survive_a_changed_password_and_recover_without_a_restart(sources, server, client):
+    def story(source):
+        busy, idle = source.named(BUSY), source.named(IDLE)
+        count = 9 if source.add else WAITING[BUSY]
+        stream = client.stream_is_active(idle)
+        assert value(client, busy) == WAITING[BUSY]
+        assert client.is_active(idle) is False
 
+        source.change_password(NEW_PASSWORD)
+        assert_refused(client, idle)
+        if source.add:
+            source.add(BUSY, 2)
+            source.add(IDLE, 1)
+        assert value(client, busy) == WAITING[BUSY]  # held
+        assert client.is_active(busy) is True
 
-def test_readings_survive_a_changed_password_and_recover_without_a_restart(broker, server):
-    with server, Client(server.port) as client:
-        stream = client.stream_is_active(trigger("empty"))
-        assert client.metrics(trigger("full")).metricValueFloat == 7
-        assert client.is_active(trigger("empty")) is False
-
-        change_password(broker)
-        why = wait_until(lambda: unavailable(client, trigger("empty")), SECONDS, "the refusal")
-        assert client.metrics(trigger("full")).metricValueFloat == 7  # held
-        push(broker, "full", 2)
-        push(broker, "empty", 1)
-        assert client.metrics(trigger("full")).metricValueFloat == 7
-
-        write_secret(server, NEW)
-        values = []
+        write_secret(server, source, NEW_PASSWORD)
+        values = set()
 
         def recovered():
-            values.append(client.metrics(trigger("full")).metricValueFloat)
-            return values[-1] == 9
+            try:
+                values.add(value(client, busy))
+            except grpc.RpcError as error:
+                values.add(error.details())
+            client.is_active(idle)
+            return count in values
 
         wait_until(recovered, SECONDS, "a reading with the new password")
-        assert set(values) == {7, 9}
-        assert next(stream).result is True
-        for text in (why, server.log()):
-            assert OLD not in text and NEW not in text
+        assert values <= {WAITING[BUSY], count}
+        assert not source.add or next(stream).result is True
+        stream.cancel()
 
-
-def test_a_wrong_new_password_holds_what_is_active_and_the_right_one_mends_it(server):
-    with server, Client(server.port) as client:
-        assert client.metrics(trigger("full")).metricValueFloat == 7
-        assert client.is_active(trigger("empty")) is False
-        write_secret(server, "mistaken")
-        why = wait_until(lambda: unavailable(client, trigger("empty")), SECONDS, "the refusal")
-        assert "mistaken" not in why and client.metrics(trigger("full")).metricValueFloat == 7
-        assert refusal(client.metrics, trigger("unknown"))[0] == grpc.StatusCode.UNAVAILABLE
-        write_secret(server, OLD)
-        wait_until(lambda: unavailable(client, trigger("empty")) is None, SECONDS, "the recovery")
-        assert client.metrics(trigger("full")).metricValueFloat == 7
+    side_by_side(story, sources)

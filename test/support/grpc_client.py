@@ -51,17 +51,17 @@ class Client:
         assert len(answer.metricSpecs) == 1
         return answer.metricSpecs[0]
 
-    def metrics(self, metadata, metric_name=None, seconds=SECONDS):
+    def metrics(self, metadata, metric_name=None, seconds=SECONDS, **named):
         """The one value of a trigger; asked for by the name that its spec has, as KEDA does."""
         if metric_name is None:
             metric_name = self.metric_spec(metadata).metricName
-        request = messages.GetMetricsRequest(scaledObjectRef=scaled_object(metadata), metricName=metric_name)
+        request = messages.GetMetricsRequest(scaledObjectRef=scaled_object(metadata, **named), metricName=metric_name)
         answer = self.stub.GetMetrics(request, timeout=seconds)
         assert len(answer.metricValues) == 1
         return answer.metricValues[0]
 
-    def is_active(self, metadata, seconds=SECONDS):
-        return self.stub.IsActive(scaled_object(metadata), timeout=seconds).result
+    def is_active(self, metadata, seconds=SECONDS, **named):
+        return self.stub.IsActive(scaled_object(metadata, **named), timeout=seconds).result
 
     def stream_is_active(self, metadata, seconds=None):
         return self.stub.StreamIsActive(scaled_object(metadata), timeout=seconds)

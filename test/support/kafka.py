@@ -297,26 +297,32 @@ class Kafka:
 
 
 class SecureKafka(Kafka):
-    """One broker that is also asked with TLS, a client certificate, passwords and tokens, each at a port of its own."""
+    """One broker that is also asked with TLS, a client certificate, passwords and tokens, each at a port of its own.
+
+    `told_ports` are those where clients are told to come instead, by a listener's name: a proxy's.
+    """
 
     user, password = "backlog", "correct horse"
 
-    def __init__(self, **settings):
+    def __init__(self, told_ports=None, **settings):
         super().__init__(**settings)
         node = self.nodes[0]
         folder = pathlib.Path(node.folder)
         make_certificates(folder, "IP:127.0.0.1,DNS:localhost")
         self.ca, self.cert, self.key = ((folder / name).read_text() for name in ("ca.pem", "own.pem", "own.key"))
         (folder / "keystore.pem").write_text(self.key + self.cert)
-        ports = {"SASL_SSL": free_port(), "SASL_PLAINTEXT": free_port(), "SSL": free_port()}
-        self.sasl_ssl, self.sasl_plaintext, self.ssl = (f"localhost:{port}" for port in ports.values())
+        self.ports = {"SASL_SSL": free_port(), "SASL_PLAINTEXT": free_port(), "SSL": free_port()}
+        self.sasl_ssl, self.sasl_plaintext, self.ssl = (f"localhost:{port}" for port in self.ports.values())
         plain = f"PLAINTEXT://127.0.0.1:{node.port}"
-        others = [f"{name}://localhost:{port}" for name, port in ports.items()]
+
+        def places(ports):
+            return [plain, *(f"{name}://localhost:{port}" for name, port in ports.items())]
+
         node.set({
-            "listeners": ",".join([plain, *others, f"CONTROLLER://127.0.0.1:{node.controller_port}"]),
-            "advertised.listeners": ",".join([plain, *others]),
+            "listeners": ",".join([*places(self.ports), f"CONTROLLER://127.0.0.1:{node.controller_port}"]),
+            "advertised.listeners": ",".join(places({**self.ports, **(told_ports or {})})),
             "listener.security.protocol.map":
-                "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT," + ",".join(f"{name}:{name}" for name in ports),
+                "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT," + ",".join(f"{name}:{name}" for name in self.ports),
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": folder / "keystore.pem",
             "ssl.truststore.type": "PEM",
@@ -343,3 +349,11 @@ class SecureKafka(Kafka):
     def format(self):
         scram = [f"SCRAM-SHA-{bits}=[name={self.user},password={self.password}]" for bits in (256, 512)]
         self.nodes[0].format(*(word for one in scram for word in ("--add-scram", one)))
+
+    def set_password(self, password):
+        """Of SCRAM-SHA-256; who is connected stays."""
+        told = admin.ScramCredentialInfo(admin.ScramMechanism.SCRAM_SHA_256, 4096)
+        change = admin.UserScramCredentialUpsertion(self.user, told, password.encode())
+        client = self.admin()
+        for future in client.alter_user_scram_credentials([change]).values():
+            future.result(30)

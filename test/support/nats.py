@@ -4,11 +4,12 @@ import asyncio
 import concurrent.futures
 import json
 import os
+import signal
 import ssl
 import threading
 import urllib.request
 
-from .process import Process, Unavailable, free_port, need
+from .process import Process, Unavailable, free_port, need, wait_until
 
 CALL_SECONDS = 30
 
@@ -32,12 +33,21 @@ class Nats(Process):
         self.monitor_url = f"{monitor}://{self.monitor_address}"
         store = os.path.join(self.folder, "store")
         self.config_path = os.path.join(self.folder, "nats.conf")
+        self.own_config = f'listen: "{self.address}"\n{monitor}: "{self.monitor_address}"\n'
+        if enabled:
+            self.own_config += f'jetstream {{ store_dir: "{store}", {jetstream} }}\n'
+        self._write_config(config)
+
+    def _write_config(self, config):
         with open(self.config_path, "w") as file:
-            file.write(f'listen: "{self.address}"\n')
-            file.write(f'{monitor}: "{self.monitor_address}"\n')
-            if enabled:
-                file.write(f'jetstream {{ store_dir: "{store}", {jetstream} }}\n')
-            file.write(config + "\n")
+            file.write(self.own_config + config + "\n")
+
+    def reload(self, config):
+        """Another `config` for a server that runs; who is connected with what it no longer says is sent away."""
+        self._write_config(config)
+        logged = len(self.log())
+        self.signal(signal.SIGHUP)
+        wait_until(lambda: "Reloaded server configuration" in self.log()[logged:], 10, "nats: the other configuration")
 
     @property
     def address(self):

@@ -27,12 +27,18 @@ class Prometheus(Process):
         self.scheme = "https" if "tls_server_config" in web else "http"
         self.arguments = arguments
         self._write("prometheus.yml", "scrape_configs: []\n")
-        self._write("web.yml", web)
+        self.write_web(web)
         self._load(samples)
 
     def _write(self, name, content):
-        with open(os.path.join(self.folder, name), "w") as file:
+        path = os.path.join(self.folder, name)
+        with open(path + ".new", "w") as file:
             file.write(content)
+        os.rename(path + ".new", path)
+
+    def write_web(self, web):
+        """Replaces the web configuration, which is read at each request."""
+        self._write("web.yml", web)
 
     def _load(self, samples):
         """OpenMetrics wants all samples of a family together."""

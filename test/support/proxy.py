@@ -7,8 +7,6 @@ import time
 CHUNK = 65536
 
 
-
-
 class Proxy:
     """Forwards a free loopback port to `target` (a port). A fault is set by fail(), and ended by heal().
 
@@ -33,20 +31,20 @@ class Proxy:
 
     def __exit__(self, *_):
         self.listener.close()
-        self._hang_up()
+        self.hang_up()
 
     def fail(self, fault):
         assert fault in self.FAULTS
         self.fault = fault
         if fault == "refuse":
-            self._hang_up()
+            self.hang_up()
 
     def heal(self):
         """Connections that a fault has spoilt end with it."""
         self.fault = None
-        self._hang_up()
+        self.hang_up()
 
-    def _hang_up(self):
+    def hang_up(self):
         with self.lock:
             pairs, self.pairs = self.pairs, set()
         for pair in pairs:
