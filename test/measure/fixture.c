@@ -82,6 +82,25 @@ struct query *hold(const char *queue)
     return hold_of(&fake_scaler, "a", queue);
 }
 
+void start_calm_engine(void)
+{
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.deadline_ms = DEADLINE_MS;
+    settings.backoff_first_ms = 50;
+    settings.arm_again_ms = 300;
+    restart_engine(&settings);
+}
+
+struct query *watch_idle_of(const struct scaler *scaler, const char *queue, struct watcher *watcher,
+                            int64_t idle_ms)
+{
+    struct query *query = hold_of(scaler, "a", queue);
+    *watcher = (struct watcher){0};
+    watcher_start(watcher, query);
+    watcher_set_idle_interval(watcher, idle_ms);
+    return query;
+}
+
 struct engine_stats stats(void)
 {
     struct engine_stats now;

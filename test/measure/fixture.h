@@ -24,6 +24,10 @@ extern struct engine *engine;
 int set_up(void **state);
 int tear_down(void **state);
 void restart_engine(const struct engine_settings *settings); /* its `wake` is ours */
+
+/* One that measures by itself only every five seconds, and so shows what wakes do. */
+void start_calm_engine(void);
+
 int wakes(void);
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -44,6 +48,8 @@ struct query *hold(const char *queue);
 struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue);
 struct query *hold_each(int64_t each_ms, const struct scaler *scaler, const char *source,
                         const char *queue);
+struct query *watch_idle_of(const struct scaler *scaler, const char *queue, struct watcher *watcher,
+                            int64_t idle_ms);
 struct engine_stats stats(void);
 double waiting(struct query *query); /* NAN where the last attempt did not answer */
 bool fails(struct query *query, const char *words);

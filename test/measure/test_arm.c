@@ -1,33 +1,10 @@
 /* Idle queries that somebody waits for, and the wakes of their sources. */
 #include "base/log.h"
 #include "measure/fixture.h"
-#include "measure/remote.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
-
-/* It measures by itself only every five seconds, and so shows what wakes do. */
-static void start_calm_engine(void)
-{
-    struct engine_settings settings = ENGINE_DEFAULTS;
-    settings.deadline_ms = DEADLINE_MS;
-    settings.backoff_first_ms = 50;
-    settings.arm_again_ms = 300;
-    restart_engine(&settings);
-}
-
-static struct query *watch_idle_of(const struct scaler *scaler, const char *queue,
-                                   struct watcher *watcher, int64_t interval_ms)
-{
-    struct query *query = hold_of(scaler, "a", queue);
-    *watcher = (struct watcher){0};
-    watcher_start(watcher, query);
-    watcher_set_idle_interval(watcher, interval_ms);
-    return query;
-}
 
 static struct query *watch_idle(const char *queue, struct watcher *watcher)
 {
@@ -287,60 +264,8 @@ static void wakes_meet_measurements_releases_and_lost_clients(void **state)
     assert_int_equal(stats().armed_queries, 0);
 }
 
-/* From here on the scaler runs in a child process: this program, see main(). */
-
-static void wakes_come_out_of_a_process(void **state)
+int main(void)
 {
-    (void)state;
-    struct watcher watcher;
-    start_calm_engine();
-    struct query *query = watch_idle_of(&fake_isolated_scaler, "late", &watcher, 2500);
-    int64_t start = clock_now_ms();
-    WAIT_UNTIL(waiting(query) == 1);
-    assert_true(clock_now_ms() - start < 2000);
-    assert_int_equal(stats().wakes, 1);
-    watcher_stop(&watcher);
-}
-
-static void arms_of_a_killed_process_are_made_again_at_once(void **state)
-{
-    (void)state;
-    struct watcher watcher;
-    start_calm_engine();
-    watch_idle_of(&fake_isolated_scaler, "0", &watcher, 50);
-    WAIT_UNTIL(stats().armed_queries == 1);
-    int64_t start = clock_now_ms();
-    uint64_t connects = stats().connects;
-    pid_t child = find_child();
-    assert_true(child > 0);
-    kill(child, SIGKILL);
-    WAIT_UNTIL(stats().connects > connects && stats().armed_queries == 1);
-    assert_true(clock_now_ms() - start < 2000);
-    watcher_stop(&watcher);
-}
-
-static void a_process_is_told_to_disarm(void **state)
-{
-    (void)state;
-    struct watcher watcher;
-    start_calm_engine();
-    struct query *query = watch_idle_of(&fake_isolated_scaler, "late", &watcher, 50);
-    WAIT_UNTIL(stats().armed_queries == 1);
-    watcher_stop(&watcher); /* before its message */
-    usleep(400000);
-    assert_int_equal(stats().wakes, 0);
-    assert_true(waiting(query) == 0);
-    watcher_start(&watcher, query);
-    watcher_set_idle_interval(&watcher, 50);
-    WAIT_UNTIL(waiting(query) == 1);
-    watcher_stop(&watcher);
-}
-
-int main(int argc, char **argv)
-{
-    if (argc == 2 && strcmp(argv[1], "agent") == 0)
-        return agent_run(fake_scalers);
-
     log_init(LOG_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(an_idle_query_is_armed_and_not_asked_more_often),
@@ -357,9 +282,6 @@ int main(int argc, char **argv)
         TEST(an_armed_query_can_be_released),
         TEST(a_query_that_cannot_be_armed_is_asked_often_and_armed_once_it_can),
         TEST(wakes_meet_measurements_releases_and_lost_clients),
-        TEST(wakes_come_out_of_a_process),
-        TEST(arms_of_a_killed_process_are_made_again_at_once),
-        TEST(a_process_is_told_to_disarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

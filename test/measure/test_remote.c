@@ -106,6 +106,53 @@ static void limits_count_the_processes(void **state)
     assert_int_equal(error.code, ERROR_LIMIT);
 }
 
+static void wakes_come_out_of_a_process(void **state)
+{
+    (void)state;
+    struct watcher watcher;
+    start_calm_engine();
+    struct query *query = watch_idle_of(&fake_isolated_scaler, "late", &watcher, 2500);
+    int64_t start = clock_now_ms();
+    WAIT_UNTIL(waiting(query) == 1);
+    assert_true(clock_now_ms() - start < 2000);
+    assert_int_equal(stats().wakes, 1);
+    watcher_stop(&watcher);
+}
+
+static void arms_of_a_killed_process_are_made_again_at_once(void **state)
+{
+    (void)state;
+    struct watcher watcher;
+    start_calm_engine();
+    watch_idle_of(&fake_isolated_scaler, "0", &watcher, 50);
+    WAIT_UNTIL(stats().armed_queries == 1);
+    int64_t start = clock_now_ms();
+    uint64_t connects = stats().connects;
+    pid_t child = find_child();
+    assert_true(child > 0);
+    kill(child, SIGKILL);
+    WAIT_UNTIL(stats().connects > connects && stats().armed_queries == 1);
+    assert_true(clock_now_ms() - start < 2000);
+    watcher_stop(&watcher);
+}
+
+static void a_process_is_told_to_disarm(void **state)
+{
+    (void)state;
+    struct watcher watcher;
+    start_calm_engine();
+    struct query *query = watch_idle_of(&fake_isolated_scaler, "late", &watcher, 50);
+    WAIT_UNTIL(stats().armed_queries == 1);
+    watcher_stop(&watcher); /* before its message */
+    usleep(400000);
+    assert_int_equal(stats().wakes, 0);
+    assert_true(waiting(query) == 0);
+    watcher_start(&watcher, query);
+    watcher_set_idle_interval(&watcher, 50);
+    WAIT_UNTIL(waiting(query) == 1);
+    watcher_stop(&watcher);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "agent") == 0)
@@ -121,6 +168,9 @@ int main(int argc, char **argv)
         TEST(a_killed_child_is_started_again),
         TEST(an_isolated_scaler_logs_as_this_process_does),
         TEST(limits_count_the_processes),
+        TEST(wakes_come_out_of_a_process),
+        TEST(arms_of_a_killed_process_are_made_again_at_once),
+        TEST(a_process_is_told_to_disarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
