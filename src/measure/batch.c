@@ -122,12 +122,15 @@ static void make_slow(struct query *query)
     move_to_lane(query, connection->slow_lane);
 }
 
+/* ... and behind those that have not had their turn: while one hangs all wait. */
 static void make_slower(struct query *query)
 {
     int64_t most = query->connection->engine->settings.slow_most_ms;
     query->slow_interval_ms *= 2;
     if (query->slow_interval_ms > most)
         query->slow_interval_ms = most;
+    DL_DELETE(query->lane->queries, query);
+    DL_APPEND(query->lane->queries, query);
 }
 
 /* One answer in time brings a query back, and with it all that became slow because the whole source was
@@ -167,11 +170,9 @@ static void judge_lost(struct lane *lane, struct query *query, const struct erro
 {
     query_set_failed(query, error);
     query->losses++;
-    if (lane->slow) {
+    if (lane->slow)
         make_slower(query);
-        DL_DELETE(lane->queries, query); /* behind those that have not had their turn */
-        DL_APPEND(lane->queries, query);
-    } else if (query->losses >= MOST_LOSSES)
+    else if (query->losses >= MOST_LOSSES)
         make_slow(query);
 }
 

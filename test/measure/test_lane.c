@@ -121,6 +121,23 @@ static void a_query_that_breaks_its_client_is_asked_apart(void **state)
     WAIT_UNTIL(waiting(breaking) == 3 && stats().slow_queries == 0);
 }
 
+static void the_slow_lane_asks_in_turn(void **state)
+{
+    (void)state;
+    struct query *query = NULL;
+    char name[16];
+    hold("1");
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof(name), "q%d", i);
+        fake_set_queue(name, FAKE_HANGS);
+        query = hold(name);
+    }
+    WAIT_UNTIL(stats().slow_queries == 5);
+    fake_set_queue(name, 4);
+    WAIT_UNTIL(waiting(query) == 4); /* each of the others takes longer than the longest interval */
+    assert_int_equal(stats().slow_queries, 4);
+}
+
 static void a_slow_query_can_be_released_too(void **state)
 {
     (void)state;
@@ -185,6 +202,7 @@ int main(void)
         TEST(what_became_slow_with_all_the_others_returns_with_them),
         TEST(a_query_that_hangs_alone_does_not_fail_its_neighbours),
         TEST(a_query_that_breaks_its_client_is_asked_apart),
+        TEST(the_slow_lane_asks_in_turn),
         TEST(a_slow_query_can_be_released_too),
         TEST(a_thread_that_cannot_be_had_refuses_its_connection_alone),
         TEST(the_engine_ends_while_a_measurement_hangs),
