@@ -215,11 +215,13 @@ void query_inherit(struct query *query, const struct query *former)
         known->measured = true;
         known->reading = old->reading;
         known->reading_at_ms = old->reading_at_ms;
+        known->began_at_us = old->began_at_us;
     }
     if (known->last_attempt == ATTEMPT_NONE) {
         known->last_attempt = old->last_attempt;
         known->failing_since_ms = old->failing_since_ms;
         error_copy(&known->error, &old->error);
+        query->connection->tally->stats.failing_queries += known->last_attempt == ATTEMPT_FAILED;
     }
     pthread_mutex_unlock(&engine->lock);
 }

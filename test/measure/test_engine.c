@@ -267,11 +267,31 @@ static void an_heir_knows_what_was_known_until_it_knows_better(void **state)
     struct query *heir = hold("8");
     query_inherit(heir, former);
     assert_true(waiting(heir) == 7);
+    _cleanup_(snapshot_done) struct snapshot inherited;
+    query_snapshot(heir, &inherited);
+    assert_in_range(inherited.began_at_us, 1, inherited.reading_at_ms * 1000 + 999);
     WAIT_UNTIL(fails(heir, "no answer"));
     fake_set_queue("8", 8);
     WAIT_UNTIL(waiting(heir) == 8);
     query_inherit(heir, former);
     assert_true(waiting(heir) == 8);
+}
+
+static void what_an_heir_inherits_as_failing_is_counted(void **state)
+{
+    (void)state;
+    struct query *former = hold("missing");
+    WAIT_UNTIL(fails(former, "no such queue"));
+    fake_set_queue("8", FAKE_HANGS);
+    struct query *heir = hold("8");
+    query_inherit(heir, former);
+    assert_true(fails(heir, "no such queue") || fails(heir, "no answer"));
+    assert_int_equal(stats().failing_queries, 2);
+    fake_set_queue("8", 8);
+    WAIT_UNTIL(waiting(heir) == 8);
+    assert_int_equal(stats().failing_queries, 1);
+    query_release(former, INTERVAL_MS);
+    WAIT_UNTIL(stats().failing_queries == 0 && stats().queries == 1);
 }
 
 int main(void)
@@ -294,6 +314,7 @@ int main(void)
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
         TEST(a_connection_that_only_some_left_counts_again_once_they_have_gone),
         TEST(an_heir_knows_what_was_known_until_it_knows_better),
+        TEST(what_an_heir_inherits_as_failing_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
