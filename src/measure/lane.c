@@ -162,12 +162,12 @@ static void connect_client(struct lane *lane)
     _cleanup_(error_done) struct error error = {0};
     struct client *client = NULL;
 
-    connection->tally->stats.connects++;
     pthread_mutex_unlock(&engine->lock);
     bool good = client_open(connection->scaler, connection->values, program,
                             clock_now_ms() + engine->settings.deadline_ms, &client, &error);
     pthread_mutex_lock(&engine->lock);
 
+    connection->tally->stats.connects++;
     connection->tally->stats.failed_connects += !good;
     lane->client = client;
     lane_set_state(lane, good ? LANE_CONNECTED : LANE_BROKEN, good ? NULL : &error);

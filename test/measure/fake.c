@@ -187,11 +187,13 @@ static bool fake_connect(const void *connection_options, int64_t deadline_ms, vo
                          struct error *error)
 {
     const struct connection *connection = connection_options;
-    (void)deadline_ms;
     pthread_mutex_lock(&fake.lock);
-    bool up = !fake.down && strcmp(connection->source, "down") != 0;
+    bool silent = strcmp(connection->source, "silent") == 0;
+    bool up = !fake.down && !silent && strcmp(connection->source, "down") != 0;
     fake.counts.connects++;
     pthread_mutex_unlock(&fake.lock);
+    if (silent)
+        usleep((useconds_t)clock_left_ms(deadline_ms, 60000) * 1000);
     if (!up)
         return error_unavailable(error, "the fake source is down");
     struct client *client = memory_new(sizeof(*client));

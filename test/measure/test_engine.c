@@ -157,6 +157,17 @@ static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
     assert_int_equal(later.failing_since_ms, first.failing_since_ms);
 }
 
+static void a_connect_counts_once_it_is_known_how_it_went(void **state)
+{
+    (void)state;
+    hold_of(&fake_scaler, "silent", "1");
+    while (stats().failed_connects < 3) {
+        struct engine_stats now = stats();
+        assert_int_equal(now.connects, now.failed_connects);
+        usleep(5000);
+    }
+}
+
 static void what_is_released_is_forgotten_with_its_connection(void **state)
 {
     (void)state;
@@ -308,6 +319,7 @@ int main(void)
         TEST(an_error_does_not_last_as_long_as_a_long_interval),
         TEST(a_failed_probe_fails_alone),
         TEST(a_failure_keeps_the_last_reading_and_says_since_when),
+        TEST(a_connect_counts_once_it_is_known_how_it_went),
         TEST(what_is_released_is_forgotten_with_its_connection),
         TEST(a_limit_on_connections_is_told_by_name),
         TEST(connections_on_their_way_out_do_not_count),
