@@ -216,7 +216,9 @@ void batch_measure(struct lane *lane)
     judge_batch(lane, &batch, usable, &error);
     /* Silence may be a dead source or one hanging query. Connecting again tells them apart, and until
      * then only those fail that were asked. */
-    if (!usable)
+    if (!usable && batch.answered == batch.count)
+        lane_set_spent(lane, &error);
+    else if (!usable)
         lane_set_state(lane, LANE_BROKEN, &error);
     else if (batch.answered == 0)
         lane_set_state(lane, LANE_APART, NULL);

@@ -44,7 +44,7 @@ struct tally {
 };
 
 enum lane_state {
-    LANE_APART,     /* no client; one will be made when a query is due */
+    LANE_APART,     /* no client; one will be made when a query is due, from retry_at_ms on */
     LANE_CONNECTED, /* a client */
     LANE_BROKEN,    /* no client until retry_at_ms; the error says why */
 };
@@ -130,6 +130,7 @@ struct query {
 struct lane *lane_new(struct connection *connection, bool slow); /* NULL: no thread to be had */
 void lane_wake(struct lane *lane);
 void lane_set_state(struct lane *lane, enum lane_state state, struct error *error);
+void lane_set_spent(struct lane *lane, const struct error *error);
 void lane_set_good(struct lane *lane);
 
 /* batch.c: on the lane's thread, under the lock, which is opened meanwhile */

@@ -52,6 +52,12 @@ static void close_client(struct lane *lane)
     pthread_mutex_lock(&engine_of(lane)->lock);
 }
 
+static void back_off(struct lane *lane)
+{
+    lane->failures++;
+    lane->retry_at_ms = clock_now_ms() + backoff_ms(&engine_of(lane)->settings, lane->failures);
+}
+
 /* Every query of a broken connection fails with it, so that what is refused is refused at once. */
 static void set_broken(struct lane *lane, struct error *error)
 {
@@ -60,8 +66,7 @@ static void set_broken(struct lane *lane, struct error *error)
         log_warning("%s%s is broken: %s", lane->connection->label, name_of(lane),
                     error_text(error));
     error_move(&lane->error, error);
-    lane->failures++;
-    lane->retry_at_ms = clock_now_ms() + backoff_ms(&engine_of(lane)->settings, lane->failures);
+    back_off(lane);
     DL_FOREACH(lane->queries, query)
     query_set_failed(query, &lane->error);
     engine_tell_askers(engine_of(lane));
@@ -83,6 +88,16 @@ void lane_set_state(struct lane *lane, enum lane_state state, struct error *erro
     query->due_now = !lane->slow || query->losses == 0;
     if (state != LANE_CONNECTED)
         close_client(lane);
+}
+
+/* The client is of no further use, but has answered all that it was asked: what is known stays true, and the
+ * next client tells whether the source is well. */
+void lane_set_spent(struct lane *lane, const struct error *error)
+{
+    log_warning("%s%s is connected anew: %s", lane->connection->label, name_of(lane),
+                error_text(error));
+    back_off(lane);
+    lane_set_state(lane, LANE_APART, NULL);
 }
 
 /* A whole measurement went well: what was broken is mended. */
@@ -121,7 +136,7 @@ static int64_t next_due_ms(const struct lane *lane)
     DL_FOREACH(lane->queries, query)
     if (query_due_ms(query) < next)
         next = query_due_ms(query);
-    return next;
+    return lane->state == LANE_APART && next < lane->retry_at_ms ? lane->retry_at_ms : next;
 }
 
 /* ... or until somebody rings the bell, or the source has told something by itself. */

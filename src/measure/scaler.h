@@ -128,8 +128,8 @@ struct scaler {
      * Measures all probes in few round trips, however many they are. A missing queue ends its own
      * probe with an error and disturbs no neighbour. What is not ended at the deadline is overdue:
      * return true then, and it will be asked for apart from the others. Return false where the client
-     * is of no further use (the connection broke): the probes left fail with the error, and the
-     * client is thrown away.
+     * is of no further use (the connection broke), and it is thrown away: if probes are left, they and
+     * all else that is asked of the connection fail with the error; if none is, nothing does.
      */
     bool (*measure)(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,
                     struct error *error);

@@ -57,6 +57,7 @@ static struct {
     struct fake_counts counts;
     bool down;
     bool racing;
+    bool parting;
     bool refuses_arms;
     struct arm arms[MOST_ARMS];
     int arms_count;
@@ -74,6 +75,7 @@ void fake_reset(void)
     fake.queues_count = 0;
     fake.down = false;
     fake.racing = false;
+    fake.parting = false;
     fake.refuses_arms = false;
     pthread_mutex_unlock(&fake.lock);
 }
@@ -120,25 +122,31 @@ int fake_armed(const char *name)
     return armed;
 }
 
-void fake_set_racing(bool racing)
+static void set_flag(bool *flag, bool value)
 {
     pthread_mutex_lock(&fake.lock);
-    fake.racing = racing;
+    *flag = value;
     pthread_mutex_unlock(&fake.lock);
+}
+
+void fake_set_racing(bool racing)
+{
+    set_flag(&fake.racing, racing);
 }
 
 void fake_refuse_arms(bool refuse)
 {
-    pthread_mutex_lock(&fake.lock);
-    fake.refuses_arms = refuse;
-    pthread_mutex_unlock(&fake.lock);
+    set_flag(&fake.refuses_arms, refuse);
+}
+
+void fake_set_parting(bool parting)
+{
+    set_flag(&fake.parting, parting);
 }
 
 void fake_set_up(bool up)
 {
-    pthread_mutex_lock(&fake.lock);
-    fake.down = !up;
-    pthread_mutex_unlock(&fake.lock);
+    set_flag(&fake.down, !up);
 }
 
 struct fake_counts fake_counts(void)
@@ -292,6 +300,7 @@ static bool fake_measure(void *opaque, struct probe *const *probes, size_t count
     if ((int)count > fake.counts.largest_batch)
         fake.counts.largest_batch = (int)count;
     breaks = fake.down;
+    bool parts = fake.parting;
     pthread_mutex_unlock(&fake.lock);
 
     for (size_t i = 0; i < count && !breaks; i++) {
@@ -315,7 +324,7 @@ static bool fake_measure(void *opaque, struct probe *const *probes, size_t count
         return error_unavailable(error, "the fake connection broke");
     if (hangs)
         usleep((useconds_t)clock_left_ms(deadline_ms, 60000) * 1000);
-    return true;
+    return !parts || error_unavailable(error, "the fake connection ended");
 }
 
 static void fake_disconnect(void *opaque)

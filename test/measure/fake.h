@@ -40,7 +40,8 @@ void fake_wake(const char *name);  /* who is armed for this queue; any thread */
 int fake_armed(const char *name);  /* how many are */
 void fake_set_racing(bool racing); /* each arm is woken before its probe is ended */
 void fake_refuse_arms(bool refuse);
-void fake_set_up(bool up); /* down: connecting fails and a measurement loses its client */
+void fake_set_parting(bool parting); /* a measurement answers all, and loses its client */
+void fake_set_up(bool up);           /* down: connecting fails and a measurement loses its client */
 struct fake_counts fake_counts(void);
 
 /* Values for a connection and a queue of it; the caller frees them. */

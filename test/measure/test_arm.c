@@ -141,6 +141,24 @@ static void what_a_lost_client_had_armed_is_armed_again(void **state)
     watcher_stop(&watcher);
 }
 
+static void arms_of_clients_that_are_lost_over_and_over_wait_for_the_back_off(void **state)
+{
+    (void)state;
+    struct watcher watcher;
+    start_calm_engine();
+    watch_idle("0", &watcher);
+    WAIT_UNTIL(stats().armed_queries == 1);
+    int connects = fake_counts().connects;
+    fake_set_parting(true);
+    fake_wake("0");
+    usleep(1000000);
+    /* At once, then about 50, 100, 200, 400 ... ms apart, with a quarter of jitter. */
+    assert_in_range(fake_counts().connects - connects, 2, 8);
+    fake_set_parting(false);
+    WAIT_UNTIL(stats().armed_queries == 1 && fake_armed("0") == 1);
+    watcher_stop(&watcher);
+}
+
 static void a_query_in_the_slow_lane_is_not_armed(void **state)
 {
     (void)state;
@@ -276,6 +294,7 @@ int main(void)
         TEST(a_wake_while_its_query_is_measured_is_not_lost),
         TEST(a_storm_of_wakes_costs_no_more_than_asking),
         TEST(what_a_lost_client_had_armed_is_armed_again),
+        TEST(arms_of_clients_that_are_lost_over_and_over_wait_for_the_back_off),
         TEST(a_query_in_the_slow_lane_is_not_armed),
         TEST(a_query_that_hangs_while_it_is_armed_first_is_not_armed),
         TEST(the_last_watcher_that_leaves_disarms),

@@ -27,6 +27,22 @@ static void a_broken_connection_backs_off(void **state)
     assert_in_range(connects, 3, 10);
 }
 
+static void a_client_that_is_lost_after_it_answered_all_costs_nobody_a_reading(void **state)
+{
+    (void)state;
+    struct query *query = hold("1");
+    WAIT_UNTIL(waiting(query) == 1);
+    int connects = fake_counts().connects;
+    fake_set_parting(true);
+    for (int i = 0; i < 300; i++) {
+        assert_true(waiting(query) == 1);
+        usleep(5000);
+    }
+    assert_true(fake_counts().connects >= connects + 3);
+    fake_set_up(false);
+    WAIT_UNTIL(fails(query, "the fake source is down"));
+}
+
 static void who_joins_a_broken_connection_is_refused_at_once(void **state)
 {
     (void)state;
@@ -196,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_broken_connection_comes_back_without_a_restart),
         TEST(a_broken_connection_backs_off),
+        TEST(a_client_that_is_lost_after_it_answered_all_costs_nobody_a_reading),
         TEST(who_joins_a_broken_connection_is_refused_at_once),
         TEST(a_hanging_query_is_asked_apart_and_does_not_hold_up_its_neighbours),
         TEST(a_hanging_query_returns_after_one_answer_in_time),
