@@ -20,6 +20,9 @@ struct agent {
     const struct scaler *scaler;             /* chosen by Connect */
     struct option_values *connection_values; /* a client may refer to them as long as it lives */
     void *client;
+    uint64_t *disarms; /* wakers that wait until the parent wants nothing else */
+    size_t disarms_count;
+    size_t disarms_capacity;
 };
 
 static void say(const Agent__FromAgent *message)
@@ -153,6 +156,14 @@ static void serve_measure(struct agent *agent, const Agent__Measure *measure)
     free(places);
 }
 
+static void serve_disarm(struct agent *agent, const Agent__Disarm *disarm)
+{
+    agent->disarms = memory_grow(agent->disarms, &agent->disarms_capacity,
+                                 agent->disarms_count + disarm->n_wakers, sizeof(*agent->disarms));
+    for (size_t i = 0; i < disarm->n_wakers; i++)
+        agent->disarms[agent->disarms_count++] = disarm->wakers[i];
+}
+
 static bool serve_one(struct agent *agent)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -166,23 +177,27 @@ static bool serve_one(struct agent *agent)
     else if (message->say_case == AGENT__TO_AGENT__SAY_MEASURE && agent->client != NULL)
         serve_measure(agent, message->measure);
     else if (message->say_case == AGENT__TO_AGENT__SAY_DISARM && agent->client != NULL)
-        agent->scaler->disarm(agent->client, message->disarm->waker);
+        serve_disarm(agent, message->disarm);
     protobuf_c_message_free_unpacked(raw, NULL);
     return true;
 }
 
-/* Until the parent says something; hears what the source tells meanwhile. */
-static bool wait_for_parent(const struct agent *agent)
+/* Until the parent says something; hears what the source tells meanwhile. A source may take its time to
+ * disarm, and thousands may be disarmed at once, but a measurement has a deadline: so it is one at a time. */
+static bool wait_for_parent(struct agent *agent)
 {
     bool listens = agent->client != NULL && agent->scaler->descriptor != NULL;
     struct pollfd waits[] = {
         {.fd = AGENT_SOCKET, .events = POLLIN},
         {.fd = listens ? agent->scaler->descriptor(agent->client) : -1, .events = POLLIN},
     };
-    poll(waits, ARRAY_LENGTH(waits), -1);
+    poll(waits, ARRAY_LENGTH(waits), agent->disarms_count > 0 ? 0 : -1);
+    bool is_spoken_to = waits[0].revents != 0;
     if (listens && waits[1].revents != 0)
         agent->scaler->hear(agent->client);
-    return waits[0].revents != 0;
+    if (!is_spoken_to && agent->disarms_count > 0)
+        agent->scaler->disarm(agent->client, agent->disarms[--agent->disarms_count]);
+    return is_spoken_to;
 }
 
 /* The parent alone says when to end, whatever a terminal tells the whole group; and an abort leaves
@@ -206,5 +221,6 @@ int agent_run(const struct scaler *const *scalers)
     if (agent.client != NULL)
         agent.scaler->disconnect(agent.client);
     option_values_free(agent.connection_values);
+    free(agent.disarms);
     return 0;
 }

@@ -192,8 +192,7 @@ bool arm_disarm(struct lane *lane)
     lane->disarms_capacity = 0;
 
     pthread_mutex_unlock(&engine->lock);
-    for (size_t i = 0; i < count; i++)
-        client_disarm(lane->client, disarms[i]);
+    client_disarm(lane->client, disarms, count);
     pthread_mutex_lock(&engine->lock);
     return true;
 }

@@ -35,12 +35,13 @@ bool client_measure(struct client *client, struct probe *const *probes, size_t c
     return client->scaler->measure(client->own, probes, count, deadline_ms, error);
 }
 
-void client_disarm(struct client *client, uint64_t waker_id)
+void client_disarm(struct client *client, const uint64_t *waker_ids, size_t count)
 {
     if (client->remote != NULL)
-        remote_disarm(client->remote, waker_id);
+        remote_disarm(client->remote, waker_ids, count);
     else
-        client->scaler->disarm(client->own, waker_id);
+        for (size_t i = 0; i < count; i++)
+            client->scaler->disarm(client->own, waker_ids[i]);
 }
 
 int client_descriptor(const struct client *client)

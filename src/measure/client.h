@@ -16,7 +16,7 @@ bool client_open(const struct scaler *scaler, const struct option_values *connec
                  struct error *error);
 bool client_measure(struct client *client, struct probe *const *probes, size_t count,
                     int64_t deadline_ms, struct error *error);
-void client_disarm(struct client *client, uint64_t waker_id);
+void client_disarm(struct client *client, const uint64_t *waker_ids, size_t count);
 int client_descriptor(const struct client *client); /* readable: client_hear(); -1: none */
 bool client_hear(struct client *client);            /* false: all arms are lost */
 void client_close(struct client *client);

@@ -162,12 +162,14 @@ bool dialogue_measure(int socket, struct probe *const *probes, size_t count, int
            receive(socket, probes, count, deadline_ms, told, error);
 }
 
-bool dialogue_disarm(int socket, uint64_t waker_id, int64_t deadline_ms, struct error *error)
+bool dialogue_disarm(int socket, const uint64_t *waker_ids, size_t count, int64_t deadline_ms,
+                     struct error *error)
 {
     Agent__Disarm disarm = AGENT__DISARM__INIT;
     Agent__ToAgent message = AGENT__TO_AGENT__INIT;
     message.say_case = AGENT__TO_AGENT__SAY_DISARM;
     message.disarm = &disarm;
-    disarm.waker = waker_id;
+    disarm.wakers = (uint64_t *)waker_ids;
+    disarm.n_wakers = count;
     return frame_write(socket, &message.base, deadline_ms, error);
 }

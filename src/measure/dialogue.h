@@ -19,6 +19,7 @@ bool dialogue_measure(int socket, struct probe *const *probes, size_t count, int
                       struct error *told, struct error *error);
 
 /* The child answers nothing. */
-bool dialogue_disarm(int socket, uint64_t waker_id, int64_t deadline_ms, struct error *error);
+bool dialogue_disarm(int socket, const uint64_t *waker_ids, size_t count, int64_t deadline_ms,
+                     struct error *error);
 
 #endif

@@ -161,11 +161,12 @@ bool remote_measure(struct remote *remote, struct probe *const *probes, size_t c
 }
 
 /* Where it fails, the next measurement will, and say why. */
-void remote_disarm(struct remote *remote, uint64_t waker_id)
+void remote_disarm(struct remote *remote, const uint64_t *waker_ids, size_t count)
 {
-    enum { PATIENCE_MS = 100 }; /* the child does nothing else meanwhile */
+    enum { PATIENCE_MS = 2000 }; /* the child reads between any two disarms */
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
     _cleanup_(error_done) struct error ignored = {0};
-    if (!dialogue_disarm(remote->socket, waker_id, clock_now_ms() + PATIENCE_MS, &ignored))
+    if (!dialogue_disarm(remote->socket, waker_ids, count, deadline_ms, &ignored))
         shutdown(remote->socket, SHUT_RDWR); /* half a frame may be in it */
 }
 

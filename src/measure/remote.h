@@ -27,7 +27,7 @@ bool remote_open(const struct scaler *scaler, const struct option_values *connec
 /* Kills the child where it lets the deadline pass. */
 bool remote_measure(struct remote *remote, struct probe *const *probes, size_t count,
                     int64_t deadline_ms, struct error *error);
-void remote_disarm(struct remote *remote, uint64_t waker_id);
+void remote_disarm(struct remote *remote, const uint64_t *waker_ids, size_t count);
 int remote_descriptor(const struct remote *remote); /* of the wakes; -1: the child has ended */
 bool remote_hear(struct remote *remote);            /* wakes; false: the child has ended */
 void remote_close(struct remote *remote);

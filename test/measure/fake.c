@@ -39,7 +39,7 @@ static const struct option table[] = {
     {0},
 };
 
-enum { MOST_QUEUES = 64, MOST_ARMS = 512, LATE_MS = 200 };
+enum { MOST_QUEUES = 64, MOST_ARMS = 512, LATE_MS = 200, STICKY_MS = 20 };
 
 struct client {
     int timer; /* in a process of its own: when it wakes; else -1 */
@@ -157,6 +157,11 @@ struct fake_counts fake_counts(void)
     return counts;
 }
 
+static bool is_sticky(const char *queue)
+{
+    return strncmp(queue, "sticky", strlen("sticky")) == 0;
+}
+
 /* Under the lock. */
 static int messages_of(const char *queue)
 {
@@ -165,7 +170,7 @@ static int messages_of(const char *queue)
             return fake.queues[i].messages;
     if (isdigit((unsigned char)queue[0]))
         return atoi(queue);
-    if (strcmp(queue, "late") == 0)
+    if (strcmp(queue, "late") == 0 || strcmp(queue, "gossip") == 0 || is_sticky(queue))
         return 0;
     return strcmp(queue, "hang") == 0    ? FAKE_HANGS
            : strcmp(queue, "break") == 0 ? FAKE_BREAKS
@@ -253,13 +258,17 @@ static void arm(struct client *client, struct probe *probe, const char *queue)
 
 static void fake_disarm(void *client, uint64_t waker_id)
 {
+    bool sticky = false;
     pthread_mutex_lock(&fake.lock);
     for (int i = 0; i < fake.arms_count; i++)
         if (fake.arms[i].client == client && fake.arms[i].waker.id == waker_id) {
-            take_arm(i);
+            struct arm arm = take_arm(i);
+            sticky = is_sticky(arm.queue);
             fake.counts.disarms++;
         }
     pthread_mutex_unlock(&fake.lock);
+    if (sticky)
+        usleep(STICKY_MS * 1000);
 }
 
 static int fake_descriptor(const void *client)

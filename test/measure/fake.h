@@ -4,7 +4,9 @@
  *
  *     "7"      answers 7        "hang"   is left unanswered       "missing" fails alone
  *     "abort"  aborts           "sleep"  lets the deadline pass   "break"   loses the client
- *     "log"    logs, and fails
+ *     "log"    logs, and fails      "gossip" makes up a wake     "sticky..." takes 20 ms to disarm
+ *
+ * Source "down" refuses at once, and "silent" when the deadline has passed.
  *
  * Those that can be armed are: fake_arming_scaler, which a test wakes on a thread of its own, and the
  * isolated one, in whose process "late" has no message until 200 ms after it was armed first, and

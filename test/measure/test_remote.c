@@ -90,6 +90,28 @@ static void an_isolated_scaler_logs_as_this_process_does(void **state)
     fclose(log);
 }
 
+static void many_that_are_disarmed_at_once_hold_up_no_measurement(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    struct watcher
+        watchers[400]; /* more than a socket holds as messages, and eight seconds' work */
+    char name[32];
+    restart_engine(&settings);
+    for (int i = 0; i < 400; i++) {
+        snprintf(name, sizeof(name), "sticky%d", i);
+        watch_idle_of(&fake_isolated_scaler, name, &watchers[i], 50);
+    }
+    WAIT_UNTIL(stats().armed_queries == 400);
+    for (int i = 0; i < 400; i++)
+        watcher_stop(&watchers[i]);
+    usleep(50000); /* the lane has told of them */
+    struct query *query = hold_of(&fake_isolated_scaler, "a", "7");
+    WAIT_UNTIL(waiting(query) == 7);
+    assert_int_equal(stats().connects, 1);
+    assert_int_equal(stats().unanswered_probes, 0);
+}
+
 static void limits_count_the_processes(void **state)
 {
     (void)state;
@@ -167,6 +189,7 @@ int main(int argc, char **argv)
         TEST(an_isolated_scaler_tells_why_it_cannot_connect),
         TEST(a_killed_child_is_started_again),
         TEST(an_isolated_scaler_logs_as_this_process_does),
+        TEST(many_that_are_disarmed_at_once_hold_up_no_measurement),
         TEST(limits_count_the_processes),
         TEST(wakes_come_out_of_a_process),
         TEST(arms_of_a_killed_process_are_made_again_at_once),
