@@ -168,7 +168,8 @@ static bool serve_one(struct agent *agent)
 {
     _cleanup_(error_done) struct error error = {0};
     ProtobufCMessage *raw = NULL;
-    if (!frame_read(AGENT_SOCKET, &agent__to_agent__descriptor, CLOCK_NEVER, &raw, &error))
+    if (!frame_read(AGENT_SOCKET, &agent__to_agent__descriptor, FRAME_LARGEST, CLOCK_NEVER, &raw,
+                    &error))
         return false;
 
     const Agent__ToAgent *message = (const Agent__ToAgent *)raw;

@@ -11,6 +11,9 @@
 /* How long after the deadline a child that keeps it may take to say so. */
 enum { GRACE_MS = 250 };
 
+/* Of what it says at a time: the end of one probe, with an error's text. */
+enum { LARGEST_SAID = 1 << 20 };
+
 /* The rows of the table that have a text. The strings are borrowed; the caller frees the array. */
 static Agent__Option **options_of(const struct option_values *values, size_t *ret_count)
 {
@@ -133,8 +136,8 @@ static bool receive(int socket, struct probe *const *probes, size_t count, int64
 {
     for (bool done = false; !done;) {
         ProtobufCMessage *raw = NULL;
-        if (!frame_read(socket, &agent__from_agent__descriptor, deadline_ms + GRACE_MS, &raw,
-                        error))
+        if (!frame_read(socket, &agent__from_agent__descriptor, LARGEST_SAID,
+                        deadline_ms + GRACE_MS, &raw, error))
             return false;
         const Agent__FromAgent *message = (const Agent__FromAgent *)raw;
         if (message->say_case == AGENT__FROM_AGENT__SAY_ENDED)

@@ -9,8 +9,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* The queries of one connection all at once: above what the metadata of all triggers may take. */
-enum { LARGEST_FRAME = 128 << 20 };
+/* Whoever comes late, as on a busy machine, still gets what is there; but who always has more to say, or takes
+ * it byte by byte, must not hold us for ever. */
+enum { LATE_MOST_MS = 1000 };
+
+static bool is_in_time(int64_t deadline_ms, struct error *error)
+{
+    return deadline_ms == CLOCK_NEVER || clock_now_ms() < deadline_ms + LATE_MOST_MS ||
+           error_unavailable(error, "no answer in time");
+}
 
 static bool wait_for(int socket, short events, int64_t deadline_ms, struct error *error)
 {
@@ -31,6 +38,8 @@ static bool write_all(int socket, const uint8_t *bytes, size_t length, int64_t d
                       struct error *error)
 {
     while (length > 0) {
+        if (!is_in_time(deadline_ms, error))
+            return false;
         ssize_t sent = send(socket, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent > 0) {
             bytes += sent;
@@ -48,6 +57,8 @@ static bool read_all(int socket, uint8_t *bytes, size_t length, int64_t deadline
                      struct error *error)
 {
     while (length > 0) {
+        if (!is_in_time(deadline_ms, error))
+            return false;
         ssize_t got = recv(socket, bytes, length, MSG_DONTWAIT);
         if (got > 0) {
             bytes += got;
@@ -67,7 +78,7 @@ bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_m
                  struct error *error)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
-    if (size > LARGEST_FRAME)
+    if (size > FRAME_LARGEST)
         return error_unavailable(error, "a frame of %zu bytes is too large", size);
 
     uint32_t length = (uint32_t)size;
@@ -79,13 +90,13 @@ bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_m
     return good;
 }
 
-bool frame_read(int socket, const ProtobufCMessageDescriptor *type, int64_t deadline_ms,
-                ProtobufCMessage **ret_message, struct error *error)
+bool frame_read(int socket, const ProtobufCMessageDescriptor *type, uint32_t largest,
+                int64_t deadline_ms, ProtobufCMessage **ret_message, struct error *error)
 {
     uint32_t length;
     if (!read_all(socket, (uint8_t *)&length, sizeof(length), deadline_ms, error))
         return false;
-    if (length > LARGEST_FRAME)
+    if (length > largest)
         return error_unavailable(error, "a frame of %u bytes is too large", length);
 
     _cleanup_(memory_free) uint8_t *frame = memory_new(length);

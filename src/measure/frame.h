@@ -11,12 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Deadlines are of clock_now_ms(); CLOCK_NEVER waits for ever. */
+/* The queries of one connection all at once: above what the metadata of all triggers may take. */
+enum { FRAME_LARGEST = 128 << 20 };
+
+/* Deadlines are of clock_now_ms(); CLOCK_NEVER waits for ever. An end that is never silent has a second more. */
 bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_ms,
                  struct error *error);
 
-/* The caller frees the message with protobuf_c_message_free_unpacked(). */
-bool frame_read(int socket, const ProtobufCMessageDescriptor *type, int64_t deadline_ms,
-                ProtobufCMessage **ret_message, struct error *error);
+/* `largest` is in bytes. The caller frees the message with protobuf_c_message_free_unpacked(). */
+bool frame_read(int socket, const ProtobufCMessageDescriptor *type, uint32_t largest,
+                int64_t deadline_ms, ProtobufCMessage **ret_message, struct error *error);
 
 #endif

@@ -184,8 +184,9 @@ bool remote_hear(struct remote *remote)
         remote->wakes = -1;
         return false;
     }
-    for (ssize_t i = 0; i < got / (ssize_t)sizeof(ids[0]); i++) {
-        struct waker waker = remote->waker;
+    struct waker waker = remote->waker;
+    bool has_armed = waker.wake != NULL; /* or the child makes its wakes up */
+    for (ssize_t i = 0; has_armed && i < got / (ssize_t)sizeof(ids[0]); i++) {
         waker.id = ids[i];
         waker_wake(&waker);
     }

@@ -47,6 +47,17 @@ static void an_isolated_scaler_that_lets_the_deadline_pass_is_killed(void **stat
     WAIT_UNTIL(fails(sleeping, "the isolated process was killed: no answer in time"));
 }
 
+static void a_wake_that_nobody_armed_wakes_nobody(void **state)
+{
+    (void)state;
+    struct query *gossip = hold_of(&fake_isolated_scaler, "a", "gossip");
+    struct query *query = hold_of(&fake_isolated_scaler, "a", "6");
+    WAIT_UNTIL(waiting(query) == 6 && waiting(gossip) == 0);
+    usleep(3 * INTERVAL_MS * 1000);
+    assert_true(waiting(query) == 6);
+    assert_int_equal(stats().wakes, 0);
+}
+
 static void an_isolated_scaler_tells_why_it_cannot_connect(void **state)
 {
     (void)state;
@@ -186,6 +197,7 @@ int main(int argc, char **argv)
         TEST(an_isolated_scaler_that_aborts_fails_its_own_connection_only),
         TEST(a_query_that_aborts_its_process_does_not_cost_its_neighbours_theirs_for_good),
         TEST(an_isolated_scaler_that_lets_the_deadline_pass_is_killed),
+        TEST(a_wake_that_nobody_armed_wakes_nobody),
         TEST(an_isolated_scaler_tells_why_it_cannot_connect),
         TEST(a_killed_child_is_started_again),
         TEST(an_isolated_scaler_logs_as_this_process_does),

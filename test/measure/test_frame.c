@@ -1,0 +1,108 @@
+#include "measure/frame.h"
+
+#include "agent.pb-c.h"
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static int ends[2];
+
+static int set_up(void **state)
+{
+    (void)state;
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close(ends[0]);
+    close(ends[1]);
+    return 0;
+}
+
+static void say(void)
+{
+    _cleanup_(error_done) struct error error = {0};
+    uint64_t wakers[] = {1, 2, 3};
+    Agent__Disarm disarm = AGENT__DISARM__INIT;
+    disarm.wakers = wakers;
+    disarm.n_wakers = ARRAY_LENGTH(wakers);
+    assert_true(frame_write(ends[1], &disarm.base, CLOCK_NEVER, &error));
+}
+
+/* How many wakers were heard of. */
+static size_t hear(uint32_t largest, int64_t deadline_ms, struct error *error)
+{
+    ProtobufCMessage *raw = NULL;
+    if (!frame_read(ends[0], &agent__disarm__descriptor, largest, deadline_ms, &raw, error))
+        return 0;
+    size_t count = ((Agent__Disarm *)raw)->n_wakers;
+    protobuf_c_message_free_unpacked(raw, NULL);
+    return count;
+}
+
+static void what_was_written_is_read(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    say();
+    say();
+    assert_int_equal(hear(FRAME_LARGEST, CLOCK_NEVER, &error), 3);
+    assert_int_equal(hear(FRAME_LARGEST, clock_now_ms() + 1000, &error), 3);
+}
+
+static void a_silent_end_is_waited_for_until_the_deadline(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    int64_t deadline_ms = clock_now_ms() + 50;
+    assert_int_equal(hear(FRAME_LARGEST, deadline_ms, &error), 0);
+    assert_string_equal(error_text(&error), "no answer in time");
+    assert_true(clock_now_ms() >= deadline_ms);
+}
+
+static void who_comes_late_reads_what_is_there(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    say();
+    assert_int_equal(hear(FRAME_LARGEST, clock_now_ms() - 50, &error), 3);
+}
+
+static void an_end_that_is_never_silent_is_not_heard_for_ever(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    say();
+    assert_int_equal(hear(FRAME_LARGEST, clock_now_ms() - 2000, &error), 0);
+    assert_string_equal(error_text(&error), "no answer in time");
+}
+
+static void the_reader_says_how_large_a_frame_may_be(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    say();
+    assert_int_equal(hear(4, CLOCK_NEVER, &error), 0);
+    assert_string_equal(error_text(&error), "a frame of 5 bytes is too large");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_written_is_read),
+        TEST(a_silent_end_is_waited_for_until_the_deadline),
+        TEST(who_comes_late_reads_what_is_there),
+        TEST(an_end_that_is_never_silent_is_not_heard_for_ever),
+        TEST(the_reader_says_how_large_a_frame_may_be),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
