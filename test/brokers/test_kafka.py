@@ -560,3 +560,25 @@ def test_brokers_that_restart_hang_and_crash_cost_nothing_but_time(server, clien
         assert load.wrong == [] and untouched.wrong == []
         assert load.answers > 0 and untouched.answers > 100
         assert server.pid == pid and server.child.poll() is None
+
+
+@pytest.mark.timeout(300)
+def test_a_group_without_a_coordinator_fails_alone(server, client):
+    """Only a new client finds its next coordinator, so it is connected again and again: that costs no neighbour."""
+    with Kafka(nodes=3, offsets_topic_replication_factor=1) as cluster:
+        cluster.create_topic("videoJob")
+        cluster.commit("workers", "videoJob", [0, 0, 0])
+        lost = cluster.coordinator("workers")
+        other = next(name for name in map("others-{}".format, range(50)) if cluster.coordinator(name) is not lost)
+        cluster.commit(other, "videoJob", [0, 0, 0])
+        becomes(client, trigger(cluster), (0, False))
+
+        lost.kill()
+        wait_until(lambda: is_unavailable(client, trigger(cluster)), 30, "refused")
+        becomes(client, trigger(cluster, other), (0, False), 60)  # the topic has new leaders
+        with Load(server, trigger(cluster, other), {(0, False)}) as load:
+            first = children(server)
+            wait_until(lambda: not set(children(server)) & set(first), 30, "a new client")
+            time.sleep(2)
+        assert load.wrong == [] and load.refusals == 0 and load.answers > 0
+        assert is_unavailable(client, trigger(cluster))

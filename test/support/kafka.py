@@ -40,7 +40,7 @@ def java_hash(text):
     value = 0
     for character in text:
         value = (31 * value + ord(character)) & 0xFFFFFFFF
-    return value & 0x7FFFFFFF
+    return min(value, (1 << 32) - value)
 
 
 class KafkaNode(Process):
