@@ -22,13 +22,29 @@ enum {
 };
 
 /*
- * Each query is two statements and a sync, which together are one transaction. The first statement
- * makes it read-only (for good, as a transaction that has begun cannot be made writable) and limits
- * its time. Both end with the transaction, so a pooler such as PgBouncer may hand the session around.
+ * What is sent for each query, at once. Its transaction is read-only (for good, as one that has looked at
+ * something cannot be made writable) and rolled back, and with it all that the query set: a role, a
+ * search_path, what it would have notified. Of what it can do only advisory locks outlive that. Whatever
+ * fails skips the rest up to a sync, so that one stands before the cleaning up; a pooler such as
+ * PgBouncer hands the session to nobody before the transaction is over and what follows it is done.
  */
-static const char set_limits[] =
-    "SELECT pg_catalog.set_config('transaction_read_only', 'on', true), "
-    "pg_catalog.set_config('statement_timeout', $1, true)";
+enum step {
+    STEP_BEGIN,
+    STEP_LIMIT,
+    STEP_QUERY,
+    STEP_ASKED,
+    STEP_ROLL_BACK,
+    STEP_UNLOCK,
+    STEP_CLEAN,
+    STEPS,
+};
+
+static const char *const statements[STEPS] = {
+    [STEP_BEGIN] = "BEGIN READ ONLY",
+    [STEP_LIMIT] = "SELECT pg_catalog.set_config('statement_timeout', $1, true)",
+    [STEP_ROLL_BACK] = "ROLLBACK",
+    [STEP_UNLOCK] = "SELECT pg_catalog.pg_advisory_unlock_all()",
+};
 
 struct pass {
     struct postgresql_client *client;
@@ -36,22 +52,30 @@ struct pass {
     size_t count;
     size_t sent;
     size_t finished;
-    int statement; /* of the probe that is being answered: 0 the limits, 1 the query */
+    enum step step; /* of the probe that is being answered */
     int64_t timeout_ms;
     int64_t deadline_ms;
     struct probe **stopped; /* by the time-out; not ended */
     size_t stopped_count;
 };
 
+static bool send_step(PGconn *session, enum step step, const char *query, const char *timeout_ms)
+{
+    if (step == STEP_ASKED || step == STEP_CLEAN)
+        return PQpipelineSync(session);
+    const char *statement = step == STEP_QUERY ? query : statements[step];
+    return PQsendQueryParams(session, statement, step == STEP_LIMIT, NULL, &timeout_ms, NULL, NULL,
+                             0);
+}
+
 static bool send_query(const struct pass *pass, const char *query)
 {
-    PGconn *session = pass->client->session;
     char timeout_ms[24];
     snprintf(timeout_ms, sizeof(timeout_ms), "%lld", (long long)pass->timeout_ms);
-    const char *const values[] = {timeout_ms};
-    return PQsendQueryParams(session, set_limits, 1, NULL, values, NULL, NULL, 0) &&
-           PQsendQueryParams(session, query, 0, NULL, NULL, NULL, NULL, 0) &&
-           PQpipelineSync(session);
+    for (enum step step = STEP_BEGIN; step < STEPS; step++)
+        if (!send_step(pass->client->session, step, query, timeout_ms))
+            return false;
+    return true;
 }
 
 static bool send_more(struct pass *pass)
@@ -69,15 +93,20 @@ static bool send_more(struct pass *pass)
 static void take_result(struct pass *pass, const PGresult *result)
 {
     struct probe *probe = pass->probes[pass->finished];
-    ExecStatusType status = PQresultStatus(result);
-    bool failed = status == PGRES_FATAL_ERROR;
-    if (status == PGRES_PIPELINE_SYNC) {
-        pass->finished++;
-        pass->statement = 0;
-    } else if (failed && postgresql_was_cancelled(result) && !probe->ended)
+    bool failed = PQresultStatus(result) == PGRES_FATAL_ERROR;
+    if (failed && postgresql_was_cancelled(result) && !probe->ended)
         pass->stopped[pass->stopped_count++] = probe;
-    else if (status != PGRES_PIPELINE_ABORTED && (pass->statement == 1 || failed))
+    else if (failed || pass->step == STEP_QUERY)
         postgresql_answer(probe, result);
+}
+
+static void next_step(struct pass *pass)
+{
+    pass->step++;
+    if (pass->step < STEPS)
+        return;
+    pass->step = STEP_BEGIN;
+    pass->finished++;
 }
 
 /* Whatever has arrived. Returns whether the session lives. */
@@ -89,23 +118,16 @@ static bool take_results(struct pass *pass)
         ExecStatusType status = PQresultStatus(result);
         bool lives = PQstatus(session) == CONNECTION_OK && status != PGRES_COPY_OUT &&
                      status != PGRES_COPY_IN && status != PGRES_COPY_BOTH;
-        if (lives && result != NULL)
-            take_result(pass, result);
-        else if (lives) {
-            pass->statement++;
+        if (lives && (result == NULL || status == PGRES_PIPELINE_SYNC)) {
+            next_step(pass);
             PQsetSingleRowMode(session); /* of the next: an answer of a million rows is not kept */
-        }
+        } else if (lives && pass->step <= STEP_QUERY && status != PGRES_PIPELINE_ABORTED)
+            take_result(pass, result);
         PQclear(result);
         if (!lives)
             return false;
     }
     return true;
-}
-
-static void drop_notifications(PGconn *session)
-{
-    for (PGnotify *notification; (notification = PQnotifies(session)) != NULL;)
-        PQfreemem(notification);
 }
 
 static bool run(struct pass *pass, struct error *error)
@@ -127,7 +149,6 @@ static bool run(struct pass *pass, struct error *error)
         if (!PQconsumeInput(client->session))
             return postgresql_client_broken(client, error);
     }
-    drop_notifications(client->session);
     return true;
 }
 

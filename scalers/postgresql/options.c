@@ -14,6 +14,8 @@
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct postgresql_query, field)
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct postgresql_target, field)
 
+enum { LONGEST_SHOWN = 20 };
+
 #define TARGET_LEAST 0.001 /* the HPA's resolution */
 
 const struct option postgresql_options[] = {
@@ -52,9 +54,9 @@ const struct option postgresql_options[] = {
      QUERY(query),
      .type = OPTION_STRING,
      .flags = OPTION_REQUIRED,
-     .doc =
-         "one SQL statement, run in a read-only transaction; the first row of its answer must be "
-         "one number: NULL, no row and NaN are errors"},
+     .doc = "one SELECT, WITH, VALUES, TABLE, SHOW or CALL, run in a read-only transaction that is "
+            "rolled back; the first row of its answer must be one number: NULL, no row and NaN are "
+            "errors"},
 
     {.key = "targetQueryValue",
      TARGET(target_query_value),
@@ -94,10 +96,45 @@ static void check_parts(const struct postgresql_connection *connection, struct e
                   missing.bytes);
 }
 
-/* Its answer is no row, and would end the session for all. */
-static bool is_copy(const char *query)
+static const char *past_comment(const char *at)
 {
-    return strncasecmp(query + strspn(query, " \t\r\n"), "copy", strlen("copy")) == 0;
+    int depth = 0;
+    do {
+        bool opens = text_starts_with(at, "/*");
+        bool closes = text_starts_with(at, "*/");
+        depth += opens - closes;
+        at += opens || closes ? 2 : 1;
+    } while (depth > 0 && *at != '\0');
+    return at;
+}
+
+/* As the server reads it: without white space, empty statements and comments. */
+static const char *first_word(const char *query)
+{
+    for (const char *at = query;;) {
+        at += strspn(at, " \t\r\n\f\v;");
+        if (text_starts_with(at, "--"))
+            at += strcspn(at, "\r\n");
+        else if (text_starts_with(at, "/*"))
+            at = past_comment(at);
+        else
+            return at;
+    }
+}
+
+/* What may answer a row. The rest can but fail, and some of it would end the session for all (COPY) or
+ * outlive its transaction (PREPARE). */
+static void check_query(const char *query, struct error *mistakes)
+{
+    static const char *const words[] = {"select", "with", "values", "table", "show", "call", "("};
+    const char *first = first_word(query);
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+        if (strncasecmp(first, words[i], strlen(words[i])) == 0)
+            return;
+    error_add(mistakes,
+              "query must begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL: it begins with "
+              "\"%.*s\"",
+              (int)text_cut(first, LONGEST_SHOWN), first);
 }
 
 void postgresql_connection_check(const void *connection_options, struct error *mistakes)
@@ -114,6 +151,6 @@ void postgresql_connection_check(const void *connection_options, struct error *m
 void postgresql_options_check(const struct options *options, struct error *mistakes)
 {
     const struct postgresql_query *query = options->query;
-    if (is_copy(query->query))
-        error_add(mistakes, "query must be a SELECT: COPY answers no row");
+    if (query->query[0] != '\0')
+        check_query(query->query, mistakes);
 }

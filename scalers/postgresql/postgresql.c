@@ -39,9 +39,14 @@ static bool judge(const struct options *options, const struct reading *reading,
 }
 
 static const char differences[] =
-    "A query runs in a read-only transaction, so that a trigger cannot write.\n"
+    "A query runs in a read-only transaction, so that a trigger cannot write. It is rolled back: "
+    "nothing that one query sets or locks is there for the next.\n"
+    "A query that does not begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL is a mistake, and "
+    "not run.\n"
     "A query is stopped in time, by the server, too; in KEDA nothing bounds it (#6725).\n"
-    "All triggers of a database share one session, where KEDA opens one each (#6955).\n"
+    "All triggers of a database share one session, where KEDA opens one each (#6955). Of "
+    "PgBouncer's "
+    "modes it takes session or transaction pooling.\n"
     "NaN and infinity are errors.\n"
     "`connection` and `password` may stand in the trigger itself; KEDA passes them over there "
     "(#6913).\n"

@@ -38,7 +38,13 @@ static const struct key_case cases[] = {
     TAKES("password", "a sesame\\' sslmode=disable", PARTS),
 
     TAKES("query", "SELECT count(*) FROM jobs"),
-    REFUSES("query must be a SELECT: COPY answers no row", "query", "\n cOpY jobs TO STDOUT"),
+    TAKES("query", "-- of all\n/* and /* soon */ more */ ; ( select 1 )"),
+    TAKES("query", "\tWith n AS (SELECT 1) SELECT * FROM n"),
+    REFUSES("it begins with \"cOpY jobs TO STDOUT\"", "query", "\n cOpY jobs TO STDOUT"),
+    REFUSES("it begins with \"COPY jobs\"", "query", "/* /* SELECT */ SELECT */ COPY jobs"),
+    REFUSES("it begins with \"SET ROLE", "query", "SET ROLE postgres -- SELECT 1"),
+    REFUSES("it begins with \"\"", "query", "-- SELECT 1"),
+    REFUSES("it begins with \"\"", "query", "/* SELECT 1"),
 
     TAKES("targetQueryValue", "0.001"),
     REFUSES("at least 0.001", "targetQueryValue", "0"),
