@@ -220,6 +220,21 @@ void ask_open_committed(struct batch *batch, struct ask *ask)
             ask->group->name);
 }
 
+/* Of the partitions that are its to look at, what it could not look at begins anew. Others of the topic
+ * may be another probe's, which is measured less often. */
+static void settle_stalls(const struct batch *batch, const struct ask *ask)
+{
+    const struct kafka_query *query = ask->probe->query;
+    if (!query->exclude_persistent_lag)
+        return;
+    for (size_t i = 0; i < ask->count; i++) {
+        const struct reader *reader = ask->readers[i];
+        for (int32_t j = 0; j < reader->key.topic->count; j++)
+            if (lag_counts(query, j))
+                stall_settle(reader->stall, j, batch->client->batch_ms);
+    }
+}
+
 static void readers_free(struct batch *batch)
 {
     struct reader *reader;
@@ -227,8 +242,6 @@ static void readers_free(struct batch *batch)
     HASH_ITER(hh, batch->readers, reader, next)
     {
         HASH_DEL(batch->readers, reader);
-        if (reader->stall != NULL)
-            stall_settle(reader->stall, batch->client->batch_ms);
         free(reader->commits);
         free(reader);
     }
@@ -263,6 +276,8 @@ void batch_done(struct batch *batch)
 {
     groups_abandon(batch->client);
     offsets_free(batch->offsets);
+    for (size_t i = 0; i < batch->count; i++)
+        settle_stalls(batch, &batch->asks[i]);
     readers_free(batch);
     groups_free(batch);
     topics_free(batch);

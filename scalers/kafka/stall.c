@@ -79,9 +79,9 @@ int64_t stall_look(struct stall *stall, int32_t partition, int64_t committed, in
     return now_ms - seen->since_ms;
 }
 
-void stall_settle(struct stall *stall, int64_t began_ms)
+void stall_settle(struct stall *stall, int32_t partition, int64_t began_ms)
 {
-    for (int32_t i = 0; i < stall->count; i++)
-        if (stall->partitions[i].looked_ms < began_ms)
-            stall->partitions[i].since_ms = 0;
+    struct stalled_partition *seen = &stall->partitions[partition];
+    if (seen->looked_ms < began_ms)
+        seen->since_ms = 0;
 }

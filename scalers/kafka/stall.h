@@ -22,8 +22,8 @@ struct stall *stall_use(struct kafka_client *client, const char *group, const ch
 int64_t stall_look(struct stall *stall, int32_t partition, int64_t committed, int64_t latest,
                    int64_t now_ms);
 
-/* The measurement that began then is over: what it has not looked at begins anew. */
-void stall_settle(struct stall *stall, int64_t began_ms);
+/* A measurement that began then and was to look at this partition is over: if it has not, it begins anew. */
+void stall_settle(struct stall *stall, int32_t partition, int64_t began_ms);
 
 /* Those that have not been used for long. */
 void stalls_forget_old(struct kafka_client *client, int64_t now_ms);

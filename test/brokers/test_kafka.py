@@ -234,6 +234,16 @@ def test_persistent_lag_adds_no_replicas_and_keeps_the_group_awake(kafka, server
     becomes(client, stuck, (0, True), 10)
 
 
+def test_lag_is_persistent_whoever_looks_at_other_partitions_oftener(kafka, client):
+    kafka.commit("halves", "videoJob", [0, 0, 0])
+    persistent = {"excludePersistentLag": "true", "persistentLagTime": "2s"}
+    seldom = trigger(kafka, "halves", partitionLimitation="0", interval="1500ms", **persistent)
+    often = trigger(kafka, "halves", partitionLimitation="1-2", **persistent)
+    assert (says(client, seldom), says(client, often)) == ((4, True), (8, True))
+    for asked in (often, seldom):
+        becomes(client, asked, (0, True), 10)
+
+
 def test_apache_kafka_is_the_same_by_another_name(kafka, client):
     named = trigger(kafka, "new", "videoJob,images", scaler="apache-kafka", offsetResetPolicy="earliest")
     assert client.metric_spec(named).metricName == "kafka-videoJob,images"
@@ -381,28 +391,6 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         kafka.produce(topics[-1], 1)
         assert streams[-1].seconds_after(time.monotonic()) < 1
         for stream in streams:
-            stream.call.cancel()
-
-
-def test_few_rights_are_enough_to_measure_and_one_more_to_listen():
-    rights = {"authorizer_class_name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-              "super_users": "User:ANONYMOUS"}
-    with SecureKafka(**rights) as kafka, Server(interval="30s") as server, Client(server.port) as client:
-        kafka.create_topic("seen", "heard")
-        kafka.commit_topics("workers", {"seen": [0, 0, 0], "heard": [0, 0, 0]})
-        kafka.allow(kafka.user, group={"workers": "DESCRIBE"}, topic={"seen": "DESCRIBE", "heard": "READ"})
-
-        def asked(topic):
-            return {**passworded(kafka), "consumerGroup": "workers", "topic": topic}
-
-        becomes(client, asked("seen"), (0, False))
-        assert "uthoriz" in refused(client, {**asked("seen"), "consumerGroup": "others"})
-        for topic, is_heard in (("heard", True), ("seen", False)):
-            stream = Watched(client, asked(topic))
-            time.sleep(2)
-            assert ("listen needs READ of Kafka topic" in server.log()) != is_heard
-            kafka.produce(topic, 1)
-            assert stream.seconds_after(time.monotonic()) < 5
             stream.call.cancel()
 
 

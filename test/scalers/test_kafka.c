@@ -220,13 +220,26 @@ static void what_was_not_seen_is_not_stuck(void **state)
     struct kafka_client client = {0};
     struct stall *stall = stall_use(&client, "workers", "videoJob", 1);
     looked(stall, 4, 9, 1000);
-    stall_settle(stall, 1000);
+    stall_settle(stall, 0, 1000);
     assert_int_equal(looked(stall, 4, 9, 2000), 1000);
-    stall_settle(stall, 2500);
+    stall_settle(stall, 0, 2500);
     assert_int_equal(looked(stall, 4, 9, 3000), 0);
     /* More partitions: a topic that was made anew, perhaps. */
     stall = stall_use(&client, "workers", "videoJob", 2);
     assert_int_equal(looked(stall, 4, 9, 4000), 0);
+    stalls_forget(&client);
+}
+
+static void what_was_not_to_be_seen_goes_on(void **state)
+{
+    (void)state;
+    struct kafka_client client = {0};
+    struct stall *stall = stall_use(&client, "workers", "videoJob", 2);
+    stall_look(stall, 0, 4, 9, 1000);
+    stall_look(stall, 1, 4, 9, 1000);
+    stall_settle(stall, 1, 2500);
+    assert_int_equal(stall_look(stall, 0, 4, 9, 3000), 2000);
+    assert_int_equal(stall_look(stall, 1, 4, 9, 3000), 0);
     stalls_forget(&client);
 }
 
@@ -364,6 +377,7 @@ int main(void)
         cmocka_unit_test(a_commit_is_stuck_for_as_long_as_it_was_seen_not_to_move),
         cmocka_unit_test(a_partition_that_was_idle_is_not_stuck),
         cmocka_unit_test(what_was_not_seen_is_not_stuck),
+        cmocka_unit_test(what_was_not_to_be_seen_goes_on),
         cmocka_unit_test(lag_is_what_is_not_committed),
         cmocka_unit_test(without_a_commit_the_reset_policy_decides),
         cmocka_unit_test(without_a_commit_zero_is_zero_where_it_is_asked_for),
