@@ -1,21 +1,18 @@
 """external-push: the first message of an idle source reaches the stream at once, whatever happened before."""
 
 import contextlib
-import threading
 import time
 
 import pytest
 
-from support.grpc_client import Client
 from support.nats import NatsCluster
 from support.process import wait_until
-from support.push import ARMED, NatsConsumer, RedisList
+from support.push import ARMED, NatsConsumer, RedisList, Streams
 from support.server import Server
 from support.tap import Tap
 
 # So seldom that only a wake can be in time.
 CALM = {"interval": "60s"}
-IN_TIME_SECONDS = 10
 MANY = 100
 
 
@@ -29,34 +26,6 @@ def broker(request):
 def source(broker):
     broker.reset(MANY)
     return broker
-
-
-class Streams:
-    """StreamIsActive of some triggers; `told` has the number of each that was told `true`, as often as it was."""
-
-    def __init__(self, server, triggers):
-        self.client = Client(server.port)
-        self.told = []
-        self.open = [self.client.stream_is_active(trigger) for trigger in triggers]
-        for number, stream in enumerate(self.open):
-            threading.Thread(target=self._listen, args=(number, stream), daemon=True).start()
-
-    def _listen(self, number, stream):
-        with contextlib.suppress(Exception):  # its end
-            for message in stream:
-                assert message.result
-                self.told.append(number)
-
-    def hear(self, numbers, seconds=IN_TIME_SECONDS):
-        wait_until(lambda: sorted(self.told) == sorted(numbers), seconds, f"told {numbers}")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for stream in self.open:
-            stream.cancel()
-        self.client.__exit__()
 
 
 @contextlib.contextmanager
@@ -157,29 +126,6 @@ def test_a_source_in_a_process_of_its_own_is_armed_there(source):
         streams.hear([0, 1])
 
 
-def with_rights_and_without(source, full, few, words):
-    """Two streams: that of the user with the rights is armed, the other's source is asked instead, and the log
-    says why."""
-    with Server(**CALM) as server, armed_streams(server, source, full) as streams:
-        source.publish(0)
-        streams.hear([0])
-        with Streams(server, [few]) as others:
-            wait_until(lambda: words in server.log(), 10, f"the log has {words!r}")
-            source.publish(1)
-            others.hear([0])
-        assert server.log().count("cannot be armed") == 1
-
-
-def test_redis_arms_whoever_has_the_rights():
-    with RedisList() as source:
-        source.client.call("ACL", "SETUSER", "full", "on", ">secret", "~*", "+llen", "+ping", "+client|id",
-                           "+client|tracking", "+client|caching", "+subscribe", "resetchannels",
-                           "&__redis__:invalidate")
-        source.client.call("ACL", "SETUSER", "few", "on", ">secret", "~*", "+llen", "resetchannels")
-        with_rights_and_without(source, source.trigger(0, username="full", password="secret"),
-                                source.trigger(1, username="few", password="secret"), "client|tracking")
-
-
 def test_a_stream_is_armed_again_with_new_credentials():
     config = "connections:\n  jobs: {{ scaler: redis, address: 127.0.0.1:{}, username: {}, password: secret }}\n"
     with RedisList() as source:
@@ -200,21 +146,6 @@ def tracks(source, user):
     """Whether a connection of this user is told of changes through another one."""
     return any(f" user={user} " in client and " redir=-1" not in client
                for client in source.client.call("CLIENT", "LIST").splitlines())
-
-
-NATS_RIGHTS = """authorization { users: [
-    { user: admin, password: secret }
-    { user: full, password: secret, permissions: {
-        publish: ["$JS.API.CONSUMER.INFO.jobs.*", "$JS.API.STREAM.INFO.jobs"], subscribe: ["_INBOX.>", "jobs.>"] } }
-    { user: few, password: secret, permissions: {
-        publish: ["$JS.API.CONSUMER.INFO.jobs.*", "$JS.API.STREAM.INFO.jobs"], subscribe: ["_INBOX.>"] } } ] }"""
-
-
-def test_nats_arms_whoever_has_the_rights():
-    with NatsConsumer(config=NATS_RIGHTS, user="admin", password="secret") as source:
-        source.reset(2)
-        with_rights_and_without(source, source.trigger(0, user="full", password="secret"),
-                                source.trigger(1, user="few", password="secret"), "allowed to subscribe to jobs.1")
 
 
 def test_a_mirrored_stream_is_asked_because_its_messages_are_not_heard():

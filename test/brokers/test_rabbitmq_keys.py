@@ -425,17 +425,6 @@ def users_of(broker):
     return {one["user"] for one in json.loads(listed) if one["ssl"]}
 
 
-def test_few_rights_are_enough(broker, client, sealed):
-    """To log in, and over HTTP the tag management; none on any queue."""
-    for protocol, tags in (("amqp", ""), ("http", "management")):
-        broker.create_user(f"watcher-{protocol}", "sesame", tags=tags, rights="^$")
-        host = {"amqp": broker.amqp_url, "http": broker.http_url}[protocol](user=f"watcher-{protocol}", password="sesame")
-        assert value(client, trigger(host, sealed)) == 3
-    assert value(client, trigger(host, "^sealed$", useRegex="true")) == 3
-    no_tag = broker.http_url(user="watcher-amqp", password="sesame")
-    assert "sesame" not in refused(client, trigger(no_tag, sealed), "401")
-
-
 # Tokens.
 
 class SignedTokenEndpoint(TokenEndpoint):

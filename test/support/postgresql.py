@@ -63,7 +63,7 @@ class PostgreSQL(Process):
                         "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
                        check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
         with open(os.path.join(self.data, "pg_hba.conf"), "w") as file:
-            file.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+            file.write("local all,replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         with open(os.path.join(self.data, "postgresql.conf"), "a") as file:
             file.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\n"
                        f"unix_socket_directories = '{self.folder}'\nfsync = off\n{self.configuration}\n")
@@ -90,8 +90,13 @@ class PostgreSQL(Process):
         """The server processes of sessions that call themselves backlog."""
         return [int(pid) for [pid] in self.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'backlog'")]
 
-    def url(self, password=PASSWORD, port=None):
-        return f"postgresql://{USER}:{password}@127.0.0.1:{port or self.port}/{USER}?sslmode=disable"
+    def receive_wal(self, slot):
+        """The command of somebody who follows what is written, as a replica does."""
+        return [*self.prefix, program("pg_receivewal"), "-D", self.folder, "--slot", slot, "-h", self.folder,
+                "-p", str(self.port), "-U", "postgres"]
+
+    def url(self, password=PASSWORD, port=None, user=USER):
+        return f"postgresql://{user}:{password}@127.0.0.1:{port or self.port}/{USER}?sslmode=disable"
 
     # Each session has a process group of its own.
 

@@ -6,6 +6,7 @@ A source is a number; `trigger` is its metadata. `armed` asks the broker itself 
 
 import contextlib
 import re
+import threading
 import time
 
 try:
@@ -13,6 +14,7 @@ try:
 except ImportError:
     confluent_kafka = None  # support.kafka says so
 
+from .grpc_client import Client
 from .kafka import Kafka
 from .nats import Nats
 from .process import wait_until
@@ -277,3 +279,34 @@ class KafkaPartition(Push):
 
 ARMED = [RedisList, RedisStream, NatsConsumer]
 ASKED = [RabbitQueue]
+
+
+IN_TIME_SECONDS = 10
+
+
+class Streams:
+    """StreamIsActive of some triggers; `told` has the number of each that was told `true`, as often as it was."""
+
+    def __init__(self, server, triggers):
+        self.client = Client(server.port)
+        self.told = []
+        self.open = [self.client.stream_is_active(trigger) for trigger in triggers]
+        for number, stream in enumerate(self.open):
+            threading.Thread(target=self._listen, args=(number, stream), daemon=True).start()
+
+    def _listen(self, number, stream):
+        with contextlib.suppress(Exception):  # its end
+            for message in stream:
+                assert message.result
+                self.told.append(number)
+
+    def hear(self, numbers, seconds=IN_TIME_SECONDS):
+        wait_until(lambda: sorted(self.told) == sorted(numbers), seconds, f"told {numbers}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for stream in self.open:
+            stream.cancel()
+        self.client.__exit__()

@@ -1,0 +1,264 @@
+"""The least rights, on the real brokers: a table each, of rights and what they are enough for. docs/adopting.md has them.
+
+Whoever only measures is asked for instead of heard, and the log says which right is missing.
+"""
+
+import contextlib
+import subprocess
+import time
+
+import pytest
+
+from support.grpc_client import Client
+from support.kafka import SecureKafka
+from support.nats import Nats
+from support.postgresql import USER, PostgreSQL
+from support.process import wait_until
+from support.push import Streams
+from support.rabbitmq import RabbitMQ
+from support.redis import Redis
+from support.server import Server
+from support.story import answers, unavailable, value
+
+SECRET = "sesame"
+SELDOM = "60s"  # so that only what is heard is in time
+HEARD_SECONDS = 20
+
+
+@pytest.fixture
+def client():
+    with Server(interval="500ms", hold="0") as server, Client(server.port) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def listening(*triggers):
+    """Streams of idle sources, and the server's log."""
+    with Server(interval=SELDOM) as server, Streams(server, triggers) as streams:
+        yield streams, server.log
+
+
+# Redis: rights, a trigger that they are enough for, what it measures, and how there comes to be more.
+
+OF_STREAM = {"scaler": "redis-streams", "stream": "stream"}
+OF_GROUP = {**OF_STREAM, "consumerGroup": "workers"}
+
+REDIS = [
+    ("~list +llen", {"listName": "list"}, 4, "RPUSH list job"),
+    ("~set +llen +type +scard", {"listName": "set"}, 5, "SADD set job"),
+    ("~zset +llen +type +zcard", {"listName": "zset"}, 6, "ZADD zset 1 job"),
+    ("~hash +llen +type +hlen", {"listName": "hash"}, 7, "HSET hash job 1"),
+    ("~none +llen", {"listName": "none"}, 0, "RPUSH none job"),
+    ("~list +llen +select", {"listName": "list", "databaseIndex": "5"}, 2, "RPUSH list job"),
+    ("~stream +xlen", OF_STREAM, 3, "XADD stream * job 1"),
+    ("~stream +xinfo|groups", {**OF_GROUP, "lagCount": "5"}, 1, "XADD stream * job 1"),
+    ("~stream +xinfo|groups +xlen", {**OF_GROUP, "consumerGroup": "none", "lagCount": "5"}, 3, "XADD stream * job 1"),
+    ("~stream +xpending", OF_GROUP, 2, None),  # Redis does not tell of them
+]
+
+REDIS_LISTENS = "+client|id +client|tracking +client|caching +subscribe &__redis__:invalidate"
+REDIS_GOES_ON = "+ping"  # or who listens is taken for lost, and connected again each ten seconds
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with Redis() as broker:
+        yield broker
+
+
+@pytest.fixture
+def filled(redis):
+    with redis.connect() as commands:
+        commands.call("FLUSHALL")
+        for kind, add, count in (("list", "RPUSH list {}", 4), ("set", "SADD set {}", 5), ("zset", "ZADD zset {0} {0}", 6),
+                                 ("hash", "HSET hash {0} {0}", 7), ("stream", "XADD stream * job {}", 3)):
+            commands.call_all([add.format(number).split() for number in range(count)])
+        commands.call("XGROUP", "CREATE", "stream", "workers", "0")
+        commands.read("stream", "workers", 2)
+        commands.call_all([("SELECT", 5), ("RPUSH", "list", 1, 2), ("SELECT", 0)])
+        yield commands
+
+
+def redis_user(commands, name, *rights):
+    """A user with these rights and no others."""
+    commands.call("ACL", "SETUSER", name, "reset", "on", f">{SECRET}", "resetchannels", *rights)
+    return {"username": name, "password": SECRET}
+
+
+def of_redis(broker, asked, **keys):
+    return {"scaler": "redis", "address": broker.address, **asked, **keys}
+
+
+@pytest.mark.parametrize("rights, asked, count, _more", REDIS, ids=lambda cell: cell if isinstance(cell, str) else "")
+def test_redis_measures_with(redis, filled, client, rights, asked, count, _more):
+    key, *commands = rights.split()
+    answers(client, of_redis(redis, asked, **redis_user(filled, "enough", key, *commands)), count, count > 0)
+    for missing in commands:
+        login = redis_user(filled, f"without{missing}", key, *(one for one in commands if one != missing))
+        assert "does not allow its user to measure: NOPERM" in unavailable(client, of_redis(redis, asked, **login))
+
+
+def test_redis_listens_with(redis, filled):
+    """Each is idle with what is there, and is heard of one more."""
+    rows = [row for row in REDIS if row[3] is not None]
+    triggers = []
+    for number, (rights, asked, count, _) in enumerate(rows):
+        login = redis_user(filled, f"listener-{number}", *rights.split(), *REDIS_LISTENS.split(), REDIS_GOES_ON)
+        activation = "activationLagCount" if "stream" in asked else "activationListLength"
+        triggers.append(of_redis(redis, asked, **{activation: str(count)}, **login))
+    with listening(*triggers) as (streams, log):
+        wait_until(lambda: subscribed(filled) == len(rows), HEARD_SECONDS, "all listen")
+        time.sleep(1)
+        assert "cannot be armed" not in log() and streams.told == []
+        for _, asked, _, more in rows:
+            filled.call_all([("SELECT", asked.get("databaseIndex", 0)), more.split()])
+        streams.hear(range(len(rows)), HEARD_SECONDS)
+
+
+def subscribed(commands):
+    return commands.call("CLIENT", "LIST").count(" sub=1 ")
+
+
+def test_redis_is_asked_without_one_of_the_rights_to_listen(redis, filled):
+    rights = REDIS_LISTENS.split()
+    logins = [redis_user(filled, f"deaf-{number}", "~none", "+llen", *rights[:number], *rights[number + 1:])
+              for number in range(len(rights))]
+    with listening(*(of_redis(redis, {"listName": "none"}, **login) for login in logins)) as (streams, log):
+        wait_until(lambda: log().count("cannot be armed") == len(logins), HEARD_SECONDS, "none is armed, and each is told")
+        assert "rights to client|id, client|tracking, client|caching, subscribe and the channel" in log()
+        filled.call("RPUSH", "none", "job")
+        streams.hear(range(len(logins)), HEARD_SECONDS)
+
+
+# NATS: what a user may publish to and subscribe to, and what it lacks to listen. Each is enough to measure.
+
+MEASURE = '"$JS.API.CONSUMER.INFO.jobs.*"'
+NATS = {
+    "measures": (MEASURE, '"_INBOX.>"', "must be allowed to publish to $JS.API.STREAM.INFO.jobs"),
+    "may-ask": (f'{MEASURE}, "$JS.API.STREAM.INFO.jobs"', '"_INBOX.>"', "must be allowed to subscribe to jobs.>"),
+    "listens": (f'{MEASURE}, "$JS.API.STREAM.INFO.jobs"', '"_INBOX.>", "jobs.>"', None),
+}
+
+
+@pytest.fixture(scope="module")
+def nats():
+    users = "\n".join(f"{{user: {user}, password: {SECRET}, permissions: {{publish: [{publish}], subscribe: [{subscribe}]}}}}"
+                      for user, (publish, subscribe, _) in NATS.items())
+    with Nats(config=f"authorization {{ users: [{{user: admin, password: {SECRET}}}\n{users}] }}") as broker, \
+            broker.connect(user="admin", password=SECRET) as jetstream:
+        jetstream.create_stream("jobs")
+        broker.jetstream = jetstream
+        yield broker
+
+
+@pytest.mark.parametrize("user", NATS)
+def test_nats(nats, client, user):
+    missing = NATS[user][2]
+    nats.jetstream.create_consumer("jobs", user, deliver_policy="new")
+    asked = {"scaler": "nats-jetstream", "servers": nats.url, "stream": "jobs", "consumer": user, "user": user,
+             "password": SECRET}
+    answers(client, asked, 0, False)
+    with listening(asked) as (streams, log):
+        if missing is None:
+            wait_until(lambda: any("jobs.>" in connection["subscriptions_list"]
+                                   for connection in nats.monitor("connz?subs=1")["connections"]
+                                   if connection.get("subscriptions_list")), HEARD_SECONDS, "listens")
+        else:
+            wait_until(lambda: missing in log(), HEARD_SECONDS, f"the log has {missing!r}")
+        nats.jetstream.publish("jobs")
+        streams.hear([0], HEARD_SECONDS)
+        assert ("cannot be armed" in log()) == (missing is not None)
+    answers(client, asked, 1, True)
+
+
+# Kafka: rights on the topic, and what the user lacks to listen. On the group it has DESCRIBE.
+
+KAFKA = {
+    "DESCRIBE": "listen needs READ of Kafka topic",
+    "READ": None,  # implies the other
+}
+
+
+def test_kafka():
+    authorizer = {"authorizer_class_name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                  "super_users": "User:ANONYMOUS"}
+    with SecureKafka(**authorizer) as kafka, Server(interval="500ms") as server, Client(server.port) as client:
+        kafka.create_topic(*KAFKA)
+        kafka.commit_topics("workers", {topic: [0, 0, 0] for topic in KAFKA})
+        kafka.allow(kafka.user, group={"workers": "DESCRIBE"}, topic={right: right for right in KAFKA})
+
+        def asked(topic, group="workers"):
+            return {"scaler": "kafka", "bootstrapServers": kafka.sasl_ssl, "tls": "enable", "sasl": "scram_sha512",
+                    "ca": kafka.ca, "username": kafka.user, "password": kafka.password, "topic": topic,
+                    "consumerGroup": group}
+
+        assert "uthoriz" in unavailable(client, asked("DESCRIBE", "others"))
+        for topic, missing in KAFKA.items():
+            answers(client, asked(topic), 0, False)
+            with listening(asked(topic)) as (streams, log):
+                if missing is None:
+                    time.sleep(3)  # the broker does not tell who listens
+                else:
+                    wait_until(lambda: missing in log(), HEARD_SECONDS, f"the log has {missing!r}")
+                kafka.produce(topic, 1)
+                streams.hear([0], HEARD_SECONDS)
+                assert ("cannot be armed" in log()) == (missing is not None)
+
+
+# RabbitMQ: configure, write and read are all ^$; a tag, and the protocol that it is enough for.
+
+RABBITMQ = {"": "amqp", "management": "http"}
+
+
+def test_rabbitmq(client):
+    with RabbitMQ() as broker:
+        broker.declare("jobs")
+        broker.publish("jobs", 3)
+        for tag, protocol in RABBITMQ.items():
+            user = f"watcher-{protocol}"
+            broker.create_user(user, SECRET, tags=tag, rights="^$")
+            host = {"amqp": broker.amqp_url, "http": broker.http_url}[protocol](user=user, password=SECRET)
+            answers(client, {"scaler": "rabbitmq", "host": host, "queueName": "jobs", "queueLength": "5"}, 3, True)
+        pattern = {"scaler": "rabbitmq", "host": host, "queueName": "^jobs$", "queueLength": "5", "useRegex": "true"}
+        answers(client, pattern, 3, True)
+        no_tag = {**pattern, "host": broker.http_url(user="watcher-amqp", password=SECRET)}
+        text = unavailable(client, no_tag)
+        assert "401" in text and SECRET not in text
+
+
+# PostgreSQL: what is granted beside CONNECT, a query that it is enough for, and what is said without it.
+
+POSTGRESQL = [
+    ("", "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots WHERE slot_name = 'cdc'", None),
+    ("GRANT SELECT ON jobs TO watcher", "SELECT count(*) FROM jobs", "permission denied for table jobs"),
+    ("GRANT pg_monitor TO watcher", "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), sent_lsn) FROM pg_stat_replication", "NULL"),
+]
+
+
+@pytest.fixture(scope="module")
+def replicated():
+    """A database with a table of jobs, a slot, and somebody who follows it."""
+    with PostgreSQL() as broker:
+        broker.sql("CREATE TABLE jobs (id serial)", database=USER)
+        broker.sql("SELECT pg_create_physical_replication_slot('cdc', true)")
+        follower = subprocess.Popen(broker.receive_wal("cdc"), cwd=broker.folder, stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: broker.sql("SELECT 1 FROM pg_stat_replication"), 20, "somebody follows")
+            yield broker
+        finally:
+            follower.kill()
+            follower.wait()
+
+
+@pytest.mark.parametrize("grant, query, otherwise", POSTGRESQL, ids=["no rights", "SELECT", "pg_monitor"])
+def test_postgresql_measures_with(replicated, client, grant, query, otherwise):
+    replicated.sql(f"CREATE ROLE watcher LOGIN PASSWORD '{SECRET}'", database=USER)
+    asked = {"scaler": "postgresql", "connection": replicated.url(user="watcher", password=SECRET), "query": query,
+             "targetQueryValue": "5"}
+    try:
+        if otherwise is not None:
+            assert otherwise in unavailable(client, asked)
+        replicated.sql(grant, database=USER)
+        wait_until(lambda: value(client, asked) >= 0, 10, "measured")
+    finally:
+        replicated.sql("DROP OWNED BY watcher", "DROP ROLE watcher", database=USER)
