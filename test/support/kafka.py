@@ -20,9 +20,11 @@ except ImportError:  # a test that needs it is skipped aloud
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-JAVA = ["-Xms128m", "-Xss512k", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+JAVA = ["-Xss512k", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
         "-Xshare:auto", "-Djava.net.preferIPv4Stack=true",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+
+MEMORY = ("-Xms128m", "-Xmx256m")
 
 # A line for each request that a broker has answered.
 REQUEST_LOG = ("-Dorg.slf4j.simpleLogger.log.kafka.request.logger=debug",)
@@ -46,9 +48,9 @@ def java_hash(text):
 class KafkaNode(Process):
     name = "kafka"
 
-    def __init__(self, number, ports, controllers, cluster_id, settings, log_requests=False, heap_mb=256):
+    def __init__(self, number, ports, controllers, cluster_id, settings, log_requests=False, memory=MEMORY):
         super().__init__()
-        self.heap_mb = heap_mb
+        self.memory = memory
         self.log_requests = log_requests
         self.number = number
         self.port, self.controller_port = ports
@@ -86,7 +88,7 @@ class KafkaNode(Process):
         self.set({**properties, **settings})
 
     def java(self, *arguments):
-        return [need("java"), f"-Xmx{self.heap_mb}m", *JAVA, "-cp", jars(), *arguments]
+        return [need("java"), *self.memory, *JAVA, "-cp", jars(), *arguments]
 
     def format(self, *arguments):
         subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t", self.cluster_id,
@@ -109,7 +111,7 @@ class KafkaNode(Process):
 class Kafka:
     """A cluster. Its helpers ask the brokers with a client of their own, not with ours."""
 
-    def __init__(self, nodes=1, log_requests=False, heap_mb=256, **settings):
+    def __init__(self, nodes=1, log_requests=False, memory=MEMORY, **settings):
         if confluent_kafka is None:
             raise Unavailable("the Python package confluent-kafka is not installed")
         ports = [(free_port(), free_port()) for _ in range(nodes)]
@@ -117,7 +119,7 @@ class Kafka:
                        for number, (_, controller) in enumerate(ports)]
         cluster_id = uuid.uuid4().hex[:22]
         settings = {key.replace("_", "."): value for key, value in settings.items()}
-        self.nodes = [KafkaNode(number + 1, pair, controllers, cluster_id, settings, log_requests, heap_mb)
+        self.nodes = [KafkaNode(number + 1, pair, controllers, cluster_id, settings, log_requests, memory)
                       for number, pair in enumerate(ports)]
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port, _ in ports)
 

@@ -226,10 +226,12 @@ class KafkaPartition(Push):
 
     title = "Kafka"
     WARM_UP = 3000  # times
+    # Its collector of garbage would stop it five times a second, for 15 ms and more, in the heap that tests get.
+    MEMORY = ("-Xms2g", "-Xmx2g", "-Xmn1536m")
     settle_seconds = 0.6  # a fetch that waits for the partitions armed before takes 0.5
 
     def __init__(self):
-        self.broker = Kafka(log_requests=True, heap_mb=1024)  # it keeps a thousand requests, and all that they name
+        self.broker = Kafka(log_requests=True, memory=self.MEMORY)
 
     def connect(self):
         self.producer = confluent_kafka.Producer(
