@@ -240,7 +240,8 @@ class KafkaPartition(Push):
 
     def warm_up(self):
         """A broker that has just started compiles what it is asked for the first thousands of times, on all CPUs."""
-        self.reset(1)
+        self.topic = "warm-up"
+        self.broker.create_topic(self.topic, partitions=1)
         self.broker.commit("warm-up", self.topic, [0])  # returns once there is a coordinator
         partition = confluent_kafka.TopicPartition(self.topic, 0, 0)
         with contextlib.closing(self.consumer()) as listener, contextlib.closing(self.consumer()) as asker:
