@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "rabbitmq/suspects.h"
 #include "shared/tls.h"
 
 #include <linux/sockios.h>
@@ -117,6 +118,7 @@ bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
 {
     _cleanup_(release) struct rabbitmq_amqp *client = memory_new(sizeof(*client));
     client->address = text_format("%s:%d", url->host, url->port);
+    client->round_trip_ms = INT64_MAX;
     client->state = amqp_new_connection();
     if (client->state == NULL)
         return error_set(error, ERROR_INTERNAL, "librabbitmq made no connection");
@@ -148,7 +150,7 @@ void rabbitmq_amqp_disconnect(struct rabbitmq_amqp *client)
     }
     if (client->state != NULL)
         amqp_destroy_connection(client->state);
-    rabbitmq_amqp_forget_suspects(client);
+    suspects_forget(&client->suspects);
     free(client->address);
     free(client);
 }

@@ -42,7 +42,8 @@ struct lane {
     struct request *sent[WINDOW_MOST];
     size_t first;
     size_t count;
-    int64_t since_ms; /* when it answered last, or was asked while it had nothing to answer */
+    int64_t
+        since_ms; /* when it answered last, or was asked or opened while it had nothing to answer */
 };
 
 struct rabbitmq_amqp {
@@ -53,8 +54,9 @@ struct rabbitmq_amqp {
     /* The numbers up to this one were used. One that is left with unanswered questions is not used
      * again, so that a late answer is never taken for another. */
     int channels_used;
+    int64_t round_trip_ms; /* the quickest opening of a channel */
     struct lane lanes[LANES];
-    struct suspect *suspects; /* queues that were missing or hung: by name */
+    struct suspect *suspects;
 };
 
 bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
@@ -65,7 +67,6 @@ void rabbitmq_amqp_disconnect(struct rabbitmq_amqp *client);
 /* declare.c: the scaler's measure. */
 bool rabbitmq_amqp_measure(struct rabbitmq_amqp *client, struct probe *const *probes, size_t count,
                            int64_t deadline_ms, struct error *error);
-void rabbitmq_amqp_forget_suspects(struct rabbitmq_amqp *client);
 
 /* Whether something can be sent without waiting: sending has no deadline in librabbitmq, and blocks
  * once the kernel's buffer is full because a stopped broker reads nothing. */

@@ -1,5 +1,7 @@
 #include "rabbitmq/counts.h"
 
+#include "base/text.h"
+
 #include <math.h>
 
 /* What is below 0 counts nothing, and would become a 0 on its way. */
@@ -29,6 +31,12 @@ struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates)
         .publish_rate = rate(stats, "publish", "publish_details", keeps_rates),
         .deliver_get_rate = rate(stats, "deliver_get", "deliver_get_details", keeps_rates),
     };
+}
+
+bool rabbitmq_counts_are_guessed(const json_t *queue, const struct rabbitmq_counts *totals)
+{
+    const char *type = json_string_value(json_object_get(queue, "type"));
+    return totals->messages == 0 && text_equal(type, "quorum");
 }
 
 static double greater(double left, double right)

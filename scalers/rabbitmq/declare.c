@@ -12,15 +12,15 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "rabbitmq/suspects.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum {
-    STALL_MS = 250,       /* a lane that answers nothing for so long hangs */
-    TICK_MS = 25,         /* how often that is looked at */
-    SUSPECTS_MOST = 4096, /* beyond it all are forgotten, and learned anew */
+    STALL_MS = 250, /* a lane that answers nothing for so long hangs */
+    TICK_MS = 25,   /* how often that is looked at */
+    GUESS_MS = 240, /* the broker gives the leader of a quorum queue 250 to tell */
 };
 
 /* A queue to ask for. It waits in one line, and may be in flight on several lanes. */
@@ -29,6 +29,7 @@ struct request {
     const char *queue;
     struct request *next; /* in its line */
     bool in_line;
+    bool guessed; /* the answer, once */
 };
 
 struct line {
@@ -46,50 +47,6 @@ struct batch {
     int64_t ticked_ms;
     int64_t stall_ms;
 };
-
-struct suspect {
-    UT_hash_handle hh;
-    char name[]; /* the key */
-};
-
-static struct suspect *find_suspect(struct rabbitmq_amqp *client, const char *queue)
-{
-    struct suspect *suspect = NULL;
-    HASH_FIND_STR(client->suspects, queue, suspect);
-    return suspect;
-}
-
-static void add_suspect(struct rabbitmq_amqp *client, const char *queue)
-{
-    if (find_suspect(client, queue) != NULL)
-        return;
-    if (HASH_COUNT(client->suspects) >= SUSPECTS_MOST)
-        rabbitmq_amqp_forget_suspects(client);
-    size_t bytes = strlen(queue) + 1;
-    struct suspect *suspect = memory_new(sizeof(*suspect) + bytes);
-    memcpy(suspect->name, queue, bytes);
-    HASH_ADD_STR(client->suspects, name, suspect);
-}
-
-static void drop_suspect(struct rabbitmq_amqp *client, const char *queue)
-{
-    struct suspect *suspect = find_suspect(client, queue);
-    if (suspect == NULL)
-        return;
-    HASH_DEL(client->suspects, suspect);
-    free(suspect);
-}
-
-void rabbitmq_amqp_forget_suspects(struct rabbitmq_amqp *client)
-{
-    struct suspect *suspect;
-    struct suspect *next;
-    HASH_ITER(hh, client->suspects, suspect, next)
-    {
-        HASH_DEL(client->suspects, suspect);
-        free(suspect);
-    }
-}
 
 static void line_up(struct line *line, struct request *request)
 {
@@ -144,6 +101,7 @@ static bool open_lane(struct rabbitmq_amqp *client, struct lane *lane, struct er
         lane->window = is_lone(client, lane) ? 1 : WINDOW_MOST;
     }
     lane->state = LANE_OPENING;
+    lane->since_ms = clock_now_ms();
     amqp_channel_open_t open = {.out_of_band = amqp_empty_bytes};
     return send_method(client, lane->channel, AMQP_CHANNEL_OPEN_METHOD, &open, error);
 }
@@ -197,6 +155,40 @@ static void ask_again(struct batch *batch, const struct lane *lane, size_t from)
         line_up(&batch->shared, lane->sent[(lane->first + i) % WINDOW_MOST]);
 }
 
+static void opened(const struct batch *batch, struct lane *lane)
+{
+    int64_t waited_ms = batch->now_ms - lane->since_ms;
+    if (waited_ms < batch->client->round_trip_ms)
+        batch->client->round_trip_ms = waited_ms;
+    lane->state = LANE_OPEN;
+}
+
+/*
+ * Where the leader of a quorum queue does not tell its counts in time, the broker answers 0 and 0. Any
+ * other answer may come late, too, so it is asked for once more. (A leader that is gone is 0 and 0 at
+ * once, and cannot be told from an empty queue.)
+ */
+static bool is_guess(const amqp_queue_declare_ok_t *ok, int64_t waited_ms)
+{
+    return ok->message_count == 0 && ok->consumer_count == 0 && waited_ms >= GUESS_MS;
+}
+
+static void take_guess(struct batch *batch, struct request *request)
+{
+    suspects_add(&batch->client->suspects, request->queue);
+    if (!request->guessed)
+        line_up(&batch->lone, request);
+    else {
+        batch->left--;
+        probe_failf(
+            request->probe,
+            "queue '%s': the broker took 250 ms to answer 0, as it does where the leader of "
+            "a quorum queue is too busy to tell",
+            request->queue);
+    }
+    request->guessed = true;
+}
+
 static bool declared(struct batch *batch, struct lane *lane, const amqp_queue_declare_ok_t *ok,
                      struct error *error)
 {
@@ -209,6 +201,7 @@ static bool declared(struct batch *batch, struct lane *lane, const amqp_queue_de
         return error_unavailable(error, "RabbitMQ at %s answered for another queue than '%s'",
                                  batch->client->address, request->queue);
 
+    int64_t waited_ms = batch->now_ms - lane->since_ms - batch->client->round_trip_ms;
     lane->since_ms = batch->now_ms;
     if (lane->window < WINDOW_MOST && !is_lone(batch->client, lane))
         lane->window++;
@@ -216,11 +209,15 @@ static bool declared(struct batch *batch, struct lane *lane, const amqp_queue_de
         lane->state = LANE_OPEN;
     if (request->probe->ended)
         return true;
+    if (is_guess(ok, waited_ms)) {
+        take_guess(batch, request);
+        return true;
+    }
 
     struct reading reading = READING_UNKNOWN;
     reading.waiting = ok->message_count;
     reading.consumers = ok->consumer_count;
-    drop_suspect(batch->client, request->queue);
+    suspects_drop(&batch->client->suspects, request->queue);
     batch->left--;
     probe_answer(request->probe, &reading);
     return true;
@@ -234,7 +231,7 @@ static bool refused(struct batch *batch, struct lane *lane, const amqp_channel_c
         return true;
 
     struct request *request = lane_take(lane);
-    add_suspect(batch->client, request->queue);
+    suspects_add(&batch->client->suspects, request->queue);
     if (!request->probe->ended) {
         batch->left--;
         probe_failf(request->probe, "queue '%s': %.*s", request->queue, (int)close->reply_text.len,
@@ -287,7 +284,7 @@ static bool handle(struct batch *batch, const amqp_frame_t *frame, struct error 
     if (method == AMQP_QUEUE_DECLARE_OK_METHOD)
         return declared(batch, lane, fields, error);
     if (method == AMQP_CHANNEL_OPEN_OK_METHOD)
-        lane->state = LANE_OPEN;
+        opened(batch, lane);
     return true;
 }
 
@@ -302,7 +299,7 @@ static void look_for_stalls(struct batch *batch)
             batch->now_ms - lane->since_ms < batch->stall_ms)
             continue;
         lane->state = LANE_STALLED;
-        add_suspect(batch->client, lane->sent[lane->first]->queue);
+        suspects_add(&batch->client->suspects, lane->sent[lane->first]->queue);
         ask_again(batch, lane, 1);
     }
 }
@@ -374,7 +371,7 @@ bool rabbitmq_amqp_measure(struct rabbitmq_amqp *client, struct probe *const *pr
     for (size_t i = 0; i < count; i++) {
         const struct rabbitmq_query *query = probes[i]->query;
         requests[i] = (struct request){.probe = probes[i], .queue = query->queue_name};
-        bool suspect = find_suspect(client, query->queue_name) != NULL;
+        bool suspect = suspects_have(client->suspects, query->queue_name);
         line_up(suspect ? &batch.lone : &batch.shared, &requests[i]);
     }
     return run(&batch, deadline_ms, error) && leave(client, error);

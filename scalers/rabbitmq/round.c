@@ -43,6 +43,7 @@ static bool count(const struct round *round, const struct asked *asked, const js
     struct rabbitmq_counts counts = rabbitmq_counts_of(queue, round->keeps_rates);
     *ret_counts = counts;
     return !isnan(counts.messages) &&
+           !(round->totals && rabbitmq_counts_are_guessed(queue, &counts)) &&
            (!rabbitmq_needs_rates(asked->query) ||
             (!isnan(counts.publish_rate) && !isnan(counts.deliver_get_rate)));
 }
@@ -188,6 +189,8 @@ static void take_page(struct round *round, struct asked *asked, const json_t *pa
         return;
     if (asked->page++ < json_integer_value(pages))
         ask_page(round, asked);
+    else if (round->totals && asked->tally.counts.messages == 0)
+        round->lacking = true; /* totals pass over a quorum queue that has no leader */
     else
         answer(asked, &asked->tally);
 }

@@ -137,6 +137,40 @@ def test_a_hanging_queue_does_not_disturb_its_neighbours(broker, client, protoco
     wait_for_value(client, asked[50], 3, seconds=40)
 
 
+QUORUM = {"x-queue-type": "quorum"}
+
+
+def test_a_quorum_queue_whose_leader_is_busy_is_not_empty(broker, client):
+    """RabbitMQ gives it 250 ms, and answers 0 then."""
+    broker.declare("busy", "idle", arguments=QUORUM)
+    broker.publish("busy", 3)
+    busy, idle = (trigger(broker.amqp_url(), queue) for queue in ("busy", "idle"))
+    assert (value(client, busy), value(client, idle)) == (3, 0)
+    for queue in ("busy", "idle"):
+        broker.hang(queue)
+    try:
+        wait_until(lambda: refusal(client.metrics, idle), 10, "the refusal")
+        assert_unavailable(client.is_active, idle, "queue 'idle'", "leader of a quorum queue is too busy")
+        assert (value(client, busy), client.is_active(busy)) == (3, True)  # held
+        wait_until(lambda: refusal(client.metrics, busy), HOLD_SECONDS + 5, "the end of the hold")
+    finally:
+        for queue in ("busy", "idle"):
+            broker.unhang(queue)
+    wait_for_value(client, busy, 3, seconds=40)
+    wait_for_value(client, idle, 0, seconds=40)
+
+
+@pytest.mark.parametrize("keys", [{}, {"useRegex": "true"}], ids=["listed", "matched"])
+def test_a_quorum_queue_of_which_the_api_knows_nothing_yet_is_not_empty(broker, client, keys):
+    """Till its leader has told for the first time, totals are 0."""
+    queue = f"new-{len(keys)}"
+    broker.declare(queue, arguments=QUORUM)
+    broker.publish(queue, 3)
+    asked = trigger(broker.http_url(), queue, **keys)
+    assert_unavailable(client.metrics, asked, f"queue '{queue}': the management API does not tell its messages_ready")
+    wait_for_value(client, asked, 3, seconds=20)
+
+
 def test_unacknowledged_messages_count_over_http_only(broker, client):
     broker.declare("unacknowledged")
     broker.publish("unacknowledged", 10)

@@ -202,4 +202,5 @@ class RabbitMQ(Process):
 
     def _eval_on_queue(self, function, queue, vhost):
         name = f'rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)'
-        self.ctl("eval", f"{{ok, Q}} = rabbit_amqqueue:lookup({name}), {function}(amqqueue:get_pid(Q)).")
+        process = "case amqqueue:get_pid(Q) of {Name, _} -> whereis(Name); Pid -> Pid end"  # a quorum queue's leader
+        self.ctl("eval", f"{{ok, Q}} = rabbit_amqqueue:lookup({name}), {function}({process}).")
