@@ -114,8 +114,8 @@ static void a_line_is_cut_to_what_a_pipe_takes_in_one_go(void **state)
         [LOG_PLAIN] = "\xc3\xa9 ...\n", [LOG_JSON] = "\xc3\xa9 ...\"}\n"};
     char message[3 * PIPE_BUF + 1] = {0};
     char line[2 * PIPE_BUF];
-    for (size_t i = 0; i + 1 < sizeof(message); i += 2)
-        memcpy(message + i, "\xc3\xa9", 2);
+    for (size_t i = 0; i + 1 < sizeof(message); i++)
+        message[i] = "\xc3\xa9"[i % 2];
     for (enum log_format format = LOG_PLAIN; format <= LOG_JSON; format++) {
         struct stall stall;
         log_init(LOG_INFO, format);
