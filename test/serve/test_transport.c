@@ -63,14 +63,23 @@ static void the_clients_deadline_arrives(void **state)
     assert_answer(&fixture->client, "/test/Deadline", "", "-1");
 }
 
+/* The client counts from when it calls. A call that was long on its way, on a busy machine, is given up before
+ * the server knows why, or not heard of at all: so it is tried again. */
 static void a_deadline_that_passes_ends_the_call(void **state)
 {
+    enum { TRIES = 20 };
     struct fixture *fixture = *state;
+    const atomic_size_t *overdue = &fixture->ended_as[STATUS_DEADLINE_EXCEEDED];
     assert_answer(&fixture->client, "/test/Echo", "connected", "connected");
-    struct client_call *call = client_call_open(&fixture->client, "/test/Hold", "", 50);
-    assert_int_equal(client_call_status(call), STATUS_DEADLINE_EXCEEDED);
-    client_call_free(call);
-    await_count(&fixture->ended_as[STATUS_DEADLINE_EXCEEDED], 1);
+    for (int i = 0; i < TRIES && atomic_load(overdue) == 0; i++) {
+        size_t ended = atomic_load(&fixture->ended);
+        struct client_call *call = client_call_open(&fixture->client, "/test/Hold", "", 50);
+        assert_int_equal(client_call_status(call), STATUS_DEADLINE_EXCEEDED);
+        client_call_free(call);
+        for (int j = 0; j < 500 && atomic_load(&fixture->ended) == ended; j++)
+            sleep_ms(1);
+    }
+    assert_true(atomic_load(overdue) > 0);
 }
 
 static void a_cancelled_stream_ends_once_wherever_it_was(void **state)

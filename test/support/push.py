@@ -46,7 +46,11 @@ class Push:
 
     def __enter__(self):
         self.broker.__enter__()
-        self.connect()
+        try:
+            self.connect()
+        except BaseException:
+            self.broker.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
