@@ -85,7 +85,8 @@ def test_what_is_no_secret_may_stand_in_the_configmap():
         "address": "redis:6379", "bootstrapServers": ["kafka-0:9092", "kafka-1:9092"],
         "connection": "host=db user=backlog dbname=shop sslmode=verify-full",
         "customHeaders": "X-Scope-OrgID=shop", "endpointParams": "audience=rabbitmq&resource=a%2Fb",
-        "kerberosConfig": "[libdefaults]\n  default_realm = EXAMPLE.ORG\n",
+        "serverAddress": "https://prometheus:9090/?user=me@corp", "vhostName": "amqp://rabbitmq:5672/a@b",
+        "kerberosConfig": "[realms]\n  EXAMPLE.ORG = {\n    auth_to_local = RULE:[1:$1@$0](.*@EXAMPLE.ORG)s/@.*//\n  }\n",
         "ca": "-----BEGIN CERTIFICATE-----\nMIIBkey=\n-----END CERTIFICATE-----\n",
         "scaler": "any",
     }
@@ -105,6 +106,9 @@ def test_what_is_no_secret_may_stand_in_the_configmap():
     ("customHeaders", "X-Scope-OrgID=shop,Authorization=Bearer hunter2"),
     ("customHeaders", "X-Api-Key=hunter2"),
     ("endpointParams", "audience=rabbitmq&client_secret=hunter2"),
+    ("host", "amqp://backlog:12345@rabbitmq:5672/"),
+    ("awsSecretAccessKey", "hunter2"),
+    ("apiKey", "hunter2"),
     ("cert", "-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\nhunter2\n"),
 ], ids=str)
 def test_a_secret_within_a_value_is_kept_out_of_the_configmap(key, value):

@@ -40,19 +40,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* Keys whose value is a secret, whatever it is. A test holds them against the scalers' own tables. */}}
 {{- define "backlog.secretKeys" -}}
-(?i)(password|secret|token|credentials|seed|keytab|customAuthValue)$|^key$
+(?i)(password|secret|token|accessKey|apiKey|credentials|seed|keytab|customAuthValue)$|^key$
 {{- end }}
 
 {{/* Texts that have a secret in them: user:password@ (NATS takes a token in their place), headers and parameters, keys. */}}
 {{- define "backlog.secretTexts" -}}
-(?i):[^/@\s][^@\s]*@|(nats|tls)://[^@\s]+@|(authorization|cookie|password|secret|token|assertion|api-?key)\s*=|PRIVATE KEY-----
+(?i):([0-9]*[^/@\s0-9][^@\s]*|[0-9]+)@|(nats|tls)://[^@\s]+@|(authorization|cookie|password|secret|token|assertion|api-?key)\s*=|PRIVATE KEY-----
 {{- end }}
 
 {{/* The connections file. What is secret has no place in a ConfigMap, which more people may read than a Secret. */}}
 {{- define "backlog.connections" -}}
 {{- range $connection, $options := .Values.connections }}
 {{- range $key, $value := $options }}
-{{- if or (regexMatch (include "backlog.secretKeys" $) $key) (regexMatch (include "backlog.secretTexts" $) (toString $value)) }}
+{{- /* The rules of a kerberosConfig look like user:password@. */}}
+{{- if or (regexMatch (include "backlog.secretKeys" $) $key) (and (ne $key "kerberosConfig") (regexMatch (include "backlog.secretTexts" $) (toString $value))) }}
 {{- fail (printf "connections.%s.%s holds a secret and would lie readable in a ConfigMap: put it into a Secret, list that under secrets, and say %sFile: /etc/backlog/secrets/<secret>/<key>" $connection $key $key) }}
 {{- end }}
 {{- end }}
