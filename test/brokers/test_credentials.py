@@ -13,7 +13,7 @@ from support.grpc_client import Client, refusal
 from support.process import wait_until
 from support.server import Server
 from support.sources import BUSY, IDLE, NEW_PASSWORD, PASSWORD, WAITING, all_sources
-from support.story import unavailable, value
+from support.story import answers, unavailable, value
 
 WRONG_PASSWORD = "mistaken"
 SECONDS = 15
@@ -70,8 +70,8 @@ def assert_refused(client, metadata):
 def test_a_wrong_new_password_holds_what_is_active_and_the_right_one_mends_it(sources, server, client):
     def story(source):
         busy, idle = source.named(BUSY), source.named(IDLE)
-        assert value(client, busy) == WAITING[BUSY]
-        assert value(client, idle) == 0
+        answers(client, busy, WAITING[BUSY], True, SECONDS)
+        answers(client, idle, 0, False, SECONDS)
         write_secret(server, source, WRONG_PASSWORD)
         assert_refused(client, idle)
         assert value(client, busy) == WAITING[BUSY]
@@ -88,9 +88,9 @@ def test_readings_survive_a_changed_password_and_recover_without_a_restart(sourc
     def story(source):
         busy, idle = source.named(BUSY), source.named(IDLE)
         count = 9 if source.add else WAITING[BUSY]
-        stream = client.stream_is_active(idle)
-        assert value(client, busy) == WAITING[BUSY]
-        assert client.is_active(idle) is False
+        stream = client.stream_is_active(idle, seconds=4 * SECONDS)
+        answers(client, busy, WAITING[BUSY], True, SECONDS)
+        answers(client, idle, 0, False, SECONDS)
 
         source.change_password(NEW_PASSWORD)
         assert_refused(client, idle)

@@ -95,7 +95,8 @@ def test_redis_measures_with(redis, filled, client, rights, asked, count, _more)
     answers(client, of_redis(redis, asked, **redis_user(filled, "enough", key, *commands)), count, count > 0)
     for missing in commands:
         login = redis_user(filled, f"without{missing}", key, *(one for one in commands if one != missing))
-        assert "does not allow its user to measure: NOPERM" in unavailable(client, of_redis(redis, asked, **login))
+        refused = of_redis(redis, asked, **login)
+        wait_until(lambda: "does not allow its user to measure: NOPERM" in unavailable(client, refused), 10, "the refusal")
 
 
 def test_redis_listens_with(redis, filled):
@@ -192,7 +193,7 @@ def test_kafka():
                     "ca": kafka.ca, "username": kafka.user, "password": kafka.password, "topic": topic,
                     "consumerGroup": group}
 
-        assert "uthoriz" in unavailable(client, asked("DESCRIBE", "others"))
+        wait_until(lambda: "uthoriz" in unavailable(client, asked("DESCRIBE", "others")), 30, "the refusal")
         for topic, missing in KAFKA.items():
             answers(client, asked(topic), 0, False)
             with listening(asked(topic)) as (streams, log):
@@ -257,7 +258,7 @@ def test_postgresql_measures_with(replicated, client, grant, query, otherwise):
              "targetQueryValue": "5"}
     try:
         if otherwise is not None:
-            assert otherwise in unavailable(client, asked)
+            wait_until(lambda: otherwise in unavailable(client, asked), 10, "the refusal")
         replicated.sql(grant, database=USER)
         wait_until(lambda: value(client, asked) >= 0, 10, "measured")
     finally:

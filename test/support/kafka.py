@@ -128,8 +128,12 @@ class Kafka:
             node.format()
 
     def __enter__(self):
-        self.format()
-        return self.start()
+        try:
+            self.format()
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_):
         for node in self.nodes:

@@ -45,12 +45,10 @@ class Push:
         return self.broker.pid
 
     def __enter__(self):
-        self.broker.__enter__()
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.broker)
             self.connect()
-        except BaseException:
-            self.broker.__exit__()
-            raise
+            stack.pop_all()
         return self
 
     def __exit__(self, *_):

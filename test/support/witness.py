@@ -119,7 +119,7 @@ class Witness:
         since = re.search(r" \(failing for (\d+) s\)$", call.why)
         told = int(since[1]) if since else 0
         names_it = re.search(rf"{re.escape(self.host)}| answer|Kafka group workers", call.why)
-        return names_it and failing - 1.5 < told < failing + 0.5
+        return names_it and failing - 1 - NOISE_SECONDS < told < failing + NOISE_SECONDS
 
 
 class Onlooker:
