@@ -2,6 +2,7 @@
 
 #include "base/process.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -53,8 +54,9 @@ void child_costs(struct child_costs *ret_costs)
     {
         struct process_stat stat;
         ret_costs->living++;
-        if (!process_stat(child->pid, &stat))
-            continue;
+        if (!process_stat(child->pid,
+                          &stat)) /* it is not reaped yet, so there are no descriptors */
+            stat.cpu_seconds = stat.resident_bytes = NAN;
         ret_costs->cpu_seconds += stat.cpu_seconds;
         ret_costs->resident_bytes += stat.resident_bytes;
     }

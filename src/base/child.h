@@ -26,7 +26,7 @@ void child_kill(struct child *child);
 /* The CPU time is of all that ever were, and never goes down; the memory of those that live. */
 struct child_costs {
     size_t living;
-    double cpu_seconds;
+    double cpu_seconds; /* NAN where it cannot be told, as below */
     double resident_bytes;
 };
 

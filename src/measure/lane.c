@@ -1,9 +1,11 @@
 /*
  * A lane: the thread that owns one client, and moves between three states.
  *
- *   APART      a query is due        -> connect   -> CONNECTED, or BROKEN
- *   CONNECTED  a query is due        -> measure   -> CONNECTED, or BROKEN where the client is lost
- *   BROKEN     retry_at_ms has come  -> connect   -> CONNECTED (and everything is due), or BROKEN
+ *   APART      a query is due, and     -> connect   -> CONNECTED, or BROKEN
+ *              retry_at_ms has come
+ *   CONNECTED  a query is due          -> measure   -> CONNECTED; BROKEN where the client is lost; APART where
+ *                                                      it had answered all before, or nobody answered
+ *   BROKEN     retry_at_ms has come    -> connect   -> CONNECTED (and everything is due), or BROKEN
  *
  * lane_set_state() alone moves it. The lane lives as long as it has queries.
  */
