@@ -265,27 +265,38 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
     return true;
 }
 
-/* The interval is the same before and after: it is not of the connection. */
-static void parse_anew(struct triggers *triggers, struct trigger *trigger)
+static bool has_connection(const struct trigger *trigger, const struct option_values *connection)
+{
+    return !error_is_set(&trigger->mistakes) &&
+           text_equal(connection_identity(trigger), connection->identity);
+}
+
+/* The former query is left first: its connection makes room for the one in its place. */
+static void exchange_query(struct triggers *triggers, struct trigger *trigger,
+                           const struct option_values *former_connection)
 {
     _cleanup_(error_done) struct error ignored = {0}; /* whoever asks next is told */
     struct query *former = TAKE(trigger->query);
-    if (former != NULL)
-        query_leave(former);
+    query_leave(former);
+    if (trigger_query(triggers, trigger, &trigger->query, &ignored) &&
+        option_same_place(former_connection, trigger->values[OPTION_CONNECTION]))
+        query_inherit(trigger->query, former);
+    trigger->former_query = former;
+    DL_APPEND2(triggers->renewed, trigger, prev_changed, next_changed);
+}
+
+/* What is measured, and how often, is the same before and after: neither is of the connection. */
+static void parse_anew(struct triggers *triggers, struct trigger *trigger)
+{
     struct option_values *connection = TAKE(trigger->values[OPTION_CONNECTION]);
-    struct option_values *query = TAKE(trigger->values[OPTION_QUERY]);
     struct trigger_ref ref = identity_ref(&trigger->identity);
 
     trigger_parse_done(trigger);
     trigger_parse(trigger, &ref, &triggers->settings);
-    if (former != NULL && trigger_query(triggers, trigger, &trigger->query, &ignored) &&
-        text_equal(query->identity, trigger->values[OPTION_QUERY]->identity) &&
-        option_same_place(connection, trigger->values[OPTION_CONNECTION]))
-        query_inherit(trigger->query, former);
-    trigger->former_query = former;
+    if (trigger->query != NULL && !has_connection(trigger, connection))
+        exchange_query(triggers, trigger, connection);
     free(ref.entries);
     option_values_free(connection);
-    option_values_free(query);
 }
 
 void trigger_renew(struct triggers *triggers, struct trigger *trigger)
@@ -294,8 +305,6 @@ void trigger_renew(struct triggers *triggers, struct trigger *trigger)
         return;
     set_stale(triggers, trigger, false);
     parse_anew(triggers, trigger);
-    if (trigger->former_query != NULL)
-        DL_APPEND2(triggers->renewed, trigger, prev_changed, next_changed);
 }
 
 bool triggers_renew(struct triggers *triggers)

@@ -75,9 +75,10 @@ void triggers_free(struct triggers *triggers);
  * are stale from now on, and renewed one by one, as there may be a hundred thousand: who is found is renewed,
  * and triggers_renew() does it for those that nobody asks for. It returns whether there are more.
  *
- * A renewed trigger that was measured goes on to be: by another query, perhaps, which knows what the former
- * one knew if only the credentials differ; where none can be had trigger_query() says why. Its former_query is
- * held until triggers_forget_former(); whoever watches that must have left it by then.
+ * A renewed trigger that was measured goes on to be: by the same query where its connection is the same, or
+ * by another one, which knows what the former one knew if only the credentials differ; where none can be had
+ * trigger_query() says why. Its former_query is held until triggers_forget_former(); whoever watches that must
+ * have left it by then.
  */
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
 void trigger_renew(struct triggers *triggers,

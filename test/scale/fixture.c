@@ -32,6 +32,7 @@ struct connections *parse_connections(const char *yaml)
 void start_triggers(bool deny_inline)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.most_connections = 2;
     fake_reset();
     engine = engine_new(&settings);
     triggers = triggers_new(&(struct triggers_settings){

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 extern struct engine *engine;
-extern struct triggers *triggers; /* three at most, and a thousand bytes of metadata */
+extern struct triggers *triggers; /* three at most, a thousand bytes of metadata, two connections */
 
 int set_up(void **state);
 int tear_down(void **state);

@@ -59,8 +59,40 @@ static void the_same_query_goes_on_where_the_same_is_asked(void **state)
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", namespaces: [shop]}\n");
     assert_ptr_equal(trigger->query, query);
+    assert_null(trigger->former_query);
     triggers_forget_former(triggers);
     assert_ptr_equal(query_of(trigger), query);
+}
+
+static void a_connection_that_stays_leaves_no_room_for_another_one_meanwhile(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    query_of(FIND(ORDERS));
+    query_of(FIND(GOOD));
+    struct trigger *another =
+        find_in("elsewhere", 0,
+                (const char *const[]){"scaler", "fake", "source", "b", "queueName", "7", NULL});
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", namespaces: [shop]}\n");
+    assert_false(trigger_query(triggers, another, &query, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_non_null(strstr(error_text(&error), "all 2 connections"));
+    triggers_forget_former(triggers);
+    assert_false(trigger_query(triggers, another, &query, &error));
+}
+
+static void all_connections_that_are_allowed_can_be_replaced(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    struct query *before = query_of(trigger);
+    query_of(FIND(GOOD));
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
+    assert_ptr_not_equal(query_of(trigger), before);
+    triggers_forget_former(triggers);
 }
 
 static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state)
@@ -141,6 +173,8 @@ int main(void)
         TEST(readings_do_not_survive_a_change_of_addresses),
         TEST(what_did_not_change_is_left_alone),
         TEST(the_same_query_goes_on_where_the_same_is_asked),
+        TEST(a_connection_that_stays_leaves_no_room_for_another_one_meanwhile),
+        TEST(all_connections_that_are_allowed_can_be_replaced),
         TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
         TEST(who_asks_does_not_wait_for_the_renewal_of_the_others),
         TEST(who_waits_for_a_query_that_is_lost_is_told_why),
