@@ -119,14 +119,15 @@ static bool is_client(int fd, int port)
     return listen_port(fd) == port && getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
 }
 
-size_t listen_clients(int port)
+bool listen_clients(int port, size_t *ret_count)
 {
     size_t count = 0;
     DIR *folder = opendir("/proc/self/fd");
     if (folder == NULL)
-        return 0;
+        return false;
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
         count += entry->d_name[0] != '.' && is_client(atoi(entry->d_name), port);
     closedir(folder);
-    return count;
+    *ret_count = count;
+    return true;
 }

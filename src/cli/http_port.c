@@ -87,9 +87,11 @@ static void write_clients(const struct server *server, struct text *page)
 {
     int64_t ends_s = server_certificate_ends_s(server);
     uint64_t failed;
-    metric_single(page, "backlog_client_connections", METRIC_GAUGE,
-                  "Connections of clients, those that have not said anything yet included.",
-                  (double)listen_clients(server->port));
+    size_t clients;
+    if (listen_clients(server->port, &clients))
+        metric_single(page, "backlog_client_connections", METRIC_GAUGE,
+                      "Connections of clients, those that have not said anything yet included.",
+                      (double)clients);
     if (ends_s != 0)
         metric_single(page, "backlog_certificate_expiry_timestamp_seconds", METRIC_GAUGE,
                       "Until when the certificate that is shown is valid.", (double)ends_s);

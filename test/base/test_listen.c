@@ -12,6 +12,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -68,25 +69,44 @@ static int connect_to(int port)
     return fd;
 }
 
+static size_t clients_of(int fd)
+{
+    size_t count = 0;
+    assert_true(listen_clients(listen_port(fd), &count));
+    return count;
+}
+
 static void clients_are_counted_by_the_port_that_they_came_in_at(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
     (void)state;
     int fd = listen_open("[::]:0", &error);
     int other = listen_open("127.0.0.1:0", &error);
-    assert_int_equal(listen_clients(listen_port(fd)), 0);
+    assert_int_equal(clients_of(fd), 0);
     int clients[] = {connect_to(listen_port(fd)), connect_to(listen_port(fd)),
                      connect_to(listen_port(other))};
     int served[] = {accept(fd, NULL, NULL), accept(fd, NULL, NULL), accept(other, NULL, NULL)};
-    assert_int_equal(listen_clients(listen_port(fd)), 2);
+    assert_int_equal(clients_of(fd), 2);
     close(served[0]);
-    assert_int_equal(listen_clients(listen_port(fd)), 1);
+    assert_int_equal(clients_of(fd), 1);
     for (size_t i = 1; i < ARRAY_LENGTH(served); i++)
         close(served[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
         close(clients[i]);
     close(fd);
     close(other);
+}
+
+static void without_a_descriptor_to_look_with_clients_are_not_said_to_be_none(void **state)
+{
+    struct rlimit before;
+    size_t count;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, before.rlim_max}), 0);
+    bool known = listen_clients(9090, &count);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_false(known);
 }
 
 int main(void)
@@ -96,6 +116,7 @@ int main(void)
         cmocka_unit_test(a_port_that_is_none_is_not_taken_for_another),
         cmocka_unit_test(port_0_takes_a_free_one),
         cmocka_unit_test(clients_are_counted_by_the_port_that_they_came_in_at),
+        cmocka_unit_test(without_a_descriptor_to_look_with_clients_are_not_said_to_be_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
