@@ -141,6 +141,11 @@ static void write_metrics(void *context, const struct web_request *request,
 
 /* ---- the port ---- */
 
+int http_port_number(const struct http_port *port)
+{
+    return web_port(port->web);
+}
+
 bool http_port_begin(const char *listen, const struct http_port_parts *parts,
                      struct http_port **ret_port, struct error *error)
 {
@@ -163,7 +168,8 @@ bool http_port_begin(const char *listen, const struct http_port_parts *parts,
         free(port);
         return false;
     }
-    log_info("HTTP on %.*s:%d", (int)(strrchr(listen, ':') - listen), listen, web_port(port->web));
+    log_info("HTTP on %.*s:%d", (int)(strrchr(listen, ':') - listen), listen,
+             http_port_number(port));
     *ret_port = port;
     return true;
 }

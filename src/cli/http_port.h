@@ -36,6 +36,9 @@ struct http_port;
 bool http_port_begin(const char *listen, const struct http_port_parts *parts,
                      struct http_port **ret_port, struct error *error);
 
+/* The port it listens on, where there is one. */
+int http_port_number(const struct http_port *port);
+
 /* From now on the server is not ready. */
 void http_port_drain(struct http_port *port);
 void http_port_end(struct http_port *port);

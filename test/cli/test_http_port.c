@@ -1,7 +1,6 @@
 /* Health, as far as it is a matter of whether the server takes its turns: here a test takes them, or does not. */
 #include "cli/http_port.h"
 
-#include "base/listen.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -23,7 +22,6 @@
 struct fixture {
     struct errands *errands;
     struct http_port *port;
-    int number;
     atomic_bool is_over;
 };
 
@@ -36,14 +34,10 @@ static int set_up(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
     struct fixture *fixture = memory_new(sizeof(*fixture));
-    int fd = listen_open("127.0.0.1:0", &error);
-    fixture->number = listen_port(fd);
-    close(fd);
     fixture->errands = errands_new(hear_nothing, NULL);
     const struct http_port_parts parts = {.errands = fixture->errands};
-    _cleanup_(memory_free) char *address = text_format("127.0.0.1:%d", fixture->number);
     *state = fixture;
-    return http_port_begin(address, &parts, &fixture->port, &error) ? 0 : -1;
+    return http_port_begin("127.0.0.1:0", &parts, &fixture->port, &error) ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -58,7 +52,8 @@ static int tear_down(void **state)
 static void assert_status(const struct fixture *fixture, const char *path, const char *status)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons((uint16_t)fixture->number),
+                                        .sin_port =
+                                            htons((uint16_t)http_port_number(fixture->port)),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     _cleanup_(memory_free) char *request =
         text_format("GET %s HTTP/1.1\r\nHost: here\r\n\r\n", path);
