@@ -54,8 +54,8 @@ void child_costs(struct child_costs *ret_costs)
     {
         struct process_stat stat;
         ret_costs->living++;
-        if (!process_stat(child->pid,
-                          &stat)) /* it is not reaped yet, so there are no descriptors */
+        /* It is not reaped yet, so where this fails there are no descriptors. */
+        if (!process_stat(child->pid, &stat))
             stat.cpu_seconds = stat.resident_bytes = NAN;
         ret_costs->cpu_seconds += stat.cpu_seconds;
         ret_costs->resident_bytes += stat.resident_bytes;

@@ -84,7 +84,7 @@ static void *say_slowly(void *argument)
     enum { PAUSE_US = 5000 };
     const uint32_t length = 1 << 20;
     for (size_t i = 0;; i++) {
-        const char byte = i < sizeof(length) ? ((const char *)&length)[i] : 0;
+        const uint8_t byte = i < sizeof(length) ? ((const uint8_t *)&length)[i] : 0;
         if (send(ends[1], &byte, 1, MSG_NOSIGNAL) != 1)
             return NULL;
         usleep(PAUSE_US);
