@@ -30,9 +30,13 @@ def kafka():
         yield kafka
 
 
+def quick_server():
+    return Server(interval=f"{int(INTERVAL_SECONDS * 1000)}ms", hold=f"{HOLD_SECONDS}s")
+
+
 @pytest.fixture(scope="module")
 def server():
-    with Server(interval=f"{int(INTERVAL_SECONDS * 1000)}ms", hold=f"{HOLD_SECONDS}s") as server:
+    with quick_server() as server:
         yield server
 
 
@@ -551,9 +555,10 @@ def test_brokers_that_restart_hang_and_crash_cost_nothing_but_time(server, clien
 
 
 @pytest.mark.timeout(300)
-def test_a_group_without_a_coordinator_fails_alone(server, client):
+def test_a_group_without_a_coordinator_fails_alone():
     """Only a new client finds its next coordinator, so it is connected again and again: that costs no neighbour."""
-    with Kafka(nodes=3, offsets_topic_replication_factor=1) as cluster:
+    with (Kafka(nodes=3, offsets_topic_replication_factor=1) as cluster,
+          quick_server() as server, Client(server.port) as client):
         cluster.create_topic("videoJob")
         cluster.commit("workers", "videoJob", [0, 0, 0])
         lost = cluster.coordinator("workers")
