@@ -82,12 +82,13 @@ struct h2_call {
     bool is_compressed : 1; /* messages may be, by its headers */
     bool is_expected : 1;
     bool is_unread : 1;
-    bool is_stream : 1; /* call_stays() */
+    bool is_stream : 1; /* call_stays(), and not finished */
     bool read_wanted : 1;
     bool delivering : 1;
     bool half_closed : 1; /* by the client */
     bool headers_sent : 1;
     bool finished : 1;
+    bool status_sent : 1; /* else its client knows of none */
 };
 
 struct h2_header {
@@ -312,6 +313,8 @@ bool h2_request_metadata(const struct h2_request *request, const char *key, size
                          struct text *value);
 /* Answers what is no call that could be served; true: it is one. */
 bool h2_request_judge(struct h2_connection *connection, int32_t stream_id);
+/* Tells the service of one that was refused. */
+void h2_request_refused(const struct h2_connection *connection, enum status status);
 
 /* ---- h2_call.c ---- */
 
@@ -323,7 +326,7 @@ void h2_call_half_close(struct h2_call *call);
 void h2_call_deliver(struct h2_call *call);
 /* The client did not do its part in time. */
 void h2_call_expire(struct h2_call *call);
-/* Its deadline is met, and the client is to take the answer in time. */
+/* Its deadline is met, and the client is to take the answer in time; until then it takes a call's place. */
 void h2_call_is_answered(struct h2_call *call);
 /* Its stream is closed: the last thing that happens to it. */
 void h2_call_end(struct h2_call *call);

@@ -71,8 +71,19 @@ static void drop_deadline(struct h2_call *call)
         event_free(TAKE(call->deadline));
 }
 
+/* The service bounds those that are open; one that is not is kept only for its client's sake. */
+static void stays_no_more(struct h2_call *call)
+{
+    if (!call->is_stream)
+        return;
+    call->is_stream = false;
+    call->connection->peer->calls++;
+    call->connection->server->stream_count--;
+}
+
 void h2_call_is_answered(struct h2_call *call)
 {
+    stays_no_more(call);
     drop_deadline(call);
     expect(call);
 }
@@ -298,14 +309,12 @@ void h2_call_end(struct h2_call *call)
 {
     struct h2_connection *connection = call->connection;
     struct h2_server *server = connection->server;
-    enum status status = call->finished ? call->status : call_unfinished(&call->call);
+    enum status status = call->status_sent ? call->status : call_unfinished(&call->call);
     call->finished = true;
     LIST_REMOVE(call, of_connection);
+    stays_no_more(call);
     server->call_count--;
-    if (call->is_stream)
-        server->stream_count--;
-    else
-        connection->peer->calls--;
+    connection->peer->calls--;
     connection->busy_ms = server->now_ms;
     expect_no_more(call);
     if (call->is_unread)

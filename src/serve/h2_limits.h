@@ -56,7 +56,8 @@ void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *pee
 
 /*
  * Whether an address may have `more` of what all clients share. It may have as much as it leaves to the others: so
- * one takes half of it at most, the next half of the rest, and whoever comes finds something left.
+ * one takes half of it at most, the next half of the rest. One address, or a few, leave something; about sixteen
+ * together take all.
  */
 bool h2_limit_leaves(const struct h2_limits *limits, enum h2_limit limit, size_t of_all,
                      size_t of_address, size_t more);

@@ -204,7 +204,7 @@ static const struct refusal *judge(const struct h2_request *request, const struc
     return NULL;
 }
 
-static void tell_refused(const struct h2_connection *connection, enum status status)
+void h2_request_refused(const struct h2_connection *connection, enum status status)
 {
     const struct service *service = connection->server->service;
     nghttp2_rcbuf *path = connection->request.path;
@@ -230,6 +230,6 @@ bool h2_request_judge(struct h2_connection *connection, int32_t stream_id)
     if (request->has_long_path)
         h2_limit_hit(&server->limits, H2_PATH_BYTES, connection->peer->address, server->now_ms);
     refuse(connection, stream_id, refusal);
-    tell_refused(connection, refusal->status);
+    h2_request_refused(connection, refusal->status);
     return false;
 }

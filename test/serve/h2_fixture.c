@@ -22,7 +22,10 @@ static void on_begin(void *context, struct call *call)
 static void on_message(void *context, struct call *call, struct bytes message)
 {
     (void)context;
-    if (text_equal(call->path, "/test/Echo")) {
+    bool is_left = text_equal(call->path, "/test/Left");
+    if (is_left)
+        call_stays(call);
+    if (is_left || text_equal(call->path, "/test/Echo")) {
         call_send(call, message);
         call_finish(call, STATUS_OK, NULL);
     } else if (text_equal(call->path, "/test/Many")) {
@@ -49,8 +52,15 @@ static void on_writable(void *context, struct call *call)
 static void on_ended(void *context, struct call *call, enum status status)
 {
     (void)call;
-    (void)status;
-    ((struct fixture *)context)->live--;
+    struct fixture *fixture = context;
+    fixture->ended_as[status]++;
+    fixture->live--;
+}
+
+static void on_refused(void *context, const char *path, enum status status)
+{
+    (void)path;
+    ((struct fixture *)context)->ended_as[status]++;
 }
 
 static int64_t on_turn(void *context, int64_t now_ms)
@@ -85,6 +95,7 @@ static void start(struct fixture *fixture, const struct server_options *more)
                                             .half_closed = on_half_closed,
                                             .writable = on_writable,
                                             .ended = on_ended,
+                                            .refused = on_refused,
                                             .turn = on_turn,
                                             .drain = on_drain,
                                             .retire = on_retire}};

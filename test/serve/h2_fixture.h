@@ -5,6 +5,7 @@
  *   /test/Many    answers how many bytes there were, when the client has sent the last message
  *   /test/Hold    a stream that says nothing, and ends with its connection's age
  *   /test/Stay    the same, of those that stay
+ *   /test/Left    one that stays, and is over with the answer to its first message
  *   /test/Unread  is never read
  */
 #ifndef BACKLOG_TEST_SERVE_H2_FIXTURE_H
@@ -25,7 +26,8 @@ enum { MESSAGE_LIMIT = 64 * 1024 };
 struct fixture {
     struct server *server;
     struct service service;
-    atomic_size_t live; /* calls */
+    atomic_size_t live;                                 /* calls */
+    atomic_size_t ended_as[STATUS_UNAUTHENTICATED + 1]; /* those that were refused, too */
 };
 
 int set_up(void **state);

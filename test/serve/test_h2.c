@@ -239,7 +239,7 @@ static void a_stream_that_is_late_for_its_connections_age_ends_with_ok(void **st
     enum { PATIENCE_MS = 10000 };
     struct fixture *fixture = *state;
     struct h2_client client;
-    restart(fixture, &(struct server_options){.max_connection_age_ms = 300});
+    restart(fixture, &(struct server_options){.max_connection_age_ms = 2000});
     h2_client_init(&client, fixture->server->port);
     client.holds_pings = true;
     assert_answered(&client, NULL, "200", "0");

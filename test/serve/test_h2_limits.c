@@ -147,6 +147,7 @@ static void an_address_leaves_half_of_the_calls_to_others(void **state)
     h2_client_init_elsewhere(&greedy, fixture->server->port);
     open_calls(fixture, &greedy, streams, CALLS, "/test/Unread", CALLS / 2);
     assert_int_equal(hits(fixture, "calls"), CALLS / 2);
+    assert_int_equal(fixture->ended_as[STATUS_UNAVAILABLE], CALLS / 2);
 
     h2_client_init(&client, fixture->server->port);
     open_calls(fixture, &client, others, CALLS / 2, "/test/Unread", CALLS / 4);
@@ -178,6 +179,65 @@ static void streams_that_stay_take_no_place_of_calls(void **state)
     h2_client_done(&client);
 }
 
+/* Whose answers' messages cannot leave. */
+static void init_without_window(struct h2_client *client, const struct fixture *fixture)
+{
+    const nghttp2_settings_entry none = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
+    h2_client_init(client, fixture->server->port);
+    nghttp2_submit_settings(client->session, NGHTTP2_FLAG_NONE, &none, 1);
+}
+
+static void a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer(void **state)
+{
+    enum { CALLS = 20, OF_A_CLIENT = CALLS / 2, OVER = 6 };
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    struct h2_stream streams[OVER];
+    struct h2_stream calls[CALLS];
+    struct h2_stream behind = {.body = (const uint8_t *)""};
+    const char *const limits[] = {"calls=20"};
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    init_without_window(&client, fixture);
+    open_calls(fixture, &client, streams, OVER, "/test/Left", 0);
+    h2_client_open(&client, &behind, "/test/Many", NULL); /* a status, and no message */
+    h2_client_finish(&client, &behind);
+    open_calls(fixture, &client, calls, CALLS, "/test/Unread", CALLS - (OF_A_CLIENT - OVER));
+    h2_client_done(&client);
+}
+
+static void an_answer_that_is_not_taken_in_time_counts_as_cancelled(void **state)
+{
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    struct h2_stream stream = {.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
+    const char *const limits[] = {"call-ms=100"};
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    init_without_window(&client, fixture);
+    h2_client_open(&client, &stream, "/test/Echo", NULL);
+    h2_client_finish(&client, &stream);
+    assert_int_equal(stream.code, NGHTTP2_CANCEL);
+    assert_int_equal(fixture->ended_as[STATUS_OK], 0);
+    assert_int_equal(fixture->ended_as[STATUS_CANCELLED], 1);
+    h2_client_done(&client);
+}
+
+/* All that is to be sent of them, but of those that were closed before. */
+struct sending {
+    const struct h2_stream *streams;
+    size_t count;
+};
+
+static bool are_sent(const void *what)
+{
+    const struct sending *sending = what;
+    for (size_t i = 0; i < sending->count; i++)
+        if (sending->streams[i].body_length > 0 && !sending->streams[i].is_closed)
+            return false;
+    return true;
+}
+
 /* The first pieces of messages, which are not whole. Returns how many of them were refused. */
 static size_t begin_messages(struct h2_client *client, struct h2_stream *streams, size_t count,
                              const uint8_t *piece, size_t length)
@@ -187,7 +247,8 @@ static size_t begin_messages(struct h2_client *client, struct h2_stream *streams
         streams[i] = (struct h2_stream){.body = piece, .body_length = length, .stays_open = true};
         h2_client_open(client, &streams[i], "/test/Echo", NULL);
     }
-    h2_client_run_ms(client, 300);
+    assert_true(h2_client_run(client, are_sent, &(struct sending){streams, count}));
+    assert_answered(client, NULL, "200", "0"); /* behind all of them */
     for (size_t i = 0; i < count; i++) {
         refused += streams[i].is_closed;
         if (streams[i].is_closed)
@@ -296,6 +357,8 @@ int main(void)
         TEST(a_limit_that_is_none_is_refused),
         TEST(an_address_leaves_half_of_the_calls_to_others),
         TEST(streams_that_stay_take_no_place_of_calls),
+        TEST(a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer),
+        TEST(an_answer_that_is_not_taken_in_time_counts_as_cancelled),
         TEST(first_pieces_of_messages_count_as_held_and_leave_half_to_others),
         TEST(silent_connections_make_place_for_one_that_speaks),
         TEST(without_descriptors_it_refuses_and_serves_again_when_some_are_free),
