@@ -44,6 +44,7 @@ struct lane {
     size_t count;
     int64_t
         since_ms; /* when it answered last, or was asked or opened while it had nothing to answer */
+    bool behind;  /* its first question was sent behind another: no round trip began at since_ms */
 };
 
 struct rabbitmq_amqp {
@@ -54,7 +55,7 @@ struct rabbitmq_amqp {
     /* The numbers up to this one were used. One that is left with unanswered questions is not used
      * again, so that a late answer is never taken for another. */
     int channels_used;
-    int64_t round_trip_ms; /* the quickest opening of a channel */
+    int64_t round_trip_ms; /* the quickest, of openings and of questions behind no other */
     struct lane lanes[LANES];
     struct suspect *suspects;
 };

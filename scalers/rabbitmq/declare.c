@@ -111,8 +111,10 @@ static bool ask(struct batch *batch, struct lane *lane, struct request *request,
 {
     if (request->probe->ended) /* by a late answer, while it waited to be asked again */
         return true;
-    if (lane->count == 0)
+    if (lane->count == 0) {
         lane->since_ms = batch->now_ms;
+        lane->behind = false;
+    }
     lane->sent[(lane->first + lane->count++) % WINDOW_MOST] = request;
     amqp_queue_declare_t declare = {.queue = amqp_cstring_bytes(request->queue),
                                     .passive = true,
@@ -155,21 +157,31 @@ static void ask_again(struct batch *batch, const struct lane *lane, size_t from)
         line_up(&batch->shared, lane->sent[(lane->first + i) % WINDOW_MOST]);
 }
 
-static void opened(const struct batch *batch, struct lane *lane)
+static void took_round_trip(const struct batch *batch, const struct lane *lane)
 {
     int64_t waited_ms = batch->now_ms - lane->since_ms;
     if (waited_ms < batch->client->round_trip_ms)
         batch->client->round_trip_ms = waited_ms;
+}
+
+static void opened(const struct batch *batch, struct lane *lane)
+{
+    took_round_trip(batch, lane);
     lane->state = LANE_OPEN;
 }
 
 /*
  * Where the leader of a quorum queue does not tell its counts in time, the broker answers 0 and 0. Any
- * other answer may come late, too, so it is asked for once more. (A leader that is gone is 0 and 0 at
- * once, and cannot be told from an empty queue.)
+ * other answer may come late, too, so it is asked for once more, and only then the round trip is taken
+ * off: it may have been learnt while the broker was slow. (A leader that is gone is 0 and 0 at once, and
+ * cannot be told from an empty queue.)
  */
-static bool is_guess(const amqp_queue_declare_ok_t *ok, int64_t waited_ms)
+static bool is_guess(const struct batch *batch, const struct lane *lane,
+                     const struct request *request, const amqp_queue_declare_ok_t *ok)
 {
+    int64_t waited_ms = batch->now_ms - lane->since_ms;
+    if (request->guessed && !lane->behind)
+        waited_ms -= batch->client->round_trip_ms;
     return ok->message_count == 0 && ok->consumer_count == 0 && waited_ms >= GUESS_MS;
 }
 
@@ -201,15 +213,18 @@ static bool declared(struct batch *batch, struct lane *lane, const amqp_queue_de
         return error_unavailable(error, "RabbitMQ at %s answered for another queue than '%s'",
                                  batch->client->address, request->queue);
 
-    int64_t waited_ms = batch->now_ms - lane->since_ms - batch->client->round_trip_ms;
+    if (!lane->behind)
+        took_round_trip(batch, lane);
+    bool guess = is_guess(batch, lane, request, ok);
     lane->since_ms = batch->now_ms;
+    lane->behind = true;
     if (lane->window < WINDOW_MOST && !is_lone(batch->client, lane))
         lane->window++;
     if (lane->state == LANE_STALLED && lane->count == 0)
         lane->state = LANE_OPEN;
     if (request->probe->ended)
         return true;
-    if (is_guess(ok, waited_ms)) {
+    if (guess) {
         take_guess(batch, request);
         return true;
     }
