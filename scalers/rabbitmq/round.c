@@ -28,12 +28,10 @@ static void fail_incomplete(const struct asked *asked, const char *queue)
     bool rates = rabbitmq_needs_rates(asked->query);
     probe_failf(asked->probe,
                 "queue '%s': the management API does not tell its %s: it is new or down, or the "
-                "broker's statistics are disabled (%s)%s",
+                "broker's statistics are disabled (management_agent.disable_metrics_collector, "
+                "management.disable_stats%s",
                 queue, rates ? "rates" : "messages_ready and messages_unacknowledged",
-                rates ? "management_agent.disable_metrics_collector, management.disable_stats or "
-                        "management.rates_mode none"
-                      : "management_agent.disable_metrics_collector",
-                rates ? "" : "; an amqp:// host needs none");
+                rates ? ", management.rates_mode none)" : "); an amqp:// host needs none");
 }
 
 /* False where the JSON lacks what the query needs. */
@@ -185,12 +183,19 @@ static void take_page(struct round *round, struct asked *asked, const json_t *pa
                     (long long)json_integer_value(matches), MATCHES_MOST);
         return;
     }
+    if (!round->totals && asked->empty > 0 &&
+        json_integer_value(matches) == (json_int_t)asked->empty) {
+        answer(asked, &(struct rabbitmq_tally){.queues = asked->empty});
+        return;
+    }
     if (!take_matches(round, asked, items))
         return;
+    /* Totals pass over a quorum queue that has no leader: where they have nothing but zeros, statistics
+     * tell whether these were all that match. */
     if (asked->page++ < json_integer_value(pages))
         ask_page(round, asked);
     else if (round->totals && asked->tally.counts.messages == 0)
-        round->lacking = true; /* totals pass over a quorum queue that has no leader */
+        asked->empty = asked->tally.queues;
     else
         answer(asked, &asked->tally);
 }

@@ -24,6 +24,7 @@ struct asked {
     bool listed;                 /* the listing had it, be it without counts */
     int64_t page;                /* of a pattern: what is asked for */
     struct rabbitmq_tally tally; /* of a pattern: the pages before it */
+    size_t empty;                /* of a pattern: the queues of which totals told 0 */
 };
 
 /* Queues by name, then patterns; for qsort(). */

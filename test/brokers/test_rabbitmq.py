@@ -104,6 +104,11 @@ def test_http_needs_no_statistics(client):
         wait_for_value(client, trigger(broker.http_url(), "counted"), 5)
         assert value(client, trigger(broker.http_url(), "counted", excludeUnacknowledged="true")) == 3
         assert value(client, trigger(broker.http_url(), "^COUNT", useRegex="true")) == 5
+        broker.declare("idle-1", "idle-2")
+        idle = trigger(broker.http_url(), "^idle-", useRegex="true")
+        answers(client, idle, 0, False)
+        broker.declare("idle-3", arguments=QUORUM)  # its totals of 0 are no more than a guess
+        wait_until(lambda: refusal(client.metrics, idle), HOLD_SECONDS + 5, "the end of the hold")
         rates = {"queueLength": "", "mode": "MessageRate", "value": "5"}
         for keys in (rates, {**rates, "useRegex": "true"}):  # but rates do
             assert_unavailable(client.metrics, trigger(broker.http_url(), "counted", **keys), "does not tell its rates",
@@ -170,6 +175,20 @@ def test_a_quorum_queue_of_which_the_api_knows_nothing_yet_is_not_empty(broker, 
     asked = trigger(broker.http_url(), queue, **keys)
     assert_unavailable(client.metrics, asked, f"queue '{queue}': the management API does not tell its messages_ready")
     wait_for_value(client, asked, 3, seconds=20)
+
+
+def test_a_pattern_of_new_and_idle_classic_queues_is_0(broker, client):
+    """There are no statistics of them for up to 5 s; totals tell that they are empty, and of a message at once."""
+    vhost = "fresh"
+    broker.create_vhost(vhost)
+    asked = trigger(broker.http_url(vhost), "^job-", useRegex="true", pageSize="2")
+    assert value(client, asked) == 0
+    broker.declare("job-0", "job-1", "job-2", vhost=vhost)
+    for _ in range(4):
+        assert (value(client, asked), client.is_active(asked)) == (0, False)
+        time.sleep(INTERVAL_SECONDS)
+    broker.publish("job-1", 3, vhost)
+    wait_for_value(client, asked, 3, seconds=3)
 
 
 def test_unacknowledged_messages_count_over_http_only(broker, client):
