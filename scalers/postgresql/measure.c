@@ -130,6 +130,14 @@ static bool take_results(struct pass *pass)
     return true;
 }
 
+/* Ours listen to nothing, but a pooler may give us a session where another client did: libpq keeps what
+ * it is notified of until it is taken. */
+static void drop_notifications(PGconn *session)
+{
+    for (PGnotify *notification; (notification = PQnotifies(session)) != NULL;)
+        PQfreemem(notification);
+}
+
 static bool run(struct pass *pass, struct error *error)
 {
     struct postgresql_client *client = pass->client;
@@ -149,6 +157,7 @@ static bool run(struct pass *pass, struct error *error)
         if (!PQconsumeInput(client->session))
             return postgresql_client_broken(client, error);
     }
+    drop_notifications(client->session);
     return true;
 }
 
