@@ -5,10 +5,10 @@ The broker's management API stands behind a path, and its statistics are refresh
 
 import base64
 import json
+import re
 import socket
 import subprocess
 import threading
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
