@@ -1,11 +1,13 @@
 """Real processes for tests: started on free loopback ports, stopped by their pid."""
 
+import contextlib
 import os
+import random
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-import shutil
 import time
 
 
@@ -13,10 +15,20 @@ class Unavailable(Exception):
     """A tool or broker that this machine does not have: the test says so and is skipped."""
 
 
+# Below those that the kernel gives to clients: a port of theirs that is free may be taken a moment later.
+PORTS = range(10000, 32000)
+given_ports = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """At random, as others look for one at the same time; never twice."""
+    while True:
+        port = random.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            if port not in given_ports:
+                given_ports.add(port)
+                return port
 
 
 def need(*names):
