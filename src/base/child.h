@@ -26,8 +26,8 @@ void child_kill(struct child *child);
 /* The CPU time is of all that ever were, and never goes down; the memory of those that live. */
 struct child_costs {
     size_t living;
-    double cpu_seconds; /* NAN where it cannot be told, as below */
-    double resident_bytes;
+    double cpu_seconds;    /* NAN: it cannot be told, */
+    double resident_bytes; /* nor can this: there is no descriptor to look with */
 };
 
 void child_costs(struct child_costs *ret_costs);

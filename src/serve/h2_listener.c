@@ -63,7 +63,7 @@ static struct h2_connection *oldest_silent(const struct h2_server *server,
     return NULL;
 }
 
-/* Whether there is a place, after a silent connection (of the peer, if there is one) had to leave one if need be. */
+/* Whether there is a place, after a silent connection (of the peer, or of anybody) had to leave one. */
 static bool make_place(struct h2_server *server, enum h2_limit limit, size_t count,
                        const char *address, const struct h2_peer *peer)
 {

@@ -1,6 +1,6 @@
 /*
- * The contract between the services (ExternalScaler, Health, Reflection) and what carries them: a call is a path, request messages, reply messages and one status. A service never learns
- * which transport is under it.
+ * The contract between the services (ExternalScaler, Health, Reflection) and what carries them: a call is a
+ * path, request messages, reply messages and one status. A service never learns which transport is under it.
  *
  * Threads: a server has a turn lock. Every hook of a service runs under it, one at a time, and every
  * function below that takes a call must be called under it, which means: from within a hook. Only
@@ -194,7 +194,8 @@ struct server {
 bool server_start(const struct transport *transport, const struct server_options *options,
                   const struct service *service, struct server **ret_server, struct error *error);
 /* Reads the files anew. Handshakes from now on are by them, and connections that there are live on. False:
- * they are not sound, and nothing has changed. For a server that was started with such (and with a client_ca, or without one); any thread. */
+ * they are not sound, and nothing has changed. For a server that was started with such (and with a client_ca, or
+ * without one); any thread. */
 bool server_reload_tls(struct server *server, const struct tls_files *files, struct error *error);
 void server_wake(struct server *server);
 size_t server_drain(struct server *server, int64_t grace_ms);

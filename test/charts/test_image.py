@@ -6,8 +6,6 @@ import platform
 import re
 import subprocess
 
-import pytest
-
 from support.chart import pod_of, render
 from support.process import need
 from support.server import REPOSITORY
@@ -29,13 +27,18 @@ def dependencies(package):
     return set(re.findall(r"[a-z0-9][a-z0-9.+-]+(?= |,|$)", listed.stdout))
 
 
+def without_version(package):
+    return re.sub(r"[0-9.-]+(t64)?$", "", package)
+
+
 def test_the_image_has_every_library_that_the_program_is_built_with():
     release = re.search(r"^FROM debian:(\w+)", DOCKERFILE, re.MULTILINE)[1]
-    if platform.freedesktop_os_release().get("VERSION_CODENAME") != release:
-        pytest.skip(f"libraries are in packages of other names than on {release}")
+    is_here = platform.freedesktop_os_release().get("VERSION_CODENAME") == release
+    name = str if is_here else without_version  # other releases have other versions
     installed = set(re.search(r"--no-install-recommends(.*?)&&", DOCKERFILE, re.DOTALL)[1].split())
     for package in libraries():
-        assert dependencies(package) & installed, f"what {package} is linked with is not in the image"
+        linked = map(name, dependencies(package))
+        assert set(linked) & set(map(name, installed)), f"what {package} is linked with is not in the image"
 
 
 def test_the_image_is_what_the_chart_runs():

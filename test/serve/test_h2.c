@@ -51,6 +51,20 @@ static void requests_that_are_no_grpc_are_refused_by_their_http_status(void **st
     h2_client_done(&client);
 }
 
+/* This client gives no call up by itself, so that the deadline is the server's to keep. */
+static void a_call_whose_deadline_passes_ends_as_overdue(void **state)
+{
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    struct h2_stream stream = {.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
+    h2_client_init(&client, fixture->server->port);
+    h2_client_open(&client, &stream, "/test/Hold", (const char *[]){"grpc-timeout", "50m", NULL});
+    h2_client_finish(&client, &stream);
+    assert_string_equal(stream.grpc_status, "4");
+    h2_client_done(&client);
+    assert_int_equal(fixture->ended_as[STATUS_DEADLINE_EXCEEDED], 1);
+}
+
 static void a_request_that_cannot_be_answered_with_trailers_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -313,6 +327,7 @@ int main(void)
         TEST(an_http1_request_is_told_what_this_is),
         TEST(what_is_not_even_http_is_hung_up_on),
         TEST(requests_that_are_no_grpc_are_refused_by_their_http_status),
+        TEST(a_call_whose_deadline_passes_ends_as_overdue),
         TEST(a_request_that_cannot_be_answered_with_trailers_is_refused),
         TEST(an_unknown_encoding_is_answered_with_those_that_are_known),
         TEST(bodies_that_are_no_messages_are_refused),

@@ -36,16 +36,10 @@ class Call(typing.NamedTuple):
     why: str = ""
 
 
-class Witness:
-    """Of what is answered for a source's queue, by both calls in turn."""
+class Observer:
+    """Looks again and again, on a thread of its own."""
 
-    def __init__(self, client, source, queue, host):
-        self.client = client
-        self.queue, self.host = queue, host
-        self.name = f"{source.name}-{queue}"
-        self.metadata = source.metadata(queue, host)
-        self.hold = HOLD_SECONDS if queue == BUSY else 0
-        self.calls = []
+    def __init__(self):
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run)
 
@@ -58,10 +52,26 @@ class Witness:
         self.thread.join()
 
     def run(self):
-        count = WAITING[self.queue]
         while not self.stopping.wait(PAUSE_SECONDS):
-            self.ask(count, lambda: self.client.metrics(self.metadata, "", name=self.name).metricValue)
-            self.ask(count > 0, lambda: self.client.is_active(self.metadata, name=self.name))
+            self.look()
+
+
+class Witness(Observer):
+    """Of what is answered for a source's queue, by both calls in turn."""
+
+    def __init__(self, client, source, queue, host):
+        super().__init__()
+        self.client = client
+        self.queue, self.host = queue, host
+        self.name = f"{source.name}-{queue}"
+        self.metadata = source.metadata(queue, host)
+        self.hold = HOLD_SECONDS if queue == BUSY else 0
+        self.calls = []
+
+    def look(self):
+        count = WAITING[self.queue]
+        self.ask(count, lambda: self.client.metrics(self.metadata, "", name=self.name).metricValue)
+        self.ask(count > 0, lambda: self.client.is_active(self.metadata, name=self.name))
 
     def ask(self, truth, call):
         """The answer is kept as whether it is the truth."""
@@ -119,31 +129,21 @@ class Witness:
         since = re.search(r" \(failing for (\d+) s\)$", call.why)
         told = int(since[1]) if since else 0
         names_it = re.search(rf"{re.escape(self.host)}| answer|Kafka group workers", call.why)
-        return names_it and failing - 1 - NOISE_SECONDS < told < failing + NOISE_SECONDS
+        return names_it and failing - 1.5 < told < failing + 0.5
 
 
-class Onlooker:
-    """Looks at what the server says of its triggers all the time: {trigger: in which states it was seen}."""
+class Onlooker(Observer):
+    """Of what the server says of its triggers: {trigger: in which states it was seen}."""
 
     def __init__(self, server):
+        super().__init__()
         self.url = f"http://127.0.0.1:{server.http_port}/api/triggers"
         self.seen = {}
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.run)
 
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.thread.join()
-
-    def run(self):
-        while not self.stopping.wait(PAUSE_SECONDS):
-            with contextlib.suppress(OSError), urllib.request.urlopen(self.url, timeout=CALL_SECONDS) as page:
-                for trigger in json.load(page)["triggers"]:
-                    self.seen.setdefault(trigger["name"], set()).add(trigger["now"]["state"])
+    def look(self):
+        with contextlib.suppress(OSError), urllib.request.urlopen(self.url, timeout=CALL_SECONDS) as page:
+            for trigger in json.load(page)["triggers"]:
+                self.seen.setdefault(trigger["name"], set()).add(trigger["now"]["state"])
 
 
 class Court:
