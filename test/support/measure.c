@@ -3,12 +3,13 @@
  *
  *     measure SCALER [--repeat N] [--deadline MS] key=value ... [--query key=value ...] ...
  *
- * The keys before the first --query belong to every query. Prints one line a probe and a round.
+ * The keys before the first --query belong to every query. Prints one line per query and round.
  */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "support/feed.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -21,7 +22,6 @@ struct question {
     struct option_entry entries[64];
     size_t entries_count;
     struct option_values *values[OPTION_SCOPES];
-    struct probe probe;
 };
 
 static const struct option known_keys[] = {{.key = "scaler"}, {.key = "connectionName"}, {0}};
@@ -46,17 +46,20 @@ static const struct scaler *find_scaler(const char *name)
     exit(2);
 }
 
-static void print_end(struct probe *probe, const struct reading *reading, const struct error *error)
+static void print_end(const struct question *question, const struct test_task *task)
 {
-    const struct question *question = probe->owner;
-    if (error != NULL)
-        printf("%s: %s\n", question->values[OPTION_QUERY]->identity, error_text(error));
+    const struct reading *reading = &task->reading;
+    const char *identity = question->values[OPTION_QUERY]->identity;
+    if (!task->ended)
+        printf("%s: abandoned\n", identity);
+    else if (task->outcome != TASK_ANSWERED)
+        printf("%s: %s\n", identity, error_text(&task->error));
     else
         printf("%s: waiting %g activation %g in_flight %g consumers %g partitions %g with_lag %g "
                "value %g\n",
-               question->values[OPTION_QUERY]->identity, reading->waiting,
-               reading->waiting_for_activation, reading->in_flight, reading->consumers,
-               reading->partitions, reading->partitions_with_lag, reading->value);
+               identity, reading->waiting, reading->waiting_for_activation, reading->in_flight,
+               reading->consumers, reading->partitions, reading->partitions_with_lag,
+               reading->value);
 }
 
 static bool parse(const struct scaler *scaler, struct question *question)
@@ -74,10 +77,10 @@ static bool parse(const struct scaler *scaler, struct question *question)
     good = good && !error_is_set(&error);
     if (!good)
         fprintf(stderr, "%s\n", error_text(&error));
-    struct plan plan = {0};
-    scaler->plan(&options, &plan);
-    printf("%s target %g\n", plan.metric_name, plan.target);
-    free(plan.metric_name);
+    struct metric_spec spec = {0};
+    scaler->metric_spec(&options, &spec);
+    printf("%s target %g\n", spec.metric_name, spec.target);
+    free(spec.metric_name);
     return good;
 }
 
@@ -92,26 +95,24 @@ static void round_once(const struct scaler *scaler, void **client, struct questi
                error_text(&error));
         return;
     }
-    struct probe **probes = memory_array(count, sizeof(struct probe *));
-    for (size_t i = 0; i < count; i++) {
-        questions[i].probe = (struct probe){.query = questions[i].values[OPTION_QUERY]->data,
-                                            .values = questions[i].values[OPTION_QUERY],
-                                            .owner = &questions[i],
-                                            .end = print_end};
-        probes[i] = &questions[i].probe;
-    }
-    start = clock_now_ms();
-    bool usable = scaler->measure(*client, probes, count, start + deadline_ms, &error);
-    size_t overdue = 0;
+    struct test_feed *feed = test_feed_new(scaler);
     for (size_t i = 0; i < count; i++)
-        overdue += !probes[i]->ended;
-    printf("measured %zu in %lld ms, overdue %zu%s%s\n", count, (long long)(clock_now_ms() - start),
-           overdue, usable ? "" : ", client lost: ", error_text(&error));
+        test_feed_add(feed, questions[i].values[OPTION_QUERY]->data, (struct notifier){0});
+    start = clock_now_ms();
+    bool usable = test_feed_run(feed, *client, deadline_ms, &error);
+    size_t answered = 0;
+    for (size_t i = 0; i < count; i++) {
+        print_end(&questions[i], test_feed_task(feed, i));
+        answered += test_feed_task(feed, i)->outcome == TASK_ANSWERED;
+    }
+    printf("measured %zu in %lld ms, answered %zu%s%s\n", count,
+           (long long)(clock_now_ms() - start), answered, usable ? "" : ", client lost: ",
+           error_text(&error));
+    test_feed_free(feed);
     if (!usable) {
         scaler->disconnect(*client);
         *client = NULL;
     }
-    free(probes);
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,145 @@
+#include "measure/task.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void notifier_notify(const struct notifier *notifier)
+{
+    notifier->notify(notifier->context, notifier->id);
+}
+
+static void end(struct task *task, enum task_outcome outcome, const struct reading *reading,
+                const struct error *error)
+{
+    if (task->has_ended)
+        return;
+    task->has_ended = true;
+    task->feed->hooks->end(task, outcome, reading, error);
+}
+
+void task_answer(struct task *task, const struct reading *reading)
+{
+    end(task, TASK_ANSWERED, reading, NULL);
+}
+
+void task_fail(struct task *task, const struct error *error)
+{
+    end(task, TASK_FAILED, NULL, error);
+}
+
+void task_failf(struct task *task, const char *format, ...)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(text_done) struct text text = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(&text, format, arguments);
+    va_end(arguments);
+    error_unavailable(&error, "%s", text.bytes == NULL ? "" : text.bytes);
+    end(task, TASK_FAILED, NULL, &error);
+}
+
+void task_time_out(struct task *task)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(&error, "no answer within %lld ms", (long long)task->timeout_ms);
+    end(task, TASK_TIMED_OUT, NULL, &error);
+}
+
+void task_return(struct task *task, bool isolate)
+{
+    end(task, isolate ? TASK_ISOLATED : TASK_RETURNED, NULL, NULL);
+}
+
+void task_started(struct task *task)
+{
+    task->feed->hooks->started(task);
+}
+
+bool task_wants_subscription(const struct task *task)
+{
+    return task->notifier.id != 0;
+}
+
+void task_subscribed(struct task *task)
+{
+    task->is_subscribed = true;
+}
+
+void task_cannot_subscribe(struct task *task, const struct error *error)
+{
+    if (task_wants_subscription(task))
+        error_copy(&task->subscribe_error, error);
+}
+
+struct task *feed_take(struct feed *feed)
+{
+    return feed->hooks->take(feed);
+}
+
+struct task *feed_next_cancelled(struct feed *feed)
+{
+    return feed->hooks->next_cancelled(feed);
+}
+
+bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id)
+{
+    return feed->hooks->next_unsubscribe(feed, ret_id);
+}
+
+bool feed_is_stopping(struct feed *feed)
+{
+    return feed->hooks->is_stopping(feed);
+}
+
+void feed_set_window(struct feed *feed, size_t window, size_t isolated)
+{
+    feed->hooks->set_window(feed, window, isolated);
+}
+
+int64_t feed_delay_ms(struct feed *feed)
+{
+    return feed->hooks->delay_ms(feed);
+}
+
+int feed_descriptor(const struct feed *feed)
+{
+    return feed->hooks->descriptor(feed);
+}
+
+int feed_wait_ms(struct feed *feed, int64_t deadline_ms)
+{
+    int64_t next_ms = feed->hooks->next_ms(feed);
+    if (next_ms < deadline_ms)
+        deadline_ms = next_ms;
+    return clock_left_ms(deadline_ms, INT_MAX);
+}
+
+bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int64_t deadline_ms)
+{
+    enum { MAX_DESCRIPTORS = 16 };
+    struct pollfd all[MAX_DESCRIPTORS + 1];
+    if (count > MAX_DESCRIPTORS)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        all[i] = descriptors[i];
+    all[count] = (struct pollfd){.fd = feed_descriptor(feed), .events = POLLIN};
+    int64_t next_ms = feed->hooks->next_ms(feed);
+    if (next_ms < deadline_ms)
+        deadline_ms = next_ms;
+    bool forever = deadline_ms == CLOCK_NEVER;
+    int ready = poll(all, count + 1, forever ? -1 : clock_left_ms(deadline_ms, INT_MAX));
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        descriptors[i].revents = ready > 0 ? all[i].revents : 0;
+        any = any || descriptors[i].revents != 0;
+    }
+    return any;
+}

@@ -1,0 +1,178 @@
+/*
+ * A task: one query that a scaler has taken to measure, and the feed that it takes them from.
+ *
+ *     bool measure(void *client, struct feed *feed, struct error *error)
+ *     {
+ *         while (!feed_is_stopping(feed)) {
+ *             for (struct task *task; (task = feed_take(feed)) != NULL;)
+ *                 ... send its request, note task->deadline_ms = now + task->timeout_ms
+ *             if (nothing is in flight)
+ *                 break;
+ *             feed_wait(feed, &socket, 1, the earliest deadline);
+ *             ... read replies: task_answer(), task_fail(); deadlines that passed: task_time_out()
+ *         }
+ *         return true;
+ *     }
+ *
+ * A scaler takes until there is nothing to take: how many tasks it may have at a time is its window
+ * (feed_set_window()), and the feed gives no more. It ends each task exactly once, in any order.
+ *
+ * Threads: all of it on the thread that runs measure.
+ * Owner:   the feed. A task is the scaler's from feed_take() until one of the functions that end it.
+ */
+#ifndef BACKLOG_MEASURE_TASK_H
+#define BACKLOG_MEASURE_TASK_H
+
+#include "base/error.h"
+#include "config/option.h"
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What one measurement found. Start from READING_UNKNOWN: a field that the source did not report is
+ * NAN, never 0. Counts are messages.
+ */
+struct reading {
+    double waiting; /* not delivered to anybody yet, or not done, as the source counts */
+    double waiting_for_activation; /* where activity is decided by another count than the value */
+    double in_flight;              /* delivered and not acknowledged */
+    double consumers;
+    double partitions;
+    double partitions_with_lag;
+    double arrival_rate;     /* per second */
+    double consumption_rate; /* per second */
+    double value;            /* of sources whose result is one number (SQL, PromQL) */
+};
+
+#define READING_UNKNOWN                                                                            \
+    (struct reading)                                                                               \
+    {                                                                                              \
+        .waiting = NAN, .waiting_for_activation = NAN, .in_flight = NAN, .consumers = NAN,         \
+        .partitions = NAN, .partitions_with_lag = NAN, .arrival_rate = NAN,                        \
+        .consumption_rate = NAN, .value = NAN                                                      \
+    }
+
+/*
+ * Whom to notify that a message may have arrived: a value, to be copied. notifier_notify() may be called
+ * on any thread, with or without a lock of the scaler's, until disconnect has returned. A notification too
+ * many costs a measurement.
+ */
+struct notifier {
+    void (*notify)(void *context, uint64_t id);
+    void *context;
+    uint64_t id; /* never reused; 0: nobody */
+};
+
+void notifier_notify(const struct notifier *notifier);
+
+struct feed;
+
+struct task {
+    const void *query;        /* the query's options: the scaler's own struct */
+    struct notifier notifier; /* id > 0: subscribe, too (scaler.h) */
+    int64_t timeout_ms;       /* from the moment on that the source can work on it */
+    int64_t last_ms;          /* how long its last measurement took; -1: not known */
+    bool isolate;             /* it timed out last, or was slow: it must not delay other tasks */
+
+    /* The scaler's own, while it has the task. */
+    int64_t deadline_ms;
+    void *data;
+    struct task *prev, *next; /* utlist */
+
+    /* The feed's. */
+    struct feed *feed;
+    const struct option_values *values;
+    bool is_subscribed;
+    struct error subscribe_error;
+    bool has_ended;
+};
+
+/* How a task ends. */
+enum task_outcome {
+    TASK_ANSWERED,
+    TASK_FAILED,    /* the source answered with an error, or what it answered is one */
+    TASK_TIMED_OUT, /* no answer in timeout_ms */
+    TASK_RETURNED,  /* not measured and not failed: it is given out again at once */
+    TASK_ISOLATED,  /* not measured and not failed: it is given out again, with `isolate` */
+};
+
+/*
+ * Each of these ends the task: the pointer is invalid after it. `isolate` is for what turned out to be slow
+ * while others wait behind it.
+ */
+void task_answer(struct task *task, const struct reading *reading);
+void task_fail(struct task *task, const struct error *error);
+void task_failf(struct task *task, const char *format, ...) /* ERROR_UNAVAILABLE */
+    __attribute__((format(printf, 2, 3)));
+void task_time_out(struct task *task);
+void task_return(struct task *task, bool isolate);
+
+/* The task was kept back until now, or only now the source can work on it: its reading is of this moment,
+ * and its duration counts from here. (feed_take() is taken for the moment of sending otherwise.) */
+void task_started(struct task *task);
+
+/* The result of subscribing, reported before the task ends; where none is, it is tried again soon. */
+bool task_wants_subscription(const struct task *task);
+void task_subscribed(struct task *task);
+void task_cannot_subscribe(struct task *task, const struct error *error);
+
+/* ---- the feed ---- */
+
+struct feed_hooks {
+    struct task *(*take)(struct feed *feed);
+    struct task *(*next_cancelled)(struct feed *feed);
+    bool (*next_unsubscribe)(struct feed *feed, uint64_t *ret_id);
+    bool (*is_stopping)(struct feed *feed);
+    int (*descriptor)(const struct feed *feed);
+    int64_t (*next_ms)(struct feed *feed);
+    int64_t (*delay_ms)(struct feed *feed);
+    void (*set_window)(struct feed *feed, size_t window, size_t isolated);
+    void (*started)(struct task *task);
+    void (*end)(struct task *task, enum task_outcome outcome, const struct reading *reading,
+                const struct error *error);
+};
+
+/* The first member of whatever feeds a scaler: a connection of the engine, an agent process, a test. */
+struct feed {
+    const struct feed_hooks *hooks;
+};
+
+/* The next task that may be sent now; NULL: none. Those with a waiting caller come first, then the longest
+ * overdue. */
+struct task *feed_take(struct feed *feed);
+
+/* A task in flight whose place others need (it is slow): give it up and end it with task_return(task, true),
+ * or in any other way if it has just ended. NULL: none. */
+struct task *feed_next_cancelled(struct feed *feed);
+
+/* A subscription to end (the id of its notifier), where it still exists. False: none. */
+bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id);
+
+/* measure must end its tasks or abandon them, and return. */
+bool feed_is_stopping(struct feed *feed);
+
+/*
+ * How many tasks the scaler may have at a time, and how many of them with `isolate` (or unanswered for a
+ * second while others wait). What the scaler's struct says until this is called.
+ */
+void feed_set_window(struct feed *feed, size_t window, size_t isolated);
+
+/* How long the longest overdue task has been waiting for a place in the window; 0: none waits. */
+int64_t feed_delay_ms(struct feed *feed);
+
+/*
+ * Waits until one of the descriptors is ready (their revents are set), the feed has something (a task, an
+ * unsubscription, a cancellation, stop), or the deadline. Deadlines are of clock_now_ms(); CLOCK_NEVER: none.
+ * True where a descriptor is ready.
+ */
+bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int64_t deadline_ms);
+
+/* The same for who waits by other means (curl_multi_poll): a descriptor that is readable when the feed has
+ * something, and how many milliseconds to wait at most. */
+int feed_descriptor(const struct feed *feed);
+int feed_wait_ms(struct feed *feed, int64_t deadline_ms);
+
+#endif

@@ -1,0 +1,235 @@
+#include "support/feed.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+struct test_feed {
+    struct feed feed;
+    const struct scaler *scaler;
+    struct test_task **tasks;
+    size_t count;
+    size_t capacity;
+    size_t next; /* the first that may not have been given */
+    size_t in_flight;
+    size_t isolated_in_flight;
+    size_t ended;
+    size_t window;
+    size_t isolated;
+    int64_t timeout_ms;
+    int64_t stop_at_ms;
+    int64_t stay_ms;
+    uint64_t *unsubscribes;
+    size_t unsubscribes_count;
+    size_t unsubscribes_capacity;
+    struct task *cancelled;
+    int timer; /* never readable: the feed has nothing but what it has at once */
+};
+
+static struct test_feed *of(const struct feed *feed)
+{
+    return (struct test_feed *)feed;
+}
+
+static struct test_task *give(struct test_feed *feed, struct test_task *task)
+{
+    task->in_flight = true;
+    task->given++;
+    task->task.has_ended = false;
+    feed->in_flight++;
+    feed->isolated_in_flight += task->task.isolate;
+    return task;
+}
+
+static struct task *take(struct feed *base)
+{
+    struct test_feed *feed = of(base);
+    if (feed->in_flight >= feed->window || clock_now_ms() >= feed->stop_at_ms)
+        return NULL;
+    for (size_t i = feed->next; i < feed->count; i++) {
+        struct test_task *task = feed->tasks[i];
+        bool has_place = !task->task.isolate || feed->isolated_in_flight < feed->isolated;
+        if (i == feed->next && (task->ended || task->in_flight))
+            feed->next++;
+        if (!task->ended && !task->in_flight && has_place)
+            return &give(feed, task)->task;
+    }
+    return NULL;
+}
+
+static struct task *next_cancelled(struct feed *base)
+{
+    return TAKE(of(base)->cancelled);
+}
+
+static bool next_unsubscribe(struct feed *base, uint64_t *ret_id)
+{
+    struct test_feed *feed = of(base);
+    if (feed->unsubscribes_count == 0)
+        return false;
+    *ret_id = feed->unsubscribes[--feed->unsubscribes_count];
+    return true;
+}
+
+static bool is_stopping(struct feed *base)
+{
+    const struct test_feed *feed = of(base);
+    int64_t now_ms = clock_now_ms();
+    return now_ms >= feed->stop_at_ms || (feed->ended == feed->count && now_ms >= feed->stay_ms);
+}
+
+static int descriptor(const struct feed *base)
+{
+    return of(base)->timer;
+}
+
+static int64_t next_ms(struct feed *base)
+{
+    const struct test_feed *feed = of(base);
+    return feed->ended == feed->count ? feed->stay_ms : feed->stop_at_ms;
+}
+
+static int64_t delay_ms(struct feed *base)
+{
+    (void)base;
+    return 0;
+}
+
+static void set_window(struct feed *base, size_t window, size_t isolated)
+{
+    of(base)->window = window;
+    of(base)->isolated = isolated;
+}
+
+static void started(struct task *task)
+{
+    (void)task;
+}
+
+static void end(struct task *base, enum task_outcome outcome, const struct reading *reading,
+                const struct error *error)
+{
+    struct test_task *task = (struct test_task *)base;
+    struct test_feed *feed = of(base->feed);
+    bool is_returned = outcome == TASK_RETURNED || outcome == TASK_ISOLATED;
+    feed->in_flight--;
+    feed->isolated_in_flight -= base->isolate;
+    feed->next = 0;
+    task->in_flight = false;
+    task->subscribed = task->subscribed || base->is_subscribed;
+    error_copy(&task->subscribe_error, &base->subscribe_error);
+    base->isolate = base->isolate || outcome == TASK_ISOLATED || outcome == TASK_TIMED_OUT;
+    task->returned += is_returned;
+    if (is_returned)
+        return;
+    task->ended = true;
+    task->outcome = outcome;
+    task->order = ++feed->ended;
+    if (reading != NULL)
+        task->reading = *reading;
+    if (error != NULL)
+        error_copy(&task->error, error);
+}
+
+struct test_feed *test_feed_new(const struct scaler *scaler)
+{
+    static const struct feed_hooks hooks = {take,       next_cancelled, next_unsubscribe,
+                                            is_stopping, descriptor,    next_ms,
+                                            delay_ms,   set_window,     started,
+                                            end};
+    struct test_feed *feed = memory_new(sizeof(*feed));
+    feed->feed.hooks = &hooks;
+    feed->scaler = scaler;
+    feed->window = scaler->window == 0 ? SIZE_MAX : scaler->window;
+    feed->isolated = scaler->isolated == 0 ? 16 : scaler->isolated;
+    feed->timeout_ms = scaler->timeout_ms == 0 ? 2000 : scaler->timeout_ms;
+    feed->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    return feed;
+}
+
+void test_feed_free(struct test_feed *feed)
+{
+    for (size_t i = 0; i < feed->count; i++) {
+        error_done(&feed->tasks[i]->error);
+        error_done(&feed->tasks[i]->subscribe_error);
+        error_done(&feed->tasks[i]->task.subscribe_error);
+        free(feed->tasks[i]);
+    }
+    free(feed->tasks);
+    free(feed->unsubscribes);
+    close(feed->timer);
+    free(feed);
+}
+
+void test_feed_add(struct test_feed *feed, const void *query, struct notifier notifier)
+{
+    struct test_task *task = memory_new(sizeof(*task));
+    task->task = (struct task){.query = query,
+                               .notifier = notifier,
+                               .timeout_ms = feed->timeout_ms,
+                               .last_ms = -1,
+                               .feed = &feed->feed};
+    feed->tasks = memory_grow(feed->tasks, &feed->capacity, feed->count + 1, sizeof(*feed->tasks));
+    feed->tasks[feed->count++] = task;
+}
+
+struct test_task *test_feed_task(struct test_feed *feed, size_t index)
+{
+    return feed->tasks[index];
+}
+
+size_t test_feed_count(const struct test_feed *feed)
+{
+    return feed->count;
+}
+
+void test_feed_set_timeout(struct test_feed *feed, int64_t timeout_ms)
+{
+    feed->timeout_ms = timeout_ms;
+    for (size_t i = 0; i < feed->count; i++)
+        feed->tasks[i]->task.timeout_ms = timeout_ms;
+}
+
+void test_feed_unsubscribe(struct test_feed *feed, uint64_t id)
+{
+    feed->unsubscribes = memory_grow(feed->unsubscribes, &feed->unsubscribes_capacity,
+                                     feed->unsubscribes_count + 1, sizeof(*feed->unsubscribes));
+    feed->unsubscribes[feed->unsubscribes_count++] = id;
+}
+
+void test_feed_cancel(struct test_feed *feed, size_t index)
+{
+    feed->cancelled = &feed->tasks[index]->task;
+}
+
+void test_feed_stay(struct test_feed *feed, int64_t ms)
+{
+    feed->stay_ms = clock_now_ms() + ms;
+}
+
+void test_feed_again(struct test_feed *feed)
+{
+    for (size_t i = 0; i < feed->count; i++) {
+        struct test_task *task = feed->tasks[i];
+        task->ended = false;
+        task->subscribed = false;
+        task->task.is_subscribed = false;
+        error_done(&task->error);
+        error_done(&task->subscribe_error);
+        error_done(&task->task.subscribe_error);
+    }
+    feed->ended = 0;
+    feed->next = 0;
+}
+
+bool test_feed_run(struct test_feed *feed, void *client, int64_t within_ms, struct error *error)
+{
+    feed->stop_at_ms = clock_now_ms() + within_ms;
+    bool usable = true;
+    while (usable && !is_stopping(&feed->feed))
+        usable = feed->scaler->measure(client, &feed->feed, error);
+    return usable;
+}

@@ -1,0 +1,60 @@
+/*
+ * A feed of a test: it gives a scaler some tasks, and records how each one ended.
+ *
+ *     struct test_feed *feed = test_feed_new(scaler);
+ *     test_feed_add(feed, query_values, notifier) ...
+ *     bool usable = test_feed_run(feed, client, within_ms, &error);
+ *     test_feed_task(feed, 0)->outcome ...
+ *
+ * It stops measure once every task has ended, or when the time is over. A task that is returned is given
+ * again. The windows are the scaler's.
+ *
+ * Threads: one.
+ */
+#ifndef BACKLOG_TEST_FEED_H
+#define BACKLOG_TEST_FEED_H
+
+#include "measure/scaler.h"
+
+struct test_task {
+    struct task task;
+    bool ended;
+    enum task_outcome outcome; /* where it has ended */
+    struct reading reading;    /* of TASK_ANSWERED */
+    struct error error;        /* of TASK_FAILED and TASK_TIMED_OUT */
+    bool subscribed;
+    struct error subscribe_error;
+    size_t given;    /* so many times */
+    size_t returned; /* ... and returned so often */
+    bool in_flight;
+    size_t order; /* the how-manyeth it was to end, from 1 */
+};
+
+struct test_feed;
+
+struct test_feed *test_feed_new(const struct scaler *scaler);
+void test_feed_free(struct test_feed *feed);
+
+/* Any number before test_feed_run(). `query` is borrowed. */
+void test_feed_add(struct test_feed *feed, const void *query, struct notifier notifier);
+struct test_task *test_feed_task(struct test_feed *feed, size_t index);
+size_t test_feed_count(const struct test_feed *feed);
+
+/* Of all tasks; 0: as the scaler says. */
+void test_feed_set_timeout(struct test_feed *feed, int64_t timeout_ms);
+
+/* Subscriptions to end, and tasks in flight to cancel, from the next call of measure on. */
+void test_feed_unsubscribe(struct test_feed *feed, uint64_t id);
+void test_feed_cancel(struct test_feed *feed, size_t index);
+
+/* measure must not return before this time has passed, even if all tasks have ended; to receive
+ * notifications. */
+void test_feed_stay(struct test_feed *feed, int64_t ms);
+
+/* Starts over: the tasks are given again with the next run. */
+void test_feed_again(struct test_feed *feed);
+
+/* Calls measure until all tasks have ended, it returns false, or the time is over. */
+bool test_feed_run(struct test_feed *feed, void *client, int64_t within_ms, struct error *error);
+
+#endif
