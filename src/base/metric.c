@@ -48,6 +48,13 @@ void histogram_add(struct histogram *histogram, double seconds)
     histogram->sum += seconds;
 }
 
+void histogram_join(struct histogram *histogram, const struct histogram *other)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(histogram->counts); i++)
+        histogram->counts[i] += other->counts[i];
+    histogram->sum += other->sum;
+}
+
 void metric_histogram(struct text *page, const char *name, const char *labels,
                       const struct histogram *histogram)
 {

@@ -34,6 +34,7 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, double seconds);
+void histogram_join(struct histogram *histogram, const struct histogram *other);
 void metric_histogram(struct text *page, const char *name, const char *labels,
                       const struct histogram *histogram);
 

@@ -1,6 +1,6 @@
 #include "cli/subcommands.h"
 
-#include "measure/remote.h"
+#include "measure/agent_client.h"
 
 /* Started by the server for an isolated scaler, never by a person. */
 int agent_main(int argc, char **argv)

@@ -74,11 +74,10 @@ struct hand_over {
 static void hand_over(void *context)
 {
     struct hand_over *it = context;
-    if (external_scaler_set_connections(it->scaler, it->connections))
-        it->connections = NULL;
+    external_scaler_set_connections(it->scaler, it->connections);
+    it->connections = NULL;
 }
 
-/* One version after the other: the server may still be busy with the last one. */
 static bool give(struct reload *reload, struct connections **connections, struct errands *errands,
                  struct external_scaler *scaler, struct error *error)
 {

@@ -59,17 +59,18 @@ static void wake_server(void *context)
 }
 
 /* Takes the connections. */
-static void make_parts(const struct serve_flags *flags, struct connections *connections,
-                       struct parts *parts)
+static void make_parts(const struct serve_flags *flags, bool interval_is_set,
+                       struct connections *connections, struct parts *parts)
 {
     parts->errands = errands_new(wake_server, NULL);
 
     struct engine_settings engine_settings = ENGINE_DEFAULTS;
     engine_settings.interval_ms = flags->interval_ms;
-    engine_settings.deadline_ms = flags->measure_deadline_ms;
-    engine_settings.most_connections = (size_t)flags->most_connections;
-    engine_settings.most_isolated = (size_t)flags->most_isolated;
-    engine_settings.isolate_all = flags->isolate_all;
+    engine_settings.timeout_ms = flags->measure_deadline_ms;
+    engine_settings.connect_timeout_ms = flags->measure_deadline_ms;
+    engine_settings.max_connections = (size_t)flags->most_connections;
+    engine_settings.max_agents = (size_t)flags->most_isolated;
+    engine_settings.all_in_agents = flags->isolate_all;
     engine_settings.wake = wake_server;
     parts->engine = engine_new(&engine_settings);
 
@@ -77,12 +78,14 @@ static void make_parts(const struct serve_flags *flags, struct connections *conn
         .scalers = scaler_list,
         .connections = connections,
         .engine = parts->engine,
-        .rules = {.interval_ms = flags->interval_ms, .hold_ms = flags->hold_ms},
+        .rules = {.interval_ms = flags->interval_ms,
+                  .interval_is_set = interval_is_set,
+                  .hold_ms = flags->hold_ms},
         .forget_ms = flags->forget_ms,
         .deny_inline = flags->deny_inline,
-        .most_inline = (size_t)flags->most_inline,
-        .most = (size_t)flags->most_triggers,
-        .most_bytes = SERVE_METADATA_BYTES,
+        .max_inline = (size_t)flags->most_inline,
+        .max = (size_t)flags->most_triggers,
+        .max_bytes = SERVE_METADATA_BYTES,
     });
     parts->scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = parts->triggers,
@@ -132,14 +135,15 @@ static bool check_addresses(const struct serve_flags *flags, struct error *error
            (flags->http == NULL || listen_check(flags->http, "--http", error));
 }
 
-static bool start(const struct serve_flags *flags, struct parts *parts, struct error *error)
+static bool start(const struct serve_flags *flags, bool interval_is_set, struct parts *parts,
+                  struct error *error)
 {
     struct connections *connections = NULL;
     if (!check_addresses(flags, error) ||
         !certificates_begin(&flags->tls, &parts->certificates, error) ||
         !reload_begin(flags->config, &parts->reload, &connections, error))
         return false;
-    make_parts(flags, connections, parts);
+    make_parts(flags, interval_is_set, connections, parts);
 
     const struct server_options options = {
         .listen = flags->listen,
@@ -228,7 +232,7 @@ static void bound_lookups(void)
     setenv("RES_OPTIONS", "timeout:1 attempts:1", 0);
 }
 
-static int run(const struct serve_flags *flags)
+static int run(const struct serve_flags *flags, bool interval_is_set)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(free_parts) struct parts parts = {0};
@@ -240,7 +244,7 @@ static int run(const struct serve_flags *flags)
             1); /* one thread allocates nearly all: others' arenas would only be larger */
     bound_lookups();
     block_signals(&signals);
-    if (!start(flags, &parts, &error)) {
+    if (!start(flags, interval_is_set, &parts, &error)) {
         log_error("%s", error_text(&error));
         return 1;
     }
@@ -266,7 +270,7 @@ int serve_main(int argc, char **argv)
     }
     if (helped)
         serve_print_limits();
-    int code = helped ? 0 : run(values->data);
+    int code = helped ? 0 : run(values->data, option_text(values, "interval") != NULL);
     option_values_free(values);
     return code;
 }

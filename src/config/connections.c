@@ -364,6 +364,16 @@ bool named_connection_equals(const struct named_connection *one,
     return true;
 }
 
+void connections_number(struct connections *connections, const struct connections *before,
+                        uint64_t revision)
+{
+    for (size_t i = 0; connections != NULL && i < connections->count; i++) {
+        struct named_connection *each = &connections->items[i];
+        const struct named_connection *former = connections_find(before, each->name);
+        each->revision = named_connection_equals(former, each) ? former->revision : revision;
+    }
+}
+
 bool named_connection_allows(const struct named_connection *connection, const char *namespace)
 {
     for (size_t i = 0; i < connection->namespaces_count; i++)

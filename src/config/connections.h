@@ -13,7 +13,7 @@
  * path starts at the folder of the connections file. Whether the keys are right is for those to say
  * who know the scalers (scale/named.h).
  *
- * Threads: any; nothing changes after loading.
+ * Threads: any; nothing changes after loading and numbering.
  */
 #ifndef BACKLOG_CONFIG_CONNECTIONS_H
 #define BACKLOG_CONFIG_CONNECTIONS_H
@@ -24,6 +24,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct named_connection {
     char *name;
@@ -32,6 +33,7 @@ struct named_connection {
     size_t entries_count;
     char **namespaces; /* patterns; none: every namespace may use it */
     size_t namespaces_count;
+    uint64_t revision; /* of connections_number(); 0: not numbered */
 };
 
 struct connections {
@@ -56,6 +58,9 @@ const struct named_connection *connections_find(const struct connections *connec
 /* Both may be NULL. */
 bool named_connection_equals(const struct named_connection *one,
                              const struct named_connection *other);
+/* Numbers them: those that are as before keep their number, and the others get `revision`. */
+void connections_number(struct connections *connections, const struct connections *before,
+                        uint64_t revision);
 bool named_connection_allows(const struct named_connection *connection, const char *namespace);
 
 #endif

@@ -1,11 +1,10 @@
-/* The child's side of remote.h. */
-#include "measure/remote.h"
-
-#include "agent.pb-c.h"
+/* The agent's side of agent_client.h: a process that runs one client of one scaler. Its feed is the socket. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/agent_client.h"
+#include "measure/agent_messages.h"
 #include "measure/frame.h"
 
 #include <poll.h>
@@ -14,196 +13,353 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <uthash.h>
+#include <utlist.h>
+
+/* A query whose options we have; freed when it is forgotten and no task uses it. */
+struct agent_query {
+    uint64_t number;
+    struct option_values *values;
+    size_t tasks;
+    bool is_forgotten;
+    UT_hash_handle hh;
+};
+
+struct agent_task {
+    struct task task; /* first, so that one leads to the other */
+    uint64_t number;
+    struct agent_query *query;
+    struct agent_task *prev_waiting, *next_waiting;
+    struct agent_task *next_cancelled;
+    bool is_cancelled;
+    bool is_taken;
+    UT_hash_handle hh;
+};
 
 struct agent {
+    struct feed feed; /* first */
     const struct scaler *const *scalers;
     const struct scaler *scaler;             /* chosen by Connect */
     struct option_values *connection_values; /* a client may refer to them as long as it lives */
     void *client;
-    uint64_t *disarms; /* wakers that wait until the parent wants nothing else */
-    size_t disarms_count;
-    size_t disarms_capacity;
+    bool is_over; /* the server has gone */
+    struct agent_query *queries;
+    struct agent_task *tasks;
+    struct agent_task *waiting;   /* utlist: not taken yet */
+    struct agent_task *cancelled; /* utlist: the scaler is still to be told */
+    uint64_t *unsubscribes;
+    size_t unsubscribes_count;
+    size_t unsubscribes_capacity;
+    int64_t delay_ms;
+    int64_t delay_at_ms;
 };
 
-static void say(const Agent__FromAgent *message)
+static void send_message(const Agent__FromAgent *message)
 {
     _cleanup_(error_done) struct error error = {0};
     if (!frame_write(AGENT_SOCKET, &message->base, CLOCK_NEVER, &error))
-        exit(0); /* the parent is gone: nobody is left to serve */
+        exit(0); /* the server is gone: nobody is left to serve */
 }
 
-/* NULL where there is none. The text is borrowed. */
-static Agent__Error *error_of(const struct error *error, Agent__Error *storage)
-{
-    if (!error_is_set(error))
-        return NULL;
-    agent__error__init(storage);
-    storage->code = error->code;
-    storage->text = error->text;
-    return storage;
-}
-
-static void say_done(const struct error *error)
+static void send_lost(const struct error *error)
 {
     Agent__Error failure;
-    Agent__FromAgent__Done done = AGENT__FROM_AGENT__DONE__INIT;
     Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
-    message.say_case = AGENT__FROM_AGENT__SAY_DONE;
-    message.done = &done;
-    done.error = error_of(error, &failure);
-    say(&message);
+    message.lost = agent_error_write(error, &failure);
+    send_message(&message);
 }
 
-/* A probe's owner is its place in the batch. */
-static void say_ended(struct probe *probe, const struct reading *reading, const struct error *error)
-{
-    const uint32_t *place = probe->owner;
-    Agent__Error failure;
-    Agent__Error refusal;
-    Agent__Reading found = AGENT__READING__INIT;
-    Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
-    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
-    message.say_case = AGENT__FROM_AGENT__SAY_ENDED;
-    message.ended = &ended;
-    ended.probe = *place;
-    ended.armed = probe->armed;
-    ended.arm_error = error_of(&probe->arm_error, &refusal);
-    if (reading != NULL) {
-        found.waiting = reading->waiting;
-        found.waiting_for_activation = reading->waiting_for_activation;
-        found.in_flight = reading->in_flight;
-        found.consumers = reading->consumers;
-        found.partitions = reading->partitions;
-        found.partitions_with_lag = reading->partitions_with_lag;
-        found.arrival_rate = reading->arrival_rate;
-        found.consumption_rate = reading->consumption_rate;
-        found.value = reading->value;
-        ended.reading = &found;
-    } else
-        ended.error = error_of(error, &failure);
-    say(&message);
-}
+/* ---- what the server sends ---- */
 
-static struct option_values *values_of(const struct scaler *scaler, enum option_scope scope,
-                                       Agent__Option *const *options, size_t count)
-{
-    size_t rows = option_count(scaler->options);
-    _cleanup_(memory_free) const char **texts = memory_array(rows, sizeof(*texts));
-    for (size_t i = 0; i < count; i++)
-        if (options[i]->row < rows)
-            texts[options[i]->row] = options[i]->text;
-    return option_values_new(scaler->options, scaler->sizes[scope], scope, texts);
-}
-
-static void serve_connect(struct agent *agent, const Agent__Connect *connect)
+static void take_connect(struct agent *agent, const Agent__Connect *connect)
 {
     _cleanup_(error_done) struct error error = {0};
     log_init((enum log_level)connect->log_level, (enum log_format)connect->log_format);
     for (size_t i = 0; agent->scalers[i] != NULL; i++)
         if (text_equal(agent->scalers[i]->name, connect->scaler))
             agent->scaler = agent->scalers[i];
-    if (agent->scaler == NULL || agent->connection_values != NULL)
+    if (agent->scaler == NULL || agent->connection_values != NULL) {
         error_set(&error, ERROR_INTERNAL, "no scaler %s, or connected already", connect->scaler);
-    else {
-        agent->connection_values =
-            values_of(agent->scaler, OPTION_CONNECTION, connect->options, connect->n_options);
-        agent->scaler->connect(agent->connection_values->data, connect->deadline_ms, &agent->client,
-                               &error);
+        send_lost(&error);
+        return;
     }
-    say_done(&error);
+    agent->connection_values =
+        agent_values(agent->scaler, OPTION_CONNECTION, connect->options, connect->n_options);
+    if (!agent->scaler->connect(agent->connection_values->data, connect->deadline_ms,
+                                &agent->client, &error)) {
+        send_lost(&error);
+        return;
+    }
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.connected = true;
+    send_message(&message);
 }
 
-/* On any thread. */
-static void say_wake(void *context, uint64_t id)
+static struct agent_query *find_query(const struct agent *agent, uint64_t number)
+{
+    struct agent_query *query = NULL;
+    HASH_FIND(hh, agent->queries, &number, sizeof(number), query);
+    return query;
+}
+
+static void add_query(struct agent *agent, const Agent__Query *message)
+{
+    if (find_query(agent, message->query) != NULL)
+        return;
+    struct agent_query *query = memory_new(sizeof(*query));
+    query->number = message->query;
+    query->values =
+        agent_values(agent->scaler, OPTION_QUERY, message->options, message->n_options);
+    HASH_ADD(hh, agent->queries, number, sizeof(query->number), query);
+}
+
+static void free_query_if_unused(struct agent *agent, struct agent_query *query)
+{
+    if (query->tasks > 0 || !query->is_forgotten)
+        return;
+    HASH_DEL(agent->queries, query);
+    option_values_free(query->values);
+    free(query);
+}
+
+static void notify(void *context, uint64_t id)
 {
     (void)context;
-    ssize_t written = write(AGENT_WAKES, &id, sizeof(id));
-    (void)written; /* see remote.h */
+    ssize_t written = write(AGENT_NOTIFICATIONS, &id, sizeof(id));
+    (void)written; /* see agent_client.h */
 }
 
-static void serve_measure(struct agent *agent, const Agent__Measure *measure)
+static void add_task(struct agent *agent, const Agent__Task *message)
 {
-    _cleanup_(error_done) struct error error = {0};
-    size_t count = measure->n_probes;
-    uint32_t *places = memory_array(count, sizeof(*places));
-    struct probe *probes = memory_array(count, sizeof(*probes));
-    struct probe **pointers = memory_array(count, sizeof(*pointers));
-    struct option_values **values = memory_array(count, sizeof(*values));
-
-    for (size_t i = 0; i < count; i++) {
-        values[i] = values_of(agent->scaler, OPTION_QUERY, measure->probes[i]->options,
-                              measure->probes[i]->n_options);
-        places[i] = (uint32_t)i;
-        probes[i] = (struct probe){
-            .query = values[i]->data,
-            .waker = {.wake = say_wake, .id = measure->probes[i]->waker},
-            .values = values[i],
-            .owner = &places[i],
-            .end = say_ended,
-        };
-        pointers[i] = &probes[i];
-    }
-    agent->scaler->measure(agent->client, pointers, count, measure->deadline_ms, &error);
-    say_done(&error);
-
-    for (size_t i = 0; i < count; i++) {
-        error_done(&probes[i].arm_error);
-        option_values_free(values[i]);
-    }
-    free(values);
-    free(pointers);
-    free(probes);
-    free(places);
+    struct agent_query *query = find_query(agent, message->query);
+    if (query == NULL)
+        return;
+    struct agent_task *task = memory_new(sizeof(*task));
+    task->number = message->task;
+    task->query = query;
+    task->task = (struct task){
+        .query = query->values->data,
+        .notifier = {.notify = notify, .id = message->notifier},
+        .timeout_ms = message->timeout_ms,
+        .last_ms = message->last_ms,
+        .isolate = message->isolate,
+        .feed = &agent->feed,
+        .values = query->values,
+    };
+    query->tasks++;
+    HASH_ADD(hh, agent->tasks, number, sizeof(task->number), task);
+    DL_APPEND2(agent->waiting, task, prev_waiting, next_waiting);
 }
 
-static void serve_disarm(struct agent *agent, const Agent__Disarm *disarm)
+static void end_task(struct task *base, enum task_outcome outcome, const struct reading *reading,
+                     const struct error *error);
+
+/* One that the scaler has not seen yet goes back at once. */
+static void cancel_task(struct agent *agent, uint64_t number)
 {
-    agent->disarms = memory_grow(agent->disarms, &agent->disarms_capacity,
-                                 agent->disarms_count + disarm->n_wakers, sizeof(*agent->disarms));
-    for (size_t i = 0; i < disarm->n_wakers; i++)
-        agent->disarms[agent->disarms_count++] = disarm->wakers[i];
+    struct agent_task *task = NULL;
+    HASH_FIND(hh, agent->tasks, &number, sizeof(number), task);
+    if (task == NULL || task->is_cancelled)
+        return;
+    if (!task->is_taken) {
+        DL_DELETE2(agent->waiting, task, prev_waiting, next_waiting);
+        end_task(&task->task, TASK_RETURNED, NULL, NULL);
+        return;
+    }
+    task->is_cancelled = true;
+    LL_APPEND2(agent->cancelled, task, next_cancelled);
 }
 
-static bool serve_one(struct agent *agent)
+static void take_message(struct agent *agent, const Agent__ToAgent *message)
+{
+    if (message->connect != NULL)
+        take_connect(agent, message->connect);
+    if (agent->client == NULL)
+        return;
+    for (size_t i = 0; i < message->n_queries; i++)
+        add_query(agent, message->queries[i]);
+    for (size_t i = 0; i < message->n_tasks; i++)
+        add_task(agent, message->tasks[i]);
+    for (size_t i = 0; i < message->n_cancelled_tasks; i++)
+        cancel_task(agent, message->cancelled_tasks[i]);
+    for (size_t i = 0; i < message->n_forgotten_queries; i++) {
+        struct agent_query *query = find_query(agent, message->forgotten_queries[i]);
+        if (query == NULL)
+            continue;
+        query->is_forgotten = true;
+        free_query_if_unused(agent, query);
+    }
+    agent->unsubscribes =
+        memory_grow(agent->unsubscribes, &agent->unsubscribes_capacity,
+                    agent->unsubscribes_count + message->n_unsubscribed, sizeof(uint64_t));
+    for (size_t i = 0; i < message->n_unsubscribed; i++)
+        agent->unsubscribes[agent->unsubscribes_count++] = message->unsubscribed[i];
+    agent->delay_ms = message->delay_ms;
+    agent->delay_at_ms = clock_now_ms();
+    if (message->ping) {
+        Agent__FromAgent pong = AGENT__FROM_AGENT__INIT;
+        pong.pong = true;
+        send_message(&pong);
+    }
+}
+
+static void receive_one(struct agent *agent)
 {
     _cleanup_(error_done) struct error error = {0};
     ProtobufCMessage *raw = NULL;
     if (!frame_read(AGENT_SOCKET, &agent__to_agent__descriptor, FRAME_LARGEST, CLOCK_NEVER, &raw,
-                    &error))
-        return false;
-
-    const Agent__ToAgent *message = (const Agent__ToAgent *)raw;
-    if (message->say_case == AGENT__TO_AGENT__SAY_CONNECT)
-        serve_connect(agent, message->connect);
-    else if (message->say_case == AGENT__TO_AGENT__SAY_MEASURE && agent->client != NULL)
-        serve_measure(agent, message->measure);
-    else if (message->say_case == AGENT__TO_AGENT__SAY_DISARM && agent->client != NULL)
-        serve_disarm(agent, message->disarm);
+                    &error)) {
+        agent->is_over = true;
+        return;
+    }
+    take_message(agent, (const Agent__ToAgent *)raw);
     protobuf_c_message_free_unpacked(raw, NULL);
+}
+
+/* Whatever has arrived. */
+static void receive(struct agent *agent)
+{
+    struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
+    while (!agent->is_over && poll(&readable, 1, 0) > 0)
+        receive_one(agent);
+}
+
+/* ---- the feed ---- */
+
+static struct agent *agent_of(const struct feed *feed)
+{
+    return (struct agent *)feed;
+}
+
+static struct task *feed_take_task(struct feed *feed)
+{
+    struct agent *agent = agent_of(feed);
+    receive(agent);
+    struct agent_task *task = agent->waiting;
+    if (task == NULL)
+        return NULL;
+    DL_DELETE2(agent->waiting, task, prev_waiting, next_waiting);
+    task->is_taken = true;
+    return &task->task;
+}
+
+static struct task *feed_cancelled(struct feed *feed)
+{
+    struct agent *agent = agent_of(feed);
+    receive(agent);
+    struct agent_task *task = agent->cancelled;
+    if (task == NULL)
+        return NULL;
+    LL_DELETE2(agent->cancelled, task, next_cancelled);
+    task->is_cancelled = false;
+    return &task->task;
+}
+
+static bool feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
+{
+    struct agent *agent = agent_of(feed);
+    if (agent->unsubscribes_count == 0)
+        return false;
+    *ret_id = agent->unsubscribes[--agent->unsubscribes_count];
     return true;
 }
 
-/* Until the parent says something; hears what the source tells meanwhile. A source may take its time to
- * disarm, and thousands may be disarmed at once, but a measurement has a deadline: so it is one at a time. */
-static bool wait_for_parent(struct agent *agent)
+static bool feed_stopping(struct feed *feed)
 {
-    bool listens = agent->client != NULL && agent->scaler->descriptor != NULL;
-    struct pollfd waits[] = {
-        {.fd = AGENT_SOCKET, .events = POLLIN},
-        {.fd = listens ? agent->scaler->descriptor(agent->client) : -1, .events = POLLIN},
-    };
-    poll(waits, ARRAY_LENGTH(waits), agent->disarms_count > 0 ? 0 : -1);
-    bool is_spoken_to = waits[0].revents != 0;
-    if (listens && waits[1].revents != 0)
-        agent->scaler->hear(agent->client);
-    if (!is_spoken_to && agent->disarms_count > 0)
-        agent->scaler->disarm(agent->client, agent->disarms[--agent->disarms_count]);
-    return is_spoken_to;
+    struct agent *agent = agent_of(feed);
+    receive(agent);
+    return agent->is_over;
 }
 
-/* The parent alone says when to end, whatever a terminal tells the whole group; and an abort leaves
- * no file with secrets in it. */
-static void settle(void)
+static int feed_socket(const struct feed *feed)
+{
+    (void)feed;
+    return AGENT_SOCKET;
+}
+
+static int64_t feed_next(struct feed *feed)
+{
+    const struct agent *agent = agent_of(feed);
+    bool has_something = agent->waiting != NULL || agent->cancelled != NULL ||
+                         agent->unsubscribes_count > 0 || agent->is_over;
+    return has_something ? 0 : CLOCK_NEVER;
+}
+
+static int64_t feed_delay(struct feed *feed)
+{
+    enum { TRUE_FOR_MS = 1000 };
+    const struct agent *agent = agent_of(feed);
+    return clock_now_ms() - agent->delay_at_ms < TRUE_FOR_MS ? agent->delay_ms : 0;
+}
+
+static void feed_window(struct feed *feed, size_t window, size_t isolated)
+{
+    (void)feed;
+    Agent__FromAgent__Window size = AGENT__FROM_AGENT__WINDOW__INIT;
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    size.window = window;
+    size.isolated = isolated;
+    message.window = &size;
+    send_message(&message);
+}
+
+static void feed_started(struct task *task)
+{
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.started = ((const struct agent_task *)task)->number;
+    send_message(&message);
+}
+
+static void end_task(struct task *base, enum task_outcome outcome, const struct reading *reading,
+                     const struct error *error)
+{
+    struct agent_task *task = (struct agent_task *)base;
+    struct agent *agent = agent_of(base->feed);
+    Agent__Error failure;
+    Agent__Error refusal;
+    Agent__Reading found;
+    Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.ended = &ended;
+    ended.task = task->number;
+    ended.outcome = outcome;
+    ended.subscribed = base->is_subscribed;
+    ended.subscribe_error = agent_error_write(&base->subscribe_error, &refusal);
+    if (reading != NULL) {
+        agent_reading_write(reading, &found);
+        ended.reading = &found;
+    }
+    if (error != NULL)
+        ended.error = agent_error_write(error, &failure);
+    send_message(&message);
+
+    if (task->is_cancelled)
+        LL_DELETE2(agent->cancelled, task, next_cancelled);
+    HASH_DEL(agent->tasks, task);
+    task->query->tasks--;
+    free_query_if_unused(agent, task->query);
+    error_done(&base->subscribe_error);
+    free(task);
+}
+
+static const struct feed_hooks hooks = {
+    .take = feed_take_task,
+    .next_cancelled = feed_cancelled,
+    .next_unsubscribe = feed_unsubscribe,
+    .is_stopping = feed_stopping,
+    .descriptor = feed_socket,
+    .next_ms = feed_next,
+    .delay_ms = feed_delay,
+    .set_window = feed_window,
+    .started = feed_started,
+    .end = end_task,
+};
+
+/* ---- the process ---- */
+
+/* The server alone says when to end, whatever a terminal tells the whole group; and an abort leaves no file
+ * with secrets in it. */
+static void prepare_process(void)
 {
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
@@ -213,15 +369,58 @@ static void settle(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void wait_for_work(struct agent *agent)
+{
+    struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
+    if (feed_next(&agent->feed) == CLOCK_NEVER)
+        poll(&readable, 1, -1);
+    receive(agent);
+}
+
+/* A client that is lost: the server hears why, and ends us. */
+static void measure(struct agent *agent)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (agent->scaler->measure(agent->client, &agent->feed, &error))
+        return;
+    send_lost(&error);
+    while (!agent->is_over)
+        receive_one(agent);
+}
+
+static void free_all(struct agent *agent)
+{
+    struct agent_task *task;
+    struct agent_task *next_task;
+    struct agent_query *query;
+    struct agent_query *next_query;
+    HASH_ITER(hh, agent->tasks, task, next_task)
+    {
+        HASH_DEL(agent->tasks, task);
+        error_done(&task->task.subscribe_error);
+        free(task);
+    }
+    HASH_ITER(hh, agent->queries, query, next_query)
+    {
+        HASH_DEL(agent->queries, query);
+        option_values_free(query->values);
+        free(query);
+    }
+    option_values_free(agent->connection_values);
+    free(agent->unsubscribes);
+}
+
 int agent_run(const struct scaler *const *scalers)
 {
-    struct agent agent = {.scalers = scalers};
-    settle();
-    while (!wait_for_parent(&agent) || serve_one(&agent))
-        ;
+    struct agent agent = {.feed = {.hooks = &hooks}, .scalers = scalers};
+    prepare_process();
+    while (!agent.is_over) {
+        wait_for_work(&agent);
+        if (agent.client != NULL && !agent.is_over && feed_next(&agent.feed) != CLOCK_NEVER)
+            measure(&agent);
+    }
     if (agent.client != NULL)
         agent.scaler->disconnect(agent.client);
-    option_values_free(agent.connection_values);
-    free(agent.disarms);
+    free_all(&agent);
     return 0;
 }

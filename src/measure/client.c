@@ -1,14 +1,14 @@
 #include "measure/client.h"
 
 #include "base/memory.h"
-#include "measure/remote.h"
+#include "measure/agent_client.h"
 
 #include <stdlib.h>
 
 struct client {
     const struct scaler *scaler;
-    void *own;             /* the scaler's, in this process */
-    struct remote *remote; /* or the process that has it */
+    void *own;                  /* the scaler's, in this process */
+    struct agent_client *agent; /* or the process that has it */
 };
 
 bool client_open(const struct scaler *scaler, const struct option_values *connection_values,
@@ -16,10 +16,10 @@ bool client_open(const struct scaler *scaler, const struct option_values *connec
                  struct error *error)
 {
     struct client client = {.scaler = scaler};
-    bool good =
-        program == NULL
-            ? scaler->connect(connection_values->data, deadline_ms, &client.own, error)
-            : remote_open(scaler, connection_values, program, deadline_ms, &client.remote, error);
+    bool good = program == NULL
+                    ? scaler->connect(connection_values->data, deadline_ms, &client.own, error)
+                    : agent_client_open(scaler, connection_values, program, deadline_ms,
+                                        &client.agent, error);
     if (!good)
         return false;
     *ret_client = memory_new(sizeof(client));
@@ -27,42 +27,17 @@ bool client_open(const struct scaler *scaler, const struct option_values *connec
     return true;
 }
 
-bool client_measure(struct client *client, struct probe *const *probes, size_t count,
-                    int64_t deadline_ms, struct error *error)
+bool client_measure(struct client *client, struct feed *feed, struct error *error)
 {
-    if (client->remote != NULL)
-        return remote_measure(client->remote, probes, count, deadline_ms, error);
-    return client->scaler->measure(client->own, probes, count, deadline_ms, error);
-}
-
-void client_disarm(struct client *client, const uint64_t *waker_ids, size_t count)
-{
-    if (client->remote != NULL)
-        remote_disarm(client->remote, waker_ids, count);
-    else
-        for (size_t i = 0; i < count; i++)
-            client->scaler->disarm(client->own, waker_ids[i]);
-}
-
-int client_descriptor(const struct client *client)
-{
-    if (client->remote != NULL)
-        return remote_descriptor(client->remote);
-    return client->scaler->descriptor == NULL ? -1 : client->scaler->descriptor(client->own);
-}
-
-bool client_hear(struct client *client)
-{
-    if (client->remote != NULL)
-        return remote_hear(client->remote);
-    client->scaler->hear(client->own);
-    return true;
+    if (client->agent != NULL)
+        return agent_client_measure(client->agent, feed, error);
+    return client->scaler->measure(client->own, feed, error);
 }
 
 void client_close(struct client *client)
 {
-    if (client->remote != NULL)
-        remote_close(client->remote);
+    if (client->agent != NULL)
+        agent_client_close(client->agent);
     else
         client->scaler->disconnect(client->own);
     free(client);

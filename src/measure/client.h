@@ -1,7 +1,7 @@
 /*
- * A client of a source, in this process or in one of its own.
+ * A client of a source, in this process or in an agent process.
  *
- * Threads: those of scaler.h's connect, measure, disarm, hear and disconnect: one thread a client.
+ * Threads: one per client, as scaler.h has it.
  */
 #ifndef BACKLOG_MEASURE_CLIENT_H
 #define BACKLOG_MEASURE_CLIENT_H
@@ -14,11 +14,7 @@ struct client;
 bool client_open(const struct scaler *scaler, const struct option_values *connection_values,
                  const char *program, int64_t deadline_ms, struct client **ret_client,
                  struct error *error);
-bool client_measure(struct client *client, struct probe *const *probes, size_t count,
-                    int64_t deadline_ms, struct error *error);
-void client_disarm(struct client *client, const uint64_t *waker_ids, size_t count);
-int client_descriptor(const struct client *client); /* readable: client_hear(); -1: none */
-bool client_hear(struct client *client);            /* false: all arms are lost */
+bool client_measure(struct client *client, struct feed *feed, struct error *error);
 void client_close(struct client *client);
 
 #endif

@@ -1,143 +1,357 @@
 #include "measure/engine.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/inside.h"
+#include "measure/engine_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
+
+/* ---- watchers with news ---- */
+
+static void add_ready(void *context, struct watcher *watcher)
+{
+    struct engine *engine = context;
+    pthread_mutex_lock(&engine->ready_lock);
+    if (!watcher->is_ready) {
+        watcher->is_ready = true;
+        DL_APPEND2(engine->ready, watcher, prev_ready, next_ready);
+    }
+    pthread_mutex_unlock(&engine->ready_lock);
+}
+
+static void remove_ready(struct engine *engine, struct watcher *watcher)
+{
+    pthread_mutex_lock(&engine->ready_lock);
+    if (watcher->is_ready)
+        DL_DELETE2(engine->ready, watcher, prev_ready, next_ready);
+    watcher->is_ready = false;
+    pthread_mutex_unlock(&engine->ready_lock);
+}
+
+struct watcher *engine_next_ready(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->ready_lock);
+    struct watcher *watcher = engine->ready;
+    if (watcher != NULL) {
+        DL_DELETE2(engine->ready, watcher, prev_ready, next_ready);
+        watcher->is_ready = false;
+    } else
+        engine->is_woken = false;
+    pthread_mutex_unlock(&engine->ready_lock);
+    return watcher;
+}
+
+void engine_wake_watchers(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->ready_lock);
+    bool must_wake = engine->ready != NULL && !engine->is_woken;
+    engine->is_woken = engine->is_woken || must_wake;
+    pthread_mutex_unlock(&engine->ready_lock);
+    if (must_wake && engine->settings.wake != NULL)
+        engine->settings.wake(engine->settings.wake_context);
+}
+
+/* ---- the map ---- */
 
 struct engine *engine_new(const struct engine_settings *settings)
 {
     struct engine *engine = memory_new(sizeof(*engine));
     engine->settings = *settings;
+    engine->connection_settings = (struct connection_settings){
+        .interval_ms = settings->interval_ms,
+        .timeout_ms = settings->timeout_ms,
+        .backoff_min_ms = settings->backoff_min_ms,
+        .backoff_max_ms = settings->backoff_max_ms,
+        .jitter = clock_jitter,
+        .ready = add_ready,
+        .context = engine,
+    };
     pthread_mutex_init(&engine->lock, NULL);
-    pthread_cond_init(&engine->lane_ended, NULL);
+    pthread_mutex_init(&engine->ready_lock, NULL);
+    pthread_cond_init(&engine->thread_ended, NULL);
     return engine;
 }
 
 void engine_free(struct engine *engine)
 {
     pthread_mutex_lock(&engine->lock);
-    engine->stopping = true;
-    const struct connection *connection;
-    for (connection = engine->connections; connection != NULL; connection = connection->hh.next) {
-        lane_wake(connection->main_lane);
-        if (connection->slow_lane != NULL)
-            lane_wake(connection->slow_lane);
+    engine->is_stopping = true;
+    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+        pthread_mutex_lock(&poller->lock);
+        poller->is_stopping = true;
+        poller_wake(poller);
+        pthread_mutex_unlock(&poller->lock);
     }
-    while (engine->lanes > 0)
-        pthread_cond_wait(&engine->lane_ended, &engine->lock);
+    while (engine->threads > 0)
+        pthread_cond_wait(&engine->thread_ended, &engine->lock);
+    engine_free_stats(engine);
     pthread_mutex_unlock(&engine->lock);
     if (engine->has_ended)
         pthread_join(engine->ended, NULL);
-
-    tallies_free(engine->tallies);
-    pthread_cond_destroy(&engine->lane_ended);
+    pthread_cond_destroy(&engine->thread_ended);
+    pthread_mutex_destroy(&engine->ready_lock);
     pthread_mutex_destroy(&engine->lock);
     free(engine);
 }
 
-void engine_tell_askers(struct engine *engine)
+/* With both locks, after a change of what it follows from. */
+static void count_for_limits(struct engine *engine, struct poller *poller)
 {
-    if (engine->ready == NULL || engine->settings.wake == NULL)
+    bool counts = !connection_is_unused(&poller->connection) && !poller->is_replaced;
+    size_t change = counts ? 1 : (size_t)-1;
+    if (counts == poller->is_counted)
         return;
-    pthread_mutex_unlock(&engine->lock);
-    engine->settings.wake(engine->settings.wake_context);
-    pthread_mutex_lock(&engine->lock);
+    poller->is_counted = counts;
+    engine->counted += change;
+    engine->counted_agents += poller->in_agent ? change : 0;
 }
 
-/* Those that are left for others do not count, nor do those that nobody holds any more: a change of all
- * passwords replaces all connections, and the next one may come before the first have ended. But they are
- * threads as well, and as many of each are enough. */
-static bool check_limits(const struct engine *engine, bool isolated, struct error *error)
+bool engine_remove(struct poller *poller)
+{
+    struct engine *engine = poller->engine;
+    pthread_mutex_lock(&engine->lock);
+    pthread_mutex_lock(&poller->lock);
+    bool is_over = poller->is_stopping || connection_is_unused(&poller->connection);
+    if (is_over) {
+        HASH_DELETE(hh, engine->pollers, poller);
+        engine_retire_stats(engine, &poller->connection);
+        poller->is_replaced = true;
+        count_for_limits(engine, poller);
+    }
+    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&engine->lock);
+    return is_over;
+}
+
+void engine_poller_ended(struct poller *poller)
+{
+    struct engine *engine = poller->engine;
+    pthread_mutex_lock(&engine->lock);
+    poller_free(poller);
+    bool has_predecessor = engine->has_ended;
+    pthread_t predecessor = engine->ended;
+    engine->has_ended = true;
+    engine->ended = pthread_self();
+    if (has_predecessor)
+        pthread_join(predecessor, NULL); /* it no longer needs the lock */
+    engine->threads--;
+    pthread_cond_signal(&engine->thread_ended);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+static bool check_limits(const struct engine *engine, bool in_agent, struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;
-    if (engine->in_use >= settings->most_connections ||
-        HASH_COUNT(engine->connections) >= 3 * settings->most_connections)
+    /* Connections that are replaced, or have just ended, do not count; but they are threads as well. */
+    if (engine->counted >= settings->max_connections ||
+        engine->threads >= 3 * settings->max_connections)
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections are in use (--max-connections): triggers that name "
                          "the same source in the same words share one",
-                         settings->most_connections);
-    if (isolated && engine->isolated_in_use >= settings->most_isolated)
+                         settings->max_connections);
+    if (in_agent && engine->counted_agents >= settings->max_agents)
         return error_set(error, ERROR_LIMIT,
-                         "all %zu connections with a process of their own are in use "
-                         "(--max-isolated)",
-                         settings->most_isolated);
+                         "all %zu connections with an agent process are in use (--max-isolated)",
+                         settings->max_agents);
     return true;
 }
 
-/* NULL where no thread can be started for it. */
-static struct connection *connection_new(struct engine *engine, const struct scaler *scaler,
-                                         const char *identity, const struct option_values *values)
+/* With the map's lock. Takes the identity. */
+static struct poller *add_poller(struct engine *engine, const struct query_request *request,
+                                 char *identity, unsigned hash, struct error *error)
 {
-    struct connection *connection = memory_new(sizeof(*connection));
-    connection->engine = engine;
-    connection->identity = text_copy(identity);
-    connection->scaler = scaler;
-    connection->tally = tally_of(engine, scaler);
-    connection->values = option_values_new(scaler->options, scaler->sizes[OPTION_CONNECTION],
-                                           OPTION_CONNECTION, (const char *const *)values->texts);
-    connection->isolated = scaler->isolated || engine->settings.isolate_all;
-    connection->made_at_ms = clock_now_ms();
-    snprintf(connection->label, sizeof(connection->label), "%s connection %llu", scaler->name,
-             (unsigned long long)++engine->connections_made);
-    HASH_ADD_KEYPTR(hh, engine->connections, connection->identity, strlen(connection->identity),
-                    connection);
-    connection->main_lane = lane_new(connection, false);
-    if (connection->main_lane != NULL)
-        return connection;
-    connection_free(connection);
-    return NULL;
+    char label[sizeof(((struct connection *)0)->label)];
+    snprintf(label, sizeof(label), "%s connection %llu", request->scaler->name,
+             (unsigned long long)++engine->pollers_made);
+    engine->threads++;
+    struct poller *poller =
+        poller_new(engine, request->scaler, identity, request->connection_values, label);
+    if (poller == NULL) {
+        engine->threads--;
+        error_set(error, ERROR_LIMIT, "the machine has no thread left for another connection");
+        return NULL;
+    }
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, engine->pollers, poller->identity, strlen(poller->identity),
+                                hash, poller);
+    return poller;
 }
 
-void connection_free(struct connection *connection)
+/* Outsiders choose the identities, so the hash is keyed. */
+static struct poller *find_poller(struct engine *engine, const struct query_request *request,
+                                  struct error *error)
 {
-    struct engine *engine = connection->engine;
-    HASH_DELETE(hh, engine->connections, connection);
-    option_values_free(connection->values);
-    free(connection->identity);
-    free(connection);
+    const struct scaler *scaler = request->scaler;
+    _cleanup_(memory_free) char *identity =
+        text_format("%s\n%s", scaler->name, request->connection_values->identity);
+    struct poller *poller = NULL;
+    struct hash hash;
+    hash_begin(&hash);
+    hash_add(&hash, identity, strlen(identity));
+    unsigned value = (unsigned)hash_end(&hash);
+    HASH_FIND_BYHASHVALUE(hh, engine->pollers, identity, strlen(identity), value, poller);
+    if (poller != NULL && poller->is_counted)
+        return poller;
+    if (!check_limits(engine, scaler->in_agent || engine->settings.all_in_agents, error))
+        return NULL;
+    return poller != NULL ? poller : add_poller(engine, request, TAKE(identity), value, error);
 }
 
-static bool find_connection(struct engine *engine, const struct scaler *scaler,
-                            const struct option_values *values, struct connection **ret_connection,
-                            struct error *error)
+static void inherit(struct query *query, const struct snapshot *former)
 {
-    _cleanup_(memory_free) char *identity = text_format("%s\n%s", scaler->name, values->identity);
-    HASH_FIND(hh, engine->connections, identity, strlen(identity), *ret_connection);
-    if (*ret_connection != NULL && (*ret_connection)->held_queries > 0)
-        return true;
-    if (!check_limits(engine, scaler->isolated || engine->settings.isolate_all, error))
-        return false;
-    if (*ret_connection != NULL)
-        return true;
-    *ret_connection = connection_new(engine, scaler, identity, values);
-    return *ret_connection != NULL ||
-           error_set(error, ERROR_LIMIT, "the machine has no thread left for another connection");
+    struct snapshot *known = &query->known;
+    if (former->is_measured && !known->is_measured) {
+        struct error error = known->error;
+        *known = *former;
+        known->error = (struct error){0};
+        error_copy(&known->error, &former->error);
+        error_done(&error);
+        query->connection->stats.counts.failing_queries += known->last_attempt == ATTEMPT_FAILED;
+    }
 }
 
-bool engine_hold(struct engine *engine, const struct scaler *scaler,
-                 const struct option_values *connection_values,
-                 const struct option_values *query_values, int64_t interval_ms,
+/* With the map's lock. What is known of the query whose place another one takes. */
+static void replace(struct engine *engine, const struct query_request *request,
+                    struct snapshot *ret_known)
+{
+    struct poller *poller = poller_of(request->former);
+    pthread_mutex_lock(&poller->lock);
+    connection_snapshot(request->former, clock_now_ms(), ret_known);
+    poller->is_replaced = true;
+    count_for_limits(engine, poller);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+static struct query *hold_on(struct engine *engine, struct poller *poller,
+                             const struct query_request *request, const struct snapshot *former)
+{
+    int64_t now_ms = clock_now_ms();
+    pthread_mutex_lock(&poller->lock);
+    struct query *query =
+        connection_query(&poller->connection, request->query_values, poller->values->data);
+    if (request->inherits && former->is_measured)
+        inherit(query, former);
+    connection_hold(query, request->interval_ms, now_ms);
+    poller->is_replaced = false;
+    count_for_limits(engine, poller);
+    poller_wake(poller);
+    pthread_mutex_unlock(&poller->lock);
+    return query;
+}
+
+bool engine_hold(struct engine *engine, const struct query_request *request,
                  struct query **ret_query, struct error *error)
 {
-    struct connection *connection;
-    struct query *query = NULL;
-
+    _cleanup_(snapshot_done) struct snapshot former = {0};
     pthread_mutex_lock(&engine->lock);
-    bool good = find_connection(engine, scaler, connection_values, &connection, error);
-    if (good) {
-        HASH_FIND(hh, connection->queries, query_values->identity, strlen(query_values->identity),
-                  query);
-        if (query == NULL)
-            query = query_new(connection, query_values);
-        query_hold(query, interval_ms);
-        lane_wake(query->lane);
-        *ret_query = query;
-    }
+    if (request->former != NULL)
+        replace(engine, request, &former);
+    struct poller *poller = find_poller(engine, request, error);
+    if (poller != NULL)
+        *ret_query = hold_on(engine, poller, request, &former);
     pthread_mutex_unlock(&engine->lock);
-    return good;
+    return poller != NULL;
+}
+
+void query_release(struct query *query, int64_t interval_ms)
+{
+    struct poller *poller = poller_of(query);
+    struct engine *engine = poller->engine;
+    pthread_mutex_lock(&engine->lock);
+    pthread_mutex_lock(&poller->lock);
+    connection_release(query, interval_ms, clock_now_ms());
+    count_for_limits(engine, poller);
+    poller_wake(poller);
+    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+/* ---- queries ---- */
+
+void query_snapshot(struct query *query, struct snapshot *ret_snapshot)
+{
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    connection_snapshot(query, clock_now_ms(), ret_snapshot);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void query_demand(struct query *query, int64_t from_ms)
+{
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    connection_demand(query, from_ms, clock_now_ms());
+    poller_wake(poller);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void query_state(struct query *query, struct query_state *ret_state)
+{
+    static const enum client_state clients[] = {[DISCONNECTED] = CLIENT_DISCONNECTED,
+                                                [CONNECTING] = CLIENT_DISCONNECTED,
+                                                [CONNECTED] = CLIENT_CONNECTED,
+                                                [BROKEN] = CLIENT_BROKEN};
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    *ret_state = (struct query_state){
+        .client = clients[poller->connection.state],
+        .is_isolated = query->job.is_slow || query->job.timeouts > 0,
+        .is_subscribed = query->is_subscribed,
+        .interval_ms = query_interval_ms(query),
+        .effective_interval_ms =
+            connection_effective_interval_ms(&poller->connection, clock_now_ms()),
+    };
+    snprintf(ret_state->connection, sizeof(ret_state->connection), "%s", poller->connection.label);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void watcher_start(struct watcher *watcher, struct query *query, bool is_stream)
+{
+    struct poller *poller = poller_of(query);
+    watcher->engine = poller->engine;
+    pthread_mutex_lock(&poller->lock);
+    connection_watch(query, watcher, is_stream, clock_now_ms());
+    if (is_stream)
+        poller_wake(poller);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void watcher_stop(struct watcher *watcher)
+{
+    if (watcher->query != NULL) {
+        struct poller *poller = poller_of(watcher->query);
+        pthread_mutex_lock(&poller->lock);
+        connection_unwatch(watcher, clock_now_ms());
+        if (poller->connection.unsubscribes_count > 0)
+            poller_wake(poller);
+        pthread_mutex_unlock(&poller->lock);
+    }
+    if (watcher->engine != NULL)
+        remove_ready(watcher->engine, watcher);
+}
+
+void watcher_move(struct engine *engine, struct watcher *watcher, struct query *query)
+{
+    bool is_stream = watcher->is_stream;
+    watcher_stop(watcher);
+    watcher->engine = engine;
+    if (query != NULL)
+        watcher_start(watcher, query, is_stream);
+    add_ready(engine, watcher);
+    engine_wake_watchers(engine);
+}
+
+void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
+{
+    if (watcher->query == NULL || watcher->idle_interval_ms == interval_ms)
+        return;
+    struct poller *poller = poller_of(watcher->query);
+    pthread_mutex_lock(&poller->lock);
+    connection_set_idle(watcher, interval_ms, clock_now_ms());
+    poller_wake(poller);
+    pthread_mutex_unlock(&poller->lock);
 }

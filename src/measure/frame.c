@@ -90,6 +90,21 @@ bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_m
     return good;
 }
 
+bool frame_add(struct text *frames, const ProtobufCMessage *message, struct error *error)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    if (size > FRAME_LARGEST)
+        return error_unavailable(error, "a frame of %zu bytes is too large", size);
+
+    uint32_t length = (uint32_t)size;
+    _cleanup_(memory_free) uint8_t *frame = memory_new(length);
+    protobuf_c_message_pack(message, frame);
+    text_add_bytes(frames, &length, sizeof(length));
+    text_add_bytes(frames, frame, length);
+    explicit_bzero(frame, length);
+    return true;
+}
+
 bool frame_read(int socket, const ProtobufCMessageDescriptor *type, uint32_t largest,
                 int64_t deadline_ms, ProtobufCMessage **ret_message, struct error *error)
 {

@@ -1,329 +1,382 @@
-#include "measure/inside.h"
+/* The queries of a connection: who holds and watches them, when they are due, what is known of them. */
+#include "measure/connection.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/memory.h"
+#include "base/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
-struct query *query_new(struct connection *connection, const struct option_values *values)
+/* Outsiders choose the identities, so the hash is keyed. */
+static unsigned identity_hash(const char *identity)
+{
+    struct hash hash;
+    hash_begin(&hash);
+    hash_add(&hash, identity, strlen(identity));
+    return (unsigned)hash_end(&hash);
+}
+
+static int64_t min_ms(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
+static int64_t max_ms(int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
+/* ---- bundles ---- */
+
+static void join_bundle(struct query *query, const void *connection_options)
+{
+    struct connection *connection = query->connection;
+    const struct scaler *scaler = connection->scaler;
+    char *text =
+        scaler->bundle == NULL ? NULL : scaler->bundle(connection_options, query->values->data);
+    if (text == NULL)
+        return;
+    unsigned hash = identity_hash(text);
+    struct bundle *bundle = NULL;
+    HASH_FIND_BYHASHVALUE(hh, connection->bundles, text, strlen(text), hash, bundle);
+    if (bundle == NULL) {
+        bundle = memory_new(sizeof(*bundle));
+        bundle->text = TAKE(text);
+        bundle->completed_at_ms = INT64_MIN;
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->bundles, bundle->text, strlen(bundle->text),
+                                    hash, bundle);
+    }
+    free(text);
+    query->bundle = bundle;
+    DL_APPEND2(bundle->queries, query, prev_bundled, next_bundled);
+}
+
+static void leave_bundle(struct query *query)
+{
+    struct bundle *bundle = query->bundle;
+    if (bundle == NULL)
+        return;
+    DL_DELETE2(bundle->queries, query, prev_bundled, next_bundled);
+    if (bundle->queries != NULL)
+        return;
+    HASH_DELETE(hh, query->connection->bundles, bundle);
+    free(bundle->text);
+    free(bundle);
+}
+
+/* ---- making and freeing ---- */
+
+struct query *connection_query(struct connection *connection, const struct option_values *values,
+                               const void *connection_options)
 {
     const struct scaler *scaler = connection->scaler;
-    struct query *query = memory_new(sizeof(*query));
+    struct query *query = NULL;
+    unsigned hash = identity_hash(values->identity);
+    HASH_FIND_BYHASHVALUE(hh, connection->queries, values->identity, strlen(values->identity), hash,
+                          query);
+    if (query != NULL)
+        return query;
+
+    query = memory_new(sizeof(*query));
     query->connection = connection;
-    query->lane = connection->main_lane;
     query->values = option_values_new(scaler->options, scaler->sizes[OPTION_QUERY], OPTION_QUERY,
                                       (const char *const *)values->texts);
-    query->due_now = true;
-    HASH_ADD_KEYPTR(hh, connection->queries, query->values->identity,
-                    strlen(query->values->identity), query);
-    DL_APPEND(query->lane->queries, query);
-    connection->tally->stats.queries++;
-
-    /* Callers never hasten a retry: who joins a broken connection is refused as its neighbours are. */
-    if (query->lane->state == LANE_BROKEN)
-        query_set_failed(query, &query->lane->error);
+    query->task.values = query->values;
+    query->task.query = query->values->data;
+    query->task.has_ended = true;
+    query->job = JOB_NEW;
+    query->known.duration_ms = -1;
+    query->known.sent_ms = INT64_MIN;
+    query->task.timeout_ms =
+        scaler->timeout_ms > 0 ? scaler->timeout_ms : connection->settings->timeout_ms;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->queries, query->values->identity,
+                                strlen(query->values->identity), hash, query);
+    join_bundle(query, connection_options);
+    connection->stats.counts.queries++;
     return query;
+}
+
+static void set_answered(struct query *query)
+{
+    if (query->unanswered_since_ms == 0)
+        return;
+    query->unanswered_since_ms = 0;
+    DL_DELETE2(query->connection->unanswered, query, prev_unanswered, next_unanswered);
 }
 
 void query_free(struct query *query)
 {
-    struct engine_stats *stats = &query->connection->tally->stats;
-    arm_drop(query);
-    stats->queries--;
-    stats->slow_queries -= query->lane->slow;
-    stats->failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;
-    HASH_DELETE(hh, query->connection->queries, query);
-    DL_DELETE(query->lane->queries, query);
-    struct pace *pace;
-    struct pace *next;
-    LL_FOREACH_SAFE(query->paces, pace, next)
-    free(pace);
+    struct connection *connection = query->connection;
+    struct interval_ref *interval;
+    struct interval_ref *next;
+    query_drop_subscription(query, push_set_idle(&query->push, 0, false, 0));
+    set_answered(query);
+    leave_bundle(query);
+    schedule_remove(&connection->schedule, &query->job);
+    HASH_DELETE(hh, connection->queries, query);
+    connection->stats.counts.queries--;
+    connection->stats.counts.failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;
+    LL_FOREACH_SAFE(query->intervals, interval, next)
+    free(interval);
     option_values_free(query->values);
+    error_done(&query->task.subscribe_error);
     snapshot_done(&query->known);
     free(query);
 }
 
-/* Where the interval belongs among the paces: it is there, or would be before what is. */
-static struct pace **find_pace(struct query *query, int64_t interval_ms)
+/* ---- who holds it ---- */
+
+static struct interval_ref **find_interval(struct query *query, int64_t interval_ms)
 {
-    struct pace **place = &query->paces;
+    struct interval_ref **place = &query->intervals;
     while (*place != NULL && (*place)->interval_ms < interval_ms)
         place = &(*place)->next;
     return place;
 }
 
-/* After a change of what it follows from. */
-static void count_use(struct connection *connection)
+static void add_interval(struct query *query, int64_t interval_ms)
 {
-    struct engine *engine = connection->engine;
-    bool in_use = connection->held_queries > 0 && connection->leavers == 0;
-    size_t change = in_use ? 1 : (size_t)-1;
-    if (in_use == connection->in_use)
-        return;
-    connection->in_use = in_use;
-    engine->in_use += change;
-    engine->isolated_in_use += connection->isolated ? change : 0;
-}
-
-void query_hold(struct query *query, int64_t interval_ms)
-{
-    if (query->paces == NULL)
-        query->connection->held_queries++;
-    count_use(query->connection);
-    struct pace **place = find_pace(query, interval_ms);
+    struct interval_ref **place = find_interval(query, interval_ms);
     if (*place == NULL || (*place)->interval_ms != interval_ms) {
-        struct pace *pace = memory_new(sizeof(*pace));
-        *pace = (struct pace){.interval_ms = interval_ms, .next = *place};
-        *place = pace;
+        struct interval_ref *added = memory_new(sizeof(*added));
+        *added = (struct interval_ref){.interval_ms = interval_ms, .next = *place};
+        *place = added;
     }
     (*place)->holds++;
 }
 
-static void let_go(struct query *query, int64_t interval_ms)
+static void remove_interval(struct query *query, int64_t interval_ms)
 {
-    struct pace **place = find_pace(query, interval_ms);
-    struct pace *pace = *place;
-    if (pace == NULL || --pace->holds > 0)
+    struct interval_ref **place = find_interval(query, interval_ms);
+    struct interval_ref *found = *place;
+    if (found == NULL || found->interval_ms != interval_ms || --found->holds > 0)
         return;
-    *place = pace->next;
-    free(pace);
-    if (query->paces == NULL)
-        query->connection->held_queries--;
+    *place = found->next;
+    free(found);
 }
 
-static int64_t least(int64_t one, int64_t other)
+void connection_hold(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
-    return one < other ? one : other;
+    query->connection->held_queries += query->holds == 0;
+    query->holds++;
+    if (interval_ms > 0)
+        add_interval(query, interval_ms);
+    else
+        query->default_holds++;
+    query_plan(query, now_ms);
 }
 
-/* A long interval says for how long a reading is good enough; an error never is, nor is that there is nothing
- * for who waits for the first message. */
-static int64_t current_interval_ms(const struct query *query)
+void connection_release(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
-    int64_t standard = query->connection->engine->settings.interval_ms;
-    if (query->lane->slow)
-        return query->slow_interval_ms;
-
-    int64_t interval = query->paces == NULL ? standard : query->paces->interval_ms;
-    if (query->known.last_attempt == ATTEMPT_FAILED)
-        interval = least(interval, standard);
-    if (query->idle_watchers == 0)
-        return interval;
-    bool is_told = query->armed || query->alert_ms > 0;
-    return least(interval, is_told ? standard : query->idle_interval_ms);
+    if (interval_ms > 0)
+        remove_interval(query, interval_ms);
+    else
+        query->default_holds--;
+    if (--query->holds > 0) {
+        query_plan(query, now_ms);
+        return;
+    }
+    query->connection->held_queries--;
+    if (query->job.state != JOB_IN_FLIGHT)
+        query_free(query);
 }
 
-/* All queries of a connection beat together, whenever they came: going once for many is the point. */
-static int64_t beat_due_ms(const struct query *query)
-{
-    int64_t interval = current_interval_ms(query);
-    int64_t asked_at_ms = query->asked_at_us / 1000;
-    if (query->lane->slow)
-        return asked_at_ms + interval;
-    int64_t since_beat = (asked_at_ms - query->connection->made_at_ms) % interval;
-    return asked_at_ms - since_beat + interval;
-}
+/* ---- when it is due ---- */
 
-int64_t query_due_ms(const struct query *query)
+/* Who set an interval gets measurements at it, and so does a stream. Polls alone are measured when they come;
+ * but what takes longer than a caller likes to wait is measured beforehand. */
+int64_t query_interval_ms(const struct query *query)
 {
-    if (query->due_now)
+    int64_t standard_ms = query->connection->settings->interval_ms;
+    int64_t interval_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
+    if (query->streams > 0 && query->default_holds > 0)
+        interval_ms = min_ms(interval_ms, standard_ms);
+    if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
+        interval_ms = min_ms(interval_ms, standard_ms);
+    if (interval_ms == INT64_MAX)
         return 0;
-    return least(beat_due_ms(query), arm_due_ms(query));
+    /* A long interval says for how long a reading is good enough; an error never is. */
+    return query->known.last_attempt == ATTEMPT_FAILED ? min_ms(interval_ms, standard_ms)
+                                                       : interval_ms;
 }
 
-static void make_watchers_ready(struct query *query)
+/* Queries of one interval are due together, whenever they came: one round trip measures many. */
+static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
 {
-    struct engine *engine = query->connection->engine;
+    int64_t interval_ms = query_interval_ms(query);
+    int64_t made_at_ms = query->connection->made_at_ms;
+    int64_t sent_ms = query->job.sent_ms;
+    if (interval_ms == 0)
+        return CLOCK_NEVER;
+    if (sent_ms == INT64_MIN)
+        return now_ms;
+    /* Somebody waits for the first message, and is not to wait longer than usual. */
+    if (query->push.idle_interval_ms > 0)
+        interval_ms = min_ms(interval_ms, query->connection->settings->interval_ms);
+    return sent_ms - (sent_ms - made_at_ms) % interval_ms + interval_ms;
+}
+
+void query_plan(struct query *query, int64_t now_ms)
+{
+    int64_t due_ms = interval_due_ms(query, now_ms);
+    due_ms = min_ms(due_ms, push_due_ms(&query->push, query->job.sent_ms));
+    schedule_set_due(&query->connection->schedule, &query->job, due_ms);
+}
+
+void connection_demand(struct query *query, int64_t from_ms, int64_t now_ms)
+{
+    struct connection *connection = query->connection;
+    if (query->unanswered_since_ms == 0) {
+        query->unanswered_since_ms = now_ms;
+        DL_APPEND2(connection->unanswered, query, prev_unanswered, next_unanswered);
+    }
+    if (connection->state != BROKEN)
+        schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
+}
+
+/* ---- who watches it ---- */
+
+void query_tell_watchers(struct query *query)
+{
+    const struct connection_settings *settings = query->connection->settings;
     struct watcher *watcher;
     DL_FOREACH(query->watchers, watcher)
-    {
-        if (watcher->ready)
-            continue;
-        watcher->ready = true;
-        DL_APPEND2(engine->ready, watcher, prev_ready, next_ready);
-    }
+    settings->ready(settings->context, watcher);
 }
 
-void query_set_reading(struct query *query, const struct reading *reading)
+void connection_watch(struct query *query, struct watcher *watcher, bool is_stream, int64_t now_ms)
+{
+    watcher->query = query;
+    watcher->is_stream = is_stream;
+    DL_APPEND(query->watchers, watcher);
+    query->streams += is_stream;
+    if (is_stream)
+        query_plan(query, now_ms);
+}
+
+void connection_unwatch(struct watcher *watcher, int64_t now_ms)
+{
+    struct query *query = watcher->query;
+    connection_set_idle(watcher, 0, now_ms);
+    DL_DELETE(query->watchers, watcher);
+    query->streams -= watcher->is_stream;
+    watcher->query = NULL;
+    query_plan(query, now_ms);
+}
+
+void query_drop_subscription(struct query *query, uint64_t id)
+{
+    struct connection *connection = query->connection;
+    if (id == 0)
+        return;
+    query_forget_subscription(query);
+    connection->unsubscribes =
+        memory_grow(connection->unsubscribes, &connection->unsubscribes_capacity,
+                    connection->unsubscribes_count + 1, sizeof(*connection->unsubscribes));
+    connection->unsubscribes[connection->unsubscribes_count++] = id;
+}
+
+void query_forget_subscription(struct query *query)
+{
+    struct connection *connection = query->connection;
+    if (query->subscription_id == 0)
+        return;
+    HASH_DELETE(hh_subscribed, connection->subscribed, query);
+    connection->stats.counts.subscribed_queries -= query->is_subscribed;
+    query->is_subscribed = false;
+    query->subscription_id = 0;
+}
+
+/* The least interval counts; the triggers of one query hardly ever differ in it. */
+void connection_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms)
+{
+    struct query *query = watcher->query;
+    struct push *push = &query->push;
+    if (watcher->idle_interval_ms == interval_ms)
+        return;
+    query->idle_streams += (interval_ms > 0) - (watcher->idle_interval_ms > 0);
+    watcher->idle_interval_ms = interval_ms;
+    int64_t least_ms = interval_ms;
+    if (push->idle_interval_ms > 0 && (interval_ms == 0 || push->idle_interval_ms < interval_ms))
+        least_ms = push->idle_interval_ms;
+    if (query->idle_streams == 0)
+        least_ms = 0;
+    query_drop_subscription(
+        query, push_set_idle(push, least_ms, query->connection->scaler->subscribes, now_ms));
+    query_plan(query, now_ms);
+}
+
+/* ---- what is known of it ---- */
+
+void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
 {
     struct snapshot *known = &query->known;
+    struct engine_stats *counts = &query->connection->stats.counts;
     error_done(&known->error);
-    query->connection->tally->stats.failing_queries -= known->last_attempt == ATTEMPT_FAILED;
+    counts->failing_queries -= known->last_attempt == ATTEMPT_FAILED;
     known->last_attempt = ATTEMPT_GOOD;
-    known->measured = true;
+    known->is_measured = true;
     known->reading = *reading;
-    known->reading_at_ms = clock_now_ms();
-    known->began_at_us = query->told_at_us > 0 ? query->told_at_us : query->asked_at_us;
-    query->told_at_us = 0;
-    query->strikes = 0;
-    query->losses = 0;
-    make_watchers_ready(query);
+    known->sent_ms = query->job.sent_ms;
+    known->duration_ms = max_ms(now_us / 1000 - query->job.sent_ms, 0);
+    known->began_at_us = query->sent_us;
+    known->is_outdated = query->sent_us < query->outdated_from_us;
+    if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
+        known->began_at_us = query->notified_at_us;
+    set_answered(query);
+    query_tell_watchers(query);
 }
 
-void query_set_failed(struct query *query, const struct error *error)
+void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct snapshot *known = &query->known;
     if (known->last_attempt != ATTEMPT_FAILED) {
-        known->failing_since_ms = clock_now_ms();
-        query->connection->tally->stats.failing_queries++;
+        known->failing_since_ms = now_ms;
+        query->connection->stats.counts.failing_queries++;
     }
     known->last_attempt = ATTEMPT_FAILED;
+    known->failed_at_ms = now_ms;
     error_copy(&known->error, error);
-    make_watchers_ready(query);
+    set_answered(query);
+    query_tell_watchers(query);
 }
 
-static void release(struct query *query, int64_t interval_ms, bool was_left)
+static int64_t stuck_for_ms(const struct connection *connection, int64_t now_ms)
 {
-    struct engine *engine = query->connection->engine;
-    pthread_mutex_lock(&engine->lock);
-    query->connection->leavers -= was_left;
-    let_go(query, interval_ms);
-    count_use(query->connection);
-    if (query->paces == NULL)
-        lane_wake(query->lane);
-    pthread_mutex_unlock(&engine->lock);
+    int64_t sent_ms = schedule_oldest_sent_ms(&connection->schedule);
+    if (sent_ms == CLOCK_NEVER)
+        return 0;
+    int64_t for_ms = now_ms - max_ms(sent_ms, connection->completed_at_ms);
+    return for_ms >= CONNECTION_STUCK_MS ? for_ms : 0;
 }
 
-void query_release(struct query *query, int64_t interval_ms)
+void connection_snapshot(const struct query *query, int64_t now_ms, struct snapshot *ret_snapshot)
 {
-    release(query, interval_ms, false);
-}
-
-void query_leave(struct query *query)
-{
-    struct engine *engine = query->connection->engine;
-    pthread_mutex_lock(&engine->lock);
-    query->connection->leavers++;
-    count_use(query->connection);
-    pthread_mutex_unlock(&engine->lock);
-}
-
-void query_forget(struct query *query, int64_t interval_ms)
-{
-    release(query, interval_ms, true);
-}
-
-void query_inherit(struct query *query, const struct query *former)
-{
-    struct engine *engine = query->connection->engine;
-    const struct snapshot *old = &former->known;
-    pthread_mutex_lock(&engine->lock);
-    struct snapshot *known = &query->known;
-    if (old->measured && !known->measured) {
-        known->measured = true;
-        known->reading = old->reading;
-        known->reading_at_ms = old->reading_at_ms;
-        known->began_at_us = old->began_at_us;
-    }
-    if (known->last_attempt == ATTEMPT_NONE) {
-        known->last_attempt = old->last_attempt;
-        known->failing_since_ms = old->failing_since_ms;
-        error_copy(&known->error, &old->error);
-        query->connection->tally->stats.failing_queries += known->last_attempt == ATTEMPT_FAILED;
-    }
-    pthread_mutex_unlock(&engine->lock);
-}
-
-void query_snapshot(struct query *query, struct snapshot *ret_snapshot)
-{
-    struct engine *engine = query->connection->engine;
-    pthread_mutex_lock(&engine->lock);
+    struct connection *connection = query->connection;
+    const struct error *error = &query->known.error;
     *ret_snapshot = query->known;
     ret_snapshot->error = (struct error){0};
-    error_copy(&ret_snapshot->error, &query->known.error);
-    pthread_mutex_unlock(&engine->lock);
+    ret_snapshot->is_retried = query->job.timeouts > 0;
+    ret_snapshot->unanswered_since_ms = query->unanswered_since_ms;
+    ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
+    ret_snapshot->stuck_for_ms = stuck_for_ms(connection, now_ms);
+    if (connection->state == BROKEN) {
+        int64_t since_ms = connection->broken_since_ms;
+        bool was_failing = query->known.last_attempt == ATTEMPT_FAILED;
+        ret_snapshot->failing_since_ms =
+            was_failing ? min_ms(since_ms, query->known.failing_since_ms) : since_ms;
+        ret_snapshot->last_attempt = ATTEMPT_FAILED;
+        ret_snapshot->failed_at_ms = now_ms;
+        ret_snapshot->is_retried = true;
+        error = &connection->error;
+    }
+    error_copy(&ret_snapshot->error, error);
 }
 
 void snapshot_done(struct snapshot *snapshot)
 {
     error_done(&snapshot->error);
-}
-
-void query_state(struct query *query, struct query_state *ret_state)
-{
-    static const enum query_client clients[] = {[LANE_APART] = QUERY_APART,
-                                                [LANE_CONNECTED] = QUERY_CONNECTED,
-                                                [LANE_BROKEN] = QUERY_BROKEN};
-    const struct connection *connection = query->connection;
-    pthread_mutex_lock(&connection->engine->lock);
-    *ret_state = (struct query_state){
-        .client = clients[query->lane->state],
-        .is_slow = query->lane->slow,
-        .is_armed = query->armed,
-        .interval_ms = current_interval_ms(query),
-    };
-    snprintf(ret_state->connection, sizeof(ret_state->connection), "%s", connection->label);
-    pthread_mutex_unlock(&connection->engine->lock);
-}
-
-void watcher_start(struct watcher *watcher, struct query *query)
-{
-    struct engine *engine = query->connection->engine;
-    pthread_mutex_lock(&engine->lock);
-    watcher->query = query;
-    DL_APPEND(query->watchers, watcher);
-    pthread_mutex_unlock(&engine->lock);
-}
-
-/* The least interval counts; triggers of one query hardly ever differ in it. True: the query may be due
- * sooner than its lane knows. */
-static bool set_idle(struct watcher *watcher, int64_t interval_ms)
-{
-    struct query *query = watcher->query;
-    bool was_idle = query->idle_watchers > 0;
-    bool sooner = false;
-    if (watcher->idle_interval_ms > 0)
-        query->idle_watchers--;
-    if (interval_ms > 0) {
-        sooner = query->idle_watchers == 0 || interval_ms < query->idle_interval_ms;
-        if (sooner)
-            query->idle_interval_ms = interval_ms;
-        query->idle_watchers++;
-    }
-    watcher->idle_interval_ms = interval_ms;
-    if (was_idle && query->idle_watchers == 0)
-        arm_drop(query);
-    else if (!was_idle && query->idle_watchers > 0)
-        arm_idle(query);
-    return sooner;
-}
-
-void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
-{
-    if (watcher->idle_interval_ms == interval_ms)
-        return;
-    struct engine *engine = watcher->query->connection->engine;
-    pthread_mutex_lock(&engine->lock);
-    if (set_idle(watcher, interval_ms))
-        lane_wake(watcher->query->lane);
-    pthread_mutex_unlock(&engine->lock);
-}
-
-void watcher_stop(struct watcher *watcher)
-{
-    if (watcher->query == NULL)
-        return;
-    struct engine *engine = watcher->query->connection->engine;
-    pthread_mutex_lock(&engine->lock);
-    set_idle(watcher, 0);
-    DL_DELETE(watcher->query->watchers, watcher);
-    if (watcher->ready)
-        DL_DELETE2(engine->ready, watcher, prev_ready, next_ready);
-    watcher->ready = false;
-    watcher->query = NULL;
-    pthread_mutex_unlock(&engine->lock);
-}
-
-struct watcher *engine_next_ready(struct engine *engine)
-{
-    pthread_mutex_lock(&engine->lock);
-    struct watcher *watcher = engine->ready;
-    if (watcher != NULL) {
-        DL_DELETE2(engine->ready, watcher, prev_ready, next_ready);
-        watcher->ready = false;
-    }
-    pthread_mutex_unlock(&engine->lock);
-    return watcher;
 }

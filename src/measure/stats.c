@@ -2,78 +2,123 @@
  * What the engine counts, by scaler: that is as fine as it may be, for connections and queries come and
  * go with what users write.
  */
-#include "measure/inside.h"
+#include "measure/engine_internal.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/metric.h"
+#include "base/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
-struct tally *tally_of(struct engine *engine, const struct scaler *scaler)
-{
-    struct tally *tally;
-    LL_SEARCH_SCALAR(engine->tallies, tally, scaler, scaler);
-    if (tally == NULL) {
-        tally = memory_new(sizeof(*tally));
-        tally->scaler = scaler;
-        LL_APPEND(engine->tallies, tally);
-    }
-    return tally;
-}
+/* ---- adding up ---- */
 
-void tallies_free(struct tally *tallies)
-{
-    struct tally *tally;
-    struct tally *next;
-    LL_FOREACH_SAFE(tallies, tally, next)
-    free(tally);
-}
-
-static void count_connections(const struct engine *engine)
-{
-    struct tally *tally;
-    const struct connection *connection;
-    LL_FOREACH(engine->tallies, tally)
-    {
-        tally->stats.connections = 0;
-        tally->stats.broken_connections = 0;
-    }
-    for (connection = engine->connections; connection != NULL; connection = connection->hh.next) {
-        struct engine_stats *stats = &connection->tally->stats;
-        stats->connections++;
-        stats->broken_connections +=
-            connection->main_lane != NULL && connection->main_lane->state == LANE_BROKEN;
-    }
-}
-
-static void add(struct engine_stats *sum, const struct engine_stats *stats)
+static void add_counts(struct engine_stats *sum, const struct engine_stats *stats)
 {
     sum->connections += stats->connections;
     sum->broken_connections += stats->broken_connections;
     sum->queries += stats->queries;
     sum->failing_queries += stats->failing_queries;
-    sum->slow_queries += stats->slow_queries;
-    sum->armed_queries += stats->armed_queries;
-    sum->wakes += stats->wakes;
-    sum->failed_arms += stats->failed_arms;
+    sum->isolated_queries += stats->isolated_queries;
+    sum->subscribed_queries += stats->subscribed_queries;
+    sum->notifications += stats->notifications;
+    sum->failed_subscriptions += stats->failed_subscriptions;
     sum->connects += stats->connects;
     sum->failed_connects += stats->failed_connects;
-    sum->answered_probes += stats->answered_probes;
-    sum->failed_probes += stats->failed_probes;
-    sum->unanswered_probes += stats->unanswered_probes;
+    sum->answered += stats->answered;
+    sum->failed += stats->failed;
+    sum->unanswered += stats->unanswered;
+}
+
+static void add_stats(struct scaler_stats *sum, const struct scaler_stats *stats)
+{
+    add_counts(&sum->counts, &stats->counts);
+    histogram_join(&sum->measurement_seconds, &stats->measurement_seconds);
+    if (stats->utilization > sum->utilization)
+        sum->utilization = stats->utilization;
+    if (stats->delay_seconds > sum->delay_seconds)
+        sum->delay_seconds = stats->delay_seconds;
+}
+
+/* Found or made, with zeros. */
+static struct scaler_stats *stats_of(struct retired_stats **list, const struct scaler *scaler)
+{
+    struct retired_stats *found;
+    LL_SEARCH_SCALAR(*list, found, scaler, scaler);
+    if (found == NULL) {
+        found = memory_new(sizeof(*found));
+        found->scaler = scaler;
+        LL_APPEND(*list, found);
+    }
+    return &found->stats;
+}
+
+static void free_list(struct retired_stats *list)
+{
+    struct retired_stats *each;
+    struct retired_stats *next;
+    LL_FOREACH_SAFE(list, each, next)
+    free(each);
+}
+
+void engine_retire_stats(struct engine *engine, const struct connection *connection)
+{
+    struct scaler_stats *stats = stats_of(&engine->retired, connection->scaler);
+    struct engine_stats counts = connection->stats.counts;
+    counts.connections = counts.broken_connections = 0;
+    counts.queries = counts.failing_queries = 0;
+    counts.isolated_queries = counts.subscribed_queries = 0;
+    add_counts(&stats->counts, &counts);
+    histogram_join(&stats->measurement_seconds, &connection->stats.measurement_seconds);
+}
+
+void engine_free_stats(struct engine *engine)
+{
+    free_list(TAKE(engine->retired));
+}
+
+static struct scaler_stats current_stats(struct poller *poller)
+{
+    struct connection *connection = &poller->connection;
+    pthread_mutex_lock(&poller->lock);
+    int64_t now_ms = clock_now_ms();
+    struct scaler_stats stats = connection->stats;
+    if (connection->state == BROKEN)
+        stats.counts.failing_queries = stats.counts.queries;
+    stats.counts.isolated_queries =
+        connection->schedule.slow_count + connection->schedule.ready_slow.count;
+    stats.utilization = schedule_utilization(&connection->schedule, now_ms);
+    stats.delay_seconds =
+        (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
+    pthread_mutex_unlock(&poller->lock);
+    return stats;
+}
+
+/* By scaler; the caller frees the list. */
+static struct retired_stats *collect(struct engine *engine)
+{
+    struct retired_stats *list = NULL;
+    const struct retired_stats *retired;
+    pthread_mutex_lock(&engine->lock);
+    LL_FOREACH(engine->retired, retired)
+    add_stats(stats_of(&list, retired->scaler), &retired->stats);
+    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+        struct scaler_stats stats = current_stats(poller);
+        add_stats(stats_of(&list, poller->connection.scaler), &stats);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return list;
 }
 
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
-    const struct tally *tally;
+    struct retired_stats *list = collect(engine);
+    const struct retired_stats *each;
     *ret_stats = (struct engine_stats){0};
-    pthread_mutex_lock(&engine->lock);
-    count_connections(engine);
-    LL_FOREACH(engine->tallies, tally)
-    add(ret_stats, &tally->stats);
-    pthread_mutex_unlock(&engine->lock);
+    LL_FOREACH(list, each)
+    add_counts(ret_stats, &each->stats.counts);
+    free_list(list);
 }
 
 /* ---- the page ---- */
@@ -81,7 +126,7 @@ void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 /* All families have the label scaler; some another one, whose value is here. */
 struct column {
     const char *label; /* NULL: none */
-    double (*value)(const struct engine_stats *stats);
+    double (*value)(const struct scaler_stats *stats);
 };
 
 struct family {
@@ -92,93 +137,104 @@ struct family {
 };
 
 #define VALUE(name, expression)                                                                    \
-    static double name(const struct engine_stats *stats)                                           \
+    static double name(const struct scaler_stats *stats)                                           \
     {                                                                                              \
         return (double)(expression);                                                               \
     }
 
-VALUE(good_connections, stats->connections - stats->broken_connections)
-VALUE(broken_connections, stats->broken_connections)
-VALUE(good_queries, stats->queries - stats->failing_queries)
-VALUE(failing_queries, stats->failing_queries)
-VALUE(slow_queries, stats->slow_queries)
-VALUE(armed_queries, stats->armed_queries)
-VALUE(wakes, stats->wakes)
-VALUE(failed_arms, stats->failed_arms)
-VALUE(good_connects, stats->connects - stats->failed_connects)
-VALUE(failed_connects, stats->failed_connects)
-VALUE(answered_probes, stats->answered_probes)
-VALUE(failed_probes, stats->failed_probes)
-VALUE(unanswered_probes, stats->unanswered_probes)
+VALUE(good_connections, stats->counts.connections - stats->counts.broken_connections)
+VALUE(broken_connections, stats->counts.broken_connections)
+VALUE(good_queries, stats->counts.queries - stats->counts.failing_queries)
+VALUE(failing_queries, stats->counts.failing_queries)
+VALUE(isolated_queries, stats->counts.isolated_queries)
+VALUE(subscribed_queries, stats->counts.subscribed_queries)
+VALUE(notifications, stats->counts.notifications)
+VALUE(failed_subscriptions, stats->counts.failed_subscriptions)
+VALUE(good_connects, stats->counts.connects - stats->counts.failed_connects)
+VALUE(failed_connects, stats->counts.failed_connects)
+VALUE(answered, stats->counts.answered)
+VALUE(failed, stats->counts.failed)
+VALUE(unanswered, stats->counts.unanswered)
+
+VALUE(utilization, stats->utilization)
+VALUE(delay, stats->delay_seconds)
 
 static const struct family families[] = {
     {"backlog_connections",
      METRIC_GAUGE,
-     "Connections to sources; a broken one waits for its next try.",
+     "Connections to sources; a broken one waits for its next attempt.",
      {{"state=\"good\"", good_connections}, {"state=\"broken\"", broken_connections}}},
-    {"backlog_connects_total",
+    {"backlog_connection_attempts_total",
      METRIC_COUNTER,
-     "Times that a source was connected to.",
-     {{"result=\"good\"", good_connects}, {"result=\"failed\"", failed_connects}}},
+     "Attempts to connect to a source.",
+     {{"result=\"success\"", good_connects}, {"result=\"failure\"", failed_connects}}},
     {"backlog_queries",
      METRIC_GAUGE,
-     "Things that are measured; triggers that ask the same share one.",
+     "Queries that are measured; triggers that ask for the same share one.",
      {{"state=\"good\"", good_queries}, {"state=\"failing\"", failing_queries}}},
-    {"backlog_slow_queries",
+    {"backlog_isolated_queries",
      METRIC_GAUGE,
-     "Queries that are asked apart from the others, because they were not answered in time.",
-     {{NULL, slow_queries}}},
+     "Queries in flight or due that are measured separately, because they timed out last or are slow.",
+     {{NULL, isolated_queries}}},
     {"backlog_measurements_total",
      METRIC_COUNTER,
-     "Measurements of queries: the source answered, refused, or said nothing in time.",
-     {{"result=\"answered\"", answered_probes},
-      {"result=\"failed\"", failed_probes},
-      {"result=\"unanswered\"", unanswered_probes}}},
-    {"backlog_armed_queries",
+     "Measurements of queries: the source answered, refused, or did not answer in time.",
+     {{"result=\"success\"", answered},
+      {"result=\"error\"", failed},
+      {"result=\"timeout\"", unanswered}}},
+    {"backlog_subscribed_queries",
      METRIC_GAUGE,
-     "Idle queries whose source will tell of the next message.",
-     {{NULL, armed_queries}}},
-    {"backlog_wakes_total", METRIC_COUNTER, "Times that a source told of one.", {{NULL, wakes}}},
-    {"backlog_failed_arms_total",
+     "Idle queries whose source will notify of the next message.",
+     {{NULL, subscribed_queries}}},
+    {"backlog_push_notifications_total",
      METRIC_COUNTER,
-     "Times that a source could not be asked to tell; it is polled instead.",
-     {{NULL, failed_arms}}},
+     "Notifications of new messages by sources.",
+     {{NULL, notifications}}},
+    {"backlog_push_subscribe_failures_total",
+     METRIC_COUNTER,
+     "Failed attempts to subscribe to a query, which is polled instead.",
+     {{NULL, failed_subscriptions}}},
+    {"backlog_source_utilization_ratio",
+     METRIC_GAUGE,
+     "How much of what may be in flight at a time was, in the last seconds; of the busiest connection.",
+     {{NULL, utilization}}},
+    {"backlog_source_delay_seconds",
+     METRIC_GAUGE,
+     "How long queries waited for their turn in the last seconds; of the slowest connection.",
+     {{NULL, delay}}},
 };
 
 static void write_family(struct text *page, const struct family *family,
-                         const struct tally *tallies)
+                         const struct retired_stats *list)
 {
-    const struct tally *tally;
+    const struct retired_stats *each;
     metric_family(page, family->name, family->type, family->help);
-    LL_FOREACH(tallies, tally)
+    LL_FOREACH(list, each)
     for (const struct column *column = family->columns; column->value != NULL; column++) {
         _cleanup_(memory_free) char *labels =
-            text_format("scaler=\"%s\"%s%s", tally->scaler->name, column->label == NULL ? "" : ",",
+            text_format("scaler=\"%s\"%s%s", each->scaler->name, column->label == NULL ? "" : ",",
                         column->label == NULL ? "" : column->label);
-        metric_sample(page, family->name, labels, column->value(&tally->stats));
+        metric_sample(page, family->name, labels, column->value(&each->stats));
     }
 }
 
-static void write_durations(struct text *page, const struct tally *tallies)
+static void write_durations(struct text *page, const struct retired_stats *list)
 {
-    static const char name[] = "backlog_measurement_seconds";
-    const struct tally *tally;
-    metric_family(
-        page, name, METRIC_HISTOGRAM,
-        "How long a source took for a batch: all the queries of a connection that are due.");
-    LL_FOREACH(tallies, tally)
+    static const char name[] = "backlog_measurement_duration_seconds";
+    const struct retired_stats *each;
+    metric_family(page, name, METRIC_HISTOGRAM, "How long the measurement of a query took.");
+    LL_FOREACH(list, each)
     {
-        _cleanup_(memory_free) char *labels = text_format("scaler=\"%s\"", tally->scaler->name);
-        metric_histogram(page, name, labels, &tally->batch_seconds);
+        _cleanup_(memory_free) char *labels = text_format("scaler=\"%s\"", each->scaler->name);
+        metric_histogram(page, name, labels, &each->stats.measurement_seconds);
     }
 }
 
 void engine_write_metrics(struct engine *engine, struct text *page)
 {
-    pthread_mutex_lock(&engine->lock);
-    count_connections(engine);
+    struct retired_stats *list = collect(engine);
     for (size_t i = 0; i < ARRAY_LENGTH(families); i++)
-        write_family(page, &families[i], engine->tallies);
-    write_durations(page, engine->tallies);
-    pthread_mutex_unlock(&engine->lock);
+        write_family(page, &families[i], list);
+    write_durations(page, list);
+    free_list(list);
 }

@@ -53,6 +53,11 @@ void task_time_out(struct task *task)
     end(task, TASK_TIMED_OUT, NULL, &error);
 }
 
+void task_time_out_with(struct task *task, const struct error *error)
+{
+    end(task, TASK_TIMED_OUT, NULL, error);
+}
+
 void task_return(struct task *task, bool isolate)
 {
     end(task, isolate ? TASK_ISOLATED : TASK_RETURNED, NULL, NULL);

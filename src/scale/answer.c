@@ -2,6 +2,26 @@
 
 #include <math.h>
 
+/* What a decision is made from. */
+struct decision {
+    const struct snapshot *snapshot;
+    const struct evaluated *evaluated;
+    const struct answer_rules *rules;
+    const struct answer_call *call;
+    int64_t now_ms;
+    struct answer *answer;
+};
+
+static int64_t min_ms(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
+static int64_t max_ms(int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
 static void refuse(struct answer *answer, const struct error *error)
 {
     answer->kind = ANSWER_REFUSED;
@@ -9,75 +29,144 @@ static void refuse(struct answer *answer, const struct error *error)
 }
 
 /* KEDA misreads NaN and Inf (int64(v * 1000) in older versions), and takes what is below 0 as 0. */
-static void give(struct answer *answer, const struct judgement *judgement, bool held)
+static void give(const struct decision *decision, bool held)
 {
-    if (!isfinite(judgement->value)) {
+    struct answer *answer = decision->answer;
+    const struct evaluation *evaluation = &decision->evaluated->evaluation;
+    if (!decision->evaluated->good) {
+        refuse(answer, &decision->evaluated->error);
+        return;
+    }
+    if (!isfinite(evaluation->value)) {
         answer->kind = ANSWER_REFUSED;
-        error_unavailable(&answer->error, "the source's value is %f", judgement->value);
+        error_unavailable(&answer->error, "the source's value is %f", evaluation->value);
         return;
     }
     answer->kind = ANSWER_VALUE;
-    answer->value = judgement->value > 0 ? judgement->value : 0;
-    answer->active = judgement->active;
+    answer->value = evaluation->value > 0 ? evaluation->value : 0;
+    answer->active = evaluation->active;
     answer->held = held;
 }
 
-static void refuse_failing(struct answer *answer, const struct error *error, int64_t failing_ms)
+/* An active reading goes on to be answered while measuring fails, for a while. */
+static bool hold(const struct decision *decision, int64_t since_ms)
 {
-    refuse(answer, error);
+    const struct evaluated *evaluated = decision->evaluated;
+    bool active =
+        decision->snapshot->is_measured && evaluated->good && evaluated->evaluation.active;
+    if (!active || decision->now_ms - since_ms > decision->rules->hold_ms)
+        return false;
+    give(decision, true);
+    return true;
+}
+
+static void decide_after_failure(const struct decision *decision)
+{
+    const struct snapshot *snapshot = decision->snapshot;
+    struct error *error = &decision->answer->error;
+    int64_t failing_ms = decision->now_ms - snapshot->failing_since_ms;
+    if (hold(decision, snapshot->failing_since_ms))
+        return;
+    refuse(decision->answer, &snapshot->error);
     if (failing_ms >= 1000)
-        error_set(&answer->error, error->code, "%s (failing for %lld s)", error_text(error),
-                  (long long)(failing_ms / 1000));
+        error_set(error, snapshot->error.code, "%s (failing for %lld s)",
+                  error_text(&snapshot->error), (long long)(failing_ms / 1000));
 }
 
-static void decide_after_failure(const struct snapshot *snapshot, const struct judged *judged,
-                                 const struct answer_rules *rules, int64_t now_ms,
-                                 struct answer *answer)
+/* Held from the first call on that nothing answered, not from the age of the reading: where only polls ask, it
+ * was old before. */
+static void decide_unanswered(const struct decision *decision)
 {
-    bool active = snapshot->measured && judged->good && judged->judgement.active;
-    int64_t failing_ms = now_ms - snapshot->failing_since_ms;
-    if (active && failing_ms <= rules->hold_ms)
-        give(answer, &judged->judgement, true);
+    const struct snapshot *snapshot = decision->snapshot;
+    struct error *error = &decision->answer->error;
+    int64_t since_ms = snapshot->unanswered_since_ms;
+    if (hold(decision, since_ms > 0 ? since_ms : decision->now_ms))
+        return;
+    decision->answer->kind = ANSWER_REFUSED;
+    if (snapshot->stuck_for_ms > 0)
+        error_unavailable(error, "the source has not answered anything for %lld s",
+                          (long long)(snapshot->stuck_for_ms / 1000));
+    else if (snapshot->is_measured)
+        error_unavailable(error, "the last measurement is %lld s old, and no other came in time",
+                          (long long)((decision->now_ms - snapshot->sent_ms) / 1000));
     else
-        refuse_failing(answer, &snapshot->error, failing_ms);
+        error_unavailable(error, "there is no measurement yet");
 }
 
-static void decide_out_of_time(const struct snapshot *snapshot, const struct judged *judged,
-                               const struct answer_rules *rules, int64_t now_ms,
-                               struct answer *answer)
+int64_t answer_freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot)
 {
-    bool active = snapshot->measured && judged->good && judged->judgement.active;
-    int64_t overdue_since_ms = snapshot->reading_at_ms + rules->interval_ms;
-    if (active && now_ms - overdue_since_ms <= rules->hold_ms)
-        give(answer, &judged->judgement, true);
-    else {
-        answer->kind = ANSWER_REFUSED;
-        if (snapshot->measured)
-            error_unavailable(&answer->error,
-                              "the last measurement is %lld s old, and no other came",
-                              (long long)((now_ms - snapshot->reading_at_ms) / 1000));
-        else
-            error_unavailable(&answer->error, "there is no measurement yet");
-    }
+    int64_t interval_ms = rules->interval_ms;
+    int64_t duration_ms = max_ms(snapshot->duration_ms, 0);
+    int64_t fresh_ms = interval_ms;
+    if (!rules->interval_is_set)
+        fresh_ms = min_ms(interval_ms,
+                          max_ms(ANSWER_MIN_FRESHNESS_MS, ANSWER_DURATIONS * duration_ms));
+    /* No call waits so long: it is measured at its interval, and the last reading answers. */
+    if (duration_ms >= ANSWER_PATIENCE_MS)
+        fresh_ms = interval_ms + 2 * duration_ms;
+    return fresh_ms;
 }
 
-void answer_decide(const struct snapshot *snapshot, const struct judged *judged,
-                   const struct answer_rules *rules, int64_t now_ms, bool out_of_time,
+/* Whether the reading is as good as a call may expect, or a stream. */
+static bool is_fresh(const struct decision *decision)
+{
+    const struct snapshot *snapshot = decision->snapshot;
+    if (decision->call->is_stream) {
+        int64_t max_age_ms =
+            max_ms(decision->rules->interval_ms, snapshot->effective_interval_ms);
+        max_age_ms = max_ms(max_age_ms, answer_freshness_ms(decision->rules, snapshot));
+        return decision->now_ms - snapshot->sent_ms <= max_age_ms;
+    }
+    return snapshot->sent_ms >= decision->answer->needed_from_ms && !snapshot->is_outdated;
+}
+
+static void decide_after_success(const struct decision *decision)
+{
+    const struct snapshot *snapshot = decision->snapshot;
+    const struct answer_call *call = decision->call;
+    if (snapshot->is_measured && is_fresh(decision)) {
+        give(decision, false);
+        return;
+    }
+    if (call->is_stream)
+        return;
+    /* A source that cannot keep up answers all its triggers late, and evenly. */
+    bool is_usable = snapshot->is_measured && decision->evaluated->good &&
+                     decision->now_ms - snapshot->sent_ms <= snapshot->effective_interval_ms;
+    bool was_patient = decision->now_ms - call->arrived_ms >= ANSWER_PATIENCE_MS;
+    if (is_usable && (was_patient || call->out_of_time))
+        give(decision, false);
+    else if (call->out_of_time || (!is_usable && snapshot->stuck_for_ms > 0))
+        decide_unanswered(decision);
+}
+
+void answer_decide(const struct snapshot *snapshot, const struct evaluated *evaluated,
+                   const struct answer_rules *rules, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer)
 {
-    *ret_answer = (struct answer){.kind = ANSWER_WAIT};
-    bool fresh = snapshot->last_attempt == ATTEMPT_GOOD &&
-                 now_ms - snapshot->reading_at_ms <= rules->interval_ms;
-    if (snapshot->last_attempt == ATTEMPT_FAILED)
-        decide_after_failure(snapshot, judged, rules, now_ms, ret_answer);
-    else if (fresh && judged->good)
-        give(ret_answer, &judged->judgement, false);
-    else if (fresh)
-        refuse(ret_answer, &judged->error);
-    else if (out_of_time)
-        decide_out_of_time(snapshot, judged, rules, now_ms, ret_answer);
-    ret_answer->age_ms = now_ms - snapshot->reading_at_ms;
+    const struct decision decision = {snapshot, evaluated, rules, call, now_ms, ret_answer};
+    *ret_answer = (struct answer){
+        .kind = ANSWER_WAIT,
+        .needed_from_ms = call->arrived_ms - answer_freshness_ms(rules, snapshot),
+    };
+    bool repeats_failure = call->is_stream || call->out_of_time || snapshot->is_retried ||
+                           snapshot->failed_at_ms >= call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;
+    if (snapshot->last_attempt != ATTEMPT_FAILED)
+        decide_after_success(&decision);
+    else if (repeats_failure || snapshot->stuck_for_ms > 0)
+        decide_after_failure(&decision);
+    else
+        ret_answer->needed_from_ms = call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;
+    ret_answer->age_ms = now_ms - snapshot->sent_ms;
     ret_answer->began_at_us = snapshot->began_at_us;
+}
+
+void answer_copy(struct answer *to, const struct answer *from)
+{
+    struct error error = to->error;
+    *to = *from;
+    to->error = error;
+    error_copy(&to->error, &from->error);
 }
 
 void answer_done(struct answer *answer)

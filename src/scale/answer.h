@@ -3,45 +3,66 @@
  *
  * The rule behind it: an error makes KEDA hold the replicas, a zero makes it remove them. So what is
  * unknown or too old is an error, and after a failure only "there is work" goes on to be answered.
+ *
+ * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement that was sent
+ * at most answer_freshness_ms() before the call arrived. The table in docs/architecture.md says what is answered
+ * when.
  */
 #ifndef BACKLOG_SCALE_ANSWER_H
 #define BACKLOG_SCALE_ANSWER_H
 
 #include "measure/engine.h"
 
+enum {
+    ANSWER_PATIENCE_MS = 1000,     /* a call waits so long for a fresh reading if there is an older one */
+    ANSWER_REPEAT_FAILURE_MS = 500, /* a failure is answered again for so long: KEDA calls twice at once */
+    ANSWER_MIN_FRESHNESS_MS = 500,
+    ANSWER_DURATIONS = 10, /* a reading is fresh for so many times the duration of its measurement */
+};
+
 struct answer {
     enum {
-        ANSWER_WAIT,    /* for the next attempt */
+        ANSWER_WAIT,    /* for the next attempt: a measurement sent at needed_from_ms or later */
         ANSWER_VALUE,   /* value and active */
         ANSWER_REFUSED, /* the error says why */
     } kind;
+    int64_t needed_from_ms;
     double value; /* finite, >= 0 */
     bool active;
-    bool held;           /* the last attempt failed: this is what was known before */
-    int64_t age_ms;      /* of the reading behind a value */
-    int64_t began_at_us; /* when the source told of it, or the measurement of it began */
+    bool held;           /* measuring fails: this is what was known before */
+    int64_t age_ms;      /* of the reading behind a value: since the source was asked for it */
+    int64_t began_at_us; /* when the source notified us of it, or was asked for it */
     struct error error;
 };
 
-/* A reading as a trigger's scaler judged it. */
-struct judged {
+/* A reading as a trigger's scaler evaluated it. */
+struct evaluated {
     bool good;
-    struct judgement judgement;
+    struct evaluation evaluation;
     struct error error; /* where it is not good */
 };
 
 struct answer_rules {
-    int64_t interval_ms; /* a reading younger than this is fresh */
-    int64_t hold_ms;     /* how long an active reading answers after measuring began to fail */
+    int64_t interval_ms;
+    bool interval_is_set; /* by the user, in the trigger or for the server */
+    int64_t hold_ms;      /* how long an active reading answers after measuring began to fail */
 };
 
-/*
- * `judged` is of the snapshot's reading (ignored where there is none). `out_of_time`: the caller has
- * waited as long as it may, so that ANSWER_WAIT is no answer any more.
- */
-void answer_decide(const struct snapshot *snapshot, const struct judged *judged,
-                   const struct answer_rules *rules, int64_t now_ms, bool out_of_time,
+/* Who is answered. */
+struct answer_call {
+    bool is_stream;     /* it waits for the next attempt, however long that takes */
+    int64_t arrived_ms; /* a call: when */
+    bool out_of_time;   /* ... and it has waited as long as it may: ANSWER_WAIT is no answer any more */
+};
+
+/* A call is answered from a measurement that was sent so long before it arrived, or later. */
+int64_t answer_freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot);
+
+/* `evaluated` is of the snapshot's reading (ignored where there is none). */
+void answer_decide(const struct snapshot *snapshot, const struct evaluated *evaluated,
+                   const struct answer_rules *rules, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer);
+void answer_copy(struct answer *to, const struct answer *from); /* what `to` held before is dropped */
 void answer_done(struct answer *answer);
 
 #endif

@@ -52,6 +52,8 @@ struct option_values *general_parse(const struct option_entry *entries, size_t c
     option_values_free(values[OPTION_QUERY]);
 
     struct general_options *options = values[OPTION_TARGET]->data;
+    options->rules.interval_is_set =
+        standard->interval_is_set || option_text(values[OPTION_TARGET], key_interval) != NULL;
     if (option_text(values[OPTION_TARGET], key_interval) == NULL)
         options->rules.interval_ms = standard->interval_ms;
     if (option_text(values[OPTION_TARGET], key_hold) == NULL)

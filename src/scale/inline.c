@@ -24,10 +24,10 @@ struct inline_connections {
     struct tenant *tenants;
 };
 
-struct inline_connections *inline_connections_new(size_t most_a_namespace)
+struct inline_connections *inline_connections_new(size_t max_per_namespace)
 {
     struct inline_connections *connections = memory_new(sizeof(*connections));
-    connections->most = most_a_namespace;
+    connections->most = max_per_namespace;
     return connections;
 }
 

@@ -15,7 +15,7 @@
 
 struct inline_connections;
 
-struct inline_connections *inline_connections_new(size_t most_a_namespace);
+struct inline_connections *inline_connections_new(size_t max_per_namespace);
 void inline_connections_free(struct inline_connections *connections);
 
 /* A trigger of the namespace begins to use the connection, and ends to. Fails with ERROR_LIMIT. */

@@ -19,7 +19,7 @@ static void normalise(char *name)
             *name = '-';
 }
 
-static void set_plan(struct trigger *trigger, char *metric_name, double target)
+static void set_metric_spec(struct trigger *trigger, char *metric_name, double target)
 {
     trigger->metric_name = metric_name;
     normalise(trigger->metric_name);
@@ -104,12 +104,12 @@ static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
                   alone ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER);
 
     struct options options = trigger_options(trigger);
-    struct plan plan = {0};
+    struct metric_spec spec = {0};
     if (!alone)
         scaler_check(trigger->scaler, &options, &trigger->mistakes);
-    trigger->scaler->plan(&options, &plan);
-    trigger->idle_interval_ms = plan.idle_interval_ms;
-    set_plan(trigger, plan.metric_name, plan.target);
+    trigger->scaler->metric_spec(&options, &spec);
+    trigger->idle_interval_ms = spec.idle_interval_ms;
+    set_metric_spec(trigger, spec.metric_name, spec.target);
     trigger->lacks_connection =
         alone && trigger->connection_name != NULL && !error_is_set(&trigger->mistakes);
     if (alone)
@@ -132,7 +132,7 @@ void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
         parse_scaler(trigger, ref, settings);
     else {
         scaler_add_unknown(settings->scalers, general->scaler, &trigger->mistakes);
-        set_plan(trigger, text_copy("backlog-invalid"), 1);
+        set_metric_spec(trigger, text_copy("backlog-invalid"), 1);
     }
     option_values_free(values);
 }

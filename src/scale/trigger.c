@@ -13,10 +13,11 @@
 struct triggers {
     struct triggers_settings settings;
     struct trigger *by_identity;
-    struct trigger *by_age;  /* utlist, oldest question first */
-    struct trigger *stale;   /* utlist, as the next one */
-    struct trigger *renewed; /* with a former query */
-    size_t bytes;            /* of the identities */
+    struct trigger *by_age; /* utlist, the one that nobody has asked for longest first */
+    struct trigger *next_walked;  /* see triggers_next() */
+    struct trigger *next_renewed; /* it and those behind it may be of an older revision */
+    uint64_t revision;            /* of the connections */
+    size_t bytes;                 /* of the identities */
     struct inline_connections *inlines;
 };
 
@@ -24,27 +25,16 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
 {
     struct triggers *triggers = memory_new(sizeof(*triggers));
     triggers->settings = *settings;
-    triggers->inlines = inline_connections_new(settings->most_inline);
+    triggers->inlines = inline_connections_new(settings->max_inline);
+    triggers->revision = 1;
+    connections_number(settings->connections, NULL, triggers->revision);
     return triggers;
 }
 
-static void forget_former(struct triggers *triggers, struct trigger *trigger)
+/* What the user set; 0: nothing. */
+static int64_t interval_ms(const struct trigger *trigger)
 {
-    if (trigger->former_query == NULL)
-        return;
-    query_forget(TAKE(trigger->former_query), trigger->rules.interval_ms);
-    DL_DELETE2(triggers->renewed, trigger, prev_changed, next_changed);
-}
-
-static void set_stale(struct triggers *triggers, struct trigger *trigger, bool stale)
-{
-    if (trigger->is_stale == stale)
-        return;
-    trigger->is_stale = stale;
-    if (stale)
-        DL_APPEND2(triggers->stale, trigger, prev_changed, next_changed);
-    else
-        DL_DELETE2(triggers->stale, trigger, prev_changed, next_changed);
+    return trigger->rules.interval_is_set ? trigger->rules.interval_ms : 0;
 }
 
 static const char *connection_identity(const struct trigger *trigger)
@@ -56,7 +46,7 @@ static void release_query(struct triggers *triggers, struct trigger *trigger)
 {
     if (trigger->query == NULL)
         return;
-    query_release(TAKE(trigger->query), trigger->rules.interval_ms);
+    query_release(TAKE(trigger->query), interval_ms(trigger));
     if (trigger->connection_name == NULL)
         inline_connections_leave(triggers->inlines, trigger->namespace, trigger->scaler->name,
                                  connection_identity(trigger));
@@ -64,10 +54,9 @@ static void release_query(struct triggers *triggers, struct trigger *trigger)
 
 static void trigger_free(struct triggers *triggers, struct trigger *trigger)
 {
-    forget_former(triggers, trigger);
-    set_stale(triggers, trigger, false);
     release_query(triggers, trigger);
-    answer_done(&trigger->told.answer);
+    answer_done(&trigger->last_answer.answer);
+    answer_done(&trigger->round.answer);
     identity_done(&trigger->identity);
     trigger_parse_done(trigger);
     free(trigger->name);
@@ -78,6 +67,10 @@ static void trigger_free(struct triggers *triggers, struct trigger *trigger)
 static void drop(struct triggers *triggers, struct trigger *trigger)
 {
     assert(triggers->by_identity != NULL); /* the trigger is in it */
+    if (triggers->next_walked == trigger)
+        triggers->next_walked = trigger->hh.next;
+    if (triggers->next_renewed == trigger)
+        triggers->next_renewed = trigger->hh.next;
     HASH_DELETE(hh, triggers->by_identity, trigger);
     DL_DELETE(triggers->by_age, trigger);
     triggers->bytes -= trigger->identity.length;
@@ -101,6 +94,7 @@ static struct trigger *trigger_new(const struct triggers *triggers, const struct
     trigger->name = text_copy(ref->name);
     trigger->namespace = text_copy(ref->namespace);
     trigger_parse(trigger, ref, &triggers->settings);
+    trigger->revision = triggers->revision;
     return trigger;
 }
 
@@ -111,12 +105,12 @@ static void touch(struct triggers *triggers, struct trigger *trigger, int64_t no
     DL_APPEND(triggers->by_age, trigger);
 }
 
-/* The trigger that nobody has asked for longest, and that nobody keeps; NULL where all are kept. */
+/* The trigger that nobody has asked for longest, and that nobody has pinned; NULL where all are pinned. */
 static struct trigger *find_droppable(struct triggers *triggers, int64_t now_ms)
 {
     for (size_t i = HASH_COUNT(triggers->by_identity); i > 0; i--) {
         struct trigger *oldest = triggers->by_age;
-        if (oldest->keepers == 0)
+        if (oldest->pins == 0)
             return oldest;
         touch(triggers, oldest, now_ms); /* a stream of it is open: that is asking, too */
     }
@@ -126,12 +120,12 @@ static struct trigger *find_droppable(struct triggers *triggers, int64_t now_ms)
 static bool refuse_another(const struct triggers *triggers, struct error *error)
 {
     const struct triggers_settings *settings = &triggers->settings;
-    if (HASH_COUNT(triggers->by_identity) >= settings->most)
+    if (HASH_COUNT(triggers->by_identity) >= settings->max)
         return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)",
-                         settings->most);
+                         settings->max);
     return error_set(error, ERROR_LIMIT,
                      "all %zu bytes for the metadata of triggers are in use (no flag sets them)",
-                     settings->most_bytes);
+                     settings->max_bytes);
 }
 
 /* A full table lets go of the oldest: GetMetricSpec must never fail, and what is still wanted is soon asked
@@ -139,8 +133,8 @@ static bool refuse_another(const struct triggers *triggers, struct error *error)
 static bool make_room(struct triggers *triggers, size_t length, int64_t now_ms, struct error *error)
 {
     const struct triggers_settings *settings = &triggers->settings;
-    while (HASH_COUNT(triggers->by_identity) >= settings->most ||
-           triggers->bytes + length > settings->most_bytes) {
+    while (HASH_COUNT(triggers->by_identity) >= settings->max ||
+           triggers->bytes + length > settings->max_bytes) {
         struct trigger *oldest = find_droppable(triggers, now_ms);
         if (oldest == NULL)
             return refuse_another(triggers, error);
@@ -176,24 +170,6 @@ static struct trigger *add(struct triggers *triggers, const struct trigger_ref *
     return trigger;
 }
 
-bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
-                   struct trigger **ret_trigger, struct error *error)
-{
-    struct identity identity;
-    if (!identity_measure(ref, &identity, error))
-        return false;
-    struct trigger *trigger = find(triggers, ref, &identity);
-    if (trigger != NULL) {
-        touch(triggers, trigger, now_ms);
-        trigger_renew(triggers, trigger);
-    } else if (make_room(triggers, identity.length, now_ms, error))
-        trigger = add(triggers, ref, identity, now_ms);
-    else
-        return false;
-    *ret_trigger = trigger;
-    return true;
-}
-
 int64_t triggers_forget(struct triggers *triggers, int64_t now_ms)
 {
     struct trigger *trigger;
@@ -202,7 +178,7 @@ int64_t triggers_forget(struct triggers *triggers, int64_t now_ms)
     {
         if (trigger->asked_at_ms + triggers->settings.forget_ms > now_ms)
             return trigger->asked_at_ms + triggers->settings.forget_ms;
-        if (trigger->keepers == 0)
+        if (trigger->pins == 0)
             drop(triggers, trigger);
         else
             touch(triggers, trigger, now_ms);
@@ -215,36 +191,48 @@ size_t triggers_count(const struct triggers *triggers)
     return HASH_COUNT(triggers->by_identity);
 }
 
-struct trigger *triggers_first(const struct triggers *triggers)
+struct trigger *triggers_next(struct triggers *triggers)
 {
-    return triggers->by_identity;
+    struct trigger *trigger = triggers->next_walked;
+    if (trigger != NULL)
+        triggers->next_walked = trigger->hh.next;
+    return trigger;
 }
 
-struct trigger *triggers_next(const struct trigger *trigger)
+struct trigger *triggers_first(struct triggers *triggers)
 {
-    return trigger->hh.next;
+    triggers->next_walked = triggers->by_identity;
+    return triggers_next(triggers);
 }
 
-void trigger_keep(struct trigger *trigger)
+void trigger_pin(struct trigger *trigger)
 {
-    trigger->keepers++;
+    trigger->pins++;
 }
 
-void trigger_let_go(struct trigger *trigger)
+void trigger_unpin(struct trigger *trigger)
 {
-    trigger->keepers--;
+    trigger->pins--;
 }
 
-static bool hold_query(struct triggers *triggers, struct trigger *trigger, struct error *error)
+/* `former`: the query whose place it takes, or NULL. */
+static bool hold_query(struct triggers *triggers, struct trigger *trigger, struct query *former,
+                       bool inherits, struct error *error)
 {
     bool is_inline = trigger->connection_name == NULL;
     if (is_inline &&
         !inline_connections_use(triggers->inlines, trigger->namespace, trigger->scaler->name,
                                 connection_identity(trigger), error))
         return false;
-    if (engine_hold(triggers->settings.engine, trigger->scaler, trigger->values[OPTION_CONNECTION],
-                    trigger->values[OPTION_QUERY], trigger->rules.interval_ms, &trigger->query,
-                    error))
+    const struct query_request request = {
+        .scaler = trigger->scaler,
+        .connection_values = trigger->values[OPTION_CONNECTION],
+        .query_values = trigger->values[OPTION_QUERY],
+        .interval_ms = interval_ms(trigger),
+        .former = former,
+        .inherits = inherits,
+    };
+    if (engine_hold(triggers->settings.engine, &request, &trigger->query, error))
         return true;
     if (is_inline)
         inline_connections_leave(triggers->inlines, trigger->namespace, trigger->scaler->name,
@@ -259,11 +247,17 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
         error_copy(error, &trigger->mistakes);
         return false;
     }
-    if (trigger->query == NULL && !hold_query(triggers, trigger, error))
+    struct watcher *watcher;
+    if (trigger->query == NULL && !hold_query(triggers, trigger, NULL, false, error))
         return false;
+    DL_FOREACH2(trigger->watchers, watcher, next_owned)
+    if (watcher->query == NULL)
+        watcher_start(watcher, trigger->query, watcher->is_stream);
     *ret_query = trigger->query;
     return true;
 }
+
+/* ---- the connections file has changed ---- */
 
 static bool has_connection(const struct trigger *trigger, const struct option_values *connection)
 {
@@ -271,68 +265,107 @@ static bool has_connection(const struct trigger *trigger, const struct option_va
            text_equal(connection_identity(trigger), connection->identity);
 }
 
-/* The former query is left first: its connection makes room for the one in its place. */
+/* Whoever asks next gets the error, where there is one. */
 static void exchange_query(struct triggers *triggers, struct trigger *trigger,
                            const struct option_values *former_connection)
 {
-    _cleanup_(error_done) struct error ignored = {0}; /* whoever asks next is told */
+    _cleanup_(error_done) struct error ignored = {0};
     struct query *former = TAKE(trigger->query);
-    query_leave(former);
-    if (trigger_query(triggers, trigger, &trigger->query, &ignored) &&
-        option_same_place(former_connection, trigger->values[OPTION_CONNECTION]))
-        query_inherit(trigger->query, former);
-    trigger->former_query = former;
-    DL_APPEND2(triggers->renewed, trigger, prev_changed, next_changed);
+    struct watcher *watcher;
+    if (!error_is_set(&trigger->mistakes) && (former != NULL || trigger->watchers != NULL)) {
+        bool inherits =
+            former != NULL &&
+            option_same_place(former_connection, trigger->values[OPTION_CONNECTION]);
+        hold_query(triggers, trigger, former, inherits, &ignored);
+    }
+    DL_FOREACH2(trigger->watchers, watcher, next_owned)
+    watcher_move(triggers->settings.engine, watcher, trigger->query);
+    if (former != NULL)
+        query_release(former, interval_ms(trigger));
 }
 
 /* What is measured, and how often, is the same before and after: neither is of the connection. */
-static void parse_anew(struct triggers *triggers, struct trigger *trigger)
+static void parse_again(struct triggers *triggers, struct trigger *trigger)
 {
     struct option_values *connection = TAKE(trigger->values[OPTION_CONNECTION]);
     struct trigger_ref ref = identity_ref(&trigger->identity);
 
     trigger_parse_done(trigger);
     trigger_parse(trigger, &ref, &triggers->settings);
-    if (trigger->query != NULL && !has_connection(trigger, connection))
+    if (trigger->query == NULL || !has_connection(trigger, connection))
         exchange_query(triggers, trigger, connection);
     free(ref.entries);
     option_values_free(connection);
 }
 
-void trigger_renew(struct triggers *triggers, struct trigger *trigger)
+static void renew(struct triggers *triggers, struct trigger *trigger)
 {
-    if (!trigger->is_stale)
+    if (trigger->revision == triggers->revision)
         return;
-    set_stale(triggers, trigger, false);
-    parse_anew(triggers, trigger);
+    const struct named_connection *connection = NULL;
+    if (trigger->connection_name != NULL)
+        connection = connections_find(triggers->settings.connections, trigger->connection_name);
+    /* One that is not there may not have been there before either: that is parsed again, too. */
+    bool is_stale = trigger->connection_name != NULL &&
+                    (connection == NULL || connection->revision > trigger->revision);
+    trigger->revision = triggers->revision;
+    if (is_stale)
+        parse_again(triggers, trigger);
 }
 
-bool triggers_renew(struct triggers *triggers)
+bool triggers_renew(struct triggers *triggers, size_t max)
 {
-    if (triggers->stale != NULL)
-        trigger_renew(triggers, triggers->stale);
-    return triggers->stale != NULL;
-}
-
-void triggers_forget_former(struct triggers *triggers)
-{
-    while (triggers->renewed != NULL)
-        forget_former(triggers, triggers->renewed);
+    for (size_t i = 0; i < max && triggers->next_renewed != NULL; i++) {
+        struct trigger *trigger = triggers->next_renewed;
+        triggers->next_renewed = trigger->hh.next;
+        renew(triggers, trigger);
+    }
+    return triggers->next_renewed != NULL;
 }
 
 void triggers_set_connections(struct triggers *triggers, struct connections *connections)
 {
     struct connections *before = triggers->settings.connections;
-    struct trigger *trigger;
+    connections_number(connections, before, ++triggers->revision);
     triggers->settings.connections = connections;
-    DL_FOREACH(triggers->by_age, trigger)
-    {
-        const char *name = trigger->connection_name;
-        if (name != NULL && !named_connection_equals(connections_find(before, name),
-                                                     connections_find(connections, name)))
-            set_stale(triggers, trigger, true);
-    }
     connections_free(before);
+    triggers->next_renewed = triggers->by_identity;
+}
+
+/* ---- finding ---- */
+
+bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
+                   struct trigger **ret_trigger, struct error *error)
+{
+    struct identity identity;
+    if (!identity_measure(ref, &identity, error))
+        return false;
+    struct trigger *trigger = find(triggers, ref, &identity);
+    if (trigger != NULL) {
+        touch(triggers, trigger, now_ms);
+        renew(triggers, trigger);
+    } else if (make_room(triggers, identity.length, now_ms, error))
+        trigger = add(triggers, ref, identity, now_ms);
+    else
+        return false;
+    *ret_trigger = trigger;
+    return true;
+}
+
+/* ---- answers ---- */
+
+void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream)
+{
+    DL_APPEND2(trigger->watchers, watcher, prev_owned, next_owned);
+    watcher->is_stream = is_stream;
+    if (trigger->query != NULL)
+        watcher_start(watcher, trigger->query, is_stream);
+}
+
+void trigger_unwatch(struct trigger *trigger, struct watcher *watcher)
+{
+    DL_DELETE2(trigger->watchers, watcher, prev_owned, next_owned);
+    watcher_stop(watcher);
 }
 
 /* Its query went with its connection, since somebody began to wait for it. */
@@ -346,35 +379,49 @@ static void refuse_lost(const struct trigger *trigger, struct answer *answer)
                           "the connection is another one now, and not measured yet");
 }
 
-void trigger_answer(const struct trigger *trigger, int64_t now_ms, bool out_of_time,
+void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
                     struct answer *ret_answer)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    struct judged judged = {0};
+    struct evaluated evaluated = {0};
     if (trigger->query == NULL) {
         refuse_lost(trigger, ret_answer);
         return;
     }
     query_snapshot(trigger->query, &snapshot);
-    if (snapshot.measured) {
+    if (snapshot.is_measured) {
         struct options options = trigger_options(trigger);
-        judged.good =
-            trigger->scaler->judge(&options, &snapshot.reading, &judged.judgement, &judged.error);
+        evaluated.good = trigger->scaler->evaluate(&options, &snapshot.reading,
+                                                   &evaluated.evaluation, &evaluated.error);
     }
-    answer_decide(&snapshot, &judged, &trigger->rules, now_ms, out_of_time, ret_answer);
-    error_done(&judged.error);
+    answer_decide(&snapshot, &evaluated, &trigger->rules, call, now_ms, ret_answer);
+    error_done(&evaluated.error);
 }
 
-void trigger_tell(struct trigger *trigger, const char *call, const struct answer *answer,
-                  int64_t now_ms)
+static void record(struct last_answer *last, const char *call, const struct answer *answer,
+                   int64_t now_ms)
 {
-    struct answer *told = &trigger->told.answer;
-    struct error error = told->error;
-    *told = *answer;
-    told->error = error;
-    error_copy(&told->error, &answer->error);
-    trigger->told.call = call;
-    trigger->told.at_ms = now_ms;
+    answer_copy(&last->answer, answer);
+    last->call = call;
+    last->at_ms = now_ms;
+}
+
+void trigger_record_answer(struct trigger *trigger, const char *call, const struct answer *answer,
+                           int64_t now_ms)
+{
+    record(&trigger->last_answer, call, answer, now_ms);
+}
+
+void trigger_begin_round(struct trigger *trigger, const struct answer *answer, int64_t now_ms)
+{
+    record(&trigger->round, "GetMetrics", answer, now_ms);
+}
+
+const struct answer *trigger_round(const struct trigger *trigger, int64_t now_ms)
+{
+    const struct last_answer *round = &trigger->round;
+    bool is_on = round->call != NULL && now_ms - round->at_ms <= TRIGGER_ROUND_MS;
+    return is_on ? &round->answer : NULL;
 }
 
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name)

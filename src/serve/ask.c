@@ -35,13 +35,13 @@ bool ask_find_trigger(struct ask *ask, const Externalscaler__ScaledObjectRef *me
                               message->n_scalermetadata};
     if (!triggers_find(ask_scaler(ask)->settings.triggers, &ref, now_ms, &ask->trigger, error))
         return false;
-    trigger_keep(ask->trigger);
+    trigger_pin(ask->trigger);
     return true;
 }
 
 void ask_tell(struct ask *ask, const struct answer *answer, int64_t now_ms)
 {
-    trigger_tell(ask->trigger, method_name(ask->rpc.method), answer, now_ms);
+    trigger_record_answer(ask->trigger, method_name(ask->rpc.method), answer, now_ms);
 }
 
 void ask_refuse(struct ask *ask, const struct error *error, int64_t now_ms)
@@ -73,11 +73,17 @@ bool ask_understand(struct ask *ask, const Externalscaler__ScaledObjectRef *mess
 
 void ask_watch(struct ask *ask)
 {
+    if (ask->is_watching)
+        return;
+    ask->is_watching = true;
     ask->watcher.asker = ask;
-    watcher_start(&ask->watcher, ask->trigger->query);
+    trigger_watch(ask->trigger, &ask->watcher, ask->is_stream);
 }
 
 void ask_decide(const struct ask *ask, int64_t now_ms, bool out_of_time, struct answer *ret_answer)
 {
-    trigger_answer(ask->trigger, now_ms, out_of_time, ret_answer);
+    const struct answer_call call = {.is_stream = ask->is_stream,
+                                     .arrived_ms = ask->arrived_ms,
+                                     .out_of_time = out_of_time};
+    trigger_answer(ask->trigger, &call, now_ms, ret_answer);
 }

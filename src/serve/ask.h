@@ -1,6 +1,6 @@
 /*
  * One call of ExternalScaler in progress, for the files of that service only: external_scaler.c (the
- * service and its unary calls), stream.c and renewal.c.
+ * service and its unary calls) and stream.c.
  *
  * Threads: all under the server's turn lock.
  */
@@ -11,34 +11,35 @@
 #include "serve/answer_stats.h"
 #include "serve/external_scaler.h"
 
-/* One call in progress. It is on `waiting` while it waits for a measurement, on `beating` while it is a
- * stream that told `true` last; both lists are in the order of due_ms. */
+/*
+ * One call in progress. While it waits for a measurement it is on `waiting`, and from ANSWER_PATIENCE_MS on, on
+ * `late`; a stream that sent `true` last is on `beating`. Each list is in the order of due_ms.
+ */
 struct ask {
     struct rpc rpc;
-    struct trigger *trigger; /* kept */
+    struct trigger *trigger; /* pinned */
     /* The answer to a call that had to wait, or news of a stream; NULL where it asks for no value. */
     void (*news)(struct ask *ask, int64_t now_ms, bool out_of_time);
     struct watcher watcher;
+    bool is_watching;
+    int64_t arrived_ms;
     int64_t due_ms;
     bool is_stream; /* counted as one */
-    bool told;      /* a stream: `true` was told last */
-    bool owes_beat; /* ... and is to be told again with the reading that is awaited */
-    bool was_idle;  /* a stream: so it was found after `true` was told last */
-    bool must_tell; /* a stream: the next free moment tells `true` */
+    bool told;      /* a stream: `true` was sent last */
+    bool owes_beat; /* ... and is to be sent again with the reading that is awaited */
+    bool was_idle;  /* a stream: so it was found after `true` was sent last */
+    bool must_tell; /* a stream: the next free moment sends `true` */
     struct ask **list;
-    struct ask *next, *prev;           /* in *list */
-    struct ask *next_open, *prev_open; /* in scaler->streams */
+    struct ask *next, *prev; /* in *list */
 };
 
 struct external_scaler {
     struct external_scaler_settings settings;
     struct rpc_service service;
     struct ask *waiting;
+    struct ask *late;
     struct ask *beating;
-    struct ask *streams;
     size_t streams_count;
-    struct ask *next_renewed; /* of the streams, while is_renewing */
-    bool is_renewing;         /* the connections file has changed */
     struct answer_stats stats;
     int64_t forget_at_ms;
 };
@@ -75,14 +76,5 @@ void stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t 
 void stream_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms);
 void stream_writable(struct rpc *rpc);
 void stream_tell_nothing(struct ask *ask);
-void stream_close(struct ask *ask);
-
-/* ---- renewal.c ---- */
-
-/* Takes the connections. False: it does not, as the renewal by the last ones goes on still. */
-bool renewal_begin(struct external_scaler *scaler, struct connections *connections);
-
-/* As much as may be done in a turn; is_renewing says whether there is more. */
-void renewal_go_on(struct external_scaler *scaler, int64_t now_ms);
 
 #endif

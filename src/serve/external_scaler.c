@@ -7,72 +7,90 @@
 #include "serve/reply.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 /* ---- IsActive and GetMetrics ---- */
 
-static void wait_for_news(struct ask *ask, int64_t now_ms)
+static int64_t earliest(int64_t a, int64_t b)
 {
-    ask->due_ms = now_ms + ask_scaler(ask)->settings.call_deadline_ms;
-    ask_put_on(ask, &ask_scaler(ask)->waiting);
+    return a < b ? a : b;
+}
+
+/* Whatever it waits for is measured once for all who do, and even if they leave. */
+static void wait_for_news(struct ask *ask, const struct answer *answer)
+{
+    struct external_scaler *scaler = ask_scaler(ask);
     ask_watch(ask);
-}
-
-static void tell(struct ask *ask, const struct answer *answer, int64_t now_ms)
-{
-    answer_stats_add(&ask_scaler(ask)->stats, answer);
-    ask_tell(ask, answer, now_ms);
-}
-
-/* Answers a call, or has it wait for the next measurement. */
-static void settle(struct ask *ask, int64_t now_ms, bool out_of_time,
-                   void (*send)(struct ask *ask, const struct answer *answer))
-{
-    _cleanup_(answer_done) struct answer now = {0};
-    ask_decide(ask, now_ms, out_of_time, &now);
-    if (now.kind == ANSWER_WAIT && ask->list == NULL) {
-        wait_for_news(ask, now_ms);
-        ask_decide(ask, now_ms, out_of_time, &now); /* with what came before anybody watched */
-    }
-    if (now.kind == ANSWER_WAIT)
+    query_demand(ask->trigger->query, answer->needed_from_ms);
+    if (ask->list != NULL)
         return;
-    tell(ask, &now, now_ms);
-    if (now.kind == ANSWER_VALUE)
-        send(ask, &now);
-    rpc_finish_with(&ask->rpc, &now.error);
+    int64_t patience_ms = earliest(ANSWER_PATIENCE_MS, scaler->settings.call_deadline_ms);
+    ask->due_ms = ask->arrived_ms + patience_ms;
+    ask_put_on(ask, &scaler->waiting);
 }
 
-static void send_is_active(struct ask *ask, const struct answer *answer)
+/* Answers a call, or has it wait for the next measurement. True: it was answered. */
+static bool settle(struct ask *ask, int64_t now_ms, bool out_of_time, struct answer *ret_answer)
 {
-    reply_active(ask->rpc.call, answer->active);
+    ask_decide(ask, now_ms, out_of_time, ret_answer);
+    if (ret_answer->kind == ANSWER_WAIT) {
+        wait_for_news(ask, ret_answer);
+        answer_done(ret_answer);
+        ask_decide(ask, now_ms, out_of_time, ret_answer); /* with what came before it watched */
+    }
+    if (ret_answer->kind == ANSWER_WAIT)
+        return false;
+    answer_stats_add(&ask_scaler(ask)->stats, ret_answer);
+    ask_tell(ask, ret_answer, now_ms);
+    return true;
 }
 
 static void is_active_news(struct ask *ask, int64_t now_ms, bool out_of_time)
 {
-    settle(ask, now_ms, out_of_time, send_is_active);
+    _cleanup_(answer_done) struct answer answer = {0};
+    if (!settle(ask, now_ms, out_of_time, &answer))
+        return;
+    if (answer.kind == ANSWER_VALUE)
+        reply_active(ask->rpc.call, answer.active);
+    rpc_finish_with(&ask->rpc, &answer.error);
 }
 
+/* The second call of a round repeats what the first one was answered. */
 static void ask_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
     struct ask *ask = (struct ask *)rpc;
     ask->news = is_active_news;
-    if (ask_understand(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms))
+    ask->arrived_ms = now_ms;
+    if (!ask_understand(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms))
+        return;
+    const struct answer *round = trigger_round(ask->trigger, now_ms);
+    if (round == NULL) {
         is_active_news(ask, now_ms, false);
-}
-
-static void send_metrics(struct ask *ask, const struct answer *answer)
-{
-    reply_metrics(ask->rpc.call, ask->trigger->metric_name, answer->value);
+        return;
+    }
+    answer_stats_add(&ask_scaler(ask)->stats, round);
+    ask_tell(ask, round, now_ms);
+    if (round->kind == ANSWER_VALUE)
+        reply_active(ask->rpc.call, round->active);
+    rpc_finish_with(&ask->rpc, &round->error);
 }
 
 static void get_metrics_news(struct ask *ask, int64_t now_ms, bool out_of_time)
 {
-    settle(ask, now_ms, out_of_time, send_metrics);
+    _cleanup_(answer_done) struct answer answer = {0};
+    if (!settle(ask, now_ms, out_of_time, &answer))
+        return;
+    trigger_begin_round(ask->trigger, &answer, now_ms);
+    if (answer.kind == ANSWER_VALUE)
+        reply_metrics(ask->rpc.call, ask->trigger->metric_name, answer.value);
+    rpc_finish_with(&ask->rpc, &answer.error);
 }
 
 static void ask_get_metrics(struct rpc *rpc, const ProtobufCMessage *message, int64_t now_ms)
 {
     struct ask *ask = (struct ask *)rpc;
     ask->news = get_metrics_news;
+    ask->arrived_ms = now_ms;
     const Externalscaler__GetMetricsRequest *request =
         (const Externalscaler__GetMetricsRequest *)message;
     if (!ask_understand(ask, request->scaledobjectref, now_ms))
@@ -107,11 +125,12 @@ static void left(struct rpc *rpc)
 {
     struct ask *ask = (struct ask *)rpc;
     ask_put_on(ask, NULL);
-    watcher_stop(&ask->watcher);
+    if (ask->is_watching)
+        trigger_unwatch(ask->trigger, &ask->watcher);
     if (ask->is_stream)
-        stream_close(ask);
+        ask_scaler(ask)->streams_count--;
     if (ask->trigger != NULL)
-        trigger_let_go(ask->trigger);
+        trigger_unpin(ask->trigger);
 }
 
 /* Has those at the front of a list whose time has come act; returns when the next one's comes. */
@@ -122,28 +141,39 @@ static int64_t handle_due(struct ask **list, int64_t now_ms)
     return *list == NULL ? CLOCK_NEVER : (*list)->due_ms;
 }
 
-static int64_t earliest(int64_t a, int64_t b)
+/* Those that have been patient: an older reading may do now, or they wait on. */
+static int64_t handle_patient(struct external_scaler *scaler, int64_t now_ms)
 {
-    return a < b ? a : b;
+    struct ask *ask;
+    while ((ask = scaler->waiting) != NULL && ask->due_ms <= now_ms) {
+        ask->due_ms = ask->arrived_ms + scaler->settings.call_deadline_ms;
+        ask_put_on(ask, &scaler->late);
+        ask->news(ask, now_ms, false);
+    }
+    return scaler->waiting == NULL ? CLOCK_NEVER : scaler->waiting->due_ms;
 }
+
+/* A bounded number of triggers in each turn: calls wait meanwhile. */
+enum { RENEWED_PER_TURN = 500 };
 
 static int64_t turn(void *context, int64_t now_ms)
 {
     struct external_scaler *scaler = context;
+    struct triggers *triggers = scaler->settings.triggers;
     struct watcher *watcher;
     if (scaler->settings.errands != NULL)
         errands_turn(scaler->settings.errands);
-    if (scaler->is_renewing)
-        renewal_go_on(scaler, now_ms);
+    bool is_renewing = triggers_renew(triggers, RENEWED_PER_TURN);
     while ((watcher = engine_next_ready(scaler->settings.engine)) != NULL) {
         struct ask *ask = watcher->asker;
-        ask->news(ask, now_ms, false);
+        if (!ask->rpc.finished)
+            ask->news(ask, now_ms, false);
     }
-    int64_t due_ms =
-        earliest(handle_due(&scaler->waiting, now_ms), handle_due(&scaler->beating, now_ms));
+    int64_t due_ms = earliest(handle_patient(scaler, now_ms), handle_due(&scaler->beating, now_ms));
+    due_ms = earliest(due_ms, handle_due(&scaler->late, now_ms));
     if (scaler->forget_at_ms <= now_ms)
-        scaler->forget_at_ms = triggers_forget(scaler->settings.triggers, now_ms);
-    return scaler->is_renewing ? now_ms : earliest(due_ms, scaler->forget_at_ms);
+        scaler->forget_at_ms = triggers_forget(triggers, now_ms);
+    return is_renewing ? now_ms : earliest(due_ms, scaler->forget_at_ms);
 }
 
 #define SERVICE "externalscaler.ExternalScaler"
@@ -176,10 +206,10 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
     return scaler;
 }
 
-bool external_scaler_set_connections(struct external_scaler *scaler,
+void external_scaler_set_connections(struct external_scaler *scaler,
                                      struct connections *connections)
 {
-    return renewal_begin(scaler, connections);
+    triggers_set_connections(scaler->settings.triggers, connections);
 }
 
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page)

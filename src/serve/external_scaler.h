@@ -30,9 +30,8 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
 void external_scaler_free(struct external_scaler *scaler);
 
 /* Under the turn lock, as an errand: the connections file has changed. Calls that wait and open streams go on
- * with what their triggers ask now; where there are many, that takes some turns. Takes the connections. False: it
- * does not, as those turns are still to come for the last ones. */
-bool external_scaler_set_connections(struct external_scaler *scaler,
+ * with what their triggers ask now, within some turns. Takes the connections. */
+void external_scaler_set_connections(struct external_scaler *scaler,
                                      struct connections *connections);
 
 /* Under the turn lock: its counters, in Prometheus' format. */

@@ -19,7 +19,6 @@ static bool open_stream(struct ask *ask)
     }
     ask->is_stream = true;
     scaler->streams_count++;
-    DL_APPEND2(scaler->streams, ask, prev_open, next_open);
     call_stays(ask->rpc.call);
     return true;
 }
@@ -70,6 +69,11 @@ static void postpone_beat(struct ask *ask)
 static void news(struct ask *ask, int64_t now_ms, bool is_due)
 {
     _cleanup_(answer_done) struct answer now = {0};
+    if (ask->trigger->query == NULL && !ask_find_query(ask, now_ms)) {
+        if (!ask->rpc.finished) /* the connections file may have its connection again */
+            stream_tell_nothing(ask);
+        return;
+    }
     ask_decide(ask, now_ms, false, &now);
     bool active = now.kind == ANSWER_VALUE && now.active;
     bool idle = now.kind == ANSWER_VALUE && !now.active;
@@ -88,12 +92,20 @@ static void news(struct ask *ask, int64_t now_ms, bool is_due)
 void stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
     struct ask *ask = (struct ask *)rpc;
+    _cleanup_(error_done) struct error error = {0};
     ask->news = news;
-    if (!open_stream(ask) ||
-        !ask_understand(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms))
+    if (!open_stream(ask))
+        return;
+    if (!ask_find_trigger(ask, (const Externalscaler__ScaledObjectRef *)request, now_ms, &error)) {
+        rpc_finish_with(&ask->rpc, &error);
+        return;
+    }
+    bool has_query = ask_find_query(ask, now_ms);
+    if (ask->rpc.finished)
         return;
     ask_watch(ask);
-    news(ask, now_ms, false);
+    if (has_query)
+        news(ask, now_ms, false);
 }
 
 /* A trigger's specs follow from its metadata, and new metadata comes on a new stream. */
@@ -114,13 +126,4 @@ void stream_writable(struct rpc *rpc)
     struct ask *ask = (struct ask *)rpc;
     if (ask->must_tell)
         ask->must_tell = !reply_active(rpc->call, true);
-}
-
-void stream_close(struct ask *ask)
-{
-    struct external_scaler *scaler = ask_scaler(ask);
-    scaler->streams_count--;
-    if (scaler->next_renewed == ask)
-        scaler->next_renewed = ask->next_open;
-    DL_DELETE2(scaler->streams, ask, prev_open, next_open);
 }

@@ -83,10 +83,10 @@ static json_t *explain_reading(const struct snapshot *snapshot, int64_t now_ms)
         {"consumptionRate", reading->consumption_rate},
         {"value", reading->value},
     };
-    if (!snapshot->measured)
+    if (!snapshot->is_measured)
         return json_null();
     json_t *object = json_object();
-    set(object, "ageSeconds", seconds(now_ms - snapshot->reading_at_ms));
+    set(object, "ageSeconds", seconds(now_ms - snapshot->sent_ms));
     for (size_t i = 0; i < ARRAY_LENGTH(fields); i++)
         if (!isnan(fields[i].value))
             set(object, fields[i].key, number(fields[i].value));
@@ -95,17 +95,18 @@ static json_t *explain_reading(const struct snapshot *snapshot, int64_t now_ms)
 
 static json_t *explain_source(struct query *query)
 {
-    static const char *const states[] = {[QUERY_APART] = "not connected",
-                                         [QUERY_CONNECTED] = "connected",
-                                         [QUERY_BROKEN] = "broken"};
+    static const char *const states[] = {[CLIENT_DISCONNECTED] = "not connected",
+                                         [CLIENT_CONNECTED] = "connected",
+                                         [CLIENT_BROKEN] = "broken"};
     struct query_state state;
     query_state(query, &state);
     json_t *object = json_object();
     set(object, "name", string(state.connection));
     set(object, "state", string(states[state.client]));
-    set(object, "intervalSeconds", seconds(state.interval_ms));
-    set(object, "asksApart", json_boolean(state.is_slow));
-    set(object, "armed", json_boolean(state.is_armed));
+    set(object, "intervalSeconds", state.interval_ms == 0 ? NULL : seconds(state.interval_ms));
+    set(object, "effectiveIntervalSeconds", seconds(state.effective_interval_ms));
+    set(object, "isolated", json_boolean(state.is_isolated));
+    set(object, "subscribed", json_boolean(state.is_subscribed));
     return object;
 }
 
@@ -148,21 +149,21 @@ static json_t *explain_answer(const struct trigger *trigger, const struct answer
     return object;
 }
 
-static json_t *explain_told(const struct trigger *trigger, int64_t now_ms)
+static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms)
 {
-    const struct told *told = &trigger->told;
-    if (told->call == NULL)
+    const struct last_answer *last = &trigger->last_answer;
+    if (last->call == NULL)
         return json_null();
-    json_t *object = explain_answer(trigger, &told->answer);
-    set(object, "call", string(told->call));
-    set(object, "agoSeconds", seconds(now_ms - told->at_ms));
+    json_t *object = explain_answer(trigger, &last->answer);
+    set(object, "call", string(last->call));
+    set(object, "agoSeconds", seconds(now_ms - last->at_ms));
     return object;
 }
 
 static void add_reason(const struct trigger *trigger, const struct snapshot *snapshot,
                        const struct answer *answer, int64_t now_ms, struct text *text)
 {
-    double age = (double)(now_ms - snapshot->reading_at_ms) / 1000;
+    double age = (double)(now_ms - snapshot->sent_ms) / 1000;
     if (answer->kind == ANSWER_WAIT)
         text_add(text, "nothing fresh is measured yet: a call waits for it");
     else if (answer->kind == ANSWER_REFUSED)
@@ -197,10 +198,10 @@ static void refuse_with(struct answer *answer, const struct error *error)
 }
 
 /* Without a query nothing is to be judged, but a limit refuses before. */
-static bool is_beyond_limit(const struct told *told)
+static bool is_beyond_limit(const struct last_answer *last)
 {
-    return told->call != NULL && told->answer.kind == ANSWER_REFUSED &&
-           told->answer.error.code == ERROR_LIMIT;
+    return last->call != NULL && last->answer.kind == ANSWER_REFUSED &&
+           last->answer.error.code == ERROR_LIMIT;
 }
 
 static void decide(const struct trigger *trigger, int64_t now_ms, struct answer *ret_answer)
@@ -209,9 +210,9 @@ static void decide(const struct trigger *trigger, int64_t now_ms, struct answer 
     if (error_is_set(&trigger->mistakes))
         refuse_with(ret_answer, &trigger->mistakes);
     else if (trigger->query != NULL)
-        trigger_answer(trigger, now_ms, false, ret_answer);
-    else if (is_beyond_limit(&trigger->told))
-        refuse_with(ret_answer, &trigger->told.answer.error);
+        trigger_answer(trigger, &(struct answer_call){.is_stream = true}, now_ms, ret_answer);
+    else if (is_beyond_limit(&trigger->last_answer))
+        refuse_with(ret_answer, &trigger->last_answer.answer.error);
 }
 
 static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
@@ -237,14 +238,14 @@ static json_t *explain(struct trigger *trigger, int64_t now_ms)
     json_t *object = begin_trigger(trigger);
     set(object, "why", string(why.bytes));
     set(object, "now", explain_answer(trigger, &answer));
-    set(object, "told", explain_told(trigger, now_ms));
+    set(object, "lastAnswer", explain_last_answer(trigger, now_ms));
     set(object, "reading", explain_reading(&snapshot, now_ms));
     set(object, "failing", explain_failure(&snapshot, now_ms));
     set(object, "source", trigger->query == NULL ? NULL : explain_source(trigger->query));
     set(object, "holdSeconds", seconds(trigger->rules.hold_ms));
     set(object, "connectionName", string(trigger->connection_name));
     set(object, "metadata", explain_metadata(trigger));
-    set(object, "streams", json_integer((json_int_t)trigger->keepers));
+    set(object, "streams", json_integer((json_int_t)trigger->pins));
     set(object, "askedSecondsAgo", seconds(now_ms - trigger->asked_at_ms));
     return object;
 }
@@ -260,6 +261,8 @@ struct look {
     size_t limit;
     size_t count; /* of all that fit */
     json_t *found;
+    bool has_begun;
+    bool is_done;
 };
 
 static bool fits(const struct look *look, const struct trigger *trigger)
@@ -268,13 +271,18 @@ static bool fits(const struct look *look, const struct trigger *trigger)
            (look->name == NULL || text_equal(look->name, trigger->name));
 }
 
+/* A bounded number of triggers at a time: calls wait meanwhile. */
 static void look_around(void *context)
 {
+    enum { TRIGGERS_PER_TURN = 1000 };
     struct look *look = context;
     int64_t now_ms = clock_now_ms();
-    struct trigger *trigger;
-    for (trigger = triggers_first(look->triggers); trigger != NULL;
-         trigger = triggers_next(trigger)) {
+    struct trigger *trigger = NULL;
+    for (int i = 0; i < TRIGGERS_PER_TURN; i++) {
+        trigger = look->has_begun ? triggers_next(look->triggers) : triggers_first(look->triggers);
+        look->has_begun = true;
+        if (trigger == NULL)
+            break;
         if (!fits(look, trigger))
             continue;
         if (look->count >= look->offset && json_array_size(look->found) < look->limit)
@@ -282,6 +290,7 @@ static void look_around(void *context)
                                                                   : explain(trigger, now_ms));
         look->count++;
     }
+    look->is_done = trigger == NULL;
 }
 
 static void answer_json(struct web_answer *answer, const json_t *json)
@@ -302,10 +311,12 @@ static void refuse(struct web_answer *answer, int code, const char *why)
 
 static bool run(const struct explain *explain, struct look *look, struct web_answer *answer)
 {
-    if (explain->run(explain->run_context, look_around, look))
-        return true;
-    refuse(answer, 503, "the server is busy, or ends: ask again");
-    return false;
+    while (!look->is_done)
+        if (!explain->run(explain->run_context, look_around, look)) {
+            refuse(answer, 503, "the server is busy, or ends: ask again");
+            return false;
+        }
+    return true;
 }
 
 /* False: it is no count. */

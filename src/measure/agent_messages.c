@@ -1,0 +1,82 @@
+#include "measure/agent_messages.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+Agent__Option **agent_options(const struct option_values *values, size_t *ret_count)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < values->options; i++)
+        count += values->texts[i] != NULL;
+
+    Agent__Option **options = memory_new(count * (sizeof(void *) + sizeof(Agent__Option)) + 1);
+    Agent__Option *storage = (Agent__Option *)(options + count);
+    *ret_count = 0;
+    for (size_t i = 0; i < values->options; i++) {
+        if (values->texts[i] == NULL)
+            continue;
+        Agent__Option *option = &storage[*ret_count];
+        agent__option__init(option);
+        option->row = (uint32_t)i;
+        option->text = values->texts[i];
+        options[(*ret_count)++] = option;
+    }
+    return options;
+}
+
+struct option_values *agent_values(const struct scaler *scaler, enum option_scope scope,
+                                   Agent__Option *const *options, size_t count)
+{
+    size_t rows = option_count(scaler->options);
+    _cleanup_(memory_free) const char **texts = memory_array(rows, sizeof(*texts));
+    for (size_t i = 0; i < count; i++)
+        if (options[i]->row < rows)
+            texts[options[i]->row] = options[i]->text;
+    return option_values_new(scaler->options, scaler->sizes[scope], scope, texts);
+}
+
+void agent_reading_write(const struct reading *reading, Agent__Reading *ret_message)
+{
+    agent__reading__init(ret_message);
+    ret_message->waiting = reading->waiting;
+    ret_message->waiting_for_activation = reading->waiting_for_activation;
+    ret_message->in_flight = reading->in_flight;
+    ret_message->consumers = reading->consumers;
+    ret_message->partitions = reading->partitions;
+    ret_message->partitions_with_lag = reading->partitions_with_lag;
+    ret_message->arrival_rate = reading->arrival_rate;
+    ret_message->consumption_rate = reading->consumption_rate;
+    ret_message->value = reading->value;
+}
+
+struct reading agent_reading_read(const Agent__Reading *message)
+{
+    return (struct reading){
+        .waiting = message->waiting,
+        .waiting_for_activation = message->waiting_for_activation,
+        .in_flight = message->in_flight,
+        .consumers = message->consumers,
+        .partitions = message->partitions,
+        .partitions_with_lag = message->partitions_with_lag,
+        .arrival_rate = message->arrival_rate,
+        .consumption_rate = message->consumption_rate,
+        .value = message->value,
+    };
+}
+
+Agent__Error *agent_error_write(const struct error *error, Agent__Error *storage)
+{
+    if (!error_is_set(error))
+        return NULL;
+    agent__error__init(storage);
+    storage->code = error->code;
+    storage->text = error->text;
+    return storage;
+}
+
+void agent_error_read(const Agent__Error *message, struct error *error)
+{
+    bool known = message->code > ERROR_NONE && message->code < ERROR_INTERNAL;
+    error_set(error, known ? (enum error_code)message->code : ERROR_INTERNAL, "%s", message->text);
+}

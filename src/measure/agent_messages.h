@@ -1,0 +1,21 @@
+/* Between our structs and the messages of agent.proto; for both sides of an agent. */
+#ifndef BACKLOG_MEASURE_AGENT_MESSAGES_H
+#define BACKLOG_MEASURE_AGENT_MESSAGES_H
+
+#include "agent.pb-c.h"
+#include "measure/scaler.h"
+
+/* The rows of the table that have a text. The strings are borrowed; the caller frees the array. */
+Agent__Option **agent_options(const struct option_values *values, size_t *ret_count);
+struct option_values *agent_values(const struct scaler *scaler, enum option_scope scope,
+                                   Agent__Option *const *options, size_t count);
+
+void agent_reading_write(const struct reading *reading, Agent__Reading *ret_message);
+struct reading agent_reading_read(const Agent__Reading *message);
+
+/* NULL where there is none. The text is borrowed. */
+Agent__Error *agent_error_write(const struct error *error, Agent__Error *storage);
+/* Whatever it says, it is an error. */
+void agent_error_read(const Agent__Error *message, struct error *error);
+
+#endif

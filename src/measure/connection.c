@@ -1,0 +1,465 @@
+/* What is sent when, and what the end of an attempt or of a client means. */
+#include "measure/connection.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+enum {
+    WARN_EVERY_MS = 60 * 1000, /* of a source that cannot keep up */
+    /* A query that was in flight each time when so many clients in a row were lost may be what breaks them: it
+     * is spaced out like one that timed out, so that the others are measured. */
+    MAX_LOSSES = 2,
+    /* So many time-outs without any answer in between: whether the source is dead, only connecting again
+     * tells. (One alone is more likely a query that hangs.) */
+    MAX_UNANSWERED_TIMEOUTS = 2,
+    BUNDLE_MIN_MS = 500, /* between taking a bundle's queries along */
+};
+
+void connection_init(struct connection *connection, const struct connection_settings *settings,
+                     const struct scaler *scaler, int64_t now_ms)
+{
+    enum { ISOLATED_DEFAULT = 16 };
+    size_t window = scaler->window == 0 ? SIZE_MAX : scaler->window;
+    connection->settings = settings;
+    connection->scaler = scaler;
+    connection->made_at_ms = now_ms;
+    connection->completed_at_ms = now_ms;
+    connection->stats.counts.connections = 1;
+    schedule_init(&connection->schedule, window,
+                  scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
+}
+
+void connection_done(struct connection *connection)
+{
+    struct query *query;
+    struct query *next;
+    HASH_ITER(hh, connection->queries, query, next)
+    query_free(query);
+    schedule_done(&connection->schedule);
+    free(connection->unsubscribes);
+    error_done(&connection->error);
+}
+
+bool connection_is_unused(const struct connection *connection)
+{
+    return connection->held_queries == 0;
+}
+
+/* ---- connecting ---- */
+
+/* At once after the first failure, then doubling; the jitter keeps many replicas of the server apart. */
+static void back_off(struct connection *connection, int64_t now_ms)
+{
+    const struct connection_settings *settings = connection->settings;
+    int64_t wait_ms = 0;
+    connection->failures++;
+    for (unsigned i = 1; i < connection->failures && wait_ms < settings->backoff_max_ms; i++)
+        wait_ms = wait_ms == 0 ? settings->backoff_min_ms : 2 * wait_ms;
+    if (wait_ms > settings->backoff_max_ms)
+        wait_ms = settings->backoff_max_ms;
+    if (wait_ms > 0)
+        wait_ms = wait_ms - wait_ms / 4 + settings->jitter((uint32_t)(wait_ms / 4 + 1));
+    connection->retry_at_ms = now_ms + wait_ms;
+}
+
+/* A broken connection is tried again as long as somebody holds its queries, whoever asks. */
+bool connection_wants_client(struct connection *connection, int64_t now_ms)
+{
+    bool may = connection->state == DISCONNECTED || connection->state == BROKEN;
+    if (!may || now_ms < connection->retry_at_ms || connection_is_unused(connection))
+        return false;
+    return connection->state == BROKEN ||
+           schedule_next_ms(&connection->schedule, now_ms) <= now_ms;
+}
+
+void connection_connecting(struct connection *connection)
+{
+    if (connection->state != BROKEN) /* who asks meanwhile is told why it was broken */
+        connection->state = CONNECTING;
+    connection->stats.counts.connects++;
+}
+
+static void forget_subscriptions(struct connection *connection, int64_t now_ms)
+{
+    struct query *query;
+    struct query *next;
+    HASH_ITER(hh_subscribed, connection->subscribed, query, next)
+    {
+        query_forget_subscription(query);
+        push_forget(&query->push, now_ms);
+        query_plan(query, now_ms);
+    }
+    connection->unsubscribes_count = 0;
+}
+
+/* Whoever waits is told; everybody else finds it out when asking. */
+static void set_broken(struct connection *connection, const struct error *error, int64_t now_ms)
+{
+    struct query *query;
+    if (connection->state != BROKEN && connection->failures == 0)
+        log_warning("%s: connection failed: %s", connection->label, error_text(error));
+    if (connection->state != BROKEN)
+        connection->broken_since_ms = now_ms;
+    error_copy(&connection->error, error);
+    connection->state = BROKEN;
+    connection->stats.counts.broken_connections = 1;
+    back_off(connection, now_ms);
+    DL_FOREACH2(connection->unanswered, query, next_unanswered)
+    query_tell_watchers(query);
+}
+
+void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
+{
+    connection->stats.counts.failed_connects++;
+    set_broken(connection, error, now_ms);
+}
+
+/* What failed, and what is measured at an interval, is measured at once. */
+static void catch_up(struct connection *connection, int64_t now_ms)
+{
+    struct query *query;
+    struct query *next;
+    HASH_ITER(hh, connection->queries, query, next)
+    {
+        if (query->losses < MAX_LOSSES)
+            schedule_hasten(&connection->schedule, &query->job, now_ms);
+        if (query->unanswered_since_ms > 0)
+            schedule_want(&connection->schedule, &query->job, now_ms, now_ms);
+        else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED)
+            schedule_set_due(&connection->schedule, &query->job, now_ms);
+    }
+}
+
+void connection_connected(struct connection *connection, int64_t now_ms)
+{
+    bool was_broken = connection->state == BROKEN;
+    connection->state = CONNECTED;
+    connection->stats.counts.broken_connections = 0;
+    connection->completed_at_ms = now_ms;
+    connection->unanswered_timeouts = 0;
+    connection->must_replace_client = false;
+    if (was_broken)
+        catch_up(connection, now_ms);
+}
+
+/* ---- measuring ---- */
+
+static void warn_of_delay(struct connection *connection, int64_t now_ms)
+{
+    const struct schedule *schedule = &connection->schedule;
+    int64_t delay_ms = schedule_delay_ms(schedule, now_ms);
+    if (delay_ms <= connection->settings->interval_ms ||
+        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS || schedule->window == SIZE_MAX)
+        return;
+    connection->warned_of_delay_ms = now_ms;
+    log_warning("%s: the source cannot keep up: its %zu queries need %.1f s per round with %zu at a "
+                "time; readings are up to %.1f s old",
+                connection->label, (size_t)HASH_COUNT(connection->queries),
+                (double)schedule->durations_ms / 1000 / (double)schedule->window, schedule->window,
+                (double)connection_effective_interval_ms(connection, now_ms) / 1000);
+}
+
+/* For how long nobody needs a reading of it again. */
+static int64_t fresh_ms(const struct query *query)
+{
+    enum { MIN_MS = 500, SHARE = 10 };
+    int64_t fresh_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
+    int64_t standard_ms = query->connection->settings->interval_ms;
+    if (query->default_holds == 0)
+        return fresh_ms;
+    int64_t own_ms = query->known.duration_ms * SHARE;
+    if (own_ms < MIN_MS)
+        own_ms = MIN_MS;
+    if (own_ms > standard_ms)
+        own_ms = standard_ms;
+    return own_ms < fresh_ms ? own_ms : fresh_ms;
+}
+
+/* One request will answer them all, so those that are not fresh are due, too. */
+static void take_along(const struct query *first, int64_t now_ms)
+{
+    struct bundle *bundle = first->bundle;
+    struct query *query;
+    if (bundle == NULL || (bundle->completed_at_ms != INT64_MIN &&
+                           now_ms - bundle->completed_at_ms < BUNDLE_MIN_MS))
+        return;
+    bundle->completed_at_ms = now_ms;
+    DL_FOREACH2(bundle->queries, query, next_bundled)
+    {
+        bool is_fresh =
+            query->job.sent_ms != INT64_MIN && now_ms - query->job.sent_ms < fresh_ms(query);
+        if (!is_fresh && query->holds > 0)
+            schedule_set_due(&first->connection->schedule, &query->job, now_ms);
+    }
+}
+
+static void prepare_task(struct query *query, int64_t now_ms)
+{
+    struct connection *connection = query->connection;
+    struct task *task = &query->task;
+    uint64_t id = connection->last_id + 1;
+    task->feed = connection->feed;
+    task->has_ended = false;
+    task->last_ms = query->job.duration_ms;
+    task->isolate = query->job.is_slow;
+    task->is_subscribed = false;
+    task->notifier = connection->notifier;
+    error_done(&task->subscribe_error);
+    if (!push_take(&query->push, id, now_ms))
+        return;
+    connection->last_id = id;
+    task->notifier.id = id;
+    query->subscription_id = id;
+    HASH_ADD(hh_subscribed, connection->subscribed, subscription_id, sizeof(id), query);
+}
+
+struct query *connection_take(struct connection *connection, int64_t now_us)
+{
+    int64_t now_ms = now_us / 1000;
+    if (connection->state != CONNECTED || connection->must_replace_client)
+        return NULL;
+    struct job *job = schedule_take(&connection->schedule, now_ms);
+    if (job == NULL) {
+        warn_of_delay(connection, now_ms);
+        return NULL;
+    }
+    struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
+    query->sent_us = now_us;
+    prepare_task(query, now_ms);
+    take_along(query, now_ms);
+    return query;
+}
+
+struct query *connection_cancel(struct connection *connection, int64_t now_ms)
+{
+    struct job *job = schedule_cancel(&connection->schedule, now_ms);
+    return job == NULL ? NULL : (struct query *)((char *)job - offsetof(struct query, job));
+}
+
+void connection_started(struct query *query, int64_t now_us)
+{
+    query->sent_us = now_us;
+    schedule_started(&query->connection->schedule, &query->job, now_us / 1000);
+}
+
+static void end_subscribing(struct query *query, int64_t now_ms)
+{
+    struct connection *connection = query->connection;
+    const struct task *task = &query->task;
+    if (task->notifier.id == 0 || query->subscription_id != task->notifier.id)
+        return; /* it was notified of meanwhile, or nobody waits any more */
+    bool is_refused = !task->is_subscribed && error_is_set(&task->subscribe_error);
+    uint64_t ended = push_taken(&query->push, task->notifier.id, task->is_subscribed, is_refused,
+                                now_ms);
+    query_drop_subscription(query, ended);
+    if (ended == 0) {
+        query->is_subscribed = true;
+        connection->stats.counts.subscribed_queries++;
+    }
+    if (!is_refused)
+        return;
+    connection->stats.counts.failed_subscriptions++;
+    if (!connection->has_warned_of_subscribing)
+        log_warning("%s: cannot subscribe to a query, which is polled every %lld ms while it is "
+                    "idle: %s",
+                    connection->label, (long long)query->push.idle_interval_ms,
+                    error_text(&task->subscribe_error));
+    connection->has_warned_of_subscribing = true;
+}
+
+/* The source has answered: what was broken works again. */
+static void set_working(struct connection *connection, int64_t now_ms)
+{
+    if (connection->failures > 0)
+        log_info("%s: reconnected", connection->label);
+    connection->failures = 0;
+    error_done(&connection->error);
+    connection->completed_at_ms = now_ms;
+    connection->unanswered_timeouts = 0;
+}
+
+/* Its client was silent before it, and may have died then: it is sent once more by another client before
+ * anything fails. */
+static bool may_have_died_before(const struct query *query)
+{
+    return !query->was_resent &&
+           query->job.sent_ms - query->connection->completed_at_ms >= CONNECTION_PAUSE_MS;
+}
+
+static void end_unanswered(struct query *query, const struct error *error, int64_t now_ms)
+{
+    struct connection *connection = query->connection;
+    struct schedule *schedule = &connection->schedule;
+    if (may_have_died_before(query)) {
+        query->was_resent = true;
+        connection->must_replace_client = true;
+        schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
+        return;
+    }
+    bool was_alone = query->job.sent_ms > connection->completed_at_ms;
+    size_t max = HASH_COUNT(connection->queries) == 1 ? 1 : MAX_UNANSWERED_TIMEOUTS;
+    connection->unanswered_timeouts += was_alone;
+    connection->must_replace_client |= was_alone && connection->unanswered_timeouts >= max;
+    connection->stats.counts.unanswered++;
+    query->was_resent = false;
+    schedule_end(schedule, &query->job, ATTEMPT_TIMED_OUT, now_ms);
+    query_set_failed(query, error, now_ms);
+}
+
+static void end_answered(struct query *query, const struct reading *reading,
+                         const struct error *error, int64_t now_us)
+{
+    struct connection *connection = query->connection;
+    int64_t now_ms = now_us / 1000;
+    set_working(connection, now_ms);
+    query->was_resent = false;
+    query->losses = 0;
+    histogram_add(&connection->stats.measurement_seconds,
+                  (double)(now_ms - query->job.sent_ms) / 1000);
+    if (reading != NULL) {
+        connection->stats.counts.answered++;
+        query_set_reading(query, reading, now_us);
+        if (!query->known.is_outdated)
+            query->notified_at_us = 0;
+    } else {
+        connection->stats.counts.failed++;
+        query_set_failed(query, error, now_ms);
+    }
+    schedule_end(&connection->schedule, &query->job, ATTEMPT_ANSWERED, now_ms);
+}
+
+void connection_end(struct query *query, enum task_outcome outcome, const struct reading *reading,
+                    const struct error *error, int64_t now_us)
+{
+    struct schedule *schedule = &query->connection->schedule;
+    int64_t now_ms = now_us / 1000;
+    end_subscribing(query, now_ms);
+    switch (outcome) {
+    case TASK_ANSWERED:
+    case TASK_FAILED:
+        end_answered(query, reading, error, now_us);
+        break;
+    case TASK_TIMED_OUT:
+        end_unanswered(query, error, now_ms);
+        break;
+    case TASK_RETURNED:
+        schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
+        break;
+    case TASK_ISOLATED:
+        schedule_end(schedule, &query->job, ATTEMPT_ISOLATED, now_ms);
+        break;
+    }
+    if (query->holds == 0)
+        query_free(query);
+    else
+        query_plan(query, now_ms);
+}
+
+/* ---- losing the client ---- */
+
+static void end_lost(struct query *query, const struct error *error, int64_t now_ms)
+{
+    struct connection *connection = query->connection;
+    struct schedule *schedule = &connection->schedule;
+    query->task.has_ended = true;
+    if (error == NULL || may_have_died_before(query)) {
+        query->was_resent = query->was_resent || error != NULL;
+        schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
+    } else {
+        bool breaks_clients = ++query->losses >= MAX_LOSSES;
+        connection->stats.counts.unanswered++;
+        query_set_failed(query, error, now_ms);
+        schedule_end(schedule, &query->job, breaks_clients ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
+                     now_ms);
+    }
+    if (query->holds == 0)
+        query_free(query);
+    else
+        query_plan(query, now_ms);
+}
+
+void connection_lost(struct connection *connection, const struct error *error, int64_t now_ms)
+{
+    struct schedule *schedule = &connection->schedule;
+    bool had_answered_all = schedule->in_flight_count == 0;
+    bool has_failed = false;
+    forget_subscriptions(connection, now_ms);
+    for (struct job *job; (job = schedule->in_flight != NULL ? schedule->in_flight
+                                                             : schedule->slow) != NULL;) {
+        struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
+        has_failed = has_failed || (error != NULL && !may_have_died_before(query));
+        end_lost(query, error, now_ms);
+    }
+    connection->must_replace_client = false;
+    connection->state = DISCONNECTED;
+    if (error == NULL)
+        connection->retry_at_ms = now_ms;
+    else if (has_failed)
+        set_broken(connection, error, now_ms);
+    else if (had_answered_all) { /* what is known stays true, and the next client tells whether the source works */
+        log_warning("%s: reconnecting: %s", connection->label, error_text(error));
+        back_off(connection, now_ms);
+    } else
+        connection->retry_at_ms = now_ms;
+}
+
+/* ---- push ---- */
+
+void connection_notify(struct connection *connection, uint64_t id, int64_t now_us)
+{
+    struct query *query = NULL;
+    HASH_FIND(hh_subscribed, connection->subscribed, &id, sizeof(id), query);
+    if (query == NULL)
+        return;
+    int64_t now_ms = now_us / 1000;
+    connection->stats.counts.notifications++;
+    if (query->notified_at_us == 0)
+        query->notified_at_us = now_us;
+    query_forget_subscription(query);
+    query->outdated_from_us = now_us;
+    query->known.is_outdated = true;
+    bool was_alert = query->push.alert_ms > 0;
+    push_notify(&query->push);
+    /* An attempt in flight was sent before the message came. While the query is alert it is measured again and
+     * again anyway. */
+    if (!was_alert) {
+        bool in_flight = query->job.state == JOB_IN_FLIGHT;
+        int64_t from_ms = in_flight ? query->job.sent_ms + 1 : now_ms;
+        schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
+    }
+    query_plan(query, now_ms);
+}
+
+bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id)
+{
+    if (connection->unsubscribes_count == 0 || connection->state != CONNECTED)
+        return false;
+    *ret_id = connection->unsubscribes[--connection->unsubscribes_count];
+    return true;
+}
+
+/* ---- time ---- */
+
+int64_t connection_next_ms(struct connection *connection, int64_t now_ms)
+{
+    if (connection->must_replace_client || connection_wants_client(connection, now_ms))
+        return now_ms;
+    int64_t next_ms = schedule_next_ms(&connection->schedule, now_ms);
+    if (connection->state == BROKEN && !connection_is_unused(connection))
+        next_ms = connection->retry_at_ms;
+    else if (connection->state != CONNECTED && next_ms < connection->retry_at_ms)
+        next_ms = connection->retry_at_ms;
+    return next_ms;
+}
+
+int64_t connection_effective_interval_ms(struct connection *connection, int64_t now_ms)
+{
+    int64_t interval_ms = connection->settings->interval_ms;
+    int64_t delay_ms = schedule_recent_delay_ms(&connection->schedule, now_ms);
+    int64_t max_ms = interval_ms > CONNECTION_MAX_DELAY_MS ? interval_ms : CONNECTION_MAX_DELAY_MS;
+    return interval_ms + delay_ms < max_ms ? interval_ms + delay_ms : max_ms;
+}

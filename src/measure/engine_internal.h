@@ -1,0 +1,49 @@
+/* The map of connections and the list of watchers with news; for engine.c, poller.c and stats.c only. */
+#ifndef BACKLOG_MEASURE_ENGINE_INTERNAL_H
+#define BACKLOG_MEASURE_ENGINE_INTERNAL_H
+
+#include "measure/poller.h"
+
+#include <pthread.h>
+
+struct engine {
+    struct engine_settings settings;
+    struct connection_settings connection_settings;
+
+    pthread_mutex_t lock;   /* of the map; taken before a poller's */
+    struct poller *pollers; /* by identity */
+    size_t counted;         /* pollers that count for the limits */
+    size_t counted_agents;  /* of them, those with an agent process */
+    uint64_t pollers_made;  /* for their labels */
+    size_t threads;         /* alive */
+    pthread_cond_t thread_ended;
+    bool has_ended; /* a thread has, or is just about to: it joins the one before it, so that none is left */
+    pthread_t ended;
+    bool is_stopping;
+    struct retired_stats *retired; /* utlist: of connections that have ended, by scaler */
+
+    pthread_mutex_t ready_lock; /* taken after a poller's */
+    struct watcher *ready;
+    bool is_woken; /* since somebody found `ready` empty */
+};
+
+/* Counters of connections that have ended, so that they never go down. */
+struct retired_stats {
+    const struct scaler *scaler;
+    struct scaler_stats stats;
+    struct retired_stats *next;
+};
+
+/* Without a lock: wakes who takes the watchers with news, if there are any. */
+void engine_wake_watchers(struct engine *engine);
+
+/* The poller's thread, without a lock: takes it out of the map, unless somebody holds a query of it again. */
+bool engine_remove(struct poller *poller);
+/* The last act of the thread: frees the poller. */
+void engine_poller_ended(struct poller *poller);
+
+/* stats.c, with the map's lock */
+void engine_retire_stats(struct engine *engine, const struct connection *connection);
+void engine_free_stats(struct engine *engine);
+
+#endif

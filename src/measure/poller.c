@@ -1,0 +1,280 @@
+#include "measure/poller.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/client.h"
+#include "measure/engine_internal.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static struct poller *poller_of_feed(const struct feed *feed)
+{
+    return (struct poller *)feed;
+}
+
+struct poller *poller_of(const struct query *query)
+{
+    return (struct poller *)((char *)query->connection - offsetof(struct poller, connection));
+}
+
+void poller_wake(struct poller *poller)
+{
+    const uint64_t one = 1;
+    if (poller->wake_pending)
+        return;
+    poller->wake_pending = true;
+    ssize_t written = write(poller->wake_fd, &one, sizeof(one));
+    (void)written; /* it cannot fill up */
+}
+
+static void clear_wake(struct poller *poller)
+{
+    uint64_t count;
+    if (!poller->wake_pending)
+        return;
+    poller->wake_pending = false;
+    ssize_t got = read(poller->wake_fd, &count, sizeof(count));
+    (void)got;
+}
+
+/* ---- the feed: called by the scaler, on this thread, without the lock ---- */
+
+static struct task *feed_take_task(struct feed *feed)
+{
+    struct poller *poller = poller_of_feed(feed);
+    pthread_mutex_lock(&poller->lock);
+    struct query *query = NULL;
+    if (!poller->is_stopping)
+        query = connection_take(&poller->connection, clock_now_us());
+    if (query == NULL)
+        clear_wake(poller);
+    pthread_mutex_unlock(&poller->lock);
+    return query == NULL ? NULL : &query->task;
+}
+
+static struct task *feed_cancelled(struct feed *feed)
+{
+    struct poller *poller = poller_of_feed(feed);
+    pthread_mutex_lock(&poller->lock);
+    struct query *query = connection_cancel(&poller->connection, clock_now_ms());
+    pthread_mutex_unlock(&poller->lock);
+    return query == NULL ? NULL : &query->task;
+}
+
+static bool feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
+{
+    struct poller *poller = poller_of_feed(feed);
+    pthread_mutex_lock(&poller->lock);
+    bool any = connection_next_unsubscribe(&poller->connection, ret_id);
+    pthread_mutex_unlock(&poller->lock);
+    return any;
+}
+
+static bool is_over(const struct poller *poller)
+{
+    return poller->is_stopping || connection_is_unused(&poller->connection) ||
+           poller->connection.must_replace_client;
+}
+
+static bool feed_stopping(struct feed *feed)
+{
+    struct poller *poller = poller_of_feed(feed);
+    pthread_mutex_lock(&poller->lock);
+    bool stopping = is_over(poller);
+    pthread_mutex_unlock(&poller->lock);
+    return stopping;
+}
+
+static int feed_wake_fd(const struct feed *feed)
+{
+    return poller_of_feed(feed)->wake_fd;
+}
+
+static int64_t feed_next(struct feed *feed)
+{
+    struct poller *poller = poller_of_feed(feed);
+    pthread_mutex_lock(&poller->lock);
+    int64_t now_ms = clock_now_ms();
+    int64_t next_ms = now_ms;
+    if (!is_over(poller) && poller->connection.unsubscribes_count == 0)
+        next_ms = connection_next_ms(&poller->connection, now_ms);
+    pthread_mutex_unlock(&poller->lock);
+    return next_ms;
+}
+
+static int64_t feed_delay(struct feed *feed)
+{
+    struct poller *poller = poller_of_feed(feed);
+    pthread_mutex_lock(&poller->lock);
+    int64_t delay_ms = schedule_delay_ms(&poller->connection.schedule, clock_now_ms());
+    pthread_mutex_unlock(&poller->lock);
+    return delay_ms;
+}
+
+static void feed_window(struct feed *feed, size_t window, size_t isolated)
+{
+    struct poller *poller = poller_of_feed(feed);
+    pthread_mutex_lock(&poller->lock);
+    schedule_set_window(&poller->connection.schedule, window, isolated);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+static void feed_started(struct task *task)
+{
+    struct poller *poller = poller_of_feed(task->feed);
+    pthread_mutex_lock(&poller->lock);
+    connection_started((struct query *)task, clock_now_us());
+    pthread_mutex_unlock(&poller->lock);
+}
+
+static void feed_end(struct task *task, enum task_outcome outcome, const struct reading *reading,
+                     const struct error *error)
+{
+    struct poller *poller = poller_of_feed(task->feed);
+    pthread_mutex_lock(&poller->lock);
+    connection_end((struct query *)task, outcome, reading, error, clock_now_us());
+    pthread_mutex_unlock(&poller->lock);
+    engine_wake_watchers(poller->engine);
+}
+
+static const struct feed_hooks hooks = {
+    .take = feed_take_task,
+    .next_cancelled = feed_cancelled,
+    .next_unsubscribe = feed_unsubscribe,
+    .is_stopping = feed_stopping,
+    .descriptor = feed_wake_fd,
+    .next_ms = feed_next,
+    .delay_ms = feed_delay,
+    .set_window = feed_window,
+    .started = feed_started,
+    .end = feed_end,
+};
+
+/* ---- the thread ---- */
+
+/* What the connection is made of does not change, so it is read without the lock. */
+static void open_client(struct poller *poller)
+{
+    struct connection *connection = &poller->connection;
+    const struct engine_settings *settings = &poller->engine->settings;
+    _cleanup_(error_done) struct error error = {0};
+    connection_connecting(connection);
+    pthread_mutex_unlock(&poller->lock);
+    bool good = client_open(connection->scaler, poller->values,
+                            poller->in_agent ? settings->program : NULL,
+                            clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);
+    pthread_mutex_lock(&poller->lock);
+    if (good)
+        connection_connected(connection, clock_now_ms());
+    else
+        connection_refused(connection, &error, clock_now_ms());
+    pthread_mutex_unlock(&poller->lock);
+    engine_wake_watchers(poller->engine);
+    pthread_mutex_lock(&poller->lock);
+}
+
+static void measure(struct poller *poller)
+{
+    struct connection *connection = &poller->connection;
+    _cleanup_(error_done) struct error error = {0};
+    pthread_mutex_unlock(&poller->lock);
+    bool usable = client_measure(poller->client, &poller->feed, &error);
+    pthread_mutex_lock(&poller->lock);
+    /* Tasks that it abandoned, as it does when it is stopping, end with the client. */
+    if (usable && !connection->must_replace_client && connection->schedule.in_flight_count == 0)
+        return;
+    connection_lost(connection, usable ? NULL : &error, clock_now_ms());
+    pthread_mutex_unlock(&poller->lock);
+    client_close(TAKE(poller->client));
+    engine_wake_watchers(poller->engine);
+    pthread_mutex_lock(&poller->lock);
+}
+
+static void wait_until_ms(struct poller *poller, int64_t until_ms)
+{
+    struct pollfd wake = {.fd = poller->wake_fd, .events = POLLIN};
+    pthread_mutex_unlock(&poller->lock);
+    poll(&wake, 1, until_ms == CLOCK_NEVER ? -1 : clock_left_ms(until_ms, INT_MAX));
+    pthread_mutex_lock(&poller->lock);
+    clear_wake(poller);
+}
+
+static void work(struct poller *poller)
+{
+    struct connection *connection = &poller->connection;
+    int64_t now_ms = clock_now_ms();
+    int64_t next_ms = connection_next_ms(connection, now_ms);
+    if (connection_wants_client(connection, now_ms))
+        open_client(poller);
+    else if (connection->state == CONNECTED &&
+             (next_ms <= now_ms || connection->unsubscribes_count > 0))
+        measure(poller);
+    else
+        wait_until_ms(poller, next_ms);
+}
+
+static void *poller_run(void *argument)
+{
+    struct poller *poller = argument;
+    do {
+        pthread_mutex_lock(&poller->lock);
+        while (!poller->is_stopping && !connection_is_unused(&poller->connection))
+            work(poller);
+        pthread_mutex_unlock(&poller->lock);
+    } while (!engine_remove(poller));
+    if (poller->client != NULL)
+        client_close(TAKE(poller->client));
+    engine_poller_ended(poller);
+    return NULL;
+}
+
+/* On any thread of the scaler's. */
+static void notify(void *context, uint64_t id)
+{
+    struct poller *poller = context;
+    pthread_mutex_lock(&poller->lock);
+    connection_notify(&poller->connection, id, clock_now_us());
+    poller_wake(poller);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+struct poller *poller_new(struct engine *engine, const struct scaler *scaler, char *identity,
+                          const struct option_values *values, const char *label)
+{
+    struct poller *poller = memory_new(sizeof(*poller));
+    pthread_t thread;
+    poller->feed.hooks = &hooks;
+    poller->engine = engine;
+    poller->identity = identity;
+    poller->values = option_values_new(scaler->options, scaler->sizes[OPTION_CONNECTION],
+                                       OPTION_CONNECTION, (const char *const *)values->texts);
+    poller->in_agent = scaler->in_agent || engine->settings.all_in_agents;
+    poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_mutex_init(&poller->lock, NULL);
+    connection_init(&poller->connection, &engine->connection_settings, scaler, clock_now_ms());
+    poller->connection.feed = &poller->feed;
+    poller->connection.notifier = (struct notifier){.notify = notify, .context = poller};
+    snprintf(poller->connection.label, sizeof(poller->connection.label), "%s", label);
+    if (poller->wake_fd >= 0 && pthread_create(&thread, NULL, poller_run, poller) == 0)
+        return poller;
+    poller_free(poller);
+    return NULL;
+}
+
+void poller_free(struct poller *poller)
+{
+    connection_done(&poller->connection);
+    option_values_free(poller->values);
+    if (poller->wake_fd >= 0)
+        close(poller->wake_fd);
+    pthread_mutex_destroy(&poller->lock);
+    free(poller->identity);
+    free(poller);
+}

@@ -1,0 +1,42 @@
+/*
+ * A poller: the thread that owns the client of one connection, and the lock around that connection. It is the
+ * feed that the scaler takes its tasks from.
+ *
+ * Threads: the poller's own runs the scaler; any other may have the lock. Owner: the engine's map; the thread
+ * frees its poller when nobody holds a query of it any more.
+ */
+#ifndef BACKLOG_MEASURE_POLLER_H
+#define BACKLOG_MEASURE_POLLER_H
+
+#include "measure/connection.h"
+
+#include <pthread.h>
+
+struct poller {
+    struct feed feed; /* first, so that one leads to the other */
+    struct connection connection;
+    struct engine *engine;
+    pthread_mutex_t lock;
+    char *identity; /* of the connection, and its scaler's name */
+    struct option_values *values;
+    bool in_agent;
+    bool is_replaced; /* its queries are moving to another connection: it counts for no limit */
+    bool is_counted;  /* for the limits; under the map's lock */
+    bool is_stopping;
+    int wake_fd;       /* readable: look again, something is due sooner */
+    bool wake_pending; /* it is */
+    struct client *client;
+    UT_hash_handle hh;
+};
+
+/* NULL where no thread can be started. The values are copied. */
+struct poller *poller_new(struct engine *engine, const struct scaler *scaler, char *identity,
+                          const struct option_values *values, const char *label);
+void poller_free(struct poller *poller); /* of a thread that has ended */
+
+struct poller *poller_of(const struct query *query);
+
+/* With the lock: the thread looks at its connection again. */
+void poller_wake(struct poller *poller);
+
+#endif
