@@ -375,6 +375,10 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
         query_set_failed(query, error, now_ms);
         schedule_end(schedule, &query->job, breaks_clients ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
                      now_ms);
+        /* Not all at the same time again: those that are innocent are to be answered in between. */
+        if (breaks_clients)
+            schedule_postpone(schedule, &query->job,
+                              connection->settings->jitter(SCHEDULE_RETRY_MIN_MS));
     }
     if (query->holds == 0)
         query_free(query);

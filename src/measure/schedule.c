@@ -216,6 +216,15 @@ void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms)
     make_scheduled(schedule, job, now_ms);
 }
 
+void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms)
+{
+    if (!schedule_is_spaced_out(job))
+        return;
+    int64_t due_ms = job->due_ms + by_ms;
+    leave_heap(schedule, job);
+    make_scheduled(schedule, job, due_ms);
+}
+
 static void make_due_ready(struct schedule *schedule, int64_t now_ms)
 {
     struct job *job;

@@ -121,6 +121,9 @@ bool schedule_is_spaced_out(const struct job *job);
 /* A job that is spaced out is due now, as after a connection was made again. */
 void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms);
 
+/* One that is spaced out is due so much later. */
+void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms);
+
 /* The next job that may be sent now, in flight from then on; NULL: none. */
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms);
 

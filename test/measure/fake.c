@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/remote.h"
+#include "measure/agent_client.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+#include <utlist.h>
 
 struct connection {
     const char *source;
@@ -40,16 +41,17 @@ static const struct option table[] = {
     {0},
 };
 
-enum { MOST_QUEUES = 64, MOST_ARMS = 512, LATE_MS = 200, STICKY_MS = 20 };
+enum { MAX_QUEUES = 64, MAX_SUBSCRIPTIONS = 512, LATE_MS = 200 };
 
 struct client {
-    int timer; /* in a process of its own: when it wakes; else -1 */
+    int timer; /* in an agent: when it notifies; else -1 */
     bool is_late;
+    struct task *hanging; /* utlist */
 };
 
-struct arm {
+struct subscription {
     const struct client *client;
-    struct waker waker;
+    struct notifier notifier;
     char queue[32];
 };
 
@@ -59,13 +61,13 @@ static struct {
     bool down;
     bool racing;
     bool parting;
-    bool refuses_arms;
-    struct arm arms[MOST_ARMS];
-    int arms_count;
+    bool refuses;
+    struct subscription subscriptions[MAX_SUBSCRIPTIONS];
+    int subscriptions_count;
     struct {
         char name[32];
         int messages;
-    } queues[MOST_QUEUES];
+    } queues[MAX_QUEUES];
     int queues_count;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -77,7 +79,7 @@ void fake_reset(void)
     fake.down = false;
     fake.racing = false;
     fake.parting = false;
-    fake.refuses_arms = false;
+    fake.refuses = false;
     pthread_mutex_unlock(&fake.lock);
 }
 
@@ -94,33 +96,33 @@ void fake_set_queue(const char *name, int messages)
     pthread_mutex_unlock(&fake.lock);
 }
 
-static struct arm take_arm(int i)
+static struct subscription take_subscription(int i)
 {
-    struct arm arm = fake.arms[i];
-    fake.arms[i] = fake.arms[--fake.arms_count];
-    return arm;
+    struct subscription subscription = fake.subscriptions[i];
+    fake.subscriptions[i] = fake.subscriptions[--fake.subscriptions_count];
+    return subscription;
 }
 
 /* Under the lock, so that no client is disconnected meanwhile. */
-void fake_wake(const char *name)
+void fake_notify(const char *name)
 {
     pthread_mutex_lock(&fake.lock);
-    for (int i = fake.arms_count - 1; i >= 0; i--)
-        if (strcmp(fake.arms[i].queue, name) == 0) {
-            struct arm arm = take_arm(i);
-            waker_wake(&arm.waker);
+    for (int i = fake.subscriptions_count - 1; i >= 0; i--)
+        if (strcmp(fake.subscriptions[i].queue, name) == 0) {
+            struct subscription subscription = take_subscription(i);
+            notifier_notify(&subscription.notifier);
         }
     pthread_mutex_unlock(&fake.lock);
 }
 
-int fake_armed(const char *name)
+int fake_subscribed(const char *name)
 {
-    int armed = 0;
+    int subscribed = 0;
     pthread_mutex_lock(&fake.lock);
-    for (int i = 0; i < fake.arms_count; i++)
-        armed += strcmp(fake.arms[i].queue, name) == 0;
+    for (int i = 0; i < fake.subscriptions_count; i++)
+        subscribed += strcmp(fake.subscriptions[i].queue, name) == 0;
     pthread_mutex_unlock(&fake.lock);
-    return armed;
+    return subscribed;
 }
 
 static void set_flag(bool *flag, bool value)
@@ -135,9 +137,9 @@ void fake_set_racing(bool racing)
     set_flag(&fake.racing, racing);
 }
 
-void fake_refuse_arms(bool refuse)
+void fake_refuse_subscriptions(bool refuse)
 {
-    set_flag(&fake.refuses_arms, refuse);
+    set_flag(&fake.refuses, refuse);
 }
 
 void fake_set_parting(bool parting)
@@ -158,11 +160,6 @@ struct fake_counts fake_counts(void)
     return counts;
 }
 
-static bool is_sticky(const char *queue)
-{
-    return strncmp(queue, "sticky", strlen("sticky")) == 0;
-}
-
 /* Under the lock. */
 static int messages_of(const char *queue)
 {
@@ -171,29 +168,29 @@ static int messages_of(const char *queue)
             return fake.queues[i].messages;
     if (isdigit((unsigned char)queue[0]))
         return atoi(queue);
-    if (strcmp(queue, "late") == 0 || strcmp(queue, "gossip") == 0 || is_sticky(queue))
+    if (strcmp(queue, "late") == 0 || strcmp(queue, "gossip") == 0)
         return 0;
     return strcmp(queue, "hang") == 0    ? FAKE_HANGS
            : strcmp(queue, "break") == 0 ? FAKE_BREAKS
                                          : FAKE_MISSING;
 }
 
-static void fake_plan(const struct options *options, struct plan *ret_plan)
+static void fake_metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct query *query = options->query;
     const struct target *target = options->target;
-    ret_plan->metric_name = text_format("fake-%s", query->queue);
-    ret_plan->target = target->length;
-    ret_plan->idle_interval_ms = 10;
+    ret_spec->metric_name = text_format("fake-%s", query->queue);
+    ret_spec->target = target->length;
+    ret_spec->idle_interval_ms = 10;
 }
 
-static bool fake_judge(const struct options *options, const struct reading *reading,
-                       struct judgement *ret_judgement, struct error *error)
+static bool fake_evaluate(const struct options *options, const struct reading *reading,
+                       struct evaluation *ret_evaluation, struct error *error)
 {
     (void)options;
     if (isnan(reading->waiting))
         return error_unavailable(error, "the queue's length is unknown");
-    *ret_judgement = (struct judgement){reading->waiting, reading->waiting > 0};
+    *ret_evaluation = (struct evaluation){reading->waiting, reading->waiting > 0};
     return true;
 }
 
@@ -231,120 +228,143 @@ static void set_timer(const struct client *client)
     timerfd_settime(client->timer, 0, &times, NULL);
 }
 
-static void arm(struct client *client, struct probe *probe, const char *queue)
+static void subscribe(struct client *client, struct task *task, const char *queue)
 {
     _cleanup_(error_done) struct error error = {0};
     pthread_mutex_lock(&fake.lock);
-    bool refuses = fake.refuses_arms || fake.arms_count == MOST_ARMS;
+    bool refuses = fake.refuses || fake.subscriptions_count == MAX_SUBSCRIPTIONS;
     bool racing = fake.racing;
     if (!refuses) {
-        struct arm *made = &fake.arms[fake.arms_count++];
-        *made = (struct arm){.client = client, .waker = probe->waker};
+        struct subscription *made = &fake.subscriptions[fake.subscriptions_count++];
+        *made = (struct subscription){.client = client, .notifier = task->notifier};
         snprintf(made->queue, sizeof(made->queue), "%s", queue);
-        fake.counts.arms++;
+        fake.counts.subscribes++;
     }
     pthread_mutex_unlock(&fake.lock);
 
     if (refuses) {
-        error_unavailable(&error, "the fake source arms nobody");
-        probe_cannot_arm(probe, &error);
+        error_unavailable(&error, "the fake source notifies nobody");
+        task_cannot_subscribe(task, &error);
         return;
     }
-    probe_armed(probe);
+    task_subscribed(task);
     if (racing)
-        fake_wake(queue);
+        fake_notify(queue);
     if (client->timer >= 0 && strcmp(queue, "late") == 0 && !client->is_late)
         set_timer(client);
 }
 
-static void fake_disarm(void *client, uint64_t waker_id)
+static void unsubscribe(const struct client *client, uint64_t id)
 {
-    bool sticky = false;
     pthread_mutex_lock(&fake.lock);
-    for (int i = 0; i < fake.arms_count; i++)
-        if (fake.arms[i].client == client && fake.arms[i].waker.id == waker_id) {
-            struct arm arm = take_arm(i);
-            sticky = is_sticky(arm.queue);
-            fake.counts.disarms++;
+    for (int i = fake.subscriptions_count - 1; i >= 0; i--)
+        if (fake.subscriptions[i].client == client && fake.subscriptions[i].notifier.id == id) {
+            take_subscription(i);
+            fake.counts.unsubscribes++;
         }
     pthread_mutex_unlock(&fake.lock);
-    if (sticky)
-        usleep(STICKY_MS * 1000);
 }
 
-static int fake_descriptor(const void *client)
+static void on_timer(struct client *client)
 {
-    return ((const struct client *)client)->timer;
-}
-
-static void fake_hear(void *opaque)
-{
-    struct client *client = opaque;
     uint64_t times;
     if (read(client->timer, &times, sizeof(times)) != sizeof(times))
         return;
     client->is_late = true;
     fake_set_queue("late", 1);
-    fake_wake("late");
+    fake_notify("late");
 }
 
-static void answer(struct probe *probe, int messages)
-{
-    struct reading reading = READING_UNKNOWN;
-    reading.waiting = messages;
-    if (messages == FAKE_MISSING)
-        probe_failf(probe, "no such queue");
-    else if (messages >= 0)
-        probe_answer(probe, &reading);
-}
-
-/* What only a child that went wrong does to its parent. */
+/* What only an agent that went wrong does to its server. */
 static void gossip(void)
 {
     const uint64_t id = 1;
-    if (write(AGENT_WAKES, &id, sizeof(id)) != sizeof(id))
+    if (write(AGENT_NOTIFICATIONS, &id, sizeof(id)) != sizeof(id))
         abort();
 }
 
-static bool fake_measure(void *opaque, struct probe *const *probes, size_t count,
-                         int64_t deadline_ms, struct error *error)
+static void misbehave(const char *queue)
+{
+    if (strcmp(queue, "abort") == 0)
+        abort();
+    if (strcmp(queue, "log") == 0)
+        log_debug("the fake source was asked");
+    if (strcmp(queue, "sleep") == 0)
+        sleep(3600);
+    if (strcmp(queue, "gossip") == 0)
+        gossip();
+}
+
+/* False: the client is lost. */
+static bool answer(struct client *client, struct task *task)
+{
+    const char *queue = ((const struct query *)task->query)->queue;
+    struct reading reading = READING_UNKNOWN;
+    misbehave(queue);
+    pthread_mutex_lock(&fake.lock);
+    fake.counts.tasks++;
+    int messages = fake.down ? FAKE_BREAKS : messages_of(queue);
+    pthread_mutex_unlock(&fake.lock);
+    if (messages == FAKE_BREAKS)
+        return false;
+    if (task_wants_subscription(task))
+        subscribe(client, task, queue);
+    reading.waiting = messages;
+    if (messages == FAKE_HANGS) {
+        task->deadline_ms = clock_now_ms() + task->timeout_ms;
+        DL_APPEND(client->hanging, task);
+    } else if (messages == FAKE_MISSING)
+        task_failf(task, "no such queue");
+    else
+        task_answer(task, &reading);
+    return true;
+}
+
+static bool take_all(struct client *client, struct feed *feed)
+{
+    int chunk = 0;
+    for (struct task *task; (task = feed_take(feed)) != NULL; chunk++)
+        if (!answer(client, task))
+            return false;
+    pthread_mutex_lock(&fake.lock);
+    fake.counts.chunks += chunk > 0;
+    if (chunk > fake.counts.largest_chunk)
+        fake.counts.largest_chunk = chunk;
+    bool parts = fake.parting && chunk > 0;
+    pthread_mutex_unlock(&fake.lock);
+    return !parts;
+}
+
+static void end_overdue(struct client *client)
+{
+    while (client->hanging != NULL && client->hanging->deadline_ms <= clock_now_ms()) {
+        struct task *task = client->hanging;
+        DL_DELETE(client->hanging, task);
+        task_time_out(task);
+    }
+}
+
+static bool fake_measure(void *opaque, struct feed *feed, struct error *error)
 {
     struct client *client = opaque;
-    bool breaks = false;
-    bool hangs = false;
-    pthread_mutex_lock(&fake.lock);
-    fake.counts.batches++;
-    fake.counts.probes += (int)count;
-    if ((int)count > fake.counts.largest_batch)
-        fake.counts.largest_batch = (int)count;
-    breaks = fake.down;
-    bool parts = fake.parting;
-    pthread_mutex_unlock(&fake.lock);
-
-    for (size_t i = 0; i < count && !breaks; i++) {
-        const char *queue = ((const struct query *)probes[i]->query)->queue;
-        pthread_mutex_lock(&fake.lock);
-        int messages = messages_of(queue);
-        pthread_mutex_unlock(&fake.lock);
-        if (strcmp(queue, "abort") == 0)
-            abort();
-        if (strcmp(queue, "log") == 0)
-            log_debug("the fake source was asked");
-        if (strcmp(queue, "sleep") == 0)
-            sleep(3600);
-        if (strcmp(queue, "gossip") == 0)
-            gossip();
-        if (probe_wants_arm(probes[i]))
-            arm(client, probes[i], queue);
-        breaks = messages == FAKE_BREAKS;
-        hangs = hangs || messages == FAKE_HANGS;
-        answer(probes[i], messages);
+    client->hanging = NULL;
+    while (!feed_is_stopping(feed)) {
+        uint64_t id;
+        while (feed_next_unsubscribe(feed, &id))
+            unsubscribe(client, id);
+        for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
+            DL_DELETE(client->hanging, task);
+            task_return(task, true);
+        }
+        if (!take_all(client, feed))
+            return error_unavailable(error, "the fake connection broke");
+        end_overdue(client);
+        struct pollfd timer = {.fd = client->timer, .events = POLLIN};
+        if (feed_wait(feed, &timer, 1,
+                      client->hanging == NULL ? CLOCK_NEVER : client->hanging->deadline_ms))
+            on_timer(client);
     }
-    if (breaks)
-        return error_unavailable(error, "the fake connection broke");
-    if (hangs)
-        usleep((useconds_t)clock_left_ms(deadline_ms, 60000) * 1000);
-    return !parts || error_unavailable(error, "the fake connection ended");
+    return true;
 }
 
 static void fake_disconnect(void *opaque)
@@ -352,9 +372,9 @@ static void fake_disconnect(void *opaque)
     struct client *client = opaque;
     pthread_mutex_lock(&fake.lock);
     fake.counts.disconnects++;
-    for (int i = fake.arms_count - 1; i >= 0; i--)
-        if (fake.arms[i].client == client)
-            take_arm(i);
+    for (int i = fake.subscriptions_count - 1; i >= 0; i--)
+        if (fake.subscriptions[i].client == client)
+            take_subscription(i);
     pthread_mutex_unlock(&fake.lock);
     if (client->timer >= 0)
         close(client->timer);
@@ -364,20 +384,19 @@ static void fake_disconnect(void *opaque)
 #define FAKE_HOOKS                                                                                 \
     .options = table,                                                                              \
     .sizes = {sizeof(struct connection), sizeof(struct query), sizeof(struct target)},             \
-    .plan = fake_plan, .judge = fake_judge, .measure = fake_measure, .disconnect = fake_disconnect
+    .metric_spec = fake_metric_spec, .evaluate = fake_evaluate, .measure = fake_measure,           \
+    .disconnect = fake_disconnect
 
 const struct scaler fake_scaler = {.name = "fake", .connect = fake_connect, FAKE_HOOKS};
-const struct scaler fake_arming_scaler = {
-    .name = "arming", .connect = fake_connect, .disarm = fake_disarm, FAKE_HOOKS};
-const struct scaler fake_isolated_scaler = {.name = "isolated",
-                                            .isolated = true,
-                                            .connect = connect_with_timer,
-                                            .disarm = fake_disarm,
-                                            .descriptor = fake_descriptor,
-                                            .hear = fake_hear,
-                                            FAKE_HOOKS};
+const struct scaler fake_push_scaler = {
+    .name = "push", .connect = fake_connect, .subscribes = true, FAKE_HOOKS};
+const struct scaler fake_agent_scaler = {.name = "isolated",
+                                         .in_agent = true,
+                                         .connect = connect_with_timer,
+                                         .subscribes = true,
+                                         FAKE_HOOKS};
 static const struct scaler fake_absent = {.name = "fake-cluster", .absent = "was left out"};
-const struct scaler *const fake_scalers[] = {&fake_scaler, &fake_isolated_scaler, &fake_absent,
+const struct scaler *const fake_scalers[] = {&fake_scaler, &fake_agent_scaler, &fake_absent,
                                              NULL};
 
 struct fake_values fake_values(const char *source, const char *queue)

@@ -43,10 +43,10 @@ int set_up(void **state)
     (void)state;
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.interval_ms = INTERVAL_MS;
-    settings.deadline_ms = DEADLINE_MS;
-    settings.backoff_first_ms = 50;
-    settings.backoff_most_ms = 200;
-    settings.slow_most_ms = 400;
+    settings.timeout_ms = TIMEOUT_MS;
+    settings.connect_timeout_ms = TIMEOUT_MS;
+    settings.backoff_min_ms = 50;
+    settings.backoff_max_ms = 200;
     fake_reset();
     wakes_counted = 0;
     start_engine(&settings);
@@ -60,21 +60,34 @@ int tear_down(void **state)
     return 0;
 }
 
-struct query *hold_each(int64_t each_ms, const struct scaler *scaler, const char *source,
-                        const char *queue)
+bool try_to_hold(const struct scaler *scaler, const char *source, const char *queue,
+                 struct query *former, struct query **ret_query, struct error *error)
+{
+    _cleanup_(fake_values_done) struct fake_values values = fake_values(source, queue);
+    const struct query_request request = {
+        .scaler = scaler,
+        .connection_values = values.scopes[OPTION_CONNECTION],
+        .query_values = values.scopes[OPTION_QUERY],
+        .interval_ms = interval_ms,
+        .former = former,
+        .inherits = former != NULL,
+    };
+    return engine_hold(engine, &request, ret_query, error);
+}
+
+struct query *hold_in_place_of(struct query *former, const struct scaler *scaler,
+                               const char *source, const char *queue)
 {
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(fake_values_done) struct fake_values values = fake_values(source, queue);
     struct query *query = NULL;
-    if (!engine_hold(engine, scaler, values.scopes[OPTION_CONNECTION], values.scopes[OPTION_QUERY],
-                     each_ms, &query, &error))
+    if (!try_to_hold(scaler, source, queue, former, &query, &error))
         fail_msg("hold: %s", error_text(&error));
     return query;
 }
 
 struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue)
 {
-    return hold_each(interval_ms, scaler, source, queue);
+    return hold_in_place_of(NULL, scaler, source, queue);
 }
 
 struct query *hold(const char *queue)
@@ -85,9 +98,8 @@ struct query *hold(const char *queue)
 void start_calm_engine(void)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
-    settings.deadline_ms = DEADLINE_MS;
-    settings.backoff_first_ms = 50;
-    settings.arm_again_ms = 300;
+    settings.timeout_ms = TIMEOUT_MS;
+    settings.backoff_min_ms = 50;
     restart_engine(&settings);
 }
 
@@ -96,7 +108,7 @@ struct query *watch_idle_of(const struct scaler *scaler, const char *queue, stru
 {
     struct query *query = hold_of(scaler, "a", queue);
     *watcher = (struct watcher){0};
-    watcher_start(watcher, query);
+    watcher_start(watcher, query, true);
     watcher_set_idle_interval(watcher, idle_ms);
     return query;
 }
@@ -122,9 +134,9 @@ bool fails(struct query *query, const char *words)
     return now.last_attempt == ATTEMPT_FAILED && strstr(error_text(&now.error), words) != NULL;
 }
 
-pid_t find_child(void)
+pid_t find_agent(void)
 {
-    pid_t child = 0;
+    pid_t agent = 0;
     glob_t lists;
     if (glob("/proc/self/task/*/children", 0, NULL, &lists) != 0)
         return 0;
@@ -132,10 +144,10 @@ pid_t find_child(void)
         FILE *list = fopen(lists.gl_pathv[i], "r");
         char line[64];
         if (list != NULL && fgets(line, sizeof(line), list) != NULL)
-            child = (pid_t)strtol(line, NULL, 10);
+            agent = (pid_t)strtol(line, NULL, 10);
         if (list != NULL)
             fclose(list);
     }
     globfree(&lists);
-    return child;
+    return agent;
 }

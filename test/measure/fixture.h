@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { INTERVAL_MS = 100, DEADLINE_MS = 300, PATIENCE_MS = 20000 };
+enum { INTERVAL_MS = 100, TIMEOUT_MS = 300, PATIENCE_MS = 20000 };
 
 extern struct engine *engine;
 
@@ -25,7 +25,7 @@ int set_up(void **state);
 int tear_down(void **state);
 void restart_engine(const struct engine_settings *settings); /* its `wake` is ours */
 
-/* One that measures by itself only every five seconds, and so shows what wakes do. */
+/* One that measures by itself only every five seconds, and so shows what notifications do. */
 void start_calm_engine(void);
 
 int wakes(void);
@@ -43,18 +43,20 @@ int wakes(void);
         }                                                                                          \
     } while (0)
 
-/* Those that name no interval hold for the engine's; hold() is of the source "a". */
+/* They hold for the engine's interval; hold() is of the source "a". */
 struct query *hold(const char *queue);
 struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue);
-struct query *hold_each(int64_t each_ms, const struct scaler *scaler, const char *source,
-                        const char *queue);
+struct query *hold_in_place_of(struct query *former, const struct scaler *scaler,
+                               const char *source, const char *queue);
+bool try_to_hold(const struct scaler *scaler, const char *source, const char *queue,
+                 struct query *former, struct query **ret_query, struct error *error);
 struct query *watch_idle_of(const struct scaler *scaler, const char *queue, struct watcher *watcher,
                             int64_t idle_ms);
 struct engine_stats stats(void);
 double waiting(struct query *query); /* NAN where the last attempt did not answer */
 bool fails(struct query *query, const char *words);
 
-/* The one child of this process, whichever thread started it; 0 where there is none. */
-pid_t find_child(void);
+/* The one agent of this process, whichever thread started it; 0 where there is none. */
+pid_t find_agent(void);
 
 #endif

@@ -1,0 +1,213 @@
+/* A scaler in an agent process: this program, see main(). */
+#include "base/log.h"
+#include "base/memory.h"
+#include "measure/fixture.h"
+#include "measure/agent_client.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void a_scaler_measures_in_an_agent(void **state)
+{
+    (void)state;
+    struct query *query = hold_of(&fake_agent_scaler, "a", "41");
+    struct query *missing = hold_of(&fake_agent_scaler, "a", "nowhere");
+    WAIT_UNTIL(waiting(query) == 41);
+    WAIT_UNTIL(fails(missing, "no such queue"));
+    assert_int_equal(fake_counts().connects, 0); /* here */
+}
+
+static void an_agent_that_aborts_fails_its_own_connection_only(void **state)
+{
+    (void)state;
+    struct query *good = hold("1");
+    struct query *aborting = hold_of(&fake_agent_scaler, "a", "abort");
+    struct query *isolated = hold_of(&fake_agent_scaler, "b", "2");
+    WAIT_UNTIL(fails(aborting, "the isolated agent process died: Aborted"));
+    WAIT_UNTIL(waiting(good) == 1);
+    WAIT_UNTIL(waiting(isolated) == 2);
+}
+
+static void
+a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measured(void **state)
+{
+    (void)state;
+    hold_of(&fake_agent_scaler, "a", "abort");
+    struct query *good = hold_of(&fake_agent_scaler, "a", "7");
+    WAIT_UNTIL(waiting(good) == 7);
+    uint64_t answered = stats().answered;
+    WAIT_UNTIL(stats().answered >= answered + 3);
+}
+
+static void an_agent_that_does_not_respond_is_killed(void **state)
+{
+    (void)state;
+    struct query *sleeping = hold_of(&fake_agent_scaler, "a", "sleep");
+    WAIT_UNTIL(fails(sleeping, "the isolated agent process was killed: it did not respond"));
+}
+
+static void a_notification_that_nobody_subscribed_to_is_ignored(void **state)
+{
+    (void)state;
+    struct query *gossip = hold_of(&fake_agent_scaler, "a", "gossip");
+    struct query *query = hold_of(&fake_agent_scaler, "a", "6");
+    WAIT_UNTIL(waiting(query) == 6 && waiting(gossip) == 0);
+    uint64_t answered = stats().answered;
+    WAIT_UNTIL(stats().answered >= answered + 4);
+    assert_true(waiting(query) == 6);
+    assert_int_equal(stats().notifications, 0);
+}
+
+static void an_agent_says_why_it_cannot_connect(void **state)
+{
+    (void)state;
+    struct query *query = hold_of(&fake_agent_scaler, "down", "1");
+    WAIT_UNTIL(fails(query, "the fake source is down"));
+}
+
+static void a_killed_agent_is_started_again(void **state)
+{
+    (void)state;
+    struct query *query = hold_of(&fake_agent_scaler, "a", "3");
+    WAIT_UNTIL(waiting(query) == 3);
+    uint64_t connects = stats().connects;
+    pid_t agent = find_agent();
+    assert_true(agent > 0);
+    kill(agent, SIGKILL);
+    WAIT_UNTIL(stats().connects > connects && waiting(query) == 3);
+}
+
+static bool file_has(FILE *file, const char *words)
+{
+    char content[4096] = {0};
+    return pread(fileno(file), content, sizeof(content) - 1, 0) > 0 && strstr(content, words);
+}
+
+static void an_agent_logs_as_this_process_does(void **state)
+{
+    (void)state;
+    FILE *log = tmpfile();
+    int standard_error = dup(STDERR_FILENO);
+    assert_non_null(log);
+    assert_true(standard_error >= 0);
+    dup2(fileno(log), STDERR_FILENO);
+    log_init(LOG_DEBUG, LOG_JSON);
+    struct query *query = hold_of(&fake_agent_scaler, "a", "log");
+    WAIT_UNTIL(fails(query, "no such queue"));
+    dup2(standard_error, STDERR_FILENO);
+    log_init(LOG_ERROR, LOG_PLAIN);
+    assert_true(file_has(log, "\"level\":\"debug\",\"message\":\"the fake source was asked\""));
+    close(standard_error);
+    fclose(log);
+}
+
+/* More than a socket holds as messages, both ways at a time. */
+static void thousands_of_queries_and_their_errors_fit_through_the_socket(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    _cleanup_(memory_free) struct query **queries = memory_array(COUNT, sizeof(struct query *));
+    char name[128];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof(name), "%d-%080d", i, i);
+        queries[i] = hold_of(&fake_agent_scaler, "a", name);
+    }
+    for (int i = 0; i < COUNT; i++)
+        WAIT_UNTIL(waiting(queries[i]) == i);
+    assert_int_equal(stats().connects, 1);
+    assert_int_equal(stats().unanswered, 0);
+}
+
+/* Its loop goes on: it answers pings, and its neighbours. */
+static void an_agent_with_a_query_that_hangs_is_not_killed(void **state)
+{
+    (void)state;
+    struct query *hanging = hold_of(&fake_agent_scaler, "a", "hang");
+    struct query *good = hold_of(&fake_agent_scaler, "a", "7");
+    WAIT_UNTIL(waiting(good) == 7);
+    WAIT_UNTIL(fails(hanging, "no answer within"));
+    assert_int_equal(stats().connects, 1);
+    WAIT_UNTIL(waiting(good) == 7);
+}
+
+static void limits_count_the_agents(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.max_agents = 1;
+    restart_engine(&settings);
+    hold_of(&fake_agent_scaler, "a", "1");
+
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    assert_false(try_to_hold(&fake_agent_scaler, "b", "1", NULL, &query, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+}
+
+static void notifications_come_out_of_an_agent(void **state)
+{
+    (void)state;
+    struct watcher watcher;
+    start_calm_engine();
+    struct query *query = watch_idle_of(&fake_agent_scaler, "late", &watcher, 2500);
+    WAIT_UNTIL(waiting(query) == 1);
+    assert_int_equal(stats().notifications, 1);
+    watcher_stop(&watcher);
+}
+
+static void subscriptions_of_a_killed_agent_are_made_again_at_once(void **state)
+{
+    (void)state;
+    struct watcher watcher;
+    start_calm_engine();
+    watch_idle_of(&fake_agent_scaler, "0", &watcher, 50);
+    WAIT_UNTIL(stats().subscribed_queries == 1);
+    uint64_t connects = stats().connects;
+    pid_t agent = find_agent();
+    assert_true(agent > 0);
+    kill(agent, SIGKILL);
+    WAIT_UNTIL(stats().connects > connects && stats().subscribed_queries == 1);
+    watcher_stop(&watcher);
+}
+
+/* Its process counts as this one does not, so what it did shows in what it does not notify of. */
+static void an_agent_unsubscribes(void **state)
+{
+    (void)state;
+    struct watcher watcher;
+    start_calm_engine();
+    struct query *query = watch_idle_of(&fake_agent_scaler, "late", &watcher, 50);
+    WAIT_UNTIL(stats().subscribed_queries == 1);
+    watcher_stop(&watcher);
+    assert_int_equal(stats().subscribed_queries, 0);
+    watcher_start(&watcher, query, true);
+    watcher_set_idle_interval(&watcher, 50);
+    WAIT_UNTIL(waiting(query) == 1);
+    watcher_stop(&watcher);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "agent") == 0)
+        return agent_run(fake_scalers);
+
+    log_init(LOG_ERROR, LOG_PLAIN);
+    const struct CMUnitTest tests[] = {
+        TEST(a_scaler_measures_in_an_agent),
+        TEST(an_agent_that_aborts_fails_its_own_connection_only),
+        TEST(a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measured),
+        TEST(an_agent_that_does_not_respond_is_killed),
+        TEST(a_notification_that_nobody_subscribed_to_is_ignored),
+        TEST(an_agent_says_why_it_cannot_connect),
+        TEST(a_killed_agent_is_started_again),
+        TEST(an_agent_logs_as_this_process_does),
+        TEST(thousands_of_queries_and_their_errors_fit_through_the_socket),
+        TEST(an_agent_with_a_query_that_hangs_is_not_killed),
+        TEST(limits_count_the_agents),
+        TEST(notifications_come_out_of_an_agent),
+        TEST(subscriptions_of_a_killed_agent_are_made_again_at_once),
+        TEST(an_agent_unsubscribes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
