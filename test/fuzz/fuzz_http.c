@@ -36,7 +36,8 @@ static struct web *start(void)
     signal(SIGPIPE, SIG_IGN);
     explain = (struct explain){
         .triggers = triggers_new(&(struct triggers_settings){
-            .scalers = none, .rules = {5000, 60000}, .most = 10, .most_bytes = 1 << 20}),
+            .scalers = none, .rules = {.interval_ms = 5000, .hold_ms = 60000},
+            .max = 10, .max_bytes = 1 << 20}),
         .run = run,
     };
     struct option_entry entry = {"scaler", "none"};

@@ -78,7 +78,7 @@ static bool guesses(const struct trigger_ref *ref)
     return false;
 }
 
-static void judge(const struct trigger *trigger)
+static void evaluate(const struct trigger *trigger)
 {
     static const double numbers[] = {NAN, 0, 1, 1e18, -1, INFINITY};
     struct options options = trigger_options(trigger);
@@ -87,8 +87,8 @@ static void judge(const struct trigger *trigger)
         const struct reading reading = {number, number, number, number, number,
                                         number, number, number, number};
         _cleanup_(error_done) struct error error = {0};
-        struct judgement judgement;
-        bool good = trigger->scaler->judge(&options, &reading, &judgement, &error);
+        struct evaluation evaluation;
+        bool good = trigger->scaler->evaluate(&options, &reading, &evaluation, &error);
         require(good != error_is_set(&error));
     }
 }
@@ -103,17 +103,17 @@ static void require_sound(const struct trigger *trigger, const struct trigger_re
     require(guesses(ref) || strstr(told, hidden) == NULL);
     require(!has_secret(trigger, ref) || strstr(told, word) == NULL);
     if (!error_is_set(&trigger->mistakes))
-        judge(trigger);
+        evaluate(trigger);
 }
 
 static void try(const struct trigger_ref *ref)
 {
     _cleanup_(error_done) struct error error = {0};
     struct triggers_settings settings = {.scalers = scaler_list,
-                                         .rules = {5000, 60000},
-                                         .most_inline = 1,
-                                         .most = 1,
-                                         .most_bytes = 1 << 20};
+                                         .rules = {.interval_ms = 5000, .hold_ms = 60000},
+                                         .max_inline = 1,
+                                         .max = 1,
+                                         .max_bytes = 1 << 20};
     require(connections_parse(file, strlen(file), "file", "folder", NULL, &settings.connections,
                               &error));
     struct triggers *triggers = triggers_new(&settings);

@@ -1,5 +1,6 @@
 #include "scale/fixture.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "scale/named.h"
 
@@ -32,19 +33,20 @@ struct connections *parse_connections(const char *yaml)
 void start_triggers(bool deny_inline)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
-    settings.most_connections = 2;
+    settings.max_connections = 2;
+    settings.program = "/bin/true";
     fake_reset();
     engine = engine_new(&settings);
     triggers = triggers_new(&(struct triggers_settings){
         .scalers = fake_scalers,
         .connections = parse_connections(connections_yaml),
         .engine = engine,
-        .rules = {5000, 60000},
+        .rules = {.interval_ms = 5000, .hold_ms = 60000},
         .forget_ms = 1000,
         .deny_inline = deny_inline,
-        .most_inline = 1,
-        .most = 3,
-        .most_bytes = 1000,
+        .max_inline = 1,
+        .max = 3,
+        .max_bytes = 1000,
     });
 }
 
@@ -98,11 +100,12 @@ bool is_measured(const struct trigger *trigger)
 {
     _cleanup_(snapshot_done) struct snapshot now;
     query_snapshot(trigger->query, &now);
-    return now.measured;
+    return now.is_measured;
 }
 
 void wait_until_measured(const struct trigger *trigger)
 {
+    query_demand(trigger->query, clock_now_ms());
     for (int i = 0; i < 5000 && !is_measured(trigger); i++)
         usleep(2000);
     assert_true(is_measured(trigger));
@@ -111,6 +114,6 @@ void wait_until_measured(const struct trigger *trigger)
 void set_connections(const char *yaml)
 {
     triggers_set_connections(triggers, parse_connections(yaml));
-    while (triggers_renew(triggers))
+    while (triggers_renew(triggers, 1))
         ;
 }

@@ -14,11 +14,8 @@ static void readings_survive_a_change_of_credentials(void **state)
     wait_until_measured(trigger);
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
-    assert_ptr_equal(trigger->former_query, before);
     assert_ptr_not_equal(trigger->query, before);
     assert_true(is_measured(trigger));
-    triggers_forget_former(triggers);
-    assert_null(trigger->former_query);
     assert_ptr_equal(FIND(ORDERS), trigger);
 }
 
@@ -31,7 +28,6 @@ static void readings_do_not_survive_a_change_of_addresses(void **state)
     fake_set_queue("7", FAKE_HANGS);
     set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
     assert_false(is_measured(trigger));
-    triggers_forget_former(triggers);
 }
 
 static void what_did_not_change_is_left_alone(void **state)
@@ -43,11 +39,8 @@ static void what_did_not_change_is_left_alone(void **state)
     struct query *unnamed_query = query_of(unnamed);
     set_connections(connections_yaml);
     assert_ptr_equal(trigger->query, query);
-    assert_null(trigger->former_query);
     set_connections("connections: {}\n");
     assert_ptr_equal(unnamed->query, unnamed_query);
-    assert_null(unnamed->former_query);
-    triggers_forget_former(triggers);
 }
 
 /* What differs is who may use it, and neither the address nor a credential. */
@@ -59,8 +52,6 @@ static void the_same_query_goes_on_where_the_same_is_asked(void **state)
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", namespaces: [shop]}\n");
     assert_ptr_equal(trigger->query, query);
-    assert_null(trigger->former_query);
-    triggers_forget_former(triggers);
     assert_ptr_equal(query_of(trigger), query);
 }
 
@@ -79,7 +70,6 @@ static void a_connection_that_stays_leaves_no_room_for_another_one_meanwhile(voi
     assert_false(trigger_query(triggers, another, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     assert_non_null(strstr(error_text(&error), "all 2 connections"));
-    triggers_forget_former(triggers);
     assert_false(trigger_query(triggers, another, &query, &error));
 }
 
@@ -92,7 +82,6 @@ static void all_connections_that_are_allowed_can_be_replaced(void **state)
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
     assert_ptr_not_equal(query_of(trigger), before);
-    triggers_forget_former(triggers);
 }
 
 static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state)
@@ -112,10 +101,8 @@ static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state
     query_of(trigger);
     set_connections("connections: {}\n");
     assert_null(trigger->query);
-    assert_non_null(trigger->former_query);
     assert_false(trigger_query(triggers, trigger, &query, &error));
     assert_true(trigger->lacks_connection);
-    triggers_forget_former(triggers);
 
     assert_false(
         FIND("scaler", "fake", "connectionName", "new", "queueNam", "7")->lacks_connection);
@@ -129,41 +116,60 @@ static void who_asks_does_not_wait_for_the_renewal_of_the_others(void **state)
     struct query *before = query_of(first);
     query_of(second);
     triggers_set_connections(triggers, parse_connections("connections: {}\n"));
-    assert_true(second->is_stale);
+    assert_non_null(second->query);
     assert_ptr_equal(FIND(ORDERS, "queueLength", "2"), second);
-    assert_false(second->is_stale);
     assert_true(second->lacks_connection);
+    assert_null(second->query);
     assert_ptr_equal(first->query, before);
-    assert_false(triggers_renew(triggers));
+    assert_true(triggers_renew(triggers, 1)); /* so many at a time */
     assert_null(first->query);
-    triggers_forget_former(triggers);
+    assert_false(triggers_renew(triggers, 1));
 }
 
-static void who_waits_for_a_query_that_is_lost_is_told_why(void **state)
+static void who_watches_goes_over_to_the_other_query(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    trigger_watch(trigger, &watcher, true);
+    set_connections("connections: {}\n");
+    assert_null(watcher.query);
+    struct watcher *ready = engine_next_ready(engine);
+    assert_ptr_equal(ready, &watcher);
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    assert_non_null(trigger->query); /* for it alone: nobody else asks */
+    assert_ptr_equal(watcher.query, trigger->query);
+    trigger_unwatch(trigger, &watcher);
+    while (engine_next_ready(engine) != NULL)
+        fail_msg("it watches no more");
+}
+
+static void who_waits_for_a_query_that_is_lost_gets_the_reason(void **state)
 {
     (void)state;
     _cleanup_(answer_done) struct answer answer = {0};
     struct trigger *trigger = FIND(ORDERS);
     query_of(trigger);
     set_connections("connections: {}\n");
-    trigger_answer(trigger, clock_now_ms(), false, &answer);
+    trigger_answer(trigger, &(struct answer_call){.arrived_ms = clock_now_ms()}, clock_now_ms(),
+                   &answer);
     assert_int_equal(answer.kind, ANSWER_REFUSED);
     assert_int_equal(answer.error.code, ERROR_INVALID);
     assert_string_equal(error_text(&answer.error), error_text(&trigger->mistakes));
-    triggers_forget_former(triggers);
 }
 
-static void a_stale_trigger_can_be_forgotten(void **state)
+static void a_trigger_can_be_forgotten_before_its_renewal(void **state)
 {
     (void)state;
     query_of(FIND(ORDERS));
     query_of(FIND(ORDERS, "queueLength", "2"));
     triggers_set_connections(triggers, parse_connections("connections: {}\n"));
-    triggers_renew(triggers);
+    triggers_renew(triggers, 1);
     triggers_forget(triggers, 5000);
     assert_int_equal(triggers_count(triggers), 0);
-    assert_false(triggers_renew(triggers));
-    triggers_forget_former(triggers);
+    assert_false(triggers_renew(triggers, 1));
 }
 
 int main(void)
@@ -177,8 +183,9 @@ int main(void)
         TEST(all_connections_that_are_allowed_can_be_replaced),
         TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
         TEST(who_asks_does_not_wait_for_the_renewal_of_the_others),
-        TEST(who_waits_for_a_query_that_is_lost_is_told_why),
-        TEST(a_stale_trigger_can_be_forgotten),
+        TEST(who_watches_goes_over_to_the_other_query),
+        TEST(who_waits_for_a_query_that_is_lost_gets_the_reason),
+        TEST(a_trigger_can_be_forgotten_before_its_renewal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

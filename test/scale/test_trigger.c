@@ -138,7 +138,6 @@ static void a_secret_beside_a_named_connection_is_refused_whatever_it_is(void **
     assert_string_equal(error_text(&right->mistakes), error_text(&wrong->mistakes));
     assert_mistake(FIND(ORDERS, "passwordFromEnv", "x"), ERROR_INVALID, "passwordFromEnv may hold");
     assert_false(error_is_set(&FIND(ORDERS, "password", " ")->mistakes));
-    triggers_forget_former(triggers);
 }
 
 static void inline_connections_can_be_denied(void **state)
@@ -205,10 +204,10 @@ static void a_trigger_that_nobody_asks_for_is_forgotten(void **state)
     find_in("shop", 600, third);
     find_in("shop", 700, first);
 
-    trigger_keep(kept);
+    trigger_pin(kept);
     assert_int_equal(triggers_forget(triggers, 1600), 1700); /* the third goes, the first is next */
     assert_int_equal(triggers_count(triggers), 2);
-    trigger_let_go(kept);
+    trigger_unpin(kept);
     triggers_forget(triggers, 5000);
     assert_int_equal(triggers_count(triggers), 0);
 }
@@ -225,7 +224,7 @@ static void a_full_table_drops_the_longest_unasked_and_is_told_where_all_are_kep
     const char *const third[] = {GOOD, "queueLength", "2", NULL};
     const char *const fourth[] = {GOOD, "queueLength", "3", NULL};
     struct trigger *kept = find_in("shop", 0, first);
-    trigger_keep(kept);
+    trigger_pin(kept);
     find_in("shop", 100, second);
     struct trigger *later = find_in("shop", 200, third);
     struct trigger *newest = find_in("shop", 300, fourth); /* the second goes */
@@ -233,14 +232,14 @@ static void a_full_table_drops_the_longest_unasked_and_is_told_where_all_are_kep
     assert_ptr_equal(find_in("shop", 400, first), kept);
     assert_ptr_equal(find_in("shop", 400, third), later);
 
-    trigger_keep(later);
-    trigger_keep(newest);
+    trigger_pin(later);
+    trigger_pin(newest);
     assert_false(triggers_find(triggers, &ref, 800, &trigger, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     assert_string_equal(error_text(&error), "all 3 triggers are in use (--max-triggers)");
-    trigger_let_go(later);
-    trigger_let_go(newest);
-    trigger_let_go(kept);
+    trigger_unpin(later);
+    trigger_unpin(newest);
+    trigger_unpin(kept);
 }
 
 static void a_limit_on_metadata_is_told_and_what_is_not_kept_makes_room(void **state)
@@ -254,35 +253,58 @@ static void a_limit_on_metadata_is_told_and_what_is_not_kept_makes_room(void **s
     struct trigger *trigger = NULL;
     memset(padding, 'x', sizeof(padding) - 1);
     assert_true(triggers_find(triggers, &ref, 0, &kept, &error));
-    trigger_keep(kept);
+    trigger_pin(kept);
     ref.name = "other";
     assert_false(triggers_find(triggers, &ref, 0, &trigger, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     assert_non_null(
         strstr(error_text(&error), "all 1000 bytes for the metadata of triggers are in use"));
-    trigger_let_go(kept);
+    trigger_unpin(kept);
     assert_true(triggers_find(triggers, &ref, 0, &trigger, &error));
     assert_int_equal(triggers_count(triggers), 1);
 }
 
-static void a_trigger_answers_with_what_its_query_was_measured(void **state)
+static void a_trigger_answers_with_the_reading_of_its_query(void **state)
 {
     (void)state;
-    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(answer_done) struct answer answer = {0};
     struct trigger *trigger = FIND(GOOD);
-    struct query *query = NULL;
-    assert_true(trigger_query(triggers, trigger, &query, &error));
-    for (int i = 0; i < 5000; i++) {
-        _cleanup_(answer_done) struct answer answer = {0};
-        trigger_answer(trigger, clock_now_ms(), false, &answer);
-        if (answer.kind == ANSWER_VALUE) {
-            assert_true(answer.value == 7 && answer.active && !answer.held);
-            return;
-        }
-        assert_int_equal(answer.kind, ANSWER_WAIT);
-        usleep(2000);
-    }
-    fail_msg("never measured");
+    struct answer_call call = {.arrived_ms = clock_now_ms()};
+    query_of(trigger);
+    trigger_answer(trigger, &call, clock_now_ms(), &answer);
+    assert_int_equal(answer.kind, ANSWER_WAIT);
+    wait_until_measured(trigger);
+    trigger_answer(trigger, &call, clock_now_ms(), &answer);
+    assert_int_equal(answer.kind, ANSWER_VALUE);
+    assert_true(answer.value == 7 && answer.active && !answer.held);
+}
+
+static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    const struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
+    assert_null(trigger_round(trigger, 1000));
+    trigger_begin_round(trigger, &answer, 1000);
+    assert_true(trigger_round(trigger, 1000 + TRIGGER_ROUND_MS)->value == 3);
+    assert_null(trigger_round(trigger, 1001 + TRIGGER_ROUND_MS));
+}
+
+/* What was dropped or came in between harms no walk. */
+static void a_walk_sees_each_trigger_that_stays_once(void **state)
+{
+    (void)state;
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const char *const third[] = {GOOD, "queueLength", "2", NULL};
+    find_in("shop", 0, first);
+    find_in("shop", 0, second);
+    struct trigger *three = find_in("shop", 2000, third);
+    struct trigger *one = find_in("shop", 2000, first);
+    assert_ptr_equal(triggers_first(triggers), one);
+    triggers_forget(triggers, 1500); /* the second, which is next */
+    assert_ptr_equal(triggers_next(triggers), three);
+    assert_null(triggers_next(triggers));
 }
 
 static void a_trigger_with_mistakes_is_never_measured(void **state)
@@ -318,7 +340,9 @@ int main(void)
         TEST(a_trigger_that_nobody_asks_for_is_forgotten),
         TEST(a_full_table_drops_the_longest_unasked_and_is_told_where_all_are_kept),
         TEST(a_limit_on_metadata_is_told_and_what_is_not_kept_makes_room),
-        TEST(a_trigger_answers_with_what_its_query_was_measured),
+        TEST(a_trigger_answers_with_the_reading_of_its_query),
+        TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
+        TEST(a_walk_sees_each_trigger_that_stays_once),
         TEST(a_trigger_with_mistakes_is_never_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
