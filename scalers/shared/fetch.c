@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { TIMEOUT_MS_MOST = 60 * 1000 };
+enum { TIMEOUT_MS_MOST = 10 * 60 * 1000 };
 
 struct fetcher {
     struct fetch_source source;
@@ -113,14 +113,14 @@ static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, 
     const char *why =
         fetcher->curl_error[0] != '\0' ? fetcher->curl_error : curl_easy_strerror(code);
     if (fetcher->too_large) {
-        error_set(error, ERROR_LIMIT, "%s answered more than %zu bytes", name,
+        error_set(error, ERROR_LIMIT, "%s: the response is larger than %zu bytes", name,
                   fetcher->source.body_bytes_most);
         return FETCH_TOO_LARGE;
     }
     if (error_is_set(&fetcher->tls_error))
         error_copy(error, &fetcher->tls_error);
     else
-        error_unavailable(error, "cannot ask %s: %s", name, why);
+        error_unavailable(error, "request to %s failed: %s", name, why);
     return code == CURLE_OPERATION_TIMEDOUT ? FETCH_TIMED_OUT : FETCH_FAILED;
 }
 

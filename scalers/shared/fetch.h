@@ -1,7 +1,6 @@
 /*
- * GETs (and POSTs) of JSON with a deadline and a limit of size: one at a time a fetcher, over a connection that is
- * kept. A scaler that asks for many things side by side has several, and drives them with libcurl's
- * multi interface between fetch_begin() and fetch_end().
+ * GETs (and POSTs) of JSON with a deadline and a limit of size: one at a time per fetcher, over a connection
+ * that is kept. Many side by side are fetch_pool.h's.
  *
  * Threads: one at a time. Credentials go to libcurl apart from the URL, so that no error shows them.
  * Redirections are not followed: they could take the credentials along.
@@ -20,7 +19,7 @@
 
 struct fetcher;
 
-/* Whom a fetcher asks. The name, the TLS options and the headers must outlive the fetcher. */
+/* The server of a fetcher. The name, the TLS options and the headers must outlive the fetcher. */
 struct fetch_source {
     const char *name; /* for errors: "Prometheus at host:port" */
     const struct tls_options *tls;
@@ -61,8 +60,8 @@ enum fetch_outcome fetch_json_of(struct fetcher *fetcher, const char *url, const
                                  struct error *error);
 void fetch_answer_done(struct fetch_answer *answer);
 
-/* The same in halves: makes the handle ready to be performed, unless the deadline is over; then takes
- * what has come, once it was. */
+/* The same in two parts, for fetch_pool.c: prepares the handle, unless the deadline has passed; and
+ * returns what has arrived once the transfer has ended. */
 bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms);
 CURL *fetch_handle(const struct fetcher *fetcher);
 enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,

@@ -2,31 +2,46 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { LONGEST_WAIT_MS = 1000 };
-
-struct fetch_pool {
-    CURLM *multi;
-    size_t count;
-    size_t asking;
-    struct slot {
-        struct fetcher *fetcher;
-        void *owner;
-        bool asking;
-    } slots[];
+struct slot {
+    struct fetcher *fetcher;
+    void *owner;
+    bool in_flight;
+    bool is_refused; /* in flight, but libcurl has it not: it ends with `refusal` */
+    CURLcode refusal;
 };
 
-struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t side_by_side)
+struct fetch_pool {
+    struct fetch_source source;
+    CURLM *multi;
+    char *bearer; /* or NULL */
+    struct slot **slots;
+    size_t slots_count;
+    size_t slots_capacity;
+    size_t size;
+    size_t in_flight;
+    size_t refused;
+};
+
+struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t size)
 {
-    struct fetch_pool *pool = memory_new(sizeof(*pool) + side_by_side * sizeof(struct slot));
-    pool->count = side_by_side;
-    for (size_t i = 0; i < side_by_side; i++)
-        pool->slots[i].fetcher = fetch_new(source);
+    struct fetch_pool *pool = memory_new(sizeof(*pool));
+    pool->source = *source;
     pool->multi = curl_multi_init();
-    curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)side_by_side);
+    fetch_pool_resize(pool, size);
     return pool;
+}
+
+static void forget_bearer(struct fetch_pool *pool)
+{
+    if (pool->bearer != NULL)
+        explicit_bzero(pool->bearer, strlen(pool->bearer));
+    free(TAKE(pool->bearer));
 }
 
 void fetch_pool_free(struct fetch_pool *pool)
@@ -34,62 +49,121 @@ void fetch_pool_free(struct fetch_pool *pool)
     if (pool == NULL)
         return;
     fetch_pool_stop(pool);
-    for (size_t i = 0; i < pool->count; i++)
-        fetch_free(pool->slots[i].fetcher);
+    for (size_t i = 0; i < pool->slots_count; i++) {
+        fetch_free(pool->slots[i]->fetcher);
+        free(pool->slots[i]);
+    }
+    free(pool->slots);
     curl_multi_cleanup(pool->multi);
+    forget_bearer(pool);
     free(pool);
 }
 
-void fetch_pool_set_bearer(const struct fetch_pool *pool, const char *token)
+void fetch_pool_resize(struct fetch_pool *pool, size_t size)
 {
-    for (size_t i = 0; i < pool->count; i++)
-        fetch_set_bearer(pool->slots[i].fetcher, token);
+    pool->size = size;
+    curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)size);
+}
+
+void fetch_pool_set_bearer(struct fetch_pool *pool, const char *token)
+{
+    forget_bearer(pool);
+    pool->bearer = text_copy(token);
+    for (size_t i = 0; i < pool->slots_count; i++)
+        fetch_set_bearer(pool->slots[i]->fetcher, token);
+}
+
+size_t fetch_pool_in_flight(const struct fetch_pool *pool)
+{
+    return pool->in_flight;
 }
 
 bool fetch_pool_has_room(const struct fetch_pool *pool)
 {
-    return pool->asking < pool->count;
+    return pool->in_flight < pool->size;
 }
 
 static struct slot *idle_slot(struct fetch_pool *pool)
 {
-    struct slot *slot = pool->slots;
-    while (slot->asking)
-        slot++;
+    for (size_t i = 0; i < pool->slots_count; i++)
+        if (!pool->slots[i]->in_flight)
+            return pool->slots[i];
+
+    struct slot *slot = memory_new(sizeof(*slot));
+    slot->fetcher = fetch_new(&pool->source);
+    if (pool->bearer != NULL)
+        fetch_set_bearer(slot->fetcher, pool->bearer);
+    curl_easy_setopt(fetch_handle(slot->fetcher), CURLOPT_PRIVATE, slot);
+    pool->slots =
+        memory_grow(pool->slots, &pool->slots_capacity, pool->slots_count + 1, sizeof(slot));
+    pool->slots[pool->slots_count++] = slot;
     return slot;
 }
 
-void fetch_pool_ask(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms)
+void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms)
 {
     struct slot *slot = idle_slot(pool);
-    if (!fetch_begin(slot->fetcher, url, deadline_ms))
-        return;
     slot->owner = owner;
-    slot->asking = true;
-    pool->asking++;
-    curl_multi_add_handle(pool->multi, fetch_handle(slot->fetcher));
+    slot->in_flight = true;
+    pool->in_flight++;
+
+    slot->refusal = CURLE_OK;
+    if (!fetch_begin(slot->fetcher, url, deadline_ms))
+        slot->refusal = CURLE_OPERATION_TIMEDOUT;
+    else if (curl_multi_add_handle(pool->multi, fetch_handle(slot->fetcher)) != CURLM_OK)
+        slot->refusal = CURLE_FAILED_INIT;
+    slot->is_refused = slot->refusal != CURLE_OK;
+    pool->refused += slot->is_refused;
 }
 
-static void stop(struct fetch_pool *pool, struct slot *slot)
+static void release(struct fetch_pool *pool, struct slot *slot)
 {
-    curl_multi_remove_handle(pool->multi, fetch_handle(slot->fetcher));
-    slot->asking = false;
-    pool->asking--;
+    if (slot->is_refused)
+        pool->refused--;
+    else
+        curl_multi_remove_handle(pool->multi, fetch_handle(slot->fetcher));
+    slot->is_refused = false;
+    slot->in_flight = false;
+    pool->in_flight--;
+}
+
+bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner)
+{
+    for (size_t i = 0; i < pool->slots_count; i++) {
+        struct slot *slot = pool->slots[i];
+        if (slot->in_flight && slot->owner == owner) {
+            release(pool, slot);
+            return true;
+        }
+    }
+    return false;
 }
 
 void fetch_pool_stop(struct fetch_pool *pool)
 {
-    for (size_t i = 0; i < pool->count; i++)
-        if (pool->slots[i].asking)
-            stop(pool, &pool->slots[i]);
+    for (size_t i = 0; i < pool->slots_count; i++)
+        if (pool->slots[i]->in_flight)
+            release(pool, pool->slots[i]);
 }
 
-static struct slot *slot_of(struct fetch_pool *pool, const CURL *handle)
+static void conclude(struct fetch_pool *pool, struct slot *slot, CURLcode code,
+                     struct fetch_ended *ret_ended)
 {
-    struct slot *slot = pool->slots;
-    while (fetch_handle(slot->fetcher) != handle)
-        slot++;
-    return slot;
+    *ret_ended = (struct fetch_ended){.owner = slot->owner};
+    ret_ended->outcome = fetch_end(slot->fetcher, code, &ret_ended->answer, &ret_ended->error);
+    release(pool, slot);
+}
+
+static bool take_refused(struct fetch_pool *pool, struct fetch_ended *ret_ended)
+{
+    for (size_t i = 0; i < pool->slots_count && pool->refused > 0; i++) {
+        struct slot *slot = pool->slots[i];
+        if (slot->is_refused) {
+            conclude(pool, slot, slot->refusal, ret_ended);
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool take_done(struct fetch_pool *pool, struct fetch_ended *ret_ended)
@@ -98,29 +172,42 @@ static bool take_done(struct fetch_pool *pool, struct fetch_ended *ret_ended)
     for (CURLMsg *message; (message = curl_multi_info_read(pool->multi, &left)) != NULL;) {
         if (message->msg != CURLMSG_DONE)
             continue;
-        struct slot *slot = slot_of(pool, message->easy_handle);
-        *ret_ended = (struct fetch_ended){.owner = slot->owner};
-        ret_ended->outcome =
-            fetch_end(slot->fetcher, message->data.result, &ret_ended->answer, &ret_ended->error);
-        stop(pool, slot);
+        CURLcode code = message->data.result; /* the message goes with the handle */
+        void *slot = NULL;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &slot);
+        conclude(pool, slot, code, ret_ended);
         return true;
     }
     return false;
 }
 
-bool fetch_pool_take(struct fetch_pool *pool, int64_t deadline_ms, struct fetch_ended *ret_ended)
+bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 {
-    while (pool->asking > 0) {
-        int running = 0;
-        curl_multi_perform(pool->multi, &running);
-        if (take_done(pool, ret_ended))
-            return true;
-        int wait_ms = clock_left_ms(deadline_ms, LONGEST_WAIT_MS);
-        if (wait_ms == 0)
+    if (take_refused(pool, ret_ended) || take_done(pool, ret_ended))
+        return true;
+    if (pool->in_flight == 0)
+        return false;
+    int running = 0;
+    curl_multi_perform(pool->multi, &running);
+    return take_done(pool, ret_ended);
+}
+
+/* What has just begun has a timer of libcurl's that is due at once, and each GET one for its deadline. */
+void fetch_pool_wait(struct fetch_pool *pool, struct feed *feed, int64_t deadline_ms)
+{
+    struct curl_waitfd extra = {.fd = feed_descriptor(feed), .events = CURL_WAIT_POLLIN};
+    int wait_ms = pool->refused > 0 ? 0 : feed_wait_ms(feed, deadline_ms);
+    curl_multi_poll(pool->multi, &extra, 1, wait_ms, NULL);
+}
+
+bool fetch_pool_wait_one(struct fetch_pool *pool, struct fetch_ended *ret_ended)
+{
+    while (!fetch_pool_take(pool, ret_ended)) {
+        if (pool->in_flight == 0)
             return false;
-        curl_multi_poll(pool->multi, NULL, 0, wait_ms, NULL);
+        curl_multi_poll(pool->multi, NULL, 0, INT_MAX, NULL);
     }
-    return false;
+    return true;
 }
 
 void fetch_ended_done(struct fetch_ended *ended)

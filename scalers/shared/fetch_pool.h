@@ -1,10 +1,16 @@
 /*
  * GETs of JSON side by side from one server, over a few connections that are kept.
  *
- *     while (fetch_pool_has_room(pool) && more to ask)
- *         fetch_pool_ask(pool, url, owner, deadline_ms);
- *     while (fetch_pool_take(pool, deadline_ms, &ended)) ... and ask the next one
- *     fetch_pool_stop(pool);
+ *     for (;;) {
+ *         while (fetch_pool_has_room(pool) && (task = feed_take(feed)) != NULL)
+ *             fetch_pool_get(pool, url, task, clock_now_ms() + task->timeout_ms);
+ *         while (fetch_pool_take(pool, &ended))
+ *             ... ended.owner is the task; fetch_ended_done()
+ *         fetch_pool_wait(pool, feed, CLOCK_NEVER);
+ *     }
+ *
+ * Each GET has a deadline of its own, and ends exactly once: by fetch_pool_take() or fetch_pool_wait_one(),
+ * or by fetch_pool_cancel() or fetch_pool_stop(), after which nothing of it comes any more.
  *
  * Threads: one at a time.
  */
@@ -12,6 +18,7 @@
 #define BACKLOG_SCALERS_SHARED_FETCH_POOL_H
 
 #include "base/error.h"
+#include "measure/task.h"
 #include "shared/fetch.h"
 
 #include <stdbool.h>
@@ -20,31 +27,45 @@
 
 struct fetch_pool;
 
-/* A GET that came to an end. */
+/* A GET that ended. */
 struct fetch_ended {
-    void *owner; /* as it was given to fetch_pool_ask() */
+    void *owner; /* as it was given to fetch_pool_get() */
     enum fetch_outcome outcome;
     struct fetch_answer answer; /* of FETCH_ANSWERED */
     struct error error;         /* of every other outcome */
 };
 
-struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t side_by_side);
+/* At most `size` GETs at a time; the source is copied, what it points to is not. */
+struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t size);
 void fetch_pool_free(struct fetch_pool *pool);
 
-/* As fetch_set_bearer(), for every GET that is begun from now on. */
-void fetch_pool_set_bearer(const struct fetch_pool *pool, const char *token);
+/* From now on so many at a time. Those in flight go on, be they more. */
+void fetch_pool_resize(struct fetch_pool *pool, size_t size);
 
+/* As fetch_set_bearer(), for every GET that begins from now on. It is copied. */
+void fetch_pool_set_bearer(struct fetch_pool *pool, const char *token);
+
+size_t fetch_pool_in_flight(const struct fetch_pool *pool);
 bool fetch_pool_has_room(const struct fetch_pool *pool);
 
-/* Begins a GET; there must be room. Past the deadline it is not begun, and never ends. */
-void fetch_pool_ask(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms);
+/* Begins a GET; there must be room. Whatever happens to it is reported by fetch_pool_take(): past the
+ * deadline, FETCH_TIMED_OUT. */
+void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms);
 
-/* Waits for the next GET to end. False where none is under way, or the deadline is over. The caller ends
- * what it was given with fetch_ended_done(). */
-bool fetch_pool_take(struct fetch_pool *pool, int64_t deadline_ms, struct fetch_ended *ret_ended);
+/* The next GET that has ended, without waiting; false: none. The caller ends it with fetch_ended_done(). */
+bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended);
 void fetch_ended_done(struct fetch_ended *ended);
 
-/* Gives up the GETs that are under way; their connections are closed. */
+/* Waits until a GET has made progress or is late, the feed has something, or the deadline. */
+void fetch_pool_wait(struct fetch_pool *pool, struct feed *feed, int64_t deadline_ms);
+
+/* Waits for the next GET to end, without a feed: in connect. False where none is in flight. */
+bool fetch_pool_wait_one(struct fetch_pool *pool, struct fetch_ended *ret_ended);
+
+/* Gives up the GET of this owner; its connection is closed. False where it has none. */
+bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner);
+
+/* Gives up all that are in flight. */
 void fetch_pool_stop(struct fetch_pool *pool);
 
 #endif

@@ -127,7 +127,7 @@ def test_a_proxy_that_hangs_up_on_a_query_fails_it_alone(broker, client):
         neighbour = trigger(relay, 'jobs{queue="none"}')
         assert value(client, neighbour) == 0
         for i in range(3):
-            assert_unavailable(client.metrics, trigger(relay, f"broken{i}"), "cannot ask Prometheus")
+            assert_unavailable(client.metrics, trigger(relay, f"broken{i}"), "request to Prometheus")
         for _ in range(5):
             assert value(client, neighbour) == 0
             time.sleep(INTERVAL_SECONDS)

@@ -463,7 +463,7 @@ def test_a_token_lets_us_in(broker, server, client, certificates, sealed):
         assert len(endpoint.requests) == count  # it is kept
 
         for path, keys, words in (("/token", {"clientSecret": "s3cret"}, "answered with status 401, invalid_client"),
-                                  ("/hang", {}, "cannot ask the token endpoint"),
+                                  ("/hang", {}, "request to the token endpoint"),
                                   ("/garbage", {}, "without an access_token")):
             text = refused(client, with_token(broker, endpoint, path, **keys), words)
             assert "s3cret" not in text

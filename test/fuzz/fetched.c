@@ -1,11 +1,14 @@
 #include "fetched.h"
 
 #include "base/memory.h"
+#include "require.h"
 #include "shared/fetch.h"
 #include "shared/fetch_pool.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { MAX_IN_FLIGHT = 256 };
 
 static const char *next;
 
@@ -15,10 +18,9 @@ struct fetcher {
 
 struct fetch_pool {
     struct fetch_source source;
-    size_t room;
-    size_t first;
-    size_t behind; /* the last */
-    void *owners[];
+    size_t size;
+    size_t in_flight;
+    void *owners[MAX_IN_FLIGHT];
 };
 
 void fetched_begin(const char *lines)
@@ -43,7 +45,7 @@ static enum fetch_outcome take(const struct fetch_source *source, struct fetch_a
     next += length + (line[length] == '\n');
     if (line[0] >= '0' && line[0] <= '9')
         return take_answer(source, line, length, ret_answer);
-    error_unavailable(error, "cannot ask %s", source->name);
+    error_unavailable(error, "request to %s failed", source->name);
     return line[0] == '\0' || line[0] == 't' ? FETCH_TIMED_OUT
            : line[0] == 'l'                  ? FETCH_TOO_LARGE
                                              : FETCH_FAILED;
@@ -83,11 +85,11 @@ enum fetch_outcome fetch_json_of(struct fetcher *fetcher, const char *url, const
     return fetch_json(fetcher, url, deadline_ms, ret_answer, error);
 }
 
-struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t side_by_side)
+struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t size)
 {
-    struct fetch_pool *pool = memory_new(sizeof(*pool) + side_by_side * sizeof(void *));
+    struct fetch_pool *pool = memory_new(sizeof(*pool));
     pool->source = *source;
-    pool->room = side_by_side;
+    pool->size = size;
     return pool;
 }
 
@@ -96,40 +98,79 @@ void fetch_pool_free(struct fetch_pool *pool)
     free(pool);
 }
 
+void fetch_pool_resize(struct fetch_pool *pool, size_t size)
+{
+    pool->size = size;
+}
+
 /* RFC 6750: nothing that ends a header. */
-void fetch_pool_set_bearer(const struct fetch_pool *pool, const char *token)
+void fetch_pool_set_bearer(struct fetch_pool *pool, const char *token)
 {
     (void)pool;
-    if (token[0] == '\0' || strpbrk(token, " \r\n") != NULL)
-        abort();
+    require(token[0] != '\0' && strpbrk(token, " \r\n") == NULL);
+}
+
+size_t fetch_pool_in_flight(const struct fetch_pool *pool)
+{
+    return pool->in_flight;
 }
 
 bool fetch_pool_has_room(const struct fetch_pool *pool)
 {
-    return pool->behind - pool->first < pool->room;
+    return pool->in_flight < pool->size;
 }
 
-void fetch_pool_ask(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms)
+void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms)
 {
     (void)deadline_ms;
-    if (!fetch_pool_has_room(pool) || strpbrk(url, " \r\n") != NULL)
-        abort();
-    pool->owners[pool->behind++ % pool->room] = owner;
+    require(fetch_pool_has_room(pool) && pool->in_flight < MAX_IN_FLIGHT);
+    require(strpbrk(url, " \r\n") == NULL);
+    pool->owners[pool->in_flight++] = owner;
 }
 
-bool fetch_pool_take(struct fetch_pool *pool, int64_t deadline_ms, struct fetch_ended *ret_ended)
+static void remove_owner(struct fetch_pool *pool, size_t index)
 {
-    (void)deadline_ms;
-    if (pool->first == pool->behind || *next == '\0')
+    pool->in_flight--;
+    memmove(&pool->owners[index], &pool->owners[index + 1],
+            (pool->in_flight - index) * sizeof(pool->owners[0]));
+}
+
+bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner)
+{
+    for (size_t i = 0; i < pool->in_flight; i++) {
+        if (pool->owners[i] == owner) {
+            remove_owner(pool, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended)
+{
+    if (pool->in_flight == 0)
         return false;
-    *ret_ended = (struct fetch_ended){.owner = pool->owners[pool->first++ % pool->room]};
+    *ret_ended = (struct fetch_ended){.owner = pool->owners[0]};
+    remove_owner(pool, 0);
     ret_ended->outcome = take(&pool->source, &ret_ended->answer, &ret_ended->error);
     return true;
 }
 
+void fetch_pool_wait(struct fetch_pool *pool, struct feed *feed, int64_t deadline_ms)
+{
+    (void)pool;
+    (void)feed;
+    (void)deadline_ms;
+}
+
+bool fetch_pool_wait_one(struct fetch_pool *pool, struct fetch_ended *ret_ended)
+{
+    return fetch_pool_take(pool, ret_ended);
+}
+
 void fetch_pool_stop(struct fetch_pool *pool)
 {
-    pool->first = pool->behind;
+    pool->in_flight = 0;
 }
 
 void fetch_ended_done(struct fetch_ended *ended)
