@@ -128,6 +128,18 @@ char *text_trimmed(const char *string)
     return text_copy_bytes(string, length);
 }
 
+void text_free_secret(char *string)
+{
+    if (string != NULL)
+        explicit_bzero(string, strlen(string));
+    free(string);
+}
+
+void text_secret_done(char **string)
+{
+    text_free_secret(*string);
+}
+
 bool text_equal(const char *left, const char *right)
 {
     return left == right || (left != NULL && right != NULL && strcmp(left, right) == 0);

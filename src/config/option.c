@@ -142,7 +142,7 @@ static char *resolve(const struct option *row, const struct option_entry *entrie
             value_free(row, &field);
             return text;
         }
-        free(text);
+        text_free_secret(text);
         add_wrong_value(error, row, found, &why);
     } else if (is_demanded(row, source))
         error_add(error, "%s is missing: %s", row->key, row->doc);
@@ -246,7 +246,8 @@ struct option_values *option_values_new(const struct option *table, size_t size,
             0}; /* only texts that could be read get here */
         values->texts[i] = text_copy(texts[i]);
         value_parse(&table[i], values->texts[i], (char *)values->data + table[i].offset, &ignored);
-        add_identity(&identity, &table[i], values->texts[i]);
+        if (!(table[i].flags & OPTION_NO_IDENTITY))
+            add_identity(&identity, &table[i], values->texts[i]);
     }
     values->identity = text_take(&identity);
     return values;
@@ -260,8 +261,7 @@ void option_values_free(struct option_values *values)
         if (values->texts[i] == NULL)
             continue;
         value_free(&values->table[i], (char *)values->data + values->table[i].offset);
-        explicit_bzero(values->texts[i], strlen(values->texts[i]));
-        free(values->texts[i]);
+        text_free_secret(values->texts[i]);
     }
     free(values->texts);
     free(values->data);
@@ -293,12 +293,12 @@ static char *without_user(const char *urls)
 
 static bool is_same_place(const struct option *row, const char *one, const char *other)
 {
-    if (is_credential(row) || text_equal(one, other))
+    if (is_credential(row) || row->flags & OPTION_NO_IDENTITY || text_equal(one, other))
         return true;
     if (one == NULL || other == NULL || !(row->flags & (OPTION_URL | OPTION_ADDRESS)))
         return false;
-    _cleanup_(memory_free) char *one_place = without_user(one);
-    _cleanup_(memory_free) char *other_place = without_user(other);
+    _cleanup_(text_secret_done) char *one_place = without_user(one);
+    _cleanup_(text_secret_done) char *other_place = without_user(other);
     return text_equal(one_place, other_place);
 }
 
@@ -349,7 +349,7 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
         ret_values[scope]->hidden = hidden;
     }
     for (size_t i = 0; i < rows; i++)
-        free(texts[i]);
+        text_free_secret(texts[i]);
     free(texts);
 
     bool good = !error_is_set(&mistakes);

@@ -62,6 +62,11 @@ enum option_flag {
      * saying so, but for OPTION_ADDRESS: it says where, too. Of a URL its user and password are. */
     OPTION_CREDENTIAL = 1 << 4,
     OPTION_ADDRESS = 1 << 5,
+    /* Only in the connections file: whoever may write a trigger must not decide it. */
+    OPTION_FILE_ONLY = 1 << 6,
+    /* How a connection is used, not which one it is: two that differ in it alone are one connection, and
+     * the value of whoever opens it counts. */
+    OPTION_NO_IDENTITY = 1 << 7,
 };
 
 struct option {

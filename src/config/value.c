@@ -265,7 +265,7 @@ static size_t count_pieces(const char *text)
 static char *next_piece(const char **at)
 {
     size_t length = strcspn(*at, ",");
-    _cleanup_(memory_free) char *raw = text_copy_bytes(*at, length);
+    _cleanup_(text_secret_done) char *raw = text_copy_bytes(*at, length);
     *at += (*at)[length] == ',' ? length + 1 : length;
     return text_trimmed(raw);
 }
@@ -350,7 +350,7 @@ bool value_parse(const struct option *row, const char *text, void *field, struct
 static void list_free(struct option_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        free((char *)list->items[i]);
+        text_free_secret((char *)list->items[i]);
     free(list->items);
     *list = (struct option_list){0};
 }

@@ -104,7 +104,7 @@ static void check_repeated(const struct named_connection *connection, const stru
                            struct error *mistakes)
 {
     const char *value = value_in(connection, table, row);
-    if (is_same(entry->value, ""))
+    if (is_same(entry->value, "") || row->flags & OPTION_FILE_ONLY) /* parse.c refuses those */
         return;
     if (is_guessable(row, value))
         error_add(mistakes,

@@ -68,6 +68,18 @@ static bool deny_inline(const struct trigger *trigger, const struct trigger_ref 
                      keys.length == 0 ? "" : keys.bytes);
 }
 
+static void check_file_only(const struct option *table, const struct trigger_ref *ref,
+                            struct error *mistakes)
+{
+    for (size_t i = 0; i < ref->count; i++) {
+        const struct option_entry *entry = &ref->entries[i];
+        const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
+        bool is_blank = entry->value[strspn(entry->value, " \t\r\n\v\f")] == '\0';
+        if (row != NULL && row->flags & OPTION_FILE_ONLY && !is_blank)
+            error_add(mistakes, "%s belongs in the connections file, not in a trigger", entry->key);
+    }
+}
+
 static void parse_options(struct trigger *trigger, const struct trigger_ref *ref,
                           const struct named_connection *connection, enum option_source source)
 {
@@ -75,6 +87,7 @@ static void parse_options(struct trigger *trigger, const struct trigger_ref *ref
     _cleanup_(memory_free) struct option_entry *joined = NULL;
     const struct option_entry *entries = ref->entries;
     size_t count = ref->count;
+    check_file_only(table, ref, &trigger->mistakes);
     if (connection != NULL) {
         joined =
             named_join(connection, table, ref->entries, ref->count, &count, &trigger->mistakes);

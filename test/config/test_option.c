@@ -13,6 +13,7 @@ struct connection {
     const char *host;
     const char *password;
     bool tls;
+    int64_t sessions;
 };
 
 struct query {
@@ -37,6 +38,8 @@ static const struct option table[] = {
      .flags = OPTION_SECRET},
     {"brokerTls", "enableTLS", OPTION_CONNECTION, OPTION_BOOL, OPTION_FIELD(struct connection, tls),
      .flags = OPTION_ALIAS_IN_FILE, .fallback = "false"},
+    {"maxSessions", NULL, OPTION_CONNECTION, OPTION_INT, OPTION_FIELD(struct connection, sessions),
+     .flags = OPTION_FILE_ONLY | OPTION_NO_IDENTITY, .fallback = "4"},
     {"queueName", "queue", OPTION_QUERY, OPTION_STRING, OPTION_FIELD(struct query, queue),
      .flags = OPTION_REQUIRED, .doc = "the queue"},
     {"topics", NULL, OPTION_QUERY, OPTION_LIST, OPTION_FIELD(struct query, topics)},
@@ -222,6 +225,18 @@ static void equal_values_have_equal_identities_and_secrets_are_hidden_in_them(vo
     assert_string_equal(one.values[OPTION_QUERY]->identity, other.values[OPTION_QUERY]->identity);
 }
 
+static void how_a_connection_is_used_is_not_in_its_identity(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed one = PARSE(GOOD, "maxSessions", "1");
+    _cleanup_(parsed_done) struct parsed other = PARSE(GOOD, "maxSessions", "16");
+    const struct option_values *values = one.values[OPTION_CONNECTION];
+    assert_string_equal(values->identity, other.values[OPTION_CONNECTION]->identity);
+    assert_true(option_same_place(values, other.values[OPTION_CONNECTION]));
+    assert_int_equal(CONNECTION(one)->sessions, 1);
+    assert_int_equal(CONNECTION(other)->sessions, 16);
+}
+
 static bool same_place(const struct option *rows, const char *key, const char *one,
                        const char *other)
 {
@@ -392,6 +407,7 @@ int main(void)
         cmocka_unit_test(wrong_metadata_still_has_complete_values),
         cmocka_unit_test(a_wrong_value_from_the_environment_is_not_shown),
         cmocka_unit_test(equal_values_have_equal_identities_and_secrets_are_hidden_in_them),
+        cmocka_unit_test(how_a_connection_is_used_is_not_in_its_identity),
         cmocka_unit_test(other_credentials_lead_to_the_same_place),
         cmocka_unit_test(values_can_be_made_again_from_their_texts),
         cmocka_unit_test(a_duration_that_is_too_long_is_told_how_long_it_may_be),

@@ -30,7 +30,7 @@ bool can_stand(const struct option *row, const struct place *place)
     bool alias_counts =
         row->alias != NULL && (place->in_file || !(row->flags & OPTION_ALIAS_IN_FILE));
     return (!place->aliased || alias_counts) &&
-           (!place->in_file || row->scope == OPTION_CONNECTION);
+           (place->in_file ? row->scope == OPTION_CONNECTION : !(row->flags & OPTION_FILE_ONLY));
 }
 
 void attempt_done(struct attempt *attempt)

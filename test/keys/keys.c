@@ -52,7 +52,7 @@ static void keys_are_looked_up_in_the_order_of_keda(void **state)
     const struct keys *keys = *state;
     for (const struct key_case *one = keys->cases; one->verdict != 0; one++) {
         const struct option *row = row_of(keys, one);
-        if (one->verdict != KEY_TAKEN || is_blank(one->pairs[1]))
+        if (one->verdict != KEY_TAKEN || is_blank(one->pairs[1]) || row->flags & OPTION_FILE_ONLY)
             continue;
         _cleanup_(memory_free) char *spaced = text_format(" \t%s\n", one->pairs[1]);
         _cleanup_(memory_free) char *variable = text_format("%sFromEnv", row->key);
@@ -156,6 +156,17 @@ static void a_key_of_the_trigger_is_refused_in_the_connections_file(void **state
                      connections_file);
 }
 
+static void a_key_of_the_connections_file_is_refused_in_a_trigger(void **state)
+{
+    const struct keys *keys = *state;
+    for (const struct key_case *one = keys->cases; one->verdict != 0; one++)
+        if (one->verdict == KEY_TAKEN && row_of(keys, one)->flags & OPTION_FILE_ONLY)
+            run_case(keys,
+                     &(struct key_case)REFUSES("belongs in the connections file", one->pairs[0],
+                                               one->pairs[1]),
+                     metadata);
+}
+
 static void what_keda_itself_reads_of_a_trigger_is_passed_over_there(void **state)
 {
     const struct keys *keys = *state;
@@ -242,6 +253,7 @@ int keys_test(const struct keys *keys)
         cmocka_unit_test_prestate(what_is_not_of_its_type_is_refused, state),
         cmocka_unit_test_prestate(what_is_not_supported_says_so_and_what_to_do, state),
         cmocka_unit_test_prestate(a_key_of_the_trigger_is_refused_in_the_connections_file, state),
+        cmocka_unit_test_prestate(a_key_of_the_connections_file_is_refused_in_a_trigger, state),
         cmocka_unit_test_prestate(what_keda_itself_reads_of_a_trigger_is_passed_over_there, state),
         cmocka_unit_test_prestate(every_key_every_choice_and_every_limit_has_its_cases, state),
     };
