@@ -13,7 +13,7 @@ bool prometheus_refusal(const char *name, const struct fetch_answer *answer, str
     const char *type = json_string_value(json_object_get(answer->json, "errorType"));
     const char *words = json_string_value(json_object_get(answer->json, "error"));
     if (words == NULL)
-        return error_unavailable(error, "%s answered with HTTP status %ld", name, answer->status);
+        return error_unavailable(error, "%s: HTTP status %ld", name, answer->status);
     return error_unavailable(error, "%s refused the query: %.*s: %.*s", name,
                              (int)text_cut(type == NULL ? "error" : type, LONGEST_SHOWN),
                              type == NULL ? "error" : type, (int)text_cut(words, LONGEST_WORDS),
@@ -29,11 +29,11 @@ static bool parse_number(const char *name, const char *text, double *ret_number,
                  strcmp(text, "-Inf") == 0 || text[strspn(text, "+-.0123456789eE")] == '\0';
     double number = plain ? strtod(text, &end) : 0;
     if (!plain || end == text || *end != '\0')
-        return error_unavailable(error, "%s answered \"%.*s\", which is no number", name,
+        return error_unavailable(error, "%s returned \"%.*s\", which is not a number", name,
                                  (int)text_cut(text, LONGEST_SHOWN), text);
     /* KEDA takes it for 0, but what would need endless replicas must not take the last one away. */
     if (isinf(number))
-        return error_unavailable(error, "%s answered %s: does the query divide by 0?", name, text);
+        return error_unavailable(error, "%s returned %s: does the query divide by 0?", name, text);
     *ret_number = number;
     return true;
 }
@@ -44,12 +44,12 @@ static bool parse_sample(const char *name, const json_t *sample, double *ret_num
 {
     const char *text = json_string_value(json_array_get(sample, 1));
     if (json_array_size(sample) != 2 || text == NULL)
-        return error_unavailable(error, "%s answered without a value", name);
+        return error_unavailable(error, "%s: unexpected reply without a value", name);
     return parse_number(name, text, ret_number, error);
 }
 
-/* A part of the sources that a query asks may have failed. What is there counts, but that nothing is
- * there is then not known. */
+/* A part of the sources behind a query may have failed. What was found counts, but nothing found may then
+ * be wrong. */
 static bool parse_none(const char *name, const json_t *root, double *ret_number,
                        struct error *error)
 {
@@ -65,17 +65,17 @@ static bool parse_vector(const char *name, const json_t *root, const json_t *ser
                          double *ret_number, struct error *error)
 {
     if (!json_is_array(series))
-        return error_unavailable(error, "%s answered without a result", name);
+        return error_unavailable(error, "%s: unexpected reply without a result", name);
     if (json_array_size(series) == 0)
         return parse_none(name, root, ret_number, error);
     if (json_array_size(series) > 1)
         return error_unavailable(error,
-                                 "%s answered %zu series: the query must answer one, such as "
-                                 "sum(...) does",
+                                 "%s returned %zu series: the query must return one, as sum(...) "
+                                 "does",
                                  name, json_array_size(series));
     const json_t *one = json_array_get(series, 0);
     if (json_object_get(one, "histogram") != NULL)
-        return error_unavailable(error, "%s answered a histogram: the query must answer a number",
+        return error_unavailable(error, "%s returned a histogram: the query must return a number",
                                  name);
     return parse_sample(name, json_object_get(one, "value"), ret_number, error);
 }
@@ -87,8 +87,8 @@ bool prometheus_answer_parse(const char *name, const struct fetch_answer *answer
     if (answer->status < 200 || answer->status > 299)
         return prometheus_refusal(name, answer, error);
     if (!json_is_object(root))
-        return error_unavailable(error, "%s answered no JSON object: is serverAddress right?",
-                                 name);
+        return error_unavailable(
+            error, "%s: unexpected reply, no JSON object: is serverAddress right?", name);
     const char *status = json_string_value(json_object_get(root, "status"));
     if (status == NULL || strcmp(status, "success") != 0)
         return prometheus_refusal(name, answer, error);
@@ -104,7 +104,7 @@ bool prometheus_answer_parse(const char *name, const struct fetch_answer *answer
         good = parse_sample(name, result, &reading.value, error);
     else
         good = error_unavailable(error,
-                                 "%s answered a %.*s: the query must answer a scalar or one "
+                                 "%s returned a %.*s: the query must return a scalar or one "
                                  "series",
                                  name, LONGEST_SHOWN, type == NULL ? "result without type" : type);
     if (good)

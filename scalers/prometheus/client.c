@@ -8,14 +8,15 @@
 #include <string.h>
 
 enum {
-    BODY_BYTES_MOST = 1024 * 1024, /* one series is asked for */
+    MAX_BODY_BYTES = 1024 * 1024, /* a query returns one series */
     UNAUTHORIZED = 401,
+    SERVER_ERROR = 500,
 };
 
 static void add_header(struct prometheus_client *client, const char *name, const char *value)
 {
     /* To libcurl "name:" takes a header away, and "name;" is one without a value. */
-    _cleanup_(memory_free) char *header =
+    _cleanup_(text_secret_done) char *header =
         value[0] == '\0' ? text_format("%s;", name) : text_format("%s: %s", name, value);
     client->headers = curl_slist_append(client->headers, header);
 }
@@ -29,7 +30,7 @@ static void add_headers(struct prometheus_client *client,
             add_header(client, pair.name, pair.value);
     }
     if (prometheus_has_mode(options, "bearer")) {
-        _cleanup_(memory_free) char *value = text_format("Bearer %s", options->bearer_token);
+        _cleanup_(text_secret_done) char *value = text_format("Bearer %s", options->bearer_token);
         add_header(client, "Authorization", value);
     }
     if (prometheus_has_mode(options, "custom"))
@@ -47,32 +48,51 @@ static void make_pool(struct prometheus_client *client, const struct prometheus_
         .user = user,
         .password = password == NULL ? "" : password,
         .headers = client->headers,
-        .body_bytes_most = BODY_BYTES_MOST,
-        .timeout_ms = options->timeout_ms,
+        .body_bytes_most = MAX_BODY_BYTES,
     };
-    client->pool = fetch_pool_new(&source, PROMETHEUS_SIDE_BY_SIDE);
+    client->pool = fetch_pool_new(&source, 1);
+    prometheus_client_set_window(client, PROMETHEUS_MIN_WINDOW);
 }
 
-/* The cheapest question. An API with tenants may refuse it for lack of a parameter, and is there all
- * the same. */
-bool prometheus_client_ask(struct prometheus_client *client, int64_t deadline_ms,
-                           struct error *error)
+void prometheus_client_set_window(struct prometheus_client *client, size_t window)
+{
+    client->window = window;
+    fetch_pool_resize(client->pool, window + 1);
+}
+
+void prometheus_client_ping(struct prometheus_client *client, int64_t deadline_ms)
 {
     const struct prometheus_query one = {.query = "1"};
-    _cleanup_(memory_free) char *url = prometheus_question(&client->address, &one);
-    _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
-    fetch_pool_ask(client->pool, url, NULL, deadline_ms);
-    if (!fetch_pool_take(client->pool, deadline_ms, &ended)) {
-        fetch_pool_stop(client->pool);
-        return error_unavailable(error, "cannot ask %s: no answer in time", client->name);
-    }
-    if (ended.outcome != FETCH_ANSWERED) {
-        error_move(error, &ended.error);
+    _cleanup_(memory_free) char *url = prometheus_query_url(&client->address, &one);
+    fetch_pool_get(client->pool, url, client, deadline_ms);
+}
+
+/* An API with tenants may refuse the query for lack of a parameter, and is there all the same. */
+bool prometheus_client_take_ping(const struct prometheus_client *client, struct fetch_ended *ended,
+                                 struct error *error)
+{
+    if (ended->outcome != FETCH_ANSWERED) {
+        error_move(error, &ended->error);
         return false;
     }
-    if (ended.answer.status == UNAUTHORIZED || ended.answer.status >= 500)
-        return prometheus_refusal(client->name, &ended.answer, error);
+    if (ended->answer.status == UNAUTHORIZED || ended->answer.status >= SERVER_ERROR)
+        return prometheus_refusal(client->name, &ended->answer, error);
     return true;
+}
+
+static bool ping_once(struct prometheus_client *client, int64_t deadline_ms, struct error *error)
+{
+    _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
+    prometheus_client_ping(client, deadline_ms);
+    return fetch_pool_wait_one(client->pool, &ended) &&
+           prometheus_client_take_ping(client, &ended, error);
+}
+
+static void free_headers(struct curl_slist *headers)
+{
+    for (const struct curl_slist *header = headers; header != NULL; header = header->next)
+        explicit_bzero(header->data, strlen(header->data));
+    curl_slist_free_all(headers);
 }
 
 bool prometheus_client_connect(const void *connection_options, int64_t deadline_ms,
@@ -85,7 +105,8 @@ bool prometheus_client_connect(const void *connection_options, int64_t deadline_
         client->name = text_format("Prometheus at %s", client->address.host_port);
         add_headers(client, options);
         make_pool(client, options);
-        good = prometheus_client_ask(client, deadline_ms, error);
+        client->timeout_ms = options->timeout_ms;
+        good = ping_once(client, deadline_ms, error);
     }
     if (!good) {
         prometheus_client_disconnect(client);
@@ -99,7 +120,7 @@ void prometheus_client_disconnect(void *opaque)
 {
     struct prometheus_client *client = opaque;
     fetch_pool_free(client->pool);
-    curl_slist_free_all(client->headers);
+    free_headers(client->headers);
     http_address_done(&client->address);
     free(client->name);
     free(client);

@@ -1,5 +1,5 @@
 /*
- * The client: a few kept connections to one server, over which questions go side by side.
+ * The client: a few kept connections to one server, over which queries are sent side by side.
  *
  * Threads: one at a time.
  */
@@ -11,16 +11,27 @@
 #include "shared/fetch_pool.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* Prometheus answers 20 queries at a time by default (--query.max-concurrency), for all its users. */
-enum { PROMETHEUS_SIDE_BY_SIDE = 8 };
+enum {
+    /* Prometheus runs 20 queries at a time by default (--query.max-concurrency), for all its users. */
+    PROMETHEUS_MIN_WINDOW = 8,
+    PROMETHEUS_MAX_WINDOW = 32,
+    PROMETHEUS_ISOLATED_SHARE = 4, /* a quarter of the window */
+    PROMETHEUS_TIMEOUT_MS = 10 * 1000,
+};
 
 struct prometheus_client {
     struct http_address address;
     char *name; /* "Prometheus at host:port" */
     struct curl_slist *headers;
-    struct fetch_pool *pool;
+    struct fetch_pool *pool; /* one more than the window: for the ping */
+    int64_t timeout_ms;      /* of a query; 0: the task's own */
+    size_t window;
+    int64_t grown_ms; /* when the window was last enlarged */
+    int64_t busy_ms;  /* when it was last needed as large as it is */
+    int64_t answered_ms;
 };
 
 /* The hooks of struct scaler. */
@@ -28,8 +39,11 @@ bool prometheus_client_connect(const void *connection_options, int64_t deadline_
                                void **ret_client, struct error *error);
 void prometheus_client_disconnect(void *client);
 
-/* Whether the server answers anything. No question may be under way. */
-bool prometheus_client_ask(struct prometheus_client *client, int64_t deadline_ms,
-                           struct error *error);
+void prometheus_client_set_window(struct prometheus_client *client, size_t window);
+
+/* Sends the cheapest query, `1`, with the client as its owner: does the server answer anything at all? */
+void prometheus_client_ping(struct prometheus_client *client, int64_t deadline_ms);
+bool prometheus_client_take_ping(const struct prometheus_client *client, struct fetch_ended *ended,
+                                 struct error *error);
 
 #endif

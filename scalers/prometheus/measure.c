@@ -6,86 +6,156 @@
 #include "prometheus/client.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
-enum { ROUNDING_MS = 50 /* libcurl's time-out may come a little before our deadline */ };
-
-/* One batch. */
-struct round {
-    struct prometheus_client *client;
-    struct probe *const *probes;
-    size_t count;
-    size_t next;   /* the first that was not asked yet */
-    bool answered; /* the server has, whatever it was */
-
-    /* Not ended yet: they fail alone if the server answers anything else. */
-    struct probe *unreached[PROMETHEUS_SIDE_BY_SIDE];
-    size_t unreached_count;
-    struct error unreached_error;
-    int64_t deadline_ms;
+enum {
+    WAITING_MS = 50, /* tasks that wait longer than this enlarge the window */
+    STEP_MS = 20,    /* from one enlargement to the next */
+    IDLE_MS = 30 * 1000,
+    PING_TIMEOUT_MS = 2000,
 };
 
-static void ask_more(struct round *round)
+struct round {
+    struct prometheus_client *client;
+    struct feed *feed;
+
+    /* Requests that failed without any answer since they were sent: they fail alone if the server answers
+     * anything else. Until that is known they have not ended. */
+    struct task *unreached;
+    struct error unreached_error;
+    bool is_pinging;
+};
+
+static void set_window(const struct round *round, size_t window)
 {
-    while (round->next < round->count && fetch_pool_has_room(round->client->pool)) {
-        struct probe *probe = round->probes[round->next++];
-        _cleanup_(memory_free) char *url =
-            prometheus_question(&round->client->address, probe->query);
-        fetch_pool_ask(round->client->pool, url, probe, round->deadline_ms);
+    prometheus_client_set_window(round->client, window);
+    feed_set_window(round->feed, window, window / PROMETHEUS_ISOLATED_SHARE);
+}
+
+/* Larger where tasks wait for a place, and small again where few are needed. */
+static void adjust_window(const struct round *round)
+{
+    struct prometheus_client *client = round->client;
+    int64_t now_ms = clock_now_ms();
+    size_t window = client->window;
+    size_t in_flight = fetch_pool_in_flight(client->pool);
+    if (in_flight > PROMETHEUS_MIN_WINDOW)
+        client->busy_ms = now_ms;
+    if (in_flight >= window && window < PROMETHEUS_MAX_WINDOW &&
+        now_ms - client->grown_ms >= STEP_MS && feed_delay_ms(round->feed) > WAITING_MS) {
+        client->grown_ms = client->busy_ms = now_ms;
+        set_window(round, window * 2);
+    } else if (window > PROMETHEUS_MIN_WINDOW && now_ms - client->busy_ms > IDLE_MS)
+        set_window(round, PROMETHEUS_MIN_WINDOW);
+}
+
+static void begin_tasks(const struct round *round)
+{
+    struct prometheus_client *client = round->client;
+    for (struct task *task; (task = feed_take(round->feed)) != NULL;) {
+        if (client->timeout_ms > 0)
+            task->timeout_ms = client->timeout_ms;
+        task->deadline_ms = clock_now_ms() + task->timeout_ms;
+        _cleanup_(memory_free) char *url = prometheus_query_url(&client->address, task->query);
+        fetch_pool_get(client->pool, url, task, task->deadline_ms);
     }
 }
 
-/* What ran into the deadline is left unanswered. */
-static void take(struct round *round, struct fetch_ended *ended)
+static void return_cancelled(struct round *round)
 {
-    struct probe *probe = ended->owner;
-    struct reading reading;
-    if (ended->outcome == FETCH_FAILED && !round->answered &&
-        round->unreached_count < PROMETHEUS_SIDE_BY_SIDE) {
-        round->unreached[round->unreached_count++] = probe;
-        error_move(&round->unreached_error, &ended->error);
+    for (struct task *task; (task = feed_next_cancelled(round->feed)) != NULL;) {
+        if (!fetch_pool_cancel(round->client->pool, task))
+            DL_DELETE(round->unreached, task);
+        task_return(task, true);
+    }
+}
+
+/* The server answers: what was not reached fails alone. */
+static void note_answer(struct round *round)
+{
+    struct task *task, *next;
+    round->client->answered_ms = clock_now_ms();
+    DL_FOREACH_SAFE(round->unreached, task, next)
+    {
+        DL_DELETE(round->unreached, task);
+        task_fail(task, &round->unreached_error);
+    }
+    if (round->is_pinging)
+        fetch_pool_cancel(round->client->pool, round->client);
+    round->is_pinging = false;
+}
+
+static void take_unreached(struct round *round, struct task *task, struct error *error)
+{
+    int64_t sent_ms = task->deadline_ms - task->timeout_ms;
+    if (round->client->answered_ms > sent_ms) {
+        task_fail(task, error);
         return;
     }
-    if (ended->outcome == FETCH_ANSWERED || ended->outcome == FETCH_TOO_LARGE)
-        round->answered = true;
-    if (ended->outcome == FETCH_TIMED_OUT &&
-        clock_left_ms(round->deadline_ms, ROUNDING_MS) < ROUNDING_MS)
+    error_move(&round->unreached_error, error);
+    DL_APPEND(round->unreached, task);
+    if (round->is_pinging)
         return;
+    round->is_pinging = true;
+    prometheus_client_ping(round->client, clock_now_ms() + PING_TIMEOUT_MS);
+}
+
+static void take_answer(struct round *round, struct task *task, struct fetch_ended *ended)
+{
+    struct reading reading;
+    note_answer(round);
     if (ended->outcome == FETCH_ANSWERED &&
         prometheus_answer_parse(round->client->name, &ended->answer, &reading, &ended->error))
-        probe_answer(probe, &reading);
+        task_answer(task, &reading);
     else
-        probe_fail(probe, &ended->error);
+        task_fail(task, &ended->error);
 }
 
-/* Returns false where the server cannot be had at all. */
-static bool conclude(struct round *round, struct error *error)
+static bool take_one(struct round *round, struct fetch_ended *ended, struct error *error)
 {
-    if (round->unreached_count > 0 && !round->answered &&
-        !prometheus_client_ask(round->client, round->deadline_ms, error))
-        return false;
-    for (size_t i = 0; i < round->unreached_count; i++)
-        probe_fail(round->unreached[i], &round->unreached_error);
+    if (ended->owner == round->client) {
+        round->is_pinging = false;
+        if (!prometheus_client_take_ping(round->client, ended, error))
+            return false;
+        note_answer(round);
+    } else if (ended->outcome == FETCH_TIMED_OUT)
+        task_time_out(ended->owner);
+    else if (ended->outcome == FETCH_FAILED)
+        take_unreached(round, ended->owner, &ended->error);
+    else
+        take_answer(round, ended->owner, ended);
     return true;
 }
 
-bool prometheus_measure(void *client, struct probe *const *probes, size_t count,
-                        int64_t deadline_ms, struct error *error)
+/* Returns false where the server cannot be reached at all. */
+static bool take_ended(struct round *round, struct error *error)
 {
-    struct round round = {
-        .client = client,
-        .probes = probes,
-        .count = count,
-        .deadline_ms = deadline_ms,
-    };
-    while (round.answered || round.unreached_count < PROMETHEUS_SIDE_BY_SIDE) {
+    bool usable = true;
+    while (usable) {
         _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
-        ask_more(&round);
-        if (!fetch_pool_take(round.client->pool, deadline_ms, &ended))
+        if (!fetch_pool_take(round->client->pool, &ended))
             break;
-        take(&round, &ended);
+        usable = take_one(round, &ended, error);
     }
-    fetch_pool_stop(round.client->pool);
-    bool usable = conclude(&round, error);
+    return usable;
+}
+
+bool prometheus_measure(void *client, struct feed *feed, struct error *error)
+{
+    struct round round = {.client = client, .feed = feed};
+    struct fetch_pool *pool = round.client->pool;
+    bool usable = true;
+    set_window(&round, round.client->window);
+    while (usable && !feed_is_stopping(feed)) {
+        return_cancelled(&round);
+        adjust_window(&round);
+        begin_tasks(&round);
+        if (fetch_pool_in_flight(pool) == 0)
+            break;
+        fetch_pool_wait(pool, feed, CLOCK_NEVER);
+        usable = take_ended(&round, error);
+    }
+    fetch_pool_stop(pool);
     error_done(&round.unreached_error);
     return usable;
 }

@@ -19,7 +19,7 @@
 
 enum { PAIRS_MOST = 64 };
 
-/* Of authModes apiKey and oauth, which the built-in takes and leaves out in silence. */
+/* Of authModes apiKey and oauth, which the built-in takes and silently ignores. */
 #define NOT_APPLIED(name)                                                                          \
     CLOUD_OPTION(name, "KEDA's built-in does not apply it either; use authModes custom or bearer")
 
@@ -32,12 +32,12 @@ const struct option prometheus_options[] = {
     {.key = "timeout",
      CONNECTION(timeout_ms),
      .type = OPTION_DURATION,
-     .doc = "the most that one question may take, where that is less than a measurement may"},
+     .doc = "how long one query may take: 10s where it is not set, or 0"},
     {.key = "customHeaders",
      CONNECTION(custom_headers),
      .type = OPTION_LIST,
      .flags = OPTION_SECRET | OPTION_ADDRESS, /* one may name the tenant */
-     .doc = "headers of every question: name=value,name=value"},
+     .doc = "headers of every request: name=value,name=value"},
     {.key = "authModes",
      .alias = "authMode",
      CONNECTION(auth_modes),
@@ -70,7 +70,7 @@ const struct option prometheus_options[] = {
      .doc = "its value"},
     TLS_OPTIONS_OF_URL(offsetof(struct prometheus_connection, tls)),
     AWS_OPTIONS(
-        "identities of clouds are not taken; set serverAddress to a proxy that signs the questions "
+        "identities of clouds are not taken; set serverAddress to a proxy that signs the requests "
         "(such as aws-sigv4-proxy), or use authModes bearer"),
     NOT_APPLIED("apiKey"),
     NOT_APPLIED("method"),
@@ -86,7 +86,7 @@ const struct option prometheus_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_REQUIRED,
      .doc =
-         "PromQL that answers a scalar or one series: several series, a range or a histogram are "
+         "PromQL that returns a scalar or one series: several series, a range or a histogram are "
          "errors"},
     {.key = "namespace",
      QUERY(namespace),
@@ -95,19 +95,19 @@ const struct option prometheus_options[] = {
     {.key = "queryParameters",
      QUERY(query_parameters),
      .type = OPTION_LIST,
-     .doc = "more parameters of the question: name=value,name=value"},
+     .doc = "more parameters of the request: name=value,name=value"},
 
     {.key = "threshold",
      TARGET(threshold),
      .type = OPTION_FLOAT,
      .flags = OPTION_REQUIRED,
      .limits = {TARGET_LEAST, INFINITY},
-     .doc = "how much of the query's answer is one replica's"},
+     .doc = "how much of the result is one replica's"},
     {.key = "activationThreshold",
      TARGET(activation_threshold),
      .type = OPTION_FLOAT,
      .fallback = "0",
-     .doc = "active above this answer"},
+     .doc = "active above this result"},
     {.key = "ignoreNullValues",
      TARGET(ignore_null_values),
      .type = OPTION_BOOL,
@@ -192,7 +192,7 @@ static void check_modes(const struct prometheus_connection *connection, struct e
         error_add(mistakes, "authModes basic excludes bearer: set one of them");
 }
 
-/* A mode needs its keys, and a key that no mode uses would be left out in silence. */
+/* A mode needs its keys, and a key that no mode uses would silently be ignored. */
 static void check_keys_of_modes(const struct prometheus_connection *connection,
                                 struct error *mistakes)
 {
@@ -237,7 +237,7 @@ void prometheus_connection_check(const void *connection_options, struct error *m
     const struct prometheus_connection *connection = connection_options;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(http_address_done) struct http_address address = {0};
-    /* a missing one was told already */
+    /* a missing one has been reported */
     if (connection->server_address[0] != '\0' &&
         !prometheus_address_parse(connection->server_address, &address, &error))
         error_add(mistakes, "%s", error_text(&error));

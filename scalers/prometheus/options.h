@@ -1,7 +1,7 @@
 /*
  * Prometheus' options as structs, one a scope, and the table over them.
  *
- * A connection is one server as one user. What goes into a question's URL belongs to the query, so
+ * A connection is one server as one user. What goes into a request's URL belongs to the query, so
  * that triggers of several tenants or namespaces share the connection.
  *
  * Threads: any; nothing here changes after it was parsed.

@@ -1,7 +1,7 @@
 /*
- * prometheus: the number that a PromQL query answers, from Prometheus or from what speaks its API
- * (Thanos, Mimir, VictoriaMetrics). Equal queries are asked once, where KEDA's built-in asks for each
- * trigger, and twice (keda #2918).
+ * prometheus: the result of a PromQL query, from Prometheus or from what speaks its API (Thanos, Mimir,
+ * VictoriaMetrics). Identical queries are sent once, where KEDA's built-in sends one per trigger, and
+ * twice (keda #2918).
  */
 #include "prometheus/options.h"
 
@@ -12,28 +12,27 @@
 
 #include <math.h>
 
-static void plan(const struct options *options, struct plan *ret_plan)
+static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct prometheus_target *target = options->target;
-    *ret_plan = (struct plan){
+    *ret_spec = (struct metric_spec){
         .metric_name = text_copy("prometheus"),
         .target = target->threshold,
-        .idle_interval_ms =
-            0, /* it scrapes every few seconds itself: asking oftener tells no more */
+        .idle_interval_ms = 0, /* it scrapes only every few seconds itself */
     };
 }
 
-static bool judge(const struct options *options, const struct reading *reading,
-                  struct judgement *ret_judgement, struct error *error)
+static bool evaluate(const struct options *options, const struct reading *reading,
+                     struct evaluation *ret_evaluation, struct error *error)
 {
     const struct prometheus_target *target = options->target;
     double value = reading->value;
     if (isnan(value) && !target->ignore_null_values)
-        return error_unavailable(error, "the query answered no data or NaN, which is an error with "
+        return error_unavailable(error, "the query returned no data or NaN, which is an error with "
                                         "ignoreNullValues false");
     if (isnan(value))
         value = 0;
-    *ret_judgement = (struct judgement){
+    *ret_evaluation = (struct evaluation){
         .value = value,
         .active = value > target->activation_threshold,
     };
@@ -46,7 +45,7 @@ static const char differences[] =
     "A value that is null is an error, not 0, and so are a range and an answer without a "
     "result.\n"
     "No data about which the server warns (a part of it failed) is an error, not 0.\n"
-    "A scalar is an answer.\n"
+    "A scalar is a result.\n"
     "`bearer` and `custom` are both sent; `ca` counts without `authModes`; a key that no mode "
     "uses is a mistake.\n"
     "`apiKey`, which the built-in takes and does not apply, is refused, and so are `oauth` and "
@@ -55,16 +54,19 @@ static const char differences[] =
 
 const struct scaler scaler_prometheus = {
     .name = "prometheus",
-    .summary = "The number that a Prometheus query answers",
+    .summary = "The result of a Prometheus query",
     .differences = differences,
     .options = prometheus_options,
     .sizes = {sizeof(struct prometheus_connection), sizeof(struct prometheus_query),
               sizeof(struct prometheus_target)},
     .check = prometheus_options_check,
     .check_connection = prometheus_connection_check,
-    .plan = plan,
-    .judge = judge,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
     .connect = prometheus_client_connect,
     .measure = prometheus_measure,
     .disconnect = prometheus_client_disconnect,
+    .timeout_ms = PROMETHEUS_TIMEOUT_MS,
+    .window = PROMETHEUS_MIN_WINDOW,
+    .isolated = PROMETHEUS_MIN_WINDOW / PROMETHEUS_ISOLATED_SHARE,
 };

@@ -19,7 +19,7 @@ static void add_parameter(struct text *url, const char *name, const char *value)
     http_add_escaped(url, value);
 }
 
-char *prometheus_question(const struct http_address *address, const struct prometheus_query *query)
+char *prometheus_query_url(const struct http_address *address, const struct prometheus_query *query)
 {
     struct text url = {0};
     text_addf(&url, "%s/api/v1/query?query=", address->base);

@@ -17,6 +17,7 @@ bool prometheus_address_parse(const char *server_address, struct http_address *r
                               struct error *error);
 
 /* The caller frees it. */
-char *prometheus_question(const struct http_address *address, const struct prometheus_query *query);
+char *prometheus_query_url(const struct http_address *address,
+                           const struct prometheus_query *query);
 
 #endif

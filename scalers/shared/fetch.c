@@ -113,7 +113,7 @@ static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, 
     const char *why =
         fetcher->curl_error[0] != '\0' ? fetcher->curl_error : curl_easy_strerror(code);
     if (fetcher->too_large) {
-        error_set(error, ERROR_LIMIT, "%s: the response is larger than %zu bytes", name,
+        error_set(error, ERROR_LIMIT, "%s: the response has more than %zu bytes", name,
                   fetcher->source.body_bytes_most);
         return FETCH_TOO_LARGE;
     }

@@ -79,11 +79,11 @@ def test_no_data_and_nan_are_as_the_trigger_says(broker, client, query):
 
 
 @pytest.mark.parametrize("query, words", [
-    ("jobs", "answered 3 series"),
-    ("jobs[5m]", "answered a matrix"),
-    ('"37"', "answered a string"),
-    ("endless", "answered +Inf"),
-    ("-1 / 0", "answered -Inf"),
+    ("jobs", "returned 3 series"),
+    ("jobs[5m]", "returned a matrix"),
+    ('"37"', "returned a string"),
+    ("endless", "returned +Inf"),
+    ("-1 / 0", "returned -Inf"),
     ("sum(", "bad_data: invalid parameter"),
 ])
 def test_what_is_no_number_is_an_error(broker, client, query, words):

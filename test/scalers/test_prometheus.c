@@ -23,27 +23,27 @@ extern const struct scaler scaler_prometheus;
     _cleanup_(trigger_done) struct trigger name =                                                  \
         trigger_parse(&scaler_prometheus, name##_entries, ARRAY_LENGTH(name##_entries))
 
-static char *question_of(const char *address, const struct prometheus_query *query)
+static char *url_of(const char *address, const struct prometheus_query *query)
 {
     struct error error = {0};
     _cleanup_(http_address_done) struct http_address parsed = {0};
     if (!prometheus_address_parse(address, &parsed, &error))
         fail_msg("%s: %s", address, error_text(&error));
-    return prometheus_question(&parsed, query);
+    return prometheus_query_url(&parsed, query);
 }
 
-static void a_question_is_escaped(void **state)
+static void a_query_is_escaped(void **state)
 {
     (void)state;
     const struct prometheus_query plain = {.query = "sum(rate(x{a=\"\xc3\xb6\"}[1m])) + 1&b"};
-    _cleanup_(memory_free) char *url = question_of("https://thanos/api/prom//", &plain);
+    _cleanup_(memory_free) char *url = url_of("https://thanos/api/prom//", &plain);
     assert_string_equal(url, "https://thanos:443/api/prom/api/v1/query?query="
                              "sum%28rate%28x%7Ba%3D%22%C3%B6%22%7D%5B1m%5D%29%29%20%2B%201%26b");
 
     const char *pairs[] = {"dedup=true", "a b = c/d"};
     const struct prometheus_query more = {
         .query = "up", .namespace = "shop&x=y", .query_parameters = {pairs, 2}};
-    _cleanup_(memory_free) char *longer = question_of("http://u:p%40@[::1]:9090", &more);
+    _cleanup_(memory_free) char *longer = url_of("http://u:p%40@[::1]:9090", &more);
     assert_string_equal(longer, "http://[::1]:9090/api/v1/query?query=up&namespace=shop%26x%3Dy"
                                 "&dedup=true&a%20b=c%2Fd");
 }
@@ -141,23 +141,23 @@ static void what_is_no_number_is_an_error(void **state)
         {200, "{\"status\":\"success\"}", "result without type"},
         {200, "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\"}}", "without a result"},
         {200, "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[]}}",
-         "answered a matrix"},
+         "returned a matrix"},
         {200, "{\"status\":\"success\",\"data\":{\"resultType\":\"string\",\"result\":[1,\"1\"]}}",
-         "answered a string"},
-        {200, VECTOR(SAMPLE("\"1\"") "," SAMPLE("\"1\"")), "answered 2 series"},
+         "returned a string"},
+        {200, VECTOR(SAMPLE("\"1\"") "," SAMPLE("\"1\"")), "returned 2 series"},
         {200, VECTOR("{\"metric\":{}}"), "without a value"},
         {200, VECTOR("{\"value\":[]}"), "without a value"},
         {200, VECTOR("{\"value\":[1]}"), "without a value"},
         {200, VECTOR("{\"value\":[1,null]}"), "without a value"},
         {200, VECTOR("{\"value\":[1,5]}"), "without a value"},
         {200, VECTOR("{\"histogram\":[1,{}]}"), "a histogram"},
-        {200, VECTOR(SAMPLE("\"+Inf\"")), "answered +Inf"},
-        {200, VECTOR(SAMPLE("\"-Inf\"")), "answered -Inf"},
-        {200, VECTOR(SAMPLE("\"1e999\"")), "answered 1e999"},
-        {200, VECTOR(SAMPLE("\"\"")), "no number"},
-        {200, VECTOR(SAMPLE("\"0x1\"")), "no number"},
-        {200, VECTOR(SAMPLE("\"nan\"")), "no number"},
-        {200, VECTOR(SAMPLE("\"1 \"")), "no number"},
+        {200, VECTOR(SAMPLE("\"+Inf\"")), "returned +Inf"},
+        {200, VECTOR(SAMPLE("\"-Inf\"")), "returned -Inf"},
+        {200, VECTOR(SAMPLE("\"1e999\"")), "returned 1e999"},
+        {200, VECTOR(SAMPLE("\"\"")), "not a number"},
+        {200, VECTOR(SAMPLE("\"0x1\"")), "not a number"},
+        {200, VECTOR(SAMPLE("\"nan\"")), "not a number"},
+        {200, VECTOR(SAMPLE("\"1 \"")), "not a number"},
         {200,
          "{\"status\":\"success\",\"warnings\":[\"store is down\"],\"data\":{\"resultType\":"
          "\"vector\",\"result\":[]}}",
@@ -174,52 +174,53 @@ static void what_is_no_number_is_an_error(void **state)
     }
 }
 
-static bool judged(const struct trigger *trigger, double value, struct judgement *ret_judgement)
+static bool evaluates(const struct trigger *trigger, double value,
+                      struct evaluation *ret_evaluation)
 {
     _cleanup_(error_done) struct error error = {0};
     struct reading reading = READING_UNKNOWN;
     reading.value = value;
-    return scaler_prometheus.judge(&trigger->options, &reading, ret_judgement, &error);
+    return scaler_prometheus.evaluate(&trigger->options, &reading, ret_evaluation, &error);
 }
 
 static void no_data_is_0_or_an_error_as_the_trigger_says(void **state)
 {
     (void)state;
-    struct judgement judgement;
+    struct evaluation evaluation;
     TRIGGER(lenient, {"serverAddress", ADDRESS});
-    assert_true(judged(&lenient, NAN, &judgement));
-    assert_true(judgement.value == 0 && !judgement.active);
+    assert_true(evaluates(&lenient, NAN, &evaluation));
+    assert_true(evaluation.value == 0 && !evaluation.active);
     TRIGGER(strict, {"serverAddress", ADDRESS}, {"ignoreNullValues", "false"});
-    assert_false(judged(&strict, NAN, &judgement));
-    assert_true(judged(&strict, 0, &judgement));
+    assert_false(evaluates(&strict, NAN, &evaluation));
+    assert_true(evaluates(&strict, 0, &evaluation));
 }
 
 static void active_is_above_the_activation_threshold_and_not_at_it(void **state)
 {
     (void)state;
-    struct judgement judgement;
+    struct evaluation evaluation;
     TRIGGER(trigger, {"serverAddress", ADDRESS}, {"activationThreshold", "2.5"});
-    assert_true(judged(&trigger, 2.5, &judgement));
-    assert_false(judgement.active);
-    assert_true(judged(&trigger, 2.6, &judgement));
-    assert_true(judgement.active);
+    assert_true(evaluates(&trigger, 2.5, &evaluation));
+    assert_false(evaluation.active);
+    assert_true(evaluates(&trigger, 2.6, &evaluation));
+    assert_true(evaluation.active);
 }
 
 static void the_metric_is_named_as_keda_names_it(void **state)
 {
     (void)state;
-    struct plan plan = {0};
+    struct metric_spec spec = {0};
     TRIGGER(trigger, {"serverAddress", ADDRESS});
-    scaler_prometheus.plan(&trigger.options, &plan);
-    assert_string_equal(plan.metric_name, "prometheus");
-    assert_true(plan.target == 5);
-    free(plan.metric_name);
+    scaler_prometheus.metric_spec(&trigger.options, &spec);
+    assert_string_equal(spec.metric_name, "prometheus");
+    assert_true(spec.target == 5);
+    free(spec.metric_name);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_question_is_escaped),
+        cmocka_unit_test(a_query_is_escaped),
         cmocka_unit_test(a_user_in_the_address_is_kept_apart),
         cmocka_unit_test(a_wrong_address_is_refused_without_showing_it),
         cmocka_unit_test(numbers_are_answers),
