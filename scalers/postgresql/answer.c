@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_WORDS = 300, LONGEST_SHOWN = 40 };
+enum { MAX_WORDS = 300, MAX_SHOWN = 40 };
 
 bool postgresql_number_parse(const char *text, double *ret_number)
 {
@@ -21,55 +21,53 @@ bool postgresql_number_parse(const char *text, double *ret_number)
     return true;
 }
 
-static void answer_row(struct probe *probe, const PGresult *result)
+static void answer_row(struct task *task, const PGresult *result)
 {
     int columns = PQnfields(result);
     if (columns != 1) {
-        probe_failf(probe, "the query must answer exactly one column: it answered %d", columns);
+        task_failf(task, "the query must return exactly one column: it returned %d", columns);
         return;
     }
     if (PQgetisnull(result, 0, 0)) {
-        probe_failf(probe,
-                    "the query answered NULL, which is no number: wrap it in COALESCE(..., 0) "
-                    "if nothing means 0");
+        task_failf(task, "the query returned NULL, which is not a number: use COALESCE(..., 0) "
+                         "if nothing means 0");
         return;
     }
     const char *text = PQgetvalue(result, 0, 0);
     struct reading reading = READING_UNKNOWN;
     if (postgresql_number_parse(text, &reading.value))
-        probe_answer(probe, &reading);
+        task_answer(task, &reading);
     else
-        probe_failf(probe, "the query answered \"%.*s\", which is no finite number",
-                    (int)text_cut(text, LONGEST_SHOWN), text);
+        task_failf(task, "the query returned \"%.*s\", which is not a finite number",
+                   (int)text_cut(text, MAX_SHOWN), text);
 }
 
-static void fail_as_told(struct probe *probe, const PGresult *result)
+static void fail_with_words(struct task *task, const PGresult *result)
 {
     const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (words == NULL)
         words = PQresultErrorMessage(result);
-    probe_failf(probe, "PostgreSQL refused the query: %.*s", (int)text_cut(words, LONGEST_WORDS),
-                words);
+    task_failf(task, "PostgreSQL refused the query: %.*s", (int)text_cut(words, MAX_WORDS), words);
 }
 
-void postgresql_answer(struct probe *probe, const PGresult *result)
+void postgresql_answer(struct task *task, const PGresult *result)
 {
     switch (PQresultStatus(result)) {
     case PGRES_SINGLE_TUPLE:
-        answer_row(probe, result);
+        answer_row(task, result);
         break;
     case PGRES_TUPLES_OK:
         if (PQntuples(result) > 0)
-            answer_row(probe, result);
-        else /* the end of the rows, where there were any */
-            probe_failf(probe, "the query answered no row");
+            answer_row(task, result);
+        else
+            task_failf(task, "the query returned no row");
         break;
     case PGRES_COMMAND_OK:
     case PGRES_EMPTY_QUERY:
-        probe_failf(probe, "the query must be a SELECT: it answers no rows");
+        task_failf(task, "the query must be a SELECT: it returns no rows");
         break;
     default:
-        fail_as_told(probe, result);
+        fail_with_words(task, result);
     }
 }
 

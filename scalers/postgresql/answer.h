@@ -1,5 +1,5 @@
 /*
- * What a query answered: a libpq result in, a reading or an error for the user out.
+ * The result of a query: a libpq result in, a reading or an error for the user out.
  *
  * Threads: any; nothing is kept.
  */
@@ -12,8 +12,8 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-/* Ends the probe with the first row of the result, or with what is wrong. */
-void postgresql_answer(struct probe *probe, const PGresult *result);
+/* Ends the task with the first row of the result, or with what is wrong. */
+void postgresql_answer(struct task *task, const PGresult *result);
 
 /* A finite number as PostgreSQL writes it: digits, sign, point, exponent; nothing around it. */
 bool postgresql_number_parse(const char *text, double *ret_number);

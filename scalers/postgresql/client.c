@@ -3,15 +3,18 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "postgresql/options.h"
 #include "postgresql/parameters.h"
+#include "postgresql/results.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
-enum { LONGEST_WORDS = 300 };
+enum { MAX_WORDS = 300, WATCHING_VERSION = 140000 };
 
 static char *show_address(const struct postgresql_parameters *parameters)
 {
@@ -25,7 +28,7 @@ static char *show_address(const struct postgresql_parameters *parameters)
 /* libpq's words have several lines, the later ones indented. */
 static char *one_line(const char *words)
 {
-    char *line = text_copy_bytes(words, text_cut(words, LONGEST_WORDS));
+    char *line = text_copy_bytes(words, text_cut(words, MAX_WORDS));
     char *to = line;
     for (const char *from = line; *from != '\0'; from++) {
         bool space = strchr(" \t\r\n", *from) != NULL;
@@ -40,22 +43,61 @@ static char *one_line(const char *words)
     return line;
 }
 
-bool postgresql_client_broken(const struct postgresql_client *client, struct error *error)
+bool postgresql_client_broken(const struct postgresql_client *client,
+                              const struct postgresql_session *session, struct error *error)
 {
-    _cleanup_(memory_free) char *words = one_line(PQerrorMessage(client->session));
+    _cleanup_(memory_free) char *words = one_line(PQerrorMessage(session->connection));
     return error_unavailable(error, "PostgreSQL at %s: %s", client->address,
-                             words[0] == '\0' ? "the connection broke" : words);
+                             words[0] == '\0' ? "the connection was closed" : words);
 }
 
 bool postgresql_client_silent(const struct postgresql_client *client, struct error *error)
 {
-    return error_unavailable(error, "PostgreSQL at %s does not answer in time", client->address);
+    return error_unavailable(error, "PostgreSQL at %s: no answer in time", client->address);
 }
 
-bool postgresql_client_wait(const struct postgresql_client *client, short events,
-                            int64_t deadline_ms)
+size_t postgresql_client_count(const struct postgresql_client *client,
+                               enum postgresql_session_state state)
 {
-    struct pollfd socket = {.fd = PQsocket(client->session), .events = events};
+    size_t count = 0;
+    for (size_t i = 0; i < client->max_sessions; i++)
+        count += client->sessions[i].state == state;
+    return count;
+}
+
+void postgresql_queue_add(struct postgresql_queue *queue, struct task *task)
+{
+    task->data = queue;
+    task->deadline_ms = clock_now_ms();
+    DL_APPEND(queue->tasks, task);
+    queue->count++;
+}
+
+void postgresql_queue_remove(struct postgresql_queue *queue, struct task *task)
+{
+    DL_DELETE(queue->tasks, task);
+    task->data = NULL;
+    queue->count--;
+}
+
+bool postgresql_client_open(struct postgresql_client *client, struct postgresql_session *session,
+                            struct error *error)
+{
+    _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+    if (!postgresql_parameters_make(client->options, &parameters, error))
+        return false;
+    if (client->address == NULL)
+        client->address = show_address(&parameters);
+    postgresql_parameters_set(&parameters, "host", client->host);
+    postgresql_parameters_set(&parameters, "hostaddr", client->hostaddr);
+    postgresql_parameters_set(&parameters, "port", client->port);
+    return postgresql_session_open(session, &parameters, error);
+}
+
+static bool wait_ready(const struct postgresql_session *session, int64_t deadline_ms)
+{
+    struct pollfd socket = {.fd = PQsocket(session->connection),
+                            .events = postgresql_session_events(session)};
     int ready;
     do
         ready = poll(&socket, 1, clock_left_ms(deadline_ms, INT_MAX));
@@ -63,57 +105,46 @@ bool postgresql_client_wait(const struct postgresql_client *client, short events
     return ready > 0;
 }
 
-static bool finish_connecting(const struct postgresql_client *client, int64_t deadline_ms,
-                              struct error *error)
+static bool finish_first(struct postgresql_client *client, int64_t deadline_ms, struct error *error)
 {
-    if (PQstatus(client->session) == CONNECTION_BAD)
-        return postgresql_client_broken(client, error);
-
-    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-    while (next != PGRES_POLLING_OK) {
-        short events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
-        if (!postgresql_client_wait(client, events, deadline_ms))
+    struct postgresql_session *session = &client->sessions[0];
+    while (session->state != POSTGRESQL_READY) {
+        if (PQstatus(session->connection) == CONNECTION_BAD || !postgresql_session_flush(session))
+            return postgresql_client_broken(client, session, error);
+        if (!wait_ready(session, deadline_ms))
             return postgresql_client_silent(client, error);
-        next = PQconnectPoll(client->session);
-        if (next == PGRES_POLLING_FAILED)
-            return postgresql_client_broken(client, error);
+        bool lives = session->state == POSTGRESQL_CONNECTING
+                         ? postgresql_session_advance(session)
+                         : postgresql_results_take(client, session);
+        if (!lives)
+            return postgresql_client_broken(client, session, error);
     }
     return true;
 }
 
-/* A query's RAISE NOTICE is not for our log. */
-static void ignore_notice(void *context, const PGresult *notice)
+/* What the first session found out: libpq may have tried several hosts, and several addresses of one. */
+static void note_server(struct postgresql_client *client)
 {
-    (void)context, (void)notice;
-}
-
-static bool open_session(struct postgresql_client *client,
-                         const struct postgresql_connection *options, int64_t deadline_ms,
-                         struct error *error)
-{
-    _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
-    if (!postgresql_parameters_make(options, &parameters, error))
-        return false;
-    client->address = show_address(&parameters);
-    client->session = PQconnectStartParams(parameters.keywords, parameters.values, 0);
-    if (client->session == NULL)
-        return error_set(error, ERROR_INTERNAL, "libpq did not start");
-
-    PQsetNoticeReceiver(client->session, ignore_notice, NULL);
-    if (!finish_connecting(client, deadline_ms, error))
-        return false;
-    return (PQsetnonblocking(client->session, 1) == 0 && PQenterPipelineMode(client->session)) ||
-           postgresql_client_broken(client, error);
+    const PGconn *connection = client->sessions[0].connection;
+    client->host = text_copy(PQhost(connection));
+    client->hostaddr = text_copy(PQhostaddr(connection));
+    client->port = text_copy(PQport(connection));
+    client->watches_client = PQserverVersion(connection) >= WATCHING_VERSION;
 }
 
 bool postgresql_client_connect(const void *connection_options, int64_t deadline_ms,
                                void **ret_client, struct error *error)
 {
     struct postgresql_client *client = memory_new(sizeof(*client));
-    if (!open_session(client, connection_options, deadline_ms, error)) {
+    client->options = connection_options;
+    client->max_sessions = (size_t)client->options->max_sessions;
+    client->max_unknown = POSTGRESQL_MIN_UNKNOWN;
+    if (!postgresql_client_open(client, &client->sessions[0], error) ||
+        !finish_first(client, deadline_ms, error)) {
         postgresql_client_disconnect(client);
         return false;
     }
+    note_server(client);
     *ret_client = client;
     return true;
 }
@@ -121,7 +152,11 @@ bool postgresql_client_connect(const void *connection_options, int64_t deadline_
 void postgresql_client_disconnect(void *opaque)
 {
     struct postgresql_client *client = opaque;
-    PQfinish(client->session);
+    for (size_t i = 0; i < POSTGRESQL_MAX_SESSIONS; i++)
+        postgresql_session_close(&client->sessions[i], 0);
     free(client->address);
+    free(client->host);
+    free(client->hostaddr);
+    free(client->port);
     free(client);
 }

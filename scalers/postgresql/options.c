@@ -48,6 +48,15 @@ const struct option postgresql_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
      .doc = "the user's password"},
+    {.key = "maxSessions",
+     CONNECTION(max_sessions),
+     .type = OPTION_INT,
+     .flags = OPTION_FILE_ONLY | OPTION_NO_IDENTITY,
+     .fallback = "4",
+     .limits = {1, 16},
+     .doc =
+         "how many sessions may be open at a time, in the connections file only; more than one is "
+         "opened while queries wait"},
     POD_IDENTITY_OPTION("Azure's identities are not taken; set password, or connection"),
 
     {.key = "query",
@@ -55,20 +64,25 @@ const struct option postgresql_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_REQUIRED,
      .doc = "one SELECT, WITH, VALUES, TABLE, SHOW or CALL, run in a read-only transaction that is "
-            "rolled back; the first row of its answer must be one number: NULL, no row and NaN are "
+            "rolled back; the first row of its result must be one number: NULL, no row and NaN are "
             "errors"},
+    {.key = "timeout",
+     QUERY(timeout_ms),
+     .type = OPTION_DURATION,
+     .limits = {1, 600000},
+     .doc = "how long the query may take: 10s where it is not set"},
 
     {.key = "targetQueryValue",
      TARGET(target_query_value),
      .type = OPTION_FLOAT,
      .flags = OPTION_REQUIRED,
      .limits = {TARGET_LEAST, INFINITY},
-     .doc = "how much of the query's answer is one replica's"},
+     .doc = "how much of the result is one replica's"},
     {.key = "activationTargetQueryValue",
      TARGET(activation_target_query_value),
      .type = OPTION_FLOAT,
      .fallback = "0",
-     .doc = "active above this answer"},
+     .doc = "active above this result"},
     {0},
 };
 
@@ -122,8 +136,8 @@ static const char *first_word(const char *query)
     }
 }
 
-/* What may answer a row. The rest can but fail, and some of it would end the session for all (COPY) or
- * outlive its transaction (PREPARE). */
+/* What can return a row. The rest would fail, and some of it would end the session for all (COPY) or outlive
+ * its transaction (PREPARE). */
 static void check_query(const char *query, struct error *mistakes)
 {
     static const char *const words[] = {"select", "with", "values", "table", "show", "call", "("};

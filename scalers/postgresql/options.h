@@ -1,7 +1,7 @@
 /*
- * PostgreSQL's options as structs, one a scope, and the table over them.
+ * PostgreSQL's options as structs, one per scope, and the table over them.
  *
- * A connection is one database as one user. All queries of it share one session.
+ * A connection is one database as one user. All queries of it share a few sessions.
  *
  * Threads: any; nothing here changes after it was parsed.
  */
@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "config/option.h"
 
+#include <stdint.h>
+
 struct postgresql_connection {
     const char *connection; /* a connection string, instead of all below */
     const char *host;
@@ -19,10 +21,12 @@ struct postgresql_connection {
     const char *db_name;
     const char *sslmode;
     const char *password;
+    int64_t max_sessions;
 };
 
 struct postgresql_query {
     const char *query;
+    int64_t timeout_ms; /* 0: the default */
 };
 
 struct postgresql_target {

@@ -45,12 +45,12 @@ static const char *const sslmodes[] = {"disable",   "allow",       "prefer", "re
 
 static const char system_roots[] = "/etc/ssl/certs/ca-certificates.crt";
 
-/* For what libpq would look into our home otherwise. Not /dev/null: of that it complains aloud. */
+/* In place of files that libpq would look for in our home. Not /dev/null: it warns about that. */
 static const char nowhere[] = "/nonexistent/backlog";
 
-/* libpq fills what a connection leaves open from PGPASSWORD, PGHOST, PGSERVICE and their like, and
- * nothing that it is told can empty them. They would let whoever may write a trigger in with what is
- * our server's. Before main(), because no thread may be reading the environment. */
+/* libpq fills what a connection leaves open from PGPASSWORD, PGHOST, PGSERVICE and the like, and no parameter
+ * can prevent that. Whoever may write a trigger could then log in with credentials of our server. Before
+ * main(), because no thread may be reading the environment. */
 static void __attribute__((constructor)) forget_environment(void)
 {
     for (size_t i = 0; environ[i] != NULL;) {
@@ -80,15 +80,15 @@ const char *postgresql_parameter(const struct postgresql_parameters *parameters,
     return NULL;
 }
 
-/* One that is there already is replaced. The last place is the NULL's. */
-static void set(struct postgresql_parameters *parameters, const char *keyword, const char *value)
+void postgresql_parameters_set(struct postgresql_parameters *parameters, const char *keyword,
+                               const char *value)
 {
     if (value == NULL || value[0] == '\0')
         return;
     size_t i = 0;
     while (i < parameters->count && !text_equal(parameters->keywords[i], keyword))
         i++;
-    if (i == POSTGRESQL_PARAMETERS_MOST - 1)
+    if (i == POSTGRESQL_MAX_PARAMETERS - 1)
         return;
     parameters->keywords[i] = keyword;
     parameters->values[i] = value;
@@ -118,6 +118,8 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
                                     "written as %%40, / as %%2F, ? as %%3F and # as %%23");
     char *words = NULL; /* they repeat parts of the string */
     parameters->parsed = PQconninfoParse(string, &words);
+    if (words != NULL)
+        explicit_bzero(words, strlen(words));
     PQfreemem(words);
     if (parameters->parsed == NULL)
         return error_invalid(error,
@@ -129,7 +131,7 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
             continue;
         if (!is_among(option->keyword, allowed))
             return error_invalid(error, "connection: %s is not allowed here", option->keyword);
-        set(parameters, option->keyword, option->val);
+        postgresql_parameters_set(parameters, option->keyword, option->val);
     }
     return true;
 }
@@ -180,12 +182,12 @@ bool postgresql_parameters_make(const struct postgresql_connection *options,
 {
     struct postgresql_parameters *parameters = ret_parameters;
     if (options->connection == NULL) {
-        set(parameters, "host", options->host);
-        set(parameters, "port", options->port);
-        set(parameters, "user", options->user_name);
-        set(parameters, "dbname", options->db_name);
-        set(parameters, "sslmode", options->sslmode);
-        set(parameters, "password", options->password);
+        postgresql_parameters_set(parameters, "host", options->host);
+        postgresql_parameters_set(parameters, "port", options->port);
+        postgresql_parameters_set(parameters, "user", options->user_name);
+        postgresql_parameters_set(parameters, "dbname", options->db_name);
+        postgresql_parameters_set(parameters, "sslmode", options->sslmode);
+        postgresql_parameters_set(parameters, "password", options->password);
     } else {
         if (!parse_string(options->connection, parameters, error))
             return false;
@@ -199,18 +201,22 @@ bool postgresql_parameters_make(const struct postgresql_connection *options,
     const char *sslmode = postgresql_parameter(parameters, "sslmode");
     bool verify = sslmode != NULL && text_starts_with(sslmode, "verify-");
     if (postgresql_parameter(parameters, "sslrootcert") == NULL)
-        set(parameters, "sslrootcert", verify ? system_roots : nowhere);
-    set(parameters, "sslcert", nowhere);
-    set(parameters, "sslcrl", nowhere);
-    set(parameters, "passfile", nowhere);
-    set(parameters, "application_name", "backlog");
-    set(parameters, "client_encoding", "UTF8");
-    set(parameters, "gssencmode", "disable");
+        postgresql_parameters_set(parameters, "sslrootcert", verify ? system_roots : nowhere);
+    postgresql_parameters_set(parameters, "sslcert", nowhere);
+    postgresql_parameters_set(parameters, "sslcrl", nowhere);
+    postgresql_parameters_set(parameters, "passfile", nowhere);
+    postgresql_parameters_set(parameters, "application_name", "backlog");
+    postgresql_parameters_set(parameters, "client_encoding", "UTF8");
+    postgresql_parameters_set(parameters, "gssencmode", "disable");
     return true;
 }
 
 void postgresql_parameters_done(struct postgresql_parameters *parameters)
 {
+    for (PQconninfoOption *option = parameters->parsed; option != NULL && option->keyword != NULL;
+         option++)
+        if (option->val != NULL)
+            explicit_bzero(option->val, strlen(option->val));
     PQconninfoFree(parameters->parsed);
     *parameters = (struct postgresql_parameters){0};
 }

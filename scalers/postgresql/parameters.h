@@ -1,10 +1,9 @@
 /*
- * What libpq is told to connect with, from a connection string or from its parts.
+ * The parameters that libpq connects with, from a connection string or from its parts.
  *
- * Whoever may write a trigger must not get at what is our server's: of a connection string only
- * keywords pass that name no file of it, and libpq finds nothing in its environment, its home and its
- * sockets. No error repeats any part of a connection string: where it is mangled, anything may be the
- * password.
+ * Whoever may write a trigger must not reach what belongs to our server: a connection string may only have
+ * keywords that name no file of it, and libpq finds nothing in its environment, its home and its sockets. No
+ * error repeats any part of a connection string: where it is malformed, anything may be the password.
  *
  * Threads: any; nothing is kept.
  */
@@ -17,12 +16,12 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-enum { POSTGRESQL_PARAMETERS_MOST = 40 };
+enum { POSTGRESQL_MAX_PARAMETERS = 40 };
 
 /* The arrays end with NULL. The strings are the options' or in `parsed`. */
 struct postgresql_parameters {
-    const char *keywords[POSTGRESQL_PARAMETERS_MOST];
-    const char *values[POSTGRESQL_PARAMETERS_MOST];
+    const char *keywords[POSTGRESQL_MAX_PARAMETERS];
+    const char *values[POSTGRESQL_MAX_PARAMETERS];
     size_t count;
     PQconninfoOption *parsed;
 };
@@ -30,6 +29,10 @@ struct postgresql_parameters {
 bool postgresql_parameters_make(const struct postgresql_connection *options,
                                 struct postgresql_parameters *ret_parameters, struct error *error);
 void postgresql_parameters_done(struct postgresql_parameters *parameters);
+
+/* Replaces one that is there; a value that is NULL or empty sets nothing. The strings are borrowed. */
+void postgresql_parameters_set(struct postgresql_parameters *parameters, const char *keyword,
+                               const char *value);
 
 /* NULL where the keyword is not given. */
 const char *postgresql_parameter(const struct postgresql_parameters *parameters,

@@ -1,6 +1,6 @@
 /*
- * postgresql: the number that a SQL query answers, such as the rows of a job table that wait. KEDA's
- * built-in holds a pool of connections a trigger, and lets a query take as long as it likes.
+ * postgresql: the result of a SQL query, such as how many rows of a job table wait. KEDA's built-in holds a
+ * pool of connections per trigger, and lets a query take as long as it likes.
  */
 #include "postgresql/options.h"
 
@@ -11,27 +11,27 @@
 
 #include <math.h>
 
-/* PostgreSQL tells nobody of a new row. Each second, for the idle queries that a stream watches: the
- * first job of an empty table waits no longer than a person notices, and counting few rows is cheap. */
+/* PostgreSQL has no notification of a new row. Once per second, for the idle queries that a stream watches:
+ * the first job of an empty table waits no longer than a person notices, and counting few rows is cheap. */
 enum { IDLE_INTERVAL_MS = 1000 };
 
-static void plan(const struct options *options, struct plan *ret_plan)
+static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct postgresql_target *target = options->target;
-    *ret_plan = (struct plan){
+    *ret_spec = (struct metric_spec){
         .metric_name = text_copy("postgresql"),
         .target = target->target_query_value,
         .idle_interval_ms = IDLE_INTERVAL_MS,
     };
 }
 
-static bool judge(const struct options *options, const struct reading *reading,
-                  struct judgement *ret_judgement, struct error *error)
+static bool evaluate(const struct options *options, const struct reading *reading,
+                     struct evaluation *ret_evaluation, struct error *error)
 {
     const struct postgresql_target *target = options->target;
     if (isnan(reading->value))
-        return error_unavailable(error, "the reading lacks the query's answer");
-    *ret_judgement = (struct judgement){
+        return error_unavailable(error, "the reading has no result of the query");
+    *ret_evaluation = (struct evaluation){
         .value = reading->value,
         .active = reading->value > target->activation_target_query_value,
     };
@@ -43,10 +43,10 @@ static const char differences[] =
     "nothing that one query sets or locks is there for the next.\n"
     "A query that does not begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL is a mistake, and "
     "not run.\n"
-    "A query is stopped in time, by the server, too; in KEDA nothing bounds it (#6725).\n"
-    "All triggers of a database share one session, where KEDA opens one each (#6955). Of "
-    "PgBouncer's "
-    "modes it takes session or transaction pooling.\n"
+    "A query is stopped after `timeout`, by the server, too; in KEDA nothing bounds it (#6725).\n"
+    "All triggers of a database share one session, and at most `maxSessions` while queries wait, "
+    "where "
+    "KEDA opens one each (#6955). Of PgBouncer's modes session and transaction pooling work.\n"
     "NaN and infinity are errors.\n"
     "`connection` and `password` may stand in the trigger itself; KEDA passes them over there "
     "(#6913).\n"
@@ -59,16 +59,19 @@ static const char differences[] =
 
 const struct scaler scaler_postgresql = {
     .name = "postgresql",
-    .summary = "The number that a PostgreSQL query answers",
+    .summary = "The result of a PostgreSQL query",
     .differences = differences,
     .options = postgresql_options,
     .sizes = {sizeof(struct postgresql_connection), sizeof(struct postgresql_query),
               sizeof(struct postgresql_target)},
     .check = postgresql_options_check,
     .check_connection = postgresql_connection_check,
-    .plan = plan,
-    .judge = judge,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
     .connect = postgresql_client_connect,
     .measure = postgresql_measure,
     .disconnect = postgresql_client_disconnect,
+    .timeout_ms = POSTGRESQL_TIMEOUT_MS,
+    .window = POSTGRESQL_PIPELINE * POSTGRESQL_DEFAULT_SESSIONS,
+    .isolated = POSTGRESQL_DEFAULT_SESSIONS / POSTGRESQL_ISOLATED_SHARE,
 };

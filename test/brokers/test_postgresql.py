@@ -102,8 +102,8 @@ def test_what_reads_as_a_number_is_one(broker, client, query, expected):
     ("SELECT NULL::int", "NULL"),
     ("SELECT sum(n) FROM (SELECT 1 AS n WHERE false) AS none", "NULL"),
     ("SELECT 1 WHERE false", "no row"),
-    ("SELECT 1, 2", "exactly one column: it answered 2"),
-    ("SELECT", "exactly one column: it answered 0"),
+    ("SELECT 1, 2", "exactly one column: it returned 2"),
+    ("SELECT", "exactly one column: it returned 0"),
     ("SELECT 'many'", '"many"'),
     ("SELECT ''", '""'),
     ("SELECT ' 1'", '" 1"'),
@@ -175,7 +175,8 @@ LEFT_BEHIND = """SELECT
     + (SELECT count(*) FROM pg_cursors WHERE name <> '')
     + (SELECT count(*) FROM pg_class WHERE relpersistence = 't')
     + (SELECT count(*) FROM pg_settings WHERE source = 'session'
-       AND name NOT IN ('statement_timeout', 'transaction_read_only', 'transaction_isolation'))
+       AND name NOT IN ('statement_timeout', 'transaction_read_only', 'transaction_isolation',
+                        'client_connection_check_interval'))
     + (current_user <> session_user)::int + (coalesce(current_setting('my.tenant', true), '') <> '')::int"""
 
 

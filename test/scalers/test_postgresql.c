@@ -27,28 +27,28 @@ static void the_metric_is_named_as_keda_names_it(void **state)
 {
     (void)state;
     TRIGGER(trigger, {"connection", URL});
-    struct plan plan = {0};
-    scaler_postgresql.plan(&trigger.options, &plan);
-    assert_string_equal(plan.metric_name, "postgresql");
-    assert_true(plan.target == 5);
-    free(plan.metric_name);
+    struct metric_spec spec = {0};
+    scaler_postgresql.metric_spec(&trigger.options, &spec);
+    assert_string_equal(spec.metric_name, "postgresql");
+    assert_true(spec.target == 5);
+    free(spec.metric_name);
 }
 
 static void active_is_above_the_activation_value_and_not_at_it(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
-    struct judgement judgement;
+    struct evaluation evaluation;
     struct reading reading = READING_UNKNOWN;
     TRIGGER(trigger, {"connection", URL}, {"activationTargetQueryValue", "2.5"});
     reading.value = 2.5;
-    assert_true(scaler_postgresql.judge(&trigger.options, &reading, &judgement, &error));
-    assert_true(judgement.value == 2.5 && !judgement.active);
+    assert_true(scaler_postgresql.evaluate(&trigger.options, &reading, &evaluation, &error));
+    assert_true(evaluation.value == 2.5 && !evaluation.active);
     reading.value = 2.6;
-    assert_true(scaler_postgresql.judge(&trigger.options, &reading, &judgement, &error));
-    assert_true(judgement.active);
+    assert_true(scaler_postgresql.evaluate(&trigger.options, &reading, &evaluation, &error));
+    assert_true(evaluation.active);
     reading.value = NAN;
-    assert_false(scaler_postgresql.judge(&trigger.options, &reading, &judgement, &error));
+    assert_false(scaler_postgresql.evaluate(&trigger.options, &reading, &evaluation, &error));
 }
 
 /* Makes the parameters of a connection string. */

@@ -20,6 +20,7 @@ struct test_feed {
     size_t window;
     size_t isolated;
     int64_t timeout_ms;
+    int64_t begun_ms;
     int64_t stop_at_ms;
     int64_t stay_ms;
     uint64_t *unsubscribes;
@@ -37,6 +38,7 @@ static struct test_feed *of(const struct feed *feed)
 static struct test_task *give(struct test_feed *feed, struct test_task *task)
 {
     task->in_flight = true;
+    task->sent_ms = clock_now_ms();
     task->given++;
     task->task.has_ended = false;
     feed->in_flight++;
@@ -94,8 +96,9 @@ static int64_t next_ms(struct feed *base)
 
 static int64_t delay_ms(struct feed *base)
 {
-    (void)base;
-    return 0;
+    const struct test_feed *feed = of(base);
+    bool waits = feed->ended + feed->in_flight < feed->count;
+    return waits ? clock_now_ms() - feed->begun_ms : 0;
 }
 
 static void set_window(struct feed *base, size_t window, size_t isolated)
@@ -104,9 +107,11 @@ static void set_window(struct feed *base, size_t window, size_t isolated)
     of(base)->isolated = isolated;
 }
 
-static void started(struct task *task)
+static void started(struct task *base)
 {
-    (void)task;
+    struct test_task *task = (struct test_task *)base;
+    task->sent_ms = clock_now_ms();
+    task->started++;
 }
 
 static void end(struct task *base, enum task_outcome outcome, const struct reading *reading,
@@ -128,6 +133,7 @@ static void end(struct task *base, enum task_outcome outcome, const struct readi
     task->ended = true;
     task->outcome = outcome;
     task->order = ++feed->ended;
+    base->last_ms = outcome == TASK_ANSWERED ? clock_now_ms() - task->sent_ms : -1;
     if (reading != NULL)
         task->reading = *reading;
     if (error != NULL)
@@ -136,10 +142,9 @@ static void end(struct task *base, enum task_outcome outcome, const struct readi
 
 struct test_feed *test_feed_new(const struct scaler *scaler)
 {
-    static const struct feed_hooks hooks = {take,       next_cancelled, next_unsubscribe,
-                                            is_stopping, descriptor,    next_ms,
-                                            delay_ms,   set_window,     started,
-                                            end};
+    static const struct feed_hooks hooks = {
+        take,    next_cancelled, next_unsubscribe, is_stopping, descriptor,
+        next_ms, delay_ms,       set_window,       started,     end};
     struct test_feed *feed = memory_new(sizeof(*feed));
     feed->feed.hooks = &hooks;
     feed->scaler = scaler;
@@ -227,7 +232,8 @@ void test_feed_again(struct test_feed *feed)
 
 bool test_feed_run(struct test_feed *feed, void *client, int64_t within_ms, struct error *error)
 {
-    feed->stop_at_ms = clock_now_ms() + within_ms;
+    feed->begun_ms = clock_now_ms();
+    feed->stop_at_ms = feed->begun_ms + within_ms;
     bool usable = true;
     while (usable && !is_stopping(&feed->feed))
         usable = feed->scaler->measure(client, &feed->feed, error);

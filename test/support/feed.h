@@ -7,7 +7,8 @@
  *     test_feed_task(feed, 0)->outcome ...
  *
  * It stops measure once every task has ended, or when the time is over. A task that is returned is given
- * again. The windows are the scaler's.
+ * again, and has its duration with the next run. The windows are the scaler's; what finds no place in them
+ * has been waiting since the run began.
  *
  * Threads: one.
  */
@@ -27,7 +28,9 @@ struct test_task {
     size_t given;    /* so many times */
     size_t returned; /* ... and returned so often */
     bool in_flight;
-    size_t order; /* the how-manyeth it was to end, from 1 */
+    size_t started;  /* task_started() was called so often */
+    int64_t sent_ms; /* when it was given, or started */
+    size_t order;    /* the how-manyeth it was to end, from 1 */
 };
 
 struct test_feed;

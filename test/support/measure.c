@@ -84,8 +84,8 @@ static bool parse(const struct scaler *scaler, struct question *question)
     return good;
 }
 
-static void round_once(const struct scaler *scaler, void **client, struct question *questions,
-                       size_t count, int deadline_ms)
+static void round_once(const struct scaler *scaler, struct test_feed *feed, void **client,
+                       struct question *questions, size_t count, int deadline_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     int64_t start = clock_now_ms();
@@ -95,9 +95,7 @@ static void round_once(const struct scaler *scaler, void **client, struct questi
                error_text(&error));
         return;
     }
-    struct test_feed *feed = test_feed_new(scaler);
-    for (size_t i = 0; i < count; i++)
-        test_feed_add(feed, questions[i].values[OPTION_QUERY]->data, (struct notifier){0});
+    test_feed_again(feed);
     start = clock_now_ms();
     bool usable = test_feed_run(feed, *client, deadline_ms, &error);
     size_t answered = 0;
@@ -108,7 +106,6 @@ static void round_once(const struct scaler *scaler, void **client, struct questi
     printf("measured %zu in %lld ms, answered %zu%s%s\n", count,
            (long long)(clock_now_ms() - start), answered, usable ? "" : ", client lost: ",
            error_text(&error));
-    test_feed_free(feed);
     if (!usable) {
         scaler->disconnect(*client);
         *client = NULL;
@@ -142,8 +139,12 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < count; i++)
         good = parse(scaler, &questions[i]) && good;
     void *client = NULL;
+    struct test_feed *feed = test_feed_new(scaler);
+    for (size_t i = 0; i < count; i++)
+        test_feed_add(feed, questions[i].values[OPTION_QUERY]->data, (struct notifier){0});
     for (int i = 0; good && i < repeat; i++)
-        round_once(scaler, &client, questions, count, deadline_ms);
+        round_once(scaler, feed, &client, questions, count, deadline_ms);
+    test_feed_free(feed);
     if (client != NULL)
         scaler->disconnect(client);
     for (size_t i = 0; i < count; i++)

@@ -1,0 +1,113 @@
+#include "postgresql/dispatch.h"
+
+#include "base/clock.h"
+#include "postgresql/options.h"
+
+#include <utlist.h>
+
+/* What a session may have in flight of queries that are known to be quick, so that what comes next is not
+ * kept waiting for longer. */
+enum { MAX_LOAD_MS = 200 };
+
+void postgresql_dispatch_add(struct postgresql_client *client, struct task *task)
+{
+    const struct postgresql_query *query = task->query;
+    if (query->timeout_ms > 0)
+        task->timeout_ms = query->timeout_ms;
+    bool is_slow = task->isolate || task->last_ms >= POSTGRESQL_QUICK_MS;
+    postgresql_queue_add(is_slow ? &client->slow : &client->quick, task);
+}
+
+static bool is_reserved(const struct postgresql_session *const *reserved, size_t count,
+                        const struct postgresql_session *session)
+{
+    for (size_t i = 0; i < count; i++)
+        if (reserved[i] == session)
+            return true;
+    return false;
+}
+
+static void send(struct postgresql_client *client, struct postgresql_session *session,
+                 struct postgresql_queue *queue)
+{
+    bool alone = queue == &client->slow;
+    struct task *task = queue->tasks;
+    const struct postgresql_query *query = task->query;
+    int64_t limit_ms = task->timeout_ms;
+    if (!alone && limit_ms > POSTGRESQL_QUICK_LIMIT_MS)
+        limit_ms = POSTGRESQL_QUICK_LIMIT_MS;
+    const struct postgresql_entry entry = {
+        .task = task, .limit_ms = limit_ms, .last_ms = task->last_ms, .alone = alone};
+    postgresql_queue_remove(queue, task);
+    task->data = session;
+    postgresql_session_send(session, query->query, &entry, alone && client->watches_client);
+}
+
+/* Slow ones run on idle sessions. While quick ones wait, one session is left to them; where there is only one,
+ * they take turns. Returns how many sessions were reserved: they are to become idle for those that are left. */
+static size_t dispatch_slow(struct postgresql_client *client,
+                            const struct postgresql_session **ret_reserved)
+{
+    size_t ready = postgresql_client_count(client, POSTGRESQL_READY);
+    bool quick_wait = client->quick.count > 0;
+    size_t allowed = quick_wait && ready > 1 ? ready - 1 : ready;
+    if (quick_wait && ready == 1 && client->is_turn_of_quick)
+        return 0;
+
+    size_t reserved = 0;
+    size_t wanted = client->slow.count;
+    for (size_t i = 0; i < client->max_sessions; i++)
+        allowed -= client->sessions[i].runs_alone && allowed > 0;
+    for (size_t i = 0; i < client->max_sessions && allowed > 0 && wanted > 0; i++) {
+        struct postgresql_session *session = &client->sessions[i];
+        if (session->state != POSTGRESQL_READY || session->count > 0)
+            continue;
+        send(client, session, &client->slow);
+        allowed--;
+        wanted--;
+    }
+    for (size_t i = client->max_sessions; i-- > 0 && allowed > 0 && wanted > 0;) {
+        const struct postgresql_session *session = &client->sessions[i];
+        if (session->state != POSTGRESQL_READY || session->runs_alone)
+            continue;
+        ret_reserved[reserved++] = session;
+        allowed--;
+        wanted--;
+    }
+    return reserved;
+}
+
+static bool has_room(const struct postgresql_client *client,
+                     const struct postgresql_session *session, const struct task *task)
+{
+    return session->state == POSTGRESQL_READY && !session->runs_alone &&
+           session->count < POSTGRESQL_PIPELINE && session->load_ms < MAX_LOAD_MS &&
+           (task->last_ms >= 0 || session->unknown < client->max_unknown);
+}
+
+/* The first that has room: those behind it become idle, and are closed, when they are not needed. */
+static struct postgresql_session *find_room(struct postgresql_client *client,
+                                            const struct postgresql_session *const *reserved,
+                                            size_t count, const struct task *task)
+{
+    for (size_t i = 0; i < client->max_sessions; i++) {
+        struct postgresql_session *session = &client->sessions[i];
+        if (has_room(client, session, task) && !is_reserved(reserved, count, session))
+            return session;
+    }
+    return NULL;
+}
+
+void postgresql_dispatch(struct postgresql_client *client)
+{
+    const struct postgresql_session *reserved[POSTGRESQL_MAX_SESSIONS];
+    size_t count = dispatch_slow(client, reserved);
+    while (client->quick.count > 0) {
+        struct postgresql_session *session =
+            find_room(client, reserved, count, client->quick.tasks);
+        if (session == NULL)
+            break;
+        send(client, session, &client->quick);
+        client->is_turn_of_quick = false;
+    }
+}
