@@ -1,107 +1,133 @@
 /*
- * One measurement: its probes, sorted by what they share.
+ * One chunk of tasks, sorted by what they share.
  *
- *     ask ----> readers ---> group     one request for a group's commits on all its topics
- *     (probe)          `---> topic     one answer of the offsets of a partition for all its groups
+ *     batch_task ----> group_topics ---> group     one request for a group's commits on all its topics
+ *                                `-----> topic     one answer of a partition's offsets for all its groups
  *
- * Threads: the poller's; offsets.c has threads of its own, and they touch nothing of this.
- * Owner: kafka_measure(), from its beginning to its end.
+ * A task leaves its batch when it ends (kafka_batch_release()). The batch itself stays until the last call
+ * for offsets on its behalf is over.
+ *
+ * Threads: the measuring thread. Owner: the session's list.
  */
 #ifndef BACKLOG_KAFKA_BATCH_H
 #define BACKLOG_KAFKA_BATCH_H
 
-#include "client.h"
-#include "measure/scaler.h"
-#include "selection.h"
+#include "kafka/selection.h"
+#include "kafka/session.h"
+#include "measure/task.h"
 
-enum offset_state { OFFSET_UNKNOWN, OFFSET_ASKED, OFFSET_KNOWN, OFFSET_FAILED };
+enum kafka_offset_state {
+    KAFKA_OFFSET_UNKNOWN,
+    KAFKA_OFFSET_REQUESTED,
+    KAFKA_OFFSET_KNOWN,
+    KAFKA_OFFSET_FAILED,
+};
 
-struct offset {
-    enum offset_state state;
+struct kafka_offset {
+    enum kafka_offset_state state;
     int64_t value;             /* -1 of a commit: there is none */
     rd_kafka_resp_err_t error; /* where it failed */
-    unsigned asked;            /* batch.step when it was asked */
+    unsigned requested;        /* batch.step when it was */
 };
 
-struct partition {
-    struct offset latest;
-    struct offset earliest;
+struct kafka_partition {
+    struct kafka_offset latest;
+    struct kafka_offset earliest;
 };
 
-struct topic {
-    const char *name;
-    struct known_topic *known;
-    struct partition *partitions;
+struct kafka_batch_topic {
+    struct kafka_batch *batch;
+    char *name;
+    struct kafka_topic *known; /* NULL: the library refuses the name */
+    struct kafka_partition *partitions;
     int32_t count;
     UT_hash_handle hh;
 };
 
 /* A consumer group on one topic. */
-struct reader {
+struct kafka_group_topic {
     struct {
-        struct group *group;
-        struct topic *topic;
+        struct kafka_batch_group *group;
+        struct kafka_batch_topic *topic;
     } key;
-    struct offset *commits; /* one a partition */
+    struct kafka_offset *commits; /* one per partition */
     bool has_commit;
-    struct stall *stall; /* where an ask excludes persistent lag */
-    struct reader *next; /* of the group */
+    struct kafka_group_topic *next; /* of the group */
     UT_hash_handle hh;
 };
 
-struct group {
-    const char *name;
-    struct reader *readers;
-    struct ask *asks;
-    bool wants_all; /* an ask is for all topics that the group has committed */
-    rd_kafka_event_t
-        *told;         /* they are, and some of them are still to be asked for their partitions */
+struct kafka_batch_group {
+    struct kafka_commits_request request; /* first */
+    struct kafka_batch *batch;
+    char *name;
+    struct kafka_group_topic *topics;
+    struct kafka_batch_task *tasks;
+    size_t open;      /* of its tasks */
+    bool wants_all;   /* a task is for all topics that the group has committed */
     unsigned answered; /* batch.step when the commits came */
+    /* The commits have come, and this request for the metadata of their topics must be answered first. */
+    rd_kafka_event_t *commits;
+    uint64_t metadata_request;
     UT_hash_handle hh;
 };
 
-struct ask {
-    struct probe *probe;
-    struct selection selection;
-    struct group *group; /* NULL: ended before there was one */
-    struct reader **readers;
+struct kafka_batch_task {
+    struct task *task; /* NULL: it has ended */
+    struct kafka_batch *batch;
+    struct kafka_selection selection;
+    struct kafka_batch_group *group; /* NULL: not known yet */
+    struct kafka_group_topic **topics;
     size_t count;
     size_t capacity;
-    struct ask *next; /* of the group */
+    struct kafka_batch_task *next; /* of the group */
 };
 
-struct batch {
-    struct kafka_client *client;
-    int64_t deadline_ms;
-    unsigned step; /* orders what was asked and what came */
-    struct ask *asks;
+struct kafka_batch {
+    struct kafka_session *session;
+    bool isolate;
+    int64_t began_ms;
+    int64_t deadline_ms;      /* of the task with the most time */
+    int64_t next_deadline_ms; /* no open task's deadline is earlier */
+    unsigned step;            /* orders what was requested and what came */
+    bool is_sorted;           /* the topics are known, and the requests under way */
+    uint64_t metadata_request;
+    struct kafka_batch_task *tasks;
     size_t count;
-    struct topic *topics;
-    struct group *groups;
-    struct reader *readers;
-    struct offsets *offsets;
-    bool has_told; /* a group's `told` waits */
+    size_t open;
+    struct kafka_batch_topic *topics;
+    struct kafka_batch_group *groups;
+    struct kafka_group_topic *group_topics;
+    size_t offset_calls; /* that are under way */
+    struct kafka_batch *prev, *next;
 };
 
-void batch_init(struct batch *batch, struct kafka_client *client, struct probe *const *probes,
-                size_t count, int64_t deadline_ms);
+/* Of these tasks (utlist), whose `data` is their struct kafka_batch_task from now on. Names their topics, so
+ * that one request answers for all of them: metadata_request is its number, 0 where they are known. */
+struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
+                                    bool isolate, int64_t now_ms);
 
-/* Waits for the threads of the offsets. */
-void batch_done(struct batch *batch);
+/* No task is open, and no call for offsets under way. */
+void kafka_batch_free(struct kafka_batch *batch);
 
-/* Names the topics to the client, so that topics_refresh() asks for them. */
-void batch_use_topics(struct batch *batch);
-
-/* Finds who reads what, by what is known of the topics; fails the probes whose topics cannot be read. */
-void batch_open(struct batch *batch);
+/* Once the topics are known: finds who needs what, fails the tasks whose topics cannot be read, and sends
+ * the requests. */
+void kafka_batch_sort(struct kafka_batch *batch);
 
 /* The group is found to have committed this topic, which is known well enough. */
-struct reader *batch_add_reader(struct batch *batch, struct group *group, const char *topic);
+struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group, const char *name);
 
-/* All readers of the group are known now: those are the ask's that have a commit. */
-void ask_open_committed(struct batch *batch, struct ask *ask);
+/* All topics of the group are known now: those are the task's that have a commit. */
+void kafka_batch_use_committed(struct kafka_batch_task *batch_task);
 
-/* Ends the ask's probe if enough is known by now; asks for offsets that turn out to be needed. */
-void ask_try(struct batch *batch, struct ask *ask);
+/* Requests an offset, with the next kafka_offsets_send(). Where the partition has no leader, it fails at once. */
+void kafka_batch_request_offset(struct kafka_batch_topic *topic, int32_t partition,
+                                bool is_earliest);
+
+/* Takes the task out of the batch, for the caller to end it. */
+struct task *kafka_batch_release(struct kafka_batch_task *batch_task, bool is_answered);
+
+/* The same, and fails it. */
+void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,27 +1,28 @@
-#include "client.h"
+#include "kafka/client.h"
 
-#include "arm.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "groups.h"
-#include "kerberos.h"
-#include "metadata.h"
-#include "oauth.h"
-#include "settings.h"
-#include "stall.h"
+#include "kafka/kerberos.h"
+#include "kafka/oauth.h"
+#include "kafka/settings.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
 #include <syslog.h>
+#include <unistd.h>
 
 /* How long a cluster, all of whose brokers refuse, is tried: a name may have a second address. */
-enum { REFUSED_MS = 500, LISTEN_MS = 50 };
+enum { REFUSED_MS = 500, POLL_MS = 50 };
 
-enum { LONGEST_BROKERS = 200 }; /* of bootstrapServers, in an error */
+enum { MAX_BROKERS_LENGTH = 200 }; /* of bootstrapServers, in an error */
 
-/* The library repeats itself while a broker is down. */
-enum { LOG_WINDOW_MS = 60000, LOG_LINES = 10 };
+/* The library repeats the same line while a broker is down. */
+enum { LOG_WINDOW_MS = 60000, MAX_LOG_LINES = 10 };
 
 static struct {
     pthread_mutex_t lock;
@@ -37,22 +38,22 @@ static bool log_may_warn(void)
         log_window.since_ms = now_ms;
         log_window.lines = 0;
     }
-    bool may = log_window.lines++ < LOG_LINES;
+    bool may = log_window.lines++ < MAX_LOG_LINES;
     pthread_mutex_unlock(&log_window.lock);
     return may;
 }
 
 /*
- * On the library's threads. What it says of brokers that come and go is also the error of some
- * measurement, and is logged as that; only what is worse than an error deserves a line of its own.
+ * On the library's threads. That a broker is down is also the error of some task, and is logged as that;
+ * only what is worse than an error deserves a line of its own.
  */
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *words)
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     (void)rk;
     if (level < LOG_ERR && log_may_warn())
-        log_warning("librdkafka: %s: %s", facility, words);
+        log_warning("librdkafka: %s: %s", facility, text);
     else
-        log_debug("librdkafka: %s: %s", facility, words);
+        log_debug("librdkafka: %s: %s", facility, text);
 }
 
 static bool is_refusal(int code)
@@ -61,159 +62,199 @@ static bool is_refusal(int code)
            code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
 }
 
-/* From client_listen(), so on its thread. "All brokers are down" says less than the reason before it. */
-static void on_trouble(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+/* From kafka_client_poll(), so on its thread. "All brokers are down" says less than the reason before it. */
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
     struct kafka_client *client = opaque;
-    client->refused = client->refused || is_refusal(code);
+    client->is_refused = client->is_refused || is_refusal(code);
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         if (client->all_down_ms == 0)
             client->all_down_ms = clock_now_ms();
-        if (error_is_set(&client->trouble))
+        if (error_is_set(&client->last_error))
             return;
     }
-    error_unavailable(&client->trouble, "%s", reason);
+    error_unavailable(&client->last_error, "%s", reason);
 }
 
-void client_listen(struct kafka_client *client)
+/* A handle that is being destroyed. */
+struct ending {
+    struct kafka_job job;
+    rd_kafka_t *rk;
+};
+
+static void end_handle(struct kafka_job *job)
+{
+    rd_kafka_destroy_flags(((struct ending *)job)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+void kafka_client_poll(struct kafka_client *client)
 {
     rd_kafka_poll(client->rk, 0);
+    for (struct kafka_job *job; (job = kafka_workers_next(client->closing)) != NULL;)
+        free(job);
 }
 
-bool client_fail(const struct kafka_client *client, struct error *error, const char *what)
+bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what)
 {
     const char *brokers = client->options->bootstrap_servers;
-    const char *trouble = error_text(&client->trouble);
+    const char *reason = error_text(&client->last_error);
     return error_unavailable(error, "Kafka at %.*s: %s%s%s",
-                             (int)text_cut(brokers, LONGEST_BROKERS), brokers, what,
-                             trouble[0] == '\0' ? "" : ": ", trouble);
+                             (int)text_cut(brokers, MAX_BROKERS_LENGTH), brokers, what,
+                             reason[0] == '\0' ? "" : ": ", reason);
 }
 
-static void on_token_wanted(rd_kafka_t *rk, const char *config, void *opaque)
+static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
 {
     (void)config;
     const struct kafka_client *client = opaque;
-    oauth_refresh(client->options, rk);
+    kafka_oauth_refresh(client->options, rk);
 }
 
 /* What the options say, for as many handles as there will be. */
 static bool prepare(struct kafka_client *client, struct error *error)
 {
     const struct kafka_connection *options = client->options;
-    if (options->sasl == KAFKA_SASL_GSSAPI && !kerberos_open(options, &client->kerberos, error))
+    client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    client->closing = kafka_workers_new(client->event_fd);
+    if (client->event_fd < 0)
+        return error_unavailable(error, "Kafka: no eventfd: %s", strerror(errno));
+    if (options->sasl == KAFKA_SASL_GSSAPI &&
+        !kafka_kerberos_open(options, &client->kerberos, error))
         return false;
-    client->settings = settings_new(options, error);
+    client->settings = kafka_settings_new(options, error);
     if (client->settings == NULL)
         return false;
     rd_kafka_conf_set_opaque(client->settings, client);
     rd_kafka_conf_set_log_cb(client->settings, on_log);
-    rd_kafka_conf_set_error_cb(client->settings, on_trouble);
     if (options->sasl == KAFKA_SASL_OAUTHBEARER)
-        rd_kafka_conf_set_oauthbearer_token_refresh_cb(client->settings, on_token_wanted);
+        rd_kafka_conf_set_oauthbearer_token_refresh_cb(client->settings, on_token_needed);
     return true;
 }
 
-rd_kafka_t *client_handle(const struct kafka_client *client, rd_kafka_conf_t *conf,
-                          struct error *error)
+rd_kafka_t *kafka_client_new_handle(const struct kafka_client *client, rd_kafka_conf_t *settings,
+                                    struct error *error)
 {
     char reason[512] = "";
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, reason, sizeof(reason));
     if (rk == NULL) {
         /* It may as well be a thread that does not start in time. */
         bool is_mistake = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
-        rd_kafka_conf_destroy(conf);
+        rd_kafka_conf_destroy(settings);
         error_set(error, is_mistake ? ERROR_INVALID : ERROR_UNAVAILABLE, "Kafka: %s", reason);
     } else if (client->options->sasl == KAFKA_SASL_OAUTHBEARER)
         rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
     return rk;
 }
 
-static bool open_handle(struct kafka_client *client, struct error *error)
+rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk)
 {
-    client->rk = client_handle(client, rd_kafka_conf_dup(client->settings), error);
-    if (client->rk == NULL)
-        return false;
-    client->answers = rd_kafka_queue_new(client->rk);
-    return true;
+    const uint64_t one = 1;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_queue_io_event_enable(queue, client->event_fd, &one, sizeof(one));
+    return queue;
 }
 
-static void close_handle(struct kafka_client *client)
+void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kafka_queue_t *queue)
 {
-    groups_forget(client);
-    patterns_forget(client);
-    topics_forget(client);
-    if (client->answers != NULL)
-        rd_kafka_queue_destroy(TAKE(client->answers));
-    if (client->rk != NULL)
-        rd_kafka_destroy_flags(TAKE(client->rk), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (queue != NULL) {
+        rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(queue);
+    }
+    struct ending *ending = memory_new(sizeof(*ending));
+    *ending = (struct ending){.job = {.run = end_handle}, .rk = rk};
+    if (kafka_workers_start(client->closing, &ending->job))
+        return;
+    end_handle(&ending->job);
+    free(ending);
 }
 
-/* The library asks for the cluster's id by itself as soon as one broker is there. */
+/* Its complaints make event_fd readable, too: they would pile up otherwise. */
+static rd_kafka_t *new_main_handle(const struct kafka_client *client, struct error *error)
+{
+    const uint64_t one = 1;
+    rd_kafka_conf_t *settings = rd_kafka_conf_dup(client->settings);
+    rd_kafka_conf_set_error_cb(settings, on_error);
+    rd_kafka_t *rk = kafka_client_new_handle(client, settings, error);
+    if (rk == NULL)
+        return NULL;
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
+    rd_kafka_queue_io_event_enable(queue, client->event_fd, &one, sizeof(one));
+    rd_kafka_queue_destroy(queue);
+    return rk;
+}
+
+static void end_main_handle(struct kafka_client *client)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(client->rk);
+    kafka_client_end_handle(client, TAKE(client->rk), queue);
+}
+
+/* What went wrong on the way (a first address that refused) explains no later failure. */
+static void clear_complaints(struct kafka_client *client)
+{
+    client->is_refused = false;
+    client->all_down_ms = 0;
+    error_done(&client->last_error);
+}
+
+/* The library requests the cluster's id by itself as soon as one broker is there. */
 static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, struct error *error)
 {
     for (;;) {
-        char *id = rd_kafka_clusterid(client->rk, clock_left_ms(deadline_ms, LISTEN_MS));
-        bool answered = id != NULL;
+        char *id = rd_kafka_clusterid(client->rk, clock_left_ms(deadline_ms, POLL_MS));
+        bool has_answered = id != NULL;
         rd_kafka_mem_free(client->rk, id);
-        client_listen(client);
-        if (answered)
+        kafka_client_poll(client);
+        if (has_answered)
             return true;
-        if (client->refused)
-            return client_fail(client, error, "cannot connect");
+        if (client->is_refused)
+            return kafka_client_fail(client, error, "cannot connect");
         int64_t now_ms = clock_now_ms();
         if (now_ms >= deadline_ms ||
             (client->all_down_ms != 0 && now_ms - client->all_down_ms >= REFUSED_MS))
-            return client_fail(client, error, "no broker answers");
+            return kafka_client_fail(client, error, "no broker answers");
     }
 }
 
-static bool open_cluster(struct kafka_client *client, int64_t deadline_ms, struct error *error)
+bool kafka_client_open(struct kafka_client *client, const struct kafka_connection *options,
+                       int64_t deadline_ms, struct error *error)
 {
-    client->refused = false;
-    client->all_down_ms = 0;
-    error_done(&client->trouble);
-    if (!open_handle(client, error) || !wait_for_cluster(client, deadline_ms, error))
+    client->options = options;
+    if (!prepare(client, error))
         return false;
-    /* What went wrong on the way (a first address that refused) explains no later failure. */
-    error_done(&client->trouble);
-    client->all_down_ms = 0;
+    client->rk = new_main_handle(client, error);
+    if (client->rk == NULL || !wait_for_cluster(client, deadline_ms, error))
+        return false;
+    client->opened_ms = clock_now_ms();
+    clear_complaints(client);
     return true;
 }
 
-bool kafka_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
-                   struct error *error)
+bool kafka_client_renew(struct kafka_client *client, struct error *error)
 {
-    struct kafka_client *client = memory_new(sizeof(*client));
-    client->options = connection_options;
-    if (!prepare(client, error) || !open_cluster(client, deadline_ms, error)) {
-        kafka_disconnect(client);
+    rd_kafka_t *rk = new_main_handle(client, error);
+    if (rk == NULL)
         return false;
-    }
-    *ret_client = client;
+    end_main_handle(client);
+    client->rk = rk;
+    client->opened_ms = clock_now_ms();
+    clear_complaints(client);
     return true;
 }
 
-bool client_renew(struct kafka_client *client, int64_t deadline_ms, struct error *error)
+void kafka_client_close(struct kafka_client *client)
 {
-    if (client->is_crowded)
-        arms_end(client); /* its handle holds on to them, too */
-    close_handle(client);
-    client->is_crowded = false;
-    client->is_misled = false;
-    client->renewed_ms = clock_now_ms();
-    return open_cluster(client, deadline_ms, error);
-}
-
-void kafka_disconnect(void *argument)
-{
-    struct kafka_client *client = argument;
-    arms_end(client);
-    close_handle(client);
-    stalls_forget(client);
+    if (client->rk != NULL)
+        end_main_handle(client);
+    kafka_workers_wait(client->closing);
+    for (struct kafka_job *job; (job = kafka_workers_next(client->closing)) != NULL;)
+        free(job);
+    kafka_workers_free(client->closing);
+    if (client->event_fd >= 0)
+        close(client->event_fd);
     if (client->settings != NULL)
         rd_kafka_conf_destroy(client->settings);
-    kerberos_free(client->kerberos);
-    error_done(&client->trouble);
-    free(client);
+    kafka_kerberos_free(client->kerberos);
+    error_done(&client->last_error);
 }

@@ -1,28 +1,27 @@
 /*
- * Kafka: the lag of a consumer group on a topic, as KEDA's kafka scaler judges it.
+ * Kafka: the lag of a consumer group on a topic, as KEDA's kafka scaler evaluates it.
  *
- * Two things are deliberately other than there. The cap is min(lag, bound * lagThreshold); KEDA's
+ * Two things are deliberately different. The cap is min(lag, bound * lagThreshold); KEDA's
  * integer division lets almost one lagThreshold more through, and so one replica more than there are
  * partitions. And ensureEvenDistributionOfPartitions leaves a lag of 0 at 0; KEDA makes it one replica.
  */
-#include "arm.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "client.h"
-#include "measure.h"
+#include "kafka/check.h"
+#include "kafka/measure.h"
+#include "kafka/options.h"
+#include "kafka/selection.h"
 #include "measure/scaler.h"
-#include "options.h"
-#include "selection.h"
 
-/* Where it cannot be armed: a thousand idle groups cost 50 ms of a core here and 100 ms at the broker, one 0.3. */
+/* Without a subscription. 1,000 idle groups cost 50 ms of a core here and 100 ms at the broker, one 0.3. */
 enum { IDLE_MS = 500 };
 
-static void kafka_plan(const struct options *options, struct plan *ret_plan)
+static void kafka_metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct kafka_query *query = options->query;
     const struct kafka_target *target = options->target;
-    _cleanup_(memory_free) char *topics = selection_words(query->topic);
-    *ret_plan = (struct plan){
+    _cleanup_(memory_free) char *topics = kafka_selection_text(query->topic);
+    *ret_spec = (struct metric_spec){
         .metric_name = topics == NULL ? text_format("kafka-%s-topics", query->consumer_group)
                                       : text_format("kafka-%s", topics),
         .target = (double)target->lag_threshold,
@@ -41,8 +40,8 @@ static double even_replicas(double lag, double partitions, double threshold)
     return partitions;
 }
 
-static bool kafka_judge(const struct options *options, const struct reading *reading,
-                        struct judgement *ret_judgement, struct error *error)
+static bool kafka_evaluate(const struct options *options, const struct reading *reading,
+                        struct evaluation *ret_evaluation, struct error *error)
 {
     const struct kafka_target *target = options->target;
     if (isnan(reading->waiting) || isnan(reading->waiting_for_activation) ||
@@ -58,11 +57,19 @@ static bool kafka_judge(const struct options *options, const struct reading *rea
     else if (!target->allow_idle_consumers)
         value = fmin(value, threshold * reading->partitions);
 
-    *ret_judgement = (struct judgement){
+    *ret_evaluation = (struct evaluation){
         .value = value,
         .active = reading->waiting_for_activation > (double)target->activation_lag_threshold,
     };
     return true;
+}
+
+/* One request is for all commits of a group. */
+static char *kafka_bundle(const void *connection_options, const void *query_options)
+{
+    const struct kafka_query *query = query_options;
+    (void)connection_options;
+    return text_copy(query->consumer_group);
 }
 
 #define DIFFERENCES                                                                                \
@@ -103,20 +110,19 @@ static const char apache_kafka_differences[] = DIFFERENCES
                   [OPTION_QUERY] = sizeof(struct kafka_query),                                     \
                   [OPTION_TARGET] = sizeof(struct kafka_target)},                                  \
         .check = (the_check),                                                                      \
-        .check_connection = kafka_connection_check,                                                \
-        .plan = kafka_plan,                                                                        \
-        .judge = kafka_judge,                                                                      \
+        .check_connection = kafka_check_connection,                                                \
+        .metric_spec = kafka_metric_spec,                                                          \
+        .evaluate = kafka_evaluate,                                                                \
+        .bundle = kafka_bundle,                                                                    \
         .connect = kafka_connect,                                                                  \
         .measure = kafka_measure,                                                                  \
         .disconnect = kafka_disconnect,                                                            \
-        .disarm = kafka_disarm,                                                                    \
-        .descriptor = kafka_descriptor,                                                            \
-        .hear = kafka_hear,                                                                        \
-        .isolated = true,                                                                          \
+        .subscribes = true,                                                                        \
+        .in_agent = true,                                                                          \
     }
 
-const struct scaler scaler_kafka = SCALER("kafka", kafka_differences, kafka_check);
+const struct scaler scaler_kafka = SCALER("kafka", kafka_differences, kafka_check_trigger);
 
 /* KEDA's second scaler for the same: its list of topics is ours, too, and it has fewer rules. */
 const struct scaler scaler_apache_kafka =
-    SCALER("apache-kafka", apache_kafka_differences, apache_kafka_check);
+    SCALER("apache-kafka", apache_kafka_differences, kafka_check_apache);

@@ -1,4 +1,4 @@
-#include "kerberos.h"
+#include "kafka/kerberos.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -12,16 +12,24 @@
 
 enum { KEYTAB_MAGIC = 5 }; /* the first byte of the file format */
 
-struct kerberos {
+struct kafka_kerberos {
     int keytab;
     int config;
 };
 
-/* White space is left out, as base64 wraps its lines. NULL where it is no base64 of a keytab. */
+static void keytab_free(unsigned char *keytab, size_t size)
+{
+    if (keytab != NULL)
+        explicit_bzero(keytab, size);
+    free(keytab);
+}
+
+/* White space is left out, as base64 wraps its lines. NULL where it is no base64 of a keytab. The caller
+ * frees it with keytab_free(). */
 static unsigned char *keytab_decode(const char *base64, size_t *ret_length)
 {
     size_t length = strlen(base64);
-    _cleanup_(memory_free) unsigned char *packed = memory_new(length + 1);
+    unsigned char *packed = memory_new(length + 1);
     unsigned char *keytab = memory_new(length + 4);
     size_t count = 0;
     for (size_t i = 0; i < length; i++)
@@ -29,17 +37,18 @@ static unsigned char *keytab_decode(const char *base64, size_t *ret_length)
             packed[count++] = (unsigned char)base64[i];
 
     int decoded = count < 4 ? -1 : EVP_DecodeBlock(keytab, packed, (int)count);
-    if (decoded < 1 || keytab[0] != KEYTAB_MAGIC) {
-        free(keytab);
-        return NULL;
-    }
-    *ret_length = (size_t)decoded - (packed[count - 1] == '=') - (packed[count - 2] == '=');
+    bool is_keytab = decoded >= 1 && keytab[0] == KEYTAB_MAGIC;
+    if (is_keytab)
+        *ret_length = (size_t)decoded - (packed[count - 1] == '=') - (packed[count - 2] == '=');
+    else
+        keytab_free(TAKE(keytab), length + 4);
+    keytab_free(packed, length + 1);
     return keytab;
 }
 
-void kerberos_check(const struct kafka_connection *connection, struct error *mistakes)
+void kafka_kerberos_check(const struct kafka_connection *connection, struct error *mistakes)
 {
-    size_t length;
+    size_t length = 0;
     if (connection->password != NULL)
         error_add(mistakes, "sasl \"gssapi\" takes no password here: set keytab");
     if (connection->username == NULL || connection->keytab == NULL || connection->realm == NULL ||
@@ -50,7 +59,7 @@ void kerberos_check(const struct kafka_connection *connection, struct error *mis
     unsigned char *keytab = keytab_decode(connection->keytab, &length);
     if (keytab == NULL)
         error_add(mistakes, "keytab must be a keytab file in base64");
-    free(keytab);
+    keytab_free(keytab, length);
 }
 
 /* A file without a name; what it holds is gone with the process. */
@@ -65,39 +74,39 @@ static int memory_file(const char *name, const void *bytes, size_t length, struc
     return -1;
 }
 
-static void tell(const char *variable, const char *prefix, int file)
+static void set_path(const char *variable, const char *prefix, int file)
 {
     _cleanup_(memory_free) char *path = text_format("%s/proc/self/fd/%d", prefix, file);
     setenv(variable, path, 1);
 }
 
-bool kerberos_open(const struct kafka_connection *connection, struct kerberos **ret_kerberos,
+bool kafka_kerberos_open(const struct kafka_connection *connection, struct kafka_kerberos **ret_kerberos,
                    struct error *error)
 {
     size_t length = 0;
-    _cleanup_(memory_free) unsigned char *keytab = keytab_decode(connection->keytab, &length);
+    unsigned char *keytab = keytab_decode(connection->keytab, &length);
     if (keytab == NULL)
         return error_invalid(error, "keytab must be a keytab file in base64");
 
-    struct kerberos *kerberos = memory_new(sizeof(*kerberos));
+    struct kafka_kerberos *kerberos = memory_new(sizeof(*kerberos));
     kerberos->keytab = memory_file("keytab", keytab, length, error);
     kerberos->config = kerberos->keytab < 0
                            ? -1
                            : memory_file("krb5.conf", connection->kerberos_config,
                                          strlen(connection->kerberos_config), error);
-    explicit_bzero(keytab, length);
+    keytab_free(keytab, length);
     if (kerberos->config < 0) {
-        kerberos_free(kerberos);
+        kafka_kerberos_free(kerberos);
         return false;
     }
-    tell("KRB5_CLIENT_KTNAME", "FILE:", kerberos->keytab);
-    tell("KRB5_CONFIG", "", kerberos->config);
+    set_path("KRB5_CLIENT_KTNAME", "FILE:", kerberos->keytab);
+    set_path("KRB5_CONFIG", "", kerberos->config);
     setenv("KRB5CCNAME", "MEMORY:backlog", 1);
     *ret_kerberos = kerberos;
     return true;
 }
 
-void kerberos_free(struct kerberos *kerberos)
+void kafka_kerberos_free(struct kafka_kerberos *kerberos)
 {
     if (kerberos == NULL)
         return;

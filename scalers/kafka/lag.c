@@ -1,19 +1,19 @@
-#include "lag.h"
+#include "kafka/lag.h"
 
-bool lag_is_invalid(int64_t committed, int64_t latest)
+bool kafka_lag_is_invalid(int64_t committed, int64_t latest)
 {
     return committed < 0 || committed > latest;
 }
 
-bool lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest)
+bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest)
 {
-    return lag_is_invalid(committed, latest) && !query->scale_to_zero_on_invalid_offset &&
+    return kafka_lag_is_invalid(committed, latest) && !query->scale_to_zero_on_invalid_offset &&
            query->offset_reset_policy == KAFKA_RESET_EARLIEST;
 }
 
-double lag_of(const struct kafka_query *query, int64_t committed, int64_t latest, int64_t earliest)
+double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest, int64_t earliest)
 {
-    if (!lag_is_invalid(committed, latest))
+    if (!kafka_lag_is_invalid(committed, latest))
         return (double)(latest - committed);
     if (query->scale_to_zero_on_invalid_offset)
         return 0;
@@ -23,7 +23,7 @@ double lag_of(const struct kafka_query *query, int64_t committed, int64_t latest
     return latest > earliest ? (double)(latest - earliest) : 0;
 }
 
-bool lag_counts(const struct kafka_query *query, int32_t partition)
+bool kafka_lag_counts(const struct kafka_query *query, int32_t partition)
 {
     const struct option_ranges *ranges = &query->partition_limitation;
     if (query->topic == NULL)

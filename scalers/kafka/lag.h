@@ -2,20 +2,20 @@
 #ifndef BACKLOG_KAFKA_LAG_H
 #define BACKLOG_KAFKA_LAG_H
 
-#include "options.h"
+#include "kafka/options.h"
 
 /*
  * A commit beyond the end is of an earlier topic of this name: its consumers would start by
  * offsetResetPolicy, as if there were none, so it counts as none. (KEDA sums it as a negative lag.)
  */
-bool lag_is_invalid(int64_t committed, int64_t latest);
+bool kafka_lag_is_invalid(int64_t committed, int64_t latest);
 
 /* Whether kafka_lag() looks at `earliest`. */
-bool lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest);
+bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest);
 
-double lag_of(const struct kafka_query *query, int64_t committed, int64_t latest, int64_t earliest);
+double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest, int64_t earliest);
 
 /* Whether partitionLimitation has this partition; without topic it limits nothing, as in KEDA. */
-bool lag_counts(const struct kafka_query *query, int32_t partition);
+bool kafka_lag_counts(const struct kafka_query *query, int32_t partition);
 
 #endif

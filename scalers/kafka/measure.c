@@ -1,249 +1,333 @@
-#include "measure.h"
+#include "kafka/measure.h"
 
-#include "arm.h"
 #include "base/clock.h"
-#include "batch.h"
-#include "groups.h"
-#include "lag.h"
-#include "metadata.h"
-#include "offsets.h"
-#include "stall.h"
+#include "base/memory.h"
+#include "kafka/answers.h"
+#include "kafka/batch.h"
+#include "kafka/count.h"
 
-/*
- * A group whose commits have not come for so long may never send them on this handle: the library,
- * told not to time out, goes on waiting for the coordinator that it knows, or for some broker to come
- * or go before it looks for another. A new handle finds the new coordinator at once.
- */
-enum { HOPELESS_MS = 6000 };
+#include <sys/eventfd.h>
+#include <utlist.h>
 
-enum { RENEW_MS = 2000 };
+/* While a batch so young is under way, new tasks gather: together they need fewer requests. */
+enum { GATHER_MS = 10 };
 
-/* How long to wait between two looks at what the library complains of. */
-enum { LISTEN_MS = 100 };
-
-/* What is known of one partition, for one ask. */
-enum outcome { PENDING, COUNTED, FAILED };
-
-static enum outcome fail(const struct ask *ask, const struct reader *reader, int32_t partition,
-                         const char *what, const struct offset *offset)
-{
-    bool silent = offset->error == RD_KAFKA_RESP_ERR__TIMED_OUT;
-    probe_failf(ask->probe, "%s of Kafka topic %s partition %d for group %s: %s", what,
-                reader->key.topic->name, partition, reader->key.group->name,
-                silent ? "its leader does not answer" : rd_kafka_err2str(offset->error));
-    return FAILED;
-}
-
-/* The last offset may be older than the commit; a commit beyond it means something only if it is not. */
-static bool must_ask_again(const struct group *group, const struct offset *commit,
-                           const struct offset *latest)
-{
-    return commit->value > latest->value && latest->asked < group->answered;
-}
-
-/* Of all partitions of an ask. */
-struct count {
-    double lag;
-    double persistent_lag; /* of it, where it is excluded */
-    double partitions;
-    double partitions_with_lag;
+struct loop {
+    struct kafka_session *session;
+    struct feed *feed;
+    struct task *held; /* utlist: of groups whose call is under way, or gathering */
+    int64_t now_ms;
 };
 
-static void add_lag(const struct kafka_query *query, struct reader *reader, int32_t i,
-                    struct count *count)
+/* ---- tasks come ---- */
+
+static void take_tasks(struct loop *loop)
 {
-    const struct partition *partition = &reader->key.topic->partitions[i];
-    int64_t committed = reader->commits[i].value;
-    double lag = lag_of(query, committed, partition->latest.value, partition->earliest.value);
-    bool persistent = query->exclude_persistent_lag &&
-                      !lag_is_invalid(committed, partition->latest.value) &&
-                      stall_look(reader->stall, i, committed, partition->latest.value,
-                                 clock_now_ms()) >= query->persistent_lag_ms;
-    count->lag += lag;
-    count->persistent_lag += persistent ? lag : 0;
-    count->partitions++;
-    count->partitions_with_lag += lag > 0 && !persistent;
+    for (struct task *task; (task = feed_take(loop->feed)) != NULL;) {
+        task->data = NULL;
+        task->deadline_ms = loop->now_ms + task->timeout_ms;
+        DL_APPEND(loop->held, task);
+    }
 }
 
-static enum outcome count_partition(struct batch *batch, const struct ask *ask,
-                                    struct reader *reader, int32_t i, struct count *count)
+static void take_cancellations(struct loop *loop)
 {
-    const struct kafka_query *query = ask->probe->query;
-    struct topic *topic = reader->key.topic;
-    const struct offset *commit = &reader->commits[i];
-    const struct offset *latest = &topic->partitions[i].latest;
-    const struct offset *earliest = &topic->partitions[i].earliest;
-
-    if (commit->state == OFFSET_FAILED)
-        return fail(ask, reader, i, "the commit", commit);
-    if (latest->state == OFFSET_FAILED)
-        return fail(ask, reader, i, "the last offset", latest);
-    if (commit->state != OFFSET_KNOWN || latest->state != OFFSET_KNOWN)
-        return PENDING;
-    if (must_ask_again(ask->group, commit, latest)) {
-        offsets_ask_latest(batch->offsets, topic, i);
-        return PENDING;
+    for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;) {
+        struct kafka_batch_task *batch_task = task->data;
+        if (batch_task != NULL)
+            kafka_batch_release(batch_task, false);
+        else
+            DL_DELETE(loop->held, task);
+        task_return(task, true);
     }
-    if (lag_needs_earliest(query, commit->value, latest->value)) {
-        if (earliest->state == OFFSET_FAILED)
-            return fail(ask, reader, i, "the first offset", earliest);
-        if (earliest->state == OFFSET_UNKNOWN)
-            offsets_ask_earliest(batch->offsets, topic, i);
-        if (earliest->state != OFFSET_KNOWN)
-            return PENDING;
-    }
-    add_lag(query, reader, i, count);
-    return COUNTED;
+    for (uint64_t id; feed_next_unsubscribe(loop->feed, &id);)
+        kafka_subscriptions_remove(loop->session->subscriptions, id);
 }
 
-static enum outcome count_reader(struct batch *batch, const struct ask *ask, struct reader *reader,
-                                 struct count *count)
+static bool must_gather(const struct loop *loop)
 {
-    enum outcome all = COUNTED;
-    /* All partitions, also after a pending one, so that what they need is asked for at once. */
-    for (int32_t i = 0; i < reader->key.topic->count; i++) {
-        if (!lag_counts(ask->probe->query, i))
+    const struct kafka_batch *batches = loop->session->batches;
+    const struct kafka_batch *newest = batches == NULL ? NULL : batches->prev;
+    return newest != NULL && newest->open > 0 && loop->now_ms - newest->began_ms < GATHER_MS;
+}
+
+/* Those of the held tasks that can be sent now; what was kept back starts only now. */
+static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_count)
+{
+    struct task *picked = NULL;
+    struct task *task;
+    struct task *next;
+    *ret_count = 0;
+    DL_FOREACH_SAFE(loop->held, task, next)
+    {
+        const struct kafka_query *query = task->query;
+        if (task->isolate != isolate ||
+            !kafka_commits_is_free(loop->session->commits, query->consumer_group, isolate,
+                                   loop->now_ms))
             continue;
-        enum outcome outcome = count_partition(batch, ask, reader, i, count);
-        if (outcome == FAILED)
-            return FAILED;
-        if (outcome == PENDING)
-            all = PENDING;
+        DL_DELETE(loop->held, task);
+        DL_APPEND(picked, task);
+        ++*ret_count;
+        if (task->deadline_ms < loop->now_ms + task->timeout_ms) {
+            task->deadline_ms = loop->now_ms + task->timeout_ms;
+            task_started(task);
+        }
     }
-    return all;
+    return picked;
 }
 
-void ask_try(struct batch *batch, struct ask *ask)
+static void try_all(struct kafka_batch *batch)
 {
-    struct count count = {0};
-    bool pending = false;
-    if (ask->probe->ended || ask->group->answered == 0)
+    for (size_t i = 0; i < batch->count; i++)
+        kafka_count_try(&batch->tasks[i]);
+}
+
+/* Where metadata is needed, the batch goes on when that has come. */
+static void begin_batches(struct loop *loop)
+{
+    struct kafka_session *session = loop->session;
+    if (loop->held == NULL || must_gather(loop))
         return;
-    for (size_t i = 0; i < ask->count; i++) {
-        enum outcome outcome = count_reader(batch, ask, ask->readers[i], &count);
-        if (outcome == FAILED)
-            return;
-        pending = pending || outcome == PENDING;
+    for (int isolate = 0; isolate < 2; isolate++) {
+        size_t count;
+        struct task *tasks = pick_tasks(loop, isolate, &count);
+        if (tasks == NULL)
+            continue;
+        struct kafka_batch *batch =
+            kafka_batch_new(session, tasks, count, isolate, loop->now_ms);
+        DL_APPEND(session->batches, batch);
+        if (batch->metadata_request > 0)
+            kafka_metadata_request(session->metadata, batch->metadata_request);
+        else
+            kafka_batch_sort(batch);
     }
-    if (pending)
+    kafka_stall_forget_old(&session->stalls, loop->now_ms);
+}
+
+/* ---- answers come ---- */
+
+/* Groups and batches that waited for this metadata. */
+static void continue_batch(struct kafka_batch *batch)
+{
+    struct kafka_metadata *metadata = batch->session->metadata;
+    if (!batch->is_sorted && kafka_metadata_has(metadata, batch->metadata_request))
+        kafka_batch_sort(batch);
+    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
+        if (group->commits != NULL && kafka_metadata_has(metadata, group->metadata_request)) {
+            kafka_answers_take_waiting(group);
+            for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+                kafka_count_try(task);
+        }
+}
+
+/* It failed, though something else was answered: as long as somebody waits, it is requested again. */
+static void request_again(struct kafka_batch *batch)
+{
+    if (batch->open == 0)
         return;
-    struct reading reading = READING_UNKNOWN;
-    reading.waiting = count.lag - count.persistent_lag;
-    reading.waiting_for_activation = count.lag;
-    reading.partitions = count.partitions;
-    reading.partitions_with_lag = count.partitions_with_lag;
-    if (probe_wants_arm(ask->probe))
-        arm_ask(batch, ask);
-    probe_answer(ask->probe, &reading);
+    if (!batch->is_sorted)
+        kafka_metadata_request(batch->session->metadata, batch->metadata_request);
+    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
+        if (group->commits != NULL && group->open > 0)
+            kafka_metadata_request(batch->session->metadata, group->metadata_request);
 }
 
-static bool all_ended(const struct batch *batch)
+static bool receive_metadata(struct kafka_session *session, struct error *error)
 {
-    for (size_t i = 0; i < batch->count; i++)
-        if (!batch->asks[i].probe->ended)
-            return false;
-    return true;
-}
-
-static void try_all(struct batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++)
-        if (!batch->asks[i].probe->ended)
-            ask_try(batch, &batch->asks[i]);
-}
-
-static void hear_answers(struct batch *batch, int wait_ms)
-{
-    rd_kafka_event_t *event = rd_kafka_queue_poll(batch->client->answers, wait_ms);
-    for (; event != NULL; event = rd_kafka_queue_poll(batch->client->answers, 0))
-        groups_hear(batch, event);
-}
-
-/* Till all is known, or the deadline. */
-static bool hear_all(struct batch *batch, struct error *error)
-{
-    while (!all_ended(batch)) {
-        int left_ms = clock_left_ms(batch->deadline_ms, LISTEN_MS);
-        if (left_ms == 0)
-            break;
-        hear_answers(batch, left_ms);
-        if (!groups_take_told(batch, error))
-            return false;
-        if (offsets_hear(batch->offsets))
-            try_all(batch);
-        offsets_send(batch->offsets);
-        client_listen(batch->client);
+    _cleanup_(error_done) struct error reason = {0};
+    struct kafka_batch *batch;
+    switch (kafka_metadata_receive(session->metadata, &reason)) {
+    case KAFKA_METADATA_NOTHING:
+        return true;
+    case KAFKA_METADATA_RECEIVED:
+        DL_FOREACH(session->batches, batch)
+        continue_batch(batch);
+        return true;
+    case KAFKA_METADATA_FAILED:
+        DL_FOREACH(session->batches, batch)
+        request_again(batch);
+        return true;
+    case KAFKA_METADATA_LOST:
+        break;
     }
-    return true;
+    error_move(error, &reason);
+    return false;
 }
 
-/*
- * It is brokers that do not answer, not single topics or groups: asking for each of their probes apart
- * would help none of them, and keep them apart for longer than the broker is away. So they fail.
- */
-static void ask_give_up(const struct ask *ask)
+static void receive_commits(struct kafka_session *session)
 {
-    if (ask->group->answered == 0)
-        probe_failf(ask->probe, "the commits of Kafka group %s: its coordinator does not answer",
-                    ask->group->name);
-    for (size_t i = 0; i < ask->count; i++) {
-        const struct topic *topic = ask->readers[i]->key.topic;
-        for (int32_t j = 0; !ask->probe->ended && j < topic->count; j++)
-            if (topic->partitions[j].latest.state == OFFSET_ASKED ||
-                topic->partitions[j].earliest.state == OFFSET_ASKED)
-                probe_failf(
-                    ask->probe,
-                    "Kafka broker %d, which leads partition %d of topic %s, does not answer",
-                    topic_leader(topic->known, j), j, topic->name);
+    rd_kafka_event_t *event;
+    struct kafka_commits_request *request;
+    while ((request = kafka_commits_receive(session->commits, &event)) != NULL) {
+        struct kafka_batch_group *group = (struct kafka_batch_group *)request;
+        if (!kafka_answers_take_commits(group, event))
+            continue;
+        for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+            kafka_count_try(task);
     }
 }
 
-static void give_up(struct batch *batch)
+static void receive_offsets(struct kafka_session *session)
 {
-    for (size_t i = 0; i < batch->count; i++)
-        if (!batch->asks[i].probe->ended)
-            ask_give_up(&batch->asks[i]);
+    struct kafka_offset_answer answer;
+    while (kafka_offsets_receive(session->offsets, &answer)) {
+        kafka_answers_take_offsets(&answer);
+        try_all(answer.owner);
+    }
 }
 
-/* Not over and over while a cluster is at odds with itself. */
-static bool may_renew(const struct kafka_client *client)
+static bool receive(struct kafka_session *session, struct error *error)
 {
-    return client->calls == NULL && clock_now_ms() - client->renewed_ms >= RENEW_MS;
-}
-
-static bool check_client(struct kafka_client *client, int64_t deadline_ms, struct error *error)
-{
-    int64_t oldest_ms = groups_oldest_ms(client);
-    if (oldest_ms >= HOPELESS_MS)
-        return error_unavailable(error, "a Kafka group's coordinator has not answered for %d s",
-                                 (int)(oldest_ms / 1000));
-    return !(client->is_crowded || client->is_misled) || !may_renew(client) ||
-           client_renew(client, deadline_ms, error);
-}
-
-static bool measure(struct batch *batch, struct error *error)
-{
-    batch_use_topics(batch);
-    if (!topics_refresh(batch->client, batch->deadline_ms, error))
+    eventfd_t events;
+    eventfd_read(session->client.event_fd, &events);
+    kafka_client_poll(&session->client);
+    if (!receive_metadata(session, error))
         return false;
-    batch_open(batch);
-    hear_answers(batch, 0);
-    groups_ask(batch);
-    offsets_send(batch->offsets);
-    if (!hear_all(batch, error))
-        return false;
-    give_up(batch);
+    receive_commits(session);
+    receive_offsets(session);
+    kafka_subscriptions_receive(session->subscriptions);
     return true;
 }
 
-bool kafka_measure(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,
+/* ---- time passes ---- */
+
+static void time_out_held(struct loop *loop)
+{
+    struct task *task;
+    struct task *next;
+    DL_FOREACH_SAFE(loop->held, task, next)
+    if (task->deadline_ms <= loop->now_ms) {
+        _cleanup_(error_done) struct error error = {0};
+        const struct kafka_query *query = task->query;
+        error_unavailable(&error, "the commits of Kafka group %s: its coordinator does not answer",
+                          query->consumer_group);
+        DL_DELETE(loop->held, task);
+        task_time_out_with(task, &error);
+    }
+}
+
+static void time_out(struct kafka_batch *batch, int64_t now_ms)
+{
+    if (batch->next_deadline_ms > now_ms)
+        return;
+    batch->next_deadline_ms = CLOCK_NEVER;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct task *task = batch->tasks[i].task;
+        if (task == NULL)
+            continue;
+        if (task->deadline_ms <= now_ms)
+            kafka_count_time_out(&batch->tasks[i]);
+        else if (task->deadline_ms < batch->next_deadline_ms)
+            batch->next_deadline_ms = task->deadline_ms;
+    }
+}
+
+static void time_out_all(struct loop *loop)
+{
+    struct kafka_batch *batch;
+    struct kafka_batch *next;
+    time_out_held(loop);
+    DL_FOREACH_SAFE(loop->session->batches, batch, next)
+    {
+        time_out(batch, loop->now_ms);
+        if (batch->open > 0 || batch->offset_calls > 0)
+            continue;
+        DL_DELETE(loop->session->batches, batch);
+        kafka_batch_free(batch);
+    }
+}
+
+static bool has_tasks(const struct loop *loop)
+{
+    const struct kafka_batch *batch;
+    DL_FOREACH(loop->session->batches, batch)
+    if (batch->open > 0)
+        return true;
+    return loop->held != NULL;
+}
+
+static int64_t next_ms(const struct loop *loop)
+{
+    int64_t next_ms = kafka_commits_next_ms(loop->session->commits, loop->now_ms);
+    const struct kafka_batch *batch;
+    const struct task *task;
+    DL_FOREACH(loop->session->batches, batch)
+    if (batch->open > 0 && batch->next_deadline_ms < next_ms)
+        next_ms = batch->next_deadline_ms;
+    DL_FOREACH(loop->held, task)
+    if (task->deadline_ms < next_ms)
+        next_ms = task->deadline_ms;
+    if (loop->held != NULL && must_gather(loop) &&
+        loop->session->batches->prev->began_ms + GATHER_MS < next_ms)
+        next_ms = loop->session->batches->prev->began_ms + GATHER_MS;
+    return next_ms;
+}
+
+static void wait(const struct loop *loop)
+{
+    struct pollfd descriptors[] = {
+        {.fd = loop->session->client.event_fd, .events = POLLIN},
+        {.fd = kafka_subscriptions_descriptor(loop->session->subscriptions), .events = POLLIN},
+    };
+    feed_wait(loop->feed, descriptors, ARRAY_LENGTH(descriptors), next_ms(loop));
+}
+
+/* Their tasks are the feed's again. */
+static void abandon(struct kafka_session *session)
+{
+    struct kafka_batch *batch;
+    DL_FOREACH(session->batches, batch)
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->tasks[i].task != NULL)
+            kafka_batch_release(&batch->tasks[i], false);
+}
+
+bool kafka_measure(void *client, struct feed *feed, struct error *error)
+{
+    struct kafka_session *session = client;
+    struct loop loop = {.session = session, .feed = feed};
+    while (!feed_is_stopping(feed)) {
+        bool is_usable = receive(session, error);
+        loop.now_ms = clock_now_ms();
+        if (!is_usable) {
+            abandon(session);
+            return false;
+        }
+        time_out_all(&loop);
+        take_cancellations(&loop);
+        take_tasks(&loop);
+        begin_batches(&loop);
+        kafka_offsets_send(session->offsets);
+        kafka_session_maintain(session, loop.now_ms);
+        if (!has_tasks(&loop) && kafka_subscriptions_is_empty(session->subscriptions))
+            return true;
+        wait(&loop);
+    }
+    abandon(session);
+    return true;
+}
+
+bool kafka_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                    struct error *error)
 {
-    /* The last tenth is for ending what waits, and for the threads that wait for a broker. */
-    int reserve_ms = clock_left_ms(deadline_ms, INT32_MAX) / 10;
-    struct batch batch;
-    batch_init(&batch, client, probes, count, deadline_ms - reserve_ms);
-    bool usable = measure(&batch, error);
-    batch_done(&batch);
-    return usable && check_client(client, deadline_ms, error);
+    struct kafka_session *session;
+    if (!kafka_session_open(connection_options, deadline_ms, &session, error))
+        return false;
+    *ret_client = session;
+    return true;
+}
+
+void kafka_disconnect(void *client)
+{
+    struct kafka_session *session = client;
+    struct kafka_batch *batch;
+    struct kafka_batch *next;
+    /* The threads refer to the batches. */
+    kafka_offsets_free(TAKE(session->offsets));
+    DL_FOREACH_SAFE(session->batches, batch, next)
+    {
+        DL_DELETE(session->batches, batch);
+        kafka_batch_free(batch);
+    }
+    kafka_session_close(session);
 }

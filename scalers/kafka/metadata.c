@@ -1,253 +1,367 @@
-#include "metadata.h"
+#include "kafka/metadata.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "selection.h"
+#include "kafka/selection.h"
 
 #include <string.h>
 
 /*
- * A source that is idle and watched is measured several times a second. New partitions and leaders may
- * wait a little longer, as one request asks for all topics of the client.
+ * A query that is idle and watched is measured several times a second. New partitions and leaders may
+ * wait a little longer, as one request is for all topics of the client.
  */
 enum { FRESH_MS = 2000 };
 
 /* For the one measurement that a message hastens, what is known may be older: it is right for that one. */
 enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 
-/* A topic that nobody measures any more; above the slowest interval of a probe that is asked for apart. */
+/* A topic that nobody measures any more. */
 enum { FORGET_MS = 10 * 60 * 1000 };
 
 /*
- * librdkafka never lets go of a topic once it has partitions, destroyed or not, and asks for all it has
- * with every request: a handle that has many more than are used is to be replaced.
+ * librdkafka never lets go of a topic once it has partitions, destroyed or not, and requests all it has
+ * every time: a handle that has many more than are used is to be replaced.
  */
 enum { SPARE_TOPICS = 100 };
 
-/* The broker that is asked first may hang: leave time to ask another one. */
-enum { TRIES = 2 };
+/* The broker that is tried first may hang. Both tries together take less than a task's time. */
+enum { TRIES = 2, TRY_MS = 900 };
 
-static void forget(struct kafka_client *client, struct known_topic *topic)
+/* A request for metadata, on a thread of its own. */
+struct request {
+    struct kafka_job job;
+    rd_kafka_t *rk;
+    bool is_for_all;
+    int64_t sent_ms;
+    rd_kafka_resp_err_t error;
+    const rd_kafka_metadata_t *result;
+};
+
+struct kafka_metadata {
+    struct kafka_client *client;
+    struct kafka_topic *topics;
+    struct kafka_pattern *patterns;
+    struct kafka_workers *workers;
+    struct request *request; /* the one that is running */
+    uint64_t started;
+    uint64_t received;
+    uint64_t wanted;
+    bool next_is_for_all;
+    bool is_crowded;
+};
+
+struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
 {
-    HASH_DEL(client->topics, topic);
-    rd_kafka_topic_destroy(topic->handle);
+    struct kafka_metadata *metadata = memory_new(sizeof(*metadata));
+    metadata->client = client;
+    metadata->workers = kafka_workers_new(client->event_fd);
+    return metadata;
+}
+
+static void forget_topic(struct kafka_metadata *metadata, struct kafka_topic *topic)
+{
+    HASH_DEL(metadata->topics, topic);
+    if (topic->handle != NULL)
+        rd_kafka_topic_destroy(topic->handle);
     free(topic->leaders);
     free(topic->name);
     free(topic);
 }
 
-void topics_forget(struct kafka_client *client)
+static void forget_pattern(struct kafka_metadata *metadata, struct kafka_pattern *pattern)
 {
-    struct known_topic *topic;
-    struct known_topic *next;
-    HASH_ITER(hh, client->topics, topic, next)
-    forget(client, topic);
-}
-
-struct known_topic *topic_use(struct kafka_client *client, const char *name)
-{
-    struct known_topic *topic;
-    HASH_FIND_STR(client->topics, name, topic);
-    if (topic == NULL) {
-        rd_kafka_topic_t *handle = rd_kafka_topic_new(client->rk, name, NULL);
-        if (handle == NULL)
-            return NULL;
-        topic = memory_new(sizeof(*topic));
-        topic->name = text_copy(name);
-        topic->handle = handle;
-        HASH_ADD_KEYPTR(hh, client->topics, topic->name, strlen(topic->name), topic);
-    }
-    topic->used_ms = clock_now_ms();
-    return topic;
-}
-
-static void pattern_forget(struct kafka_client *client, struct known_pattern *pattern)
-{
-    HASH_DEL(client->patterns, pattern);
+    HASH_DEL(metadata->patterns, pattern);
     regfree(&pattern->regex);
     free(pattern->topics);
     free(pattern->text);
     free(pattern);
 }
 
-void patterns_forget(struct kafka_client *client)
+/* What was last used before then. The patterns go first: they point to topics, which were used with them. */
+static void forget_unused(struct kafka_metadata *metadata, int64_t before_ms)
 {
-    struct known_pattern *pattern;
-    struct known_pattern *next;
-    HASH_ITER(hh, client->patterns, pattern, next)
-    pattern_forget(client, pattern);
+    struct kafka_pattern *pattern;
+    struct kafka_pattern *next_pattern;
+    HASH_ITER(hh, metadata->patterns, pattern, next_pattern)
+    if (pattern->used_ms < before_ms)
+        forget_pattern(metadata, pattern);
+    struct kafka_topic *topic;
+    struct kafka_topic *next;
+    HASH_ITER(hh, metadata->topics, topic, next)
+    if (topic->used_ms < before_ms)
+        forget_topic(metadata, topic);
 }
 
-struct known_pattern *pattern_use(struct kafka_client *client, const char *text)
+static void request_free(struct request *request)
 {
-    struct known_pattern *pattern;
-    HASH_FIND_STR(client->patterns, text, pattern);
+    if (request->result != NULL)
+        rd_kafka_metadata_destroy(request->result);
+    free(request);
+}
+
+void kafka_metadata_free(struct kafka_metadata *metadata)
+{
+    kafka_workers_free(metadata->workers);
+    if (metadata->request != NULL)
+        request_free(metadata->request);
+    forget_unused(metadata, CLOCK_NEVER);
+    free(metadata);
+}
+
+struct kafka_topic *kafka_metadata_topic(struct kafka_metadata *metadata, const char *name)
+{
+    struct kafka_topic *topic;
+    HASH_FIND_STR(metadata->topics, name, topic);
+    if (topic == NULL) {
+        rd_kafka_topic_t *handle = rd_kafka_topic_new(metadata->client->rk, name, NULL);
+        if (handle == NULL)
+            return NULL;
+        topic = memory_new(sizeof(*topic));
+        topic->name = text_copy(name);
+        topic->handle = handle;
+        topic->first_request = metadata->started + 1;
+        HASH_ADD_KEYPTR(hh, metadata->topics, topic->name, strlen(topic->name), topic);
+    }
+    topic->used_ms = clock_now_ms();
+    return topic;
+}
+
+struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, const char *text)
+{
+    struct kafka_pattern *pattern;
+    HASH_FIND_STR(metadata->patterns, text, pattern);
     if (pattern == NULL) {
-        _cleanup_(error_done) struct error told_already = {0};
+        _cleanup_(error_done) struct error reported_already = {0};
         pattern = memory_new(sizeof(*pattern));
-        if (!selection_compile(text, &pattern->regex, &told_already)) {
+        if (!kafka_selection_compile(text, &pattern->regex, &reported_already)) {
             free(pattern);
             return NULL;
         }
         pattern->text = text_copy(text);
-        HASH_ADD_KEYPTR(hh, client->patterns, pattern->text, strlen(pattern->text), pattern);
+        pattern->first_request = metadata->started + 1;
+        HASH_ADD_KEYPTR(hh, metadata->patterns, pattern->text, strlen(pattern->text), pattern);
     }
     pattern->used_ms = clock_now_ms();
     return pattern;
 }
 
-void topic_doubt(struct known_topic *topic)
-{
-    topic->heard_ms = 0;
-}
-
-void topic_confirm(struct kafka_client *client, const char *name)
-{
-    struct known_topic *topic;
-    HASH_FIND_STR(client->topics, name, topic);
-    if (topic != NULL)
-        topic->confirmed_ms = clock_now_ms();
-}
-
-static bool is_fresh(const struct known_topic *topic, int64_t now_ms)
+static bool topic_is_fresh(const struct kafka_topic *topic, int64_t now_ms)
 {
     bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
     int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : FRESH_MS;
-    return topic->heard_ms > 0 && now_ms - topic->heard_ms <= fresh_ms;
+    return topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms;
 }
 
-bool topic_is_fresh(const struct known_topic *topic)
+/* The running request answers for what was known when it was sent. */
+static uint64_t number_for(const struct kafka_metadata *metadata, uint64_t first_request)
 {
-    return is_fresh(topic, clock_now_ms());
+    bool is_covered = metadata->request != NULL && first_request <= metadata->started;
+    return is_covered ? metadata->started : metadata->started + 1;
 }
 
-int32_t topic_leader(const struct known_topic *topic, int32_t partition)
+uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
+                                   const struct kafka_topic *topic)
 {
-    return partition < topic->partitions ? topic->leaders[partition] : -1;
+    return topic_is_fresh(topic, clock_now_ms()) ? 0 : number_for(metadata, topic->first_request);
 }
 
-/*
- * Forgets what is not used, and says whether all that this measurement uses is known well enough, and
- * whether a pattern is among it. The patterns go first: they point to topics, which were used with them.
- */
-static bool look_around(struct kafka_client *client, int64_t now_ms, bool *ret_patterns)
+uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
+                                     const struct kafka_pattern *pattern)
 {
-    bool fresh = true;
-    struct known_pattern *pattern;
-    struct known_pattern *next_pattern;
-    *ret_patterns = false;
-    HASH_ITER(hh, client->patterns, pattern, next_pattern)
-    {
-        if (now_ms - pattern->used_ms > FORGET_MS)
-            pattern_forget(client, pattern);
-        else if (pattern->used_ms >= client->batch_ms) {
-            *ret_patterns = true;
-            fresh = fresh && now_ms - pattern->heard_ms <= FRESH_MS;
-        }
+    if (pattern->received_ms > 0 && clock_now_ms() - pattern->received_ms <= FRESH_MS)
+        return 0;
+    if (metadata->request != NULL && metadata->request->is_for_all)
+        return number_for(metadata, pattern->first_request);
+    metadata->next_is_for_all = true;
+    return metadata->started + 1;
+}
+
+static void run(struct kafka_job *job)
+{
+    struct request *request = (struct request *)job;
+    request->error = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (int i = 0; i < TRIES && request->error != RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+        request->error =
+            rd_kafka_metadata(request->rk, request->is_for_all, NULL, &request->result, TRY_MS);
+}
+
+/* With no topic at all the library would request all of the cluster, and create some by the way. */
+static void start(struct kafka_metadata *metadata)
+{
+    if (metadata->request != NULL || metadata->wanted <= metadata->received)
+        return;
+    bool is_for_all = metadata->next_is_for_all;
+    if (metadata->topics == NULL && !is_for_all) {
+        metadata->received = metadata->started = metadata->wanted;
+        return;
     }
-    struct known_topic *topic;
-    struct known_topic *next;
-    HASH_ITER(hh, client->topics, topic, next)
-    {
-        if (now_ms - topic->used_ms > FORGET_MS)
-            forget(client, topic);
-        else if (topic->used_ms >= client->batch_ms)
-            fresh = fresh && is_fresh(topic, now_ms);
+    struct request *request = memory_new(sizeof(*request));
+    *request = (struct request){.job = {.run = run},
+                                .rk = metadata->client->rk,
+                                .is_for_all = is_for_all,
+                                .sent_ms = clock_now_ms()};
+    if (!kafka_workers_start(metadata->workers, &request->job)) {
+        free(request); /* tried again with the next one that is wanted */
+        return;
     }
-    return fresh;
+    metadata->request = request;
+    metadata->next_is_for_all = false;
+    metadata->started++;
 }
 
-static void hear(struct known_topic *topic, const rd_kafka_metadata_topic_t *told, int64_t now_ms)
+void kafka_metadata_request(struct kafka_metadata *metadata, uint64_t number)
 {
-    topic->heard_ms = now_ms;
-    topic->error = told->err;
-    topic->partitions = told->partition_cnt;
+    if (number > metadata->wanted)
+        metadata->wanted = number;
+    start(metadata);
+}
+
+bool kafka_metadata_has(const struct kafka_metadata *metadata, uint64_t number)
+{
+    return metadata->received >= number;
+}
+
+static void take_topic(struct kafka_topic *topic, const rd_kafka_metadata_topic_t *result,
+                       int64_t now_ms)
+{
+    topic->received_ms = now_ms;
+    topic->error = result->err;
+    topic->partitions = result->partition_cnt;
     free(topic->leaders);
-    topic->leaders = memory_array((size_t)told->partition_cnt + 1, sizeof(*topic->leaders));
-    for (int32_t i = 0; i < told->partition_cnt; i++)
+    topic->leaders = memory_array((size_t)result->partition_cnt + 1, sizeof(*topic->leaders));
+    for (int32_t i = 0; i < result->partition_cnt; i++)
         topic->leaders[i] = -1;
-    /* Kafka numbers a topic's partitions from 0 on, and names them in any order. */
-    for (int i = 0; i < told->partition_cnt; i++) {
-        const rd_kafka_metadata_partition_t *partition = &told->partitions[i];
+    /* Kafka numbers a topic's partitions from 0 on, and lists them in any order. */
+    for (int i = 0; i < result->partition_cnt; i++) {
+        const rd_kafka_metadata_partition_t *partition = &result->partitions[i];
         if (partition->id >= 0 && partition->id < topic->partitions)
             topic->leaders[partition->id] = partition->leader;
     }
 }
 
-/* Kafka's own topics are no work; a consumer's pattern passes over them, too. */
+/* Kafka's own topics are no work; a consumer's pattern leaves them out, too. */
 static bool is_internal(const char *name)
 {
     return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state");
 }
 
-static void pattern_match(struct kafka_client *client, struct known_pattern *pattern,
+static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern *pattern,
                           const char *name)
 {
     if (is_internal(name) || regexec(&pattern->regex, name, 0, NULL, 0) != 0)
         return;
-    if (pattern->count++ >= SELECTION_TOPICS_MOST)
+    if (pattern->count++ >= KAFKA_SELECTION_MAX_TOPICS)
         return;
     pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
-                                  sizeof(struct known_topic *));
-    pattern->topics[pattern->count - 1] = topic_use(client, name);
+                                  sizeof(struct kafka_topic *));
+    pattern->topics[pattern->count - 1] = kafka_metadata_topic(metadata, name);
 }
 
-static rd_kafka_resp_err_t ask(struct kafka_client *client, bool all, int64_t deadline_ms,
-                               const rd_kafka_metadata_t **ret_metadata)
+static void take_patterns(struct kafka_metadata *metadata, const rd_kafka_metadata_t *result,
+                          int64_t now_ms)
 {
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    for (int tries = TRIES; tries > 0 && code != RD_KAFKA_RESP_ERR_NO_ERROR; tries--) {
-        int left_ms = clock_left_ms(deadline_ms, INT32_MAX);
-        if (left_ms == 0)
-            break;
-        code = rd_kafka_metadata(client->rk, all, NULL, ret_metadata, left_ms / tries);
-    }
-    return code;
-}
-
-static void hear_all(struct kafka_client *client, const rd_kafka_metadata_t *metadata, bool all,
-                     int64_t now_ms)
-{
-    for (struct known_topic *topic = client->topics; topic != NULL; topic = topic->hh.next)
-        topic_doubt(topic);
-    for (struct known_pattern *pattern = all ? client->patterns : NULL; pattern != NULL;
+    for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
          pattern = pattern->hh.next) {
+        if (pattern->first_request > metadata->started)
+            continue; /* it came after the request was sent, and waits for the next */
         pattern->count = 0;
-        pattern->heard_ms = now_ms;
-        for (int i = 0; i < metadata->topic_cnt; i++)
-            pattern_match(client, pattern, metadata->topics[i].topic);
+        pattern->received_ms = now_ms;
+        for (int i = 0; i < result->topic_cnt; i++)
+            pattern_match(metadata, pattern, result->topics[i].topic);
     }
-    for (int i = 0; i < metadata->topic_cnt; i++) {
-        struct known_topic *topic;
-        HASH_FIND_STR(client->topics, metadata->topics[i].topic, topic);
-        if (topic != NULL)
-            hear(topic, &metadata->topics[i], now_ms);
-    }
-    if (!all)
-        client->is_crowded =
-            metadata->topic_cnt > 2 * (int)HASH_COUNT(client->topics) + SPARE_TOPICS;
 }
 
-bool topics_refresh(struct kafka_client *client, int64_t deadline_ms, struct error *error)
+static void take_result(struct kafka_metadata *metadata, const struct request *request)
 {
-    /* With no topic at all the library would ask for all of the cluster, and create by the way. */
-    bool all;
+    const rd_kafka_metadata_t *result = request->result;
     int64_t now_ms = clock_now_ms();
-    if (look_around(client, now_ms, &all) || (client->topics == NULL && !all))
-        return true;
-
-    const rd_kafka_metadata_t *metadata = NULL;
-    rd_kafka_resp_err_t code = ask(client, all, deadline_ms, &metadata);
-    client_listen(client);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        _cleanup_(memory_free) char *what =
-            text_format("no broker tells the partitions: %s", rd_kafka_err2str(code));
-        return client_fail(client, error, what);
+    for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
+        if (topic->first_request <= metadata->started)
+            topic->received_ms = 0;
+    if (request->is_for_all)
+        take_patterns(metadata, result, now_ms);
+    for (int i = 0; i < result->topic_cnt; i++) {
+        struct kafka_topic *topic;
+        HASH_FIND_STR(metadata->topics, result->topics[i].topic, topic);
+        if (topic != NULL)
+            take_topic(topic, &result->topics[i], now_ms);
     }
-    hear_all(client, metadata, all, now_ms);
-    rd_kafka_metadata_destroy(metadata);
-    error_done(&client->trouble);
-    client->all_down_ms = 0;
-    return true;
+    if (!request->is_for_all)
+        metadata->is_crowded =
+            result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics) + SPARE_TOPICS;
+    forget_unused(metadata, now_ms - FORGET_MS);
+}
+
+enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
+                                                 struct error *error)
+{
+    struct kafka_client *client = metadata->client;
+    struct request *request = (struct request *)kafka_workers_next(metadata->workers);
+    if (request == NULL)
+        return KAFKA_METADATA_NOTHING;
+    metadata->request = NULL;
+    enum kafka_metadata_event event = KAFKA_METADATA_RECEIVED;
+    kafka_client_poll(client);
+    if (request->error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        take_result(metadata, request);
+        metadata->received = metadata->started;
+        client->answered_ms = clock_now_ms();
+        client->all_down_ms = 0;
+        error_done(&client->last_error);
+    } else {
+        _cleanup_(memory_free) char *what = text_format("no broker answers a request for metadata: %s",
+                                                        rd_kafka_err2str(request->error));
+        kafka_client_fail(client, error, what);
+        event = client->answered_ms >= request->sent_ms ? KAFKA_METADATA_FAILED
+                                                        : KAFKA_METADATA_LOST;
+        metadata->next_is_for_all = metadata->next_is_for_all || request->is_for_all;
+    }
+    request_free(request);
+    if (event == KAFKA_METADATA_RECEIVED)
+        start(metadata);
+    return event;
+}
+
+int32_t kafka_topic_leader(const struct kafka_topic *topic, int32_t partition)
+{
+    return partition < topic->partitions ? topic->leaders[partition] : -1;
+}
+
+void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic *topic)
+{
+    topic->received_ms = 0;
+    topic->first_request = metadata->started + 1;
+}
+
+void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name)
+{
+    struct kafka_topic *topic;
+    HASH_FIND_STR(metadata->topics, name, topic);
+    if (topic != NULL)
+        topic->confirmed_ms = clock_now_ms();
+}
+
+bool kafka_metadata_is_crowded(const struct kafka_metadata *metadata)
+{
+    return metadata->is_crowded;
+}
+
+bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata)
+{
+    return metadata->request == NULL;
+}
+
+void kafka_metadata_close_handles(struct kafka_metadata *metadata)
+{
+    for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
+        if (topic->handle != NULL)
+            rd_kafka_topic_destroy(TAKE(topic->handle));
+    metadata->is_crowded = false;
+}
+
+void kafka_metadata_open_handles(struct kafka_metadata *metadata)
+{
+    for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
+        topic->handle = rd_kafka_topic_new(metadata->client->rk, topic->name, NULL);
 }

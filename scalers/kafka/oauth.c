@@ -1,4 +1,4 @@
-#include "oauth.h"
+#include "kafka/oauth.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -55,7 +55,7 @@ static const char **extensions_of(const char *list, size_t *ret_words)
     return words;
 }
 
-void oauth_check(const struct kafka_connection *connection, struct error *mistakes)
+void kafka_oauth_check(const struct kafka_connection *connection, struct error *mistakes)
 {
     size_t count = 0;
     if (connection->username == NULL || connection->password == NULL ||
@@ -118,7 +118,7 @@ static bool refresh(const struct kafka_connection *connection, rd_kafka_t *rk, s
            give(connection, rk, &token, error);
 }
 
-void oauth_refresh(const struct kafka_connection *connection, rd_kafka_t *rk)
+void kafka_oauth_refresh(const struct kafka_connection *connection, rd_kafka_t *rk)
 {
     _cleanup_(error_done) struct error error = {0};
     if (!refresh(connection, rk, &error))

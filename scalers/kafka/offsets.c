@@ -1,121 +1,107 @@
-#include "offsets.h"
+#include "kafka/offsets.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "metadata.h"
 
-#include <pthread.h>
+#include <uthash.h>
+#include <utlist.h>
 
 enum {
     CALL_PARTITIONS = 1000, /* librdkafka 2.0 takes no more */
-    MOST_THREADS = 32,
-    MARGIN_MS = 30, /* before the deadline, for the answers on their way to their probes */
+    MAX_THREADS = 32,
 };
 
-/* One call: partitions of one leader, all the first or all the last offsets. */
-struct job {
-    struct lane *lane;
-    rd_kafka_topic_partition_list_t *list; /* an element's opaque is its struct topic */
-    bool earliest;
+/* Partitions of one leader and one owner, all the first or all the last offsets. */
+struct call {
+    struct kafka_job job; /* first */
+    struct leader *leader;
+    rd_kafka_t *rk;
+    rd_kafka_topic_partition_list_t *list;
+    bool is_earliest;
+    int64_t deadline_ms;
+    void *owner;
+    size_t *count; /* the owner's; NULL: not counted any more */
     rd_kafka_resp_err_t error;
-    struct job *next;
+    struct call *prev, *next;
 };
 
-/* The work for one broker. */
-struct lane {
-    struct offsets *offsets;
-    int32_t leader;
-    struct job *filling[2]; /* latest, earliest: not full yet; the poller's */
-    struct job *waiting;    /* under the lock */
-    bool running;           /* under the lock */
+/* What is to be requested from one broker. */
+struct leader {
+    int32_t id;
+    struct call *collecting[2]; /* latest, earliest: not full yet */
+    struct call *waiting;       /* utlist */
+    struct call *running;
     UT_hash_handle hh;
 };
 
-struct offsets {
-    struct batch *batch;
-    rd_kafka_t *rk;
-    rd_kafka_queue_t *answers;
-    int64_t deadline_ms;
-    struct lane *lanes;
-
-    pthread_mutex_t lock;
-    pthread_cond_t ended; /* a thread did */
-    struct job *done;     /* under the lock */
-    int running;          /* under the lock */
+struct kafka_offsets {
+    struct kafka_client *client;
+    struct kafka_workers *workers;
+    struct leader *leaders;
+    struct call *answer; /* the one that was given out last */
+    size_t running;
 };
 
-struct offsets *offsets_new(struct batch *batch)
+struct kafka_offsets *kafka_offsets_new(struct kafka_client *client)
 {
-    struct offsets *offsets = memory_new(sizeof(*offsets));
-    offsets->batch = batch;
-    offsets->rk = batch->client->rk;
-    offsets->answers = batch->client->answers;
-    offsets->deadline_ms = batch->deadline_ms - MARGIN_MS;
-    pthread_mutex_init(&offsets->lock, NULL);
-    pthread_cond_init(&offsets->ended, NULL);
+    struct kafka_offsets *offsets = memory_new(sizeof(*offsets));
+    offsets->client = client;
+    offsets->workers = kafka_workers_new(client->event_fd);
     return offsets;
 }
 
-static void job_free(struct job *job)
+static void call_free(struct call *call)
 {
-    if (job != NULL)
-        rd_kafka_topic_partition_list_destroy(job->list);
-    free(job);
+    if (call == NULL)
+        return;
+    if (call->count != NULL)
+        --*call->count;
+    rd_kafka_topic_partition_list_destroy(call->list);
+    free(call);
 }
 
-static void jobs_free(struct job *job)
+void kafka_offsets_free(struct kafka_offsets *offsets)
 {
-    while (job != NULL) {
-        struct job *next = job->next;
-        job_free(job);
-        job = next;
-    }
-}
-
-void offsets_free(struct offsets *offsets)
-{
-    pthread_mutex_lock(&offsets->lock);
-    while (offsets->running > 0)
-        pthread_cond_wait(&offsets->ended, &offsets->lock);
-    pthread_mutex_unlock(&offsets->lock);
-
-    struct lane *lane;
-    struct lane *next;
-    HASH_ITER(hh, offsets->lanes, lane, next)
+    kafka_workers_free(offsets->workers);
+    call_free(offsets->answer);
+    struct leader *leader;
+    struct leader *next;
+    HASH_ITER(hh, offsets->leaders, leader, next)
     {
-        HASH_DEL(offsets->lanes, lane);
-        jobs_free(lane->waiting);
-        job_free(lane->filling[false]);
-        job_free(lane->filling[true]);
-        free(lane);
+        struct call *call;
+        struct call *next_call;
+        DL_FOREACH_SAFE(leader->waiting, call, next_call)
+        call_free(call);
+        call_free(leader->running);
+        call_free(leader->collecting[false]);
+        call_free(leader->collecting[true]);
+        HASH_DEL(offsets->leaders, leader);
+        free(leader);
     }
-    jobs_free(offsets->done);
-    pthread_cond_destroy(&offsets->ended);
-    pthread_mutex_destroy(&offsets->lock);
     free(offsets);
 }
 
 #if RD_KAFKA_VERSION >= 0x020300ff
 
-/* The answer is in the order of the question; what is out of place stays without an offset. */
-static void take_answer(rd_kafka_topic_partition_list_t *list, const rd_kafka_event_t *event)
+/* The answer is in the order of the request; what is out of place stays without an offset. */
+static void take_result(rd_kafka_topic_partition_list_t *list, const rd_kafka_event_t *event)
 {
     size_t count = 0;
     const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(
         rd_kafka_event_ListOffsets_result((rd_kafka_event_t *)event), &count);
     for (size_t i = 0; i < count && i < (size_t)list->cnt; i++) {
-        const rd_kafka_topic_partition_t *told =
+        const rd_kafka_topic_partition_t *result =
             rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
-        if (told->partition != list->elems[i].partition ||
-            !text_equal(told->topic, list->elems[i].topic))
+        if (result->partition != list->elems[i].partition ||
+            !text_equal(result->topic, list->elems[i].topic))
             continue;
-        list->elems[i].offset = told->offset;
-        list->elems[i].err = told->err;
+        list->elems[i].offset = result->offset;
+        list->elems[i].err = result->err;
     }
 }
 
-/* Tells the error of each partition. */
+/* Has the error of each partition. */
 static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                         int left_ms)
 {
@@ -130,7 +116,7 @@ static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition
     rd_kafka_resp_err_t error =
         event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
-        take_answer(list, event);
+        take_result(list, event);
     if (event != NULL)
         rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
@@ -139,7 +125,7 @@ static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition
 
 #else
 
-/* One partition's error is that of all, and job_split() finds out which. */
+/* One partition's error is that of all, and call_split() finds out which. */
 static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                         int left_ms)
 {
@@ -148,188 +134,147 @@ static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition
 
 #endif
 
-/* On a lane's thread, without the lock. */
-static void job_do(struct offsets *offsets, struct job *job)
+/* On a thread of its own. */
+static void call_run(struct kafka_job *job)
 {
-    int left_ms = clock_left_ms(offsets->deadline_ms, INT32_MAX);
-    job->error =
-        left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT : list_offsets(offsets->rk, job->list, left_ms);
+    struct call *call = (struct call *)job;
+    int left_ms = clock_left_ms(call->deadline_ms, INT32_MAX);
+    call->error =
+        left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT : list_offsets(call->rk, call->list, left_ms);
 }
 
-static void *lane_run(void *argument)
+static struct leader *leader_find(struct kafka_offsets *offsets, int32_t id)
 {
-    struct lane *lane = argument;
-    struct offsets *offsets = lane->offsets;
-    pthread_mutex_lock(&offsets->lock);
-    while (lane->waiting != NULL) {
-        struct job *job = lane->waiting;
-        lane->waiting = job->next;
-        pthread_mutex_unlock(&offsets->lock);
-        job_do(offsets, job);
-        pthread_mutex_lock(&offsets->lock);
-        job->next = offsets->done;
-        offsets->done = job;
-        rd_kafka_queue_yield(offsets->answers);
+    struct leader *leader;
+    HASH_FIND(hh, offsets->leaders, &id, sizeof(id), leader);
+    if (leader != NULL)
+        return leader;
+    leader = memory_new(sizeof(*leader));
+    leader->id = id;
+    HASH_ADD(hh, offsets->leaders, id, sizeof(leader->id), leader);
+    return leader;
+}
+
+/* What was collected waits for a thread. */
+static void leader_flush(struct leader *leader, bool is_earliest)
+{
+    struct call *call = TAKE(leader->collecting[is_earliest]);
+    if (call != NULL)
+        DL_APPEND(leader->waiting, call);
+}
+
+static struct call *collect_begin(struct leader *leader, const struct kafka_offset_request *request)
+{
+    struct call *call = memory_new(sizeof(*call));
+    *call = (struct call){.job = {.run = call_run},
+                          .leader = leader,
+                          .list = rd_kafka_topic_partition_list_new(0),
+                          .is_earliest = request->is_earliest,
+                          .deadline_ms = request->deadline_ms,
+                          .owner = request->owner,
+                          .count = request->calls};
+    leader->collecting[request->is_earliest] = call;
+    ++*request->calls;
+    return call;
+}
+
+static void collect(struct leader *leader, const struct kafka_offset_request *request)
+{
+    struct call *call = leader->collecting[request->is_earliest];
+    if (call != NULL && call->owner != request->owner) {
+        leader_flush(leader, request->is_earliest);
+        call = NULL;
     }
-    lane->running = false;
-    offsets->running--;
-    pthread_cond_signal(&offsets->ended);
-    pthread_mutex_unlock(&offsets->lock);
-    return NULL;
-}
-
-/* Under the lock. Without memory for a thread the jobs stay, and their probes are overdue. */
-static void lane_start(struct offsets *offsets, struct lane *lane)
-{
-    pthread_t thread;
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attributes, lane_run, lane) == 0) {
-        lane->running = true;
-        offsets->running++;
-    }
-    pthread_attr_destroy(&attributes);
-}
-
-static struct lane *lane_of(struct offsets *offsets, int32_t leader)
-{
-    struct lane *lane;
-    HASH_FIND(hh, offsets->lanes, &leader, sizeof(leader), lane);
-    if (lane != NULL)
-        return lane;
-    lane = memory_new(sizeof(*lane));
-    lane->offsets = offsets;
-    lane->leader = leader;
-    HASH_ADD(hh, offsets->lanes, leader, sizeof(lane->leader), lane);
-    return lane;
-}
-
-/* What was collected waits for the lane's thread. */
-static void lane_flush(struct lane *lane, bool earliest)
-{
-    struct job *job = TAKE(lane->filling[earliest]);
-    if (job == NULL)
-        return;
-    pthread_mutex_lock(&lane->offsets->lock);
-    job->next = lane->waiting;
-    lane->waiting = job;
-    pthread_mutex_unlock(&lane->offsets->lock);
-}
-
-static void lane_add(struct lane *lane, bool earliest, struct topic *topic, int32_t partition)
-{
-    struct job *job = lane->filling[earliest];
-    if (job == NULL) {
-        job = memory_new(sizeof(*job));
-        job->lane = lane;
-        job->list = rd_kafka_topic_partition_list_new(0);
-        job->earliest = earliest;
-        lane->filling[earliest] = job;
-    }
+    if (call == NULL)
+        call = collect_begin(leader, request);
     rd_kafka_topic_partition_t *added =
-        rd_kafka_topic_partition_list_add(job->list, topic->name, partition);
-    added->offset = earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
-    added->opaque = topic;
-    if (job->list->cnt == CALL_PARTITIONS)
-        lane_flush(lane, earliest);
+        rd_kafka_topic_partition_list_add(call->list, request->topic, request->partition);
+    added->offset = request->is_earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+    added->opaque = request->context;
+    if (call->list->cnt == CALL_PARTITIONS)
+        leader_flush(leader, request->is_earliest);
 }
 
-static struct offset *offset_of(struct topic *topic, int32_t partition, bool earliest)
+void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request)
 {
-    struct partition *of = &topic->partitions[partition];
-    return earliest ? &of->earliest : &of->latest;
+    collect(leader_find(offsets, request->leader), request);
 }
 
-static void ask_offset(struct offsets *offsets, struct topic *topic, int32_t partition,
-                       bool earliest)
+/* Without memory for a thread the call stays, and its tasks time out. */
+static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
 {
-    struct offset *offset = offset_of(topic, partition, earliest);
-    *offset = (struct offset){.state = OFFSET_ASKED, .asked = ++offsets->batch->step};
-    int32_t leader = topic_leader(topic->known, partition);
-    if (leader >= 0) {
-        lane_add(lane_of(offsets, leader), earliest, topic, partition);
+    struct call *call = leader->waiting;
+    if (call == NULL || leader->running != NULL || offsets->running >= MAX_THREADS)
         return;
-    }
-    offset->state = OFFSET_FAILED;
-    offset->error = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-    topic_doubt(topic->known);
+    call->rk = offsets->client->rk;
+    if (!kafka_workers_start(offsets->workers, &call->job))
+        return;
+    DL_DELETE(leader->waiting, call);
+    leader->running = call;
+    offsets->running++;
 }
 
-void offsets_ask_latest(struct offsets *offsets, struct topic *topic, int32_t partition)
+void kafka_offsets_send(struct kafka_offsets *offsets)
 {
-    ask_offset(offsets, topic, partition, false);
-}
-
-void offsets_ask_earliest(struct offsets *offsets, struct topic *topic, int32_t partition)
-{
-    ask_offset(offsets, topic, partition, true);
-}
-
-void offsets_send(struct offsets *offsets)
-{
-    for (struct lane *lane = offsets->lanes; lane != NULL; lane = lane->hh.next) {
-        lane_flush(lane, false);
-        lane_flush(lane, true);
-        pthread_mutex_lock(&offsets->lock);
-        if (lane->waiting != NULL && !lane->running && offsets->running < MOST_THREADS)
-            lane_start(offsets, lane);
-        pthread_mutex_unlock(&offsets->lock);
+    for (struct leader *leader = offsets->leaders; leader != NULL; leader = leader->hh.next) {
+        leader_flush(leader, false);
+        leader_flush(leader, true);
+        leader_start(offsets, leader);
     }
 }
 
-/* One partition's error is the whole call's: ask again in halves till it stands alone. */
-static void job_split(struct job *job)
+/* One partition's error is the whole call's: request them again in halves till it stands alone. */
+static void call_split(const struct call *call)
 {
-    const rd_kafka_topic_partition_list_t *list = job->list;
-    lane_flush(job->lane, job->earliest);
-    for (int half = 0; half < 2; half++) {
-        int first = half == 0 ? 0 : list->cnt / 2;
-        int end = half == 0 ? list->cnt / 2 : list->cnt;
-        for (int i = first; i < end; i++)
-            lane_add(job->lane, job->earliest, list->elems[i].opaque, list->elems[i].partition);
-        lane_flush(job->lane, job->earliest);
+    const rd_kafka_topic_partition_list_t *list = call->list;
+    leader_flush(call->leader, call->is_earliest);
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *partition = &list->elems[i];
+        if (i == list->cnt / 2)
+            leader_flush(call->leader, call->is_earliest);
+        const struct kafka_offset_request request = {.topic = partition->topic,
+                                                     .partition = partition->partition,
+                                                     .is_earliest = call->is_earliest,
+                                                     .deadline_ms = call->deadline_ms,
+                                                     .owner = call->owner,
+                                                     .context = partition->opaque,
+                                                     .calls = call->count};
+        collect(call->leader, &request);
     }
+    leader_flush(call->leader, call->is_earliest);
 }
 
 /* A negative code is the library's: the broker did not answer, so halves would not fare better. */
-static bool is_of_a_partition(const struct job *job)
+static bool is_of_a_partition(const struct call *call)
 {
-    return job->error > RD_KAFKA_RESP_ERR_NO_ERROR && job->list->cnt > 1;
+    return call->error > RD_KAFKA_RESP_ERR_NO_ERROR && call->list->cnt > 1;
 }
 
-static void job_take(struct job *job)
+bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer)
 {
-    for (int i = 0; i < job->list->cnt; i++) {
-        const rd_kafka_topic_partition_t *told = &job->list->elems[i];
-        struct topic *topic = told->opaque;
-        struct offset *offset = offset_of(topic, told->partition, job->earliest);
-        rd_kafka_resp_err_t error = job->error != RD_KAFKA_RESP_ERR_NO_ERROR ? job->error
-                                    : told->offset < 0 && told->err == RD_KAFKA_RESP_ERR_NO_ERROR
-                                        ? RD_KAFKA_RESP_ERR__BAD_MSG
-                                        : told->err;
-        offset->state = error == RD_KAFKA_RESP_ERR_NO_ERROR ? OFFSET_KNOWN : OFFSET_FAILED;
-        offset->value = told->offset;
-        offset->error = error;
-        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
-            topic_doubt(topic->known);
+    call_free(TAKE(offsets->answer));
+    for (struct kafka_job *job; (job = kafka_workers_next(offsets->workers)) != NULL;) {
+        struct call *call = (struct call *)job;
+        call->leader->running = NULL;
+        offsets->running--;
+        if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
+            offsets->client->answered_ms = clock_now_ms();
+        if (is_of_a_partition(call)) {
+            call_split(call);
+            call_free(call);
+            continue;
+        }
+        offsets->answer = call;
+        *ret_answer = (struct kafka_offset_answer){.list = call->list,
+                                                   .is_earliest = call->is_earliest,
+                                                   .error = call->error,
+                                                   .owner = call->owner};
+        return true;
     }
+    return false;
 }
 
-bool offsets_hear(struct offsets *offsets)
+bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets)
 {
-    pthread_mutex_lock(&offsets->lock);
-    struct job *job = TAKE(offsets->done);
-    pthread_mutex_unlock(&offsets->lock);
-    bool heard = job != NULL;
-    while (job != NULL) {
-        struct job *next = job->next;
-        if (is_of_a_partition(job))
-            job_split(job);
-        else
-            job_take(job);
-        job_free(job);
-        job = next;
-    }
-    return heard;
+    return offsets->running == 0;
 }

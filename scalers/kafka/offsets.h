@@ -1,28 +1,53 @@
 /*
- * The first and last offsets of partitions, asked of the brokers that lead them.
+ * The first and last offsets of partitions, requested from the brokers that lead them.
  *
- * librdkafka answers a call only once all brokers have answered, and before 2.3 one broker's trouble
- * discards the answers of all: so each broker has a thread, and a broker that hangs holds up only what it
- * leads. Within a call the library's work grows with the square of the partitions: so a call has a limit.
+ * librdkafka answers a call only once all brokers have answered, and before 2.3 one broker's error
+ * discards the answers of all. So each broker has its own calls, on a thread, one at a time: a broker that
+ * hangs delays only what it leads. Within a call the library's work grows with the square of the partitions,
+ * so a call has a limit.
  *
- * Threads: the functions are for the poller's. Owner: the batch.
+ * Threads: the functions are for the measuring thread. Owner: the session.
  */
 #ifndef BACKLOG_KAFKA_OFFSETS_H
 #define BACKLOG_KAFKA_OFFSETS_H
 
-#include "batch.h"
+#include "kafka/client.h"
 
-struct offsets *offsets_new(struct batch *batch);
+/* A partition of somebody's, whose offset is requested. */
+struct kafka_offset_request {
+    const char *topic;
+    int32_t partition;
+    int32_t leader;
+    bool is_earliest;
+    int64_t deadline_ms;
+    void *owner;      /* only requests of one owner share a call: a broker refuses a partition named twice */
+    void *context;    /* given back with the answer */
+    size_t *calls;    /* the owner's calls that are under way are counted here */
+};
 
-/* Waits for the threads, which end at the deadline. */
-void offsets_free(struct offsets *offsets);
+/* Partitions of one leader, as they were answered, or the error of all of them. */
+struct kafka_offset_answer {
+    const rd_kafka_topic_partition_list_t *list; /* `opaque` is the context */
+    bool is_earliest;
+    rd_kafka_resp_err_t error;
+    void *owner;
+};
 
-/* Asks, with the next offsets_send(). Where the partition has no leader, it fails at once. */
-void offsets_ask_latest(struct offsets *offsets, struct topic *topic, int32_t partition);
-void offsets_ask_earliest(struct offsets *offsets, struct topic *topic, int32_t partition);
-void offsets_send(struct offsets *offsets);
+struct kafka_offsets;
 
-/* Takes in what has come. Returns whether something has. */
-bool offsets_hear(struct offsets *offsets);
+struct kafka_offsets *kafka_offsets_new(struct kafka_client *client);
+
+/* Waits for the threads, which end at the deadlines. Nothing is counted any more. */
+void kafka_offsets_free(struct kafka_offsets *offsets);
+
+/* Collects; what was collected is on its way after kafka_offsets_send(). */
+void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request);
+void kafka_offsets_send(struct kafka_offsets *offsets);
+
+/* The next answer, valid until the next call; false: none. */
+bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer);
+
+/* No call is running: the main handle may be replaced. */
+bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets);
 
 #endif

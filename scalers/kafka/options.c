@@ -1,13 +1,9 @@
-#include "options.h"
+#include "kafka/options.h"
 
-#include "kerberos.h"
-#include "oauth.h"
-#include "selection.h"
 #include "shared/cloud_options.h"
 
-#include <string.h>
 
-static const char *const sasl_choices[] = {"none",         "plaintext",   "scram_sha256",
+const char *const kafka_sasl_names[] = {"none",         "plaintext",   "scram_sha256",
                                            "scram_sha512", "oauthbearer", "gssapi",
                                            "aws_msk_iam",  NULL};
 static const char *const provider_choices[] = {"bearer", "aws_msk_iam", NULL};
@@ -18,10 +14,6 @@ static const char *const reset_choices[] = {"latest", "earliest", NULL};
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct kafka_target, field)
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
 #define SECRET(field) TEXT(field), .flags = OPTION_SECRET
-#define NO_AWS                                                                                     \
-    "AWS identities are not; let the cluster take SASL/SCRAM or client certificates, and set "     \
-    "sasl, "                                                                                       \
-    "username and password, or cert and key"
 
 const struct option kafka_options[] = {
     {.key = "bootstrapServers",
@@ -33,7 +25,7 @@ const struct option kafka_options[] = {
      CONNECTION(sasl),
      .type = OPTION_CHOICE,
      .fallback = "none",
-     .choices = sasl_choices,
+     .choices = kafka_sasl_names,
      .doc = "how to authenticate; aws_msk_iam is refused"},
     {.key = "username",
      TEXT(username),
@@ -73,7 +65,7 @@ const struct option kafka_options[] = {
      .type = OPTION_BOOL,
      .fallback = "false",
      .doc = "accepted, not needed: FAST is used only where the keytab needs it"},
-    AWS_OPTIONS(NO_AWS),
+    AWS_OPTIONS(KAFKA_NO_AWS),
 
     {.key = "consumerGroup",
      QUERY(consumer_group),
@@ -158,89 +150,3 @@ const struct option kafka_options[] = {
      .doc = "accepted, not needed: only topics that a trigger names are asked for"},
     {0},
 };
-
-static void check_sasl(const struct kafka_connection *connection, struct error *mistakes)
-{
-    switch ((enum kafka_sasl)connection->sasl) {
-    case KAFKA_SASL_NONE:
-    case KAFKA_SASL_AWS_MSK_IAM: /* told already */
-        return;
-    case KAFKA_SASL_OAUTHBEARER:
-        if (connection->token_provider == KAFKA_TOKEN_BEARER)
-            oauth_check(connection, mistakes);
-        return;
-    case KAFKA_SASL_GSSAPI:
-        kerberos_check(connection, mistakes);
-        return;
-    case KAFKA_SASL_PLAINTEXT:
-    case KAFKA_SASL_SHA256:
-    case KAFKA_SASL_SHA512:
-        if (connection->username == NULL || connection->password == NULL)
-            error_add(mistakes, "sasl \"%s\" needs username and password",
-                      sasl_choices[connection->sasl]);
-    }
-}
-
-void kafka_connection_check(const void *connection_options, struct error *mistakes)
-{
-    const struct kafka_connection *connection = connection_options;
-    if (connection->tls.enable) /* KEDA looks no sooner */
-        tls_options_check(&connection->tls, mistakes);
-    if (connection->sasl == KAFKA_SASL_AWS_MSK_IAM ||
-        connection->token_provider == KAFKA_TOKEN_AWS_MSK_IAM)
-        error_add(mistakes, "aws_msk_iam is not supported here: " NO_AWS);
-    check_sasl(connection, mistakes);
-}
-
-/* Whether `count` numbers with dots between them are all there is. */
-static bool is_dotted(const char *text, int count)
-{
-    for (int i = 0; i < count; i++) {
-        size_t digits = strspn(text, "0123456789");
-        if (digits == 0 || text[digits] != (i == count - 1 ? '\0' : '.'))
-            return false;
-        text += digits + 1;
-    }
-    return true;
-}
-
-/* As KEDA's client has it: of old versions, which begin with 0, there were four numbers. */
-static void check_version(const char *version, struct error *mistakes)
-{
-    if (version != NULL && !is_dotted(version, version[0] == '0' ? 4 : 3))
-        error_add(mistakes, "version must be one such as 2.8.0");
-}
-
-static void check_common(const struct options *options, struct error *mistakes)
-{
-    const struct kafka_query *query = options->query;
-    const struct kafka_target *target = options->target;
-    selection_check(query->topic, mistakes);
-    check_version(target->version, mistakes);
-    if (target->limit_to_partitions_with_lag && target->allow_idle_consumers)
-        error_add(mistakes,
-                  "limitToPartitionsWithLag excludes allowIdleConsumers: set one of them");
-    if (target->limit_to_partitions_with_lag && query->topic == NULL)
-        error_add(mistakes, "limitToPartitionsWithLag needs topic");
-}
-
-void apache_kafka_check(const struct options *options, struct error *mistakes)
-{
-    check_common(options, mistakes);
-}
-
-void kafka_check(const struct options *options, struct error *mistakes)
-{
-    const struct kafka_query *query = options->query;
-    const struct kafka_target *target = options->target;
-    check_common(options, mistakes);
-    if (target->limit_to_partitions_with_lag && target->ensure_even_distribution)
-        error_add(mistakes, "limitToPartitionsWithLag excludes "
-                            "ensureEvenDistributionOfPartitions: set one of them");
-    if (query->topic != NULL)
-        return;
-    if (target->ensure_even_distribution)
-        error_add(mistakes, "ensureEvenDistributionOfPartitions needs topic");
-    if (!target->full_metadata)
-        error_add(mistakes, "without topic, fullMetadata must not be off");
-}

@@ -1,4 +1,4 @@
-/* What a kafka trigger says, one struct a scope (see config/option.h), and the table of its keys. */
+/* The keys of a kafka trigger: one struct per scope (see config/option.h), and their table. */
 #ifndef BACKLOG_KAFKA_OPTIONS_H
 #define BACKLOG_KAFKA_OPTIONS_H
 
@@ -57,10 +57,10 @@ struct kafka_target {
 };
 
 extern const struct option kafka_options[];
+extern const char *const kafka_sasl_names[]; /* by enum kafka_sasl */
 
-/* The rules across keys: those of KEDA's kafka, and of its apache-kafka, which has fewer. */
-void kafka_connection_check(const void *connection_options, struct error *mistakes);
-void kafka_check(const struct options *options, struct error *mistakes);
-void apache_kafka_check(const struct options *options, struct error *mistakes);
+#define KAFKA_NO_AWS                                                                               \
+    "AWS identities are not; let the cluster take SASL/SCRAM or client certificates, and set "     \
+    "sasl, username and password, or cert and key"
 
 #endif

@@ -1,4 +1,4 @@
-#include "selection.h"
+#include "kafka/selection.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -14,11 +14,11 @@ enum {
     MOST_REPETITIONS = 1000,
 };
 
-enum selection_kind selection_kind(const char *topic)
+enum kafka_selection_kind kafka_selection_kind(const char *topic)
 {
-    return topic == NULL     ? SELECTION_OF_GROUP
-           : topic[0] == '^' ? SELECTION_OF_PATTERN
-                             : SELECTION_OF_NAMES;
+    return topic == NULL     ? KAFKA_SELECTION_OF_GROUP
+           : topic[0] == '^' ? KAFKA_SELECTION_OF_PATTERN
+                             : KAFKA_SELECTION_OF_NAMES;
 }
 
 static size_t pieces_of(const char *list)
@@ -47,10 +47,10 @@ static int compare_names(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-void selection_init(struct selection *selection, const char *topic)
+void kafka_selection_init(struct kafka_selection *selection, const char *topic)
 {
-    *selection = (struct selection){.kind = selection_kind(topic)};
-    if (selection->kind != SELECTION_OF_NAMES)
+    *selection = (struct kafka_selection){.kind = kafka_selection_kind(topic)};
+    if (selection->kind != KAFKA_SELECTION_OF_NAMES)
         return;
     size_t count = pieces_of(topic);
     selection->names = split(topic, count);
@@ -63,16 +63,16 @@ void selection_init(struct selection *selection, const char *topic)
             selection->names[selection->count++] = selection->names[i];
 }
 
-void selection_done(struct selection *selection)
+void kafka_selection_done(struct kafka_selection *selection)
 {
     for (size_t i = 0; i < selection->count; i++)
         free(selection->names[i]);
     free(selection->names);
 }
 
-char *selection_words(const char *topic)
+char *kafka_selection_text(const char *topic)
 {
-    if (selection_kind(topic) != SELECTION_OF_NAMES)
+    if (kafka_selection_kind(topic) != KAFKA_SELECTION_OF_NAMES)
         return text_copy(topic);
     size_t count = pieces_of(topic);
     char **pieces = split(topic, count);
@@ -95,8 +95,8 @@ static bool is_name(const char *name)
 static void check_names(const char *topic, struct error *mistakes)
 {
     size_t count = pieces_of(topic);
-    if (count > SELECTION_TOPICS_MOST) {
-        error_add(mistakes, "topic must have at most %d names", SELECTION_TOPICS_MOST);
+    if (count > KAFKA_SELECTION_MAX_TOPICS) {
+        error_add(mistakes, "topic must have at most %d names", KAFKA_SELECTION_MAX_TOPICS);
         return;
     }
     size_t wrong = 0;
@@ -139,7 +139,7 @@ static bool has_back_reference(const char *pattern)
     return false;
 }
 
-bool selection_compile(const char *pattern, regex_t *ret_regex, struct error *error)
+bool kafka_selection_compile(const char *pattern, regex_t *ret_regex, struct error *error)
 {
     char reason[128];
     if (strlen(pattern) > LONGEST_PATTERN)
@@ -159,17 +159,17 @@ static void check_pattern(const char *pattern, struct error *mistakes)
 {
     _cleanup_(error_done) struct error why = {0};
     regex_t regex;
-    if (selection_compile(pattern, &regex, &why))
+    if (kafka_selection_compile(pattern, &regex, &why))
         regfree(&regex);
     else
         error_add(mistakes, "topic %s", error_text(&why));
 }
 
-void selection_check(const char *topic, struct error *mistakes)
+void kafka_selection_check(const char *topic, struct error *mistakes)
 {
-    enum selection_kind kind = selection_kind(topic);
-    if (kind == SELECTION_OF_NAMES)
+    enum kafka_selection_kind kind = kafka_selection_kind(topic);
+    if (kind == KAFKA_SELECTION_OF_NAMES)
         check_names(topic, mistakes);
-    if (kind == SELECTION_OF_PATTERN)
+    if (kind == KAFKA_SELECTION_OF_PATTERN)
         check_pattern(topic, mistakes);
 }

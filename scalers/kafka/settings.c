@@ -1,11 +1,11 @@
-#include "settings.h"
+#include "kafka/settings.h"
 
 #include "base/memory.h"
 
 #define STRING(number) STRING_OF(number)
 #define STRING_OF(words) #words
 
-bool settings_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error)
+bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error)
 {
     char reason[512] = "";
     if (value == NULL ||
@@ -40,7 +40,7 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         {"log.connection.close", "false"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(settings); i++)
-        if (!settings_set(conf, settings[i][0], settings[i][1], error))
+        if (!kafka_settings_set(conf, settings[i][0], settings[i][1], error))
             return false;
     return true;
 }
@@ -56,14 +56,14 @@ static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *option
 {
     if (!options->tls.enable)
         return true;
-    return settings_set(conf, "enable.ssl.certificate.verification",
+    return kafka_settings_set(conf, "enable.ssl.certificate.verification",
                         options->tls.unsafe ? "false" : "true", error) &&
-           settings_set(conf, "ssl.endpoint.identification.algorithm",
+           kafka_settings_set(conf, "ssl.endpoint.identification.algorithm",
                         options->tls.unsafe ? "none" : "https", error) &&
-           settings_set(conf, "ssl.ca.pem", options->tls.ca, error) &&
-           settings_set(conf, "ssl.certificate.pem", options->tls.cert, error) &&
-           settings_set(conf, "ssl.key.password", options->tls.key_password, error) &&
-           settings_set(conf, "ssl.key.pem", options->tls.key, error);
+           kafka_settings_set(conf, "ssl.ca.pem", options->tls.ca, error) &&
+           kafka_settings_set(conf, "ssl.certificate.pem", options->tls.cert, error) &&
+           kafka_settings_set(conf, "ssl.key.password", options->tls.key_password, error) &&
+           kafka_settings_set(conf, "ssl.key.pem", options->tls.key, error);
 }
 
 static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection *options,
@@ -76,25 +76,25 @@ static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection *optio
     };
     if (options->sasl == KAFKA_SASL_NONE)
         return true;
-    if (!settings_set(conf, "sasl.mechanisms", mechanisms[options->sasl], error))
+    if (!kafka_settings_set(conf, "sasl.mechanisms", mechanisms[options->sasl], error))
         return false;
     if (options->sasl == KAFKA_SASL_OAUTHBEARER) {
         rd_kafka_conf_enable_sasl_queue(conf, 1);
         return true;
     }
     if (options->sasl == KAFKA_SASL_GSSAPI) /* no kinit: see kerberos.h */
-        return settings_set(conf, "sasl.kerberos.service.name", options->kerberos_service, error) &&
-               settings_set(conf, "sasl.kerberos.min.time.before.relogin", "0", error);
-    return settings_set(conf, "sasl.username", options->username, error) &&
-           settings_set(conf, "sasl.password", options->password, error);
+        return kafka_settings_set(conf, "sasl.kerberos.service.name", options->kerberos_service, error) &&
+               kafka_settings_set(conf, "sasl.kerberos.min.time.before.relogin", "0", error);
+    return kafka_settings_set(conf, "sasl.username", options->username, error) &&
+           kafka_settings_set(conf, "sasl.password", options->password, error);
 }
 
-rd_kafka_conf_t *settings_new(const struct kafka_connection *options, struct error *error)
+rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection *options, struct error *error)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     if (set_behaviour(conf, error) &&
-        settings_set(conf, "bootstrap.servers", options->bootstrap_servers, error) &&
-        settings_set(conf, "security.protocol", protocol(options), error) &&
+        kafka_settings_set(conf, "bootstrap.servers", options->bootstrap_servers, error) &&
+        kafka_settings_set(conf, "security.protocol", protocol(options), error) &&
         set_tls(conf, options, error) && set_sasl(conf, options, error))
         return conf;
     rd_kafka_conf_destroy(conf);

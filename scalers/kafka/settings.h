@@ -2,7 +2,7 @@
 #ifndef BACKLOG_KAFKA_SETTINGS_H
 #define BACKLOG_KAFKA_SETTINGS_H
 
-#include "options.h"
+#include "kafka/options.h"
 
 #include <librdkafka/rdkafka.h>
 
@@ -13,8 +13,8 @@
 #define KAFKA_REMEMBER_MS 15000
 
 /* NULL where the library refuses something. The caller ends it with rd_kafka_conf_destroy(). */
-rd_kafka_conf_t *settings_new(const struct kafka_connection *options, struct error *error);
+rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection *options, struct error *error);
 
-bool settings_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error);
+bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error);
 
 #endif

@@ -1,59 +1,60 @@
-#include "stall.h"
+#include "kafka/stall.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "lag.h"
+#include "kafka/lag.h"
 
 #include <string.h>
+#include <uthash.h>
 
 enum { FORGET_MS = 10 * 60 * 1000 };
 
-struct stalled_partition {
+struct partition {
     int64_t committed;
-    int64_t since_ms; /* 0: not seen */
-    int64_t looked_ms;
+    int64_t since_ms; /* 0: not known */
+    int64_t updated_ms;
 };
 
-struct stall {
+struct kafka_stall {
     char *key; /* group and topic */
     int64_t used_ms;
-    struct stalled_partition *partitions;
+    struct partition *partitions;
     int32_t count;
     UT_hash_handle hh;
 };
 
-static void forget(struct kafka_client *client, struct stall *stall)
+static void forget(struct kafka_stall **all, struct kafka_stall *stall)
 {
-    HASH_DEL(client->stalls, stall);
+    HASH_DEL(*all, stall);
     free(stall->partitions);
     free(stall->key);
     free(stall);
 }
 
-void stalls_forget(struct kafka_client *client)
+void kafka_stall_forget_all(struct kafka_stall **all)
 {
-    stalls_forget_old(client, CLOCK_NEVER);
+    kafka_stall_forget_old(all, CLOCK_NEVER);
 }
 
-void stalls_forget_old(struct kafka_client *client, int64_t now_ms)
+void kafka_stall_forget_old(struct kafka_stall **all, int64_t now_ms)
 {
-    struct stall *stall;
-    struct stall *next;
-    HASH_ITER(hh, client->stalls, stall, next)
+    struct kafka_stall *stall;
+    struct kafka_stall *next;
+    HASH_ITER(hh, *all, stall, next)
     if (now_ms - stall->used_ms > FORGET_MS)
-        forget(client, stall);
+        forget(all, stall);
 }
 
-struct stall *stall_use(struct kafka_client *client, const char *group, const char *topic,
-                        int32_t partitions)
+struct kafka_stall *kafka_stall_use(struct kafka_stall **all, const char *group, const char *topic,
+                                    int32_t partitions)
 {
     /* A topic's name has no slash. */
     _cleanup_(memory_free) char *key = text_format("%s/%s", topic, group);
-    struct stall *stall;
-    HASH_FIND_STR(client->stalls, key, stall);
+    struct kafka_stall *stall;
+    HASH_FIND_STR(*all, key, stall);
     if (stall != NULL && stall->count != partitions) {
-        forget(client, stall);
+        forget(all, stall);
         stall = NULL;
     }
     if (stall == NULL) {
@@ -61,27 +62,27 @@ struct stall *stall_use(struct kafka_client *client, const char *group, const ch
         stall->key = TAKE(key);
         stall->count = partitions;
         stall->partitions = memory_array((size_t)partitions, sizeof(*stall->partitions));
-        HASH_ADD_KEYPTR(hh, client->stalls, stall->key, strlen(stall->key), stall);
+        HASH_ADD_KEYPTR(hh, *all, stall->key, strlen(stall->key), stall);
     }
     stall->used_ms = clock_now_ms();
     return stall;
 }
 
-int64_t stall_look(struct stall *stall, int32_t partition, int64_t committed, int64_t latest,
-                   int64_t now_ms)
+int64_t kafka_stall_update(struct kafka_stall *stall, int32_t partition, int64_t committed,
+                           int64_t latest, int64_t now_ms)
 {
-    struct stalled_partition *seen = &stall->partitions[partition];
-    bool has_lag = !lag_is_invalid(committed, latest) && committed < latest;
-    if (!has_lag || seen->since_ms == 0 || seen->committed != committed)
-        seen->since_ms = now_ms;
-    seen->committed = committed;
-    seen->looked_ms = now_ms;
-    return now_ms - seen->since_ms;
+    struct partition *entry = &stall->partitions[partition];
+    bool has_lag = !kafka_lag_is_invalid(committed, latest) && committed < latest;
+    if (!has_lag || entry->since_ms == 0 || entry->committed != committed)
+        entry->since_ms = now_ms;
+    entry->committed = committed;
+    entry->updated_ms = now_ms;
+    return now_ms - entry->since_ms;
 }
 
-void stall_settle(struct stall *stall, int32_t partition, int64_t began_ms)
+void kafka_stall_settle(struct kafka_stall *stall, int32_t partition, int64_t began_ms)
 {
-    struct stalled_partition *seen = &stall->partitions[partition];
-    if (seen->looked_ms < began_ms)
-        seen->since_ms = 0;
+    struct partition *entry = &stall->partitions[partition];
+    if (entry->updated_ms < began_ms)
+        entry->since_ms = 0;
 }

@@ -1,0 +1,94 @@
+#include "kafka/check.h"
+
+#include "kafka/kerberos.h"
+#include "kafka/oauth.h"
+#include "kafka/options.h"
+#include "kafka/selection.h"
+
+#include <string.h>
+
+static void check_sasl(const struct kafka_connection *connection, struct error *mistakes)
+{
+    switch ((enum kafka_sasl)connection->sasl) {
+    case KAFKA_SASL_NONE:
+    case KAFKA_SASL_AWS_MSK_IAM: /* reported already */
+        return;
+    case KAFKA_SASL_OAUTHBEARER:
+        if (connection->token_provider == KAFKA_TOKEN_BEARER)
+            kafka_oauth_check(connection, mistakes);
+        return;
+    case KAFKA_SASL_GSSAPI:
+        kafka_kerberos_check(connection, mistakes);
+        return;
+    case KAFKA_SASL_PLAINTEXT:
+    case KAFKA_SASL_SHA256:
+    case KAFKA_SASL_SHA512:
+        if (connection->username == NULL || connection->password == NULL)
+            error_add(mistakes, "sasl \"%s\" needs username and password",
+                      kafka_sasl_names[connection->sasl]);
+    }
+}
+
+void kafka_check_connection(const void *connection_options, struct error *mistakes)
+{
+    const struct kafka_connection *connection = connection_options;
+    if (connection->tls.enable) /* as KEDA does */
+        tls_options_check(&connection->tls, mistakes);
+    if (connection->sasl == KAFKA_SASL_AWS_MSK_IAM ||
+        connection->token_provider == KAFKA_TOKEN_AWS_MSK_IAM)
+        error_add(mistakes, "aws_msk_iam is not supported here: " KAFKA_NO_AWS);
+    check_sasl(connection, mistakes);
+}
+
+/* Whether `count` numbers with dots between them are all there is. */
+static bool is_dotted(const char *text, int count)
+{
+    for (int i = 0; i < count; i++) {
+        size_t digits = strspn(text, "0123456789");
+        if (digits == 0 || text[digits] != (i == count - 1 ? '\0' : '.'))
+            return false;
+        text += digits + 1;
+    }
+    return true;
+}
+
+/* As KEDA's client has it: of old versions, which begin with 0, there were four numbers. */
+static void check_version(const char *version, struct error *mistakes)
+{
+    if (version != NULL && !is_dotted(version, version[0] == '0' ? 4 : 3))
+        error_add(mistakes, "version must be one such as 2.8.0");
+}
+
+static void check_common(const struct options *options, struct error *mistakes)
+{
+    const struct kafka_query *query = options->query;
+    const struct kafka_target *target = options->target;
+    kafka_selection_check(query->topic, mistakes);
+    check_version(target->version, mistakes);
+    if (target->limit_to_partitions_with_lag && target->allow_idle_consumers)
+        error_add(mistakes,
+                  "limitToPartitionsWithLag excludes allowIdleConsumers: set one of them");
+    if (target->limit_to_partitions_with_lag && query->topic == NULL)
+        error_add(mistakes, "limitToPartitionsWithLag needs topic");
+}
+
+void kafka_check_apache(const struct options *options, struct error *mistakes)
+{
+    check_common(options, mistakes);
+}
+
+void kafka_check_trigger(const struct options *options, struct error *mistakes)
+{
+    const struct kafka_query *query = options->query;
+    const struct kafka_target *target = options->target;
+    check_common(options, mistakes);
+    if (target->limit_to_partitions_with_lag && target->ensure_even_distribution)
+        error_add(mistakes, "limitToPartitionsWithLag excludes "
+                            "ensureEvenDistributionOfPartitions: set one of them");
+    if (query->topic != NULL)
+        return;
+    if (target->ensure_even_distribution)
+        error_add(mistakes, "ensureEvenDistributionOfPartitions needs topic");
+    if (!target->full_metadata)
+        error_add(mistakes, "without topic, fullMetadata must not be off");
+}

@@ -1,0 +1,16 @@
+/*
+ * The rules across keys: those of KEDA's kafka, and of its apache-kafka, which has fewer.
+ *
+ * Threads: any; nothing is kept.
+ */
+#ifndef BACKLOG_KAFKA_CHECK_H
+#define BACKLOG_KAFKA_CHECK_H
+
+#include "base/error.h"
+#include "config/option.h"
+
+void kafka_check_connection(const void *connection_options, struct error *mistakes);
+void kafka_check_trigger(const struct options *options, struct error *mistakes);
+void kafka_check_apache(const struct options *options, struct error *mistakes);
+
+#endif

@@ -1,0 +1,267 @@
+/* Measuring against librdkafka's mock cluster: brokers that hang, and what they must not delay. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "scalers/trigger.h"
+#include "support/feed.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_kafka;
+
+enum {
+    BROKERS = 3,
+    MESSAGES = 4,
+    HANG_MS = 20000, /* longer than any test */
+    TIMEOUT_MS = 600,
+    WITHIN_MS = 15000,
+};
+
+struct fixture {
+    rd_kafka_t *rk; /* has the mock cluster, and produces */
+    rd_kafka_mock_cluster_t *cluster;
+    void *client;
+    struct trigger triggers[4];
+    size_t count;
+    struct test_feed *feed;
+};
+
+static int set_up(void **state)
+{
+    char reason[256];
+    struct fixture *fixture = memory_new(sizeof(*fixture));
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "client.id", "test", reason, sizeof(reason));
+    fixture->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    assert_non_null(fixture->rk);
+    fixture->cluster = rd_kafka_mock_cluster_new(fixture->rk, BROKERS);
+    fixture->feed = test_feed_new(&scaler_kafka);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int32_t broker = 1; broker <= BROKERS; broker++)
+        rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, 0);
+    if (fixture->client != NULL)
+        scaler_kafka.disconnect(fixture->client);
+    test_feed_free(fixture->feed);
+    for (size_t i = 0; i < fixture->count; i++)
+        trigger_done(&fixture->triggers[i]);
+    rd_kafka_mock_cluster_destroy(fixture->cluster);
+    rd_kafka_destroy(fixture->rk);
+    free(fixture);
+    return 0;
+}
+
+/* One partition with messages, led by this broker. */
+static void make_topic(struct fixture *fixture, const char *name, int32_t leader)
+{
+    char reason[256];
+    char work[] = "work";
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_mock_topic_create(fixture->cluster, name, 1, 1);
+    rd_kafka_mock_partition_set_leader(fixture->cluster, name, 0, leader);
+    rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(fixture->cluster),
+                      reason, sizeof(reason));
+    rd_kafka_conf_set(conf, "linger.ms", "0", reason, sizeof(reason));
+    rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    for (int i = 0; i < MESSAGES; i++)
+        rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(name), RD_KAFKA_V_PARTITION(0),
+                          RD_KAFKA_V_VALUE(work, sizeof(work)), RD_KAFKA_V_END);
+    assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_destroy(producer);
+}
+
+/* A query of this group, which is coordinated by this broker. */
+static const void *make_query(struct fixture *fixture, const char *group, const char *topic,
+                              int32_t coordinator)
+{
+    const struct option_entry entries[] = {
+        {"bootstrapServers", rd_kafka_mock_cluster_bootstraps(fixture->cluster)},
+        {"consumerGroup", group},
+        {"topic", topic},
+        {"offsetResetPolicy", "earliest"},
+    };
+    rd_kafka_mock_coordinator_set(fixture->cluster, "group", group, coordinator);
+    struct trigger *trigger = &fixture->triggers[fixture->count++];
+    *trigger = trigger_parse(&scaler_kafka, entries, ARRAY_LENGTH(entries));
+    assert_true(trigger->good);
+    return trigger->options.query;
+}
+
+static void connect_client(struct fixture *fixture)
+{
+    struct error error = {0};
+    bool connected = scaler_kafka.connect(fixture->triggers[0].options.connection,
+                                          clock_now_ms() + 10000, &fixture->client, &error);
+    if (!connected)
+        fail_msg("%s", error_text(&error));
+}
+
+static void add(struct fixture *fixture, const void *query)
+{
+    test_feed_add(fixture->feed, query, (struct notifier){0});
+}
+
+static bool run(struct fixture *fixture)
+{
+    _cleanup_(error_done) struct error error = {0};
+    bool usable = test_feed_run(fixture->feed, fixture->client, WITHIN_MS, &error);
+    if (!usable)
+        print_message("%s\n", error_text(&error));
+    return usable;
+}
+
+static void assert_answered(struct fixture *fixture, size_t index)
+{
+    const struct test_task *task = test_feed_task(fixture->feed, index);
+    assert_true(task->ended);
+    if (task->outcome != TASK_ANSWERED)
+        fail_msg("task %zu: %s", index, error_text(&task->error));
+    assert_float_equal(task->reading.waiting, MESSAGES, 0);
+}
+
+static void assert_timed_out(struct fixture *fixture, size_t index, const char *words)
+{
+    const struct test_task *task = test_feed_task(fixture->feed, index);
+    assert_true(task->ended);
+    assert_int_equal(task->outcome, TASK_TIMED_OUT);
+    if (strstr(error_text(&task->error), words) == NULL)
+        fail_msg("task %zu: %s", index, error_text(&task->error));
+}
+
+static void hang(struct fixture *fixture, int32_t broker, bool does)
+{
+    rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, does ? HANG_MS : 0);
+}
+
+static void the_lag_is_measured(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "workers", "jobs", 2));
+    connect_client(fixture);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+}
+
+static void a_coordinator_that_hangs_delays_no_other_group(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "silent", "jobs", 3));
+    add(fixture, make_query(fixture, "workers", "jobs", 2));
+    connect_client(fixture);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+    hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+    assert_timed_out(fixture, 0, "Kafka group silent: its coordinator did not answer within 600 ms");
+    assert_answered(fixture, 1);
+    assert_int_equal(test_feed_task(fixture->feed, 1)->order, 1);
+}
+
+static void a_leader_that_hangs_delays_no_other_topic(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    make_topic(fixture, "lost", 3);
+    add(fixture, make_query(fixture, "workers", "lost", 2));
+    add(fixture, make_query(fixture, "workers", "jobs", 2));
+    connect_client(fixture);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+    hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+    assert_timed_out(fixture, 0, "Kafka broker 3, which leads partition 0 of topic lost");
+    assert_answered(fixture, 1);
+}
+
+/* Told not to time out, the library goes on waiting for the old coordinator. */
+static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "moved", "jobs", 3));
+    connect_client(fixture);
+    assert_true(run(fixture));
+    hang(fixture, 3, true);
+    rd_kafka_mock_coordinator_set(fixture->cluster, "group", "moved", 2);
+    int64_t began_ms = clock_now_ms();
+    test_feed_set_timeout(fixture->feed, 5000);
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+    assert_true(clock_now_ms() - began_ms >= 1000); /* the main handle had its chance */
+    /* From now on at once. */
+    began_ms = clock_now_ms();
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+    assert_true(clock_now_ms() - began_ms < 1000);
+}
+
+static void a_group_that_timed_out_is_right_once_its_coordinator_answers(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "silent", "jobs", 3));
+    connect_client(fixture);
+    hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
+    for (int i = 0; i < 3; i++) {
+        test_feed_again(fixture->feed);
+        assert_true(run(fixture));
+        assert_timed_out(fixture, 0, "Kafka group silent");
+    }
+    hang(fixture, 3, false);
+    rd_kafka_mock_coordinator_set(fixture->cluster, "group", "silent", 2);
+    test_feed_set_timeout(fixture->feed, 5000);
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+}
+
+static void an_isolated_task_is_answered_like_any_other(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "workers", "jobs", 2));
+    connect_client(fixture);
+    test_feed_task(fixture->feed, 0)->task.isolate = true;
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+    test_feed_task(fixture->feed, 0)->task.isolate = false;
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_lag_is_measured),
+        TEST(a_coordinator_that_hangs_delays_no_other_group),
+        TEST(a_leader_that_hangs_delays_no_other_topic),
+        TEST(a_group_whose_coordinator_moved_is_answered_on_another_handle),
+        TEST(a_group_that_timed_out_is_right_once_its_coordinator_answers),
+        TEST(an_isolated_task_is_answered_like_any_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
