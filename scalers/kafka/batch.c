@@ -191,8 +191,7 @@ void kafka_batch_request_offset(struct kafka_batch_topic *topic, int32_t partiti
     struct kafka_batch *batch = topic->batch;
     struct kafka_partition *offsets = &topic->partitions[partition];
     struct kafka_offset *offset = is_earliest ? &offsets->earliest : &offsets->latest;
-    *offset =
-        (struct kafka_offset){.state = KAFKA_OFFSET_REQUESTED, .requested = ++batch->step};
+    *offset = (struct kafka_offset){.state = KAFKA_OFFSET_REQUESTED, .requested = ++batch->step};
     const struct kafka_offset_request request = {
         .topic = topic->name,
         .partition = partition,

@@ -11,7 +11,7 @@ enum {
     SILENT_MS = 1000,     /* a call on the main handle that is so old is also sent on the second */
     RENEW_MS = 2000,      /* the second handle is not renewed again within this time */
     IDLE_MS = 60 * 1000,  /* ... and ended when it has not been used for so long */
-    MAX_MOVED = 16,       /* groups, so that a cluster that stalls as a whole costs few requests more */
+    MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
 };
 
 struct handle {
@@ -20,8 +20,8 @@ struct handle {
     struct call *calls;        /* by group, the oldest first */
     int64_t opened_ms;
     int64_t used_ms;
-    size_t waiting;  /* calls with a request */
-    bool is_misled;  /* it takes a broker for a coordinator that is not any more */
+    size_t waiting; /* calls with a request */
+    bool is_misled; /* it takes a broker for a coordinator that is not any more */
 };
 
 /* A call that is under way. */
@@ -31,8 +31,8 @@ struct call {
     int64_t sent_ms;
     struct kafka_commits_request *request; /* NULL: nobody waits for it any more */
     rd_kafka_topic_partition_list_t *partitions;
-    bool is_moved;   /* its request is on the second handle, too */
-    bool is_misled;  /* it has ended, but the handle would only be misled again */
+    bool is_moved;  /* its request is on the second handle, too */
+    bool is_misled; /* it has ended, but the handle would only be misled again */
     UT_hash_handle hh;
 };
 
@@ -40,7 +40,8 @@ struct kafka_commits {
     struct kafka_client *client;
     struct handle main;
     struct handle second;
-    bool has_recovered; /* a group was answered on the second handle, whose call on the main one hangs */
+    bool
+        has_recovered; /* a group was answered on the second handle, whose call on the main one hangs */
 };
 
 static void handle_open(struct kafka_commits *commits, struct handle *handle, rd_kafka_t *rk)
@@ -262,7 +263,8 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
 
 /* ---- answers ---- */
 
-void kafka_commits_cancel(struct kafka_commits *commits, const struct kafka_commits_request *request)
+void kafka_commits_cancel(struct kafka_commits *commits,
+                          const struct kafka_commits_request *request)
 {
     struct handle *const handles[] = {&commits->main, &commits->second};
     for (size_t i = 0; i < ARRAY_LENGTH(handles); i++) {
@@ -287,7 +289,8 @@ static struct kafka_commits_request *take_event(struct kafka_commits *commits,
                                                 rd_kafka_event_t *event)
 {
     struct call *call = rd_kafka_event_opaque(event);
-    if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT || call == NULL)
+    if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT ||
+        call == NULL)
         return NULL;
     struct kafka_commits_request *request = call->request;
     commits->client->answered_ms = clock_now_ms();
@@ -341,7 +344,8 @@ const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *ev
     }
     const rd_kafka_error_t *error = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
     if (count == 0 || error != NULL) {
-        *ret_reason = error == NULL ? "unexpected reply without a result" : rd_kafka_error_string(error);
+        *ret_reason =
+            error == NULL ? "unexpected reply without a result" : rd_kafka_error_string(error);
         return NULL;
     }
     return rd_kafka_group_result_partitions(results[0]);

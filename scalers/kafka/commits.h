@@ -40,7 +40,8 @@ bool kafka_commits_is_free(const struct kafka_commits *commits, const char *grou
  * have a commit. Where no handle can be had, it fails, and is not under way. */
 bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_request *request,
                         const rd_kafka_topic_partition_list_t *partitions, struct error *error);
-void kafka_commits_cancel(struct kafka_commits *commits, const struct kafka_commits_request *request);
+void kafka_commits_cancel(struct kafka_commits *commits,
+                          const struct kafka_commits_request *request);
 
 /* The next answer, whose event the caller destroys; NULL: none. */
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,

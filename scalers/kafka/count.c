@@ -20,7 +20,8 @@ static void time_out_leader(struct kafka_batch_task *batch_task,
 {
     _cleanup_(error_done) struct error error = {0};
     error_unavailable(
-        &error, "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
+        &error,
+        "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
         kafka_topic_leader(topic->known, partition), partition, topic->name,
         (long long)batch_task->task->timeout_ms);
     task_time_out_with(kafka_batch_release(batch_task, false), &error);

@@ -41,7 +41,7 @@ static double even_replicas(double lag, double partitions, double threshold)
 }
 
 static bool kafka_evaluate(const struct options *options, const struct reading *reading,
-                        struct evaluation *ret_evaluation, struct error *error)
+                           struct evaluation *ret_evaluation, struct error *error)
 {
     const struct kafka_target *target = options->target;
     if (isnan(reading->waiting) || isnan(reading->waiting_for_activation) ||

@@ -80,8 +80,8 @@ static void set_path(const char *variable, const char *prefix, int file)
     setenv(variable, path, 1);
 }
 
-bool kafka_kerberos_open(const struct kafka_connection *connection, struct kafka_kerberos **ret_kerberos,
-                   struct error *error)
+bool kafka_kerberos_open(const struct kafka_connection *connection,
+                         struct kafka_kerberos **ret_kerberos, struct error *error)
 {
     size_t length = 0;
     unsigned char *keytab = keytab_decode(connection->keytab, &length);

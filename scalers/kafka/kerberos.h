@@ -15,8 +15,8 @@ struct kafka_kerberos;
 
 void kafka_kerberos_check(const struct kafka_connection *connection, struct error *mistakes);
 
-bool kafka_kerberos_open(const struct kafka_connection *connection, struct kafka_kerberos **ret_kerberos,
-                   struct error *error);
+bool kafka_kerberos_open(const struct kafka_connection *connection,
+                         struct kafka_kerberos **ret_kerberos, struct error *error);
 void kafka_kerberos_free(struct kafka_kerberos *kerberos);
 
 #endif

@@ -11,7 +11,8 @@ bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed
            query->offset_reset_policy == KAFKA_RESET_EARLIEST;
 }
 
-double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest, int64_t earliest)
+double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,
+                    int64_t earliest)
 {
     if (!kafka_lag_is_invalid(committed, latest))
         return (double)(latest - committed);

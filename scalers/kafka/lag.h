@@ -13,7 +13,8 @@ bool kafka_lag_is_invalid(int64_t committed, int64_t latest);
 /* Whether kafka_lag() looks at `earliest`. */
 bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest);
 
-double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest, int64_t earliest);
+double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,
+                    int64_t earliest);
 
 /* Whether partitionLimitation has this partition; without topic it limits nothing, as in KEDA. */
 bool kafka_lag_counts(const struct kafka_query *query, int32_t partition);

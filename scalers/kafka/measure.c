@@ -93,8 +93,7 @@ static void begin_batches(struct loop *loop)
         struct task *tasks = pick_tasks(loop, isolate, &count);
         if (tasks == NULL)
             continue;
-        struct kafka_batch *batch =
-            kafka_batch_new(session, tasks, count, isolate, loop->now_ms);
+        struct kafka_batch *batch = kafka_batch_new(session, tasks, count, isolate, loop->now_ms);
         DL_APPEND(session->batches, batch);
         if (batch->metadata_request > 0)
             kafka_metadata_request(session->metadata, batch->metadata_request);

@@ -25,8 +25,11 @@ enum { FORGET_MS = 10 * 60 * 1000 };
  */
 enum { SPARE_TOPICS = 100 };
 
-/* The broker that is tried first may hang. Both tries together take less than a task's time. */
-enum { TRIES = 2, TRY_MS = 900 };
+/* The broker that is tried first may hang. All tries together take less than a task's time. */
+static const int tries_ms[] = {300, 600, 900};
+
+/* The library chooses the brokers at random, so all tries may have met the one that hangs. */
+enum { MAX_FAILURES = 2 };
 
 /* A request for metadata, on a thread of its own. */
 struct request {
@@ -49,6 +52,8 @@ struct kafka_metadata {
     uint64_t wanted;
     bool next_is_for_all;
     bool is_crowded;
+    unsigned failures;     /* in a row */
+    int64_t unanswered_ms; /* when the first of them was sent */
 };
 
 struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
@@ -181,9 +186,10 @@ static void run(struct kafka_job *job)
 {
     struct request *request = (struct request *)job;
     request->error = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    for (int i = 0; i < TRIES && request->error != RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-        request->error =
-            rd_kafka_metadata(request->rk, request->is_for_all, NULL, &request->result, TRY_MS);
+    for (size_t i = 0; i < ARRAY_LENGTH(tries_ms) && request->error != RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++)
+        request->error = rd_kafka_metadata(request->rk, request->is_for_all, NULL, &request->result,
+                                           tries_ms[i]);
 }
 
 /* With no topic at all the library would request all of the cluster, and create some by the way. */
@@ -293,30 +299,45 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
     forget_unused(metadata, now_ms - FORGET_MS);
 }
 
+static void succeed(struct kafka_metadata *metadata, const struct request *request)
+{
+    struct kafka_client *client = metadata->client;
+    take_result(metadata, request);
+    metadata->received = metadata->started;
+    metadata->failures = 0;
+    client->answered_ms = clock_now_ms();
+    client->all_down_ms = 0;
+    error_done(&client->last_error);
+}
+
+static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
+                                      const struct request *request, struct error *error)
+{
+    const struct kafka_client *client = metadata->client;
+    _cleanup_(memory_free) char *what = text_format("no broker answers a request for metadata: %s",
+                                                    rd_kafka_err2str(request->error));
+    kafka_client_fail(client, error, what);
+    metadata->next_is_for_all = metadata->next_is_for_all || request->is_for_all;
+    if (metadata->failures++ == 0)
+        metadata->unanswered_ms = request->sent_ms;
+    bool is_silent = client->answered_ms < metadata->unanswered_ms;
+    bool is_lost = client->all_down_ms != 0 || metadata->failures >= MAX_FAILURES;
+    return is_silent && is_lost ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
+}
+
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
                                                  struct error *error)
 {
-    struct kafka_client *client = metadata->client;
     struct request *request = (struct request *)kafka_workers_next(metadata->workers);
     if (request == NULL)
         return KAFKA_METADATA_NOTHING;
     metadata->request = NULL;
+    kafka_client_poll(metadata->client);
     enum kafka_metadata_event event = KAFKA_METADATA_RECEIVED;
-    kafka_client_poll(client);
-    if (request->error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        take_result(metadata, request);
-        metadata->received = metadata->started;
-        client->answered_ms = clock_now_ms();
-        client->all_down_ms = 0;
-        error_done(&client->last_error);
-    } else {
-        _cleanup_(memory_free) char *what = text_format("no broker answers a request for metadata: %s",
-                                                        rd_kafka_err2str(request->error));
-        kafka_client_fail(client, error, what);
-        event = client->answered_ms >= request->sent_ms ? KAFKA_METADATA_FAILED
-                                                        : KAFKA_METADATA_LOST;
-        metadata->next_is_for_all = metadata->next_is_for_all || request->is_for_all;
-    }
+    if (request->error == RD_KAFKA_RESP_ERR_NO_ERROR)
+        succeed(metadata, request);
+    else
+        event = fail(metadata, request, error);
     request_free(request);
     if (event == KAFKA_METADATA_RECEIVED)
         start(metadata);

@@ -73,7 +73,7 @@ enum kafka_metadata_event {
     KAFKA_METADATA_NOTHING,
     KAFKA_METADATA_RECEIVED,
     KAFKA_METADATA_FAILED, /* with an error that says why; who waits calls kafka_metadata_request() again */
-    KAFKA_METADATA_LOST,   /* the same, and nothing else was answered since it was requested */
+    KAFKA_METADATA_LOST, /* with an error: no broker has answered anything since */
 };
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
                                                  struct error *error);

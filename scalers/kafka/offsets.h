@@ -20,9 +20,10 @@ struct kafka_offset_request {
     int32_t leader;
     bool is_earliest;
     int64_t deadline_ms;
-    void *owner;      /* only requests of one owner share a call: a broker refuses a partition named twice */
-    void *context;    /* given back with the answer */
-    size_t *calls;    /* the owner's calls that are under way are counted here */
+    void *
+        owner; /* only requests of one owner share a call: a broker refuses a partition named twice */
+    void *context; /* given back with the answer */
+    size_t *calls; /* the owner's calls that are under way are counted here */
 };
 
 /* Partitions of one leader, as they were answered, or the error of all of them. */

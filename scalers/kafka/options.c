@@ -2,10 +2,8 @@
 
 #include "shared/cloud_options.h"
 
-
-const char *const kafka_sasl_names[] = {"none",         "plaintext",   "scram_sha256",
-                                           "scram_sha512", "oauthbearer", "gssapi",
-                                           "aws_msk_iam",  NULL};
+const char *const kafka_sasl_names[] = {"none",        "plaintext", "scram_sha256", "scram_sha512",
+                                        "oauthbearer", "gssapi",    "aws_msk_iam",  NULL};
 static const char *const provider_choices[] = {"bearer", "aws_msk_iam", NULL};
 static const char *const reset_choices[] = {"latest", "earliest", NULL};
 

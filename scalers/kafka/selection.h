@@ -16,7 +16,11 @@
 /* What one pattern may match: each topic is asked for at the cluster with every measurement. */
 #define KAFKA_SELECTION_MAX_TOPICS 10000
 
-enum kafka_selection_kind { KAFKA_SELECTION_OF_GROUP, KAFKA_SELECTION_OF_NAMES, KAFKA_SELECTION_OF_PATTERN };
+enum kafka_selection_kind {
+    KAFKA_SELECTION_OF_GROUP,
+    KAFKA_SELECTION_OF_NAMES,
+    KAFKA_SELECTION_OF_PATTERN
+};
 
 struct kafka_selection {
     enum kafka_selection_kind kind;

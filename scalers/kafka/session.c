@@ -39,8 +39,8 @@ void kafka_session_close(struct kafka_session *session)
 
 static bool is_quiet(const struct kafka_session *session)
 {
-    return kafka_metadata_is_quiet(session->metadata) &&
-           kafka_commits_is_quiet(session->commits) && kafka_offsets_is_quiet(session->offsets);
+    return kafka_metadata_is_quiet(session->metadata) && kafka_commits_is_quiet(session->commits) &&
+           kafka_offsets_is_quiet(session->offsets);
 }
 
 /* Where no handle can be had, the old one stays. */

@@ -20,7 +20,8 @@ struct kafka_session {
     struct kafka_offsets *offsets;
     struct kafka_subscriptions *subscriptions;
     struct kafka_stall *stalls;
-    struct kafka_batch *batches; /* utlist, the oldest first; those of before may wait for late answers */
+    struct kafka_batch
+        *batches; /* utlist, the oldest first; those of before may wait for late answers */
 };
 
 /* As the hook `connect`. */

@@ -5,7 +5,8 @@
 #define STRING(number) STRING_OF(number)
 #define STRING_OF(words) #words
 
-bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error)
+bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value,
+                        struct error *error)
 {
     char reason[512] = "";
     if (value == NULL ||
@@ -57,9 +58,9 @@ static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *option
     if (!options->tls.enable)
         return true;
     return kafka_settings_set(conf, "enable.ssl.certificate.verification",
-                        options->tls.unsafe ? "false" : "true", error) &&
+                              options->tls.unsafe ? "false" : "true", error) &&
            kafka_settings_set(conf, "ssl.endpoint.identification.algorithm",
-                        options->tls.unsafe ? "none" : "https", error) &&
+                              options->tls.unsafe ? "none" : "https", error) &&
            kafka_settings_set(conf, "ssl.ca.pem", options->tls.ca, error) &&
            kafka_settings_set(conf, "ssl.certificate.pem", options->tls.cert, error) &&
            kafka_settings_set(conf, "ssl.key.password", options->tls.key_password, error) &&
@@ -83,7 +84,8 @@ static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection *optio
         return true;
     }
     if (options->sasl == KAFKA_SASL_GSSAPI) /* no kinit: see kerberos.h */
-        return kafka_settings_set(conf, "sasl.kerberos.service.name", options->kerberos_service, error) &&
+        return kafka_settings_set(conf, "sasl.kerberos.service.name", options->kerberos_service,
+                                  error) &&
                kafka_settings_set(conf, "sasl.kerberos.min.time.before.relogin", "0", error);
     return kafka_settings_set(conf, "sasl.username", options->username, error) &&
            kafka_settings_set(conf, "sasl.password", options->password, error);

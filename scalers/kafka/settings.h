@@ -15,6 +15,7 @@
 /* NULL where the library refuses something. The caller ends it with rd_kafka_conf_destroy(). */
 rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection *options, struct error *error);
 
-bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *error);
+bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value,
+                        struct error *error);
 
 #endif

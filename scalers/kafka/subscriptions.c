@@ -277,9 +277,9 @@ static void take_message(struct kafka_subscriptions *subscriptions,
                          const rd_kafka_message_t *message)
 {
     const struct read_partition *partition =
-        message->rkt == NULL ? NULL
-                             : partition_find(subscriptions, rd_kafka_topic_name(message->rkt),
-                                              message->partition);
+        message->rkt == NULL
+            ? NULL
+            : partition_find(subscriptions, rd_kafka_topic_name(message->rkt), message->partition);
     if (partition == NULL)
         return;
     if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)

@@ -13,7 +13,8 @@
 
 /* The first member of what the caller wants to run. */
 struct kafka_job {
-    void (*run)(struct kafka_job *job); /* on the thread; it touches the job and nothing else of ours */
+    void (*run)(
+        struct kafka_job *job); /* on the thread; it touches the job and nothing else of ours */
     struct kafka_job *next;
 };
 

@@ -52,7 +52,7 @@ static void trigger_init(struct trigger *trigger, const struct scaler *scaler,
 #define TRIGGER(name, ...) TRIGGER_OF(&scaler_kafka, name, __VA_ARGS__)
 
 static struct evaluation evaluated(const struct trigger *trigger, double lag, double partitions,
-                               double with_lag)
+                                   double with_lag)
 {
     struct error error = {0};
     struct evaluation evaluation;
@@ -103,7 +103,8 @@ static void queries_of_one_group_are_measured_together(void **state)
     const struct trigger *const triggers[] = {&one, &other, &strange};
     char *bundles[ARRAY_LENGTH(triggers)];
     for (size_t i = 0; i < ARRAY_LENGTH(triggers); i++)
-        bundles[i] = scaler_kafka.bundle(triggers[i]->options.connection, triggers[i]->options.query);
+        bundles[i] =
+            scaler_kafka.bundle(triggers[i]->options.connection, triggers[i]->options.query);
     assert_string_equal(bundles[0], bundles[1]);
     assert_string_not_equal(bundles[0], bundles[2]);
     for (size_t i = 0; i < ARRAY_LENGTH(triggers); i++)
