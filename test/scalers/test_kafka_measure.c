@@ -64,23 +64,28 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* One partition with messages, led by this broker. */
-static void make_topic(struct fixture *fixture, const char *name, int32_t leader)
+static void produce(struct fixture *fixture, const char *topic, int count)
 {
     char reason[256];
     char work[] = "work";
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_mock_topic_create(fixture->cluster, name, 1, 1);
-    rd_kafka_mock_partition_set_leader(fixture->cluster, name, 0, leader);
     rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(fixture->cluster),
                       reason, sizeof(reason));
     rd_kafka_conf_set(conf, "linger.ms", "0", reason, sizeof(reason));
     rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
-    for (int i = 0; i < MESSAGES; i++)
-        rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(name), RD_KAFKA_V_PARTITION(0),
+    for (int i = 0; i < count; i++)
+        rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
                           RD_KAFKA_V_VALUE(work, sizeof(work)), RD_KAFKA_V_END);
     assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
     rd_kafka_destroy(producer);
+}
+
+/* One partition with messages, led by this broker. */
+static void make_topic(struct fixture *fixture, const char *name, int32_t leader)
+{
+    rd_kafka_mock_topic_create(fixture->cluster, name, 1, 1);
+    rd_kafka_mock_partition_set_leader(fixture->cluster, name, 0, leader);
+    produce(fixture, name, MESSAGES);
 }
 
 /* A query of this group, which is coordinated by this broker. */
@@ -254,6 +259,154 @@ static void an_isolated_task_is_answered_like_any_other(void **state)
     assert_answered(fixture, 0);
 }
 
+/* A place is all that the others need: the window is never full of what hangs. */
+static void new_tasks_are_taken_while_a_group_hangs(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "silent", "jobs", 3));
+    const void *workers = make_query(fixture, "workers", "jobs", 2);
+    for (int i = 0; i < 3; i++)
+        add(fixture, workers);
+    connect_client(fixture);
+    assert_true(run(fixture));
+    hang(fixture, 3, true);
+    feed_set_window(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
+    test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+    assert_timed_out(fixture, 0, "Kafka group silent");
+    assert_int_equal(test_feed_task(fixture->feed, 0)->order, 4);
+    for (size_t i = 1; i < 4; i++)
+        assert_answered(fixture, i);
+}
+
+static void a_group_has_one_call_at_a_time(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    make_topic(fixture, "more", 1);
+    add(fixture, make_query(fixture, "workers", "jobs", 2));
+    add(fixture, make_query(fixture, "workers", "more", 2));
+    connect_client(fixture);
+    assert_true(run(fixture));
+    /* The second one comes while the first one's call is under way, and takes as long again. */
+    rd_kafka_mock_broker_set_rtt(fixture->cluster, 2, 200);
+    test_feed_set_timeout(fixture->feed, 5000);
+    feed_set_window(test_feed_task(fixture->feed, 0)->task.feed, 1, 1);
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+    assert_answered(fixture, 1);
+}
+
+static void a_cancelled_task_comes_again_isolated(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "silent", "jobs", 3));
+    add(fixture, make_query(fixture, "workers", "jobs", 2));
+    connect_client(fixture);
+    assert_true(run(fixture));
+    hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
+    test_feed_again(fixture->feed);
+    test_feed_cancel(fixture->feed, 0);
+    assert_true(run(fixture));
+    const struct test_task *task = test_feed_task(fixture->feed, 0);
+    assert_int_equal(task->returned, 1);
+    assert_true(task->task.isolate);
+    assert_timed_out(fixture, 0, "Kafka group silent");
+    assert_answered(fixture, 1);
+}
+
+static void a_late_answer_is_nobodys(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "slow", "jobs", 3));
+    connect_client(fixture);
+    assert_true(run(fixture));
+    rd_kafka_mock_broker_set_rtt(fixture->cluster, 3, TIMEOUT_MS * 3 / 2);
+    test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
+    for (int i = 0; i < 2; i++) {
+        test_feed_again(fixture->feed);
+        assert_true(run(fixture));
+        assert_timed_out(fixture, 0, "Kafka group slow");
+    }
+    rd_kafka_mock_broker_set_rtt(fixture->cluster, 3, 0);
+    test_feed_set_timeout(fixture->feed, 5000);
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+}
+
+static void on_notification(void *context, uint64_t id)
+{
+    uint64_t *notified = context;
+    *notified = id;
+}
+
+static void a_message_notifies_while_a_group_hangs(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t notified = 0;
+    make_topic(fixture, "jobs", 1);
+    const void *query = make_query(fixture, "workers", "jobs", 2);
+    test_feed_add(fixture->feed, query, (struct notifier){on_notification, &notified, 7});
+    connect_client(fixture);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+    assert_true(test_feed_task(fixture->feed, 0)->subscribed);
+    assert_int_equal(notified, 0);
+
+    add(fixture, make_query(fixture, "silent", "jobs", 3));
+    hang(fixture, 3, true);
+    produce(fixture, "jobs", 1);
+    test_feed_set_timeout(fixture->feed, 2000);
+    assert_true(run(fixture));
+    assert_timed_out(fixture, 1, "Kafka group silent");
+    assert_int_equal(notified, 7);
+}
+
+static void an_ended_subscription_does_not_notify(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t notified = 0;
+    make_topic(fixture, "jobs", 1);
+    const void *query = make_query(fixture, "workers", "jobs", 2);
+    test_feed_add(fixture->feed, query, (struct notifier){on_notification, &notified, 7});
+    connect_client(fixture);
+    assert_true(run(fixture));
+    add(fixture, query);
+    test_feed_unsubscribe(fixture->feed, 7);
+    assert_true(run(fixture));
+    produce(fixture, "jobs", 1);
+    test_feed_stay(fixture->feed, 1500);
+    assert_true(run(fixture));
+    assert_int_equal(notified, 0);
+}
+
+static void a_cluster_that_is_gone_is_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "workers", "jobs", 2));
+    connect_client(fixture);
+    assert_true(run(fixture));
+    for (int32_t broker = 1; broker <= BROKERS; broker++)
+        rd_kafka_mock_broker_set_down(fixture->cluster, broker);
+    bool is_usable = true;
+    for (int64_t deadline_ms = clock_now_ms() + WITHIN_MS;
+         is_usable && clock_now_ms() < deadline_ms;) {
+        test_feed_again(fixture->feed);
+        is_usable = run(fixture);
+    }
+    assert_false(is_usable);
+    for (int32_t broker = 1; broker <= BROKERS; broker++)
+        rd_kafka_mock_broker_set_up(fixture->cluster, broker);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -264,6 +417,13 @@ int main(void)
         TEST(a_group_whose_coordinator_moved_is_answered_on_another_handle),
         TEST(a_group_that_timed_out_is_right_once_its_coordinator_answers),
         TEST(an_isolated_task_is_answered_like_any_other),
+        TEST(new_tasks_are_taken_while_a_group_hangs),
+        TEST(a_group_has_one_call_at_a_time),
+        TEST(a_cancelled_task_comes_again_isolated),
+        TEST(a_late_answer_is_nobodys),
+        TEST(a_message_notifies_while_a_group_hangs),
+        TEST(an_ended_subscription_does_not_notify),
+        TEST(a_cluster_that_is_gone_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,9 @@ static struct task *take(struct feed *base)
 
 static struct task *next_cancelled(struct feed *base)
 {
-    return TAKE(of(base)->cancelled);
+    struct test_feed *feed = of(base);
+    bool in_flight = feed->cancelled != NULL && ((struct test_task *)feed->cancelled)->in_flight;
+    return in_flight ? TAKE(feed->cancelled) : NULL;
 }
 
 static bool next_unsubscribe(struct feed *base, uint64_t *ret_id)

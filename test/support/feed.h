@@ -46,7 +46,7 @@ size_t test_feed_count(const struct test_feed *feed);
 /* Of all tasks; 0: as the scaler says. */
 void test_feed_set_timeout(struct test_feed *feed, int64_t timeout_ms);
 
-/* Subscriptions to end, and tasks in flight to cancel, from the next call of measure on. */
+/* Subscriptions to end from the next call of measure on, and a task to cancel once it is in flight. */
 void test_feed_unsubscribe(struct test_feed *feed, uint64_t id);
 void test_feed_cancel(struct test_feed *feed, size_t index);
 
