@@ -1,55 +1,54 @@
 /*
- * The client: one connection to one Redis server, logged in, with limits on what could block or grow.
+ * The client: the channel that measures, and beside it a subscriber and two more channels that are opened when
+ * they are needed.
  *
- * Threads: one at a time. hiredis only keeps the buffers and reads the protocol; the socket never
- * blocks, and every wait has a deadline.
+ * Threads: one at a time.
  */
 #ifndef BACKLOG_SCALERS_REDIS_CLIENT_H
 #define BACKLOG_SCALERS_REDIS_CLIENT_H
 
 #include "base/error.h"
-#include "redis/options.h"
+#include "redis/channel.h"
+#include "redis/key_type.h"
+#include "redis/server.h"
+#include "redis/subscriber.h"
 
-#include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* The number of an array's elements, as hiredis has it. */
-#if HIREDIS_MAJOR >= 1
-typedef size_t redis_element_count;
-#else
-typedef int redis_element_count;
-#endif
-
 struct redis_client {
-    const struct redis_connection *options;
-    char *address; /* host:port, for errors */
-    char *version; /* what the server calls it; NULL where it does not tell */
-    redisContext *context;
-    struct redis_arms *arms;             /* arm.c's; NULL: none was ever wanted */
-    struct redis_known_key *known_keys;  /* kind.c's */
-    redisReplyObjectFunctions functions; /* hiredis's own, but for: */
-    void *(*create_array)(const redisReadTask *task, redis_element_count elements);
+    struct redis_server server;
+    struct redis_subscriber subscriber;
+    struct redis_key_types key_types;
+
+    struct redis_channel *shared;   /* the one that measures; NULL: none, it is opened again */
+    struct redis_channel *standby;  /* proves that it is the shared one that stalls, and replaces it */
+    struct redis_channel *isolated; /* of what was slow, or timed out last */
+    struct task *waiting;           /* utlist, for the shared channel to be ready */
+    struct task *waiting_isolated;  /* utlist, for the isolated one */
+    bool was_kept_back;             /* a task in `waiting` was not sent at once */
+    size_t losses;                  /* of shared channels in a row that replied to no task */
+    int64_t last_stall_ms;          /* 0: never */
+    int64_t standby_retry_ms;
 };
 
 /*
- * As struct scaler has them. Returns once the server has answered and let us in: connecting to a stopped one
- * "succeeds".
+ * As struct scaler has them. Returns once the server has replied and we are authenticated: connecting to a
+ * stopped one "succeeds".
  */
 bool redis_client_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                           struct error *error);
 void redis_client_disconnect(void *client);
 
-/* To be called before a measurement: connects again where the server has hung up, as it does with
- * those that were silent for its `timeout`. */
-bool redis_client_refresh(struct redis_client *client, int64_t deadline_ms, struct error *error);
+/* NULL: it failed. */
+struct redis_channel *redis_client_open(struct redis_client *client, bool to_same_peer,
+                                        int64_t deadline_ms, struct error *error);
 
-/* An error that the server answered, in words; it may be a Redis server's or a proxy's. */
-bool redis_client_explain(const struct redis_client *client, const redisReply *reply,
-                          struct error *error);
+/* Closes it, and sets it to NULL; its tasks must be taken first. */
+void redis_client_close(struct redis_client *client, struct redis_channel **channel);
 
-/* Whether the reply is an error that begins so: its code, or more of it. */
-bool redis_reply_is_error(const redisReply *reply, const char *beginning);
+/* Sets the error that the channel was not ready in time. Returns false. */
+bool redis_client_cannot_connect(const struct redis_client *client, struct error *error);
 
 #endif

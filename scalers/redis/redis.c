@@ -9,19 +9,18 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/arm.h"
 #include "redis/client.h"
-#include "redis/kind.h"
+#include "redis/measure.h"
 #include "redis/options.h"
-#include "redis/pipeline.h"
 
 #include <math.h>
+#include <utlist.h>
 
 enum {
     /* Where it tells of no changes; 1,000 keys cost the server less than a hundredth of a core. */
     IDLE_INTERVAL_MS = 100,
-    TRIES_MOST = 3, /* of a key that changes its kind between two questions */
-    LONGEST_TYPE = 40,
+    MAX_TRIES = 3, /* of a key that changes its type between two commands */
+    MAX_TYPE = 40,
 };
 
 struct list_query {
@@ -57,122 +56,131 @@ static const struct option table[] = {
     {0},
 };
 
-static void plan(const struct options *options, struct plan *ret_plan)
+static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct list_query *query = options->query;
     const struct list_target *target = options->target;
-    *ret_plan = (struct plan){
+    *ret_spec = (struct metric_spec){
         .metric_name = text_format("redis-%s", query->list_name),
         .target = (double)target->list_length,
         .idle_interval_ms = IDLE_INTERVAL_MS,
     };
 }
 
-static bool judge(const struct options *options, const struct reading *reading,
-                  struct judgement *ret_judgement, struct error *error)
+static bool evaluate(const struct options *options, const struct reading *reading,
+                  struct evaluation *ret_evaluation, struct error *error)
 {
     const struct list_target *target = options->target;
     if (isnan(reading->waiting))
         return error_unavailable(error, "the reading lacks the length");
-    *ret_judgement = (struct judgement){
+    *ret_evaluation = (struct evaluation){
         .value = reading->waiting,
         .active = reading->waiting > (double)target->activation_list_length,
     };
     return true;
 }
 
-struct question {
-    struct probe *probe;
-    const char *list_name;
-    int tries;
-};
-
-static void answer(const struct question *question, double length)
+static void answer(struct task *task, double length)
 {
     struct reading reading = READING_UNKNOWN;
     reading.waiting = length;
-    probe_answer(question->probe, &reading);
+    task_answer(task, &reading);
 }
 
-static void fail(const struct redis_client *client, const struct question *question,
-                 const redisReply *reply)
+static const char *key_of(const struct task *task)
+{
+    const struct list_query *query = task->query;
+    return query->list_name;
+}
+
+static void fail(const struct redis_channel *channel, struct task *task, const redisReply *reply)
 {
     _cleanup_(error_done) struct error error = {0};
-    redis_client_explain(client, reply, &error);
-    error_prefix(&error, "key \"%s\"", question->list_name);
-    probe_fail(question->probe, &error);
+    redis_server_explain(channel->server, reply, &error);
+    error_prefix(&error, "key \"%s\"", key_of(task));
+    task_fail(task, &error);
 }
 
-static void ask_length(struct redis_pipeline *pipeline, struct question *question)
+static void on_length(struct redis_channel *channel, struct redis_command *command,
+                      const redisReply *reply);
+
+static void read_length(struct redis_client *client, struct redis_channel *channel,
+                        struct task *task, int tries)
 {
-    const char *command = kind_recall(pipeline->client, question->list_name)->length;
-    question->tries++;
-    redis_arm_ask(pipeline, question->probe, question->list_name);
-    redis_pipeline_ask(pipeline, (struct redis_command){{command, question->list_name}, question});
+    const char *key = key_of(task);
+    const struct redis_key_type *type = redis_key_types_find(&client->key_types, key);
+    redis_subscriber_read(&client->subscriber, channel,
+                          (struct redis_request){{type->length_command, key}, on_length}, key,
+                          (struct task *const[]){task, NULL})
+        ->tries = tries + 1;
 }
 
-static void take_length(struct redis_pipeline *pipeline, struct question *question,
-                        const redisReply *reply)
+static void take_type(struct redis_channel *channel, struct task *task, const redisReply *reply,
+                      int tries)
 {
-    if (reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0)
-        answer(question, (double)reply->integer);
-    else if (redis_reply_is_error(reply, "WRONGTYPE") && question->tries < TRIES_MOST)
-        redis_pipeline_ask(pipeline,
-                           (struct redis_command){{"TYPE", question->list_name}, question});
-    else
-        fail(pipeline->client, question, reply);
-}
-
-static void take_type(struct redis_pipeline *pipeline, struct question *question,
-                      const redisReply *reply)
-{
+    struct redis_client *client = channel->owner;
     if (reply->type != REDIS_REPLY_STATUS) {
-        fail(pipeline->client, question, reply);
+        fail(channel, task, reply);
         return;
     }
     if (text_equal(reply->str, "none")) {
-        answer(question, 0);
+        answer(task, 0);
         return;
     }
-    const struct kind *kind = kind_of(reply->str);
-    if (kind != NULL) {
-        kind_remember(pipeline->client, question->list_name, kind);
-        ask_length(pipeline, question);
+    const struct redis_key_type *type = redis_key_type_named(reply->str);
+    if (type != NULL) {
+        redis_key_types_set(&client->key_types, key_of(task), type);
+        read_length(client, channel, task, tries);
         return;
     }
-    probe_failf(question->probe, "key \"%s\" is a %.*s: it must be a list, set, zset or hash%s",
-                question->list_name, (int)text_cut(reply->str, LONGEST_TYPE), reply->str,
-                text_equal(reply->str, "stream") ? " (for a stream there is scaler redis-streams)"
-                                                 : "");
+    task_failf(task, "key \"%s\" is a %.*s: it must be a list, set, zset or hash%s", key_of(task),
+               (int)text_cut(reply->str, MAX_TYPE), reply->str,
+               text_equal(reply->str, "stream") ? " (for a stream use scaler redis-streams)" : "");
 }
 
-static void answered(struct redis_pipeline *pipeline, struct redis_command command,
-                     const redisReply *reply)
+static void on_type(struct redis_channel *channel, struct redis_command *command,
+                    const redisReply *reply)
 {
-    if (redis_arm_answered(pipeline, command, reply))
+    struct task *task = redis_command_take_task(command);
+    if (task != NULL)
+        take_type(channel, task, reply, command->tries);
+}
+
+static void read_type(struct redis_channel *channel, struct task *task, int tries)
+{
+    struct redis_command *command = redis_channel_send(
+        channel, &(struct redis_request){{"TYPE", key_of(task)}, on_type});
+    command->tries = tries;
+    redis_command_add_task(command, task);
+}
+
+static void on_length(struct redis_channel *channel, struct redis_command *command,
+                      const redisReply *reply)
+{
+    struct task *task = redis_command_take_task(command);
+    if (task == NULL)
         return;
-    if (text_equal(command.words[0], "TYPE"))
-        take_type(pipeline, command.asker, reply);
+    if (reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0)
+        answer(task, (double)reply->integer);
+    else if (redis_reply_is_error(reply, "WRONGTYPE") && command->tries < MAX_TRIES)
+        read_type(channel, task, command->tries);
     else
-        take_length(pipeline, command.asker, reply);
+        fail(channel, task, reply);
 }
 
-static bool measure(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,
-                    struct error *error)
+static void send_tasks(struct redis_client *client, struct redis_channel *channel,
+                       struct task *tasks)
 {
-    if (!redis_client_refresh(client, deadline_ms, error) ||
-        !redis_arm_prepare(client, probes, count, deadline_ms, error))
-        return false;
-
-    _cleanup_(memory_free) struct question *questions = memory_array(count, sizeof(*questions));
-    _cleanup_(redis_pipeline_done) struct redis_pipeline pipeline = {.client = client,
-                                                                     .answered = answered};
-    for (size_t i = 0; i < count; i++) {
-        const struct list_query *query = probes[i]->query;
-        questions[i] = (struct question){.probe = probes[i], .list_name = query->list_name};
-        ask_length(&pipeline, &questions[i]);
+    while (tasks != NULL) {
+        struct task *task = tasks;
+        DL_DELETE(tasks, task);
+        read_length(client, channel, task, 0);
     }
-    return redis_pipeline_run(&pipeline, deadline_ms, error);
+}
+
+static bool measure(void *client, struct feed *feed, struct error *error)
+{
+    return redis_measure(client, feed, send_tasks, error);
 }
 
 static const char differences[] =
@@ -191,12 +199,11 @@ const struct scaler scaler_redis = {
     .sizes = {sizeof(struct redis_connection), sizeof(struct list_query),
               sizeof(struct list_target)},
     .check_connection = redis_connection_check,
-    .plan = plan,
-    .judge = judge,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
     .connect = redis_client_connect,
     .measure = measure,
     .disconnect = redis_client_disconnect,
-    .disarm = redis_arm_disarm,
-    .descriptor = redis_arm_descriptor,
-    .hear = redis_arm_hear,
+    .subscribes = true,
+    .isolated = 1,
 };

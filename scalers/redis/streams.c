@@ -6,14 +6,14 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/arm.h"
 #include "redis/client.h"
+#include "redis/measure.h"
 #include "redis/options.h"
-#include "redis/pipeline.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 /* Where the server tells of no changes, and of pending entries; 1,000 streams cost it about a hundredth of
  * a core. */
@@ -86,7 +86,7 @@ static enum mode mode_of(const struct stream_query *query)
     return query->lag_count == 0 ? MODE_PENDING : MODE_LAG;
 }
 
-static void plan(const struct options *options, struct plan *ret_plan)
+static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct stream_query *query = options->query;
     const struct stream_target *target = options->target;
@@ -95,15 +95,15 @@ static void plan(const struct options *options, struct plan *ret_plan)
         [MODE_PENDING] = target->pending_entries_count,
         [MODE_LAG] = query->lag_count,
     };
-    *ret_plan = (struct plan){
+    *ret_spec = (struct metric_spec){
         .metric_name = text_format("redis-streams-%s", query->stream),
         .target = (double)targets[mode_of(query)],
         .idle_interval_ms = IDLE_INTERVAL_MS,
     };
 }
 
-static bool judge(const struct options *options, const struct reading *reading,
-                  struct judgement *ret_judgement, struct error *error)
+static bool evaluate(const struct options *options, const struct reading *reading,
+                  struct evaluation *ret_evaluation, struct error *error)
 {
     const struct stream_target *target = options->target;
     bool pending = mode_of(options->query) == MODE_PENDING;
@@ -111,7 +111,7 @@ static bool judge(const struct options *options, const struct reading *reading,
     if (isnan(entries))
         return error_unavailable(error, "the reading lacks the %s entries",
                                  pending ? "pending" : "waiting");
-    *ret_judgement = (struct judgement){
+    *ret_evaluation = (struct evaluation){
         .value = entries,
         .active = entries > (double)target->activation_lag_count,
     };
@@ -123,91 +123,80 @@ static bool is_count(const redisReply *reply)
     return reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0;
 }
 
-static void answer_waiting(struct probe *probe, double waiting)
+static void answer_waiting(struct task *task, double waiting)
 {
     struct reading reading = READING_UNKNOWN;
     reading.waiting = waiting;
-    probe_answer(probe, &reading);
+    task_answer(task, &reading);
 }
 
 /* The error says what stream and group it is about. Takes the error. */
-static void fail(struct probe *probe, struct error *error)
+static void fail(struct task *task, struct error *error)
 {
-    const struct stream_query *query = probe->query;
+    const struct stream_query *query = task->query;
     if (query->consumer_group == NULL)
         error_prefix(error, "stream \"%s\"", query->stream);
     else
         error_prefix(error, "stream \"%s\", group \"%s\"", query->stream, query->consumer_group);
-    probe_fail(probe, error);
+    task_fail(task, error);
     error_done(error);
 }
 
-static void refuse(const struct redis_client *client, struct probe *probe, const redisReply *reply)
+static void fail_with(const struct redis_channel *channel, struct task *task,
+                      const redisReply *reply)
 {
     struct error error = {0};
-    redis_client_explain(client, reply, &error);
-    fail(probe, &error);
+    redis_server_explain(channel->server, reply, &error);
+    fail(task, &error);
 }
 
-static const char *stream_of(const struct probe *probe)
+static const char *stream_of(const struct task *task)
 {
-    const struct stream_query *query = probe->query;
+    const struct stream_query *query = task->query;
     return query->stream;
 }
 
-static void ask_length(struct redis_pipeline *pipeline, struct probe *probe)
+static void on_length(struct redis_channel *channel, struct redis_command *command,
+                      const redisReply *reply)
 {
-    redis_arm_ask(pipeline, probe, stream_of(probe));
-    redis_pipeline_ask(pipeline, (struct redis_command){{"XLEN", stream_of(probe)}, probe});
-}
-
-static void ask_pending(struct redis_pipeline *pipeline, struct probe *probe)
-{
-    const struct stream_query *query = probe->query;
-    redis_pipeline_ask(pipeline, (struct redis_command){
-                                     {"XPENDING", query->stream, query->consumer_group}, probe});
-}
-
-static int compare_streams(const void *left, const void *right)
-{
-    return strcmp(stream_of(*(struct probe *const *)left),
-                  stream_of(*(struct probe *const *)right));
-}
-
-/* The answer has all groups of a stream, so that it is asked once for all of them. The probes are
- * sorted, end with NULL, and outlive the run: a command's asker is the first of its stream. */
-static void ask_lags(struct redis_pipeline *pipeline, struct probe **probes, size_t count)
-{
-    qsort(probes, count, sizeof(*probes), compare_streams);
-    for (size_t i = 0; i < count;) {
-        struct probe **first = &probes[i];
-        for (; i < count && compare_streams(first, &probes[i]) == 0; i++)
-            redis_arm_ask(pipeline, probes[i], stream_of(probes[i]));
-        redis_pipeline_ask(pipeline,
-                           (struct redis_command){{"XINFO", "GROUPS", stream_of(*first)}, first});
-    }
-}
-
-static void take_length(struct redis_pipeline *pipeline, struct probe *probe,
-                        const redisReply *reply)
-{
+    struct task *task = redis_command_take_task(command);
+    if (task == NULL)
+        return;
     if (is_count(reply))
-        answer_waiting(probe, (double)reply->integer);
+        answer_waiting(task, (double)reply->integer);
     else
-        refuse(pipeline->client, probe, reply);
+        fail_with(channel, task, reply);
+}
+
+static void read_length(struct redis_client *client, struct redis_channel *channel,
+                        struct task *task)
+{
+    redis_subscriber_read(&client->subscriber, channel,
+                          (struct redis_request){{"XLEN", stream_of(task)}, on_length},
+                          stream_of(task), (struct task *const[]){task, NULL});
 }
 
 /* The count, the first and last pending entry, the consumers. */
-static void take_pending(struct redis_pipeline *pipeline, struct probe *probe,
-                         const redisReply *reply)
+static void on_pending(struct redis_channel *channel, struct redis_command *command,
+                       const redisReply *reply)
 {
+    struct task *task = redis_command_take_task(command);
+    if (task == NULL)
+        return;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 || !is_count(reply->element[0])) {
-        refuse(pipeline->client, probe, reply);
+        fail_with(channel, task, reply);
         return;
     }
     struct reading reading = READING_UNKNOWN;
     reading.in_flight = (double)reply->element[0]->integer;
-    probe_answer(probe, &reading);
+    task_answer(task, &reading);
+}
+
+static void read_pending(struct redis_channel *channel, struct task *task)
+{
+    const struct stream_query *query = task->query;
+    struct redis_request request = {{"XPENDING", query->stream, query->consumer_group}, on_pending};
+    redis_command_add_task(redis_channel_send(channel, &request), task);
 }
 
 /* Of one group of XINFO GROUPS, whose names and values take turns; NULL where it lacks the name. */
@@ -231,98 +220,118 @@ static const redisReply *find_group(const redisReply *groups, const char *name)
 }
 
 /* KEDA's built-in answers 0 for both of these, and the workers are gone. */
-static void explain_lag(const struct redis_client *client, struct probe *probe,
-                        const redisReply *lag)
+static void explain_lag(const struct redis_server *server, struct task *task, const redisReply *lag)
 {
     struct error error = {0};
     if (lag == NULL)
         error_unavailable(&error,
-                          "Redis at %s has version %s and tells no lag: lagCount needs Redis 7 or "
+                          "Redis at %s has version %s and reports no lag: lagCount needs Redis 7 or "
                           "newer; without it pending entries count",
-                          client->address, client->version == NULL ? "unknown" : client->version);
+                          server->address, server->version == NULL ? "unknown" : server->version);
     else
         error_unavailable(
             &error,
-            "Redis at %s cannot tell the lag: entries that the group has not read were "
-            "deleted, or its position was set (XGROUP SETID); it can again once the "
+            "Redis at %s does not know the lag: entries that the group has not read were "
+            "deleted, or its position was set (XGROUP SETID); it knows it again once the "
             "group has read to the end",
-            client->address);
-    fail(probe, &error);
+            server->address);
+    fail(task, &error);
 }
 
-static void take_lag(struct redis_pipeline *pipeline, struct probe *probe, const redisReply *reply)
+static void take_lag(struct redis_channel *channel, struct task *task, const redisReply *reply)
 {
-    const struct stream_query *query = probe->query;
+    const struct stream_query *query = task->query;
     if (redis_reply_is_error(reply, "ERR no such key")) {
-        answer_waiting(probe, 0);
+        answer_waiting(task, 0);
         return;
     }
     if (reply->type != REDIS_REPLY_ARRAY) {
-        refuse(pipeline->client, probe, reply);
+        fail_with(channel, task, reply);
         return;
     }
     const redisReply *group = find_group(reply, query->consumer_group);
     /* As KEDA: workers make their group when they start, so before the first one all entries wait. */
     if (group == NULL) {
-        ask_length(pipeline, probe);
+        read_length(channel->owner, channel, task);
         return;
     }
     const redisReply *lag = field(group, "lag");
     const redisReply *pending = field(group, "pending");
     if (!is_count(lag)) {
-        explain_lag(pipeline->client, probe, lag);
+        explain_lag(channel->server, task, lag);
         return;
     }
     struct reading reading = READING_UNKNOWN;
     reading.waiting = (double)lag->integer;
     if (is_count(pending))
         reading.in_flight = (double)pending->integer;
-    probe_answer(probe, &reading);
+    task_answer(task, &reading);
 }
 
-static void take_lags(struct redis_pipeline *pipeline, struct redis_command command,
+static void on_groups(struct redis_channel *channel, struct redis_command *command,
                       const redisReply *reply)
 {
-    const char *stream = command.words[2];
-    for (struct probe **at = command.asker; *at != NULL && text_equal(stream_of(*at), stream); at++)
-        take_lag(pipeline, *at, reply);
+    for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
+        take_lag(channel, task, reply);
 }
 
-static void answered(struct redis_pipeline *pipeline, struct redis_command command,
-                     const redisReply *reply)
+static int compare_streams(const void *left, const void *right)
 {
-    if (redis_arm_answered(pipeline, command, reply))
-        return;
-    if (text_equal(command.words[0], "XLEN"))
-        take_length(pipeline, command.asker, reply);
-    else if (text_equal(command.words[0], "XPENDING"))
-        take_pending(pipeline, command.asker, reply);
-    else
-        take_lags(pipeline, command, reply);
+    return strcmp(stream_of(*(struct task *const *)left), stream_of(*(struct task *const *)right));
 }
 
-static bool measure(void *client, struct probe *const *probes, size_t count, int64_t deadline_ms,
-                    struct error *error)
+/* The reply has all groups of a stream, so that one command is sent for all of them. `tasks` ends with NULL. */
+static void read_groups(struct redis_client *client, struct redis_channel *channel,
+                        struct task **tasks, size_t count)
 {
-    if (!redis_client_refresh(client, deadline_ms, error) ||
-        !redis_arm_prepare(client, probes, count, deadline_ms, error))
-        return false;
-
-    _cleanup_(redis_pipeline_done) struct redis_pipeline pipeline = {.client = client,
-                                                                     .answered = answered};
-    _cleanup_(memory_free) struct probe **lags = memory_array(count + 1, sizeof(*lags));
-    size_t lags_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        enum mode mode = mode_of(probes[i]->query);
-        if (mode == MODE_LENGTH)
-            ask_length(&pipeline, probes[i]);
-        else if (mode == MODE_PENDING)
-            ask_pending(&pipeline, probes[i]);
-        else
-            lags[lags_count++] = probes[i];
+    qsort(tasks, count, sizeof(*tasks), compare_streams);
+    for (size_t i = 0; i < count;) {
+        struct task **first = &tasks[i];
+        while (i < count && compare_streams(first, &tasks[i]) == 0)
+            i++;
+        struct task *next = tasks[i];
+        const char *stream = stream_of(*first);
+        tasks[i] = NULL;
+        redis_subscriber_read(&client->subscriber, channel,
+                              (struct redis_request){{"XINFO", "GROUPS", stream}, on_groups},
+                              stream, first);
+        tasks[i] = next;
     }
-    ask_lags(&pipeline, lags, lags_count);
-    return redis_pipeline_run(&pipeline, deadline_ms, error);
+}
+
+static void send_tasks(struct redis_client *client, struct redis_channel *channel,
+                       struct task *tasks)
+{
+    const struct task *counted;
+    size_t count = 0;
+    DL_COUNT(tasks, counted, count);
+    _cleanup_(memory_free) struct task **of_groups = memory_array(count + 1, sizeof(*of_groups));
+    size_t groups_count = 0;
+    while (tasks != NULL) {
+        struct task *task = tasks;
+        DL_DELETE(tasks, task);
+        enum mode mode = mode_of(task->query);
+        if (mode == MODE_LENGTH)
+            read_length(client, channel, task);
+        else if (mode == MODE_PENDING)
+            read_pending(channel, task);
+        else
+            of_groups[groups_count++] = task;
+    }
+    read_groups(client, channel, of_groups, groups_count);
+}
+
+static bool measure(void *client, struct feed *feed, struct error *error)
+{
+    return redis_measure(client, feed, send_tasks, error);
+}
+
+/* One XINFO GROUPS has the lag of all groups of a stream. */
+static char *bundle(const void *connection_options, const void *query_options)
+{
+    (void)connection_options;
+    const struct stream_query *query = query_options;
+    return mode_of(query) == MODE_LAG ? text_copy(query->stream) : NULL;
 }
 
 static const char differences[] =
@@ -343,12 +352,12 @@ const struct scaler scaler_redis_streams = {
     .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),
               sizeof(struct stream_target)},
     .check_connection = redis_connection_check,
-    .plan = plan,
-    .judge = judge,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
     .connect = redis_client_connect,
+    .bundle = bundle,
     .measure = measure,
     .disconnect = redis_client_disconnect,
-    .disarm = redis_arm_disarm,
-    .descriptor = redis_arm_descriptor,
-    .hear = redis_arm_hear,
+    .subscribes = true,
+    .isolated = 1,
 };

@@ -3,8 +3,6 @@
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,50 +11,106 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { LONGEST_WORD = 1000 };
+enum { MAX_WORD = 1000 };
 
-/* Reads one command: "*2", then "$4", "LLEN", "$4", "jobs". Keeps the first word. */
-static bool read_command(FILE *input, char first[LONGEST_WORD])
+struct call {
+    struct redis_peer *peer;
+    int socket;
+};
+
+/* Reads one command: "*2", then "$4", "LLEN", "$4", "jobs". Keeps the first two words. */
+static bool read_command(FILE *input, char both[2 * MAX_WORD + 1])
 {
     int words = 0;
-    char word[LONGEST_WORD];
+    char word[MAX_WORD];
+    both[0] = '\0';
     if (fscanf(input, "*%d\r\n", &words) != 1)
         return false;
-    for (int i = 0; i < words; i++)
-        if (fscanf(input, "$%*d\r\n%999s", i == 0 ? first : word) != 1 || fgetc(input) != '\r' ||
+    for (int i = 0; i < words; i++) {
+        if (fscanf(input, "$%*d\r\n%999s", word) != 1 || fgetc(input) != '\r' ||
             fgetc(input) != '\n')
             return false;
+        if (i == 1)
+            strcat(both, " ");
+        if (i < 2)
+            strcat(both, word);
+    }
     return true;
 }
 
-static const char *find_answer(const struct redis_line *script, const char *command)
+static bool fits(const char *line, const char *command)
 {
-    for (; script->command != NULL; script++)
-        if (strcmp(script->command, command) == 0)
-            return script->answer;
-    return "+OK\r\n";
+    size_t length = strlen(line);
+    return strncmp(line, command, length) == 0 &&
+           (command[length] == '\0' || command[length] == ' ');
 }
 
-static void serve(const struct redis_line *script, int call)
+static const struct redis_line *find_line(struct redis_peer *peer, const char *command)
 {
-    FILE *input = fdopen(call, "r");
+    static const struct redis_line other = {.answer = "+OK\r\n"};
+    for (size_t i = 0; peer->script[i].command != NULL; i++) {
+        const struct redis_line *line = &peer->script[i];
+        if (!fits(line->command, command) || (line->times > 0 && peer->used[i] >= line->times))
+            continue;
+        peer->used[i]++;
+        return line;
+    }
+    return &other;
+}
+
+static bool send_text(int socket, const char *text)
+{
+    return send(socket, text, strlen(text), MSG_NOSIGNAL) >= 0;
+}
+
+static const char *answer_to(struct redis_peer *peer, const char *command, int socket)
+{
+    pthread_mutex_lock(&peer->lock);
+    if (fits("SUBSCRIBE", command))
+        peer->subscriber = socket;
+    const struct redis_line *line = find_line(peer, command);
+    if (line->push != NULL && peer->subscriber >= 0)
+        send_text(peer->subscriber, line->push);
+    pthread_mutex_unlock(&peer->lock);
+    return line->answer;
+}
+
+static void *serve(void *argument)
+{
+    struct call call = *(struct call *)argument;
+    free(argument);
+    FILE *input = fdopen(dup(call.socket), "r");
     if (input == NULL)
         abort();
-    char command[LONGEST_WORD];
+    char command[2 * MAX_WORD + 1];
+    bool is_silent = false;
     while (read_command(input, command)) {
-        const char *answer = find_answer(script, command);
-        if (answer[0] != '\0' && send(call, answer, strlen(answer), MSG_NOSIGNAL) < 0)
+        const char *answer = answer_to(call.peer, command, call.socket);
+        if (answer == NULL)
+            break;
+        is_silent = is_silent || answer[0] == '\0';
+        if (!is_silent && !send_text(call.socket, answer))
             break;
     }
+    shutdown(call.socket, SHUT_RDWR);
     fclose(input);
+    return NULL;
 }
 
 static void *run(void *argument)
 {
     struct redis_peer *peer = argument;
-    int call;
-    while ((call = accept(peer->listener, NULL, NULL)) >= 0)
-        serve(peer->script, call);
+    int socket;
+    while ((socket = accept(peer->listener, NULL, NULL)) >= 0) {
+        struct call *call = malloc(sizeof(*call));
+        if (call == NULL || peer->connections == REDIS_PEER_CONNECTIONS)
+            abort();
+        *call = (struct call){peer, socket};
+        pthread_mutex_lock(&peer->lock);
+        peer->sockets[peer->connections] = socket;
+        pthread_create(&peer->threads[peer->connections++], NULL, serve, call);
+        pthread_mutex_unlock(&peer->lock);
+    }
     return NULL;
 }
 
@@ -64,11 +118,12 @@ void redis_peer_start(struct redis_peer *peer, const struct redis_line *script)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
-    *peer = (struct redis_peer){.script = script};
+    *peer = (struct redis_peer){.script = script, .subscriber = -1};
+    pthread_mutex_init(&peer->lock, NULL);
     peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(peer->listener >= 0);
     assert_int_equal(bind(peer->listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(peer->listener, 4), 0);
+    assert_int_equal(listen(peer->listener, REDIS_PEER_CONNECTIONS), 0);
     assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&address, &size), 0);
     snprintf(peer->address, sizeof(peer->address), "127.0.0.1:%d", ntohs(address.sin_port));
     assert_int_equal(pthread_create(&peer->thread, NULL, run, peer), 0);
@@ -79,4 +134,26 @@ void redis_peer_stop(struct redis_peer *peer)
     shutdown(peer->listener, SHUT_RDWR);
     pthread_join(peer->thread, NULL);
     close(peer->listener);
+    for (size_t i = 0; i < peer->connections; i++) {
+        shutdown(peer->sockets[i], SHUT_RDWR);
+        pthread_join(peer->threads[i], NULL);
+        close(peer->sockets[i]);
+    }
+    pthread_mutex_destroy(&peer->lock);
+}
+
+int redis_peer_used(struct redis_peer *peer, size_t line)
+{
+    pthread_mutex_lock(&peer->lock);
+    int used = peer->used[line];
+    pthread_mutex_unlock(&peer->lock);
+    return used;
+}
+
+size_t redis_peer_connections(struct redis_peer *peer)
+{
+    pthread_mutex_lock(&peer->lock);
+    size_t connections = peer->connections;
+    pthread_mutex_unlock(&peer->lock);
+    return connections;
 }

@@ -1,0 +1,267 @@
+#include "redis/channel.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <utlist.h>
+
+enum {
+    MAX_REPLY_BYTES = 4 << 20, /* a consumer group is 150 bytes of XINFO GROUPS */
+    MAX_ELEMENTS = 1 << 17,    /* of one array; hiredis makes room for as many as it is told */
+};
+
+static void *create_limited_array(const redisReadTask *task, redis_element_count elements)
+{
+    const struct redis_channel *channel = task->privdata;
+    return elements > MAX_ELEMENTS ? NULL : channel->create_array(task, elements);
+}
+
+static bool cannot_connect(const struct redis_server *server, const char *words,
+                           struct error *error)
+{
+    return error_unavailable(error, "cannot connect to Redis at %s: %s", server->address, words);
+}
+
+/* A name is looked up by getaddrinfo(), whose own time-outs may exceed the deadline. */
+static redisContext *begin_connect(const struct redis_server *server, bool to_same_peer)
+{
+    int port = 0;
+    _cleanup_(memory_free) char *host = redis_connection_host(server->options, &port);
+    return redisConnectNonBlock(to_same_peer && server->peer != NULL ? server->peer : host, port);
+}
+
+static void limit_arrays(struct redis_channel *channel)
+{
+    redisReader *reader = channel->context->reader;
+    channel->functions = *reader->fn;
+    channel->create_array = channel->functions.createArray;
+    channel->functions.createArray = create_limited_array;
+    reader->fn = &channel->functions;
+    reader->privdata = channel;
+}
+
+struct redis_channel *redis_channel_open(struct redis_server *server, bool to_same_peer,
+                                         int64_t deadline_ms, struct error *error)
+{
+    redisContext *context = begin_connect(server, to_same_peer);
+    if (context == NULL)
+        error_set(error, ERROR_INTERNAL, "hiredis made no connection");
+    else if (context->err != 0)
+        cannot_connect(server, context->errstr, error);
+    if (context == NULL || context->err != 0) {
+        redisFree(context);
+        return NULL;
+    }
+    struct redis_channel *channel = memory_new(sizeof(*channel));
+    channel->server = server;
+    channel->deadline_ms = deadline_ms;
+    channel->context = context;
+    limit_arrays(channel);
+    return channel;
+}
+
+void redis_channel_free(struct redis_channel *channel)
+{
+    if (channel == NULL)
+        return;
+    struct redis_command *command;
+    struct redis_command *next;
+    DL_FOREACH_SAFE(channel->commands, command, next)
+    free(command);
+    redisFree(channel->context);
+    redis_output_done(&channel->output);
+    error_done(&channel->refusal);
+    free(channel);
+}
+
+short redis_channel_events(const struct redis_channel *channel)
+{
+    if (channel->state == REDIS_CONNECTING)
+        return POLLOUT;
+    return (short)(redis_output_is_empty(&channel->output) ? POLLIN : POLLIN | POLLOUT);
+}
+
+static bool is_too_large(const struct redis_channel *channel, struct error *error)
+{
+    return error_unavailable(error, "Redis at %s: the reply is too large",
+                             channel->server->address);
+}
+
+static bool hung_up(struct redis_channel *channel, const char *words, struct error *error)
+{
+    channel->is_hung_up = true;
+    return error_unavailable(error, "the connection to Redis at %s broke: %s",
+                             channel->server->address, words);
+}
+
+static bool reader_failed(struct redis_channel *channel, struct error *error)
+{
+    const redisContext *context = channel->context;
+    if (context->err == REDIS_ERR_OOM) /* an array beyond our limit */
+        return is_too_large(channel, error);
+    if (context->err == REDIS_ERR_EOF || context->err == REDIS_ERR_IO)
+        return hung_up(channel, context->errstr, error);
+    return error_unavailable(error, "the connection to Redis at %s broke: %s",
+                             channel->server->address, context->errstr);
+}
+
+struct redis_command *redis_channel_send(struct redis_channel *channel,
+                                         const struct redis_request *request)
+{
+    struct redis_command *command = memory_new(sizeof(*command));
+    command->on_reply = request->on_reply;
+    command->on_first_reply = request->on_first_reply;
+    if (channel->commands == NULL) {
+        channel->progress_ms = clock_now_ms();
+        channel->was_idle = true;
+    }
+    DL_APPEND(channel->commands, command);
+    if (request->on_first_reply != NULL)
+        redis_output_add(&channel->output, request->first_words);
+    redis_output_add(&channel->output, request->words);
+    return command;
+}
+
+bool redis_channel_flush(struct redis_channel *channel, struct error *error)
+{
+    return redis_output_write(&channel->output, channel->context->fd) ||
+           hung_up(channel, strerror(errno), error);
+}
+
+static bool finish_connect(struct redis_channel *channel, struct error *error)
+{
+    int failure = 0;
+    socklen_t size = sizeof(failure);
+    getsockopt(channel->context->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+    if (failure != 0)
+        return cannot_connect(channel->server, strerror(failure), error);
+    channel->state = REDIS_SETTING_UP;
+    channel->on_connected(channel);
+    return true;
+}
+
+static void handle_oldest(struct redis_channel *channel, const redisReply *reply, int64_t now_ms)
+{
+    struct redis_command *command = channel->commands;
+    if (channel->was_idle && (channel->measures_round_trips || channel->state != REDIS_READY))
+        redis_server_add_round_trip(channel->server, now_ms - channel->progress_ms);
+    channel->was_idle = false;
+    channel->progress_ms = now_ms;
+    if (command->on_first_reply != NULL) {
+        redis_on_reply *on_first_reply = TAKE(command->on_first_reply);
+        on_first_reply(channel, command, reply);
+        return;
+    }
+    channel->has_answered = channel->has_answered || command->tasks != NULL;
+    command->on_reply(channel, command, reply);
+    DL_DELETE(channel->commands, command);
+    free(command);
+}
+
+static bool handle(struct redis_channel *channel, const redisReply *reply, int64_t now_ms,
+                   struct error *error)
+{
+    channel->replied_ms = now_ms;
+    if (channel->on_push != NULL && channel->on_push(channel, reply))
+        return true;
+    if (channel->commands == NULL)
+        return error_unavailable(error, "Redis at %s: unexpected reply, to no command",
+                                 channel->server->address);
+    handle_oldest(channel, reply, now_ms);
+    return true;
+}
+
+static bool handle_replies(struct redis_channel *channel, struct error *error)
+{
+    const redisReader *reader = channel->context->reader;
+    int64_t now_ms = clock_now_ms();
+    for (;;) {
+        void *reply = NULL;
+        if (redisGetReplyFromReader(channel->context, &reply) != REDIS_OK)
+            return reader_failed(channel, error);
+        if (reply == NULL)
+            break;
+        bool good = handle(channel, reply, now_ms, error);
+        freeReplyObject(reply);
+        if (!good)
+            return false;
+        channel->partial_bytes = reader->len - reader->pos;
+    }
+    return channel->partial_bytes <= MAX_REPLY_BYTES || is_too_large(channel, error);
+}
+
+static bool read_some(struct redis_channel *channel, struct error *error)
+{
+    size_t before = channel->context->reader->len;
+    if (redisBufferRead(channel->context) != REDIS_OK)
+        return reader_failed(channel, error);
+    channel->partial_bytes += channel->context->reader->len - before;
+    return handle_replies(channel, error);
+}
+
+/* A server that refuses may say why, and close the connection. */
+static bool end_setup(struct redis_channel *channel, bool good, struct error *error)
+{
+    if (channel->state == REDIS_READY || (good && channel->commands != NULL))
+        return good;
+    if (error_is_set(&channel->refusal)) {
+        error_move(error, &channel->refusal);
+        return false;
+    }
+    if (good)
+        channel->state = REDIS_READY;
+    return good;
+}
+
+bool redis_channel_step(struct redis_channel *channel, short revents, struct error *error)
+{
+    if (channel->state == REDIS_CONNECTING && revents == 0)
+        return true;
+    if (channel->state == REDIS_CONNECTING && !finish_connect(channel, error))
+        return false;
+    bool good = (revents & ~POLLOUT) == 0 || read_some(channel, error);
+    return end_setup(channel, good && redis_channel_flush(channel, error), error);
+}
+
+void redis_command_add_task(struct redis_command *command, struct task *task)
+{
+    DL_APPEND(command->tasks, task);
+    task->data = command;
+}
+
+struct task *redis_command_take_task(struct redis_command *command)
+{
+    struct task *task = command->tasks;
+    if (task != NULL)
+        redis_command_remove_task(task);
+    return task;
+}
+
+void redis_command_remove_task(struct task *task)
+{
+    struct redis_command *command = task->data;
+    DL_DELETE(command->tasks, task);
+    task->data = NULL;
+}
+
+static bool any_has_tasks(const struct redis_command *command)
+{
+    while (command != NULL && command->tasks == NULL)
+        command = command->next;
+    return command != NULL;
+}
+
+bool redis_channel_has_tasks(const struct redis_channel *channel)
+{
+    return any_has_tasks(channel->commands);
+}
+
+bool redis_channel_has_tasks_behind(const struct redis_channel *channel)
+{
+    return channel->commands != NULL && any_has_tasks(channel->commands->next);
+}

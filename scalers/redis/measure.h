@@ -1,0 +1,24 @@
+/*
+ * Measuring: the loop that takes tasks, sends what they need and handles what is received, over all channels
+ * of a client.
+ *
+ * Threads: that of the client.
+ */
+#ifndef BACKLOG_SCALERS_REDIS_MEASURE_H
+#define BACKLOG_SCALERS_REDIS_MEASURE_H
+
+#include "base/error.h"
+#include "measure/task.h"
+#include "redis/client.h"
+
+#include <stdbool.h>
+
+/* Sends the first request of each task (utlist) on a channel that is ready. Each becomes a command's. */
+typedef void redis_send_tasks(struct redis_client *client, struct redis_channel *channel,
+                              struct task *tasks);
+
+/* As struct scaler has it. */
+bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_tasks *send,
+                   struct error *error);
+
+#endif

@@ -1,0 +1,83 @@
+#include "redis/output.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { MIN_CAPACITY = 4096, MAX_NUMBER = 32 };
+
+void redis_output_done(struct redis_output *output)
+{
+    if (output->bytes != NULL)
+        explicit_bzero(output->bytes, output->capacity);
+    free(output->bytes);
+    *output = (struct redis_output){0};
+}
+
+/* realloc() would leave a copy behind. */
+static void reserve(struct redis_output *output, size_t length)
+{
+    if (output->capacity - output->end >= length)
+        return;
+    size_t used = output->end - output->start;
+    size_t capacity = output->capacity < MIN_CAPACITY ? MIN_CAPACITY : 2 * output->capacity;
+    while (capacity - used < length)
+        capacity *= 2;
+    char *bytes = memory_new(capacity);
+    if (used > 0)
+        memcpy(bytes, output->bytes + output->start, used);
+    redis_output_done(output);
+    *output = (struct redis_output){.bytes = bytes, .end = used, .capacity = capacity};
+}
+
+static void add_bytes(struct redis_output *output, const char *bytes, size_t length)
+{
+    reserve(output, length);
+    memcpy(output->bytes + output->end, bytes, length);
+    output->end += length;
+}
+
+/* "*2\r\n" or "$4\r\n" */
+static void add_number(struct redis_output *output, char kind, size_t number)
+{
+    char text[MAX_NUMBER];
+    int length = snprintf(text, sizeof(text), "%c%zu\r\n", kind, number);
+    add_bytes(output, text, (size_t)length);
+}
+
+void redis_output_add(struct redis_output *output, const char *const *words)
+{
+    size_t count = 0;
+    while (words[count] != NULL)
+        count++;
+    add_number(output, '*', count);
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(words[i]);
+        add_number(output, '$', length);
+        add_bytes(output, words[i], length);
+        add_bytes(output, "\r\n", 2);
+    }
+}
+
+bool redis_output_write(struct redis_output *output, int socket)
+{
+    while (output->start < output->end) {
+        char *next = output->bytes + output->start;
+        ssize_t written = send(socket, next, output->end - output->start, MSG_NOSIGNAL);
+        if (written < 0)
+            return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+        explicit_bzero(next, (size_t)written);
+        output->start += (size_t)written;
+    }
+    output->start = output->end = 0;
+    return true;
+}
+
+bool redis_output_is_empty(const struct redis_output *output)
+{
+    return output->start == output->end;
+}

@@ -1,0 +1,29 @@
+/*
+ * Commands on their way to a socket, in Redis's protocol. What was written, or is freed, is wiped: a
+ * password may be among it.
+ *
+ * Threads: that of the client.
+ */
+#ifndef BACKLOG_SCALERS_REDIS_OUTPUT_H
+#define BACKLOG_SCALERS_REDIS_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* {0} is an empty one. */
+struct redis_output {
+    char *bytes;
+    size_t start; /* before it all is written */
+    size_t end;
+    size_t capacity;
+};
+
+/* The words end with NULL. */
+void redis_output_add(struct redis_output *output, const char *const *words);
+
+/* Writes what the socket takes at once. False: the socket is broken (errno). */
+bool redis_output_write(struct redis_output *output, int socket);
+bool redis_output_is_empty(const struct redis_output *output);
+void redis_output_done(struct redis_output *output);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * The server that all channels of a client connect to, and what is known of it.
+ *
+ * Threads: that of the client. Owner: the client.
+ */
+#ifndef BACKLOG_SCALERS_REDIS_SERVER_H
+#define BACKLOG_SCALERS_REDIS_SERVER_H
+
+#include "base/error.h"
+#include "redis/options.h"
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct redis_server {
+    const struct redis_connection *options;
+    char *address;         /* host:port, for errors */
+    char *version;         /* as the server says; NULL: it did not */
+    char *peer;            /* the address that the name had for the channel that measures */
+    int64_t round_trip_ms; /* smoothed; -1: not known */
+};
+
+void redis_server_init(struct redis_server *server, const struct redis_connection *options);
+void redis_server_done(struct redis_server *server);
+
+void redis_server_set_version(struct redis_server *server, const redisReply *info);
+void redis_server_set_peer(struct redis_server *server, int socket);
+void redis_server_add_round_trip(struct redis_server *server, int64_t round_trip_ms);
+
+/* Whether the reply is an error that begins so: its code, or more of it. */
+bool redis_reply_is_error(const redisReply *reply, const char *beginning);
+
+/* What an error reply, or a reply that is not of the expected type, means. Returns false. */
+bool redis_server_explain(const struct redis_server *server, const redisReply *reply,
+                          struct error *error);
+
+#endif

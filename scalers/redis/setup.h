@@ -1,0 +1,19 @@
+/*
+ * How a channel begins: AUTH, SELECT, a name for CLIENT LIST, and a PING, since connecting to a stopped server
+ * "succeeds".
+ *
+ * Threads: that of the client.
+ */
+#ifndef BACKLOG_SCALERS_REDIS_SETUP_H
+#define BACKLOG_SCALERS_REDIS_SETUP_H
+
+#include "base/error.h"
+#include "redis/channel.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* For channel->on_connected. */
+void redis_setup_send(struct redis_channel *channel);
+
+#endif

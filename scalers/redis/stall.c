@@ -1,0 +1,273 @@
+#include "redis/stall.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <utlist.h>
+
+enum {
+    STALL_MS = 250,        /* at least, and this many round trips: */
+    STALL_ROUND_TRIPS = 4, /* ... */
+    NEXT_STALL_MS = 50,    /* soon after a stall: what else hangs is found quickly */
+    ALERT_MS = 5000,       /* as long */
+    CONNECT_MS = 2000,     /* what a task is given by default */
+    STANDBY_RETRY_MS = 500,
+    ISOLATED_IDLE_MS = 1000, /* then its channel is closed */
+    MAX_LOSSES = 3,          /* of channels in a row that replied to nothing */
+};
+
+static void look_again(int64_t *next_ms, int64_t at_ms)
+{
+    if (at_ms < *next_ms)
+        *next_ms = at_ms;
+}
+
+/* Moves the tasks of the commands that were sent to a list of those that wait to be. */
+static void take_back(struct redis_channel *channel, struct task **waiting)
+{
+    struct redis_command *command;
+    struct task *tasks = NULL;
+    DL_FOREACH(channel->commands, command)
+    for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
+        DL_APPEND(tasks, task);
+    DL_CONCAT(tasks, *waiting);
+    *waiting = tasks;
+}
+
+static void return_oldest(const struct redis_channel *channel)
+{
+    for (struct task *task; (task = redis_command_take_task(channel->commands)) != NULL;)
+        task_return(task, true);
+}
+
+/* Those of the oldest command whose time is over. Returns when the next one's is. */
+static int64_t time_out_oldest(const struct redis_channel *channel, int64_t now_ms)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    struct task *task;
+    struct task *following;
+    DL_FOREACH_SAFE(channel->commands->tasks, task, following)
+    {
+        int64_t deadline_ms = channel->progress_ms + task->timeout_ms;
+        if (now_ms < deadline_ms) {
+            look_again(&next_ms, deadline_ms);
+            continue;
+        }
+        redis_command_remove_task(task);
+        task_time_out(task);
+    }
+    return next_ms;
+}
+
+static int64_t oldest_timeout_ms(const struct redis_channel *channel)
+{
+    int64_t timeout_ms = CONNECT_MS;
+    const struct task *task = channel->commands->tasks;
+    if (task != NULL)
+        timeout_ms = task->timeout_ms;
+    for (; task != NULL; task = task->next)
+        if (task->timeout_ms < timeout_ms)
+            timeout_ms = task->timeout_ms;
+    return timeout_ms;
+}
+
+static bool is_alert(const struct redis_client *client, int64_t now_ms)
+{
+    return client->last_stall_ms != 0 && now_ms < client->last_stall_ms + ALERT_MS;
+}
+
+static int64_t stall_ms(const struct redis_client *client, int64_t now_ms)
+{
+    int64_t least_ms = is_alert(client, now_ms) ? NEXT_STALL_MS : STALL_MS;
+    int64_t usual_ms = STALL_ROUND_TRIPS * client->server.round_trip_ms;
+    return usual_ms > least_ms ? usual_ms : least_ms;
+}
+
+static void open_standby(struct redis_client *client, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error ignored = {0};
+    if (now_ms < client->standby_retry_ms)
+        return;
+    client->standby_retry_ms = now_ms + STANDBY_RETRY_MS;
+    client->standby = redis_client_open(client, true, now_ms + CONNECT_MS, &ignored);
+}
+
+static void on_ping(struct redis_channel *channel, struct redis_command *command,
+                    const redisReply *reply)
+{
+    (void)channel;
+    (void)command;
+    (void)reply; /* one of any kind will do */
+}
+
+/* Whether the server has replied on another channel since then. */
+static bool is_alive(struct redis_client *client, int64_t since_ms, int64_t now_ms)
+{
+    if (client->standby == NULL)
+        open_standby(client, now_ms);
+    struct redis_channel *standby = client->standby;
+    if (standby == NULL || standby->state != REDIS_READY)
+        return false;
+    if (standby->replied_ms >= since_ms)
+        return true;
+    if (standby->commands == NULL) {
+        _cleanup_(error_done) struct error ignored = {0}; /* the next step finds it, too */
+        redis_channel_send(standby, &(struct redis_request){{"PING"}, on_ping});
+        redis_channel_flush(standby, &ignored);
+    }
+    return false;
+}
+
+static void replace_shared(struct redis_client *client)
+{
+    take_back(client->shared, &client->waiting);
+    client->was_kept_back = true;
+    redis_client_close(client, &client->shared);
+    client->shared = client->standby;
+    client->standby = NULL;
+    client->standby_retry_ms = 0;
+    client->shared->measures_round_trips = true;
+}
+
+static bool no_answer(const struct redis_client *client, struct error *error)
+{
+    return error_unavailable(error, "Redis at %s: no answer in time", client->server.address);
+}
+
+/* The oldest command holds up the others, or its time is over, and the server works. */
+static void stop_waiting(struct redis_client *client, int64_t now_ms)
+{
+    time_out_oldest(client->shared, now_ms);
+    return_oldest(client->shared);
+    client->last_stall_ms = now_ms;
+    replace_shared(client);
+}
+
+static bool check_oldest(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms,
+                         struct error *error)
+{
+    const struct redis_channel *shared = client->shared;
+    bool others_wait = redis_channel_has_tasks_behind(shared);
+    int64_t timeout_ms = oldest_timeout_ms(shared);
+    int64_t patience_ms = timeout_ms / 2;
+    if (others_wait && stall_ms(client, now_ms) < patience_ms)
+        patience_ms = stall_ms(client, now_ms);
+    if (now_ms < shared->progress_ms + patience_ms) {
+        look_again(ret_next_ms, shared->progress_ms + patience_ms);
+        return true;
+    }
+    bool is_over = now_ms >= shared->progress_ms + timeout_ms;
+    if (!is_alive(client, shared->progress_ms + patience_ms, now_ms)) {
+        look_again(ret_next_ms, shared->progress_ms + timeout_ms);
+        return !is_over || no_answer(client, error);
+    }
+    if (others_wait || is_over)
+        stop_waiting(client, now_ms);
+    else
+        look_again(ret_next_ms, shared->progress_ms + timeout_ms);
+    return true;
+}
+
+bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms,
+                              struct error *error)
+{
+    struct redis_channel *shared = client->shared;
+    if (shared == NULL)
+        return true;
+    if (shared->state != REDIS_READY) {
+        look_again(ret_next_ms, shared->deadline_ms);
+        return now_ms < shared->deadline_ms || redis_client_cannot_connect(client, error);
+    }
+    return !redis_channel_has_tasks(shared) ||
+           check_oldest(client, now_ms, ret_next_ms, error);
+}
+
+/* It is kept for the next stall, or closed. */
+void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms)
+{
+    bool is_wanted = is_alert(client, now_ms) ||
+                     (client->shared != NULL && redis_channel_has_tasks(client->shared) &&
+                      now_ms >= client->shared->progress_ms + NEXT_STALL_MS);
+    if (is_alert(client, now_ms)) {
+        look_again(ret_next_ms, client->last_stall_ms + ALERT_MS);
+        if (client->standby == NULL)
+            open_standby(client, now_ms);
+    }
+    const struct redis_channel *standby = client->standby;
+    if (standby == NULL)
+        return;
+    bool is_late = standby->state != REDIS_READY && now_ms >= standby->deadline_ms;
+    if (is_late || !is_wanted)
+        redis_client_close(client, &client->standby);
+    else if (standby->state != REDIS_READY)
+        look_again(ret_next_ms, standby->deadline_ms);
+}
+
+static void fail_all(struct task **tasks, const struct error *error)
+{
+    while (*tasks != NULL) {
+        struct task *task = *tasks;
+        DL_DELETE(*tasks, task);
+        task_fail(task, error);
+    }
+}
+
+/* Opened where a task waits for it, and closed where none does. */
+void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct redis_channel *channel = client->isolated;
+    if (channel == NULL && client->waiting_isolated != NULL) {
+        channel = client->isolated = redis_client_open(client, true, now_ms + CONNECT_MS, &error);
+        if (channel == NULL)
+            fail_all(&client->waiting_isolated, &error);
+    }
+    if (channel == NULL)
+        return;
+    if (channel->state != REDIS_READY) {
+        look_again(ret_next_ms, channel->deadline_ms);
+        if (now_ms < channel->deadline_ms)
+            return;
+        redis_client_cannot_connect(client, &error);
+        redis_stall_lose_isolated(client, &error);
+    } else if (redis_channel_has_tasks(channel) && channel->commands->tasks != NULL) {
+        look_again(ret_next_ms, time_out_oldest(channel, now_ms));
+        if (channel->commands->tasks == NULL)
+            redis_stall_lose_isolated(client, NULL);
+    } else if (channel->commands != NULL || now_ms >= channel->replied_ms + ISOLATED_IDLE_MS)
+        redis_stall_lose_isolated(client, NULL); /* its task was cancelled, or there was none for long */
+    else
+        look_again(ret_next_ms, channel->replied_ms + ISOLATED_IDLE_MS);
+}
+
+/* The oldest command may be what breaks the connection, so it fails; the others are sent again. */
+void redis_stall_lose_isolated(struct redis_client *client, const struct error *error)
+{
+    struct redis_channel *channel = client->isolated;
+    if (error != NULL && channel->state != REDIS_READY)
+        fail_all(&client->waiting_isolated, error);
+    else if (error != NULL && channel->commands != NULL)
+        for (struct task *task; (task = redis_command_take_task(channel->commands)) != NULL;)
+            task_fail(task, error);
+    take_back(channel, &client->waiting_isolated);
+    redis_client_close(client, &client->isolated);
+}
+
+/* A server closes a connection that was idle for long, perhaps just now. From the second time on the oldest
+ * command may be what breaks it. */
+bool redis_stall_lose_shared(struct redis_client *client)
+{
+    struct redis_channel *channel = client->shared;
+    if (channel->has_answered)
+        client->losses = 0;
+    bool is_usable = channel->state == REDIS_READY && channel->is_hung_up &&
+                     client->losses++ < MAX_LOSSES;
+    if (!is_usable)
+        return false;
+    if (client->losses > 1 && redis_channel_has_tasks_behind(channel))
+        return_oldest(channel);
+    take_back(channel, &client->waiting);
+    client->was_kept_back = true;
+    redis_client_close(client, &client->shared);
+    return true;
+}

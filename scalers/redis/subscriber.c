@@ -1,0 +1,282 @@
+#include "redis/subscriber.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "redis/setup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char push_channel[] = "__redis__:invalidate";
+
+enum {
+    CONNECT_MS = 2000,
+    PING_MS = 5000,       /* proves that the channel works, and keeps connections open on the way */
+    RETRY_MS = 10 * 1000, /* after it was opened, or refused */
+    MAX_WORDS = 200,
+};
+
+void redis_subscriber_init(struct redis_subscriber *subscriber, struct redis_server *server)
+{
+    *subscriber = (struct redis_subscriber){.server = server};
+}
+
+static void close_channel(struct redis_subscriber *subscriber)
+{
+    redis_channel_free(TAKE(subscriber->channel));
+    subscriber->tracked = NULL;
+    subscriber->is_pinged = false;
+}
+
+void redis_subscriber_done(struct redis_subscriber *subscriber)
+{
+    close_channel(subscriber);
+    redis_subscriptions_done(&subscriber->subscriptions);
+    error_done(&subscriber->refusal);
+}
+
+/* What it would have reported may be lost. */
+static void lose_channel(struct redis_subscriber *subscriber)
+{
+    close_channel(subscriber);
+    redis_subscriptions_notify_all(&subscriber->subscriptions);
+}
+
+static void refuse(struct redis_subscriber *subscriber, struct error *refusal, const char *words)
+{
+    error_unavailable(refusal,
+                      "Redis at %s cannot notify of changes, which needs version 6 and the rights "
+                      "to client|id, client|tracking, client|caching, subscribe and the channel "
+                      "%s: %.*s",
+                      subscriber->server->address, push_channel, (int)text_cut(words, MAX_WORDS),
+                      words);
+}
+
+/* Whoever already waits may be reported to no more. */
+static void refuse_all(struct redis_subscriber *subscriber, const char *words)
+{
+    refuse(subscriber, &subscriber->refusal, words);
+    lose_channel(subscriber);
+}
+
+static void on_setup(struct redis_channel *channel, struct redis_command *command,
+                     const redisReply *reply)
+{
+    (void)command;
+    struct redis_subscriber *subscriber = channel->owner;
+    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&channel->refusal))
+        error_unavailable(&channel->refusal, "%.*s", (int)text_cut(reply->str, MAX_WORDS),
+                          reply->str);
+    else if (reply->type == REDIS_REPLY_INTEGER)
+        snprintf(subscriber->id, sizeof(subscriber->id), "%lld", reply->integer);
+}
+
+/* A proxy that closes a connection upon a command that it does not know does so here, where nothing is measured. */
+static void on_connected(struct redis_channel *channel)
+{
+    redis_setup_send(channel);
+    redis_channel_send(channel, &(struct redis_request){{"CLIENT", "ID"}, on_setup});
+    redis_channel_send(channel, &(struct redis_request){{"CLIENT", "TRACKING", "OFF"}, on_setup});
+    redis_channel_send(channel, &(struct redis_request){{"SUBSCRIBE", push_channel}, on_setup});
+}
+
+/* A message of the channel has the keys that were changed, or nothing: all were (FLUSHALL). */
+static void take_changes(struct redis_subscriber *subscriber, const redisReply *keys)
+{
+    if (keys->type == REDIS_REPLY_NIL)
+        redis_subscriptions_notify_all(&subscriber->subscriptions);
+    for (size_t i = 0; keys->type == REDIS_REPLY_ARRAY && i < keys->elements; i++)
+        if (keys->element[i]->type == REDIS_REPLY_STRING)
+            redis_subscriptions_notify(&subscriber->subscriptions, keys->element[i]->str,
+                                       (size_t)keys->element[i]->len);
+}
+
+static bool on_push(struct redis_channel *channel, const redisReply *reply)
+{
+    struct redis_subscriber *subscriber = channel->owner;
+    if (channel->state != REDIS_READY)
+        return false;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements >= 1 &&
+        reply->element[0]->type == REDIS_REPLY_STRING) {
+        if (text_equal(reply->element[0]->str, "pong"))
+            subscriber->is_pinged = false;
+        else if (text_equal(reply->element[0]->str, "message") && reply->elements >= 3)
+            take_changes(subscriber, reply->element[2]);
+    }
+    return true;
+}
+
+static void open_channel(struct redis_subscriber *subscriber, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    subscriber->retry_ms = now_ms + RETRY_MS;
+    error_done(&subscriber->refusal);
+    subscriber->channel =
+        redis_channel_open(subscriber->server, true, now_ms + CONNECT_MS, &error);
+    if (subscriber->channel == NULL) {
+        refuse_all(subscriber, error_text(&error));
+        return;
+    }
+    subscriber->channel->owner = subscriber;
+    subscriber->channel->on_connected = on_connected;
+    subscriber->channel->on_push = on_push;
+    subscriber->pinged_ms = now_ms;
+}
+
+static void on_tracking(struct redis_channel *channel, struct redis_command *command,
+                        const redisReply *reply)
+{
+    (void)command;
+    struct redis_subscriber *subscriber = channel->subscriber;
+    if (channel != subscriber->tracked)
+        return;
+    subscriber->is_tracking_confirmed = true;
+    if (reply->type == REDIS_REPLY_ERROR)
+        refuse_all(subscriber, reply->str);
+}
+
+static void track(struct redis_subscriber *subscriber, struct redis_channel *channel)
+{
+    subscriber->tracked = channel;
+    subscriber->is_tracking_confirmed = false;
+    channel->subscriber = subscriber;
+    redis_channel_send(
+        channel,
+        &(struct redis_request){
+            {"CLIENT", "TRACKING", "ON", "REDIRECT", subscriber->id, "OPTIN"}, on_tracking});
+}
+
+void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_channel *channel,
+                              const struct task *tasks)
+{
+    while (tasks != NULL && !task_wants_subscription(tasks))
+        tasks = tasks->next;
+    if (tasks == NULL)
+        return;
+    int64_t now_ms = clock_now_ms();
+    if (subscriber->channel == NULL && now_ms >= subscriber->retry_ms)
+        open_channel(subscriber, now_ms);
+    if (subscriber->channel != NULL && subscriber->channel->state == REDIS_READY &&
+        subscriber->tracked != channel)
+        track(subscriber, channel);
+}
+
+/* The reply to CLIENT CACHING: the command's tasks are subscribed, or cannot be. */
+static void on_caching(struct redis_channel *channel, struct redis_command *command,
+                       const redisReply *reply)
+{
+    struct redis_subscriber *subscriber = channel->subscriber;
+    _cleanup_(error_done) struct error refusal = {0};
+    if (reply->type == REDIS_REPLY_ERROR)
+        refuse(subscriber, &refusal,
+               error_is_set(&subscriber->refusal) ? "CLIENT TRACKING was refused" : reply->str);
+    for (struct task *task = command->tasks; task != NULL; task = task->next) {
+        if (!redis_subscriptions_has(&subscriber->subscriptions, task->notifier.id))
+            continue;
+        if (!error_is_set(&refusal)) {
+            task_subscribed(task);
+            continue;
+        }
+        redis_subscriptions_remove(&subscriber->subscriptions, task->notifier.id);
+        task_cannot_subscribe(task, &refusal);
+    }
+}
+
+/* Whether the task's reading is to be tracked; else says why it cannot be, where it never can on this channel. */
+static bool subscribe(struct redis_subscriber *subscriber, const struct redis_channel *channel,
+                      const char *key, struct task *task)
+{
+    if (!task_wants_subscription(task))
+        return false;
+    if (subscriber->tracked == channel) {
+        redis_subscriptions_add(&subscriber->subscriptions, key, &task->notifier);
+        return true;
+    }
+    if (error_is_set(&subscriber->refusal))
+        task_cannot_subscribe(task, &subscriber->refusal);
+    return false;
+}
+
+struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
+                                            struct redis_channel *channel,
+                                            struct redis_request request, const char *key,
+                                            struct task *const *tasks)
+{
+    bool is_tracked = false;
+    for (size_t i = 0; tasks[i] != NULL; i++)
+        is_tracked = subscribe(subscriber, channel, key, tasks[i]) || is_tracked;
+    if (is_tracked) {
+        memcpy(request.first_words, (const char *const[]){"CLIENT", "CACHING", "YES", NULL},
+               4 * sizeof(char *));
+        request.on_first_reply = on_caching;
+    }
+    struct redis_command *command = redis_channel_send(channel, &request);
+    for (size_t i = 0; tasks[i] != NULL; i++)
+        redis_command_add_task(command, tasks[i]);
+    return command;
+}
+
+/* Where CLIENT TRACKING itself was not replied to, it is not sent on the next channel, too. */
+void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
+                                     const struct redis_channel *channel)
+{
+    if (subscriber->tracked != channel || channel == NULL)
+        return;
+    if (!subscriber->is_tracking_confirmed) {
+        refuse_all(subscriber, "no reply to CLIENT TRACKING");
+        return;
+    }
+    subscriber->tracked = NULL;
+    redis_subscriptions_notify_all(&subscriber->subscriptions);
+}
+
+void redis_subscriber_unsubscribe(struct redis_subscriber *subscriber, uint64_t notifier_id)
+{
+    redis_subscriptions_remove(&subscriber->subscriptions, notifier_id);
+}
+
+bool redis_subscriber_is_needed(const struct redis_subscriber *subscriber)
+{
+    return subscriber->channel != NULL && subscriber->subscriptions.all != NULL;
+}
+
+void redis_subscriber_step(struct redis_subscriber *subscriber, short revents)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct redis_channel *channel = subscriber->channel;
+    bool was_ready = channel->state == REDIS_READY;
+    if (redis_channel_step(channel, revents, &error))
+        return;
+    if (was_ready)
+        lose_channel(subscriber);
+    else
+        refuse_all(subscriber, error_text(&error));
+}
+
+static void ping(struct redis_subscriber *subscriber, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error ignored = {0};
+    struct redis_channel *channel = subscriber->channel;
+    bool is_lost = subscriber->is_pinged;
+    redis_output_add(&channel->output, (const char *const[]){"PING", NULL});
+    subscriber->is_pinged = true;
+    subscriber->pinged_ms = now_ms;
+    if (is_lost || !redis_channel_flush(channel, &ignored))
+        lose_channel(subscriber);
+}
+
+int64_t redis_subscriber_check(struct redis_subscriber *subscriber, int64_t now_ms)
+{
+    if (subscriber->channel == NULL)
+        return CLOCK_NEVER;
+    if (subscriber->channel->state != REDIS_READY) {
+        if (now_ms < subscriber->channel->deadline_ms)
+            return subscriber->channel->deadline_ms;
+        refuse_all(subscriber, "no answer in time");
+        return CLOCK_NEVER;
+    }
+    if (now_ms >= subscriber->pinged_ms + PING_MS)
+        ping(subscriber, now_ms);
+    return subscriber->channel == NULL ? CLOCK_NEVER : subscriber->pinged_ms + PING_MS;
+}

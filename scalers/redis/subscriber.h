@@ -1,0 +1,66 @@
+/*
+ * The subscriber: a channel of its own, on which Redis reports keys that were changed since they were read
+ * (CLIENT TRACKING), each key once. Only the keys of queries with a notifier are tracked (OPTIN): each take
+ * from a list is a change, too, and a busy list would be reported all the time.
+ *
+ * What no command changes is not reported: entries of a stream that a group is given (XREADGROUP) become
+ * pending without a report, so pending entries cannot be subscribed to.
+ *
+ * Threads: that of the client. Owner: the client.
+ */
+#ifndef BACKLOG_SCALERS_REDIS_SUBSCRIBER_H
+#define BACKLOG_SCALERS_REDIS_SUBSCRIBER_H
+
+#include "base/error.h"
+#include "measure/task.h"
+#include "redis/channel.h"
+#include "redis/server.h"
+#include "redis/subscriptions.h"
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct redis_subscriber {
+    struct redis_server *server;
+    struct redis_channel *channel; /* NULL: none */
+    struct redis_subscriptions subscriptions;
+    struct redis_channel *tracked; /* whose reads are reported; NULL: none */
+    bool is_tracking_confirmed;
+    struct error refusal; /* why there is no channel; none where it was lost: it is opened again soon */
+    char id[24];          /* CLIENT ID of the channel */
+    int64_t retry_ms;
+    int64_t pinged_ms;
+    bool is_pinged; /* and there was no reply yet */
+};
+
+void redis_subscriber_init(struct redis_subscriber *subscriber, struct redis_server *server);
+void redis_subscriber_done(struct redis_subscriber *subscriber); /* notifies nobody */
+
+/* Before tasks are sent on the channel that measures: opens the subscriber's where one of them needs it, and
+ * has its reads tracked once it is there. */
+void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_channel *channel,
+                              const struct task *tasks);
+
+/* Sends a request that reads the key, and subscribes those of the tasks that want it. `tasks` ends with NULL;
+ * they are the command's from here on. */
+struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
+                                            struct redis_channel *channel,
+                                            struct redis_request request, const char *key,
+                                            struct task *const *tasks);
+
+/* The channel is about to be closed: what it has read is not reported any more. */
+void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
+                                     const struct redis_channel *channel);
+
+void redis_subscriber_unsubscribe(struct redis_subscriber *subscriber, uint64_t notifier_id);
+
+/* Somebody may be notified: somebody must wait for its channel. */
+bool redis_subscriber_is_needed(const struct redis_subscriber *subscriber);
+
+/* The loop's: after poll(), and whenever the time has come. Returns when that is. */
+void redis_subscriber_step(struct redis_subscriber *subscriber, short revents);
+int64_t redis_subscriber_check(struct redis_subscriber *subscriber, int64_t now_ms);
+
+#endif
