@@ -8,7 +8,7 @@
 #define BACKLOG_SCALERS_NATS_JETSTREAM_CONSUMER_INFO_H
 
 #include "base/error.h"
-#include "measure/scaler.h"
+#include "measure/task.h"
 #include "options.h"
 
 #include <jansson.h>

@@ -10,7 +10,7 @@
 #define BACKLOG_SCALERS_NATS_JETSTREAM_JSZ_H
 
 #include "base/error.h"
-#include "measure/scaler.h"
+#include "measure/task.h"
 #include "options.h"
 
 #include <jansson.h>

@@ -1,6 +1,5 @@
 #include "measure.h"
 
-#include "arm.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -9,222 +8,265 @@
 #include "monitoring.h"
 #include "options.h"
 
-#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* After so many requests the answers that are there are taken, so that they do not pile up. */
+/* After so many requests the replies that are there are taken, so that they do not pile up. */
 enum { REQUESTS_AT_ONCE = 64 };
 
-/* Answers that may queue: a batch's own. What is beyond is dropped, and its probe overdue. */
-enum { MOST_ANSWERS = 1000000, MOST_ANSWER_BYTES = 256 << 20 };
-
-/* Each round has an inbox of its own: what comes late is never taken for an answer of the next. */
-struct round {
-    struct nats_client *client;
-    struct probe *const *probes;
-    size_t count;
-    size_t left;               /* probes not ended */
-    size_t without_responders; /* of these: nats.c tells how many, and not which */
-    int64_t deadline_ms;
-    natsInbox *inbox;
-    natsSubscription *answers; /* to `inbox`.* where * is the index of the probe */
-};
-
-static void round_done(struct round *round)
+static void explain_no_responders(struct task *task)
 {
-    natsSubscription_Destroy(round->answers);
-    natsInbox_Destroy(round->inbox);
-}
-
-static natsStatus open_inbox(struct round *round)
-{
-    natsStatus status = natsInbox_Create(&round->inbox);
-    if (status != NATS_OK)
-        return status;
-    _cleanup_(memory_free) char *subject = text_format("%s.*", round->inbox);
-    status = natsConnection_SubscribeSync(&round->answers, round->client->connection, subject);
-    if (status == NATS_OK)
-        status = natsSubscription_SetPendingLimits(round->answers, MOST_ANSWERS, MOST_ANSWER_BYTES);
-    return status;
-}
-
-static void add_request_subject(struct text *subject, const struct nats_query_options *query)
-{
-    nats_add_api(subject, query);
-    text_addf(subject, ".CONSUMER.INFO.%s.%s", query->stream, query->consumer);
-}
-
-/* The probe that an answer belongs to, by the last token of its subject; NULL for one that came
- * twice, or that nobody asked for. */
-static struct probe *find_probe(const struct round *round, const natsMsg *answer)
-{
-    const char *token = natsMsg_GetSubject(answer) + strlen(round->inbox) + strlen(".");
-    char *end = NULL;
-    unsigned long long index = strtoull(token, &end, 10);
-    if (*end != '\0' || index >= round->count || round->probes[index]->ended)
-        return NULL;
-    return round->probes[index];
-}
-
-static void take_answer(struct round *round, natsMsg *answer)
-{
-    struct probe *probe = find_probe(round, answer);
-    if (probe == NULL)
-        return;
-    round->left--;
-    struct reading reading;
-    _cleanup_(error_done) struct error error = {0};
-    if (nats_consumer_info_parse(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer),
-                                 probe->query, &reading, &error))
-        probe_answer(probe, &reading);
-    else
-        probe_fail(probe, &error);
-}
-
-/* Takes answers until all are there or `wait_until_ms` has come: NATS_OK; or the connection's end. */
-static natsStatus take_answers(struct round *round, int64_t wait_until_ms)
-{
-    while (round->left > round->without_responders) {
-        natsMsg *answer = NULL;
-        natsStatus status = natsSubscription_NextMsg(&answer, round->answers,
-                                                     clock_left_ms(wait_until_ms, INT_MAX));
-        if (status == NATS_OK) {
-            take_answer(round, answer);
-            natsMsg_Destroy(answer);
-        } else if (status == NATS_NO_RESPONDERS)
-            round->without_responders++;
-        else if (status == NATS_TIMEOUT)
-            break;
-        else if (status != NATS_SLOW_CONSUMER) /* some were dropped; what is queued still counts */
-            return status;
-    }
-    return NATS_OK;
-}
-
-static natsStatus send_request(struct round *round, size_t index, struct text *subject,
-                               struct text *reply)
-{
-    text_clear(subject);
-    add_request_subject(subject, round->probes[index]->query);
-    text_clear(reply);
-    text_addf(reply, "%s.%zu", round->inbox, index);
-    return natsConnection_PublishRequest(round->client->connection, subject->bytes, reply->bytes,
-                                         NULL, 0);
-}
-
-static natsStatus send_requests(struct round *round)
-{
-    _cleanup_(text_done) struct text subject = {0};
-    _cleanup_(text_done) struct text reply = {0};
-    for (size_t i = 0; i < round->count; i++) {
-        natsStatus status = send_request(round, i, &subject, &reply);
-        if (status == NATS_OK && i % REQUESTS_AT_ONCE == REQUESTS_AT_ONCE - 1) {
-            if (clock_now_ms() >= round->deadline_ms)
-                return NATS_OK;
-            status = take_answers(round, 0);
-        }
-        if (status != NATS_OK)
-            return status;
-    }
-    return NATS_OK;
-}
-
-static bool is_silent(const struct round *round)
-{
-    return round->left == round->count && round->without_responders == 0;
-}
-
-/* A server that has not said a word in half of the time must answer a ping in the other half: so a
- * dead one is told from a consumer without a leader, and neither from one that is merely busy. */
-static natsStatus wait_for_answers(struct round *round)
-{
-    int64_t half_ms = clock_left_ms(round->deadline_ms, INT_MAX) / 2;
-    natsStatus status = take_answers(round, clock_now_ms() + half_ms);
-    if (status == NATS_OK && is_silent(round)) {
-        natsStatus pinged = natsConnection_FlushTimeout(
-            round->client->connection, clock_left_ms(round->deadline_ms, INT_MAX - 1) + 1);
-        status = take_answers(round, 0);
-        if (status == NATS_OK && is_silent(round))
-            status = pinged;
-    }
-    return status == NATS_OK ? take_answers(round, round->deadline_ms) : status;
-}
-
-static void explain_no_responders(struct probe *probe)
-{
-    const struct nats_query_options *query = probe->query;
+    const struct nats_query_options *query = task->query;
     const char *key = query->api_prefix != NULL ? "apiPrefix" : "domain";
     const char *value = query->api_prefix != NULL ? query->api_prefix : query->domain;
     if (value != NULL)
-        probe_failf(probe,
-                    "no JetStream answers for stream \"%s\" and consumer \"%s\": check %s \"%s\"",
-                    query->stream, query->consumer, key, value);
+        task_failf(task,
+                   "no JetStream answers for stream \"%s\" and consumer \"%s\": check %s \"%s\"",
+                   query->stream, query->consumer, key, value);
     else
-        probe_failf(probe,
-                    "no JetStream answers for stream \"%s\" and consumer \"%s\": it is disabled on "
-                    "this server or for this account, or lives in a domain (set domain)",
-                    query->stream, query->consumer);
+        task_failf(task,
+                   "no JetStream answers for stream \"%s\" and consumer \"%s\": it is disabled on "
+                   "this server or for this account, or is in a domain (set domain)",
+                   query->stream, query->consumer);
 }
 
-/* Which probes nobody responds to is known where all others have ended; else they are overdue, and
- * known once they are asked alone. */
-static void fail_without_responders(struct round *round)
+static void take_info(struct task *task, natsMsg *message)
 {
-    if (round->left != round->without_responders)
-        return;
-    for (size_t i = 0; i < round->count; i++)
-        if (!round->probes[i]->ended)
-            explain_no_responders(round->probes[i]);
-    round->left = 0;
+    struct reading reading;
+    _cleanup_(error_done) struct error error = {0};
+    if (natsMsg_IsNoResponders(message))
+        explain_no_responders(task);
+    else if (nats_consumer_info_parse(natsMsg_GetData(message),
+                                      (size_t)natsMsg_GetDataLength(message), task->query,
+                                      &reading, &error))
+        task_answer(task, &reading);
+    else
+        task_fail(task, &error);
 }
 
-/* The server does not answer a request that the user may not send, but tells the connection why. It
- * keeps the last such text only; the others are found once they are asked alone. */
-static void fail_denied(struct round *round)
+/* A reply that nobody waits for any more is ignored. */
+static void take_message(struct nats_client *client, struct nats_connection *connection,
+                         natsMsg *message)
 {
-    const char *words = NULL;
-    if (natsConnection_GetLastError(round->client->connection, &words) != NATS_NOT_PERMITTED)
+    bool is_subscribers = connection == client->subscriber.connection;
+    uint64_t number = nats_connection_number(connection, message);
+    connection->received_ms = clock_now_ms();
+    if (is_subscribers && nats_subjects_take(client->subscriber.subjects, number, message))
         return;
-    _cleanup_(text_done) struct text subject = {0};
-    for (size_t i = 0; i < round->count; i++) {
-        if (round->probes[i]->ended)
-            continue;
-        text_clear(&subject);
-        text_add(&subject, "\"");
-        add_request_subject(&subject, round->probes[i]->query);
-        text_add(&subject, "\"");
-        if (strstr(words, subject.bytes) != NULL)
-            probe_failf(round->probes[i], "NATS at %s: %s", round->client->servers, words);
+    struct nats_request *request = nats_connection_find(connection, number);
+    if (request == NULL)
+        return;
+    struct task *task = request->task;
+    nats_connection_remove(connection, request);
+    if (is_subscribers)
+        nats_subscriber_confirm(&client->subscriber, task);
+    take_info(task, message);
+}
+
+/* The server does not reply to a request that the user may not send, but reports it to the connection:
+ * "Permissions Violation for Publish to "$JS.API..."". */
+static void take_refusal(struct nats_connection *connection, const char *words)
+{
+    struct nats_request *request = connection->requests;
+    while (request != NULL) {
+        struct nats_request *next = request->next;
+        _cleanup_(memory_free) char *quoted = text_format("Publish to \"%s\"", request->subject);
+        if (strstr(words, quoted) != NULL) {
+            struct task *task = request->task;
+            nats_connection_remove(connection, request);
+            task_failf(task, "NATS at %s: %s", connection->servers, words);
+        }
+        request = next;
     }
 }
 
-bool nats_measure(void *client_, struct probe *const *probes, size_t count, int64_t deadline_ms,
-                  struct error *error)
+static void take_events(struct nats_client *client, struct nats_connection *connection)
+{
+    size_t count = 0;
+    struct nats_event *taken = nats_events_take(connection->events, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (taken[i].message != NULL) {
+            take_message(client, connection, taken[i].message);
+            continue;
+        }
+        take_refusal(connection, taken[i].refusal);
+        if (connection == client->subscriber.connection)
+            nats_subscriber_deny(&client->subscriber, taken[i].refusal);
+    }
+    nats_events_done(taken, count);
+}
+
+/* Those in flight on it are measured again, on the other connection. */
+static void lose_subscriber(struct nats_client *client)
+{
+    struct nats_connection *connection = client->subscriber.connection;
+    while (connection->requests != NULL) {
+        struct task *task = connection->requests->task;
+        nats_connection_remove(connection, connection->requests);
+        task_return(task, false);
+    }
+    nats_subscriber_lose(&client->subscriber);
+}
+
+static natsStatus send_task(struct nats_client *client, struct task *task, struct text *subject)
+{
+    const struct nats_query_options *query = task->query;
+    text_clear(subject);
+    nats_add_api(subject, query);
+    text_addf(subject, ".CONSUMER.INFO.%s.%s", query->stream, query->consumer);
+    if (!nats_subscriber_subscribe(&client->subscriber, task))
+        return nats_connection_send_task(client->connection, subject->bytes, task);
+    struct nats_connection *connection = client->subscriber.connection;
+    if (nats_connection_send_task(connection, subject->bytes, task) != NATS_OK)
+        lose_subscriber(client);
+    return NATS_OK;
+}
+
+static natsStatus send_tasks(struct nats_client *client, struct feed *feed)
+{
+    _cleanup_(text_done) struct text subject = {0};
+    natsStatus status = NATS_OK;
+    size_t sent = 0;
+    for (struct task *task; status == NATS_OK && (task = feed_take(feed)) != NULL;) {
+        status = send_task(client, task, &subject);
+        if (++sent % REQUESTS_AT_ONCE == 0)
+            take_events(client, client->connection);
+    }
+    return status;
+}
+
+static struct nats_connection *connection_of(const struct nats_client *client,
+                                             const struct nats_request *request)
+{
+    return nats_connection_find(client->connection, request->number) == request
+               ? client->connection
+               : client->subscriber.connection;
+}
+
+static void serve_feed(struct nats_client *client, struct feed *feed)
+{
+    uint64_t id = 0;
+    while (feed_next_unsubscribe(feed, &id))
+        nats_subscriber_unsubscribe(&client->subscriber, id);
+    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
+        nats_connection_remove(connection_of(client, task->data), task->data);
+        task_return(task, true);
+    }
+}
+
+/* Tasks of which nothing at all was received in half of their time: a dead server is found by a ping, and told
+ * from a consumer without a leader. */
+static natsStatus check_silence(struct nats_connection *connection, int64_t now_ms,
+                                int64_t *ret_next_ms)
+{
+    const struct nats_request *oldest = connection->requests;
+    if (nats_connection_is_closed(connection))
+        return NATS_CONNECTION_CLOSED;
+    if (oldest == NULL)
+        return NATS_OK;
+    int64_t since_ms =
+        connection->received_ms > oldest->sent_ms ? connection->received_ms : oldest->sent_ms;
+    int64_t ping_ms = since_ms + oldest->task->timeout_ms / 2;
+    if (now_ms >= ping_ms) {
+        natsStatus status = nats_connection_ping(connection, now_ms);
+        if (status != NATS_OK)
+            return now_ms < since_ms + oldest->task->timeout_ms ? NATS_OK : status;
+        ping_ms = now_ms + oldest->task->timeout_ms / 2;
+    }
+    *ret_next_ms = ping_ms < *ret_next_ms ? ping_ms : *ret_next_ms;
+    return NATS_OK;
+}
+
+static void time_out(struct nats_connection *connection, int64_t now_ms)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    if (now_ms < connection->next_deadline_ms)
+        return;
+    struct nats_request *request = connection->requests;
+    while (request != NULL) {
+        struct nats_request *following = request->next;
+        struct task *task = request->task;
+        if (now_ms >= task->deadline_ms) {
+            nats_connection_remove(connection, request);
+            task_time_out(task);
+        } else if (task->deadline_ms < next_ms)
+            next_ms = task->deadline_ms;
+        request = following;
+    }
+    connection->next_deadline_ms = next_ms;
+}
+
+/* Returns when to check again, or the connection's end. */
+static natsStatus check(struct nats_connection *connection, int64_t *ret_next_ms)
+{
+    int64_t now_ms = clock_now_ms();
+    natsStatus status = check_silence(connection, now_ms, ret_next_ms);
+    if (status != NATS_OK)
+        return status;
+    time_out(connection, now_ms);
+    if (connection->next_deadline_ms < *ret_next_ms)
+        *ret_next_ms = connection->next_deadline_ms;
+    return NATS_OK;
+}
+
+static bool has_work(const struct nats_client *client)
+{
+    const struct nats_connection *subscribers = client->subscriber.connection;
+    return client->connection->requests != NULL ||
+           (subscribers != NULL && subscribers->requests != NULL) ||
+           nats_subscriber_is_needed(&client->subscriber);
+}
+
+static void wait_for_events(const struct nats_client *client, struct feed *feed, int64_t until_ms)
+{
+    const struct nats_connection *connections[] = {client->connection,
+                                                   client->subscriber.connection};
+    struct pollfd descriptors[ARRAY_LENGTH(connections)];
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(connections); i++)
+        if (connections[i] != NULL)
+            descriptors[count++] = (struct pollfd){
+                .fd = nats_events_descriptor(connections[i]->events), .events = POLLIN};
+    feed_wait(feed, descriptors, count, until_ms);
+}
+
+/* Waits for something, and takes what there is before anything counts as late. */
+static natsStatus turn(struct nats_client *client, struct feed *feed, int64_t *next_ms)
+{
+    wait_for_events(client, feed, *next_ms);
+    *next_ms = CLOCK_NEVER;
+    take_events(client, client->connection);
+    if (client->subscriber.connection != NULL) {
+        take_events(client, client->subscriber.connection);
+        if (check(client->subscriber.connection, next_ms) != NATS_OK)
+            lose_subscriber(client);
+    }
+    return check(client->connection, next_ms);
+}
+
+static void abandon(struct nats_connection *connection)
+{
+    while (connection != NULL && connection->requests != NULL)
+        nats_connection_remove(connection, connection->requests);
+}
+
+bool nats_measure(void *client_, struct feed *feed, struct error *error)
 {
     struct nats_client *client = client_;
     if (client->monitoring != NULL)
-        return nats_monitoring_measure(client->monitoring, probes, count, deadline_ms, error);
-
-    _cleanup_(round_done) struct round round = {
-        .client = client,
-        .probes = probes,
-        .count = count,
-        .left = count,
-        .deadline_ms = deadline_ms,
-    };
-
-    nats_arm_probes(client, probes, count, deadline_ms);
-    natsStatus status = open_inbox(&round);
-    if (status == NATS_OK)
-        status = send_requests(&round);
-    if (status == NATS_OK)
-        status = wait_for_answers(&round);
-    if (status != NATS_OK)
-        return nats_client_broken(client, status, error);
-
-    fail_without_responders(&round);
-    if (round.left > 0)
-        fail_denied(&round);
-    return true;
+        return nats_monitoring_measure(client->monitoring, feed, error);
+    natsStatus status = NATS_OK;
+    int64_t next_ms = 0;
+    while (status == NATS_OK && !feed_is_stopping(feed)) {
+        serve_feed(client, feed);
+        status = send_tasks(client, feed);
+        if (status == NATS_OK && !has_work(client))
+            break;
+        if (status == NATS_OK)
+            status = turn(client, feed, &next_ms);
+    }
+    abandon(client->connection);
+    abandon(client->subscriber.connection);
+    return status == NATS_OK || nats_connection_broken(client->connection, status, error);
 }

@@ -1,32 +1,51 @@
 #include "monitoring.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "jsz.h"
 #include "shared/fetch.h"
+#include "shared/fetch_pool.h"
 #include "shared/http_address.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 enum {
-    BODY_BYTES_MOST = 16 << 20, /* 1,000 consumers are 1 MB */
-    OK = 200,
+    MAX_BODY_BYTES = 16 << 20, /* 1,000 consumers are 1 MB */
+    STATUS_OK = 200,
+    LISTINGS = 2, /* at a time: who comes while the first is slow does not wait for it */
+    GETS = LISTINGS + 1,
+};
+
+/* A GET of all consumers, and who waits for it. */
+struct listing {
+    struct task *tasks; /* utlist */
+    bool is_in_flight;
+    int64_t sent_ms;
+    int64_t deadline_ms; /* of the GET: that of the last of them */
 };
 
 struct nats_monitoring {
     struct http_address address;
     struct jsz_account account;
-    struct fetcher *fetcher;
+    struct fetch_pool *pool;
     char *name; /* for errors */
-    char *question;
+    char *listing_url;
+    char *ping_url; /* the same without the consumers */
+    struct listing listings[LISTINGS];
+    struct task *waiting; /* utlist: for a listing to be free */
+    bool is_pinging;
+    int64_t answered_ms;
 };
 
 void nats_monitoring_disconnect(struct nats_monitoring *monitoring)
 {
-    fetch_free(monitoring->fetcher);
+    fetch_pool_free(monitoring->pool);
     http_address_done(&monitoring->address);
     free(monitoring->name);
-    free(monitoring->question);
+    free(monitoring->listing_url);
+    free(monitoring->ping_url);
     free(monitoring);
 }
 
@@ -40,11 +59,12 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
         .name = options->account,
         .id = options->account_id == NULL ? options->account : options->account_id};
 
-    struct text question = {0};
-    text_addf(&question, "%s/jsz?acc=", monitoring->address.base);
-    http_add_escaped(&question, monitoring->account.id);
-    text_add(&question, "&consumers=true");
-    monitoring->question = text_take(&question);
+    struct text listing_url = {0};
+    text_addf(&listing_url, "%s/jsz?acc=", monitoring->address.base);
+    http_add_escaped(&listing_url, monitoring->account.id);
+    text_add(&listing_url, "&consumers=true");
+    monitoring->listing_url = text_take(&listing_url);
+    monitoring->ping_url = text_format("%s/jsz", monitoring->address.base);
 
     const char *password = options->user == NULL ? monitoring->address.password : options->password;
     const struct fetch_source source = {
@@ -52,41 +72,43 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
         .tls = &options->tls,
         .user = options->user == NULL ? monitoring->address.user : options->user,
         .password = password == NULL ? "" : password,
-        .body_bytes_most = BODY_BYTES_MOST,
+        .body_bytes_most = MAX_BODY_BYTES,
         /* An account without a limit reserves 18446744073709551615 bytes: no integer of jansson's. */
         .json_flags = JSON_DECODE_INT_AS_REAL,
     };
-    monitoring->fetcher = fetch_new(&source);
+    monitoring->pool = fetch_pool_new(&source, GETS);
     return monitoring;
 }
 
-/* Asks, and takes no answer but that of a server with JetStream. The caller releases it. */
-static enum fetch_outcome ask(const struct nats_monitoring *monitoring, const char *question,
-                              int64_t deadline_ms, struct fetch_answer *ret_answer,
-                              struct error *error)
+/* The answer of a server with JetStream, or an error. */
+static bool check_answer(const struct nats_monitoring *monitoring, struct fetch_ended *ended)
 {
-    enum fetch_outcome outcome =
-        fetch_json(monitoring->fetcher, question, deadline_ms, ret_answer, error);
-    if (outcome != FETCH_ANSWERED)
-        return outcome;
-    if (ret_answer->status != OK)
-        error_unavailable(error, "%s answered with status %ld: is that a monitoring port?",
-                          monitoring->name, ret_answer->status);
-    else if (!json_is_object(ret_answer->json))
-        error_unavailable(error, "%s answered something else than JSON: is that a monitoring port?",
-                          monitoring->name);
-    else if (json_is_true(json_object_get(ret_answer->json, "disabled")))
-        error_unavailable(error, "%s: JetStream is disabled on this server", monitoring->name);
-    return error_is_set(error) ? FETCH_FAILED : FETCH_ANSWERED;
+    const struct fetch_answer *answer = &ended->answer;
+    if (ended->outcome != FETCH_ANSWERED)
+        return false;
+    if (answer->status != STATUS_OK)
+        return error_unavailable(&ended->error,
+                                 "%s answered with status %ld: is that a monitoring port?",
+                                 monitoring->name, answer->status);
+    if (!json_is_object(answer->json))
+        return error_unavailable(&ended->error,
+                                 "%s: unexpected reply, not JSON: is that a monitoring port?",
+                                 monitoring->name);
+    if (json_is_true(json_object_get(answer->json, "disabled")))
+        return error_unavailable(&ended->error, "%s: JetStream is disabled on this server",
+                                 monitoring->name);
+    return true;
 }
 
 bool nats_monitoring_connect(const struct nats_connection_options *options, int64_t deadline_ms,
                              struct nats_monitoring **ret_monitoring, struct error *error)
 {
     struct nats_monitoring *monitoring = monitoring_new(options);
-    _cleanup_(fetch_answer_done) struct fetch_answer answer = {0};
-    _cleanup_(memory_free) char *question = text_format("%s/jsz", monitoring->address.base);
-    if (ask(monitoring, question, deadline_ms, &answer, error) != FETCH_ANSWERED) {
+    _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
+    fetch_pool_get(monitoring->pool, monitoring->ping_url, NULL, deadline_ms);
+    fetch_pool_wait_one(monitoring->pool, &ended);
+    if (!check_answer(monitoring, &ended)) {
+        error_move(error, &ended.error);
         nats_monitoring_disconnect(monitoring);
         return false;
     }
@@ -94,33 +116,185 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
     return true;
 }
 
-static void cannot_arm(struct probe *probe)
+static void cannot_subscribe(struct task *task)
 {
     _cleanup_(error_done) struct error why = {0};
-    error_unavailable(
-        &why, "a monitoring port of NATS does not tell of messages: set servers, which does");
-    probe_cannot_arm(probe, &why);
+    error_unavailable(&why, "a monitoring port of NATS does not notify of messages: set servers");
+    task_cannot_subscribe(task, &why);
 }
 
-bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct probe *const *probes,
-                             size_t count, int64_t deadline_ms, struct error *error)
+static void take_tasks(struct nats_monitoring *monitoring, struct feed *feed)
 {
-    _cleanup_(fetch_answer_done) struct fetch_answer answer = {0};
-    enum fetch_outcome outcome = ask(monitoring, monitoring->question, deadline_ms, &answer, error);
-    if (outcome != FETCH_ANSWERED)
-        return false;
+    for (struct task *task; (task = feed_take(feed)) != NULL;) {
+        task->data = NULL;
+        cannot_subscribe(task);
+        DL_APPEND(monitoring->waiting, task);
+    }
+}
 
+static void give_up(struct nats_monitoring *monitoring, struct task *task)
+{
+    struct listing *listing = task->data;
+    if (listing == NULL)
+        DL_DELETE(monitoring->waiting, task);
+    else
+        DL_DELETE(listing->tasks, task);
+    task_return(task, true);
+}
+
+static struct listing *free_listing(struct nats_monitoring *monitoring)
+{
+    for (size_t i = 0; i < LISTINGS; i++)
+        if (!monitoring->listings[i].is_in_flight)
+            return &monitoring->listings[i];
+    return NULL;
+}
+
+/* All that wait share one GET. */
+static void begin_listing(struct nats_monitoring *monitoring)
+{
+    struct listing *listing = free_listing(monitoring);
+    if (monitoring->waiting == NULL || listing == NULL)
+        return;
+    *listing = (struct listing){
+        .tasks = TAKE(monitoring->waiting), .is_in_flight = true, .sent_ms = clock_now_ms()};
+    for (struct task *task = listing->tasks; task != NULL; task = task->next) {
+        task_started(task);
+        task->data = listing;
+        task->deadline_ms = listing->sent_ms + task->timeout_ms;
+        if (task->deadline_ms > listing->deadline_ms)
+            listing->deadline_ms = task->deadline_ms;
+    }
+    fetch_pool_get(monitoring->pool, monitoring->listing_url, listing, listing->deadline_ms);
+}
+
+static struct task *take_first(struct listing *listing)
+{
+    struct task *task = listing->tasks;
+    if (task != NULL)
+        DL_DELETE(listing->tasks, task);
+    return task;
+}
+
+static void answer_all(const struct nats_monitoring *monitoring, struct listing *listing,
+                       const json_t *json)
+{
     _cleanup_(jsz_done) struct jsz jsz;
-    jsz_init(&jsz, answer.json, &monitoring->account, monitoring->name);
-    for (size_t i = 0; i < count; i++) {
+    jsz_init(&jsz, json, &monitoring->account, monitoring->name);
+    for (struct task *task; (task = take_first(listing)) != NULL;) {
         _cleanup_(error_done) struct error why = {0};
         struct reading reading;
-        if (probe_wants_arm(probes[i]))
-            cannot_arm(probes[i]);
-        if (jsz_find(&jsz, probes[i]->query, &reading, &why))
-            probe_answer(probes[i], &reading);
+        if (jsz_find(&jsz, task->query, &reading, &why))
+            task_answer(task, &reading);
         else
-            probe_fail(probes[i], &why);
+            task_fail(task, &why);
     }
+}
+
+/* Returns false where the port does not answer anything. */
+static bool end_listing(struct nats_monitoring *monitoring, struct listing *listing,
+                        struct fetch_ended *ended, struct error *error)
+{
+    listing->is_in_flight = false;
+    if (check_answer(monitoring, ended)) {
+        answer_all(monitoring, listing, ended->answer.json);
+        return true;
+    }
+    bool is_late = ended->outcome == FETCH_TIMED_OUT;
+    if (ended->outcome == FETCH_FAILED || (is_late && monitoring->answered_ms < listing->sent_ms)) {
+        error_move(error, &ended->error);
+        return false;
+    }
+    for (struct task *task; (task = take_first(listing)) != NULL;)
+        if (is_late)
+            task_time_out(task);
+        else
+            task_fail(task, &ended->error);
     return true;
+}
+
+static bool take_ended(struct nats_monitoring *monitoring, struct error *error)
+{
+    bool usable = true;
+    while (usable) {
+        _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
+        if (!fetch_pool_take(monitoring->pool, &ended))
+            break;
+        if (ended.outcome == FETCH_ANSWERED || ended.outcome == FETCH_TOO_LARGE)
+            monitoring->answered_ms = clock_now_ms();
+        if (ended.owner == monitoring)
+            monitoring->is_pinging = false;
+        else
+            usable = end_listing(monitoring, ended.owner, &ended, error);
+    }
+    return usable;
+}
+
+static void time_out(struct listing *listing, int64_t now_ms)
+{
+    struct task *task;
+    struct task *next;
+    DL_FOREACH_SAFE(listing->tasks, task, next)
+    {
+        if (now_ms < task->deadline_ms || task->deadline_ms >= listing->deadline_ms)
+            continue; /* the GET itself ends then */
+        DL_DELETE(listing->tasks, task);
+        task_time_out(task);
+    }
+}
+
+/* Returns when to look again. Half of a listing's time without an answer: a port that is dead is told from a
+ * listing that takes long by a smaller GET. */
+static int64_t check(struct nats_monitoring *monitoring)
+{
+    int64_t now_ms = clock_now_ms();
+    int64_t next_ms = CLOCK_NEVER;
+    for (size_t i = 0; i < LISTINGS; i++) {
+        struct listing *listing = &monitoring->listings[i];
+        if (!listing->is_in_flight)
+            continue;
+        time_out(listing, now_ms);
+        int64_t half_ms = listing->sent_ms + (listing->deadline_ms - listing->sent_ms) / 2;
+        bool is_silent = monitoring->answered_ms < listing->sent_ms && !monitoring->is_pinging;
+        if (is_silent && now_ms >= half_ms) {
+            monitoring->is_pinging = true;
+            fetch_pool_get(monitoring->pool, monitoring->ping_url, monitoring,
+                           listing->deadline_ms);
+        } else if (is_silent && half_ms < next_ms)
+            next_ms = half_ms;
+        for (const struct task *task = listing->tasks; task != NULL; task = task->next)
+            if (task->deadline_ms < next_ms)
+                next_ms = task->deadline_ms;
+    }
+    return next_ms;
+}
+
+static void abandon(struct nats_monitoring *monitoring)
+{
+    fetch_pool_stop(monitoring->pool);
+    for (size_t i = 0; i < LISTINGS; i++)
+        monitoring->listings[i] = (struct listing){0};
+    monitoring->waiting = NULL;
+    monitoring->is_pinging = false;
+}
+
+bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *feed,
+                             struct error *error)
+{
+    bool usable = true;
+    while (usable && !feed_is_stopping(feed)) {
+        uint64_t ignored = 0;
+        while (feed_next_unsubscribe(feed, &ignored))
+            ;
+        for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;)
+            give_up(monitoring, task);
+        take_tasks(monitoring, feed);
+        begin_listing(monitoring);
+        if (fetch_pool_in_flight(monitoring->pool) == 0)
+            break;
+        fetch_pool_wait(monitoring->pool, feed, check(monitoring));
+        usable = take_ended(monitoring, error);
+    }
+    abandon(monitoring);
+    return usable;
 }

@@ -3,7 +3,6 @@
  * acknowledged. It asks over the NATS client protocol, where the consumer's leader answers through
  * any node; or, where the trigger is KEDA's as it was, a monitoring port.
  */
-#include "arm.h"
 #include "base/text.h"
 #include "client.h"
 #include "measure.h"
@@ -18,12 +17,12 @@ enum { IDLE_INTERVAL_MS = 250 };
 /* Of a monitoring port, which tells of a whole account each time. */
 enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
 
-static void plan(const struct options *options, struct plan *ret_plan)
+static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct nats_connection_options *connection = options->connection;
     const struct nats_query_options *query = options->query;
     const struct nats_target_options *target = options->target;
-    *ret_plan = (struct plan){
+    *ret_spec = (struct metric_spec){
         .metric_name = text_format("nats-jetstream-%s", query->stream),
         .target = (double)target->lag_threshold,
         .idle_interval_ms =
@@ -32,19 +31,27 @@ static void plan(const struct options *options, struct plan *ret_plan)
 }
 
 /* Unacknowledged messages count: a consumer at work must not be scaled away (keda #3787). */
-static bool judge(const struct options *options, const struct reading *reading,
-                  struct judgement *ret_judgement, struct error *error)
+static bool evaluate(const struct options *options, const struct reading *reading,
+                  struct evaluation *ret_evaluation, struct error *error)
 {
     const struct nats_target_options *target = options->target;
     double lag = reading->waiting + reading->in_flight;
     if (isnan(lag))
         return error_unavailable(error,
                                  "the reading lacks the pending or the unacknowledged messages");
-    *ret_judgement = (struct judgement){
+    *ret_evaluation = (struct evaluation){
         .value = lag,
         .active = lag > (double)target->activation_lag_threshold,
     };
     return true;
+}
+
+/* A monitoring port lists all consumers of the connection's account. */
+static char *bundle(const void *connection_options, const void *query_options)
+{
+    (void)query_options;
+    const struct nats_connection_options *connection = connection_options;
+    return connection->monitoring_endpoint == NULL ? NULL : text_copy(connection->account);
 }
 
 static const char differences[] =
@@ -69,10 +76,11 @@ const struct scaler scaler_nats_jetstream = {
               sizeof(struct nats_target_options)},
     .check = nats_options_check,
     .check_connection = nats_connection_check,
-    .plan = plan,
-    .judge = judge,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
+    .bundle = bundle,
     .connect = nats_client_connect,
     .measure = nats_measure,
     .disconnect = nats_client_disconnect,
-    .disarm = nats_arm_disarm,
+    .subscribes = true,
 };

@@ -1,6 +1,6 @@
 /*
  * Subjects: on which the messages that a consumer waits for are published, as the stream and the consumer
- * say themselves. What is not known yet is asked for, and known soon.
+ * report themselves. What is not known yet is requested, and known soon.
  *
  * Threads: one at a time.
  */
@@ -8,6 +8,7 @@
 #define BACKLOG_SCALERS_NATS_JETSTREAM_SUBJECTS_H
 
 #include "base/error.h"
+#include "connection.h"
 #include "options.h"
 
 #include <nats/nats.h>
@@ -17,14 +18,14 @@
 
 struct nats_subjects;
 
-/* Asks over the connection, which outlives it. NULL: the connection is of no use. */
-struct nats_subjects *nats_subjects_new(natsConnection *connection);
+/* Requests are sent over the connection, which outlives it. */
+struct nats_subjects *nats_subjects_new(struct nats_connection *connection);
 void nats_subjects_free(struct nats_subjects *subjects);
 
-/* Takes the answers that have come, or that come until then to what was asked since the last time. */
-void nats_subjects_update(struct nats_subjects *subjects, int64_t wait_until_ms);
+/* Takes a reply of the connection. False: it is to a request of somebody else. */
+bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg *message);
 
-/* They are the table's until it is updated. */
+/* They are the table's until it takes a reply. */
 struct nats_subject_list {
     char **items;
     size_t count;
@@ -32,7 +33,7 @@ struct nats_subject_list {
 
 enum nats_subjects_state {
     NATS_SUBJECTS_KNOWN,
-    NATS_SUBJECTS_ASKED,      /* update, and come again */
+    NATS_SUBJECTS_REQUESTED,  /* try again soon */
     NATS_SUBJECTS_IMPOSSIBLE, /* the error says why */
 };
 
@@ -41,14 +42,14 @@ enum nats_subjects_state nats_subjects_find(struct nats_subjects *subjects,
                                             const struct nats_subject_list **ret_list,
                                             struct error *error);
 
-/* What the answer to STREAM.INFO or CONSUMER.INFO says; the caller frees the list. */
-struct nats_subjects_told {
+/* What the reply to STREAM.INFO or CONSUMER.INFO says; the caller frees the list. */
+struct nats_subjects_info {
     struct nats_subject_list list;
     bool transformed; /* messages are stored under another subject than they were published on */
-    bool comes_from_afar; /* the stream is a mirror, or has sources */
+    bool is_remote;   /* the stream is a mirror, or has sources */
 };
 
-bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_told *ret_told);
-void nats_subjects_told_done(struct nats_subjects_told *told);
+bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_info *ret_info);
+void nats_subjects_info_done(struct nats_subjects_info *info);
 
 #endif

@@ -1,4 +1,4 @@
-/* The NATS JetStream scaler: its options, how it judges, and servers that say nothing. */
+/* The NATS JetStream scaler: its options, what it makes of readings, and silent servers. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -32,71 +32,71 @@ static void metric_and_defaults_are_those_of_keda(void **state)
     _cleanup_(trigger_done) struct trigger trigger = TRIGGER(NULL);
     assert_true(trigger.good);
 
-    struct plan plan;
-    scaler_nats_jetstream.plan(&trigger.options, &plan);
-    assert_string_equal(plan.metric_name, "nats-jetstream-orders");
-    assert_true(plan.target == 10);
-    assert_int_equal(plan.idle_interval_ms, 250);
-    free(plan.metric_name);
+    struct metric_spec spec;
+    scaler_nats_jetstream.metric_spec(&trigger.options, &spec);
+    assert_string_equal(spec.metric_name, "nats-jetstream-orders");
+    assert_true(spec.target == 10);
+    assert_int_equal(spec.idle_interval_ms, 250);
+    free(spec.metric_name);
 }
 
-static void wrong_metadata_still_has_a_plan(void **state)
+static void wrong_metadata_still_has_a_metric_spec(void **state)
 {
     (void)state;
     _cleanup_(trigger_done) struct trigger trigger =
         trigger_of(&scaler_nats_jetstream, PAIRS(NULL));
     assert_false(trigger.good);
 
-    struct plan plan;
-    scaler_nats_jetstream.plan(&trigger.options, &plan);
-    assert_string_equal(plan.metric_name, "nats-jetstream-");
-    assert_true(plan.target == 10);
-    free(plan.metric_name);
+    struct metric_spec spec;
+    scaler_nats_jetstream.metric_spec(&trigger.options, &spec);
+    assert_string_equal(spec.metric_name, "nats-jetstream-");
+    assert_true(spec.target == 10);
+    free(spec.metric_name);
 }
 
-static bool judge(struct trigger *trigger, double waiting, double in_flight,
-                  struct judgement *ret_judgement)
+static bool evaluate(struct trigger *trigger, double waiting, double in_flight,
+                  struct evaluation *ret_evaluation)
 {
     struct reading reading = READING_UNKNOWN;
     reading.waiting = waiting;
     reading.in_flight = in_flight;
-    return scaler_nats_jetstream.judge(&trigger->options, &reading, ret_judgement, &trigger->error);
+    return scaler_nats_jetstream.evaluate(&trigger->options, &reading, ret_evaluation, &trigger->error);
 }
 
 static void the_activation_lag_itself_is_not_yet_active(void **state)
 {
     (void)state;
     _cleanup_(trigger_done) struct trigger trigger = TRIGGER("activationLagThreshold", "1");
-    struct judgement judgement;
+    struct evaluation evaluation;
 
-    assert_true(judge(&trigger, 1, 0, &judgement));
-    assert_false(judgement.active);
-    assert_true(judge(&trigger, 2, 0, &judgement));
-    assert_true(judgement.active);
-    assert_true(judgement.value == 2);
+    assert_true(evaluate(&trigger, 1, 0, &evaluation));
+    assert_false(evaluation.active);
+    assert_true(evaluate(&trigger, 2, 0, &evaluation));
+    assert_true(evaluation.active);
+    assert_true(evaluation.value == 2);
 }
 
 static void unacknowledged_messages_count_as_lag(void **state)
 {
     (void)state;
     _cleanup_(trigger_done) struct trigger trigger = TRIGGER(NULL);
-    struct judgement judgement;
+    struct evaluation evaluation;
 
-    assert_true(judge(&trigger, 3, 4, &judgement));
-    assert_true(judgement.value == 7);
-    assert_true(judge(&trigger, 0, 1, &judgement));
-    assert_true(judgement.active);
-    assert_true(judge(&trigger, 0, 0, &judgement));
-    assert_false(judgement.active);
+    assert_true(evaluate(&trigger, 3, 4, &evaluation));
+    assert_true(evaluation.value == 7);
+    assert_true(evaluate(&trigger, 0, 1, &evaluation));
+    assert_true(evaluation.active);
+    assert_true(evaluate(&trigger, 0, 0, &evaluation));
+    assert_false(evaluation.active);
 }
 
 static void half_a_reading_is_an_error_and_no_number(void **state)
 {
     (void)state;
-    struct judgement judgement;
+    struct evaluation evaluation;
     for (int half = 0; half < 2; half++) {
         _cleanup_(trigger_done) struct trigger trigger = TRIGGER(NULL);
-        assert_false(judge(&trigger, half == 0 ? NAN : 5, half == 0 ? 5 : NAN, &judgement));
+        assert_false(evaluate(&trigger, half == 0 ? NAN : 5, half == 0 ? 5 : NAN, &evaluation));
         assert_int_equal(trigger.error.code, ERROR_UNAVAILABLE);
     }
 }
@@ -158,7 +158,7 @@ static void a_seed_has_its_public_key(void **state)
 }
 
 /* A listening socket that never says a word; its port is the caller's to close with the socket. */
-static int listen_mutely(int *ret_port)
+static int listen_silently(int *ret_port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
@@ -191,11 +191,11 @@ static void assert_connect_fails(int port, int64_t least_ms, int64_t most_ms)
     assert_null(strstr(trigger.error.text, "secret"));
 }
 
-static void a_mute_server_costs_no_more_than_the_deadline(void **state)
+static void a_silent_server_costs_no_more_than_the_deadline(void **state)
 {
     (void)state;
     int port = 0;
-    int listener = listen_mutely(&port);
+    int listener = listen_silently(&port);
     assert_connect_fails(port, 100, 1500);
     close(listener);
 }
@@ -204,12 +204,12 @@ static void a_closed_port_fails_at_once(void **state)
 {
     (void)state;
     int port = 0;
-    close(listen_mutely(&port));
+    close(listen_silently(&port));
     assert_connect_fails(port, 0, 390);
 }
 
 /* Greets like a server that demands TLS, and falls silent. Ends when the listener is shut down. */
-static void *demand_tls_mutely(void *listener)
+static void *demand_tls_silently(void *listener)
 {
     static const char greeting[] = "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"proto\":1,"
                                    "\"max_payload\":1048576,\"tls_required\":true}\r\n";
@@ -232,9 +232,9 @@ static void a_server_that_falls_silent_in_the_tls_handshake_costs_no_more(void *
     pthread_sigmask(SIG_SETMASK, &all, &before); /* as threads besides the main one have them */
 
     int port = 0;
-    int listener = listen_mutely(&port);
+    int listener = listen_silently(&port);
     pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, demand_tls_mutely, &listener), 0);
+    assert_int_equal(pthread_create(&thread, NULL, demand_tls_silently, &listener), 0);
     assert_connect_fails(port, 100, 1500);
     shutdown(listener, SHUT_RDWR);
     pthread_join(thread, NULL);
@@ -246,14 +246,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metric_and_defaults_are_those_of_keda),
-        cmocka_unit_test(wrong_metadata_still_has_a_plan),
+        cmocka_unit_test(wrong_metadata_still_has_a_metric_spec),
         cmocka_unit_test(the_activation_lag_itself_is_not_yet_active),
         cmocka_unit_test(unacknowledged_messages_count_as_lag),
         cmocka_unit_test(half_a_reading_is_an_error_and_no_number),
         cmocka_unit_test(an_address_is_shown_without_its_password),
         cmocka_unit_test(a_credentials_file_has_a_jwt_and_a_seed),
         cmocka_unit_test(a_seed_has_its_public_key),
-        cmocka_unit_test(a_mute_server_costs_no_more_than_the_deadline),
+        cmocka_unit_test(a_silent_server_costs_no_more_than_the_deadline),
         cmocka_unit_test(a_server_that_falls_silent_in_the_tls_handshake_costs_no_more),
         cmocka_unit_test(a_closed_port_fails_at_once),
     };

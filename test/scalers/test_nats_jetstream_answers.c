@@ -29,51 +29,51 @@ static void an_answer_has_both_counts(void **state)
     assert_true(isnan(reading.value));
 }
 
-static struct nats_subjects_told told_by(const char *answer)
+static struct nats_subjects_info info_of(const char *answer)
 {
-    struct nats_subjects_told told;
-    if (!nats_subjects_parse(answer, strlen(answer), &told))
+    struct nats_subjects_info info;
+    if (!nats_subjects_parse(answer, strlen(answer), &info))
         fail_msg("refused: %s", answer);
-    return told;
+    return info;
 }
 
 static void a_stream_and_a_consumer_tell_the_subjects_of_their_messages(void **state)
 {
     (void)state;
-    struct nats_subjects_told told =
-        told_by("{\"config\":{\"name\":\"orders\",\"subjects\":[\"orders.>\",\"returns\"]}}");
-    assert_int_equal(told.list.count, 2);
-    assert_string_equal(told.list.items[1], "returns");
-    assert_false(told.transformed || told.comes_from_afar);
-    nats_subjects_told_done(&told);
+    struct nats_subjects_info info =
+        info_of("{\"config\":{\"name\":\"orders\",\"subjects\":[\"orders.>\",\"returns\"]}}");
+    assert_int_equal(info.list.count, 2);
+    assert_string_equal(info.list.items[1], "returns");
+    assert_false(info.transformed || info.is_remote);
+    nats_subjects_info_done(&info);
 
-    told = told_by("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"orders.new\"}}");
-    assert_int_equal(told.list.count, 1);
-    assert_string_equal(told.list.items[0], "orders.new");
-    nats_subjects_told_done(&told);
+    info = info_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"orders.new\"}}");
+    assert_int_equal(info.list.count, 1);
+    assert_string_equal(info.list.items[0], "orders.new");
+    nats_subjects_info_done(&info);
 
-    told = told_by("{\"config\":{\"filter_subjects\":[\"a\",\"b\",\"c\"]}}");
-    assert_int_equal(told.list.count, 3);
-    nats_subjects_told_done(&told);
+    info = info_of("{\"config\":{\"filter_subjects\":[\"a\",\"b\",\"c\"]}}");
+    assert_int_equal(info.list.count, 3);
+    nats_subjects_info_done(&info);
 
-    told = told_by("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"\"}}");
-    assert_int_equal(told.list.count, 0);
-    nats_subjects_told_done(&told);
+    info = info_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"\"}}");
+    assert_int_equal(info.list.count, 0);
+    nats_subjects_info_done(&info);
 }
 
-static void messages_that_cannot_be_heard_on_their_way_are_known(void **state)
+static void messages_that_cannot_be_subscribed_to_are_known(void **state)
 {
     (void)state;
-    struct nats_subjects_told told = told_by("{\"config\":{\"mirror\":{\"name\":\"orders\"}}}");
-    assert_true(told.comes_from_afar);
-    nats_subjects_told_done(&told);
-    told = told_by("{\"config\":{\"subjects\":[\"x\"],\"sources\":[{\"name\":\"orders\"}]}}");
-    assert_true(told.comes_from_afar);
-    nats_subjects_told_done(&told);
-    told = told_by("{\"config\":{\"subjects\":[\"x\"],\"sources\":null,"
+    struct nats_subjects_info info = info_of("{\"config\":{\"mirror\":{\"name\":\"orders\"}}}");
+    assert_true(info.is_remote);
+    nats_subjects_info_done(&info);
+    info = info_of("{\"config\":{\"subjects\":[\"x\"],\"sources\":[{\"name\":\"orders\"}]}}");
+    assert_true(info.is_remote);
+    nats_subjects_info_done(&info);
+    info = info_of("{\"config\":{\"subjects\":[\"x\"],\"sources\":null,"
                    "\"subject_transform\":{\"src\":\"x\",\"dest\":\"y\"}}}");
-    assert_true(told.transformed && !told.comes_from_afar);
-    nats_subjects_told_done(&told);
+    assert_true(info.transformed && !info.is_remote);
+    nats_subjects_info_done(&info);
 }
 
 static void what_tells_no_subjects_is_refused(void **state)
@@ -90,8 +90,8 @@ static void what_tells_no_subjects_is_refused(void **state)
         "{\"config\":{\"filter_subjects\":[\"a\",null]}}",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
-        struct nats_subjects_told told;
-        if (nats_subjects_parse(bad[i], strlen(bad[i]), &told))
+        struct nats_subjects_info info;
+        if (nats_subjects_parse(bad[i], strlen(bad[i]), &info))
             fail_msg("accepted: %s", bad[i]);
     }
 }
@@ -236,7 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_has_both_counts),
         cmocka_unit_test(a_stream_and_a_consumer_tell_the_subjects_of_their_messages),
-        cmocka_unit_test(messages_that_cannot_be_heard_on_their_way_are_known),
+        cmocka_unit_test(messages_that_cannot_be_subscribed_to_are_known),
         cmocka_unit_test(what_tells_no_subjects_is_refused),
         cmocka_unit_test(what_is_no_whole_answer_is_an_error_and_no_number),
         cmocka_unit_test(an_error_of_the_api_names_stream_and_consumer),

@@ -1,0 +1,294 @@
+#include "subscriber.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "subscription.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+enum {
+    RETRY_MS = 10 * 1000, /* after having connected, or tried to */
+    SWEEP_AT = 1024,      /* subscriptions: those that have ended are freed by then */
+};
+
+/* Whoever waits for a notification. */
+struct nats_subscribed {
+    struct notifier notifier;
+    struct nats_subscription **subscriptions;
+    char **subjects; /* of each */
+    size_t count;
+    UT_hash_handle hh;
+};
+
+/* A subject that the user may not subscribe to. Rights that are given later count for the next connection. */
+struct nats_denied_subject {
+    UT_hash_handle hh;
+    char subject[];
+};
+
+static void end(struct nats_subscriber *subscriber, struct nats_subscribed *subscribed)
+{
+    HASH_DELETE(hh, subscriber->subscribed, subscribed);
+    for (size_t i = 0; i < subscribed->count; i++) {
+        nats_subscription_close(subscribed->subscriptions[i]);
+        free(subscribed->subjects[i]);
+    }
+    free(subscribed->subscriptions);
+    free(subscribed->subjects);
+    free(subscribed);
+}
+
+static struct nats_subscribed *find(const struct nats_subscriber *subscriber, uint64_t notifier_id)
+{
+    struct nats_subscribed *found = NULL;
+    HASH_FIND(hh, subscriber->subscribed, &notifier_id, sizeof(notifier_id), found);
+    return found;
+}
+
+void nats_subscriber_unsubscribe(struct nats_subscriber *subscriber, uint64_t notifier_id)
+{
+    struct nats_subscribed *subscribed = find(subscriber, notifier_id);
+    if (subscribed != NULL)
+        end(subscriber, subscribed);
+}
+
+static void end_all(struct nats_subscriber *subscriber)
+{
+    while (subscriber->subscribed != NULL)
+        end(subscriber, subscriber->subscribed);
+}
+
+static void forget_denied(struct nats_subscriber *subscriber)
+{
+    struct nats_denied_subject *denied;
+    struct nats_denied_subject *next;
+    HASH_ITER(hh, subscriber->denied, denied, next)
+    {
+        HASH_DELETE(hh, subscriber->denied, denied);
+        free(denied);
+    }
+}
+
+static void disconnect(struct nats_subscriber *subscriber)
+{
+    if (subscriber->connection == NULL)
+        return;
+    nats_subjects_free(TAKE(subscriber->subjects));
+    nats_connection_close(TAKE(subscriber->connection));
+    forget_denied(subscriber);
+}
+
+void nats_subscriber_done(struct nats_subscriber *subscriber)
+{
+    end_all(subscriber);
+    disconnect(subscriber);
+    error_done(&subscriber->refusal);
+}
+
+static void notify_all(const struct nats_subscriber *subscriber)
+{
+    const struct nats_subscribed *subscribed = subscriber->subscribed;
+    for (; subscribed != NULL; subscribed = subscribed->hh.next)
+        notifier_notify(&subscribed->notifier);
+}
+
+void nats_subscriber_lose(struct nats_subscriber *subscriber)
+{
+    notify_all(subscriber);
+    end_all(subscriber);
+    disconnect(subscriber);
+}
+
+/* nats.c connects no other way than by waiting for it, so it is given little time. */
+static void connect_again(struct nats_subscriber *subscriber)
+{
+    int64_t now_ms = clock_now_ms();
+    if (now_ms < subscriber->retry_ms)
+        return;
+    subscriber->retry_ms = now_ms + RETRY_MS;
+    error_done(&subscriber->refusal);
+    subscriber->connection = nats_connection_open(
+        subscriber->options, now_ms + subscriber->connect_ms, &subscriber->refusal);
+    if (subscriber->connection != NULL)
+        subscriber->subjects = nats_subjects_new(subscriber->connection);
+}
+
+/* Those that have had their message are over. */
+static void sweep(struct nats_subscriber *subscriber)
+{
+    struct nats_subscribed *subscribed;
+    struct nats_subscribed *next;
+    HASH_ITER(hh, subscriber->subscribed, subscribed, next)
+    {
+        bool is_over = false;
+        for (size_t i = 0; i < subscribed->count && !is_over; i++)
+            is_over = nats_subscription_has_ended(subscribed->subscriptions[i]);
+        if (is_over)
+            end(subscriber, subscribed);
+    }
+}
+
+static bool is_denied(const struct nats_subscriber *subscriber, const char *subject)
+{
+    struct nats_denied_subject *denied = NULL;
+    HASH_FIND_STR(subscriber->denied, subject, denied);
+    return denied != NULL;
+}
+
+/* Another account's messages are not delivered to this one. */
+static bool is_foreign(struct task *task)
+{
+    const struct nats_query_options *query = task->query;
+    _cleanup_(error_done) struct error error = {0};
+    if (query->api_prefix == NULL)
+        return false;
+    error_unavailable(&error,
+                      "NATS stream \"%s\" is another account's (apiPrefix), and its messages "
+                      "cannot be subscribed to",
+                      query->stream);
+    task_cannot_subscribe(task, &error);
+    return true;
+}
+
+/* The subject that the user may not subscribe to is reported; NULL: may to all. */
+static const char *find_denied(const struct nats_subscriber *subscriber,
+                               const struct nats_subject_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (is_denied(subscriber, list->items[i]))
+            return list->items[i];
+    return NULL;
+}
+
+static void refuse_subject(const struct nats_subscriber *subscriber, struct task *task,
+                           const char *subject)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(&error, "NATS at %s: the user must be allowed to subscribe to %s",
+                      subscriber->connection->servers, subject);
+    task_cannot_subscribe(task, &error);
+}
+
+/* NULL where they cannot be subscribed to, or are not known yet. */
+static const struct nats_subject_list *find_subjects(struct nats_subscriber *subscriber,
+                                                     struct task *task)
+{
+    const struct nats_subject_list *list = NULL;
+    _cleanup_(error_done) struct error error = {0};
+    enum nats_subjects_state state =
+        nats_subjects_find(subscriber->subjects, task->query, &list, &error);
+    if (state == NATS_SUBJECTS_IMPOSSIBLE)
+        task_cannot_subscribe(task, &error);
+    if (state != NATS_SUBJECTS_KNOWN)
+        return NULL;
+    const char *denied = find_denied(subscriber, list);
+    if (denied == NULL)
+        return list;
+    refuse_subject(subscriber, task, denied);
+    return NULL;
+}
+
+static bool open_subscriptions(struct nats_subscriber *subscriber, const struct notifier *notifier,
+                               const struct nats_subject_list *list)
+{
+    struct nats_subscribed *subscribed = memory_new(sizeof(*subscribed));
+    subscribed->notifier = *notifier;
+    subscribed->subscriptions = memory_array(list->count, sizeof(*subscribed->subscriptions));
+    subscribed->subjects = memory_array(list->count, sizeof(*subscribed->subjects));
+    HASH_ADD(hh, subscriber->subscribed, notifier.id, sizeof(subscribed->notifier.id), subscribed);
+    for (; subscribed->count < list->count; subscribed->count++) {
+        struct nats_subscription *subscription = nats_subscription_open(
+            subscriber->connection->handle, list->items[subscribed->count], notifier);
+        if (subscription == NULL) {
+            end(subscriber, subscribed);
+            return false;
+        }
+        subscribed->subscriptions[subscribed->count] = subscription;
+        subscribed->subjects[subscribed->count] = text_copy(list->items[subscribed->count]);
+    }
+    return true;
+}
+
+bool nats_subscriber_subscribe(struct nats_subscriber *subscriber, struct task *task)
+{
+    if (!task_wants_subscription(task) || is_foreign(task))
+        return false;
+    if (subscriber->connection == NULL)
+        connect_again(subscriber);
+    if (subscriber->connection == NULL) {
+        if (error_is_set(&subscriber->refusal))
+            task_cannot_subscribe(task, &subscriber->refusal);
+        return false;
+    }
+    if (HASH_COUNT(subscriber->subscribed) % SWEEP_AT == SWEEP_AT - 1)
+        sweep(subscriber);
+    nats_subscriber_unsubscribe(subscriber, task->notifier.id);
+    const struct nats_subject_list *list = find_subjects(subscriber, task);
+    return list != NULL && open_subscriptions(subscriber, &task->notifier, list);
+}
+
+/* nats.c may still be about to report that a right is missing: then whoever waits is notified. */
+void nats_subscriber_confirm(const struct nats_subscriber *subscriber, struct task *task)
+{
+    const struct nats_subject_list *list = NULL;
+    _cleanup_(error_done) struct error ignored = {0};
+    if (find(subscriber, task->notifier.id) != NULL) {
+        task_subscribed(task);
+        return;
+    }
+    if (nats_subjects_find(subscriber->subjects, task->query, &list, &ignored) !=
+        NATS_SUBJECTS_KNOWN)
+        return;
+    const char *denied = find_denied(subscriber, list);
+    if (denied != NULL)
+        refuse_subject(subscriber, task, denied);
+}
+
+/* "Permissions Violation for Subscription to "orders.>"" */
+static char *denied_subject(const char *words)
+{
+    static const char before[] = "Subscription to \"";
+    const char *found = strstr(words, before);
+    if (found == NULL)
+        return NULL;
+    found += strlen(before);
+    const char *closing = strchr(found, '"');
+    return closing == NULL ? NULL : text_copy_bytes(found, (size_t)(closing - found));
+}
+
+static bool has_subject(const struct nats_subscribed *subscribed, const char *subject)
+{
+    for (size_t i = 0; i < subscribed->count; i++)
+        if (text_equal(subscribed->subjects[i], subject))
+            return true;
+    return false;
+}
+
+void nats_subscriber_deny(struct nats_subscriber *subscriber, const char *words)
+{
+    _cleanup_(memory_free) char *subject = denied_subject(words);
+    if (subject == NULL || is_denied(subscriber, subject))
+        return;
+    size_t bytes = strlen(subject) + 1;
+    struct nats_denied_subject *denied = memory_new(sizeof(*denied) + bytes);
+    memcpy(denied->subject, subject, bytes);
+    HASH_ADD_STR(subscriber->denied, subject, denied);
+
+    struct nats_subscribed *subscribed;
+    struct nats_subscribed *next;
+    HASH_ITER(hh, subscriber->subscribed, subscribed, next)
+    {
+        if (!has_subject(subscribed, subject))
+            continue;
+        notifier_notify(&subscribed->notifier);
+        end(subscriber, subscribed);
+    }
+}
+
+bool nats_subscriber_is_needed(const struct nats_subscriber *subscriber)
+{
+    return subscriber->subscribed != NULL;
+}
