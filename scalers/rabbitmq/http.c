@@ -10,9 +10,9 @@
 #include <string.h>
 
 enum {
-    SIDE_BY_SIDE = 8,
-    BODY_BYTES_MOST = 8 * 1024 * 1024, /* 80 bytes a queue: a vhost of 100,000 */
-    REASON_BYTES_MOST = 200,
+    MAX_IN_FLIGHT = 8,
+    MAX_BODY_BYTES = 8 * 1024 * 1024, /* 80 bytes a queue: a vhost of 100,000 */
+    MAX_REASON_BYTES = 200,
     RENEWAL_RETRY_MS = 5000,
     OK = 200,
     UNAUTHORIZED = 401,
@@ -43,11 +43,10 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
         .tls = &options->tls,
         .user = options->oauth_token_uri == NULL ? url->user : NULL,
         .password = url->password,
-        .body_bytes_most = BODY_BYTES_MOST,
-        .timeout_ms = options->timeout_ms,
+        .body_bytes_most = MAX_BODY_BYTES,
     };
     http->options = options;
-    http->pool = fetch_pool_new(&source, SIDE_BY_SIDE);
+    http->pool = fetch_pool_new(&source, MAX_IN_FLIGHT);
     return http;
 }
 
@@ -115,11 +114,26 @@ bool rabbitmq_http_has_room(const struct rabbitmq_http *http)
     return fetch_pool_has_room(http->pool);
 }
 
-void rabbitmq_http_ask(struct rabbitmq_http *http, const char *path, void *owner,
+bool rabbitmq_http_is_idle(const struct rabbitmq_http *http)
+{
+    return fetch_pool_in_flight(http->pool) == 0;
+}
+
+void rabbitmq_http_get(struct rabbitmq_http *http, const char *path, void *owner,
                        int64_t deadline_ms)
 {
     _cleanup_(memory_free) char *url = text_format("%s%s", http->base, path);
-    fetch_pool_ask(http->pool, url, owner, deadline_ms);
+    fetch_pool_get(http->pool, url, owner, deadline_ms);
+}
+
+void rabbitmq_http_wait(struct rabbitmq_http *http, struct feed *feed, int64_t deadline_ms)
+{
+    fetch_pool_wait(http->pool, feed, deadline_ms);
+}
+
+void rabbitmq_http_cancel(struct rabbitmq_http *http, const void *owner)
+{
+    fetch_pool_cancel(http->pool, owner);
 }
 
 void rabbitmq_http_stop(struct rabbitmq_http *http)
@@ -135,7 +149,7 @@ static enum http_outcome explain_status(const struct rabbitmq_http *http,
     if (reason == NULL)
         reason = "no reason given";
     error_unavailable(error, "%s answered %ld: %.*s", http->name, answer->status,
-                      (int)text_cut(reason, REASON_BYTES_MOST), reason);
+                      (int)text_cut(reason, MAX_REASON_BYTES), reason);
     if (answer->status == NOT_FOUND)
         return HTTP_NOT_FOUND;
     return answer->status == UNAUTHORIZED || answer->status == FORBIDDEN ? HTTP_FAILED
@@ -158,19 +172,33 @@ static enum http_outcome outcome_of(const struct rabbitmq_http *http, struct fet
         return explain_status(http, &ended->answer, &ended->error);
     if (ended->answer.json != NULL)
         return HTTP_GOT;
-    error_unavailable(&ended->error, "%s answered no JSON", http->name);
+    error_unavailable(&ended->error, "%s: unexpected reply: no JSON", http->name);
     return HTTP_FAILED;
 }
 
-bool rabbitmq_http_take(struct rabbitmq_http *http, int64_t deadline_ms,
-                        struct http_answer *ret_answer)
+static void take_ended(const struct rabbitmq_http *http, struct fetch_ended *ended,
+                       struct http_answer *ret_answer)
+{
+    *ret_answer = (struct http_answer){.owner = ended->owner, .outcome = outcome_of(http, ended)};
+    ret_answer->json = TAKE(ended->answer.json);
+    error_move(&ret_answer->error, &ended->error);
+}
+
+bool rabbitmq_http_take(struct rabbitmq_http *http, struct http_answer *ret_answer)
 {
     _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
-    if (!fetch_pool_take(http->pool, deadline_ms, &ended))
+    if (!fetch_pool_take(http->pool, &ended))
         return false;
-    *ret_answer = (struct http_answer){.owner = ended.owner, .outcome = outcome_of(http, &ended)};
-    ret_answer->json = TAKE(ended.answer.json);
-    error_move(&ret_answer->error, &ended.error);
+    take_ended(http, &ended, ret_answer);
+    return true;
+}
+
+bool rabbitmq_http_wait_one(struct rabbitmq_http *http, struct http_answer *ret_answer)
+{
+    _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
+    if (!fetch_pool_wait_one(http->pool, &ended))
+        return false;
+    take_ended(http, &ended, ret_answer);
     return true;
 }
 

@@ -7,6 +7,7 @@
 #define BACKLOG_RABBITMQ_HTTP_H
 
 #include "base/error.h"
+#include "measure/task.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 
@@ -23,11 +24,11 @@ enum http_outcome {
     HTTP_REFUSED,   /* with any other status than 401 and 403 */
     HTTP_TIMED_OUT,
     HTTP_TOO_LARGE,
-    HTTP_FAILED, /* no connection, not let in, or no JSON */
+    HTTP_FAILED, /* no connection, authentication failed, or no JSON */
 };
 
 struct http_answer {
-    void *owner; /* as it was given to rabbitmq_http_ask() */
+    void *owner; /* as it was given to rabbitmq_http_get() */
     enum http_outcome outcome;
     json_t *json;       /* of HTTP_GOT */
     struct error error; /* of every other outcome */
@@ -41,16 +42,19 @@ void rabbitmq_http_free(struct rabbitmq_http *http);
 /* For errors; it lives as long as this. */
 const char *rabbitmq_http_name(const struct rabbitmq_http *http);
 
-/* Sees to it that there is a token, where one is asked for instead of a password. Before each measurement:
- * a token is good for a while. */
+/* Sees to it that there is a token, where one is needed instead of a password. Before requests begin: a
+ * token is good for a while. */
 bool rabbitmq_http_log_in(struct rabbitmq_http *http, int64_t deadline_ms, struct error *error);
 
 /* As shared/fetch_pool.h has them. `path` begins behind the prefix: "/api/overview". */
 bool rabbitmq_http_has_room(const struct rabbitmq_http *http);
-void rabbitmq_http_ask(struct rabbitmq_http *http, const char *path, void *owner,
+bool rabbitmq_http_is_idle(const struct rabbitmq_http *http);
+void rabbitmq_http_get(struct rabbitmq_http *http, const char *path, void *owner,
                        int64_t deadline_ms);
-bool rabbitmq_http_take(struct rabbitmq_http *http, int64_t deadline_ms,
-                        struct http_answer *ret_answer);
+bool rabbitmq_http_take(struct rabbitmq_http *http, struct http_answer *ret_answer);
+void rabbitmq_http_wait(struct rabbitmq_http *http, struct feed *feed, int64_t deadline_ms);
+bool rabbitmq_http_wait_one(struct rabbitmq_http *http, struct http_answer *ret_answer);
+void rabbitmq_http_cancel(struct rabbitmq_http *http, const void *owner);
 void rabbitmq_http_stop(struct rabbitmq_http *http);
 void http_answer_done(struct http_answer *answer);
 

@@ -1,13 +1,13 @@
 /*
- * A client over the management API, which tells ready and unacknowledged messages, and rates.
+ * A client over the management API, which reports ready and unacknowledged messages, and rates.
  *
- * Two ways of asking, and what they cost a broker of one machine:
- *   totals      a listing of the vhost, counts asked of the queues themselves: at most 0.3 s old,
- *               35 us for every queue of the vhost, asked for or not; hangs where one queue hangs;
- *   statistics  one GET a queue (0.4 ms), or a listing (50 us a queue of the vhost), counts and rates as each
- *               queue last reported them: up to 5 s old; never hangs.
- * Totals are preferred; statistics are asked where totals hang, lack the counts, or cost too much for
- * the few queues asked.
+ * Two sources, and what they cost a broker of one machine:
+ *   totals      a listing of the vhost, counts taken from the queues themselves: at most 0.3 s old,
+ *               35 us for every queue of the vhost, wanted or not; hangs where one queue hangs;
+ *   statistics  one GET per queue (0.4 ms), or a listing (50 us per queue of the vhost), counts and rates
+ *               as each queue last reported them: up to 5 s old; never hangs.
+ * Totals are preferred; statistics are used where totals hang, lack the counts, or cost too much for
+ * the few queues wanted.
  *
  * Threads: one at a time.
  */
@@ -15,7 +15,7 @@
 #define BACKLOG_RABBITMQ_MANAGEMENT_H
 
 #include "base/error.h"
-#include "measure/scaler.h"
+#include "measure/task.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 
@@ -27,7 +27,8 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection *options,
                                  struct rabbitmq_management **ret_client, struct error *error);
 void rabbitmq_management_disconnect(struct rabbitmq_management *client);
 
-bool rabbitmq_management_measure(struct rabbitmq_management *client, struct probe *const *probes,
-                                 size_t count, int64_t deadline_ms, struct error *error);
+/* The scaler's measure. */
+bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed *feed,
+                                 struct error *error);
 
 #endif

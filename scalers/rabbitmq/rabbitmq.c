@@ -5,7 +5,6 @@
  */
 #include "measure/scaler.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "rabbitmq/amqp.h"
@@ -30,56 +29,56 @@ static int64_t idle_interval_ms(const struct options *options)
     return rabbitmq_is_http(options->connection) ? HTTP_IDLE_MS : AMQP_IDLE_MS;
 }
 
-static void plan(const struct options *options, struct plan *ret_plan)
+static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct rabbitmq_query *query = options->query;
     const struct rabbitmq_target *target = options->target;
     _cleanup_(memory_free) char *queue = rabbitmq_url_query_escaped(query->queue_name);
-    ret_plan->metric_name = text_format("rabbitmq-%s", queue);
-    ret_plan->target = QUEUE_LENGTH_DEFAULT;
+    ret_spec->metric_name = text_format("rabbitmq-%s", queue);
+    ret_spec->target = QUEUE_LENGTH_DEFAULT;
     if (target->value != 0)
-        ret_plan->target = target->value;
+        ret_spec->target = target->value;
     else if (target->queue_length != 0)
-        ret_plan->target = target->queue_length;
-    ret_plan->idle_interval_ms = idle_interval_ms(options);
+        ret_spec->target = target->queue_length;
+    ret_spec->idle_interval_ms = idle_interval_ms(options);
 }
 
 /* What a mode makes of messages and of the rates, a second, at which they are published and are
  * delivered or got. As KEDA has it: where a ratio has no denominator, the value is the activation value. */
-static struct judgement judge_by_mode(enum rabbitmq_mode mode, double messages, double published,
-                                      double delivered, double activation)
+static struct evaluation evaluate_mode(enum rabbitmq_mode mode, double messages, double published,
+                                       double delivered, double activation)
 {
-    struct judgement judgement = {.value = messages};
+    struct evaluation evaluation = {.value = messages};
     bool stuck = false; /* active whatever the value is */
     switch (mode) {
     case RABBITMQ_MODE_UNKNOWN:
     case RABBITMQ_QUEUE_LENGTH:
         break;
     case RABBITMQ_MESSAGE_RATE:
-        judgement.value = published;
+        evaluation.value = published;
         stuck = messages > activation;
         break;
     case RABBITMQ_DELIVER_GET_RATE:
-        judgement.value = delivered;
+        evaluation.value = delivered;
         break;
     case RABBITMQ_PUBLISHED_TO_DELIVERED_RATIO:
         stuck = published > 0 && delivered == 0;
-        judgement.value = stuck ? activation : published > 0 ? published / delivered : 0;
+        evaluation.value = stuck ? activation : published > 0 ? published / delivered : 0;
         break;
     case RABBITMQ_EXPECTED_QUEUE_CONSUMPTION_TIME:
         stuck = messages > 0 && delivered == 0;
-        judgement.value = stuck          ? activation
-                          : messages > 0 ? (published - delivered + messages) / delivered
-                                         : 0;
+        evaluation.value = stuck          ? activation
+                           : messages > 0 ? (published - delivered + messages) / delivered
+                                          : 0;
         break;
     }
-    judgement.active = stuck || judgement.value > activation;
-    judgement.value = fmax(judgement.value, 0); /* KEDA takes no negative one */
-    return judgement;
+    evaluation.active = stuck || evaluation.value > activation;
+    evaluation.value = fmax(evaluation.value, 0); /* KEDA takes no negative one */
+    return evaluation;
 }
 
-static bool judge(const struct options *options, const struct reading *reading,
-                  struct judgement *ret_judgement, struct error *error)
+static bool evaluate(const struct options *options, const struct reading *reading,
+                     struct evaluation *ret_evaluation, struct error *error)
 {
     const struct rabbitmq_query *query = options->query;
     const struct rabbitmq_target *target = options->target;
@@ -87,43 +86,45 @@ static bool judge(const struct options *options, const struct reading *reading,
     if (rabbitmq_is_http(options->connection) && !target->exclude_unacknowledged)
         messages += reading->in_flight;
     if (isnan(messages))
-        return error_unavailable(error, "queue '%s': the broker did not tell its messages",
+        return error_unavailable(error, "queue '%s': the broker did not report its messages",
                                  query->queue_name);
     if (rabbitmq_needs_rates(query) &&
         (isnan(reading->arrival_rate) || isnan(reading->consumption_rate)))
-        return error_unavailable(error, "queue '%s': the broker did not tell its rates",
+        return error_unavailable(error, "queue '%s': the broker did not report its rates",
                                  query->queue_name);
-    *ret_judgement = judge_by_mode((enum rabbitmq_mode)query->mode, messages, reading->arrival_rate,
-                                   reading->consumption_rate, target->activation_value);
+    *ret_evaluation =
+        evaluate_mode((enum rabbitmq_mode)query->mode, messages, reading->arrival_rate,
+                      reading->consumption_rate, target->activation_value);
     return true;
+}
+
+/* One listing answers all queues of a virtual host that are counted in the same way. */
+static char *bundle(const void *connection_options, const void *query_options)
+{
+    const struct rabbitmq_query *query = query_options;
+    if (!rabbitmq_is_http(connection_options) || query->use_regex)
+        return NULL;
+    return text_copy(rabbitmq_needs_rates(query) ? "rates" : "counts");
 }
 
 /* Has one of the two. */
 struct client {
-    const struct rabbitmq_connection *options;
     struct rabbitmq_amqp *amqp;
     struct rabbitmq_management *management;
-    int64_t used_ms;
 };
-
-static bool open_client(struct client *client, int64_t deadline_ms, struct error *error)
-{
-    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
-    if (!rabbitmq_url_parse(client->options, &url, error))
-        return false;
-
-    client->used_ms = clock_now_ms();
-    return url.http
-               ? rabbitmq_management_connect(client->options, &url, deadline_ms,
-                                             &client->management, error)
-               : rabbitmq_amqp_connect(client->options, &url, deadline_ms, &client->amqp, error);
-}
 
 static bool connect_client(const void *connection_options, int64_t deadline_ms, void **ret_client,
                            struct error *error)
 {
-    struct client client = {.options = connection_options};
-    if (!open_client(&client, deadline_ms, error))
+    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
+    if (!rabbitmq_url_parse(connection_options, &url, error))
+        return false;
+    struct client client = {0};
+    bool connected = url.http ? rabbitmq_management_connect(connection_options, &url, deadline_ms,
+                                                            &client.management, error)
+                              : rabbitmq_amqp_connect(connection_options, &url, deadline_ms,
+                                                      &client.amqp, error);
+    if (!connected)
         return false;
     struct client *kept = memory_new(sizeof(*kept));
     *kept = client;
@@ -131,27 +132,11 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
     return true;
 }
 
-/* The broker cuts an AMQP connection from which it has heard nothing for long. */
-static bool reopen_stale(struct client *client, int64_t deadline_ms, struct error *error)
-{
-    int64_t now_ms = clock_now_ms();
-    bool stale = client->amqp != NULL && now_ms - client->used_ms > RABBITMQ_AMQP_IDLE_MS_MOST;
-    client->used_ms = now_ms;
-    if (!stale)
-        return true;
-    rabbitmq_amqp_disconnect(TAKE(client->amqp));
-    return open_client(client, deadline_ms, error);
-}
-
-static bool measure(void *opaque, struct probe *const *probes, size_t count, int64_t deadline_ms,
-                    struct error *error)
+static bool measure(void *opaque, struct feed *feed, struct error *error)
 {
     struct client *client = opaque;
-    if (!reopen_stale(client, deadline_ms, error))
-        return false;
-    return client->amqp != NULL
-               ? rabbitmq_amqp_measure(client->amqp, probes, count, deadline_ms, error)
-               : rabbitmq_management_measure(client->management, probes, count, deadline_ms, error);
+    return client->amqp != NULL ? rabbitmq_amqp_measure(client->amqp, feed, error)
+                                : rabbitmq_management_measure(client->management, feed, error);
 }
 
 static void disconnect(void *opaque)
@@ -190,9 +175,11 @@ const struct scaler scaler_rabbitmq = {
               sizeof(struct rabbitmq_target)},
     .check = rabbitmq_options_check,
     .check_connection = rabbitmq_connection_check,
-    .plan = plan,
-    .judge = judge,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
+    .bundle = bundle,
     .connect = connect_client,
     .measure = measure,
     .disconnect = disconnect,
+    .isolated = 16, /* channels for one request at a time; over HTTP fewer */
 };

@@ -31,10 +31,10 @@ static void assert_good(const struct trigger *trigger)
 
 static double target_of(const struct trigger *trigger)
 {
-    struct plan plan = {0};
-    scaler_rabbitmq.plan(&trigger->options, &plan);
-    free(plan.metric_name);
-    return plan.target;
+    struct metric_spec spec = {0};
+    scaler_rabbitmq.metric_spec(&trigger->options, &spec);
+    free(spec.metric_name);
+    return spec.target;
 }
 
 static void a_queue_length_is_the_target(void **state)
@@ -77,15 +77,16 @@ static void the_metric_is_named_as_keda_names_it(void **state)
         struct rabbitmq_connection connection = {.host = ""};
         struct rabbitmq_query query = {.queue_name = names[i][0]};
         struct rabbitmq_target target = {0};
-        struct plan plan = {0};
-        scaler_rabbitmq.plan(&(struct options){&connection, &query, &target}, &plan);
-        assert_string_equal(plan.metric_name, names[i][1]);
-        free(plan.metric_name);
+        struct metric_spec spec = {0};
+        scaler_rabbitmq.metric_spec(&(struct options){&connection, &query, &target}, &spec);
+        assert_string_equal(spec.metric_name, names[i][1]);
+        free(spec.metric_name);
     }
 }
 
-static bool judged_with_rates(const struct trigger *trigger, double ready, double unacknowledged,
-                              double published, double delivered, struct judgement *ret_judgement)
+static bool evaluated_with_rates(const struct trigger *trigger, double ready, double unacknowledged,
+                                 double published, double delivered,
+                                 struct evaluation *ret_evaluation)
 {
     _cleanup_(error_done) struct error error = {0};
     struct reading reading = READING_UNKNOWN;
@@ -93,17 +94,17 @@ static bool judged_with_rates(const struct trigger *trigger, double ready, doubl
     reading.in_flight = unacknowledged;
     reading.arrival_rate = published;
     reading.consumption_rate = delivered;
-    return scaler_rabbitmq.judge(&trigger->options, &reading, ret_judgement, &error);
+    return scaler_rabbitmq.evaluate(&trigger->options, &reading, ret_evaluation, &error);
 }
 
-static bool judged(const struct trigger *trigger, double ready, double unacknowledged,
-                   struct judgement *ret_judgement)
+static bool evaluated(const struct trigger *trigger, double ready, double unacknowledged,
+                      struct evaluation *ret_evaluation)
 {
-    return judged_with_rates(trigger, ready, unacknowledged, NAN, NAN, ret_judgement);
+    return evaluated_with_rates(trigger, ready, unacknowledged, NAN, NAN, ret_evaluation);
 }
 
 /* KEDA's table: messages, published and delivered a second; activation; value, active. */
-static void each_mode_is_judged_as_keda_judges_it(void **state)
+static void each_mode_is_evaluated_as_in_keda(void **state)
 {
     (void)state;
     static const struct {
@@ -132,79 +133,95 @@ static void each_mode_is_judged_as_keda_judges_it(void **state)
         {"ExpectedQueueConsumptionTime", 1, 0, 4, "0", 0, false},  /* -0.75 */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct judgement judgement;
+        struct evaluation evaluation;
         TRIGGER(trigger, {"host", HTTP_HOST}, {"mode", cases[i].mode}, {"value", "5"},
                 {"activationValue", cases[i].activation});
         assert_good(&trigger);
-        assert_true(judged_with_rates(&trigger, cases[i].messages, 0, cases[i].published,
-                                      cases[i].delivered, &judgement));
-        if (judgement.value != cases[i].value || judgement.active != cases[i].active)
-            fail_msg("case %zu: %g, %d", i, judgement.value, judgement.active);
+        assert_true(evaluated_with_rates(&trigger, cases[i].messages, 0, cases[i].published,
+                                         cases[i].delivered, &evaluation));
+        if (evaluation.value != cases[i].value || evaluation.active != cases[i].active)
+            fail_msg("case %zu: %g, %d", i, evaluation.value, evaluation.active);
     }
 }
 
-static void rates_that_the_broker_did_not_tell_are_an_error(void **state)
+static void rates_that_the_broker_did_not_report_are_an_error(void **state)
 {
     (void)state;
-    struct judgement judgement;
+    struct evaluation evaluation;
     TRIGGER(trigger, {"host", HTTP_HOST}, {"mode", "DeliverGetRate"}, {"value", "5"});
-    assert_true(judged_with_rates(&trigger, 1, 0, 1, 1, &judgement));
-    assert_false(judged_with_rates(&trigger, 1, 0, NAN, 1, &judgement));
-    assert_false(judged_with_rates(&trigger, 1, 0, 1, NAN, &judgement));
-    assert_false(judged_with_rates(&trigger, NAN, 0, 1, 1, &judgement));
+    assert_true(evaluated_with_rates(&trigger, 1, 0, 1, 1, &evaluation));
+    assert_false(evaluated_with_rates(&trigger, 1, 0, NAN, 1, &evaluation));
+    assert_false(evaluated_with_rates(&trigger, 1, 0, 1, NAN, &evaluation));
+    assert_false(evaluated_with_rates(&trigger, NAN, 0, 1, 1, &evaluation));
 }
 
 static void amqp_counts_ready_messages(void **state)
 {
     (void)state;
-    struct judgement judgement;
+    struct evaluation evaluation;
     TRIGGER(trigger, {"host", AMQP_HOST});
-    assert_true(judged(&trigger, 37, NAN, &judgement));
-    assert_true(judgement.value == 37 && judgement.active);
-    assert_true(judged(&trigger, 0, NAN, &judgement));
-    assert_true(judgement.value == 0 && !judgement.active);
+    assert_true(evaluated(&trigger, 37, NAN, &evaluation));
+    assert_true(evaluation.value == 37 && evaluation.active);
+    assert_true(evaluated(&trigger, 0, NAN, &evaluation));
+    assert_true(evaluation.value == 0 && !evaluation.active);
 }
 
 static void http_counts_unacknowledged_messages_too(void **state)
 {
     (void)state;
-    struct judgement judgement;
+    struct evaluation evaluation;
     TRIGGER(all, {"host", HTTP_HOST});
-    assert_true(judged(&all, 30, 7, &judgement));
-    assert_true(judgement.value == 37);
+    assert_true(evaluated(&all, 30, 7, &evaluation));
+    assert_true(evaluation.value == 37);
     TRIGGER(ready, {"host", HTTP_HOST}, {"excludeUnacknowledged", "true"});
-    assert_true(judged(&ready, 30, 7, &judgement));
-    assert_true(judgement.value == 30);
+    assert_true(evaluated(&ready, 30, 7, &evaluation));
+    assert_true(evaluation.value == 30);
 }
 
-static void a_count_that_the_broker_did_not_tell_is_an_error(void **state)
+static void a_count_that_the_broker_did_not_report_is_an_error(void **state)
 {
     (void)state;
-    struct judgement judgement;
+    struct evaluation evaluation;
     TRIGGER(http, {"host", HTTP_HOST});
-    assert_false(judged(&http, 30, NAN, &judgement));
-    assert_false(judged(&http, NAN, 7, &judgement));
+    assert_false(evaluated(&http, 30, NAN, &evaluation));
+    assert_false(evaluated(&http, NAN, 7, &evaluation));
     TRIGGER(amqp, {"host", AMQP_HOST});
-    assert_false(judged(&amqp, NAN, NAN, &judgement));
+    assert_false(evaluated(&amqp, NAN, NAN, &evaluation));
 }
 
 static void active_is_above_the_activation_value_and_not_at_it(void **state)
 {
     (void)state;
-    struct judgement judgement;
+    struct evaluation evaluation;
     TRIGGER(trigger, {"host", AMQP_HOST}, {"activationValue", "5"});
-    assert_true(judged(&trigger, 5, NAN, &judgement));
-    assert_false(judgement.active);
-    assert_true(judged(&trigger, 6, NAN, &judgement));
-    assert_true(judgement.active);
+    assert_true(evaluated(&trigger, 5, NAN, &evaluation));
+    assert_false(evaluation.active);
+    assert_true(evaluated(&trigger, 6, NAN, &evaluation));
+    assert_true(evaluation.active);
 }
 
-static void a_missing_host_is_told_once(void **state)
+static void a_missing_host_is_reported_once(void **state)
 {
     (void)state;
     TRIGGER(trigger, {"queueLength", "5"});
     assert_says(&trigger, "host is missing");
     assert_null(strstr(error_text(&trigger.error), "must be a URL"));
+}
+
+static void queues_of_one_listing_are_one_bundle(void **state)
+{
+    (void)state;
+    TRIGGER(counted, {"host", HTTP_HOST});
+    TRIGGER(rated, {"host", HTTP_HOST}, {"mode", "MessageRate"}, {"value", "5"});
+    TRIGGER(pattern, {"host", HTTP_HOST}, {"useRegex", "true"});
+    TRIGGER(amqp, {"host", AMQP_HOST});
+    _cleanup_(memory_free) char *counts =
+        scaler_rabbitmq.bundle(counted.options.connection, counted.options.query);
+    _cleanup_(memory_free) char *rates =
+        scaler_rabbitmq.bundle(rated.options.connection, rated.options.query);
+    assert_string_not_equal(counts, rates);
+    assert_null(scaler_rabbitmq.bundle(pattern.options.connection, pattern.options.query));
+    assert_null(scaler_rabbitmq.bundle(amqp.options.connection, amqp.options.query));
 }
 
 int main(void)
@@ -214,13 +231,14 @@ int main(void)
         cmocka_unit_test(a_mode_and_its_value_are_the_target),
         cmocka_unit_test(without_a_target_it_is_20),
         cmocka_unit_test(the_metric_is_named_as_keda_names_it),
-        cmocka_unit_test(each_mode_is_judged_as_keda_judges_it),
-        cmocka_unit_test(rates_that_the_broker_did_not_tell_are_an_error),
+        cmocka_unit_test(each_mode_is_evaluated_as_in_keda),
+        cmocka_unit_test(rates_that_the_broker_did_not_report_are_an_error),
         cmocka_unit_test(amqp_counts_ready_messages),
         cmocka_unit_test(http_counts_unacknowledged_messages_too),
-        cmocka_unit_test(a_count_that_the_broker_did_not_tell_is_an_error),
+        cmocka_unit_test(a_count_that_the_broker_did_not_report_is_an_error),
         cmocka_unit_test(active_is_above_the_activation_value_and_not_at_it),
-        cmocka_unit_test(a_missing_host_is_told_once),
+        cmocka_unit_test(a_missing_host_is_reported_once),
+        cmocka_unit_test(queues_of_one_listing_are_one_bundle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,79 @@
+/*
+ * A lookup: a task of the management API, from the first request for it to its end, and what becomes of
+ * it with each answer. One that has ended is freed by its owner.
+ *
+ * Threads: one at a time.
+ */
+#ifndef BACKLOG_RABBITMQ_LOOKUP_H
+#define BACKLOG_RABBITMQ_LOOKUP_H
+
+#include "measure/task.h"
+#include "rabbitmq/counts.h"
+#include "rabbitmq/options.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a request is answered from: management.h has more on the two. */
+enum rabbitmq_source { RABBITMQ_TOTALS, RABBITMQ_STATISTICS, RABBITMQ_SOURCES };
+
+/* The virtual host that is looked at. */
+struct rabbitmq_vhost {
+    char *name;
+    char *path;       /* of its queues */
+    bool keeps_rates; /* the broker does: a queue without any had no messages yet */
+};
+
+struct rabbitmq_lookup {
+    struct task *task;
+    const struct rabbitmq_query *query; /* lives as long as the task */
+    enum rabbitmq_source source;
+    int64_t taken_ms;
+    int64_t sent_ms;    /* its first request; 0: none yet */
+    int64_t request_ms; /* its last request */
+    bool single;        /* requested alone, although others are listed */
+    bool found;         /* in the listing */
+
+    /* Of a pattern. */
+    int64_t page;                /* that is requested */
+    struct rabbitmq_tally tally; /* of the pages before it */
+    size_t empty;                /* the queues of which totals said 0 */
+
+    struct rabbitmq_lookup **list; /* its user's; NULL: none */
+    struct rabbitmq_lookup *prev, *next;
+};
+
+struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_source source);
+
+/* The path of a request for it alone (of a pattern: for its page); the caller frees it. */
+char *rabbitmq_lookup_path(const struct rabbitmq_lookup *lookup,
+                           const struct rabbitmq_vhost *vhost);
+
+/* The path of the listing of all queues; the caller frees it. */
+char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabbitmq_source source);
+
+/* From now on from the statistics. */
+void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup);
+
+enum rabbitmq_lookup_result {
+    RABBITMQ_ENDED,     /* its task has */
+    RABBITMQ_LACKING,   /* the totals lack a count: the statistics may have it */
+    RABBITMQ_NEXT_PAGE, /* of a pattern */
+};
+
+/* Takes the JSON of its queue, or of its page. `ret_counted`: some queue of the page had counts. */
+enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
+                                                       const struct rabbitmq_vhost *vhost,
+                                                       const json_t *queue);
+enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
+                                                      const struct rabbitmq_vhost *vhost,
+                                                      const json_t *page, bool *ret_counted);
+
+/* These end it. */
+void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,
+                                  const struct rabbitmq_vhost *vhost);
+void rabbitmq_lookup_fail(const struct rabbitmq_lookup *lookup, const struct error *error);
+
+#endif

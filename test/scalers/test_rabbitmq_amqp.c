@@ -1,0 +1,423 @@
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "scalers/amqp_peer.h"
+#include "scalers/trigger.h"
+#include "support/feed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_rabbitmq;
+
+enum { MAX_QUEUES = 40, WITHIN_MS = 10000, TIMEOUT_MS = 800 };
+
+/* Queues of a peer, and the client that measures them. */
+struct fixture {
+    struct amqp_peer peer;
+    struct trigger triggers[MAX_QUEUES];
+    size_t count;
+    struct test_feed *feed;
+    void *client;
+    struct error error;
+};
+
+static void add_queue(struct fixture *fixture, const char *name)
+{
+    assert_true(fixture->count < MAX_QUEUES);
+    struct trigger *trigger = &fixture->triggers[fixture->count++];
+    *trigger = trigger_of(&scaler_rabbitmq, PAIRS("host", fixture->peer.host, "queueName", name));
+    assert_true(trigger->good);
+    test_feed_add(fixture->feed, trigger->options.query, (struct notifier){0});
+}
+
+static void add_queues(struct fixture *fixture, size_t from, size_t to)
+{
+    for (size_t i = from; i <= to; i++) {
+        _cleanup_(memory_free) char *name = text_format("q%zu", i);
+        add_queue(fixture, name);
+    }
+}
+
+static void start(struct fixture *fixture, const struct amqp_script *script)
+{
+    *fixture = (struct fixture){.feed = test_feed_new(&scaler_rabbitmq)};
+    amqp_peer_start(&fixture->peer, script);
+    test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
+}
+
+static bool run(struct fixture *fixture)
+{
+    if (fixture->client == NULL)
+        assert_true(scaler_rabbitmq.connect(fixture->triggers[0].options.connection,
+                                            clock_now_ms() + WITHIN_MS, &fixture->client,
+                                            &fixture->error));
+    return test_feed_run(fixture->feed, fixture->client, WITHIN_MS, &fixture->error);
+}
+
+static void run_well(struct fixture *fixture)
+{
+    if (!run(fixture))
+        fail_msg("%s", error_text(&fixture->error));
+}
+
+static void stop(struct fixture *fixture)
+{
+    if (fixture->client != NULL)
+        scaler_rabbitmq.disconnect(fixture->client);
+    amqp_peer_stop(&fixture->peer);
+    for (size_t i = 0; i < fixture->count; i++)
+        trigger_done(&fixture->triggers[i]);
+    test_feed_free(fixture->feed);
+    error_done(&fixture->error);
+}
+
+static const struct test_task *task(const struct fixture *fixture, size_t index)
+{
+    return test_feed_task(fixture->feed, index);
+}
+
+static void assert_waiting(const struct fixture *fixture, size_t index, double waiting)
+{
+    assert_true(task(fixture, index)->ended);
+    if (task(fixture, index)->outcome != TASK_ANSWERED)
+        fail_msg("%zu: %s", index, error_text(&task(fixture, index)->error));
+    assert_true(task(fixture, index)->reading.waiting == waiting);
+}
+
+static void assert_failed(const struct fixture *fixture, size_t index, const char *words)
+{
+    assert_true(task(fixture, index)->ended);
+    assert_int_equal(task(fixture, index)->outcome, TASK_FAILED);
+    assert_int_equal(task(fixture, index)->error.code, ERROR_UNAVAILABLE);
+    assert_non_null(strstr(error_text(&task(fixture, index)->error), words));
+}
+
+static void assert_timed_out(const struct fixture *fixture, size_t index)
+{
+    assert_true(task(fixture, index)->ended);
+    assert_int_equal(task(fixture, index)->outcome, TASK_TIMED_OUT);
+}
+
+/* ---- answers of 0 that may be none ---- */
+
+static void behind_another_request_there_is_no_round_trip_to_subtract(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.link_ms = 100, .declares_ms = {0, 300, 300}});
+    test_feed_set_timeout(fixture.feed, 4000);
+    add_queue(&fixture, "orders");
+    add_queue(&fixture, "returns");
+    run_well(&fixture);
+    assert_waiting(&fixture, 0, 0);
+    assert_failed(&fixture, 1, "too busy");
+    stop(&fixture);
+}
+
+static void a_slow_opening_does_not_make_a_late_0_a_quick_one(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.openings_ms = {150, 0}, .declares_ms = {300, 300}});
+    test_feed_set_timeout(fixture.feed, 4000);
+    add_queue(&fixture, "orders");
+    run_well(&fixture);
+    assert_failed(&fixture, 0, "too busy");
+    stop(&fixture);
+}
+
+static void an_empty_queue_that_is_far_away_is_0(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.link_ms = 300});
+    test_feed_set_timeout(fixture.feed, 4000);
+    add_queue(&fixture, "orders");
+    run_well(&fixture);
+    assert_waiting(&fixture, 0, 0);
+    assert_int_equal(amqp_peer_declares(&fixture.peer, "orders"), 1);
+
+    test_feed_again(
+        fixture.feed); /* now the channel is open, and a round trip is part of the time */
+    run_well(&fixture);
+    assert_waiting(&fixture, 0, 0);
+    assert_int_equal(amqp_peer_declares(&fixture.peer, "orders"), 3);
+    stop(&fixture);
+}
+
+/* ---- queues that must not disturb each other ---- */
+
+static void requests_are_sent_along_with_the_opening_of_their_channel(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.link_ms = 300});
+    add_queues(&fixture, 1, 9);
+    test_feed_set_timeout(fixture.feed, 4000);
+    add_queue(&fixture, "orders");
+    run_well(&fixture);
+    for (size_t i = 0; i < 9; i++)
+        assert_waiting(&fixture, i, (double)i + 1);
+    assert_int_equal(amqp_peer_openings(&fixture.peer), 1);
+    stop(&fixture);
+}
+
+static void a_missing_queue_fails_alone(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){0});
+    add_queues(&fixture, 1, 4);
+    add_queue(&fixture, "missing");
+    add_queues(&fixture, 5, 9);
+    for (int round = 0; round < 3; round++) {
+        run_well(&fixture);
+        assert_failed(&fixture, 4, "queue 'missing': NOT_FOUND - no queue 'missing'");
+        for (size_t i = 0; i < 4; i++)
+            assert_waiting(&fixture, i, (double)i + 1);
+        for (size_t i = 5; i < 10; i++)
+            assert_waiting(&fixture, i, (double)i);
+        test_feed_again(fixture.feed);
+    }
+    /* Behind it once; then it was quarantined. */
+    assert_int_equal(amqp_peer_declares(&fixture.peer, "q9"), 4);
+    stop(&fixture);
+}
+
+static void a_hanging_queue_delays_nobody(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){0});
+    add_queue(&fixture, "hanging");
+    add_queues(&fixture, 1, 30);
+    run_well(&fixture);
+    assert_timed_out(&fixture, 0);
+    assert_int_equal(task(&fixture, 0)->order, 31); /* all others had ended */
+    for (size_t i = 1; i <= 30; i++)
+        assert_waiting(&fixture, i, (double)i);
+
+    /* It has `isolate` now: nothing is sent behind it any more. */
+    test_feed_again(fixture.feed);
+    run_well(&fixture);
+    assert_timed_out(&fixture, 0);
+    for (size_t i = 1; i <= 30; i++)
+        assert_waiting(&fixture, i, (double)i);
+    assert_int_equal(amqp_peer_declares(&fixture.peer, "hanging"), 2);
+    assert_int_equal(amqp_peer_declares(&fixture.peer, "q30"), 3);
+    stop(&fixture);
+}
+
+static void many_hanging_queues_delay_nobody(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){0});
+    for (size_t i = 1; i <= 6; i++) {
+        _cleanup_(memory_free) char *name = text_format("hanging%zu", i);
+        add_queue(&fixture, name);
+        add_queues(&fixture, 2 * i, 2 * i + 1);
+    }
+    test_feed_set_timeout(fixture.feed, 2500);
+    run_well(&fixture);
+    for (size_t i = 0; i < 18; i += 3) {
+        assert_timed_out(&fixture, i);
+        assert_waiting(&fixture, i + 1, (double)(i / 3 * 2 + 2));
+        assert_waiting(&fixture, i + 2, (double)(i / 3 * 2 + 3));
+        for (size_t j = 0; j < 18; j += 3) /* whatever hangs ends after whatever does not */
+            assert_true(task(&fixture, i)->order > task(&fixture, j + 1)->order);
+    }
+    stop(&fixture);
+}
+
+static void a_late_answer_is_never_taken_for_another(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.hanging_ms = 2 * TIMEOUT_MS});
+    add_queue(&fixture, "hanging70");
+    add_queues(&fixture, 1, 5);
+    int64_t late_ms = clock_now_ms() + 2 * TIMEOUT_MS;
+    do {
+        test_feed_again(fixture.feed);
+        run_well(&fixture);
+        assert_timed_out(&fixture, 0);
+        for (size_t i = 1; i <= 5; i++)
+            assert_waiting(&fixture, i, (double)i);
+    } while (clock_now_ms() < late_ms);
+    stop(&fixture);
+}
+
+static void a_queue_that_recovers_is_right_again(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.hanging_ms = TIMEOUT_MS / 2});
+    add_queue(&fixture, "hanging7");
+    add_queues(&fixture, 1, 5);
+    run_well(&fixture);
+    assert_waiting(&fixture, 0, 7); /* late, and still in time */
+    for (size_t i = 1; i <= 5; i++)
+        assert_waiting(&fixture, i, (double)i);
+    stop(&fixture);
+}
+
+static void channels_are_used_again(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.hanging_ms = 300, .channel_max = 8});
+    test_feed_set_timeout(fixture.feed, 200);
+    add_queue(&fixture, "hanging7");
+    add_queue(&fixture, "missing");
+    add_queue(&fixture, "q3");
+    for (int round = 0; round < 12; round++) {
+        run_well(&fixture);
+        assert_timed_out(&fixture, 0);
+        assert_failed(&fixture, 1, "NOT_FOUND");
+        assert_waiting(&fixture, 2, 3);
+        test_feed_again(fixture.feed);
+    }
+    stop(&fixture);
+}
+
+static void without_channels_the_connection_is_given_up(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.channel_max = 4});
+    test_feed_set_timeout(fixture.feed, 200);
+    add_queue(&fixture, "hanging");
+    int rounds = 0;
+    while (run(&fixture) && rounds++ < 10)
+        test_feed_again(fixture.feed);
+    assert_in_range(rounds, 2, 4);
+    assert_non_null(strstr(error_text(&fixture.error), "no channels were left"));
+    stop(&fixture);
+}
+
+static void a_broker_that_answers_nothing_is_lost(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.freeze_after = 3});
+    add_queues(&fixture, 1, 5);
+    assert_false(run(&fixture));
+    assert_non_null(strstr(error_text(&fixture.error), "no answer to anything within 800 ms"));
+    assert_non_null(strstr(error_text(&fixture.error), "127.0.0.1:"));
+    assert_waiting(&fixture, 0, 1);
+    assert_false(task(&fixture, 4)->ended);
+    stop(&fixture);
+}
+
+static void a_single_queue_that_hangs_is_no_lost_connection(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){0});
+    add_queue(&fixture, "hanging");
+    run_well(&fixture);
+    assert_timed_out(&fixture, 0);
+    stop(&fixture);
+}
+
+/* ---- what the feed does meanwhile ---- */
+
+static struct fixture *current;
+static struct feed_hooks hooks;
+static const struct feed_hooks *original;
+
+static void replace_hooks(struct fixture *fixture)
+{
+    struct feed *feed = test_feed_task(fixture->feed, 0)->task.feed;
+    current = fixture;
+    original = feed->hooks;
+    hooks = *feed->hooks;
+    feed->hooks = &hooks;
+}
+
+/* Cancels the first task once the peer has its request. */
+static struct task *cancel_first(struct feed *feed)
+{
+    (void)feed;
+    struct test_task *first = test_feed_task(current->feed, 0);
+    bool is_sent = amqp_peer_declares(&current->peer, "hanging7") > 0;
+    return first->in_flight && is_sent && first->returned == 0 ? &first->task : NULL;
+}
+
+static void a_cancelled_task_is_returned_and_its_late_answer_ignored(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.hanging_ms = 300});
+    add_queue(&fixture, "hanging7");
+    add_queues(&fixture, 1, 5);
+    replace_hooks(&fixture);
+    hooks.next_cancelled = cancel_first;
+    run_well(&fixture);
+    assert_int_equal(task(&fixture, 0)->returned, 1);
+    assert_int_equal(task(&fixture, 0)->given, 2);
+    assert_waiting(&fixture, 0, 7);
+    assert_int_equal(amqp_peer_declares(&fixture.peer, "hanging7"), 2);
+    for (size_t i = 1; i <= 5; i++)
+        assert_waiting(&fixture, i, (double)i);
+    stop(&fixture);
+}
+
+/* The others come when the peer has the request of the first. */
+static struct task *take_others_later(struct feed *feed)
+{
+    bool is_sent = amqp_peer_declares(&current->peer, "hanging") > 0;
+    bool is_given = test_feed_task(current->feed, 0)->given > 0;
+    return is_given && !is_sent ? NULL : original->take(feed);
+}
+
+static int64_t next_soon(struct feed *feed)
+{
+    (void)feed;
+    return clock_now_ms() + 10;
+}
+
+static void a_new_task_does_not_wait_for_a_hanging_one(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){0});
+    add_queue(&fixture, "hanging");
+    add_queue(&fixture, "q5");
+    replace_hooks(&fixture);
+    hooks.take = take_others_later;
+    hooks.next_ms = next_soon;
+    run_well(&fixture);
+    assert_waiting(&fixture, 1, 5);
+    assert_timed_out(&fixture, 0);
+    assert_int_equal(task(&fixture, 1)->order, 1);
+    stop(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(behind_another_request_there_is_no_round_trip_to_subtract),
+        cmocka_unit_test(a_slow_opening_does_not_make_a_late_0_a_quick_one),
+        cmocka_unit_test(an_empty_queue_that_is_far_away_is_0),
+        cmocka_unit_test(requests_are_sent_along_with_the_opening_of_their_channel),
+        cmocka_unit_test(a_missing_queue_fails_alone),
+        cmocka_unit_test(a_hanging_queue_delays_nobody),
+        cmocka_unit_test(many_hanging_queues_delay_nobody),
+        cmocka_unit_test(a_late_answer_is_never_taken_for_another),
+        cmocka_unit_test(a_queue_that_recovers_is_right_again),
+        cmocka_unit_test(channels_are_used_again),
+        cmocka_unit_test(without_channels_the_connection_is_given_up),
+        cmocka_unit_test(a_broker_that_answers_nothing_is_lost),
+        cmocka_unit_test(a_single_queue_that_hangs_is_no_lost_connection),
+        cmocka_unit_test(a_cancelled_task_is_returned_and_its_late_answer_ignored),
+        cmocka_unit_test(a_new_task_does_not_wait_for_a_hanging_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
