@@ -8,6 +8,8 @@
 
 enum {
     STALL_MS = 250, /* a channel that answers nothing for so long hangs */
+    STALL_WINDOW =
+        4, /* of a new channel while others hang: the fewer are behind the next that hangs */
     DOUBT_MS = 200, /* an answer of 0 that took longer is asked for again */
     GUESS_MS = 240, /* the broker gives the leader of a quorum queue 250 to report its length */
     SEND_MS = 5,    /* how soon sending is tried again where the broker reads nothing */
@@ -81,8 +83,11 @@ static struct rabbitmq_channel *channel_of(struct rabbitmq_declarer *declarer, s
     if (channel != NULL)
         return channel;
     channel = declarer->slots[slot] = rabbitmq_channels_take(&declarer->channels);
-    if (channel != NULL)
-        channel->window = channel->max_window = group->window;
+    if (channel == NULL)
+        return NULL;
+    channel->window = channel->max_window = group->window;
+    if (declarer->stalled != NULL && channel->window > STALL_WINDOW)
+        channel->window = STALL_WINDOW;
     return channel;
 }
 

@@ -23,6 +23,8 @@ enum {
 struct rabbitmq_http {
     char *name; /* with host:port, for errors */
     char *base; /* scheme://host:port/prefix */
+    char *user; /* NULL: a token instead */
+    char *password;
     struct fetch_pool *pool;
     const struct rabbitmq_connection *options;
     int64_t token_renewal_ms; /* 0: there was no token yet */
@@ -38,11 +40,15 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
         text_format(ipv6 ? "[%s]:%d" : "%s:%d", url->host, url->port);
     http->name = text_format("RabbitMQ's management API at %s", address);
     http->base = text_format("%s://%s%s", url->tls ? "https" : "http", address, url->prefix);
+    if (options->oauth_token_uri == NULL) {
+        http->user = text_copy(url->user);
+        http->password = text_copy(url->password);
+    }
     const struct fetch_source source = {
         .name = http->name,
         .tls = &options->tls,
-        .user = options->oauth_token_uri == NULL ? url->user : NULL,
-        .password = url->password,
+        .user = http->user,
+        .password = http->password,
         .body_bytes_most = MAX_BODY_BYTES,
     };
     http->options = options;
@@ -57,6 +63,8 @@ void rabbitmq_http_free(struct rabbitmq_http *http)
     fetch_pool_free(http->pool);
     free(http->name);
     free(http->base);
+    free(http->user);
+    rabbitmq_url_wipe(http->password);
     free(http);
 }
 

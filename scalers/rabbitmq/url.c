@@ -31,23 +31,34 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Undoes the percent-encoding; NULL where it is none, or hides a NUL. */
+void rabbitmq_url_wipe(char *secret)
+{
+    if (secret != NULL)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+/* Undoes the percent-encoding; NULL where it is none, or hides a NUL. It may be a secret: its memory is
+ * of its size from the start, so that no copy is left behind. */
 static char *decoded(const char *bytes, size_t length)
 {
-    _cleanup_(text_done) struct text text = {0};
+    char *text = memory_new(length + 1);
+    size_t end = 0;
     for (size_t i = 0; i < length; i++) {
         char c = bytes[i];
         if (c == '%') {
             int high = i + 2 < length ? hex_digit(bytes[i + 1]) : -1;
             int low = i + 2 < length ? hex_digit(bytes[i + 2]) : -1;
-            if (high < 0 || low < 0 || high + low == 0)
+            if (high < 0 || low < 0 || high + low == 0) {
+                rabbitmq_url_wipe(text);
                 return NULL;
+            }
             c = (char)(high * 16 + low);
             i += 2;
         }
-        text_add_bytes(&text, &c, 1);
+        text[end++] = c;
     }
-    return text_take(&text);
+    return text;
 }
 
 char *rabbitmq_url_escaped(const char *name)
@@ -180,7 +191,7 @@ static void replace(char **field, const char *value)
 {
     if (value == NULL)
         return;
-    free(*field);
+    rabbitmq_url_wipe(*field);
     *field = text_copy(value);
 }
 
@@ -218,7 +229,7 @@ void rabbitmq_url_done(struct rabbitmq_url *url)
 {
     free(url->host);
     free(url->user);
-    free(url->password);
+    rabbitmq_url_wipe(url->password);
     free(url->vhost);
     free(url->prefix);
     *url = (struct rabbitmq_url){0};
