@@ -28,23 +28,23 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void say(void)
+static void send_ids(void)
 {
     _cleanup_(error_done) struct error error = {0};
-    uint64_t wakers[] = {1, 2, 3};
-    Agent__Disarm disarm = AGENT__DISARM__INIT;
-    disarm.wakers = wakers;
-    disarm.n_wakers = ARRAY_LENGTH(wakers);
-    assert_true(frame_write(ends[1], &disarm.base, CLOCK_NEVER, &error));
+    uint64_t ids[] = {1, 2, 3};
+    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+    message.unsubscribed = ids;
+    message.n_unsubscribed = ARRAY_LENGTH(ids);
+    assert_true(frame_write(ends[1], &message.base, CLOCK_NEVER, &error));
 }
 
-/* How many wakers were heard of. */
-static size_t hear(uint32_t largest, int64_t deadline_ms, struct error *error)
+/* How many ids were received. */
+static size_t receive(uint32_t largest, int64_t deadline_ms, struct error *error)
 {
     ProtobufCMessage *raw = NULL;
-    if (!frame_read(ends[0], &agent__disarm__descriptor, largest, deadline_ms, &raw, error))
+    if (!frame_read(ends[0], &agent__to_agent__descriptor, largest, deadline_ms, &raw, error))
         return 0;
-    size_t count = ((Agent__Disarm *)raw)->n_wakers;
+    size_t count = ((Agent__ToAgent *)raw)->n_unsubscribed;
     protobuf_c_message_free_unpacked(raw, NULL);
     return count;
 }
@@ -53,10 +53,10 @@ static void what_was_written_is_read(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
-    say();
-    say();
-    assert_int_equal(hear(FRAME_LARGEST, CLOCK_NEVER, &error), 3);
-    assert_int_equal(hear(FRAME_LARGEST, clock_now_ms() + 1000, &error), 3);
+    send_ids();
+    send_ids();
+    assert_int_equal(receive(FRAME_LARGEST, CLOCK_NEVER, &error), 3);
+    assert_int_equal(receive(FRAME_LARGEST, clock_now_ms() + 1000, &error), 3);
 }
 
 static void a_silent_end_is_waited_for_until_the_deadline(void **state)
@@ -64,7 +64,7 @@ static void a_silent_end_is_waited_for_until_the_deadline(void **state)
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     int64_t deadline_ms = clock_now_ms() + 50;
-    assert_int_equal(hear(FRAME_LARGEST, deadline_ms, &error), 0);
+    assert_int_equal(receive(FRAME_LARGEST, deadline_ms, &error), 0);
     assert_string_equal(error_text(&error), "no answer in time");
     assert_true(clock_now_ms() >= deadline_ms);
 }
@@ -73,8 +73,8 @@ static void who_comes_late_reads_what_is_there(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
-    say();
-    assert_int_equal(hear(FRAME_LARGEST, clock_now_ms() - 50, &error), 3);
+    send_ids();
+    assert_int_equal(receive(FRAME_LARGEST, clock_now_ms() - 50, &error), 3);
 }
 
 /* A frame of which a byte comes now and then, until nobody listens any more. */
@@ -97,7 +97,7 @@ static void an_end_that_is_never_silent_is_not_heard_for_ever(void **state)
     _cleanup_(error_done) struct error error = {0};
     pthread_t speaker;
     assert_int_equal(pthread_create(&speaker, NULL, say_slowly, NULL), 0);
-    assert_int_equal(hear(FRAME_LARGEST, clock_now_ms() + 50, &error), 0);
+    assert_int_equal(receive(FRAME_LARGEST, clock_now_ms() + 50, &error), 0);
     assert_string_equal(error_text(&error), "no answer in time");
     shutdown(ends[0], SHUT_RDWR);
     pthread_join(speaker, NULL);
@@ -107,8 +107,8 @@ static void the_reader_says_how_large_a_frame_may_be(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
-    say();
-    assert_int_equal(hear(4, CLOCK_NEVER, &error), 0);
+    send_ids();
+    assert_int_equal(receive(4, CLOCK_NEVER, &error), 0);
     assert_string_equal(error_text(&error), "a frame of 5 bytes is too large");
 }
 

@@ -57,20 +57,20 @@ int set_up(void **state)
     (void)state;
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.interval_ms = interval_ms;
-    settings.deadline_ms = 300;
-    settings.backoff_first_ms = 20;
-    settings.backoff_most_ms = 50;
+    settings.timeout_ms = 300;
+    settings.backoff_min_ms = 20;
+    settings.backoff_max_ms = 50;
     fake_reset();
     connection_name = NULL;
     engine = engine_new(&settings);
     triggers = triggers_new(&(struct triggers_settings){
         .scalers = fake_scalers,
         .engine = engine,
-        .rules = {.interval_ms = interval_ms, .hold_ms = hold_ms},
+        .rules = {.interval_ms = interval_ms, .interval_is_set = true, .hold_ms = hold_ms},
         .forget_ms = 60000,
-        .most_inline = 64,
-        .most = 100,
-        .most_bytes = 100000,
+        .max_inline = 64,
+        .max = 100,
+        .max_bytes = 100000,
     });
     scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = triggers,
@@ -164,7 +164,7 @@ void take_turns_for(int64_t duration_ms)
 
 void take_turns_for_a_measurement(void)
 {
-    int batches = fake_counts().batches;
-    TURN_UNTIL(fake_counts().batches >= batches + 3);
+    int tasks = fake_counts().tasks;
+    TURN_UNTIL(fake_counts().tasks >= tasks + 3);
     turn();
 }
