@@ -178,11 +178,13 @@ static natsStatus check_silence(struct nats_connection *connection, int64_t now_
     return NATS_OK;
 }
 
-static void time_out(struct nats_connection *connection, int64_t now_ms)
+/* Returns when to look again: at once where a task has ended, since the feed may have another then. */
+static int64_t time_out(struct nats_connection *connection, int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;
+    bool has_ended = false;
     if (now_ms < connection->next_deadline_ms)
-        return;
+        return connection->next_deadline_ms;
     struct nats_request *request = connection->requests;
     while (request != NULL) {
         struct nats_request *following = request->next;
@@ -190,23 +192,24 @@ static void time_out(struct nats_connection *connection, int64_t now_ms)
         if (now_ms >= task->deadline_ms) {
             nats_connection_remove(connection, request);
             task_time_out(task);
+            has_ended = true;
         } else if (task->deadline_ms < next_ms)
             next_ms = task->deadline_ms;
         request = following;
     }
     connection->next_deadline_ms = next_ms;
+    return has_ended ? now_ms : next_ms;
 }
 
-/* Returns when to check again, or the connection's end. */
 static natsStatus check(struct nats_connection *connection, int64_t *ret_next_ms)
 {
     int64_t now_ms = clock_now_ms();
     natsStatus status = check_silence(connection, now_ms, ret_next_ms);
     if (status != NATS_OK)
         return status;
-    time_out(connection, now_ms);
-    if (connection->next_deadline_ms < *ret_next_ms)
-        *ret_next_ms = connection->next_deadline_ms;
+    int64_t next_ms = time_out(connection, now_ms);
+    if (next_ms < *ret_next_ms)
+        *ret_next_ms = next_ms;
     return NATS_OK;
 }
 
@@ -231,18 +234,22 @@ static void wait_for_events(const struct nats_client *client, struct feed *feed,
     feed_wait(feed, descriptors, count, until_ms);
 }
 
-/* Waits for something, and takes what there is before anything counts as late. */
-static natsStatus turn(struct nats_client *client, struct feed *feed, int64_t *next_ms)
+/* Takes what there is before anything counts as late, and waits. */
+static natsStatus turn(struct nats_client *client, struct feed *feed)
 {
-    wait_for_events(client, feed, *next_ms);
-    *next_ms = CLOCK_NEVER;
+    int64_t next_ms = CLOCK_NEVER;
     take_events(client, client->connection);
     if (client->subscriber.connection != NULL) {
         take_events(client, client->subscriber.connection);
-        if (check(client->subscriber.connection, next_ms) != NATS_OK)
+        if (check(client->subscriber.connection, &next_ms) != NATS_OK) {
             lose_subscriber(client);
+            next_ms = 0;
+        }
     }
-    return check(client->connection, next_ms);
+    natsStatus status = check(client->connection, &next_ms);
+    if (status == NATS_OK && has_work(client))
+        wait_for_events(client, feed, next_ms);
+    return status;
 }
 
 static void abandon(struct nats_connection *connection)
@@ -257,14 +264,13 @@ bool nats_measure(void *client_, struct feed *feed, struct error *error)
     if (client->monitoring != NULL)
         return nats_monitoring_measure(client->monitoring, feed, error);
     natsStatus status = NATS_OK;
-    int64_t next_ms = 0;
     while (status == NATS_OK && !feed_is_stopping(feed)) {
         serve_feed(client, feed);
         status = send_tasks(client, feed);
         if (status == NATS_OK && !has_work(client))
             break;
         if (status == NATS_OK)
-            status = turn(client, feed, &next_ms);
+            status = turn(client, feed);
     }
     abandon(client->connection);
     abandon(client->subscriber.connection);

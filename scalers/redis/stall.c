@@ -161,9 +161,10 @@ static bool check_oldest(struct redis_client *client, int64_t now_ms, int64_t *r
         look_again(ret_next_ms, shared->progress_ms + timeout_ms);
         return !is_over || no_answer(client, error);
     }
-    if (others_wait || is_over)
+    if (others_wait || is_over) {
         stop_waiting(client, now_ms);
-    else
+        look_again(ret_next_ms, now_ms);
+    } else
         look_again(ret_next_ms, shared->progress_ms + timeout_ms);
     return true;
 }
@@ -232,8 +233,10 @@ void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int
         redis_stall_lose_isolated(client, &error);
     } else if (redis_channel_has_tasks(channel) && channel->commands->tasks != NULL) {
         look_again(ret_next_ms, time_out_oldest(channel, now_ms));
-        if (channel->commands->tasks == NULL)
+        if (channel->commands->tasks == NULL) {
             redis_stall_lose_isolated(client, NULL);
+            look_again(ret_next_ms, now_ms);
+        }
     } else if (channel->commands != NULL || now_ms >= channel->replied_ms + ISOLATED_IDLE_MS)
         redis_stall_lose_isolated(client, NULL); /* its task was cancelled, or there was none for long */
     else

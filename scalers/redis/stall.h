@@ -19,7 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Each returns when to look again (*ret_next_ms, which they only lower). */
+/* Each returns when to look again (*ret_next_ms, which they only lower): at once where tasks have ended, since
+ * the feed may have others then. */
 
 /* False: the client is of no further use. */
 bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms,

@@ -238,7 +238,8 @@ void redis_subscriber_unsubscribe(struct redis_subscriber *subscriber, uint64_t 
 
 bool redis_subscriber_is_needed(const struct redis_subscriber *subscriber)
 {
-    return subscriber->channel != NULL && subscriber->subscriptions.all != NULL;
+    return subscriber->channel != NULL && (subscriber->channel->state != REDIS_READY ||
+                                           subscriber->subscriptions.all != NULL);
 }
 
 void redis_subscriber_step(struct redis_subscriber *subscriber, short revents)

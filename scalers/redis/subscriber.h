@@ -56,7 +56,7 @@ void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
 
 void redis_subscriber_unsubscribe(struct redis_subscriber *subscriber, uint64_t notifier_id);
 
-/* Somebody may be notified: somebody must wait for its channel. */
+/* Somebody may be notified, or soon: somebody must wait for its channel. */
 bool redis_subscriber_is_needed(const struct redis_subscriber *subscriber);
 
 /* The loop's: after poll(), and whenever the time has come. Returns when that is. */

@@ -63,7 +63,7 @@ static bool send_text(int socket, const char *text)
     return send(socket, text, strlen(text), MSG_NOSIGNAL) >= 0;
 }
 
-static const char *answer_to(struct redis_peer *peer, const char *command, int socket)
+static const struct redis_line *answer_to(struct redis_peer *peer, const char *command, int socket)
 {
     pthread_mutex_lock(&peer->lock);
     if (fits("SUBSCRIBE", command))
@@ -72,7 +72,7 @@ static const char *answer_to(struct redis_peer *peer, const char *command, int s
     if (line->push != NULL && peer->subscriber >= 0)
         send_text(peer->subscriber, line->push);
     pthread_mutex_unlock(&peer->lock);
-    return line->answer;
+    return line;
 }
 
 static void *serve(void *argument)
@@ -85,11 +85,12 @@ static void *serve(void *argument)
     char command[2 * MAX_WORD + 1];
     bool is_silent = false;
     while (read_command(input, command)) {
-        const char *answer = answer_to(call.peer, command, call.socket);
-        if (answer == NULL)
+        const struct redis_line *line = answer_to(call.peer, command, call.socket);
+        if (line->answer == NULL)
             break;
-        is_silent = is_silent || answer[0] == '\0';
-        if (!is_silent && !send_text(call.socket, answer))
+        usleep(1000 * (useconds_t)line->wait_ms);
+        is_silent = is_silent || line->answer[0] == '\0';
+        if (!is_silent && !send_text(call.socket, line->answer))
             break;
     }
     shutdown(call.socket, SHUT_RDWR);

@@ -1,0 +1,196 @@
+#include "scalers/nats_peer.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { MAX_LINE = 2048 };
+
+struct call {
+    struct nats_peer *peer;
+    int socket;
+    char late[MAX_LINE];
+    bool is_deaf;
+};
+
+static void send_text(int socket, const char *text)
+{
+    ssize_t sent = send(socket, text, strlen(text), MSG_NOSIGNAL);
+    (void)sent; /* the client may have gone */
+}
+
+static void send_message(int socket, const char *subject, const char *id, const char *body)
+{
+    char text[MAX_LINE];
+    snprintf(text, sizeof(text), "MSG %s %s %zu\r\n%s\r\n", subject, id, strlen(body), body);
+    send_text(socket, text);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text);
+    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+/* The id of the inbox that the reply subject belongs to. */
+static const char *inbox_id(struct nats_peer *peer, int socket, const char *reply)
+{
+    for (size_t i = 0; i < peer->subscriptions_count; i++) {
+        size_t length = strlen(peer->subscriptions[i].subject);
+        if (peer->subscriptions[i].socket == socket && length > 1 &&
+            peer->subscriptions[i].subject[length - 1] == '*' &&
+            strncmp(reply, peer->subscriptions[i].subject, length - 1) == 0)
+            return peer->subscriptions[i].id;
+    }
+    return "0";
+}
+
+static void publish(struct nats_peer *peer, const char *subject)
+{
+    for (size_t i = 0; i < peer->subscriptions_count; i++)
+        if (strcmp(peer->subscriptions[i].subject, subject) == 0)
+            send_message(peer->subscriptions[i].socket, subject, peer->subscriptions[i].id, "x");
+}
+
+static const struct nats_line *find_line(struct nats_peer *peer, const char *subject)
+{
+    static const struct nats_line none = {.subject = ""};
+    for (size_t i = 0; peer->script[i].subject != NULL; i++) {
+        const struct nats_line *line = &peer->script[i];
+        if (!ends_with(subject, line->subject) ||
+            (line->times > 0 && peer->used[i] >= line->times))
+            continue;
+        peer->used[i]++;
+        return line;
+    }
+    return &none;
+}
+
+static void answer(struct call *call, const char *subject, const char *reply)
+{
+    struct nats_peer *peer = call->peer;
+    const struct nats_line *line = find_line(peer, subject);
+    const char *id = inbox_id(peer, call->socket, reply);
+    char text[MAX_LINE];
+    call->is_deaf = call->is_deaf || line->is_deaf;
+    if (line->message_on != NULL)
+        publish(peer, line->message_on);
+    if (line->has_no_responders)
+        snprintf(text, sizeof(text), "HMSG %s %s 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", reply, id);
+    else if (line->is_denied)
+        snprintf(text, sizeof(text), "-ERR 'Permissions Violation for Publish to \"%s\"'\r\n",
+                 subject);
+    else if (line->answer != NULL)
+        snprintf(text, sizeof(text), "MSG %s %s %zu\r\n%s\r\n", reply, id, strlen(line->answer),
+                 line->answer);
+    else
+        return;
+    if (line->is_late) {
+        strcpy(call->late, text);
+        return;
+    }
+    send_text(call->socket, call->late);
+    call->late[0] = '\0';
+    send_text(call->socket, text);
+}
+
+static void subscribe(struct call *call, const char *subject, const char *id)
+{
+    struct nats_peer *peer = call->peer;
+    char text[MAX_LINE];
+    if (peer->denied != NULL && strcmp(peer->denied, subject) == 0) {
+        snprintf(text, sizeof(text), "-ERR 'Permissions Violation for Subscription to \"%s\"'\r\n",
+                 subject);
+        send_text(call->socket, text);
+        return;
+    }
+    size_t i = peer->subscriptions_count++;
+    assert_true(i < NATS_PEER_SUBSCRIPTIONS);
+    peer->subscriptions[i].socket = call->socket;
+    snprintf(peer->subscriptions[i].subject, sizeof(peer->subscriptions[i].subject), "%s", subject);
+    snprintf(peer->subscriptions[i].id, sizeof(peer->subscriptions[i].id), "%s", id);
+}
+
+static void handle(struct call *call, const char *line)
+{
+    char first[256];
+    char second[256];
+    if (call->is_deaf)
+        return;
+    if (strncmp(line, "PING", 4) == 0)
+        send_text(call->socket, "PONG\r\n");
+    else if (sscanf(line, "SUB %255s %255s", first, second) == 2)
+        subscribe(call, first, second);
+    else if (sscanf(line, "PUB %255s %255s 0", first, second) == 2)
+        answer(call, first, second);
+}
+
+static void *serve(void *argument)
+{
+    struct call *call = argument;
+    char line[MAX_LINE];
+    FILE *input = fdopen(dup(call->socket), "r");
+    if (input == NULL)
+        abort();
+    send_text(call->socket, "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"proto\":1,"
+                            "\"headers\":true,\"max_payload\":1048576}\r\n");
+    while (fgets(line, sizeof(line), input) != NULL) {
+        pthread_mutex_lock(&call->peer->lock);
+        handle(call, line);
+        pthread_mutex_unlock(&call->peer->lock);
+    }
+    fclose(input);
+    free(call);
+    return NULL;
+}
+
+static void *run(void *argument)
+{
+    struct nats_peer *peer = argument;
+    int socket;
+    while ((socket = accept(peer->listener, NULL, NULL)) >= 0) {
+        struct call *call = calloc(1, sizeof(*call));
+        if (call == NULL || peer->connections == NATS_PEER_CONNECTIONS)
+            abort();
+        call->peer = peer;
+        call->socket = socket;
+        peer->sockets[peer->connections] = socket;
+        pthread_create(&peer->threads[peer->connections++], NULL, serve, call);
+    }
+    return NULL;
+}
+
+void nats_peer_start(struct nats_peer *peer, const struct nats_line *script)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    *peer = (struct nats_peer){.script = script};
+    pthread_mutex_init(&peer->lock, NULL);
+    peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(peer->listener >= 0);
+    assert_int_equal(bind(peer->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(peer->listener, NATS_PEER_CONNECTIONS), 0);
+    assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(peer->address, sizeof(peer->address), "127.0.0.1:%d", ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&peer->thread, NULL, run, peer), 0);
+}
+
+void nats_peer_stop(struct nats_peer *peer)
+{
+    shutdown(peer->listener, SHUT_RDWR);
+    pthread_join(peer->thread, NULL);
+    close(peer->listener);
+    for (size_t i = 0; i < peer->connections; i++) {
+        shutdown(peer->sockets[i], SHUT_RDWR);
+        pthread_join(peer->threads[i], NULL);
+        close(peer->sockets[i]);
+    }
+    pthread_mutex_destroy(&peer->lock);
+}

@@ -1,0 +1,263 @@
+/* NATS JetStream: several requests at a time, of which one hangs, is refused or cancelled. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "scalers/nats_peer.h"
+#include "scalers/trigger.h"
+#include "support/feed.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_nats_jetstream;
+
+enum { MAX_CONSUMERS = 8, TIMEOUT_MS = 400, LONG_MS = 20 * 1000 };
+
+/* A client of a server with a script, and a task for each of these consumers of the stream "orders". */
+struct world {
+    struct nats_peer peer;
+    struct trigger triggers[MAX_CONSUMERS];
+    size_t count;
+    struct test_feed *feed;
+    void *client;
+    struct error error;
+    bool usable;
+    pthread_mutex_t lock;
+    size_t notified;
+};
+
+static void on_notify(void *context, uint64_t id)
+{
+    struct world *world = context;
+    assert_true(id > 0);
+    pthread_mutex_lock(&world->lock);
+    world->notified++;
+    pthread_mutex_unlock(&world->lock);
+}
+
+static size_t notifications(struct world *world)
+{
+    pthread_mutex_lock(&world->lock);
+    size_t notified = world->notified;
+    pthread_mutex_unlock(&world->lock);
+    return notified;
+}
+
+static void world_start(struct world *world, const struct nats_line *script,
+                        const char *const *consumers)
+{
+    *world = (struct world){.lock = PTHREAD_MUTEX_INITIALIZER};
+    nats_peer_start(&world->peer, script);
+    world->feed = test_feed_new(&scaler_nats_jetstream);
+    for (; consumers[world->count] != NULL; world->count++) {
+        struct trigger *trigger = &world->triggers[world->count];
+        *trigger =
+            trigger_of(&scaler_nats_jetstream, PAIRS("servers", world->peer.address, "stream",
+                                                     "orders", "consumer",
+                                                     consumers[world->count]));
+        assert_true(trigger->good);
+        test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
+    }
+    test_feed_set_timeout(world->feed, TIMEOUT_MS);
+    if (!scaler_nats_jetstream.connect(world->triggers[0].options.connection,
+                                       clock_now_ms() + LONG_MS, &world->client, &world->error))
+        fail_msg("%s", error_text(&world->error));
+}
+
+static void world_run(struct world *world)
+{
+    world->usable = test_feed_run(world->feed, world->client, LONG_MS, &world->error);
+}
+
+static void world_stop(struct world *world)
+{
+    scaler_nats_jetstream.disconnect(world->client);
+    test_feed_free(world->feed);
+    nats_peer_stop(&world->peer);
+    for (size_t i = 0; i < world->count; i++)
+        trigger_done(&world->triggers[i]);
+    error_done(&world->error);
+}
+
+#define SCRIPT(...) ((const struct nats_line[]){__VA_ARGS__, {.subject = NULL}})
+#define INFO(pending) "{\"num_pending\":" pending ",\"num_ack_pending\":0}"
+#define OF(consumer) ".CONSUMER.INFO.orders." consumer
+
+static void assert_outcome(const struct world *world, size_t index, enum task_outcome outcome,
+                           const char *words)
+{
+    const struct test_task *task = test_feed_task(world->feed, index);
+    assert_true(task->ended);
+    if (task->outcome != outcome || strstr(error_text(&task->error), words) == NULL)
+        fail_msg("task %zu: outcome %d: %s", index, (int)task->outcome, error_text(&task->error));
+}
+
+static void assert_waiting(const struct world *world, size_t index, double waiting)
+{
+    assert_outcome(world, index, TASK_ANSWERED, "");
+    assert_true(test_feed_task(world->feed, index)->reading.waiting == waiting);
+}
+
+static void a_request_that_is_not_replied_to_times_out_alone(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({OF("a"), INFO("1")}, {OF("b"), INFO("2")}), PAIRS("hang", "a", "b"));
+    world_run(&world);
+    assert_true(world.usable);
+    assert_outcome(&world, 0, TASK_TIMED_OUT, "");
+    assert_int_equal(test_feed_task(world.feed, 0)->order, 3);
+    assert_waiting(&world, 1, 1);
+    assert_waiting(&world, 2, 2);
+    world_stop(&world);
+}
+
+static void no_responders_and_a_missing_right_end_their_own_request_at_once(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({OF("nobody"), .has_no_responders = true}, {OF("denied"), .is_denied = true},
+                       {OF("too"), .is_denied = true}, {OF("a"), INFO("1")}),
+                PAIRS("hang", "nobody", "denied", "too", "a"));
+    world_run(&world);
+    assert_true(world.usable);
+    assert_outcome(&world, 0, TASK_TIMED_OUT, "");
+    assert_int_equal(test_feed_task(world.feed, 0)->order, 5);
+    assert_outcome(&world, 1, TASK_FAILED, "no JetStream answers");
+    assert_outcome(&world, 2, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.denied");
+    assert_outcome(&world, 3, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.too");
+    assert_waiting(&world, 4, 1);
+    world_stop(&world);
+}
+
+static void a_late_reply_is_not_taken_for_that_of_another_request(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({OF("late"), INFO("7"), .is_late = true, .times = 1},
+                       {OF("late"), INFO("8")}),
+                PAIRS("late"));
+    world_run(&world);
+    assert_true(world.usable);
+    assert_outcome(&world, 0, TASK_TIMED_OUT, "");
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_waiting(&world, 0, 8);
+    world_stop(&world);
+}
+
+/* The first reply is what ends the wait, so that the feed is looked at. */
+static void a_request_that_is_cancelled_is_given_up(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({OF("slow"), NULL, .times = 1}, {OF("slow"), INFO("2")},
+                               {OF("a"), INFO("1")}),
+                PAIRS("slow", "a"));
+    test_feed_cancel(world.feed, 0);
+    world_run(&world);
+    assert_waiting(&world, 0, 2);
+    assert_int_equal(test_feed_task(world.feed, 0)->returned, 1);
+    assert_true(test_feed_task(world.feed, 0)->task.isolate);
+    world_stop(&world);
+}
+
+static void a_server_that_replies_to_nobody_is_a_lost_connection(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({OF("a"), NULL, .is_deaf = true}), PAIRS("a", "b"));
+    int64_t start_ms = clock_now_ms();
+    world_run(&world);
+    assert_false(world.usable);
+    assert_non_null(strstr(error_text(&world.error), "no answer in time"));
+    assert_non_null(strstr(error_text(&world.error), world.peer.address));
+    assert_in_range(clock_now_ms() - start_ms, TIMEOUT_MS, 10 * TIMEOUT_MS);
+    world_stop(&world);
+}
+
+#define SUBJECTS                                                                                   \
+    {".STREAM.INFO.orders", "{\"config\":{\"subjects\":[\"new\"]}}"}
+#define CONSUMER "{\"config\":{},\"num_pending\":0,\"num_ack_pending\":0}"
+
+/* It takes a few measurements: none waits for the subjects. */
+static void measure_until(struct world *world, bool (*is_done)(const struct test_task *task))
+{
+    struct test_task *task = test_feed_task(world->feed, 0);
+    for (int round = 0; round < 1000 && !is_done(task); round++) {
+        test_feed_again(world->feed);
+        task->task.notifier = (struct notifier){on_notify, world, 1};
+        world_run(world);
+        assert_true(world->usable);
+        assert_waiting(world, 0, 0);
+    }
+    assert_true(is_done(task));
+}
+
+static bool is_subscribed(const struct test_task *task)
+{
+    return task->subscribed;
+}
+
+static bool is_refused(const struct test_task *task)
+{
+    return error_is_set(&task->subscribe_error);
+}
+
+static void a_notification_arrives_while_another_request_hangs(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBJECTS, {OF("a"), CONSUMER}, {OF("hang"), INFO("0"), .times = 1},
+                       {OF("hang"), NULL, .message_on = "new"}),
+                PAIRS("a"));
+    measure_until(&world, is_subscribed);
+    assert_int_equal(notifications(&world), 0);
+    struct trigger *trigger = &world.triggers[world.count++];
+    *trigger = trigger_of(&scaler_nats_jetstream, PAIRS("servers", world.peer.address, "stream",
+                                                        "orders", "consumer", "hang"));
+    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_run(&world);
+    assert_waiting(&world, 1, 0);
+    test_feed_again(world.feed);
+    test_feed_task(world.feed, 0)->task.notifier.id = 0;
+    world_run(&world);
+    assert_outcome(&world, 1, TASK_TIMED_OUT, "");
+    assert_int_equal(notifications(&world), 1);
+    world_stop(&world);
+}
+
+static void a_subject_that_may_not_be_subscribed_to_is_named(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT(SUBJECTS, {OF("a"), CONSUMER}), PAIRS("a"));
+    world.peer.denied = "new";
+    measure_until(&world, is_refused);
+    assert_non_null(strstr(error_text(&test_feed_task(world.feed, 0)->subscribe_error),
+                           "must be allowed to subscribe to new"));
+    world_stop(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_that_is_not_replied_to_times_out_alone),
+        cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
+        cmocka_unit_test(a_late_reply_is_not_taken_for_that_of_another_request),
+        cmocka_unit_test(a_request_that_is_cancelled_is_given_up),
+        cmocka_unit_test(a_server_that_replies_to_nobody_is_a_lost_connection),
+        cmocka_unit_test(a_notification_arrives_while_another_request_hangs),
+        cmocka_unit_test(a_subject_that_may_not_be_subscribed_to_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

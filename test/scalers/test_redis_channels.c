@@ -1,0 +1,342 @@
+/* Redis: several queries at a time, of which one hangs, is cancelled, or breaks the connection. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "scalers/redis_peer.h"
+#include "scalers/trigger.h"
+#include "support/feed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_redis;
+extern const struct scaler scaler_redis_streams;
+
+enum { MAX_KEYS = 32, TIMEOUT_MS = 800, LONG_MS = 20 * 1000 };
+
+/* A client of a server with a script, and a task for each of these keys. */
+struct world {
+    struct redis_peer peer;
+    struct trigger triggers[MAX_KEYS];
+    size_t count;
+    struct test_feed *feed;
+    void *client;
+    struct error error;
+    bool usable;
+    size_t notified;
+    bool notified_while_in_flight; /* the task with index 1 */
+};
+
+static void on_notify(void *context, uint64_t id)
+{
+    struct world *world = context;
+    assert_true(id > 0);
+    world->notified++;
+    world->notified_while_in_flight = world->count > 1 && test_feed_task(world->feed, 1)->in_flight;
+}
+
+static void world_start(struct world *world, const struct redis_line *script,
+                        const char *const *keys)
+{
+    *world = (struct world){0};
+    redis_peer_start(&world->peer, script);
+    world->feed = test_feed_new(&scaler_redis);
+    for (; keys[world->count] != NULL; world->count++) {
+        struct trigger *trigger = &world->triggers[world->count];
+        *trigger = trigger_of(&scaler_redis, PAIRS("address", world->peer.address, "listName",
+                                                   keys[world->count]));
+        assert_true(trigger->good);
+        test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
+    }
+    test_feed_set_timeout(world->feed, TIMEOUT_MS);
+    assert_true(scaler_redis.connect(world->triggers[0].options.connection,
+                                     clock_now_ms() + LONG_MS, &world->client, &world->error));
+}
+
+static void world_run(struct world *world)
+{
+    world->usable = test_feed_run(world->feed, world->client, LONG_MS, &world->error);
+}
+
+static void world_stop(struct world *world)
+{
+    scaler_redis.disconnect(world->client);
+    test_feed_free(world->feed);
+    redis_peer_stop(&world->peer);
+    for (size_t i = 0; i < world->count; i++)
+        trigger_done(&world->triggers[i]);
+    error_done(&world->error);
+}
+
+#define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {.command = NULL}})
+
+static void assert_outcome(const struct world *world, size_t index, enum task_outcome outcome)
+{
+    const struct test_task *task = test_feed_task(world->feed, index);
+    assert_true(task->ended);
+    if (task->outcome != outcome)
+        fail_msg("task %zu: outcome %d: %s", index, (int)task->outcome, error_text(&task->error));
+}
+
+static void a_query_that_hangs_neither_fails_nor_delays_those_behind_it(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN hang", ""}, {"LLEN", ":1\r\n"}),
+                PAIRS("hang", "a", "b", "c"));
+    int64_t start_ms = clock_now_ms();
+    world_run(&world);
+    assert_true(world.usable);
+    assert_outcome(&world, 0, TASK_TIMED_OUT);
+    assert_int_equal(test_feed_task(world.feed, 0)->order, 4);
+    assert_int_equal(test_feed_task(world.feed, 0)->returned, 1); /* isolated, with its whole time */
+    assert_true(clock_now_ms() - start_ms >= TIMEOUT_MS);
+    for (size_t i = 1; i < 4; i++) {
+        assert_outcome(&world, i, TASK_ANSWERED);
+        assert_true(test_feed_task(world.feed, i)->reading.waiting == 1);
+        assert_int_equal(test_feed_task(world.feed, i)->returned, 0);
+    }
+    world_stop(&world);
+}
+
+static void of_many_that_hang_each_is_isolated_soon(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN hang", ""}, {"LLEN", ":1\r\n"}),
+                PAIRS("a", "hang", "b", "hang", "hang", "c", "hang", "d"));
+    world_run(&world);
+    assert_true(world.usable);
+    for (size_t i = 0; i < world.count; i++) {
+        bool hangs = i == 1 || i == 3 || i == 4 || i == 6;
+        assert_outcome(&world, i, hangs ? TASK_TIMED_OUT : TASK_ANSWERED);
+        if (!hangs)
+            assert_true(test_feed_task(world.feed, i)->order <= 4);
+    }
+    world_stop(&world);
+}
+
+static void a_query_that_hangs_alone_has_its_whole_time(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN", "", .times = 1}, {"LLEN", ":2\r\n"}), PAIRS("a"));
+    world_run(&world);
+    assert_true(world.usable);
+    assert_outcome(&world, 0, TASK_TIMED_OUT);
+    assert_int_equal(test_feed_task(world.feed, 0)->returned, 0);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_outcome(&world, 0, TASK_ANSWERED);
+    assert_true(test_feed_task(world.feed, 0)->reading.waiting == 2);
+    world_stop(&world);
+}
+
+static void a_slow_link_is_not_taken_for_a_query_that_hangs(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"CLIENT SETNAME", "+OK\r\n", .wait_ms = 350},
+                       {"LLEN a", ":1\r\n", .wait_ms = 350}, {"LLEN", ":1\r\n"}),
+                PAIRS("a", "b"));
+    test_feed_set_timeout(world.feed, 10 * 1000);
+    world_run(&world);
+    assert_outcome(&world, 0, TASK_ANSWERED);
+    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_int_equal(redis_peer_connections(&world.peer), 1);
+    world_stop(&world);
+}
+
+/* The first answer is what ends the wait, so that the feed is looked at. */
+static void a_late_answer_is_not_taken_for_that_of_another_query(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"LLEN late", ":7\r\n", .wait_ms = 100, .times = 1},
+                       {"LLEN late", ":8\r\n"}, {"LLEN", ":1\r\n"}),
+                PAIRS("first", "late", "behind"));
+    test_feed_cancel(world.feed, 1);
+    world_run(&world);
+    assert_true(world.usable);
+    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_int_equal(test_feed_task(world.feed, 1)->returned, 1);
+    assert_true(test_feed_task(world.feed, 1)->reading.waiting == 8);
+    assert_true(test_feed_task(world.feed, 2)->reading.waiting == 1);
+    assert_int_equal(test_feed_task(world.feed, 2)->returned, 0);
+    world_stop(&world);
+}
+
+static void a_connection_that_was_closed_while_idle_costs_nobody_anything(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN", NULL, .times = 1}, {"LLEN", ":3\r\n"}), PAIRS("a", "b"));
+    world_run(&world);
+    assert_true(world.usable);
+    for (size_t i = 0; i < 2; i++) {
+        assert_outcome(&world, i, TASK_ANSWERED);
+        assert_int_equal(test_feed_task(world.feed, i)->given, 1);
+    }
+    assert_int_equal(redis_peer_connections(&world.peer), 2);
+    world_stop(&world);
+}
+
+static void a_query_that_breaks_each_connection_fails_alone(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN bad", NULL}, {"LLEN", ":3\r\n"}), PAIRS("bad", "a", "b"));
+    world_run(&world);
+    assert_true(world.usable);
+    assert_outcome(&world, 0, TASK_FAILED);
+    assert_non_null(strstr(test_feed_task(world.feed, 0)->error.text, "broke"));
+    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_outcome(&world, 2, TASK_ANSWERED);
+    world_stop(&world);
+}
+
+static void a_server_that_breaks_each_connection_is_of_no_use(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN", NULL}), PAIRS("a"));
+    world_run(&world);
+    assert_false(world.usable);
+    assert_non_null(strstr(error_text(&world.error), "broke"));
+    assert_true(redis_peer_connections(&world.peer) <= 5);
+    world_stop(&world);
+}
+
+#define CHANGED(key)                                                                               \
+    "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$" key "\r\n"
+#define SUBSCRIBABLE                                                                               \
+    {"CLIENT ID", ":7\r\n"},                                                                       \
+    {                                                                                              \
+        "SUBSCRIBE", "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"              \
+    }
+
+/* It takes a few measurements: none waits for the subscriber's connection. */
+static void subscribe(struct world *world, size_t index)
+{
+    struct test_task *task = test_feed_task(world->feed, index);
+    task->task.notifier = (struct notifier){on_notify, world, index + 1};
+    for (int round = 0; round < 1000 && !task->subscribed; round++) {
+        test_feed_again(world->feed);
+        world_run(world);
+        assert_true(world->usable);
+        assert_outcome(world, index, TASK_ANSWERED);
+        assert_false(error_is_set(&task->subscribe_error));
+    }
+    assert_true(task->subscribed);
+}
+
+static void a_notification_arrives_while_another_query_hangs(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBSCRIBABLE, {"LLEN hang", ":0\r\n", .times = 1},
+                       {"LLEN hang", "", .push = CHANGED("4\r\njobs")}, {"LLEN", ":0\r\n"}),
+                PAIRS("jobs"));
+    subscribe(&world, 0);
+    assert_int_equal(world.notified, 0);
+
+    struct trigger *trigger = &world.triggers[world.count++];
+    *trigger =
+        trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
+    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_run(&world);
+    assert_outcome(&world, 1, TASK_ANSWERED);
+    test_feed_again(world.feed);
+    test_feed_task(world.feed, 0)->task.notifier.id = 0;
+    world_run(&world);
+    assert_outcome(&world, 1, TASK_TIMED_OUT);
+    assert_int_equal(world.notified, 1);
+    assert_true(world.notified_while_in_flight);
+    world_stop(&world);
+}
+
+static void who_is_subscribed_is_notified_when_the_connection_is_replaced(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBSCRIBABLE, {"LLEN hang", ""}, {"LLEN", ":0\r\n"}), PAIRS("jobs"));
+    subscribe(&world, 0);
+    struct trigger *trigger = &world.triggers[world.count++];
+    *trigger =
+        trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
+    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_run(&world);
+    assert_outcome(&world, 1, TASK_TIMED_OUT);
+    assert_int_equal(world.notified, 1);
+    world_stop(&world);
+}
+
+static void a_subscription_that_was_ended_notifies_nobody(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBSCRIBABLE, {"LLEN other", ":0\r\n", .push = CHANGED("4\r\njobs")},
+                       {"LLEN", ":0\r\n"}),
+                PAIRS("jobs"));
+    subscribe(&world, 0);
+    test_feed_unsubscribe(world.feed, 1);
+    struct trigger *trigger = &world.triggers[world.count++];
+    *trigger =
+        trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "other"));
+    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_run(&world);
+    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_int_equal(world.notified, 0);
+    world_stop(&world);
+}
+
+static void who_cannot_be_subscribed_is_measured_all_the_same(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"CLIENT ID", "-NOPERM no such right\r\n"}, {"LLEN", ":3\r\n"}),
+                PAIRS("jobs"));
+    struct test_task *task = test_feed_task(world.feed, 0);
+    task->task.notifier = (struct notifier){on_notify, &world, 1};
+    for (int round = 0; round < 1000 && !error_is_set(&task->subscribe_error); round++) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_outcome(&world, 0, TASK_ANSWERED);
+        assert_true(task->reading.waiting == 3);
+    }
+    assert_non_null(strstr(error_text(&task->subscribe_error), "NOPERM no such right"));
+    assert_false(task->subscribed);
+    assert_int_equal(world.notified, 0);
+    world_stop(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_query_that_hangs_neither_fails_nor_delays_those_behind_it),
+        cmocka_unit_test(of_many_that_hang_each_is_isolated_soon),
+        cmocka_unit_test(a_query_that_hangs_alone_has_its_whole_time),
+        cmocka_unit_test(a_slow_link_is_not_taken_for_a_query_that_hangs),
+        cmocka_unit_test(a_late_answer_is_not_taken_for_that_of_another_query),
+        cmocka_unit_test(a_connection_that_was_closed_while_idle_costs_nobody_anything),
+        cmocka_unit_test(a_query_that_breaks_each_connection_fails_alone),
+        cmocka_unit_test(a_server_that_breaks_each_connection_is_of_no_use),
+        cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
+        cmocka_unit_test(who_is_subscribed_is_notified_when_the_connection_is_replaced),
+        cmocka_unit_test(a_subscription_that_was_ended_notifies_nobody),
+        cmocka_unit_test(who_cannot_be_subscribed_is_measured_all_the_same),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
