@@ -159,7 +159,7 @@ def test_a_lag_that_redis_cannot_tell_is_no_zero(broker, redis, client):
 
     redis.call("XGROUP", "SETID", "orders", "workers", entries[2])
     wait_until(lambda: unavailable(client, of_lag(broker)), HOLD_SECONDS + 5, "the end of the hold")
-    assert "cannot tell the lag" in unavailable(client, of_lag(broker))
+    assert "does not know the lag" in unavailable(client, of_lag(broker))
     answers(client, of_pending(broker), 0, False)
     answers(client, of_stream(broker), 7, True)
     redis.read("orders", "workers", 100)
@@ -386,7 +386,7 @@ def test_a_wrong_password_is_told_without_it(guarded, client, login):
 
 
 def test_a_missing_password_is_told(guarded, client):
-    assert "wants a password" in unavailable(client, of_list(guarded, "jobs"))
+    assert "needs a password" in unavailable(client, of_list(guarded, "jobs"))
 
 
 def test_a_password_that_nobody_asks_for_does_no_harm(broker, redis, client):

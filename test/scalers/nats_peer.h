@@ -36,8 +36,8 @@ struct nats_peer {
     pthread_t threads[NATS_PEER_CONNECTIONS];
     struct {
         int socket;
-        char subject[64];
-        char id[16];
+        char subject[256];
+        char id[256];
     } subscriptions[NATS_PEER_SUBSCRIPTIONS];
     size_t subscriptions_count;
     int used[16]; /* of each line */
