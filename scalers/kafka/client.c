@@ -15,9 +15,13 @@
 #include <sys/eventfd.h>
 #include <syslog.h>
 #include <unistd.h>
+#include <utlist.h>
 
 /* How long a cluster, all of whose brokers refuse, is tried: a name may have a second address. */
 enum { REFUSED_MS = 500, POLL_MS = 50 };
+
+/* A handle that has not ended after the first never will; closing waits for the second. */
+enum { STUCK_MS = 10 * 1000, CLOSE_MS = 1000 };
 
 enum { MAX_BROKERS_LENGTH = 200 }; /* of bootstrapServers, in an error */
 
@@ -78,21 +82,40 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 }
 
 /* A handle that is being destroyed. */
-struct ending {
-    struct kafka_job job;
+struct kafka_ending {
+    struct kafka_job job; /* first */
     rd_kafka_t *rk;
+    int64_t began_ms;
+    struct kafka_ending *prev, *next;
 };
 
 static void end_handle(struct kafka_job *job)
 {
-    rd_kafka_destroy_flags(((struct ending *)job)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    rd_kafka_destroy_flags(((struct kafka_ending *)job)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static void take_endings(struct kafka_client *client)
+{
+    for (struct kafka_job *job; (job = kafka_workers_next(client->closing)) != NULL;) {
+        struct kafka_ending *ending = (struct kafka_ending *)job;
+        DL_DELETE(client->endings, ending);
+        free(ending);
+    }
 }
 
 void kafka_client_poll(struct kafka_client *client)
 {
     rd_kafka_poll(client->rk, 0);
-    for (struct kafka_job *job; (job = kafka_workers_next(client->closing)) != NULL;)
-        free(job);
+    take_endings(client);
+}
+
+size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms)
+{
+    size_t count = 0;
+    const struct kafka_ending *ending;
+    DL_FOREACH(client->endings, ending)
+    count += now_ms - ending->began_ms >= STUCK_MS;
+    return count;
 }
 
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what)
@@ -161,11 +184,14 @@ void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kaf
         rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
         rd_kafka_queue_destroy(queue);
     }
-    struct ending *ending = memory_new(sizeof(*ending));
-    *ending = (struct ending){.job = {.run = end_handle}, .rk = rk};
+    struct kafka_ending *ending = memory_new(sizeof(*ending));
+    *ending =
+        (struct kafka_ending){.job = {.run = end_handle}, .rk = rk, .began_ms = clock_now_ms()};
+    DL_APPEND(client->endings, ending);
     if (kafka_workers_start(client->closing, &ending->job))
         return;
     end_handle(&ending->job);
+    DL_DELETE(client->endings, ending);
     free(ending);
 }
 
@@ -247,12 +273,13 @@ void kafka_client_close(struct kafka_client *client)
 {
     if (client->rk != NULL)
         end_main_handle(client);
-    kafka_workers_wait(client->closing);
-    for (struct kafka_job *job; (job = kafka_workers_next(client->closing)) != NULL;)
-        free(job);
-    kafka_workers_free(client->closing);
-    if (client->event_fd >= 0)
-        close(client->event_fd);
+    bool has_ended = kafka_workers_wait(client->closing, clock_now_ms() + CLOSE_MS);
+    take_endings(client);
+    if (has_ended) {
+        kafka_workers_free(client->closing);
+        if (client->event_fd >= 0)
+            close(client->event_fd);
+    }
     if (client->settings != NULL)
         rd_kafka_conf_destroy(client->settings);
     kafka_kerberos_free(client->kerberos);

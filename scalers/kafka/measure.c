@@ -12,6 +12,9 @@
 /* While a batch so young is under way, new tasks gather: together they need fewer requests. */
 enum { GATHER_MS = 10 };
 
+/* Handles of librdkafka that do not end, each of which costs threads: with so many, a new process is better. */
+enum { MAX_STUCK = 4 };
+
 struct loop {
     struct kafka_session *session;
     struct feed *feed;
@@ -298,6 +301,8 @@ bool kafka_measure(void *client, struct feed *feed, struct error *error)
         begin_batches(&loop);
         kafka_offsets_send(session->offsets);
         kafka_session_maintain(session, loop.now_ms);
+        if (!has_tasks(&loop) && kafka_client_stuck(&session->client, loop.now_ms) >= MAX_STUCK)
+            return kafka_client_fail(&session->client, error, "old connections do not end");
         if (!has_tasks(&loop) && kafka_subscriptions_is_empty(session->subscriptions))
             return true;
         wait(&loop);

@@ -1,11 +1,13 @@
 #include "kafka/worker.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 struct kafka_workers {
     int event_fd;
@@ -24,22 +26,38 @@ struct kafka_workers *kafka_workers_new(int event_fd)
 {
     struct kafka_workers *workers = memory_new(sizeof(*workers));
     workers->event_fd = event_fd;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&workers->lock, NULL);
-    pthread_cond_init(&workers->has_ended, NULL);
+    pthread_cond_init(&workers->has_ended, &attributes);
+    pthread_condattr_destroy(&attributes);
     return workers;
 }
 
-void kafka_workers_wait(struct kafka_workers *workers)
+bool kafka_workers_wait(struct kafka_workers *workers, int64_t deadline_ms)
 {
+    struct timespec until;
+    int left_ms = clock_left_ms(deadline_ms, INT32_MAX);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += left_ms / 1000;
+    until.tv_nsec += left_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
     pthread_mutex_lock(&workers->lock);
-    while (workers->running > 0)
-        pthread_cond_wait(&workers->has_ended, &workers->lock);
+    while (workers->running > 0 &&
+           pthread_cond_timedwait(&workers->has_ended, &workers->lock, &until) == 0)
+        ;
+    bool has_ended = workers->running == 0;
     pthread_mutex_unlock(&workers->lock);
+    return has_ended;
 }
 
 void kafka_workers_free(struct kafka_workers *workers)
 {
-    kafka_workers_wait(workers);
+    kafka_workers_wait(workers, CLOCK_NEVER);
     pthread_cond_destroy(&workers->has_ended);
     pthread_mutex_destroy(&workers->lock);
     free(workers);

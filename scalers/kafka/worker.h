@@ -9,7 +9,7 @@
 #define BACKLOG_KAFKA_WORKER_H
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
 /* The first member of what the caller wants to run. */
 struct kafka_job {
@@ -23,8 +23,10 @@ struct kafka_workers;
 /* Each job that ends makes `event_fd` (an eventfd) readable. */
 struct kafka_workers *kafka_workers_new(int event_fd);
 
-/* Waits for the threads; there must be no job that has ended and was not taken. */
-void kafka_workers_wait(struct kafka_workers *workers);
+/* False where a thread is still running at the deadline. */
+bool kafka_workers_wait(struct kafka_workers *workers, int64_t deadline_ms);
+
+/* Waits for the threads. Jobs that have ended and were not taken are still the caller's. */
 void kafka_workers_free(struct kafka_workers *workers);
 
 /* False where no thread can be started; nothing has happened then. */
