@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/needs.h"
 
 static struct kafka_group_topic *group_topic_find(const struct kafka_batch_group *group,
                                                   const char *name)
@@ -21,9 +22,10 @@ static void take_partitions(struct kafka_batch_group *group,
 {
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *result = &partitions->elems[i];
-        struct kafka_group_topic *topic = group->wants_all && result->offset >= 0
-                                              ? kafka_batch_add_topic(group, result->topic)
-                                              : group_topic_find(group, result->topic);
+        struct kafka_group_topic *topic =
+            group->wants_all && result->offset >= 0
+                ? kafka_batch_add_topic(group, kafka_batch_find_topic(group->batch, result->topic))
+                : group_topic_find(group, result->topic);
         if (topic == NULL || result->partition < 0)
             continue;
         topic->has_commit = topic->has_commit || result->offset >= 0;
@@ -60,7 +62,7 @@ static void take_commits(struct kafka_batch_group *group,
     fill_gaps(group);
     for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
         if (task->task != NULL && task->selection.kind == KAFKA_SELECTION_OF_GROUP)
-            kafka_batch_use_committed(task);
+            kafka_needs_committed(task);
 }
 
 /* The number of the request for metadata that the topics of the commits need; 0: none. */

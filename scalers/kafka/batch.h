@@ -89,7 +89,7 @@ struct kafka_batch {
     int64_t deadline_ms;      /* of the task with the most time */
     int64_t next_deadline_ms; /* no open task's deadline is earlier */
     unsigned step;            /* orders what was requested and what came */
-    bool is_sorted;           /* the topics are known, and the requests under way */
+    bool is_sent;             /* the topics are known, and the requests under way */
     uint64_t metadata_request;
     struct kafka_batch_task *tasks;
     size_t count;
@@ -109,19 +109,14 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
 /* No task is open, and no call for offsets under way. */
 void kafka_batch_free(struct kafka_batch *batch);
 
-/* Once the topics are known: finds who needs what, fails the tasks whose topics cannot be read, and sends
- * the requests. */
-void kafka_batch_sort(struct kafka_batch *batch);
+/* They are made where there are none. */
+struct kafka_batch_topic *kafka_batch_find_topic(struct kafka_batch *batch, const char *name);
+struct kafka_batch_group *kafka_batch_find_group(struct kafka_batch *batch, const char *name);
 
-/* The group is found to have committed this topic, which is known well enough. */
-struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group, const char *name);
-
-/* All topics of the group are known now: those are the task's that have a commit. */
-void kafka_batch_use_committed(struct kafka_batch_task *batch_task);
-
-/* Requests an offset, with the next kafka_offsets_send(). Where the partition has no leader, it fails at once. */
-void kafka_batch_request_offset(struct kafka_batch_topic *topic, int32_t partition,
-                                bool is_earliest);
+/* The group on this topic, which is known well enough. What is known of its partitions now is what the batch
+ * goes by, to its end. */
+struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
+                                                struct kafka_batch_topic *topic);
 
 /* Takes the task out of the batch, for the caller to end it. */
 struct task *kafka_batch_release(struct kafka_batch_task *batch_task, bool is_answered);

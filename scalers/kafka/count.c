@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/lag.h"
+#include "kafka/needs.h"
 
 /* What is known of one partition, for one task. */
 enum outcome { PENDING, COUNTED, FAILED };
@@ -80,12 +81,12 @@ static enum outcome count_partition(struct kafka_batch_task *batch_task,
     if (commit->state != KAFKA_OFFSET_KNOWN || latest->state != KAFKA_OFFSET_KNOWN)
         return PENDING;
     if (must_request_again(batch_task->group, commit, latest)) {
-        kafka_batch_request_offset(topic, i, false);
+        kafka_needs_offset(topic, i, false);
         return PENDING;
     }
     if (kafka_lag_needs_earliest(batch_task->task->query, commit->value, latest->value)) {
         if (earliest->state == KAFKA_OFFSET_UNKNOWN)
-            kafka_batch_request_offset(topic, i, true);
+            kafka_needs_offset(topic, i, true);
         if (earliest->state == KAFKA_OFFSET_FAILED)
             return fail(batch_task, group_topic, i, "the first offset", earliest);
         if (earliest->state != KAFKA_OFFSET_KNOWN)

@@ -20,7 +20,7 @@ double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t 
         return 0;
     if (query->offset_reset_policy == KAFKA_RESET_LATEST)
         return 1;
-    /* The end was asked before the beginning, which moves on as messages expire. */
+    /* The end was requested before the beginning, which moves on as messages expire. */
     return latest > earliest ? (double)(latest - earliest) : 0;
 }
 

@@ -5,6 +5,7 @@
 #include "kafka/answers.h"
 #include "kafka/batch.h"
 #include "kafka/count.h"
+#include "kafka/needs.h"
 
 #include <sys/eventfd.h>
 #include <utlist.h>
@@ -101,7 +102,7 @@ static void begin_batches(struct loop *loop)
         if (batch->metadata_request > 0)
             kafka_metadata_request(session->metadata, batch->metadata_request);
         else
-            kafka_batch_sort(batch);
+            kafka_needs_send(batch);
     }
     kafka_stall_forget_old(&session->stalls, loop->now_ms);
 }
@@ -112,8 +113,8 @@ static void begin_batches(struct loop *loop)
 static void continue_batch(struct kafka_batch *batch)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
-    if (!batch->is_sorted && kafka_metadata_has(metadata, batch->metadata_request))
-        kafka_batch_sort(batch);
+    if (!batch->is_sent && kafka_metadata_has(metadata, batch->metadata_request))
+        kafka_needs_send(batch);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->commits != NULL && kafka_metadata_has(metadata, group->metadata_request)) {
             kafka_answers_take_waiting(group);
@@ -127,7 +128,7 @@ static void request_again(struct kafka_batch *batch)
 {
     if (batch->open == 0)
         return;
-    if (!batch->is_sorted)
+    if (!batch->is_sent)
         kafka_metadata_request(batch->session->metadata, batch->metadata_request);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->commits != NULL && group->open > 0)

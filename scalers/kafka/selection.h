@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What one pattern may match: each topic is asked for at the cluster with every measurement. */
+/* What one pattern may match: the metadata of each topic is requested with every measurement. */
 #define KAFKA_SELECTION_MAX_TOPICS 10000
 
 enum kafka_selection_kind {

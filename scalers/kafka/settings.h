@@ -1,4 +1,4 @@
-/* What librdkafka is told: the same for each handle on a cluster. */
+/* The settings of librdkafka: the same for each handle on a cluster. */
 #ifndef BACKLOG_KAFKA_SETTINGS_H
 #define BACKLOG_KAFKA_SETTINGS_H
 
@@ -7,7 +7,7 @@
 #include <librdkafka/rdkafka.h>
 
 /*
- * How long the library remembers a broker that was not asked as a group's coordinator, and metadata.
+ * How long the library remembers a group's coordinator to which nothing is sent, and metadata.
  * Above the usual interval, or each measurement would look for the coordinators first.
  */
 #define KAFKA_REMEMBER_MS 15000

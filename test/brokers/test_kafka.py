@@ -366,7 +366,7 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         streams = [Watched(client, trigger(kafka, "workers", topic)) for topic in topics[:-1]]
         streams.append(Watched(client, trigger(kafka, "workers", f"^{topics[-1]}$")))
 
-        wait_until(lambda: kafka.requests("backlog-armed")["FETCH"] > 3, 20, "armed")
+        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > 3, 20, "armed")
         before = kafka.requests("backlog")
         time.sleep(2)
         # While nothing comes, only the handle that listens asks anything.
@@ -391,8 +391,8 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         kafka.start()
         kafka.produce(topics[0], 1)
         assert streams[0].seconds_after(time.monotonic()) < 10
-        listened = kafka.requests("backlog-armed")["FETCH"]
-        wait_until(lambda: kafka.requests("backlog-armed")["FETCH"] > listened + 3, 20, "armed again")
+        listened = kafka.requests("backlog-subscribed")["FETCH"]
+        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > listened + 3, 20, "armed again")
         kafka.produce(topics[-1], 1)
         assert streams[-1].seconds_after(time.monotonic()) < 1
         for stream in streams:

@@ -175,7 +175,7 @@ def test_nats(nats, client, user):
 # Kafka: rights on the topic, and what the user lacks to listen. On the group it has DESCRIBE.
 
 KAFKA = {
-    "DESCRIBE": "listen needs READ of Kafka topic",
+    "DESCRIBE": "subscribing needs READ of Kafka topic",
     "READ": None,  # implies the other
 }
 

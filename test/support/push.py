@@ -275,7 +275,7 @@ class KafkaPartition(Push):
                 "topic": self.topic, "partitionLimitation": str(number), "offsetResetPolicy": "earliest", **metadata}
 
     def requests(self):
-        return sum(sum(self.broker.requests(client).values()) for client in ("backlog", "backlog-armed"))
+        return sum(sum(self.broker.requests(client).values()) for client in ("backlog", "backlog-subscribed"))
 
     def publish(self, number):
         self.producer.produce(self.topic, b"job", partition=number)
