@@ -12,7 +12,7 @@
 /* A task of the feed. */
 void postgresql_dispatch_add(struct postgresql_client *client, struct task *task);
 
-/* Sends what can be sent. A session that breaks meanwhile says so when it is read. */
+/* Sends what can be sent. */
 void postgresql_dispatch(struct postgresql_client *client);
 
 #endif

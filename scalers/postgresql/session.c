@@ -52,9 +52,10 @@ static bool begin_trial(struct postgresql_session *session)
 {
     static const struct postgresql_entry nobody = {.limit_ms = TRIAL_LIMIT_MS};
     session->state = POSTGRESQL_TRIAL;
-    return PQsetnonblocking(session->connection, 1) == 0 &&
-           PQenterPipelineMode(session->connection) &&
-           postgresql_session_send(session, "SELECT 1", &nobody, false);
+    if (PQsetnonblocking(session->connection, 1) != 0 || !PQenterPipelineMode(session->connection))
+        return false;
+    postgresql_session_send(session, "SELECT 1", &nobody, false);
+    return !session->is_broken;
 }
 
 bool postgresql_session_advance(struct postgresql_session *session)
@@ -95,14 +96,14 @@ static bool send_step(PGconn *connection, enum postgresql_step step, const char 
            (step != STEP_BEGIN || PQsendFlushRequest(connection)); /* its answer is the start */
 }
 
-bool postgresql_session_send(struct postgresql_session *session, const char *query,
+void postgresql_session_send(struct postgresql_session *session, const char *query,
                              const struct postgresql_entry *entry, bool watch_client)
 {
     char limit_ms[24];
     snprintf(limit_ms, sizeof(limit_ms), "%lld", (long long)entry->limit_ms);
     for (enum postgresql_step step = STEP_BEGIN; step < STEPS; step++)
-        if (!send_step(session->connection, step, query, limit_ms, watch_client))
-            return false;
+        session->is_broken = session->is_broken ||
+                             !send_step(session->connection, step, query, limit_ms, watch_client);
 
     if (session->count == 0)
         session->since_ms = clock_now_ms();
@@ -112,14 +113,14 @@ bool postgresql_session_send(struct postgresql_session *session, const char *que
     session->tasks += entry->task != NULL;
     session->unknown += entry->last_ms < 0;
     session->load_ms += entry->last_ms < 0 ? 0 : entry->last_ms;
-    return true;
 }
 
 bool postgresql_session_flush(struct postgresql_session *session)
 {
     int unsent = session->has_unsent ? PQflush(session->connection) : 0;
     session->has_unsent = unsent > 0;
-    return unsent >= 0;
+    session->is_broken = session->is_broken || unsent < 0;
+    return !session->is_broken;
 }
 
 short postgresql_session_events(const struct postgresql_session *session)

@@ -54,6 +54,7 @@ struct postgresql_session {
     PGconn *connection;
     short connect_events; /* that CONNECTING waits for */
     bool has_unsent;
+    bool is_broken;
     bool runs_alone;
 
     /* CLOSED: it must not be opened before. CONNECTING, TRIAL: when that began. READY: since when it has
@@ -81,9 +82,11 @@ bool postgresql_session_advance(struct postgresql_session *session);
 /* At once, whatever state it is in. Tasks in flight must have been ended. */
 void postgresql_session_close(struct postgresql_session *session, int64_t closed_until_ms);
 
-/* Sends a query; there must be room. False: the session broke. */
-bool postgresql_session_send(struct postgresql_session *session, const char *query,
+/* Sends a query; there must be room. Where the session is broken, postgresql_session_flush() says so. */
+void postgresql_session_send(struct postgresql_session *session, const char *query,
                              const struct postgresql_entry *entry, bool watch_client);
+
+/* False: the session broke. */
 bool postgresql_session_flush(struct postgresql_session *session);
 
 /* What poll() is to wait for. */

@@ -27,6 +27,7 @@ struct test_feed {
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
     struct task *cancelled;
+    int64_t cancel_after_ms;
     int timer; /* never readable: the feed has nothing but what it has at once */
 };
 
@@ -62,11 +63,17 @@ static struct task *take(struct feed *base)
     return NULL;
 }
 
+/* When it is to be given as cancelled; CLOCK_NEVER: none. */
+static int64_t cancel_ms(const struct test_feed *feed)
+{
+    const struct test_task *task = (const struct test_task *)feed->cancelled;
+    return task != NULL && task->in_flight ? task->sent_ms + feed->cancel_after_ms : CLOCK_NEVER;
+}
+
 static struct task *next_cancelled(struct feed *base)
 {
     struct test_feed *feed = of(base);
-    bool in_flight = feed->cancelled != NULL && ((struct test_task *)feed->cancelled)->in_flight;
-    return in_flight ? TAKE(feed->cancelled) : NULL;
+    return cancel_ms(feed) <= clock_now_ms() ? TAKE(feed->cancelled) : NULL;
 }
 
 static bool next_unsubscribe(struct feed *base, uint64_t *ret_id)
@@ -93,7 +100,9 @@ static int descriptor(const struct feed *base)
 static int64_t next_ms(struct feed *base)
 {
     const struct test_feed *feed = of(base);
-    return feed->ended == feed->count ? feed->stay_ms : feed->stop_at_ms;
+    int64_t stop_ms = feed->ended == feed->count ? feed->stay_ms : feed->stop_at_ms;
+    int64_t cancelled_ms = cancel_ms(feed);
+    return cancelled_ms < stop_ms ? cancelled_ms : stop_ms;
 }
 
 static int64_t delay_ms(struct feed *base)
@@ -209,7 +218,13 @@ void test_feed_unsubscribe(struct test_feed *feed, uint64_t id)
 
 void test_feed_cancel(struct test_feed *feed, size_t index)
 {
+    test_feed_cancel_after(feed, index, 0);
+}
+
+void test_feed_cancel_after(struct test_feed *feed, size_t index, int64_t ms)
+{
     feed->cancelled = &feed->tasks[index]->task;
+    feed->cancel_after_ms = ms;
 }
 
 void test_feed_stay(struct test_feed *feed, int64_t ms)

@@ -50,6 +50,9 @@ void test_feed_set_timeout(struct test_feed *feed, int64_t timeout_ms);
 void test_feed_unsubscribe(struct test_feed *feed, uint64_t id);
 void test_feed_cancel(struct test_feed *feed, size_t index);
 
+/* Once it has been in flight for so long, since it was given or started. */
+void test_feed_cancel_after(struct test_feed *feed, size_t index, int64_t ms);
+
 /* measure must not return before this time has passed, even if all tasks have ended; to receive
  * notifications. */
 void test_feed_stay(struct test_feed *feed, int64_t ms);

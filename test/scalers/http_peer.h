@@ -1,0 +1,28 @@
+/*
+ * A server that answers PromQL queries by their text: a number with itself, `slowN` after N milliseconds,
+ * `drop` by closing the connection, `hang` never.
+ *
+ * Threads: it serves on one of its own. The counts may be read at any time.
+ */
+#ifndef BACKLOG_TEST_SCALERS_HTTP_PEER_H
+#define BACKLOG_TEST_SCALERS_HTTP_PEER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+struct http_peer {
+    char address[32]; /* http://host:port */
+    int listener;
+    int stop[2]; /* a pipe */
+    pthread_t thread;
+    atomic_size_t requests;
+    atomic_size_t max_in_flight;
+};
+
+void http_peer_start(struct http_peer *peer);
+
+/* Connections to it are refused from then on. */
+void http_peer_stop(struct http_peer *peer);
+
+#endif

@@ -1,0 +1,321 @@
+#include "scalers/postgresql_peer.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MAX_SESSIONS = 64, PROTOCOL_3 = 196608 };
+
+struct peer_session {
+    int socket; /* 0: none */
+    struct text received;
+    struct text reply;
+    bool is_started;
+    bool has_failed; /* skips up to the next Sync */
+    bool in_transaction;
+    bool is_served; /* a pooler has given it a session of the server */
+    char *statement;
+    int limit_ms;
+    int64_t busy_until_ms; /* 0: not */
+    bool is_stopped;       /* at its limit */
+};
+
+static uint32_t number_at(const char *bytes)
+{
+    uint32_t number;
+    memcpy(&number, bytes, sizeof(number));
+    return ntohl(number);
+}
+
+static void add_number(struct text *text, uint32_t number)
+{
+    uint32_t bytes = htonl(number);
+    text_add_bytes(text, &bytes, sizeof(bytes));
+}
+
+static void add_message(struct text *reply, char type, const char *body, size_t length)
+{
+    text_add_bytes(reply, &type, 1);
+    add_number(reply, (uint32_t)length + 4);
+    text_add_bytes(reply, body, length);
+}
+
+static void add_error(struct peer_session *session, const char *severity, const char *state)
+{
+    struct text body = {0};
+    text_addf(&body, "S%s%cV%s%cC%s%cM%s%c%c", severity, 0, severity, 0, state, 0, "no luck", 0, 0);
+    add_message(&session->reply, 'E', body.bytes, body.length);
+    text_done(&body);
+    session->has_failed = true;
+}
+
+static void flush(struct peer_session *session)
+{
+    size_t length = session->reply.length;
+    if (length > 0 && send(session->socket, session->reply.bytes, length, MSG_NOSIGNAL) < 0)
+        shutdown(session->socket, SHUT_RDWR);
+    text_clear(&session->reply);
+}
+
+static void hang_up(struct postgresql_peer *peer, struct peer_session *session)
+{
+    close(session->socket);
+    text_done(&session->received);
+    text_done(&session->reply);
+    free(session->statement);
+    *session = (struct peer_session){0};
+    peer->sessions--;
+}
+
+static void start(const struct postgresql_peer *peer, struct peer_session *session)
+{
+    char version[64];
+    int length =
+        snprintf(version, sizeof(version), "server_version%c%d.0", 0, peer->version / 10000);
+    session->is_started = true;
+    if (peer->accepts > 0 && peer->sessions > peer->accepts) {
+        add_error(session, "FATAL", "53300");
+        flush(session);
+        shutdown(session->socket, SHUT_RDWR);
+        return;
+    }
+    add_message(&session->reply, 'R', "\0\0\0\0", 4);
+    add_message(&session->reply, 'S', version, (size_t)length + 1);
+    add_message(&session->reply, 'K', "\0\0\0\1\0\0\0\2", 8);
+    add_message(&session->reply, 'Z', "I", 1);
+    flush(session);
+}
+
+static void add_row(struct peer_session *session, const char *value)
+{
+    struct text body = {0};
+    text_add_bytes(&body, "\0\1", 2);
+    add_number(&body, (uint32_t)strlen(value));
+    text_add(&body, value);
+    add_message(&session->reply, 'D', body.bytes, body.length);
+    text_done(&body);
+    add_message(&session->reply, 'C', "SELECT 1", 9);
+}
+
+/* Begins a query; it may be busy then. */
+static void execute_query(struct postgresql_peer *peer, struct peer_session *session)
+{
+    int slow_ms = 0;
+    const char *query = session->statement + strlen("SELECT ");
+    peer->queries += strcmp(query, "1") != 0;
+    if (strcmp(query, "error") == 0)
+        add_error(session, "ERROR", "22012");
+    else if (strcmp(query, "die") == 0)
+        shutdown(session->socket, SHUT_RDWR);
+    else if (strcmp(query, "hang") == 0)
+        session->busy_until_ms = CLOCK_NEVER;
+    else if (sscanf(query, "slow %d", &slow_ms) == 1) {
+        session->is_stopped = slow_ms > session->limit_ms;
+        session->busy_until_ms =
+            clock_now_ms() + (session->is_stopped ? session->limit_ms : slow_ms);
+    } else
+        add_row(session, query);
+}
+
+static void execute(struct postgresql_peer *peer, struct peer_session *session)
+{
+    const char *statement = session->statement;
+    if (text_starts_with(statement, "BEGIN") || text_starts_with(statement, "ROLLBACK")) {
+        session->in_transaction = statement[0] == 'B';
+        add_message(&session->reply, 'C', statement[0] == 'B' ? "BEGIN" : "ROLLBACK",
+                    statement[0] == 'B' ? 6 : 9);
+    } else if (strstr(statement, "client_connection_check") != NULL && peer->refuses_watch)
+        add_error(session, "ERROR", "22023");
+    else if (strstr(statement, "pg_catalog") != NULL)
+        add_row(session, "");
+    else
+        execute_query(peer, session);
+}
+
+/* The first parameter of a Bind message without names and formats is the limit. */
+static void bind_limit(struct peer_session *session, const char *body)
+{
+    if (strstr(session->statement, "statement_timeout") == NULL)
+        return;
+    size_t length = number_at(body + 6);
+    _cleanup_(memory_free) char *limit = text_copy_bytes(body + 10, length);
+    session->limit_ms = atoi(limit);
+}
+
+static void take_message(struct postgresql_peer *peer, struct peer_session *session, char type,
+                         const char *body)
+{
+    static const char description[] = "\0\1n\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0\0";
+    if (type == 'X')
+        shutdown(session->socket, SHUT_RDWR);
+    else if (type == 'H')
+        flush(session);
+    else if (type == 'S') {
+        session->has_failed = false;
+        add_message(&session->reply, 'Z', session->in_transaction ? "T" : "I", 1);
+        flush(session);
+    } else if (session->has_failed)
+        return;
+    else if (type == 'P') {
+        free(session->statement);
+        session->statement = text_copy(body + strlen(body) + 1);
+        add_message(&session->reply, '1', "", 0);
+    } else if (type == 'B') {
+        bind_limit(session, body);
+        add_message(&session->reply, '2', "", 0);
+    } else if (type == 'D') {
+        bool has_rows = text_starts_with(session->statement, "SELECT");
+        add_message(&session->reply, has_rows ? 'T' : 'n', description,
+                    has_rows ? sizeof(description) - 1 : 0);
+    } else if (type == 'E')
+        execute(peer, session);
+}
+
+static bool is_served(struct postgresql_peer *peer, struct peer_session *sessions,
+                      struct peer_session *session)
+{
+    size_t served = 0;
+    for (size_t i = 0; i < MAX_SESSIONS; i++)
+        served += sessions[i].is_served;
+    if (!session->is_served && (peer->begins == 0 || served < peer->begins))
+        session->is_served = true;
+    return session->is_served;
+}
+
+/* Works on what was received, up to a query that takes its time. */
+static void work(struct postgresql_peer *peer, struct peer_session *sessions,
+                 struct peer_session *session)
+{
+    size_t at = 0;
+    for (;;) {
+        size_t header = session->is_started ? 5 : 4;
+        const char *bytes = session->received.bytes + at;
+        size_t left = session->received.length - at;
+        if (session->busy_until_ms != 0 || left < header ||
+            (session->is_started && !is_served(peer, sessions, session)))
+            break;
+        size_t length = number_at(bytes + header - 4) + header - 4;
+        if (left < length)
+            break;
+        if (session->is_started)
+            take_message(peer, session, bytes[0], bytes + header);
+        else
+            start(peer, session);
+        at += length;
+    }
+    if (at == 0)
+        return;
+    memmove(session->received.bytes, session->received.bytes + at, session->received.length - at);
+    session->received.length -= at;
+}
+
+static int end_queries(struct postgresql_peer *peer, struct peer_session *sessions)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    for (size_t i = 0; i < MAX_SESSIONS; i++) {
+        struct peer_session *session = &sessions[i];
+        if (session->busy_until_ms == 0)
+            continue;
+        if (session->busy_until_ms > clock_now_ms()) {
+            if (session->busy_until_ms < next_ms)
+                next_ms = session->busy_until_ms;
+            continue;
+        }
+        if (session->is_stopped)
+            add_error(session, "ERROR", "57014");
+        else
+            add_row(session, "3");
+        session->busy_until_ms = 0;
+        work(peer, sessions, session);
+        i--; /* it may be busy again */
+    }
+    return next_ms == CLOCK_NEVER ? -1 : clock_left_ms(next_ms, INT_MAX);
+}
+
+static void receive(struct postgresql_peer *peer, struct peer_session *sessions,
+                    struct peer_session *session)
+{
+    char bytes[65536];
+    ssize_t length = read(session->socket, bytes, sizeof(bytes));
+    if (length <= 0) {
+        hang_up(peer, session);
+        return;
+    }
+    text_add_bytes(&session->received, bytes, (size_t)length);
+    work(peer, sessions, session);
+}
+
+static void accept_one(struct postgresql_peer *peer, struct peer_session *sessions)
+{
+    int socket = accept(peer->listener, NULL, NULL);
+    for (size_t i = 0; i < MAX_SESSIONS; i++)
+        if (sessions[i].socket == 0) {
+            sessions[i].socket = socket;
+            peer->opened++;
+            if (++peer->sessions > peer->max_sessions)
+                peer->max_sessions = peer->sessions;
+            return;
+        }
+    abort();
+}
+
+static void *serve(void *opaque)
+{
+    struct postgresql_peer *peer = opaque;
+    struct peer_session *sessions = memory_array(MAX_SESSIONS, sizeof(*sessions));
+    for (;;) {
+        struct pollfd sockets[MAX_SESSIONS + 2] = {{peer->stop[0], POLLIN, 0},
+                                                   {peer->listener, POLLIN, 0}};
+        for (size_t i = 0; i < MAX_SESSIONS; i++)
+            sockets[i + 2] = (struct pollfd){
+                .fd = sessions[i].socket == 0 ? -1 : sessions[i].socket, .events = POLLIN};
+        poll(sockets, MAX_SESSIONS + 2, end_queries(peer, sessions));
+        if (sockets[0].revents != 0)
+            break;
+        for (size_t i = 0; i < MAX_SESSIONS; i++)
+            if (sockets[i + 2].revents != 0)
+                receive(peer, sessions, &sessions[i]);
+        if (sockets[1].revents != 0)
+            accept_one(peer, sessions);
+    }
+    for (size_t i = 0; i < MAX_SESSIONS; i++)
+        if (sessions[i].socket != 0)
+            hang_up(peer, &sessions[i]);
+    free(sessions);
+    close(peer->listener);
+    return NULL;
+}
+
+void postgresql_peer_start(struct postgresql_peer *peer)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t length = sizeof(address);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (peer->listener < 0 || pipe(peer->stop) != 0 ||
+        bind(peer->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(peer->listener, MAX_SESSIONS) != 0 ||
+        getsockname(peer->listener, (struct sockaddr *)&address, &length) != 0 ||
+        pthread_create(&peer->thread, NULL, serve, peer) != 0)
+        abort();
+    snprintf(peer->url, sizeof(peer->url), "postgresql://me@127.0.0.1:%d/jobs?sslmode=disable",
+             ntohs(address.sin_port));
+}
+
+void postgresql_peer_stop(struct postgresql_peer *peer)
+{
+    close(peer->stop[1]);
+    pthread_join(peer->thread, NULL);
+    close(peer->stop[0]);
+}

@@ -1,0 +1,313 @@
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "postgresql/options.h"
+#include "scalers/postgresql_peer.h"
+#include "support/feed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_postgresql;
+
+enum { ENOUGH_MS = 30000 };
+
+/* A client of a peer, and a feed. */
+struct setting {
+    struct postgresql_peer peer;
+    struct postgresql_connection options;
+    struct postgresql_query queries[1024];
+    struct test_feed *feed;
+    size_t count;
+    void *client;
+};
+
+static void begin(struct setting *setting)
+{
+    _cleanup_(error_done) struct error error = {0};
+    setting->peer.version = 150000;
+    postgresql_peer_start(&setting->peer);
+    setting->options =
+        (struct postgresql_connection){.connection = setting->peer.url, .max_sessions = 4};
+    setting->feed = test_feed_new(&scaler_postgresql);
+    if (!scaler_postgresql.connect(&setting->options, clock_now_ms() + ENOUGH_MS, &setting->client,
+                                   &error))
+        fail_msg("%s", error_text(&error));
+}
+
+static void add(struct setting *setting, const char *query, size_t times)
+{
+    for (size_t i = 0; i < times; i++) {
+        setting->queries[setting->count].query = query;
+        test_feed_add(setting->feed, &setting->queries[setting->count++], (struct notifier){0});
+    }
+}
+
+static void run(struct setting *setting)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (!test_feed_run(setting->feed, setting->client, ENOUGH_MS, &error))
+        fail_msg("%s", error_text(&error));
+}
+
+static void end(struct setting *setting)
+{
+    test_feed_free(setting->feed);
+    scaler_postgresql.disconnect(setting->client);
+    postgresql_peer_stop(&setting->peer);
+}
+
+static void assert_outcome(const struct setting *setting, size_t from, size_t count,
+                           enum task_outcome outcome)
+{
+    for (size_t i = from; i < from + count; i++) {
+        const struct test_task *task = test_feed_task(setting->feed, i);
+        if (!task->ended || task->outcome != outcome)
+            fail_msg("%zu ended %d by %d: %s", i, task->ended, task->outcome,
+                     error_text(&task->error));
+    }
+}
+
+static void quick_queries_are_sent_many_at_a_time(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT 7", 1000);
+    run(&setting);
+    assert_outcome(&setting, 0, 1000, TASK_ANSWERED);
+    assert_int_equal(setting.peer.queries, 1000);
+    assert_true(test_feed_task(setting.feed, 999)->reading.value == 7);
+    assert_int_equal(test_feed_task(setting.feed, 999)->started, 1);
+    end(&setting);
+}
+
+static void a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT slow 300", 1);
+    add(&setting, "SELECT 7", 20);
+    run(&setting);
+    const struct test_task *slow = test_feed_task(setting.feed, 0);
+    assert_outcome(&setting, 0, 21, TASK_ANSWERED);
+    assert_true(slow->reading.value == 3);
+    assert_int_equal(slow->given, 1);
+    assert_int_equal(slow->returned, 0);
+    assert_int_equal(slow->started, 2);
+    assert_in_range(slow->task.last_ms, 300 - 50, ENOUGH_MS);
+    assert_int_equal(setting.peer.queries, 22);
+
+    test_feed_again(setting.feed); /* it is known to be slow now */
+    run(&setting);
+    assert_outcome(&setting, 0, 21, TASK_ANSWERED);
+    assert_int_equal(setting.peer.queries, 43);
+    end(&setting);
+}
+
+static void slow_queries_share_at_most_the_sessions_that_are_allowed(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT slow 300", 12);
+    int64_t start_ms = clock_now_ms();
+    run(&setting);
+    assert_outcome(&setting, 0, 12, TASK_ANSWERED);
+    assert_in_range(clock_now_ms() - start_ms, 0, 3000);
+    assert_int_equal(setting.peer.max_sessions, 4);
+    end(&setting);
+}
+
+static void a_query_that_times_out_delays_no_other(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT slow 60000", 1);
+    add(&setting, "SELECT 7", 100);
+    setting.queries[0].timeout_ms = 600;
+    run(&setting);
+    const struct test_task *slow = test_feed_task(setting.feed, 0);
+    assert_outcome(&setting, 0, 1, TASK_TIMED_OUT);
+    assert_string_equal(error_text(&slow->error), "no answer within 600 ms");
+    assert_outcome(&setting, 1, 100, TASK_ANSWERED);
+    assert_int_equal(slow->order, 101);
+    end(&setting);
+}
+
+static void a_session_that_the_server_does_not_stop_fails_its_query_alone(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT hang", 1);
+    add(&setting, "SELECT 7", 100);
+    setting.queries[0].timeout_ms = 300;
+    run(&setting);
+    assert_outcome(&setting, 0, 1, TASK_TIMED_OUT);
+    assert_outcome(&setting, 1, 100, TASK_ANSWERED);
+    end(&setting);
+}
+
+static void a_query_that_fails_fails_alone(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT 7", 5);
+    add(&setting, "SELECT error", 1);
+    add(&setting, "SELECT 7", 5);
+    run(&setting);
+    assert_outcome(&setting, 0, 5, TASK_ANSWERED);
+    assert_outcome(&setting, 5, 1, TASK_FAILED);
+    assert_outcome(&setting, 6, 5, TASK_ANSWERED);
+    assert_string_equal(error_text(&test_feed_task(setting.feed, 5)->error),
+                        "PostgreSQL refused the query: no luck");
+    end(&setting);
+}
+
+static void refused_sessions_cost_no_query_anything(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    setting.peer.accepts = 1;
+    begin(&setting);
+    add(&setting, "SELECT slow 250", 4);
+    add(&setting, "SELECT 7", 8);
+    run(&setting);
+    assert_outcome(&setting, 0, 12, TASK_ANSWERED);
+    assert_int_equal(setting.peer.opened, 2); /* and not tried again and again */
+    end(&setting);
+}
+
+static void sessions_that_a_pooler_keeps_waiting_cost_no_query_anything(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    setting.peer.begins = 1;
+    begin(&setting);
+    add(&setting, "SELECT slow 250", 4);
+    add(&setting, "SELECT 7", 8);
+    run(&setting);
+    assert_outcome(&setting, 0, 12, TASK_ANSWERED);
+    for (size_t i = 0; i < 12; i++)
+        assert_int_equal(test_feed_task(setting.feed, i)->returned, 0);
+    assert_int_equal(setting.peer.opened, 2);
+    end(&setting);
+}
+
+static void a_cancelled_query_makes_room_and_is_returned(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT slow 900", 1);
+    add(&setting, "SELECT 7", 8);
+    test_feed_cancel_after(setting.feed, 0, 500); /* it runs alone by then */
+    run(&setting);
+    const struct test_task *slow = test_feed_task(setting.feed, 0);
+    assert_outcome(&setting, 0, 9, TASK_ANSWERED);
+    assert_int_equal(slow->returned, 1);
+    assert_true(slow->task.isolate);
+    assert_true(slow->reading.value == 3);
+    end(&setting);
+}
+
+static void a_cancelled_query_that_has_not_begun_is_not_slow(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT slow 150", 4);
+    test_feed_cancel(setting.feed, 3);
+    run(&setting);
+    assert_outcome(&setting, 0, 4, TASK_ANSWERED);
+    assert_int_equal(test_feed_task(setting.feed, 3)->returned, 1);
+    assert_false(test_feed_task(setting.feed, 3)->task.isolate);
+    end(&setting);
+}
+
+static void a_query_that_ends_its_session_fails_alone(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT slow 300", 12);
+    run(&setting); /* now there are four sessions */
+    add(&setting, "SELECT die", 1);
+    add(&setting, "SELECT 7", 20);
+    test_feed_again(setting.feed);
+    run(&setting);
+    assert_outcome(&setting, 0, 12, TASK_ANSWERED);
+    assert_outcome(&setting, 12, 1, TASK_FAILED);
+    assert_outcome(&setting, 13, 20, TASK_ANSWERED);
+    end(&setting);
+}
+
+static void a_server_that_is_gone_is_of_no_further_use(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    _cleanup_(error_done) struct error error = {0};
+    begin(&setting);
+    add(&setting, "SELECT 7", 20);
+    postgresql_peer_stop(&setting.peer);
+    assert_false(test_feed_run(setting.feed, setting.client, ENOUGH_MS, &error));
+    assert_non_null(strstr(error_text(&error), "PostgreSQL at 127.0.0.1:"));
+    for (size_t i = 0; i < 20; i++)
+        assert_false(test_feed_task(setting.feed, i)->ended);
+    test_feed_free(setting.feed);
+    scaler_postgresql.disconnect(setting.client);
+}
+
+static void a_server_that_cannot_watch_its_client_is_not_made_to(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    setting.peer.refuses_watch = true;
+    begin(&setting);
+    add(&setting, "SELECT slow 250", 2);
+    run(&setting);
+    assert_outcome(&setting, 0, 2, TASK_ANSWERED);
+    end(&setting);
+}
+
+static void nobody_is_reached_where_no_transaction_begins(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    _cleanup_(error_done) struct error error = {0};
+    setting.peer.begins = 1;
+    begin(&setting);
+    void *other = NULL; /* as a pooler whose only session is another's */
+    assert_false(scaler_postgresql.connect(&setting.options, clock_now_ms() + 300, &other, &error));
+    assert_non_null(strstr(error_text(&error), "no answer in time"));
+    end(&setting);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quick_queries_are_sent_many_at_a_time),
+        cmocka_unit_test(a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed),
+        cmocka_unit_test(slow_queries_share_at_most_the_sessions_that_are_allowed),
+        cmocka_unit_test(a_query_that_times_out_delays_no_other),
+        cmocka_unit_test(a_session_that_the_server_does_not_stop_fails_its_query_alone),
+        cmocka_unit_test(a_query_that_fails_fails_alone),
+        cmocka_unit_test(refused_sessions_cost_no_query_anything),
+        cmocka_unit_test(sessions_that_a_pooler_keeps_waiting_cost_no_query_anything),
+        cmocka_unit_test(a_cancelled_query_makes_room_and_is_returned),
+        cmocka_unit_test(a_cancelled_query_that_has_not_begun_is_not_slow),
+        cmocka_unit_test(a_query_that_ends_its_session_fails_alone),
+        cmocka_unit_test(a_server_that_is_gone_is_of_no_further_use),
+        cmocka_unit_test(a_server_that_cannot_watch_its_client_is_not_made_to),
+        cmocka_unit_test(nobody_is_reached_where_no_transaction_begins),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
