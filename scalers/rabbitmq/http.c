@@ -64,7 +64,7 @@ void rabbitmq_http_free(struct rabbitmq_http *http)
     free(http->name);
     free(http->base);
     free(http->user);
-    rabbitmq_url_wipe(http->password);
+    text_free_secret(http->password);
     free(http);
 }
 

@@ -31,13 +31,6 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-void rabbitmq_url_wipe(char *secret)
-{
-    if (secret != NULL)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
-
 /* Undoes the percent-encoding; NULL where it is none, or hides a NUL. It may be a secret: its memory is
  * of its size from the start, so that no copy is left behind. */
 static char *decoded(const char *bytes, size_t length)
@@ -50,7 +43,7 @@ static char *decoded(const char *bytes, size_t length)
             int high = i + 2 < length ? hex_digit(bytes[i + 1]) : -1;
             int low = i + 2 < length ? hex_digit(bytes[i + 2]) : -1;
             if (high < 0 || low < 0 || high + low == 0) {
-                rabbitmq_url_wipe(text);
+                text_free_secret(text);
                 return NULL;
             }
             c = (char)(high * 16 + low);
@@ -191,7 +184,7 @@ static void replace(char **field, const char *value)
 {
     if (value == NULL)
         return;
-    rabbitmq_url_wipe(*field);
+    text_free_secret(*field);
     *field = text_copy(value);
 }
 
@@ -229,7 +222,7 @@ void rabbitmq_url_done(struct rabbitmq_url *url)
 {
     free(url->host);
     free(url->user);
-    rabbitmq_url_wipe(url->password);
+    text_free_secret(url->password);
     free(url->vhost);
     free(url->prefix);
     *url = (struct rabbitmq_url){0};

@@ -31,9 +31,6 @@ bool rabbitmq_url_parse(const struct rabbitmq_connection *options, struct rabbit
                         struct error *error);
 void rabbitmq_url_done(struct rabbitmq_url *url);
 
-/* Frees a secret, after it was overwritten. NULL is nothing to free. */
-void rabbitmq_url_wipe(char *secret);
-
 /* A name for a path or a query, percent-encoded; the caller frees it. */
 char *rabbitmq_url_escaped(const char *name);
 

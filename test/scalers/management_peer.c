@@ -1,0 +1,181 @@
+#include "scalers/management_peer.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { MAX_CALLS = 64, REQUEST_BYTES = 4096 };
+
+/* A connection, and what it is to be sent. */
+struct call {
+    int socket; /* -1: none */
+    char *body; /* NULL: nothing, or never */
+    int64_t due_ms;
+    bool in_flight;
+};
+
+static void add_queue(struct text *json, const char *name)
+{
+    size_t messages = strtoul(name + strcspn(name, "0123456789"), NULL, 10);
+    text_addf(json,
+              "{\"name\":\"%s\",\"type\":\"classic\",\"messages_ready\":%zu,"
+              "\"messages_unacknowledged\":0}",
+              name, messages);
+}
+
+static char *list_queues(const struct management_peer *peer)
+{
+    struct text json = {0};
+    text_add(&json, "[");
+    for (size_t i = 0; i < peer->script.queues; i++) {
+        _cleanup_(memory_free) char *name = text_format("q%zu", i);
+        text_add(&json, i == 0 ? "" : ",");
+        add_queue(&json, name);
+    }
+    text_add(&json, "]");
+    return text_take(&json);
+}
+
+static char *list_one(const char *name)
+{
+    struct text json = {0};
+    if (!text_starts_with(name, "hanging"))
+        add_queue(&json, name);
+    return json.length == 0 ? NULL : text_take(&json);
+}
+
+static void take_request(struct management_peer *peer, struct call *call, const char *request)
+{
+    char name[64];
+    call->due_ms = clock_now_ms();
+    if (strstr(request, "/api/overview") != NULL)
+        call->body = text_copy("{\"rates_mode\":\"basic\"}");
+    else if (sscanf(request, "GET /api/queues/%%2F/%63[^?]", name) == 1) {
+        peer->singles++;
+        call->body = list_one(name);
+    } else if (strstr(request, "disable_stats=true") != NULL) {
+        peer->totals++;
+        call->body = peer->script.totals_hang ? NULL : list_queues(peer);
+    } else {
+        peer->statistics++;
+        call->due_ms += peer->script.statistics_ms;
+        call->body = list_queues(peer);
+    }
+    call->in_flight = true;
+    if (++peer->in_flight > peer->max_in_flight)
+        peer->max_in_flight = peer->in_flight;
+}
+
+static void hang_up(struct management_peer *peer, struct call *call)
+{
+    peer->in_flight -= call->in_flight;
+    close(call->socket);
+    free(call->body);
+    *call = (struct call){.socket = -1};
+}
+
+static void read_request(struct management_peer *peer, struct call *call)
+{
+    char request[REQUEST_BYTES];
+    ssize_t length = recv(call->socket, request, sizeof(request) - 1, 0);
+    if (length <= 0) {
+        hang_up(peer, call);
+        return;
+    }
+    request[length] = '\0';
+    take_request(peer, call, request);
+}
+
+/* Sends what is due, and returns how long to wait for the next. */
+static int send_answers(struct management_peer *peer, struct call *calls)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    for (struct call *call = calls; call < calls + MAX_CALLS; call++) {
+        if (call->body == NULL)
+            continue;
+        if (call->due_ms > clock_now_ms()) {
+            next_ms = call->due_ms < next_ms ? call->due_ms : next_ms;
+            continue;
+        }
+        _cleanup_(memory_free) char *reply = text_format(
+            "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(call->body), call->body);
+        (void)!send(call->socket, reply, strlen(reply), MSG_NOSIGNAL);
+        free(TAKE(call->body));
+        call->in_flight = false;
+        peer->in_flight--;
+    }
+    return next_ms == CLOCK_NEVER ? -1 : clock_left_ms(next_ms, INT_MAX);
+}
+
+static void take_call(const struct management_peer *peer, struct call *calls)
+{
+    struct call *call = calls;
+    while (call->socket >= 0)
+        call++;
+    call->socket = accept(peer->listener, NULL, NULL);
+}
+
+static void *serve(void *argument)
+{
+    struct management_peer *peer = argument;
+    struct call calls[MAX_CALLS];
+    struct pollfd sockets[MAX_CALLS + 2];
+    for (size_t i = 0; i < MAX_CALLS; i++)
+        calls[i] = (struct call){.socket = -1};
+    for (;;) {
+        int wait_ms = send_answers(peer, calls);
+        for (size_t i = 0; i < MAX_CALLS; i++)
+            sockets[i] = (struct pollfd){.fd = calls[i].socket, .events = POLLIN};
+        sockets[MAX_CALLS] = (struct pollfd){.fd = peer->listener, .events = POLLIN};
+        sockets[MAX_CALLS + 1] = (struct pollfd){.fd = peer->stop[0], .events = POLLIN};
+        poll(sockets, MAX_CALLS + 2, wait_ms);
+        if (sockets[MAX_CALLS + 1].revents != 0)
+            break;
+        for (size_t i = 0; i < MAX_CALLS; i++)
+            if (sockets[i].fd >= 0 && sockets[i].revents != 0)
+                read_request(peer, &calls[i]);
+        if (sockets[MAX_CALLS].revents != 0)
+            take_call(peer, calls);
+    }
+    for (size_t i = 0; i < MAX_CALLS; i++)
+        if (calls[i].socket >= 0)
+            hang_up(peer, &calls[i]);
+    return NULL;
+}
+
+void management_peer_start(struct management_peer *peer, const struct management_script *script)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    *peer = (struct management_peer){.script = *script};
+    peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(peer->listener >= 0);
+    assert_int_equal(pipe(peer->stop), 0);
+    assert_int_equal(bind(peer->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(peer->listener, MAX_CALLS), 0);
+    assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(peer->host, sizeof(peer->host), "http://guest:guest@127.0.0.1:%d/",
+             ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&peer->thread, NULL, serve, peer), 0);
+}
+
+void management_peer_stop(struct management_peer *peer)
+{
+    close(peer->stop[1]);
+    pthread_join(peer->thread, NULL);
+    close(peer->stop[0]);
+    close(peer->listener);
+}

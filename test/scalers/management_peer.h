@@ -1,0 +1,37 @@
+/*
+ * A server that answers as RabbitMQ's management API does, with the queues q0, q1, ... of one virtual host,
+ * each with as many messages as its number, and queues "hangingN" whose own GET is never answered.
+ *
+ * Threads: it serves on one of its own. The counts may be read at any time.
+ */
+#ifndef BACKLOG_TEST_SCALERS_MANAGEMENT_PEER_H
+#define BACKLOG_TEST_SCALERS_MANAGEMENT_PEER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct management_script {
+    size_t queues; /* that are listed */
+    bool totals_hang;
+    int statistics_ms; /* a listing of them takes so long */
+};
+
+struct management_peer {
+    struct management_script script;
+    char host[64];
+    int listener;
+    int stop[2]; /* a pipe */
+    pthread_t thread;
+    atomic_size_t totals;     /* listings */
+    atomic_size_t statistics; /* listings */
+    atomic_size_t singles;
+    atomic_size_t in_flight;
+    atomic_size_t max_in_flight;
+};
+
+void management_peer_start(struct management_peer *peer, const struct management_script *script);
+void management_peer_stop(struct management_peer *peer);
+
+#endif
