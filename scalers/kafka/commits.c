@@ -293,7 +293,9 @@ static struct kafka_commits_request *take_event(struct kafka_commits *commits,
         call == NULL)
         return NULL;
     struct kafka_commits_request *request = call->request;
-    commits->client->answered_ms = clock_now_ms();
+    if (rd_kafka_event_error(event) >=
+        RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
+        commits->client->answered_ms = clock_now_ms();
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NOT_COORDINATOR &&
         call_mislead(commits, call)) {
         call_detach(call);

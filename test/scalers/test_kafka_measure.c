@@ -222,7 +222,7 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
     assert_true(clock_now_ms() - began_ms < 1000);
 }
 
-static void a_group_that_timed_out_is_right_once_its_coordinator_answers(void **state)
+static void a_group_that_timed_out_is_right_once_it_has_a_coordinator(void **state)
 {
     struct fixture *fixture = *state;
     make_topic(fixture, "jobs", 1);
@@ -236,7 +236,6 @@ static void a_group_that_timed_out_is_right_once_its_coordinator_answers(void **
         assert_true(run(fixture));
         assert_timed_out(fixture, 0, "Kafka group silent");
     }
-    hang(fixture, 3, false);
     rd_kafka_mock_coordinator_set(fixture->cluster, "group", "silent", 2);
     test_feed_set_timeout(fixture->feed, 5000);
     test_feed_again(fixture->feed);
@@ -284,20 +283,25 @@ static void new_tasks_are_taken_while_a_group_hangs(void **state)
 static void a_group_has_one_call_at_a_time(void **state)
 {
     struct fixture *fixture = *state;
+    const int rtt_ms = 300;
     make_topic(fixture, "jobs", 1);
     make_topic(fixture, "more", 1);
     add(fixture, make_query(fixture, "workers", "jobs", 2));
+    add(fixture, make_query(fixture, "quick", "jobs", 1));
     add(fixture, make_query(fixture, "workers", "more", 2));
     connect_client(fixture);
     assert_true(run(fixture));
-    /* The second one comes while the first one's call is under way, and takes as long again. */
-    rd_kafka_mock_broker_set_rtt(fixture->cluster, 2, 200);
+    rd_kafka_mock_broker_set_rtt(fixture->cluster, 2, rtt_ms);
     test_feed_set_timeout(fixture->feed, 5000);
-    feed_set_window(test_feed_task(fixture->feed, 0)->task.feed, 1, 1);
+    /* The third comes when the second ends, while the first one's call is under way: it waits its turn. */
+    feed_set_window(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
+    int64_t began_ms = clock_now_ms();
     test_feed_again(fixture->feed);
     assert_true(run(fixture));
-    assert_answered(fixture, 0);
-    assert_answered(fixture, 1);
+    for (size_t i = 0; i < 3; i++)
+        assert_answered(fixture, i);
+    assert_int_equal(test_feed_task(fixture->feed, 1)->order, 1);
+    assert_true(clock_now_ms() - began_ms >= 2 * rtt_ms);
 }
 
 static void a_cancelled_task_comes_again_isolated(void **state)
@@ -415,7 +419,7 @@ int main(void)
         TEST(a_coordinator_that_hangs_delays_no_other_group),
         TEST(a_leader_that_hangs_delays_no_other_topic),
         TEST(a_group_whose_coordinator_moved_is_answered_on_another_handle),
-        TEST(a_group_that_timed_out_is_right_once_its_coordinator_answers),
+        TEST(a_group_that_timed_out_is_right_once_it_has_a_coordinator),
         TEST(an_isolated_task_is_answered_like_any_other),
         TEST(new_tasks_are_taken_while_a_group_hangs),
         TEST(a_group_has_one_call_at_a_time),
