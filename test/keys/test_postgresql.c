@@ -37,6 +37,12 @@ static const struct key_case cases[] = {
     REFUSES("sslmode", "sslmode", "on", PARTS),
     TAKES("password", "a sesame\\' sslmode=disable", PARTS),
 
+    TAKES("maxSessions", "1"),
+    TAKES("maxSessions", "16"),
+    REFUSES("from 1 to 16", "maxSessions", "0"),
+    REFUSES("from 1 to 16", "maxSessions", "17"),
+    DEFAULT("maxSessions", "4"),
+
     TAKES("query", "SELECT count(*) FROM jobs"),
     TAKES("query", "-- of all\n/* and /* soon */ more */ ; ( select 1 )"),
     TAKES("query", "\tWith n AS (SELECT 1) SELECT * FROM n"),
@@ -45,6 +51,12 @@ static const struct key_case cases[] = {
     REFUSES("it begins with \"SET ROLE", "query", "SET ROLE postgres -- SELECT 1"),
     REFUSES("it begins with \"\"", "query", "-- SELECT 1"),
     REFUSES("it begins with \"\"", "query", "/* SELECT 1"),
+
+    TAKES("timeout", "1"),
+    TAKES("timeout", "600000"),
+    TAKES("timeout", "1m30s"),
+    REFUSES("from 1ms to 10m", "timeout", "0"),
+    REFUSES("from 1ms to 10m", "timeout", "600001"),
 
     TAKES("targetQueryValue", "0.001"),
     REFUSES("at least 0.001", "targetQueryValue", "0"),

@@ -86,7 +86,7 @@ QUERIES = [
     differs("a user, and no mode", of_jobs("mail", auth={"username": "keda"}), keda=(37, True), ours=REFUSED,
             because="a key that no mode uses is a mistake"),
     differs("a scalar", of("scalar(jobs{queue=\"mail\"})"), keda=Refused("cannot unmarshal"), ours=(37, True),
-            because="A scalar is an answer."),
+            because="A scalar is a result."),
 ]
 
 # What a proxy answers to a query of this name.

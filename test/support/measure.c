@@ -104,8 +104,8 @@ static void round_once(const struct scaler *scaler, struct test_feed *feed, void
         answered += test_feed_task(feed, i)->outcome == TASK_ANSWERED;
     }
     printf("measured %zu in %lld ms, answered %zu%s%s\n", count,
-           (long long)(clock_now_ms() - start), answered, usable ? "" : ", client lost: ",
-           error_text(&error));
+           (long long)(clock_now_ms() - start), answered,
+           usable ? "" : ", client lost: ", error_text(&error));
     if (!usable) {
         scaler->disconnect(*client);
         *client = NULL;
