@@ -203,6 +203,7 @@ static void work(struct postgresql_peer *peer, struct peer_session *sessions,
         const char *bytes = session->received.bytes + at;
         size_t left = session->received.length - at;
         if (session->busy_until_ms != 0 || left < header ||
+            (peer->serves_first && session != &sessions[0]) ||
             (session->is_started && !is_served(peer, sessions, session)))
             break;
         size_t length = number_at(bytes + header - 4) + header - 4;

@@ -20,6 +20,7 @@ struct postgresql_peer {
     int version;           /* of the server: 150000 */
     atomic_size_t accepts; /* so many sessions at a time; more are refused. 0: any number */
     atomic_size_t begins;  /* so many sessions at a time are answered, as behind a pooler. 0: any */
+    atomic_bool serves_first;  /* what the others send stays unread */
     atomic_bool refuses_watch; /* as a system where a server cannot watch its client */
 
     int listener;

@@ -202,6 +202,42 @@ static void sessions_that_a_pooler_keeps_waiting_cost_no_query_anything(void **s
     end(&setting);
 }
 
+static void a_session_that_becomes_late_costs_no_query_anything(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT slow 250", 6);
+    run(&setting); /* now there are some sessions */
+    assert_in_range(setting.peer.max_sessions, 2, 4);
+    setting.peer.serves_first = true;
+    test_feed_again(setting.feed);
+    run(&setting);
+    assert_outcome(&setting, 0, 6, TASK_ANSWERED);
+    assert_int_equal(test_feed_task(setting.feed, 1)->returned, 1);
+    end(&setting);
+}
+
+static void a_cancelled_query_leaves_its_session_to_others(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    scaler_postgresql.disconnect(setting.client);
+    setting.options.max_sessions = 1;
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(scaler_postgresql.connect(&setting.options, clock_now_ms() + ENOUGH_MS,
+                                          &setting.client, &error));
+    add(&setting, "SELECT slow 2000", 1);
+    add(&setting, "SELECT slow 250", 1);
+    test_feed_cancel_after(setting.feed, 0, 500);
+    run(&setting);
+    assert_outcome(&setting, 0, 2, TASK_ANSWERED);
+    assert_int_equal(test_feed_task(setting.feed, 1)->order, 1);
+    assert_int_equal(setting.peer.opened, 3); /* with the one that begin() opened */
+    end(&setting);
+}
+
 static void a_cancelled_query_makes_room_and_is_returned(void **state)
 {
     (void)state;
@@ -302,6 +338,8 @@ int main(void)
         cmocka_unit_test(a_query_that_fails_fails_alone),
         cmocka_unit_test(refused_sessions_cost_no_query_anything),
         cmocka_unit_test(sessions_that_a_pooler_keeps_waiting_cost_no_query_anything),
+        cmocka_unit_test(a_session_that_becomes_late_costs_no_query_anything),
+        cmocka_unit_test(a_cancelled_query_leaves_its_session_to_others),
         cmocka_unit_test(a_cancelled_query_makes_room_and_is_returned),
         cmocka_unit_test(a_cancelled_query_that_has_not_begun_is_not_slow),
         cmocka_unit_test(a_query_that_ends_its_session_fails_alone),

@@ -163,15 +163,17 @@ static void a_cancelled_query_is_returned_and_its_late_answer_ignored(void **sta
     (void)state;
     struct setting setting;
     begin(&setting, 0);
-    add(&setting, "slow100", 1);
+    add(&setting, "slow300", 1);
     add(&setting, "7", 3);
-    test_feed_cancel(setting.feed, 0);
+    test_feed_cancel_after(setting.feed, 0, 100);
     run(&setting);
     const struct test_task *task = test_feed_task(setting.feed, 0);
     assert_outcome(&setting, 0, 4, TASK_ANSWERED);
     assert_int_equal(task->returned, 1);
     assert_int_equal(task->given, 2);
     assert_true(task->task.isolate);
+    assert_in_range(task->task.last_ms, 290,
+                    ENOUGH_MS); /* not what was left of the first request */
     assert_true(test_feed_task(setting.feed, 1)->reading.value == 7);
     end(&setting);
 }
