@@ -9,7 +9,7 @@
 enum {
     NEED_MS = 100, /* tasks that wait longer than this need another session */
     IDLE_MS = 10 * 1000,
-    CONNECT_MS = 5 * 1000,
+    CONNECT_MS = 3 * 1000,
     LATE_MS = 1000,  /* for BEGIN, while there are other sessions */
     GRACE_MS = 1000, /* for the server to say that it has stopped a query */
     MIN_BACKOFF_MS = 5 * 1000,
@@ -110,17 +110,18 @@ static void return_tasks(struct postgresql_session *session)
 
 /* ---- what goes wrong with one ---- */
 
-/* Its connection failed or was closed. The query that it was running may be the cause; the others go to
- * another session. Without one, all fail. */
+/* Its connection failed or was closed. The query that it was running may be the cause and fails; the others go
+ * to another session. Where there is none and none was running, all fail. */
 static bool drop_broken(struct postgresql_client *client, struct postgresql_session *session,
                         struct error *error)
 {
+    bool is_running = session->state == POSTGRESQL_READY && session->begun_ms != 0;
     postgresql_client_broken(client, session, error);
-    if (count_open(client) == 1)
+    if (count_open(client) == 1 && !is_running)
         return false;
     if (session->state != POSTGRESQL_READY)
         back_off(client);
-    else if (session->count > 0 && session->begun_ms != 0) {
+    else if (is_running) {
         struct task *task =
             postgresql_session_take_task(session, postgresql_session_entry(session, 0));
         if (task != NULL)

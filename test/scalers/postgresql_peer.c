@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_SESSIONS = 64, PROTOCOL_3 = 196608 };
+enum { MAX_SESSIONS = 64, DYING_MS = 100 };
 
 struct peer_session {
     int socket; /* 0: none */
@@ -29,6 +29,7 @@ struct peer_session {
     int limit_ms;
     int64_t busy_until_ms; /* 0: not */
     bool is_stopped;       /* at its limit */
+    bool is_dying;
 };
 
 static uint32_t number_at(const char *bytes)
@@ -116,9 +117,10 @@ static void execute_query(struct postgresql_peer *peer, struct peer_session *ses
     peer->queries += strcmp(query, "1") != 0;
     if (strcmp(query, "error") == 0)
         add_error(session, "ERROR", "22012");
-    else if (strcmp(query, "die") == 0)
-        shutdown(session->socket, SHUT_RDWR);
-    else if (strcmp(query, "hang") == 0)
+    else if (strcmp(query, "die") == 0) {
+        session->busy_until_ms = clock_now_ms() + DYING_MS;
+        session->is_dying = true;
+    } else if (strcmp(query, "hang") == 0)
         session->busy_until_ms = CLOCK_NEVER;
     else if (sscanf(query, "slow %d", &slow_ms) == 1) {
         session->is_stopped = slow_ms > session->limit_ms;
@@ -233,7 +235,9 @@ static int end_queries(struct postgresql_peer *peer, struct peer_session *sessio
                 next_ms = session->busy_until_ms;
             continue;
         }
-        if (session->is_stopped)
+        if (session->is_dying)
+            shutdown(session->socket, SHUT_RDWR);
+        else if (session->is_stopped)
             add_error(session, "ERROR", "57014");
         else
             add_row(session, "3");

@@ -286,6 +286,19 @@ static void a_query_that_ends_its_session_fails_alone(void **state)
     end(&setting);
 }
 
+static void a_query_that_ends_the_only_session_fails_alone(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT die", 1);
+    add(&setting, "SELECT 7", 20);
+    run(&setting);
+    assert_outcome(&setting, 0, 1, TASK_FAILED);
+    assert_outcome(&setting, 1, 20, TASK_ANSWERED);
+    end(&setting);
+}
+
 static void a_server_that_is_gone_is_of_no_further_use(void **state)
 {
     (void)state;
@@ -343,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_query_makes_room_and_is_returned),
         cmocka_unit_test(a_cancelled_query_that_has_not_begun_is_not_slow),
         cmocka_unit_test(a_query_that_ends_its_session_fails_alone),
+        cmocka_unit_test(a_query_that_ends_the_only_session_fails_alone),
         cmocka_unit_test(a_server_that_is_gone_is_of_no_further_use),
         cmocka_unit_test(a_server_that_cannot_watch_its_client_is_not_made_to),
         cmocka_unit_test(nobody_is_reached_where_no_transaction_begins),
