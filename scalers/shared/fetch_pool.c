@@ -94,8 +94,8 @@ static struct slot *idle_slot(struct fetch_pool *pool)
     if (pool->bearer != NULL)
         fetch_set_bearer(slot->fetcher, pool->bearer);
     curl_easy_setopt(fetch_handle(slot->fetcher), CURLOPT_PRIVATE, slot);
-    pool->slots =
-        memory_grow(pool->slots, &pool->slots_capacity, pool->slots_count + 1, sizeof(slot));
+    pool->slots = memory_grow(pool->slots, &pool->slots_capacity, pool->slots_count + 1,
+                              sizeof(*pool->slots));
     pool->slots[pool->slots_count++] = slot;
     return slot;
 }
