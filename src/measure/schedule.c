@@ -265,6 +265,7 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     job->sent_ms = now_ms;
     schedule->in_flight_count++;
     schedule->slow_count += job->is_slow;
+    DL_APPEND2(schedule->sent, job, prev_sent, next_sent);
     if (job->is_slow)
         DL_APPEND(schedule->slow, job);
     else
@@ -275,6 +276,8 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
 void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms)
 {
     job->sent_ms = now_ms;
+    DL_DELETE2(schedule->sent, job, prev_sent, next_sent);
+    DL_APPEND2(schedule->sent, job, prev_sent, next_sent);
     if (job->is_slow)
         return;
     DL_DELETE(schedule->in_flight, job);
@@ -312,6 +315,7 @@ struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
 static void leave_flight(struct schedule *schedule, struct job *job, int64_t now_ms)
 {
     add_usage(schedule, now_ms);
+    DL_DELETE2(schedule->sent, job, prev_sent, next_sent);
     if (job->is_slow)
         DL_DELETE(schedule->slow, job);
     else
@@ -378,8 +382,10 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
     if (others_wait(schedule)) {
         if (schedule->slow_count - schedule->cancelled_count > schedule->slow_places)
             return now_ms;
-        return schedule->in_flight == NULL ? CLOCK_NEVER
-                                           : schedule->in_flight->sent_ms + SCHEDULE_SLOW_MS;
+        if (schedule->in_flight == NULL)
+            return CLOCK_NEVER;
+        int64_t slow_ms = schedule->in_flight->sent_ms + SCHEDULE_SLOW_MS;
+        return slow_ms > now_ms ? slow_ms : now_ms;
     }
     const struct job *first = heap_first(&schedule->scheduled);
     return first == NULL ? CLOCK_NEVER : first->due_ms;
@@ -387,10 +393,5 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
 
 int64_t schedule_oldest_sent_ms(const struct schedule *schedule)
 {
-    int64_t oldest_ms = CLOCK_NEVER;
-    if (schedule->in_flight != NULL)
-        oldest_ms = schedule->in_flight->sent_ms;
-    if (schedule->slow != NULL && schedule->slow->sent_ms < oldest_ms)
-        oldest_ms = schedule->slow->sent_ms;
-    return oldest_ms;
+    return schedule->sent == NULL ? CLOCK_NEVER : schedule->sent->sent_ms;
 }

@@ -48,7 +48,8 @@ struct job {
 
     int64_t key;            /* where it is in its heap: by this, */
     size_t position;        /* and there */
-    struct job *prev, *next; /* in flight, in the order of sending */
+    struct job *prev, *next; /* in flight, among those that are slow or among the others */
+    struct job *prev_sent, *next_sent; /* in flight, among all */
 };
 
 #define JOB_NEW                                                                                    \
@@ -75,7 +76,8 @@ struct schedule {
     struct job_heap ready;
     struct job_heap ready_slow;
     struct job *in_flight; /* utlist, those that are not slow, in the order of sending */
-    struct job *slow;      /* utlist, those that are */
+    struct job *slow;      /* utlist, those that are; those that were cancelled are in front */
+    struct job *sent;      /* utlist, both, in the order of sending */
     size_t in_flight_count;
     size_t slow_count;      /* of them */
     size_t cancelled_count; /* of these */
