@@ -1,0 +1,469 @@
+/* Which job is sent when. Time is a number that the test moves. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "measure/schedule.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { JOBS = 64, UNLIMITED = -1 };
+
+struct bench {
+    struct schedule schedule;
+    struct job jobs[JOBS];
+};
+
+static struct bench *bench_new(long window, size_t slow_places)
+{
+    struct bench *bench = memory_new(sizeof(*bench));
+    schedule_init(&bench->schedule, window == UNLIMITED ? SIZE_MAX : (size_t)window, slow_places,
+                  0);
+    for (int i = 0; i < JOBS; i++)
+        bench->jobs[i] = JOB_NEW;
+    return bench;
+}
+
+static void bench_free(struct bench **bench)
+{
+    schedule_done(&(*bench)->schedule);
+    free(*bench);
+}
+
+#define BENCH(window, slow_places)                                                                 \
+    _cleanup_(bench_free) struct bench *bench = bench_new(window, slow_places);                    \
+    struct schedule *schedule = &bench->schedule;                                                  \
+    struct job *jobs = bench->jobs
+
+/* From due to answered, at the moments that are given. */
+static void measure(struct schedule *schedule, struct job *job, int64_t sent_ms, int64_t answer_ms)
+{
+    schedule_want(schedule, job, sent_ms, sent_ms);
+    assert_ptr_equal(schedule_take(schedule, sent_ms), job);
+    schedule_end(schedule, job, ATTEMPT_ANSWERED, answer_ms);
+}
+
+static void time_out(struct schedule *schedule, struct job *job, int64_t sent_ms, int64_t end_ms)
+{
+    assert_ptr_equal(schedule_take(schedule, sent_ms), job);
+    schedule_end(schedule, job, ATTEMPT_TIMED_OUT, end_ms);
+}
+
+static void a_job_is_taken_when_it_is_due_and_not_before(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_set_due(schedule, &jobs[0], 100);
+    assert_null(schedule_take(schedule, 99));
+    assert_int_equal(schedule_next_ms(schedule, 99), 100);
+    assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
+    assert_null(schedule_take(schedule, 100));
+    assert_int_equal(schedule_next_ms(schedule, 100), CLOCK_NEVER);
+}
+
+static void a_due_time_can_be_changed_and_taken_back(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_set_due(schedule, &jobs[0], 100);
+    schedule_set_due(schedule, &jobs[0], 50);
+    assert_int_equal(schedule_next_ms(schedule, 0), 50);
+    schedule_set_due(schedule, &jobs[0], 200);
+    assert_null(schedule_take(schedule, 199));
+    schedule_set_due(schedule, &jobs[0], CLOCK_NEVER);
+    assert_null(schedule_take(schedule, 1000));
+    assert_int_equal(schedule_next_ms(schedule, 1000), CLOCK_NEVER);
+}
+
+static void the_longest_overdue_comes_first(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    for (int i = 0; i < JOBS; i++)
+        schedule_set_due(schedule, &jobs[i], (i * 37) % JOBS);
+    int64_t last_ms = -1;
+    for (int i = 0; i < JOBS; i++) {
+        const struct job *job = schedule_take(schedule, 1000);
+        assert_non_null(job);
+        assert_true(job->due_ms > last_ms);
+        last_ms = job->due_ms;
+    }
+}
+
+static void a_waiting_caller_comes_before_who_is_longer_overdue(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_set_due(schedule, &jobs[0], 0);
+    schedule_want(schedule, &jobs[1], 5000, 5000);
+    assert_ptr_equal(schedule_take(schedule, 5000), &jobs[1]);
+    assert_ptr_equal(schedule_take(schedule, 5000), &jobs[0]);
+}
+
+static void who_is_overdue_for_a_minute_comes_before_callers(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    schedule_set_due(schedule, &jobs[0], 0);
+    schedule_want(schedule, &jobs[1], SCHEDULE_PATIENCE_MS + 1, SCHEDULE_PATIENCE_MS + 1);
+    assert_ptr_equal(schedule_take(schedule, SCHEDULE_PATIENCE_MS + 1), &jobs[0]);
+}
+
+static void callers_who_keep_coming_starve_nobody(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    int64_t now_ms = 0;
+    schedule_set_due(schedule, &jobs[0], 0);
+    for (int i = 0; jobs[0].state != JOB_IN_FLIGHT; i++) {
+        assert_true(now_ms <= SCHEDULE_PATIENCE_MS + 2000); /* and a round of those before it */
+        for (int j = 1; j < 20; j++)
+            schedule_want(schedule, &jobs[j], now_ms, now_ms);
+        struct job *job = schedule_take(schedule, now_ms);
+        now_ms += 100;
+        if (job != &jobs[0])
+            schedule_end(schedule, job, ATTEMPT_ANSWERED, now_ms);
+    }
+}
+
+static void the_window_is_kept(void **state)
+{
+    (void)state;
+    BENCH(3, 1);
+    for (int i = 0; i < 10; i++)
+        schedule_set_due(schedule, &jobs[i], 0);
+    for (int i = 0; i < 3; i++)
+        assert_non_null(schedule_take(schedule, 0));
+    assert_null(schedule_take(schedule, 0));
+    schedule_end(schedule, &jobs[1], ATTEMPT_ANSWERED, 10);
+    assert_int_equal(schedule_next_ms(schedule, 10), 10);
+    assert_non_null(schedule_take(schedule, 10));
+    assert_null(schedule_take(schedule, 10));
+    schedule_set_window(schedule, 4, 1);
+    assert_non_null(schedule_take(schedule, 10));
+    assert_null(schedule_take(schedule, 10));
+}
+
+static void a_job_in_flight_is_not_sent_again(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_set_due(schedule, &jobs[0], 0);
+    assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
+    schedule_set_due(schedule, &jobs[0], 0);
+    schedule_want(schedule, &jobs[0], 0, 0);
+    schedule_want(schedule, &jobs[0], 5, 5);
+    assert_null(schedule_take(schedule, 5));
+}
+
+static void a_caller_is_served_by_what_was_sent_late_enough(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_want(schedule, &jobs[0], 100, 100);
+    assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
+    schedule_want(schedule, &jobs[0], 100, 150); /* is served by the attempt in flight */
+    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 200);
+    assert_null(schedule_take(schedule, 200));
+}
+
+static void a_caller_whom_the_attempt_in_flight_is_too_old_for_gets_another_one(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_want(schedule, &jobs[0], 100, 100);
+    assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
+    schedule_want(schedule, &jobs[0], 101, 150);
+    schedule_want(schedule, &jobs[0], 90, 160); /* a less demanding one changes nothing */
+    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 200);
+    assert_ptr_equal(schedule_take(schedule, 200), &jobs[0]);
+    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 300);
+    assert_null(schedule_take(schedule, 300));
+}
+
+static void an_attempt_that_started_late_serves_who_came_before_it_did(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_want(schedule, &jobs[0], 100, 100);
+    assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
+    schedule_want(schedule, &jobs[0], 150, 150);
+    schedule_started(schedule, &jobs[0], 180);
+    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 200);
+    assert_int_equal(jobs[0].duration_ms, 20);
+    assert_null(schedule_take(schedule, 200));
+}
+
+static void a_job_that_timed_out_is_spaced_out(void **state)
+{
+    (void)state;
+    static const int64_t waits_ms[] = {2000, 4000, 8000, 16000, 30000, 30000};
+    BENCH(UNLIMITED, 16);
+    int64_t now_ms = 0;
+    schedule_set_due(schedule, &jobs[0], 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(waits_ms); i++) {
+        time_out(schedule, &jobs[0], now_ms, now_ms + 500);
+        now_ms += 500 + waits_ms[i];
+        assert_null(schedule_take(schedule, now_ms - 1));
+        assert_int_equal(schedule_next_ms(schedule, now_ms - 1), now_ms);
+    }
+}
+
+static void callers_do_not_hasten_a_job_that_is_spaced_out(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_want(schedule, &jobs[0], 0, 0);
+    time_out(schedule, &jobs[0], 0, 1000);
+    for (int64_t now_ms = 1000; now_ms < 3000; now_ms += 50) {
+        schedule_want(schedule, &jobs[0], now_ms, now_ms);
+        schedule_set_due(schedule, &jobs[0], now_ms);
+        assert_null(schedule_take(schedule, now_ms));
+    }
+    assert_ptr_equal(schedule_take(schedule, 3000), &jobs[0]);
+}
+
+static void a_job_that_is_answered_in_time_is_normal_again(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_set_due(schedule, &jobs[0], 0);
+    time_out(schedule, &jobs[0], 0, 500);
+    assert_ptr_equal(schedule_take(schedule, 2500), &jobs[0]);
+    assert_true(jobs[0].is_slow);
+    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 2510);
+    assert_false(jobs[0].is_slow);
+    schedule_set_due(schedule, &jobs[0], 2600);
+    time_out(schedule, &jobs[0], 2600, 3000);
+    assert_int_equal(schedule_next_ms(schedule, 3000), 5000); /* two seconds again */
+}
+
+static void a_job_that_is_hastened_is_due_at_once(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_set_due(schedule, &jobs[0], 0);
+    time_out(schedule, &jobs[0], 0, 500);
+    schedule_hasten(schedule, &jobs[0], 600);
+    assert_ptr_equal(schedule_take(schedule, 600), &jobs[0]);
+    schedule_hasten(schedule, &jobs[1], 600);
+    assert_null(schedule_take(schedule, 600));
+}
+
+static void what_times_out_has_a_share_of_the_window(void **state)
+{
+    (void)state;
+    BENCH(8, 2);
+    for (int i = 0; i < 8; i++) {
+        schedule_set_due(schedule, &jobs[i], 0);
+        assert_non_null(schedule_take(schedule, 0));
+    }
+    for (int i = 0; i < 8; i++)
+        schedule_end(schedule, &jobs[i], ATTEMPT_TIMED_OUT, 1000);
+    for (int i = 0; i < 2; i++)
+        assert_non_null(schedule_take(schedule, 60000));
+    assert_null(schedule_take(schedule, 60000)); /* even where nobody else waits */
+    schedule_set_due(schedule, &jobs[20], 60000);
+    assert_ptr_equal(schedule_take(schedule, 60000), &jobs[20]);
+}
+
+static void an_unlimited_window_has_places_for_what_times_out_too(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 4);
+    for (int i = 0; i < 10; i++) {
+        schedule_set_due(schedule, &jobs[i], 0);
+        assert_non_null(schedule_take(schedule, 0));
+    }
+    for (int i = 0; i < 10; i++)
+        schedule_end(schedule, &jobs[i], ATTEMPT_TIMED_OUT, 1000);
+    int taken = 0;
+    while (schedule_take(schedule, 60000) != NULL)
+        taken++;
+    assert_int_equal(taken, 4);
+}
+
+static void slow_answers_use_the_whole_window_where_nobody_else_waits(void **state)
+{
+    (void)state;
+    BENCH(4, 1);
+    for (int i = 0; i < 4; i++)
+        measure(schedule, &jobs[i], 0, 1500);
+    for (int i = 0; i < 4; i++)
+        schedule_set_due(schedule, &jobs[i], 2000);
+    for (int i = 0; i < 4; i++)
+        assert_non_null(schedule_take(schedule, 2000));
+    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 3500);
+    schedule_set_due(schedule, &jobs[0], 3500);
+    schedule_set_due(schedule, &jobs[10], 3600); /* and has its place as soon as one is free */
+    assert_ptr_equal(schedule_take(schedule, 3600), &jobs[10]);
+    assert_null(schedule_take(schedule, 3600));
+}
+
+static void what_is_slow_while_others_wait_is_cancelled_beyond_its_share(void **state)
+{
+    (void)state;
+    BENCH(4, 1);
+    for (int i = 0; i < 5; i++)
+        schedule_set_due(schedule, &jobs[i], i);
+    for (int i = 0; i < 4; i++)
+        assert_ptr_equal(schedule_take(schedule, 10 + i), &jobs[i]);
+    assert_null(schedule_cancel(schedule, 900));
+    assert_int_equal(schedule_next_ms(schedule, 900), 10 + SCHEDULE_SLOW_MS);
+    assert_int_equal(schedule_next_ms(schedule, 1011), 1011);
+    assert_ptr_equal(schedule_cancel(schedule, 1013), &jobs[3]);
+    assert_ptr_equal(schedule_cancel(schedule, 1013), &jobs[2]);
+    assert_ptr_equal(schedule_cancel(schedule, 1013), &jobs[1]);
+    assert_null(schedule_cancel(schedule, 1013)); /* the first has the one place */
+    schedule_end(schedule, &jobs[3], ATTEMPT_ISOLATED, 1014);
+    assert_ptr_equal(schedule_take(schedule, 1014), &jobs[4]);
+    assert_null(schedule_take(schedule, 1014));
+}
+
+static void what_was_cancelled_is_sent_again_where_a_place_is_free(void **state)
+{
+    (void)state;
+    BENCH(2, 1);
+    for (int i = 0; i < 3; i++)
+        schedule_set_due(schedule, &jobs[i], i);
+    assert_ptr_equal(schedule_take(schedule, 10), &jobs[0]);
+    assert_ptr_equal(schedule_take(schedule, 10), &jobs[1]);
+    assert_ptr_equal(schedule_cancel(schedule, 1010), &jobs[1]);
+    schedule_end(schedule, &jobs[1], ATTEMPT_ISOLATED, 1010);
+    assert_ptr_equal(schedule_take(schedule, 1010), &jobs[2]);
+    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 1500);
+    assert_ptr_equal(schedule_take(schedule, 1500), &jobs[1]);
+    assert_true(jobs[1].is_slow);
+    assert_int_equal(jobs[1].timeouts, 0); /* it has not failed */
+}
+
+static void nothing_is_cancelled_where_nobody_waits(void **state)
+{
+    (void)state;
+    BENCH(2, 1);
+    for (int i = 0; i < 2; i++) {
+        schedule_set_due(schedule, &jobs[i], 0);
+        assert_non_null(schedule_take(schedule, 0));
+    }
+    assert_null(schedule_cancel(schedule, 60000));
+    assert_int_equal(schedule_next_ms(schedule, 60000), CLOCK_NEVER);
+}
+
+static void a_job_that_is_returned_is_as_it_was(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    schedule_set_due(schedule, &jobs[0], 50);
+    schedule_want(schedule, &jobs[1], 100, 100);
+    assert_ptr_equal(schedule_take(schedule, 100), &jobs[1]);
+    schedule_end(schedule, &jobs[1], ATTEMPT_RETURNED, 200);
+    assert_int_equal(jobs[1].due_ms, 100);
+    assert_ptr_equal(schedule_take(schedule, 200), &jobs[1]); /* its caller still comes first */
+    schedule_end(schedule, &jobs[1], ATTEMPT_ANSWERED, 210);
+    assert_ptr_equal(schedule_take(schedule, 210), &jobs[0]);
+}
+
+static void a_job_that_is_lost_waits_for_somebody_to_want_it(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_want(schedule, &jobs[0], 0, 0);
+    assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
+    schedule_want(schedule, &jobs[0], 10, 10);
+    schedule_end(schedule, &jobs[0], ATTEMPT_LOST, 20);
+    assert_null(schedule_take(schedule, 20));
+    schedule_want(schedule, &jobs[0], 30, 30);
+    assert_ptr_equal(schedule_take(schedule, 30), &jobs[0]);
+}
+
+static void a_removed_job_is_never_taken(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    for (int i = 0; i < JOBS; i++)
+        schedule_set_due(schedule, &jobs[i], (i * 29) % 50);
+    for (int i = 0; i < JOBS; i += 2)
+        schedule_remove(schedule, &jobs[i]);
+    schedule_remove(schedule, &jobs[0]);
+    const struct job *job;
+    int64_t last_ms = 0;
+    for (int taken = 0; (job = schedule_take(schedule, 100)) != NULL || taken < JOBS / 2; taken++) {
+        assert_non_null(job);
+        assert_int_equal((job - jobs) % 2, 1);
+        assert_true(job->due_ms >= last_ms);
+        last_ms = job->due_ms;
+    }
+}
+
+static void delays_and_utilization_are_those_of_the_last_seconds(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    measure(schedule, &jobs[0], 0, 500);
+    assert_true(schedule_utilization(schedule, 1000) > 0.04);
+    for (int i = 0; i < 2; i++)
+        schedule_set_due(schedule, &jobs[i], 1000);
+    assert_non_null(schedule_take(schedule, 1000));
+    assert_null(schedule_take(schedule, 1900));
+    assert_int_equal(schedule_delay_ms(schedule, 1900), 900);
+    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 2000);
+    assert_ptr_equal(schedule_take(schedule, 2000), &jobs[1]);
+    assert_int_equal(schedule_delay_ms(schedule, 2000), 0);
+    assert_int_equal(schedule_recent_delay_ms(schedule, 9000), 1000);
+    schedule_end(schedule, &jobs[1], ATTEMPT_ANSWERED, 9000);
+    assert_int_equal(schedule_recent_delay_ms(schedule, 50000), 0);
+    assert_true(schedule_utilization(schedule, 50000) < 0.5);
+}
+
+static void the_oldest_in_flight_is_known_whatever_became_slow(void **state)
+{
+    (void)state;
+    BENCH(3, 2);
+    assert_int_equal(schedule_oldest_sent_ms(schedule), CLOCK_NEVER);
+    measure(schedule, &jobs[1], 0, 1500);
+    schedule_set_due(schedule, &jobs[0], 2000);
+    assert_ptr_equal(schedule_take(schedule, 2000), &jobs[0]);
+    schedule_set_due(schedule, &jobs[1], 2100);
+    assert_ptr_equal(schedule_take(schedule, 2100), &jobs[1]); /* slow at once, and sent later */
+    schedule_set_due(schedule, &jobs[2], 2200);
+    schedule_set_due(schedule, &jobs[3], 2200);
+    assert_ptr_equal(schedule_take(schedule, 2200), &jobs[2]);
+    assert_null(schedule_cancel(schedule, 3000));
+    assert_true(jobs[0].is_slow);
+    assert_int_equal(schedule_oldest_sent_ms(schedule), 2000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_is_taken_when_it_is_due_and_not_before),
+        cmocka_unit_test(a_due_time_can_be_changed_and_taken_back),
+        cmocka_unit_test(the_longest_overdue_comes_first),
+        cmocka_unit_test(a_waiting_caller_comes_before_who_is_longer_overdue),
+        cmocka_unit_test(who_is_overdue_for_a_minute_comes_before_callers),
+        cmocka_unit_test(callers_who_keep_coming_starve_nobody),
+        cmocka_unit_test(the_window_is_kept),
+        cmocka_unit_test(a_job_in_flight_is_not_sent_again),
+        cmocka_unit_test(a_caller_is_served_by_what_was_sent_late_enough),
+        cmocka_unit_test(a_caller_whom_the_attempt_in_flight_is_too_old_for_gets_another_one),
+        cmocka_unit_test(an_attempt_that_started_late_serves_who_came_before_it_did),
+        cmocka_unit_test(a_job_that_timed_out_is_spaced_out),
+        cmocka_unit_test(callers_do_not_hasten_a_job_that_is_spaced_out),
+        cmocka_unit_test(a_job_that_is_answered_in_time_is_normal_again),
+        cmocka_unit_test(a_job_that_is_hastened_is_due_at_once),
+        cmocka_unit_test(what_times_out_has_a_share_of_the_window),
+        cmocka_unit_test(an_unlimited_window_has_places_for_what_times_out_too),
+        cmocka_unit_test(slow_answers_use_the_whole_window_where_nobody_else_waits),
+        cmocka_unit_test(what_is_slow_while_others_wait_is_cancelled_beyond_its_share),
+        cmocka_unit_test(what_was_cancelled_is_sent_again_where_a_place_is_free),
+        cmocka_unit_test(nothing_is_cancelled_where_nobody_waits),
+        cmocka_unit_test(a_job_that_is_returned_is_as_it_was),
+        cmocka_unit_test(a_job_that_is_lost_waits_for_somebody_to_want_it),
+        cmocka_unit_test(a_removed_job_is_never_taken),
+        cmocka_unit_test(delays_and_utilization_are_those_of_the_last_seconds),
+        cmocka_unit_test(the_oldest_in_flight_is_known_whatever_became_slow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
