@@ -146,6 +146,10 @@ void connection_watch(struct query *query, struct watcher *watcher, bool is_stre
 void connection_unwatch(struct watcher *watcher, int64_t now_ms);
 void connection_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms);
 
+/* It takes the place of a query of the same source: what was known of that is known of this one, until it has a
+ * reading of its own. */
+void query_inherit(struct query *query, const struct snapshot *former);
+
 void connection_snapshot(const struct query *query, int64_t now_ms, struct snapshot *ret_snapshot);
 
 /* When it is to be measured though no caller waits, from what changed. */

@@ -201,19 +201,6 @@ static struct poller *find_poller(struct engine *engine, const struct query_requ
     return poller != NULL ? poller : add_poller(engine, request, TAKE(identity), value, error);
 }
 
-static void inherit(struct query *query, const struct snapshot *former)
-{
-    struct snapshot *known = &query->known;
-    if (former->is_measured && !known->is_measured) {
-        struct error error = known->error;
-        *known = *former;
-        known->error = (struct error){0};
-        error_copy(&known->error, &former->error);
-        error_done(&error);
-        query->connection->stats.counts.failing_queries += known->last_attempt == ATTEMPT_FAILED;
-    }
-}
-
 /* With the map's lock. What is known of the query whose place another one takes. */
 static void replace(struct engine *engine, const struct query_request *request,
                     struct snapshot *ret_known)
@@ -233,8 +220,8 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     pthread_mutex_lock(&poller->lock);
     struct query *query =
         connection_query(&poller->connection, request->query_values, poller->values->data);
-    if (request->inherits && former->is_measured)
-        inherit(query, former);
+    if (request->inherits)
+        query_inherit(query, former);
     connection_hold(query, request->interval_ms, now_ms);
     poller->is_replaced = false;
     count_for_limits(engine, poller);

@@ -344,6 +344,20 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     query_tell_watchers(query);
 }
 
+void query_inherit(struct query *query, const struct snapshot *former)
+{
+    struct snapshot *known = &query->known;
+    size_t *failing = &query->connection->stats.counts.failing_queries;
+    if (!former->is_measured || known->is_measured)
+        return;
+    *failing -= known->last_attempt == ATTEMPT_FAILED;
+    error_done(&known->error);
+    *known = *former;
+    known->error = (struct error){0};
+    error_copy(&known->error, &former->error);
+    *failing += known->last_attempt == ATTEMPT_FAILED;
+}
+
 static int64_t stuck_for_ms(const struct connection *connection, int64_t now_ms)
 {
     int64_t sent_ms = schedule_oldest_sent_ms(&connection->schedule);

@@ -1,0 +1,453 @@
+/* KEDA: rounds of calls, streams, and triggers whose connection is another one from now on. The calls are
+ * answered as serve/external_scaler.c and serve/stream.c do. */
+#include "simulator/world.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+enum { HEARTBEAT_MS = 60000 };
+
+static const struct item *item_of(const struct user *user)
+{
+    return &user->source->items[user->item];
+}
+
+/* ---- making ---- */
+
+void user_init(struct user *user, int index)
+{
+    static const int64_t polls_ms[] = {1000, 2000, 5000, 10000, 30000, 60000};
+    static const int64_t intervals_ms[] = {200, 1000, 5000, 30000, 3600000};
+    user->index = index;
+    user->source = &world.sources[random_number((uint64_t)world.sources_count)];
+    user->item = (int)random_number((uint64_t)user->source->items_count);
+    user->poll_ms = polls_ms[random_number(ARRAY_LENGTH(polls_ms))];
+    user->idle_ms = chance(60) ? 200 + (int64_t)random_number(2000) : 0;
+    user->rules = (struct answer_rules){.interval_ms = STANDARD_INTERVAL_MS,
+                                        .hold_ms = chance(50) ? 60000 : 3600000};
+    if (chance(70))
+        return;
+    user->rules.interval_is_set = true;
+    user->rules.interval_ms = intervals_ms[random_number(ARRAY_LENGTH(intervals_ms))];
+}
+
+void user_start(struct user *user)
+{
+    plan_in((int64_t)random_number((uint64_t)user->poll_ms * 1000), EVENT_POLL, user->index, 0, 0);
+}
+
+/* ---- the query of a trigger ---- */
+
+static int64_t interval_ms(const struct user *user)
+{
+    return user->rules.interval_is_set ? user->rules.interval_ms : 0;
+}
+
+static void model_inherit(struct model *model, const struct model *former, bool was_broken)
+{
+    model->is_measured = former->is_measured;
+    model->is_failing = former->is_failing || was_broken;
+    model->failed_ms = was_broken ? now_ms() : former->failed_ms;
+    model->failing_since_ms = former->failing_since_ms;
+    model->duration_ms = model->former_duration_ms = former->duration_ms;
+    model->notified_us = former->notified_us;
+}
+
+static void hold(struct user *user, const struct snapshot *former, struct model *former_model,
+                 bool was_broken, int64_t broken_since_ms)
+{
+    struct client *client = client_find(user->source, user->source->credentials);
+    struct model *model = &client->models[user->item];
+    user->client = client;
+    user->credentials = client->credentials;
+    user->query = connection_query(&client->connection, item_of(user)->values, NULL);
+    if (former != NULL && former->is_measured && !user->query->known.is_measured) {
+        model_inherit(model, former_model, was_broken);
+        if (was_broken && (!former_model->is_failing ||
+                           broken_since_ms < former_model->failing_since_ms))
+            model->failing_since_ms = broken_since_ms;
+    }
+    if (former != NULL)
+        query_inherit(user->query, former);
+    model->query = user->query;
+    model->holds++;
+    model->credit += 1;
+    connection_hold(user->query, interval_ms(user), now_ms());
+    client_wake(client);
+}
+
+static void release(struct user *user, struct client *client, struct query *query)
+{
+    struct model *model = model_of(query);
+    model->holds--;
+    connection_release(query, interval_ms(user), now_ms());
+    if (model->holds == 0 && !model->in_flight)
+        model_reset(model);
+    else if (model->holds == 0)
+        model->needed_us = 0;
+    client_wake(client);
+}
+
+/* ---- watchers, as measure/engine.c has them ---- */
+
+static void watch(struct user *user, struct watcher *watcher, bool is_stream)
+{
+    connection_watch(user->query, watcher, is_stream, now_ms());
+    if (is_stream)
+        client_wake(user->client);
+}
+
+static void stop_watching(struct watcher *watcher)
+{
+    if (watcher->query != NULL) {
+        struct client *client = client_of(watcher->query);
+        connection_unwatch(watcher, now_ms());
+        if (client->connection.unsubscribes_count > 0)
+            client_wake(client);
+    }
+    if (watcher->is_ready)
+        DL_DELETE2(world.ready, watcher, prev_ready, next_ready);
+    watcher->is_ready = false;
+}
+
+static void set_idle(struct user *user, int64_t idle_ms)
+{
+    struct watcher *watcher = &user->stream;
+    if (watcher->query == NULL || watcher->idle_interval_ms == idle_ms)
+        return;
+    struct model *model = model_of(watcher->query);
+    model->credit += 2;
+    connection_set_idle(watcher, idle_ms, now_ms());
+    client_wake(user->client);
+}
+
+static void exchange(struct user *user, bool inherits, struct source *source, int item)
+{
+    struct query *former = user->query;
+    struct client *former_client = user->client;
+    struct model *former_model = &former_client->models[user->item];
+    _cleanup_(snapshot_done) struct snapshot known = {0};
+    struct watcher *watcher;
+    bool was_broken = former_client->broken_since_ms != NEVER_MS;
+    trace("trigger %d is moved", user->index);
+    connection_snapshot(former, now_ms(), &known);
+    user->source = source;
+    user->item = item;
+    hold(user, inherits ? &known : NULL, former_model, was_broken, former_client->broken_since_ms);
+    DL_FOREACH2(user->watchers, watcher, next_owned)
+    {
+        bool is_stream = watcher->is_stream;
+        stop_watching(watcher);
+        watch(user, watcher, is_stream);
+        world.settings.ready(NULL, watcher);
+    }
+    release(user, former_client, former);
+}
+
+static void renew(struct user *user)
+{
+    if (user->query != NULL && user->credentials != user->source->credentials)
+        exchange(user, true, user->source, user->item);
+}
+
+void callers_reload(void)
+{
+    if (world.is_ending)
+        return;
+    struct source *source = &world.sources[random_number((uint64_t)world.sources_count)];
+    if (chance(60)) {
+        source->credentials++;
+        trace("source %d has other credentials", source->index);
+        for (int i = 0; i < world.users_count; i++)
+            if (world.users[i].source == source && chance(70)) /* the others when they are asked for */
+                renew(&world.users[i]);
+    } else {
+        struct user *user = &world.users[random_number((uint64_t)world.users_count)];
+        if (user->query != NULL && user->source != source)
+            exchange(user, false, source, (int)random_number((uint64_t)source->items_count));
+    }
+    plan_in((int64_t)random_number(300) * 1000000, EVENT_RELOAD, 0, 0, 0);
+}
+
+/* ---- calls ---- */
+
+static struct call *call_new(struct user *user)
+{
+    struct call *call = world.free_calls;
+    if (call != NULL)
+        world.free_calls = call->next_free;
+    else {
+        call = memory_new(sizeof(*call));
+        call->index = world.calls_count++;
+        world.calls = memory_grow(world.calls, &world.calls_capacity, (size_t)world.calls_count,
+                                  sizeof(*world.calls));
+        world.calls[call->index] = call;
+    }
+    call->is_used = true;
+    call->is_watching = call->is_late = false;
+    call->user = user;
+    call->arrived_ms = now_ms();
+    call->watcher = (struct watcher){.asker = call};
+    user->calls++;
+    return call;
+}
+
+static void call_free(struct call *call)
+{
+    if (call->is_watching) {
+        DL_DELETE2(call->user->watchers, &call->watcher, prev_owned, next_owned);
+        stop_watching(&call->watcher);
+    }
+    call->user->calls--;
+    call->is_used = false;
+    call->generation++;
+    call->next_free = world.free_calls;
+    world.free_calls = call;
+}
+
+void calls_free(void)
+{
+    for (int i = 0; i < world.calls_count; i++) {
+        if (world.calls[i]->is_used)
+            violated("a call was never answered");
+        free(world.calls[i]);
+    }
+    free(world.calls);
+}
+
+static void decide(const struct user *user, const struct answer_call *how, struct answer *ret_answer)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    connection_snapshot(user->query, now_ms(), &snapshot);
+    struct evaluated evaluated = {
+        .good = snapshot.is_measured,
+        .evaluation = {.value = snapshot.reading.value,
+                       .active = snapshot.is_measured && token_is_active(snapshot.reading.value)}};
+    answer_decide(&snapshot, &evaluated, &user->rules, how, now_ms(), ret_answer);
+}
+
+static void demand(struct user *user, int64_t from_ms)
+{
+    struct model *model = &user->client->models[user->item];
+    if (model->waiting_since_ms == NEVER_MS)
+        model->waiting_since_ms = now_ms();
+    model_need(model, from_ms * 1000);
+    connection_demand(user->query, from_ms, now_ms());
+    client_wake(user->client);
+    check_needed(user->client, model);
+}
+
+static void wait_for_news(struct call *call, const struct answer *answer)
+{
+    struct user *user = call->user;
+    bool is_first = !call->is_watching;
+    if (is_first) {
+        call->is_watching = true;
+        DL_APPEND2(user->watchers, &call->watcher, prev_owned, next_owned);
+        watch(user, &call->watcher, false);
+        plan((call->arrived_ms + ANSWER_PATIENCE_MS) * 1000, EVENT_CALL_DUE, call->index, 0,
+             call->generation);
+    }
+    demand(user, answer->needed_from_ms);
+}
+
+static void end_round(struct user *user, const struct answer *answer)
+{
+    trigger_begin_round(&user->trigger, answer, now_ms());
+    user->has_round = true;
+    user->round = (struct said){.is_value = answer->kind == ANSWER_VALUE,
+                                .is_active = answer->active,
+                                .value = answer->value,
+                                .at_ms = now_ms()};
+    if (chance(85)) /* or KEDA's call is lost, or comes too late for this round */
+        plan_in((int64_t)random_number(chance(90) ? 50000 : 3000000), EVENT_IS_ACTIVE, user->index,
+                0, 0);
+}
+
+static void call_news(struct call *call, bool out_of_time)
+{
+    _cleanup_(answer_done) struct answer answer = {0};
+    struct user *user = call->user;
+    const struct answer_call how = {.arrived_ms = call->arrived_ms, .out_of_time = out_of_time};
+    decide(user, &how, &answer);
+    if (answer.kind == ANSWER_WAIT) {
+        wait_for_news(call, &answer);
+        answer_done(&answer);
+        decide(user, &how, &answer);
+    }
+    if (answer.kind == ANSWER_WAIT && !out_of_time)
+        return;
+    trace("trigger %d: item %d is answered %d %s%s%s", user->index, item_of(user)->number,
+          answer.kind, answer.active ? "active" : "", answer.held ? " held " : " ",
+          error_text(&answer.error));
+    check_answer(user, call, &answer, out_of_time);
+    world.values += answer.kind == ANSWER_VALUE;
+    world.held += answer.held;
+    world.refusals += answer.kind == ANSWER_REFUSED;
+    if (call->is_round)
+        end_round(user, &answer);
+    call_free(call);
+}
+
+void call_due(struct call *call)
+{
+    if (chance(2)) { /* KEDA gave up */
+        call_free(call);
+        return;
+    }
+    bool out_of_time = call->is_late;
+    if (!out_of_time)
+        plan((call->arrived_ms + CALL_DEADLINE_MS) * 1000, EVENT_CALL_DUE, call->index, 0,
+             call->generation);
+    call->is_late = true;
+    call_news(call, out_of_time);
+}
+
+static void begin_call(struct user *user, bool is_round)
+{
+    if (user->query == NULL)
+        hold(user, NULL, NULL, false, 0);
+    renew(user);
+    const struct answer *round = is_round ? NULL : trigger_round(&user->trigger, now_ms());
+    if (round != NULL) {
+        check_round(user, round);
+        return;
+    }
+    if (!is_round && user->has_round && now_ms() - user->round.at_ms <= TRIGGER_ROUND_MS)
+        violated("item %d: IsActive does not belong to its round", item_of(user)->number);
+    struct call *call = call_new(user);
+    call->is_round = is_round;
+    call_news(call, false);
+}
+
+void user_is_active(struct user *user)
+{
+    if (!world.is_ending)
+        begin_call(user, false);
+}
+
+/* ---- streams ---- */
+
+static void plan_heartbeat(struct user *user)
+{
+    plan_in(HEARTBEAT_MS * (int64_t)1000, EVENT_STREAM, user->index, 0, ++user->stream_generation);
+}
+
+static void stream_news(struct user *user, bool is_due)
+{
+    _cleanup_(answer_done) struct answer answer = {0};
+    const struct answer_call how = {.is_stream = true};
+    decide(user, &how, &answer);
+    bool active = answer.kind == ANSWER_VALUE && answer.active;
+    bool idle = answer.kind == ANSWER_VALUE && !answer.active;
+    bool heartbeat = is_due || user->owes_beat;
+    if (active && (!user->was_told || heartbeat)) {
+        check_stream(user, &answer);
+        trace("trigger %d: the stream is told", user->index);
+        user->was_told = true;
+        user->owes_beat = false;
+        plan_heartbeat(user);
+    } else if (answer.kind == ANSWER_WAIT && heartbeat)
+        user->owes_beat = true;
+    else if (idle || heartbeat)
+        user->was_told = user->owes_beat = false;
+    set_idle(user, idle ? user->idle_ms : 0);
+}
+
+void user_stream(struct user *user)
+{
+    if (user->is_streaming)
+        stream_news(user, true);
+}
+
+static void open_stream(struct user *user)
+{
+    trace("trigger %d opens its stream", user->index);
+    user->is_streaming = true;
+    user->was_told = user->owes_beat = false;
+    user->streaming_since_ms = now_ms();
+    user->stream = (struct watcher){.asker = NULL};
+    DL_APPEND2(user->watchers, &user->stream, prev_owned, next_owned);
+    user->stream.is_stream = true;
+    model_of(user->query)->credit += 2;
+    watch(user, &user->stream, true);
+    stream_news(user, false);
+}
+
+static void close_stream(struct user *user)
+{
+    trace("trigger %d closes its stream", user->index);
+    user->is_streaming = false;
+    user->stream_generation++;
+    DL_DELETE2(user->watchers, &user->stream, prev_owned, next_owned);
+    stop_watching(&user->stream);
+}
+
+/* The server takes the watchers with news. */
+void callers_take_news(void)
+{
+    world.is_ready_planned = false;
+    while (world.ready != NULL) {
+        struct watcher *watcher = world.ready;
+        DL_DELETE2(world.ready, watcher, prev_ready, next_ready);
+        watcher->is_ready = false;
+        if (watcher->asker != NULL)
+            call_news(watcher->asker, false);
+        else
+            stream_news((struct user *)((char *)watcher - offsetof(struct user, stream)), false);
+    }
+}
+
+/* ---- what KEDA does ---- */
+
+static void check_told(const struct user *user)
+{
+    const struct item *item = item_of(user);
+    int64_t since_ms = user->streaming_since_ms;
+    if (!user->is_streaming || user->was_told || !item->is_active)
+        return;
+    if (item->active_since_ms > since_ms)
+        since_ms = item->active_since_ms;
+    if (must_be_measured(user) && now_ms() - since_ms > 2 * STANDARD_INTERVAL_MS + 10000 &&
+        now_ms() - since_ms > 2 * user->rules.interval_ms + 10000)
+        violated("item %d has been active for %lld ms, and its stream was not told", item->number,
+                 (long long)(now_ms() - since_ms));
+}
+
+void user_poll(struct user *user)
+{
+    if (world.is_ending)
+        return;
+    plan_in(user->poll_ms * 1000 + (int64_t)random_number(20000), EVENT_POLL, user->index, 0, 0);
+    check_told(user);
+    if (chance(2)) { /* nobody comes for a while */
+        plan_in((int64_t)random_number(1000000), EVENT_FORGET, user->index, 0, 0);
+        return;
+    }
+    begin_call(user, chance(85));
+    for (int i = chance(3) ? 5 : 0; i > 0; i--)
+        begin_call(user, chance(50));
+    if (user->idle_ms > 0 && !user->is_streaming && chance(20))
+        open_stream(user);
+    else if (user->is_streaming && chance(4))
+        close_stream(user);
+}
+
+void user_forget(struct user *user)
+{
+    if (user->query == NULL || user->calls > 0 || user->is_streaming)
+        return;
+    release(user, user->client, TAKE(user->query));
+}
+
+void user_leave(struct user *user)
+{
+    if (user->is_streaming)
+        close_stream(user);
+    for (int i = 0; i < world.calls_count; i++)
+        if (world.calls[i]->is_used && world.calls[i]->user == user)
+            call_free(world.calls[i]);
+    user_forget(user);
+}

@@ -1,0 +1,462 @@
+/* The thread around a connection, as measure/poller.c has it, and a scaler for the simulated sources. */
+#include "simulator/world.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+struct client *client_of(const struct query *query)
+{
+    return (struct client *)((char *)query->connection - offsetof(struct client, connection));
+}
+
+struct model *model_of(const struct query *query)
+{
+    return &client_of(query)->models[task_item(&query->task)];
+}
+
+static struct item *item_of(const struct client *client, const struct model *model)
+{
+    return &client->source->items[model - client->models];
+}
+
+/* ---- making ---- */
+
+static struct client *client_new(struct source *source)
+{
+    for (int i = 0; i < world.clients_count; i++)
+        if (!world.clients[i]->is_used && world.clients[i]->source == source)
+            return world.clients[i];
+    struct client *client = memory_new(sizeof(*client));
+    client->source = source;
+    client->index = world.clients_count++;
+    client->models = memory_array((size_t)source->items_count, sizeof(*client->models));
+    world.clients = realloc(world.clients, (size_t)world.clients_count * sizeof(*world.clients));
+    if (world.clients == NULL)
+        abort();
+    world.clients[client->index] = client;
+    return client;
+}
+
+struct client *client_find(struct source *source, int credentials)
+{
+    for (int i = 0; i < world.clients_count; i++) {
+        struct client *client = world.clients[i];
+        if (client->is_used && client->source == source && client->credentials == credentials)
+            return client;
+    }
+    struct client *client = client_new(source);
+    client->is_used = true;
+    client->credentials = credentials;
+    client->made_ms = client->completed_ms = now_ms();
+    client->broken_since_ms = NEVER_MS;
+    client->connect_from_ms = 0;
+    client->failures = 0;
+    client->work_at_us = INT64_MAX;
+    client->is_connecting = client->is_dead = client->is_lost = client->has_timed_out = false;
+    client->in_flight = client->spaced_in_flight = 0;
+    client->first_queued = client->last_queued = -1;
+    for (int i = 0; i < source->items_count; i++)
+        model_reset(&client->models[i]);
+    memset(&client->connection, 0, sizeof(client->connection));
+    connection_init(&client->connection, &world.settings, &source->scaler, now_ms());
+    return client;
+}
+
+static void client_close(struct client *client)
+{
+    const struct engine_stats *counts = &client->connection.stats.counts;
+    trace("client %d is closed", client->index);
+    if (counts->queries != 0 || counts->subscribed_queries != 0 || counts->failing_queries != 0)
+        violated("a connection ends with %zu queries, %zu subscribed, %zu failing", counts->queries,
+                 counts->subscribed_queries, counts->failing_queries);
+    if (client->connection.unanswered != NULL || client->connection.bundles != NULL)
+        violated("a connection ends with queries that are unanswered, or bundled");
+    connection_done(&client->connection);
+    client->is_used = false;
+    client->generation++;
+}
+
+void client_free(struct client *client)
+{
+    free(client->models);
+    free(client->subscription_items);
+    free(client);
+}
+
+void client_wake(struct client *client)
+{
+    int64_t at_us = world.now_us + (int64_t)random_number(200);
+    if (client->work_at_us <= at_us)
+        return;
+    client->work_at_us = at_us;
+    plan(at_us, EVENT_WORK, client->index, 0, 0);
+}
+
+static void sleep_until(struct client *client, int64_t until_ms)
+{
+    client->work_at_us = until_ms == CLOCK_NEVER ? INT64_MAX : until_ms * 1000;
+    if (until_ms != CLOCK_NEVER)
+        plan(client->work_at_us, EVENT_WORK, client->index, 0, 0);
+}
+
+/* ---- subscriptions at the source ---- */
+
+static void add_subscription(struct client *client, struct model *model, uint64_t id)
+{
+    const size_t max = ARRAY_LENGTH(model->subscriptions);
+    if ((size_t)model->subscriptions_count == max)
+        violated("item %d has %zu subscriptions", item_of(client, model)->number, max);
+    model->subscriptions[model->subscriptions_count++] = id;
+    client->subscription_items =
+        memory_grow(client->subscription_items, &client->subscription_capacity, id + 1,
+                    sizeof(*client->subscription_items));
+    client->subscription_items[id] = (int)(model - client->models);
+}
+
+static void unsubscribe(struct client *client, uint64_t id)
+{
+    struct model *model = &client->models[client->subscription_items[id]];
+    for (int i = 0; i < model->subscriptions_count; i++)
+        if (model->subscriptions[i] == id)
+            model->subscriptions[i--] = model->subscriptions[--model->subscriptions_count];
+}
+
+static void subscribe(struct client *client, struct model *model, struct task *task)
+{
+    const struct source *source = client->source;
+    if (!task_wants_subscription(task))
+        return;
+    if (source->refuses_subscriptions) {
+        _cleanup_(error_done) struct error error = {0};
+        error_unavailable(&error, "item %d: subscriptions are refused",
+                          item_of(client, model)->number);
+        task_cannot_subscribe(task, &error);
+        add_subscription(client, model, task->notifier.id);
+        unsubscribe(client, task->notifier.id);
+        return;
+    }
+    add_subscription(client, model, task->notifier.id);
+    if (!chance(3)) /* or it was lost on the way, which the engine is not told */
+        task_subscribed(task);
+}
+
+/* ---- requests ---- */
+
+/* The source works on it. */
+static void start(struct client *client, struct model *model)
+{
+    const struct source *source = client->source;
+    const struct item *item = item_of(client, model);
+    int number = (int)(model - client->models);
+    bool hangs = source->hangs || item->behaviour == HANGS || client->is_dead;
+    int64_t latency_us = item->latency_us * source->slowdown;
+    if (model->started_us != world.now_us) {
+        connection_started(model->query, world.now_us);
+        model->started_us = world.now_us;
+    }
+    model->is_started = true;
+    model->token = chance(50) ? token_of(item, model->started_us) : -1;
+    if (!hangs)
+        plan_in(latency_us + (int64_t)random_number(1 + (uint64_t)latency_us / 2), EVENT_REPLY,
+                client->index, number, model->generation);
+    plan_in(model->query->task.timeout_ms * 1000, EVENT_DEADLINE, client->index, number,
+            model->generation);
+}
+
+static void start_next(struct client *client)
+{
+    if (client->first_queued < 0)
+        return;
+    struct model *model = &client->models[client->first_queued];
+    if (!model->is_started)
+        start(client, model);
+}
+
+static void enqueue(struct client *client, struct model *model)
+{
+    int number = (int)(model - client->models);
+    model->next_queued = -1;
+    if (client->first_queued < 0)
+        client->first_queued = number;
+    else
+        client->models[client->last_queued].next_queued = number;
+    client->last_queued = number;
+    start_next(client);
+}
+
+static void dequeue(struct client *client, struct model *model)
+{
+    int number = (int)(model - client->models);
+    int before = -1;
+    int *place = &client->first_queued;
+    while (*place >= 0 && *place != number) {
+        before = *place;
+        place = &client->models[*place].next_queued;
+    }
+    *place = model->next_queued;
+    if (client->last_queued == number)
+        client->last_queued = before;
+}
+
+static void send_request(struct client *client, struct query *query)
+{
+    static uint64_t generations;
+    struct model *model = model_of(query);
+    trace("client %d: item %d is sent%s%s", client->index, item_of(client, model)->number,
+          query->task.isolate ? ", isolated" : "",
+          task_wants_subscription(&query->task) ? ", subscribing" : "");
+    check_take(client, model);
+    world.sends++;
+    model->in_flight = true;
+    model->is_started = model->is_cancelled = false;
+    model->is_given_up = chance(1) && chance(50);
+    model->was_sent = true;
+    model->taken_us = model->started_us = world.now_us;
+    model->generation = ++generations;
+    model->was_spaced = model->timeouts > 0;
+    client->in_flight++;
+    client->spaced_in_flight += model->was_spaced;
+    subscribe(client, model, &query->task);
+    if (client->source->is_serial)
+        enqueue(client, model);
+    else
+        start(client, model);
+}
+
+static void leave_flight(struct client *client, struct model *model)
+{
+    model->in_flight = false;
+    client->in_flight--;
+    client->spaced_in_flight -= model->was_spaced;
+    if (client->source->is_serial)
+        dequeue(client, model);
+}
+
+static void finish(struct client *client, struct model *model, enum task_outcome outcome,
+                   const char *words)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct reading reading = READING_UNKNOWN;
+    const struct item *item = item_of(client, model);
+    reading.value = model->token >= 0 ? model->token : token_of(item, model->started_us);
+    if (words != NULL)
+        error_unavailable(&error, "item %d: %s", item->number, words);
+    trace("client %d: item %d ends with %d", client->index, item->number, outcome);
+    leave_flight(client, model);
+    model->query->task.has_ended = true;
+    connection_end(model->query, outcome, outcome == TASK_ANSWERED ? &reading : NULL,
+                   words == NULL ? NULL : &error, world.now_us);
+    if (model->holds == 0)
+        model_reset(model);
+    else
+        check_end(client, model, outcome);
+    if (outcome == TASK_ANSWERED || outcome == TASK_FAILED) {
+        client->completed_ms = now_ms();
+        client->failures = 0;
+    }
+    if (client->source->is_serial)
+        start_next(client);
+    client_wake(client);
+}
+
+/* ---- losing the client ---- */
+
+/* What the engine decided for a request that was in flight. */
+static void model_lost(const struct client *client, struct model *model, bool *any_failed)
+{
+    bool is_resent = model->query->job.state == JOB_READY;
+    model->outcome = TASK_RETURNED;
+    model->ended_ms = now_ms();
+    model->credit += 1;
+    if (is_resent)
+        return;
+    *any_failed = true;
+    model_fail(model);
+    (void)client;
+}
+
+/* `words` is NULL where the engine asked for it. */
+static void lose(struct client *client, const char *words)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct source *source = client->source;
+    bool any = client->in_flight > 0;
+    bool any_failed = false;
+    trace("client %d is lost: %s", client->index, words == NULL ? "replaced" : words);
+    if (words != NULL)
+        error_unavailable(&error, "source %d: %s", source->index, words);
+    connection_lost(&client->connection, words == NULL ? NULL : &error, now_ms());
+    client->first_queued = client->last_queued = -1;
+    client->in_flight = client->spaced_in_flight = 0;
+    for (int i = 0; i < source->items_count; i++) {
+        struct model *model = &client->models[i];
+        bool was_in_flight = model->in_flight;
+        model->subscriptions_count = 0;
+        model->in_flight = false;
+        if (was_in_flight && model->holds == 0)
+            model_reset(model);
+        else if (was_in_flight)
+            model_lost(client, model, &any_failed);
+    }
+    client->generation++;
+    if (any_failed && client->broken_since_ms == NEVER_MS)
+        client->broken_since_ms = now_ms();
+    client->connect_from_ms = 0;
+    if (words != NULL && (any_failed || !any))
+        client_failed(client);
+    source->disturbed_ms = now_ms();
+}
+
+void client_lose(struct client *client, bool silently)
+{
+    client->is_dead = client->is_dead || silently;
+    client->is_lost = client->is_lost || !silently;
+    client_wake(client);
+}
+
+/* ---- connecting ---- */
+
+static void connect_client(struct client *client)
+{
+    const struct source *source = client->source;
+    check_connect(client);
+    world.connects++;
+    connection_connecting(&client->connection);
+    client->is_connecting = true;
+    client->generation++;
+    trace("client %d connects", client->index);
+    int64_t takes_us = source->is_reachable ? source->latency_us : chance(50) ? 300 : 2000000;
+    plan_in(takes_us, EVENT_CONNECTED, client->index, 0, client->generation);
+}
+
+void client_connected(struct client *client)
+{
+    const struct source *source = client->source;
+    client->is_connecting = false;
+    client->has_timed_out = client->is_dead = client->is_lost = false;
+    if (source->is_reachable) {
+        bool was_broken = client->broken_since_ms != NEVER_MS;
+        client->completed_ms = client->connected_ms = now_ms();
+        client->broken_since_ms = NEVER_MS;
+        for (int i = 0; was_broken && i < source->items_count; i++) {
+            client->models[i].was_hastened = true;
+            client->models[i].credit += 1;
+        }
+        connection_connected(&client->connection, now_ms());
+    } else {
+        _cleanup_(error_done) struct error error = {0};
+        error_unavailable(&error, "source %d: refused", source->index);
+        if (client->broken_since_ms == NEVER_MS)
+            client->broken_since_ms = now_ms();
+        client_failed(client);
+        connection_refused(&client->connection, &error, now_ms());
+    }
+    trace("client %d: connected %d", client->index, source->is_reachable);
+    client_work(client);
+}
+
+/* ---- the thread ---- */
+
+static bool work_connected(struct client *client)
+{
+    struct connection *connection = &client->connection;
+    struct query *query;
+    uint64_t id;
+    bool any = false;
+    while ((query = connection_take(connection, world.now_us)) != NULL) {
+        send_request(client, query);
+        any = true;
+    }
+    while ((query = connection_cancel(connection, now_ms())) != NULL) {
+        world.cancellations++;
+        finish(client, model_of(query), TASK_ISOLATED, NULL);
+        any = true;
+    }
+    while (connection_next_unsubscribe(connection, &id)) {
+        unsubscribe(client, id);
+        any = true;
+    }
+    return any;
+}
+
+void client_work(struct client *client)
+{
+    struct connection *connection = &client->connection;
+    for (int idle = 0; !client->is_connecting;) {
+        bool has_subscriptions = connection->subscribed != NULL;
+        if (connection_is_unused(connection)) {
+            if (client->in_flight > 0 || connection->state == CONNECTED)
+                lose(client, NULL);
+            client_close(client);
+            return;
+        }
+        if (connection_wants_client(connection, now_ms())) {
+            connect_client(client);
+            return;
+        }
+        if (connection->state == CONNECTED) {
+            if (connection->must_replace_client) {
+                if (!client->has_timed_out)
+                    violated("a client that answered is replaced");
+                lose(client, NULL);
+            } else if (client->is_lost && (client->in_flight > 0 || has_subscriptions))
+                lose(client, "the connection broke");
+            else
+                idle = work_connected(client) ? 0 : idle + 1;
+        }
+        int64_t next_ms = connection_next_ms(connection, now_ms());
+        if (next_ms > now_ms() && !(client->is_lost && client->in_flight > 0)) {
+            sleep_until(client, next_ms);
+            return;
+        }
+        if (idle > 2)
+            violated("a client works all the time and has nothing to do");
+    }
+}
+
+void client_reply(struct client *client, int number)
+{
+    struct model *model = &client->models[number];
+    const struct item *item = item_of(client, model);
+    bool hangs = client->source->hangs || item->behaviour == HANGS;
+    if (client->is_dead || (hangs && chance(70)))
+        return;
+    if (model->is_given_up)
+        finish(client, model, chance(50) ? TASK_RETURNED : TASK_ISOLATED, NULL);
+    else if (item->behaviour == FAILS)
+        finish(client, model, TASK_FAILED, "there is none");
+    else if (item->behaviour == BREAKS) {
+        lose(client, "the connection broke");
+        client_work(client);
+    } else
+        finish(client, model, TASK_ANSWERED, NULL);
+}
+
+void client_deadline(struct client *client, int number)
+{
+    finish(client, &client->models[number], TASK_TIMED_OUT, "no answer");
+}
+
+void client_notify(struct client *client, uint64_t id)
+{
+    struct query *query = NULL;
+    HASH_FIND(hh_subscribed, client->connection.subscribed, &id, sizeof(id), query);
+    trace("client %d is notified of %llu%s", client->index, (unsigned long long)id,
+          query == NULL ? ", which is over" : "");
+    world.notifications++;
+    if (query != NULL) {
+        struct model *model = model_of(query);
+        enum { ALERTS = 14 }; /* 5, 10, 20 ... milliseconds later */
+        model->notified_us = world.now_us;
+        model->credit += ALERTS;
+        model_need(model, world.now_us);
+    }
+    connection_notify(&client->connection, id, world.now_us);
+    client_wake(client);
+    if (query != NULL)
+        check_needed(client, model_of(query));
+}

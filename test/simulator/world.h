@@ -1,0 +1,310 @@
+/*
+ * The simulator's world: sources whose items change, clients that measure them by the real schedule, connection
+ * states, query store and push, and KEDA's calls and streams, answered by the real answer_decide(). One seed is
+ * one world: nothing in it has a thread, a clock or a random number of its own.
+ *
+ *     world.c   time, events and disturbances          sources.c  what a source does with a request
+ *     clients.c the thread around a connection         callers.c  rounds, streams, reloads
+ *     model.c   what has to hold after every step      main.c     the command line
+ *
+ * A value says where it is from: which item, when it was asked for, and whether the item was active then. So a
+ * check needs no history: an answer carries its proof.
+ */
+#ifndef BACKLOG_TEST_SIMULATOR_WORLD_H
+#define BACKLOG_TEST_SIMULATOR_WORLD_H
+
+#include "measure/connection.h"
+#include "scale/trigger.h"
+
+#include <stdio.h>
+
+enum { STANDARD_INTERVAL_MS = 5000, CALL_DEADLINE_MS = 5000, NEVER_MS = -1 };
+
+/* ---- events ---- */
+
+enum event_kind {
+    EVENT_WORK,      /* a client's thread runs */
+    EVENT_CONNECTED, /* an attempt to connect ends */
+    EVENT_REPLY,
+    EVENT_DEADLINE,
+    EVENT_NOTIFY,
+    EVENT_CHANGE,    /* an item gets messages, or has none any more */
+    EVENT_DISTURB,   /* a source changes its ways */
+    EVENT_POLL,      /* KEDA comes for a trigger */
+    EVENT_IS_ACTIVE, /* ... for the second call of its round */
+    EVENT_CALL_DUE,
+    EVENT_STREAM, /* opens, closes, or its heartbeat is due */
+    EVENT_READY,  /* the server takes the watchers with news */
+    EVENT_RELOAD,
+    EVENT_JUMP,
+    EVENT_FORGET, /* a trigger is not asked for any more */
+    EVENT_KINDS,
+};
+
+struct event {
+    int64_t at_us;
+    uint64_t number; /* what is planned first comes first */
+    enum event_kind kind;
+    int who; /* source, client, trigger or call */
+    int item;
+    uint64_t id; /* of a notification; otherwise it is void where another generation has begun */
+};
+
+/* ---- sources ---- */
+
+enum behaviour { ANSWERS, SLOW, HANGS, FAILS, BREAKS };
+
+struct item {
+    int number; /* among all sources */
+    bool is_active;
+    enum behaviour behaviour;
+    int64_t latency_us;
+    int64_t active_since_ms;
+    int64_t changed_ms; /* its behaviour */
+    struct option_values *values;
+};
+
+struct source {
+    int index;
+    struct scaler scaler;
+    struct item *items;
+    int items_count;
+    int credentials; /* a number: another one makes another connection of the same place */
+    int64_t latency_us;
+    int slowdown;
+    bool is_reachable;
+    bool hangs;
+    bool is_serial; /* one request after the other, as a session of SQL */
+    bool refuses_subscriptions;
+    bool loses_notifications;
+    int64_t disturbed_ms;
+};
+
+/* ---- clients ---- */
+
+/* A request, and what is known of the query that it is for, beside the engine's own knowledge. */
+struct model {
+    struct query *query; /* NULL: nobody holds it */
+    int holds;
+
+    /* in flight */
+    bool in_flight;
+    bool is_started; /* the source works on it */
+    bool is_cancelled;
+    bool is_given_up; /* the scaler returns it */
+    bool was_spaced; /* it had timed out before */
+    int64_t taken_us;
+    int64_t started_us;
+    double token;
+    uint64_t generation; /* of its events */
+    int next_queued;     /* in a serial source, -1: the last */
+
+    /* before */
+    bool was_sent;
+    int64_t ended_ms;
+    enum task_outcome outcome;
+    unsigned timeouts;
+    bool was_resent;
+    bool was_hastened;   /* the client connected since */
+    bool is_measured;
+    bool is_failing;
+    int64_t failed_ms;
+    int64_t failing_since_ms;
+    int64_t duration_ms; /* of the last good attempt; -1: none */
+    int64_t former_duration_ms;
+    int64_t notified_us; /* readings sent before are outdated */
+    int64_t waiting_since_ms; /* since when a caller has been unanswered; NEVER_MS: none is */
+    double credit;       /* how many more sends can be explained */
+    int64_t credit_at_ms;
+
+    /* something has to be sent at this time or later */
+    int64_t needed_us; /* 0: nothing has */
+    int64_t needed_since_ms;
+
+    uint64_t subscriptions[4]; /* at the source */
+    int subscriptions_count;
+};
+
+struct client {
+    struct connection connection;
+    int index;
+    bool is_used;
+    uint64_t generation;
+    struct source *source;
+    int credentials;
+    struct model *models; /* by item */
+    bool is_connecting;
+    bool is_dead; /* the source has gone, and nobody noticed */
+    bool is_lost; /* it has gone, and the next request finds it out */
+    int64_t work_at_us; /* INT64_MAX: not planned */
+    int64_t made_ms;
+    int64_t connected_ms;
+    int64_t completed_ms;
+    int64_t broken_since_ms;
+    int64_t connect_from_ms;
+    unsigned failures;
+    bool has_timed_out; /* since it connected */
+    int in_flight;
+    int spaced_in_flight;
+    int first_queued, last_queued; /* of a serial source; -1: none */
+    int *subscription_items;       /* by id */
+    size_t subscription_capacity;
+};
+
+/* ---- callers ---- */
+
+struct said {
+    bool is_value;
+    bool is_active;
+    double value;
+    int64_t at_ms;
+};
+
+struct user {
+    int index;
+    struct source *source;
+    int item;
+    struct trigger trigger; /* for its round; parsed from nothing */
+    struct answer_rules rules;
+    int64_t idle_ms;
+    int64_t poll_ms;
+    struct client *client;
+    struct query *query;
+    struct watcher *watchers; /* utlist: next_owned */
+    int calls;
+    struct said round; /* what GetMetrics was answered last */
+    bool has_round;
+    int credentials; /* of the connection that it has */
+    struct watcher stream;
+    bool is_streaming;
+    bool was_told;
+    bool owes_beat;
+    int64_t streaming_since_ms;
+    uint64_t stream_generation;
+};
+
+struct call {
+    struct watcher watcher; /* first */
+    int index;
+    bool is_used;
+    bool is_watching;
+    bool is_late;
+    bool is_round; /* GetMetrics */
+    uint64_t generation;
+    struct user *user;
+    int64_t arrived_ms;
+    struct call *next_free;
+};
+
+/* ---- the world ---- */
+
+struct world {
+    uint64_t seed;
+    uint64_t random;
+    bool trace;
+    int64_t now_us;
+    int64_t jumped_ms;
+    uint64_t steps;
+    bool is_ending;
+
+    struct event *events;
+    size_t events_count;
+    size_t events_capacity;
+    uint64_t events_made;
+
+    struct connection_settings settings;
+    struct source *sources;
+    int sources_count;
+    int items_count;
+    struct client **clients;
+    int clients_count;
+    struct user *users;
+    int users_count;
+    struct call **calls;
+    int calls_count;
+    size_t calls_capacity;
+    struct call *free_calls;
+    struct watcher *ready; /* utlist: next_ready */
+    bool is_ready_planned;
+    bool is_calm; /* no disturbances */
+
+    uint64_t values, refusals, held, sends, connects, notifications, cancellations;
+    const char *violation;
+};
+
+extern struct world world;
+
+int64_t now_ms(void);
+uint64_t random_number(uint64_t below);
+bool chance(unsigned percent);
+void plan(int64_t at_us, enum event_kind kind, int who, int item, uint64_t id);
+void plan_in(int64_t in_us, enum event_kind kind, int who, int item, uint64_t id);
+void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Ends the process, or what runs the world, with what did not hold. */
+void violated(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* Runs one world; returns how many steps it took. */
+uint64_t world_run(uint64_t seed, uint64_t max_steps, bool trace);
+/* The same, and returns NULL or what did not hold; the world's memory is not freed in that case. */
+const char *world_try(uint64_t seed, uint64_t max_steps);
+
+/* ---- sources.c ---- */
+
+void source_init(struct source *source, int index);
+int task_item(const struct task *task);
+void source_done(struct source *source);
+void source_start(struct source *source);
+void source_change(struct source *source, int item);
+void source_disturb(struct source *source);
+double token_of(const struct item *item, int64_t sent_us);
+int token_item(double token);
+int64_t token_sent_ms(double token);
+bool token_is_active(double token);
+
+/* ---- clients.c ---- */
+
+struct client *client_find(struct source *source, int credentials);
+struct client *client_of(const struct query *query);
+struct model *model_of(const struct query *query);
+void client_wake(struct client *client);
+void client_work(struct client *client);
+void client_connected(struct client *client);
+void client_reply(struct client *client, int item);
+void client_deadline(struct client *client, int item);
+void client_notify(struct client *client, uint64_t id);
+void client_lose(struct client *client, bool silently);
+void client_free(struct client *client);
+void client_failed(struct client *client); /* counts for its back-off */
+
+/* ---- callers.c ---- */
+
+void user_init(struct user *user, int index);
+void user_start(struct user *user);
+void user_poll(struct user *user);
+void user_is_active(struct user *user);
+void user_stream(struct user *user);
+void user_forget(struct user *user);
+void user_leave(struct user *user); /* the world ends */
+void call_due(struct call *call);
+void calls_free(void);
+void callers_reload(void);
+void callers_take_news(void);
+
+/* ---- model.c ---- */
+
+void model_reset(struct model *model);
+void check_take(struct client *client, struct model *model);
+void check_end(struct client *client, struct model *model, enum task_outcome outcome);
+void check_connect(struct client *client);
+void check_needed(struct client *client, struct model *model);
+void check_answer(const struct user *user, const struct call *call, const struct answer *answer,
+                  bool out_of_time);
+void check_stream(const struct user *user, const struct answer *answer);
+void check_round(const struct user *user, const struct answer *answer);
+void check_client(struct client *client); /* everything of it */
+/* Everything has been well for so long that every call is to be answered by a measurement. */
+bool must_be_measured(const struct user *user);
+void model_need(struct model *model, int64_t from_us);
+void model_fail(struct model *model);
+
+#endif
