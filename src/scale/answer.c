@@ -130,8 +130,9 @@ static void decide_after_success(const struct decision *decision)
     }
     if (call->is_stream)
         return;
-    /* A source that cannot keep up answers all its triggers late, and evenly. */
-    bool is_usable = snapshot->is_measured && decision->evaluated->good &&
+    /* A source that cannot keep up answers all its triggers late, and evenly; but what a notification outdated
+     * may be a false zero, however young it is. */
+    bool is_usable = snapshot->is_measured && !snapshot->is_outdated && decision->evaluated->good &&
                      decision->now_ms - snapshot->sent_ms <= snapshot->effective_interval_ms;
     bool was_patient = decision->now_ms - call->arrived_ms >= ANSWER_PATIENCE_MS;
     if (is_usable && (was_patient || call->out_of_time))
