@@ -26,6 +26,7 @@
 enum {
     CONNECTION_PAUSE_MS = 10 * 1000, /* a client that was silent for so long may have died unnoticed */
     CONNECTION_STUCK_MS = 5 * 1000,  /* nothing was answered for so long: callers need not wait */
+    CONNECTION_STUCK_QUERIES = 2,    /* ... and none of so many in flight: one may be a query that hangs */
     CONNECTION_MAX_DELAY_MS = 60 * 1000, /* the effective interval of a source that cannot keep up */
 };
 

@@ -358,13 +358,31 @@ void query_inherit(struct query *query, const struct snapshot *former)
     *failing += known->last_attempt == ATTEMPT_FAILED;
 }
 
-static int64_t stuck_for_ms(const struct connection *connection, int64_t now_ms)
+/*
+ * The source has stopped answering, so that it is no use to wait for this query either: the query itself has been
+ * in flight for so long, or several others have. (One alone is more likely a query that hangs, as are those that
+ * timed out last.)
+ */
+static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
 {
-    int64_t sent_ms = schedule_oldest_sent_ms(&connection->schedule);
-    if (sent_ms == CLOCK_NEVER)
+    const struct connection *connection = query->connection;
+    const struct job *job;
+    unsigned unanswered = 0;
+    int64_t for_ms = 0;
+    if (now_ms - connection->completed_at_ms < CONNECTION_STUCK_MS)
         return 0;
-    int64_t for_ms = now_ms - max_ms(sent_ms, connection->completed_at_ms);
-    return for_ms >= CONNECTION_STUCK_MS ? for_ms : 0;
+    for (job = connection->schedule.sent; job != NULL && unanswered < CONNECTION_STUCK_QUERIES;
+         job = job->next_sent) {
+        int64_t silent_ms = now_ms - max_ms(job->sent_ms, connection->completed_at_ms);
+        if (silent_ms < CONNECTION_STUCK_MS)
+            break;
+        bool is_own = job == &query->job;
+        if (job->timeouts > 0 && !is_own)
+            continue;
+        for_ms = max_ms(for_ms, silent_ms);
+        unanswered += is_own ? CONNECTION_STUCK_QUERIES : 1;
+    }
+    return unanswered < CONNECTION_STUCK_QUERIES ? 0 : for_ms;
 }
 
 void connection_snapshot(const struct query *query, int64_t now_ms, struct snapshot *ret_snapshot)
@@ -376,7 +394,7 @@ void connection_snapshot(const struct query *query, int64_t now_ms, struct snaps
     ret_snapshot->is_retried = query->job.timeouts > 0;
     ret_snapshot->unanswered_since_ms = query->unanswered_since_ms;
     ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
-    ret_snapshot->stuck_for_ms = stuck_for_ms(connection, now_ms);
+    ret_snapshot->stuck_for_ms = stuck_for_ms(query, now_ms);
     if (connection->state == BROKEN) {
         int64_t since_ms = connection->broken_since_ms;
         bool was_failing = query->known.last_attempt == ATTEMPT_FAILED;
