@@ -283,10 +283,10 @@ static void set_working(struct connection *connection, int64_t now_ms)
 }
 
 /* Its client was silent before it, and may have died then: it is sent once more by another client before
- * anything fails. */
+ * anything fails. One that timed out last fails already, and is retried as its back-off says. */
 static bool may_have_died_before(const struct query *query)
 {
-    return !query->was_resent &&
+    return !query->was_resent && query->job.timeouts == 0 &&
            query->job.sent_ms - query->connection->completed_at_ms >= CONNECTION_PAUSE_MS;
 }
 

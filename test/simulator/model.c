@@ -136,7 +136,8 @@ static void check_timed_out(struct client *client, struct model *model)
         model_fail(model);
         return;
     }
-    if (model->was_resent || model->started_us / 1000 - client->completed_ms < PAUSE_MS)
+    if (model->was_resent || model->timeouts > 0 ||
+        model->started_us / 1000 - client->completed_ms < PAUSE_MS)
         violated("item %d timed out, and is sent again at once", number);
     model->was_resent = true;
     model->outcome = TASK_RETURNED;
@@ -258,13 +259,17 @@ static const struct item *item_of(const struct user *user)
     return &user->source->items[user->item];
 }
 
-static bool is_stuck(const struct client *client)
+/* The source answers nothing: not this query, or not two that have not timed out before. */
+static bool is_stuck(const struct client *client, const struct model *own)
 {
-    int64_t oldest_ms = INT64_MAX;
-    for (int i = 0; i < client->source->items_count; i++)
-        if (client->models[i].in_flight)
-            oldest_ms = min_of(oldest_ms, client->models[i].started_us / 1000);
-    return oldest_ms != INT64_MAX && now_ms() - max_of(oldest_ms, client->completed_ms) >= STUCK_MS;
+    int unanswered = 0;
+    for (int i = 0; i < client->source->items_count; i++) {
+        const struct model *model = &client->models[i];
+        int64_t since_ms = max_of(model->started_us / 1000, client->completed_ms);
+        if (model->in_flight && now_ms() - since_ms >= STUCK_MS)
+            unanswered += model == own ? 2 : model->timeouts == 0;
+    }
+    return unanswered >= 2;
 }
 
 /* Everything has been well for so long that every call is to be answered by a measurement. */
@@ -340,7 +345,7 @@ static void check_reason(const struct user *user, const struct call *call, bool 
         violated("item %d: nothing is wrong, and a call is not answered by a measurement",
                  item_of(user)->number);
     if (!out_of_time && !is_broken && !has_failed && model->timeouts == 0 &&
-        model->query->job.timeouts == 0 && !is_stuck(client))
+        model->query->job.timeouts == 0 && !is_stuck(client, model))
         violated("item %d: a call is refused and does not wait", item_of(user)->number);
 }
 
