@@ -100,10 +100,15 @@ static void check_rate(const struct client *client, struct model *model)
                  client->source->items[model - client->models].number);
 }
 
+static int slow_places(const struct source *source)
+{
+    enum { UNLESS_SAID = 16 };
+    return source->scaler.isolated == 0 ? UNLESS_SAID : (int)source->scaler.isolated;
+}
+
 void check_take(struct client *client, struct model *model)
 {
     const struct source *source = client->source;
-    const struct schedule *schedule = &client->connection.schedule;
     int number = source->items[model - client->models].number;
     if (client->is_connecting || client->connection.state != CONNECTED)
         violated("item %d is sent without a client", number);
@@ -113,9 +118,9 @@ void check_take(struct client *client, struct model *model)
         violated("item %d is in flight twice", number);
     if (source->scaler.window > 0 && client->in_flight + 1 > (int)source->scaler.window)
         violated("the window of %zu is not kept", source->scaler.window);
-    if (model->timeouts > 0 && client->spaced_in_flight + 1 > (int)schedule->slow_places)
-        violated("%d requests that timed out last are in flight: their places are %zu",
-                 client->spaced_in_flight + 1, schedule->slow_places);
+    if (model->timeouts > 0 && client->spaced_in_flight + 1 > slow_places(source))
+        violated("%d requests that timed out last are in flight: their places are %d",
+                 client->spaced_in_flight + 1, slow_places(source));
     if (model->outcome == TASK_TIMED_OUT && model->timeouts > 0 && !model->was_hastened &&
         now_ms() < model->ended_ms + retry_ms(model->timeouts))
         violated("item %d is sent %lld ms after its time-out %u", number,
@@ -217,7 +222,7 @@ static int64_t starving_ms(const struct client *client)
 {
     const struct source *source = client->source;
     int64_t timeout_ms = source->scaler.timeout_ms > 0 ? source->scaler.timeout_ms : 2000;
-    int64_t places = (int64_t)client->connection.schedule.slow_places;
+    int64_t places = slow_places(source);
     if (source->is_serial)
         timeout_ms *= (int64_t)source->scaler.window;
     int64_t jobs = source->items_count + 1;
@@ -300,7 +305,7 @@ bool must_be_measured(const struct user *user)
     if (is_late || latencies_ms / rounds > 400 || (source->is_serial && hanging > 0) ||
         (hanging > 0 && window == 1))
         return false;
-    int64_t places = (int64_t)client->connection.schedule.slow_places;
+    int64_t places = slow_places(source);
     return now_ms() - since_ms > 60000 + hanging * timeout_ms / places;
 }
 

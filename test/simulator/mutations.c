@@ -1,0 +1,252 @@
+/*
+ * The simulator's own test: faults of the engine, one at a time, each of which it has to find.
+ *
+ *     simulator_mutated [name]
+ *
+ * A mutation is a wrapper around a function of the engine (the linker's --wrap), so that the sources need no
+ * switches. Without a mutation the same worlds run without a finding.
+ */
+#include "simulator/world.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum mutation {
+    NONE,
+    BACKOFF_FROM_SENDING,
+    LOST_DEMAND,
+    WINDOW_OFF_BY_ONE,
+    ONE_SLOW_PLACE_TOO_MANY,
+    SENT_WHEN_IT_ARRIVED,
+    STARTED_TOO_LATE,
+    TIME_OUT_NOT_SPACED,
+    NOTIFICATION_LOST_IN_FLIGHT,
+    NOTIFICATION_OUTDATES_NOTHING,
+    CANCELLED_TASK_LOST,
+    NOTHING_CANCELLED,
+    STALE_READING_ANSWERED,
+    INACTIVE_HELD,
+    FAILURE_HITS_A_NEIGHBOUR,
+    ENDLESS_RESEND,
+    WAKES_TOO_LATE,
+    NO_BACKOFF,
+    NOT_CAUGHT_UP,
+    SUBSCRIPTION_LEAKED,
+    MEASURED_TOO_OFTEN,
+    FORGETS_WHO_WAITS,
+    MUTATIONS,
+};
+
+static const struct mutated {
+    const char *name;
+    uint64_t max_steps; /* within which it is found */
+} mutations[MUTATIONS] = {
+    [NONE] = {"none", 3000000},
+    [BACKOFF_FROM_SENDING] = {"a back-off that counts from the sending, not from the time-out", 300000},
+    [LOST_DEMAND] = {"a demand that comes while an older request is in flight is lost", 300000},
+    [WINDOW_OFF_BY_ONE] = {"a window off by one", 300000},
+    [ONE_SLOW_PLACE_TOO_MANY] = {"one place too many for what timed out", 1000000},
+    [SENT_WHEN_IT_ARRIVED] = {"a reading is taken for one of its arrival", 300000},
+    [STARTED_TOO_LATE] = {"a deadline that counts from the end of the queue", 1000000},
+    [TIME_OUT_NOT_SPACED] = {"a time-out that is not spaced out", 300000},
+    [NOTIFICATION_LOST_IN_FLIGHT] = {"a notification is dropped while a request is in flight", 1000000},
+    [NOTIFICATION_OUTDATES_NOTHING] = {"a notification that outdates no reading", 1000000},
+    [CANCELLED_TASK_LOST] = {"a cancelled task is lost", 1000000},
+    [NOTHING_CANCELLED] = {"slow requests keep the window", 3000000},
+    [STALE_READING_ANSWERED] = {"a call is answered from a reading three seconds too old", 300000},
+    [INACTIVE_HELD] = {"an inactive reading is held while measuring fails", 300000},
+    [FAILURE_HITS_A_NEIGHBOUR] = {"a failure hits a neighbour", 300000},
+    [ENDLESS_RESEND] = {"a resend that never ends", 1000000},
+    [WAKES_TOO_LATE] = {"the thread sleeps for longer than the schedule said", 1000000},
+    [NO_BACKOFF] = {"a refused connection is tried again at once", 300000},
+    [NOT_CAUGHT_UP] = {"what failed with a connection is not measured when it is back", 3000000},
+    [SUBSCRIPTION_LEAKED] = {"a subscription is not ended", 3000000},
+    [MEASURED_TOO_OFTEN] = {"every answer is followed by another measurement", 300000},
+    [FORGETS_WHO_WAITS] = {"a demand before a client is lost is forgotten", 3000000},
+};
+
+static enum mutation mutation;
+
+/* ---- the wrappers ---- */
+
+#define WRAP(type, name, ...)                                                                      \
+    type __real_##name(__VA_ARGS__);                                                               \
+    type __wrap_##name(__VA_ARGS__);                                                               \
+    type __wrap_##name(__VA_ARGS__)
+
+WRAP(void, schedule_init, struct schedule *schedule, size_t window, size_t slow_places,
+     int64_t at_ms)
+{
+    if (mutation == WINDOW_OFF_BY_ONE && window != SIZE_MAX)
+        window++;
+    if (mutation == ONE_SLOW_PLACE_TOO_MANY)
+        slow_places++;
+    __real_schedule_init(schedule, window, slow_places, at_ms);
+}
+
+WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum attempt attempt,
+     int64_t at_ms)
+{
+    if (mutation == BACKOFF_FROM_SENDING && attempt == ATTEMPT_TIMED_OUT)
+        at_ms = job->sent_ms;
+    if (mutation == TIME_OUT_NOT_SPACED && attempt == ATTEMPT_TIMED_OUT)
+        attempt = ATTEMPT_ISOLATED;
+    if (mutation == CANCELLED_TASK_LOST && attempt == ATTEMPT_ISOLATED)
+        attempt = ATTEMPT_LOST;
+    if (mutation == FORGETS_WHO_WAITS && attempt == ATTEMPT_RETURNED)
+        attempt = ATTEMPT_LOST;
+    __real_schedule_end(schedule, job, attempt, at_ms);
+    if (mutation == MEASURED_TOO_OFTEN && attempt == ATTEMPT_ANSWERED)
+        schedule_set_due(schedule, job, at_ms + 100);
+}
+
+WRAP(void, schedule_want, struct schedule *schedule, struct job *job, int64_t from_ms,
+     int64_t at_ms)
+{
+    if (mutation == LOST_DEMAND && job->state == JOB_IN_FLIGHT)
+        return;
+    __real_schedule_want(schedule, job, from_ms, at_ms);
+}
+
+WRAP(void, schedule_started, struct schedule *schedule, struct job *job, int64_t at_ms)
+{
+    if (mutation == STARTED_TOO_LATE)
+        at_ms += 700;
+    __real_schedule_started(schedule, job, at_ms);
+}
+
+WRAP(struct job *, schedule_cancel, struct schedule *schedule, int64_t at_ms)
+{
+    return mutation == NOTHING_CANCELLED ? NULL : __real_schedule_cancel(schedule, at_ms);
+}
+
+WRAP(int64_t, schedule_next_ms, struct schedule *schedule, int64_t at_ms)
+{
+    int64_t next_ms = __real_schedule_next_ms(schedule, at_ms);
+    bool is_late = mutation == WAKES_TOO_LATE && next_ms <= at_ms && schedule->in_flight_count == 0;
+    return is_late ? at_ms + 30000 : next_ms;
+}
+
+WRAP(void, query_set_reading, struct query *query, const struct reading *reading, int64_t at_us)
+{
+    __real_query_set_reading(query, reading, at_us);
+    if (mutation == SENT_WHEN_IT_ARRIVED)
+        query->known.sent_ms = at_us / 1000;
+    if (mutation == NOTIFICATION_OUTDATES_NOTHING)
+        query->known.is_outdated = false;
+}
+
+WRAP(void, query_set_failed, struct query *query, const struct error *error, int64_t at_ms)
+{
+    struct query *neighbour = query->hh.next;
+    __real_query_set_failed(query, error, at_ms);
+    if (mutation == FAILURE_HITS_A_NEIGHBOUR && neighbour != NULL)
+        __real_query_set_failed(neighbour, error, at_ms);
+}
+
+WRAP(void, connection_notify, struct connection *connection, uint64_t id, int64_t at_us)
+{
+    struct query *query = NULL;
+    HASH_FIND(hh_subscribed, connection->subscribed, &id, sizeof(id), query);
+    bool in_flight = query != NULL && query->job.state == JOB_IN_FLIGHT;
+    if (mutation != NOTIFICATION_LOST_IN_FLIGHT || !in_flight)
+        __real_connection_notify(connection, id, at_us);
+}
+
+WRAP(void, connection_end, struct query *query, enum task_outcome outcome,
+     const struct reading *reading, const struct error *error, int64_t at_us)
+{
+    if (mutation == ENDLESS_RESEND && outcome == TASK_TIMED_OUT)
+        query->was_resent = false;
+    if (mutation == ENDLESS_RESEND && outcome == TASK_TIMED_OUT)
+        query->connection->completed_at_ms = INT64_MIN / 2;
+    __real_connection_end(query, outcome, reading, error, at_us);
+}
+
+WRAP(void, connection_refused, struct connection *connection, const struct error *error,
+     int64_t at_ms)
+{
+    __real_connection_refused(connection, error, at_ms);
+    if (mutation == NO_BACKOFF)
+        connection->retry_at_ms = at_ms + 1;
+}
+
+WRAP(void, connection_connected, struct connection *connection, int64_t at_ms)
+{
+    if (mutation == NOT_CAUGHT_UP)
+        connection->state = DISCONNECTED;
+    __real_connection_connected(connection, at_ms);
+}
+
+WRAP(uint64_t, push_set_idle, struct push *push, int64_t interval_ms, bool can_subscribe,
+     int64_t at_ms)
+{
+    uint64_t id = __real_push_set_idle(push, interval_ms, can_subscribe, at_ms);
+    return mutation == SUBSCRIPTION_LEAKED ? 0 : id;
+}
+
+WRAP(void, answer_decide, const struct snapshot *snapshot, const struct evaluated *evaluated,
+     const struct answer_rules *rules, const struct answer_call *call, int64_t at_ms,
+     struct answer *ret_answer)
+{
+    struct answer_call other = *call;
+    struct evaluated active = *evaluated;
+    if (mutation == STALE_READING_ANSWERED)
+        other.arrived_ms -= 3000;
+    if (mutation == INACTIVE_HELD && snapshot->last_attempt == ATTEMPT_FAILED)
+        active.evaluation.active = true;
+    __real_answer_decide(snapshot, &active, rules, &other, at_ms, ret_answer);
+    if (ret_answer->kind == ANSWER_VALUE)
+        ret_answer->active = evaluated->evaluation.active;
+}
+
+/* ---- running them ---- */
+
+/* What was found, with the number of steps it took; a world that was left is a leak, so each has a process. */
+static bool is_found(uint64_t max_steps)
+{
+    enum { SEED = 7000000, STEPS_PER_WORLD = 50000 };
+    uint64_t steps = 0;
+    for (uint64_t seed = SEED; steps < max_steps; seed++) {
+        const char *finding = world_try(seed, STEPS_PER_WORLD);
+        steps += world.steps;
+        if (finding != NULL) {
+            printf("  found after %llu steps: %s\n", (unsigned long long)steps, finding);
+            return true;
+        }
+    }
+    printf("  nothing found in %llu steps\n", (unsigned long long)steps);
+    return false;
+}
+
+static bool run(enum mutation which)
+{
+    int status = 0;
+    printf("%s:\n", mutations[which].name);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        mutation = which;
+        bool found = is_found(mutations[which].max_steps);
+        fflush(stdout);
+        _exit(found);
+    }
+    bool is_over = child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status);
+    return is_over && WEXITSTATUS(status) == (which != NONE);
+}
+
+int main(int count, char **arguments)
+{
+    int missed = 0;
+    log_init(LOG_ERROR, LOG_PLAIN);
+    for (int i = 0; i < MUTATIONS; i++)
+        if (count < 2 || strcmp(arguments[1], mutations[i].name) == 0)
+            missed += !run((enum mutation)i);
+    printf("%d of %d missed\n", missed, MUTATIONS);
+    return missed > 0;
+}
