@@ -245,6 +245,7 @@ static void finish(struct client *client, struct model *model, enum task_outcome
     reading.value = model->token >= 0 ? model->token : token_of(item, model->started_us);
     if (words != NULL)
         error_unavailable(&error, "item %d: %s", item->number, words);
+    client->has_timed_out = client->has_timed_out || outcome == TASK_TIMED_OUT;
     trace("client %d: item %d ends with %d", client->index, item->number, outcome);
     leave_flight(client, model);
     model->query->task.has_ended = true;
@@ -453,6 +454,8 @@ void client_notify(struct client *client, uint64_t id)
         enum { ALERTS = 14 }; /* 5, 10, 20 ... milliseconds later */
         model->notified_us = world.now_us;
         model->credit += ALERTS;
+        if (query->push.alert_ms > 0 && model->needed_us == 0)
+            model->is_alerted = true;
         model_need(model, world.now_us);
     }
     connection_notify(&client->connection, id, world.now_us);

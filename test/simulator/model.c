@@ -45,6 +45,8 @@ void model_need(struct model *model, int64_t from_us)
 {
     if (model->needed_us == 0)
         model->needed_since_ms = now_ms();
+    else if (from_us != world.now_us) /* a caller needs it, too */
+        model->is_alerted = false;
     model->needed_us = max_of(model->needed_us, from_us);
 }
 
@@ -248,10 +250,13 @@ void check_needed(struct client *client, struct model *model)
     int number = client->source->items[model - client->models].number;
     if (model->query == NULL || model->needed_us == 0)
         return;
-    if (!is_on_its_way(client, model))
+    if (model->is_alerted && model->query->push.idle_interval_ms == 0)
+        model->needed_us = 0;
+    model->is_alerted = model->is_alerted && model->needed_us > 0;
+    if (model->needed_us > 0 && !is_on_its_way(client, model))
         violated("item %d is needed and will not be sent", number);
     int64_t since_ms = max_of(model->needed_since_ms, max_of(world.jumped_ms, client->connected_ms));
-    bool may_starve = client->connection.state != CONNECTED || client->source->hangs;
+    bool may_starve = model->needed_us == 0 || client->connection.state != CONNECTED || client->source->hangs;
     if (!may_starve && now_ms() - since_ms > starving_ms(client))
         violated("item %d has been needed for %lld ms and is not sent", number,
                  (long long)(now_ms() - model->needed_since_ms));

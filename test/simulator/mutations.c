@@ -89,6 +89,14 @@ WRAP(void, schedule_init, struct schedule *schedule, size_t window, size_t slow_
     __real_schedule_init(schedule, window, slow_places, at_ms);
 }
 
+WRAP(void, schedule_want, struct schedule *schedule, struct job *job, int64_t from_ms,
+     int64_t at_ms)
+{
+    if (mutation == LOST_DEMAND && job->state == JOB_IN_FLIGHT)
+        return;
+    __real_schedule_want(schedule, job, from_ms, at_ms);
+}
+
 WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum attempt attempt,
      int64_t at_ms)
 {
@@ -102,15 +110,7 @@ WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum attemp
         attempt = ATTEMPT_LOST;
     __real_schedule_end(schedule, job, attempt, at_ms);
     if (mutation == MEASURED_TOO_OFTEN && attempt == ATTEMPT_ANSWERED)
-        schedule_set_due(schedule, job, at_ms + 100);
-}
-
-WRAP(void, schedule_want, struct schedule *schedule, struct job *job, int64_t from_ms,
-     int64_t at_ms)
-{
-    if (mutation == LOST_DEMAND && job->state == JOB_IN_FLIGHT)
-        return;
-    __real_schedule_want(schedule, job, from_ms, at_ms);
+        __real_schedule_want(schedule, job, at_ms + 1, at_ms);
 }
 
 WRAP(void, schedule_started, struct schedule *schedule, struct job *job, int64_t at_ms)
@@ -183,11 +183,11 @@ WRAP(void, connection_connected, struct connection *connection, int64_t at_ms)
     __real_connection_connected(connection, at_ms);
 }
 
-WRAP(uint64_t, push_set_idle, struct push *push, int64_t interval_ms, bool can_subscribe,
-     int64_t at_ms)
+WRAP(bool, connection_next_unsubscribe, struct connection *connection, uint64_t *ret_id)
 {
-    uint64_t id = __real_push_set_idle(push, interval_ms, can_subscribe, at_ms);
-    return mutation == SUBSCRIPTION_LEAKED ? 0 : id;
+    if (mutation == SUBSCRIPTION_LEAKED)
+        connection->unsubscribes_count = 0;
+    return __real_connection_next_unsubscribe(connection, ret_id);
 }
 
 WRAP(void, answer_decide, const struct snapshot *snapshot, const struct evaluated *evaluated,
@@ -226,12 +226,14 @@ static bool is_found(uint64_t max_steps)
 
 static bool run(enum mutation which)
 {
+    enum { MAX_SECONDS = 60 };
     int status = 0;
     printf("%s:\n", mutations[which].name);
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
         mutation = which;
+        alarm(MAX_SECONDS);
         bool found = is_found(mutations[which].max_steps);
         fflush(stdout);
         _exit(found);

@@ -120,6 +120,7 @@ struct model {
     /* something has to be sent at this time or later */
     int64_t needed_us; /* 0: nothing has */
     int64_t needed_since_ms;
+    bool is_alerted; /* ... unless nobody waits for a first message any more */
 
     uint64_t subscriptions[4]; /* at the source */
     int subscriptions_count;
