@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/flags.h"
+#include "cli/reference_json.h"
 #include "cli/serve_flags.h"
 #include "config/value.h"
 #include "measure/scaler.h"
@@ -18,13 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char about[] = "Usage: backlog reference [--format markdown] [--check FILE]\n\n"
+static const char about[] = "Usage: backlog reference [--format markdown | json] [--check FILE]\n\n"
                             "Prints every key of every scaler, and every flag of the server: what "
                             "it allows, its default, what it\nmeans.";
 
-enum format { FORMAT_TEXT, FORMAT_MARKDOWN };
+enum format { FORMAT_TEXT, FORMAT_MARKDOWN, FORMAT_JSON };
 
-static const char *const formats[] = {"text", "markdown", NULL};
+static const char *const formats[] = {"text", "markdown", "json", NULL};
 
 struct flags {
     int format;
@@ -295,6 +296,11 @@ static bool check(const char *path, const char *wanted, struct error *error)
 
 static bool run(const struct flags *flags, struct error *error)
 {
+    if (flags->check == NULL && flags->format == FORMAT_JSON) {
+        _cleanup_(memory_free) char *json = reference_json();
+        fputs(json, stdout);
+        return true;
+    }
     struct page page = {.format =
                             flags->check == NULL ? (enum format)flags->format : FORMAT_MARKDOWN};
     print_all(&page);
