@@ -9,6 +9,11 @@ from .process import need
 from .server import REPOSITORY
 
 CHART = os.path.join(REPOSITORY, "charts", "backlog")
+PRODUCTION = os.path.join(CHART, "values-production.yaml")
+NAME = "release-backlog"  # of most objects
+
+# A helm that `go install` built takes every cluster for an old one.
+KUBERNETES = "1.34.0"
 
 ORDERS = {
     "connections": {
@@ -23,18 +28,37 @@ ORDERS = {
 }
 
 MUTUAL = {"tls": {"secret": "backlog-tls", "clientCASecret": "keda-ca", "clientNames": ["keda-operator", "*.keda.svc"]}}
+CERT_MANAGER = {"tls": {"certManager": {"enabled": True, "issuerRef": {"name": "platform"}},
+                        "clusterTriggerAuthentication": {"create": True}}}
+# What the production profile wants to be told.
+IN_PRODUCTION = {"tls": {"certManager": {"issuerRef": {"name": "platform"}}},
+                 "networkPolicy": {"egress": {"to": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]}}}
 
 
-def helm(*arguments, values=None):
-    return subprocess.run([need("helm"), *arguments, "--values", "-"], input=yaml.safe_dump(values or {}),
+def helm(*arguments, values=None, kubernetes=KUBERNETES):
+    version = ["--kube-version", kubernetes] if arguments[0] in ("template", "lint") else []
+    files = ["--values", "-"] if values is not None else []
+    return subprocess.run([need("helm"), *arguments, *version, *files], input=yaml.safe_dump(values or {}),
                           capture_output=True, text=True, timeout=60)
 
 
-def render(values=None, chart=CHART):
-    """The objects by kind."""
-    result = helm("template", "release", chart, "--namespace", "scaling", values=values)
+def render_all(values=None, *arguments, chart=CHART, **options):
+    result = helm("template", "release", chart, "--namespace", "scaling", *arguments, values=values or {}, **options)
     assert result.returncode == 0, result.stderr
-    return {found["kind"]: found for found in yaml.safe_load_all(result.stdout) if found}
+    return [found for found in yaml.safe_load_all(result.stdout) if found]
+
+
+def by_kind(objects):
+    """Of a kind with several objects the one with the chart's usual name, or the first."""
+    found = {}
+    for item in objects:
+        if item["kind"] not in found or item["metadata"]["name"] == NAME:
+            found[item["kind"]] = item
+    return found
+
+
+def render(values=None, *arguments, **options):
+    return by_kind(render_all(values, *arguments, **options))
 
 
 def pod_of(objects):
@@ -42,12 +66,23 @@ def pod_of(objects):
 
 
 def flags_of(objects):
-    arguments = pod_of(objects)["containers"][0]["args"]
-    assert arguments[0] == "serve"
-    return dict(zip(arguments[1::2], arguments[2::2]))
+    """A flag without a value has True."""
+    words = pod_of(objects)["containers"][0]["args"]
+    assert words[0] == "serve"
+    flags = {}
+    for word, following in zip(words[1:], [*words[2:], "--"]):
+        if word.startswith("--"):
+            assert word not in flags, f"the server refuses {word} twice"
+            flags[word] = True if following.startswith("--") else following
+    return flags
 
 
-def refusal(values):
-    result = helm("template", "release", CHART, values=values)
+def words_of(flags):
+    """The other way round."""
+    return [word for flag, value in flags.items() for word in ((flag,) if value is True else (flag, value))]
+
+
+def refusal(values, *arguments):
+    result = helm("template", "release", CHART, "--namespace", "scaling", *arguments, values=values)
     assert result.returncode != 0, "these values must be refused"
     return result.stderr

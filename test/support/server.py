@@ -17,9 +17,9 @@ def binary():
     return path
 
 
-def reference():
+def reference(form="markdown"):
     """The page of all scalers' keys, as the program writes it."""
-    return subprocess.run([binary(), "reference", "--format", "markdown"], check=True, stdout=subprocess.PIPE,
+    return subprocess.run([binary(), "reference", "--format", form], check=True, stdout=subprocess.PIPE,
                           text=True).stdout
 
 

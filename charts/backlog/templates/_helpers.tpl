@@ -1,3 +1,5 @@
+{{/* ---- names ---- */}}
+
 {{- define "backlog.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
@@ -8,35 +10,176 @@
 {{- default $full .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- define "backlog.selector" -}}
-app.kubernetes.io/name: {{ include "backlog.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+{{- define "backlog.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
 {{- end }}
 
-{{- define "backlog.labels" -}}
-{{ include "backlog.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{/* Of objects without a namespace: another release may have the same name in another one. */}}
+{{- define "backlog.clusterName" -}}
+{{ include "backlog.fullname" . }}.{{ include "backlog.namespace" . }}
+{{- end }}
+
+{{- define "backlog.host" -}}
+{{ include "backlog.fullname" . }}.{{ include "backlog.namespace" . }}.svc
+{{- end }}
+
+{{- define "backlog.address" -}}
+{{ include "backlog.host" . }}:{{ .Values.service.port }}
 {{- end }}
 
 {{- define "backlog.serviceAccountName" -}}
 {{- default (ternary (include "backlog.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
 
-{{- define "backlog.address" -}}
-{{ include "backlog.fullname" . }}.{{ .Release.Namespace }}.svc:{{ .Values.service.port }}
+{{/* ---- metadata ---- */}}
+
+{{- define "backlog.selector" -}}
+app.kubernetes.io/name: {{ include "backlog.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* TLS: what one value needs of another. */}}
-{{- define "backlog.checkTLS" -}}
-{{- if and .clientCASecret (not .secret) }}
-{{- fail "tls.clientCASecret needs tls.secret: the server has to show a certificate, too" }}
+{{/* Labels and annotations, each key once. (dict "context" $ "labels" ... "annotations" ... "labelName" in place of the name) */}}
+{{- define "backlog.labelsAndAnnotations" -}}
+{{- $ := .context }}
+{{- $own := include "backlog.selector" $ | fromYaml }}
+{{- $_ := set $own "app.kubernetes.io/version" ($.Chart.AppVersion | trunc 63) }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" $.Release.Service }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- with .labelName }}{{ $_ := set $own "app.kubernetes.io/name" . }}{{ end -}}
+labels:
+  {{- mergeOverwrite (dict) $.Values.commonLabels (.labels | default dict) $own | toYaml | nindent 2 }}
+{{- with mergeOverwrite (dict) $.Values.commonAnnotations (.annotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- if and .clientNames (not .clientCASecret) }}
-{{- fail "tls.clientNames needs tls.clientCASecret: without it nobody proves a name" }}
+{{- end }}
+
+{{/* The metadata of an object: besides the above "name", and "namespace" where it is another one than the release's. */}}
+{{- define "backlog.metadata" -}}
+name: {{ .name | default (include "backlog.fullname" .context) }}
+{{- if not .isClusterScoped }}
+namespace: {{ .namespace | default (include "backlog.namespace" .context) }}
+{{- end }}
+{{ include "backlog.labelsAndAnnotations" . }}
+{{- end }}
+
+{{/* ---- images ---- */}}
+
+{{/* (dict "context" $ "image" ... "tag" the default) */}}
+{{- define "backlog.image" -}}
+{{- $registry := .context.Values.global.imageRegistry | default .image.registry }}
+{{- $name := ternary (printf "%s/%s" $registry .image.repository) .image.repository (ne $registry "") }}
+{{- if .image.digest }}
+{{- printf "%s@%s" $name .image.digest }}
+{{- else }}
+{{- printf "%s:%s" $name (.image.tag | default .tag) }}
 {{- end }}
 {{- end }}
+
+{{- define "backlog.imagePullSecrets" -}}
+{{- with concat .Values.imagePullSecrets (.Values.global.imagePullSecrets | default list) | uniq }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* ---- flags ---- */}}
+
+{{/* A number of values.yaml is a float, and 1e+07 no flag's value. */}}
+{{- define "backlog.scalar" -}}
+{{- if and (kindIs "float64" .) (eq (float64 (int64 .)) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* The seconds of a duration such as 1m30s, rounded up. */}}
+{{- define "backlog.seconds" -}}
+{{- $seconds := 0.0 }}
+{{- range regexFindAll "[0-9.]+(ms|s|m|h)" . -1 }}
+{{- $unit := regexFind "[a-z]+$" . }}
+{{- $seconds = addf $seconds (mulf (trimSuffix $unit . | float64) (get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) $unit)) }}
+{{- end }}
+{{- ceil $seconds | int64 }}
+{{- end }}
+
+{{/* The words behind `backlog serve`, as a YAML list. */}}
+{{- define "backlog.arguments" -}}
+{{- $arguments := list
+  "--listen" (printf "[::]:%d" (int .Values.service.port))
+  "--http" (printf "[::]:%d" (int .Values.http.port))
+  "--config" "/etc/backlog/config/connections.yaml" }}
+{{- range $key, $value := .Values.config }}
+{{- $flag := printf "--%s" (kebabcase $key) }}
+{{- if kindIs "bool" $value }}
+{{- if $value }}{{ $arguments = append $arguments $flag }}{{ end }}
+{{- else if kindIs "slice" $value }}
+{{- $arguments = concat $arguments (list $flag (join "," $value)) }}
+{{- else }}
+{{- $arguments = concat $arguments (list $flag (include "backlog.scalar" $value)) }}
+{{- end }}
+{{- end }}
+{{- $tls := include "backlog.tls" . | fromYaml }}
+{{- if $tls.secret }}
+{{- $arguments = concat $arguments (list "--tls-cert" "/etc/backlog/tls/tls.crt" "--tls-key" "/etc/backlog/tls/tls.key") }}
+{{- end }}
+{{- if $tls.clientCASecret }}
+{{- $arguments = concat $arguments (list "--tls-client-ca" "/etc/backlog/client-ca/ca.crt") }}
+{{- end }}
+{{- with $tls.clientNames }}
+{{- $arguments = concat $arguments (list "--tls-client-names" (join "," .)) }}
+{{- end }}
+{{- if .Values.kubernetesSecrets.namespaces }}
+{{- $arguments = append $arguments "--kubernetes-secrets" }}
+{{- end }}
+{{- /* The server refuses a flag that it is given twice, so a repetition would crash the pods. */}}
+{{- range .Values.extraArgs }}
+{{- $flag := regexReplaceAll "=.*" . "" }}
+{{- if and (hasPrefix "--" .) (has $flag $arguments) }}
+{{- fail (printf "extraArgs repeats %s: set %s" $flag (include "backlog.valueOfFlag" (list $ $flag))) }}
+{{- end }}
+{{- $arguments = append $arguments (ternary $flag . (hasPrefix "--" .)) }}
+{{- if ne $flag . }}{{ if hasPrefix "--" . }}{{ $arguments = append $arguments (trimPrefix (printf "%s=" $flag) .) }}{{ end }}{{ end }}
+{{- end }}
+{{- toYaml $arguments }}
+{{- end }}
+
+{{/* Which value sets a flag. */}}
+{{- define "backlog.valueOfFlag" -}}
+{{- $flag := trimPrefix "--" (index . 1) }}
+{{- $others := dict "listen" "service.port" "http" "http.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" }}
+{{- if hasPrefix "tls-" $flag }}tls
+{{- else if hasKey $others $flag }}{{ get $others $flag }}
+{{- else if has $flag (include "backlog.flags" (index . 0).Files | fromYamlArray) }}config.{{ camelcase (replace "-" "_" $flag) | untitle }}
+{{- else }}it once
+{{- end }}
+{{- end }}
+
+{{/* What the server of this version knows: (flags), made by ./dev chart. */}}
+{{- define "backlog.flags" -}}
+{{- (.Get "files/reference.json" | fromJson).flags | toYaml }}
+{{- end }}
+
+{{/* ---- TLS ---- */}}
+
+{{/* secret, clientCASecret, clientNames, clientSecret (KEDA's), whoever made them. */}}
+{{- define "backlog.tls" -}}
+{{- $certManager := .Values.tls.certManager }}
+{{- if $certManager.enabled }}
+{{- $secret := printf "%s-tls" (include "backlog.fullname" .) }}
+secret: {{ $secret }}
+{{- if $certManager.client.enabled }}
+clientCASecret: {{ $secret }}
+clientNames: [{{ $certManager.client.name | quote }}]
+clientSecret: {{ $certManager.client.secretName | default (printf "%s-client" (include "backlog.fullname" .)) }}
+{{- end }}
+{{- else }}
+{{- pick .Values.tls "secret" "clientCASecret" "clientNames" | toYaml }}
+{{- end }}
+{{- end }}
+
+{{- define "backlog.clusterTriggerAuthentication" -}}
+{{- .Values.tls.clusterTriggerAuthentication.name | default (include "backlog.fullname" .) }}
+{{- end }}
+
+{{/* ---- connections ---- */}}
 
 {{/* Keys whose value is a secret, whatever it is. A test holds them against the scalers' own tables. */}}
 {{- define "backlog.secretKeys" -}}
@@ -48,20 +191,54 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 (?i):([0-9]*[^/@\s0-9][^@\s]*|[0-9]+)@|(nats|tls)://[^@\s]+@|(authorization|cookie|password|secret|token|assertion|api-?key)\s*=|PRIVATE KEY-----
 {{- end }}
 
-{{/* The connections file. What is secret has no place in a ConfigMap, which more people may read than a Secret. */}}
+{{/* The connections file. A secret has no place in a ConfigMap, which more people may read than a Secret. */}}
 {{- define "backlog.connections" -}}
+{{- $connections := dict }}
 {{- range $connection, $options := .Values.connections }}
-{{- range $key, $value := $options }}
+{{- $written := dict }}
+{{- range $key, $value := omit $options "secret" }}
 {{- /* The rules of a kerberosConfig look like user:password@. */}}
 {{- if or (regexMatch (include "backlog.secretKeys" $) $key) (and (ne $key "kerberosConfig") (regexMatch (include "backlog.secretTexts" $) (toString $value))) }}
-{{- fail (printf "connections.%s.%s holds a secret and would lie readable in a ConfigMap: put it into a Secret, list that under secrets, and say %sFile: /etc/backlog/secrets/<secret>/<key>" $connection $key $key) }}
+{{- fail (printf "connections.%s.%s holds a secret, and everybody may read a ConfigMap: put it into a Secret, name that Secret in connections.%s.secret, and set %sFile to its key" $connection $key $connection $key) }}
+{{- end }}
+{{- if hasSuffix "File" $key }}
+{{- if not (hasPrefix "/" $value) }}
+{{- if not $options.secret }}
+{{- fail (printf "connections.%s.%s is \"%s\", a key of a Secret: name the Secret in connections.%s.secret, or give a path that starts with /" $connection $key $value $connection) }}
+{{- end }}
+{{- $value = printf "/etc/backlog/secrets/%s/%s" $options.secret $value }}
+{{- end }}
+{{- $_ := set $written $key $value }}
+{{- else if kindIs "slice" $value }}
+{{- $items := list }}
+{{- range $value }}{{ $items = append $items (include "backlog.scalar" .) }}{{ end }}
+{{- $_ := set $written $key $items }}
+{{- else if kindIs "float64" $value }}
+{{- $_ := set $written $key (int64 $value) }}
+{{- else }}
+{{- $_ := set $written $key $value }}
 {{- end }}
 {{- end }}
+{{- $_ := set $connections $connection $written }}
 {{- end }}
-{{- toYaml (dict "connections" .Values.connections) }}
+{{- toYaml (dict "connections" $connections) }}
 {{- end }}
 
-{{/* For the notes: what a trigger of each scaler says beside its connection. */}}
+{{/* The Secrets to mount, each once, as a YAML list. */}}
+{{- define "backlog.secrets" -}}
+{{- $names := .Values.secrets }}
+{{- range .Values.connections }}
+{{- with .secret }}{{ $names = append $names . }}{{ end }}
+{{- end }}
+{{- $names | uniq | sortAlpha | toYaml }}
+{{- end }}
+
+{{/* A Secret's name may be longer than a volume's, and have dots. */}}
+{{- define "backlog.volume" -}}
+secret-{{ sha256sum . | trunc 12 }}
+{{- end }}
+
+{{/* For the notes and the test: what a trigger of each scaler says beside its connection. */}}
 {{- define "backlog.examples" -}}
 kafka: &kafka {consumerGroup: worker, topic: orders, lagThreshold: "5"}
 apache-kafka: *kafka
@@ -71,4 +248,55 @@ redis: {listName: orders, listLength: "5"}
 redis-streams: {stream: orders, consumerGroup: worker, lagCount: "5"}
 postgresql: {query: "SELECT count(*) FROM orders WHERE state = 'new'", targetQueryValue: "5"}
 prometheus: {query: 'sum(orders_waiting{shop="eu"})', threshold: "5"}
+{{- end }}
+
+{{/* ---- security contexts, of the server's pods and of the test's ---- */}}
+
+{{- define "backlog.podSecurityContext" -}}
+{{- $context := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") }}
+{{- with .Values.runAsUser }}
+{{- $id := int64 . }}
+{{- $_ := merge $context (dict "runAsUser" $id "runAsGroup" $id "fsGroup" $id) }}
+{{- end }}
+{{- mergeOverwrite $context .Values.podSecurityContext | toYaml }}
+{{- end }}
+
+{{- define "backlog.securityContext" -}}
+{{- $context := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) }}
+{{- mergeOverwrite $context .Values.securityContext | toYaml }}
+{{- end }}
+
+{{/* Pods of a NetworkPolicy: (namespace, podLabels). */}}
+{{- define "backlog.peer" -}}
+- namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ .namespace }}
+  {{- with .podLabels }}
+  podSelector:
+    matchLabels:
+      {{- toYaml . | nindent 6 }}
+  {{- end }}
+{{- end }}
+
+{{/* The pods of helm test, which are none of the server's. */}}
+{{- define "backlog.testSelector" -}}
+app.kubernetes.io/name: {{ include "backlog.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* ---- monitoring ---- */}}
+
+{{/* The spec of a ServiceMonitor or PodMonitor, whose `job` is the full name: rules and dashboards select by it. */}}
+{{- define "backlog.monitor" -}}
+{{- $ := .context }}
+{{- $job := dict "targetLabel" "job" "replacement" (include "backlog.fullname" $) }}
+{{- $endpoint := dict "port" "http" "path" "/metrics" "interval" .values.interval "relabelings" (prepend .values.relabelings $job) }}
+{{- with .values.scrapeTimeout }}{{ $_ := set $endpoint "scrapeTimeout" . }}{{ end }}
+{{- with .values.metricRelabelings }}{{ $_ := set $endpoint "metricRelabelings" . }}{{ end }}
+{{- if .values.honorLabels }}{{ $_ := set $endpoint "honorLabels" true }}{{ end }}
+{{- $spec := dict
+  "selector" (dict "matchLabels" (include "backlog.selector" $ | fromYaml))
+  "namespaceSelector" (dict "matchNames" (list (include "backlog.namespace" $)))
+  .endpoints (list (mergeOverwrite $endpoint .values.endpoint)) }}
+{{- mergeOverwrite $spec .values.spec | toYaml }}
 {{- end }}

@@ -1,0 +1,43 @@
+{{/* What the schema cannot say: what one value needs of another. */}}
+{{- define "backlog.validate" -}}
+{{- $tls := .Values.tls }}
+{{- if eq (int .Values.http.port) (int .Values.service.port) }}
+{{- fail (printf "http.port and service.port are both %d: give them different ports" (int .Values.http.port)) }}
+{{- end }}
+{{- if $tls.certManager.enabled }}
+{{- if or $tls.secret $tls.clientCASecret $tls.clientNames }}
+{{- fail "tls.certManager.enabled excludes tls.secret, tls.clientCASecret and tls.clientNames: set one or the other" }}
+{{- end }}
+{{- if and $tls.certManager.client.enabled (ne (include "backlog.namespace" .) .Values.keda.namespace) }}
+{{- if not $tls.certManager.issuerRef.name }}
+{{- fail (printf "tls.certManager.issuerRef.name is missing: Backlog is in namespace %s and KEDA in %s, so both certificates need one ClusterIssuer; or install into %s" (include "backlog.namespace" .) .Values.keda.namespace .Values.keda.namespace) }}
+{{- end }}
+{{- if eq $tls.certManager.issuerRef.kind "Issuer" }}
+{{- fail "tls.certManager.issuerRef.kind must be ClusterIssuer: an Issuer issues in its own namespace only, and KEDA is in another one" }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $tls.clientCASecret (not $tls.secret) }}
+{{- fail "tls.clientCASecret needs tls.secret: the server has to show a certificate, too" }}
+{{- end }}
+{{- if and $tls.clientNames (not $tls.clientCASecret) }}
+{{- fail "tls.clientNames needs tls.clientCASecret: without it no client proves its name" }}
+{{- end }}
+{{- if $tls.clusterTriggerAuthentication.create }}
+{{- if not (include "backlog.tls" . | fromYaml).secret }}
+{{- fail "tls.clusterTriggerAuthentication.create needs TLS: set tls.certManager.enabled or tls.secret" }}
+{{- end }}
+{{- if not (or $tls.clusterTriggerAuthentication.secret (include "backlog.tls" . | fromYaml).clientSecret) }}
+{{- fail (printf "tls.clusterTriggerAuthentication.secret is missing: name the Secret in namespace %s that has KEDA's certificates" .Values.keda.namespace) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.existingConnections .Values.connections }}
+{{- fail "existingConnections and connections are both set: the server reads one connections file" }}
+{{- end }}
+{{- if and .Values.networkPolicy.enabled .Values.networkPolicy.egress.enabled (not .Values.networkPolicy.egress.to) }}
+{{- fail "networkPolicy.egress.to is empty: the server could reach no broker; list the brokers, or set networkPolicy.egress.enabled to false" }}
+{{- end }}
+{{- if and .Values.kubernetesSecrets.namespaces (not (has "kubernetes-secrets" (include "backlog.flags" .Files | fromYamlArray))) }}
+{{- fail (printf "kubernetesSecrets.namespaces needs a server with --kubernetes-secrets, and version %s has no such flag" .Chart.AppVersion) }}
+{{- end }}
+{{- end }}

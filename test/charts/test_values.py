@@ -1,0 +1,146 @@
+"""Values that the chart refuses, by name: most by its schema, some because of what another value says."""
+
+import json
+
+import pytest
+import yaml
+
+from support.chart import CHART, CERT_MANAGER, IN_PRODUCTION, PRODUCTION, refusal, render
+from support.server import reference
+
+KAFKA = {"scaler": "kafka", "bootstrapServers": "kafka:9092"}
+
+
+@pytest.mark.parametrize("values, said", [
+    ({"replicas": 2}, "replicas"),
+    ({"replicaCount": "two"}, "/replicaCount"),
+    ({"image": {"name": "backlog"}}, "name"),
+    ({"image": {"digest": "sha256:abc"}}, "/image/digest"),
+    ({"service": {"type": "LoadBalancer"}}, "type"),
+    ({"service": {"port": 80}}, "/service/port"),
+    ({"service": {"ipFamilies": ["IPv5"]}}, "/service/ipFamilies/0"),
+    ({"http": {"port": 80}}, "/http/port"),
+    ({"runAsUser": 0}, "/runAsUser"),
+    ({"secrets": ["orders", "orders"]}, "/secrets"),
+    ({"secrets": ["../etc"]}, "/secrets/0"),
+    ({"tls": {"cert": "x"}}, "cert"),
+    ({"tls": {"secret": "a/b"}}, "/tls/secret"),
+    ({"tls": {"clientNames": ["a,b"]}}, "/tls/clientNames/0"),
+    ({"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}, "/podDisruptionBudget"),
+    ({"fullnameOverride": "Backlog"}, "/fullnameOverride"),
+    ({"namespaceOverride": "a.b"}, "/namespaceOverride"),
+    ({"commonLabels": {"app.kubernetes.io/name": "mine"}}, "/commonLabels"),
+    ({"podLabels": {"app.kubernetes.io/instance": "mine"}}, "/podLabels"),
+    ({"podLabels": {"team": "a b"}}, "/podLabels/team"),
+    ({"podLabels": {"-team": "a"}}, "/podLabels"),
+    ({"podAnnotations": {"a/b/c": "x"}}, "/podAnnotations"),
+    ({"probes": {"readiness": {"httpGet": {}}}}, "httpGet"),
+    ({"serviceMonitor": {"interval": "0s"}}, "/serviceMonitor/interval"),
+    ({"serviceMonitor": {"labels": {"helm.sh/chart": "x"}}}, "/serviceMonitor/labels"),
+    ({"admissionPolicy": {"action": "Audit"}}, "/admissionPolicy/action"),
+    ({"terminationGracePeriodSeconds": 0}, "/terminationGracePeriodSeconds"),
+], ids=str)
+def test_wrong_values_are_refused_by_name(values, said):
+    assert said in refusal(values)
+
+
+@pytest.mark.parametrize("config, said", [
+    ({"interval": "5 seconds"}, "/config/interval"),
+    ({"interval": "0s"}, "/config/interval"),
+    ({"heartbeat": "0ms"}, "/config/heartbeat"),
+    ({"hold": 60}, "/config/hold"),
+    ({"logLevel": "trace"}, "/config/logLevel"),
+    ({"maxStreams": 0}, "/config/maxStreams"),
+    ({"maxStreams": "many"}, "/config/maxStreams"),
+    ({"maxStream": 10}, "maxStream"),
+    ({"listen": "[::]:1"}, "listen"),
+    ({"tlsCert": "x"}, "tlsCert"),
+    ({"clientLimits": "resets=1"}, "/config/clientLimits"),
+], ids=str)
+def test_wrong_flags_are_refused_by_name(config, said):
+    assert said in refusal({"config": config})
+
+
+def test_a_hold_or_a_grace_of_0_is_no_mistake():
+    render({"config": {"hold": "0s", "grace": "0s", "maxConnectionAge": "0s"}})
+
+
+@pytest.mark.parametrize("connection, said", [
+    ({"bootstrapServers": "kafka:9092"}, "scaler"),
+    ({**KAFKA, "scaler": "kafak"}, "/connections/orders/scaler"),
+    ({**KAFKA, "bootstrapServer": "kafka:9092"}, "bootstrapServer"),
+    ({"scaler": "kafka"}, "bootstrapServers"),
+    ({**KAFKA, "sasl": "scram"}, "/connections/orders/sasl"),
+    ({**KAFKA, "topic": "orders"}, "topic"),
+    ({**KAFKA, "password": ""}, "holds a secret"),
+    ({**KAFKA, "username": 12345}, "/connections/orders/username"),
+    ({**KAFKA, "brokerUnsafeSsl": "maybe"}, "/connections/orders/brokerUnsafeSsl"),
+    ({**KAFKA, "namespaces": []}, "/connections/orders/namespaces"),
+    ({**KAFKA, "namespaces": "shop"}, "/connections/orders/namespaces"),
+    ({**KAFKA, "namespaces": ["Shop"]}, "/connections/orders/namespaces/0"),
+    ({**KAFKA, "secret": "a/b"}, "/connections/orders/secret"),
+    ({"scaler": "redis", "address": "redis:6379", "databaseIndex": "first"}, "/connections/orders/databaseIndex"),
+], ids=str)
+def test_a_wrong_connection_is_refused_by_name(connection, said):
+    assert said in refusal({"connections": {"orders": connection}})
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a", "a/b"])
+def test_a_wrong_name_of_a_connection_is_refused(name):
+    assert "/connections" in refusal({"connections": {name: KAFKA}})
+
+
+@pytest.mark.parametrize("values, said", [
+    ({"http": {"port": 7070}, "service": {"port": 7070}}, "http.port and service.port are both 7070"),
+    ({"http": {"port": 9090}}, "both 9090"),
+    ({"tls": {"clientCASecret": "keda-ca"}}, "needs tls.secret"),
+    ({"tls": {"secret": "backlog-tls", "clientNames": ["keda-operator"]}}, "needs tls.clientCASecret"),
+    ({"tls": {"secret": "backlog-tls", "certManager": {"enabled": True, "issuerRef": {"name": "x"}}}}, "excludes tls.secret"),
+    ({"tls": {"certManager": {"enabled": True}}}, "tls.certManager.issuerRef.name is missing"),
+    ({"tls": {"certManager": {"enabled": True, "issuerRef": {"name": "x", "kind": "Issuer"}}}}, "must be ClusterIssuer"),
+    ({"tls": {"clusterTriggerAuthentication": {"create": True}}}, "needs TLS"),
+    ({"tls": {"secret": "x", "clusterTriggerAuthentication": {"create": True}}}, "clusterTriggerAuthentication.secret is missing"),
+    ({"networkPolicy": {"egress": {"enabled": True}}}, "networkPolicy.egress.to is empty"),
+    ({"kubernetesSecrets": {"namespaces": ["shop"]}}, "needs a server with --kubernetes-secrets"),
+    ({"prometheusRule": {"enabled": True, "disabled": ["BacklogAway"]}}, 'alert "BacklogAway", which does not exist'),
+    ({"prometheusRule": {"enabled": True, "overrides": {"BacklogAway": {"for": "1m"}}}}, '"BacklogAway"'),
+], ids=str)
+def test_what_one_value_needs_of_another_is_asked_for(values, said):
+    assert said in refusal(values)
+
+
+@pytest.mark.parametrize("words, said", [
+    (["--interval", "1s"], "extraArgs repeats --interval: set config.interval"),
+    (["--interval=1s"], "set config.interval"),
+    (["--log-level", "debug"], "set config.logLevel"),
+    (["--listen", "[::]:1"], "set service.port"),
+    (["--http=[::]:1"], "set http.port"),
+    (["--config", "x"], "set connections"),
+    (["--max-streams", "1", "--max-streams=2"], "extraArgs repeats --max-streams"),
+    (["--new", "--new"], "extraArgs repeats --new"),
+], ids=str)
+def test_a_flag_that_is_repeated_is_refused(words, said):
+    """The server refuses it, too, but only once the pods crash."""
+    assert said in refusal({"extraArgs": words})
+
+
+def test_a_flag_of_tls_that_is_repeated_is_refused():
+    assert "set tls" in refusal({"tls": {"secret": "backlog-tls"}, "extraArgs": ["--tls-cert=x"]})
+
+
+def test_every_flag_of_the_server_has_a_value():
+    with open(f"{CHART}/values.schema.json") as file:
+        config = json.load(file)["properties"]["config"]["properties"]
+    flags = {row["key"] for row in json.loads(reference("json"))["flags"]}
+    assert len(config) > 20
+    words = ["--" + "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in key) for key in config]
+    assert {word[2:] for word in words} == {flag for flag in flags if flag not in ("listen", "http", "config")
+                                            and not flag.startswith("tls-")}
+
+
+def test_the_production_profile_wants_an_issuer_and_the_brokers():
+    assert "issuerRef.name" in refusal({}, "--values", PRODUCTION)
+    assert "networkPolicy.egress.to" in refusal({"tls": IN_PRODUCTION["tls"]}, "--values", PRODUCTION)
+    assert CERT_MANAGER["tls"]["certManager"]["enabled"]
+    with open(PRODUCTION) as file:
+        assert yaml.safe_load(file)["tls"]["certManager"]["enabled"] is True
