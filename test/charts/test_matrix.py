@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from support.chart import CERT_MANAGER, CHART, IN_PRODUCTION, MUTUAL, NAME, ORDERS, PRODUCTION, helm, pod_of, render, render_all
+from support.chart import CERT_MANAGER, CHART, IN_PRODUCTION, MUTUAL, NAME, ORDERS, PRODUCTION, helm, merge, pod_of, render, render_all
 from support.kubernetes_schemas import mistakes
 
 PEER = {"podSelector": {"matchLabels": {"app": "grafana"}}}
@@ -74,20 +74,11 @@ TOGGLES = {
 }
 
 
-def merged(*values):
-    whole = {}
-    for each in values:
-        for key, value in each.items():
-            both = isinstance(value, dict) and isinstance(whole.get(key), dict)
-            whole[key] = merged(whole[key], value) if both else value
-    return whole
-
-
 EXCLUDED = {"connections of yours", "mutual TLS", "mutual TLS with KEDA's Secret", "TLS", "cert-manager beside KEDA",
             "cert-manager without clients", "no network policy", "no admission policy", "no tests", "global"}
 MATRIX = {
     "defaults": {}, **TOGGLES,
-    "everything": merged(*(values for name, values in TOGGLES.items() if name not in EXCLUDED)),
+    "everything": merge(*(values for name, values in TOGGLES.items() if name not in EXCLUDED)),
 }
 
 
@@ -139,7 +130,7 @@ def test_no_key_stands_twice(name):
 
 
 def test_common_labels_and_annotations_are_on_everything():
-    everything = merged(MATRIX["everything"], {"commonLabels": {"team": "platform"}, "commonAnnotations": {"owner": "us"}})
+    everything = merge(MATRIX["everything"], {"commonLabels": {"team": "platform"}, "commonAnnotations": {"owner": "us"}})
     for item in render_all(everything):
         if not item["metadata"]["name"].endswith("-more"):
             assert item["metadata"]["labels"]["team"] == "platform", item["kind"]

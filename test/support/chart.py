@@ -35,6 +35,16 @@ IN_PRODUCTION = {"tls": {"certManager": {"issuerRef": {"name": "platform"}}},
                  "networkPolicy": {"egress": {"to": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]}}}
 
 
+def merge(*values):
+    """As helm merges values files: maps by key, everything else as a whole."""
+    whole = {}
+    for each in values:
+        for key, value in each.items():
+            both = isinstance(value, dict) and isinstance(whole.get(key), dict)
+            whole[key] = merge(whole[key], value) if both else value
+    return whole
+
+
 def helm(*arguments, values=None, kubernetes=KUBERNETES):
     version = ["--kube-version", kubernetes] if arguments[0] in ("template", "lint") else []
     files = ["--values", "-"] if values is not None else []

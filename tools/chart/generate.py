@@ -21,7 +21,7 @@ CHART = HERE.parent.parent / "charts" / "backlog"
 CHART_FLAGS = {"listen", "http", "config", "tls-cert", "tls-key", "tls-client-ca", "tls-client-names",
                "kubernetes-secrets"}
 # What the chart adds to the keys of a connection.
-CONNECTION_KEYS = {"scaler", "namespaces", "secret"}
+CONNECTION_KEYS = ("scaler", "namespaces", "secret")
 # Secret as far as the server knows, but often without a secret in them.
 MAY_HOLD_SECRET = {"connection", "customHeaders", "endpointParams"}
 # Text to the server, but everybody writes a number.

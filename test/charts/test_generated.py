@@ -1,0 +1,57 @@
+"""What is made of something else is up to date: the schema, the README and the table of keys and flags."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import yaml
+
+from support.chart import CHART, helm
+from support.server import REPOSITORY, reference
+
+GENERATE = pathlib.Path(REPOSITORY, "tools", "chart", "generate.py")
+README = pathlib.Path(CHART, "README.md").read_text()
+
+
+def test_the_files_are_what_dev_chart_writes():
+    check = subprocess.run([sys.executable, GENERATE, "--check"], input=reference("json"), text=True, capture_output=True,
+                           timeout=60)
+    assert check.returncode == 0, check.stderr
+
+
+def paths(values, prefix=""):
+    """Of what is no map, or an empty one."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from paths(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+def test_the_readme_has_every_value():
+    shown = set(re.findall(r"^\| `([\w.-]+)` \|", README, re.MULTILINE))
+    values = yaml.safe_load(pathlib.Path(CHART, "values.yaml").read_text())
+    missing = set(paths(values)) - shown
+    # Documented as a whole.
+    whole = ("podMonitor.", "resources.", "probes.startup.", "probes.readiness.", "probes.liveness.", "updateStrategy.",
+             "tests.resources.")
+    assert {path for path in missing if not path.startswith(whole)} == set()
+    assert len(shown) > 100
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
+        if not target.startswith("http"):
+            assert pathlib.Path(CHART, target).exists(), target
+
+
+def test_the_values_of_the_readme_are_accepted():
+    """Each yaml block that begins with a value of the chart."""
+    values = yaml.safe_load(pathlib.Path(CHART, "values.yaml").read_text())
+    blocks = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)]
+    blocks = [block for block in blocks if set(block) <= set(values)]
+    assert len(blocks) >= 4
+    for block in blocks:
+        result = helm("template", "release", CHART, "--namespace", "keda", values=block)
+        assert result.returncode == 0, f"{block}: {result.stderr}"

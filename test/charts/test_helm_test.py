@@ -1,0 +1,82 @@
+"""What `helm test` runs: the containers of its pod, with the real grpcurl, against a real server."""
+
+import json
+import subprocess
+
+import pytest
+
+from support.certificates import Authority
+from support.chart import CERT_MANAGER, MUTUAL, ORDERS, merge, render
+from support.process import need
+from support.server import Server
+
+
+def containers_of(objects):
+    return {container["name"]: container for container in objects["Pod"]["spec"]["containers"]}
+
+
+def run(container, server, certificates=None):
+    """As in the pod, but for the address, and the folder of the mounted Secret."""
+    words = [word.replace("release-backlog.scaling.svc:9090", f"127.0.0.1:{server.port}") for word in container["args"]]
+    if certificates:
+        words = [word.replace("/certificates/", f"{certificates}/") for word in words]
+    return subprocess.run([need("grpcurl"), *words], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("values", [{}, ORDERS], ids=["no connections", "connections"])
+def test_the_server_passes(values):
+    containers = containers_of(render(values))
+    config = "connections: {orders: {scaler: kafka, bootstrapServers: 127.0.0.1:1}}" if values else None
+    with Server(config=config) as server:
+        health = run(containers["health"], server)
+        assert health.returncode == 0 and json.loads(health.stdout) == {"status": "SERVING"}
+        spec = run(containers["metric-spec"], server)
+        assert spec.returncode == 0, spec.stderr
+        assert json.loads(spec.stdout)["metricSpecs"]
+
+
+def secret(authority, folder, name, common_name):
+    """A Secret as cert-manager makes it, mounted."""
+    certificate, key = authority.issue(name, common_name)
+    mounted = folder / f"{name}-secret"
+    mounted.mkdir()
+    for source, key_of_secret in ((certificate, "tls.crt"), (key, "tls.key"), (authority.certificate, "ca.crt")):
+        (mounted / key_of_secret).write_bytes(open(source, "rb").read())
+    return mounted
+
+
+def test_the_server_passes_with_mtls_and_a_stranger_does_not(tmp_path):
+    authority = Authority(tmp_path)
+    own, keda, stranger = (secret(authority, tmp_path, name, name) for name in ("own", "keda-operator", "stranger"))
+    containers = containers_of(render(merge(CERT_MANAGER, {"tests": {"clientSecret": "keda-client"}})))
+    with Server(arguments=["--tls-cert", f"{own}/tls.crt", "--tls-key", f"{own}/tls.key", "--tls-client-ca",
+                           f"{own}/ca.crt", "--tls-client-names", "keda-operator"]) as server:
+        for container in containers.values():
+            passed = run(container, server, keda)
+            assert passed.returncode == 0, passed.stderr
+            refused = run(container, server, stranger)
+            assert refused.returncode != 0 and "stranger" in refused.stderr
+
+
+def test_a_server_that_is_away_fails():
+    with Server() as server:
+        pass
+    assert run(containers_of(render())["health"], server).returncode != 0
+
+
+def test_the_secret_is_the_one_that_may_call():
+    volumes = render({**MUTUAL, "tests": {"clientSecret": "mine"}})["Pod"]["spec"]["volumes"]
+    assert [volume["secret"]["secretName"] for volume in volumes] == ["mine"]
+    beside = render(merge(CERT_MANAGER, {"keda": {"namespace": "scaling"}}))["Pod"]["spec"]["volumes"]
+    assert [volume["secret"]["secretName"] for volume in beside] == ["release-backlog-client"]
+    # KEDA's Secret is in another namespace, and without one nobody may call.
+    assert "Pod" not in render(CERT_MANAGER)
+
+
+def test_the_pod_is_restricted_and_ends():
+    pod = render()["Pod"]["spec"]
+    assert pod["restartPolicy"] == "Never" and pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    for container in pod["containers"]:
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["image"] == "fullstorydev/grpcurl:v1.9.3"

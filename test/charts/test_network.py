@@ -1,0 +1,145 @@
+"""Who may connect to the pods and where they may connect to, and the certificates on both sides."""
+
+import json
+import shutil
+
+import yaml
+
+from support.chart import CERT_MANAGER, CHART, IN_PRODUCTION, MUTUAL, PRODUCTION, flags_of, pod_of, render, render_all
+
+
+def rules_of(objects, kind="ingress"):
+    return objects["NetworkPolicy"]["spec"][kind]
+
+
+def test_kedas_operator_and_the_monitoring_may_connect_and_nobody_else():
+    objects = render({"tests": {"enabled": False}})
+    assert objects["NetworkPolicy"]["spec"]["podSelector"] == objects["Deployment"]["spec"]["selector"]
+    assert objects["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress"]
+    assert rules_of(objects) == [
+        {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}},
+                   "podSelector": {"matchLabels": {"app": "keda-operator"}}}],
+         "ports": [{"port": "grpc", "protocol": "TCP"}]},
+        {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+         "ports": [{"port": "http", "protocol": "TCP"}]}]
+    names = {port["name"] for port in pod_of(objects)["containers"][0]["ports"]}
+    assert {"grpc", "http"} == names
+
+
+def test_the_pods_of_helm_test_may_connect_and_are_none_of_the_servers():
+    objects = render()
+    labels = objects["Pod"]["metadata"]["labels"]
+    _, selector = rules_of(objects)[0]["from"]
+    assert selector["podSelector"]["matchLabels"].items() <= labels.items()
+    assert "namespaceSelector" not in selector  # the release's own
+    assert not objects["Deployment"]["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_without_a_monitoring_namespace_nobody_reads_the_http_port():
+    ingress = rules_of(render({"networkPolicy": {"monitoring": {"namespace": ""}}}))
+    assert [port["port"] for rule in ingress for port in rule["ports"]] == ["grpc"]
+
+
+def test_egress_reaches_dns_and_what_the_values_name():
+    brokers = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 5672, "protocol": "TCP"}]}
+    objects = render({"networkPolicy": {"egress": {"enabled": True, "to": [brokers]}}})
+    assert objects["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    dns, named = rules_of(objects, "egress")
+    assert dns["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+                          "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}]
+    assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert named == brokers
+
+
+def certificates_of(values):
+    return {item["metadata"]["name"]: item for item in render_all(values) if item["kind"] == "Certificate"}
+
+
+def test_cert_manager_issues_one_certificate_for_the_server_and_one_for_keda():
+    issued = certificates_of(CERT_MANAGER)
+    assert set(issued) == {"release-backlog-tls", "release-backlog-client"}
+    server, client = (issued[f"release-backlog-{name}"] for name in ("tls", "client"))
+    assert server["metadata"]["namespace"] == "scaling"
+    assert "release-backlog.scaling.svc" in server["spec"]["dnsNames"]  # what a scalerAddress names
+    assert "server auth" in server["spec"]["usages"] and "client auth" in client["spec"]["usages"]
+    assert client["metadata"]["namespace"] == "keda"  # where a ClusterTriggerAuthentication reads
+    assert client["spec"]["dnsNames"] == ["keda-operator"]
+    for certificate in (server, client):
+        assert certificate["spec"]["issuerRef"] == {"name": "platform", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+
+
+def test_the_certificates_are_the_ones_that_the_server_and_keda_use():
+    objects = render(CERT_MANAGER)
+    flags = flags_of(objects)
+    assert flags["--tls-client-names"] == "keda-operator"
+    secrets = {volume["name"]: volume["secret"] for volume in pod_of(objects)["volumes"] if "secret" in volume}
+    issued = certificates_of(CERT_MANAGER)
+    server, client = (issued[f"release-backlog-{name}"]["spec"]["secretName"] for name in ("tls", "client"))
+    assert secrets["tls"]["secretName"] == secrets["client-ca"]["secretName"] == server
+    assert secrets["client-ca"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    references = objects["ClusterTriggerAuthentication"]["spec"]["secretTargetRef"]
+    assert {(found["parameter"], found["name"], found["key"]) for found in references} == {
+        ("caCert", client, "ca.crt"), ("tlsClientCert", client, "tls.crt"), ("tlsClientKey", client, "tls.key")}
+
+
+def test_beside_keda_an_authority_of_the_release_issues_both():
+    values = {"keda": {"namespace": "scaling"}, "tls": {"certManager": {"enabled": True}}}
+    issued = certificates_of(values)
+    issuers = {item["metadata"]["name"]: item["spec"] for item in render_all(values) if item["kind"] == "Issuer"}
+    authority = issued.pop("release-backlog-ca")
+    assert authority["spec"]["isCA"] is True
+    assert authority["spec"]["issuerRef"]["name"] == "release-backlog-self-signed" and "selfSigned" in issuers["release-backlog-self-signed"]
+    assert issuers["release-backlog-ca"] == {"ca": {"secretName": authority["spec"]["secretName"]}}
+    assert len(issued) == 2
+    for certificate in issued.values():
+        assert certificate["spec"]["issuerRef"] == {"name": "release-backlog-ca", "kind": "Issuer", "group": "cert-manager.io"}
+
+
+def test_without_a_certificate_for_clients_there_is_no_mtls():
+    values = {"tls": {"certManager": {"enabled": True, "client": {"enabled": False}}}}
+    flags = flags_of(render(values))
+    assert "--tls-cert" in flags and "--tls-client-ca" not in flags and "--tls-client-names" not in flags
+    assert "release-backlog-client" not in certificates_of(values)
+
+
+def test_the_authentication_of_a_secret_of_yours():
+    tls = {**MUTUAL["tls"], "clusterTriggerAuthentication": {"create": True, "name": "mine", "secret": "keda-client"}}
+    found = render({"tls": tls})["ClusterTriggerAuthentication"]
+    assert found["metadata"]["name"] == "mine" and "namespace" not in found["metadata"]
+    assert {reference["name"] for reference in found["spec"]["secretTargetRef"]} == {"keda-client"}
+    tls = {"secret": "backlog-tls", "clusterTriggerAuthentication": {"create": True, "secret": "keda-client"}}
+    references = render({"tls": tls})["ClusterTriggerAuthentication"]["spec"]["secretTargetRef"]
+    assert [reference["parameter"] for reference in references] == ["caCert"]
+
+
+def test_the_production_profile_is_closed():
+    objects = render(IN_PRODUCTION, "--values", PRODUCTION)
+    flags = flags_of(objects)
+    assert flags["--deny-inline-connections"] is True
+    assert flags["--tls-client-ca"] and flags["--tls-client-names"] == "keda-operator"
+    assert objects["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
+    assert {spread["whenUnsatisfiable"] for spread in pod_of(objects)["topologySpreadConstraints"]
+            if spread["topologyKey"] == "kubernetes.io/hostname"} == {"DoNotSchedule"}
+
+
+def test_rights_for_secrets_of_namespaces_wait_for_a_server_that_reads_them(tmp_path):
+    """This version refuses the value; with the flag in its table the chart has the Roles."""
+    chart = shutil.copytree(CHART, tmp_path / "backlog")
+    table = json.loads((chart / "files" / "reference.json").read_text())
+    table["flags"].append("kubernetes-secrets")
+    (chart / "files" / "reference.json").write_text(json.dumps(table))
+    objects = render_all({"kubernetesSecrets": {"namespaces": ["shop", "billing"]}}, chart=chart)
+    roles = [item for item in objects if item["kind"] == "Role"]
+    assert [role["metadata"]["namespace"] for role in roles] == ["shop", "billing"]
+    for role in roles:
+        assert role["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["backlog-connections"],
+                                  "verbs": ["get", "list", "watch"]}]
+    account = next(item["metadata"] for item in objects if item["kind"] == "ServiceAccount")
+    for binding in (item for item in objects if item["kind"] == "RoleBinding"):
+        assert binding["roleRef"]["name"] == roles[0]["metadata"]["name"]
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": "scaling"}]
+    pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is True
+    assert "--kubernetes-secrets" in pod["containers"][0]["args"]
+    assert yaml.safe_dump(objects).count("ClusterRole") == 0

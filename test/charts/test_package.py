@@ -1,0 +1,95 @@
+"""The chart as an OCI artifact: packaged, pushed to a real registry, and installed from there."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tarfile
+
+import pytest
+import requests
+import yaml
+
+from support.chart import CHART, helm, render_all
+from support.process import Process, free_port, need
+
+METADATA = yaml.safe_load(pathlib.Path(CHART, "Chart.yaml").read_text())
+VERSION = METADATA["version"]
+
+
+class Registry(Process):
+    """An OCI registry on a free loopback port, in memory."""
+
+    name = "registry"
+
+    def __init__(self):
+        super().__init__()
+        self.program, self.port = need("crane"), free_port()
+
+    @property
+    def host(self):
+        return f"127.0.0.1:{self.port}"
+
+    def command(self):
+        return [self.program, "registry", "serve", "--address", self.host]
+
+    def ready(self):
+        return requests.get(f"http://{self.host}/v2/", timeout=5).ok
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    result = helm("package", CHART, "--destination", str(folder))
+    assert result.returncode == 0, result.stderr
+    return folder / f"backlog-{VERSION}.tgz"
+
+
+def test_the_package_has_what_an_installation_needs_and_nothing_else(package):
+    with tarfile.open(package) as archive:
+        names = {name.removeprefix("backlog/") for name in archive.getnames()}
+    assert {"Chart.yaml", "README.md", "values.yaml", "values-production.yaml", "values.schema.json", "files/monitoring.yaml",
+            "files/reference.json", "templates/deployment.yaml", "templates/tests/server.yaml"} <= names
+    assert not [name for name in names if name.startswith((".", "test/")) or name.endswith((".tgz", ".orig"))]
+
+
+def test_a_registry_takes_the_package_and_helm_installs_from_it(package, tmp_path):
+    with Registry() as registry:
+        pushed = helm("push", str(package), f"oci://{registry.host}/charts", "--plain-http")
+        assert pushed.returncode == 0, pushed.stderr
+        digest = re.search(r"Digest: (sha256:[0-9a-f]{64})", pushed.stdout + pushed.stderr)[1]
+        chart = f"oci://{registry.host}/charts/backlog"
+
+        manifest = json.loads(subprocess.run([need("crane"), "manifest", "--insecure", f"{registry.host}/charts/backlog@{digest}"],
+                                             check=True, capture_output=True, text=True, timeout=60).stdout)
+        assert manifest["config"]["mediaType"] == "application/vnd.cncf.helm.config.v1+json"
+        assert manifest["annotations"]["org.opencontainers.image.title"] == "backlog"
+        assert manifest["annotations"]["org.opencontainers.image.version"] == VERSION
+
+        pulled = helm("pull", chart, "--version", VERSION, "--plain-http", "--destination", str(tmp_path))
+        assert pulled.returncode == 0, pulled.stderr
+        assert (tmp_path / package.name).read_bytes() == package.read_bytes()
+        assert render_all({}, "--version", VERSION, "--plain-http", chart=chart) == render_all()
+        assert render_all({}, "--plain-http", chart=f"{chart}@{digest}") == render_all()
+
+
+def test_a_parent_chart_sets_global_values(tmp_path):
+    parent = tmp_path / "platform"
+    os.makedirs(parent / "charts")
+    (parent / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "platform", "version": "1.0.0"}))
+    os.symlink(CHART, parent / "charts" / "backlog")
+    objects = render_all({"global": {"imageRegistry": "mirror.example"}, "backlog": {"replicaCount": 3}}, chart=str(parent))
+    deployment = next(item for item in objects if item["kind"] == "Deployment")
+    assert deployment["spec"]["replicas"] == 3
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "mirror.example/backlog:0.1.0"
+
+
+def test_the_metadata_is_what_artifact_hub_reads():
+    assert METADATA["icon"].startswith("data:image/svg+xml,") and METADATA["home"] and METADATA["maintainers"]
+    annotations = METADATA["annotations"]
+    assert annotations["artifacthub.io/license"] == "Apache-2.0"
+    for change in yaml.safe_load(annotations["artifacthub.io/changes"]):
+        assert change["kind"] in ("added", "changed", "deprecated", "removed", "fixed", "security") and change["description"]
+    for key in ("links", "recommendations"):
+        assert all(item["url"].startswith("https://") for item in yaml.safe_load(annotations[f"artifacthub.io/{key}"]))
