@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes nothing: its samples were loaded when it was made. And a proxy before it."""
+"""A real Prometheus, whose samples were loaded when it was made, or are scraped. And a proxy before it."""
 
 import http.server
 import os
@@ -9,26 +9,34 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import yaml
+
 from .process import Process, free_port, need
 
 
 class Prometheus(Process):
     """`samples` are lines such as `jobs{queue="mail"} 37`, each of the last hour, once a minute.
 
-    `web` is Prometheus' web configuration file (TLS, users), `arguments` are more flags.
+    `web` is Prometheus' web configuration file (TLS, users), `arguments` are more flags. `scrapes` are the scrape
+    configurations, `rules` is the text of a file of rules.
     """
 
     name = "prometheus"
 
-    def __init__(self, *samples, web="", arguments=()):
+    def __init__(self, *samples, web="", arguments=(), scrapes=(), rules=None):
         super().__init__()
         self.program, self.promtool = need("prometheus"), need("promtool")
         self.port = free_port()
         self.scheme = "https" if "tls_server_config" in web else "http"
         self.arguments = arguments
-        self._write("prometheus.yml", "scrape_configs: []\n")
+        config = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "scrape_configs": list(scrapes)}
+        if rules is not None:
+            self._write("rules.yml", rules)
+            config["rule_files"] = ["rules.yml"]
+        self._write("prometheus.yml", yaml.safe_dump(config))
         self.write_web(web)
-        self._load(samples)
+        if samples:
+            self._load(samples)
 
     def _write(self, name, content):
         path = os.path.join(self.folder, name)
