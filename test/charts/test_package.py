@@ -8,34 +8,14 @@ import subprocess
 import tarfile
 
 import pytest
-import requests
 import yaml
 
 from support.chart import CHART, helm, render_all
-from support.process import Process, free_port, need
+from support.process import need
+from support.registry import Registry
 
 METADATA = yaml.safe_load(pathlib.Path(CHART, "Chart.yaml").read_text())
 VERSION = METADATA["version"]
-
-
-class Registry(Process):
-    """An OCI registry on a free loopback port, in memory."""
-
-    name = "registry"
-
-    def __init__(self):
-        super().__init__()
-        self.program, self.port = need("crane"), free_port()
-
-    @property
-    def host(self):
-        return f"127.0.0.1:{self.port}"
-
-    def command(self):
-        return [self.program, "registry", "serve", "--address", self.host]
-
-    def ready(self):
-        return requests.get(f"http://{self.host}/v2/", timeout=5).ok
 
 
 @pytest.fixture(scope="module")

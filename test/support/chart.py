@@ -1,5 +1,6 @@
 """The chart `backlog`, rendered by helm."""
 
+import copy
 import os
 import subprocess
 
@@ -36,12 +37,12 @@ IN_PRODUCTION = {"tls": {"certManager": {"issuerRef": {"name": "platform"}}},
 
 
 def merge(*values):
-    """As helm merges values files: maps by key, everything else as a whole."""
+    """As helm merges values files: maps by key, everything else as a whole. A copy."""
     whole = {}
     for each in values:
         for key, value in each.items():
             both = isinstance(value, dict) and isinstance(whole.get(key), dict)
-            whole[key] = merge(whole[key], value) if both else value
+            whole[key] = merge(whole[key], value) if both else copy.deepcopy(value)
     return whole
 
 
