@@ -11,10 +11,9 @@
 #include <stdlib.h>
 
 static const char *const type_names[] = {
-    [OPTION_STRING] = "string",     [OPTION_BOOL] = "boolean",
-    [OPTION_INT] = "integer",       [OPTION_FLOAT] = "number",
-    [OPTION_DURATION] = "duration", [OPTION_CHOICE] = "choice",
-    [OPTION_LIST] = "list",         [OPTION_RANGES] = "ranges",
+    [OPTION_STRING] = "string", [OPTION_BOOL] = "boolean",      [OPTION_INT] = "integer",
+    [OPTION_FLOAT] = "number",  [OPTION_DURATION] = "duration", [OPTION_CHOICE] = "choice",
+    [OPTION_LIST] = "list",     [OPTION_RANGES] = "ranges",
 };
 
 static const char *const scope_names[OPTION_SCOPES] = {
