@@ -1,5 +1,6 @@
 """What is made of something else is up to date: the schema, the README and the table of keys and flags."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -20,6 +21,19 @@ def test_the_files_are_what_dev_chart_writes():
     assert check.returncode == 0, check.stderr
 
 
+def test_the_reference_in_json_has_the_keys_of_the_page():
+    document = json.loads(reference("json"))
+    rows = [row for scaler in document["scalers"].values() for scope in ("connection", "query", "target") for row in scaler[scope]]
+    keys = {row["key"] for row in [*rows, *document["trigger"]]}
+    page = reference()
+    assert keys == set(re.findall(r"^\| `(\w+)`", page[:page.index("## The server's flags")], re.MULTILINE))
+    assert {f"--{row['key']}" for row in document["flags"]} == set(re.findall(r"^\| `(--[\w-]+)`", page, re.MULTILINE))
+    by_key = {row["key"]: row for row in document["flags"]}
+    assert by_key["interval"] == {"key": "interval", "type": "duration", "default": "5s", "minimum": 1, "maximum": 86400000,
+                                  "doc": by_key["interval"]["doc"]}
+    assert document["scalers"]["kafka"]["unsupported"]["awsRegion"]
+
+
 def paths(values, prefix=""):
     """Of what is no map, or an empty one."""
     for key, value in values.items():
@@ -34,7 +48,7 @@ def test_the_readme_has_every_value():
     values = yaml.safe_load(pathlib.Path(CHART, "values.yaml").read_text())
     missing = set(paths(values)) - shown
     # Documented as a whole.
-    whole = ("podMonitor.", "resources.", "probes.startup.", "probes.readiness.", "probes.liveness.", "updateStrategy.",
+    whole = ("resources.", "probes.startup.", "probes.readiness.", "probes.liveness.", "updateStrategy.",
              "tests.resources.")
     assert {path for path in missing if not path.startswith(whole)} == set()
     assert len(shown) > 100

@@ -133,6 +133,11 @@ class Value:
         self.path, self.default, self.doc = path, default, doc
 
 
+def prose_of(text):
+    """A <word> would be taken for HTML."""
+    return text.replace("<", "&lt;")
+
+
 def cell(text):
     return text.replace("|", r"\|")
 
@@ -191,11 +196,11 @@ def readme():
     lines = []
     for title, prose, values in values_of((CHART / "values.yaml").read_text()):
         lines += [f"### {title}", ""]
-        lines += [" ".join(prose), ""] if prose else []
+        lines += [prose_of(" ".join(prose)), ""] if prose else []
         lines += ["| value | default | meaning |", "|---|---|---|"]
         for value in values:
             default = "" if is_group(value, values) else default_of(value.default)
-            lines.append(f"| `{value.path}` | {default} | {cell(value.doc)} |")
+            lines.append(f"| `{value.path}` | {default} | {cell(prose_of(value.doc))} |")
         lines.append("")
     page = (HERE / "readme.md").read_text()
     return page.replace("VALUES\n", "\n".join(lines))
