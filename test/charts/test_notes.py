@@ -6,7 +6,7 @@ import shutil
 import grpc
 import yaml
 
-from support.chart import CHART, MUTUAL, ORDERS, render
+from support.chart import CERT_MANAGER, CHART, MUTUAL, ORDERS, render
 from support.grpc_client import Client, refusal
 from support.server import Server, reference
 
@@ -31,6 +31,16 @@ def test_the_notes_show_a_scaledobject_that_reaches_the_service(tmp_path):
     assert metadata["scalerAddress"] == f"{name}.scaling.svc:{port}"
     assert metadata["enableTLS"] == "true"
     assert 'the connection "orders", in shop, billing-*:' in text
+
+
+def test_the_notes_of_a_release_with_mtls_name_the_authentication_and_who_may_connect(tmp_path):
+    objects, text, example = notes_of(CERT_MANAGER, tmp_path)
+    trigger, = example["spec"]["triggers"]
+    assert trigger["authenticationRef"] == {"name": objects["ClusterTriggerAuthentication"]["metadata"]["name"],
+                                            "kind": "ClusterTriggerAuthentication"}
+    assert trigger["metadata"]["enableTLS"] == "true"
+    assert "pods of namespace keda with app=keda-operator; to read metrics, pods of namespace monitoring\n" in text
+    assert "networkPolicy" not in notes_of({"networkPolicy": {"enabled": False}}, tmp_path / "open")[1]
 
 
 NOWHERE = "127.0.0.1:1"

@@ -49,6 +49,11 @@ class Cluster:
         return json.loads(self.kubectl("get", *words, "--output", "json").stdout)
 
 
+def is_established(definition):
+    conditions = definition.get("status", {}).get("conditions") or []
+    return any(found["type"] == "Established" and found["status"] == "True" for found in conditions)
+
+
 @pytest.fixture(scope="session")
 def cluster(connection):
     """With the custom resources that the chart may have, and the namespaces of its tests."""
@@ -60,7 +65,7 @@ def cluster(connection):
         [path] = SCHEMAS.glob(f"*/{part}.yaml")
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(path))
         group, name = part.split("_")
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{name}.{group}", "--timeout=60s")
+        wait_until(lambda crd=f"{name}.{group}": is_established(cluster.get("crd", crd)), SECONDS, f"{part} is established")
     for name in ("scaling", "elsewhere", "monitoring", "autoscaling"):
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         wait_until(lambda name=name: cluster.kubectl("get", "serviceaccount", "default", "-n", name, wrong=True).returncode == 0,
@@ -107,7 +112,8 @@ def install(cluster, namespace, **values):
 
 def trigger(namespace, **metadata):
     address = metadata.pop("scalerAddress", f"backlog.{namespace}.svc:9090")
-    return {"type": metadata.pop("type", "external-push"), "metadata": {"scalerAddress": address, **metadata}}
+    reference = {"authenticationRef": {"name": "backlog"}} if metadata.pop("authenticated", False) else {}
+    return {"type": metadata.pop("type", "external-push"), "metadata": {"scalerAddress": address, **metadata}, **reference}
 
 
 def judge(cluster, namespace, *triggers, item=None):
@@ -162,16 +168,18 @@ def test_the_policy_knows_the_connections_and_tls_of_the_release(cluster, namesp
     orders = merge(ORDERS, MUTUAL)
     orders["connections"]["all"] = {"scaler": "redis", "address": "redis:6379"}
     install(cluster, name, **orders, config={"denyInlineConnections": True})
-    right = {"scaler": "redis", "listName": "jobs", "connectionName": "all", "enableTLS": "true"}
+    right = {"scaler": "redis", "listName": "jobs", "connectionName": "all", "enableTLS": "true", "authenticated": True}
     assert judge(cluster, name, trigger(name, **right)) == ""
     for words, metadata in {
             "none of this server's: there are all, orders": {**right, "connectionName": "bills"},
             "may not be used in this namespace": {**right, "scaler": "kafka", "connectionName": "orders"},
             "connectionName is missing": {**RIGHT, "enableTLS": "true"},
-            "this server speaks TLS": {**right, "enableTLS": "false"}}.items():
+            "this server speaks TLS": {**right, "enableTLS": "false"},
+            "asks for a client certificate (mTLS): set the trigger's authenticationRef": {**right, "authenticated": False}}.items():
         assert words in judge(cluster, name, trigger(name, **metadata)), words
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "billing-eu"}})
-    allowed = {"scaler": "kafka", "connectionName": "orders", "consumerGroup": "g", "topic": "t", "enableTLS": "true"}
+    allowed = {"scaler": "kafka", "connectionName": "orders", "consumerGroup": "g", "topic": "t", "enableTLS": "true",
+               "authenticated": True}
     assert judge(cluster, "billing-eu", trigger(name, **allowed)) == ""
 
 
