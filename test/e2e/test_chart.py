@@ -126,12 +126,12 @@ def judge(cluster, namespace, *triggers, item=None):
 RIGHT = {"scaler": "redis", "address": "redis:6379", "listName": "jobs"}
 MISTAKES = {
     "scaler is missing": {"address": "redis:6379"},
-    'there is no scaler "reddis"': {**RIGHT, "scaler": "reddis"},
+    'unknown scaler "reddis"': {**RIGHT, "scaler": "reddis"},
     "unknown keys in a trigger's metadata: listNam": {**RIGHT, "listNam": "jobs"},
     "holds a secret in plain text: password": {**RIGHT, "password": "hunter2"},
     "type of KEDA's own": {**RIGHT, "type": "redis"},
     "enableTLS is set": {**RIGHT, "enableTLS": "true"},
-    "none of this server's: there are no connections": {"scaler": "redis", "listName": "jobs", "connectionName": "orders"},
+    "connectionName does not exist: this server has no connections": {"scaler": "redis", "listName": "jobs", "connectionName": "orders"},
 }
 
 
@@ -142,8 +142,14 @@ def test_the_policy_warns_of_each_mistake(cluster, namespace):
         said = judge(cluster, namespace.name, trigger(namespace.name, **metadata))
         assert "Warning: " in said and words in said, f"{words}: {said}"
         assert "hunter2" not in said
+    # As the README shows it.
+    said = judge(cluster, namespace.name, trigger(namespace.name, **{**RIGHT, "listNam": "jobs"}))
+    policy = f"backlog.{namespace.name}"
+    assert (f"Warning: Validation failed for ValidatingAdmissionPolicy '{policy}' with binding '{policy}': "
+            "unknown keys in a trigger's metadata: listNam\n") in said
+    assert "Warning: Validation failed for ValidatingAdmissionPolicy 'backlog.keda' with binding" in README
     job = judge(cluster, namespace.name, item=scaled_job("worker", trigger(namespace.name, **{**RIGHT, "scaler": "reddis"})))
-    assert 'there is no scaler "reddis"' in job
+    assert 'unknown scaler "reddis"' in job
 
 
 @pytest.mark.core
@@ -171,11 +177,11 @@ def test_the_policy_knows_the_connections_and_tls_of_the_release(cluster, namesp
     right = {"scaler": "redis", "listName": "jobs", "connectionName": "all", "enableTLS": "true", "authenticated": True}
     assert judge(cluster, name, trigger(name, **right)) == ""
     for words, metadata in {
-            "none of this server's: there are all, orders": {**right, "connectionName": "bills"},
-            "may not be used in this namespace": {**right, "scaler": "kafka", "connectionName": "orders"},
+            "connectionName does not exist: this server has all, orders": {**right, "connectionName": "bills"},
+            "not permitted in this namespace": {**right, "scaler": "kafka", "connectionName": "orders"},
             "connectionName is missing": {**RIGHT, "enableTLS": "true"},
-            "this server speaks TLS": {**right, "enableTLS": "false"},
-            "asks for a client certificate (mTLS): set the trigger's authenticationRef": {**right, "authenticated": False}}.items():
+            "this server uses TLS": {**right, "enableTLS": "false"},
+            "requires a client certificate (mTLS): set the trigger's authenticationRef": {**right, "authenticated": False}}.items():
         assert words in judge(cluster, name, trigger(name, **metadata)), words
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "billing-eu"}})
     allowed = {"scaler": "kafka", "connectionName": "orders", "consumerGroup": "g", "topic": "t", "enableTLS": "true",
