@@ -192,7 +192,7 @@ FIRES = {
     "BacklogCertificateExpires": {"backlog_certificate_expiry_timestamp_seconds{%s}": "100000x120"},
     "BacklogTLSHandshakesFailing": {"backlog_failed_tls_handshakes_total{%s}": "0+6x120"},
     "BacklogClientLimitReached": {'backlog_limit_hits_total{%s,limit="calls"}': "0+1x120"},
-    "BacklogPushSubscribeFailing": {'backlog_failed_arms_total{%s,scaler="redis"}': "0+1x120"},
+    "BacklogPushSubscribeFailing": {'backlog_push_subscribe_failures_total{%s,scaler="redis"}': "0+1x120"},
 }
 MINUTES = 90
 HEALTHY = {"backlog_build_info{%s}": "1x120"}
