@@ -1,0 +1,131 @@
+#include "scale/simulation.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+/* Between two `true` of a stream that stays active: the server's default. */
+enum { HEARTBEAT_S = 60 };
+
+struct run {
+    const struct simulation_settings *settings;
+    struct model model;
+    struct workers workers;
+    struct simulation *result;
+    double *arrived;     /* until the end of each second */
+    size_t oldest;       /* second in which the oldest arrived that is not done */
+    int64_t pushed_at_s; /* or -1 while it is inactive */
+    int64_t wanted;
+};
+
+static struct model_reading measure(const struct run *run)
+{
+    const struct workers *workers = &run->workers;
+    double value = workers->waiting;
+    if (run->settings->counts_in_flight)
+        value += workers_in_flight(workers);
+    return (struct model_reading){
+        .has_target = true,
+        .target = run->settings->target,
+        .value = value,
+        .is_active = value > run->settings->activation,
+    };
+}
+
+static void push(struct run *run, const struct model_reading *reading, int64_t now_s)
+{
+    if (!reading->is_active)
+        run->pushed_at_s = -1;
+    else if (run->pushed_at_s < 0 || now_s - run->pushed_at_s >= HEARTBEAT_S) {
+        model_push(&run->model, now_s * 1000);
+        run->pushed_at_s = now_s;
+    }
+}
+
+static void scale(struct run *run, int64_t now_s)
+{
+    struct model *model = &run->model;
+    const struct model_reading reading = measure(run);
+    int64_t before = model->replicas;
+    model->ready_pods = workers_ready(&run->workers, now_s);
+    if (run->settings->is_push)
+        push(run, &reading, now_s);
+    if (model->next_poll_ms <= now_s * 1000)
+        model_poll(model, &reading, now_s * 1000);
+    if (model->next_sync_ms <= now_s * 1000) {
+        struct model_decision decision = model_sync(model, &reading, now_s * 1000);
+        run->wanted = decision.hpa.wanted >= 0 ? decision.hpa.wanted : decision.replicas;
+    }
+    run->result->changes += model->replicas != before;
+    workers_scale(&run->workers, model->replicas, now_s);
+}
+
+/* How long the oldest that is not done has been there at the end of this second: where the curve of what arrived
+ * was as high as that of what is done is now. First in, first out. */
+static double oldest_age(struct run *run, size_t second)
+{
+    double done = run->workers.done;
+    if (run->workers.arrived - done < 1e-6)
+        return 0;
+    while (run->oldest < second && run->arrived[run->oldest] <= done)
+        run->oldest++;
+    double from = run->oldest == 0 ? 0 : run->arrived[run->oldest - 1];
+    double in_second = run->arrived[run->oldest] - from;
+    double part = in_second > 0 ? (done - from) / in_second : 0;
+    return (double)(second + 1) - ((double)run->oldest + part);
+}
+
+static void record(struct run *run, size_t second, double arrivals)
+{
+    struct simulation *result = run->result;
+    struct simulation_sample *sample = &result->samples[second];
+    *sample = (struct simulation_sample){
+        .arrivals = arrivals,
+        .waiting = run->workers.waiting,
+        .in_flight = workers_in_flight(&run->workers),
+        .wait_s = oldest_age(run, second),
+        .wanted = run->wanted,
+        .replicas = run->model.replicas,
+        .ready = workers_ready(&run->workers, (int64_t)second),
+    };
+    result->replica_hours += (double)sample->replicas / 3600;
+    result->mean_wait_s += sample->waiting + sample->in_flight;
+    if (sample->wait_s > result->max_wait_s)
+        result->max_wait_s = sample->wait_s;
+    result->seconds_over += sample->wait_s > (double)run->settings->objective_s;
+    if (sample->replicas > result->max_replicas)
+        result->max_replicas = sample->replicas;
+}
+
+void simulation_run(const struct simulation_settings *settings, const struct trace *trace,
+                    struct simulation *ret_simulation)
+{
+    struct run run = {.settings = settings, .result = ret_simulation, .pushed_at_s = -1};
+    *ret_simulation = (struct simulation){
+        .seconds = trace->seconds,
+        .samples = memory_array(trace->seconds, sizeof(struct simulation_sample)),
+    };
+    run.arrived = memory_array(trace->seconds, sizeof(*run.arrived));
+    model_init(&run.model, &settings->model, settings->model.min_replicas, 0);
+    run.model.next_sync_ms = settings->sync_offset_s * 1000;
+    workers_init(&run.workers, &settings->workers);
+    for (size_t second = 0; second < trace->seconds; second++) {
+        scale(&run, (int64_t)second);
+        workers_run(&run.workers, trace->arrivals[second], (int64_t)second);
+        run.arrived[second] = run.workers.arrived;
+        record(&run, second, trace->arrivals[second]);
+    }
+    ret_simulation->arrived = run.workers.arrived;
+    ret_simulation->done = run.workers.done;
+    /* Little's law: what is there, summed over time, is what each waited, summed over all. */
+    ret_simulation->mean_wait_s /= run.workers.arrived > 0 ? run.workers.arrived : 1;
+    free(run.arrived);
+    workers_done(&run.workers);
+    model_done(&run.model);
+}
+
+void simulation_done(struct simulation *simulation)
+{
+    free(simulation->samples);
+    *simulation = (struct simulation){0};
+}
