@@ -1,0 +1,233 @@
+#include "client/scaler_client.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <externalscaler.pb-c.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define SERVICE "/externalscaler.ExternalScaler/"
+
+typedef Externalscaler__ScaledObjectRef ref_message;
+typedef Externalscaler__ScaledObjectRef__ScalerMetadataEntry entry_message;
+
+void scaler_reading_done(struct scaler_reading *reading)
+{
+    free(reading->metric_name);
+    error_done(&reading->error);
+    *reading = (struct scaler_reading){0};
+}
+
+/* ---- requests ---- */
+
+/* A request as messages that borrow the ref's strings. */
+struct packed {
+    ref_message ref;
+    entry_message *entries;
+    entry_message **pointers;
+};
+
+static void pack_ref(const struct scaler_ref *ref, struct packed *packed)
+{
+    externalscaler__scaled_object_ref__init(&packed->ref);
+    packed->entries = memory_array(ref->count, sizeof(*packed->entries));
+    packed->pointers = memory_array(ref->count, sizeof(*packed->pointers));
+    for (size_t i = 0; i < ref->count; i++) {
+        externalscaler__scaled_object_ref__scaler_metadata_entry__init(&packed->entries[i]);
+        packed->entries[i].key = (char *)ref->entries[i].key;
+        packed->entries[i].value = (char *)ref->entries[i].value;
+        packed->pointers[i] = &packed->entries[i];
+    }
+    packed->ref.name = (char *)ref->name;
+    packed->ref.namespace_ = (char *)ref->namespace;
+    packed->ref.n_scalermetadata = ref->count;
+    packed->ref.scalermetadata = packed->pointers;
+}
+
+static void packed_done(struct packed *packed)
+{
+    free(packed->entries);
+    free(packed->pointers);
+}
+
+static struct grpc_call *start(struct grpc_client *client, const char *path,
+                               const ProtobufCMessage *message, int64_t deadline_ms)
+{
+    size_t length = protobuf_c_message_get_packed_size(message);
+    _cleanup_(memory_free) uint8_t *bytes = memory_new(length + 1);
+    protobuf_c_message_pack(message, bytes);
+    return grpc_call_start(client, path, bytes, length, deadline_ms);
+}
+
+static struct grpc_call *start_with_ref(struct grpc_client *client, const char *path,
+                                        const struct scaler_ref *ref, int64_t deadline_ms)
+{
+    _cleanup_(packed_done) struct packed packed;
+    pack_ref(ref, &packed);
+    return start(client, path, &packed.ref.base, deadline_ms);
+}
+
+static struct grpc_call *start_metrics(struct grpc_client *client, const struct scaler_ref *ref,
+                                       const char *metric_name, int64_t deadline_ms)
+{
+    _cleanup_(packed_done) struct packed packed;
+    Externalscaler__GetMetricsRequest request = EXTERNALSCALER__GET_METRICS_REQUEST__INIT;
+    pack_ref(ref, &packed);
+    request.scaledobjectref = &packed.ref;
+    request.metricname = (char *)metric_name;
+    return start(client, SERVICE "GetMetrics", &request.base, deadline_ms);
+}
+
+/* ---- replies ---- */
+
+static void refuse(struct scaler_reading *reading, const char *method, const char *reason)
+{
+    reading->is_failed = true;
+    error_unavailable(&reading->error, "%s: %s", method, reason);
+}
+
+/* The reply's bytes, which the caller frees; NULL where there is none, with the reading failed. */
+static uint8_t *take_reply(struct grpc_call *call, const char *method,
+                           struct scaler_reading *reading, size_t *ret_length)
+{
+    uint8_t *bytes = NULL;
+    if (grpc_call_status(call) != GRPC_OK) {
+        reading->is_failed = true;
+        error_unavailable(&reading->error, "%s: %s: %s", method,
+                          grpc_status_name(grpc_call_status(call)), grpc_call_text(call));
+    } else if (!grpc_call_take(call, &bytes, ret_length))
+        refuse(reading, method, "unexpected reply: no message");
+    return bytes;
+}
+
+static void take_spec(struct grpc_call *call, struct scaler_reading *reading)
+{
+    static const char method[] = "GetMetricSpec";
+    size_t length = 0;
+    _cleanup_(memory_free) uint8_t *bytes = take_reply(call, method, reading, &length);
+    if (bytes == NULL)
+        return;
+    Externalscaler__GetMetricSpecResponse *reply =
+        externalscaler__get_metric_spec_response__unpack(NULL, length, bytes);
+    if (reply == NULL || reply->n_metricspecs == 0)
+        refuse(reading, method, "unexpected reply: no metric");
+    else {
+        const Externalscaler__MetricSpec *spec = reply->metricspecs[0];
+        reading->has_target = true;
+        reading->metric_name = text_copy(spec->metricname);
+        reading->target =
+            spec->targetsizefloat > 0 ? spec->targetsizefloat : (double)spec->targetsize;
+    }
+    if (reply != NULL)
+        externalscaler__get_metric_spec_response__free_unpacked(reply, NULL);
+}
+
+static void take_metrics(struct grpc_call *call, struct scaler_reading *reading)
+{
+    static const char method[] = "GetMetrics";
+    size_t length = 0;
+    _cleanup_(memory_free) uint8_t *bytes = take_reply(call, method, reading, &length);
+    if (bytes == NULL)
+        return;
+    Externalscaler__GetMetricsResponse *reply =
+        externalscaler__get_metrics_response__unpack(NULL, length, bytes);
+    if (reply == NULL || reply->n_metricvalues == 0)
+        refuse(reading, method, "unexpected reply: no value");
+    for (size_t i = 0; reply != NULL && i < reply->n_metricvalues; i++) {
+        const Externalscaler__MetricValue *value = reply->metricvalues[i];
+        reading->value +=
+            value->metricvaluefloat > 0 ? value->metricvaluefloat : (double)value->metricvalue;
+    }
+    if (reply != NULL)
+        externalscaler__get_metrics_response__free_unpacked(reply, NULL);
+}
+
+static bool unpack_active(const uint8_t *bytes, size_t length, bool *ret_active)
+{
+    Externalscaler__IsActiveResponse *reply =
+        externalscaler__is_active_response__unpack(NULL, length, bytes);
+    if (reply == NULL)
+        return false;
+    *ret_active = reply->result;
+    externalscaler__is_active_response__free_unpacked(reply, NULL);
+    return true;
+}
+
+static void take_active(struct grpc_call *call, struct scaler_reading *reading)
+{
+    static const char method[] = "IsActive";
+    size_t length = 0;
+    _cleanup_(memory_free) uint8_t *bytes = take_reply(call, method, reading, &length);
+    if (bytes != NULL && !unpack_active(bytes, length, &reading->is_active))
+        refuse(reading, method, "unexpected reply");
+}
+
+/* ---- rounds ---- */
+
+enum round { ROUND_SPEC, ROUND_METRICS, ROUND_ACTIVE, ROUNDS };
+
+static struct grpc_call *begin(struct grpc_client *client, enum round round,
+                               const struct scaler_ref *ref, const struct scaler_reading *reading,
+                               int64_t deadline_ms)
+{
+    if (reading->is_failed)
+        return NULL;
+    switch (round) {
+    case ROUND_SPEC:
+        return start_with_ref(client, SERVICE "GetMetricSpec", ref, deadline_ms);
+    case ROUND_METRICS:
+        return start_metrics(client, ref, reading->metric_name, deadline_ms);
+    default:
+        return start_with_ref(client, SERVICE "IsActive", ref, deadline_ms);
+    }
+}
+
+static void end(struct grpc_client *client, enum round round, struct grpc_call *call,
+                struct scaler_reading *reading)
+{
+    if (call == NULL)
+        return;
+    while (!grpc_call_is_done(call))
+        grpc_client_wait(client, CLOCK_NEVER); /* its deadline ends it */
+    if (round == ROUND_SPEC)
+        take_spec(call, reading);
+    else if (round == ROUND_METRICS)
+        take_metrics(call, reading);
+    else
+        take_active(call, reading);
+    grpc_call_free(call);
+}
+
+void scaler_client_read(struct grpc_client *client, const struct scaler_ref *refs, size_t count,
+                        int64_t deadline_ms, struct scaler_reading *ret_readings)
+{
+    _cleanup_(memory_free) struct grpc_call **calls = memory_array(count, sizeof(*calls));
+    for (size_t i = 0; i < count; i++)
+        ret_readings[i] = (struct scaler_reading){0};
+    for (enum round round = ROUND_SPEC; round < ROUNDS; round++) {
+        for (size_t i = 0; i < count; i++)
+            calls[i] = begin(client, round, &refs[i], &ret_readings[i], deadline_ms);
+        for (size_t i = 0; i < count; i++)
+            end(client, round, calls[i], &ret_readings[i]);
+    }
+}
+
+/* ---- the stream ---- */
+
+struct grpc_call *scaler_client_stream(struct grpc_client *client, const struct scaler_ref *ref)
+{
+    return start_with_ref(client, SERVICE "StreamIsActive", ref, CLOCK_NEVER);
+}
+
+bool scaler_client_take(struct grpc_call *stream, bool *ret_active)
+{
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    if (!grpc_call_take(stream, &bytes, &length))
+        return false;
+    bool good = unpack_active(bytes, length, ret_active);
+    free(bytes);
+    return good;
+}
