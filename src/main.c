@@ -13,6 +13,7 @@ static const struct subcommand {
     const char *doc; /* NULL: not for people */
 } subcommands[] = {
     {"serve", serve_main, "answer KEDA"},
+    {"rehearse", rehearse_main, "play KEDA and the HPA against a running server"},
     {"simulate", simulate_main, "what KEDA and the HPA would do with a trace of work"},
     {"reference", reference_main, "print every key of every scaler"},
     {"agent", agent_main, NULL},

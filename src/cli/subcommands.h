@@ -3,6 +3,7 @@
 #define BACKLOG_CLI_SUBCOMMANDS_H
 
 int serve_main(int argc, char **argv);
+int rehearse_main(int argc, char **argv);
 int simulate_main(int argc, char **argv);
 int reference_main(int argc, char **argv);
 int agent_main(int argc, char **argv);

@@ -1,0 +1,92 @@
+/*
+ * A rehearsal: the model of KEDA and the HPA in real time, or faster, against a running server, with local
+ * workers or none.
+ *
+ * Threads: one.
+ */
+#ifndef BACKLOG_CLI_REHEARSAL_H
+#define BACKLOG_CLI_REHEARSAL_H
+
+#include "cli/endpoints.h"
+#include "cli/replicas.h"
+#include "client/scaler_client.h"
+#include "scale/model.h"
+#include "scale/scaled_object.h"
+
+#include <signal.h>
+
+struct rehearsal_settings {
+    const struct scaled_objects *objects;
+    const char *server; /* NULL: the scalerAddress of each trigger */
+    struct grpc_tls_files tls;
+    double speed; /* seconds of the model per second */
+    int64_t sync_ms;
+    int64_t duration_ms; /* 0: until `stop` */
+    int64_t deadline_ms; /* for one reading */
+    const char *worker;  /* a shell command; NULL: a dry run */
+    struct replicas_settings replicas;
+    bool is_json;
+};
+
+struct rehearsed_trigger {
+    const struct scaled_object_trigger *trigger;
+    struct endpoint *endpoint;
+    struct option_entry *
+        entries; /* what is sent: those of the trigger, and `scaler` where it is one of KEDA's own */
+    struct scaler_ref ref;
+    bool is_push;
+    struct grpc_call *stream; /* StreamIsActive, or NULL */
+    int64_t stream_retry_at_ms;
+    int64_t stream_backoff_ms;
+    struct scaler_reading reading; /* the last */
+};
+
+/* What a run comes to. */
+struct rehearsed_summary {
+    double replica_seconds;   /* of the model's time, as the rest */
+    double without_replica_s; /* active, and none is ready */
+    int64_t min_replicas, max_replicas;
+    int64_t changes;
+    int64_t pushes;
+    int64_t readings, failed_readings;
+};
+
+struct rehearsed {
+    const struct scaled_object *object;
+    char *label; /* "namespace/name" */
+    struct model model;
+    struct rehearsed_trigger *triggers;
+    struct model_reading readings[MODEL_MAX_TRIGGERS];
+    struct replicas *replicas;  /* NULL: a dry run */
+    bool is_due;                /* to be read in this turn */
+    char *keda_text, *hpa_text; /* the last decisions */
+    enum model_reason keda_reason;
+    struct rehearsed_summary summary;
+    double *values, *replica_counts; /* a line each, for the plot */
+    size_t lines, values_capacity, counts_capacity;
+};
+
+struct rehearsal {
+    const struct rehearsal_settings *settings;
+    struct endpoints endpoints;
+    struct rehearsed *items;
+    size_t count;
+    int64_t began_ms;
+    int64_t next_line_ms;
+};
+
+/* Prepares: addresses, models, workers. The caller ends it with rehearsal_done(), which stops the workers. */
+bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings *settings,
+                    struct error *error);
+void rehearsal_done(struct rehearsal *rehearsal);
+
+/* Until the duration is over or `stop` is set by a signal. */
+void rehearsal_run(struct rehearsal *rehearsal, const volatile sig_atomic_t *stop);
+
+/* Seconds of the model since the beginning. */
+double rehearsal_time_s(const struct rehearsal *rehearsal, int64_t now_ms);
+
+/* How many of the object's replicas work. Without workers all that there are to be. */
+int64_t rehearsed_ready(const struct rehearsed *one, int64_t now_ms);
+
+#endif

@@ -1,0 +1,202 @@
+#include "cli/replicas.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { FIRST_RESTART_MS = 1000, LONGEST_RESTART_MS = 60 * 1000, TICK_MS = 200 };
+
+/* A place for a replica; the process in it changes when it ends by itself. */
+struct replica {
+    pid_t pid; /* 0: none now */
+    int64_t number;
+    int64_t started_ms;
+    int64_t restart_at_ms; /* where there is no process */
+    int64_t restart_ms;    /* the next back-off */
+    int64_t kill_at_ms;    /* 0: it is not being stopped */
+};
+
+struct replicas {
+    struct replicas_settings settings;
+    struct replica *items; /* the oldest first */
+    size_t count, capacity;
+    int64_t started; /* ever, for the numbers */
+    int64_t crashes;
+};
+
+struct replicas *replicas_new(const struct replicas_settings *settings)
+{
+    struct replicas *replicas = memory_new(sizeof(*replicas));
+    replicas->settings = *settings;
+    return replicas;
+}
+
+/* In the child; does not return. */
+static void run_command(const struct replicas_settings *settings, int64_t number, pid_t parent)
+{
+    char text[32];
+    sigset_t none;
+    snprintf(text, sizeof(text), "%lld", (long long)number);
+    setenv("BACKLOG_OBJECT", settings->object, 1);
+    setenv("BACKLOG_REPLICA", text, 1);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* whatever becomes of this program, no worker stays behind */
+    if (getppid() != parent)
+        _exit(1);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    execl("/bin/sh", "sh", "-c", settings->command, (char *)NULL);
+    _exit(127);
+}
+
+static void start(struct replicas *replicas, struct replica *replica, int64_t now_ms)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0)
+        run_command(&replicas->settings, replica->number, parent);
+    if (pid < 0) {
+        log_warning("a worker could not be started: %s", strerror(errno));
+        replica->restart_at_ms = now_ms + LONGEST_RESTART_MS;
+        return;
+    }
+    setpgid(pid, pid); /* here too: the first to come does it */
+    replica->pid = pid;
+    replica->started_ms = now_ms;
+}
+
+static void add(struct replicas *replicas, int64_t now_ms)
+{
+    replicas->items = memory_grow(replicas->items, &replicas->capacity, replicas->count + 1,
+                                  sizeof(*replicas->items));
+    struct replica *replica = &replicas->items[replicas->count++];
+    *replica = (struct replica){.number = ++replicas->started, .restart_ms = FIRST_RESTART_MS};
+    start(replicas, replica, now_ms);
+}
+
+static void drop(struct replicas *replicas, size_t index)
+{
+    replicas->count--;
+    memmove(&replicas->items[index], &replicas->items[index + 1],
+            (replicas->count - index) * sizeof(*replicas->items));
+}
+
+static void stop(struct replicas *replicas, size_t index, int64_t now_ms)
+{
+    struct replica *replica = &replicas->items[index];
+    if (replica->pid == 0) {
+        drop(replicas, index);
+        return;
+    }
+    replica->kill_at_ms = now_ms + replicas->settings.grace_ms;
+    kill(-replica->pid, SIGTERM);
+}
+
+static size_t count_wanted(const struct replicas *replicas)
+{
+    size_t wanted = 0;
+    for (size_t i = 0; i < replicas->count; i++)
+        wanted += replicas->items[i].kill_at_ms == 0;
+    return wanted;
+}
+
+/* The index of the `place`th replica, from the newest on, that is not being stopped. */
+static size_t find_wanted(const struct replicas *replicas, size_t place)
+{
+    for (size_t i = replicas->count; i-- > 0;)
+        if (replicas->items[i].kill_at_ms == 0 && place-- == 0)
+            return i;
+    return 0;
+}
+
+void replicas_scale(struct replicas *replicas, int64_t count, int64_t now_ms)
+{
+    size_t wanted = count_wanted(replicas);
+    for (; (int64_t)wanted < count; wanted++)
+        add(replicas, now_ms);
+    for (; (int64_t)wanted > count; wanted--) {
+        size_t place = replicas->settings.stops_random ? clock_jitter((uint32_t)wanted) : 0;
+        stop(replicas, find_wanted(replicas, place), now_ms);
+    }
+}
+
+static bool has_ended(struct replica *replica)
+{
+    int status = 0;
+    if (replica->pid == 0 || waitpid(replica->pid, &status, WNOHANG) != replica->pid)
+        return false;
+    replica->pid = 0;
+    return true;
+}
+
+static void note_crash(struct replicas *replicas, struct replica *replica, int64_t now_ms)
+{
+    replicas->crashes++;
+    if (now_ms - replica->started_ms > 2 * LONGEST_RESTART_MS)
+        replica->restart_ms = FIRST_RESTART_MS;
+    replica->restart_at_ms = now_ms + replica->restart_ms;
+    if (replica->restart_ms < LONGEST_RESTART_MS)
+        replica->restart_ms *= 2;
+}
+
+int64_t replicas_tick(struct replicas *replicas, int64_t now_ms)
+{
+    for (size_t i = replicas->count; i-- > 0;) {
+        struct replica *replica = &replicas->items[i];
+        bool is_stopping = replica->kill_at_ms != 0;
+        if (has_ended(replica)) {
+            if (is_stopping)
+                drop(replicas, i);
+            else
+                note_crash(replicas, replica, now_ms);
+        } else if (is_stopping && replica->kill_at_ms <= now_ms)
+            kill(-replica->pid, SIGKILL);
+        else if (replica->pid == 0 && replica->restart_at_ms <= now_ms)
+            start(replicas, replica, now_ms);
+    }
+    return replicas->count == 0 ? CLOCK_NEVER : now_ms + TICK_MS;
+}
+
+int64_t replicas_ready(const struct replicas *replicas, int64_t now_ms)
+{
+    int64_t ready = 0;
+    for (size_t i = 0; i < replicas->count; i++) {
+        const struct replica *one = &replicas->items[i];
+        ready += one->pid != 0 && one->kill_at_ms == 0 &&
+                 now_ms - one->started_ms >= replicas->settings.startup_ms;
+    }
+    return ready;
+}
+
+int64_t replicas_crashes(const struct replicas *replicas)
+{
+    return replicas->crashes;
+}
+
+void replicas_free(struct replicas *replicas)
+{
+    if (replicas == NULL)
+        return;
+    replicas_scale(replicas, 0, clock_now_ms());
+    while (replicas->count > 0) {
+        replicas_tick(replicas, clock_now_ms());
+        if (replicas->count > 0)
+            poll(NULL, 0, 20);
+    }
+    free(replicas->items);
+    free(replicas);
+}
