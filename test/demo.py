@@ -1,59 +1,65 @@
-"""A newcomer's first minute: a real broker, the server, and what KEDA is answered, second by second.
+"""A newcomer's first minute: a real broker, the server, and what KEDA would do with its answers, second by second.
 
-Broker, messages, server and every gRPC call are real. KEDA, its HPA and the workers are played here, by
-KEDA's rules and the HPA's formula, with times that are shortened (and printed) so that the story takes
-a minute and not an hour. Exits with 0 only if the story really happened.
+Broker, messages, server, workers and every gRPC call are real. KEDA and the HPA are the model of `backlog rehearse`, ten times as
+fast so that the story takes a minute. Exits with 0 only if the story really happened.
 """
 
 import argparse
-import collections
 import contextlib
-import math
+import json
 import os
 import queue
+import shlex
 import signal
+import subprocess
 import sys
 import textwrap
 import threading
 import time
 
-import grpc
-
-from support.grpc_client import Client
 from support.nats import Nats
 from support.process import Unavailable
 from support.rabbitmq import RabbitMQ
-from support.server import Server
+from support.server import Server, binary
 
 TARGET = 5
 BURST = 37
 WANTED = 8  # 37 / 5, rounded up
 OUTAGE_SECONDS = 10
-
-# KEDA's and the HPA's times here, and by default.
-POLL_SECONDS = 3           # 30
-SYNC_SECONDS = 1           # 15
-COOLDOWN_SECONDS = 6       # 300
-STABILIZATION_SECONDS = 4  # 300
+SPEED = 10
 INTERVAL, HOLD = "1s", "5s"  # of the server: 5s, 60s
 
-JOBS_PER_WORKER_AND_SECOND = 0.5
-WORKER_START_SECONDS = 2
+SCALED_OBJECT = """\
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: orders, namespace: demo}
+spec:
+  scaleTargetRef: {name: worker}
+  cooldownPeriod: 60
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior: {scaleDown: {stabilizationWindowSeconds: 40}}
+  triggers:
+    - type: external-push
+"""
 
 SHORTENED = f"""\
-Shortened for this demo: KEDA polls every {POLL_SECONDS} s (30), the HPA syncs every {SYNC_SECONDS} s (15), cooldown
-{COOLDOWN_SECONDS} s (300), scale-down window {STABILIZATION_SECONDS} s (300); the server measures every {INTERVAL} (5s), and
-answers for {HOLD} (60s) from what it knew once the broker has gone. A worker takes {WORKER_START_SECONDS} s to
-start and does {JOBS_PER_WORKER_AND_SECOND} jobs a second."""
+Shortened for this demo: KEDA and the HPA go {SPEED} times as fast (a poll each 3 s and not 30, a sync each 1.5 s and not
+15), the cooldown is 60 s (300), the scale-down window 40 s (300): 6 and 4 s here. The server measures every
+{INTERVAL} (5s), and answers for {HOLD} (60s) from what it knew once the broker has gone. A worker is a process that takes 2 s to
+start and 2 s for a job."""
 
 
 # ---------------------------------------------------------------------------- work, on a real broker
 
 class RabbitQueue:
+    name = "rabbitmq"
+
     def __init__(self):
         self.process = RabbitMQ()
+        self.url = self.process.amqp_url()
         self.title = "RabbitMQ, queue orders"
-        self.metadata = {"scaler": "rabbitmq", "host": self.process.amqp_url(), "queueName": "orders",
+        self.metadata = {"scaler": "rabbitmq", "host": self.url, "queueName": "orders",
                          "mode": "QueueLength", "value": str(TARGET)}
 
     def prepare(self):
@@ -62,20 +68,15 @@ class RabbitQueue:
     def publish(self, count):
         self.process.publish("orders", count)
 
-    def work(self, jobs):
-        """Consumes up to so many jobs; returns how many wait then."""
-        with self.process.connect() as connection:
-            channel = connection.channel()
-            for _ in range(jobs):
-                channel.basic_get("orders", auto_ack=True)
-            return channel.queue_declare("orders", passive=True).method.message_count
-
 
 class NatsConsumer:
+    name = "nats"
+
     def __init__(self):
         self.process = Nats()
+        self.url = self.process.url
         self.title = "NATS JetStream, consumer workers"
-        self.metadata = {"scaler": "nats-jetstream", "servers": self.process.url, "stream": "orders",
+        self.metadata = {"scaler": "nats-jetstream", "servers": self.url, "stream": "orders",
                          "consumer": "workers", "lagThreshold": str(TARGET)}
 
     def prepare(self):
@@ -86,18 +87,6 @@ class NatsConsumer:
     def publish(self, count):
         with self.process.connect() as client:
             client.publish("orders", count)
-
-    def work(self, jobs):
-        with self.process.connect(allow_reconnect=False) as client:
-            jobs = min(jobs, self._waiting(client))
-            if jobs > 0:
-                client.take("orders", "workers", jobs)
-            return self._waiting(client)
-
-    def _waiting(self, client):
-        """With what was delivered but not acknowledged: a killed server forgets acknowledgements."""
-        info = client.run(client.jetstream.consumer_info("orders", "workers"))
-        return info.num_pending + info.num_ack_pending
 
 
 def choose_broker(name):
@@ -112,72 +101,33 @@ def choose_broker(name):
         return NatsConsumer()
 
 
-# ---------------------------------------------------------------------------- KEDA and the HPA
+# ---------------------------------------------------------------------------- KEDA, the HPA and the workers
 
-class Answer:
-    """What the three calls of one question said."""
+class Rehearsal:
+    """`backlog rehearse` with workers; what it prints, a JSON object a line, is in `lines` with its time of arrival."""
 
-    def __init__(self, client, metadata):
-        self.value = self.target = self.active = self.error = None
-        try:
-            spec = client.metric_spec(metadata)
-            self.target = spec.targetSizeFloat
-            self.value = client.metrics(metadata, spec.metricName).metricValueFloat
-            self.active = client.is_active(metadata)
-        except grpc.RpcError as error:
-            self.error = f"{error.code().name}: {error.details()}"
+    def __init__(self, broker, port, folder):
+        path = os.path.join(folder, "scaledobject.yaml")
+        with open(path, "w") as file:
+            file.write(SCALED_OBJECT + "      metadata: " + json.dumps(broker.metadata) + "\n")
+        worker = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo_worker.py"),
+                  broker.name, broker.url]
+        self.child = subprocess.Popen(
+            [binary(), "rehearse", "-f", path, "--server", f"127.0.0.1:{port}", "--speed", str(SPEED), "--startup", "2s",
+             "--grace", "2s", "--worker", "exec " + shlex.join(worker), "--output", "json"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
 
-    def __str__(self):
-        if self.error:
-            return self.error
-        return f"{self.value:g}/{self.target:g} {'active' if self.active else 'idle'}"
+    def _read(self):
+        for line in self.child.stdout:
+            self.lines.put((time.monotonic(), json.loads(line)))
+        self.lines.put((time.monotonic(), {"type": "end"}))
 
-
-class Autoscaler:
-    """One ScaledObject from 0 to 100 replicas with one external-push trigger, and its HPA."""
-
-    def __init__(self, on_scaled):
-        self.replicas = 0
-        self.on_scaled = on_scaled
-        self.last_active = -math.inf
-        self.wanted = []  # (when, replicas): the HPA's recommendations of the scale-down window
-
-    def scale(self, replicas, why):
-        if replicas != self.replicas:
-            before, self.replicas = self.replicas, replicas
-            self.on_scaled(before, replicas, why)
-
-    def pushed(self, now):
-        """StreamIsActive said `true`."""
-        self.last_active = now
-        if self.replicas == 0:
-            self.scale(1, "KEDA: the push activates")
-
-    def polled(self, answer, now):
-        if answer.error:
-            return
-        if answer.active:
-            self.last_active = now
-            if self.replicas == 0:
-                self.scale(1, "KEDA: the poll activates")
-        elif self.replicas > 0 and self.last_active + COOLDOWN_SECONDS < now:
-            self.wanted = []
-            self.scale(0, "KEDA: the cooldown is over")
-
-    def synced(self, answer, now):
-        """AverageValue with a tolerance of 0.1, up at once by 4 pods or 100 %, down by the window's most."""
-        if answer.error:
-            return
-        usage = answer.value / (answer.target * self.replicas)
-        wanted = self.replicas if 0.9 <= usage <= 1.1 else math.ceil(answer.value / answer.target)
-        self.wanted = [(when, count) for when, count in self.wanted if when > now - STABILIZATION_SECONDS]
-        self.wanted.append((now, wanted))
-        limit = max(self.replicas + 4, 2 * self.replicas)
-        highest = max(count for _, count in self.wanted)
-        if wanted > self.replicas:
-            self.scale(min(wanted, limit), f"HPA: {answer.value:g} waiting / {answer.target:g}")
-        elif highest < self.replicas:
-            self.scale(max(highest, 1), f"HPA: at most {highest} wanted for {STABILIZATION_SECONDS} s")
+    def stop(self):
+        """It ends its workers."""
+        self.child.terminate()
+        self.child.wait(30)
 
 
 # ---------------------------------------------------------------------------- the screen
@@ -201,30 +151,17 @@ class StoryFailed(Exception):
 # ---------------------------------------------------------------------------- the demo
 
 class Demo:
-    """Everything happens on the main thread; the stream's thread puts its pushes into a queue."""
+    """Follows the lines of the rehearsal, and makes the work and the outage."""
 
-    def __init__(self, broker, client):
+    def __init__(self, broker, rehearsal):
         self.broker = broker
-        self.client = client
-        self.autoscaler = Autoscaler(self._scaled)
+        self.rehearsal = rehearsal
         self.began = time.monotonic()
-        self.next_second = self.began
-        self.seconds = 0
-        self.pushes = queue.Queue()
+        self.replicas = 0
         self.published_at = None
         self.broker_is_stopped = False
-        self.replicas_before = collections.deque([0] * WORKER_START_SECONDS, WORKER_START_SECONDS)
-        self.credit = 0  # jobs that the workers have had the time for
         self.push_ms = []
         self.held = self.refused = self.lost_in_outage = 0
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self):
-        """As KEDA: the stream stays open for good."""
-        with contextlib.suppress(grpc.RpcError):
-            for answer in self.client.stream_is_active(self.broker.metadata):
-                if answer.result:
-                    self.pushes.put(time.monotonic())
 
     def _clock(self):
         seconds = time.monotonic() - self.began
@@ -233,94 +170,70 @@ class Demo:
     def event(self, text, colour="cyan"):
         say(f"{self._clock():>6}    --> {text}", colour)
 
-    def _scaled(self, before, after, why):
-        if self.broker_is_stopped and after < before:
-            self.lost_in_outage += before - after
-        self.event(f"{before} -> {after} replicas ({why})", "green" if after > before else "yellow")
-
     def publish(self, count):
         self.published_at = time.monotonic()
         self.broker.publish(count)
         self.event(f"{count} job{'s arrive' if count > 1 else ' arrives'}")
 
-    def _push_arrived(self, when):
+    def _pushed(self, when, _line):
         after = ""
-        if self.published_at is not None and self.autoscaler.replicas == 0:
+        if self.published_at is not None and self.replicas == 0:
             self.push_ms.append(1000 * (when - self.published_at))
             after = f", {self.push_ms[-1]:.0f} ms after the work began to arrive"
         self.event(f"push: active{after}")
-        self.autoscaler.pushed(when)
 
-    def _work(self):
-        """The workers of this second; returns how many jobs wait, None where nobody can tell."""
-        workers = min(self.autoscaler.replicas, *self.replicas_before)  # the others are starting
-        self.replicas_before.append(self.autoscaler.replicas)
-        self.credit += workers * JOBS_PER_WORKER_AND_SECOND
-        jobs, self.credit = int(self.credit), self.credit % 1
+    def _changed(self, _when, line):
+        if self.broker_is_stopped and line["to"] < line["from"]:
+            self.lost_in_outage += line["from"] - line["to"]
+        self.replicas = line["to"]
+        self.event(f"{line['from']} -> {line['to']} replicas ({line['why']})",
+                   "green" if line["to"] > line["from"] else "yellow")
+
+    def _count_in_outage(self, line):
+        self.held += line["error"] is None
+        self.refused += line["error"] is not None
+        if self.refused == 1 and line["error"]:
+            self.event(f"the server refuses to guess: {line['error']}", "red")
+
+    def _stated(self, _when, line):
+        """A second: what the server answered, the workers, and why there are so many."""
         if self.broker_is_stopped:
-            return None
-        return self.broker.work(jobs)
+            self._count_in_outage(line)
+        error = line["error"]
+        words = textwrap.shorten(error or line["why"], 70, placeholder="...")
+        if self.broker_is_stopped and not error:
+            words += " (held)"
+        waiting = "?" if error else f"{line['value']:g}"
+        bar = paint("green", "#" * line["ready"]) + paint("dim", "." * max(0, line["replicas"] - line["ready"]))
+        space = " " * (10 - max(line["ready"], line["replicas"]))
+        colour = "red" if error else "bold" if line["active"] else "dim"
+        say(f"{self._clock():>6} {waiting:>6}  {line['replicas']:>2} {bar}{space} {paint(colour, words)}")
 
-    def _ask(self):
-        """Returns what KEDA or the HPA was answered in this second; None where none of them asked."""
-        polls = self.seconds % POLL_SECONDS == 0
-        syncs = self.seconds % SYNC_SECONDS == 0 and self.autoscaler.replicas > 0
-        if not polls and not syncs:
-            return None
-        now = time.monotonic()
-        answer = Answer(self.client, self.broker.metadata)
-        if self.broker_is_stopped:
-            self._count_in_outage(answer)
-        if polls:
-            self.autoscaler.polled(answer, now)
-        if syncs and self.autoscaler.replicas > 0:
-            self.autoscaler.synced(answer, now)
-        return answer
+    def _ended(self, _when, _line):
+        raise StoryFailed("the rehearsal ended")
 
-    def _count_in_outage(self, answer):
-        self.held += answer.error is None
-        self.refused += answer.error is not None
-        if self.refused == 1 and answer.error:
-            self.event(f"the server refuses to guess: {answer.error}", "red")
-
-    def _tick(self):
-        depth = self._work()
-        answer = self._ask()
-        words, colour = "(nobody asks)", "dim"
-        if answer is not None:
-            words = textwrap.shorten(str(answer), 60, placeholder="...")
-            colour = "red" if answer.error else "bold" if answer.active else "dim"
-            if self.broker_is_stopped and not answer.error:
-                words += " (held)"
-        replicas = self.autoscaler.replicas
-        bar = paint("green", "#" * replicas)
-        waiting = "?" if depth is None else depth
-        say(f"{self._clock():>6} {waiting:>6}  {replicas:>2} {bar}{' ' * (10 - replicas)} {paint(colour, words)}")
-        self.seconds += 1
+    def _follow(self):
+        """One line; true where it is that of a second."""
+        when, line = self.rehearsal.lines.get(timeout=30)
+        {"push": self._pushed, "change": self._changed, "state": self._stated, "end": self._ended}[line["type"]](when, line)
+        return line["type"] == "state"
 
     def run(self, seconds):
-        """Lines, one a second, and whatever is pushed in between."""
-        end = self.next_second + seconds
-        while self.next_second < end:
-            with contextlib.suppress(queue.Empty):
-                self._push_arrived(self.pushes.get(timeout=max(0, self.next_second - time.monotonic())))
-                continue
-            self._tick()
-            self.next_second = max(self.next_second + 1, time.monotonic())
+        while seconds > 0:
+            seconds -= self._follow()
 
     def run_until(self, condition, seconds, what):
-        for _ in range(seconds):
-            if condition():
-                return
-            self.run(1)
-        raise StoryFailed(f"{what} did not happen in {seconds} s")
+        while not condition():
+            if seconds == 0:
+                raise StoryFailed(f"{what} did not happen in time")
+            seconds -= self._follow()
 
     def chapter(self, text):
         say()
         say(text, "bold")
 
     def is_at(self, replicas):
-        return lambda: self.autoscaler.replicas == replicas
+        return lambda: self.replicas == replicas
 
     # The story.
 
@@ -340,12 +253,12 @@ class Demo:
         for _ in range(3):
             self.publish(1)
             self.run(1)
-        self.run_until(lambda: self.autoscaler.replicas > 0, 5, "one replica")
+        self.run_until(lambda: self.replicas > 0, 5, "one replica")
 
     def outage(self):
         self.chapter("4. More work, and then the broker dies: nobody knows how much waits, so nothing changes.")
         self.publish(45)
-        self.run_until(lambda: self.autoscaler.replicas >= WANTED, 15, f"{WANTED} replicas")
+        self.run_until(lambda: self.replicas >= WANTED, 15, f"{WANTED} replicas")
         self.broker.process.kill()
         self.broker_is_stopped = True
         self.event("the broker is gone", "red")
@@ -367,7 +280,7 @@ class Demo:
 
     def tell(self):
         say()
-        say("  time  queue  replicas      KEDA or the HPA is answered (value/target)")
+        say("  time  queue  replicas      why")
         self.burst()
         self.trickle()
         self.outage()
@@ -390,10 +303,11 @@ def play(broker_name):
         started(stack, broker.process)
         broker.prepare()
         server = started(stack, Server(interval=INTERVAL, hold=HOLD))
-        client = stack.enter_context(Client(server.port))
         say(SHORTENED, "dim")
-        Demo(broker, client).tell()
-        client.channel.close()
+        rehearsal = Rehearsal(broker, server.port, server.folder)
+        stack.callback(rehearsal.stop)
+        Demo(broker, rehearsal).tell()
+        rehearsal.stop()
         server.stop()
 
 
