@@ -80,12 +80,13 @@ static bool prepare(struct rehearsal *rehearsal, struct rehearsed *one,
     one->keda_text = text_copy("");
     one->hpa_text = text_copy("");
     one->triggers = memory_array(object->trigger_count, sizeof(*one->triggers));
-    model_init(&one->model, &settings, settings.min_replicas, 0);
-    one->summary.min_replicas = settings.min_replicas;
+    int64_t replicas = rehearsal->settings->initial_replicas;
+    model_init(&one->model, &settings, replicas < 0 ? settings.min_replicas : replicas, 0);
+    one->summary.min_replicas = one->summary.max_replicas = one->model.replicas;
     if (rehearsal->settings->worker != NULL) {
-        struct replicas_settings replicas = rehearsal->settings->replicas;
-        replicas.object = one->label;
-        one->replicas = replicas_new(&replicas);
+        struct replicas_settings processes = rehearsal->settings->replicas;
+        processes.object = one->label;
+        one->replicas = replicas_new(&processes);
     }
     for (size_t i = 0; i < object->trigger_count; i++) {
         one->triggers[i].trigger = &object->triggers[i];

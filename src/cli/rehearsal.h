@@ -21,9 +21,10 @@ struct rehearsal_settings {
     struct grpc_tls_files tls;
     double speed; /* seconds of the model per second */
     int64_t sync_ms;
-    int64_t duration_ms; /* 0: until `stop` */
-    int64_t deadline_ms; /* for one reading */
-    const char *worker;  /* a shell command; NULL: a dry run */
+    int64_t duration_ms;      /* 0: until `stop` */
+    int64_t deadline_ms;      /* for one reading */
+    int64_t initial_replicas; /* -1: minReplicaCount */
+    const char *worker;       /* a shell command; NULL: a dry run */
     struct replicas_settings replicas;
     bool is_json;
 };

@@ -23,6 +23,7 @@ struct rehearse_flags {
     int64_t duration_ms;
     int64_t sync_ms;
     int64_t deadline_ms;
+    int64_t replicas;
     const char *worker;
     int64_t startup_ms;
     int64_t grace_ms;
@@ -58,6 +59,8 @@ static const struct option table[] = {
          .doc = "of the HPA"),
     FLAG("call-deadline", OPTION_DURATION, deadline_ms, "10s", .limits = {100, 60 * 1000},
          .doc = "for the calls of one reading"),
+    FLAG("replicas", OPTION_INT, replicas, "-1", .limits = {-1, INT32_MAX},
+         .doc = "that there are at the beginning; -1: minReplicaCount"),
     FLAG("worker", OPTION_STRING, worker, NULL,
          .doc =
              "shell command to run as a replica; $BACKLOG_OBJECT and $BACKLOG_REPLICA say which"),
@@ -110,6 +113,7 @@ static struct rehearsal_settings settings_of(const struct rehearse_flags *flags,
         .sync_ms = flags->sync_ms,
         .duration_ms = flags->duration_ms,
         .deadline_ms = flags->deadline_ms,
+        .initial_replicas = flags->replicas,
         .worker = flags->worker,
         .replicas = {.command = flags->worker,
                      .grace_ms = flags->grace_ms,
