@@ -110,11 +110,11 @@ static void print_text(const struct results *results)
         text_format("over %lld s", (long long)(results->flags->objective_ms / 1000));
     printf("%s: %zu s, %.10g arrived\n\n", results->path, results->trace->seconds,
            results->simulations[0].arrived);
-    printf("%-*s  %13s  %12s  %9s  %12s  %7s  %8s  %13s\n", width, "setting", "replica-hours",
-           "longest wait", "mean wait", over, "changes", "replicas", "left undone");
+    printf("%-*s  %13s  %12s  %9s  %12s  %7s  %12s  %11s\n", width, "setting", "replica-hours",
+           "longest wait", "mean wait", over, "changes", "max replicas", "left undone");
     for (size_t i = 0; i < results->settings->count; i++) {
         const struct simulation *one = &results->simulations[i];
-        printf("%-*.60s  %13.2f  %10.0f s  %7.1f s  %10lld s  %7lld  %8lld  %13.0f\n", width,
+        printf("%-*.60s  %13.2f  %10.0f s  %7.1f s  %10lld s  %7lld  %12lld  %11.0f\n", width,
                results->settings->items[i].name, one->replica_hours, one->max_wait_s,
                one->mean_wait_s, (long long)one->seconds_over, (long long)one->changes,
                (long long)one->max_replicas, one->arrived - one->done);
