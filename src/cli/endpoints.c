@@ -19,7 +19,7 @@ struct endpoint *endpoints_find(struct endpoints *endpoints, const char *address
     return endpoint;
 }
 
-bool endpoint_connect(struct endpoints *endpoints, struct endpoint *endpoint, int64_t deadline_ms)
+bool endpoints_connect(struct endpoints *endpoints, struct endpoint *endpoint, int64_t deadline_ms)
 {
     if (endpoint->client != NULL)
         return true;
@@ -36,7 +36,7 @@ bool endpoint_connect(struct endpoints *endpoints, struct endpoint *endpoint, in
     return false;
 }
 
-void endpoint_drop(struct endpoint *endpoint, const char *reason)
+void endpoints_drop(struct endpoint *endpoint, const char *reason)
 {
     grpc_client_free(endpoint->client);
     endpoint->client = NULL;

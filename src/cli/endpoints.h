@@ -22,7 +22,7 @@ struct endpoint {
 };
 
 struct endpoints {
-    struct grpc_tls_files tls;
+    struct grpc_socket_tls tls;
     struct endpoint items[ENDPOINTS_MAX];
     size_t count;
 };
@@ -31,10 +31,10 @@ struct endpoints {
 struct endpoint *endpoints_find(struct endpoints *endpoints, const char *address);
 
 /* Connects where it is not connected and the time has come. False: the endpoint's error says why. */
-bool endpoint_connect(struct endpoints *endpoints, struct endpoint *endpoint, int64_t deadline_ms);
+bool endpoints_connect(struct endpoints *endpoints, struct endpoint *endpoint, int64_t deadline_ms);
 
 /* Frees the client of a lost connection; its calls must be freed before. */
-void endpoint_drop(struct endpoint *endpoint, const char *reason);
+void endpoints_drop(struct endpoint *endpoint, const char *reason);
 
 void endpoints_done(struct endpoints *endpoints);
 

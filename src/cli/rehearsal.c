@@ -31,7 +31,7 @@ static int64_t real_ms(const struct rehearsal *rehearsal, int64_t at_model_ms)
            (int64_t)((double)at_model_ms / rehearsal->settings->speed + 0.999);
 }
 
-int64_t rehearsed_ready(const struct rehearsed *one, int64_t now_ms)
+int64_t rehearsal_ready(const struct rehearsal_object *one, int64_t now_ms)
 {
     return one->replicas == NULL ? one->model.replicas : replicas_ready(one->replicas, now_ms);
 }
@@ -39,7 +39,7 @@ int64_t rehearsed_ready(const struct rehearsed *one, int64_t now_ms)
 /* ---- preparing ---- */
 
 /* A trigger of KEDA's own type is asked of the server under that name: how it would be after a migration. */
-static void make_ref(struct rehearsed_trigger *trigger, const struct scaled_object *object)
+static void make_ref(struct rehearsal_trigger *trigger, const struct scaled_object *object)
 {
     const struct scaled_object_trigger *source = trigger->trigger;
     bool is_external =
@@ -51,11 +51,12 @@ static void make_ref(struct rehearsed_trigger *trigger, const struct scaled_obje
         trigger->entries[i] = source->entries[i];
     if (!is_external)
         trigger->entries[count++] = (struct option_entry){"scaler", source->type};
-    trigger->ref = (struct scaler_ref){object->name, object->namespace, trigger->entries, count};
+    trigger->ref =
+        (struct scaler_client_ref){object->name, object->namespace, trigger->entries, count};
     trigger->stream_backoff_ms = FIRST_STREAM_RETRY_MS;
 }
 
-static bool find_endpoint(struct rehearsal *rehearsal, struct rehearsed_trigger *trigger,
+static bool find_endpoint(struct rehearsal *rehearsal, struct rehearsal_trigger *trigger,
                           const char *label, struct error *error)
 {
     const char *address = rehearsal->settings->server;
@@ -70,7 +71,7 @@ static bool find_endpoint(struct rehearsal *rehearsal, struct rehearsed_trigger 
                          ENDPOINTS_MAX);
 }
 
-static bool prepare(struct rehearsal *rehearsal, struct rehearsed *one,
+static bool prepare(struct rehearsal *rehearsal, struct rehearsal_object *one,
                     const struct scaled_object *object, struct error *error)
 {
     struct model_settings settings = object->settings;
@@ -109,12 +110,12 @@ bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings
     return true;
 }
 
-static void rehearsed_done(struct rehearsed *one)
+static void rehearsed_done(struct rehearsal_object *one)
 {
     replicas_free(one->replicas);
     for (size_t i = 0; one->object != NULL && i < one->object->trigger_count; i++) {
-        grpc_call_free(one->triggers[i].stream);
-        scaler_reading_done(&one->triggers[i].reading);
+        grpc_client_call_free(one->triggers[i].stream);
+        scaler_client_reading_done(&one->triggers[i].reading);
         free(one->triggers[i].entries);
     }
     model_done(&one->model);
@@ -138,7 +139,7 @@ void rehearsal_done(struct rehearsal *rehearsal)
 /* ---- decisions ---- */
 
 /* Takes the text. An HPA that rests has nothing to say beside KEDA. */
-static void note_why(struct rehearsed *one, const struct model_decision *decision, char *why)
+static void note_why(struct rehearsal_object *one, const struct model_decision *decision, char *why)
 {
     bool is_hpa = decision->reason == MODEL_HPA;
     char **text = is_hpa ? &one->hpa_text : &one->keda_text;
@@ -150,11 +151,11 @@ static void note_why(struct rehearsed *one, const struct model_decision *decisio
     *text = why;
 }
 
-static void carry_out(struct rehearsal *rehearsal, struct rehearsed *one,
+static void carry_out(struct rehearsal *rehearsal, struct rehearsal_object *one,
                       const struct model_decision *decision, int64_t now_ms)
 {
     char *why = model_decision_text(decision, one->readings);
-    struct rehearsed_summary *summary = &one->summary;
+    struct rehearsal_summary *summary = &one->summary;
     if (decision->replicas != decision->before) {
         summary->changes++;
         rehearsal_print_change(rehearsal, one, decision, why, now_ms);
@@ -169,10 +170,10 @@ static void carry_out(struct rehearsal *rehearsal, struct rehearsed *one,
     note_why(one, decision, why);
 }
 
-static void decide(struct rehearsal *rehearsal, struct rehearsed *one, int64_t now_ms)
+static void decide(struct rehearsal *rehearsal, struct rehearsal_object *one, int64_t now_ms)
 {
     int64_t at_ms = model_ms(rehearsal, now_ms);
-    one->model.ready_pods = rehearsed_ready(one, now_ms);
+    one->model.ready_pods = rehearsal_ready(one, now_ms);
     if (one->model.next_poll_ms <= at_ms) {
         struct model_decision decision = model_poll(&one->model, one->readings, at_ms);
         carry_out(rehearsal, one, &decision, now_ms);
@@ -185,10 +186,11 @@ static void decide(struct rehearsal *rehearsal, struct rehearsed *one, int64_t n
 
 /* ---- reading ---- */
 
-static void take_reading(struct rehearsed *one, size_t index, const struct scaler_reading *reading)
+static void take_reading(struct rehearsal_object *one, size_t index,
+                         const struct scaler_client_reading *reading)
 {
-    struct rehearsed_trigger *trigger = &one->triggers[index];
-    scaler_reading_done(&trigger->reading);
+    struct rehearsal_trigger *trigger = &one->triggers[index];
+    scaler_client_reading_done(&trigger->reading);
     trigger->reading = *reading;
     one->summary.readings++;
     one->summary.failed_readings += reading->is_failed;
@@ -205,19 +207,19 @@ static void drop_streams(struct rehearsal *rehearsal, const struct endpoint *end
 {
     for (size_t i = 0; i < rehearsal->count; i++)
         for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
-            struct rehearsed_trigger *trigger = &rehearsal->items[i].triggers[t];
+            struct rehearsal_trigger *trigger = &rehearsal->items[i].triggers[t];
             if (trigger->endpoint == endpoint) {
-                grpc_call_free(trigger->stream);
+                grpc_client_call_free(trigger->stream);
                 trigger->stream = NULL;
             }
         }
 }
 
-static void fail_readings(const struct endpoint *endpoint, struct scaler_reading *readings,
+static void fail_readings(const struct endpoint *endpoint, struct scaler_client_reading *readings,
                           size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        readings[i] = (struct scaler_reading){.is_failed = true};
+        readings[i] = (struct scaler_client_reading){.is_failed = true};
         error_copy(&readings[i].error, &endpoint->error);
     }
 }
@@ -226,8 +228,9 @@ static void fail_readings(const struct endpoint *endpoint, struct scaler_reading
 static void read_endpoint(struct rehearsal *rehearsal, struct endpoint *endpoint)
 {
     size_t room = rehearsal->count * MODEL_MAX_TRIGGERS, count = 0;
-    _cleanup_(memory_free) struct scaler_ref *refs = memory_array(room, sizeof(*refs));
-    _cleanup_(memory_free) struct scaler_reading *readings = memory_array(room, sizeof(*readings));
+    _cleanup_(memory_free) struct scaler_client_ref *refs = memory_array(room, sizeof(*refs));
+    _cleanup_(memory_free) struct scaler_client_reading *readings =
+        memory_array(room, sizeof(*readings));
     for (size_t i = 0; i < rehearsal->count; i++)
         for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
             if (rehearsal->items[i].is_due && rehearsal->items[i].triggers[t].endpoint == endpoint)
@@ -235,7 +238,7 @@ static void read_endpoint(struct rehearsal *rehearsal, struct endpoint *endpoint
     if (count == 0)
         return;
     int64_t deadline_ms = clock_now_ms() + rehearsal->settings->deadline_ms;
-    if (endpoint_connect(&rehearsal->endpoints, endpoint, deadline_ms))
+    if (endpoints_connect(&rehearsal->endpoints, endpoint, deadline_ms))
         scaler_client_read(endpoint->client, refs, count, deadline_ms, readings);
     else
         fail_readings(endpoint, readings, count);
@@ -256,22 +259,22 @@ static void read_due(struct rehearsal *rehearsal)
 /* ---- streams ---- */
 
 /* KEDA waits 2, 4, ... 60 s, and 2 s again after a clean end. */
-static void end_stream(const struct rehearsal *rehearsal, struct rehearsed_trigger *trigger,
+static void end_stream(const struct rehearsal *rehearsal, struct rehearsal_trigger *trigger,
                        int64_t now_ms)
 {
-    bool is_clean = grpc_call_status(trigger->stream) == GRPC_OK;
+    bool is_clean = grpc_client_call_status(trigger->stream) == GRPC_CLIENT_OK;
     if (is_clean)
         trigger->stream_backoff_ms = FIRST_STREAM_RETRY_MS;
     trigger->stream_retry_at_ms =
         now_ms + (int64_t)((double)trigger->stream_backoff_ms / rehearsal->settings->speed);
     if (!is_clean && trigger->stream_backoff_ms < LONGEST_STREAM_RETRY_MS)
         trigger->stream_backoff_ms *= 2;
-    grpc_call_free(trigger->stream);
+    grpc_client_call_free(trigger->stream);
     trigger->stream = NULL;
 }
 
-static void serve_stream(struct rehearsal *rehearsal, struct rehearsed *one,
-                         struct rehearsed_trigger *trigger, int64_t now_ms)
+static void serve_stream(struct rehearsal *rehearsal, struct rehearsal_object *one,
+                         struct rehearsal_trigger *trigger, int64_t now_ms)
 {
     bool is_active = false;
     while (scaler_client_take(trigger->stream, &is_active)) {
@@ -282,7 +285,7 @@ static void serve_stream(struct rehearsal *rehearsal, struct rehearsed *one,
         struct model_decision decision = model_push(&one->model, model_ms(rehearsal, now_ms));
         carry_out(rehearsal, one, &decision, now_ms);
     }
-    if (grpc_call_is_done(trigger->stream))
+    if (grpc_client_call_is_done(trigger->stream))
         end_stream(rehearsal, trigger, now_ms);
 }
 
@@ -290,7 +293,7 @@ static void serve_streams(struct rehearsal *rehearsal, int64_t now_ms)
 {
     for (size_t i = 0; i < rehearsal->count; i++)
         for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
-            struct rehearsed_trigger *trigger = &rehearsal->items[i].triggers[t];
+            struct rehearsal_trigger *trigger = &rehearsal->items[i].triggers[t];
             if (!trigger->is_push)
                 continue;
             if (trigger->stream == NULL && trigger->endpoint->client != NULL &&
@@ -308,13 +311,13 @@ static void process_endpoints(struct rehearsal *rehearsal)
         if (endpoint->client == NULL || grpc_client_process(endpoint->client))
             continue;
         drop_streams(rehearsal, endpoint);
-        endpoint_drop(endpoint, "the connection was closed");
+        endpoints_drop(endpoint, "the connection was closed");
     }
 }
 
 /* ---- lines ---- */
 
-static bool is_active(const struct rehearsed *one)
+static bool is_active(const struct rehearsal_object *one)
 {
     for (size_t i = 0; i < one->object->trigger_count; i++)
         if (!one->readings[i].is_failed && one->readings[i].is_active)
@@ -323,7 +326,7 @@ static bool is_active(const struct rehearsed *one)
 }
 
 /* Of several triggers the sum: each counts its own. */
-static double value_of(const struct rehearsed *one)
+static double value_of(const struct rehearsal_object *one)
 {
     double value = 0;
     for (size_t i = 0; i < one->object->trigger_count; i++)
@@ -331,11 +334,12 @@ static double value_of(const struct rehearsed *one)
     return value;
 }
 
-static void note_line(const struct rehearsal *rehearsal, struct rehearsed *one, int64_t now_ms)
+static void note_line(const struct rehearsal *rehearsal, struct rehearsal_object *one,
+                      int64_t now_ms)
 {
     double seconds = LINE_MS / 1000.0 * rehearsal->settings->speed;
     one->summary.replica_seconds += seconds * (double)one->model.replicas;
-    if (is_active(one) && rehearsed_ready(one, now_ms) == 0)
+    if (is_active(one) && rehearsal_ready(one, now_ms) == 0)
         one->summary.without_replica_s += seconds;
     one->values =
         memory_grow(one->values, &one->values_capacity, one->lines + 1, sizeof(*one->values));
@@ -375,7 +379,7 @@ static int64_t turn(struct rehearsal *rehearsal, int64_t now_ms)
     int64_t due_ms = rehearsal->next_line_ms;
     now_ms = clock_now_ms();
     for (size_t i = 0; i < rehearsal->count; i++) {
-        struct rehearsed *one = &rehearsal->items[i];
+        struct rehearsal_object *one = &rehearsal->items[i];
         if (one->is_due)
             decide(rehearsal, one, now_ms);
         int64_t next_ms = one->replicas == NULL ? due_ms : replicas_tick(one->replicas, now_ms);

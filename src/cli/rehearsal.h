@@ -18,7 +18,7 @@
 struct rehearsal_settings {
     const struct scaled_objects *objects;
     const char *server; /* NULL: the scalerAddress of each trigger */
-    struct grpc_tls_files tls;
+    struct grpc_socket_tls tls;
     double speed; /* seconds of the model per second */
     int64_t sync_ms;
     int64_t duration_ms;      /* 0: until `stop` */
@@ -29,21 +29,21 @@ struct rehearsal_settings {
     bool is_json;
 };
 
-struct rehearsed_trigger {
+struct rehearsal_trigger {
     const struct scaled_object_trigger *trigger;
     struct endpoint *endpoint;
     struct option_entry *
         entries; /* what is sent: those of the trigger, and `scaler` where it is one of KEDA's own */
-    struct scaler_ref ref;
+    struct scaler_client_ref ref;
     bool is_push;
-    struct grpc_call *stream; /* StreamIsActive, or NULL */
+    struct grpc_client_call *stream; /* StreamIsActive, or NULL */
     int64_t stream_retry_at_ms;
     int64_t stream_backoff_ms;
-    struct scaler_reading reading; /* the last */
+    struct scaler_client_reading reading; /* the last */
 };
 
 /* What a run comes to. */
-struct rehearsed_summary {
+struct rehearsal_summary {
     double replica_seconds;   /* of the model's time, as the rest */
     double without_replica_s; /* active, and none is ready */
     int64_t min_replicas, max_replicas;
@@ -52,17 +52,17 @@ struct rehearsed_summary {
     int64_t readings, failed_readings;
 };
 
-struct rehearsed {
+struct rehearsal_object {
     const struct scaled_object *object;
     char *label; /* "namespace/name" */
     struct model model;
-    struct rehearsed_trigger *triggers;
+    struct rehearsal_trigger *triggers;
     struct model_reading readings[MODEL_MAX_TRIGGERS];
     struct replicas *replicas;  /* NULL: a dry run */
     bool is_due;                /* to be read in this turn */
     char *keda_text, *hpa_text; /* the last decisions */
     enum model_reason keda_reason;
-    struct rehearsed_summary summary;
+    struct rehearsal_summary summary;
     double *values, *replica_counts; /* a line each, for the plot */
     size_t lines, values_capacity, counts_capacity;
 };
@@ -70,7 +70,7 @@ struct rehearsed {
 struct rehearsal {
     const struct rehearsal_settings *settings;
     struct endpoints endpoints;
-    struct rehearsed *items;
+    struct rehearsal_object *items;
     size_t count;
     int64_t began_ms;
     int64_t next_line_ms;
@@ -88,6 +88,6 @@ void rehearsal_run(struct rehearsal *rehearsal, const volatile sig_atomic_t *sto
 double rehearsal_time_s(const struct rehearsal *rehearsal, int64_t now_ms);
 
 /* How many of the object's replicas work. Without workers all that there are to be. */
-int64_t rehearsed_ready(const struct rehearsed *one, int64_t now_ms);
+int64_t rehearsal_ready(const struct rehearsal_object *one, int64_t now_ms);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 /* The trigger that asks for the most, which is the one that the HPA follows. */
-static size_t leading_trigger(const struct rehearsed *one)
+static size_t leading_trigger(const struct rehearsal_object *one)
 {
     size_t leading = 0;
     double largest = -1;
@@ -27,7 +27,7 @@ static size_t leading_trigger(const struct rehearsed *one)
 }
 
 /* What the metrics alone ask for; -1 where nobody knows. */
-static int64_t wanted_of(const struct rehearsed *one)
+static int64_t wanted_of(const struct rehearsal_object *one)
 {
     const struct model *model = &one->model;
     const struct model_reading *reading = &one->readings[leading_trigger(one)];
@@ -45,7 +45,7 @@ static int64_t wanted_of(const struct rehearsed *one)
                : hpa_metric_replicas(&metric, &model->settings.hpa, &replicas, &within);
 }
 
-static const char *error_of(const struct rehearsed *one)
+static const char *error_of(const struct rehearsal_object *one)
 {
     for (size_t i = 0; i < one->object->trigger_count; i++)
         if (one->triggers[i].reading.is_failed)
@@ -54,7 +54,7 @@ static const char *error_of(const struct rehearsed *one)
 }
 
 /* The HPA rests without replicas; and that KEDA finds it active is nothing new. */
-static char *why_of(const struct rehearsed *one)
+static char *why_of(const struct rehearsal_object *one)
 {
     if (one->model.replicas == 0 || one->hpa_text[0] == '\0')
         return text_copy(one->keda_text);
@@ -74,7 +74,7 @@ static void print_json(json_t *object)
     json_decref(object);
 }
 
-static void print_line_json(const struct rehearsal *rehearsal, const struct rehearsed *one,
+static void print_line_json(const struct rehearsal *rehearsal, const struct rehearsal_object *one,
                             const char *why, int64_t now_ms)
 {
     const struct model_reading *reading = &one->readings[leading_trigger(one)];
@@ -83,7 +83,7 @@ static void print_line_json(const struct rehearsal *rehearsal, const struct rehe
         json_pack("{s:s, s:f, s:s, s:I, s:I, s:s, s:s?}", "type", "state", "time",
                   rehearsal_time_s(rehearsal, now_ms), "object", one->label, "replicas",
                   (json_int_t)one->model.replicas, "ready",
-                  (json_int_t)rehearsed_ready(one, now_ms), "why", why, "error", error_of(one));
+                  (json_int_t)rehearsal_ready(one, now_ms), "why", why, "error", error_of(one));
     json_object_set_new(line, "value",
                         reading->is_failed ? json_null() : json_real(reading->value));
     json_object_set_new(line, "target",
@@ -107,7 +107,7 @@ static int label_width(const struct rehearsal *rehearsal)
 }
 
 /* "1:05", and the name of the object where there are several. */
-static void print_start(const struct rehearsal *rehearsal, const struct rehearsed *one,
+static void print_start(const struct rehearsal *rehearsal, const struct rehearsal_object *one,
                         int64_t now_ms)
 {
     double seconds = rehearsal_time_s(rehearsal, now_ms);
@@ -129,7 +129,7 @@ void rehearsal_print_head(const struct rehearsal *rehearsal)
            rehearsal->settings->worker == NULL ? "replicas" : "ready/all", "why");
 }
 
-void rehearsal_print_change(const struct rehearsal *rehearsal, const struct rehearsed *one,
+void rehearsal_print_change(const struct rehearsal *rehearsal, const struct rehearsal_object *one,
                             const struct model_decision *decision, const char *why, int64_t now_ms)
 {
     if (rehearsal->settings->is_json) {
@@ -145,7 +145,7 @@ void rehearsal_print_change(const struct rehearsal *rehearsal, const struct rehe
     fflush(stdout);
 }
 
-void rehearsal_print_push(const struct rehearsal *rehearsal, const struct rehearsed *one,
+void rehearsal_print_push(const struct rehearsal *rehearsal, const struct rehearsal_object *one,
                           int64_t now_ms)
 {
     if (rehearsal->settings->is_json)
@@ -153,7 +153,7 @@ void rehearsal_print_push(const struct rehearsal *rehearsal, const struct rehear
                              rehearsal_time_s(rehearsal, now_ms), "object", one->label));
 }
 
-void rehearsal_print_line(const struct rehearsal *rehearsal, const struct rehearsed *one,
+void rehearsal_print_line(const struct rehearsal *rehearsal, const struct rehearsal_object *one,
                           int64_t now_ms)
 {
     char value[32] = "?", wanted[32] = "?", replicas[48];
@@ -171,7 +171,7 @@ void rehearsal_print_line(const struct rehearsal *rehearsal, const struct rehear
     if (one->replicas == NULL)
         snprintf(replicas, sizeof(replicas), "%lld", (long long)one->model.replicas);
     else
-        snprintf(replicas, sizeof(replicas), "%lld/%lld", (long long)rehearsed_ready(one, now_ms),
+        snprintf(replicas, sizeof(replicas), "%lld/%lld", (long long)rehearsal_ready(one, now_ms),
                  (long long)one->model.replicas);
     print_start(rehearsal, one, now_ms);
     printf("%10s  %6s  %9s  %s%s%s\n", value, wanted, replicas, why,
@@ -181,10 +181,10 @@ void rehearsal_print_line(const struct rehearsal *rehearsal, const struct rehear
 
 /* ---- the end ---- */
 
-static void print_summary_json(const struct rehearsal *rehearsal, const struct rehearsed *one,
-                               int64_t now_ms)
+static void print_summary_json(const struct rehearsal *rehearsal,
+                               const struct rehearsal_object *one, int64_t now_ms)
 {
-    const struct rehearsed_summary *summary = &one->summary;
+    const struct rehearsal_summary *summary = &one->summary;
     print_json(json_pack(
         "{s:s, s:f, s:s, s:f, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I}", "type", "summary", "time",
         rehearsal_time_s(rehearsal, now_ms), "object", one->label, "replicaHours",
@@ -196,10 +196,10 @@ static void print_summary_json(const struct rehearsal *rehearsal, const struct r
         (json_int_t)(one->replicas == NULL ? 0 : replicas_crashes(one->replicas))));
 }
 
-static void print_summary_text(const struct rehearsal *rehearsal, const struct rehearsed *one,
-                               int64_t now_ms)
+static void print_summary_text(const struct rehearsal *rehearsal,
+                               const struct rehearsal_object *one, int64_t now_ms)
 {
-    const struct rehearsed_summary *summary = &one->summary;
+    const struct rehearsal_summary *summary = &one->summary;
     printf("%s: %.0f s: %lld changes between %lld and %lld replicas, %.3f replica-hours, "
            "%.0f s active without a replica, %lld pushes, %lld of %lld readings failed",
            one->label, rehearsal_time_s(rehearsal, now_ms), (long long)summary->changes,
@@ -226,7 +226,7 @@ bool rehearsal_plot(const struct rehearsal *rehearsal, const char *path, struct 
 {
     struct plot_panel panels[] = {{.title = "waiting"}, {.title = "replicas"}};
     for (size_t i = 0; i < rehearsal->count && i < PLOT_MAX_SERIES; i++) {
-        const struct rehearsed *one = &rehearsal->items[i];
+        const struct rehearsal_object *one = &rehearsal->items[i];
         panels[0].series[i] = (struct plot_series){one->label, one->values};
         panels[1].series[i] = (struct plot_series){one->label, one->replica_counts};
         panels[0].series_count = panels[1].series_count = i + 1;

@@ -29,7 +29,7 @@ struct rehearse_flags {
     int64_t grace_ms;
     int stop;
     bool tls;
-    struct grpc_tls_files files;
+    struct grpc_socket_tls files;
     const char *plot;
     int output;
 };
@@ -121,7 +121,7 @@ static struct rehearsal_settings settings_of(const struct rehearse_flags *flags,
                      .stops_random = flags->stop == STOP_RANDOM},
         .is_json = flags->output == OUTPUT_JSON,
     };
-    const struct grpc_tls_files *files = &flags->files;
+    const struct grpc_socket_tls *files = &flags->files;
     settings.tls.is_on = flags->tls || files->ca != NULL || files->certificate != NULL ||
                          files->server_name != NULL || files->skips_verification;
     return settings;

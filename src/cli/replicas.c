@@ -14,7 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FIRST_RESTART_MS = 1000, LONGEST_RESTART_MS = 60 * 1000, TICK_MS = 200 };
+enum {
+    FIRST_RESTART_MS = 1000,
+    LONGEST_RESTART_MS = 60 * 1000,
+    STEADY_MS = 120 * 1000,
+    TICK_MS = 200
+};
 
 /* A place for a replica; the process in it changes when it ends by itself. */
 struct replica {
@@ -146,7 +151,7 @@ static bool has_ended(struct replica *replica)
 static void note_crash(struct replicas *replicas, struct replica *replica, int64_t now_ms)
 {
     replicas->crashes++;
-    if (now_ms - replica->started_ms > 2 * LONGEST_RESTART_MS)
+    if (now_ms - replica->started_ms > STEADY_MS)
         replica->restart_ms = FIRST_RESTART_MS;
     replica->restart_at_ms = now_ms + replica->restart_ms;
     if (replica->restart_ms < LONGEST_RESTART_MS)

@@ -76,20 +76,20 @@ void simulate_settings_done(struct simulate_settings *settings)
 
 /* ---- KEY=VALUE ---- */
 
-static bool store_number(const struct key *key, double value, char *field)
+static bool store_number(const struct key *key, double value, void *field)
 {
     if (!(value >= key->min) || value > 1e15 || (key->kind != NUMBER && value != floor(value)))
         return false;
     if (key->kind == NUMBER)
-        *(double *)(void *)field = value;
+        *(double *)field = value;
     else
-        *(int64_t *)(void *)field = (int64_t)value * (key->kind == SECONDS ? 1000 : 1);
+        *(int64_t *)field = (int64_t)value * (key->kind == SECONDS ? 1000 : 1);
     return true;
 }
 
 static bool store(const struct key *key, const char *text, struct simulation_settings *settings)
 {
-    char *field = (char *)settings + key->offset;
+    void *field = (char *)settings + key->offset;
     char *end = NULL;
     double number = strtod(text, &end);
     switch (key->kind) {
@@ -97,8 +97,7 @@ static bool store(const struct key *key, const char *text, struct simulation_set
         *(bool *)field = text_equal(text, "true");
         return text_equal(text, "true") || text_equal(text, "false");
     case TARGET_TYPE:
-        *(enum hpa_target_type *)(void *)field =
-            text_equal(text, "Value") ? HPA_VALUE : HPA_AVERAGE_VALUE;
+        *(enum hpa_target_type *)field = text_equal(text, "Value") ? HPA_VALUE : HPA_AVERAGE_VALUE;
         return text_equal(text, "Value") || text_equal(text, "AverageValue");
     default:
         return end != text && *end == '\0' && store_number(key, number, field);

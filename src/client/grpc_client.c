@@ -28,9 +28,9 @@ enum {
     NO_STATUS = -1,
 };
 
-struct grpc_call {
+struct grpc_client_call {
     struct grpc_client *client; /* NULL once it is done */
-    LIST_ENTRY(grpc_call) calls;
+    LIST_ENTRY(grpc_client_call) calls;
     int32_t stream;
     int64_t deadline_ms;
     uint8_t *request; /* with its prefix */
@@ -48,14 +48,14 @@ struct grpc_client {
     nghttp2_session *session;
     char *authority;
     const char *scheme;
-    LIST_HEAD(, grpc_call) calls; /* that are not done */
-    const uint8_t *output;        /* of nghttp2, not written yet */
+    LIST_HEAD(, grpc_client_call) calls; /* that are not done */
+    const uint8_t *output;               /* of nghttp2, not written yet */
     size_t output_length;
     uint64_t news; /* messages' bytes and ends of calls, so far */
     bool is_lost;
 };
 
-const char *grpc_status_name(int status)
+const char *grpc_client_status_name(int status)
 {
     static const char *const names[] = {
         "OK",
@@ -81,7 +81,7 @@ const char *grpc_status_name(int status)
 
 /* ---- the end of a call ---- */
 
-static void finish(struct grpc_call *call, int status, const char *text)
+static void finish(struct grpc_client_call *call, int status, const char *text)
 {
     if (call->is_done)
         return;
@@ -97,21 +97,21 @@ static void finish(struct grpc_call *call, int status, const char *text)
 
 static void lose(struct grpc_client *client, const char *reason)
 {
-    struct grpc_call *call;
+    struct grpc_client_call *call;
     client->is_lost = true;
     while ((call = LIST_FIRST(&client->calls)) != NULL)
         finish(call, STATUS_UNAVAILABLE, reason);
 }
 
 /* The callbacks of nghttp2 must not know a call that is gone. */
-static void reset(struct grpc_call *call)
+static void reset(struct grpc_client_call *call)
 {
     nghttp2_session *session = call->client->session;
     nghttp2_session_set_stream_user_data(session, call->stream, NULL);
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_CANCEL);
 }
 
-static void fail(struct grpc_call *call, int status, const char *text)
+static void fail(struct grpc_client_call *call, int status, const char *text)
 {
     reset(call);
     finish(call, status, text);
@@ -162,8 +162,9 @@ static char *decode_text(const char *value, size_t length)
     for (size_t i = 0; i < length && text.length < MAX_STATUS_TEXT; i++) {
         bool encoded = value[i] == '%' && i + 2 < length && hex_digit(value[i + 1]) >= 0 &&
                        hex_digit(value[i + 2]) >= 0;
-        char byte =
-            encoded ? (char)(hex_digit(value[i + 1]) << 4 | hex_digit(value[i + 2])) : value[i];
+        uint8_t byte = (uint8_t)value[i];
+        if (encoded)
+            byte = (uint8_t)(hex_digit(value[i + 1]) << 4 | hex_digit(value[i + 2]));
         text_add_bytes(&text, &byte, 1);
         i += encoded ? 2 : 0;
     }
@@ -179,7 +180,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
     (void)name_length; /* nghttp2 puts a NUL behind both */
     (void)flags;
     (void)context;
-    struct grpc_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct grpc_client_call *call =
+        nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     const char *name = (const char *)name_bytes;
     const char *value = (const char *)value_bytes;
     if (call == NULL)
@@ -200,12 +202,12 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 {
     (void)flags;
     (void)context;
-    struct grpc_call *call = nghttp2_session_get_stream_user_data(session, stream);
+    struct grpc_client_call *call = nghttp2_session_get_stream_user_data(session, stream);
     if (call == NULL)
         return 0;
     text_add_bytes(&call->received, data, length);
     call->client->news++;
-    if (call->received.length - call->taken > GRPC_MAX_REPLY_BYTES + PREFIX_BYTES)
+    if (call->received.length - call->taken > GRPC_CLIENT_MAX_REPLY_BYTES + PREFIX_BYTES)
         fail(call, STATUS_RESOURCE_EXHAUSTED, "the reply is larger than 4 MiB");
     return 0;
 }
@@ -213,7 +215,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, void *context)
 {
     (void)context;
-    struct grpc_call *call = nghttp2_session_get_stream_user_data(session, stream);
+    struct grpc_client_call *call = nghttp2_session_get_stream_user_data(session, stream);
     if (call == NULL)
         return 0;
     if (call->http_status[0] != '\0' && !text_equal(call->http_status, "200")) {
@@ -234,7 +236,7 @@ static ssize_t read_request(nghttp2_session *session, int32_t stream, uint8_t *b
     (void)stream;
     (void)context;
     (void)source;
-    struct grpc_call *call = nghttp2_session_get_stream_user_data(session, stream);
+    struct grpc_client_call *call = nghttp2_session_get_stream_user_data(session, stream);
     if (call == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     size_t left = call->request_length - call->sent;
@@ -265,8 +267,8 @@ static void open_session(struct grpc_client *client)
     nghttp2_session_set_local_window_size(client->session, NGHTTP2_FLAG_NONE, 0, WINDOW_BYTES);
 }
 
-bool grpc_client_connect(const char *address, const struct grpc_tls_files *tls, int64_t deadline_ms,
-                         struct grpc_client **ret_client, struct error *error)
+bool grpc_client_connect(const char *address, const struct grpc_socket_tls *tls,
+                         int64_t deadline_ms, struct grpc_client **ret_client, struct error *error)
 {
     struct grpc_socket *socket = NULL;
     if (!grpc_socket_open(address, tls, deadline_ms, &socket, error))
@@ -306,7 +308,7 @@ short grpc_client_events(const struct grpc_client *client)
 int64_t grpc_client_due_ms(const struct grpc_client *client)
 {
     int64_t due_ms = CLOCK_NEVER;
-    const struct grpc_call *call;
+    const struct grpc_client_call *call;
     LIST_FOREACH(call, &client->calls, calls)
     {
         if (call->deadline_ms < due_ms)
@@ -349,9 +351,9 @@ static bool read_in(struct grpc_client *client)
 static void end_late_calls(struct grpc_client *client)
 {
     int64_t now_ms = clock_now_ms();
-    struct grpc_call *call = LIST_FIRST(&client->calls);
+    struct grpc_client_call *call = LIST_FIRST(&client->calls);
     while (call != NULL) {
-        struct grpc_call *next = LIST_NEXT(call, calls);
+        struct grpc_client_call *next = LIST_NEXT(call, calls);
         if (call->deadline_ms <= now_ms)
             fail(call, STATUS_DEADLINE_EXCEEDED, "no answer in time");
         call = next;
@@ -395,7 +397,8 @@ static nghttp2_nv header(const char *name, const char *value)
                         .valuelen = strlen(value)};
 }
 
-static int32_t submit(const struct grpc_client *client, struct grpc_call *call, const char *path)
+static int32_t submit(const struct grpc_client *client, struct grpc_client_call *call,
+                      const char *path)
 {
     char timeout[32];
     int64_t left_ms = clock_left_ms(call->deadline_ms, 99999999); /* eight digits at most */
@@ -415,10 +418,11 @@ static int32_t submit(const struct grpc_client *client, struct grpc_call *call, 
     return nghttp2_submit_request(client->session, NULL, headers, count, &provider, call);
 }
 
-struct grpc_call *grpc_call_start(struct grpc_client *client, const char *path, const void *request,
-                                  size_t length, int64_t deadline_ms)
+struct grpc_client_call *grpc_client_call_start(struct grpc_client *client, const char *path,
+                                                const void *request, size_t length,
+                                                int64_t deadline_ms)
 {
-    struct grpc_call *call = memory_new(sizeof(*call));
+    struct grpc_client_call *call = memory_new(sizeof(*call));
     call->client = client;
     call->deadline_ms = deadline_ms;
     call->status = NO_STATUS;
@@ -436,7 +440,7 @@ struct grpc_call *grpc_call_start(struct grpc_client *client, const char *path, 
 }
 
 /* What is taken stays until more than half of the buffer is. */
-static void drop_taken(struct grpc_call *call)
+static void drop_taken(struct grpc_client_call *call)
 {
     if (call->taken < call->received.length / 2)
         return;
@@ -445,7 +449,7 @@ static void drop_taken(struct grpc_call *call)
     call->taken = 0;
 }
 
-bool grpc_call_take(struct grpc_call *call, uint8_t **ret_message, size_t *ret_length)
+bool grpc_client_call_take(struct grpc_client_call *call, uint8_t **ret_message, size_t *ret_length)
 {
     size_t there = call->received.length - call->taken;
     const uint8_t *bytes = (const uint8_t *)call->received.bytes + call->taken;
@@ -453,7 +457,7 @@ bool grpc_call_take(struct grpc_call *call, uint8_t **ret_message, size_t *ret_l
         return false;
     size_t length =
         (size_t)bytes[1] << 24 | (size_t)bytes[2] << 16 | (size_t)bytes[3] << 8 | bytes[4];
-    if (bytes[0] != 0 || length > GRPC_MAX_REPLY_BYTES) {
+    if (bytes[0] != 0 || length > GRPC_CLIENT_MAX_REPLY_BYTES) {
         /* We offered no compression. */
         if (!call->is_done)
             fail(call, STATUS_INTERNAL, "unexpected reply: compressed, or larger than 4 MiB");
@@ -468,22 +472,22 @@ bool grpc_call_take(struct grpc_call *call, uint8_t **ret_message, size_t *ret_l
     return true;
 }
 
-bool grpc_call_is_done(const struct grpc_call *call)
+bool grpc_client_call_is_done(const struct grpc_client_call *call)
 {
     return call->is_done;
 }
 
-int grpc_call_status(const struct grpc_call *call)
+int grpc_client_call_status(const struct grpc_client_call *call)
 {
     return call->status;
 }
 
-const char *grpc_call_text(const struct grpc_call *call)
+const char *grpc_client_call_text(const struct grpc_client_call *call)
 {
     return call->text == NULL ? "" : call->text;
 }
 
-void grpc_call_free(struct grpc_call *call)
+void grpc_client_call_free(struct grpc_client_call *call)
 {
     if (call == NULL)
         return;
@@ -495,14 +499,14 @@ void grpc_call_free(struct grpc_call *call)
     free(call);
 }
 
-static bool take_reply(struct grpc_call *call, const char *path, uint8_t **ret_reply,
+static bool take_reply(struct grpc_client_call *call, const char *path, uint8_t **ret_reply,
                        size_t *ret_length, struct error *error)
 {
     const char *method = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
-    if (call->status != GRPC_OK)
-        return error_unavailable(error, "%s: %s: %s", method, grpc_status_name(call->status),
-                                 grpc_call_text(call));
-    return grpc_call_take(call, ret_reply, ret_length) ||
+    if (call->status != GRPC_CLIENT_OK)
+        return error_unavailable(error, "%s: %s: %s", method, grpc_client_status_name(call->status),
+                                 grpc_client_call_text(call));
+    return grpc_client_call_take(call, ret_reply, ret_length) ||
            error_unavailable(error, "%s: unexpected reply: no message", method);
 }
 
@@ -510,10 +514,11 @@ bool grpc_client_unary(struct grpc_client *client, const char *path, const void 
                        size_t length, int64_t deadline_ms, uint8_t **ret_reply, size_t *ret_length,
                        struct error *error)
 {
-    struct grpc_call *call = grpc_call_start(client, path, request, length, deadline_ms);
+    struct grpc_client_call *call =
+        grpc_client_call_start(client, path, request, length, deadline_ms);
     while (!call->is_done)
         grpc_client_wait(client, CLOCK_NEVER);
     bool good = take_reply(call, path, ret_reply, ret_length, error);
-    grpc_call_free(call);
+    grpc_client_call_free(call);
     return good;
 }

@@ -17,14 +17,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GRPC_OK = 0, GRPC_MAX_REPLY_BYTES = 4 << 20 };
+enum { GRPC_CLIENT_OK = 0, GRPC_CLIENT_MAX_REPLY_BYTES = 4 << 20 };
 
 struct grpc_client;
-struct grpc_call;
+struct grpc_client_call;
 
 /* Blocks until it is connected, or the deadline. */
-bool grpc_client_connect(const char *address, const struct grpc_tls_files *tls, int64_t deadline_ms,
-                         struct grpc_client **ret_client, struct error *error);
+bool grpc_client_connect(const char *address, const struct grpc_socket_tls *tls,
+                         int64_t deadline_ms, struct grpc_client **ret_client, struct error *error);
 void grpc_client_free(struct grpc_client *client); /* NULL is none */
 
 /* For a poll loop of the caller's: the descriptor, what to wait for (POLLIN, POLLOUT), and when a call's
@@ -41,21 +41,23 @@ bool grpc_client_process(struct grpc_client *client);
 bool grpc_client_wait(struct grpc_client *client, int64_t until_ms);
 
 /* Begins a call with its only request, which is copied. `deadline_ms` may be CLOCK_NEVER. */
-struct grpc_call *grpc_call_start(struct grpc_client *client, const char *path, const void *request,
-                                  size_t length, int64_t deadline_ms);
+struct grpc_client_call *grpc_client_call_start(struct grpc_client *client, const char *path,
+                                                const void *request, size_t length,
+                                                int64_t deadline_ms);
 
 /* The next message of the server, which the caller frees. False: none is there now. */
-bool grpc_call_take(struct grpc_call *call, uint8_t **ret_message, size_t *ret_length);
+bool grpc_client_call_take(struct grpc_client_call *call, uint8_t **ret_message,
+                           size_t *ret_length);
 
 /* Has the server ended it, or has it failed here? Messages may still be there to take. */
-bool grpc_call_is_done(const struct grpc_call *call);
+bool grpc_client_call_is_done(const struct grpc_client_call *call);
 
 /* Of a call that is done; the text is "" where there is none. */
-int grpc_call_status(const struct grpc_call *call);
-const char *grpc_call_text(const struct grpc_call *call);
+int grpc_client_call_status(const struct grpc_client_call *call);
+const char *grpc_client_call_text(const struct grpc_client_call *call);
 
 /* Cancels it where it is not done. */
-void grpc_call_free(struct grpc_call *call);
+void grpc_client_call_free(struct grpc_client_call *call);
 
 /* A whole unary call, until it is done. The caller frees the reply. An error says which status it was, and
  * the server's text. */
@@ -64,6 +66,6 @@ bool grpc_client_unary(struct grpc_client *client, const char *path, const void 
                        struct error *error);
 
 /* "UNAVAILABLE", or "status 99". */
-const char *grpc_status_name(int status);
+const char *grpc_client_status_name(int status);
 
 #endif

@@ -123,7 +123,7 @@ static bool read_file(const char *path, struct text *text, struct error *error)
     return file_read(path, LARGEST_FILE, text, error);
 }
 
-static bool trust(SSL_CTX *context, const struct grpc_tls_files *files, struct error *error)
+static bool trust(SSL_CTX *context, const struct grpc_socket_tls *files, struct error *error)
 {
     _cleanup_(text_done) struct text ca = {0};
     SSL_CTX_set_verify(context, files->skips_verification ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
@@ -150,7 +150,7 @@ static void secret_done(struct text *text)
     text_done(text);
 }
 
-static bool show(SSL_CTX *context, const struct grpc_tls_files *files, struct error *error)
+static bool show(SSL_CTX *context, const struct grpc_socket_tls *files, struct error *error)
 {
     _cleanup_(text_done) struct text certificate = {0};
     _cleanup_(secret_done) struct text key_text = {0};
@@ -175,7 +175,7 @@ static bool show(SSL_CTX *context, const struct grpc_tls_files *files, struct er
 }
 
 /* NULL with the error set. */
-static SSL_CTX *new_context(const struct grpc_tls_files *files, struct error *error)
+static SSL_CTX *new_context(const struct grpc_socket_tls *files, struct error *error)
 {
     static const unsigned char h2[] = "\x02h2";
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
@@ -234,7 +234,7 @@ static bool shake_hands(SSL *tls, int fd, const char *address, int64_t deadline_
 }
 
 static bool start_tls(struct grpc_socket *socket, const char *address, const char *host,
-                      const struct grpc_tls_files *files, int64_t deadline_ms, struct error *error)
+                      const struct grpc_socket_tls *files, int64_t deadline_ms, struct error *error)
 {
     SSL_CTX *context = new_context(files, error);
     if (context == NULL)
@@ -248,7 +248,7 @@ static bool start_tls(struct grpc_socket *socket, const char *address, const cha
 
 /* ---- the connection ---- */
 
-bool grpc_socket_open(const char *address, const struct grpc_tls_files *tls, int64_t deadline_ms,
+bool grpc_socket_open(const char *address, const struct grpc_socket_tls *tls, int64_t deadline_ms,
                       struct grpc_socket **ret_socket, struct error *error)
 {
     _cleanup_(memory_free) char *host = NULL;

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct grpc_tls_files {
+struct grpc_socket_tls {
     bool is_on;
     const char *ca;          /* PEM file; NULL: the authorities of the machine */
     const char *certificate; /* PEM file, its chain behind it; NULL: none is shown */
@@ -24,7 +24,7 @@ struct grpc_tls_files {
 struct grpc_socket;
 
 /* Resolves and connects, and shakes hands, until the deadline. The caller frees it. `address` is host:port. */
-bool grpc_socket_open(const char *address, const struct grpc_tls_files *tls, int64_t deadline_ms,
+bool grpc_socket_open(const char *address, const struct grpc_socket_tls *tls, int64_t deadline_ms,
                       struct grpc_socket **ret_socket, struct error *error);
 void grpc_socket_free(struct grpc_socket *socket); /* NULL is none */
 

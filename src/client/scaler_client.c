@@ -13,11 +13,11 @@
 typedef Externalscaler__ScaledObjectRef ref_message;
 typedef Externalscaler__ScaledObjectRef__ScalerMetadataEntry entry_message;
 
-void scaler_reading_done(struct scaler_reading *reading)
+void scaler_client_reading_done(struct scaler_client_reading *reading)
 {
     free(reading->metric_name);
     error_done(&reading->error);
-    *reading = (struct scaler_reading){0};
+    *reading = (struct scaler_client_reading){0};
 }
 
 /* ---- requests ---- */
@@ -29,7 +29,7 @@ struct packed {
     entry_message **pointers;
 };
 
-static void pack_ref(const struct scaler_ref *ref, struct packed *packed)
+static void pack_ref(const struct scaler_client_ref *ref, struct packed *packed)
 {
     externalscaler__scaled_object_ref__init(&packed->ref);
     packed->entries = memory_array(ref->count, sizeof(*packed->entries));
@@ -52,25 +52,27 @@ static void packed_done(struct packed *packed)
     free(packed->pointers);
 }
 
-static struct grpc_call *start(struct grpc_client *client, const char *path,
-                               const ProtobufCMessage *message, int64_t deadline_ms)
+static struct grpc_client_call *start(struct grpc_client *client, const char *path,
+                                      const ProtobufCMessage *message, int64_t deadline_ms)
 {
     size_t length = protobuf_c_message_get_packed_size(message);
     _cleanup_(memory_free) uint8_t *bytes = memory_new(length + 1);
     protobuf_c_message_pack(message, bytes);
-    return grpc_call_start(client, path, bytes, length, deadline_ms);
+    return grpc_client_call_start(client, path, bytes, length, deadline_ms);
 }
 
-static struct grpc_call *start_with_ref(struct grpc_client *client, const char *path,
-                                        const struct scaler_ref *ref, int64_t deadline_ms)
+static struct grpc_client_call *start_with_ref(struct grpc_client *client, const char *path,
+                                               const struct scaler_client_ref *ref,
+                                               int64_t deadline_ms)
 {
     _cleanup_(packed_done) struct packed packed;
     pack_ref(ref, &packed);
     return start(client, path, &packed.ref.base, deadline_ms);
 }
 
-static struct grpc_call *start_metrics(struct grpc_client *client, const struct scaler_ref *ref,
-                                       const char *metric_name, int64_t deadline_ms)
+static struct grpc_client_call *start_metrics(struct grpc_client *client,
+                                              const struct scaler_client_ref *ref,
+                                              const char *metric_name, int64_t deadline_ms)
 {
     _cleanup_(packed_done) struct packed packed;
     Externalscaler__GetMetricsRequest request = EXTERNALSCALER__GET_METRICS_REQUEST__INIT;
@@ -82,27 +84,28 @@ static struct grpc_call *start_metrics(struct grpc_client *client, const struct 
 
 /* ---- replies ---- */
 
-static void refuse(struct scaler_reading *reading, const char *method, const char *reason)
+static void refuse(struct scaler_client_reading *reading, const char *method, const char *reason)
 {
     reading->is_failed = true;
     error_unavailable(&reading->error, "%s: %s", method, reason);
 }
 
 /* The reply's bytes, which the caller frees; NULL where there is none, with the reading failed. */
-static uint8_t *take_reply(struct grpc_call *call, const char *method,
-                           struct scaler_reading *reading, size_t *ret_length)
+static uint8_t *take_reply(struct grpc_client_call *call, const char *method,
+                           struct scaler_client_reading *reading, size_t *ret_length)
 {
     uint8_t *bytes = NULL;
-    if (grpc_call_status(call) != GRPC_OK) {
+    if (grpc_client_call_status(call) != GRPC_CLIENT_OK) {
         reading->is_failed = true;
         error_unavailable(&reading->error, "%s: %s: %s", method,
-                          grpc_status_name(grpc_call_status(call)), grpc_call_text(call));
-    } else if (!grpc_call_take(call, &bytes, ret_length))
+                          grpc_client_status_name(grpc_client_call_status(call)),
+                          grpc_client_call_text(call));
+    } else if (!grpc_client_call_take(call, &bytes, ret_length))
         refuse(reading, method, "unexpected reply: no message");
     return bytes;
 }
 
-static void take_spec(struct grpc_call *call, struct scaler_reading *reading)
+static void take_spec(struct grpc_client_call *call, struct scaler_client_reading *reading)
 {
     static const char method[] = "GetMetricSpec";
     size_t length = 0;
@@ -124,7 +127,7 @@ static void take_spec(struct grpc_call *call, struct scaler_reading *reading)
         externalscaler__get_metric_spec_response__free_unpacked(reply, NULL);
 }
 
-static void take_metrics(struct grpc_call *call, struct scaler_reading *reading)
+static void take_metrics(struct grpc_client_call *call, struct scaler_client_reading *reading)
 {
     static const char method[] = "GetMetrics";
     size_t length = 0;
@@ -155,7 +158,7 @@ static bool unpack_active(const uint8_t *bytes, size_t length, bool *ret_active)
     return true;
 }
 
-static void take_active(struct grpc_call *call, struct scaler_reading *reading)
+static void take_active(struct grpc_client_call *call, struct scaler_client_reading *reading)
 {
     static const char method[] = "IsActive";
     size_t length = 0;
@@ -168,9 +171,10 @@ static void take_active(struct grpc_call *call, struct scaler_reading *reading)
 
 enum round { ROUND_SPEC, ROUND_METRICS, ROUND_ACTIVE, ROUNDS };
 
-static struct grpc_call *begin(struct grpc_client *client, enum round round,
-                               const struct scaler_ref *ref, const struct scaler_reading *reading,
-                               int64_t deadline_ms)
+static struct grpc_client_call *begin(struct grpc_client *client, enum round round,
+                                      const struct scaler_client_ref *ref,
+                                      const struct scaler_client_reading *reading,
+                                      int64_t deadline_ms)
 {
     if (reading->is_failed)
         return NULL;
@@ -184,12 +188,12 @@ static struct grpc_call *begin(struct grpc_client *client, enum round round,
     }
 }
 
-static void end(struct grpc_client *client, enum round round, struct grpc_call *call,
-                struct scaler_reading *reading)
+static void end(struct grpc_client *client, enum round round, struct grpc_client_call *call,
+                struct scaler_client_reading *reading)
 {
     if (call == NULL)
         return;
-    while (!grpc_call_is_done(call))
+    while (!grpc_client_call_is_done(call))
         grpc_client_wait(client, CLOCK_NEVER); /* its deadline ends it */
     if (round == ROUND_SPEC)
         take_spec(call, reading);
@@ -197,15 +201,16 @@ static void end(struct grpc_client *client, enum round round, struct grpc_call *
         take_metrics(call, reading);
     else
         take_active(call, reading);
-    grpc_call_free(call);
+    grpc_client_call_free(call);
 }
 
-void scaler_client_read(struct grpc_client *client, const struct scaler_ref *refs, size_t count,
-                        int64_t deadline_ms, struct scaler_reading *ret_readings)
+void scaler_client_read(struct grpc_client *client, const struct scaler_client_ref *refs,
+                        size_t count, int64_t deadline_ms,
+                        struct scaler_client_reading *ret_readings)
 {
-    _cleanup_(memory_free) struct grpc_call **calls = memory_array(count, sizeof(*calls));
+    _cleanup_(memory_free) struct grpc_client_call **calls = memory_array(count, sizeof(*calls));
     for (size_t i = 0; i < count; i++)
-        ret_readings[i] = (struct scaler_reading){0};
+        ret_readings[i] = (struct scaler_client_reading){0};
     for (enum round round = ROUND_SPEC; round < ROUNDS; round++) {
         for (size_t i = 0; i < count; i++)
             calls[i] = begin(client, round, &refs[i], &ret_readings[i], deadline_ms);
@@ -216,16 +221,17 @@ void scaler_client_read(struct grpc_client *client, const struct scaler_ref *ref
 
 /* ---- the stream ---- */
 
-struct grpc_call *scaler_client_stream(struct grpc_client *client, const struct scaler_ref *ref)
+struct grpc_client_call *scaler_client_stream(struct grpc_client *client,
+                                              const struct scaler_client_ref *ref)
 {
     return start_with_ref(client, SERVICE "StreamIsActive", ref, CLOCK_NEVER);
 }
 
-bool scaler_client_take(struct grpc_call *stream, bool *ret_active)
+bool scaler_client_take(struct grpc_client_call *stream, bool *ret_active)
 {
     uint8_t *bytes = NULL;
     size_t length = 0;
-    if (!grpc_call_take(stream, &bytes, &length))
+    if (!grpc_client_call_take(stream, &bytes, &length))
         return false;
     bool good = unpack_active(bytes, length, ret_active);
     free(bytes);

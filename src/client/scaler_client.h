@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 /* A ScaledObjectRef; everything is borrowed. */
-struct scaler_ref {
+struct scaler_client_ref {
     const char *name;
     const char *namespace;
     const struct option_entry *entries; /* scalerMetadata */
@@ -22,7 +22,7 @@ struct scaler_ref {
 };
 
 /* What KEDA makes of the answers. */
-struct scaler_reading {
+struct scaler_client_reading {
     bool has_target; /* GetMetricSpec told one */
     char *metric_name;
     double target;
@@ -32,16 +32,18 @@ struct scaler_reading {
     struct error error;
 };
 
-void scaler_reading_done(struct scaler_reading *reading);
+void scaler_client_reading_done(struct scaler_client_reading *reading);
 
 /* Blocks until all are read, or the deadline. A lost connection fails what is not read yet. */
-void scaler_client_read(struct grpc_client *client, const struct scaler_ref *refs, size_t count,
-                        int64_t deadline_ms, struct scaler_reading *ret_readings);
+void scaler_client_read(struct grpc_client *client, const struct scaler_client_ref *refs,
+                        size_t count, int64_t deadline_ms,
+                        struct scaler_client_reading *ret_readings);
 
 /* StreamIsActive. The caller frees the call. */
-struct grpc_call *scaler_client_stream(struct grpc_client *client, const struct scaler_ref *ref);
+struct grpc_client_call *scaler_client_stream(struct grpc_client *client,
+                                              const struct scaler_client_ref *ref);
 
 /* The stream's next message. False: none is there now. */
-bool scaler_client_take(struct grpc_call *stream, bool *ret_active);
+bool scaler_client_take(struct grpc_client_call *stream, bool *ret_active);
 
 #endif

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NEVER_ACTIVE = -1 };
+enum { NEVER_ACTIVE = -1, DEFAULT_POLLING_MS = 30 * 1000, DEFAULT_COOLDOWN_MS = 300 * 1000 };
 
 struct model_settings model_default_settings(void)
 {
     return (struct model_settings){
-        .polling_ms = 30 * 1000,
-        .cooldown_ms = 300 * 1000,
+        .polling_ms = DEFAULT_POLLING_MS,
+        .cooldown_ms = DEFAULT_COOLDOWN_MS,
         .idle_replicas = MODEL_NO_IDLE,
         .types = {HPA_AVERAGE_VALUE},
         .trigger_count = 1,

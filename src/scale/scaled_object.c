@@ -11,12 +11,12 @@
 #include <string.h>
 
 /* The first mistake ends the reading of an object. */
-struct reader {
+struct object_reader {
     const char *path;
     struct error *error;
 };
 
-static bool wrong(const struct reader *reader, const struct yaml_tree *tree, const char *key,
+static bool wrong(const struct object_reader *reader, const struct yaml_tree *tree, const char *key,
                   const char *allowed)
 {
     return error_invalid(reader->error, "%s:%zu: %s must be %s", reader->path, tree->line, key,
@@ -24,8 +24,8 @@ static bool wrong(const struct reader *reader, const struct yaml_tree *tree, con
 }
 
 /* Sets `ret_value` where the key is there. */
-static bool read_number(const struct reader *reader, const struct yaml_tree *tree, const char *key,
-                        int64_t max, int64_t *ret_value)
+static bool read_number(const struct object_reader *reader, const struct yaml_tree *tree,
+                        const char *key, int64_t max, int64_t *ret_value)
 {
     const struct yaml_tree *item = yaml_tree_find(tree, key);
     if (item == NULL)
@@ -42,8 +42,8 @@ static bool read_number(const struct reader *reader, const struct yaml_tree *tre
     return true;
 }
 
-static bool read_seconds(const struct reader *reader, const struct yaml_tree *tree, const char *key,
-                         int64_t *ret_ms)
+static bool read_seconds(const struct object_reader *reader, const struct yaml_tree *tree,
+                         const char *key, int64_t *ret_ms)
 {
     int64_t seconds = *ret_ms / 1000;
     if (!read_number(reader, tree, key, INT32_MAX, &seconds))
@@ -53,8 +53,8 @@ static bool read_seconds(const struct reader *reader, const struct yaml_tree *tr
 }
 
 /* The index of the text at the key in `names`; unchanged where the key is missing. */
-static bool read_choice(const struct reader *reader, const struct yaml_tree *tree, const char *key,
-                        const char *const *names, size_t count, int *ret_choice)
+static bool read_choice(const struct object_reader *reader, const struct yaml_tree *tree,
+                        const char *key, const char *const *names, size_t count, int *ret_choice)
 {
     const struct yaml_tree *item = yaml_tree_find(tree, key);
     if (item == NULL)
@@ -72,7 +72,7 @@ static bool read_choice(const struct reader *reader, const struct yaml_tree *tre
 
 /* ---- behavior ---- */
 
-static bool read_tolerance(const struct reader *reader, const struct yaml_tree *tree,
+static bool read_tolerance(const struct object_reader *reader, const struct yaml_tree *tree,
                            double *ret_tolerance)
 {
     const struct yaml_tree *item = yaml_tree_find(tree, "tolerance");
@@ -90,7 +90,7 @@ static bool read_tolerance(const struct reader *reader, const struct yaml_tree *
     return true;
 }
 
-static bool read_policy(const struct reader *reader, const struct yaml_tree *tree,
+static bool read_policy(const struct object_reader *reader, const struct yaml_tree *tree,
                         struct hpa_policy *ret_policy)
 {
     static const char *const types[] = {[HPA_PODS] = "Pods", [HPA_PERCENT] = "Percent"};
@@ -106,7 +106,7 @@ static bool read_policy(const struct reader *reader, const struct yaml_tree *tre
     return true;
 }
 
-static bool read_policies(const struct reader *reader, const struct yaml_tree *list,
+static bool read_policies(const struct object_reader *reader, const struct yaml_tree *list,
                           struct hpa_rules *rules)
 {
     if (list == NULL)
@@ -120,7 +120,7 @@ static bool read_policies(const struct reader *reader, const struct yaml_tree *l
     return true;
 }
 
-static bool read_rules(const struct reader *reader, const struct yaml_tree *tree,
+static bool read_rules(const struct object_reader *reader, const struct yaml_tree *tree,
                        struct hpa_rules *rules)
 {
     static const char *const selects[] = {
@@ -135,7 +135,7 @@ static bool read_rules(const struct reader *reader, const struct yaml_tree *tree
     return true;
 }
 
-static bool read_behavior(const struct reader *reader, const struct yaml_tree *tree,
+static bool read_behavior(const struct object_reader *reader, const struct yaml_tree *tree,
                           struct hpa_settings *hpa)
 {
     hpa->has_behavior = tree != NULL;
@@ -145,7 +145,7 @@ static bool read_behavior(const struct reader *reader, const struct yaml_tree *t
 
 /* ---- the rest of the spec ---- */
 
-static bool read_fallback(const struct reader *reader, const struct yaml_tree *tree,
+static bool read_fallback(const struct object_reader *reader, const struct yaml_tree *tree,
                           struct model_settings *settings)
 {
     static const char *const behaviors[] = {"static", "currentReplicas", "currentReplicasIfHigher",
@@ -162,7 +162,7 @@ static bool read_fallback(const struct reader *reader, const struct yaml_tree *t
     return true;
 }
 
-static bool read_spec(const struct reader *reader, const struct yaml_tree *spec,
+static bool read_spec(const struct object_reader *reader, const struct yaml_tree *spec,
                       struct model_settings *settings)
 {
     const struct yaml_tree *modifiers = yaml_tree_find(spec, "advanced.scalingModifiers");
@@ -183,7 +183,7 @@ static bool read_spec(const struct reader *reader, const struct yaml_tree *spec,
                          &settings->hpa);
 }
 
-static bool check_spec(const struct reader *reader, const struct yaml_tree *spec,
+static bool check_spec(const struct object_reader *reader, const struct yaml_tree *spec,
                        const struct model_settings *settings)
 {
     if (settings->polling_ms == 0)
@@ -197,7 +197,7 @@ static bool check_spec(const struct reader *reader, const struct yaml_tree *spec
 
 /* ---- triggers ---- */
 
-static bool read_metadata(const struct reader *reader, const struct yaml_tree *map,
+static bool read_metadata(const struct object_reader *reader, const struct yaml_tree *map,
                           struct scaled_object_trigger *trigger)
 {
     if (map == NULL)
@@ -215,7 +215,7 @@ static bool read_metadata(const struct reader *reader, const struct yaml_tree *m
     return true;
 }
 
-static bool read_trigger(const struct reader *reader, const struct yaml_tree *tree,
+static bool read_trigger(const struct object_reader *reader, const struct yaml_tree *tree,
                          struct scaled_object *object)
 {
     static const char *const types[] = {
@@ -239,7 +239,7 @@ static bool read_trigger(const struct reader *reader, const struct yaml_tree *tr
     return read_metadata(reader, yaml_tree_find(tree, "metadata"), trigger);
 }
 
-static bool read_triggers(const struct reader *reader, const struct yaml_tree *spec,
+static bool read_triggers(const struct object_reader *reader, const struct yaml_tree *spec,
                           struct scaled_object *object)
 {
     const struct yaml_tree *list = yaml_tree_find(spec, "triggers");
@@ -281,7 +281,7 @@ void scaled_objects_done(struct scaled_objects *objects)
     *objects = (struct scaled_objects){0};
 }
 
-static bool read_object(const struct reader *reader, const struct yaml_tree *tree,
+static bool read_object(const struct object_reader *reader, const struct yaml_tree *tree,
                         struct scaled_objects *objects, size_t *capacity)
 {
     const struct yaml_tree *spec = yaml_tree_find(tree, "spec");
@@ -301,7 +301,7 @@ static bool read_object(const struct reader *reader, const struct yaml_tree *tre
            check_spec(reader, spec, &object->settings) && read_triggers(reader, spec, object);
 }
 
-static bool read_document(const struct reader *reader, const struct yaml_tree *tree,
+static bool read_document(const struct object_reader *reader, const struct yaml_tree *tree,
                           struct scaled_objects *objects, size_t *capacity)
 {
     const char *kind = yaml_tree_text(tree, "kind");
@@ -315,7 +315,7 @@ static bool read_document(const struct reader *reader, const struct yaml_tree *t
     return true;
 }
 
-static bool read_forest(const struct reader *reader, const struct yaml_forest *forest,
+static bool read_forest(const struct object_reader *reader, const struct yaml_forest *forest,
                         struct scaled_objects *objects)
 {
     size_t capacity = 0;
@@ -329,7 +329,7 @@ static bool read_forest(const struct reader *reader, const struct yaml_forest *f
 static bool take_forest(struct yaml_forest *forest, const char *path,
                         struct scaled_objects *ret_objects, struct error *error)
 {
-    const struct reader reader = {path, error};
+    const struct object_reader reader = {path, error};
     struct scaled_objects objects = {0};
     bool good = read_forest(&reader, forest, &objects);
     yaml_forest_done(forest);

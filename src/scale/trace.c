@@ -13,7 +13,7 @@
 enum { LARGEST_FILE = 64 << 20 };
 
 /* One line that is being read, and the state behind it. */
-struct reader {
+struct trace_reader {
     const char *path;
     size_t line;
     size_t rows;
@@ -65,7 +65,7 @@ static bool read_row(const char *line, double *ret_seconds, double *ret_rate)
 }
 
 /* The rate that was has lasted until `until_s`: a second that it shares with the next gets its part. */
-static void add_until(struct reader *reader, double until_s)
+static void add_until(struct trace_reader *reader, double until_s)
 {
     struct trace *trace = reader->trace;
     double at_s = reader->last_s;
@@ -84,7 +84,7 @@ static void add_until(struct reader *reader, double until_s)
     reader->last_s = until_s;
 }
 
-static bool add_row(struct reader *reader, const char *line, struct error *error)
+static bool add_row(struct trace_reader *reader, const char *line, struct error *error)
 {
     double at_s = 0, rate = 0;
     if (!read_row(line, &at_s, &rate)) {
@@ -106,7 +106,7 @@ static bool add_row(struct reader *reader, const char *line, struct error *error
     return true;
 }
 
-static bool read_lines(struct reader *reader, const char *text, struct error *error)
+static bool read_lines(struct trace_reader *reader, const char *text, struct error *error)
 {
     for (const char *line = text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
@@ -124,7 +124,7 @@ static bool read_lines(struct reader *reader, const char *text, struct error *er
 
 bool trace_parse(const char *text, const char *path, struct trace **ret_trace, struct error *error)
 {
-    struct reader reader = {.path = path, .trace = memory_new(sizeof(struct trace))};
+    struct trace_reader reader = {.path = path, .trace = memory_new(sizeof(struct trace))};
     if (!read_lines(&reader, text, error)) {
         trace_free(reader.trace);
         return false;

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 20000, NOW_MS = 1000 };
+enum { PATIENCE_MS = 20000, NOW_MS = 1000, GRACE_MS = 60 * 1000 };
 
 static char folder[] = "/tmp/backlog-replicas-XXXXXX";
 
@@ -67,7 +67,7 @@ static void await_listing(const char *expected)
 static struct replicas_settings settings_of(const char *command)
 {
     return (struct replicas_settings){
-        .command = command, .object = "shop/orders", .grace_ms = 60 * 1000, .startup_ms = 500};
+        .command = command, .object = "shop/orders", .grace_ms = GRACE_MS, .startup_ms = 500};
 }
 
 static void replicas_start_and_the_newest_stops_first(void **state)

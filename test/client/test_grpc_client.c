@@ -13,15 +13,15 @@
 
 enum { PATIENCE = 20000 };
 
-static struct grpc_tls_files client_files(void)
+static struct grpc_socket_tls client_files(void)
 {
-    return (struct grpc_tls_files){.is_on = options.tls != NULL,
-                                   .ca = certificate.path,
-                                   .certificate = certificate.path,
-                                   .key = certificate.key_path};
+    return (struct grpc_socket_tls){.is_on = options.tls != NULL,
+                                    .ca = certificate.path,
+                                    .certificate = certificate.path,
+                                    .key = certificate.key_path};
 }
 
-static bool connected(const struct fixture *fixture, const struct grpc_tls_files *tls,
+static bool connected(const struct fixture *fixture, const struct grpc_socket_tls *tls,
                       struct grpc_client **ret_client, struct error *error)
 {
     _cleanup_(memory_free) char *address = text_format("127.0.0.1:%d", fixture->server->port);
@@ -31,28 +31,29 @@ static bool connected(const struct fixture *fixture, const struct grpc_tls_files
 static struct grpc_client *client_of(const struct fixture *fixture)
 {
     _cleanup_(error_done) struct error error = {0};
-    const struct grpc_tls_files tls = client_files();
+    const struct grpc_socket_tls tls = client_files();
     struct grpc_client *client = NULL;
     if (!connected(fixture, &tls, &client, &error))
         fail_msg("%s", error_text(&error));
     return client;
 }
 
-static void finish_call(struct grpc_client *client, const struct grpc_call *call)
+static void finish_call(struct grpc_client *client, const struct grpc_client_call *call)
 {
     int64_t deadline_ms = clock_now_ms() + PATIENCE;
-    while (!grpc_call_is_done(call)) {
+    while (!grpc_client_call_is_done(call)) {
         grpc_client_wait(client, deadline_ms);
         assert_true(clock_now_ms() < deadline_ms);
     }
 }
 
-static void assert_next(struct grpc_client *client, struct grpc_call *call, const char *expected)
+static void assert_next(struct grpc_client *client, struct grpc_client_call *call,
+                        const char *expected)
 {
     int64_t deadline_ms = clock_now_ms() + PATIENCE;
     uint8_t *message = NULL;
     size_t length = 0;
-    while (!grpc_call_take(call, &message, &length)) {
+    while (!grpc_client_call_take(call, &message, &length)) {
         assert_true(clock_now_ms() < deadline_ms);
         assert_true(grpc_client_wait(client, deadline_ms));
     }
@@ -118,16 +119,16 @@ static void an_error_has_its_status_and_text(void **state)
 static void a_stream_has_many_messages(void **state)
 {
     struct grpc_client *client = client_of(*state);
-    struct grpc_call *call =
-        grpc_call_start(client, "/test/Count", "500", 3, clock_now_ms() + PATIENCE);
+    struct grpc_client_call *call =
+        grpc_client_call_start(client, "/test/Count", "500", 3, clock_now_ms() + PATIENCE);
     for (int i = 500; i > 0; i--) {
         char expected[16];
         snprintf(expected, sizeof(expected), "%d", i);
         assert_next(client, call, expected);
     }
     finish_call(client, call);
-    assert_int_equal(grpc_call_status(call), GRPC_OK);
-    grpc_call_free(call);
+    assert_int_equal(grpc_client_call_status(call), GRPC_CLIENT_OK);
+    grpc_client_call_free(call);
     grpc_client_free(client);
 }
 
@@ -135,19 +136,19 @@ static void calls_run_side_by_side(void **state)
 {
     enum { CALLS = 50 };
     struct grpc_client *client = client_of(*state);
-    struct grpc_call *calls[CALLS];
+    struct grpc_client_call *calls[CALLS];
     for (int i = 0; i < CALLS; i++) {
         char request[16];
         snprintf(request, sizeof(request), "call %d", i);
-        calls[i] = grpc_call_start(client, "/test/Echo", request, strlen(request),
-                                   clock_now_ms() + PATIENCE);
+        calls[i] = grpc_client_call_start(client, "/test/Echo", request, strlen(request),
+                                          clock_now_ms() + PATIENCE);
     }
     for (int i = CALLS - 1; i >= 0; i--) {
         char expected[16];
         snprintf(expected, sizeof(expected), "call %d", i);
         assert_next(client, calls[i], expected);
         finish_call(client, calls[i]);
-        grpc_call_free(calls[i]);
+        grpc_client_call_free(calls[i]);
     }
     grpc_client_free(client);
 }
@@ -157,7 +158,8 @@ static void a_push_wakes_a_poll_loop(void **state)
 {
     struct fixture *fixture = *state;
     struct grpc_client *client = client_of(fixture);
-    struct grpc_call *call = grpc_call_start(client, "/test/Hold", "", 0, CLOCK_NEVER);
+    struct grpc_client_call *call =
+        grpc_client_call_start(client, "/test/Hold", "", 0, CLOCK_NEVER);
     assert_int_equal(grpc_client_due_ms(client), CLOCK_NEVER);
     while (atomic_load(&fixture->begun) == 0)
         grpc_client_wait(client, clock_now_ms() + 10);
@@ -165,7 +167,7 @@ static void a_push_wakes_a_poll_loop(void **state)
     server_wake(fixture->server);
     uint8_t *message = NULL;
     size_t length = 0;
-    while (!grpc_call_take(call, &message, &length)) {
+    while (!grpc_client_call_take(call, &message, &length)) {
         struct pollfd poll_fd = {.fd = grpc_client_fd(client),
                                  .events = grpc_client_events(client)};
         assert_int_equal(poll(&poll_fd, 1, PATIENCE), 1);
@@ -173,7 +175,7 @@ static void a_push_wakes_a_poll_loop(void **state)
     }
     assert_int_equal(length, strlen("pushed"));
     free(message);
-    grpc_call_free(call); /* cancelled */
+    grpc_client_call_free(call); /* cancelled */
     grpc_client_process(client);
     await_count(&fixture->ended, 1);
     grpc_client_free(client);
@@ -183,21 +185,22 @@ static void a_deadline_ends_a_call_and_the_server_knows_it(void **state)
 {
     struct fixture *fixture = *state;
     struct grpc_client *client = client_of(fixture);
-    struct grpc_call *call = grpc_call_start(client, "/test/Hold", "", 0, clock_now_ms() + 50);
+    struct grpc_client_call *call =
+        grpc_client_call_start(client, "/test/Hold", "", 0, clock_now_ms() + 50);
     finish_call(client, call);
-    assert_int_equal(grpc_call_status(call), 4);
-    grpc_call_free(call);
+    assert_int_equal(grpc_client_call_status(call), 4);
+    grpc_client_call_free(call);
     grpc_client_process(client);
 
-    call = grpc_call_start(client, "/test/Deadline", "", 0, clock_now_ms() + PATIENCE);
+    call = grpc_client_call_start(client, "/test/Deadline", "", 0, clock_now_ms() + PATIENCE);
     uint8_t *message = NULL;
     size_t length = 0;
     finish_call(client, call);
-    assert_true(grpc_call_take(call, &message, &length));
+    assert_true(grpc_client_call_take(call, &message, &length));
     _cleanup_(memory_free) char *left = text_copy_bytes((const char *)message, length);
     assert_in_range(atoi(left), 1, PATIENCE);
     free(message);
-    grpc_call_free(call);
+    grpc_client_call_free(call);
     grpc_client_free(client);
 }
 
@@ -205,19 +208,20 @@ static void a_lost_connection_fails_every_call(void **state)
 {
     struct fixture *fixture = *state;
     struct grpc_client *client = client_of(fixture);
-    struct grpc_call *call = grpc_call_start(client, "/test/Unread", "", 0, CLOCK_NEVER);
+    struct grpc_client_call *call =
+        grpc_client_call_start(client, "/test/Unread", "", 0, CLOCK_NEVER);
     while (atomic_load(&fixture->begun) == 0)
         grpc_client_wait(client, clock_now_ms() + 10);
     server_drain(fixture->server, 0);
     finish_call(client, call);
-    assert_int_not_equal(grpc_call_status(call), GRPC_OK);
-    grpc_call_free(call);
+    assert_int_not_equal(grpc_client_call_status(call), GRPC_CLIENT_OK);
+    grpc_client_call_free(call);
     while (grpc_client_wait(client, clock_now_ms() + PATIENCE))
         ;
-    call = grpc_call_start(client, "/test/Echo", "", 0, CLOCK_NEVER);
-    assert_true(grpc_call_is_done(call));
-    assert_string_equal(grpc_status_name(grpc_call_status(call)), "UNAVAILABLE");
-    grpc_call_free(call);
+    call = grpc_client_call_start(client, "/test/Echo", "", 0, CLOCK_NEVER);
+    assert_true(grpc_client_call_is_done(call));
+    assert_string_equal(grpc_client_status_name(grpc_client_call_status(call)), "UNAVAILABLE");
+    grpc_client_call_free(call);
     grpc_client_free(client);
 }
 
@@ -225,7 +229,7 @@ static void who_proves_nothing_is_not_trusted(void **state)
 {
     struct fixture *fixture = *state;
     _cleanup_(error_done) struct error error = {0};
-    struct grpc_tls_files tls = client_files();
+    struct grpc_socket_tls tls = client_files();
     struct grpc_client *client = NULL;
     if (!tls.is_on)
         return;
@@ -255,7 +259,7 @@ static void a_wrong_address_says_so(void **state)
         {"127.0.0.1:1", "127.0.0.1:1: connection failed: Connection refused"},
         {"[::1]:x", "[::1]:x: name lookup failed"},
     };
-    const struct grpc_tls_files plain = {0};
+    const struct grpc_socket_tls plain = {0};
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         _cleanup_(error_done) struct error error = {0};
         struct grpc_client *client = NULL;
