@@ -29,7 +29,7 @@ static void pieces_are_compared(void **state)
     assert_true(settings.items[0].settings.target == 600);
     assert_true(settings.items[0].settings.is_push);
     assert_true(settings.items[1].settings.target == 1.5);
-    assert_int_equal(settings.items[1].settings.model.cooldown_ms, 60 * 1000);
+    assert_int_equal(settings.items[1].settings.model.cooldown_ms, 60000);
     assert_int_equal(settings.items[1].settings.model.types[0], HPA_VALUE);
     assert_false(settings.items[1].settings.is_push);
     simulate_settings_done(&settings);

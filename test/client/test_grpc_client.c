@@ -122,7 +122,7 @@ static void a_stream_has_many_messages(void **state)
     struct grpc_client_call *call =
         grpc_client_call_start(client, "/test/Count", "500", 3, clock_now_ms() + PATIENCE);
     for (int i = 500; i > 0; i--) {
-        char expected[16];
+        char expected[32];
         snprintf(expected, sizeof(expected), "%d", i);
         assert_next(client, call, expected);
     }
@@ -138,13 +138,13 @@ static void calls_run_side_by_side(void **state)
     struct grpc_client *client = client_of(*state);
     struct grpc_client_call *calls[CALLS];
     for (int i = 0; i < CALLS; i++) {
-        char request[16];
+        char request[32];
         snprintf(request, sizeof(request), "call %d", i);
         calls[i] = grpc_client_call_start(client, "/test/Echo", request, strlen(request),
                                           clock_now_ms() + PATIENCE);
     }
     for (int i = CALLS - 1; i >= 0; i--) {
-        char expected[16];
+        char expected[32];
         snprintf(expected, sizeof(expected), "call %d", i);
         assert_next(client, calls[i], expected);
         finish_call(client, calls[i]);

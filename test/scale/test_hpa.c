@@ -128,7 +128,7 @@ static void a_window_upwards_takes_the_least_of_it(void **state)
 {
     (void)state;
     struct fixture fixture = with_behavior(2);
-    fixture.settings.up.window_ms = 60 * 1000;
+    fixture.settings.up.window_ms = 60000;
     assert_int_equal(sync_value(&fixture, 2, 1), 2);
     assert_int_equal(sync_value(&fixture, 9, 1), 2);
     assert_int_equal(fixture.last.reason, HPA_STABILIZED_UP);
@@ -159,7 +159,7 @@ static void policies_count_what_their_period_has_seen(void **state)
     (void)state;
     static const int64_t run[] = {4, 4, 4, 4, 7, 7, 7, 7, 10};
     struct fixture fixture = with_behavior(1);
-    fixture.settings.up.policies[0] = (struct hpa_policy){HPA_PODS, 3, 60 * 1000};
+    fixture.settings.up.policies[0] = (struct hpa_policy){HPA_PODS, 3, 60000};
     fixture.settings.up.policy_count = 1;
     assert_int_equal(sync_value(&fixture, 50, 1), run[0]);
     assert_int_equal(fixture.last.reason, HPA_LIMITED_BY_POLICY);
@@ -217,7 +217,7 @@ static void changes_of_both_directions_count(void **state)
     (void)state;
     struct fixture fixture = with_behavior(10);
     fixture.settings.down.window_ms = 0;
-    fixture.settings.up.policies[0] = (struct hpa_policy){HPA_PODS, 1, 60 * 1000};
+    fixture.settings.up.policies[0] = (struct hpa_policy){HPA_PODS, 1, 60000};
     fixture.settings.up.policy_count = 1;
     assert_int_equal(sync_value(&fixture, 4, 1), 4);
     assert_int_equal(sync_value(&fixture, 50, 1), 11);

@@ -50,7 +50,7 @@ static void the_ramp_is_1_5_10_20_40_80_100(void **state)
     settings.hpa.has_behavior = true;
     struct model model;
     model_init(&model, &settings, 0, 0);
-    model.next_sync_ms = 5 * 1000;
+    model.next_sync_ms = 5000;
     size_t step = 0;
     for (int64_t now_s = 0; now_s < 300; now_s++) {
         run_value(&model, now_s < 30 ? 0 : 1000, now_s, now_s + 1, NEVER);
@@ -73,7 +73,7 @@ static void it_is_zero_at_the_first_poll_after_the_cooldown(void **state)
     assert_int_equal(run_value(&model, 0, 100, 1000, 0), 390);
     model_done(&model);
 
-    settings.cooldown_ms = 295 * 1000;
+    settings.cooldown_ms = 295000;
     model_init(&model, &settings, 0, 0);
     run_value(&model, 1, 0, 100, NEVER);
     assert_int_equal(run_value(&model, 0, 100, 1000, 0), 390);
@@ -89,7 +89,7 @@ static void the_initial_cooldown_counts_from_creation(void **state)
     assert_int_equal(run_value(&model, 0, 0, 100, 0), 0);
     model_done(&model);
 
-    settings.initial_cooldown_ms = 100 * 1000;
+    settings.initial_cooldown_ms = 100000;
     model_init(&model, &settings, 3, 0);
     assert_int_equal(run_value(&model, 0, 0, 1000, 0), 120);
     model_done(&model);
@@ -152,11 +152,11 @@ static void a_push_activates_at_once_and_puts_the_cooldown_off(void **state)
     struct model model;
     model_init(&model, &settings, 0, 0);
     run_value(&model, 0, 0, 10, NEVER);
-    struct model_decision decision = model_push(&model, 10 * 1000);
+    struct model_decision decision = model_push(&model, 10000);
     assert_int_equal(decision.reason, MODEL_PUSHED);
     assert_int_equal(decision.replicas, 1);
     run_value(&model, 0, 10, 200, NEVER);
-    model_push(&model, 200 * 1000);
+    model_push(&model, 200000);
     assert_int_equal(run_value(&model, 0, 200, 1000, 0), 510);
     model_done(&model);
 }
@@ -203,7 +203,7 @@ static void fallback_engages_after_its_threshold(void **state)
 
     /* Idle: the fourth failed poll activates, and the HPA goes to 6. */
     model_init(&model, &settings, 0, 0);
-    model.next_sync_ms = 5 * 1000;
+    model.next_sync_ms = 5000;
     assert_int_equal(run(&model, &failed, 0, 300, 1), 90);
     assert_int_equal(run(&model, &failed, 91, 300, 4), 95);
     assert_int_equal(run(&model, &failed, 96, 300, 6), 110);
@@ -309,10 +309,10 @@ static void an_active_trigger_beside_a_failed_one(void **state)
     struct model model;
     model_init(&model, &settings, 0, 0);
     assert_int_equal(run(&model, mixed, 0, 100, 5), 15);
-    assert_int_equal(model_poll(&model, mixed, 100 * 1000).reason, MODEL_ACTIVE_WITH_ERROR);
+    assert_int_equal(model_poll(&model, mixed, 100000).reason, MODEL_ACTIVE_WITH_ERROR);
     assert_int_equal(model.last_active_ms, 0);
     assert_int_equal(run(&model, fewer, 101, 2000, 1), NEVER);
-    assert_int_equal(model_poll(&model, none, 2000 * 1000).replicas, 0);
+    assert_int_equal(model_poll(&model, none, 2000000).replicas, 0);
     model_done(&model);
 }
 
@@ -352,8 +352,8 @@ static void a_decision_says_why(void **state)
     struct model_decision decisions[] = {
         model_poll(&model, &some, 0),
         model_sync(&model, &some, 0),
-        model_poll(&model, &none, 30 * 1000),
-        model_poll(&model, &failed, 60 * 1000),
+        model_poll(&model, &none, 30000),
+        model_poll(&model, &failed, 60000),
     };
     static const char *const texts[] = {
         "KEDA: activated",

@@ -62,9 +62,9 @@ static void the_spec_is_read(void **state)
     const struct model_settings *settings = &object->settings;
     assert_string_equal(object->name, "orders");
     assert_string_equal(object->namespace, "shop");
-    assert_int_equal(settings->polling_ms, 10 * 1000);
-    assert_int_equal(settings->cooldown_ms, 60 * 1000);
-    assert_int_equal(settings->initial_cooldown_ms, 120 * 1000);
+    assert_int_equal(settings->polling_ms, 10000);
+    assert_int_equal(settings->cooldown_ms, 60000);
+    assert_int_equal(settings->initial_cooldown_ms, 120000);
     assert_int_equal(settings->idle_replicas, 0);
     assert_int_equal(settings->min_replicas, 2);
     assert_int_equal(settings->hpa.max_replicas, 50);
@@ -81,16 +81,16 @@ static void the_behavior_is_read(void **state)
     const struct hpa_settings *hpa = &objects.items[0].settings.hpa;
     assert_true(hpa->has_behavior);
     assert_true(hpa->up.tolerance == 0.05);
-    assert_int_equal(hpa->up.window_ms, 30 * 1000);
+    assert_int_equal(hpa->up.window_ms, 30000);
     assert_int_equal(hpa->up.select, HPA_SELECT_MIN);
     assert_int_equal(hpa->up.policy_count, 2);
     assert_int_equal(hpa->up.policies[0].type, HPA_PODS);
     assert_int_equal(hpa->up.policies[1].type, HPA_PERCENT);
     assert_int_equal(hpa->up.policies[1].value, 50);
-    assert_int_equal(hpa->up.policies[1].period_ms, 60 * 1000);
+    assert_int_equal(hpa->up.policies[1].period_ms, 60000);
     /* What is not said is Kubernetes' default. */
     assert_int_equal(hpa->down.select, HPA_SELECT_DISABLED);
-    assert_int_equal(hpa->down.window_ms, 300 * 1000);
+    assert_int_equal(hpa->down.window_ms, 300000);
     assert_int_equal(hpa->down.policy_count, 1);
     scaled_objects_done(&objects);
 }
