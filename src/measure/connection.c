@@ -72,8 +72,7 @@ bool connection_wants_client(struct connection *connection, int64_t now_ms)
     bool may = connection->state == DISCONNECTED || connection->state == BROKEN;
     if (!may || now_ms < connection->retry_at_ms || connection_is_unused(connection))
         return false;
-    return connection->state == BROKEN ||
-           schedule_next_ms(&connection->schedule, now_ms) <= now_ms;
+    return connection->state == BROKEN || schedule_next_ms(&connection->schedule, now_ms) <= now_ms;
 }
 
 void connection_connecting(struct connection *connection)
@@ -156,11 +155,12 @@ static void warn_of_delay(struct connection *connection, int64_t now_ms)
         now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS || schedule->window == SIZE_MAX)
         return;
     connection->warned_of_delay_ms = now_ms;
-    log_warning("%s: the source cannot keep up: its %zu queries need %.1f s per round with %zu at a "
-                "time; readings are up to %.1f s old",
-                connection->label, (size_t)HASH_COUNT(connection->queries),
-                (double)schedule->durations_ms / 1000 / (double)schedule->window, schedule->window,
-                (double)connection_effective_interval_ms(connection, now_ms) / 1000);
+    log_warning(
+        "%s: the source cannot keep up: its %zu queries need %.1f s per round with %zu at a "
+        "time; readings are up to %.1f s old",
+        connection->label, (size_t)HASH_COUNT(connection->queries),
+        (double)schedule->durations_ms / 1000 / (double)schedule->window, schedule->window,
+        (double)connection_effective_interval_ms(connection, now_ms) / 1000);
 }
 
 /* For how long nobody needs a reading of it again. */
@@ -184,8 +184,8 @@ static void take_along(const struct query *first, int64_t now_ms)
 {
     struct bundle *bundle = first->bundle;
     struct query *query;
-    if (bundle == NULL || (bundle->completed_at_ms != INT64_MIN &&
-                           now_ms - bundle->completed_at_ms < BUNDLE_MIN_MS))
+    if (bundle == NULL ||
+        (bundle->completed_at_ms != INT64_MIN && now_ms - bundle->completed_at_ms < BUNDLE_MIN_MS))
         return;
     bundle->completed_at_ms = now_ms;
     DL_FOREACH2(bundle->queries, query, next_bundled)
@@ -253,8 +253,8 @@ static void end_subscribing(struct query *query, int64_t now_ms)
     if (task->notifier.id == 0 || query->subscription_id != task->notifier.id)
         return; /* it was notified of meanwhile, or nobody waits any more */
     bool is_refused = !task->is_subscribed && error_is_set(&task->subscribe_error);
-    uint64_t ended = push_taken(&query->push, task->notifier.id, task->is_subscribed, is_refused,
-                                now_ms);
+    uint64_t ended =
+        push_taken(&query->push, task->notifier.id, task->is_subscribed, is_refused, now_ms);
     query_drop_subscription(query, ended);
     if (ended == 0) {
         query->is_subscribed = true;
@@ -370,10 +370,10 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
         query->was_resent = query->was_resent || error != NULL;
         schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
     } else {
-        bool breaks_clients = ++query->losses >= MAX_LOSSES;
+        bool is_spaced_out = ++query->losses >= MAX_LOSSES || query->job.timeouts > 0;
         connection->stats.counts.unanswered++;
         query_set_failed(query, error, now_ms);
-        schedule_end(schedule, &query->job, breaks_clients ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
+        schedule_end(schedule, &query->job, is_spaced_out ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
                      now_ms);
         /* Not all at the same time again: those that are innocent are to be answered in between. */
         if (breaks_clients)
@@ -391,10 +391,12 @@ void connection_lost(struct connection *connection, const struct error *error, i
     struct schedule *schedule = &connection->schedule;
     bool had_answered_all = schedule->in_flight_count == 0;
     bool has_failed = false;
+    bool may_have_died = false;
     forget_subscriptions(connection, now_ms);
-    for (struct job *job; (job = schedule->in_flight != NULL ? schedule->in_flight
-                                                             : schedule->slow) != NULL;) {
+    for (struct job *job;
+         (job = schedule->in_flight != NULL ? schedule->in_flight : schedule->slow) != NULL;) {
         struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
+        may_have_died = may_have_died || may_have_died_before(query);
         has_failed = has_failed || (error != NULL && !may_have_died_before(query));
         end_lost(query, error, now_ms);
     }
@@ -402,9 +404,10 @@ void connection_lost(struct connection *connection, const struct error *error, i
     connection->state = DISCONNECTED;
     if (error == NULL)
         connection->retry_at_ms = now_ms;
-    else if (has_failed)
+    else if (has_failed && !may_have_died) /* or others are sent once more before anything fails */
         set_broken(connection, error, now_ms);
-    else if (had_answered_all) { /* what is known stays true, and the next client tells whether the source works */
+    else if (
+        had_answered_all) { /* what is known stays true, and the next client tells whether the source works */
         log_warning("%s: reconnecting: %s", connection->label, error_text(error));
         back_off(connection, now_ms);
     } else

@@ -24,10 +24,13 @@
 #include <uthash.h>
 
 enum {
-    CONNECTION_PAUSE_MS = 10 * 1000, /* a client that was silent for so long may have died unnoticed */
-    CONNECTION_STUCK_MS = 5 * 1000,  /* nothing was answered for so long: callers need not wait */
-    CONNECTION_STUCK_QUERIES = 2,    /* ... and none of so many in flight: one may be a query that hangs */
-    CONNECTION_MAX_DELAY_MS = 60 * 1000, /* the effective interval of a source that cannot keep up */
+    CONNECTION_PAUSE_MS =
+        10 * 1000, /* a client that was silent for so long may have died unnoticed */
+    CONNECTION_STUCK_MS = 5 * 1000, /* nothing was answered for so long: callers need not wait */
+    CONNECTION_STUCK_QUERIES =
+        2, /* ... and none of so many in flight: one may be a query that hangs */
+    CONNECTION_MAX_DELAY_MS =
+        60 * 1000, /* the effective interval of a source that cannot keep up */
 };
 
 /* What is counted of the connections of one scaler, or of one connection. */
@@ -39,10 +42,10 @@ struct scaler_stats {
 };
 
 struct connection_settings {
-    int64_t interval_ms;     /* where the user sets none */
-    int64_t timeout_ms;      /* of a query whose scaler says none */
-    int64_t backoff_min_ms;  /* the first retry of a broken connection is at once, then after this */
-    int64_t backoff_max_ms;  /* ... doubling to this */
+    int64_t interval_ms;    /* where the user sets none */
+    int64_t timeout_ms;     /* of a query whose scaler says none */
+    int64_t backoff_min_ms; /* the first retry of a broken connection is at once, then after this */
+    int64_t backoff_max_ms; /* ... doubling to this */
     uint32_t (*jitter)(uint32_t below);
     void (*ready)(void *context, struct watcher *watcher); /* there is news for it */
     void *context;
@@ -53,7 +56,7 @@ struct connection {
     const struct scaler *scaler;
     struct feed *feed;        /* of its tasks */
     struct notifier notifier; /* of its subscriptions, but for the id */
-    char label[64]; /* for people: "kafka connection 3" */
+    char label[64];           /* for people: "kafka connection 3" */
     enum connection_state { DISCONNECTED, CONNECTING, CONNECTED, BROKEN } state;
     int64_t made_at_ms; /* intervals are counted from here, so that queries are due together */
     int64_t retry_at_ms;
@@ -82,7 +85,7 @@ struct connection {
 /* Queries that are cheap to measure together. */
 struct bundle {
     char *text;
-    struct query *queries; /* utlist */
+    struct query *queries;   /* utlist */
     int64_t completed_at_ms; /* when all of them were taken along last */
     UT_hash_handle hh;
 };
@@ -108,9 +111,9 @@ struct query {
     size_t idle_streams;            /* of these, those that wait for the first message */
 
     struct snapshot known;
-    int64_t notified_at_us;   /* of the first notification since it was sent; 0: none */
-    int64_t sent_us;          /* the last time */
-    int64_t outdated_from_us; /* readings sent before this time are outdated by a notification */
+    int64_t notified_at_us;      /* of the first notification since it was sent; 0: none */
+    int64_t sent_us;             /* the last time */
+    int64_t outdated_from_us;    /* readings sent before this time are outdated by a notification */
     int64_t unanswered_since_ms; /* 0: no caller waits */
     bool was_resent;             /* its client had died unnoticed */
     unsigned losses;             /* clients in a row that were lost while it was in flight */

@@ -125,9 +125,8 @@ int64_t schedule_recent_delay_ms(struct schedule *schedule, int64_t now_ms)
 
 void schedule_init(struct schedule *schedule, size_t window, size_t slow_places, int64_t now_ms)
 {
-    *schedule = (struct schedule){.delays = {.began_ms = now_ms},
-                                  .usage_began_ms = now_ms,
-                                  .usage_at_ms = now_ms};
+    *schedule = (struct schedule){
+        .delays = {.began_ms = now_ms}, .usage_began_ms = now_ms, .usage_at_ms = now_ms};
     schedule_set_window(schedule, window, slow_places);
 }
 

@@ -46,17 +46,13 @@ struct job {
     bool is_slow;           /* it takes one of the slow jobs' places */
     bool is_cancelled;      /* IN_FLIGHT: and will be returned */
 
-    int64_t key;            /* where it is in its heap: by this, */
-    size_t position;        /* and there */
+    int64_t key;             /* where it is in its heap: by this, */
+    size_t position;         /* and there */
     struct job *prev, *next; /* in flight, among those that are slow or among the others */
     struct job *prev_sent, *next_sent; /* in flight, among all */
 };
 
-#define JOB_NEW                                                                                    \
-    (struct job)                                                                                   \
-    {                                                                                              \
-        .sent_ms = INT64_MIN, .duration_ms = -1                                                    \
-    }
+#define JOB_NEW (struct job){.sent_ms = INT64_MIN, .duration_ms = -1}
 
 struct job_heap {
     struct job **jobs;

@@ -99,8 +99,8 @@ int64_t answer_freshness_ms(const struct answer_rules *rules, const struct snaps
     int64_t duration_ms = max_ms(snapshot->duration_ms, 0);
     int64_t fresh_ms = interval_ms;
     if (!rules->interval_is_set)
-        fresh_ms = min_ms(interval_ms,
-                          max_ms(ANSWER_MIN_FRESHNESS_MS, ANSWER_DURATIONS * duration_ms));
+        fresh_ms =
+            min_ms(interval_ms, max_ms(ANSWER_MIN_FRESHNESS_MS, ANSWER_DURATIONS * duration_ms));
     /* No call waits so long: it is measured at its interval, and the last reading answers. */
     if (duration_ms >= ANSWER_PATIENCE_MS)
         fresh_ms = interval_ms + 2 * duration_ms;
@@ -112,8 +112,7 @@ static bool is_fresh(const struct decision *decision)
 {
     const struct snapshot *snapshot = decision->snapshot;
     if (decision->call->is_stream) {
-        int64_t max_age_ms =
-            max_ms(decision->rules->interval_ms, snapshot->effective_interval_ms);
+        int64_t max_age_ms = max_ms(decision->rules->interval_ms, snapshot->effective_interval_ms);
         max_age_ms = max_ms(max_age_ms, answer_freshness_ms(decision->rules, snapshot));
         return decision->now_ms - snapshot->sent_ms <= max_age_ms;
     }
@@ -158,7 +157,8 @@ void answer_decide(const struct snapshot *snapshot, const struct evaluated *eval
         decide_after_failure(&decision);
     else
         ret_answer->needed_from_ms = call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;
-    ret_answer->age_ms = now_ms - snapshot->sent_ms;
+    if (snapshot->is_measured)
+        ret_answer->age_ms = now_ms - snapshot->sent_ms;
     ret_answer->began_at_us = snapshot->began_at_us;
 }
 
