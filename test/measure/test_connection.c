@@ -1,0 +1,525 @@
+/* What a connection promises, one event after the other. Time is a number that the test moves, and the test is
+ * the scaler. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "measure/connection.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { BEGAN_MS = 100000, HOUR_MS = 3600000 };
+
+struct item_options {
+    const char *name;
+};
+
+static const struct option options[] = {
+    {.key = "item",
+     .scope = OPTION_QUERY,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct item_options, name)},
+    {0},
+};
+
+static const struct scaler scaler = {
+    .name = "test",
+    .options = options,
+    .sizes = {0, sizeof(struct item_options), 0},
+    .subscribes = true,
+};
+
+static uint32_t no_jitter(uint32_t below)
+{
+    return below - 1;
+}
+
+static int news;
+
+static void count_news(void *context, struct watcher *watcher)
+{
+    (void)context;
+    (void)watcher;
+    news++;
+}
+
+static const struct connection_settings settings = {.interval_ms = 5000,
+                                                    .timeout_ms = 2000,
+                                                    .backoff_min_ms = 250,
+                                                    .backoff_max_ms = 5000,
+                                                    .jitter = no_jitter,
+                                                    .ready = count_news};
+
+static struct connection connection;
+static int64_t now_ms;
+
+static int set_up(void **state)
+{
+    (void)state;
+    now_ms = BEGAN_MS;
+    news = 0;
+    memset(&connection, 0, sizeof(connection));
+    connection_init(&connection, &settings, &scaler, now_ms);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    connection_done(&connection);
+    return 0;
+}
+
+/* ---- what happens ---- */
+
+static struct query *hold_each(const char *item, int64_t interval_ms)
+{
+    const char *texts[] = {item};
+    struct option_values *values =
+        option_values_new(options, sizeof(struct item_options), OPTION_QUERY, texts);
+    struct query *query = connection_query(&connection, values, NULL);
+    option_values_free(values);
+    connection_hold(query, interval_ms, now_ms);
+    return query;
+}
+
+static struct query *hold(const char *item)
+{
+    return hold_each(item, 0);
+}
+
+static void demand(struct query *query)
+{
+    connection_demand(query, now_ms, now_ms);
+}
+
+static void connect_now(void)
+{
+    assert_true(connection_wants_client(&connection, now_ms));
+    connection_connecting(&connection);
+    connection_connected(&connection, now_ms);
+}
+
+static struct query *take(void)
+{
+    return connection_take(&connection, now_ms * 1000);
+}
+
+static void answer(struct query *query, double value)
+{
+    struct reading reading = READING_UNKNOWN;
+    reading.value = value;
+    query->task.has_ended = true;
+    connection_end(query, TASK_ANSWERED, &reading, NULL, now_ms * 1000);
+}
+
+static void end_with(struct query *query, enum task_outcome outcome, const char *words)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(&error, "%s", words);
+    query->task.has_ended = true;
+    connection_end(query, outcome, NULL, &error, now_ms * 1000);
+}
+
+static void lose(const char *words)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(&error, "%s", words);
+    connection_lost(&connection, &error, now_ms);
+}
+
+static void refuse(void)
+{
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(connection_wants_client(&connection, now_ms));
+    connection_connecting(&connection);
+    error_unavailable(&error, "refused");
+    connection_refused(&connection, &error, now_ms);
+}
+
+/* Demanded, sent and answered, on a client that is made where there is none. */
+static void measure(struct query *query, double value)
+{
+    demand(query);
+    if (connection.state != CONNECTED)
+        connect_now();
+    assert_ptr_equal(take(), query);
+    answer(query, value);
+}
+
+static bool fails(const struct query *query, const char *words)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    connection_snapshot(query, now_ms, &snapshot);
+    return snapshot.last_attempt == ATTEMPT_FAILED &&
+           strstr(error_text(&snapshot.error), words) != NULL;
+}
+
+static double value_of(const struct query *query)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    connection_snapshot(query, now_ms, &snapshot);
+    return snapshot.last_attempt == ATTEMPT_GOOD ? snapshot.reading.value : NAN;
+}
+
+/* ---- what is promised ---- */
+
+static void equal_values_share_a_query(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    assert_ptr_equal(query, hold("a"));
+    assert_ptr_not_equal(query, hold("b"));
+    connection_release(query, 0, now_ms);
+    assert_int_equal(connection.stats.counts.queries, 2);
+    connection_release(query, 0, now_ms);
+    assert_int_equal(connection.stats.counts.queries, 1);
+}
+
+static void what_only_polls_ask_for_is_measured_when_they_come(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    assert_int_equal(connection_next_ms(&connection, now_ms), CLOCK_NEVER);
+    assert_false(connection_wants_client(&connection, now_ms));
+    measure(query, 7);
+    assert_true(value_of(query) == 7);
+    now_ms += HOUR_MS;
+    assert_null(take());
+}
+
+static void an_interval_that_a_user_set_is_measured_at(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", 1000);
+    measure(query, 1);
+    now_ms += 999;
+    assert_null(take());
+    now_ms += 1;
+    assert_ptr_equal(take(), query);
+    answer(query, 2);
+}
+
+static void the_least_interval_of_those_who_hold_a_query_counts(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", HOUR_MS);
+    hold_each("a", 1000);
+    assert_int_equal(query_interval_ms(query), 1000);
+    connection_release(query, 1000, now_ms);
+    assert_int_equal(query_interval_ms(query), HOUR_MS);
+}
+
+static void an_error_does_not_last_as_long_as_a_long_interval(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", HOUR_MS);
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none");
+    now_ms += 5000;
+    assert_ptr_equal(take(), query);
+}
+
+static void a_failed_query_fails_alone(void **state)
+{
+    (void)state;
+    struct query *missing = hold("missing");
+    struct query *good = hold("good");
+    measure(good, 4);
+    demand(missing);
+    assert_ptr_equal(take(), missing);
+    end_with(missing, TASK_FAILED, "there is none");
+    assert_true(fails(missing, "there is none"));
+    assert_true(value_of(good) == 4);
+    assert_int_equal(connection.stats.counts.failing_queries, 1);
+}
+
+static void a_broken_connection_fails_all_and_backs_off(void **state)
+{
+    (void)state;
+    static const int64_t waits_ms[] = {0, 250, 500, 1000, 2000, 4000, 5000, 5000};
+    struct query *query = hold("a");
+    demand(query);
+    for (size_t i = 0; i < ARRAY_LENGTH(waits_ms); i++) {
+        refuse();
+        assert_true(fails(query, "refused"));
+        demand(query); /* hastens nothing */
+        assert_int_equal(connection_next_ms(&connection, now_ms), now_ms + waits_ms[i]);
+        assert_int_equal(connection_wants_client(&connection, now_ms), waits_ms[i] == 0);
+        now_ms += waits_ms[i];
+    }
+    assert_true(fails(hold("joiner"), "refused"));
+}
+
+static void what_failed_with_a_connection_is_measured_when_it_is_back(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    measure(query, 1);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    lose("broken pipe");
+    assert_true(fails(query, "broken pipe"));
+    connect_now();
+    assert_ptr_equal(take(), query); /* nobody has asked again */
+    answer(query, 2);
+    assert_true(value_of(query) == 2);
+}
+
+static void a_client_that_is_lost_after_it_answered_all_costs_nobody_a_reading(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    measure(query, 1);
+    lose("broken pipe");
+    assert_true(value_of(query) == 1);
+}
+
+static void a_client_that_died_in_a_pause_is_replaced_before_anything_fails(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    measure(query, 1);
+    now_ms += CONNECTION_PAUSE_MS;
+    demand(query);
+    assert_ptr_equal(take(), query);
+    now_ms += 2000;
+    end_with(query, TASK_TIMED_OUT, "no answer");
+    assert_true(value_of(query) == 1);
+    assert_null(take());
+    connection_lost(&connection, NULL, now_ms);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    now_ms += 2000;
+    end_with(query, TASK_TIMED_OUT, "no answer"); /* once */
+    assert_true(fails(query, "no answer"));
+}
+
+static void what_timed_out_before_is_not_resent_by_another_client(void **state)
+{
+    (void)state;
+    struct query *hanging = hold("a");
+    hold("b");
+    demand(hanging);
+    connect_now();
+    for (int i = 0; i < 5; i++) {
+        assert_ptr_equal(take(), hanging);
+        now_ms += 2000;
+        end_with(hanging, TASK_TIMED_OUT, "no answer");
+        assert_true(fails(hanging, "no answer"));
+        assert_null(take());
+        if (connection.must_replace_client) {
+            connection_lost(&connection, NULL, now_ms);
+            now_ms += 30000;
+            connect_now();
+        }
+        now_ms += 30000;
+    }
+}
+
+static void a_query_that_hangs_does_not_break_its_neighbours_clients(void **state)
+{
+    (void)state;
+    struct query *hanging = hold("a");
+    struct query *good = hold("b");
+    measure(good, 1);
+    demand(hanging);
+    assert_ptr_equal(take(), hanging);
+    now_ms += 2000;
+    end_with(hanging, TASK_TIMED_OUT, "no answer");
+    now_ms += CONNECTION_PAUSE_MS;
+    demand(good);
+    assert_non_null(take());
+    assert_non_null(take()); /* both: the hanging one is due, too */
+    lose("broken pipe");
+    assert_true(value_of(good) == 1);
+    connect_now();
+    assert_ptr_equal(take(), good);
+}
+
+static void one_query_that_hangs_does_not_make_its_source_stuck(void **state)
+{
+    (void)state;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    struct query *hanging = hold("a");
+    struct query *good = hold("b");
+    demand(hanging);
+    connect_now();
+    assert_ptr_equal(take(), hanging);
+    now_ms += CONNECTION_STUCK_MS;
+    connection_snapshot(good, now_ms, &snapshot);
+    assert_int_equal(snapshot.stuck_for_ms, 0);
+    connection_snapshot(hanging, now_ms, &snapshot);
+    assert_int_equal(snapshot.stuck_for_ms, CONNECTION_STUCK_MS);
+}
+
+static void a_query_that_breaks_its_clients_is_spaced_out(void **state)
+{
+    (void)state;
+    struct query *breaking = hold("a");
+    struct query *good = hold("b");
+    demand(breaking);
+    for (int i = 0; i < 2; i++) {
+        connect_now();
+        assert_ptr_equal(take(), breaking);
+        lose("broken pipe");
+        now_ms += 250 * i; /* the connection's back-off */
+    }
+    connect_now();
+    demand(good);
+    demand(breaking);
+    assert_ptr_equal(take(), good);
+    assert_null(take());
+    now_ms += SCHEDULE_RETRY_MIN_MS;
+    assert_ptr_equal(take(), breaking);
+}
+
+static void a_released_query_in_flight_is_freed_when_it_ends(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    connection_release(query, 0, now_ms);
+    assert_true(connection_is_unused(&connection));
+    answer(query, 1);
+    assert_int_equal(connection.stats.counts.queries, 0);
+}
+
+static void who_watches_is_told_of_each_attempt(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = hold("a");
+    connection_watch(query, &watcher, false, now_ms);
+    measure(query, 1);
+    measure(query, 2);
+    assert_int_equal(news, 2);
+    connection_unwatch(&watcher, now_ms);
+    measure(query, 3);
+    assert_int_equal(news, 2);
+}
+
+/* Subscribed to, by a stream that waits for the first message. */
+static struct query *subscribe(struct watcher *watcher)
+{
+    struct query *query = hold_each("a", HOUR_MS);
+    measure(query, 0);
+    connection_watch(query, watcher, true, now_ms);
+    connection_set_idle(watcher, 200, now_ms);
+    now_ms += PUSH_GATHER_MS;
+    assert_ptr_equal(take(), query);
+    assert_true(task_wants_subscription(&query->task));
+    task_subscribed(&query->task);
+    answer(query, 0);
+    assert_int_equal(connection.stats.counts.subscribed_queries, 1);
+    return query;
+}
+
+static void a_notification_has_its_query_measured_at_once(void **state)
+{
+    (void)state;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    now_ms += 100;
+    connection_notify(&connection, query->subscription_id, now_ms * 1000);
+    connection_notify(&connection, 999, now_ms * 1000); /* nobody's */
+    connection_snapshot(query, now_ms, &snapshot);
+    assert_true(snapshot.is_outdated);
+    assert_int_equal(connection.stats.counts.notifications, 1);
+    assert_ptr_equal(take(), query);
+    answer(query, 1);
+    connection_unwatch(&watcher, now_ms);
+}
+
+static void a_notification_while_a_request_is_in_flight_has_it_sent_once_more(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    connection_notify(&connection, query->subscription_id, now_ms * 1000 + 1);
+    now_ms += 5;
+    answer(query, 0);
+    assert_true(query->known.is_outdated);
+    assert_ptr_equal(take(), query);
+    answer(query, 1);
+    assert_false(query->known.is_outdated);
+    connection_unwatch(&watcher, now_ms);
+}
+
+static void the_last_watcher_that_leaves_unsubscribes(void **state)
+{
+    (void)state;
+    uint64_t id = 0;
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    uint64_t subscription = query->subscription_id;
+    connection_unwatch(&watcher, now_ms);
+    assert_true(connection_next_unsubscribe(&connection, &id));
+    assert_int_equal(id, subscription);
+    assert_false(connection_next_unsubscribe(&connection, &id));
+}
+
+static void what_an_heir_inherits_is_known_until_it_knows_better(void **state)
+{
+    (void)state;
+    _cleanup_(snapshot_done) struct snapshot former = {0};
+    struct query *query = hold("a");
+    struct query *heir = hold("b");
+    measure(query, 7);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none");
+    connection_snapshot(query, now_ms, &former);
+    demand(heir);
+    assert_ptr_equal(take(), heir);
+    end_with(heir, TASK_FAILED, "not yet");
+    query_inherit(heir, &former);
+    assert_true(fails(heir, "there is none"));
+    assert_int_equal(connection.stats.counts.failing_queries, 2);
+    now_ms += 1000;
+    measure(heir, 8);
+    query_inherit(heir, &former);
+    assert_true(value_of(heir) == 8);
+    assert_int_equal(connection.stats.counts.failing_queries, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    log_init(LOG_ERROR, LOG_PLAIN);
+    const struct CMUnitTest tests[] = {
+        TEST(equal_values_share_a_query),
+        TEST(what_only_polls_ask_for_is_measured_when_they_come),
+        TEST(an_interval_that_a_user_set_is_measured_at),
+        TEST(the_least_interval_of_those_who_hold_a_query_counts),
+        TEST(an_error_does_not_last_as_long_as_a_long_interval),
+        TEST(a_failed_query_fails_alone),
+        TEST(a_broken_connection_fails_all_and_backs_off),
+        TEST(what_failed_with_a_connection_is_measured_when_it_is_back),
+        TEST(a_client_that_is_lost_after_it_answered_all_costs_nobody_a_reading),
+        TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),
+        TEST(what_timed_out_before_is_not_resent_by_another_client),
+        TEST(a_query_that_hangs_does_not_break_its_neighbours_clients),
+        TEST(one_query_that_hangs_does_not_make_its_source_stuck),
+        TEST(a_query_that_breaks_its_clients_is_spaced_out),
+        TEST(a_released_query_in_flight_is_freed_when_it_ends),
+        TEST(who_watches_is_told_of_each_attempt),
+        TEST(a_notification_has_its_query_measured_at_once),
+        TEST(a_notification_while_a_request_is_in_flight_has_it_sent_once_more),
+        TEST(the_last_watcher_that_leaves_unsubscribes),
+        TEST(what_an_heir_inherits_is_known_until_it_knows_better),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

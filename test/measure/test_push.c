@@ -1,0 +1,166 @@
+/* When an idle query is subscribed to, and what a notification does. Time is a number that the test moves. */
+#include "base/clock.h"
+#include "measure/push.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+enum { NOW_MS = 1000, IDLE_MS = 200 };
+
+/* Somebody waits for the first message, and the subscription `id` stands. */
+static struct push subscribed(uint64_t id)
+{
+    struct push push = {0};
+    push_set_idle(&push, IDLE_MS, true, NOW_MS);
+    assert_true(push_take(&push, id, NOW_MS + PUSH_GATHER_MS));
+    assert_int_equal(push_taken(&push, id, true, false, NOW_MS + PUSH_GATHER_MS), 0);
+    return push;
+}
+
+static void nobody_who_waits_means_no_measurement(void **state)
+{
+    (void)state;
+    struct push push = {0};
+    assert_int_equal(push_due_ms(&push, NOW_MS), CLOCK_NEVER);
+    assert_false(push_take(&push, 1, NOW_MS));
+}
+
+static void an_idle_query_is_subscribed_to_and_not_measured_more_often(void **state)
+{
+    (void)state;
+    struct push push = {0};
+    push_set_idle(&push, IDLE_MS, true, NOW_MS);
+    assert_int_equal(push_due_ms(&push, NOW_MS), NOW_MS + PUSH_GATHER_MS);
+    assert_false(push_take(&push, 1, NOW_MS)); /* with others that become idle now */
+    push = subscribed(1);
+    assert_int_equal(push_due_ms(&push, NOW_MS), CLOCK_NEVER);
+    assert_false(push_take(&push, 2, NOW_MS + 60000));
+}
+
+static void a_notified_query_is_measured_at_once_and_then_less_and_less_often(void **state)
+{
+    (void)state;
+    struct push push = subscribed(1);
+    int64_t now_ms = 5000;
+    push_notify(&push);
+    assert_int_equal(push_due_ms(&push, NOW_MS), 0);
+    assert_false(push_take(&push, 2, now_ms)); /* it is likely to be active now */
+    for (int64_t wait_ms = PUSH_FIRST_ALERT_MS; wait_ms < IDLE_MS; wait_ms *= 2) {
+        assert_int_equal(push_due_ms(&push, now_ms), now_ms + wait_ms);
+        now_ms += wait_ms;
+        push_take(&push, 2, now_ms);
+        push_taken(&push, 2, true, false, now_ms);
+    }
+    push_take(&push, 2, now_ms + IDLE_MS);
+    assert_int_equal(push.alert_ms, 0);
+    assert_int_equal(push_due_ms(&push, now_ms), CLOCK_NEVER);
+}
+
+static void a_query_that_is_still_idle_is_subscribed_to_again(void **state)
+{
+    (void)state;
+    struct push push = subscribed(1);
+    push_notify(&push);
+    assert_false(push_take(&push, 2, 5000));
+    assert_true(push_take(&push, 2, 5000 + PUSH_FIRST_ALERT_MS));
+}
+
+static void a_storm_of_notifications_costs_no_more_than_polling(void **state)
+{
+    (void)state;
+    struct push push = subscribed(1);
+    int sends = 0;
+    push_notify(&push);
+    for (int64_t now_ms = 5000, sent_ms = 0; now_ms < 15000; now_ms++) {
+        if (push_due_ms(&push, sent_ms) > now_ms)
+            continue;
+        sent_ms = now_ms;
+        sends++;
+        if (push_take(&push, 2 + (uint64_t)sends, now_ms))
+            push_notify(&push); /* at once, each time */
+    }
+    assert_in_range(sends, 10000 / IDLE_MS - 1, 10000 / IDLE_MS + 10);
+}
+
+static void a_notification_while_its_request_is_in_flight_is_not_lost(void **state)
+{
+    (void)state;
+    struct push push = {0};
+    push_set_idle(&push, IDLE_MS, true, NOW_MS);
+    assert_true(push_take(&push, 7, 2000));
+    push_notify(&push);
+    assert_int_equal(push_taken(&push, 7, true, false, 2010),
+                     0); /* it is over, and not to be ended */
+    assert_int_equal(push.id, 0);
+    assert_int_equal(push_due_ms(&push, 2000), 0);
+}
+
+static void a_source_that_refuses_is_polled_and_tried_again_after_a_minute(void **state)
+{
+    (void)state;
+    struct push push = {0};
+    push_set_idle(&push, IDLE_MS, true, NOW_MS);
+    assert_true(push_take(&push, 7, 2000));
+    push_taken(&push, 7, false, true, 2010);
+    assert_int_equal(push_due_ms(&push, 2000), 2000 + IDLE_MS);
+    assert_false(push_take(&push, 8, 2010 + PUSH_REFUSED_MS - 1));
+    assert_true(push_take(&push, 8, 2010 + PUSH_REFUSED_MS));
+}
+
+static void a_subscription_whose_request_timed_out_is_ended_and_made_again(void **state)
+{
+    (void)state;
+    struct push push = {0};
+    push_set_idle(&push, IDLE_MS, true, NOW_MS);
+    assert_true(push_take(&push, 7, 2000));
+    assert_int_equal(push_taken(&push, 7, false, false, 4000), 7); /* the source may have it */
+    assert_true(push_take(&push, 8, 4000 + IDLE_MS));
+}
+
+static void what_nobody_waits_for_any_more_is_unsubscribed(void **state)
+{
+    (void)state;
+    struct push push = subscribed(3);
+    assert_int_equal(push_set_idle(&push, 2 * (int64_t)IDLE_MS, true, 5000), 0);
+    assert_int_equal(push_set_idle(&push, 0, true, 5000), 3);
+    assert_int_equal(push_due_ms(&push, 5000), CLOCK_NEVER);
+    assert_int_equal(push_set_idle(&push, 0, true, 5000), 0);
+}
+
+static void a_source_that_cannot_notify_is_polled(void **state)
+{
+    (void)state;
+    struct push push = {0};
+    push_set_idle(&push, IDLE_MS, false, NOW_MS);
+    assert_int_equal(push_due_ms(&push, NOW_MS), NOW_MS + IDLE_MS);
+    assert_false(push_take(&push, 1, NOW_MS + IDLE_MS));
+}
+
+static void what_a_lost_client_had_subscribed_to_is_subscribed_to_again(void **state)
+{
+    (void)state;
+    struct push push = subscribed(1);
+    push_forget(&push, 5000);
+    assert_int_equal(push_due_ms(&push, 4000), 4000 + IDLE_MS < 5000 ? 4000 + IDLE_MS : 5000);
+    assert_true(push_take(&push, 2, 5000));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_who_waits_means_no_measurement),
+        cmocka_unit_test(an_idle_query_is_subscribed_to_and_not_measured_more_often),
+        cmocka_unit_test(a_notified_query_is_measured_at_once_and_then_less_and_less_often),
+        cmocka_unit_test(a_query_that_is_still_idle_is_subscribed_to_again),
+        cmocka_unit_test(a_storm_of_notifications_costs_no_more_than_polling),
+        cmocka_unit_test(a_notification_while_its_request_is_in_flight_is_not_lost),
+        cmocka_unit_test(a_source_that_refuses_is_polled_and_tried_again_after_a_minute),
+        cmocka_unit_test(a_subscription_whose_request_timed_out_is_ended_and_made_again),
+        cmocka_unit_test(what_nobody_waits_for_any_more_is_unsubscribed),
+        cmocka_unit_test(a_source_that_cannot_notify_is_polled),
+        cmocka_unit_test(what_a_lost_client_had_subscribed_to_is_subscribed_to_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

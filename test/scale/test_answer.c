@@ -8,85 +8,184 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const struct answer_rules rules = {.interval_ms = 5000, .hold_ms = 60000};
+enum { NOW = 1000000, NEVER_MEASURED = -1, HOUR_MS = 3600000 };
 
-enum { NOW = 1000000, NEVER_MEASURED = -1 };
-
-enum attempt { NONE = ATTEMPT_NONE, GOOD = ATTEMPT_GOOD, FAILED = ATTEMPT_FAILED };
+enum attempt_known { NONE = ATTEMPT_NONE, GOOD = ATTEMPT_GOOD, FAILED = ATTEMPT_FAILED };
 enum outcome { WAIT = ANSWER_WAIT, VALUE = ANSWER_VALUE, REFUSED = ANSWER_REFUSED };
 
 /* What is known, and what is to be answered. */
 struct row {
     const char *name;
-    enum attempt attempt;
-    int64_t reading_age_ms; /* or NEVER_MEASURED */
-    int64_t failing_ms;
+    enum attempt_known attempt;
+    int64_t age_ms;     /* of the reading, or NEVER_MEASURED */
+    int64_t failing_ms; /* since when all attempts fail; the last one failed */
+    int64_t failed_ms;  /* ... so long ago */
     double value;
     bool active;
-    bool unjudgeable;
+
+    int64_t waited_ms; /* of the call */
     bool out_of_time;
+    bool is_stream;
+    int64_t interval_ms; /* that a user set; 0: none */
+    int64_t duration_ms;
+    int64_t effective_ms; /* 0: 5,000 */
+    int64_t stuck_ms;
+    int64_t unanswered_ms; /* since when callers have waited; 0: now */
+    bool is_outdated;
+    bool is_retried;
+    bool lacks_field;
+
     enum outcome outcome;
     double answered;
     bool held;
-    const char *words; /* in the error */
+    const char *words;    /* in the error */
+    int64_t wait_from_ms; /* WAIT: a measurement sent so long before the call will do */
 };
 
 static const struct row table[] = {
-    {"no attempt yet: wait", NONE, NEVER_MEASURED, 0, 0, false, false, false, WAIT},
-    {"no attempt, out of time: refused", NONE, NEVER_MEASURED, 0, 0, false, false, true, REFUSED,
-     .words = "no measurement yet"},
-    {"fresh and active", GOOD, 5000, 0, 37, true, false, false, VALUE, 37},
-    {"fresh and inactive", GOOD, 0, 0, 0, false, false, false, VALUE, 0},
-    {"fresh, inactive but not zero", GOOD, 0, 0, 3, false, false, false, VALUE, 3},
-    {"older than the interval: wait", GOOD, 5001, 0, 37, true, false, false, WAIT},
-    {"overdue and active, out of time: held", GOOD, 65000, 0, 37, true, false, true, VALUE, 37,
-     true},
-    {"overdue beyond the hold: refused", GOOD, 65001, 0, 37, true, false, true, REFUSED,
-     .words = "the last measurement is 65 s old"},
-    {"overdue and inactive, out of time: refused", GOOD, 5001, 0, 0, false, false, true, REFUSED,
-     .words = "the last measurement is 5 s old"},
-    {"failed, active before: held", FAILED, 10000, 5000, 12, true, false, false, VALUE, 12, true},
-    {"failed, active, at the end of the hold", FAILED, 70000, 60000, 12, true, false, false, VALUE,
-     12, true},
-    {"failed, active, past the hold: refused", FAILED, 70000, 60001, 12, true, false, false,
-     REFUSED, .words = "broken pipe (failing for 60 s)"},
-    {"failed, inactive before: refused at once", FAILED, 100, 0, 0, false, false, false, REFUSED,
+    /* Fresh: sent at most F before the call. */
+    {"no attempt yet: wait", .attempt = NONE, .age_ms = NEVER_MEASURED, .outcome = WAIT,
+     .wait_from_ms = 500},
+    {"sent 500 ms before the call", GOOD, 500, .value = 37, .active = true, .outcome = VALUE,
+     .answered = 37},
+    {"sent 500 ms before a call that waits", GOOD, 900, .value = 37, .waited_ms = 400,
+     .outcome = VALUE, .answered = 37},
+    {"a zero sent 500 ms before", GOOD, 500, .outcome = VALUE, .answered = 0},
+    {"inactive but not zero", GOOD, 0, .value = 3, .outcome = VALUE, .answered = 3},
+    {"sent before: wait", GOOD, 501, .value = 37, .active = true, .outcome = WAIT,
+     .wait_from_ms = 500},
+    {"F is ten durations", GOOD, 2000, .value = 1, .duration_ms = 200, .outcome = VALUE,
+     .answered = 1},
+    {"F is ten durations, exceeded", GOOD, 2001, .duration_ms = 200, .outcome = WAIT,
+     .wait_from_ms = 2000},
+    {"F is at most the interval", GOOD, 5001, .duration_ms = 900, .outcome = WAIT,
+     .wait_from_ms = 5000},
+    {"F is the interval that a user set", GOOD, HOUR_MS, .value = 1, .interval_ms = HOUR_MS,
+     .outcome = VALUE, .answered = 1},
+    {"a short one, too", GOOD, 201, .interval_ms = 200, .outcome = WAIT, .wait_from_ms = 200},
+    {"a query of 6 s: interval and two durations", GOOD, 17000, .value = 1, .duration_ms = 6000,
+     .outcome = VALUE, .answered = 1},
+    {"beyond them: wait", GOOD, 17001, .duration_ms = 6000, .outcome = WAIT, .wait_from_ms = 17000},
+    {"outdated by a notification: wait", GOOD, 100, .is_outdated = true, .outcome = WAIT,
+     .wait_from_ms = 500},
+
+    /* Late: after a second, whatever the source keeps up with. */
+    {"patient, and within the effective interval", GOOD, 5000, .value = 2, .waited_ms = 1000,
+     .outcome = VALUE, .answered = 2},
+    {"an inactive one, too", GOOD, 5000, .waited_ms = 1000, .outcome = VALUE, .answered = 0},
+    {"not yet patient: wait", GOOD, 5000, .waited_ms = 999, .outcome = WAIT, .wait_from_ms = 500},
+    {"beyond the effective interval: wait", GOOD, 5001, .waited_ms = 1000, .outcome = WAIT,
+     .wait_from_ms = 500},
+    {"a source that cannot keep up", GOOD, 40000, .value = 2, .waited_ms = 1000,
+     .effective_ms = 40000, .outcome = VALUE, .answered = 2},
+    {"patient, but outdated: wait", GOOD, 1100, .waited_ms = 1000, .is_outdated = true,
+     .outcome = WAIT, .wait_from_ms = 500},
+    {"out of time and outdated: no false zero", GOOD, 5100, .waited_ms = 5000, .out_of_time = true,
+     .effective_ms = 40000, .is_outdated = true, .outcome = REFUSED,
+     .words = "no other came in time"},
+    {"out of time and outdated, but active: held", GOOD, 5100, .value = 4, .active = true,
+     .waited_ms = 5000, .out_of_time = true, .effective_ms = 40000, .is_outdated = true,
+     .outcome = VALUE, .answered = 4, .held = true},
+
+    /* Nothing comes. */
+    {"out of time, never measured", NONE, NEVER_MEASURED, .out_of_time = true, .waited_ms = 5000,
+     .outcome = REFUSED, .words = "no measurement yet"},
+    {"out of time, inactive", GOOD, 65000, .out_of_time = true, .waited_ms = 5000,
+     .outcome = REFUSED, .words = "the last measurement is 65 s old"},
+    {"out of time, active: held, however old", GOOD, 900000, .value = 37, .active = true,
+     .out_of_time = true, .waited_ms = 5000, .outcome = VALUE, .answered = 37, .held = true},
+    {"held from the first unanswered call on", GOOD, 900000, .value = 37, .active = true,
+     .out_of_time = true, .waited_ms = 5000, .unanswered_ms = 60000, .outcome = VALUE,
+     .answered = 37, .held = true},
+    {"and not beyond the hold", GOOD, 900000, .value = 37, .active = true, .out_of_time = true,
+     .waited_ms = 5000, .unanswered_ms = 60001, .outcome = REFUSED, .words = "no other came"},
+    {"a source that is stuck: at once", GOOD, 9000, .stuck_ms = 7000, .outcome = REFUSED,
+     .words = "has not answered anything for 7 s"},
+    {"stuck, and a reading that will do in a second: wait", GOOD, 3000, .stuck_ms = 5000,
+     .outcome = WAIT, .wait_from_ms = 500},
+
+    /* Failed. */
+    {"failed just now, inactive before", FAILED, 100, 0, 0, .outcome = REFUSED,
      .words = "broken pipe"},
-    {"failed, inactive but not zero: refused at once", FAILED, 100, 0, 3, false, false, false,
-     REFUSED, .words = "broken pipe"},
-    {"failed, never measured: refused at once", FAILED, NEVER_MEASURED, 0, 0, false, false, false,
-     REFUSED, .words = "broken pipe"},
-    {"failed, reading that cannot be judged: refused", FAILED, 100, 10, 0, true, true, false,
-     REFUSED, .words = "broken pipe"},
-    {"fresh, but a field is missing: refused", GOOD, 0, 0, 0, true, true, false, REFUSED,
+    {"failed 500 ms ago: repeated", FAILED, 900, 500, 500, .outcome = REFUSED,
+     .words = "broken pipe"},
+    {"failed before: measured again", FAILED, 900, 501, 501, .outcome = WAIT, .wait_from_ms = 500},
+    {"failed before, but retried by itself: at once", FAILED, 20000, 10000, 9000,
+     .is_retried = true, .outcome = REFUSED, .words = "broken pipe (failing for 10 s)"},
+    {"failed before, out of time", FAILED, 20000, 10000, 9000, .out_of_time = true,
+     .outcome = REFUSED, .words = "broken pipe"},
+    {"failed before, and stuck", FAILED, 20000, 10000, 9000, .stuck_ms = 6000, .outcome = REFUSED,
+     .words = "broken pipe"},
+    {"failed, active before: held", FAILED, 10000, 5000, 0, 12, true, .outcome = VALUE,
+     .answered = 12, .held = true},
+    {"failed, active, at the end of the hold", FAILED, 70000, 60000, 0, 12, true, .outcome = VALUE,
+     .answered = 12, .held = true},
+    {"failed, active, beyond the hold", FAILED, 70000, 60001, 0, 12, true, .outcome = REFUSED,
+     .words = "broken pipe (failing for 60 s)"},
+    {"failed, inactive but not zero: never held", FAILED, 100, 0, 0, 3, .outcome = REFUSED,
+     .words = "broken pipe"},
+    {"failed, never measured", FAILED, NEVER_MEASURED, .outcome = REFUSED, .words = "broken pipe"},
+    {"failed, and a field is missing", FAILED, 100, 10, 0, 0, true, .lacks_field = true,
+     .outcome = REFUSED, .words = "broken pipe"},
+
+    /* Streams wait for measurements at the interval, and demand nothing. */
+    {"a stream, within the interval", GOOD, 5000, .value = 1, .active = true, .is_stream = true,
+     .outcome = VALUE, .answered = 1},
+    {"a stream, within the effective interval", GOOD, 30000, .value = 1, .active = true,
+     .is_stream = true, .effective_ms = 30000, .outcome = VALUE, .answered = 1},
+    {"a stream, beyond it", GOOD, 5001, .active = true, .is_stream = true, .outcome = WAIT},
+
+    /* Values. */
+    {"a field is missing", GOOD, 0, .lacks_field = true, .outcome = REFUSED,
      .words = "statistics are off"},
-    {"NaN is never answered", GOOD, 0, 0, NAN, true, false, false, REFUSED, .words = "nan"},
-    {"infinity is never answered", GOOD, 0, 0, INFINITY, true, false, false, REFUSED,
+    {"NaN is never answered", GOOD, 0, .value = NAN, .active = true, .outcome = REFUSED,
+     .words = "nan"},
+    {"infinity is never answered", GOOD, 0, .value = INFINITY, .active = true, .outcome = REFUSED,
      .words = "inf"},
-    {"below zero is zero", GOOD, 0, 0, -3, false, false, false, VALUE, 0},
+    {"below zero is zero", GOOD, 0, .value = -3, .outcome = VALUE, .answered = 0},
 };
+
+static void decide(const struct row *row, struct answer *ret_answer)
+{
+    char broken[] = "broken pipe";
+    char missing[] = "statistics are off";
+    const struct answer_rules rules = {
+        .interval_ms = row->interval_ms > 0 ? row->interval_ms : 5000,
+        .interval_is_set = row->interval_ms > 0,
+        .hold_ms = 60000,
+    };
+    const struct answer_call call = {.is_stream = row->is_stream,
+                                     .arrived_ms = NOW - row->waited_ms,
+                                     .out_of_time = row->out_of_time};
+    const struct snapshot snapshot = {
+        .last_attempt = (int)row->attempt,
+        .is_measured = row->age_ms != NEVER_MEASURED,
+        .sent_ms = row->age_ms == NEVER_MEASURED ? INT64_MIN : NOW - row->age_ms,
+        .duration_ms = row->duration_ms,
+        .is_outdated = row->is_outdated,
+        .failed_at_ms = NOW - row->failed_ms,
+        .failing_since_ms = NOW - row->failing_ms,
+        .is_retried = row->is_retried,
+        .unanswered_since_ms = row->unanswered_ms > 0 ? NOW - row->unanswered_ms : 0,
+        .effective_interval_ms = row->effective_ms > 0 ? row->effective_ms : 5000,
+        .stuck_for_ms = row->stuck_ms,
+        .error = {ERROR_UNAVAILABLE, broken},
+    };
+    const struct evaluated evaluated = {
+        .good = !row->lacks_field,
+        .evaluation = {row->value, row->active},
+        .error = {ERROR_UNAVAILABLE, missing},
+    };
+    answer_decide(&snapshot, &evaluated, &rules, &call, NOW, ret_answer);
+}
 
 static void each_row_of_the_table_is_answered_so(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         const struct row *row = &table[i];
-        char broken[] = "broken pipe";
-        char missing[] = "statistics are off";
-        struct snapshot snapshot = {
-            .last_attempt = (int)row->attempt,
-            .measured = row->reading_age_ms != NEVER_MEASURED,
-            .reading_at_ms = row->reading_age_ms == NEVER_MEASURED ? 0 : NOW - row->reading_age_ms,
-            .failing_since_ms = NOW - row->failing_ms,
-            .error = {ERROR_UNAVAILABLE, broken},
-        };
-        struct judged judged = {
-            .good = !row->unjudgeable,
-            .judgement = {row->value, row->active},
-            .error = {ERROR_UNAVAILABLE, missing},
-        };
         _cleanup_(answer_done) struct answer answer = {0};
-        answer_decide(&snapshot, &judged, &rules, NOW, row->out_of_time, &answer);
+        decide(row, &answer);
         if ((int)answer.kind != (int)row->outcome)
             fail_msg("%s: answered %d: %s", row->name, answer.kind, error_text(&answer.error));
         if (row->outcome == VALUE && (answer.value != row->answered || answer.held != row->held ||
@@ -96,6 +195,9 @@ static void each_row_of_the_table_is_answered_so(void **state)
             fail_msg("%s: refused with %s", row->name, error_text(&answer.error));
         if (row->outcome == REFUSED)
             assert_int_equal(answer.error.code, ERROR_UNAVAILABLE);
+        if (row->outcome == WAIT && !row->is_stream &&
+            answer.needed_from_ms != NOW - row->waited_ms - row->wait_from_ms)
+            fail_msg("%s: waits for %lld", row->name, (long long)(NOW - answer.needed_from_ms));
     }
 }
 

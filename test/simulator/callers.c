@@ -65,8 +65,8 @@ static void hold(struct user *user, const struct snapshot *former, struct model 
     user->query = connection_query(&client->connection, item_of(user)->values, NULL);
     if (former != NULL && former->is_measured && !user->query->known.is_measured) {
         model_inherit(model, former_model, was_broken);
-        if (was_broken && (!former_model->is_failing ||
-                           broken_since_ms < former_model->failing_since_ms))
+        if (was_broken &&
+            (!former_model->is_failing || broken_since_ms < former_model->failing_since_ms))
             model->failing_since_ms = broken_since_ms;
     }
     if (former != NULL)
@@ -161,7 +161,8 @@ void callers_reload(void)
         source->credentials++;
         trace("source %d has other credentials", source->index);
         for (int i = 0; i < world.users_count; i++)
-            if (world.users[i].source == source && chance(70)) /* the others when they are asked for */
+            if (world.users[i].source == source &&
+                chance(70)) /* the others when they are asked for */
                 renew(&world.users[i]);
     } else {
         struct user *user = &world.users[random_number((uint64_t)world.users_count)];
@@ -217,7 +218,8 @@ void calls_free(void)
     free(world.calls);
 }
 
-static void decide(const struct user *user, const struct answer_call *how, struct answer *ret_answer)
+static void decide(const struct user *user, const struct answer_call *how,
+                   struct answer *ret_answer)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     connection_snapshot(user->query, now_ms(), &snapshot);

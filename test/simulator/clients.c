@@ -304,6 +304,7 @@ static void lose(struct client *client, const char *words)
             model_lost(client, model, &any_failed);
     }
     client->generation++;
+    any_failed = client->connection.state == BROKEN;
     if (any_failed && client->broken_since_ms == NEVER_MS)
         client->broken_since_ms = now_ms();
     client->connect_from_ms = 0;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS_PER_WORLD = 200000 };
+enum { STEPS_PER_WORLD = 50000 };
 
 static uint64_t flag(int count, char **arguments, const char *name, uint64_t default_value)
 {

@@ -236,7 +236,8 @@ static bool is_on_its_way(const struct client *client, const struct model *model
     const struct query *query = model->query;
     const struct job *job = &query->job;
     bool is_alert = query->push.alert_ms > 0 || query->push.is_notified;
-    if (client->connection.state == BROKEN || job->state == JOB_READY || schedule_is_spaced_out(job))
+    if (client->connection.state == BROKEN || job->state == JOB_READY ||
+        schedule_is_spaced_out(job))
         return true;
     if (job->state == JOB_IN_FLIGHT)
         return model->started_us >= model->needed_us || is_alert ||
@@ -255,8 +256,10 @@ void check_needed(struct client *client, struct model *model)
     model->is_alerted = model->is_alerted && model->needed_us > 0;
     if (model->needed_us > 0 && !is_on_its_way(client, model))
         violated("item %d is needed and will not be sent", number);
-    int64_t since_ms = max_of(model->needed_since_ms, max_of(world.jumped_ms, client->connected_ms));
-    bool may_starve = model->needed_us == 0 || client->connection.state != CONNECTED || client->source->hangs;
+    int64_t since_ms =
+        max_of(model->needed_since_ms, max_of(world.jumped_ms, client->connected_ms));
+    bool may_starve =
+        model->needed_us == 0 || client->connection.state != CONNECTED || client->source->hangs;
     if (!may_starve && now_ms() - since_ms > starving_ms(client))
         violated("item %d has been needed for %lld ms and is not sent", number,
                  (long long)(now_ms() - model->needed_since_ms));
@@ -320,10 +323,9 @@ static void check_value(const struct user *user, const struct call *call,
     const struct model *model = &user->client->models[user->item];
     int64_t interval_ms = user->rules.interval_ms;
     int64_t sent_ms = token_sent_ms(answer->value);
-    int64_t fresh_ms =
-        user->rules.interval_is_set
-            ? interval_ms
-            : min_of(interval_ms, max_of(500, 10 * max_of(0, model->duration_ms)));
+    int64_t fresh_ms = user->rules.interval_is_set
+                           ? interval_ms
+                           : min_of(interval_ms, max_of(500, 10 * max_of(0, model->duration_ms)));
     if (model->duration_ms >= 1000)
         fresh_ms = interval_ms + 2 * model->duration_ms;
     if (model->is_failing || user->client->broken_since_ms != NEVER_MS)
@@ -465,8 +467,8 @@ static void check_flight(const struct schedule *schedule, int in_flight)
             violated("what is in flight is not in the order of sending");
         sent_ms = job->sent_ms;
     }
-    if (slow != schedule->slow_count || quick + slow != schedule->in_flight_count || all != quick + slow ||
-        schedule->in_flight_count != (size_t)in_flight)
+    if (slow != schedule->slow_count || quick + slow != schedule->in_flight_count ||
+        all != quick + slow || schedule->in_flight_count != (size_t)in_flight)
         violated("%d are in flight, and the schedule counts %zu, %zu of them slow", in_flight,
                  schedule->in_flight_count, schedule->slow_count);
 }
@@ -491,8 +493,7 @@ void check_client(struct client *client)
     }
     check_flight(schedule, in_flight);
     if (client->connection.held_queries != (size_t)held)
-        violated("%d queries are held, and %zu are counted", held,
-                 client->connection.held_queries);
+        violated("%d queries are held, and %zu are counted", held, client->connection.held_queries);
     if (client->connection.stats.counts.failing_queries != failing)
         violated("%zu queries fail, and %zu are counted", failing,
                  client->connection.stats.counts.failing_queries);

@@ -47,14 +47,16 @@ static const struct mutated {
     uint64_t max_steps; /* within which it is found */
 } mutations[MUTATIONS] = {
     [NONE] = {"none", 3000000},
-    [BACKOFF_FROM_SENDING] = {"a back-off that counts from the sending, not from the time-out", 300000},
+    [BACKOFF_FROM_SENDING] = {"a back-off that counts from the sending, not from the time-out",
+                              300000},
     [LOST_DEMAND] = {"a demand that comes while an older request is in flight is lost", 300000},
     [WINDOW_OFF_BY_ONE] = {"a window off by one", 300000},
     [ONE_SLOW_PLACE_TOO_MANY] = {"one place too many for what timed out", 1000000},
     [SENT_WHEN_IT_ARRIVED] = {"a reading is taken for one of its arrival", 300000},
     [STARTED_TOO_LATE] = {"a deadline that counts from the end of the queue", 1000000},
     [TIME_OUT_NOT_SPACED] = {"a time-out that is not spaced out", 300000},
-    [NOTIFICATION_LOST_IN_FLIGHT] = {"a notification is dropped while a request is in flight", 1000000},
+    [NOTIFICATION_LOST_IN_FLIGHT] = {"a notification is dropped while a request is in flight",
+                                     1000000},
     [NOTIFICATION_OUTDATES_NOTHING] = {"a notification that outdates no reading", 1000000},
     [CANCELLED_TASK_LOST] = {"a cancelled task is lost", 1000000},
     [NOTHING_CANCELLED] = {"slow requests keep the window", 3000000},

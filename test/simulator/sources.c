@@ -63,8 +63,8 @@ void source_init(struct source *source, int index)
     source->index = index;
     source->is_reachable = true;
     source->slowdown = 1;
-    source->latency_us = chance(80) ? 200 + (int64_t)random_number(20000)
-                                    : (int64_t)random_number(400000);
+    source->latency_us =
+        chance(80) ? 200 + (int64_t)random_number(20000) : (int64_t)random_number(400000);
     size_t window = windows[random_number(ARRAY_LENGTH(windows))];
     source->is_serial = window > 0 && chance(30);
     source->scaler = (struct scaler){
@@ -73,9 +73,14 @@ void source_init(struct source *source, int index)
         .sizes = {0, sizeof(struct item_options), 0},
         .bundle = chance(25) ? bundle : NULL,
         .subscribes = chance(60),
-        .timeout_ms = chance(60) ? 0 : chance(50) ? 10000 : 300,
+        .timeout_ms = chance(60)   ? 0
+                      : chance(50) ? 10000
+                                   : 300,
         .window = window,
-        .isolated = window / 4 > 0 ? window / 4 : window > 0 ? 1 : chance(50) ? 0 : 2,
+        .isolated = window / 4 > 0 ? window / 4
+                    : window > 0   ? 1
+                    : chance(50)   ? 0
+                                   : 2,
     };
 }
 
@@ -89,8 +94,8 @@ void source_start(struct source *source)
         item->number = world.items_count++;
         item->is_active = chance(50);
         item->changed_ms = item->active_since_ms = now_ms();
-        item->latency_us = source->latency_us / 2 +
-                           (int64_t)random_number((uint64_t)source->latency_us + 1);
+        item->latency_us =
+            source->latency_us / 2 + (int64_t)random_number((uint64_t)source->latency_us + 1);
         plan_in((int64_t)random_number(60000000), EVENT_CHANGE, source->index, i, 0);
     }
     source->disturbed_ms = now_ms();
@@ -156,8 +161,8 @@ static void change_item(struct source *source)
     struct item *item = &source->items[random_number((uint64_t)source->items_count)];
     item->behaviour = behaviours[random_number(ARRAY_LENGTH(behaviours))];
     item->changed_ms = now_ms();
-    item->latency_us = source->latency_us / 2 +
-                       (int64_t)random_number((uint64_t)source->latency_us + 1);
+    item->latency_us =
+        source->latency_us / 2 + (int64_t)random_number((uint64_t)source->latency_us + 1);
     if (item->behaviour == SLOW)
         item->latency_us = 1000000 + (int64_t)random_number(6000000);
     trace("source %d: item %d behaves %d", source->index, item->number, item->behaviour);

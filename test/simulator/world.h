@@ -92,7 +92,7 @@ struct model {
     bool is_started; /* the source works on it */
     bool is_cancelled;
     bool is_given_up; /* the scaler returns it */
-    bool was_spaced; /* it had timed out before */
+    bool was_spaced;  /* it had timed out before */
     int64_t taken_us;
     int64_t started_us;
     double token;
@@ -105,16 +105,16 @@ struct model {
     enum task_outcome outcome;
     unsigned timeouts;
     bool was_resent;
-    bool was_hastened;   /* the client connected since */
+    bool was_hastened; /* the client connected since */
     bool is_measured;
     bool is_failing;
     int64_t failed_ms;
     int64_t failing_since_ms;
     int64_t duration_ms; /* of the last good attempt; -1: none */
     int64_t former_duration_ms;
-    int64_t notified_us; /* readings sent before are outdated */
+    int64_t notified_us;      /* readings sent before are outdated */
     int64_t waiting_since_ms; /* since when a caller has been unanswered; NEVER_MS: none is */
-    double credit;       /* how many more sends can be explained */
+    double credit;            /* how many more sends can be explained */
     int64_t credit_at_ms;
 
     /* something has to be sent at this time or later */
@@ -135,8 +135,8 @@ struct client {
     int credentials;
     struct model *models; /* by item */
     bool is_connecting;
-    bool is_dead; /* the source has gone, and nobody noticed */
-    bool is_lost; /* it has gone, and the next request finds it out */
+    bool is_dead;       /* the source has gone, and nobody noticed */
+    bool is_lost;       /* it has gone, and the next request finds it out */
     int64_t work_at_us; /* INT64_MAX: not planned */
     int64_t made_ms;
     int64_t connected_ms;
