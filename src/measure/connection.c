@@ -376,7 +376,7 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
         schedule_end(schedule, &query->job, is_spaced_out ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
                      now_ms);
         /* Not all at the same time again: those that are innocent are to be answered in between. */
-        if (breaks_clients)
+        if (is_spaced_out)
             schedule_postpone(schedule, &query->job,
                               connection->settings->jitter(SCHEDULE_RETRY_MIN_MS));
     }
