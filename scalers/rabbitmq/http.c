@@ -1,10 +1,9 @@
 #include "rabbitmq/http.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "rabbitmq/access_token.h"
 #include "shared/fetch_pool.h"
-#include "shared/token.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,6 @@ enum {
     MAX_IN_FLIGHT = 8,
     MAX_BODY_BYTES = 8 * 1024 * 1024, /* 80 bytes a queue: a vhost of 100,000 */
     MAX_REASON_BYTES = 200,
-    RENEWAL_RETRY_MS = 5000,
     OK = 200,
     UNAUTHORIZED = 401,
     FORBIDDEN = 403,
@@ -26,9 +24,7 @@ struct rabbitmq_http {
     char *user; /* NULL: a token instead */
     char *password;
     struct fetch_pool *pool;
-    const struct rabbitmq_connection *options;
-    int64_t token_renewal_ms; /* 0: there was no token yet */
-    int64_t token_end_ms;
+    struct rabbitmq_access_token token;
 };
 
 struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *options,
@@ -51,8 +47,8 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
         .password = http->password,
         .body_bytes_most = MAX_BODY_BYTES,
     };
-    http->options = options;
     http->pool = fetch_pool_new(&source, MAX_IN_FLIGHT);
+    rabbitmq_access_token_init(&http->token, options, http->pool);
     return http;
 }
 
@@ -60,6 +56,7 @@ void rabbitmq_http_free(struct rabbitmq_http *http)
 {
     if (http == NULL)
         return;
+    rabbitmq_access_token_done(&http->token);
     fetch_pool_free(http->pool);
     free(http->name);
     free(http->base);
@@ -73,53 +70,21 @@ const char *rabbitmq_http_name(const struct rabbitmq_http *http)
     return http->name;
 }
 
-static char *scope_of(const struct option_list *scopes)
-{
-    struct text scope = {0};
-    for (size_t i = 0; i < scopes->count; i++)
-        text_addf(&scope, "%s%s", i == 0 ? "" : " ", scopes->items[i]);
-    return text_take(&scope);
-}
-
-static bool get_token(struct rabbitmq_http *http, int64_t deadline_ms, struct error *error)
-{
-    const struct rabbitmq_connection *options = http->options;
-    _cleanup_(memory_free) char *scope = scope_of(&options->scopes);
-    _cleanup_(token_done) struct token token = {0};
-    const struct token_source source = {
-        .endpoint = options->oauth_token_uri,
-        .client_id = options->client_id,
-        .client_secret = options->client_secret,
-        .scope = options->scopes.count > 0 ? scope : NULL,
-        .parameters = options->endpoint_params,
-        .tls = &options->tls,
-    };
-    int64_t now_ms = clock_now_ms();
-    if (!token_get(&source, deadline_ms, &token, error))
-        return error_prefix(error, "%s", http->name);
-    fetch_pool_set_bearer(http->pool, token.text);
-    http->token_end_ms = now_ms + token.lifetime_ms;
-    http->token_renewal_ms = now_ms + token.lifetime_ms * 4 / 5;
-    return true;
-}
-
-/* Renewing has time to fail: the old token is good for a while, and half of the time for what it is for. */
 bool rabbitmq_http_log_in(struct rabbitmq_http *http, int64_t deadline_ms, struct error *error)
 {
-    int64_t now_ms = clock_now_ms();
-    if (http->options->oauth_token_uri == NULL || now_ms < http->token_renewal_ms ||
-        get_token(http, now_ms + (deadline_ms - now_ms) / 2, error))
-        return true;
-    if (clock_now_ms() >= http->token_end_ms)
-        return false;
-    error_done(error);
-    http->token_renewal_ms = now_ms + RENEWAL_RETRY_MS;
-    return true;
+    return rabbitmq_access_token_get(&http->token, deadline_ms, error) ||
+           error_prefix(error, "%s", http->name);
+}
+
+bool rabbitmq_http_renew_token(struct rabbitmq_http *http, int64_t now_ms, struct error *error)
+{
+    return rabbitmq_access_token_renew(&http->token, now_ms, error) ||
+           error_prefix(error, "%s", http->name);
 }
 
 bool rabbitmq_http_has_room(const struct rabbitmq_http *http)
 {
-    return fetch_pool_has_room(http->pool);
+    return !http->token.is_missing && fetch_pool_has_room(http->pool);
 }
 
 bool rabbitmq_http_is_idle(const struct rabbitmq_http *http)
@@ -146,6 +111,7 @@ void rabbitmq_http_cancel(struct rabbitmq_http *http, const void *owner)
 
 void rabbitmq_http_stop(struct rabbitmq_http *http)
 {
+    rabbitmq_access_token_stop(&http->token);
     fetch_pool_stop(http->pool);
 }
 
@@ -184,30 +150,39 @@ static enum http_outcome outcome_of(const struct rabbitmq_http *http, struct fet
     return HTTP_FAILED;
 }
 
-static void take_ended(const struct rabbitmq_http *http, struct fetch_ended *ended,
+/* False where the token took it. */
+static bool take_ended(struct rabbitmq_http *http, struct fetch_ended *ended,
                        struct http_answer *ret_answer)
 {
+    if (rabbitmq_access_token_take(&http->token, ended))
+        return false;
     *ret_answer = (struct http_answer){.owner = ended->owner, .outcome = outcome_of(http, ended)};
     ret_answer->json = TAKE(ended->answer.json);
     error_move(&ret_answer->error, &ended->error);
+    return true;
+}
+
+static bool take_next(struct rabbitmq_http *http,
+                      bool (*next)(struct fetch_pool *pool, struct fetch_ended *ret_ended),
+                      struct http_answer *ret_answer)
+{
+    for (;;) {
+        _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
+        if (!next(http->pool, &ended))
+            return false;
+        if (take_ended(http, &ended, ret_answer))
+            return true;
+    }
 }
 
 bool rabbitmq_http_take(struct rabbitmq_http *http, struct http_answer *ret_answer)
 {
-    _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
-    if (!fetch_pool_take(http->pool, &ended))
-        return false;
-    take_ended(http, &ended, ret_answer);
-    return true;
+    return take_next(http, fetch_pool_take, ret_answer);
 }
 
 bool rabbitmq_http_wait_one(struct rabbitmq_http *http, struct http_answer *ret_answer)
 {
-    _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
-    if (!fetch_pool_wait_one(http->pool, &ended))
-        return false;
-    take_ended(http, &ended, ret_answer);
-    return true;
+    return take_next(http, fetch_pool_wait_one, ret_answer);
 }
 
 void http_answer_done(struct http_answer *answer)

@@ -42,9 +42,14 @@ void rabbitmq_http_free(struct rabbitmq_http *http);
 /* For errors; it lives as long as this. */
 const char *rabbitmq_http_name(const struct rabbitmq_http *http);
 
-/* Sees to it that there is a token, where one is needed instead of a password. Before requests begin: a
- * token is good for a while. */
+/* Gets the first token, where one is needed instead of a password: blocks. */
 bool rabbitmq_http_log_in(struct rabbitmq_http *http, int64_t deadline_ms, struct error *error);
+
+/*
+ * Before requests begin. Where the token is to be renewed, that is done beside them (it is not idle then);
+ * where it is no longer valid, there is no room until it has been. False: it could not be renewed.
+ */
+bool rabbitmq_http_renew_token(struct rabbitmq_http *http, int64_t now_ms, struct error *error);
 
 /* As shared/fetch_pool.h has them. `path` begins behind the prefix: "/api/overview". */
 bool rabbitmq_http_has_room(const struct rabbitmq_http *http);

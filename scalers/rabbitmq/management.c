@@ -15,7 +15,6 @@ enum {
     TOTALS_MS = 1200,       /* the most that totals may take of it: they hang where a queue does */
     SLOW_MS = 1000,         /* a request that takes longer while others wait is isolated */
     MAX_ISOLATED = 2,
-    RENEWAL_MS = 2000, /* for a new token, while the old one is still good */
 
     /* Totals of a vhost of this many queues are cheap; beyond, twenty queues cost as much as a GET. */
     CHEAP_QUEUES = 1000,
@@ -557,10 +556,9 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed
     feed_set_window(feed, SIZE_MAX, MAX_ISOLATED);
     while (usable && !feed_is_stopping(feed)) {
         take_tasks(client, feed);
-        if (!rabbitmq_http_log_in(client->http, clock_now_ms() + RENEWAL_MS, error)) {
-            usable = false;
+        usable = rabbitmq_http_renew_token(client->http, clock_now_ms(), error);
+        if (!usable)
             break;
-        }
         begin_requests(client);
         if (rabbitmq_http_is_idle(client->http))
             break;

@@ -80,6 +80,11 @@ void fetch_set_bearer(const struct fetcher *fetcher, const char *token)
     curl_easy_setopt(fetcher->curl, CURLOPT_XOAUTH2_BEARER, token);
 }
 
+void fetch_set_form(const struct fetcher *fetcher, const char *form)
+{
+    curl_easy_setopt(fetcher->curl, CURLOPT_POSTFIELDS, form);
+}
+
 void fetch_answer_done(struct fetch_answer *answer)
 {
     json_decref(answer->json);
@@ -133,27 +138,4 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
     ret_answer->json =
         json_loadb(fetcher->body.bytes, fetcher->body.length, fetcher->source.json_flags, NULL);
     return FETCH_ANSWERED;
-}
-
-enum fetch_outcome fetch_json(struct fetcher *fetcher, const char *url, int64_t deadline_ms,
-                              struct fetch_answer *ret_answer, struct error *error)
-{
-    if (fetcher->curl == NULL) {
-        error_set(error, ERROR_INTERNAL, "libcurl did not start");
-        return FETCH_FAILED;
-    }
-    CURLcode code = CURLE_OPERATION_TIMEDOUT;
-    if (fetch_begin(fetcher, url, deadline_ms))
-        code = curl_easy_perform(fetcher->curl);
-    return fetch_end(fetcher, code, ret_answer, error);
-}
-
-enum fetch_outcome fetch_json_of(struct fetcher *fetcher, const char *url, const char *form,
-                                 int64_t deadline_ms, struct fetch_answer *ret_answer,
-                                 struct error *error)
-{
-    curl_easy_setopt(fetcher->curl, CURLOPT_POSTFIELDS, form);
-    enum fetch_outcome outcome = fetch_json(fetcher, url, deadline_ms, ret_answer, error);
-    curl_easy_setopt(fetcher->curl, CURLOPT_HTTPGET, 1L);
-    return outcome;
 }

@@ -1,6 +1,6 @@
 /*
  * GETs (and POSTs) of JSON with a deadline and a limit of size: one at a time per fetcher, over a connection
- * that is kept. Many side by side are fetch_pool.h's.
+ * that is kept. fetch_pool.h sends them, many side by side.
  *
  * Threads: one at a time. Credentials go to libcurl apart from the URL, so that no error shows them.
  * Redirections are not followed: they could take the credentials along.
@@ -49,19 +49,14 @@ void fetch_free(struct fetcher *fetcher);
 /* From now on this token is sent (RFC 6750). It is copied. */
 void fetch_set_bearer(const struct fetcher *fetcher, const char *token);
 
-/* The error is set where the outcome is not FETCH_ANSWERED; else the answer is, which the caller ends
- * with fetch_answer_done(). */
-enum fetch_outcome fetch_json(struct fetcher *fetcher, const char *url, int64_t deadline_ms,
-                              struct fetch_answer *ret_answer, struct error *error);
+/* From now on these form fields are POSTed. They are borrowed. */
+void fetch_set_form(const struct fetcher *fetcher, const char *form);
 
-/* The same by a POST of these form fields. */
-enum fetch_outcome fetch_json_of(struct fetcher *fetcher, const char *url, const char *form,
-                                 int64_t deadline_ms, struct fetch_answer *ret_answer,
-                                 struct error *error);
 void fetch_answer_done(struct fetch_answer *answer);
 
-/* The same in two parts, for fetch_pool.c: prepares the handle, unless the deadline has passed; and
- * returns what has arrived once the transfer has ended. */
+/* For fetch_pool.c: prepares the handle, unless the deadline has passed; and takes what has arrived once the
+ * transfer has ended. The error is set where the outcome is not FETCH_ANSWERED; else the answer is, which
+ * the caller ends with fetch_answer_done(). */
 bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms);
 CURL *fetch_handle(const struct fetcher *fetcher);
 enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,

@@ -12,6 +12,7 @@ struct slot {
     struct fetcher *fetcher;
     void *owner;
     bool in_flight;
+    bool is_added;   /* the fetcher is borrowed; the slot goes with the transfer */
     bool is_refused; /* in flight, but libcurl has it not: it ends with `refusal` */
     CURLcode refusal;
 };
@@ -25,6 +26,7 @@ struct fetch_pool {
     size_t slots_capacity;
     size_t size;
     size_t in_flight;
+    size_t added; /* of them */
     size_t refused;
 };
 
@@ -70,7 +72,8 @@ void fetch_pool_set_bearer(struct fetch_pool *pool, const char *token)
     forget_bearer(pool);
     pool->bearer = text_copy(token);
     for (size_t i = 0; i < pool->slots_count; i++)
-        fetch_set_bearer(pool->slots[i]->fetcher, token);
+        if (!pool->slots[i]->is_added)
+            fetch_set_bearer(pool->slots[i]->fetcher, token);
 }
 
 size_t fetch_pool_in_flight(const struct fetch_pool *pool)
@@ -80,7 +83,18 @@ size_t fetch_pool_in_flight(const struct fetch_pool *pool)
 
 bool fetch_pool_has_room(const struct fetch_pool *pool)
 {
-    return pool->in_flight < pool->size;
+    return pool->in_flight - pool->added < pool->size;
+}
+
+static struct slot *add_slot(struct fetch_pool *pool, struct fetcher *fetcher)
+{
+    struct slot *slot = memory_new(sizeof(*slot));
+    slot->fetcher = fetcher;
+    curl_easy_setopt(fetch_handle(fetcher), CURLOPT_PRIVATE, slot);
+    pool->slots =
+        memory_grow(pool->slots, &pool->slots_capacity, pool->slots_count + 1, sizeof(slot));
+    pool->slots[pool->slots_count++] = slot;
+    return slot;
 }
 
 static struct slot *idle_slot(struct fetch_pool *pool)
@@ -89,20 +103,15 @@ static struct slot *idle_slot(struct fetch_pool *pool)
         if (!pool->slots[i]->in_flight)
             return pool->slots[i];
 
-    struct slot *slot = memory_new(sizeof(*slot));
-    slot->fetcher = fetch_new(&pool->source);
+    struct slot *slot = add_slot(pool, fetch_new(&pool->source));
     if (pool->bearer != NULL)
         fetch_set_bearer(slot->fetcher, pool->bearer);
-    curl_easy_setopt(fetch_handle(slot->fetcher), CURLOPT_PRIVATE, slot);
-    pool->slots = memory_grow(pool->slots, &pool->slots_capacity, pool->slots_count + 1,
-                              sizeof(*pool->slots));
-    pool->slots[pool->slots_count++] = slot;
     return slot;
 }
 
-void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms)
+static void begin(struct fetch_pool *pool, struct slot *slot, const char *url, void *owner,
+                  int64_t deadline_ms)
 {
-    struct slot *slot = idle_slot(pool);
     slot->owner = owner;
     slot->in_flight = true;
     pool->in_flight++;
@@ -116,6 +125,31 @@ void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64
     pool->refused += slot->is_refused;
 }
 
+void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms)
+{
+    begin(pool, idle_slot(pool), url, owner, deadline_ms);
+}
+
+void fetch_pool_add(struct fetch_pool *pool, struct fetcher *fetcher, const char *url, void *owner,
+                    int64_t deadline_ms)
+{
+    struct slot *slot = add_slot(pool, fetcher);
+    slot->is_added = true;
+    pool->added++;
+    begin(pool, slot, url, owner, deadline_ms);
+}
+
+/* The last takes its place. */
+static void remove_added(struct fetch_pool *pool, struct slot *slot)
+{
+    size_t i = 0;
+    while (pool->slots[i] != slot)
+        i++;
+    pool->slots[i] = pool->slots[--pool->slots_count];
+    pool->added--;
+    free(slot);
+}
+
 static void release(struct fetch_pool *pool, struct slot *slot)
 {
     if (slot->is_refused)
@@ -125,6 +159,8 @@ static void release(struct fetch_pool *pool, struct slot *slot)
     slot->is_refused = false;
     slot->in_flight = false;
     pool->in_flight--;
+    if (slot->is_added)
+        remove_added(pool, slot);
 }
 
 bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner)
@@ -141,7 +177,7 @@ bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner)
 
 void fetch_pool_stop(struct fetch_pool *pool)
 {
-    for (size_t i = 0; i < pool->slots_count; i++)
+    for (size_t i = pool->slots_count; i-- > 0;)
         if (pool->slots[i]->in_flight)
             release(pool, pool->slots[i]);
 }

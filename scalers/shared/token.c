@@ -4,19 +4,30 @@
 #include "base/text.h"
 #include "shared/fetch.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    BODY_BYTES_MOST = 64 * 1024,
-    CODE_BYTES_MOST = 40,
-    /* Where the endpoint does not say how long its token is good for, and the longest we believe. */
-    LIFETIME_S = 300,
-    LIFETIME_S_MOST = 24 * 3600,
+    MAX_BODY_BYTES = 64 * 1024,
+    MAX_CODE_BYTES = 40,
+    /* Where the endpoint does not say how long its token is valid, and the longest that is believed. */
+    DEFAULT_LIFETIME_S = 300,
+    MAX_LIFETIME_S = 24 * 3600,
 };
 
 /* Where the credentials are put: as RFC 6749 prefers it, or as some endpoints insist on. */
-enum style { IN_HEADER, IN_BODY, STYLES };
+enum style { IN_HEADER, IN_BODY };
+
+struct token_request {
+    struct token_source source;
+    struct tls_options tls;
+    struct fetch_pool *pool;
+    int64_t deadline_ms;
+    enum style style;
+    struct text form; /* a secret */
+    struct fetcher *fetcher;
+};
 
 static void wipe(char *string)
 {
@@ -55,25 +66,47 @@ static void fill(struct text *form, const struct token_source *source, enum styl
     add_field(form, "client_secret", source->client_secret);
 }
 
-static bool post(const struct token_source *source, enum style style, int64_t deadline_ms,
-                 struct fetch_answer *ret_answer, struct error *error)
+static void send_request(struct token_request *request, enum style style)
 {
-    const struct tls_options tls = {.ca = source->tls->ca, .unsafe = source->tls->unsafe};
-    _cleanup_(form_done) struct text form = {0};
+    const struct token_source *source = &request->source;
     _cleanup_(escaped_done) char *id = curl_easy_escape(NULL, source->client_id, 0);
     _cleanup_(escaped_done) char *secret = curl_easy_escape(NULL, source->client_secret, 0);
-    fill(&form, source, style);
-    struct fetcher *fetcher = fetch_new(&(struct fetch_source){
+    form_done(&request->form);
+    fetch_free(request->fetcher);
+    request->style = style;
+    fill(&request->form, source, style);
+    request->fetcher = fetch_new(&(struct fetch_source){
         .name = "the token endpoint",
-        .tls = &tls,
+        .tls = &request->tls,
         .user = style == IN_HEADER ? id : NULL,
         .password = secret,
-        .body_bytes_most = BODY_BYTES_MOST,
+        .body_bytes_most = MAX_BODY_BYTES,
     });
-    enum fetch_outcome outcome =
-        fetch_json_of(fetcher, source->endpoint, form.bytes, deadline_ms, ret_answer, error);
-    fetch_free(fetcher);
-    return outcome == FETCH_ANSWERED;
+    fetch_set_form(request->fetcher, request->form.bytes);
+    fetch_pool_add(request->pool, request->fetcher, source->endpoint, request,
+                   request->deadline_ms);
+}
+
+struct token_request *token_request_new(const struct token_source *source, struct fetch_pool *pool,
+                                        int64_t deadline_ms)
+{
+    struct token_request *request = memory_new(sizeof(*request));
+    request->source = *source;
+    request->tls = (struct tls_options){.ca = source->tls->ca, .unsafe = source->tls->unsafe};
+    request->pool = pool;
+    request->deadline_ms = deadline_ms;
+    send_request(request, IN_HEADER);
+    return request;
+}
+
+void token_request_free(struct token_request *request)
+{
+    if (request == NULL)
+        return;
+    fetch_pool_cancel(request->pool, request);
+    fetch_free(request->fetcher);
+    form_done(&request->form);
+    free(request);
 }
 
 /* What ends up in a header or a SASL message as it is. */
@@ -89,13 +122,13 @@ static bool is_token(const char *token)
 
 static int64_t lifetime_ms(const json_t *answer)
 {
-    const json_t *told = json_object_get(answer, "expires_in");
-    double seconds = json_is_number(told)   ? json_number_value(told)
-                     : json_is_string(told) ? strtod(json_string_value(told), NULL)
-                                            : 0;
+    const json_t *value = json_object_get(answer, "expires_in");
+    double seconds = json_is_number(value)   ? json_number_value(value)
+                     : json_is_string(value) ? strtod(json_string_value(value), NULL)
+                                             : 0;
     if (!(seconds > 0))
-        seconds = LIFETIME_S;
-    return (int64_t)(seconds < LIFETIME_S_MOST ? seconds : LIFETIME_S_MOST) * 1000;
+        seconds = DEFAULT_LIFETIME_S;
+    return (int64_t)fmax(1, fmin(seconds, MAX_LIFETIME_S)) * 1000;
 }
 
 static bool is_good(const struct fetch_answer *answer)
@@ -108,7 +141,7 @@ static bool refuse(const struct fetch_answer *answer, struct error *error)
     const char *code = json_string_value(json_object_get(answer->json, "error"));
     bool known = code != NULL && code[strspn(code, "abcdefghijklmnopqrstuvwxyz_")] == '\0';
     return error_unavailable(error, "the token endpoint answered with status %ld%s%.*s",
-                             answer->status, known ? ", " : "", CODE_BYTES_MOST, known ? code : "");
+                             answer->status, known ? ", " : "", MAX_CODE_BYTES, known ? code : "");
 }
 
 static bool take(const struct fetch_answer *answer, struct token *ret_token, struct error *error)
@@ -122,20 +155,42 @@ static bool take(const struct fetch_answer *answer, struct token *ret_token, str
     return true;
 }
 
+/* Not after an error of the server's: it says nothing about where the credentials should be. */
+static bool try_other_style(const struct token_request *request, const struct fetch_ended *ended)
+{
+    return ended->outcome == FETCH_ANSWERED && request->style == IN_HEADER &&
+           !is_good(&ended->answer) && ended->answer.status < 500;
+}
+
+enum token_outcome token_request_take(struct token_request *request,
+                                      const struct fetch_ended *ended, struct token *ret_token,
+                                      struct error *error)
+{
+    if (try_other_style(request, ended)) {
+        send_request(request, IN_BODY);
+        return TOKEN_PENDING;
+    }
+    if (ended->outcome != FETCH_ANSWERED) {
+        error_copy(error, &ended->error);
+        return TOKEN_FAILED;
+    }
+    return take(&ended->answer, ret_token, error) ? TOKEN_GOT : TOKEN_FAILED;
+}
+
 bool token_get(const struct token_source *source, int64_t deadline_ms, struct token *ret_token,
                struct error *error)
 {
-    struct fetch_answer answer = {0};
-    bool answered = false;
-    for (int style = IN_HEADER; style < STYLES; style++) {
-        fetch_answer_done(&answer);
-        answered = post(source, (enum style)style, deadline_ms, &answer, error);
-        if (!answered || is_good(&answer) || answer.status >= 500)
-            break;
+    struct fetch_pool *pool = fetch_pool_new(&(struct fetch_source){.tls = source->tls}, 1);
+    struct token_request *request = token_request_new(source, pool, deadline_ms);
+    enum token_outcome outcome = TOKEN_PENDING;
+    while (outcome == TOKEN_PENDING) {
+        _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
+        fetch_pool_wait_one(pool, &ended);
+        outcome = token_request_take(request, &ended, ret_token, error);
     }
-    bool good = answered && take(&answer, ret_token, error);
-    fetch_answer_done(&answer);
-    return good;
+    token_request_free(request);
+    fetch_pool_free(pool);
+    return outcome == TOKEN_GOT;
 }
 
 void token_done(struct token *token)

@@ -69,20 +69,10 @@ void fetch_answer_done(struct fetch_answer *answer)
     answer->json = NULL;
 }
 
-enum fetch_outcome fetch_json(struct fetcher *fetcher, const char *url, int64_t deadline_ms,
-                              struct fetch_answer *ret_answer, struct error *error)
+void fetch_set_form(const struct fetcher *fetcher, const char *form)
 {
-    (void)url;
-    (void)deadline_ms;
-    return take(&fetcher->source, ret_answer, error);
-}
-
-enum fetch_outcome fetch_json_of(struct fetcher *fetcher, const char *url, const char *form,
-                                 int64_t deadline_ms, struct fetch_answer *ret_answer,
-                                 struct error *error)
-{
-    (void)form;
-    return fetch_json(fetcher, url, deadline_ms, ret_answer, error);
+    (void)fetcher;
+    require(strpbrk(form, " \r\n") == NULL);
 }
 
 struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t size)
@@ -125,6 +115,16 @@ void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64
     (void)deadline_ms;
     require(fetch_pool_has_room(pool) && pool->in_flight < MAX_IN_FLIGHT);
     require(strpbrk(url, " \r\n") == NULL);
+    pool->owners[pool->in_flight++] = owner;
+}
+
+void fetch_pool_add(struct fetch_pool *pool, struct fetcher *fetcher, const char *url, void *owner,
+                    int64_t deadline_ms)
+{
+    (void)fetcher;
+    (void)url;
+    (void)deadline_ms;
+    require(pool->in_flight < MAX_IN_FLIGHT);
     pool->owners[pool->in_flight++] = owner;
 }
 

@@ -57,10 +57,28 @@ static char *list_one(const char *name)
     return json.length == 0 ? NULL : text_take(&json);
 }
 
-static void take_request(struct management_peer *peer, struct call *call, const char *request)
+static char *give_token(struct management_peer *peer)
+{
+    size_t number = ++peer->tokens;
+    const char *tokens = peer->script.tokens;
+    char fate = number <= strlen(tokens) ? tokens[number - 1] : 'r';
+    if (fate == 'h')
+        return NULL;
+    return fate == 'r' ? text_copy("{}")
+                       : text_format("{\"access_token\":\"token%zu\",\"expires_in\":100}", number);
+}
+
+static size_t token_of(const char *request)
+{
+    static const char bearer[] = "Authorization: Bearer token";
+    const char *found = strstr(request, bearer);
+    return found == NULL ? 0 : strtoul(found + strlen(bearer), NULL, 10);
+}
+
+static void take_get(struct management_peer *peer, struct call *call, const char *request)
 {
     char name[64];
-    call->due_ms = clock_now_ms();
+    peer->token_shown = token_of(request);
     if (strstr(request, "/api/overview") != NULL)
         call->body = text_copy("{\"rates_mode\":\"basic\"}");
     else if (sscanf(request, "GET /api/queues/%%2F/%63[^?]", name) == 1) {
@@ -74,6 +92,15 @@ static void take_request(struct management_peer *peer, struct call *call, const 
         call->due_ms += peer->script.statistics_ms;
         call->body = list_queues(peer);
     }
+}
+
+static void take_request(struct management_peer *peer, struct call *call, const char *request)
+{
+    call->due_ms = clock_now_ms();
+    if (text_starts_with(request, "POST /token"))
+        call->body = give_token(peer);
+    else
+        take_get(peer, call, request);
     call->in_flight = true;
     if (++peer->in_flight > peer->max_in_flight)
         peer->max_in_flight = peer->in_flight;
@@ -168,6 +195,8 @@ void management_peer_start(struct management_peer *peer, const struct management
     assert_int_equal(listen(peer->listener, MAX_CALLS), 0);
     assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&address, &size), 0);
     snprintf(peer->host, sizeof(peer->host), "http://guest:guest@127.0.0.1:%d/",
+             ntohs(address.sin_port));
+    snprintf(peer->token_uri, sizeof(peer->token_uri), "http://127.0.0.1:%d/token",
              ntohs(address.sin_port));
     assert_int_equal(pthread_create(&peer->thread, NULL, serve, peer), 0);
 }

@@ -1,6 +1,7 @@
 /*
  * A server that answers as RabbitMQ's management API does, with the queues q0, q1, ... of one virtual host,
- * each with as many messages as its number, and queues "hangingN" whose own GET is never answered.
+ * each with as many messages as its number, and queues "hangingN" whose own GET is never answered. Tokens for it
+ * are at /token, numbered from 1.
  *
  * Threads: it serves on one of its own. The counts may be read at any time.
  */
@@ -16,17 +17,23 @@ struct management_script {
     size_t queues; /* that are listed */
     bool totals_hang;
     int statistics_ms; /* a listing of them takes so long */
+
+    /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one; 'h' never answered. */
+    const char *tokens;
 };
 
 struct management_peer {
     struct management_script script;
     char host[64];
+    char token_uri[64];
     int listener;
     int stop[2]; /* a pipe */
     pthread_t thread;
     atomic_size_t totals;     /* listings */
     atomic_size_t statistics; /* listings */
     atomic_size_t singles;
+    atomic_size_t tokens;
+    atomic_size_t token_shown; /* the number of the token that the last GET had; 0: none */
     atomic_size_t in_flight;
     atomic_size_t max_in_flight;
 };
