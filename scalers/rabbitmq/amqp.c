@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "rabbitmq/deadlines.h"
 #include "rabbitmq/declarer.h"
 
 #include <stdlib.h>
@@ -64,7 +65,7 @@ bool rabbitmq_amqp_measure(struct rabbitmq_amqp *client, struct feed *feed, stru
         take_tasks(declarer, feed);
         if (!rabbitmq_declarer_receive(declarer, error) ||
             !rabbitmq_declarer_send(declarer, error) ||
-            !rabbitmq_declarer_check_time(declarer, &next_ms, error))
+            !rabbitmq_deadlines_check(declarer, &next_ms, error))
             return false;
         wait(&client->connection, feed, next_ms);
     }

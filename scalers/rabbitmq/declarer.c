@@ -4,42 +4,25 @@
 #include "rabbitmq/quarantine.h"
 
 #include <string.h>
-#include <utlist.h>
 
 enum {
-    STALL_MS = 250, /* a channel that answers nothing for so long hangs */
-    STALL_WINDOW =
-        4, /* of a new channel while others hang: the fewer are behind the next that hangs */
-    DOUBT_MS = 200, /* an answer of 0 that took longer is asked for again */
+    DOUBT_MS = 200, /* a count of 0 that took longer is requested again */
     GUESS_MS = 240, /* the broker gives the leader of a quorum queue 250 to report its length */
-    SEND_MS = 5,    /* how soon sending is tried again where the broker reads nothing */
     MIN_WINDOW = 1,
-};
-
-static const struct group {
-    size_t first; /* of its slots */
-    size_t count;
-    size_t share; /* the part of the broker's channels that it may use at most, as a divisor */
-    size_t window;
-} groups[RABBITMQ_GROUPS] = {
-    [RABBITMQ_SHARED] = {0, RABBITMQ_SHARED_CHANNELS, 2, RABBITMQ_MAX_WINDOW},
-    [RABBITMQ_QUARANTINED] = {RABBITMQ_SHARED_CHANNELS, RABBITMQ_QUARANTINE_CHANNELS, 4, 1},
-    [RABBITMQ_ISOLATED] = {RABBITMQ_SHARED_CHANNELS + RABBITMQ_QUARANTINE_CHANNELS,
-                           RABBITMQ_ISOLATED_CHANNELS, 4, 1},
 };
 
 void rabbitmq_declarer_init(struct rabbitmq_declarer *declarer,
                             struct rabbitmq_amqp_connection *connection)
 {
     *declarer = (struct rabbitmq_declarer){.connection = connection};
-    rabbitmq_channels_init(&declarer->channels, connection);
+    rabbitmq_slots_init(&declarer->slots, connection);
 }
 
 void rabbitmq_declarer_done(struct rabbitmq_declarer *declarer)
 {
     rabbitmq_requests_clear(&declarer->requests);
     rabbitmq_quarantine_free(&declarer->quarantine);
-    rabbitmq_channels_done(&declarer->channels);
+    rabbitmq_slots_done(&declarer->slots);
 }
 
 void rabbitmq_declarer_add(struct rabbitmq_declarer *declarer, struct task *task)
@@ -68,29 +51,6 @@ void rabbitmq_declarer_abandon(struct rabbitmq_declarer *declarer)
 
 /* ---- sending ---- */
 
-static size_t slots_of(const struct rabbitmq_declarer *declarer, const struct group *group)
-{
-    size_t allowed = (size_t)declarer->connection->max_channels / group->share;
-    size_t count = group->count < allowed ? group->count : allowed;
-    return count > 0 ? count : 1;
-}
-
-/* The channel of a slot, which gets one where it has none; NULL where the broker allows no more. */
-static struct rabbitmq_channel *channel_of(struct rabbitmq_declarer *declarer, size_t slot,
-                                           const struct group *group)
-{
-    struct rabbitmq_channel *channel = declarer->slots[slot];
-    if (channel != NULL)
-        return channel;
-    channel = declarer->slots[slot] = rabbitmq_channels_take(&declarer->channels);
-    if (channel == NULL)
-        return NULL;
-    channel->window = channel->max_window = group->window;
-    if (declarer->stalled != NULL && channel->window > STALL_WINDOW)
-        channel->window = STALL_WINDOW;
-    return channel;
-}
-
 static bool send_next(struct rabbitmq_declarer *declarer, enum rabbitmq_group group,
                       struct rabbitmq_channel *channel, struct error *error)
 {
@@ -98,8 +58,8 @@ static bool send_next(struct rabbitmq_declarer *declarer, enum rabbitmq_group gr
     if (!request->was_sent && clock_now_ms() > request->taken_ms)
         task_started(request->task);
     request->was_sent = true;
-    return rabbitmq_channels_declare(&declarer->channels, channel, request->id, request->queue,
-                                     error);
+    return rabbitmq_channels_declare(&declarer->slots.channels, channel, request->id,
+                                     request->queue, error);
 }
 
 /*
@@ -107,34 +67,34 @@ static bool send_next(struct rabbitmq_declarer *declarer, enum rabbitmq_group gr
  * they may be behind others; on a channel for one at a time they wait for it, so that a round trip is known
  * when they are sent.
  */
-static bool send_group(struct rabbitmq_declarer *declarer, enum rabbitmq_group number,
+static bool send_group(struct rabbitmq_declarer *declarer, enum rabbitmq_group group,
                        struct error *error)
 {
-    const struct group *group = &groups[number];
-    const size_t *waiting = &declarer->requests.waiting_count[number];
+    struct rabbitmq_slots *slots = &declarer->slots;
+    const size_t *waiting = &declarer->requests.waiting_count[group];
     size_t expected = 0; /* what channels that are just opening will take */
-    for (size_t i = 0; i < slots_of(declarer, group) && *waiting > expected; i++) {
+    for (size_t i = 0; i < rabbitmq_slots_count(slots, group) && *waiting > expected; i++) {
         if (!rabbitmq_amqp_connection_can_send(declarer->connection))
             return true;
-        struct rabbitmq_channel *channel = channel_of(declarer, group->first + i, group);
+        struct rabbitmq_channel *channel = rabbitmq_slots_channel(slots, group, i);
         if (channel == NULL)
             return true;
         if (channel->state == RABBITMQ_CLOSED &&
-            !rabbitmq_channels_open(&declarer->channels, channel, error))
+            !rabbitmq_channels_open(&slots->channels, channel, error))
             return false;
-        if (channel->state == RABBITMQ_OPENING && group->window == 1) {
+        if (channel->state == RABBITMQ_OPENING && rabbitmq_slots_are_single(group)) {
             expected++;
             continue;
         }
         while (channel->count < channel->window && *waiting > 0 &&
                rabbitmq_amqp_connection_can_send(declarer->connection))
-            if (!send_next(declarer, number, channel, error))
+            if (!send_next(declarer, group, channel, error))
                 return false;
     }
     return true;
 }
 
-static bool some_wait(const struct rabbitmq_declarer *declarer)
+bool rabbitmq_declarer_has_waiting(const struct rabbitmq_declarer *declarer)
 {
     for (int group = 0; group < RABBITMQ_GROUPS; group++)
         if (declarer->requests.waiting_count[group] > 0)
@@ -142,77 +102,50 @@ static bool some_wait(const struct rabbitmq_declarer *declarer)
     return false;
 }
 
-/* Requests wait for a channel, and none is there or will be. */
-static bool is_out_of_channels(const struct rabbitmq_declarer *declarer, enum rabbitmq_group group)
-{
-    return declarer->requests.waiting_count[group] > 0 && declarer->stalled == NULL &&
-           declarer->slots[groups[group].first] == NULL && declarer->channels.spare == NULL &&
-           declarer->channels.used == declarer->connection->max_channels;
-}
-
 bool rabbitmq_declarer_send(struct rabbitmq_declarer *declarer, struct error *error)
 {
     bool sent = true;
-    if (!some_wait(declarer))
+    if (!rabbitmq_declarer_has_waiting(declarer))
         return true;
     rabbitmq_amqp_connection_cork(declarer->connection);
     for (int group = 0; sent && group < RABBITMQ_GROUPS; group++)
         sent = send_group(declarer, (enum rabbitmq_group)group, error);
     rabbitmq_amqp_connection_flush(declarer->connection);
     for (int group = 0; sent && group < RABBITMQ_GROUPS; group++)
-        if (is_out_of_channels(declarer, (enum rabbitmq_group)group))
-            return error_unavailable(
-                error,
-                "RabbitMQ at %s: queues gave no answer in time until no channels "
-                "were left; reconnecting",
-                declarer->connection->address);
+        if (declarer->requests.waiting_count[group] > 0 &&
+            rabbitmq_slots_are_exhausted(&declarer->slots, (enum rabbitmq_group)group))
+            return error_unavailable(error,
+                                     "RabbitMQ at %s: queues timed out until no channels were "
+                                     "left; reconnecting",
+                                     declarer->connection->address);
     return sent;
 }
 
 /* ---- receiving ---- */
 
-static struct rabbitmq_request *find_sent(const struct rabbitmq_declarer *declarer,
-                                          const struct rabbitmq_channel *channel, size_t index)
+struct rabbitmq_request *rabbitmq_declarer_find_sent(const struct rabbitmq_declarer *declarer,
+                                                     const struct rabbitmq_channel *channel,
+                                                     size_t index)
 {
     uint64_t id = rabbitmq_channel_sent(channel, index);
     return rabbitmq_requests_find(&declarer->requests, id);
 }
 
-/* What was sent behind a missing or hanging queue is sent again, before all else. */
-static void send_again(struct rabbitmq_declarer *declarer, const struct rabbitmq_channel *channel,
-                       size_t from)
+void rabbitmq_declarer_send_again(struct rabbitmq_declarer *declarer,
+                                  const struct rabbitmq_channel *channel, size_t from)
 {
     for (size_t i = channel->count; i > from; i--) {
-        struct rabbitmq_request *request = find_sent(declarer, channel, i - 1);
+        struct rabbitmq_request *request = rabbitmq_declarer_find_sent(declarer, channel, i - 1);
         if (request != NULL && !request->waits)
             rabbitmq_requests_wait_first(&declarer->requests, request, request->group);
     }
 }
 
-/* Where the channel has its slot; NULL: nowhere. */
-static struct rabbitmq_channel **slot_of(struct rabbitmq_declarer *declarer,
-                                         const struct rabbitmq_channel *channel)
-{
-    for (size_t i = 0; i < RABBITMQ_SLOTS; i++)
-        if (declarer->slots[i] == channel)
-            return &declarer->slots[i];
-    return NULL;
-}
-
-/* A stalled channel that owes nothing any more can be used again. */
-static void restore(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel)
-{
-    if (channel->count > 0 || slot_of(declarer, channel) != NULL)
-        return;
-    DL_DELETE(declarer->stalled, channel);
-    rabbitmq_channels_give_back(&declarer->channels, channel);
-}
-
 /*
  * Where the leader of a quorum queue does not report its counts in time, the broker answers 0 and 0. Any
- * other answer may come late, too, so it is asked for once more, alone, and only then the round trip is
+ * other answer may come late, too, so it is requested once more, alone, and only then the round trip is
  * subtracted: it may have been learnt while the broker was slow. (A leader that is gone is 0 and 0 at once,
- * and cannot be told from an empty queue.)
+ * and looks like an empty queue.)
  */
 static bool is_guess(const struct rabbitmq_request *request, const amqp_queue_declare_ok_t *ok,
                      const struct rabbitmq_answered *answered)
@@ -246,7 +179,7 @@ static void take_counts(struct rabbitmq_declarer *declarer, struct rabbitmq_requ
     struct reading reading = READING_UNKNOWN;
     reading.waiting = ok->message_count;
     reading.consumers = ok->consumer_count;
-    if (took_ms < STALL_MS)
+    if (took_ms < RABBITMQ_STALL_MS)
         rabbitmq_quarantine_remove(&declarer->quarantine, request->queue);
     task_answer(rabbitmq_requests_remove(&declarer->requests, request), &reading);
 }
@@ -257,11 +190,12 @@ static bool handle_declared(struct rabbitmq_declarer *declarer, struct rabbitmq_
     if (channel->count == 0)
         return error_unavailable(error, "RabbitMQ at %s: unexpected reply: an answer to no request",
                                  declarer->connection->address);
-    struct rabbitmq_answered answered = rabbitmq_channels_answered(&declarer->channels, channel);
+    struct rabbitmq_answered answered =
+        rabbitmq_channels_answered(&declarer->slots.channels, channel);
     struct rabbitmq_request *request = rabbitmq_requests_find(&declarer->requests, answered.id);
     if (channel->window < channel->max_window)
         channel->window++;
-    restore(declarer, channel);
+    rabbitmq_slots_restore(&declarer->slots, channel);
     if (request == NULL) /* it has ended */
         return true;
     if (ok->queue.len != strlen(request->queue) ||
@@ -282,24 +216,24 @@ static void handle_refused(struct rabbitmq_declarer *declarer, struct rabbitmq_c
 {
     if (channel->state == RABBITMQ_CLOSING || channel->count == 0)
         return;
-    struct rabbitmq_request *request = find_sent(declarer, channel, 0);
+    struct rabbitmq_request *request = rabbitmq_declarer_find_sent(declarer, channel, 0);
     if (request != NULL) {
         const char *queue = request->queue;
         rabbitmq_quarantine_add(&declarer->quarantine, queue);
         task_failf(rabbitmq_requests_remove(&declarer->requests, request), "queue '%s': %.*s",
                    queue, (int)close->reply_text.len, (const char *)close->reply_text.bytes);
     }
-    if (slot_of(declarer, channel) != NULL) /* those behind a stalled one were sent again */
-        send_again(declarer, channel, 1);
+    if (rabbitmq_slots_has(&declarer->slots, channel)) /* those behind a stalled one were sent again */
+        rabbitmq_declarer_send_again(declarer, channel, 1);
     channel->count = 0;
     channel->window = channel->window > 4 ? channel->window / 4 : MIN_WINDOW;
-    restore(declarer, channel);
+    rabbitmq_slots_restore(&declarer->slots, channel);
 }
 
 static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t *frame,
                          struct error *error)
 {
-    struct rabbitmq_channels *channels = &declarer->channels;
+    struct rabbitmq_channels *channels = &declarer->slots.channels;
     struct rabbitmq_channel *channel = rabbitmq_channels_find(channels, frame->channel);
     if (frame->frame_type != AMQP_FRAME_METHOD || channel == NULL)
         return true;
@@ -339,131 +273,4 @@ bool rabbitmq_declarer_receive(struct rabbitmq_declarer *declarer, struct error 
         if (!usable)
             return false;
     }
-}
-
-/* ---- time ---- */
-
-/* What a check of the time finds out. */
-struct check {
-    int64_t now_ms;
-    int64_t next_ms;
-    bool silent; /* something is late, and nothing at all has come since it was sent */
-};
-
-static void check_again(struct check *check, int64_t at_ms)
-{
-    if (at_ms < check->next_ms)
-        check->next_ms = at_ms;
-}
-
-static int64_t stall_ms(const struct rabbitmq_declarer *declarer,
-                        const struct rabbitmq_channel *channel, int64_t timeout_ms)
-{
-    int64_t stall_ms = timeout_ms / 4 < STALL_MS ? timeout_ms / 4 : STALL_MS;
-    int64_t round_trip_ms = declarer->channels.round_trip_ms;
-    if (channel->state == RABBITMQ_OPENING)
-        return timeout_ms / 2;
-    return channel->behind || round_trip_ms == INT64_MAX ? stall_ms : stall_ms + round_trip_ms;
-}
-
-/* The channel has left its slot or the list: what it owes will never be taken for anything. */
-static bool abandon(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
-                    struct error *error)
-{
-    struct rabbitmq_channel **slot = slot_of(declarer, channel);
-    if (slot != NULL) {
-        *slot = NULL;
-        send_again(declarer, channel, 1);
-    } else
-        DL_DELETE(declarer->stalled, channel);
-    return rabbitmq_channels_abandon(&declarer->channels, channel, error);
-}
-
-static bool time_out(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
-                     struct rabbitmq_request *request, const struct check *check,
-                     struct error *error)
-{
-    int64_t timeout_ms = request->task->timeout_ms;
-    if (declarer->pinged_ms != 0 && check->now_ms - declarer->pinged_ms >= timeout_ms / 4)
-        return error_unavailable(error, "RabbitMQ at %s: no answer to anything within %lld ms",
-                                 declarer->connection->address, (long long)timeout_ms);
-    task_time_out(rabbitmq_requests_remove(&declarer->requests, request));
-    return abandon(declarer, channel, error);
-}
-
-/* What is behind the first request goes elsewhere; its slot gets another channel. */
-static void stall(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
-                  struct rabbitmq_request *request)
-{
-    rabbitmq_quarantine_add(&declarer->quarantine, request->queue);
-    send_again(declarer, channel, 1);
-    *slot_of(declarer, channel) = NULL;
-    DL_APPEND(declarer->stalled, channel);
-}
-
-static bool check_channel(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
-                          bool may_stall, struct check *check, struct error *error)
-{
-    if (channel->count == 0)
-        return true;
-    struct rabbitmq_request *request = find_sent(declarer, channel, 0);
-    int64_t timeout_ms = request == NULL ? STALL_MS : request->task->timeout_ms;
-    int64_t deadline_ms = channel->since_ms + timeout_ms;
-    int64_t stalls_ms = channel->since_ms + stall_ms(declarer, channel, timeout_ms);
-    if (check->now_ms >= deadline_ms) {
-        check_again(check, check->now_ms);
-        return request == NULL ? abandon(declarer, channel, error)
-                               : time_out(declarer, channel, request, check, error);
-    }
-    check_again(check, deadline_ms);
-    if (request == NULL)
-        return true;
-
-    bool silent = declarer->connection->received_ms <= channel->since_ms;
-    if (check->now_ms < stalls_ms)
-        check_again(check, stalls_ms);
-    else if (silent)
-        check->silent = true;
-    else if (may_stall && channel->state == RABBITMQ_OPEN) {
-        stall(declarer, channel, request);
-        check_again(check, check->now_ms);
-    }
-    return true;
-}
-
-static bool check_channels(struct rabbitmq_declarer *declarer, struct check *check,
-                           struct error *error)
-{
-    struct rabbitmq_channel *channel;
-    struct rabbitmq_channel *next;
-    DL_FOREACH_SAFE(declarer->stalled, channel, next)
-    {
-        if (!check_channel(declarer, channel, false, check, error))
-            return false;
-    }
-    for (size_t i = 0; i < RABBITMQ_SLOTS; i++) {
-        bool may_stall = i < groups[RABBITMQ_ISOLATED].first;
-        channel = declarer->slots[i];
-        if (channel != NULL && !check_channel(declarer, channel, may_stall, check, error))
-            return false;
-    }
-    return true;
-}
-
-bool rabbitmq_declarer_check_time(struct rabbitmq_declarer *declarer, int64_t *ret_next_ms,
-                                  struct error *error)
-{
-    struct check check = {.now_ms = clock_now_ms(), .next_ms = CLOCK_NEVER};
-    if (!check_channels(declarer, &check, error))
-        return false;
-    if (check.silent && declarer->pinged_ms == 0) {
-        bool owed;
-        if (!rabbitmq_channels_ping(&declarer->channels, &owed, error))
-            return false;
-        declarer->pinged_ms = owed ? check.now_ms : 0;
-    }
-    if (some_wait(declarer) && !rabbitmq_amqp_connection_can_send(declarer->connection))
-        check_again(&check, check.now_ms + SEND_MS);
-    *ret_next_ms = check.next_ms;
-    return true;
 }

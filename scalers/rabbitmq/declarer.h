@@ -13,28 +13,20 @@
 #define BACKLOG_RABBITMQ_DECLARER_H
 
 #include "rabbitmq/amqp_connection.h"
-#include "rabbitmq/channels.h"
 #include "rabbitmq/requests.h"
+#include "rabbitmq/slots.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum {
-    RABBITMQ_SHARED_CHANNELS = 24,
-    RABBITMQ_QUARANTINE_CHANNELS = 8,
-    RABBITMQ_ISOLATED_CHANNELS = 16,
-    RABBITMQ_SLOTS =
-        RABBITMQ_SHARED_CHANNELS + RABBITMQ_QUARANTINE_CHANNELS + RABBITMQ_ISOLATED_CHANNELS,
-};
+enum { RABBITMQ_STALL_MS = 250 }; /* a channel that answers nothing for so long hangs */
 
 struct rabbitmq_declarer {
     struct rabbitmq_amqp_connection *connection;
-    struct rabbitmq_channels channels;
-    struct rabbitmq_channel *slots[RABBITMQ_SLOTS]; /* by group; NULL: no channel there */
-    struct rabbitmq_channel *stalled; /* left their slots; an answer may still come; utlist */
+    struct rabbitmq_slots slots;
     struct rabbitmq_requests requests;
     struct rabbitmq_quarantined *quarantine;
-    int64_t pinged_ms; /* the broker was asked for a sign of life, and sent nothing since; 0: not */
+    int64_t pinged_ms; /* the broker was pinged, and has sent nothing since; 0: it was not */
 };
 
 /* The connection is borrowed. */
@@ -57,8 +49,18 @@ bool rabbitmq_declarer_send(struct rabbitmq_declarer *declarer, struct error *er
 /* Handles all that has come. */
 bool rabbitmq_declarer_receive(struct rabbitmq_declarer *declarer, struct error *error);
 
-/* Ends what is late, moves what is held up, and says when to do so again. */
-bool rabbitmq_declarer_check_time(struct rabbitmq_declarer *declarer, int64_t *ret_next_ms,
-                                  struct error *error);
+/* ---- for deadlines.c ---- */
+
+/* Whether requests wait for a channel. */
+bool rabbitmq_declarer_has_waiting(const struct rabbitmq_declarer *declarer);
+
+/* The request that is so many behind the first of a channel; NULL where it has ended. */
+struct rabbitmq_request *rabbitmq_declarer_find_sent(const struct rabbitmq_declarer *declarer,
+                                                     const struct rabbitmq_channel *channel,
+                                                     size_t index);
+
+/* What was sent on the channel from the so-manyeth on is sent again, before all else. */
+void rabbitmq_declarer_send_again(struct rabbitmq_declarer *declarer,
+                                  const struct rabbitmq_channel *channel, size_t from);
 
 #endif
