@@ -44,11 +44,11 @@ static double greater(double left, double right)
     return left > right || isnan(left) ? left : right;
 }
 
-void rabbitmq_tally_add(struct rabbitmq_tally *tally, enum rabbitmq_operation operation,
+void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_operation operation,
                         const struct rabbitmq_counts *counts)
 {
-    struct rabbitmq_counts *all = &tally->counts;
-    tally->queues++;
+    struct rabbitmq_counts *all = &aggregate->counts;
+    aggregate->queues++;
     if (operation == RABBITMQ_MAX)
         *all = (struct rabbitmq_counts){
             .ready = greater(all->ready, counts->ready),
@@ -65,11 +65,11 @@ void rabbitmq_tally_add(struct rabbitmq_tally *tally, enum rabbitmq_operation op
         };
 }
 
-struct reading rabbitmq_tally_reading(const struct rabbitmq_tally *tally,
+struct reading rabbitmq_aggregate_reading(const struct rabbitmq_aggregate *aggregate,
                                       enum rabbitmq_operation operation)
 {
-    const struct rabbitmq_counts *all = &tally->counts;
-    double share = operation == RABBITMQ_AVG && tally->queues > 0 ? (double)tally->queues : 1;
+    const struct rabbitmq_counts *all = &aggregate->counts;
+    double share = operation == RABBITMQ_AVG && aggregate->queues > 0 ? (double)aggregate->queues : 1;
     struct reading reading = READING_UNKNOWN;
     reading.waiting = all->ready / share;
     /* The two add up to what is made of all messages: the queue with the most ready ones need not be

@@ -35,17 +35,17 @@ struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates)
 bool rabbitmq_counts_are_guessed(const json_t *queue, const struct rabbitmq_counts *totals);
 
 /* Many queues as one. Start from {0}. */
-struct rabbitmq_tally {
+struct rabbitmq_aggregate {
     size_t queues;
     struct rabbitmq_counts counts; /* the sums, or the greatest */
 };
 
 /* The counts must be complete. */
-void rabbitmq_tally_add(struct rabbitmq_tally *tally, enum rabbitmq_operation operation,
+void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_operation operation,
                         const struct rabbitmq_counts *counts);
 
 /* No queue at all counts 0. */
-struct reading rabbitmq_tally_reading(const struct rabbitmq_tally *tally,
+struct reading rabbitmq_aggregate_reading(const struct rabbitmq_aggregate *aggregate,
                                       enum rabbitmq_operation operation);
 
 #endif

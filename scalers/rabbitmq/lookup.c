@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 enum { MAX_MATCHES = 10000 }; /* queues of a pattern */
 
@@ -22,6 +23,26 @@ struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_sou
     lookup->page = 1;
     task->data = lookup;
     return lookup;
+}
+
+void rabbitmq_lookup_move(struct rabbitmq_lookup *lookup, struct rabbitmq_lookup **list)
+{
+    if (lookup->list != NULL)
+        DL_DELETE(*lookup->list, lookup);
+    lookup->list = list;
+    DL_APPEND(*list, lookup);
+}
+
+void rabbitmq_lookup_drop(struct rabbitmq_lookup *lookup)
+{
+    DL_DELETE(*lookup->list, lookup);
+    free(lookup);
+}
+
+void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list)
+{
+    while (*list != NULL)
+        rabbitmq_lookup_drop(*list);
 }
 
 static const char *columns_of(const struct rabbitmq_lookup *lookup)
@@ -52,7 +73,7 @@ void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup)
 {
     lookup->source = RABBITMQ_STATISTICS;
     lookup->page = 1;
-    lookup->tally = (struct rabbitmq_tally){0};
+    lookup->aggregate = (struct rabbitmq_aggregate){0};
 }
 
 void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,
@@ -81,9 +102,9 @@ static void fail_incomplete(const struct rabbitmq_lookup *lookup, const char *qu
                rates ? ", management.rates_mode none)" : "); an amqp:// host needs none");
 }
 
-static void answer(const struct rabbitmq_lookup *lookup, const struct rabbitmq_tally *tally)
+static void answer(const struct rabbitmq_lookup *lookup, const struct rabbitmq_aggregate *aggregate)
 {
-    struct reading reading = rabbitmq_tally_reading(tally, lookup->query->operation);
+    struct reading reading = rabbitmq_aggregate_reading(aggregate, lookup->query->operation);
     task_answer(lookup->task, &reading);
 }
 
@@ -112,10 +133,10 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *l
                                                        const struct rabbitmq_vhost *vhost,
                                                        const json_t *queue)
 {
-    struct rabbitmq_tally tally = {.queues = 1};
-    if (!count(lookup, vhost, queue, &tally.counts))
+    struct rabbitmq_aggregate aggregate = {.queues = 1};
+    if (!count(lookup, vhost, queue, &aggregate.counts))
         return lack(lookup, lookup->query->queue_name);
-    answer(lookup, &tally);
+    answer(lookup, &aggregate);
     return RABBITMQ_ENDED;
 }
 
@@ -148,7 +169,7 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
         return RABBITMQ_ENDED;
     json_int_t matches = json_integer_value(json_object_get(page, "filtered_count"));
     if (!totals && lookup->empty > 0 && matches == (json_int_t)lookup->empty) {
-        answer(lookup, &(struct rabbitmq_tally){.queues = lookup->empty});
+        answer(lookup, &(struct rabbitmq_aggregate){.queues = lookup->empty});
         return RABBITMQ_ENDED;
     }
 
@@ -159,7 +180,7 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
         struct rabbitmq_counts counts;
         if (!count(lookup, vhost, queue, &counts))
             return lack(lookup, json_string_value(json_object_get(queue, "name")));
-        rabbitmq_tally_add(&lookup->tally, lookup->query->operation, &counts);
+        rabbitmq_aggregate_add(&lookup->aggregate, lookup->query->operation, &counts);
         *ret_counted = true;
     }
     if (lookup->page++ < json_integer_value(json_object_get(page, "page_count")))
@@ -167,11 +188,11 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
 
     /* Totals pass over a quorum queue that has no leader: where they have nothing but zeros, statistics
      * say whether these were all that match. */
-    if (totals && lookup->tally.counts.messages == 0) {
-        lookup->empty = lookup->tally.queues;
+    if (totals && lookup->aggregate.counts.messages == 0) {
+        lookup->empty = lookup->aggregate.queues;
         *ret_counted = true;
         return RABBITMQ_LACKING;
     }
-    answer(lookup, &lookup->tally);
+    answer(lookup, &lookup->aggregate);
     return RABBITMQ_ENDED;
 }

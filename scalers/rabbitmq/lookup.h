@@ -16,10 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a request is answered from: management.h has more on the two. */
+/* What answers a request: management.h has more on the two. */
 enum rabbitmq_source { RABBITMQ_TOTALS, RABBITMQ_STATISTICS, RABBITMQ_SOURCES };
 
-/* The virtual host that is looked at. */
+/* The virtual host of a client. */
 struct rabbitmq_vhost {
     char *name;
     char *path;       /* of its queues */
@@ -38,14 +38,21 @@ struct rabbitmq_lookup {
 
     /* Of a pattern. */
     int64_t page;                /* that is requested */
-    struct rabbitmq_tally tally; /* of the pages before it */
+    struct rabbitmq_aggregate aggregate; /* of the pages before it */
     size_t empty;                /* the queues of which totals said 0 */
 
-    struct rabbitmq_lookup **list; /* its user's; NULL: none */
+    struct rabbitmq_lookup **list; /* where it is; NULL: nowhere yet */
     struct rabbitmq_lookup *prev, *next;
 };
 
 struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_source source);
+
+/* Frees one or all of a list; the tasks have ended, or are abandoned. */
+void rabbitmq_lookup_drop(struct rabbitmq_lookup *lookup);
+void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list);
+
+/* To the end of this list, from whichever it is in. */
+void rabbitmq_lookup_move(struct rabbitmq_lookup *lookup, struct rabbitmq_lookup **list);
 
 /* The path of a request for it alone (of a pattern: for its page); the caller frees it. */
 char *rabbitmq_lookup_path(const struct rabbitmq_lookup *lookup,

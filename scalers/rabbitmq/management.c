@@ -4,10 +4,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "rabbitmq/http.h"
+#include "rabbitmq/listing.h"
 #include "rabbitmq/lookup.h"
+#include "rabbitmq/preference.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 
 enum {
@@ -16,34 +17,18 @@ enum {
     SLOW_MS = 1000,         /* a request that takes longer while others wait is isolated */
     MAX_ISOLATED = 2,
 
-    /* Totals of a vhost of this many queues are cheap; beyond, twenty queues cost as much as a GET. */
-    CHEAP_QUEUES = 1000,
-    QUEUES_PER_GET = 20,
-    MAX_GETS = 20,           /* queues requested one by one where they may be listed, too */
-    REST_MS = 60 * 1000,     /* after totals hung or lacked the counts */
-    SIZE_MS = 5 * 60 * 1000, /* how long the size of the vhost is believed */
-};
-
-/* A listing of the vhost, which answers many lookups. */
-struct listing {
-    bool in_flight;
-    struct rabbitmq_lookup *lookups;
 };
 
 struct rabbitmq_management {
     struct rabbitmq_http *http;
     struct rabbitmq_vhost vhost;
     int64_t timeout_ms;
-    size_t queues; /* of the vhost when it was listed last; 0: not known */
-    int64_t queues_until_ms;
-    int64_t totals_rest_until_ms;
-    int64_t totals_counted_ms;     /* the last time that totals had a count */
-    int64_t listing_rest_until_ms; /* after it was too large */
+    struct rabbitmq_preference preference;
 
     /* Of a measurement. Each lookup is in one of these lists. */
     struct rabbitmq_lookup *waiting;
     struct rabbitmq_lookup *requested; /* one by one, and pages */
-    struct listing listings[RABBITMQ_SOURCES];
+    struct rabbitmq_listing listings[RABBITMQ_SOURCES];
 };
 
 /* ---- connecting ---- */
@@ -83,6 +68,7 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection *options,
     client->vhost.name = text_copy(url->vhost);
     client->vhost.path = text_format("/api/queues/%s", vhost);
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
+    client->listings[RABBITMQ_STATISTICS].source = RABBITMQ_STATISTICS;
     client->http = rabbitmq_http_new(options, url);
     if (!rabbitmq_http_log_in(client->http, deadline_ms, error) ||
         !get_overview(client, deadline_ms, error))
@@ -99,38 +85,13 @@ void rabbitmq_management_disconnect(struct rabbitmq_management *client)
     free(client);
 }
 
-/* ---- lists of lookups ---- */
-
-static void move(struct rabbitmq_lookup *lookup, struct rabbitmq_lookup **list)
-{
-    if (lookup->list != NULL)
-        DL_DELETE(*lookup->list, lookup);
-    lookup->list = list;
-    DL_APPEND(*list, lookup);
-}
-
-/* Its task has ended. */
-static void drop(struct rabbitmq_lookup *lookup)
-{
-    DL_DELETE(*lookup->list, lookup);
-    free(lookup);
-}
-
-static void drop_all(struct rabbitmq_lookup **list)
-{
-    struct rabbitmq_lookup *lookup;
-    struct rabbitmq_lookup *next;
-    DL_FOREACH_SAFE(*list, lookup, next)
-    drop(lookup);
-}
+/* ---- requests ---- */
 
 static void use_statistics(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
 {
     rabbitmq_lookup_use_statistics(lookup);
-    move(lookup, &client->waiting);
+    rabbitmq_lookup_move(lookup, &client->waiting);
 }
-
-/* ---- requests ---- */
 
 static int64_t deadline_of(const struct rabbitmq_management *client,
                            const struct rabbitmq_lookup *lookup)
@@ -162,14 +123,14 @@ static void request_one(struct rabbitmq_management *client, struct rabbitmq_look
     _cleanup_(memory_free) char *path = rabbitmq_lookup_path(lookup, &client->vhost);
     int64_t deadline_ms = lookup->source == RABBITMQ_TOTALS ? lookup->sent_ms + totals_ms(client)
                                                             : deadline_of(client, lookup);
-    move(lookup, &client->requested);
+    rabbitmq_lookup_move(lookup, &client->requested);
     rabbitmq_http_get(client->http, path, lookup, deadline_ms);
 }
 
 /* Of all that wait for this source, and are not requested one by one. */
 static void request_listing(struct rabbitmq_management *client, enum rabbitmq_source source)
 {
-    struct listing *listing = &client->listings[source];
+    struct rabbitmq_listing *listing = &client->listings[source];
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
     int64_t now_ms = clock_now_ms();
@@ -180,7 +141,7 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
             continue;
         note_sent(lookup);
         lookup->found = false;
-        move(lookup, &listing->lookups);
+        rabbitmq_lookup_move(lookup, &listing->lookups);
         if (source == RABBITMQ_STATISTICS && deadline_of(client, lookup) > deadline_ms)
             deadline_ms = deadline_of(client, lookup);
     }
@@ -199,21 +160,12 @@ static size_t count_waiting(const struct rabbitmq_management *client, enum rabbi
     return count;
 }
 
-static bool worth_totals(const struct rabbitmq_management *client, size_t queues)
-{
-    int64_t now_ms = clock_now_ms();
-    if (now_ms < client->listing_rest_until_ms || now_ms < client->totals_rest_until_ms)
-        return false;
-    return queues > MAX_GETS || now_ms >= client->queues_until_ms ||
-           client->queues <= CHEAP_QUEUES + QUEUES_PER_GET * queues;
-}
-
 static void choose_totals(struct rabbitmq_management *client)
 {
     size_t count = count_waiting(client, RABBITMQ_TOTALS);
     if (count == 0)
         return;
-    if (worth_totals(client, count)) {
+    if (rabbitmq_preference_has_totals(&client->preference, count, clock_now_ms())) {
         if (!client->listings[RABBITMQ_TOTALS].in_flight && rabbitmq_http_has_room(client->http))
             request_listing(client, RABBITMQ_TOTALS);
         return;
@@ -228,10 +180,9 @@ static void choose_totals(struct rabbitmq_management *client)
 static void choose_statistics(struct rabbitmq_management *client)
 {
     size_t count = count_waiting(client, RABBITMQ_STATISTICS);
-    bool listed = count > MAX_GETS + client->queues / QUEUES_PER_GET &&
-                  clock_now_ms() >= client->listing_rest_until_ms;
+    bool listed = rabbitmq_preference_lists_statistics(&client->preference, count, clock_now_ms());
     bool in_flight = client->listings[RABBITMQ_STATISTICS].in_flight;
-    size_t singles = !listed ? count : in_flight ? 0 : MAX_GETS;
+    size_t singles = !listed ? count : in_flight ? 0 : RABBITMQ_MAX_GETS;
     struct rabbitmq_lookup *lookup;
     DL_FOREACH(client->waiting, lookup)
     {
@@ -263,123 +214,33 @@ static void begin_requests(struct rabbitmq_management *client)
 
 /* ---- answers ---- */
 
-static void note_lacking(struct rabbitmq_management *client)
-{
-    int64_t now_ms = clock_now_ms();
-    /* Of streams they report nothing, which says nothing of the other queues. */
-    if (client->totals_counted_ms == 0 || now_ms - client->totals_counted_ms >= REST_MS)
-        client->totals_rest_until_ms = now_ms + REST_MS;
-}
-
-/* Returns whether the totals hung; else the statistics did, and totals may do better. */
-static bool note_timeout(struct rabbitmq_management *client, enum rabbitmq_source source)
-{
-    bool totals = source == RABBITMQ_TOTALS;
-    client->totals_rest_until_ms = totals ? clock_now_ms() + REST_MS : 0;
-    return totals;
-}
-
 static void take_result(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
                         enum rabbitmq_lookup_result result)
 {
     if (result == RABBITMQ_ENDED)
-        drop(lookup);
+        rabbitmq_lookup_drop(lookup);
     else if (result == RABBITMQ_LACKING)
         use_statistics(client, lookup);
     else
-        move(lookup, &client->waiting); /* for its next page */
-}
-
-static int compare(const void *left, const void *right)
-{
-    const struct rabbitmq_lookup *const *one = left;
-    const struct rabbitmq_lookup *const *other = right;
-    return strcmp((*one)->query->queue_name, (*other)->query->queue_name);
-}
-
-/* The lookups of a listing by name, ended by NULL; the caller frees the array. */
-static struct rabbitmq_lookup **sort(struct rabbitmq_lookup *lookups, size_t *ret_count)
-{
-    struct rabbitmq_lookup *lookup;
-    size_t count = 0;
-    DL_FOREACH(lookups, lookup)
-    count++;
-    struct rabbitmq_lookup **sorted = memory_array(count + 1, sizeof(struct rabbitmq_lookup *));
-    *ret_count = 0;
-    DL_FOREACH(lookups, lookup)
-    sorted[(*ret_count)++] = lookup;
-    qsort(sorted, count, sizeof(struct rabbitmq_lookup *), compare);
-    return sorted;
-}
-
-/* Those that want this queue; returns whether all of them got what they need. */
-static bool take_listed(struct rabbitmq_management *client, struct rabbitmq_lookup **sorted,
-                        size_t count, const json_t *queue)
-{
-    const struct rabbitmq_query query = {.queue_name =
-                                             json_string_value(json_object_get(queue, "name"))};
-    const struct rabbitmq_lookup key = {.query = &query}, *key_pointer = &key;
-    if (query.queue_name == NULL)
-        return true;
-    struct rabbitmq_lookup **found =
-        bsearch(&key_pointer, sorted, count, sizeof(key_pointer), compare);
-    while (found != NULL && found > sorted && compare(found - 1, &key_pointer) == 0)
-        found--;
-    bool complete = true;
-    for (; found != NULL && found < sorted + count && compare(found, &key_pointer) == 0; found++) {
-        enum rabbitmq_lookup_result result = RABBITMQ_ENDED;
-        if (!(*found)->found)
-            result = rabbitmq_lookup_take_queue(*found, &client->vhost, queue);
-        (*found)->found = true;
-        complete = complete && result == RABBITMQ_ENDED;
-        if (result == RABBITMQ_LACKING)
-            rabbitmq_lookup_use_statistics(*found);
-    }
-    return complete;
-}
-
-static void take_listing(struct rabbitmq_management *client, struct listing *listing,
-                         const json_t *queues)
-{
-    size_t count;
-    _cleanup_(memory_free) struct rabbitmq_lookup **sorted = sort(listing->lookups, &count);
-    bool totals = listing == &client->listings[RABBITMQ_TOTALS];
-    bool complete = true;
-    size_t i;
-    const json_t *queue;
-    client->queues = json_array_size(queues);
-    client->queues_until_ms = client->queues > 0 ? clock_now_ms() + SIZE_MS : 0;
-    json_array_foreach(queues, i, queue)
-    {
-        complete = take_listed(client, sorted, count, queue) && complete;
-        if (totals && json_object_get(queue, "messages_ready") != NULL)
-            client->totals_counted_ms = clock_now_ms();
-    }
-    if (totals && !complete)
-        note_lacking(client);
-    for (i = 0; i < count; i++) {
-        bool lacks = totals && sorted[i]->source == RABBITMQ_STATISTICS;
-        if (!sorted[i]->found)
-            rabbitmq_lookup_fail_missing(sorted[i], &client->vhost);
-        take_result(client, sorted[i], lacks ? RABBITMQ_LACKING : RABBITMQ_ENDED);
-    }
+        rabbitmq_lookup_move(lookup, &client->waiting); /* for its next page */
 }
 
 /* The listing did not come: it was too large or too late. */
-static void give_up_listing(struct rabbitmq_management *client, struct listing *listing,
+static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing,
                             bool is_late)
 {
-    enum rabbitmq_source source = (enum rabbitmq_source)(listing - client->listings);
-    bool late_statistics = is_late && !note_timeout(client, source);
-    if (!is_late)
-        client->listing_rest_until_ms = clock_now_ms() + SIZE_MS;
+    bool late_statistics = is_late && listing->source == RABBITMQ_STATISTICS;
+    if (is_late)
+        rabbitmq_preference_note_timeout(&client->preference, listing->source, clock_now_ms());
+    else
+        rabbitmq_preference_note_too_large(&client->preference, clock_now_ms());
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
     DL_FOREACH_SAFE(listing->lookups, lookup, next)
     {
         if (late_statistics) {
             task_time_out(lookup->task);
-            drop(lookup);
+            rabbitmq_lookup_drop(lookup);
         } else
             use_statistics(client, lookup);
     }
@@ -394,8 +255,9 @@ static bool fail_client(const struct rabbitmq_management *client, struct http_an
 }
 
 /* Returns false where the client is of no further use. */
-static bool take_listing_answer(struct rabbitmq_management *client, struct listing *listing,
-                                struct http_answer *answer, struct error *error)
+static bool take_listing_answer(struct rabbitmq_management *client,
+                                struct rabbitmq_listing *listing, struct http_answer *answer,
+                                struct error *error)
 {
     listing->in_flight = false;
     if (answer->outcome == HTTP_TIMED_OUT || answer->outcome == HTTP_TOO_LARGE) {
@@ -407,7 +269,9 @@ static bool take_listing_answer(struct rabbitmq_management *client, struct listi
     if (!json_is_array(answer->json))
         return error_unavailable(error, "%s: unexpected reply: no list of queues",
                                  rabbitmq_http_name(client->http));
-    take_listing(client, listing, answer->json);
+    rabbitmq_listing_take(listing, answer->json, &client->vhost, &client->preference);
+    while (listing->lookups != NULL)
+        rabbitmq_lookup_move(listing->lookups, &client->waiting);
     return true;
 }
 
@@ -419,9 +283,9 @@ static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup
     enum rabbitmq_lookup_result result =
         rabbitmq_lookup_take_page(lookup, &client->vhost, page, &counted);
     if (totals && counted)
-        client->totals_counted_ms = clock_now_ms();
+        rabbitmq_preference_note_counted(&client->preference, clock_now_ms());
     else if (result == RABBITMQ_LACKING)
-        note_lacking(client);
+        rabbitmq_preference_note_lacking(&client->preference, clock_now_ms());
     take_result(client, lookup, result);
 }
 
@@ -430,7 +294,9 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
                        const struct http_answer *answer)
 {
     bool is_late = answer->outcome == HTTP_TIMED_OUT;
-    if (is_late && note_timeout(client, lookup->source)) {
+    if (is_late)
+        rabbitmq_preference_note_timeout(&client->preference, lookup->source, clock_now_ms());
+    if (is_late && lookup->source == RABBITMQ_TOTALS) {
         use_statistics(client, lookup);
         return;
     }
@@ -438,7 +304,7 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
         task_time_out(lookup->task);
     else
         rabbitmq_lookup_fail(lookup, &answer->error);
-    drop(lookup);
+    rabbitmq_lookup_drop(lookup);
 }
 
 /* Returns false where the client is of no further use. */
@@ -455,7 +321,7 @@ static bool take_answer(struct rabbitmq_management *client, struct http_answer *
         return fail_client(client, answer, error);
     if (answer->outcome == HTTP_NOT_FOUND) {
         rabbitmq_lookup_fail_missing(lookup, &client->vhost);
-        drop(lookup);
+        rabbitmq_lookup_drop(lookup);
     } else if (answer->outcome != HTTP_GOT)
         fail_alone(client, lookup, answer);
     else if (is_pattern)
@@ -486,16 +352,16 @@ static void take_tasks(struct rabbitmq_management *client, struct feed *feed)
         struct rabbitmq_lookup *lookup = task->data;
         if (lookup->list == &client->requested)
             rabbitmq_http_cancel(client->http, lookup);
-        drop(lookup);
+        rabbitmq_lookup_drop(lookup);
         task_return(task, true);
     }
-    bool rest = clock_now_ms() < client->totals_rest_until_ms;
+    bool rest = rabbitmq_preference_rests(&client->preference, clock_now_ms());
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
         task->timeout_ms = client->timeout_ms;
         enum rabbitmq_source source = rest || task->isolate ? RABBITMQ_STATISTICS : RABBITMQ_TOTALS;
         struct rabbitmq_lookup *lookup = rabbitmq_lookup_new(task, source);
         lookup->single = task->isolate;
-        move(lookup, &client->waiting);
+        rabbitmq_lookup_move(lookup, &client->waiting);
     }
 }
 
@@ -509,7 +375,7 @@ static void time_out_listed(struct rabbitmq_management *client, int64_t now_ms, 
         int64_t deadline_ms = deadline_of(client, lookup);
         if (now_ms >= deadline_ms) {
             task_time_out(lookup->task);
-            drop(lookup);
+            rabbitmq_lookup_drop(lookup);
         } else if (deadline_ms < *next_ms)
             *next_ms = deadline_ms;
     }
@@ -530,7 +396,7 @@ static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int
         if (now_ms >= slow_ms) {
             struct task *task = lookup->task;
             rabbitmq_http_cancel(client->http, lookup);
-            drop(lookup);
+            rabbitmq_lookup_drop(lookup);
             task_return(task, true);
             *next_ms = now_ms;
         } else if (slow_ms < *next_ms)
@@ -541,10 +407,10 @@ static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int
 static void abandon(struct rabbitmq_management *client)
 {
     rabbitmq_http_stop(client->http);
-    drop_all(&client->waiting);
-    drop_all(&client->requested);
+    rabbitmq_lookup_drop_all(&client->waiting);
+    rabbitmq_lookup_drop_all(&client->requested);
     for (size_t i = 0; i < RABBITMQ_SOURCES; i++) {
-        drop_all(&client->listings[i].lookups);
+        rabbitmq_lookup_drop_all(&client->listings[i].lookups);
         client->listings[i].in_flight = false;
     }
 }

@@ -87,10 +87,10 @@ static struct reading tallied(enum rabbitmq_operation operation)
         {.ready = 1, .messages = 9, .publish_rate = 2, .deliver_get_rate = 2},
         {.ready = 1, .messages = 2, .publish_rate = 0, .deliver_get_rate = 0},
     };
-    struct rabbitmq_tally tally = {0};
+    struct rabbitmq_aggregate aggregate = {0};
     for (size_t i = 0; i < ARRAY_LENGTH(queues); i++)
-        rabbitmq_tally_add(&tally, operation, &queues[i]);
-    return rabbitmq_tally_reading(&tally, operation);
+        rabbitmq_aggregate_add(&aggregate, operation, &queues[i]);
+    return rabbitmq_aggregate_reading(&aggregate, operation);
 }
 
 static void many_queues_are_summed(void **state)
@@ -122,8 +122,8 @@ static void no_queue_at_all_is_0(void **state)
 {
     (void)state;
     for (int operation = RABBITMQ_SUM; operation <= RABBITMQ_MAX; operation++) {
-        struct rabbitmq_tally tally = {0};
-        struct reading reading = rabbitmq_tally_reading(&tally, operation);
+        struct rabbitmq_aggregate aggregate = {0};
+        struct reading reading = rabbitmq_aggregate_reading(&aggregate, operation);
         assert_true(reading.waiting == 0 && reading.in_flight == 0 && reading.arrival_rate == 0);
     }
 }
