@@ -14,8 +14,8 @@ static double number(const json_t *object, const char *key)
 /* What happened never has neither a count nor a rate; a count without a rate is a broker that keeps none. */
 static double rate(const json_t *stats, const char *count, const char *details, bool keeps_rates)
 {
-    const json_t *told = json_object_get(json_object_get(stats, details), "rate");
-    if (told != NULL)
+    const json_t *value = json_object_get(json_object_get(stats, details), "rate");
+    if (value != NULL)
         return number(json_object_get(stats, details), "rate");
     bool never = json_object_get(stats, count) == NULL;
     return never && keeps_rates ? 0 : NAN;

@@ -1,5 +1,5 @@
 /*
- * What the management API tells of a queue, and of many taken together.
+ * The counts and rates of a queue in the management API's JSON, and of many queues combined.
  *
  * Threads: any; nothing is kept.
  */
@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a listing must be asked for, as the value of `columns`. */
+/* The columns that a request needs, as the value of `columns`. */
 #define COUNTS_COLUMNS "name,type,messages_ready,messages_unacknowledged"
 #define RATES_COLUMNS                                                                              \
     COUNTS_COLUMNS ",message_stats.publish,message_stats.publish_details.rate"                     \
@@ -26,11 +26,11 @@ struct rabbitmq_counts {
     double deliver_get_rate;
 };
 
-/* Takes what a queue's JSON tells; the rest is NAN. A queue where nothing was published or delivered yet
+/* Takes what a queue's JSON has; the rest is NAN. A queue where nothing was published or delivered yet
  * has no rates: they are 0 where the broker keeps rates at all. */
 struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates);
 
-/* Totals have a 0 for a quorum queue whose leader has told none yet: for 5 s from a restart, from a change
+/* Totals have a 0 for a quorum queue whose leader has reported none yet: for 5 s from a restart, from a change
  * of leaders, and from the queue's declaration. */
 bool rabbitmq_counts_are_guessed(const json_t *queue, const struct rabbitmq_counts *totals);
 

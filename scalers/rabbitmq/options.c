@@ -8,12 +8,12 @@
 #include <strings.h>
 
 enum {
-    QUEUE_NAME_BYTES_MOST = 255, /* AMQP's short string */
-    PATTERN_BYTES_MOST = 2000,   /* of a request line's 8,000, each may become three */
+    MAX_QUEUE_NAME_BYTES = 255, /* AMQP's short string */
+    MAX_PATTERN_BYTES = 2000,   /* of a request line's 8,000, each may become three */
 };
 
-#define TARGET_LEAST 0.001 /* the HPA's resolution */
-#define TARGET_MOST 1e12
+#define MIN_TARGET 0.001 /* the HPA's resolution */
+#define MAX_TARGET 1e12
 
 static const char *const protocols[] = {"auto", "amqp", "http", NULL};
 static const char *const operations[] = {"sum", "avg", "max", NULL};
@@ -44,37 +44,37 @@ const struct option rabbitmq_options[] = {
      .type = OPTION_CHOICE,
      .fallback = "auto",
      .choices = protocols,
-     .doc = "what host speaks; auto: as its scheme says"},
+     .doc = "the protocol of host; auto: by its scheme"},
     {.key = "vhostName",
      CONNECTION(vhost_name),
      .type = OPTION_STRING,
-     .doc = "the virtual host, instead of the one in host"},
+     .doc = "the virtual host; overrides the one in host"},
     {.key = "username",
      CONNECTION(username),
      .type = OPTION_STRING,
      .flags = OPTION_CREDENTIAL,
-     .doc = "instead of the one in host; needs password; over amqps with tls enable, cert and no "
-            "password anywhere, the certificate tells the user (EXTERNAL)"},
+     .doc = "overrides the one in host; needs password; over amqps with tls enable, cert and no "
+            "password anywhere, the certificate identifies the user (EXTERNAL)"},
     {.key = "password",
      CONNECTION(password),
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
-     .doc = "instead of the one in host; needs username"},
+     .doc = "overrides the one in host; needs username"},
     {.key = "timeout",
      CONNECTION(timeout_ms),
      .type = OPTION_DURATION,
-     .doc = "the most that one request to the management API may take; http only"},
+     .doc = "how long a request to the management API may take: 10s where it is not set; http only"},
     {.key = "oauthTokenURI",
      CONNECTION(oauth_token_uri),
      .type = OPTION_STRING,
      .flags = OPTION_URL,
-     .doc = "the endpoint that gives tokens for clientID and clientSecret (OAuth 2.0), instead of "
-            "username and password; http only"},
+     .doc = "the OAuth 2.0 token endpoint for clientID and clientSecret, instead of username and "
+            "password; http only"},
     {.key = "clientID",
      CONNECTION(client_id),
      .type = OPTION_STRING,
      .flags = OPTION_CREDENTIAL,
-     .doc = "the client that oauthTokenURI knows"},
+     .doc = "the OAuth client"},
     {.key = "clientSecret",
      CONNECTION(client_secret),
      .type = OPTION_STRING,
@@ -84,73 +84,72 @@ const struct option rabbitmq_options[] = {
      .alias = "scope",
      CONNECTION(scopes),
      .type = OPTION_LIST,
-     .doc = "the scopes to ask oauthTokenURI for"},
+     .doc = "the OAuth scopes to request"},
     {.key = "endpointParams",
      CONNECTION(endpoint_params),
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
-     .doc = "more fields for oauthTokenURI, as in a URL: audience=rabbitmq&resource=a%2Fb"},
+     .doc = "more form fields for oauthTokenURI, as in a URL: audience=rabbitmq&resource=a%2Fb"},
     {.key = "workloadIdentityResource",
      .scope = OPTION_CONNECTION,
      .type = OPTION_UNSUPPORTED,
-     .doc = "set username and password: Azure's identities are not taken"},
+     .doc = "set username and password: Azure identities are not supported"},
     TLS_OPTIONS(offsetof(struct rabbitmq_connection, tls)),
 
     {.key = "queueName",
      QUERY(queue_name),
      .type = OPTION_STRING,
      .flags = OPTION_REQUIRED,
-     .doc = "the queue; with useRegex a regular expression"},
+     .doc = "the queue; with useRegex, a regular expression"},
     {.key = "useRegex",
      QUERY(use_regex),
      .type = OPTION_BOOL,
      .fallback = "false",
-     .doc =
-         "true: all queues of the virtual host that queueName is found in, in whichever case, at "
-         "most 10000; http only"},
+     .doc = "true: all queues of the virtual host whose name queueName matches, case-insensitively, "
+            "at most 10000; http only"},
     {.key = "pageSize",
      QUERY(page_size),
      .type = OPTION_INT,
      .fallback = "100",
      .limits = {1, 500},
-     .doc = "with useRegex: queues a request; every page is read"},
+     .doc = "with useRegex: queues per request; every page is read"},
     {.key = "operation",
      QUERY(operation),
      .type = OPTION_CHOICE,
      .fallback = "sum",
      .choices = operations,
-     .doc = "with useRegex: what is made of the queues"},
+     .doc = "with useRegex: how the queues are combined"},
     {.key = "mode",
      QUERY(mode),
      .type = OPTION_CHOICE,
      .fallback = "Unknown",
      .choices = modes,
-     .doc = "QueueLength (of AMQP the only one): messages; MessageRate: published a second; "
-            "DeliverGetRate: delivered or got a second; PublishedToDeliveredRatio; "
+     .doc = "QueueLength (the only one of AMQP): messages; MessageRate: published per second; "
+            "DeliverGetRate: delivered or got per second; PublishedToDeliveredRatio; "
             "ExpectedQueueConsumptionTime: seconds until the queue is empty; needs value"},
 
     {.key = "value",
      TARGET(value),
      .type = OPTION_FLOAT,
      .fallback = "0",
-     .limits = {0, TARGET_MOST},
-     .doc = "what mode counts, a replica; needs mode"},
+     .limits = {0, MAX_TARGET},
+     .doc = "the target per replica, in the unit of mode; needs mode"},
     {.key = "queueLength",
      TARGET(queue_length),
      .type = OPTION_FLOAT,
      .fallback = "0",
-     .limits = {0, TARGET_MOST},
-     .doc = "deprecated: mode QueueLength with this value; without any of the three it is 20"},
+     .limits = {0, MAX_TARGET},
+     .doc = "deprecated: mode QueueLength with this value; 20 if none of the three is set"},
     {.key = "activationValue",
      TARGET(activation_value),
      .type = OPTION_FLOAT,
      .fallback = "0",
-     .doc = "active above this, as mode counts"},
+     .doc = "active above this, in the unit of mode"},
     {.key = "excludeUnacknowledged",
      TARGET(exclude_unacknowledged),
      .type = OPTION_BOOL,
      .fallback = "false",
-     .doc = "true: ready messages only; http only, AMQP counts no others"},
+     .doc = "true: ready messages only; http only, AMQP never counts others"},
     {0},
 };
 
@@ -201,7 +200,7 @@ void rabbitmq_connection_check(const void *connection_options, struct error *mis
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
     bool good = rabbitmq_url_parse(connection, &url, &error);
-    if (!good && connection->host[0] != '\0') /* a missing host was told already */
+    if (!good && connection->host[0] != '\0') /* a missing host is already reported */
         error_add(mistakes, "%s", error_text(&error));
     if (good && connection->protocol == RABBITMQ_AMQP && url.http)
         error_add(mistakes, "protocol amqp needs a host that starts with amqp:// or amqps://");
@@ -227,10 +226,10 @@ static void check_target(const struct rabbitmq_query *query, const struct rabbit
         error_add(mistakes, "mode needs a value above 0");
     else if (value && !mode)
         error_add(mistakes, "value needs a mode, such as QueueLength");
-    if (value && target->value < TARGET_LEAST)
-        error_add(mistakes, "value must be at least %g", TARGET_LEAST);
-    if (target->queue_length != 0 && target->queue_length < TARGET_LEAST)
-        error_add(mistakes, "queueLength must be at least %g", TARGET_LEAST);
+    if (value && target->value < MIN_TARGET)
+        error_add(mistakes, "value must be at least %g", MIN_TARGET);
+    if (target->queue_length != 0 && target->queue_length < MIN_TARGET)
+        error_add(mistakes, "queueLength must be at least %g", MIN_TARGET);
 }
 
 static void check_amqp(const struct options *options, struct error *mistakes)
@@ -244,9 +243,9 @@ static void check_amqp(const struct options *options, struct error *mistakes)
     if (connection->oauth_token_uri != NULL)
         error_add(mistakes, "oauthTokenURI %s", http);
     if (query->use_regex)
-        error_add(mistakes, "useRegex %s: AMQP lists no queues", http);
+        error_add(mistakes, "useRegex %s: AMQP cannot list queues", http);
     if (rabbitmq_needs_rates(query))
-        error_add(mistakes, "mode %s %s: AMQP tells no rates", modes[query->mode], http);
+        error_add(mistakes, "mode %s %s: AMQP reports no rates", modes[query->mode], http);
     /* KEDA passes it over where queueLength is given. */
     if (connection->timeout_ms != 0 && query->mode != RABBITMQ_MODE_UNKNOWN)
         error_add(mistakes, "timeout %s", http);
@@ -260,7 +259,7 @@ void rabbitmq_options_check(const struct options *options, struct error *mistake
     if (strncasecmp(connection->host, "amqp", strlen("amqp")) == 0)
         check_amqp(options, mistakes);
 
-    int most = query->use_regex ? PATTERN_BYTES_MOST : QUEUE_NAME_BYTES_MOST;
-    if (strlen(query->queue_name) > (size_t)most)
-        error_add(mistakes, "queueName must have at most %d bytes", most);
+    int max_bytes = query->use_regex ? MAX_PATTERN_BYTES : MAX_QUEUE_NAME_BYTES;
+    if (strlen(query->queue_name) > (size_t)max_bytes)
+        error_add(mistakes, "queueName must have at most %d bytes", max_bytes);
 }

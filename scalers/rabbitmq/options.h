@@ -1,5 +1,5 @@
 /*
- * RabbitMQ's options as structs, one a scope, and the table over them.
+ * RabbitMQ's options as structs, one per scope, and the table over them.
  *
  * A connection is one virtual host of one broker, with whichever protocol: an AMQP connection is
  * bound to one, and the management API lists one.
@@ -22,7 +22,7 @@ enum rabbitmq_protocol { RABBITMQ_AUTO, RABBITMQ_AMQP, RABBITMQ_HTTP };
 enum rabbitmq_mode {
     RABBITMQ_MODE_UNKNOWN,
     RABBITMQ_QUEUE_LENGTH,
-    /* These need rates, which only the management API tells. */
+    /* These need rates, which only the management API reports. */
     RABBITMQ_MESSAGE_RATE,
     RABBITMQ_DELIVER_GET_RATE,
     RABBITMQ_PUBLISHED_TO_DELIVERED_RATIO,
@@ -37,7 +37,7 @@ struct rabbitmq_connection {
     const char *vhost_name;
     const char *username;
     const char *password;
-    int64_t timeout_ms; /* 0: none but the measurement's deadline */
+    int64_t timeout_ms; /* 0: the default */
     struct tls_options tls;
 
     /* Of the management API: a token instead of user and password. */
@@ -48,18 +48,18 @@ struct rabbitmq_connection {
     const char *endpoint_params;
 };
 
-/* The mode is what a query needs to be told: rates cost the broker more than counts. */
+/* The mode is part of a query because rates cost the broker more than counts. */
 struct rabbitmq_query {
     const char *queue_name;
     bool use_regex;
     int64_t page_size;
-    int operation; /* enum rabbitmq_operation: what is made of the queues that a pattern matches */
+    int operation; /* enum rabbitmq_operation: how the queues that a pattern matches are combined */
     int mode;      /* enum rabbitmq_mode */
 };
 
 struct rabbitmq_target {
-    double value;        /* 0: not given, as in KEDA */
-    double queue_length; /* 0: not given */
+    double value;        /* 0: not set, as in KEDA */
+    double queue_length; /* 0: not set */
     double activation_value;
     bool exclude_unacknowledged;
 };
@@ -70,7 +70,7 @@ extern const struct option rabbitmq_options[];
 void rabbitmq_connection_check(const void *connection_options, struct error *mistakes);
 void rabbitmq_options_check(const struct options *options, struct error *mistakes);
 
-/* Of a host that was checked. Every call that is answered comes through here: no more than a look. */
+/* Of a host that was checked. Cheap: every call comes through here. */
 bool rabbitmq_is_http(const struct rabbitmq_connection *connection);
 
 bool rabbitmq_needs_rates(const struct rabbitmq_query *query);

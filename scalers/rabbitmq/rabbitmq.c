@@ -16,16 +16,16 @@
 #include <stdlib.h>
 
 enum {
-    AMQP_IDLE_MS = 200,  /* so that 1,000 idle queues, too, are seen within 300 ms under load */
+    AMQP_IDLE_MS = 200,  /* the first message is seen within 300 ms, with 1,000 idle queues too */
     HTTP_IDLE_MS = 1000, /* a listing of 1,000 queues costs the broker 40 ms of CPU */
 };
 
-#define QUEUE_LENGTH_DEFAULT 20
+#define DEFAULT_QUEUE_LENGTH 20
 
 static int64_t idle_interval_ms(const struct options *options)
 {
     if (rabbitmq_needs_rates(options->query))
-        return 0; /* the broker itself takes them every few seconds: asking oftener tells no more */
+        return 0; /* the broker itself takes them every few seconds: measuring more often adds nothing */
     return rabbitmq_is_http(options->connection) ? HTTP_IDLE_MS : AMQP_IDLE_MS;
 }
 
@@ -35,7 +35,7 @@ static void metric_spec(const struct options *options, struct metric_spec *ret_s
     const struct rabbitmq_target *target = options->target;
     _cleanup_(memory_free) char *queue = rabbitmq_url_query_escaped(query->queue_name);
     ret_spec->metric_name = text_format("rabbitmq-%s", queue);
-    ret_spec->target = QUEUE_LENGTH_DEFAULT;
+    ret_spec->target = DEFAULT_QUEUE_LENGTH;
     if (target->value != 0)
         ret_spec->target = target->value;
     else if (target->queue_length != 0)
@@ -43,8 +43,8 @@ static void metric_spec(const struct options *options, struct metric_spec *ret_s
     ret_spec->idle_interval_ms = idle_interval_ms(options);
 }
 
-/* What a mode makes of messages and of the rates, a second, at which they are published and are
- * delivered or got. As KEDA has it: where a ratio has no denominator, the value is the activation value. */
+/* The value of a mode, from messages and the rates per second at which they are published and are delivered
+ * or got. As in KEDA, where a ratio has no denominator, the value is the activation value. */
 static struct evaluation evaluate_mode(enum rabbitmq_mode mode, double messages, double published,
                                        double delivered, double activation)
 {
@@ -150,21 +150,16 @@ static void disconnect(void *opaque)
 }
 
 static const char differences[] =
-    "A count or a rate that the management API does not tell (statistics disabled, or `rates_mode` "
-    "none) "
-    "is an error, not 0 (#7180).\n"
-    "An empty quorum queue counts 0 over HTTP once its leader has told so; AMQP says 0 for a "
-    "leader "
-    "that is gone, too, and only one that is busy is an error there. In KEDA all are 0.\n"
-    "Queues and virtual hosts may have spaces, slashes and percent signs in their names.\n"
-    "One missing queue fails alone; in KEDA it closes the trigger's connection each time "
-    "(#6266).\n"
+    "A count or a rate that the management API does not report (statistics disabled, or "
+    "`rates_mode` `none`) is an error, not 0 (#7180).\n"
+    "An empty quorum queue counts 0 over HTTP once its leader has reported that. AMQP also reports "
+    "0 for a queue without a leader; a leader that is busy is an error. In KEDA all are 0.\n"
+    "Names of queues and virtual hosts can contain spaces, slashes and percent signs.\n"
+    "A missing queue fails alone; in KEDA it closes the trigger's connection each time (#6266).\n"
     "With `useRegex` every page is read, up to 10,000 queues; in KEDA more than one page is an "
-    "error "
-    "(#7143).\n"
-    "With `operation: avg` messages keep their fraction; in KEDA one message in two queues is 0.\n"
-    "An `operation` or a `pageSize` that cannot work is told at once, whether a queue matches or "
-    "not.\n";
+    "error (#7143).\n"
+    "With `operation: avg` the result keeps its fraction; in KEDA one message in two queues is 0.\n"
+    "An invalid `operation` or `pageSize` is reported at once, whether or not a queue matches.\n";
 
 const struct scaler scaler_rabbitmq = {
     .name = "rabbitmq",

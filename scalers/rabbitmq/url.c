@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { HOST_BYTES_MOST = 255, URL_BYTES_MOST = 4096 };
+enum { MAX_HOST_BYTES = 255, MAX_URL_BYTES = 4096 };
 
 static const struct scheme {
     const char *prefix;
@@ -125,8 +125,8 @@ static bool parse_address(struct rabbitmq_url *url, const char *address, size_t 
     }
     if (host_end == NULL)
         host_end = end;
-    if (host_end == host || host_end - host > HOST_BYTES_MOST)
-        return error_invalid(error, "host: it must name a host of 1 to %d bytes", HOST_BYTES_MOST);
+    if (host_end == host || host_end - host > MAX_HOST_BYTES)
+        return error_invalid(error, "host: it must name a host of 1 to %d bytes", MAX_HOST_BYTES);
 
     url->host = text_copy_bytes(host, (size_t)(host_end - host));
     const char *colon = memchr(host_end, ':', (size_t)(end - host_end));
@@ -162,8 +162,8 @@ static bool parse(struct rabbitmq_url *url, const char *text, struct error *erro
     for (const char *c = text; *c != '\0'; c++)
         if (iscntrl((unsigned char)*c) || *c == ' ')
             return error_invalid(error, "host: a URL has no spaces or control characters");
-    if (strlen(text) > URL_BYTES_MOST)
-        return error_invalid(error, "host: a URL has at most %d bytes", URL_BYTES_MOST);
+    if (strlen(text) > MAX_URL_BYTES)
+        return error_invalid(error, "host: a URL has at most %d bytes", MAX_URL_BYTES);
 
     url->http = scheme->http;
     url->tls = scheme->tls;
@@ -188,7 +188,7 @@ static void replace(char **field, const char *value)
     *field = text_copy(value);
 }
 
-/* As KEDA decides it: the certificate tells who we are where nothing else does. */
+/* As KEDA decides it: the certificate identifies the user where nothing else does. */
 static bool is_external(const struct rabbitmq_connection *options, const struct rabbitmq_url *url)
 {
     return !url->http && url->tls && options->tls.enable && options->tls.cert != NULL &&

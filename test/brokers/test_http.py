@@ -61,8 +61,8 @@ def test_explain_says_what_was_understood_measured_and_answered(server, client, 
     assert trigger["reading"]["waiting"] == 37
     assert trigger["reading"]["ageSeconds"] < SECONDS
     assert trigger["now"]["replicas"] == 8
-    assert trigger["told"]["call"] == "GetMetrics"
-    assert trigger["told"]["value"] == 37
+    assert trigger["lastAnswer"]["call"] == "GetMetrics"
+    assert trigger["lastAnswer"]["value"] == 37
     assert trigger["source"]["state"] == "connected"
     assert trigger["metadata"]["query"]["listName"] == "videos"
     assert "8 replicas" in trigger["why"]
@@ -85,7 +85,7 @@ def test_explain_says_what_is_wrong(server, client, broker, redis):
     assert trigger["why"].startswith("KEDA holds the replicas: ")
 
 
-def test_explain_tells_every_refusal_as_what_was_told_last(broker, redis):
+def test_explain_shows_every_refusal_as_the_last_answer(broker, redis):
     config = f"connections:\n  other: {{scaler: redis, address: \"{broker.address}\", namespaces: [kitchen]}}\n"
     arguments = ["--max-connections", "1"]
     with Server(http=True, config=config, arguments=arguments) as server, Client(server.port) as client:
@@ -93,28 +93,28 @@ def test_explain_tells_every_refusal_as_what_was_told_last(broker, redis):
             with pytest.raises(grpc.RpcError) as caught:
                 call(metadata, *more)
             trigger = get(server, "/api/triggers/shop/orders").json()[-1]
-            assert trigger["told"]["state"] == "refused" and trigger["told"]["agoSeconds"] < SECONDS
-            assert trigger["told"]["error"] == caught.value.details()
+            assert trigger["lastAnswer"]["state"] == "refused" and trigger["lastAnswer"]["agoSeconds"] < SECONDS
+            assert trigger["lastAnswer"]["error"] == caught.value.details()
             return trigger
 
         assert client.metrics(videos(broker)).metricValue == 37
         trigger = refused(client.metrics, videos(broker), "another")
-        assert trigger["told"]["call"] == "GetMetrics" and 'metricName "another"' in trigger["told"]["error"]
+        assert trigger["lastAnswer"]["call"] == "GetMetrics" and 'metricName "another"' in trigger["lastAnswer"]["error"]
         assert trigger["now"]["state"] == "answered"
 
         for metadata, words in (({"connectionName": "none"}, '"none" is not in the connections file'),
                                 ({"connectionName": "other"}, 'may not be used in namespace "shop"'),
                                 ({"address": broker.address, "listLength": "many"}, 'listLength "many"')):
             trigger = refused(client.is_active, {"scaler": "redis", "listName": "videos", **metadata})
-            assert trigger["told"]["call"] == "IsActive" and words in trigger["told"]["error"]
-            assert trigger["now"]["error"] == trigger["told"]["error"]
+            assert trigger["lastAnswer"]["call"] == "IsActive" and words in trigger["lastAnswer"]["error"]
+            assert trigger["now"]["error"] == trigger["lastAnswer"]["error"]
 
         beyond = videos(broker, databaseIndex="1")
         client.metric_spec(beyond)
         assert "waits" in get(server, "/api/triggers/shop/orders").json()[-1]["why"]
         trigger = refused(lambda metadata: next(client.stream_is_active(metadata, seconds=SECONDS)), beyond)
-        assert trigger["told"]["call"] == "StreamIsActive" and "--max-connections" in trigger["told"]["error"]
-        assert trigger["now"]["state"] == "refused" and trigger["now"]["error"] == trigger["told"]["error"]
+        assert trigger["lastAnswer"]["call"] == "StreamIsActive" and "--max-connections" in trigger["lastAnswer"]["error"]
+        assert trigger["now"]["state"] == "refused" and trigger["now"]["error"] == trigger["lastAnswer"]["error"]
         assert trigger["why"].startswith("KEDA holds the replicas: all 1 connections")
 
 
@@ -170,8 +170,8 @@ def test_metrics_count_calls_measurements_and_answers(server, client, broker, re
     assert metric(page, "backlog_call_seconds_count", method="IsActive") == 2
     assert 0 < metric(page, "backlog_call_seconds_sum", method="GetMetrics") < SECONDS
     assert metric(page, "backlog_call_seconds_count", method="StreamIsActive") is None
-    assert metric(page, "backlog_measurements_total", scaler="redis", result="answered") >= 1
-    assert metric(page, "backlog_measurement_seconds_count", scaler="redis") >= 1
+    assert metric(page, "backlog_measurements_total", scaler="redis", result="success") >= 1
+    assert metric(page, "backlog_measurement_duration_seconds_count", scaler="redis") >= 1
     assert metric(page, "backlog_triggers") == 2
     assert metric(page, "backlog_queries", scaler="redis", state="good") == 1
     assert metric(page, "backlog_connections", scaler="redis", state="good") == 1
@@ -250,10 +250,10 @@ def test_a_dead_broker_shows_and_the_server_is_ready_all_the_same(server, client
         await_metric(server, 0, "backlog_connections", scaler="redis", state="good")
         await_metric(server, 1, "backlog_queries", scaler="redis", state="failing")
         with pytest.raises(grpc.RpcError):
-            client.is_active(metadata)
+            client.metrics(metadata)
         page = get(server, "/metrics").text
         assert metric(page, "backlog_answers_total", result="refused") >= 1
-        assert metric(page, "backlog_connects_total", scaler="redis", result="failed") >= 1
+        assert metric(page, "backlog_connection_attempts_total", scaler="redis", result="failure") >= 1
         (trigger,) = get(server, "/api/triggers/shop/orders").json()
         assert trigger["source"]["state"] == "broken"
         assert get(server, "/readyz").text == "ok\n"

@@ -197,7 +197,7 @@ def test_rates_that_the_broker_does_not_keep_are_an_error(broker, client):
         for queue in ("unrated", "never used by anybody"):
             broker.declare(queue)
             asked = trigger(broker.http_url(), queue, mode="MessageRate", value="5", timeout="2s")
-            wait_until(lambda asked=asked: "tell its rates" in refusal(client.metrics, asked)[1], 10, "an error")
+            wait_until(lambda asked=asked: "report its rates" in refusal(client.metrics, asked)[1], 10, "an error")
             assert "rates_mode" in refused(client, asked)
     finally:
         broker.ctl("eval", change.format("set_env", ", basic"))

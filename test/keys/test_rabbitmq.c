@@ -101,7 +101,7 @@ static const struct key_case cases[] = {
     TAKES("mode", "ExpectedQueueConsumptionTime", HTTP, "value", "0.5"),
     REFUSES("mode MessageRate needs a host that starts with http://", "mode", "MessageRate", AMQP,
             "value", "5"),
-    REFUSES("AMQP tells no rates", "mode", "ExpectedQueueConsumptionTime", AMQP, "value", "5"),
+    REFUSES("AMQP reports no rates", "mode", "ExpectedQueueConsumptionTime", AMQP, "value", "5"),
     REFUSES("must be Unknown, QueueLength, MessageRate", "mode", "QueueLength,Unknown", "value",
             "5"),
     REFUSES("must be Unknown, QueueLength, MessageRate", "mode", "messageRate", HTTP, "value", "5"),
