@@ -291,6 +291,7 @@ def test_labels_do_not_grow_with_what_clients_say(server, client, broker, redis)
         return {line.rpartition(" ")[0] for line in page.splitlines()}
 
     client.metrics(videos(broker))
+    await_metric(server, 1, "backlog_calls_total", method="GetMetrics", code="OK")
     before = lines()
     for i in range(50):
         client.metrics(videos(broker, listName=f"videos-{i}"))
