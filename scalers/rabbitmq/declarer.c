@@ -8,6 +8,7 @@
 enum {
     DOUBT_MS = 200, /* a count of 0 that took longer is requested again */
     GUESS_MS = 240, /* the broker gives the leader of a quorum queue 250 to report its length */
+    MAX_DOUBTS = 3, /* so often; a busy machine makes classic queues late, too */
     MIN_WINDOW = 1,
 };
 
@@ -143,24 +144,24 @@ void rabbitmq_declarer_send_again(struct rabbitmq_declarer *declarer,
 
 /*
  * Where the leader of a quorum queue does not report its counts in time, the broker answers 0 and 0. Any
- * other answer may come late, too, so it is requested once more, alone, and only then the round trip is
- * subtracted: it may have been learnt while the broker was slow. (A leader that is gone is 0 and 0 at once,
- * and looks like an empty queue.)
+ * other answer may come late, too, so it is requested again, alone, and only then the round trip is
+ * subtracted: it may have been learnt while the broker was slow. Only what is late every time is an error. (A
+ * leader that is gone is 0 and 0 at once, and looks like an empty queue.)
  */
 static bool is_guess(const struct rabbitmq_request *request, const amqp_queue_declare_ok_t *ok,
                      const struct rabbitmq_answered *answered)
 {
     if (ok->message_count != 0 || ok->consumer_count != 0)
         return false;
-    return request->is_doubted ? answered->waited_ms - answered->round_trip_ms >= GUESS_MS
+    return request->doubts > 0 ? answered->waited_ms - answered->round_trip_ms >= GUESS_MS
                                : answered->waited_ms >= DOUBT_MS;
 }
 
 static void take_guess(struct rabbitmq_declarer *declarer, struct rabbitmq_request *request)
 {
     rabbitmq_quarantine_add(&declarer->quarantine, request->queue);
-    if (!request->is_doubted) {
-        request->is_doubted = true;
+    if (request->doubts < MAX_DOUBTS) {
+        request->doubts++;
         rabbitmq_requests_wait(&declarer->requests, request,
                                request->group == RABBITMQ_SHARED ? RABBITMQ_QUARANTINED
                                                                  : request->group);

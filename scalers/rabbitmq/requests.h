@@ -31,9 +31,9 @@ struct rabbitmq_request {
     const char *queue; /* lives as long as the task */
     enum rabbitmq_group group;
     int64_t taken_ms;
-    bool waits;      /* for a channel of its group */
-    bool was_sent;   /* once */
-    bool is_doubted; /* its first answer came so late that it may be none */
+    bool waits;    /* for a channel of its group */
+    bool was_sent; /* once */
+    int doubts;    /* its answers that came so late that they may be none */
     struct rabbitmq_request *prev, *next;
 };
 

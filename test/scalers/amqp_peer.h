@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-enum { AMQP_DELAYS = 4, AMQP_QUEUES = 64 };
+enum { AMQP_DELAYS = 6, AMQP_QUEUES = 64 };
 
 struct amqp_script {
     int openings_ms

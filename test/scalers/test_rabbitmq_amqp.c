@@ -109,7 +109,7 @@ static void behind_another_request_there_is_no_round_trip_to_subtract(void **sta
 {
     (void)state;
     struct fixture fixture;
-    start(&fixture, &(struct amqp_script){.link_ms = 100, .declares_ms = {0, 300, 300}});
+    start(&fixture, &(struct amqp_script){.link_ms = 100, .declares_ms = {0, 300, 300, 300, 300}});
     test_feed_set_timeout(fixture.feed, 4000);
     add_queue(&fixture, "orders");
     add_queue(&fixture, "returns");
@@ -123,11 +123,25 @@ static void a_slow_opening_does_not_make_a_late_0_a_quick_one(void **state)
 {
     (void)state;
     struct fixture fixture;
-    start(&fixture, &(struct amqp_script){.openings_ms = {150, 0}, .declares_ms = {300, 300}});
+    start(&fixture, &(struct amqp_script){.openings_ms = {150, 0},
+                                          .declares_ms = {300, 300, 300, 300}});
     test_feed_set_timeout(fixture.feed, 4000);
     add_queue(&fixture, "orders");
     run_well(&fixture);
     assert_failed(&fixture, 0, "too busy");
+    stop(&fixture);
+}
+
+static void a_0_that_is_late_on_a_busy_machine_is_requested_again(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.declares_ms = {300, 300, 300, 0}});
+    test_feed_set_timeout(fixture.feed, 4000);
+    add_queue(&fixture, "orders");
+    run_well(&fixture);
+    assert_waiting(&fixture, 0, 0);
+    assert_int_equal(amqp_peer_declares(&fixture.peer, "orders"), 4);
     stop(&fixture);
 }
 
@@ -405,6 +419,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(behind_another_request_there_is_no_round_trip_to_subtract),
         cmocka_unit_test(a_slow_opening_does_not_make_a_late_0_a_quick_one),
+        cmocka_unit_test(a_0_that_is_late_on_a_busy_machine_is_requested_again),
         cmocka_unit_test(an_empty_queue_that_is_far_away_is_0),
         cmocka_unit_test(requests_are_sent_along_with_the_opening_of_their_channel),
         cmocka_unit_test(a_missing_queue_fails_alone),
