@@ -80,6 +80,8 @@ static bool end_agent(struct agent_client *client, struct error *error)
     int status = 0;
     const char *name = client->scaler->name;
     _cleanup_(memory_free) char *why = text_copy(error_text(error));
+    if (client->child.pid == 0)
+        return error_unavailable(error, "the %s agent failed: %s", name, why);
     if (!has_ended(&client->child, &status)) {
         child_kill(&client->child);
         return error_unavailable(error, "the %s agent process was killed: %s", name, why);
@@ -529,19 +531,45 @@ static bool wait_for_connection(struct agent_client *client, int64_t deadline_ms
     }
 }
 
+static struct agent_client *client_new(const struct scaler *scaler, int socket, int notifications)
+{
+    struct agent_client *client = memory_new(sizeof(*client));
+    client->scaler = scaler;
+    client->socket = socket;
+    client->notifications = notifications;
+    client->forget_at = MIN_QUERIES;
+    return client;
+}
+
+static bool connect_agent(struct agent_client *client,
+                          const struct option_values *connection_values, int64_t deadline_ms,
+                          struct error *error)
+{
+    if (!send_connect(client, connection_values, deadline_ms, error))
+        return end_agent(client, error);
+    return wait_for_connection(client, deadline_ms, error);
+}
+
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
                        const char *program, int64_t deadline_ms, struct agent_client **ret_client,
                        struct error *error)
 {
-    struct agent_client *client = memory_new(sizeof(*client));
-    client->scaler = scaler;
-    client->socket = -1;
-    client->notifications = -1;
-    client->forget_at = MIN_QUERIES;
-    bool good = spawn_agent(client, program, error);
-    if (good && !send_connect(client, connection_values, deadline_ms, error))
-        good = end_agent(client, error);
-    if (good && wait_for_connection(client, deadline_ms, error)) {
+    struct agent_client *client = client_new(scaler, -1, -1);
+    if (spawn_agent(client, program, error) &&
+        connect_agent(client, connection_values, deadline_ms, error)) {
+        *ret_client = client;
+        return true;
+    }
+    agent_client_close(client);
+    return false;
+}
+
+bool agent_client_attach(const struct scaler *scaler, const struct option_values *connection_values,
+                         int socket, int notifications, int64_t deadline_ms,
+                         struct agent_client **ret_client, struct error *error)
+{
+    struct agent_client *client = client_new(scaler, socket, notifications);
+    if (connect_agent(client, connection_values, deadline_ms, error)) {
         *ret_client = client;
         return true;
     }

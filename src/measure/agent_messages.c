@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 Agent__Option **agent_options(const struct option_values *values, size_t *ret_count)
@@ -50,18 +51,24 @@ void agent_reading_write(const struct reading *reading, Agent__Reading *ret_mess
     ret_message->value = reading->value;
 }
 
+/* Whatever it says, what is no count is unknown. */
+static double count_of(double number)
+{
+    return isfinite(number) && number >= 0 ? number : NAN;
+}
+
 struct reading agent_reading_read(const Agent__Reading *message)
 {
     return (struct reading){
-        .waiting = message->waiting,
-        .waiting_for_activation = message->waiting_for_activation,
-        .in_flight = message->in_flight,
-        .consumers = message->consumers,
-        .partitions = message->partitions,
-        .partitions_with_lag = message->partitions_with_lag,
+        .waiting = count_of(message->waiting),
+        .waiting_for_activation = count_of(message->waiting_for_activation),
+        .in_flight = count_of(message->in_flight),
+        .consumers = count_of(message->consumers),
+        .partitions = count_of(message->partitions),
+        .partitions_with_lag = count_of(message->partitions_with_lag),
         .arrival_rate = message->arrival_rate,
         .consumption_rate = message->consumption_rate,
-        .value = message->value,
+        .value = isinf(message->value) ? NAN : message->value,
     };
 }
 
