@@ -158,9 +158,8 @@ bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 
 void fetch_pool_wait(struct fetch_pool *pool, struct feed *feed, int64_t deadline_ms)
 {
-    (void)pool;
-    (void)feed;
-    (void)deadline_ms;
+    if (pool->in_flight == 0)
+        feed_wait(feed, NULL, 0, deadline_ms);
 }
 
 bool fetch_pool_wait_one(struct fetch_pool *pool, struct fetch_ended *ret_ended)

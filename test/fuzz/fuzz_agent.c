@@ -1,68 +1,51 @@
 /*
- * What the child process of an isolated scaler says, up to its end: it has read a broker's bytes, and may say
- * anything. Behind an `f` the bytes are frames; else they are messages, each behind a byte with its length,
- * which are put into frames.
+ * What the agent process of a scaler sends, up to its end: it has read a broker's bytes, and may send
+ * anything. Behind an `f` the bytes are frames; else they are messages, each behind a byte with its
+ * length, which are put into frames. Their first 8 bytes are an id that it notifies, too.
  */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/dialogue.h"
+#include "feed.h"
+#include "measure/agent_client.h"
 #include "require.h"
+#include "time.h"
 
-#include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PROBES = 3, MEASUREMENTS_MOST = 16 };
+enum { QUERIES = 3, MAX_RUNS = 4, CONNECT_MS = 1000, RUN_MS = 5000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void ended(struct probe *probe, const struct reading *reading, const struct error *error)
+static bool measure(void *client, struct feed *feed, struct error *error)
 {
-    bool *over = probe->owner;
-    require(!*over);
-    *over = true;
-    require((reading == NULL) != (error == NULL));
-    if (error != NULL)
-        require_error(false, error);
+    return agent_client_measure(client, feed, error);
 }
 
-static bool measure(int socket)
+static void run(int socket, int notifications)
 {
-    static const struct option_values none;
-    _cleanup_(error_done) struct error told = {0};
+    static const struct option no_options[1];
+    static const struct scaler scaler = {
+        .name = "fuzzed", .options = no_options, .subscribes = true};
+    static char names[QUERIES][2] = {"a", "b", "c"};
+    const struct option_values values[QUERIES] = {
+        {.identity = names[0]}, {.identity = names[1]}, {.identity = names[2]}};
+    const struct fuzz_query queries[QUERIES] = {
+        {.values = &values[0]}, {.values = &values[1]}, {.values = &values[2]}};
     _cleanup_(error_done) struct error error = {0};
-    struct probe probes[PROBES];
-    struct probe *pointers[PROBES];
-    bool over[PROBES] = {0};
-    for (size_t i = 0; i < PROBES; i++) {
-        pointers[i] = &probes[i];
-        probes[i] =
-            (struct probe){.values = &none, .waker = {.id = i}, .owner = &over[i], .end = ended};
-    }
-    bool good = dialogue_measure(socket, pointers, PROBES, clock_now_ms() + 1000, &told, &error);
+    struct agent_client *client = NULL;
+    bool good = agent_client_attach(&scaler, &values[0], socket, notifications,
+                                    clock_now_ms() + CONNECT_MS, &client, &error);
     require_error(good, &error);
-    require_error(!error_is_set(&told), &told);
-    for (size_t i = 0; i < PROBES; i++) {
-        require_error(!error_is_set(&probes[i].arm_error), &probes[i].arm_error);
-        require(probe_wants_arm(&probes[i]) || !error_is_set(&probes[i].arm_error));
-        error_done(&probes[i].arm_error);
-    }
-    return good && !error_is_set(&told);
-}
-
-static void talk(int socket)
-{
-    static const struct scaler scaler = {.name = "fuzzed"};
-    static const struct option_values none;
-    _cleanup_(error_done) struct error told = {0};
-    _cleanup_(error_done) struct error error = {0};
-    bool good = dialogue_connect(socket, &scaler, &none, clock_now_ms() + 1000, &told, &error);
-    require_error(good, &error);
-    require_error(!error_is_set(&told), &told);
-    for (int i = 0; i < MEASUREMENTS_MOST && good; i++)
-        good = measure(socket);
+    struct fuzz_feed *feed = fuzz_feed_new(&scaler, queries, QUERIES);
+    for (int i = 0; i < MAX_RUNS && good; i++)
+        good = fuzz_feed_run(feed, measure, client, RUN_MS);
+    if (client != NULL)
+        agent_client_close(client);
+    fuzz_feed_free(feed);
 }
 
 static void frame(struct text *frames, const uint8_t *data, size_t size)
@@ -81,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_(text_done) struct text frames = {0};
     int ends[2];
+    int pipes[2];
     if (size == 0)
         return 0;
     if (data[0] == 'f')
@@ -88,11 +72,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         frame(&frames, data + 1, size - 1);
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
-    ssize_t sent = send(ends[1], frames.bytes, frames.length, MSG_NOSIGNAL);
-    require(sent == (ssize_t)frames.length);
+    require(pipe2(pipes, O_NONBLOCK | O_CLOEXEC) == 0);
+    require(send(ends[1], frames.bytes, frames.length, MSG_NOSIGNAL) == (ssize_t)frames.length);
+    require(size <= sizeof(uint64_t) || write(pipes[1], data + 1, sizeof(uint64_t)) > 0);
     shutdown(ends[1], SHUT_WR);
-    talk(ends[0]);
-    close(ends[0]);
+    fuzz_time_begin(NULL);
+    run(ends[0], pipes[0]);
     close(ends[1]);
+    close(pipes[1]);
     return 0;
 }

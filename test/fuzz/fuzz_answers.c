@@ -5,6 +5,7 @@
  */
 #include "base/memory.h"
 #include "base/text.h"
+#include "feed.h"
 #include "fetched.h"
 #include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/subjects.h"
@@ -12,6 +13,7 @@
 #include "rabbitmq/url.h"
 #include "require.h"
 #include "source.h"
+#include "time.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -52,9 +54,10 @@ static const struct {
 static void try_over_http(uint8_t whose, const char *lines)
 {
     fetched_begin(lines);
+    fuzz_time_begin(NULL);
     for (size_t i = 0; i < ARRAY_LENGTH(over_http); i++)
         if (over_http[i].whose == whose)
-            source_measure(&over_http[i].source, NULL);
+            source_measure(&over_http[i].source);
 }
 
 static void try_consumer_info(const char *bytes, size_t length)
@@ -69,12 +72,12 @@ static void try_consumer_info(const char *bytes, size_t length)
 
 static void try_subjects(const char *bytes, size_t length)
 {
-    struct nats_subjects_told told = {0};
-    bool good = nats_subjects_parse(bytes, length, &told);
-    require(good || told.list.count == 0);
-    for (size_t i = 0; i < told.list.count; i++)
-        require(told.list.items[i][0] != '\0');
-    nats_subjects_told_done(&told);
+    struct nats_subjects_info info = {0};
+    bool good = nats_subjects_parse(bytes, length, &info);
+    require(good || info.list.count == 0);
+    for (size_t i = 0; i < info.list.count; i++)
+        require(info.list.items[i][0] != '\0');
+    nats_subjects_info_done(&info);
 }
 
 static void try_number(const char *text)

@@ -1,17 +1,18 @@
 /*
- * What a Redis server answers, from the greeting to the news of changes. The first byte says to which
- * scaler; the rest is what is answered after each write, with bytes of 255 between, and over all
- * connections: the client's, the one that it makes anew, the one that listens.
+ * What a Redis server replies, from the first command to the notifications. The first byte says to which
+ * scaler; the rest is what is replied after each write, and while all wait, with bytes of 255 between, and over
+ * all connections of the client. Between two bytes of 255 is silence: time passes.
  */
 #include "redis/client.h"
 #include "require.h"
 #include "source.h"
+#include "time.h"
 
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS = 1024, SEPARATOR = 0xff };
+enum { DESCRIPTORS = 1024, SEPARATOR = 0xff, CHOICES = 8 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -34,12 +35,12 @@ static const struct source streams = {
 static const uint8_t *next;
 static const uint8_t *end;
 static int peers[DESCRIPTORS]; /* the server's end, by the client's; 0: none */
-static int newest;
+static size_t waits;
 
-/* The linker puts these before hiredis's own (--wrap): no host is looked up, and no write waits for a thread. */
+/* The linker puts these before the real ones (--wrap): no host is looked up, and no write waits for a thread. */
 redisContext *__wrap_redisConnectNonBlock(const char *host, int port);
-int __wrap_redisBufferWrite(redisContext *context, int *done);
-int __real_redisBufferWrite(redisContext *context, int *done);
+bool __wrap_redis_output_write(struct redis_output *output, int socket);
+bool __real_redis_output_write(struct redis_output *output, int socket);
 
 redisContext *__wrap_redisConnectNonBlock(const char *host, int port)
 {
@@ -50,17 +51,15 @@ redisContext *__wrap_redisConnectNonBlock(const char *host, int port)
     require(ends[0] < DESCRIPTORS);
     if (peers[ends[0]] != 0)
         close(peers[ends[0]]);
-    peers[ends[0]] = newest = ends[1];
+    peers[ends[0]] = ends[1];
     redisContext *context = redisConnectFd(ends[0]);
     context->flags &= ~REDIS_BLOCK;
     return context;
 }
 
-/* What comes next, and after the last of it the end of the connection: nobody waits for a deadline. */
+/* What comes next, and after the last of it the end of the connection. */
 static void answer(int peer)
 {
-    while (next < end && *next == SEPARATOR)
-        next++;
     if (next == end) {
         shutdown(peer, SHUT_WR);
         return;
@@ -72,19 +71,35 @@ static void answer(int peer)
     next = stop;
 }
 
-static void tell(void)
+/* A first byte of less than CHOICES says on which of the connections; else it is each of them in turn. */
+static void on_wait(const struct pollfd *descriptors, size_t count)
 {
-    answer(newest);
+    if (next < end && *next == SEPARATOR)
+        next++;
+    if (next < end && *next < CHOICES)
+        waits = *next++;
+    for (size_t i = 0; i < count; i++) {
+        int fd = descriptors[(waits + i) % count].fd;
+        if (fd < 0 || peers[fd] == 0)
+            continue;
+        answer(peers[fd]);
+        break;
+    }
+    waits++;
 }
 
-int __wrap_redisBufferWrite(redisContext *context, int *done)
+bool __wrap_redis_output_write(struct redis_output *output, int socket)
 {
-    char asked[4096];
-    int result = __real_redisBufferWrite(context, done);
-    while (recv(peers[context->fd], asked, sizeof(asked), 0) > 0)
+    char sent[4096];
+    bool is_empty = redis_output_is_empty(output);
+    bool good = __real_redis_output_write(output, socket);
+    while (recv(peers[socket], sent, sizeof(sent), 0) > 0)
         ;
-    answer(peers[context->fd]);
-    return result;
+    if (!is_empty && next < end && *next == SEPARATOR)
+        next++;
+    if (!is_empty)
+        answer(peers[socket]);
+    return good;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -93,7 +108,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     next = data + 1;
     end = data + size;
-    source_measure(data[0] == 's' ? &streams : &lists, tell);
+    waits = 0;
+    fuzz_time_begin(on_wait);
+    source_measure(data[0] == 's' ? &streams : &lists);
     for (int i = 0; i < DESCRIPTORS; i++) {
         if (peers[i] != 0)
             close(peers[i]);

@@ -2,28 +2,15 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "feed.h"
 #include "require.h"
 
-#include <math.h>
-
-enum { ROUNDS = 3, DEADLINE_MS = 10000 };
+enum { ROUNDS = 3, CONNECT_MS = 10 * 1000, RUN_MS = 4000 };
 
 struct trigger {
     struct option_values *values[OPTION_SCOPES];
     struct options options;
 };
-
-static bool is_count(double number)
-{
-    return isnan(number) || (isfinite(number) && number >= 0);
-}
-
-/* NAN is unknown, and whoever judges says so. */
-void require_counts(const struct reading *reading)
-{
-    require(is_count(reading->waiting) && is_count(reading->in_flight));
-    require(!isinf(reading->value));
-}
 
 static void parse(const struct scaler *scaler, const struct option_entry *entries,
                   struct trigger *ret_trigger)
@@ -47,82 +34,30 @@ static void release(struct trigger *trigger)
         option_values_free(trigger->values[scope]);
 }
 
-static void ended(struct probe *probe, const struct reading *reading, const struct error *error)
-{
-    bool *over = probe->owner;
-    require(!*over);
-    *over = true;
-    require((reading == NULL) != (error == NULL));
-    if (reading != NULL)
-        require_counts(reading);
-    else
-        require_error(false, error);
-}
-
-static void woken(void *context, uint64_t id)
-{
-    require(id > 0 && id <= *(const uint64_t *)context);
-}
-
-static bool measure_once(const struct source *source, void *client, const struct trigger *triggers,
-                         size_t count, uint64_t *last_id)
-{
-    _cleanup_(error_done) struct error error = {0};
-    struct probe probes[SOURCE_TRIGGERS];
-    struct probe *pointers[SOURCE_TRIGGERS];
-    bool over[SOURCE_TRIGGERS] = {0};
-    for (size_t i = 0; i < count; i++) {
-        bool arms = source->scaler->disarm != NULL;
-        pointers[i] = &probes[i];
-        probes[i] = (struct probe){
-            .query = triggers[i].options.query,
-            .waker = {.wake = woken, .context = last_id, .id = arms ? ++*last_id : 0},
-            .values = triggers[i].values[OPTION_QUERY],
-            .owner = &over[i],
-            .end = ended,
-        };
-    }
-    int64_t deadline_ms = clock_now_ms() + DEADLINE_MS;
-    bool good = source->scaler->measure(client, pointers, count, deadline_ms, &error);
-    require_error(good, &error);
-    for (size_t i = 0; i < count; i++) {
-        require_error(!error_is_set(&probes[i].arm_error), &probes[i].arm_error);
-        error_done(&probes[i].arm_error);
-    }
-    return good;
-}
-
-static void hear(const struct scaler *scaler, void *client, void (*tell)(void))
-{
-    if (tell == NULL || scaler->hear == NULL || scaler->descriptor(client) < 0)
-        return;
-    tell();
-    scaler->hear(client);
-}
-
-void source_measure(const struct source *source, void (*tell)(void))
+void source_measure(const struct source *source)
 {
     const struct scaler *scaler = source->scaler;
     _cleanup_(error_done) struct error error = {0};
     struct trigger triggers[SOURCE_TRIGGERS] = {0};
-    uint64_t last_id = 0;
+    struct fuzz_query queries[SOURCE_TRIGGERS];
     size_t count = 0;
     void *client = NULL;
-    for (; count < SOURCE_TRIGGERS && source->triggers[count][0].key != NULL; count++)
+    for (; count < SOURCE_TRIGGERS && source->triggers[count][0].key != NULL; count++) {
         parse(scaler, source->triggers[count], &triggers[count]);
+        queries[count] = (struct fuzz_query){triggers[count].options.query,
+                                             triggers[count].values[OPTION_QUERY]};
+    }
 
-    int64_t deadline_ms = clock_now_ms() + DEADLINE_MS;
+    struct fuzz_feed *feed = fuzz_feed_new(scaler, queries, count);
+    int64_t deadline_ms = clock_now_ms() + CONNECT_MS;
     bool good = scaler->connect(triggers[0].options.connection, deadline_ms, &client, &error);
     require_error(good, &error);
-    for (int i = 0; good && i < ROUNDS; i++) {
-        good = measure_once(source, client, triggers, count, &last_id);
-        if (good)
-            hear(scaler, client, tell);
-    }
-    if (client != NULL && scaler->disarm != NULL)
-        scaler->disarm(client, last_id);
+    require(good == (client != NULL));
+    for (int i = 0; good && i < ROUNDS; i++)
+        good = fuzz_feed_run(feed, scaler->measure, client, RUN_MS);
     if (client != NULL)
         scaler->disconnect(client);
+    fuzz_feed_free(feed);
     for (size_t i = 0; i < count; i++)
         release(&triggers[i]);
 }

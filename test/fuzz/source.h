@@ -1,6 +1,6 @@
 /*
- * A source that a fuzzer plays: a scaler connects to it and measures it, and whatever it was answered, each
- * probe ends at most once, with a reading of counts or an error in words.
+ * A source that a fuzzer plays: a scaler connects to it and measures it, and whatever it replies, the scaler
+ * keeps its contract (feed.h), and each task ends with a reading of counts or an error in words.
  *
  * Threads: one.
  */
@@ -17,11 +17,7 @@ struct source {
     struct option_entry triggers[SOURCE_TRIGGERS][SOURCE_KEYS];
 };
 
-/* Connects, measures a few times, arms what can be armed and hears what it is told, and disconnects. `tell`
- * is called before the source is heard; NULL: it tells nothing of itself. */
-void source_measure(const struct source *source, void (*tell)(void));
-
-/* Of what was measured. */
-void require_counts(const struct reading *reading);
+/* Connects, measures a few times, subscribes where it can, and disconnects. */
+void source_measure(const struct source *source);
 
 #endif
