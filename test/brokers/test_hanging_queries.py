@@ -1,0 +1,130 @@
+"""Queries that are not replied to, among many that are: nobody else notices, and they are right again soon after.
+
+With default settings.
+"""
+
+import time
+
+import pytest
+
+from support.grpc_client import Client
+from support.hanging import SOURCES
+from support.page import await_metric, get, metric
+from support.process import wait_until
+from support.push import Streams
+from support.rounds import ask_all, errors
+from support.server import Server
+from support.story import value
+
+MANY = 1000
+FEW = 60
+ROUNDS = 5
+
+kinds = pytest.mark.parametrize("kind", SOURCES, ids=lambda kind: kind.title)
+
+
+def assert_right(source, numbers, answers):
+    wrong = [(number, answer) for number, answer in zip(numbers, answers)
+             if (answer.value, answer.active) != (source.value(number), True)]
+    assert not wrong, f"{len(wrong)} of {len(answers)}: {wrong[:3]} {errors(answers)}"
+
+
+def split(count):
+    """Each tenth hangs."""
+    hanging = [number for number in range(count) if number % 10 == 5]
+    return hanging, [number for number in range(count) if number % 10 != 5]
+
+
+def wait_for_all(source, client, numbers, seconds):
+    """Asks round after round until each was right once; an answer is right or an error meanwhile. Returns how long
+    it took."""
+    began = time.monotonic()
+    left = list(numbers)
+    while left:
+        answers = ask_all(client, source.triggers(left))
+        good = [(number, answer) for number, answer in zip(left, answers) if answer.value is not None]
+        if good:
+            assert_right(source, *zip(*good))
+        left = [number for number, answer in zip(left, answers) if answer.value is None]
+        assert not left or time.monotonic() - began < seconds, f"{len(left)} of {len(numbers)}: {errors(answers)}"
+    return time.monotonic() - began
+
+
+@kinds
+@pytest.mark.timeout(600)
+def test_a_hundred_of_a_thousand_hang_and_recover(kind):
+    hanging, others = split(MANY)
+    with kind(MANY) as source, Server() as server, Client(server.port) as client:
+        wait_for_all(source, client, others, 20)
+        source.hang(hanging)
+        for number in others[:ROUNDS]:
+            answers = ask_all(client, source.triggers())
+            assert_right(source, others, [answers[number] for number in others])
+            assert all(answers[number].value is None for number in hanging)
+            source.publish(number)
+            wait_until(lambda: value(client, source.trigger(number)) == source.value(number), 20, "the message")
+        source.recover()
+        seconds = wait_for_all(source, client, hanging, source.recovery_seconds(len(hanging)))
+        print(f"{source.title}: all right {seconds:.1f} s after the recovery")
+        assert seconds < source.recovery_seconds(len(hanging))
+        answers = ask_all(client, source.triggers())
+        assert_right(source, range(MANY), answers)
+
+
+@kinds
+def test_what_hangs_from_the_first_call_on_keeps_nobody_waiting(kind):
+    hanging, others = split(FEW)
+    with kind(FEW) as source, Server() as server, Client(server.port) as client:
+        source.hang(hanging)
+        answers = ask_all(client, source.triggers())
+        assert all(answers[number].value is None for number in hanging)
+        wait_for_all(source, client, others, 20)
+        answers = ask_all(client, source.triggers())
+        assert_right(source, others, [answers[number] for number in others])
+
+
+@kinds
+def test_a_message_is_pushed_while_another_query_hangs(kind):
+    idle, hanging = range(5), 7
+    with kind(10) as source, Server(interval="60s", http=True) as server, Client(server.port) as client:
+        for number in idle:
+            source.empty(number)
+        with Streams(server, source.triggers(idle)) as streams:
+            await_metric(server, len(idle), "backlog_subscribed_queries")
+            source.hang([hanging])
+            assert ask_all(client, source.triggers([hanging]))[0].value is None
+            for count, number in enumerate(idle, 1):
+                source.publish(number)
+                streams.hear(idle[:count])
+
+
+@kinds
+@pytest.mark.parametrize("how", ["pause", "restart"])
+def test_a_broker_that_stands_still_or_is_restarted_while_queries_hang(kind, how):
+    """What was measured before is held; nothing is ever wrong."""
+    hanging, others = split(FEW)
+    with kind(FEW) as source, Server(http=True) as server, Client(server.port) as client:
+        wait_for_all(source, client, others, 20)
+        source.hang(hanging)
+        ask_all(client, source.triggers(hanging))
+        source.broker.pause() if how == "pause" else source.broker.stop()
+        wait_until(lambda: holds(source, client, others) and has_noticed(server), 30, "the outage")
+        if how == "pause":
+            source.broker.resume()
+        else:
+            source.broker.start()
+            source.connect()
+        source.publish(others[0])
+        wait_until(lambda: value(client, source.trigger(others[0])) == source.value(others[0]), 30, "the message")
+        source.recover()
+        wait_for_all(source, client, hanging, source.recovery_seconds(len(hanging)))
+        assert_right(source, range(FEW), ask_all(client, source.triggers()))
+
+
+def has_noticed(server):
+    return metric(get(server, "/metrics").text, "backlog_connection_attempts_total", result="failure")
+
+
+def holds(source, client, numbers):
+    assert_right(source, numbers, ask_all(client, source.triggers(numbers)))
+    return True

@@ -1,0 +1,141 @@
+"""Sources of many queries, of which some hang: the broker does not reply to them, and to others it does.
+
+A query is a number; `trigger` is its metadata. `link` is what the server reaches the broker through; its port is
+in the triggers. To add a source: a class like these, and its name in SOURCES.
+"""
+
+import collections
+import contextlib
+
+from .links import KeepingLink, LongLink, split_nats, split_redis
+from .nats import Nats
+from .redis import Redis
+
+ONE_WAY_SECONDS = 0.06
+
+
+class Source:
+    deadline_seconds = 2  # of a query
+    places = 16  # for queries that hang, at a time
+
+    def __init__(self, count):
+        self.count = count
+        self.published = collections.Counter()  # since the beginning, by query
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.broker = stack.enter_context(self.make_broker())
+            self.link = stack.enter_context(self.make_link())
+            self.connect()
+            self.fill()
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def triggers(self, numbers=None):
+        return [self.trigger(number) for number in (range(self.count) if numbers is None else numbers)]
+
+    def value(self, number):
+        """What waits, unless it was emptied."""
+        return number % 3 + 1 + self.published[number]
+
+    def publish(self, number):
+        self.add(number)
+        self.published[number] += 1
+
+    def recovery_seconds(self, hanging):
+        """Until each of so many queries is right again after the source has recovered."""
+        return self.deadline_seconds + max(30, hanging * self.deadline_seconds / self.places)
+
+    def recover(self):
+        self.link.heal()
+
+
+class RedisLists(Source):
+    """Replies have no numbers: a connection stalls from the first command on that hangs."""
+
+    title = "Redis"
+    places = 1
+
+    def make_broker(self):
+        return Redis()
+
+    def make_link(self):
+        return KeepingLink(self.broker.port, split_redis, in_order=True)
+
+    def connect(self):
+        """Again after a restart, too."""
+        self.client = self.broker.connect()
+
+    def fill(self):
+        self.client.call_all([("RPUSH", f"list-{number}", *range(self.value(number))) for number in range(self.count)])
+
+    def trigger(self, number):
+        return {"scaler": "redis", "address": f"127.0.0.1:{self.link.port}", "listName": f"list-{number}"}
+
+    def hang(self, numbers):
+        names = {b"list-%d" % number for number in numbers}
+        self.link.keep(lambda command: command.split(b"\r\n")[-2] in names)
+
+    def empty(self, number):
+        self.client.call("DEL", f"list-{number}")
+
+    def add(self, number):
+        self.client.call("RPUSH", f"list-{number}", "job")
+
+
+class NatsConsumers(Source):
+    """Each request has a reply subject of its own."""
+
+    title = "NATS JetStream"
+
+    def make_broker(self):
+        return Nats()
+
+    def make_link(self):
+        return KeepingLink(self.broker.port, split_nats, in_order=False)
+
+    client = None
+
+    def connect(self):
+        if self.client is not None:
+            self.client.close()
+        self.client = self.broker.connect()
+
+    def fill(self):
+        self.client.create_many(self.count, "jobs", retention="workqueue")
+        for number in range(self.count):
+            self.client.publish("jobs", self.value(number), subject=str(number))
+
+    def __exit__(self, *_):
+        self.client.close()
+        super().__exit__()
+
+    def trigger(self, number):
+        return {"scaler": "nats-jetstream", "servers": f"nats://127.0.0.1:{self.link.port}", "stream": "jobs",
+                "consumer": f"consumer-{number}"}
+
+    def hang(self, numbers):
+        names = {b"$JS.API.CONSUMER.INFO.jobs.consumer-%d" % number for number in numbers}
+        self.link.keep(lambda request: request.startswith(b"PUB ") and request.split(b" ", 2)[1] in names)
+
+    def empty(self, number):
+        self.client.take("jobs", f"consumer-{number}", self.value(number))
+
+    def add(self, number):
+        self.client.publish("jobs", subject=str(number))
+
+
+SOURCES = [RedisLists, NatsConsumers]
+
+
+def far_away(kind, count):
+    """The same source, behind a long link."""
+
+    class FarAway(kind):
+        def make_link(self):
+            return LongLink(self.broker.port, ONE_WAY_SECONDS)
+
+    return FarAway(count)
