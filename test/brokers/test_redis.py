@@ -171,6 +171,20 @@ def test_a_lag_that_redis_cannot_tell_is_no_zero(broker, redis, client):
     wait_until(lambda: unavailable(client, of_lag(broker)), HOLD_SECONDS + 5, "the end of the hold")
 
 
+def test_a_list_that_changes_a_second_before_a_round_is_right_in_it(broker, redis):
+    """With default settings, at KEDA's pollingInterval of 5."""
+    changes = [("RPUSH", *"abcdefg"), ("LPOP", 3), ("DEL",), ("RPUSH", *"ab"), ("LPOP", 1)]
+    lengths = [7, 4, 0, 2, 1]
+    with Server() as server, Client(server.port) as client:
+        assert value(client, of_list(broker, "jobs")) == 0
+        for change, length in zip(changes, lengths):
+            time.sleep(4)
+            redis.call(change[0], "jobs", *change[1:])
+            time.sleep(1)
+            assert value(client, of_list(broker, "jobs")) == length
+            assert client.is_active(of_list(broker, "jobs")) == (length > 0)
+
+
 def test_what_is_no_stream_is_an_error_in_every_mode(broker, redis, client):
     redis.call("RPUSH", "orders", "a")
     for asked in (of_stream(broker), of_pending(broker), of_lag(broker)):
