@@ -127,7 +127,7 @@ def test_a_hanging_queue_does_not_disturb_its_neighbours(broker, client, protoco
     # Asking the queues themselves hangs; their statistics do not, but begin seconds after a queue does.
     wait_until(lambda: all("messages_ready" in queue for queue in broker.api("GET", f"/queues/{vhost}")), 15,
                "statistics of all queues")
-    broker.hang("q50", vhost)
+    broker.hang("q50", vhost=vhost)
     try:
         time.sleep(2 * INTERVAL_SECONDS)
         if protocol == "amqp":
@@ -137,7 +137,7 @@ def test_a_hanging_queue_does_not_disturb_its_neighbours(broker, client, protoco
             assert [value(client, one) for one in neighbours] == [0] * 99
             time.sleep(INTERVAL_SECONDS)
     finally:
-        broker.unhang("q50", vhost)
+        broker.unhang("q50", vhost=vhost)
     broker.publish("q50", 3, vhost)
     wait_for_value(client, asked[50], 3, seconds=40)
 

@@ -7,8 +7,15 @@ in the triggers. To add a source: a class like these, and its name in SOURCES.
 import collections
 import contextlib
 
-from .links import KeepingLink, LongLink, split_nats, split_redis
+try:
+    import pika
+except ImportError:
+    pika = None  # support.rabbitmq says so
+
+from .links import KeepingLink, Link, LongLink, split_nats, split_redis
 from .nats import Nats
+from .process import wait_until
+from .rabbitmq import RabbitMQ
 from .redis import Redis
 
 ONE_WAY_SECONDS = 0.06
@@ -17,6 +24,8 @@ ONE_WAY_SECONDS = 0.06
 class Source:
     deadline_seconds = 2  # of a query
     places = 16  # for queries that hang, at a time
+    subscribes = True
+    is_answered = False  # True: what hangs is answered all the same, in another way
 
     def __init__(self, count):
         self.count = count
@@ -33,6 +42,10 @@ class Source:
 
     def __exit__(self, *_):
         self.stack.close()
+
+    @property
+    def port(self):
+        return self.broker.port
 
     def triggers(self, numbers=None):
         return [self.trigger(number) for number in (range(self.count) if numbers is None else numbers)]
@@ -128,7 +141,79 @@ class NatsConsumers(Source):
         self.client.publish("jobs", subject=str(number))
 
 
-SOURCES = [RedisLists, NatsConsumers]
+class RabbitMQQueues(Source):
+    """The broker itself does not reply about a queue whose process is suspended."""
+
+    title = "RabbitMQ"
+    subscribes = False
+
+    def make_broker(self):
+        broker = RabbitMQ()
+        broker.stop = broker.kill  # in order it would wait for the queues that hang
+        return broker
+
+    def make_link(self):
+        return Link(self.port)
+
+    def connect(self):
+        pass
+
+    def fill(self):
+        self.broker.declare(*map(self.name, range(self.count)))
+        with self.broker.connect() as connection:
+            channel = connection.channel()
+            channel.tx_select()  # committed, they survive a restart
+            for number in range(self.count):
+                for _ in range(self.value(number)):
+                    channel.basic_publish("", self.name(number), b"work", pika.BasicProperties(delivery_mode=2))
+            channel.tx_commit()
+
+    def name(self, number):
+        return f"queue-{number}"
+
+    def trigger(self, number):
+        return {"scaler": "rabbitmq", "host": f"amqp://guest:guest@127.0.0.1:{self.link.port}/",
+                "queueName": self.name(number), "mode": "QueueLength", "value": "5"}
+
+    def hang(self, numbers):
+        self.hanging = [self.name(number) for number in numbers]
+        self.broker.hang(*self.hanging)
+
+    def recover(self):
+        self.broker.unhang(*self.hanging)
+
+    def empty(self, number):
+        self.broker.purge(self.name(number))
+
+    def publish(self, number):
+        self.broker.publish(self.name(number))
+
+
+class RabbitMQManagement(RabbitMQQueues):
+    """A listing of queues hangs where one does; the broker's statistics answer then."""
+
+    title = "RabbitMQ over HTTP"
+    deadline_seconds = 10
+    places = 2
+    is_answered = True
+
+    @property
+    def port(self):
+        return self.broker.management_port
+
+    def fill(self):
+        super().fill()
+        expected = {self.name(number): self.value(number) for number in range(self.count)}
+        wait_until(lambda: self.statistics() == expected, 60, "statistics of all queues")
+
+    def statistics(self):
+        return {queue["name"]: queue.get("messages_ready") for queue in self.broker.api("GET", "/queues/%2F")}
+
+    def trigger(self, number):
+        return {**super().trigger(number), "host": f"http://guest:guest@127.0.0.1:{self.link.port}/"}
+
+
+SOURCES = [RedisLists, NatsConsumers, RabbitMQQueues, RabbitMQManagement]
 
 
 def far_away(kind, count):
@@ -136,6 +221,6 @@ def far_away(kind, count):
 
     class FarAway(kind):
         def make_link(self):
-            return LongLink(self.broker.port, ONE_WAY_SECONDS)
+            return LongLink(self.port, ONE_WAY_SECONDS)
 
     return FarAway(count)

@@ -193,14 +193,15 @@ class RabbitMQ(Process):
                 pass
         self.consumers = []
 
-    def hang(self, queue, vhost="/"):
-        """Suspends the queue's process: it takes messages and questions, and answers none."""
-        self._eval_on_queue("sys:suspend", queue, vhost)
+    def hang(self, *queues, vhost="/"):
+        """Suspends the queues' processes: they take messages and requests, and answer none."""
+        self._eval_on_queues("sys:suspend", queues, vhost)
 
-    def unhang(self, queue, vhost="/"):
-        self._eval_on_queue("sys:resume", queue, vhost)
+    def unhang(self, *queues, vhost="/"):
+        self._eval_on_queues("sys:resume", queues, vhost)
 
-    def _eval_on_queue(self, function, queue, vhost):
-        name = f'rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)'
-        process = "case amqqueue:get_pid(Q) of {Name, _} -> whereis(Name); Pid -> Pid end"  # a quorum queue's leader
-        self.ctl("eval", f"{{ok, Q}} = rabbit_amqqueue:lookup({name}), {function}({process}).")
+    def _eval_on_queues(self, function, queues, vhost):
+        names = ", ".join(f'<<"{queue}">>' for queue in queues)
+        lookup = f'{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, Name))'
+        process = "case amqqueue:get_pid(Q) of {Leader, _} -> whereis(Leader); Pid -> Pid end"  # of a quorum queue
+        self.ctl("eval", f"lists:foreach(fun(Name) -> {lookup}, {function}({process}) end, [{names}]).")
