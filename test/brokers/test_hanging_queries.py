@@ -103,7 +103,7 @@ def test_a_message_is_pushed_while_another_query_hangs(kind):
             assert_hanging(source, [hanging], ask_all(client, source.triggers([hanging])))
             for count, number in enumerate(idle, 1):
                 source.publish(number)
-                streams.hear(idle[:count])
+                streams.hear(idle[:count], source.push_seconds)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SOURCES if not kind.is_answered], ids=lambda kind: kind.title)

@@ -25,6 +25,7 @@ def quoted(name):
 
 class RabbitMQ(Process):
     name = "rabbitmq"
+    start_seconds = 150  # it takes four by itself, and a minute on a machine that is busy enough
     user = "guest"
     password = "guest"
 
