@@ -1,6 +1,7 @@
 #include "kafka/commits.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -10,6 +11,7 @@ enum {
     TIMEOUT_MS = 3600000, /* the longest that librdkafka takes */
     SILENT_MS = 1000,     /* a call on the main handle that is so old is also sent on the second */
     RENEW_MS = 2000,      /* the second handle is not renewed again within this time */
+    MISLED_MS = 500,      /* ... nor within this one where it sends to the wrong broker */
     IDLE_MS = 60 * 1000,  /* ... and ended when it has not been used for so long */
     MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
 };
@@ -31,8 +33,9 @@ struct call {
     int64_t sent_ms;
     struct kafka_commits_request *request; /* NULL: nobody waits for it any more */
     rd_kafka_topic_partition_list_t *partitions;
-    bool is_moved;  /* its request is on the second handle, too */
-    bool is_misled; /* it has ended, but the handle would only be misled again */
+    bool is_moved;   /* its request is on the second handle, too */
+    bool is_misled;  /* it has ended, but the handle would only be misled again */
+    bool is_retried; /* it was misled before, on another second handle */
     UT_hash_handle hh;
 };
 
@@ -133,9 +136,14 @@ static bool goes_second(const struct kafka_commits *commits, const char *group, 
     return isolate || is_silent(call_find(&commits->main, group), now_ms);
 }
 
+static int64_t renewable_ms(const struct handle *second)
+{
+    return second->opened_ms + (second->is_misled ? MISLED_MS : RENEW_MS);
+}
+
 static bool may_renew(const struct handle *second, int64_t now_ms)
 {
-    return now_ms - second->opened_ms >= RENEW_MS;
+    return now_ms >= renewable_ms(second);
 }
 
 bool kafka_commits_is_free(const struct kafka_commits *commits, const char *group, bool isolate,
@@ -175,10 +183,15 @@ static bool second_open(struct kafka_commits *commits, struct error *error)
     struct call *call;
     struct call *next;
     HASH_ITER(hh, second->calls, call, next)
-    if (call->request == NULL)
-        call_free(call);
-    else
+    {
+        if (call->request == NULL) {
+            call_free(call);
+            continue;
+        }
+        call->is_retried = call->is_misled;
+        call->is_misled = false;
         call_send(call);
+    }
     return true;
 }
 
@@ -218,12 +231,11 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
     return true;
 }
 
-/* On the second handle, too, if it has room. */
+/* On the second handle, too. */
 static bool call_move(struct kafka_commits *commits, struct call *call, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (commits->second.waiting >= MAX_MOVED ||
-        !kafka_commits_is_free(commits, call->group, true, now_ms) ||
+    if (!kafka_commits_is_free(commits, call->group, true, now_ms) ||
         !second_prepare(commits, call->group, now_ms, &error))
         return false;
     handle_send(&commits->second, call->request, call->partitions, now_ms);
@@ -231,13 +243,31 @@ static bool call_move(struct kafka_commits *commits, struct call *call, int64_t 
     return true;
 }
 
+/* A call waits for another second handle, as this one sends to the wrong broker. */
+static bool has_misled_request(const struct handle *second)
+{
+    for (const struct call *call = second->calls; call != NULL; call = call->hh.next)
+        if (call->is_misled && call->request != NULL)
+            return true;
+    return false;
+}
+
+static void retry_misled(struct kafka_commits *commits, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (commits->second.is_misled && may_renew(&commits->second, now_ms) &&
+        has_misled_request(&commits->second) && !second_open(commits, &error))
+        log_debug("%s", error_text(&error)); /* the tasks run out of time */
+}
+
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
 {
     struct handle *second = &commits->second;
+    retry_misled(commits, now_ms);
     for (struct call *call = commits->main.calls; call != NULL; call = call->hh.next) {
         if (now_ms - call->sent_ms < SILENT_MS)
             break;
-        if (call->request != NULL && !call->is_moved)
+        if (call->request != NULL && !call->is_moved && second->waiting < MAX_MOVED)
             call_move(commits, call, now_ms);
     }
     if (second->answers != NULL && second->waiting == 0 && now_ms - second->used_ms >= IDLE_MS) {
@@ -255,7 +285,7 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
     if (call != NULL)
         next_ms = call->sent_ms + SILENT_MS;
     const struct handle *second = &commits->second;
-    int64_t renew_ms = second->opened_ms + RENEW_MS;
+    int64_t renew_ms = renewable_ms(second);
     if (second->answers != NULL && renew_ms > now_ms && renew_ms < next_ms)
         next_ms = renew_ms;
     return next_ms;
@@ -274,14 +304,22 @@ void kafka_commits_cancel(struct kafka_commits *commits,
     }
 }
 
-/* The main handle would send to the same broker again and again. True where the second one is tried. */
+/*
+ * The handle would send to the same broker again and again. True where the second one, or the next second
+ * one, is tried before the request fails.
+ */
 static bool call_mislead(struct kafka_commits *commits, struct call *call)
 {
     call->handle->is_misled = true;
-    if (call->handle != &commits->main)
-        return false;
+    if (call->handle == &commits->second) {
+        call->is_misled = call->request != NULL && !call->is_retried;
+        return call->is_misled;
+    }
     call->is_misled = true;
-    return call->is_moved || (call->request != NULL && call_move(commits, call, clock_now_ms()));
+    if (!call->is_moved && (call->request == NULL || !call_move(commits, call, clock_now_ms())))
+        return false;
+    call_detach(call);
+    return true;
 }
 
 /* The request that the answer is for; NULL: nobody waits for it. */
@@ -297,10 +335,8 @@ static struct kafka_commits_request *take_event(struct kafka_commits *commits,
         RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
         commits->client->answered_ms = clock_now_ms();
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NOT_COORDINATOR &&
-        call_mislead(commits, call)) {
-        call_detach(call);
+        call_mislead(commits, call))
         return NULL;
-    }
     if (request != NULL)
         kafka_commits_cancel(commits, request);
     if (call->handle == &commits->second && call_find(&commits->main, call->group) != NULL &&

@@ -9,7 +9,8 @@
  * Told not to time out, the library waits for the coordinator that it knows, or goes on sending to a broker
  * that says that it is not the coordinator any more. A new handle finds the new one at once. So silent
  * groups (those of isolated tasks, or whose call on the main handle is a second old) have a second handle,
- * which is renewed when a call on it was in vain. They return to the main handle when their call there has
+ * which is renewed when a call on it was in vain; one that met the wrong broker is sent once more by the
+ * next one. They return to the main handle when their call there has
  * ended, or the main handle is renewed at a quiet moment, which a group that answers on the second suggests.
  *
  * Threads: the measuring thread. Owner: the session.

@@ -146,6 +146,15 @@ static void assert_timed_out(struct fixture *fixture, size_t index, const char *
         fail_msg("task %zu: %s", index, error_text(&task->error));
 }
 
+static void assert_failed(struct fixture *fixture, size_t index, const char *words)
+{
+    const struct test_task *task = test_feed_task(fixture->feed, index);
+    assert_true(task->ended);
+    assert_int_equal(task->outcome, TASK_FAILED);
+    if (strstr(error_text(&task->error), words) == NULL)
+        fail_msg("task %zu: %s", index, error_text(&task->error));
+}
+
 static void hang(struct fixture *fixture, int32_t broker, bool does)
 {
     rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, does ? HANG_MS : 0);
@@ -220,6 +229,54 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
     assert_true(run(fixture));
     assert_answered(fixture, 0);
     assert_true(clock_now_ms() - began_ms < 1000);
+}
+
+/* So many brokers in a row say that they are not the coordinator of the next groups' commits. */
+static void mislead(struct fixture *fixture, size_t count)
+{
+    enum { OFFSET_FETCH = 9, MAX = 8 };
+    rd_kafka_resp_err_t errors[MAX];
+    assert_true(count <= MAX);
+    for (size_t i = 0; i < count; i++)
+        errors[i] = RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    rd_kafka_mock_push_request_errors_array(fixture->cluster, OFFSET_FETCH, count, errors);
+}
+
+/* By the main handle and the second one, for the one that takes its place; then by the second one at once. */
+static void a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "moved", "jobs", 3));
+    connect_client(fixture);
+    for (size_t misled = 2; misled > 0; misled--) {
+        mislead(fixture, misled);
+        test_feed_again(fixture->feed);
+        assert_true(run(fixture));
+        assert_answered(fixture, 0);
+    }
+}
+
+static void a_group_that_no_broker_coordinates_fails(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "jobs", 1);
+    add(fixture, make_query(fixture, "moved", "jobs", 3));
+    add(fixture, make_query(fixture, "workers", "jobs", 2));
+    connect_client(fixture);
+    for (int i = 0; i < 2; i++) { /* by the same handles, too */
+        test_feed_task(fixture->feed, 1)->task.isolate = i == 1;
+        mislead(fixture, 6);
+        test_feed_again(fixture->feed);
+        assert_true(run(fixture));
+        for (size_t task = 0; task < 2; task++)
+            assert_failed(fixture, task, "oordinator");
+    }
+    test_feed_again(fixture->feed);
+    rd_kafka_mock_clear_request_errors(fixture->cluster, 9);
+    assert_true(run(fixture));
+    assert_answered(fixture, 0);
+    assert_answered(fixture, 1);
 }
 
 static void a_group_that_timed_out_is_right_once_it_has_a_coordinator(void **state)
@@ -419,6 +476,8 @@ int main(void)
         TEST(a_coordinator_that_hangs_delays_no_other_group),
         TEST(a_leader_that_hangs_delays_no_other_topic),
         TEST(a_group_whose_coordinator_moved_is_answered_on_another_handle),
+        TEST(a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time),
+        TEST(a_group_that_no_broker_coordinates_fails),
         TEST(a_group_that_timed_out_is_right_once_it_has_a_coordinator),
         TEST(an_isolated_task_is_answered_like_any_other),
         TEST(new_tasks_are_taken_while_a_group_hangs),
