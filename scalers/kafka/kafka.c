@@ -73,32 +73,32 @@ static char *kafka_bundle(const void *connection_options, const void *query_opti
 }
 
 #define DIFFERENCES                                                                                \
-    "The cap is exact: never more than lagThreshold times the partitions. KEDA lets up to one "    \
-    "replica more through.\n"                                                                      \
-    "`earliest` without a commit counts what the topic still has, not what has expired, as KEDA "  \
-    "does since 2.21 (#7937).\n"                                                                   \
-    "A commit beyond the end of a topic that was made anew counts as none; KEDA's lag is "         \
-    "negative then.\n"                                                                             \
-    "excludePersistentLag looks at how long a commit has not moved while there was lag; KEDA at "  \
-    "whether it has since the last call, which may be a second ago, and takes the first message "  \
-    "of an idle partition for stuck.\n"                                                            \
+    "The cap is exact: never more than lagThreshold times the number of partitions. KEDA "         \
+    "allows up to one replica more.\n"                                                             \
+    "`earliest` without a commit counts the messages that the topic still has, without expired "   \
+    "ones, as KEDA does since 2.21 (#7937).\n"                                                     \
+    "A commit beyond the end of a recreated topic counts as no commit; KEDA's lag is negative.\n"  \
+    "excludePersistentLag measures how long a commit has not moved while there was lag. KEDA "     \
+    "compares with the previous call, which may be a second old, and excludes the first message "  \
+    "of an idle partition.\n"                                                                      \
     "Without topic, a group that has committed nothing is an error, or 0 with "                    \
     "scaleToZeroOnInvalidOffset; KEDA counts the whole cluster (#8104).\n"                         \
-    "A partition that cannot be measured is an error of its trigger alone.\n"                      \
-    "ensureEvenDistributionOfPartitions answers 0 where no lag is; KEDA answers one replica.\n"    \
-    "A topic is never created by asking for it.\n"                                                 \
-    "`sasl: gssapi` takes a keytab, in base64, and no password.\n"                                 \
-    "Not supported: AWS identities (aws_msk_iam).\n"
+    "A partition that cannot be measured fails only the triggers that need it.\n"                  \
+    "ensureEvenDistributionOfPartitions returns 0 without lag; KEDA returns one replica.\n"        \
+    "Measuring a topic never creates it.\n"                                                        \
+    "`sasl: gssapi` needs a keytab, in base64; passwords are not supported.\n"                     \
+    "AWS identities (aws_msk_iam) are not supported.\n"
 
 static const char kafka_differences[] =
     DIFFERENCES "topic may be a list, or a regular expression that begins with ^ (#828).\n";
 
-static const char apache_kafka_differences[] = DIFFERENCES
-    "It is `kafka` by another name, with all of its keys; KEDA has other code for it.\n"
-    "A topic that does not exist, or a partitionLimitation that leaves no partition, is an error; "
-    "KEDA counts 0, or all partitions.\n"
-    "Without topic, what the group has committed counts; KEDA wants members, and counts the whole "
-    "cluster.\n";
+static const char apache_kafka_differences[] =
+    DIFFERENCES "This scaler is `kafka` under another name, with all of its keys; KEDA has a "
+                "separate implementation.\n"
+                "A topic that does not exist, or a partitionLimitation without any partition, is "
+                "an error; KEDA counts 0, or all partitions.\n"
+                "Without topic, all topics that the group has committed count. KEDA needs group "
+                "members, and counts the whole cluster.\n";
 
 #define SCALER(the_name, the_differences, the_check)                                               \
     {                                                                                              \
