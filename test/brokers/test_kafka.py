@@ -14,6 +14,7 @@ from support.certificates import make_certificates
 from support.grpc_client import Client, messages, refusal, scaled_object
 from support.kafka import Kafka, SecureKafka
 from support.oauth import TokenEndpoint
+from support.page import get, metric
 from support.process import wait_until
 from support.server import Server
 
@@ -558,23 +559,32 @@ def test_brokers_that_restart_hang_and_crash_cost_nothing_but_time(server, clien
 
 @pytest.mark.timeout(300)
 def test_a_group_without_a_coordinator_fails_alone():
-    """Only a new client finds its next coordinator, so it is connected again and again: that costs no neighbour."""
+    """It moves to a second handle inside the client, which is renewed until it finds a coordinator: that costs no
+    neighbour anything, and no agent process is started for it."""
     with (Kafka(nodes=3, offsets_topic_replication_factor=1) as cluster,
-          quick_server() as server, Client(server.port) as client):
+          Server(interval="500ms", hold="5s", http=True) as server, Client(server.port) as client):
         cluster.create_topic("videoJob")
         cluster.commit("workers", "videoJob", [0, 0, 0])
         lost = cluster.coordinator("workers")
         other = next(name for name in map("others-{}".format, range(50)) if cluster.coordinator(name) is not lost)
         cluster.commit(other, "videoJob", [0, 0, 0])
         becomes(client, trigger(cluster), (0, False))
+        becomes(client, trigger(cluster, other), (0, False))
+
+        def timed_out():
+            return metric(get(server, "/metrics").text, "backlog_measurements_total", scaler="kafka", result="timeout")
 
         lost.kill()
         wait_until(lambda: is_unavailable(client, trigger(cluster)), 30, "refused")
         becomes(client, trigger(cluster, other), (0, False), 60)  # the topic has new leaders
+        agents = children(server)
         with Load(server, trigger(cluster, other), {(0, False)}) as load:
-            first = children(server)
-            wait_until(lambda: not set(children(server)) & set(first), 30, "a new client")
-            time.sleep(2)
+            before = timed_out()
+            wait_until(lambda: timed_out() >= before + 3, 60, "three attempts on the second handle")
+            code, text = refusal(client.metrics, trigger(cluster))
+            assert code == grpc.StatusCode.UNAVAILABLE and "Kafka group workers" in text and "coordinator" in text
+            cluster.start()
+            becomes(client, trigger(cluster), (0, False), 60)  # it is tried again at most every 30 s
         # Nothing holds what is idle, so a measurement that a busy machine is late with is a refusal.
         assert load.wrong == [] and load.refusals < load.answers / 10
-        assert is_unavailable(client, trigger(cluster))
+        assert children(server) == agents and len(agents) == 1
