@@ -17,6 +17,7 @@ from .redis import Redis
 BUSY, IDLE = "busy", "idle"
 WAITING = {BUSY: 7, IDLE: 0}
 USER = "backlog"
+TIMEOUT = "2s"  # of SQL and HTTP, which have 10 s by default: a fault is noticed as soon as with the others
 PASSWORD, NEW_PASSWORD = "s3cret-of-yesterday", "s3cret-of-today"
 
 
@@ -111,8 +112,9 @@ def rabbitmq():
             set_password(PASSWORD)
             broker.declare(*map(name, WAITING))
             publish(BUSY, WAITING[BUSY])
+            timeout = {"timeout": TIMEOUT} if scheme == "http" else {}
             return Source(f"rabbitmq-{scheme}", proxy, "rabbitmq",
-                          {"host": f"{scheme}://{{host}}:{proxy.port}/", "vhostName": "/", "username": scheme},
+                          {"host": f"{scheme}://{{host}}:{proxy.port}/", "vhostName": "/", "username": scheme, **timeout},
                           lambda queue: {"queueName": name(queue), "mode": "QueueLength", "value": "5"},
                           set_password, publish)
 
@@ -135,7 +137,7 @@ def postgresql():
                       {"host": "{host}", "port": str(proxy.port), "userName": USER, "dbName": USER,
                        "sslmode": "disable"},
                       lambda queue: {"query": f"SELECT count(*) FROM jobs WHERE queue = '{queue}'",
-                                     "targetQueryValue": "5"},
+                                     "targetQueryValue": "5", "timeout": TIMEOUT},
                       set_password, add)]
 
 
@@ -152,7 +154,8 @@ def prometheus():
     samples = [f'jobs{{queue="{queue}"}} {count}' for queue, count in WAITING.items()]
     with Prometheus(*samples, web=users(PASSWORD)) as broker, Proxy(broker.port) as proxy:
         yield [Source("prometheus", proxy, "prometheus",
-                      {"serverAddress": f"http://{{host}}:{proxy.port}", "authModes": "basic", "username": USER},
+                      {"serverAddress": f"http://{{host}}:{proxy.port}", "authModes": "basic", "username": USER,
+                       "timeout": TIMEOUT},
                       lambda queue: {"query": f'jobs{{queue="{queue}"}}', "threshold": "5"},
                       lambda password: broker.write_web(users(password)))]
 
