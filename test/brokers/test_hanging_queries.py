@@ -9,6 +9,7 @@ import pytest
 
 from support.grpc_client import Client
 from support.hanging import SOURCES
+from support.hanging_kafka import KafkaGroups
 from support.page import await_metric, get, metric
 from support.process import wait_until
 from support.push import Streams
@@ -20,7 +21,7 @@ MANY = 1000
 FEW = 60
 ROUNDS = 5
 
-kinds = pytest.mark.parametrize("kind", SOURCES, ids=lambda kind: kind.title)
+kinds = pytest.mark.parametrize("kind", [*SOURCES, KafkaGroups], ids=lambda kind: kind.title)
 
 
 def assert_right(source, numbers, answers):

@@ -181,6 +181,13 @@ class Kafka:
         wait_until(create, 60, "topics: created")
         wait_until(lambda: self._all_led(client, names, partitions), 30, "topics: leaders")
 
+    def create_topic_at(self, name, node):
+        """One partition, whose only replica is there."""
+        client = self.admin()
+        topic = admin.NewTopic(name, 1, replica_assignment=[[node.number]])
+        client.create_topics([topic], operation_timeout=30)[name].result(60)
+        wait_until(lambda: self._all_led(client, [name], 1), 30, f"{name}: a leader")
+
     @staticmethod
     def _all_led(client, names, partitions):
         topics = client.list_topics(timeout=5).topics
