@@ -1,0 +1,75 @@
+"""One Kubernetes with KEDA for all tests, which run side by side, each in a namespace of its own."""
+
+import json
+import os
+import re
+import zlib
+
+import pytest
+
+from support.kubernetes import Api
+from support.namespace import Namespace
+from support.process import Unavailable
+from support.stack import Stack, kubectl as run_kubectl
+
+CONNECTION = "BACKLOG_E2E_API"  # how pytest's workers reach the stack of the process that started them
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "core: part of ./dev test e2e, and so of CI; the others run by ./dev e2e all")
+
+
+def is_worker(config):
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session):
+    """Before the workers are started, which inherit the environment."""
+    if is_worker(session.config) or session.config.option.collectonly:
+        return
+    try:
+        stack = session.config.stack = Stack().__enter__()
+        found = {"server": stack.url, "folder": stack.folder, "authority": stack.authority.certificate, "kube": stack.kube}
+    except Unavailable as error:
+        found = {"unavailable": str(error)}
+    except (Exception, SystemExit) as error:
+        found = {"failed": f"Kubernetes and KEDA did not start: {error}"}
+    os.environ[CONNECTION] = json.dumps(found)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    stack = getattr(session.config, "stack", None)
+    if stack is not None:
+        stack.__exit__()
+
+
+@pytest.fixture(scope="session")
+def connection():
+    found = json.loads(os.environ[CONNECTION])
+    if "unavailable" in found:
+        raise Unavailable(found["unavailable"])
+    if "failed" in found:
+        pytest.fail(found["failed"])
+    return found
+
+
+@pytest.fixture(scope="session")
+def api(connection):
+    folder = connection["folder"]
+    return Api(connection["server"], connection["authority"], os.path.join(folder, "admin.pem"),
+               os.path.join(folder, "admin.key"))
+
+
+@pytest.fixture
+def namespace(api, request):
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    name = f"{words[:40].strip('-')}-{zlib.crc32(request.node.nodeid.encode()):08x}"  # at most 63 characters
+    with Namespace(api, name) as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def kubectl(connection):
+    return lambda *arguments: run_kubectl(connection["kube"], connection["folder"], *arguments)
