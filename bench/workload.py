@@ -79,6 +79,14 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def session_cpu_seconds(pid):
+    total = 0
+    for other in session(pid):
+        with contextlib.suppress(OSError):  # it has ended
+            total += cpu_seconds(other)
+    return total
+
+
 def metric(server, name):
     """What the server's page of metrics says, over all labels."""
     with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/metrics", timeout=10) as page:
