@@ -6,7 +6,7 @@ import pytest
 
 from support.namespace import Namespace, trigger
 from support.server import Server
-from support.stack import Stack
+from support.stack import Stack, keda_version
 from support.work import RabbitMQWork, RedisWork
 
 OBJECTS = 15  # of each kind
@@ -57,6 +57,8 @@ def test_no_workers_are_lost_in_an_outage_that_is_longer_than_the_cooldown():
 
 @pytest.mark.xfail(raises=AssertionError, reason="KEDA's fallback makes every trigger active, so currentReplicas of none is one")
 def test_fallback_to_the_current_replicas_leaves_none(namespace):
+    if keda_version() < (2, 18):
+        pytest.skip("this KEDA starts no fallback for none")
     with RedisWork() as source, Server() as server:
         namespace.scale("idle", trigger(server, **source.metadata(5)),
                         fallback={"failureThreshold": 2, "replicas": 6, "behavior": "currentReplicas"})

@@ -8,6 +8,7 @@ from support.certificates import Authority
 from support.namespace import WAIT_SECONDS, trigger
 from support.process import wait_until
 from support.server import Server
+from support.stack import keda_version
 from support.work import RedisWork
 
 NAME = "keda-operator.keda.svc"
@@ -27,6 +28,8 @@ def authentication(api, name, **files):
 
 @pytest.mark.core
 def test_keda_is_admitted_by_its_certificate_and_others_are_not(api, namespace, tmp_path):
+    if keda_version() < (2, 18):
+        pytest.skip("this KEDA shares one connection per address, whatever the certificates")
     authority = Authority(tmp_path)
     server_files = authority.issue("server")
     certificates = {"admitted": authority.issue("keda", alternative=[f"DNS:{NAME}"]),

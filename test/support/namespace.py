@@ -185,9 +185,10 @@ class Namespace:
                 f"{name} had {number} replicas, then {self.history(name, began)}"
 
     def warnings(self, since=0):
-        """Without those of calls that KEDA itself cancels when it starts an object's polls again after a change."""
+        """Without conflicts of two writers, and without calls that KEDA cancels when an object has changed."""
+        harmless = ("the object has been modified", "context canceled")
         return [event for event in self.events if event.type == "Warning" and event.at >= since
-                and "context canceled" not in event.message]
+                and not any(words in event.message for words in harmless)]
 
     def jobs_of(self, name):
         return [at for at, owner in self.jobs.values() if owner == name]

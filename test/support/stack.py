@@ -37,6 +37,11 @@ def program(product, name):
     return found[-1]
 
 
+def keda_version():
+    """(2, 21, 0)"""
+    return tuple(map(int, os.path.basename(os.path.dirname(program("keda", "operator"))).removeprefix("keda-").split(".")))
+
+
 class Component(Process):
     """One process of the stack. `is_ready` may raise while it is not."""
 
