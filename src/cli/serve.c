@@ -270,7 +270,7 @@ int serve_main(int argc, char **argv)
     }
     if (helped)
         serve_print_limits();
-    int code = helped ? 0 : run(values->data, option_text(values, "interval") != NULL);
+    int code = helped ? 0 : run(values->data, option_is_given(values, "interval"));
     option_values_free(values);
     return code;
 }

@@ -320,6 +320,14 @@ const char *option_text(const struct option_values *values, const char *key)
     return NULL;
 }
 
+bool option_is_given(const struct option_values *values, const char *key)
+{
+    for (size_t i = 0; i < values->options && i < OPTION_MOST_SHOWN; i++)
+        if (text_equal(values->table[i].key, key))
+            return values->given >> i & 1;
+    return false;
+}
+
 bool option_shows(const struct option_values *values, size_t row)
 {
     return row < OPTION_MOST_SHOWN && !(values->hidden >> row & 1) &&
@@ -335,10 +343,14 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     size_t rows = option_count(table);
     char **texts = memory_array(rows, sizeof(*texts));
     uint64_t hidden = 0;
+    uint64_t given = 0;
     for (size_t i = 0; i < rows; i++) {
         texts[i] = resolve(&table[i], entries, count, source, &mistakes);
-        if (i < OPTION_MOST_SHOWN && !look_up(&table[i], entries, count, source).show)
+        struct found found = look_up(&table[i], entries, count, source);
+        if (i < OPTION_MOST_SHOWN && !found.show)
             hidden |= UINT64_C(1) << i;
+        if (i < OPTION_MOST_SHOWN && found.value != NULL)
+            given |= UINT64_C(1) << i;
     }
     check_unknown_keys(table, others == NULL ? &no_options : others, entries, count, source,
                        &mistakes);
@@ -347,6 +359,7 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
         ret_values[scope] = option_values_new(table, sizes[scope], (enum option_scope)scope,
                                               (const char *const *)texts);
         ret_values[scope]->hidden = hidden;
+        ret_values[scope]->given = given;
     }
     for (size_t i = 0; i < rows; i++)
         text_free_secret(texts[i]);

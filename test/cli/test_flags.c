@@ -38,6 +38,27 @@ static void a_flag_that_is_given_twice_is_named(void **state)
     assert_int_equal(serve_main(4, arguments), 2);
 }
 
+/* The age of what a call is answered depends on it (scale/answer.h). */
+static void an_interval_is_given_only_where_somebody_gives_it(void **state)
+{
+    (void)state;
+    char name[] = "serve";
+    char listen[] = "--listen=127.0.0.1:0";
+    char interval[] = "--interval=5s"; /* the default, too */
+    for (int count = 2; count <= 3; count++) {
+        char *arguments[] = {name, listen, count == 3 ? interval : NULL, NULL};
+        _cleanup_(error_done) struct error error = {0};
+        struct option_values *values = NULL;
+        bool helped = false;
+        optind = 1;
+        assert_true(flags_parse(count, arguments, serve_flags, sizeof(struct serve_flags), "",
+                                &values, &helped, &error));
+        assert_string_equal(option_text(values, "interval"), "5s");
+        assert_int_equal(option_is_given(values, "interval"), count == 3);
+        option_values_free(values);
+    }
+}
+
 /* Where a script's variable is empty, what the flag was to protect must not be open. */
 static void an_empty_value_is_refused_by_the_flags_name(void **state)
 {
@@ -78,6 +99,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_listen_address_without_a_port_ends_the_program),
         cmocka_unit_test(a_flag_that_is_given_twice_is_named),
+        cmocka_unit_test(an_interval_is_given_only_where_somebody_gives_it),
         cmocka_unit_test(an_empty_value_is_refused_by_the_flags_name),
         cmocka_unit_test(no_core_dump_can_have_secrets_in_it),
     };
