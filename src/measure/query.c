@@ -330,11 +330,18 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     query_tell_watchers(query);
 }
 
+/* A failure at `failed_ms`: callers may have been unanswered before, and a hold does not begin twice. */
+static int64_t unusable_since_ms(const struct query *query, int64_t failed_ms)
+{
+    int64_t unanswered_ms = query->unanswered_since_ms;
+    return unanswered_ms > 0 ? min_ms(unanswered_ms, failed_ms) : failed_ms;
+}
+
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct snapshot *known = &query->known;
     if (known->last_attempt != ATTEMPT_FAILED) {
-        known->failing_since_ms = now_ms;
+        known->failing_since_ms = unusable_since_ms(query, now_ms);
         query->connection->stats.counts.failing_queries++;
     }
     known->last_attempt = ATTEMPT_FAILED;
@@ -396,7 +403,7 @@ void connection_snapshot(const struct query *query, int64_t now_ms, struct snaps
     ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
     ret_snapshot->stuck_for_ms = stuck_for_ms(query, now_ms);
     if (connection->state == BROKEN) {
-        int64_t since_ms = connection->broken_since_ms;
+        int64_t since_ms = unusable_since_ms(query, connection->broken_since_ms);
         bool was_failing = query->known.last_attempt == ATTEMPT_FAILED;
         ret_snapshot->failing_since_ms =
             was_failing ? min_ms(since_ms, query->known.failing_since_ms) : since_ms;

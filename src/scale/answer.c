@@ -80,6 +80,7 @@ static void decide_unanswered(const struct decision *decision)
     const struct snapshot *snapshot = decision->snapshot;
     struct error *error = &decision->answer->error;
     int64_t since_ms = snapshot->unanswered_since_ms;
+    decision->answer->is_unanswered = true;
     if (hold(decision, since_ms > 0 ? since_ms : decision->now_ms))
         return;
     decision->answer->kind = ANSWER_REFUSED;

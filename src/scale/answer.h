@@ -14,10 +14,13 @@
 #include "measure/engine.h"
 
 enum {
-    ANSWER_PATIENCE_MS = 1000,     /* a call waits so long for a fresh reading if there is an older one */
-    ANSWER_REPEAT_FAILURE_MS = 500, /* a failure is answered again for so long: KEDA calls twice at once */
+    ANSWER_PATIENCE_MS =
+        1000, /* a call waits so long for a fresh reading if there is an older one */
+    ANSWER_REPEAT_FAILURE_MS =
+        500, /* a failure is answered again for so long: KEDA calls twice at once */
     ANSWER_MIN_FRESHNESS_MS = 500,
-    ANSWER_DURATIONS = 10, /* a reading is fresh for so many times the duration of its measurement */
+    ANSWER_DURATIONS =
+        10, /* a reading is fresh for so many times the duration of its measurement */
 };
 
 struct answer {
@@ -30,6 +33,7 @@ struct answer {
     double value; /* finite, >= 0 */
     bool active;
     bool held;           /* measuring fails: this is what was known before */
+    bool is_unanswered;  /* no measurement came: one is needed all the same, and the hold begins */
     int64_t age_ms;      /* of the reading behind a value: since the source was asked for it */
     int64_t began_at_us; /* when the source notified us of it, or was asked for it */
     struct error error;
@@ -52,7 +56,8 @@ struct answer_rules {
 struct answer_call {
     bool is_stream;     /* it waits for the next attempt, however long that takes */
     int64_t arrived_ms; /* a call: when */
-    bool out_of_time;   /* ... and it has waited as long as it may: ANSWER_WAIT is no answer any more */
+    bool
+        out_of_time; /* ... and it has waited as long as it may: ANSWER_WAIT is no answer any more */
 };
 
 /* A call is answered from a measurement that was sent so long before it arrived, or later. */
@@ -62,7 +67,8 @@ int64_t answer_freshness_ms(const struct answer_rules *rules, const struct snaps
 void answer_decide(const struct snapshot *snapshot, const struct evaluated *evaluated,
                    const struct answer_rules *rules, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer);
-void answer_copy(struct answer *to, const struct answer *from); /* what `to` held before is dropped */
+void answer_copy(struct answer *to,
+                 const struct answer *from); /* what `to` held before is dropped */
 void answer_done(struct answer *answer);
 
 #endif

@@ -40,6 +40,8 @@ static bool settle(struct ask *ask, int64_t now_ms, bool out_of_time, struct ans
     }
     if (ret_answer->kind == ANSWER_WAIT)
         return false;
+    if (ret_answer->is_unanswered) /* it may not have waited: the source is stuck */
+        query_demand(ask->trigger->query, ret_answer->needed_from_ms);
     answer_stats_add(&ask_scaler(ask)->stats, ret_answer);
     ask_tell(ask, ret_answer, now_ms);
     return true;

@@ -281,6 +281,8 @@ static void call_news(struct call *call, bool out_of_time)
     }
     if (answer.kind == ANSWER_WAIT && !out_of_time)
         return;
+    if (answer.is_unanswered)
+        demand(user, answer.needed_from_ms);
     trace("trigger %d: item %d is answered %d %s%s%s", user->index, item_of(user)->number,
           answer.kind, answer.active ? "active" : "", answer.held ? " held " : " ",
           error_text(&answer.error));

@@ -53,7 +53,8 @@ void model_need(struct model *model, int64_t from_us)
 void model_fail(struct model *model)
 {
     if (!model->is_failing)
-        model->failing_since_ms = now_ms();
+        model->failing_since_ms =
+            model->waiting_since_ms == NEVER_MS ? now_ms() : model->waiting_since_ms;
     model->is_failing = true;
     model->failed_ms = now_ms();
     model->needed_us = 0;
@@ -372,8 +373,8 @@ static void check_held(const struct user *user, const struct answer *answer)
         since_ms = model->failing_since_ms;
     if (client->broken_since_ms != NEVER_MS)
         since_ms = min_of(since_ms, client->broken_since_ms);
-    else if (!model->is_failing && model->waiting_since_ms != NEVER_MS)
-        since_ms = model->waiting_since_ms;
+    if (!model->is_failing && model->waiting_since_ms != NEVER_MS)
+        since_ms = min_of(since_ms, model->waiting_since_ms);
     if (now_ms() - since_ms > user->rules.hold_ms)
         violated("item %d: a reading is held for %lld ms", item_of(user)->number,
                  (long long)(now_ms() - since_ms));
