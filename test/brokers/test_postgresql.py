@@ -9,12 +9,14 @@ import pytest
 from support.certificates import make_certificates
 from support.grpc_client import Client, refusal
 from support.postgresql import PASSWORD, USER, PostgreSQL
+from support.rounds import rounds
 from support.server import Server
 from support.story import assert_unavailable, outage, value, wait_for_value
 from support.tap import Tap
 
 INTERVAL_SECONDS = 0.5
 HOLD_SECONDS = 3
+OUTAGE_HOLD_SECONDS = 8  # a call waits for 5 s, and a reading is held from the first that nothing answered
 
 
 @pytest.fixture(scope="module")
@@ -203,11 +205,23 @@ def test_no_query_changes_what_another_reads(jobs, client):
     assert jobs.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [["0"]]
 
 
-def test_1000_triggers_are_one_connection(broker, client):
+@pytest.mark.parametrize("most", [None, 1, 2])
+def test_1000_triggers_are_a_few_sessions(broker, most):
+    """One, and more only while queries wait."""
     with Tap(broker.port) as tap:
-        asked = [{**trigger(broker, f"SELECT {i}"), "connectionFromEnv": broker.url(port=tap.port)} for i in range(1000)]
-        assert [value(client, one) for one in asked] == list(range(1000))
-        assert (tap.connections, len(broker.sessions())) == (1, 1)
+        config = f"""
+connections:
+  jobs: {{scaler: postgresql, host: 127.0.0.1, port: "{tap.port}", userName: {USER}, dbName: {USER}, sslmode: disable,
+         password: {PASSWORD}{f", maxSessions: {most}" if most else ""}}}
+"""
+        with Server(interval="500ms", config=config) as server, Client(server.port) as client:
+            asked = [{"scaler": "postgresql", "connectionName": "jobs", "query": f"SELECT {i}", "targetQueryValue": "5"}
+                     for i in range(1000)]
+            for answers in (*rounds(client, asked, 2, every_seconds=1), [value(client, one) for one in asked]):
+                assert [getattr(answer, "value", answer) for answer in answers] == list(range(1000))
+                assert 1 <= len(broker.sessions()) <= (most or 4)
+            if most == 1:
+                assert tap.connections == 1
 
 
 def test_failing_queries_fail_alone(broker, client):
@@ -263,9 +277,10 @@ def test_a_query_that_takes_its_time_is_answered(broker, client):
 
 
 @pytest.mark.parametrize("how", ["stop", "freeze"])
-def test_an_outage_is_never_zero_and_ends_by_itself(client, how):
-    with PostgreSQL() as broker:
-        outage(client, broker, how, HOLD_SECONDS, busy=[trigger(broker, "SELECT 12")], idle=[trigger(broker, "SELECT 0")])
+def test_an_outage_is_never_zero_and_ends_by_itself(how):
+    with PostgreSQL() as broker, Server(interval="500ms", hold=f"{OUTAGE_HOLD_SECONDS}s") as server, \
+            Client(server.port) as client:
+        outage(client, broker, how, OUTAGE_HOLD_SECONDS, busy=[trigger(broker, "SELECT 12")], idle=[trigger(broker, "SELECT 0")])
 
 
 def test_a_session_that_an_administrator_ends_is_replaced(broker, client):
