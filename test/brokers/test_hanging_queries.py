@@ -69,7 +69,8 @@ def test_a_hundred_of_a_thousand_hang_and_recover(kind):
             answers = ask_all(client, source.triggers())
             assert_right(source, others, [answers[number] for number in others])
             assert_hanging(source, hanging, [answers[number] for number in hanging])
-            source.publish(number)
+            if source.is_writable:
+                source.publish(number)
             wait_until(lambda: value(client, source.trigger(number)) == source.value(number), 20, "the message")
         source.recover()
         seconds = wait_for_all(source, client, hanging, source.recovery_seconds(len(hanging)))
@@ -91,7 +92,7 @@ def test_what_hangs_from_the_first_call_on_keeps_nobody_waiting(kind):
         assert_right(source, others, [answers[number] for number in others])
 
 
-@kinds
+@pytest.mark.parametrize("kind", [kind for kind in [*SOURCES, KafkaGroups] if kind.is_pushed], ids=lambda kind: kind.title)
 def test_a_message_is_pushed_while_another_query_hangs(kind):
     idle, hanging = range(5), 7
     with kind(10) as source, Server(interval="60s", http=True) as server, Client(server.port) as client:
@@ -123,7 +124,8 @@ def test_a_broker_that_stands_still_or_is_restarted_while_queries_hang(kind, how
         else:
             source.broker.start()
             source.connect()
-        source.publish(others[0])
+        if source.is_writable:
+            source.publish(others[0])
         wait_until(lambda: value(client, source.trigger(others[0])) == source.value(others[0]), 30, "the message")
         source.recover()
         wait_for_all(source, client, hanging, source.recovery_seconds(len(hanging)))

@@ -6,15 +6,18 @@ in the triggers. To add a source: a class like these, and its name in SOURCES; K
 
 import collections
 import contextlib
+import re
 
 try:
     import pika
 except ImportError:
     pika = None  # support.rabbitmq says so
 
-from .links import KeepingLink, Link, LongLink, split_nats, split_redis
+from .links import KeepingLink, Link, LongLink, split_http, split_nats, split_redis
 from .nats import Nats
+from .postgresql import PASSWORD, USER, PostgreSQL
 from .process import wait_until
+from .prometheus import Prometheus
 from .rabbitmq import RabbitMQ
 from .redis import Redis
 
@@ -26,6 +29,8 @@ class Source:
     places = 16  # for queries that hang, at a time
     subscribes = True
     push_seconds = 10  # until a stream has been sent the first message, on a busy machine
+    is_pushed = True  # within that time
+    is_writable = True  # messages can be added while it runs
     is_answered = False  # True: what hangs is answered all the same, in another way
 
     def __init__(self, count):
@@ -215,7 +220,86 @@ class RabbitMQManagement(RabbitMQQueues):
         return {**super().trigger(number), "host": f"http://guest:guest@127.0.0.1:{self.link.port}/"}
 
 
-SOURCES = [RedisLists, NatsConsumers, RabbitMQQueues, RabbitMQManagement]
+class PostgreSQLTables(Source):
+    """Each query reads a table of its own; it hangs while somebody has locked that."""
+
+    title = "PostgreSQL"
+    deadline_seconds = 1  # as the triggers say
+    places = 1  # of four sessions
+    is_pushed = False  # it is measured at its interval
+
+    def make_broker(self):
+        return PostgreSQL("max_locks_per_transaction = 1000")
+
+    def make_link(self):
+        return Link(self.port)
+
+    locker = None
+
+    def connect(self):
+        pass
+
+    def fill(self):
+        self.run(*(f"CREATE TABLE jobs_{number} AS SELECT generate_series(1, {self.value(number)})"
+                   for number in range(self.count)), f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {USER}")
+
+    def run(self, *statements):
+        self.broker.sql(" ; ".join(statements), database=USER)
+
+    def __exit__(self, *_):
+        self.recover()
+        super().__exit__()
+
+    def trigger(self, number):
+        return {"scaler": "postgresql", "host": "127.0.0.1", "port": str(self.link.port), "userName": USER,
+                "dbName": USER, "sslmode": "disable", "passwordFromEnv": PASSWORD,
+                "query": f"SELECT count(*) FROM jobs_{number}", "targetQueryValue": "5", "timeout": "1s"}
+
+    def hang(self, numbers):
+        tables = ", ".join(f"jobs_{number}" for number in numbers)
+        self.locker = self.broker.open_session(f"BEGIN; LOCK TABLE {tables}; SELECT 'locked';", USER)
+
+    def recover(self):
+        """The transaction ends with its session."""
+        if self.locker is not None:
+            self.locker.close()
+        self.locker = None
+
+    def add(self, number):
+        self.run(f"INSERT INTO jobs_{number} VALUES (0)")
+
+
+class PrometheusSeries(Source):
+    """Requests that are kept are lost; their connections are closed by the server, which waits for no reply any more."""
+
+    title = "Prometheus"
+    deadline_seconds = 1  # as the triggers say
+    places = 2  # of eight; more of them where the window has grown
+    is_pushed = False
+    is_writable = False
+
+    def make_broker(self):
+        return Prometheus(*(f'jobs{{queue="{number}"}} {self.value(number)}' for number in range(self.count)),
+                          minutes=2)
+
+    def make_link(self):
+        return KeepingLink(self.port, split_http, in_order=False)
+
+    def connect(self):
+        pass
+
+    fill = connect
+
+    def trigger(self, number):
+        return {"scaler": "prometheus", "serverAddress": f"http://127.0.0.1:{self.link.port}",
+                "query": f'jobs{{queue="{number}"}}', "threshold": "5", "timeout": "1s"}
+
+    def hang(self, numbers):
+        queries = {b"%%22%d%%22" % number for number in numbers}
+        self.link.keep(lambda request: re.search(rb"%22\d+%22|$", request)[0] in queries)
+
+
+SOURCES = [RedisLists, NatsConsumers, RabbitMQQueues, RabbitMQManagement, PostgreSQLTables, PrometheusSeries]
 
 
 def far_away(kind, count):

@@ -160,6 +160,11 @@ def split_redis(received):
     return end if end <= len(received) else None
 
 
+def split_http(received):
+    """The length of the first request, which has no body."""
+    return received.find(b"\r\n\r\n") + 4 if b"\r\n\r\n" in received else None
+
+
 def split_nats(received):
     """The length of the first line, and of the message behind it where it is PUB or HPUB."""
     line, separator, _ = received.partition(b"\r\n")

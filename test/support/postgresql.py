@@ -1,5 +1,6 @@
 """A real PostgreSQL, apart from every other one on this machine: its folder, its port, its users."""
 
+import contextlib
 import glob
 import os
 import pwd
@@ -30,6 +31,24 @@ def unprivileged():
             continue
         return user, [need("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     raise Unavailable("no user postgres or nobody, and PostgreSQL refuses to be root's")
+
+
+class PostgreSQLSession:
+    """`statements` answer a line when they are done."""
+
+    def __init__(self, command, statements):
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.child.stdin.write(statements + "\n")
+        self.child.stdin.flush()
+        if not self.child.stdout.readline():
+            self.close()
+            raise RuntimeError(f"psql ended with {self.child.returncode}")
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.child.stdin.close()
+        self.child.wait(10)
+        self.child.stdout.close()
 
 
 class PostgreSQL(Process):
@@ -85,6 +104,11 @@ class PostgreSQL(Process):
              "-p", str(self.port), "-U", "postgres", "-d", database, *words],
             check=True, capture_output=True, text=True, timeout=30)
         return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def open_session(self, statements, database="postgres"):
+        """A superuser's session that has run them, and lives until it is closed."""
+        return PostgreSQLSession([self.psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.folder,
+                                  "-p", str(self.port), "-U", "postgres", "-d", database], statements)
 
     def sessions(self):
         """The server processes of sessions that call themselves backlog."""

@@ -15,7 +15,8 @@ from .process import Process, free_port, need
 
 
 class Prometheus(Process):
-    """`samples` are lines such as `jobs{queue="mail"} 37`, each of the last hour, once a minute.
+    """`samples` are lines such as `jobs{queue="mail"} 37`, each of the last `minutes` and of the next hour, once a
+    minute.
 
     `web` is Prometheus' web configuration file (TLS, users), `arguments` are more flags. `scrapes` are the scrape
     configurations, `rules` is the text of a file of rules.
@@ -23,7 +24,7 @@ class Prometheus(Process):
 
     name = "prometheus"
 
-    def __init__(self, *samples, web="", arguments=(), scrapes=(), rules=None):
+    def __init__(self, *samples, web="", arguments=(), scrapes=(), rules=None, minutes=60):
         super().__init__()
         self.program, self.promtool = need("prometheus"), need("promtool")
         self.port = free_port()
@@ -36,7 +37,7 @@ class Prometheus(Process):
         self._write("prometheus.yml", yaml.safe_dump(config))
         self.write_web(web)
         if samples:
-            self._load(samples)
+            self._load(samples, minutes)
 
     def _write(self, name, content):
         path = os.path.join(self.folder, name)
@@ -48,10 +49,10 @@ class Prometheus(Process):
         """Replaces the web configuration, which is read at each request."""
         self._write("web.yml", web)
 
-    def _load(self, samples):
+    def _load(self, samples, minutes):
         """OpenMetrics wants all samples of a family together."""
         now = int(time.time())
-        times = range(now - 3600, now + 3600, 60)
+        times = range(now - 60 * minutes, now + 3600, 60)
         lines = [f"{sample} {at}" for sample in samples for at in times]
         self._write("samples", "\n".join([*lines, "# EOF", ""]))
         subprocess.run([self.promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet",
