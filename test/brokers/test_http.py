@@ -274,7 +274,7 @@ def test_a_client_that_runs_into_a_limit_shows(server, client, transport):
 
 
 def test_the_alerts_of_the_documentation_are_sound_and_about_what_there_is(server, tmp_path):
-    with open(os.path.join(REPOSITORY, "docs", "operations.md")) as page:
+    with open(os.path.join(REPOSITORY, "docs", "observe.md")) as page:
         (rules,) = re.findall(r"```yaml\n(groups:.*?)```", page.read(), re.DOTALL)
     (tmp_path / "rules.yaml").write_text(rules)
     check = subprocess.run([need("promtool"), "check", "rules", str(tmp_path / "rules.yaml")], text=True,

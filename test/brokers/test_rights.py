@@ -1,4 +1,4 @@
-"""The least rights, on the real brokers: a table each, of rights and what they are enough for. docs/adopting.md has them.
+"""The least rights, on the real brokers: a table each, of rights and what they are enough for. docs/migrate.md has them.
 
 Whoever only measures is asked for instead of heard, and the log says which right is missing.
 """
