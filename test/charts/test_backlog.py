@@ -20,7 +20,6 @@ def test_the_defaults_render_what_the_server_needs_and_nothing_else():
         "--listen": "[::]:9090",
         "--http": "[::]:9091",
         "--config": "/etc/backlog/config/connections.yaml",
-        "--interval": "5s",
         "--hold": "60s",
         "--log-format": "json",
         "--log-level": "info",

@@ -110,8 +110,8 @@ def test_what_one_value_needs_of_another_is_asked_for(values, said):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["--interval", "1s"], "extraArgs repeats --interval: set config.interval"),
-    (["--interval=1s"], "set config.interval"),
+    (["--hold", "1s"], "extraArgs repeats --hold: set config.hold"),
+    (["--hold=1s"], "set config.hold"),
     (["--log-level", "debug"], "set config.logLevel"),
     (["--listen", "[::]:1"], "set service.port"),
     (["--http=[::]:1"], "set http.port"),
