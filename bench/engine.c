@@ -133,7 +133,8 @@ static struct connections *make_connections(size_t count, int password)
     struct connections *connections = NULL;
     text_add(&yaml, "connections:\n");
     for (size_t i = 0; i < count; i++)
-        text_addf(&yaml, "  c%zu: {scaler: fake, source: s%zu, password: \"%d\"}\n", i, i, password);
+        text_addf(&yaml, "  c%zu: {scaler: fake, source: s%zu, password: \"%d\"}\n", i, i,
+                  password);
     if (!connections_parse(yaml.bytes, yaml.length, "bench", ".", NULL, &connections, &error)) {
         fprintf(stderr, "%s\n", error_text(&error));
         exit(1);

@@ -251,8 +251,8 @@ static natsStatus open_inbox(struct nats_connection *connection, int64_t deadlin
                                    &connection->replies);
     int64_t start_ms = clock_now_ms();
     if (status == NATS_OK)
-        status = natsConnection_FlushTimeout(
-            connection->handle, clock_left_ms(deadline_ms, INT_MAX) + MIN_CONNECT_MS);
+        status = natsConnection_FlushTimeout(connection->handle,
+                                             clock_left_ms(deadline_ms, INT_MAX) + MIN_CONNECT_MS);
     connection->received_ms = clock_now_ms();
     connection->round_trip_ms = connection->received_ms - start_ms;
     return status;

@@ -38,8 +38,8 @@ static void take_info(struct task *task, natsMsg *message)
     if (natsMsg_IsNoResponders(message))
         explain_no_responders(task);
     else if (nats_consumer_info_parse(natsMsg_GetData(message),
-                                      (size_t)natsMsg_GetDataLength(message), task->query,
-                                      &reading, &error))
+                                      (size_t)natsMsg_GetDataLength(message), task->query, &reading,
+                                      &error))
         task_answer(task, &reading);
     else
         task_fail(task, &error);

@@ -32,7 +32,7 @@ static void metric_spec(const struct options *options, struct metric_spec *ret_s
 
 /* Unacknowledged messages count: a consumer at work must not be scaled away (keda #3787). */
 static bool evaluate(const struct options *options, const struct reading *reading,
-                  struct evaluation *ret_evaluation, struct error *error)
+                     struct evaluation *ret_evaluation, struct error *error)
 {
     const struct nats_target_options *target = options->target;
     double lag = reading->waiting + reading->in_flight;

@@ -109,7 +109,7 @@ bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_
     struct nats_subjects_info info = {
         .transformed = json_is_object(json_object_get(config, "subject_transform")),
         .is_remote = json_is_object(json_object_get(config, "mirror")) ||
-                           json_array_size(json_object_get(config, "sources")) > 0,
+                     json_array_size(json_object_get(config, "sources")) > 0,
     };
     const json_t *filter = json_object_get(config, "filter_subject");
     bool has_filter = json_string_length(filter) > 0;

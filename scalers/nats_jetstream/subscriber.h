@@ -25,9 +25,9 @@ struct nats_subscriber {
     int64_t connect_ms;                 /* how long it may take to connect */
     struct nats_connection *connection; /* NULL: there is none */
     struct nats_subjects *subjects;
-    struct nats_subscribed *subscribed;    /* by the notifier's id */
-    struct nats_denied_subject *denied;    /* the user may not subscribe to these */
-    struct error refusal;                  /* why there is no connection */
+    struct nats_subscribed *subscribed; /* by the notifier's id */
+    struct nats_denied_subject *denied; /* the user may not subscribe to these */
+    struct error refusal;               /* why there is no connection */
     int64_t retry_ms;
 };
 

@@ -45,7 +45,7 @@ static double greater(double left, double right)
 }
 
 void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_operation operation,
-                        const struct rabbitmq_counts *counts)
+                            const struct rabbitmq_counts *counts)
 {
     struct rabbitmq_counts *all = &aggregate->counts;
     aggregate->queues++;
@@ -66,10 +66,11 @@ void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_
 }
 
 struct reading rabbitmq_aggregate_reading(const struct rabbitmq_aggregate *aggregate,
-                                      enum rabbitmq_operation operation)
+                                          enum rabbitmq_operation operation)
 {
     const struct rabbitmq_counts *all = &aggregate->counts;
-    double share = operation == RABBITMQ_AVG && aggregate->queues > 0 ? (double)aggregate->queues : 1;
+    double share =
+        operation == RABBITMQ_AVG && aggregate->queues > 0 ? (double)aggregate->queues : 1;
     struct reading reading = READING_UNKNOWN;
     reading.waiting = all->ready / share;
     /* The two add up to what is made of all messages: the queue with the most ready ones need not be

@@ -42,10 +42,10 @@ struct rabbitmq_aggregate {
 
 /* The counts must be complete. */
 void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_operation operation,
-                        const struct rabbitmq_counts *counts);
+                            const struct rabbitmq_counts *counts);
 
 /* No queue at all counts 0. */
 struct reading rabbitmq_aggregate_reading(const struct rabbitmq_aggregate *aggregate,
-                                      enum rabbitmq_operation operation);
+                                          enum rabbitmq_operation operation);
 
 #endif

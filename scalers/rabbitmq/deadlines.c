@@ -35,7 +35,8 @@ static int64_t stall_ms(const struct rabbitmq_declarer *declarer,
 static bool abandon(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
                     struct error *error)
 {
-    if (rabbitmq_slots_has(&declarer->slots, channel)) /* those behind a stalled one were sent again */
+    if (rabbitmq_slots_has(&declarer->slots,
+                           channel)) /* those behind a stalled one were sent again */
         rabbitmq_declarer_send_again(declarer, channel, 1);
     return rabbitmq_slots_abandon(&declarer->slots, channel, error);
 }
@@ -122,7 +123,8 @@ bool rabbitmq_deadlines_check(struct rabbitmq_declarer *declarer, int64_t *ret_n
             return false;
         declarer->pinged_ms = owed ? check.now_ms : 0;
     }
-    if (rabbitmq_declarer_has_waiting(declarer) && !rabbitmq_amqp_connection_can_send(declarer->connection))
+    if (rabbitmq_declarer_has_waiting(declarer) &&
+        !rabbitmq_amqp_connection_can_send(declarer->connection))
         check_again(&check, check.now_ms + SEND_MS);
     *ret_next_ms = check.next_ms;
     return true;

@@ -224,7 +224,8 @@ static void handle_refused(struct rabbitmq_declarer *declarer, struct rabbitmq_c
         task_failf(rabbitmq_requests_remove(&declarer->requests, request), "queue '%s': %.*s",
                    queue, (int)close->reply_text.len, (const char *)close->reply_text.bytes);
     }
-    if (rabbitmq_slots_has(&declarer->slots, channel)) /* those behind a stalled one were sent again */
+    if (rabbitmq_slots_has(&declarer->slots,
+                           channel)) /* those behind a stalled one were sent again */
         rabbitmq_declarer_send_again(declarer, channel, 1);
     channel->count = 0;
     channel->window = channel->window > 4 ? channel->window / 4 : MIN_WINDOW;

@@ -37,9 +37,9 @@ struct rabbitmq_lookup {
     bool found;         /* in the listing */
 
     /* Of a pattern. */
-    int64_t page;                /* that is requested */
+    int64_t page;                        /* that is requested */
     struct rabbitmq_aggregate aggregate; /* of the pages before it */
-    size_t empty;                /* the queues of which totals said 0 */
+    size_t empty;                        /* the queues of which totals said 0 */
 
     struct rabbitmq_lookup **list; /* where it is; NULL: nowhere yet */
     struct rabbitmq_lookup *prev, *next;

@@ -5,7 +5,9 @@
 
 #include <utlist.h>
 
-enum { TOTALS_MS = 1200 }; /* the most that totals may take of a task's time: they hang where a queue does */
+enum {
+    TOTALS_MS = 1200
+}; /* the most that totals may take of a task's time: they hang where a queue does */
 
 int64_t rabbitmq_management_deadline_ms(const struct rabbitmq_management *client,
                                         const struct rabbitmq_lookup *lookup)
@@ -35,8 +37,9 @@ static void request_one(struct rabbitmq_management *client, struct rabbitmq_look
 {
     note_sent(lookup);
     _cleanup_(memory_free) char *path = rabbitmq_lookup_path(lookup, &client->vhost);
-    int64_t deadline_ms = lookup->source == RABBITMQ_TOTALS ? lookup->sent_ms + totals_ms(client)
-                                                            : rabbitmq_management_deadline_ms(client, lookup);
+    int64_t deadline_ms = lookup->source == RABBITMQ_TOTALS
+                              ? lookup->sent_ms + totals_ms(client)
+                              : rabbitmq_management_deadline_ms(client, lookup);
     rabbitmq_lookup_move(lookup, &client->requested);
     rabbitmq_http_get(client->http, path, lookup, deadline_ms);
 }
@@ -56,7 +59,8 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
         note_sent(lookup);
         lookup->found = false;
         rabbitmq_lookup_move(lookup, &listing->lookups);
-        if (source == RABBITMQ_STATISTICS && rabbitmq_management_deadline_ms(client, lookup) > deadline_ms)
+        if (source == RABBITMQ_STATISTICS &&
+            rabbitmq_management_deadline_ms(client, lookup) > deadline_ms)
             deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
     }
     _cleanup_(memory_free) char *path = rabbitmq_lookup_listing_path(&client->vhost, source);

@@ -63,7 +63,8 @@ const struct option rabbitmq_options[] = {
     {.key = "timeout",
      CONNECTION(timeout_ms),
      .type = OPTION_DURATION,
-     .doc = "how long a request to the management API may take: 10s where it is not set; http only"},
+     .doc =
+         "how long a request to the management API may take: 10s where it is not set; http only"},
     {.key = "oauthTokenURI",
      CONNECTION(oauth_token_uri),
      .type = OPTION_STRING,
@@ -105,8 +106,9 @@ const struct option rabbitmq_options[] = {
      QUERY(use_regex),
      .type = OPTION_BOOL,
      .fallback = "false",
-     .doc = "true: all queues of the virtual host whose name queueName matches, case-insensitively, "
-            "at most 10000; http only"},
+     .doc =
+         "true: all queues of the virtual host whose name queueName matches, case-insensitively, "
+         "at most 10000; http only"},
     {.key = "pageSize",
      QUERY(page_size),
      .type = OPTION_INT,

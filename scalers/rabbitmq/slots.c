@@ -3,7 +3,8 @@
 #include <utlist.h>
 
 enum {
-    STALL_WINDOW = 4, /* of a new channel while others hang: the fewer are behind the next that hangs */
+    STALL_WINDOW =
+        4, /* of a new channel while others hang: the fewer are behind the next that hangs */
 };
 
 static const struct group {

@@ -22,8 +22,9 @@ struct redis_client {
     struct redis_subscriber subscriber;
     struct redis_key_types key_types;
 
-    struct redis_channel *shared;   /* the one that measures; NULL: none, it is opened again */
-    struct redis_channel *standby;  /* proves that it is the shared one that stalls, and replaces it */
+    struct redis_channel *shared; /* the one that measures; NULL: none, it is opened again */
+    struct redis_channel
+        *standby; /* proves that it is the shared one that stalls, and replaces it */
     struct redis_channel *isolated; /* of what was slow, or timed out last */
     struct task *waiting;           /* utlist, for the shared channel to be ready */
     struct task *waiting_isolated;  /* utlist, for the isolated one */

@@ -9,7 +9,6 @@
 
 enum { CONNECT_MS = 2000, MAX_CHANNELS = 4 };
 
-
 static void take_tasks(struct redis_client *client, struct feed *feed)
 {
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
@@ -97,8 +96,8 @@ static void list_channels(const struct redis_client *client, struct polled *poll
         if (all[i] == NULL)
             continue;
         polled->channels[polled->count] = all[i];
-        polled->descriptors[polled->count++] = (struct pollfd){
-            .fd = all[i]->context->fd, .events = redis_channel_events(all[i])};
+        polled->descriptors[polled->count++] =
+            (struct pollfd){.fd = all[i]->context->fd, .events = redis_channel_events(all[i])};
     }
 }
 

@@ -68,7 +68,7 @@ static void metric_spec(const struct options *options, struct metric_spec *ret_s
 }
 
 static bool evaluate(const struct options *options, const struct reading *reading,
-                  struct evaluation *ret_evaluation, struct error *error)
+                     struct evaluation *ret_evaluation, struct error *error)
 {
     const struct list_target *target = options->target;
     if (isnan(reading->waiting))
@@ -148,8 +148,8 @@ static void on_type(struct redis_channel *channel, struct redis_command *command
 
 static void read_type(struct redis_channel *channel, struct task *task, int tries)
 {
-    struct redis_command *command = redis_channel_send(
-        channel, &(struct redis_request){{"TYPE", key_of(task)}, on_type});
+    struct redis_command *command =
+        redis_channel_send(channel, &(struct redis_request){{"TYPE", key_of(task)}, on_type});
     command->tries = tries;
     redis_command_add_task(command, task);
 }

@@ -179,8 +179,7 @@ bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64
         look_again(ret_next_ms, shared->deadline_ms);
         return now_ms < shared->deadline_ms || redis_client_cannot_connect(client, error);
     }
-    return !redis_channel_has_tasks(shared) ||
-           check_oldest(client, now_ms, ret_next_ms, error);
+    return !redis_channel_has_tasks(shared) || check_oldest(client, now_ms, ret_next_ms, error);
 }
 
 /* It is kept for the next stall, or closed. */
@@ -238,7 +237,8 @@ void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int
             look_again(ret_next_ms, now_ms);
         }
     } else if (channel->commands != NULL || now_ms >= channel->replied_ms + ISOLATED_IDLE_MS)
-        redis_stall_lose_isolated(client, NULL); /* its task was cancelled, or there was none for long */
+        redis_stall_lose_isolated(client,
+                                  NULL); /* its task was cancelled, or there was none for long */
     else
         look_again(ret_next_ms, channel->replied_ms + ISOLATED_IDLE_MS);
 }
@@ -263,8 +263,8 @@ bool redis_stall_lose_shared(struct redis_client *client)
     struct redis_channel *channel = client->shared;
     if (channel->has_answered)
         client->losses = 0;
-    bool is_usable = channel->state == REDIS_READY && channel->is_hung_up &&
-                     client->losses++ < MAX_LOSSES;
+    bool is_usable =
+        channel->state == REDIS_READY && channel->is_hung_up && client->losses++ < MAX_LOSSES;
     if (!is_usable)
         return false;
     if (client->losses > 1 && redis_channel_has_tasks_behind(channel))

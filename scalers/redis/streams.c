@@ -103,7 +103,7 @@ static void metric_spec(const struct options *options, struct metric_spec *ret_s
 }
 
 static bool evaluate(const struct options *options, const struct reading *reading,
-                  struct evaluation *ret_evaluation, struct error *error)
+                     struct evaluation *ret_evaluation, struct error *error)
 {
     const struct stream_target *target = options->target;
     bool pending = mode_of(options->query) == MODE_PENDING;
@@ -224,10 +224,11 @@ static void explain_lag(const struct redis_server *server, struct task *task, co
 {
     struct error error = {0};
     if (lag == NULL)
-        error_unavailable(&error,
-                          "Redis at %s has version %s and reports no lag: lagCount needs Redis 7 or "
-                          "newer; without it pending entries count",
-                          server->address, server->version == NULL ? "unknown" : server->version);
+        error_unavailable(
+            &error,
+            "Redis at %s has version %s and reports no lag: lagCount needs Redis 7 or "
+            "newer; without it pending entries count",
+            server->address, server->version == NULL ? "unknown" : server->version);
     else
         error_unavailable(
             &error,

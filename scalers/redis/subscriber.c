@@ -112,8 +112,7 @@ static void open_channel(struct redis_subscriber *subscriber, int64_t now_ms)
     _cleanup_(error_done) struct error error = {0};
     subscriber->retry_ms = now_ms + RETRY_MS;
     error_done(&subscriber->refusal);
-    subscriber->channel =
-        redis_channel_open(subscriber->server, true, now_ms + CONNECT_MS, &error);
+    subscriber->channel = redis_channel_open(subscriber->server, true, now_ms + CONNECT_MS, &error);
     if (subscriber->channel == NULL) {
         refuse_all(subscriber, error_text(&error));
         return;
@@ -141,10 +140,9 @@ static void track(struct redis_subscriber *subscriber, struct redis_channel *cha
     subscriber->tracked = channel;
     subscriber->is_tracking_confirmed = false;
     channel->subscriber = subscriber;
-    redis_channel_send(
-        channel,
-        &(struct redis_request){
-            {"CLIENT", "TRACKING", "ON", "REDIRECT", subscriber->id, "OPTIN"}, on_tracking});
+    redis_channel_send(channel, &(struct redis_request){{"CLIENT", "TRACKING", "ON", "REDIRECT",
+                                                         subscriber->id, "OPTIN"},
+                                                        on_tracking});
 }
 
 void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_channel *channel,
@@ -238,8 +236,8 @@ void redis_subscriber_unsubscribe(struct redis_subscriber *subscriber, uint64_t 
 
 bool redis_subscriber_is_needed(const struct redis_subscriber *subscriber)
 {
-    return subscriber->channel != NULL && (subscriber->channel->state != REDIS_READY ||
-                                           subscriber->subscriptions.all != NULL);
+    return subscriber->channel != NULL &&
+           (subscriber->channel->state != REDIS_READY || subscriber->subscriptions.all != NULL);
 }
 
 void redis_subscriber_step(struct redis_subscriber *subscriber, short revents)

@@ -108,8 +108,7 @@ static void add_query(struct agent *agent, const Agent__Query *message)
         return;
     struct agent_query *query = memory_new(sizeof(*query));
     query->number = message->query;
-    query->values =
-        agent_values(agent->scaler, OPTION_QUERY, message->options, message->n_options);
+    query->values = agent_values(agent->scaler, OPTION_QUERY, message->options, message->n_options);
     HASH_ADD(hh, agent->queries, number, sizeof(query->number), query);
 }
 

@@ -20,9 +20,10 @@
 #include <uthash.h>
 
 enum {
-    MAX_MESSAGE = 1 << 20,     /* of what an agent sends at a time: the end of one task, with an error's text */
-    GRACE_MS = 1000,           /* beyond a time-out, before an agent is killed */
-    PING_MS = 500,             /* after so long without a word while tasks are in flight */
+    MAX_MESSAGE =
+        1 << 20, /* of what an agent sends at a time: the end of one task, with an error's text */
+    GRACE_MS = 1000, /* beyond a time-out, before an agent is killed */
+    PING_MS = 500,   /* after so long without a word while tasks are in flight */
     TASKS_PER_MESSAGE = 256,
     FORGET_MS = 20 * 60 * 1000, /* queries that were not measured for so long */
     MIN_QUERIES = 1024,         /* before any is forgotten */
@@ -47,8 +48,8 @@ struct agent_client {
     const struct scaler *scaler;
     struct child child;
     int socket;
-    int notifications;        /* the pipe's end; -1 once the agent has closed the other */
-    struct notifier notifier; /* of the last task that had one: they differ in the id alone */
+    int notifications;           /* the pipe's end; -1 once the agent has closed the other */
+    struct notifier notifier;    /* of the last task that had one: they differ in the id alone */
     struct known_query *queries; /* by identity */
     size_t forget_at;            /* so many queries: those that are no longer used are forgotten */
     uint64_t last_query;

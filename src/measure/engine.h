@@ -26,15 +26,15 @@ struct query;
 
 /* Zeros are not defaults: start from ENGINE_DEFAULTS. */
 struct engine_settings {
-    int64_t interval_ms;        /* of streams whose trigger sets none */
+    int64_t interval_ms; /* of streams whose trigger sets none */
     int64_t connect_timeout_ms;
-    int64_t timeout_ms;         /* of a query, where its scaler says none */
-    int64_t backoff_min_ms;     /* the first retry of a broken connection is at once, then after this */
-    int64_t backoff_max_ms;     /* ... doubling to this */
+    int64_t timeout_ms;     /* of a query, where its scaler says none */
+    int64_t backoff_min_ms; /* the first retry of a broken connection is at once, then after this */
+    int64_t backoff_max_ms; /* ... doubling to this */
     size_t max_connections;
-    size_t max_agents;          /* of them, those with an agent process */
-    const char *program;        /* started as `PROGRAM agent` for a scaler in an agent; borrowed */
-    bool all_in_agents;         /* not only the scalers that ask for it */
+    size_t max_agents;           /* of them, those with an agent process */
+    const char *program;         /* started as `PROGRAM agent` for a scaler in an agent; borrowed */
+    bool all_in_agents;          /* not only the scalers that ask for it */
     void (*wake)(void *context); /* a watcher has news; any thread, no lock held; may be NULL */
     void *wake_context;
 };
@@ -82,17 +82,18 @@ struct snapshot {
     enum { ATTEMPT_NONE, ATTEMPT_GOOD, ATTEMPT_FAILED } last_attempt;
     bool is_measured; /* there is a reading, of the last good attempt */
     struct reading reading;
-    int64_t sent_ms;          /* when the source was asked for the reading */
-    int64_t began_at_us;      /* the same, or when the source notified us, whichever was first */
-    int64_t duration_ms;      /* of the last good attempt; -1: not known */
-    bool is_outdated;         /* the source has notified us since */
-    int64_t failed_at_ms;     /* where the last attempt failed: when */
-    int64_t failing_since_ms; /* ... and since when all did */
-    bool is_retried;          /* ... and it is tried again by itself, whoever asks */
-    struct error error;       /* of the last attempt */
-    int64_t unanswered_since_ms;   /* since when a caller has been waiting; 0: none is */
+    int64_t sent_ms;             /* when the source was asked for the reading */
+    int64_t began_at_us;         /* the same, or when the source notified us, whichever was first */
+    int64_t duration_ms;         /* of the last good attempt; -1: not known */
+    bool is_outdated;            /* the source has notified us since */
+    int64_t failed_at_ms;        /* where the last attempt failed: when */
+    int64_t failing_since_ms;    /* ... and since when all did */
+    bool is_retried;             /* ... and it is tried again by itself, whoever asks */
+    struct error error;          /* of the last attempt */
+    int64_t unanswered_since_ms; /* since when a caller has been waiting; 0: none is */
     int64_t effective_interval_ms; /* what the source keeps up with */
-    int64_t stuck_for_ms; /* requests are in flight, and nothing was answered for so long; 0: it works */
+    int64_t
+        stuck_for_ms; /* requests are in flight, and nothing was answered for so long; 0: it works */
 };
 
 void query_snapshot(struct query *query, struct snapshot *ret_snapshot);
@@ -106,8 +107,8 @@ void query_demand(struct query *query, int64_t from_ms);
 struct query_state {
     char connection[64]; /* its name: "kafka connection 3" */
     enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_BROKEN } client;
-    bool is_isolated;   /* it timed out or was slow: it is measured where it delays no others */
-    bool is_subscribed; /* the source notifies us of its next message */
+    bool is_isolated;    /* it timed out or was slow: it is measured where it delays no others */
+    bool is_subscribed;  /* the source notifies us of its next message */
     int64_t interval_ms; /* 0: when a caller waits */
     int64_t effective_interval_ms;
 };
@@ -120,7 +121,8 @@ struct watcher {
     void *asker;
     struct engine *engine; /* NULL: it never watched */
     struct query *query;   /* NULL: not watching */
-    bool is_stream;      /* it wants measurements at the interval; others wait for one that was demanded */
+    bool
+        is_stream; /* it wants measurements at the interval; others wait for one that was demanded */
     int64_t idle_interval_ms;
 
     struct watcher *next, *prev;             /* among the query's */

@@ -167,9 +167,9 @@ static void open_client(struct poller *poller)
     _cleanup_(error_done) struct error error = {0};
     connection_connecting(connection);
     pthread_mutex_unlock(&poller->lock);
-    bool good = client_open(connection->scaler, poller->values,
-                            poller->in_agent ? settings->program : NULL,
-                            clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);
+    bool good =
+        client_open(connection->scaler, poller->values, poller->in_agent ? settings->program : NULL,
+                    clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);
     pthread_mutex_lock(&poller->lock);
     if (good)
         connection_connected(connection, clock_now_ms());

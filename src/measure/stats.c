@@ -89,8 +89,7 @@ static struct scaler_stats current_stats(struct poller *poller)
     stats.counts.isolated_queries =
         connection->schedule.slow_count + connection->schedule.ready_slow.count;
     stats.utilization = schedule_utilization(&connection->schedule, now_ms);
-    stats.delay_seconds =
-        (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
+    stats.delay_seconds = (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
     pthread_mutex_unlock(&poller->lock);
     return stats;
 }
@@ -174,7 +173,8 @@ static const struct family families[] = {
      {{"state=\"good\"", good_queries}, {"state=\"failing\"", failing_queries}}},
     {"backlog_isolated_queries",
      METRIC_GAUGE,
-     "Queries in flight or due that are measured separately, because they timed out last or are slow.",
+     "Queries in flight or due that are measured separately, because they timed out last or are "
+     "slow.",
      {{NULL, isolated_queries}}},
     {"backlog_measurements_total",
      METRIC_COUNTER,
@@ -196,7 +196,8 @@ static const struct family families[] = {
      {{NULL, failed_subscriptions}}},
     {"backlog_source_utilization_ratio",
      METRIC_GAUGE,
-     "How much of what may be in flight at a time was, in the last seconds; of the busiest connection.",
+     "How much of what may be in flight at a time was, in the last seconds; of the busiest "
+     "connection.",
      {{NULL, utilization}}},
     {"backlog_source_delay_seconds",
      METRIC_GAUGE,

@@ -108,7 +108,8 @@ void task_fail(struct task *task, const struct error *error);
 void task_failf(struct task *task, const char *format, ...) /* ERROR_UNAVAILABLE */
     __attribute__((format(printf, 2, 3)));
 void task_time_out(struct task *task);
-void task_time_out_with(struct task *task, const struct error *error); /* which says what did not answer */
+void task_time_out_with(struct task *task,
+                        const struct error *error); /* which says what did not answer */
 void task_return(struct task *task, bool isolate);
 
 /* The task was kept back until now, or only now the source can work on it: its reading is of this moment,

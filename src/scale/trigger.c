@@ -13,7 +13,7 @@
 struct triggers {
     struct triggers_settings settings;
     struct trigger *by_identity;
-    struct trigger *by_age; /* utlist, the one that nobody has asked for longest first */
+    struct trigger *by_age;       /* utlist, the one that nobody has asked for longest first */
     struct trigger *next_walked;  /* see triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */
     uint64_t revision;            /* of the connections */
@@ -273,9 +273,8 @@ static void exchange_query(struct triggers *triggers, struct trigger *trigger,
     struct query *former = TAKE(trigger->query);
     struct watcher *watcher;
     if (!error_is_set(&trigger->mistakes) && (former != NULL || trigger->watchers != NULL)) {
-        bool inherits =
-            former != NULL &&
-            option_same_place(former_connection, trigger->values[OPTION_CONNECTION]);
+        bool inherits = former != NULL &&
+                        option_same_place(former_connection, trigger->values[OPTION_CONNECTION]);
         hold_query(triggers, trigger, former, inherits, &ignored);
     }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)

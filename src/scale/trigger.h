@@ -64,7 +64,7 @@ struct triggers_settings {
     bool deny_inline;          /* only connections of the file are used */
     size_t max_inline;         /* connections that are not of the file, of each namespace */
     size_t max;
-    size_t max_bytes;  /* of the metadata of all of them: each is held some four times over */
+    size_t max_bytes; /* of the metadata of all of them: each is held some four times over */
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings);

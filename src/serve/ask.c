@@ -82,8 +82,7 @@ void ask_watch(struct ask *ask)
 
 void ask_decide(const struct ask *ask, int64_t now_ms, bool out_of_time, struct answer *ret_answer)
 {
-    const struct answer_call call = {.is_stream = ask->is_stream,
-                                     .arrived_ms = ask->arrived_ms,
-                                     .out_of_time = out_of_time};
+    const struct answer_call call = {
+        .is_stream = ask->is_stream, .arrived_ms = ask->arrived_ms, .out_of_time = out_of_time};
     trigger_answer(ask->trigger, &call, now_ms, ret_answer);
 }

@@ -35,9 +35,11 @@ static struct web *start(void)
     struct web *web = NULL;
     signal(SIGPIPE, SIG_IGN);
     explain = (struct explain){
-        .triggers = triggers_new(&(struct triggers_settings){
-            .scalers = none, .rules = {.interval_ms = 5000, .hold_ms = 60000},
-            .max = 10, .max_bytes = 1 << 20}),
+        .triggers = triggers_new(
+            &(struct triggers_settings){.scalers = none,
+                                        .rules = {.interval_ms = 5000, .hold_ms = 60000},
+                                        .max = 10,
+                                        .max_bytes = 1 << 20}),
         .run = run,
     };
     struct option_entry entry = {"scaler", "none"};

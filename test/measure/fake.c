@@ -185,7 +185,7 @@ static void fake_metric_spec(const struct options *options, struct metric_spec *
 }
 
 static bool fake_evaluate(const struct options *options, const struct reading *reading,
-                       struct evaluation *ret_evaluation, struct error *error)
+                          struct evaluation *ret_evaluation, struct error *error)
 {
     (void)options;
     if (isnan(reading->waiting))
@@ -396,8 +396,7 @@ const struct scaler fake_agent_scaler = {.name = "isolated",
                                          .subscribes = true,
                                          FAKE_HOOKS};
 static const struct scaler fake_absent = {.name = "fake-cluster", .absent = "was left out"};
-const struct scaler *const fake_scalers[] = {&fake_scaler, &fake_agent_scaler, &fake_absent,
-                                             NULL};
+const struct scaler *const fake_scalers[] = {&fake_scaler, &fake_agent_scaler, &fake_absent, NULL};
 
 struct fake_values fake_values(const char *source, const char *queue)
 {

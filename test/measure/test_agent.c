@@ -1,8 +1,8 @@
 /* A scaler in an agent process: this program, see main(). */
 #include "base/log.h"
 #include "base/memory.h"
-#include "measure/fixture.h"
 #include "measure/agent_client.h"
+#include "measure/fixture.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -29,8 +29,7 @@ static void an_agent_that_aborts_fails_its_own_connection_only(void **state)
     WAIT_UNTIL(waiting(isolated) == 2);
 }
 
-static void
-a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measured(void **state)
+static void a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measured(void **state)
 {
     (void)state;
     hold_of(&fake_agent_scaler, "a", "abort");

@@ -376,7 +376,8 @@ static void a_query_that_breaks_its_clients_is_spaced_out(void **state)
     demand(breaking);
     assert_ptr_equal(take(), good);
     assert_null(take());
-    now_ms += 2 * SCHEDULE_RETRY_MIN_MS; /* with jitter, so that those that were lost together part */
+    now_ms +=
+        2 * SCHEDULE_RETRY_MIN_MS; /* with jitter, so that those that were lost together part */
     assert_ptr_equal(take(), breaking);
 }
 

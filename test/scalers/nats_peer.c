@@ -64,8 +64,7 @@ static const struct nats_line *find_line(struct nats_peer *peer, const char *sub
     static const struct nats_line none = {.subject = ""};
     for (size_t i = 0; peer->script[i].subject != NULL; i++) {
         const struct nats_line *line = &peer->script[i];
-        if (!ends_with(subject, line->subject) ||
-            (line->times > 0 && peer->used[i] >= line->times))
+        if (!ends_with(subject, line->subject) || (line->times > 0 && peer->used[i] >= line->times))
             continue;
         peer->used[i]++;
         return line;

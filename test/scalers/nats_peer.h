@@ -11,14 +11,15 @@
 #include <stddef.h>
 
 struct nats_line {
-    const char *subject;    /* the end of a request's, such as ".CONSUMER.INFO.orders.workers" */
-    const char *answer;     /* the body; NULL: none */
-    bool is_late;           /* the answer is sent before that to the next request of the connection */
-    const char *message_on; /* a message on this subject is sent first, to who subscribed to it; or NULL */
+    const char *subject; /* the end of a request's, such as ".CONSUMER.INFO.orders.workers" */
+    const char *answer;  /* the body; NULL: none */
+    bool is_late;        /* the answer is sent before that to the next request of the connection */
+    const char
+        *message_on; /* a message on this subject is sent first, to who subscribed to it; or NULL */
     bool has_no_responders; /* instead of an answer */
     bool is_denied;         /* instead of an answer */
     bool is_deaf;           /* nothing on this connection is answered from now on */
-    int times;              /* the line is for so many requests, and the next that fits after; 0: all */
+    int times; /* the line is for so many requests, and the next that fits after; 0: all */
 };
 
 enum { NATS_PEER_CONNECTIONS = 8, NATS_PEER_SUBSCRIPTIONS = 64 };

@@ -55,12 +55,13 @@ static void wrong_metadata_still_has_a_metric_spec(void **state)
 }
 
 static bool evaluate(struct trigger *trigger, double waiting, double in_flight,
-                  struct evaluation *ret_evaluation)
+                     struct evaluation *ret_evaluation)
 {
     struct reading reading = READING_UNKNOWN;
     reading.waiting = waiting;
     reading.in_flight = in_flight;
-    return scaler_nats_jetstream.evaluate(&trigger->options, &reading, ret_evaluation, &trigger->error);
+    return scaler_nats_jetstream.evaluate(&trigger->options, &reading, ret_evaluation,
+                                          &trigger->error);
 }
 
 static void the_activation_lag_itself_is_not_yet_active(void **state)

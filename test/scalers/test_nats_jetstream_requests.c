@@ -57,10 +57,9 @@ static void world_start(struct world *world, const struct nats_line *script,
     world->feed = test_feed_new(&scaler_nats_jetstream);
     for (; consumers[world->count] != NULL; world->count++) {
         struct trigger *trigger = &world->triggers[world->count];
-        *trigger =
-            trigger_of(&scaler_nats_jetstream, PAIRS("servers", world->peer.address, "stream",
-                                                     "orders", "consumer",
-                                                     consumers[world->count]));
+        *trigger = trigger_of(&scaler_nats_jetstream,
+                              PAIRS("servers", world->peer.address, "stream", "orders", "consumer",
+                                    consumers[world->count]));
         assert_true(trigger->good);
         test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
     }
@@ -108,7 +107,8 @@ static void a_request_that_is_not_replied_to_times_out_alone(void **state)
 {
     (void)state;
     struct world world;
-    world_start(&world, SCRIPT({OF("a"), INFO("1")}, {OF("b"), INFO("2")}), PAIRS("hang", "a", "b"));
+    world_start(&world, SCRIPT({OF("a"), INFO("1")}, {OF("b"), INFO("2")}),
+                PAIRS("hang", "a", "b"));
     world_run(&world);
     assert_true(world.usable);
     assert_outcome(&world, 0, TASK_TIMED_OUT, "");
@@ -141,10 +141,10 @@ static void a_late_reply_is_not_taken_for_that_of_another_request(void **state)
 {
     (void)state;
     struct world world;
-    world_start(&world,
-                SCRIPT({OF("late"), INFO("7"), .is_late = true, .times = 1},
-                       {OF("late"), INFO("8")}),
-                PAIRS("late"));
+    world_start(
+        &world,
+        SCRIPT({OF("late"), INFO("7"), .is_late = true, .times = 1}, {OF("late"), INFO("8")}),
+        PAIRS("late"));
     world_run(&world);
     assert_true(world.usable);
     assert_outcome(&world, 0, TASK_TIMED_OUT, "");
@@ -159,9 +159,10 @@ static void a_request_that_is_cancelled_is_given_up(void **state)
 {
     (void)state;
     struct world world;
-    world_start(&world, SCRIPT({OF("slow"), NULL, .times = 1}, {OF("slow"), INFO("2")},
-                               {OF("a"), INFO("1")}),
-                PAIRS("slow", "a"));
+    world_start(
+        &world,
+        SCRIPT({OF("slow"), NULL, .times = 1}, {OF("slow"), INFO("2")}, {OF("a"), INFO("1")}),
+        PAIRS("slow", "a"));
     test_feed_cancel(world.feed, 0);
     world_run(&world);
     assert_waiting(&world, 0, 2);
@@ -184,8 +185,7 @@ static void a_server_that_replies_to_nobody_is_a_lost_connection(void **state)
     world_stop(&world);
 }
 
-#define SUBJECTS                                                                                   \
-    {".STREAM.INFO.orders", "{\"config\":{\"subjects\":[\"new\"]}}"}
+#define SUBJECTS {".STREAM.INFO.orders", "{\"config\":{\"subjects\":[\"new\"]}}"}
 #define CONSUMER "{\"config\":{},\"num_pending\":0,\"num_ack_pending\":0}"
 
 /* It takes a few measurements: none waits for the subjects. */

@@ -123,8 +123,8 @@ static void a_slow_opening_does_not_make_a_late_0_a_quick_one(void **state)
 {
     (void)state;
     struct fixture fixture;
-    start(&fixture, &(struct amqp_script){.openings_ms = {150, 0},
-                                          .declares_ms = {300, 300, 300, 300}});
+    start(&fixture,
+          &(struct amqp_script){.openings_ms = {150, 0}, .declares_ms = {300, 300, 300, 300}});
     test_feed_set_timeout(fixture.feed, 4000);
     add_queue(&fixture, "orders");
     run_well(&fixture);

@@ -41,10 +41,10 @@ static void start(struct fixture *fixture, const char *tokens)
 {
     *fixture = (struct fixture){.start_ms = clock_now_ms()};
     management_peer_start(&fixture->peer, &(struct management_script){.tokens = tokens});
-    fixture->trigger = trigger_of(
-        &scaler_rabbitmq,
-        PAIRS("host", fixture->peer.host, "queueName", "q", "oauthTokenURI",
-              fixture->peer.token_uri, "clientID", "backlog", "clientSecret", "secret"));
+    fixture->trigger =
+        trigger_of(&scaler_rabbitmq,
+                   PAIRS("host", fixture->peer.host, "queueName", "q", "oauthTokenURI",
+                         fixture->peer.token_uri, "clientID", "backlog", "clientSecret", "secret"));
     if (!fixture->trigger.good)
         fail_msg("%s", error_text(&fixture->trigger.error));
     const struct rabbitmq_connection *options = fixture->trigger.options.connection;

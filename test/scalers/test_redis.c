@@ -23,8 +23,8 @@ extern const struct scaler scaler_redis_streams;
     trigger_of(&scaler_redis_streams,                                                              \
                PAIRS("stream", "orders", "address", "localhost:6379", __VA_ARGS__))
 
-static void assert_metric_spec(const struct scaler *scaler, struct trigger trigger, const char *name,
-                        double target)
+static void assert_metric_spec(const struct scaler *scaler, struct trigger trigger,
+                               const char *name, double target)
 {
     struct metric_spec spec;
     scaler->metric_spec(&trigger.options, &spec);
@@ -42,13 +42,16 @@ static void metrics_and_targets_are_those_of_keda(void **state)
     assert_metric_spec(&scaler_redis, LIST(NULL), "redis-jobs", 5);
     assert_metric_spec(&scaler_redis, LIST("listLength", "3"), "redis-jobs", 3);
     assert_metric_spec(streams, STREAM(NULL), "redis-streams-orders", 5);
-    assert_metric_spec(streams, STREAM("streamLength", "3", "lagCount", "4"), "redis-streams-orders", 3);
-    assert_metric_spec(streams, STREAM("consumerGroup", "g", "streamLength", "3"), "redis-streams-orders",
-                5);
-    assert_metric_spec(streams, STREAM("consumerGroup", "g", "pendingEntriesCount", "3", "lagCount", "0"),
-                "redis-streams-orders", 3);
-    assert_metric_spec(streams, STREAM("consumerGroup", "g", "pendingEntriesCount", "3", "lagCount", "4"),
-                "redis-streams-orders", 4);
+    assert_metric_spec(streams, STREAM("streamLength", "3", "lagCount", "4"),
+                       "redis-streams-orders", 3);
+    assert_metric_spec(streams, STREAM("consumerGroup", "g", "streamLength", "3"),
+                       "redis-streams-orders", 5);
+    assert_metric_spec(streams,
+                       STREAM("consumerGroup", "g", "pendingEntriesCount", "3", "lagCount", "0"),
+                       "redis-streams-orders", 3);
+    assert_metric_spec(streams,
+                       STREAM("consumerGroup", "g", "pendingEntriesCount", "3", "lagCount", "4"),
+                       "redis-streams-orders", 4);
 }
 
 static void wrong_metadata_still_has_a_metric_spec(void **state)
@@ -56,7 +59,7 @@ static void wrong_metadata_still_has_a_metric_spec(void **state)
     (void)state;
     assert_metric_spec(&scaler_redis, trigger_of(&scaler_redis, PAIRS(NULL)), "redis-", 5);
     assert_metric_spec(&scaler_redis_streams, trigger_of(&scaler_redis_streams, PAIRS(NULL)),
-                "redis-streams-", 5);
+                       "redis-streams-", 5);
 }
 
 static void the_activation_count_itself_is_not_yet_active(void **state)
@@ -72,8 +75,8 @@ static void the_activation_count_itself_is_not_yet_active(void **state)
         struct evaluation evaluation;
         for (int count = 2; count <= 3; count++) {
             *(i == 1 ? &reading.in_flight : &reading.waiting) = count;
-            assert_true(
-                scalers[i]->evaluate(&triggers[i].options, &reading, &evaluation, &triggers[i].error));
+            assert_true(scalers[i]->evaluate(&triggers[i].options, &reading, &evaluation,
+                                             &triggers[i].error));
             assert_true(evaluation.value == count);
             assert_int_equal(evaluation.active, count == 3);
         }
@@ -295,8 +298,9 @@ static void a_server_that_replies_to_nobody_is_a_lost_connection(void **state)
 {
     (void)state;
     int64_t start_ms = clock_now_ms();
-    struct outcome outcome = measure(&scaler_redis, SCRIPT({"PING", "+PONG\r\n", .times = 1}, {"PING", ""}, {"LLEN", ""}), ONE_LIST, 3,
-                300);
+    struct outcome outcome = measure(
+        &scaler_redis, SCRIPT({"PING", "+PONG\r\n", .times = 1}, {"PING", ""}, {"LLEN", ""}),
+        ONE_LIST, 3, 300);
     assert_true(outcome.connected);
     assert_false(outcome.usable);
     assert_int_equal(outcome.failures, 0); /* the engine ends them with the client's error */

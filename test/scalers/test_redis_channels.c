@@ -48,8 +48,8 @@ static void world_start(struct world *world, const struct redis_line *script,
     world->feed = test_feed_new(&scaler_redis);
     for (; keys[world->count] != NULL; world->count++) {
         struct trigger *trigger = &world->triggers[world->count];
-        *trigger = trigger_of(&scaler_redis, PAIRS("address", world->peer.address, "listName",
-                                                   keys[world->count]));
+        *trigger = trigger_of(
+            &scaler_redis, PAIRS("address", world->peer.address, "listName", keys[world->count]));
         assert_true(trigger->good);
         test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
     }
@@ -94,7 +94,8 @@ static void a_query_that_hangs_neither_fails_nor_delays_those_behind_it(void **s
     assert_true(world.usable);
     assert_outcome(&world, 0, TASK_TIMED_OUT);
     assert_int_equal(test_feed_task(world.feed, 0)->order, 4);
-    assert_int_equal(test_feed_task(world.feed, 0)->returned, 1); /* isolated, with its whole time */
+    assert_int_equal(test_feed_task(world.feed, 0)->returned,
+                     1); /* isolated, with its whole time */
     assert_true(clock_now_ms() - start_ms >= TIMEOUT_MS);
     for (size_t i = 1; i < 4; i++) {
         assert_outcome(&world, i, TASK_ANSWERED);
@@ -159,8 +160,8 @@ static void a_late_answer_is_not_taken_for_that_of_another_query(void **state)
     (void)state;
     struct world world;
     world_start(&world,
-                SCRIPT({"LLEN late", ":7\r\n", .wait_ms = 100, .times = 1},
-                       {"LLEN late", ":8\r\n"}, {"LLEN", ":1\r\n"}),
+                SCRIPT({"LLEN late", ":7\r\n", .wait_ms = 100, .times = 1}, {"LLEN late", ":8\r\n"},
+                       {"LLEN", ":1\r\n"}),
                 PAIRS("first", "late", "behind"));
     test_feed_cancel(world.feed, 1);
     world_run(&world);
@@ -214,13 +215,10 @@ static void a_server_that_breaks_each_connection_is_of_no_use(void **state)
     world_stop(&world);
 }
 
-#define CHANGED(key)                                                                               \
-    "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$" key "\r\n"
+#define CHANGED(key) "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$" key "\r\n"
 #define SUBSCRIBABLE                                                                               \
     {"CLIENT ID", ":7\r\n"},                                                                       \
-    {                                                                                              \
-        "SUBSCRIBE", "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"              \
-    }
+        {"SUBSCRIBE", "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"}
 
 /* It takes a few measurements: none waits for the subscriber's connection. */
 static void subscribe(struct world *world, size_t index)
@@ -249,8 +247,7 @@ static void a_notification_arrives_while_another_query_hangs(void **state)
     assert_int_equal(world.notified, 0);
 
     struct trigger *trigger = &world.triggers[world.count++];
-    *trigger =
-        trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
+    *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
     world_run(&world);
     assert_outcome(&world, 1, TASK_ANSWERED);
@@ -267,12 +264,10 @@ static void who_is_subscribed_is_notified_when_the_connection_is_replaced(void *
 {
     (void)state;
     struct world world;
-    world_start(&world,
-                SCRIPT(SUBSCRIBABLE, {"LLEN hang", ""}, {"LLEN", ":0\r\n"}), PAIRS("jobs"));
+    world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN hang", ""}, {"LLEN", ":0\r\n"}), PAIRS("jobs"));
     subscribe(&world, 0);
     struct trigger *trigger = &world.triggers[world.count++];
-    *trigger =
-        trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
+    *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
     world_run(&world);
     assert_outcome(&world, 1, TASK_TIMED_OUT);
@@ -291,8 +286,7 @@ static void a_subscription_that_was_ended_notifies_nobody(void **state)
     subscribe(&world, 0);
     test_feed_unsubscribe(world.feed, 1);
     struct trigger *trigger = &world.triggers[world.count++];
-    *trigger =
-        trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "other"));
+    *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "other"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
     world_run(&world);
     assert_outcome(&world, 1, TASK_ANSWERED);
@@ -304,8 +298,7 @@ static void who_cannot_be_subscribed_is_measured_all_the_same(void **state)
 {
     (void)state;
     struct world world;
-    world_start(&world,
-                SCRIPT({"CLIENT ID", "-NOPERM no such right\r\n"}, {"LLEN", ":3\r\n"}),
+    world_start(&world, SCRIPT({"CLIENT ID", "-NOPERM no such right\r\n"}, {"LLEN", ":3\r\n"}),
                 PAIRS("jobs"));
     struct test_task *task = test_feed_task(world.feed, 0);
     task->task.notifier = (struct notifier){on_notify, &world, 1};
