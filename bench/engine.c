@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "measure/connection.h"
 #include "measure/fake.h"
-#include "scale/trigger.h"
+#include "scale/triggers.h"
 
 #include <linux/perf_event.h>
 #include <stdio.h>

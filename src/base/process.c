@@ -1,6 +1,5 @@
 #include "base/process.h"
 
-#include "base/child.h"
 #include "base/metric.h"
 
 #include <dirent.h>
@@ -124,20 +123,6 @@ static double start_s(void)
 
 /* ---- the page ---- */
 
-static void write_children(struct text *page)
-{
-    struct child_costs costs;
-    child_costs(&costs);
-    metric_single(page, "backlog_children", METRIC_GAUGE,
-                  "Child processes, which have a connection each.", (double)costs.living);
-    metric_single(page, "backlog_children_cpu_seconds_total", METRIC_COUNTER,
-                  "CPU time of the child processes, those that have ended included.",
-                  costs.cpu_seconds);
-    metric_single(page, "backlog_children_resident_memory_bytes", METRIC_GAUGE,
-                  "Memory of the child processes; what they share is counted for each.",
-                  costs.resident_bytes);
-}
-
 void process_write_metrics(struct text *page)
 {
     metric_single(page, "process_cpu_seconds_total", METRIC_COUNTER, "CPU time of the server.",
@@ -150,5 +135,4 @@ void process_write_metrics(struct text *page)
     metric_single(page, "process_open_fds", METRIC_GAUGE, "Open descriptors.", open_descriptors());
     metric_single(page, "process_max_fds", METRIC_GAUGE, "Descriptors that may be open.",
                   most_descriptors());
-    write_children(page);
 }

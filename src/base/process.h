@@ -1,5 +1,5 @@
 /*
- * What processes cost, as the kernel tells: this one, and its children (child.h).
+ * What processes cost, as the kernel counts it.
  *
  * Threads: any.
  */
@@ -23,7 +23,7 @@ bool process_stat(pid_t pid, struct process_stat *ret_stat);
 /* As getrusage() tells of RUSAGE_SELF or RUSAGE_CHILDREN; NAN where it does not. */
 double process_cpu_seconds(int whose);
 
-/* CPU, memory, descriptors, threads, start, and the children, in Prometheus' format. */
+/* CPU, memory, descriptors, threads and start of this process, in Prometheus' format. */
 void process_write_metrics(struct text *page);
 
 #endif

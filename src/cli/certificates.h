@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "cli/reload_stats.h"
 #include "config/option.h"
-#include "serve/peer.h"
-#include "serve/transport.h"
+#include "serve/transport/peer.h"
+#include "serve/transport/transport.h"
 
 #include <stdbool.h>
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/metric.h"
 #include "base/process.h"
+#include "measure/agent_process.h"
 #include "web/explain.h"
 #include "web/http.h"
 
@@ -131,6 +132,7 @@ static void write_metrics(void *context, const struct web_request *request,
     metric_family(&answer->body, "backlog_build_info", METRIC_GAUGE, "The version that runs.");
     metric_sample(&answer->body, "backlog_build_info", "version=\"" BACKLOG_VERSION "\"", 1);
     process_write_metrics(&answer->body);
+    agent_processes_write_metrics(&answer->body);
     engine_write_metrics(port->parts.engine, &answer->body);
     write_clients(port->parts.server, &answer->body);
     write_limits(port->parts.server, &answer->body);

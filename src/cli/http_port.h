@@ -10,11 +10,11 @@
 #include "cli/certificates.h"
 #include "cli/reload.h"
 #include "measure/engine.h"
-#include "scale/trigger.h"
-#include "serve/errand.h"
-#include "serve/external_scaler.h"
-#include "serve/services.h"
-#include "serve/transport.h"
+#include "scale/triggers.h"
+#include "serve/services/errand.h"
+#include "serve/services/external_scaler.h"
+#include "serve/services/services.h"
+#include "serve/transport/transport.h"
 
 #include <stdbool.h>
 

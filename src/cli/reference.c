@@ -13,7 +13,7 @@
 #include "config/value.h"
 #include "measure/scaler.h"
 #include "scale/general.h"
-#include "serve/external_scaler.h"
+#include "scale/triggers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,7 +213,7 @@ static void print_refusals(struct page *page)
               "is refused with PERMISSION_DENIED. So is, with `--deny-inline-connections`, a "
               "trigger that names no\n"
               "connection.\n",
-              SERVE_METADATA_BYTES >> 20, EXTERNAL_SCALER_MOST_KEYS);
+              SERVE_METADATA_BYTES >> 20, TRIGGERS_MAX_KEYS);
 }
 
 static void print_server(struct page *page)

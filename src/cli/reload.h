@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "cli/reload_stats.h"
 #include "config/connections.h"
-#include "serve/errand.h"
-#include "serve/external_scaler.h"
+#include "serve/services/errand.h"
+#include "serve/services/external_scaler.h"
 
 #include <stdbool.h>
 

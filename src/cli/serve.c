@@ -12,12 +12,12 @@
 #include "cli/serve_flags.h"
 #include "config/connections.h"
 #include "measure/engine.h"
-#include "scale/trigger.h"
-#include "serve/crowd.h"
-#include "serve/external_scaler.h"
-#include "serve/health.h"
-#include "serve/reflection.h"
-#include "serve/transport.h"
+#include "scale/triggers.h"
+#include "serve/services/external_scaler.h"
+#include "serve/services/health.h"
+#include "serve/services/reflection.h"
+#include "serve/transport/crowd.h"
+#include "serve/transport/transport.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -93,7 +93,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .errands = parts->errands,
         .call_deadline_ms = flags->call_deadline_ms,
         .heartbeat_ms = flags->heartbeat_ms,
-        .most_streams = (size_t)flags->most_streams,
+        .max_streams = (size_t)flags->most_streams,
     });
 
     const struct rpc_service *scaler = external_scaler_service(parts->scaler);

@@ -4,7 +4,7 @@
 
 #include "cli/certificates.h"
 #include "config/option.h"
-#include "serve/transport.h"
+#include "serve/transport/transport.h"
 
 /* Of all triggers. A hundred thousand of the usual size; what does not fit is somebody's attack on our memory. */
 enum { SERVE_METADATA_BYTES = 48 << 20 };

@@ -15,77 +15,12 @@
 #define BACKLOG_CONFIG_OPTION_H
 
 #include "base/error.h"
+#include "config/option_table.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum option_scope { OPTION_CONNECTION, OPTION_QUERY, OPTION_TARGET, OPTION_SCOPES };
-
-/* The comment names the type of the field in the scope's struct. */
-enum option_type {
-    OPTION_STRING,      /* const char *: NULL when absent, but "" for a required one */
-    OPTION_BOOL,        /* bool: 1 t T TRUE true True 0 f F FALSE false False */
-    OPTION_INT,         /* int64_t: a JSON integer */
-    OPTION_FLOAT,       /* double: a JSON number */
-    OPTION_DURATION,    /* int64_t in milliseconds: "1m30s", or a bare number of milliseconds */
-    OPTION_CHOICE,      /* int: the index of one of `choices` */
-    OPTION_LIST,        /* struct option_list: the trimmed pieces between commas */
-    OPTION_RANGES,      /* struct option_ranges: "1,2,10-20" */
-    OPTION_UNSUPPORTED, /* no field: a key of KEDA's that is refused; `doc` says what to do instead */
-};
-
-struct option_list {
-    const char **items;
-    size_t count;
-};
-
-struct option_range { /* inclusive at both ends */
-    int64_t first;
-    int64_t last;
-};
-
-struct option_ranges { /* none at all means no restriction */
-    struct option_range *items;
-    size_t count;
-};
-
-enum option_flag {
-    OPTION_REQUIRED = 1 << 0,
-    OPTION_SECRET = 1 << 1, /* the value is never printed and enters identities as a keyed hash */
-    OPTION_URL = 1 << 2,    /* may hold a password: printed as little as a secret */
-    /* KEDA itself reads `alias` of a trigger (enableTLS, unsafeSsl: its channel to us), so there only
-     * `key` counts. In the connections file both do. */
-    OPTION_ALIAS_IN_FILE = 1 << 3,
-    /* How one is let in, not where: what was measured stays true when it changes. A secret is one without
-     * saying so, but for OPTION_ADDRESS: it says where, too. Of a URL its user and password are. */
-    OPTION_CREDENTIAL = 1 << 4,
-    OPTION_ADDRESS = 1 << 5,
-    /* Only in the connections file: whoever may write a trigger must not decide it. */
-    OPTION_FILE_ONLY = 1 << 6,
-    /* How a connection is used, not which one it is: two that differ in it alone are one connection, and
-     * the value of whoever opens it counts. */
-    OPTION_NO_IDENTITY = 1 << 7,
-};
-
-struct option {
-    const char *key;   /* as KEDA spells it */
-    const char *alias; /* another spelling, or NULL */
-    enum option_scope scope;
-    enum option_type type;
-    size_t offset; /* of the field in the scope's struct; use OPTION_FIELD */
-    unsigned flags;
-    const char *fallback;       /* the default, as the user would write it, or NULL */
-    const char *const *choices; /* for OPTION_CHOICE; ends with NULL */
-    struct {
-        double least;
-        double most;
-    } limits;        /* for numbers; both 0: none */
-    const char *doc; /* one line for the reference page */
-};
-
-#define OPTION_FIELD(structure, field) .offset = offsetof(structure, field)
 
 /* One `key: value` as it came from outside. */
 struct option_entry {

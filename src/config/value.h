@@ -7,7 +7,7 @@
 #define BACKLOG_CONFIG_VALUE_H
 
 #include "base/error.h"
-#include "config/option.h"
+#include "config/option_table.h"
 
 #include <stdbool.h>
 

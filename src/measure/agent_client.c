@@ -1,11 +1,11 @@
 #include "measure/agent_client.h"
 
-#include "base/child.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/agent_messages.h"
+#include "measure/agent_process.h"
 #include "measure/frame.h"
 
 #include <errno.h>
@@ -46,7 +46,7 @@ struct sent_task {
 
 struct agent_client {
     const struct scaler *scaler;
-    struct child child;
+    struct agent_process process;
     int socket;
     int notifications;           /* the pipe's end; -1 once the agent has closed the other */
     struct notifier notifier;    /* of the last task that had one: they differ in the id alone */
@@ -64,11 +64,11 @@ struct agent_client {
 /* ---- the process ---- */
 
 /* What died by itself tells more by its own end than by our signal, so it has a moment to be seen. */
-static bool has_ended(struct child *child, int *ret_status)
+static bool has_ended(struct agent_process *process, int *ret_status)
 {
     enum { MOMENT_MS = 20 };
     for (int i = 0; i < MOMENT_MS; i++) {
-        if (child_has_ended(child, ret_status))
+        if (agent_process_has_ended(process, ret_status))
             return true;
         usleep(1000);
     }
@@ -81,10 +81,10 @@ static bool end_agent(struct agent_client *client, struct error *error)
     int status = 0;
     const char *name = client->scaler->name;
     _cleanup_(memory_free) char *why = text_copy(error_text(error));
-    if (client->child.pid == 0)
+    if (client->process.pid == 0)
         return error_unavailable(error, "the %s agent failed: %s", name, why);
-    if (!has_ended(&client->child, &status)) {
-        child_kill(&client->child);
+    if (!has_ended(&client->process, &status)) {
+        agent_process_kill(&client->process);
         return error_unavailable(error, "the %s agent process was killed: %s", name, why);
     }
     if (WIFSIGNALED(status))
@@ -153,7 +153,7 @@ static bool spawn_agent(struct agent_client *client, const char *program, struct
     posix_spawn_file_actions_destroy(&actions);
     if (failure != 0)
         return cannot_start(client, failure, error);
-    child_began(&client->child, pid);
+    agent_process_began(&client->process, pid);
     return true;
 }
 
@@ -591,8 +591,8 @@ void agent_client_close(struct agent_client *client)
     forget_tasks(client);
     close_end(&client->socket);
     close_end(&client->notifications);
-    if (client->child.pid > 0)
-        child_kill(&client->child);
+    if (client->process.pid > 0)
+        agent_process_kill(&client->process);
     if (client->outbox.length > 0)
         explicit_bzero(client->outbox.bytes, client->outbox.length);
     text_done(&client->outbox);

@@ -1,5 +1,4 @@
 #include "scale/parse.h"
-
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/general.h"
@@ -99,7 +98,7 @@ static void parse_options(struct trigger *trigger, const struct trigger_ref *ref
 
 /* The named connection, or NULL for the trigger's own. */
 static bool choose_connection(const struct trigger *trigger, const struct trigger_ref *ref,
-                              const struct triggers_settings *settings,
+                              const struct parse_settings *settings,
                               const struct named_connection **ret_connection, struct error *error)
 {
     if (trigger->connection_name != NULL)
@@ -108,7 +107,7 @@ static bool choose_connection(const struct trigger *trigger, const struct trigge
 }
 
 static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
-                         const struct triggers_settings *settings)
+                         const struct parse_settings *settings)
 {
     _cleanup_(error_done) struct error unusable = {0};
     const struct named_connection *connection = NULL;
@@ -132,7 +131,7 @@ static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
 }
 
 void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
-                   const struct triggers_settings *settings)
+                   const struct parse_settings *settings)
 {
     struct option_values *values =
         general_parse(ref->entries, ref->count, &settings->rules, &trigger->mistakes);
@@ -158,13 +157,4 @@ void trigger_parse_done(struct trigger *trigger)
     free(TAKE(trigger->connection_name));
     trigger->lacks_connection = false;
     error_done(&trigger->mistakes);
-}
-
-struct options trigger_options(const struct trigger *trigger)
-{
-    return (struct options){
-        .connection = trigger->values[OPTION_CONNECTION]->data,
-        .query = trigger->values[OPTION_QUERY]->data,
-        .target = trigger->values[OPTION_TARGET]->data,
-    };
 }

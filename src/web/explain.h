@@ -11,7 +11,7 @@
 #ifndef BACKLOG_WEB_EXPLAIN_H
 #define BACKLOG_WEB_EXPLAIN_H
 
-#include "scale/trigger.h"
+#include "scale/triggers.h"
 #include "web/http.h"
 
 struct explain {

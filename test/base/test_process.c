@@ -1,19 +1,14 @@
 #include "base/process.h"
 
-#include "base/child.h"
 #include "base/memory.h"
 
 #include <setjmp.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 static void sleep_ms(long ms)
@@ -59,63 +54,11 @@ static void the_start_is_the_same_whenever_it_is_asked_for(void **state)
     }
 }
 
-static void spawn(struct child *child, const char *script)
-{
-    extern char **environ;
-    pid_t pid;
-    char *arguments[] = {(char[]){"sh"}, (char[]){"-c"}, (char *)script, NULL};
-    assert_int_equal(posix_spawn(&pid, "/bin/sh", NULL, NULL, arguments, environ), 0);
-    child_began(child, pid);
-}
-
-static void a_child_is_counted_while_it_lives_and_its_time_for_ever(void **state)
-{
-    (void)state;
-    struct child busy = {0};
-    struct child idle = {0};
-    struct child_costs costs;
-    spawn(&busy, "while :; do :; done");
-    spawn(&idle, "exec sleep 60");
-    child_costs(&costs);
-    for (int i = 0; i < 1000 && costs.cpu_seconds < 0.1; i++) {
-        sleep_ms(10);
-        child_costs(&costs);
-    }
-    assert_int_equal(costs.living, 2);
-    assert_true(costs.cpu_seconds >= 0.1);
-    assert_true(costs.resident_bytes > 100000);
-
-    double before = costs.cpu_seconds;
-    child_kill(&busy);
-    assert_int_equal(busy.pid, 0);
-    child_costs(&costs);
-    assert_int_equal(costs.living, 1);
-    assert_true(costs.cpu_seconds >= before && costs.cpu_seconds < before + 10);
-    child_kill(&idle);
-    child_costs(&costs);
-    assert_int_equal(costs.living, 0);
-    assert_true(costs.resident_bytes == 0);
-}
-
-static void how_a_child_ended_is_told(void **state)
-{
-    (void)state;
-    struct child child = {0};
-    int status = 0;
-    spawn(&child, "exit 7");
-    for (int i = 0; i < 1000 && !child_has_ended(&child, &status); i++)
-        sleep_ms(10);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 7);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_process_is_measured),
         cmocka_unit_test(the_start_is_the_same_whenever_it_is_asked_for),
-        cmocka_unit_test(a_child_is_counted_while_it_lives_and_its_time_for_ever),
-        cmocka_unit_test(how_a_child_ended_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,8 @@
  * and its end. The first byte says in pieces of which length they arrive, 0: all at once.
  */
 #include "require.h"
-#include "serve/h2.h"
+#include "serve/h2/io.h"
+#include "serve/h2/server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
-    h2_connection_new(server, ends[0], "a fuzzer");
+    h2_io_accept(server, ends[0], "a fuzzer");
     size_t piece = data[0] == 0 ? size : data[0];
     for (size_t at = 1; at < size; at += piece)
         say(server, ends[1], data + at, size - at < piece ? size - at : piece);

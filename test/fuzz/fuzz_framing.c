@@ -2,9 +2,9 @@
  * a client's certificate. */
 #include "base/memory.h"
 #include "require.h"
-#include "serve/h2_framing.h"
-#include "serve/metadata.h"
-#include "serve/peer.h"
+#include "serve/h2/framing.h"
+#include "serve/transport/metadata.h"
+#include "serve/transport/peer.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 #include "health.pb-c.h"
 #include "reflection.pb-c.h"
 #include "require.h"
-#include "serve/message.h"
+#include "serve/services/message.h"
 
 #include <stdlib.h>
 #include <string.h>

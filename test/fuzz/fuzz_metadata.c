@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "require.h"
 #include "scale/parse.h"
-#include "scale/trigger.h"
+#include "scale/triggers.h"
 
 #include <math.h>
 #include <stdint.h>

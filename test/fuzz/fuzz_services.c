@@ -4,9 +4,9 @@
 #include "health.pb-c.h"
 #include "reflection.pb-c.h"
 #include "require.h"
-#include "serve/health.h"
-#include "serve/reflection.h"
-#include "serve/services.h"
+#include "serve/services/health.h"
+#include "serve/services/reflection.h"
+#include "serve/services/services.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "keys/keys.h"
-#include "scale/trigger.h"
+#include "scale/triggers.h"
 
 enum { MOST_PAIRS = 64 };
 

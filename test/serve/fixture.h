@@ -12,7 +12,7 @@
 #ifndef BACKLOG_TEST_SERVE_FIXTURE_H
 #define BACKLOG_TEST_SERVE_FIXTURE_H
 
-#include "serve/transport.h"
+#include "serve/transport/transport.h"
 #include "support/certificate.h"
 #include "support/core_client.h"
 

@@ -11,7 +11,7 @@
 #ifndef BACKLOG_TEST_SERVE_H2_FIXTURE_H
 #define BACKLOG_TEST_SERVE_H2_FIXTURE_H
 
-#include "serve/transport.h"
+#include "serve/transport/transport.h"
 #include "support/h2_client.h"
 
 #include <setjmp.h>

@@ -10,8 +10,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "interop.pb-c.h"
-#include "serve/message.h"
-#include "serve/transport.h"
+#include "serve/services/message.h"
+#include "serve/transport/transport.h"
 
 #include <pthread.h>
 #include <signal.h>

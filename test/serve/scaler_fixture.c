@@ -77,7 +77,7 @@ int set_up(void **state)
         .engine = engine,
         .call_deadline_ms = 5000,
         .heartbeat_ms = heartbeat_ms,
-        .most_streams = 2,
+        .max_streams = 2,
     });
     services = services_new();
     services_add(services, external_scaler_service(scaler));

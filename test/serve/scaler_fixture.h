@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "measure/fake.h"
-#include "serve/external_scaler.h"
+#include "serve/services/external_scaler.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

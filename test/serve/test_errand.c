@@ -1,4 +1,4 @@
-#include "serve/errand.h"
+#include "serve/services/errand.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* gRPC's bytes: prefixes, compression, time-outs, texts. Without a connection. */
 #include "base/memory.h"
-#include "serve/h2_framing.h"
-#include "serve/status_text.h"
+#include "serve/h2/framing.h"
+#include "serve/transport/status_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "externalscaler.pb-c.h"
-#include "serve/message.h"
+#include "serve/services/message.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "serve/metadata.h"
+#include "serve/transport/metadata.h"
 
 #include "base/memory.h"
 

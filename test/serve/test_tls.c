@@ -1,9 +1,9 @@
 /* What the server makes of certificates' files, and of the names in clients' certificates. */
-#include "serve/tls.h"
+#include "serve/transport/tls.h"
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "serve/peer.h"
+#include "serve/transport/peer.h"
 #include "support/certificate.h"
 #include "support/file.h"
 

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "serve/fixture.h"
-#include "serve/peer.h"
+#include "serve/transport/peer.h"
 
 #include <grpc/grpc.h>
 #include <grpc/grpc_posix.h>

@@ -1,5 +1,5 @@
 /* KEDA: rounds of calls, streams, and triggers whose connection is another one from now on. The calls are
- * answered as serve/external_scaler.c and serve/stream.c do. */
+ * answered as serve/services/external_scaler.c and scaler_stream.c do. */
 #include "simulator/world.h"
 
 #include "base/memory.h"

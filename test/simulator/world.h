@@ -14,7 +14,7 @@
 #define BACKLOG_TEST_SIMULATOR_WORLD_H
 
 #include "measure/connection.h"
-#include "scale/trigger.h"
+#include "scale/triggers.h"
 
 #include <stdio.h>
 

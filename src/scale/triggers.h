@@ -1,0 +1,63 @@
+/*
+ * The table of the triggers that KEDA asks for: KEDA sends the whole metadata with every call, and does not
+ * tell when a trigger is deleted.
+ *
+ * Threads: one at a time for a table and its triggers (the server's turn lock).
+ */
+#ifndef BACKLOG_SCALE_TRIGGERS_H
+#define BACKLOG_SCALE_TRIGGERS_H
+
+#include "config/connections.h"
+#include "scale/trigger.h"
+
+/* More than any scaler has; a limit on what one request makes us compare. */
+enum { TRIGGERS_MAX_KEYS = 256 }; /* of the metadata of one */
+
+struct triggers;
+
+struct triggers_settings {
+    const struct scaler *const *scalers; /* borrowed, as the engine */
+    struct connections *connections;     /* taken; may be NULL */
+    struct engine *engine;
+    struct answer_rules rules; /* of triggers that set none */
+    int64_t forget_ms;         /* a trigger that nobody asked for is forgotten after this */
+    bool deny_inline;          /* only connections of the file are used */
+    size_t max_inline;         /* connections that are not of the file, of each namespace */
+    size_t max;
+    size_t max_bytes; /* of the metadata of all of them: each is held some four times over */
+};
+
+struct triggers *triggers_new(const struct triggers_settings *settings);
+void triggers_free(struct triggers *triggers);
+
+/*
+ * The connections file has changed: takes the new connections. A trigger whose connection is not as before is
+ * parsed again, when it is found or by triggers_renew(). One that was measured goes on to be: by another query,
+ * which knows what the former one knew if only the credentials differ; whoever watches it gets its news from
+ * then on. Where none can be had trigger_query() says why.
+ */
+void triggers_set_connections(struct triggers *triggers, struct connections *connections);
+
+/* Looks at so many triggers, as there may be a hundred thousand. Returns whether there are more. */
+bool triggers_renew(struct triggers *triggers, size_t max);
+
+/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the one that
+ * nobody has asked for longest. Fails with ERROR_LIMIT where all are kept, and with ERROR_INVALID where
+ * a key is there twice. */
+bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
+                   struct trigger **ret_trigger, struct error *error);
+
+/* Drops what nobody has asked for. Returns when it is to be called next, of clock_now_ms(). */
+int64_t triggers_forget(struct triggers *triggers, int64_t now_ms);
+size_t triggers_count(const struct triggers *triggers);
+
+/* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come and go
+ * meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other trigger. */
+struct trigger *triggers_first(struct triggers *triggers);
+struct trigger *triggers_next(struct triggers *triggers);
+
+/* The trigger's query, from now on measured. Fails with the mistakes, or where a limit is reached. */
+bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct query **ret_query,
+                   struct error *error);
+
+#endif

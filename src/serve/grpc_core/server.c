@@ -1,0 +1,404 @@
+/*
+ * The transport on the gRPC C core: the server, its two threads, and its end. What becomes of a call
+ * is in call.c.
+ */
+#include "serve/grpc_core/state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "serve/grpc_core/call.h"
+#include "serve/grpc_core/tls.h"
+
+#include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
+#include <grpc/support/time.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Calls that may arrive at once without waiting for us to ask for the next. */
+#define REQUESTS_AHEAD 128
+/* Of all headers of a call. Ours need a few hundred bytes; a proxy's tracing and tokens some more. */
+#define METADATA_BYTES 16384
+#define HANDSHAKE_MS 20000
+/* Clients may ping this often, also while they call nothing; faster ones are thrown out by the core. */
+#define CLIENT_PING_MS 5000
+/* How long a drain without calls waits for the connections to close: a peer that is stopped or lost
+ * would hold it up. */
+#define LINGER_MS 1000
+/* For the calls of a connection that has come of age; the service's own deadline is below it. */
+#define AGE_GRACE_MS 10000
+
+/* Where this thread wants what the core complains of, instead of in the log. */
+static _Thread_local struct text *complaints;
+
+/* Every handshake that fails is a complaint of the core's, and anybody can have it complain. */
+static bool is_time_to_warn(void)
+{
+    enum { WARN_EVERY_MS = 1000 };
+    static atomic_llong next_ms;
+    int64_t now_ms = clock_now_ms();
+    long long due_ms = atomic_load(&next_ms);
+    return now_ms >= due_ms &&
+           atomic_compare_exchange_strong(&next_ms, &due_ms, now_ms + WARN_EVERY_MS);
+}
+
+/* What the core has to say speaks of peers, addresses and its own state, not of what calls hold. */
+static void log_core(gpr_log_func_args *said)
+{
+    if (said->severity == GPR_LOG_SEVERITY_ERROR && complaints != NULL)
+        text_add(complaints, said->message);
+    else if (said->severity == GPR_LOG_SEVERITY_ERROR && is_time_to_warn())
+        log_warning("gRPC: %s", said->message);
+    else
+        log_debug("gRPC: %s", said->message);
+}
+
+static gpr_timespec queue_deadline(int64_t due_ms)
+{
+    if (due_ms == CLOCK_NEVER)
+        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    gpr_timespec left = gpr_time_from_millis(clock_left_ms(due_ms, INT_MAX), GPR_TIMESPAN);
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), left);
+}
+
+/* Starts what the hooks ordered, and ends the calls that are over. */
+static void settle(struct core_server *server)
+{
+    for (struct core_call *call; (call = core_call_touched(server)) != NULL;)
+        core_call_advance(call);
+}
+
+/* One event, or none when the time has come, and all that follows from it. Returns when to be back. */
+static int64_t take_turn(struct core_server *server, const grpc_event *event)
+{
+    pthread_mutex_lock(&server->lock);
+    if (event->type == GRPC_OP_COMPLETE) {
+        const struct operation *operation = event->tag;
+        operation->done(operation->owner, event->success != 0);
+        settle(server);
+    }
+
+    int64_t now_ms = clock_now_ms();
+    if (event->type == GRPC_OP_COMPLETE || now_ms >= server->due_ms) {
+        server->due_ms = server->service->turn(server->service->context, now_ms);
+        settle(server);
+    }
+
+    bool trim = crowd_is_over(&server->crowd, server->live, now_ms);
+    int64_t due_ms = server->due_ms < server->crowd.due_ms ? server->due_ms : server->crowd.due_ms;
+    if (server->draining)
+        pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+
+    if (trim)
+        malloc_trim(0);
+    return due_ms;
+}
+
+/*
+ * Whoever took the last turn knows when the next is due, and waits until then at most; the other
+ * thread may sleep longer, or wake early and find nothing to do.
+ */
+static void *serve(void *argument)
+{
+    struct core_server *server = argument;
+    for (int64_t due_ms = CLOCK_NEVER;;) {
+        grpc_event event = grpc_completion_queue_next(server->queue, queue_deadline(due_ms), NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            return NULL;
+        due_ms = take_turn(server, &event);
+    }
+}
+
+static void wake(struct server *base)
+{
+    struct core_server *server = (struct core_server *)base;
+    if (!atomic_exchange(&server->woken, true))
+        grpc_call_start_batch(server->waker, NULL, 0, &server->wake, NULL);
+}
+
+/* Before the turn: what is told from now on needs another wake. */
+static void was_woken(void *owner, bool success)
+{
+    (void)success;
+    struct core_server *server = owner;
+    atomic_store(&server->woken, false);
+}
+
+static void was_shut(void *owner, bool success)
+{
+    (void)success;
+    struct core_server *server = owner;
+    server->shut_down = true;
+}
+
+static int at_most_int(int64_t number)
+{
+    return number > INT_MAX ? INT_MAX : (int)number;
+}
+
+static grpc_arg int_argument(const char *key, int64_t value)
+{
+    return (grpc_arg){
+        .type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = at_most_int(value)};
+}
+
+static bool check_options(const struct server_options *options, struct error *error)
+{
+    if (options->max_connections > 0 || options->max_peer_connections > 0)
+        return error_invalid(error, "the transport grpc-core cannot limit how many connections "
+                                    "clients make: nghttp2 can");
+    if (options->limit_count > 0)
+        return error_invalid(error,
+                             "the transport grpc-core has none of --client-limits: nghttp2 has");
+    return true;
+}
+
+static int64_t or_never(int64_t number)
+{
+    return number == 0 ? INT_MAX : number; /* which the core takes for no limit */
+}
+
+/* Of a connection. A client that has as many waits in silence with the next, so it is to be told by the service
+ * that there are too many streams. */
+static int64_t most_calls(const struct server_options *options)
+{
+    enum { BESIDE_STREAMS = 10000 };
+    return options->max_streams == 0 ? 0 : (int64_t)options->max_streams + BESIDE_STREAMS;
+}
+
+static grpc_server *new_handle(const struct server_options *options)
+{
+    grpc_arg arguments[] = {
+        int_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int64_t)options->max_message_bytes),
+        int_argument(GRPC_ARG_MAX_METADATA_SIZE, METADATA_BYTES),
+        int_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
+        /* Or a second server would take half of the first one's connections, without an error. */
+        int_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        int_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, or_never(most_calls(options))),
+        int_argument(GRPC_ARG_MAX_CONNECTION_AGE_MS, or_never(options->max_connection_age_ms)),
+        int_argument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, AGE_GRACE_MS),
+        int_argument(GRPC_ARG_KEEPALIVE_TIME_MS, options->ping_interval_ms),
+        int_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, options->ping_interval_ms),
+        int_argument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        int_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+        int_argument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, CLIENT_PING_MS),
+    };
+    const grpc_channel_args all = {.num_args = ARRAY_LENGTH(arguments), .args = arguments};
+    return grpc_server_create(&all, NULL);
+}
+
+static bool start_threads(struct core_server *server, struct error *error)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(server->threads); i++) {
+        int failure = pthread_create(&server->threads[i], NULL, serve, server);
+        if (failure != 0)
+            return error_set(error, ERROR_INTERNAL, "cannot start a thread for gRPC: %s",
+                             strerror(failure));
+        server->thread_count++;
+    }
+    return true;
+}
+
+/* The queue's end, and with it the threads'. A batch after that would abort the process. */
+static void stop_threads(struct core_server *server)
+{
+    grpc_completion_queue_shutdown(server->queue);
+    if (server->thread_count == 0) /* it wants to be seen empty by somebody */
+        grpc_completion_queue_next(server->queue, queue_deadline(CLOCK_NEVER), NULL);
+    for (size_t i = 0; i < server->thread_count; i++)
+        pthread_join(server->threads[i], NULL);
+    server->stopped = true;
+}
+
+static void release(struct core_server *server)
+{
+    if (!server->stopped)
+        stop_threads(server);
+    grpc_call_unref(server->waker);
+    grpc_channel_destroy(server->lame);
+    grpc_server_destroy(server->handle);
+    grpc_completion_queue_destroy(server->queue);
+    grpc_shutdown();
+    tls_free(server->tls);
+    pthread_mutex_destroy(&server->tls_lock);
+    pthread_cond_destroy(&server->changed);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}
+
+static struct core_server *new_server(const struct server_options *options,
+                                      const struct service *service)
+{
+    grpc_init();
+    gpr_set_log_function(log_core);
+
+    struct core_server *server = memory_new(sizeof(*server));
+    server->server.transport = &transport_grpc_core;
+    server->service = service;
+    server->wake = (struct operation){.owner = server, .done = was_woken};
+    server->shut = (struct operation){.owner = server, .done = was_shut};
+    server->due_ms = CLOCK_NEVER;
+    crowd_init(&server->crowd);
+    STAILQ_INIT(&server->touched);
+    server->client_rule = options->client_rule;
+    pthread_mutex_init(&server->tls_lock, NULL);
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->changed, NULL);
+
+    server->queue = grpc_completion_queue_create_for_next(NULL);
+    server->handle = new_handle(options);
+    grpc_server_register_completion_queue(server->handle, server->queue, NULL);
+    server->lame = grpc_lame_client_channel_create("wake", GRPC_STATUS_CANCELLED, "only for wakes");
+    server->waker = grpc_channel_create_call(server->lame, NULL, 0, server->queue,
+                                             grpc_slice_from_static_string("/wake"), NULL,
+                                             gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    return server;
+}
+
+/* The core tells why it failed in its log alone: ...{syscall:"bind", os_error:"Address already in use"... */
+static char *reason_in(const struct text *complaint)
+{
+    static const char mark[] = "os_error:\"";
+    const char *found = complaint->bytes == NULL ? NULL : strstr(complaint->bytes, mark);
+    if (found == NULL)
+        return text_copy("it must be host:port, and the host an address of this machine");
+    const char *reason = found + strlen(mark);
+    return text_copy_bytes(reason, strcspn(reason, "\""));
+}
+
+static bool bind_port(struct core_server *server, const char *address, struct error *error)
+{
+    _cleanup_(text_done) struct text said = {0};
+    grpc_server_credentials *credentials = core_tls_credentials(server);
+    complaints = &said;
+    server->server.port = grpc_server_add_http2_port(server->handle, address, credentials);
+    complaints = NULL;
+    grpc_server_credentials_release(credentials);
+    if (server->server.port > 0)
+        return true;
+
+    _cleanup_(memory_free) char *reason = reason_in(&said);
+    return error_invalid(error, "cannot listen on \"%s\": %s", address, reason);
+}
+
+static bool start(const struct server_options *options, const struct service *service,
+                  struct tls *tls, struct server **ret_server, struct error *error)
+{
+    if (!check_options(options, error))
+        return false;
+    struct core_server *server = new_server(options, service);
+    server->tls = tls;
+    server->asks_names = tls != NULL && tls->client_ca != NULL;
+    if (!start_threads(server, error) || !bind_port(server, options->listen, error)) {
+        server->tls = NULL; /* the caller's still */
+        release(server);
+        return false;
+    }
+
+    grpc_server_start(server->handle);
+    pthread_mutex_lock(&server->lock);
+    for (size_t i = 0; i < REQUESTS_AHEAD; i++)
+        core_call_request(server);
+    pthread_mutex_unlock(&server->lock);
+    wake(&server->server); /* the first turn says when the next one is due */
+    *ret_server = &server->server;
+    return true;
+}
+
+/* Waits, without the lock, for something to change; false: the time has come first. */
+static bool await_change(struct core_server *server, int64_t deadline_ms)
+{
+    int left_ms = clock_left_ms(deadline_ms, INT_MAX);
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += left_ms / 1000;
+    until.tv_nsec += (int64_t)(left_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    return pthread_cond_clockwait(&server->changed, &server->lock, CLOCK_MONOTONIC, &until) !=
+           ETIMEDOUT;
+}
+
+static bool is_over(const struct core_server *server)
+{
+    return server->live == 0 && server->shut_down;
+}
+
+static void begin_drain(struct core_server *server)
+{
+    if (server->draining)
+        return;
+    server->draining = true;
+    server->service->drain(server->service->context);
+    settle(server);
+    grpc_server_shutdown_and_notify(server->handle, server->queue, &server->shut);
+    wake(&server->server);
+}
+
+/* Whoever sets `woken` may start a batch, and was_woken() takes it back. Set for good here, so that a
+ * wake from now on does nothing. */
+static void keep_wake(struct core_server *server)
+{
+    while (!server->stopped && atomic_exchange(&server->woken, true))
+        await_change(server, CLOCK_NEVER);
+}
+
+/*
+ * A call that the core had handed to us still begins, and is waited for like the others. What arrives
+ * after the shutdown, until the client has read GOAWAY, the core resets (CANCELLED) before it begins;
+ * it has no way to say GOAWAY first.
+ */
+static size_t drain(struct server *base, int64_t grace_ms)
+{
+    struct core_server *server = (struct core_server *)base;
+    int64_t deadline_ms = clock_now_ms() + grace_ms;
+
+    pthread_mutex_lock(&server->lock);
+    begin_drain(server);
+    for (bool in_time = true; in_time && !is_over(server);) {
+        int64_t linger_ms = clock_now_ms() + LINGER_MS;
+        bool is_idle = server->live == 0 && linger_ms < deadline_ms;
+        in_time = await_change(server, is_idle ? linger_ms : deadline_ms);
+    }
+
+    size_t cancelled = server->live;
+    if (!is_over(server))
+        grpc_server_cancel_all_calls(server->handle);
+    while (!is_over(server))
+        await_change(server, CLOCK_NEVER);
+    keep_wake(server);
+    pthread_mutex_unlock(&server->lock);
+    if (!server->stopped)
+        stop_threads(server);
+    return cancelled;
+}
+
+static void free_server(struct server *base)
+{
+    struct core_server *server = (struct core_server *)base;
+    drain(base, 0);
+    release(server);
+}
+
+const struct transport transport_grpc_core = {
+    .name = "grpc-core",
+    .start = start,
+    .use_tls = core_tls_use,
+    .wake = wake,
+    .drain = drain,
+    .free = free_server,
+    .metadata = core_call_metadata,
+    .read = core_call_read,
+    .send = core_call_send,
+    .finish = core_call_finish,
+};

@@ -1,0 +1,77 @@
+/*
+ * TLS on the C core: it asks at each handshake for the certificate to show, and tells of each call what the
+ * client's certificate said.
+ */
+#include "serve/grpc_core/tls.h"
+
+#include <grpc/grpc_security.h>
+#include <grpc/grpc_security_constants.h>
+
+/* Without roots the core aborts, also where it asks no client for a certificate: then any will do. */
+static grpc_ssl_server_certificate_config *new_config(const struct tls *tls)
+{
+    const grpc_ssl_pem_key_cert_pair pair = {.private_key = tls->key,
+                                             .cert_chain = tls->certificate};
+    const char *roots = tls->client_ca == NULL ? tls->certificate : tls->client_ca;
+    return grpc_ssl_server_certificate_config_create(roots, &pair, 1);
+}
+
+static grpc_ssl_certificate_config_reload_status
+fetch(void *context, grpc_ssl_server_certificate_config **ret_config)
+{
+    struct core_server *server = context;
+    pthread_mutex_lock(&server->tls_lock);
+    bool is_new = server->tls_is_new;
+    server->tls_is_new = false;
+    if (is_new)
+        *ret_config = new_config(server->tls);
+    pthread_mutex_unlock(&server->tls_lock);
+    return is_new ? GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW
+                  : GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+}
+
+grpc_server_credentials *core_tls_credentials(struct core_server *server)
+{
+    if (server->tls == NULL)
+        return grpc_insecure_server_credentials_create();
+    grpc_ssl_client_certificate_request_type demand =
+        server->tls->client_ca == NULL ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                                       : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
+    server->tls_is_new = true;
+    return grpc_ssl_server_credentials_create_with_options(
+        grpc_ssl_server_credentials_create_options_using_config_fetcher(demand, fetch, server));
+}
+
+void core_tls_use(struct server *base, struct tls *tls)
+{
+    struct core_server *server = (struct core_server *)base;
+    pthread_mutex_lock(&server->tls_lock);
+    struct tls *old = server->tls;
+    server->tls = tls;
+    server->tls_is_new = true;
+    pthread_mutex_unlock(&server->tls_lock);
+    tls_free(old);
+}
+
+static void add_names(struct peer *peer, const grpc_auth_context *context, const char *property)
+{
+    grpc_auth_property_iterator all = grpc_auth_context_find_properties_by_name(context, property);
+    const grpc_auth_property *found;
+    while ((found = grpc_auth_property_iterator_next(&all)) != NULL)
+        peer_add(peer, found->value, found->value_length);
+}
+
+struct peer *core_tls_peer(grpc_call *call)
+{
+    grpc_auth_context *context = grpc_call_auth_context(call);
+    struct peer *peer = NULL;
+    if (context != NULL && grpc_auth_context_peer_is_authenticated(context) != 0) {
+        peer = peer_new();
+        add_names(peer, context, GRPC_PEER_DNS_PROPERTY_NAME);
+        add_names(peer, context, GRPC_PEER_URI_PROPERTY_NAME);
+        if (peer->count == 0)
+            add_names(peer, context, GRPC_X509_CN_PROPERTY_NAME);
+    }
+    grpc_auth_context_release(context);
+    return peer;
+}

@@ -1,0 +1,26 @@
+/*
+ * What bounds a call: its deadline, the time that its client has for its part, and its place among all calls.
+ *
+ * Threads: the loop's.
+ */
+#ifndef BACKLOG_SERVE_H2_CALL_LIMITS_H
+#define BACKLOG_SERVE_H2_CALL_LIMITS_H
+
+#include "serve/h2/state.h"
+
+/* The client has to do its part in time: to send its message, or to take the answer. */
+void h2_call_await_client(struct h2_call *call);
+void h2_call_await_nobody(struct h2_call *call);
+/* The client did not do its part in time. */
+void h2_call_expire(struct h2_call *call);
+
+/* CLOCK_NEVER: none. */
+void h2_call_set_deadline(struct h2_call *call, int64_t timeout_ms);
+void h2_call_drop_deadline(struct h2_call *call);
+
+/* The transport's. */
+void h2_call_stays(struct call *call);
+/* The service bounds those that are open; one that is not is kept only for its client's sake. */
+void h2_call_stays_no_more(struct h2_call *call);
+
+#endif

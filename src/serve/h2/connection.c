@@ -1,0 +1,208 @@
+/*
+ * A connection: its life from its beginning to its end, and its time limits.
+ */
+
+#include "serve/h2/connection.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "serve/h2/call.h"
+#include "serve/h2/output.h"
+#include "serve/h2/socket.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* For the answer to the last ping before the end, and for a client to close after the end. */
+enum { ROUND_TRIP_MS = 1000, LINGER_MS = 1000 };
+
+void h2_connection_enter(struct h2_connection *connection, enum h2_phase phase)
+{
+    connection->phase = phase;
+    connection->phase_ms = connection->server->now_ms;
+}
+
+static void end_session(struct h2_connection *connection)
+{
+    struct h2_call *call;
+    while ((call = LIST_FIRST(&connection->calls)) != NULL)
+        h2_call_end(call);
+    h2_request_done(&connection->request);
+    nghttp2_session_del(TAKE(connection->session));
+    free(TAKE(connection->unsent));
+    connection->unsent_length = 0;
+}
+
+void h2_connection_free(struct h2_connection *connection)
+{
+    struct h2_server *server = connection->server;
+    end_session(connection);
+    if (connection->is_touched)
+        TAILQ_REMOVE(&server->touched, connection, touched);
+    TAILQ_REMOVE(&server->connections, connection, all);
+    server->connection_count--;
+    h2_peer_leave(&server->peers, connection->peer);
+    event_del(&connection->readable);
+    event_del(&connection->writable);
+    h2_socket_close(connection);
+    free(connection);
+}
+
+/* The client gets all that was said only if nothing of its own arrives at a closed socket. */
+void h2_connection_linger(struct h2_connection *connection)
+{
+    end_session(connection);
+    h2_socket_unwrap(connection);
+    h2_connection_enter(connection, H2_LINGERING);
+    shutdown(connection->fd, SHUT_WR);
+    h2_socket_await(connection, true, false);
+}
+
+/* ---- its beginning, its time limits, its end ---- */
+
+/* Apart by up to a tenth, or all that came together would leave together. */
+static int64_t retire_ms(const struct h2_server *server)
+{
+    if (server->max_age_ms == CLOCK_NEVER)
+        return CLOCK_NEVER;
+    uint32_t tenth =
+        (uint32_t)(server->max_age_ms / 10 < UINT32_MAX ? server->max_age_ms / 10 : UINT32_MAX);
+    return server->now_ms + server->max_age_ms - tenth / 2 + clock_jitter(tenth + 1);
+}
+
+struct h2_connection *h2_connection_new(struct h2_server *server, int fd, const char *address)
+{
+    struct h2_connection *connection = memory_new(sizeof(*connection));
+    int64_t now_ms = server->now_ms;
+    connection->server = server;
+    connection->fd = fd;
+    connection->opened_ms = now_ms;
+    connection->heard_ms = now_ms;
+    connection->wrote_ms = now_ms;
+    connection->busy_ms = now_ms;
+    connection->retire_ms = retire_ms(server);
+    connection->peer = h2_peer_join(&server->peers, address);
+    LIST_INIT(&connection->calls);
+    TAILQ_INSERT_TAIL(&server->connections, connection, all);
+    server->connection_count++;
+    return connection;
+}
+
+static void part(struct h2_connection *connection)
+{
+    h2_connection_enter(connection, H2_LEAVING);
+    nghttp2_submit_shutdown_notice(connection->session);
+    h2_connection_touch(connection);
+}
+
+void h2_connection_leave(struct h2_connection *connection)
+{
+    if (connection->phase == H2_SHAKING || connection->phase == H2_GREETING)
+        h2_connection_free(connection);
+    else if (connection->phase == H2_SERVING)
+        part(connection);
+}
+
+void h2_connection_left(struct h2_connection *connection)
+{
+    if (connection->phase != H2_LEAVING)
+        return;
+    h2_connection_enter(connection, H2_LEFT);
+    nghttp2_submit_goaway(connection->session, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(connection->session),
+                          NGHTTP2_NO_ERROR, NULL, 0);
+    h2_connection_touch(connection);
+}
+
+void h2_connection_doom(struct h2_connection *connection, enum h2_limit limit)
+{
+    struct h2_server *server = connection->server;
+    h2_limit_hit(&server->limits, limit, connection->peer->address, server->now_ms);
+    h2_connection_enter(connection, H2_DOOMED);
+    nghttp2_session_terminate_session(connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    h2_connection_touch(connection);
+}
+
+void h2_connection_cut(struct h2_connection *connection)
+{
+    if (connection->session != NULL) {
+        nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
+        h2_output_write(connection);
+    }
+    h2_socket_unwrap(connection);
+    h2_connection_free(connection);
+}
+
+static void retire(struct h2_connection *connection)
+{
+    const struct service *service = connection->server->service;
+    struct h2_call *call;
+    h2_connection_leave(connection);
+    if (service->retire != NULL)
+        LIST_FOREACH(call, &connection->calls, of_connection)
+    service->retire(service->context, &call->call);
+}
+
+static bool has_passed(const struct h2_connection *connection, int64_t since_ms,
+                       enum h2_limit limit)
+{
+    const struct h2_server *server = connection->server;
+    return server->now_ms - since_ms > server->limits.most[limit];
+}
+
+/* A limit that it has run into, H2_LIMITS: none. */
+static enum h2_limit overstepped(const struct h2_connection *connection)
+{
+    if (!connection->has_settled && has_passed(connection, connection->opened_ms, H2_HANDSHAKE_MS))
+        return H2_HANDSHAKE_MS;
+    if (has_passed(connection, connection->wrote_ms, H2_WRITE_MS) && connection->unsent_length > 0)
+        return H2_WRITE_MS;
+    if (connection->unsent_length == 0 &&
+        has_passed(connection, connection->heard_ms, H2_SILENCE_MS))
+        return H2_SILENCE_MS;
+    return H2_LIMITS;
+}
+
+static void ping_in_silence(struct h2_connection *connection)
+{
+    const struct h2_server *server = connection->server;
+    bool is_silent = server->now_ms - connection->heard_ms >= server->ping_interval_ms;
+    if (!is_silent || connection->pinged_ms >= connection->heard_ms)
+        return;
+    connection->pinged_ms = server->now_ms;
+    nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, NULL);
+    h2_connection_touch(connection);
+}
+
+/* Also once it has left: a stream may have been on the way. */
+static bool must_retire(const struct h2_connection *connection)
+{
+    bool is_of_age = connection->server->now_ms >= connection->retire_ms;
+    return connection->phase == H2_LEFT || (connection->phase == H2_SERVING && is_of_age);
+}
+
+void h2_connection_check(struct h2_connection *connection)
+{
+    struct h2_server *server = connection->server;
+    if (connection->phase == H2_LINGERING) {
+        if (server->now_ms - connection->phase_ms > LINGER_MS)
+            h2_connection_free(connection);
+        return;
+    }
+    enum h2_limit limit = overstepped(connection);
+    if (limit != H2_LIMITS) {
+        h2_limit_hit(&server->limits, limit, connection->peer->address, server->now_ms);
+        h2_connection_free(connection);
+        return;
+    }
+    if (connection->session == NULL)
+        return;
+    ping_in_silence(connection);
+    bool is_idle =
+        LIST_EMPTY(&connection->calls) && has_passed(connection, connection->busy_ms, H2_IDLE_MS);
+    if (connection->phase == H2_LEAVING && server->now_ms - connection->phase_ms >= ROUND_TRIP_MS)
+        h2_connection_left(connection);
+    else if (must_retire(connection))
+        retire(connection);
+    else if (connection->phase == H2_SERVING && is_idle)
+        h2_connection_leave(connection);
+}

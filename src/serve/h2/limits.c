@@ -1,0 +1,146 @@
+#include "serve/h2/limits.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "config/value.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+const struct limit h2_limit_table[] = {
+    [H2_CONNECTIONS] = {"connections", 1024, 0, "KEDA opens a handful; a session takes 20 KiB",
+                        "--max-clients"},
+    [H2_PEER_CONNECTIONS] = {"connections-of-a-peer", 256, 0,
+                             "one address must not take the place of all the others",
+                             "--max-peer-clients"},
+    [H2_DESCRIPTORS] = {"descriptors", 0, 0, "the process has no more: one is kept to refuse with",
+                        "ulimit -n"},
+    [H2_CALLS] = {"calls", 60000, 0,
+                  "beside the streams of ScaledObjects; an address may have as many as it leaves "
+                  "to the others"},
+    [H2_HEADER_BYTES] = {"header-bytes", 16384, 0,
+                         "ours take a few hundred; a proxy's tracing and tokens some more"},
+    [H2_PATH_BYTES] = {"path-bytes", 512, 0, "a path is kept as long as its call"},
+    [H2_HELD_BYTES] = {"held-bytes", 16 << 20, 0,
+                       "of requests that are not whole yet; an address may have as many as it "
+                       "leaves to the others"},
+    [H2_RESETS] = {"resets", 60000, 1000,
+                   "KEDA cancels all its streams at once when it restarts, and not again soon"},
+    [H2_PINGS] = {"pings", 1000, 100,
+                  "clients measure the bandwidth with one a message, which gives it back"},
+    [H2_SETTINGS] = {"settings", 100, 1, "clients send them once"},
+    [H2_EMPTY_FRAMES] = {"empty-frames", 100, 100, "DATA without data that ends nothing"},
+    [H2_WINDOW_UPDATES] = {"window-updates", 20000, 5000, "one or two a message are usual"},
+    [H2_OTHER_FRAMES] = {"other-frames", 1000, 100, "PRIORITY, and what is unknown"},
+    [H2_INVALID_FRAMES] = {"invalid-frames", 100, 10,
+                           "each has us reset a stream: the other way to do a rapid reset"},
+    [H2_FRAMES_QUEUED] = {"frames-queued", 1000, 0,
+                          "acknowledgements that the client does not read"},
+    [H2_HANDSHAKE_MS] = {"handshake-ms", 10000, 0, "from connecting to the client's SETTINGS"},
+    [H2_CALL_MS] = {"call-ms", 20000, 0,
+                    "for a client to send its message, and to take an answer that is ready"},
+    [H2_WRITE_MS] = {"write-ms", 20000, 0, "for a client to read anything while something waits"},
+    [H2_SILENCE_MS] = {"silence-ms", 60000, 0, "without an answer to our ping: the peer is gone",
+                       "--ping-interval"},
+    [H2_IDLE_MS] = {"idle-ms", 3600000, 0, "without a call; clients connect again by themselves"},
+    [H2_LIMITS] = {0},
+};
+
+static void set(struct h2_limits *limits, enum h2_limit limit, size_t number)
+{
+    if (number > 0)
+        limits->most[limit] = (int64_t)number;
+}
+
+/* All streams at once, and some calls beside them. */
+static size_t most_resets(const struct server_options *options)
+{
+    enum { BESIDE_STREAMS = 10000 };
+    size_t usual = (size_t)h2_limit_table[H2_RESETS].most;
+    size_t wanted = options->max_streams + BESIDE_STREAMS;
+    return wanted > usual ? wanted : usual;
+}
+
+static const struct limit *find(const char *name, size_t length)
+{
+    const struct limit *limit = h2_limit_table;
+    while (limit->name != NULL &&
+           (strlen(limit->name) != length || strncmp(limit->name, name, length) != 0))
+        limit++;
+    return limit->name == NULL ? NULL : limit;
+}
+
+/* "resets=1000". */
+static bool set_named(struct h2_limits *limits, const char *text, struct error *error)
+{
+    static const struct option number = {.type = OPTION_INT, .limits = {1, 1e9}};
+    const char *equals = strchrnul(text, '=');
+    const struct limit *limit = find(text, (size_t)(equals - text));
+    _cleanup_(error_done) struct error why = {0};
+    if (limit == NULL || *equals == '\0')
+        return error_invalid(error,
+                             "\"%s\" is no limit of clients: it must be NAME=NUMBER, such as "
+                             "resets=100000; --help lists them",
+                             text);
+    if (limit->set_by != NULL)
+        return error_invalid(error, "the limit %s is set by %s", limit->name, limit->set_by);
+    if (!value_parse(&number, equals + 1, &limits->most[limit - h2_limit_table], &why))
+        return error_invalid(error, "the limit %s is \"%s\": it %s", limit->name, equals + 1,
+                             error_text(&why));
+    return true;
+}
+
+bool h2_limits_init(struct h2_limits *limits, const struct server_options *options,
+                    struct error *error)
+{
+    *limits = (struct h2_limits){0};
+    for (size_t i = 0; i < H2_LIMITS; i++)
+        limits->most[i] = h2_limit_table[i].most;
+    set(limits, H2_CONNECTIONS, options->max_connections);
+    set(limits, H2_PEER_CONNECTIONS, options->max_peer_connections);
+    set(limits, H2_RESETS, most_resets(options));
+    limits->most[H2_SILENCE_MS] = 2 * options->ping_interval_ms;
+    for (size_t i = 0; i < options->limit_count; i++)
+        if (!set_named(limits, options->limits[i], error))
+            return false;
+    return true;
+}
+
+void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms)
+{
+    enum { COMPLAIN_EVERY_MS = 10000 };
+    uint64_t hits = atomic_fetch_add(&limits->hits[limit], 1) + 1;
+    int64_t *complained_ms = &limits->complained_ms[limit];
+    if (*complained_ms != 0 && now_ms - *complained_ms < COMPLAIN_EVERY_MS)
+        return;
+    *complained_ms = now_ms;
+    log_warning("%s ran into the limit %s (%" PRId64 "; %s); %" PRIu64 " times so far", peer,
+                h2_limit_table[limit].name, limits->most[limit], h2_limit_table[limit].reason,
+                hits);
+}
+
+bool h2_limit_leaves(const struct h2_limits *limits, enum h2_limit limit, size_t of_all,
+                     size_t of_address, size_t more)
+{
+    return of_all + of_address + more <= (size_t)limits->most[limit];
+}
+
+static int64_t cost_us(enum h2_limit limit)
+{
+    return 1000000 / h2_limit_table[limit].per_second;
+}
+
+bool h2_bucket_take(struct h2_bucket *bucket, const struct h2_limits *limits, enum h2_limit limit,
+                    int64_t now_ms)
+{
+    int64_t now_us = now_ms * 1000;
+    if (bucket->unused_us < now_us)
+        bucket->unused_us = now_us;
+    bucket->unused_us += cost_us(limit);
+    return bucket->unused_us - now_us <= limits->most[limit] * cost_us(limit);
+}
+
+void h2_bucket_return(struct h2_bucket *bucket, enum h2_limit limit)
+{
+    bucket->unused_us -= cost_us(limit);
+}

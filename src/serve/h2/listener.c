@@ -1,0 +1,207 @@
+/*
+ * New connections: who is let in.
+ *
+ * A full house shows the door to whoever has been there longest without a word of HTTP/2, so that a
+ * crowd of silent connections keeps nobody out.
+ */
+
+#include "serve/h2/listener.h"
+#include "base/clock.h"
+#include "base/listen.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "serve/h2/connection.h"
+#include "serve/h2/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Accepted in one turn; the rest in the next. */
+enum { MOST_ACCEPTS_A_TURN = 64 };
+
+/* ---- who is let in ---- */
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* GOAWAY, with ENHANCE_YOUR_CALM as the reason, behind SETTINGS, which have to come first. */
+static void refuse(int fd)
+{
+    static const uint8_t farewell[] = {
+        0, 0, 0, NGHTTP2_SETTINGS,
+        0, 0, 0, 0,
+        0, /* nothing to set */
+        0, 0, 8, NGHTTP2_GOAWAY,
+        0, 0, 0, 0,
+        0, /* of the connection */
+        0, 0, 0, 0,
+        0, 0, 0, NGHTTP2_ENHANCE_YOUR_CALM, /* no stream was seen */
+    };
+    send(fd, farewell, sizeof(farewell), MSG_NOSIGNAL);
+    close(fd);
+}
+
+static bool is_silent(const struct h2_connection *connection)
+{
+    return !connection->has_settled || connection->phase == H2_LINGERING;
+}
+
+/* Of one address, or (NULL) of all. */
+static struct h2_connection *oldest_silent(const struct h2_server *server,
+                                           const struct h2_peer *peer)
+{
+    struct h2_connection *connection;
+    TAILQ_FOREACH(connection, &server->connections, all)
+    if (is_silent(connection) && (peer == NULL || connection->peer == peer))
+        return connection;
+    return NULL;
+}
+
+/* Whether there is a place, after a silent connection (of the peer, or of anybody) had to leave one. */
+static bool make_place(struct h2_server *server, enum h2_limit limit, size_t count,
+                       const char *address, const struct h2_peer *peer)
+{
+    if (count < (size_t)server->limits.most[limit])
+        return true;
+    h2_limit_hit(&server->limits, limit, address, server->now_ms);
+    struct h2_connection *silent = oldest_silent(server, peer);
+    if (silent == NULL)
+        return false;
+    h2_connection_free(silent);
+    return true;
+}
+
+static void name_address(const struct sockaddr *address, socklen_t length, char *name, size_t size)
+{
+    static const char mapped[] = "::ffff:"; /* an IPv4 client, as an IPv6 socket sees it */
+    if (getnameinfo(address, length, name, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
+        snprintf(name, size, "unknown");
+    if (text_starts_with(name, mapped))
+        memmove(name, name + strlen(mapped), strlen(name) - strlen(mapped) + 1);
+}
+
+static bool has_place(struct h2_server *server, const char *address)
+{
+    const struct h2_peer *peer = h2_peer_find(server->peers, address);
+    size_t of_peer = peer == NULL ? 0 : peer->connections;
+    return make_place(server, H2_PEER_CONNECTIONS, of_peer, address, peer) &&
+           make_place(server, H2_CONNECTIONS, server->connection_count, address, NULL);
+}
+
+static void let_in(struct h2_server *server, int fd, const char *address)
+{
+    if (!has_place(server, address)) {
+        refuse(fd);
+        return;
+    }
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    h2_io_accept(server, fd, address);
+}
+
+/* ---- accepting ---- */
+
+static int accept_one(const struct h2_server *server, char *name, size_t size)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+    int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &length,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        name_address((const struct sockaddr *)&address, length, name, size);
+    return fd;
+}
+
+static void pause_listener(struct h2_server *server)
+{
+    server->is_paused = true;
+    event_del(server->listening);
+}
+
+/* Left alone, a connection for which there is no descriptor would have the loop spin: it stays in the
+ * backlog, and is reported again and again. */
+static void refuse_with_spare(struct h2_server *server)
+{
+    char address[H2_ADDRESS_BYTES];
+    h2_limit_hit(&server->limits, H2_DESCRIPTORS, "the server", server->now_ms);
+    struct h2_connection *silent = oldest_silent(server, NULL);
+    if (silent != NULL) {
+        h2_connection_free(silent);
+        return;
+    }
+    if (server->spare_fd >= 0)
+        close(server->spare_fd);
+    int fd = accept_one(server, address, sizeof(address));
+    if (fd >= 0)
+        refuse(fd);
+    server->spare_fd = open_spare();
+    if (fd < 0 || server->spare_fd < 0)
+        pause_listener(server); /* somebody else took it */
+}
+
+static void can_accept(evutil_socket_t listen_fd, short what, void *argument)
+{
+    (void)listen_fd;
+    (void)what;
+    struct h2_server *server = argument;
+    server->now_ms = clock_now_ms();
+    for (int i = 0; i < MOST_ACCEPTS_A_TURN && !server->is_paused; i++) {
+        char address[H2_ADDRESS_BYTES];
+        int fd = accept_one(server, address, sizeof(address));
+        if (fd >= 0)
+            let_in(server, fd, address);
+        else if (errno == EMFILE || errno == ENFILE) {
+            refuse_with_spare(server);
+            return; /* without a descriptor it would be this error even if nobody else waits */
+        } else if (errno == ENOBUFS || errno == ENOMEM)
+            pause_listener(server);
+        else if (errno == EAGAIN)
+            return;
+    }
+}
+
+void h2_listener_resume(struct h2_server *server)
+{
+    if (!server->is_paused)
+        return;
+    if (server->spare_fd < 0)
+        server->spare_fd = open_spare();
+    if (server->spare_fd < 0 || server->listening == NULL)
+        return;
+    server->is_paused = false;
+    event_add(server->listening, NULL);
+}
+
+bool h2_listener_open(struct h2_server *server, const char *address, struct error *error)
+{
+    server->listen_fd = listen_open(address, error);
+    if (server->listen_fd < 0)
+        return false;
+
+    server->server.port = listen_port(server->listen_fd);
+    server->spare_fd = open_spare();
+    server->listening =
+        event_new(server->base, server->listen_fd, EV_READ | EV_PERSIST, can_accept, server);
+    event_add(server->listening, NULL);
+    return true;
+}
+
+void h2_listener_close(struct h2_server *server)
+{
+    if (server->listening != NULL)
+        event_free(TAKE(server->listening));
+    if (server->listen_fd >= 0)
+        close(server->listen_fd);
+    if (server->spare_fd >= 0)
+        close(server->spare_fd);
+    server->listen_fd = -1;
+    server->spare_fd = -1;
+}

@@ -1,0 +1,74 @@
+/*
+ * What a connection writes: all that nghttp2 has to say, and what the socket did not take, when it does.
+ */
+
+#include "serve/h2/output.h"
+#include "base/memory.h"
+#include "serve/h2/socket.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A connection that has more to write gives way to others after this many times. */
+enum { MOST_WRITES_A_TURN = 8 };
+
+/* False: the connection is broken. */
+static bool send_unsent(struct h2_connection *connection)
+{
+    if (connection->unsent_length == 0)
+        return true;
+    size_t left = connection->unsent_length - connection->unsent_offset;
+    ssize_t sent = h2_socket_send(connection, connection->unsent + connection->unsent_offset, left);
+    if (sent < 0)
+        return false;
+    if (sent > 0)
+        connection->wrote_ms = connection->server->now_ms;
+    connection->unsent_offset += (size_t)sent;
+    if ((size_t)sent < left)
+        return true;
+    free(TAKE(connection->unsent));
+    connection->unsent_length = 0;
+    return true;
+}
+
+static void keep_unsent(struct h2_connection *connection, const uint8_t *data, size_t length)
+{
+    connection->unsent = memory_new(length);
+    memcpy(connection->unsent, data, length);
+    connection->unsent_length = length;
+    connection->unsent_offset = 0;
+    connection->wrote_ms = connection->server->now_ms;
+}
+
+/* Collects what nghttp2 has to say; 0: nothing, now. */
+static size_t fill_output(struct h2_connection *connection)
+{
+    uint8_t *output = connection->server->output;
+    size_t filled = 0;
+    while (filled < H2_OUTPUT_BYTES) {
+        const uint8_t *data;
+        ssize_t length = nghttp2_session_mem_send(connection->session, &data);
+        if (length <= 0)
+            break; /* an error here is a lack of memory; the next read finds it again */
+        memcpy(output + filled, data, (size_t)length);
+        filled += (size_t)length;
+    }
+    return filled;
+}
+
+bool h2_output_write(struct h2_connection *connection)
+{
+    if (!send_unsent(connection))
+        return false;
+    for (int i = 0; i < MOST_WRITES_A_TURN && connection->unsent_length == 0; i++) {
+        size_t filled = fill_output(connection);
+        if (filled == 0)
+            return true;
+        ssize_t sent = h2_socket_send(connection, connection->server->output, filled);
+        if (sent < 0)
+            return false;
+        if ((size_t)sent < filled)
+            keep_unsent(connection, connection->server->output + sent, filled - (size_t)sent);
+    }
+    return true;
+}

@@ -1,0 +1,30 @@
+/*
+ * The addresses that clients come from, and how much each has of what all clients share.
+ *
+ * Threads: the loop's.
+ */
+#ifndef BACKLOG_SERVE_H2_PEER_H
+#define BACKLOG_SERVE_H2_PEER_H
+
+#include <stddef.h>
+#include <uthash.h>
+
+/* The longest of IPv6 with an interface, and NUL. */
+enum { H2_ADDRESS_BYTES = 64 };
+
+/* An address, while it has connections: how much it has of what all clients share. */
+struct h2_peer {
+    char address[H2_ADDRESS_BYTES];
+    size_t connections;
+    size_t calls; /* but for streams */
+    size_t held_bytes;
+    UT_hash_handle hh; /* of all peers, by address */
+};
+
+/* NULL: it has no connection. */
+struct h2_peer *h2_peer_find(struct h2_peer *peers, const char *address);
+/* One connection more, and one less, of an address. */
+struct h2_peer *h2_peer_join(struct h2_peer **peers, const char *address);
+void h2_peer_leave(struct h2_peer **peers, struct h2_peer *peer);
+
+#endif

@@ -1,0 +1,351 @@
+/*
+ * The transport on nghttp2: its loop, its thread, and their end. What the modules beside it do is in state.h.
+ */
+
+#include "serve/h2/server.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "serve/h2/answer.h"
+#include "serve/h2/call.h"
+#include "serve/h2/call_limits.h"
+#include "serve/h2/connection.h"
+#include "serve/h2/io.h"
+#include "serve/h2/listener.h"
+#include "serve/h2/session.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* TLS handshakes of a turn; the rest in the next. */
+enum { MOST_SHAKES_A_TURN = 8 };
+
+/* How exactly time limits of connections are held. */
+enum { SWEEP_MS = 250 };
+
+/* ---- the turn ---- */
+
+static void deliver_unread(struct h2_server *server)
+{
+    struct h2_call *call;
+    while ((call = STAILQ_FIRST(&server->unread)) != NULL) {
+        STAILQ_REMOVE_HEAD(&server->unread, unread);
+        call->is_unread = false;
+        h2_call_deliver(call);
+    }
+}
+
+/* Only those that are touched now: what writing leads to waits for the next turn. */
+static void flush_touched(struct h2_server *server)
+{
+    struct h2_connection *last = TAILQ_LAST(&server->touched, h2_touched);
+    for (struct h2_connection *connection; (connection = TAILQ_FIRST(&server->touched)) != NULL;) {
+        bool was_last = connection == last;
+        h2_io_flush(connection);
+        if (was_last)
+            return;
+    }
+}
+
+static void check_connections(struct h2_server *server)
+{
+    struct h2_connection *next;
+    for (struct h2_connection *connection = TAILQ_FIRST(&server->connections); connection != NULL;
+         connection = next) {
+        next = TAILQ_NEXT(connection, all);
+        h2_connection_check(connection);
+    }
+}
+
+static void check_calls(struct h2_server *server)
+{
+    struct h2_call *call;
+    while ((call = TAILQ_FIRST(&server->expected)) != NULL && call->expected_ms <= server->now_ms)
+        h2_call_expire(call);
+}
+
+static void sweep(struct h2_server *server)
+{
+    bool is_needed = server->connection_count > 0 || server->is_paused;
+    if (!is_needed)
+        server->sweep_ms = CLOCK_NEVER;
+    else if (server->sweep_ms == CLOCK_NEVER)
+        server->sweep_ms = server->now_ms + SWEEP_MS;
+    if (server->now_ms < server->sweep_ms)
+        return;
+    server->sweep_ms = server->now_ms + SWEEP_MS;
+    check_connections(server);
+    check_calls(server);
+    h2_listener_resume(server);
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void set_timer(struct h2_server *server)
+{
+    int64_t due_ms = earliest(server->due_ms, server->sweep_ms);
+    due_ms = earliest(due_ms, server->crowd.due_ms);
+    due_ms = earliest(due_ms, atomic_load(&server->drain_by_ms));
+    if (!TAILQ_EMPTY(&server->touched) || !STAILQ_EMPTY(&server->unread))
+        due_ms = server->now_ms;
+    if (due_ms == server->timer_ms && due_ms > server->now_ms)
+        return; /* it is set already */
+
+    server->timer_ms = due_ms;
+    event_del(server->timer);
+    if (due_ms == CLOCK_NEVER)
+        return;
+    int64_t left_ms = due_ms > server->now_ms ? due_ms - server->now_ms : 0;
+    const struct timeval left = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
+    event_add(server->timer, &left);
+}
+
+static void time_has_come(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct h2_server *server = argument;
+    server->timer_ms = CLOCK_NEVER;
+}
+
+/* ---- the drain ---- */
+
+static void begin_drain(struct h2_server *server)
+{
+    struct h2_connection *next;
+    server->draining = true;
+    h2_listener_close(server);
+    server->service->drain(server->service->context);
+    for (struct h2_connection *connection = TAILQ_FIRST(&server->connections); connection != NULL;
+         connection = next) {
+        next = TAILQ_NEXT(connection, all);
+        h2_connection_leave(connection);
+    }
+}
+
+static void cut_connections(struct h2_server *server)
+{
+    struct h2_connection *connection;
+    while ((connection = TAILQ_FIRST(&server->connections)) != NULL)
+        h2_connection_cut(connection);
+}
+
+void h2_server_turn(struct h2_server *server, int flags)
+{
+    server->shakes_left = MOST_SHAKES_A_TURN;
+    event_base_loop(server->base, flags);
+    server->now_ms = clock_now_ms();
+    int64_t drain_by_ms = atomic_load(&server->drain_by_ms);
+    if (drain_by_ms != CLOCK_NEVER && !server->draining)
+        begin_drain(server);
+
+    deliver_unread(server);
+    server->due_ms = server->service->turn(server->service->context, server->now_ms);
+    sweep(server);
+    flush_touched(server);
+    if (server->draining && server->now_ms >= drain_by_ms) {
+        server->cancelled += server->call_count;
+        cut_connections(server);
+    }
+    if (crowd_is_over(&server->crowd, server->call_count, server->now_ms))
+        malloc_trim(0);
+    set_timer(server);
+}
+
+static void *serve(void *argument)
+{
+    struct h2_server *server = argument;
+    do
+        h2_server_turn(server, EVLOOP_ONCE);
+    while (!server->draining || server->connection_count > 0);
+    return NULL;
+}
+
+/* ---- from other threads ---- */
+
+static void wake(struct server *base)
+{
+    struct h2_server *server = (struct h2_server *)base;
+    const uint64_t one = 1;
+    if (atomic_exchange(&server->woken, true))
+        return;
+    while (write(server->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+/* Before the turn: what is told from now on needs another wake. */
+static void was_woken(evutil_socket_t fd, short what, void *argument)
+{
+    (void)what;
+    struct h2_server *server = argument;
+    uint64_t count;
+    while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
+        ;
+    atomic_store(&server->woken, false);
+}
+
+static size_t drain(struct server *base, int64_t grace_ms)
+{
+    struct h2_server *server = (struct h2_server *)base;
+    if (server->stopped)
+        return 0;
+    atomic_store(&server->drain_by_ms, clock_now_ms() + grace_ms);
+    wake(base);
+    pthread_join(server->thread, NULL);
+    server->stopped = true;
+    return server->cancelled;
+}
+
+static size_t limit_hits(const struct server *base, struct limit_hits *ret_limits, size_t room)
+{
+    const struct h2_server *server = (const struct h2_server *)base;
+    size_t count = room < H2_LIMITS ? room : H2_LIMITS;
+    for (size_t i = 0; i < count; i++)
+        ret_limits[i] = (struct limit_hits){.name = h2_limit_table[i].name,
+                                            .hits = atomic_load(&server->limits.hits[i])};
+    return count;
+}
+
+static uint64_t failed_handshakes(const struct server *base)
+{
+    return atomic_load(&((const struct h2_server *)base)->failed_handshakes);
+}
+
+static void use_tls(struct server *base, struct tls *tls)
+{
+    struct h2_server *server = (struct h2_server *)base;
+    pthread_mutex_lock(&server->tls_lock);
+    struct tls *old = server->tls;
+    server->tls = tls;
+    pthread_mutex_unlock(&server->tls_lock);
+    tls_free(old);
+}
+
+/* ---- beginning and end ---- */
+
+static void free_server(struct server *base)
+{
+    struct h2_server *server = (struct h2_server *)base;
+    drain(base, 0);
+    cut_connections(server); /* of a server that had no thread to drain it */
+    h2_listener_close(server);
+    if (server->waking != NULL)
+        event_free(server->waking);
+    if (server->timer != NULL)
+        event_free(server->timer);
+    if (server->base != NULL)
+        event_base_free(server->base);
+    if (server->wake_fd >= 0)
+        close(server->wake_fd);
+    nghttp2_session_callbacks_del(server->callbacks);
+    nghttp2_option_del(server->session_options);
+    tls_free(server->tls);
+    pthread_mutex_destroy(&server->tls_lock);
+    free(server);
+}
+
+static struct h2_server *new_server(const struct server_options *options,
+                                    const struct service *service)
+{
+    struct h2_server *server = memory_new(sizeof(*server));
+    server->server.transport = &transport_nghttp2;
+    server->service = service;
+    server->stopped = true;
+    server->max_message_bytes = options->max_message_bytes;
+    server->max_streams = options->max_streams;
+    server->ping_interval_ms = options->ping_interval_ms;
+    server->max_age_ms =
+        options->max_connection_age_ms == 0 ? CLOCK_NEVER : options->max_connection_age_ms;
+    server->client_rule = options->client_rule;
+    pthread_mutex_init(&server->tls_lock, NULL);
+    server->due_ms = CLOCK_NEVER;
+    server->sweep_ms = CLOCK_NEVER;
+    server->timer_ms = CLOCK_NEVER;
+    server->wake_fd = -1;
+    server->listen_fd = -1;
+    server->spare_fd = -1;
+    atomic_store(&server->drain_by_ms, CLOCK_NEVER);
+    TAILQ_INIT(&server->connections);
+    TAILQ_INIT(&server->touched);
+    TAILQ_INIT(&server->expected);
+    STAILQ_INIT(&server->unread);
+    crowd_init(&server->crowd);
+    return server;
+}
+
+static bool make_loop(struct h2_server *server, struct error *error)
+{
+    server->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    server->base = event_base_new();
+    if (server->wake_fd < 0 || server->base == NULL)
+        return error_set(error, ERROR_INTERNAL, "cannot make the server's loop: %s",
+                         strerror(errno));
+    server->waking =
+        event_new(server->base, server->wake_fd, EV_READ | EV_PERSIST, was_woken, server);
+    server->timer = evtimer_new(server->base, time_has_come, server);
+    event_add(server->waking, NULL);
+    return true;
+}
+
+static bool start_thread(struct h2_server *server, struct error *error)
+{
+    wake(&server->server); /* the first turn says when the next one is due */
+    int failure = pthread_create(&server->thread, NULL, serve, server);
+    if (failure != 0)
+        return error_set(error, ERROR_INTERNAL, "cannot start the server's thread: %s",
+                         strerror(failure));
+    return true;
+}
+
+bool h2_server_new(const struct server_options *options, const struct service *service,
+                   struct h2_server **ret_server, struct error *error)
+{
+    struct h2_server *server = new_server(options, service);
+    if (!h2_limits_init(&server->limits, options, error) || !make_loop(server, error)) {
+        free_server(&server->server);
+        return false;
+    }
+    h2_session_prepare(server);
+    *ret_server = server;
+    return true;
+}
+
+static bool start(const struct server_options *options, const struct service *service,
+                  struct tls *tls, struct server **ret_server, struct error *error)
+{
+    struct h2_server *server = NULL;
+    if (!h2_server_new(options, service, &server, error))
+        return false;
+    server->tls = tls;
+    if (!h2_listener_open(server, options->listen, error) || !start_thread(server, error)) {
+        server->tls = NULL; /* the caller's still */
+        free_server(&server->server);
+        return false;
+    }
+    server->stopped = false;
+    *ret_server = &server->server;
+    return true;
+}
+
+const struct transport transport_nghttp2 = {
+    .name = "nghttp2",
+    .limits = h2_limit_table,
+    .start = start,
+    .use_tls = use_tls,
+    .wake = wake,
+    .drain = drain,
+    .free = free_server,
+    .limit_hits = limit_hits,
+    .failed_handshakes = failed_handshakes,
+    .metadata = h2_call_metadata,
+    .read = h2_call_read,
+    .send = h2_call_send,
+    .stays = h2_call_stays,
+    .finish = h2_call_finish,
+};

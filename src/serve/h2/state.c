@@ -1,0 +1,9 @@
+#include "serve/h2/state.h"
+
+void h2_connection_touch(struct h2_connection *connection)
+{
+    if (connection->is_touched)
+        return;
+    connection->is_touched = true;
+    TAILQ_INSERT_TAIL(&connection->server->touched, connection, touched);
+}

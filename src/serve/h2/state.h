@@ -1,0 +1,194 @@
+/*
+ * The data that the modules of the nghttp2 transport share. Each includes only those above it:
+ *
+ *   framing      gRPC's bytes; pure
+ *   limits       what clients may do, counted
+ *   peer         the addresses that clients come from, and what each has
+ *   request      a call's headers while they arrive
+ *   status       gRPC's status as headers
+ *   state        server, connection and call: the data
+ *   socket       a connection's bytes, through TLS where that is spoken
+ *   output       what it writes
+ *   call_limits  a call's deadline, and the client's part in time
+ *   answer       what a call answers: messages, metadata and a status
+ *   call         its messages in, its beginning and its end
+ *   connection   its life, its time limits, its end
+ *   refusal      the answer to what is no gRPC
+ *   session      HTTP/2: nghttp2's callbacks, and limits on frames
+ *   io           the connection's first bytes, what it reads and when it writes
+ *   listener     the address, new connections, and those that there is no place for
+ *   server       the loop and its thread, turns, wakes, the drain
+ *
+ * Threads: one runs the loop, the sessions and the service's hooks, so the turn lock is this thread.
+ * Others only write to wake_fd, and wait for the thread's end.
+ *
+ * A turn is: everything that has arrived is read, and hooks order answers of nghttp2; then the service
+ * has its turn; and only then each connection that has something to say writes, once and all of it.
+ */
+#ifndef BACKLOG_SERVE_H2_STATE_H
+#define BACKLOG_SERVE_H2_STATE_H
+
+#include "serve/h2/framing.h"
+#include "serve/h2/limits.h"
+#include "serve/h2/peer.h"
+#include "serve/h2/request.h"
+#include "serve/transport/crowd.h"
+#include "serve/transport/peer.h"
+#include "serve/transport/tls.h"
+#include "serve/transport/transport.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+/* Read of a connection in one turn; more would let one client hold up all the others. */
+enum { H2_INPUT_BYTES = 32 * 1024 };
+/* Written at once. A connection keeps at most this much that its client does not read. */
+enum { H2_OUTPUT_BYTES = 64 * 1024 };
+
+struct h2_call {
+    struct call call;
+    struct h2_connection *connection;
+    LIST_ENTRY(h2_call) of_connection;
+    TAILQ_ENTRY(h2_call) expected; /* in server->expected, while is_expected */
+    STAILQ_ENTRY(h2_call) unread;  /* in server->unread, while is_unread */
+    int64_t expected_ms;           /* when the client must have done its part */
+    struct event *deadline;        /* NULL: the client set none */
+    nghttp2_rcbuf *path; /* shared by all calls of it where the client has HPACK index it */
+
+    /* What has come of messages that are not whole, or that nobody has asked for yet. */
+    uint8_t *held;
+    size_t held_length;
+    size_t held_capacity;
+    size_t unconsumed; /* by the stream's flow control */
+
+    /* What is being sent; NULL: nothing. */
+    uint8_t *message;
+    size_t message_length;
+    size_t message_sent;
+    char *status_text; /* encoded; NULL: none */
+
+    int32_t stream_id;
+    uint8_t status;
+    bool is_compressed : 1; /* messages may be, by its headers */
+    bool is_expected : 1;
+    bool is_unread : 1;
+    bool is_stream : 1; /* call_stays(), and not finished */
+    bool read_wanted : 1;
+    bool delivering : 1;
+    bool half_closed : 1; /* by the client */
+    bool headers_sent : 1;
+    bool finished : 1;
+    bool status_sent : 1; /* else its client knows of none */
+};
+
+enum h2_phase {
+    H2_SHAKING,  /* TLS' greeting comes before all */
+    H2_GREETING, /* no session yet: the client has not said that it speaks HTTP/2 */
+    H2_SERVING,
+    H2_LEAVING,  /* the client was told to go, and what it had on the way by then is served */
+    H2_LEFT,     /* what it opens from now on is not; its calls go on */
+    H2_DOOMED,   /* it went too far: nothing that it says counts any more */
+    H2_LINGERING /* all is said, and the session gone: its last bytes are waited for, or they would
+                    reset the connection, and what we said with it */
+};
+
+struct h2_connection {
+    struct h2_server *server;
+    TAILQ_ENTRY(h2_connection) all;
+    TAILQ_ENTRY(h2_connection) touched; /* in server->touched, while is_touched */
+    LIST_HEAD(, h2_call) calls;
+    bool is_touched;
+    bool has_settled; /* the client's SETTINGS have come */
+    enum h2_phase phase;
+    int fd;
+    SSL *tls;            /* NULL: plain text */
+    bool tls_must_write; /* before it can read on */
+    struct h2_peer *peer;
+    struct peer *names; /* NULL: it was not asked for any */
+    char *refusal;      /* why its calls are not served; NULL: they are */
+    struct event readable;
+    struct event writable;
+    nghttp2_session *session;
+    size_t greeted; /* bytes of the client's preface so far */
+    struct h2_request request;
+
+    uint8_t *unsent; /* what the socket did not take */
+    size_t unsent_length;
+    size_t unsent_offset;
+
+    int64_t opened_ms;
+    int64_t heard_ms;
+    int64_t pinged_ms;
+    int64_t wrote_ms; /* when the socket last took something of `unsent` */
+    int64_t busy_ms;  /* when it last had a call */
+    int64_t phase_ms; /* when the phase began */
+    int64_t retire_ms;
+    struct h2_bucket buckets[H2_INVALID_FRAMES - H2_RESETS + 1];
+};
+
+struct h2_server {
+    struct server server;
+
+    /* Not changed after the start. */
+    const struct service *service;
+    size_t max_message_bytes;
+    size_t max_streams;
+    int64_t ping_interval_ms;
+    int64_t max_age_ms; /* CLOCK_NEVER: none */
+    struct event_base *base;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *session_options;
+    pthread_t thread;
+    bool stopped; /* it has ended, or never began; only drain and free look at it */
+
+    /* Any thread. */
+    int wake_fd;
+    atomic_bool woken;
+    atomic_llong drain_by_ms; /* CLOCK_NEVER: nobody wants a drain */
+
+    struct h2_limits limits; /* its counts: any thread */
+    _Atomic uint64_t failed_handshakes;
+
+    const struct peer_rule *client_rule;
+    pthread_mutex_t tls_lock;
+    struct tls *tls; /* for new connections, under tls_lock; NULL: plain text */
+
+    /* The loop's. */
+    int64_t now_ms; /* of this turn */
+    int listen_fd;
+    int spare_fd;   /* given up for a moment to accept and refuse with, when there are no others */
+    bool is_paused; /* new connections wait until a descriptor is free */
+    struct event *listening;
+    struct event *waking;
+    struct event *timer;
+    int64_t timer_ms;                              /* when it will go off */
+    int64_t due_ms;                                /* when the service wants its turn */
+    int64_t sweep_ms;                              /* when time limits are looked at next */
+    TAILQ_HEAD(, h2_connection) connections;       /* the oldest first */
+    TAILQ_HEAD(h2_touched, h2_connection) touched; /* those that may have something to write */
+    TAILQ_HEAD(, h2_call) expected; /* of which the client has to do its part in time */
+    STAILQ_HEAD(, h2_call) unread;  /* of which messages can be delivered */
+    size_t connection_count;
+    size_t shakes_left;      /* of this turn */
+    int64_t shake_failed_ms; /* when the log was last told of one */
+    struct h2_peer *peers;   /* uthash */
+    size_t call_count;
+    size_t stream_count; /* of them */
+    size_t held_bytes;   /* by all calls */
+    struct crowd crowd;
+    bool draining;
+    size_t cancelled;
+    uint8_t input[H2_INPUT_BYTES];
+    uint8_t output[H2_OUTPUT_BYTES + 16384 + 9]; /* the last frame may be a whole one */
+};
+
+/* It has something to write at the end of the turn. */
+void h2_connection_touch(struct h2_connection *connection);
+
+#endif

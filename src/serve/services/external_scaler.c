@@ -1,0 +1,249 @@
+#include "serve/services/external_scaler.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "serve/services/reply.h"
+#include "serve/services/scaler_call.h"
+#include "serve/services/scaler_stream.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+struct external_scaler {
+    struct scaler_calls calls; /* the service's context */
+    struct rpc_service service;
+    struct errands *errands;
+    int64_t forget_at_ms;
+};
+
+/* ---- IsActive and GetMetrics ---- */
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Whatever it waits for is measured once for all who do, and even if they leave. */
+static void wait_for_reading(struct scaler_call *call, const struct answer *answer)
+{
+    struct scaler_calls *calls = scaler_call_shared(call);
+    scaler_call_watch(call);
+    query_demand(call->trigger->query, answer->needed_from_ms);
+    if (call->list != NULL)
+        return;
+    int64_t patience_ms = earliest(ANSWER_PATIENCE_MS, calls->call_deadline_ms);
+    call->due_ms = call->arrived_ms + patience_ms;
+    scaler_call_put_on(call, &calls->waiting);
+}
+
+/* Answers a call, or has it wait for the next measurement. True: it was answered. */
+static bool answer_or_wait(struct scaler_call *call, int64_t now_ms, bool out_of_time,
+                           struct answer *ret_answer)
+{
+    scaler_call_decide(call, now_ms, out_of_time, ret_answer);
+    if (ret_answer->kind == ANSWER_WAIT) {
+        wait_for_reading(call, ret_answer);
+        answer_done(ret_answer);
+        scaler_call_decide(call, now_ms, out_of_time,
+                           ret_answer); /* with what came before it watched */
+    }
+    if (ret_answer->kind == ANSWER_WAIT)
+        return false;
+    if (ret_answer->is_unanswered) /* it may not have waited: the source is stuck */
+        query_demand(call->trigger->query, ret_answer->needed_from_ms);
+    answer_stats_add(&scaler_call_shared(call)->stats, ret_answer);
+    scaler_call_record_answer(call, ret_answer, now_ms);
+    return true;
+}
+
+static void update_is_active(struct scaler_call *call, int64_t now_ms, bool out_of_time)
+{
+    _cleanup_(answer_done) struct answer answer = {0};
+    if (!answer_or_wait(call, now_ms, out_of_time, &answer))
+        return;
+    if (answer.kind == ANSWER_VALUE)
+        reply_active(call->rpc.call, answer.active);
+    rpc_finish_with(&call->rpc, &answer.error);
+}
+
+/* The second call of a round repeats what the first one was answered. */
+static void handle_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
+{
+    struct scaler_call *call = (struct scaler_call *)rpc;
+    call->update = update_is_active;
+    call->arrived_ms = now_ms;
+    if (!scaler_call_prepare(call, (const Externalscaler__ScaledObjectRef *)request, now_ms))
+        return;
+    const struct answer *round = trigger_round(call->trigger, now_ms);
+    if (round == NULL) {
+        update_is_active(call, now_ms, false);
+        return;
+    }
+    answer_stats_add(&scaler_call_shared(call)->stats, round);
+    scaler_call_record_answer(call, round, now_ms);
+    if (round->kind == ANSWER_VALUE)
+        reply_active(call->rpc.call, round->active);
+    rpc_finish_with(&call->rpc, &round->error);
+}
+
+static void update_get_metrics(struct scaler_call *call, int64_t now_ms, bool out_of_time)
+{
+    _cleanup_(answer_done) struct answer answer = {0};
+    if (!answer_or_wait(call, now_ms, out_of_time, &answer))
+        return;
+    trigger_begin_round(call->trigger, &answer, now_ms);
+    if (answer.kind == ANSWER_VALUE)
+        reply_metrics(call->rpc.call, call->trigger->metric_name, answer.value);
+    rpc_finish_with(&call->rpc, &answer.error);
+}
+
+static void handle_get_metrics(struct rpc *rpc, const ProtobufCMessage *message, int64_t now_ms)
+{
+    struct scaler_call *call = (struct scaler_call *)rpc;
+    call->update = update_get_metrics;
+    call->arrived_ms = now_ms;
+    const Externalscaler__GetMetricsRequest *request =
+        (const Externalscaler__GetMetricsRequest *)message;
+    if (!scaler_call_prepare(call, request->scaledobjectref, now_ms))
+        return;
+    if (request->metricname[0] == '\0' || trigger_has_metric(call->trigger, request->metricname)) {
+        update_get_metrics(call, now_ms, false);
+        return;
+    }
+    _cleanup_(error_done) struct error error = {0};
+    error_invalid(&error, "metricName \"%.*s\" is not this trigger's: its metric is \"%s\"",
+                  (int)text_cut(request->metricname, 64), request->metricname,
+                  call->trigger->metric_name);
+    scaler_call_refuse(call, &error, now_ms);
+}
+
+/* ---- GetMetricSpec ---- */
+
+/* Wrong metadata is answered too: KEDA shows nobody the error of this call, and one that fails takes
+ * the object's other triggers with it (#8056, #5914). GetMetrics tells the mistakes. */
+static void handle_get_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
+{
+    struct scaler_call *call = (struct scaler_call *)rpc;
+    _cleanup_(error_done) struct error error = {0};
+    if (scaler_call_find_trigger(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
+                                 &error))
+        reply_specs(call->rpc.call, call->trigger->metric_name, call->trigger->target);
+    rpc_finish_with(&call->rpc, &error);
+}
+
+/* ---- the hooks ---- */
+
+static void left(struct rpc *rpc)
+{
+    struct scaler_call *call = (struct scaler_call *)rpc;
+    scaler_call_put_on(call, NULL);
+    if (call->is_watching)
+        trigger_unwatch(call->trigger, &call->watcher);
+    if (call->is_stream)
+        scaler_call_shared(call)->stream_count--;
+    if (call->trigger != NULL)
+        trigger_unpin(call->trigger);
+}
+
+/* Has those at the front of a list whose time has come act; returns when the next one's comes. */
+static int64_t handle_due(struct scaler_call **list, int64_t now_ms)
+{
+    while (*list != NULL && (*list)->due_ms <= now_ms)
+        (*list)->update(*list, now_ms, true);
+    return *list == NULL ? CLOCK_NEVER : (*list)->due_ms;
+}
+
+/* Those that have been patient: an older reading may do now, or they wait on. */
+static int64_t handle_patient(struct scaler_calls *calls, int64_t now_ms)
+{
+    struct scaler_call *call;
+    while ((call = calls->waiting) != NULL && call->due_ms <= now_ms) {
+        call->due_ms = call->arrived_ms + calls->call_deadline_ms;
+        scaler_call_put_on(call, &calls->late);
+        call->update(call, now_ms, false);
+    }
+    return calls->waiting == NULL ? CLOCK_NEVER : calls->waiting->due_ms;
+}
+
+/* A bounded number of triggers in each turn: calls wait meanwhile. */
+enum { RENEWED_PER_TURN = 500 };
+
+static int64_t turn(void *context, int64_t now_ms)
+{
+    struct external_scaler *scaler = context; /* begins with its calls */
+    struct scaler_calls *calls = &scaler->calls;
+    struct watcher *watcher;
+    if (scaler->errands != NULL)
+        errands_turn(scaler->errands);
+    bool is_renewing = triggers_renew(calls->triggers, RENEWED_PER_TURN);
+    while ((watcher = engine_next_ready(calls->engine)) != NULL) {
+        struct scaler_call *call = watcher->asker;
+        if (!call->rpc.finished)
+            call->update(call, now_ms, false);
+    }
+    int64_t due_ms =
+        earliest(handle_patient(calls, now_ms), handle_due(&calls->heartbeats, now_ms));
+    due_ms = earliest(due_ms, handle_due(&calls->late, now_ms));
+    if (scaler->forget_at_ms <= now_ms)
+        scaler->forget_at_ms = triggers_forget(calls->triggers, now_ms);
+    return is_renewing ? now_ms : earliest(due_ms, scaler->forget_at_ms);
+}
+
+#define SERVICE "externalscaler.ExternalScaler"
+#define PATH(name) "/" SERVICE "/" name
+
+static const struct method methods[] = {
+    {PATH("GetMetrics"), &externalscaler__get_metrics_request__descriptor, handle_get_metrics},
+    {PATH("IsActive"), &externalscaler__scaled_object_ref__descriptor, handle_is_active},
+    {PATH("GetMetricSpec"), &externalscaler__scaled_object_ref__descriptor, handle_get_metric_spec},
+    {PATH("StreamIsActive"), &externalscaler__scaled_object_ref__descriptor,
+     scaler_stream_is_active, METHOD_STREAM},
+    {PATH("StreamMetricSpec"), &externalscaler__scaled_object_ref__descriptor,
+     scaler_stream_metric_spec, METHOD_STREAM},
+};
+
+struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings)
+{
+    struct external_scaler *scaler = memory_new(sizeof(*scaler));
+    scaler->errands = settings->errands;
+    scaler->calls = (struct scaler_calls){
+        .triggers = settings->triggers,
+        .engine = settings->engine,
+        .call_deadline_ms = settings->call_deadline_ms,
+        .heartbeat_ms = settings->heartbeat_ms,
+        .max_streams = settings->max_streams,
+    };
+    scaler->service = (struct rpc_service){
+        .name = SERVICE,
+        .methods = methods,
+        .method_count = ARRAY_LENGTH(methods),
+        .rpc_bytes = sizeof(struct scaler_call),
+        .context = &scaler->calls,
+        .left = left,
+        .writable = scaler_stream_writable,
+        .turn = turn,
+    };
+    return scaler;
+}
+
+void external_scaler_set_connections(struct external_scaler *scaler,
+                                     struct connections *connections)
+{
+    triggers_set_connections(scaler->calls.triggers, connections);
+}
+
+void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page)
+{
+    answer_stats_write(&scaler->calls.stats, page);
+}
+
+void external_scaler_free(struct external_scaler *scaler)
+{
+    free(scaler);
+}
+
+const struct rpc_service *external_scaler_service(const struct external_scaler *scaler)
+{
+    return &scaler->service;
+}

@@ -1,0 +1,92 @@
+#include "serve/services/scaler_call.h"
+
+#include "base/memory.h"
+
+#include <utlist.h>
+
+struct scaler_calls *scaler_call_shared(const struct scaler_call *call)
+{
+    return call->rpc.service->context;
+}
+
+void scaler_call_put_on(struct scaler_call *call, struct scaler_call **list)
+{
+    if (call->list != NULL)
+        DL_DELETE(*call->list, call);
+    call->list = list;
+    if (list != NULL)
+        DL_APPEND(*list, call);
+}
+
+bool scaler_call_find_trigger(struct scaler_call *call,
+                              const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
+                              struct error *error)
+{
+    struct option_entry entries[TRIGGERS_MAX_KEYS];
+    if (message == NULL)
+        return error_invalid(error, "the request has no scaledObjectRef");
+    if (message->n_scalermetadata > TRIGGERS_MAX_KEYS)
+        return error_invalid(error, "scalerMetadata has %zu keys: at most %d are allowed",
+                             message->n_scalermetadata, TRIGGERS_MAX_KEYS);
+
+    for (size_t i = 0; i < message->n_scalermetadata; i++)
+        entries[i] = (struct option_entry){message->scalermetadata[i]->key,
+                                           message->scalermetadata[i]->value};
+    struct trigger_ref ref = {message->name, message->namespace_, entries,
+                              message->n_scalermetadata};
+    if (!triggers_find(scaler_call_shared(call)->triggers, &ref, now_ms, &call->trigger, error))
+        return false;
+    trigger_pin(call->trigger);
+    return true;
+}
+
+void scaler_call_record_answer(struct scaler_call *call, const struct answer *answer,
+                               int64_t now_ms)
+{
+    trigger_record_answer(call->trigger, method_name(call->rpc.method), answer, now_ms);
+}
+
+void scaler_call_refuse(struct scaler_call *call, const struct error *error, int64_t now_ms)
+{
+    const struct answer refused = {.kind = ANSWER_REFUSED, .error = *error};
+    scaler_call_record_answer(call, &refused, now_ms);
+    rpc_finish_with(&call->rpc, error);
+}
+
+bool scaler_call_find_query(struct scaler_call *call, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query;
+    if (trigger_query(scaler_call_shared(call)->triggers, call->trigger, &query, &error))
+        return true;
+    if (!call->is_stream || !call->trigger->lacks_connection)
+        scaler_call_refuse(call, &error, now_ms);
+    return false;
+}
+
+bool scaler_call_prepare(struct scaler_call *call, const Externalscaler__ScaledObjectRef *message,
+                         int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (scaler_call_find_trigger(call, message, now_ms, &error))
+        return scaler_call_find_query(call, now_ms);
+    rpc_finish_with(&call->rpc, &error);
+    return false;
+}
+
+void scaler_call_watch(struct scaler_call *call)
+{
+    if (call->is_watching)
+        return;
+    call->is_watching = true;
+    call->watcher.asker = call;
+    trigger_watch(call->trigger, &call->watcher, call->is_stream);
+}
+
+void scaler_call_decide(const struct scaler_call *call, int64_t now_ms, bool out_of_time,
+                        struct answer *ret_answer)
+{
+    const struct answer_call as = {
+        .is_stream = call->is_stream, .arrived_ms = call->arrived_ms, .out_of_time = out_of_time};
+    trigger_answer(call->trigger, &as, now_ms, ret_answer);
+}

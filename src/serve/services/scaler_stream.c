@@ -1,0 +1,131 @@
+#include "serve/services/scaler_stream.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "serve/services/reply.h"
+#include "serve/services/scaler_call.h"
+
+#include <utlist.h>
+
+static bool open_stream(struct scaler_call *call)
+{
+    struct scaler_calls *calls = scaler_call_shared(call);
+    if (calls->stream_count >= calls->max_streams) {
+        _cleanup_(error_done) struct error error = {0};
+        error_set(&error, ERROR_LIMIT, "all %zu streams are in use (--max-streams)",
+                  calls->max_streams);
+        rpc_finish_with(&call->rpc, &error);
+        return false;
+    }
+    call->is_stream = true;
+    calls->stream_count++;
+    call_stays(call->rpc.call);
+    return true;
+}
+
+/* How long it took is only known of what was idle before, while this stream watched. */
+static void count_push(const struct scaler_call *call, const struct answer *answer)
+{
+    struct answer_stats *stats = &scaler_call_shared(call)->stats;
+    if (call->sent_active) {
+        stats->heartbeats++;
+        return;
+    }
+    stats->pushes++;
+    if (call->was_idle)
+        histogram_add(&stats->activations, (double)(clock_now_us() - answer->began_at_us) / 1e6);
+}
+
+/* State, not events: what could not be sent is sent as soon as the stream has room. */
+static void send_active(struct scaler_call *call, const struct answer *answer, int64_t now_ms)
+{
+    count_push(call, answer);
+    scaler_call_record_answer(call, answer, now_ms);
+    call->sent_active = true;
+    call->heartbeat_pending = false;
+    call->was_idle = false;
+    call->active_unsent = !reply_active(call->rpc.call, true);
+    call->due_ms = now_ms + scaler_call_shared(call)->heartbeat_ms;
+    scaler_call_put_on(call, &scaler_call_shared(call)->heartbeats);
+}
+
+static void record_inactive(struct scaler_call *call)
+{
+    call->sent_active = false;
+    call->heartbeat_pending = false;
+    call->active_unsent = false;
+    scaler_call_put_on(call, NULL);
+}
+
+/* The reading that is awaited decides it: heartbeats fall due when measurements do. */
+static void postpone_heartbeat(struct scaler_call *call)
+{
+    call->heartbeat_pending = true;
+    scaler_call_put_on(call, NULL);
+}
+
+/* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object whose
+ * other triggers were active. What becomes unknown stays as it was sent until the heartbeat finds it so. */
+static void update(struct scaler_call *call, int64_t now_ms, bool is_due)
+{
+    _cleanup_(answer_done) struct answer now = {0};
+    if (call->trigger->query == NULL && !scaler_call_find_query(call, now_ms)) {
+        if (!call->rpc.finished) /* the connections file may have its connection again */
+            record_inactive(call);
+        return;
+    }
+    scaler_call_decide(call, now_ms, false, &now);
+    bool active = now.kind == ANSWER_VALUE && now.active;
+    bool idle = now.kind == ANSWER_VALUE && !now.active;
+    bool heartbeat = is_due || call->heartbeat_pending;
+
+    if (active && (!call->sent_active || heartbeat))
+        send_active(call, &now, now_ms);
+    else if (now.kind == ANSWER_WAIT && heartbeat)
+        postpone_heartbeat(call);
+    else if (idle || heartbeat)
+        record_inactive(call);
+    call->was_idle = call->was_idle || idle;
+    watcher_set_idle_interval(&call->watcher, idle ? call->trigger->idle_interval_ms : 0);
+}
+
+void scaler_stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
+{
+    struct scaler_call *call = (struct scaler_call *)rpc;
+    _cleanup_(error_done) struct error error = {0};
+    call->update = update;
+    if (!open_stream(call))
+        return;
+    if (!scaler_call_find_trigger(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
+                                  &error)) {
+        rpc_finish_with(&call->rpc, &error);
+        return;
+    }
+    bool has_query = scaler_call_find_query(call, now_ms);
+    if (call->rpc.finished)
+        return;
+    scaler_call_watch(call);
+    if (has_query)
+        update(call, now_ms, false);
+}
+
+/* A trigger's specs follow from its metadata, and new metadata comes on a new stream. */
+void scaler_stream_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
+{
+    struct scaler_call *call = (struct scaler_call *)rpc;
+    _cleanup_(error_done) struct error error = {0};
+    if (!open_stream(call))
+        return;
+    if (scaler_call_find_trigger(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
+                                 &error))
+        reply_specs(call->rpc.call, call->trigger->metric_name, call->trigger->target);
+    else
+        rpc_finish_with(&call->rpc, &error);
+}
+
+void scaler_stream_writable(struct rpc *rpc)
+{
+    struct scaler_call *call = (struct scaler_call *)rpc;
+    if (call->active_unsent)
+        call->active_unsent = !reply_active(rpc->call, true);
+}

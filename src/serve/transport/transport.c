@@ -1,0 +1,139 @@
+#include "serve/transport/transport.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "serve/transport/metadata.h"
+#include "serve/transport/tls.h"
+
+#include <stdatomic.h>
+
+/* The first that was built is the default: the one that costs less, and that no client brings down. */
+const struct transport *const transport_list[] = {
+#ifdef BACKLOG_TRANSPORT_NGHTTP2
+    &transport_nghttp2,
+#endif
+#ifdef BACKLOG_TRANSPORT_GRPC_CORE
+    &transport_grpc_core,
+#endif
+    NULL,
+};
+
+const char *const transport_names[] = {
+#ifdef BACKLOG_TRANSPORT_NGHTTP2
+    "nghttp2",
+#endif
+#ifdef BACKLOG_TRANSPORT_GRPC_CORE
+    "grpc-core",
+#endif
+    NULL,
+};
+
+const struct transport *transport_find(const char *name)
+{
+    for (size_t i = 0; transport_list[i] != NULL; i++)
+        if (text_equal(transport_list[i]->name, name))
+            return transport_list[i];
+    return NULL;
+}
+
+bool call_metadata(const struct call *call, const char *key, size_t index, struct text *value)
+{
+    return call->transport->metadata(call, key, index, value);
+}
+
+bool call_add_metadata(struct call *call, enum metadata_place place, const char *key,
+                       struct bytes value)
+{
+    return metadata_add(&call->reply, place, key, value);
+}
+
+void call_read(struct call *call)
+{
+    call->transport->read(call);
+}
+
+bool call_send(struct call *call, struct bytes message)
+{
+    return call->transport->send(call, message);
+}
+
+void call_stays(struct call *call)
+{
+    if (call->transport->stays != NULL)
+        call->transport->stays(call);
+}
+
+void call_finish(struct call *call, enum status status, const char *text)
+{
+    call->transport->finish(call, status <= STATUS_UNAUTHENTICATED ? status : STATUS_UNKNOWN, text);
+}
+
+/* A client gives up when its deadline has passed, by its own clock, and may be the first to say so. */
+enum status call_unfinished(const struct call *call)
+{
+    enum { CLOCKS_DIFFER_MS = 10 };
+    if (call->deadline_ms == CLOCK_NEVER)
+        return STATUS_CANCELLED;
+    bool has_passed = clock_now_ms() >= call->deadline_ms - CLOCKS_DIFFER_MS;
+    return has_passed ? STATUS_DEADLINE_EXCEEDED : STATUS_CANCELLED;
+}
+
+bool server_start(const struct transport *transport, const struct server_options *options,
+                  const struct service *service, struct server **ret_server, struct error *error)
+{
+    struct tls *tls = NULL;
+    if (options->tls != NULL && !tls_load(options->tls, &tls, error))
+        return false;
+    int64_t ends_s = tls == NULL ? 0 : tls->ends_s;
+    if (!transport->start(options, service, tls, ret_server, error)) {
+        tls_free(tls);
+        return false;
+    }
+    atomic_store(&(*ret_server)->certificate_ends_s, ends_s);
+    return true;
+}
+
+bool server_reload_tls(struct server *server, const struct tls_files *files, struct error *error)
+{
+    struct tls *tls = NULL;
+    if (!tls_load(files, &tls, error))
+        return false;
+    atomic_store(&server->certificate_ends_s, tls->ends_s);
+    server->transport->use_tls(server, tls);
+    return true;
+}
+
+void server_wake(struct server *server)
+{
+    server->transport->wake(server);
+}
+
+size_t server_drain(struct server *server, int64_t grace_ms)
+{
+    return server->transport->drain(server, grace_ms);
+}
+
+size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t room)
+{
+    return server->transport->limit_hits == NULL
+               ? 0
+               : server->transport->limit_hits(server, ret_limits, room);
+}
+
+int64_t server_certificate_ends_s(const struct server *server)
+{
+    return atomic_load(&server->certificate_ends_s);
+}
+
+bool server_failed_handshakes(const struct server *server, uint64_t *ret_count)
+{
+    if (server->transport->failed_handshakes == NULL || server_certificate_ends_s(server) == 0)
+        return false;
+    *ret_count = server->transport->failed_handshakes(server);
+    return true;
+}
+
+void server_free(struct server *server)
+{
+    server->transport->free(server);
+}
