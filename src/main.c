@@ -25,11 +25,11 @@ static int help_main(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    printf("Backlog tells KEDA how much work waits.\n\n");
+    printf("Backlog: an external scaler for KEDA.\n\n");
     for (size_t i = 0; i < ARRAY_LENGTH(subcommands); i++)
         if (subcommands[i].doc != NULL)
             printf("  backlog %-10s %s\n", subcommands[i].name, subcommands[i].doc);
-    printf("\n`backlog serve --help` tells its flags.\n");
+    printf("\n`backlog serve --help` lists its flags.\n");
     return 0;
 }
 
@@ -50,6 +50,6 @@ int main(int argc, char **argv)
         if (text_equal(subcommands[i].name, name))
             return subcommands[i].main(argc - 1, argv + 1);
 
-    fprintf(stderr, "backlog: there is no subcommand \"%s\": `backlog help` lists them\n", name);
+    fprintf(stderr, "backlog: unknown subcommand \"%s\": `backlog help` lists them\n", name);
     return 2;
 }

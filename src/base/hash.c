@@ -51,7 +51,7 @@ void hash_begin(struct hash *hash)
                                     key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573}};
 }
 
-/* The last word of a string has a zero byte in it, and no string has one: so it tells where it ends. */
+/* The last word of a string has a zero byte in it, and no string has one: so it marks where it ends. */
 void hash_add(struct hash *hash, const char *string, size_t length)
 {
     uint64_t word;

@@ -12,12 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* getaddrinfo() takes 70000 for 4464, and does not say so. */
+/* getaddrinfo() takes 70000 for 4464 without an error. */
 static bool is_port(const char *text)
 {
-    enum { MOST_DIGITS = 5, MOST_PORT = 65535 };
+    enum { MAX_DIGITS = 5, MAX_PORT = 65535 };
     size_t digits = strspn(text, "0123456789");
-    return digits > 0 && digits <= MOST_DIGITS && text[digits] == '\0' && atoi(text) <= MOST_PORT;
+    return digits > 0 && digits <= MAX_DIGITS && text[digits] == '\0' && atoi(text) <= MAX_PORT;
 }
 
 /* "[::]:9090" to "::" and "9090". */

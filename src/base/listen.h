@@ -22,7 +22,7 @@ int listen_open(const char *address, struct error *error);
 int listen_port(int fd);
 
 /* How many of this process's sockets are clients' that came in at the port; for a look now and then, which costs
- * a microsecond a descriptor. False: that cannot be told, as no descriptor is left to look with. */
+ * a microsecond a descriptor. False: unknown, as no descriptor is left to read it with. */
 bool listen_clients(int port, size_t *ret_count);
 
 #endif

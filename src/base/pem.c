@@ -17,7 +17,7 @@ static void bio_release(BIO **bio)
     BIO_free(*bio);
 }
 
-/* With no password at all OpenSSL would ask for one on the terminal. */
+/* With no password at all OpenSSL would prompt for one on the terminal. */
 static X509 *next_certificate(BIO *bio)
 {
     return PEM_read_bio_X509(bio, NULL, NULL, (void *)"");

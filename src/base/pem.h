@@ -2,7 +2,7 @@
  * PEM texts for OpenSSL's context: authorities to trust, a certificate to show with its chain, a private key.
  *
  * Texts rather than files: what was checked is what is used, whatever becomes of a file meanwhile. Nobody is
- * asked for a password on the terminal.
+ * prompted for a password on the terminal.
  *
  * Threads: any; nothing is kept. OpenSSL's queue of errors is empty afterwards.
  */

@@ -90,7 +90,7 @@ static double open_descriptors(void)
     return count;
 }
 
-static double most_descriptors(void)
+static double max_descriptors(void)
 {
     struct rlimit limit;
     return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (double)limit.rlim_cur : NAN;
@@ -134,5 +134,5 @@ void process_write_metrics(struct text *page)
     metric_single(page, "backlog_threads", METRIC_GAUGE, "Threads.", status_field("Threads"));
     metric_single(page, "process_open_fds", METRIC_GAUGE, "Open descriptors.", open_descriptors());
     metric_single(page, "process_max_fds", METRIC_GAUGE, "Descriptors that may be open.",
-                  most_descriptors());
+                  max_descriptors());
 }

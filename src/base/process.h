@@ -20,7 +20,7 @@ struct process_stat {
 /* One small read of /proc. False: there is no such process. */
 bool process_stat(pid_t pid, struct process_stat *ret_stat);
 
-/* As getrusage() tells of RUSAGE_SELF or RUSAGE_CHILDREN; NAN where it does not. */
+/* As getrusage() reports it for RUSAGE_SELF or RUSAGE_CHILDREN; NAN where that fails. */
 double process_cpu_seconds(int whose);
 
 /* CPU, memory, descriptors, threads and start of this process, in Prometheus' format. */

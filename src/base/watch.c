@@ -25,7 +25,7 @@ struct watch {
     struct watched *files;
     size_t count;
     size_t capacity;
-    bool is_restless; /* a change was seen, and is not told yet */
+    bool is_restless; /* a change was seen, and not reported yet */
 };
 
 static int64_t ns_of(struct timespec time)
@@ -64,7 +64,7 @@ void watch_add(struct watch *watch, const char *path)
     watch->files[watch->count++] = (struct watched){.path = text_copy(path), .look = look_at(path)};
 }
 
-/* Whether all are as they were when last looked at. */
+/* Whether all are as at the last check. */
 static bool are_at_rest(struct watch *watch)
 {
     bool at_rest = true;

@@ -1,8 +1,8 @@
 /*
  * A watch: files that others replace while we run, and whether one of them has changed.
  *
- * It is asked rather than tells: a look each second at what stat() says of every path sees a file that is
- * written anew, renamed over, removed or made, and a symbolic link above it that is swapped (Kubernetes
+ * It polls: comparing what stat() returns for every path each second detects a file that is
+ * rewritten, renamed over, removed or made, and a symbolic link above it that is swapped (Kubernetes
  * does that to a whole folder), on any file system.
  *
  * Threads: none are involved; a watch belongs to whoever made it.

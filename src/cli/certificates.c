@@ -15,7 +15,7 @@ struct certificates {
     struct reload_stats stats;
 };
 
-static bool check(const struct certificates_flags *flags, struct error *error)
+static bool check_flags(const struct certificates_flags *flags, struct error *error)
 {
     const struct tls_files *files = &flags->files;
     if ((files->certificate == NULL) != (files->key == NULL))
@@ -24,7 +24,7 @@ static bool check(const struct certificates_flags *flags, struct error *error)
         return error_invalid(error, "--tls-client-ca needs --tls-cert and --tls-key");
     if (flags->client_names.count > 0 && files->client_ca == NULL)
         return error_invalid(
-            error, "--tls-client-names needs --tls-client-ca: without it nobody proves a name");
+            error, "--tls-client-names needs --tls-client-ca: without it no client proves a name");
     return true;
 }
 
@@ -41,7 +41,7 @@ static struct watch *watch_files(const struct tls_files *tls)
 bool certificates_begin(const struct certificates_flags *flags,
                         struct certificates **ret_certificates, struct error *error)
 {
-    if (!check(flags, error))
+    if (!check_flags(flags, error))
         return false;
     struct certificates *certificates = memory_new(sizeof(*certificates));
     certificates->flags = flags;
@@ -77,13 +77,13 @@ const struct peer_rule *certificates_rule(const struct certificates *certificate
     return &certificates->rule;
 }
 
-void certificates_look(struct certificates *certificates, bool asked, struct server *server)
+void certificates_check(struct certificates *certificates, bool asked, struct server *server)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct tls_files *files = certificates_files(certificates);
     int64_t now_ms = clock_now_ms();
-    bool anew = watch_has_changed(certificates->watch) || asked;
-    if (files == NULL || !retry_is_due(&certificates->retry, anew, now_ms))
+    bool has_changed = watch_has_changed(certificates->watch) || asked;
+    if (files == NULL || !retry_is_due(&certificates->retry, has_changed, now_ms))
         return;
     if (server_reload_tls(server, files, &error)) {
         retry_done(&certificates->retry);
@@ -92,6 +92,6 @@ void certificates_look(struct certificates *certificates, bool asked, struct ser
     }
     reload_stats_failed(&certificates->stats);
     error_prefix(&error, "TLS");
-    retry_failed(&certificates->retry, &error, "the certificate that was there stays",
+    retry_failed(&certificates->retry, &error, "the former certificate stays in use",
                  now_ms + RETRY_MS);
 }

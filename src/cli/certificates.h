@@ -1,6 +1,6 @@
 /*
- * The certificates of the gRPC port: what flags say of them, and what becomes of their files while the server
- * runs. Files that are not sound change nothing, and the log says once what is wrong with them.
+ * The certificates of the gRPC port: their flags, and their files while the server
+ * runs. Invalid files change nothing, and the log reports the mistake once.
  *
  * Threads: the main thread.
  */
@@ -35,6 +35,6 @@ const struct peer_rule *certificates_rule(const struct certificates *certificate
 const struct reload_stats *certificates_stats(const struct certificates *certificates);
 
 /* Has the server read the files again, where one of them has changed, `asked`, or some time after that failed. */
-void certificates_look(struct certificates *certificates, bool asked, struct server *server);
+void certificates_check(struct certificates *certificates, bool asked, struct server *server);
 
 #endif

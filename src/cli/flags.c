@@ -59,8 +59,8 @@ static bool unknown_flag(const struct option *table, const char *word, struct er
             nearest = row;
         }
     if (nearest != NULL)
-        return error_invalid(error, "there is no flag %s: did you mean --%s?", word, nearest->key);
-    return error_invalid(error, "there is no flag %s: --help lists them", word);
+        return error_invalid(error, "unknown flag %s: did you mean --%s?", word, nearest->key);
+    return error_invalid(error, "unknown flag %s: --help lists all", word);
 }
 
 static bool is_given(const struct option_entry *entries, size_t count, const char *key)
@@ -101,7 +101,7 @@ static bool read_words(int argc, char **argv, const struct option *table,
         if (found == LONG_OPTION_END && word == NULL)
             return true;
         if (found == LONG_OPTION_END)
-            return error_invalid(error, "\"%s\" is no flag: --help lists them", word);
+            return error_invalid(error, "unexpected argument \"%s\": --help lists the flags", word);
         if (found == LONG_OPTION_NO_VALUE)
             return error_invalid(error, "%s needs a value", word);
         if (found == LONG_OPTION_UNKNOWN)

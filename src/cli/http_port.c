@@ -14,8 +14,8 @@
 #include <string.h>
 
 enum {
-    MOST_WAIT_MS = 1000, /* for the server's turn; one that does not come to it is not healthy */
-    MOST_LIMITS = 32,
+    MAX_WAIT_MS = 1000, /* for the event loop; one that does not respond is not healthy */
+    MAX_LIMITS = 32,
 };
 
 struct http_port {
@@ -26,10 +26,10 @@ struct http_port {
     atomic_bool is_draining;
 };
 
-static bool run_errand(void *context, void (*errand)(void *errand_context), void *errand_context)
+static bool run_loop_call(void *context, void (*call)(void *call_context), void *call_context)
 {
     const struct http_port *port = context;
-    return errands_run(port->parts.errands, errand, errand_context, MOST_WAIT_MS);
+    return loop_calls_run(port->parts.loop_calls, call, call_context, MAX_WAIT_MS);
 }
 
 /* ---- /healthz and /readyz ---- */
@@ -51,10 +51,10 @@ static void write_healthz(void *context, const struct web_request *request,
 {
     struct http_port *port = context;
     (void)request;
-    if (atomic_load(&port->is_draining) || run_errand(port, do_nothing, NULL))
+    if (atomic_load(&port->is_draining) || run_loop_call(port, do_nothing, NULL))
         text_add(&answer->body, "ok\n");
     else
-        refuse(answer, "the server does not come to its calls\n");
+        refuse(answer, "event loop not responding\n");
 }
 
 static void write_readyz(void *context, const struct web_request *request,
@@ -62,7 +62,7 @@ static void write_readyz(void *context, const struct web_request *request,
 {
     struct http_port *port = context;
     if (atomic_load(&port->is_draining))
-        refuse(answer, "the server ends\n");
+        refuse(answer, "shutting down\n");
     else
         write_healthz(context, request, answer);
 }
@@ -91,14 +91,14 @@ static void write_clients(const struct server *server, struct text *page)
     size_t clients;
     if (listen_clients(server->port, &clients))
         metric_single(page, "backlog_client_connections", METRIC_GAUGE,
-                      "Connections of clients, those that have not said anything yet included.",
+                      "Connections of clients, those that have not sent anything yet included.",
                       (double)clients);
     if (ends_s != 0)
         metric_single(page, "backlog_certificate_expiry_timestamp_seconds", METRIC_GAUGE,
-                      "Until when the certificate that is shown is valid.", (double)ends_s);
+                      "When the server's certificate expires.", (double)ends_s);
     if (server_failed_handshakes(server, &failed))
-        metric_single(page, "backlog_failed_tls_handshakes_total", METRIC_COUNTER,
-                      "Clients with which TLS could not be agreed on.", (double)failed);
+        metric_single(page, "backlog_tls_handshake_failures_total", METRIC_COUNTER,
+                      "TLS handshakes that failed.", (double)failed);
 }
 
 static void write_reloads(const struct http_port_parts *parts, struct text *page)
@@ -113,9 +113,9 @@ static void write_reloads(const struct http_port_parts *parts, struct text *page
 static void write_limits(const struct server *server, struct text *page)
 {
     static const char name[] = "backlog_limit_hits_total";
-    struct limit_hits hits[MOST_LIMITS];
+    struct limit_hits hits[MAX_LIMITS];
     size_t count = server_limit_hits(server, hits, ARRAY_LENGTH(hits));
-    metric_family(page, name, METRIC_COUNTER, "Times that a client ran into a limit of the wire.");
+    metric_family(page, name, METRIC_COUNTER, "Times that a client exceeded a limit of the wire.");
     for (size_t i = 0; i < count; i++) {
         _cleanup_(memory_free) char *labels = text_format("limit=\"%s\"", hits[i].name);
         metric_sample(page, name, labels, (double)hits[i].hits);
@@ -137,8 +137,8 @@ static void write_metrics(void *context, const struct web_request *request,
     write_clients(port->parts.server, &answer->body);
     write_limits(port->parts.server, &answer->body);
     write_reloads(&port->parts, &answer->body);
-    if (!run_errand(port, write_calls, &page))
-        refuse(answer, "the server does not come to its calls, or ends\n");
+    if (!run_loop_call(port, write_calls, &page))
+        refuse(answer, "event loop not responding, or shutting down\n");
 }
 
 /* ---- the port ---- */
@@ -155,7 +155,7 @@ bool http_port_begin(const char *listen, const struct http_port_parts *parts,
         return true;
     struct http_port *port = memory_new(sizeof(*port));
     port->parts = *parts;
-    port->explain = (struct explain){parts->triggers, run_errand, port};
+    port->explain = (struct explain){parts->triggers, run_loop_call, port};
     memcpy(port->pages,
            (struct web_page[]){
                {"/healthz", write_healthz, port},

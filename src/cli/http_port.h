@@ -11,8 +11,8 @@
 #include "cli/reload.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"
-#include "serve/services/errand.h"
 #include "serve/services/external_scaler.h"
+#include "serve/services/loop_call.h"
 #include "serve/services/services.h"
 #include "serve/transport/transport.h"
 
@@ -24,7 +24,7 @@ struct http_port_parts {
     struct triggers *triggers;
     struct external_scaler *scaler;
     const struct services *services;
-    struct errands *errands;
+    struct loop_calls *loop_calls;
     const struct server *server;
     const struct reload *reload;
     const struct certificates *certificates;

@@ -55,19 +55,20 @@ static const char *const scope_titles[] = {
 static const char introduction[] =
     "<!-- Written by `./dev reference` from the scalers' option tables. -->\n"
     "# Scalers\n\n"
-    "A trigger says `scaler: NAME` and the keys below, which are those of KEDA's built-in scaler "
+    "A trigger sets `scaler: NAME` and the keys below, which are those of KEDA's built-in scaler "
     "of that\n"
-    "name unless it says otherwise. `KEYFromEnv` takes the value from a variable of the worker's\n"
+    "name unless stated otherwise. `KEYFromEnv` takes the value from a variable of the worker's\n"
     "container. Keys of the connection can stand in the connections file instead, as `KEY` or, "
     "read from\n"
-    "a file, as `KEYFile`; a trigger then says `connectionName: NAME`. Values are trimmed, and an "
+    "a file, as `KEYFile`; a trigger then sets `connectionName: NAME`. Values are trimmed, and an "
     "empty\n"
     "one counts as absent. An unknown key is a mistake.\n";
 
 static const char client_limits_words[] =
-    "Who goes beyond one of these is hung up on or has to wait. `--client-limits NAME=NUMBER,...` "
+    "A client that exceeds one of these is disconnected or has to wait. `--client-limits "
+    "NAME=NUMBER,...` "
     "sets those\nwithout a flag of their own; `backlog_limit_hits_total` counts by the same names. "
-    "What attacks come to:\n[security](../docs/security.md).";
+    "Denial-of-service test results:\n[security](../docs/security.md).";
 
 struct page {
     struct text text;
@@ -201,19 +202,20 @@ static void print_refusals(struct page *page)
 {
     if (page->format == FORMAT_MARKDOWN)
         text_addf(&page->text, "\n## The server's flags and limits\n");
-    text_addf(&page->text,
-              "\nWhat is beyond a limit is refused with RESOURCE_EXHAUSTED, and the text names the "
-              "flag; a full table\n"
-              "of triggers drops the one that nobody has asked for longest. Two limits have no "
-              "flag: the metadata\n"
-              "of all triggers may take %d MiB, and that of one may have %d keys; more are "
-              "INVALID_ARGUMENT.\n\n"
-              "A connection of the connections file may have `namespaces`, a list of names or "
-              "patterns: in others it\n"
-              "is refused with PERMISSION_DENIED. So is, with `--deny-inline-connections`, a "
-              "trigger that names no\n"
-              "connection.\n",
-              SERVE_METADATA_BYTES >> 20, TRIGGERS_MAX_KEYS);
+    text_addf(
+        &page->text,
+        "\nWhat exceeds a limit is refused with RESOURCE_EXHAUSTED, and the message names the "
+        "flag; a full table\n"
+        "of triggers drops the one not called for longest. Two limits have no "
+        "flag: the metadata\n"
+        "of all triggers may take %d MiB, and that of one may have %d keys; more are "
+        "INVALID_ARGUMENT.\n\n"
+        "A connection of the connections file may have `namespaces`, a list of names or "
+        "patterns: in others it\n"
+        "is refused with PERMISSION_DENIED. So is, with `--deny-inline-connections`, a "
+        "trigger that names no\n"
+        "connection.\n",
+        SERVE_METADATA_BYTES >> 20, TRIGGERS_MAX_KEYS);
 }
 
 static void print_server(struct page *page)
@@ -279,19 +281,18 @@ static void print_all(struct page *page)
 /* Names the first line that differs. */
 static bool check(const char *path, const char *wanted, struct error *error)
 {
-    enum { MOST_BYTES = 4 << 20 };
+    enum { MAX_BYTES = 4 << 20 };
     _cleanup_(text_done) struct text file = {0};
     int line = 1;
-    if (!file_read(path, MOST_BYTES, &file, error))
+    if (!file_read(path, MAX_BYTES, &file, error))
         return false;
     const char *found = file.bytes == NULL ? "" : file.bytes;
     for (; *found == *wanted && *found != '\0'; found++, wanted++)
         line += *found == '\n';
     if (*found == *wanted)
         return true;
-    return error_invalid(error,
-                         "%s is not what this program would write, from line %d on: write it anew",
-                         path, line);
+    return error_invalid(error, "%s is out of date from line %d on: run ./dev reference", path,
+                         line);
 }
 
 static bool run(const struct flags *flags, struct error *error)

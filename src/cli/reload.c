@@ -78,38 +78,39 @@ static void hand_over(void *context)
     it->connections = NULL;
 }
 
-static bool give(struct reload *reload, struct connections **connections, struct errands *errands,
-                 struct external_scaler *scaler, struct error *error)
+static bool give(struct reload *reload, struct connections **connections,
+                 struct loop_calls *loop_calls, struct external_scaler *scaler, struct error *error)
 {
     struct hand_over it = {scaler, *connections};
-    errands_run(errands, hand_over, &it, HAND_OVER_MS);
+    loop_calls_run(loop_calls, hand_over, &it, HAND_OVER_MS);
     *connections = it.connections;
     return it.connections == NULL ||
-           error_unavailable(error, "the server is too busy to take %s", reload->path);
+           error_unavailable(error, "event loop not responding: cannot load %s", reload->path);
 }
 
-void reload_look(struct reload *reload, bool asked, struct errands *errands,
-                 struct external_scaler *scaler)
+void reload_check(struct reload *reload, bool asked, struct loop_calls *loop_calls,
+                  struct external_scaler *scaler)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(free_connections) struct connections *connections = NULL;
     int64_t now_ms = clock_now_ms();
     if (reload->path == NULL)
         return;
-    bool anew = watch_has_changed(reload->watch) || asked;
-    if (!retry_is_due(&reload->retry, anew, now_ms))
+    bool has_changed = watch_has_changed(reload->watch) || asked;
+    if (!retry_is_due(&reload->retry, has_changed, now_ms))
         return;
     if (!load(reload, &connections, &error)) {
         reload_stats_failed(&reload->stats);
-        retry_failed(&reload->retry, &error, "what was loaded before stays", now_ms + RETRY_MS);
+        retry_failed(&reload->retry, &error, "the former connections stay in use",
+                     now_ms + RETRY_MS);
         return;
     }
     size_t count = connections->count;
-    if (!give(reload, &connections, errands, scaler, &error)) {
-        retry_failed(&reload->retry, &error, "it is tried again", now_ms);
+    if (!give(reload, &connections, loop_calls, scaler, &error)) {
+        retry_failed(&reload->retry, &error, "retrying", now_ms);
         return;
     }
     retry_done(&reload->retry);
     reload_stats_good(&reload->stats);
-    log_info("%s is reloaded: it has %zu connections", reload->path, count);
+    log_info("%s reloaded: %zu connections", reload->path, count);
 }

@@ -1,7 +1,7 @@
 /*
- * Reloading: the connections file while the server runs. It and the files it names are looked at each
- * second. A new version is read and checked as a whole; a wrong one changes nothing, and the log says once
- * what is wrong with it.
+ * Reloading: the connections file while the server runs. It and the files it names are checked each
+ * second. A new version is read and checked as a whole; a wrong one changes nothing, and the log reports the mistake
+ * once.
  *
  * Threads: the main thread.
  */
@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "cli/reload_stats.h"
 #include "config/connections.h"
-#include "serve/services/errand.h"
 #include "serve/services/external_scaler.h"
+#include "serve/services/loop_call.h"
 
 #include <stdbool.h>
 
@@ -28,8 +28,8 @@ void reload_end(struct reload *reload); /* NULL is harmless */
 const struct reload_stats *reload_stats_of(const struct reload *reload);
 
 /* Reads the file again, where it or one of those that it names has changed, `asked`, or some time after that
- * failed. The server takes what it says from the errand on. */
-void reload_look(struct reload *reload, bool asked, struct errands *errands,
-                 struct external_scaler *scaler);
+ * failed. The server uses the new content once its loop has run the call. */
+void reload_check(struct reload *reload, bool asked, struct loop_calls *loop_calls,
+                  struct external_scaler *scaler);
 
 #endif

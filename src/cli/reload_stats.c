@@ -40,11 +40,11 @@ static const struct {
     double (*value)(const struct reload_stats *stats);
 } families[] = {
     {"backlog_last_reload_successful", METRIC_GAUGE,
-     "Whether the files are sound as they are; 0: what they said before stays.", is_good},
+     "1: the last reload succeeded; 0: it failed, and the former content stays in use.", is_good},
     {"backlog_last_reload_success_timestamp_seconds", METRIC_GAUGE,
-     "When the files were read well last, be it at the start.", good_at_s},
-    {"backlog_failed_reloads_total", METRIC_COUNTER,
-     "Times that the files were read and not sound; they are read again until they are.", failures},
+     "When the files were last loaded successfully, at the start or later.", good_at_s},
+    {"backlog_reload_failures_total", METRIC_COUNTER,
+     "Reloads that failed; they are retried until one succeeds.", failures},
 };
 
 void reload_stats_write(const struct reload_row *rows, size_t count, struct text *page)

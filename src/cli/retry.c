@@ -6,11 +6,11 @@
 
 #include <stdlib.h>
 
-bool retry_is_due(struct retry *retry, bool anew, int64_t now_ms)
+bool retry_is_due(struct retry *retry, bool has_changed, int64_t now_ms)
 {
-    if (anew)
+    if (has_changed)
         retry_done(retry);
-    return anew || (retry->failure != NULL && retry->due_ms <= now_ms);
+    return has_changed || (retry->failure != NULL && retry->due_ms <= now_ms);
 }
 
 void retry_failed(struct retry *retry, const struct error *error, const char *stays, int64_t due_ms)

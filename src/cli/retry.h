@@ -1,7 +1,7 @@
 /*
  * A retry: what is read again when its files change is read again a while after it failed, too, for what was
- * wrong may pass while the files rest: no descriptor was free, a volume was away. The log says once what is
- * wrong, until something else is, the files change, or somebody asks.
+ * wrong may pass while the files rest: no descriptor was free, a volume was away. The log reports a failure once,
+ * until another one occurs, the files change, or SIGHUP arrives.
  *
  * Threads: none are involved; a retry belongs to whoever declared it.
  */
@@ -21,8 +21,8 @@ struct retry {
     int64_t due_ms;
 };
 
-/* Is it time for an attempt? `anew`: there are changes, or somebody asks. */
-bool retry_is_due(struct retry *retry, bool anew, int64_t now_ms);
+/* Is it time for an attempt? `has_changed`: the files have changed, or SIGHUP has arrived. */
+bool retry_is_due(struct retry *retry, bool has_changed, int64_t now_ms);
 
 /* The attempt failed, and the next one is due then. `stays`: what that means for the time being. */
 void retry_failed(struct retry *retry, const struct error *error, const char *stays,

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/trim.h"
 #include "cli/certificates.h"
 #include "cli/flags.h"
 #include "cli/http_port.h"
@@ -16,7 +17,6 @@
 #include "serve/services/external_scaler.h"
 #include "serve/services/health.h"
 #include "serve/services/reflection.h"
-#include "serve/transport/crowd.h"
 #include "serve/transport/transport.h"
 
 #include <malloc.h>
@@ -31,13 +31,13 @@ static const char about[] =
     "Usage: backlog serve [--FLAG VALUE ...]\n\n"
     "Answers KEDA's external and external-push triggers: how much work waits in Kafka, NATS\n"
     "JetStream, RabbitMQ, Redis, PostgreSQL and Prometheus (`backlog reference` has every key).\n"
-    "SIGTERM ends it: streams end well, calls are answered, then it exits 0.";
+    "SIGTERM: ends streams cleanly, answers the calls in progress, and exits 0.";
 
 /* The parts, in the order in which they are made. */
 struct parts {
     struct reload *reload;
     struct certificates *certificates;
-    struct errands *errands;
+    struct loop_calls *loop_calls;
     struct engine *engine;
     struct triggers *triggers;
     struct external_scaler *scaler;
@@ -62,14 +62,14 @@ static void wake_server(void *context)
 static void make_parts(const struct serve_flags *flags, bool interval_is_set,
                        struct connections *connections, struct parts *parts)
 {
-    parts->errands = errands_new(wake_server, NULL);
+    parts->loop_calls = loop_calls_new(wake_server, NULL);
 
     struct engine_settings engine_settings = ENGINE_DEFAULTS;
     engine_settings.interval_ms = flags->interval_ms;
     engine_settings.timeout_ms = flags->measure_deadline_ms;
     engine_settings.connect_timeout_ms = flags->measure_deadline_ms;
-    engine_settings.max_connections = (size_t)flags->most_connections;
-    engine_settings.max_agents = (size_t)flags->most_isolated;
+    engine_settings.max_connections = (size_t)flags->max_connections;
+    engine_settings.max_agents = (size_t)flags->max_isolated;
     engine_settings.all_in_agents = flags->isolate_all;
     engine_settings.wake = wake_server;
     parts->engine = engine_new(&engine_settings);
@@ -83,17 +83,17 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
                   .hold_ms = flags->hold_ms},
         .forget_ms = flags->forget_ms,
         .deny_inline = flags->deny_inline,
-        .max_inline = (size_t)flags->most_inline,
-        .max = (size_t)flags->most_triggers,
+        .max_inline = (size_t)flags->max_inline,
+        .max = (size_t)flags->max_triggers,
         .max_bytes = SERVE_METADATA_BYTES,
     });
     parts->scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = parts->triggers,
         .engine = parts->engine,
-        .errands = parts->errands,
+        .loop_calls = parts->loop_calls,
         .call_deadline_ms = flags->call_deadline_ms,
         .heartbeat_ms = flags->heartbeat_ms,
-        .max_streams = (size_t)flags->most_streams,
+        .max_streams = (size_t)flags->max_streams,
     });
 
     const struct rpc_service *scaler = external_scaler_service(parts->scaler);
@@ -122,13 +122,13 @@ static void free_parts(struct parts *parts)
     if (parts->server != NULL)
         server_free(parts->server);
     services_free(parts->services);
-    if (parts->errands != NULL)
-        errands_free(parts->errands);
+    if (parts->loop_calls != NULL)
+        loop_calls_free(parts->loop_calls);
     reload_end(parts->reload);
     certificates_end(parts->certificates);
 }
 
-/* Before anything is made: the C core takes 443 for a port that is missing, and does not say so. */
+/* Before anything is made: the C core takes 443 for a port that is missing, without an error. */
 static bool check_addresses(const struct serve_flags *flags, struct error *error)
 {
     return listen_check(flags->listen, "--listen", error) &&
@@ -147,12 +147,12 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
 
     const struct server_options options = {
         .listen = flags->listen,
-        .max_message_bytes = (size_t)flags->most_message_bytes,
+        .max_message_bytes = (size_t)flags->max_message_bytes,
         .ping_interval_ms = flags->ping_ms,
-        .max_connections = (size_t)flags->most_clients,
-        .max_peer_connections = (size_t)flags->most_clients_of_peer,
-        .max_streams = (size_t)flags->most_streams,
-        .max_connection_age_ms = flags->most_age_ms,
+        .max_connections = (size_t)flags->max_clients,
+        .max_peer_connections = (size_t)flags->max_clients_per_peer,
+        .max_streams = (size_t)flags->max_streams,
+        .max_connection_age_ms = flags->max_connection_age_ms,
         .limits = flags->client_limits.items,
         .limit_count = flags->client_limits.count,
         .tls = certificates_files(parts->certificates),
@@ -162,13 +162,13 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     if (!server_start(transport, &options, services_hooks(parts->services), &parts->server, error))
         return false;
     atomic_store(&wakeable, parts->server);
-    server_wake(parts->server); /* for what the engine had to say before */
+    server_wake(parts->server); /* for what the engine signalled before */
     const struct http_port_parts http_parts = {
         .engine = parts->engine,
         .triggers = parts->triggers,
         .scaler = parts->scaler,
         .services = parts->services,
-        .errands = parts->errands,
+        .loop_calls = parts->loop_calls,
         .server = parts->server,
         .reload = parts->reload,
         .certificates = parts->certificates,
@@ -193,27 +193,27 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Gives back what many queries took, a while after they were forgotten. */
-static void trim_memory(struct engine *engine, struct crowd *queries)
+/* Returns to the system what many queries took, a while after they have ended. */
+static void trim_memory(struct engine *engine, struct trim *queries)
 {
     struct engine_stats stats;
     engine_stats(engine, &stats);
-    if (crowd_is_over(queries, stats.queries, clock_now_ms()))
+    if (trim_due(queries, stats.queries, clock_now_ms()))
         malloc_trim(0);
 }
 
 /* Until SIGTERM or SIGINT, which it returns. */
-static int look_after(const struct parts *parts, const sigset_t *signals)
+static int main_loop(const struct parts *parts, const sigset_t *signals)
 {
     const struct timespec second = {.tv_sec = 1};
-    struct crowd queries;
-    crowd_init(&queries);
+    struct trim queries;
+    trim_init(&queries);
     for (;;) {
         int number = sigtimedwait(signals, NULL, &second); /* -1: a second has passed */
         if (number == SIGTERM || number == SIGINT)
             return number;
-        reload_look(parts->reload, number == SIGHUP, parts->errands, parts->scaler);
-        certificates_look(parts->certificates, number == SIGHUP, parts->server);
+        reload_check(parts->reload, number == SIGHUP, parts->loop_calls, parts->scaler);
+        certificates_check(parts->certificates, number == SIGHUP, parts->server);
         trim_memory(parts->engine, &queries);
     }
 }
@@ -248,13 +248,13 @@ static int run(const struct serve_flags *flags, bool interval_is_set)
         log_error("%s", error_text(&error));
         return 1;
     }
-    int number = look_after(&parts, &signals);
+    int number = main_loop(&parts, &signals);
     log_info("%s: draining for at most %lld ms", strsignal(number), (long long)flags->grace_ms);
     http_port_drain(parts.http);
     size_t cancelled = server_drain(parts.server, flags->grace_ms);
     if (cancelled > 0)
-        log_warning("%zu calls did not end in time and were cancelled", cancelled);
-    log_info("ended");
+        log_warning("%zu calls did not end in time: cancelled", cancelled);
+    log_info("shutdown complete");
     return 0;
 }
 

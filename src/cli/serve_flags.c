@@ -42,25 +42,24 @@ const struct option serve_flags[] = {
          .doc = "triggers that nobody asked for are dropped after it"),
     FLAG("grace", OPTION_DURATION, grace_ms, "10s", .limits = {0, 3600 * 1000.0},
          .doc = "for the calls in progress when it ends"),
-    FLAG("max-connections", OPTION_INT, most_connections, "1024", COUNT_LIMITS,
-         .doc = "to sources"),
-    FLAG("max-isolated", OPTION_INT, most_isolated, "64", COUNT_LIMITS,
+    FLAG("max-connections", OPTION_INT, max_connections, "1024", COUNT_LIMITS, .doc = "to sources"),
+    FLAG("max-isolated", OPTION_INT, max_isolated, "64", COUNT_LIMITS,
          .doc = "connections with a process of their own (Kafka)"),
-    FLAG("max-inline", OPTION_INT, most_inline, "64", COUNT_LIMITS,
+    FLAG("max-inline", OPTION_INT, max_inline, "64", COUNT_LIMITS,
          .doc = "of them, for each namespace, those that are not of the connections file"),
-    FLAG("max-triggers", OPTION_INT, most_triggers, "100000", COUNT_LIMITS,
+    FLAG("max-triggers", OPTION_INT, max_triggers, "100000", COUNT_LIMITS,
          .doc = "known at a time"),
-    FLAG("max-streams", OPTION_INT, most_streams, "50000", COUNT_LIMITS,
+    FLAG("max-streams", OPTION_INT, max_streams, "50000", COUNT_LIMITS,
          .doc = "open at a time (external-push)"),
-    FLAG("max-message", OPTION_INT, most_message_bytes, "65536", .limits = {1024, 4 << 20},
+    FLAG("max-message", OPTION_INT, max_message_bytes, "65536", .limits = {1024, 4 << 20},
          .doc = "bytes of a request"),
-    FLAG("max-clients", OPTION_INT, most_clients, NULL, COUNT_LIMITS,
+    FLAG("max-clients", OPTION_INT, max_clients, NULL, COUNT_LIMITS,
          .doc = "connections of clients (nghttp2 only, 1024)"),
-    FLAG("max-peer-clients", OPTION_INT, most_clients_of_peer, NULL, COUNT_LIMITS,
+    FLAG("max-peer-clients", OPTION_INT, max_clients_per_peer, NULL, COUNT_LIMITS,
          .doc = "of one address (nghttp2 only, 256)"),
     FLAG("client-limits", OPTION_LIST, client_limits, NULL,
          .doc = "other numbers than those below, as resets=100000,pings=5000 (nghttp2 only)"),
-    FLAG("max-connection-age", OPTION_DURATION, most_age_ms, "0s",
+    FLAG("max-connection-age", OPTION_DURATION, max_connection_age_ms, "0s",
          .limits = {0, 720 * 3600 * 1000.0},
          .doc = "then a client is sent away in order, to find new replicas; 0s: never"),
     FLAG("ping-interval", OPTION_DURATION, ping_ms, "30s", .limits = {1000, 24 * 3600 * 1000.0},
@@ -83,11 +82,11 @@ const struct option serve_flags[] = {
 
 char *serve_limit_number(const struct limit *limit)
 {
-    if (limit->most == 0)
+    if (limit->max == 0)
         return text_copy("the process's");
     if (limit->per_second == 0)
-        return text_format("%" PRId64, limit->most);
-    return text_format("%" PRId64 " at once, %" PRId64 " a second", limit->most, limit->per_second);
+        return text_format("%" PRId64, limit->max);
+    return text_format("%" PRId64 " at once, %" PRId64 " a second", limit->max, limit->per_second);
 }
 
 static void print_limits(const struct transport *transport)

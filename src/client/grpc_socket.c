@@ -284,7 +284,7 @@ static ptrdiff_t plain_result(ptrdiff_t moved)
     return moved < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? 0 : -1;
 }
 
-static int at_most_int(size_t size)
+static int clamp_to_int(size_t size)
 {
     return size > INT32_MAX ? INT32_MAX : (int)size;
 }
@@ -292,13 +292,13 @@ static int at_most_int(size_t size)
 ptrdiff_t grpc_socket_read(struct grpc_socket *socket, void *buffer, size_t size)
 {
     if (socket->tls != NULL)
-        return tls_result(socket, SSL_read(socket->tls, buffer, at_most_int(size)));
+        return tls_result(socket, SSL_read(socket->tls, buffer, clamp_to_int(size)));
     return plain_result(recv(socket->fd, buffer, size, 0));
 }
 
 ptrdiff_t grpc_socket_write(struct grpc_socket *socket, const void *bytes, size_t length)
 {
     if (socket->tls != NULL)
-        return tls_result(socket, SSL_write(socket->tls, bytes, at_most_int(length)));
+        return tls_result(socket, SSL_write(socket->tls, bytes, clamp_to_int(length)));
     return plain_result(send(socket->fd, bytes, length, MSG_NOSIGNAL));
 }

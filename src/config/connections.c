@@ -14,8 +14,8 @@ enum {
     LARGEST_FILE = 4 << 20,
     LARGEST_SECRET = 64 << 10,
     LARGEST_LIST = 1 << 20, /* aliases make a long one of a short file */
-    MOST_CONNECTIONS = 1024,
-    MOST_ENTRIES = 64,
+    MAX_CONNECTIONS = 1024,
+    MAX_ENTRIES = 64,
 };
 
 struct loader {
@@ -129,8 +129,8 @@ static void add_entry(struct loader *loader, const yaml_node_t *node,
                       struct named_connection *connection, char *key, char *value)
 {
     if (connection->entries == NULL)
-        connection->entries = memory_array(MOST_ENTRIES, sizeof(*connection->entries));
-    if (!has_entry(connection, key) && connection->entries_count < MOST_ENTRIES) {
+        connection->entries = memory_array(MAX_ENTRIES, sizeof(*connection->entries));
+    if (!has_entry(connection, key) && connection->entries_count < MAX_ENTRIES) {
         connection->entries[connection->entries_count++] = (struct option_entry){key, value};
         return;
     }
@@ -201,7 +201,7 @@ static void read_connection(struct loader *loader, const char *name, const yaml_
         mistake_about(loader, node, name, "is there twice");
         return;
     }
-    if (node->type != YAML_MAPPING_NODE || connections->count == MOST_CONNECTIONS) {
+    if (node->type != YAML_MAPPING_NODE || connections->count == MAX_CONNECTIONS) {
         mistake_about(loader, node, name, "must have keys, and be one of at most 1024 connections");
         return;
     }
@@ -217,7 +217,7 @@ static void read_connection(struct loader *loader, const char *name, const yaml_
             read_key(loader, connection, scalar(key), node_at(loader, pair->value));
     }
     if (connection->scaler == NULL)
-        mistake_about(loader, node, name, "has no scaler: say which, such as scaler: kafka");
+        mistake_about(loader, node, name, "has no scaler: set one, such as scaler: kafka");
 }
 
 static void read_connections(struct loader *loader, const yaml_node_t *node)
@@ -310,7 +310,7 @@ bool connections_parse(const char *text, size_t length, const char *path, const 
         return false;
 
     loader.connections = memory_new(sizeof(*loader.connections));
-    loader.connections->items = memory_array(MOST_CONNECTIONS, sizeof(struct named_connection));
+    loader.connections->items = memory_array(MAX_CONNECTIONS, sizeof(struct named_connection));
     read_document(&loader);
     qsort(loader.connections->items, loader.connections->count, sizeof(struct named_connection),
           compare_names);

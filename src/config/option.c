@@ -14,8 +14,8 @@
 /* The longest part of a key or a value from outside that an error repeats. */
 enum { LONGEST_SHOWN = 64 };
 
-/* How many unknown keys are told by name: to look for the nearest known one is work. */
-enum { MOST_UNKNOWN_TOLD = 16 };
+/* How many unknown keys are reported by name: finding the nearest known one takes time. */
+enum { MAX_UNKNOWN_REPORTED = 16 };
 
 /* A text found for a row, and whether an error may repeat it. */
 struct found {
@@ -189,11 +189,11 @@ static void check_unknown_keys(const struct option *table, const struct option *
         const char *key = entries[i].key;
         if (option_find(others, key, source) != NULL || option_find(table, key, source) != NULL)
             continue;
-        if (++unknown <= MOST_UNKNOWN_TOLD)
+        if (++unknown <= MAX_UNKNOWN_REPORTED)
             add_unknown_key(table, others, key, error);
     }
-    if (unknown > MOST_UNKNOWN_TOLD)
-        error_add(error, "%zu more unknown keys", unknown - MOST_UNKNOWN_TOLD);
+    if (unknown > MAX_UNKNOWN_REPORTED)
+        error_add(error, "%zu more unknown keys", unknown - MAX_UNKNOWN_REPORTED);
 }
 
 static unsigned char mark_key[32];
@@ -322,7 +322,7 @@ const char *option_text(const struct option_values *values, const char *key)
 
 bool option_is_given(const struct option_values *values, const char *key)
 {
-    for (size_t i = 0; i < values->options && i < OPTION_MOST_SHOWN; i++)
+    for (size_t i = 0; i < values->options && i < OPTION_MAX_SHOWN; i++)
         if (text_equal(values->table[i].key, key))
             return values->given >> i & 1;
     return false;
@@ -330,7 +330,7 @@ bool option_is_given(const struct option_values *values, const char *key)
 
 bool option_shows(const struct option_values *values, size_t row)
 {
-    return row < OPTION_MOST_SHOWN && !(values->hidden >> row & 1) &&
+    return row < OPTION_MAX_SHOWN && !(values->hidden >> row & 1) &&
            !(values->table[row].flags & (OPTION_SECRET | OPTION_URL));
 }
 
@@ -347,9 +347,9 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     for (size_t i = 0; i < rows; i++) {
         texts[i] = resolve(&table[i], entries, count, source, &mistakes);
         struct found found = look_up(&table[i], entries, count, source);
-        if (i < OPTION_MOST_SHOWN && !found.show)
+        if (i < OPTION_MAX_SHOWN && !found.show)
             hidden |= UINT64_C(1) << i;
-        if (i < OPTION_MOST_SHOWN && found.value != NULL)
+        if (i < OPTION_MAX_SHOWN && found.value != NULL)
             given |= UINT64_C(1) << i;
     }
     check_unknown_keys(table, others == NULL ? &no_options : others, entries, count, source,

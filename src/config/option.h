@@ -28,7 +28,7 @@ struct option_entry {
     const char *value;
 };
 
-enum { OPTION_MOST_SHOWN = 64 }; /* rows of a table; those behind them are never shown */
+enum { OPTION_MAX_SHOWN = 64 }; /* rows of a table; those behind them are never shown */
 
 /* The values of one scope. */
 struct option_values {
@@ -43,7 +43,7 @@ struct option_values {
     const struct option *table;
 };
 
-/* What a scaler's check, plan and judge are given: the structs of the three scopes. */
+/* What a scaler's check, metric_spec and evaluate are given: the structs of the three scopes. */
 struct options {
     const void *connection;
     const void *query;
@@ -53,7 +53,7 @@ struct options {
 enum option_source {
     OPTION_FROM_TRIGGER,
     OPTION_FROM_TRIGGER_ALONE, /* a trigger whose named connection cannot be had: no connection key is
-                                  demanded, so that its other mistakes are told */
+                                  demanded, so that its other mistakes are reported */
     OPTION_FROM_FILE,          /* the connections file: only connection keys are demanded */
 };
 
@@ -74,7 +74,7 @@ struct option_values *option_values_new(const struct option *table, size_t size,
                                         enum option_scope scope, const char *const *texts);
 void option_values_free(struct option_values *values);
 
-/* Do two values of a connection lead to the same place, whoever is let in there? */
+/* Do two values of a connection lead to the same place, whatever the credentials are? */
 bool option_same_place(const struct option_values *one, const struct option_values *other);
 
 /* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown. */

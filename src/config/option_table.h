@@ -1,5 +1,5 @@
 /*
- * The rows of an option table: what a scaler says of its keys. What is done with them is in option.h.
+ * The rows of an option table: the keys of a scaler. What is done with them is in option.h.
  *
  * Threads: any; a table is constant.
  */
@@ -22,7 +22,7 @@ enum option_type {
     OPTION_CHOICE,      /* int: the index of one of `choices` */
     OPTION_LIST,        /* struct option_list: the trimmed pieces between commas */
     OPTION_RANGES,      /* struct option_ranges: "1,2,10-20" */
-    OPTION_UNSUPPORTED, /* no field: a key of KEDA's that is refused; `doc` says what to do instead */
+    OPTION_UNSUPPORTED, /* no field: a key of KEDA's that is refused; `doc` gives the alternative */
 };
 
 struct option_list {
@@ -47,8 +47,8 @@ enum option_flag {
     /* KEDA itself reads `alias` of a trigger (enableTLS, unsafeSsl: its channel to us), so there only
      * `key` counts. In the connections file both do. */
     OPTION_ALIAS_IN_FILE = 1 << 3,
-    /* How one is let in, not where: what was measured stays true when it changes. A secret is one without
-     * saying so, but for OPTION_ADDRESS: it says where, too. Of a URL its user and password are. */
+    /* How to authenticate, not where to connect: readings stay valid when it changes. A secret is one without
+     * this flag, except with OPTION_ADDRESS: it is part of the address, too. Of a URL its user and password are. */
     OPTION_CREDENTIAL = 1 << 4,
     OPTION_ADDRESS = 1 << 5,
     /* Only in the connections file: whoever may write a trigger must not decide it. */

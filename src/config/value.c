@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* How many pieces a list or set of ranges may have: a limit on what a ScaledObject makes us hold. */
-enum { MOST_PIECES = 10000 };
+enum { MAX_PIECES = 10000 };
 
 /* The end of a JSON integer at `text`, or NULL: no plus sign, no leading zero (RFC 8259, section 6). */
 static const char *json_integer_end(const char *text)
@@ -272,7 +272,7 @@ static char *next_piece(const char **at)
 
 static bool check_pieces(size_t count, struct error *error)
 {
-    return count <= MOST_PIECES || error_invalid(error, "must have at most %d pieces", MOST_PIECES);
+    return count <= MAX_PIECES || error_invalid(error, "must have at most %d pieces", MAX_PIECES);
 }
 
 static bool parse_list(const char *text, struct option_list *field, struct error *error)

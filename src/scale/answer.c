@@ -88,10 +88,10 @@ static void decide_unanswered(const struct decision *decision)
         error_unavailable(error, "the source has not answered anything for %lld s",
                           (long long)(snapshot->stuck_for_ms / 1000));
     else if (snapshot->is_measured)
-        error_unavailable(error, "the last measurement is %lld s old, and no other came in time",
+        error_unavailable(error, "the last reading is %lld s old, and no newer one arrived in time",
                           (long long)((decision->now_ms - snapshot->sent_ms) / 1000));
     else
-        error_unavailable(error, "there is no measurement yet");
+        error_unavailable(error, "no measurement yet");
 }
 
 int64_t answer_freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot)

@@ -21,7 +21,7 @@ const struct option general_table[] = {
     ROW("connectionName", OPTION_STRING, connection_name,
         .doc = "a connection of the connections file, in place of the keys of the connection"),
     ROW(key_interval, OPTION_DURATION, rules.interval_ms, .limits = {1000, 3600 * 1000.0},
-        .doc = "between two measurements; of triggers that ask the same, the least counts; "
+        .doc = "between two measurements; where triggers share a query the shortest counts; "
                "without it as --interval says"),
     ROW(key_hold, OPTION_DURATION, rules.hold_ms, .limits = {0, 24 * 3600 * 1000.0},
         .doc = "how long an active reading answers after measuring began to fail; without it "

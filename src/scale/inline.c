@@ -92,8 +92,8 @@ static struct used *add_used(struct tenant *tenant, const char *scaler, const ch
     return used;
 }
 
-bool inline_connections_use(struct inline_connections *connections, const char *namespace,
-                            const char *scaler, const char *identity, struct error *error)
+bool inline_connections_acquire(struct inline_connections *connections, const char *namespace,
+                                const char *scaler, const char *identity, struct error *error)
 {
     struct tenant *tenant = find_tenant(connections, namespace);
     struct used *used = tenant == NULL ? NULL : find_used(tenant, scaler, identity);
@@ -111,8 +111,8 @@ bool inline_connections_use(struct inline_connections *connections, const char *
     return true;
 }
 
-void inline_connections_leave(struct inline_connections *connections, const char *namespace,
-                              const char *scaler, const char *identity)
+void inline_connections_release(struct inline_connections *connections, const char *namespace,
+                                const char *scaler, const char *identity)
 {
     struct tenant *tenant = find_tenant(connections, namespace);
     struct used *used = tenant == NULL ? NULL : find_used(tenant, scaler, identity);

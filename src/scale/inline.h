@@ -19,9 +19,9 @@ struct inline_connections *inline_connections_new(size_t max_per_namespace);
 void inline_connections_free(struct inline_connections *connections);
 
 /* A trigger of the namespace begins to use the connection, and ends to. Fails with ERROR_LIMIT. */
-bool inline_connections_use(struct inline_connections *connections, const char *namespace,
-                            const char *scaler, const char *identity, struct error *error);
-void inline_connections_leave(struct inline_connections *connections, const char *namespace,
-                              const char *scaler, const char *identity);
+bool inline_connections_acquire(struct inline_connections *connections, const char *namespace,
+                                const char *scaler, const char *identity, struct error *error);
+void inline_connections_release(struct inline_connections *connections, const char *namespace,
+                                const char *scaler, const char *identity);
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The HPA refuses a target that is 0 when written with three decimals. */
-static const double least_target = 0.001;
+static const double min_target = 0.001;
 
 /* KEDA's NormalizeString: what Kubernetes forbids in a metric's name. */
 static void normalise(char *name)
@@ -23,10 +23,10 @@ static void set_metric_spec(struct trigger *trigger, char *metric_name, double t
     trigger->metric_name = metric_name;
     normalise(trigger->metric_name);
     trigger->target = target;
-    if (!(target >= least_target)) {
+    if (!(target >= min_target)) {
         error_add(&trigger->mistakes, "the target %g is too small: the HPA needs at least %g",
-                  target, least_target);
-        trigger->target = least_target;
+                  target, min_target);
+        trigger->target = min_target;
     }
 }
 

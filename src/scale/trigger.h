@@ -2,7 +2,7 @@
  * A trigger: one ScaledObjectRef as KEDA sends it, parsed.
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock).
- * Owner: the table (triggers.h). A trigger may be used until the next triggers_forget(), and longer between
+ * Owner: the table (triggers.h). A trigger may be used until the next triggers_expire(), and longer between
  * trigger_pin() and trigger_unpin().
  */
 #ifndef BACKLOG_SCALE_TRIGGER_H
@@ -45,7 +45,7 @@ struct trigger {
     struct query *query;      /* held from the first call for a value on */
     struct watcher *watchers; /* utlist (next_owned): of calls that wait, and of streams */
     uint64_t revision;        /* of the connections that it was parsed with */
-    int64_t asked_at_ms;
+    int64_t last_call_ms;
     size_t pins;
     UT_hash_handle hh;
     struct trigger *next, *prev; /* the one that nobody has asked for longest first */

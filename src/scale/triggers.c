@@ -47,8 +47,8 @@ static void release_query(struct triggers *triggers, struct trigger *trigger)
         return;
     query_release(TAKE(trigger->query), interval_ms(trigger));
     if (trigger->connection_name == NULL)
-        inline_connections_leave(triggers->inlines, trigger->namespace, trigger->scaler->name,
-                                 connection_identity(trigger));
+        inline_connections_release(triggers->inlines, trigger->namespace, trigger->scaler->name,
+                                   connection_identity(trigger));
 }
 
 static void trigger_free(struct triggers *triggers, struct trigger *trigger)
@@ -111,7 +111,7 @@ static struct trigger *trigger_new(const struct triggers *triggers, const struct
 
 static void touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
-    trigger->asked_at_ms = now_ms;
+    trigger->last_call_ms = now_ms;
     DL_DELETE(triggers->by_age, trigger);
     DL_APPEND(triggers->by_age, trigger);
 }
@@ -174,7 +174,7 @@ static struct trigger *add(struct triggers *triggers, const struct trigger_ref *
     struct trigger *trigger = trigger_new(triggers, ref);
     identity_write(&identity, ref);
     trigger->identity = identity;
-    trigger->asked_at_ms = now_ms;
+    trigger->last_call_ms = now_ms;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes, identity.length,
                                 identity.hash, trigger);
     DL_APPEND(triggers->by_age, trigger);
@@ -182,14 +182,14 @@ static struct trigger *add(struct triggers *triggers, const struct trigger_ref *
     return trigger;
 }
 
-int64_t triggers_forget(struct triggers *triggers, int64_t now_ms)
+int64_t triggers_expire(struct triggers *triggers, int64_t now_ms)
 {
     struct trigger *trigger;
     struct trigger *next;
     DL_FOREACH_SAFE(triggers->by_age, trigger, next)
     {
-        if (trigger->asked_at_ms + triggers->settings.forget_ms > now_ms)
-            return trigger->asked_at_ms + triggers->settings.forget_ms;
+        if (trigger->last_call_ms + triggers->settings.forget_ms > now_ms)
+            return trigger->last_call_ms + triggers->settings.forget_ms;
         if (trigger->pins == 0)
             drop(triggers, trigger);
         else
@@ -223,8 +223,8 @@ static bool hold_query(struct triggers *triggers, struct trigger *trigger, struc
 {
     bool is_inline = trigger->connection_name == NULL;
     if (is_inline &&
-        !inline_connections_use(triggers->inlines, trigger->namespace, trigger->scaler->name,
-                                connection_identity(trigger), error))
+        !inline_connections_acquire(triggers->inlines, trigger->namespace, trigger->scaler->name,
+                                    connection_identity(trigger), error))
         return false;
     const struct query_request request = {
         .scaler = trigger->scaler,
@@ -237,8 +237,8 @@ static bool hold_query(struct triggers *triggers, struct trigger *trigger, struc
     if (engine_hold(triggers->settings.engine, &request, &trigger->query, error))
         return true;
     if (is_inline)
-        inline_connections_leave(triggers->inlines, trigger->namespace, trigger->scaler->name,
-                                 connection_identity(trigger));
+        inline_connections_release(triggers->inlines, trigger->namespace, trigger->scaler->name,
+                                   connection_identity(trigger));
     return false;
 }
 

@@ -48,7 +48,7 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
                    struct trigger **ret_trigger, struct error *error);
 
 /* Drops what nobody has asked for. Returns when it is to be called next, of clock_now_ms(). */
-int64_t triggers_forget(struct triggers *triggers, int64_t now_ms);
+int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
 
 /* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come and go

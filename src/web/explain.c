@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { USUAL_LIMIT = 100, MOST_LIMIT = 1000, MOST_TRIGGERS_OF_OBJECT = 100 };
+enum { USUAL_LIMIT = 100, MAX_LIMIT = 1000, MAX_TRIGGERS_PER_OBJECT = 100 };
 
 static void free_json(json_t **json)
 {
@@ -165,11 +165,11 @@ static void add_reason(const struct trigger *trigger, const struct snapshot *sna
 {
     double age = (double)(now_ms - snapshot->sent_ms) / 1000;
     if (answer->kind == ANSWER_WAIT)
-        text_add(text, "nothing fresh is measured yet: a call waits for it");
+        text_add(text, "no fresh reading yet: a call waits for the next measurement");
     else if (answer->kind == ANSWER_REFUSED)
         text_addf(text, "KEDA holds the replicas: %s", error_text(&answer->error));
     else {
-        text_addf(text, "measured %.1f s ago: %g, at a target of %g a replica: %g replicas; %s",
+        text_addf(text, "measured %.1f s ago: %g, at a target of %g per replica: %g replicas; %s",
                   age, answer->value, trigger->target, replicas(trigger, answer->value),
                   answer->active ? "active" : "not active: KEDA may scale to zero");
         if (answer->held)
@@ -197,7 +197,7 @@ static void refuse_with(struct answer *answer, const struct error *error)
     error_copy(&answer->error, error);
 }
 
-/* Without a query nothing is to be judged, but a limit refuses before. */
+/* Without a query nothing can be evaluated, but a limit may have refused it before. */
 static bool is_beyond_limit(const struct last_answer *last)
 {
     return last->call != NULL && last->answer.kind == ANSWER_REFUSED &&
@@ -221,7 +221,7 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
     decide(trigger, now_ms, &answer);
     json_t *object = begin_trigger(trigger);
     set(object, "now", explain_answer(trigger, &answer));
-    set(object, "askedSecondsAgo", seconds(now_ms - trigger->asked_at_ms));
+    set(object, "lastCallSecondsAgo", seconds(now_ms - trigger->last_call_ms));
     return object;
 }
 
@@ -246,14 +246,14 @@ static json_t *explain(struct trigger *trigger, int64_t now_ms)
     set(object, "connectionName", string(trigger->connection_name));
     set(object, "metadata", explain_metadata(trigger));
     set(object, "streams", json_integer((json_int_t)trigger->pins));
-    set(object, "askedSecondsAgo", seconds(now_ms - trigger->asked_at_ms));
+    set(object, "lastCallSecondsAgo", seconds(now_ms - trigger->last_call_ms));
     return object;
 }
 
 /* ---- the pages ---- */
 
 /* What a page wants to know, and what it finds under the turn lock. */
-struct look {
+struct search {
     struct triggers *triggers;
     const char *namespace; /* NULL: of all */
     const char *name;      /* NULL: a list */
@@ -265,32 +265,33 @@ struct look {
     bool is_done;
 };
 
-static bool fits(const struct look *look, const struct trigger *trigger)
+static bool fits(const struct search *search, const struct trigger *trigger)
 {
-    return (look->namespace == NULL || text_equal(look->namespace, trigger->namespace)) &&
-           (look->name == NULL || text_equal(look->name, trigger->name));
+    return (search->namespace == NULL || text_equal(search->namespace, trigger->namespace)) &&
+           (search->name == NULL || text_equal(search->name, trigger->name));
 }
 
 /* A bounded number of triggers at a time: calls wait meanwhile. */
-static void look_around(void *context)
+static void search_some(void *context)
 {
     enum { TRIGGERS_PER_TURN = 1000 };
-    struct look *look = context;
+    struct search *search = context;
     int64_t now_ms = clock_now_ms();
     struct trigger *trigger = NULL;
     for (int i = 0; i < TRIGGERS_PER_TURN; i++) {
-        trigger = look->has_begun ? triggers_next(look->triggers) : triggers_first(look->triggers);
-        look->has_begun = true;
+        trigger =
+            search->has_begun ? triggers_next(search->triggers) : triggers_first(search->triggers);
+        search->has_begun = true;
         if (trigger == NULL)
             break;
-        if (!fits(look, trigger))
+        if (!fits(search, trigger))
             continue;
-        if (look->count >= look->offset && json_array_size(look->found) < look->limit)
-            json_array_append_new(look->found, look->name == NULL ? summarise(trigger, now_ms)
-                                                                  : explain(trigger, now_ms));
-        look->count++;
+        if (search->count >= search->offset && json_array_size(search->found) < search->limit)
+            json_array_append_new(search->found, search->name == NULL ? summarise(trigger, now_ms)
+                                                                      : explain(trigger, now_ms));
+        search->count++;
     }
-    look->is_done = trigger == NULL;
+    search->is_done = trigger == NULL;
 }
 
 static void answer_json(struct web_answer *answer, const json_t *json)
@@ -309,11 +310,11 @@ static void refuse(struct web_answer *answer, int code, const char *why)
     answer_json(answer, object);
 }
 
-static bool run(const struct explain *explain, struct look *look, struct web_answer *answer)
+static bool run(const struct explain *explain, struct search *search, struct web_answer *answer)
 {
-    while (!look->is_done)
-        if (!explain->run(explain->run_context, look_around, look)) {
-            refuse(answer, 503, "the server is busy, or ends: ask again");
+    while (!search->is_done)
+        if (!explain->run(explain->run_context, search_some, search)) {
+            refuse(answer, 503, "the event loop is busy or shutting down: try again");
             return false;
         }
     return true;
@@ -337,18 +338,18 @@ void explain_list(void *context, const struct web_request *request, struct web_a
 {
     const struct explain *explain = context;
     _cleanup_(free_json) json_t *page = json_object();
-    struct look look = {.triggers = explain->triggers,
-                        .namespace = web_parameter(request, "namespace")};
-    if (!parse_count(web_parameter(request, "offset"), 0, SIZE_MAX, &look.offset) ||
-        !parse_count(web_parameter(request, "limit"), USUAL_LIMIT, MOST_LIMIT, &look.limit)) {
+    struct search search = {.triggers = explain->triggers,
+                            .namespace = web_parameter(request, "namespace")};
+    if (!parse_count(web_parameter(request, "offset"), 0, SIZE_MAX, &search.offset) ||
+        !parse_count(web_parameter(request, "limit"), USUAL_LIMIT, MAX_LIMIT, &search.limit)) {
         refuse(answer, 400, "offset and limit must be numbers, such as ?offset=0&limit=100");
         return;
     }
-    look.found = json_array();
-    set(page, "triggers", look.found);
-    if (!run(explain, &look, answer))
+    search.found = json_array();
+    set(page, "triggers", search.found);
+    if (!run(explain, &search, answer))
         return;
-    set(page, "count", json_integer((json_int_t)look.count));
+    set(page, "count", json_integer((json_int_t)search.count));
     answer_json(answer, page);
 }
 
@@ -356,19 +357,20 @@ void explain_one(void *context, const struct web_request *request, struct web_an
 {
     const struct explain *explain = context;
     if (request->below_count != 2) {
-        refuse(answer, 404, "ask for /api/triggers/NAMESPACE/NAME");
+        refuse(answer, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
-    struct look look = {.triggers = explain->triggers,
-                        .namespace = request->below[0],
-                        .name = request->below[1],
-                        .limit = MOST_TRIGGERS_OF_OBJECT};
+    struct search search = {.triggers = explain->triggers,
+                            .namespace = request->below[0],
+                            .name = request->below[1],
+                            .limit = MAX_TRIGGERS_PER_OBJECT};
     _cleanup_(free_json) json_t *found = json_array();
-    look.found = found;
-    if (!run(explain, &look, answer))
+    search.found = found;
+    if (!run(explain, &search, answer))
         return;
-    if (look.count == 0)
-        refuse(answer, 404, "nobody has asked for a trigger of this ScaledObject lately");
+    if (search.count == 0)
+        refuse(answer, 404,
+               "no trigger of this ScaledObject: KEDA has not called for one recently");
     else
         answer_json(answer, found);
 }

@@ -6,7 +6,7 @@
  *
  * Secrets, URLs and what came out of a variable are hidden.
  *
- * Threads: the HTTP server's; what it looks at is the turn lock's, so it has itself called there.
+ * Threads: the HTTP server's; what it reads is under the turn lock, so it is called by the server's loop.
  */
 #ifndef BACKLOG_WEB_EXPLAIN_H
 #define BACKLOG_WEB_EXPLAIN_H
@@ -17,7 +17,7 @@
 struct explain {
     struct triggers *triggers;
     /* Has it run under the turn lock; false where that was not possible in time. */
-    bool (*run)(void *context, void (*errand)(void *errand_context), void *errand_context);
+    bool (*run)(void *context, void (*call)(void *call_context), void *call_context);
     void *run_context;
 };
 

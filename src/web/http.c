@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 /* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and memory. */
-enum { MOST_CLIENTS = 64, MOST_HEADER_BYTES = 8192 };
+enum { MAX_CLIENTS = 64, MAX_HEADER_BYTES = 8192 };
 
-static const struct timeval most_time = {5, 0};
+static const struct timeval client_timeout = {5, 0};
 static const struct timeval pause_time = {0, 100000};
 static const struct timeval moment = {0, 1000};
 
@@ -28,9 +28,9 @@ static const struct timeval moment = {0, 1000};
 struct client {
     struct web *web;
     struct bufferevent
-        *stream; /* a reference of ours: the descriptor stays open as long as we look at it */
+        *stream; /* a reference of ours: the descriptor stays open as long as we use it */
     struct event *deadline;
-    bool has_asked; /* evhttp tells us of its end */
+    bool has_requested; /* evhttp calls us at its end */
     TAILQ_ENTRY(client) all;
 };
 
@@ -41,7 +41,7 @@ struct web {
     struct event_base *base;
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http; NULL: it is gone */
-    struct event *pause;             /* of a full house, until there is room */
+    struct event *pause;             /* at the limit of clients, until there is room */
     struct event *stopping;
     int stop_fd;
     size_t client_count;
@@ -54,7 +54,7 @@ static void client_free(struct client *client)
 {
     struct web *web = client->web;
     TAILQ_REMOVE(&web->clients, client, all);
-    if (--web->client_count < MOST_CLIENTS && web->listener != NULL)
+    if (--web->client_count < MAX_CLIENTS && web->listener != NULL)
         evconnlistener_enable(web->listener);
     event_free(client->deadline);
     bufferevent_decref(client->stream);
@@ -70,7 +70,7 @@ static void client_is_late(evutil_socket_t fd, short what, void *argument)
     int own_fd = bufferevent_getfd(client->stream);
     if (own_fd >= 0)
         shutdown(own_fd, SHUT_RDWR);
-    if (!client->has_asked)
+    if (!client->has_requested)
         client_free(client);
 }
 
@@ -80,27 +80,27 @@ static void client_closed(struct evhttp_connection *connection, void *argument)
     client_free(argument);
 }
 
-/* Those who wait are in the kernel's queue. They wait until what has come from those in the house is read. */
+/* New clients wait in the kernel's queue until what the present ones have sent is read. */
 static void pause_listener(struct web *web)
 {
     evconnlistener_disable(web->listener);
     evtimer_add(web->pause, &moment);
 }
 
-/* The oldest gives way to the next: a crowd of silent connections must keep no probe and no scraper out. Of
- * whoever has asked, evhttp tells the end in its next round, and until then the house is full. */
+/* At the limit the oldest connection is closed: silent connections must not lock out probes and scrapers. Where
+ * it has sent a request, evhttp reports its end in the next turn, and until then the limit is reached. */
 static void make_room(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
     struct web *web = argument;
-    if (web->client_count >= MOST_CLIENTS)
+    if (web->client_count >= MAX_CLIENTS)
         client_is_late(-1, 0, TAILQ_FIRST(&web->clients));
-    if (web->client_count >= MOST_CLIENTS)
+    if (web->client_count >= MAX_CLIENTS)
         evtimer_add(web->pause, &moment);
 }
 
-/* evhttp asks for the stream of a connection that it has accepted. */
+/* evhttp calls this for the stream of a connection that it has accepted. */
 static struct bufferevent *client_new(struct event_base *base, void *argument)
 {
     struct web *web = argument;
@@ -109,21 +109,21 @@ static struct bufferevent *client_new(struct event_base *base, void *argument)
     client->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_incref(client->stream);
     client->deadline = evtimer_new(base, client_is_late, client);
-    evtimer_add(client->deadline, &most_time);
+    evtimer_add(client->deadline, &client_timeout);
     TAILQ_INSERT_TAIL(&web->clients, client, all);
-    if (++web->client_count >= MOST_CLIENTS)
+    if (++web->client_count >= MAX_CLIENTS)
         pause_listener(web);
     return client->stream;
 }
 
-/* Whoever has asked something is told of its connection's end at once, and leaves its place then. */
+/* The end of a connection with a request is reported by evhttp, and frees its place. */
 static void watch_end(struct web *web, struct evhttp_connection *connection)
 {
     struct client *client;
     const struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
     TAILQ_FOREACH(client, &web->clients, all)
     if (client->stream == stream) {
-        client->has_asked = true;
+        client->has_requested = true;
         evhttp_connection_set_closecb(connection, client_closed, client);
     }
 }
@@ -164,7 +164,7 @@ static bool split_path(const char *path, struct web_request *request)
 {
     while (*path != '\0') {
         size_t length = strcspn(path, "/");
-        if (length == 0 || request->below_count == WEB_MOST_SEGMENTS)
+        if (length == 0 || request->below_count == WEB_MAX_SEGMENTS)
             return false;
         _cleanup_(memory_free) char *raw = text_copy_bytes(path, length);
         request->below[request->below_count++] = evhttp_uridecode(raw, 0, NULL);
@@ -193,10 +193,10 @@ static void refuse(struct web_answer *answer, int code, const char *text)
     text_add(&answer->body, text);
 }
 
-static void write_answer(const struct web *web, struct evhttp_request *asked,
+static void write_answer(const struct web *web, struct evhttp_request *evhttp_request,
                          struct web_answer *answer)
 {
-    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(asked);
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
     const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
     const char *query = uri == NULL ? NULL : evhttp_uri_get_query(uri);
     struct evkeyvalq parameters;
@@ -204,45 +204,45 @@ static void write_answer(const struct web *web, struct evhttp_request *asked,
     _cleanup_(request_done) struct web_request request = {.parameters = &parameters};
 
     if (query != NULL && evhttp_parse_query_str(query, &parameters) != 0) {
-        refuse(answer, HTTP_BADREQUEST, "the query of this address cannot be read\n");
+        refuse(answer, HTTP_BADREQUEST, "invalid query string\n");
         return;
     }
     const struct web_page *page = path == NULL ? NULL : find_page(web, path, &request);
     if (page != NULL)
         page->get(page->context, &request, answer);
     else
-        refuse(answer, HTTP_NOTFOUND, "there is no such page\n");
+        refuse(answer, HTTP_NOTFOUND, "page not found\n");
 }
 
-static void send_answer(struct evhttp_request *asked, const struct web_answer *answer)
+static void send_answer(struct evhttp_request *evhttp_request, const struct web_answer *answer)
 {
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(asked);
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
     _cleanup_(memory_free) char *length = text_format("%zu", answer->body.length);
     evhttp_add_header(headers, "Content-Type", answer->type);
     evhttp_add_header(headers, "Content-Length", length);
     evhttp_add_header(headers, "Cache-Control", "no-store");
     evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
     evhttp_add_header(headers, "Connection", "close");
-    if (evhttp_request_get_command(asked) != EVHTTP_REQ_HEAD)
-        evbuffer_add(evhttp_request_get_output_buffer(asked), answer->body.bytes,
+    if (evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD)
+        evbuffer_add(evhttp_request_get_output_buffer(evhttp_request), answer->body.bytes,
                      answer->body.length);
-    evhttp_send_reply(asked, answer->code, NULL, NULL);
+    evhttp_send_reply(evhttp_request, answer->code, NULL, NULL);
 }
 
-static void answer_request(struct evhttp_request *asked, void *argument)
+static void answer_request(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
     struct web_answer answer = {.code = HTTP_OK, .type = "text/plain; charset=utf-8"};
-    enum evhttp_cmd_type method = evhttp_request_get_command(asked);
+    enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
 
-    watch_end(web, evhttp_request_get_connection(asked));
+    watch_end(web, evhttp_request_get_connection(evhttp_request));
     if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
-        write_answer(web, asked, &answer);
+        write_answer(web, evhttp_request, &answer);
     else {
-        evhttp_add_header(evhttp_request_get_output_headers(asked), "Allow", "GET, HEAD");
-        refuse(&answer, HTTP_BADMETHOD, "there is nothing to be changed here\n");
+        evhttp_add_header(evhttp_request_get_output_headers(evhttp_request), "Allow", "GET, HEAD");
+        refuse(&answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
     }
-    send_answer(asked, &answer);
+    send_answer(evhttp_request, &answer);
     text_done(&answer.body);
 }
 
@@ -283,7 +283,7 @@ static void make_http(struct web *web, int fd)
 {
     web->base = event_base_new();
     web->http = evhttp_new(web->base);
-    evhttp_set_max_headers_size(web->http, MOST_HEADER_BYTES);
+    evhttp_set_max_headers_size(web->http, MAX_HEADER_BYTES);
     evhttp_set_max_body_size(web->http, 0);
     evhttp_set_bevcb(web->http, client_new, web);
     evhttp_set_gencb(web->http, answer_request, web);
@@ -311,7 +311,7 @@ bool web_start(const char *listen, const struct web_page *pages, struct web **re
     make_http(web, fd);
     if (pthread_create(&web->thread, NULL, run, web) != 0) {
         web_free(web);
-        return error_set(error, ERROR_LIMIT, "the machine has no thread left for the HTTP port");
+        return error_set(error, ERROR_LIMIT, "cannot start the thread of the HTTP port");
     }
     *ret_web = web;
     return true;

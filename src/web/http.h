@@ -1,7 +1,7 @@
 /*
  * The HTTP port: what people and machines read of this server. Nothing here changes anything.
  *
- * A page is one row: a path, and the function that writes it. A connection is one question: it is
+ * A page is one row: a path, and the function that writes it. A connection carries one request: it is
  * closed after the answer, or after 5 s whatever its client does, and there are only so many of them
  * at a time; who comes then waits in the kernel's queue.
  *
@@ -15,11 +15,11 @@
 
 #include <stddef.h>
 
-enum { WEB_MOST_SEGMENTS = 4 };
+enum { WEB_MAX_SEGMENTS = 4 };
 
-/* What a page is asked, decoded; valid while it is written. */
+/* The request for a page, decoded; valid while it is written. */
 struct web_request {
-    char *below[WEB_MOST_SEGMENTS]; /* the path's segments below the page's own */
+    char *below[WEB_MAX_SEGMENTS]; /* the path's segments below the page's own */
     size_t below_count;
     void *parameters; /* for web_parameter() */
 };
@@ -28,8 +28,8 @@ struct web_request {
 const char *web_parameter(const struct web_request *request, const char *name);
 
 struct web_answer {
-    int code;         /* 200, if the page says nothing else */
-    const char *type; /* static; plain text, if the page says nothing else */
+    int code;         /* 200, if the page sets no other */
+    const char *type; /* static; plain text, if the page sets no other */
     struct text body;
 };
 

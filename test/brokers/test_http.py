@@ -166,16 +166,16 @@ def test_metrics_count_calls_measurements_and_answers(server, client, broker, re
     await_metric(server, 1, "backlog_calls_total", method="IsActive", code="OK")
     await_metric(server, 1, "backlog_calls_total", method="IsActive", code="INVALID_ARGUMENT")
     page = get(server, "/metrics").text
-    assert metric(page, "backlog_call_seconds_count", method="GetMetrics") == 1
-    assert metric(page, "backlog_call_seconds_count", method="IsActive") == 2
-    assert 0 < metric(page, "backlog_call_seconds_sum", method="GetMetrics") < SECONDS
-    assert metric(page, "backlog_call_seconds_count", method="StreamIsActive") is None
+    assert metric(page, "backlog_call_duration_seconds_count", method="GetMetrics") == 1
+    assert metric(page, "backlog_call_duration_seconds_count", method="IsActive") == 2
+    assert 0 < metric(page, "backlog_call_duration_seconds_sum", method="GetMetrics") < SECONDS
+    assert metric(page, "backlog_call_duration_seconds_count", method="StreamIsActive") is None
     assert metric(page, "backlog_measurements_total", scaler="redis", result="success") >= 1
     assert metric(page, "backlog_measurement_duration_seconds_count", scaler="redis") >= 1
     assert metric(page, "backlog_triggers") == 2
     assert metric(page, "backlog_queries", scaler="redis", state="good") == 1
     assert metric(page, "backlog_connections", scaler="redis", state="good") == 1
-    assert metric(page, "backlog_answer_age_seconds_count") == 2
+    assert metric(page, "backlog_reading_age_seconds_count") == 2
     assert metric(page, "process_resident_memory_bytes") > 1 << 20
     assert metric(page, "process_open_fds") > 3
 
@@ -217,9 +217,9 @@ def test_metrics_count_streams_and_pushes(server, client, broker, redis):
     active = client.stream_is_active(videos(broker, listName="late"))  # which it was before
     assert next(iter(active)).result
     page = get(server, "/metrics").text
-    assert metric(page, "backlog_pushes_total") == 2
-    assert metric(page, "backlog_activation_seconds_count") == 1
-    assert 0 < metric(page, "backlog_activation_seconds_sum") < SECONDS
+    assert metric(page, "backlog_stream_activations_total") == 2
+    assert metric(page, "backlog_activation_duration_seconds_count") == 1
+    assert 0 < metric(page, "backlog_activation_duration_seconds_sum") < SECONDS
     stream.cancel()
     active.cancel()
     await_metric(server, 0, "backlog_streams", method="StreamIsActive")
@@ -227,14 +227,14 @@ def test_metrics_count_streams_and_pushes(server, client, broker, redis):
 
 def test_metrics_count_clients_and_children(broker, redis):
     with Server(http=True, arguments=["--isolate-all"]) as server:
-        assert metric(get(server, "/metrics").text, "backlog_children") == 0
+        assert metric(get(server, "/metrics").text, "backlog_agent_processes") == 0
         with Client(server.port) as client:
             assert client.metrics(videos(broker)).metricValue == 37
             page = get(server, "/metrics").text
             assert metric(page, "backlog_client_connections") == 1
-            assert metric(page, "backlog_children") == 1
-            assert metric(page, "backlog_children_resident_memory_bytes") > 1 << 20
-            assert metric(page, "backlog_children_cpu_seconds_total") >= 0
+            assert metric(page, "backlog_agent_processes") == 1
+            assert metric(page, "backlog_agent_processes_resident_memory_bytes") > 1 << 20
+            assert metric(page, "backlog_agent_processes_cpu_seconds_total") >= 0
         await_metric(server, 0, "backlog_client_connections")
 
 

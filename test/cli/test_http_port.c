@@ -20,7 +20,7 @@
 #include <cmocka.h>
 
 struct fixture {
-    struct errands *errands;
+    struct loop_calls *loop_calls;
     struct http_port *port;
     atomic_bool is_over;
 };
@@ -34,8 +34,8 @@ static int set_up(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
     struct fixture *fixture = memory_new(sizeof(*fixture));
-    fixture->errands = errands_new(hear_nothing, NULL);
-    const struct http_port_parts parts = {.errands = fixture->errands};
+    fixture->loop_calls = loop_calls_new(hear_nothing, NULL);
+    const struct http_port_parts parts = {.loop_calls = fixture->loop_calls};
     *state = fixture;
     return http_port_begin("127.0.0.1:0", &parts, &fixture->port, &error) ? 0 : -1;
 }
@@ -44,7 +44,7 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     http_port_end(fixture->port);
-    errands_free(fixture->errands);
+    loop_calls_free(fixture->loop_calls);
     free(fixture);
     return 0;
 }
@@ -78,7 +78,7 @@ static void *take_turns(void *argument)
 {
     struct fixture *fixture = argument;
     while (!atomic_load(&fixture->is_over)) {
-        errands_turn(fixture->errands);
+        loop_calls_turn(fixture->loop_calls);
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     return NULL;

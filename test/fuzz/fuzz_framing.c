@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { MOST_BYTES = 4096 };
+enum { MAX_BYTES = 4096 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,9 +21,9 @@ static void inflate_all(struct bytes input)
 {
     uint8_t *buffer = NULL;
     size_t length = 0;
-    enum framing_inflated result = framing_inflate(input, MOST_BYTES, &buffer, &length);
+    enum framing_inflated result = framing_inflate(input, MAX_BYTES, &buffer, &length);
     require(result == FRAMING_INFLATED || buffer == NULL);
-    require(length <= MOST_BYTES);
+    require(length <= MAX_BYTES);
     free(buffer);
 }
 
@@ -34,12 +34,12 @@ static void take_all(struct bytes input)
     for (;;) {
         struct framing_message message = {0};
         struct bytes before = input;
-        enum framing_found found = framing_take(&input, MOST_BYTES, &message);
+        enum framing_found found = framing_take(&input, MAX_BYTES, &message);
         if (found != FRAMING_MESSAGE) {
             require(input.data == before.data && input.length == before.length);
             return;
         }
-        require(message.bytes.length == message.length && message.length <= MOST_BYTES);
+        require(message.bytes.length == message.length && message.length <= MAX_BYTES);
         require(message.bytes.data == before.data + FRAMING_PREFIX_BYTES);
         require(input.data == message.bytes.data + message.length && input.data <= end);
         if (message.compressed)

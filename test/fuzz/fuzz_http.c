@@ -19,10 +19,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* There is only one thread that asks. */
-static bool run(void *context, void (*errand)(void *errand_context), void *errand_context)
+static bool run(void *context, void (*call)(void *call_context), void *call_context)
 {
     (void)context;
-    errand(errand_context);
+    call(call_context);
     return true;
 }
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_ENTRIES = 256 };
+enum { MAX_ENTRIES = 256 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,7 +36,7 @@ static const char *next_string(const char **at, const char *end)
 static size_t read_entries(const char *at, const char *end, struct option_entry *entries)
 {
     size_t count = 0;
-    while (count < MOST_ENTRIES && at < end) {
+    while (count < MAX_ENTRIES && at < end) {
         const char *key = next_string(&at, end);
         const char *value = at < end ? next_string(&at, end) : "";
         if (!text_is_utf8(key, strlen(key)) || !text_is_utf8(value, strlen(value)))
@@ -129,7 +129,7 @@ static void try(const struct trigger_ref *ref)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct option_entry entries[MOST_ENTRIES];
+    struct option_entry entries[MAX_ENTRIES];
     char *bytes = memory_new(size + 1);
     memcpy(bytes, data, size);
     const char *at = bytes;

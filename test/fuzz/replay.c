@@ -6,13 +6,13 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum { MOST_BYTES = 1 << 20 };
+enum { MAX_BYTES = 1 << 20 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void replay(const char *name)
 {
-    static uint8_t bytes[MOST_BYTES];
+    static uint8_t bytes[MAX_BYTES];
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     ssize_t size = fd < 0 ? -1 : read(fd, bytes, sizeof(bytes));
     if (size >= 0) {

@@ -36,7 +36,7 @@ def trigger(number=0, name="orders"):
 
 
 def reloads(server):
-    return server.log().count(" is reloaded")
+    return server.log().count(" reloaded: ")
 
 
 def reload(server, config):

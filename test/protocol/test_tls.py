@@ -229,7 +229,7 @@ def test_strangers_failed_handshakes_and_the_end_of_the_certificate_are_on_the_p
         ends = subprocess.run([need("openssl"), "x509", "-enddate", "-noout", "-in", certificates.flags[1]],
                               capture_output=True, text=True, check=True).stdout.strip().removeprefix("notAfter=")
         assert metric(page, "backlog_certificate_expiry_timestamp_seconds") == ssl.cert_time_to_seconds(ends)
-        failed = metric(page, "backlog_failed_tls_handshakes_total")
+        failed = metric(page, "backlog_tls_handshake_failures_total")
         assert failed == (None if transport == "grpc-core" else 0)
         socket.create_connection(("127.0.0.1", server.port)).close()  # a probe is no failure
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plain:
@@ -238,7 +238,7 @@ def test_strangers_failed_handshakes_and_the_end_of_the_certificate_are_on_the_p
                 while plain.recv(100):
                     pass
         if transport == "nghttp2":
-            await_metric(server, 1, "backlog_failed_tls_handshakes_total")
+            await_metric(server, 1, "backlog_tls_handshake_failures_total")
 
 
 # ---- certificates that are exchanged ----
@@ -252,9 +252,9 @@ def test_what_could_not_be_read_for_a_passing_reason_is_read_again(certificates)
         certificates.swap(*second)
         server.write_config("connections: {} # the second\n")
         wait_until(lambda: server.log().count("Too many open files") == 2, 10, "both complaints")
-        assert " is reloaded" not in server.log()
+        assert " reloaded: " not in server.log()
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, usual)
-        wait_until(lambda: " is reloaded" in server.log(), 20, "the file is read")
+        wait_until(lambda: " reloaded: " in server.log(), 20, "the file is read")
         wait_until(lambda: shown_to(server.port) == der(second[0]), 20, "the new certificate")
         assert server.log().count("Too many open files") == 2
 
@@ -277,7 +277,7 @@ def test_a_new_certificate_is_shown_and_what_is_open_lives_on(certificates, serv
 
 def test_a_sighup_is_enough_where_nothing_seems_to_have_changed(certificates, server):
     os.kill(server.pid, signal.SIGHUP)
-    wait_until(lambda: server.log().count("showing the certificate") == 2, 5, "it is read again")
+    wait_until(lambda: server.log().count("using the certificate") == 2, 5, "it is read again")
     with certificates.connect(server.port) as client:
         assert_served(client)
 
@@ -307,7 +307,7 @@ def test_a_broken_pair_changes_nothing_and_says_why_until_a_good_one_comes(certi
         certificates.swap(*pair)
         os.kill(server.pid, signal.SIGHUP)
         wait_until(lambda: told in server.log()[before:], 10, told)
-        assert "the certificate that was there stays" in server.log()[before:]
+        assert "the former certificate stays in use" in server.log()[before:]
         assert shown_to(server.port) == first
     certificates.swap(*good)
     await_shown(server, good[0])
@@ -334,8 +334,8 @@ def test_files_that_are_refused_are_on_the_page_until_they_are_mended(certificat
         await_both(1)
         ended = get(server, "/metrics").text
         for file in "connections", "certificate":
-            assert metric(began, "backlog_failed_reloads_total", file=file) == 0
-            assert metric(ended, "backlog_failed_reloads_total", file=file) >= 1
+            assert metric(began, "backlog_reload_failures_total", file=file) == 0
+            assert metric(ended, "backlog_reload_failures_total", file=file) >= 1
             name = "backlog_last_reload_success_timestamp_seconds"
             assert time.time() - 60 < metric(began, name, file=file) <= metric(ended, name, file=file) <= time.time()
     with Server(http=True) as server:

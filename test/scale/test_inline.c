@@ -27,7 +27,7 @@ static int tear_down(void **state)
 static bool may_use(const char *namespace, const char *scaler, const char *identity)
 {
     _cleanup_(error_done) struct error error = {0};
-    bool may = inline_connections_use(connections, namespace, scaler, identity, &error);
+    bool may = inline_connections_acquire(connections, namespace, scaler, identity, &error);
     assert_int_equal(error.code, may ? ERROR_NONE : ERROR_LIMIT);
     return may;
 }
@@ -51,13 +51,13 @@ static void what_the_last_trigger_leaves_makes_room(void **state)
     assert_true(may_use("shop", "redis", "a"));
     assert_true(may_use("shop", "redis", "a"));
     assert_true(may_use("shop", "redis", "b"));
-    inline_connections_leave(connections, "shop", "redis", "a");
+    inline_connections_release(connections, "shop", "redis", "a");
     assert_false(may_use("shop", "redis", "c"));
-    inline_connections_leave(connections, "shop", "redis", "a");
+    inline_connections_release(connections, "shop", "redis", "a");
     assert_true(may_use("shop", "redis", "c"));
-    inline_connections_leave(connections, "shop", "redis", "b");
-    inline_connections_leave(connections, "shop", "redis", "c");
-    inline_connections_leave(connections, "shop", "redis", "never used");
+    inline_connections_release(connections, "shop", "redis", "b");
+    inline_connections_release(connections, "shop", "redis", "c");
+    inline_connections_release(connections, "shop", "redis", "never used");
     assert_true(may_use("shop", "redis", "d"));
 }
 
@@ -67,7 +67,7 @@ static void the_limit_says_whose_it_is_and_which_flag(void **state)
     _cleanup_(error_done) struct error error = {0};
     assert_true(may_use("shop", "redis", "a"));
     assert_true(may_use("shop", "redis", "b"));
-    assert_false(inline_connections_use(connections, "shop", "redis", "c", &error));
+    assert_false(inline_connections_acquire(connections, "shop", "redis", "c", &error));
     assert_non_null(strstr(error_text(&error), "all 2 inline connections of namespace \"shop\""));
     assert_non_null(strstr(error_text(&error), "--max-inline"));
 }

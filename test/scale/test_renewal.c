@@ -167,7 +167,7 @@ static void a_trigger_can_be_forgotten_before_its_renewal(void **state)
     query_of(FIND(ORDERS, "queueLength", "2"));
     triggers_set_connections(triggers, parse_connections("connections: {}\n"));
     triggers_renew(triggers, 1);
-    triggers_forget(triggers, 5000);
+    triggers_expire(triggers, 5000);
     assert_int_equal(triggers_count(triggers), 0);
     assert_false(triggers_renew(triggers, 1));
 }

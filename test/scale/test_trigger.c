@@ -166,7 +166,7 @@ static void a_limit_on_inline_connections_is_told_and_what_is_forgotten_makes_ro
     struct trigger *other = FIND("scaler", "fake", "source", "b", "queueName", "7");
     assert_false(trigger_query(triggers, other, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
-    triggers_forget(triggers, 1000);
+    triggers_expire(triggers, 1000);
     query_of(FIND("scaler", "fake", "source", "b", "queueName", "7"));
 }
 
@@ -205,10 +205,10 @@ static void a_trigger_that_nobody_asks_for_is_forgotten(void **state)
     find_in("shop", 700, first);
 
     trigger_pin(kept);
-    assert_int_equal(triggers_forget(triggers, 1600), 1700); /* the third goes, the first is next */
+    assert_int_equal(triggers_expire(triggers, 1600), 1700); /* the third goes, the first is next */
     assert_int_equal(triggers_count(triggers), 2);
     trigger_unpin(kept);
-    triggers_forget(triggers, 5000);
+    triggers_expire(triggers, 5000);
     assert_int_equal(triggers_count(triggers), 0);
 }
 
@@ -302,7 +302,7 @@ static void a_walk_sees_each_trigger_that_stays_once(void **state)
     struct trigger *three = find_in("shop", 2000, third);
     struct trigger *one = find_in("shop", 2000, first);
     assert_ptr_equal(triggers_first(triggers), one);
-    triggers_forget(triggers, 1500); /* the second, which is next */
+    triggers_expire(triggers, 1500); /* the second, which is next */
     assert_ptr_equal(triggers_next(triggers), three);
     assert_null(triggers_next(triggers));
 }

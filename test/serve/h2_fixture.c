@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MOST_LIMITS = 64 };
+enum { MAX_LIMITS = 64 };
 
 static void on_begin(void *context, struct call *call)
 {
@@ -24,7 +24,7 @@ static void on_message(void *context, struct call *call, struct bytes message)
     (void)context;
     bool is_left = text_equal(call->path, "/test/Left");
     if (is_left)
-        call_stays(call);
+        call_exclude_from_limit(call);
     if (is_left || text_equal(call->path, "/test/Echo")) {
         call_send(call, message);
         call_finish(call, STATUS_OK, NULL);
@@ -32,7 +32,7 @@ static void on_message(void *context, struct call *call, struct bytes message)
         call->context = (char *)call->context + message.length;
         call_read(call);
     } else if (text_equal(call->path, "/test/Stay")) {
-        call_stays(call);
+        call_exclude_from_limit(call);
     }
 }
 
@@ -128,7 +128,7 @@ int tear_down(void **state)
 
 uint64_t hits(const struct fixture *fixture, const char *name)
 {
-    struct limit_hits limits[MOST_LIMITS];
+    struct limit_hits limits[MAX_LIMITS];
     size_t count = server_limit_hits(fixture->server, limits, ARRAY_LENGTH(limits));
     for (size_t i = 0; i < count; i++)
         if (text_equal(limits[i].name, name))

@@ -20,7 +20,7 @@
 
 enum {
     MESSAGE_LIMIT = 1 << 20, /* large_unary sends 271,828 bytes and wants 314,159 */
-    MOST_REPLIES = 64,       /* that one stream may have asked for and not got yet */
+    MAX_REPLIES = 64,        /* that one stream may have asked for and not got yet */
     LAST_STATUS = 16,        /* UNAUTHENTICATED */
 };
 
@@ -29,7 +29,7 @@ struct method;
 struct work {
     struct call *call;
     const struct method *method;
-    int32_t sizes[MOST_REPLIES]; /* of the replies that are still to be sent */
+    int32_t sizes[MAX_REPLIES]; /* of the replies that are still to be sent */
     size_t sizes_count;
     size_t sizes_sent;
     int32_t received; /* bytes of payload */
@@ -143,7 +143,7 @@ static void answer_each(struct work *work, const ProtobufCMessage *message)
     const Grpc__Testing__StreamingOutputCallRequest *request = (const void *)message;
     if (finish_as_told(work, request->response_status))
         return;
-    if (request->n_response_parameters > MOST_REPLIES) {
+    if (request->n_response_parameters > MAX_REPLIES) {
         call_finish(work->call, STATUS_INVALID_ARGUMENT, "too many replies are wanted");
         return;
     }

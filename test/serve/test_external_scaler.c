@@ -253,13 +253,13 @@ static void calls_are_counted_by_what_their_clients_got_and_unary_ones_timed(voi
                        "PERMISSION_DENIED\"}") == 1);
     assert_true(metric("backlog_calls_total{service=\"unknown\",method=\"unknown\",code=\""
                        "UNIMPLEMENTED\"}") == 1);
-    assert_true(OF_METHOD("backlog_call_seconds_count", "GetMetrics") == 3);
-    double seconds = OF_METHOD("backlog_call_seconds_sum", "GetMetrics");
+    assert_true(OF_METHOD("backlog_call_duration_seconds_count", "GetMetrics") == 3);
+    double seconds = OF_METHOD("backlog_call_duration_seconds_sum", "GetMetrics");
     assert_true(seconds > 0 && seconds < took + 1);
     assert_true(OF_METHOD("backlog_streams", "StreamIsActive") == 1);
     end_call(&stream);
     assert_true(OF_METHOD("backlog_streams", "StreamIsActive") == 0);
-    assert_true(OF_METHOD("backlog_call_seconds_count", "StreamIsActive") == -1);
+    assert_true(OF_METHOD("backlog_call_duration_seconds_count", "StreamIsActive") == -1);
 }
 
 static void an_activation_is_timed_where_a_stream_saw_it(void **state)
@@ -275,13 +275,13 @@ static void an_activation_is_timed_where_a_stream_saw_it(void **state)
     for (int i = 1; i <= 5; i++) {
         fake_set_queue("jobs", i);
         TURN_UNTIL(stream.trues == i);
-        assert_true(metric("backlog_activation_seconds_count") == i);
-        double sum_ms = metric("backlog_activation_seconds_sum") * 1000;
+        assert_true(metric("backlog_activation_duration_seconds_count") == i);
+        double sum_ms = metric("backlog_activation_duration_seconds_sum") * 1000;
         is_exact = is_exact || fabs(sum_ms - round(sum_ms)) > 1e-6;
         fake_set_queue("jobs", 0);
         take_turns_for_a_measurement();
     }
-    double sum = metric("backlog_activation_seconds_sum");
+    double sum = metric("backlog_activation_duration_seconds_sum");
     assert_true(is_exact);
     assert_true(sum > 0 && sum < (double)(clock_now_us() - began_us) / 1e6);
 
@@ -294,7 +294,7 @@ static void an_activation_is_timed_where_a_stream_saw_it(void **state)
     int trues = stream.trues;
     fake_set_up(true);
     TURN_UNTIL(stream.trues > trues); /* and was away, but never idle */
-    assert_true(metric("backlog_activation_seconds_count") == 6);
+    assert_true(metric("backlog_activation_duration_seconds_count") == 6);
     end_call(&stream);
     end_call(&late);
 }
@@ -310,10 +310,10 @@ static void a_heartbeat_that_has_to_wait_for_a_reading_is_no_push(void **state)
     assert_int_equal(stream.trues, 1);
     assert_true(due_ms > clock_now_ms());
     TURN_UNTIL(stream.trues == 2);
-    assert_true(metric("backlog_pushes_total") == 1);
-    assert_true(metric("backlog_heartbeats_total") == 1);
+    assert_true(metric("backlog_stream_activations_total") == 1);
+    assert_true(metric("backlog_stream_heartbeats_total") == 1);
     TURN_UNTIL(stream.trues == 3);
-    assert_true(metric("backlog_heartbeats_total") == 2);
+    assert_true(metric("backlog_stream_heartbeats_total") == 2);
     end_call(&stream);
 }
 

@@ -99,7 +99,7 @@ static void a_reply_has_bounded_metadata(void **state)
     assert_false(metadata_add(&metadata, METADATA_INITIAL, "key", bytes_of(large)));
     assert_false(metadata_add(&metadata, METADATA_INITIAL, "key-bin",
                               (struct bytes){(const uint8_t *)large, SIZE_MAX - 2}));
-    for (size_t i = 0; i < METADATA_MOST; i++)
+    for (size_t i = 0; i < METADATA_MAX_PAIRS; i++)
         assert_true(metadata_add(&metadata, METADATA_INITIAL, "key", bytes_of("x")));
     assert_false(metadata_add(&metadata, METADATA_INITIAL, "key", bytes_of("x")));
     metadata_free(metadata);

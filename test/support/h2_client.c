@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 10000, MOST_HEADERS = 16 };
+enum { PATIENCE_MS = 10000, MAX_HEADERS = 16 };
 
 static int connect_from(in_addr_t host, int port)
 {
@@ -173,7 +173,7 @@ static void set_header(nghttp2_nv *headers, size_t *count, const char *name, con
     size_t at = 0;
     while (at < *count && !text_equal((const char *)headers[at].name, name))
         at++;
-    assert_true(at < MOST_HEADERS);
+    assert_true(at < MAX_HEADERS);
     headers[at] = (nghttp2_nv){.name = (uint8_t *)name,
                                .value = (uint8_t *)value,
                                .namelen = strlen(name),
@@ -184,7 +184,7 @@ static void set_header(nghttp2_nv *headers, size_t *count, const char *name, con
 void h2_client_open(struct h2_client *client, struct h2_stream *stream, const char *path,
                     const char *const *more)
 {
-    nghttp2_nv headers[MOST_HEADERS];
+    nghttp2_nv headers[MAX_HEADERS];
     size_t count = 0;
     set_header(headers, &count, ":method", "POST");
     set_header(headers, &count, ":scheme", "http");

@@ -117,8 +117,8 @@ static void the_segments_below_a_page_are_decoded(void **state)
 
 static void what_is_not_there_is_not_found(void **state)
 {
-    assert_answer(state, GET("/"), "HTTP/1.1 404 ", "there is no such page\n");
-    assert_answer(state, GET("/greeting/more"), "HTTP/1.1 404 ", "there is no such page\n");
+    assert_answer(state, GET("/"), "HTTP/1.1 404 ", "page not found\n");
+    assert_answer(state, GET("/greeting/more"), "HTTP/1.1 404 ", "page not found\n");
 }
 
 static void a_head_has_the_length_and_no_body(void **state)
@@ -132,7 +132,7 @@ static void a_head_has_the_length_and_no_body(void **state)
 static void nothing_can_be_changed(void **state)
 {
     assert_answer(state, "DELETE /greeting HTTP/1.1\r\nHost: here\r\n\r\n", "HTTP/1.1 405 ",
-                  "there is nothing to be changed here\n");
+                  "method not allowed: only GET and HEAD\n");
     assert_answer(state, "POST /greeting HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\n12345",
                   "HTTP/1.1 413 ", "");
 }

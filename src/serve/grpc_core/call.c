@@ -1,6 +1,6 @@
 /*
  * One call on the C core. Hooks and events only note what is wanted or what happened, and touch the
- * call; core_call_advance() then looks at all of it and starts the batches. So what one hook orders
+ * call; core_call_advance() then checks all of it and starts the batches. So what one hook orders
  * leaves in one batch, and there is one place that knows what may be under way together.
  *
  * The core's rules: one read, one message and one status in flight each; a status needs the initial
@@ -37,7 +37,7 @@ struct core_call {
     struct peer *peer;
 
     /* What the service ordered. */
-    bool is_stranger; /* the service does not hear of it */
+    bool is_denied; /* the service is not called for it */
     bool read_wanted;
     bool finished;
     enum status status;
@@ -153,7 +153,7 @@ static void start_write(struct core_call *call)
 {
     grpc_op operations[4];
     size_t count = 0;
-    grpc_metadata pairs[METADATA_MOST];
+    grpc_metadata pairs[METADATA_MAX_PAIRS];
     size_t initial = 0;
     size_t trailing = 0;
     struct operation *tag = &call->write;
@@ -175,7 +175,7 @@ static void start_write(struct core_call *call)
     core_metadata_drop(pairs, initial + trailing);
 }
 
-/* Of a message that it refuses the core does not tell why: it is too large, but for one that cannot be
+/* Of a message that it refuses the core does not give the reason: it is too large, but for one that cannot be
  * decompressed, whose client gets INTERNAL. */
 static enum status ending_of(const struct core_call *call)
 {
@@ -188,7 +188,7 @@ static void end(struct core_call *call)
 {
     const struct service *service = call->server->service;
     call->server->live--;
-    if (!call->is_stranger)
+    if (!call->is_denied)
         service->ended(service->context, &call->call, ending_of(call));
     core_call_free(call);
 }
@@ -210,7 +210,7 @@ void core_call_advance(struct core_call *call)
         start_watch(call);
 }
 
-/* Whether the service still wants to hear of the call: after its last word only the end follows. */
+/* Whether hooks are still called for it: after it is finished only ended() follows. */
 static bool is_open(const struct core_call *call)
 {
     return !call->finished && !call->closed;
@@ -259,7 +259,7 @@ static void was_written(void *owner, bool success)
     call->writing = false;
     touch(call);
 
-    /* The client is gone, as the close will tell; but let it come for certain. */
+    /* The client is gone, as the close will report; but make sure that it comes. */
     if (!success)
         grpc_call_cancel(call->handle, NULL);
     else if (is_open(call))
@@ -294,7 +294,7 @@ static int64_t deadline_of(gpr_timespec deadline)
 static char *refusal_of(struct core_call *call)
 {
     const struct peer_rule *rule = call->server->client_rule;
-    if (!call->server->asks_names)
+    if (!call->server->requests_client_names)
         return NULL;
     call->peer = core_tls_peer(call->handle);
     call->call.peer = call->peer;
@@ -305,7 +305,7 @@ static void begin(struct core_call *call)
 {
     const struct service *service = call->server->service;
     _cleanup_(memory_free) char *refusal = refusal_of(call);
-    call->is_stranger = refusal != NULL;
+    call->is_denied = refusal != NULL;
     if (refusal == NULL) {
         service->begin(service->context, &call->call);
         return;
@@ -376,7 +376,7 @@ bool core_call_send(struct call *base, struct bytes message)
 {
     struct core_call *call = (struct core_call *)base;
     if (!is_open(call))
-        return true; /* nobody is left to hear it, and ended() is on its way */
+        return true; /* the client is gone, and ended() is on its way */
     if (call->message != NULL)
         return false;
 

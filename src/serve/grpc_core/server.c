@@ -22,7 +22,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Calls that may arrive at once without waiting for us to ask for the next. */
+/* Calls that may arrive at once without waiting for us to request the next. */
 #define REQUESTS_AHEAD 128
 /* Of all headers of a call. Ours need a few hundred bytes; a proxy's tracing and tokens some more. */
 #define METADATA_BYTES 16384
@@ -35,10 +35,10 @@
 /* For the calls of a connection that has come of age; the service's own deadline is below it. */
 #define AGE_GRACE_MS 10000
 
-/* Where this thread wants what the core complains of, instead of in the log. */
-static _Thread_local struct text *complaints;
+/* Where this thread collects the errors of the core, instead of in the log; NULL: it does not. */
+static _Thread_local struct text *captured;
 
-/* Every handshake that fails is a complaint of the core's, and anybody can have it complain. */
+/* The core logs an error for each failed handshake, and any client can cause one. */
 static bool is_time_to_warn(void)
 {
     enum { WARN_EVERY_MS = 1000 };
@@ -49,15 +49,15 @@ static bool is_time_to_warn(void)
            atomic_compare_exchange_strong(&next_ms, &due_ms, now_ms + WARN_EVERY_MS);
 }
 
-/* What the core has to say speaks of peers, addresses and its own state, not of what calls hold. */
-static void log_core(gpr_log_func_args *said)
+/* The core's messages name peers, addresses and its own state, not the content of calls. */
+static void log_core(gpr_log_func_args *args)
 {
-    if (said->severity == GPR_LOG_SEVERITY_ERROR && complaints != NULL)
-        text_add(complaints, said->message);
-    else if (said->severity == GPR_LOG_SEVERITY_ERROR && is_time_to_warn())
-        log_warning("gRPC: %s", said->message);
+    if (args->severity == GPR_LOG_SEVERITY_ERROR && captured != NULL)
+        text_add(captured, args->message);
+    else if (args->severity == GPR_LOG_SEVERITY_ERROR && is_time_to_warn())
+        log_warning("gRPC: %s", args->message);
     else
-        log_debug("gRPC: %s", said->message);
+        log_debug("gRPC: %s", args->message);
 }
 
 static gpr_timespec queue_deadline(int64_t due_ms)
@@ -91,8 +91,8 @@ static int64_t take_turn(struct core_server *server, const grpc_event *event)
         settle(server);
     }
 
-    bool trim = crowd_is_over(&server->crowd, server->live, now_ms);
-    int64_t due_ms = server->due_ms < server->crowd.due_ms ? server->due_ms : server->crowd.due_ms;
+    bool trim = trim_due(&server->trim, server->live, now_ms);
+    int64_t due_ms = server->due_ms < server->trim.due_ms ? server->due_ms : server->trim.due_ms;
     if (server->draining)
         pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
@@ -124,7 +124,7 @@ static void wake(struct server *base)
         grpc_call_start_batch(server->waker, NULL, 0, &server->wake, NULL);
 }
 
-/* Before the turn: what is told from now on needs another wake. */
+/* Before the turn: what is signalled from now on needs another wake. */
 static void was_woken(void *owner, bool success)
 {
     (void)success;
@@ -139,7 +139,7 @@ static void was_shut(void *owner, bool success)
     server->shut_down = true;
 }
 
-static int at_most_int(int64_t number)
+static int clamp_to_int(int64_t number)
 {
     return number > INT_MAX ? INT_MAX : (int)number;
 }
@@ -147,7 +147,7 @@ static int at_most_int(int64_t number)
 static grpc_arg int_argument(const char *key, int64_t value)
 {
     return (grpc_arg){
-        .type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = at_most_int(value)};
+        .type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = clamp_to_int(value)};
 }
 
 static bool check_options(const struct server_options *options, struct error *error)
@@ -166,9 +166,9 @@ static int64_t or_never(int64_t number)
     return number == 0 ? INT_MAX : number; /* which the core takes for no limit */
 }
 
-/* Of a connection. A client that has as many waits in silence with the next, so it is to be told by the service
- * that there are too many streams. */
-static int64_t most_calls(const struct server_options *options)
+/* Of a connection. A client that has as many waits in silence with the next, so the service must be the one to
+ * refuse what is beyond the limit. */
+static int64_t max_calls(const struct server_options *options)
 {
     enum { BESIDE_STREAMS = 10000 };
     return options->max_streams == 0 ? 0 : (int64_t)options->max_streams + BESIDE_STREAMS;
@@ -182,7 +182,7 @@ static grpc_server *new_handle(const struct server_options *options)
         int_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
         /* Or a second server would take half of the first one's connections, without an error. */
         int_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
-        int_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, or_never(most_calls(options))),
+        int_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, or_never(max_calls(options))),
         int_argument(GRPC_ARG_MAX_CONNECTION_AGE_MS, or_never(options->max_connection_age_ms)),
         int_argument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, AGE_GRACE_MS),
         int_argument(GRPC_ARG_KEEPALIVE_TIME_MS, options->ping_interval_ms),
@@ -246,7 +246,7 @@ static struct core_server *new_server(const struct server_options *options,
     server->wake = (struct operation){.owner = server, .done = was_woken};
     server->shut = (struct operation){.owner = server, .done = was_shut};
     server->due_ms = CLOCK_NEVER;
-    crowd_init(&server->crowd);
+    trim_init(&server->trim);
     STAILQ_INIT(&server->touched);
     server->client_rule = options->client_rule;
     pthread_mutex_init(&server->tls_lock, NULL);
@@ -263,11 +263,11 @@ static struct core_server *new_server(const struct server_options *options,
     return server;
 }
 
-/* The core tells why it failed in its log alone: ...{syscall:"bind", os_error:"Address already in use"... */
-static char *reason_in(const struct text *complaint)
+/* The core gives the reason only in its log: ...{syscall:"bind", os_error:"Address already in use"... */
+static char *reason_in(const struct text *errors)
 {
     static const char mark[] = "os_error:\"";
-    const char *found = complaint->bytes == NULL ? NULL : strstr(complaint->bytes, mark);
+    const char *found = errors->bytes == NULL ? NULL : strstr(errors->bytes, mark);
     if (found == NULL)
         return text_copy("it must be host:port, and the host an address of this machine");
     const char *reason = found + strlen(mark);
@@ -276,16 +276,16 @@ static char *reason_in(const struct text *complaint)
 
 static bool bind_port(struct core_server *server, const char *address, struct error *error)
 {
-    _cleanup_(text_done) struct text said = {0};
+    _cleanup_(text_done) struct text errors = {0};
     grpc_server_credentials *credentials = core_tls_credentials(server);
-    complaints = &said;
+    captured = &errors;
     server->server.port = grpc_server_add_http2_port(server->handle, address, credentials);
-    complaints = NULL;
+    captured = NULL;
     grpc_server_credentials_release(credentials);
     if (server->server.port > 0)
         return true;
 
-    _cleanup_(memory_free) char *reason = reason_in(&said);
+    _cleanup_(memory_free) char *reason = reason_in(&errors);
     return error_invalid(error, "cannot listen on \"%s\": %s", address, reason);
 }
 
@@ -296,7 +296,7 @@ static bool start(const struct server_options *options, const struct service *se
         return false;
     struct core_server *server = new_server(options, service);
     server->tls = tls;
-    server->asks_names = tls != NULL && tls->client_ca != NULL;
+    server->requests_client_names = tls != NULL && tls->client_ca != NULL;
     if (!start_threads(server, error) || !bind_port(server, options->listen, error)) {
         server->tls = NULL; /* the caller's still */
         release(server);
@@ -347,7 +347,7 @@ static void begin_drain(struct core_server *server)
 
 /* Whoever sets `woken` may start a batch, and was_woken() takes it back. Set for good here, so that a
  * wake from now on does nothing. */
-static void keep_wake(struct core_server *server)
+static void disable_wake(struct core_server *server)
 {
     while (!server->stopped && atomic_exchange(&server->woken, true))
         await_change(server, CLOCK_NEVER);
@@ -356,7 +356,7 @@ static void keep_wake(struct core_server *server)
 /*
  * A call that the core had handed to us still begins, and is waited for like the others. What arrives
  * after the shutdown, until the client has read GOAWAY, the core resets (CANCELLED) before it begins;
- * it has no way to say GOAWAY first.
+ * it cannot send GOAWAY first.
  */
 static size_t drain(struct server *base, int64_t grace_ms)
 {
@@ -376,7 +376,7 @@ static size_t drain(struct server *base, int64_t grace_ms)
         grpc_server_cancel_all_calls(server->handle);
     while (!is_over(server))
         await_change(server, CLOCK_NEVER);
-    keep_wake(server);
+    disable_wake(server);
     pthread_mutex_unlock(&server->lock);
     if (!server->stopped)
         stop_threads(server);

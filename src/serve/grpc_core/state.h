@@ -5,12 +5,12 @@
  *
  * Threads: the server's two wait on one completion queue, and the turn lock is held from an event's
  * arrival until all that it led to has been ordered of the core. Everything here is under that lock,
- * but for what core_server says. Nothing is waited for under it: starting a batch does not block.
+ * except where core_server says otherwise. Nothing is waited for under it: starting a batch does not block.
  */
 #ifndef BACKLOG_SERVE_GRPC_CORE_STATE_H
 #define BACKLOG_SERVE_GRPC_CORE_STATE_H
 
-#include "serve/transport/crowd.h"
+#include "base/trim.h"
 #include "serve/transport/metadata.h"
 #include "serve/transport/peer.h"
 #include "serve/transport/tls.h"
@@ -37,7 +37,7 @@ struct core_server {
     /* Not changed after the start. */
     const struct service *service;
     const struct peer_rule *client_rule;
-    bool asks_names; /* of clients, by a certificate */
+    bool requests_client_names; /* of clients, by a certificate */
     grpc_server *handle;
     grpc_completion_queue *queue;
     grpc_channel *lame; /* a wake is an empty batch on a call that leads nowhere */
@@ -46,12 +46,12 @@ struct core_server {
     struct operation shut;
     pthread_t threads[2]; /* with one, a single abusive connection starves all the others */
     size_t thread_count;
-    bool stopped;         /* they have ended; only drain and free look at it */
+    bool stopped;         /* they have ended; only drain and free read it */
     pthread_mutex_t lock; /* the turn lock */
 
     pthread_mutex_t tls_lock; /* any thread of the core; never held together with the turn lock */
     struct tls *tls;          /* NULL: plain text */
-    bool tls_is_new;          /* the core has not asked for it yet */
+    bool tls_is_new;          /* the core has not fetched it yet */
 
     atomic_bool woken; /* an empty batch is under way; any thread */
 
@@ -60,9 +60,9 @@ struct core_server {
     size_t live;    /* calls between begin() and ended() */
     int64_t due_ms; /* when turn() wants to be called next */
     bool draining;
-    bool shut_down;         /* the core has let go of every connection */
+    bool shut_down;         /* the core has closed every connection */
     pthread_cond_t changed; /* for drain: `live` or `shut_down` may have changed */
-    struct crowd crowd;     /* a call takes some 12 KiB of the core */
+    struct trim trim;       /* a call takes some 12 KiB of the core */
 };
 
 #endif

@@ -1,13 +1,13 @@
 /*
- * TLS on the C core: it asks at each handshake for the certificate to show, and tells of each call what the
- * client's certificate said.
+ * TLS on the C core: it fetches the certificate to show at each handshake, and gives the names in the
+ * client's certificate for each call.
  */
 #include "serve/grpc_core/tls.h"
 
 #include <grpc/grpc_security.h>
 #include <grpc/grpc_security_constants.h>
 
-/* Without roots the core aborts, also where it asks no client for a certificate: then any will do. */
+/* Without roots the core aborts, even where clients need no certificate: then any root will do. */
 static grpc_ssl_server_certificate_config *new_config(const struct tls *tls)
 {
     const grpc_ssl_pem_key_cert_pair pair = {.private_key = tls->key,

@@ -11,7 +11,7 @@
 /* For the port; the caller releases them. */
 grpc_server_credentials *core_tls_credentials(struct core_server *server);
 void core_tls_use(struct server *server, struct tls *tls);
-/* Whose certificate the core has verified; NULL: it asked for none. The caller frees it. */
+/* Whose certificate the core has verified; NULL: none was requested. The caller frees it. */
 struct peer *core_tls_peer(grpc_call *call);
 
 #endif

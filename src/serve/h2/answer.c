@@ -24,7 +24,7 @@ static const nghttp2_nv own_headers[] = {
 };
 
 /* Beside them grpc-status and grpc-message. */
-enum { MOST_HEADERS = ARRAY_LENGTH(own_headers) + 2 + METADATA_MOST };
+enum { MAX_HEADERS = ARRAY_LENGTH(own_headers) + 2 + METADATA_MAX_PAIRS };
 
 static size_t put_metadata(const struct h2_call *call, enum metadata_place place,
                            nghttp2_nv *headers)
@@ -62,7 +62,7 @@ static size_t put_trailers(const struct h2_call *call, nghttp2_nv *headers)
 static void send_status(struct h2_call *call)
 {
     nghttp2_session *session = call->connection->session;
-    nghttp2_nv headers[MOST_HEADERS];
+    nghttp2_nv headers[MAX_HEADERS];
     size_t count = call->headers_sent ? 0 : put_headers(call, headers);
     if (!call->headers_sent && call->call.reply != NULL) {
         nghttp2_submit_headers(session, NGHTTP2_FLAG_NONE, call->stream_id, NULL, headers, count,
@@ -107,7 +107,7 @@ static void submit_message(struct h2_call *call)
         nghttp2_submit_data(session, NGHTTP2_FLAG_NONE, call->stream_id, &provider);
         return;
     }
-    nghttp2_nv headers[MOST_HEADERS];
+    nghttp2_nv headers[MAX_HEADERS];
     nghttp2_submit_response(session, call->stream_id, headers, put_headers(call, headers),
                             &provider);
     call->headers_sent = true;
@@ -117,7 +117,7 @@ bool h2_call_send(struct call *base, struct bytes message)
 {
     struct h2_call *call = (struct h2_call *)base;
     if (call->finished)
-        return true; /* nobody is left to hear it, and ended() is on its way */
+        return true; /* the client is gone, and ended() is on its way */
     if (call->message != NULL)
         return false;
 
@@ -156,7 +156,7 @@ void h2_call_finish(struct call *base, enum status status, const char *text)
         call->status_text = text_copy_bytes(encoded, length);
     }
     /* Its deadline is met, and the client is to take the answer in time. */
-    h2_call_stays_no_more(call);
+    h2_call_include_in_limit(call);
     h2_call_drop_deadline(call);
     h2_call_await_client(call);
     if (call->message == NULL)

@@ -1,5 +1,5 @@
 /*
- * One call over nghttp2: what its client says, from its beginning to its end. ended() comes from
+ * One call over nghttp2: the messages of its client, its beginning and its end. ended() comes from
  * nghttp2's closing of the stream, never from within an order.
  */
 
@@ -39,8 +39,7 @@ static bool append(struct h2_call *call, struct bytes bytes)
     if (!h2_limit_leaves(&server->limits, H2_HELD_BYTES, server->held_bytes, peer->held_bytes,
                          bytes.length)) {
         h2_limit_hit(&server->limits, H2_HELD_BYTES, peer->address, server->now_ms);
-        h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED,
-                       "too many requests are not whole yet");
+        h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED, "too many incomplete requests");
         drop_held(call);
         return false;
     }
@@ -108,7 +107,7 @@ static void hand_over(struct h2_call *call, const struct framing_message *messag
 }
 
 /* The client sends no more, and no whole message is left. */
-static void tell_half_closed(struct h2_call *call, size_t rest)
+static void deliver_half_close(struct h2_call *call, size_t rest)
 {
     const struct service *service = call->connection->server->service;
     call->read_wanted = false;
@@ -132,9 +131,9 @@ static void deliver(struct h2_call *call, struct bytes *input)
             refuse_large(call, message.length);
         else if (found == FRAMING_BAD_FLAG)
             h2_call_finish(&call->call, STATUS_INTERNAL,
-                           "a message begins with neither 0 nor 1: this is no gRPC");
+                           "a message begins with neither 0 nor 1: invalid gRPC frame");
         else if (call->half_closed)
-            tell_half_closed(call, input->length);
+            deliver_half_close(call, input->length);
         else
             break;
     }
@@ -228,7 +227,7 @@ void h2_call_end(struct h2_call *call)
     enum status status = call->status_sent ? call->status : call_unfinished(&call->call);
     call->finished = true;
     LIST_REMOVE(call, of_connection);
-    h2_call_stays_no_more(call);
+    h2_call_include_in_limit(call);
     server->call_count--;
     connection->peer->calls--;
     connection->busy_ms = server->now_ms;

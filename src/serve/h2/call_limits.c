@@ -8,7 +8,7 @@ void h2_call_await_client(struct h2_call *call)
     if (call->is_expected)
         TAILQ_REMOVE(&server->expected, call, expected);
     call->is_expected = true;
-    call->expected_ms = server->now_ms + server->limits.most[H2_CALL_MS];
+    call->expected_ms = server->now_ms + server->limits.max[H2_CALL_MS];
     TAILQ_INSERT_TAIL(&server->expected, call, expected);
 }
 
@@ -25,7 +25,8 @@ void h2_call_expire(struct h2_call *call)
     h2_call_await_nobody(call);
     h2_limit_hit(&server->limits, H2_CALL_MS, call->connection->peer->address, server->now_ms);
     if (!call->finished) {
-        call_finish(&call->call, STATUS_DEADLINE_EXCEEDED, "no request message came in time");
+        call_finish(&call->call, STATUS_DEADLINE_EXCEEDED,
+                    "the client sent no request message in time");
         return;
     }
     nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id,
@@ -59,7 +60,7 @@ void h2_call_drop_deadline(struct h2_call *call)
         event_free(TAKE(call->deadline));
 }
 
-void h2_call_stays(struct call *base)
+void h2_call_exclude_from_limit(struct call *base)
 {
     struct h2_call *call = (struct h2_call *)base;
     if (call->is_stream)
@@ -69,7 +70,7 @@ void h2_call_stays(struct call *base)
     call->connection->server->stream_count++;
 }
 
-void h2_call_stays_no_more(struct h2_call *call)
+void h2_call_include_in_limit(struct h2_call *call)
 {
     if (!call->is_stream)
         return;

@@ -19,8 +19,8 @@ void h2_call_set_deadline(struct h2_call *call, int64_t timeout_ms);
 void h2_call_drop_deadline(struct h2_call *call);
 
 /* The transport's. */
-void h2_call_stays(struct call *call);
+void h2_call_exclude_from_limit(struct call *call);
 /* The service bounds those that are open; one that is not is kept only for its client's sake. */
-void h2_call_stays_no_more(struct h2_call *call);
+void h2_call_include_in_limit(struct h2_call *call);
 
 #endif

@@ -47,7 +47,7 @@ void h2_connection_free(struct h2_connection *connection)
     free(connection);
 }
 
-/* The client gets all that was said only if nothing of its own arrives at a closed socket. */
+/* The client gets everything that was sent only if none of its own bytes arrive at a closed socket. */
 void h2_connection_linger(struct h2_connection *connection)
 {
     end_session(connection);
@@ -76,7 +76,7 @@ struct h2_connection *h2_connection_new(struct h2_server *server, int fd, const 
     connection->server = server;
     connection->fd = fd;
     connection->opened_ms = now_ms;
-    connection->heard_ms = now_ms;
+    connection->received_ms = now_ms;
     connection->wrote_ms = now_ms;
     connection->busy_ms = now_ms;
     connection->retire_ms = retire_ms(server);
@@ -87,42 +87,42 @@ struct h2_connection *h2_connection_new(struct h2_server *server, int fd, const 
     return connection;
 }
 
-static void part(struct h2_connection *connection)
+static void send_shutdown_notice(struct h2_connection *connection)
 {
-    h2_connection_enter(connection, H2_LEAVING);
+    h2_connection_enter(connection, H2_GOAWAY_SENT);
     nghttp2_submit_shutdown_notice(connection->session);
     h2_connection_touch(connection);
 }
 
-void h2_connection_leave(struct h2_connection *connection)
+void h2_connection_close_gracefully(struct h2_connection *connection)
 {
-    if (connection->phase == H2_SHAKING || connection->phase == H2_GREETING)
+    if (connection->phase == H2_TLS_HANDSHAKE || connection->phase == H2_AWAIT_PREFACE)
         h2_connection_free(connection);
     else if (connection->phase == H2_SERVING)
-        part(connection);
+        send_shutdown_notice(connection);
 }
 
-void h2_connection_left(struct h2_connection *connection)
+void h2_connection_goaway_acknowledged(struct h2_connection *connection)
 {
-    if (connection->phase != H2_LEAVING)
+    if (connection->phase != H2_GOAWAY_SENT)
         return;
-    h2_connection_enter(connection, H2_LEFT);
+    h2_connection_enter(connection, H2_GOAWAY_ACKNOWLEDGED);
     nghttp2_submit_goaway(connection->session, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(connection->session),
                           NGHTTP2_NO_ERROR, NULL, 0);
     h2_connection_touch(connection);
 }
 
-void h2_connection_doom(struct h2_connection *connection, enum h2_limit limit)
+void h2_connection_terminate(struct h2_connection *connection, enum h2_limit limit)
 {
     struct h2_server *server = connection->server;
     h2_limit_hit(&server->limits, limit, connection->peer->address, server->now_ms);
-    h2_connection_enter(connection, H2_DOOMED);
+    h2_connection_enter(connection, H2_TERMINATING);
     nghttp2_session_terminate_session(connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
     h2_connection_touch(connection);
 }
 
-void h2_connection_cut(struct h2_connection *connection)
+void h2_connection_abort(struct h2_connection *connection)
 {
     if (connection->session != NULL) {
         nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
@@ -136,7 +136,7 @@ static void retire(struct h2_connection *connection)
 {
     const struct service *service = connection->server->service;
     struct h2_call *call;
-    h2_connection_leave(connection);
+    h2_connection_close_gracefully(connection);
     if (service->retire != NULL)
         LIST_FOREACH(call, &connection->calls, of_connection)
     service->retire(service->context, &call->call);
@@ -146,18 +146,18 @@ static bool has_passed(const struct h2_connection *connection, int64_t since_ms,
                        enum h2_limit limit)
 {
     const struct h2_server *server = connection->server;
-    return server->now_ms - since_ms > server->limits.most[limit];
+    return server->now_ms - since_ms > server->limits.max[limit];
 }
 
 /* A limit that it has run into, H2_LIMITS: none. */
-static enum h2_limit overstepped(const struct h2_connection *connection)
+static enum h2_limit exceeded_limit(const struct h2_connection *connection)
 {
-    if (!connection->has_settled && has_passed(connection, connection->opened_ms, H2_HANDSHAKE_MS))
+    if (!connection->has_settings && has_passed(connection, connection->opened_ms, H2_HANDSHAKE_MS))
         return H2_HANDSHAKE_MS;
     if (has_passed(connection, connection->wrote_ms, H2_WRITE_MS) && connection->unsent_length > 0)
         return H2_WRITE_MS;
     if (connection->unsent_length == 0 &&
-        has_passed(connection, connection->heard_ms, H2_SILENCE_MS))
+        has_passed(connection, connection->received_ms, H2_SILENCE_MS))
         return H2_SILENCE_MS;
     return H2_LIMITS;
 }
@@ -165,8 +165,8 @@ static enum h2_limit overstepped(const struct h2_connection *connection)
 static void ping_in_silence(struct h2_connection *connection)
 {
     const struct h2_server *server = connection->server;
-    bool is_silent = server->now_ms - connection->heard_ms >= server->ping_interval_ms;
-    if (!is_silent || connection->pinged_ms >= connection->heard_ms)
+    bool is_silent = server->now_ms - connection->received_ms >= server->ping_interval_ms;
+    if (!is_silent || connection->pinged_ms >= connection->received_ms)
         return;
     connection->pinged_ms = server->now_ms;
     nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, NULL);
@@ -177,7 +177,8 @@ static void ping_in_silence(struct h2_connection *connection)
 static bool must_retire(const struct h2_connection *connection)
 {
     bool is_of_age = connection->server->now_ms >= connection->retire_ms;
-    return connection->phase == H2_LEFT || (connection->phase == H2_SERVING && is_of_age);
+    return connection->phase == H2_GOAWAY_ACKNOWLEDGED ||
+           (connection->phase == H2_SERVING && is_of_age);
 }
 
 void h2_connection_check(struct h2_connection *connection)
@@ -188,7 +189,7 @@ void h2_connection_check(struct h2_connection *connection)
             h2_connection_free(connection);
         return;
     }
-    enum h2_limit limit = overstepped(connection);
+    enum h2_limit limit = exceeded_limit(connection);
     if (limit != H2_LIMITS) {
         h2_limit_hit(&server->limits, limit, connection->peer->address, server->now_ms);
         h2_connection_free(connection);
@@ -199,10 +200,11 @@ void h2_connection_check(struct h2_connection *connection)
     ping_in_silence(connection);
     bool is_idle =
         LIST_EMPTY(&connection->calls) && has_passed(connection, connection->busy_ms, H2_IDLE_MS);
-    if (connection->phase == H2_LEAVING && server->now_ms - connection->phase_ms >= ROUND_TRIP_MS)
-        h2_connection_left(connection);
+    if (connection->phase == H2_GOAWAY_SENT &&
+        server->now_ms - connection->phase_ms >= ROUND_TRIP_MS)
+        h2_connection_goaway_acknowledged(connection);
     else if (must_retire(connection))
         retire(connection);
     else if (connection->phase == H2_SERVING && is_idle)
-        h2_connection_leave(connection);
+        h2_connection_close_gracefully(connection);
 }

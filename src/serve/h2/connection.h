@@ -13,17 +13,17 @@ struct h2_connection *h2_connection_new(struct h2_server *server, int fd, const 
 void h2_connection_enter(struct h2_connection *connection, enum h2_phase phase);
 /* At once; its calls end. */
 void h2_connection_free(struct h2_connection *connection);
-/* All is said: waits for the client to close. */
+/* Everything is sent: waits for the client to close. */
 void h2_connection_linger(struct h2_connection *connection);
-/* Closes it in order: GOAWAY, and its calls go on. */
-void h2_connection_leave(struct h2_connection *connection);
-/* The client has seen that it is to leave. */
-void h2_connection_left(struct h2_connection *connection);
-/* Closes it for good reason: GOAWAY, and its calls end. */
-void h2_connection_doom(struct h2_connection *connection, enum h2_limit limit);
-/* The grace is over: says GOAWAY if the socket takes it, and is gone. */
-void h2_connection_cut(struct h2_connection *connection);
-/* Looks at its time limits; may free it. */
+/* Sends GOAWAY; its calls go on. */
+void h2_connection_close_gracefully(struct h2_connection *connection);
+/* The client has received the shutdown notice. */
+void h2_connection_goaway_acknowledged(struct h2_connection *connection);
+/* It exceeded a limit: sends GOAWAY, and its calls end. */
+void h2_connection_terminate(struct h2_connection *connection, enum h2_limit limit);
+/* The grace period is over: sends GOAWAY if the socket takes it, and frees it. */
+void h2_connection_abort(struct h2_connection *connection);
+/* Checks its time limits; may free it. */
 void h2_connection_check(struct h2_connection *connection);
 
 #endif

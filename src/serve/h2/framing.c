@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-enum framing_found framing_take(struct bytes *input, size_t most_bytes,
+enum framing_found framing_take(struct bytes *input, size_t max_bytes,
                                 struct framing_message *ret_message)
 {
     const uint8_t *data = input->data;
@@ -23,7 +23,7 @@ enum framing_found framing_take(struct bytes *input, size_t most_bytes,
         .compressed = data[0] == 1,
         .length = length,
     };
-    if (length > most_bytes)
+    if (length > max_bytes)
         return FRAMING_TOO_LARGE;
     if (input->length - FRAMING_PREFIX_BYTES < length)
         return FRAMING_MORE;
@@ -41,17 +41,17 @@ void framing_put_prefix(uint8_t *buffer, uint32_t length)
     buffer[4] = (uint8_t)length;
 }
 
-/* Inflates into a buffer that grows to one byte above the limit, which tells "more" from "just". */
-static enum framing_inflated inflate_all(z_stream *stream, size_t most_bytes, uint8_t **buffer)
+/* Inflates into a buffer that grows to one byte above the limit, to tell "more" from "exactly". */
+static enum framing_inflated inflate_all(z_stream *stream, size_t max_bytes, uint8_t **buffer)
 {
     size_t capacity = 0;
     for (;;) {
         size_t wanted = stream->total_out + 1;
-        if (wanted > most_bytes + 1)
+        if (wanted > max_bytes + 1)
             return FRAMING_GROWS_TOO_LARGE;
         if (wanted > capacity)
             *buffer = memory_grow(*buffer, &capacity, wanted < 1024 ? 1024 : wanted, 1);
-        size_t room = (capacity < most_bytes + 1 ? capacity : most_bytes + 1) - stream->total_out;
+        size_t room = (capacity < max_bytes + 1 ? capacity : max_bytes + 1) - stream->total_out;
         stream->next_out = *buffer + stream->total_out;
         stream->avail_out = (uInt)room;
 
@@ -61,12 +61,12 @@ static enum framing_inflated inflate_all(z_stream *stream, size_t most_bytes, ui
         if (result != Z_OK || (stream->avail_in == 0 && stream->avail_out > 0))
             return FRAMING_NOT_ZLIB; /* or cut off */
     }
-    if (stream->total_out > most_bytes)
+    if (stream->total_out > max_bytes)
         return FRAMING_GROWS_TOO_LARGE;
     return stream->avail_in == 0 ? FRAMING_INFLATED : FRAMING_NOT_ZLIB;
 }
 
-enum framing_inflated framing_inflate(struct bytes input, size_t most_bytes, uint8_t **ret_buffer,
+enum framing_inflated framing_inflate(struct bytes input, size_t max_bytes, uint8_t **ret_buffer,
                                       size_t *ret_length)
 {
     _cleanup_(memory_free) uint8_t *buffer = NULL;
@@ -75,7 +75,7 @@ enum framing_inflated framing_inflate(struct bytes input, size_t most_bytes, uin
     if (inflateInit2(&stream, MAX_WBITS + EITHER_HEADER) != Z_OK)
         return FRAMING_NOT_ZLIB;
 
-    enum framing_inflated result = inflate_all(&stream, most_bytes, &buffer);
+    enum framing_inflated result = inflate_all(&stream, max_bytes, &buffer);
     if (result == FRAMING_INFLATED) {
         *ret_length = stream.total_out;
         *ret_buffer = TAKE(buffer);
@@ -112,9 +112,9 @@ bool framing_timeout(struct bytes text, int64_t *ret_timeout_ms)
         {'H', 3600000000000}, {'M', 60000000000}, {'S', 1000000000},
         {'m', 1000000},       {'u', 1000},        {'n', 1},
     };
-    enum { NANOSECONDS_A_MS = 1000000, MOST_DIGITS = 8 };
+    enum { NANOSECONDS_A_MS = 1000000, MAX_DIGITS = 8 };
     int64_t number = 0;
-    if (text.length < 2 || text.length > MOST_DIGITS + 1)
+    if (text.length < 2 || text.length > MAX_DIGITS + 1)
         return false;
     for (size_t i = 0; i + 1 < text.length; i++) {
         if (text.data[i] < '0' || text.data[i] > '9')

@@ -34,7 +34,7 @@ struct framing_message {
 };
 
 /* Takes the message at the front of the input; moves the input behind it only where one is whole. */
-enum framing_found framing_take(struct bytes *input, size_t most_bytes,
+enum framing_found framing_take(struct bytes *input, size_t max_bytes,
                                 struct framing_message *ret_message);
 
 /* Puts the prefix of a message that is not compressed. */
@@ -42,8 +42,8 @@ void framing_put_prefix(uint8_t *buffer, uint32_t length);
 
 enum framing_inflated { FRAMING_INFLATED, FRAMING_NOT_ZLIB, FRAMING_GROWS_TOO_LARGE };
 
-/* The caller frees `ret_buffer`, which is set only where all is well. Never holds more than most_bytes. */
-enum framing_inflated framing_inflate(struct bytes input, size_t most_bytes, uint8_t **ret_buffer,
+/* The caller frees `ret_buffer`, which is set only where all is well. Never holds more than max_bytes. */
+enum framing_inflated framing_inflate(struct bytes input, size_t max_bytes, uint8_t **ret_buffer,
                                       size_t *ret_length);
 
 /* "application/grpc", and what may follow it: "+proto", ";charset=utf-8". */

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Beside DATA, of which a call has one. With more than that to be written the client is not read. */
-enum { MOST_FRAMES_BEHIND = 4096 };
+enum { MAX_QUEUED_FRAMES = 4096 };
 
 /* ---- in ---- */
 
@@ -34,8 +34,8 @@ static void feed(struct h2_connection *connection, const uint8_t *data, size_t l
     h2_connection_touch(connection);
 }
 
-/* No HTTP/2. A browser or a curl deserves a word, in its own language. */
-static void turn_away(struct h2_connection *connection, const uint8_t *data, size_t length)
+/* Not HTTP/2: a browser or curl gets an answer in HTTP/1.1. */
+static void reject_http1(struct h2_connection *connection, const uint8_t *data, size_t length)
 {
     static const char version[] = " HTTP/1.";
     static const char answer[] = "HTTP/1.1 505 HTTP Version Not Supported\r\n"
@@ -44,23 +44,23 @@ static void turn_away(struct h2_connection *connection, const uint8_t *data, siz
                                  "Connection: close\r\n"
                                  "\r\n"
                                  "This is a gRPC server: it speaks HTTP/2 with prior knowledge.\n";
-    log_debug("%s does not speak HTTP/2", connection->peer->address);
+    log_debug("%s sent no HTTP/2 preface", connection->peer->address);
     if (memmem(data, length, version, strlen(version)) != NULL)
         h2_socket_send(connection, (const uint8_t *)answer, sizeof(answer) - 1);
     h2_connection_linger(connection);
 }
 
 /* The first bytes. A session takes 20 KiB, so that it is made only for who speaks HTTP/2. */
-static void greet(struct h2_connection *connection, const uint8_t *data, size_t length)
+static void receive_preface(struct h2_connection *connection, const uint8_t *data, size_t length)
 {
     static const uint8_t preface[] = NGHTTP2_CLIENT_MAGIC;
-    size_t missing = NGHTTP2_CLIENT_MAGIC_LEN - connection->greeted;
+    size_t missing = NGHTTP2_CLIENT_MAGIC_LEN - connection->preface_received;
     size_t compared = length < missing ? length : missing;
-    if (memcmp(preface + connection->greeted, data, compared) != 0) {
-        turn_away(connection, data, length);
+    if (memcmp(preface + connection->preface_received, data, compared) != 0) {
+        reject_http1(connection, data, length);
         return;
     }
-    connection->greeted += compared;
+    connection->preface_received += compared;
     if (compared < missing)
         return;
     connection->session = h2_session_new(connection);
@@ -69,26 +69,26 @@ static void greet(struct h2_connection *connection, const uint8_t *data, size_t 
     feed(connection, data + compared, length - compared);
 }
 
-/* TLS' greeting. It takes 0.3 ms with an elliptic curve, and 0.6 ms with RSA; so those who come by the
- * hundred are taken a few a turn. */
-static void shake(struct h2_connection *connection)
+/* A TLS handshake takes 0.3 ms with an elliptic curve, and 0.6 ms with RSA; so that
+ * only a few of hundreds are done in each turn. */
+static void continue_handshake(struct h2_connection *connection)
 {
     struct h2_server *server = connection->server;
-    if (server->shakes_left == 0)
+    if (server->handshakes_left == 0)
         return;
-    server->shakes_left--;
-    switch (h2_socket_shake(connection)) {
-    case H2_SHAKE_READS:
+    server->handshakes_left--;
+    switch (h2_socket_handshake(connection)) {
+    case H2_HANDSHAKE_WANTS_READ:
         h2_socket_await(connection, true, false);
         break;
-    case H2_SHAKE_WRITES:
+    case H2_HANDSHAKE_WANTS_WRITE:
         h2_socket_await(connection, false, true);
         break;
-    case H2_SHAKE_DONE:
-        h2_connection_enter(connection, H2_GREETING);
+    case H2_HANDSHAKE_DONE:
+        h2_connection_enter(connection, H2_AWAIT_PREFACE);
         h2_socket_await(connection, true, false);
         break;
-    case H2_SHAKE_FAILED:
+    case H2_HANDSHAKE_FAILED:
         h2_connection_free(connection);
         break;
     }
@@ -100,8 +100,8 @@ static void can_write(evutil_socket_t fd, short what, void *argument)
     (void)what;
     struct h2_connection *connection = argument;
     connection->tls_must_write = false;
-    if (connection->phase == H2_SHAKING)
-        shake(connection);
+    if (connection->phase == H2_TLS_HANDSHAKE)
+        continue_handshake(connection);
     else if (connection->session == NULL)
         h2_socket_await(connection, true, false);
     else
@@ -118,9 +118,9 @@ static void receive(struct h2_connection *connection)
     }
     if (length == 0 || connection->phase == H2_LINGERING)
         return;
-    connection->heard_ms = server->now_ms;
+    connection->received_ms = server->now_ms;
     if (connection->session == NULL)
-        greet(connection, server->input, (size_t)length);
+        receive_preface(connection, server->input, (size_t)length);
     else
         feed(connection, server->input, (size_t)length);
 }
@@ -131,8 +131,8 @@ static void can_read(evutil_socket_t fd, short what, void *argument)
     (void)what;
     struct h2_connection *connection = argument;
     connection->server->now_ms = clock_now_ms();
-    if (connection->phase == H2_SHAKING)
-        shake(connection);
+    if (connection->phase == H2_TLS_HANDSHAKE)
+        continue_handshake(connection);
     else
         receive(connection);
 }
@@ -140,7 +140,8 @@ static void can_read(evutil_socket_t fd, short what, void *argument)
 void h2_io_accept(struct h2_server *server, int fd, const char *address)
 {
     struct h2_connection *connection = h2_connection_new(server, fd, address);
-    h2_connection_enter(connection, h2_socket_wrap(connection) ? H2_SHAKING : H2_GREETING);
+    h2_connection_enter(connection,
+                        h2_socket_wrap(connection) ? H2_TLS_HANDSHAKE : H2_AWAIT_PREFACE);
     event_assign(&connection->readable, server->base, fd, EV_READ | EV_PERSIST, can_read,
                  connection);
     event_assign(&connection->writable, server->base, fd, EV_WRITE | EV_PERSIST, can_write,
@@ -150,12 +151,12 @@ void h2_io_accept(struct h2_server *server, int fd, const char *address)
 
 /* ---- out ---- */
 
-/* A client that does not read what it asked for is not read: what it says leads to more of it. */
+/* A client that does not read what it asked for is not read: every request makes more to write. */
 static void choose_events(struct h2_connection *connection)
 {
     nghttp2_session *session = connection->session;
     bool is_blocked = connection->unsent_length > 0 || connection->tls_must_write;
-    bool is_behind = nghttp2_session_get_outbound_queue_size(session) > MOST_FRAMES_BEHIND;
+    bool is_behind = nghttp2_session_get_outbound_queue_size(session) > MAX_QUEUED_FRAMES;
     h2_socket_await(connection, !is_blocked && !is_behind,
                     is_blocked || nghttp2_session_want_write(session) != 0);
 }

@@ -8,13 +8,12 @@
 #include <string.h>
 
 const struct limit h2_limit_table[] = {
-    [H2_CONNECTIONS] = {"connections", 1024, 0, "KEDA opens a handful; a session takes 20 KiB",
+    [H2_CONNECTIONS] = {"connections", 1024, 0, "KEDA opens a few; a session takes 20 KiB",
                         "--max-clients"},
     [H2_PEER_CONNECTIONS] = {"connections-of-a-peer", 256, 0,
-                             "one address must not take the place of all the others",
-                             "--max-peer-clients"},
-    [H2_DESCRIPTORS] = {"descriptors", 0, 0, "the process has no more: one is kept to refuse with",
-                        "ulimit -n"},
+                             "one address must not lock out all others", "--max-peer-clients"},
+    [H2_DESCRIPTORS] = {"descriptors", 0, 0,
+                        "the process has no more: one is reserved to refuse with", "ulimit -n"},
     [H2_CALLS] = {"calls", 60000, 0,
                   "beside the streams of ScaledObjects; an address may have as many as it leaves "
                   "to the others"},
@@ -49,14 +48,14 @@ const struct limit h2_limit_table[] = {
 static void set(struct h2_limits *limits, enum h2_limit limit, size_t number)
 {
     if (number > 0)
-        limits->most[limit] = (int64_t)number;
+        limits->max[limit] = (int64_t)number;
 }
 
 /* All streams at once, and some calls beside them. */
-static size_t most_resets(const struct server_options *options)
+static size_t max_resets(const struct server_options *options)
 {
     enum { BESIDE_STREAMS = 10000 };
-    size_t usual = (size_t)h2_limit_table[H2_RESETS].most;
+    size_t usual = (size_t)h2_limit_table[H2_RESETS].max;
     size_t wanted = options->max_streams + BESIDE_STREAMS;
     return wanted > usual ? wanted : usual;
 }
@@ -79,12 +78,12 @@ static bool set_named(struct h2_limits *limits, const char *text, struct error *
     _cleanup_(error_done) struct error why = {0};
     if (limit == NULL || *equals == '\0')
         return error_invalid(error,
-                             "\"%s\" is no limit of clients: it must be NAME=NUMBER, such as "
+                             "unknown client limit \"%s\": it must be NAME=NUMBER, such as "
                              "resets=100000; --help lists them",
                              text);
     if (limit->set_by != NULL)
         return error_invalid(error, "the limit %s is set by %s", limit->name, limit->set_by);
-    if (!value_parse(&number, equals + 1, &limits->most[limit - h2_limit_table], &why))
+    if (!value_parse(&number, equals + 1, &limits->max[limit - h2_limit_table], &why))
         return error_invalid(error, "the limit %s is \"%s\": it %s", limit->name, equals + 1,
                              error_text(&why));
     return true;
@@ -95,11 +94,11 @@ bool h2_limits_init(struct h2_limits *limits, const struct server_options *optio
 {
     *limits = (struct h2_limits){0};
     for (size_t i = 0; i < H2_LIMITS; i++)
-        limits->most[i] = h2_limit_table[i].most;
+        limits->max[i] = h2_limit_table[i].max;
     set(limits, H2_CONNECTIONS, options->max_connections);
     set(limits, H2_PEER_CONNECTIONS, options->max_peer_connections);
-    set(limits, H2_RESETS, most_resets(options));
-    limits->most[H2_SILENCE_MS] = 2 * options->ping_interval_ms;
+    set(limits, H2_RESETS, max_resets(options));
+    limits->max[H2_SILENCE_MS] = 2 * options->ping_interval_ms;
     for (size_t i = 0; i < options->limit_count; i++)
         if (!set_named(limits, options->limits[i], error))
             return false;
@@ -108,21 +107,20 @@ bool h2_limits_init(struct h2_limits *limits, const struct server_options *optio
 
 void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms)
 {
-    enum { COMPLAIN_EVERY_MS = 10000 };
+    enum { WARN_INTERVAL_MS = 10000 };
     uint64_t hits = atomic_fetch_add(&limits->hits[limit], 1) + 1;
-    int64_t *complained_ms = &limits->complained_ms[limit];
-    if (*complained_ms != 0 && now_ms - *complained_ms < COMPLAIN_EVERY_MS)
+    int64_t *warned_ms = &limits->warned_ms[limit];
+    if (*warned_ms != 0 && now_ms - *warned_ms < WARN_INTERVAL_MS)
         return;
-    *complained_ms = now_ms;
-    log_warning("%s ran into the limit %s (%" PRId64 "; %s); %" PRIu64 " times so far", peer,
-                h2_limit_table[limit].name, limits->most[limit], h2_limit_table[limit].reason,
-                hits);
+    *warned_ms = now_ms;
+    log_warning("%s exceeded the limit %s (%" PRId64 "; %s); %" PRIu64 " times so far", peer,
+                h2_limit_table[limit].name, limits->max[limit], h2_limit_table[limit].reason, hits);
 }
 
 bool h2_limit_leaves(const struct h2_limits *limits, enum h2_limit limit, size_t of_all,
                      size_t of_address, size_t more)
 {
-    return of_all + of_address + more <= (size_t)limits->most[limit];
+    return of_all + of_address + more <= (size_t)limits->max[limit];
 }
 
 static int64_t cost_us(enum h2_limit limit)
@@ -137,7 +135,7 @@ bool h2_bucket_take(struct h2_bucket *bucket, const struct h2_limits *limits, en
     if (bucket->unused_us < now_us)
         bucket->unused_us = now_us;
     bucket->unused_us += cost_us(limit);
-    return bucket->unused_us - now_us <= limits->most[limit] * cost_us(limit);
+    return bucket->unused_us - now_us <= limits->max[limit] * cost_us(limit);
 }
 
 void h2_bucket_return(struct h2_bucket *bucket, enum h2_limit limit)

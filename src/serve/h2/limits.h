@@ -39,9 +39,9 @@ enum h2_limit {
 };
 
 struct h2_limits {
-    int64_t most[H2_LIMITS];
+    int64_t max[H2_LIMITS];
     _Atomic uint64_t hits[H2_LIMITS];
-    int64_t complained_ms[H2_LIMITS];
+    int64_t warned_ms[H2_LIMITS];
 };
 
 /* By number; ends with one without a name. */
@@ -51,7 +51,7 @@ extern const struct limit h2_limit_table[];
 bool h2_limits_init(struct h2_limits *limits, const struct server_options *options,
                     struct error *error);
 
-/* Counts a hit, and says so in the log, but not again within ten seconds. `peer` is whose it was. */
+/* Counts a hit, and logs it at most once in ten seconds. `peer` is whose it was. */
 void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms);
 
 /*

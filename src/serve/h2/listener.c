@@ -1,8 +1,8 @@
 /*
- * New connections: who is let in.
+ * New connections, and the limits on them.
  *
- * A full house shows the door to whoever has been there longest without a word of HTTP/2, so that a
- * crowd of silent connections keeps nobody out.
+ * At the limit the oldest connection that has not sent its SETTINGS is closed, so that silent connections
+ * cannot lock others out.
  */
 
 #include "serve/h2/listener.h"
@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 /* Accepted in one turn; the rest in the next. */
-enum { MOST_ACCEPTS_A_TURN = 64 };
+enum { MAX_ACCEPTS_PER_TURN = 64 };
 
-/* ---- who is let in ---- */
+/* ---- limits ---- */
 
 static int open_spare(void)
 {
@@ -35,7 +35,7 @@ static int open_spare(void)
 /* GOAWAY, with ENHANCE_YOUR_CALM as the reason, behind SETTINGS, which have to come first. */
 static void refuse(int fd)
 {
-    static const uint8_t farewell[] = {
+    static const uint8_t goaway[] = {
         0, 0, 0, NGHTTP2_SETTINGS,
         0, 0, 0, 0,
         0, /* nothing to set */
@@ -45,13 +45,13 @@ static void refuse(int fd)
         0, 0, 0, 0,
         0, 0, 0, NGHTTP2_ENHANCE_YOUR_CALM, /* no stream was seen */
     };
-    send(fd, farewell, sizeof(farewell), MSG_NOSIGNAL);
+    send(fd, goaway, sizeof(goaway), MSG_NOSIGNAL);
     close(fd);
 }
 
 static bool is_silent(const struct h2_connection *connection)
 {
-    return !connection->has_settled || connection->phase == H2_LINGERING;
+    return !connection->has_settings || connection->phase == H2_LINGERING;
 }
 
 /* Of one address, or (NULL) of all. */
@@ -66,10 +66,10 @@ static struct h2_connection *oldest_silent(const struct h2_server *server,
 }
 
 /* Whether there is a place, after a silent connection (of the peer, or of anybody) had to leave one. */
-static bool make_place(struct h2_server *server, enum h2_limit limit, size_t count,
-                       const char *address, const struct h2_peer *peer)
+static bool make_room(struct h2_server *server, enum h2_limit limit, size_t count,
+                      const char *address, const struct h2_peer *peer)
 {
-    if (count < (size_t)server->limits.most[limit])
+    if (count < (size_t)server->limits.max[limit])
         return true;
     h2_limit_hit(&server->limits, limit, address, server->now_ms);
     struct h2_connection *silent = oldest_silent(server, peer);
@@ -88,17 +88,17 @@ static void name_address(const struct sockaddr *address, socklen_t length, char 
         memmove(name, name + strlen(mapped), strlen(name) - strlen(mapped) + 1);
 }
 
-static bool has_place(struct h2_server *server, const char *address)
+static bool has_room(struct h2_server *server, const char *address)
 {
     const struct h2_peer *peer = h2_peer_find(server->peers, address);
     size_t of_peer = peer == NULL ? 0 : peer->connections;
-    return make_place(server, H2_PEER_CONNECTIONS, of_peer, address, peer) &&
-           make_place(server, H2_CONNECTIONS, server->connection_count, address, NULL);
+    return make_room(server, H2_PEER_CONNECTIONS, of_peer, address, peer) &&
+           make_room(server, H2_CONNECTIONS, server->connection_count, address, NULL);
 }
 
-static void let_in(struct h2_server *server, int fd, const char *address)
+static void accept_connection(struct h2_server *server, int fd, const char *address)
 {
-    if (!has_place(server, address)) {
+    if (!has_room(server, address)) {
         refuse(fd);
         return;
     }
@@ -153,11 +153,11 @@ static void can_accept(evutil_socket_t listen_fd, short what, void *argument)
     (void)what;
     struct h2_server *server = argument;
     server->now_ms = clock_now_ms();
-    for (int i = 0; i < MOST_ACCEPTS_A_TURN && !server->is_paused; i++) {
+    for (int i = 0; i < MAX_ACCEPTS_PER_TURN && !server->is_paused; i++) {
         char address[H2_ADDRESS_BYTES];
         int fd = accept_one(server, address, sizeof(address));
         if (fd >= 0)
-            let_in(server, fd, address);
+            accept_connection(server, fd, address);
         else if (errno == EMFILE || errno == ENFILE) {
             refuse_with_spare(server);
             return; /* without a descriptor it would be this error even if nobody else waits */

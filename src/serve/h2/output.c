@@ -1,5 +1,5 @@
 /*
- * What a connection writes: all that nghttp2 has to say, and what the socket did not take, when it does.
+ * What a connection writes: all that nghttp2 has queued, and what the socket did not take, when it does.
  */
 
 #include "serve/h2/output.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* A connection that has more to write gives way to others after this many times. */
-enum { MOST_WRITES_A_TURN = 8 };
+enum { MAX_WRITES_PER_TURN = 8 };
 
 /* False: the connection is broken. */
 static bool send_unsent(struct h2_connection *connection)
@@ -31,7 +31,7 @@ static bool send_unsent(struct h2_connection *connection)
     return true;
 }
 
-static void keep_unsent(struct h2_connection *connection, const uint8_t *data, size_t length)
+static void store_unsent(struct h2_connection *connection, const uint8_t *data, size_t length)
 {
     connection->unsent = memory_new(length);
     memcpy(connection->unsent, data, length);
@@ -40,7 +40,7 @@ static void keep_unsent(struct h2_connection *connection, const uint8_t *data, s
     connection->wrote_ms = connection->server->now_ms;
 }
 
-/* Collects what nghttp2 has to say; 0: nothing, now. */
+/* Collects what nghttp2 has queued; 0: nothing now. */
 static size_t fill_output(struct h2_connection *connection)
 {
     uint8_t *output = connection->server->output;
@@ -60,7 +60,7 @@ bool h2_output_write(struct h2_connection *connection)
 {
     if (!send_unsent(connection))
         return false;
-    for (int i = 0; i < MOST_WRITES_A_TURN && connection->unsent_length == 0; i++) {
+    for (int i = 0; i < MAX_WRITES_PER_TURN && connection->unsent_length == 0; i++) {
         size_t filled = fill_output(connection);
         if (filled == 0)
             return true;
@@ -68,7 +68,7 @@ bool h2_output_write(struct h2_connection *connection)
         if (sent < 0)
             return false;
         if ((size_t)sent < filled)
-            keep_unsent(connection, connection->server->output + sent, filled - (size_t)sent);
+            store_unsent(connection, connection->server->output + sent, filled - (size_t)sent);
     }
     return true;
 }

@@ -8,7 +8,7 @@ struct refusal {
     nghttp2_nv http_status;
     enum status status;
     const char *text;
-    nghttp2_nv more; /* a header that tells what is allowed */
+    nghttp2_nv more; /* a header with what is allowed */
 };
 
 static void refuse(struct h2_connection *connection, int32_t stream_id,
@@ -39,13 +39,14 @@ static const struct refusal no_post = {
 static const struct refusal no_grpc = {
     .http_status = H2_HEADER(":status", "415"),
     .status = STATUS_INVALID_ARGUMENT,
-    .text = "this is a gRPC server: the content-type must be application/grpc",
+    .text = "the content-type must be application/grpc: this is a gRPC server",
 };
 
 static const struct refusal no_trailers = {
     .http_status = H2_HEADER(":status", "400"),
     .status = STATUS_INTERNAL,
-    .text = "the header te: trailers is missing: is there a proxy between that knows no gRPC?",
+    .text = "the header te: trailers is missing: a proxy that does not support gRPC may have "
+            "removed it",
 };
 
 static const struct refusal large_headers = {
@@ -57,7 +58,7 @@ static const struct refusal large_headers = {
 static const struct refusal long_path = {
     .http_status = OK_200,
     .status = STATUS_UNIMPLEMENTED,
-    .text = "there is no method of so long a name",
+    .text = "unknown method: the path is too long",
 };
 
 static const struct refusal unknown_encoding = {
@@ -73,9 +74,10 @@ static const struct refusal wrong_timeout = {
     .text = "grpc-timeout must be at most eight digits and one of the units H M S m u n",
 };
 
-static const struct refusal *judge(const struct h2_request *request, const struct h2_limits *limits)
+static const struct refusal *find_refusal(const struct h2_request *request,
+                                          const struct h2_limits *limits)
 {
-    if (request->bytes > (size_t)limits->most[H2_HEADER_BYTES])
+    if (request->bytes > (size_t)limits->max[H2_HEADER_BYTES])
         return &large_headers;
     if (!request->is_post)
         return &no_post;
@@ -102,15 +104,15 @@ void h2_refusal_report(const struct h2_connection *connection, enum status statu
                          status);
 }
 
-bool h2_refusal_judge(struct h2_connection *connection, int32_t stream_id)
+bool h2_refusal_check(struct h2_connection *connection, int32_t stream_id)
 {
     struct h2_server *server = connection->server;
     const struct h2_request *request = &connection->request;
-    const struct refusal *refusal = judge(request, &server->limits);
-    const struct refusal stranger = {
+    const struct refusal *refusal = find_refusal(request, &server->limits);
+    const struct refusal denied = {
         .http_status = OK_200, .status = STATUS_PERMISSION_DENIED, .text = connection->refusal};
     if (refusal == NULL && connection->refusal != NULL)
-        refusal = &stranger;
+        refusal = &denied;
     if (refusal == NULL)
         return true;
     if (refusal == &large_headers)

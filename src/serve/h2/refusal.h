@@ -9,7 +9,7 @@
 #include "serve/h2/state.h"
 
 /* Answers what is no call that could be served; true: it is one. */
-bool h2_refusal_judge(struct h2_connection *connection, int32_t stream_id);
+bool h2_refusal_check(struct h2_connection *connection, int32_t stream_id);
 /* Tells the service of one that was refused. */
 void h2_refusal_report(const struct h2_connection *connection, enum status status);
 

@@ -35,7 +35,7 @@ static struct bytes bytes_of(nghttp2_rcbuf *buffer)
 static void set_path(struct h2_request *request, const struct h2_limits *limits,
                      nghttp2_rcbuf *value)
 {
-    if (bytes_of(value).length > (size_t)limits->most[H2_PATH_BYTES]) {
+    if (bytes_of(value).length > (size_t)limits->max[H2_PATH_BYTES]) {
         request->has_long_path = true;
         return;
     }
@@ -44,7 +44,7 @@ static void set_path(struct h2_request *request, const struct h2_limits *limits,
 }
 
 /* nghttp2's own, which others share: nothing is copied for whoever does not look. */
-static void keep(struct h2_request *request, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
+static void add_metadata(struct h2_request *request, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
 {
     request->metadata = memory_grow(request->metadata, &request->metadata_capacity,
                                     request->metadata_count + 1, sizeof(*request->metadata));
@@ -59,10 +59,10 @@ bool h2_request_add(struct h2_request *request, const struct h2_limits *limits, 
     enum { ENTRY_BYTES = 32 }; /* as SETTINGS_MAX_HEADER_LIST_SIZE counts */
     struct bytes key = bytes_of(name);
     struct bytes text = bytes_of(value);
-    size_t most_bytes = (size_t)limits->most[H2_HEADER_BYTES];
+    size_t max_bytes = (size_t)limits->max[H2_HEADER_BYTES];
     request->bytes += key.length + text.length + ENTRY_BYTES;
-    if (request->bytes > most_bytes)
-        return request->bytes <= 4 * most_bytes;
+    if (request->bytes > max_bytes)
+        return request->bytes <= 4 * max_bytes;
 
     if (framing_equal(key, ":method"))
         request->is_post = framing_equal(text, "POST");
@@ -77,7 +77,7 @@ bool h2_request_add(struct h2_request *request, const struct h2_limits *limits, 
     else if (framing_equal(key, "grpc-timeout"))
         request->has_wrong_timeout = !framing_timeout(text, &request->timeout_ms);
     else if (key.data[0] != ':')
-        keep(request, name, value);
+        add_metadata(request, name, value);
     return true;
 }
 

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* TLS handshakes of a turn; the rest in the next. */
-enum { MOST_SHAKES_A_TURN = 8 };
+enum { MAX_HANDSHAKES_PER_TURN = 8 };
 
 /* How exactly time limits of connections are held. */
 enum { SWEEP_MS = 250 };
@@ -90,7 +90,7 @@ static int64_t earliest(int64_t a, int64_t b)
 static void set_timer(struct h2_server *server)
 {
     int64_t due_ms = earliest(server->due_ms, server->sweep_ms);
-    due_ms = earliest(due_ms, server->crowd.due_ms);
+    due_ms = earliest(due_ms, server->trim.due_ms);
     due_ms = earliest(due_ms, atomic_load(&server->drain_by_ms));
     if (!TAILQ_EMPTY(&server->touched) || !STAILQ_EMPTY(&server->unread))
         due_ms = server->now_ms;
@@ -106,7 +106,7 @@ static void set_timer(struct h2_server *server)
     event_add(server->timer, &left);
 }
 
-static void time_has_come(evutil_socket_t fd, short what, void *argument)
+static void timer_expired(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
@@ -125,7 +125,7 @@ static void begin_drain(struct h2_server *server)
     for (struct h2_connection *connection = TAILQ_FIRST(&server->connections); connection != NULL;
          connection = next) {
         next = TAILQ_NEXT(connection, all);
-        h2_connection_leave(connection);
+        h2_connection_close_gracefully(connection);
     }
 }
 
@@ -133,12 +133,12 @@ static void cut_connections(struct h2_server *server)
 {
     struct h2_connection *connection;
     while ((connection = TAILQ_FIRST(&server->connections)) != NULL)
-        h2_connection_cut(connection);
+        h2_connection_abort(connection);
 }
 
 void h2_server_turn(struct h2_server *server, int flags)
 {
-    server->shakes_left = MOST_SHAKES_A_TURN;
+    server->handshakes_left = MAX_HANDSHAKES_PER_TURN;
     event_base_loop(server->base, flags);
     server->now_ms = clock_now_ms();
     int64_t drain_by_ms = atomic_load(&server->drain_by_ms);
@@ -153,7 +153,7 @@ void h2_server_turn(struct h2_server *server, int flags)
         server->cancelled += server->call_count;
         cut_connections(server);
     }
-    if (crowd_is_over(&server->crowd, server->call_count, server->now_ms))
+    if (trim_due(&server->trim, server->call_count, server->now_ms))
         malloc_trim(0);
     set_timer(server);
 }
@@ -179,7 +179,7 @@ static void wake(struct server *base)
         ;
 }
 
-/* Before the turn: what is told from now on needs another wake. */
+/* Before the turn: what is signalled from now on needs another wake. */
 static void was_woken(evutil_socket_t fd, short what, void *argument)
 {
     (void)what;
@@ -275,7 +275,7 @@ static struct h2_server *new_server(const struct server_options *options,
     TAILQ_INIT(&server->touched);
     TAILQ_INIT(&server->expected);
     STAILQ_INIT(&server->unread);
-    crowd_init(&server->crowd);
+    trim_init(&server->trim);
     return server;
 }
 
@@ -288,7 +288,7 @@ static bool make_loop(struct h2_server *server, struct error *error)
                          strerror(errno));
     server->waking =
         event_new(server->base, server->wake_fd, EV_READ | EV_PERSIST, was_woken, server);
-    server->timer = evtimer_new(server->base, time_has_come, server);
+    server->timer = evtimer_new(server->base, timer_expired, server);
     event_add(server->waking, NULL);
     return true;
 }
@@ -346,6 +346,6 @@ const struct transport transport_nghttp2 = {
     .metadata = h2_call_metadata,
     .read = h2_call_read,
     .send = h2_call_send,
-    .stays = h2_call_stays,
+    .exclude_from_limit = h2_call_exclude_from_limit,
     .finish = h2_call_finish,
 };

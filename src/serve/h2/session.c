@@ -1,6 +1,6 @@
 /*
- * HTTP/2: what nghttp2 tells of one connection, brought to its calls, and limits on what costs us work
- * or memory and the client nothing. A doomed connection is told nothing more: nghttp2 goes on with what
+ * HTTP/2: nghttp2's events of one connection, passed to its calls, and limits on what costs us work
+ * or memory and the client nothing. A connection that is terminating gets no more events: nghttp2 goes on with what
  * was read of it in one go, and then its session ends.
  */
 
@@ -18,16 +18,16 @@
 /* Flow control of a connection; a stream has the protocol's 64 KiB. */
 enum { CONNECTION_WINDOW_BYTES = 1 << 20 };
 
-static const uint8_t ask_mark[8] = "leaving";
+static const uint8_t goaway_ping_data[8] = "goaway";
 
-/* False, and the connection is doomed: there were too many of these. */
+/* False, and the connection is terminating: there were too many of these. */
 static bool take(struct h2_connection *connection, enum h2_limit limit)
 {
     struct h2_server *server = connection->server;
     struct h2_bucket *bucket = &connection->buckets[limit - H2_RESETS];
     if (h2_bucket_take(bucket, &server->limits, limit, server->now_ms))
         return true;
-    h2_connection_doom(connection, limit);
+    h2_connection_terminate(connection, limit);
     return false;
 }
 
@@ -56,19 +56,20 @@ static int headers_begin(nghttp2_session *session, const nghttp2_frame *frame, v
 }
 
 /* Trailers are counted as headers are, and mean nothing to us. After a failure nghttp2 decodes the rest of
- * the block, as HPACK demands, but looks at no more of it: one frame can name 16,000 headers of 4 KiB. */
-static int header_came(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
-                       nghttp2_rcbuf *value, uint8_t flags, void *user_data)
+ * the block, as HPACK demands, but calls us no more: one frame can name 16,000 headers of 4 KiB. */
+static int header_received(nghttp2_session *session, const nghttp2_frame *frame,
+                           nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags,
+                           void *user_data)
 {
     (void)session;
     (void)frame;
     (void)flags;
     struct h2_connection *connection = user_data;
-    if (connection->phase == H2_DOOMED)
+    if (connection->phase == H2_TERMINATING)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (h2_request_add(&connection->request, &connection->server->limits, name, value))
         return 0;
-    h2_connection_doom(connection, H2_HEADER_BYTES);
+    h2_connection_terminate(connection, H2_HEADER_BYTES);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
@@ -83,11 +84,11 @@ static void begin_call(struct h2_connection *connection, int32_t stream_id)
         h2_refusal_report(connection, STATUS_UNAVAILABLE); /* what gRPC makes of it */
         return;
     }
-    if (h2_refusal_judge(connection, stream_id))
+    if (h2_refusal_check(connection, stream_id))
         h2_call_begin(connection, stream_id, &connection->request);
 }
 
-static void headers_came(struct h2_connection *connection, const nghttp2_frame *frame)
+static void headers_received(struct h2_connection *connection, const nghttp2_frame *frame)
 {
     if (is_request(frame))
         begin_call(connection, frame->hd.stream_id);
@@ -109,24 +110,24 @@ static void half_close(struct h2_connection *connection, const nghttp2_frame *fr
         h2_call_half_close(call);
 }
 
-static void ping_came(struct h2_connection *connection, const nghttp2_frame *frame)
+static void ping_received(struct h2_connection *connection, const nghttp2_frame *frame)
 {
     bool is_answer = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
     if (!is_answer)
         take(connection, H2_PINGS);
-    else if (memcmp(frame->ping.opaque_data, ask_mark, sizeof(ask_mark)) == 0)
-        h2_connection_left(connection);
+    else if (memcmp(frame->ping.opaque_data, goaway_ping_data, sizeof(goaway_ping_data)) == 0)
+        h2_connection_goaway_acknowledged(connection);
 }
 
-static int frame_came(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+static int frame_received(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     (void)session;
     struct h2_connection *connection = user_data;
-    if (connection->phase == H2_DOOMED)
+    if (connection->phase == H2_TERMINATING)
         return 0;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        headers_came(connection, frame);
+        headers_received(connection, frame);
         half_close(connection, frame);
         break;
     case NGHTTP2_DATA:
@@ -137,10 +138,10 @@ static int frame_came(nghttp2_session *session, const nghttp2_frame *frame, void
         take(connection, H2_RESETS);
         break;
     case NGHTTP2_PING:
-        ping_came(connection, frame);
+        ping_received(connection, frame);
         break;
     case NGHTTP2_SETTINGS:
-        connection->has_settled = true;
+        connection->has_settings = true;
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
             take(connection, H2_SETTINGS);
         break;
@@ -159,7 +160,7 @@ static int frame_begins(nghttp2_session *session, const nghttp2_frame_hd *frame,
     (void)session;
     struct h2_connection *connection = user_data;
     bool is_other = frame->type == NGHTTP2_PRIORITY || frame->type > NGHTTP2_CONTINUATION;
-    if (is_other && connection->phase != H2_DOOMED)
+    if (is_other && connection->phase != H2_TERMINATING)
         take(connection, H2_OTHER_FRAMES);
     return 0;
 }
@@ -171,20 +172,20 @@ static int frame_was_invalid(nghttp2_session *session, const nghttp2_frame *fram
     (void)frame;
     (void)code;
     struct h2_connection *connection = user_data;
-    if (connection->phase != H2_DOOMED)
+    if (connection->phase != H2_TERMINATING)
         take(connection, H2_INVALID_FRAMES);
     return 0;
 }
 
-static int data_came(nghttp2_session *session, uint8_t flags, int32_t stream_id,
-                     const uint8_t *data, size_t length, void *user_data)
+static int data_received(nghttp2_session *session, uint8_t flags, int32_t stream_id,
+                         const uint8_t *data, size_t length, void *user_data)
 {
     (void)flags;
     struct h2_connection *connection = user_data;
     /* One call whose messages are not wanted yet must not hold up the others. */
     nghttp2_session_consume_connection(session, length);
     struct h2_call *call = call_of(session, stream_id);
-    if (call != NULL && connection->phase != H2_DOOMED)
+    if (call != NULL && connection->phase != H2_TERMINATING)
         h2_call_receive(call, (struct bytes){data, length});
     return 0;
 }
@@ -196,13 +197,13 @@ static void end_request(nghttp2_session *session, int32_t stream_id)
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR);
 }
 
-static int frame_left(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct h2_connection *connection = user_data;
-    /* A ping behind the word that the client is to leave: its answer tells that it has read that. Ordered with
+    /* A ping after GOAWAY: its answer proves that the client has read GOAWAY. Ordered with
      * it, the ping would go out first, as nghttp2 has it. */
-    if (frame->hd.type == NGHTTP2_GOAWAY && connection->phase == H2_LEAVING)
-        nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, ask_mark);
+    if (frame->hd.type == NGHTTP2_GOAWAY && connection->phase == H2_GOAWAY_SENT)
+        nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, goaway_ping_data);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     give_back(connection, H2_PINGS);
@@ -246,20 +247,20 @@ void h2_session_prepare(struct h2_server *server)
     must(nghttp2_option_new(&options));
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, frame_begins);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, headers_begin);
-    nghttp2_session_callbacks_set_on_header_callback2(callbacks, header_came);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, frame_came);
+    nghttp2_session_callbacks_set_on_header_callback2(callbacks, header_received);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, frame_received);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, frame_was_invalid);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data_came);
-    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frame_left);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data_received);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, stream_closes);
     server->callbacks = callbacks;
 
     nghttp2_option_set_no_auto_window_update(options, 1);
     nghttp2_option_set_no_closed_streams(options, 1);
-    nghttp2_option_set_max_outbound_ack(options, (size_t)server->limits.most[H2_FRAMES_QUEUED]);
+    nghttp2_option_set_max_outbound_ack(options, (size_t)server->limits.max[H2_FRAMES_QUEUED]);
     /* Ours comes first, and counts; this is there in case that it is forgotten. */
-    nghttp2_option_set_stream_reset_rate_limit(options,
-                                               2 * (uint64_t)server->limits.most[H2_RESETS], 10000);
+    nghttp2_option_set_stream_reset_rate_limit(options, 2 * (uint64_t)server->limits.max[H2_RESETS],
+                                               10000);
     server->session_options = options;
 }
 
@@ -267,11 +268,11 @@ nghttp2_session *h2_session_new(struct h2_connection *connection)
 {
     struct h2_server *server = connection->server;
     const struct h2_limits *limits = &server->limits;
-    /* A client that has as many waits in silence with the next, so it is told of other limits before. */
-    size_t most_calls = server->max_streams + (size_t)limits->most[H2_CALLS];
+    /* A client that has as many waits in silence with the next, so that other limits must answer before. */
+    size_t max_calls = server->max_streams + (size_t)limits->max[H2_CALLS];
     const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)most_calls},
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->most[H2_HEADER_BYTES]},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)max_calls},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->max[H2_HEADER_BYTES]},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
     nghttp2_session *session = NULL;

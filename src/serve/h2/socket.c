@@ -77,7 +77,7 @@ static void add_common_name(struct peer *names, const X509 *certificate)
     OPENSSL_free(text);
 }
 
-/* Who it is, where it was asked; OpenSSL has verified the certificate. */
+/* The names in the client's certificate, where one was requested; OpenSSL has verified it. */
 static void identify(struct h2_connection *connection)
 {
     const struct h2_server *server = connection->server;
@@ -92,16 +92,16 @@ static void identify(struct h2_connection *connection)
         connection->refusal = peer_refusal(connection->names, server->client_rule);
 }
 
-/* At most once in ten seconds: who comes in plain text, or without a certificate, comes again and again. */
-static void complain(struct h2_connection *connection, const char *why)
+/* At most once in ten seconds: clients in plain text, or without a certificate, reconnect again and again. */
+static void warn_handshake(struct h2_connection *connection, const char *why)
 {
-    enum { COMPLAIN_EVERY_MS = 10000 };
+    enum { WARN_INTERVAL_MS = 10000 };
     struct h2_server *server = connection->server;
-    if (server->shake_failed_ms != 0 &&
-        server->now_ms - server->shake_failed_ms < COMPLAIN_EVERY_MS)
+    if (server->handshake_warned_ms != 0 &&
+        server->now_ms - server->handshake_warned_ms < WARN_INTERVAL_MS)
         return;
-    server->shake_failed_ms = server->now_ms;
-    log_warning("%s is not served over TLS: %s", connection->peer->address, why);
+    server->handshake_warned_ms = server->now_ms;
+    log_warning("TLS handshake with %s failed: %s", connection->peer->address, why);
 }
 
 static const char *reason_of(const struct h2_connection *connection, unsigned long error)
@@ -110,26 +110,26 @@ static const char *reason_of(const struct h2_connection *connection, unsigned lo
     if (verified != X509_V_OK)
         return X509_verify_cert_error_string(verified); /* more than "certificate verify failed" */
     const char *reason = ERR_reason_error_string(error);
-    return reason == NULL ? "it broke off" : reason;
+    return reason == NULL ? "the connection was closed" : reason;
 }
 
-static enum h2_shake fail(struct h2_connection *connection, const char *why)
+static enum h2_handshake fail(struct h2_connection *connection, const char *why)
 {
     atomic_fetch_add(&connection->server->failed_handshakes, 1);
-    complain(connection, why);
-    return H2_SHAKE_FAILED;
+    warn_handshake(connection, why);
+    return H2_HANDSHAKE_FAILED;
 }
 
-/* A probe that only connects is nothing to complain of, and no failure. */
-static enum h2_shake break_off(struct h2_connection *connection)
+/* A probe that only connects is no failure. */
+static enum h2_handshake handshake_failed(struct h2_connection *connection)
 {
     unsigned long error = ERR_peek_last_error();
     bool has_left = error == 0 || ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
     ERR_clear_error();
-    return has_left ? H2_SHAKE_FAILED : fail(connection, reason_of(connection, error));
+    return has_left ? H2_HANDSHAKE_FAILED : fail(connection, reason_of(connection, error));
 }
 
-enum h2_shake h2_socket_shake(struct h2_connection *connection)
+enum h2_handshake h2_socket_handshake(struct h2_connection *connection)
 {
     const unsigned char *protocol = NULL;
     unsigned length = 0;
@@ -137,18 +137,18 @@ enum h2_shake h2_socket_shake(struct h2_connection *connection)
     int result = SSL_do_handshake(connection->tls);
     int wanted = SSL_get_error(connection->tls, result);
     if (wanted == SSL_ERROR_WANT_READ)
-        return H2_SHAKE_READS;
+        return H2_HANDSHAKE_WANTS_READ;
     if (wanted == SSL_ERROR_WANT_WRITE)
-        return H2_SHAKE_WRITES;
+        return H2_HANDSHAKE_WANTS_WRITE;
     if (wanted != SSL_ERROR_NONE)
-        return break_off(connection);
+        return handshake_failed(connection);
     SSL_get0_alpn_selected(connection->tls, &protocol, &length);
     if (length == 0)
-        return fail(connection, "it does not ask for HTTP/2 (ALPN)");
+        return fail(connection, "the client does not offer HTTP/2 (ALPN)");
     identify(connection);
     if (connection->refusal != NULL)
-        complain(connection, connection->refusal);
-    return H2_SHAKE_DONE;
+        warn_handshake(connection, connection->refusal);
+    return H2_HANDSHAKE_DONE;
 }
 
 /* ---- the bytes ---- */

@@ -11,14 +11,14 @@
 /* Whether the connection begins with a handshake. */
 bool h2_socket_wrap(struct h2_connection *connection);
 
-enum h2_shake {
-    H2_SHAKE_READS,  /* more is to come */
-    H2_SHAKE_WRITES, /* the socket takes no more now */
-    H2_SHAKE_DONE,
-    H2_SHAKE_FAILED,
+enum h2_handshake {
+    H2_HANDSHAKE_WANTS_READ,  /* more is to come */
+    H2_HANDSHAKE_WANTS_WRITE, /* the socket takes no more now */
+    H2_HANDSHAKE_DONE,
+    H2_HANDSHAKE_FAILED,
 };
 
-enum h2_shake h2_socket_shake(struct h2_connection *connection);
+enum h2_handshake h2_socket_handshake(struct h2_connection *connection);
 
 /* Return how many bytes there were: 0 where there can be none now, -1 where none ever will. */
 ssize_t h2_socket_receive(struct h2_connection *connection, uint8_t *buffer, size_t size);

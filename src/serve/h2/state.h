@@ -23,16 +23,16 @@
  * Others only write to wake_fd, and wait for the thread's end.
  *
  * A turn is: everything that has arrived is read, and hooks order answers of nghttp2; then the service
- * has its turn; and only then each connection that has something to say writes, once and all of it.
+ * has its turn; and only then each connection that has something to send writes, once and all of it.
  */
 #ifndef BACKLOG_SERVE_H2_STATE_H
 #define BACKLOG_SERVE_H2_STATE_H
 
+#include "base/trim.h"
 #include "serve/h2/framing.h"
 #include "serve/h2/limits.h"
 #include "serve/h2/peer.h"
 #include "serve/h2/request.h"
-#include "serve/transport/crowd.h"
 #include "serve/transport/peer.h"
 #include "serve/transport/tls.h"
 #include "serve/transport/transport.h"
@@ -61,7 +61,7 @@ struct h2_call {
     struct event *deadline;        /* NULL: the client set none */
     nghttp2_rcbuf *path; /* shared by all calls of it where the client has HPACK index it */
 
-    /* What has come of messages that are not whole, or that nobody has asked for yet. */
+    /* What has come of messages that are not whole, or that call_read() has not requested yet. */
     uint8_t *held;
     size_t held_length;
     size_t held_capacity;
@@ -78,7 +78,7 @@ struct h2_call {
     bool is_compressed : 1; /* messages may be, by its headers */
     bool is_expected : 1;
     bool is_unread : 1;
-    bool is_stream : 1; /* call_stays(), and not finished */
+    bool is_stream : 1; /* call_exclude_from_limit(), and not finished */
     bool read_wanted : 1;
     bool delivering : 1;
     bool half_closed : 1; /* by the client */
@@ -88,14 +88,14 @@ struct h2_call {
 };
 
 enum h2_phase {
-    H2_SHAKING,  /* TLS' greeting comes before all */
-    H2_GREETING, /* no session yet: the client has not said that it speaks HTTP/2 */
+    H2_TLS_HANDSHAKE, /* TLS comes first */
+    H2_AWAIT_PREFACE, /* no session yet: the client's HTTP/2 preface has not arrived */
     H2_SERVING,
-    H2_LEAVING,  /* the client was told to go, and what it had on the way by then is served */
-    H2_LEFT,     /* what it opens from now on is not; its calls go on */
-    H2_DOOMED,   /* it went too far: nothing that it says counts any more */
-    H2_LINGERING /* all is said, and the session gone: its last bytes are waited for, or they would
-                    reset the connection, and what we said with it */
+    H2_GOAWAY_SENT,         /* GOAWAY was sent, and calls that were on the way are still served */
+    H2_GOAWAY_ACKNOWLEDGED, /* new calls are no longer served; those it has go on */
+    H2_TERMINATING,         /* it exceeded a limit: whatever it sends is ignored */
+    H2_LINGERING /* everything is sent, and the session gone: its last bytes are waited for, or they would
+                    reset the connection, and discard what we sent */
 };
 
 struct h2_connection {
@@ -104,18 +104,18 @@ struct h2_connection {
     TAILQ_ENTRY(h2_connection) touched; /* in server->touched, while is_touched */
     LIST_HEAD(, h2_call) calls;
     bool is_touched;
-    bool has_settled; /* the client's SETTINGS have come */
+    bool has_settings; /* the client's SETTINGS have come */
     enum h2_phase phase;
     int fd;
     SSL *tls;            /* NULL: plain text */
     bool tls_must_write; /* before it can read on */
     struct h2_peer *peer;
-    struct peer *names; /* NULL: it was not asked for any */
+    struct peer *names; /* NULL: no certificate was requested */
     char *refusal;      /* why its calls are not served; NULL: they are */
     struct event readable;
     struct event writable;
     nghttp2_session *session;
-    size_t greeted; /* bytes of the client's preface so far */
+    size_t preface_received; /* bytes of the client's preface so far */
     struct h2_request request;
 
     uint8_t *unsent; /* what the socket did not take */
@@ -123,7 +123,7 @@ struct h2_connection {
     size_t unsent_offset;
 
     int64_t opened_ms;
-    int64_t heard_ms;
+    int64_t received_ms;
     int64_t pinged_ms;
     int64_t wrote_ms; /* when the socket last took something of `unsent` */
     int64_t busy_ms;  /* when it last had a call */
@@ -145,7 +145,7 @@ struct h2_server {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *session_options;
     pthread_t thread;
-    bool stopped; /* it has ended, or never began; only drain and free look at it */
+    bool stopped; /* it has ended, or never began; only drain and free read it */
 
     /* Any thread. */
     int wake_fd;
@@ -169,19 +169,19 @@ struct h2_server {
     struct event *timer;
     int64_t timer_ms;                              /* when it will go off */
     int64_t due_ms;                                /* when the service wants its turn */
-    int64_t sweep_ms;                              /* when time limits are looked at next */
+    int64_t sweep_ms;                              /* when time limits are checked next */
     TAILQ_HEAD(, h2_connection) connections;       /* the oldest first */
     TAILQ_HEAD(h2_touched, h2_connection) touched; /* those that may have something to write */
     TAILQ_HEAD(, h2_call) expected; /* of which the client has to do its part in time */
     STAILQ_HEAD(, h2_call) unread;  /* of which messages can be delivered */
     size_t connection_count;
-    size_t shakes_left;      /* of this turn */
-    int64_t shake_failed_ms; /* when the log was last told of one */
-    struct h2_peer *peers;   /* uthash */
+    size_t handshakes_left;      /* of this turn */
+    int64_t handshake_warned_ms; /* when a failed one was last logged */
+    struct h2_peer *peers;       /* uthash */
     size_t call_count;
     size_t stream_count; /* of them */
     size_t held_bytes;   /* by all calls */
-    struct crowd crowd;
+    struct trim trim;
     bool draining;
     size_t cancelled;
     uint8_t input[H2_INPUT_BYTES];

@@ -46,7 +46,7 @@ static void write_ended(const struct call_stats *stats, struct text *page)
 
 void call_stats_write(const struct call_stats *list, struct text *page)
 {
-    static const char seconds[] = "backlog_call_seconds";
+    static const char seconds[] = "backlog_call_duration_seconds";
     static const char streams[] = "backlog_streams";
     const struct call_stats *stats;
 

@@ -13,8 +13,8 @@
 struct external_scaler {
     struct scaler_calls calls; /* the service's context */
     struct rpc_service service;
-    struct errands *errands;
-    int64_t forget_at_ms;
+    struct loop_calls *loop_calls;
+    int64_t expire_at_ms;
 };
 
 /* ---- IsActive and GetMetrics ---- */
@@ -121,7 +121,7 @@ static void handle_get_metrics(struct rpc *rpc, const ProtobufCMessage *message,
 /* ---- GetMetricSpec ---- */
 
 /* Wrong metadata is answered too: KEDA shows nobody the error of this call, and one that fails takes
- * the object's other triggers with it (#8056, #5914). GetMetrics tells the mistakes. */
+ * the object's other triggers with it (#8056, #5914). GetMetrics reports the mistakes. */
 static void handle_get_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
     struct scaler_call *call = (struct scaler_call *)rpc;
@@ -134,7 +134,7 @@ static void handle_get_metric_spec(struct rpc *rpc, const ProtobufCMessage *requ
 
 /* ---- the hooks ---- */
 
-static void left(struct rpc *rpc)
+static void end(struct rpc *rpc)
 {
     struct scaler_call *call = (struct scaler_call *)rpc;
     scaler_call_put_on(call, NULL);
@@ -174,8 +174,8 @@ static int64_t turn(void *context, int64_t now_ms)
     struct external_scaler *scaler = context; /* begins with its calls */
     struct scaler_calls *calls = &scaler->calls;
     struct watcher *watcher;
-    if (scaler->errands != NULL)
-        errands_turn(scaler->errands);
+    if (scaler->loop_calls != NULL)
+        loop_calls_turn(scaler->loop_calls);
     bool is_renewing = triggers_renew(calls->triggers, RENEWED_PER_TURN);
     while ((watcher = engine_next_ready(calls->engine)) != NULL) {
         struct scaler_call *call = watcher->asker;
@@ -185,9 +185,9 @@ static int64_t turn(void *context, int64_t now_ms)
     int64_t due_ms =
         earliest(handle_patient(calls, now_ms), handle_due(&calls->heartbeats, now_ms));
     due_ms = earliest(due_ms, handle_due(&calls->late, now_ms));
-    if (scaler->forget_at_ms <= now_ms)
-        scaler->forget_at_ms = triggers_forget(calls->triggers, now_ms);
-    return is_renewing ? now_ms : earliest(due_ms, scaler->forget_at_ms);
+    if (scaler->expire_at_ms <= now_ms)
+        scaler->expire_at_ms = triggers_expire(calls->triggers, now_ms);
+    return is_renewing ? now_ms : earliest(due_ms, scaler->expire_at_ms);
 }
 
 #define SERVICE "externalscaler.ExternalScaler"
@@ -206,7 +206,7 @@ static const struct method methods[] = {
 struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings)
 {
     struct external_scaler *scaler = memory_new(sizeof(*scaler));
-    scaler->errands = settings->errands;
+    scaler->loop_calls = settings->loop_calls;
     scaler->calls = (struct scaler_calls){
         .triggers = settings->triggers,
         .engine = settings->engine,
@@ -220,7 +220,7 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
         .method_count = ARRAY_LENGTH(methods),
         .rpc_bytes = sizeof(struct scaler_call),
         .context = &scaler->calls,
-        .left = left,
+        .end = end,
         .writable = scaler_stream_writable,
         .turn = turn,
     };

@@ -9,7 +9,7 @@
 #include "config/connections.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"
-#include "serve/services/errand.h"
+#include "serve/services/loop_call.h"
 #include "serve/services/services.h"
 
 struct external_scaler;
@@ -17,16 +17,16 @@ struct external_scaler;
 struct external_scaler_settings {
     struct triggers *triggers; /* borrowed, as the engine */
     struct engine *engine;
-    struct errands *errands;  /* run in each turn; NULL: there are none */
-    int64_t call_deadline_ms; /* our own: KEDA's poll loop sets none */
-    int64_t heartbeat_ms;     /* `true` again on a stream that stays active */
+    struct loop_calls *loop_calls; /* run in each turn; NULL: there are none */
+    int64_t call_deadline_ms;      /* our own: KEDA's poll loop sets none */
+    int64_t heartbeat_ms;          /* `true` again on a stream that stays active */
     size_t max_streams;
 };
 
 struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings);
 void external_scaler_free(struct external_scaler *scaler);
 
-/* Under the turn lock, as an errand: the connections file has changed. Calls that wait and open streams go on
+/* Under the turn lock, as an call: the connections file has changed. Calls that wait and open streams go on
  * with what their triggers call now, within some turns. Takes the connections. */
 void external_scaler_set_connections(struct external_scaler *scaler,
                                      struct connections *connections);

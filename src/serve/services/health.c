@@ -11,17 +11,17 @@
 #define SERVING_STATUS(name) GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__##name
 
 /* A Check, or a Watch, which is in health->watches. */
-struct inquiry {
+struct health_call {
     struct rpc rpc;
     bool is_watch;
-    bool is_of_readiness; /* what it asks for stops serving with the drain */
-    struct inquiry *next, *prev;
+    bool is_of_readiness; /* the service it names stops serving with the drain */
+    struct health_call *next, *prev;
 };
 
 struct health {
     struct rpc_service service;
     const char *name;
-    struct inquiry *watches;
+    struct health_call *watches;
     bool draining;
 };
 
@@ -39,11 +39,11 @@ static int status_of(const struct health *health, const char *name)
     return health->draining ? SERVING_STATUS(NOT_SERVING) : SERVING_STATUS(SERVING);
 }
 
-static bool send(const struct inquiry *inquiry, int status)
+static bool send(const struct health_call *call, int status)
 {
     Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
     response.status = (Grpc__Health__V1__HealthCheckResponse__ServingStatus)status;
-    return message_send(inquiry->rpc.call, &response.base);
+    return message_send(call->rpc.call, &response.base);
 }
 
 static const char *name_in(const ProtobufCMessage *request)
@@ -61,7 +61,7 @@ static void check(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_
         rpc_finish(rpc, STATUS_NOT_FOUND, text);
         return;
     }
-    send((struct inquiry *)rpc, status);
+    send((struct health_call *)rpc, status);
     rpc_finish(rpc, STATUS_OK, NULL);
 }
 
@@ -69,27 +69,27 @@ static void check(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_
 static void watch(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
     (void)now_ms;
-    struct inquiry *inquiry = (struct inquiry *)rpc;
+    struct health_call *call = (struct health_call *)rpc;
     struct health *health = rpc->service->context;
-    inquiry->is_watch = true;
-    inquiry->is_of_readiness = is_of_readiness(health, name_in(request));
-    DL_APPEND(health->watches, inquiry);
-    send(inquiry, status_of(health, name_in(request)));
+    call->is_watch = true;
+    call->is_of_readiness = is_of_readiness(health, name_in(request));
+    DL_APPEND(health->watches, call);
+    send(call, status_of(health, name_in(request)));
 }
 
-static void left(struct rpc *rpc)
+static void end(struct rpc *rpc)
 {
-    struct inquiry *inquiry = (struct inquiry *)rpc;
+    struct health_call *call = (struct health_call *)rpc;
     struct health *health = rpc->service->context;
-    if (inquiry->is_watch)
-        DL_DELETE(health->watches, inquiry);
+    if (call->is_watch)
+        DL_DELETE(health->watches, call);
 }
 
 /* The streams end behind it; a watcher that does not read learns it from that. */
 static void drain(void *context)
 {
     struct health *health = context;
-    struct inquiry *watch;
+    struct health_call *watch;
     health->draining = true;
     DL_FOREACH(health->watches, watch)
     {
@@ -113,9 +113,9 @@ struct health *health_new(const char *service)
         .name = "grpc.health.v1.Health",
         .methods = methods,
         .method_count = ARRAY_LENGTH(methods),
-        .rpc_bytes = sizeof(struct inquiry),
+        .rpc_bytes = sizeof(struct health_call),
         .context = health,
-        .left = left,
+        .end = end,
         .drain = drain,
     };
     return health;

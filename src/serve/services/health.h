@@ -1,7 +1,7 @@
 /*
  * gRPC's Health service, for Kubernetes' grpc probes and clients that watch it. It knows
  *
- *   liveness                                         serving while anybody can ask
+ *   liveness                                         serving while it can be called
  *   "" (the server), readiness, and a given service   serving until the server drains
  *
  * A source that cannot be measured changes nothing here: others can be, and what to answer without a

@@ -22,7 +22,7 @@ enum {
     METHOD_OF_SERVICE = 2,
 };
 
-enum { MOST_SERVICES = 16 }; /* more than there are protos */
+enum { MAX_SERVICES = 16 }; /* more than there are protos */
 
 /* Which fields of a descriptor hold the descriptors of what it declares. */
 struct scope {
@@ -173,15 +173,15 @@ static void answer_services(struct rpc *rpc, const reflection_request *request)
     reflection_response response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
     Grpc__Reflection__V1__ListServiceResponse list =
         GRPC__REFLECTION__V1__LIST_SERVICE_RESPONSE__INIT;
-    Grpc__Reflection__V1__ServiceResponse services[MOST_SERVICES];
-    Grpc__Reflection__V1__ServiceResponse *pointers[MOST_SERVICES];
+    Grpc__Reflection__V1__ServiceResponse services[MAX_SERVICES];
+    Grpc__Reflection__V1__ServiceResponse *pointers[MAX_SERVICES];
     struct bytes files = all_files();
     struct bytes file;
     struct bytes service;
     list.service = pointers;
     while (take(&files, FILE_OF_SET, &file)) {
         struct bytes package = get(file, PACKAGE_OF_FILE);
-        while (list.n_service < MOST_SERVICES && take(&file, SERVICE_OF_FILE, &service)) {
+        while (list.n_service < MAX_SERVICES && take(&file, SERVICE_OF_FILE, &service)) {
             struct bytes name = get(service, NAME_OF_ANY);
             pointers[list.n_service] = &services[list.n_service];
             grpc__reflection__v1__service_response__init(pointers[list.n_service]);
@@ -213,37 +213,37 @@ static void answer_extensions(struct rpc *rpc, const reflection_request *request
     answer(rpc, request, &response, ANSWER(ALL_EXTENSION_NUMBERS_RESPONSE));
 }
 
-#define ASKED(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_##name
+#define REQUEST(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_##name
 
-static void ask(struct rpc *rpc, const ProtobufCMessage *message, int64_t now_ms)
+static void handle_request(struct rpc *rpc, const ProtobufCMessage *message, int64_t now_ms)
 {
     (void)now_ms;
     const reflection_request *request = (const reflection_request *)message;
     struct bytes file;
     switch (request->message_request_case) {
-    case ASKED(LIST_SERVICES):
+    case REQUEST(LIST_SERVICES):
         answer_services(rpc, request);
         return;
-    case ASKED(FILE_BY_FILENAME):
+    case REQUEST(FILE_BY_FILENAME):
         if (find_file(request->file_by_filename, &file))
             answer_file(rpc, request, file);
         else
             refuse_name(rpc, request, "file", request->file_by_filename);
         return;
-    case ASKED(FILE_CONTAINING_SYMBOL):
+    case REQUEST(FILE_CONTAINING_SYMBOL):
         if (find_file_of(request->file_containing_symbol, &file_scope, &file))
             answer_file(rpc, request, file);
         else
             refuse_name(rpc, request, "symbol", request->file_containing_symbol);
         return;
-    case ASKED(ALL_EXTENSION_NUMBERS_OF_TYPE):
+    case REQUEST(ALL_EXTENSION_NUMBERS_OF_TYPE):
         answer_extensions(rpc, request, request->all_extension_numbers_of_type);
         return;
-    case ASKED(FILE_CONTAINING_EXTENSION):
+    case REQUEST(FILE_CONTAINING_EXTENSION):
         refuse(rpc, request, STATUS_NOT_FOUND, "there are no extensions");
         return;
     default:
-        refuse(rpc, request, STATUS_INVALID_ARGUMENT, "the request asks for nothing that is known");
+        refuse(rpc, request, STATUS_INVALID_ARGUMENT, "unknown kind of request");
     }
 }
 
@@ -259,7 +259,7 @@ static void writable(struct rpc *rpc)
         .methods =                                                                                 \
             &(const struct method){"/" package ".ServerReflection/ServerReflectionInfo",           \
                                    &grpc__reflection__v1__server_reflection_request__descriptor,   \
-                                   ask, METHOD_BIDI_STREAM},                                       \
+                                   handle_request, METHOD_BIDI_STREAM},                            \
         .method_count = 1,                                                                         \
         .rpc_bytes = sizeof(struct rpc),                                                           \
         .writable = writable,                                                                      \

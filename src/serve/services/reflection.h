@@ -1,5 +1,5 @@
 /*
- * gRPC's Reflection service (v1 and v1alpha): what this program's protos say, so that clients such as grpcurl
+ * gRPC's Reflection service (v1 and v1alpha): the program's protos, so that clients such as grpcurl
  * need none. It answers from the descriptors that the build embeds.
  *
  * Threads: the hooks run under the server's turn lock (transport.h).

@@ -1,5 +1,5 @@
 /*
- * Replies: what the ExternalScaler service says, encoded. KEDA takes a float where it is above 0 and the
+ * Replies of the ExternalScaler service, encoded. KEDA takes a float where it is above 0 and the
  * integer beside it otherwise, so both are always filled.
  *
  * Threads: as for call_send(). Where a function returns bool, false means that one is in flight.
@@ -16,7 +16,7 @@ void reply_specs(struct call *call, const char *metric_name, double target);
 void reply_metrics(struct call *call, const char *metric_name, double value);
 bool reply_active(struct call *call, bool active);
 
-/* gRPC's word for our kind of error. */
+/* The gRPC status of our error code. */
 enum status reply_status(enum error_code code);
 
 #endif

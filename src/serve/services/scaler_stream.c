@@ -19,7 +19,7 @@ static bool open_stream(struct scaler_call *call)
     }
     call->is_stream = true;
     calls->stream_count++;
-    call_stays(call->rpc.call);
+    call_exclude_from_limit(call->rpc.call);
     return true;
 }
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <utlist.h>
 
-enum { MOST_SERVICES = 8 };
+enum { MAX_SERVICES = 8 };
 
 /* A method that is called here, and by whom it is served. */
 struct served {
@@ -23,7 +23,7 @@ struct served {
 };
 
 struct services {
-    const struct rpc_service *list[MOST_SERVICES];
+    const struct rpc_service *list[MAX_SERVICES];
     size_t count;
     struct served *served;
     struct call_stats unknown; /* of what no service has; before all others on their list */
@@ -37,7 +37,7 @@ const char *method_name(const struct method *method)
     return strrchr(method->path, '/') + 1;
 }
 
-static void leave(struct rpc *rpc)
+static void end_rpc(struct rpc *rpc)
 {
     rpc->finished = true;
     if (rpc->prev_stream != NULL) {
@@ -45,16 +45,16 @@ static void leave(struct rpc *rpc)
         rpc->stats->open--;
     }
     if (rpc->method->kind == METHOD_UNARY && rpc->has_request)
-        histogram_add(&rpc->stats->seconds, (double)(clock_now_us() - rpc->asked_us) / 1e6);
-    if (rpc->service->left != NULL)
-        rpc->service->left(rpc);
+        histogram_add(&rpc->stats->seconds, (double)(clock_now_us() - rpc->request_us) / 1e6);
+    if (rpc->service->end != NULL)
+        rpc->service->end(rpc);
 }
 
 void rpc_finish(struct rpc *rpc, enum status status, const char *text)
 {
     if (rpc->finished)
         return;
-    leave(rpc);
+    end_rpc(rpc);
     call_finish(rpc->call, status, text);
 }
 
@@ -130,11 +130,11 @@ static void message(void *context, struct call *call, struct bytes bytes)
     }
     bool is_new_stream = !rpc->has_request && rpc->method->kind != METHOD_UNARY;
     rpc->has_request = true;
-    rpc->asked_us = clock_now_us();
+    rpc->request_us = clock_now_us();
     if (is_new_stream && !begin_stream(rpc))
         return;
     if (message_decode(&arena, rpc->method->request, bytes, &request, &error))
-        rpc->method->ask(rpc, request, rpc->asked_us / 1000);
+        rpc->method->handle(rpc, request, rpc->request_us / 1000);
     else
         rpc_finish_with(rpc, &error);
     if (!rpc->finished && !may_send_many(rpc))
@@ -166,7 +166,7 @@ static void ended(void *context, struct call *call, enum status status)
     struct call_stats *stats = rpc == NULL ? &services->unknown : rpc->stats;
     stats->ended[status]++;
     if (rpc != NULL && !rpc->finished)
-        leave(rpc);
+        end_rpc(rpc);
     free(rpc);
 }
 
@@ -231,7 +231,7 @@ struct services *services_new(void)
 
 void services_add(struct services *services, const struct rpc_service *service)
 {
-    assert(services->count < MOST_SERVICES);
+    assert(services->count < MAX_SERVICES);
     services->list[services->count++] = service;
     for (size_t i = 0; i < service->method_count; i++) {
         struct served *served = memory_new(sizeof(*served));

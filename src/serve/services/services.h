@@ -28,17 +28,17 @@ struct rpc {
     const struct method *method;
     struct services *services;
     struct call_stats *stats;              /* of the method */
-    int64_t asked_us;                      /* when the last request came */
+    int64_t request_us;                    /* when the last request came */
     struct rpc *next_stream, *prev_stream; /* in services->streams, from the first request on */
     bool has_request;
-    bool finished; /* or its client is gone: nothing more is to be said */
+    bool finished; /* or its client is gone: nothing more is sent */
 };
 
 struct method {
     const char *path; /* "/package.Service/Method" */
     const ProtobufCMessageDescriptor *request;
     /* A request has come, which is valid during the hook. */
-    void (*ask)(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms);
+    void (*handle)(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms);
     enum {
         METHOD_UNARY,
         METHOD_STREAM,      /* one request, any answers: ended with OK when the server drains */
@@ -56,9 +56,9 @@ struct rpc_service {
     size_t rpc_bytes; /* of the service's own structure */
     void *context;
 
-    /* Any may be NULL. The last word is said, or the client is gone: exactly once for each rpc, and the last
-     * that the service hears of it. */
-    void (*left)(struct rpc *rpc);
+    /* Any may be NULL. The call is finished, or the client is gone: exactly once for each rpc, and the last hook
+     * that is called for it. */
+    void (*end)(struct rpc *rpc);
     /* As in struct service. The drain comes before the streams are ended. */
     void (*writable)(struct rpc *rpc);
     int64_t (*turn)(void *context, int64_t now_ms);
@@ -68,7 +68,7 @@ struct rpc_service {
 struct services;
 
 struct services *services_new(void);
-/* Before the server starts; a path is looked for in the order in which they were added. */
+/* Before the server starts; paths are searched in the order in which they were added. */
 void services_add(struct services *services, const struct rpc_service *service);
 void services_free(struct services *services); /* NULL is harmless */
 /* For server_start(). */

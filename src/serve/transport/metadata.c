@@ -83,7 +83,7 @@ bool metadata_add(struct metadata **metadata, enum metadata_place place, const c
     size_t bytes = strlen(key) + encoded_bytes + PAIR_BYTES;
     size_t count = *metadata == NULL ? 0 : (*metadata)->count;
     size_t taken = *metadata == NULL ? 0 : (*metadata)->bytes;
-    if (count == METADATA_MOST || taken + bytes > METADATA_REPLY_BYTES)
+    if (count == METADATA_MAX_PAIRS || taken + bytes > METADATA_REPLY_BYTES)
         return false;
 
     if (*metadata == NULL)

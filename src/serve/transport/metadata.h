@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 /* Of one reply: clients on the C core take 8 KiB of headers in all, and a status' text has half of it. */
-enum { METADATA_REPLY_BYTES = 2048, METADATA_MOST = 16 };
+enum { METADATA_REPLY_BYTES = 2048, METADATA_MAX_PAIRS = 16 };
 
 enum metadata_place { METADATA_INITIAL, METADATA_TRAILING };
 
@@ -25,7 +25,7 @@ struct metadata_pair {
 };
 
 struct metadata {
-    struct metadata_pair pairs[METADATA_MOST];
+    struct metadata_pair pairs[METADATA_MAX_PAIRS];
     size_t count;
     size_t bytes;
 };

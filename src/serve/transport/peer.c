@@ -54,7 +54,8 @@ char *peer_refusal(const struct peer *peer, const struct peer_rule *rule)
     if (rule->count == 0)
         return NULL;
     if (peer->count == 0)
-        return text_copy("the client's certificate has no name, and the server admits only some");
+        return text_copy(
+            "the client's certificate has no name: the server requires one of --tls-client-names");
     return text_format("the client's certificate is of \"%s\"%s, which the server does not admit",
                        peer->names[0], peer->count > 1 ? " and other names" : "");
 }

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* What "HTTP2 protocol mapping" of gRPC lets stand for itself; all else takes three bytes. */
+/* What "HTTP2 protocol mapping" of gRPC does not encode; all else takes three bytes. */
 static bool is_plain(char byte)
 {
     return byte >= ' ' && byte <= '~' && byte != '%';

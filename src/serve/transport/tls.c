@@ -122,12 +122,12 @@ static void describe(const struct tls_files *files, const struct tls *tls)
     ASN1_TIME_print(bio, end);
     int length = (int)BIO_get_mem_data(bio, &date);
     if (X509_cmp_current_time(end) < 0)
-        log_warning("TLS: the certificate in %s has expired: it was valid until %.*s",
-                    files->certificate, length, date);
+        log_warning("TLS: the certificate in %s has expired: valid until %.*s", files->certificate,
+                    length, date);
     else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
         log_warning("TLS: the certificate in %s is not valid yet", files->certificate);
     else
-        log_info("TLS: showing the certificate in %s, valid until %.*s", files->certificate, length,
+        log_info("TLS: using the certificate in %s, valid until %.*s", files->certificate, length,
                  date);
 }
 

@@ -57,10 +57,10 @@ bool call_send(struct call *call, struct bytes message)
     return call->transport->send(call, message);
 }
 
-void call_stays(struct call *call)
+void call_exclude_from_limit(struct call *call)
 {
-    if (call->transport->stays != NULL)
-        call->transport->stays(call);
+    if (call->transport->exclude_from_limit != NULL)
+        call->transport->exclude_from_limit(call);
 }
 
 void call_finish(struct call *call, enum status status, const char *text)
@@ -68,7 +68,7 @@ void call_finish(struct call *call, enum status status, const char *text)
     call->transport->finish(call, status <= STATUS_UNAUTHENTICATED ? status : STATUS_UNKNOWN, text);
 }
 
-/* A client gives up when its deadline has passed, by its own clock, and may be the first to say so. */
+/* A client gives up when its deadline has passed, by its own clock, and may end the call first. */
 enum status call_unfinished(const struct call *call)
 {
     enum { CLOCKS_DIFFER_MS = 10 };

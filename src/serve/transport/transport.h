@@ -47,7 +47,7 @@ struct call {
     const char *path;        /* "/package.Service/Method" */
     int64_t deadline_ms;     /* the client's, of clock_now_ms(); CLOCK_NEVER where it set none */
     void *context;           /* the service's */
-    const struct peer *peer; /* the names that the client proves; NULL: it was not asked to */
+    const struct peer *peer; /* the names in the client's certificate; NULL: none was requested */
     struct metadata *reply;  /* what call_add_metadata() was given; NULL: nothing */
 };
 
@@ -65,7 +65,7 @@ struct service {
     /* Finished, cancelled by the client, or its connection is gone. `status` is what the client got, be it of
      * the service or of the transport; or made of it itself. */
     void (*ended)(void *context, struct call *call, enum status status);
-    /* The transport has refused what could have become a call: no other hook hears of it. `path` is NULL where
+    /* The transport has refused what could have become a call: no other hook is called for it. `path` is NULL where
      * it was not fit to be kept. May be NULL. */
     void (*refused)(void *context, const char *path, enum status status);
     /* After events, after a wake, and when the time it returned last has come. Returns when it is next
@@ -91,17 +91,17 @@ bool call_metadata(const struct call *call, const char *key, size_t index, struc
 bool call_add_metadata(struct call *call, enum metadata_place place, const char *key,
                        struct bytes value);
 
-/* Asks for one more message. One that nobody asked for waits, and flow control holds the client. */
+/* Requests one more message. One that was not requested waits, and flow control stops the client. */
 void call_read(struct call *call);
 
 /* Copies the message and sends it. False: one is in flight still, wait for writable(). */
 bool call_send(struct call *call, struct bytes message);
 
-/* Of a stream whose number the service bounds itself: from now on it takes no place among the calls in progress,
- * whose number the transport bounds. */
-void call_stays(struct call *call);
+/* Of a stream whose number the service bounds itself: from now on it does not count for the transport's own limit
+ * on calls. */
+void call_exclude_from_limit(struct call *call);
 
-/* The last thing said of a call; what was sent before goes out first. A status that gRPC does not know is
+/* Ends the call; what was sent before goes out first. A status that gRPC does not know is
  * UNKNOWN. `text` may be NULL, and is cut to what a header can carry. */
 void call_finish(struct call *call, enum status status, const char *text);
 
@@ -118,9 +118,9 @@ struct server_options {
 
     /* 0: as the transport sees fit. One that cannot hold a limit refuses to start with it. */
     size_t max_connections;
-    size_t max_peer_connections;   /* of one address */
-    size_t max_streams;            /* that stay, call_stays(): no connection is kept from them */
-    int64_t max_connection_age_ms; /* then it is closed in order, and clients connect anew */
+    size_t max_peer_connections; /* of one address */
+    size_t max_streams; /* that stay, call_exclude_from_limit(): no connection is kept from them */
+    int64_t max_connection_age_ms; /* then it is closed gracefully, and clients reconnect */
     const char *const *limits;     /* other numbers than the transport's: "resets=1000" */
     size_t limit_count;
 };
@@ -128,7 +128,7 @@ struct server_options {
 /* What a client may do on the wire. */
 struct limit {
     const char *name;   /* in server_options, in the log and in the metric */
-    int64_t most;       /* at once */
+    int64_t max;        /* at once */
     int64_t per_second; /* of a rate: how fast it comes back; 0: it is none */
     const char *reason;
     const char
@@ -168,7 +168,8 @@ struct transport {
     bool (*metadata)(const struct call *call, const char *key, size_t index, struct text *value);
     void (*read)(struct call *call);
     bool (*send)(struct call *call, struct bytes message);
-    void (*stays)(struct call *call); /* NULL: it does not bound the calls in progress */
+    void (*exclude_from_limit)(
+        struct call *call); /* NULL: it does not bound the calls in progress */
     void (*finish)(struct call *call, enum status status, const char *text);
 };
 
@@ -181,8 +182,8 @@ struct server {
 
 bool server_start(const struct transport *transport, const struct server_options *options,
                   const struct service *service, struct server **ret_server, struct error *error);
-/* Reads the files anew. Handshakes from now on are by them, and connections that there are live on. False:
- * they are not sound, and nothing has changed. For a server that was started with such (and with a client_ca, or
+/* Reads the files again. Handshakes from now on use them, and open connections live on. False: a file is
+ * invalid, and nothing has changed. For a server that was started with such (and with a client_ca, or
  * without one); any thread. */
 bool server_reload_tls(struct server *server, const struct tls_files *files, struct error *error);
 void server_wake(struct server *server);

@@ -1,4 +1,4 @@
-#include "serve/services/errand.h"
+#include "serve/services/loop_call.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 
 /* A server that takes a turn for each wake, on a thread of its own. */
 struct server {
-    struct errands *errands;
+    struct loop_calls *loop_calls;
     pthread_t thread;
     atomic_int wakes;
     atomic_bool is_stopping;
@@ -31,7 +31,7 @@ static void *serve(void *context)
     struct server *server = context;
     while (!atomic_load(&server->is_stopping))
         if (atomic_exchange(&server->wakes, 0) > 0)
-            errands_turn(server->errands);
+            loop_calls_turn(server->loop_calls);
         else
             sleep_ms(1);
     return NULL;
@@ -53,14 +53,14 @@ static void *run_many(void *context)
     struct server *server = context;
     static int count; /* the turn guards it */
     for (int i = 0; i < 200; i++)
-        assert_true(errands_run(server->errands, add_one, &count, 10000));
+        assert_true(loop_calls_run(server->loop_calls, add_one, &count, 10000));
     return &count;
 }
 
 static void errands_of_many_threads_run_one_at_a_time(void **state)
 {
     (void)state;
-    struct server server = {.errands = errands_new(wake, &server)};
+    struct server server = {.loop_calls = loop_calls_new(wake, &server)};
     pthread_t askers[4];
     void *count = NULL;
     pthread_create(&server.thread, NULL, serve, &server);
@@ -71,31 +71,31 @@ static void errands_of_many_threads_run_one_at_a_time(void **state)
     assert_int_equal(*(int *)count, 800);
     atomic_store(&server.is_stopping, true);
     pthread_join(server.thread, NULL);
-    errands_free(server.errands);
+    loop_calls_free(server.loop_calls);
 }
 
 static void an_errand_that_nobody_comes_to_is_taken_back(void **state)
 {
     (void)state;
-    struct server server = {.errands = errands_new(wake, &server)};
+    struct server server = {.loop_calls = loop_calls_new(wake, &server)};
     int count = 0;
-    assert_false(errands_run(server.errands, add_one, &count, 20));
-    errands_turn(server.errands);
+    assert_false(loop_calls_run(server.loop_calls, add_one, &count, 20));
+    loop_calls_turn(server.loop_calls);
     assert_int_equal(count, 0);
-    errands_free(server.errands);
+    loop_calls_free(server.loop_calls);
 }
 
 static void an_errand_that_has_begun_is_waited_for(void **state)
 {
     (void)state;
-    struct server server = {.errands = errands_new(wake, &server)};
+    struct server server = {.loop_calls = loop_calls_new(wake, &server)};
     int count = 0;
     pthread_create(&server.thread, NULL, serve, &server);
-    assert_true(errands_run(server.errands, add_one_slowly, &count, 300));
+    assert_true(loop_calls_run(server.loop_calls, add_one_slowly, &count, 300));
     assert_int_equal(count, 1);
     atomic_store(&server.is_stopping, true);
     pthread_join(server.thread, NULL);
-    errands_free(server.errands);
+    loop_calls_free(server.loop_calls);
 }
 
 int main(void)
