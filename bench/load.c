@@ -20,21 +20,21 @@
 #include <time.h>
 
 enum {
-    REQUESTS_MOST = 100000,
-    REQUEST_BYTES_MOST = 65536,
-    CALL_SECONDS_MOST = 10,
-    LATENCY_US_MOST = 1000000, /* what took longer is counted as this */
+    MAX_REQUESTS = 100000,
+    MAX_REQUEST_BYTES = 65536,
+    MAX_CALL_SECONDS = 10,
+    MAX_LATENCY_US = 1000000, /* what took longer is counted as this */
 };
 
 struct load {
     grpc_completion_queue *queue;
-    grpc_slice requests[REQUESTS_MOST];
+    grpc_slice requests[MAX_REQUESTS];
     size_t requests_count;
     size_t next_request;
     size_t in_progress;
     uint64_t answered;
     int64_t end_us;
-    uint32_t latencies[LATENCY_US_MOST + 1]; /* how many calls took so many microseconds */
+    uint32_t latencies[MAX_LATENCY_US + 1]; /* how many calls took so many microseconds */
 };
 
 /* One of the calls that are in progress at a time; a new one begins where it ends. */
@@ -71,7 +71,7 @@ static void begin(struct load *load, struct slot *slot)
     slot->call = grpc_channel_create_call(
         slot->channel, NULL, 0, load->queue, grpc_slice_from_static_string(path), NULL,
         gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                     gpr_time_from_seconds(CALL_SECONDS_MOST, GPR_TIMESPAN)),
+                     gpr_time_from_seconds(MAX_CALL_SECONDS, GPR_TIMESPAN)),
         NULL);
     const grpc_op operations[] = {
         {.op = GRPC_OP_SEND_INITIAL_METADATA},
@@ -108,7 +108,7 @@ static void end(struct load *load, struct slot *slot)
 {
     int64_t took_us = now_us() - slot->began_us;
     check(slot);
-    load->latencies[took_us < LATENCY_US_MOST ? took_us : LATENCY_US_MOST]++;
+    load->latencies[took_us < MAX_LATENCY_US ? took_us : MAX_LATENCY_US]++;
     load->answered++;
     load->in_progress--;
     grpc_byte_buffer_destroy(TAKE(slot->received));
@@ -136,8 +136,8 @@ static void read_requests(struct load *load, const char *path)
     uint32_t length;
     if (file == NULL)
         fail("the file of requests cannot be read");
-    while (load->requests_count < REQUESTS_MOST && fread(&length, sizeof(length), 1, file) == 1) {
-        if (length > REQUEST_BYTES_MOST)
+    while (load->requests_count < MAX_REQUESTS && fread(&length, sizeof(length), 1, file) == 1) {
+        if (length > MAX_REQUEST_BYTES)
             fail("a request is too long");
         grpc_slice request = grpc_slice_malloc(length);
         if (fread(GRPC_SLICE_START_PTR(request), 1, length, file) != length)
@@ -167,12 +167,12 @@ static grpc_channel *connect_to(const char *port)
 static int percentile_us(const struct load *load, double percent)
 {
     uint64_t seen = 0;
-    for (int us = 0; us < LATENCY_US_MOST; us++) {
+    for (int us = 0; us < MAX_LATENCY_US; us++) {
         seen += load->latencies[us];
         if ((double)seen >= (double)load->answered * percent / 100)
             return us;
     }
-    return LATENCY_US_MOST;
+    return MAX_LATENCY_US;
 }
 
 static size_t number(const char *text)

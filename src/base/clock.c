@@ -16,12 +16,12 @@ int64_t clock_now_ms(void)
     return clock_now_us() / 1000;
 }
 
-int clock_left_ms(int64_t deadline_ms, int most)
+int clock_left_ms(int64_t deadline_ms, int max_ms)
 {
-    int64_t left = deadline_ms == CLOCK_NEVER ? most : deadline_ms - clock_now_ms();
+    int64_t left = deadline_ms == CLOCK_NEVER ? max_ms : deadline_ms - clock_now_ms();
     if (left < 0)
         return 0;
-    return left > most ? most : (int)left;
+    return left > max_ms ? max_ms : (int)left;
 }
 
 void clock_date(char *buffer, size_t size)

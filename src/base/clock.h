@@ -15,7 +15,7 @@ int64_t clock_now_ms(void);
 int64_t clock_now_us(void); /* the same in microseconds, for durations */
 
 /* Milliseconds from now to `deadline_ms`, at least 0, at most `most`: for APIs that take a time-out. */
-int clock_left_ms(int64_t deadline_ms, int most);
+int clock_left_ms(int64_t deadline_ms, int max_ms);
 
 /* The date as RFC 3339 with milliseconds, in UTC; for logs. `size` is at least 25. */
 void clock_date(char *buffer, size_t size);

@@ -77,12 +77,12 @@ const struct peer_rule *certificates_rule(const struct certificates *certificate
     return &certificates->rule;
 }
 
-void certificates_check(struct certificates *certificates, bool asked, struct server *server)
+void certificates_check(struct certificates *certificates, bool is_requested, struct server *server)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct tls_files *files = certificates_files(certificates);
     int64_t now_ms = clock_now_ms();
-    bool has_changed = watch_has_changed(certificates->watch) || asked;
+    bool has_changed = watch_has_changed(certificates->watch) || is_requested;
     if (files == NULL || !retry_is_due(&certificates->retry, has_changed, now_ms))
         return;
     if (server_reload_tls(server, files, &error)) {

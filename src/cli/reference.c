@@ -151,7 +151,7 @@ static const struct option *next_unsupported(const struct option *row, const cha
     return row->key == NULL ? NULL : row;
 }
 
-/* Those that are told the same stand together, at the first of them. */
+/* Rows with the same text stand together, at the first of them. */
 static void print_unsupported(const struct option *rows, struct page *page)
 {
     const struct option *row = next_unsupported(rows, NULL);

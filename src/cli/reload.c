@@ -88,7 +88,7 @@ static bool give(struct reload *reload, struct connections **connections,
            error_unavailable(error, "event loop not responding: cannot load %s", reload->path);
 }
 
-void reload_check(struct reload *reload, bool asked, struct loop_calls *loop_calls,
+void reload_check(struct reload *reload, bool is_requested, struct loop_calls *loop_calls,
                   struct external_scaler *scaler)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -96,7 +96,7 @@ void reload_check(struct reload *reload, bool asked, struct loop_calls *loop_cal
     int64_t now_ms = clock_now_ms();
     if (reload->path == NULL)
         return;
-    bool has_changed = watch_has_changed(reload->watch) || asked;
+    bool has_changed = watch_has_changed(reload->watch) || is_requested;
     if (!retry_is_due(&reload->retry, has_changed, now_ms))
         return;
     if (!load(reload, &connections, &error)) {

@@ -27,9 +27,9 @@ void reload_end(struct reload *reload); /* NULL is harmless */
 /* NULL: there is no file. Borrowed. */
 const struct reload_stats *reload_stats_of(const struct reload *reload);
 
-/* Reads the file again, where it or one of those that it names has changed, `asked`, or some time after that
+/* Reads the file again, where it or one of those that it names has changed, `is_requested`, or some time after that
  * failed. The server uses the new content once its loop has run the call. */
-void reload_check(struct reload *reload, bool asked, struct loop_calls *loop_calls,
+void reload_check(struct reload *reload, bool is_requested, struct loop_calls *loop_calls,
                   struct external_scaler *scaler);
 
 #endif

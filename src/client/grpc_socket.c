@@ -212,8 +212,8 @@ static bool handshake_failed(const SSL *tls, const char *address, struct error *
     return false;
 }
 
-static bool shake_hands(SSL *tls, int fd, const char *address, int64_t deadline_ms,
-                        struct error *error)
+static bool do_handshake(SSL *tls, int fd, const char *address, int64_t deadline_ms,
+                         struct error *error)
 {
     for (;;) {
         ERR_clear_error();
@@ -243,7 +243,7 @@ static bool start_tls(struct grpc_socket *socket, const char *address, const cha
     SSL_CTX_free(context); /* the connection holds it */
     SSL_set_fd(socket->tls, socket->fd);
     expect_name(socket->tls, files->server_name == NULL ? host : files->server_name);
-    return shake_hands(socket->tls, socket->fd, address, deadline_ms, error);
+    return do_handshake(socket->tls, socket->fd, address, deadline_ms, error);
 }
 
 /* ---- the connection ---- */

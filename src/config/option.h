@@ -39,7 +39,7 @@ struct option_values {
     size_t options;  /* rows of the table */
     uint64_t hidden; /* a bit a row: its text came out of a variable, or is a secret */
     uint64_t
-        given; /* a bit a row: its text is not the default; of the first OPTION_MOST_SHOWN rows */
+        given; /* a bit a row: its text is not the default; of the first OPTION_MAX_SHOWN rows */
     const struct option *table;
 };
 
@@ -80,7 +80,7 @@ bool option_same_place(const struct option_values *one, const struct option_valu
 /* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown. */
 const char *option_text(const struct option_values *values, const char *key);
 
-/* Whether somebody set it, be it to its default. The key must be in one of the first OPTION_MOST_SHOWN rows. */
+/* Whether somebody set it, be it to its default. The key must be in one of the first OPTION_MAX_SHOWN rows. */
 bool option_is_given(const struct option_values *values, const char *key);
 
 /* May the text of this row be shown to people? Not where it is a secret or a URL, or came out of a variable. */

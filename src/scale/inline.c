@@ -20,14 +20,14 @@ struct tenant {
 };
 
 struct inline_connections {
-    size_t most;
+    size_t max;
     struct tenant *tenants;
 };
 
 struct inline_connections *inline_connections_new(size_t max_per_namespace)
 {
     struct inline_connections *connections = memory_new(sizeof(*connections));
-    connections->most = max_per_namespace;
+    connections->max = max_per_namespace;
     return connections;
 }
 
@@ -98,11 +98,11 @@ bool inline_connections_acquire(struct inline_connections *connections, const ch
     struct tenant *tenant = find_tenant(connections, namespace);
     struct used *used = tenant == NULL ? NULL : find_used(tenant, scaler, identity);
     if (used == NULL) {
-        if (tenant != NULL && HASH_COUNT(tenant->used) >= connections->most)
+        if (tenant != NULL && HASH_COUNT(tenant->used) >= connections->max)
             return error_set(error, ERROR_LIMIT,
                              "all %zu inline connections of namespace \"%.*s\" are in use "
                              "(--max-inline): name connections of the connections file",
-                             connections->most, (int)text_cut(namespace, 64), namespace);
+                             connections->max, (int)text_cut(namespace, 64), namespace);
         if (tenant == NULL)
             tenant = add_tenant(connections, namespace);
         used = add_used(tenant, scaler, identity);

@@ -96,12 +96,12 @@ const struct answer *trigger_round(const struct trigger *trigger, int64_t now_ms
 
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name)
 {
-    const char *asked = metric_name;
-    if (strcasecmp(asked, trigger->metric_name) == 0)
+    const char *name = metric_name;
+    if (strcasecmp(name, trigger->metric_name) == 0)
         return true;
-    if (*asked != 's' && *asked != 'S')
+    if (*name != 's' && *name != 'S')
         return false;
-    size_t digits = strspn(asked + 1, "0123456789");
-    return digits > 0 && asked[1 + digits] == '-' &&
-           strcasecmp(asked + 2 + digits, trigger->metric_name) == 0;
+    size_t digits = strspn(name + 1, "0123456789");
+    return digits > 0 && name[1 + digits] == '-' &&
+           strcasecmp(name + 2 + digits, trigger->metric_name) == 0;
 }

@@ -321,7 +321,7 @@ static bool run(const struct explain *explain, struct search *search, struct web
 }
 
 /* False: it is no count. */
-static bool parse_count(const char *text, size_t usual, size_t most, size_t *ret_count)
+static bool parse_count(const char *text, size_t usual, size_t max, size_t *ret_count)
 {
     char *end = NULL;
     *ret_count = usual;
@@ -330,7 +330,7 @@ static bool parse_count(const char *text, size_t usual, size_t most, size_t *ret
     if (text[0] < '0' || text[0] > '9')
         return false;
     unsigned long long count = strtoull(text, &end, 10);
-    *ret_count = count < most ? (size_t)count : most;
+    *ret_count = count < max ? (size_t)count : max;
     return *end == '\0';
 }
 

@@ -97,7 +97,7 @@ static void clients_are_counted_by_the_port_that_they_came_in_at(void **state)
     close(other);
 }
 
-static void without_a_descriptor_to_look_with_clients_are_not_said_to_be_none(void **state)
+static void without_a_free_descriptor_the_number_of_clients_is_unknown(void **state)
 {
     struct rlimit before;
     size_t count;
@@ -116,7 +116,7 @@ int main(void)
         cmocka_unit_test(a_port_that_is_none_is_not_taken_for_another),
         cmocka_unit_test(port_0_takes_a_free_one),
         cmocka_unit_test(clients_are_counted_by_the_port_that_they_came_in_at),
-        cmocka_unit_test(without_a_descriptor_to_look_with_clients_are_not_said_to_be_none),
+        cmocka_unit_test(without_a_free_descriptor_the_number_of_clients_is_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static void the_process_is_measured(void **state)
 }
 
 /* Two clocks that turn to the next second at different moments made it another one for that long. */
-static void the_start_is_the_same_whenever_it_is_asked_for(void **state)
+static void the_start_is_the_same_whenever_it_is_read(void **state)
 {
     (void)state;
     double start = 0;
@@ -58,7 +58,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_process_is_measured),
-        cmocka_unit_test(the_start_is_the_same_whenever_it_is_asked_for),
+        cmocka_unit_test(the_start_is_the_same_whenever_it_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

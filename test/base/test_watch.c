@@ -45,7 +45,7 @@ static int tear_down(void **state)
 }
 
 /* The first question sees a change, the second that it is over. */
-static void assert_told_once(struct watch *watch)
+static void assert_reported_once(struct watch *watch)
 {
     assert_false(watch_has_changed(watch));
     assert_true(watch_has_changed(watch));
@@ -62,26 +62,26 @@ static void what_rests_has_not_changed(void **state)
     assert_false(watch_has_changed(fixture->watch));
 }
 
-static void a_file_that_is_made_written_replaced_or_removed_is_told_once(void **state)
+static void a_file_that_is_made_written_replaced_or_removed_is_reported_once(void **state)
 {
     struct fixture *fixture = *state;
     watch_add(fixture->watch, fixture->path);
     write_file(fixture->path, "one");
-    assert_told_once(fixture->watch);
+    assert_reported_once(fixture->watch);
 
     nanosleep(&(struct timespec){.tv_nsec = 20000000},
               NULL); /* the clock of file systems is coarse */
     write_file(fixture->path, "two");
-    assert_told_once(fixture->watch);
+    assert_reported_once(fixture->watch);
 
     char other[160];
     snprintf(other, sizeof(other), "%s.new", fixture->path);
     write_file(other, "two");
     assert_int_equal(rename(other, fixture->path), 0);
-    assert_told_once(fixture->watch);
+    assert_reported_once(fixture->watch);
 
     unlink(fixture->path);
-    assert_told_once(fixture->watch);
+    assert_reported_once(fixture->watch);
 }
 
 static void a_swapped_link_above_the_file_is_a_change(void **state)
@@ -107,7 +107,7 @@ static void a_swapped_link_above_the_file_is_a_change(void **state)
     snprintf(next, sizeof(next), "%s.next", data);
     assert_int_equal(symlink("two", next), 0);
     assert_int_equal(rename(next, data), 0);
-    assert_told_once(fixture->watch);
+    assert_reported_once(fixture->watch);
 
     unlink(data);
     for (const char *folder = one; folder != NULL; folder = folder == one ? two : NULL) {
@@ -117,14 +117,14 @@ static void a_swapped_link_above_the_file_is_a_change(void **state)
     }
 }
 
-static void a_change_that_goes_on_is_told_at_its_end(void **state)
+static void a_change_that_goes_on_is_reported_at_its_end(void **state)
 {
     struct fixture *fixture = *state;
     watch_add(fixture->watch, fixture->path);
     write_file(fixture->path, "a");
     assert_false(watch_has_changed(fixture->watch));
     write_file(fixture->path, "and more");
-    assert_told_once(fixture->watch);
+    assert_reported_once(fixture->watch);
 }
 
 int main(void)
@@ -132,10 +132,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_rests_has_not_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            a_file_that_is_made_written_replaced_or_removed_is_told_once, set_up, tear_down),
+            a_file_that_is_made_written_replaced_or_removed_is_reported_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_swapped_link_above_the_file_is_a_change, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_change_that_goes_on_is_told_at_its_end, set_up,
+        cmocka_unit_test_setup_teardown(a_change_that_goes_on_is_reported_at_its_end, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests_name("watch", tests, NULL, NULL);

@@ -25,7 +25,7 @@ struct fixture {
     atomic_bool is_over;
 };
 
-static void hear_nothing(void *context)
+static void receive_nothing(void *context)
 {
     (void)context;
 }
@@ -34,7 +34,7 @@ static int set_up(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
     struct fixture *fixture = memory_new(sizeof(*fixture));
-    fixture->loop_calls = loop_calls_new(hear_nothing, NULL);
+    fixture->loop_calls = loop_calls_new(receive_nothing, NULL);
     const struct http_port_parts parts = {.loop_calls = fixture->loop_calls};
     *state = fixture;
     return http_port_begin("127.0.0.1:0", &parts, &fixture->port, &error) ? 0 : -1;

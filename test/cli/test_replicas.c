@@ -90,7 +90,7 @@ static void replicas_start_and_the_newest_stops_first(void **state)
     await_listing("");
 }
 
-static void a_random_one_stops_where_that_is_asked_for(void **state)
+static void a_random_one_stops_where_that_is_set(void **state)
 {
     (void)state;
     _cleanup_(memory_free) char *command = text_format(COMMAND, folder);
@@ -176,7 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replicas_start_and_the_newest_stops_first),
-        cmocka_unit_test(a_random_one_stops_where_that_is_asked_for),
+        cmocka_unit_test(a_random_one_stops_where_that_is_set),
         cmocka_unit_test(what_does_not_end_in_its_grace_is_killed),
         cmocka_unit_test(what_ends_by_itself_is_started_again_later_and_later),
         cmocka_unit_test(a_replica_knows_its_object),

@@ -188,7 +188,7 @@ static void a_list_of_aliases_has_an_end(void **state)
     text_done(&yaml);
 }
 
-static void every_mistake_is_told_with_its_line(void **state)
+static void every_mistake_is_reported_with_its_line(void **state)
 {
     (void)state;
     static const struct {
@@ -233,7 +233,7 @@ int main(void)
         cmocka_unit_test(namespaces_are_patterns_and_none_means_all),
         cmocka_unit_test(an_empty_file_has_no_connections),
         cmocka_unit_test(a_list_of_aliases_has_an_end),
-        cmocka_unit_test(every_mistake_is_told_with_its_line),
+        cmocka_unit_test(every_mistake_is_reported_with_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,7 +157,7 @@ static void the_key_that_keda_reads_itself_counts_only_in_the_file(void **state)
     assert_true(CONNECTION(file)->tls);
 }
 
-static void all_mistakes_are_told_at_once_with_key_value_and_what_is_allowed(void **state)
+static void all_mistakes_are_reported_at_once_with_key_value_and_what_is_allowed(void **state)
 {
     (void)state;
     _cleanup_(parsed_done) struct parsed parsed =
@@ -304,7 +304,7 @@ static void values_can_be_made_again_from_their_texts(void **state)
     option_values_free(again);
 }
 
-static void a_duration_that_is_too_long_is_told_how_long_it_may_be(void **state)
+static void a_duration_that_is_too_long_is_an_error_with_the_limit(void **state)
 {
     (void)state;
     _cleanup_(parsed_done) struct parsed parsed = PARSE(GOOD, "timeout", "87601h");
@@ -402,7 +402,7 @@ int main(void)
         cmocka_unit_test(a_value_from_the_environment_counts_after_the_metadata),
         cmocka_unit_test(an_alias_is_another_name_of_the_key),
         cmocka_unit_test(the_key_that_keda_reads_itself_counts_only_in_the_file),
-        cmocka_unit_test(all_mistakes_are_told_at_once_with_key_value_and_what_is_allowed),
+        cmocka_unit_test(all_mistakes_are_reported_at_once_with_key_value_and_what_is_allowed),
         cmocka_unit_test(of_many_unknown_keys_the_first_are_named_and_the_rest_are_counted),
         cmocka_unit_test(wrong_metadata_still_has_complete_values),
         cmocka_unit_test(a_wrong_value_from_the_environment_is_not_shown),
@@ -410,7 +410,7 @@ int main(void)
         cmocka_unit_test(how_a_connection_is_used_is_not_in_its_identity),
         cmocka_unit_test(other_credentials_lead_to_the_same_place),
         cmocka_unit_test(values_can_be_made_again_from_their_texts),
-        cmocka_unit_test(a_duration_that_is_too_long_is_told_how_long_it_may_be),
+        cmocka_unit_test(a_duration_that_is_too_long_is_an_error_with_the_limit),
         cmocka_unit_test(numbers_and_bools_are_read_as_keda_reads_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

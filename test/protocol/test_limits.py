@@ -82,7 +82,7 @@ def test_connections_with_a_process_of_their_own_are_limited():
         assert refusal(client.is_active, of_broker(1))[0] == grpc.StatusCode.UNAVAILABLE
         code, text = refusal(client.is_active, of_broker(2))
         assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "all 1 connections with a process of their own are in use (--max-isolated)" in text
+        assert "all 1 connections with an agent process are in use (--max-isolated)" in text
         assert refusal(client.is_active, of_host(0))[0] == grpc.StatusCode.UNAVAILABLE
 
 

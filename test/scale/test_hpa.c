@@ -178,8 +178,8 @@ static void the_least_change_is_taken_with_min(void **state)
 static void downwards_too(void **state)
 {
     (void)state;
-    static const int64_t least[] = {18, 16, 14, 12, 10, 9, 8, 7};
-    static const int64_t most[] = {10, 5, 2, 1, 1};
+    static const int64_t smallest[] = {18, 16, 14, 12, 10, 9, 8, 7};
+    static const int64_t largest[] = {10, 5, 2, 1, 1};
     struct fixture fixture = with_behavior(20);
     fixture.settings.down = (struct hpa_rules){
         .tolerance = 0.1,
@@ -187,7 +187,7 @@ static void downwards_too(void **state)
         .policies = {{HPA_PODS, 2, 15000}, {HPA_PERCENT, 10, 15000}},
         .policy_count = 2,
     };
-    expect_run(&fixture, 1, least, ARRAY_LENGTH(least));
+    expect_run(&fixture, 1, smallest, ARRAY_LENGTH(smallest));
 
     fixture = with_behavior(20);
     fixture.settings.down = (struct hpa_rules){
@@ -195,7 +195,7 @@ static void downwards_too(void **state)
         .policies = {{HPA_PODS, 2, 15000}, {HPA_PERCENT, 50, 15000}},
         .policy_count = 2,
     };
-    expect_run(&fixture, 1, most, ARRAY_LENGTH(most));
+    expect_run(&fixture, 1, largest, ARRAY_LENGTH(largest));
 }
 
 static void a_disabled_direction_stays(void **state)

@@ -44,7 +44,7 @@ static void what_did_not_change_is_left_alone(void **state)
 }
 
 /* What differs is who may use it, and neither the address nor a credential. */
-static void the_same_query_goes_on_where_the_same_is_asked(void **state)
+static void the_query_goes_on_where_it_is_the_same(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(ORDERS);
@@ -108,7 +108,7 @@ static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state
         FIND("scaler", "fake", "connectionName", "new", "queueNam", "7")->lacks_connection);
 }
 
-static void who_asks_does_not_wait_for_the_renewal_of_the_others(void **state)
+static void a_call_does_not_wait_for_the_renewal_of_other_triggers(void **state)
 {
     (void)state;
     struct trigger *first = FIND(ORDERS);
@@ -178,11 +178,11 @@ int main(void)
         TEST(readings_survive_a_change_of_credentials),
         TEST(readings_do_not_survive_a_change_of_addresses),
         TEST(what_did_not_change_is_left_alone),
-        TEST(the_same_query_goes_on_where_the_same_is_asked),
+        TEST(the_query_goes_on_where_it_is_the_same),
         TEST(a_connection_that_stays_leaves_no_room_for_another_one_meanwhile),
         TEST(all_connections_that_are_allowed_can_be_replaced),
         TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
-        TEST(who_asks_does_not_wait_for_the_renewal_of_the_others),
+        TEST(a_call_does_not_wait_for_the_renewal_of_other_triggers),
         TEST(who_watches_goes_over_to_the_other_query),
         TEST(who_waits_for_a_query_that_is_lost_gets_the_reason),
         TEST(a_trigger_can_be_forgotten_before_its_renewal),

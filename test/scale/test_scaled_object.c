@@ -117,7 +117,7 @@ static const char least[] = "kind: ScaledObject\n"
                             "spec:\n"
                             "  triggers: [{type: external}]\n";
 
-static void what_is_not_said_is_the_default(void **state)
+static void what_is_not_set_is_the_default(void **state)
 {
     (void)state;
     struct scaled_objects objects = parsed(least);
@@ -193,7 +193,7 @@ int main(void)
         cmocka_unit_test(the_spec_is_read),
         cmocka_unit_test(the_behavior_is_read),
         cmocka_unit_test(the_triggers_are_read),
-        cmocka_unit_test(what_is_not_said_is_the_default),
+        cmocka_unit_test(what_is_not_set_is_the_default),
         cmocka_unit_test(a_list_has_objects_too),
         cmocka_unit_test(an_empty_behavior_is_one),
         cmocka_unit_test(a_mistake_names_its_line),

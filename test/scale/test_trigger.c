@@ -42,7 +42,7 @@ static void the_metric_is_named_and_found_as_keda_does(void **state)
     assert_false(trigger_has_metric(trigger, "fake"));
 }
 
-static void an_absent_scaler_is_told_what_to_do_instead(void **state)
+static void an_absent_scaler_is_an_error_with_what_to_do(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND("scaler", "fake-cluster");
@@ -156,7 +156,8 @@ static void inline_connections_can_be_denied(void **state)
     assert_false(error_is_set(&FIND(ORDERS)->mistakes));
 }
 
-static void a_limit_on_inline_connections_is_told_and_what_is_forgotten_makes_room(void **state)
+static void
+a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_makes_room(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -193,7 +194,7 @@ static void an_unusable_connection_does_not_hide_the_other_mistakes(void **state
                    ERROR_INVALID, "connection \"other\" is one of scaler isolated, not of fake");
 }
 
-static void a_trigger_that_nobody_asks_for_is_forgotten(void **state)
+static void a_trigger_without_calls_expires(void **state)
 {
     (void)state;
     const char *const first[] = {GOOD, NULL};
@@ -212,7 +213,8 @@ static void a_trigger_that_nobody_asks_for_is_forgotten(void **state)
     assert_int_equal(triggers_count(triggers), 0);
 }
 
-static void a_full_table_drops_the_longest_unasked_and_is_told_where_all_are_kept(void **state)
+static void
+a_full_table_drops_the_trigger_longest_without_a_call_and_fails_where_all_are_pinned(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -242,7 +244,7 @@ static void a_full_table_drops_the_longest_unasked_and_is_told_where_all_are_kep
     trigger_unpin(kept);
 }
 
-static void a_limit_on_metadata_is_told_and_what_is_not_kept_makes_room(void **state)
+static void a_limit_on_metadata_is_an_error_and_what_is_not_pinned_makes_room(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -325,7 +327,7 @@ int main(void)
         TEST(the_order_of_the_metadata_does_not_matter),
         TEST(a_key_that_is_there_twice_is_refused),
         TEST(the_metric_is_named_and_found_as_keda_does),
-        TEST(an_absent_scaler_is_told_what_to_do_instead),
+        TEST(an_absent_scaler_is_an_error_with_what_to_do),
         TEST(an_unknown_scaler_still_has_a_metric),
         TEST(wrong_metadata_still_has_a_metric_with_the_default_target),
         TEST(kedas_own_keys_are_allowed),
@@ -334,12 +336,12 @@ int main(void)
         TEST(a_key_that_differs_from_the_named_connections_is_refused),
         TEST(a_secret_beside_a_named_connection_is_refused_whatever_it_is),
         TEST(inline_connections_can_be_denied),
-        TEST(a_limit_on_inline_connections_is_told_and_what_is_forgotten_makes_room),
+        TEST(a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_makes_room),
         TEST(a_named_connection_is_for_its_namespaces),
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
-        TEST(a_trigger_that_nobody_asks_for_is_forgotten),
-        TEST(a_full_table_drops_the_longest_unasked_and_is_told_where_all_are_kept),
-        TEST(a_limit_on_metadata_is_told_and_what_is_not_kept_makes_room),
+        TEST(a_trigger_without_calls_expires),
+        TEST(a_full_table_drops_the_trigger_longest_without_a_call_and_fails_where_all_are_pinned),
+        TEST(a_limit_on_metadata_is_an_error_and_what_is_not_pinned_makes_room),
         TEST(a_trigger_answers_with_the_reading_of_its_query),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
         TEST(a_walk_sees_each_trigger_that_stays_once),

@@ -19,7 +19,7 @@ const struct tls_files files = {
 struct server_options options = {
     .listen = "127.0.0.1:0", .max_message_bytes = MESSAGE_LIMIT, .ping_interval_ms = 30000};
 
-static void say(struct call *call, const char *text)
+static void send_text(struct call *call, const char *text)
 {
     call_send(call, (struct bytes){.data = (const uint8_t *)text, .length = strlen(text)});
 }
@@ -43,7 +43,7 @@ static void on_begin(void *context, struct call *call)
         return;
     }
     if (text_equal(call->path, "/test/Who")) {
-        say(call, call->peer == NULL ? "nobody" : call->peer->names[0]);
+        send_text(call, call->peer == NULL ? "nobody" : call->peer->names[0]);
         call_finish(call, STATUS_OK, NULL);
         return;
     }
@@ -53,7 +53,7 @@ static void on_begin(void *context, struct call *call)
         call_finish(call, STATUS_UNIMPLEMENTED, "unknown method");
 }
 
-static void say_next(struct call *call)
+static void send_next(struct call *call)
 {
     struct work *work = call->context;
     char number[32];
@@ -62,7 +62,7 @@ static void say_next(struct call *call)
         return;
     }
     snprintf(number, sizeof(number), "%ld", work->left--);
-    say(call, number);
+    send_text(call, number);
 }
 
 static void on_message(void *context, struct call *call, struct bytes message)
@@ -75,13 +75,13 @@ static void on_message(void *context, struct call *call, struct bytes message)
         call_finish(call, STATUS_OK, NULL);
     } else if (text_equal(call->path, "/test/Count")) {
         work->left = atol(text);
-        say_next(call);
+        send_next(call);
         if (!call_send(call, message))
             fixture->refused_sends++;
     } else if (text_equal(call->path, "/test/Deadline")) {
         _cleanup_(memory_free) char *left = text_format(
             "%lld", call->deadline_ms == CLOCK_NEVER ? -1LL : call->deadline_ms - clock_now_ms());
-        say(call, left);
+        send_text(call, left);
         call_finish(call, STATUS_OK, NULL);
     }
 }
@@ -96,7 +96,7 @@ static void on_writable(void *context, struct call *call)
 {
     (void)context;
     if (text_equal(call->path, "/test/Count"))
-        say_next(call);
+        send_next(call);
 }
 
 static void on_ended(void *context, struct call *call, enum status status)
@@ -122,7 +122,7 @@ static int64_t on_turn(void *context, int64_t now_ms)
     fixture->turns++;
     if (atomic_exchange(&fixture->push, false))
         LIST_FOREACH(work, &fixture->held, held)
-    say(work->call, "pushed");
+    send_text(work->call, "pushed");
     if (now_ms >= atomic_load(&fixture->due_ms))
         atomic_store(&fixture->due_ms, CLOCK_NEVER);
     return atomic_load(&fixture->due_ms);

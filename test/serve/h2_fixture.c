@@ -139,7 +139,7 @@ uint64_t hits(const struct fixture *fixture, const char *name)
 
 char *talk(const struct fixture *fixture, const void *bytes, size_t length)
 {
-    struct text heard = {0};
+    struct text received = {0};
     char buffer[4096];
     ssize_t got;
     int fd = h2_connect(fixture->server->port);
@@ -147,10 +147,10 @@ char *talk(const struct fixture *fixture, const void *bytes, size_t length)
                sizeof(struct timeval));
     assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), length);
     while ((got = recv(fd, buffer, sizeof(buffer), 0)) > 0)
-        text_add_bytes(&heard, buffer, (size_t)got);
+        text_add_bytes(&received, buffer, (size_t)got);
     assert_int_equal(got, 0);
     close(fd);
-    return text_take(&heard);
+    return text_take(&received);
 }
 
 void assert_answered(struct h2_client *client, const char *const *headers, const char *http,

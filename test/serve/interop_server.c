@@ -45,7 +45,7 @@ struct method {
 /* ---- what methods share ---- */
 
 /* True: the client wanted this status rather than an answer, and has it. */
-static bool finish_as_told(struct work *work, const Grpc__Testing__EchoStatus *status)
+static bool finish_as_requested(struct work *work, const Grpc__Testing__EchoStatus *status)
 {
     if (status == NULL)
         return false;
@@ -91,7 +91,8 @@ static void answer_unary(struct work *work, const ProtobufCMessage *message)
 {
     const Grpc__Testing__SimpleRequest *request = (const void *)message;
     Grpc__Testing__SimpleResponse response = GRPC__TESTING__SIMPLE_RESPONSE__INIT;
-    if (finish_as_told(work, request->response_status) || !has_size(work, request->response_size))
+    if (finish_as_requested(work, request->response_status) ||
+        !has_size(work, request->response_size))
         return;
     Grpc__Testing__Payload payload = payload_of(request->response_size);
     response.payload = &payload;
@@ -141,7 +142,7 @@ static void send_next(struct work *work)
 static void answer_each(struct work *work, const ProtobufCMessage *message)
 {
     const Grpc__Testing__StreamingOutputCallRequest *request = (const void *)message;
-    if (finish_as_told(work, request->response_status))
+    if (finish_as_requested(work, request->response_status))
         return;
     if (request->n_response_parameters > MAX_REPLIES) {
         call_finish(work->call, STATUS_INVALID_ARGUMENT, "too many replies are wanted");

@@ -117,7 +117,7 @@ static struct bytes reference_to(const char *queue, uint8_t *buffer)
     return (struct bytes){buffer, externalscaler__scaled_object_ref__pack(&reference, buffer)};
 }
 
-void ask(struct noted_call *call, const char *path, const char *queue)
+void begin_call(struct noted_call *call, const char *path, const char *queue)
 {
     uint8_t buffer[256];
     uint8_t outer[256];

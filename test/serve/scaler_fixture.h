@@ -45,7 +45,7 @@ struct noted_call {
 #define PATH(name) "/externalscaler.ExternalScaler/" name
 
 /* Begins the call of this path and gives it its message, a trigger of this queue. */
-void ask(struct noted_call *call, const char *path, const char *queue);
+void begin_call(struct noted_call *call, const char *path, const char *queue);
 
 /* The client is gone, or has heard the status. */
 void end_call(struct noted_call *call);

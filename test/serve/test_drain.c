@@ -83,7 +83,7 @@ static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_han
     assert_int_equal(fixture->begun, answered + ARRAY_LENGTH(loads));
 }
 
-static void *wake_until_told(void *argument)
+static void *wake_until_stopped(void *argument)
 {
     struct fixture *fixture = argument;
     while (!atomic_load(&fixture->push))
@@ -96,7 +96,7 @@ static void wakes_may_come_while_the_server_drains_and_after(void **state)
     struct fixture *fixture = *state;
     pthread_t wakers[2];
     for (size_t i = 0; i < ARRAY_LENGTH(wakers); i++)
-        assert_int_equal(pthread_create(&wakers[i], NULL, wake_until_told, fixture), 0);
+        assert_int_equal(pthread_create(&wakers[i], NULL, wake_until_stopped, fixture), 0);
     sleep_ms(20);
     assert_int_equal(server_drain(fixture->server, 10000), 0);
     sleep_ms(20);

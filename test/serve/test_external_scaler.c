@@ -17,8 +17,8 @@ static void both_calls_wait_for_the_first_measurement_and_are_answered_from_it(v
     (void)state;
     struct noted_call metrics = {0};
     struct noted_call active = {0};
-    ask(&metrics, PATH("GetMetrics"), "7");
-    ask(&active, PATH("IsActive"), "7");
+    begin_call(&metrics, PATH("GetMetrics"), "7");
+    begin_call(&active, PATH("IsActive"), "7");
     TURN_UNTIL(metrics.finished && active.finished);
     assert_int_equal(metrics.status, STATUS_OK);
     assert_true(metrics.value == 7);
@@ -34,7 +34,7 @@ static void a_call_that_has_waited_long_enough_is_refused(void **state)
     (void)state;
     struct noted_call call = {0};
     int64_t now_ms = clock_now_ms();
-    ask(&call, PATH("GetMetrics"), "hang");
+    begin_call(&call, PATH("GetMetrics"), "hang");
     int64_t due_ms = service->turn(service->context, now_ms); /* an older reading might do then */
     assert_in_range(due_ms, now_ms + 1, now_ms + ANSWER_PATIENCE_MS + 100);
     due_ms = service->turn(service->context, due_ms);
@@ -51,11 +51,11 @@ static void is_active_repeats_what_get_metrics_was_answered(void **state)
     (void)state;
     struct noted_call metrics = {0};
     struct noted_call active = {0};
-    ask(&metrics, PATH("GetMetrics"), "7");
+    begin_call(&metrics, PATH("GetMetrics"), "7");
     TURN_UNTIL(metrics.finished);
     fake_set_queue("7", 0);
     take_turns_for_a_measurement();
-    ask(&active, PATH("IsActive"), "7");
+    begin_call(&active, PATH("IsActive"), "7");
     assert_true(active.finished);
     assert_int_equal(active.trues, 1);
     end_call(&metrics);
@@ -67,12 +67,12 @@ static void is_active_repeats_a_failure_of_get_metrics(void **state)
     (void)state;
     struct noted_call metrics = {0};
     struct noted_call active = {0};
-    ask(&metrics, PATH("GetMetrics"), "missing");
+    begin_call(&metrics, PATH("GetMetrics"), "missing");
     TURN_UNTIL(metrics.finished);
     assert_int_equal(metrics.status, STATUS_UNAVAILABLE);
     fake_set_queue("missing", 1);
     take_turns_for_a_measurement();
-    ask(&active, PATH("IsActive"), "missing");
+    begin_call(&active, PATH("IsActive"), "missing");
     assert_true(active.finished);
     assert_int_equal(active.status, STATUS_UNAVAILABLE);
     end_call(&metrics);
@@ -83,7 +83,7 @@ static void a_stream_tells_true_once_and_then_at_each_heartbeat(void **state)
 {
     (void)state;
     struct noted_call stream = {0};
-    ask(&stream, PATH("StreamIsActive"), "3");
+    begin_call(&stream, PATH("StreamIsActive"), "3");
     TURN_UNTIL(stream.trues == 1);
     int64_t start_ms = clock_now_ms();
     TURN_UNTIL(stream.trues == 2);
@@ -99,7 +99,7 @@ static void a_stream_tells_each_change_to_active_and_never_false(void **state)
     (void)state;
     struct noted_call stream = {0};
     fake_set_queue("jobs", 0);
-    ask(&stream, PATH("StreamIsActive"), "jobs");
+    begin_call(&stream, PATH("StreamIsActive"), "jobs");
     take_turns_for(2 * heartbeat_ms);
     assert_int_equal(stream.trues, 0);
     for (int i = 1; i <= 5; i++) {
@@ -115,12 +115,12 @@ static void a_stream_tells_each_change_to_active_and_never_false(void **state)
     end_call(&stream);
 }
 
-static void a_push_that_found_no_room_is_told_once_there_is_some(void **state)
+static void a_push_that_found_no_room_is_sent_once_there_is_some(void **state)
 {
     (void)state;
     struct noted_call stream = {.full = true};
     fake_set_queue("jobs", 2);
-    ask(&stream, PATH("StreamIsActive"), "jobs");
+    begin_call(&stream, PATH("StreamIsActive"), "jobs");
     take_turns_for_a_measurement();
     stream.full = false;
     service->writable(service->context, &stream.call);
@@ -141,18 +141,18 @@ static void a_push_that_found_no_room_is_told_once_there_is_some(void **state)
     end_call(&stream);
 }
 
-static void an_outage_is_told_true_while_it_is_held_and_its_end_is_told_at_once(void **state)
+static void true_is_sent_while_an_outage_is_held_and_its_end_is_sent_at_once(void **state)
 {
     (void)state;
     struct noted_call stream = {0};
     struct noted_call call = {0};
-    ask(&stream, PATH("StreamIsActive"), "3");
+    begin_call(&stream, PATH("StreamIsActive"), "3");
     TURN_UNTIL(stream.trues == 1);
     fake_set_up(false);
     TURN_UNTIL(stream.trues == 3);
     take_turns_for(hold_ms + heartbeat_ms);
     int trues = stream.trues;
-    ask(&call, PATH("IsActive"), "3");
+    begin_call(&call, PATH("IsActive"), "3");
     assert_true(call.finished);
     assert_int_equal(call.status, STATUS_UNAVAILABLE);
     take_turns_for(2 * heartbeat_ms);
@@ -172,10 +172,10 @@ static void a_drain_ends_streams_and_lets_calls_wait(void **state)
     struct noted_call late = {0};
     struct noted_call call = {0};
     fake_set_queue("jobs", FAKE_HANGS);
-    ask(&stream, PATH("StreamIsActive"), "jobs");
-    ask(&call, PATH("IsActive"), "jobs");
+    begin_call(&stream, PATH("StreamIsActive"), "jobs");
+    begin_call(&call, PATH("IsActive"), "jobs");
     service->drain(service->context);
-    ask(&late, PATH("StreamMetricSpec"), "jobs");
+    begin_call(&late, PATH("StreamMetricSpec"), "jobs");
     assert_true(stream.finished && late.finished && !call.finished);
     assert_int_equal(stream.status, STATUS_OK);
     assert_int_equal(late.status, STATUS_OK);
@@ -185,31 +185,31 @@ static void a_drain_ends_streams_and_lets_calls_wait(void **state)
     end_call(&call);
 }
 
-static void a_limit_on_streams_is_told_and_one_that_ends_makes_room(void **state)
+static void a_limit_on_streams_is_an_error_and_one_that_ends_makes_room(void **state)
 {
     (void)state;
     struct noted_call streams[4] = {0};
     for (int i = 0; i < 3; i++)
-        ask(&streams[i], PATH("StreamIsActive"), "0");
+        begin_call(&streams[i], PATH("StreamIsActive"), "0");
     assert_true(streams[2].finished);
     assert_int_equal(streams[2].status, STATUS_RESOURCE_EXHAUSTED);
     assert_string_equal(streams[2].text, "all 2 streams are in use (--max-streams)");
     end_call(&streams[2]);
     end_call(&streams[0]);
-    ask(&streams[3], PATH("StreamIsActive"), "0");
+    begin_call(&streams[3], PATH("StreamIsActive"), "0");
     assert_false(streams[3].finished);
     end_call(&streams[1]);
     end_call(&streams[3]);
 }
 
-static void a_call_that_is_cancelled_while_it_waits_is_told_nothing(void **state)
+static void a_call_that_is_cancelled_while_it_waits_gets_no_answer(void **state)
 {
     (void)state;
     struct noted_call call = {0};
     struct noted_call stream = {0};
     fake_set_queue("jobs", FAKE_HANGS);
-    ask(&call, PATH("GetMetrics"), "jobs");
-    ask(&stream, PATH("StreamIsActive"), "jobs");
+    begin_call(&call, PATH("GetMetrics"), "jobs");
+    begin_call(&stream, PATH("StreamIsActive"), "jobs");
     end_call(&call);
     end_call(&stream);
     fake_set_queue("jobs", 7);
@@ -231,15 +231,15 @@ static void calls_are_counted_by_what_their_clients_got_and_unary_ones_timed(voi
     struct noted_call gone = {0};
     struct noted_call late = {0};
     struct noted_call stream = {0};
-    ask(&stream, PATH("StreamIsActive"), "7");
+    begin_call(&stream, PATH("StreamIsActive"), "7");
     int64_t began_us = clock_now_us();
-    ask(&call, PATH("GetMetrics"), "7");
+    begin_call(&call, PATH("GetMetrics"), "7");
     TURN_UNTIL(call.finished);
     end_call(&call);
     double took = (double)(clock_now_us() - began_us) / 1e6;
-    ask(&gone, PATH("GetMetrics"), "hang");
+    begin_call(&gone, PATH("GetMetrics"), "hang");
     end_call(&gone);
-    ask(&late, PATH("GetMetrics"), "hang");
+    begin_call(&late, PATH("GetMetrics"), "hang");
     service->ended(service->context, &late.call, STATUS_DEADLINE_EXCEEDED);
     service->refused(service->context, PATH("GetMetrics"), STATUS_PERMISSION_DENIED);
     service->refused(service->context, "/else/Where", STATUS_PERMISSION_DENIED);
@@ -268,7 +268,7 @@ static void an_activation_is_timed_where_a_stream_saw_it(void **state)
     struct noted_call stream = {0};
     struct noted_call late = {0};
     fake_set_queue("jobs", 0);
-    ask(&stream, PATH("StreamIsActive"), "jobs");
+    begin_call(&stream, PATH("StreamIsActive"), "jobs");
     take_turns_for_a_measurement();
     int64_t began_us = clock_now_us();
     bool is_exact = false;
@@ -287,7 +287,7 @@ static void an_activation_is_timed_where_a_stream_saw_it(void **state)
 
     fake_set_queue("jobs", 1);
     TURN_UNTIL(stream.trues == 6);
-    ask(&late, PATH("StreamIsActive"), "jobs"); /* it was active before */
+    begin_call(&late, PATH("StreamIsActive"), "jobs"); /* it was active before */
     TURN_UNTIL(late.trues == 1);
     fake_set_up(false);
     take_turns_for(hold_ms + 2 * heartbeat_ms);
@@ -303,7 +303,7 @@ static void a_heartbeat_that_has_to_wait_for_a_reading_is_no_push(void **state)
 {
     (void)state;
     struct noted_call stream = {0};
-    ask(&stream, PATH("StreamIsActive"), "3");
+    begin_call(&stream, PATH("StreamIsActive"), "3");
     TURN_UNTIL(stream.trues == 1);
     /* So late that no reading is fresh. */
     int64_t due_ms = service->turn(service->context, clock_now_ms() + 2 * heartbeat_ms);
@@ -327,11 +327,11 @@ int main(void)
         TEST(is_active_repeats_a_failure_of_get_metrics),
         TEST(a_stream_tells_true_once_and_then_at_each_heartbeat),
         TEST(a_stream_tells_each_change_to_active_and_never_false),
-        TEST(a_push_that_found_no_room_is_told_once_there_is_some),
-        TEST(an_outage_is_told_true_while_it_is_held_and_its_end_is_told_at_once),
+        TEST(a_push_that_found_no_room_is_sent_once_there_is_some),
+        TEST(true_is_sent_while_an_outage_is_held_and_its_end_is_sent_at_once),
         TEST(a_drain_ends_streams_and_lets_calls_wait),
-        TEST(a_limit_on_streams_is_told_and_one_that_ends_makes_room),
-        TEST(a_call_that_is_cancelled_while_it_waits_is_told_nothing),
+        TEST(a_limit_on_streams_is_an_error_and_one_that_ends_makes_room),
+        TEST(a_call_that_is_cancelled_while_it_waits_gets_no_answer),
         TEST(calls_are_counted_by_what_their_clients_got_and_unary_ones_timed),
         TEST(an_activation_is_timed_where_a_stream_saw_it),
         TEST(a_heartbeat_that_has_to_wait_for_a_reading_is_no_push),

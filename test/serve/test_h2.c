@@ -15,7 +15,7 @@
 #include <time.h>
 #include <zlib.h>
 
-static void an_http1_request_is_told_what_this_is(void **state)
+static void an_http1_request_is_answered_with_an_explanation(void **state)
 {
     static const char request[] = "GET /metrics HTTP/1.1\r\nHost: backlog\r\n\r\n";
     _cleanup_(memory_free) char *answer = talk(*state, request, sizeof(request) - 1);
@@ -122,7 +122,7 @@ static void a_message_in_a_thousand_frames_is_one_message(void **state)
     uint8_t body[1005] = {0, 0, 0, 1000 >> 8, 1000 & 255};
     for (size_t i = 5; i < sizeof(body); i++)
         body[i] = (uint8_t)i;
-    struct h2_stream stream = {.body = body, .body_length = sizeof(body), .most_frame_bytes = 1};
+    struct h2_stream stream = {.body = body, .body_length = sizeof(body), .max_frame_bytes = 1};
     h2_client_init(&client, fixture->server->port);
     h2_client_open(&client, &stream, "/test/Echo", NULL);
     h2_client_finish(&client, &stream);
@@ -150,7 +150,7 @@ static void many_messages_come_in_order_and_flow_control_lets_all_of_them_throug
     h2_client_done(&client);
 }
 
-static void messages_that_nobody_asked_for_wait_and_hold_up_no_other_call(void **state)
+static void messages_that_are_not_read_wait_and_hold_up_no_other_call(void **state)
 {
     struct fixture *fixture = *state;
     struct h2_client client;
@@ -182,12 +182,12 @@ static void an_answer_before_the_request_ended_frees_the_stream(void **state)
     h2_client_done(&client);
 }
 
-static bool is_told_twice(const void *what)
+static bool is_sent_twice(const void *what)
 {
     return ((const struct h2_client *)what)->goaways == 2;
 }
 
-static bool is_told(const void *what)
+static bool is_sent(const void *what)
 {
     return ((const struct h2_client *)what)->goaways > 0;
 }
@@ -218,7 +218,7 @@ static void a_call_that_arrives_before_the_last_goaway_is_served(void **state)
     h2_client_finish(&client, &late);
     assert_string_equal(late.grpc_status, "0");
 
-    assert_true(h2_client_run(&client, is_told_twice, &client));
+    assert_true(h2_client_run(&client, is_sent_twice, &client));
     assert_int_equal(client.last_stream_id, late.id);
     assert_int_equal(client.goaway_code, NGHTTP2_NO_ERROR);
     nghttp2_submit_rst_stream(client.session, NGHTTP2_FLAG_NONE, held.id, NGHTTP2_CANCEL);
@@ -236,7 +236,7 @@ static void a_connection_of_age_is_closed_in_order_and_its_streams_end_with_ok(v
         .body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5, .stays_open = true};
     h2_client_init(&client, fixture->server->port);
     h2_client_open(&client, &stream, "/test/Hold", NULL);
-    assert_true(h2_client_run(&client, is_told, &client));
+    assert_true(h2_client_run(&client, is_sent, &client));
     h2_client_await_end(&client);
     assert_true(stream.is_closed);
     assert_string_equal(stream.grpc_status, "0");
@@ -259,10 +259,10 @@ static void a_stream_that_is_late_for_its_connections_age_ends_with_ok(void **st
     assert_answered(&client, NULL, "200", "0");
     h2_client_run_ms(&client, 50); /* what is heard next is that it is to leave */
 
-    struct pollfd told = {.fd = client.fd, .events = POLLIN};
+    struct pollfd readable = {.fd = client.fd, .events = POLLIN};
     struct h2_stream late = {
         .body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5, .stays_open = true};
-    assert_int_equal(poll(&told, 1, PATIENCE_MS), 1);
+    assert_int_equal(poll(&readable, 1, PATIENCE_MS), 1);
     h2_client_open(&client, &late, "/test/Hold", NULL);
     h2_client_finish(&client, &late);
     assert_string_equal(late.grpc_status, "0");
@@ -324,7 +324,7 @@ static void a_client_that_reads_late_gets_all_of_it_over_tls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_http1_request_is_told_what_this_is),
+        TEST(an_http1_request_is_answered_with_an_explanation),
         TEST(what_is_not_even_http_is_hung_up_on),
         TEST(requests_that_are_no_grpc_are_refused_by_their_http_status),
         TEST(a_call_whose_deadline_passes_ends_as_overdue),
@@ -333,7 +333,7 @@ int main(void)
         TEST(bodies_that_are_no_messages_are_refused),
         TEST(a_message_in_a_thousand_frames_is_one_message),
         TEST(many_messages_come_in_order_and_flow_control_lets_all_of_them_through),
-        TEST(messages_that_nobody_asked_for_wait_and_hold_up_no_other_call),
+        TEST(messages_that_are_not_read_wait_and_hold_up_no_other_call),
         TEST(an_answer_before_the_request_ended_frees_the_stream),
         TEST(a_call_that_arrives_before_the_last_goaway_is_served),
         TEST(a_connection_of_age_is_closed_in_order_and_its_streams_end_with_ok),

@@ -276,7 +276,7 @@ static void first_pieces_of_messages_count_as_held_and_leave_half_to_others(void
     assert_int_equal(hits(fixture, "held-bytes"), refused);
 
     struct h2_stream in_pieces = {
-        .body = whole, .body_length = sizeof(whole), .most_frame_bytes = 100};
+        .body = whole, .body_length = sizeof(whole), .max_frame_bytes = 100};
     h2_client_init(&client, fixture->server->port);
     h2_client_open(&client, &in_pieces, "/test/Echo", NULL);
     h2_client_finish(&client, &in_pieces);

@@ -57,7 +57,7 @@ static void *run_many(void *context)
     return &count;
 }
 
-static void errands_of_many_threads_run_one_at_a_time(void **state)
+static void calls_of_many_threads_run_one_at_a_time(void **state)
 {
     (void)state;
     struct server server = {.loop_calls = loop_calls_new(wake, &server)};
@@ -74,7 +74,7 @@ static void errands_of_many_threads_run_one_at_a_time(void **state)
     loop_calls_free(server.loop_calls);
 }
 
-static void an_errand_that_nobody_comes_to_is_taken_back(void **state)
+static void a_call_that_is_not_started_in_time_is_withdrawn(void **state)
 {
     (void)state;
     struct server server = {.loop_calls = loop_calls_new(wake, &server)};
@@ -85,7 +85,7 @@ static void an_errand_that_nobody_comes_to_is_taken_back(void **state)
     loop_calls_free(server.loop_calls);
 }
 
-static void an_errand_that_has_begun_is_waited_for(void **state)
+static void a_call_that_has_begun_is_waited_for(void **state)
 {
     (void)state;
     struct server server = {.loop_calls = loop_calls_new(wake, &server)};
@@ -101,9 +101,9 @@ static void an_errand_that_has_begun_is_waited_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errands_of_many_threads_run_one_at_a_time),
-        cmocka_unit_test(an_errand_that_nobody_comes_to_is_taken_back),
-        cmocka_unit_test(an_errand_that_has_begun_is_waited_for),
+        cmocka_unit_test(calls_of_many_threads_run_one_at_a_time),
+        cmocka_unit_test(a_call_that_is_not_started_in_time_is_withdrawn),
+        cmocka_unit_test(a_call_that_has_begun_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ static void a_stream_lives_through_every_change_of_its_connection(void **state)
     (void)state;
     struct noted_call stream = {0};
     connection_name = "late";
-    ask(&stream, PATH("StreamIsActive"), "3");
+    begin_call(&stream, PATH("StreamIsActive"), "3");
     take_turns_for(heartbeat_ms);
     assert_false(stream.finished);
     assert_int_equal(stream.trues, 0);
@@ -44,12 +44,12 @@ static void a_stream_lives_through_every_change_of_its_connection(void **state)
     end_call(&stream);
 }
 
-static void a_stream_with_other_mistakes_is_told_them(void **state)
+static void a_stream_with_other_mistakes_ends_with_them(void **state)
 {
     (void)state;
     struct noted_call stream = {0};
     connection_name = "late";
-    ask(&stream, PATH("StreamIsActive"), "");
+    begin_call(&stream, PATH("StreamIsActive"), "");
     assert_true(stream.finished);
     assert_int_equal(stream.status, STATUS_INVALID_ARGUMENT);
     end_call(&stream);
@@ -64,7 +64,7 @@ static void a_call_that_waits_is_answered_by_the_new_connection(void **state)
     fake_set_queue("jobs", FAKE_HANGS);
     fake_set_queue("other", FAKE_HANGS);
     set_connections("connections:\n  late: {scaler: fake, source: a}\n");
-    ask(&waiting, PATH("IsActive"), "jobs");
+    begin_call(&waiting, PATH("IsActive"), "jobs");
     take_turns_for(interval_ms);
     assert_false(waiting.finished);
     fake_set_queue("jobs", 3);
@@ -73,7 +73,7 @@ static void a_call_that_waits_is_answered_by_the_new_connection(void **state)
     assert_int_equal(waiting.status, STATUS_OK);
     assert_int_equal(waiting.trues, 1);
 
-    ask(&lost, PATH("IsActive"), "other");
+    begin_call(&lost, PATH("IsActive"), "other");
     set_connections("connections: {}\n");
     TURN_UNTIL(lost.finished);
     assert_int_equal(lost.status, STATUS_INVALID_ARGUMENT);
@@ -88,7 +88,7 @@ static void the_last_of_several_changes_counts(void **state)
     connection_name = "late";
     fake_set_queue("jobs", FAKE_HANGS);
     set_connections("connections:\n  late: {scaler: fake, source: a}\n");
-    ask(&waiting, PATH("IsActive"), "jobs");
+    begin_call(&waiting, PATH("IsActive"), "jobs");
     set_connections("connections:\n  late: {scaler: fake, source: b}\n");
     set_connections("connections: {}\n");
     TURN_UNTIL(waiting.finished);
@@ -104,7 +104,7 @@ static void a_thousand_reloads_leave_nothing_behind(void **state)
     struct engine_stats stats;
     connection_name = "late";
     set_connections("connections:\n  late: {scaler: fake, source: a}\n");
-    ask(&stream, PATH("StreamIsActive"), "3");
+    begin_call(&stream, PATH("StreamIsActive"), "3");
     for (int i = 0; i < 1000; i++) {
         _cleanup_(memory_free) char *yaml =
             text_format("connections:\n  late: {scaler: fake, source: a, password: \"%d\"}\n", i);
@@ -125,7 +125,7 @@ int main(void)
     log_init(LOG_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(a_stream_lives_through_every_change_of_its_connection),
-        TEST(a_stream_with_other_mistakes_is_told_them),
+        TEST(a_stream_with_other_mistakes_ends_with_them),
         TEST(a_call_that_waits_is_answered_by_the_new_connection),
         TEST(the_last_of_several_changes_counts),
         TEST(a_thousand_reloads_leave_nothing_behind),

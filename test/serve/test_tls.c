@@ -88,7 +88,7 @@ static void a_key_of_another_certificate_is_refused_whatever_its_kind(void **sta
     assert_refused(&mixed, fixture->path, "is not the private key of");
 }
 
-static void an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(void **state)
+static void an_encrypted_key_is_refused_without_a_password_prompt(void **state)
 {
     struct fixture *fixture = *state;
     BIO *bio = BIO_new_mem_buf(fixture->own.key_pem, -1);
@@ -199,7 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_pair_and_an_authority_that_fit_are_taken),
         TEST(a_key_of_another_certificate_is_refused_whatever_its_kind),
-        TEST(an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password),
+        TEST(an_encrypted_key_is_refused_without_a_password_prompt),
         TEST(what_is_broken_is_refused_also_behind_what_is_not),
         TEST(what_cannot_be_read_or_is_no_small_file_is_refused),
         cmocka_unit_test(one_name_that_a_pattern_fits_is_enough),

@@ -32,7 +32,7 @@ static void an_unknown_path_is_refused_before_it_is_read(void **state)
     assert_refusal(&fixture->client, "/other/Method", NULL, STATUS_UNIMPLEMENTED);
 }
 
-static void a_call_without_a_message_is_told_as_half_closed(void **state)
+static void a_call_without_a_message_is_reported_as_half_closed(void **state)
 {
     struct fixture *fixture = *state;
     assert_refusal(&fixture->client, "/test/Echo", NULL, STATUS_INVALID_ARGUMENT);
@@ -256,13 +256,14 @@ static void an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why
     assert_cannot_listen(fixture, "nonsense", "host:port");
 }
 
-static void the_names_that_a_client_proves_are_told(void **state)
+static void the_names_that_a_client_proves_are_passed_on(void **state)
 {
     struct fixture *fixture = *state;
     assert_answer(&fixture->client, "/test/Who", "", options.tls == NULL ? "nobody" : "tester");
 }
 
-static void who_has_none_of_the_names_that_are_admitted_is_denied_and_the_service_told(void **state)
+static void
+who_has_none_of_the_names_that_are_admitted_is_denied_and_the_refusal_reported(void **state)
 {
     static const char *const patterns[] = {"someone", "test"};
     static const struct peer_rule rule = {patterns, ARRAY_LENGTH(patterns)};
@@ -288,7 +289,7 @@ struct newcomers {
     atomic_size_t served;
 };
 
-static void *come_anew(void *argument)
+static void *reconnect(void *argument)
 {
     struct newcomers *newcomers = argument;
     while (!atomic_load(&newcomers->is_over)) {
@@ -308,7 +309,7 @@ static void certificates_are_exchanged_while_clients_connect_and_others_stay(voi
     struct error error = {0};
     pthread_t threads[2];
     for (size_t i = 0; i < ARRAY_LENGTH(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, come_anew, &newcomers), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, reconnect, &newcomers), 0);
     for (size_t served = 0; served < 20; served = atomic_load(&newcomers.served)) {
         assert_true(server_reload_tls(fixture->server, &files, &error));
         assert_answer(&fixture->client, "/test/Echo", "old", "old");
@@ -329,7 +330,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest all[] = {
         TEST(a_unary_call_is_answered),
         TEST(an_unknown_path_is_refused_before_it_is_read),
-        TEST(a_call_without_a_message_is_told_as_half_closed),
+        TEST(a_call_without_a_message_is_reported_as_half_closed),
         TEST(a_stream_sends_one_message_at_a_time_and_all_in_order),
         TEST(the_clients_deadline_arrives),
         TEST(a_deadline_that_passes_ends_the_call),
@@ -342,14 +343,14 @@ int main(int argc, char **argv)
         TEST(thousands_of_streams_share_a_connection_and_leave_nothing_behind),
         TEST(a_wake_can_push_to_every_stream),
         TEST(an_address_that_cannot_be_had_is_an_error_that_names_it_and_says_why),
-        TEST(the_names_that_a_client_proves_are_told),
+        TEST(the_names_that_a_client_proves_are_passed_on),
     };
     const struct CMUnitTest plain[] = {
         /* The client speaks no TLS on a socket that it is given. */
         TEST(a_connection_that_dies_ends_its_calls),
     };
     const struct CMUnitTest over_tls[] = {
-        TEST(who_has_none_of_the_names_that_are_admitted_is_denied_and_the_service_told),
+        TEST(who_has_none_of_the_names_that_are_admitted_is_denied_and_the_refusal_reported),
         TEST(certificates_are_exchanged_while_clients_connect_and_others_stay),
     };
     int failed = cmocka_run_group_tests(all, make_certificate, remove_certificate);

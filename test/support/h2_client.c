@@ -156,8 +156,8 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buffer, 
     (void)user_data;
     struct h2_stream *stream = source->ptr;
     size_t length = stream->body_length < room ? stream->body_length : room;
-    if (stream->most_frame_bytes > 0 && length > stream->most_frame_bytes)
-        length = stream->most_frame_bytes;
+    if (stream->max_frame_bytes > 0 && length > stream->max_frame_bytes)
+        length = stream->max_frame_bytes;
     if (length > 0)
         memcpy(buffer, stream->body, length);
     stream->body += length;

@@ -18,7 +18,7 @@ struct h2_stream {
     int32_t id;
     const uint8_t *body; /* borrowed; what is still to be sent of it */
     size_t body_length;
-    size_t most_frame_bytes;
+    size_t max_frame_bytes;
     bool stays_open; /* does not half-close */
     bool lacks_te;
     bool is_counted; /* no more than that: nothing is kept of what it receives */

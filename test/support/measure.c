@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 20000 };
+enum { MAX = 20000 };
 
 struct question {
     struct option_entry entries[64];
@@ -117,7 +117,7 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 2;
     const struct scaler *scaler = find_scaler(argv[1]);
-    struct question *questions = memory_array(MOST, sizeof(*questions));
+    struct question *questions = memory_array(MAX, sizeof(*questions));
     struct question common = {0};
     size_t count = 0;
     int repeat = 1;
@@ -127,7 +127,7 @@ int main(int argc, char **argv)
             repeat = atoi(argv[++i]);
         else if (text_equal(argv[i], "--deadline"))
             deadline_ms = atoi(argv[++i]);
-        else if (text_equal(argv[i], "--query") && count < MOST)
+        else if (text_equal(argv[i], "--query") && count < MAX)
             questions[count++] = common;
         else
             add_entry(count == 0 ? &common : &questions[count - 1], argv[i]);

@@ -82,7 +82,7 @@ static void finish(int fd, struct text *answer)
     close(fd);
 }
 
-static char *ask(const struct web *web, const char *request)
+static char *fetch(const struct web *web, const char *request)
 {
     struct text answer = {0};
     int fd = connect_to(web);
@@ -93,7 +93,7 @@ static char *ask(const struct web *web, const char *request)
 
 static void assert_answer(void **state, const char *request, const char *begin, const char *end)
 {
-    _cleanup_(memory_free) char *answer = ask(*state, request);
+    _cleanup_(memory_free) char *answer = fetch(*state, request);
     if (!text_starts_with(answer, begin) || !text_ends_with(answer, end))
         fail_msg("the answer to %s is:\n%s", request, answer);
 }
@@ -124,7 +124,7 @@ static void what_is_not_there_is_not_found(void **state)
 static void a_head_has_the_length_and_no_body(void **state)
 {
     _cleanup_(memory_free) char *answer =
-        ask(*state, "HEAD /greeting HTTP/1.1\r\nHost: here\r\n\r\n");
+        fetch(*state, "HEAD /greeting HTTP/1.1\r\nHost: here\r\n\r\n");
     assert_non_null(strstr(answer, "Content-Length: 12\r\n"));
     assert_true(text_ends_with(answer, "\r\n\r\n"));
 }
@@ -139,7 +139,7 @@ static void nothing_can_be_changed(void **state)
 
 static void what_is_no_http_ends_the_connection(void **state)
 {
-    _cleanup_(memory_free) char *answer = ask(*state, "\x16\x03\x01 what?\r\n\r\n");
+    _cleanup_(memory_free) char *answer = fetch(*state, "\x16\x03\x01 what?\r\n\r\n");
     assert_true(answer[0] == '\0' || text_starts_with(answer, "HTTP/1.1 400 "));
     assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
 }
@@ -162,35 +162,35 @@ static void endless_headers_are_refused(void **state)
 
 static void a_large_page_arrives_whole(void **state)
 {
-    _cleanup_(memory_free) char *answer = ask(*state, GET("/much"));
+    _cleanup_(memory_free) char *answer = fetch(*state, GET("/much"));
     assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), 1000000);
 }
 
 /* Many more than there are places for: the oldest give way, long before their time is over. */
-static void a_crowd_that_says_nothing_keeps_nobody_out(void **state)
+static void silent_clients_lock_nobody_out(void **state)
 {
-    int crowd[300];
-    for (size_t i = 0; i < ARRAY_LENGTH(crowd); i++)
-        crowd[i] = connect_to(*state);
+    int clients[300];
+    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
+        clients[i] = connect_to(*state);
     int64_t began_ms = clock_now_ms();
     assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
     assert_true(clock_now_ms() - began_ms < 4500);
-    for (size_t i = 0; i < ARRAY_LENGTH(crowd); i++)
-        close(crowd[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
+        close(clients[i]);
 }
 
-static void a_crowd_that_reads_nothing_keeps_nobody_out(void **state)
+static void clients_that_do_not_read_lock_nobody_out(void **state)
 {
-    int crowd[100];
-    for (size_t i = 0; i < ARRAY_LENGTH(crowd); i++) {
-        crowd[i] = connect_to(*state);
-        assert_true(send(crowd[i], GET("/much"), strlen(GET("/much")), MSG_NOSIGNAL) > 0);
+    int clients[100];
+    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++) {
+        clients[i] = connect_to(*state);
+        assert_true(send(clients[i], GET("/much"), strlen(GET("/much")), MSG_NOSIGNAL) > 0);
     }
     int64_t began_ms = clock_now_ms();
     assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
     assert_true(clock_now_ms() - began_ms < 4500);
-    for (size_t i = 0; i < ARRAY_LENGTH(crowd); i++)
-        close(crowd[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
+        close(clients[i]);
 }
 
 static void it_stops_with_clients_connected(void **state)
@@ -228,8 +228,8 @@ int main(void)
         TEST(what_is_no_http_ends_the_connection),
         TEST(endless_headers_are_refused),
         TEST(a_large_page_arrives_whole),
-        TEST(a_crowd_that_says_nothing_keeps_nobody_out),
-        TEST(a_crowd_that_reads_nothing_keeps_nobody_out),
+        TEST(silent_clients_lock_nobody_out),
+        TEST(clients_that_do_not_read_lock_nobody_out),
         TEST(it_stops_with_clients_connected),
         TEST(a_taken_port_is_an_error),
     };
