@@ -11,7 +11,7 @@ import sys
 
 # Folders that are free of retired words, and must stay so. The aim is: all.
 CLEAN = [
-    "src/base", "src/client", "src/main.c", "src/scale", "src/serve", "src/web",
+    "src/base", "src/cli", "src/client", "src/config", "src/main.c", "src/scale", "src/serve", "src/web",
     "bench/load.c", "test/base", "test/cli", "test/client", "test/config", "test/scale", "test/serve", "test/web",
 ]
 SOURCES = ["src", "scalers", "test", "bench"]

@@ -52,7 +52,7 @@ const struct option postgresql_options[] = {
      CONNECTION(max_sessions),
      .type = OPTION_INT,
      .flags = OPTION_FILE_ONLY | OPTION_NO_IDENTITY,
-     .fallback = "4",
+     .default_value = "4",
      .limits = {1, 16},
      .doc =
          "how many sessions may be open at a time, in the connections file only; more than one is "
@@ -81,7 +81,7 @@ const struct option postgresql_options[] = {
     {.key = "activationTargetQueryValue",
      TARGET(activation_target_query_value),
      .type = OPTION_FLOAT,
-     .fallback = "0",
+     .default_value = "0",
      .doc = "active above this result"},
     {0},
 };

@@ -66,7 +66,7 @@ extern const char *const redis_switch[];
         {.key = "databaseIndex",                                                                   \
          REDIS_CONNECTION(database),                                                               \
          .type = OPTION_INT,                                                                       \
-         .fallback = "0",                                                                          \
+         .default_value = "0",                                                                     \
          .limits = {0, INT32_MAX},                                                                 \
          .doc = "the number of the database"},                                                     \
         {.key = "username",                                                                        \
@@ -78,7 +78,7 @@ extern const char *const redis_switch[];
          REDIS_CONNECTION(tls),                                                                    \
          .type = OPTION_CHOICE,                                                                    \
          .choices = tls_choices,                                                                   \
-         .fallback = "disable",                                                                    \
+         .default_value = "disable",                                                               \
          REDIS_OFF},                                                                               \
         {.key = "brokerTls",                                                                       \
          .alias = "enableTLS",                                                                     \
@@ -86,14 +86,14 @@ extern const char *const redis_switch[];
          .type = OPTION_CHOICE,                                                                    \
          .flags = OPTION_ALIAS_IN_FILE,                                                            \
          .choices = redis_switch,                                                                  \
-         .fallback = "disable",                                                                    \
+         .default_value = "disable",                                                               \
          REDIS_OFF},                                                                               \
         {.key = "brokerUnsafeSsl",                                                                 \
          .alias = "unsafeSsl",                                                                     \
          REDIS_CONNECTION(unsafe),                                                                 \
          .type = OPTION_BOOL,                                                                      \
          .flags = OPTION_ALIAS_IN_FILE,                                                            \
-         .fallback = "false",                                                                      \
+         .default_value = "false",                                                                 \
          REDIS_OFF},                                                                               \
         {.key = "ca", REDIS_NO_TLS}, {.key = "cert", .alias = "Cert", REDIS_NO_TLS},               \
         {.key = "key", REDIS_NO_TLS}, {.key = "keyPassword", REDIS_NO_TLS},                        \

@@ -31,7 +31,7 @@ extern const char *const tls_choices[];
      .type = OPTION_CHOICE,                                                                        \
      .offset = (base) + offsetof(struct tls_options, enable),                                      \
      .choices = tls_choices,                                                                       \
-     .fallback = "disable",                                                                        \
+     .default_value = "disable",                                                                   \
      .doc = "enable: nothing but TLS is spoken with the source"},                                  \
         TLS_OPTIONS_OF_URL(base)
 
@@ -67,7 +67,7 @@ extern const char *const tls_choices[];
          .type = OPTION_BOOL,                                                                      \
          .offset = (base) + offsetof(struct tls_options, unsafe),                                  \
          .flags = OPTION_ALIAS_IN_FILE,                                                            \
-         .fallback = "false",                                                                      \
+         .default_value = "false",                                                                 \
          .doc = "true: the source's certificate is not verified"}
 
 void tls_options_check(const struct tls_options *options, struct error *mistakes);

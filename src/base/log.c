@@ -16,13 +16,13 @@ static const char *const level_names[] = {"debug", "info", "warning", "error"};
 static const char *const format_names[] = {"plain", "json"};
 
 static struct {
-    enum log_level least;
+    enum log_level min_level;
     enum log_format format;
 } settings = {LOG_INFO, LOG_PLAIN};
 
-void log_init(enum log_level least, enum log_format format)
+void log_init(enum log_level min_level, enum log_format format)
 {
-    settings.least = least;
+    settings.min_level = min_level;
     settings.format = format;
 }
 
@@ -66,7 +66,7 @@ const char *log_format_name(enum log_format format)
 
 enum log_level log_level_now(void)
 {
-    return settings.least;
+    return settings.min_level;
 }
 
 enum log_format log_format_now(void)
@@ -119,7 +119,7 @@ static void write_out(const struct text *line)
 
 static void write_line(enum log_level level, const char *format, va_list arguments)
 {
-    if (level < settings.least)
+    if (level < settings.min_level)
         return;
 
     _cleanup_(text_done) struct text message = {0};

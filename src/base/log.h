@@ -13,7 +13,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 enum log_format { LOG_PLAIN, LOG_JSON };
 
 /* Called once, before the first thread. Without it: plain, from LOG_INFO on. */
-void log_init(enum log_level least, enum log_format format);
+void log_init(enum log_level min_level, enum log_format format);
 
 bool log_level_parse(const char *name, enum log_level *ret_level);    /* debug info warning error */
 bool log_format_parse(const char *name, enum log_format *ret_format); /* plain json */

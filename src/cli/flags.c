@@ -40,8 +40,8 @@ static void print_help(const struct option *table, const char *about)
         printf("  %-26s %s", name, row->doc);
         if (row->type == OPTION_CHOICE)
             print_choices(row);
-        if (has_value && row->fallback != NULL)
-            printf(" [%s]", row->fallback);
+        if (has_value && row->default_value != NULL)
+            printf(" [%s]", row->default_value);
         printf("\n");
     }
     printf("  %-26s %s\n\n", "--help", "this page");

@@ -36,7 +36,7 @@ static const struct option table[] = {
     {.key = "format",
      .type = OPTION_CHOICE,
      OPTION_FIELD(struct flags, format),
-     .fallback = "text",
+     .default_value = "text",
      .choices = formats,
      .doc = "of the output"},
     {.key = "check",
@@ -79,7 +79,7 @@ static char *default_of(const struct option *row)
 {
     if (row->flags & OPTION_REQUIRED)
         return text_copy("required");
-    return text_copy(row->fallback == NULL ? "" : row->fallback);
+    return text_copy(row->default_value == NULL ? "" : row->default_value);
 }
 
 /* `dashes` stand before a flag, and nothing before a key. */

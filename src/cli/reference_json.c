@@ -37,11 +37,11 @@ static void set_true(json_t *object, const char *key, bool is_true)
 /* Durations are in milliseconds. */
 static void set_limits(json_t *object, const struct option *row)
 {
-    if (row->limits.least == 0 && row->limits.most == 0)
+    if (row->limits.min == 0 && row->limits.max == 0)
         return;
-    json_object_set_new(object, "minimum", json_integer((json_int_t)row->limits.least));
-    if (isfinite(row->limits.most))
-        json_object_set_new(object, "maximum", json_integer((json_int_t)row->limits.most));
+    json_object_set_new(object, "minimum", json_integer((json_int_t)row->limits.min));
+    if (isfinite(row->limits.max))
+        json_object_set_new(object, "maximum", json_integer((json_int_t)row->limits.max));
 }
 
 static void set_choices(json_t *object, const struct option *row)
@@ -65,7 +65,7 @@ static json_t *option_json(const struct option *row)
     set_true(object, "required", row->flags & OPTION_REQUIRED);
     set_true(object, "secret", row->flags & OPTION_SECRET);
     set_true(object, "url", row->flags & OPTION_URL);
-    set_text(object, "default", row->fallback);
+    set_text(object, "default", row->default_value);
     set_choices(object, row);
     set_limits(object, row);
     set_text(object, "doc", row->doc);

@@ -43,7 +43,7 @@ static const char *const stops[] = {"newest", "random", NULL};
     {.key = (name),                                                                                \
      .type = (kind),                                                                               \
      .offset = offsetof(struct rehearse_flags, field),                                             \
-     .fallback = (standard),                                                                       \
+     .default_value = (standard),                                                                  \
      __VA_ARGS__}
 #define TIME_LIMITS .limits = {0, 24 * 3600 * 1000.0}
 

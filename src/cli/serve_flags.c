@@ -13,7 +13,7 @@ static const char *const log_formats[] = {"plain", "json", NULL};
     {.key = (name),                                                                                \
      .type = (kind),                                                                               \
      .offset = offsetof(struct serve_flags, field),                                                \
-     .fallback = (standard),                                                                       \
+     .default_value = (standard),                                                                  \
      __VA_ARGS__}
 #define TIME_LIMITS .limits = {1, 24 * 3600 * 1000.0}
 #define COUNT_LIMITS .limits = {1, 1e7}

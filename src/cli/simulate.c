@@ -41,7 +41,7 @@ static const char *const outputs[] = {"text", "json", NULL};
     {.key = (name),                                                                                \
      .type = (kind),                                                                               \
      .offset = offsetof(struct simulate_flags, field),                                             \
-     .fallback = (standard),                                                                       \
+     .default_value = (standard),                                                                  \
      __VA_ARGS__}
 
 static const struct option table[] = {

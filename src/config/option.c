@@ -148,8 +148,8 @@ static char *resolve(const struct option *row, const struct option_entry *entrie
         error_add(error, "%s is missing: %s", row->key, row->doc);
 
     bool empty =
-        row->fallback == NULL && (row->flags & OPTION_REQUIRED) && row->type == OPTION_STRING;
-    return text_copy(empty ? "" : row->fallback);
+        row->default_value == NULL && (row->flags & OPTION_REQUIRED) && row->type == OPTION_STRING;
+    return text_copy(empty ? "" : row->default_value);
 }
 
 /* The nearest known key, where it is near enough to be a typo and not another word: at most `*distance`

@@ -65,11 +65,11 @@ struct option {
     enum option_type type;
     size_t offset; /* of the field in the scope's struct; use OPTION_FIELD */
     unsigned flags;
-    const char *fallback;       /* the default, as the user would write it, or NULL */
+    const char *default_value;  /* as the user would write it, or NULL */
     const char *const *choices; /* for OPTION_CHOICE; ends with NULL */
     struct {
-        double least;
-        double most;
+        double min;
+        double max;
     } limits;        /* for numbers; both 0: none */
     const char *doc; /* one line for the reference page */
 };

@@ -63,12 +63,12 @@ static bool parse_integer(const char *text, int64_t *ret_number)
 
 static bool has_limits(const struct option *row)
 {
-    return row->limits.least != 0 || row->limits.most != 0;
+    return row->limits.min != 0 || row->limits.max != 0;
 }
 
 static bool within_limits(const struct option *row, double number)
 {
-    return !has_limits(row) || (number >= row->limits.least && number <= row->limits.most);
+    return !has_limits(row) || (number >= row->limits.min && number <= row->limits.max);
 }
 
 static const char duration_words[] =
@@ -95,13 +95,13 @@ static void add_limits(struct text *text, const struct option *row)
 {
     if (!has_limits(row))
         return;
-    bool open = isinf(row->limits.most);
+    bool open = isinf(row->limits.max);
     text_add(text, open ? ", at least " : " from ");
-    add_limit(text, row, row->limits.least);
+    add_limit(text, row, row->limits.min);
     if (open)
         return;
     text_add(text, " to ");
-    add_limit(text, row, row->limits.most);
+    add_limit(text, row, row->limits.max);
 }
 
 static void add_choices(struct text *text, const struct option *row)

@@ -83,7 +83,7 @@ static const char *value_in(const struct named_connection *connection, const str
     for (size_t i = 0; i < connection->entries_count; i++)
         if (option_find(table, connection->entries[i].key, OPTION_FROM_FILE) == row)
             return connection->entries[i].value;
-    return row->fallback == NULL ? "" : row->fallback;
+    return row->default_value == NULL ? "" : row->default_value;
 }
 
 static bool is_same(const char *left, const char *right)

@@ -155,7 +155,7 @@ void assert_taken(const struct attempt *attempt, const char *value)
 {
     const struct option *row = attempt->row;
     _cleanup_(memory_free) char *trimmed = text_trimmed(value);
-    const char *expected = trimmed[0] == '\0' ? row->fallback : trimmed;
+    const char *expected = trimmed[0] == '\0' ? row->default_value : trimmed;
     if (error_is_set(&attempt->mistakes))
         fail_msg("%s \"%s\" from %s: %s", attempt->key, value, attempt->place->name,
                  error_text(&attempt->mistakes));

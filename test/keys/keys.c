@@ -150,10 +150,11 @@ static void a_key_of_the_trigger_is_refused_in_the_connections_file(void **state
     const struct keys *keys = *state;
     for (const struct option *row = keys->scaler->options; row->key != NULL; row++)
         if (row->scope != OPTION_CONNECTION)
-            run_case(keys,
-                     &(struct key_case)REFUSES("belongs into the trigger", row->key,
-                                               row->fallback == NULL ? "1" : row->fallback),
-                     connections_file);
+            run_case(
+                keys,
+                &(struct key_case)REFUSES("belongs into the trigger", row->key,
+                                          row->default_value == NULL ? "1" : row->default_value),
+                connections_file);
 }
 
 static void a_key_of_the_connections_file_is_refused_in_a_trigger(void **state)
@@ -220,10 +221,10 @@ static void every_key_every_choice_and_every_limit_has_its_cases(void **state)
             if (!has_case(keys, row, KEY_TAKEN, row->choices[i]) &&
                 !has_case(keys, row, KEY_REFUSED, row->choices[i]))
                 fail_msg("%s has no case of its choice %s", row->key, row->choices[i]);
-        if (row->limits.least == 0 && row->limits.most == 0)
+        if (row->limits.min == 0 && row->limits.max == 0)
             continue;
-        assert_limit(keys, row, row->limits.least, -1);
-        assert_limit(keys, row, row->limits.most, 1);
+        assert_limit(keys, row, row->limits.min, -1);
+        assert_limit(keys, row, row->limits.max, 1);
     }
 }
 
