@@ -72,6 +72,6 @@ const struct scaler scaler_postgresql = {
     .measure = postgresql_measure,
     .disconnect = postgresql_client_disconnect,
     .timeout_ms = POSTGRESQL_TIMEOUT_MS,
-    .window = POSTGRESQL_PIPELINE * POSTGRESQL_DEFAULT_SESSIONS,
+    .window = (size_t)POSTGRESQL_PIPELINE * POSTGRESQL_DEFAULT_SESSIONS,
     .isolated = POSTGRESQL_DEFAULT_SESSIONS / POSTGRESQL_ISOLATED_SHARE,
 };

@@ -38,8 +38,7 @@ static bool take_queue(struct rabbitmq_lookup **sorted, size_t count, const json
     const struct rabbitmq_lookup key = {.query = &query}, *key_pointer = &key;
     if (query.queue_name == NULL)
         return true;
-    struct rabbitmq_lookup **found =
-        bsearch(&key_pointer, sorted, count, sizeof(key_pointer), compare);
+    struct rabbitmq_lookup **found = bsearch(&key_pointer, sorted, count, sizeof(*sorted), compare);
     while (found != NULL && found > sorted && compare(found - 1, &key_pointer) == 0)
         found--;
     bool complete = true;

@@ -41,8 +41,11 @@ void rabbitmq_lookup_drop(struct rabbitmq_lookup *lookup)
 
 void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list)
 {
-    while (*list != NULL)
-        rabbitmq_lookup_drop(*list);
+    struct rabbitmq_lookup *lookup;
+    struct rabbitmq_lookup *next;
+    DL_FOREACH_SAFE(*list, lookup, next)
+    free(lookup);
+    *list = NULL;
 }
 
 static const char *columns_of(const struct rabbitmq_lookup *lookup)

@@ -91,8 +91,8 @@ static struct slot *add_slot(struct fetch_pool *pool, struct fetcher *fetcher)
     struct slot *slot = memory_new(sizeof(*slot));
     slot->fetcher = fetcher;
     curl_easy_setopt(fetch_handle(fetcher), CURLOPT_PRIVATE, slot);
-    pool->slots =
-        memory_grow(pool->slots, &pool->slots_capacity, pool->slots_count + 1, sizeof(slot));
+    pool->slots = memory_grow(pool->slots, &pool->slots_capacity, pool->slots_count + 1,
+                              sizeof(*pool->slots));
     pool->slots[pool->slots_count++] = slot;
     return slot;
 }

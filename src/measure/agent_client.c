@@ -168,10 +168,10 @@ static bool flush(struct agent_client *client, struct error *error)
                             outbox->length - client->outbox_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent > 0)
             client->outbox_sent += (size_t)sent;
-        else if (errno == EAGAIN)
+        else if (sent < 0 && errno == EAGAIN)
             return true;
-        else if (errno != EINTR)
-            return error_unavailable(error, "%s", strerror(errno));
+        else if (sent == 0 || errno != EINTR)
+            return error_unavailable(error, "%s", sent == 0 ? "nothing was sent" : strerror(errno));
     }
     if (outbox->length > 0)
         explicit_bzero(outbox->bytes, outbox->length); /* options may be secrets */

@@ -402,16 +402,16 @@ void connection_lost(struct connection *connection, const struct error *error, i
     }
     connection->must_replace_client = false;
     connection->state = DISCONNECTED;
+    connection->retry_at_ms = now_ms;
     if (error == NULL)
-        connection->retry_at_ms = now_ms;
-    else if (has_failed && !may_have_died) /* or others are sent once more before anything fails */
+        return;
+    if (has_failed && !may_have_died) /* or others are sent once more before anything fails */
         set_broken(connection, error, now_ms);
-    else if (
-        had_answered_all) { /* what is known stays true, and the next client tells whether the source works */
+    else if (had_answered_all) {
+        /* What is known stays true, and the next client shows whether the source works. */
         log_warning("%s: reconnecting: %s", connection->label, error_text(error));
         back_off(connection, now_ms);
-    } else
-        connection->retry_at_ms = now_ms;
+    }
 }
 
 /* ---- push ---- */
@@ -456,11 +456,9 @@ int64_t connection_next_ms(struct connection *connection, int64_t now_ms)
     if (connection->must_replace_client || connection_wants_client(connection, now_ms))
         return now_ms;
     int64_t next_ms = schedule_next_ms(&connection->schedule, now_ms);
-    if (connection->state == BROKEN && !connection_is_unused(connection))
-        next_ms = connection->retry_at_ms;
-    else if (connection->state != CONNECTED && next_ms < connection->retry_at_ms)
-        next_ms = connection->retry_at_ms;
-    return next_ms;
+    bool is_retried = connection->state == BROKEN && !connection_is_unused(connection);
+    bool is_backing_off = connection->state != CONNECTED && next_ms < connection->retry_at_ms;
+    return is_retried || is_backing_off ? connection->retry_at_ms : next_ms;
 }
 
 int64_t connection_effective_interval_ms(struct connection *connection, int64_t now_ms)

@@ -26,22 +26,19 @@ struct poller *poller_of(const struct query *query)
 
 void poller_wake(struct poller *poller)
 {
-    const uint64_t one = 1;
     if (poller->wake_pending)
         return;
     poller->wake_pending = true;
-    ssize_t written = write(poller->wake_fd, &one, sizeof(one));
-    (void)written; /* it cannot fill up */
+    eventfd_write(poller->wake_fd, 1); /* it cannot fill up */
 }
 
 static void clear_wake(struct poller *poller)
 {
-    uint64_t count;
+    eventfd_t count;
     if (!poller->wake_pending)
         return;
     poller->wake_pending = false;
-    ssize_t got = read(poller->wake_fd, &count, sizeof(count));
-    (void)got;
+    eventfd_read(poller->wake_fd, &count);
 }
 
 /* ---- the feed: called by the scaler, on this thread, without the lock ---- */

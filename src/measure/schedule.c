@@ -71,7 +71,7 @@ static void recent_max_turn(struct recent_max *max, int64_t now_ms)
 {
     if (now_ms - max->began_ms < PERIOD_MS)
         return;
-    max->before = now_ms - max->began_ms < 2 * PERIOD_MS ? max->now : 0;
+    max->before = now_ms - max->began_ms < 2 * (int64_t)PERIOD_MS ? max->now : 0;
     max->now = 0;
     max->began_ms = now_ms;
 }
@@ -306,8 +306,10 @@ struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
     job = schedule->slow->prev;
     job->is_cancelled = true;
     schedule->cancelled_count++;
-    DL_DELETE(schedule->slow, job);
-    DL_PREPEND(schedule->slow, job);
+    if (job != schedule->slow) {
+        DL_DELETE(schedule->slow, job);
+        DL_PREPEND(schedule->slow, job);
+    }
     return job;
 }
 

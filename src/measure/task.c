@@ -143,7 +143,7 @@ bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int6
     int ready = poll(all, count + 1, forever ? -1 : clock_left_ms(deadline_ms, INT_MAX));
     bool any = false;
     for (size_t i = 0; i < count; i++) {
-        descriptors[i].revents = ready > 0 ? all[i].revents : 0;
+        descriptors[i].revents = (short)(ready > 0 ? all[i].revents : 0);
         any = any || descriptors[i].revents != 0;
     }
     return any;

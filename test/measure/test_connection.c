@@ -369,7 +369,7 @@ static void a_query_that_breaks_its_clients_is_spaced_out(void **state)
         connect_now();
         assert_ptr_equal(take(), breaking);
         lose("broken pipe");
-        now_ms += 250 * i; /* the connection's back-off */
+        now_ms += 250 * (int64_t)i; /* the connection's back-off */
     }
     connect_now();
     demand(good);
@@ -377,7 +377,8 @@ static void a_query_that_breaks_its_clients_is_spaced_out(void **state)
     assert_ptr_equal(take(), good);
     assert_null(take());
     now_ms +=
-        2 * SCHEDULE_RETRY_MIN_MS; /* with jitter, so that those that were lost together part */
+        2 * (int64_t)
+                SCHEDULE_RETRY_MIN_MS; /* with jitter, so that those that were lost together part */
     assert_ptr_equal(take(), breaking);
 }
 

@@ -61,7 +61,7 @@ static char *give_token(struct management_peer *peer)
 {
     size_t number = ++peer->tokens;
     const char *tokens = peer->script.tokens;
-    char fate = number <= strlen(tokens) ? tokens[number - 1] : 'r';
+    char fate = (char)(number <= strlen(tokens) ? tokens[number - 1] : 'r');
     if (fate == 'h')
         return NULL;
     return fate == 'r' ? text_copy("{}")

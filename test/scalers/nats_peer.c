@@ -92,7 +92,7 @@ static void answer(struct call *call, const char *subject, const char *reply)
     else
         return;
     if (line->is_late) {
-        strcpy(call->late, text);
+        snprintf(call->late, sizeof(call->late), "%s", text);
         return;
     }
     send_text(call->socket, call->late);
@@ -135,7 +135,8 @@ static void *serve(void *argument)
 {
     struct call *call = argument;
     char line[MAX_LINE];
-    FILE *input = fdopen(dup(call->socket), "r");
+    int copy = dup(call->socket);
+    FILE *input = copy < 0 ? NULL : fdopen(copy, "r");
     if (input == NULL)
         abort();
     send_text(call->socket, "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"proto\":1,"

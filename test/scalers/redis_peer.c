@@ -23,6 +23,7 @@ static bool read_command(FILE *input, char both[2 * MAX_WORD + 1])
 {
     int words = 0;
     char word[MAX_WORD];
+    size_t length = 0;
     both[0] = '\0';
     if (fscanf(input, "*%d\r\n", &words) != 1)
         return false;
@@ -30,10 +31,9 @@ static bool read_command(FILE *input, char both[2 * MAX_WORD + 1])
         if (fscanf(input, "$%*d\r\n%999s", word) != 1 || fgetc(input) != '\r' ||
             fgetc(input) != '\n')
             return false;
-        if (i == 1)
-            strcat(both, " ");
         if (i < 2)
-            strcat(both, word);
+            length += (size_t)snprintf(both + length, 2 * MAX_WORD + 1 - length, "%s%s",
+                                       i == 1 ? " " : "", word);
     }
     return true;
 }
@@ -79,10 +79,11 @@ static void *serve(void *argument)
 {
     struct call call = *(struct call *)argument;
     free(argument);
-    FILE *input = fdopen(dup(call.socket), "r");
+    int copy = dup(call.socket);
+    FILE *input = copy < 0 ? NULL : fdopen(copy, "r");
     if (input == NULL)
         abort();
-    char command[2 * MAX_WORD + 1];
+    char command[2 * MAX_WORD + 1] = {0};
     bool is_silent = false;
     while (read_command(input, command)) {
         const struct redis_line *line = answer_to(call.peer, command, call.socket);

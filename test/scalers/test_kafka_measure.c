@@ -358,7 +358,7 @@ static void a_group_has_one_call_at_a_time(void **state)
     for (size_t i = 0; i < 3; i++)
         assert_answered(fixture, i);
     assert_int_equal(test_feed_task(fixture->feed, 1)->order, 1);
-    assert_true(clock_now_ms() - began_ms >= 2 * rtt_ms);
+    assert_true(clock_now_ms() - began_ms >= 2 * (int64_t)rtt_ms);
 }
 
 static void a_cancelled_task_comes_again_isolated(void **state)

@@ -241,8 +241,8 @@ static void many_hanging_queues_delay_nobody(void **state)
     run_well(&fixture);
     for (size_t i = 0; i < 18; i += 3) {
         assert_timed_out(&fixture, i);
-        assert_waiting(&fixture, i + 1, (double)(i / 3 * 2 + 2));
-        assert_waiting(&fixture, i + 2, (double)(i / 3 * 2 + 3));
+        assert_waiting(&fixture, i + 1, (double)(i / 3) * 2 + 2);
+        assert_waiting(&fixture, i + 2, (double)(i / 3) * 2 + 3);
         for (size_t j = 0; j < 18; j += 3) /* whatever hangs ends after whatever does not */
             assert_true(task(&fixture, i)->order > task(&fixture, j + 1)->order);
     }
@@ -256,7 +256,7 @@ static void a_late_answer_is_never_taken_for_another(void **state)
     start(&fixture, &(struct amqp_script){.hanging_ms = 2 * TIMEOUT_MS});
     add_queue(&fixture, "hanging70");
     add_queues(&fixture, 1, 5);
-    int64_t late_ms = clock_now_ms() + 2 * TIMEOUT_MS;
+    int64_t late_ms = clock_now_ms() + 2 * (int64_t)TIMEOUT_MS;
     do {
         test_feed_again(fixture.feed);
         run_well(&fixture);

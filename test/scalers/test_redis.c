@@ -132,7 +132,7 @@ static void run(const struct scaler *scaler, const struct trigger *trigger, size
     for (size_t i = 0; i < count; i++)
         test_feed_add(feed, trigger->options.query, (struct notifier){0});
     test_feed_set_timeout(feed, within_ms);
-    outcome->usable = test_feed_run(feed, client, 20 * within_ms, &outcome->error);
+    outcome->usable = test_feed_run(feed, client, 20 * (int64_t)within_ms, &outcome->error);
     for (size_t i = 0; i < count; i++)
         add_end(outcome, test_feed_task(feed, i));
     test_feed_free(feed);

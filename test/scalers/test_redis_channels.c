@@ -146,7 +146,7 @@ static void a_slow_link_is_not_taken_for_a_query_that_hangs(void **state)
                 SCRIPT({"CLIENT SETNAME", "+OK\r\n", .wait_ms = 350},
                        {"LLEN a", ":1\r\n", .wait_ms = 350}, {"LLEN", ":1\r\n"}),
                 PAIRS("a", "b"));
-    test_feed_set_timeout(world.feed, 10 * 1000);
+    test_feed_set_timeout(world.feed, 10000);
     world_run(&world);
     assert_outcome(&world, 0, TASK_ANSWERED);
     assert_outcome(&world, 1, TASK_ANSWERED);

@@ -34,9 +34,11 @@ static struct client *client_new(struct source *source)
     client->source = source;
     client->index = world.clients_count++;
     client->models = memory_array((size_t)source->items_count, sizeof(*client->models));
-    world.clients = realloc(world.clients, (size_t)world.clients_count * sizeof(*world.clients));
-    if (world.clients == NULL)
+    struct client **grown =
+        realloc(world.clients, (size_t)world.clients_count * sizeof(*world.clients));
+    if (grown == NULL)
         abort();
+    world.clients = grown;
     world.clients[client->index] = client;
     return client;
 }
@@ -385,11 +387,27 @@ static bool work_connected(struct client *client)
     return any;
 }
 
+/* False: there was nothing to do. */
+static bool work_or_lose(struct client *client)
+{
+    const struct connection *connection = &client->connection;
+    bool has_subscriptions = connection->subscribed != NULL;
+    if (!connection->must_replace_client) {
+        if (!client->is_lost || (client->in_flight == 0 && !has_subscriptions))
+            return work_connected(client);
+        lose(client, "the connection broke");
+        return true;
+    }
+    if (!client->has_timed_out)
+        violated("a client that answered is replaced");
+    lose(client, NULL);
+    return true;
+}
+
 void client_work(struct client *client)
 {
     struct connection *connection = &client->connection;
     for (int idle = 0; !client->is_connecting;) {
-        bool has_subscriptions = connection->subscribed != NULL;
         if (connection_is_unused(connection)) {
             if (client->in_flight > 0 || connection->state == CONNECTED)
                 lose(client, NULL);
@@ -400,16 +418,8 @@ void client_work(struct client *client)
             connect_client(client);
             return;
         }
-        if (connection->state == CONNECTED) {
-            if (connection->must_replace_client) {
-                if (!client->has_timed_out)
-                    violated("a client that answered is replaced");
-                lose(client, NULL);
-            } else if (client->is_lost && (client->in_flight > 0 || has_subscriptions))
-                lose(client, "the connection broke");
-            else
-                idle = work_connected(client) ? 0 : idle + 1;
-        }
+        if (connection->state == CONNECTED)
+            idle = work_or_lose(client) ? 0 : idle + 1;
         int64_t next_ms = connection_next_ms(connection, now_ms());
         if (next_ms > now_ms() && !(client->is_lost && client->in_flight > 0)) {
             sleep_until(client, next_ms);

@@ -239,7 +239,7 @@ static void add_ready(void *context, struct watcher *watcher)
 
 static int between(int min, int max)
 {
-    return min + (int)random_number((uint64_t)(max - min + 1));
+    return min + (int)random_number((uint64_t)max - (uint64_t)min + 1);
 }
 
 /* Small worlds reach strange states sooner; large ones have the numbers. */
