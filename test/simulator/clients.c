@@ -351,6 +351,8 @@ void client_connected(struct client *client)
             client->models[i].credit += 1;
         }
         connection_connected(&client->connection, now_ms());
+        if (was_broken)
+            check_caught_up(client);
     } else {
         _cleanup_(error_done) struct error error = {0};
         error_unavailable(&error, "source %d: refused", source->index);

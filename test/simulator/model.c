@@ -218,6 +218,17 @@ void check_connect(struct client *client)
                  client->source->index, (long long)(client->connect_from_ms - now_ms()));
 }
 
+/* A broken connection is back: what failed is tried again by itself, whoever calls. */
+void check_caught_up(const struct client *client)
+{
+    for (int i = 0; i < client->source->items_count; i++) {
+        const struct model *model = &client->models[i];
+        if (model->query != NULL && model->is_failing && model->query->job.state == JOB_IDLE)
+            violated("item %d failed, and is not tried again though its source is back",
+                     client->source->items[i].number);
+    }
+}
+
 /* ---- what is needed comes ---- */
 
 /* How long it may take at worst until a query is sent: everything before it hangs. */

@@ -297,6 +297,7 @@ void model_reset(struct model *model);
 void check_take(struct client *client, struct model *model);
 void check_end(struct client *client, struct model *model, enum task_outcome outcome);
 void check_connect(struct client *client);
+void check_caught_up(const struct client *client);
 void check_needed(struct client *client, struct model *model);
 void check_answer(const struct user *user, const struct call *call, const struct answer *answer,
                   bool out_of_time);
