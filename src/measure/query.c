@@ -39,15 +39,15 @@ static void join_bundle(struct query *query, const void *connection_options)
         scaler->bundle == NULL ? NULL : scaler->bundle(connection_options, query->values->data);
     if (text == NULL)
         return;
-    unsigned hash = identity_hash(text);
+    unsigned key = identity_hash(text);
     struct bundle *bundle = NULL;
-    HASH_FIND_BYHASHVALUE(hh, connection->bundles, text, strlen(text), hash, bundle);
+    HASH_FIND_BYHASHVALUE(hh, connection->bundles, text, strlen(text), key, bundle);
     if (bundle == NULL) {
         bundle = memory_new(sizeof(*bundle));
         bundle->text = TAKE(text);
         bundle->completed_at_ms = INT64_MIN;
         HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->bundles, bundle->text, strlen(bundle->text),
-                                    hash, bundle);
+                                    key, bundle);
     }
     free(text);
     query->bundle = bundle;
@@ -74,8 +74,8 @@ struct query *connection_query(struct connection *connection, const struct optio
 {
     const struct scaler *scaler = connection->scaler;
     struct query *query = NULL;
-    unsigned hash = identity_hash(values->identity);
-    HASH_FIND_BYHASHVALUE(hh, connection->queries, values->identity, strlen(values->identity), hash,
+    unsigned key = identity_hash(values->identity);
+    HASH_FIND_BYHASHVALUE(hh, connection->queries, values->identity, strlen(values->identity), key,
                           query);
     if (query != NULL)
         return query;
@@ -93,7 +93,7 @@ struct query *connection_query(struct connection *connection, const struct optio
     query->task.timeout_ms =
         scaler->timeout_ms > 0 ? scaler->timeout_ms : connection->settings->timeout_ms;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->queries, query->values->identity,
-                                strlen(query->values->identity), hash, query);
+                                strlen(query->values->identity), key, query);
     join_bundle(query, connection_options);
     connection->stats.counts.queries++;
     return query;

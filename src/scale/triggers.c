@@ -121,7 +121,7 @@ static struct trigger *find_droppable(struct triggers *triggers, int64_t now_ms)
 {
     for (size_t i = HASH_COUNT(triggers->by_identity); i > 0; i--) {
         struct trigger *oldest = triggers->by_age;
-        if (oldest->pins == 0)
+        if (oldest == NULL || oldest->pins == 0)
             return oldest;
         touch(triggers, oldest, now_ms); /* a stream of it is open: that is asking, too */
     }

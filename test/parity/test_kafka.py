@@ -11,18 +11,21 @@ from support.oauth import TokenEndpoint
 from support.process import free_port
 from support.side_by_side import ANSWERED, REFUSED, alike, both_refuse, compare, differs, each
 
-CAP = "The cap is exact: never more than lagThreshold times the partitions. KEDA lets up to one replica more through."
-ANEW = "A commit beyond the end of a topic that was made anew counts as none; KEDA's lag is negative then."
-STUCK = ("excludePersistentLag looks at how long a commit has not moved while there was lag; KEDA at whether it has "
-         "since the last call, which may be a second ago, and takes the first message of an idle partition for stuck.")
+CAP = ("The cap is exact: never more than lagThreshold times the number of partitions. KEDA allows up to "
+    "one replica more.")
+ANEW = "A commit beyond the end of a recreated topic counts as no commit; KEDA's lag is negative."
+STUCK = ("excludePersistentLag measures how long a commit has not moved while there was lag. KEDA compares "
+    "with the previous call, which may be a second old, and excludes the first message of an idle "
+    "partition.")
 CLUSTER = ("Without topic, a group that has committed nothing is an error, or 0 with scaleToZeroOnInvalidOffset; KEDA "
            "counts the whole cluster (#8104).")
 LISTS = "topic may be a list, or a regular expression that begins with ^ (#828)."
-AWS = "Not supported: AWS identities (aws_msk_iam)."
-NOTHING_LEFT = ("A topic that does not exist, or a partitionLimitation that leaves no partition, is an error; KEDA "
-                "counts 0, or all partitions.")
-MEMBERS = "Without topic, what the group has committed counts; KEDA wants members, and counts the whole cluster."
-EVEN = "ensureEvenDistributionOfPartitions answers 0 where no lag is; KEDA answers one replica."
+AWS = "AWS identities (aws_msk_iam) are not supported."
+NOTHING_LEFT = ("A topic that does not exist, or a partitionLimitation without any partition, is an error; KEDA "
+    "counts 0, or all partitions.")
+MEMBERS = ("Without topic, all topics that the group has committed count. KEDA needs group members, and counts "
+    "the whole cluster.")
+EVEN = "ensureEvenDistributionOfPartitions returns 0 without lag; KEDA returns one replica."
 
 # topic: partitions and messages, the same number in each
 TOPICS = {"orders": (3, 30), "six": (6, 60), "empty": (3, 0), "expired": (3, 30), "shop.orders_v1": (1, 4)}

@@ -22,11 +22,11 @@ HELD = {"held": 4, "all-held": 5}
 ODD = "a b/c:d@e%41?f#g+h&ö"
 
 PAGES = "With `useRegex` every page is read, up to 10,000 queues; in KEDA more than one page is an error (#7143)."
-FRACTIONS = "With `operation: avg` messages keep their fraction; in KEDA one message in two queues is 0."
-AT_ONCE = "An `operation` or a `pageSize` that cannot work is told at once, whether a queue matches or not."
-NAMES = "Queues and virtual hosts may have spaces, slashes and percent signs in their names."
-UNTOLD = ("A count or a rate that the management API does not tell (statistics disabled, or `rates_mode` none) is an "
-          "error, not 0 (#7180).")
+FRACTIONS = "With `operation: avg` the result keeps its fraction; in KEDA one message in two queues is 0."
+AT_ONCE = "An invalid `operation` or `pageSize` is reported at once, whether or not a queue matches."
+NAMES = "Names of queues and virtual hosts can contain spaces, slashes and percent signs."
+UNTOLD = ("A count or a rate that the management API does not report (statistics disabled, or `rates_mode` "
+    "`none`) is an error, not 0 (#7180).")
 
 
 def of(queue, host, **keys):

@@ -191,7 +191,7 @@ class RabbitMQQueues(Source):
     def empty(self, number):
         self.broker.purge(self.name(number))
 
-    def publish(self, number):
+    def add(self, number):
         self.broker.publish(self.name(number))
 
 
