@@ -121,14 +121,18 @@ static void handle(struct call *call, const char *line)
 {
     char first[256];
     char second[256];
-    if (call->is_deaf)
+    pthread_mutex_lock(&call->peer->lock);
+    if (call->is_deaf) {
+        pthread_mutex_unlock(&call->peer->lock);
         return;
+    }
     if (strncmp(line, "PING", 4) == 0)
         send_text(call->socket, "PONG\r\n");
     else if (sscanf(line, "SUB %255s %255s", first, second) == 2)
         subscribe(call, first, second);
     else if (sscanf(line, "PUB %255s %255s 0", first, second) == 2)
         answer(call, first, second);
+    pthread_mutex_unlock(&call->peer->lock);
 }
 
 static void *serve(void *argument)
@@ -141,11 +145,8 @@ static void *serve(void *argument)
         abort();
     send_text(call->socket, "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"proto\":1,"
                             "\"headers\":true,\"max_payload\":1048576}\r\n");
-    while (fgets(line, sizeof(line), input) != NULL) {
-        pthread_mutex_lock(&call->peer->lock);
+    while (fgets(line, sizeof(line), input) != NULL)
         handle(call, line);
-        pthread_mutex_unlock(&call->peer->lock);
-    }
     fclose(input);
     free(call);
     return NULL;

@@ -240,9 +240,10 @@ static void many_hanging_queues_delay_nobody(void **state)
     test_feed_set_timeout(fixture.feed, 2500);
     run_well(&fixture);
     for (size_t i = 0; i < 18; i += 3) {
+        size_t third = i / 3;
         assert_timed_out(&fixture, i);
-        assert_waiting(&fixture, i + 1, (double)(i / 3) * 2 + 2);
-        assert_waiting(&fixture, i + 2, (double)(i / 3) * 2 + 3);
+        assert_waiting(&fixture, i + 1, (double)(2 * third + 2));
+        assert_waiting(&fixture, i + 2, (double)(2 * third + 3));
         for (size_t j = 0; j < 18; j += 3) /* whatever hangs ends after whatever does not */
             assert_true(task(&fixture, i)->order > task(&fixture, j + 1)->order);
     }
