@@ -138,15 +138,17 @@ static void handle(struct call *call, const char *line)
 static void *serve(void *argument)
 {
     struct call *call = argument;
-    char line[MAX_LINE];
+    char *line = NULL;
+    size_t capacity = 0;
     int copy = dup(call->socket);
     FILE *input = copy < 0 ? NULL : fdopen(copy, "r");
     if (input == NULL)
         abort();
     send_text(call->socket, "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"proto\":1,"
                             "\"headers\":true,\"max_payload\":1048576}\r\n");
-    while (fgets(line, sizeof(line), input) != NULL)
+    while (getline(&line, &capacity, input) > 0)
         handle(call, line);
+    free(line);
     fclose(input);
     free(call);
     return NULL;
