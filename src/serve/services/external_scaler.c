@@ -167,7 +167,7 @@ static int64_t handle_patient(struct scaler_calls *calls, int64_t now_ms)
 }
 
 /* A bounded number of triggers in each turn: calls wait meanwhile. */
-enum { RENEWED_PER_TURN = 500 };
+enum { RENEWED_PER_TURN = 100 };
 
 static int64_t turn(void *context, int64_t now_ms)
 {
