@@ -39,15 +39,14 @@ static void join_bundle(struct query *query, const void *connection_options)
         scaler->bundle == NULL ? NULL : scaler->bundle(connection_options, query->values->data);
     if (text == NULL)
         return;
-    unsigned key = identity_hash(text);
     struct bundle *bundle = NULL;
-    HASH_FIND_BYHASHVALUE(hh, connection->bundles, text, strlen(text), key, bundle);
+    HASH_FIND_BYHASHVALUE(hh, connection->bundles, text, strlen(text), identity_hash(text), bundle);
     if (bundle == NULL) {
         bundle = memory_new(sizeof(*bundle));
         bundle->text = TAKE(text);
         bundle->completed_at_ms = INT64_MIN;
         HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->bundles, bundle->text, strlen(bundle->text),
-                                    key, bundle);
+                                    identity_hash(bundle->text), bundle);
     }
     free(text);
     query->bundle = bundle;
@@ -74,9 +73,8 @@ struct query *connection_query(struct connection *connection, const struct optio
 {
     const struct scaler *scaler = connection->scaler;
     struct query *query = NULL;
-    unsigned key = identity_hash(values->identity);
-    HASH_FIND_BYHASHVALUE(hh, connection->queries, values->identity, strlen(values->identity), key,
-                          query);
+    HASH_FIND_BYHASHVALUE(hh, connection->queries, values->identity, strlen(values->identity),
+                          identity_hash(values->identity), query);
     if (query != NULL)
         return query;
 
@@ -93,7 +91,8 @@ struct query *connection_query(struct connection *connection, const struct optio
     query->task.timeout_ms =
         scaler->timeout_ms > 0 ? scaler->timeout_ms : connection->settings->timeout_ms;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->queries, query->values->identity,
-                                strlen(query->values->identity), key, query);
+                                strlen(query->values->identity),
+                                identity_hash(query->values->identity), query);
     join_bundle(query, connection_options);
     connection->stats.counts.queries++;
     return query;
