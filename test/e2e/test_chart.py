@@ -235,7 +235,7 @@ def test_a_release_is_installed_upgraded_rolled_back_and_uninstalled(cluster, na
     name = namespace.name
     old = shutil.copytree(CHART, tmp_path / "backlog")
     values = yaml.safe_load((old / "values.yaml").read_text())
-    values["config"]["interval"] = "7s"  # an older default
+    values["config"]["grace"] = "7s"  # an older default
     (old / "values.yaml").write_text(yaml.safe_dump(values))
     wait = ["--wait", "--timeout", f"{SECONDS}s", "--namespace", name]
 
@@ -247,7 +247,7 @@ def test_a_release_is_installed_upgraded_rolled_back_and_uninstalled(cluster, na
     cluster.helm("upgrade", "backlog", CHART, *wait, "--reset-then-reuse-values", values=merge(ORDERS, {
         "serviceMonitor": {"enabled": True}}))
     flags = flags_of(cluster, name)
-    assert "5s" in flags and "5m" in flags  # the new default, and the value that was set
+    assert "10s" in flags and "5m" in flags  # the new default, and the value that was set
     deployment = cluster.get("deployment", "backlog", "-n", name)
     assert deployment["spec"]["replicas"] == 3 and deployment["status"]["readyReplicas"] == 3
     assert "ServiceMonitor/backlog" in objects_of(cluster, name)
