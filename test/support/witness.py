@@ -16,7 +16,7 @@ from .sources import BUSY, WAITING
 
 INTERVAL_SECONDS = 0.3
 DEADLINE_SECONDS = 2  # of a measurement, and of connecting
-HOLD_SECONDS = 4  # longer than a query may take: the hold begins with the first call that nothing answers
+HOLD_SECONDS = 8  # longer than a query may take: the hold begins with the first call that nothing answers
 CALL_SECONDS = 5
 BACK_OFF_SECONDS = 5  # the longest
 NOISE_SECONDS = 1.5  # of a busy machine
