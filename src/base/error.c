@@ -1,8 +1,10 @@
 #include "base/error.h"
 
+#include "base/memory.h"
 #include "base/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void give(struct error *error, enum error_code code, struct text *text)
 {
@@ -46,18 +48,39 @@ bool error_unavailable(struct error *error, const char *format, ...)
     return false;
 }
 
+/* Metadata of a caller may have ten thousand mistakes. */
+enum { LARGEST_LIST = 16 << 10 };
+
+static const char more[] = "; and more";
+
+/* Appends what is valid already. */
+static void append(struct error *error, size_t length, const char *part)
+{
+    struct text text = {.bytes = error->text, .length = length};
+    text.capacity = error->text == NULL ? 0 : length + 1;
+    text_add(&text, part);
+    error->code = ERROR_INVALID;
+    error->text = text_take(&text);
+}
+
 void error_add(struct error *error, const char *format, ...)
 {
+    size_t length = strlen(error_text(error));
+    if (length >= LARGEST_LIST) {
+        if (!text_ends_with(error->text, more))
+            append(error, length, more);
+        return;
+    }
     struct text text = {0};
     if (error_is_set(error))
-        text_addf(&text, "%s; ", error->text);
-
+        text_add(&text, "; ");
     va_list arguments;
     va_start(arguments, format);
     text_addv(&text, format, arguments);
     va_end(arguments);
-
-    give(error, ERROR_INVALID, &text);
+    _cleanup_(memory_free) char *part = text_take(&text);
+    text_make_utf8(part);
+    append(error, length, part);
 }
 
 bool error_prefix(struct error *error, const char *format, ...)

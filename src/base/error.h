@@ -3,8 +3,8 @@
  *
  * A function that can fail returns bool and takes `struct error *` last; it sets the error when and
  * only when it returns false. `struct error error = {0};` is no error. The text names the key or the
- * thing, the value, what is allowed and what to do; it never holds a secret. It is UTF-8 whatever a source
- * said: each byte that is none becomes a question mark.
+ * thing, the value, what is allowed and what to do; it never holds a secret. It is UTF-8: of what a source
+ * said, each byte that is none becomes a question mark.
  */
 #ifndef BACKLOG_BASE_ERROR_H
 #define BACKLOG_BASE_ERROR_H
@@ -14,10 +14,10 @@
 
 enum error_code {
     ERROR_NONE,
-    ERROR_INVALID, /* the user's metadata or configuration is wrong; asking again will not help */
+    ERROR_INVALID, /* the user's metadata or configuration is wrong; trying again will not help */
     ERROR_DENIED,  /* the caller may not use this */
     ERROR_LIMIT,   /* a limit of ours is reached; the text names it */
-    ERROR_UNAVAILABLE, /* the source cannot be measured now; asking again may help */
+    ERROR_UNAVAILABLE, /* the source cannot be measured now; trying again may help */
     ERROR_INTERNAL,    /* a fault of ours */
 };
 
@@ -34,7 +34,8 @@ bool error_invalid(struct error *error, const char *format, ...)
 bool error_unavailable(struct error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Adds one more mistake to an ERROR_INVALID error, after "; ": the user sees all of them at once. */
+/* Adds one more mistake to an ERROR_INVALID error, after "; ": the user sees all of them at once. Behind the first 16 KiB
+ * it only adds "and more". */
 void error_add(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "context: " before the text. Returns false. */

@@ -51,7 +51,7 @@ void hash_begin(struct hash *hash)
                                     key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573}};
 }
 
-/* The last word of a string has a zero byte in it, and no string has one: so it marks where it ends. */
+/* The last 8 bytes of a string have a zero byte, and no string has one: so it marks where it ends. */
 void hash_add(struct hash *hash, const char *string, size_t length)
 {
     uint64_t word;
@@ -70,4 +70,12 @@ uint64_t hash_end(struct hash *hash)
     hash->state[2] ^= 0xff;
     mix(hash->state, ROUNDS_AT_END);
     return hash->state[0] ^ hash->state[1] ^ hash->state[2] ^ hash->state[3];
+}
+
+uint64_t hash_text(const char *text)
+{
+    struct hash hash;
+    hash_begin(&hash);
+    hash_add(&hash, text, strlen(text));
+    return hash_end(&hash);
 }

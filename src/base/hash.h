@@ -22,4 +22,6 @@ void hash_begin(struct hash *hash);
 void hash_add(struct hash *hash, const char *string, size_t length);
 uint64_t hash_end(struct hash *hash);
 
+uint64_t hash_text(const char *text); /* of one string alone */
+
 #endif

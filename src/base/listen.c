@@ -35,15 +35,17 @@ static bool split_address(const char *address, char *host, size_t size, const ch
     return length > 0 && (in_brackets || strchr(host, ':') == NULL);
 }
 
-bool listen_check(const char *address, const char *flag, struct error *error)
+bool listen_is_address(const char *address)
 {
     char host[NI_MAXHOST];
     const char *port = NULL;
-    if (!split_address(address, host, sizeof(host), &port))
-        return error_invalid(
-            error, "%s \"%s\" must be host:port, such as [::]:9090, the port at most 65535", flag,
-            address);
-    return true;
+    _cleanup_(memory_free) char *whole = listen_whole(address);
+    return split_address(whole, host, sizeof(host), &port);
+}
+
+char *listen_whole(const char *address)
+{
+    return text_format("%s%s", address[0] == ':' && is_port(address + 1) ? "[::]" : "", address);
 }
 
 static int listen_on(const struct addrinfo *where)
@@ -104,7 +106,8 @@ int listen_open(const char *address, struct error *error)
     const char *port = NULL;
     const char *reason = "it must be host:port, the port at most 65535";
     int fd = -1;
-    if (split_address(address, host, sizeof(host), &port))
+    _cleanup_(memory_free) char *whole = listen_whole(address);
+    if (split_address(whole, host, sizeof(host), &port))
         fd = open_address(host, port, &reason);
     if (fd < 0)
         error_invalid(error, "cannot listen on \"%s\": %s", address, reason);

@@ -2,56 +2,38 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/recent_log.h"
 #include "base/text.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
-static const char *const format_names[] = {"plain", "json"};
 
 static struct {
-    enum log_level min_level;
+    _Atomic enum log_level min_level;
     enum log_format format;
 } settings = {LOG_INFO, LOG_PLAIN};
 
 void log_init(enum log_level min_level, enum log_format format)
 {
-    settings.min_level = min_level;
+    log_set_level(min_level);
     settings.format = format;
 }
 
-static bool find(const char *name, const char *const *names, size_t count, size_t *ret_index)
+void log_set_level(enum log_level min_level)
 {
-    for (size_t i = 0; i < count; i++)
-        if (text_equal(name, names[i])) {
-            *ret_index = i;
-            return true;
-        }
-    return false;
-}
-
-bool log_level_parse(const char *name, enum log_level *ret_level)
-{
-    size_t index;
-    if (!find(name, level_names, ARRAY_LENGTH(level_names), &index))
-        return false;
-    *ret_level = (enum log_level)index;
-    return true;
-}
-
-bool log_format_parse(const char *name, enum log_format *ret_format)
-{
-    size_t index;
-    if (!find(name, format_names, ARRAY_LENGTH(format_names), &index))
-        return false;
-    *ret_format = (enum log_format)index;
-    return true;
+    atomic_store_explicit(&settings.min_level, min_level, memory_order_relaxed);
 }
 
 const char *log_level_name(enum log_level level)
@@ -59,14 +41,9 @@ const char *log_level_name(enum log_level level)
     return level_names[level];
 }
 
-const char *log_format_name(enum log_format format)
-{
-    return format_names[format];
-}
-
 enum log_level log_level_now(void)
 {
-    return settings.min_level;
+    return atomic_load_explicit(&settings.min_level, memory_order_relaxed);
 }
 
 enum log_format log_format_now(void)
@@ -78,15 +55,15 @@ enum log_format log_format_now(void)
  * the sign of omission and what ends a line take less than END_BYTES. */
 enum { LINE_BYTES = PIPE_BUF, END_BYTES = 16 };
 
-/* A broker's or a user's text must not forge a second line or break the JSON. */
-static void add_escaped(struct text *line, const char *message)
+/* A broker's or a user's text must not forge a second line or break the JSON. Up to so many bytes of the line. */
+static void add_escaped(struct text *line, const char *message, size_t max_bytes)
 {
     static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
     bool json = settings.format == LOG_JSON;
     for (const char *at = message; *at != '\0';) {
         unsigned char c = (unsigned char)*at;
         size_t length = text_character(at, strnlen(at, 4));
-        if (line->length > LINE_BYTES - END_BYTES) {
+        if (line->length > max_bytes) {
             text_add(line, " ...");
             return;
         }
@@ -102,13 +79,33 @@ static void add_escaped(struct text *line, const char *message)
     }
 }
 
-/* One write a line, so that the lines of several threads and of a child never mix. Locks may be held:
+/* To a pipe that other processes write to as well: without waiting, and all of it or nothing. False: the system
+ * cannot. */
+static bool write_at_once(const struct text *line)
+{
+    struct iovec bytes = {line->bytes, line->length};
+    if (pwritev2(STDERR_FILENO, &bytes, 1, -1, RWF_NOWAIT) >= 0 || errno == EAGAIN)
+        return true;
+    /* Older kernels: by a description of our own, as O_NONBLOCK would be everybody's who shares this one. */
+    int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (own < 0)
+        return false;
+    ssize_t written = write(own, line->bytes, line->length);
+    (void)written;
+    close(own);
+    return true;
+}
+
+/* One write a line, so that the lines of several threads and processes never mix. Locks may be held:
  * a pipe that nobody reads must not stop the answers, so a line for which it has no room is lost. One thread at a
  * time, or another would take the room. */
 static void write_out(const struct text *line)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
+    struct stat stat;
+    if (fstat(STDERR_FILENO, &stat) == 0 && S_ISFIFO(stat.st_mode) && write_at_once(line))
+        return;
     pthread_mutex_lock(&lock);
     if (poll(&output, 1, 0) == 1) {
         ssize_t written = write(STDERR_FILENO, line->bytes, line->length);
@@ -117,9 +114,46 @@ static void write_out(const struct text *line)
     pthread_mutex_unlock(&lock);
 }
 
-static void write_line(enum log_level level, const char *format, va_list arguments)
+/* The names are short, and before what may be long. */
+static void add_names(struct text *line, const struct log_fields *fields)
 {
-    if (level < settings.min_level)
+    enum { MAX_NAME_BYTES = 64 };
+    const struct {
+        const char *key;
+        const char *value;
+    } names[] = {{"connection", fields->connection},
+                 {"scaler", fields->scaler},
+                 {"namespace", fields->namespace},
+                 {"name", fields->name}};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (names[i].value == NULL)
+            continue;
+        _cleanup_(memory_free) char *value =
+            text_copy_bytes(names[i].value, text_cut(names[i].value, MAX_NAME_BYTES));
+        text_addf(line, "\"%s\":\"", names[i].key);
+        add_escaped(line, value, LINE_BYTES - END_BYTES);
+        text_add(line, "\",");
+    }
+}
+
+static void add_json(struct text *line, const struct log_fields *fields, const char *message)
+{
+    enum { ERROR_BYTES = 1024 }; /* are left for it; the message ends with it, too */
+    size_t max_bytes = LINE_BYTES - END_BYTES;
+    add_names(line, fields);
+    text_add(line, "\"message\":\"");
+    add_escaped(line, message, fields->error == NULL ? max_bytes : max_bytes - ERROR_BYTES);
+    if (fields->error != NULL) {
+        text_add(line, "\",\"error\":\"");
+        add_escaped(line, fields->error, max_bytes);
+    }
+    text_add(line, "\"}\n");
+}
+
+static void write_line(const struct log_fields *fields, enum log_level level, const char *format,
+                       va_list arguments)
+{
+    if (level < log_level_now())
         return;
 
     _cleanup_(text_done) struct text message = {0};
@@ -127,19 +161,28 @@ static void write_line(enum log_level level, const char *format, va_list argumen
     char date[32];
     clock_date(date, sizeof(date));
     text_addv(&message, format, arguments);
+    if (fields->error != NULL)
+        text_addf(&message, ": %s", fields->error);
     const char *words = message.bytes == NULL ? "" : message.bytes;
+    recent_log_add(level, words);
 
     if (settings.format == LOG_JSON) {
-        text_addf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", date,
-                  level_names[level]);
-        add_escaped(&line, words);
-        text_add(&line, "\"}\n");
+        text_addf(&line, "{\"time\":\"%s\",\"level\":\"%s\",", date, level_names[level]);
+        add_json(&line, fields, words);
     } else {
         text_addf(&line, "%s %-7s ", date, level_names[level]);
-        add_escaped(&line, words);
+        add_escaped(&line, words, LINE_BYTES - END_BYTES);
         text_add(&line, "\n");
     }
     write_out(&line);
+}
+
+void log_about(const struct log_fields *fields, enum log_level level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_line(fields, level, format, arguments);
+    va_end(arguments);
 }
 
 #define LOG_FUNCTION(name, level)                                                                  \
@@ -147,7 +190,7 @@ static void write_line(enum log_level level, const char *format, va_list argumen
     {                                                                                              \
         va_list arguments;                                                                         \
         va_start(arguments, format);                                                               \
-        write_line(level, format, arguments);                                                      \
+        write_line(&(struct log_fields){0}, level, format, arguments);                             \
         va_end(arguments);                                                                         \
     }
 

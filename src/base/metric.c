@@ -32,6 +32,17 @@ void metric_sample(struct text *page, const char *name, const char *labels, doub
     add_sample(page, name, "", labels, value);
 }
 
+void metric_add_label(struct text *labels, const char *name, const char *value)
+{
+    text_addf(labels, "%s%s=\"", labels->length == 0 ? "" : ",", name);
+    for (; *value != '\0'; value++)
+        if (*value == '\n')
+            text_add(labels, "\\n");
+        else
+            text_addf(labels, "%s%c", *value == '"' || *value == '\\' ? "\\" : "", *value);
+    text_add(labels, "\"");
+}
+
 void metric_single(struct text *page, const char *name, enum metric_type type, const char *help,
                    double value)
 {

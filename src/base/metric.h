@@ -1,8 +1,9 @@
 /*
  * Metrics in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/).
  *
- * Each part of the program writes its own families onto the page. Labels are ours (a method, a
- * scaler, a limit), never a user's: what a user can name could grow without bound.
+ * Each part of the program writes its own families onto the page. Labels are ours (a method, a scaler, a limit), or the
+ * administrator's (a connection of the connections file). What a user can name could grow without bound, so it is a
+ * label only where there is a limit (--metrics-per-trigger).
  *
  * Threads: whoever has the text.
  */
@@ -20,6 +21,9 @@ void metric_family(struct text *page, const char *name, enum metric_type type, c
 
 /* `labels` as in  method="GetMetrics",code="OK"  or NULL. */
 void metric_sample(struct text *page, const char *name, const char *labels, double value);
+
+/* Adds  name="value"  to labels, with what the format wants escaped. */
+void metric_add_label(struct text *labels, const char *name, const char *value);
 
 /* A family of one sample. */
 void metric_single(struct text *page, const char *name, enum metric_type type, const char *help,

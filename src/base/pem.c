@@ -63,7 +63,7 @@ EVP_PKEY *pem_key(const char *key, const char *password)
     return private;
 }
 
-/* Where certificate and key are of different kinds only the second question finds it. */
+/* Where certificate and key are of different kinds only the second check finds it. */
 bool pem_use_key(SSL_CTX *context, EVP_PKEY *key)
 {
     bool good =

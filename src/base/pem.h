@@ -1,7 +1,7 @@
 /*
  * PEM texts for OpenSSL's context: authorities to trust, a certificate to show with its chain, a private key.
  *
- * Texts rather than files: what was checked is what is used, whatever becomes of a file meanwhile. Nobody is
+ * Texts rather than files: what was checked is what is used, also where a file changes meanwhile. Nobody is
  * prompted for a password on the terminal.
  *
  * Threads: any; nothing is kept. OpenSSL's queue of errors is empty afterwards.

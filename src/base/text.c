@@ -206,12 +206,12 @@ bool text_is_utf8(const char *bytes, size_t length)
 
 void text_make_utf8(char *string)
 {
-    enum { LONGEST_CHARACTER = 4 };
-    while (*string != '\0') {
-        size_t length = text_character(string, strnlen(string, LONGEST_CHARACTER));
-        if (length == 0)
-            *string = '?';
-        string += length == 0 ? 1 : length;
+    size_t length = strlen(string);
+    for (size_t at = ascii_length(string, length); at < length;) {
+        size_t size = text_character(string + at, length - at);
+        if (size == 0)
+            string[at] = '?';
+        at += size == 0 ? 1 : size;
     }
 }
 
@@ -227,8 +227,8 @@ size_t text_cut(const char *string, size_t limit)
 
 static size_t smallest(size_t a, size_t b, size_t c)
 {
-    size_t least = a < b ? a : b;
-    return least < c ? least : c;
+    size_t smaller = a < b ? a : b;
+    return smaller < c ? smaller : c;
 }
 
 size_t text_distance(const char *left, const char *right)
@@ -261,4 +261,9 @@ size_t text_distance(const char *left, const char *right)
         current = oldest;
     }
     return above[width];
+}
+
+const char *text_plural(size_t count)
+{
+    return count == 1 ? "" : "s";
 }

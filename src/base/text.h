@@ -1,5 +1,5 @@
 /*
- * Text: a growing string, and the few questions about strings that libc does not answer.
+ * Text: a growing string, and a few functions on strings that libc does not have.
  *
  * Threads: none are involved; a text belongs to whoever declared it.
  */
@@ -58,6 +58,9 @@ void text_make_utf8(char *string);
 
 /* The longest length <= limit at which `string` can be cut without splitting a UTF-8 character. */
 size_t text_cut(const char *string, size_t limit);
+
+/* "s", or "" for one. */
+const char *text_plural(size_t count);
 
 /* How many single-character edits (a swap of neighbours is one) turn one string into the other,
  * upper and lower case being equal. For "did you mean". */

@@ -20,7 +20,7 @@ struct watch *watch_new(void);
 void watch_add(struct watch *watch, const char *path);
 
 /* Whether a file has changed since it was added, or since the last true: but only once all have been at
- * rest from one question to the next, so that a certificate and its key, written one after the other, are
+ * rest from one check to the next, so that a certificate and its key, written one after the other, are
  * one change. */
 bool watch_has_changed(struct watch *watch);
 

@@ -16,28 +16,37 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static bool is_taken(const char *address)
-{
-    _cleanup_(error_done) struct error error = {0};
-    bool taken = listen_check(address, "--listen", &error);
-    assert_true(taken != error_is_set(&error));
-    if (!taken)
-        assert_non_null(strstr(error_text(&error), "--listen"));
-    return taken;
-}
-
 static void an_address_is_host_and_port(void **state)
 {
-    static const char *const good[] = {"[::]:9090", "127.0.0.1:0", "localhost:65535"};
-    static const char *const wrong[] = {
-        "",      "9090",          ":9090",           "::1:9090", "[::1]",
-        "host:", "host:http",     "host:65536",      "host:-1",  "[]:1",
-        "h:9 ",  "host:00000001", "host:4294976386", "[::1:9090"};
+    static const char *const good[] = {"[::]:9090", "127.0.0.1:0", "localhost:65535", ":9090"};
+    static const char *const wrong[] = {"",
+                                        "9090",
+                                        ":",
+                                        "::1:9090",
+                                        "[::1]",
+                                        "host:",
+                                        "host:http",
+                                        "host:65536",
+                                        "host:-1",
+                                        "[]:1",
+                                        "h:9 ",
+                                        "host:00000001",
+                                        "host:4294976386",
+                                        "[::1:9090"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(good); i++)
-        assert_true(is_taken(good[i]));
+        assert_true(listen_is_address(good[i]));
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
-        assert_false(is_taken(wrong[i]));
+        assert_false(listen_is_address(wrong[i]));
+}
+
+static void a_port_alone_is_all_addresses(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *all = listen_whole(":9090");
+    _cleanup_(memory_free) char *one = listen_whole("127.0.0.1:9090");
+    assert_string_equal(all, "[::]:9090");
+    assert_string_equal(one, "127.0.0.1:9090");
 }
 
 static void a_port_that_is_none_is_not_taken_for_another(void **state)
@@ -113,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_is_host_and_port),
+        cmocka_unit_test(a_port_alone_is_all_addresses),
         cmocka_unit_test(a_port_that_is_none_is_not_taken_for_another),
         cmocka_unit_test(port_0_takes_a_free_one),
         cmocka_unit_test(clients_are_counted_by_the_port_that_they_came_in_at),

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -46,7 +47,7 @@ static void a_text_cannot_break_the_json(void **state)
     assert_logged("\xc3\xa9\xc3", "warning\",\"message\":\"\xc3\xa9\xef\xbf\xbd\"}\n");
 }
 
-static void what_is_below_the_least_level_is_not_written(void **state)
+static void lines_below_the_level_are_not_written(void **state)
 {
     (void)state;
     FILE *file = tmpfile();
@@ -93,7 +94,56 @@ static size_t stall_end(const struct stall *stall, char *bytes, size_t size)
     return length;
 }
 
-static void a_pipe_that_nobody_reads_holds_up_nobody(void **state)
+static void assert_about(const struct log_fields *fields, enum log_format format,
+                         const char *expected)
+{
+    FILE *file = tmpfile();
+    char line[8192] = {0};
+    int standard_error = dup(STDERR_FILENO);
+    assert_true(file != NULL && standard_error >= 0);
+    log_init(LOG_INFO, format);
+    dup2(fileno(file), STDERR_FILENO);
+    log_about(fields, LOG_WARNING, "connection \"orders\": connection failed");
+    dup2(standard_error, STDERR_FILENO);
+    close(standard_error);
+    assert_true(pread(fileno(file), line, sizeof(line) - 1, 0) > 0);
+    fclose(file);
+    assert_string_equal(strstr(line, "warning"), expected);
+}
+
+static void json_lines_have_what_they_are_about_as_fields(void **state)
+{
+    (void)state;
+    const struct log_fields fields = {"orders", "redis", "shop", "mails", "refused \"it\""};
+    assert_about(&fields, LOG_JSON,
+                 "warning\",\"connection\":\"orders\",\"scaler\":\"redis\",\"namespace\":\"shop\","
+                 "\"name\":\"mails\",\"message\":\"connection \\\"orders\\\": connection failed: "
+                 "refused \\\"it\\\"\",\"error\":\"refused \\\"it\\\"\"}\n");
+    assert_about(&fields, LOG_PLAIN,
+                 "warning connection \"orders\": connection failed: refused \"it\"\n");
+    assert_about(&(struct log_fields){.scaler = "redis"}, LOG_JSON,
+                 "warning\",\"scaler\":\"redis\",\"message\":\"connection \\\"orders\\\": "
+                 "connection failed\"}\n");
+}
+
+static void a_line_with_a_long_error_is_whole(void **state)
+{
+    (void)state;
+    char error[3 * PIPE_BUF + 1] = {0};
+    char line[2 * PIPE_BUF] = {0};
+    struct stall stall;
+    memset(error, '\n', sizeof(error) - 1); /* each takes six bytes */
+    log_init(LOG_INFO, LOG_JSON);
+    stall_begin(&stall);
+    log_about(&(struct log_fields){"orders", "redis", "shop", "mails", error}, LOG_WARNING,
+              "failed");
+    size_t length = stall_end(&stall, line, sizeof(line) - 1);
+    assert_in_range(length, 2000, PIPE_BUF);
+    assert_non_null(strstr(line, " ...\",\"error\":\""));
+    assert_string_equal(line + length - strlen(" ...\"}\n"), " ...\"}\n");
+}
+
+static void an_unread_pipe_delays_no_thread(void **state)
 {
     (void)state;
     enum { MORE_LINES_THAN_A_PIPE_HOLDS = 10000 };
@@ -162,15 +212,69 @@ static void threads_that_log_at_once_do_not_wait_for_the_room_that_one_of_them_t
     }
 }
 
+/* Agents share the server's standard error. */
+static void log_many(int process, int lines)
+{
+    char letters[1500];
+    memset(letters, 'a' + process, sizeof(letters));
+    for (int i = 0; i < lines; i++)
+        log_warning("%.*s.", (int)sizeof(letters), letters);
+}
+
+static void assert_whole(const char *line, const char *end)
+{
+    const char *letters = strstr(line, "warning ");
+    assert_true(letters != NULL && letters < end);
+    letters += strlen("warning ");
+    assert_int_equal(end - letters, 1501);
+    for (const char *at = letters; at < end - 1; at++)
+        assert_int_equal(*at, *letters);
+    assert_int_equal(end[-1], '.');
+}
+
+static void lines_of_several_processes_are_whole_and_none_of_them_waits(void **state)
+{
+    (void)state;
+    enum { PROCESSES = 8, LINES = 400 };
+    static char bytes[1 << 20];
+    struct stall stall;
+    pid_t children[PROCESSES];
+    log_init(LOG_INFO, LOG_PLAIN);
+    for (int round = 0; round < 5; round++) {
+        stall_begin(&stall); /* nobody reads: whoever waits for room waits until the alarm */
+        for (int i = 0; i < PROCESSES; i++) {
+            children[i] = fork();
+            if (children[i] == 0) {
+                log_many(i, LINES);
+                _exit(0);
+            }
+        }
+        for (int i = 0; i < PROCESSES; i++) {
+            int status;
+            assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+            assert_int_equal(status, 0);
+        }
+        size_t length = stall_end(&stall, bytes, sizeof(bytes) - 1);
+        bytes[length] = '\0';
+        size_t lines = 0;
+        for (char *line = bytes, *end; (end = strchr(line, '\n')) != NULL; line = end + 1, lines++)
+            assert_whole(line, end);
+        assert_in_range(lines, 20, PROCESSES * LINES);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_cannot_forge_a_line),
         cmocka_unit_test(a_text_cannot_break_the_json),
-        cmocka_unit_test(what_is_below_the_least_level_is_not_written),
-        cmocka_unit_test(a_pipe_that_nobody_reads_holds_up_nobody),
+        cmocka_unit_test(json_lines_have_what_they_are_about_as_fields),
+        cmocka_unit_test(a_line_with_a_long_error_is_whole),
+        cmocka_unit_test(lines_below_the_level_are_not_written),
+        cmocka_unit_test(an_unread_pipe_delays_no_thread),
         cmocka_unit_test(a_line_is_cut_to_what_a_pipe_takes_in_one_go),
         cmocka_unit_test(threads_that_log_at_once_do_not_wait_for_the_room_that_one_of_them_took),
+        cmocka_unit_test(lines_of_several_processes_are_whole_and_none_of_them_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

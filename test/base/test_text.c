@@ -80,7 +80,7 @@ static void only_valid_utf8_is_utf8(void **state)
             fail_msg("case %zu", i);
 }
 
-static void what_is_no_utf8_becomes_question_marks(void **state)
+static void invalid_utf8_becomes_question_marks(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -128,7 +128,7 @@ int main(void)
         cmocka_unit_test(a_text_grows_and_moves_out),
         cmocka_unit_test(trimming_takes_white_space_at_the_ends),
         cmocka_unit_test(only_valid_utf8_is_utf8),
-        cmocka_unit_test(what_is_no_utf8_becomes_question_marks),
+        cmocka_unit_test(invalid_utf8_becomes_question_marks),
         cmocka_unit_test(a_cut_never_splits_a_character),
         cmocka_unit_test(the_distance_counts_edits_and_swaps),
     };

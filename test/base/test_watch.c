@@ -52,7 +52,7 @@ static void assert_reported_once(struct watch *watch)
     assert_false(watch_has_changed(watch));
 }
 
-static void what_rests_has_not_changed(void **state)
+static void an_untouched_file_has_not_changed(void **state)
 {
     struct fixture *fixture = *state;
     write_file(fixture->path, "one");
@@ -130,7 +130,7 @@ static void a_change_that_goes_on_is_reported_at_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_rests_has_not_changed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_untouched_file_has_not_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_file_that_is_made_written_replaced_or_removed_is_reported_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_swapped_link_above_the_file_is_a_change, set_up,
