@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "client/grpc_status.h"
 
 #include <inttypes.h>
 #include <nghttp2/nghttp2.h>
@@ -17,14 +18,6 @@ enum {
     READ_BYTES = 16 << 10,
     WINDOW_BYTES = 1 << 20,
     MAX_WAIT_MS = 60 * 1000,
-    MAX_STATUS_TEXT = 8 << 10,
-
-    STATUS_CANCELLED = 1,
-    STATUS_UNKNOWN = 2,
-    STATUS_DEADLINE_EXCEEDED = 4,
-    STATUS_RESOURCE_EXHAUSTED = 8,
-    STATUS_INTERNAL = 13,
-    STATUS_UNAVAILABLE = 14,
     NO_STATUS = -1,
 };
 
@@ -51,33 +44,10 @@ struct grpc_client {
     LIST_HEAD(, grpc_client_call) calls; /* that are not done */
     const uint8_t *output;               /* of nghttp2, not written yet */
     size_t output_length;
-    uint64_t news; /* messages' bytes and ends of calls, so far */
+    uint64_t news;     /* messages' bytes and ends of calls, so far */
+    bool has_settings; /* of the server: it speaks HTTP/2 with us */
     bool is_lost;
 };
-
-const char *grpc_client_status_name(int status)
-{
-    static const char *const names[] = {
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    };
-    return status >= 0 && status < (int)ARRAY_LENGTH(names) ? names[status] : "an unknown status";
-}
 
 /* ---- the end of a call ---- */
 
@@ -95,83 +65,45 @@ static void finish(struct grpc_client_call *call, int status, const char *text)
     call->client = NULL;
 }
 
+static const char *closed_text(const struct grpc_client *client)
+{
+    return client->has_settings ? "the connection to the server was closed"
+                                : "the server closed the connection before HTTP/2 began: it may "
+                                  "require TLS, or a client certificate";
+}
+
 static void lose(struct grpc_client *client, const char *reason)
 {
     struct grpc_client_call *call;
     client->is_lost = true;
     while ((call = LIST_FIRST(&client->calls)) != NULL)
-        finish(call, STATUS_UNAVAILABLE, reason);
+        finish(call, GRPC_CLIENT_UNAVAILABLE, reason);
 }
 
 /* The callbacks of nghttp2 must not know a call that is gone. */
-static void reset(struct grpc_client_call *call)
+static void fail(struct grpc_client_call *call, int status, const char *text)
 {
     nghttp2_session *session = call->client->session;
     nghttp2_session_set_stream_user_data(session, call->stream, NULL);
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_CANCEL);
-}
-
-static void fail(struct grpc_client_call *call, int status, const char *text)
-{
-    reset(call);
     finish(call, status, text);
-}
-
-/* What the HTTP status stands for, where the answer is not gRPC's: "HTTP to gRPC Status Code Mapping". */
-static int status_of_http(const char *http_status)
-{
-    static const struct {
-        const char *http;
-        int status;
-    } table[] = {{"400", 13}, {"401", 16}, {"403", 7},  {"404", 12},
-                 {"429", 14}, {"502", 14}, {"503", 14}, {"504", 14}};
-    for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
-        if (text_equal(table[i].http, http_status))
-            return table[i].status;
-    return STATUS_UNKNOWN;
 }
 
 static int status_of_reset(uint32_t code)
 {
     switch (code) {
     case NGHTTP2_REFUSED_STREAM:
-        return STATUS_UNAVAILABLE;
+        return GRPC_CLIENT_UNAVAILABLE;
     case NGHTTP2_CANCEL:
-        return STATUS_CANCELLED;
+        return GRPC_CLIENT_CANCELLED;
     case NGHTTP2_ENHANCE_YOUR_CALM:
-        return STATUS_RESOURCE_EXHAUSTED;
+        return GRPC_CLIENT_RESOURCE_EXHAUSTED;
     default:
-        return STATUS_INTERNAL;
+        return GRPC_CLIENT_INTERNAL;
     }
 }
 
 /* ---- what the server sends ---- */
-
-static int hex_digit(char digit)
-{
-    return digit >= '0' && digit <= '9'   ? digit - '0'
-           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
-           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
-                                          : -1;
-}
-
-/* grpc-message is percent-encoded; what is no UTF-8 becomes question marks. */
-static char *decode_text(const char *value, size_t length)
-{
-    struct text text = {0};
-    for (size_t i = 0; i < length && text.length < MAX_STATUS_TEXT; i++) {
-        bool encoded = value[i] == '%' && i + 2 < length && hex_digit(value[i + 1]) >= 0 &&
-                       hex_digit(value[i + 2]) >= 0;
-        uint8_t byte = (uint8_t)value[i];
-        if (encoded)
-            byte = (uint8_t)(hex_digit(value[i + 1]) << 4 | hex_digit(value[i + 2]));
-        text_add_bytes(&text, &byte, 1);
-        i += encoded ? 2 : 0;
-    }
-    char *decoded = text_take(&text);
-    text_make_utf8(decoded);
-    return decoded;
-}
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
                      const uint8_t *name_bytes, size_t name_length, const uint8_t *value_bytes,
@@ -192,8 +124,16 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
         call->status = atoi(value);
     else if (text_equal(name, "grpc-message")) {
         free(call->text);
-        call->text = decode_text(value, value_length);
+        call->text = grpc_status_decode_text(value, value_length);
     }
+    return 0;
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    (void)session;
+    struct grpc_client *client = context;
+    client->has_settings = client->has_settings || frame->hd.type == NGHTTP2_SETTINGS;
     return 0;
 }
 
@@ -208,7 +148,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
     text_add_bytes(&call->received, data, length);
     call->client->news++;
     if (call->received.length - call->taken > GRPC_CLIENT_MAX_REPLY_BYTES + PREFIX_BYTES)
-        fail(call, STATUS_RESOURCE_EXHAUSTED, "the reply is larger than 4 MiB");
+        fail(call, GRPC_CLIENT_RESOURCE_EXHAUSTED, "the reply is larger than 4 MiB");
     return 0;
 }
 
@@ -220,13 +160,14 @@ static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, voi
         return 0;
     if (call->http_status[0] != '\0' && !text_equal(call->http_status, "200")) {
         _cleanup_(memory_free) char *text = text_format("HTTP status %s", call->http_status);
-        finish(call, status_of_http(call->http_status), text);
+        finish(call, grpc_status_of_http(call->http_status), text);
     } else if (code != NGHTTP2_NO_ERROR) {
         _cleanup_(memory_free) char *text =
             text_format("the server reset the call (%s)", nghttp2_http2_strerror(code));
         finish(call, status_of_reset(code), text);
     } else
-        finish(call, STATUS_UNKNOWN, call->status == NO_STATUS ? "the server sent no status" : "");
+        finish(call, GRPC_CLIENT_UNKNOWN,
+               call->status == NO_STATUS ? "the server sent no status" : "");
     return 0;
 }
 
@@ -259,6 +200,7 @@ static void open_session(struct grpc_client *client)
     nghttp2_session_callbacks *callbacks;
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
     nghttp2_session_client_new(&client->session, callbacks, client);
@@ -355,7 +297,7 @@ static void end_late_calls(struct grpc_client *client)
     while (call != NULL) {
         struct grpc_client_call *next = LIST_NEXT(call, calls);
         if (call->deadline_ms <= now_ms)
-            fail(call, STATUS_DEADLINE_EXCEEDED, "no answer in time");
+            fail(call, GRPC_CLIENT_DEADLINE_EXCEEDED, "no answer in time");
         call = next;
     }
 }
@@ -370,7 +312,7 @@ bool grpc_client_process(struct grpc_client *client)
     /* After a GOAWAY that is the end. */
     if (!alive || !(nghttp2_session_want_read(client->session) ||
                     nghttp2_session_want_write(client->session)))
-        lose(client, "the connection to the server was closed");
+        lose(client, closed_text(client));
     return !client->is_lost;
 }
 
@@ -435,7 +377,7 @@ struct grpc_client_call *grpc_client_call_start(struct grpc_client *client, cons
     LIST_INSERT_HEAD(&client->calls, call, calls);
     call->stream = client->is_lost ? -1 : submit(client, call, path);
     if (call->stream < 0)
-        finish(call, STATUS_UNAVAILABLE, "the connection to the server was closed");
+        finish(call, GRPC_CLIENT_UNAVAILABLE, closed_text(client));
     return call;
 }
 
@@ -460,7 +402,7 @@ bool grpc_client_call_take(struct grpc_client_call *call, uint8_t **ret_message,
     if (bytes[0] != 0 || length > GRPC_CLIENT_MAX_REPLY_BYTES) {
         /* We offered no compression. */
         if (!call->is_done)
-            fail(call, STATUS_INTERNAL, "unexpected reply: compressed, or larger than 4 MiB");
+            fail(call, GRPC_CLIENT_INTERNAL, "unexpected reply: compressed, or larger than 4 MiB");
         return false;
     }
     if (there < PREFIX_BYTES + length)
@@ -492,33 +434,9 @@ void grpc_client_call_free(struct grpc_client_call *call)
     if (call == NULL)
         return;
     if (!call->is_done)
-        fail(call, STATUS_CANCELLED, "");
+        fail(call, GRPC_CLIENT_CANCELLED, "");
     text_done(&call->received);
     free(call->request);
     free(call->text);
     free(call);
-}
-
-static bool take_reply(struct grpc_client_call *call, const char *path, uint8_t **ret_reply,
-                       size_t *ret_length, struct error *error)
-{
-    const char *method = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
-    if (call->status != GRPC_CLIENT_OK)
-        return error_unavailable(error, "%s: %s: %s", method, grpc_client_status_name(call->status),
-                                 grpc_client_call_text(call));
-    return grpc_client_call_take(call, ret_reply, ret_length) ||
-           error_unavailable(error, "%s: unexpected reply: no message", method);
-}
-
-bool grpc_client_unary(struct grpc_client *client, const char *path, const void *request,
-                       size_t length, int64_t deadline_ms, uint8_t **ret_reply, size_t *ret_length,
-                       struct error *error)
-{
-    struct grpc_client_call *call =
-        grpc_client_call_start(client, path, request, length, deadline_ms);
-    while (!call->is_done)
-        grpc_client_wait(client, CLOCK_NEVER);
-    bool good = take_reply(call, path, ret_reply, ret_length, error);
-    grpc_client_call_free(call);
-    return good;
 }

@@ -59,13 +59,4 @@ const char *grpc_client_call_text(const struct grpc_client_call *call);
 /* Cancels it where it is not done. */
 void grpc_client_call_free(struct grpc_client_call *call);
 
-/* A whole unary call, until it is done. The caller frees the reply. An error says which status it was, and
- * the server's text. */
-bool grpc_client_unary(struct grpc_client *client, const char *path, const void *request,
-                       size_t length, int64_t deadline_ms, uint8_t **ret_reply, size_t *ret_length,
-                       struct error *error);
-
-/* "UNAVAILABLE", or "status 99". */
-const char *grpc_client_status_name(int status);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/rpc_status.h"
 #include "base/text.h"
 
 #include <externalscaler.pb-c.h>
@@ -98,7 +99,7 @@ static uint8_t *take_reply(struct grpc_client_call *call, const char *method,
     if (grpc_client_call_status(call) != GRPC_CLIENT_OK) {
         reading->is_failed = true;
         error_unavailable(&reading->error, "%s: %s: %s", method,
-                          grpc_client_status_name(grpc_client_call_status(call)),
+                          rpc_status_name(grpc_client_call_status(call)),
                           grpc_client_call_text(call));
     } else if (!grpc_client_call_take(call, &bytes, ret_length))
         refuse(reading, method, "unexpected reply: no message");

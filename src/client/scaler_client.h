@@ -23,7 +23,7 @@ struct scaler_client_ref {
 
 /* What KEDA makes of the answers. */
 struct scaler_client_reading {
-    bool has_target; /* GetMetricSpec told one */
+    bool has_target; /* GetMetricSpec returned one */
     char *metric_name;
     double target;
     bool is_failed; /* the error says why; also where there is no target */

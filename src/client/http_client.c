@@ -1,0 +1,151 @@
+#include "client/http_client.h"
+
+#include "base/memory.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LARGEST_BODY = 64 << 20, LONGEST_SHOWN = 200, MAX_WAIT_MS = 1000 };
+
+struct http_client {
+    CURL *curl;
+    CURLM *multi; /* of this one: a wait for it can be ended by another thread */
+    char *url;
+    char *shown_url; /* without user and password, for people */
+    struct text body;
+    bool is_too_large;
+    atomic_bool is_cancelled;
+    char why[CURL_ERROR_SIZE];
+};
+
+static void set_up(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static size_t take(char *bytes, size_t size, size_t count, void *context)
+{
+    struct http_client *client = context;
+    client->is_too_large = client->body.length + size * count > LARGEST_BODY;
+    if (client->is_too_large)
+        return 0;
+    text_add_bytes(&client->body, bytes, size * count);
+    return size * count;
+}
+
+void http_client_cancel(struct http_client *client)
+{
+    atomic_store(&client->is_cancelled, true);
+    curl_multi_wakeup(client->multi);
+}
+
+static char *without_user(const char *url)
+{
+    const char *host = strstr(url, "://") + strlen("://");
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+    return at == NULL ? text_copy(url) : text_format("%.*s%s", (int)(host - url), url, at + 1);
+}
+
+struct http_client *http_client_new(const char *address, int64_t timeout_ms)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up);
+    struct http_client *client = memory_new(sizeof(*client));
+    bool is_url = strstr(address, "://") != NULL;
+    client->url = text_format("%s%s%s", is_url ? "" : "http://",
+                              address[0] == ':' ? "localhost" : "", address);
+    size_t length = strlen(client->url);
+    if (length > 0 && client->url[length - 1] == '/')
+        client->url[length - 1] = '\0';
+    client->shown_url = without_user(client->url);
+    client->curl = curl_easy_init();
+    client->multi = curl_multi_init();
+    if (client->curl == NULL || client->multi == NULL)
+        abort(); /* out of memory */
+    curl_easy_setopt(client->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(client->curl, CURLOPT_PROXY,
+                     ""); /* a proxy of the environment is for elsewhere */
+    curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(client->curl, CURLOPT_ERRORBUFFER, client->why);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, client);
+    return client;
+}
+
+void http_client_free(struct http_client *client)
+{
+    if (client == NULL)
+        return;
+    curl_easy_cleanup(client->curl);
+    curl_multi_cleanup(client->multi);
+    text_done(&client->body);
+    free(client->url);
+    free(client->shown_url);
+    free(client);
+}
+
+const char *http_client_url(const struct http_client *client)
+{
+    return client->shown_url;
+}
+
+static bool refuse(const struct http_client *client, CURLcode code, struct error *error)
+{
+    if (client->is_too_large)
+        return error_unavailable(error, "%s: the answer is larger than %d bytes", client->shown_url,
+                                 LARGEST_BODY);
+    return error_unavailable(error, "%s: %s: is it the server's --http port?", client->shown_url,
+                             client->why[0] == '\0' ? curl_easy_strerror(code) : client->why);
+}
+
+/* As curl_easy_perform(), but for a cancellation, which ends it at once. */
+static CURLcode perform(struct http_client *client)
+{
+    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+    int running = 1, left = 0;
+    curl_multi_add_handle(client->multi, client->curl);
+    while (running > 0 && !atomic_load(&client->is_cancelled)) {
+        if (curl_multi_perform(client->multi, &running) != CURLM_OK)
+            break;
+        if (running > 0)
+            curl_multi_poll(client->multi, NULL, 0, MAX_WAIT_MS, NULL);
+    }
+    const CURLMsg *message = running > 0 ? NULL : curl_multi_info_read(client->multi, &left);
+    if (message != NULL)
+        code = message->data.result;
+    curl_multi_remove_handle(client->multi, client->curl);
+    return code;
+}
+
+bool http_client_get(struct http_client *client, const char *path, struct text *ret_body,
+                     struct error *error)
+{
+    _cleanup_(memory_free) char *url = text_format("%s%s", client->url, path);
+    long status = 0;
+    text_clear(&client->body);
+    client->why[0] = '\0';
+    client->is_too_large = false;
+    curl_easy_setopt(client->curl, CURLOPT_URL, url);
+    CURLcode code = perform(client);
+    if (code != CURLE_OK)
+        return refuse(client, code, error);
+    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+    const char *body = client->body.bytes == NULL ? "" : client->body.bytes;
+    if (status != 200)
+        return error_unavailable(error, "%s%s: HTTP %ld: %.*s", client->shown_url, path, status,
+                                 (int)text_cut(body, LONGEST_SHOWN), body);
+    text_add_bytes(ret_body, body, client->body.length);
+    return true;
+}
+
+char *http_client_escape(const char *part)
+{
+    char *escaped = curl_easy_escape(NULL, part, 0);
+    char *copy = text_copy(escaped == NULL ? "" : escaped);
+    curl_free(escaped);
+    return copy;
+}

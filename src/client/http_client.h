@@ -1,0 +1,35 @@
+/*
+ * HTTP for the command line: one GET at a time, of a server's HTTP port.
+ *
+ * Threads: one at a time, but for http_client_cancel().
+ */
+#ifndef BACKLOG_CLIENT_HTTP_CLIENT_H
+#define BACKLOG_CLIENT_HTTP_CLIENT_H
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct http_client;
+
+/* `address` is HOST:PORT, or a URL of http or https. The caller frees it. */
+struct http_client *http_client_new(const char *address, int64_t timeout_ms);
+void http_client_free(struct http_client *client); /* NULL is none */
+
+/* The URL of the server, for messages. */
+const char *http_client_url(const struct http_client *client); /* without user and password */
+
+/* The body of 200; any other status is an error with the server's text. `path` begins with a slash and is already
+ * percent-encoded. */
+bool http_client_get(struct http_client *client, const char *path, struct text *ret_body,
+                     struct error *error);
+
+/* Any thread: the request that is in flight, and all to come, fail at once. */
+void http_client_cancel(struct http_client *client);
+
+/* One part of a path, percent-encoded. The caller frees it. */
+char *http_client_escape(const char *part);
+
+#endif
