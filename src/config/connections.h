@@ -1,66 +1,104 @@
 /*
- * The connections file: named connections with their credentials, because KEDA forwards no
- * TriggerAuthentication to an external scaler.
+ * Named connections with their credentials, because KEDA forwards no TriggerAuthentication to an external scaler.
+ * Where they are read from is for connections_load.h; whether their keys are right is for those to say who know
+ * the scalers (scale/named.h).
  *
- *     connections:
- *       orders:                          # a trigger says  connectionName: orders
- *         scaler: kafka
- *         bootstrapServers: kafka-0.kafka:9092
- *         passwordFile: /etc/backlog/secrets/orders/password
- *         namespaces: [shop, "billing-*"]
+ * A mistake concerns one connection: it is in the set, with its mistakes, and cannot be used, unless there was
+ * a good version of it before (connections_inherit()).
  *
- * Any key of a connection can be given as `<key>File`: the file's content is the value. A relative
- * path starts at the folder of the connections file. Whether the keys are right is for those to say
- * who know the scalers (scale/named.h).
- *
- * Threads: any; nothing changes after loading and numbering.
+ * Threads: any; nothing changes after loading, checking, inheriting and numbering.
  */
 #ifndef BACKLOG_CONFIG_CONNECTIONS_H
 #define BACKLOG_CONFIG_CONNECTIONS_H
 
 #include "base/error.h"
-#include "base/watch.h"
 #include "config/option.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+enum { CONNECTIONS_MAX = 1024, CONNECTIONS_MAX_KEYS = 64 /* of one */ };
+
 struct named_connection {
     char *name;
-    char *scaler;
+    char *file;                   /* where it is written */
+    size_t line;                  /* ... and where in it */
+    char *scaler;                 /* NULL only where there are mistakes */
     struct option_entry *entries; /* owned strings; <key>File is resolved to <key> */
     size_t entries_count;
     char **namespaces; /* patterns; none: every namespace may use it */
     size_t namespaces_count;
-    uint64_t revision; /* of connections_number(); 0: not numbered */
+    struct error mistakes; /* of what is written */
+    bool is_tenants;       /* of a Secret that a team writes: as little trusted as a trigger */
+    bool is_former;        /* what is written is invalid: this is the last good version */
+    uint64_t revision;     /* of connections_number(); 0: not numbered */
+};
+
+/* What is invalid besides the connections: a file of a folder, or the second entry of a name. */
+struct connections_problem {
+    char *name; /* of the connection; NULL: it has none */
+    char *file;
+    char *text;
+    bool is_file; /* nothing of the file could be read */
 };
 
 struct connections {
-    struct named_connection *items; /* sorted by name */
-    size_t count;
+    struct named_connection *items; /* sorted by name, once loaded */
+    size_t count, capacity;
+    struct connections_problem *problems;
+    size_t problems_count, problems_capacity;
+    size_t text_bytes, value_bytes; /* of its files, and of the keys and values in them */
 };
 
-/* Tells every mistake at once, with its line. Every file that was read, or could not be, is added to
- * `watch`, where that is not NULL: nothing but a change of one of them can change the outcome. */
-bool connections_load(const char *path, struct watch *watch, struct connections **ret_connections,
-                      struct error *error);
-
-/* The same from text; `folder` is where relative paths start, `path` is for the errors. */
-bool connections_parse(const char *text, size_t length, const char *path, const char *folder,
-                       struct watch *watch, struct connections **ret_connections,
-                       struct error *error);
+struct connections *connections_new(void);
 void connections_free(struct connections *connections); /* NULL is none */
+
+/* For who reads them. The connection moves into the set; there is none of its name, and room. */
+void connections_add(struct connections *connections, struct named_connection *connection);
+/* The strings are copied; `name` may be NULL. */
+void connections_add_problem(struct connections *connections, const char *name, const char *file,
+                             bool is_file, const char *text);
+void connections_sort(struct connections *connections);
 
 /* NULL where there is none; `connections` may be NULL. */
 const struct named_connection *connections_find(const struct connections *connections,
                                                 const char *name);
-/* Both may be NULL. */
+
+/* Can it be used: is it as it must be, or was it before? */
+bool named_connection_is_usable(const struct named_connection *connection);
+bool named_connection_allows(const struct named_connection *connection, const char *namespace);
+
+/* For who uses them; both may be NULL. */
 bool named_connection_equals(const struct named_connection *one,
                              const struct named_connection *other);
+/* Their mistakes and problems included. */
+bool connections_equal(const struct connections *one, const struct connections *other);
+
+/* Puts the last good version, of `before` (NULL: none), in the place of each invalid connection. */
+void connections_inherit(struct connections *connections, const struct connections *before);
+
 /* Numbers them: those that are as before keep their number, and the others get `revision`. */
 void connections_number(struct connections *connections, const struct connections *before,
                         uint64_t revision);
-bool named_connection_allows(const struct named_connection *connection, const char *namespace);
+
+/* One thing that is invalid; the strings are borrowed. */
+struct invalid_connection {
+    const char *name; /* NULL: it has none */
+    const char *text;
+    bool is_former_used; /* the last good version is in use */
+    bool is_repeated;    /* not the one that is used, but another of its name */
+};
+
+/* What that means for its triggers. */
+const char *invalid_connection_state(const struct invalid_connection *invalid);
+
+/* A walk: start with a position of 0. False: there is nothing more. `connections` may be NULL. */
+bool connections_next_invalid(const struct connections *connections, size_t *position,
+                              struct invalid_connection *ret_invalid);
+size_t connections_count_invalid(const struct connections *connections);
+
+/* Fails with everything that is invalid. */
+bool connections_require_valid(const struct connections *connections, struct error *error);
 
 #endif

@@ -129,21 +129,30 @@ static bool is_demanded(const struct option *row, enum option_source source)
                                                  : true;
 }
 
+/* The text, where it can be read; NULL with the mistake added. The caller frees it. */
+static char *read_found(const struct option *row, struct found found, struct error *error)
+{
+    _cleanup_(error_done) struct error why = {0};
+    union any_field field = {0};
+    char *text = text_trimmed(found.value);
+    if (value_parse(row, text, &field, &why)) {
+        value_free(row, &field);
+        return text;
+    }
+    text_free_secret(text);
+    add_wrong_value(error, row, found, &why);
+    return NULL;
+}
+
 /* The text that stands for the row: what was found if it can be read, else the default. */
 static char *resolve(const struct option *row, const struct option_entry *entries, size_t count,
                      enum option_source source, struct error *error)
 {
     struct found found = look_up(row, entries, count, source);
     if (found.value != NULL) {
-        _cleanup_(error_done) struct error why = {0};
-        union any_field field = {0};
-        char *text = text_trimmed(found.value);
-        if (value_parse(row, text, &field, &why)) {
-            value_free(row, &field);
+        char *text = read_found(row, found, error);
+        if (text != NULL)
             return text;
-        }
-        text_free_secret(text);
-        add_wrong_value(error, row, found, &why);
     } else if (is_demanded(row, source))
         error_add(error, "%s is missing: %s", row->key, row->doc);
 
@@ -178,6 +187,23 @@ static void add_unknown_key(const struct option *table, const struct option *oth
         error_add(error, "unknown key \"%.*s\": did you mean \"%s\"?", shown, key, nearest);
     else
         error_add(error, "unknown key \"%.*s\"", shown, key);
+}
+
+bool option_check_entry(const struct option *table, const struct option *others,
+                        const struct option_entry *entry, enum option_source source,
+                        struct error *error)
+{
+    const struct option *row = option_find(table, entry->key, source);
+    if (row == NULL) {
+        if (others != NULL && option_find(others, entry->key, source) != NULL)
+            return true;
+        add_unknown_key(table, others == NULL ? &no_options : others, entry->key, error);
+        return false;
+    }
+    struct found found = look_up(row, entry, 1, source);
+    _cleanup_(text_secret_done) char *text =
+        found.value == NULL ? NULL : read_found(row, found, error);
+    return found.value == NULL || text != NULL;
 }
 
 static void check_unknown_keys(const struct option *table, const struct option *others,

@@ -69,12 +69,18 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
                   const struct option *others, struct option_values *ret_values[OPTION_SCOPES],
                   struct error *error);
 
+/* The mistake of one entry alone, in the words of option_parse(): an unknown key, or a value that cannot be
+ * read. */
+bool option_check_entry(const struct option *table, const struct option *others,
+                        const struct option_entry *entry, enum option_source source,
+                        struct error *error);
+
 /* Parses texts as option_values holds them (another process sent them). */
 struct option_values *option_values_new(const struct option *table, size_t size,
                                         enum option_scope scope, const char *const *texts);
 void option_values_free(struct option_values *values);
 
-/* Do two values of a connection lead to the same place, whatever the credentials are? */
+/* Do two values of a connection lead to the same place, with these credentials or others? */
 bool option_same_place(const struct option_values *one, const struct option_values *other);
 
 /* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown. */
@@ -86,7 +92,7 @@ bool option_is_given(const struct option_values *values, const char *key);
 /* May the text of this row be shown to people? Not where it is a secret or a URL, or came out of a variable. */
 bool option_shows(const struct option_values *values, size_t row);
 
-/* The row that this key speaks of: by its name, by its alias where the source has it, or of a trigger by
+/* The row of this key: by its name, by its alias where the source has it, or of a trigger by
  * `<key>FromEnv` (KEDA resolved the variable). NULL where there is none. */
 const struct option *option_find(const struct option *table, const char *key,
                                  enum option_source source);

@@ -18,7 +18,7 @@ enum option_type {
     OPTION_BOOL,        /* bool: 1 t T TRUE true True 0 f F FALSE false False */
     OPTION_INT,         /* int64_t: a JSON integer */
     OPTION_FLOAT,       /* double: a JSON number */
-    OPTION_DURATION,    /* int64_t in milliseconds: "1m30s", or a bare number of milliseconds */
+    OPTION_DURATION,    /* int64_t in milliseconds: "1m30s"; see OPTION_BARE_MS */
     OPTION_CHOICE,      /* int: the index of one of `choices` */
     OPTION_LIST,        /* struct option_list: the trimmed pieces between commas */
     OPTION_RANGES,      /* struct option_ranges: "1,2,10-20" */
@@ -56,6 +56,11 @@ enum option_flag {
     /* How a connection is used, not which one it is: two that differ in it alone are one connection, and
      * the value of whoever opens it counts. */
     OPTION_NO_IDENTITY = 1 << 7,
+    /* A key of KEDA's scaler: a bare number is milliseconds, as KEDA reads it. Everywhere else it is a mistake. */
+    OPTION_BARE_MS = 1 << 8,
+    /* The source's host, host:port or URL, for people (place.h); the other one is several with commas between. */
+    OPTION_HOST = 1 << 9,
+    OPTION_HOSTS = 1 << 10,
 };
 
 struct option {
@@ -72,6 +77,10 @@ struct option {
         double max;
     } limits;        /* for numbers; both 0: none */
     const char *doc; /* one line for the reference page */
+
+    /* Of a flag (cli/command.h). */
+    const char *group;      /* the title on the help page of this flag and of those behind it */
+    const char *value_name; /* FILE, ADDRESS, ...; NULL: as the type says */
 };
 
 #define OPTION_FIELD(structure, field) .offset = offsetof(structure, field)

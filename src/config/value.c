@@ -71,7 +71,8 @@ static bool within_limits(const struct option *row, double number)
     return !has_limits(row) || (number >= row->limits.min && number <= row->limits.max);
 }
 
-static const char duration_words[] =
+static const char duration_words[] = "a duration such as 30s, 1m30s or 500ms";
+static const char bare_duration_words[] =
     "a duration such as 30s, 1m30s or 500ms (a bare number is milliseconds)";
 
 /* A limit as the user would write it: 1h and not 3600000ms. */
@@ -128,7 +129,8 @@ char *value_allowed(const struct option *row)
         [OPTION_UNSUPPORTED] = "not supported here",
     };
     struct text text = {0};
-    text_add(&text, words[row->type]);
+    bool is_bare = row->type == OPTION_DURATION && row->flags & OPTION_BARE_MS;
+    text_add(&text, is_bare ? bare_duration_words : words[row->type]);
     if (row->type == OPTION_CHOICE)
         add_choices(&text, row);
     add_limits(&text, row);
@@ -225,31 +227,27 @@ static double go_duration_ms(const char *text)
     return total;
 }
 
-bool value_duration_parse(const char *text, int64_t *ret_ms, struct error *error)
-{
-    /* Ten years: beyond it somebody mistook the unit, and sums of times stay far from overflow. */
-    const double longest_ms = 3650.0 * 24 * 3600 * 1000;
-    int64_t bare;
-    bool sign = *text == '-' || *text == '+';
-    double ms = parse_integer(text, &bare) ? (double)bare : go_duration_ms(text + sign);
-    bool below_0 = ms < 0 || (*text == '-' && ms > 0);
-    if (below_0)
-        return error_invalid(error, "must be %s", duration_words);
-    if (ms > longest_ms)
-        return error_invalid(error, "must be at most 87600h (ten years)");
-    *ret_ms = (int64_t)ms;
-    return true;
-}
-
+/* As Go writes it ("1m30s"). A bare number may mean seconds to one and milliseconds to the other: only where KEDA has
+ * decided it is one. */
 static bool parse_duration(const struct option *row, const char *text, int64_t *field,
                            struct error *error)
 {
-    int64_t ms = 0;
-    if (!value_duration_parse(text, &ms, error))
-        return false;
-    if (!within_limits(row, (double)ms))
+    /* Ten years: beyond it somebody mistook the unit, and sums of times stay far from overflow. */
+    const double longest_ms = 3650.0 * 24 * 3600 * 1000;
+    int64_t bare = 0;
+    bool is_bare = parse_integer(text, &bare);
+    if (is_bare && bare >= 0 && !(row->flags & OPTION_BARE_MS))
+        return error_invalid(error, "must have a unit, as in 30s, 5m or 500ms");
+    bool sign = *text == '-' || *text == '+';
+    double ms = is_bare ? (double)bare : go_duration_ms(text + sign);
+    bool below_0 = ms < 0 || (*text == '-' && ms > 0);
+    if (below_0)
         return not_allowed(row, error);
-    *field = ms;
+    if (ms > longest_ms)
+        return error_invalid(error, "must be at most 87600h (ten years)");
+    if (!within_limits(row, ms))
+        return not_allowed(row, error);
+    *field = (int64_t)ms;
     return true;
 }
 

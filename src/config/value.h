@@ -1,6 +1,6 @@
 /*
  * Values: one text read as one type of option, by KEDA's rules (what counts as a bool, an integer, a
- * duration). The error says only what is allowed ("must be ..."); the caller knows the key and
+ * duration). The error has only what is allowed ("must be ..."); the caller knows the key and
  * whether the value may be shown.
  */
 #ifndef BACKLOG_CONFIG_VALUE_H
@@ -20,8 +20,5 @@ char *value_allowed(const struct option *row);
 
 /* Frees what value_parse allocated for the field. */
 void value_free(const struct option *row, void *field);
-
-/* A duration as Go writes it ("1m30s"), or a bare number of milliseconds. */
-bool value_duration_parse(const char *text, int64_t *ret_ms, struct error *error);
 
 #endif

@@ -4,18 +4,84 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
-/* Aliases make a large tree of a short file, and one that holds itself an endless one. */
-enum { LARGEST_FILE = 4 << 20, MAX_NODES = 200 * 1000, MAX_DEPTH = 64, MAX_DOCUMENTS = 1024 };
+/* Aliases make a large tree of a short file, and one that holds itself an endless one. Those that people write repeat
+ * a few items. */
+enum {
+    LARGEST_FILE = 16 << 20,
+    MAX_NODES = 1000 * 1000,
+    MAX_REPEATED_NODES = 10 * 1000,
+    LARGEST_REPEATED = 1 << 20,
+    MAX_DEPTH = 64,
+    MAX_DOCUMENTS = 100 * 1000,
+    MAX_COMPARISONS = 100 * 1000 * 1000,
+};
+
+/* libyaml counts characters; every so many of them it is known which byte that is. */
+enum { CHARACTERS_PER_MARK = 256 };
+
+struct byte_map {
+    const char *text;
+    size_t length;
+    size_t first;  /* behind the byte order mark */
+    size_t *marks; /* NULL: a character is a byte */
+    size_t mark_count;
+};
 
 struct grower {
     yaml_document_t *document;
+    const struct byte_map *bytes;
+    const unsigned char *uses; /* of each node: by how many it is an item; at most 2 */
     const char *path;
-    size_t nodes;
+    struct yaml_forest *forest; /* counts what has grown */
+    bool *grown;                /* of each node; once more is a repetition */
 };
+
+static bool begins_character(char byte)
+{
+    return ((unsigned char)byte & 0xC0) != 0x80;
+}
+
+static void byte_map_init(struct byte_map *map, const char *text, size_t length)
+{
+    static const char byte_order_mark[] = "\xEF\xBB\xBF";
+    size_t characters = 0, other = 0;
+    *map = (struct byte_map){.text = text, .length = length};
+    if (length >= 3 && memcmp(text, byte_order_mark, 3) == 0)
+        map->first = 3;
+    for (size_t i = map->first; i < length; i++)
+        other += !begins_character(text[i]);
+    if (other == 0)
+        return;
+    map->marks = memory_array(length / CHARACTERS_PER_MARK + 1, sizeof(size_t));
+    for (size_t i = map->first; i < length; i++)
+        if (begins_character(text[i]) && characters++ % CHARACTERS_PER_MARK == 0)
+            map->marks[map->mark_count++] = i;
+}
+
+static void byte_map_done(struct byte_map *map)
+{
+    free(map->marks);
+}
+
+/* Where the character begins; the end of the text for what is behind it. */
+static size_t byte_of(const struct byte_map *map, size_t character)
+{
+    if (map->marks == NULL)
+        return map->length - map->first > character ? map->first + character : map->length;
+    if (character / CHARACTERS_PER_MARK >= map->mark_count)
+        return map->length;
+    size_t byte = map->marks[character / CHARACTERS_PER_MARK];
+    for (size_t left = character % CHARACTERS_PER_MARK; left > 0 && byte < map->length; left--)
+        do
+            byte++;
+        while (byte < map->length && !begins_character(map->text[byte]));
+    return byte;
+}
 
 static void tree_free(struct yaml_tree *tree)
 {
@@ -28,6 +94,7 @@ static void tree_free(struct yaml_tree *tree)
     }
     free(tree->items);
     free(tree->keys);
+    free(tree->key_spans);
     free(tree->text);
     free(tree);
 }
@@ -58,11 +125,43 @@ static bool take_scalar(const struct grower *grower, const yaml_node_t *node,
     if (strlen(value) != node->data.scalar.length)
         return error_invalid(error, "%s:%zu: the value has a NUL byte", grower->path, tree->line);
     tree->kind = is_null(node) ? YAML_TREE_NULL : YAML_TREE_TEXT;
+    tree->is_plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     tree->text = text_copy(value);
     return true;
 }
 
-static struct yaml_tree *grow(struct grower *grower, int index, size_t depth, struct error *error);
+static struct yaml_tree *grow(struct grower *grower, int index, size_t depth, bool is_shared,
+                              struct error *error);
+
+/* Of an item or key that has been grown before, which only aliases lead to again: are there not too many? */
+static bool may_repeat(struct grower *grower, int index, size_t line, struct error *error)
+{
+    const yaml_node_t *node = yaml_document_get_node(grower->document, index);
+    struct yaml_forest *forest = grower->forest;
+    if (!grower->grown[index - 1]) {
+        grower->grown[index - 1] = true;
+        return true;
+    }
+    forest->repeated_nodes++;
+    forest->repeated_bytes += node->type == YAML_SCALAR_NODE ? node->data.scalar.length : 0;
+    return (forest->repeated_nodes <= MAX_REPEATED_NODES &&
+            forest->repeated_bytes <= LARGEST_REPEATED) ||
+           error_invalid(error,
+                         "%s:%zu: aliases repeat more than %d values or 1 MiB: write them out",
+                         grower->path, line, MAX_REPEATED_NODES);
+}
+
+static bool is_used_twice(const struct grower *grower, int index)
+{
+    return grower->uses[index - 1] > 1;
+}
+
+/* libyaml takes what follows a list or map without brackets for a part of it: comments, blank lines. */
+static void end_at_last_item(struct yaml_tree *tree)
+{
+    if (!tree->is_flow && tree->count > 0)
+        tree->end = tree->items[tree->count - 1]->end;
+}
 
 static bool take_list(struct grower *grower, const yaml_node_t *node, struct yaml_tree *tree,
                       size_t depth, struct error *error)
@@ -70,13 +169,15 @@ static bool take_list(struct grower *grower, const yaml_node_t *node, struct yam
     const yaml_node_item_t *item = node->data.sequence.items.start;
     size_t count = (size_t)(node->data.sequence.items.top - item);
     tree->kind = YAML_TREE_LIST;
+    tree->is_flow = node->data.sequence.style == YAML_FLOW_SEQUENCE_STYLE;
     tree->items = memory_array(count, sizeof(struct yaml_tree *));
     for (size_t i = 0; i < count; i++) {
-        struct yaml_tree *child = grow(grower, item[i], depth + 1, error);
+        struct yaml_tree *child = grow(grower, item[i], depth + 1, tree->is_shared, error);
         if (child == NULL)
             return false;
         tree->items[tree->count++] = child;
     }
+    end_at_last_item(tree);
     return true;
 }
 
@@ -86,31 +187,47 @@ static bool take_map(struct grower *grower, const yaml_node_t *node, struct yaml
     const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
     size_t count = (size_t)(node->data.mapping.pairs.top - pair);
     tree->kind = YAML_TREE_MAP;
+    tree->is_flow = node->data.mapping.style == YAML_FLOW_MAPPING_STYLE;
     tree->items = memory_array(count, sizeof(struct yaml_tree *));
     tree->keys = memory_array(count, sizeof(char *));
+    tree->key_spans = memory_array(count, sizeof(*tree->key_spans));
     for (size_t i = 0; i < count; i++) {
         const yaml_node_t *key = yaml_document_get_node(grower->document, pair[i].key);
         if (key->type != YAML_SCALAR_NODE)
             return error_invalid(error, "%s:%zu: a key must be a word", grower->path,
                                  key->start_mark.line + 1);
-        struct yaml_tree *child = grow(grower, pair[i].value, depth + 1, error);
+        if (!may_repeat(grower, pair[i].key, tree->line, error))
+            return false;
+        bool is_shared = tree->is_shared || is_used_twice(grower, pair[i].key);
+        struct yaml_tree *child = grow(grower, pair[i].value, depth + 1, is_shared, error);
         if (child == NULL)
             return false;
         tree->keys[tree->count] = text_copy((const char *)key->data.scalar.value);
+        tree->key_spans[tree->count] =
+            (struct yaml_span){.line = key->start_mark.line + 1,
+                               .start = byte_of(grower->bytes, key->start_mark.index),
+                               .end = byte_of(grower->bytes, key->end_mark.index)};
         tree->items[tree->count++] = child;
     }
+    end_at_last_item(tree);
     return true;
 }
 
 /* NULL with the error set. */
-static struct yaml_tree *grow(struct grower *grower, int index, size_t depth, struct error *error)
+static struct yaml_tree *grow(struct grower *grower, int index, size_t depth, bool is_shared,
+                              struct error *error)
 {
     const yaml_node_t *node = yaml_document_get_node(grower->document, index);
     struct yaml_tree *tree = memory_new(sizeof(*tree));
     bool good = false;
     tree->line = node->start_mark.line + 1;
-    if (depth > MAX_DEPTH || ++grower->nodes > MAX_NODES)
+    tree->start = byte_of(grower->bytes, node->start_mark.index);
+    tree->end = byte_of(grower->bytes, node->end_mark.index);
+    tree->is_shared = is_shared || is_used_twice(grower, index);
+    if (depth > MAX_DEPTH || ++grower->forest->nodes > MAX_NODES)
         error_invalid(error, "%s:%zu: too deep or too large", grower->path, tree->line);
+    else if (!may_repeat(grower, index, tree->line, error))
+        good = false;
     else if (node->type == YAML_SCALAR_NODE)
         good = take_scalar(grower, node, tree, error);
     else if (node->type == YAML_SEQUENCE_NODE)
@@ -123,44 +240,116 @@ static struct yaml_tree *grow(struct grower *grower, int index, size_t depth, st
     return NULL;
 }
 
-static bool add_document(struct yaml_forest *forest, yaml_document_t *document, const char *path,
-                         struct error *error)
+static void count_use(unsigned char *uses, int index)
 {
-    struct grower grower = {document, path, forest->nodes};
+    if (uses[index - 1] < 2)
+        uses[index - 1]++;
+}
+
+/* Nodes are numbered from 1 on. The caller frees it. */
+static unsigned char *count_uses(const yaml_document_t *document)
+{
+    const yaml_node_t *nodes = document->nodes.start;
+    size_t count = (size_t)(document->nodes.top - nodes);
+    unsigned char *uses = memory_array(count, 1);
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].type == YAML_SEQUENCE_NODE)
+            for (const yaml_node_item_t *item = nodes[i].data.sequence.items.start;
+                 item < nodes[i].data.sequence.items.top; item++)
+                count_use(uses, *item);
+        if (nodes[i].type == YAML_MAPPING_NODE)
+            for (const yaml_node_pair_t *pair = nodes[i].data.mapping.pairs.start;
+                 pair < nodes[i].data.mapping.pairs.top; pair++) {
+                count_use(uses, pair->key);
+                count_use(uses, pair->value);
+            }
+    }
+    return uses;
+}
+
+static bool add_document(struct yaml_forest *forest, yaml_document_t *document,
+                         const struct byte_map *bytes, const char *path, struct error *error)
+{
+    _cleanup_(memory_free) unsigned char *uses = count_uses(document);
+    size_t count = (size_t)(document->nodes.top - document->nodes.start);
+    _cleanup_(memory_free) bool *grown = memory_array(count, sizeof(*grown));
+    struct grower grower = {document, bytes, uses, path, forest, grown};
     if (forest->count == MAX_DOCUMENTS)
         return error_invalid(error, "%s: more than %d documents", path, MAX_DOCUMENTS);
-    struct yaml_tree *tree = grow(&grower, 1, 0, error); /* the root is always the first node */
+    /* The root is always the first node. */
+    struct yaml_tree *tree = grow(&grower, 1, 0, false, error);
     if (tree == NULL)
         return false;
-    forest->nodes = grower.nodes;
+    forest->trees =
+        memory_grow(forest->trees, &forest->capacity, forest->count + 1, sizeof(*forest->trees));
     forest->trees[forest->count++] = tree;
     return true;
 }
 
-static bool read_documents(yaml_parser_t *parser, struct yaml_forest *forest, const char *path,
-                           struct error *error)
+/* A character that cannot be read has a byte and no line. */
+static size_t problem_line(const yaml_parser_t *parser, const struct byte_map *bytes)
+{
+    size_t line = parser->problem_mark.line + 1;
+    if (parser->error != YAML_READER_ERROR)
+        return line;
+    line = 1;
+    for (size_t i = 0; i < parser->problem_offset && i < bytes->length; i++)
+        line += bytes->text[i] == '\n';
+    return line;
+}
+
+static bool read_documents(yaml_parser_t *parser, struct yaml_forest *forest,
+                           const struct byte_map *bytes, const char *path, struct error *error)
 {
     for (;;) {
         yaml_document_t document;
         if (!yaml_parser_load(parser, &document))
-            return error_invalid(error, "%s:%zu: not YAML: %s", path, parser->problem_mark.line + 1,
+            return error_invalid(error, "%s:%zu: not YAML: %s", path, problem_line(parser, bytes),
                                  parser->problem == NULL ? "unreadable" : parser->problem);
         bool ends = yaml_document_get_root_node(&document) == NULL;
-        bool good = ends || add_document(forest, &document, path, error);
+        bool good = ends || add_document(forest, &document, bytes, path, error);
         yaml_document_delete(&document);
         if (ends || !good)
             return good;
     }
 }
 
+/* Behind a blank, a line's end (YAML has three beyond ASCII), or what begins or separates items; with a name. UTF-16 has a
+ * zero on both sides. "&&", a URL and an item of a list in words are none. */
+static bool may_be_anchor(unsigned char before, unsigned char after)
+{
+    return (before >= 0x80 || strchr(" \t\r\n[{,:", before) != NULL) &&
+           (isalnum(after) || after == '_' || after == '-' || after == '\0');
+}
+
+bool yaml_check_anchors(const char *text, size_t length, const char *path, struct error *error)
+{
+    size_t anchors = 0;
+    size_t aliases = 0;
+    for (size_t i = 1; i + 1 < length; i++) {
+        if ((text[i] != '&' && text[i] != '*') ||
+            !may_be_anchor((unsigned char)text[i - 1], (unsigned char)text[i + 1]))
+            continue;
+        anchors += text[i] == '&';
+        aliases += text[i] == '*';
+    }
+    return anchors * (anchors + aliases) <= MAX_COMPARISONS ||
+           error_invalid(error, "%s: too many anchors (&) and aliases (*): write them out", path);
+}
+
 bool yaml_forest_parse(const char *text, size_t length, const char *path,
                        struct yaml_forest *ret_forest, struct error *error)
 {
     yaml_parser_t parser;
-    struct yaml_forest forest = {.trees = memory_array(MAX_DOCUMENTS, sizeof(struct yaml_tree *))};
+    struct byte_map bytes;
+    if (!yaml_check_anchors(text, length, path, error))
+        return false;
+    struct yaml_forest forest = {0};
     yaml_parser_initialize(&parser);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
-    bool good = read_documents(&parser, &forest, path, error);
+    byte_map_init(&bytes, text, length);
+    bool good = read_documents(&parser, &forest, &bytes, path, error);
+    byte_map_done(&bytes);
     yaml_parser_delete(&parser);
     if (good)
         *ret_forest = forest;
@@ -200,4 +389,27 @@ const char *yaml_tree_text(const struct yaml_tree *tree, const char *path)
 {
     const struct yaml_tree *item = yaml_tree_find(tree, path);
     return item == NULL || item->kind != YAML_TREE_TEXT ? NULL : item->text;
+}
+
+bool yaml_tree_is_same(const struct yaml_tree *one, const struct yaml_tree *other)
+{
+    if (one == NULL || other == NULL)
+        return one == other;
+    if (one->kind != other->kind || one->count != other->count ||
+        (one->text != NULL && !text_equal(one->text, other->text)))
+        return false;
+    for (size_t i = 0; i < one->count; i++)
+        if ((one->kind == YAML_TREE_MAP && !text_equal(one->keys[i], other->keys[i])) ||
+            !yaml_tree_is_same(one->items[i], other->items[i]))
+            return false;
+    return true;
+}
+
+bool yaml_tree_has_twice(const struct yaml_tree *map)
+{
+    for (size_t i = 0; i < map->count; i++)
+        for (size_t before = 0; before < i; before++)
+            if (text_equal(map->keys[i], map->keys[before]))
+                return true;
+    return false;
 }

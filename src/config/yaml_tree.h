@@ -14,11 +14,23 @@
 
 enum yaml_kind { YAML_TREE_NULL, YAML_TREE_TEXT, YAML_TREE_LIST, YAML_TREE_MAP };
 
+/* Bytes of the file (of a UTF-8 one; the lines are right in any case). */
+struct yaml_span {
+    size_t line; /* from 1 on */
+    size_t start, end;
+};
+
 struct yaml_tree {
     enum yaml_kind kind;
     size_t line;
-    char *text;  /* of a YAML_TREE_TEXT */
-    char **keys; /* of a YAML_TREE_MAP, one for each item */
+    size_t start,
+        end;        /* its bytes; of a list or map without brackets to the end of its last item */
+    bool is_plain;  /* a text without quotes */
+    bool is_flow;   /* a list or map in brackets */
+    bool is_shared; /* an alias stands for it, or for what it is in: its bytes are used twice */
+    char *text;     /* of a YAML_TREE_TEXT */
+    char **keys;    /* of a YAML_TREE_MAP, one for each item */
+    struct yaml_span *key_spans;
     struct yaml_tree **items;
     size_t count;
 };
@@ -26,9 +38,14 @@ struct yaml_tree {
 /* The documents of one file. */
 struct yaml_forest {
     struct yaml_tree **trees;
-    size_t count;
-    size_t nodes; /* of all trees */
+    size_t count, capacity;
+    size_t nodes;                          /* of all trees */
+    size_t repeated_nodes, repeated_bytes; /* that only aliases make */
 };
+
+/* libyaml compares each anchor and alias with all anchors, so that a hundred thousand of them would take minutes: fails
+ * where there are too many. */
+bool yaml_check_anchors(const char *text, size_t length, const char *path, struct error *error);
 
 /* `path` is for the errors. The caller ends the forest with yaml_forest_done(). */
 bool yaml_forest_parse(const char *text, size_t length, const char *path,
@@ -42,5 +59,11 @@ const struct yaml_tree *yaml_tree_find(const struct yaml_tree *tree, const char 
 
 /* The text at the path; NULL where there is none, or something else. */
 const char *yaml_tree_text(const struct yaml_tree *tree, const char *path);
+
+/* Do both say the same, however it is written? NULL is the same as NULL only. */
+bool yaml_tree_is_same(const struct yaml_tree *one, const struct yaml_tree *other);
+
+/* Is a key of the map given twice? */
+bool yaml_tree_has_twice(const struct yaml_tree *map);
 
 #endif

@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "config/connections.h"
+#include "config/connections_load.h"
+#include "support/connections_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,8 +28,9 @@ static void parsed_done(struct parsed *parsed)
 static struct parsed parse(const char *text)
 {
     struct parsed parsed = {0};
-    parsed.good = connections_parse(text, strlen(text), "connections.yaml", "/nowhere", NULL,
-                                    &parsed.connections, &parsed.error);
+    parsed.good = connections_from_text(text, strlen(text), "connections.yaml", "/nowhere",
+                                        &parsed.connections, &parsed.error) &&
+                  connections_require_valid(parsed.connections, &parsed.error);
     return parsed;
 }
 
@@ -86,8 +88,12 @@ static void a_key_can_be_a_file_beside_the_connections_file(void **state)
 
     _cleanup_(memory_free) char *password = text_format("%s/password", folder);
     unlink(password);
-    assert_false(connections_load(path, NULL, &connections, &error));
-    assert_non_null(strstr(error_text(&error), "connections.yaml:4: cannot open"));
+    assert_true(connections_load(path, NULL, &connections, &error));
+    const struct named_connection *connection = connections_find(connections, "a");
+    assert_false(named_connection_is_usable(connection));
+    assert_non_null(
+        strstr(error_text(&connection->mistakes), "connections.yaml:4: passwordFile: cannot open"));
+    connections_free(connections);
     unlink(path);
     rmdir(folder);
 }
@@ -108,7 +114,8 @@ static void every_file_that_is_read_is_watched(void **state)
     const char *const written[] = {"c.yaml", "k", "missing"};
     for (size_t i = 0; i < ARRAY_LENGTH(written); i++) {
         struct watch *watch = watch_new();
-        assert_false(connections_load(path, watch, &connections, &error));
+        assert_true(connections_load(path, watch, &connections, &error));
+        connections_free(TAKE(connections));
         assert_false(watch_has_changed(watch));
         write_file(folder, written[i], "something else");
         assert_false(watch_has_changed(watch));
@@ -184,7 +191,61 @@ static void a_list_of_aliases_has_an_end(void **state)
     text_add(&yaml, "]}\n");
     _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
     assert_false(parsed.good);
-    assert_non_null(strstr(error_text(&parsed.error), "c must be a single value or a list"));
+    assert_non_null(strstr(error_text(&parsed.error), "c is too much: aliases repeat more than"));
+    text_done(&yaml);
+}
+
+/* Whoever may write a Secret of one namespace must not end the server for all. */
+static void aliases_do_not_make_much_of_a_short_file(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    const struct connections_source source = {.path = "Secret"};
+    struct connections *connections = connections_new();
+    struct text yaml = {0};
+    size_t bytes = 0;
+    text_add(&yaml, "connections:\n  a: &a\n    scaler: f\n    k: &k ");
+    for (int i = 0; i < 6000; i++)
+        text_add(&yaml, "0123456789");
+    for (int i = 0; i < 60; i++)
+        text_addf(&yaml, "\n    k%d: *k", i);
+    for (int i = 0; i < 900; i++)
+        text_addf(&yaml, "\n  a%d: *a", i);
+    text_add(&yaml, "\n");
+    assert_false(connections_yaml_read(&source, yaml.bytes, yaml.length, connections, &error));
+    assert_non_null(strstr(error_text(&error), "too large: aliases repeat more than 1 MiB"));
+    for (size_t i = 0; i < connections->count; i++)
+        for (size_t k = 0; k < connections->items[i].entries_count; k++)
+            bytes += strlen(connections->items[i].entries[k].value);
+    assert_true(bytes < 2 << 20);
+    connections_free(connections);
+    text_done(&yaml);
+}
+
+static void anchors_are_limited(void **state)
+{
+    (void)state;
+    struct text yaml = {0};
+    text_add(&yaml, "connections:\n  a: {scaler: f, k: [x");
+    for (int i = 0; i < 20000; i++)
+        text_addf(&yaml, ", &a%d x", i);
+    text_add(&yaml, "]}\n");
+    _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
+    assert_false(parsed.good);
+    assert_non_null(strstr(error_text(&parsed.error), "too many anchors (&) and aliases (*)"));
+    text_done(&yaml);
+}
+
+static void an_ampersand_in_a_value_is_no_anchor(void **state)
+{
+    (void)state;
+    struct text yaml = {0};
+    text_add(&yaml, "connections:\n  a: {scaler: fake}\n# ");
+    for (int i = 0; i < 20000; i++)
+        text_add(&yaml, "x?a=1&b=2* ");
+    text_add(&yaml, "\n");
+    _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
+    assert_null(strstr(error_text(&parsed.error), "too many anchors"));
     text_done(&yaml);
 }
 
@@ -210,7 +271,7 @@ static void every_mistake_is_reported_with_its_line(void **state)
         {"connections:\n  a: {scaler: f, b: {c: d}}\n", "b must be a single value or a list"},
         {"connections:\n  a: {scaler: f, namespaces: shop}\n", "namespaces must be one list"},
         {"connections:\n  a: {scaler: f, namespaces: []}\n", "namespaces is empty"},
-        {"connections:\n  a: {scaler: f, kFile: x}\n", "cannot open /nowhere/x"},
+        {"connections:\n  a: {scaler: f, kFile: x}\n", "kFile: cannot open /nowhere/x"},
         {"connections:\n  a: {scaler: f, b: \"x\\0y\"}\n", "b must be a single value"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -233,6 +294,9 @@ int main(void)
         cmocka_unit_test(namespaces_are_patterns_and_none_means_all),
         cmocka_unit_test(an_empty_file_has_no_connections),
         cmocka_unit_test(a_list_of_aliases_has_an_end),
+        cmocka_unit_test(aliases_do_not_make_much_of_a_short_file),
+        cmocka_unit_test(anchors_are_limited),
+        cmocka_unit_test(an_ampersand_in_a_value_is_no_anchor),
         cmocka_unit_test(every_mistake_is_reported_with_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,7 @@ struct target {
     int64_t length;
     double activation;
     int64_t timeout_ms;
+    int64_t pause_ms;
 };
 
 static const char *const policies[] = {"latest", "earliest", NULL};
@@ -52,7 +53,9 @@ static const struct option table[] = {
     {"activationValue", NULL, OPTION_TARGET, OPTION_FLOAT, OPTION_FIELD(struct target, activation),
      .default_value = "0"},
     {"timeout", NULL, OPTION_TARGET, OPTION_DURATION, OPTION_FIELD(struct target, timeout_ms),
-     .default_value = "3s"},
+     .flags = OPTION_BARE_MS, .default_value = "3s"},
+    {"pause", NULL, OPTION_TARGET, OPTION_DURATION, OPTION_FIELD(struct target, pause_ms),
+     .limits = {0, 60000}},
     {0},
 };
 
@@ -97,7 +100,7 @@ static struct parsed parse_from(enum option_source source, const char *const *pa
 #define TARGET(parsed) ((const struct target *)(parsed).values[OPTION_TARGET]->data)
 #define GOOD "host", "amqp://b", "queueName", "q"
 
-static void what_is_absent_or_blank_is_the_default(void **state)
+static void absent_and_blank_values_are_the_default(void **state)
 {
     (void)state;
     _cleanup_(parsed_done) struct parsed parsed = PARSE(GOOD, "queueLength", "  ", "timeout", "");
@@ -374,6 +377,13 @@ static const struct {
     {"timeout", "1.2.3s", false},
     {"timeout", "s", false},
     {"timeout", "-1", false},
+    {"pause", "5s", true},
+    {"pause", "0s", true},
+    {"pause", "0.5ms", true},
+    {"pause", "5", false}, /* seconds or milliseconds? */
+    {"pause", "0", false},
+    {"pause", "-5", false},
+    {"pause", "60001ms", false},
     {"offsetResetPolicy", "latest,earliest", false},
     {"offsetResetPolicy", "Latest", false},
     {"partitionLimitation", " 1, 3 - 5 ,7", true},
@@ -397,7 +407,7 @@ static void numbers_and_bools_are_read_as_keda_reads_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_absent_or_blank_is_the_default),
+        cmocka_unit_test(absent_and_blank_values_are_the_default),
         cmocka_unit_test(every_type_is_read_into_its_field),
         cmocka_unit_test(a_value_from_the_environment_counts_after_the_metadata),
         cmocka_unit_test(an_alias_is_another_name_of_the_key),

@@ -1,0 +1,340 @@
+#include "config/connections_yaml.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/yaml_tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+enum {
+    LARGEST_SECRET = 64 << 10,
+    LARGEST_REPEATED = 1 << 20, /* aliases make much of a short file */
+    LARGEST_MISTAKES = 4 << 10,
+};
+
+struct reader {
+    yaml_document_t document;
+    const struct connections_source *source;
+    struct connections *connections;
+    struct named_connection connection; /* that is read */
+};
+
+static void mistake(struct reader *reader, const yaml_node_t *node, const char *words)
+{
+    struct error *mistakes = &reader->connection.mistakes;
+    if (strlen(error_text(mistakes)) < LARGEST_MISTAKES)
+        error_add(mistakes, "%s:%zu: %s", reader->source->path, node->start_mark.line + 1, words);
+}
+
+static void mistake_about(struct reader *reader, const yaml_node_t *node, const char *key,
+                          const char *words)
+{
+    _cleanup_(memory_free) char *text = text_format("%.*s %s", (int)text_cut(key, 64), key, words);
+    mistake(reader, node, text);
+}
+
+/* The string of a scalar, NULL of anything else. */
+static const char *scalar(const yaml_node_t *node)
+{
+    bool plain = node->type == YAML_SCALAR_NODE &&
+                 strlen((const char *)node->data.scalar.value) == node->data.scalar.length;
+    return plain ? (const char *)node->data.scalar.value : NULL;
+}
+
+static yaml_node_t *node_at(struct reader *reader, int index)
+{
+    return yaml_document_get_node(&reader->document, index);
+}
+
+/* Only with aliases is there more in the keys and values than in the text: one small Secret of a team must not take all
+ * the memory. What is refused counts, too, so that the rest is refused at once. */
+static bool has_room(struct reader *reader, size_t bytes)
+{
+    struct connections *all = reader->connections;
+    all->value_bytes += bytes;
+    return all->value_bytes <= all->text_bytes + LARGEST_REPEATED;
+}
+
+/* A scalar, or a sequence of scalars joined by commas, as KEDA writes lists; NULL of anything else. */
+static char *value_text(struct reader *reader, const yaml_node_t *node)
+{
+    if (node->type != YAML_SEQUENCE_NODE)
+        return scalar(node) == NULL || !has_room(reader, strlen(scalar(node)))
+                   ? NULL
+                   : text_copy(scalar(node));
+
+    _cleanup_(text_done) struct text text = {0};
+    const yaml_node_item_t *item = node->data.sequence.items.start;
+    for (; item < node->data.sequence.items.top; item++) {
+        const char *piece = scalar(node_at(reader, *item));
+        if (piece == NULL || !has_room(reader, strlen(piece) + 1))
+            return NULL;
+        text_addf(&text, "%s%s", text.length == 0 ? "" : ",", piece);
+    }
+    return text_take(&text);
+}
+
+static const char suffix_file[] = "File";
+
+/* Fails where it is empty, too: a password that is being written would be none. */
+static bool read_secret(const char *path, struct text *content, struct error *error)
+{
+    if (!file_read(path, LARGEST_SECRET, content, error))
+        return false;
+    if (content->bytes == NULL || content->bytes[strspn(content->bytes, " \t\r\n\v\f")] == '\0')
+        return error_invalid(error, "%s is empty", path);
+    return strlen(content->bytes) == content->length ||
+           error_invalid(error, "%s has a NUL byte", path);
+}
+
+/* The value of `<key>File`, `key` being the whole word; NULL with a mistake. */
+static char *secret_text(struct reader *reader, const yaml_node_t *node, const char *key,
+                         const char *path)
+{
+    const struct connections_source *source = reader->source;
+    if (source->folder == NULL) {
+        mistake_about(reader, node, key, "is not allowed here: write the value itself");
+        return NULL;
+    }
+    _cleanup_(memory_free) char *whole =
+        path[0] == '/' ? text_copy(path) : text_format("%s/%s", source->folder, path);
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(text_done) struct text content = {0};
+    if (source->watch != NULL)
+        watch_add(source->watch, whole);
+    if (read_secret(whole, &content, &error))
+        return text_take(&content);
+    if (content.bytes != NULL)
+        explicit_bzero(content.bytes, content.length);
+    error_prefix(&error, "%.*s", (int)text_cut(key, 64), key);
+    mistake(reader, node, error_text(&error));
+    return NULL;
+}
+
+static bool has_entry(const struct named_connection *connection, const char *key)
+{
+    for (size_t i = 0; i < connection->entries_count; i++)
+        if (text_equal(connection->entries[i].key, key))
+            return true;
+    return false;
+}
+
+/* `key` and `value` move into the connection. */
+static void add_entry(struct reader *reader, const yaml_node_t *node, char *key, char *value)
+{
+    struct named_connection *connection = &reader->connection;
+    if (connection->entries == NULL)
+        connection->entries = memory_array(CONNECTIONS_MAX_KEYS, sizeof(*connection->entries));
+    if (!has_entry(connection, key) && connection->entries_count < CONNECTIONS_MAX_KEYS) {
+        connection->entries[connection->entries_count++] = (struct option_entry){key, value};
+        return;
+    }
+    mistake_about(reader, node, key, "is given twice, or there are too many keys");
+    free(key);
+    text_free_secret(value);
+}
+
+static void read_namespaces(struct reader *reader, const yaml_node_t *key, const yaml_node_t *node)
+{
+    struct named_connection *connection = &reader->connection;
+    if (reader->source->folder == NULL) {
+        mistake(reader, key,
+                "namespaces is not allowed here: only the namespace of the Secret may use it");
+        return;
+    }
+    if (node->type != YAML_SEQUENCE_NODE || connection->namespaces != NULL) {
+        mistake(reader, key, "namespaces must be one list of names or patterns");
+        return;
+    }
+    const yaml_node_item_t *item = node->data.sequence.items.start;
+    size_t count = (size_t)(node->data.sequence.items.top - item);
+    connection->namespaces = memory_array(count, sizeof(char *));
+    for (size_t i = 0; i < count; i++) {
+        const char *pattern = scalar(node_at(reader, item[i]));
+        if (pattern == NULL || pattern[0] == '\0')
+            mistake(reader, key, "namespaces must be a list of names or patterns");
+        else
+            connection->namespaces[connection->namespaces_count++] = text_copy(pattern);
+    }
+    if (count == 0)
+        mistake(reader, key,
+                "namespaces is empty: nobody could use the connection; leave the key out for all");
+}
+
+/* Mistakes are told with the line of the key. */
+static void read_key(struct reader *reader, const yaml_node_t *key_node, const yaml_node_t *node)
+{
+    const char *key = scalar(key_node);
+    if (text_equal(key, "namespaces")) {
+        read_namespaces(reader, key_node, node);
+        return;
+    }
+    char *value = has_room(reader, strlen(key)) ? value_text(reader, node) : NULL;
+    if (value == NULL && !has_room(reader, 0))
+        mistake_about(reader, key_node, key, "is too much: aliases repeat more than 1 MiB");
+    else if (value == NULL)
+        mistake_about(reader, key_node, key, "must be a single value or a list of values");
+    else if (text_equal(key, "scaler")) {
+        if (reader->connection.scaler != NULL)
+            mistake(reader, key_node, "scaler is given twice");
+        free(reader->connection.scaler);
+        reader->connection.scaler = value;
+    } else if (text_ends_with(key, suffix_file)) {
+        _cleanup_(memory_free) char *path = value;
+        char *secret = secret_text(reader, key_node, key, path);
+        if (secret != NULL)
+            add_entry(reader, key_node, text_copy_bytes(key, strlen(key) - strlen(suffix_file)),
+                      secret);
+    } else
+        add_entry(reader, key_node, text_copy(key), value);
+}
+
+static const struct named_connection *find_unsorted(const struct connections *connections,
+                                                    const char *name)
+{
+    for (size_t i = 0; i < connections->count; i++)
+        if (text_equal(connections->items[i].name, name))
+            return &connections->items[i];
+    return NULL;
+}
+
+/* Is there room for another connection of this name? */
+static bool is_new(struct reader *reader, const char *name, const yaml_node_t *node)
+{
+    const struct named_connection *former = find_unsorted(reader->connections, name);
+    _cleanup_(text_done) struct text text = {0};
+    if (former == NULL && reader->connections->count < CONNECTIONS_MAX)
+        return true;
+    text_addf(&text, "%s:%zu: %.*s ", reader->source->path, node->start_mark.line + 1,
+              (int)text_cut(name, 64), name);
+    if (former != NULL)
+        text_addf(&text, "is there twice: the one at %s:%zu is used", former->file, former->line);
+    else
+        text_addf(&text, "is one of more than %d connections", CONNECTIONS_MAX);
+    connections_add_problem(reader->connections, name, reader->source->path, false, text.bytes);
+    return false;
+}
+
+static void read_keys(struct reader *reader, const yaml_node_t *node)
+{
+    const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+    for (; pair < node->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = node_at(reader, pair->key);
+        if (scalar(key) == NULL)
+            mistake(reader, key, "a key must be a word");
+        else
+            read_key(reader, key, node_at(reader, pair->value));
+    }
+}
+
+static void read_connection(struct reader *reader, const yaml_node_t *key, const yaml_node_t *node)
+{
+    const char *name = scalar(key);
+    if (!is_new(reader, name, key))
+        return;
+    reader->connection = (struct named_connection){
+        .name = text_copy(name),
+        .file = text_copy(reader->source->path),
+        .line = key->start_mark.line + 1,
+    };
+    if (node->type != YAML_MAPPING_NODE)
+        mistake_about(reader, key, name, "must have keys");
+    else {
+        read_keys(reader, node);
+        if (reader->connection.scaler == NULL)
+            mistake_about(reader, key, name, "has no scaler: set one, such as scaler: kafka");
+    }
+    connections_add(reader->connections, &reader->connection);
+}
+
+static bool read_connections(struct reader *reader, const yaml_node_t *node, struct error *error)
+{
+    const char *path = reader->source->path;
+    if (node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0)
+        return true; /* "connections:" and nothing more */
+    if (node->type != YAML_MAPPING_NODE)
+        return error_invalid(error, "%s:%zu: connections must have named connections under it",
+                             path, node->start_mark.line + 1);
+    const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+    for (; pair < node->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = node_at(reader, pair->key);
+        if (scalar(key) != NULL && !has_room(reader, strlen(scalar(key))))
+            return error_invalid(error, "%s:%zu: too large: aliases repeat more than 1 MiB", path,
+                                 key->start_mark.line + 1);
+        if (scalar(key) != NULL && scalar(key)[0] != '\0') {
+            read_connection(reader, key, node_at(reader, pair->value));
+            continue;
+        }
+        _cleanup_(memory_free) char *text = text_format(
+            "%s:%zu: a connection's name must be a word", path, key->start_mark.line + 1);
+        connections_add_problem(reader->connections, NULL, path, false, text);
+    }
+    return true;
+}
+
+static bool read_document(struct reader *reader, struct error *error)
+{
+    const char *path = reader->source->path;
+    const yaml_node_t *root = yaml_document_get_root_node(&reader->document);
+    if (root == NULL)
+        return true; /* an empty file has no connections */
+    if (root->type != YAML_MAPPING_NODE)
+        return error_invalid(error, "%s:%zu: must begin with connections:", path,
+                             root->start_mark.line + 1);
+    const yaml_node_pair_t *first = root->data.mapping.pairs.start;
+    const yaml_node_pair_t *top = root->data.mapping.pairs.top;
+    for (const yaml_node_pair_t *pair = first; pair < top; pair++) {
+        const yaml_node_t *key = node_at(reader, pair->key);
+        if (!text_equal(scalar(key), "connections") || pair > first)
+            return error_invalid(error, "%s:%zu: the only key at the top is connections:, once",
+                                 path, key->start_mark.line + 1);
+    }
+    return first == top || read_connections(reader, node_at(reader, first->value), error);
+}
+
+static bool load_document(yaml_parser_t *parser, const char *path, yaml_document_t *ret_document,
+                          struct error *error)
+{
+    if (yaml_parser_load(parser, ret_document))
+        return true;
+    return error_invalid(error, "%s:%zu: not YAML: %s", path, parser->problem_mark.line + 1,
+                         parser->problem == NULL ? "unreadable" : parser->problem);
+}
+
+/* What stands in a second document would be left out in silence. */
+static bool check_end(yaml_parser_t *parser, const char *path, struct error *error)
+{
+    yaml_document_t rest;
+    if (!load_document(parser, path, &rest, error))
+        return false;
+    bool more = yaml_document_get_root_node(&rest) != NULL;
+    size_t line = rest.start_mark.line + 1;
+    yaml_document_delete(&rest);
+    return !more || error_invalid(error,
+                                  "%s:%zu: a second document begins here: all connections "
+                                  "belong into one",
+                                  path, line);
+}
+
+bool connections_yaml_read(const struct connections_source *source, const char *text, size_t length,
+                           struct connections *connections, struct error *error)
+{
+    struct reader reader = {.source = source, .connections = connections};
+    yaml_parser_t parser;
+    /* A team's Secret must not hold up those of all others. */
+    if (!yaml_check_anchors(text, length, source->path, error))
+        return false;
+    connections->text_bytes += length;
+    yaml_parser_initialize(&parser);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
+    bool good = false;
+    if (load_document(&parser, source->path, &reader.document, error)) {
+        good = check_end(&parser, source->path, error) && read_document(&reader, error);
+        yaml_document_delete(&reader.document);
+    }
+    yaml_parser_delete(&parser);
+    return good;
+}

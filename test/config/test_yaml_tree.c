@@ -1,0 +1,213 @@
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/yaml_tree.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct yaml_forest parsed(const char *text)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct yaml_forest forest = {0};
+    if (!yaml_forest_parse(text, strlen(text), "t.yaml", &forest, &error))
+        fail_msg("%s", error_text(&error));
+    return forest;
+}
+
+/* The bytes between two places. */
+static void assert_bytes(const char *text, size_t start, size_t end, const char *expected)
+{
+    _cleanup_(memory_free) char *bytes = text_copy_bytes(text + start, end - start);
+    assert_string_equal(bytes, expected);
+}
+
+static void assert_item(const char *text, const char *path, const char *expected)
+{
+    struct yaml_forest forest = parsed(text);
+    const struct yaml_tree *item = yaml_tree_find(forest.trees[0], path);
+    assert_non_null(item);
+    assert_bytes(text, item->start, item->end, expected);
+    yaml_forest_done(&forest);
+}
+
+static void an_item_knows_its_bytes(void **state)
+{
+    (void)state;
+    assert_item("a: word # why\nb: 2\n", "a", "word");
+    assert_item("a: 'it''s'\n", "a", "'it''s'");
+    assert_item("a:\n  b: 1\n  c: [x, {y: z}]\n\n# behind it\nd: 2\n", "a",
+                "b: 1\n  c: [x, {y: z}]");
+    assert_item("a:\n  b: |\n    one\n    two\n  c: 3\n", "a.b", "|\n    one\n    two\n");
+    assert_item("{a: {b: c}, d: e}\n", "a", "{b: c}");
+}
+
+/* libyaml counts characters, and a byte order mark as none. */
+static void bytes_are_counted_where_characters_have_several(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text text = {0};
+    text_add(&text, "# ");
+    for (size_t i = 0; i < 700; i++)
+        text_add(&text, "äß€");
+    text_add(&text, "\nkey: wörd\nother: x\n");
+    assert_item(text.bytes, "key", "wörd");
+    assert_item(text.bytes, "other", "x");
+    assert_item("\xEF\xBB\xBF"
+                "key: wörd\nother: x\n",
+                "other", "x");
+    assert_item("\xEF\xBB\xBFkey: word\n", "key", "word");
+}
+
+static void a_key_knows_its_bytes_and_line(void **state)
+{
+    (void)state;
+    static const char text[] = "a:\n  'the key' : 1\n  b: 2\n";
+    struct yaml_forest forest = parsed(text);
+    const struct yaml_tree *map = yaml_tree_find(forest.trees[0], "a");
+    assert_bytes(text, map->key_spans[0].start, map->key_spans[0].end, "'the key'");
+    assert_int_equal(map->key_spans[0].line, 2);
+    assert_int_equal(map->key_spans[1].line, 3);
+    yaml_forest_done(&forest);
+}
+
+static void an_item_that_an_alias_repeats_is_shared(void **state)
+{
+    (void)state;
+    struct yaml_forest forest = parsed("a: &x {b: 1}\nc: *x\nd: {e: 2}\n");
+    assert_true(yaml_tree_find(forest.trees[0], "a")->is_shared);
+    assert_true(yaml_tree_find(forest.trees[0], "a.b")->is_shared);
+    assert_true(yaml_tree_find(forest.trees[0], "c")->is_shared);
+    assert_false(yaml_tree_find(forest.trees[0], "d.e")->is_shared);
+    yaml_forest_done(&forest);
+}
+
+static void quotes_and_brackets_are_known(void **state)
+{
+    (void)state;
+    struct yaml_forest forest = parsed("a: 5\nb: \"5\"\nc: [1]\nd:\n  - 1\n");
+    assert_true(yaml_tree_find(forest.trees[0], "a")->is_plain);
+    assert_false(yaml_tree_find(forest.trees[0], "b")->is_plain);
+    assert_true(yaml_tree_find(forest.trees[0], "c")->is_flow);
+    assert_false(yaml_tree_find(forest.trees[0], "d")->is_flow);
+    yaml_forest_done(&forest);
+}
+
+static void assert_refused(const struct text *yaml, const char *part)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct yaml_forest forest = {0};
+    assert_false(yaml_forest_parse(yaml->bytes, yaml->length, "t.yaml", &forest, &error));
+    assert_non_null(strstr(error_text(&error), part));
+}
+
+/* 400 times 400 words, and 400 times 8,000 bytes. */
+static void aliases_do_not_make_much_of_a_short_file(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text words = {0};
+    _cleanup_(text_done) struct text bytes = {0};
+    text_add(&words, "a: &a x\nb: &b [x");
+    text_add(&bytes, "a: &a ");
+    for (size_t i = 0; i < 800; i++)
+        text_add(&bytes, "0123456789");
+    text_add(&bytes, "\nb: [x");
+    for (size_t i = 0; i < 400; i++) {
+        text_add(&words, ", *a");
+        text_add(&bytes, ", *a");
+    }
+    text_add(&bytes, "]\n");
+    text_add(&words, "]\nc: [x");
+    for (size_t i = 0; i < 400; i++)
+        text_add(&words, ", *b");
+    text_add(&words, "]\n");
+    assert_refused(&words, "aliases repeat more than 10000 values or 1 MiB");
+    assert_refused(&bytes, "aliases repeat more than 10000 values or 1 MiB");
+}
+
+static void keys_count_for_what_aliases_repeat(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text yaml = {0};
+    text_add(&yaml, "a: &a ");
+    for (size_t i = 0; i < 800; i++)
+        text_add(&yaml, "0123456789");
+    for (size_t i = 0; i < 400; i++)
+        text_add(&yaml, "\n? *a\n: x");
+    assert_refused(&yaml, "aliases repeat");
+}
+
+static void some_thousand_aliases_are_read(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text yaml = {0};
+    text_add(&yaml, "a: &a {b: c}\nd:\n");
+    for (size_t i = 0; i < 3000; i++)
+        text_add(&yaml, "- *a\n");
+    struct yaml_forest forest = parsed(yaml.bytes);
+    assert_int_equal(yaml_tree_find(forest.trees[0], "d")->count, 3000);
+    yaml_forest_done(&forest);
+}
+
+/* A script in a ConfigMap, and a list in words, have none. */
+static void anchors_are_limited(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text anchors = {0};
+    _cleanup_(text_done) struct text script = {0};
+    text_add(&anchors, "[x");
+    text_add(&script, "a: |\n  x\n");
+    for (size_t i = 0; i < 20000; i++) {
+        text_addf(&anchors, ", &a%zu x", i);
+        text_add(&script, "  * a && b & c\n");
+    }
+    text_add(&anchors, "]\n");
+    assert_refused(&anchors, "too many anchors (&) and aliases (*)");
+    struct yaml_forest forest = parsed(script.bytes);
+    yaml_forest_done(&forest);
+}
+
+/* libyaml reads UTF-16, too, and ends a line where Unicode does. */
+static void anchors_are_limited_in_every_encoding(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"next line", "UTF-16LE", "UTF-16BE"};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        _cleanup_(text_done) struct text utf8 = {0};
+        _cleanup_(text_done) struct text utf16 = {0};
+        text_add(&utf8, "[x");
+        for (size_t j = 0; j < 20000; j++)
+            text_addf(&utf8, ",%s&a%zu x", i == 0 ? "\xc2\x85" : "\n", j);
+        text_add(&utf8, "]\n");
+        if (i == 0) {
+            assert_refused(&utf8, "too many anchors (&) and aliases (*)");
+            continue;
+        }
+        text_add_bytes(&utf16, i == 1 ? "\xff\xfe" : "\xfe\xff", 2);
+        for (size_t j = 0; j < utf8.length; j++) {
+            const char *byte = &utf8.bytes[j];
+            text_add_bytes(&utf16, i == 1 ? byte : "", 1);
+            text_add_bytes(&utf16, i == 1 ? "" : byte, 1);
+        }
+        assert_refused(&utf16, "too many anchors (&) and aliases (*)");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_item_knows_its_bytes),
+        cmocka_unit_test(bytes_are_counted_where_characters_have_several),
+        cmocka_unit_test(a_key_knows_its_bytes_and_line),
+        cmocka_unit_test(an_item_that_an_alias_repeats_is_shared),
+        cmocka_unit_test(quotes_and_brackets_are_known),
+        cmocka_unit_test(aliases_do_not_make_much_of_a_short_file),
+        cmocka_unit_test(keys_count_for_what_aliases_repeat),
+        cmocka_unit_test(some_thousand_aliases_are_read),
+        cmocka_unit_test(anchors_are_limited),
+        cmocka_unit_test(anchors_are_limited_in_every_encoding),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
