@@ -1,0 +1,29 @@
+/*
+ * The Kubernetes API of the cluster that this process runs in: where it is, and how a request is made. The token is
+ * read for each request, since the kubelet replaces it.
+ *
+ * Threads: any; nothing changes after it was made.
+ */
+#ifndef BACKLOG_KUBERNETES_API_H
+#define BACKLOG_KUBERNETES_API_H
+
+#include "base/error.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+struct kubernetes_api {
+    char *server; /* https://10.96.0.1:443 */
+    char *token_file;
+    char *ca_file;
+};
+
+/* As Kubernetes tells each pod: KUBERNETES_SERVICE_HOST and _PORT, and the files of the service account. */
+bool kubernetes_api_find(struct kubernetes_api *ret_api, struct error *error);
+void kubernetes_api_done(struct kubernetes_api *api);
+
+/* A GET of the path. The caller frees the handle and the headers, in this order. NULL with the error set. */
+CURL *kubernetes_api_get(const struct kubernetes_api *api, const char *path, long timeout_ms,
+                         struct curl_slist **ret_headers, struct error *error);
+
+#endif

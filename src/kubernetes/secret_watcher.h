@@ -1,0 +1,36 @@
+/*
+ * The secret watcher: reads one Secret of each namespace that it is given, by its name, and follows its changes
+ * with a watch of the Kubernetes API (list, then watch from the list's version on; after an error with back-off).
+ *
+ * Threads: it has one of its own, on which it calls back. Adding and removing never waits for it.
+ */
+#ifndef BACKLOG_KUBERNETES_SECRET_WATCHER_H
+#define BACKLOG_KUBERNETES_SECRET_WATCHER_H
+
+#include "base/error.h"
+#include "config/connections.h"
+#include "kubernetes/api.h"
+
+#include <stdbool.h>
+
+struct secret_watcher_settings {
+    struct kubernetes_api api; /* taken */
+    const char *name;          /* of the Secrets; borrowed */
+    /*
+     * What is known of a namespace's Secret. `connections` is taken; NULL without an error: there is no Secret. With
+     * an error nothing new is known, as the API did not tell. False: it must be told again later.
+     */
+    bool (*changed)(void *context, const char *namespace, struct connections *connections,
+                    const struct error *error);
+    void *context;
+};
+
+struct secret_watcher;
+
+struct secret_watcher *secret_watcher_start(const struct secret_watcher_settings *settings);
+void secret_watcher_stop(struct secret_watcher *watcher); /* NULL is harmless */
+
+void secret_watcher_add(struct secret_watcher *watcher, const char *namespace);
+void secret_watcher_remove(struct secret_watcher *watcher, const char *namespace);
+
+#endif

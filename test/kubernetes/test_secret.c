@@ -1,0 +1,143 @@
+/* What the Kubernetes API sends about a Secret. */
+#include "kubernetes/secret.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+/* connections:\n  a: {scaler: f, k: v}\n */
+#define GOOD "Y29ubmVjdGlvbnM6CiAgYToge3NjYWxlcjogZiwgazogdn0K"
+/* connections:\n  a: {scaler: f, kFile: /etc/passwd}\n  b: {scaler: f, namespaces: [x]}\n */
+#define FORBIDDEN                                                                                  \
+    "Y29ubmVjdGlvbnM6CiAgYToge3NjYWxlcjogZiwga0ZpbGU6IC9ldGMvcGFzc3dkfQogIGI6IHtzY2FsZXI6IGYsIG5h" \
+    "bWVzcGFjZXM6IFt4XX0K"
+#define SECRET(data)                                                                               \
+    "{\"metadata\":{\"name\":\"backlog-connections\",\"namespace\":\"shop\",\"resourceVersion\":"  \
+    "\"8\"},\"data\":{" data "}}"
+#define LIST(items) "{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[" items "]}"
+
+struct parsed {
+    struct secret_news news;
+    struct error error;
+    bool good;
+};
+
+static void parsed_done(struct parsed *parsed)
+{
+    secret_news_done(&parsed->news);
+    error_done(&parsed->error);
+}
+
+static struct parsed list(const char *text)
+{
+    struct parsed parsed = {0};
+    parsed.good = secret_parse_list(text, strlen(text), "shop", "backlog-connections", &parsed.news,
+                                    &parsed.error);
+    return parsed;
+}
+
+static struct parsed event(const char *text)
+{
+    struct parsed parsed = {0};
+    parsed.good = secret_parse_event(text, strlen(text), "shop", "backlog-connections",
+                                     &parsed.news, &parsed.error);
+    return parsed;
+}
+
+static void a_list_has_the_secret_or_not(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed found = list(LIST(SECRET("\"orders\":\"" GOOD "\"")));
+    assert_int_equal(found.news.event, SECRET_IS);
+    assert_string_equal(found.news.version, "7");
+    const struct named_connection *a = connections_find(found.news.connections, "a");
+    assert_non_null(a);
+    assert_true(a->is_tenants);
+    assert_string_equal(a->scaler, "f");
+
+    _cleanup_(parsed_done) struct parsed none = list(LIST(""));
+    assert_int_equal(none.news.event, SECRET_IS_GONE);
+    _cleanup_(parsed_done) struct parsed other =
+        list(LIST("{\"metadata\":{\"name\":\"other\",\"namespace\":\"shop\"}}"));
+    assert_int_equal(other.news.event, SECRET_IS_GONE);
+    _cleanup_(parsed_done) struct parsed empty = list(LIST(SECRET("")));
+    assert_int_equal(empty.news.event, SECRET_IS);
+    assert_int_equal(empty.news.connections->count, 0);
+}
+
+static void an_invalid_list_is_an_error_and_never_no_secret(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "", "{", "[]", "null", "{\"items\":[]}", "{\"metadata\":{\"resourceVersion\":\"7\"}}"};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        _cleanup_(parsed_done) struct parsed parsed = list(texts[i]);
+        assert_false(parsed.good);
+        assert_int_equal(parsed.error.code, ERROR_UNAVAILABLE);
+    }
+}
+
+static void events_of_a_watch(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum secret_event event;
+        const char *version;
+    } cases[] = {
+        {"{\"type\":\"ADDED\",\"object\":" SECRET("") "}", SECRET_IS, "8"},
+        {"{\"type\":\"MODIFIED\",\"object\":" SECRET("") "}", SECRET_IS, "8"},
+        {"{\"type\":\"DELETED\",\"object\":" SECRET("") "}", SECRET_IS_GONE, "8"},
+        {"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"9\"}}}",
+         SECRET_UNCHANGED, "9"},
+        {"{\"type\":\"ERROR\",\"object\":{\"code\":410,\"message\":\"too old\"}}", SECRET_EXPIRED,
+         NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(parsed_done) struct parsed parsed = event(cases[i].text);
+        assert_true(parsed.good);
+        assert_int_equal(parsed.news.event, cases[i].event);
+        if (cases[i].version == NULL)
+            assert_null(parsed.news.version);
+        else
+            assert_string_equal(parsed.news.version, cases[i].version);
+    }
+    _cleanup_(parsed_done) struct parsed failed =
+        event("{\"type\":\"ERROR\",\"object\":{\"code\":500,\"message\":\"no quorum\"}}");
+    assert_false(failed.good);
+    assert_string_equal(error_text(&failed.error), "no quorum");
+}
+
+static void files_and_namespaces_are_refused_and_a_broken_key_is_a_problem(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed =
+        list(LIST(SECRET("\"a\":\"" FORBIDDEN "\",\"b\":\"!\",\"c\":\"Ww==\",\"d\":7")));
+    const struct connections *connections = parsed.news.connections;
+    const struct named_connection *a = connections_find(connections, "a");
+    const struct named_connection *b = connections_find(connections, "b");
+    assert_false(named_connection_is_usable(a));
+    assert_false(named_connection_is_usable(b));
+    assert_non_null(strstr(error_text(&a->mistakes), "kFile is not allowed here"));
+    assert_non_null(strstr(error_text(&b->mistakes), "namespaces is not allowed here"));
+    assert_int_equal(connections->problems_count, 3);
+    assert_non_null(strstr(connections->problems[0].text, "Secret shop/backlog-connections: b"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_list_has_the_secret_or_not),
+        cmocka_unit_test(an_invalid_list_is_an_error_and_never_no_secret),
+        cmocka_unit_test(events_of_a_watch),
+        cmocka_unit_test(files_and_namespaces_are_refused_and_a_broken_key_is_a_problem),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
