@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/agent_client.h"
+#include "measure/agent_launch.h"
 #include "measure/agent_messages.h"
 #include "measure/frame.h"
 
@@ -46,7 +47,7 @@ struct agent {
     struct agent_query *queries;
     struct agent_task *tasks;
     struct agent_task *waiting;   /* utlist: not taken yet */
-    struct agent_task *cancelled; /* utlist: the scaler is still to be told */
+    struct agent_task *cancelled; /* utlist: the scaler has not been notified yet */
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
@@ -138,6 +139,7 @@ static void add_task(struct agent *agent, const Agent__Task *message)
     task->query = query;
     task->task = (struct task){
         .query = query->values->data,
+        .wants = message->wants,
         .notifier = {.notify = notify, .id = message->notifier},
         .timeout_ms = message->timeout_ms,
         .last_ms = message->last_ms,
@@ -173,6 +175,8 @@ static void take_message(struct agent *agent, const Agent__ToAgent *message)
 {
     if (message->connect != NULL)
         take_connect(agent, message->connect);
+    if (message->log_level > 0)
+        log_set_level((enum log_level)(message->log_level - 1));
     if (agent->client == NULL)
         return;
     for (size_t i = 0; i < message->n_queries; i++)
@@ -356,8 +360,8 @@ static const struct feed_hooks hooks = {
 
 /* ---- the process ---- */
 
-/* The server alone says when to end, whatever a terminal tells the whole group; and an abort leaves no file
- * with secrets in it. */
+/* Only the server ends it: a terminal, or `systemctl kill`, sends the server's signals to agents as well. An abort leaves
+ * no file with secrets in it. */
 static void prepare_process(void)
 {
     const struct rlimit none = {0, 0};
@@ -365,18 +369,12 @@ static void prepare_process(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* the server sends the level of the log with its next message */
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void wait_for_work(struct agent *agent)
-{
-    struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
-    if (feed_next(&agent->feed) == CLOCK_NEVER)
-        poll(&readable, 1, -1);
-    receive(agent);
-}
-
-/* A client that is lost: the server hears why, and ends us. */
+/* A client that is lost: the server gets the reason, and ends this process. */
 static void measure(struct agent *agent)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -412,9 +410,12 @@ static void free_all(struct agent *agent)
 int agent_run(const struct scaler *const *scalers)
 {
     struct agent agent = {.feed = {.hooks = &hooks}, .scalers = scalers};
+    struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
     prepare_process();
     while (!agent.is_over) {
-        wait_for_work(&agent);
+        if (feed_next(&agent.feed) == CLOCK_NEVER)
+            poll(&readable, 1, -1);
+        receive(&agent);
         if (agent.client != NULL && !agent.is_over && feed_next(&agent.feed) != CLOCK_NEVER)
             measure(&agent);
     }

@@ -21,19 +21,11 @@
 
 #include "measure/scaler.h"
 
-enum { AGENT_SOCKET = 3, AGENT_NOTIFICATIONS = 4 };
-
 struct agent_client;
 
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
                        const char *program, int64_t deadline_ms, struct agent_client **ret_client,
                        struct error *error);
-
-/* The same where somebody else plays the agent, at the other ends of a socket and of a pipe: there is no
- * process. For fuzzers; the client owns both descriptors, whatever is returned. */
-bool agent_client_attach(const struct scaler *scaler, const struct option_values *connection_values,
-                         int socket, int notifications, int64_t deadline_ms,
-                         struct agent_client **ret_client, struct error *error);
 
 /* As the hook of struct scaler. */
 bool agent_client_measure(struct agent_client *client, struct feed *feed, struct error *error);

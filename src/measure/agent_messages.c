@@ -49,9 +49,11 @@ void agent_reading_write(const struct reading *reading, Agent__Reading *ret_mess
     ret_message->arrival_rate = reading->arrival_rate;
     ret_message->consumption_rate = reading->consumption_rate;
     ret_message->value = reading->value;
+    ret_message->arrived = reading->arrived;
+    ret_message->consumed = reading->consumed;
 }
 
-/* Whatever it says, what is no count is unknown. */
+/* Not trusted: what is no count is unknown. */
 static double count_of(double number)
 {
     return isfinite(number) && number >= 0 ? number : NAN;
@@ -66,6 +68,8 @@ struct reading agent_reading_read(const Agent__Reading *message)
         .consumers = count_of(message->consumers),
         .partitions = count_of(message->partitions),
         .partitions_with_lag = count_of(message->partitions_with_lag),
+        .arrived = count_of(message->arrived),
+        .consumed = count_of(message->consumed),
         .arrival_rate = message->arrival_rate,
         .consumption_rate = message->consumption_rate,
         .value = isinf(message->value) ? NAN : message->value,

@@ -15,7 +15,7 @@ struct reading agent_reading_read(const Agent__Reading *message);
 
 /* NULL where there is none. The text is borrowed. */
 Agent__Error *agent_error_write(const struct error *error, Agent__Error *storage);
-/* Whatever it says, it is an error. */
+/* Not trusted: the result is an error in any case. */
 void agent_error_read(const Agent__Error *message, struct error *error);
 
 #endif

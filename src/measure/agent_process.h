@@ -1,5 +1,5 @@
 /*
- * Agent processes: those that run are known, so that /metrics can say what they cost.
+ * Agent processes: those that run are listed, so that /metrics can report their cost.
  *
  * Threads: any; the list of them has a lock of its own.
  * Owner:   whoever starts one; it is not to be freed before it is reaped.

@@ -1,5 +1,5 @@
 /* What is sent when, and what the end of an attempt or of a client means. */
-#include "measure/connection.h"
+#include "measure/connection_internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,10 +13,9 @@ enum {
     /* A query that was in flight each time when so many clients in a row were lost may be what breaks them: it
      * is spaced out like one that timed out, so that the others are measured. */
     MAX_LOSSES = 2,
-    /* So many time-outs without any answer in between: whether the source is dead, only connecting again
-     * tells. (One alone is more likely a query that hangs.) */
+    /* After so many time-outs without any answer in between, the client is replaced: only a new one shows
+     * whether the source is dead. (One time-out alone is more likely a query that hangs.) */
     MAX_UNANSWERED_TIMEOUTS = 2,
-    BUNDLE_MIN_MS = 500, /* between taking a bundle's queries along */
 };
 
 void connection_init(struct connection *connection, const struct connection_settings *settings,
@@ -29,6 +28,7 @@ void connection_init(struct connection *connection, const struct connection_sett
     connection->made_at_ms = now_ms;
     connection->completed_at_ms = now_ms;
     connection->stats.counts.connections = 1;
+    naming_init(&connection->naming, scaler, NULL);
     schedule_init(&connection->schedule, window,
                   scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
 }
@@ -41,12 +41,29 @@ void connection_done(struct connection *connection)
     query_free(query);
     schedule_done(&connection->schedule);
     free(connection->unsubscribes);
+    naming_done(&connection->naming);
     error_done(&connection->error);
+}
+
+enum client_state connection_client_state(const struct connection *connection)
+{
+    static const enum client_state clients[] = {[DISCONNECTED] = CLIENT_DISCONNECTED,
+                                                [CONNECTING] = CLIENT_DISCONNECTED,
+                                                [CONNECTED] = CLIENT_CONNECTED,
+                                                [BROKEN] = CLIENT_BROKEN};
+    return clients[connection->state];
 }
 
 bool connection_is_unused(const struct connection *connection)
 {
     return connection->held_queries == 0;
+}
+
+void connection_warn(const struct connection *connection, const struct error *error,
+                     const char *what)
+{
+    struct log_fields fields = naming_fields(&connection->naming, error);
+    log_about(&fields, LOG_WARNING, "%s: %s", connection->naming.label, what);
 }
 
 /* ---- connecting ---- */
@@ -66,7 +83,7 @@ static void back_off(struct connection *connection, int64_t now_ms)
     connection->retry_at_ms = now_ms + wait_ms;
 }
 
-/* A broken connection is tried again as long as somebody holds its queries, whoever asks. */
+/* A broken connection is tried again as long as its queries are held, without calls, too. */
 bool connection_wants_client(struct connection *connection, int64_t now_ms)
 {
     bool may = connection->state == DISCONNECTED || connection->state == BROKEN;
@@ -77,38 +94,44 @@ bool connection_wants_client(struct connection *connection, int64_t now_ms)
 
 void connection_connecting(struct connection *connection)
 {
-    if (connection->state != BROKEN) /* who asks meanwhile is told why it was broken */
+    if (connection->state != BROKEN) /* calls meanwhile get the reason why it was broken */
         connection->state = CONNECTING;
     connection->stats.counts.connects++;
 }
 
-static void forget_subscriptions(struct connection *connection, int64_t now_ms)
+/* All queries of a broken connection fail, though none is measured. */
+static void record_failure(struct connection *connection, int64_t now_ms)
 {
     struct query *query;
     struct query *next;
-    HASH_ITER(hh_subscribed, connection->subscribed, query, next)
-    {
-        query_forget_subscription(query);
-        push_forget(&query->push, now_ms);
-        query_plan(query, now_ms);
-    }
-    connection->unsubscribes_count = 0;
+    if (connection->settings->history == NULL)
+        return;
+    HASH_ITER(hh, connection->queries, query, next)
+    if (query->known.is_measured)
+        history_add(connection->settings->history, &query->series, NULL, now_ms);
 }
 
-/* Whoever waits is told; everybody else finds it out when asking. */
+/* Those who wait are notified; others find it in the next snapshot. */
 static void set_broken(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     struct query *query;
+    struct query *next;
     if (connection->state != BROKEN && connection->failures == 0)
-        log_warning("%s: connection failed: %s", connection->label, error_text(error));
-    if (connection->state != BROKEN)
+        connection_warn(connection, error, "connection failed");
+    if (connection->state != BROKEN) {
         connection->broken_since_ms = now_ms;
+        record_failure(connection, now_ms);
+    }
     error_copy(&connection->error, error);
     connection->state = BROKEN;
     connection->stats.counts.broken_connections = 1;
     back_off(connection, now_ms);
     DL_FOREACH2(connection->unanswered, query, next_unanswered)
-    query_tell_watchers(query);
+    query_notify_watchers(query);
+    HASH_ITER(hh, connection->queries, query, next)
+    {
+        query_note_gap(query);
+    }
 }
 
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
@@ -117,13 +140,16 @@ void connection_refused(struct connection *connection, const struct error *error
     set_broken(connection, error, now_ms);
 }
 
-/* What failed, and what is measured at an interval, is measured at once. */
+/* What failed, and what is measured at an interval, is measured at once. A connection alone ends no outage: only a
+ * reading does. */
 static void catch_up(struct connection *connection, int64_t now_ms)
 {
     struct query *query;
     struct query *next;
     HASH_ITER(hh, connection->queries, query, next)
     {
+        if (query->broken_since_ms == 0 && query->known.is_measured)
+            query->broken_since_ms = connection->broken_since_ms;
         if (query->losses < MAX_LOSSES)
             schedule_hasten(&connection->schedule, &query->job, now_ms);
         if (query->unanswered_since_ms > 0)
@@ -155,66 +181,13 @@ static void warn_of_delay(struct connection *connection, int64_t now_ms)
         now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS || schedule->window == SIZE_MAX)
         return;
     connection->warned_of_delay_ms = now_ms;
-    log_warning(
-        "%s: the source cannot keep up: its %zu queries need %.1f s per round with %zu at a "
-        "time; readings are up to %.1f s old",
-        connection->label, (size_t)HASH_COUNT(connection->queries),
-        (double)schedule->durations_ms / 1000 / (double)schedule->window, schedule->window,
-        (double)connection_effective_interval_ms(connection, now_ms) / 1000);
-}
-
-/* For how long nobody needs a reading of it again. */
-static int64_t fresh_ms(const struct query *query)
-{
-    enum { MIN_MS = 500, SHARE = 10 };
-    int64_t fresh_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
-    int64_t standard_ms = query->connection->settings->interval_ms;
-    if (query->default_holds == 0)
-        return fresh_ms;
-    int64_t own_ms = query->known.duration_ms * SHARE;
-    if (own_ms < MIN_MS)
-        own_ms = MIN_MS;
-    if (own_ms > standard_ms)
-        own_ms = standard_ms;
-    return own_ms < fresh_ms ? own_ms : fresh_ms;
-}
-
-/* One request will answer them all, so those that are not fresh are due, too. */
-static void take_along(const struct query *first, int64_t now_ms)
-{
-    struct bundle *bundle = first->bundle;
-    struct query *query;
-    if (bundle == NULL ||
-        (bundle->completed_at_ms != INT64_MIN && now_ms - bundle->completed_at_ms < BUNDLE_MIN_MS))
-        return;
-    bundle->completed_at_ms = now_ms;
-    DL_FOREACH2(bundle->queries, query, next_bundled)
-    {
-        bool is_fresh =
-            query->job.sent_ms != INT64_MIN && now_ms - query->job.sent_ms < fresh_ms(query);
-        if (!is_fresh && query->holds > 0)
-            schedule_set_due(&first->connection->schedule, &query->job, now_ms);
-    }
-}
-
-static void prepare_task(struct query *query, int64_t now_ms)
-{
-    struct connection *connection = query->connection;
-    struct task *task = &query->task;
-    uint64_t id = connection->last_id + 1;
-    task->feed = connection->feed;
-    task->has_ended = false;
-    task->last_ms = query->job.duration_ms;
-    task->isolate = query->job.is_slow;
-    task->is_subscribed = false;
-    task->notifier = connection->notifier;
-    error_done(&task->subscribe_error);
-    if (!push_take(&query->push, id, now_ms))
-        return;
-    connection->last_id = id;
-    task->notifier.id = id;
-    query->subscription_id = id;
-    HASH_ADD(hh_subscribed, connection->subscribed, subscription_id, sizeof(id), query);
+    struct log_fields fields = naming_fields(&connection->naming, NULL);
+    log_about(&fields, LOG_WARNING,
+              "%s: the source cannot keep up: its %zu queries need %.1f s per round with %zu at a "
+              "time; readings are up to %.1f s old",
+              connection->naming.label, (size_t)HASH_COUNT(connection->queries),
+              (double)schedule->durations_ms / 1000 / (double)schedule->window, schedule->window,
+              (double)connection_effective_interval_ms(connection, now_ms) / 1000);
 }
 
 struct query *connection_take(struct connection *connection, int64_t now_us)
@@ -228,9 +201,17 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
         return NULL;
     }
     struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
+    struct task *task = &query->task;
     query->sent_us = now_us;
-    prepare_task(query, now_ms);
-    take_along(query, now_ms);
+    task->feed = connection->feed;
+    task->has_ended = false;
+    task->last_ms = query->job.duration_ms;
+    task->isolate = query->job.is_slow;
+    task->wants = query->wants;
+    task->is_subscribed = false;
+    error_done(&task->subscribe_error);
+    subscription_take(query, now_ms);
+    bundle_take_along(query, now_ms);
     return query;
 }
 
@@ -246,36 +227,13 @@ void connection_started(struct query *query, int64_t now_us)
     schedule_started(&query->connection->schedule, &query->job, now_us / 1000);
 }
 
-static void end_subscribing(struct query *query, int64_t now_ms)
-{
-    struct connection *connection = query->connection;
-    const struct task *task = &query->task;
-    if (task->notifier.id == 0 || query->subscription_id != task->notifier.id)
-        return; /* it was notified of meanwhile, or nobody waits any more */
-    bool is_refused = !task->is_subscribed && error_is_set(&task->subscribe_error);
-    uint64_t ended =
-        push_taken(&query->push, task->notifier.id, task->is_subscribed, is_refused, now_ms);
-    query_drop_subscription(query, ended);
-    if (ended == 0) {
-        query->is_subscribed = true;
-        connection->stats.counts.subscribed_queries++;
-    }
-    if (!is_refused)
-        return;
-    connection->stats.counts.failed_subscriptions++;
-    if (!connection->has_warned_of_subscribing)
-        log_warning("%s: cannot subscribe to a query, which is polled every %lld ms while it is "
-                    "idle: %s",
-                    connection->label, (long long)query->push.idle_interval_ms,
-                    error_text(&task->subscribe_error));
-    connection->has_warned_of_subscribing = true;
-}
-
 /* The source has answered: what was broken works again. */
 static void set_working(struct connection *connection, int64_t now_ms)
 {
-    if (connection->failures > 0)
-        log_info("%s: reconnected", connection->label);
+    if (connection->failures > 0) {
+        struct log_fields fields = naming_fields(&connection->naming, NULL);
+        log_about(&fields, LOG_INFO, "%s: reconnected", connection->naming.label);
+    }
     connection->failures = 0;
     error_done(&connection->error);
     connection->completed_at_ms = now_ms;
@@ -283,7 +241,7 @@ static void set_working(struct connection *connection, int64_t now_ms)
 }
 
 /* Its client was silent before it, and may have died then: it is sent once more by another client before
- * anything fails. One that timed out last fails already, and is retried as its back-off says. */
+ * anything fails. One that timed out last fails already, and is retried after its back-off. */
 static bool may_have_died_before(const struct query *query)
 {
     return !query->was_resent && query->job.timeouts == 0 &&
@@ -296,6 +254,10 @@ static void end_unanswered(struct query *query, const struct error *error, int64
     struct schedule *schedule = &connection->schedule;
     if (may_have_died_before(query)) {
         query->was_resent = true;
+        if (!connection->must_replace_client)
+            connection_warn(
+                connection, error,
+                "the client may have died in a pause: reconnecting before anything fails");
         connection->must_replace_client = true;
         schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
         return;
@@ -303,11 +265,23 @@ static void end_unanswered(struct query *query, const struct error *error, int64
     bool was_alone = query->job.sent_ms > connection->completed_at_ms;
     size_t max = HASH_COUNT(connection->queries) == 1 ? 1 : MAX_UNANSWERED_TIMEOUTS;
     connection->unanswered_timeouts += was_alone;
-    connection->must_replace_client |= was_alone && connection->unanswered_timeouts >= max;
+    if (was_alone && connection->unanswered_timeouts >= max && !connection->must_replace_client) {
+        connection_warn(connection, error, "nothing is answered: reconnecting");
+        connection->must_replace_client = true;
+    }
     connection->stats.counts.unanswered++;
     query->was_resent = false;
     schedule_end(schedule, &query->job, ATTEMPT_TIMED_OUT, now_ms);
     query_set_failed(query, error, now_ms);
+}
+
+static void note_round_trip(struct connection *connection, int64_t duration_us)
+{
+    enum { SHARE = 8 }; /* of the last one in the average */
+    double average_us = connection->round_trip_us;
+    connection->round_trip_us = average_us == 0
+                                    ? (double)duration_us
+                                    : average_us + ((double)duration_us - average_us) / SHARE;
 }
 
 static void end_answered(struct query *query, const struct reading *reading,
@@ -318,6 +292,7 @@ static void end_answered(struct query *query, const struct reading *reading,
     set_working(connection, now_ms);
     query->was_resent = false;
     query->losses = 0;
+    note_round_trip(connection, now_us - query->sent_us);
     histogram_add(&connection->stats.measurement_seconds,
                   (double)(now_ms - query->job.sent_ms) / 1000);
     if (reading != NULL) {
@@ -337,7 +312,7 @@ void connection_end(struct query *query, enum task_outcome outcome, const struct
 {
     struct schedule *schedule = &query->connection->schedule;
     int64_t now_ms = now_us / 1000;
-    end_subscribing(query, now_ms);
+    subscription_end(query, now_ms);
     switch (outcome) {
     case TASK_ANSWERED:
     case TASK_FAILED:
@@ -375,7 +350,7 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
         query_set_failed(query, error, now_ms);
         schedule_end(schedule, &query->job, is_spaced_out ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
                      now_ms);
-        /* Not all at the same time again: those that are innocent are to be answered in between. */
+        /* Not all at the same time again: queries that did not cause it are to be answered in between. */
         if (is_spaced_out)
             schedule_postpone(schedule, &query->job,
                               connection->settings->jitter(SCHEDULE_RETRY_MIN_MS));
@@ -392,7 +367,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     bool had_answered_all = schedule->in_flight_count == 0;
     bool has_failed = false;
     bool may_have_died = false;
-    forget_subscriptions(connection, now_ms);
+    subscriptions_forget(connection, now_ms);
     for (struct job *job;
          (job = schedule->in_flight != NULL ? schedule->in_flight : schedule->slow) != NULL;) {
         struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
@@ -405,48 +380,38 @@ void connection_lost(struct connection *connection, const struct error *error, i
     connection->retry_at_ms = now_ms;
     if (error == NULL)
         return;
+    if (may_have_died)
+        connection_warn(connection, error,
+                        "the client died in a pause: reconnecting before anything fails");
     if (has_failed && !may_have_died) /* or others are sent once more before anything fails */
         set_broken(connection, error, now_ms);
     else if (had_answered_all) {
         /* What is known stays true, and the next client shows whether the source works. */
-        log_warning("%s: reconnecting: %s", connection->label, error_text(error));
+        connection_warn(connection, error, "reconnecting");
         back_off(connection, now_ms);
     }
 }
 
-/* ---- push ---- */
+/* ---- held answers ---- */
 
-void connection_notify(struct connection *connection, uint64_t id, int64_t now_us)
+void connection_begin_held(struct query *query)
 {
-    struct query *query = NULL;
-    HASH_FIND(hh_subscribed, connection->subscribed, &id, sizeof(id), query);
-    if (query == NULL)
-        return;
-    int64_t now_ms = now_us / 1000;
-    connection->stats.counts.notifications++;
-    if (query->notified_at_us == 0)
-        query->notified_at_us = now_us;
-    query_forget_subscription(query);
-    query->outdated_from_us = now_us;
-    query->known.is_outdated = true;
-    bool was_alert = query->push.alert_ms > 0;
-    push_notify(&query->push);
-    /* An attempt in flight was sent before the message came. While the query is alert it is measured again and
-     * again anyway. */
-    if (!was_alert) {
-        bool in_flight = query->job.state == JOB_IN_FLIGHT;
-        int64_t from_ms = in_flight ? query->job.sent_ms + 1 : now_ms;
-        schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
-    }
-    query_plan(query, now_ms);
+    struct connection *connection = query->connection;
+    const struct error *error =
+        connection->state == BROKEN ? &connection->error : &query->known.error;
+    if (connection->stats.counts.held_triggers++ == 0)
+        connection_warn(connection, error,
+                        "measuring fails, so the last answers of active triggers are held");
 }
 
-bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id)
+void connection_end_held(struct query *query, const char *why)
 {
-    if (connection->unsubscribes_count == 0 || connection->state != CONNECTED)
-        return false;
-    *ret_id = connection->unsubscribes[--connection->unsubscribes_count];
-    return true;
+    struct connection *connection = query->connection;
+    if (--connection->stats.counts.held_triggers == 0) {
+        struct log_fields fields = naming_fields(&connection->naming, NULL);
+        log_about(&fields, LOG_INFO, "%s: no answers are held any more: %s",
+                  connection->naming.label, why);
+    }
 }
 
 /* ---- time ---- */

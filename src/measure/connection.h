@@ -6,7 +6,7 @@
  *     CONNECTED     queries are taken, and end
  *     BROKEN        the error says why: every query fails with it; connecting is tried again at retry_at_ms
  *
- * It decides everything: what is sent when, what a time-out or a lost client means, who is told. It has no
+ * It decides everything: what is sent when, what a time-out or a lost client means, who is notified. It has no
  * threads, locks, I/O or clock (time is passed in), so that a test can run a thousand of them in any order
  * of events. measure/poller.c is the thread around one, and has its lock; measure/engine.c the map of all.
  *
@@ -16,10 +16,14 @@
 #define BACKLOG_MEASURE_CONNECTION_H
 
 #include "base/metric.h"
-#include "measure/engine.h"
+#include "measure/history.h"
+#include "measure/naming.h"
 #include "measure/push.h"
 #include "measure/scaler.h"
 #include "measure/schedule.h"
+#include "measure/snapshot.h"
+#include "measure/watcher.h"
+#include "measure/window.h"
 
 #include <uthash.h>
 
@@ -43,12 +47,13 @@ struct scaler_stats {
 
 struct connection_settings {
     int64_t interval_ms;    /* where the user sets none */
-    int64_t timeout_ms;     /* of a query whose scaler says none */
+    int64_t timeout_ms;     /* of a query whose scaler sets none */
     int64_t backoff_min_ms; /* the first retry of a broken connection is at once, then after this */
     int64_t backoff_max_ms; /* ... doubling to this */
     uint32_t (*jitter)(uint32_t below);
     void (*ready)(void *context, struct watcher *watcher); /* there is news for it */
     void *context;
+    struct history *history; /* of the queries; NULL: none is kept */
 };
 
 struct connection {
@@ -56,7 +61,7 @@ struct connection {
     const struct scaler *scaler;
     struct feed *feed;        /* of its tasks */
     struct notifier notifier; /* of its subscriptions, but for the id */
-    char label[64];           /* for people: "kafka connection 3" */
+    struct naming naming;     /* for people */
     enum connection_state { DISCONNECTED, CONNECTING, CONNECTED, BROKEN } state;
     int64_t made_at_ms; /* intervals are counted from here, so that queries are due together */
     int64_t retry_at_ms;
@@ -79,6 +84,7 @@ struct connection {
     size_t unsubscribes_capacity;
     bool has_warned_of_subscribing;
     int64_t warned_of_delay_ms;
+    double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
     struct scaler_stats stats;
 };
 
@@ -105,21 +111,25 @@ struct query {
     struct option_values *values;
     struct interval_ref *intervals; /* utlist, the least first */
     size_t default_holds;           /* of those who set none */
+    unsigned wants;                 /* enum reading_field, of all who ever held it */
+    struct window *window;          /* NULL: nobody wants one */
     size_t holds;                   /* all; 0: freed as soon as it is not in flight */
     struct watcher *watchers;       /* utlist */
     size_t streams;                 /* of them */
     size_t idle_streams;            /* of these, those that wait for the first message */
 
     struct snapshot known;
+    struct history_series series;
     int64_t notified_at_us;      /* of the first notification since it was sent; 0: none */
     int64_t sent_us;             /* the last time */
     int64_t outdated_from_us;    /* readings sent before this time are outdated by a notification */
     int64_t unanswered_since_ms; /* 0: no caller waits */
+    int64_t broken_since_ms;     /* its connection was, and no reading came since; 0: neither */
     bool was_resent;             /* its client had died unnoticed */
     unsigned losses;             /* clients in a row that were lost while it was in flight */
 
     uint64_t subscription_id; /* the key of hh_subscribed; 0: it has none */
-    bool is_subscribed;       /* and the scaler said so */
+    bool is_subscribed;       /* and the scaler confirmed it */
 
     struct bundle *bundle;
     struct query *next_bundled, *prev_bundled;
@@ -132,7 +142,12 @@ void connection_init(struct connection *connection, const struct connection_sett
                      const struct scaler *scaler, int64_t now_ms);
 void connection_done(struct connection *connection); /* frees all queries, held ones too */
 
-/* ---- queries (query.c) ---- */
+/* One trigger more is answered by what was known before measuring failed, or one less. The first and the last are
+ * logged. */
+void connection_begin_held(struct query *query);
+void connection_end_held(struct query *query, const char *why);
+
+/* ---- queries (query.c; connection_set_idle(): subscription.c) ---- */
 
 /* Found or made; held by nobody yet. The values are copied. */
 struct query *connection_query(struct connection *connection, const struct option_values *values,
@@ -153,20 +168,17 @@ void connection_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t n
 /* It takes the place of a query of the same source: what was known of that is known of this one, until it has a
  * reading of its own. */
 void query_inherit(struct query *query, const struct snapshot *former);
+void query_inherit_window(struct query *query, const struct window *former);
+
+/* From now on it keeps its last readings, which are measured so often. */
+void connection_keep_window(struct query *query, int64_t interval_ms);
+void connection_window(const struct query *query, struct window *ret_window);
 
 void connection_snapshot(const struct query *query, int64_t now_ms, struct snapshot *ret_snapshot);
 
-/* When it is to be measured though no caller waits, from what changed. */
-void query_plan(struct query *query, int64_t now_ms);
 int64_t query_interval_ms(const struct query *query); /* 0: only when a caller waits */
-void query_set_failed(struct query *query, const struct error *error, int64_t now_ms);
-void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us);
-void query_tell_watchers(struct query *query);
-void query_drop_subscription(struct query *query, uint64_t id);
-void query_forget_subscription(struct query *query);
-void query_free(struct query *query);
 
-/* ---- the client (connection.c) ---- */
+/* ---- the client (connection.c; notifications: subscription.c) ---- */
 
 /* Whether a client is to be made now. */
 bool connection_wants_client(struct connection *connection, int64_t now_ms);
@@ -194,6 +206,8 @@ int64_t connection_next_ms(struct connection *connection, int64_t now_ms);
 
 /* The interval that it keeps up with. */
 int64_t connection_effective_interval_ms(struct connection *connection, int64_t now_ms);
+
+enum client_state connection_client_state(const struct connection *connection); /* for people */
 
 bool connection_is_unused(const struct connection *connection); /* nobody holds a query of it */
 

@@ -46,7 +46,8 @@ struct watcher *engine_next_ready(struct engine *engine)
     return watcher;
 }
 
-void engine_wake_watchers(struct engine *engine)
+/* Without a lock: wakes who takes the watchers with news, if there are any. */
+static void wake_watchers(struct engine *engine)
 {
     pthread_mutex_lock(&engine->ready_lock);
     bool must_wake = engine->ready != NULL && !engine->is_woken;
@@ -58,10 +59,57 @@ void engine_wake_watchers(struct engine *engine)
 
 /* ---- the map ---- */
 
+/* With both locks, after a change of what it follows from. */
+static void count_for_limits(struct engine *engine, struct poller *poller)
+{
+    bool counts = !connection_is_unused(&poller->connection) && !poller->is_replaced;
+    size_t change = counts ? 1 : (size_t)-1;
+    if (counts == poller->is_counted)
+        return;
+    poller->is_counted = counts;
+    engine->counted += change;
+    engine->counted_agents += poller->in_agent ? change : 0;
+}
+
+static bool remove_poller(struct poller *poller)
+{
+    struct engine *engine = poller->engine;
+    pthread_mutex_lock(&engine->lock);
+    pthread_mutex_lock(&poller->lock);
+    bool is_over = poller->is_stopping || connection_is_unused(&poller->connection);
+    if (is_over) {
+        HASH_DELETE(hh, engine->pollers, poller);
+        engine_retire_stats(engine, &poller->connection);
+        poller->is_replaced = true;
+        count_for_limits(engine, poller);
+    }
+    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&engine->lock);
+    return is_over;
+}
+
+static void free_poller(struct poller *poller)
+{
+    struct engine *engine = poller->engine;
+    pthread_mutex_lock(&engine->lock);
+    poller_free(poller);
+    bool has_predecessor = engine->has_ended;
+    pthread_t predecessor = engine->ended;
+    engine->has_ended = true;
+    engine->ended = pthread_self();
+    if (has_predecessor)
+        pthread_join(predecessor, NULL); /* it no longer needs the lock */
+    engine->threads--;
+    pthread_cond_signal(&engine->thread_ended);
+    pthread_mutex_unlock(&engine->lock);
+}
+
 struct engine *engine_new(const struct engine_settings *settings)
 {
     struct engine *engine = memory_new(sizeof(*engine));
     engine->settings = *settings;
+    if (settings->history_bytes > 0)
+        engine->history = history_new(settings->history_bytes);
     engine->connection_settings = (struct connection_settings){
         .interval_ms = settings->interval_ms,
         .timeout_ms = settings->timeout_ms,
@@ -70,6 +118,17 @@ struct engine *engine_new(const struct engine_settings *settings)
         .jitter = clock_jitter,
         .ready = add_ready,
         .context = engine,
+        .history = engine->history,
+    };
+    engine->poller_settings = (struct poller_settings){
+        .connection = &engine->connection_settings,
+        .connect_timeout_ms = settings->connect_timeout_ms,
+        .program = settings->program,
+        .all_in_agents = settings->all_in_agents,
+        .published = wake_watchers,
+        .remove = remove_poller,
+        .ended = free_poller,
+        .engine = engine,
     };
     pthread_mutex_init(&engine->lock, NULL);
     pthread_mutex_init(&engine->ready_lock, NULL);
@@ -93,55 +152,11 @@ void engine_free(struct engine *engine)
     pthread_mutex_unlock(&engine->lock);
     if (engine->has_ended)
         pthread_join(engine->ended, NULL);
+    history_free(engine->history);
     pthread_cond_destroy(&engine->thread_ended);
     pthread_mutex_destroy(&engine->ready_lock);
     pthread_mutex_destroy(&engine->lock);
     free(engine);
-}
-
-/* With both locks, after a change of what it follows from. */
-static void count_for_limits(struct engine *engine, struct poller *poller)
-{
-    bool counts = !connection_is_unused(&poller->connection) && !poller->is_replaced;
-    size_t change = counts ? 1 : (size_t)-1;
-    if (counts == poller->is_counted)
-        return;
-    poller->is_counted = counts;
-    engine->counted += change;
-    engine->counted_agents += poller->in_agent ? change : 0;
-}
-
-bool engine_remove(struct poller *poller)
-{
-    struct engine *engine = poller->engine;
-    pthread_mutex_lock(&engine->lock);
-    pthread_mutex_lock(&poller->lock);
-    bool is_over = poller->is_stopping || connection_is_unused(&poller->connection);
-    if (is_over) {
-        HASH_DELETE(hh, engine->pollers, poller);
-        engine_retire_stats(engine, &poller->connection);
-        poller->is_replaced = true;
-        count_for_limits(engine, poller);
-    }
-    pthread_mutex_unlock(&poller->lock);
-    pthread_mutex_unlock(&engine->lock);
-    return is_over;
-}
-
-void engine_poller_ended(struct poller *poller)
-{
-    struct engine *engine = poller->engine;
-    pthread_mutex_lock(&engine->lock);
-    poller_free(poller);
-    bool has_predecessor = engine->has_ended;
-    pthread_t predecessor = engine->ended;
-    engine->has_ended = true;
-    engine->ended = pthread_self();
-    if (has_predecessor)
-        pthread_join(predecessor, NULL); /* it no longer needs the lock */
-    engine->threads--;
-    pthread_cond_signal(&engine->thread_ended);
-    pthread_mutex_unlock(&engine->lock);
 }
 
 static bool check_limits(const struct engine *engine, bool in_agent, struct error *error)
@@ -165,17 +180,15 @@ static bool check_limits(const struct engine *engine, bool in_agent, struct erro
 static struct poller *add_poller(struct engine *engine, const struct query_request *request,
                                  char *identity, unsigned hash, struct error *error)
 {
-    char label[sizeof(((struct connection *)0)->label)];
-    snprintf(label, sizeof(label), "%s connection %llu", request->scaler->name,
-             (unsigned long long)++engine->pollers_made);
     engine->threads++;
     struct poller *poller =
-        poller_new(engine, request->scaler, identity, request->connection_values, label);
+        poller_new(&engine->poller_settings, request->scaler, identity, request->connection_values);
     if (poller == NULL) {
         engine->threads--;
         error_set(error, ERROR_LIMIT, "the machine has no thread left for another connection");
         return NULL;
     }
+    poller->number = ++engine->pollers_made;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, engine->pollers, poller->identity, strlen(poller->identity),
                                 hash, poller);
     return poller;
@@ -189,39 +202,54 @@ static struct poller *find_poller(struct engine *engine, const struct query_requ
     _cleanup_(memory_free) char *identity =
         text_format("%s\n%s", scaler->name, request->connection_values->identity);
     struct poller *poller = NULL;
-    struct hash hash;
-    hash_begin(&hash);
-    hash_add(&hash, identity, strlen(identity));
-    unsigned value = (unsigned)hash_end(&hash);
-    HASH_FIND_BYHASHVALUE(hh, engine->pollers, identity, strlen(identity), value, poller);
+    unsigned hash = (unsigned)hash_text(identity);
+    HASH_FIND_BYHASHVALUE(hh, engine->pollers, identity, strlen(identity), hash, poller);
     if (poller != NULL && poller->is_counted)
         return poller;
     if (!check_limits(engine, scaler->in_agent || engine->settings.all_in_agents, error))
         return NULL;
-    return poller != NULL ? poller : add_poller(engine, request, TAKE(identity), value, error);
+    return poller != NULL ? poller : add_poller(engine, request, TAKE(identity), hash, error);
 }
 
-/* With the map's lock. What is known of the query whose place another one takes. */
+/* What is known of the query whose place another one takes. */
+struct former {
+    struct snapshot known;
+    struct window window;
+};
+
+static void former_done(struct former *former)
+{
+    snapshot_done(&former->known);
+}
+
+/* With the map's lock. */
 static void replace(struct engine *engine, const struct query_request *request,
-                    struct snapshot *ret_known)
+                    struct former *ret_former)
 {
     struct poller *poller = poller_of(request->former);
     pthread_mutex_lock(&poller->lock);
-    connection_snapshot(request->former, clock_now_ms(), ret_known);
+    connection_snapshot(request->former, clock_now_ms(), &ret_former->known);
+    connection_window(request->former, &ret_former->window);
     poller->is_replaced = true;
     count_for_limits(engine, poller);
     pthread_mutex_unlock(&poller->lock);
 }
 
 static struct query *hold_on(struct engine *engine, struct poller *poller,
-                             const struct query_request *request, const struct snapshot *former)
+                             const struct query_request *request, const struct former *former)
 {
     int64_t now_ms = clock_now_ms();
     pthread_mutex_lock(&poller->lock);
     struct query *query =
         connection_query(&poller->connection, request->query_values, poller->values->data);
-    if (request->inherits)
-        query_inherit(query, former);
+    query->wants |= request->wants;
+    if (request->keeps_window)
+        connection_keep_window(query, request->interval_ms);
+    if (request->inherits) {
+        query_inherit(query, &former->known);
+        query_inherit_window(query, &former->window);
+        history_move(engine->history, &request->former->series, &query->series);
+    }
     connection_hold(query, request->interval_ms, now_ms);
     poller->is_replaced = false;
     count_for_limits(engine, poller);
@@ -233,7 +261,7 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
 bool engine_hold(struct engine *engine, const struct query_request *request,
                  struct query **ret_query, struct error *error)
 {
-    _cleanup_(snapshot_done) struct snapshot former = {0};
+    _cleanup_(former_done) struct former former = {0};
     pthread_mutex_lock(&engine->lock);
     if (request->former != NULL)
         replace(engine, request, &former);
@@ -257,6 +285,40 @@ void query_release(struct query *query, int64_t interval_ms)
     pthread_mutex_unlock(&engine->lock);
 }
 
+/* ---- who uses it ---- */
+
+void query_add_user(struct query *query, struct query_user *user)
+{
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    naming_add(&poller->connection.naming, user);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void query_remove_user(struct query *query, struct query_user *user)
+{
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    naming_remove(&poller->connection.naming, user);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void query_begin_held(struct query *query)
+{
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    connection_begin_held(query);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void query_end_held(struct query *query, const char *why)
+{
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    connection_end_held(query, why);
+    pthread_mutex_unlock(&poller->lock);
+}
+
 /* ---- queries ---- */
 
 void query_snapshot(struct query *query, struct snapshot *ret_snapshot)
@@ -264,6 +326,14 @@ void query_snapshot(struct query *query, struct snapshot *ret_snapshot)
     struct poller *poller = poller_of(query);
     pthread_mutex_lock(&poller->lock);
     connection_snapshot(query, clock_now_ms(), ret_snapshot);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void query_window(struct query *query, struct window *ret_window)
+{
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    connection_window(query, ret_window);
     pthread_mutex_unlock(&poller->lock);
 }
 
@@ -278,22 +348,34 @@ void query_demand(struct query *query, int64_t from_ms)
 
 void query_state(struct query *query, struct query_state *ret_state)
 {
-    static const enum client_state clients[] = {[DISCONNECTED] = CLIENT_DISCONNECTED,
-                                                [CONNECTING] = CLIENT_DISCONNECTED,
-                                                [CONNECTED] = CLIENT_CONNECTED,
-                                                [BROKEN] = CLIENT_BROKEN};
     struct poller *poller = poller_of(query);
     pthread_mutex_lock(&poller->lock);
     *ret_state = (struct query_state){
-        .client = clients[poller->connection.state],
+        .client = connection_client_state(&poller->connection),
         .is_isolated = query->job.is_slow || query->job.timeouts > 0,
         .is_subscribed = query->is_subscribed,
         .interval_ms = query_interval_ms(query),
         .effective_interval_ms =
             connection_effective_interval_ms(&poller->connection, clock_now_ms()),
     };
-    snprintf(ret_state->connection, sizeof(ret_state->connection), "%s", poller->connection.label);
+    snprintf(ret_state->connection, sizeof(ret_state->connection), "%s",
+             poller->connection.naming.title);
     pthread_mutex_unlock(&poller->lock);
+}
+
+size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples)
+{
+    return history_read(poller_of(query)->engine->history, &query->series, from_ms, ret_samples);
+}
+
+void query_flow(struct query *query, struct history_flow *ret_flow)
+{
+    history_flow(poller_of(query)->engine->history, &query->series, ret_flow);
+}
+
+void engine_history_stats(struct engine *engine, struct history_stats *ret_stats)
+{
+    history_stats(engine->history, ret_stats);
 }
 
 void watcher_start(struct watcher *watcher, struct query *query, bool is_stream)
@@ -329,7 +411,7 @@ void watcher_move(struct engine *engine, struct watcher *watcher, struct query *
     if (query != NULL)
         watcher_start(watcher, query, is_stream);
     add_ready(engine, watcher);
-    engine_wake_watchers(engine);
+    wake_watchers(engine);
 }
 
 void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)

@@ -1,7 +1,8 @@
-/* The map of connections and the list of watchers with news; for engine.c, poller.c and stats.c only. */
+/* The map of connections and the list of watchers with news; for engine.c and stats.c only. */
 #ifndef BACKLOG_MEASURE_ENGINE_INTERNAL_H
 #define BACKLOG_MEASURE_ENGINE_INTERNAL_H
 
+#include "measure/engine.h"
 #include "measure/poller.h"
 
 #include <pthread.h>
@@ -9,12 +10,14 @@
 struct engine {
     struct engine_settings settings;
     struct connection_settings connection_settings;
+    struct history *history; /* NULL: none is kept */
+    struct poller_settings poller_settings;
 
     pthread_mutex_t lock;   /* of the map; taken before a poller's */
     struct poller *pollers; /* by identity */
     size_t counted;         /* pollers that count for the limits */
     size_t counted_agents;  /* of them, those with an agent process */
-    uint64_t pollers_made;  /* for their labels */
+    uint64_t pollers_made;  /* for their numbers */
     size_t threads;         /* alive */
     pthread_cond_t thread_ended;
     bool
@@ -31,17 +34,10 @@ struct engine {
 /* Counters of connections that have ended, so that they never go down. */
 struct retired_stats {
     const struct scaler *scaler;
+    char *connection; /* its name in the connections file; NULL: inline, or of no interest */
     struct scaler_stats stats;
     struct retired_stats *next;
 };
-
-/* Without a lock: wakes who takes the watchers with news, if there are any. */
-void engine_wake_watchers(struct engine *engine);
-
-/* The poller's thread, without a lock: takes it out of the map, unless somebody holds a query of it again. */
-bool engine_remove(struct poller *poller);
-/* The last act of the thread: frees the poller. */
-void engine_poller_ended(struct poller *poller);
 
 /* stats.c, with the map's lock */
 void engine_retire_stats(struct engine *engine, const struct connection *connection);

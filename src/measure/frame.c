@@ -11,11 +11,11 @@
 
 /* Whoever comes late, as on a busy machine, still gets what is there; but who always has more to say, or takes
  * it byte by byte, must not hold us for ever. */
-enum { LATE_MOST_MS = 1000 };
+enum { MAX_LATE_MS = 1000 };
 
 static bool is_in_time(int64_t deadline_ms, struct error *error)
 {
-    return deadline_ms == CLOCK_NEVER || clock_now_ms() < deadline_ms + LATE_MOST_MS ||
+    return deadline_ms == CLOCK_NEVER || clock_now_ms() < deadline_ms + MAX_LATE_MS ||
            error_unavailable(error, "no answer in time");
 }
 

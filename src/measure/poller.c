@@ -4,12 +4,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/place.h"
 #include "measure/client.h"
-#include "measure/engine_internal.h"
 
 #include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -138,7 +137,7 @@ static void feed_end(struct task *task, enum task_outcome outcome, const struct 
     pthread_mutex_lock(&poller->lock);
     connection_end((struct query *)task, outcome, reading, error, clock_now_us());
     pthread_mutex_unlock(&poller->lock);
-    engine_wake_watchers(poller->engine);
+    poller->settings->published(poller->engine);
 }
 
 static const struct feed_hooks hooks = {
@@ -160,7 +159,7 @@ static const struct feed_hooks hooks = {
 static void open_client(struct poller *poller)
 {
     struct connection *connection = &poller->connection;
-    const struct engine_settings *settings = &poller->engine->settings;
+    const struct poller_settings *settings = poller->settings;
     _cleanup_(error_done) struct error error = {0};
     connection_connecting(connection);
     pthread_mutex_unlock(&poller->lock);
@@ -173,7 +172,7 @@ static void open_client(struct poller *poller)
     else
         connection_refused(connection, &error, clock_now_ms());
     pthread_mutex_unlock(&poller->lock);
-    engine_wake_watchers(poller->engine);
+    poller->settings->published(poller->engine);
     pthread_mutex_lock(&poller->lock);
 }
 
@@ -190,7 +189,7 @@ static void measure(struct poller *poller)
     connection_lost(connection, usable ? NULL : &error, clock_now_ms());
     pthread_mutex_unlock(&poller->lock);
     client_close(TAKE(poller->client));
-    engine_wake_watchers(poller->engine);
+    poller->settings->published(poller->engine);
     pthread_mutex_lock(&poller->lock);
 }
 
@@ -225,10 +224,10 @@ static void *poller_run(void *argument)
         while (!poller->is_stopping && !connection_is_unused(&poller->connection))
             work(poller);
         pthread_mutex_unlock(&poller->lock);
-    } while (!engine_remove(poller));
+    } while (!poller->settings->remove(poller));
     if (poller->client != NULL)
         client_close(TAKE(poller->client));
-    engine_poller_ended(poller);
+    poller->settings->ended(poller);
     return NULL;
 }
 
@@ -242,23 +241,25 @@ static void notify(void *context, uint64_t id)
     pthread_mutex_unlock(&poller->lock);
 }
 
-struct poller *poller_new(struct engine *engine, const struct scaler *scaler, char *identity,
-                          const struct option_values *values, const char *label)
+struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
+                          char *identity, const struct option_values *values)
 {
     struct poller *poller = memory_new(sizeof(*poller));
     pthread_t thread;
     poller->feed.hooks = &hooks;
-    poller->engine = engine;
+    poller->settings = settings;
+    poller->engine = settings->engine;
     poller->identity = identity;
     poller->values = option_values_new(scaler->options, scaler->sizes[OPTION_CONNECTION],
                                        OPTION_CONNECTION, (const char *const *)values->texts);
-    poller->in_agent = scaler->in_agent || engine->settings.all_in_agents;
+    poller->in_agent = scaler->in_agent || settings->all_in_agents;
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&poller->lock, NULL);
-    connection_init(&poller->connection, &engine->connection_settings, scaler, clock_now_ms());
+    connection_init(&poller->connection, settings->connection, scaler, clock_now_ms());
     poller->connection.feed = &poller->feed;
     poller->connection.notifier = (struct notifier){.notify = notify, .context = poller};
-    snprintf(poller->connection.label, sizeof(poller->connection.label), "%s", label);
+    naming_done(&poller->connection.naming);
+    naming_init(&poller->connection.naming, scaler, place_of(values));
     if (poller->wake_fd >= 0 && pthread_create(&thread, NULL, poller_run, poller) == 0)
         return poller;
     poller_free(poller);

@@ -12,10 +12,28 @@
 
 #include <pthread.h>
 
+struct poller;
+
+/* The same for all pollers of an engine, which outlives them. */
+struct poller_settings {
+    const struct connection_settings *connection;
+    int64_t connect_timeout_ms;
+    const char *program; /* started as `PROGRAM agent` for a scaler in an agent; borrowed */
+    bool all_in_agents;  /* not only the scalers that need it */
+
+    /* Called on the poller's thread, without a lock. */
+    void (*published)(struct engine *engine); /* watchers may have news */
+    bool (*remove)(struct poller *poller); /* out of the map, unless a query of it is held again */
+    void (*ended)(struct poller *poller);  /* the last act of the thread: frees the poller */
+    struct engine *engine;
+};
+
 struct poller {
     struct feed feed; /* first, so that one leads to the other */
     struct connection connection;
-    struct engine *engine;
+    const struct poller_settings *settings;
+    struct engine *engine; /* the same as in the settings */
+    uint64_t number;       /* they ascend */
     pthread_mutex_t lock;
     char *identity; /* of the connection, and its scaler's name */
     struct option_values *values;
@@ -30,8 +48,8 @@ struct poller {
 };
 
 /* NULL where no thread can be started. The values are copied. */
-struct poller *poller_new(struct engine *engine, const struct scaler *scaler, char *identity,
-                          const struct option_values *values, const char *label);
+struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
+                          char *identity, const struct option_values *values);
 void poller_free(struct poller *poller); /* of a thread that has ended */
 
 struct poller *poller_of(const struct query *query);

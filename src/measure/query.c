@@ -1,5 +1,5 @@
 /* The queries of a connection: who holds and watches them, when they are due, what is known of them. */
-#include "measure/connection.h"
+#include "measure/connection_internal.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -9,15 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-
-/* Outsiders choose the identities, so the hash is keyed. */
-static unsigned identity_hash(const char *identity)
-{
-    struct hash hash;
-    hash_begin(&hash);
-    hash_add(&hash, identity, strlen(identity));
-    return (unsigned)hash_end(&hash);
-}
 
 static int64_t min_ms(int64_t one, int64_t other)
 {
@@ -29,43 +20,6 @@ static int64_t max_ms(int64_t one, int64_t other)
     return one > other ? one : other;
 }
 
-/* ---- bundles ---- */
-
-static void join_bundle(struct query *query, const void *connection_options)
-{
-    struct connection *connection = query->connection;
-    const struct scaler *scaler = connection->scaler;
-    char *text =
-        scaler->bundle == NULL ? NULL : scaler->bundle(connection_options, query->values->data);
-    if (text == NULL)
-        return;
-    struct bundle *bundle = NULL;
-    HASH_FIND_BYHASHVALUE(hh, connection->bundles, text, strlen(text), identity_hash(text), bundle);
-    if (bundle == NULL) {
-        bundle = memory_new(sizeof(*bundle));
-        bundle->text = TAKE(text);
-        bundle->completed_at_ms = INT64_MIN;
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->bundles, bundle->text, strlen(bundle->text),
-                                    identity_hash(bundle->text), bundle);
-    }
-    free(text);
-    query->bundle = bundle;
-    DL_APPEND2(bundle->queries, query, prev_bundled, next_bundled);
-}
-
-static void leave_bundle(struct query *query)
-{
-    struct bundle *bundle = query->bundle;
-    if (bundle == NULL)
-        return;
-    DL_DELETE2(bundle->queries, query, prev_bundled, next_bundled);
-    if (bundle->queries != NULL)
-        return;
-    HASH_DELETE(hh, query->connection->bundles, bundle);
-    free(bundle->text);
-    free(bundle);
-}
-
 /* ---- making and freeing ---- */
 
 struct query *connection_query(struct connection *connection, const struct option_values *values,
@@ -73,8 +27,9 @@ struct query *connection_query(struct connection *connection, const struct optio
 {
     const struct scaler *scaler = connection->scaler;
     struct query *query = NULL;
+    /* Outsiders choose the identities, so the hash is keyed. */
     HASH_FIND_BYHASHVALUE(hh, connection->queries, values->identity, strlen(values->identity),
-                          identity_hash(values->identity), query);
+                          (unsigned)hash_text(values->identity), query);
     if (query != NULL)
         return query;
 
@@ -92,8 +47,8 @@ struct query *connection_query(struct connection *connection, const struct optio
         scaler->timeout_ms > 0 ? scaler->timeout_ms : connection->settings->timeout_ms;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->queries, query->values->identity,
                                 strlen(query->values->identity),
-                                identity_hash(query->values->identity), query);
-    join_bundle(query, connection_options);
+                                (unsigned)hash_text(values->identity), query);
+    bundle_join(query, connection_options);
     connection->stats.counts.queries++;
     return query;
 }
@@ -111,9 +66,10 @@ void query_free(struct query *query)
     struct connection *connection = query->connection;
     struct interval_ref *interval;
     struct interval_ref *next;
-    query_drop_subscription(query, push_set_idle(&query->push, 0, false, 0));
+    subscription_drop(query, push_set_idle(&query->push, 0, false, 0));
     set_answered(query);
-    leave_bundle(query);
+    bundle_leave(query);
+    history_drop(connection->settings->history, &query->series);
     schedule_remove(&connection->schedule, &query->job);
     HASH_DELETE(hh, connection->queries, query);
     connection->stats.counts.queries--;
@@ -121,6 +77,7 @@ void query_free(struct query *query)
     LL_FOREACH_SAFE(query->intervals, interval, next)
     free(interval);
     option_values_free(query->values);
+    free(query->window);
     error_done(&query->task.subscribe_error);
     snapshot_done(&query->known);
     free(query);
@@ -197,7 +154,7 @@ int64_t query_interval_ms(const struct query *query)
         interval_ms = min_ms(interval_ms, standard_ms);
     if (interval_ms == INT64_MAX)
         return 0;
-    /* A long interval says for how long a reading is good enough; an error never is. */
+    /* A long interval means for how long a reading is good enough; an error never is. */
     return query->known.last_attempt == ATTEMPT_FAILED ? min_ms(interval_ms, standard_ms)
                                                        : interval_ms;
 }
@@ -238,7 +195,7 @@ void connection_demand(struct query *query, int64_t from_ms, int64_t now_ms)
 
 /* ---- who watches it ---- */
 
-void query_tell_watchers(struct query *query)
+void query_notify_watchers(struct query *query)
 {
     const struct connection_settings *settings = query->connection->settings;
     struct watcher *watcher;
@@ -266,48 +223,6 @@ void connection_unwatch(struct watcher *watcher, int64_t now_ms)
     query_plan(query, now_ms);
 }
 
-void query_drop_subscription(struct query *query, uint64_t id)
-{
-    struct connection *connection = query->connection;
-    if (id == 0)
-        return;
-    query_forget_subscription(query);
-    connection->unsubscribes =
-        memory_grow(connection->unsubscribes, &connection->unsubscribes_capacity,
-                    connection->unsubscribes_count + 1, sizeof(*connection->unsubscribes));
-    connection->unsubscribes[connection->unsubscribes_count++] = id;
-}
-
-void query_forget_subscription(struct query *query)
-{
-    struct connection *connection = query->connection;
-    if (query->subscription_id == 0)
-        return;
-    HASH_DELETE(hh_subscribed, connection->subscribed, query);
-    connection->stats.counts.subscribed_queries -= query->is_subscribed;
-    query->is_subscribed = false;
-    query->subscription_id = 0;
-}
-
-/* The least interval counts; the triggers of one query hardly ever differ in it. */
-void connection_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms)
-{
-    struct query *query = watcher->query;
-    struct push *push = &query->push;
-    if (watcher->idle_interval_ms == interval_ms)
-        return;
-    query->idle_streams += (interval_ms > 0) - (watcher->idle_interval_ms > 0);
-    watcher->idle_interval_ms = interval_ms;
-    int64_t least_ms = interval_ms;
-    if (push->idle_interval_ms > 0 && (interval_ms == 0 || push->idle_interval_ms < interval_ms))
-        least_ms = push->idle_interval_ms;
-    if (query->idle_streams == 0)
-        least_ms = 0;
-    query_drop_subscription(
-        query, push_set_idle(push, least_ms, query->connection->scaler->subscribes, now_ms));
-    query_plan(query, now_ms);
-}
-
 /* ---- what is known of it ---- */
 
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
@@ -319,21 +234,36 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     known->last_attempt = ATTEMPT_GOOD;
     known->is_measured = true;
     known->reading = *reading;
+    query->broken_since_ms = 0;
     known->sent_ms = query->job.sent_ms;
     known->duration_ms = max_ms(now_us / 1000 - query->job.sent_ms, 0);
     known->began_at_us = query->sent_us;
     known->is_outdated = query->sent_us < query->outdated_from_us;
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
         known->began_at_us = query->notified_at_us;
+    history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
+    if (query->window != NULL)
+        window_add(query->window, known->sent_ms, reading);
     set_answered(query);
-    query_tell_watchers(query);
+    query_notify_watchers(query);
 }
 
-/* A failure at `failed_ms`: callers may have been unanswered before, and a hold does not begin twice. */
+/* A failure at `failed_ms`: callers may have been unanswered before, or the connection broken, and a hold does not
+ * begin twice. */
 static int64_t unusable_since_ms(const struct query *query, int64_t failed_ms)
 {
-    int64_t unanswered_ms = query->unanswered_since_ms;
-    return unanswered_ms > 0 ? min_ms(unanswered_ms, failed_ms) : failed_ms;
+    int64_t since_ms = failed_ms;
+    if (query->unanswered_since_ms > 0)
+        since_ms = min_ms(since_ms, query->unanswered_since_ms);
+    if (query->broken_since_ms > 0)
+        since_ms = min_ms(since_ms, query->broken_since_ms);
+    return since_ms;
+}
+
+void query_note_gap(struct query *query)
+{
+    if (query->window != NULL)
+        window_add_gap(query->window);
 }
 
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
@@ -346,8 +276,32 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     known->last_attempt = ATTEMPT_FAILED;
     known->failed_at_ms = now_ms;
     error_copy(&known->error, error);
+    history_add(query->connection->settings->history, &query->series, NULL, now_ms);
+    query_note_gap(query);
     set_answered(query);
-    query_tell_watchers(query);
+    query_notify_watchers(query);
+}
+
+void connection_keep_window(struct query *query, int64_t interval_ms)
+{
+    if (query->window == NULL)
+        query->window = memory_new(sizeof(*query->window));
+    if (query->window->interval_ms == 0 || interval_ms < query->window->interval_ms)
+        query->window->interval_ms = interval_ms;
+}
+
+void connection_window(const struct query *query, struct window *ret_window)
+{
+    if (query->window == NULL)
+        *ret_window = (struct window){0};
+    else
+        *ret_window = *query->window;
+}
+
+void query_inherit_window(struct query *query, const struct window *former)
+{
+    if (query->window != NULL && query->window->count == 0 && former->count > 0)
+        *query->window = *former;
 }
 
 void query_inherit(struct query *query, const struct snapshot *former)
@@ -398,7 +352,8 @@ void connection_snapshot(const struct query *query, int64_t now_ms, struct snaps
     *ret_snapshot = query->known;
     ret_snapshot->error = (struct error){0};
     ret_snapshot->is_retried = query->job.timeouts > 0;
-    ret_snapshot->unanswered_since_ms = query->unanswered_since_ms;
+    bool is_unusable = query->unanswered_since_ms > 0 || query->broken_since_ms > 0;
+    ret_snapshot->unanswered_since_ms = is_unusable ? unusable_since_ms(query, now_ms) : 0;
     ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
     ret_snapshot->stuck_for_ms = stuck_for_ms(query, now_ms);
     if (connection->state == BROKEN) {

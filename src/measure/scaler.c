@@ -1,5 +1,12 @@
 #include "measure/scaler.h"
 
+void scalers_prepare(const struct scaler *const *scalers)
+{
+    for (; *scalers != NULL; scalers++)
+        if ((*scalers)->prepare != NULL)
+            (*scalers)->prepare();
+}
+
 void scaler_check(const struct scaler *scaler, const struct options *options,
                   struct error *mistakes)
 {

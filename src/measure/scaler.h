@@ -32,6 +32,7 @@ struct metric_spec {
 struct evaluation {
     double value;
     bool active;
+    double max_useful; /* replicas: more have nothing to do at any value; 0: no limit */
 };
 
 struct scaler {
@@ -49,6 +50,10 @@ struct scaler {
     /* The same, of the connection's keys alone, as the connections file has them; may be NULL. */
     void (*check_connection)(const void *connection_options, struct error *mistakes);
 
+    /* Optional: which fields a reading of these options has, or can have where a task wants them (enum
+     * reading_field). For the others `ret_advice` may say what to use instead. NULL: none. */
+    unsigned (*reports)(const struct options *options, const char **ret_advice);
+
     /* Metric name and target as KEDA's built-in scaler makes them. Must cope with empty required strings:
      * it is called for wrong metadata too. */
     void (*metric_spec)(const struct options *options, struct metric_spec *ret_spec);
@@ -63,6 +68,10 @@ struct scaler {
      * query is measured alone. The caller frees the text.
      */
     char *(*bundle)(const void *connection_options, const void *query_options);
+
+    /* The request for a bundle costs the source the same, however few of the queries are needed. So each
+     * takes all others along, fresh or not: the next one is needed later. */
+    bool bundle_costs_the_same;
 
     /*
      * Returns a client once the source has answered something, so that an unreachable source fails here and
@@ -94,7 +103,7 @@ struct scaler {
     /*
      * The source can notify us of a message, so that an idle query need not be measured again and again.
      * A task with a notifier (task_wants_subscription()) is measured and subscribed to in such an order
-     * that whatever arrives after the reading notifies: subscribe before the request is sent, or from the
+     * that every message after the reading notifies: subscribe before the request is sent, or from the
      * position on that the reading was taken at.
      *
      * A subscription is for one notification: who notifies forgets the notifier. The query is measured
@@ -112,9 +121,19 @@ struct scaler {
     size_t window;      /* tasks at a time, see feed_set_window(); 0: any number */
     size_t isolated;    /* of them with `isolate`; 0: 16 */
 
+    /* How often what was consumed is counted, where that is not at once: consumers that commit every few seconds, statistics
+     * that are renewed so often. In between consumers are not stuck. */
+    int64_t count_interval_ms;
+
     const char *absent; /* set: no scaler of this build, but a name and what to do instead */
     bool in_agent;      /* the client library may abort: it runs in an agent process */
+
+    /* Optional: what its client library needs of the whole process, such as its environment. */
+    void (*prepare)(void);
 };
+
+/* Once, by a program that measures, before its first thread: no thread may be reading the environment. */
+void scalers_prepare(const struct scaler *const *scalers);
 
 /* By all rules of the scaler. */
 void scaler_check(const struct scaler *scaler, const struct options *options,

@@ -135,6 +135,7 @@ void schedule_done(struct schedule *schedule)
     free(schedule->scheduled.jobs);
     free(schedule->ready.jobs);
     free(schedule->ready_slow.jobs);
+    free(schedule->ready_timed_out.jobs);
 }
 
 void schedule_set_window(struct schedule *schedule, size_t window, size_t slow_places)
@@ -148,12 +149,19 @@ bool schedule_is_spaced_out(const struct job *job)
     return job->timeouts > 0 && job->state == JOB_SCHEDULED;
 }
 
+static struct job_heap *ready_heap(struct schedule *schedule, const struct job *job)
+{
+    if (job->timeouts > 0)
+        return &schedule->ready_timed_out;
+    return job->is_slow ? &schedule->ready_slow : &schedule->ready;
+}
+
 static void leave_heap(struct schedule *schedule, struct job *job)
 {
     if (job->state == JOB_SCHEDULED)
         heap_remove(&schedule->scheduled, job);
     else if (job->state == JOB_READY)
-        heap_remove(job->is_slow ? &schedule->ready_slow : &schedule->ready, job);
+        heap_remove(ready_heap(schedule, job), job);
     job->state = JOB_IDLE;
 }
 
@@ -163,7 +171,7 @@ static void make_ready(struct schedule *schedule, struct job *job, int64_t due_m
     job->state = JOB_READY;
     job->due_ms = due_ms;
     job->is_slow = job->is_slow || job->timeouts > 0 || job->duration_ms >= SCHEDULE_SLOW_MS;
-    heap_add(job->is_slow ? &schedule->ready_slow : &schedule->ready, job,
+    heap_add(ready_heap(schedule, job), job,
              job->is_wanted ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
 }
 
@@ -234,19 +242,51 @@ static void make_due_ready(struct schedule *schedule, int64_t now_ms)
     }
 }
 
-/* Slow jobs have their places; where nobody else waits, those that are answered in the end may have more. */
+/*
+ * Slow jobs have their places. Where there are some that timed out and some that did not, they take turns, so that
+ * one that was slow once need not wait for a hundred that hang. Where nobody else waits, those that did not time
+ * out may have the whole window; but not the turns of those that did, which would starve beside them.
+ */
+static struct job *next_slow(const struct schedule *schedule, bool has_quick)
+{
+    struct job *slow = heap_first(&schedule->ready_slow);
+    struct job *timed_out = schedule->timed_out_count < schedule->slow_places
+                                ? heap_first(&schedule->ready_timed_out)
+                                : NULL;
+    if (schedule->slow_count >= schedule->slow_places && (has_quick || slow == NULL))
+        return NULL;
+    if (slow == NULL || timed_out == NULL)
+        return slow == NULL ? timed_out : slow;
+    return schedule->is_turn_of_slow ? slow : timed_out;
+}
+
 static struct job *next_ready(const struct schedule *schedule)
 {
-    struct job *quick = heap_first(&schedule->ready);
-    struct job *slow = heap_first(&schedule->ready_slow);
     if (schedule->in_flight_count >= schedule->window)
         return NULL;
-    if (slow != NULL && schedule->slow_count >= schedule->slow_places &&
-        (quick != NULL || slow->timeouts > 0))
-        slow = NULL;
+    struct job *quick = heap_first(&schedule->ready);
+    struct job *slow = next_slow(schedule, quick != NULL);
     if (quick == NULL || slow == NULL)
         return quick == NULL ? slow : quick;
     return slow->key < quick->key ? slow : quick;
+}
+
+static void end_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
+{
+    schedule->is_turn_of_slow = job->timeouts > 0;
+    if (job->timeouts > 0)
+        schedule->turn_of_slow_ends_ms = CLOCK_NEVER;
+    else if (schedule->turn_of_slow_ends_ms == CLOCK_NEVER)
+        schedule->turn_of_slow_ends_ms = now_ms + SCHEDULE_SLOW_MS;
+}
+
+/* A job that is answered quickly has cost nothing: its turn goes on, so that hundreds that were slow once, as where
+ * the machine stood still, do not wait for as many that hang; but for a bounded time, so that these do not starve. */
+static void resume_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
+{
+    if (job->is_slow && job->timeouts == 0 && job->duration_ms < SCHEDULE_SLOW_MS &&
+        now_ms < schedule->turn_of_slow_ends_ms)
+        schedule->is_turn_of_slow = true;
 }
 
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
@@ -264,6 +304,9 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     job->sent_ms = now_ms;
     schedule->in_flight_count++;
     schedule->slow_count += job->is_slow;
+    schedule->timed_out_count += job->timeouts > 0;
+    if (job->is_slow)
+        end_turn(schedule, job, now_ms);
     DL_APPEND2(schedule->sent, job, prev_sent, next_sent);
     if (job->is_slow)
         DL_APPEND(schedule->slow, job);
@@ -323,6 +366,7 @@ static void leave_flight(struct schedule *schedule, struct job *job, int64_t now
         DL_DELETE(schedule->in_flight, job);
     schedule->in_flight_count--;
     schedule->slow_count -= job->is_slow;
+    schedule->timed_out_count -= job->timeouts > 0;
     schedule->cancelled_count -= job->is_cancelled;
     job->is_cancelled = false;
     job->state = JOB_IDLE;
@@ -350,6 +394,7 @@ void schedule_end(struct schedule *schedule, struct job *job, enum attempt attem
     switch (attempt) {
     case ATTEMPT_ANSWERED:
         set_duration(schedule, job, now_ms - job->sent_ms);
+        resume_turn(schedule, job, now_ms);
         job->timeouts = 0;
         job->is_slow = false;
         break;
@@ -392,7 +437,7 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
     return first == NULL ? CLOCK_NEVER : first->due_ms;
 }
 
-int64_t schedule_oldest_sent_ms(const struct schedule *schedule)
+size_t schedule_slow_jobs(const struct schedule *schedule)
 {
-    return schedule->sent == NULL ? CLOCK_NEVER : schedule->sent->sent_ms;
+    return schedule->slow_count + schedule->ready_slow.count + schedule->ready_timed_out.count;
 }

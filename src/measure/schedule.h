@@ -13,8 +13,8 @@
  * SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves.
  *
  * Slow jobs (timed out last, or slower than SCHEDULE_SLOW_MS) share a part of the window, their places, so
- * that they delay nobody. A job that turns out to be slow while others wait is cancelled where the slow ones
- * have more than their places.
+ * that they delay nobody; those that timed out and those that did not take turns. A job that turns out to be
+ * slow while others wait is cancelled where the slow ones have more than their places.
  *
  * Threads: one at a time. Owner: the caller has the jobs; one is removed before it is freed.
  */
@@ -70,13 +70,17 @@ struct recent_max {
 struct schedule {
     struct job_heap scheduled;
     struct job_heap ready;
-    struct job_heap ready_slow;
-    struct job *in_flight; /* utlist, those that are not slow, in the order of sending */
-    struct job *slow;      /* utlist, those that are; those that were cancelled are in front */
-    struct job *sent;      /* utlist, both, in the order of sending */
+    struct job_heap ready_slow;      /* have not timed out last */
+    struct job_heap ready_timed_out; /* have */
+    bool is_turn_of_slow;            /* the former and the latter take turns */
+    int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: it begins when the next of the former is sent */
+    struct job *in_flight;        /* utlist, those that are not slow, in the order of sending */
+    struct job *slow; /* utlist, those that are; those that were cancelled are in front */
+    struct job *sent; /* utlist, both, in the order of sending */
     size_t in_flight_count;
     size_t slow_count;      /* of them */
-    size_t cancelled_count; /* of these */
+    size_t timed_out_count; /* of these */
+    size_t cancelled_count; /* of these, too */
     size_t window;          /* SIZE_MAX: any number */
     size_t slow_places;
     int64_t durations_ms;     /* of all jobs together: what a round of all of them needs */
@@ -137,8 +141,8 @@ void schedule_end(struct schedule *schedule, struct job *job, enum attempt attem
  * time, or CLOCK_NEVER. */
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms);
 
-/* The oldest job in flight was sent then; CLOCK_NEVER: none is. */
-int64_t schedule_oldest_sent_ms(const struct schedule *schedule);
+/* Slow jobs that are in flight or ready. */
+size_t schedule_slow_jobs(const struct schedule *schedule);
 
 /* How long the first that is ready has been waiting for its place; 0: none is. */
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);

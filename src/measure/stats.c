@@ -1,6 +1,6 @@
 /*
- * What the engine counts, by scaler: that is as fine as it may be, for connections and queries come and
- * go with what users write.
+ * What the engine counts, by scaler and by connection of the connections file. That is as fine as it may be: inline
+ * connections and queries come and go with what users write.
  */
 #include "measure/engine_internal.h"
 
@@ -9,6 +9,7 @@
 #include "base/metric.h"
 #include "base/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -22,6 +23,8 @@ static void add_counts(struct engine_stats *sum, const struct engine_stats *stat
     sum->failing_queries += stats->failing_queries;
     sum->isolated_queries += stats->isolated_queries;
     sum->subscribed_queries += stats->subscribed_queries;
+    sum->held_triggers += stats->held_triggers;
+    sum->held_connections += stats->held_connections;
     sum->notifications += stats->notifications;
     sum->failed_subscriptions += stats->failed_subscriptions;
     sum->connects += stats->connects;
@@ -42,15 +45,17 @@ static void add_stats(struct scaler_stats *sum, const struct scaler_stats *stats
 }
 
 /* Found or made, with zeros. */
-static struct scaler_stats *stats_of(struct retired_stats **list, const struct scaler *scaler)
+static struct scaler_stats *stats_of(struct retired_stats **list, const struct scaler *scaler,
+                                     const char *connection)
 {
     struct retired_stats *found;
-    LL_SEARCH_SCALAR(*list, found, scaler, scaler);
-    if (found == NULL) {
-        found = memory_new(sizeof(*found));
-        found->scaler = scaler;
-        LL_APPEND(*list, found);
-    }
+    LL_FOREACH(*list, found)
+    if (found->scaler == scaler && text_equal(found->connection, connection))
+        return &found->stats;
+    found = memory_new(sizeof(*found));
+    found->scaler = scaler;
+    found->connection = text_copy(connection);
+    LL_APPEND(*list, found);
     return &found->stats;
 }
 
@@ -59,16 +64,26 @@ static void free_list(struct retired_stats *list)
     struct retired_stats *each;
     struct retired_stats *next;
     LL_FOREACH_SAFE(list, each, next)
-    free(each);
+    {
+        free(each->connection);
+        free(each);
+    }
 }
 
+/* Names that were in the connections file once are remembered up to a limit. */
 void engine_retire_stats(struct engine *engine, const struct connection *connection)
 {
-    struct scaler_stats *stats = stats_of(&engine->retired, connection->scaler);
+    enum { MAX_REMEMBERED = 1024 };
+    struct retired_stats *each;
+    int count = 0;
+    LL_COUNT(engine->retired, each, count);
+    struct scaler_stats *stats = stats_of(&engine->retired, connection->scaler,
+                                          count < MAX_REMEMBERED ? connection->naming.name : NULL);
     struct engine_stats counts = connection->stats.counts;
     counts.connections = counts.broken_connections = 0;
     counts.queries = counts.failing_queries = 0;
     counts.isolated_queries = counts.subscribed_queries = 0;
+    counts.held_triggers = counts.held_connections = 0;
     add_counts(&stats->counts, &counts);
     histogram_join(&stats->measurement_seconds, &connection->stats.measurement_seconds);
 }
@@ -78,7 +93,8 @@ void engine_free_stats(struct engine *engine)
     free_list(TAKE(engine->retired));
 }
 
-static struct scaler_stats current_stats(struct poller *poller)
+/* `ret_name` is the caller's to free. */
+static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
 {
     struct connection *connection = &poller->connection;
     pthread_mutex_lock(&poller->lock);
@@ -86,25 +102,28 @@ static struct scaler_stats current_stats(struct poller *poller)
     struct scaler_stats stats = connection->stats;
     if (connection->state == BROKEN)
         stats.counts.failing_queries = stats.counts.queries;
-    stats.counts.isolated_queries =
-        connection->schedule.slow_count + connection->schedule.ready_slow.count;
+    stats.counts.isolated_queries = schedule_slow_jobs(&connection->schedule);
+    stats.counts.held_connections = stats.counts.held_triggers > 0;
+    *ret_name = text_copy(connection->naming.name);
     stats.utilization = schedule_utilization(&connection->schedule, now_ms);
     stats.delay_seconds = (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
     pthread_mutex_unlock(&poller->lock);
     return stats;
 }
 
-/* By scaler; the caller frees the list. */
-static struct retired_stats *collect(struct engine *engine)
+/* By scaler, and by the names of connections where they matter; the caller frees the list. */
+static struct retired_stats *collect(struct engine *engine, bool by_connection)
 {
     struct retired_stats *list = NULL;
     const struct retired_stats *retired;
     pthread_mutex_lock(&engine->lock);
     LL_FOREACH(engine->retired, retired)
-    add_stats(stats_of(&list, retired->scaler), &retired->stats);
+    add_stats(stats_of(&list, retired->scaler, by_connection ? retired->connection : NULL),
+              &retired->stats);
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
-        struct scaler_stats stats = current_stats(poller);
-        add_stats(stats_of(&list, poller->connection.scaler), &stats);
+        _cleanup_(memory_free) char *name = NULL;
+        struct scaler_stats stats = current_stats(poller, &name);
+        add_stats(stats_of(&list, poller->connection.scaler, by_connection ? name : NULL), &stats);
     }
     pthread_mutex_unlock(&engine->lock);
     return list;
@@ -112,7 +131,7 @@ static struct retired_stats *collect(struct engine *engine)
 
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
-    struct retired_stats *list = collect(engine);
+    struct retired_stats *list = collect(engine, false);
     const struct retired_stats *each;
     *ret_stats = (struct engine_stats){0};
     LL_FOREACH(list, each)
@@ -120,9 +139,42 @@ void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
     free_list(list);
 }
 
+void engine_connections(struct engine *engine,
+                        void (*visit)(void *context, const struct connection_info *info),
+                        void *context)
+{
+    pthread_mutex_lock(&engine->lock);
+    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+        _cleanup_(memory_free) char *name = NULL;
+        struct scaler_stats stats = current_stats(poller, &name);
+        pthread_mutex_lock(&poller->lock);
+        const struct connection *connection = &poller->connection;
+        double round_trip_us = connection->round_trip_us;
+        visit(context, &(struct connection_info){
+                           .number = poller->number,
+                           .name = connection->naming.title,
+                           .scaler = connection->scaler,
+                           .values = poller->values,
+                           .in_agent = poller->in_agent,
+                           .state = connection_client_state(connection),
+                           .error = error_text(&connection->error),
+                           .queries = stats.counts.queries,
+                           .failing_queries = stats.counts.failing_queries,
+                           .isolated_queries = stats.counts.isolated_queries,
+                           .subscribed_queries = stats.counts.subscribed_queries,
+                           .utilization = stats.utilization,
+                           .delay_seconds = stats.delay_seconds,
+                           .round_trip_seconds = round_trip_us > 0 ? round_trip_us / 1e6 : NAN,
+                       });
+        pthread_mutex_unlock(&poller->lock);
+    }
+    pthread_mutex_unlock(&engine->lock);
+}
+
 /* ---- the page ---- */
 
-/* All families have the label scaler; some another one, whose value is here. */
+/* All families have the labels scaler and, where the connections file has it, connection; some another one, whose value is
+ * here. */
 struct column {
     const char *label; /* NULL: none */
     double (*value)(const struct scaler_stats *stats);
@@ -147,6 +199,8 @@ VALUE(good_queries, stats->counts.queries - stats->counts.failing_queries)
 VALUE(failing_queries, stats->counts.failing_queries)
 VALUE(isolated_queries, stats->counts.isolated_queries)
 VALUE(subscribed_queries, stats->counts.subscribed_queries)
+VALUE(held_triggers, stats->counts.held_triggers)
+VALUE(held_connections, stats->counts.held_connections)
 VALUE(notifications, stats->counts.notifications)
 VALUE(failed_subscriptions, stats->counts.failed_subscriptions)
 VALUE(good_connects, stats->counts.connects - stats->counts.failed_connects)
@@ -169,7 +223,7 @@ static const struct family families[] = {
      {{"result=\"success\"", good_connects}, {"result=\"failure\"", failed_connects}}},
     {"backlog_queries",
      METRIC_GAUGE,
-     "Queries that are measured; triggers that ask for the same share one.",
+     "Queries that are measured; triggers with the same query share one.",
      {{"state=\"good\"", good_queries}, {"state=\"failing\"", failing_queries}}},
     {"backlog_isolated_queries",
      METRIC_GAUGE,
@@ -186,6 +240,14 @@ static const struct family families[] = {
      METRIC_GAUGE,
      "Idle queries whose source will notify of the next message.",
      {{NULL, subscribed_queries}}},
+    {"backlog_held_triggers",
+     METRIC_GAUGE,
+     "Triggers that are answered by what was known before measuring began to fail.",
+     {{NULL, held_triggers}}},
+    {"backlog_held_connections",
+     METRIC_GAUGE,
+     "Connections with such triggers.",
+     {{NULL, held_connections}}},
     {"backlog_push_notifications_total",
      METRIC_COUNTER,
      "Notifications of new messages by sources.",
@@ -196,8 +258,7 @@ static const struct family families[] = {
      {{NULL, failed_subscriptions}}},
     {"backlog_source_utilization_ratio",
      METRIC_GAUGE,
-     "How much of what may be in flight at a time was, in the last seconds; of the busiest "
-     "connection.",
+     "Queries in flight as a share of the maximum, in the last seconds; of the busiest connection.",
      {{NULL, utilization}}},
     {"backlog_source_delay_seconds",
      METRIC_GAUGE,
@@ -212,10 +273,13 @@ static void write_family(struct text *page, const struct family *family,
     metric_family(page, family->name, family->type, family->help);
     LL_FOREACH(list, each)
     for (const struct column *column = family->columns; column->value != NULL; column++) {
-        _cleanup_(memory_free) char *labels =
-            text_format("scaler=\"%s\"%s%s", each->scaler->name, column->label == NULL ? "" : ",",
-                        column->label == NULL ? "" : column->label);
-        metric_sample(page, family->name, labels, column->value(&each->stats));
+        _cleanup_(text_done) struct text labels = {0};
+        metric_add_label(&labels, "scaler", each->scaler->name);
+        if (each->connection != NULL)
+            metric_add_label(&labels, "connection", each->connection);
+        if (column->label != NULL)
+            text_addf(&labels, ",%s", column->label);
+        metric_sample(page, family->name, labels.bytes, column->value(&each->stats));
     }
 }
 
@@ -231,11 +295,27 @@ static void write_durations(struct text *page, const struct retired_stats *list)
     }
 }
 
+static void write_history(struct engine *engine, struct text *page)
+{
+    struct history_stats stats;
+    engine_history_stats(engine, &stats);
+    if (stats.max_bytes == 0)
+        return;
+    metric_single(page, "backlog_history_bytes", METRIC_GAUGE,
+                  "Memory that the readings of the last hour take.", (double)stats.bytes);
+    metric_single(page, "backlog_history_dropped_total", METRIC_COUNTER,
+                  "Readings of the last hour that were dropped because the history was full.",
+                  (double)stats.dropped);
+}
+
 void engine_write_metrics(struct engine *engine, struct text *page)
 {
-    struct retired_stats *list = collect(engine);
+    struct retired_stats *list = collect(engine, true);
     for (size_t i = 0; i < ARRAY_LENGTH(families); i++)
         write_family(page, &families[i], list);
+    free_list(list);
+    list = collect(engine, false);
     write_durations(page, list);
     free_list(list);
+    write_history(engine, page);
 }

@@ -18,7 +18,10 @@
  * (feed_set_window()), and the feed gives no more. It ends each task exactly once, in any order.
  *
  * Threads: all of it on the thread that runs measure.
- * Owner:   the feed. A task is the scaler's from feed_take() until one of the functions that end it.
+ * Owner:   the feed. A task, its query and all that the query points to are the scaler's from feed_take() until one of
+ *          the functions that end it, or until measure returns, which abandons what has not ended. From then on another
+ *          thread may free the query at any time. So what outlives a task has copies: a name in a cache, the keys of a
+ *          list that is sorted or searched while tasks end. disconnect finds no tasks any more.
  */
 #ifndef BACKLOG_MEASURE_TASK_H
 #define BACKLOG_MEASURE_TASK_H
@@ -42,6 +45,8 @@ struct reading {
     double consumers;
     double partitions;
     double partitions_with_lag;
+    double arrived;          /* in all; the source says since when: what counts is the difference */
+    double consumed;         /* in all, the same way: done, where the source knows, else taken */
     double arrival_rate;     /* per second */
     double consumption_rate; /* per second */
     double value;            /* of sources whose result is one number (SQL, PromQL) */
@@ -51,8 +56,8 @@ struct reading {
     (struct reading)                                                                               \
     {                                                                                              \
         .waiting = NAN, .waiting_for_activation = NAN, .in_flight = NAN, .consumers = NAN,         \
-        .partitions = NAN, .partitions_with_lag = NAN, .arrival_rate = NAN,                        \
-        .consumption_rate = NAN, .value = NAN                                                      \
+        .partitions = NAN, .partitions_with_lag = NAN, .arrived = NAN, .consumed = NAN,            \
+        .arrival_rate = NAN, .consumption_rate = NAN, .value = NAN                                 \
     }
 
 /*
@@ -70,8 +75,17 @@ void notifier_notify(const struct notifier *notifier);
 
 struct feed;
 
+/* What a reading may have besides what the query counts. Where it costs the source more it is measured if a task wants it;
+ * the scaler leaves out what it cannot measure, and fails for none of it. */
+enum reading_field {
+    READING_IN_FLIGHT = 1 << 0,
+    READING_CONSUMERS = 1 << 1,
+    READING_RATES = 1 << 2, /* arrived and consumed, or their rates */
+};
+
 struct task {
-    const void *query;        /* the query's options: the scaler's own struct */
+    const void *query;        /* the query's options: the scaler's own struct; ends with the task */
+    unsigned wants;           /* enum reading_field, of all triggers that share the query */
     struct notifier notifier; /* id > 0: subscribe, too (scaler.h) */
     int64_t timeout_ms;       /* from the moment on that the source can work on it */
     int64_t last_ms;          /* how long its last measurement took; -1: not known */
@@ -100,8 +114,8 @@ enum task_outcome {
 };
 
 /*
- * Each of these ends the task: the pointer is invalid after it. `isolate` is for what turned out to be slow
- * while others wait behind it.
+ * Each of these ends the task: the pointer and the query are invalid after it. An error's text may be made of the
+ * query: it is written before. `isolate` is for what turned out to be slow while others wait behind it.
  */
 void task_answer(struct task *task, const struct reading *reading);
 void task_fail(struct task *task, const struct error *error);
@@ -137,7 +151,7 @@ struct feed_hooks {
                 const struct error *error);
 };
 
-/* The first member of whatever feeds a scaler: a connection of the engine, an agent process, a test. */
+/* The first member of each feed of a scaler: a connection of the engine, an agent process, a test. */
 struct feed {
     const struct feed_hooks *hooks;
 };
@@ -158,7 +172,7 @@ bool feed_is_stopping(struct feed *feed);
 
 /*
  * How many tasks the scaler may have at a time, and how many of them with `isolate` (or unanswered for a
- * second while others wait). What the scaler's struct says until this is called.
+ * second while others wait). Until this is called, those of the scaler's struct.
  */
 void feed_set_window(struct feed *feed, size_t window, size_t isolated);
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/agent_client.h"
+#include "measure/agent_launch.h"
 
 #include <ctype.h>
 #include <pthread.h>

@@ -46,7 +46,7 @@ static void an_agent_that_does_not_respond_is_killed(void **state)
     WAIT_UNTIL(fails(sleeping, "the isolated agent process was killed: it did not respond"));
 }
 
-static void a_notification_that_nobody_subscribed_to_is_ignored(void **state)
+static void a_notification_without_subscription_is_ignored(void **state)
 {
     (void)state;
     struct query *gossip = hold_of(&fake_agent_scaler, "a", "gossip");
@@ -58,7 +58,7 @@ static void a_notification_that_nobody_subscribed_to_is_ignored(void **state)
     assert_int_equal(stats().notifications, 0);
 }
 
-static void an_agent_says_why_it_cannot_connect(void **state)
+static void an_agent_reports_why_it_cannot_connect(void **state)
 {
     (void)state;
     struct query *query = hold_of(&fake_agent_scaler, "down", "1");
@@ -75,6 +75,30 @@ static void a_killed_agent_is_started_again(void **state)
     assert_true(agent > 0);
     kill(agent, SIGKILL);
     WAIT_UNTIL(stats().connects > connects && waiting(query) == 3);
+}
+
+static int64_t sent_ms(struct query *query)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(query, &now);
+    return now.sent_ms;
+}
+
+static void signals_for_the_server_end_no_agent(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+    struct query *query = hold_of(&fake_agent_scaler, "a", "3");
+    WAIT_UNTIL(waiting(query) == 3);
+    uint64_t connects = stats().connects;
+    pid_t agent = find_agent();
+    assert_true(agent > 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(signals); i++)
+        kill(agent, signals[i]);
+    int64_t signalled_ms = clock_now_ms();
+    WAIT_UNTIL(sent_ms(query) > signalled_ms && waiting(query) == 3);
+    assert_int_equal(stats().connects, connects);
+    assert_int_equal(find_agent(), agent);
 }
 
 static bool file_has(FILE *file, const char *words)
@@ -197,8 +221,9 @@ int main(int argc, char **argv)
         TEST(an_agent_that_aborts_fails_its_own_connection_only),
         TEST(a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measured),
         TEST(an_agent_that_does_not_respond_is_killed),
-        TEST(a_notification_that_nobody_subscribed_to_is_ignored),
-        TEST(an_agent_says_why_it_cannot_connect),
+        TEST(a_notification_without_subscription_is_ignored),
+        TEST(an_agent_reports_why_it_cannot_connect),
+        TEST(signals_for_the_server_end_no_agent),
         TEST(a_killed_agent_is_started_again),
         TEST(an_agent_logs_as_this_process_does),
         TEST(thousands_of_queries_and_their_errors_fit_through_the_socket),

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/recent_log.h"
+#include "base/text.h"
 #include "measure/connection.h"
 
 #include <setjmp.h>
@@ -166,6 +168,19 @@ static double value_of(const struct query *query)
     return snapshot.last_attempt == ATTEMPT_GOOD ? snapshot.reading.value : NAN;
 }
 
+/* How many warnings have these words, since recent_log_start(). */
+static size_t count_warnings(const char *words)
+{
+    struct recent_line lines[RECENT_LOG_LINES];
+    size_t count = recent_log_read(0, lines, RECENT_LOG_LINES);
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        found += lines[i].level == LOG_WARNING && strstr(lines[i].text, words) != NULL;
+        recent_line_done(&lines[i]);
+    }
+    return found;
+}
+
 /* ---- what is promised ---- */
 
 static void equal_values_share_a_query(void **state)
@@ -180,7 +195,7 @@ static void equal_values_share_a_query(void **state)
     assert_int_equal(connection.stats.counts.queries, 1);
 }
 
-static void what_only_polls_ask_for_is_measured_when_they_come(void **state)
+static void without_a_stream_queries_are_measured_when_a_call_comes(void **state)
 {
     (void)state;
     struct query *query = hold("a");
@@ -190,6 +205,43 @@ static void what_only_polls_ask_for_is_measured_when_they_come(void **state)
     assert_true(value_of(query) == 7);
     now_ms += HOUR_MS;
     assert_null(take());
+}
+
+static char *bundle_all(const void *connection_options, const void *query_options)
+{
+    (void)connection_options;
+    (void)query_options;
+    return text_copy("all");
+}
+
+static void queries_of_one_listing_are_measured_together_from_then_on(void **state)
+{
+    (void)state;
+    enum { DURATION_MS = 100, SPREAD_MS = 700 }; /* a reading is fresh for 1,000 */
+    struct scaler listing = scaler;
+    listing.bundle = bundle_all;
+    listing.bundle_costs_the_same = true;
+    connection.scaler = &listing;
+    struct query *query = hold("a");
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    now_ms += DURATION_MS;
+    answer(query, 1);
+    now_ms += SPREAD_MS; /* it is fresh still, and measured with the other one */
+    struct query *other = hold("b");
+    demand(other);
+    assert_ptr_equal(take(), other);
+    assert_ptr_equal(take(), query);
+    now_ms += DURATION_MS;
+    answer(query, 1);
+    answer(other, 2);
+
+    demand(query);
+    assert_ptr_equal(take(), query);
+    assert_null(take()); /* so soon the other is not needed */
+    answer(query, 1);
+    connection.scaler = &scaler;
 }
 
 static void an_interval_that_a_user_set_is_measured_at(void **state)
@@ -204,7 +256,7 @@ static void an_interval_that_a_user_set_is_measured_at(void **state)
     answer(query, 2);
 }
 
-static void the_least_interval_of_those_who_hold_a_query_counts(void **state)
+static void the_shortest_interval_of_its_holders_counts(void **state)
 {
     (void)state;
     struct query *query = hold_each("a", HOUR_MS);
@@ -240,6 +292,94 @@ static void a_failed_query_fails_alone(void **state)
     assert_int_equal(connection.stats.counts.failing_queries, 1);
 }
 
+/* Callers were unanswered before the failure was known: an active reading is held from there on. */
+static void a_failure_counts_from_the_first_unanswered_call(void **state)
+{
+    (void)state;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    struct query *query = hold("a");
+    measure(query, 7);
+    now_ms += 30000;
+    int64_t first_call_ms = now_ms;
+    demand(query);
+    assert_ptr_equal(take(), query);
+    now_ms += 700;
+    demand(query); /* another call */
+    now_ms += 1300;
+    end_with(query, TASK_FAILED, "there is none");
+    connection_snapshot(query, now_ms, &snapshot);
+    assert_int_equal(snapshot.failing_since_ms, first_call_ms);
+    assert_int_equal(snapshot.failed_at_ms, now_ms);
+    snapshot_done(&snapshot);
+
+    /* And a connection that breaks before anything was answered. */
+    now_ms += 30000;
+    measure(query, 8);
+    now_ms += 30000;
+    first_call_ms = now_ms;
+    demand(query);
+    connection_snapshot(query, now_ms, &snapshot);
+    assert_int_equal(snapshot.unanswered_since_ms, first_call_ms);
+    snapshot_done(&snapshot);
+    assert_ptr_equal(take(), query);
+    now_ms += 400;
+    query->was_resent = true; /* not once more by another client */
+    lose("connection reset");
+    connection_snapshot(query, now_ms, &snapshot);
+    assert_int_equal(snapshot.failing_since_ms, first_call_ms);
+}
+
+static int64_t failing_since_ms(const struct query *query)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    connection_snapshot(query, now_ms, &snapshot);
+    return snapshot.last_attempt == ATTEMPT_FAILED ? snapshot.failing_since_ms : 0;
+}
+
+static void an_outage_goes_on_until_something_is_measured(void **state)
+{
+    (void)state;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    struct query *query = hold("a");
+    struct query *other = hold("b");
+    measure(query, 7);
+    measure(other, 1);
+    now_ms += 1000;
+    int64_t broken_ms = now_ms;
+    demand(other);
+    assert_ptr_equal(take(), other);
+    lose("restarting");
+    assert_int_equal(failing_since_ms(query), broken_ms);
+
+    /* The connection is back for a moment, in which nothing is measured. */
+    now_ms += 600000;
+    connect_now();
+    connection_snapshot(query, now_ms, &snapshot);
+    assert_int_equal(snapshot.unanswered_since_ms, broken_ms);
+    assert_ptr_equal(take(), other);
+    lose("restarting");
+    assert_int_equal(failing_since_ms(query), broken_ms);
+
+    /* Then others are measured, and this one fails. */
+    now_ms += 600000;
+    connect_now();
+    assert_ptr_equal(take(), other);
+    answer(other, 2);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "starting up");
+    assert_int_equal(failing_since_ms(query), broken_ms);
+    assert_int_equal(failing_since_ms(other), 0);
+
+    now_ms += 1000;
+    measure(query, 8);
+    now_ms += 1000;
+    demand(query);
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none");
+    assert_int_equal(failing_since_ms(query), now_ms);
+}
+
 static void a_broken_connection_fails_all_and_backs_off(void **state)
 {
     (void)state;
@@ -257,7 +397,7 @@ static void a_broken_connection_fails_all_and_backs_off(void **state)
     assert_true(fails(hold("joiner"), "refused"));
 }
 
-static void what_failed_with_a_connection_is_measured_when_it_is_back(void **state)
+static void queries_that_failed_with_a_connection_are_measured_after_it(void **state)
 {
     (void)state;
     struct query *query = hold("a");
@@ -272,7 +412,7 @@ static void what_failed_with_a_connection_is_measured_when_it_is_back(void **sta
     assert_true(value_of(query) == 2);
 }
 
-static void a_client_that_is_lost_after_it_answered_all_costs_nobody_a_reading(void **state)
+static void a_client_that_is_lost_after_it_answered_all_costs_no_reading(void **state)
 {
     (void)state;
     struct query *query = hold("a");
@@ -301,7 +441,34 @@ static void a_client_that_died_in_a_pause_is_replaced_before_anything_fails(void
     assert_true(fails(query, "no answer"));
 }
 
-static void what_timed_out_before_is_not_resent_by_another_client(void **state)
+static void a_client_that_is_replaced_for_its_silence_is_logged_once(void **state)
+{
+    (void)state;
+    struct query *queries[] = {hold("a"), hold("b")};
+    log_set_level(LOG_WARNING);
+    recent_log_start();
+    measure(queries[0], 1);
+    now_ms += CONNECTION_PAUSE_MS;
+    for (int round = 0; round < 2; round++) {
+        if (round > 0) {
+            connection_lost(&connection, NULL, now_ms);
+            connect_now();
+            now_ms++;
+        }
+        for (size_t i = 0; i < 2; i++) {
+            demand(queries[i]);
+            assert_ptr_equal(take(), queries[i]);
+        }
+        now_ms += 2000;
+        for (size_t i = 0; i < 2; i++)
+            end_with(queries[i], TASK_TIMED_OUT, "no answer");
+        assert_int_equal(count_warnings("the client may have died in a pause: reconnecting"), 1);
+        assert_int_equal(count_warnings("nothing is answered: reconnecting"), round);
+    }
+    log_set_level(LOG_ERROR);
+}
+
+static void a_query_that_timed_out_is_not_resent_by_another_client(void **state)
 {
     (void)state;
     struct query *hanging = hold("a");
@@ -395,7 +562,7 @@ static void a_released_query_in_flight_is_freed_when_it_ends(void **state)
     assert_int_equal(connection.stats.counts.queries, 0);
 }
 
-static void who_watches_is_told_of_each_attempt(void **state)
+static void watchers_are_notified_of_each_attempt(void **state)
 {
     (void)state;
     struct watcher watcher = {0};
@@ -472,7 +639,7 @@ static void the_last_watcher_that_leaves_unsubscribes(void **state)
     assert_false(connection_next_unsubscribe(&connection, &id));
 }
 
-static void what_an_heir_inherits_is_known_until_it_knows_better(void **state)
+static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state)
 {
     (void)state;
     _cleanup_(snapshot_done) struct snapshot former = {0};
@@ -503,25 +670,29 @@ int main(void)
     log_init(LOG_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(equal_values_share_a_query),
-        TEST(what_only_polls_ask_for_is_measured_when_they_come),
+        TEST(without_a_stream_queries_are_measured_when_a_call_comes),
+        TEST(queries_of_one_listing_are_measured_together_from_then_on),
         TEST(an_interval_that_a_user_set_is_measured_at),
-        TEST(the_least_interval_of_those_who_hold_a_query_counts),
+        TEST(the_shortest_interval_of_its_holders_counts),
         TEST(an_error_does_not_last_as_long_as_a_long_interval),
         TEST(a_failed_query_fails_alone),
+        TEST(a_failure_counts_from_the_first_unanswered_call),
+        TEST(an_outage_goes_on_until_something_is_measured),
         TEST(a_broken_connection_fails_all_and_backs_off),
-        TEST(what_failed_with_a_connection_is_measured_when_it_is_back),
-        TEST(a_client_that_is_lost_after_it_answered_all_costs_nobody_a_reading),
+        TEST(queries_that_failed_with_a_connection_are_measured_after_it),
+        TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),
         TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),
-        TEST(what_timed_out_before_is_not_resent_by_another_client),
+        TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),
+        TEST(a_query_that_timed_out_is_not_resent_by_another_client),
         TEST(a_query_that_hangs_does_not_break_its_neighbours_clients),
         TEST(one_query_that_hangs_does_not_make_its_source_stuck),
         TEST(a_query_that_breaks_its_clients_is_spaced_out),
         TEST(a_released_query_in_flight_is_freed_when_it_ends),
-        TEST(who_watches_is_told_of_each_attempt),
+        TEST(watchers_are_notified_of_each_attempt),
         TEST(a_notification_has_its_query_measured_at_once),
         TEST(a_notification_while_a_request_is_in_flight_has_it_sent_once_more),
         TEST(the_last_watcher_that_leaves_unsubscribes),
-        TEST(what_an_heir_inherits_is_known_until_it_knows_better),
+        TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

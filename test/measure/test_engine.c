@@ -42,7 +42,7 @@ static void many_queries_are_sent_together(void **state)
     WAIT_UNTIL(fake_counts().largest_chunk == 200);
 }
 
-static void a_watcher_gets_news_of_each_attempt(void **state)
+static void a_watcher_is_notified_of_each_attempt(void **state)
 {
     (void)state;
     struct watcher watcher = {0};
@@ -91,7 +91,7 @@ static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
     assert_int_equal(later.failing_since_ms, first.failing_since_ms);
 }
 
-static void what_is_released_is_forgotten_with_its_connection(void **state)
+static void a_released_query_is_freed_with_its_connection(void **state)
 {
     (void)state;
     struct query *query = hold("1");
@@ -180,7 +180,7 @@ static void a_connection_that_some_stay_with_counts_again_once_one_more_comes(vo
     assert_false(can_hold(&fake_scaler, "another", NULL));
 }
 
-static void a_successor_knows_what_was_known_until_it_has_a_reading_of_its_own(void **state)
+static void a_successor_has_the_former_reading_until_its_own(void **state)
 {
     (void)state;
     struct query *former = hold("7");
@@ -202,15 +202,15 @@ int main(void)
         TEST(a_query_is_measured_and_measured_again),
         TEST(equal_triggers_share_a_query_and_equal_sources_a_connection),
         TEST(many_queries_are_sent_together),
-        TEST(a_watcher_gets_news_of_each_attempt),
+        TEST(a_watcher_is_notified_of_each_attempt),
         TEST(a_query_that_fails_fails_alone),
         TEST(a_failure_keeps_the_last_reading_and_says_since_when),
-        TEST(what_is_released_is_forgotten_with_its_connection),
+        TEST(a_released_query_is_freed_with_its_connection),
         TEST(a_limit_on_connections_is_named),
         TEST(connections_on_their_way_out_do_not_count),
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
         TEST(a_connection_that_some_stay_with_counts_again_once_one_more_comes),
-        TEST(a_successor_knows_what_was_known_until_it_has_a_reading_of_its_own),
+        TEST(a_successor_has_the_former_reading_until_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,7 +49,7 @@ static size_t receive(uint32_t largest, int64_t deadline_ms, struct error *error
     return count;
 }
 
-static void what_was_written_is_read(void **state)
+static void a_written_frame_is_read(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -69,7 +69,7 @@ static void a_silent_end_is_waited_for_until_the_deadline(void **state)
     assert_true(clock_now_ms() >= deadline_ms);
 }
 
-static void who_comes_late_reads_what_is_there(void **state)
+static void a_late_reader_reads_what_is_there(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -78,7 +78,7 @@ static void who_comes_late_reads_what_is_there(void **state)
 }
 
 /* A frame of which a byte comes now and then, until nobody listens any more. */
-static void *say_slowly(void *argument)
+static void *send_slowly(void *argument)
 {
     (void)argument;
     enum { PAUSE_US = 5000 };
@@ -91,19 +91,19 @@ static void *say_slowly(void *argument)
     }
 }
 
-static void an_end_that_is_never_silent_is_not_heard_for_ever(void **state)
+static void a_frame_that_arrives_bit_by_bit_times_out(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     pthread_t speaker;
-    assert_int_equal(pthread_create(&speaker, NULL, say_slowly, NULL), 0);
+    assert_int_equal(pthread_create(&speaker, NULL, send_slowly, NULL), 0);
     assert_int_equal(receive(FRAME_LARGEST, clock_now_ms() + 50, &error), 0);
     assert_string_equal(error_text(&error), "no answer in time");
     shutdown(ends[0], SHUT_RDWR);
     pthread_join(speaker, NULL);
 }
 
-static void the_reader_says_how_large_a_frame_may_be(void **state)
+static void the_reader_limits_the_size_of_a_frame(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -116,11 +116,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(what_was_written_is_read),
+        TEST(a_written_frame_is_read),
         TEST(a_silent_end_is_waited_for_until_the_deadline),
-        TEST(who_comes_late_reads_what_is_there),
-        TEST(an_end_that_is_never_silent_is_not_heard_for_ever),
-        TEST(the_reader_says_how_large_a_frame_may_be),
+        TEST(a_late_reader_reads_what_is_there),
+        TEST(a_frame_that_arrives_bit_by_bit_times_out),
+        TEST(the_reader_limits_the_size_of_a_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

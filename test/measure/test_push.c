@@ -19,7 +19,7 @@ static struct push subscribed(uint64_t id)
     return push;
 }
 
-static void nobody_who_waits_means_no_measurement(void **state)
+static void without_watchers_nothing_is_measured(void **state)
 {
     (void)state;
     struct push push = {0};
@@ -119,7 +119,7 @@ static void a_subscription_whose_request_timed_out_is_ended_and_made_again(void 
     assert_true(push_take(&push, 8, 4000 + IDLE_MS));
 }
 
-static void what_nobody_waits_for_any_more_is_unsubscribed(void **state)
+static void a_query_without_watchers_is_unsubscribed(void **state)
 {
     (void)state;
     struct push push = subscribed(3);
@@ -138,7 +138,7 @@ static void a_source_that_cannot_notify_is_polled(void **state)
     assert_false(push_take(&push, 1, NOW_MS + IDLE_MS));
 }
 
-static void what_a_lost_client_had_subscribed_to_is_subscribed_to_again(void **state)
+static void subscriptions_of_a_lost_client_are_made_again(void **state)
 {
     (void)state;
     struct push push = subscribed(1);
@@ -150,7 +150,7 @@ static void what_a_lost_client_had_subscribed_to_is_subscribed_to_again(void **s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_who_waits_means_no_measurement),
+        cmocka_unit_test(without_watchers_nothing_is_measured),
         cmocka_unit_test(an_idle_query_is_subscribed_to_and_not_measured_more_often),
         cmocka_unit_test(a_notified_query_is_measured_at_once_and_then_less_and_less_often),
         cmocka_unit_test(a_query_that_is_still_idle_is_subscribed_to_again),
@@ -158,9 +158,9 @@ int main(void)
         cmocka_unit_test(a_notification_while_its_request_is_in_flight_is_not_lost),
         cmocka_unit_test(a_source_that_refuses_is_polled_and_tried_again_after_a_minute),
         cmocka_unit_test(a_subscription_whose_request_timed_out_is_ended_and_made_again),
-        cmocka_unit_test(what_nobody_waits_for_any_more_is_unsubscribed),
+        cmocka_unit_test(a_query_without_watchers_is_unsubscribed),
         cmocka_unit_test(a_source_that_cannot_notify_is_polled),
-        cmocka_unit_test(what_a_lost_client_had_subscribed_to_is_subscribed_to_again),
+        cmocka_unit_test(subscriptions_of_a_lost_client_are_made_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,7 @@ static void the_longest_overdue_comes_first(void **state)
     }
 }
 
-static void a_waiting_caller_comes_before_who_is_longer_overdue(void **state)
+static void a_waiting_caller_comes_before_longer_overdue_jobs(void **state)
 {
     (void)state;
     BENCH(UNLIMITED, 16);
@@ -102,7 +102,7 @@ static void a_waiting_caller_comes_before_who_is_longer_overdue(void **state)
     assert_ptr_equal(schedule_take(schedule, 5000), &jobs[0]);
 }
 
-static void who_is_overdue_for_a_minute_comes_before_callers(void **state)
+static void a_job_overdue_for_a_minute_comes_before_callers(void **state)
 {
     (void)state;
     BENCH(1, 1);
@@ -111,7 +111,7 @@ static void who_is_overdue_for_a_minute_comes_before_callers(void **state)
     assert_ptr_equal(schedule_take(schedule, SCHEDULE_PATIENCE_MS + 1), &jobs[0]);
 }
 
-static void callers_who_keep_coming_starve_nobody(void **state)
+static void a_stream_of_callers_starves_no_job(void **state)
 {
     (void)state;
     BENCH(1, 1);
@@ -158,7 +158,7 @@ static void a_job_in_flight_is_not_sent_again(void **state)
     assert_null(schedule_take(schedule, 5));
 }
 
-static void a_caller_is_served_by_what_was_sent_late_enough(void **state)
+static void a_caller_is_served_by_an_attempt_sent_late_enough(void **state)
 {
     (void)state;
     BENCH(UNLIMITED, 16);
@@ -183,7 +183,7 @@ static void a_caller_whom_the_attempt_in_flight_is_too_old_for_gets_another_one(
     assert_null(schedule_take(schedule, 300));
 }
 
-static void an_attempt_that_started_late_serves_who_came_before_it_did(void **state)
+static void an_attempt_that_started_late_serves_earlier_callers(void **state)
 {
     (void)state;
     BENCH(UNLIMITED, 16);
@@ -252,7 +252,7 @@ static void a_job_that_is_hastened_is_due_at_once(void **state)
     assert_null(schedule_take(schedule, 600));
 }
 
-static void what_times_out_has_a_share_of_the_window(void **state)
+static void jobs_that_time_out_have_a_share_of_the_window(void **state)
 {
     (void)state;
     BENCH(8, 2);
@@ -269,7 +269,89 @@ static void what_times_out_has_a_share_of_the_window(void **state)
     assert_ptr_equal(schedule_take(schedule, 60000), &jobs[20]);
 }
 
-static void an_unlimited_window_has_places_for_what_times_out_too(void **state)
+static void a_job_that_was_slow_once_does_not_wait_behind_time_outs(void **state)
+{
+    (void)state;
+    BENCH(4, 1);
+    for (int i = 0; i < 20; i++) {
+        schedule_set_due(schedule, &jobs[i], 0);
+        time_out(schedule, &jobs[i], 0, 1000);
+    }
+    measure(schedule, &jobs[20], 1000, 2500);
+    schedule_set_due(schedule, &jobs[20], 60000); /* long after the others */
+    schedule_set_due(schedule, &jobs[21], 60000); /* and somebody quick waits */
+    int before = 0;
+    for (struct job *job; (job = schedule_take(schedule, 60000)) != &jobs[20]; before++) {
+        assert_non_null(job);
+        schedule_end(schedule, job, job == &jobs[21] ? ATTEMPT_ANSWERED : ATTEMPT_TIMED_OUT, 60000);
+    }
+    assert_in_range(before, 0, 2);
+    schedule_end(schedule, &jobs[20], ATTEMPT_ANSWERED, 60000);
+    assert_int_equal(schedule_take(schedule, 60000)->timeouts, 1); /* these have their turn, too */
+}
+
+/* Of these jobs the first `hanging` time out after a second and the others, which took 1.5 s the last time, are answered
+ * after `answer_ms`. How long it takes until all others are; `ret_longest_ms`: without one that hangs. */
+static int64_t measure_beside_time_outs(struct schedule *schedule, struct job *jobs, int hanging,
+                                        int64_t answer_ms, int64_t *ret_longest_ms)
+{
+    int left = JOBS - hanging;
+    int64_t now_ms = 100000;
+    for (int i = 0; i < hanging; i++) {
+        schedule_set_due(schedule, &jobs[i], 0);
+        time_out(schedule, &jobs[i], 0, 1000);
+    }
+    for (int i = hanging; i < JOBS; i++)
+        measure(schedule, &jobs[i], 1000, 2500);
+    for (int i = hanging; i < JOBS; i++)
+        schedule_set_due(schedule, &jobs[i], now_ms);
+    const int64_t began_ms = now_ms;
+    int64_t last_ms = now_ms;
+    *ret_longest_ms = 0;
+    while (left > 0) {
+        struct job *job = schedule_take(schedule, now_ms);
+        bool hangs = job - jobs < hanging;
+        assert_non_null(job);
+        if (hangs && now_ms - last_ms > *ret_longest_ms)
+            *ret_longest_ms = now_ms - last_ms;
+        now_ms += hangs ? 1000 : answer_ms;
+        if (hangs)
+            last_ms = now_ms;
+        left -= !hangs;
+        schedule_end(schedule, job, hangs ? ATTEMPT_TIMED_OUT : ATTEMPT_ANSWERED, now_ms);
+    }
+    return now_ms - began_ms;
+}
+
+static void many_that_were_slow_once_do_not_wait_for_as_many_time_outs(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    int64_t longest_ms;
+    int64_t took_ms = measure_beside_time_outs(schedule, jobs, 20, 5, &longest_ms);
+    assert_in_range(took_ms, 44 * 5, 1000 + 44 * 5);
+}
+
+static void time_outs_have_their_turn_within_a_second(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    int64_t longest_ms;
+    int64_t took_ms = measure_beside_time_outs(schedule, jobs, 20, 100, &longest_ms);
+    assert_in_range(took_ms, 44 * 100 + 4 * 1000, 44 * 100 + 5 * 1000);
+    assert_in_range(longest_ms, 900, 1100);
+}
+
+static void jobs_that_are_slow_indeed_take_turns_with_time_outs(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    int64_t longest_ms;
+    measure_beside_time_outs(schedule, jobs, 20, 1200, &longest_ms);
+    assert_int_equal(longest_ms, 1200);
+}
+
+static void an_unlimited_window_has_places_for_time_outs_too(void **state)
 {
     (void)state;
     BENCH(UNLIMITED, 4);
@@ -285,7 +367,7 @@ static void an_unlimited_window_has_places_for_what_times_out_too(void **state)
     assert_int_equal(taken, 4);
 }
 
-static void slow_answers_use_the_whole_window_where_nobody_else_waits(void **state)
+static void slow_answers_use_the_whole_window_where_no_other_job_waits(void **state)
 {
     (void)state;
     BENCH(4, 1);
@@ -302,7 +384,29 @@ static void slow_answers_use_the_whole_window_where_nobody_else_waits(void **sta
     assert_null(schedule_take(schedule, 3600));
 }
 
-static void what_is_slow_while_others_wait_is_cancelled_beyond_its_share(void **state)
+static void slow_answers_leave_time_outs_their_turn(void **state)
+{
+    (void)state;
+    BENCH(2, 1);
+    measure(schedule, &jobs[0], 0, 1100);
+    measure(schedule, &jobs[1], 1100, 2200);
+    for (int i = 2; i < 4; i++) {
+        schedule_set_due(schedule, &jobs[i], 2200);
+        time_out(schedule, &jobs[i], 2200, 2300);
+    }
+    schedule_set_due(schedule, &jobs[0], 2400);
+    schedule_set_due(schedule, &jobs[1], 2400);
+    assert_ptr_equal(schedule_take(schedule, 2400), &jobs[0]);
+    assert_ptr_equal(schedule_take(schedule, 2400), &jobs[1]); /* the whole window */
+    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 5000);
+    schedule_set_due(schedule, &jobs[0], 5000);
+    assert_int_equal(schedule_take(schedule, 5000)->timeouts, 1);
+    schedule_end(schedule, &jobs[1], ATTEMPT_ANSWERED, 6000);
+    schedule_set_due(schedule, &jobs[1], 6000);
+    assert_ptr_equal(schedule_take(schedule, 6000), &jobs[0]); /* one place is theirs, not two */
+}
+
+static void slow_jobs_beyond_their_share_are_cancelled_while_others_wait(void **state)
 {
     (void)state;
     BENCH(4, 1);
@@ -322,7 +426,7 @@ static void what_is_slow_while_others_wait_is_cancelled_beyond_its_share(void **
     assert_null(schedule_take(schedule, 1014));
 }
 
-static void what_was_cancelled_is_sent_again_where_a_place_is_free(void **state)
+static void a_cancelled_job_is_sent_again_where_a_place_is_free(void **state)
 {
     (void)state;
     BENCH(2, 1);
@@ -339,7 +443,7 @@ static void what_was_cancelled_is_sent_again_where_a_place_is_free(void **state)
     assert_int_equal(jobs[1].timeouts, 0); /* it has not failed */
 }
 
-static void nothing_is_cancelled_where_nobody_waits(void **state)
+static void nothing_is_cancelled_where_no_job_waits(void **state)
 {
     (void)state;
     BENCH(2, 1);
@@ -417,11 +521,16 @@ static void delays_and_utilization_are_those_of_the_last_seconds(void **state)
     assert_true(schedule_utilization(schedule, 50000) < 0.5);
 }
 
-static void the_oldest_in_flight_is_known_whatever_became_slow(void **state)
+static int64_t oldest_sent_ms(const struct schedule *schedule)
+{
+    return schedule->sent == NULL ? CLOCK_NEVER : schedule->sent->sent_ms;
+}
+
+static void the_oldest_in_flight_comes_first_though_jobs_become_slow(void **state)
 {
     (void)state;
     BENCH(3, 2);
-    assert_int_equal(schedule_oldest_sent_ms(schedule), CLOCK_NEVER);
+    assert_int_equal(oldest_sent_ms(schedule), CLOCK_NEVER);
     measure(schedule, &jobs[1], 0, 1500);
     schedule_set_due(schedule, &jobs[0], 2000);
     assert_ptr_equal(schedule_take(schedule, 2000), &jobs[0]);
@@ -432,7 +541,7 @@ static void the_oldest_in_flight_is_known_whatever_became_slow(void **state)
     assert_ptr_equal(schedule_take(schedule, 2200), &jobs[2]);
     assert_null(schedule_cancel(schedule, 3000));
     assert_true(jobs[0].is_slow);
-    assert_int_equal(schedule_oldest_sent_ms(schedule), 2000);
+    assert_int_equal(oldest_sent_ms(schedule), 2000);
 }
 
 int main(void)
@@ -441,29 +550,34 @@ int main(void)
         cmocka_unit_test(a_job_is_taken_when_it_is_due_and_not_before),
         cmocka_unit_test(a_due_time_can_be_changed_and_taken_back),
         cmocka_unit_test(the_longest_overdue_comes_first),
-        cmocka_unit_test(a_waiting_caller_comes_before_who_is_longer_overdue),
-        cmocka_unit_test(who_is_overdue_for_a_minute_comes_before_callers),
-        cmocka_unit_test(callers_who_keep_coming_starve_nobody),
+        cmocka_unit_test(a_waiting_caller_comes_before_longer_overdue_jobs),
+        cmocka_unit_test(a_job_overdue_for_a_minute_comes_before_callers),
+        cmocka_unit_test(a_stream_of_callers_starves_no_job),
         cmocka_unit_test(the_window_is_kept),
         cmocka_unit_test(a_job_in_flight_is_not_sent_again),
-        cmocka_unit_test(a_caller_is_served_by_what_was_sent_late_enough),
+        cmocka_unit_test(a_caller_is_served_by_an_attempt_sent_late_enough),
         cmocka_unit_test(a_caller_whom_the_attempt_in_flight_is_too_old_for_gets_another_one),
-        cmocka_unit_test(an_attempt_that_started_late_serves_who_came_before_it_did),
+        cmocka_unit_test(an_attempt_that_started_late_serves_earlier_callers),
         cmocka_unit_test(a_job_that_timed_out_is_spaced_out),
         cmocka_unit_test(callers_do_not_hasten_a_job_that_is_spaced_out),
         cmocka_unit_test(a_job_that_is_answered_in_time_is_normal_again),
         cmocka_unit_test(a_job_that_is_hastened_is_due_at_once),
-        cmocka_unit_test(what_times_out_has_a_share_of_the_window),
-        cmocka_unit_test(an_unlimited_window_has_places_for_what_times_out_too),
-        cmocka_unit_test(slow_answers_use_the_whole_window_where_nobody_else_waits),
-        cmocka_unit_test(what_is_slow_while_others_wait_is_cancelled_beyond_its_share),
-        cmocka_unit_test(what_was_cancelled_is_sent_again_where_a_place_is_free),
-        cmocka_unit_test(nothing_is_cancelled_where_nobody_waits),
+        cmocka_unit_test(jobs_that_time_out_have_a_share_of_the_window),
+        cmocka_unit_test(a_job_that_was_slow_once_does_not_wait_behind_time_outs),
+        cmocka_unit_test(many_that_were_slow_once_do_not_wait_for_as_many_time_outs),
+        cmocka_unit_test(time_outs_have_their_turn_within_a_second),
+        cmocka_unit_test(jobs_that_are_slow_indeed_take_turns_with_time_outs),
+        cmocka_unit_test(an_unlimited_window_has_places_for_time_outs_too),
+        cmocka_unit_test(slow_answers_use_the_whole_window_where_no_other_job_waits),
+        cmocka_unit_test(slow_answers_leave_time_outs_their_turn),
+        cmocka_unit_test(slow_jobs_beyond_their_share_are_cancelled_while_others_wait),
+        cmocka_unit_test(a_cancelled_job_is_sent_again_where_a_place_is_free),
+        cmocka_unit_test(nothing_is_cancelled_where_no_job_waits),
         cmocka_unit_test(a_job_that_is_returned_is_as_it_was),
         cmocka_unit_test(a_job_that_is_lost_waits_for_somebody_to_want_it),
         cmocka_unit_test(a_removed_job_is_never_taken),
         cmocka_unit_test(delays_and_utilization_are_those_of_the_last_seconds),
-        cmocka_unit_test(the_oldest_in_flight_is_known_whatever_became_slow),
+        cmocka_unit_test(the_oldest_in_flight_comes_first_though_jobs_become_slow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

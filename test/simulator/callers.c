@@ -45,30 +45,29 @@ static int64_t interval_ms(const struct user *user)
     return user->rules.interval_is_set ? user->rules.interval_ms : 0;
 }
 
-static void model_inherit(struct model *model, const struct model *former, bool was_broken)
+static void model_inherit(struct model *model, const struct client *former_client,
+                          const struct model *former)
 {
+    bool was_broken = former_client->broken_since_ms != NEVER_MS;
     model->is_measured = former->is_measured;
     model->is_failing = former->is_failing || was_broken;
     model->failed_ms = was_broken ? now_ms() : former->failed_ms;
-    model->failing_since_ms = former->failing_since_ms;
+    model->failing_since_ms = model_useless_since_ms(former_client, former);
     model->duration_ms = model->former_duration_ms = former->duration_ms;
     model->notified_us = former->notified_us;
 }
 
-static void hold(struct user *user, const struct snapshot *former, struct model *former_model,
-                 bool was_broken, int64_t broken_since_ms)
+/* `former` and the others: of the query whose place it takes; NULL: of none. */
+static void hold(struct user *user, const struct snapshot *former,
+                 const struct client *former_client, const struct model *former_model)
 {
     struct client *client = client_find(user->source, user->source->credentials);
     struct model *model = &client->models[user->item];
     user->client = client;
     user->credentials = client->credentials;
     user->query = connection_query(&client->connection, item_of(user)->values, NULL);
-    if (former != NULL && former->is_measured && !user->query->known.is_measured) {
-        model_inherit(model, former_model, was_broken);
-        if (was_broken &&
-            (!former_model->is_failing || broken_since_ms < former_model->failing_since_ms))
-            model->failing_since_ms = broken_since_ms;
-    }
+    if (former != NULL && former->is_measured && !user->query->known.is_measured)
+        model_inherit(model, former_client, former_model);
     if (former != NULL)
         query_inherit(user->query, former);
     model->query = user->query;
@@ -130,12 +129,16 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     struct model *former_model = &former_client->models[user->item];
     _cleanup_(snapshot_done) struct snapshot known = {0};
     struct watcher *watcher;
-    bool was_broken = former_client->broken_since_ms != NEVER_MS;
     trace("trigger %d is moved", user->index);
     connection_snapshot(former, now_ms(), &known);
     user->source = source;
     user->item = item;
-    hold(user, inherits ? &known : NULL, former_model, was_broken, former_client->broken_since_ms);
+    if (!inherits) {
+        free(TAKE(user->trigger.peak));
+        user->answered_count = 0;
+        user->failed_ms = user->failing_since_ms = user->answered_ms = 0;
+    }
+    hold(user, inherits ? &known : NULL, former_client, former_model);
     DL_FOREACH2(user->watchers, watcher, next_owned)
     {
         bool is_stream = watcher->is_stream;
@@ -190,7 +193,7 @@ static struct call *call_new(struct user *user)
     call->is_watching = call->is_late = false;
     call->user = user;
     call->arrived_ms = now_ms();
-    call->watcher = (struct watcher){.asker = call};
+    call->watcher = (struct watcher){.caller = call};
     user->calls++;
     return call;
 }
@@ -224,6 +227,7 @@ static void decide(const struct user *user, const struct answer_call *how,
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     connection_snapshot(user->query, now_ms(), &snapshot);
     struct evaluated evaluated = {
+        .peak = user->trigger.peak,
         .good = snapshot.is_measured,
         .evaluation = {.value = snapshot.reading.value,
                        .active = snapshot.is_measured && token_is_active(snapshot.reading.value)}};
@@ -259,10 +263,10 @@ static void end_round(struct user *user, const struct answer *answer)
 {
     trigger_begin_round(&user->trigger, answer, now_ms());
     user->has_round = true;
-    user->round = (struct said){.is_value = answer->kind == ANSWER_VALUE,
-                                .is_active = answer->active,
-                                .value = answer->value,
-                                .at_ms = now_ms()};
+    user->round = (struct round_answer){.is_value = answer->kind == ANSWER_VALUE,
+                                        .is_active = answer->active,
+                                        .value = answer->value,
+                                        .at_ms = now_ms()};
     if (chance(85)) /* or KEDA's call is lost, or comes too late for this round */
         plan_in((int64_t)random_number(chance(90) ? 50000 : 3000000), EVENT_IS_ACTIVE, user->index,
                 0, 0);
@@ -290,8 +294,10 @@ static void call_news(struct call *call, bool out_of_time)
     world.values += answer.kind == ANSWER_VALUE;
     world.held += answer.held;
     world.refusals += answer.kind == ANSWER_REFUSED;
-    if (call->is_round)
+    if (call->is_round) {
+        model_answered(user, &answer);
         end_round(user, &answer);
+    }
     call_free(call);
 }
 
@@ -312,7 +318,7 @@ void call_due(struct call *call)
 static void begin_call(struct user *user, bool is_round)
 {
     if (user->query == NULL)
-        hold(user, NULL, NULL, false, 0);
+        hold(user, NULL, NULL, NULL);
     renew(user);
     const struct answer *round = is_round ? NULL : trigger_round(&user->trigger, now_ms());
     if (round != NULL) {
@@ -346,17 +352,17 @@ static void stream_news(struct user *user, bool is_due)
     decide(user, &how, &answer);
     bool active = answer.kind == ANSWER_VALUE && answer.active;
     bool idle = answer.kind == ANSWER_VALUE && !answer.active;
-    bool heartbeat = is_due || user->owes_beat;
-    if (active && (!user->was_told || heartbeat)) {
+    bool heartbeat = is_due || user->is_heartbeat_due;
+    if (active && (!user->was_sent_active || heartbeat)) {
         check_stream(user, &answer);
-        trace("trigger %d: the stream is told", user->index);
-        user->was_told = true;
-        user->owes_beat = false;
+        trace("trigger %d: active is sent on the stream", user->index);
+        user->was_sent_active = true;
+        user->is_heartbeat_due = false;
         plan_heartbeat(user);
     } else if (answer.kind == ANSWER_WAIT && heartbeat)
-        user->owes_beat = true;
+        user->is_heartbeat_due = true;
     else if (idle || heartbeat)
-        user->was_told = user->owes_beat = false;
+        user->was_sent_active = user->is_heartbeat_due = false;
     set_idle(user, idle ? user->idle_ms : 0);
 }
 
@@ -370,9 +376,9 @@ static void open_stream(struct user *user)
 {
     trace("trigger %d opens its stream", user->index);
     user->is_streaming = true;
-    user->was_told = user->owes_beat = false;
+    user->was_sent_active = user->is_heartbeat_due = false;
     user->streaming_since_ms = now_ms();
-    user->stream = (struct watcher){.asker = NULL};
+    user->stream = (struct watcher){.caller = NULL};
     DL_APPEND2(user->watchers, &user->stream, prev_owned, next_owned);
     user->stream.is_stream = true;
     model_of(user->query)->credit += 2;
@@ -397,8 +403,8 @@ void callers_take_news(void)
         struct watcher *watcher = world.ready;
         DL_DELETE2(world.ready, watcher, prev_ready, next_ready);
         watcher->is_ready = false;
-        if (watcher->asker != NULL)
-            call_news(watcher->asker, false);
+        if (watcher->caller != NULL)
+            call_news(watcher->caller, false);
         else
             stream_news((struct user *)((char *)watcher - offsetof(struct user, stream)), false);
     }
@@ -406,18 +412,18 @@ void callers_take_news(void)
 
 /* ---- what KEDA does ---- */
 
-static void check_told(const struct user *user)
+static void check_stream_is_notified(const struct user *user)
 {
     const struct item *item = item_of(user);
     int64_t since_ms = user->streaming_since_ms;
-    if (!user->is_streaming || user->was_told || !item->is_active)
+    if (!user->is_streaming || user->was_sent_active || !item->is_active)
         return;
     if (item->active_since_ms > since_ms)
         since_ms = item->active_since_ms;
     if (must_be_measured(user) && now_ms() - since_ms > 2 * STANDARD_INTERVAL_MS + 10000 &&
         now_ms() - since_ms > 2 * user->rules.interval_ms + 10000)
-        violated("item %d has been active for %lld ms, and its stream was not told", item->number,
-                 (long long)(now_ms() - since_ms));
+        violated("item %d has been active for %lld ms, and its stream was not notified",
+                 item->number, (long long)(now_ms() - since_ms));
 }
 
 void user_poll(struct user *user)
@@ -425,7 +431,7 @@ void user_poll(struct user *user)
     if (world.is_ending)
         return;
     plan_in(user->poll_ms * 1000 + (int64_t)random_number(20000), EVENT_POLL, user->index, 0, 0);
-    check_told(user);
+    check_stream_is_notified(user);
     if (chance(2)) { /* nobody comes for a while */
         plan_in((int64_t)random_number(1000000), EVENT_FORGET, user->index, 0, 0);
         return;

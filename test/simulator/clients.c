@@ -343,12 +343,16 @@ void client_connected(struct client *client)
     client->is_connecting = false;
     client->has_timed_out = client->is_dead = client->is_lost = false;
     if (source->is_reachable) {
-        bool was_broken = client->broken_since_ms != NEVER_MS;
+        int64_t broken_since_ms = client->broken_since_ms;
+        bool was_broken = broken_since_ms != NEVER_MS;
         client->completed_ms = client->connected_ms = now_ms();
         client->broken_since_ms = NEVER_MS;
         for (int i = 0; was_broken && i < source->items_count; i++) {
-            client->models[i].was_hastened = true;
-            client->models[i].credit += 1;
+            struct model *model = &client->models[i];
+            model->was_hastened = true;
+            model->credit += 1;
+            if (model->is_measured && model->broken_since_ms == 0)
+                model->broken_since_ms = broken_since_ms;
         }
         connection_connected(&client->connection, now_ms());
         if (was_broken)

@@ -50,11 +50,18 @@ void model_need(struct model *model, int64_t from_us)
     model->needed_us = max_of(model->needed_us, from_us);
 }
 
+static int64_t unusable_since_ms(const struct model *model)
+{
+    int64_t since_ms = now_ms();
+    if (model->waiting_since_ms != NEVER_MS)
+        since_ms = min_of(since_ms, model->waiting_since_ms);
+    return model->broken_since_ms > 0 ? min_of(since_ms, model->broken_since_ms) : since_ms;
+}
+
 void model_fail(struct model *model)
 {
     if (!model->is_failing)
-        model->failing_since_ms =
-            model->waiting_since_ms == NEVER_MS ? now_ms() : model->waiting_since_ms;
+        model->failing_since_ms = unusable_since_ms(model);
     model->is_failing = true;
     model->failed_ms = now_ms();
     model->needed_us = 0;
@@ -70,7 +77,7 @@ static int64_t retry_ms(unsigned timeouts)
 
 static int64_t default_freshness_ms(int64_t duration_ms)
 {
-    return min_of(STANDARD_INTERVAL_MS, max_of(500, 10 * duration_ms));
+    return min_of(STANDARD_INTERVAL_MS, max_of(500, 10 * max_of(0, duration_ms)));
 }
 
 /* How many measurements per millisecond F, intervals and retries explain, whoever calls. */
@@ -105,8 +112,8 @@ static void check_rate(const struct client *client, struct model *model)
 
 static int slow_places(const struct source *source)
 {
-    enum { UNLESS_SAID = 16 };
-    return source->scaler.isolated == 0 ? UNLESS_SAID : (int)source->scaler.isolated;
+    enum { DEFAULT_PLACES = 16 };
+    return source->scaler.isolated == 0 ? DEFAULT_PLACES : (int)source->scaler.isolated;
 }
 
 void check_take(struct client *client, struct model *model)
@@ -156,10 +163,13 @@ static void check_completed(struct model *model, bool is_good)
 {
     model->timeouts = 0;
     model->was_resent = false;
-    model->waiting_since_ms = NEVER_MS;
     if (model->started_us >= model->needed_us)
         model->needed_us = 0;
+    /* What is needed still was demanded after this one was sent: all before is served. */
+    model->needed_since_ms = max_of(model->needed_since_ms, model->started_us / 1000);
     if (is_good) {
+        model->waiting_since_ms = NEVER_MS;
+        model->broken_since_ms = 0;
         model->is_measured = true;
         model->is_failing = false;
         model->former_duration_ms = model->duration_ms;
@@ -335,9 +345,8 @@ static void check_value(const struct user *user, const struct call *call,
     const struct model *model = &user->client->models[user->item];
     int64_t interval_ms = user->rules.interval_ms;
     int64_t sent_ms = token_sent_ms(answer->value);
-    int64_t fresh_ms = user->rules.interval_is_set
-                           ? interval_ms
-                           : min_of(interval_ms, max_of(500, 10 * max_of(0, model->duration_ms)));
+    int64_t fresh_ms =
+        user->rules.interval_is_set ? interval_ms : default_freshness_ms(model->duration_ms);
     if (model->duration_ms >= 1000)
         fresh_ms = interval_ms + 2 * model->duration_ms;
     if (model->is_failing || user->client->broken_since_ms != NEVER_MS)
@@ -373,19 +382,23 @@ static void check_reason(const struct user *user, const struct call *call, bool 
         violated("item %d: a call is refused and does not wait", item_of(user)->number);
 }
 
+int64_t model_useless_since_ms(const struct client *client, const struct model *model)
+{
+    int64_t since_ms = model->is_failing ? model->failing_since_ms : unusable_since_ms(model);
+    return client->broken_since_ms == NEVER_MS ? since_ms
+                                               : min_of(since_ms, client->broken_since_ms);
+}
+
+static int64_t useless_since_ms(const struct user *user)
+{
+    return model_useless_since_ms(user->client, &user->client->models[user->item]);
+}
+
 static void check_held(const struct user *user, const struct answer *answer)
 {
-    const struct client *client = user->client;
-    const struct model *model = &client->models[user->item];
-    int64_t since_ms = now_ms();
+    int64_t since_ms = useless_since_ms(user);
     if (!answer->active)
         violated("item %d: an inactive reading is held", item_of(user)->number);
-    if (model->is_failing)
-        since_ms = model->failing_since_ms;
-    if (client->broken_since_ms != NEVER_MS)
-        since_ms = min_of(since_ms, client->broken_since_ms);
-    if (!model->is_failing && model->waiting_since_ms != NEVER_MS)
-        since_ms = min_of(since_ms, model->waiting_since_ms);
     if (now_ms() - since_ms > user->rules.hold_ms)
         violated("item %d: a reading is held for %lld ms", item_of(user)->number,
                  (long long)(now_ms() - since_ms));
@@ -422,32 +435,94 @@ void check_answer(const struct user *user, const struct call *call, const struct
     if (token_item(answer->value) != item->number)
         violated("item %d is answered with a value of item %d", item->number,
                  token_item(answer->value));
-    if (token_is_active(answer->value) != answer->active)
+    if (!answer->held && token_is_active(answer->value) != answer->active)
         violated("item %d: active is not as the source had it", item->number);
     if (!answer->held) {
         check_value(user, call, answer);
         return;
     }
     check_held(user, answer);
+    check_load(user, answer);
     check_reason(user, call, out_of_time);
 }
 
 void check_stream(const struct user *user, const struct answer *answer)
 {
     const struct item *item = item_of(user);
-    if (token_item(answer->value) != item->number || !token_is_active(answer->value))
-        violated("item %d: a stream is told what the source never had", item->number);
+    /* What is held may be the load of an earlier reading. */
+    double token = answer->held ? user->query->known.reading.value : answer->value;
+    if (token_item(answer->value) != item->number || !token_is_active(token))
+        violated("item %d: a stream was sent what the source never had", item->number);
+}
+
+/* What is held is not less than anything that was answered in the five minutes before the failure, and no more than
+ * the largest of a little longer. */
+void check_load(const struct user *user, const struct answer *answer)
+{
+    enum { WINDOW_MS = 300000, GRAIN_MS = 30000 };
+    int64_t since_ms = user->failing_since_ms;
+    if (since_ms == 0)
+        since_ms = max_of(useless_since_ms(user), user->answered_ms);
+    since_ms -= user->failed_ms;
+    const struct model *model = &user->client->models[user->item];
+    double load = token_load(answer->value);
+    double min = 0;
+    double max = model->is_measured ? token_load(model->query->known.reading.value) : 0;
+    for (size_t i = 0; i < user->answered_count; i++) {
+        const struct answered *each = &user->answered[i];
+        if (each->at_ms >= since_ms - WINDOW_MS && each->load > min)
+            min = each->load;
+        if (each->at_ms >= since_ms - WINDOW_MS - GRAIN_MS && each->load > max)
+            max = each->load;
+    }
+    if (load < min)
+        violated("item %d: a load of %g is held, and %g was answered before the failure",
+                 item_of(user)->number, load, min);
+    if (load > max)
+        violated("item %d: a load of %g is held, which is more than was answered lately",
+                 item_of(user)->number, load);
+}
+
+static void forget_smaller(struct user *user, double load, int64_t at_ms)
+{
+    enum { FORGOTTEN_MS = 600000 };
+    size_t kept = 0;
+    for (size_t i = 0; i < user->answered_count; i++)
+        if (user->answered[i].load > load && user->answered[i].at_ms > at_ms - FORGOTTEN_MS)
+            user->answered[kept++] = user->answered[i];
+    user->answered_count = kept;
+}
+
+void model_answered(struct user *user, const struct answer *answer)
+{
+    if (answer->kind != ANSWER_VALUE)
+        return;
+    if (answer->held) {
+        if (user->failing_since_ms == 0)
+            user->failing_since_ms = max_of(useless_since_ms(user), user->answered_ms);
+        return;
+    }
+    if (user->failing_since_ms > 0)
+        user->failed_ms += now_ms() - user->failing_since_ms;
+    user->failing_since_ms = 0;
+    user->answered_ms = now_ms();
+    int64_t at_ms = now_ms() - user->failed_ms;
+    double load = token_load(answer->value);
+    forget_smaller(user, load, at_ms);
+    user->answered = memory_grow(user->answered, &user->answered_capacity, user->answered_count + 1,
+                                 sizeof(*user->answered));
+    user->answered[user->answered_count++] = (struct answered){load, at_ms};
 }
 
 /* The second call of a round is answered as the first one was. */
 void check_round(const struct user *user, const struct answer *answer)
 {
-    const struct said *said = &user->round;
+    const struct round_answer *first = &user->round;
     bool is_value = answer->kind == ANSWER_VALUE;
-    if (!user->has_round || now_ms() - said->at_ms > TRIGGER_ROUND_MS)
+    if (!user->has_round || now_ms() - first->at_ms > TRIGGER_ROUND_MS)
         violated("item %d: IsActive repeats a round that is over", item_of(user)->number);
-    if (is_value != said->is_value ||
-        (is_value && (answer->value != said->value || answer->active != said->is_active)))
+    if (is_value != first->is_value ||
+        (is_value && (answer->value != first->value || answer->active != first->is_active)))
         violated("item %d: IsActive does not agree with GetMetrics", item_of(user)->number);
 }
 
@@ -494,6 +569,7 @@ void check_client(struct client *client)
     check_heap(&schedule->scheduled, JOB_SCHEDULED);
     check_heap(&schedule->ready, JOB_READY);
     check_heap(&schedule->ready_slow, JOB_READY);
+    check_heap(&schedule->ready_timed_out, JOB_READY);
     for (int i = 0; i < client->source->items_count; i++) {
         struct model *model = &client->models[i];
         in_flight += model->in_flight;

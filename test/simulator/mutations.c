@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "measure/connection_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ enum mutation {
     NOTHING_CANCELLED,
     STALE_READING_ANSWERED,
     INACTIVE_HELD,
+    LAST_VALUE_HELD,
+    OLD_VALUE_HELD,
     FAILURE_HITS_A_NEIGHBOUR,
     ENDLESS_RESEND,
     WAKES_TOO_LATE,
@@ -62,9 +65,11 @@ static const struct mutated {
     [NOTHING_CANCELLED] = {"slow requests keep the window", 3000000},
     [STALE_READING_ANSWERED] = {"a call is answered from a reading three seconds too old", 300000},
     [INACTIVE_HELD] = {"an inactive reading is held while measuring fails", 300000},
+    [LAST_VALUE_HELD] = {"the last value is held, not the largest", 300000},
+    [OLD_VALUE_HELD] = {"a value of ten minutes before the failure is held", 3000000},
     [FAILURE_HITS_A_NEIGHBOUR] = {"a failure hits a neighbour", 300000},
     [ENDLESS_RESEND] = {"a resend that never ends", 1000000},
-    [WAKES_TOO_LATE] = {"the thread sleeps for longer than the schedule said", 1000000},
+    [WAKES_TOO_LATE] = {"the thread sleeps for longer than the schedule round_answer", 1000000},
     [NO_BACKOFF] = {"a refused connection is tried again at once", 300000},
     [NOT_CAUGHT_UP] = {"what failed with a connection is not measured when it is back", 3000000},
     [SUBSCRIPTION_LEAKED] = {"a subscription is not ended", 3000000},
@@ -190,6 +195,20 @@ WRAP(bool, connection_next_unsubscribe, struct connection *connection, uint64_t 
     if (mutation == SUBSCRIPTION_LEAKED)
         connection->unsubscribes_count = 0;
     return __real_connection_next_unsubscribe(connection, ret_id);
+}
+
+WRAP(double, peak_value_before, const struct peak_value *peak, int64_t since_ms)
+{
+    if (mutation == LAST_VALUE_HELD)
+        return 0;
+    return __real_peak_value_before(peak, since_ms);
+}
+
+WRAP(void, peak_value_add, struct peak_value *peak, double value, int64_t at_ms)
+{
+    if (mutation == OLD_VALUE_HELD) /* time passes half as fast */
+        peak->failed_ms += peak->last_ms == 0 ? 0 : (at_ms - peak->last_ms) / 2;
+    __real_peak_value_add(peak, value, at_ms);
 }
 
 WRAP(void, answer_decide, const struct snapshot *snapshot, const struct evaluated *evaluated,

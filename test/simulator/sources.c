@@ -25,17 +25,22 @@ int task_item(const struct task *task)
 
 /* ---- values that say where they are from ---- */
 
-enum { TIME_BITS = 36 };
+enum { TIME_BITS = 36, ITEM_BITS = 13, MAX_LOAD = 7, LOAD_SHIFT = 1 + TIME_BITS + ITEM_BITS };
 
 double token_of(const struct item *item, int64_t sent_us)
 {
     uint64_t token = (uint64_t)item->number << TIME_BITS | (uint64_t)(sent_us / 1000);
-    return (double)(token << 1 | item->is_active);
+    return (double)(random_number(MAX_LOAD + 1) << LOAD_SHIFT | token << 1 | item->is_active);
+}
+
+double token_load(double token)
+{
+    return (double)((uint64_t)token >> LOAD_SHIFT);
 }
 
 int token_item(double token)
 {
-    return (int)((uint64_t)token >> (TIME_BITS + 1));
+    return (int)((uint64_t)token >> (TIME_BITS + 1) & ((1 << ITEM_BITS) - 1));
 }
 
 int64_t token_sent_ms(double token)
@@ -72,6 +77,7 @@ void source_init(struct source *source, int index)
         .options = options,
         .sizes = {0, sizeof(struct item_options), 0},
         .bundle = chance(25) ? bundle : NULL,
+        .bundle_costs_the_same = chance(50),
         .subscribes = chance(60),
         .timeout_ms = chance(60)   ? 0
                       : chance(50) ? 10000

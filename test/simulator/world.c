@@ -295,8 +295,11 @@ static void end(void)
         client_free(world.clients[i]);
     }
     calls_free();
-    for (int i = 0; i < world.users_count; i++)
+    for (int i = 0; i < world.users_count; i++) {
         answer_done(&world.users[i].trigger.round.answer);
+        free(world.users[i].trigger.peak);
+        free(world.users[i].answered);
+    }
     for (int i = 0; i < world.sources_count; i++)
         source_done(&world.sources[i]);
     free(world.clients);

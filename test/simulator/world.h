@@ -8,7 +8,8 @@
  *     model.c   what has to hold after every step      main.c     the command line
  *
  * A value says where it is from: which item, when it was asked for, and whether the item was active then. So a
- * check needs no history: an answer carries its proof.
+ * check needs no history: an answer carries its proof. Its highest bits are the load, by which values are larger or
+ * smaller.
  */
 #ifndef BACKLOG_TEST_SIMULATOR_WORLD_H
 #define BACKLOG_TEST_SIMULATOR_WORLD_H
@@ -114,6 +115,7 @@ struct model {
     int64_t former_duration_ms;
     int64_t notified_us;      /* readings sent before are outdated */
     int64_t waiting_since_ms; /* since when a caller has been unanswered; NEVER_MS: none is */
+    int64_t broken_since_ms;  /* its client was, and no reading came since; 0: neither */
     double credit;            /* how many more sends can be explained */
     int64_t credit_at_ms;
 
@@ -154,11 +156,17 @@ struct client {
 
 /* ---- callers ---- */
 
-struct said {
+struct round_answer {
     bool is_value;
     bool is_active;
     double value;
     int64_t at_ms;
+};
+
+/* A value that GetMetrics was answered with, from a measurement. */
+struct answered {
+    double load;
+    int64_t at_ms; /* of the user's time without failures */
 };
 
 struct user {
@@ -173,13 +181,19 @@ struct user {
     struct query *query;
     struct watcher *watchers; /* utlist: next_owned */
     int calls;
-    struct said round; /* what GetMetrics was answered last */
+    struct round_answer round; /* what GetMetrics was answered last */
     bool has_round;
-    int credentials; /* of the connection that it has */
+    struct answered *answered; /* of the last ten minutes, each larger than what came after it */
+    size_t answered_count;
+    size_t answered_capacity;
+    int64_t failed_ms;        /* how long failures took that are over */
+    int64_t failing_since_ms; /* 0: measuring does not fail */
+    int64_t answered_ms;      /* the last time */
+    int credentials;          /* of the connection that it has */
     struct watcher stream;
     bool is_streaming;
-    bool was_told;
-    bool owes_beat;
+    bool was_sent_active;
+    bool is_heartbeat_due;
     int64_t streaming_since_ms;
     uint64_t stream_generation;
 };
@@ -259,6 +273,7 @@ void source_change(struct source *source, int item);
 void source_disturb(struct source *source);
 double token_of(const struct item *item, int64_t sent_us);
 int token_item(double token);
+double token_load(double token);
 int64_t token_sent_ms(double token);
 bool token_is_active(double token);
 
@@ -302,11 +317,15 @@ void check_needed(struct client *client, struct model *model);
 void check_answer(const struct user *user, const struct call *call, const struct answer *answer,
                   bool out_of_time);
 void check_stream(const struct user *user, const struct answer *answer);
+void check_load(const struct user *user, const struct answer *answer);
+void model_answered(struct user *user, const struct answer *answer);
 void check_round(const struct user *user, const struct answer *answer);
 void check_client(struct client *client); /* everything of it */
 /* Everything has been well for so long that every call is to be answered by a measurement. */
 bool must_be_measured(const struct user *user);
 void model_need(struct model *model, int64_t from_us);
 void model_fail(struct model *model);
+/* Since when the query has been of no use to callers; now, if it is of use. */
+int64_t model_useless_since_ms(const struct client *client, const struct model *model);
 
 #endif

@@ -1,0 +1,385 @@
+#include "measure/history.h"
+
+#include "base/memory.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum { FIELDS = sizeof(struct reading) / sizeof(double) };
+
+/* How old the samples of a tier get, and how far apart they are: of those in one step the last one is kept. */
+static const struct {
+    int max_age_ms;
+    int step_ms;
+} tiers[HISTORY_TIERS] = {
+    {10 * 60 * 1000, 1000},
+    {30 * 60 * 1000, 15 * 1000},
+    {HISTORY_SPAN_MS, 60 * 1000},
+};
+
+/* Samples of one series and tier, in words: the time since `base_ms` (and FAILED), then, unless it failed, a float for
+ * each field of the mask. */
+struct history_chunk {
+    struct history_chunk *newer;       /* of the same series and tier */
+    struct history_chunk *next, *prev; /* of the same tier, in the order in which they were taken */
+    struct history_series *series;
+    int64_t base_ms;
+    uint16_t mask; /* of the reading's fields */
+    uint8_t tier;
+    uint8_t used;  /* words */
+    uint8_t last;  /* where the last sample begins */
+    uint8_t count; /* samples */
+    uint32_t words[];
+};
+
+enum { WORDS = (HISTORY_CHUNK_BYTES - sizeof(struct history_chunk)) / sizeof(uint32_t) };
+
+#define FAILED ((uint32_t)1 << 31)
+
+struct history {
+    pthread_mutex_t lock;
+    size_t max_chunks;
+    size_t chunks;
+    struct history_chunk *by_tier[HISTORY_TIERS]; /* utlist, the first taken first */
+    uint64_t dropped;
+    double consumed;
+};
+
+/* ---- samples as words ---- */
+
+static uint16_t mask_of(const struct history_sample *sample)
+{
+    double fields[FIELDS];
+    uint16_t mask = 0;
+    memcpy(fields, &sample->reading, sizeof(fields));
+    for (int i = 0; !sample->is_failed && i < FIELDS; i++)
+        mask |= (uint16_t)(isnan(fields[i]) ? 0 : 1 << i);
+    return mask;
+}
+
+static size_t words_of(uint16_t mask, bool is_failed)
+{
+    return 1 + (is_failed ? 0 : (size_t)__builtin_popcount(mask));
+}
+
+static void encode(struct history_chunk *chunk, const struct history_sample *sample)
+{
+    double fields[FIELDS];
+    uint32_t *word = &chunk->words[chunk->used];
+    memcpy(fields, &sample->reading, sizeof(fields));
+    *word++ = (uint32_t)(sample->at_ms - chunk->base_ms) | (sample->is_failed ? FAILED : 0);
+    for (int i = 0; !sample->is_failed && i < FIELDS; i++)
+        if (chunk->mask & 1 << i) {
+            float value = (float)fields[i];
+            memcpy(word++, &value, sizeof(value));
+        }
+    chunk->last = chunk->used;
+    chunk->used = (uint8_t)(word - chunk->words);
+    chunk->count++;
+}
+
+/* Returns where the next sample begins. */
+static size_t decode(const struct history_chunk *chunk, size_t at,
+                     struct history_sample *ret_sample)
+{
+    double fields[FIELDS];
+    const uint32_t *word = &chunk->words[at];
+    ret_sample->at_ms = chunk->base_ms + (int64_t)(*word & ~FAILED);
+    ret_sample->is_failed = (*word++ & FAILED) != 0;
+    for (int i = 0; i < FIELDS; i++) {
+        float value = NAN;
+        if (!ret_sample->is_failed && (chunk->mask & 1 << i))
+            memcpy(&value, word++, sizeof(value));
+        fields[i] = (double)value;
+    }
+    memcpy(&ret_sample->reading, fields, sizeof(fields));
+    return (size_t)(word - chunk->words);
+}
+
+/* ---- the pool ---- */
+
+struct history *history_new(size_t max_bytes)
+{
+    struct history *history = memory_new(sizeof(*history));
+    history->max_chunks = max_bytes / HISTORY_CHUNK_BYTES;
+    pthread_mutex_init(&history->lock, NULL);
+    return history;
+}
+
+void history_free(struct history *history)
+{
+    if (history == NULL)
+        return;
+    pthread_mutex_destroy(&history->lock);
+    free(history);
+}
+
+/* Takes the oldest chunk of a series' tier out of it, and out of the pool; the caller frees it. */
+static struct history_chunk *take_oldest(struct history *history, struct history_series *series,
+                                         int tier)
+{
+    struct history_chunk *chunk = series->tiers[tier].oldest;
+    series->tiers[tier].oldest = chunk->newer;
+    if (chunk->newer == NULL)
+        series->tiers[tier].newest = NULL;
+    DL_DELETE(history->by_tier[tier], chunk);
+    history->chunks--;
+    return chunk;
+}
+
+static struct history_chunk *add_chunk(struct history *history, struct history_series *series,
+                                       int tier, const struct history_sample *first)
+{
+    struct history_chunk *chunk = memory_new(HISTORY_CHUNK_BYTES);
+    chunk->series = series;
+    chunk->base_ms = first->at_ms;
+    chunk->mask = mask_of(first);
+    chunk->tier = (uint8_t)tier;
+    if (series->tiers[tier].newest != NULL)
+        series->tiers[tier].newest->newer = chunk;
+    else
+        series->tiers[tier].oldest = chunk;
+    series->tiers[tier].newest = chunk;
+    DL_APPEND(history->by_tier[tier], chunk);
+    history->chunks++;
+    return chunk;
+}
+
+static bool has_room(const struct history_chunk *chunk, const struct history_sample *sample)
+{
+    uint16_t mask = mask_of(sample);
+    return chunk != NULL && (mask | chunk->mask) == chunk->mask &&
+           sample->at_ms - chunk->base_ms < (int64_t)FAILED &&
+           chunk->used + words_of(chunk->mask, sample->is_failed) <= WORDS;
+}
+
+/* Of the samples in one step, the last stands for all, unless one has failed and the other has not. */
+static void drop_replaced(struct history_chunk *chunk, const struct history_sample *sample,
+                          int64_t step_ms)
+{
+    struct history_sample last;
+    if (chunk == NULL || chunk->count == 0)
+        return;
+    decode(chunk, chunk->last, &last);
+    if (last.at_ms / step_ms != sample->at_ms / step_ms || last.is_failed != sample->is_failed)
+        return;
+    chunk->used = chunk->last;
+    chunk->count--;
+}
+
+static void append(struct history *history, struct history_series *series, int tier,
+                   const struct history_sample *sample)
+{
+    struct history_chunk *chunk = series->tiers[tier].newest;
+    drop_replaced(chunk, sample, tiers[tier].step_ms);
+    if (!has_room(chunk, sample))
+        chunk = add_chunk(history, series, tier, sample);
+    encode(chunk, sample);
+}
+
+/* What a chunk has becomes coarser, and is in the next tier then. */
+static void demote(struct history *history, struct history_series *series, int tier)
+{
+    struct history_chunk *chunk = take_oldest(history, series, tier);
+    struct history_sample sample;
+    for (size_t at = 0; at < chunk->used;) {
+        at = decode(chunk, at, &sample);
+        append(history, series, tier + 1, &sample);
+    }
+    free(chunk);
+}
+
+static int64_t newest_ms(const struct history_chunk *chunk)
+{
+    struct history_sample last;
+    decode(chunk, chunk->last, &last);
+    return last.at_ms;
+}
+
+static void age(struct history *history, struct history_series *series, int64_t now_ms)
+{
+    for (int tier = 0; tier < HISTORY_TIERS; tier++) {
+        const struct history_chunk *oldest;
+        while ((oldest = series->tiers[tier].oldest) != NULL &&
+               now_ms - newest_ms(oldest) > tiers[tier].max_age_ms) {
+            if (tier + 1 < HISTORY_TIERS)
+                demote(history, series, tier);
+            else
+                free(take_oldest(history, series, tier));
+        }
+    }
+}
+
+/* Until the pool has room: the oldest of the coarsest is dropped; where nothing is coarse yet, the oldest becomes so. */
+static void make_room(struct history *history, int64_t now_ms)
+{
+    while (history->chunks > history->max_chunks) {
+        int tier = HISTORY_TIERS - 1;
+        while (tier > 0 && history->by_tier[tier] == NULL)
+            tier--;
+        struct history_series *series = history->by_tier[tier]->series;
+        if (tier + 1 < HISTORY_TIERS && history->by_tier[tier]->count > 1) {
+            demote(history, series, tier);
+            continue;
+        }
+        struct history_chunk *chunk = take_oldest(history, series, tier);
+        if (now_ms - newest_ms(chunk) <= HISTORY_SPAN_MS)
+            history->dropped += chunk->count;
+        free(chunk);
+    }
+}
+
+/* ---- what was consumed ---- */
+
+/* Older readings weigh less: half after 40 s, a third after a minute. */
+static void average(double *rate, double now, int64_t gap_ms)
+{
+    const double minute_ms = 60 * 1000;
+    double share = 1 - exp(-(double)gap_ms / minute_ms);
+    *rate += share * (now - *rate);
+}
+
+static void count_rates(struct history_series *series, double waiting, int64_t gap_ms)
+{
+    double grown = (waiting - series->counted_waiting) * 1000 / (double)gap_ms;
+    if (gap_ms <= 0 || !isfinite(grown))
+        return;
+    average(&series->arrival_rate, fmax(grown, 0), gap_ms);
+    average(&series->consumption_rate, fmax(-grown, 0), gap_ms);
+}
+
+static void count_consumed(struct history *history, struct history_series *series,
+                           const struct reading *reading, int64_t at_ms)
+{
+    enum {
+        MAX_GAP_MS = 2 * 60 * 1000
+    }; /* for longer than this a rate is not taken for the one that was */
+    int64_t gap_ms = at_ms - series->counted_at_ms;
+    double consumed = 0;
+    if (isnan(reading->consumption_rate) && isnan(reading->waiting))
+        return;
+    if (series->counted_at_ms == 0)
+        consumed = 0;
+    else if (!isnan(reading->consumption_rate))
+        consumed =
+            reading->consumption_rate * (double)(gap_ms < MAX_GAP_MS ? gap_ms : MAX_GAP_MS) / 1000;
+    else if (series->counted_waiting > reading->waiting)
+        consumed = series->counted_waiting - reading->waiting;
+    if (series->counted_at_ms > 0)
+        count_rates(series, reading->waiting, gap_ms);
+    series->counted_at_ms = at_ms;
+    series->counted_waiting = reading->waiting;
+    series->consumed += consumed;
+    history->consumed += consumed;
+}
+
+/* ---- the interface ---- */
+
+void history_add(struct history *history, struct history_series *series,
+                 const struct reading *reading, int64_t at_ms)
+{
+    struct history_sample sample = {
+        .at_ms = at_ms, .is_failed = reading == NULL, .reading = READING_UNKNOWN};
+    if (history == NULL)
+        return;
+    if (reading != NULL)
+        sample.reading = *reading;
+    pthread_mutex_lock(&history->lock);
+    if (reading != NULL)
+        count_consumed(history, series, reading, at_ms);
+    age(history, series, at_ms);
+    append(history, series, 0, &sample);
+    make_room(history, at_ms);
+    pthread_mutex_unlock(&history->lock);
+}
+
+void history_drop(struct history *history, struct history_series *series)
+{
+    if (history == NULL)
+        return;
+    pthread_mutex_lock(&history->lock);
+    for (int tier = 0; tier < HISTORY_TIERS; tier++)
+        while (series->tiers[tier].oldest != NULL)
+            free(take_oldest(history, series, tier));
+    pthread_mutex_unlock(&history->lock);
+    *series = (struct history_series){0};
+}
+
+static size_t count_samples(const struct history_series *series)
+{
+    size_t count = 0;
+    for (int tier = 0; tier < HISTORY_TIERS; tier++)
+        for (const struct history_chunk *chunk = series->tiers[tier].oldest; chunk != NULL;
+             chunk = chunk->newer)
+            count += chunk->count;
+    return count;
+}
+
+void history_move(struct history *history, struct history_series *from, struct history_series *to)
+{
+    if (history == NULL)
+        return;
+    pthread_mutex_lock(&history->lock);
+    bool is_new = count_samples(to) == 0 && to->counted_at_ms == 0;
+    if (is_new) {
+        *to = *from;
+        *from = (struct history_series){0};
+    }
+    for (int tier = 0; is_new && tier < HISTORY_TIERS; tier++)
+        for (struct history_chunk *chunk = to->tiers[tier].oldest; chunk != NULL;
+             chunk = chunk->newer)
+            chunk->series = to;
+    pthread_mutex_unlock(&history->lock);
+}
+
+size_t history_read(struct history *history, const struct history_series *series, int64_t from_ms,
+                    struct history_sample **ret_samples)
+{
+    size_t count = 0;
+    *ret_samples = NULL;
+    if (history == NULL)
+        return 0;
+    pthread_mutex_lock(&history->lock);
+    struct history_sample *samples = memory_array(count_samples(series) + 1, sizeof(*samples));
+    for (int tier = HISTORY_TIERS - 1; tier >= 0; tier--)
+        for (const struct history_chunk *chunk = series->tiers[tier].oldest; chunk != NULL;
+             chunk = chunk->newer)
+            for (size_t at = 0; at < chunk->used;) {
+                at = decode(chunk, at, &samples[count]);
+                count += samples[count].at_ms >= from_ms;
+            }
+    pthread_mutex_unlock(&history->lock);
+    *ret_samples = samples;
+    return count;
+}
+
+void history_flow(struct history *history, const struct history_series *series,
+                  struct history_flow *ret_flow)
+{
+    *ret_flow = (struct history_flow){NAN, NAN, NAN};
+    if (history == NULL)
+        return;
+    pthread_mutex_lock(&history->lock);
+    if (series->counted_at_ms > 0)
+        *ret_flow =
+            (struct history_flow){series->consumed, series->arrival_rate, series->consumption_rate};
+    pthread_mutex_unlock(&history->lock);
+}
+
+void history_stats(struct history *history, struct history_stats *ret_stats)
+{
+    *ret_stats = (struct history_stats){0};
+    if (history == NULL)
+        return;
+    pthread_mutex_lock(&history->lock);
+    *ret_stats = (struct history_stats){
+        .bytes = history->chunks * HISTORY_CHUNK_BYTES,
+        .max_bytes = history->max_chunks * HISTORY_CHUNK_BYTES,
+        .dropped = history->dropped,
+        .consumed = history->consumed,
+    };
+    pthread_mutex_unlock(&history->lock);
+}

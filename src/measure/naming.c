@@ -1,0 +1,118 @@
+#include "measure/naming.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+enum { SHOWN_USERS = 3, MAX_NAME_BYTES = 64 };
+
+static void add_user(struct text *text, const struct query_user *user)
+{
+    text_addf(text, "%.*s/%.*s", (int)text_cut(user->namespace, MAX_NAME_BYTES), user->namespace,
+              (int)text_cut(user->name, MAX_NAME_BYTES), user->name);
+}
+
+static char *make_label(const struct naming *naming)
+{
+    struct text label = {0};
+    const struct query_user *user;
+    size_t shown = 0;
+    text_add(&label, naming->title);
+    if (naming->name != NULL || naming->users == NULL)
+        return text_take(&label);
+    DL_FOREACH(naming->users, user)
+    {
+        if (shown++ == SHOWN_USERS)
+            break;
+        text_add(&label, shown == 1 ? " (used by " : ", ");
+        add_user(&label, user);
+    }
+    if (naming->count > SHOWN_USERS)
+        text_addf(&label, " and %zu more", naming->count - SHOWN_USERS);
+    text_add(&label, ")");
+    return text_take(&label);
+}
+
+static void rename_it(struct naming *naming)
+{
+    const struct query_user *first = naming->users;
+    if (first != NULL && !text_equal(first->connection, naming->name)) {
+        free(naming->name);
+        naming->name = text_copy(first->connection);
+    }
+    free(naming->title);
+    if (naming->name != NULL)
+        naming->title = text_format("connection \"%s\"", naming->name);
+    else if (naming->place != NULL)
+        naming->title = text_format("%s at %s", naming->scaler->name, naming->place);
+    else
+        naming->title = text_copy(naming->scaler->name);
+    free(naming->label);
+    naming->label = make_label(naming);
+}
+
+void naming_init(struct naming *naming, const struct scaler *scaler, char *place)
+{
+    *naming = (struct naming){.scaler = scaler, .place = place};
+    rename_it(naming);
+}
+
+void naming_done(struct naming *naming)
+{
+    free(naming->place);
+    free(naming->name);
+    free(naming->title);
+    free(naming->label);
+}
+
+/* Of a hundred thousand triggers nearly all change nothing but the number. */
+void naming_add(struct naming *naming, struct query_user *user)
+{
+    bool has_name = naming->users != NULL && naming->users->connection != NULL;
+    if (user->connection != NULL && !has_name)
+        DL_PREPEND(naming->users, user);
+    else
+        DL_APPEND(naming->users, user);
+    naming->count++;
+    if (naming->users == user || naming->name == NULL)
+        rename_it(naming);
+}
+
+/* The next one that has a name for it, if there is one. */
+static void put_name_first(struct naming *naming)
+{
+    struct query_user *user;
+    DL_FOREACH(naming->users, user)
+    if (user->connection != NULL)
+        break;
+    if (user == NULL || user == naming->users)
+        return;
+    DL_DELETE(naming->users, user);
+    DL_PREPEND(naming->users, user);
+}
+
+void naming_remove(struct naming *naming, struct query_user *user)
+{
+    bool was_first = naming->users == user;
+    DL_DELETE(naming->users, user);
+    naming->count--;
+    if (was_first && user->connection != NULL)
+        put_name_first(naming);
+    if (naming->users != NULL && (was_first || naming->name == NULL))
+        rename_it(naming);
+}
+
+struct log_fields naming_fields(const struct naming *naming, const struct error *error)
+{
+    const struct query_user *user = naming->users;
+    bool is_of_one = user != NULL && (naming->name == NULL || naming->count == 1);
+    return (struct log_fields){
+        .connection = naming->name,
+        .scaler = naming->scaler->name,
+        .namespace = is_of_one ? user->namespace : NULL,
+        .name = is_of_one ? user->name : NULL,
+        .error = error == NULL || !error_is_set(error) ? NULL : error_text(error),
+    };
+}

@@ -1,0 +1,36 @@
+/*
+ * What people call a connection, in logs, metrics and pages: `connection "orders"` where the connections file has it,
+ * and otherwise its scaler, its host and who uses it: `redis at redis.shop:6379 (used by shop/mails)`.
+ *
+ * Threads: one at a time (the poller's lock).
+ */
+#ifndef BACKLOG_MEASURE_NAMING_H
+#define BACKLOG_MEASURE_NAMING_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "measure/query_user.h"
+#include "measure/scaler.h"
+
+#include <stddef.h>
+
+struct naming {
+    const struct scaler *scaler;
+    char *place; /* NULL: it is not known, or not to be shown */
+    char *name; /* in the connections file, also when nobody uses it any more; NULL: it is inline */
+    char *title; /* without who uses it */
+    char *label;
+    struct query_user *users; /* utlist: those who have a name for it first */
+    size_t count;
+};
+
+/* Takes the place. */
+void naming_init(struct naming *naming, const struct scaler *scaler, char *place);
+void naming_done(struct naming *naming);
+void naming_add(struct naming *naming, struct query_user *user);
+void naming_remove(struct naming *naming, struct query_user *user);
+
+/* For a line about it; the error may be NULL. All is borrowed. */
+struct log_fields naming_fields(const struct naming *naming, const struct error *error);
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * Who uses a query; for people.
+ *
+ * Threads: whoever has it. All is borrowed, from query_add_user() to query_remove_user() (engine.h).
+ */
+#ifndef BACKLOG_MEASURE_QUERY_USER_H
+#define BACKLOG_MEASURE_QUERY_USER_H
+
+struct query_user {
+    const char *connection; /* its name in the connections file; NULL: it is inline */
+    const char *namespace;
+    const char *name;
+    struct query_user *next, *prev; /* of the connection */
+};
+
+#endif

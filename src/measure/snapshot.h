@@ -1,0 +1,56 @@
+/*
+ * What is known of a query at one moment, and what is counted: copies, which need no lock.
+ */
+#ifndef BACKLOG_MEASURE_SNAPSHOT_H
+#define BACKLOG_MEASURE_SNAPSHOT_H
+
+#include "base/error.h"
+#include "measure/scaler.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct snapshot {
+    enum { ATTEMPT_NONE, ATTEMPT_GOOD, ATTEMPT_FAILED } last_attempt;
+    bool is_measured; /* there is a reading, of the last good attempt */
+    struct reading reading;
+    int64_t sent_ms;             /* when the request for the reading was sent */
+    int64_t began_at_us;         /* the same, or when the source notified us, if that was earlier */
+    int64_t duration_ms;         /* of the last good attempt; -1: not known */
+    bool is_outdated;            /* the source has notified us since */
+    int64_t failed_at_ms;        /* where the last attempt failed: when */
+    int64_t failing_since_ms;    /* ... and since when all did */
+    bool is_retried;             /* ... and it is tried again without a call */
+    struct error error;          /* of the last attempt */
+    int64_t unanswered_since_ms; /* since when a caller has been waiting, or since the connection
+                                    was broken, if no reading came after it; 0: neither */
+    int64_t effective_interval_ms; /* what the source keeps up with */
+    int64_t
+        stuck_for_ms; /* requests are in flight, and nothing was answered for so long; 0: it works */
+};
+
+void snapshot_done(struct snapshot *snapshot);
+
+/* Of a connection; for people. */
+enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_BROKEN };
+
+struct engine_stats {
+    size_t connections;
+    size_t broken_connections;
+    size_t queries;
+    size_t failing_queries;
+    size_t isolated_queries; /* in flight, or due: slow, or timed out last */
+    size_t subscribed_queries;
+    size_t held_triggers; /* are answered by what was known before measuring failed */
+    size_t held_connections;
+    uint64_t notifications;
+    uint64_t failed_subscriptions; /* refused by the source or the scaler */
+    uint64_t connects;
+    uint64_t failed_connects;
+    uint64_t answered;
+    uint64_t failed;     /* answered with an error */
+    uint64_t unanswered; /* not in time, or the client was lost */
+};
+
+#endif
