@@ -62,8 +62,9 @@ struct kafka_batch_group {
     char *name;
     struct kafka_group_topic *topics;
     struct kafka_batch_task *tasks;
-    size_t open;       /* of its tasks */
-    bool wants_all;    /* a task is for all topics that the group has committed */
+    size_t open;    /* of its tasks */
+    bool wants_all; /* a task is for all topics that the group has committed */
+    bool wants_members;
     unsigned answered; /* batch.step when the commits came */
     /* The commits have come, and this request for the metadata of their topics must be answered first. */
     rd_kafka_event_t *commits;

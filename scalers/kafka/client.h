@@ -19,13 +19,14 @@ struct kafka_client {
     struct kafka_kerberos *kerberos; /* NULL: another way to log in */
     rd_kafka_t *rk;                  /* the main handle */
     int64_t opened_ms;               /* when it was */
-    int event_fd;        /* readable when something has come, on whatever handle or thread */
-    int64_t answered_ms; /* when a broker last answered something */
+    int event_fd;                    /* readable when something has come, on any handle or thread */
+    int64_t answered_ms;             /* when a broker last answered something */
 
     struct error
-        last_error;      /* the library's last complaint, where nothing else explains a failure */
-    bool is_refused;     /* the cluster refuses our login: waiting is useless */
-    int64_t all_down_ms; /* since when all brokers are down, as the library says; 0: are not */
+        last_error;  /* the library's last complaint, where nothing else explains a failure */
+    bool is_refused; /* the cluster refuses our login: waiting is useless */
+    int64_t
+        all_down_ms; /* since when all brokers are down, as the library reports; 0: they are not */
 
     struct kafka_workers *closing; /* handles that are being destroyed */
     struct kafka_ending *endings;  /* utlist, the oldest first */

@@ -8,6 +8,7 @@
 
 #include "kafka/client.h"
 #include "kafka/commits.h"
+#include "kafka/members.h"
 #include "kafka/metadata.h"
 #include "kafka/offsets.h"
 #include "kafka/stall.h"
@@ -17,6 +18,7 @@ struct kafka_session {
     struct kafka_client client;
     struct kafka_metadata *metadata;
     struct kafka_commits *commits;
+    struct kafka_members *members;
     struct kafka_offsets *offsets;
     struct kafka_subscriptions *subscriptions;
     struct kafka_stall *stalls;

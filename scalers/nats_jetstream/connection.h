@@ -1,5 +1,5 @@
 /*
- * A connection to NATS, with limits on whatever could block, and the requests in flight on it. nats.c does not
+ * A connection to NATS, with limits on all that could block, and the requests in flight on it. nats.c does not
  * reconnect: a connection that broke is thrown away.
  *
  * Each request has a reply subject of its own, which is never used again, so what comes late is never taken for

@@ -1,5 +1,5 @@
 /*
- * What NATS tells of a consumer, as the answer to $JS.API.CONSUMER.INFO or as a part of /jsz: JSON in, a
+ * What NATS reports of a consumer, as the reply to $JS.API.CONSUMER.INFO or as a part of /jsz: JSON in, a
  * reading or an error for the user out.
  *
  * Threads: any; nothing is kept.

@@ -1,6 +1,6 @@
 /*
  * A NATS credentials file (.creds): a user's JWT and the seed of the user's key, each between two
- * lines of dashes. The seed signs what the server asks, and is never sent.
+ * lines of dashes. The seed signs the server's challenge, and is never sent.
  *
  * Threads: any; nothing is kept.
  */

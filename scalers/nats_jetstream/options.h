@@ -22,7 +22,7 @@ struct nats_connection_options {
     const char *credentials;
     const char *nkey_seed;
     struct tls_options tls;
-    /* KEDA's way instead: a monitoring port is asked, and no client connection made. */
+    /* KEDA's way instead: requests to a monitoring port, and no client connection. */
     const char *monitoring_endpoint;
     const char *account;
     const char *account_id; /* NULL: the account's name is its id */

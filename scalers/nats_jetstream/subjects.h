@@ -42,7 +42,7 @@ enum nats_subjects_state nats_subjects_find(struct nats_subjects *subjects,
                                             const struct nats_subject_list **ret_list,
                                             struct error *error);
 
-/* What the reply to STREAM.INFO or CONSUMER.INFO says; the caller frees the list. */
+/* From the reply to STREAM.INFO or CONSUMER.INFO; the caller frees the list. */
 struct nats_subjects_info {
     struct nats_subject_list list;
     bool transformed; /* messages are stored under another subject than they were published on */

@@ -4,7 +4,7 @@
  * measuring.
  *
  * The request of a task that is subscribed to is sent on this connection, too, behind the subscription: the
- * server handles both in this order, so whatever arrives after the reading notifies.
+ * server handles both in this order, so every message after the reading notifies.
  *
  * Threads: that of the client. Owner: the client.
  */

@@ -60,9 +60,7 @@ struct postgresql_client {
     size_t window;       /* as the feed knows it */
 };
 
-/* The hooks of struct scaler. */
-bool postgresql_client_connect(const void *connection_options, int64_t deadline_ms,
-                               void **ret_client, struct error *error);
+/* The hook of struct scaler. */
 void postgresql_client_disconnect(void *client);
 
 /* So many are in this state. */

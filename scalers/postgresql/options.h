@@ -26,6 +26,10 @@ struct postgresql_connection {
 
 struct postgresql_query {
     const char *query;
+    /* Besides; NULL: not set. They are subqueries of one statement, which sees one snapshot. */
+    const char *in_flight_query;
+    const char *arrival_query;
+    const char *consumption_query;
     int64_t timeout_ms; /* 0: the default */
 };
 
@@ -35,9 +39,5 @@ struct postgresql_target {
 };
 
 extern const struct option postgresql_options[];
-
-/* Rules across keys; every mistake is added to the error. */
-void postgresql_connection_check(const void *connection_options, struct error *mistakes);
-void postgresql_options_check(const struct options *options, struct error *mistakes);
 
 #endif

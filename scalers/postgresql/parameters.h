@@ -34,6 +34,9 @@ void postgresql_parameters_done(struct postgresql_parameters *parameters);
 void postgresql_parameters_set(struct postgresql_parameters *parameters, const char *keyword,
                                const char *value);
 
+/* Takes PG* variables out of the environment of the process, for scalers_prepare(). */
+void postgresql_parameters_forget_environment(void);
+
 /* NULL where the keyword is not given. */
 const char *postgresql_parameter(const struct postgresql_parameters *parameters,
                                  const char *keyword);

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* Reads whatever has arrived. False: the session broke; the tasks of its entries have not ended. */
+/* Reads all that has arrived. False: the session broke; the tasks of its entries have not ended. */
 bool postgresql_results_take(struct postgresql_client *client, struct postgresql_session *session);
 
 #endif

@@ -79,10 +79,10 @@ bool postgresql_session_open(struct postgresql_session *session,
  * error. A trial follows, and results.h ends it. */
 bool postgresql_session_advance(struct postgresql_session *session);
 
-/* At once, whatever state it is in. Tasks in flight must have been ended. */
+/* At once, in any state. Tasks in flight must have been ended. */
 void postgresql_session_close(struct postgresql_session *session, int64_t closed_until_ms);
 
-/* Sends a query; there must be room. Where the session is broken, postgresql_session_flush() says so. */
+/* Sends a query; there must be room. Where the session is broken, postgresql_session_flush() fails. */
 void postgresql_session_send(struct postgresql_session *session, const char *query,
                              const struct postgresql_entry *entry, bool watch_client);
 

@@ -1,5 +1,5 @@
 /*
- * Prometheus' answer to a question: JSON in, a reading or an error for the user out.
+ * Prometheus' reply to a query: JSON in, a reading or an error for the user out.
  *
  * Threads: any; nothing is kept.
  */
@@ -16,7 +16,11 @@
 bool prometheus_answer_parse(const char *name, const struct fetch_answer *answer,
                              struct reading *ret_reading, struct error *error);
 
-/* Sets the error to what Prometheus says against the question. Returns false. */
+/* The same for a query with parts (url.h). */
+bool prometheus_answer_parse_parts(const char *name, const struct fetch_answer *answer,
+                                   struct reading *ret_reading, struct error *error);
+
+/* Sets the error to the reason for which Prometheus refuses the query. Returns false. */
 bool prometheus_refusal(const char *name, const struct fetch_answer *answer, struct error *error);
 
 #endif

@@ -31,6 +31,10 @@ struct prometheus_connection {
 
 struct prometheus_query {
     const char *query;
+    /* Besides; NULL: not set. All of them are one query to the server. */
+    const char *in_flight_query;
+    const char *arrival_query;
+    const char *consumption_query;
     const char *namespace;
     struct option_list query_parameters; /* name=value */
 };
@@ -42,10 +46,6 @@ struct prometheus_target {
 };
 
 extern const struct option prometheus_options[];
-
-/* Rules across keys; every mistake is added to the error. */
-void prometheus_connection_check(const void *connection_options, struct error *mistakes);
-void prometheus_options_check(const struct options *options, struct error *mistakes);
 
 /* One piece of a map, as "name = value". */
 struct prometheus_pair {

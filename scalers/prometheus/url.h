@@ -1,5 +1,5 @@
 /*
- * Where a question goes: serverAddress, and the URL of a question.
+ * Addresses: serverAddress, and the URL of a query.
  *
  * Threads: any; nothing is kept.
  */
@@ -15,6 +15,9 @@
 /* No error repeats any part of the URL: it may hold a password. */
 bool prometheus_address_parse(const char *server_address, struct http_address *ret_address,
                               struct error *error);
+
+/* Whether it asks for more than one number. */
+bool prometheus_query_has_parts(const struct prometheus_query *query);
 
 /* The caller frees it. */
 char *prometheus_query_url(const struct http_address *address,

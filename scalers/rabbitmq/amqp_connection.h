@@ -34,7 +34,7 @@ bool rabbitmq_amqp_connection_open(struct rabbitmq_amqp_connection *connection,
                                    const struct rabbitmq_url *url, int64_t deadline_ms,
                                    struct error *error);
 
-/* Says good-bye without waiting for the answer. */
+/* Closes it without waiting for the reply. */
 void rabbitmq_amqp_connection_close(struct rabbitmq_amqp_connection *connection);
 
 /* Whether something can be sent without waiting: sending has no deadline in librabbitmq, and blocks

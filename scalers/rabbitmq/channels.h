@@ -20,7 +20,7 @@ enum { RABBITMQ_MAX_WINDOW = 64 }; /* requests in flight on one channel */
 
 /* A channel, and the requests sent on it that are not answered yet, as a ring of their ids. */
 struct rabbitmq_channel {
-    struct rabbitmq_channel *prev, *next; /* in whichever list its user has it */
+    struct rabbitmq_channel *prev, *next; /* in a list of its user */
     enum rabbitmq_channel_state {
         RABBITMQ_CLOSED,
         RABBITMQ_OPENING, /* what is sent now is answered after the opening */

@@ -16,14 +16,18 @@
 /* The columns that a request needs, as the value of `columns`. */
 #define COUNTS_COLUMNS "name,type,messages_ready,messages_unacknowledged"
 #define RATES_COLUMNS                                                                              \
-    COUNTS_COLUMNS ",message_stats.publish,message_stats.publish_details.rate"                     \
-                   ",message_stats.deliver_get,message_stats.deliver_get_details.rate"
+    COUNTS_COLUMNS ",consumers,message_stats.publish,message_stats.publish_details.rate"           \
+                   ",message_stats.deliver_get,message_stats.deliver_get_details.rate"             \
+                   ",message_stats.ack,message_stats.deliver_no_ack,message_stats.get_no_ack"
 
 struct rabbitmq_counts {
     double ready;
     double messages; /* ready and unacknowledged */
     double publish_rate;
     double deliver_get_rate;
+    double consumers;
+    double published; /* in all */
+    double done;      /* acknowledged, or delivered without waiting for it, in all */
 };
 
 /* Takes what a queue's JSON has; the rest is NAN. A queue where nothing was published or delivered yet

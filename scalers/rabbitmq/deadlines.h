@@ -10,7 +10,7 @@
 
 #include "rabbitmq/declarer.h"
 
-/* Ends what is late, moves what is held up, and says when to do so again. False where the connection is
+/* Ends what is late, moves what is held up, and returns when to do so again. False where the connection is
  * lost. */
 bool rabbitmq_deadlines_check(struct rabbitmq_declarer *declarer, int64_t *ret_next_ms,
                               struct error *error);

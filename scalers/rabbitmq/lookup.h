@@ -28,18 +28,19 @@ struct rabbitmq_vhost {
 
 struct rabbitmq_lookup {
     struct task *task;
-    const struct rabbitmq_query *query; /* lives as long as the task */
+    const struct rabbitmq_query *query; /* until the task ends */
     enum rabbitmq_source source;
+    bool has_rates; /* the query needs them, or the task wants them: only statistics have any */
     int64_t taken_ms;
-    int64_t sent_ms;    /* its first request; 0: none yet */
-    int64_t request_ms; /* its last request */
-    bool single;        /* requested alone, although others are listed */
-    bool found;         /* in the listing */
+    int64_t sent_ms;      /* its first request; 0: none yet */
+    int64_t request_ms;   /* its last request */
+    bool single;          /* requested alone, although others are listed */
+    const json_t *listed; /* the queue in a listing, while that is taken */
 
     /* Of a pattern. */
     int64_t page;                        /* that is requested */
     struct rabbitmq_aggregate aggregate; /* of the pages before it */
-    size_t empty;                        /* the queues of which totals said 0 */
+    size_t empty;                        /* the queues whose totals were 0 */
 
     struct rabbitmq_lookup **list; /* where it is; NULL: nowhere yet */
     struct rabbitmq_lookup *prev, *next;
@@ -51,7 +52,7 @@ struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_sou
 void rabbitmq_lookup_drop(struct rabbitmq_lookup *lookup);
 void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list);
 
-/* To the end of this list, from whichever it is in. */
+/* To the end of this list, from the one that it is in. */
 void rabbitmq_lookup_move(struct rabbitmq_lookup *lookup, struct rabbitmq_lookup **list);
 
 /* The path of a request for it alone (of a pattern: for its page); the caller frees it. */

@@ -1,7 +1,7 @@
 /*
  * RabbitMQ's options as structs, one per scope, and the table over them.
  *
- * A connection is one virtual host of one broker, with whichever protocol: an AMQP connection is
+ * A connection is one virtual host of one broker, by either protocol: an AMQP connection is
  * bound to one, and the management API lists one.
  *
  * Threads: any; nothing here changes after it was parsed.
@@ -65,10 +65,7 @@ struct rabbitmq_target {
 };
 
 extern const struct option rabbitmq_options[];
-
-/* Rules across keys; every mistake is added to the error. */
-void rabbitmq_connection_check(const void *connection_options, struct error *mistakes);
-void rabbitmq_options_check(const struct options *options, struct error *mistakes);
+extern const char *const rabbitmq_modes[]; /* their names, by enum rabbitmq_mode */
 
 /* Of a host that was checked. Cheap: every call comes through here. */
 bool rabbitmq_is_http(const struct rabbitmq_connection *connection);

@@ -1,5 +1,5 @@
 /*
- * Which of the two sources of the management API to request (management.h says what they cost), from what was
+ * Which of the two sources of the management API to request (management.h has their costs), from what was
  * learnt about the virtual host.
  *
  * Threads: any; pure. Times are of clock_now_ms().

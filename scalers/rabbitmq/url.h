@@ -26,7 +26,7 @@ struct rabbitmq_url {
     char *prefix; /* of the management API: "" or "/some/path", as it was written */
 };
 
-/* Takes `host`, and username, password and vhostName, which override what it says. */
+/* Takes `host`, and username, password and vhostName, which override its parts. */
 bool rabbitmq_url_parse(const struct rabbitmq_connection *options, struct rabbitmq_url *ret_url,
                         struct error *error);
 void rabbitmq_url_done(struct rabbitmq_url *url);

@@ -49,6 +49,7 @@ struct redis_command {
     redis_on_reply *on_first_reply; /* NULL once it was called */
     struct task *tasks;             /* utlist: who waits for the reply */
     int tries;                      /* the handlers' */
+    struct reading reading;         /* the handlers': what is known when it is sent */
     struct redis_command *prev, *next;
 };
 
@@ -71,7 +72,7 @@ struct redis_channel {
     bool was_idle;             /* when the oldest command was sent */
 
     /* The owner's. `on_connected` sends the commands to set it up; the channel is ready once all are replied
-     * to. `on_push` returns whether a message was one that no command asked for. */
+     * to. `on_push` returns whether a message was not the reply to a command. */
     void *owner;
     void *subscriber; /* of what the channel reads */
     void (*on_connected)(struct redis_channel *channel);

@@ -32,6 +32,7 @@ struct redis_client {
     size_t losses;                  /* of shared channels in a row that replied to no task */
     int64_t last_stall_ms;          /* 0: never */
     int64_t standby_retry_ms;
+    bool has_warned; /* that it cannot know the consumers of a stream */
 };
 
 /*

@@ -27,7 +27,7 @@ struct redis_connection {
     bool unsafe;
 };
 
-/* Odd ones are on: `tls` has words, and KEDA's enableTLS a truth. */
+/* Odd ones are on: `tls` is a choice, and KEDA's enableTLS a boolean. */
 extern const char *const redis_switch[];
 
 #define REDIS_CONNECTION(field)                                                                    \
@@ -50,13 +50,13 @@ extern const char *const redis_switch[];
      .alias = "addresses",                                                                         \
      REDIS_CONNECTION(addresses),                                                                  \
      .type = OPTION_LIST,                                                                          \
-     .flags = OPTION_URL,                                                                          \
+     .flags = OPTION_URL | OPTION_HOST,                                                            \
      .doc = "the server as host:port; of several the first counts"},                               \
         {.key = "host",                                                                            \
          .alias = "hosts",                                                                         \
          REDIS_CONNECTION(hosts),                                                                  \
          .type = OPTION_LIST,                                                                      \
-         .flags = OPTION_URL,                                                                      \
+         .flags = OPTION_URL | OPTION_HOST,                                                        \
          .doc = "instead of address; needs as many in port"},                                      \
         {.key = "port",                                                                            \
          .alias = "ports",                                                                         \
@@ -106,7 +106,7 @@ extern const char *const redis_switch[];
 /* Rules across keys and of addresses; every mistake is added to the error. */
 void redis_connection_check(const void *connection_options, struct error *mistakes);
 
-/* Of a connection without mistakes: the host of the one server that is asked (the caller frees it),
+/* Of a connection without mistakes: the host of the one server that is queried (the caller frees it),
  * and its port. */
 char *redis_connection_host(const struct redis_connection *connection, int *ret_port);
 

@@ -16,7 +16,7 @@
 struct redis_server {
     const struct redis_connection *options;
     char *address;         /* host:port, for errors */
-    char *version;         /* as the server says; NULL: it did not */
+    char *version;         /* as the server reports it; NULL: it did not */
     char *peer;            /* the address that the name had for the channel that measures */
     int64_t round_trip_ms; /* smoothed; -1: not known */
 };

@@ -1,5 +1,5 @@
 /*
- * What to do where a channel does not reply. Redis has no request numbers: whatever a reply is late for holds
+ * What to do where a channel does not reply. Redis has no request numbers: a late reply holds
  * up all that was sent behind it on the same connection.
  *
  * The shared channel stalls where its oldest command has been without a reply for longer than usual, while

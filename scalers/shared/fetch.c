@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { TIMEOUT_MS_MOST = 10 * 60 * 1000 };
+enum { MAX_TIMEOUT_MS = 10 * 60 * 1000 };
 
 struct fetcher {
     struct fetch_source source;
@@ -21,7 +21,7 @@ struct fetcher {
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct fetcher *fetcher = context;
-    fetcher->too_large = fetcher->body.length + size * count > fetcher->source.body_bytes_most;
+    fetcher->too_large = fetcher->body.length + size * count > fetcher->source.max_body_bytes;
     if (fetcher->too_large)
         return 0;
     text_add_bytes(&fetcher->body, bytes, size * count);
@@ -98,10 +98,10 @@ CURL *fetch_handle(const struct fetcher *fetcher)
 
 bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
 {
-    int most_ms = TIMEOUT_MS_MOST;
-    if (fetcher->source.timeout_ms > 0 && fetcher->source.timeout_ms < most_ms)
-        most_ms = (int)fetcher->source.timeout_ms;
-    int left_ms = clock_left_ms(deadline_ms, most_ms);
+    int max_ms = MAX_TIMEOUT_MS;
+    if (fetcher->source.timeout_ms > 0 && fetcher->source.timeout_ms < max_ms)
+        max_ms = (int)fetcher->source.timeout_ms;
+    int left_ms = clock_left_ms(deadline_ms, max_ms);
 
     text_clear(&fetcher->body);
     error_done(&fetcher->tls_error);
@@ -119,7 +119,7 @@ static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, 
         fetcher->curl_error[0] != '\0' ? fetcher->curl_error : curl_easy_strerror(code);
     if (fetcher->too_large) {
         error_set(error, ERROR_LIMIT, "%s: the response has more than %zu bytes", name,
-                  fetcher->source.body_bytes_most);
+                  fetcher->source.max_body_bytes);
         return FETCH_TOO_LARGE;
     }
     if (error_is_set(&fetcher->tls_error))

@@ -26,13 +26,13 @@ struct fetch_source {
     const char *user; /* for basic authentication, or NULL */
     const char *password;
     struct curl_slist *headers; /* or NULL */
-    size_t body_bytes_most;
+    size_t max_body_bytes;
     size_t json_flags;  /* of jansson; usually none */
     int64_t timeout_ms; /* of one GET; 0: none but its deadline */
 };
 
 enum fetch_outcome {
-    FETCH_ANSWERED, /* with whatever status */
+    FETCH_ANSWERED, /* with any status */
     FETCH_TIMED_OUT,
     FETCH_TOO_LARGE,
     FETCH_FAILED, /* no connection, or it broke */

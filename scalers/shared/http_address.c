@@ -29,7 +29,7 @@ static bool is_http(const char *url)
     return text_starts_with(url, "http://") || text_starts_with(url, "https://");
 }
 
-static bool take_apart(const CURLU *url, struct http_address *address)
+static bool split_url(const CURLU *url, struct http_address *address)
 {
     _cleanup_(memory_free) char *scheme = part_of(url, CURLUPART_SCHEME, 0);
     _cleanup_(memory_free) char *host = part_of(url, CURLUPART_HOST, 0);
@@ -44,7 +44,7 @@ static bool take_apart(const CURLU *url, struct http_address *address)
     address->base = text_format("%s://%s%s", scheme, address->host_port, path);
     address->user = part_of(url, CURLUPART_USER, CURLU_URLDECODE);
     address->password = part_of(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
-    /* One @ behind the host tells of a password that had a slash in it. */
+    /* An @ behind the host means that a password had a slash in it. */
     return strchr(path, '@') == NULL;
 }
 
@@ -52,7 +52,7 @@ bool http_address_parse(const char *text, struct http_address *ret_address)
 {
     _cleanup_(release_url) CURLU *url = curl_url();
     return is_http(text) && strpbrk(text, "?#") == NULL &&
-           curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && take_apart(url, ret_address);
+           curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && split_url(url, ret_address);
 }
 
 void http_address_done(struct http_address *address)

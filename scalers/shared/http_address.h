@@ -1,5 +1,5 @@
 /*
- * An http:// or https:// URL taken apart: what may be shown of it, and what is to be asked with.
+ * An http:// or https:// URL in parts: what may be shown of it, and what requests are sent with.
  *
  * Threads: any; nothing is kept.
  */

@@ -2,7 +2,7 @@
  * The TLS keys that scalers share: a struct for the connection's, the rows of its table, and the rule
  * across them. Files are given as their content (PEM), as KEDA does.
  *
- * In a trigger `unsafeSsl` speaks of KEDA's channel to us, so for the broker it is `brokerUnsafeSsl`.
+ * In a trigger `unsafeSsl` is about KEDA's channel to Backlog, so for the broker it is `brokerUnsafeSsl`.
  */
 #ifndef BACKLOG_SCALERS_SHARED_TLS_OPTIONS_H
 #define BACKLOG_SCALERS_SHARED_TLS_OPTIONS_H
@@ -32,10 +32,10 @@ extern const char *const tls_choices[];
      .offset = (base) + offsetof(struct tls_options, enable),                                      \
      .choices = tls_choices,                                                                       \
      .default_value = "disable",                                                                   \
-     .doc = "enable: nothing but TLS is spoken with the source"},                                  \
+     .doc = "enable: connect to the source only over TLS"},                                        \
         TLS_OPTIONS_OF_URL(base)
 
-/* The same where it is a URL's scheme that says whether TLS is spoken. */
+/* The same where a URL's scheme decides whether TLS is used. */
 #define TLS_OPTIONS_OF_URL(base)                                                                   \
     {.key = "ca",                                                                                  \
      .scope = OPTION_CONNECTION,                                                                   \

@@ -11,7 +11,7 @@
 enum {
     MAX_BODY_BYTES = 64 * 1024,
     MAX_CODE_BYTES = 40,
-    /* Where the endpoint does not say how long its token is valid, and the longest that is believed. */
+    /* Where the endpoint does not report how long its token is valid, and the longest that is accepted. */
     DEFAULT_LIFETIME_S = 300,
     MAX_LIFETIME_S = 24 * 3600,
 };
@@ -80,7 +80,7 @@ static void send_request(struct token_request *request, enum style style)
         .tls = &request->tls,
         .user = style == IN_HEADER ? id : NULL,
         .password = secret,
-        .body_bytes_most = MAX_BODY_BYTES,
+        .max_body_bytes = MAX_BODY_BYTES,
     });
     fetch_set_form(request->fetcher, request->form.bytes);
     fetch_pool_add(request->pool, request->fetcher, source->endpoint, request,
@@ -155,7 +155,7 @@ static bool take(const struct fetch_answer *answer, struct token *ret_token, str
     return true;
 }
 
-/* Not after an error of the server's: it says nothing about where the credentials should be. */
+/* Not after an error of the server: it implies nothing about where the credentials should be. */
 static bool try_other_style(const struct token_request *request, const struct fetch_ended *ended)
 {
     return ended->outcome == FETCH_ANSWERED && request->style == IN_HEADER &&
