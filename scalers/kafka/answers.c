@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/count.h"
 #include "kafka/needs.h"
 
 static struct kafka_group_topic *group_topic_find(const struct kafka_batch_group *group,
@@ -83,10 +84,13 @@ static uint64_t metadata_needed(struct kafka_metadata *metadata,
     return needed;
 }
 
-static void group_fail(struct kafka_batch_group *group, const char *reason)
+/* The library may give up a moment before the tasks' own time is over. */
+static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late)
 {
     for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
-        if (task->task != NULL)
+        if (task->task != NULL && is_late)
+            kafka_count_time_out(task);
+        else if (task->task != NULL)
             kafka_batch_fail(task, "the commits of Kafka group %s: %s", group->name, reason);
 }
 
@@ -97,7 +101,7 @@ bool kafka_answers_take_commits(struct kafka_batch_group *group, rd_kafka_event_
     const rd_kafka_topic_partition_list_t *partitions = kafka_commits_result(event, &reason);
     uint64_t number = 0;
     if (reason != NULL)
-        group_fail(group, reason);
+        group_fail(group, reason, kafka_commits_have_timed_out(event));
     else if (group->wants_all && partitions != NULL)
         number = metadata_needed(metadata, partitions);
     if (number > 0) {

@@ -11,7 +11,7 @@
 
 /* ---- tasks ---- */
 
-/* Of the partitions that are its own, what it did not measure starts anew. Others of the topic may be
+/* Of its own partitions, those that it did not measure start again. Others of the topic may be
  * another task's, which is measured less often. */
 static void settle_stalls(const struct kafka_batch_task *batch_task)
 {

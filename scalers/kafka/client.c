@@ -66,7 +66,7 @@ static bool is_refusal(int code)
            code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
 }
 
-/* From kafka_client_poll(), so on its thread. "All brokers are down" says less than the reason before it. */
+/* From kafka_client_poll(), so on its thread. "All brokers are down" is less specific than the reason before it. */
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
@@ -134,7 +134,7 @@ static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
     kafka_oauth_refresh(client->options, rk);
 }
 
-/* What the options say, for as many handles as there will be. */
+/* From the options, for as many handles as there will be. */
 static bool prepare(struct kafka_client *client, struct error *error)
 {
     const struct kafka_connection *options = client->options;

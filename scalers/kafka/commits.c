@@ -11,7 +11,7 @@ enum {
     TIMEOUT_MS = 3600000, /* the longest that librdkafka takes */
     SILENT_MS = 1000,     /* a call on the main handle that is so old is also sent on the second */
     RENEW_MS = 2000,      /* the second handle is not renewed again within this time */
-    MISLED_MS = 500,      /* ... nor within this one where it sends to the wrong broker */
+    STALE_MS = 500,       /* ... nor within this one where its coordinator is stale */
     IDLE_MS = 60 * 1000,  /* ... and ended when it has not been used for so long */
     MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
 };
@@ -23,7 +23,7 @@ struct handle {
     int64_t opened_ms;
     int64_t used_ms;
     size_t waiting; /* calls with a request */
-    bool is_misled; /* it takes a broker for a coordinator that is not any more */
+    bool is_stale;  /* it takes a broker for a group's coordinator that is not any more */
 };
 
 /* A call that is under way. */
@@ -33,9 +33,9 @@ struct call {
     int64_t sent_ms;
     struct kafka_commits_request *request; /* NULL: nobody waits for it any more */
     rd_kafka_topic_partition_list_t *partitions;
-    bool is_moved;   /* its request is on the second handle, too */
-    bool is_misled;  /* it has ended, but the handle would only be misled again */
-    bool is_retried; /* it was misled before, on another second handle */
+    bool is_moved; /* its request is on the second handle, too */
+    bool is_stale; /* it has ended, but the handle would only send to the stale coordinator again */
+    bool is_retried; /* it was stale before, on another second handle */
     UT_hash_handle hh;
 };
 
@@ -52,7 +52,7 @@ static void handle_open(struct kafka_commits *commits, struct handle *handle, rd
     handle->rk = rk;
     handle->answers = kafka_client_new_queue(commits->client, rk);
     handle->opened_ms = handle->used_ms = clock_now_ms();
-    handle->is_misled = false;
+    handle->is_stale = false;
 }
 
 struct kafka_commits *kafka_commits_new(struct kafka_client *client)
@@ -125,20 +125,16 @@ void kafka_commits_free(struct kafka_commits *commits)
 
 /* ---- which handle ---- */
 
-static bool is_silent(const struct call *call, int64_t now_ms)
-{
-    return call != NULL && (call->is_misled || now_ms - call->sent_ms >= SILENT_MS);
-}
-
-static bool goes_second(const struct kafka_commits *commits, const char *group, bool isolate,
+static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
-    return isolate || is_silent(call_find(&commits->main, group), now_ms);
+    const struct call *call = call_find(&commits->main, group);
+    return isolate || (call != NULL && (call->is_stale || now_ms - call->sent_ms >= SILENT_MS));
 }
 
 static int64_t renewable_ms(const struct handle *second)
 {
-    return second->opened_ms + (second->is_misled ? MISLED_MS : RENEW_MS);
+    return second->opened_ms + (second->is_stale ? STALE_MS : RENEW_MS);
 }
 
 static bool may_renew(const struct handle *second, int64_t now_ms)
@@ -149,7 +145,7 @@ static bool may_renew(const struct handle *second, int64_t now_ms)
 bool kafka_commits_is_free(const struct kafka_commits *commits, const char *group, bool isolate,
                            int64_t now_ms)
 {
-    if (!goes_second(commits, group, isolate, now_ms))
+    if (!uses_second(commits, group, isolate, now_ms))
         return call_find(&commits->main, group) == NULL;
     const struct call *call = call_find(&commits->second, group);
     return call == NULL || (call->request == NULL && may_renew(&commits->second, now_ms));
@@ -188,8 +184,8 @@ static bool second_open(struct kafka_commits *commits, struct error *error)
             call_free(call);
             continue;
         }
-        call->is_retried = call->is_misled;
-        call->is_misled = false;
+        call->is_retried = call->is_stale;
+        call->is_stale = false;
         call_send(call);
     }
     return true;
@@ -199,7 +195,7 @@ static bool second_prepare(struct kafka_commits *commits, const char *group, int
                            struct error *error)
 {
     struct handle *second = &commits->second;
-    bool is_useless = second->is_misled || call_find(second, group) != NULL;
+    bool is_useless = second->is_stale || call_find(second, group) != NULL;
     if (second->answers != NULL && !(is_useless && may_renew(second, now_ms)))
         return true;
     return second_open(commits, error);
@@ -224,7 +220,7 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
                         const rd_kafka_topic_partition_list_t *partitions, struct error *error)
 {
     int64_t now_ms = clock_now_ms();
-    bool is_second = goes_second(commits, request->group, request->isolate, now_ms);
+    bool is_second = uses_second(commits, request->group, request->isolate, now_ms);
     if (is_second && !second_prepare(commits, request->group, now_ms, error))
         return false;
     handle_send(is_second ? &commits->second : &commits->main, request, partitions, now_ms);
@@ -243,27 +239,24 @@ static bool call_move(struct kafka_commits *commits, struct call *call, int64_t 
     return true;
 }
 
-/* A call waits for another second handle, as this one sends to the wrong broker. */
-static bool has_misled_request(const struct handle *second)
-{
-    for (const struct call *call = second->calls; call != NULL; call = call->hh.next)
-        if (call->is_misled && call->request != NULL)
-            return true;
-    return false;
-}
-
-static void retry_misled(struct kafka_commits *commits, int64_t now_ms)
+/* A call that waits for another second handle, as this one sends to a stale coordinator. */
+static void retry_stale(struct kafka_commits *commits, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (commits->second.is_misled && may_renew(&commits->second, now_ms) &&
-        has_misled_request(&commits->second) && !second_open(commits, &error))
+    const struct handle *second = &commits->second;
+    if (!second->is_stale || !may_renew(second, now_ms))
+        return;
+    const struct call *call = second->calls;
+    while (call != NULL && !(call->is_stale && call->request != NULL))
+        call = call->hh.next;
+    if (call != NULL && !second_open(commits, &error))
         log_debug("%s", error_text(&error)); /* the tasks run out of time */
 }
 
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
 {
     struct handle *second = &commits->second;
-    retry_misled(commits, now_ms);
+    retry_stale(commits, now_ms);
     for (struct call *call = commits->main.calls; call != NULL; call = call->hh.next) {
         if (now_ms - call->sent_ms < SILENT_MS)
             break;
@@ -308,14 +301,14 @@ void kafka_commits_cancel(struct kafka_commits *commits,
  * The handle would send to the same broker again and again. True where the second one, or the next second
  * one, is tried before the request fails.
  */
-static bool call_mislead(struct kafka_commits *commits, struct call *call)
+static bool call_note_stale(struct kafka_commits *commits, struct call *call)
 {
-    call->handle->is_misled = true;
+    call->handle->is_stale = true;
     if (call->handle == &commits->second) {
-        call->is_misled = call->request != NULL && !call->is_retried;
-        return call->is_misled;
+        call->is_stale = call->request != NULL && !call->is_retried;
+        return call->is_stale;
     }
-    call->is_misled = true;
+    call->is_stale = true;
     if (!call->is_moved && (call->request == NULL || !call_move(commits, call, clock_now_ms())))
         return false;
     call_detach(call);
@@ -335,14 +328,14 @@ static struct kafka_commits_request *take_event(struct kafka_commits *commits,
         RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
         commits->client->answered_ms = clock_now_ms();
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NOT_COORDINATOR &&
-        call_mislead(commits, call))
+        call_note_stale(commits, call))
         return NULL;
     if (request != NULL)
         kafka_commits_cancel(commits, request);
     if (call->handle == &commits->second && call_find(&commits->main, call->group) != NULL &&
         rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
         commits->has_recovered = true;
-    if (call->is_misled)
+    if (call->is_stale)
         call_detach(call);
     else
         call_free(call);
@@ -366,6 +359,18 @@ struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commit
         }
     }
     return NULL;
+}
+
+bool kafka_commits_have_timed_out(rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
+        rd_kafka_event_ListConsumerGroupOffsets_result(event);
+    const rd_kafka_group_result_t **results =
+        result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
+    const rd_kafka_error_t *error = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
+    return rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+           rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
 const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *event,
@@ -403,5 +408,5 @@ bool kafka_commits_is_quiet(const struct kafka_commits *commits)
 
 bool kafka_commits_need_renewal(const struct kafka_commits *commits)
 {
-    return commits->main.is_misled || (commits->has_recovered && commits->main.calls != NULL);
+    return commits->main.is_stale || (commits->has_recovered && commits->main.calls != NULL);
 }

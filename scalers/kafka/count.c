@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "kafka/lag.h"
 #include "kafka/needs.h"
 
@@ -14,6 +15,7 @@ struct count {
     double persistent_lag; /* of it, where it is excluded */
     double partitions;
     double partitions_with_lag;
+    double arrived; /* the sum of the ends */
 };
 
 static void time_out_leader(struct kafka_batch_task *batch_task,
@@ -61,6 +63,7 @@ static void add_lag(struct kafka_batch_task *batch_task, const struct kafka_grou
         kafka_stall_update(stall, i, committed, latest, clock_now_ms()) >= query->persistent_lag_ms;
     count->lag += lag;
     count->persistent_lag += is_persistent ? lag : 0;
+    count->arrived += (double)latest;
     count->partitions++;
     count->partitions_with_lag += lag > 0 && !is_persistent;
 }
@@ -145,28 +148,81 @@ static void subscribe(const struct kafka_batch_task *batch_task)
         task_cannot_subscribe(task, &error);
 }
 
-void kafka_count_try(struct kafka_batch_task *batch_task)
+/* False: something is missing, or the task has failed. */
+static bool count_topics(struct kafka_batch_task *batch_task, struct count *count)
 {
-    struct count count = {0};
     bool is_pending = false;
-    if (batch_task->task == NULL || batch_task->group == NULL || batch_task->group->answered == 0)
-        return;
     for (size_t i = 0; i < batch_task->count; i++) {
-        enum outcome outcome = count_topic(batch_task, batch_task->topics[i], &count);
+        enum outcome outcome = count_topic(batch_task, batch_task->topics[i], count);
         if (outcome == FAILED)
-            return;
+            return false;
         is_pending = is_pending || outcome == PENDING;
     }
-    if (is_pending)
-        return;
+    return !is_pending;
+}
+
+static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_batch *batch = batch_task->batch;
+    return batch_task->task->wants & READING_CONSUMERS && !batch->isolate &&
+           kafka_members_is_pending(batch->session->members, batch_task->group->name,
+                                    batch->began_ms, clock_now_ms());
+}
+
+static bool is_of_task(const struct kafka_batch_task *batch_task,
+                       const rd_kafka_topic_partition_t *partition)
+{
+    if (!kafka_lag_counts(batch_task->task->query, partition->partition))
+        return false;
+    for (size_t i = 0; i < batch_task->count; i++)
+        if (text_equal(batch_task->topics[i]->key.topic->name, partition->topic))
+            return true;
+    return false;
+}
+
+/* Members with a partition that the task counts: the others have nothing to do. */
+static double count_consumers(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_batch *batch = batch_task->batch;
+    const rd_kafka_topic_partition_list_t *assigned =
+        kafka_members_assigned(batch->session->members, batch_task->group->name, batch->began_ms);
+    if (assigned == NULL)
+        return NAN;
+    size_t count = 0;
+    const void *last = NULL;
+    for (int i = 0; i < assigned->cnt; i++) {
+        if (assigned->elems[i].opaque == last || !is_of_task(batch_task, &assigned->elems[i]))
+            continue;
+        last = assigned->elems[i].opaque;
+        count++;
+    }
+    return (double)count;
+}
+
+static void answer(struct kafka_batch_task *batch_task, const struct count *count)
+{
     struct reading reading = READING_UNKNOWN;
-    reading.waiting = count.lag - count.persistent_lag;
-    reading.waiting_for_activation = count.lag;
-    reading.partitions = count.partitions;
-    reading.partitions_with_lag = count.partitions_with_lag;
+    reading.waiting = count->lag - count->persistent_lag;
+    reading.waiting_for_activation = count->lag;
+    reading.partitions = count->partitions;
+    reading.partitions_with_lag = count->partitions_with_lag;
+    reading.arrived = count->arrived;
+    /* Not the sum of the commits: a first one would count all that was before it. */
+    reading.consumed = count->arrived - count->lag;
+    if (batch_task->task->wants & READING_CONSUMERS)
+        reading.consumers = count_consumers(batch_task);
     if (task_wants_subscription(batch_task->task))
         subscribe(batch_task);
     task_answer(kafka_batch_release(batch_task, true), &reading);
+}
+
+void kafka_count_try(struct kafka_batch_task *batch_task)
+{
+    struct count count = {0};
+    if (batch_task->task == NULL || batch_task->group == NULL || batch_task->group->answered == 0)
+        return;
+    if (count_topics(batch_task, &count) && !must_wait_for_members(batch_task))
+        answer(batch_task, &count);
 }
 
 /* A partition whose leader has not answered; false: none. */
@@ -193,8 +249,16 @@ void kafka_count_time_out(struct kafka_batch_task *batch_task)
     const struct kafka_batch_topic *topic;
     int32_t partition;
     long long timeout_ms = batch_task->task->timeout_ms;
-    if (group != NULL && group->answered > 0 &&
-        find_silent_leader(batch_task, &topic, &partition)) {
+    struct count count = {0};
+    bool has_commits = group != NULL && group->answered > 0;
+    bool wants_members = (batch_task->task->wants & READING_CONSUMERS) != 0;
+    if (wants_members && has_commits && count_topics(batch_task, &count)) {
+        answer(batch_task, &count);
+        return;
+    }
+    if (batch_task->task == NULL)
+        return;
+    if (has_commits && find_silent_leader(batch_task, &topic, &partition)) {
         time_out_leader(batch_task, topic, partition);
         return;
     }

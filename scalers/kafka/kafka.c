@@ -16,6 +16,9 @@
 /* Without a subscription. 1,000 idle groups cost 50 ms of a core here and 100 ms at the broker, one 0.3. */
 enum { IDLE_MS = 500 };
 
+/* auto.commit.interval.ms of most clients. */
+enum { COMMIT_MS = 5000 };
+
 static void kafka_metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct kafka_query *query = options->query;
@@ -61,7 +64,20 @@ static bool kafka_evaluate(const struct options *options, const struct reading *
         .value = value,
         .active = reading->waiting_for_activation > (double)target->activation_lag_threshold,
     };
+    if (target->limit_to_partitions_with_lag)
+        ret_evaluation->max_useful = reading->partitions_with_lag;
+    else if (!target->allow_idle_consumers)
+        ret_evaluation->max_useful = reading->partitions;
     return true;
+}
+
+/* A commit says that a message is done: what is being worked on is part of the lag. */
+static unsigned kafka_reports(const struct options *options, const char **ret_advice)
+{
+    (void)options;
+    *ret_advice = "the lag has them until they are committed, so that the last replica stays; for "
+                  "all of them set minReplicaCount or a long cooldownPeriod";
+    return READING_RATES | READING_CONSUMERS;
 }
 
 /* One request is for all commits of a group. */
@@ -111,6 +127,8 @@ static const char apache_kafka_differences[] =
                   [OPTION_TARGET] = sizeof(struct kafka_target)},                                  \
         .check = (the_check),                                                                      \
         .check_connection = kafka_check_connection,                                                \
+        .reports = kafka_reports,                                                                  \
+        .count_interval_ms = COMMIT_MS,                                                            \
         .metric_spec = kafka_metric_spec,                                                          \
         .evaluate = kafka_evaluate,                                                                \
         .bundle = kafka_bundle,                                                                    \

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/kerberos_config.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -60,6 +61,7 @@ void kafka_kerberos_check(const struct kafka_connection *connection, struct erro
     if (keytab == NULL)
         error_add(mistakes, "keytab must be a keytab file in base64");
     keytab_free(keytab, length);
+    free(kafka_kerberos_config(connection->kerberos_config, mistakes));
 }
 
 /* A file without a name; what it holds is gone with the process. */
@@ -88,12 +90,15 @@ bool kafka_kerberos_open(const struct kafka_connection *connection,
     if (keytab == NULL)
         return error_invalid(error, "keytab must be a keytab file in base64");
 
+    _cleanup_(memory_free) char *config = kafka_kerberos_config(connection->kerberos_config, error);
+    if (config == NULL) {
+        keytab_free(keytab, length);
+        return false;
+    }
     struct kafka_kerberos *kerberos = memory_new(sizeof(*kerberos));
     kerberos->keytab = memory_file("keytab", keytab, length, error);
-    kerberos->config = kerberos->keytab < 0
-                           ? -1
-                           : memory_file("krb5.conf", connection->kerberos_config,
-                                         strlen(connection->kerberos_config), error);
+    kerberos->config =
+        kerberos->keytab < 0 ? -1 : memory_file("krb5.conf", config, strlen(config), error);
     keytab_free(keytab, length);
     if (kerberos->config < 0) {
         kafka_kerberos_free(kerberos);

@@ -80,12 +80,6 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_coun
     return picked;
 }
 
-static void try_all(struct kafka_batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++)
-        kafka_count_try(&batch->tasks[i]);
-}
-
 /* Where metadata is needed, the batch goes on when that has come. */
 static void begin_batches(struct loop *loop)
 {
@@ -105,6 +99,7 @@ static void begin_batches(struct loop *loop)
             kafka_needs_send(batch);
     }
     kafka_stall_forget_old(&session->stalls, loop->now_ms);
+    kafka_members_forget_old(session->members, loop->now_ms);
 }
 
 /* ---- answers come ---- */
@@ -170,12 +165,24 @@ static void receive_commits(struct kafka_session *session)
     }
 }
 
+static void receive_members(struct kafka_session *session)
+{
+    struct kafka_batch *batch;
+    if (!kafka_members_receive(session->members))
+        return;
+    DL_FOREACH(session->batches, batch)
+    for (size_t i = 0; i < batch->count; i++)
+        kafka_count_try(&batch->tasks[i]);
+}
+
 static void receive_offsets(struct kafka_session *session)
 {
     struct kafka_offset_answer answer;
     while (kafka_offsets_receive(session->offsets, &answer)) {
         kafka_answers_take_offsets(&answer);
-        try_all(answer.owner);
+        struct kafka_batch *batch = answer.owner;
+        for (size_t i = 0; i < batch->count; i++)
+            kafka_count_try(&batch->tasks[i]);
     }
 }
 
@@ -188,6 +195,7 @@ static bool receive(struct kafka_session *session, struct error *error)
         return false;
     receive_commits(session);
     receive_offsets(session);
+    receive_members(session);
     kafka_subscriptions_receive(session->subscriptions);
     return true;
 }

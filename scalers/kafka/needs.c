@@ -129,6 +129,9 @@ static void task_prepare(struct kafka_batch *batch, struct kafka_batch_task *bat
                                                   : use_names(batch_task)) ||
              !has_partitions(batch_task))
         return;
+    /* What is isolated is slow as it is. */
+    if (batch_task->task->wants & READING_CONSUMERS && !batch->isolate)
+        group->wants_members = true;
     batch_task->next = group->tasks;
     group->tasks = batch_task;
 }
@@ -163,6 +166,8 @@ static void group_send(struct kafka_batch_group *group)
         return;
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
+    if (group->wants_members)
+        kafka_members_request(group->batch->session->members, group->name, clock_now_ms());
     if (!kafka_commits_send(commits, &group->request, partitions, &error))
         for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
             if (task->task != NULL)

@@ -12,8 +12,8 @@
 enum {
     /* Well before a new connection is given up. */
     ENDPOINT_MS = 1500,
-    EXTENSIONS_MOST = 64,
-    EXTENSION_WORDS_MOST = 2 * EXTENSIONS_MOST,
+    MAX_EXTENSIONS = 64,
+    MAX_EXTENSION_WORDS = 2 * MAX_EXTENSIONS,
 };
 
 static bool is_extension(const char *piece)
@@ -35,13 +35,13 @@ static void extensions_free(const char **words, size_t count)
 /* The trimmed pieces between commas, each name=value, cut in two; NULL where one is not. */
 static const char **extensions_of(const char *list, size_t *ret_words)
 {
-    const char **words = memory_array(EXTENSION_WORDS_MOST, sizeof(*words));
+    const char **words = memory_array(MAX_EXTENSION_WORDS, sizeof(*words));
     size_t count = 0;
     for (bool more = list != NULL; more;) {
         size_t length = strcspn(list, ",");
         _cleanup_(memory_free) char *raw = text_copy_bytes(list, length);
         _cleanup_(memory_free) char *piece = text_trimmed(raw);
-        if (count == EXTENSION_WORDS_MOST || !is_extension(piece)) {
+        if (count == MAX_EXTENSION_WORDS || !is_extension(piece)) {
             extensions_free(words, count);
             return NULL;
         }
@@ -72,7 +72,7 @@ void kafka_oauth_check(const struct kafka_connection *connection, struct error *
             mistakes,
             "oauthExtensions must be at most %d pieces between commas, each a name of letters "
             "(not auth), = and a value",
-            EXTENSIONS_MOST);
+            MAX_EXTENSIONS);
     else
         extensions_free(words, count);
 }

@@ -11,7 +11,7 @@ enum {
     LONGEST_NAME = 249, /* Kafka's own limit */
     LONGEST_PATTERN = 256,
     /* glibc writes a counted repetition out, and nested ones multiply: ((a{255}){255}){255} takes gigabytes. */
-    MOST_REPETITIONS = 1000,
+    MAX_REPETITIONS = 1000,
 };
 
 enum kafka_selection_kind kafka_selection_kind(const char *topic)
@@ -107,11 +107,11 @@ static void check_names(const char *topic, struct error *mistakes)
     }
     free(names);
     if (wrong > 0)
-        error_add(
-            mistakes,
-            "topic: number %zu is not a name of at most %d letters, digits, dots, underscores "
-            "and hyphens (several go between commas; a regular expression begins with ^)",
-            wrong, LONGEST_NAME);
+        error_add(mistakes,
+                  "topic: number %zu is not a name of at most %d letters, digits, dots, "
+                  "underscores "
+                  "and hyphens (several go between commas; a regular expression begins with ^)",
+                  wrong, LONGEST_NAME);
 }
 
 /* How often the innermost part of the pattern may be written out, at most. */
@@ -120,11 +120,11 @@ static double repetitions_of(const char *pattern)
     double product = 1;
     for (const char *at = pattern; (at = strchr(at, '{')) != NULL;) {
         char *end;
-        double most = strtod(at + 1, &end);
+        double max_repetitions = strtod(at + 1, &end);
         if (*end == ',' && isdigit((unsigned char)end[1]))
-            most = strtod(end + 1, &end);
-        if (most > 1)
-            product *= most;
+            max_repetitions = strtod(end + 1, &end);
+        if (max_repetitions > 1)
+            product *= max_repetitions;
         at++;
     }
     return product;
@@ -146,8 +146,8 @@ bool kafka_selection_compile(const char *pattern, regex_t *ret_regex, struct err
         return error_invalid(error, "must have at most %d characters", LONGEST_PATTERN);
     if (has_back_reference(pattern))
         return error_invalid(error, "must have no back-reference");
-    if (repetitions_of(pattern) > MOST_REPETITIONS)
-        return error_invalid(error, "must repeat nothing more than %d times", MOST_REPETITIONS);
+    if (repetitions_of(pattern) > MAX_REPETITIONS)
+        return error_invalid(error, "must repeat nothing more than %d times", MAX_REPETITIONS);
     int code = regcomp(ret_regex, pattern, REG_EXTENDED | REG_NOSUB);
     if (code == 0)
         return true;

@@ -19,6 +19,7 @@ bool kafka_session_open(const struct kafka_connection *options, int64_t deadline
     }
     session->metadata = kafka_metadata_new(client);
     session->commits = kafka_commits_new(client);
+    session->members = kafka_members_new(client);
     session->offsets = kafka_offsets_new(client);
     session->subscriptions = kafka_subscriptions_new(client, session->metadata);
     *ret_session = session;
@@ -30,6 +31,7 @@ void kafka_session_close(struct kafka_session *session)
     kafka_subscriptions_free(session->subscriptions);
     if (session->offsets != NULL)
         kafka_offsets_free(session->offsets);
+    kafka_members_free(session->members);
     kafka_commits_free(session->commits);
     kafka_metadata_free(session->metadata);
     kafka_stall_forget_all(&session->stalls);
@@ -48,10 +50,12 @@ static void renew(struct kafka_session *session)
 {
     _cleanup_(error_done) struct error error = {0};
     kafka_commits_close_handle(session->commits);
+    kafka_members_close_handle(session->members);
     kafka_metadata_close_handles(session->metadata);
     if (!kafka_client_renew(&session->client, &error))
         log_warning("%s", error_text(&error));
     kafka_commits_open_handle(session->commits);
+    kafka_members_open_handle(session->members);
     kafka_metadata_open_handles(session->metadata);
 }
 

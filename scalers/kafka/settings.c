@@ -15,7 +15,7 @@ bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *val
     return error_invalid(error, "Kafka: %s", reason);
 }
 
-/* What every client has, whatever the user says. */
+/* What every client has, beside the user's settings. */
 static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
 {
     static const char *const settings[][2] = {
@@ -23,7 +23,7 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         /* Never joined. Without it librdkafka 2.0 follows a null pointer on NOT_COORDINATOR. */
         {"group.id", "backlog"},
         {"enable.auto.commit", "false"},
-        /* Or asking for a topic would create it. */
+        /* Or requesting a topic's metadata would create it. */
         {"allow.auto.create.topics", "false"},
         /* KEDA counts up to the high watermark. */
         {"isolation.level", "read_uncommitted"},

@@ -29,7 +29,7 @@ struct reader {
     size_t partitions;
 };
 
-/* A topic of a reader. It stays: the library would have to find its leaders anew. */
+/* A topic of a reader. It stays: the library would have to find its leaders again. */
 struct read_topic {
     struct reader *reader;
     rd_kafka_topic_t *handle;
@@ -95,7 +95,7 @@ static rd_kafka_conf_t *reader_settings(const struct kafka_client *client, struc
         {"fetch.message.max.bytes", "1"},
         /* Of all partitions together: where it is reached, none is read for a second. */
         {"queued.min.messages", "1000"},
-        /* A topic that was made anew does not have these offsets: that is news, too. */
+        /* A topic that was created again does not have these offsets: that is a change, too. */
         {"auto.offset.reset", "error"},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(client->settings);
