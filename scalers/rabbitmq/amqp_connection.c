@@ -20,7 +20,7 @@ enum {
     REFUSED = 403, /* AMQP's ACCESS_REFUSED */
 };
 
-/* What librabbitmq says of a connection that is lost. */
+/* librabbitmq's description of a connection that is lost. */
 static bool fail_lost(const struct rabbitmq_amqp_connection *connection, int status,
                       struct error *error)
 {
@@ -122,6 +122,11 @@ static bool fail_login(const struct rabbitmq_amqp_connection *connection, amqp_r
                        struct error *error)
 {
     const char *address = connection->address;
+    bool is_silent = reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION &&
+                     reply.library_error == AMQP_STATUS_TIMEOUT;
+    if (is_silent)
+        return error_unavailable(
+            error, "RabbitMQ at %s: no answer in time, after it accepted the connection", address);
     if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION)
         return error_unavailable(error, "RabbitMQ at %s: login failed: %s", address,
                                  amqp_error_string2(reply.library_error));

@@ -21,15 +21,27 @@ static double rate(const json_t *stats, const char *count, const char *details, 
     return never && keeps_rates ? 0 : NAN;
 }
 
+/* A queue where it never happened has no such count. */
+static double total(const json_t *stats, const char *count, bool keeps_rates)
+{
+    bool never = json_object_get(stats, count) == NULL;
+    return never && keeps_rates ? 0 : number(stats, count);
+}
+
 struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates)
 {
     const json_t *stats = json_object_get(queue, "message_stats");
     double ready = number(queue, "messages_ready");
+    double acknowledged = total(stats, "ack", keeps_rates);
     return (struct rabbitmq_counts){
         .ready = ready,
         .messages = ready + number(queue, "messages_unacknowledged"),
         .publish_rate = rate(stats, "publish", "publish_details", keeps_rates),
         .deliver_get_rate = rate(stats, "deliver_get", "deliver_get_details", keeps_rates),
+        .consumers = number(queue, "consumers"),
+        .published = total(stats, "publish", keeps_rates),
+        .done = acknowledged + total(stats, "deliver_no_ack", keeps_rates) +
+                total(stats, "get_no_ack", keeps_rates),
     };
 }
 
@@ -55,6 +67,10 @@ void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_
             .messages = greater(all->messages, counts->messages),
             .publish_rate = greater(all->publish_rate, counts->publish_rate),
             .deliver_get_rate = greater(all->deliver_get_rate, counts->deliver_get_rate),
+            /* The largest of several totals is one queue's now, and another's later. */
+            .consumers = greater(all->consumers, counts->consumers),
+            .published = NAN,
+            .done = NAN,
         };
     else
         *all = (struct rabbitmq_counts){
@@ -62,6 +78,9 @@ void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_
             .messages = all->messages + counts->messages,
             .publish_rate = all->publish_rate + counts->publish_rate,
             .deliver_get_rate = all->deliver_get_rate + counts->deliver_get_rate,
+            .consumers = all->consumers + counts->consumers,
+            .published = all->published + counts->published,
+            .done = all->done + counts->done,
         };
 }
 
@@ -76,6 +95,9 @@ struct reading rabbitmq_aggregate_reading(const struct rabbitmq_aggregate *aggre
     /* The two add up to what is made of all messages: the queue with the most ready ones need not be
      * the queue with the most. */
     reading.in_flight = (all->messages - all->ready) / share;
+    reading.consumers = all->consumers / share;
+    reading.arrived = all->published / share;
+    reading.consumed = all->done / share;
     reading.arrival_rate = all->publish_rate / share;
     reading.consumption_rate = all->deliver_get_rate / share;
     return reading;

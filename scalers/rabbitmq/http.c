@@ -45,7 +45,7 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
         .tls = &options->tls,
         .user = http->user,
         .password = http->password,
-        .body_bytes_most = MAX_BODY_BYTES,
+        .max_body_bytes = MAX_BODY_BYTES,
     };
     http->pool = fetch_pool_new(&source, MAX_IN_FLIGHT);
     rabbitmq_access_token_init(&http->token, options, http->pool);

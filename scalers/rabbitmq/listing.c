@@ -29,31 +29,32 @@ static struct rabbitmq_lookup **sort(struct rabbitmq_lookup *lookups, size_t *re
     return sorted;
 }
 
-/* Answers the lookups of this queue; returns whether all of them got what they need. */
-static bool take_queue(struct rabbitmq_lookup **sorted, size_t count, const json_t *queue,
-                       const struct rabbitmq_vhost *vhost)
+/* Notes the queue in its lookups. */
+static void find(struct rabbitmq_lookup **sorted, size_t count, const json_t *queue)
 {
     const struct rabbitmq_query query = {.queue_name =
                                              json_string_value(json_object_get(queue, "name"))};
     const struct rabbitmq_lookup key = {.query = &query}, *key_pointer = &key;
     if (query.queue_name == NULL)
-        return true;
+        return;
     struct rabbitmq_lookup **found = bsearch(&key_pointer, sorted, count, sizeof(*sorted), compare);
     while (found != NULL && found > sorted && compare(found - 1, &key_pointer) == 0)
         found--;
-    bool complete = true;
-    for (; found != NULL && found < sorted + count && compare(found, &key_pointer) == 0; found++) {
-        enum rabbitmq_lookup_result result = RABBITMQ_ENDED;
-        if (!(*found)->found)
-            result = rabbitmq_lookup_take_queue(*found, vhost, queue);
-        (*found)->found = true;
-        complete = complete && result == RABBITMQ_ENDED;
-        if (result == RABBITMQ_LACKING)
-            rabbitmq_lookup_use_statistics(*found);
-    }
-    return complete;
+    for (; found != NULL && found < sorted + count && compare(found, &key_pointer) == 0; found++)
+        if ((*found)->listed == NULL)
+            (*found)->listed = queue;
 }
 
+static enum rabbitmq_lookup_result take(struct rabbitmq_lookup *lookup,
+                                        const struct rabbitmq_vhost *vhost)
+{
+    if (lookup->listed != NULL)
+        return rabbitmq_lookup_take_queue(lookup, vhost, lookup->listed);
+    rabbitmq_lookup_fail_missing(lookup, vhost);
+    return RABBITMQ_ENDED;
+}
+
+/* All are found before the first is taken: with its task, a lookup loses its query, by whose name it is found. */
 void rabbitmq_listing_take(struct rabbitmq_listing *listing, const json_t *queues,
                            const struct rabbitmq_vhost *vhost,
                            struct rabbitmq_preference *preference)
@@ -68,16 +69,19 @@ void rabbitmq_listing_take(struct rabbitmq_listing *listing, const json_t *queue
     rabbitmq_preference_note_size(preference, json_array_size(queues), now_ms);
     json_array_foreach(queues, i, queue)
     {
-        complete = take_queue(sorted, count, queue, vhost) && complete;
+        find(sorted, count, queue);
         if (totals && json_object_get(queue, "messages_ready") != NULL)
             rabbitmq_preference_note_counted(preference, now_ms);
     }
+    for (i = 0; i < count; i++) {
+        if (take(sorted[i], vhost) == RABBITMQ_ENDED) {
+            rabbitmq_lookup_drop(sorted[i]);
+            continue;
+        }
+        rabbitmq_lookup_use_statistics(sorted[i]);
+        sorted[i]->listed = NULL;
+        complete = false;
+    }
     if (totals && !complete)
         rabbitmq_preference_note_lacking(preference, now_ms);
-    for (i = 0; i < count; i++) {
-        if (!sorted[i]->found)
-            rabbitmq_lookup_fail_missing(sorted[i], vhost);
-        if (sorted[i]->source == listing->source)
-            rabbitmq_lookup_drop(sorted[i]);
-    }
 }

@@ -57,7 +57,6 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
         if (lookup->query->use_regex || lookup->single || lookup->source != source)
             continue;
         note_sent(lookup);
-        lookup->found = false;
         rabbitmq_lookup_move(lookup, &listing->lookups);
         if (source == RABBITMQ_STATISTICS &&
             rabbitmq_management_deadline_ms(client, lookup) > deadline_ms)

@@ -48,7 +48,7 @@ void rabbitmq_preference_note_counted(struct rabbitmq_preference *preference, in
 
 void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, int64_t now_ms)
 {
-    /* Of streams they report nothing, which says nothing of the other queues. */
+    /* Of streams they report nothing, which implies nothing for the other queues. */
     if (preference->totals_counted_ms == 0 || now_ms - preference->totals_counted_ms >= REST_MS)
         preference->totals_rest_until_ms = now_ms + REST_MS;
 }

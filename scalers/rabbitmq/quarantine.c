@@ -6,7 +6,7 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { MAX_QUARANTINED = 4096 }; /* beyond it all are forgotten, and learned anew */
+enum { MAX_QUARANTINED = 4096 }; /* beyond it all are dropped, and learned again */
 
 struct rabbitmq_quarantined {
     UT_hash_handle hh;

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "rabbitmq/amqp.h"
+#include "rabbitmq/check.h"
 #include "rabbitmq/management.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
@@ -49,7 +50,7 @@ static struct evaluation evaluate_mode(enum rabbitmq_mode mode, double messages,
                                        double delivered, double activation)
 {
     struct evaluation evaluation = {.value = messages};
-    bool stuck = false; /* active whatever the value is */
+    bool stuck = false; /* active at any value */
     switch (mode) {
     case RABBITMQ_MODE_UNKNOWN:
     case RABBITMQ_QUEUE_LENGTH:
@@ -98,7 +99,16 @@ static bool evaluate(const struct options *options, const struct reading *readin
     return true;
 }
 
-/* One listing answers all queues of a virtual host that are counted in the same way. */
+static unsigned reports(const struct options *options, const char **ret_advice)
+{
+    *ret_advice = "over AMQP RabbitMQ reports only what is ready: use an http:// host (management "
+                  "API)";
+    return rabbitmq_is_http(options->connection)
+               ? READING_IN_FLIGHT | READING_CONSUMERS | READING_RATES
+               : READING_CONSUMERS;
+}
+
+/* One listing answers all queues of a virtual host that are counted in the same way, however few are needed. */
 static char *bundle(const void *connection_options, const void *query_options)
 {
     const struct rabbitmq_query *query = query_options;
@@ -168,11 +178,14 @@ const struct scaler scaler_rabbitmq = {
     .options = rabbitmq_options,
     .sizes = {sizeof(struct rabbitmq_connection), sizeof(struct rabbitmq_query),
               sizeof(struct rabbitmq_target)},
-    .check = rabbitmq_options_check,
-    .check_connection = rabbitmq_connection_check,
+    .check = rabbitmq_check_trigger,
+    .check_connection = rabbitmq_check_connection,
+    .reports = reports,
+    .count_interval_ms = 5000, /* of the management plugin, collect_statistics_interval */
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .bundle = bundle,
+    .bundle_costs_the_same = true,
     .connect = connect_client,
     .measure = measure,
     .disconnect = disconnect,

@@ -1,0 +1,117 @@
+#include "rabbitmq/check.h"
+
+#include "base/memory.h"
+#include "rabbitmq/options.h"
+#include "rabbitmq/url.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    MAX_QUEUE_NAME_BYTES = 255, /* AMQP's short string */
+    MAX_PATTERN_BYTES = 2000,   /* of a request line's 8,000, each may become three */
+};
+
+#define MIN_TARGET 0.001 /* the HPA's resolution */
+
+/* Parameters go into a form as they are. */
+static bool is_url_query(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text <= ' ' || *text > '~' ||
+            (*text == '%' &&
+             !(isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2]))))
+            return false;
+    return true;
+}
+
+static void check_oauth(const struct rabbitmq_connection *connection, struct error *mistakes)
+{
+    bool uri = connection->oauth_token_uri != NULL;
+    if (uri != (connection->client_id != NULL) || uri != (connection->client_secret != NULL))
+        error_add(mistakes,
+                  "oauthTokenURI, clientID and clientSecret go together: set all or none");
+    if (!uri && connection->scopes.count > 0)
+        error_add(mistakes, "scopes needs oauthTokenURI");
+    if (!uri && connection->endpoint_params != NULL)
+        error_add(mistakes, "endpointParams needs oauthTokenURI");
+    if (connection->endpoint_params != NULL && !is_url_query(connection->endpoint_params))
+        error_add(mistakes, "endpointParams must be written as in a URL: name=value&name=value, "
+                            "percent-encoded");
+    if (uri && strncasecmp(connection->oauth_token_uri, "http://", strlen("http://")) != 0 &&
+        strncasecmp(connection->oauth_token_uri, "https://", strlen("https://")) != 0)
+        error_add(mistakes, "oauthTokenURI must begin with http:// or https://");
+    if (uri && connection->username != NULL)
+        error_add(mistakes, "oauthTokenURI excludes username and password: set one of them");
+}
+
+void rabbitmq_check_connection(const void *connection_options, struct error *mistakes)
+{
+    const struct rabbitmq_connection *connection = connection_options;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
+    bool good = rabbitmq_url_parse(connection, &url, &error);
+    if (!good && connection->host[0] != '\0') /* a missing host is already reported */
+        error_add(mistakes, "%s", error_text(&error));
+    if (good && connection->protocol == RABBITMQ_AMQP && url.http)
+        error_add(mistakes, "protocol amqp needs a host that starts with amqp:// or amqps://");
+    if (good && connection->protocol == RABBITMQ_HTTP && !url.http)
+        error_add(mistakes, "protocol http needs a host that starts with http:// or https://");
+    if (good && connection->tls.enable && !url.tls)
+        error_add(mistakes, "tls enable needs a host that starts with amqps:// or https://");
+    if ((connection->username == NULL) != (connection->password == NULL))
+        error_add(mistakes, "username and password go together: set both or none");
+    check_oauth(connection, mistakes);
+    tls_options_check(&connection->tls, mistakes);
+}
+
+static void check_target(const struct rabbitmq_query *query, const struct rabbitmq_target *target,
+                         struct error *mistakes)
+{
+    bool mode = query->mode != RABBITMQ_MODE_UNKNOWN;
+    bool value = target->value != 0;
+    if (target->queue_length != 0 && (mode || value))
+        error_add(mistakes, "queueLength is deprecated and excludes mode and value: set mode "
+                            "QueueLength and value instead of it");
+    else if (mode && !value)
+        error_add(mistakes, "mode needs a value above 0");
+    else if (value && !mode)
+        error_add(mistakes, "value needs a mode, such as QueueLength");
+    if (value && target->value < MIN_TARGET)
+        error_add(mistakes, "value must be at least %g", MIN_TARGET);
+    if (target->queue_length != 0 && target->queue_length < MIN_TARGET)
+        error_add(mistakes, "queueLength must be at least %g", MIN_TARGET);
+}
+
+static void check_amqp(const struct options *options, struct error *mistakes)
+{
+    const struct rabbitmq_connection *connection = options->connection;
+    const struct rabbitmq_query *query = options->query;
+    const struct rabbitmq_target *target = options->target;
+    static const char http[] = "needs a host that starts with http:// or https://";
+    if (target->exclude_unacknowledged)
+        error_add(mistakes, "excludeUnacknowledged %s: AMQP counts ready messages only", http);
+    if (connection->oauth_token_uri != NULL)
+        error_add(mistakes, "oauthTokenURI %s", http);
+    if (query->use_regex)
+        error_add(mistakes, "useRegex %s: AMQP cannot list queues", http);
+    if (rabbitmq_needs_rates(query))
+        error_add(mistakes, "mode %s %s: AMQP reports no rates", rabbitmq_modes[query->mode], http);
+    /* KEDA passes it over where queueLength is given. */
+    if (connection->timeout_ms != 0 && query->mode != RABBITMQ_MODE_UNKNOWN)
+        error_add(mistakes, "timeout %s", http);
+}
+
+void rabbitmq_check_trigger(const struct options *options, struct error *mistakes)
+{
+    const struct rabbitmq_connection *connection = options->connection;
+    const struct rabbitmq_query *query = options->query;
+    check_target(query, options->target, mistakes);
+    if (strncasecmp(connection->host, "amqp", strlen("amqp")) == 0)
+        check_amqp(options, mistakes);
+
+    int max_bytes = query->use_regex ? MAX_PATTERN_BYTES : MAX_QUEUE_NAME_BYTES;
+    if (strlen(query->queue_name) > (size_t)max_bytes)
+        error_add(mistakes, "queueName must have at most %d bytes", max_bytes);
+}
