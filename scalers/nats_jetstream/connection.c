@@ -22,6 +22,7 @@ enum {
     WRITE_DEADLINE_MS = 500,
 
     MIN_CONNECT_MS = 10,
+    MAX_INBOX_MS = 500, /* of the time to connect */
 
     MIN_PING_MS = 50, /* and this many round trips: */
     PING_ROUND_TRIPS = 3,
@@ -62,10 +63,11 @@ static const char *advice_to_connect(natsStatus status)
     case NATS_SSL_ERROR:
         return ": check ca, cert and key, and whether the server answers";
     case NATS_PROTOCOL_ERROR:
-        return ": is that a port for NATS clients? It may want a client certificate, too (cert and "
+        return ": is that a port for NATS clients? It may require a client certificate, too (cert "
+               "and "
                "key)";
     case NATS_CONNECTION_CLOSED:
-        return ": the server hung up; it may want a client certificate (cert and key)";
+        return ": the server hung up; it may require a client certificate (cert and key)";
     default:
         return "";
     }
@@ -152,7 +154,7 @@ static natsStatus set_credentials(natsOptions *options, const struct nats_connec
 }
 
 /* The servers are tried one after the other, each for `timeout_ms`: those that the user named, and
- * not those that a server tells of, or the time would have no bound. */
+ * not those that a server announces, or the time would have no bound. */
 static natsStatus set_servers(natsOptions *options, const struct option_list *servers,
                               int64_t timeout_ms)
 {
@@ -161,6 +163,9 @@ static natsStatus set_servers(natsOptions *options, const struct option_list *se
         status = natsOptions_SetIgnoreDiscoveredServers(options, true);
     if (status == NATS_OK)
         status = natsOptions_SetTimeout(options, timeout_ms);
+    if (status ==
+        NATS_OK) /* IPv4 and IPv6 in one lookup: of two, each may lose a packet, and a second */
+        status = natsOptions_IPResolutionOrder(options, 0);
     return status;
 }
 
@@ -224,9 +229,13 @@ static bool open_handle(struct nats_connection *connection,
                         const struct nats_connection_options *from, int64_t deadline_ms,
                         struct error *error)
 {
-    /* One share of the time is left for the inbox. */
+    /* A little is left for the inbox. A lost packet of a DNS lookup takes a second of the rest. */
     int64_t servers = (int64_t)from->servers.count;
-    int64_t share_ms = clock_left_ms(deadline_ms, INT_MAX) / (servers + 1);
+    int64_t left_ms = clock_left_ms(deadline_ms, INT_MAX);
+    int64_t inbox_ms = left_ms / (servers + 1);
+    if (inbox_ms > MAX_INBOX_MS)
+        inbox_ms = MAX_INBOX_MS;
+    int64_t share_ms = (left_ms - inbox_ms) / servers;
     if (share_ms < MIN_CONNECT_MS)
         share_ms = MIN_CONNECT_MS;
 
@@ -258,7 +267,7 @@ static natsStatus open_inbox(struct nats_connection *connection, int64_t deadlin
     return status;
 }
 
-/* A user who may not receive replies would leave every request unanswered, without a word why. The
+/* A user who may not receive replies would leave every request unanswered, without a reason. The
  * server's refusal comes before its reply to the flush. */
 static bool check_inbox(struct nats_connection *connection, int64_t deadline_ms,
                         struct error *error)

@@ -10,8 +10,8 @@ enum {
     LONGEST_DESCRIPTION = 200,
 };
 
-/* Up to it every number is exact. And a server that has miscounted tells of 2^64 - 1. */
-#define MOST_MESSAGES 9007199254740992.0
+/* Up to it every number is exact. And a server that has miscounted reports 2^64 - 1. */
+#define MAX_MESSAGES 9007199254740992.0
 
 /* err_code of the JetStream API. */
 enum { CONSUMER_NOT_FOUND = 10014, STREAM_NOT_FOUND = 10059 };
@@ -46,7 +46,7 @@ static bool explain_api_error(const json_t *api_error, const struct nats_query_o
     if (description == NULL)
         description = "without a description";
     return error_unavailable(error,
-                             "NATS refused to tell of consumer \"%s\" of stream \"%s\": %.*s "
+                             "NATS refused to describe consumer \"%s\" of stream \"%s\": %.*s "
                              "(error %" JSON_INTEGER_FORMAT ")",
                              query->consumer, query->stream,
                              (int)text_cut(description, LONGEST_DESCRIPTION), description, code);
@@ -59,12 +59,24 @@ static bool read_count(const json_t *info, const char *field,
 {
     const json_t *value = json_object_get(info, field);
     double count = json_number_value(value);
-    if (!json_is_number(value) || count < 0 || count > MOST_MESSAGES || floor(count) != count)
+    if (!json_is_number(value) || count < 0 || count > MAX_MESSAGES || floor(count) != count)
         return error_unavailable(
             error, "NATS answered for consumer \"%s\" of stream \"%s\" without a valid %s",
             query->consumer, query->stream, field);
     *ret_count = count;
     return true;
+}
+
+/* Deliveries, as the sequences of the stream count messages that the consumer filters out, too. A message that is
+ * delivered again counts again, as arrived and, once it is acknowledged, as consumed. */
+static void add_totals(const json_t *info, struct reading *reading)
+{
+    const json_t *delivered = json_object_get(json_object_get(info, "delivered"), "consumer_seq");
+    if (!json_is_integer(delivered))
+        return;
+    double deliveries = (double)json_integer_value(delivered);
+    reading->arrived = deliveries + reading->waiting;
+    reading->consumed = deliveries - reading->in_flight;
 }
 
 bool nats_consumer_counts(const json_t *info, const struct nats_query_options *query,
@@ -74,6 +86,7 @@ bool nats_consumer_counts(const json_t *info, const struct nats_query_options *q
     if (!read_count(info, "num_pending", query, &reading.waiting, error) ||
         !read_count(info, "num_ack_pending", query, &reading.in_flight, error))
         return false;
+    add_totals(info, &reading);
     *ret_reading = reading;
     return true;
 }

@@ -8,7 +8,7 @@ static const char *string_of(const json_t *object, const char *field)
     return json_string_value(json_object_get(object, field));
 }
 
-/* The server may tell of other accounts, too: where it does not know this one, it tells of all. */
+/* The server may report other accounts, too: where it does not know this one, it reports all. */
 static const json_t *find_account(const json_t *answer, const struct jsz_account *account)
 {
     const json_t *details = json_object_get(answer, "account_details");
@@ -63,7 +63,7 @@ void jsz_done(struct jsz *jsz)
 }
 
 static const char advice[] = "set servers instead of natsServerMonitoringEndpoint, as "
-                             "nats://host:4222, where any node tells what the leader knows";
+                             "nats://host:4222, where any node forwards to the leader";
 
 static bool explain_absence(const struct jsz *jsz, const struct nats_query_options *query,
                             const json_t *stream, struct error *error)
@@ -94,9 +94,10 @@ static bool check_leader(const struct jsz *jsz, const struct nats_query_options 
     const json_t *others = json_object_get(cluster, "replicas");
     for (size_t i = 0; i < json_array_size(others); i++)
         if (text_equal(string_of(json_array_get(others, i), "name"), leader))
-            return error_unavailable(
-                error, "%s does not lead consumer \"%s\" of stream \"%s\", so it cannot tell: %s",
-                jsz->server, query->consumer, query->stream, advice);
+            return error_unavailable(error,
+                                     "%s does not lead consumer \"%s\" of stream \"%s\", so it "
+                                     "does not know its counts: %s",
+                                     jsz->server, query->consumer, query->stream, advice);
     return true;
 }
 

@@ -155,7 +155,7 @@ static void serve_feed(struct nats_client *client, struct feed *feed)
     }
 }
 
-/* Tasks of which nothing at all was received in half of their time: a dead server is found by a ping, and told
+/* Tasks of which nothing at all was received in half of their time: a dead server is found by a ping, and distinguished
  * from a consumer without a leader. */
 static natsStatus check_silence(struct nats_connection *connection, int64_t now_ms,
                                 int64_t *ret_next_ms)

@@ -72,7 +72,7 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
         .tls = &options->tls,
         .user = options->user == NULL ? monitoring->address.user : options->user,
         .password = password == NULL ? "" : password,
-        .body_bytes_most = MAX_BODY_BYTES,
+        .max_body_bytes = MAX_BODY_BYTES,
         /* An account without a limit reserves 18446744073709551615 bytes: no integer of jansson's. */
         .json_flags = JSON_DECODE_INT_AS_REAL,
     };
@@ -116,18 +116,14 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
     return true;
 }
 
-static void cannot_subscribe(struct task *task)
-{
-    _cleanup_(error_done) struct error why = {0};
-    error_unavailable(&why, "a monitoring port of NATS does not notify of messages: set servers");
-    task_cannot_subscribe(task, &why);
-}
-
 static void take_tasks(struct nats_monitoring *monitoring, struct feed *feed)
 {
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
+        _cleanup_(error_done) struct error why = {0};
+        error_unavailable(&why,
+                          "a monitoring port of NATS does not notify of messages: set servers");
         task->data = NULL;
-        cannot_subscribe(task);
+        task_cannot_subscribe(task, &why);
         DL_APPEND(monitoring->waiting, task);
     }
 }
@@ -243,7 +239,7 @@ static void time_out(struct listing *listing, int64_t now_ms)
     }
 }
 
-/* Returns when to look again. Half of a listing's time without an answer: a port that is dead is told from a
+/* Returns when to look again. Half of a listing's time without an answer: a port that is dead is distinguished from a
  * listing that takes long by a smaller GET. */
 static int64_t check(struct nats_monitoring *monitoring)
 {

@@ -1,6 +1,6 @@
 /*
  * nats-jetstream: how many messages of a JetStream consumer are pending, or delivered and not yet
- * acknowledged. It asks over the NATS client protocol, where the consumer's leader answers through
+ * acknowledged. It sends requests over the NATS client protocol, where the consumer's leader answers through
  * any node; or, where the trigger is KEDA's as it was, a monitoring port.
  */
 #include "base/text.h"
@@ -14,7 +14,7 @@
 /* Rarer than a person notices, and one round trip for all idle consumers of the connection. */
 enum { IDLE_INTERVAL_MS = 250 };
 
-/* Of a monitoring port, which tells of a whole account each time. */
+/* Of a monitoring port, which reports a whole account each time. */
 enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
@@ -54,17 +54,21 @@ static char *bundle(const void *connection_options, const void *query_options)
     return connection->monitoring_endpoint == NULL ? NULL : text_copy(connection->account);
 }
 
+static unsigned reports(const struct options *options, const char **ret_advice)
+{
+    (void)options;
+    *ret_advice = NULL;
+    return READING_IN_FLIGHT | READING_RATES;
+}
+
 static const char differences[] =
-    "`servers` asks over the client protocol, and takes the place of natsServerMonitoringEndpoint, "
-    "account, accountID and useHttps: no monitoring port has to be open, and the consumer's leader "
-    "answers through whichever node is asked.\n"
-    "With natsServerMonitoringEndpoint an answer counts if its server leads the consumer; that of "
-    "another is an error, and nobody goes looking for the leader: KEDA may read a follower, whose "
-    "count "
-    "only rises (#3860, #6042).\n"
-    "Users, tokens, credentials, NKeys and TLS work, and of a monitoring port TLS with an "
-    "authority or "
-    "certificate of its own (#6347).\n"
+    "`servers` uses the client protocol, instead of natsServerMonitoringEndpoint, account, "
+    "accountID and useHttps: no monitoring port has to be open, and any node forwards requests to "
+    "the consumer's leader.\n"
+    "With natsServerMonitoringEndpoint a reply counts only if its server leads the consumer; any "
+    "other is an error. KEDA may read a follower, whose count only rises (#3860, #6042).\n"
+    "Users, tokens, credentials, NKeys and TLS are supported; for a monitoring port TLS with a "
+    "private authority or certificate (#6347).\n"
     "lagThreshold must be at least 1 and activationLagThreshold at least 0; KEDA accepts any.\n";
 
 const struct scaler scaler_nats_jetstream = {
@@ -76,6 +80,7 @@ const struct scaler scaler_nats_jetstream = {
               sizeof(struct nats_target_options)},
     .check = nats_options_check,
     .check_connection = nats_connection_check,
+    .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .bundle = bundle,

@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    MOST_SERVERS = 16,  /* each is given its share of the time to connect */
+    MAX_SERVERS = 16,   /* each is given its share of the time to connect */
     LONGEST_NAME = 255, /* the server's own limit for streams and consumers */
 };
 
@@ -26,7 +26,7 @@ const struct option nats_options[] = {
     {.key = "servers",
      CONNECTION(servers),
      .type = OPTION_LIST,
-     .flags = OPTION_URL,
+     .flags = OPTION_URL | OPTION_HOST,
      .doc = "client addresses of one or more nodes, as nats://host:4222, tls://host or host:port; "
             "takes the place of natsServerMonitoringEndpoint and account"},
     {.key = "user",
@@ -58,10 +58,9 @@ const struct option nats_options[] = {
     {.key = "natsServerMonitoringEndpoint",
      CONNECTION(monitoring_endpoint),
      .type = OPTION_STRING,
-     .flags = OPTION_URL,
-     .doc =
-         "instead of servers, as KEDA has it: host:port of a monitoring port; needs account. In a "
-         "cluster only the node that leads the consumer can tell, so set servers there"},
+     .flags = OPTION_URL | OPTION_HOST,
+     .doc = "instead of servers, as in KEDA: host:port of a monitoring port; needs account. In a "
+            "cluster only the node that leads the consumer knows its counts, so set servers there"},
     {.key = "account",
      CONNECTION(account),
      .type = OPTION_STRING,
@@ -74,7 +73,7 @@ const struct option nats_options[] = {
      CONNECTION(use_https),
      .type = OPTION_BOOL,
      .default_value = "false",
-     .doc = "with natsServerMonitoringEndpoint: its port speaks TLS"},
+     .doc = "with natsServerMonitoringEndpoint: its port uses TLS"},
 
     {.key = "stream",
      QUERY(stream),
@@ -100,7 +99,7 @@ const struct option nats_options[] = {
      .type = OPTION_INT,
      .default_value = "10",
      .limits = {1, INFINITY},
-     .doc = "messages a replica: pending, and delivered but not yet acknowledged"},
+     .doc = "messages per replica: pending, and delivered but not yet acknowledged"},
     {.key = "activationLagThreshold",
      TARGET(activation_lag_threshold),
      .type = OPTION_INT,
@@ -133,15 +132,15 @@ const char *nats_server_address(const char *server)
 
 static void check_servers(const struct nats_connection_options *connection, struct error *error)
 {
-    /* The value may hold a password: say which one is wrong, and never what it is. */
+    /* The value may hold a password: the error has its number, and never its text. */
     for (size_t i = 0; i < connection->servers.count; i++)
         if (nats_server_address(connection->servers.items[i]) == NULL)
             error_add(error,
                       "servers: number %zu is not nats://host:port, tls://host:port or host:port",
                       i + 1);
-    if (connection->servers.count > MOST_SERVERS)
+    if (connection->servers.count > MAX_SERVERS)
         error_add(error, "servers has %zu addresses: at most %d are allowed, a few are enough",
-                  connection->servers.count, MOST_SERVERS);
+                  connection->servers.count, MAX_SERVERS);
 }
 
 static void check_credentials_file(const char *credentials, struct error *error)
@@ -251,7 +250,7 @@ void nats_connection_check(const void *connection_options, struct error *error)
     tls_options_check(&connection->tls, error);
 }
 
-/* One token of a subject: a dot, a wildcard or white space would ask for something else. */
+/* One token of a subject: a dot, a wildcard or white space would request something else. */
 static void check_name(const char *key, const char *name, struct error *error)
 {
     if (name == NULL || name[0] == '\0')
@@ -295,7 +294,7 @@ static void check_query(const struct nats_query_options *query, bool monitored, 
     if (query->domain != NULL && query->api_prefix != NULL)
         error_add(error, "domain excludes apiPrefix: set one of them");
     if (monitored && (query->domain != NULL || query->api_prefix != NULL))
-        error_add(error, "%s needs servers: a monitoring port tells of its own server",
+        error_add(error, "%s needs servers: a monitoring port reports only its own server",
                   query->domain != NULL ? "domain" : "apiPrefix");
 }
 

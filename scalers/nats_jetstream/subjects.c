@@ -14,7 +14,7 @@ enum {
     MAX_REPLY_BYTES = 1 << 20,
     MAX_SUBJECTS = 64, /* of one stream or consumer */
     MAX_SUBJECT_LENGTH = 1024,
-    MAX_KNOWN = 200000,   /* beyond them all are forgotten, and requested anew */
+    MAX_KNOWN = 200000,   /* beyond them all are dropped, and requested again */
     FRESH_MS = 60 * 1000, /* then it is requested again: a stream's subjects may change */
     REPLY_MS = 5000,      /* there will be no reply after it */
 };

@@ -14,7 +14,7 @@ enum {
     SWEEP_AT = 1024,      /* subscriptions: those that have ended are freed by then */
 };
 
-/* Whoever waits for a notification. */
+/* Those who wait for a notification. */
 struct nats_subscribed {
     struct notifier notifier;
     struct nats_subscription **subscriptions;
@@ -88,16 +88,11 @@ void nats_subscriber_done(struct nats_subscriber *subscriber)
     error_done(&subscriber->refusal);
 }
 
-static void notify_all(const struct nats_subscriber *subscriber)
+void nats_subscriber_lose(struct nats_subscriber *subscriber)
 {
     const struct nats_subscribed *subscribed = subscriber->subscribed;
     for (; subscribed != NULL; subscribed = subscribed->hh.next)
         notifier_notify(&subscribed->notifier);
-}
-
-void nats_subscriber_lose(struct nats_subscriber *subscriber)
-{
-    notify_all(subscriber);
     end_all(subscriber);
     disconnect(subscriber);
 }
