@@ -12,7 +12,7 @@
 
 enum {
     MAX_REPLY_BYTES = 4 << 20, /* a consumer group is 150 bytes of XINFO GROUPS */
-    MAX_ELEMENTS = 1 << 17,    /* of one array; hiredis makes room for as many as it is told */
+    MAX_ELEMENTS = 1 << 17,    /* of one array; hiredis allocates as many as are announced */
 };
 
 static void *create_limited_array(const redisReadTask *task, redis_element_count elements)
@@ -204,7 +204,7 @@ static bool read_some(struct redis_channel *channel, struct error *error)
     return handle_replies(channel, error);
 }
 
-/* A server that refuses may say why, and close the connection. */
+/* A server that refuses may send the reason, and close the connection. */
 static bool end_setup(struct redis_channel *channel, bool good, struct error *error)
 {
     if (channel->state == REDIS_READY || (good && channel->commands != NULL))

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { MAX_KNOWN = 100000 }; /* beyond it all are forgotten, and learned anew */
+enum { MAX_KNOWN = 100000 }; /* beyond it all are dropped, and learned again */
 
 /* The first is what a key is taken for. */
 static const struct redis_key_type key_types[] = {

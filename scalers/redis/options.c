@@ -19,7 +19,7 @@ static void check_addresses(const struct redis_connection *connection, struct er
         error_add(mistakes, "host and port go together: there are %zu of host and %zu of port",
                   hosts->count, ports->count);
 
-    /* A value may hold a password: say which one is wrong, and never what it is. */
+    /* A value may hold a password: the error has its number, and never its text. */
     for (size_t i = 0; i < connection->addresses.count; i++)
         if (!address_is_host_port(connection->addresses.items[i]) &&
             !(i > 0 && *connection->addresses.items[i] == '\0')) /* behind a closing comma */
@@ -56,8 +56,11 @@ void redis_connection_check(const void *connection_options, struct error *mistak
     /* KEDA logs in as the default user then. */
     if (connection->username != NULL && connection->password == NULL)
         error_add(mistakes, "username needs password");
-    if (tls_key(connection) != NULL)
-        error_add(mistakes, "%s is not supported here: " REDIS_TLS_ADVICE, tls_key(connection));
+    const char *key = tls_key(connection);
+    if (key != NULL)
+        error_add(mistakes, "%s is not supported here%s: " REDIS_TLS_ADVICE, key,
+                  text_equal(key, "brokerTls") ? " (enableTLS of a trigger of KEDA's own type)"
+                                               : "");
 }
 
 char *redis_connection_host(const struct redis_connection *connection, int *ret_port)

@@ -2,8 +2,8 @@
  * redis: how many items a list, set, sorted set or hash of Redis has.
  *
  * KEDA's built-in sends a script (EVAL), which users with few rights and proxies are refused. Here
- * each key is asked for its length with the command of its kind, remembered from the last time; a key
- * of another kind answers WRONGTYPE, and is asked which it is.
+ * each key's length is read with the command of its kind, known from the last time; a key
+ * of another kind answers WRONGTYPE, and its kind is read.
  */
 #include "measure/scaler.h"
 
@@ -17,7 +17,7 @@
 #include <utlist.h>
 
 enum {
-    /* Where it tells of no changes; 1,000 keys cost the server less than a hundredth of a core. */
+    /* Where it reports no changes; 1,000 keys cost the server less than a hundredth of a core. */
     IDLE_INTERVAL_MS = 100,
     MAX_TRIES = 3, /* of a key that changes its type between two commands */
     MAX_TYPE = 40,
@@ -46,7 +46,7 @@ static const struct option table[] = {
      OPTION_FIELD(struct list_target, list_length),
      .default_value = "5",
      .limits = {1, INFINITY},
-     .doc = "items a replica"},
+     .doc = "items per replica"},
     {.key = "activationListLength",
      .scope = OPTION_TARGET,
      .type = OPTION_INT,
@@ -183,11 +183,18 @@ static bool measure(void *client, struct feed *feed, struct error *error)
     return redis_measure(client, feed, send_tasks, error);
 }
 
+static unsigned reports(const struct options *options, const char **ret_advice)
+{
+    (void)options;
+    *ret_advice = "a list has only what waits: use redis-streams with consumerGroup and lagCount";
+    return 0;
+}
+
 static const char differences[] =
     "No script is sent: the user needs no right to EVAL, but to LLEN (#7758).\n"
     "Of a set, sorted set or hash it needs those to TYPE and SCARD, ZCARD or HLEN, too.\n"
-    "All keys are asked in one round trip, two more where a key is new and no list.\n"
-    "TLS, Redis Sentinel and Redis Cluster are not supported, and told so.\n"
+    "All keys are read in one round trip, with two more where a key is new and not a list.\n"
+    "TLS, Redis Sentinel and Redis Cluster are not supported: the error says so.\n"
     "listLength must be at least 1; KEDA accepts 0 and negative ones.\n"
     "username without password is a mistake; KEDA logs in as the default user.\n";
 
@@ -199,6 +206,7 @@ const struct scaler scaler_redis = {
     .sizes = {sizeof(struct redis_connection), sizeof(struct list_query),
               sizeof(struct list_target)},
     .check_connection = redis_connection_check,
+    .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .connect = redis_client_connect,

@@ -78,9 +78,9 @@ static bool is_alert(const struct redis_client *client, int64_t now_ms)
 
 static int64_t stall_ms(const struct redis_client *client, int64_t now_ms)
 {
-    int64_t least_ms = is_alert(client, now_ms) ? NEXT_STALL_MS : STALL_MS;
+    int64_t min_ms = is_alert(client, now_ms) ? NEXT_STALL_MS : STALL_MS;
     int64_t usual_ms = STALL_ROUND_TRIPS * client->server.round_trip_ms;
-    return usual_ms > least_ms ? usual_ms : least_ms;
+    return usual_ms > min_ms ? usual_ms : min_ms;
 }
 
 static void open_standby(struct redis_client *client, int64_t now_ms)

@@ -4,6 +4,7 @@
  */
 #include "measure/scaler.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/client.h"
@@ -15,14 +16,14 @@
 #include <string.h>
 #include <utlist.h>
 
-/* Where the server tells of no changes, and of pending entries; 1,000 streams cost it about a hundredth of
+/* Where the server reports no changes, and for pending entries; 1,000 streams cost it about a hundredth of
  * a core. */
 enum { IDLE_INTERVAL_MS = 100 };
 
 struct stream_query {
     const char *stream;
     const char *consumer_group;
-    int64_t lag_count; /* here, not in the target: it decides what is asked */
+    int64_t lag_count; /* here, not in the target: it decides what is requested */
 };
 
 struct stream_target {
@@ -51,29 +52,29 @@ static const struct option table[] = {
      OPTION_FIELD(struct stream_query, lag_count),
      .default_value = "0",
      .limits = {0, INFINITY},
-     .doc = "with consumerGroup: entries of lag a replica, instead of pending ones; needs Redis 7; "
-            "0: not the lag"},
+     .doc = "with consumerGroup: lag per replica, instead of pending entries; needs Redis 7; 0: "
+            "count pending entries"},
     {.key = "pendingEntriesCount",
      .scope = OPTION_TARGET,
      .type = OPTION_INT,
      OPTION_FIELD(struct stream_target, pending_entries_count),
      .default_value = "5",
      .limits = {1, INFINITY},
-     .doc = "with consumerGroup: pending entries a replica"},
+     .doc = "with consumerGroup: pending entries per replica"},
     {.key = "streamLength",
      .scope = OPTION_TARGET,
      .type = OPTION_INT,
      OPTION_FIELD(struct stream_target, stream_length),
      .default_value = "5",
      .limits = {1, INFINITY},
-     .doc = "without consumerGroup: entries a replica; only deleting and trimming lowers their "
+     .doc = "without consumerGroup: entries per replica; only deleting and trimming lowers their "
             "number"},
     {.key = "activationLagCount",
      .scope = OPTION_TARGET,
      .type = OPTION_INT,
      OPTION_FIELD(struct stream_target, activation_lag_count),
      .default_value = "0",
-     .doc = "active above this many entries, whichever of the three count"},
+     .doc = "active above this many entries, in any of the three modes"},
     {0},
 };
 
@@ -130,7 +131,7 @@ static void answer_waiting(struct task *task, double waiting)
     task_answer(task, &reading);
 }
 
-/* The error says what stream and group it is about. Takes the error. */
+/* Adds stream and group to the error. Takes the error. */
 static void fail(struct task *task, struct error *error)
 {
     const struct stream_query *query = task->query;
@@ -239,6 +240,70 @@ static void explain_lag(const struct redis_server *server, struct task *task, co
     fail(task, &error);
 }
 
+/*
+ * Redis does not know who is connected, only who was seen when. Whoever waits for messages has nothing pending and is seen
+ * often, or at the latest when one comes; whoever works on one is seen again when it is done. One that died with entries
+ * pending keeps them.
+ */
+enum { SEEN_MS = 15 * 1000, SEEN_AT_WORK_MS = 5 * 60 * 1000, MAX_CONSUMERS = 10 * 1000 };
+
+static bool is_seen(const redisReply *consumer)
+{
+    const redisReply *pending = field(consumer, "pending");
+    const redisReply *idle = field(consumer, "idle");
+    if (!is_count(pending) || !is_count(idle))
+        return false;
+    return idle->integer <= (pending->integer > 0 ? SEEN_AT_WORK_MS : SEEN_MS);
+}
+
+static void warn_once(struct redis_client *client, const struct task *task, const char *reason)
+{
+    const struct stream_query *query = task->query;
+    if (!client->has_warned)
+        log_warning("Redis at %s: the consumers of group \"%s\" of stream \"%s\" are not known, "
+                    "which ratePerReplica: measured and their status need: %s",
+                    client->server.address, query->consumer_group, query->stream, reason);
+    client->has_warned = true;
+}
+
+static void on_consumers(struct redis_channel *channel, struct redis_command *command,
+                         const redisReply *reply)
+{
+    struct task *task = redis_command_take_task(command);
+    if (task == NULL)
+        return;
+    if (reply->type == REDIS_REPLY_ARRAY)
+        command->reading.consumers = 0;
+    else
+        warn_once(channel->owner, task,
+                  reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected reply");
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+        command->reading.consumers += is_seen(reply->element[i]);
+    task_answer(task, &command->reading);
+}
+
+/* As the policy of a trigger wants them; who has died, and was not deleted, is among them. */
+static void answer_with_consumers(struct redis_channel *channel, struct task *task,
+                                  const struct reading *reading, const redisReply *consumers)
+{
+    const struct stream_query *query = task->query;
+    bool is_wanted = (task->wants & READING_CONSUMERS) != 0;
+    if (is_wanted && is_count(consumers) && consumers->integer > MAX_CONSUMERS) {
+        warn_once(channel->owner, task,
+                  "the group has more than 10,000, seen or not (XGROUP DELCONSUMER deletes one)");
+        is_wanted = false;
+    }
+    if (!is_wanted) {
+        task_answer(task, reading);
+        return;
+    }
+    struct redis_command *command = redis_channel_send(
+        channel, &(struct redis_request){
+                     {"XINFO", "CONSUMERS", query->stream, query->consumer_group}, on_consumers});
+    command->reading = *reading;
+    redis_command_add_task(command, task);
+}
+
 static void take_lag(struct redis_channel *channel, struct task *task, const redisReply *reply)
 {
     const struct stream_query *query = task->query;
@@ -266,7 +331,12 @@ static void take_lag(struct redis_channel *channel, struct task *task, const red
     reading.waiting = (double)lag->integer;
     if (is_count(pending))
         reading.in_flight = (double)pending->integer;
-    task_answer(task, &reading);
+    const redisReply *read = field(group, "entries-read");
+    if (is_count(read)) {
+        reading.arrived = (double)read->integer + reading.waiting;
+        reading.consumed = (double)read->integer - reading.in_flight;
+    }
+    answer_with_consumers(channel, task, &reading, field(group, "consumers"));
 }
 
 static void on_groups(struct redis_channel *channel, struct redis_command *command,
@@ -335,13 +405,21 @@ static char *bundle(const void *connection_options, const void *query_options)
     return mode_of(query) == MODE_LAG ? text_copy(query->stream) : NULL;
 }
 
+static unsigned reports(const struct options *options, const char **ret_advice)
+{
+    *ret_advice = "set consumerGroup and lagCount (Redis 7 or newer)";
+    return mode_of(options->query) == MODE_LAG
+               ? READING_IN_FLIGHT | READING_RATES | READING_CONSUMERS
+               : 0;
+}
+
 static const char differences[] =
-    "A lag that Redis cannot tell (after XDEL or XGROUP SETID) is an error; KEDA answers 0.\n"
+    "A lag that Redis does not know (after XDEL or XGROUP SETID) is an error; KEDA answers 0.\n"
     "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead.\n"
     "As in KEDA a missing stream has lag 0, and a missing group that of the whole stream.\n"
-    "All streams of a connection are asked in one round trip, or two where a group is "
+    "All streams of a connection are read in one round trip, or two where a group is "
     "missing.\n"
-    "TLS, Redis Sentinel and Redis Cluster are not supported, and told so.\n"
+    "TLS, Redis Sentinel and Redis Cluster are not supported: the error says so.\n"
     "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1.\n"
     "username without password is a mistake; KEDA logs in as the default user.\n";
 
@@ -353,6 +431,7 @@ const struct scaler scaler_redis_streams = {
     .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),
               sizeof(struct stream_target)},
     .check_connection = redis_connection_check,
+    .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .connect = redis_client_connect,
