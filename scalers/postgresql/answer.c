@@ -1,6 +1,8 @@
 #include "postgresql/answer.h"
 
+#include "base/memory.h"
 #include "base/text.h"
+#include "postgresql/options.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,25 +23,52 @@ bool postgresql_number_parse(const char *text, double *ret_number)
     return true;
 }
 
+/* One column as a number; false: the task has failed. */
+static bool read_column(struct task *task, const PGresult *result, int column, const char *key,
+                        double *ret_number)
+{
+    if (PQgetisnull(result, 0, column)) {
+        task_failf(task,
+                   "%s returned NULL, which is not a number: use COALESCE(..., 0) if nothing means "
+                   "0",
+                   key);
+        return false;
+    }
+    const char *text = PQgetvalue(result, 0, column);
+    if (postgresql_number_parse(text, ret_number))
+        return true;
+    task_failf(task, "%s returned \"%.*s\", which is not a finite number", key,
+               (int)text_cut(text, MAX_SHOWN), text);
+    return false;
+}
+
 static void answer_row(struct task *task, const PGresult *result)
 {
-    int columns = PQnfields(result);
-    if (columns != 1) {
+    const struct postgresql_query *query = task->query;
+    struct reading reading = READING_UNKNOWN;
+    const struct {
+        const char *key;
+        const char *query;
+        double *number;
+    } parts[] = {
+        {"the query", query->query, &reading.value},
+        {"inFlightQuery", query->in_flight_query, &reading.in_flight},
+        {"arrivalQuery", query->arrival_query, &reading.arrived},
+        {"consumptionQuery", query->consumption_query, &reading.consumed},
+    };
+    int columns = PQnfields(result), wanted = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
+        wanted += parts[i].query != NULL;
+    if (columns != wanted) {
         task_failf(task, "the query must return exactly one column: it returned %d", columns);
         return;
     }
-    if (PQgetisnull(result, 0, 0)) {
-        task_failf(task, "the query returned NULL, which is not a number: use COALESCE(..., 0) "
-                         "if nothing means 0");
-        return;
-    }
-    const char *text = PQgetvalue(result, 0, 0);
-    struct reading reading = READING_UNKNOWN;
-    if (postgresql_number_parse(text, &reading.value))
-        task_answer(task, &reading);
-    else
-        task_failf(task, "the query returned \"%.*s\", which is not a finite number",
-                   (int)text_cut(text, MAX_SHOWN), text);
+    int column = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
+        if (parts[i].query != NULL &&
+            !read_column(task, result, column++, parts[i].key, parts[i].number))
+            return;
+    task_answer(task, &reading);
 }
 
 static void fail_with_words(struct task *task, const PGresult *result)

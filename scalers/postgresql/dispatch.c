@@ -1,8 +1,11 @@
 #include "postgresql/dispatch.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
 #include "postgresql/options.h"
 
+#include <string.h>
 #include <utlist.h>
 
 /* What a session may have in flight of queries that are known to be quick, so that what comes next is not
@@ -27,6 +30,32 @@ static bool is_reserved(const struct postgresql_session *const *reserved, size_t
     return false;
 }
 
+/* A line break before the parenthesis: the query may end with a comment. */
+static void add_subquery(struct text *statement, const char *query)
+{
+    if (query == NULL)
+        return;
+    size_t length = strlen(query);
+    while (length > 0 && strchr("; \t\r\n\f\v", query[length - 1]) != NULL)
+        length--;
+    text_addf(statement, "%s(\n%.*s\n)", statement->length == 0 ? "SELECT " : ", ", (int)length,
+              query);
+}
+
+/* What measures all that the query asks for, a column for each. The caller frees it. */
+static char *statement_of(const struct postgresql_query *query)
+{
+    struct text statement = {0};
+    if (query->in_flight_query == NULL && query->arrival_query == NULL &&
+        query->consumption_query == NULL)
+        return text_copy(query->query);
+    add_subquery(&statement, query->query);
+    add_subquery(&statement, query->in_flight_query);
+    add_subquery(&statement, query->arrival_query);
+    add_subquery(&statement, query->consumption_query);
+    return text_take(&statement);
+}
+
 static void send(struct postgresql_client *client, struct postgresql_session *session,
                  struct postgresql_queue *queue)
 {
@@ -40,7 +69,8 @@ static void send(struct postgresql_client *client, struct postgresql_session *se
         .task = task, .limit_ms = limit_ms, .last_ms = task->last_ms, .alone = alone};
     postgresql_queue_remove(queue, task);
     task->data = session;
-    postgresql_session_send(session, query->query, &entry, alone && client->watches_client);
+    _cleanup_(memory_free) char *statement = statement_of(query);
+    postgresql_session_send(session, statement, &entry, alone && client->watches_client);
 }
 
 /* Slow ones run on idle sessions. While quick ones wait, one session is left to them; where there is only one,
@@ -85,17 +115,31 @@ static bool has_room(const struct postgresql_client *client,
            (task->last_ms >= 0 || session->unknown < client->max_unknown);
 }
 
-/* The first that has room: those behind it become idle, and are closed, when they are not needed. */
+/* What is sent to it now would wait for a query that is slow. */
+static bool is_held_up(const struct postgresql_session *session, int64_t now_ms)
+{
+    return session->count > 0 && session->begun_ms != 0 &&
+           now_ms - session->begun_ms >= POSTGRESQL_QUICK_MS;
+}
+
+/* The first that has room: those behind it become idle, and are closed, when they are not needed. One that is held
+ * up only where all are. */
 static struct postgresql_session *find_room(struct postgresql_client *client,
                                             const struct postgresql_session *const *reserved,
                                             size_t count, const struct task *task)
 {
+    int64_t now_ms = clock_now_ms();
+    struct postgresql_session *held_up = NULL;
     for (size_t i = 0; i < client->max_sessions; i++) {
         struct postgresql_session *session = &client->sessions[i];
-        if (has_room(client, session, task) && !is_reserved(reserved, count, session))
+        if (!has_room(client, session, task) || is_reserved(reserved, count, session))
+            continue;
+        if (!is_held_up(session, now_ms))
             return session;
+        if (held_up == NULL || session->count < held_up->count)
+            held_up = session;
     }
-    return NULL;
+    return held_up;
 }
 
 void postgresql_dispatch(struct postgresql_client *client)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a connection string may say. The others name files of our server (passfile, service, sslkey ...)
+/* What a connection string may have. The others name files of our server (passfile, service, sslkey ...)
  * or change what a session is (replication). */
 static const char *const allowed[] = {
     "host",
@@ -49,9 +49,8 @@ static const char system_roots[] = "/etc/ssl/certs/ca-certificates.crt";
 static const char nowhere[] = "/nonexistent/backlog";
 
 /* libpq fills what a connection leaves open from PGPASSWORD, PGHOST, PGSERVICE and the like, and no parameter
- * can prevent that. Whoever may write a trigger could then log in with credentials of our server. Before
- * main(), because no thread may be reading the environment. */
-static void __attribute__((constructor)) forget_environment(void)
+ * can prevent that. Whoever may write a trigger could then log in with credentials of our server. */
+void postgresql_parameters_forget_environment(void)
 {
     for (size_t i = 0; environ[i] != NULL;) {
         if (!text_starts_with(environ[i], "PG")) {

@@ -6,8 +6,11 @@
 
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "postgresql/check.h"
 #include "postgresql/client.h"
+#include "postgresql/connect.h"
 #include "postgresql/measure.h"
+#include "postgresql/parameters.h"
 
 #include <math.h>
 
@@ -38,17 +41,26 @@ static bool evaluate(const struct options *options, const struct reading *readin
     return true;
 }
 
+static unsigned reports(const struct options *options, const char **ret_advice)
+{
+    const struct postgresql_query *query = options->query;
+    *ret_advice = "set inFlightQuery, arrivalQuery or consumptionQuery";
+    bool has_rates = query->arrival_query != NULL || query->consumption_query != NULL;
+    return (query->in_flight_query != NULL ? READING_IN_FLIGHT : 0) |
+           (has_rates ? READING_RATES : 0);
+}
+
 static const char differences[] =
     "A query runs in a read-only transaction, so that a trigger cannot write. It is rolled back: "
     "nothing that one query sets or locks is there for the next.\n"
     "A query that does not begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL is a mistake, and "
     "not run.\n"
-    "A query is stopped after `timeout`, by the server, too; in KEDA nothing bounds it (#6725).\n"
+    "A query is stopped after `timeout`, by the server, too; KEDA has no limit (#6725).\n"
     "All triggers of a database share one session, and at most `maxSessions` while queries wait, "
     "where "
     "KEDA opens one each (#6955). Of PgBouncer's modes session and transaction pooling work.\n"
     "NaN and infinity are errors.\n"
-    "`connection` and `password` may stand in the trigger itself; KEDA passes them over there "
+    "`connection` and `password` can be in the trigger itself; KEDA ignores them there "
     "(#6913).\n"
     "`connection` may name no file of the server but `sslrootcert`: no `passfile`, `service`, "
     "`sslcert` or `sslkey`; and it names a host, as a socket of this machine could let the server "
@@ -64,13 +76,15 @@ const struct scaler scaler_postgresql = {
     .options = postgresql_options,
     .sizes = {sizeof(struct postgresql_connection), sizeof(struct postgresql_query),
               sizeof(struct postgresql_target)},
-    .check = postgresql_options_check,
-    .check_connection = postgresql_connection_check,
+    .check = postgresql_check_trigger,
+    .check_connection = postgresql_check_connection,
+    .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
-    .connect = postgresql_client_connect,
+    .connect = postgresql_connect,
     .measure = postgresql_measure,
     .disconnect = postgresql_client_disconnect,
+    .prepare = postgresql_parameters_forget_environment,
     .timeout_ms = POSTGRESQL_TIMEOUT_MS,
     .window = (size_t)POSTGRESQL_PIPELINE * POSTGRESQL_DEFAULT_SESSIONS,
     .isolated = POSTGRESQL_DEFAULT_SESSIONS / POSTGRESQL_ISOLATED_SHARE,

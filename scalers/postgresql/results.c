@@ -4,13 +4,6 @@
 #include "base/text.h"
 #include "postgresql/answer.h"
 
-static void note_begin(struct postgresql_session *session, const struct postgresql_entry *entry)
-{
-    session->begun_ms = clock_now_ms();
-    if (entry->task != NULL)
-        task_started(entry->task);
-}
-
 /* By the quick ones it is found out that many can be sent at once. */
 static void note_duration(struct postgresql_client *client,
                           const struct postgresql_session *session,
@@ -23,14 +16,15 @@ static void note_duration(struct postgresql_client *client,
         client->max_unknown++;
 }
 
-/* By its limit, or by somebody. */
-static void take_stopped(struct postgresql_client *client, const struct postgresql_session *session,
+/* By its limit, or by somebody. One that was not given its whole time runs alone next; the feed knows how many of
+ * these may run beside others. */
+static void take_stopped(const struct postgresql_session *session,
                          const struct postgresql_entry *entry, struct task *task,
                          const PGresult *result)
 {
     bool has_used_limit = clock_now_ms() - session->begun_ms >= entry->limit_ms * 9 / 10;
     if (entry->limit_ms < task->timeout_ms)
-        postgresql_queue_add(&client->slow, task);
+        task_return(task, true);
     else if (has_used_limit)
         task_time_out(task);
     else
@@ -42,7 +36,7 @@ static void take_error(struct postgresql_client *client, struct postgresql_sessi
 {
     struct task *task = postgresql_session_take_task(session, entry);
     if (postgresql_was_cancelled(result))
-        take_stopped(client, session, entry, task, result);
+        take_stopped(session, entry, task, result);
     else if (session->step == STEP_LIMIT && client->watches_client) {
         client->watches_client = false; /* not on every system */
         postgresql_queue_add(&client->slow, task);
@@ -56,8 +50,11 @@ static void take_result(struct postgresql_client *client, struct postgresql_sess
 {
     struct postgresql_entry *entry = postgresql_session_entry(session, 0);
     ExecStatusType status = PQresultStatus(result);
-    if (session->step == STEP_BEGIN && status == PGRES_COMMAND_OK)
-        note_begin(session, entry);
+    if (session->step == STEP_BEGIN && status == PGRES_COMMAND_OK) {
+        session->begun_ms = clock_now_ms();
+        if (entry->task != NULL)
+            task_started(entry->task);
+    }
     if (session->step > STEP_QUERY || entry->task == NULL || status == PGRES_PIPELINE_ABORTED)
         return;
     if (session->step == STEP_QUERY)
@@ -87,14 +84,6 @@ static bool ends_session(const PGresult *result)
            text_equal(severity, "FATAL") || text_equal(severity, "PANIC");
 }
 
-/* We subscribe to nothing, but a pooler may give us a session where another client did: libpq keeps the
- * notifications until they are taken. */
-static void drop_notifications(PGconn *connection)
-{
-    for (PGnotify *notification; (notification = PQnotifies(connection)) != NULL;)
-        PQfreemem(notification);
-}
-
 bool postgresql_results_take(struct postgresql_client *client, struct postgresql_session *session)
 {
     PGconn *connection = session->connection;
@@ -110,6 +99,9 @@ bool postgresql_results_take(struct postgresql_client *client, struct postgresql
             take_result(client, session, result);
         PQclear(result);
     }
-    drop_notifications(connection);
+    /* We subscribe to nothing, but a pooler may give us a session where another client did: libpq keeps the
+     * notifications until they are taken. */
+    for (PGnotify *notification; (notification = PQnotifies(connection)) != NULL;)
+        PQfreemem(notification);
     return lives;
 }

@@ -11,7 +11,7 @@ enum {
     IDLE_MS = 10 * 1000,
     CONNECT_MS = 3 * 1000,
     LATE_MS = 1000,  /* for BEGIN, while there are other sessions */
-    GRACE_MS = 1000, /* for the server to say that it has stopped a query */
+    GRACE_MS = 1000, /* for the server to confirm that it has stopped a query */
     MIN_BACKOFF_MS = 5 * 1000,
     MAX_BACKOFF_MS = 60 * 1000,
 };
@@ -158,14 +158,14 @@ static bool drop_late(struct postgresql_client *client, struct postgresql_sessio
 }
 
 /* A query runs, and the server did not stop it at its limit. */
-static void drop_hanging(struct postgresql_client *client, struct postgresql_session *session)
+static void drop_hanging(struct postgresql_session *session)
 {
     struct postgresql_entry *entry = postgresql_session_entry(session, 0);
     struct task *task = postgresql_session_take_task(session, entry);
     if (task != NULL && entry->limit_ms >= task->timeout_ms)
         task_time_out(task);
     else if (task != NULL)
-        postgresql_queue_add(&client->slow, task);
+        task_return(task, true);
     return_tasks(session);
     postgresql_session_close(session, clock_now_ms() + POSTGRESQL_LINGER_MS);
 }
@@ -234,7 +234,7 @@ static bool take_events(struct postgresql_client *client, struct postgresql_sess
     if (deadline_of(client, session) > clock_now_ms())
         return true;
     if (session->state == POSTGRESQL_READY && session->begun_ms != 0) {
-        drop_hanging(client, session);
+        drop_hanging(session);
         return true;
     }
     return drop_late(client, session, error);
