@@ -80,20 +80,84 @@ static bool parse_vector(const char *name, const json_t *root, const json_t *ser
     return parse_sample(name, json_object_get(one, "value"), ret_number, error);
 }
 
+/* Of which query a series is, by its label. */
+static double *part_of(const json_t *series, struct reading *reading)
+{
+    const char *part =
+        json_string_value(json_object_get(json_object_get(series, "metric"), "backlog_part"));
+    if (text_equal(part, "inFlightQuery"))
+        return &reading->in_flight;
+    if (text_equal(part, "arrivalQuery"))
+        return &reading->arrival_rate;
+    if (text_equal(part, "consumptionQuery"))
+        return &reading->consumption_rate;
+    return &reading->value;
+}
+
+/* A query without a result leaves its field unknown; but that of `query` may only lack it where nothing warns. */
+static bool parse_parts(const char *name, const json_t *root, const json_t *result,
+                        struct reading *reading, struct error *error)
+{
+    size_t i;
+    const json_t *series;
+    if (!json_is_array(result))
+        return error_unavailable(error, "%s: unexpected reply without a result", name);
+    json_array_foreach(result, i, series)
+    {
+        double *number = part_of(series, reading);
+        if (!isnan(*number))
+            return error_unavailable(error,
+                                     "%s returned several series for one query: each must return "
+                                     "one, as sum(...) does",
+                                     name);
+        if (!parse_sample(name, json_object_get(series, "value"), number, error))
+            return false;
+    }
+    return !isnan(reading->value) || parse_none(name, root, &reading->value, error);
+}
+
+static const json_t *data_of(const char *name, const struct fetch_answer *answer,
+                             struct error *error)
+{
+    const json_t *root = answer->json;
+    if (answer->status < 200 || answer->status > 299) {
+        prometheus_refusal(name, answer, error);
+        return NULL;
+    }
+    if (!json_is_object(root)) {
+        error_unavailable(error, "%s: unexpected reply, no JSON object: is serverAddress right?",
+                          name);
+        return NULL;
+    }
+    const char *status = json_string_value(json_object_get(root, "status"));
+    if (status == NULL || strcmp(status, "success") != 0) {
+        prometheus_refusal(name, answer, error);
+        return NULL;
+    }
+    const json_t *data = json_object_get(root, "data");
+    static const json_t none = {JSON_NULL, (size_t)-1};
+    return data == NULL ? &none : data;
+}
+
+bool prometheus_answer_parse_parts(const char *name, const struct fetch_answer *answer,
+                                   struct reading *ret_reading, struct error *error)
+{
+    struct reading reading = READING_UNKNOWN;
+    const json_t *data = data_of(name, answer, error);
+    if (data == NULL ||
+        !parse_parts(name, answer->json, json_object_get(data, "result"), &reading, error))
+        return false;
+    *ret_reading = reading;
+    return true;
+}
+
 bool prometheus_answer_parse(const char *name, const struct fetch_answer *answer,
                              struct reading *ret_reading, struct error *error)
 {
     const json_t *root = answer->json;
-    if (answer->status < 200 || answer->status > 299)
-        return prometheus_refusal(name, answer, error);
-    if (!json_is_object(root))
-        return error_unavailable(
-            error, "%s: unexpected reply, no JSON object: is serverAddress right?", name);
-    const char *status = json_string_value(json_object_get(root, "status"));
-    if (status == NULL || strcmp(status, "success") != 0)
-        return prometheus_refusal(name, answer, error);
-
-    const json_t *data = json_object_get(root, "data");
+    const json_t *data = data_of(name, answer, error);
+    if (data == NULL)
+        return false;
     const char *type = json_string_value(json_object_get(data, "resultType"));
     const json_t *result = json_object_get(data, "result");
     struct reading reading = READING_UNKNOWN;

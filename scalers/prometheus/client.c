@@ -48,7 +48,7 @@ static void make_pool(struct prometheus_client *client, const struct prometheus_
         .user = user,
         .password = password == NULL ? "" : password,
         .headers = client->headers,
-        .body_bytes_most = MAX_BODY_BYTES,
+        .max_body_bytes = MAX_BODY_BYTES,
     };
     client->pool = fetch_pool_new(&source, 1);
     prometheus_client_set_window(client, PROMETHEUS_MIN_WINDOW);

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "prometheus/answer.h"
 #include "prometheus/client.h"
+#include "prometheus/url.h"
 
 #include <stdlib.h>
 #include <utlist.h>
@@ -104,8 +105,14 @@ static void take_answer(struct round *round, struct task *task, struct fetch_end
 {
     struct reading reading;
     note_answer(round);
-    if (ended->outcome == FETCH_ANSWERED &&
-        prometheus_answer_parse(round->client->name, &ended->answer, &reading, &ended->error))
+    bool good = ended->outcome == FETCH_ANSWERED;
+    if (good && prometheus_query_has_parts(task->query))
+        good = prometheus_answer_parse_parts(round->client->name, &ended->answer, &reading,
+                                             &ended->error);
+    else if (good)
+        good =
+            prometheus_answer_parse(round->client->name, &ended->answer, &reading, &ended->error);
+    if (good)
         task_answer(task, &reading);
     else
         task_fail(task, &ended->error);

@@ -2,10 +2,8 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "prometheus/url.h"
 #include "shared/cloud_options.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +13,7 @@
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct prometheus_query, field)
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct prometheus_target, field)
 
-#define TARGET_LEAST 0.001 /* the HPA's resolution */
-
-enum { PAIRS_MOST = 64 };
+#define MIN_TARGET 0.001 /* the HPA's resolution */
 
 /* Of authModes apiKey and oauth, which the built-in takes and silently ignores. */
 #define NOT_APPLIED(name)                                                                          \
@@ -27,11 +23,12 @@ const struct option prometheus_options[] = {
     {.key = "serverAddress",
      CONNECTION(server_address),
      .type = OPTION_STRING,
-     .flags = OPTION_REQUIRED | OPTION_URL,
-     .doc = "http:// or https:// URL of Prometheus, or of what speaks its API; a path is kept"},
+     .flags = OPTION_REQUIRED | OPTION_URL | OPTION_HOST,
+     .doc = "http:// or https:// URL of Prometheus, or of a server with its API; a path is kept"},
     {.key = "timeout",
      CONNECTION(timeout_ms),
      .type = OPTION_DURATION,
+     .flags = OPTION_BARE_MS,
      .doc = "how long one query may take: 10s where it is not set, or 0"},
     {.key = "customHeaders",
      CONNECTION(custom_headers),
@@ -70,7 +67,7 @@ const struct option prometheus_options[] = {
      .doc = "its value"},
     TLS_OPTIONS_OF_URL(offsetof(struct prometheus_connection, tls)),
     AWS_OPTIONS(
-        "identities of clouds are not taken; set serverAddress to a proxy that signs the requests "
+        "cloud identities are not supported; set serverAddress to a proxy that signs the requests "
         "(such as aws-sigv4-proxy), or use authModes bearer"),
     NOT_APPLIED("apiKey"),
     NOT_APPLIED("method"),
@@ -88,10 +85,24 @@ const struct option prometheus_options[] = {
      .doc =
          "PromQL that returns a scalar or one series: several series, a range or a histogram are "
          "errors"},
+    {.key = "inFlightQuery",
+     QUERY(in_flight_query),
+     .type = OPTION_STRING,
+     .doc = "PromQL that returns how many messages are being worked on; it, and query beside it, "
+            "must return one series"},
+    {.key = "arrivalQuery",
+     QUERY(arrival_query),
+     .type = OPTION_STRING,
+     .doc = "PromQL that returns how many messages arrive per second, such as "
+            "sum(rate(jobs_created_total[1m]))"},
+    {.key = "consumptionQuery",
+     QUERY(consumption_query),
+     .type = OPTION_STRING,
+     .doc = "PromQL that returns how many messages are consumed per second"},
     {.key = "namespace",
      QUERY(namespace),
      .type = OPTION_STRING,
-     .doc = "the namespace that a multi-tenant API wants as a parameter"},
+     .doc = "the namespace to send as a parameter, for a multi-tenant API"},
     {.key = "queryParameters",
      QUERY(query_parameters),
      .type = OPTION_LIST,
@@ -101,8 +112,8 @@ const struct option prometheus_options[] = {
      TARGET(threshold),
      .type = OPTION_FLOAT,
      .flags = OPTION_REQUIRED,
-     .limits = {TARGET_LEAST, INFINITY},
-     .doc = "how much of the result is one replica's"},
+     .limits = {MIN_TARGET, INFINITY},
+     .doc = "target per replica: the result is divided by it"},
     {.key = "activationThreshold",
      TARGET(activation_threshold),
      .type = OPTION_FLOAT,
@@ -125,23 +136,6 @@ bool prometheus_has_mode(const struct prometheus_connection *connection, const c
     return false;
 }
 
-/* A token of RFC 9110. */
-static bool is_header_name(const char *name)
-{
-    for (const char *at = name; *at != '\0'; at++)
-        if (!isalnum((unsigned char)*at) && strchr("!#$%&'*+-.^_`|~", *at) == NULL)
-            return false;
-    return name[0] != '\0';
-}
-
-static bool is_header_value(const char *value)
-{
-    for (; *value != '\0'; value++)
-        if (iscntrl((unsigned char)*value) && *value != '\t')
-            return false;
-    return true;
-}
-
 /* As KEDA reads a map: each piece has exactly one "=". */
 bool prometheus_pair_split(const char *piece, struct prometheus_pair *ret_pair)
 {
@@ -157,97 +151,4 @@ bool prometheus_pair_split(const char *piece, struct prometheus_pair *ret_pair)
 void prometheus_pair_done(struct prometheus_pair *pair)
 {
     free(pair->name);
-}
-
-/* The values may be secret. */
-static void check_pairs(const char *key, const struct option_list *pieces, bool headers,
-                        struct error *mistakes)
-{
-    if (pieces->count > PAIRS_MOST)
-        error_add(mistakes, "%s has %zu pieces: at most %d are allowed", key, pieces->count,
-                  PAIRS_MOST);
-    for (size_t i = 0; i < pieces->count; i++) {
-        _cleanup_(prometheus_pair_done) struct prometheus_pair pair = {0};
-        if (!prometheus_pair_split(pieces->items[i], &pair) || pair.name[0] == '\0')
-            error_add(mistakes, "%s: number %zu is not name=value with exactly one =", key, i + 1);
-        else if (headers && (!is_header_name(pair.name) || !is_header_value(pair.value)))
-            error_add(mistakes, "%s: number %zu is no HTTP header", key, i + 1);
-    }
-}
-
-static void check_modes(const struct prometheus_connection *connection, struct error *mistakes)
-{
-    for (size_t i = 0; i < connection->auth_modes.count; i++) {
-        const char *mode = connection->auth_modes.items[i];
-        if (text_equal(mode, "apiKey") || text_equal(mode, "oauth"))
-            error_add(mistakes,
-                      "authModes %s is not supported here (KEDA's built-in takes it and "
-                      "does not apply it): use custom or bearer",
-                      mode);
-        else if (!text_equal(mode, "basic") && !text_equal(mode, "bearer") &&
-                 !text_equal(mode, "tls") && !text_equal(mode, "custom"))
-            error_add(mistakes, "authModes number %zu must be basic, bearer, tls or custom", i + 1);
-    }
-    if (prometheus_has_mode(connection, "basic") && prometheus_has_mode(connection, "bearer"))
-        error_add(mistakes, "authModes basic excludes bearer: set one of them");
-}
-
-/* A mode needs its keys, and a key that no mode uses would silently be ignored. */
-static void check_keys_of_modes(const struct prometheus_connection *connection,
-                                struct error *mistakes)
-{
-    const struct {
-        const char *mode;
-        const char *key;
-        const char *value;
-        bool required;
-    } rules[] = {
-        {"basic", "username", connection->username, true},
-        {"basic", "password", connection->password, false},
-        {"bearer", "bearerToken", connection->bearer_token, true},
-        {"tls", "cert", connection->tls.cert, true},
-        {"tls", "key", connection->tls.key, true},
-        {"tls", "keyPassword", connection->tls.key_password, false},
-        {"custom", "customAuthHeader", connection->custom_auth_header, true},
-        {"custom", "customAuthValue", connection->custom_auth_value, true},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(rules); i++) {
-        bool has_mode = prometheus_has_mode(connection, rules[i].mode);
-        if (has_mode && rules[i].required && rules[i].value == NULL)
-            error_add(mistakes, "authModes %s needs %s", rules[i].mode, rules[i].key);
-        else if (!has_mode && rules[i].value != NULL)
-            error_add(mistakes, "%s needs authModes %s", rules[i].key, rules[i].mode);
-    }
-}
-
-static void check_headers(const struct prometheus_connection *connection, struct error *mistakes)
-{
-    const char *name = connection->custom_auth_header;
-    check_pairs("customHeaders", &connection->custom_headers, true, mistakes);
-    if (name != NULL && !is_header_name(name))
-        error_add(mistakes, "customAuthHeader is no name of an HTTP header");
-    if (connection->custom_auth_value != NULL && !is_header_value(connection->custom_auth_value))
-        error_add(mistakes, "customAuthValue must be one line");
-    if (connection->bearer_token != NULL && !is_header_value(connection->bearer_token))
-        error_add(mistakes, "bearerToken must be one line");
-}
-
-void prometheus_connection_check(const void *connection_options, struct error *mistakes)
-{
-    const struct prometheus_connection *connection = connection_options;
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(http_address_done) struct http_address address = {0};
-    /* a missing one has been reported */
-    if (connection->server_address[0] != '\0' &&
-        !prometheus_address_parse(connection->server_address, &address, &error))
-        error_add(mistakes, "%s", error_text(&error));
-    check_headers(connection, mistakes);
-    check_modes(connection, mistakes);
-    check_keys_of_modes(connection, mistakes);
-}
-
-void prometheus_options_check(const struct options *options, struct error *mistakes)
-{
-    const struct prometheus_query *query = options->query;
-    check_pairs("queryParameters", &query->query_parameters, false, mistakes);
 }

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "prometheus/check.h"
 #include "prometheus/client.h"
 #include "prometheus/measure.h"
 
@@ -39,6 +40,15 @@ static bool evaluate(const struct options *options, const struct reading *readin
     return true;
 }
 
+static unsigned reports(const struct options *options, const char **ret_advice)
+{
+    const struct prometheus_query *query = options->query;
+    *ret_advice = "set inFlightQuery, arrivalQuery or consumptionQuery";
+    bool has_rates = query->arrival_query != NULL || query->consumption_query != NULL;
+    return (query->in_flight_query != NULL ? READING_IN_FLIGHT : 0) |
+           (has_rates ? READING_RATES : 0);
+}
+
 static const char differences[] =
     "Infinity is an error, not 0: what would need endless replicas must not lose its last "
     "one.\n"
@@ -59,8 +69,9 @@ const struct scaler scaler_prometheus = {
     .options = prometheus_options,
     .sizes = {sizeof(struct prometheus_connection), sizeof(struct prometheus_query),
               sizeof(struct prometheus_target)},
-    .check = prometheus_options_check,
-    .check_connection = prometheus_connection_check,
+    .check = prometheus_check_trigger,
+    .check_connection = prometheus_check_connection,
+    .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .connect = prometheus_client_connect,

@@ -19,11 +19,40 @@ static void add_parameter(struct text *url, const char *name, const char *value)
     http_add_escaped(url, value);
 }
 
+/* The name of the label that says which of the queries a series is of. */
+#define PART_LABEL "backlog_part"
+
+/* A line break before the parenthesis: the query may end with a comment. */
+static void add_part(struct text *query, const char *part, const char *name)
+{
+    if (part != NULL)
+        text_addf(query, "%slabel_replace((\n%s\n), \"" PART_LABEL "\", \"%s\", \"\", \"\")",
+                  query->length == 0 ? "" : " or ", part, name);
+}
+
+bool prometheus_query_has_parts(const struct prometheus_query *query)
+{
+    return query->in_flight_query != NULL || query->arrival_query != NULL ||
+           query->consumption_query != NULL;
+}
+
+static char *join_parts(const struct prometheus_query *query)
+{
+    struct text joined = {0};
+    add_part(&joined, query->query, "query");
+    add_part(&joined, query->in_flight_query, "inFlightQuery");
+    add_part(&joined, query->arrival_query, "arrivalQuery");
+    add_part(&joined, query->consumption_query, "consumptionQuery");
+    return text_take(&joined);
+}
+
 char *prometheus_query_url(const struct http_address *address, const struct prometheus_query *query)
 {
     struct text url = {0};
     text_addf(&url, "%s/api/v1/query?query=", address->base);
-    http_add_escaped(&url, query->query);
+    _cleanup_(memory_free) char *joined =
+        prometheus_query_has_parts(query) ? join_parts(query) : NULL;
+    http_add_escaped(&url, joined == NULL ? query->query : joined);
     if (query->namespace != NULL)
         add_parameter(&url, "namespace", query->namespace);
     for (size_t i = 0; i < query->query_parameters.count; i++) {

@@ -1,0 +1,121 @@
+#include "prometheus/check.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "prometheus/options.h"
+#include "prometheus/url.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum { MAX_PAIRS = 64 };
+
+/* A token of RFC 9110. */
+static bool is_header_name(const char *name)
+{
+    for (const char *at = name; *at != '\0'; at++)
+        if (!isalnum((unsigned char)*at) && strchr("!#$%&'*+-.^_`|~", *at) == NULL)
+            return false;
+    return name[0] != '\0';
+}
+
+static bool is_header_value(const char *value)
+{
+    for (; *value != '\0'; value++)
+        if (iscntrl((unsigned char)*value) && *value != '\t')
+            return false;
+    return true;
+}
+
+/* The values may be secret. */
+static void check_pairs(const char *key, const struct option_list *pieces, bool headers,
+                        struct error *mistakes)
+{
+    if (pieces->count > MAX_PAIRS)
+        error_add(mistakes, "%s has %zu pieces: at most %d are allowed", key, pieces->count,
+                  MAX_PAIRS);
+    for (size_t i = 0; i < pieces->count; i++) {
+        _cleanup_(prometheus_pair_done) struct prometheus_pair pair = {0};
+        if (!prometheus_pair_split(pieces->items[i], &pair) || pair.name[0] == '\0')
+            error_add(mistakes, "%s: number %zu is not name=value with exactly one =", key, i + 1);
+        else if (headers && (!is_header_name(pair.name) || !is_header_value(pair.value)))
+            error_add(mistakes, "%s: number %zu is no HTTP header", key, i + 1);
+    }
+}
+
+static void check_modes(const struct prometheus_connection *connection, struct error *mistakes)
+{
+    for (size_t i = 0; i < connection->auth_modes.count; i++) {
+        const char *mode = connection->auth_modes.items[i];
+        if (text_equal(mode, "apiKey") || text_equal(mode, "oauth"))
+            error_add(mistakes,
+                      "authModes %s is not supported here (KEDA's built-in takes it and "
+                      "does not apply it): use custom or bearer",
+                      mode);
+        else if (!text_equal(mode, "basic") && !text_equal(mode, "bearer") &&
+                 !text_equal(mode, "tls") && !text_equal(mode, "custom"))
+            error_add(mistakes, "authModes number %zu must be basic, bearer, tls or custom", i + 1);
+    }
+    if (prometheus_has_mode(connection, "basic") && prometheus_has_mode(connection, "bearer"))
+        error_add(mistakes, "authModes basic excludes bearer: set one of them");
+}
+
+/* A mode needs its keys, and a key that no mode uses would silently be ignored. */
+static void check_keys_of_modes(const struct prometheus_connection *connection,
+                                struct error *mistakes)
+{
+    const struct {
+        const char *mode;
+        const char *key;
+        const char *value;
+        bool required;
+    } rules[] = {
+        {"basic", "username", connection->username, true},
+        {"basic", "password", connection->password, false},
+        {"bearer", "bearerToken", connection->bearer_token, true},
+        {"tls", "cert", connection->tls.cert, true},
+        {"tls", "key", connection->tls.key, true},
+        {"tls", "keyPassword", connection->tls.key_password, false},
+        {"custom", "customAuthHeader", connection->custom_auth_header, true},
+        {"custom", "customAuthValue", connection->custom_auth_value, true},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rules); i++) {
+        bool has_mode = prometheus_has_mode(connection, rules[i].mode);
+        if (has_mode && rules[i].required && rules[i].value == NULL)
+            error_add(mistakes, "authModes %s needs %s", rules[i].mode, rules[i].key);
+        else if (!has_mode && rules[i].value != NULL)
+            error_add(mistakes, "%s needs authModes %s", rules[i].key, rules[i].mode);
+    }
+}
+
+static void check_headers(const struct prometheus_connection *connection, struct error *mistakes)
+{
+    const char *name = connection->custom_auth_header;
+    check_pairs("customHeaders", &connection->custom_headers, true, mistakes);
+    if (name != NULL && !is_header_name(name))
+        error_add(mistakes, "customAuthHeader is no name of an HTTP header");
+    if (connection->custom_auth_value != NULL && !is_header_value(connection->custom_auth_value))
+        error_add(mistakes, "customAuthValue must be one line");
+    if (connection->bearer_token != NULL && !is_header_value(connection->bearer_token))
+        error_add(mistakes, "bearerToken must be one line");
+}
+
+void prometheus_check_connection(const void *connection_options, struct error *mistakes)
+{
+    const struct prometheus_connection *connection = connection_options;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(http_address_done) struct http_address address = {0};
+    /* a missing one has been reported */
+    if (connection->server_address[0] != '\0' &&
+        !prometheus_address_parse(connection->server_address, &address, &error))
+        error_add(mistakes, "%s", error_text(&error));
+    check_headers(connection, mistakes);
+    check_modes(connection, mistakes);
+    check_keys_of_modes(connection, mistakes);
+}
+
+void prometheus_check_trigger(const struct options *options, struct error *mistakes)
+{
+    const struct prometheus_query *query = options->query;
+    check_pairs("queryParameters", &query->query_parameters, false, mistakes);
+}
