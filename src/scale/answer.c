@@ -1,5 +1,7 @@
 #include "scale/answer.h"
 
+#include "base/clock.h"
+
 #include <math.h>
 
 /* What a decision is made from. */
@@ -48,7 +50,8 @@ static void give(const struct decision *decision, bool held)
     answer->held = held;
 }
 
-/* An active reading goes on to be answered while measuring fails, for a while. */
+/* An active reading goes on to be answered while measuring fails, for a while. The HPA scales down to a value that is
+ * repeated, so it is the largest of those that it still counts. */
 static bool hold(const struct decision *decision, int64_t since_ms)
 {
     const struct evaluated *evaluated = decision->evaluated;
@@ -57,23 +60,28 @@ static bool hold(const struct decision *decision, int64_t since_ms)
     if (!active || decision->now_ms - since_ms > decision->rules->hold_ms)
         return false;
     give(decision, true);
+    struct answer *answer = decision->answer;
+    answer->failing_since_ms = since_ms;
+    if (evaluated->peak != NULL && answer->kind == ANSWER_VALUE)
+        answer->value = fmax(answer->value, peak_value_before(evaluated->peak, since_ms));
     return true;
 }
 
+/* KEDA's events keep the text of the first failure for hours, so it has no duration in it. */
 static void decide_after_failure(const struct decision *decision)
 {
     const struct snapshot *snapshot = decision->snapshot;
     struct error *error = &decision->answer->error;
-    int64_t failing_ms = decision->now_ms - snapshot->failing_since_ms;
     if (hold(decision, snapshot->failing_since_ms))
         return;
     refuse(decision->answer, &snapshot->error);
-    if (failing_ms >= 1000)
-        error_set(error, snapshot->error.code, "%s (failing for %lld s)",
-                  error_text(&snapshot->error), (long long)(failing_ms / 1000));
+    char since[32];
+    clock_time_of_day(snapshot->failing_since_ms, since, sizeof(since));
+    error_set(error, snapshot->error.code, "%s (failing since %s)", error_text(&snapshot->error),
+              since);
 }
 
-/* Held from the first call on that nothing answered, not from the age of the reading: where only polls ask, it
+/* Held from the first call on that nothing answered, not from the age of the reading: where only polls call, it
  * was old before. */
 static void decide_unanswered(const struct decision *decision)
 {
@@ -84,17 +92,20 @@ static void decide_unanswered(const struct decision *decision)
     if (hold(decision, since_ms > 0 ? since_ms : decision->now_ms))
         return;
     decision->answer->kind = ANSWER_REFUSED;
-    if (snapshot->stuck_for_ms > 0)
-        error_unavailable(error, "the source has not answered anything for %lld s",
-                          (long long)(snapshot->stuck_for_ms / 1000));
-    else if (snapshot->is_measured)
-        error_unavailable(error, "the last reading is %lld s old, and no newer one arrived in time",
-                          (long long)((decision->now_ms - snapshot->sent_ms) / 1000));
-    else
+    char since[32];
+    if (snapshot->stuck_for_ms > 0) {
+        clock_time_of_day(decision->now_ms - snapshot->stuck_for_ms, since, sizeof(since));
+        error_unavailable(error, "the source has not answered anything since %s", since);
+    } else if (snapshot->is_measured) {
+        clock_time_of_day(snapshot->sent_ms, since, sizeof(since));
+        error_unavailable(error, "the last reading is of %s, and no newer one arrived in time",
+                          since);
+    } else
         error_unavailable(error, "no measurement yet");
 }
 
-int64_t answer_freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot)
+/* A call is answered from a measurement that was sent so long before it arrived, or later. */
+static int64_t freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot)
 {
     int64_t interval_ms = rules->interval_ms;
     int64_t duration_ms = max_ms(snapshot->duration_ms, 0);
@@ -114,7 +125,7 @@ static bool is_fresh(const struct decision *decision)
     const struct snapshot *snapshot = decision->snapshot;
     if (decision->call->is_stream) {
         int64_t max_age_ms = max_ms(decision->rules->interval_ms, snapshot->effective_interval_ms);
-        max_age_ms = max_ms(max_age_ms, answer_freshness_ms(decision->rules, snapshot));
+        max_age_ms = max_ms(max_age_ms, freshness_ms(decision->rules, snapshot));
         return decision->now_ms - snapshot->sent_ms <= max_age_ms;
     }
     return snapshot->sent_ms >= decision->answer->needed_from_ms && !snapshot->is_outdated;
@@ -148,7 +159,7 @@ void answer_decide(const struct snapshot *snapshot, const struct evaluated *eval
     const struct decision decision = {snapshot, evaluated, rules, call, now_ms, ret_answer};
     *ret_answer = (struct answer){
         .kind = ANSWER_WAIT,
-        .needed_from_ms = call->arrived_ms - answer_freshness_ms(rules, snapshot),
+        .needed_from_ms = call->arrived_ms - freshness_ms(rules, snapshot),
     };
     bool repeats_failure = call->is_stream || call->out_of_time || snapshot->is_retried ||
                            snapshot->failed_at_ms >= call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;

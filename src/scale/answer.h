@@ -2,16 +2,17 @@
  * What KEDA is answered, decided in one pure function from what is known.
  *
  * The rule behind it: an error makes KEDA hold the replicas, a zero makes it remove them. So what is
- * unknown or too old is an error, and after a failure only "there is work" goes on to be answered.
+ * unknown or too old is an error, and after a failure only "there is work" goes on to be answered: with the largest
+ * value of the last minutes, so that the HPA removes no worker either (peak_value.h).
  *
- * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement that was sent
- * at most answer_freshness_ms() before the call arrived. The table in docs/architecture.md says what is answered
- * when.
+ * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement that was sent at
+ * most F before the call arrived. What F is, and what is answered when, is a table in docs/architecture.md.
  */
 #ifndef BACKLOG_SCALE_ANSWER_H
 #define BACKLOG_SCALE_ANSWER_H
 
 #include "measure/engine.h"
+#include "scale/peak_value.h"
 
 enum {
     ANSWER_PATIENCE_MS =
@@ -32,18 +33,20 @@ struct answer {
     int64_t needed_from_ms;
     double value; /* finite, >= 0 */
     bool active;
-    bool held;           /* measuring fails: this is what was known before */
+    bool held;                /* measuring fails: this is what was known before */
+    int64_t failing_since_ms; /* where it is held */
     bool is_unanswered;  /* no measurement came: one is needed all the same, and the hold begins */
-    int64_t age_ms;      /* of the reading behind a value: since the source was asked for it */
-    int64_t began_at_us; /* when the source notified us of it, or was asked for it */
+    int64_t age_ms;      /* of the reading behind a value: since the request for it was sent */
+    int64_t began_at_us; /* when the source notified us of it, or the request was sent */
     struct error error;
 };
 
-/* A reading as a trigger's scaler evaluated it. */
+/* A reading as a trigger's scaler evaluated it, and what was answered before. */
 struct evaluated {
     bool good;
     struct evaluation evaluation;
-    struct error error; /* where it is not good */
+    struct error error;            /* where it is not good */
+    const struct peak_value *peak; /* NULL: nothing was answered yet */
 };
 
 struct answer_rules {
@@ -59,9 +62,6 @@ struct answer_call {
     bool
         out_of_time; /* ... and it has waited as long as it may: ANSWER_WAIT is no answer any more */
 };
-
-/* A call is answered from a measurement that was sent so long before it arrived, or later. */
-int64_t answer_freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot);
 
 /* `evaluated` is of the snapshot's reading (ignored where there is none). */
 void answer_decide(const struct snapshot *snapshot, const struct evaluated *evaluated,

@@ -1,6 +1,9 @@
 #include "scale/general.h"
 
 #include "base/memory.h"
+#include "base/text.h"
+
+#include <string.h>
 
 #define ROW(name, kind, field, ...)                                                                \
     {.key = (name),                                                                                \
@@ -9,6 +12,9 @@
      OPTION_FIELD(struct general_options, field),                                                  \
      __VA_ARGS__}
 #define KEDA_ROW(name, ...) ROW(name, OPTION_STRING, keda, __VA_ARGS__)
+
+#define POLICY(name, kind, member, ...)                                                            \
+    POLICY_OPTION(name, kind, struct general_options, policy, member, __VA_ARGS__)
 
 static const char key_interval[] = "interval";
 static const char key_hold[] = "hold";
@@ -19,23 +25,75 @@ const struct option general_table[] = {
     ROW("scaler", OPTION_STRING, scaler,
         .doc = "required: the kind of source, the title of a section below"),
     ROW("connectionName", OPTION_STRING, connection_name,
-        .doc = "a connection of the connections file, in place of the keys of the connection"),
+        .doc = "a connection of the connections file, instead of the keys of the connection"),
     ROW(key_interval, OPTION_DURATION, rules.interval_ms, .limits = {1000, 3600 * 1000.0},
-        .doc = "between two measurements; where triggers share a query the shortest counts; "
-               "without it as --interval says"),
+        .doc = "time between two measurements; where triggers share a query, the shortest counts; "
+               "default: --interval"),
     ROW(key_hold, OPTION_DURATION, rules.hold_ms, .limits = {0, 24 * 3600 * 1000.0},
-        .doc = "how long an active reading answers after measuring began to fail; without it "
-               "as --hold says"),
-    KEDA_ROW("scalerAddress", .doc = "KEDA's: where this server is"),
-    KEDA_ROW("enableTLS", .doc = "KEDA's: speak TLS with this server"),
+        .doc = "how long a trigger that was active is still answered while measuring fails, with "
+               "the largest value of the last five minutes; default: --hold. Set 60s where KEDA's "
+               "fallback is to take over"),
+    POLICY("scaleDownWhenIdle", OPTION_DURATION, idle_ms, .limits = {1000, 24 * 3600 * 1000.0},
+           .doc = "no replica is removed until nothing has been waiting or in flight for this "
+                  "long; then all are"),
+    POLICY("inFlightPerReplica", OPTION_FLOAT, in_flight_per_replica, .limits = {1e-6, 1e9},
+           .doc = "at least as many replicas as messages in flight divided by this"),
+    POLICY("burstThreshold", OPTION_FLOAT, burst_threshold, .limits = {1e-6, 1e15},
+           .doc = "while more messages than this are waiting, there are at least burstReplicas"),
+    POLICY("burstReplicas", OPTION_INT, burst_replicas, .limits = {1, POLICY_MAX_REPLICAS},
+           .doc = "minimum number of replicas while more than burstThreshold messages are waiting"),
+    POLICY("steps", OPTION_STRING, steps,
+           .doc = "replicas by level instead of a ratio, such as 1=1,10=2,100=5: 2 replicas from "
+                  "10 waiting messages on; when less is waiting, a level is left only below the "
+                  "level under it"),
+    POLICY("maxReplicaCount", OPTION_INT, max_replicas, .limits = {1, POLICY_MAX_REPLICAS},
+           .doc = "the same as the ScaledObject's, which KEDA does not send: at this number the "
+                  "HPA's tolerance is overcome, so that the last replicas also start"),
+    POLICY("maxWait", OPTION_DURATION, max_wait_ms, .limits = {1000, 24 * 3600 * 1000.0},
+           .doc = "the objective: a message that arrives now is started within this time; needs "
+                  "ratePerReplica"),
+    POLICY("ratePerReplica", OPTION_STRING, rate,
+           .doc = "messages that one replica processes per second, or \"measured\" where the "
+                  "source reports consumers"),
+    POLICY("utilization", OPTION_FLOAT, utilization, .default_value = "1", .limits = {0.1, 1},
+           .doc = "with maxWait: the share of ratePerReplica to plan with; below 1 more replicas "
+                  "run and messages wait for less time"),
+    POLICY("startTime", OPTION_DURATION, start_ms, .default_value = "20s",
+           .limits = {0, 3600 * 1000.0},
+           .doc = "with maxWait: time from the start of a replica until it works"),
+    POLICY("consumersPerReplica", OPTION_FLOAT, consumers_per_replica, .default_value = "1",
+           .limits = {1e-6, 1e6},
+           .doc = "consumers that one replica has at the source; used by ratePerReplica: measured "
+                  "and by scaleDownWhenIdle"),
+    POLICY("onStall", OPTION_CHOICE, on_stall, .default_value = "scale",
+           .choices = policy_on_stall_names,
+           .doc =
+               "when consumers are connected and messages wait, but nothing is consumed: hold adds "
+               "no replicas"),
+    POLICY("shadow", OPTION_STRING, shadow,
+           .doc = "settings like these, computed for comparison and never answered, such as "
+                  "maxWait=60s,ratePerReplica=10; ; separates where one has a comma"),
+    KEDA_ROW("scalerAddress", .doc = "KEDA's: the address of this server"),
+    KEDA_ROW("enableTLS", .doc = "KEDA's: use TLS for calls to this server"),
     KEDA_ROW("unsafeSsl", .doc = "KEDA's: do not verify this server's certificate"),
     KEDA_ROW("caCert", .doc = "KEDA's: the authority of this server's certificate"),
     KEDA_ROW("tlsClientCert", .doc = "KEDA's: the certificate that it shows to this server"),
     KEDA_ROW("tlsClientKey", .flags = OPTION_SECRET, .doc = "KEDA's: the key of tlsClientCert"),
     KEDA_ROW("tlsCertFile", .doc = "KEDA's before 2.9: as caCert"),
-    KEDA_ROW("metricName", .doc = "KEDA's before 2.12; the metric's name is the scaler's to say"),
+    KEDA_ROW("metricName",
+             .doc = "KEDA's before 2.12; accepted and ignored: the scaler names the metric"),
     {0},
 };
+
+static bool gives_policy(const struct option_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct option *row = option_find(general_table, entries[i].key, OPTION_FROM_TRIGGER);
+        if (row != NULL && policy_options_decides(row->key, entries[i].value))
+            return true;
+    }
+    return false;
+}
 
 struct option_values *general_parse(const struct option_entry *entries, size_t count,
                                     const struct answer_rules *standard, struct error *mistakes)
@@ -52,6 +110,7 @@ struct option_values *general_parse(const struct option_entry *entries, size_t c
     option_values_free(values[OPTION_QUERY]);
 
     struct general_options *options = values[OPTION_TARGET]->data;
+    options->policy.is_set = gives_policy(own, length);
     options->rules.interval_is_set =
         standard->interval_is_set || option_text(values[OPTION_TARGET], key_interval) != NULL;
     if (option_text(values[OPTION_TARGET], key_interval) == NULL)
@@ -59,4 +118,57 @@ struct option_values *general_parse(const struct option_entry *entries, size_t c
     if (option_text(values[OPTION_TARGET], key_hold) == NULL)
         options->rules.hold_ms = standard->hold_ms;
     return values[OPTION_TARGET];
+}
+
+/* Takes "KEY=VALUE" apart. */
+static bool read_pair(char *piece, struct option_entry *ret_entry, struct error *mistakes)
+{
+    char *equals = strchr(piece, '=');
+    piece += strspn(piece, " \t");
+    if (equals == NULL) {
+        error_add(mistakes, "shadow: \"%.*s\" must be KEY=VALUE", (int)text_cut(piece, 64), piece);
+        return false;
+    }
+    *equals = '\0';
+    piece[strcspn(piece, " \t")] = '\0';
+    *ret_entry = (struct option_entry){piece, equals + 1};
+    if (policy_options_has(piece))
+        return true;
+    error_add(mistakes, "shadow: \"%.*s\" is no setting that can be tried",
+              (int)text_cut(piece, 64), piece);
+    return false;
+}
+
+bool general_parse_policy(const struct option_entry *entries, size_t count,
+                          struct policy_settings *ret_settings, struct error *mistakes)
+{
+    static const size_t sizes[OPTION_SCOPES] = {[OPTION_TARGET] = sizeof(struct general_options)};
+    struct option_values *values[OPTION_SCOPES];
+    option_parse(general_table, sizes, entries, count, OPTION_FROM_TRIGGER, NULL, values, mistakes);
+    struct general_options *options = values[OPTION_TARGET]->data;
+    options->policy.is_set = gives_policy(entries, count);
+    bool is_set = policy_options_compile(&options->policy, ret_settings, mistakes);
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(values[scope]);
+    return is_set;
+}
+
+bool general_parse_shadow(const char *text, struct policy_settings *ret_settings,
+                          struct error *mistakes)
+{
+    enum { MAX_PAIRS = 16 };
+    _cleanup_(memory_free) char *copy = text_copy(text);
+    _cleanup_(error_done) struct error found = {0};
+    struct option_entry entries[MAX_PAIRS];
+    const char *separator = strchr(text, ';') != NULL ? ";" : ",";
+    size_t count = 0;
+    char *rest = copy;
+    for (char *piece = strsep(&rest, separator); piece != NULL && count < MAX_PAIRS;
+         piece = strsep(&rest, separator))
+        if (piece[strspn(piece, " \t")] != '\0')
+            count += read_pair(piece, &entries[count], mistakes);
+    bool is_set = general_parse_policy(entries, count, ret_settings, &found);
+    if (error_is_set(&found))
+        error_add(mistakes, "shadow: %s", error_text(&found));
+    return is_set;
 }

@@ -1,5 +1,5 @@
 /*
- * The general keys: those of every trigger, whatever its scaler. Some of them are KEDA's own, which reads
+ * The general keys: those of every trigger of any scaler. Some of them are KEDA's own, which reads
  * the same metadata; the scaler sees none of them.
  *
  * Threads: any; pure.
@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "config/option.h"
 #include "scale/answer.h"
+#include "scale/policy_options.h"
 
 #include <stddef.h>
 
@@ -17,6 +18,7 @@ struct general_options {
     const char *scaler;          /* NULL where there is none, as all of these */
     const char *connection_name; /* in the connections file */
     struct answer_rules rules;
+    struct policy_options policy;
     const char *keda; /* what only KEDA reads */
 };
 
@@ -27,5 +29,16 @@ extern const struct option general_table[];
  * struct general_options. */
 struct option_values *general_parse(const struct option_entry *entries, size_t count,
                                     const struct answer_rules *standard, struct error *mistakes);
+
+/* The settings of a policy alone. Adds every mistake; false: none is set. */
+bool general_parse_policy(const struct option_entry *entries, size_t count,
+                          struct policy_settings *ret_settings, struct error *mistakes);
+
+/*
+ * What `shadow` says, "maxWait=60s,ratePerReplica=10": other settings of a policy (; separates them where one of them has a
+ * comma). Adds every mistake; false: the text has none that is set.
+ */
+bool general_parse_shadow(const char *text, struct policy_settings *ret_settings,
+                          struct error *mistakes);
 
 #endif

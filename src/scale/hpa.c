@@ -9,7 +9,7 @@
 static const double default_tolerance = 0.1;
 static const double legacy_factor = 2;
 
-enum { LEGACY_LEAST = 4, DOWN_WINDOW_MS = 300 * 1000, POLICY_PERIOD_MS = 15 * 1000 };
+enum { LEGACY_MIN = 4, DOWN_WINDOW_MS = 300 * 1000, POLICY_PERIOD_MS = 15 * 1000 };
 
 struct hpa_settings hpa_default_settings(void)
 {
@@ -196,7 +196,7 @@ static int64_t rate_limit(const struct hpa *hpa, const struct hpa_settings *sett
 {
     if (settings->has_behavior)
         return rules_limit(hpa, up ? &settings->up : &settings->down, current, up, now_ms);
-    return up ? larger((int64_t)(legacy_factor * (double)current), LEGACY_LEAST) : INT32_MIN;
+    return up ? larger((int64_t)(legacy_factor * (double)current), LEGACY_MIN) : INT32_MIN;
 }
 
 /* ---- the decision ---- */

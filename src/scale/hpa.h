@@ -108,7 +108,7 @@ struct hpa {
 /* `struct hpa hpa = {0};` is a new one. */
 void hpa_done(struct hpa *hpa);
 
-/* What one metric asks for, before windows, policies and limits. */
+/* The replicas by one metric, before windows, policies and limits. */
 int64_t hpa_metric_replicas(const struct hpa_metric *metric, const struct hpa_settings *settings,
                             const struct hpa_replicas *replicas, bool *ret_is_within_tolerance);
 

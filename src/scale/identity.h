@@ -1,5 +1,5 @@
 /*
- * What makes a trigger itself: namespace, name and metadata, whatever the metadata's order. Every call
+ * What makes a trigger itself: namespace, name and metadata, in any order. Every call
  * finds its trigger by it, so nothing is copied to look it up.
  *
  * Threads: any.

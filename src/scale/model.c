@@ -85,19 +85,19 @@ static struct model_decision keep_replicas(struct model *model, enum model_reaso
 
 static int64_t fallback_replicas(const struct model *model)
 {
-    int64_t least = model->settings.fallback.replicas;
+    int64_t replicas = model->settings.fallback.replicas;
     switch (model->settings.fallback.behavior) {
     case MODEL_FALLBACK_CURRENT:
         return model->replicas;
     case MODEL_FALLBACK_CURRENT_IF_HIGHER:
-        return model->replicas > least ? model->replicas : least;
+        return model->replicas > replicas ? model->replicas : replicas;
     case MODEL_FALLBACK_CURRENT_IF_LOWER:
-        return model->replicas < least ? model->replicas : least;
+        return model->replicas < replicas ? model->replicas : replicas;
     case MODEL_FALLBACK_NONE:
     case MODEL_FALLBACK_STATIC:
         break;
     }
-    return least;
+    return replicas;
 }
 
 /* The value that makes the HPA want the fallback's replicas. False: a Value has none without ready pods. */
@@ -146,9 +146,9 @@ static struct seen look(struct model *model, size_t trigger, const struct model_
 
 static struct model_decision scale_up(struct model *model, enum model_reason reason, int64_t now_ms)
 {
-    int64_t least = model->settings.min_replicas;
+    int64_t min_replicas = model->settings.min_replicas;
     model->last_active_ms = now_ms;
-    return set_replicas(model, reason, least > 0 ? least : 1);
+    return set_replicas(model, reason, min_replicas > 0 ? min_replicas : 1);
 }
 
 static bool is_below_active(const struct model *model)
@@ -227,7 +227,7 @@ struct model_decision model_push(struct model *model, int64_t now_ms)
 
 /* ---- the HPA ---- */
 
-bool model_sync_reads(const struct model *model)
+static bool sync_reads(const struct model *model)
 {
     const struct hpa_settings *hpa = &model->settings.hpa;
     return model->replicas >= hpa->min_replicas && model->replicas <= hpa->max_replicas;
@@ -239,7 +239,7 @@ struct model_decision model_sync(struct model *model, const struct model_reading
     const struct hpa_replicas replicas = {model->replicas, model->pods, model->ready_pods};
     struct hpa_metric metrics[MODEL_MAX_TRIGGERS];
     bool fell_back = false;
-    size_t count = model_sync_reads(model) ? model->settings.trigger_count : 0;
+    size_t count = sync_reads(model) ? model->settings.trigger_count : 0;
     for (size_t i = 0; i < count; i++) {
         struct seen seen = look(model, i, &readings[i]);
         metrics[i] = seen.metric;

@@ -98,15 +98,12 @@ void model_done(struct model *model);
 struct model_decision model_poll(struct model *model, const struct model_reading *readings,
                                  int64_t now_ms);
 
-/* StreamIsActive told `true`. */
+/* StreamIsActive sent `true`. */
 struct model_decision model_push(struct model *model, int64_t now_ms);
 
-/* A sync of the HPA. At zero replicas it asks for no metric: `readings` may be NULL then. */
+/* A sync of the HPA. At zero replicas it requests no metric: `readings` may be NULL then. */
 struct model_decision model_sync(struct model *model, const struct model_reading *readings,
                                  int64_t now_ms);
-
-/* Would a sync ask for metrics now? */
-bool model_sync_reads(const struct model *model);
 
 /* In thousandths, as KEDA writes metrics and targets: rounded to three decimals; 0 for what is below zero or not finite. */
 int64_t model_milli(double value);

@@ -31,7 +31,7 @@ void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
                   all);
 }
 
-/* The file has connection keys; what to measure and by what target is the trigger's to say. */
+/* The file has connection keys; what to measure and by what target is in the trigger. */
 static void check_scopes(const struct named_connection *connection, const struct option *table,
                          struct error *mistakes)
 {
@@ -40,11 +40,13 @@ static void check_scopes(const struct named_connection *connection, const struct
         const struct option *row = option_find(table, key, OPTION_FROM_FILE);
         if (row != NULL && row->scope != OPTION_CONNECTION)
             error_add(mistakes, "%s belongs into the trigger", key);
+        if (row != NULL && row->flags & OPTION_FILE_ONLY && connection->is_tenants)
+            error_add(mistakes, "%s belongs in the server's connections file", key);
     }
 }
 
-static void check_connection(const struct named_connection *connection,
-                             const struct scaler *const *scalers, struct error *mistakes)
+static void check_connection(struct named_connection *connection,
+                             const struct scaler *const *scalers)
 {
     _cleanup_(error_done) struct error error = {0};
     struct option_values *values[OPTION_SCOPES] = {NULL};
@@ -61,20 +63,15 @@ static void check_connection(const struct named_connection *connection,
             option_values_free(values[scope]);
     }
     if (error_is_set(&error))
-        error_add(mistakes, "connection %.*s: %s", (int)text_cut(connection->name, 64),
-                  connection->name, error_text(&error));
+        error_add(&connection->mistakes, "%s:%zu: %s", connection->file, connection->line,
+                  error_text(&error));
 }
 
-bool named_check(const struct connections *connections, const struct scaler *const *scalers,
-                 struct error *error)
+void named_check(struct connections *connections, const struct scaler *const *scalers)
 {
-    _cleanup_(error_done) struct error mistakes = {0};
     for (size_t i = 0; i < connections->count; i++)
-        check_connection(&connections->items[i], scalers, &mistakes);
-    if (!error_is_set(&mistakes))
-        return true;
-    error_move(error, &mistakes);
-    return false;
+        if (!error_is_set(&connections->items[i].mistakes))
+            check_connection(&connections->items[i], scalers);
 }
 
 static const char *value_in(const struct named_connection *connection, const struct option *table,
@@ -93,7 +90,7 @@ static bool is_same(const char *left, const char *right)
     return text_equal(left_trimmed, right_trimmed);
 }
 
-/* To compare it would tell whoever guesses that the guess was right. A URL may have a password in it. */
+/* Comparing it would confirm a right guess. A URL may have a password in it. */
 static bool is_guessable(const struct option *row, const char *value)
 {
     return row->flags & OPTION_SECRET || (row->flags & OPTION_URL && strpbrk(value, "@?") != NULL);

@@ -9,9 +9,8 @@
 #include "config/connections.h"
 #include "measure/scaler.h"
 
-/* Is every connection of the file right by its scaler's table? Tells every mistake at once. */
-bool named_check(const struct connections *connections, const struct scaler *const *scalers,
-                 struct error *error);
+/* Is every connection right by its scaler's table? Adds the mistakes of each to it; not where it has some. */
+void named_check(struct connections *connections, const struct scaler *const *scalers);
 
 /*
  * The trigger's entries with its connection's in place of its own. The trigger may repeat a connection

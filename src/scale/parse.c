@@ -30,19 +30,42 @@ static void set_metric_spec(struct trigger *trigger, char *metric_name, double t
     }
 }
 
-/* A code other than ERROR_INVALID outlives the mistakes that are added to it. */
-static bool find_connection(const struct connections *connections, const struct trigger *trigger,
-                            const struct named_connection **ret_connection, struct error *error)
+/* The file is the administrators', and its connections come first; where it has none of this name for the namespace,
+ * the namespace's own Secret counts. */
+static bool find_named(const struct parse_settings *settings, struct trigger *trigger,
+                       const struct named_connection **ret_connection, struct error *error)
 {
     const char *name = trigger->connection_name;
-    const struct named_connection *connection = connections_find(connections, name);
+    const struct named_connection *connection = connections_find(settings->connections, name);
+    bool is_allowed = connection != NULL && named_connection_allows(connection, trigger->namespace);
+    trigger->wants_secret = settings->has_secret && !is_allowed;
+    const struct named_connection *own =
+        trigger->wants_secret ? namespace_secret_connection(settings->secret, name) : NULL;
+    *ret_connection = own == NULL ? connection : own;
+    if (own != NULL || is_allowed)
+        return true;
+    bool may_come = settings->secret == NULL || !settings->secret->is_read;
+    if (trigger->wants_secret && (connection == NULL || may_come))
+        return namespace_secret_refuse(settings->secret, trigger->namespace, name,
+                                       &trigger->awaits_secret, error);
     if (connection == NULL)
         return error_invalid(error, "connectionName \"%.*s\" is not in the connections file",
                              (int)text_cut(name, 64), name);
-    if (!named_connection_allows(connection, trigger->namespace))
-        return error_set(error, ERROR_DENIED,
-                         "connection \"%s\" may not be used in namespace \"%.*s\"", name,
-                         (int)text_cut(trigger->namespace, 64), trigger->namespace);
+    return error_set(error, ERROR_DENIED, "connection \"%s\" cannot be used in namespace \"%.*s\"",
+                     name, (int)text_cut(trigger->namespace, 64), trigger->namespace);
+}
+
+/* A code other than ERROR_INVALID outlives the mistakes that are added to it. */
+static bool find_connection(const struct parse_settings *settings, struct trigger *trigger,
+                            const struct named_connection **ret_connection, struct error *error)
+{
+    const char *name = trigger->connection_name;
+    const struct named_connection *connection = NULL;
+    if (!find_named(settings, trigger, &connection, error))
+        return false;
+    if (!named_connection_is_usable(connection))
+        return error_unavailable(error, "connection \"%s\" is invalid: %s", name,
+                                 error_text(&connection->mistakes));
     if (!text_equal(connection->scaler, trigger->scaler->name))
         return error_invalid(error, "connection \"%s\" is one of scaler %s, not of %s", name,
                              connection->scaler, trigger->scaler->name);
@@ -97,13 +120,25 @@ static void parse_options(struct trigger *trigger, const struct trigger_ref *ref
 }
 
 /* The named connection, or NULL for the trigger's own. */
-static bool choose_connection(const struct trigger *trigger, const struct trigger_ref *ref,
+static bool choose_connection(struct trigger *trigger, const struct trigger_ref *ref,
                               const struct parse_settings *settings,
                               const struct named_connection **ret_connection, struct error *error)
 {
     if (trigger->connection_name != NULL)
-        return find_connection(settings->connections, trigger, ret_connection, error);
+        return find_connection(settings, trigger, ret_connection, error);
     return !settings->deny_inline || deny_inline(trigger, ref, error);
+}
+
+/* Whole replicas at a target of 1, also where there are mistakes: GetMetricSpec must not change when they are corrected. */
+static void apply_policy(struct trigger *trigger, const struct options *options)
+{
+    trigger_policy_check(trigger->policy, trigger->scaler, options, &trigger->mistakes);
+    if (trigger->policy == NULL)
+        return;
+    trigger->policy->threshold = trigger->target;
+    trigger->policy->count_interval_ms = trigger->scaler->count_interval_ms;
+    if (trigger->policy->answered.is_on)
+        trigger->target = 1;
 }
 
 static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
@@ -122,12 +157,15 @@ static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
     trigger->scaler->metric_spec(&options, &spec);
     trigger->idle_interval_ms = spec.idle_interval_ms;
     set_metric_spec(trigger, spec.metric_name, spec.target);
+    apply_policy(trigger, &options);
     trigger->lacks_connection =
         alone && trigger->connection_name != NULL && !error_is_set(&trigger->mistakes);
+    trigger->awaits_secret = trigger->awaits_secret && trigger->lacks_connection;
     if (alone)
         error_add(&trigger->mistakes, "%s", error_text(&unusable));
-    if (unusable.code == ERROR_DENIED)
-        trigger->mistakes.code = ERROR_DENIED;
+    if (unusable.code == ERROR_DENIED ||
+        (unusable.code == ERROR_UNAVAILABLE && trigger->lacks_connection))
+        trigger->mistakes.code = unusable.code;
 }
 
 void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
@@ -138,6 +176,7 @@ void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
     const struct general_options *general = values->data;
     trigger->rules = general->rules;
     trigger->connection_name = text_copy(general->connection_name);
+    trigger_policy_set(&trigger->policy, &general->policy, &trigger->mistakes);
     trigger->scaler =
         general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
     if (trigger->scaler != NULL)
@@ -156,5 +195,7 @@ void trigger_parse_done(struct trigger *trigger)
     free(TAKE(trigger->metric_name));
     free(TAKE(trigger->connection_name));
     trigger->lacks_connection = false;
+    trigger->wants_secret = false;
+    trigger->awaits_secret = false;
     error_done(&trigger->mistakes);
 }

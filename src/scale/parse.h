@@ -7,13 +7,16 @@
 #ifndef BACKLOG_SCALE_PARSE_H
 #define BACKLOG_SCALE_PARSE_H
 
+#include "scale/namespace_secrets.h"
 #include "scale/trigger.h"
 
 /* All borrowed. */
 struct parse_settings {
     const struct scaler *const *scalers;
     struct connections *connections; /* may be NULL */
-    struct answer_rules rules;       /* of triggers that set none */
+    bool has_secret; /* the trigger's namespace may have a Secret with connections */
+    const struct namespace_secret *secret; /* ... which this is; NULL: it is not known yet */
+    struct answer_rules rules;             /* of triggers that set none */
     bool deny_inline;
 };
 

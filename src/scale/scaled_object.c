@@ -2,7 +2,6 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "config/yaml_tree.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -256,7 +255,7 @@ static bool read_triggers(const struct object_reader *reader, const struct yaml_
 
 /* ---- objects ---- */
 
-static void object_done(struct scaled_object *object)
+void scaled_object_done(struct scaled_object *object)
 {
     for (size_t i = 0; i < object->trigger_count; i++) {
         struct scaled_object_trigger *trigger = &object->triggers[i];
@@ -271,27 +270,27 @@ static void object_done(struct scaled_object *object)
     free(object->triggers);
     free(object->name);
     free(object->namespace);
+    *object = (struct scaled_object){0};
 }
 
 void scaled_objects_done(struct scaled_objects *objects)
 {
     for (size_t i = 0; i < objects->count; i++)
-        object_done(&objects->items[i]);
+        scaled_object_done(&objects->items[i]);
     free(objects->items);
     *objects = (struct scaled_objects){0};
 }
 
-static bool read_object(const struct object_reader *reader, const struct yaml_tree *tree,
-                        struct scaled_objects *objects, size_t *capacity)
+/* Fills in what the caller ends, whether it is good or not. */
+static bool fill_object(const struct object_reader *reader, const struct yaml_tree *tree,
+                        struct scaled_object *object)
 {
     const struct yaml_tree *spec = yaml_tree_find(tree, "spec");
     const char *name = yaml_tree_text(tree, "metadata.name");
     const char *namespace = yaml_tree_text(tree, "metadata.namespace");
+    *object = (struct scaled_object){0};
     if (spec == NULL || name == NULL)
         return wrong(reader, tree, "a ScaledObject", "metadata.name and spec");
-    objects->items =
-        memory_grow(objects->items, capacity, objects->count + 1, sizeof(*objects->items));
-    struct scaled_object *object = &objects->items[objects->count++];
     *object = (struct scaled_object){
         .name = text_copy(name),
         .namespace = text_copy(namespace == NULL ? "default" : namespace),
@@ -299,6 +298,24 @@ static bool read_object(const struct object_reader *reader, const struct yaml_tr
     };
     return read_spec(reader, spec, &object->settings) &&
            check_spec(reader, spec, &object->settings) && read_triggers(reader, spec, object);
+}
+
+static bool read_object(const struct object_reader *reader, const struct yaml_tree *tree,
+                        struct scaled_objects *objects, size_t *capacity)
+{
+    objects->items =
+        memory_grow(objects->items, capacity, objects->count + 1, sizeof(*objects->items));
+    return fill_object(reader, tree, &objects->items[objects->count++]);
+}
+
+bool scaled_object_read(const struct yaml_tree *tree, const char *path,
+                        struct scaled_object *ret_object, struct error *error)
+{
+    const struct object_reader reader = {path, error};
+    if (fill_object(&reader, tree, ret_object))
+        return true;
+    scaled_object_done(ret_object);
+    return false;
 }
 
 static bool read_document(const struct object_reader *reader, const struct yaml_tree *tree,
@@ -315,24 +332,17 @@ static bool read_document(const struct object_reader *reader, const struct yaml_
     return true;
 }
 
-static bool read_forest(const struct object_reader *reader, const struct yaml_forest *forest,
-                        struct scaled_objects *objects)
-{
-    size_t capacity = 0;
-    for (size_t i = 0; i < forest->count; i++)
-        if (!read_document(reader, forest->trees[i], objects, &capacity))
-            return false;
-    return objects->count > 0 ||
-           error_invalid(reader->error, "%s: no ScaledObject in it", reader->path);
-}
-
-static bool take_forest(struct yaml_forest *forest, const char *path,
-                        struct scaled_objects *ret_objects, struct error *error)
+bool scaled_objects_read(const struct yaml_forest *forest, const char *path,
+                         struct scaled_objects *ret_objects, struct error *error)
 {
     const struct object_reader reader = {path, error};
     struct scaled_objects objects = {0};
-    bool good = read_forest(&reader, forest, &objects);
-    yaml_forest_done(forest);
+    size_t capacity = 0;
+    bool good = true;
+    for (size_t i = 0; good && i < forest->count; i++)
+        good = read_document(&reader, forest->trees[i], &objects, &capacity);
+    if (good && objects.count == 0)
+        good = error_invalid(error, "%s: no ScaledObject in it", path);
     if (good)
         *ret_objects = objects;
     else
@@ -340,18 +350,14 @@ static bool take_forest(struct yaml_forest *forest, const char *path,
     return good;
 }
 
-bool scaled_objects_parse(const char *text, size_t length, const char *path,
-                          struct scaled_objects *ret_objects, struct error *error)
-{
-    struct yaml_forest forest;
-    return yaml_forest_parse(text, length, path, &forest, error) &&
-           take_forest(&forest, path, ret_objects, error);
-}
-
 bool scaled_objects_load(const char *path, struct scaled_objects *ret_objects, struct error *error)
 {
     struct yaml_forest forest;
-    return yaml_forest_load(path, &forest, error) && take_forest(&forest, path, ret_objects, error);
+    if (!yaml_forest_load(path, &forest, error))
+        return false;
+    bool good = scaled_objects_read(&forest, path, ret_objects, error);
+    yaml_forest_done(&forest);
+    return good;
 }
 
 const char *scaled_object_metadata(const struct scaled_object_trigger *trigger, const char *key)

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "config/option.h"
+#include "config/yaml_tree.h"
 #include "scale/model.h"
 
 #include <stdbool.h>
@@ -41,9 +42,14 @@ struct scaled_objects {
 /* All documents of kind ScaledObject, also within a List; others are passed over. At least one, or an error.
  * The caller ends them with scaled_objects_done(). */
 bool scaled_objects_load(const char *path, struct scaled_objects *ret_objects, struct error *error);
-bool scaled_objects_parse(const char *text, size_t length, const char *path,
-                          struct scaled_objects *ret_objects, struct error *error);
+bool scaled_objects_read(const struct yaml_forest *forest, const char *path,
+                         struct scaled_objects *ret_objects, struct error *error);
 void scaled_objects_done(struct scaled_objects *objects);
+
+/* One document of kind ScaledObject; `path` is for the error. The caller ends it with scaled_object_done(). */
+bool scaled_object_read(const struct yaml_tree *tree, const char *path,
+                        struct scaled_object *ret_object, struct error *error);
+void scaled_object_done(struct scaled_object *object);
 
 /* The value of a metadata key; NULL where there is none. */
 const char *scaled_object_metadata(const struct scaled_object_trigger *trigger, const char *key);

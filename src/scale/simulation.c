@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Between two `true` of a stream that stays active: the server's default. */
@@ -16,7 +17,42 @@ struct run {
     size_t oldest;       /* second in which the oldest arrived that is not done */
     int64_t pushed_at_s; /* or -1 while it is inactive */
     int64_t wanted;
+    struct window window;
+    struct policy_state policy;
 };
+
+/* What Backlog measures at its interval, whoever calls; and when it is called. */
+static void sample(struct run *run, int64_t now_s)
+{
+    const struct workers *workers = &run->workers;
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = workers->waiting;
+    reading.in_flight = workers_in_flight(workers);
+    reading.consumers = (double)workers_ready(workers, now_s);
+    reading.arrived = workers->arrived;
+    reading.consumed = workers->done;
+    window_add(&run->window, now_s * 1000 + 1, &reading);
+}
+
+/* The whole replicas of the policy at a target of 1. */
+static void apply_policy(struct run *run, int64_t now_s, struct model_reading *reading)
+{
+    const struct simulation_settings *settings = run->settings;
+    struct policy_result result;
+    sample(run, now_s);
+    const struct policy_input input = {
+        .window = &run->window,
+        .value = reading->value,
+        .active = reading->is_active,
+        .threshold = settings->target,
+        .max_useful = INFINITY,
+    };
+    if (!policy_decide(&settings->policy, &run->policy, &input, now_s * 1000, &result, NULL, NULL))
+        return;
+    reading->target = 1;
+    reading->value = result.value;
+    reading->is_active = result.active;
+}
 
 static struct model_reading measure(const struct run *run)
 {
@@ -45,7 +81,12 @@ static void push(struct run *run, const struct model_reading *reading, int64_t n
 static void scale(struct run *run, int64_t now_s)
 {
     struct model *model = &run->model;
-    const struct model_reading reading = measure(run);
+    struct model_reading reading = measure(run);
+    bool is_called = model->next_poll_ms <= now_s * 1000 || model->next_sync_ms <= now_s * 1000;
+    if (run->settings->has_policy) {
+        if (is_called || now_s % run->settings->interval_s == 0)
+            apply_policy(run, now_s, &reading);
+    }
     int64_t before = model->replicas;
     model->ready_pods = workers_ready(&run->workers, now_s);
     if (run->settings->is_push)
@@ -107,6 +148,7 @@ void simulation_run(const struct simulation_settings *settings, const struct tra
     };
     run.arrived = memory_array(trace->seconds, sizeof(*run.arrived));
     model_init(&run.model, &settings->model, settings->model.min_replicas, 0);
+    run.window.interval_ms = settings->interval_s * 1000;
     run.model.next_sync_ms = settings->sync_offset_s * 1000;
     workers_init(&run.workers, &settings->workers);
     for (size_t second = 0; second < trace->seconds; second++) {

@@ -7,6 +7,7 @@
 #define BACKLOG_SCALE_SIMULATION_H
 
 #include "scale/model.h"
+#include "scale/policy.h"
 #include "scale/trace.h"
 #include "scale/workers.h"
 
@@ -19,6 +20,9 @@ struct simulation_settings {
     int64_t sync_offset_s; /* of the HPA's first sync behind KEDA's first poll */
     int64_t objective_s;   /* nobody should wait longer */
     struct workers_settings workers;
+    bool has_policy; /* replicas by it, in place of the threshold alone */
+    struct policy_settings policy;
+    int64_t interval_s; /* with a policy: between two measurements */
 };
 
 /* After one second. */

@@ -17,6 +17,7 @@ struct trace_reader {
     const char *path;
     size_t line;
     size_t rows;
+    bool has_more_columns; /* than time and arrivals */
     double first_s;
     double last_s; /* since the first */
     double rate;   /* from the last row on */
@@ -53,14 +54,18 @@ static const char *skip_blanks(const char *text)
     return text + strspn(text, " \t\r");
 }
 
-static bool read_row(const char *line, double *ret_seconds, double *ret_rate)
+/* An empty rate leaves `*ret_rate` as it is. */
+static bool read_row(const char *line, bool has_more_columns, double *ret_seconds, double *ret_rate)
 {
     const char *end = read_time(skip_blanks(line), ret_seconds);
     char *rate_end = NULL;
-    if (end == NULL || *(end = skip_blanks(end)) != ',')
+    if (end == NULL || *(end = skip_blanks(end)) != ',' || !isfinite(*ret_seconds))
         return false;
+    if (has_more_columns && end[1] == ',')
+        return true;
     *ret_rate = strtod(end + 1, &rate_end);
-    return rate_end != end + 1 && *skip_blanks(rate_end) == '\0' && isfinite(*ret_seconds) &&
+    char behind = *skip_blanks(rate_end);
+    return rate_end != end + 1 && (behind == '\0' || (has_more_columns && behind == ',')) &&
            isfinite(*ret_rate) && *ret_rate >= 0;
 }
 
@@ -86,10 +91,12 @@ static void add_until(struct trace_reader *reader, double until_s)
 
 static bool add_row(struct trace_reader *reader, const char *line, struct error *error)
 {
-    double at_s = 0, rate = 0;
-    if (!read_row(line, &at_s, &rate)) {
-        if (reader->line == 1) /* the header */
+    double at_s = 0, rate = reader->rate;
+    if (!read_row(line, reader->has_more_columns, &at_s, &rate)) {
+        if (reader->line == 1) { /* the header */
+            reader->has_more_columns = text_starts_with(line, "time,arrivals,");
             return true;
+        }
         return error_invalid(error,
                              "%s:%zu: a line must be TIME,ARRIVALS, such as 600,12.5: a time in "
                              "seconds and how much arrives per second from then on",

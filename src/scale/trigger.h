@@ -13,6 +13,7 @@
 #include "measure/scaler.h"
 #include "scale/answer.h"
 #include "scale/identity.h"
+#include "scale/trigger_policy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@ struct last_answer {
 };
 
 struct trigger {
+    uint64_t id; /* they ascend in the order in which triggers came, and are not used again */
     struct identity identity;
     char *name;
     char *namespace;
@@ -39,16 +41,27 @@ struct trigger {
     struct error mistakes; /* what GetMetrics and IsActive answer, where it is set */
     char *connection_name; /* in the connections file, or NULL */
     bool lacks_connection; /* that is its only mistake: the file has none for it */
+    bool wants_secret;     /* the file has none: its namespace's Secret may */
+    bool awaits_secret;    /* ... which is not known yet; this is its only mistake */
 
     struct last_answer last_answer;
     struct last_answer round; /* of GetMetrics: the IsActive that follows it is answered the same */
-    struct query *query;      /* held from the first call for a value on */
+    struct trigger_policy *policy; /* NULL: none; stays when the trigger is parsed again */
+    struct peak_value *peak;       /* of GetMetrics; NULL: only zeros were answered */
+    struct query *query;           /* held from the first call for a value on */
+    struct query_user user;        /* ... and named as such */
+    bool is_held;             /* it was answered last by what was known before measuring failed */
     struct watcher *watchers; /* utlist (next_owned): of calls that wait, and of streams */
     uint64_t revision;        /* of the connections that it was parsed with */
+    int64_t first_call_ms;
     int64_t last_call_ms;
     size_t pins;
+    bool holds_inline;               /* its query's connection counts as an inline one */
+    struct namespace_secret *secret; /* which it needs, or NULL; utlist */
+    struct trigger *next_of_secret, *prev_of_secret;
     UT_hash_handle hh;
-    struct trigger *next, *prev; /* the one that nobody has asked for longest first */
+    struct trigger *next_policy, *prev_policy; /* utlist: those with a policy */
+    struct trigger *next, *prev;               /* the one without a call for longest first */
 };
 
 /* A pinned trigger is not dropped. */
@@ -66,7 +79,11 @@ void trigger_unwatch(struct trigger *trigger, struct watcher *watcher);
 void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
                     struct answer *ret_answer);
 
-/* For people who ask why. */
+/* What is answered where this is known of its query; it has a scaler. */
+void trigger_decide(const struct trigger *trigger, const struct snapshot *snapshot,
+                    const struct answer_call *call, int64_t now_ms, struct answer *ret_answer);
+
+/* For the page that explains answers. */
 void trigger_record_answer(struct trigger *trigger, const char *call, const struct answer *answer,
                            int64_t now_ms);
 
@@ -78,7 +95,19 @@ enum { TRIGGER_ROUND_MS = 2000 };
 void trigger_begin_round(struct trigger *trigger, const struct answer *answer, int64_t now_ms);
 const struct answer *trigger_round(const struct trigger *trigger, int64_t now_ms); /* NULL: none */
 
-/* Is this the trigger's metric? KEDA may ask with its s<N>- prefix, or in lower case (2.7 to 2.11). */
+/* When KEDA called for a trigger, or for the triggers of one ScaledObject. */
+struct trigger_calls {
+    int64_t first_ms; /* of several triggers: of the one that came last */
+    int64_t last_ms;
+};
+
+struct trigger_calls trigger_calls(const struct trigger *trigger);
+void trigger_calls_join(struct trigger_calls *all, const struct trigger_calls *one);
+
+/* The object's metadata was changed: KEDA calls for another trigger of it that came later, and no longer for this one. */
+bool trigger_calls_are_superseded(const struct trigger_calls *one, const struct trigger_calls *all);
+
+/* Is this the trigger's metric? KEDA may send it with its s<N>- prefix, or in lower case (2.7 to 2.11). */
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "scale/inline.h"
 #include "scale/parse.h"
+#include "scale/trigger_query.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -12,51 +13,42 @@
 struct triggers {
     struct triggers_settings settings;
     struct trigger *by_identity;
-    struct trigger *by_age;       /* utlist, the one that nobody has asked for longest first */
+    struct trigger *by_age;       /* utlist, the one without a call for longest first */
+    struct trigger *with_policy;  /* utlist (next_policy) */
     struct trigger *next_walked;  /* see triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */
     uint64_t revision;            /* of the connections */
-    size_t bytes;                 /* of the identities */
-    struct inline_connections *inlines;
+    uint64_t last_id;
+    size_t bytes;     /* of the identities */
+    bool is_stopping; /* what is released now says nothing about KEDA */
+    struct trigger_query_settings query_settings;
+    struct namespace_secrets *secrets;
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings)
 {
     struct triggers *triggers = memory_new(sizeof(*triggers));
     triggers->settings = *settings;
-    triggers->inlines = inline_connections_new(settings->max_inline);
+    triggers->query_settings = (struct trigger_query_settings){
+        .engine = settings->engine, .inlines = inline_connections_new(settings->max_inline)};
+    triggers->secrets = namespace_secrets_new(&settings->secrets);
     triggers->revision = 1;
     connections_number(settings->connections, NULL, triggers->revision);
     return triggers;
 }
 
-/* What the user set; 0: nothing. */
-static int64_t interval_ms(const struct trigger *trigger)
-{
-    return trigger->rules.interval_is_set ? trigger->rules.interval_ms : 0;
-}
-
-static const char *connection_identity(const struct trigger *trigger)
-{
-    return trigger->values[OPTION_CONNECTION]->identity;
-}
-
-static void release_query(struct triggers *triggers, struct trigger *trigger)
-{
-    if (trigger->query == NULL)
-        return;
-    query_release(TAKE(trigger->query), interval_ms(trigger));
-    if (trigger->connection_name == NULL)
-        inline_connections_release(triggers->inlines, trigger->namespace, trigger->scaler->name,
-                                   connection_identity(trigger));
-}
-
 static void trigger_free(struct triggers *triggers, struct trigger *trigger)
 {
-    release_query(triggers, trigger);
+    trigger_query_release(&triggers->query_settings, trigger,
+                          triggers->is_stopping ? "the server stops"
+                                                : "KEDA no longer calls for it");
+    if (trigger->secret != NULL)
+        namespace_secrets_leave(triggers->secrets, trigger);
     answer_done(&trigger->last_answer.answer);
     answer_done(&trigger->round.answer);
     identity_done(&trigger->identity);
+    free(trigger->peak);
+    trigger_policy_free(trigger->policy);
     trigger_parse_done(trigger);
     free(trigger->name);
     free(trigger->namespace);
@@ -72,6 +64,8 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
         triggers->next_renewed = trigger->hh.next;
     HASH_DELETE(hh, triggers->by_identity, trigger);
     DL_DELETE(triggers->by_age, trigger);
+    if (trigger->policy != NULL)
+        DL_DELETE2(triggers->with_policy, trigger, prev_policy, next_policy);
     triggers->bytes -= trigger->identity.length;
     trigger_free(triggers, trigger);
 }
@@ -80,26 +74,43 @@ void triggers_free(struct triggers *triggers)
 {
     struct trigger *trigger;
     struct trigger *next;
+    triggers->is_stopping = true;
     DL_FOREACH_SAFE(triggers->by_age, trigger, next)
     drop(triggers, trigger);
     connections_free(triggers->settings.connections);
-    inline_connections_free(triggers->inlines);
+    inline_connections_free(triggers->query_settings.inlines);
+    namespace_secrets_free(triggers->secrets);
     free(triggers);
 }
 
-static void parse(const struct triggers *triggers, struct trigger *trigger,
-                  const struct trigger_ref *ref)
+/* As the trigger was parsed: it needs the Secret of its namespace from now on, or not any more. */
+static void update_secret(struct triggers *triggers, struct trigger *trigger)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (trigger->secret != NULL && !trigger->wants_secret)
+        namespace_secrets_leave(triggers->secrets, trigger);
+    if (trigger->secret != NULL || !trigger->wants_secret ||
+        namespace_secrets_join(triggers->secrets, trigger, &error))
+        return;
+    trigger->awaits_secret = false;
+    error_move(&trigger->mistakes, &error);
+}
+
+static void parse(struct triggers *triggers, struct trigger *trigger, const struct trigger_ref *ref)
 {
     const struct parse_settings settings = {
         .scalers = triggers->settings.scalers,
         .connections = triggers->settings.connections,
+        .has_secret = namespace_secrets_are_allowed(triggers->secrets, trigger->namespace),
+        .secret = namespace_secrets_find(triggers->secrets, trigger->namespace),
         .rules = triggers->settings.rules,
         .deny_inline = triggers->settings.deny_inline,
     };
     trigger_parse(trigger, ref, &settings);
+    update_secret(triggers, trigger);
 }
 
-static struct trigger *trigger_new(const struct triggers *triggers, const struct trigger_ref *ref)
+static struct trigger *trigger_new(struct triggers *triggers, const struct trigger_ref *ref)
 {
     struct trigger *trigger = memory_new(sizeof(*trigger));
     trigger->name = text_copy(ref->name);
@@ -116,14 +127,14 @@ static void touch(struct triggers *triggers, struct trigger *trigger, int64_t no
     DL_APPEND(triggers->by_age, trigger);
 }
 
-/* The trigger that nobody has asked for longest, and that nobody has pinned; NULL where all are pinned. */
+/* The trigger without a call for longest that is not pinned; NULL where all are pinned. */
 static struct trigger *find_droppable(struct triggers *triggers, int64_t now_ms)
 {
     for (size_t i = HASH_COUNT(triggers->by_identity); i > 0; i--) {
         struct trigger *oldest = triggers->by_age;
         if (oldest == NULL || oldest->pins == 0)
             return oldest;
-        touch(triggers, oldest, now_ms); /* a stream of it is open: that is asking, too */
+        touch(triggers, oldest, now_ms); /* a stream of it is open: that counts as a call, too */
     }
     return NULL;
 }
@@ -139,7 +150,7 @@ static bool refuse_another(const struct triggers *triggers, struct error *error)
                      settings->max_bytes);
 }
 
-/* A full table lets go of the oldest: GetMetricSpec must never fail, and what is still wanted is soon asked
+/* A full table drops the oldest: GetMetricSpec must never fail, and what is still needed is soon called
  * for again. */
 static bool make_room(struct triggers *triggers, size_t length, int64_t now_ms, struct error *error)
 {
@@ -154,7 +165,7 @@ static bool make_room(struct triggers *triggers, size_t length, int64_t now_ms, 
     return true;
 }
 
-/* Asked with a ref, where the table's keys are identities. uthash has compared their lengths before. */
+/* Looked up by a ref, where the table's keys are identities. uthash has compared their lengths before. */
 #undef HASH_KEYCMP
 
 #define HASH_KEYCMP(bytes, ref, length) (!identity_is((bytes), (ref)))
@@ -173,11 +184,14 @@ static struct trigger *add(struct triggers *triggers, const struct trigger_ref *
 {
     struct trigger *trigger = trigger_new(triggers, ref);
     identity_write(&identity, ref);
+    trigger->id = ++triggers->last_id;
     trigger->identity = identity;
-    trigger->last_call_ms = now_ms;
+    trigger->first_call_ms = trigger->last_call_ms = now_ms;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes, identity.length,
                                 identity.hash, trigger);
     DL_APPEND(triggers->by_age, trigger);
+    if (trigger->policy != NULL)
+        DL_APPEND2(triggers->with_policy, trigger, prev_policy, next_policy);
     triggers->bytes += identity.length;
     return trigger;
 }
@@ -203,6 +217,21 @@ size_t triggers_count(const struct triggers *triggers)
     return HASH_COUNT(triggers->by_identity);
 }
 
+struct triggers_policy_stats triggers_policy_stats(const struct triggers *triggers)
+{
+    struct triggers_policy_stats stats = {0};
+    const struct trigger *trigger;
+    DL_FOREACH2(triggers->with_policy, trigger, next_policy)
+    {
+        const struct trigger_policy *policy = trigger->policy;
+        bool is_on = policy->answered.is_on;
+        stats.statuses[is_on ? policy->answered.state.status : policy->shadow.state.status]++;
+        stats.replicas += policy->answered.result.replicas;
+        stats.shadow_replicas += policy->shadow.result.replicas;
+    }
+    return stats;
+}
+
 struct trigger *triggers_next(struct triggers *triggers)
 {
     struct trigger *trigger = triggers->next_walked;
@@ -217,31 +246,6 @@ struct trigger *triggers_first(struct triggers *triggers)
     return triggers_next(triggers);
 }
 
-/* `former`: the query whose place it takes, or NULL. */
-static bool hold_query(struct triggers *triggers, struct trigger *trigger, struct query *former,
-                       bool inherits, struct error *error)
-{
-    bool is_inline = trigger->connection_name == NULL;
-    if (is_inline &&
-        !inline_connections_acquire(triggers->inlines, trigger->namespace, trigger->scaler->name,
-                                    connection_identity(trigger), error))
-        return false;
-    const struct query_request request = {
-        .scaler = trigger->scaler,
-        .connection_values = trigger->values[OPTION_CONNECTION],
-        .query_values = trigger->values[OPTION_QUERY],
-        .interval_ms = interval_ms(trigger),
-        .former = former,
-        .inherits = inherits,
-    };
-    if (engine_hold(triggers->settings.engine, &request, &trigger->query, error))
-        return true;
-    if (is_inline)
-        inline_connections_release(triggers->inlines, trigger->namespace, trigger->scaler->name,
-                                   connection_identity(trigger));
-    return false;
-}
-
 bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct query **ret_query,
                    struct error *error)
 {
@@ -250,7 +254,7 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
         return false;
     }
     struct watcher *watcher;
-    if (trigger->query == NULL && !hold_query(triggers, trigger, NULL, false, error))
+    if (!trigger_query_acquire(&triggers->query_settings, trigger, error))
         return false;
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
     if (watcher->query == NULL)
@@ -261,67 +265,71 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
 
 /* ---- the connections file has changed ---- */
 
-static bool has_connection(const struct trigger *trigger, const struct option_values *connection)
-{
-    return !error_is_set(&trigger->mistakes) &&
-           text_equal(connection_identity(trigger), connection->identity);
-}
-
-/* Whoever asks next gets the error, where there is one. */
-static void exchange_query(struct triggers *triggers, struct trigger *trigger,
-                           const struct option_values *former_connection)
-{
-    _cleanup_(error_done) struct error ignored = {0};
-    struct query *former = TAKE(trigger->query);
-    struct watcher *watcher;
-    if (!error_is_set(&trigger->mistakes) && (former != NULL || trigger->watchers != NULL)) {
-        bool inherits = former != NULL &&
-                        option_same_place(former_connection, trigger->values[OPTION_CONNECTION]);
-        hold_query(triggers, trigger, former, inherits, &ignored);
-    }
-    DL_FOREACH2(trigger->watchers, watcher, next_owned)
-    watcher_move(triggers->settings.engine, watcher, trigger->query);
-    if (former != NULL)
-        query_release(former, interval_ms(trigger));
-}
-
 /* What is measured, and how often, is the same before and after: neither is of the connection. */
 static void parse_again(struct triggers *triggers, struct trigger *trigger)
 {
     struct option_values *connection = TAKE(trigger->values[OPTION_CONNECTION]);
+    char *name = TAKE(trigger->connection_name); /* the query's user has it */
     struct trigger_ref ref = identity_ref(&trigger->identity);
 
     trigger_parse_done(trigger);
     parse(triggers, trigger, &ref);
-    if (trigger->query == NULL || !has_connection(trigger, connection))
-        exchange_query(triggers, trigger, connection);
+    free(trigger->connection_name);
+    trigger->connection_name = name;
+    bool is_same = !error_is_set(&trigger->mistakes) &&
+                   text_equal(trigger->values[OPTION_CONNECTION]->identity, connection->identity);
+    if (trigger->query == NULL || !is_same)
+        trigger_query_exchange(&triggers->query_settings, trigger, connection);
     free(ref.entries);
     option_values_free(connection);
+}
+
+/* A connection that is not there may not have been there before either: that counts, too. No connection concerns a
+ * trigger of an unknown scaler, which has no values of one. */
+static bool is_stale(const struct triggers *triggers, const struct trigger *trigger)
+{
+    if (trigger->connection_name == NULL || trigger->scaler == NULL)
+        return false;
+    const struct named_connection *connection =
+        connections_find(triggers->settings.connections, trigger->connection_name);
+    if (connection != NULL && connection->revision > trigger->revision)
+        return true;
+    return trigger->secret == NULL ? connection == NULL
+                                   : trigger->secret->revision > trigger->revision;
 }
 
 static void renew(struct triggers *triggers, struct trigger *trigger)
 {
     if (trigger->revision == triggers->revision)
         return;
-    const struct named_connection *connection = NULL;
-    if (trigger->connection_name != NULL)
-        connection = connections_find(triggers->settings.connections, trigger->connection_name);
-    /* One that is not there may not have been there before either: that is parsed again, too. */
-    bool is_stale = trigger->connection_name != NULL &&
-                    (connection == NULL || connection->revision > trigger->revision);
+    bool was_stale = is_stale(triggers, trigger);
     trigger->revision = triggers->revision;
-    if (is_stale)
+    if (was_stale)
         parse_again(triggers, trigger);
 }
 
 bool triggers_renew(struct triggers *triggers, size_t max)
 {
-    for (size_t i = 0; i < max && triggers->next_renewed != NULL; i++) {
+    for (size_t i = 0; i < max; i++) {
         struct trigger *trigger = triggers->next_renewed;
-        triggers->next_renewed = trigger->hh.next;
+        if (trigger != NULL)
+            triggers->next_renewed = trigger->hh.next;
+        else if ((trigger = namespace_secrets_next_stale(triggers->secrets)) == NULL)
+            return false;
         renew(triggers, trigger);
     }
-    return triggers->next_renewed != NULL;
+    return triggers->next_renewed != NULL || namespace_secrets_have_stale(triggers->secrets);
+}
+
+void triggers_set_secret(struct triggers *triggers, const char *namespace,
+                         struct connections *connections, const struct error *failure)
+{
+    namespace_secrets_set(triggers->secrets, namespace, connections, failure, ++triggers->revision);
+}
+
+const struct namespace_secrets *triggers_secrets(const struct triggers *triggers)
+{
+    return triggers->secrets;
 }
 
 void triggers_set_connections(struct triggers *triggers, struct connections *connections)
@@ -331,6 +339,11 @@ void triggers_set_connections(struct triggers *triggers, struct connections *con
     triggers->settings.connections = connections;
     connections_free(before);
     triggers->next_renewed = triggers->by_identity;
+}
+
+const struct connections *triggers_connections(const struct triggers *triggers)
+{
+    return triggers->settings.connections;
 }
 
 /* ---- finding ---- */

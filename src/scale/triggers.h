@@ -1,6 +1,6 @@
 /*
- * The table of the triggers that KEDA asks for: KEDA sends the whole metadata with every call, and does not
- * tell when a trigger is deleted.
+ * The table of the triggers that KEDA calls for: KEDA sends the whole metadata with every call, and does not
+ * report when a trigger is deleted.
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock).
  */
@@ -8,6 +8,7 @@
 #define BACKLOG_SCALE_TRIGGERS_H
 
 #include "config/connections.h"
+#include "scale/namespace_secrets.h"
 #include "scale/trigger.h"
 
 /* More than any scaler has; a limit on what one request makes us compare. */
@@ -19,10 +20,11 @@ struct triggers_settings {
     const struct scaler *const *scalers; /* borrowed, as the engine */
     struct connections *connections;     /* taken; may be NULL */
     struct engine *engine;
-    struct answer_rules rules; /* of triggers that set none */
-    int64_t forget_ms;         /* a trigger that nobody asked for is forgotten after this */
-    bool deny_inline;          /* only connections of the file are used */
-    size_t max_inline;         /* connections that are not of the file, of each namespace */
+    struct namespace_secrets_settings secrets; /* with connections of teams; {0}: none are read */
+    struct answer_rules rules;                 /* of triggers that set none */
+    int64_t forget_ms;                         /* a trigger without a call is dropped after this */
+    bool deny_inline;                          /* only connections of the file are used */
+    size_t max_inline; /* connections that are not of the file, of each namespace */
     size_t max;
     size_t max_bytes; /* of the metadata of all of them: each is held some four times over */
 };
@@ -38,18 +40,35 @@ void triggers_free(struct triggers *triggers);
  */
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
 
+/* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as above. */
+void triggers_set_secret(struct triggers *triggers, const char *namespace,
+                         struct connections *connections, const struct error *failure);
+const struct namespace_secrets *triggers_secrets(const struct triggers *triggers);
+
+/* Those in use; NULL: none. Borrowed until they are set again. */
+const struct connections *triggers_connections(const struct triggers *triggers);
+
 /* Looks at so many triggers, as there may be a hundred thousand. Returns whether there are more. */
 bool triggers_renew(struct triggers *triggers, size_t max);
 
 /* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the one that
- * nobody has asked for longest. Fails with ERROR_LIMIT where all are kept, and with ERROR_INVALID where
+ * has had no call for longest. Fails with ERROR_LIMIT where all are kept, and with ERROR_INVALID where
  * a key is there twice. */
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error);
 
-/* Drops what nobody has asked for. Returns when it is to be called next, of clock_now_ms(). */
+/* Drops what had no call. Returns when it is to be called next, of clock_now_ms(). */
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
+
+/* Of the triggers with a policy. */
+struct triggers_policy_stats {
+    size_t statuses[FLOW_STATUSES]; /* of their consumers */
+    int64_t replicas;               /* that policies answered last, summed */
+    int64_t shadow_replicas;        /* that other settings would have */
+};
+
+struct triggers_policy_stats triggers_policy_stats(const struct triggers *triggers);
 
 /* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come and go
  * meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other trigger. */

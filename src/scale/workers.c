@@ -146,6 +146,8 @@ void workers_run(struct workers *workers, double arrivals, int64_t now_s)
     /* The noises of many replicas level out. */
     double rate =
         workers->settings.rate * noise(workers, ready > 0 ? deviation / sqrt((double)ready) : 0);
+    if (workers->settings.change_at_s > 0 && now_s >= workers->settings.change_at_s)
+        rate *= workers->settings.change;
     workers->arrived += arriving;
     workers->waiting += arriving;
     deliver(workers, now_s);

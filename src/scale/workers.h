@@ -13,11 +13,13 @@
 #include <stdint.h>
 
 struct workers_settings {
-    double rate;       /* per replica and second */
-    int64_t startup_s; /* from the start of a replica until it works */
-    double prefetch;   /* that a replica takes in advance; 0: it takes what it works on at once */
-    double noise;      /* standard deviation of arrivals and of the rate, as a share of each */
-    uint64_t seed;     /* equal seeds, equal runs */
+    double rate;         /* per replica and second */
+    int64_t startup_s;   /* from the start of a replica until it works */
+    double prefetch;     /* that a replica takes in advance; 0: it takes what it works on at once */
+    double noise;        /* standard deviation of arrivals and of the rate, as a share of each */
+    uint64_t seed;       /* equal seeds, equal runs */
+    int64_t change_at_s; /* from this second on the rate is `change` times as much; 0: never */
+    double change;
 };
 
 struct workers_batch {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "scale/named.h"
+#include "support/connections_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,9 @@ struct connections *parse_connections(const char *yaml)
 {
     _cleanup_(error_done) struct error error = {0};
     struct connections *connections = NULL;
-    if (!connections_parse(yaml, strlen(yaml), "test", ".", NULL, &connections, &error) ||
-        !named_check(connections, fake_scalers, &error))
+    if (!connections_from_text(yaml, strlen(yaml), "test", ".", &connections, &error))
         fail_msg("%s", error_text(&error));
+    named_check(connections, fake_scalers);
     return connections;
 }
 

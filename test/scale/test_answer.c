@@ -34,6 +34,8 @@ struct row {
     bool is_outdated;
     bool is_retried;
     bool lacks_field;
+    double earlier;     /* a larger value that was answered before; 0: nothing was */
+    int64_t earlier_ms; /* ... so long before the failure */
 
     enum outcome outcome;
     double answered;
@@ -91,7 +93,7 @@ static const struct row table[] = {
     {"out of time, never measured", NONE, NEVER_MEASURED, .out_of_time = true, .waited_ms = 5000,
      .outcome = REFUSED, .words = "no measurement yet"},
     {"out of time, inactive", GOOD, 65000, .out_of_time = true, .waited_ms = 5000,
-     .outcome = REFUSED, .words = "the last reading is 65 s old"},
+     .outcome = REFUSED, .words = "the last reading is of "},
     {"out of time, active: held, however old", GOOD, 900000, .value = 37, .active = true,
      .out_of_time = true, .waited_ms = 5000, .outcome = VALUE, .answered = 37, .held = true},
     {"held from the first unanswered call on", GOOD, 900000, .value = 37, .active = true,
@@ -101,7 +103,7 @@ static const struct row table[] = {
      .waited_ms = 5000, .unanswered_ms = 60001, .outcome = REFUSED,
      .words = "no newer one arrived"},
     {"a source that is stuck: at once", GOOD, 9000, .stuck_ms = 7000, .outcome = REFUSED,
-     .words = "has not answered anything for 7 s"},
+     .words = "has not answered anything since "},
     {"stuck, and a reading that will do in a second: wait", GOOD, 3000, .stuck_ms = 5000,
      .outcome = WAIT, .wait_from_ms = 500},
 
@@ -112,7 +114,7 @@ static const struct row table[] = {
      .words = "broken pipe"},
     {"failed before: measured again", FAILED, 900, 501, 501, .outcome = WAIT, .wait_from_ms = 500},
     {"failed before, but retried by itself: at once", FAILED, 20000, 10000, 9000,
-     .is_retried = true, .outcome = REFUSED, .words = "broken pipe (failing for 10 s)"},
+     .is_retried = true, .outcome = REFUSED, .words = "broken pipe (failing since "},
     {"failed before, out of time", FAILED, 20000, 10000, 9000, .out_of_time = true,
      .outcome = REFUSED, .words = "broken pipe"},
     {"failed before, and stuck", FAILED, 20000, 10000, 9000, .stuck_ms = 6000, .outcome = REFUSED,
@@ -122,7 +124,22 @@ static const struct row table[] = {
     {"failed, active, at the end of the hold", FAILED, 70000, 60000, 0, 12, true, .outcome = VALUE,
      .answered = 12, .held = true},
     {"failed, active, beyond the hold", FAILED, 70000, 60001, 0, 12, true, .outcome = REFUSED,
-     .words = "broken pipe (failing for 60 s)"},
+     .words = "broken pipe (failing since "},
+    {"held: the largest value of five minutes", FAILED, 305000, 5000, 0, 12, true, .earlier = 40,
+     .earlier_ms = 300000, .outcome = VALUE, .answered = 40, .held = true},
+    {"held: not an older one", FAILED, 400000, 5000, 0, 12, true, .earlier = 40,
+     .earlier_ms = 331000, .outcome = VALUE, .answered = 12, .held = true},
+    {"held: not a smaller one", FAILED, 10000, 5000, 0, 12, true, .earlier = 11, .earlier_ms = 5000,
+     .outcome = VALUE, .answered = 12, .held = true},
+    {"held at the end: five minutes before the failure", FAILED, 70000, 60000, 0, 12, true,
+     .earlier = 40, .earlier_ms = 299000, .outcome = VALUE, .answered = 40, .held = true},
+    {"unanswered: the largest value, too", GOOD, 900000, .value = 37, .active = true,
+     .out_of_time = true, .waited_ms = 5000, .unanswered_ms = 60000, .earlier = 50,
+     .earlier_ms = 240000, .outcome = VALUE, .answered = 50, .held = true},
+    {"measured: the value, whatever came before", GOOD, 100, .value = 37, .active = true,
+     .earlier = 50, .earlier_ms = 1000, .outcome = VALUE, .answered = 37},
+    {"failed, inactive, but with values before: never held", FAILED, 100, 0, 0, .earlier = 50,
+     .earlier_ms = 1000, .outcome = REFUSED, .words = "broken pipe"},
     {"failed, inactive but not zero: never held", FAILED, 100, 0, 0, 3, .outcome = REFUSED,
      .words = "broken pipe"},
     {"failed, never measured", FAILED, NEVER_MEASURED, .outcome = REFUSED, .words = "broken pipe"},
@@ -172,10 +189,15 @@ static void decide(const struct row *row, struct answer *ret_answer)
         .stuck_for_ms = row->stuck_ms,
         .error = {ERROR_UNAVAILABLE, broken},
     };
+    struct peak_value peak = {0};
+    int64_t since_ms = row->unanswered_ms > 0 ? row->unanswered_ms : row->failing_ms;
+    peak_value_add(&peak, row->earlier, NOW - since_ms - row->earlier_ms);
+    peak_value_add(&peak, 1, NOW - since_ms);
     const struct evaluated evaluated = {
         .good = !row->lacks_field,
         .evaluation = {row->value, row->active},
         .error = {ERROR_UNAVAILABLE, missing},
+        .peak = row->earlier > 0 ? &peak : NULL,
     };
     answer_decide(&snapshot, &evaluated, &rules, &call, NOW, ret_answer);
 }
@@ -192,6 +214,9 @@ static void each_row_of_the_table_is_answered_so(void **state)
         if (row->outcome == VALUE && (answer.value != row->answered || answer.held != row->held ||
                                       answer.active != row->active))
             fail_msg("%s: answered %g", row->name, answer.value);
+        int64_t since_ms = row->attempt == FAILED ? row->failing_ms : row->unanswered_ms;
+        if (row->held && answer.failing_since_ms != NOW - since_ms)
+            fail_msg("%s: held since %lld", row->name, (long long)answer.failing_since_ms);
         if (row->outcome == REFUSED && strstr(error_text(&answer.error), row->words) == NULL)
             fail_msg("%s: refused with %s", row->name, error_text(&answer.error));
         if (row->outcome == REFUSED)

@@ -61,7 +61,7 @@ static void default_policies_ramp_by_four_and_by_doubling(void **state)
     expect_run(&fixture, 1000, run, ARRAY_LENGTH(run));
 }
 
-static void without_behavior_the_ramp_is_the_double_and_at_least_four(void **state)
+static void without_behavior_the_ramp_is_the_double_or_four(void **state)
 {
     (void)state;
     static const int64_t run[] = {4, 8, 16, 32, 64, 100, 100};
@@ -124,7 +124,7 @@ static void scale_down_waits_for_the_window(void **state)
     it_goes_down_when_the_window_is_over(without_behavior(8));
 }
 
-static void a_window_upwards_takes_the_least_of_it(void **state)
+static void a_window_upwards_takes_its_minimum(void **state)
 {
     (void)state;
     struct fixture fixture = with_behavior(2);
@@ -166,7 +166,7 @@ static void policies_count_what_their_period_has_seen(void **state)
     expect_run(&fixture, 50, run + 1, ARRAY_LENGTH(run) - 1);
 }
 
-static void the_least_change_is_taken_with_min(void **state)
+static void the_smallest_change_is_taken_with_min(void **state)
 {
     (void)state;
     static const int64_t run[] = {2, 4, 8, 12, 16};
@@ -303,15 +303,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(default_policies_ramp_by_four_and_by_doubling),
-        cmocka_unit_test(without_behavior_the_ramp_is_the_double_and_at_least_four),
+        cmocka_unit_test(without_behavior_the_ramp_is_the_double_or_four),
         cmocka_unit_test(from_ten_replicas_on_there_is_no_step_of_one),
         cmocka_unit_test(a_capped_lag_of_64_sticks_from_59_on),
         cmocka_unit_test(a_tolerance_of_zero_removes_the_dead_band_upwards),
         cmocka_unit_test(scale_down_waits_for_the_window),
-        cmocka_unit_test(a_window_upwards_takes_the_least_of_it),
+        cmocka_unit_test(a_window_upwards_takes_its_minimum),
         cmocka_unit_test(without_behavior_a_higher_recommendation_of_the_window_is_still_gone_to),
         cmocka_unit_test(policies_count_what_their_period_has_seen),
-        cmocka_unit_test(the_least_change_is_taken_with_min),
+        cmocka_unit_test(the_smallest_change_is_taken_with_min),
         cmocka_unit_test(downwards_too),
         cmocka_unit_test(a_disabled_direction_stays),
         cmocka_unit_test(changes_of_both_directions_count),

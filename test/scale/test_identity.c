@@ -85,7 +85,7 @@ static void a_key_that_is_there_twice_is_found_wherever_it_stands(void **state)
 }
 
 /* Refs of the same bytes, but cut apart elsewhere, or with two strings in each other's place. */
-static void what_only_looks_alike_is_another_one(void **state)
+static void similar_refs_have_different_identities(void **state)
 {
     (void)state;
     struct option_entry first[] = {{"ab", "c"}, {"d", "e"}};
@@ -108,7 +108,7 @@ static void what_only_looks_alike_is_another_one(void **state)
     }
 }
 
-static void what_was_written_can_be_read_again(void **state)
+static void a_written_identity_can_be_read_again(void **state)
 {
     (void)state;
     struct option_entry entries[] = {{"b", ""}, {"a", "two words"}};
@@ -148,8 +148,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_order_of_the_entries_makes_a_difference),
         cmocka_unit_test(a_key_that_is_there_twice_is_found_wherever_it_stands),
-        cmocka_unit_test(what_only_looks_alike_is_another_one),
-        cmocka_unit_test(what_was_written_can_be_read_again),
+        cmocka_unit_test(similar_refs_have_different_identities),
+        cmocka_unit_test(a_written_identity_can_be_read_again),
         cmocka_unit_test(hashes_spread_over_the_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

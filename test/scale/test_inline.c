@@ -45,7 +45,7 @@ static void each_namespace_has_so_many_and_equal_ones_are_one(void **state)
     assert_false(may_use("kitchen", "redis", "c"));
 }
 
-static void what_the_last_trigger_leaves_makes_room(void **state)
+static void a_connection_without_triggers_frees_its_place(void **state)
 {
     (void)state;
     assert_true(may_use("shop", "redis", "a"));
@@ -78,7 +78,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_namespace_has_so_many_and_equal_ones_are_one),
-        TEST(what_the_last_trigger_leaves_makes_room),
+        TEST(a_connection_without_triggers_frees_its_place),
         TEST(the_limit_says_whose_it_is_and_which_flag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ static void readings_do_not_survive_a_change_of_addresses(void **state)
     assert_false(is_measured(trigger));
 }
 
-static void what_did_not_change_is_left_alone(void **state)
+static void unchanged_connections_are_left_alone(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(ORDERS);
@@ -93,7 +93,7 @@ static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state
     assert_true(trigger->lacks_connection);
     assert_mistake(trigger, ERROR_INVALID, "connectionName \"new\" is not in the connections file");
     set_connections("connections:\n  new: {scaler: fake, source: a, namespaces: [other]}\n");
-    assert_mistake(trigger, ERROR_DENIED, "may not be used in namespace \"shop\"");
+    assert_mistake(trigger, ERROR_DENIED, "cannot be used in namespace \"shop\"");
     assert_true(trigger->lacks_connection);
     set_connections("connections:\n  new: {scaler: fake, source: a}\n");
     assert_false(error_is_set(&trigger->mistakes));
@@ -126,7 +126,7 @@ static void a_call_does_not_wait_for_the_renewal_of_other_triggers(void **state)
     assert_false(triggers_renew(triggers, 1));
 }
 
-static void who_watches_goes_over_to_the_other_query(void **state)
+static void watchers_move_to_the_other_query(void **state)
 {
     (void)state;
     struct watcher watcher = {0};
@@ -146,7 +146,7 @@ static void who_watches_goes_over_to_the_other_query(void **state)
         fail_msg("it watches no more");
 }
 
-static void who_waits_for_a_query_that_is_lost_gets_the_reason(void **state)
+static void callers_of_a_lost_query_get_the_reason(void **state)
 {
     (void)state;
     _cleanup_(answer_done) struct answer answer = {0};
@@ -160,7 +160,16 @@ static void who_waits_for_a_query_that_is_lost_gets_the_reason(void **state)
     assert_string_equal(error_text(&answer.error), error_text(&trigger->mistakes));
 }
 
-static void a_trigger_can_be_forgotten_before_its_renewal(void **state)
+static void a_trigger_of_an_unknown_scaler_stays_as_it_is(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scaler", "fak", "connectionName", "new", "queueName", "7");
+    set_connections("connections:\n  new: {scaler: fake, source: a}\n");
+    assert_mistake(trigger, ERROR_INVALID, "scaler \"fak\" is unknown");
+    assert_null(trigger->query);
+}
+
+static void a_trigger_can_be_dropped_before_its_renewal(void **state)
 {
     (void)state;
     query_of(FIND(ORDERS));
@@ -177,15 +186,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(readings_survive_a_change_of_credentials),
         TEST(readings_do_not_survive_a_change_of_addresses),
-        TEST(what_did_not_change_is_left_alone),
+        TEST(unchanged_connections_are_left_alone),
         TEST(the_query_goes_on_where_it_is_the_same),
         TEST(a_connection_that_stays_leaves_no_room_for_another_one_meanwhile),
         TEST(all_connections_that_are_allowed_can_be_replaced),
         TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
         TEST(a_call_does_not_wait_for_the_renewal_of_other_triggers),
-        TEST(who_watches_goes_over_to_the_other_query),
-        TEST(who_waits_for_a_query_that_is_lost_gets_the_reason),
-        TEST(a_trigger_can_be_forgotten_before_its_renewal),
+        TEST(watchers_move_to_the_other_query),
+        TEST(callers_of_a_lost_query_get_the_reason),
+        TEST(a_trigger_of_an_unknown_scaler_stays_as_it_is),
+        TEST(a_trigger_can_be_dropped_before_its_renewal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,11 +44,21 @@ static const char everything[] =
     "      metricType: Value\n"
     "      metadata: {scalerAddress: 'backlog:9090', scaler: redis}\n";
 
+static bool parse(const char *text, struct scaled_objects *ret_objects, struct error *error)
+{
+    struct yaml_forest forest;
+    if (!yaml_forest_parse(text, strlen(text), "so.yaml", &forest, error))
+        return false;
+    bool good = scaled_objects_read(&forest, "so.yaml", ret_objects, error);
+    yaml_forest_done(&forest);
+    return good;
+}
+
 static struct scaled_objects parsed(const char *text)
 {
     _cleanup_(error_done) struct error error = {0};
     struct scaled_objects objects = {0};
-    if (!scaled_objects_parse(text, strlen(text), "so.yaml", &objects, &error))
+    if (!parse(text, &objects, &error))
         fail_msg("%s", error_text(&error));
     return objects;
 }
@@ -112,15 +122,15 @@ static void the_triggers_are_read(void **state)
     scaled_objects_done(&objects);
 }
 
-static const char least[] = "kind: ScaledObject\n"
-                            "metadata: {name: a}\n"
-                            "spec:\n"
-                            "  triggers: [{type: external}]\n";
+static const char minimal[] = "kind: ScaledObject\n"
+                              "metadata: {name: a}\n"
+                              "spec:\n"
+                              "  triggers: [{type: external}]\n";
 
-static void what_is_not_set_is_the_default(void **state)
+static void missing_settings_are_the_default(void **state)
 {
     (void)state;
-    struct scaled_objects objects = parsed(least);
+    struct scaled_objects objects = parsed(minimal);
     const struct model_settings expected = model_default_settings();
     assert_string_equal(objects.items[0].namespace, "default");
     assert_memory_equal(&objects.items[0].settings, &expected, sizeof(expected));
@@ -180,8 +190,7 @@ static void a_mistake_names_its_line(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         _cleanup_(error_done) struct error error = {0};
         struct scaled_objects objects = {0};
-        assert_false(
-            scaled_objects_parse(table[i][0], strlen(table[i][0]), "so.yaml", &objects, &error));
+        assert_false(parse(table[i][0], &objects, &error));
         if (strstr(error_text(&error), table[i][1]) == NULL)
             fail_msg("\"%s\" is not in \"%s\"", table[i][1], error_text(&error));
     }
@@ -193,7 +202,7 @@ int main(void)
         cmocka_unit_test(the_spec_is_read),
         cmocka_unit_test(the_behavior_is_read),
         cmocka_unit_test(the_triggers_are_read),
-        cmocka_unit_test(what_is_not_set_is_the_default),
+        cmocka_unit_test(missing_settings_are_the_default),
         cmocka_unit_test(a_list_has_objects_too),
         cmocka_unit_test(an_empty_behavior_is_one),
         cmocka_unit_test(a_mistake_names_its_line),

@@ -147,7 +147,7 @@ static void the_youngest_replicas_stop_first(void **state)
     workers_done(&workers);
 }
 
-static void what_a_stopped_replica_had_is_waiting_again(void **state)
+static void the_messages_of_a_stopped_replica_wait_again(void **state)
 {
     (void)state;
     const struct workers_settings settings = {.rate = 1, .prefetch = 10};
@@ -174,6 +174,26 @@ static void a_new_replica_does_not_get_what_is_in_flight(void **state)
     workers_run(&workers, 0, 1);
     assert_true(workers.done == 2);
     workers_done(&workers);
+}
+
+/* What a server recorded is a trace: further columns, and arrivals that are unknown for a while. */
+static void a_recorded_history_is_a_trace(void **state)
+{
+    (void)state;
+    struct trace *trace = parsed("time,arrivals,waiting,in_flight,value,target,active,state\n"
+                                 "2026-01-31T12:00:00.000Z,2,5,,5,10,true,ok\n"
+                                 "2026-01-31T12:00:05.000Z,,,,5,10,true,held\n"
+                                 "2026-01-31T12:00:10.500Z,0.5,20,1,20,10,true,ok\n"
+                                 "2026-01-31T12:00:12.000Z,,21,1,21,10,true,ok\n");
+    assert_int_equal(trace->seconds, 12);
+    assert_true(trace->arrivals[0] == 2 && trace->arrivals[7] == 2);
+    assert_true(fabs(trace->arrivals[10] - (2 * 0.5 + 0.5 * 0.5)) < 1e-9);
+    assert_true(fabs(trace->arrivals[11] - 0.5) < 1e-9);
+    trace_free(trace);
+
+    _cleanup_(error_done) struct error error = {0};
+    assert_false(trace_parse("time,arrivals\n0,1,2\n1,1\n", "t.csv", &trace, &error));
+    assert_false(trace_parse("time,arrivals\n0,\n1,1\n", "t.csv", &trace, &error));
 }
 
 static void a_trace_is_steps(void **state)
@@ -222,9 +242,10 @@ int main(void)
         cmocka_unit_test(the_wait_is_that_of_the_oldest),
         cmocka_unit_test(work_in_flight_can_be_scaled_away),
         cmocka_unit_test(the_youngest_replicas_stop_first),
-        cmocka_unit_test(what_a_stopped_replica_had_is_waiting_again),
+        cmocka_unit_test(the_messages_of_a_stopped_replica_wait_again),
         cmocka_unit_test(a_new_replica_does_not_get_what_is_in_flight),
         cmocka_unit_test(a_trace_is_steps),
+        cmocka_unit_test(a_recorded_history_is_a_trace),
         cmocka_unit_test(a_wrong_trace_names_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,169 @@
+#include "scale/trigger_policy.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "scale/general.h"
+#include "scale/policy_options.h"
+#include "scale/policy_words.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { LOG_AGAIN_MS = 60 * 1000 };
+
+void trigger_policy_set(struct trigger_policy **place, const struct policy_options *options,
+                        struct error *mistakes)
+{
+    struct policy_settings settings, shadow;
+    bool is_on = policy_options_compile(options, &settings, mistakes);
+    bool has_shadow =
+        options->shadow != NULL && general_parse_shadow(options->shadow, &shadow, mistakes);
+    if (!is_on && !has_shadow)
+        return;
+    if (*place == NULL)
+        *place = memory_new(sizeof(**place));
+    (*place)->answered.is_on = is_on;
+    (*place)->answered.settings = settings;
+    (*place)->shadow.is_on = has_shadow;
+    if (has_shadow)
+        (*place)->shadow.settings = shadow;
+}
+
+void trigger_policy_free(struct trigger_policy *policy)
+{
+    if (policy == NULL)
+        return;
+    text_done(&policy->answered.words);
+    text_done(&policy->shadow.words);
+    free(policy->changes);
+    free(policy);
+}
+
+unsigned trigger_policy_wants(const struct trigger_policy *policy)
+{
+    unsigned wants = 0;
+    if (policy == NULL)
+        return 0;
+    if (policy->answered.is_on)
+        wants |= policy_wants(&policy->answered.settings);
+    if (policy->shadow.is_on)
+        wants |= policy_wants(&policy->shadow.settings);
+    return wants;
+}
+
+/* ---- what the source cannot tell ---- */
+
+static void check_field(unsigned missing, enum reading_field field, const char *key,
+                        const char *what, const struct scaler *scaler, const char *advice,
+                        struct error *mistakes)
+{
+    if (missing & field)
+        error_add(mistakes, "%s needs %s, which %s does not report here%s%s", key, what,
+                  scaler->name, advice == NULL ? "" : ": ", advice == NULL ? "" : advice);
+}
+
+static void check_plan(const struct trigger_plan *plan, const struct scaler *scaler,
+                       const struct options *options, struct error *mistakes)
+{
+    const char *advice = NULL;
+    unsigned reports = scaler->reports == NULL ? 0 : scaler->reports(options, &advice);
+    unsigned missing = plan->is_on ? policy_needs(&plan->settings) & ~reports : 0;
+    check_field(missing, READING_IN_FLIGHT,
+                plan->settings.idle_ms != POLICY_NEVER ? "scaleDownWhenIdle" : "inFlightPerReplica",
+                "the messages in flight", scaler, advice, mistakes);
+    check_field(missing, READING_RATES, plan->settings.max_wait_ms > 0 ? "maxWait" : "onStall",
+                "the rates of arrivals and consumption", scaler, advice, mistakes);
+    if (!(missing & READING_RATES))
+        check_field(missing, READING_CONSUMERS, "ratePerReplica: measured",
+                    "the number of consumers", scaler,
+                    "set ratePerReplica to how many messages one replica works off per second",
+                    mistakes);
+}
+
+void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
+                          const struct options *options, struct error *mistakes)
+{
+    if (policy == NULL)
+        return;
+    check_plan(&policy->answered, scaler, options, mistakes);
+    check_plan(&policy->shadow, scaler, options, mistakes);
+}
+
+/* ---- deciding ---- */
+
+static bool decide(struct trigger_plan *plan, const struct policy_input *input, int64_t now_ms,
+                   struct error *error)
+{
+    struct policy_decision decision;
+    text_clear(&plan->words);
+    if (!policy_decide(&plan->settings, &plan->state, input, now_ms, &plan->result, &decision,
+                       error))
+        return false;
+    policy_words_add(&decision, &plan->words);
+    return true;
+}
+
+/* A change at most once a minute; the last of several is logged when the minute is over. */
+static void log_change(const struct trigger_policy_owner *owner, struct trigger_policy *policy,
+                       int64_t now_ms)
+{
+    int64_t replicas = policy->answered.result.replicas;
+    bool is_first = policy->logged_ms == 0;
+    if (!is_first &&
+        (replicas == policy->logged_replicas || now_ms - policy->logged_ms < LOG_AGAIN_MS))
+        return;
+    policy->logged_ms = now_ms;
+    policy->logged_replicas = replicas;
+    log_info("%s/%s: %s", owner->namespace, owner->name, policy->answered.words.bytes);
+}
+
+static void record_change(struct trigger_policy *policy, int64_t now_ms)
+{
+    const struct policy_result *result = &policy->answered.result;
+    const struct trigger_policy_change now = {now_ms, result->status, result->term};
+    if (policy->changes == NULL)
+        policy->changes = memory_array(POLICY_CHANGES, sizeof(*policy->changes));
+    const struct trigger_policy_change *last =
+        &policy->changes[(policy->change_count + POLICY_CHANGES - 1) % POLICY_CHANGES];
+    if (policy->change_count > 0 && last->status == now.status && last->term == now.term)
+        return;
+    policy->changes[policy->change_count++ % POLICY_CHANGES] = now;
+}
+
+const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy *policy,
+                                                      int64_t at_ms)
+{
+    for (size_t i = policy->change_count; i > 0 && i + POLICY_CHANGES > policy->change_count; i--) {
+        const struct trigger_policy_change *change = &policy->changes[(i - 1) % POLICY_CHANGES];
+        if (change->at_ms <= at_ms)
+            return change;
+    }
+    return NULL;
+}
+
+bool trigger_policy_evaluate(struct trigger_policy *policy,
+                             const struct trigger_policy_owner *owner, const struct window *window,
+                             int64_t now_ms, struct evaluation *evaluation, struct error *error)
+{
+    _cleanup_(error_done) struct error ignored = {0};
+    const struct policy_input input = {
+        .window = window,
+        .value = evaluation->value,
+        .active = evaluation->active,
+        .threshold = policy->threshold,
+        .count_interval_ms = policy->count_interval_ms,
+        .max_useful = evaluation->max_useful > 0 ? evaluation->max_useful : INFINITY,
+    };
+    if (policy->shadow.is_on)
+        decide(&policy->shadow, &input, now_ms, &ignored);
+    if (!policy->answered.is_on)
+        return true;
+    if (!decide(&policy->answered, &input, now_ms, error))
+        return false;
+    evaluation->value = policy->answered.result.value;
+    evaluation->active = policy->answered.result.active;
+    record_change(policy, window->samples[window->count - 1].at_ms);
+    log_change(owner, policy, now_ms);
+    return true;
+}

@@ -1,0 +1,72 @@
+/*
+ * The policy of one trigger, and the other settings that are computed for comparison (`shadow`): what they know, and what they
+ * found last.
+ *
+ * Threads: as the trigger's, under the turn lock. Owner: the trigger.
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_POLICY_H
+#define BACKLOG_SCALE_TRIGGER_POLICY_H
+
+#include "measure/engine.h"
+#include "scale/policy.h"
+
+enum { POLICY_CHANGES = 120 };
+
+/* From this moment on that was the status, bound by that term. */
+struct trigger_policy_change {
+    int64_t at_ms;
+    enum flow_status status;
+    enum policy_term term;
+};
+
+/* One of the two. */
+struct trigger_plan {
+    bool is_on;
+    struct policy_settings settings;
+    struct policy_state state;
+    struct policy_result result; /* where `words` has something */
+    struct text words;
+};
+
+struct trigger_policy {
+    struct trigger_plan answered; /* not on: the trigger is answered as without a policy */
+    struct trigger_plan shadow;
+    double threshold; /* the scaler's target, which the answers do not have */
+    int64_t count_interval_ms;
+    int64_t logged_ms; /* the last line about it; 0: none yet */
+    int64_t logged_replicas;
+    struct trigger_policy_change *changes; /* of what was answered: a ring of the last ones */
+    size_t change_count;                   /* in all */
+};
+
+struct policy_options;
+
+/* Whose it is, for the log. */
+struct trigger_policy_owner {
+    const char *namespace;
+    const char *name;
+};
+
+/* From the options: at `place` a new policy, NULL where there is none, or the settings of the one that is there, whose state
+ * stays. Adds every mistake. */
+void trigger_policy_set(struct trigger_policy **place, const struct policy_options *options,
+                        struct error *mistakes);
+void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
+
+/* What the settings need that the scaler cannot tell with these options: adds the mistakes. */
+void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
+                          const struct options *options, struct error *mistakes);
+
+/* What its query is to measure: enum reading_field. */
+unsigned trigger_policy_wants(const struct trigger_policy *policy);
+
+/* Replaces the evaluation where the policy is on. */
+bool trigger_policy_evaluate(struct trigger_policy *policy,
+                             const struct trigger_policy_owner *owner, const struct window *window,
+                             int64_t now_ms, struct evaluation *evaluation, struct error *error);
+
+/* What was so at that moment; NULL: not known, or not any more. */
+const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy *policy,
+                                                      int64_t at_ms);
+
+#endif

@@ -1,0 +1,259 @@
+/* Connections from the Secret of a trigger's own namespace. */
+#include "scale/namespace_secrets.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/connections_yaml.h"
+#include "scale/fixture.h"
+#include "scale/named.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct text followed; /* "+shop -shop" */
+
+static void follow(void *context, const char *namespace, bool is_wanted)
+{
+    assert_ptr_equal(context, &followed);
+    text_addf(&followed, "%s%c%s", followed.length == 0 ? "" : " ", is_wanted ? '+' : '-',
+              namespace);
+}
+
+static int set_up_secrets(void **state)
+{
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    (void)state;
+    settings.program = "/bin/true";
+    fake_reset();
+    engine = engine_new(&settings);
+    triggers = triggers_new(&(struct triggers_settings){
+        .scalers = fake_scalers,
+        .connections = parse_connections(connections_yaml),
+        .secrets = {follow, &followed},
+        .engine = engine,
+        .rules = {.interval_ms = 5000, .hold_ms = 60000},
+        .forget_ms = 1000,
+        .deny_inline = true,
+        .max_inline = 1,
+        .max = 100,
+        .max_bytes = 1 << 20,
+    });
+    return 0;
+}
+
+static int tear_down_secrets(void **state)
+{
+    int code = tear_down(state);
+    text_done(&followed);
+    return code;
+}
+
+static void renew_all(void)
+{
+    while (triggers_renew(triggers, 1))
+        ;
+}
+
+static void set_secret(const char *namespace, const char *yaml)
+{
+    _cleanup_(error_done) struct error error = {0};
+    const struct connections_source source = {.path = "Secret"};
+    struct connections *connections = connections_new();
+    if (!connections_yaml_read(&source, yaml, strlen(yaml), connections, &error))
+        connections_add_problem(connections, NULL, "Secret", true, error_text(&error));
+    connections_sort(connections);
+    for (size_t i = 0; i < connections->count; i++)
+        connections->items[i].is_tenants = true;
+    named_check(connections, fake_scalers);
+    triggers_set_secret(triggers, namespace, connections, &(struct error){0});
+    renew_all();
+}
+
+static void delete_secret(const char *namespace)
+{
+    triggers_set_secret(triggers, namespace, NULL, &(struct error){0});
+    renew_all();
+}
+
+static void fail_api(const char *namespace)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(&error, "the API is away");
+    triggers_set_secret(triggers, namespace, NULL, &error);
+    renew_all();
+}
+
+#define OWN "scaler", "fake", "connectionName", "own", "queueName", "7"
+#define OWN_YAML "connections:\n  own: {scaler: fake, source: here}\n"
+
+static void a_trigger_waits_for_the_secret_and_then_uses_it(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(OWN);
+    assert_true(trigger->awaits_secret);
+    assert_true(trigger->lacks_connection);
+    assert_mistake(trigger, ERROR_UNAVAILABLE, "Secret shop/backlog-connections has not been read");
+    assert_string_equal(followed.bytes, "+shop");
+
+    const struct answer_call call = {.arrived_ms = 0};
+    const struct answer_call late = {.arrived_ms = 0, .out_of_time = true};
+    _cleanup_(answer_done) struct answer answer = {0};
+    trigger_answer(trigger, &call, 0, &answer);
+    assert_int_equal(answer.kind, ANSWER_WAIT);
+    trigger_answer(trigger, &late, 5000, &answer);
+    assert_int_equal(answer.kind, ANSWER_REFUSED);
+
+    set_secret("shop", OWN_YAML);
+    assert_false(trigger->awaits_secret);
+    query_of(trigger);
+    wait_until_measured(trigger);
+}
+
+static void other_namespaces_do_not_use_it(void **state)
+{
+    (void)state;
+    FIND(OWN);
+    set_secret("shop", OWN_YAML);
+    struct trigger *other = find_in("other", 0, (const char *const[]){OWN, NULL});
+    assert_true(other->awaits_secret);
+    delete_secret("other");
+    assert_mistake(other, ERROR_INVALID, "there is no Secret other/backlog-connections");
+    struct trigger *strange = find_in("../shop", 0, (const char *const[]){OWN, NULL});
+    assert_mistake(strange, ERROR_INVALID, "is not in the connections file");
+    assert_string_equal(followed.bytes, "+shop +other");
+}
+
+static void a_connection_of_the_file_comes_first_and_needs_no_secret(void **state)
+{
+    (void)state;
+    query_of(FIND(ORDERS));
+    assert_int_equal(followed.length, 0);
+    /* The namespace may not use it: the name is free for its own. */
+    struct trigger *other = find_in("other", 0, (const char *const[]){ORDERS, NULL});
+    assert_true(other->awaits_secret);
+    delete_secret("other");
+    assert_mistake(other, ERROR_DENIED, "cannot be used in namespace \"other\"");
+    set_secret("other", "connections:\n  orders: {scaler: fake, source: theirs}\n");
+    query_of(other);
+}
+
+static void a_deleted_secret_ends_its_connections_and_a_mistake_does_not(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(OWN);
+    set_secret("shop", OWN_YAML);
+    struct query *query = query_of(trigger);
+    set_secret("shop", "connections:\n  own: {scaler: fake, sauce: x}\n");
+    assert_ptr_equal(query_of(trigger), query);
+    set_secret("shop", "connections: [");
+    assert_ptr_equal(query_of(trigger), query);
+    fail_api("shop");
+    assert_ptr_equal(query_of(trigger), query);
+    delete_secret("shop");
+    assert_null(trigger->query);
+    assert_mistake(trigger, ERROR_INVALID, "there is no Secret");
+    assert_true(trigger->lacks_connection);
+}
+
+static void before_the_first_answer_a_failure_of_the_api_is_named(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(OWN);
+    fail_api("shop");
+    assert_false(trigger->awaits_secret);
+    assert_mistake(trigger, ERROR_UNAVAILABLE, "cannot be read: the API is away");
+    set_secret("shop", OWN_YAML);
+    query_of(trigger);
+}
+
+/* One inline connection per namespace is allowed here; a new password takes the place of the former one. */
+static void they_count_as_inline_connections(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    struct trigger *one = FIND(OWN);
+    struct trigger *two = FIND("scaler", "fake", "connectionName", "two", "queueName", "7");
+    set_secret("shop", OWN_YAML "  two: {scaler: fake, source: there}\n");
+    query_of(one);
+    assert_false(trigger_query(triggers, two, &query, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    for (int i = 0; i < 3; i++) {
+        _cleanup_(memory_free) char *yaml =
+            text_format("connections:\n  own: {scaler: fake, source: here, password: p%d}\n"
+                        "  two: {scaler: fake, source: there}\n",
+                        i);
+        set_secret("shop", yaml);
+        assert_non_null(one->query);
+    }
+    assert_false(trigger_query(triggers, two, &query, &error));
+    set_secret("shop", "connections:\n  two: {scaler: fake, source: there}\n");
+    assert_null(one->query);
+    query_of(two);
+}
+
+static void a_namespace_without_triggers_is_not_followed(void **state)
+{
+    (void)state;
+    FIND(OWN);
+    FIND("scaler", "fake", "connectionName", "two", "queueName", "7");
+    set_secret("shop", OWN_YAML);
+    triggers_expire(triggers, 5000);
+    assert_int_equal(triggers_count(triggers), 0);
+    assert_string_equal(followed.bytes, "+shop -shop");
+    set_secret("shop", OWN_YAML); /* what comes late is dropped */
+    assert_true(FIND(OWN)->awaits_secret);
+}
+
+static void the_file_may_take_a_name_over(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(OWN);
+    set_secret("shop", OWN_YAML);
+    query_of(trigger);
+    set_connections("connections:\n  own: {scaler: fake, source: elsewhere}\n");
+    assert_null(trigger->secret);
+    assert_false(trigger->holds_inline);
+    assert_string_equal(followed.bytes, "+shop -shop");
+    set_connections("connections: {}\n");
+    assert_true(trigger->awaits_secret);
+}
+
+static void more_namespaces_than_allowed_are_refused(void **state)
+{
+    (void)state;
+    char name[32];
+    struct trigger *trigger = NULL;
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .secrets = {follow, &followed},
+                                                        .engine = engine,
+                                                        .forget_ms = 1000,
+                                                        .max = 2000,
+                                                        .max_bytes = 1 << 20});
+    for (int i = 0; i <= NAMESPACE_SECRETS_MAX; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        trigger = find_in(name, 0, (const char *const[]){OWN, NULL});
+        assert_int_equal(trigger->awaits_secret, i < NAMESPACE_SECRETS_MAX);
+    }
+    assert_mistake(trigger, ERROR_LIMIT, "the Secrets of 1024 namespaces are in use");
+}
+
+#define SECRET_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_secrets, tear_down_secrets)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SECRET_TEST(a_trigger_waits_for_the_secret_and_then_uses_it),
+        SECRET_TEST(other_namespaces_do_not_use_it),
+        SECRET_TEST(a_connection_of_the_file_comes_first_and_needs_no_secret),
+        SECRET_TEST(a_deleted_secret_ends_its_connections_and_a_mistake_does_not),
+        SECRET_TEST(before_the_first_answer_a_failure_of_the_api_is_named),
+        SECRET_TEST(they_count_as_inline_connections),
+        SECRET_TEST(a_namespace_without_triggers_is_not_followed),
+        SECRET_TEST(the_file_may_take_a_name_over),
+        SECRET_TEST(more_namespaces_than_allowed_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
