@@ -79,7 +79,7 @@ static void is_active_repeats_a_failure_of_get_metrics(void **state)
     end_call(&active);
 }
 
-static void a_stream_tells_true_once_and_then_at_each_heartbeat(void **state)
+static void a_stream_sends_true_once_and_then_at_each_heartbeat(void **state)
 {
     (void)state;
     struct noted_call stream = {0};
@@ -94,7 +94,7 @@ static void a_stream_tells_true_once_and_then_at_each_heartbeat(void **state)
     end_call(&stream);
 }
 
-static void a_stream_tells_each_change_to_active_and_never_false(void **state)
+static void a_stream_sends_each_change_to_active_and_never_false(void **state)
 {
     (void)state;
     struct noted_call stream = {0};
@@ -325,8 +325,8 @@ int main(void)
         TEST(a_call_that_has_waited_long_enough_is_refused),
         TEST(is_active_repeats_what_get_metrics_was_answered),
         TEST(is_active_repeats_a_failure_of_get_metrics),
-        TEST(a_stream_tells_true_once_and_then_at_each_heartbeat),
-        TEST(a_stream_tells_each_change_to_active_and_never_false),
+        TEST(a_stream_sends_true_once_and_then_at_each_heartbeat),
+        TEST(a_stream_sends_each_change_to_active_and_never_false),
         TEST(a_push_that_found_no_room_is_sent_once_there_is_some),
         TEST(true_is_sent_while_an_outage_is_held_and_its_end_is_sent_at_once),
         TEST(a_drain_ends_streams_and_lets_calls_wait),

@@ -29,7 +29,7 @@ static void an_http1_request_is_answered_with_an_explanation(void **state)
     assert_int_equal(atoi(length + strlen("Content-Length: ")), strlen(body + 4));
 }
 
-static void what_is_not_even_http_is_hung_up_on(void **state)
+static void bytes_that_are_not_http2_end_the_connection(void **state)
 {
     static const uint8_t hello[] = {0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0}; /* TLS */
     _cleanup_(memory_free) char *answer = talk(*state, hello, sizeof(hello));
@@ -325,7 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_http1_request_is_answered_with_an_explanation),
-        TEST(what_is_not_even_http_is_hung_up_on),
+        TEST(bytes_that_are_not_http2_end_the_connection),
         TEST(requests_that_are_no_grpc_are_refused_by_their_http_status),
         TEST(a_call_whose_deadline_passes_ends_as_overdue),
         TEST(a_request_that_cannot_be_answered_with_trailers_is_refused),

@@ -140,7 +140,7 @@ static void a_bomb_is_given_up_at_the_limit(void **state)
     free((void *)input.data);
 }
 
-static void what_is_no_compressed_message_is_refused(void **state)
+static void an_invalid_compressed_message_is_refused(void **state)
 {
     (void)state;
     size_t length = 0;
@@ -236,7 +236,7 @@ int main(void)
         cmocka_unit_test(a_flag_that_is_neither_is_refused_at_its_first_byte),
         cmocka_unit_test(gzip_and_zlib_are_inflated_up_to_the_limit_and_no_further),
         cmocka_unit_test(a_bomb_is_given_up_at_the_limit),
-        cmocka_unit_test(what_is_no_compressed_message_is_refused),
+        cmocka_unit_test(an_invalid_compressed_message_is_refused),
         cmocka_unit_test(timeouts_are_read_in_every_unit_and_rounded_up),
         cmocka_unit_test(grpcs_content_types_and_encodings_are_known),
         cmocka_unit_test(texts_are_percent_encoded_and_cut_between_characters),

@@ -70,11 +70,11 @@ static void a_limit_that_is_none_is_refused(void **state)
         const char *text;
         const char *words;
     } wrong[] = {
-        {"reset=5", "--help lists them"},
+        {"reset=5", "--help-limits lists them"},
         {"resets", "NAME=NUMBER"},
         {"", "NAME=NUMBER"},
         {"resets=0", "must be a whole number"},
-        {"resets=many", "the limit resets is"},
+        {"resets=many", "--client-limits: resets"},
         {"resets=9999999999", "must be a whole number"},
         {"connections=5", "--max-clients"},
         {"silence-ms=5", "--ping-interval"},
@@ -285,7 +285,7 @@ static void first_pieces_of_messages_count_as_held_and_leave_half_to_others(void
     h2_client_done(&greedy);
 }
 
-static void silent_connections_make_place_for_one_that_speaks(void **state)
+static void silent_connections_are_closed_for_a_new_one(void **state)
 {
     enum { PLACES = 8 };
     struct fixture *fixture = *state;
@@ -360,7 +360,7 @@ int main(void)
         TEST(a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer),
         TEST(an_answer_that_is_not_taken_in_time_counts_as_cancelled),
         TEST(first_pieces_of_messages_count_as_held_and_leave_half_to_others),
-        TEST(silent_connections_make_place_for_one_that_speaks),
+        TEST(silent_connections_are_closed_for_a_new_one),
         TEST(without_descriptors_it_refuses_and_serves_again_when_some_are_free),
     };
     signal(SIGPIPE, SIG_IGN); /* as the program does */

@@ -37,7 +37,7 @@ static void base64_is_read_with_and_without_padding(void **state)
     assert_decodes("Zm9vYmFy", "foobar");
 }
 
-static void what_is_no_base64_is_refused(void **state)
+static void invalid_base64_is_refused(void **state)
 {
     (void)state;
     static const char *const wrong[] = {"Z",    "Zm9vY", "Zg=",   "Z===",     "====",    "=",
@@ -71,7 +71,7 @@ static void binary_values_of_all_lengths_go_there_and_back(void **state)
     }
 }
 
-static void only_what_can_be_a_header_is_taken(void **state)
+static void only_valid_headers_are_taken(void **state)
 {
     (void)state;
     static const struct {
@@ -109,9 +109,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(base64_is_read_with_and_without_padding),
-        cmocka_unit_test(what_is_no_base64_is_refused),
+        cmocka_unit_test(invalid_base64_is_refused),
         cmocka_unit_test(binary_values_of_all_lengths_go_there_and_back),
-        cmocka_unit_test(only_what_can_be_a_header_is_taken),
+        cmocka_unit_test(only_valid_headers_are_taken),
         cmocka_unit_test(a_reply_has_bounded_metadata),
     };
     return cmocka_run_group_tests_name("metadata", tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "serve/scaler_fixture.h"
+#include "support/connections_text.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@ static void set_connections(const char *yaml)
 {
     _cleanup_(error_done) struct error error = {0};
     struct connections *connections = NULL;
-    assert_true(connections_parse(yaml, strlen(yaml), "test", ".", NULL, &connections, &error));
+    assert_true(connections_from_text(yaml, strlen(yaml), "test", ".", &connections, &error));
     external_scaler_set_connections(scaler, connections);
 }
 

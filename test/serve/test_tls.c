@@ -75,7 +75,7 @@ static void a_pair_and_an_authority_that_fit_are_taken(void **state)
     tls_free(tls);
 }
 
-static void a_key_of_another_certificate_is_refused_whatever_its_kind(void **state)
+static void a_key_of_another_certificate_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     const struct tls_files files = {fixture->own.path, fixture->other.key_path, NULL};
@@ -100,7 +100,7 @@ static void an_encrypted_key_is_refused_without_a_password_prompt(void **state)
     assert_refused(&files, fixture->path, "not encrypted");
 }
 
-static void what_is_broken_is_refused_also_behind_what_is_not(void **state)
+static void broken_certificates_and_chains_are_refused(void **state)
 {
     struct fixture *fixture = *state;
     const struct tls_files chain = {fixture->path, fixture->own.key_path, NULL};
@@ -121,7 +121,7 @@ static void what_is_broken_is_refused_also_behind_what_is_not(void **state)
     }
 }
 
-static void what_cannot_be_read_or_is_no_small_file_is_refused(void **state)
+static void unreadable_and_large_files_are_refused(void **state)
 {
     struct fixture *fixture = *state;
     const struct tls_files missing = {"/nowhere", fixture->own.key_path, NULL};
@@ -166,7 +166,7 @@ static void one_name_that_a_pattern_fits_is_enough(void **state)
     assert_admits(&rule, NULL, NULL, false);
 }
 
-static void without_patterns_everybody_is_admitted_whom_the_authority_knows(void **state)
+static void without_patterns_every_client_of_the_authority_is_admitted(void **state)
 {
     (void)state;
     const struct peer_rule rule = {0};
@@ -198,12 +198,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_pair_and_an_authority_that_fit_are_taken),
-        TEST(a_key_of_another_certificate_is_refused_whatever_its_kind),
+        TEST(a_key_of_another_certificate_is_refused),
         TEST(an_encrypted_key_is_refused_without_a_password_prompt),
-        TEST(what_is_broken_is_refused_also_behind_what_is_not),
-        TEST(what_cannot_be_read_or_is_no_small_file_is_refused),
+        TEST(broken_certificates_and_chains_are_refused),
+        TEST(unreadable_and_large_files_are_refused),
         cmocka_unit_test(one_name_that_a_pattern_fits_is_enough),
-        cmocka_unit_test(without_patterns_everybody_is_admitted_whom_the_authority_knows),
+        cmocka_unit_test(without_patterns_every_client_of_the_authority_is_admitted),
         cmocka_unit_test(names_that_are_no_plain_text_or_too_many_are_passed_over),
     };
     return cmocka_run_group_tests_name("tls", tests, NULL, NULL);

@@ -120,12 +120,6 @@ static grpc_op watch(struct core_call *call)
                      .data.recv_close_on_server.cancelled = &call->cancelled};
 }
 
-static void start_watch(struct core_call *call)
-{
-    const grpc_op close = watch(call);
-    start(call, &close, 1, &call->close);
-}
-
 static grpc_op send_headers(struct core_call *call, grpc_metadata *pairs, size_t *ret_count)
 {
     call->metadata_sent = true;
@@ -206,8 +200,10 @@ void core_call_advance(struct core_call *call)
     if (call->read_wanted && !call->reading && !call->finished)
         start_read(call);
     /* A read notices by itself that the client is gone. */
-    if (!call->reading && !call->watching)
-        start_watch(call);
+    if (!call->reading && !call->watching) {
+        const grpc_op close = watch(call);
+        start(call, &close, 1, &call->close);
+    }
 }
 
 /* Whether hooks are still called for it: after it is finished only ended() follows. */

@@ -139,26 +139,28 @@ static void was_shut(void *owner, bool success)
     server->shut_down = true;
 }
 
-static int clamp_to_int(int64_t number)
-{
-    return number > INT_MAX ? INT_MAX : (int)number;
-}
-
 static grpc_arg int_argument(const char *key, int64_t value)
 {
-    return (grpc_arg){
-        .type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = clamp_to_int(value)};
+    return (grpc_arg){.type = GRPC_ARG_INTEGER,
+                      .key = (char *)key,
+                      .value.integer = value > INT_MAX ? INT_MAX : (int)value};
 }
 
 static bool check_options(const struct server_options *options, struct error *error)
 {
-    if (options->max_connections > 0 || options->max_peer_connections > 0)
-        return error_invalid(error, "the transport grpc-core cannot limit how many connections "
-                                    "clients make: nghttp2 can");
+    if (options->max_connections > 0)
+        error_add(error,
+                  "--max-clients needs --transport nghttp2: the transport grpc-core does not "
+                  "limit connections");
+    if (options->max_peer_connections > 0)
+        error_add(error,
+                  "--max-peer-clients needs --transport nghttp2: the transport grpc-core does "
+                  "not limit connections");
     if (options->limit_count > 0)
-        return error_invalid(error,
-                             "the transport grpc-core has none of --client-limits: nghttp2 has");
-    return true;
+        error_add(error,
+                  "--client-limits needs --transport nghttp2: the transport grpc-core has no "
+                  "such limits");
+    return !error_is_set(error);
 }
 
 static int64_t or_never(int64_t number)
@@ -308,7 +310,7 @@ static bool start(const struct server_options *options, const struct service *se
     for (size_t i = 0; i < REQUESTS_AHEAD; i++)
         core_call_request(server);
     pthread_mutex_unlock(&server->lock);
-    wake(&server->server); /* the first turn says when the next one is due */
+    wake(&server->server); /* the first turn returns when the next one is due */
     *ret_server = &server->server;
     return true;
 }
@@ -392,6 +394,7 @@ static void free_server(struct server *base)
 
 const struct transport transport_grpc_core = {
     .name = "grpc-core",
+    .check = check_options,
     .start = start,
     .use_tls = core_tls_use,
     .wake = wake,

@@ -87,19 +87,15 @@ struct h2_connection *h2_connection_new(struct h2_server *server, int fd, const 
     return connection;
 }
 
-static void send_shutdown_notice(struct h2_connection *connection)
-{
-    h2_connection_enter(connection, H2_GOAWAY_SENT);
-    nghttp2_submit_shutdown_notice(connection->session);
-    h2_connection_touch(connection);
-}
-
 void h2_connection_close_gracefully(struct h2_connection *connection)
 {
     if (connection->phase == H2_TLS_HANDSHAKE || connection->phase == H2_AWAIT_PREFACE)
         h2_connection_free(connection);
-    else if (connection->phase == H2_SERVING)
-        send_shutdown_notice(connection);
+    else if (connection->phase == H2_SERVING) {
+        h2_connection_enter(connection, H2_GOAWAY_SENT);
+        nghttp2_submit_shutdown_notice(connection->session);
+        h2_connection_touch(connection);
+    }
 }
 
 void h2_connection_goaway_acknowledged(struct h2_connection *connection)

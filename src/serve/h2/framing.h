@@ -16,7 +16,7 @@ enum { FRAMING_PREFIX_BYTES = 5 };
 
 enum encoding {
     ENCODING_IDENTITY,
-    ENCODING_ZLIB, /* gzip or deflate: zlib tells which from the first bytes */
+    ENCODING_ZLIB, /* gzip or deflate: zlib detects which from the first bytes */
     ENCODING_UNKNOWN,
 };
 

@@ -50,7 +50,7 @@ static void reject_http1(struct h2_connection *connection, const uint8_t *data, 
     h2_connection_linger(connection);
 }
 
-/* The first bytes. A session takes 20 KiB, so that it is made only for who speaks HTTP/2. */
+/* The first bytes. A session takes 20 KiB, so that it is made only for clients of HTTP/2. */
 static void receive_preface(struct h2_connection *connection, const uint8_t *data, size_t length)
 {
     static const uint8_t preface[] = NGHTTP2_CLIENT_MAGIC;
@@ -151,7 +151,7 @@ void h2_io_accept(struct h2_server *server, int fd, const char *address)
 
 /* ---- out ---- */
 
-/* A client that does not read what it asked for is not read: every request makes more to write. */
+/* A client that does not read its responses is not read from: every request makes more to write. */
 static void choose_events(struct h2_connection *connection)
 {
     nghttp2_session *session = connection->session;

@@ -8,40 +8,45 @@
 #include <string.h>
 
 const struct limit h2_limit_table[] = {
-    [H2_CONNECTIONS] = {"connections", 1024, 0, "KEDA opens a few; a session takes 20 KiB",
+    [H2_CONNECTIONS] = {"connections", 1024, 0, "KEDA opens a few; each takes 20 KiB",
                         "--max-clients"},
     [H2_PEER_CONNECTIONS] = {"connections-of-a-peer", 256, 0,
                              "one address must not lock out all others", "--max-peer-clients"},
     [H2_DESCRIPTORS] = {"descriptors", 0, 0,
-                        "the process has no more: one is reserved to refuse with", "ulimit -n"},
+                        "descriptors of the process; one is reserved to refuse connections with",
+                        "ulimit -n"},
     [H2_CALLS] = {"calls", 60000, 0,
                   "beside the streams of ScaledObjects; an address may have as many as it leaves "
                   "to the others"},
-    [H2_HEADER_BYTES] = {"header-bytes", 16384, 0,
-                         "ours take a few hundred; a proxy's tracing and tokens some more"},
-    [H2_PATH_BYTES] = {"path-bytes", 512, 0, "a path is kept as long as its call"},
+    [H2_HEADER_BYTES] =
+        {"header-bytes", 16384, 0,
+         "the headers of KEDA take a few hundred; a proxy's tracing and tokens some more"},
+    [H2_PATH_BYTES] = {"path-bytes", 512, 0, "the path is kept in memory as long as its call"},
     [H2_HELD_BYTES] = {"held-bytes", 16 << 20, 0,
-                       "of requests that are not whole yet; an address may have as many as it "
+                       "bytes of incomplete requests; an address may have as many as it "
                        "leaves to the others"},
     [H2_RESETS] = {"resets", 60000, 1000,
                    "KEDA cancels all its streams at once when it restarts, and not again soon"},
-    [H2_PINGS] = {"pings", 1000, 100,
-                  "clients measure the bandwidth with one a message, which gives it back"},
+    [H2_PINGS] =
+        {"pings", 1000, 100,
+         "clients measure the bandwidth with one ping per message; an answer gives it back"},
     [H2_SETTINGS] = {"settings", 100, 1, "clients send them once"},
     [H2_EMPTY_FRAMES] = {"empty-frames", 100, 100, "DATA without data that ends nothing"},
-    [H2_WINDOW_UPDATES] = {"window-updates", 20000, 5000, "one or two a message are usual"},
+    [H2_WINDOW_UPDATES] = {"window-updates", 20000, 5000, "one or two per message are usual"},
     [H2_OTHER_FRAMES] = {"other-frames", 1000, 100, "PRIORITY, and what is unknown"},
     [H2_INVALID_FRAMES] = {"invalid-frames", 100, 10,
-                           "each has us reset a stream: the other way to do a rapid reset"},
+                           "the server resets a stream for each: another way to do a rapid reset"},
     [H2_FRAMES_QUEUED] = {"frames-queued", 1000, 0,
                           "acknowledgements that the client does not read"},
-    [H2_HANDSHAKE_MS] = {"handshake-ms", 10000, 0, "from connecting to the client's SETTINGS"},
+    [H2_HANDSHAKE_MS] = {"handshake-ms", 10000, 0, "time from connecting to the client's SETTINGS"},
     [H2_CALL_MS] = {"call-ms", 20000, 0,
-                    "for a client to send its message, and to take an answer that is ready"},
-    [H2_WRITE_MS] = {"write-ms", 20000, 0, "for a client to read anything while something waits"},
-    [H2_SILENCE_MS] = {"silence-ms", 60000, 0, "without an answer to our ping: the peer is gone",
+                    "time for a client to send its message, and to read an answer that is ready"},
+    [H2_WRITE_MS] = {"write-ms", 20000, 0,
+                     "time for a client to read anything while something waits to be sent"},
+    [H2_SILENCE_MS] = {"silence-ms", 60000, 0,
+                       "time without an answer to the server's ping: the client is gone",
                        "--ping-interval"},
-    [H2_IDLE_MS] = {"idle-ms", 3600000, 0, "without a call; clients connect again by themselves"},
+    [H2_IDLE_MS] = {"idle-ms", 3600000, 0, "time without a call; clients reconnect by themselves"},
     [H2_LIMITS] = {0},
 };
 
@@ -70,23 +75,22 @@ static const struct limit *find(const char *name, size_t length)
 }
 
 /* "resets=1000". */
-static bool set_named(struct h2_limits *limits, const char *text, struct error *error)
+static void set_named(struct h2_limits *limits, const char *text, struct error *error)
 {
     static const struct option number = {.type = OPTION_INT, .limits = {1, 1e9}};
     const char *equals = strchrnul(text, '=');
     const struct limit *limit = find(text, (size_t)(equals - text));
     _cleanup_(error_done) struct error why = {0};
     if (limit == NULL || *equals == '\0')
-        return error_invalid(error,
-                             "unknown client limit \"%s\": it must be NAME=NUMBER, such as "
-                             "resets=100000; --help lists them",
-                             text);
-    if (limit->set_by != NULL)
-        return error_invalid(error, "the limit %s is set by %s", limit->name, limit->set_by);
-    if (!value_parse(&number, equals + 1, &limits->max[limit - h2_limit_table], &why))
-        return error_invalid(error, "the limit %s is \"%s\": it %s", limit->name, equals + 1,
-                             error_text(&why));
-    return true;
+        error_add(error,
+                  "--client-limits: unknown limit \"%s\": it must be NAME=NUMBER, such as "
+                  "resets=100000; --help-limits lists them",
+                  text);
+    else if (limit->set_by != NULL)
+        error_add(error, "--client-limits: the limit %s is set by %s", limit->name, limit->set_by);
+    else if (!value_parse(&number, equals + 1, &limits->max[limit - h2_limit_table], &why))
+        error_add(error, "--client-limits: %s \"%s\" %s", limit->name, equals + 1,
+                  error_text(&why));
 }
 
 bool h2_limits_init(struct h2_limits *limits, const struct server_options *options,
@@ -100,9 +104,14 @@ bool h2_limits_init(struct h2_limits *limits, const struct server_options *optio
     set(limits, H2_RESETS, max_resets(options));
     limits->max[H2_SILENCE_MS] = 2 * options->ping_interval_ms;
     for (size_t i = 0; i < options->limit_count; i++)
-        if (!set_named(limits, options->limits[i], error))
-            return false;
-    return true;
+        set_named(limits, options->limits[i], error);
+    return !error_is_set(error);
+}
+
+bool h2_limits_check(const struct server_options *options, struct error *error)
+{
+    struct h2_limits limits;
+    return h2_limits_init(&limits, options, error);
 }
 
 void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms)

@@ -50,6 +50,7 @@ extern const struct limit h2_limit_table[];
 /* The table's numbers, and the operator's where the options have some. False: those are not sound. */
 bool h2_limits_init(struct h2_limits *limits, const struct server_options *options,
                     struct error *error);
+bool h2_limits_check(const struct server_options *options, struct error *error);
 
 /* Counts a hit, and logs it at most once in ten seconds. `peer` is whose it was. */
 void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms);

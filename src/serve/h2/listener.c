@@ -32,9 +32,12 @@ static int open_spare(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* GOAWAY, with ENHANCE_YOUR_CALM as the reason, behind SETTINGS, which have to come first. */
-static void refuse(int fd)
+/* GOAWAY, with ENHANCE_YOUR_CALM as the reason, behind SETTINGS, which have to come first. Who speaks TLS gets a fatal
+ * alert: internal_error, as there is none for a server that is full. */
+static void refuse(struct h2_server *server, int fd)
 {
+    static const uint8_t alert[] = {SSL3_RT_ALERT,        3, 1, 0, 2, SSL3_AL_FATAL,
+                                    SSL_AD_INTERNAL_ERROR};
     static const uint8_t goaway[] = {
         0, 0, 0, NGHTTP2_SETTINGS,
         0, 0, 0, 0,
@@ -45,7 +48,13 @@ static void refuse(int fd)
         0, 0, 0, 0,
         0, 0, 0, NGHTTP2_ENHANCE_YOUR_CALM, /* no stream was seen */
     };
-    send(fd, goaway, sizeof(goaway), MSG_NOSIGNAL);
+    pthread_mutex_lock(&server->tls_lock);
+    bool has_tls = server->tls != NULL;
+    pthread_mutex_unlock(&server->tls_lock);
+    if (has_tls)
+        send(fd, alert, sizeof(alert), MSG_NOSIGNAL);
+    else
+        send(fd, goaway, sizeof(goaway), MSG_NOSIGNAL);
     close(fd);
 }
 
@@ -99,7 +108,7 @@ static bool has_room(struct h2_server *server, const char *address)
 static void accept_connection(struct h2_server *server, int fd, const char *address)
 {
     if (!has_room(server, address)) {
-        refuse(fd);
+        refuse(server, fd);
         return;
     }
     int on = 1;
@@ -141,7 +150,7 @@ static void refuse_with_spare(struct h2_server *server)
         close(server->spare_fd);
     int fd = accept_one(server, address, sizeof(address));
     if (fd >= 0)
-        refuse(fd);
+        refuse(server, fd);
     server->spare_fd = open_spare();
     if (fd < 0 || server->spare_fd < 0)
         pause_listener(server); /* somebody else took it */

@@ -10,7 +10,7 @@
 
 /* Answers what is no call that could be served; true: it is one. */
 bool h2_refusal_check(struct h2_connection *connection, int32_t stream_id);
-/* Tells the service of one that was refused. */
+/* Notifies the service of one that was refused. */
 void h2_refusal_report(const struct h2_connection *connection, enum status status);
 
 #endif

@@ -295,7 +295,7 @@ static bool make_loop(struct h2_server *server, struct error *error)
 
 static bool start_thread(struct h2_server *server, struct error *error)
 {
-    wake(&server->server); /* the first turn says when the next one is due */
+    wake(&server->server); /* the first turn returns when the next one is due */
     int failure = pthread_create(&server->thread, NULL, serve, server);
     if (failure != 0)
         return error_set(error, ERROR_INTERNAL, "cannot start the server's thread: %s",
@@ -336,6 +336,7 @@ static bool start(const struct server_options *options, const struct service *se
 const struct transport transport_nghttp2 = {
     .name = "nghttp2",
     .limits = h2_limit_table,
+    .check = h2_limits_check,
     .start = start,
     .use_tls = use_tls,
     .wake = wake,

@@ -41,11 +41,6 @@ static struct h2_call *call_of(nghttp2_session *session, int32_t stream_id)
     return nghttp2_session_get_stream_user_data(session, stream_id);
 }
 
-static bool is_request(const nghttp2_frame *frame)
-{
-    return frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
-}
-
 static int headers_begin(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     (void)session;
@@ -88,13 +83,6 @@ static void begin_call(struct h2_connection *connection, int32_t stream_id)
         h2_call_begin(connection, stream_id, &connection->request);
 }
 
-static void headers_received(struct h2_connection *connection, const nghttp2_frame *frame)
-{
-    if (is_request(frame))
-        begin_call(connection, frame->hd.stream_id);
-    h2_request_clear(&connection->request);
-}
-
 static bool is_empty_frame(const nghttp2_frame *frame)
 {
     return frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 &&
@@ -127,7 +115,9 @@ static int frame_received(nghttp2_session *session, const nghttp2_frame *frame, 
         return 0;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        headers_received(connection, frame);
+        if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+            begin_call(connection, frame->hd.stream_id);
+        h2_request_clear(&connection->request);
         half_close(connection, frame);
         break;
     case NGHTTP2_DATA:
@@ -154,7 +144,7 @@ static int frame_received(nghttp2_session *session, const nghttp2_frame *frame, 
     return 0;
 }
 
-/* Also for what nghttp2 then passes over without a word. */
+/* Also for what nghttp2 then ignores. */
 static int frame_begins(nghttp2_session *session, const nghttp2_frame_hd *frame, void *user_data)
 {
     (void)session;
@@ -190,13 +180,6 @@ static int data_received(nghttp2_session *session, uint8_t flags, int32_t stream
     return 0;
 }
 
-/* An answer that ends before its request does: the rest of that is not wanted. */
-static void end_request(nghttp2_session *session, int32_t stream_id)
-{
-    if (nghttp2_session_get_stream_remote_close(session, stream_id) == 0)
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR);
-}
-
 static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct h2_connection *connection = user_data;
@@ -214,7 +197,10 @@ static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void
     if (frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
         if (call != NULL)
             call->status_sent = true;
-        end_request(session, frame->hd.stream_id);
+        /* An answer that ends before its request does: the rest of that is not wanted. */
+        if (nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
+            nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                      NGHTTP2_NO_ERROR);
     }
     return 0;
 }

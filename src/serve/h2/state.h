@@ -93,7 +93,7 @@ enum h2_phase {
     H2_SERVING,
     H2_GOAWAY_SENT,         /* GOAWAY was sent, and calls that were on the way are still served */
     H2_GOAWAY_ACKNOWLEDGED, /* new calls are no longer served; those it has go on */
-    H2_TERMINATING,         /* it exceeded a limit: whatever it sends is ignored */
+    H2_TERMINATING,         /* it exceeded a limit: what it sends is ignored */
     H2_LINGERING /* everything is sent, and the session gone: its last bytes are waited for, or they would
                     reset the connection, and discard what we sent */
 };

@@ -5,27 +5,6 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
-static const char *const code_names[CALL_STATS_CODES] = {
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-};
-
 /* The caller frees it. */
 static char *labels_of(const struct call_stats *stats)
 {
@@ -35,13 +14,24 @@ static char *labels_of(const struct call_stats *stats)
 /* Codes that no call ended with are left out. */
 static void write_ended(const struct call_stats *stats, struct text *page)
 {
-    for (size_t code = 0; code < CALL_STATS_CODES; code++) {
+    for (size_t code = 0; code < RPC_STATUSES; code++) {
         if (stats->ended[code] == 0)
             continue;
         _cleanup_(memory_free) char *own = labels_of(stats);
-        _cleanup_(memory_free) char *labels = text_format("%s,code=\"%s\"", own, code_names[code]);
+        _cleanup_(memory_free) char *labels =
+            text_format("%s,code=\"%s\"", own, rpc_status_name((int)code));
         metric_sample(page, "backlog_calls_total", labels, (double)stats->ended[code]);
     }
+}
+
+uint64_t call_stats_ended(const struct call_stats *list)
+{
+    const struct call_stats *stats;
+    uint64_t ended = 0;
+    LL_FOREACH(list, stats)
+    for (size_t code = 0; code < RPC_STATUSES; code++)
+        ended += stats->ended[code];
+    return ended;
 }
 
 void call_stats_write(const struct call_stats *list, struct text *page)

@@ -7,6 +7,7 @@
 #include "serve/services/scaler_call.h"
 #include "serve/services/scaler_stream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -29,7 +30,8 @@ static void wait_for_reading(struct scaler_call *call, const struct answer *answ
 {
     struct scaler_calls *calls = scaler_call_shared(call);
     scaler_call_watch(call);
-    query_demand(call->trigger->query, answer->needed_from_ms);
+    if (call->trigger->query != NULL)
+        query_demand(call->trigger->query, answer->needed_from_ms);
     if (call->list != NULL)
         return;
     int64_t patience_ms = earliest(ANSWER_PATIENCE_MS, calls->call_deadline_ms);
@@ -178,7 +180,7 @@ static int64_t turn(void *context, int64_t now_ms)
         loop_calls_turn(scaler->loop_calls);
     bool is_renewing = triggers_renew(calls->triggers, RENEWED_PER_TURN);
     while ((watcher = engine_next_ready(calls->engine)) != NULL) {
-        struct scaler_call *call = watcher->asker;
+        struct scaler_call *call = watcher->caller;
         if (!call->rpc.finished)
             call->update(call, now_ms, false);
     }
@@ -233,9 +235,36 @@ void external_scaler_set_connections(struct external_scaler *scaler,
     triggers_set_connections(scaler->calls.triggers, connections);
 }
 
+void external_scaler_set_secret(struct external_scaler *scaler, const char *namespace,
+                                struct connections *connections, const struct error *failure)
+{
+    triggers_set_secret(scaler->calls.triggers, namespace, connections, failure);
+}
+
+static void write_policies(const struct triggers *triggers, struct text *page)
+{
+    static const char statuses[] = "backlog_trigger_consumers";
+    static const char replicas[] = "backlog_policy_replicas";
+    struct triggers_policy_stats stats = triggers_policy_stats(triggers);
+    metric_family(page, statuses, METRIC_GAUGE,
+                  "Triggers with a policy, by the status of their consumers: STALL is connected "
+                  "and stuck.");
+    for (int i = 0; i < FLOW_STATUSES; i++) {
+        char label[64];
+        snprintf(label, sizeof(label), "status=\"%s\"", flow_status_text((enum flow_status)i));
+        metric_sample(page, statuses, label, (double)stats.statuses[i]);
+    }
+    metric_family(page, replicas, METRIC_GAUGE,
+                  "Replicas that policies requested last, and that the settings in shadow would "
+                  "have, summed over their triggers.");
+    metric_sample(page, replicas, "setting=\"answered\"", (double)stats.replicas);
+    metric_sample(page, replicas, "setting=\"shadow\"", (double)stats.shadow_replicas);
+}
+
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page)
 {
     answer_stats_write(&scaler->calls.stats, page);
+    write_policies(scaler->calls.triggers, page);
 }
 
 void external_scaler_free(struct external_scaler *scaler)

@@ -31,6 +31,10 @@ void external_scaler_free(struct external_scaler *scaler);
 void external_scaler_set_connections(struct external_scaler *scaler,
                                      struct connections *connections);
 
+/* The same of one namespace's Secret (triggers_set_secret()). */
+void external_scaler_set_secret(struct external_scaler *scaler, const char *namespace,
+                                struct connections *connections, const struct error *failure);
+
 /* Under the turn lock: its counters, in Prometheus' format. */
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page);
 

@@ -59,6 +59,8 @@ bool scaler_call_find_query(struct scaler_call *call, int64_t now_ms)
     struct query *query;
     if (trigger_query(scaler_call_shared(call)->triggers, call->trigger, &query, &error))
         return true;
+    if (!call->is_stream && call->trigger->awaits_secret)
+        return true; /* it waits as for a measurement */
     if (!call->is_stream || !call->trigger->lacks_connection)
         scaler_call_refuse(call, &error, now_ms);
     return false;
@@ -79,7 +81,7 @@ void scaler_call_watch(struct scaler_call *call)
     if (call->is_watching)
         return;
     call->is_watching = true;
-    call->watcher.asker = call;
+    call->watcher.caller = call;
     trigger_watch(call->trigger, &call->watcher, call->is_stream);
 }
 

@@ -67,7 +67,7 @@ void scaler_call_record_answer(struct scaler_call *call, const struct answer *an
 /* Ends a call that has a trigger, and records the error as its answer. */
 void scaler_call_refuse(struct scaler_call *call, const struct error *error, int64_t now_ms);
 
-/* The trigger's query. Without one the call is refused; but a stream whose connection is missing stays open,
+/* The trigger's query. Without one the call is refused, or waits where its Secret is not read yet; but a stream whose connection is missing stays open,
  * as the next connections file may bring it. */
 bool scaler_call_find_query(struct scaler_call *call, int64_t now_ms);
 

@@ -57,13 +57,6 @@ static void record_inactive(struct scaler_call *call)
     scaler_call_put_on(call, NULL);
 }
 
-/* The reading that is awaited decides it: heartbeats fall due when measurements do. */
-static void postpone_heartbeat(struct scaler_call *call)
-{
-    call->heartbeat_pending = true;
-    scaler_call_put_on(call, NULL);
-}
-
 /* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object whose
  * other triggers were active. What becomes unknown stays as it was sent until the heartbeat finds it so. */
 static void update(struct scaler_call *call, int64_t now_ms, bool is_due)
@@ -81,9 +74,11 @@ static void update(struct scaler_call *call, int64_t now_ms, bool is_due)
 
     if (active && (!call->sent_active || heartbeat))
         send_active(call, &now, now_ms);
-    else if (now.kind == ANSWER_WAIT && heartbeat)
-        postpone_heartbeat(call);
-    else if (idle || heartbeat)
+    else if (now.kind == ANSWER_WAIT && heartbeat) {
+        /* The reading that is awaited decides it: heartbeats fall due when measurements do. */
+        call->heartbeat_pending = true;
+        scaler_call_put_on(call, NULL);
+    } else if (idle || heartbeat)
         record_inactive(call);
     call->was_idle = call->was_idle || idle;
     watcher_set_idle_interval(&call->watcher, idle ? call->trigger->idle_interval_ms : 0);

@@ -73,19 +73,14 @@ static struct served *find_served(const struct services *services, const char *p
     return served;
 }
 
-static void refuse_unknown(struct call *call)
-{
-    _cleanup_(memory_free) char *text =
-        text_format("there is no method %.*s", (int)text_cut(call->path, 128), call->path);
-    call_finish(call, STATUS_UNIMPLEMENTED, text);
-}
-
 static void begin(void *context, struct call *call)
 {
     struct services *services = context;
     struct served *served = find_served(services, call->path);
     if (served == NULL) {
-        refuse_unknown(call);
+        _cleanup_(memory_free) char *text =
+            text_format("there is no method %.*s", (int)text_cut(call->path, 128), call->path);
+        call_finish(call, STATUS_UNIMPLEMENTED, text);
         return;
     }
     struct rpc *rpc = memory_new(served->service->rpc_bytes);
@@ -244,6 +239,11 @@ void services_add(struct services *services, const struct rpc_service *service)
         struct call_stats *unknown = &services->unknown;
         LL_APPEND(unknown, &served->stats);
     }
+}
+
+uint64_t services_calls(const struct services *services)
+{
+    return call_stats_ended(&services->unknown);
 }
 
 void services_write_metrics(const struct services *services, struct text *page)

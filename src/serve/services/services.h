@@ -77,6 +77,9 @@ const struct service *services_hooks(const struct services *services);
 /* Under the turn lock: what is counted of all their calls, in Prometheus' format. */
 void services_write_metrics(const struct services *services, struct text *page);
 
+/* Under the turn lock: how many calls have ended. */
+uint64_t services_calls(const struct services *services);
+
 /* Does nothing where it is finished already. */
 void rpc_finish(struct rpc *rpc, enum status status, const char *text);
 void rpc_finish_with(struct rpc *rpc, const struct error *error); /* OK where none is set */

@@ -147,6 +147,8 @@ struct transport {
     const char *name;           /* for --transport */
     const struct limit *limits; /* ends with one without a name; NULL: it has none */
 
+    /* Whether it can hold what the options ask for. Pure; names the flags. start() does the same first. */
+    bool (*check)(const struct server_options *options, struct error *error);
     /* Listens and serves, on threads of its own. The service must live until the drain is over. */
     /* `tls` is what options->tls came to, or NULL; the server takes it where this returns true. */
     bool (*start)(const struct server_options *options, const struct service *service,
