@@ -2,57 +2,16 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "scale/policy_words.h"
+#include "web/json.h"
+#include "web/metadata_json.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 
 enum { USUAL_LIMIT = 100, MAX_LIMIT = 1000, MAX_TRIGGERS_PER_OBJECT = 100 };
 
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
-
-/* What is unknown is null, as NAN has no place in JSON. */
-static json_t *number(double value)
-{
-    if (!isfinite(value))
-        return json_null();
-    return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value)
-                                                       : json_real(value);
-}
-
-static json_t *seconds(int64_t time_ms)
-{
-    return number((double)time_ms / 1000);
-}
-
-/* Whatever the caller sent: what is not UTF-8 was refused when it came. */
-static json_t *string(const char *text)
-{
-    return text == NULL ? json_null() : json_string(text);
-}
-
-static void set(json_t *object, const char *key, json_t *value)
-{
-    json_object_set_new(object, key, value == NULL ? json_null() : value);
-}
-
 /* ---- the metadata as understood ---- */
-
-static json_t *explain_options(const struct option_values *values)
-{
-    json_t *object = json_object();
-    for (size_t row = 0; values != NULL && row < values->options; row++) {
-        if (values->texts[row] == NULL)
-            continue;
-        bool shows = option_shows(values, row);
-        set(object, values->table[row].key,
-            shows ? string(values->texts[row]) : string("(hidden)"));
-    }
-    return object;
-}
 
 static json_t *explain_metadata(const struct trigger *trigger)
 {
@@ -60,7 +19,7 @@ static json_t *explain_metadata(const struct trigger *trigger)
         [OPTION_CONNECTION] = "connection", [OPTION_QUERY] = "query", [OPTION_TARGET] = "target"};
     json_t *object = json_object();
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        set(object, names[scope], explain_options(trigger->values[scope]));
+        json_set(object, names[scope], metadata_options_json(trigger->values[scope]));
     return object;
 }
 
@@ -79,6 +38,8 @@ static json_t *explain_reading(const struct snapshot *snapshot, int64_t now_ms)
         {"consumers", reading->consumers},
         {"partitions", reading->partitions},
         {"partitionsWithLag", reading->partitions_with_lag},
+        {"arrived", reading->arrived},
+        {"consumed", reading->consumed},
         {"arrivalRate", reading->arrival_rate},
         {"consumptionRate", reading->consumption_rate},
         {"value", reading->value},
@@ -86,10 +47,10 @@ static json_t *explain_reading(const struct snapshot *snapshot, int64_t now_ms)
     if (!snapshot->is_measured)
         return json_null();
     json_t *object = json_object();
-    set(object, "ageSeconds", seconds(now_ms - snapshot->sent_ms));
+    json_set(object, "ageSeconds", json_seconds(now_ms - snapshot->sent_ms));
     for (size_t i = 0; i < ARRAY_LENGTH(fields); i++)
         if (!isnan(fields[i].value))
-            set(object, fields[i].key, number(fields[i].value));
+            json_set(object, fields[i].key, json_number(fields[i].value));
     return object;
 }
 
@@ -101,12 +62,13 @@ static json_t *explain_source(struct query *query)
     struct query_state state;
     query_state(query, &state);
     json_t *object = json_object();
-    set(object, "name", string(state.connection));
-    set(object, "state", string(states[state.client]));
-    set(object, "intervalSeconds", state.interval_ms == 0 ? NULL : seconds(state.interval_ms));
-    set(object, "effectiveIntervalSeconds", seconds(state.effective_interval_ms));
-    set(object, "isolated", json_boolean(state.is_isolated));
-    set(object, "subscribed", json_boolean(state.is_subscribed));
+    json_set(object, "name", json_text(state.connection));
+    json_set(object, "state", json_text(states[state.client]));
+    json_set(object, "intervalSeconds",
+             state.interval_ms == 0 ? NULL : json_seconds(state.interval_ms));
+    json_set(object, "effectiveIntervalSeconds", json_seconds(state.effective_interval_ms));
+    json_set(object, "isolated", json_boolean(state.is_isolated));
+    json_set(object, "subscribed", json_boolean(state.is_subscribed));
     return object;
 }
 
@@ -115,17 +77,21 @@ static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms)
     if (snapshot->last_attempt != ATTEMPT_FAILED)
         return json_null();
     json_t *object = json_object();
-    set(object, "error", string(error_text(&snapshot->error)));
-    set(object, "sinceSeconds", seconds(now_ms - snapshot->failing_since_ms));
+    json_set(object, "error", json_text(error_text(&snapshot->error)));
+    json_set(object, "sinceSeconds", json_seconds(now_ms - snapshot->failing_since_ms));
     return object;
 }
 
 /* ---- what is answered ---- */
 
-/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. */
+/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its maximum a policy publishes
+ * more than it wants. */
 static double replicas(const struct trigger *trigger, double value)
 {
-    return ceil(value / trigger->target);
+    const struct trigger_policy *policy = trigger->policy;
+    bool is_decided = policy != NULL && policy->answered.is_on &&
+                      policy->answered.words.length > 0 && policy->answered.result.value == value;
+    return is_decided ? (double)policy->answered.result.replicas : ceil(value / trigger->target);
 }
 
 static const char *name_of(const struct answer *answer)
@@ -138,14 +104,14 @@ static const char *name_of(const struct answer *answer)
 static json_t *explain_answer(const struct trigger *trigger, const struct answer *answer)
 {
     json_t *object = json_object();
-    set(object, "state", string(name_of(answer)));
+    json_set(object, "state", json_text(name_of(answer)));
     if (answer->kind == ANSWER_VALUE) {
-        set(object, "value", number(answer->value));
-        set(object, "active", json_boolean(answer->active));
-        set(object, "replicas", number(replicas(trigger, answer->value)));
+        json_set(object, "value", json_number(answer->value));
+        json_set(object, "active", json_boolean(answer->active));
+        json_set(object, "replicas", json_number(replicas(trigger, answer->value)));
     }
     if (answer->kind == ANSWER_REFUSED)
-        set(object, "error", string(error_text(&answer->error)));
+        json_set(object, "error", json_text(error_text(&answer->error)));
     return object;
 }
 
@@ -155,8 +121,8 @@ static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms
     if (last->call == NULL)
         return json_null();
     json_t *object = explain_answer(trigger, &last->answer);
-    set(object, "call", string(last->call));
-    set(object, "agoSeconds", seconds(now_ms - last->at_ms));
+    json_set(object, "call", json_text(last->call));
+    json_set(object, "agoSeconds", json_seconds(now_ms - last->at_ms));
     return object;
 }
 
@@ -169,13 +135,54 @@ static void add_reason(const struct trigger *trigger, const struct snapshot *sna
     else if (answer->kind == ANSWER_REFUSED)
         text_addf(text, "KEDA holds the replicas: %s", error_text(&answer->error));
     else {
-        text_addf(text, "measured %.1f s ago: %g, at a target of %g per replica: %g replicas; %s",
-                  age, answer->value, trigger->target, replicas(trigger, answer->value),
-                  answer->active ? "active" : "not active: KEDA may scale to zero");
+        const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
+        const struct trigger_policy *policy = trigger->policy;
+        if (policy != NULL && policy->answered.is_on && policy->answered.words.length > 0)
+            text_addf(text, "measured %.1f s ago: %s; %s", age, policy->answered.words.bytes,
+                      activity);
+        else
+            text_addf(
+                text, "measured %.1f s ago: %g, at a target of %g per replica: %g replicas; %s",
+                age, answer->value, trigger->target, replicas(trigger, answer->value), activity);
         if (answer->held)
             text_addf(text, "; held for at most %g s while measuring fails: %s",
                       (double)trigger->rules.hold_ms / 1000, error_text(&snapshot->error));
     }
+}
+
+/* ---- how many replicas, and why ---- */
+
+/* NULL: it has decided nothing yet, or is not on. */
+static json_t *explain_plan(const struct trigger_plan *plan)
+{
+    const struct policy_result *result = &plan->result;
+    if (!plan->is_on || plan->words.length == 0)
+        return NULL;
+    json_t *object = json_object();
+    json_set(object, "replicas", json_integer(result->replicas));
+    json_set(object, "active", json_boolean(result->active));
+    json_set(object, "sentence", json_text(plan->words.bytes));
+    json_set(object, "boundBy", json_text(policy_term_text(result->term)));
+    json_set(object, "status", json_text(flow_status_text(result->status)));
+    json_set(object, "ratePerReplica", json_number(result->rate));
+    if (result->rate_age_ms >= 0) {
+        json_set(object, "rateMeasuredSecondsAgo", json_seconds(result->rate_age_ms));
+        json_set(object, "rateSpread", json_number(result->rate_spread));
+    }
+    return object;
+}
+
+/* Nothing while measuring fails: what consumers do is not known then. */
+static void summarise_policy(json_t *object, const struct trigger *trigger,
+                             const struct answer *answer)
+{
+    const struct trigger_policy *policy = trigger->policy;
+    if (answer->kind == ANSWER_REFUSED || answer->held || policy == NULL ||
+        !policy->answered.is_on || policy->answered.words.length == 0)
+        return;
+    const struct policy_result *result = &policy->answered.result;
+    json_set(object, "status", json_text(flow_status_text(result->status)));
+    json_set(object, "boundBy", json_text(policy_term_text(result->term)));
 }
 
 /* ---- a trigger ---- */
@@ -183,11 +190,12 @@ static void add_reason(const struct trigger *trigger, const struct snapshot *sna
 static json_t *begin_trigger(const struct trigger *trigger)
 {
     json_t *object = json_object();
-    set(object, "namespace", string(trigger->namespace));
-    set(object, "name", string(trigger->name));
-    set(object, "scaler", string(trigger->scaler == NULL ? NULL : trigger->scaler->name));
-    set(object, "metricName", string(trigger->metric_name));
-    set(object, "target", number(trigger->target));
+    json_set(object, "id", json_integer((json_int_t)trigger->id));
+    json_set(object, "namespace", json_text(trigger->namespace));
+    json_set(object, "name", json_text(trigger->name));
+    json_set(object, "scaler", json_text(trigger->scaler == NULL ? NULL : trigger->scaler->name));
+    json_set(object, "metricName", json_text(trigger->metric_name));
+    json_set(object, "target", json_number(trigger->target));
     return object;
 }
 
@@ -220,8 +228,9 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
     _cleanup_(answer_done) struct answer answer;
     decide(trigger, now_ms, &answer);
     json_t *object = begin_trigger(trigger);
-    set(object, "now", explain_answer(trigger, &answer));
-    set(object, "lastCallSecondsAgo", seconds(now_ms - trigger->last_call_ms));
+    json_set(object, "now", explain_answer(trigger, &answer));
+    summarise_policy(object, trigger, &answer);
+    json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
     return object;
 }
 
@@ -235,89 +244,97 @@ static json_t *explain(struct trigger *trigger, int64_t now_ms)
         query_snapshot(trigger->query, &snapshot);
     add_reason(trigger, &snapshot, &answer, now_ms, &why);
 
+    const struct trigger_policy *policy = trigger->policy;
     json_t *object = begin_trigger(trigger);
-    set(object, "why", string(why.bytes));
-    set(object, "now", explain_answer(trigger, &answer));
-    set(object, "lastAnswer", explain_last_answer(trigger, now_ms));
-    set(object, "reading", explain_reading(&snapshot, now_ms));
-    set(object, "failing", explain_failure(&snapshot, now_ms));
-    set(object, "source", trigger->query == NULL ? NULL : explain_source(trigger->query));
-    set(object, "holdSeconds", seconds(trigger->rules.hold_ms));
-    set(object, "connectionName", string(trigger->connection_name));
-    set(object, "metadata", explain_metadata(trigger));
-    set(object, "streams", json_integer((json_int_t)trigger->pins));
-    set(object, "lastCallSecondsAgo", seconds(now_ms - trigger->last_call_ms));
+    json_set(object, "why", json_text(why.bytes));
+    json_set(object, "now", explain_answer(trigger, &answer));
+    json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms));
+    json_set(object, "reading", explain_reading(&snapshot, now_ms));
+    json_set(object, "failing", explain_failure(&snapshot, now_ms));
+    json_set(object, "source", trigger->query == NULL ? NULL : explain_source(trigger->query));
+    json_set(object, "policy", policy == NULL ? NULL : explain_plan(&policy->answered));
+    json_set(object, "shadow", policy == NULL ? NULL : explain_plan(&policy->shadow));
+    json_set(object, "holdSeconds", json_seconds(trigger->rules.hold_ms));
+    json_set(object, "connectionName", json_text(trigger->connection_name));
+    json_set(object, "metadata", explain_metadata(trigger));
+    json_set(object, "streams", json_integer((json_int_t)trigger->pins));
+    json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
     return object;
 }
 
 /* ---- the pages ---- */
 
+/* A trigger on the page of its ScaledObject. */
+struct found {
+    json_t *json;
+    struct trigger_calls calls;
+    int64_t last_call_ms;
+};
+
 /* What a page wants to know, and what it finds under the turn lock. */
 struct search {
-    struct triggers *triggers;
     const char *namespace; /* NULL: of all */
     const char *name;      /* NULL: a list */
     size_t offset;
     size_t limit;
     size_t count; /* of all that fit */
-    json_t *found;
-    bool has_begun;
-    bool is_done;
+    json_t *list;
+    struct found found[MAX_TRIGGERS_PER_OBJECT];
+    size_t found_count;
+    struct trigger_calls calls; /* of all that were found */
 };
 
-static bool fits(const struct search *search, const struct trigger *trigger)
+static void add_found(struct search *search, struct trigger *trigger, int64_t now_ms)
 {
-    return (search->namespace == NULL || text_equal(search->namespace, trigger->namespace)) &&
-           (search->name == NULL || text_equal(search->name, trigger->name));
+    if (search->found_count == MAX_TRIGGERS_PER_OBJECT)
+        return;
+    struct found *found = &search->found[search->found_count++];
+    *found =
+        (struct found){explain(trigger, now_ms), trigger_calls(trigger), trigger->last_call_ms};
+    trigger_calls_join(&search->calls, &found->calls);
 }
 
-/* A bounded number of triggers at a time: calls wait meanwhile. */
-static void search_some(void *context)
+static int newest_first(const void *one, const void *other)
 {
-    enum { TRIGGERS_PER_TURN = 1000 };
-    struct search *search = context;
-    int64_t now_ms = clock_now_ms();
-    struct trigger *trigger = NULL;
-    for (int i = 0; i < TRIGGERS_PER_TURN; i++) {
-        trigger =
-            search->has_begun ? triggers_next(search->triggers) : triggers_first(search->triggers);
-        search->has_begun = true;
-        if (trigger == NULL)
-            break;
-        if (!fits(search, trigger))
-            continue;
-        if (search->count >= search->offset && json_array_size(search->found) < search->limit)
-            json_array_append_new(search->found, search->name == NULL ? summarise(trigger, now_ms)
-                                                                      : explain(trigger, now_ms));
-        search->count++;
+    int64_t one_ms = ((const struct found *)one)->last_call_ms;
+    int64_t other_ms = ((const struct found *)other)->last_call_ms;
+    return (one_ms < other_ms) - (one_ms > other_ms);
+}
+
+/* A ScaledObject that was edited has its former triggers until they are forgotten. */
+static json_t *take_found(struct search *search)
+{
+    json_t *list = json_array();
+    qsort(search->found, search->found_count, sizeof(*search->found), newest_first);
+    for (size_t i = 0; i < search->found_count; i++) {
+        const struct found *found = &search->found[i];
+        json_set(found->json, "superseded",
+                 json_boolean(trigger_calls_are_superseded(&found->calls, &search->calls)));
+        json_array_append_new(list, found->json);
     }
-    search->is_done = trigger == NULL;
+    search->found_count = 0;
+    return list;
 }
 
-static void answer_json(struct web_answer *answer, const json_t *json)
+static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
-    _cleanup_(memory_free) char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-    answer->type = "application/json";
-    text_add(&answer->body, text);
-    text_add(&answer->body, "\n");
+    struct search *search = context;
+    if (!walk_is_of(trigger, search->namespace, search->name))
+        return WALK_ON;
+    if (search->name != NULL)
+        add_found(search, trigger, now_ms);
+    else if (search->count >= search->offset && json_array_size(search->list) < search->limit)
+        json_array_append_new(search->list, summarise(trigger, now_ms));
+    search->count++;
+    return WALK_ON;
 }
 
-static void refuse(struct web_answer *answer, int code, const char *why)
+static bool run(const struct walk_source *source, struct search *search, struct web_answer *answer)
 {
-    _cleanup_(free_json) json_t *object = json_object();
-    set(object, "error", string(why));
-    answer->code = code;
-    answer_json(answer, object);
-}
-
-static bool run(const struct explain *explain, struct search *search, struct web_answer *answer)
-{
-    while (!search->is_done)
-        if (!explain->run(explain->run_context, search_some, search)) {
-            refuse(answer, 503, "the event loop is busy or shutting down: try again");
-            return false;
-        }
-    return true;
+    if (walk(source, visit, search))
+        return true;
+    web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+    return false;
 }
 
 /* False: it is no count. */
@@ -336,41 +353,38 @@ static bool parse_count(const char *text, size_t usual, size_t max, size_t *ret_
 
 void explain_list(void *context, const struct web_request *request, struct web_answer *answer)
 {
-    const struct explain *explain = context;
-    _cleanup_(free_json) json_t *page = json_object();
-    struct search search = {.triggers = explain->triggers,
-                            .namespace = web_parameter(request, "namespace")};
+    const struct walk_source *source = context;
+    _cleanup_(json_done) json_t *page = json_object();
+    struct search search = {.namespace = web_parameter(request, "namespace")};
     if (!parse_count(web_parameter(request, "offset"), 0, SIZE_MAX, &search.offset) ||
         !parse_count(web_parameter(request, "limit"), USUAL_LIMIT, MAX_LIMIT, &search.limit)) {
-        refuse(answer, 400, "offset and limit must be numbers, such as ?offset=0&limit=100");
+        web_refuse(answer, 400, "offset and limit must be numbers, such as ?offset=0&limit=100");
         return;
     }
-    search.found = json_array();
-    set(page, "triggers", search.found);
-    if (!run(explain, &search, answer))
+    search.list = json_array();
+    json_set(page, "triggers", search.list);
+    if (!run(source, &search, answer))
         return;
-    set(page, "count", json_integer((json_int_t)search.count));
-    answer_json(answer, page);
+    json_set(page, "count", json_integer((json_int_t)search.count));
+    web_answer_json(answer, page);
 }
 
 void explain_one(void *context, const struct web_request *request, struct web_answer *answer)
 {
-    const struct explain *explain = context;
+    const struct walk_source *source = context;
     if (request->below_count != 2) {
-        refuse(answer, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
+        web_refuse(answer, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
-    struct search search = {.triggers = explain->triggers,
-                            .namespace = request->below[0],
-                            .name = request->below[1],
-                            .limit = MAX_TRIGGERS_PER_OBJECT};
-    _cleanup_(free_json) json_t *found = json_array();
-    search.found = found;
-    if (!run(explain, &search, answer))
+    struct search search = {
+        .namespace = request->below[0], .name = request->below[1], .calls = {INT64_MIN, INT64_MIN}};
+    bool has_run = run(source, &search, answer);
+    _cleanup_(json_done) json_t *found = take_found(&search);
+    if (!has_run)
         return;
     if (search.count == 0)
-        refuse(answer, 404,
-               "no trigger of this ScaledObject: KEDA has not called for one recently");
+        web_refuse(answer, 404,
+                   "no trigger of this ScaledObject: KEDA has not called for one recently");
     else
-        answer_json(answer, found);
+        web_answer_json(answer, found);
 }

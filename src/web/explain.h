@@ -2,26 +2,20 @@
  * Explain: why a trigger is answered what it is answered, as JSON for people and for the dashboard.
  *
  *     /api/triggers?namespace=shop&offset=0&limit=100    one line of each, in the order in which they came
- *     /api/triggers/shop/videos                          all about the triggers of one ScaledObject
+ *     /api/triggers/shop/videos                          all about the triggers of one ScaledObject, the one that was
+ *                                                        called for last first
  *
- * Secrets, URLs and what came out of a variable are hidden.
+ * Secrets and what came out of a variable are hidden, and of URLs user information and query.
  *
  * Threads: the HTTP server's; what it reads is under the turn lock, so it is called by the server's loop.
  */
 #ifndef BACKLOG_WEB_EXPLAIN_H
 #define BACKLOG_WEB_EXPLAIN_H
 
-#include "scale/triggers.h"
 #include "web/http.h"
+#include "web/walk.h"
 
-struct explain {
-    struct triggers *triggers;
-    /* Has it run under the turn lock; false where that was not possible in time. */
-    bool (*run)(void *context, void (*call)(void *call_context), void *call_context);
-    void *run_context;
-};
-
-/* For web_page; the context is a struct explain. */
+/* For web_page; the context is a struct walk_source. */
 void explain_list(void *context, const struct web_request *request, struct web_answer *answer);
 void explain_one(void *context, const struct web_request *request, struct web_answer *answer);
 

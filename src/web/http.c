@@ -20,6 +20,10 @@
 /* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and memory. */
 enum { MAX_CLIENTS = 64, MAX_HEADER_BYTES = 8192 };
 
+/* What a client sends behind its request is read by nobody, and stays in the kernel. */
+enum { MAX_UNREAD_BYTES = 2 * MAX_HEADER_BYTES };
+
+static const char stream_type[] = "text/event-stream; charset=utf-8";
 static const struct timeval client_timeout = {5, 0};
 static const struct timeval pause_time = {0, 100000};
 static const struct timeval moment = {0, 1000};
@@ -30,7 +34,8 @@ struct client {
     struct bufferevent
         *stream; /* a reference of ours: the descriptor stays open as long as we use it */
     struct event *deadline;
-    bool has_requested; /* evhttp calls us at its end */
+    bool has_requested;    /* evhttp calls us at its end */
+    struct reader *reader; /* NULL: it is answered once */
     TAILQ_ENTRY(client) all;
 };
 
@@ -45,17 +50,27 @@ struct web {
     struct event *stopping;
     int stop_fd;
     size_t client_count;
-    TAILQ_HEAD(, client) clients; /* the oldest first */
+    TAILQ_HEAD(, client) clients; /* the oldest first; without readers */
+    struct streams *streams;
 };
 
 /* ---- connections ---- */
 
-static void client_free(struct client *client)
+/* It does not count among those that are answered once any more. */
+static void give_place(struct client *client)
 {
     struct web *web = client->web;
     TAILQ_REMOVE(&web->clients, client, all);
     if (--web->client_count < MAX_CLIENTS && web->listener != NULL)
         evconnlistener_enable(web->listener);
+}
+
+static void client_free(struct client *client)
+{
+    if (client->reader != NULL)
+        streams_closed(client->reader);
+    else
+        give_place(client);
     event_free(client->deadline);
     bufferevent_decref(client->stream);
     free(client);
@@ -108,6 +123,7 @@ static struct bufferevent *client_new(struct event_base *base, void *argument)
     client->web = web;
     client->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_incref(client->stream);
+    bufferevent_setwatermark(client->stream, EV_READ, 0, MAX_UNREAD_BYTES);
     client->deadline = evtimer_new(base, client_is_late, client);
     evtimer_add(client->deadline, &client_timeout);
     TAILQ_INSERT_TAIL(&web->clients, client, all);
@@ -117,7 +133,7 @@ static struct bufferevent *client_new(struct event_base *base, void *argument)
 }
 
 /* The end of a connection with a request is reported by evhttp, and frees its place. */
-static void watch_end(struct web *web, struct evhttp_connection *connection)
+static struct client *watch_end(struct web *web, struct evhttp_connection *connection)
 {
     struct client *client;
     const struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
@@ -125,7 +141,9 @@ static void watch_end(struct web *web, struct evhttp_connection *connection)
     if (client->stream == stream) {
         client->has_requested = true;
         evhttp_connection_set_closecb(connection, client_closed, client);
+        return client;
     }
+    return NULL;
 }
 
 static void resume(evutil_socket_t fd, short what, void *listener)
@@ -193,8 +211,24 @@ static void refuse(struct web_answer *answer, int code, const char *text)
     text_add(&answer->body, text);
 }
 
-static void write_answer(const struct web *web, struct evhttp_request *evhttp_request,
-                         struct web_answer *answer)
+/* "a=1&b" as well: evhttp knows no parameter without a value. */
+static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters)
+{
+    _cleanup_(text_done) struct text all = {0};
+    while (query != NULL && *query != '\0') {
+        size_t length = strcspn(query, "&");
+        text_add_bytes(&all, query, length);
+        text_add(&all, memchr(query, '=', length) == NULL ? "=" : "");
+        text_add(&all, query[length] == '&' ? "&" : "");
+        query += length + (query[length] == '&');
+    }
+    return all.length == 0 || evhttp_parse_query_str(all.bytes, ret_parameters) == 0;
+}
+
+/* Returns the page where it is a stream: it is not written here. */
+static const struct web_page *write_answer(const struct web *web,
+                                           struct evhttp_request *evhttp_request,
+                                           struct web_answer *answer)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
     const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
@@ -203,25 +237,39 @@ static void write_answer(const struct web *web, struct evhttp_request *evhttp_re
     TAILQ_INIT(&parameters);
     _cleanup_(request_done) struct web_request request = {.parameters = &parameters};
 
-    if (query != NULL && evhttp_parse_query_str(query, &parameters) != 0) {
+    if (!parse_parameters(query, &parameters)) {
         refuse(answer, HTTP_BADREQUEST, "invalid query string\n");
-        return;
+        return NULL;
     }
     const struct web_page *page = path == NULL ? NULL : find_page(web, path, &request);
+    if (page != NULL && page->stream != NULL)
+        return page;
     if (page != NULL)
         page->get(page->context, &request, answer);
     else
         refuse(answer, HTTP_NOTFOUND, "page not found\n");
+    return NULL;
+}
+
+/* Pages load nothing from elsewhere, and nobody shows them in a frame. */
+static void add_headers(struct evkeyvalq *headers, const char *type)
+{
+    evhttp_add_header(headers, "Content-Type", type);
+    evhttp_add_header(headers, "Cache-Control", "no-store");
+    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+    evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+    evhttp_add_header(headers, "Content-Security-Policy",
+                      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                      "connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                      "frame-ancestors 'none'");
 }
 
 static void send_answer(struct evhttp_request *evhttp_request, const struct web_answer *answer)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
     _cleanup_(memory_free) char *length = text_format("%zu", answer->body.length);
-    evhttp_add_header(headers, "Content-Type", answer->type);
+    add_headers(headers, answer->type);
     evhttp_add_header(headers, "Content-Length", length);
-    evhttp_add_header(headers, "Cache-Control", "no-store");
-    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
     evhttp_add_header(headers, "Connection", "close");
     if (evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD)
         evbuffer_add(evhttp_request_get_output_buffer(evhttp_request), answer->body.bytes,
@@ -229,19 +277,41 @@ static void send_answer(struct evhttp_request *evhttp_request, const struct web_
     evhttp_send_reply(evhttp_request, answer->code, NULL, NULL);
 }
 
+/* From here on it is a reader, which neither the deadline nor the limit of clients concerns. */
+static bool open_stream(struct web *web, const struct web_page *page, struct client *client,
+                        struct evhttp_request *evhttp_request)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
+    if (client == NULL || !streams_have_room(web->streams))
+        return false;
+    add_headers(headers, stream_type);
+    evtimer_del(client->deadline);
+    give_place(client);
+    client->reader = streams_open(web->streams, page->stream, page->context, evhttp_request);
+    return true;
+}
+
 static void answer_request(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
+    const struct web_page *stream = NULL;
     struct web_answer answer = {.code = HTTP_OK, .type = "text/plain; charset=utf-8"};
     enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
 
-    watch_end(web, evhttp_request_get_connection(evhttp_request));
+    struct client *client = watch_end(web, evhttp_request_get_connection(evhttp_request));
     if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
-        write_answer(web, evhttp_request, &answer);
+        stream = write_answer(web, evhttp_request, &answer);
     else {
         evhttp_add_header(evhttp_request_get_output_headers(evhttp_request), "Allow", "GET, HEAD");
         refuse(&answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
     }
+    if (stream != NULL && method == EVHTTP_REQ_GET &&
+        open_stream(web, stream, client, evhttp_request))
+        return;
+    if (stream != NULL && method == EVHTTP_REQ_HEAD)
+        answer.type = stream_type;
+    else if (stream != NULL)
+        refuse(&answer, 503, "too many readers of this page are connected: try again later\n");
     send_answer(evhttp_request, &answer);
     text_done(&answer.body);
 }
@@ -272,6 +342,7 @@ static void web_free(struct web *web)
         next = TAILQ_NEXT(client, all);
         client_free(client);
     }
+    streams_free(web->streams);
     event_free(web->pause);
     event_free(web->stopping);
     event_base_free(web->base);
@@ -282,6 +353,7 @@ static void web_free(struct web *web)
 static void make_http(struct web *web, int fd)
 {
     web->base = event_base_new();
+    web->streams = streams_new(web->base);
     web->http = evhttp_new(web->base);
     evhttp_set_max_headers_size(web->http, MAX_HEADER_BYTES);
     evhttp_set_max_body_size(web->http, 0);

@@ -2,8 +2,9 @@
  * The HTTP port: what people and machines read of this server. Nothing here changes anything.
  *
  * A page is one row: a path, and the function that writes it. A connection carries one request: it is
- * closed after the answer, or after 5 s whatever its client does, and there are only so many of them
- * at a time; who comes then waits in the kernel's queue.
+ * closed after the answer, or after 5 s in any case, and there are only so many of them
+ * at a time; who comes then waits in the kernel's queue. Streams (stream.h) stay open, and have a limit of
+ * their own.
  *
  * Threads: a server has one of its own, on which every page is written, one at a time.
  */
@@ -12,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "web/stream.h"
 
 #include <stddef.h>
 
@@ -37,6 +39,7 @@ struct web_page {
     const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
     void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
     void *context;
+    const struct stream_hooks *stream; /* instead of `get`: an answer that goes on; or NULL */
 };
 
 struct web;

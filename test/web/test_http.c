@@ -41,7 +41,36 @@ static void write_much(void *context, const struct web_request *request, struct 
         text_add(&answer->body, "0123456789");
 }
 
+static void *open_nothing(void *context)
+{
+    return context;
+}
+
+static void close_nothing(void *context, void *reader)
+{
+    (void)context;
+    (void)reader;
+}
+
+static int64_t tick_rarely(void *context)
+{
+    (void)context;
+    return 1000;
+}
+
+static bool write_nothing(void *context, void *reader, struct text *piece)
+{
+    (void)context;
+    (void)reader;
+    (void)piece;
+    return false;
+}
+
+static const struct stream_hooks silent_stream = {
+    .opened = open_nothing, .closed = close_nothing, .tick = tick_rarely, .write = write_nothing};
+
 static const struct web_page pages[] = {
+    {"/stream", .stream = &silent_stream},
     {"/greeting", write_greeting, (char[]){"hello"}},
     {"/things/", write_segments, NULL},
     {"/much", write_much, NULL},
@@ -115,7 +144,7 @@ static void the_segments_below_a_page_are_decoded(void **state)
     assert_answer(state, GET("/things/1/2/3/4/5"), "HTTP/1.1 404 ", "\n");
 }
 
-static void what_is_not_there_is_not_found(void **state)
+static void unknown_paths_are_not_found(void **state)
 {
     assert_answer(state, GET("/"), "HTTP/1.1 404 ", "page not found\n");
     assert_answer(state, GET("/greeting/more"), "HTTP/1.1 404 ", "page not found\n");
@@ -129,6 +158,15 @@ static void a_head_has_the_length_and_no_body(void **state)
     assert_true(text_ends_with(answer, "\r\n\r\n"));
 }
 
+static void a_head_of_a_stream_is_answered_and_opens_none(void **state)
+{
+    _cleanup_(memory_free) char *answer =
+        fetch(*state, "HEAD /stream HTTP/1.1\r\nHost: here\r\n\r\n");
+    assert_true(text_starts_with(answer, "HTTP/1.1 200 "));
+    assert_non_null(strstr(answer, "Content-Type: text/event-stream"));
+    assert_true(text_ends_with(answer, "\r\n\r\n"));
+}
+
 static void nothing_can_be_changed(void **state)
 {
     assert_answer(state, "DELETE /greeting HTTP/1.1\r\nHost: here\r\n\r\n", "HTTP/1.1 405 ",
@@ -137,7 +175,7 @@ static void nothing_can_be_changed(void **state)
                   "HTTP/1.1 413 ", "");
 }
 
-static void what_is_no_http_ends_the_connection(void **state)
+static void bytes_that_are_not_http_end_the_connection(void **state)
 {
     _cleanup_(memory_free) char *answer = fetch(*state, "\x16\x03\x01 what?\r\n\r\n");
     assert_true(answer[0] == '\0' || text_starts_with(answer, "HTTP/1.1 400 "));
@@ -167,7 +205,7 @@ static void a_large_page_arrives_whole(void **state)
 }
 
 /* Many more than there are places for: the oldest give way, long before their time is over. */
-static void silent_clients_lock_nobody_out(void **state)
+static void silent_clients_do_not_block_others(void **state)
 {
     int clients[300];
     for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
@@ -179,7 +217,7 @@ static void silent_clients_lock_nobody_out(void **state)
         close(clients[i]);
 }
 
-static void clients_that_do_not_read_lock_nobody_out(void **state)
+static void clients_that_do_not_read_do_not_block_others(void **state)
 {
     int clients[100];
     for (size_t i = 0; i < ARRAY_LENGTH(clients); i++) {
@@ -191,6 +229,26 @@ static void clients_that_do_not_read_lock_nobody_out(void **state)
     assert_true(clock_now_ms() - began_ms < 4500);
     for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
         close(clients[i]);
+}
+
+/* A reader's connection stays open for days: what it sends must not be kept. */
+static void what_a_reader_of_a_stream_sends_stays_in_the_kernel(void **state)
+{
+    enum { PIECE = 1 << 20, MUCH = 128 << 20 };
+    static const char piece[PIECE];
+    const struct timeval wait = {2, 0};
+    char status[12];
+    size_t sent = 0;
+    int fd = connect_to(*state);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)), 0);
+    assert_true(send(fd, GET("/stream"), strlen(GET("/stream")), MSG_NOSIGNAL) > 0);
+    assert_int_equal(recv(fd, status, sizeof(status), MSG_WAITALL), sizeof(status));
+    assert_memory_equal(status, "HTTP/1.1 200", sizeof(status));
+    for (ssize_t taken; sent < MUCH && (taken = send(fd, piece, PIECE, MSG_NOSIGNAL)) > 0;)
+        sent += (size_t)taken;
+    assert_true(sent < MUCH);
+    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    close(fd);
 }
 
 static void it_stops_with_clients_connected(void **state)
@@ -222,14 +280,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_page_is_written_by_its_function),
         TEST(the_segments_below_a_page_are_decoded),
-        TEST(what_is_not_there_is_not_found),
+        TEST(unknown_paths_are_not_found),
         TEST(a_head_has_the_length_and_no_body),
+        TEST(a_head_of_a_stream_is_answered_and_opens_none),
         TEST(nothing_can_be_changed),
-        TEST(what_is_no_http_ends_the_connection),
+        TEST(bytes_that_are_not_http_end_the_connection),
         TEST(endless_headers_are_refused),
         TEST(a_large_page_arrives_whole),
-        TEST(silent_clients_lock_nobody_out),
-        TEST(clients_that_do_not_read_lock_nobody_out),
+        TEST(silent_clients_do_not_block_others),
+        TEST(clients_that_do_not_read_do_not_block_others),
+        TEST(what_a_reader_of_a_stream_sends_stays_in_the_kernel),
         TEST(it_stops_with_clients_connected),
         TEST(a_taken_port_is_an_error),
     };

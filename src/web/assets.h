@@ -1,0 +1,27 @@
+/*
+ * The files of the dashboard, embedded in the program: src/web/assets, and uPlot. Without BACKLOG_DASHBOARD there are
+ * none, and the page says so.
+ *
+ *     /            index.html
+ *     /assets/     the others
+ *
+ * Threads: any; nothing changes.
+ */
+#ifndef BACKLOG_WEB_ASSETS_H
+#define BACKLOG_WEB_ASSETS_H
+
+#include "web/http.h"
+
+struct asset {
+    const char *name; /* "app.js" */
+    const unsigned char *bytes;
+    size_t length;
+};
+
+extern const struct asset assets[]; /* generated; ends with one without a name */
+
+/* For web_page; they need no context. */
+void assets_index(void *context, const struct web_request *request, struct web_answer *answer);
+void assets_file(void *context, const struct web_request *request, struct web_answer *answer);
+
+#endif

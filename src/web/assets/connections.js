@@ -1,0 +1,54 @@
+// Connections to sources: state, queries, last error, round trip, utilization.
+
+import { el, setText } from "./dom.js";
+import { duration, number, percent, plural, UNKNOWN } from "./format.js";
+import { store } from "./store.js";
+import { drawChip, drawText, Table } from "./table.js";
+
+const kinds = { connected: "ok", broken: "error", "not connected": "idle" };
+
+const shownSettings = (row) => Object.entries(row.settings ?? {}).filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false").map(([key, value]) => `${key}: ${value}`).join(", ");
+
+// The names of the connections file that lead here are known from the triggers.
+function names() {
+  const found = new Map();
+  for (const { connection, connectionName } of store.tables.triggers.values())
+    if (connection && connectionName) found.set(connection, connectionName);
+  return found;
+}
+
+let byLabel = new Map();
+
+const columns = [
+  { key: "name", label: "Connection", value: (row) => row.name, draw: (cell, row) => drawText(cell, byLabel.get(row.name) ?? row.name, shownSettings(row)) },
+  { key: "state", label: "State", isWide: true, value: (row) => row.state, draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
+  { key: "queries", label: "Queries", isNumber: true, value: (row) => row.queries, text: (row) => number(row.queries) },
+  { key: "failing", label: "Failing", isNumber: true, hide: "narrow", value: (row) => row.failing, text: (row) => number(row.failing) },
+  { key: "roundTrip", label: "Round trip", isNumber: true, hide: "narrow", title: "Of a query, averaged over the last ones", value: (row) => row.roundTrip ?? null, text: (row) => duration(row.roundTrip ?? undefined) },
+  { key: "utilization", label: "Utilization", isNumber: true, hide: "medium", title: "Queries in flight, as a share of the maximum", value: (row) => row.utilization ?? null, text: (row) => percent(row.utilization) },
+  { key: "delay", label: "Delay", isNumber: true, hide: "wide", title: "How long queries waited for their turn", value: (row) => row.delay ?? null, text: (row) => duration(row.delay ?? undefined) },
+  { key: "error", label: "Last error", isLong: true, hide: "medium", value: (row) => row.error ?? null, draw: (cell, row) => {
+    setText(cell, row.error ?? UNKNOWN);
+    cell.title = row.error ?? "";
+  } },
+];
+
+export function connectionsPage() {
+  const count = el("p", { class: "count" });
+  const table = new Table({
+    label: "Connections", columns, rows: () => [...store.tables.connections.values()], sort: { key: "name", isDown: false },
+    empty: () => (store.isReady ? "No connections yet. The first trigger that KEDA calls for opens one." : "Loading the connections …"),
+  });
+  table.byId = () => store.tables.connections;
+  return {
+    title: "Connections",
+    element: el("div", { class: "page" }, el("h1", {}, "Connections"), el("div", { class: "bar" }, count), table.element),
+    draw() {
+      byLabel = names();
+      const { connections, brokenConnections } = store.server;
+      setText(count, `${plural(connections ?? 0, "connection")}${brokenConnections ? `, ${number(brokenConnections)} broken` : ""}`);
+      table.refresh();
+    },
+    close: () => table.destroy(),
+  };
+}

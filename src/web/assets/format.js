@@ -1,0 +1,64 @@
+// Numbers and times for people. What is unknown is a dash, never 0.
+
+export const UNKNOWN = "–";
+
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const fine = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+export function number(value) {
+  if (!isNumber(value)) return UNKNOWN;
+  return Math.abs(value) >= 100 || Number.isInteger(value) ? whole.format(value) : fine.format(value);
+}
+
+export function compact(value) {
+  if (!isNumber(value)) return UNKNOWN;
+  return Math.abs(value) < 100000 ? number(value) : short.format(value);
+}
+
+export function rate(value, isBound = false) {
+  if (!isNumber(value)) return UNKNOWN;
+  const text = value >= 100 ? whole.format(value) : value >= 10 ? value.toFixed(1) : value.toFixed(value === 0 ? 0 : 2);
+  return isBound && value > 0 ? `≥ ${text}` : text;
+}
+
+export function bytes(value) {
+  if (!isNumber(value)) return UNKNOWN;
+  const mib = value / 1048576;
+  return mib >= 1024 ? `${(mib / 1024).toFixed(2)} GiB` : `${mib.toFixed(mib < 10 ? 1 : 0)} MiB`;
+}
+
+export function cores(value) {
+  if (!isNumber(value)) return UNKNOWN;
+  return `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`;
+}
+
+export function percent(value) {
+  return isNumber(value) ? `${(value * 100).toFixed(value < 0.1 && value > 0 ? 1 : 0)} %` : UNKNOWN;
+}
+
+export function duration(seconds) {
+  if (!isNumber(seconds)) return UNKNOWN;
+  if (seconds < 0.001) return "0 ms";
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${(seconds / 3600).toFixed(1)} h`;
+  return `${Math.round(seconds / 86400)} d`;
+}
+
+export function age(seconds) {
+  if (!isNumber(seconds)) return UNKNOWN;
+  if (seconds < 1) return "now";
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  return duration(seconds);
+}
+
+export function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+}
+
+export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;

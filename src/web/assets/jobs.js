@@ -1,0 +1,67 @@
+// The workers of a rehearsal, and what each has written.
+
+import { el, setText } from "./dom.js";
+import { bytes, clock, compact, cores, number, plural, UNKNOWN } from "./format.js";
+import { store } from "./store.js";
+import { drawChip, drawText, Table } from "./table.js";
+
+const kinds = { running: "ok", starting: "idle", stopping: "held", restarting: "error", ended: "none" };
+
+function openLog(row) {
+  const text = el("pre", { tabindex: "0" }, "Loading …");
+  const dialog = el("dialog", { "aria-label": `Log of worker ${row.number} of ${row.object}` },
+    el("header", {}, el("h2", {}, `${row.object}, worker ${row.number}`), el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")), text);
+  let isOpen = true;
+  async function load() {
+    try {
+      const answer = await fetch(`/api/jobs/${row.id}/log`);
+      const body = await answer.text();
+      const isAtEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 20;
+      setText(text, answer.ok ? body || "This worker has written nothing yet." : `The log cannot be shown: ${body}`);
+      if (isAtEnd) text.scrollTop = text.scrollHeight;
+    } catch (error) {
+      setText(text, `The log cannot be loaded: ${error.message}`);
+    }
+    if (isOpen) setTimeout(load, 1000);
+  }
+  dialog.addEventListener("close", () => {
+    isOpen = false;
+    dialog.remove();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  load();
+}
+
+const columns = [
+  { key: "job", label: "Job", value: (row) => `${row.object} ${row.number}`, draw: (cell, row) => drawText(cell, `${row.object} ${row.number}`, row.pid ? `process ${row.pid}` : "") },
+  { key: "state", label: "State", isWide: true, value: (row) => row.state, draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state) },
+  { key: "started", label: "Started", hide: "narrow", value: (row) => row.started ?? null, text: (row) => (row.started ? clock(row.started) : UNKNOWN) },
+  { key: "done", label: "Messages done", isNumber: true, title: "Lines \"backlog: done N\" that the worker wrote", value: (row) => row.done ?? null, text: (row) => compact(row.done) },
+  { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", value: (row) => row.cpu ?? null, text: (row) => cores(row.cpu) },
+  { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory ?? null, text: (row) => bytes(row.memory) },
+  { key: "log", label: "Log", isWide: true, value: (row) => row.number, draw: (cell, row) => {
+    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(cell.row) }, "Show log"));
+    cell.row = row;
+    cell.firstChild.setAttribute("aria-label", `Show log of worker ${row.number} of ${row.object}`);
+  } },
+];
+
+export function jobsPage() {
+  const count = el("p", { class: "count" });
+  const table = new Table({
+    label: "Jobs", columns, rows: () => [...store.tables.jobs.values()], sort: { key: "job", isDown: false },
+    empty: () => (store.isReady ? "No worker runs now. One is started when the model of KEDA and the HPA wants replicas." : "Loading the jobs …"),
+  });
+  table.byId = () => store.tables.jobs;
+  return {
+    title: "Jobs",
+    element: el("div", { class: "page" }, el("h1", {}, "Jobs"), el("div", { class: "bar" }, count), table.element),
+    draw() {
+      const running = [...store.tables.jobs.values()].filter(({ state }) => state !== "ended").length;
+      setText(count, `${plural(running, "worker")}, ${number(store.tables.jobs.size)} shown`);
+      table.refresh();
+    },
+    close: () => table.destroy(),
+  };
+}

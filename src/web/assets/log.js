@@ -1,0 +1,65 @@
+// Recent lines of the server's log.
+
+import { el, setText } from "./dom.js";
+import { clock, number, plural } from "./format.js";
+import { store } from "./store.js";
+import { filterButtons } from "./triggers.js";
+
+const MAX_SHOWN = 500;
+
+export function linesAbout(words) {
+  return store.log.filter(({ text }) => words.some((word) => text.includes(word)));
+}
+
+function drawLine({ time, level, text }) {
+  return el("li", { class: level }, el("time", { datetime: new Date(time * 1000).toISOString() }, clock(time)), el("b", {}, level), el("span", {}, text));
+}
+
+// Draws again only what has changed: a reader's selection and scroll position stay.
+export function drawLines(list, lines, none) {
+  const key = lines.length === 0 ? "none" : `${lines[0].number}-${lines.at(-1).number}-${lines.length}`;
+  if (list.dataset.shown === key) return;
+  list.dataset.shown = key;
+  list.replaceChildren(...(lines.length > 0 ? lines.map(drawLine) : [el("li", { class: "none" }, none)]));
+}
+
+const levels = [
+  ["debug", "All", 0],
+  ["warning", "Warnings", 2],
+  ["error", "Errors", 3],
+];
+const rank = { debug: 0, info: 1, warning: 2, error: 3 };
+const chosen = { text: "", level: "debug" };
+
+export function logPage() {
+  const list = el("ol", { class: "lines", tabindex: "0", "aria-label": "Lines of the log" });
+  const count = el("p", { class: "count", "aria-live": "polite" });
+  const search = el("input", {
+    type: "search", id: "search", placeholder: "Words that a line must have", value: chosen.text, autocomplete: "off", spellcheck: "false",
+    oninput: (event) => {
+      chosen.text = event.target.value;
+      draw();
+    },
+  });
+  const buttons = filterButtons(levels, () => chosen.level, (key) => {
+    chosen.level = key;
+    draw();
+  });
+
+  function draw() {
+    const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
+    const least = levels.find(([key]) => key === chosen.level)[2];
+    const lines = store.log.filter(({ level, text }) => rank[level] >= least && words.every((word) => text.toLowerCase().includes(word)));
+    buttons.draw();
+    setText(count, lines.length > MAX_SHOWN ? `the last ${number(MAX_SHOWN)} of ${plural(lines.length, "line")}` : plural(lines.length, "line"));
+    drawLines(list, lines.slice(-MAX_SHOWN).reverse(), store.log.length > 0 ? "No line matches the filter." : "The log is empty.");
+  }
+
+  return {
+    title: "Log",
+    element: el("div", { class: "page" }, el("h1", {}, "Log"),
+      el("div", { class: "bar" }, el("label", { class: "search", for: "search" }, el("span", { class: "hidden" }, "Filter the lines"), search), buttons.element, count), list),
+    draw,
+    close() {},
+  };
+}

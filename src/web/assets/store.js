@@ -1,0 +1,100 @@
+// What the server sends, and who wants to know of changes. One EventSource for the whole page.
+
+const MAX_LOG_LINES = 2000;
+const MAX_POINTS = 120; // of the small curves on the cards
+
+export const store = {
+  hello: { mode: "serve" },
+  tables: { triggers: new Map(), connections: new Map(), jobs: new Map() },
+  server: {},
+  trend: {}, // the last minutes of some figures of the server
+  log: [],
+  isReady: false,
+  connection: "connecting", // live, lost
+  clockOffset: 0, // seconds that the server's clock is ahead of ours
+  version: { triggers: 0, connections: 0, jobs: 0, log: 0 },
+};
+
+const listeners = new Set();
+let isScheduled = false;
+
+export function listen(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+// Once per frame, however much has come; a page in the background draws nothing.
+function changed() {
+  if (isScheduled) return;
+  isScheduled = true;
+  requestAnimationFrame(() => {
+    isScheduled = false;
+    for (const listener of [...listeners]) listener();
+  });
+}
+
+export const serverNow = () => Date.now() / 1000 + store.clockOffset;
+
+function forgetAll() {
+  for (const table of Object.values(store.tables)) table.clear();
+  for (const name of Object.keys(store.version)) store.version[name]++;
+  store.server = {};
+  store.trend = {};
+  store.log = [];
+  store.isReady = false;
+}
+
+function takeRows({ table, rows, gone }) {
+  const map = store.tables[table];
+  if (!map) return;
+  for (const { id, fixed, live } of rows) {
+    const before = map.get(id);
+    const kept = fixed ?? before?.fixed ?? {};
+    map.set(id, { ...kept, ...live, id, fixed: kept });
+  }
+  for (const id of gone) map.delete(id);
+  store.version[table]++;
+}
+
+function takeServer(server) {
+  store.server = server;
+  if (typeof server.time === "number") store.clockOffset = server.time - Date.now() / 1000;
+  for (const key of ["waiting", "inFlight", "active", "replicas", "consumed", "callsPerSecond", "cpu", "memory"]) {
+    const points = (store.trend[key] ??= []);
+    points.push(server[key] ?? null);
+    if (points.length > MAX_POINTS) points.shift();
+  }
+}
+
+function takeLog(lines) {
+  store.log.push(...lines);
+  if (store.log.length > MAX_LOG_LINES) store.log.splice(0, store.log.length - MAX_LOG_LINES);
+  store.version.log++;
+}
+
+export function connect() {
+  const source = new EventSource("/api/events");
+  const on = (name, take) =>
+    source.addEventListener(name, (event) => {
+      take(JSON.parse(event.data));
+      changed();
+    });
+  on("hello", (hello) => {
+    forgetAll();
+    store.hello = hello;
+  });
+  on("rows", takeRows);
+  on("server", takeServer);
+  on("log", takeLog);
+  on("ready", () => (store.isReady = true));
+  source.addEventListener("open", () => {
+    store.connection = "live";
+    changed();
+  });
+  // EventSource tries again by itself, unless the server refused it (too many readers).
+  source.addEventListener("error", () => {
+    store.connection = "lost";
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+    changed();
+  });
+}

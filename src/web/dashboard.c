@@ -1,0 +1,244 @@
+#include "web/dashboard.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/process.h"
+#include "base/recent_log.h"
+#include "web/json.h"
+#include "web/metadata_json.h"
+#include "web/trigger_rows.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    TICK_MS = 1000,
+    BUSY_SHARE = 20, /* an update takes at most one part in so many of the time */
+    MAX_CONNECTIONS = 4096,
+};
+
+struct dashboard {
+    struct dashboard_settings settings;
+    struct feed *feed;
+    struct trigger_rows *rows;
+    int64_t rates_at_ms; /* when what follows was taken */
+    double cpu_seconds;
+    uint64_t calls;
+    double cpu_cores, calls_per_second; /* since then; NAN: not known yet */
+    int64_t began_ms;
+};
+
+/* ---- connections ---- */
+
+static json_t *connection_fixed(const struct connection_info *info)
+{
+    json_t *object = json_object();
+    json_set(object, "name", json_text(info->name));
+    json_set(object, "scaler", json_text(info->scaler->name));
+    json_set(object, "inAgent", json_boolean(info->in_agent));
+    json_set(object, "settings", metadata_options_json(info->values));
+    return object;
+}
+
+static json_t *connection_live(const struct connection_info *info)
+{
+    static const char *const states[] = {[CLIENT_DISCONNECTED] = "not connected",
+                                         [CLIENT_CONNECTED] = "connected",
+                                         [CLIENT_BROKEN] = "broken"};
+    json_t *object = json_object();
+    json_set(object, "state", json_text(states[info->state]));
+    json_set(object, "queries", json_integer((json_int_t)info->queries));
+    json_set(object, "failing", json_integer((json_int_t)info->failing_queries));
+    json_set(object, "isolated", json_integer((json_int_t)info->isolated_queries));
+    json_set(object, "subscribed", json_integer((json_int_t)info->subscribed_queries));
+    json_set(object, "utilization", json_number(round(info->utilization * 1000) / 1000));
+    json_set(object, "roundTrip", json_number(info->round_trip_seconds));
+    json_set(object, "delay", json_number(info->delay_seconds));
+    if (info->error[0] != '\0')
+        json_set(object, "error", json_text(info->error));
+    return object;
+}
+
+static void update_connection(void *context, const struct connection_info *info)
+{
+    struct feed *feed = context;
+    bool is_known = feed_has(feed, FEED_CONNECTIONS, info->number);
+    _cleanup_(json_done) json_t *fixed = is_known ? NULL : connection_fixed(info);
+    _cleanup_(json_done) json_t *live = connection_live(info);
+    _cleanup_(memory_free) char *fixed_text =
+        fixed == NULL ? NULL : json_dumps(fixed, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    _cleanup_(memory_free) char *live_text =
+        json_dumps(live, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    feed_row(feed, FEED_CONNECTIONS, info->number, fixed_text, live_text);
+}
+
+static void list_connection(void *context, const struct connection_info *info)
+{
+    json_t *array = context;
+    _cleanup_(json_done) json_t *fixed = connection_fixed(info);
+    json_t *object = connection_live(info);
+    json_object_update(object, fixed);
+    if (json_array_size(array) < MAX_CONNECTIONS)
+        json_array_append_new(array, object);
+    else
+        json_decref(object);
+}
+
+/* ---- the server ---- */
+
+static void update_rates(struct dashboard *dashboard, int64_t now_ms)
+{
+    double cpu_seconds = process_cpu_seconds(RUSAGE_SELF);
+    uint64_t calls = dashboard->settings.calls(dashboard->settings.context);
+    double seconds = (double)(now_ms - dashboard->rates_at_ms) / 1000;
+    if (dashboard->rates_at_ms > 0 && seconds < 0.9)
+        return;
+    if (dashboard->rates_at_ms > 0) {
+        dashboard->cpu_cores = (cpu_seconds - dashboard->cpu_seconds) / seconds;
+        dashboard->calls_per_second = calls == UINT64_MAX || dashboard->calls == UINT64_MAX
+                                          ? (double)NAN
+                                          : (double)(calls - dashboard->calls) / seconds;
+    }
+    dashboard->rates_at_ms = now_ms;
+    dashboard->cpu_seconds = cpu_seconds;
+    dashboard->calls = calls;
+}
+
+static json_t *server_json(struct dashboard *dashboard, int64_t now_ms)
+{
+    const struct trigger_totals *totals = trigger_rows_totals(dashboard->rows);
+    struct process_stat stat = {.resident_bytes = NAN};
+    struct engine_stats engine;
+    struct history_stats history;
+    process_stat(getpid(), &stat);
+    engine_stats(dashboard->settings.engine, &engine);
+    engine_history_stats(dashboard->settings.engine, &history);
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {
+        {"time", clock_unix_s(now_ms)},
+        {"uptime", (double)(now_ms - dashboard->began_ms) / 1000},
+        {"cpu", dashboard->cpu_cores},
+        {"memory", stat.resident_bytes},
+        {"callsPerSecond", dashboard->calls_per_second},
+        {"triggers", (double)totals->triggers},
+        {"active", (double)totals->active},
+        {"held", (double)totals->held},
+        {"failing", (double)totals->failing},
+        {"unmeasured", (double)totals->unmeasured},
+        {"replicas", totals->replicas},
+        {"waiting", totals->has_waiting ? totals->waiting : NAN},
+        {"inFlight", totals->has_in_flight ? totals->in_flight : NAN},
+        {"consumed", history.max_bytes > 0 ? history.consumed : NAN},
+        {"connections", (double)engine.connections},
+        {"brokenConnections", (double)engine.broken_connections},
+        {"queries", (double)engine.queries},
+        {"failingQueries", (double)engine.failing_queries},
+        {"historyBytes", (double)history.bytes},
+        {"historyMaxBytes", (double)history.max_bytes},
+        {"historyDropped", (double)history.dropped},
+    };
+    json_t *object = json_object();
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
+        json_set(object, numbers[i].key, json_number(numbers[i].value));
+    return object;
+}
+
+/* ---- the feed ---- */
+
+static int64_t update(void *context, struct feed *feed)
+{
+    struct dashboard *dashboard = context;
+    int64_t began_ms = clock_now_ms();
+    if (!trigger_rows_update(dashboard->rows, dashboard->settings.triggers))
+        return TICK_MS;
+    feed_begin(feed, FEED_CONNECTIONS);
+    engine_connections(dashboard->settings.engine, update_connection, feed);
+    feed_end(feed, FEED_CONNECTIONS);
+    update_rates(dashboard, began_ms);
+    _cleanup_(json_done) json_t *server = server_json(dashboard, began_ms);
+    _cleanup_(memory_free) char *json = json_dumps(server, JSON_COMPACT | JSON_REAL_PRECISION(13));
+    feed_server(feed, json);
+    int64_t pause_ms = BUSY_SHARE * (clock_now_ms() - began_ms);
+    return pause_ms > TICK_MS ? pause_ms : TICK_MS;
+}
+
+struct dashboard *dashboard_new(const struct dashboard_settings *settings)
+{
+    struct dashboard *dashboard = memory_new(sizeof(*dashboard));
+    dashboard->settings = *settings;
+    dashboard->began_ms = clock_now_ms();
+    dashboard->cpu_cores = dashboard->calls_per_second = NAN;
+    dashboard->feed = feed_new(
+        &(struct feed_settings){.hello = settings->hello, .update = update, .context = dashboard});
+    dashboard->rows = trigger_rows_new(dashboard->feed);
+    return dashboard;
+}
+
+void dashboard_free(struct dashboard *dashboard)
+{
+    if (dashboard == NULL)
+        return;
+    feed_free(dashboard->feed);
+    trigger_rows_free(dashboard->rows);
+    free(dashboard);
+}
+
+struct feed *dashboard_feed(struct dashboard *dashboard)
+{
+    return dashboard->feed;
+}
+
+/* ---- the pages ---- */
+
+/* Totals are those of the feed's last update, which is asked for where nobody follows it. */
+void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    struct dashboard *dashboard = context;
+    (void)request;
+    if (!feed_is_followed(dashboard->feed) &&
+        !trigger_rows_update(dashboard->rows, dashboard->settings.triggers)) {
+        web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+        feed_forget(dashboard->feed);
+        return;
+    }
+    int64_t now_ms = clock_now_ms();
+    update_rates(dashboard, now_ms);
+    _cleanup_(json_done) json_t *server = server_json(dashboard, now_ms);
+    web_answer_json(answer, server);
+    feed_forget(dashboard->feed);
+}
+
+void dashboard_connections(void *context, const struct web_request *request,
+                           struct web_answer *answer)
+{
+    struct dashboard *dashboard = context;
+    _cleanup_(json_done) json_t *page = json_object();
+    json_t *connections = json_array();
+    (void)request;
+    engine_connections(dashboard->settings.engine, list_connection, connections);
+    json_set(page, "connections", connections);
+    web_answer_json(answer, page);
+}
+
+void dashboard_log(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    _cleanup_(json_done) json_t *page = json_object();
+    json_t *array = json_array();
+    struct recent_line *lines = memory_array(RECENT_LOG_LINES, sizeof(*lines));
+    (void)context;
+    (void)request;
+    size_t count = recent_log_read(0, lines, RECENT_LOG_LINES);
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(array, json_recent_line(&lines[i]));
+        recent_line_done(&lines[i]);
+    }
+    free(lines);
+    json_set(page, "lines", array);
+    web_answer_json(answer, page);
+}

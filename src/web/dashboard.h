@@ -1,0 +1,43 @@
+/*
+ * What the dashboard of a server shows: its triggers, connections, figures and recent log lines, as a feed, and each
+ * once as JSON.
+ *
+ *     /api/events        everything, and what changes (feed.h)
+ *     /api/server        figures of the server
+ *     /api/connections   connections to sources
+ *     /api/log           recent lines of the log
+ *
+ * The figures cost nothing while nobody reads them. Secrets, URLs and what came out of a variable are hidden.
+ *
+ * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
+ */
+#ifndef BACKLOG_WEB_DASHBOARD_H
+#define BACKLOG_WEB_DASHBOARD_H
+
+#include "web/feed.h"
+#include "web/http.h"
+#include "web/walk.h"
+
+#include <jansson.h>
+
+struct dashboard;
+
+struct dashboard_settings {
+    const struct walk_source *triggers; /* borrowed, as the engine */
+    struct engine *engine;
+    const char *hello;                /* JSON, for the feed */
+    uint64_t (*calls)(void *context); /* how many calls have ended; UINT64_MAX: unknown now */
+    void *context;
+};
+
+struct dashboard *dashboard_new(const struct dashboard_settings *settings);
+void dashboard_free(struct dashboard *dashboard); /* NULL is none */
+
+/* For web_page, with the feed as the context of /api/events, and the dashboard as that of the others. */
+struct feed *dashboard_feed(struct dashboard *dashboard);
+void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer);
+void dashboard_connections(void *context, const struct web_request *request,
+                           struct web_answer *answer);
+void dashboard_log(void *context, const struct web_request *request, struct web_answer *answer);
+
+#endif

@@ -1,0 +1,310 @@
+#include "web/feed.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/recent_log.h"
+#include "web/json.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum { MAX_GONE = 1000, LOG_LINES_AT_A_TIME = 50 };
+
+static const char *const table_names[FEED_TABLES] = {"triggers", "connections", "jobs"};
+
+struct row {
+    uint64_t id;
+    uint64_t made;    /* the version in which it came */
+    uint64_t changed; /* ... and in which it changed last */
+    char *fixed;
+    char *live; /* NULL: it is gone */
+};
+
+struct table {
+    struct row *rows; /* by id */
+    size_t count, capacity;
+    size_t gone; /* of them */
+    size_t at;   /* while it is updated: where the next row is to be */
+};
+
+/* Whoever follows. It is sent the rows that changed after version `from`, in one walk over all tables. */
+struct feed_reader {
+    uint64_t from;
+    uint64_t to; /* the version when the walk began; 0: there is no walk */
+    int table;
+    size_t row;
+    uint64_t server; /* the version that was sent */
+    uint64_t log;    /* the number of the last line */
+    bool is_greeted;
+    bool is_ready;
+    struct feed_reader *next, *prev;
+};
+
+struct feed {
+    struct feed_settings settings;
+    struct table tables[FEED_TABLES];
+    struct feed_reader *readers;
+    uint64_t version;
+    char *server;
+    uint64_t server_version;
+};
+
+/* ---- tables ---- */
+
+static void clear(struct feed *feed)
+{
+    for (int t = 0; t < FEED_TABLES; t++) {
+        struct table *table = &feed->tables[t];
+        for (size_t i = 0; i < table->count; i++) {
+            free(table->rows[i].fixed);
+            free(table->rows[i].live);
+        }
+        free(table->rows);
+        *table = (struct table){0};
+    }
+    free(TAKE(feed->server));
+}
+
+struct feed *feed_new(const struct feed_settings *settings)
+{
+    struct feed *feed = memory_new(sizeof(*feed));
+    feed->settings = *settings;
+    return feed;
+}
+
+bool feed_is_followed(const struct feed *feed)
+{
+    return feed->readers != NULL;
+}
+
+void feed_forget(struct feed *feed)
+{
+    if (feed->readers == NULL)
+        clear(feed);
+}
+
+void feed_free(struct feed *feed)
+{
+    if (feed == NULL)
+        return;
+    clear(feed);
+    free(feed);
+}
+
+static void end_row(struct feed *feed, struct table *table, struct row *row)
+{
+    if (row->live == NULL)
+        return;
+    free(TAKE(row->fixed));
+    free(TAKE(row->live));
+    row->changed = feed->version;
+    table->gone++;
+}
+
+void feed_begin(struct feed *feed, enum feed_table table)
+{
+    feed->tables[table].at = 0;
+}
+
+bool feed_has(struct feed *feed, enum feed_table name, uint64_t id)
+{
+    struct table *table = &feed->tables[name];
+    while (table->at < table->count && table->rows[table->at].id < id)
+        end_row(feed, table, &table->rows[table->at++]);
+    return table->at < table->count && table->rows[table->at].id == id &&
+           table->rows[table->at].live != NULL;
+}
+
+void feed_row(struct feed *feed, enum feed_table name, uint64_t id, const char *fixed,
+              const char *live)
+{
+    struct table *table = &feed->tables[name];
+    bool is_known = feed_has(feed, name, id);
+    if (!is_known && fixed == NULL)
+        return;
+    if (table->at == table->count || table->rows[table->at].id != id) {
+        table->rows =
+            memory_grow(table->rows, &table->capacity, table->count + 1, sizeof(*table->rows));
+        memmove(&table->rows[table->at + 1], &table->rows[table->at],
+                (table->count - table->at) * sizeof(*table->rows));
+        table->count++;
+        table->rows[table->at] = (struct row){.id = id};
+    } else if (!is_known)
+        table->gone--;
+    struct row *row = &table->rows[table->at++];
+    if (!is_known) {
+        row->made = feed->version;
+        row->fixed = text_copy(fixed);
+    }
+    if (row->live != NULL && strcmp(row->live, live) == 0)
+        return;
+    free(row->live);
+    row->live = text_copy(live);
+    row->changed = feed->version;
+}
+
+/* Who has not been told of a row that is gone would not learn of it any more: that reader begins again. */
+static void forget_gone(struct feed *feed, struct table *table)
+{
+    struct feed_reader *reader;
+    uint64_t newest = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->rows[i].live != NULL)
+            table->rows[kept++] = table->rows[i];
+        else if (table->rows[i].changed > newest)
+            newest = table->rows[i].changed;
+    }
+    table->count = kept;
+    table->gone = 0;
+    DL_FOREACH(feed->readers, reader)
+    {
+        reader->to = 0; /* rows have moved */
+        if (reader->from < newest)
+            *reader = (struct feed_reader){
+                .log = reader->log, .next = reader->next, .prev = reader->prev};
+    }
+}
+
+void feed_end(struct feed *feed, enum feed_table name)
+{
+    struct table *table = &feed->tables[name];
+    while (table->at < table->count)
+        end_row(feed, table, &table->rows[table->at++]);
+    if (table->gone > MAX_GONE)
+        forget_gone(feed, table);
+}
+
+void feed_server(struct feed *feed, const char *json)
+{
+    free(feed->server);
+    feed->server = text_copy(json);
+    feed->server_version = feed->version;
+}
+
+/* ---- readers ---- */
+
+static void *opened(void *context)
+{
+    struct feed *feed = context;
+    struct feed_reader *reader = memory_new(sizeof(*reader));
+    DL_APPEND(feed->readers, reader);
+    return reader;
+}
+
+static void closed(void *context, void *reader)
+{
+    struct feed *feed = context;
+    DL_DELETE(feed->readers, (struct feed_reader *)reader);
+    free(reader);
+    feed_forget(feed);
+}
+
+static int64_t tick(void *context)
+{
+    struct feed *feed = context;
+    feed->version++;
+    return feed->settings.update(feed->settings.context, feed);
+}
+
+static void add_row(const struct feed_reader *reader, const struct row *row, struct text *piece)
+{
+    text_addf(piece, "{\"id\":%" PRIu64, row->id);
+    if (row->made > reader->from) {
+        text_add(piece, ",\"fixed\":");
+        text_add(piece, row->fixed);
+    }
+    text_add(piece, ",\"live\":");
+    text_add(piece, row->live);
+    text_add(piece, "}");
+}
+
+/* From where the reader is in its table, until that ends or the piece is full. */
+static void write_rows(const struct feed *feed, struct feed_reader *reader, struct text *piece)
+{
+    const struct table *table = &feed->tables[reader->table];
+    _cleanup_(text_done) struct text rows = {0};
+    _cleanup_(text_done) struct text gone = {0};
+    for (; reader->row < table->count && piece->length + rows.length < STREAM_PIECE_BYTES;
+         reader->row++) {
+        const struct row *row = &table->rows[reader->row];
+        if (row->changed <= reader->from)
+            continue;
+        if (row->live == NULL)
+            text_addf(&gone, "%s%" PRIu64, gone.length > 0 ? "," : "", row->id);
+        else {
+            text_add(&rows, rows.length > 0 ? "," : "");
+            add_row(reader, row, &rows);
+        }
+    }
+    if (rows.length + gone.length == 0)
+        return;
+    text_addf(piece, "event: rows\ndata: {\"table\":\"%s\",\"rows\":[", table_names[reader->table]);
+    text_add_bytes(piece, rows.bytes, rows.length);
+    text_add(piece, "],\"gone\":[");
+    text_add_bytes(piece, gone.bytes, gone.length);
+    text_add(piece, "]}\n\n");
+}
+
+/* True: the piece is full before all has been looked at. */
+static bool walk_tables(const struct feed *feed, struct feed_reader *reader, struct text *piece)
+{
+    if (reader->to == 0) {
+        reader->to = feed->version;
+        reader->table = 0;
+        reader->row = 0;
+    }
+    while (reader->table < FEED_TABLES) {
+        write_rows(feed, reader, piece);
+        if (reader->row < feed->tables[reader->table].count)
+            return true;
+        reader->table++;
+        reader->row = 0;
+    }
+    reader->from = reader->to;
+    reader->to = 0;
+    return false;
+}
+
+/* True: there are more lines. */
+static bool write_log(struct feed_reader *reader, struct text *piece)
+{
+    struct recent_line lines[LOG_LINES_AT_A_TIME];
+    size_t count = recent_log_read(reader->log, lines, LOG_LINES_AT_A_TIME);
+    if (count == 0)
+        return false;
+    _cleanup_(json_done) json_t *array = json_array();
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(array, json_recent_line(&lines[i]));
+        reader->log = lines[i].number;
+        recent_line_done(&lines[i]);
+    }
+    _cleanup_(memory_free) char *json = json_dumps(array, JSON_COMPACT);
+    text_addf(piece, "event: log\ndata: %s\n\n", json);
+    return count == LOG_LINES_AT_A_TIME;
+}
+
+static bool write(void *context, void *argument, struct text *piece)
+{
+    struct feed *feed = context;
+    struct feed_reader *reader = argument;
+    if (feed->version == 0 || feed->server == NULL)
+        return false; /* the first update is still to come */
+    if (!reader->is_greeted)
+        text_addf(piece, "retry: 2000\nevent: hello\ndata: %s\n\n", feed->settings.hello);
+    reader->is_greeted = true;
+    if (reader->server != feed->server_version)
+        text_addf(piece, "event: server\ndata: %s\n\n", feed->server);
+    reader->server = feed->server_version;
+    if (reader->from < feed->version && walk_tables(feed, reader, piece))
+        return true;
+    if (!reader->is_ready)
+        text_add(piece, "event: ready\ndata: {}\n\n");
+    reader->is_ready = true;
+    return write_log(reader, piece);
+}
+
+const struct stream_hooks feed_hooks = {
+    .opened = opened, .closed = closed, .tick = tick, .write = write};

@@ -1,0 +1,18 @@
+/*
+ * The readings of the last hour of the triggers of one ScaledObject:
+ *
+ *     /api/history/shop/videos                          as JSON
+ *     /api/history/shop/videos?format=csv&trigger=0     as CSV, which `backlog simulate` reads as a trace
+ *
+ * Threads: the HTTP server's.
+ */
+#ifndef BACKLOG_WEB_HISTORY_PAGE_H
+#define BACKLOG_WEB_HISTORY_PAGE_H
+
+#include "web/http.h"
+#include "web/walk.h"
+
+/* For web_page; the context is a struct walk_source. */
+void history_page(void *context, const struct web_request *request, struct web_answer *answer);
+
+#endif

@@ -1,0 +1,61 @@
+#include "web/json.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <math.h>
+
+void json_done(json_t **json)
+{
+    json_decref(*json);
+}
+
+json_t *json_number(double value)
+{
+    if (!isfinite(value))
+        return json_null();
+    return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value)
+                                                       : json_real(value);
+}
+
+json_t *json_seconds(int64_t time_ms)
+{
+    return json_number((double)time_ms / 1000);
+}
+
+json_t *json_text(const char *text)
+{
+    return text == NULL ? json_null() : json_string(text);
+}
+
+json_t *json_recent_line(const struct recent_line *line)
+{
+    json_t *object = json_object();
+    json_set(object, "number", json_integer((json_int_t)line->number));
+    json_set(object, "time", json_real((double)line->unix_ms / 1000));
+    json_set(object, "level", json_text(log_level_name((enum log_level)line->level)));
+    json_set(object, "text", json_text(line->text));
+    return object;
+}
+
+void json_set(json_t *object, const char *key, json_t *value)
+{
+    json_object_set_new(object, key, value == NULL ? json_null() : value);
+}
+
+void web_answer_json(struct web_answer *answer, const json_t *json)
+{
+    _cleanup_(memory_free) char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    answer->type = "application/json";
+    text_add(&answer->body, text);
+    text_add(&answer->body, "\n");
+}
+
+void web_refuse(struct web_answer *answer, int code, const char *why)
+{
+    _cleanup_(json_done) json_t *object = json_object();
+    json_set(object, "error", json_text(why));
+    answer->code = code;
+    text_clear(&answer->body);
+    web_answer_json(answer, object);
+}

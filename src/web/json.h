@@ -1,0 +1,24 @@
+/* JSON as the pages write it: what is unknown is null. */
+#ifndef BACKLOG_WEB_JSON_H
+#define BACKLOG_WEB_JSON_H
+
+#include "base/recent_log.h"
+#include "web/http.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+void json_done(json_t **json); /* for _cleanup_() */
+
+json_t *json_number(double value); /* NAN and infinity have no place in JSON: null */
+json_t *json_seconds(int64_t time_ms);
+/* Whatever a caller sent: what is not UTF-8 was refused when it came. NULL: null. */
+json_t *json_text(const char *text);
+json_t *json_recent_line(const struct recent_line *line);
+/* Takes the value. */
+void json_set(json_t *object, const char *key, json_t *value);
+
+void web_answer_json(struct web_answer *answer, const json_t *json);
+void web_refuse(struct web_answer *answer, int code, const char *why); /* as {"error": why} */
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * Metrics of single triggers (--metrics-per-trigger): what each was answered last. Users make triggers, so there is a
+ * limit, and a counter of what it left out.
+ *
+ * Threads: the HTTP server's; what it reads is under the turn lock, so it is called by the server's loop.
+ */
+#ifndef BACKLOG_WEB_TRIGGER_METRICS_H
+#define BACKLOG_WEB_TRIGGER_METRICS_H
+
+#include "base/text.h"
+#include "web/walk.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct trigger_metrics {
+    const struct walk_source *source;
+    size_t max; /* triggers with metrics; 0: there are none */
+    uint64_t omitted;
+};
+
+/* False: the event loop did not respond. */
+bool trigger_metrics_write(struct trigger_metrics *metrics, struct text *page);
+
+#endif

@@ -1,0 +1,278 @@
+#include "web/trigger_rows.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "scale/policy_words.h"
+#include "web/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_ERROR_BYTES = 300,
+    MAX_NAME_BYTES = 300,
+};
+
+/* A query that was met, and an object; to find those that are met again. */
+struct met {
+    uint64_t key;
+    double waiting, in_flight;
+    double replicas;
+};
+
+struct met_list {
+    struct met *items;
+    size_t count, capacity;
+};
+
+struct trigger_rows {
+    struct feed *feed;
+    struct trigger_totals totals;
+    struct met_list queries, objects;
+};
+
+/* ---- JSON by hand: thousands of rows are written under the turn lock ---- */
+
+static void add_number(struct text *text, const char *key, double value)
+{
+    if (isfinite(value))
+        text_addf(text, ",\"%s\":%.10g", key, value);
+}
+
+static void add_string(struct text *text, const char *key, const char *value, size_t max)
+{
+    if (value == NULL)
+        return;
+    _cleanup_(json_done) json_t *json = json_stringn(value, text_cut(value, max));
+    _cleanup_(memory_free) char *quoted =
+        json == NULL ? NULL : json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT);
+    text_addf(text, ",\"%s\":%s", key, quoted == NULL ? "\"\"" : quoted);
+}
+
+static void met_add(struct met_list *list, const struct met *met)
+{
+    list->items = memory_grow(list->items, &list->capacity, list->count + 1, sizeof(*list->items));
+    list->items[list->count++] = *met;
+}
+
+static int by_key(const void *left, const void *right)
+{
+    const struct met *one = left;
+    const struct met *other = right;
+    return one->key < other->key ? -1 : one->key > other->key;
+}
+
+/* FNV-1a: whoever wants two objects to count as one only deceives this sum. */
+static uint64_t object_key(const struct trigger *trigger)
+{
+    uint64_t key = 14695981039346656037u;
+    for (const char *at = trigger->namespace; *at != '\0'; at++)
+        key = (key ^ (unsigned char)*at) * 1099511628211u;
+    key = (key ^ '/') * 1099511628211u;
+    for (const char *at = trigger->name; *at != '\0'; at++)
+        key = (key ^ (unsigned char)*at) * 1099511628211u;
+    return key;
+}
+
+/* What is known of a trigger now. A reading counts however old it is: where only polls ask, none is measured in
+ * between, and the page shows its age. */
+static void decide(const struct trigger *trigger, const struct snapshot *snapshot, int64_t now_ms,
+                   struct answer *ret_answer)
+{
+    const struct answer_call call = {.is_stream = true};
+    *ret_answer = (struct answer){.kind = ANSWER_WAIT};
+    if (error_is_set(&trigger->mistakes)) {
+        ret_answer->kind = ANSWER_REFUSED;
+        error_copy(&ret_answer->error, &trigger->mistakes);
+    } else if (trigger->query != NULL && snapshot->last_attempt == ATTEMPT_GOOD)
+        trigger_decide(trigger, snapshot, &call, snapshot->sent_ms, ret_answer);
+    else if (trigger->query != NULL)
+        trigger_decide(trigger, snapshot, &call, now_ms, ret_answer);
+    else if (trigger->last_answer.call != NULL &&
+             trigger->last_answer.answer.kind == ANSWER_REFUSED)
+        answer_copy(ret_answer, &trigger->last_answer.answer);
+}
+
+/* A policy decides when it is called, by all that came before: what it decided last is what KEDA got. */
+static const struct policy_result *last_decision(const struct trigger *trigger,
+                                                 const struct answer *answer)
+{
+    const struct trigger_policy *policy = trigger->policy;
+    bool has_decided = policy != NULL && policy->answered.is_on &&
+                       policy->answered.words.length > 0 && answer->kind == ANSWER_VALUE &&
+                       !answer->held;
+    return has_decided ? &policy->answered.result : NULL;
+}
+
+static double replicas_of(const struct trigger *trigger, struct answer *answer)
+{
+    const struct policy_result *decision = last_decision(trigger, answer);
+    if (decision != NULL) {
+        answer->value = decision->value;
+        answer->active = decision->active;
+        return (double)decision->replicas;
+    }
+    return answer->kind == ANSWER_VALUE ? ceil(answer->value / trigger->target) : (double)NAN;
+}
+
+static const char *state_of(const struct answer *answer)
+{
+    if (answer->kind == ANSWER_VALUE)
+        return answer->held ? "held" : "ok";
+    return answer->kind == ANSWER_REFUSED ? "error" : "waiting";
+}
+
+static void count(struct trigger_rows *rows, const struct trigger *trigger,
+                  const struct snapshot *snapshot, const struct answer *answer, double replicas)
+{
+    struct trigger_totals *totals = &rows->totals;
+    totals->triggers++;
+    totals->failing += answer->kind == ANSWER_REFUSED;
+    totals->unmeasured += answer->kind == ANSWER_WAIT;
+    totals->held += answer->kind == ANSWER_VALUE && answer->held;
+    totals->active += answer->kind == ANSWER_VALUE && answer->active;
+    if (isfinite(replicas))
+        met_add(&rows->objects, &(struct met){.key = object_key(trigger), .replicas = replicas});
+    if (trigger->query != NULL && snapshot->is_measured && answer->kind == ANSWER_VALUE)
+        met_add(&rows->queries, &(struct met){.key = (uint64_t)(uintptr_t)trigger->query,
+                                              .waiting = snapshot->reading.waiting,
+                                              .in_flight = snapshot->reading.in_flight});
+}
+
+static void add_decision(const struct policy_result *decision, struct text *live)
+{
+    if (decision == NULL)
+        return;
+    add_string(live, "status", flow_status_text(decision->status), MAX_NAME_BYTES);
+    add_string(live, "boundBy", policy_term_text(decision->term), MAX_NAME_BYTES);
+}
+
+static void write_live(const struct trigger *trigger, const struct snapshot *snapshot,
+                       const struct answer *answer, double replicas, struct text *live)
+{
+    struct query_state state = {0};
+    struct history_flow flow = {NAN, NAN, NAN};
+    bool is_bound = false;
+    text_addf(live, "{\"state\":\"%s\"", state_of(answer));
+    if (trigger->query != NULL) {
+        query_state(trigger->query, &state);
+        query_flow(trigger->query, &flow);
+        add_string(live, "connection", state.connection, MAX_NAME_BYTES);
+    }
+    if (trigger->query != NULL && snapshot->is_measured) {
+        const struct reading *reading = &snapshot->reading;
+        is_bound = isnan(reading->arrival_rate) && isnan(reading->consumption_rate);
+        add_number(live, "time", floor(clock_unix_s(snapshot->sent_ms) * 10) / 10);
+        add_number(live, "waiting", reading->waiting);
+        add_number(live, "inFlight", reading->in_flight);
+        add_number(live, "arrivals", is_bound ? flow.arrival_rate : reading->arrival_rate);
+        add_number(live, "consumption",
+                   is_bound ? flow.consumption_rate : reading->consumption_rate);
+        add_number(live, "consumed", flow.consumed);
+    }
+    if (is_bound)
+        text_add(live, ",\"ratesAreBounds\":true");
+    if (answer->kind == ANSWER_VALUE) {
+        add_number(live, "value", answer->value);
+        add_number(live, "replicas", replicas);
+        text_addf(live, ",\"active\":%s", answer->active ? "true" : "false");
+        add_decision(last_decision(trigger, answer), live);
+    }
+    if (answer->kind == ANSWER_REFUSED)
+        add_string(live, "error", error_text(&answer->error), MAX_ERROR_BYTES);
+    else if (snapshot->last_attempt == ATTEMPT_FAILED)
+        add_string(live, "error", error_text(&snapshot->error), MAX_ERROR_BYTES);
+    text_add(live, "}");
+}
+
+static void write_fixed(const struct trigger *trigger, struct text *fixed)
+{
+    text_addf(fixed, "{\"target\":%.10g", trigger->target);
+    add_string(fixed, "namespace", trigger->namespace, MAX_NAME_BYTES);
+    add_string(fixed, "name", trigger->name, MAX_NAME_BYTES);
+    add_string(fixed, "scaler", trigger->scaler == NULL ? NULL : trigger->scaler->name,
+               MAX_NAME_BYTES);
+    add_string(fixed, "metric", trigger->metric_name, MAX_NAME_BYTES);
+    add_string(fixed, "connectionName", trigger->connection_name, MAX_NAME_BYTES);
+    text_add(fixed, "}");
+}
+
+static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
+{
+    struct trigger_rows *rows = context;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    _cleanup_(answer_done) struct answer answer;
+    _cleanup_(text_done) struct text fixed = {0};
+    _cleanup_(text_done) struct text live = {0};
+    if (trigger->query != NULL)
+        query_snapshot(trigger->query, &snapshot);
+    decide(trigger, &snapshot, now_ms, &answer);
+    double replicas = replicas_of(trigger, &answer);
+    count(rows, trigger, &snapshot, &answer, replicas);
+    write_live(trigger, &snapshot, &answer, replicas, &live);
+    if (!feed_has(rows->feed, FEED_TRIGGERS, trigger->id))
+        write_fixed(trigger, &fixed);
+    feed_row(rows->feed, FEED_TRIGGERS, trigger->id, fixed.bytes, live.bytes);
+    return WALK_ON;
+}
+
+/* KEDA takes the largest of an object's triggers. */
+static void add_up(struct trigger_rows *rows)
+{
+    struct trigger_totals *totals = &rows->totals;
+    struct met_list *queries = &rows->queries;
+    struct met_list *objects = &rows->objects;
+    if (queries->count > 0)
+        qsort(queries->items, queries->count, sizeof(*queries->items), by_key);
+    if (objects->count > 0)
+        qsort(objects->items, objects->count, sizeof(*objects->items), by_key);
+    for (size_t i = 0; i < queries->count; i++) {
+        const struct met *met = &queries->items[i];
+        if (i > 0 && met->key == met[-1].key)
+            continue;
+        totals->has_waiting |= isfinite(met->waiting);
+        totals->has_in_flight |= isfinite(met->in_flight);
+        totals->waiting += isfinite(met->waiting) ? met->waiting : 0;
+        totals->in_flight += isfinite(met->in_flight) ? met->in_flight : 0;
+    }
+    for (size_t i = 0; i < objects->count;) {
+        double replicas = 0;
+        uint64_t key = objects->items[i].key;
+        for (; i < objects->count && objects->items[i].key == key; i++)
+            replicas = fmax(replicas, objects->items[i].replicas);
+        totals->replicas += replicas;
+    }
+    queries->count = objects->count = 0;
+}
+
+struct trigger_rows *trigger_rows_new(struct feed *feed)
+{
+    struct trigger_rows *rows = memory_new(sizeof(*rows));
+    rows->feed = feed;
+    return rows;
+}
+
+void trigger_rows_free(struct trigger_rows *rows)
+{
+    free(rows->queries.items);
+    free(rows->objects.items);
+    free(rows);
+}
+
+bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *triggers)
+{
+    rows->totals = (struct trigger_totals){0};
+    rows->queries.count = rows->objects.count = 0;
+    feed_begin(rows->feed, FEED_TRIGGERS);
+    if (!walk(triggers, visit, rows))
+        return false;
+    feed_end(rows->feed, FEED_TRIGGERS);
+    add_up(rows);
+    return true;
+}
+
+const struct trigger_totals *trigger_rows_totals(const struct trigger_rows *rows)
+{
+    return &rows->totals;
+}

@@ -1,0 +1,34 @@
+/*
+ * The dashboard's rows of triggers, and what they add up to.
+ *
+ * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
+ */
+#ifndef BACKLOG_WEB_TRIGGER_ROWS_H
+#define BACKLOG_WEB_TRIGGER_ROWS_H
+
+#include "web/feed.h"
+#include "web/walk.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Sums over all triggers. A query that several triggers share counts once. */
+struct trigger_totals {
+    size_t triggers, active, held, failing, unmeasured;
+    double replicas; /* that triggers want, per object the largest */
+    double waiting, in_flight;
+    bool has_waiting, has_in_flight;
+};
+
+struct trigger_rows;
+
+struct trigger_rows *trigger_rows_new(struct feed *feed); /* borrowed */
+void trigger_rows_free(struct trigger_rows *rows);
+
+/* Writes the rows of all triggers to the feed. False: the server's loop did not have the time. */
+bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *triggers);
+
+/* Of the last update. */
+const struct trigger_totals *trigger_rows_totals(const struct trigger_rows *rows);
+
+#endif

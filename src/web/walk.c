@@ -1,0 +1,47 @@
+#include "web/walk.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+struct walk {
+    const struct walk_source *source;
+    enum walk_step (*visit)(void *context, struct trigger *trigger, int64_t now_ms);
+    void *context;
+    bool has_begun;
+    bool is_done;
+};
+
+static void visit_some(void *context)
+{
+    enum { TRIGGERS_PER_TURN = 500, LONG_US = 500 };
+    struct walk *walk = context;
+    struct triggers *triggers = walk->source->triggers;
+    int64_t began_us = clock_now_us();
+    for (int i = 0; i < TRIGGERS_PER_TURN; i++) {
+        struct trigger *trigger =
+            walk->has_begun ? triggers_next(triggers) : triggers_first(triggers);
+        walk->has_begun = true;
+        walk->is_done = trigger == NULL;
+        if (walk->is_done || walk->visit(walk->context, trigger, began_us / 1000) == WALK_PAUSE)
+            return;
+        if (i % 16 == 15 && clock_now_us() - began_us > LONG_US)
+            return;
+    }
+}
+
+bool walk(const struct walk_source *source,
+          enum walk_step (*visit)(void *context, struct trigger *trigger, int64_t now_ms),
+          void *context)
+{
+    struct walk walk = {.source = source, .visit = visit, .context = context};
+    while (!walk.is_done)
+        if (!source->run(source->run_context, visit_some, &walk))
+            return false;
+    return true;
+}
+
+bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name)
+{
+    return (namespace == NULL || text_equal(namespace, trigger->namespace)) &&
+           (name == NULL || text_equal(name, trigger->name));
+}

@@ -1,0 +1,89 @@
+// A Chromium for the tests: reads one JSON command per line, and answers each with one line.
+//   argv: the path of chromium
+
+import { createRequire } from "node:module";
+import readline from "node:readline";
+import { chromium } from "playwright-core";
+
+const require = createRequire(import.meta.url);
+const axePath = require.resolve("axe-core/axe.min.js");
+const TIMEOUT_MS = 60_000;
+
+const browser = await chromium.launch({ executablePath: process.argv[2], headless: true, args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] });
+let context;
+let page;
+let problems = [];
+
+// Whatever a user would see in the console as an error, or what failed to load.
+async function open({ url, width = 1440, height = 900, scheme = "light" }) {
+  await context?.close();
+  context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP: false });
+  page = await context.newPage();
+  page.setDefaultTimeout(TIMEOUT_MS);
+  problems = [];
+  page.on("console", (message) => message.type() === "error" && problems.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => problems.push(`error: ${error.stack}`));
+  page.on("requestfailed", (request) => request.failure()?.errorText !== "net::ERR_ABORTED" && problems.push(`request: ${request.url()} ${request.failure()?.errorText}`));
+  await page.goto(url);
+}
+
+// The page's own policy forbids scripts from elsewhere, so axe runs in the isolated world of the debugger's protocol.
+async function axe() {
+  const { readFile } = await import("node:fs/promises");
+  const session = await context.newCDPSession(page);
+  const { frameTree } = await session.send("Page.getFrameTree");
+  const { executionContextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "axe" });
+  const run = async (expression) => {
+    const { result, exceptionDetails } = await session.send("Runtime.evaluate", { expression, contextId: executionContextId, awaitPromise: true, returnByValue: true });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  };
+  await run(await readFile(axePath, "utf8"));
+  return run(`axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => violations.map(({id, help, nodes}) => ({id, help, where: nodes.slice(0, 5).map(({html, failureSummary}) => html.slice(0, 200) + " " + failureSummary)})))`);
+}
+
+const commands = {
+  open,
+  axe,
+  async evaluate({ script }) {
+    return page.evaluate(script);
+  },
+  async wait({ script, milliseconds = TIMEOUT_MS }) {
+    // Asked from outside: the page's own policy forbids what playwright's waiting evaluates.
+    const deadline = Date.now() + milliseconds;
+    while (!(await page.evaluate(script))) {
+      if (Date.now() > deadline) throw new Error(`not true in ${milliseconds} ms: ${script}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  },
+  async click({ selector }) {
+    await page.click(selector);
+  },
+  async fill({ selector, text }) {
+    await page.fill(selector, text);
+  },
+  async press({ key }) {
+    await page.keyboard.press(key);
+  },
+  async size({ width, height }) {
+    await page.setViewportSize({ width, height });
+  },
+  async screenshot({ path }) {
+    await page.screenshot({ path, animations: "disabled" });
+  },
+  async problems() {
+    return problems;
+  },
+};
+
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  const { command, ...argument } = JSON.parse(line);
+  let answer;
+  try {
+    answer = { value: (await commands[command](argument)) ?? null };
+  } catch (error) {
+    answer = { error: String(error.stack ?? error) };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+await browser.close();

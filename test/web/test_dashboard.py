@@ -1,0 +1,294 @@
+"""The dashboard in a real Chromium, before a server that measures a real Redis."""
+
+import time
+
+import pytest
+
+from support.browser import Browser
+from support.grpc_client import Client
+from support.page import get
+from support.process import wait_until
+from support.redis import Redis
+from support.server import Server
+
+MANY = 5000
+WAIT_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def broker():
+    with Redis(config="requirepass pass-phrase") as broker:
+        yield broker
+
+
+@pytest.fixture
+def redis(broker):
+    with broker.connect() as redis:
+        redis.call("AUTH", "pass-phrase")
+        yield redis
+
+
+@pytest.fixture
+def server(broker):
+    config = f"connections:\n  shop-redis: {{scaler: redis, address: \"{broker.address}\", password: pass-phrase}}\n"
+    with Server(http=True, config=config, arguments=["--hold", "1h"]) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.port) as client:
+        yield client
+
+
+def queue(name, **metadata):
+    return {"scaler": "redis", "connectionName": "shop-redis", "listName": name, "listLength": "5", "interval": "1s", **metadata}
+
+
+def push(redis, name, count):
+    redis.call_all([("RPUSH", name, i) for i in range(count)])
+
+
+def is_clean(browser):
+    """Nothing in the console, and none of axe's rules is broken."""
+    assert browser.problems() == []
+    assert browser.axe() == []
+
+
+def test_a_server_without_triggers_says_what_to_do(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    assert "Live" in browser.text("#status")
+    browser.screenshot("empty")
+    browser.open(server, "/#/connections")
+    browser.wait_for_text("No connections yet")
+    is_clean(browser)
+
+
+def fill_shop(redis, client):
+    """What the picture in the documentation shows."""
+    for name, count in (("orders", 37), ("invoices", 4), ("emails", 0), ("thumbnails", 128), ("exports", 9), ("audit", 0)):
+        push(redis, name, count)
+        client.metrics(queue(name), metric_name="", name=name)
+    with pytest.raises(Exception, match="listLength"):
+        client.metrics(queue("refunds", listLength="many"), metric_name="", name="refunds")
+
+
+def test_it_shows_the_triggers_and_follows_the_queue(browser, server, client, redis):
+    fill_shop(redis, client)
+    browser.open(server)
+    browser.wait_for_text("shop/orders")
+    text = browser.text("main table")
+    for expected in ("shop/orders", "redis-orders", "shop-redis", "128", "error", "idle"):
+        assert expected in text, text
+    row = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/orders'))"
+    assert "8" in browser.evaluate(f"{row}.innerText").split()
+
+    push(redis, "orders", 13)
+    browser.wait(f"{row}.innerText.split(/\\s+/).includes('50') && {row}.innerText.split(/\\s+/).includes('10')")
+    redis.call("DEL", "orders")
+    browser.wait(f"{row}.innerText.includes('idle')")
+    browser.wait("document.querySelector('.card .value').innerText === '141'")  # of all queries together
+    time.sleep(3)
+    for scheme in ("light", "dark"):
+        browser.open(server, scheme=scheme)
+        browser.wait_for_text("shop/thumbnails")
+        time.sleep(4)  # the curves of the cards
+        browser.screenshot(f"triggers-{scheme}")
+        is_clean(browser)
+    browser.open(server, width=390, height=844)
+    browser.wait_for_text("shop/thumbnails")
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    browser.screenshot("triggers-phone")
+    is_clean(browser)
+
+
+def test_the_filter_and_the_order_of_the_table(browser, server, client, redis):
+    fill_shop(redis, client)
+    browser.open(server)
+    browser.wait_for_text("shop/orders")
+    names = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child a')].map((link) => link.innerText)"
+    assert browser.evaluate(names)[0] == "shop/audit"
+    browser.press("/")
+    browser.fill("#search", "invoice")
+    browser.wait(f"{names}.length === 1")
+    browser.wait_for_text("1 of 7 triggers")
+    browser.fill("#search", "no such")
+    browser.wait_for_text("No trigger matches the filter.")
+    browser.fill("#search", "")
+    browser.click("thead th:nth-child(4) button")
+    browser.wait(f"{names}[0] === 'shop/thumbnails'")
+    assert browser.evaluate("document.querySelector('thead th:nth-child(4)').ariaSort ?? document.querySelector('thead th:nth-child(4)').getAttribute('aria-sort')") == "descending"
+    browser.click(".segments button:nth-child(4)")
+    browser.wait(f"{names}.join() === 'shop/refunds'")
+    is_clean(browser)
+
+
+def test_the_table_shows_what_consumers_do_and_what_bound_the_replicas(browser, server, client):
+    """One took a message and never acknowledges it: it is stuck."""
+    with Redis() as streams, streams.connect() as redis:
+        redis.call("XGROUP", "CREATE", "jobs", "workers", "$", "MKSTREAM")
+        redis.call_all([("XADD", "jobs", "*", "job", 1)] * 40)
+        redis.call("XREADGROUP", "GROUP", "workers", "stuck", "COUNT", 1, "STREAMS", "jobs", ">")
+        options = {"scaler": "redis-streams", "address": streams.address, "stream": "jobs", "consumerGroup": "workers",
+                   "lagCount": "10", "interval": "1s"}
+        client.metrics(options, metric_name="", name="plain")
+        browser.open(server)
+        browser.wait_for_text("shop/plain")
+        wait_until(lambda: client.metrics({**options, "onStall": "hold"}, metric_name="", name="stuck").metricValueFloat == 1,
+                   WAIT_SECONDS, "it is held")
+        row = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/stuck'))"
+        browser.wait(f"{row}?.innerText.includes('STALL') && {row}.innerText.includes('bound by stall')")
+        assert "Consumers" in browser.text("main thead")
+        plain = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/plain'))"
+        assert "bound by" not in browser.evaluate(f"{plain}.innerText")
+        is_clean(browser)
+
+
+def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broker):
+    push(redis, "orders", 12)
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    for step in range(6):
+        push(redis, "orders", 7)
+        time.sleep(1)
+    browser.open(server)
+    browser.wait_for_text("shop/orders")
+    browser.click("tbody a[href='#/trigger/shop/orders']")
+    browser.wait_for_text("redis: redis-orders")
+    browser.wait_for_text("at a target of 5 per replica")
+    browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
+    browser.wait_for_text("11 replicas")
+    browser.wait_for_text("→")
+    assert "listName" in browser.text() and "orders" in browser.text() and "(hidden)" in browser.text()
+    browser.screenshot("trigger-light")
+    is_clean(browser)
+
+    broker.stop()
+    browser.wait_for_text("held")
+    browser.wait_for_text("connection failed", ".panel .lines")
+    browser.wait("document.querySelector('.problem:not([hidden])') !== null")
+    browser.screenshot("trigger-outage")
+    is_clean(browser)
+    browser.open(server, "/#/trigger/shop/orders", scheme="dark", width=390, height=844)
+    browser.wait_for_text("redis: redis-orders")
+    browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    browser.screenshot("trigger-phone-dark")
+    is_clean(browser)
+    browser.open(server, "/#/connections")
+    browser.wait_for_text("broken")
+    browser.wait_for_text("shop-redis")
+    browser.screenshot("connections")
+    is_clean(browser)
+    browser.open(server, "/#/log")
+    browser.wait_for_text("connection failed")
+    browser.fill("#search", "listening")
+    browser.wait("!document.querySelector('.lines').innerText.includes('connection failed')")
+    browser.wait_for_text("listening on")
+    browser.screenshot("log")
+    is_clean(browser)
+
+
+def test_the_triggers_of_one_object_are_not_mixed_up(browser, server, client, redis):
+    """The server's pages have them in different orders: as they came, and the one that was called for last first."""
+    for name, count in (("orders", 37), ("emails", 4)):
+        push(redis, name, count)
+        client.metrics(queue(name), metric_name="", name="worker")
+    browser.open(server, "/#/trigger/shop/worker")
+    for name, replicas in (("orders", 8), ("emails", 1)):
+        panel = f"[...document.querySelectorAll('article.panel')].find((panel) => panel.querySelector('h2').innerText.endsWith('redis-{name}'))"
+        browser.wait(f"{panel} !== undefined")
+        browser.wait(f"/Replicas wanted\\s+{replicas}\\s/i.test({panel}.querySelector('.figures').innerText)")
+        browser.wait(f"{panel}.innerText.includes('{name}')")
+        browser.wait(f"{panel}.querySelector('a[download]').getAttribute('href')?.endsWith('trigger={('orders', 'emails').index(name)}')")
+    is_clean(browser)
+
+
+def test_a_trigger_that_is_gone_is_said(browser, server):
+    browser.open(server, "/#/trigger/shop/nobody")
+    browser.wait_for_text("KEDA has not called for one recently")
+    assert browser.axe() == []
+
+
+def test_it_connects_again_to_a_server_that_was_restarted(browser, server, client, redis):
+    push(redis, "orders", 3)
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    browser.open(server)
+    browser.wait_for_text("shop/orders")
+    port = server.http_port
+    server.stop()
+    browser.wait_for_text("Connection lost", "#status")
+    server.arguments[server.arguments.index("--http") + 1] = f"127.0.0.1:{port}"
+    server.start()
+    browser.wait_for_text("Live", "#status")
+    browser.wait_for_text("No triggers yet")
+
+
+def test_names_from_outside_are_text(browser, server, client, redis):
+    name = "<img src=x onerror=alert(1)>"
+    client.metrics(queue("<script>document.title='owned'</script>"), metric_name="", name=name, namespace="<b>shop")
+    browser.open(server)
+    browser.wait_for_text(name)
+    assert browser.evaluate("document.querySelectorAll('main img, main b, main script').length") == 0
+    browser.click("tbody a")
+    browser.wait_for_text("at a target of")
+    assert browser.evaluate("document.querySelectorAll('main img, main script').length") == 0
+    assert browser.evaluate("document.title") == f"<b>shop/{name} · Backlog"
+    is_clean(browser)
+
+
+def test_no_page_has_a_secret_and_each_has_a_policy(server, client, redis):
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    for path in ("/", "/assets/app.js", "/api/server", "/api/connections", "/api/log", "/api/triggers/shop/orders", "/api/history/shop/orders"):
+        answer = get(server, path)
+        assert "pass-phrase" not in answer.text
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    page = get(server, "/").text
+    assert "style=" not in page and "onclick" not in page
+    assert get(server, "/api/connections").json()["connections"][0]["state"] == "connected"
+    assert get(server, "/api/server").json()["triggers"] == 1
+    assert any("listening on" in line["text"] for line in get(server, "/api/log").json()["lines"])
+    get(server, "/nowhere", 404)
+    get(server, "/assets/nothing.js", 404)
+
+
+def test_five_thousand_triggers_do_not_stutter(browser, server, client, redis):
+    for number in range(MANY):
+        client.metrics(queue(f"queue-{number % 500}"), metric_name="", name=f"worker-{number:04}")
+    began = time.monotonic()
+    browser.open(server)
+    browser.wait_for_text("5,000 triggers")
+    assert time.monotonic() - began < 20
+    assert browser.evaluate("document.querySelectorAll('tbody tr').length") < 100
+    push(redis, "queue-7", 42)
+    browser.fill("#search", "worker-4507")
+    browser.wait_for_text("1 of 5,000 triggers")
+    browser.wait("document.querySelector('tbody tr:not(.space)').innerText.includes('42')")
+    browser.fill("#search", "")
+    browser.wait_for_text("5,000 triggers")
+    # Scrolls through all of it, and measures how long the page does not come to draw.
+    longest = browser.evaluate("""(async () => {
+        const scroller = document.querySelector('.scroller');
+        const gaps = [];
+        let last = performance.now();
+        for (let step = 0; step <= 120; step++) {
+            scroller.scrollTop = (scroller.scrollHeight * step) / 120;
+            await new Promise(requestAnimationFrame);
+            const now = performance.now();
+            gaps.push(now - last);
+            last = now;
+        }
+        return gaps.sort((a, b) => b - a)[3];
+    })()""")
+    assert longest < 500, longest
+    browser.wait("document.querySelector('tbody').innerText.includes('worker-4999')")
+    browser.screenshot("many")
+    is_clean(browser)
+    wait_until(lambda: get(server, "/api/server").json()["triggers"] == MANY, WAIT_SECONDS, "all are counted")

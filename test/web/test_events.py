@@ -1,0 +1,206 @@
+"""Server-sent events: what readers are sent, and what slow ones cost."""
+
+import contextlib
+import json
+import socket
+import time
+
+import pytest
+
+from support.grpc_client import Client
+from support.page import get
+from support.process import wait_until
+from support.redis import Redis
+from support.server import Server
+
+SECONDS = 60  # of patience
+READERS = 200
+MIB = 1 << 20
+
+
+class Reader:
+    """A reader of /api/events, by hand. `receive_bytes`: of the kernel's buffer, small for one that is to be slow."""
+
+    def __init__(self, server, receive_bytes=None):
+        self.socket = socket.socket()
+        if receive_bytes is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.socket.settimeout(SECONDS)
+        self.socket.connect(("127.0.0.1", server.http_port))
+        self.socket.sendall(b"GET /api/events HTTP/1.1\r\nHost: here\r\n\r\n")
+        self.data = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def read(self, size=65536):
+        """False: the server has closed the connection."""
+        data = self.socket.recv(size)
+        self.data += data
+        return bool(data)
+
+    def status(self):
+        while b"\r\n" not in self.data:
+            assert self.read()
+        return int(self.data.split()[1])
+
+    def events(self):
+        """What came so far, as (name, content). Chunks of HTTP have lines of their own, which are no events."""
+        body, rest = b"", self.data.partition(b"\r\n\r\n")[2]
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            length = int(size or b"0", 16)
+            if len(rest) < length:
+                break
+            body, rest = body + rest[:length], rest[length + 2:]
+        for block in body.decode().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+            if "event" in fields and "data" in fields:
+                yield fields["event"], json.loads(fields["data"])
+
+    def wait(self, condition):
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            events = list(self.events())
+            if condition(events):
+                return events
+            assert self.read(), "the server closed the connection"
+        raise TimeoutError(self.data[-1000:])
+
+
+def rows_of(events, table="triggers"):
+    """The table as it is after these events."""
+    rows = {}
+    for name, content in events:
+        if name == "hello":
+            rows = {}
+        if name != "rows" or content["table"] != table:
+            continue
+        for row in content["rows"]:
+            rows[row["id"]] = {**rows.get(row["id"], {}), **row.get("fixed", {}), **row["live"]}
+        for gone in content["gone"]:
+            rows.pop(gone, None)
+    return {row["name"]: row for row in rows.values()}
+
+
+@pytest.fixture
+def broker():
+    with Redis() as broker:
+        yield broker
+
+
+def queue(broker, name, **metadata):
+    return {"scaler": "redis", "address": broker.address, "listName": name, "listLength": "5", "interval": "1s", **metadata}
+
+
+def test_a_reader_gets_everything_and_then_what_changes(broker):
+    with broker.connect() as redis, Server(http=True, arguments=["--forget", "4s"]) as server, Client(server.port) as client:
+        client.metrics(queue(broker, "jobs"), metric_name="", name="orders")
+        with Reader(server) as reader:
+            events = reader.wait(lambda events: any(name == "ready" for name, _ in events))
+            assert [name for name, _ in events][0] == "hello"
+            assert rows_of(events)["orders"]["waiting"] == 0 and rows_of(events)["orders"]["state"] == "ok"
+            (connection,) = rows_of(events, "connections").values()
+            assert connection["state"] == "connected"
+            (server_figures,) = [content for name, content in events if name == "server"][:1]
+            assert server_figures["triggers"] == 1 and server_figures["memory"] > MIB
+            log = reader.wait(lambda events: any(name == "log" for name, _ in events))
+            lines = [line["text"] for name, content in log if name == "log" for line in content]
+            assert any("listening on" in line for line in lines)
+
+            redis.call_all([("RPUSH", "jobs", i) for i in range(12)])
+            rows = rows_of(reader.wait(lambda events: rows_of(events)["orders"].get("waiting") == 12))
+            assert rows["orders"]["replicas"] == 3 and rows["orders"]["active"] is True
+            reader.wait(lambda events: rows_of(events) == {})  # forgotten
+    assert sum(name == "ready" for name, _ in reader.events()) == 1
+
+
+def test_a_trigger_with_a_policy_has_the_replicas_that_it_answered(broker):
+    with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
+        redis.call("RPUSH", "jobs", 1)
+        jobs = queue(broker, "jobs", steps="1=7")
+        assert client.metrics(jobs, metric_name="", name="orders").metricValue == 7
+        with Reader(server) as reader:
+            events = reader.wait(lambda events: any(name == "ready" for name, _ in events))
+            row = rows_of(events)["orders"]
+            assert row["replicas"] == 7 and row["value"] == 7 and row["waiting"] == 1 and row["active"] is True
+            assert {content["replicas"] for name, content in events if name == "server"} == {7}
+
+
+def test_a_reader_that_never_reads_is_closed_and_costs_a_bounded_memory(broker):
+    """Its connection has room for little; 500 triggers change each second."""
+    with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
+        for number in range(500):
+            client.metrics(queue(broker, f"queue-{number}"), metric_name="", name=f"worker-{number}")
+        before = server.resident_bytes()
+        with contextlib.ExitStack() as stack:
+            silent = [stack.enter_context(Reader(server, receive_bytes=4096)) for _ in range(20)]
+            with Reader(server) as reader:
+                count = 0
+                began = time.monotonic()
+                while time.monotonic() - began < 45:
+                    count += 1
+                    redis.call_all([("RPUSH", f"queue-{number}", count) for number in range(500)])
+                    reader.socket.settimeout(SECONDS)
+                    assert reader.read(1 << 20)
+                    reader.data = b""
+                    time.sleep(0.2)
+                if not server.is_sanitized():
+                    assert server.resident_bytes() - before < 20 * 0.5 * MIB + 8 * MIB
+            def are_closed():
+                for one in silent:
+                    one.socket.settimeout(SECONDS)
+                    with contextlib.suppress(ConnectionResetError):
+                        while one.read(1 << 20):
+                            assert time.monotonic() - began < 45 + SECONDS, "it is still open"
+                return True
+            assert are_closed()
+        assert client.metrics(queue(broker, "queue-1"), metric_name="", name="worker-1").metricValue > 0
+
+
+def test_a_slow_reader_gets_the_newest_state_and_not_all_of_the_old_ones(broker):
+    with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
+        for number in range(300):
+            client.metrics(queue(broker, f"queue-{number}"), metric_name="", name=f"worker-{number}")
+        with Reader(server, receive_bytes=4096) as slow:
+            for count in range(1, 11):
+                redis.call_all([("RPUSH", f"queue-{number}", count) for number in range(300)])
+                for _ in range(8):
+                    assert slow.read(2048)
+                    time.sleep(0.1)
+            events = slow.wait(lambda events: all(row.get("waiting") == 10 for row in rows_of(events).values()) and len(rows_of(events)) == 300)
+            assert rows_of(events)["worker-299"]["waiting"] == 10
+
+
+def test_two_hundred_readers_are_served_and_the_next_is_refused(broker):
+    with Server(http=True) as server, Client(server.port) as client, contextlib.ExitStack() as stack:
+        assert client.metrics(queue(broker, "jobs")).metricValue == 0
+        readers = [stack.enter_context(Reader(server)) for _ in range(READERS)]
+        for reader in readers:
+            assert reader.status() == 200
+            assert "orders" in rows_of(reader.wait(lambda events: any(name == "ready" for name, _ in events)))
+        with Reader(server) as refused:
+            assert refused.status() == 503
+        # Probes, scrapers and KEDA do not notice.
+        assert get(server, "/healthz").text == "ok\n"
+        began = time.monotonic()
+        for _ in range(200):
+            client.metrics(queue(broker, "jobs"))
+        assert (time.monotonic() - began) / 200 < 0.5
+        readers[0].socket.close()
+        def is_served():
+            with Reader(server) as another:
+                return another.status() == 200
+        wait_until(is_served, SECONDS, "a place is free again")
+
+
+def test_readers_do_not_hinder_the_end(broker):
+    with Server(http=True) as server, Client(server.port) as client, Reader(server) as reader:
+        client.metrics(queue(broker, "jobs"))
+        reader.wait(lambda events: any(name == "ready" for name, _ in events))
+        assert server.stop() == 0
+        while reader.read():
+            pass

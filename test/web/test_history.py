@@ -1,0 +1,153 @@
+"""The recorded readings of a server that measures a real Redis, and `backlog simulate` with them."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from support.grpc_client import Client
+from support.page import get, metric
+from support.process import wait_until
+from support.redis import Redis
+from support.server import Server, binary
+
+SECONDS = 60  # of patience
+
+
+def jobs(broker, **metadata):
+    return {"scaler": "redis", "address": broker.address, "listName": "jobs", "listLength": "5", "interval": "1s", **metadata}
+
+
+@pytest.fixture
+def broker():
+    with Redis() as broker:
+        yield broker
+
+
+def rows_of(server, index=0):
+    trigger = get(server, "/api/history/shop/orders").json()["triggers"][index]
+    return [dict(zip(trigger["columns"], row, strict=True)) for row in trigger["rows"]]
+
+
+def test_the_history_has_what_bound_a_policy_then(broker):
+    """Not what would bind it now: first the threshold, and the maximum when more waits."""
+    with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
+        redis.call_all([("RPUSH", "jobs", i) for i in range(12)])
+        assert client.metrics(jobs(broker, maxReplicaCount="5")).metricValue == 3
+        wait_until(lambda: len(rows_of(server)) >= 2, SECONDS, "readings at the interval")
+        redis.call_all([("RPUSH", "jobs", i) for i in range(88)])
+        wait_until(lambda: client.metrics(jobs(broker, maxReplicaCount="5")).metricValue == 6, SECONDS, "the maximum")
+        wait_until(lambda: rows_of(server)[-1]["boundBy"] == "maximum", SECONDS, "the maximum is recorded")
+        rows = rows_of(server)
+        assert {row["boundBy"] for row in rows if row["waiting"] == 12} == {"threshold"}, rows
+        assert {row["status"] for row in rows} == {"UNKNOWN"}
+        page = get(server, "/api/history/shop/orders?format=csv").text
+        lines = list(csv.DictReader(io.StringIO(page)))
+        assert [line["bound_by"] for line in lines][::len(lines) - 1] == ["threshold", "maximum"] and lines[0]["status"] == "UNKNOWN"
+        broker.stop()
+        wait_until(lambda: rows_of(server)[-1]["state"] == "held", SECONDS, "the outage is recorded")
+        assert rows_of(server)[-1]["boundBy"] is None
+
+
+def test_the_history_has_what_was_measured_and_what_it_meant(broker):
+    with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
+        redis.call_all([("RPUSH", "jobs", i) for i in range(12)])
+        assert client.metrics(jobs(broker)).metricValue == 12
+        wait_until(lambda: len(rows_of(server)) >= 3, SECONDS, "readings at the interval")
+        redis.call_all([("RPUSH", "jobs", i) for i in range(8)])
+        wait_until(lambda: rows_of(server)[-1]["waiting"] == 20, SECONDS, "the growth is recorded")
+        rows = rows_of(server)
+        assert rows[0]["waiting"] == 12 and rows[0]["value"] == 12 and rows[0]["replicas"] == 3
+        assert rows[0]["active"] is True and rows[0]["state"] == "ok" and rows[0]["inFlight"] is None
+        assert abs(rows[0]["time"] - time.time()) < SECONDS
+        seconds = [row["time"] for row in rows]
+        assert seconds == sorted(seconds)
+        arrived = sum(row["arrivals"] * (after["time"] - row["time"]) for row, after in zip(rows, rows[1:]))
+        assert arrived == pytest.approx(8)
+
+        broker.stop()
+        wait_until(lambda: rows_of(server)[-1]["state"] == "held", SECONDS, "the outage is recorded")
+        last = rows_of(server)[-1]
+        assert last["waiting"] is None and last["value"] == 20 and last["active"] is True
+        page = get(server, "/metrics").text
+        assert metric(page, "backlog_history_bytes") > 0 and metric(page, "backlog_history_dropped_total") == 0
+
+
+def test_what_was_held_was_held_of_what_came_before(broker):
+    with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
+        redis.call_all([("RPUSH", "jobs", i) for i in range(12)])
+        assert client.metrics(jobs(broker)).metricValue == 12
+        wait_until(lambda: len(rows_of(server)) >= 2, SECONDS, "readings at the interval")
+        broker.stop()
+        wait_until(lambda: rows_of(server)[-1]["state"] == "held", SECONDS, "the outage is recorded")
+        broker.start()
+        with broker.connect() as again:
+            again.call_all([("DEL", "jobs"), *(("RPUSH", "jobs", i) for i in range(500))])
+        wait_until(lambda: client.metrics(jobs(broker)).metricValue == 500, SECONDS, "it is measured again")
+        wait_until(lambda: rows_of(server)[-1]["value"] == 500, SECONDS, "the work is recorded")
+        assert {row["value"] for row in rows_of(server) if row["state"] == "held"} == {12}
+
+
+def test_every_page_has_the_same_number_of_a_trigger(broker):
+    with Server(http=True) as server, Client(server.port) as client:
+        for length in ("5", "6", "7"):
+            client.metrics(jobs(broker, listName=f"jobs-{length}", listLength=length))
+        explained = {trigger["id"]: trigger["target"] for trigger in get(server, "/api/triggers/shop/orders").json()}
+        recorded = {trigger["id"]: trigger["target"] for trigger in get(server, "/api/history/shop/orders").json()["triggers"]}
+        assert explained == recorded and sorted(explained.values()) == [5, 6, 7]
+
+
+def test_a_failure_of_an_idle_trigger_is_an_error_and_not_held(broker):
+    with Server(http=True) as server, Client(server.port) as client:
+        assert client.metrics(jobs(broker)).metricValue == 0
+        broker.stop()
+        wait_until(lambda: rows_of(server)[-1]["state"] == "error", SECONDS, "the outage is recorded")
+        assert rows_of(server)[-1]["value"] is None and rows_of(server)[-1]["active"] is None
+
+
+def test_the_csv_is_a_trace_for_simulate(broker, tmp_path):
+    with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
+        client.metrics(jobs(broker))
+        for _ in range(4):
+            redis.call_all([("RPUSH", "jobs", i) for i in range(10)])
+            time.sleep(1)  # so much per second arrives
+        wait_until(lambda: rows_of(server)[-1]["waiting"] == 40 and len(rows_of(server)) > 4, SECONDS, "all are recorded")
+        answer = get(server, "/api/history/shop/orders?format=csv")
+        assert answer.headers["Content-Type"].startswith("text/csv")
+        rows = list(csv.DictReader(io.StringIO(answer.text)))
+        assert rows[-1]["waiting"] == "40" and rows[-1]["arrivals"] == "" and rows[-1]["state"] == "ok"
+
+        path = os.path.join(tmp_path, "history.csv")
+        with open(path, "w") as file:
+            file.write(answer.text)
+        output = subprocess.run([binary(), "simulate", path, "--rate", "1", "--set", "threshold=5", "--output", "json"],
+                                check=True, stdout=subprocess.PIPE, text=True).stdout
+        assert json.loads(output)["seconds"] >= 4
+        printed = subprocess.run([binary(), "simulate", path, "--rate", "1", "--set", "threshold=5"], check=True,
+                                 stdout=subprocess.PIPE, text=True)
+        arrived = re.search(r"([0-9.]+) arrived", printed.stdout)[1]
+        assert float(arrived) == pytest.approx(40, abs=0.001)  # times are dates with milliseconds
+
+
+def test_unknown_triggers_are_reported(broker):
+    with Server(http=True) as server, Client(server.port) as client:
+        client.metrics(jobs(broker))
+        client.metrics(jobs(broker, listName="others"))
+        assert "KEDA has not called" in get(server, "/api/history/shop/nobody", 404).json()["error"]
+        assert "add &trigger=0 to &trigger=1" in get(server, "/api/history/shop/orders?format=csv", 400).json()["error"]
+        assert "add &trigger=0" in get(server, "/api/history/shop/orders?format=csv&trigger=2", 400).json()["error"]
+        assert "json or csv" in get(server, "/api/history/shop/orders?format=xml", 400).json()["error"]
+        assert get(server, "/api/history/shop/orders?format=csv&trigger=1").text.count("\n") >= 2
+        get(server, "/api/history/shop", 404)
+
+
+def test_without_memory_nothing_is_kept(broker):
+    with Server(http=True, arguments=["--history-memory", "0"]) as server, Client(server.port) as client:
+        assert client.metrics(jobs(broker)).metricValue == 0
+        assert rows_of(server) == []
+        assert metric(get(server, "/metrics").text, "backlog_history_bytes") is None

@@ -1,0 +1,160 @@
+"""The dashboard of a rehearsal: its workers, in a real Chromium."""
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from support.browser import Browser
+from support.process import Process, wait_until
+from support.redis import Redis
+from support.server import Server, binary
+
+OBJECT = """\
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: orders, namespace: shop}}
+spec:
+  maxReplicaCount: 3
+  triggers:
+    - type: external
+      metadata: {{scalerAddress: "127.0.0.1:{port}", scaler: redis, address: "{redis}", listName: orders, listLength: "5"}}
+"""
+
+# Works off nothing, and says so: the queue stays as long as it is.
+WORKER = 'echo "worker $BACKLOG_REPLICA <b>begins</b>"; n=0; while :; do n=$((n+1)); echo "backlog: done $n"; sleep 0.2; done'
+
+
+class Rehearsal(Process):
+    name = "rehearsal"
+
+    def __init__(self, server, redis, text=OBJECT, *arguments):
+        super().__init__()
+        path = os.path.join(self.folder, "object.yaml")
+        with open(path, "w") as file:
+            file.write(text.format(port=server.port, redis=redis.address))
+        self.arguments = ["-f", path, "--worker", WORKER, "--http", "127.0.0.1:0", "--grace", "2s", "--speed", "10", *arguments]
+        self.http_port = None
+
+    def command(self):
+        return [binary(), "rehearse", *self.arguments]
+
+    def ready(self):
+        found = re.search(r"dashboard on http://127\.0\.0\.1:(\d+)/", self.log())
+        self.http_port = int(found[1]) if found else None
+        return found
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as browser:
+        yield browser
+
+
+def workers(rehearsal):
+    """The processes of the workers, by their parent."""
+    with open(f"/proc/{rehearsal.pid}/task/{rehearsal.pid}/children") as children:
+        return children.read().split()
+
+
+def test_the_page_shows_the_workers_and_what_they_write(browser):
+    with Redis() as redis, redis.connect() as client, Server() as server:
+        client.call_all([("RPUSH", "orders", i) for i in range(60)])
+        with Rehearsal(server, redis) as rehearsal:
+            browser.open(rehearsal)
+            browser.wait_for_text("Jobs")
+            browser.wait_for_text("shop/orders 3")
+            rows = "[...document.querySelectorAll('tbody tr:not(.space)')].map((row) => row.innerText)"
+            browser.wait(f"{rows}.length === 3 && {rows}.every((row) => row.includes('running') && row.includes('MiB') && row.includes('%'))")
+            browser.wait(f"{rows}.every((row) => row.split(/\\s+/).some((word) => Number(word) > 3))")  # messages done
+            browser.screenshot("jobs")
+            assert browser.problems() == [] and browser.axe() == []
+
+            browser.click("tbody tr:not(.space) button")
+            browser.wait_for_text("worker 1 <b>begins</b>", "dialog pre")
+            browser.wait_for_text("backlog: done", "dialog pre")
+            browser.screenshot("job-log")
+            assert browser.problems() == [] and browser.axe() == []
+            browser.press("Escape")
+            browser.wait("document.querySelector('dialog') === null")
+
+            browser.evaluate("location.hash = '#/'")
+            browser.wait_for_text("shop/orders")
+            browser.wait_for_text("60")
+            assert browser.problems() == []
+
+            client.call("DEL", "orders")
+            browser.evaluate("location.hash = '#/jobs'")
+            browser.wait_for_text("No worker runs now", seconds=120)  # the cooldown, ten times as fast
+            rehearsal.signal(signal.SIGTERM)
+            assert rehearsal.child.wait(30) == 0
+            assert "worker 1 <b>begins</b>" in rehearsal.log()  # it goes on to standard error, too
+
+
+STREAM = """\
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: orders, namespace: shop}}
+spec:
+  triggers:
+    - type: external
+      metadata: {{scalerAddress: "127.0.0.1:{port}", scaler: redis-streams, address: "{redis}", stream: orders,
+                  consumerGroup: workers, lagCount: "5"}}
+"""
+WAITING, IN_FLIGHT = 5, 7
+
+
+def card(label, part="value"):
+    return (f"[...document.querySelectorAll('.card')].find((card) => card.querySelector('dt').textContent === '{label}')"
+            f"?.querySelector('.{part}').textContent")
+
+
+def fill_stream(redis):
+    with redis.connect() as client:
+        client.call("DEL", "orders")
+        client.call("XGROUP", "CREATE", "orders", "workers", "0", "MKSTREAM")
+        client.add("orders", WAITING + IN_FLIGHT)
+        client.read("orders", "workers", IN_FLIGHT)
+
+
+def test_the_cards_show_what_is_in_flight_and_a_dash_for_what_is_unknown(browser):
+    with Redis() as redis, Server(interval="200ms", hold="0s", http=True) as server:
+        fill_stream(redis)
+        with Rehearsal(server, redis, STREAM, "--server-http", f"127.0.0.1:{server.http_port}") as rehearsal:
+            browser.open(rehearsal, "/#/")
+            browser.wait(f"{card('In flight')} === '{IN_FLIGHT}'", seconds=120)
+            browser.wait(f"{card('Waiting')} === '{WAITING}'", seconds=120)
+            browser.screenshot("rehearsal-in-flight")
+            assert browser.problems() == [] and browser.axe() == []
+
+            redis.kill()  # an error is no 0
+            browser.wait(f"{card('Waiting')} === '–' && {card('In flight')} === '–'", seconds=120)
+            assert browser.evaluate(card("Waiting", "note")) == "1 trigger without a value"
+            redis.start()
+            fill_stream(redis)  # anew: Redis forgets a group's lag when it is started again
+            browser.wait(f"{card('Waiting')} === '{WAITING}' && {card('Waiting', 'note')} === ''", seconds=120)
+            assert browser.problems() == []
+
+
+def test_without_the_flag_there_is_no_port():
+    with Redis() as redis, Server() as server:
+        rehearsal = Rehearsal(server, redis)
+        rehearsal.arguments = [argument for argument in rehearsal.arguments if argument not in ("--http", "127.0.0.1:0")]
+        rehearsal.ready = lambda: "KEDA:" in rehearsal.log()
+        with rehearsal:
+            wait_until(lambda: rehearsal.log(), 10, "it prints")
+            assert "dashboard on" not in rehearsal.log()
+
+
+def test_an_address_that_is_none_is_an_error():
+    with Redis() as redis, Server() as server:
+        rehearsal = Rehearsal(server, redis)
+        rehearsal.arguments[rehearsal.arguments.index("--http") + 1] = "here"
+        done = subprocess.run(rehearsal.command(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        assert done.returncode in (1, 2) and "--http" in done.stdout
+        rehearsal.remove()
