@@ -1,0 +1,207 @@
+#include "manifest/builtin.h"
+
+#include "base/memory.h"
+#include "scale/general.h"
+#include "scale/named.h"
+#include "scale/triggers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char suffix_env[] = "FromEnv";
+
+bool builtin_is_external(const char *type)
+{
+    return text_equal(type, "external") || text_equal(type, "external-push");
+}
+
+const struct option *builtin_parameter(const struct builtin *builtin, const char *name)
+{
+    return option_find(builtin->scaler->options, name, OPTION_FROM_FILE);
+}
+
+/* ---- the metadata ---- */
+
+/* The name of the key in a trigger of Backlog; NULL where there is none. The caller frees it. */
+static char *new_name(const struct option *table, const char *key, const struct option **ret_row)
+{
+    *ret_row = option_find(table, key, OPTION_FROM_TRIGGER);
+    if (*ret_row != NULL)
+        return text_copy(key);
+    bool is_variable = text_ends_with(key, suffix_env);
+    _cleanup_(memory_free) char *plain =
+        text_copy_bytes(key, strlen(key) - (is_variable ? strlen(suffix_env) : 0));
+    *ret_row = option_find(table, plain, OPTION_FROM_FILE);
+    if (*ret_row != NULL)
+        return text_format("%s%s", (*ret_row)->key, is_variable ? suffix_env : "");
+    /* metricName: KEDA has stopped to read it, and Backlog takes it for that. */
+    return option_find(general_table, key, OPTION_FROM_FILE) == NULL ? NULL : text_copy(key);
+}
+
+static void read_key(struct builtin *builtin, size_t i)
+{
+    const struct yaml_tree *item = builtin->metadata->items[i];
+    const char *key = builtin->metadata->keys[i];
+    struct builtin_key *read = &builtin->keys[i];
+    read->name = new_name(builtin->scaler->options, key, &read->row);
+    if (text_equal(key, "<<") || item->kind == YAML_TREE_LIST || item->kind == YAML_TREE_MAP)
+        error_add(&builtin->reasons, "line %zu: %s is no single value: write it out", item->line,
+                  key);
+    else if (item->is_shared)
+        error_add(&builtin->reasons, "line %zu: a YAML alias is used here: write it out",
+                  item->line);
+    if (read->name == NULL) {
+        read->action = BUILTIN_DROP;
+        return;
+    }
+    bool is_of_connection = read->row != NULL && read->row->scope == OPTION_CONNECTION;
+    bool is_variable = text_ends_with(key, suffix_env) &&
+                       !text_ends_with(read->row == NULL ? "" : read->row->key, suffix_env);
+    if (builtin->needs_connection && is_of_connection)
+        read->action = BUILTIN_TO_CONNECTION;
+    else if (!text_equal(read->name, key))
+        read->action = BUILTIN_RENAME;
+    if (read->action == BUILTIN_TO_CONNECTION && is_variable)
+        error_add(&builtin->reasons,
+                  "%s is of the worker, and the other credentials are of %s: put both into one "
+                  "TriggerAuthentication",
+                  key, builtin->authentication.name);
+    entries_add(&builtin->entries, read->name,
+                is_variable          ? NULL
+                : item->text == NULL ? ""
+                                     : item->text,
+                builtin->metadata->key_spans[i].line);
+}
+
+static void read_metadata(struct builtin *builtin, const struct yaml_tree *trigger)
+{
+    builtin->metadata = yaml_tree_find(trigger, "metadata");
+    if (builtin->metadata == NULL || builtin->metadata->kind != YAML_TREE_MAP) {
+        builtin->metadata = NULL;
+        error_add(&builtin->reasons, "it has no metadata");
+        return;
+    }
+    if (builtin->metadata->count > TRIGGERS_MAX_KEYS) {
+        error_add(&builtin->reasons, "its metadata has more than %d keys", TRIGGERS_MAX_KEYS);
+        builtin->metadata = NULL;
+        return;
+    }
+    builtin->keys = memory_array(builtin->metadata->count, sizeof(*builtin->keys));
+    for (size_t i = 0; i < builtin->metadata->count; i++)
+        read_key(builtin, i);
+}
+
+/* ---- the TriggerAuthentication ---- */
+
+static void check_authentication(struct builtin *builtin)
+{
+    const struct authentication *authentication = &builtin->authentication;
+    const char *kind =
+        authentication->is_cluster_wide ? "ClusterTriggerAuthentication" : "TriggerAuthentication";
+    if (authentication->ref == NULL)
+        return;
+    if (authentication->name == NULL)
+        error_add(&builtin->reasons, "authenticationRef has no name");
+    else if (authentication->object == NULL)
+        error_add(&builtin->reasons, "%s %s is in none of the files: add the one that has it", kind,
+                  authentication->name);
+    else if (authentication->rival != NULL)
+        error_add(&builtin->reasons,
+                  "%s %s is in %s, and another one in %s: set their namespaces, or name fewer "
+                  "files",
+                  kind, authentication->name, authentication->object->file->path,
+                  authentication->rival->file->path);
+    else if (authentication->unsupported != NULL)
+        error_add(&builtin->reasons,
+                  "%s %s uses %s, which Backlog cannot do: use a Secret (secretTargetRef)", kind,
+                  authentication->name, authentication->unsupported);
+}
+
+static void read_parameters(struct builtin *builtin)
+{
+    const struct authentication *authentication = &builtin->authentication;
+    for (size_t i = 0; i < authentication->count; i++) {
+        const struct authentication_parameter *parameter = &authentication->parameters[i];
+        if (builtin_parameter(builtin, parameter->name) != NULL &&
+            parameter->source != PARAMETER_VARIABLE)
+            builtin->needs_connection = true;
+    }
+}
+
+static void add_parameter(struct builtin *builtin, const struct authentication_parameter *parameter)
+{
+    const struct option *row = builtin_parameter(builtin, parameter->name);
+    if (row == NULL)
+        return; /* KEDA passes it over, too */
+    if (entries_find(&builtin->entries, row->key) != NULL)
+        error_add(&builtin->reasons, "%s is given in metadata and in %s: keep one of them",
+                  parameter->name, builtin->authentication.name);
+    if (row->type == OPTION_UNSUPPORTED) {
+        const struct option_entry entry = {row->key, "given"};
+        option_check_entry(builtin->scaler->options, NULL, &entry, OPTION_FROM_FILE,
+                           &builtin->reasons);
+        return;
+    }
+    if (parameter->source == PARAMETER_VARIABLE && builtin->needs_connection)
+        error_add(&builtin->reasons,
+                  "%s of %s is a variable of the worker, and others are of a Secret: put all into "
+                  "the Secret",
+                  parameter->name, builtin->authentication.name);
+    if (parameter->source == PARAMETER_CONFIG_MAP && parameter->value == NULL)
+        error_add(&builtin->reasons, "ConfigMap %s with %s is in none of the files: add it",
+                  parameter->object, parameter->key);
+    if (builtin->needs_connection && row->scope != OPTION_CONNECTION)
+        error_add(&builtin->reasons,
+                  "%s of %s is no key of a connection: put it into the trigger's metadata",
+                  parameter->name, builtin->authentication.name);
+    if (parameter->source != PARAMETER_VARIABLE) {
+        entries_add(&builtin->entries, row->key, parameter->value, parameter->line);
+        return;
+    }
+    _cleanup_(memory_free) char *key = text_format("%s%s", row->key, suffix_env);
+    entries_add(&builtin->entries, key, NULL, parameter->line);
+}
+
+/* ---- the whole ---- */
+
+static void add_absent(const struct scaler *const *scalers, struct builtin *builtin)
+{
+    for (; *scalers != NULL; scalers++)
+        if (text_equal((*scalers)->name, builtin->type) && (*scalers)->absent != NULL)
+            error_add(&builtin->reasons, "it %s", (*scalers)->absent);
+    if (!error_is_set(&builtin->reasons))
+        error_add(&builtin->reasons, "Backlog has no such scaler");
+}
+
+void builtin_read(const struct scaler *const *scalers, const struct manifests *manifests,
+                  const char *namespace, const struct yaml_tree *trigger, struct builtin *ret)
+{
+    const char *type = yaml_tree_text(trigger, "type");
+    *ret = (struct builtin){.type = type == NULL ? "" : type};
+    ret->scaler = scaler_find(scalers, ret->type);
+    if (ret->scaler == NULL) {
+        add_absent(scalers, ret);
+        return;
+    }
+    authentication_read(manifests, namespace, trigger, &ret->authentication);
+    check_authentication(ret);
+    read_parameters(ret);
+    entries_add(&ret->entries, "scaler", ret->type, trigger->line);
+    read_metadata(ret, trigger);
+    for (size_t i = 0; i < ret->authentication.count; i++)
+        add_parameter(ret, &ret->authentication.parameters[i]);
+}
+
+bool builtin_can_move(const struct builtin *builtin)
+{
+    return builtin->scaler != NULL && builtin->metadata != NULL && !error_is_set(&builtin->reasons);
+}
+
+void builtin_done(struct builtin *builtin)
+{
+    for (size_t i = 0; builtin->keys != NULL && i < builtin->metadata->count; i++)
+        free(builtin->keys[i].name);
+    free(builtin->keys);
+    entries_done(&builtin->entries);
+    error_done(&builtin->reasons);
+}

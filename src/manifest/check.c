@@ -1,0 +1,386 @@
+#include "manifest/check.h"
+
+#include "base/memory.h"
+#include "config/value.h"
+#include "manifest/builtin.h"
+#include "manifest/relations.h"
+#include "manifest/secrets.h"
+#include "manifest/trigger_check.h"
+#include "scale/general.h"
+#include "scale/scaled_object.h"
+#include "scale/triggers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct checker {
+    const struct scaler *const *scalers;
+    const struct manifests *manifests;
+    struct connections *connections;
+    struct findings *findings;
+    struct check_counts counts;
+};
+
+static struct finding_place place_in(const struct manifest_object *object, size_t line)
+{
+    return (struct finding_place){
+        .path = object->file->path, .line = line, .object = object->label};
+}
+
+/* "trigger 0 (kafka): ", or its name. The caller frees it. */
+static char *prefix_of(const struct yaml_tree *trigger, size_t index)
+{
+    const char *name = yaml_tree_text(trigger, "name");
+    const char *type = yaml_tree_text(trigger, "type");
+    if (name != NULL)
+        return text_format("trigger \"%s\": ", name);
+    return text_format("trigger %zu (%s): ", index, type == NULL ? "no type" : type);
+}
+
+/* ---- texts that are none ---- */
+
+/* Kubernetes reads YAML 1.1, and KEDA's metadata are texts: the API server refuses anything else. */
+static bool is_text_for_kubernetes(const struct yaml_tree *item)
+{
+    static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "y", "n"};
+    if (item->kind != YAML_TREE_TEXT || !item->is_plain)
+        return true;
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+        if (text_distance(item->text, words[i]) == 0)
+            return false;
+    char *end = NULL;
+    strtod(item->text, &end);
+    bool is_number = end != item->text && *end == '\0' && strpbrk(item->text, "nN") == NULL;
+    return !is_number;
+}
+
+static bool is_repeated(const struct yaml_tree *map, size_t key)
+{
+    for (size_t before = 0; before < key; before++)
+        if (text_equal(map->keys[before], map->keys[key]))
+            return true;
+    return false;
+}
+
+static void check_texts(const struct checker *checker, const struct manifest_object *object,
+                        const struct yaml_tree *metadata, const char *prefix)
+{
+    for (size_t i = 0; i < metadata->count; i++) {
+        const struct yaml_tree *item = metadata->items[i];
+        const struct finding_place place = place_in(object, metadata->key_spans[i].line);
+        if (item->kind == YAML_TREE_LIST || item->kind == YAML_TREE_MAP)
+            finding_add(checker->findings, &place, FINDING_ERROR, "%s%s must be a single value",
+                        prefix, metadata->keys[i]);
+        else if (!is_text_for_kubernetes(item))
+            finding_add(checker->findings, &place, FINDING_ERROR,
+                        "%s%s: Kubernetes takes texts only: write \"%.*s\" in quotes", prefix,
+                        metadata->keys[i], (int)text_cut(item->text, 64), item->text);
+        if (is_repeated(metadata, i))
+            finding_add(checker->findings, &place, FINDING_ERROR, "%s%s is given twice", prefix,
+                        metadata->keys[i]);
+    }
+}
+
+/* ---- triggers of type external ---- */
+
+static bool is_variable(const struct option *table, const char *key)
+{
+    const struct option *row = option_find(table, key, OPTION_FROM_FILE);
+    return row == NULL && text_ends_with(key, "FromEnv");
+}
+
+static void read_entries(const struct scaler *const *scalers, const struct yaml_tree *metadata,
+                         struct entries *ret_entries)
+{
+    const char *name = yaml_tree_text(metadata, "scaler");
+    const struct option *table = general_table;
+    for (; *scalers != NULL; scalers++)
+        if (text_equal((*scalers)->name, name) && (*scalers)->absent == NULL)
+            table = (*scalers)->options;
+    for (size_t i = 0; i < metadata->count; i++) {
+        const struct yaml_tree *item = metadata->items[i];
+        const char *text = item->text == NULL ? "" : item->text;
+        entries_add(ret_entries, metadata->keys[i],
+                    is_variable(table, metadata->keys[i]) ? NULL : text,
+                    metadata->key_spans[i].line);
+    }
+}
+
+/* One that KEDA reads for its channel to us. */
+static void check_secret(const struct checker *checker, const struct manifest_object *object,
+                         const struct authentication *authentication,
+                         const struct authentication_parameter *parameter,
+                         const struct finding_place *place, const char *prefix)
+{
+    _cleanup_(error_done) struct error error = {0};
+    char *value = NULL;
+    if (parameter->source != PARAMETER_SECRET)
+        return;
+    if (secret_find(checker->manifests, object->namespace, authentication, parameter, &value,
+                    &error) == SECRET_WRONG)
+        finding_add(checker->findings, place, FINDING_ERROR, "%s%s", prefix, error_text(&error));
+    text_free_secret(value);
+}
+
+/* KEDA uses three keys of it, for its channel to us, and forwards none. */
+static void check_authentication(const struct checker *checker,
+                                 const struct manifest_object *object,
+                                 const struct yaml_tree *trigger, const char *prefix)
+{
+    struct authentication read;
+    authentication_read(checker->manifests, object->namespace, trigger, &read);
+    const struct finding_place place =
+        place_in(object, read.ref == NULL ? trigger->line : read.ref->line);
+    if (read.name != NULL && read.object == NULL)
+        finding_add(checker->findings, &place, FINDING_NOTE,
+                    "%s%s %s is in none of the files: not checked", prefix,
+                    read.is_cluster_wide ? "ClusterTriggerAuthentication" : "TriggerAuthentication",
+                    read.name);
+    for (size_t i = 0; i < read.count; i++) {
+        const char *name = read.parameters[i].name;
+        if (text_equal(name, "caCert") || text_equal(name, "tlsClientCert") ||
+            text_equal(name, "tlsClientKey")) {
+            check_secret(checker, object, &read, &read.parameters[i], &place, prefix);
+            continue;
+        }
+        finding_add(checker->findings, &place, FINDING_WARNING,
+                    "%sKEDA does not forward %s of TriggerAuthentication %s to an external scaler: "
+                    "put it into a connection, and set connectionName",
+                    prefix, name, read.name);
+    }
+}
+
+static void check_external(struct checker *checker, const struct manifest_object *object,
+                           const struct yaml_tree *trigger, const char *prefix)
+{
+    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
+    const struct finding_place place = place_in(object, trigger->line);
+    if (metadata == NULL || metadata->kind != YAML_TREE_MAP) {
+        finding_add(checker->findings, &place, FINDING_ERROR,
+                    "%smetadata is missing: scalerAddress, scaler and the keys of that scaler",
+                    prefix);
+        return;
+    }
+    if (metadata->count > TRIGGERS_MAX_KEYS) {
+        finding_add(checker->findings, &place, FINDING_ERROR,
+                    "%smetadata has %zu keys: the server accepts at most %d", prefix,
+                    metadata->count, TRIGGERS_MAX_KEYS);
+        return;
+    }
+    _cleanup_(entries_done) struct entries entries = {0};
+    read_entries(checker->scalers, metadata, &entries);
+    check_texts(checker, object, metadata, prefix);
+    if (yaml_tree_text(metadata, "scalerAddress") == NULL)
+        finding_add(checker->findings, &place, FINDING_ERROR,
+                    "%sscalerAddress is missing: where the server is, such as backlog.keda:9090",
+                    prefix);
+    const struct trigger_check check = {
+        .scalers = checker->scalers,
+        .connections = checker->connections,
+        .name = object->name,
+        .namespace = object->namespace,
+        .place = place_in(object, metadata->line),
+        .prefix = prefix,
+        .level = FINDING_ERROR,
+    };
+    trigger_check(&check, &entries, checker->findings);
+    check_authentication(checker, object, trigger, prefix);
+    relations_check(object, trigger, &entries, prefix, checker->findings);
+}
+
+/* ---- triggers of KEDA's own types ---- */
+
+static char *changes_of(const struct builtin *builtin)
+{
+    struct text text = {0};
+    for (size_t i = 0; i < builtin->metadata->count; i++)
+        if (builtin->keys[i].action == BUILTIN_RENAME)
+            text_addf(&text, "; %s becomes %s", builtin->metadata->keys[i], builtin->keys[i].name);
+    if (builtin->needs_connection)
+        text_addf(&text, "; %s becomes a connection", builtin->authentication.name);
+    return text_take(&text);
+}
+
+static void check_dropped(const struct checker *checker, const struct manifest_object *object,
+                          const struct builtin *builtin, const char *prefix)
+{
+    for (size_t i = 0; i < builtin->metadata->count; i++) {
+        if (builtin->keys[i].action != BUILTIN_DROP)
+            continue;
+        _cleanup_(error_done) struct error error = {0};
+        const struct option_entry entry = {builtin->metadata->keys[i], ""};
+        const struct finding_place place = place_in(object, builtin->metadata->key_spans[i].line);
+        option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
+                           &error);
+        finding_add(checker->findings, &place, FINDING_WARNING, "%sKEDA ignores it: %s", prefix,
+                    error_text(&error));
+    }
+}
+
+static void check_builtin(struct checker *checker, const struct manifest_object *object,
+                          const struct yaml_tree *trigger, const char *prefix)
+{
+    struct builtin builtin;
+    struct findings mistakes = {0};
+    _cleanup_(error_done) struct error missing = {0};
+    const struct finding_place place = place_in(object, trigger->line);
+    builtin_read(checker->scalers, checker->manifests, object->namespace, trigger, &builtin);
+    if (builtin.metadata != NULL) {
+        check_texts(checker, object, builtin.metadata, prefix);
+        check_dropped(checker, object, &builtin, prefix);
+    }
+    secrets_fill_in(checker->manifests, object->namespace, &builtin, &missing);
+    if (error_is_set(&missing))
+        finding_add(checker->findings, &place, FINDING_ERROR, "%s%s", prefix, error_text(&missing));
+    const struct yaml_tree *metadata = builtin.metadata;
+    bool can_move = metadata != NULL && builtin_can_move(&builtin);
+    if (can_move) {
+        const struct trigger_check check = {
+            .scalers = checker->scalers,
+            .name = object->name,
+            .namespace = object->namespace,
+            .place = place_in(object, metadata->line),
+            .prefix = "",
+            .level = FINDING_WARNING,
+        };
+        trigger_check(&check, &builtin.entries, &mistakes);
+    }
+    for (size_t i = 0; i < mistakes.count; i++) {
+        const struct finding_place where = place_in(object, mistakes.items[i].line);
+        finding_add(checker->findings, &where, FINDING_WARNING,
+                    "%scannot be moved to Backlog as it is: %s", prefix, mistakes.items[i].text);
+    }
+    if (error_is_set(&builtin.reasons) && builtin.scaler != NULL)
+        finding_add(checker->findings, &place, FINDING_WARNING,
+                    "%scannot be moved to Backlog as it is: %s", prefix,
+                    error_text(&builtin.reasons));
+    else if (error_is_set(&builtin.reasons))
+        finding_add(checker->findings, &place, FINDING_NOTE, "%sstays with KEDA: %s", prefix,
+                    error_text(&builtin.reasons));
+    else if (can_move && mistakes.count == 0) {
+        _cleanup_(memory_free) char *changes = changes_of(&builtin);
+        finding_add(checker->findings, &place, FINDING_NOTE,
+                    "%s`backlog migrate` can move it: scaler %s, and every key stays%s", prefix,
+                    builtin.type, changes);
+        checker->counts.movable++;
+    }
+    findings_done(&mistakes);
+    builtin_done(&builtin);
+}
+
+/* ---- objects ---- */
+
+static void check_trigger(struct checker *checker, const struct manifest_object *object,
+                          const struct yaml_tree *trigger, size_t index)
+{
+    const char *type = yaml_tree_text(trigger, "type");
+    _cleanup_(memory_free) char *prefix = prefix_of(trigger, index);
+    const struct finding_place place = place_in(object, trigger->line);
+    checker->counts.triggers++;
+    if (type == NULL)
+        finding_add(checker->findings, &place, FINDING_ERROR,
+                    "%stype is missing, such as external-push", prefix);
+    else if (builtin_is_external(type))
+        check_external(checker, object, trigger, prefix);
+    else
+        check_builtin(checker, object, trigger, prefix);
+}
+
+/* Of a type that is missing check_trigger() tells. */
+static bool can_be_read(const struct yaml_tree *triggers)
+{
+    size_t sources = 0;
+    for (size_t i = 0; i < triggers->count; i++) {
+        const char *type = yaml_tree_text(triggers->items[i], "type");
+        if (type == NULL)
+            return false;
+        sources += !text_equal(type, "cpu") && !text_equal(type, "memory");
+    }
+    return sources > 0;
+}
+
+/* The numbers of the spec, as the model reads them. */
+static void check_spec(const struct checker *checker, const struct manifest_object *object,
+                       const struct yaml_tree *triggers)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(scaled_object_done) struct scaled_object read = {0};
+    const struct yaml_tree *modifiers =
+        yaml_tree_find(object->tree, "spec.advanced.scalingModifiers");
+    if (modifiers != NULL && modifiers->count > 0) {
+        const struct finding_place place = place_in(object, modifiers->line);
+        finding_add(
+            checker->findings, &place, FINDING_NOTE,
+            "scalingModifiers: KEDA combines the triggers; the replicas cannot be calculated here");
+        return;
+    }
+    if (!can_be_read(triggers) ||
+        scaled_object_read(object->tree, object->file->path, &read, &error))
+        return;
+    _cleanup_(findings_done) struct findings found = {0};
+    manifest_add_error(&found, object->file->path, &error);
+    const struct finding_place place = place_in(object, found.items[0].line);
+    finding_add(checker->findings, &place, FINDING_ERROR, "%s", found.items[0].text);
+}
+
+static void check_object(struct checker *checker, const struct manifest_object *object)
+{
+    const struct yaml_tree *triggers = manifest_triggers(object);
+    const struct finding_place place = place_in(object, object->tree->line);
+    checker->counts.objects++;
+    if (object->name[0] == '\0')
+        finding_add(checker->findings, &place, FINDING_ERROR, "metadata.name is missing");
+    if (triggers == NULL || triggers->count == 0) {
+        finding_add(checker->findings, &place, FINDING_ERROR,
+                    "spec.triggers is missing: a list of triggers");
+        return;
+    }
+    if (object->kind == MANIFEST_SCALED_OBJECT && object->name[0] != '\0')
+        check_spec(checker, object, triggers);
+    for (size_t i = 0; i < triggers->count; i++)
+        check_trigger(checker, object, triggers->items[i], i);
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const struct manifest_object *one = *(const struct manifest_object *const *)left;
+    const struct manifest_object *other = *(const struct manifest_object *const *)right;
+    int order = one->kind != other->kind ? (int)one->kind - (int)other->kind
+                                         : strcmp(one->label, other->label);
+    /* Objects are in the order of the files. */
+    return order != 0 ? order : one < other ? -1 : one > other;
+}
+
+/* Within one file: files of overlays repeat each other's objects. */
+static void check_repeated(const struct checker *checker)
+{
+    const struct manifests *manifests = checker->manifests;
+    _cleanup_(memory_free) const struct manifest_object **sorted =
+        memory_array(manifests->object_count + 1, sizeof(struct manifest_object *));
+    size_t count = 0;
+    for (size_t i = 0; i < manifests->object_count; i++)
+        if (manifest_scales(&manifests->objects[i]) && manifests->objects[i].name[0] != '\0')
+            sorted[count++] = &manifests->objects[i];
+    qsort(sorted, count, sizeof(struct manifest_object *), by_name);
+    for (size_t i = 1; i < count; i++) {
+        const struct manifest_object *before = sorted[i - 1];
+        const struct finding_place place = place_in(sorted[i], sorted[i]->tree->line);
+        if (before->file == sorted[i]->file && before->kind == sorted[i]->kind &&
+            text_equal(before->label, sorted[i]->label))
+            finding_add(checker->findings, &place, FINDING_WARNING,
+                        "also in line %zu of this file: the last one replaces the others",
+                        before->tree->line);
+    }
+}
+
+void manifests_check(const struct scaler *const *scalers, const struct manifests *manifests,
+                     struct connections *connections, struct findings *findings,
+                     struct check_counts *ret_counts)
+{
+    struct checker checker = {scalers, manifests, connections, findings, {0}};
+    for (size_t i = 0; i < manifests->object_count; i++)
+        if (manifest_scales(&manifests->objects[i]))
+            check_object(&checker, &manifests->objects[i]);
+    check_repeated(&checker);
+    *ret_counts = checker.counts;
+}

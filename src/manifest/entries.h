@@ -1,0 +1,38 @@
+/*
+ * The metadata of one trigger, key by key, with the lines where they stand.
+ *
+ * Threads: any; pure.
+ */
+#ifndef BACKLOG_MANIFEST_ENTRIES_H
+#define BACKLOG_MANIFEST_ENTRIES_H
+
+#include "config/option.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct entry {
+    char *key;
+    char *value; /* NULL: known only where it runs (a variable of the worker, a Secret) */
+    size_t line;
+};
+
+struct entries {
+    struct entry *items;
+    size_t count, capacity;
+};
+
+/* Copies; `value` may be NULL. */
+void entries_add(struct entries *entries, const char *key, const char *value, size_t line);
+void entries_done(struct entries *entries);
+
+const struct entry *entries_find(const struct entries *entries, const char *key); /* or NULL */
+
+/* Is every value known? */
+bool entries_are_known(const struct entries *entries);
+
+/* For the parsers: borrowed strings, in an array that the caller frees. A value that is not known is one that
+ * the table would take. */
+struct option_entry *entries_plain(const struct entries *entries, const struct option *table);
+
+#endif

@@ -1,0 +1,284 @@
+#include "manifest/manifest.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { LARGEST_FILE = 16 << 20, MAX_FILES = 10 * 1000, MAX_DEPTH = 32 };
+
+/* ---- objects ---- */
+
+static enum manifest_kind kind_of(const struct yaml_tree *tree)
+{
+    static const struct {
+        const char *name;
+        enum manifest_kind kind;
+    } kinds[] = {
+        {"ScaledObject", MANIFEST_SCALED_OBJECT},
+        {"ScaledJob", MANIFEST_SCALED_JOB},
+        {"TriggerAuthentication", MANIFEST_AUTHENTICATION},
+        {"ClusterTriggerAuthentication", MANIFEST_CLUSTER_AUTHENTICATION},
+        {"ConfigMap", MANIFEST_CONFIG_MAP},
+        {"Secret", MANIFEST_SECRET},
+    };
+    const char *name = yaml_tree_text(tree, "kind");
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
+        if (text_equal(name, kinds[i].name))
+            return kinds[i].kind;
+    const struct yaml_tree *connections = yaml_tree_find(tree, "connections");
+    bool is_connections = name == NULL && connections != NULL && connections->kind == YAML_TREE_MAP;
+    return is_connections ? MANIFEST_CONNECTIONS : MANIFEST_OTHER;
+}
+
+static void add_object(struct manifests *manifests, const struct manifest_file *file,
+                       const struct yaml_tree *tree)
+{
+    enum manifest_kind kind = kind_of(tree);
+    const char *name = yaml_tree_text(tree, "metadata.name");
+    const char *namespace = yaml_tree_text(tree, "metadata.namespace");
+    if (kind == MANIFEST_OTHER)
+        return;
+    manifests->objects = memory_grow(manifests->objects, &manifests->object_capacity,
+                                     manifests->object_count + 1, sizeof(*manifests->objects));
+    manifests->objects[manifests->object_count++] = (struct manifest_object){
+        .kind = kind,
+        .file = file,
+        .tree = tree,
+        .name = name == NULL ? "" : name,
+        .namespace = namespace,
+        .label = text_format("%s%s%s", namespace == NULL ? "" : namespace,
+                             namespace == NULL ? "" : "/", name == NULL ? "" : name),
+    };
+}
+
+static void add_document(struct manifests *manifests, const struct manifest_file *file,
+                         const struct yaml_tree *tree)
+{
+    const char *kind = yaml_tree_text(tree, "kind");
+    const struct yaml_tree *items =
+        kind != NULL && text_ends_with(kind, "List") ? yaml_tree_find(tree, "items") : NULL;
+    if (items == NULL || items->kind != YAML_TREE_LIST) {
+        add_object(manifests, file, tree);
+        return;
+    }
+    for (size_t i = 0; i < items->count; i++)
+        add_object(manifests, file, items->items[i]);
+}
+
+/* ---- files ---- */
+
+static void file_free(struct manifest_file *file)
+{
+    yaml_forest_done(&file->forest);
+    text_done(&file->text);
+    free(file->path);
+    free(file);
+}
+
+void manifest_add_error(struct findings *findings, const char *path, const struct error *error)
+{
+    const char *text = error_text(error);
+    struct finding_place place = {.path = path};
+    size_t length = strlen(path);
+    if (strncmp(text, path, length) == 0 && text[length] == ':') {
+        char *end = NULL;
+        place.line = strtoul(text + length + 1, &end, 10);
+        text = *end == ':' ? end + 2 : text;
+    }
+    finding_add(findings, &place, FINDING_ERROR, "%s", text);
+}
+
+/* file_read() waits for nobody, and a pipe may still be written to. */
+static bool read_input(struct text *text, struct error *error)
+{
+    char buffer[4096];
+    for (size_t got; (got = fread(buffer, 1, sizeof(buffer), stdin)) > 0;) {
+        text_add_bytes(text, buffer, got);
+        if (text->length > LARGEST_FILE)
+            return error_invalid(error, "-: more than %d bytes", LARGEST_FILE);
+    }
+    if (ferror(stdin))
+        return error_invalid(error, "-: cannot read standard input");
+    return text->length > 0 || /* a command before the pipe may have failed */
+           error_invalid(error, "-: standard input is empty");
+}
+
+/* NULL where there are too many. Findings borrow the path. */
+static struct manifest_file *new_file(struct manifests *manifests, const char *path,
+                                      struct findings *findings)
+{
+    if (manifests->file_count == MAX_FILES) {
+        const struct finding_place place = {.path = manifests->files[0]->path};
+        finding_add(findings, &place, FINDING_ERROR,
+                    "more than %d files: the rest is not read; name fewer folders", MAX_FILES);
+        return NULL;
+    }
+    struct manifest_file *file = memory_new(sizeof(*file));
+    file->path = text_copy(path);
+    manifests->files = memory_grow(manifests->files, &manifests->file_capacity,
+                                   manifests->file_count + 1, sizeof(struct manifest_file *));
+    manifests->files[manifests->file_count++] = file;
+    return file;
+}
+
+static bool parse_file(struct manifests *manifests, struct manifest_file *file, struct error *error)
+{
+    const char *bytes = file->text.bytes == NULL ? "" : file->text.bytes;
+    if (!yaml_forest_parse(bytes, file->text.length, file->path, &file->forest, error))
+        return false;
+    for (size_t i = 0; i < file->forest.count; i++)
+        add_document(manifests, file, file->forest.trees[i]);
+    return true;
+}
+
+void manifests_add_text(struct manifests *manifests, const char *path, const char *text,
+                        size_t length, struct findings *findings)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct manifest_file *file = new_file(manifests, path, findings);
+    if (file == NULL)
+        return;
+    text_add_bytes(&file->text, text, length);
+    if (!parse_file(manifests, file, &error))
+        manifest_add_error(findings, file->path, &error);
+}
+
+static void add_file(struct manifests *manifests, const char *path, bool is_searched,
+                     struct findings *findings)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct manifest_file *file = new_file(manifests, path, findings);
+    if (file == NULL)
+        return;
+    bool is_read = text_equal(path, "-") ? read_input(&file->text, &error)
+                                         : file_read(path, LARGEST_FILE, &file->text, &error);
+    if (is_read && parse_file(manifests, file, &error))
+        return;
+    const struct finding_place place = {.path = file->path};
+    if (is_read && is_searched && file->text.bytes != NULL &&
+        strstr(file->text.bytes, "{{") != NULL)
+        finding_add(findings, &place, FINDING_NOTE,
+                    "skipped: a Helm template (pipe `helm template` into this command instead)");
+    else
+        manifest_add_error(findings, file->path, &error);
+}
+
+static bool is_manifest_name(const char *name)
+{
+    return text_ends_with(name, ".yaml") || text_ends_with(name, ".yml") ||
+           text_ends_with(name, ".json");
+}
+
+static int compare_entries(const FTSENT **left, const FTSENT **right)
+{
+    return strcmp((*left)->fts_name, (*right)->fts_name);
+}
+
+static void add_folder(struct manifests *manifests, const char *path, struct findings *findings)
+{
+    char *const roots[] = {(char *)path, NULL};
+    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, compare_entries);
+    for (FTSENT *entry; walk != NULL && (entry = fts_read(walk)) != NULL;) {
+        bool is_hidden = entry->fts_name[0] == '.' && entry->fts_level > 0;
+        if (entry->fts_info == FTS_D && (is_hidden || entry->fts_level > MAX_DEPTH))
+            fts_set(walk, entry, FTS_SKIP);
+        else if (entry->fts_info == FTS_F && !is_hidden && is_manifest_name(entry->fts_name))
+            add_file(manifests, entry->fts_path, true, findings);
+        else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR) {
+            const struct finding_place place = {.path = path};
+            finding_add(findings, &place, FINDING_ERROR, "%s: %s", entry->fts_path,
+                        strerror(entry->fts_errno));
+        } else if (entry->fts_info == FTS_SLNONE && !is_hidden &&
+                   is_manifest_name(entry->fts_name)) {
+            const struct finding_place place = {.path = path};
+            finding_add(findings, &place, FINDING_ERROR, "%s: a broken symbolic link",
+                        entry->fts_path);
+        }
+    }
+    if (walk != NULL)
+        fts_close(walk);
+}
+
+void manifests_add(struct manifests *manifests, const char *path, struct findings *findings)
+{
+    struct stat status;
+    if (!text_equal(path, "-") && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        add_folder(manifests, path, findings);
+    else
+        add_file(manifests, path, false, findings);
+}
+
+void manifests_done(struct manifests *manifests)
+{
+    for (size_t i = 0; i < manifests->object_count; i++)
+        free(manifests->objects[i].label);
+    for (size_t i = 0; i < manifests->file_count; i++)
+        file_free(manifests->files[i]);
+    free(manifests->objects);
+    free(manifests->files);
+    *manifests = (struct manifests){0};
+}
+
+/* ---- finding ---- */
+
+static bool is_in(const struct manifest_object *object, const char *namespace)
+{
+    return object->kind == MANIFEST_CLUSTER_AUTHENTICATION || object->namespace == NULL ||
+           namespace == NULL || text_equal(object->namespace, namespace);
+}
+
+static bool is_exactly_in(const struct manifest_object *object, const char *namespace)
+{
+    return object->namespace != NULL && namespace != NULL &&
+           text_equal(object->namespace, namespace);
+}
+
+static bool says_the_same(const struct manifest_object *one, const struct manifest_object *other)
+{
+    static const char *const parts[] = {"spec", "data", "stringData"};
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
+        if (!yaml_tree_is_same(yaml_tree_find(one->tree, parts[i]),
+                               yaml_tree_find(other->tree, parts[i])))
+            return false;
+    return true;
+}
+
+const struct manifest_object *manifests_find(const struct manifests *manifests,
+                                             enum manifest_kind kind, const char *namespace,
+                                             const char *name,
+                                             const struct manifest_object **ret_rival)
+{
+    const struct manifest_object *found = NULL;
+    *ret_rival = NULL;
+    for (size_t i = 0; i < manifests->object_count; i++) {
+        const struct manifest_object *object = &manifests->objects[i];
+        if (object->kind != kind || !text_equal(object->name, name) || !is_in(object, namespace))
+            continue;
+        bool is_better =
+            found == NULL || (is_exactly_in(object, namespace) && !is_exactly_in(found, namespace));
+        if (is_better) {
+            found = object;
+            *ret_rival = NULL;
+        } else if (is_exactly_in(object, namespace) == is_exactly_in(found, namespace) &&
+                   !says_the_same(object, found))
+            *ret_rival = object;
+    }
+    return found;
+}
+
+const struct yaml_tree *manifest_triggers(const struct manifest_object *object)
+{
+    const struct yaml_tree *list = yaml_tree_find(object->tree, "spec.triggers");
+    return list == NULL || list->kind != YAML_TREE_LIST ? NULL : list;
+}
+
+bool manifest_scales(const struct manifest_object *object)
+{
+    return object->kind == MANIFEST_SCALED_OBJECT || object->kind == MANIFEST_SCALED_JOB;
+}

@@ -1,0 +1,75 @@
+/*
+ * Manifests: the YAML files of a command line, and the objects in them that have to do with scaling.
+ *
+ * Threads: one at a time.
+ * Owner:   struct manifests owns everything; objects borrow from it.
+ */
+#ifndef BACKLOG_MANIFEST_MANIFEST_H
+#define BACKLOG_MANIFEST_MANIFEST_H
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/yaml_tree.h"
+#include "manifest/finding.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum manifest_kind {
+    MANIFEST_OTHER,
+    MANIFEST_SCALED_OBJECT,
+    MANIFEST_SCALED_JOB,
+    MANIFEST_AUTHENTICATION,         /* TriggerAuthentication */
+    MANIFEST_CLUSTER_AUTHENTICATION, /* ClusterTriggerAuthentication */
+    MANIFEST_CONFIG_MAP,
+    MANIFEST_SECRET,
+    MANIFEST_CONNECTIONS, /* a connections file, or values of the chart with connections */
+};
+
+struct manifest_file {
+    char *path; /* as it was given; "-" for standard input */
+    struct text text;
+    struct yaml_forest forest;
+};
+
+struct manifest_object {
+    enum manifest_kind kind;
+    const struct manifest_file *file;
+    const struct yaml_tree *tree;
+    const char *name;      /* "" where it has none */
+    const char *namespace; /* NULL where the manifest has none: that of whoever applies it */
+    char *label;           /* "shop/orders", or "orders" */
+};
+
+struct manifests {
+    struct manifest_file **files;
+    size_t file_count, file_capacity;
+    struct manifest_object *objects;
+    size_t object_count, object_capacity;
+};
+
+/* A file, a folder (its *.yaml, *.yml and *.json, at any depth) or "-". What cannot be read is a
+ * finding; a Helm template in a folder is passed over with a note. */
+void manifests_add(struct manifests *manifests, const char *path, struct findings *findings);
+/* The same of a text; both are copied. */
+void manifests_add_text(struct manifests *manifests, const char *path, const char *text,
+                        size_t length, struct findings *findings);
+void manifests_done(struct manifests *manifests);
+
+/* The object of this kind and name; one without a namespace is in all, and one of this namespace comes first. NULL where
+ * there is none. `ret_rival`: another one that may be meant as well and says something else, or NULL. */
+const struct manifest_object *manifests_find(const struct manifests *manifests,
+                                             enum manifest_kind kind, const char *namespace,
+                                             const char *name,
+                                             const struct manifest_object **ret_rival);
+
+/* An error whose text begins with the path and a line, as those of the parsers, as a finding. */
+void manifest_add_error(struct findings *findings, const char *path, const struct error *error);
+
+/* The items of spec.triggers; NULL where there is no list. */
+const struct yaml_tree *manifest_triggers(const struct manifest_object *object);
+
+/* Does it have triggers: is it a ScaledObject or a ScaledJob? */
+bool manifest_scales(const struct manifest_object *object);
+
+#endif

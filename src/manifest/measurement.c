@@ -1,0 +1,323 @@
+#include "manifest/measurement.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "manifest/builtin.h"
+#include "manifest/secrets.h"
+#include "scale/general.h"
+#include "scale/named.h"
+#include "scale/triggers.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { WAIT_MS = 200, MAX_TRIGGERS = 100 * 1000, MAX_METADATA_BYTES = 256 << 20 };
+
+/* One trigger that is being measured. */
+struct job {
+    struct measured_trigger *result;
+    struct trigger *trigger;
+    struct watcher watcher;
+    bool is_waiting;
+};
+
+struct run {
+    const struct measurement_settings *settings;
+    const struct manifests *manifests;
+    struct engine *engine;
+    struct triggers *triggers;
+    struct job *jobs;
+    size_t job_count, waiting;
+    int64_t began_ms;
+    int wake_fd;
+};
+
+static void wake(void *context)
+{
+    const int *wake_fd = context;
+    const uint64_t one = 1;
+    while (write(*wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
+
+/* ---- what is sent ---- */
+
+static bool resolve_variable(struct entry *entry, const char *variable, struct error *error)
+{
+    const char *value = getenv(variable);
+    if (value == NULL)
+        return error_invalid(error, "%s: set the variable %s to measure it", entry->key, variable);
+    entry->value = text_copy(value);
+    return true;
+}
+
+static bool read_external(const struct scaler *const *scalers, const struct yaml_tree *trigger,
+                          struct entries *entries, struct error *error)
+{
+    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
+    const struct scaler *scaler = scaler_find(scalers, yaml_tree_text(metadata, "scaler"));
+    if (metadata == NULL || metadata->kind != YAML_TREE_MAP)
+        return error_invalid(error, "metadata is missing");
+    for (size_t i = 0; i < metadata->count; i++) {
+        const char *key = metadata->keys[i];
+        const char *text = metadata->items[i]->text == NULL ? "" : metadata->items[i]->text;
+        bool is_variable = scaler != NULL && text_ends_with(key, "FromEnv") &&
+                           option_find(scaler->options, key, OPTION_FROM_FILE) == NULL;
+        entries_add(entries, key, is_variable ? NULL : text, metadata->key_spans[i].line);
+        if (is_variable && !resolve_variable(&entries->items[entries->count - 1], text, error))
+            return false;
+    }
+    return true;
+}
+
+/* The variable of the worker that KEYFromEnv names, in the metadata or the TriggerAuthentication; NULL: there is none. */
+static const char *variable_of(const struct builtin *builtin, const char *key)
+{
+    const struct authentication *authentication = &builtin->authentication;
+    for (size_t i = 0; i < builtin->metadata->count; i++)
+        if (text_equal(builtin->keys[i].name, key))
+            return builtin->metadata->items[i]->text;
+    for (size_t i = 0; i < authentication->count; i++) {
+        const struct authentication_parameter *parameter = &authentication->parameters[i];
+        const struct option *row = builtin_parameter(builtin, parameter->name);
+        size_t length = row == NULL ? 0 : strlen(row->key);
+        if (parameter->source == PARAMETER_VARIABLE && row != NULL &&
+            strncmp(key, row->key, length) == 0 && text_equal(key + length, "FromEnv"))
+            return parameter->object;
+    }
+    return NULL;
+}
+
+static bool refuse_secret(const struct builtin *builtin, const char *key, bool with_secrets,
+                          struct error *error)
+{
+    if (with_secrets)
+        return error_invalid(error,
+                             "%s is in a Secret of %s, which is in none of the files: add it, or "
+                             "migrate the trigger and give its connection with --config",
+                             key, builtin->authentication.name);
+    return error_invalid(error,
+                         "%s is in a Secret of %s, and nothing of a Secret is sent to a server: "
+                         "give the server the connection that `backlog migrate` makes of it, and "
+                         "name the migrated file here",
+                         key, builtin->authentication.name);
+}
+
+static bool read_builtin(const struct builtin *builtin, bool with_secrets, struct entries *entries,
+                         struct error *error)
+{
+    if (error_is_set(&builtin->reasons)) {
+        error_copy(error, &builtin->reasons);
+        return false;
+    }
+    for (size_t i = 0; i < builtin->entries.count; i++) {
+        const struct entry *entry = &builtin->entries.items[i];
+        entries_add(entries, entry->key, entry->value, entry->line);
+        if (entry->value != NULL)
+            continue;
+        const char *variable = variable_of(builtin, entry->key);
+        if (variable == NULL)
+            return refuse_secret(builtin, entry->key, with_secrets, error);
+        if (!resolve_variable(&entries->items[entries->count - 1], variable, error))
+            return false;
+    }
+    return true;
+}
+
+static bool begin_entries(struct run *run, const struct manifest_object *object,
+                          const struct entries *entries, struct job *job, struct error *error)
+{
+    const char *namespace =
+        object->namespace == NULL ? run->settings->namespace : object->namespace;
+    _cleanup_(memory_free) struct option_entry *plain = entries_plain(entries, NULL);
+    struct trigger_ref ref = {object->name, namespace, plain, entries->count};
+    struct query *query;
+    if (!triggers_find(run->triggers, &ref, run->began_ms, &job->trigger, error))
+        return false;
+    trigger_pin(job->trigger);
+    job->result->metric_name = text_copy(job->trigger->metric_name);
+    job->result->reading.has_target = true;
+    job->result->reading.target = job->trigger->target;
+    if (!trigger_query(run->triggers, job->trigger, &query, error))
+        return false;
+    query_demand(query, run->began_ms);
+    job->watcher.caller = job;
+    trigger_watch(job->trigger, &job->watcher, false);
+    job->is_waiting = true;
+    run->waiting++;
+    return true;
+}
+
+bool measurement_entries(const struct scaler *const *scalers, const struct manifests *manifests,
+                         const struct manifest_object *object, size_t index, bool with_secrets,
+                         struct entries *ret_entries, struct error *error)
+{
+    const struct yaml_tree *trigger = manifest_triggers(object)->items[index];
+    if (builtin_is_external(yaml_tree_text(trigger, "type")))
+        return read_external(scalers, trigger, ret_entries, error);
+    struct builtin builtin;
+    builtin_read(scalers, manifests, object->namespace, trigger, &builtin);
+    if (with_secrets)
+        secrets_fill_in(manifests, object->namespace, &builtin, &builtin.reasons);
+    bool good = read_builtin(&builtin, with_secrets, ret_entries, error);
+    builtin_done(&builtin);
+    return good;
+}
+
+static void begin(struct run *run, const struct manifest_object *object, struct job *job)
+{
+    _cleanup_(entries_done) struct entries entries = {0};
+    if (!measurement_entries(run->settings->scalers, run->manifests, object, job->result->index,
+                             true, &entries, &job->result->error) ||
+        !begin_entries(run, object, &entries, job, &job->result->error))
+        job->result->reading.is_failed = true;
+}
+
+/* ---- waiting ---- */
+
+static void take_answer(struct run *run, struct job *job, bool out_of_time)
+{
+    struct answer answer = {0};
+    int64_t now_ms = clock_now_ms();
+    const struct answer_call call = {.arrived_ms = run->began_ms, .out_of_time = out_of_time};
+    trigger_answer(job->trigger, &call, now_ms, &answer);
+    if (answer.kind == ANSWER_WAIT && !out_of_time) {
+        answer_done(&answer);
+        return;
+    }
+    if (answer.kind == ANSWER_WAIT)
+        error_unavailable(&answer.error, "the source has not answered in time");
+    struct model_reading *reading = &job->result->reading;
+    reading->is_failed = answer.kind != ANSWER_VALUE;
+    reading->value = answer.value;
+    reading->is_active = answer.active;
+    if (reading->is_failed)
+        error_copy(&job->result->error, &answer.error);
+    answer_done(&answer);
+    trigger_unwatch(job->trigger, &job->watcher);
+    job->is_waiting = false;
+    run->waiting--;
+}
+
+static void wait_for_all(struct run *run)
+{
+    int64_t end_ms = run->began_ms + run->settings->deadline_ms;
+    bool out_of_time = false;
+    while (run->waiting > 0 && !out_of_time) {
+        struct pollfd fd = {.fd = run->wake_fd, .events = POLLIN};
+        uint64_t count;
+        if (poll(&fd, 1, clock_left_ms(end_ms, WAIT_MS)) > 0 &&
+            read(run->wake_fd, &count, sizeof(count)) < 0)
+            continue;
+        while (engine_next_ready(run->engine) != NULL)
+            continue;
+        out_of_time = clock_now_ms() >= end_ms;
+        for (size_t i = 0; i < run->job_count; i++)
+            if (run->jobs[i].is_waiting)
+                take_answer(run, &run->jobs[i], out_of_time);
+    }
+}
+
+/* ---- the whole ---- */
+
+static bool is_of_source(const struct yaml_tree *trigger)
+{
+    const char *type = yaml_tree_text(trigger, "type");
+    return type != NULL && !text_equal(type, "cpu") && !text_equal(type, "memory");
+}
+
+size_t measurement_prepare(const struct manifests *manifests, struct measurement *measurement)
+{
+    size_t all = 0;
+    *measurement = (struct measurement){0};
+    measurement->items = memory_array(manifests->object_count + 1, sizeof(*measurement->items));
+    for (size_t i = 0; i < manifests->object_count; i++) {
+        const struct manifest_object *object = &manifests->objects[i];
+        const struct yaml_tree *triggers =
+            manifest_scales(object) ? manifest_triggers(object) : NULL;
+        if (triggers == NULL)
+            continue;
+        struct measured_object *measured = &measurement->items[measurement->count++];
+        measured->object = object;
+        measured->triggers = memory_array(triggers->count + 1, sizeof(*measured->triggers));
+        for (size_t t = 0; t < triggers->count; t++)
+            if (is_of_source(triggers->items[t]))
+                measured->triggers[measured->count++] = (struct measured_trigger){
+                    .index = t, .type = yaml_tree_text(triggers->items[t], "type")};
+        all += measured->count;
+    }
+    return all;
+}
+
+static void begin_all(struct run *run, struct measurement *measurement)
+{
+    for (size_t i = 0; i < measurement->count; i++) {
+        struct measured_object *measured = &measurement->items[i];
+        for (size_t t = 0; t < measured->count; t++) {
+            struct job *job = &run->jobs[run->job_count++];
+            job->result = &measured->triggers[t];
+            begin(run, measured->object, job);
+        }
+    }
+}
+
+static void end(struct run *run)
+{
+    for (size_t i = 0; i < run->job_count; i++) {
+        if (run->jobs[i].is_waiting)
+            trigger_unwatch(run->jobs[i].trigger, &run->jobs[i].watcher);
+        if (run->jobs[i].trigger != NULL)
+            trigger_unpin(run->jobs[i].trigger);
+    }
+    triggers_free(run->triggers);
+    engine_free(run->engine);
+    close(run->wake_fd);
+    free(run->jobs);
+}
+
+void measurement_run(const struct measurement_settings *settings, const struct manifests *manifests,
+                     struct measurement *ret_measurement)
+{
+    struct run run = {.settings = settings,
+                      .manifests = manifests,
+                      .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                      .began_ms = clock_now_ms()};
+    run.jobs = memory_array(measurement_prepare(manifests, ret_measurement) + 1, sizeof(*run.jobs));
+
+    struct engine_settings engine = ENGINE_DEFAULTS;
+    engine.wake = wake;
+    engine.wake_context = &run.wake_fd;
+    run.engine = engine_new(&engine);
+    run.triggers = triggers_new(&(struct triggers_settings){
+        .scalers = settings->scalers,
+        .connections = settings->connections,
+        .engine = run.engine,
+        .rules = {.interval_ms = engine.interval_ms},
+        .forget_ms = INT32_MAX,
+        .max_inline = engine.max_connections,
+        .max = MAX_TRIGGERS,
+        .max_bytes = MAX_METADATA_BYTES,
+    });
+    begin_all(&run, ret_measurement);
+    wait_for_all(&run);
+    end(&run);
+}
+
+void measurement_done(struct measurement *measurement)
+{
+    for (size_t i = 0; i < measurement->count; i++) {
+        struct measured_object *measured = &measurement->items[i];
+        for (size_t t = 0; t < measured->count; t++) {
+            free(measured->triggers[t].metric_name);
+            error_done(&measured->triggers[t].error);
+        }
+        free(measured->triggers);
+    }
+    free(measurement->items);
+    *measurement = (struct measurement){0};
+}

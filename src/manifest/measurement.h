@@ -1,0 +1,56 @@
+/*
+ * Measures every trigger of some manifests once, in this process, as the server would: the same table of triggers,
+ * the same engine. And what KEDA and the HPA would make of it, by the model.
+ *
+ * Threads: one; the engine has its own.
+ */
+#ifndef BACKLOG_MANIFEST_MEASUREMENT_H
+#define BACKLOG_MANIFEST_MEASUREMENT_H
+
+#include "config/connections.h"
+#include "manifest/entries.h"
+#include "manifest/manifest.h"
+#include "measure/scaler.h"
+#include "scale/model.h"
+
+struct measured_trigger {
+    size_t index;      /* among spec.triggers */
+    const char *type;  /* borrowed */
+    char *metric_name; /* NULL where it could not be parsed */
+    struct model_reading reading;
+    struct error error; /* where it failed */
+};
+
+struct measured_object {
+    const struct manifest_object *object;
+    struct measured_trigger *triggers; /* of sources: without cpu and memory */
+    size_t count;
+};
+
+struct measurement {
+    struct measured_object *items;
+    size_t count;
+};
+
+struct measurement_settings {
+    const struct scaler *const *scalers;
+    struct connections *connections; /* taken; may be NULL */
+    const char *namespace;           /* of manifests without one */
+    int64_t deadline_ms;             /* for all of them together */
+};
+
+/* Blocks until all are measured, or the deadline. Variables of the worker are taken from this process's
+ * environment. The caller ends it with measurement_done(). */
+void measurement_run(const struct measurement_settings *settings, const struct manifests *manifests,
+                     struct measurement *ret_measurement);
+
+/* For who measures in another way: a place for each trigger, whose number it returns; and what KEDA would send of
+ * one, `with_secrets` also what it would take out of Secrets that are in the files. */
+size_t measurement_prepare(const struct manifests *manifests, struct measurement *ret_measurement);
+bool measurement_entries(const struct scaler *const *scalers, const struct manifests *manifests,
+                         const struct manifest_object *object, size_t index, bool with_secrets,
+                         struct entries *ret_entries, struct error *error);
+
+void measurement_done(struct measurement *measurement);
+
+#endif

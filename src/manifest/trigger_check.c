@@ -1,0 +1,125 @@
+#include "manifest/trigger_check.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "manifest/connections_check.h"
+#include "scale/general.h"
+#include "scale/named.h"
+#include "scale/parse.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { USUAL_INTERVAL_MS = 5000, USUAL_HOLD_MS = 3600 * 1000 };
+
+static const struct answer_rules usual_rules = {.interval_ms = USUAL_INTERVAL_MS,
+                                                .hold_ms = USUAL_HOLD_MS};
+
+/* What was reported with its line is taken out of the whole. */
+static void take_out(char *whole, const char *part)
+{
+    char *found = part[0] == '\0' ? NULL : strstr(whole, part);
+    if (found == NULL)
+        return;
+    size_t length = strlen(part);
+    if (strncmp(found + length, "; ", 2) == 0)
+        length += 2;
+    else if (found - whole >= 2 && strncmp(found - 2, "; ", 2) == 0) {
+        found -= 2;
+        length += 2;
+    }
+    memmove(found, found + length, strlen(found + length) + 1);
+}
+
+static bool check_entry(const struct trigger_check *check, const struct scaler *scaler,
+                        const struct option_entry *plain, const struct entry *entry, char *whole,
+                        struct findings *findings)
+{
+    _cleanup_(error_done) struct error error = {0};
+    bool is_general = option_find(general_table, entry->key, OPTION_FROM_TRIGGER) != NULL;
+    const struct option *table = is_general ? general_table : scaler->options;
+    if (option_check_entry(table, is_general ? NULL : general_table, plain, OPTION_FROM_TRIGGER,
+                           &error))
+        return true;
+    struct finding_place place = check->place;
+    place.line = entry->line;
+    finding_add(findings, &place, check->level, "%s%s", check->prefix, error_text(&error));
+    take_out(whole, error_text(&error));
+    return false;
+}
+
+/* What the server would say, where every value is known. */
+static char *check_as_server(const struct trigger_check *check, struct option_entry *plain,
+                             size_t count)
+{
+    const struct parse_settings settings = {
+        .scalers = check->scalers, .connections = check->connections, .rules = usual_rules};
+    const struct trigger_ref ref = {
+        .name = check->name, .namespace = check->namespace, .entries = plain, .count = count};
+    struct trigger trigger = {.name = (char *)check->name,
+                              .namespace =
+                                  (char *)(check->namespace == NULL ? "" : check->namespace)};
+    trigger_parse(&trigger, &ref, &settings);
+    char *text = text_copy(error_text(&trigger.mistakes));
+    if (check->connections == NULL && trigger.connection_name != NULL) {
+        _cleanup_(memory_free) char *missing =
+            text_format("connectionName \"%.*s\" is not in the connections file",
+                        (int)text_cut(trigger.connection_name, 64), trigger.connection_name);
+        take_out(text, missing);
+    }
+    if (check->namespace == NULL && trigger.connection_name != NULL) {
+        _cleanup_(memory_free) char *denied = text_format(
+            "connection \"%s\" cannot be used in namespace \"\"", trigger.connection_name);
+        take_out(text, denied);
+    }
+    trigger_parse_done(&trigger);
+    trigger_policy_free(trigger.policy);
+    return text;
+}
+
+/* Without the rules across keys: they would judge values that nobody knows. */
+static char *check_unknown(const struct scaler *scaler, const struct option_entry *plain,
+                           size_t count, bool is_named)
+{
+    _cleanup_(error_done) struct error mistakes = {0};
+    struct option_values *values[OPTION_SCOPES];
+    option_values_free(general_parse(plain, count, &usual_rules, &mistakes));
+    option_parse(scaler->options, scaler->sizes, plain, count,
+                 is_named ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER, general_table, values,
+                 &mistakes);
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(values[scope]);
+    return text_copy(error_text(&mistakes));
+}
+
+bool trigger_check(const struct trigger_check *check, const struct entries *entries,
+                   struct findings *findings)
+{
+    const struct entry *named = entries_find(entries, "scaler");
+    const struct scaler *scaler = named == NULL ? NULL : scaler_find(check->scalers, named->value);
+    if (scaler == NULL) {
+        _cleanup_(error_done) struct error error = {0};
+        struct finding_place place = check->place;
+        place.line = named == NULL ? place.line : named->line;
+        scaler_add_unknown(check->scalers, named == NULL ? NULL : named->value, &error);
+        finding_add(findings, &place, check->level, "%s%s", check->prefix, error_text(&error));
+        return false;
+    }
+    _cleanup_(memory_free) struct option_entry *plain = entries_plain(entries, scaler->options);
+    const struct entry *name = entries_find(entries, "connectionName");
+    bool is_named = name != NULL;
+    const struct named_connection *connection =
+        is_named && name->value != NULL ? connections_find(check->connections, name->value) : NULL;
+    bool is_known =
+        entries_are_known(entries) && (connection == NULL || connection_is_known(connection));
+    _cleanup_(memory_free) char *whole =
+        is_known ? check_as_server(check, plain, entries->count)
+                 : check_unknown(scaler, plain, entries->count, is_named);
+    bool good = true;
+    for (size_t i = 0; i < entries->count; i++)
+        good &= check_entry(check, scaler, &plain[i], &entries->items[i], whole, findings);
+    if (whole[0] == '\0')
+        return good;
+    finding_add(findings, &check->place, check->level, "%s%s", check->prefix, whole);
+    return false;
+}

@@ -1,0 +1,439 @@
+#include "base/memory.h"
+#include "manifest/check.h"
+#include "manifest/connections_check.h"
+#include "manifest/fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define HEAD                                                                                       \
+    "apiVersion: keda.sh/v1alpha1\n"                                                               \
+    "kind: ScaledObject\n"                                                                         \
+    "metadata: {name: orders, namespace: shop}\n"
+
+static struct findings checked(const char *text, struct check_counts *ret_counts)
+{
+    struct findings findings = {0};
+    struct check_counts counts;
+    struct manifests manifests = manifests_of(text, &findings);
+    struct connections *connections = connections_check(scaler_list, &manifests, &findings);
+    manifests_check(scaler_list, &manifests, connections, &findings,
+                    ret_counts == NULL ? &counts : ret_counts);
+    connections_free(connections);
+    findings_sort(&findings);
+    for (size_t i = 0; i < findings.count; i++)
+        findings.items[i].path = "";
+    manifests_done(&manifests);
+    return findings;
+}
+
+static void a_good_trigger_has_no_findings(void **state)
+{
+    (void)state;
+    struct findings findings = checked(HEAD "spec:\n"
+                                            "  triggers:\n"
+                                            "    - type: external-push\n"
+                                            "      metadata:\n"
+                                            "        scalerAddress: backlog.keda:9090\n"
+                                            "        scaler: kafka\n"
+                                            "        bootstrapServers: kafka:9092\n"
+                                            "        consumerGroup: renderers\n"
+                                            "        lagThreshold: \"5\"\n",
+                                       NULL);
+    assert_int_equal(findings.count, 0);
+    findings_done(&findings);
+}
+
+static void each_mistake_has_its_line(void **state)
+{
+    (void)state;
+    struct findings findings = checked(HEAD "spec:\n"
+                                            "  triggers:\n"
+                                            "    - type: external\n"
+                                            "      metadata:\n"
+                                            "        scaler: kafka\n"
+                                            "        bootstrapServers: kafka:9092\n"
+                                            "        lagTreshold: \"5\"\n"
+                                            "        sasl: secret\n"
+                                            "        lagThreshold: 7\n"
+                                            "    - metadata: {a: b}\n",
+                                       NULL);
+    assert_finding(&findings, FINDING_ERROR, 6, "scalerAddress is missing");
+    assert_finding(&findings, FINDING_ERROR, 8, "consumerGroup is missing");
+    assert_finding(&findings, FINDING_ERROR, 10, "did you mean \"lagThreshold\"");
+    assert_finding(&findings, FINDING_ERROR, 11, "sasl \"secret\" must be");
+    assert_finding(&findings, FINDING_ERROR, 12, "in quotes");
+    assert_finding(&findings, FINDING_ERROR, 13, "type is missing");
+    assert_int_equal(findings.counts[FINDING_ERROR], 6);
+    findings_done(&findings);
+}
+
+static void numbers_of_the_spec_are_checked(void **state)
+{
+    (void)state;
+    struct findings findings =
+        checked(HEAD "spec:\n"
+                     "  minReplicaCount: many\n"
+                     "  triggers: [{type: redis, metadata: {address: \"r:6379\", listName: x}}]\n",
+                NULL);
+    assert_finding(&findings, FINDING_ERROR, 5, "minReplicaCount must be a whole number");
+    findings_done(&findings);
+}
+
+static void built_in_triggers_are_understood(void **state)
+{
+    (void)state;
+    struct check_counts counts;
+    struct findings findings = checked(
+        HEAD
+        "spec:\n"
+        "  triggers:\n"
+        "    - {type: kafka, metadata: {bootstrapServers: k, consumerGroup: g, unsafeSsl: "
+        "\"true\"}}\n"
+        "    - {type: redis, metadata: {address: \"r:1\", listName: x, enableTLS: \"true\"}}\n"
+        "    - {type: redis, metadata: {address: \"r:1\", listName: x, listLenght: \"3\"}}\n"
+        "    - {type: redis-cluster, metadata: {}}\n"
+        "    - {type: cron, metadata: {}}\n"
+        "    - {type: kafka, metadata: {bootstrapServers: k}, authenticationRef: {name: none}}\n",
+        &counts);
+    assert_finding(&findings, FINDING_NOTE, 6, "unsafeSsl becomes brokerUnsafeSsl");
+    assert_finding(&findings, FINDING_WARNING, 7, "brokerTls is not supported");
+    assert_finding(&findings, FINDING_WARNING, 8, "KEDA ignores it: unknown key \"listLenght\"");
+    assert_finding(&findings, FINDING_NOTE, 9, "set scaler to redis");
+    assert_finding(&findings, FINDING_NOTE, 10, "no such scaler");
+    assert_finding(&findings, FINDING_WARNING, 11, "in none of the files");
+    assert_int_equal(counts.triggers, 6);
+    assert_int_equal(counts.movable, 2);
+    assert_int_equal(findings.counts[FINDING_ERROR], 0);
+    findings_done(&findings);
+}
+
+/* What is in a variable of the worker or in a Secret is not known here, and not judged. */
+static void values_that_are_not_known_are_accepted(void **state)
+{
+    (void)state;
+    struct findings findings = checked(
+        HEAD
+        "spec:\n"
+        "  triggers:\n"
+        "    - type: external-push\n"
+        "      metadata: {scalerAddress: b:1, scaler: rabbitmq, hostFromEnv: URL, queueName: q}\n"
+        "    - type: rabbitmq\n"
+        "      metadata: {queueName: q}\n"
+        "      authenticationRef: {name: rabbit}\n"
+        "---\n"
+        "kind: TriggerAuthentication\n"
+        "metadata: {name: rabbit, namespace: shop}\n"
+        "spec: {secretTargetRef: [{parameter: host, name: s, key: k}]}\n",
+        NULL);
+    assert_int_equal(findings.counts[FINDING_ERROR], 0);
+    assert_int_equal(findings.counts[FINDING_WARNING], 0);
+    assert_finding(&findings, FINDING_NOTE, 8, "rabbit becomes a connection");
+    findings_done(&findings);
+}
+
+static void settings_that_backlog_cannot_see_are_compared(void **state)
+{
+    (void)state;
+    struct findings findings = checked(HEAD "spec:\n"
+                                            "  pollingInterval: 5\n"
+                                            "  minReplicaCount: 1\n"
+                                            "  fallback: {failureThreshold: 3, replicas: 0}\n"
+                                            "  triggers:\n"
+                                            "    - type: external\n"
+                                            "      metadata:\n"
+                                            "        scalerAddress: b:1\n"
+                                            "        scaler: redis\n"
+                                            "        address: r:6379\n"
+                                            "        listName: x\n"
+                                            "        interval: 30s\n"
+                                            "        activationListLength: \"3\"\n",
+                                       NULL);
+    assert_finding(&findings, FINDING_WARNING, 7, "set hold: \"60s\"");
+    assert_finding(&findings, FINDING_WARNING, 7, "fallback.replicas is 0");
+    assert_finding(&findings, FINDING_WARNING, 15, "longer than pollingInterval");
+    assert_finding(&findings, FINDING_WARNING, 16, "activationListLength has no effect");
+    findings_done(&findings);
+}
+
+static void a_policy_warns_of_metric_type_value(void **state)
+{
+    (void)state;
+    struct findings findings = checked(HEAD "spec:\n"
+                                            "  triggers:\n"
+                                            "    - type: external\n"
+                                            "      metricType: Value\n"
+                                            "      metadata:\n"
+                                            "        scalerAddress: b:1\n"
+                                            "        scaler: redis-streams\n"
+                                            "        address: r:6379\n"
+                                            "        stream: x\n"
+                                            "        consumerGroup: g\n"
+                                            "        lagCount: \"5\"\n"
+                                            "        maxWait: 60s\n"
+                                            "        ratePerReplica: \"10\"\n",
+                                       NULL);
+    assert_finding(&findings, FINDING_WARNING, 7, "makes no sense with maxWait");
+    assert_finding(&findings, FINDING_WARNING, 7, "makes no sense with ratePerReplica");
+    findings_done(&findings);
+}
+
+static void a_scaled_job_wants_no_push(void **state)
+{
+    (void)state;
+    struct findings findings = checked(
+        "kind: ScaledJob\n"
+        "metadata: {name: jobs}\n"
+        "spec:\n"
+        "  triggers:\n"
+        "    - type: external-push\n"
+        "      metadata: {scalerAddress: b:1, scaler: redis, address: \"r:1\", listName: x}\n",
+        NULL);
+    assert_finding(&findings, FINDING_WARNING, 5, "write type: external");
+    findings_done(&findings);
+}
+
+static void connections_are_checked_and_used(void **state)
+{
+    (void)state;
+    struct findings findings = checked("connections:\n"
+                                       "  rabbit:\n"
+                                       "    scaler: rabbitmq\n"
+                                       "    hostFile: /nowhere/host\n"
+                                       "    queueName: q\n"
+                                       "    hots: x\n"
+                                       "    namespaces: [shop]\n"
+                                       "  odd: {scaler: kafkaa}\n"
+                                       "  none: {scaler: kafka}\n"
+                                       "---\n" HEAD "spec:\n"
+                                       "  triggers:\n"
+                                       "    - type: external-push\n"
+                                       "      metadata: {scalerAddress: b:1, scaler: rabbitmq, "
+                                       "connectionName: rabbit, queueName: q}\n"
+                                       "    - type: external-push\n"
+                                       "      metadata: {scalerAddress: b:1, scaler: kafka, "
+                                       "connectionName: missing, consumerGroup: g}\n",
+                                       NULL);
+    assert_finding(&findings, FINDING_ERROR, 5, "queueName belongs into the trigger");
+    assert_finding(&findings, FINDING_ERROR, 6, "did you mean \"host\"");
+    assert_finding(&findings, FINDING_ERROR, 8, "scaler \"kafkaa\" is unknown");
+    assert_finding(&findings, FINDING_ERROR, 9, "bootstrapServers is missing");
+    assert_finding(&findings, FINDING_ERROR, 19, "\"missing\" is not in the connections file");
+    assert_int_equal(findings.counts[FINDING_ERROR], 5);
+    findings_done(&findings);
+}
+
+/* A longer list in front of a shorter one: the second was written behind the end of its own array. */
+static void namespaces_are_one_list(void **state)
+{
+    (void)state;
+    struct findings findings = checked("connections:\n"
+                                       "  kafka:\n"
+                                       "    scaler: kafka\n"
+                                       "    bootstrapServers: kafka:9092\n"
+                                       "    namespaces: [a, b, c]\n"
+                                       "    namespaces: [shop]\n",
+                                       NULL);
+    assert_finding(&findings, FINDING_ERROR, 6, "namespaces is given twice");
+    assert_int_equal(findings.count, 1);
+    findings_done(&findings);
+}
+
+static void keys_of_a_connection_are_given_once(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text yaml = {0};
+    text_add(&yaml, "connections:\n"
+                    "  kafka:\n"
+                    "    scaler: kafka\n"
+                    "    bootstrapServers: kafka:9092\n"
+                    "    bootstrapServers: kafka:9093\n");
+    for (size_t i = 0; i < 1000; i++)
+        text_addf(&yaml, "    unknown%zu: x\n", i);
+    struct findings findings = checked(yaml.bytes, NULL);
+    assert_finding(&findings, FINDING_ERROR, 5, "bootstrapServers is given twice");
+    assert_finding(&findings, FINDING_ERROR, 1005, "more than 64 keys");
+    findings_done(&findings);
+}
+
+/* Each mistake once, and no more of them than keys: some hundred kilobytes of keys took minutes and gigabytes. */
+static void metadata_has_a_limit_of_keys(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"external", "kafka"};
+    for (size_t type = 0; type < ARRAY_LENGTH(types); type++) {
+        _cleanup_(text_done) struct text yaml = {0};
+        text_addf(&yaml, HEAD "spec: {triggers: [{type: %s, metadata: {a, a, a", types[type]);
+        struct text many = {0};
+        text_add(&many, yaml.bytes);
+        for (size_t i = 0; i < 100000; i++)
+            text_add(&many, ", a");
+        text_add(&yaml, "}}]}\n");
+        text_add(&many, "}}]}\n");
+        struct findings few_found = checked(yaml.bytes, NULL);
+        struct findings many_found = checked(many.bytes, NULL);
+        size_t repeated = 0;
+        for (size_t i = 0; i < few_found.count; i++)
+            repeated += strstr(few_found.items[i].text, "a is given twice") != NULL;
+        assert_int_equal(repeated, 2);
+        assert_true(many_found.count <= 3);
+        assert_finding(&many_found, type == 0 ? FINDING_ERROR : FINDING_WARNING, 4, "256");
+        findings_done(&few_found);
+        findings_done(&many_found);
+        text_done(&many);
+    }
+}
+
+static void a_file_that_is_not_here_is_accepted(void **state)
+{
+    (void)state;
+    struct findings findings = checked("connections:\n"
+                                       "  kafka:\n"
+                                       "    scaler: kafka\n"
+                                       "    secret: kafka\n"
+                                       "    bootstrapServers: kafka:9092\n"
+                                       "    saslFile: sasl\n"
+                                       "    tlsFile: /nowhere/tls\n"
+                                       "    usernameFile: user\n"
+                                       "    passwordFile: password\n",
+                                       NULL);
+    assert_int_equal(findings.count, 0);
+    findings_done(&findings);
+}
+
+static void credentials_that_keda_does_not_forward_are_reported(void **state)
+{
+    (void)state;
+    struct findings findings = checked(
+        HEAD "spec:\n"
+             "  triggers:\n"
+             "    - type: external-push\n"
+             "      metadata: {scalerAddress: b:1, scaler: redis, address: \"r:1\", listName: x}\n"
+             "      authenticationRef: {name: redis}\n"
+             "---\n"
+             "kind: TriggerAuthentication\n"
+             "metadata: {name: redis}\n"
+             "spec: {secretTargetRef: [{parameter: password, name: s, key: k},\n"
+             "                         {parameter: caCert, name: s, key: ca}]}\n",
+        NULL);
+    assert_finding(&findings, FINDING_WARNING, 8, "KEDA does not forward password");
+    assert_int_equal(findings.count, 1);
+    findings_done(&findings);
+}
+
+#define WITH_SECRET(authentication, secret)                                                        \
+    HEAD "spec:\n"                                                                                 \
+         "  triggers:\n"                                                                           \
+         "    - type: kafka\n"                                                                     \
+         "      metadata: {bootstrapServers: k, consumerGroup: g, topic: t}\n"                     \
+         "      authenticationRef: {name: kafka}\n"                                                \
+         "---\n"                                                                                   \
+         "kind: TriggerAuthentication\n"                                                           \
+         "metadata: {name: kafka, namespace: shop}\n"                                              \
+         "spec: {secretTargetRef: [" authentication "]}\n"                                         \
+         "---\n"                                                                                   \
+         "kind: Secret\n"                                                                          \
+         "metadata: {name: s, namespace: shop}\n" secret "\n"
+
+static void secrets_in_the_files_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *mistake;
+        enum finding_level level;
+    } table[] = {
+        {WITH_SECRET("{parameter: sasl, name: s, key: sasl.mode}",
+                     "data: {sasl.mode: cGxhaW50ZXh0}"),
+         "username", FINDING_WARNING}, /* plaintext needs it */
+        {WITH_SECRET(
+             "{parameter: sasl, name: s, key: mode}, {parameter: username, name: s, key: u}, "
+             "{parameter: password, name: s, key: p}",
+             "stringData: {mode: plaintext, u: me, p: sesame}"),
+         NULL, FINDING_ERROR},
+        {WITH_SECRET("{parameter: sasl, name: s, key: mode}", "data: {MODE: cGxhaW50ZXh0}"),
+         "Secret shop/s has no key mode, which sasl of kafka is to be", FINDING_ERROR},
+        {WITH_SECRET("{parameter: sasl, name: s, key: mode}", "data: {mode: plaintext!}"),
+         "Secret shop/s: the value of mode is no text in base64", FINDING_ERROR},
+        {WITH_SECRET("{parameter: sasl, name: elsewhere, key: mode}", "data: {}"), NULL,
+         FINDING_ERROR},
+        {WITH_SECRET("{parameter: sasl, name: s, key: sasl}",
+                     "stringData: {other: x}") "\n---\nkind: Secret\nmetadata: {name: s, "
+                                               "namespace: shop}\nstringData: {sasl: none}\n",
+         NULL, FINDING_ERROR}, /* which of the two is not known */
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        struct findings findings = checked(table[i].text, NULL);
+        if (table[i].mistake == NULL)
+            assert_int_equal(findings.counts[FINDING_ERROR] + findings.counts[FINDING_WARNING], 0);
+        else
+            assert_finding(&findings, table[i].level, table[i].level == FINDING_ERROR ? 6 : 7,
+                           table[i].mistake);
+        findings_done(&findings);
+    }
+}
+
+static void secrets_of_the_channel_to_the_server_are_checked(void **state)
+{
+    (void)state;
+    struct findings findings = checked(
+        HEAD "spec:\n"
+             "  triggers:\n"
+             "    - type: external-push\n"
+             "      metadata: {scalerAddress: b:1, enableTLS: \"true\", scaler: redis, address: "
+             "\"r:1\", listName: x}\n"
+             "      authenticationRef: {name: backlog, kind: ClusterTriggerAuthentication}\n"
+             "    - type: external-push\n"
+             "      metadata: {scalerAddress: b:1, enableTLS: \"true\", scaler: redis, address: "
+             "\"r:1\", listName: x}\n"
+             "      authenticationRef: {name: other, kind: ClusterTriggerAuthentication}\n"
+             "---\n"
+             "kind: ClusterTriggerAuthentication\n"
+             "metadata: {name: backlog}\n"
+             "spec: {secretTargetRef: [{parameter: caCert, name: c, key: ca.crt},\n"
+             "                         {parameter: tlsClientKey, name: c, key: tls.key}]}\n"
+             "---\n"
+             "kind: Secret\n"
+             "metadata: {name: c, namespace: keda}\n"
+             "stringData: {ca.crt: PEM}\n",
+        NULL);
+    assert_finding(&findings, FINDING_ERROR, 8, "Secret keda/c has no key tls.key");
+    assert_finding(&findings, FINDING_NOTE, 11,
+                   "ClusterTriggerAuthentication other is in none of the files");
+    assert_int_equal(findings.counts[FINDING_ERROR], 1);
+    findings_done(&findings);
+}
+
+static void invalid_yaml_is_reported_with_its_line(void **state)
+{
+    (void)state;
+    struct findings findings = checked("a: b\n  c: d\n", NULL);
+    assert_finding(&findings, FINDING_ERROR, 2, "not YAML");
+    findings_done(&findings);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_trigger_has_no_findings),
+        cmocka_unit_test(each_mistake_has_its_line),
+        cmocka_unit_test(numbers_of_the_spec_are_checked),
+        cmocka_unit_test(built_in_triggers_are_understood),
+        cmocka_unit_test(values_that_are_not_known_are_accepted),
+        cmocka_unit_test(settings_that_backlog_cannot_see_are_compared),
+        cmocka_unit_test(a_policy_warns_of_metric_type_value),
+        cmocka_unit_test(a_scaled_job_wants_no_push),
+        cmocka_unit_test(connections_are_checked_and_used),
+        cmocka_unit_test(namespaces_are_one_list),
+        cmocka_unit_test(keys_of_a_connection_are_given_once),
+        cmocka_unit_test(metadata_has_a_limit_of_keys),
+        cmocka_unit_test(a_file_that_is_not_here_is_accepted),
+        cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),
+        cmocka_unit_test(secrets_in_the_files_are_read),
+        cmocka_unit_test(secrets_of_the_channel_to_the_server_are_checked),
+        cmocka_unit_test(invalid_yaml_is_reported_with_its_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
