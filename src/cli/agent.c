@@ -1,11 +1,42 @@
-#include "cli/subcommands.h"
+#include "cli/command.h"
 
 #include "measure/agent_client.h"
+#include "measure/agent_launch.h"
 
-/* Started by the server for an isolated scaler, never by a person. */
-int agent_main(int argc, char **argv)
+#include <sys/stat.h>
+
+/* Whether the server has started us, with its two descriptors. */
+static bool has_server(void)
 {
-    (void)argc;
-    (void)argv;
+    struct stat socket;
+    struct stat notifications;
+    return fstat(AGENT_SOCKET, &socket) == 0 && S_ISSOCK(socket.st_mode) &&
+           fstat(AGENT_NOTIFICATIONS, &notifications) == 0 && S_ISFIFO(notifications.st_mode);
+}
+
+static void check(const struct command_line *line, struct text *mistakes)
+{
+    (void)line;
+    if (!has_server())
+        command_mistake(mistakes,
+                        "internal: `backlog serve` starts it for a connection whose client "
+                        "library may crash; there is nothing to run by hand");
+}
+
+static int run(const struct command_line *line, struct error *error)
+{
+    (void)line;
+    (void)error;
     return agent_run(scaler_list);
 }
+
+const struct command command_agent = {
+    .name = "agent",
+    .summary = "internal: the process of one connection",
+    .about = "Internal: `backlog serve` starts it, as a process of its own for one connection "
+             "whose client "
+             "library may crash (Kafka; all with --isolate-all). It cannot be run by hand.",
+    .is_internal = true,
+    .check = check,
+    .run = run,
+};

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/watch.h"
+#include "cli/command.h"
 #include "cli/retry.h"
 
 #include <stdlib.h>
@@ -15,17 +16,19 @@ struct certificates {
     struct reload_stats stats;
 };
 
-static bool check_flags(const struct certificates_flags *flags, struct error *error)
+void certificates_check_flags(const struct certificates_flags *flags, struct text *mistakes)
 {
     const struct tls_files *files = &flags->files;
-    if ((files->certificate == NULL) != (files->key == NULL))
-        return error_invalid(error, "--tls-cert and --tls-key go together: one of them is missing");
+    if (files->certificate != NULL && files->key == NULL)
+        command_mistake(mistakes, "--tls-cert needs --tls-key");
+    if (files->key != NULL && files->certificate == NULL)
+        command_mistake(mistakes, "--tls-key needs --tls-cert");
     if (files->client_ca != NULL && files->certificate == NULL)
-        return error_invalid(error, "--tls-client-ca needs --tls-cert and --tls-key");
+        command_mistake(mistakes, "--tls-client-ca needs --tls-cert and --tls-key");
     if (flags->client_names.count > 0 && files->client_ca == NULL)
-        return error_invalid(
-            error, "--tls-client-names needs --tls-client-ca: without it no client proves a name");
-    return true;
+        command_mistake(
+            mistakes,
+            "--tls-client-names needs --tls-client-ca: without it no client proves a name");
 }
 
 static struct watch *watch_files(const struct tls_files *tls)
@@ -38,18 +41,14 @@ static struct watch *watch_files(const struct tls_files *tls)
     return watch;
 }
 
-bool certificates_begin(const struct certificates_flags *flags,
-                        struct certificates **ret_certificates, struct error *error)
+struct certificates *certificates_begin(const struct certificates_flags *flags)
 {
-    if (!check_flags(flags, error))
-        return false;
     struct certificates *certificates = memory_new(sizeof(*certificates));
     certificates->flags = flags;
     certificates->rule = (struct peer_rule){flags->client_names.items, flags->client_names.count};
     certificates->watch = watch_files(&flags->files);
     reload_stats_good(&certificates->stats); /* or the server does not start */
-    *ret_certificates = certificates;
-    return true;
+    return certificates;
 }
 
 void certificates_end(struct certificates *certificates)

@@ -22,9 +22,11 @@ struct certificates_flags {
 
 struct certificates;
 
-/* Before the server starts, which reads the files; the flags are borrowed. False: they do not go together. */
-bool certificates_begin(const struct certificates_flags *flags,
-                        struct certificates **ret_certificates, struct error *error);
+/* Adds what is wrong with the flags together. */
+void certificates_check_flags(const struct certificates_flags *flags, struct text *mistakes);
+
+/* Before the server starts, which reads the files; the flags are borrowed. */
+struct certificates *certificates_begin(const struct certificates_flags *flags);
 void certificates_end(struct certificates *certificates); /* after the server; NULL is harmless */
 
 /* For the server's options; NULL: plain text. */

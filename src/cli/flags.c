@@ -1,142 +1,249 @@
 #include "cli/flags.h"
 
 #include "base/memory.h"
-#include "base/text.h"
 #include "cli/long_options.h"
+#include "config/value.h"
 
-#include <stdio.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const char *placeholder(const struct option *row)
+/* The longest part of a value that a mistake or the log repeats. */
+enum { LONGEST_SHOWN = 256 };
+
+/* Behind the flags of the table. */
+enum { EXTRA_HELP, EXTRA_VERSION, EXTRA_TOPIC, MAX_EXTRAS };
+
+/* What is read, before it is known to be right. */
+struct reading {
+    const struct command *command;
+    const struct option *table; /* the command's */
+    size_t rows;
+    const char **texts; /* by row: what the user gave; NULL: nothing. Borrowed */
+    struct flags *flags;
+    struct text *mistakes;
+    bool has_unknown; /* then a word without a flag may be its value */
+};
+
+char *flags_variable(const char *key)
 {
-    switch (row->type) {
-    case OPTION_INT:
-    case OPTION_FLOAT:
-        return "NUMBER";
-    case OPTION_DURATION:
-        return "TIME";
-    case OPTION_CHOICE:
-        return "NAME";
-    default:
-        return "TEXT";
-    }
+    char *name = text_format("BACKLOG_%s", key);
+    for (char *at = name; *at != '\0'; at++)
+        *at = (char)(*at == '-' ? '_' : toupper((unsigned char)*at));
+    return name;
 }
 
-static void print_choices(const struct option *row)
-{
-    printf(" (");
-    for (size_t i = 0; row->choices[i] != NULL; i++)
-        printf("%s%s", i == 0 ? "" : ", ", row->choices[i]);
-    printf(")");
-}
+/* ---- the words of the command line ---- */
 
-static void print_help(const struct option *table, const char *about)
+static void unknown_flag(const struct reading *reading, const char *word)
 {
-    printf("%s\n\n", about);
-    for (const struct option *row = table; row->key != NULL; row++) {
-        bool has_value = row->type != OPTION_BOOL;
-        _cleanup_(memory_free) char *name = text_format("--%s%s%s", row->key, has_value ? " " : "",
-                                                        has_value ? placeholder(row) : "");
-        printf("  %-26s %s", name, row->doc);
-        if (row->type == OPTION_CHOICE)
-            print_choices(row);
-        if (has_value && row->default_value != NULL)
-            printf(" [%s]", row->default_value);
-        printf("\n");
-    }
-    printf("  %-26s %s\n\n", "--help", "this page");
-    printf("A TIME is a duration such as 5s, 1m30s or 500ms.\n");
-}
-
-static bool unknown_flag(const struct option *table, const char *word, struct error *error)
-{
-    const char *name = word + strspn(word, "-");
+    _cleanup_(memory_free) char *name = text_copy_bytes(word, strcspn(word, "="));
+    const char *bare = name + strspn(name, "-");
     const struct option *nearest = NULL;
-    size_t least = 4;
-    for (const struct option *row = table; row->key != NULL; row++)
-        if (text_distance(name, row->key) < least) {
-            least = text_distance(name, row->key);
+    size_t limit = strlen(bare) / 3 + 2;
+    for (size_t i = 0; i < reading->rows; i++) {
+        const struct option *row = &reading->table[i];
+        bool is_beginning = strlen(bare) > 1 && text_starts_with(row->key, bare);
+        size_t distance = is_beginning ? 0 : text_distance(bare, row->key);
+        if (distance < limit) {
+            limit = distance;
             nearest = row;
         }
+    }
     if (nearest != NULL)
-        return error_invalid(error, "unknown flag %s: did you mean --%s?", word, nearest->key);
-    return error_invalid(error, "unknown flag %s: --help lists all", word);
+        command_mistake(reading->mistakes, "unknown flag %s: did you mean --%s?", name,
+                        nearest->key);
+    else
+        command_mistake(reading->mistakes, "unknown flag %s", name);
 }
 
-static bool is_given(const struct option_entry *entries, size_t count, const char *key)
+static void take_extra(struct reading *reading, size_t extra)
 {
-    for (size_t i = 0; i < count; i++)
-        if (text_equal(entries[i].key, key))
-            return true;
-    return false;
+    static const enum flags_request requests[] = {FLAGS_HELP, FLAGS_VERSION, FLAGS_TOPIC};
+    if (reading->flags->request == FLAGS_RUN)
+        reading->flags->request = requests[extra];
 }
+
+static void take_word(struct reading *reading, int found, const char *word)
+{
+    if (found == LONG_OPTION_OPERAND)
+        reading->flags->operands[reading->flags->operand_count++] = word;
+    else if (found == LONG_OPTION_VALUE_MISSING)
+        command_mistake(reading->mistakes, "%s needs a value", word);
+    else if (found == LONG_OPTION_UNKNOWN) {
+        unknown_flag(reading, word);
+        reading->has_unknown = true;
+    } else if ((size_t)found >= reading->rows)
+        take_extra(reading, (size_t)found - reading->rows);
+    else if (reading->texts[found] != NULL)
+        command_mistake(reading->mistakes, "--%s is given twice", reading->table[found].key);
+    else
+        reading->texts[found] = word == NULL ? "true" : word;
+}
+
+static void read_words(struct reading *reading, int argc, char **argv)
+{
+    const struct command *command = reading->command;
+    size_t rows = reading->rows;
+    size_t count = rows + (command->topic.flag == NULL ? EXTRA_TOPIC : MAX_EXTRAS);
+    _cleanup_(memory_free) struct long_option *options =
+        memory_array(rows + MAX_EXTRAS, sizeof(*options));
+    for (size_t i = 0; i < rows; i++) {
+        const struct option *row = &reading->table[i];
+        options[i] = (struct long_option){row->key, (char)(row->alias == NULL ? 0 : row->alias[0]),
+                                          row->type == OPTION_BOOL ? LONG_OPTION_SOME_VALUE
+                                                                   : LONG_OPTION_VALUE};
+    }
+    options[rows + EXTRA_HELP] = (struct long_option){.name = "help", .letter = 'h'};
+    options[rows + EXTRA_VERSION] = (struct long_option){.name = "version", .letter = 'V'};
+    options[rows + EXTRA_TOPIC] = (struct long_option){.name = command->topic.flag};
+
+    long_option_reset();
+    for (;;) {
+        const char *word = NULL;
+        int found = long_option_next(argc, argv, options, count, &word);
+        if (found == LONG_OPTION_END)
+            return;
+        take_word(reading, found, word);
+    }
+}
+
+/* What a flag does not say its variable may. */
+static void read_environment(struct reading *reading)
+{
+    for (size_t i = 0; i < reading->rows; i++) {
+        _cleanup_(memory_free) char *name = flags_variable(reading->table[i].key);
+        if (reading->texts[i] != NULL || (reading->texts[i] = getenv(name)) == NULL)
+            continue;
+        reading->flags->from_environment |= UINT64_C(1) << i;
+    }
+}
+
+/* ---- what they mean ---- */
 
 /* A script's variable that is empty must not take the flag away with it: `--tls-client-ca "$CA"` would let
  * everybody in. */
-static bool check_entry(const struct option_entry *entries, size_t count, const char *key,
-                        const char *value, struct error *error)
+static void check_value(struct reading *reading, size_t index, const char *text)
 {
-    if (is_given(entries, count, key))
-        return error_invalid(error, "--%s is given twice", key);
-    _cleanup_(memory_free) char *trimmed = text_trimmed(value);
-    return trimmed[0] != '\0' ||
-           error_invalid(error, "--%s is empty: give it a value, or leave it out", key);
-}
-
-/* Collects the entries; the strings are borrowed from argv. */
-static bool read_words(int argc, char **argv, const struct option *table,
-                       struct option_entry *entries, size_t *ret_count, bool *ret_helped,
-                       struct error *error)
-{
-    size_t rows = option_count(table);
-    _cleanup_(memory_free) struct long_option *options = memory_array(rows + 1, sizeof(*options));
-    for (size_t i = 0; i < rows; i++)
-        options[i] = (struct long_option){table[i].key, table[i].type != OPTION_BOOL};
-    options[rows] = (struct long_option){"help", false};
-
-    *ret_count = 0;
-    for (;;) {
-        const char *word = NULL;
-        int found = long_option_next(argc, argv, options, rows + 1, &word);
-        if (found == LONG_OPTION_END && word == NULL)
-            return true;
-        if (found == LONG_OPTION_END)
-            return error_invalid(error, "unexpected argument \"%s\": --help lists the flags", word);
-        if (found == LONG_OPTION_NO_VALUE)
-            return error_invalid(error, "%s needs a value", word);
-        if (found == LONG_OPTION_UNKNOWN)
-            return unknown_flag(table, word, error);
-        if (found == (int)rows) {
-            *ret_helped = true;
-            return true;
-        }
-        const char *value = options[found].has_value ? word : "true";
-        if (!check_entry(entries, *ret_count, table[found].key, value, error))
-            return false;
-        entries[(*ret_count)++] = (struct option_entry){table[found].key, value};
+    const struct option *row = &reading->table[index];
+    bool is_variable = reading->flags->from_environment >> index & 1;
+    _cleanup_(memory_free) char *variable = flags_variable(row->key);
+    _cleanup_(memory_free) char *flag = text_format("--%s", row->key);
+    const char *name = is_variable ? variable : flag;
+    _cleanup_(error_done) struct error why = {0};
+    union {
+        double number;
+        struct option_list list;
+        struct option_ranges ranges;
+    } field = {0};
+    if (text[0] == '\0')
+        command_mistake(reading->mistakes, "%s is empty: give it a value, or %s", name,
+                        is_variable ? "unset it" : "leave it out");
+    else if (!value_parse(row, text, &field, &why))
+        command_mistake(reading->mistakes, "%s \"%.*s\" %s", name,
+                        (int)text_cut(text, LONGEST_SHOWN), text, error_text(&why));
+    else {
+        value_free(row, &field);
+        return;
     }
+    reading->texts[index] = NULL;
 }
 
-bool flags_parse(int argc, char **argv, const struct option *table, size_t size, const char *about,
-                 struct option_values **ret_values, bool *ret_helped, struct error *error)
+static void evaluate(struct reading *reading)
 {
-    size_t rows = option_count(table);
-    size_t sizes[OPTION_SCOPES] = {size, 0, 0};
-    _cleanup_(memory_free) struct option_entry *entries = memory_array(rows, sizeof(*entries));
-    struct option_values *values[OPTION_SCOPES];
-    size_t count = 0;
-    *ret_helped = false;
-    if (!read_words(argc, argv, table, entries, &count, ret_helped, error))
-        return false;
-    if (*ret_helped)
-        print_help(table, about);
+    const struct option *table = reading->table;
+    char **texts = memory_array(reading->rows + 1, sizeof(*texts));
+    uint64_t given = 0;
+    for (size_t i = 0; i < reading->rows; i++) {
+        if (reading->texts[i] == NULL && table[i].flags & OPTION_REQUIRED)
+            command_mistake(reading->mistakes, "--%s is missing: %s", table[i].key, table[i].doc);
+        if (reading->texts[i] != NULL) {
+            texts[i] = text_trimmed(reading->texts[i]);
+            given |= UINT64_C(1) << i;
+            check_value(reading, i, texts[i]);
+        }
+        if (reading->texts[i] == NULL) {
+            free(texts[i]);
+            texts[i] = text_copy(table[i].default_value);
+        }
+    }
+    reading->flags->values = option_values_new(table, reading->command->flags_size,
+                                               OPTION_CONNECTION, (const char *const *)texts);
+    reading->flags->values->given = given;
+    for (size_t i = 0; i < reading->rows; i++)
+        free(texts[i]);
+    free(texts);
+}
 
-    bool good = option_parse(table, sizes, entries, count, OPTION_FROM_FILE, NULL, values, error);
-    option_values_free(values[OPTION_QUERY]);
-    option_values_free(values[OPTION_TARGET]);
-    if (good)
-        *ret_values = values[OPTION_CONNECTION];
-    else
-        option_values_free(values[OPTION_CONNECTION]);
-    return good;
+static void check_operands(const struct reading *reading)
+{
+    const struct command *command = reading->command;
+    const struct flags *flags = reading->flags;
+    if (reading->has_unknown)
+        return;
+    for (size_t i = command->max_operands; i < flags->operand_count; i++)
+        command_mistake(reading->mistakes, "unexpected argument \"%.*s\"",
+                        (int)text_cut(flags->operands[i], LONGEST_SHOWN), flags->operands[i]);
+    if (flags->operand_count < command->min_operands)
+        command_mistake(reading->mistakes, "%s is missing", command->operands);
+}
+
+bool flags_parse(const struct command *command, int argc, char **argv, struct flags *ret_flags,
+                 struct text *mistakes)
+{
+    static const struct option no_flags = {0};
+    *ret_flags = (struct flags){.operands = memory_array((size_t)argc + 1, sizeof(char *))};
+    struct reading reading = {.command = command,
+                              .table = command->flags == NULL ? &no_flags : command->flags,
+                              .flags = ret_flags,
+                              .mistakes = mistakes};
+    reading.rows = option_count(reading.table);
+    _cleanup_(memory_free) const char **texts = memory_array(reading.rows + 1, sizeof(*texts));
+    reading.texts = texts;
+
+    read_words(&reading, argc, argv);
+    read_environment(&reading);
+    evaluate(&reading);
+    check_operands(&reading);
+    if (ret_flags->request != FLAGS_RUN)
+        text_clear(mistakes);
+    else if (mistakes->length == 0 && command->check != NULL)
+        command->check(&(struct command_line){command, ret_flags->values->data, ret_flags->values,
+                                              ret_flags->from_environment, ret_flags->operands,
+                                              ret_flags->operand_count},
+                       mistakes);
+    return mistakes->length == 0;
+}
+
+void flags_done(struct flags *flags)
+{
+    option_values_free(flags->values);
+    free(flags->operands);
+    *flags = (struct flags){0};
+}
+
+/* ---- what is in effect ---- */
+
+char *flags_effective(const struct command_line *line)
+{
+    struct text text = {0};
+    for (size_t i = 0; i < line->values->options; i++) {
+        const struct option *row = &line->values->table[i];
+        const char *value = line->values->texts[i];
+        if (value == NULL && row->type == OPTION_CHOICE)
+            value = row->choices[0];
+        if (value == NULL)
+            continue;
+        bool is_quoted = value[strcspn(value, " \t\"")] != '\0';
+        text_addf(&text, "%s%s=%s%.*s%s", text.length == 0 ? "" : " ", row->key,
+                  is_quoted ? "\"" : "", (int)text_cut(value, LONGEST_SHOWN), value,
+                  is_quoted ? "\"" : "");
+        _cleanup_(memory_free) char *variable = flags_variable(row->key);
+        if (line->from_environment >> i & 1)
+            text_addf(&text, " (%s)", variable);
+        else if (line->values->given >> i & 1)
+            text_add(&text, " (flag)");
+    }
+    return text_take(&text);
 }

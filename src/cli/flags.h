@@ -1,19 +1,40 @@
 /*
- * Flags: the command line of a subcommand, from the same kind of table as a scaler's options: key,
- * type, default, limits and one line of doc each. `--key value` or `--key=value`.
+ * Flags: the command line and the environment of a subcommand, by its table (command.h). `--key value` or `--key=value`,
+ * or BACKLOG_KEY in the environment where the flag is not given.
+ *
+ * Threads: the main thread: getopt and the environment are the process's.
  */
 #ifndef BACKLOG_CLI_FLAGS_H
 #define BACKLOG_CLI_FLAGS_H
 
-#include "base/error.h"
-#include "config/option.h"
+#include "base/text.h"
+#include "cli/command.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* Every row is of scope OPTION_CONNECTION; an OPTION_BOOL row is a flag without a value, and that of any other
- * must not be empty. On success the caller frees the values. `--help` prints `about` and the table, and sets
- * `ret_helped`. */
-bool flags_parse(int argc, char **argv, const struct option *table, size_t size, const char *about,
-                 struct option_values **ret_values, bool *ret_helped, struct error *error);
+/* What a command line asks for besides running. */
+enum flags_request { FLAGS_RUN, FLAGS_HELP, FLAGS_TOPIC, FLAGS_VERSION };
+
+struct flags {
+    enum flags_request request;
+    struct option_values
+        *values;               /* complete in any case: where a mistake was, the default stands */
+    uint64_t from_environment; /* a bit for each row of the table */
+    const char **operands;     /* borrowed from argv */
+    size_t operand_count;
+};
+
+/* Adds every mistake to `mistakes`, each as a line. The caller ends `ret_flags` with flags_done() in any case. Returns whether
+ * there was no mistake, or none that counts as help is asked for. */
+bool flags_parse(const struct command *command, int argc, char **argv, struct flags *ret_flags,
+                 struct text *mistakes);
+void flags_done(struct flags *flags);
+
+/* "BACKLOG_MAX_STREAMS" of "max-streams"; the caller frees it. */
+char *flags_variable(const char *key);
+
+/* What is in effect: "listen=[::]:9090 hold=2m (BACKLOG_HOLD) ..."; the caller frees it. */
+char *flags_effective(const struct command_line *line);
 
 #endif

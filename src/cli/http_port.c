@@ -5,9 +5,16 @@
 #include "base/memory.h"
 #include "base/metric.h"
 #include "base/process.h"
+#include "cli/invalid_connections.h"
+#include "cli/kubernetes_secrets.h"
 #include "measure/agent_process.h"
+#include "web/assets.h"
+#include "web/dashboard.h"
 #include "web/explain.h"
+#include "web/history_page.h"
 #include "web/http.h"
+#include "web/trigger_metrics.h"
+#include "web/walk.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,12 +23,15 @@
 enum {
     MAX_WAIT_MS = 1000, /* for the event loop; one that does not respond is not healthy */
     MAX_LIMITS = 32,
+    MAX_PAGES = 16, /* the last is empty */
 };
 
 struct http_port {
     struct http_port_parts parts;
-    struct explain explain;
-    struct web_page pages[6];
+    struct walk_source triggers;
+    struct dashboard *dashboard;
+    struct trigger_metrics trigger_metrics;
+    struct web_page pages[MAX_PAGES];
     struct web *web;
     atomic_bool is_draining;
 };
@@ -57,29 +67,44 @@ static void write_healthz(void *context, const struct web_request *request,
         refuse(answer, "event loop not responding\n");
 }
 
-static void write_readyz(void *context, const struct web_request *request,
-                         struct web_answer *answer)
-{
-    struct http_port *port = context;
-    if (atomic_load(&port->is_draining))
-        refuse(answer, "shutting down\n");
-    else
-        write_healthz(context, request, answer);
-}
-
-/* ---- /metrics ---- */
-
-struct calls_page {
+struct loop_page {
     const struct http_port *port;
     struct text *text;
 };
 
+static void write_checks(void *context)
+{
+    const struct loop_page *page = context;
+    text_add(page->text, "[+]event loop ok\n");
+    invalid_connections_write_lines(triggers_connections(page->port->parts.triggers), page->text);
+    kubernetes_secrets_write_lines(triggers_secrets(page->port->parts.triggers), page->text);
+    text_add(page->text, "ok\n");
+}
+
+/* With ?verbose all that is known to be wrong; an invalid connection makes nobody else wait. */
+static void write_readyz(void *context, const struct web_request *request,
+                         struct web_answer *answer)
+{
+    struct http_port *port = context;
+    struct loop_page page = {port, &answer->body};
+    if (atomic_load(&port->is_draining))
+        refuse(answer, "shutting down\n");
+    else if (web_parameter(request, "verbose") == NULL)
+        write_healthz(context, request, answer);
+    else if (!run_loop_call(port, write_checks, &page))
+        refuse(answer, "[-]event loop not responding\n");
+}
+
+/* ---- /metrics ---- */
+
 static void write_calls(void *context)
 {
-    const struct calls_page *page = context;
+    const struct loop_page *page = context;
     const struct http_port_parts *parts = &page->port->parts;
     metric_single(page->text, "backlog_triggers", METRIC_GAUGE, "Triggers that are known.",
                   (double)triggers_count(parts->triggers));
+    invalid_connections_write_metrics(triggers_connections(parts->triggers), page->text);
+    kubernetes_secrets_write_metrics(triggers_secrets(parts->triggers), page->text);
     services_write_metrics(parts->services, page->text);
     external_scaler_write_metrics(parts->scaler, page->text);
 }
@@ -115,7 +140,7 @@ static void write_limits(const struct server *server, struct text *page)
     static const char name[] = "backlog_limit_hits_total";
     struct limit_hits hits[MAX_LIMITS];
     size_t count = server_limit_hits(server, hits, ARRAY_LENGTH(hits));
-    metric_family(page, name, METRIC_COUNTER, "Times that a client exceeded a limit of the wire.");
+    metric_family(page, name, METRIC_COUNTER, "Times that a client exceeded a protocol limit.");
     for (size_t i = 0; i < count; i++) {
         _cleanup_(memory_free) char *labels = text_format("limit=\"%s\"", hits[i].name);
         metric_sample(page, name, labels, (double)hits[i].hits);
@@ -126,7 +151,7 @@ static void write_metrics(void *context, const struct web_request *request,
                           struct web_answer *answer)
 {
     struct http_port *port = context;
-    struct calls_page page = {port, &answer->body};
+    struct loop_page page = {port, &answer->body};
     (void)request;
     answer->type = "text/plain; version=0.0.4; charset=utf-8";
     metric_family(&answer->body, "backlog_build_info", METRIC_GAUGE, "The version that runs.");
@@ -137,8 +162,41 @@ static void write_metrics(void *context, const struct web_request *request,
     write_clients(port->parts.server, &answer->body);
     write_limits(port->parts.server, &answer->body);
     write_reloads(&port->parts, &answer->body);
-    if (!run_loop_call(port, write_calls, &page))
+    if (!run_loop_call(port, write_calls, &page) ||
+        !trigger_metrics_write(&port->trigger_metrics, &answer->body))
         refuse(answer, "event loop not responding, or shutting down\n");
+}
+
+/* ---- the dashboard ---- */
+
+struct calls_count {
+    const struct services *services;
+    uint64_t calls;
+};
+
+static void count_calls(void *context)
+{
+    struct calls_count *count = context;
+    count->calls = services_calls(count->services);
+}
+
+static uint64_t calls_of(void *context)
+{
+    const struct http_port *port = context;
+    struct calls_count count = {port->parts.services, 0};
+    return run_loop_call(context, count_calls, &count) ? count.calls : UINT64_MAX;
+}
+
+static void make_dashboard(struct http_port *port)
+{
+    const struct dashboard_settings settings = {
+        .triggers = &port->triggers,
+        .engine = port->parts.engine,
+        .hello = "{\"mode\":\"serve\",\"version\":\"" BACKLOG_VERSION "\"}",
+        .calls = calls_of,
+        .context = port,
+    };
+    port->dashboard = dashboard_new(&settings);
 }
 
 /* ---- the port ---- */
@@ -155,18 +213,29 @@ bool http_port_begin(const char *listen, const struct http_port_parts *parts,
         return true;
     struct http_port *port = memory_new(sizeof(*port));
     port->parts = *parts;
-    port->explain = (struct explain){parts->triggers, run_loop_call, port};
+    port->triggers = (struct walk_source){parts->triggers, run_loop_call, port};
+    make_dashboard(port);
+    struct dashboard *dashboard = port->dashboard;
+    port->trigger_metrics =
+        (struct trigger_metrics){.source = &port->triggers, .max = parts->metrics_per_trigger};
     memcpy(port->pages,
-           (struct web_page[]){
+           (struct web_page[MAX_PAGES]){
+               {"/assets/", assets_file, NULL},
+               {"/api/events", NULL, dashboard_feed(dashboard), &feed_hooks},
+               {"/api/server", dashboard_server, dashboard},
+               {"/api/connections", dashboard_connections, dashboard},
+               {"/api/log", dashboard_log, dashboard},
                {"/healthz", write_healthz, port},
                {"/readyz", write_readyz, port},
                {"/metrics", write_metrics, port},
-               {"/api/triggers", explain_list, &port->explain},
-               {"/api/triggers/", explain_one, &port->explain},
-               {0},
+               {"/api/triggers", explain_list, &port->triggers},
+               {"/api/triggers/", explain_one, &port->triggers},
+               {"/api/history/", history_page, &port->triggers},
+               {"/", assets_index, NULL}, /* last: all paths are below it */
            },
            sizeof(port->pages));
     if (!web_start(listen, port->pages, &port->web, error)) {
+        dashboard_free(port->dashboard);
         free(port);
         return false;
     }
@@ -187,5 +256,6 @@ void http_port_end(struct http_port *port)
     if (port == NULL)
         return;
     web_stop(port->web);
+    dashboard_free(port->dashboard);
     free(port);
 }

@@ -28,6 +28,7 @@ struct http_port_parts {
     const struct server *server;
     const struct reload *reload;
     const struct certificates *certificates;
+    size_t metrics_per_trigger; /* triggers with metrics of their own */
 };
 
 struct http_port;

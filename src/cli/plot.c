@@ -16,7 +16,7 @@ enum {
     MAX_POINTS = 800, /* a curve has no more: more would not be seen */
 };
 
-/* Okabe and Ito's colours, which the colour-blind can tell apart. */
+/* Okabe and Ito's colours, which the colour-blind can distinguish. */
 static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                       "#e69f00", "#56b4e9", "#000000", "#8c8c00"};
 
@@ -75,20 +75,29 @@ static double x_of(const struct plot *plot, double second)
     return LEFT + (WIDTH - LEFT - RIGHT) * second / (double)plot->seconds;
 }
 
-/* Of a bucket of seconds the largest is drawn: a short peak is what one looks for. */
+/* Of a bucket of seconds the largest is drawn: a short peak is what one looks for. Where all are unknown is a gap. */
 static void draw_series(const struct plot *plot, const struct plot_series *series, double top,
                         double largest, const char *stroke, struct text *svg)
 {
     size_t bucket = plot->seconds / MAX_POINTS + 1;
-    text_addf(svg, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" points=\"", stroke);
+    bool is_open = false;
     for (size_t second = 0; second < plot->seconds; second += bucket) {
-        double peak = 0;
+        double peak = NAN;
         for (size_t i = second; i < second + bucket && i < plot->seconds; i++)
             peak = fmax(peak, series->values[i]);
+        if (is_open && isnan(peak))
+            text_add(svg, "\"/>\n");
+        else if (!is_open && !isnan(peak))
+            text_addf(svg, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" points=\"",
+                      stroke);
+        is_open = !isnan(peak);
+        if (!is_open)
+            continue;
         text_addf(svg, "%.1f,%.1f ", x_of(plot, (double)second),
-                  top + PANEL_HEIGHT * (1 - peak / largest));
+                  top + PANEL_HEIGHT * (1 - fmax(0, peak) / largest));
     }
-    text_add(svg, "\"/>\n");
+    if (is_open)
+        text_add(svg, "\"/>\n");
 }
 
 static void draw_axes(const struct plot *plot, const struct plot_panel *panel, double top,

@@ -14,7 +14,7 @@
 
 enum { PLOT_MAX_SERIES = 64 };
 
-/* One value a second; the arrays are borrowed. */
+/* One value per second, NAN where it is unknown; the arrays are borrowed. */
 struct plot_series {
     const char *name;
     const double *values;

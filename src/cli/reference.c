@@ -2,12 +2,11 @@
  * The reference: every key of every scaler of this build, and the server's flags and limits, written from their
  * tables. As Markdown it is scalers/README.md, which a test compares.
  */
-#include "cli/subcommands.h"
+#include "cli/command.h"
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "cli/flags.h"
 #include "cli/reference_json.h"
 #include "cli/serve_flags.h"
 #include "config/value.h"
@@ -18,10 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char about[] = "Usage: backlog reference [--format markdown | json] [--check FILE]\n\n"
-                            "Prints every key of every scaler, and every flag of the server: what "
-                            "it allows, its default, what it\nmeans.";
 
 enum format { FORMAT_TEXT, FORMAT_MARKDOWN, FORMAT_JSON };
 
@@ -36,13 +31,16 @@ static const struct option table[] = {
     {.key = "format",
      .type = OPTION_CHOICE,
      OPTION_FIELD(struct flags, format),
+     .group = "Output",
+     .value_name = "FORMAT",
      .default_value = "text",
      .choices = formats,
-     .doc = "of the output"},
+     .doc = "format of the output"},
     {.key = "check",
      .type = OPTION_STRING,
      OPTION_FIELD(struct flags, check),
-     .doc = "a file: prints nothing, and fails where that is not what it would print as Markdown"},
+     .value_name = "FILE",
+     .doc = "print nothing, and fail if the file is not the whole reference as Markdown"},
     {0},
 };
 
@@ -70,7 +68,8 @@ static const char client_limits_words[] =
     "sets those\nwithout a flag of their own; `backlog_limit_hits_total` counts by the same names. "
     "Denial-of-service test results:\n[security](../docs/security.md).";
 
-struct page {
+/* What is written, and how. */
+struct output {
     struct text text;
     enum format format;
 };
@@ -90,22 +89,30 @@ static char *allowed_of(const struct option *row, const char *dashes)
 }
 
 /* A `|` would end the cell. */
-static void print_cell(const char *text, struct page *page)
+static void print_cell(const char *text, struct output *page)
 {
     for (; *text != '\0'; text++)
         text_addf(&page->text, *text == '|' ? "\\|" : "%c", *text);
 }
 
-static void print_row(const struct option *row, const char *dashes, struct page *page)
+static void print_term(const char *term, const char *words, struct output *output)
+{
+    struct page page = {.format = PAGE_TEXT, .text = output->text};
+    page_term(&page, term, words);
+    output->text = page.text;
+}
+
+static void print_row(const struct option *row, const char *dashes, struct output *page)
 {
     bool hidden = row->flags & (OPTION_SECRET | OPTION_URL);
     _cleanup_(memory_free) char *allowed = allowed_of(row, dashes);
     _cleanup_(memory_free) char *standard = default_of(row);
     if (page->format == FORMAT_TEXT) {
-        text_addf(&page->text, "  %s%-*s %s\n  %36s ", dashes, 36 - (int)strlen(dashes), row->key,
-                  row->doc, "");
-        text_addf(&page->text, "%s%s%s%s%s\n", allowed, hidden ? "; never shown" : "",
-                  standard[0] == '\0' ? "" : " [", standard, standard[0] == '\0' ? "" : "]");
+        _cleanup_(memory_free) char *words =
+            text_format("%s; %s%s%s%s%s", row->doc, allowed, hidden ? "; never shown" : "",
+                        standard[0] == '\0' ? "" : " [", standard, standard[0] == '\0' ? "" : "]");
+        _cleanup_(memory_free) char *name = text_format("%s%s", dashes, row->key);
+        print_term(name, words, page);
         return;
     }
     text_addf(&page->text, "| `%s%s`", dashes, row->key);
@@ -119,7 +126,7 @@ static void print_row(const struct option *row, const char *dashes, struct page 
     text_addf(&page->text, " |\n");
 }
 
-static void print_head(const char *title, const char *what, struct page *page)
+static void print_head(const char *title, const char *what, struct output *page)
 {
     if (page->format == FORMAT_TEXT)
         text_addf(&page->text, "\n %s:\n", title);
@@ -130,7 +137,7 @@ static void print_head(const char *title, const char *what, struct page *page)
 }
 
 static void print_scope(const struct option *rows, enum option_scope scope, const char *title,
-                        struct page *page)
+                        struct output *page)
 {
     bool begun = false;
     for (const struct option *row = rows; row->key != NULL; row++) {
@@ -152,7 +159,7 @@ static const struct option *next_unsupported(const struct option *row, const cha
 }
 
 /* Rows with the same text stand together, at the first of them. */
-static void print_unsupported(const struct option *rows, struct page *page)
+static void print_unsupported(const struct option *rows, struct output *page)
 {
     const struct option *row = next_unsupported(rows, NULL);
     if (row == NULL)
@@ -163,27 +170,33 @@ static void print_unsupported(const struct option *rows, struct page *page)
         if (next_unsupported(rows, row->doc) != row)
             continue;
         text_addf(&page->text, page->format == FORMAT_TEXT ? "  " : "- ");
+        _cleanup_(text_done) struct text line = {0};
         for (const struct option *same = row; same != NULL;
              same = next_unsupported(same + 1, row->doc))
-            text_addf(&page->text, page->format == FORMAT_TEXT ? "%s%s" : "%s`%s`",
+            text_addf(&line, page->format == FORMAT_TEXT ? "%s%s" : "%s`%s`",
                       same == row ? "" : ", ", same->key);
-        text_addf(&page->text, ": %s%s\n", row->doc, page->format == FORMAT_TEXT ? "" : ".");
+        text_addf(&line, ": %s", row->doc);
+        if (page->format == FORMAT_TEXT)
+            page_wrap(&page->text, line.bytes, 2, 4);
+        else
+            text_addf(&page->text, "%s.\n", line.bytes);
     }
 }
 
-static void print_client_limit(const struct limit *limit, struct page *page)
+static void print_client_limit(const struct limit *limit, struct output *page)
 {
     _cleanup_(memory_free) char *number = serve_limit_number(limit);
+    _cleanup_(memory_free) char *words =
+        text_format("%s [%s%s%s]", limit->reason, number, limit->set_by == NULL ? "" : "; set by ",
+                    limit->set_by == NULL ? "" : limit->set_by);
     if (page->format == FORMAT_TEXT)
-        text_addf(&page->text, "  %-36s %s\n  %36s %s%s%s\n", limit->name, limit->reason, "",
-                  number, limit->set_by == NULL ? "" : "; by ",
-                  limit->set_by == NULL ? "" : limit->set_by);
+        print_term(limit->name, words, page);
     else
         text_addf(&page->text, "| `%s` | %s | %s | %s |\n", limit->name, number,
                   limit->set_by == NULL ? "" : limit->set_by, limit->reason);
 }
 
-static void print_client_limits(const struct transport *transport, struct page *page)
+static void print_client_limits(const struct transport *transport, struct output *page)
 {
     if (transport->limits == NULL)
         return;
@@ -198,7 +211,7 @@ static void print_client_limits(const struct transport *transport, struct page *
         print_client_limit(limit, page);
 }
 
-static void print_refusals(struct page *page)
+static void print_refusals(struct output *page)
 {
     if (page->format == FORMAT_MARKDOWN)
         text_addf(&page->text, "\n## The server's flags and limits\n");
@@ -218,7 +231,7 @@ static void print_refusals(struct page *page)
         SERVE_METADATA_BYTES >> 20, TRIGGERS_MAX_KEYS);
 }
 
-static void print_server(struct page *page)
+static void print_server(struct output *page)
 {
     print_refusals(page);
     print_head("Flags of `backlog serve`", "flag", page);
@@ -228,18 +241,23 @@ static void print_server(struct page *page)
         print_client_limits(transport_list[i], page);
 }
 
-static void print_differences(const struct scaler *scaler, struct page *page)
+static void print_differences(const struct scaler *scaler, struct output *page)
 {
     if (scaler->differences == NULL)
         return;
     text_addf(&page->text, page->format == FORMAT_TEXT ? "\n Differs from KEDA:\n"
                                                        : "\n### Differs from KEDA\n\n");
-    for (const char *line = scaler->differences; *line != '\0'; line += strcspn(line, "\n") + 1)
-        text_addf(&page->text, "%s%.*s\n", page->format == FORMAT_TEXT ? "  - " : "- ",
-                  (int)strcspn(line, "\n"), line);
+    for (const char *line = scaler->differences; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        _cleanup_(memory_free) char *words = text_copy_bytes(line, strcspn(line, "\n"));
+        text_add(&page->text, page->format == FORMAT_TEXT ? "  - " : "- ");
+        if (page->format == FORMAT_TEXT)
+            page_wrap(&page->text, words, 4, 4);
+        else
+            text_addf(&page->text, "%s\n", words);
+    }
 }
 
-static void print_scaler(const struct scaler *scaler, struct page *page)
+static void print_scaler(const struct scaler *scaler, struct output *page)
 {
     text_addf(&page->text, page->format == FORMAT_TEXT ? "%s: %s\n" : "\n## %s\n\n%s.\n",
               scaler->name, scaler->summary);
@@ -258,7 +276,7 @@ static int compare_names(const void *left, const void *right)
     return strcmp((*one)->name, (*other)->name);
 }
 
-static void print_all(struct page *page)
+static void print_all(struct output *page)
 {
     size_t count = 0;
     while (scaler_list[count] != NULL)
@@ -279,7 +297,7 @@ static void print_all(struct page *page)
 }
 
 /* Names the first line that differs. */
-static bool check(const char *path, const char *wanted, struct error *error)
+static bool check_file(const char *path, const char *wanted, struct error *error)
 {
     enum { MAX_BYTES = 4 << 20 };
     _cleanup_(text_done) struct text file = {0};
@@ -295,35 +313,83 @@ static bool check(const char *path, const char *wanted, struct error *error)
                          line);
 }
 
-static bool run(const struct flags *flags, struct error *error)
+static bool print(const struct flags *flags, const struct scaler *scaler, struct error *error)
 {
     if (flags->check == NULL && flags->format == FORMAT_JSON) {
-        _cleanup_(memory_free) char *json = reference_json();
+        _cleanup_(memory_free) char *json = reference_json(scaler);
         fputs(json, stdout);
         return true;
     }
-    struct page page = {.format =
-                            flags->check == NULL ? (enum format)flags->format : FORMAT_MARKDOWN};
-    print_all(&page);
-    bool good = flags->check == NULL || check(flags->check, page.text.bytes, error);
+    struct output page = {.format =
+                              flags->check == NULL ? (enum format)flags->format : FORMAT_MARKDOWN};
+    if (scaler != NULL)
+        print_scaler(scaler, &page);
+    else
+        print_all(&page);
+    bool good = flags->check == NULL || check_file(flags->check, page.text.bytes, error);
     if (flags->check == NULL)
-        fputs(page.text.bytes, stdout);
+        fputs(page.text.bytes + strspn(page.text.bytes, "\n"), stdout);
     text_done(&page.text);
     return good;
 }
 
-int reference_main(int argc, char **argv)
+/* ---- the command ---- */
+
+/* NULL: there is none of this name in this build. */
+static const struct scaler *find_scaler(const char *name)
 {
-    _cleanup_(error_done) struct error error = {0};
-    struct option_values *values = NULL;
-    bool helped = false;
-    int code = 0;
-    if (!flags_parse(argc, argv, table, sizeof(struct flags), about, &values, &helped, &error))
-        code = 2;
-    else if (!helped && !run(values->data, &error))
-        code = 1;
-    if (code != 0)
-        fprintf(stderr, "backlog reference: %s\n", error_text(&error));
-    option_values_free(values);
-    return code;
+    for (size_t i = 0; scaler_list[i] != NULL; i++)
+        if (scaler_list[i]->absent == NULL && text_equal(scaler_list[i]->name, name))
+            return scaler_list[i];
+    return NULL;
 }
+
+static const char *const *scaler_names(void)
+{
+    enum { MAX_SCALERS = 64 };
+    static const char *names[MAX_SCALERS + 1];
+    size_t count = 0;
+    for (size_t i = 0; scaler_list[i] != NULL && count < MAX_SCALERS; i++)
+        if (scaler_list[i]->absent == NULL)
+            names[count++] = scaler_list[i]->name;
+    return names;
+}
+
+static void check(const struct command_line *line, struct text *mistakes)
+{
+    const struct flags *flags = line->flags;
+    if (line->operand_count > 0 && flags->check != NULL)
+        command_mistake(mistakes, "--check compares the whole reference: leave out %s",
+                        line->operands[0]);
+    if (line->operand_count == 0 || find_scaler(line->operands[0]) != NULL)
+        return;
+    _cleanup_(text_done) struct text names = {0};
+    for (const char *const *name = scaler_names(); *name != NULL; name++)
+        text_addf(&names, "%s%s", names.length == 0 ? "" : ", ", *name);
+    command_mistake(mistakes, "unknown scaler \"%s\": there are %s", line->operands[0],
+                    names.bytes);
+}
+
+static int run(const struct command_line *line, struct error *error)
+{
+    const struct scaler *scaler = line->operand_count == 0 ? NULL : find_scaler(line->operands[0]);
+    return print(line->flags, scaler, error) ? 0 : 1;
+}
+
+const struct command command_reference = {
+    .name = "reference",
+    .summary = "print every key of every scaler",
+    .operands = "[SCALER]",
+    .max_operands = 1,
+    .operand_words = scaler_names,
+    .about = "Prints every key of every scaler, or of one, and every flag of the server: what it "
+             "allows, its "
+             "default, what it means.",
+    .examples = {{"the keys of one scaler", "backlog reference kafka"},
+                 {"everything, for a program", "backlog reference --format json"},
+                 {"everything, as a page", "backlog reference --format markdown >reference.md"}},
+    .flags = table,
+    .flags_size = sizeof(struct flags),
+    .check = check,
+    .run = run,
+};

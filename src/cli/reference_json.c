@@ -65,6 +65,7 @@ static json_t *option_json(const struct option *row)
     set_true(object, "required", row->flags & OPTION_REQUIRED);
     set_true(object, "secret", row->flags & OPTION_SECRET);
     set_true(object, "url", row->flags & OPTION_URL);
+    set_true(object, "bareMilliseconds", row->flags & OPTION_BARE_MS);
     set_text(object, "default", row->default_value);
     set_choices(object, row);
     set_limits(object, row);
@@ -101,20 +102,21 @@ static json_t *scaler_json(const struct scaler *scaler)
     return object;
 }
 
-static json_t *scalers_json(void)
+static json_t *scalers_json(const struct scaler *only)
 {
     json_t *object = json_object();
     for (size_t i = 0; scaler_list[i] != NULL; i++)
-        if (scaler_list[i]->absent == NULL)
+        if (scaler_list[i]->absent == NULL && (only == NULL || only == scaler_list[i]))
             json_object_set_new(object, scaler_list[i]->name, scaler_json(scaler_list[i]));
     return object;
 }
 
-char *reference_json(void)
+char *reference_json(const struct scaler *only)
 {
     json_t *document = json_object();
-    json_object_set_new(document, "flags", table_json(serve_flags, OPTION_CONNECTION));
-    json_object_set_new(document, "scalers", scalers_json());
+    if (only == NULL)
+        json_object_set_new(document, "flags", table_json(serve_flags, OPTION_CONNECTION));
+    json_object_set_new(document, "scalers", scalers_json(only));
     json_object_set_new(document, "trigger", table_json(general_table, OPTION_TARGET));
     char *json = json_dumps(document, JSON_INDENT(2) | JSON_SORT_KEYS);
     json_decref(document);

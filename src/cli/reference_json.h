@@ -1,11 +1,13 @@
 /*
  * The reference as JSON, for programs: every key of every scaler of this build and every flag of `backlog serve`, from
- * the same tables as the page for people. The chart's schema is made of it (tools/chart.py).
+ * the same tables as the page for people. The chart's schema is made of it (tools/chart).
  */
 #ifndef BACKLOG_CLI_REFERENCE_JSON_H
 #define BACKLOG_CLI_REFERENCE_JSON_H
 
-/* The whole document, with a newline at its end; the caller frees it. */
-char *reference_json(void);
+#include "measure/scaler.h"
+
+/* The document, with a newline at its end; the caller frees it. NULL: of all scalers, with the server's flags. */
+char *reference_json(const struct scaler *only);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * A rehearsal: the model of KEDA and the HPA in real time, or faster, against a running server, with local
- * workers or none.
+ * workers or none. Here is its state; rehearsal_run.h has the loop, rehearsal_output.h what is printed.
  *
  * Threads: one.
  */
@@ -8,12 +8,15 @@
 #define BACKLOG_CLI_REHEARSAL_H
 
 #include "cli/endpoints.h"
+#include "cli/in_flight.h"
 #include "cli/replicas.h"
 #include "client/scaler_client.h"
 #include "scale/model.h"
 #include "scale/scaled_object.h"
 
-#include <signal.h>
+enum { REHEARSAL_STREAM_RETRY_MS = 2000 }; /* as KEDA, in the model's time */
+
+struct rehearsal;
 
 struct rehearsal_settings {
     const struct scaled_objects *objects;
@@ -26,20 +29,23 @@ struct rehearsal_settings {
     int64_t initial_replicas; /* -1: minReplicaCount */
     const char *worker;       /* a shell command; NULL: a dry run */
     struct replicas_settings replicas;
+    struct in_flight *in_flight; /* borrowed; NULL: unknown */
+    void (*watch)(void *context, const struct rehearsal *rehearsal,
+                  int64_t now_ms); /* in each turn; or NULL */
+    void *watch_context;
     bool is_json;
 };
 
 struct rehearsal_trigger {
     const struct scaled_object_trigger *trigger;
     struct endpoint *endpoint;
-    struct option_entry *
-        entries; /* what is sent: those of the trigger, and `scaler` where it is one of KEDA's own */
     struct scaler_client_ref ref;
     bool is_push;
     struct grpc_client_call *stream; /* StreamIsActive, or NULL */
     int64_t stream_retry_at_ms;
     int64_t stream_backoff_ms;
     struct scaler_client_reading reading; /* the last */
+    double in_flight;                     /* NAN: unknown */
 };
 
 /* What a run comes to. */
@@ -63,8 +69,8 @@ struct rehearsal_object {
     char *keda_text, *hpa_text; /* the last decisions */
     enum model_reason keda_reason;
     struct rehearsal_summary summary;
-    double *values, *replica_counts; /* a line each, for the plot */
-    size_t lines, values_capacity, counts_capacity;
+    double *values, *in_flights, *replica_counts; /* a line each, for the plot */
+    size_t lines, values_capacity, in_flights_capacity, counts_capacity;
 };
 
 struct rehearsal {
@@ -80,9 +86,6 @@ struct rehearsal {
 bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings *settings,
                     struct error *error);
 void rehearsal_done(struct rehearsal *rehearsal);
-
-/* Until the duration is over or `stop` is set by a signal. */
-void rehearsal_run(struct rehearsal *rehearsal, const volatile sig_atomic_t *stop);
 
 /* Seconds of the model since the beginning. */
 double rehearsal_time_s(const struct rehearsal *rehearsal, int64_t now_ms);

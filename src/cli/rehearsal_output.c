@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The trigger that asks for the most, which is the one that the HPA follows. */
+/* The trigger that needs the most replicas, which is the one that the HPA follows. */
 static size_t leading_trigger(const struct rehearsal_object *one)
 {
     size_t leading = 0;
@@ -26,7 +26,7 @@ static size_t leading_trigger(const struct rehearsal_object *one)
     return leading;
 }
 
-/* What the metrics alone ask for; -1 where nobody knows. */
+/* The replicas by the metrics alone; -1 where they are unknown. */
 static int64_t wanted_of(const struct rehearsal_object *one)
 {
     const struct model *model = &one->model;
@@ -78,6 +78,7 @@ static void print_line_json(const struct rehearsal *rehearsal, const struct rehe
                             const char *why, int64_t now_ms)
 {
     const struct model_reading *reading = &one->readings[leading_trigger(one)];
+    double in_flight = one->triggers[leading_trigger(one)].in_flight;
     int64_t wanted = wanted_of(one);
     json_t *line =
         json_pack("{s:s, s:f, s:s, s:I, s:I, s:s, s:s?}", "type", "state", "time",
@@ -86,6 +87,7 @@ static void print_line_json(const struct rehearsal *rehearsal, const struct rehe
                   (json_int_t)rehearsal_ready(one, now_ms), "why", why, "error", error_of(one));
     json_object_set_new(line, "value",
                         reading->is_failed ? json_null() : json_real(reading->value));
+    json_object_set_new(line, "inFlight", isnan(in_flight) ? json_null() : json_real(in_flight));
     json_object_set_new(line, "target",
                         reading->has_target ? json_real(reading->target) : json_null());
     json_object_set_new(line, "active",
@@ -125,7 +127,7 @@ void rehearsal_print_head(const struct rehearsal *rehearsal)
     printf("%9s  ", "time");
     if (width > 0)
         printf("%-*s  ", width, "object");
-    printf("%10s  %6s  %9s  %s\n", "waiting", "wanted",
+    printf("%10s  %9s  %6s  %9s  %s\n", "waiting", "in flight", "wanted",
            rehearsal->settings->worker == NULL ? "replicas" : "ready/all", "why");
 }
 
@@ -156,8 +158,9 @@ void rehearsal_print_push(const struct rehearsal *rehearsal, const struct rehear
 void rehearsal_print_line(const struct rehearsal *rehearsal, const struct rehearsal_object *one,
                           int64_t now_ms)
 {
-    char value[32] = "?", wanted[32] = "?", replicas[48];
-    const struct model_reading *reading = &one->readings[leading_trigger(one)];
+    char value[32] = "?", in_flight[32] = "-", wanted[32] = "?", replicas[48];
+    size_t leading = leading_trigger(one);
+    const struct model_reading *reading = &one->readings[leading];
     const char *error = error_of(one);
     _cleanup_(memory_free) char *why = why_of(one);
     if (rehearsal->settings->is_json) {
@@ -166,6 +169,8 @@ void rehearsal_print_line(const struct rehearsal *rehearsal, const struct rehear
     }
     if (!reading->is_failed)
         snprintf(value, sizeof(value), "%.10g", reading->value);
+    if (!isnan(one->triggers[leading].in_flight))
+        snprintf(in_flight, sizeof(in_flight), "%.10g", one->triggers[leading].in_flight);
     if (wanted_of(one) >= 0)
         snprintf(wanted, sizeof(wanted), "%lld", (long long)wanted_of(one));
     if (one->replicas == NULL)
@@ -174,7 +179,7 @@ void rehearsal_print_line(const struct rehearsal *rehearsal, const struct rehear
         snprintf(replicas, sizeof(replicas), "%lld/%lld", (long long)rehearsal_ready(one, now_ms),
                  (long long)one->model.replicas);
     print_start(rehearsal, one, now_ms);
-    printf("%10s  %6s  %9s  %s%s%s\n", value, wanted, replicas, why,
+    printf("%10s  %9s  %6s  %9s  %s%s%s\n", value, in_flight, wanted, replicas, why,
            error == NULL || why[0] == '\0' ? "" : "; ", error == NULL ? "" : error);
     fflush(stdout);
 }
@@ -200,14 +205,17 @@ static void print_summary_text(const struct rehearsal *rehearsal,
                                const struct rehearsal_object *one, int64_t now_ms)
 {
     const struct rehearsal_summary *summary = &one->summary;
-    printf("%s: %.0f s: %lld changes between %lld and %lld replicas, %.3f replica-hours, "
-           "%.0f s active without a replica, %lld pushes, %lld of %lld readings failed",
+    printf("%s: %.0f s: %lld change%s between %lld and %lld replicas, %.3f replica-hours, "
+           "%.0f s active without a replica, %lld push%s, %lld of %lld readings failed",
            one->label, rehearsal_time_s(rehearsal, now_ms), (long long)summary->changes,
-           (long long)summary->min_replicas, (long long)summary->max_replicas,
-           summary->replica_seconds / 3600, summary->without_replica_s, (long long)summary->pushes,
+           summary->changes == 1 ? "" : "s", (long long)summary->min_replicas,
+           (long long)summary->max_replicas, summary->replica_seconds / 3600,
+           summary->without_replica_s, (long long)summary->pushes, summary->pushes == 1 ? "" : "es",
            (long long)summary->failed_readings, (long long)summary->readings);
     if (one->replicas != NULL)
-        printf(", %lld workers ended by themselves", (long long)replicas_crashes(one->replicas));
+        printf(", %lld worker%s ended by %s", (long long)replicas_crashes(one->replicas),
+               replicas_crashes(one->replicas) == 1 ? "" : "s",
+               replicas_crashes(one->replicas) == 1 ? "itself" : "themselves");
     printf("\n");
 }
 
@@ -224,18 +232,21 @@ void rehearsal_print_summary(const struct rehearsal *rehearsal, int64_t now_ms)
 
 bool rehearsal_plot(const struct rehearsal *rehearsal, const char *path, struct error *error)
 {
-    struct plot_panel panels[] = {{.title = "waiting"}, {.title = "replicas"}};
+    struct plot_panel panels[] = {
+        {.title = "waiting"}, {.title = "replicas"}, {.title = "in flight"}};
     for (size_t i = 0; i < rehearsal->count && i < PLOT_MAX_SERIES; i++) {
         const struct rehearsal_object *one = &rehearsal->items[i];
         panels[0].series[i] = (struct plot_series){one->label, one->values};
         panels[1].series[i] = (struct plot_series){one->label, one->replica_counts};
-        panels[0].series_count = panels[1].series_count = i + 1;
+        panels[2].series[i] = (struct plot_series){one->label, one->in_flights};
+        for (size_t panel = 0; panel < ARRAY_LENGTH(panels); panel++)
+            panels[panel].series_count = i + 1;
     }
     const struct plot plot = {
         .title = "backlog rehearse",
         .seconds = rehearsal->items[0].lines,
         .panels = panels,
-        .panel_count = ARRAY_LENGTH(panels),
+        .panel_count = rehearsal->settings->in_flight == NULL ? 2 : 3,
     };
     return plot_write(&plot, path, error);
 }

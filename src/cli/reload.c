@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "base/watch.h"
 #include "cli/retry.h"
+#include "config/connections_load.h"
 #include "measure/scaler.h"
 #include "scale/named.h"
 
@@ -15,7 +17,11 @@ enum { HAND_OVER_MS = 10000 };
 
 struct reload {
     const char *path;
-    struct watch *watch; /* of all files of the last reading */
+    bool is_strict;
+    struct watch *watch;              /* of all files of the last reading */
+    const struct connections *in_use; /* the triggers' */
+    int64_t
+        again_at_ms; /* some are invalid: when to look again though no file changed; 0: none are */
     struct retry retry;
     struct reload_stats stats;
 };
@@ -32,22 +38,66 @@ static bool load(struct reload *reload, struct connections **ret_connections, st
     reload->watch = watch_new();
     if (!connections_load(reload->path, reload->watch, &connections, error))
         return false;
-    if (!named_check(connections, scaler_list, error))
-        return error_prefix(error, "%s", reload->path);
+    named_check(connections, scaler_list);
+    if (reload->is_strict && !connections_require_valid(connections, error))
+        return error_prefix(error, "%s (--strict-config)", reload->path);
+    connections_inherit(connections, reload->in_use);
     *ret_connections = TAKE(connections);
     return true;
 }
 
-bool reload_begin(const char *path, struct reload **ret_reload,
+/* Is it invalid in the same way in these? */
+static bool is_known(const struct connections *connections,
+                     const struct invalid_connection *invalid)
+{
+    struct invalid_connection each;
+    size_t position = 0;
+    while (connections_next_invalid(connections, &position, &each))
+        if (text_equal(each.name, invalid->name) && text_equal(each.text, invalid->text))
+            return true;
+    return false;
+}
+
+static void log_invalid(const struct invalid_connection *invalid)
+{
+    if (invalid->name == NULL)
+        log_error("%s", invalid->text);
+    else
+        log_error("connection \"%s\" is invalid: %s; %s", invalid->name, invalid->text,
+                  invalid_connection_state(invalid));
+}
+
+/* Those that are not of `former`, too. */
+static void log_new_invalid(const struct connections *connections, const struct connections *former)
+{
+    struct invalid_connection invalid;
+    size_t position = 0;
+    while (connections_next_invalid(connections, &position, &invalid))
+        if (!is_known(former, &invalid))
+            log_invalid(&invalid);
+}
+
+/* They are in use from now on. */
+static void note_loaded(struct reload *reload, const struct connections *connections)
+{
+    reload->again_at_ms =
+        connections_count_invalid(connections) == 0 ? 0 : clock_now_ms() + RETRY_MS;
+    reload->in_use = connections;
+    reload_stats_good(&reload->stats);
+}
+
+bool reload_begin(const char *path, bool is_strict, struct reload **ret_reload,
                   struct connections **ret_connections, struct error *error)
 {
     struct reload *reload = memory_new(sizeof(*reload));
     reload->path = path;
+    reload->is_strict = is_strict;
     if (path != NULL && !load(reload, ret_connections, error)) {
         reload_end(reload);
         return false;
     }
-    reload_stats_good(&reload->stats);
+    log_new_invalid(*ret_connections, NULL);
+    note_loaded(reload, *ret_connections);
     *ret_reload = reload;
     return true;
 }
@@ -97,20 +147,28 @@ void reload_check(struct reload *reload, bool is_requested, struct loop_calls *l
     if (reload->path == NULL)
         return;
     bool has_changed = watch_has_changed(reload->watch) || is_requested;
-    if (!retry_is_due(&reload->retry, has_changed, now_ms))
+    bool is_again = reload->again_at_ms != 0 && reload->again_at_ms <= now_ms;
+    if (!retry_is_due(&reload->retry, has_changed, now_ms) && !is_again)
         return;
+    if (is_again)
+        reload->again_at_ms = now_ms + RETRY_MS;
     if (!load(reload, &connections, &error)) {
         reload_stats_failed(&reload->stats);
         retry_failed(&reload->retry, &error, "the former connections stay in use",
                      now_ms + RETRY_MS);
         return;
     }
-    size_t count = connections->count;
+    bool failed_before = reload->retry.failure != NULL;
+    retry_done(&reload->retry);
+    if (!has_changed && !failed_before && connections_equal(reload->in_use, connections))
+        return;
+    log_new_invalid(connections, reload->in_use);
+    const struct connections *loaded = connections;
     if (!give(reload, &connections, loop_calls, scaler, &error)) {
         retry_failed(&reload->retry, &error, "retrying", now_ms);
         return;
     }
-    retry_done(&reload->retry);
-    reload_stats_good(&reload->stats);
-    log_info("%s reloaded: %zu connections", reload->path, count);
+    note_loaded(reload, loaded);
+    log_info("%s reloaded: %zu connections, %zu invalid", reload->path, loaded->count,
+             connections_count_invalid(loaded));
 }

@@ -1,7 +1,7 @@
 /*
- * Reloading: the connections file while the server runs. It and the files it names are checked each
- * second. A new version is read and checked as a whole; a wrong one changes nothing, and the log reports the mistake
- * once.
+ * Reloading: the connections while the server runs. The file or folder, and the files it names, are checked each
+ * second. An invalid connection concerns its own triggers: its last good version stays in use. A file that is no
+ * connections file changes nothing, and so does any mistake where they are strict. The log reports a mistake once.
  *
  * Threads: the main thread.
  */
@@ -18,9 +18,9 @@
 
 struct reload;
 
-/* Loads the file for the first time; the caller owns the connections. `path` is borrowed; NULL: there is
- * no file, and never anything to reload. */
-bool reload_begin(const char *path, struct reload **ret_reload,
+/* Loads them for the first time; the triggers own the connections then. `path` is borrowed; NULL: there is
+ * no file, and never anything to reload. `is_strict`: one mistake refuses all. */
+bool reload_begin(const char *path, bool is_strict, struct reload **ret_reload,
                   struct connections **ret_connections, struct error *error);
 void reload_end(struct reload *reload); /* NULL is harmless */
 

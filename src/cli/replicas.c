@@ -24,6 +24,7 @@ enum {
 /* A place for a replica; the process in it changes when it ends by itself. */
 struct replica {
     pid_t pid; /* 0: none now */
+    uint64_t id;
     int64_t number;
     int64_t started_ms;
     int64_t restart_at_ms; /* where there is no process */
@@ -46,8 +47,9 @@ struct replicas *replicas_new(const struct replicas_settings *settings)
     return replicas;
 }
 
-/* In the child; does not return. */
-static void run_command(const struct replicas_settings *settings, int64_t number, pid_t parent)
+/* In the child; does not return. `output`: where to write; -1: to our own standard error. */
+static void run_command(const struct replicas_settings *settings, int64_t number, int output,
+                        pid_t parent)
 {
     char text[32];
     sigset_t none;
@@ -55,7 +57,7 @@ static void run_command(const struct replicas_settings *settings, int64_t number
     setenv("BACKLOG_OBJECT", settings->object, 1);
     setenv("BACKLOG_REPLICA", text, 1);
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM); /* whatever becomes of this program, no worker stays behind */
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker outlives this program */
     if (getppid() != parent)
         _exit(1);
     signal(SIGPIPE, SIG_DFL);
@@ -63,6 +65,8 @@ static void run_command(const struct replicas_settings *settings, int64_t number
     signal(SIGTERM, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    if (output >= 0)
+        dup2(output, STDERR_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO);
     execl("/bin/sh", "sh", "-c", settings->command, (char *)NULL);
     _exit(127);
@@ -71,9 +75,13 @@ static void run_command(const struct replicas_settings *settings, int64_t number
 static void start(struct replicas *replicas, struct replica *replica, int64_t now_ms)
 {
     pid_t parent = getpid();
+    struct worker_logs *logs = replicas->settings.logs;
+    int output = logs == NULL ? -1 : worker_logs_open(logs, replica->id);
     pid_t pid = fork();
     if (pid == 0)
-        run_command(&replicas->settings, replica->number, parent);
+        run_command(&replicas->settings, replica->number, output, parent);
+    if (output >= 0)
+        close(output);
     if (pid < 0) {
         log_warning("a worker could not be started: %s", strerror(errno));
         replica->restart_at_ms = now_ms + LONGEST_RESTART_MS;
@@ -89,7 +97,10 @@ static void add(struct replicas *replicas, int64_t now_ms)
     replicas->items = memory_grow(replicas->items, &replicas->capacity, replicas->count + 1,
                                   sizeof(*replicas->items));
     struct replica *replica = &replicas->items[replicas->count++];
-    *replica = (struct replica){.number = ++replicas->started, .restart_ms = FIRST_RESTART_MS};
+    uint64_t *last_id = replicas->settings.last_id;
+    *replica = (struct replica){.id = last_id == NULL ? 0 : ++*last_id,
+                                .number = ++replicas->started,
+                                .restart_ms = FIRST_RESTART_MS};
     start(replicas, replica, now_ms);
 }
 
@@ -185,6 +196,23 @@ int64_t replicas_ready(const struct replicas *replicas, int64_t now_ms)
                  now_ms - one->started_ms >= replicas->settings.startup_ms;
     }
     return ready;
+}
+
+void replicas_visit(const struct replicas *replicas, int64_t now_ms,
+                    void (*visit)(void *context, const struct replica_info *info), void *context)
+{
+    for (size_t i = 0; i < replicas->count; i++) {
+        const struct replica *one = &replicas->items[i];
+        bool is_ready = now_ms - one->started_ms >= replicas->settings.startup_ms;
+        visit(context, &(struct replica_info){.id = one->id,
+                                              .number = one->number,
+                                              .pid = one->pid,
+                                              .started_ms = one->started_ms,
+                                              .state = one->kill_at_ms != 0 ? "stopping"
+                                                       : one->pid == 0      ? "restarting"
+                                                       : is_ready           ? "running"
+                                                                            : "starting"});
+    }
 }
 
 int64_t replicas_crashes(const struct replicas *replicas)

@@ -3,16 +3,19 @@
  *
  * A replica is `sh -c COMMAND` in a process group of its own, with BACKLOG_OBJECT and BACKLOG_REPLICA in its
  * environment. It is stopped by SIGTERM, and by SIGKILL after the grace period. One that ends by itself is started again,
- * after a second, doubling to a minute. What it writes goes to standard error.
+ * after a second, doubling to a minute. What it writes goes to standard error, and to the logs where there are any.
  *
  * Threads: one at a time.
  */
 #ifndef BACKLOG_CLI_REPLICAS_H
 #define BACKLOG_CLI_REPLICAS_H
 
+#include "cli/worker_logs.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct replicas;
 
@@ -20,8 +23,10 @@ struct replicas_settings {
     const char *command;
     const char *object; /* "namespace/name" */
     int64_t grace_ms;
-    int64_t startup_ms; /* a replica counts as ready after it */
-    bool stops_random;  /* and not the newest */
+    int64_t startup_ms;       /* a replica counts as ready after it */
+    bool stops_random;        /* and not the newest */
+    struct worker_logs *logs; /* what workers write; NULL: only to standard error */
+    uint64_t *last_id;        /* of a replica of any object; they ascend */
 };
 
 /* The strings are borrowed. The caller frees it with replicas_free(). */
@@ -36,7 +41,19 @@ int64_t replicas_tick(struct replicas *replicas, int64_t now_ms);
 /* Running and past their start-up; those that are being stopped do not count. */
 int64_t replicas_ready(const struct replicas *replicas, int64_t now_ms);
 
-/* How many have ended without being told to. */
+/* A replica at one moment; for people. Valid while it is visited. */
+struct replica_info {
+    uint64_t id;
+    int64_t number;
+    pid_t pid; /* 0: there is no process now */
+    int64_t started_ms;
+    const char *state; /* static: starting, running, stopping, restarting */
+};
+
+void replicas_visit(const struct replicas *replicas, int64_t now_ms,
+                    void (*visit)(void *context, const struct replica_info *info), void *context);
+
+/* How many have ended without a signal from here. */
 int64_t replicas_crashes(const struct replicas *replicas);
 
 /* Stops all, waits until they are gone (at most the grace period), and frees. NULL is none. */

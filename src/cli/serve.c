@@ -1,14 +1,16 @@
-#include "cli/subcommands.h"
+#include "cli/command.h"
 
 #include "base/clock.h"
 #include "base/listen.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/recent_log.h"
 #include "base/text.h"
 #include "base/trim.h"
 #include "cli/certificates.h"
 #include "cli/flags.h"
 #include "cli/http_port.h"
+#include "cli/kubernetes_secrets.h"
 #include "cli/reload.h"
 #include "cli/serve_flags.h"
 #include "config/connections.h"
@@ -22,21 +24,15 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-static const char about[] =
-    "Usage: backlog serve [--FLAG VALUE ...]\n\n"
-    "Answers KEDA's external and external-push triggers: how much work waits in Kafka, NATS\n"
-    "JetStream, RabbitMQ, Redis, PostgreSQL and Prometheus (`backlog reference` has every key).\n"
-    "SIGTERM: ends streams cleanly, answers the calls in progress, and exits 0.";
 
 /* The parts, in the order in which they are made. */
 struct parts {
     struct reload *reload;
     struct certificates *certificates;
+    struct kubernetes_secrets *secrets; /* NULL: none are read */
     struct loop_calls *loop_calls;
     struct engine *engine;
     struct triggers *triggers;
@@ -70,6 +66,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
     engine_settings.connect_timeout_ms = flags->measure_deadline_ms;
     engine_settings.max_connections = (size_t)flags->max_connections;
     engine_settings.max_agents = (size_t)flags->max_isolated;
+    engine_settings.history_bytes = flags->http == NULL ? 0 : (size_t)flags->history_mib << 20;
     engine_settings.all_in_agents = flags->isolate_all;
     engine_settings.wake = wake_server;
     parts->engine = engine_new(&engine_settings);
@@ -78,6 +75,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .scalers = scaler_list,
         .connections = connections,
         .engine = parts->engine,
+        .secrets = {parts->secrets == NULL ? NULL : kubernetes_secrets_follow, parts->secrets},
         .rules = {.interval_ms = flags->interval_ms,
                   .interval_is_set = interval_is_set,
                   .hold_ms = flags->hold_ms},
@@ -96,6 +94,8 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .max_streams = (size_t)flags->max_streams,
     });
 
+    if (parts->secrets != NULL)
+        kubernetes_secrets_start(parts->secrets, parts->loop_calls, parts->scaler);
     const struct rpc_service *scaler = external_scaler_service(parts->scaler);
     parts->health = health_new(scaler->name);
     parts->services = services_new();
@@ -110,6 +110,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
 static void free_parts(struct parts *parts)
 {
     http_port_end(parts->http);
+    kubernetes_secrets_stop(parts->secrets);
     if (parts->server != NULL)
         server_drain(parts->server, 0);
     if (parts->triggers != NULL)
@@ -124,29 +125,14 @@ static void free_parts(struct parts *parts)
     services_free(parts->services);
     if (parts->loop_calls != NULL)
         loop_calls_free(parts->loop_calls);
+    kubernetes_secrets_free(parts->secrets);
     reload_end(parts->reload);
     certificates_end(parts->certificates);
 }
 
-/* Before anything is made: the C core takes 443 for a port that is missing, without an error. */
-static bool check_addresses(const struct serve_flags *flags, struct error *error)
+static struct server_options server_options_of(const struct serve_flags *flags)
 {
-    return listen_check(flags->listen, "--listen", error) &&
-           (flags->http == NULL || listen_check(flags->http, "--http", error));
-}
-
-static bool start(const struct serve_flags *flags, bool interval_is_set, struct parts *parts,
-                  struct error *error)
-{
-    struct connections *connections = NULL;
-    if (!check_addresses(flags, error) ||
-        !certificates_begin(&flags->tls, &parts->certificates, error) ||
-        !reload_begin(flags->config, &parts->reload, &connections, error))
-        return false;
-    make_parts(flags, interval_is_set, connections, parts);
-
-    const struct server_options options = {
-        .listen = flags->listen,
+    return (struct server_options){
         .max_message_bytes = (size_t)flags->max_message_bytes,
         .ping_interval_ms = flags->ping_ms,
         .max_connections = (size_t)flags->max_clients,
@@ -155,11 +141,68 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
         .max_connection_age_ms = flags->max_connection_age_ms,
         .limits = flags->client_limits.items,
         .limit_count = flags->client_limits.count,
-        .tls = certificates_files(parts->certificates),
-        .client_rule = certificates_rule(parts->certificates),
     };
-    const struct transport *transport = transport_find(transport_names[flags->transport]);
-    if (!server_start(transport, &options, services_hooks(parts->services), &parts->server, error))
+}
+
+static const struct transport *transport_of(const struct serve_flags *flags)
+{
+    return transport_find(transport_names[flags->transport]);
+}
+
+/* Settings that are valid, and yet cannot work together as one expects. */
+static void warn_of_inconsistencies(const struct serve_flags *flags)
+{
+    enum { KEDA_COOLDOWN_MS = 300000, KEDA_POLLING_MS = 30000 };
+    if (flags->call_deadline_ms < flags->measure_deadline_ms)
+        log_warning("--call-deadline is below --measure-deadline: a call fails although its first "
+                    "measurement may still succeed");
+    if (flags->heartbeat_ms > KEDA_COOLDOWN_MS)
+        log_warning("--heartbeat is above %d s, KEDA's default cooldownPeriod: a ScaledObject that "
+                    "is active may be "
+                    "scaled to 0 between two pushes",
+                    KEDA_COOLDOWN_MS / 1000);
+    if (flags->forget_ms < KEDA_POLLING_MS)
+        log_warning("--forget is below %d s, KEDA's default pollingInterval: triggers are dropped "
+                    "between two calls, with the reading that --hold would answer",
+                    KEDA_POLLING_MS / 1000);
+    if (flags->grace_ms < flags->call_deadline_ms)
+        log_warning("--grace is below --call-deadline: calls in progress may be cancelled at "
+                    "shutdown");
+    if (flags->max_inline > flags->max_connections)
+        log_warning("--max-inline is above --max-connections: one namespace may use up all "
+                    "connections");
+    if (flags->isolate_all && flags->max_isolated < flags->max_connections)
+        log_warning("--isolate-all: of --max-connections %lld only --max-isolated %lld can be made",
+                    (long long)flags->max_connections, (long long)flags->max_isolated);
+    if (flags->deny_inline && flags->config == NULL && !flags->kubernetes_secrets)
+        log_warning("--deny-inline-connections without --config or --kubernetes-secrets: every "
+                    "trigger is refused");
+}
+
+static void log_configuration(const struct command_line *line)
+{
+    _cleanup_(memory_free) char *effective = flags_effective(line);
+    log_info("configuration: %s", effective);
+    warn_of_inconsistencies(line->flags);
+}
+
+static bool start(const struct serve_flags *flags, bool interval_is_set, struct parts *parts,
+                  struct error *error)
+{
+    struct connections *connections = NULL;
+    parts->certificates = certificates_begin(&flags->tls);
+    if ((flags->kubernetes_secrets && !kubernetes_secrets_new(&parts->secrets, error)) ||
+        !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))
+        return false;
+    make_parts(flags, interval_is_set, connections, parts);
+
+    struct server_options options = server_options_of(flags);
+    _cleanup_(memory_free) char *listen = listen_whole(flags->listen);
+    options.listen = listen;
+    options.tls = certificates_files(parts->certificates);
+    options.client_rule = certificates_rule(parts->certificates);
+    if (!server_start(transport_of(flags), &options, services_hooks(parts->services),
+                      &parts->server, error))
         return false;
     atomic_store(&wakeable, parts->server);
     server_wake(parts->server); /* for what the engine signalled before */
@@ -172,13 +215,13 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
         .server = parts->server,
         .reload = parts->reload,
         .certificates = parts->certificates,
+        .metrics_per_trigger = (size_t)flags->metrics_per_trigger,
     };
     if (!http_port_begin(flags->http, &http_parts, &parts->http, error))
         return false;
 
-    int host = (int)(strrchr(flags->listen, ':') - flags->listen);
-    log_info("backlog %s listening on %.*s:%d", BACKLOG_VERSION, host, flags->listen,
-             parts->server->port);
+    int host = (int)(strrchr(listen, ':') - listen);
+    log_info("backlog %s listening on %.*s:%d", BACKLOG_VERSION, host, listen, parts->server->port);
     return true;
 }
 
@@ -189,6 +232,7 @@ static void block_signals(sigset_t *signals)
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
     sigaddset(signals, SIGHUP);
+    sigaddset(signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -202,8 +246,18 @@ static void trim_memory(struct engine *engine, struct trim *queries)
         malloc_trim(0);
 }
 
+/* Between debug and what the flag says; where that is debug, info. Agents follow with their next tasks. */
+static void toggle_debug(enum log_level usual)
+{
+    enum log_level other = usual == LOG_DEBUG ? LOG_INFO : usual;
+    enum log_level next = log_level_now() == LOG_DEBUG ? other : LOG_DEBUG;
+    log_set_level(LOG_INFO); /* so that the line is seen */
+    log_info("SIGUSR1: logging from level %s on", log_level_name(next));
+    log_set_level(next);
+}
+
 /* Until SIGTERM or SIGINT, which it returns. */
-static int main_loop(const struct parts *parts, const sigset_t *signals)
+static int main_loop(const struct parts *parts, const sigset_t *signals, enum log_level usual)
 {
     const struct timespec second = {.tv_sec = 1};
     struct trim queries;
@@ -212,43 +266,48 @@ static int main_loop(const struct parts *parts, const sigset_t *signals)
         int number = sigtimedwait(signals, NULL, &second); /* -1: a second has passed */
         if (number == SIGTERM || number == SIGINT)
             return number;
+        if (number == SIGUSR1)
+            toggle_debug(usual);
         reload_check(parts->reload, number == SIGHUP, parts->loop_calls, parts->scaler);
         certificates_check(parts->certificates, number == SIGHUP, parts->server);
         trim_memory(parts->engine, &queries);
     }
 }
 
-/* A dump would have the secrets of all connections in it. Children inherit the limit. */
-static void forbid_core_dumps(void)
+/* Before the first thread and the first child, which inherit it. */
+static void prepare_process(void)
 {
     const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_CORE, &none); /* a dump would have the secrets of all connections in it */
+
+    /* One thread allocates nearly all: others' arenas would only be larger. */
+    mallopt(M_ARENA_MAX, 1);
+
+    /* All client libraries look names up with getaddrinfo() inside calls that have a deadline of 2 s, and the resolver
+     * knows none: by default it waits 5 s for a lost packet. A second attempt after 1 s, its shortest time, leaves
+     * another second to connect; a third would always be too late. A variable that the user sets is left as it is. */
+    setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
 }
 
-/* The client libraries look names up inside calls that have a deadline, and the resolver knows none: by
- * default it waits 5 s and asks twice. Who sets the variable knows better. */
-static void bound_lookups(void)
+static int run(const struct command_line *line, struct error *error)
 {
-    setenv("RES_OPTIONS", "timeout:1 attempts:1", 0);
-}
-
-static int run(const struct serve_flags *flags, bool interval_is_set)
-{
-    _cleanup_(error_done) struct error error = {0};
+    const struct serve_flags *flags = line->flags;
+    _cleanup_(error_done) struct error failure = {0};
     _cleanup_(free_parts) struct parts parts = {0};
     sigset_t signals;
+    (void)error; /* the log has it, in its format */
 
-    log_init((enum log_level)flags->log_level, (enum log_format)flags->log_format);
-    forbid_core_dumps();
-    mallopt(M_ARENA_MAX,
-            1); /* one thread allocates nearly all: others' arenas would only be larger */
-    bound_lookups();
+    log_init(serve_log_level(flags), (enum log_format)flags->log_format);
+    if (flags->http != NULL)
+        recent_log_start();
+    prepare_process();
     block_signals(&signals);
-    if (!start(flags, interval_is_set, &parts, &error)) {
-        log_error("%s", error_text(&error));
+    log_configuration(line);
+    if (!start(flags, option_is_given(line->values, "interval"), &parts, &failure)) {
+        log_error("%s", error_text(&failure));
         return 1;
     }
-    int number = main_loop(&parts, &signals);
+    int number = main_loop(&parts, &signals, serve_log_level(flags));
     log_info("%s: draining for at most %lld ms", strsignal(number), (long long)flags->grace_ms);
     http_port_drain(parts.http);
     size_t cancelled = server_drain(parts.server, flags->grace_ms);
@@ -258,19 +317,49 @@ static int run(const struct serve_flags *flags, bool interval_is_set)
     return 0;
 }
 
-int serve_main(int argc, char **argv)
+/* Before anything is made: the C core takes 443 for a port that is missing, without an error. */
+static void check_address(const char *flag, const char *address, struct text *mistakes)
 {
-    _cleanup_(error_done) struct error error = {0};
-    struct option_values *values = NULL;
-    bool helped = false;
-    if (!flags_parse(argc, argv, serve_flags, sizeof(struct serve_flags), about, &values, &helped,
-                     &error)) {
-        fprintf(stderr, "backlog serve: %s\n", error_text(&error));
-        return 2;
-    }
-    if (helped)
-        serve_print_limits();
-    int code = helped ? 0 : run(values->data, option_is_given(values, "interval"));
-    option_values_free(values);
-    return code;
+    if (address != NULL && !listen_is_address(address))
+        command_mistake(
+            mistakes,
+            "--%s \"%s\" must be HOST:PORT or :PORT, such as [::]:9090, the port at most "
+            "65535",
+            flag, address);
 }
+
+static void check(const struct command_line *line, struct text *mistakes)
+{
+    const struct serve_flags *flags = line->flags;
+    const struct server_options options = server_options_of(flags);
+    _cleanup_(error_done) struct error error = {0};
+    check_address("listen", flags->listen, mistakes);
+    check_address("http", flags->http, mistakes);
+    certificates_check_flags(&flags->tls, mistakes);
+    if (!transport_of(flags)->check(&options, &error))
+        command_mistake(mistakes, "%s", error_text(&error));
+}
+
+const struct command command_serve = {
+    .name = "serve",
+    .summary = "answer KEDA",
+    .about =
+        "Answers KEDA's external and external-push triggers: how much work waits in Kafka, NATS "
+        "JetStream, RabbitMQ, Redis, PostgreSQL and Prometheus. `backlog reference` has every key "
+        "of a "
+        "trigger.\n\n"
+        "SIGTERM: ends streams, answers the calls in progress, and exits 0. SIGHUP: reads the "
+        "connections file and the certificates again. SIGUSR1: switches debug messages on, and off "
+        "again.",
+    .examples = {{"for KEDA on port 9090; metrics and health on port 9091",
+                  "backlog serve --http :9091"},
+                 {"with connections that triggers name, and no others",
+                  "backlog serve --config connections.yaml --deny-inline-connections"},
+                 {"only for clients with a certificate of this authority",
+                  "backlog serve --tls-cert tls.crt --tls-key tls.key --tls-client-ca ca.crt"}},
+    .flags = serve_flags,
+    .flags_size = sizeof(struct serve_flags),
+    .topic = {"help-limits", "what one client may do on the wire", serve_write_limits},
+    .check = check,
+    .run = run,
+};

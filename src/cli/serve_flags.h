@@ -2,7 +2,9 @@
 #ifndef BACKLOG_CLI_SERVE_FLAGS_H
 #define BACKLOG_CLI_SERVE_FLAGS_H
 
+#include "base/log.h"
 #include "cli/certificates.h"
+#include "cli/page.h"
 #include "config/option.h"
 #include "serve/transport/transport.h"
 
@@ -14,6 +16,8 @@ struct serve_flags {
     const char *http;
     int transport;
     const char *config;
+    bool strict_config;
+    bool kubernetes_secrets;
     int64_t interval_ms;
     int64_t hold_ms;
     int64_t measure_deadline_ms;
@@ -23,6 +27,7 @@ struct serve_flags {
     int64_t grace_ms;
     int64_t max_connections;
     int64_t max_isolated;
+    int64_t history_mib;
     bool deny_inline;
     int64_t max_inline;
     int64_t max_triggers;
@@ -34,6 +39,7 @@ struct serve_flags {
     int64_t max_connection_age_ms;
     int64_t ping_ms;
     struct certificates_flags tls;
+    int64_t metrics_per_trigger;
     bool isolate_all;
     int log_level;
     int log_format;
@@ -41,10 +47,12 @@ struct serve_flags {
 
 extern const struct option serve_flags[];
 
-/* What --help says below the flags: what each transport lets clients do. */
-void serve_print_limits(void);
+enum log_level serve_log_level(const struct serve_flags *flags);
 
-/* "1000 at once, 100 a second"; the caller frees it. */
+/* What --help-limits shows: what each transport lets clients do. */
+void serve_write_limits(struct page *page);
+
+/* "1000 at once, 100 per second"; the caller frees it. */
 char *serve_limit_number(const struct limit *limit);
 
 #endif

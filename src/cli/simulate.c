@@ -1,22 +1,17 @@
-#include "cli/subcommands.h"
+#include "cli/command.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "cli/flags.h"
-#include "cli/operands.h"
+#include "cli/common_flags.h"
 #include "cli/plot.h"
 #include "cli/simulate_settings.h"
 #include "scale/simulation.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static const char about[] =
-    "Usage: backlog simulate TRACE.csv --rate NUMBER [--FLAG VALUE ...]\n\n"
-    "What KEDA and the HPA would do with a trace of work (time,arrivals per second), for one or\n"
-    "several settings side by side: what it costs, how long work waits, how often it changes.";
 
 struct simulate_flags {
     const char *file;
@@ -34,39 +29,37 @@ struct simulate_flags {
     int output;
 };
 
-enum output { OUTPUT_TEXT, OUTPUT_JSON };
-static const char *const outputs[] = {"text", "json", NULL};
-
-#define FLAG(name, kind, field, standard, ...)                                                     \
-    {.key = (name),                                                                                \
-     .type = (kind),                                                                               \
-     .offset = offsetof(struct simulate_flags, field),                                             \
-     .default_value = (standard),                                                                  \
-     __VA_ARGS__}
+#define FLAG(...) COMMAND_FLAG(struct simulate_flags, __VA_ARGS__)
 
 static const struct option table[] = {
-    FLAG("rate", OPTION_FLOAT, rate, NULL, .limits = {1e-6, 1e9},
-         .doc = "work that one replica does per second; needed"),
-    FLAG("file", OPTION_STRING, file, NULL, .doc = "ScaledObjects to compare (YAML); also -f"),
-    FLAG("set", OPTION_STRING, set, NULL,
-         .doc = "settings to compare, such as \"threshold=600; threshold=100\""),
+    FLAG("file", OPTION_STRING, file, NULL, .group = "Settings to compare", .alias = "f",
+         .value_name = "FILE", .doc = "ScaledObjects (YAML)"),
+    FLAG("set", OPTION_STRING, set, NULL, .value_name = "SETTINGS",
+         .doc = "KEY=VALUE pieces, such as \"threshold=600; threshold=100\"; a `;` separates "
+                "settings to "
+                "compare"),
+
+    FLAG("rate", OPTION_FLOAT, rate, NULL, .limits = {1e-6, 1e9}, .group = "Work and replicas",
+         .flags = OPTION_REQUIRED, .doc = "work that one replica does per second"),
     FLAG("startup", OPTION_DURATION, startup_ms, "10s", .limits = {0, 3600 * 1000.0},
          .doc = "from the start of a replica until it works"),
     FLAG("prefetch", OPTION_FLOAT, prefetch, "0", .limits = {0, 1e9},
          .doc = "messages that a replica takes in advance; they are in flight, not waiting"),
     FLAG("count-in-flight", OPTION_BOOL, counts_in_flight, "false",
-         .doc = "the metric has what is in flight, too"),
+         .doc = "the metric includes what is in flight"),
     FLAG("noise", OPTION_FLOAT, noise, "0", .limits = {0, 10},
          .doc = "standard deviation of arrivals and of the rate, as a share of them"),
     FLAG("seed", OPTION_INT, seed, "1", .limits = {0, 1e15}, .doc = "of the noise"),
     FLAG("objective", OPTION_DURATION, objective_ms, "60s", .limits = {0, 24 * 3600 * 1000.0},
-         .doc = "nobody should wait longer"),
+         .doc = "how long work should wait at most"),
+
     FLAG("sync-period", OPTION_DURATION, sync_ms, "15s", .limits = {1000, 3600 * 1000.0},
-         .doc = "of the HPA"),
+         .group = "HPA", .doc = "of the HPA"),
     FLAG("sync-offset", OPTION_DURATION, sync_offset_ms, "0s", .limits = {0, 3600 * 1000.0},
          .doc = "of the HPA's first sync behind KEDA's first poll"),
-    FLAG("plot", OPTION_STRING, plot, NULL, .doc = "SVG file to write"),
-    FLAG("output", OPTION_CHOICE, output, "text", .choices = outputs, .doc = "of the results"),
+
+    OUTPUT_FLAG(.doc = "format of the results"),
+    FLAG("plot", OPTION_STRING, plot, NULL, .value_name = "FILE", .doc = "SVG file to write"),
     {0},
 };
 
@@ -87,6 +80,7 @@ static struct simulation_settings common_settings(const struct simulate_flags *f
         .counts_in_flight = flags->counts_in_flight,
         .sync_offset_s = flags->sync_offset_ms / 1000,
         .objective_s = flags->objective_ms / 1000,
+        .interval_s = 5,
         .workers = {.rate = flags->rate,
                     .startup_s = (flags->startup_ms + 999) / 1000,
                     .prefetch = flags->prefetch,
@@ -114,10 +108,11 @@ static void print_text(const struct results *results)
            "longest wait", "mean wait", over, "changes", "max replicas", "left undone");
     for (size_t i = 0; i < results->settings->count; i++) {
         const struct simulation *one = &results->simulations[i];
+        double left = fmax(0, one->arrived - one->done); /* of sums of many parts, a hair off */
         printf("%-*.60s  %13.2f  %10.0f s  %7.1f s  %10lld s  %7lld  %12lld  %11.0f\n", width,
                results->settings->items[i].name, one->replica_hours, one->max_wait_s,
                one->mean_wait_s, (long long)one->seconds_over, (long long)one->changes,
-               (long long)one->max_replicas, one->arrived - one->done);
+               (long long)one->max_replicas, left);
     }
 }
 
@@ -217,10 +212,8 @@ static void trace_release(struct trace **trace)
     trace_free(*trace);
 }
 
-static bool run(const struct simulate_flags *flags, const char *path, struct error *error)
+static bool simulate(const struct simulate_flags *flags, const char *path, struct error *error)
 {
-    if (flags->rate <= 0)
-        return error_invalid(error, "--rate is missing: how much work one replica does per second");
     _cleanup_(trace_release) struct trace *trace = NULL;
     _cleanup_(simulate_settings_done) struct simulate_settings settings = {0};
     const struct simulation_settings common = common_settings(flags);
@@ -241,28 +234,43 @@ static bool run(const struct simulate_flags *flags, const char *path, struct err
     return good;
 }
 
-int simulate_main(int argc, char **argv)
+/* With a file the settings can only be read with it. */
+static void check(const struct command_line *line, struct text *mistakes)
 {
+    const struct simulate_flags *flags = line->flags;
+    const struct simulation_settings common = common_settings(flags);
+    _cleanup_(simulate_settings_done) struct simulate_settings settings = {0};
     _cleanup_(error_done) struct error error = {0};
-    struct option_values *values = NULL;
-    bool helped = false;
-    _cleanup_(operands_done) struct operands operands;
-    operands_split(argc, argv, &operands);
-    if (!flags_parse(operands.argc, operands.argv, table, sizeof(struct simulate_flags), about,
-                     &values, &helped, &error)) {
-        fprintf(stderr, "backlog simulate: %s\n", error_text(&error));
-        return 2;
-    }
-    int code = 0;
-    if (helped)
-        simulate_settings_print_keys();
-    else if (operands.count != 1) {
-        fprintf(stderr, "backlog simulate: one trace is needed: backlog simulate TRACE.csv\n");
-        code = 2;
-    } else if (!run(values->data, operands.items[0], &error)) {
-        fprintf(stderr, "backlog simulate: %s\n", error_text(&error));
-        code = 1;
-    }
-    option_values_free(values);
-    return code;
+    if (flags->file == NULL &&
+        !simulate_settings_read(NULL, flags->set, &common, &settings, &error))
+        command_mistake(mistakes, "%s", error_text(&error));
 }
+
+static int run(const struct command_line *line, struct error *error)
+{
+    return simulate(line->flags, line->operands[0], error) ? 0 : 1;
+}
+
+const struct command command_simulate = {
+    .name = "simulate",
+    .summary = "what KEDA and the HPA would do with a trace of work",
+    .operands = "TRACE.csv",
+    .min_operands = 1,
+    .max_operands = 1,
+    .about = "What KEDA and the HPA would do with a trace of work (time,arrivals per second), for "
+             "one or "
+             "several settings side by side: what it costs, how long work waits, how often the "
+             "number of "
+             "replicas changes.",
+    .examples = {{"compare two thresholds; a replica does 10 messages per second",
+                  "backlog simulate trace.csv --rate 10 --set 'threshold=600; threshold=100'"},
+                 {"with the settings of a ScaledObject, and a plot",
+                  "backlog simulate trace.csv --rate 10 -f so.yaml --plot out.svg"},
+                 {"replicas that start slowly, as JSON",
+                  "backlog simulate t.csv --rate 9 --startup 1m --set threshold=90 --output json"}},
+    .flags = table,
+    .flags_size = sizeof(struct simulate_flags),
+    .more = simulate_settings_write_keys,
+    .check = check,
+    .run = run,
+};

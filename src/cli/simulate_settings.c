@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scale/general.h"
 #include "scale/scaled_object.h"
 
 #include <math.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETTINGS = 64 };
+enum { MAX_SETTINGS = 64, MAX_POLICY_KEYS = 16 };
 
 /* A key of --set, by KEDA's name. */
 enum kind { NUMBER, WHOLE, SECONDS, YES_NO, TARGET_TYPE };
@@ -30,9 +31,9 @@ static const struct key {
     KEY("pollingInterval", SECONDS, model.polling_ms, 1, "in seconds"),
     KEY("cooldownPeriod", SECONDS, model.cooldown_ms, 0, "in seconds"),
     KEY("initialCooldownPeriod", SECONDS, model.initial_cooldown_ms, 0, "in seconds"),
-    KEY("minReplicaCount", WHOLE, model.min_replicas, 0, ""),
-    KEY("maxReplicaCount", WHOLE, model.hpa.max_replicas, 1, ""),
-    KEY("idleReplicaCount", WHOLE, model.idle_replicas, 0, ""),
+    KEY("minReplicaCount", WHOLE, model.min_replicas, 0, "replicas at least, while active"),
+    KEY("maxReplicaCount", WHOLE, model.hpa.max_replicas, 1, "replicas at most"),
+    KEY("idleReplicaCount", WHOLE, model.idle_replicas, 0, "replicas while inactive"),
     KEY("behavior", YES_NO, model.hpa.has_behavior, 0,
         "false: the HPA has none; true: the default policies where --file has no others"),
     KEY("scaleUpTolerance", NUMBER, model.hpa.up.tolerance, 0, "scaleUp.tolerance"),
@@ -59,11 +60,19 @@ static const struct {
     {"threshold", "activationThreshold"},
 };
 
-void simulate_settings_print_keys(void)
+static bool is_policy_key(const char *name)
 {
-    printf("\nKeys of --set; pieces with ; between them are compared:\n\n");
+    return policy_options_has(name) && !text_equal(name, "maxReplicaCount");
+}
+
+void simulate_settings_write_keys(struct page *page)
+{
+    page_heading(page, "Keys of --set");
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
-        printf("  %-26s %s\n", keys[i].name, keys[i].doc);
+        page_term(page, keys[i].name, keys[i].doc);
+    for (const struct option *row = general_table; row->key != NULL; row++)
+        if (is_policy_key(row->key))
+            page_term(page, row->key, row->doc);
 }
 
 void simulate_settings_done(struct simulate_settings *settings)
@@ -104,9 +113,47 @@ static bool store(const struct key *key, const char *text, struct simulation_set
     }
 }
 
-static bool set_key(const char *name, const char *value, struct simulation_settings *settings,
-                    struct error *error)
+/* Options of a trigger that make a policy, by their names in its metadata. */
+struct policy_entries {
+    struct option_entry items[MAX_POLICY_KEYS];
+    size_t count;
+};
+
+static void free_policy_entries(struct policy_entries *entries)
 {
+    for (size_t i = 0; i < entries->count; i++) {
+        free((char *)entries->items[i].key);
+        free((char *)entries->items[i].value);
+    }
+}
+
+static bool add_policy_entry(struct policy_entries *entries, const char *name, const char *value,
+                             struct error *error)
+{
+    if (entries->count == MAX_POLICY_KEYS)
+        return error_invalid(error, "more than %d options of a policy", MAX_POLICY_KEYS);
+    entries->items[entries->count++] = (struct option_entry){text_copy(name), text_copy(value)};
+    return true;
+}
+
+/* maxReplicaCount is the ScaledObject's, which a trigger would repeat. */
+static bool apply_policy(const struct policy_entries *entries, struct simulation_settings *settings,
+                         struct error *error)
+{
+    _cleanup_(error_done) struct error mistakes = {0};
+    if (entries->count == 0)
+        return true;
+    settings->has_policy =
+        general_parse_policy(entries->items, entries->count, &settings->policy, &mistakes);
+    settings->policy.max_replicas = settings->model.hpa.max_replicas;
+    return !error_is_set(&mistakes) || error_invalid(error, "%s", error_text(&mistakes));
+}
+
+static bool set_key(const char *name, const char *value, struct simulation_settings *settings,
+                    struct policy_entries *policy, struct error *error)
+{
+    if (is_policy_key(name))
+        return add_policy_entry(policy, name, value, error);
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
         if (text_equal(keys[i].name, name))
             return store(&keys[i], value, settings) ||
@@ -118,6 +165,7 @@ static bool set_key(const char *name, const char *value, struct simulation_setti
 static bool set_piece(const char *piece, struct simulation_settings *settings, struct error *error)
 {
     _cleanup_(memory_free) char *copy = text_copy(piece);
+    _cleanup_(free_policy_entries) struct policy_entries policy = {0};
     char *rest = copy;
     for (char *pair = strsep(&rest, ","); pair != NULL; pair = strsep(&rest, ",")) {
         char *equals = strchr(pair, '=');
@@ -126,10 +174,10 @@ static bool set_piece(const char *piece, struct simulation_settings *settings, s
         *equals = '\0';
         _cleanup_(memory_free) char *name = text_trimmed(pair);
         _cleanup_(memory_free) char *value = text_trimmed(equals + 1);
-        if (!set_key(name, value, settings, error))
+        if (!set_key(name, value, settings, &policy, error))
             return false;
     }
-    return true;
+    return apply_policy(&policy, settings, error);
 }
 
 /* ---- the settings to compare ---- */
@@ -150,7 +198,7 @@ static bool add(struct simulate_settings *all, const char *name, const char *pie
         return error_invalid(error, "%s: minReplicaCount is above maxReplicaCount", one->name);
     return one->settings.target > 0 ||
            error_invalid(error,
-                         "%s: the target is missing: say how much work there is for one replica, "
+                         "%s: the target is missing: how much work there is per replica, "
                          "such as --set threshold=100",
                          one->name);
 }
@@ -184,6 +232,17 @@ static void read_target(const struct scaled_object_trigger *trigger,
     }
 }
 
+static bool read_policy(const struct scaled_object_trigger *trigger,
+                        struct simulation_settings *settings, struct error *error)
+{
+    _cleanup_(free_policy_entries) struct policy_entries policy = {0};
+    for (size_t i = 0; i < trigger->entry_count; i++)
+        if (is_policy_key(trigger->entries[i].key) &&
+            !add_policy_entry(&policy, trigger->entries[i].key, trigger->entries[i].value, error))
+            return false;
+    return apply_policy(&policy, settings, error);
+}
+
 /* A trace is of one queue, so one trigger counts: the first. */
 static bool add_object(struct simulate_settings *all, const struct scaled_object *object,
                        const char *set, const struct simulation_settings *common,
@@ -195,6 +254,8 @@ static bool add_object(struct simulate_settings *all, const struct scaled_object
     settings.model.trigger_count = 1;
     settings.is_push = text_equal(object->triggers[0].type, "external-push");
     read_target(&object->triggers[0], &settings);
+    if (!read_policy(&object->triggers[0], &settings, error))
+        return error_prefix(error, "%s", object->name);
     if (object->trigger_count > 1)
         fprintf(stderr, "backlog simulate: %s: only the first of its %zu triggers is simulated\n",
                 object->name, object->trigger_count);

@@ -5,6 +5,7 @@
 #define BACKLOG_CLI_SIMULATE_SETTINGS_H
 
 #include "base/error.h"
+#include "cli/page.h"
 #include "scale/simulation.h"
 
 #include <stdbool.h>
@@ -31,6 +32,6 @@ bool simulate_settings_read(const char *file, const char *set,
 void simulate_settings_done(struct simulate_settings *settings);
 
 /* The keys of --set, for --help. */
-void simulate_settings_print_keys(void);
+void simulate_settings_write_keys(struct page *page);
 
 #endif

@@ -113,7 +113,7 @@ static void a_random_one_stops_where_that_is_set(void **state)
     assert_true(has_stopped_another);
 }
 
-static void what_does_not_end_in_its_grace_is_killed(void **state)
+static void a_worker_that_outlives_its_grace_is_killed(void **state)
 {
     (void)state;
     _cleanup_(memory_free) char *command = text_format(
@@ -133,7 +133,7 @@ static void what_does_not_end_in_its_grace_is_killed(void **state)
     replicas_free(replicas);
 }
 
-static void what_ends_by_itself_is_started_again_later_and_later(void **state)
+static void a_worker_that_ends_is_started_again_later_and_later(void **state)
 {
     (void)state;
     const struct replicas_settings settings = settings_of("exit 1");
@@ -158,7 +158,7 @@ static void what_ends_by_itself_is_started_again_later_and_later(void **state)
     replicas_free(replicas);
 }
 
-static void a_replica_knows_its_object(void **state)
+static void a_replica_gets_the_name_of_its_object(void **state)
 {
     (void)state;
     _cleanup_(memory_free) char *command =
@@ -177,9 +177,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replicas_start_and_the_newest_stops_first),
         cmocka_unit_test(a_random_one_stops_where_that_is_set),
-        cmocka_unit_test(what_does_not_end_in_its_grace_is_killed),
-        cmocka_unit_test(what_ends_by_itself_is_started_again_later_and_later),
-        cmocka_unit_test(a_replica_knows_its_object),
+        cmocka_unit_test(a_worker_that_outlives_its_grace_is_killed),
+        cmocka_unit_test(a_worker_that_ends_is_started_again_later_and_later),
+        cmocka_unit_test(a_replica_gets_the_name_of_its_object),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -50,7 +50,7 @@ static void fail_at(struct retry *retry, int64_t now_ms, const char *why)
     error_done(&error);
 }
 
-static void what_failed_is_due_again_after_a_while_and_what_was_good_is_not(void **state)
+static void only_failed_attempts_are_due_again(void **state)
 {
     (void)state;
     struct retry retry = {0};
@@ -86,8 +86,7 @@ static void a_reason_is_logged_once_until_it_is_another_or_something_is_new(void
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            what_failed_is_due_again_after_a_while_and_what_was_good_is_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_failed_attempts_are_due_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_reason_is_logged_once_until_it_is_another_or_something_is_new, set_up, tear_down),
     };

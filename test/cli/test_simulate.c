@@ -1,9 +1,9 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "cli/operands.h"
 #include "cli/plot.h"
 #include "cli/simulate_settings.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,27 +57,6 @@ static void a_wrong_piece_is_refused(void **state)
     }
 }
 
-static void operands_come_before_flags(void **state)
-{
-    (void)state;
-    char *argv[] = {(char *)"simulate",
-                    (char *)"trace.csv",
-                    (char *)"--rate",
-                    (char *)"10",
-                    (char *)"-f",
-                    (char *)"so.yaml",
-                    NULL};
-    _cleanup_(operands_done) struct operands operands;
-    operands_split(6, argv, &operands);
-    assert_int_equal(operands.count, 1);
-    assert_string_equal(operands.items[0], "trace.csv");
-    assert_int_equal(operands.argc, 5);
-    assert_string_equal(operands.argv[0], "simulate");
-    assert_string_equal(operands.argv[1], "--rate");
-    assert_string_equal(operands.argv[3], "--file");
-    assert_null(operands.argv[5]);
-}
-
 static void a_plot_has_each_curve_and_escapes_names(void **state)
 {
     (void)state;
@@ -95,13 +74,29 @@ static void a_plot_has_each_curve_and_escapes_names(void **state)
     assert_true(svg.length < 65536);
 }
 
+static void a_plot_leaves_a_gap_where_a_value_is_unknown(void **state)
+{
+    (void)state;
+    static const double values[] = {1, 2, NAN, NAN, 0};
+    const struct plot_panel panel = {
+        .title = "in flight", .series = {{"a", values}}, .series_count = 1};
+    const struct plot plot = {"plot", ARRAY_LENGTH(values), &panel, 1};
+    _cleanup_(text_done) struct text svg = {0};
+    plot_draw(&plot, &svg);
+    const char *first = strstr(svg.bytes, "<polyline");
+    const char *second = strstr(first + 1, "<polyline");
+    assert_non_null(second);
+    assert_null(strstr(second + 1, "<polyline"));
+    assert_null(strstr(svg.bytes, "nan"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_compared),
         cmocka_unit_test(a_wrong_piece_is_refused),
-        cmocka_unit_test(operands_come_before_flags),
         cmocka_unit_test(a_plot_has_each_curve_and_escapes_names),
+        cmocka_unit_test(a_plot_leaves_a_gap_where_a_value_is_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,54 @@
+/*
+ * What the tables of flags of several subcommands share: the shape of a row, --output, and TLS to a server.
+ *
+ * A command defines FLAG for its struct: `#define FLAG(...) COMMAND_FLAG(struct ask_flags, __VA_ARGS__)`.
+ */
+#ifndef BACKLOG_CLI_COMMON_FLAGS_H
+#define BACKLOG_CLI_COMMON_FLAGS_H
+
+#include "base/text.h"
+#include "client/grpc_socket.h"
+#include "config/option.h"
+
+#include <stddef.h>
+
+/* A row: the flag's name, type, field of the struct and default, and further fields of struct option. */
+#define COMMAND_FLAG(structure, name, kind, field, standard, ...)                                  \
+    {.key = (name),                                                                                \
+     .type = (kind),                                                                               \
+     .offset = offsetof(structure, field),                                                         \
+     .default_value = (standard),                                                                  \
+     __VA_ARGS__}
+
+enum output_format { OUTPUT_TEXT, OUTPUT_JSON };
+extern const char *const output_formats[];
+
+/* The row of --output, for a field `int output`. */
+#define OUTPUT_FLAG(...)                                                                           \
+    FLAG("output", OPTION_CHOICE, output, "text", .choices = output_formats, .group = "Output",    \
+         .value_name = "FORMAT", __VA_ARGS__)
+
+/* The rows of TLS to a server, for a field `struct grpc_socket_tls tls`. */
+#define TLS_FLAGS                                                                                  \
+    FLAG("tls", OPTION_BOOL, tls.is_on, "false", .doc = "use TLS; each --tls-* implies it"),       \
+        FLAG("tls-ca", OPTION_STRING, tls.ca, NULL, .value_name = "FILE",                          \
+             .doc = "PEM file: authorities of the server; default: those of this machine"),        \
+        FLAG("tls-cert", OPTION_STRING, tls.certificate, NULL, .value_name = "FILE",               \
+             .doc = "PEM file: the certificate to show the server"),                               \
+        FLAG("tls-key", OPTION_STRING, tls.key, NULL, .value_name = "FILE",                        \
+             .doc = "PEM file: its private key"),                                                  \
+        FLAG("tls-server-name", OPTION_STRING, tls.server_name, NULL,                              \
+             .doc = "name in the server's certificate; default: the host of its address"),         \
+        FLAG("tls-skip-verify", OPTION_BOOL, tls.skips_verification, "false",                      \
+             .doc = "accept any certificate of the server")
+
+/* For a command's check: adds what is wrong with them together. */
+void tls_flags_check(const struct grpc_socket_tls *flags, struct text *mistakes);
+
+/* What was given, with is_on where any of them implies it. The strings are those of `flags`. */
+struct grpc_socket_tls tls_flags_settings(const struct grpc_socket_tls *flags);
+
+/* Where the server's HTTP port is, for commands that are given no address. */
+extern const char default_http_address[];
+
+#endif

@@ -1,0 +1,67 @@
+#include "cli/console.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool has_colors(FILE *file)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+    bool is_wanted = no_color == NULL || no_color[0] == '\0';
+    return is_wanted && terminal != NULL && !text_equal(terminal, "dumb") && isatty(fileno(file));
+}
+
+const char *console_begin(FILE *file, enum console_color color)
+{
+    static const char *const sequences[] = {
+        [CONSOLE_RED] = "\033[31m",  [CONSOLE_GREEN] = "\033[32m", [CONSOLE_YELLOW] = "\033[33m",
+        [CONSOLE_BLUE] = "\033[34m", [CONSOLE_BOLD] = "\033[1m",   [CONSOLE_DIM] = "\033[2m"};
+    return has_colors(file) ? sequences[color] : "";
+}
+
+const char *console_end(FILE *file)
+{
+    return has_colors(file) ? "\033[0m" : "";
+}
+
+void console_clean(char *text)
+{
+    for (char *at = text; *at != '\0'; at++) {
+        bool is_c1 = (unsigned char)at[0] == 0xC2 && (unsigned char)at[1] < 0xA0;
+        if ((unsigned char)*at < ' ' || *at == 0x7F)
+            *at = '?';
+        else if (is_c1)
+            at[0] = at[1] = '?';
+    }
+}
+
+char *console_text(const char *text)
+{
+    char *clean = text_copy(text == NULL ? "" : text);
+    text_make_utf8(clean);
+    console_clean(clean);
+    return clean;
+}
+
+void console_print(FILE *file, const char *text)
+{
+    _cleanup_(memory_free) char *clean = console_text(text);
+    fputs(clean, file);
+}
+
+json_t *console_json_text(const char *text)
+{
+    _cleanup_(memory_free) char *valid = text_copy(text);
+    text_make_utf8(valid);
+    return json_string(valid);
+}
+
+void console_print_json(json_t *object)
+{
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
+    printf("\n");
+    json_decref(object);
+}

@@ -1,0 +1,24 @@
+/*
+ * The dashboard of a rehearsal (`--http`): its ScaledObjects and its workers.
+ *
+ * Threads: rehearsal_http_update() from the rehearsal's; the pages are written by the HTTP server's, from what that
+ * left.
+ */
+#ifndef BACKLOG_CLI_REHEARSAL_HTTP_H
+#define BACKLOG_CLI_REHEARSAL_HTTP_H
+
+#include "cli/rehearsal.h"
+#include "cli/worker_logs.h"
+
+struct rehearsal_http;
+
+/* `logs` is borrowed. */
+bool rehearsal_http_begin(const char *listen, struct worker_logs *logs,
+                          struct rehearsal_http **ret_http, struct error *error);
+void rehearsal_http_end(struct rehearsal_http *http); /* NULL is none */
+
+/* The pages show this from now on; does nothing without a reader or more than once per second. NULL is none. */
+void rehearsal_http_update(struct rehearsal_http *http, const struct rehearsal *rehearsal,
+                           int64_t now_ms);
+
+#endif
