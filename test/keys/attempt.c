@@ -1,9 +1,9 @@
 #include "keys/attempt.h"
 
 #include "base/memory.h"
-#include "config/connections.h"
 #include "config/value.h"
 #include "scale/named.h"
+#include "support/connections_text.h"
 
 #include <ctype.h>
 #include <setjmp.h>
@@ -111,10 +111,10 @@ static void parse(struct attempt *attempt)
     const struct scaler *const scalers[] = {attempt->keys->scaler, NULL};
     struct connections *connections = NULL;
     if (attempt->place->in_file) {
-        if (!connections_parse(attempt->yaml.bytes, attempt->yaml.length, "file", "/", NULL,
-                               &connections, &attempt->mistakes))
+        if (!connections_from_text(attempt->yaml.bytes, attempt->yaml.length, "file", "/",
+                                   &connections, &attempt->mistakes))
             return;
-        named_check(connections, scalers, &attempt->mistakes);
+        named_check(connections, scalers);
         add_entry(attempt, "connectionName", "name");
     }
     const struct triggers_settings settings = {
@@ -167,7 +167,7 @@ void assert_taken(const struct attempt *attempt, const char *value)
             fail_msg("the identity shows a secret: %s", attempt->trigger->values[scope]->identity);
 }
 
-/* A variable may hold anything, so its value is never shown; but one of the choices is told as such. */
+/* A variable may hold anything, so its value is never shown; but one of the choices is text as such. */
 static bool may_be_shown(const struct attempt *attempt)
 {
     return attempt->row->type == OPTION_CHOICE ||
@@ -177,11 +177,11 @@ static bool may_be_shown(const struct attempt *attempt)
 
 void assert_refused(const struct attempt *attempt, const char *value, const char *mistake)
 {
-    const char *told = error_text(&attempt->mistakes);
+    const char *text = error_text(&attempt->mistakes);
     _cleanup_(memory_free) char *shown = text_format("\"%s\"", value);
-    if (strstr(told, mistake) == NULL)
+    if (strstr(text, mistake) == NULL)
         fail_msg("%s \"%s\" from %s: \"%s\" lacks \"%s\"", attempt->key, value,
-                 attempt->place->name, told, mistake);
-    if (strstr(told, "sesame") != NULL || (!may_be_shown(attempt) && strstr(told, shown) != NULL))
-        fail_msg("%s from %s is shown: %s", attempt->key, attempt->place->name, told);
+                 attempt->place->name, text, mistake);
+    if (strstr(text, "sesame") != NULL || (!may_be_shown(attempt) && strstr(text, shown) != NULL))
+        fail_msg("%s from %s is shown: %s", attempt->key, attempt->place->name, text);
 }

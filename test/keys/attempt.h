@@ -8,7 +8,7 @@
 #include "keys/keys.h"
 #include "scale/triggers.h"
 
-enum { MOST_PAIRS = 64 };
+enum { MAX_PAIRS = 64 };
 
 /* Where the key of a case stands. */
 struct place {
@@ -37,7 +37,7 @@ struct attempt {
     const struct keys *keys;
     const struct option *row; /* of the case's key */
     const struct place *place;
-    struct option_entry entries[2 * MOST_PAIRS];
+    struct option_entry entries[2 * MAX_PAIRS];
     size_t count;
     struct text yaml;
     char secret_path[64]; /* the file of a <key>File; "" where there is none */

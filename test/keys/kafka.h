@@ -99,11 +99,12 @@ static const struct key_case kafka_cases[] = {
     DEFAULT("scaleToZeroOnInvalidOffset", "false"),
     TAKES("excludePersistentLag", "true"),
     DEFAULT("excludePersistentLag", "false"),
-    TAKES("persistentLagTime", "1000"),
+    TAKES("persistentLagTime", "1000ms"),
     TAKES("persistentLagTime", "24h"),
-    TAKES("persistentLagTime", "86400000"),
-    REFUSES("from 1s to 24h", "persistentLagTime", "999"),
-    REFUSES("from 1s to 24h", "persistentLagTime", "86400001"),
+    TAKES("persistentLagTime", "86400000ms"),
+    REFUSES("from 1s to 24h", "persistentLagTime", "999ms"),
+    REFUSES("from 1s to 24h", "persistentLagTime", "86400001ms"),
+    REFUSES("must have a unit", "persistentLagTime", "60"), /* KEDA has no such key */
     DEFAULT("persistentLagTime", "30s"),
 
     TAKES("lagThreshold", "1"),

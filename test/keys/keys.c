@@ -30,20 +30,30 @@ static const struct option *row_of(const struct keys *keys, const struct key_cas
     return option_find(keys->scaler->options, one->pairs[0], OPTION_FROM_TRIGGER);
 }
 
-static void every_case_holds_wherever_the_key_comes_from(void **state)
-{
-    const struct keys *keys = *state;
-    for (const struct key_case *one = keys->cases; one->verdict != 0; one++)
-        for (size_t i = 0; one->verdict != KEY_DEFAULT && i < PLACES; i++)
-            if (row_of(keys, one) == NULL)
-                fail_msg("there is no key %s", one->pairs[0]);
-            else if (can_stand(row_of(keys, one), &places[i]))
-                run_case(keys, one, &places[i]);
-}
-
 static bool is_blank(const char *value)
 {
     return value[strspn(value, " \t\n")] == '\0';
+}
+
+/* Elsewhere what is empty counts as absent; an empty file is a mistake of its own. */
+static void run_in_place(const struct keys *keys, const struct key_case *one,
+                         const struct place *place)
+{
+    bool is_empty_file = place == &places[IN_FILE] && is_blank(one->pairs[1]);
+    const struct key_case empty = REFUSES("is empty", one->pairs[0], one->pairs[1]);
+    if (can_stand(row_of(keys, one), place))
+        run_case(keys, is_empty_file ? &empty : one, place);
+}
+
+static void every_case_holds_wherever_the_key_comes_from(void **state)
+{
+    const struct keys *keys = *state;
+    for (const struct key_case *one = keys->cases; one->verdict != 0; one++) {
+        if (row_of(keys, one) == NULL)
+            fail_msg("there is no key %s", one->pairs[0]);
+        for (size_t i = 0; one->verdict != KEY_DEFAULT && i < PLACES; i++)
+            run_in_place(keys, one, &places[i]);
+    }
 }
 
 /* The metadata under every name, then the variables; what is empty counts as absent. */
@@ -56,7 +66,7 @@ static void keys_are_looked_up_in_the_order_of_keda(void **state)
             continue;
         _cleanup_(memory_free) char *spaced = text_format(" \t%s\n", one->pairs[1]);
         _cleanup_(memory_free) char *variable = text_format("%sFromEnv", row->key);
-        const char *pairs[2 * MOST_PAIRS] = {row->key, spaced};
+        const char *pairs[2 * MAX_PAIRS] = {row->key, spaced};
         size_t count = 2;
         for (const char *const *other = one->pairs + 2; *other != NULL; other++)
             pairs[count++] = *other;
@@ -119,7 +129,7 @@ static const struct {
     {OPTION_RANGES, {"1-", "-1", "5-3", "1,,2", "a", "01"}, "must be numbers and ranges"},
 };
 
-static void what_is_not_of_its_type_is_refused(void **state)
+static void values_of_another_type_are_refused(void **state)
 {
     const struct keys *keys = *state;
     for (const struct option *row = keys->scaler->options; row->key != NULL; row++)
@@ -133,7 +143,7 @@ static void what_is_not_of_its_type_is_refused(void **state)
                                  &places[k]);
 }
 
-static void what_is_not_supported_says_so_and_what_to_do(void **state)
+static void unsupported_keys_name_the_alternative(void **state)
 {
     const struct keys *keys = *state;
     for (const struct option *row = keys->scaler->options; row->key != NULL; row++)
@@ -168,7 +178,7 @@ static void a_key_of_the_connections_file_is_refused_in_a_trigger(void **state)
                      metadata);
 }
 
-static void what_keda_itself_reads_of_a_trigger_is_passed_over_there(void **state)
+static void keys_that_keda_itself_reads_are_passed_over(void **state)
 {
     const struct keys *keys = *state;
     for (const struct option *row = keys->scaler->options; row->key != NULL; row++)
@@ -204,7 +214,8 @@ static void assert_limit(const struct keys *keys, const struct option *row, doub
 {
     if (isinf(limit))
         return;
-    _cleanup_(memory_free) char *value = text_format("%.15g", limit);
+    bool has_unit = row->type == OPTION_DURATION && !(row->flags & OPTION_BARE_MS);
+    _cleanup_(memory_free) char *value = text_format("%.15g%s", limit, has_unit ? "ms" : "");
     if (!has_case(keys, row, KEY_TAKEN, value))
         fail_msg("%s has no case that takes its limit %s", row->key, value);
     if (!has_case_beyond(keys, row, limit, side))
@@ -251,11 +262,11 @@ int keys_test(const struct keys *keys)
         cmocka_unit_test_prestate(keys_are_looked_up_in_the_order_of_keda, state),
         cmocka_unit_test_prestate(an_absent_key_is_its_default, state),
         cmocka_unit_test_prestate(a_required_key_is_missed, state),
-        cmocka_unit_test_prestate(what_is_not_of_its_type_is_refused, state),
-        cmocka_unit_test_prestate(what_is_not_supported_says_so_and_what_to_do, state),
+        cmocka_unit_test_prestate(values_of_another_type_are_refused, state),
+        cmocka_unit_test_prestate(unsupported_keys_name_the_alternative, state),
         cmocka_unit_test_prestate(a_key_of_the_trigger_is_refused_in_the_connections_file, state),
         cmocka_unit_test_prestate(a_key_of_the_connections_file_is_refused_in_a_trigger, state),
-        cmocka_unit_test_prestate(what_keda_itself_reads_of_a_trigger_is_passed_over_there, state),
+        cmocka_unit_test_prestate(keys_that_keda_itself_reads_are_passed_over, state),
         cmocka_unit_test_prestate(every_key_every_choice_and_every_limit_has_its_cases, state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
 #include "keys/keys.h"
 
 #define NO_TLS "is not supported here: set address to a port without TLS"
+#define NO_BROKER_TLS                                                                              \
+    "is not supported here (enableTLS of a trigger of KEDA's own type): set address"
 #define NO_ADDRESS "is not host:port"
 
 static const struct key_case redis_connection_cases[] = {
@@ -46,8 +48,8 @@ static const struct key_case redis_connection_cases[] = {
     DEFAULT("tls", "disable"),
     TAKES("brokerTls", "disable"),
     TAKES("brokerTls", "false"),
-    REFUSES(NO_TLS, "brokerTls", "enable"),
-    REFUSES(NO_TLS, "brokerTls", "true"),
+    REFUSES(NO_BROKER_TLS, "brokerTls", "enable"),
+    REFUSES(NO_BROKER_TLS, "brokerTls", "true"),
     DEFAULT("brokerTls", "disable"),
     TAKES("brokerUnsafeSsl", "false"),
     REFUSES(NO_TLS, "brokerUnsafeSsl", "true"),

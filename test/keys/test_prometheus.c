@@ -60,6 +60,9 @@ static const struct key_case cases[] = {
     DEFAULT("brokerUnsafeSsl", "false"),
 
     TAKES("query", "sum(rate(x{a=\"b\"}[1m]))"),
+    TAKES("inFlightQuery", "sum(jobs_running)"),
+    TAKES("arrivalQuery", "sum(rate(jobs_created_total[1m]))"),
+    TAKES("consumptionQuery", "sum(rate(jobs_done_total[1m]))"),
     TAKES("namespace", "shop"),
     TAKES("queryParameters", "a=1, b="),
     REFUSES(NO_PAIR, "queryParameters", "a"),

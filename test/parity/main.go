@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -71,15 +72,12 @@ func number(quantity *resource.Quantity) json.Number {
 	return json.Number(quantity.AsDec().String())
 }
 
-func ask(asked question) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), questionTimeout)
-	defer cancel()
-
+func newScaler(ctx context.Context, asked question) (scalers.Scaler, error) {
 	construct, known := constructors[asked.Type]
 	if !known {
-		return answer{}, fmt.Errorf("no scaler %q here", asked.Type)
+		return nil, fmt.Errorf("no scaler %q here", asked.Type)
 	}
-	scaler, err := construct(ctx, &scalersconfig.ScalerConfig{
+	return construct(ctx, &scalersconfig.ScalerConfig{
 		ScalableObjectName:      "orders",
 		ScalableObjectNamespace: "shop",
 		ScalableObjectType:      "ScaledObject",
@@ -89,6 +87,13 @@ func ask(asked question) (answer, error) {
 		ResolvedEnv:             asked.Env,
 		AuthParams:              asked.Auth,
 	})
+}
+
+func ask(asked question) (answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), questionTimeout)
+	defer cancel()
+
+	scaler, err := newScaler(ctx, asked)
 	if err != nil {
 		return answer{}, err
 	}
@@ -118,7 +123,14 @@ func ask(asked question) (answer, error) {
 }
 
 func main() {
+	period := flag.Duration("poll", 0, "keep a scaler for each question, and poll it once in this time")
+	duration := flag.Duration("for", time.Minute, "with -poll")
+	flag.Parse()
 	ctrllog.SetLogger(logr.Discard())
+	if *period > 0 {
+		poll(*period, *duration)
+		return
+	}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<20)
 	answers := json.NewEncoder(os.Stdout)

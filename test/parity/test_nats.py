@@ -83,8 +83,8 @@ MONITORING = [
     both_refuse("TLS that is not spoken", of("idle", useHttps="true"), "server gave HTTP response"),
 ]
 
-FOLLOWER = ("With natsServerMonitoringEndpoint an answer counts if its server leads the consumer; that of another is "
-            "an error, and nobody goes looking for the leader")
+FOLLOWER = ("With natsServerMonitoringEndpoint a reply counts only if its server leads the consumer; any other is an "
+            "error.")
 
 
 def of_node(place):

@@ -9,7 +9,7 @@ from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, 
 
 JOBS = "SELECT count(*) FROM jobs"
 
-PASSED_OVER = "`connection` and `password` may stand in the trigger itself; KEDA passes them over there (#6913)."
+IGNORED = "`connection` and `password` can be in the trigger itself; KEDA ignores them there (#6913)."
 NO_NUMBER = "NaN and infinity are errors."
 READ_ONLY = "A query runs in a read-only transaction, so that a trigger cannot write."
 
@@ -103,9 +103,9 @@ CONNECTIONS = [
                 "no targetQueryValue given"),
     both_refuse("a target of 0", of(JOBS, target="0"), "no targetQueryValue given"),
     differs("a connection in the trigger", by(metadata={"connection": "$url"}), keda=Refused("no host given"),
-            ours=(12, True), because=PASSED_OVER),
+            ours=(12, True), because=IGNORED),
     differs("a password in the trigger", by(metadata={**PARTS, "password": PASSWORD}),
-            keda=Refused("password authentication failed"), ours=(12, True), because=PASSED_OVER),
+            keda=Refused("password authentication failed"), ours=(12, True), because=IGNORED),
 ]
 
 

@@ -165,7 +165,7 @@ def test_queries(case, keda, client, places):
 
 
 @each(PROXIED)
-def test_what_a_proxy_answers(case, keda, client, places):
+def test_answers_of_a_proxy(case, keda, client, places):
     compare(case, keda, client, places)
 
 

@@ -18,8 +18,8 @@ KINDS = {
 }
 
 LIST_LENGTH = "listLength must be at least 1; KEDA accepts 0 and negative ones."
-UNTOLD_LAG = "A lag that Redis cannot tell (after XDEL or XGROUP SETID) is an error; KEDA answers 0."
-UNTOLD_GROUPS = "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead."
+UNKNOWN_LAG = "A lag that Redis does not know (after XDEL or XGROUP SETID) is an error; KEDA answers 0."
+UNKNOWN_GROUPS = "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead."
 LAG_TARGETS = "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1."
 
 
@@ -82,7 +82,7 @@ LISTS = [
     alike("TLS that is not wanted", of_list("list", tls="disable"), 4),
     differs("TLS", Trigger("redis", {"address": "$sealed", "listName": "list"}, auth={"tls": "enable", "ca": "$ca"}),
             keda=(3, True), ours=REFUSED,
-            because="TLS, Redis Sentinel and Redis Cluster are not supported, and told so."),
+            because="TLS, Redis Sentinel and Redis Cluster are not supported: the error says so."),
     differs("no right to EVAL", of_list("list", "$guarded", username="no-scripts", password="plain"),
             keda=Refused("NOPERM"), ours=(2, True),
             because="No script is sent: the user needs no right to EVAL, but to LLEN (#7758)."),
@@ -117,12 +117,12 @@ STREAMS = [
     both_refuse("pending of a list", of_pending("list"), "WRONGTYPE"),
     both_refuse("no stream", Trigger("redis-streams", {"address": "$address"}), "missing required parameter"),
     both_refuse("a threshold that is no number", of_stream("stream", streamLength="many"), "unable to set param"),
-    differs("a lag that Redis cannot tell", of_lag("holes"), keda=(0, False), ours=REFUSED, because=UNTOLD_LAG),
+    differs("a lag that Redis does not know", of_lag("holes"), keda=(0, False), ours=REFUSED, because=UNKNOWN_LAG),
     both_refuse("lag of a list", of_lag("list"), "WRONGTYPE"),
     differs("no right to XINFO",
             Trigger("redis-streams", {"address": "$guarded", "stream": "stream", "consumerGroup": "workers",
                                       "lagCount": "5", "username": "no-xinfo", "password": "plain"}),
-            keda=(4, True), ours=REFUSED, because=UNTOLD_GROUPS),
+            keda=(4, True), ours=REFUSED, because=UNKNOWN_GROUPS),
     differs("a negative lagCount", of_lag("stream", lagCount="-5"), keda=(5, True), ours=REFUSED, because=LAG_TARGETS),
     differs("a length target of 0", of_stream("stream", streamLength="0"), keda=(8, True), ours=REFUSED,
             because=LAG_TARGETS),
