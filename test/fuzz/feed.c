@@ -14,7 +14,8 @@ enum {
 
 struct given {
     const struct fuzz_query *query;
-    struct task *task; /* NULL: it is not in flight */
+    struct task *task;            /* NULL: it is not in flight */
+    struct option_values *values; /* the task's own copy, which is freed with it */
     bool is_over;
     bool isolate;
     bool is_cancelled;
@@ -81,9 +82,13 @@ static struct task *give(struct fuzz_feed *feed, struct given *given)
     given->is_cancelled = false;
     given->given_ms = clock_now_ms();
     given->notifier_id = feed->scaler->subscribes ? ++feed->last_id : 0;
+    if (given->query->options != NULL)
+        given->values =
+            option_values_new(feed->scaler->options, feed->scaler->sizes[OPTION_QUERY],
+                              OPTION_QUERY, (const char *const *)given->query->values->texts);
     *given->task = (struct task){
-        .query = given->query->options,
-        .values = given->query->values,
+        .query = given->values == NULL ? NULL : given->values->data,
+        .values = given->values == NULL ? given->query->values : given->values,
         .notifier = {.notify = notify, .context = feed, .id = given->notifier_id},
         .timeout_ms = feed->scaler->timeout_ms == 0 ? 2000 : feed->scaler->timeout_ms,
         .last_ms = given->last_ms,
@@ -199,6 +204,7 @@ static void forget(struct fuzz_feed *feed, struct given *given)
 {
     error_done(&given->task->subscribe_error);
     free(TAKE(given->task));
+    option_values_free(TAKE(given->values));
     feed->in_flight--;
     feed->isolated_in_flight -= given->isolate;
 }

@@ -1,7 +1,7 @@
 /*
  * A feed that a fuzzer gives to a scaler. It aborts where the scaler breaks its contract (measure/task.h):
- * a task ends twice, or with neither a reading nor an error in words, or a stranger is notified. Each task is
- * memory of its own that is freed with its end, so the sanitizers see who touches it later.
+ * a task ends twice, or with neither a reading nor an error in words, or a stranger is notified. Each task and its
+ * query are memory of their own that is freed with its end, so the sanitizers see who touches it later.
  *
  * Threads: one.
  */

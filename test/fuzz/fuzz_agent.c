@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "feed.h"
-#include "measure/agent_client.h"
+#include "measure/agent_client_internal.h"
 #include "require.h"
 #include "time.h"
 
@@ -36,15 +36,13 @@ static void run(int socket, int notifications)
     const struct fuzz_query queries[QUERIES] = {
         {.values = &values[0]}, {.values = &values[1]}, {.values = &values[2]}};
     _cleanup_(error_done) struct error error = {0};
-    struct agent_client *client = NULL;
-    bool good = agent_client_attach(&scaler, &values[0], socket, notifications,
-                                    clock_now_ms() + CONNECT_MS, &client, &error);
+    struct agent_client *client = agent_client_new(&scaler, socket, notifications);
+    bool good = agent_client_connect(client, &values[0], clock_now_ms() + CONNECT_MS, &error);
     require_error(good, &error);
     struct fuzz_feed *feed = fuzz_feed_new(&scaler, queries, QUERIES);
     for (int i = 0; i < MAX_RUNS && good; i++)
         good = fuzz_feed_run(feed, measure, client, RUN_MS);
-    if (client != NULL)
-        agent_client_close(client);
+    agent_client_close(client);
     fuzz_feed_free(feed);
 }
 

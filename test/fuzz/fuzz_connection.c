@@ -88,21 +88,21 @@ static struct h2_server *server_to_fuzz(void)
 }
 
 /* What the server says is read and forgotten. */
-static void hear(int fd)
+static void discard_replies(int fd)
 {
     char bytes[65536];
     while (recv(fd, bytes, sizeof(bytes), 0) > 0)
         ;
 }
 
-static void say(struct h2_server *server, int fd, const uint8_t *data, size_t length)
+static void send_piece(struct h2_server *server, int fd, const uint8_t *data, size_t length)
 {
     if (send(fd, data, length, MSG_NOSIGNAL) < 0)
         return;
     /* Read, served, written; and once more for what that led to. */
     for (int i = 0; i < 3; i++) {
         h2_server_turn(server, EVLOOP_NONBLOCK);
-        hear(fd);
+        discard_replies(fd);
     }
 }
 
@@ -116,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     h2_io_accept(server, ends[0], "a fuzzer");
     size_t piece = data[0] == 0 ? size : data[0];
     for (size_t at = 1; at < size; at += piece)
-        say(server, ends[1], data + at, size - at < piece ? size - at : piece);
+        send_piece(server, ends[1], data + at, size - at < piece ? size - at : piece);
     close(ends[1]);
     for (int i = 0; i < 100 && server->connection_count > 0; i++)
         h2_server_turn(server, EVLOOP_NONBLOCK);

@@ -4,10 +4,10 @@
  */
 #include "base/file.h"
 #include "base/memory.h"
-#include "config/connections.h"
 #include "measure/scaler.h"
 #include "require.h"
 #include "scale/named.h"
+#include "support/connections_text.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ bool file_read(const char *path, size_t limit, struct text *text, struct error *
     return true;
 }
 
-static void require_told(const struct error *error)
+static void require_invalid(const struct error *error)
 {
     require(error_is_set(error) && error->code == ERROR_INVALID);
     require(text_is_utf8(error_text(error), strlen(error_text(error))));
@@ -34,7 +34,10 @@ static void require_usable(const struct connections *connections)
 {
     for (size_t i = 0; i < connections->count; i++) {
         const struct named_connection *connection = &connections->items[i];
-        require(connection->scaler != NULL);
+        if (!named_connection_is_usable(connection))
+            require_invalid(&connection->mistakes);
+        else
+            require(connection->scaler != NULL);
         require(connections_find(connections, connection->name) == connection);
         require(named_connection_equals(connection, connection));
         named_connection_allows(connection, "shop");
@@ -46,15 +49,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_(error_done) struct error error = {0};
     struct connections *connections = NULL;
-    if (!connections_parse((const char *)data, size, "c.yaml", "folder", NULL, &connections,
-                           &error)) {
+    if (!connections_from_text((const char *)data, size, "c.yaml", "folder", &connections,
+                               &error)) {
         require(connections == NULL);
-        require_told(&error);
+        require_invalid(&error);
         return 0;
     }
     require_usable(connections);
-    if (!named_check(connections, scaler_list, &error))
-        require_told(&error);
+    named_check(connections, scaler_list);
+    require_usable(connections);
+    if (!connections_require_valid(connections, &error))
+        require_invalid(&error);
+    else
+        require(connections_count_invalid(connections) == 0);
     connections_free(connections);
     return 0;
 }

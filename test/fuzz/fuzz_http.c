@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "require.h"
 #include "web/explain.h"
+#include "web/history_page.h"
 #include "web/http.h"
 
 #include <arpa/inet.h>
@@ -28,13 +29,13 @@ static bool run(void *context, void (*call)(void *call_context), void *call_cont
 
 static struct web *start(void)
 {
-    static struct explain explain;
-    static struct web_page pages[3];
+    static struct walk_source source;
+    static struct web_page pages[4];
     _cleanup_(error_done) struct error error = {0};
     static const struct scaler *const none[] = {NULL};
     struct web *web = NULL;
     signal(SIGPIPE, SIG_IGN);
-    explain = (struct explain){
+    source = (struct walk_source){
         .triggers = triggers_new(
             &(struct triggers_settings){.scalers = none,
                                         .rules = {.interval_ms = 5000, .hold_ms = 60000},
@@ -45,9 +46,10 @@ static struct web *start(void)
     struct option_entry entry = {"scaler", "none"};
     struct trigger_ref ref = {.name = "worker", .namespace = "shop", .entries = &entry, .count = 1};
     struct trigger *trigger;
-    require(triggers_find(explain.triggers, &ref, 0, &trigger, &error));
-    pages[0] = (struct web_page){"/api/triggers", explain_list, &explain};
-    pages[1] = (struct web_page){"/api/triggers/", explain_one, &explain};
+    require(triggers_find(source.triggers, &ref, 0, &trigger, &error));
+    pages[0] = (struct web_page){"/api/triggers", explain_list, &source};
+    pages[1] = (struct web_page){"/api/triggers/", explain_one, &source};
+    pages[2] = (struct web_page){"/api/history/", history_page, &source};
     require(web_start("127.0.0.1:0", pages, &web, &error));
     return web;
 }

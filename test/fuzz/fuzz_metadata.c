@@ -1,12 +1,13 @@
 /*
  * Strings, each with its NUL, as the namespace and metadata of a ScaledObject. Whatever they are, there is a
- * trigger with a metric and a target, its mistakes are told in words, and without secrets.
+ * trigger with a metric and a target, its mistakes are text in words, and without secrets.
  */
 #include "base/memory.h"
 #include "base/text.h"
 #include "require.h"
 #include "scale/parse.h"
 #include "scale/triggers.h"
+#include "support/connections_text.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -95,13 +96,13 @@ static void evaluate(const struct trigger *trigger)
 
 static void require_sound(const struct trigger *trigger, const struct trigger_ref *ref)
 {
-    const char *told = error_text(&trigger->mistakes);
+    const char *text = error_text(&trigger->mistakes);
     require(trigger->metric_name != NULL && trigger->metric_name[0] != '\0');
     require(strpbrk(trigger->metric_name, "/.:%()") == NULL);
     require(isfinite(trigger->target) && trigger->target >= 0.001);
-    require(text_is_utf8(told, strlen(told)));
-    require(guesses(ref) || strstr(told, hidden) == NULL);
-    require(!has_secret(trigger, ref) || strstr(told, word) == NULL);
+    require(text_is_utf8(text, strlen(text)));
+    require(guesses(ref) || strstr(text, hidden) == NULL);
+    require(!has_secret(trigger, ref) || strstr(text, word) == NULL);
     if (!error_is_set(&trigger->mistakes))
         evaluate(trigger);
 }
@@ -114,8 +115,8 @@ static void try(const struct trigger_ref *ref)
                                          .max_inline = 1,
                                          .max = 1,
                                          .max_bytes = 1 << 20};
-    require(connections_parse(file, strlen(file), "file", "folder", NULL, &settings.connections,
-                              &error));
+    require(
+        connections_from_text(file, strlen(file), "file", "folder", &settings.connections, &error));
     struct triggers *triggers = triggers_new(&settings);
     struct trigger *trigger = NULL;
     struct trigger *again = NULL;

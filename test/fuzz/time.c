@@ -11,7 +11,7 @@ static int64_t now_ms = BEGIN_MS;
 static void (*before_waiting)(const struct pollfd *descriptors, size_t count);
 
 int64_t __wrap_clock_now_ms(void);
-int __wrap_clock_left_ms(int64_t deadline_ms, int most);
+int __wrap_clock_left_ms(int64_t deadline_ms, int max_ms);
 int __wrap_poll(struct pollfd *descriptors, nfds_t count, int timeout_ms);
 int __real_poll(struct pollfd *descriptors, nfds_t count, int timeout_ms);
 
@@ -26,12 +26,12 @@ int64_t __wrap_clock_now_ms(void)
     return now_ms;
 }
 
-int __wrap_clock_left_ms(int64_t deadline_ms, int most)
+int __wrap_clock_left_ms(int64_t deadline_ms, int max_ms)
 {
-    int64_t left_ms = deadline_ms == CLOCK_NEVER ? most : deadline_ms - now_ms;
+    int64_t left_ms = deadline_ms == CLOCK_NEVER ? max_ms : deadline_ms - now_ms;
     if (left_ms < 0)
         return 0;
-    return left_ms > most ? most : (int)left_ms;
+    return left_ms > max_ms ? max_ms : (int)left_ms;
 }
 
 int __wrap_poll(struct pollfd *descriptors, nfds_t count, int timeout_ms)

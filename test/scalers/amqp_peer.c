@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "support/listener.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -278,16 +279,10 @@ static void *run(void *argument)
 
 void amqp_peer_start(struct amqp_peer *peer, const struct amqp_script *script)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
     *peer = (struct amqp_peer){.script = script, .lock = PTHREAD_MUTEX_INITIALIZER};
-    peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(peer->listener >= 0);
-    assert_int_equal(bind(peer->listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(peer->listener, 1), 0);
-    assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(peer->host, sizeof(peer->host), "amqp://guest:guest@127.0.0.1:%d/",
-             ntohs(address.sin_port));
+    int port = 0;
+    peer->listener = listener_open(1, &port);
+    snprintf(peer->host, sizeof(peer->host), "amqp://guest:guest@127.0.0.1:%d/", port);
     assert_int_equal(pthread_create(&peer->thread, NULL, run, peer), 0);
 }
 

@@ -1,6 +1,7 @@
 #include "scalers/http_peer.h"
 
 #include "base/clock.h"
+#include "support/listener.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
@@ -130,17 +131,12 @@ static void *serve(void *opaque)
 
 void http_peer_start(struct http_peer *peer)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t length = sizeof(address);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    *peer = (struct http_peer){.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    if (peer->listener < 0 || pipe(peer->stop) != 0 ||
-        bind(peer->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(peer->listener, MAX_CONNECTIONS) != 0 ||
-        getsockname(peer->listener, (struct sockaddr *)&address, &length) != 0 ||
-        pthread_create(&peer->thread, NULL, serve, peer) != 0)
+    *peer = (struct http_peer){0};
+    int port = 0;
+    peer->listener = listener_open(MAX_CONNECTIONS, &port);
+    if (pipe(peer->stop) != 0 || pthread_create(&peer->thread, NULL, serve, peer) != 0)
         abort();
-    snprintf(peer->address, sizeof(peer->address), "http://127.0.0.1:%d", ntohs(address.sin_port));
+    snprintf(peer->address, sizeof(peer->address), "http://127.0.0.1:%d", port);
 }
 
 void http_peer_stop(struct http_peer *peer)

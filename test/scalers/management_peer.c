@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "support/listener.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
@@ -185,19 +186,12 @@ static void *serve(void *argument)
 
 void management_peer_start(struct management_peer *peer, const struct management_script *script)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
     *peer = (struct management_peer){.script = *script};
-    peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(peer->listener >= 0);
+    int port = 0;
+    peer->listener = listener_open(MAX_CALLS, &port);
     assert_int_equal(pipe(peer->stop), 0);
-    assert_int_equal(bind(peer->listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(peer->listener, MAX_CALLS), 0);
-    assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(peer->host, sizeof(peer->host), "http://guest:guest@127.0.0.1:%d/",
-             ntohs(address.sin_port));
-    snprintf(peer->token_uri, sizeof(peer->token_uri), "http://127.0.0.1:%d/token",
-             ntohs(address.sin_port));
+    snprintf(peer->host, sizeof(peer->host), "http://guest:guest@127.0.0.1:%d/", port);
+    snprintf(peer->token_uri, sizeof(peer->token_uri), "http://127.0.0.1:%d/token", port);
     assert_int_equal(pthread_create(&peer->thread, NULL, serve, peer), 0);
 }
 

@@ -1,5 +1,6 @@
 #include "scalers/nats_peer.h"
 
+#include "support/listener.h"
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -172,16 +173,11 @@ static void *run(void *argument)
 
 void nats_peer_start(struct nats_peer *peer, const struct nats_line *script)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
     *peer = (struct nats_peer){.script = script};
     pthread_mutex_init(&peer->lock, NULL);
-    peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(peer->listener >= 0);
-    assert_int_equal(bind(peer->listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(peer->listener, NATS_PEER_CONNECTIONS), 0);
-    assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(peer->address, sizeof(peer->address), "127.0.0.1:%d", ntohs(address.sin_port));
+    int port = 0;
+    peer->listener = listener_open(NATS_PEER_CONNECTIONS, &port);
+    snprintf(peer->address, sizeof(peer->address), "127.0.0.1:%d", port);
     assert_int_equal(pthread_create(&peer->thread, NULL, run, peer), 0);
 }
 

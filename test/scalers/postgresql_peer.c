@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "support/listener.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
@@ -304,18 +305,12 @@ static void *serve(void *opaque)
 
 void postgresql_peer_start(struct postgresql_peer *peer)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t length = sizeof(address);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (peer->listener < 0 || pipe(peer->stop) != 0 ||
-        bind(peer->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(peer->listener, MAX_SESSIONS) != 0 ||
-        getsockname(peer->listener, (struct sockaddr *)&address, &length) != 0 ||
-        pthread_create(&peer->thread, NULL, serve, peer) != 0)
+    int port = 0;
+    peer->listener = listener_open(MAX_SESSIONS, &port);
+    if (pipe(peer->stop) != 0 || pthread_create(&peer->thread, NULL, serve, peer) != 0)
         abort();
     snprintf(peer->url, sizeof(peer->url), "postgresql://me@127.0.0.1:%d/jobs?sslmode=disable",
-             ntohs(address.sin_port));
+             port);
 }
 
 void postgresql_peer_stop(struct postgresql_peer *peer)

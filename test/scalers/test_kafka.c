@@ -167,7 +167,7 @@ static void a_topic_is_no_longer_than_kafka_has_them(void **state)
     assert_true(long_enough.good);
 }
 
-static void a_pattern_is_of_256_characters_at_most(void **state)
+static void a_pattern_has_no_more_than_256_characters(void **state)
 {
     (void)state;
     char longest[257 + 1] = "^";
@@ -231,7 +231,7 @@ static void a_partition_that_was_idle_is_not_stuck(void **state)
     kafka_stall_forget_all(&all);
 }
 
-static void what_was_not_measured_is_not_stuck(void **state)
+static void unmeasured_partitions_are_not_stuck(void **state)
 {
     (void)state;
     struct kafka_stall *all = NULL;
@@ -241,13 +241,13 @@ static void what_was_not_measured_is_not_stuck(void **state)
     assert_int_equal(updated(stall, 4, 9, 2000), 1000);
     kafka_stall_settle(stall, 0, 2500);
     assert_int_equal(updated(stall, 4, 9, 3000), 0);
-    /* More partitions: a topic that was made anew, perhaps. */
+    /* More partitions: perhaps the topic was made again. */
     stall = kafka_stall_use(&all, "workers", "videoJob", 2);
     assert_int_equal(updated(stall, 4, 9, 4000), 0);
     kafka_stall_forget_all(&all);
 }
 
-static void what_was_not_to_be_measured_goes_on(void **state)
+static void excluded_partitions_go_on(void **state)
 {
     (void)state;
     struct kafka_stall *all = NULL;
@@ -389,13 +389,13 @@ int main(void)
         cmocka_unit_test(the_metric_is_named_after_what_is_measured),
         cmocka_unit_test(a_list_of_topics_is_each_of_them_once),
         cmocka_unit_test(a_topic_is_no_longer_than_kafka_has_them),
-        cmocka_unit_test(a_pattern_is_of_256_characters_at_most),
+        cmocka_unit_test(a_pattern_has_no_more_than_256_characters),
         cmocka_unit_test(without_a_topic_no_partition_is_left_out),
         cmocka_unit_test(apache_kafka_has_fewer_rules),
         cmocka_unit_test(a_commit_is_stuck_for_as_long_as_it_was_not_seen_to_move),
         cmocka_unit_test(a_partition_that_was_idle_is_not_stuck),
-        cmocka_unit_test(what_was_not_measured_is_not_stuck),
-        cmocka_unit_test(what_was_not_to_be_measured_goes_on),
+        cmocka_unit_test(unmeasured_partitions_are_not_stuck),
+        cmocka_unit_test(excluded_partitions_go_on),
         cmocka_unit_test(lag_is_what_is_not_committed),
         cmocka_unit_test(without_a_commit_the_reset_policy_decides),
         cmocka_unit_test(without_a_commit_zero_is_zero_where_it_is_wanted),

@@ -141,7 +141,8 @@ static void assert_timed_out(struct fixture *fixture, size_t index, const char *
 {
     const struct test_task *task = test_feed_task(fixture->feed, index);
     assert_true(task->ended);
-    assert_int_equal(task->outcome, TASK_TIMED_OUT);
+    if (task->outcome != TASK_TIMED_OUT)
+        fail_msg("task %zu ended by %d: %s", index, task->outcome, error_text(&task->error));
     if (strstr(error_text(&task->error), words) == NULL)
         fail_msg("task %zu: %s", index, error_text(&task->error));
 }
@@ -232,7 +233,7 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
 }
 
 /* So many brokers in a row say that they are not the coordinator of the next groups' commits. */
-static void mislead(struct fixture *fixture, size_t count)
+static void make_stale(struct fixture *fixture, size_t count)
 {
     enum { OFFSET_FETCH = 9, MAX = 8 };
     rd_kafka_resp_err_t errors[MAX];
@@ -249,8 +250,8 @@ static void a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time(voi
     make_topic(fixture, "jobs", 1);
     add(fixture, make_query(fixture, "moved", "jobs", 3));
     connect_client(fixture);
-    for (size_t misled = 2; misled > 0; misled--) {
-        mislead(fixture, misled);
+    for (size_t stale = 2; stale > 0; stale--) {
+        make_stale(fixture, stale);
         test_feed_again(fixture->feed);
         assert_true(run(fixture));
         assert_answered(fixture, 0);
@@ -266,7 +267,7 @@ static void a_group_that_no_broker_coordinates_fails(void **state)
     connect_client(fixture);
     for (int i = 0; i < 2; i++) { /* by the same handles, too */
         test_feed_task(fixture->feed, 1)->task.isolate = i == 1;
-        mislead(fixture, 6);
+        make_stale(fixture, 6);
         test_feed_again(fixture->feed);
         assert_true(run(fixture));
         for (size_t task = 0; task < 2; task++)

@@ -7,6 +7,7 @@
 #include "nats_jetstream/nkey.h"
 #include "nats_jetstream/options.h"
 #include "scalers/trigger.h"
+#include "support/listener.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -158,21 +159,7 @@ static void a_seed_has_its_public_key(void **state)
     assert_string_equal(public, "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4");
 }
 
-/* A listening socket that never says a word; its port is the caller's to close with the socket. */
-static int listen_silently(int *ret_port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(listener >= 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(listener, 4), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
-    *ret_port = ntohs(address.sin_port);
-    return listener;
-}
-
-static void assert_connect_fails(int port, int64_t least_ms, int64_t most_ms)
+static void assert_connect_fails(int port, int64_t min_ms, int64_t max_ms)
 {
     _cleanup_(memory_free) char *servers =
         text_format("nats://user:secret@127.0.0.1:%d,nats://user:secret@127.0.0.1:%d", port, port);
@@ -186,7 +173,7 @@ static void assert_connect_fails(int port, int64_t least_ms, int64_t most_ms)
     assert_false(scaler_nats_jetstream.connect(trigger.options.connection, start_ms + 400, &client,
                                                &trigger.error));
     int64_t took_ms = clock_now_ms() - start_ms;
-    assert_true(took_ms >= least_ms && took_ms <= most_ms);
+    assert_true(took_ms >= min_ms && took_ms <= max_ms);
     assert_int_equal(trigger.error.code, ERROR_UNAVAILABLE);
     assert_non_null(strstr(trigger.error.text, "NATS at 127.0.0.1:"));
     assert_null(strstr(trigger.error.text, "secret"));
@@ -196,7 +183,7 @@ static void a_silent_server_costs_no_more_than_the_deadline(void **state)
 {
     (void)state;
     int port = 0;
-    int listener = listen_silently(&port);
+    int listener = listener_open(4, &port);
     assert_connect_fails(port, 100, 1500);
     close(listener);
 }
@@ -205,7 +192,7 @@ static void a_closed_port_fails_at_once(void **state)
 {
     (void)state;
     int port = 0;
-    close(listen_silently(&port));
+    close(listener_open(4, &port));
     assert_connect_fails(port, 0, 390);
 }
 
@@ -233,7 +220,7 @@ static void a_server_that_falls_silent_in_the_tls_handshake_costs_no_more(void *
     pthread_sigmask(SIG_SETMASK, &all, &before); /* as threads besides the main one have them */
 
     int port = 0;
-    int listener = listen_silently(&port);
+    int listener = listener_open(4, &port);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, demand_tls_silently, &listener), 0);
     assert_connect_fails(port, 100, 1500);

@@ -37,7 +37,7 @@ static struct nats_subjects_info info_of(const char *answer)
     return info;
 }
 
-static void a_stream_and_a_consumer_tell_the_subjects_of_their_messages(void **state)
+static void subjects_of_messages_are_read_from_stream_and_consumer(void **state)
 {
     (void)state;
     struct nats_subjects_info info =
@@ -76,7 +76,7 @@ static void messages_that_cannot_be_subscribed_to_are_known(void **state)
     nats_subjects_info_done(&info);
 }
 
-static void what_tells_no_subjects_is_refused(void **state)
+static void a_reply_without_subjects_is_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
@@ -96,7 +96,7 @@ static void what_tells_no_subjects_is_refused(void **state)
     }
 }
 
-static void what_is_no_whole_answer_is_an_error_and_no_number(void **state)
+static void an_incomplete_answer_is_an_error_and_no_number(void **state)
 {
     (void)state;
     static const char *const bad[] = {
@@ -143,7 +143,7 @@ static void an_error_of_the_api_names_stream_and_consumer(void **state)
                      "NATS consumer \"workers\" of stream \"orders\" does not exist");
     assert_explained("{\"error\":{\"code\":503,\"err_code\":10008,"
                      "\"description\":\"JetStream system temporarily unavailable\"}}",
-                     "NATS refused to tell of consumer \"workers\" of stream \"orders\": "
+                     "NATS refused to describe consumer \"workers\" of stream \"orders\": "
                      "JetStream system temporarily unavailable (error 10008)");
 }
 
@@ -189,7 +189,7 @@ static bool finds(const char *text, const struct jsz_account *account, const cha
     return found;
 }
 
-static void a_monitoring_port_tells_of_an_account_by_name_or_id(void **state)
+static void a_monitoring_port_names_an_account_by_name_or_id(void **state)
 {
     (void)state;
     static const char alone[] = JSZ("0", CONSUMER(""));
@@ -218,7 +218,7 @@ static void only_the_leader_of_a_consumer_is_believed(void **state)
     assert_false(finds(absent, &shop, "set servers instead of natsServerMonitoringEndpoint"));
 }
 
-static void what_a_monitoring_port_does_not_tell_is_an_error(void **state)
+static void missing_fields_of_a_monitoring_port_are_errors(void **state)
 {
     (void)state;
     static const struct jsz_account shop = {"shop", "shop"};
@@ -235,15 +235,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_has_both_counts),
-        cmocka_unit_test(a_stream_and_a_consumer_tell_the_subjects_of_their_messages),
+        cmocka_unit_test(subjects_of_messages_are_read_from_stream_and_consumer),
         cmocka_unit_test(messages_that_cannot_be_subscribed_to_are_known),
-        cmocka_unit_test(what_tells_no_subjects_is_refused),
-        cmocka_unit_test(what_is_no_whole_answer_is_an_error_and_no_number),
+        cmocka_unit_test(a_reply_without_subjects_is_refused),
+        cmocka_unit_test(an_incomplete_answer_is_an_error_and_no_number),
         cmocka_unit_test(an_error_of_the_api_names_stream_and_consumer),
         cmocka_unit_test(a_huge_answer_is_refused_unread),
-        cmocka_unit_test(a_monitoring_port_tells_of_an_account_by_name_or_id),
+        cmocka_unit_test(a_monitoring_port_names_an_account_by_name_or_id),
         cmocka_unit_test(only_the_leader_of_a_consumer_is_believed),
-        cmocka_unit_test(what_a_monitoring_port_does_not_tell_is_an_error),
+        cmocka_unit_test(missing_fields_of_a_monitoring_port_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

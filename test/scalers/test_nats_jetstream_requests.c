@@ -171,7 +171,7 @@ static void a_request_that_is_cancelled_is_given_up(void **state)
     world_stop(&world);
 }
 
-static void a_server_that_replies_to_nobody_is_a_lost_connection(void **state)
+static void a_server_that_does_not_reply_is_a_lost_connection(void **state)
 {
     (void)state;
     struct world world;
@@ -256,7 +256,7 @@ int main(void)
         cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
         cmocka_unit_test(a_late_reply_is_not_taken_for_that_of_another_request),
         cmocka_unit_test(a_request_that_is_cancelled_is_given_up),
-        cmocka_unit_test(a_server_that_replies_to_nobody_is_a_lost_connection),
+        cmocka_unit_test(a_server_that_does_not_reply_is_a_lost_connection),
         cmocka_unit_test(a_notification_arrives_while_another_request_hangs),
         cmocka_unit_test(a_subject_that_may_not_be_subscribed_to_is_named),
     };

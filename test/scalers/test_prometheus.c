@@ -48,7 +48,7 @@ static void a_query_is_escaped(void **state)
                                 "&dedup=true&a%20b=c%2Fd");
 }
 
-static void a_user_in_the_address_is_kept_apart(void **state)
+static void a_user_in_the_address_is_separated_from_it(void **state)
 {
     (void)state;
     struct error error = {0};
@@ -121,7 +121,7 @@ static void numbers_are_answers(void **state)
     }
 }
 
-static void what_is_no_number_is_an_error(void **state)
+static void a_value_that_is_no_number_is_an_error(void **state)
 {
     (void)state;
     static const struct {
@@ -221,10 +221,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_query_is_escaped),
-        cmocka_unit_test(a_user_in_the_address_is_kept_apart),
+        cmocka_unit_test(a_user_in_the_address_is_separated_from_it),
         cmocka_unit_test(a_wrong_address_is_refused_without_showing_it),
         cmocka_unit_test(numbers_are_answers),
-        cmocka_unit_test(what_is_no_number_is_an_error),
+        cmocka_unit_test(a_value_that_is_no_number_is_an_error),
         cmocka_unit_test(no_data_is_0_or_an_error_as_the_trigger_says),
         cmocka_unit_test(active_is_above_the_activation_threshold_and_not_at_it),
         cmocka_unit_test(the_metric_is_named_as_keda_names_it),

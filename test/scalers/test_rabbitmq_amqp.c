@@ -203,7 +203,7 @@ static void a_missing_queue_fails_alone(void **state)
     stop(&fixture);
 }
 
-static void a_hanging_queue_delays_nobody(void **state)
+static void a_hanging_queue_delays_no_other(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -227,7 +227,7 @@ static void a_hanging_queue_delays_nobody(void **state)
     stop(&fixture);
 }
 
-static void many_hanging_queues_delay_nobody(void **state)
+static void many_hanging_queues_delay_no_other(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -424,8 +424,8 @@ int main(void)
         cmocka_unit_test(an_empty_queue_that_is_far_away_is_0),
         cmocka_unit_test(requests_are_sent_along_with_the_opening_of_their_channel),
         cmocka_unit_test(a_missing_queue_fails_alone),
-        cmocka_unit_test(a_hanging_queue_delays_nobody),
-        cmocka_unit_test(many_hanging_queues_delay_nobody),
+        cmocka_unit_test(a_hanging_queue_delays_no_other),
+        cmocka_unit_test(many_hanging_queues_delay_no_other),
         cmocka_unit_test(a_late_answer_is_never_taken_for_another),
         cmocka_unit_test(a_queue_that_recovers_is_right_again),
         cmocka_unit_test(channels_are_used_again),

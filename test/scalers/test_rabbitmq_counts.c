@@ -18,7 +18,7 @@ static struct rabbitmq_counts counts_of(const char *text, bool keeps_rates)
     return counts;
 }
 
-static void a_queue_is_counted_as_the_management_api_tells_it(void **state)
+static void a_queue_is_counted_as_the_management_api_reports_it(void **state)
 {
     (void)state;
     struct rabbitmq_counts counts =
@@ -30,7 +30,7 @@ static void a_queue_is_counted_as_the_management_api_tells_it(void **state)
     assert_true(counts.publish_rate == 1.5 && counts.deliver_get_rate == 0.5);
 }
 
-static void what_the_management_api_does_not_tell_is_unknown(void **state)
+static void fields_missing_from_the_management_api_are_unknown(void **state)
 {
     (void)state;
     static const char *const without_counts[] = {
@@ -59,7 +59,7 @@ static bool guessed(const char *text)
     return is_guessed;
 }
 
-static void of_a_quorum_queue_totals_of_0_tell_nothing(void **state)
+static void zero_totals_of_a_quorum_queue_are_unknown(void **state)
 {
     (void)state;
 #define COUNTS(ready, held) "\"messages_ready\": " #ready ", \"messages_unacknowledged\": " #held
@@ -131,9 +131,9 @@ static void no_queue_at_all_is_0(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_queue_is_counted_as_the_management_api_tells_it),
-        cmocka_unit_test(what_the_management_api_does_not_tell_is_unknown),
-        cmocka_unit_test(of_a_quorum_queue_totals_of_0_tell_nothing),
+        cmocka_unit_test(a_queue_is_counted_as_the_management_api_reports_it),
+        cmocka_unit_test(fields_missing_from_the_management_api_are_unknown),
+        cmocka_unit_test(zero_totals_of_a_quorum_queue_are_unknown),
         cmocka_unit_test(a_queue_that_had_no_messages_has_rates_of_0_where_the_broker_keeps_rates),
         cmocka_unit_test(many_queues_are_summed),
         cmocka_unit_test(an_average_keeps_its_fraction),

@@ -109,6 +109,21 @@ static void one_listing_answers_all(void **state)
     stop(&fixture);
 }
 
+/* In another order than the queues are listed, a queue's lookup is looked for among those that have ended. */
+static void a_listing_may_have_any_order(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, "5s", &(struct management_script){.queues = 40});
+    for (size_t round = 0; round < 2; round++)
+        add_queues(&fixture, "q", 30, "QueueLength");
+    run(&fixture);
+    for (size_t round = 0; round < 2; round++)
+        assert_answered(&fixture, round * 30, 30);
+    assert_int_equal(fixture.peer.totals, 1);
+    stop(&fixture);
+}
+
 static void where_totals_hang_statistics_answer(void **state)
 {
     (void)state;
@@ -127,7 +142,7 @@ static void where_totals_hang_statistics_answer(void **state)
     stop(&fixture);
 }
 
-static void a_listing_that_hangs_delays_nobody_who_is_not_in_it(void **state)
+static void a_listing_that_hangs_delays_no_other_queue(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -212,8 +227,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_listing_answers_all),
+        cmocka_unit_test(a_listing_may_have_any_order),
         cmocka_unit_test(where_totals_hang_statistics_answer),
-        cmocka_unit_test(a_listing_that_hangs_delays_nobody_who_is_not_in_it),
+        cmocka_unit_test(a_listing_that_hangs_delays_no_other_queue),
         cmocka_unit_test(requests_that_hang_make_room_for_others),
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
         cmocka_unit_test(a_cancelled_request_is_returned),

@@ -23,7 +23,7 @@ static struct rabbitmq_url parsed_host(const char *host)
     return parsed(&(struct rabbitmq_connection){.host = host});
 }
 
-static void an_amqp_url_is_taken_apart(void **state)
+static void an_amqp_url_is_split_into_its_parts(void **state)
 {
     (void)state;
     _cleanup_(rabbitmq_url_done) struct rabbitmq_url url =
@@ -92,7 +92,7 @@ static void amqp_without_a_user_is_guest(void **state)
     assert_string_equal(half.password, "guest");
 }
 
-static void a_certificate_tells_the_user_where_nothing_else_does(void **state)
+static void a_certificate_identifies_the_user_where_nothing_else_does(void **state)
 {
     (void)state;
     const struct rabbitmq_connection external = {.host = "amqps://rabbit/",
@@ -166,13 +166,13 @@ static void names_are_escaped_for_paths_without_plus(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_amqp_url_is_taken_apart),
+        cmocka_unit_test(an_amqp_url_is_split_into_its_parts),
         cmocka_unit_test(the_management_api_may_stand_behind_a_prefix),
         cmocka_unit_test(an_empty_path_is_the_default_vhost),
         cmocka_unit_test(an_ipv6_address_loses_its_brackets),
         cmocka_unit_test(keys_override_what_the_host_says),
         cmocka_unit_test(amqp_without_a_user_is_guest),
-        cmocka_unit_test(a_certificate_tells_the_user_where_nothing_else_does),
+        cmocka_unit_test(a_certificate_identifies_the_user_where_nothing_else_does),
         cmocka_unit_test(a_wrong_url_is_refused_without_showing_it),
         cmocka_unit_test(names_are_escaped_for_paths_without_plus),
     };

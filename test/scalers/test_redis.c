@@ -215,7 +215,7 @@ static void an_error_of_xinfo_is_not_taken_for_a_missing_stream(void **state)
     assert_true(outcome.answers == 1 && outcome.reading.waiting == 0);
 }
 
-static void what_is_no_count_is_an_error(void **state)
+static void an_invalid_count_is_an_error(void **state)
 {
     (void)state;
     static const char *const bad[] = {"+OK\r\n", "$1\r\n3\r\n", ":-1\r\n", "$-1\r\n", "*0\r\n"};
@@ -239,7 +239,7 @@ static void a_key_that_never_keeps_its_kind_is_given_up(void **state)
     assert_error(measure(&scaler_redis, script, ONE_LIST, 1, 2000), "key \"jobs\": Redis at");
 }
 
-static void a_change_notifies_whoever_waits_for_its_key_once(void **state)
+static void a_change_notifies_each_subscriber_of_its_key_once(void **state)
 {
     (void)state;
     uint64_t notified[5] = {0};
@@ -294,7 +294,7 @@ static void a_silent_server_costs_no_more_than_the_deadline(void **state)
     assert_in_range(clock_now_ms() - start_ms, 300, 3000);
 }
 
-static void a_server_that_replies_to_nobody_is_a_lost_connection(void **state)
+static void a_server_that_does_not_reply_is_a_lost_connection(void **state)
 {
     (void)state;
     int64_t start_ms = clock_now_ms();
@@ -318,7 +318,7 @@ static void an_answer_without_a_question_is_not_taken(void **state)
     error_done(&outcome.error);
 }
 
-static void what_is_not_redis_is_told(void **state)
+static void a_server_that_is_not_redis_is_reported(void **state)
 {
     (void)state;
     struct outcome outcome = measure(
@@ -365,15 +365,15 @@ int main(void)
         cmocka_unit_test(a_redis_before_7_has_no_lag_and_is_named),
         cmocka_unit_test(a_lag_is_a_number_or_an_error),
         cmocka_unit_test(an_error_of_xinfo_is_not_taken_for_a_missing_stream),
-        cmocka_unit_test(what_is_no_count_is_an_error),
+        cmocka_unit_test(an_invalid_count_is_an_error),
         cmocka_unit_test(a_key_that_never_keeps_its_kind_is_given_up),
-        cmocka_unit_test(a_change_notifies_whoever_waits_for_its_key_once),
+        cmocka_unit_test(a_change_notifies_each_subscriber_of_its_key_once),
         cmocka_unit_test(a_starting_server_is_not_connected_to),
         cmocka_unit_test(a_server_that_repeats_our_password_is_not_quoted),
         cmocka_unit_test(a_silent_server_costs_no_more_than_the_deadline),
-        cmocka_unit_test(a_server_that_replies_to_nobody_is_a_lost_connection),
+        cmocka_unit_test(a_server_that_does_not_reply_is_a_lost_connection),
         cmocka_unit_test(an_answer_without_a_question_is_not_taken),
-        cmocka_unit_test(what_is_not_redis_is_told),
+        cmocka_unit_test(a_server_that_is_not_redis_is_reported),
         cmocka_unit_test(a_huge_answer_is_refused),
         cmocka_unit_test(a_flood_of_answers_holds_up_neither_side),
     };

@@ -174,7 +174,7 @@ static void a_late_answer_is_not_taken_for_that_of_another_query(void **state)
     world_stop(&world);
 }
 
-static void a_connection_that_was_closed_while_idle_costs_nobody_anything(void **state)
+static void a_connection_that_was_closed_while_idle_fails_no_query(void **state)
 {
     (void)state;
     struct world world;
@@ -260,7 +260,7 @@ static void a_notification_arrives_while_another_query_hangs(void **state)
     world_stop(&world);
 }
 
-static void who_is_subscribed_is_notified_when_the_connection_is_replaced(void **state)
+static void subscribers_are_notified_when_the_connection_is_replaced(void **state)
 {
     (void)state;
     struct world world;
@@ -275,7 +275,7 @@ static void who_is_subscribed_is_notified_when_the_connection_is_replaced(void *
     world_stop(&world);
 }
 
-static void a_subscription_that_was_ended_notifies_nobody(void **state)
+static void an_ended_subscription_does_not_notify(void **state)
 {
     (void)state;
     struct world world;
@@ -294,7 +294,7 @@ static void a_subscription_that_was_ended_notifies_nobody(void **state)
     world_stop(&world);
 }
 
-static void who_cannot_be_subscribed_is_measured_all_the_same(void **state)
+static void a_query_that_cannot_be_subscribed_to_is_measured(void **state)
 {
     (void)state;
     struct world world;
@@ -323,13 +323,13 @@ int main(void)
         cmocka_unit_test(a_query_that_hangs_alone_has_its_whole_time),
         cmocka_unit_test(a_slow_link_is_not_taken_for_a_query_that_hangs),
         cmocka_unit_test(a_late_answer_is_not_taken_for_that_of_another_query),
-        cmocka_unit_test(a_connection_that_was_closed_while_idle_costs_nobody_anything),
+        cmocka_unit_test(a_connection_that_was_closed_while_idle_fails_no_query),
         cmocka_unit_test(a_query_that_breaks_each_connection_fails_alone),
         cmocka_unit_test(a_server_that_breaks_each_connection_is_of_no_use),
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
-        cmocka_unit_test(who_is_subscribed_is_notified_when_the_connection_is_replaced),
-        cmocka_unit_test(a_subscription_that_was_ended_notifies_nobody),
-        cmocka_unit_test(who_cannot_be_subscribed_is_measured_all_the_same),
+        cmocka_unit_test(subscribers_are_notified_when_the_connection_is_replaced),
+        cmocka_unit_test(an_ended_subscription_does_not_notify),
+        cmocka_unit_test(a_query_that_cannot_be_subscribed_to_is_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static void a_key_without_its_encryption_is_the_same_key(void **state)
     EVP_PKEY_free(right);
 }
 
-static void what_is_no_key_is_refused(void **state)
+static void invalid_keys_are_refused(void **state)
 {
     (void)state;
     assert_refused(&(struct tls_options){.key = "the-word"}, "key must hold a PEM private key");
@@ -95,7 +95,7 @@ int main(void)
         cmocka_unit_test(a_plain_key_needs_no_password),
         cmocka_unit_test(an_encrypted_key_is_read_by_its_password_alone),
         cmocka_unit_test(a_key_without_its_encryption_is_the_same_key),
-        cmocka_unit_test(what_is_no_key_is_refused),
+        cmocka_unit_test(invalid_keys_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,88 @@
+/*
+ * Bytes into manifests: whatever they are, an item's bytes are within the text, what is found is told in words, and
+ * what can be migrated can be taken back, byte by byte.
+ */
+#include "base/memory.h"
+#include "manifest/check.h"
+#include "manifest/connections_check.h"
+#include "manifest/migration.h"
+#include "require.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require_within(const struct yaml_tree *tree, size_t size)
+{
+    require(tree->start <= size && tree->end <= size);
+    for (size_t i = 0; i < tree->count; i++) {
+        if (tree->keys != NULL)
+            require(tree->key_spans[i].start <= tree->key_spans[i].end &&
+                    tree->key_spans[i].end <= size);
+        require_within(tree->items[i], size);
+    }
+}
+
+static void require_words(const struct findings *findings)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        require(findings->items[i].text[0] != '\0');
+}
+
+static void check(const struct manifests *manifests)
+{
+    struct findings findings = {0};
+    struct check_counts counts;
+    struct connections *connections = connections_check(scaler_list, manifests, &findings);
+    manifests_check(scaler_list, manifests, connections, &findings, &counts);
+    require(counts.movable <= counts.triggers);
+    require_words(&findings);
+    connections_free(connections);
+    findings_done(&findings);
+}
+
+/* Of a text that was not migrated before: a part of one that was leads further back. */
+static void require_way_back(const struct migrated_file *file)
+{
+    struct findings findings = {0};
+    struct manifests manifests = {0};
+    struct migration back;
+    const struct text *before = &file->file->text;
+    manifests_add_text(&manifests, "f.yaml", file->text.bytes, file->text.length, &findings);
+    require(findings.count == 0);
+    migration_undo(scaler_list, &manifests, &back, &findings);
+    require(back.count == 1);
+    if (strstr(before->bytes, "# backlog migrate: ") == NULL) {
+        require(back.items[0].text.length == before->length);
+        require(before->length == 0 ||
+                memcmp(back.items[0].text.bytes, before->bytes, before->length) == 0);
+    }
+    migration_done(&back);
+    manifests_done(&manifests);
+    findings_done(&findings);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct migration_settings settings = {.scalers = scaler_list,
+                                                       .scaler_address = "backlog:9090"};
+    struct findings findings = {0};
+    struct manifests manifests = {0};
+    struct migration migration;
+    manifests_add_text(&manifests, "f.yaml", (const char *)data, size, &findings);
+    for (size_t i = 0; i < manifests.files[0]->forest.count; i++)
+        require_within(manifests.files[0]->forest.trees[i], size);
+    check(&manifests);
+    migration_make(&settings, &manifests, &migration, &findings);
+    for (size_t i = 0; i < migration.count; i++)
+        require_way_back(&migration.items[i]);
+    require_words(&findings);
+    migration_done(&migration);
+    migration_undo(scaler_list, &manifests, &migration, &findings);
+    migration_done(&migration);
+    manifests_done(&manifests);
+    findings_done(&findings);
+    return 0;
+}
