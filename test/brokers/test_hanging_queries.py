@@ -20,6 +20,7 @@ from support.story import value
 MANY = 1000
 FEW = 60
 ROUNDS = 5
+FRESH_SECONDS = 60  # where a source cannot keep up, as this one may while it is found out what hangs
 
 kinds = pytest.mark.parametrize("kind", [*SOURCES, KafkaGroups], ids=lambda kind: kind.title)
 
@@ -71,9 +72,7 @@ def test_a_hundred_of_a_thousand_hang_and_recover(kind):
             assert_hanging(source, hanging, [answers[number] for number in hanging])
             if source.is_writable:
                 source.publish(number)
-            # One that was slow for a moment shares the place of those that hang.
-            wait_until(lambda: value(client, source.trigger(number)) == source.value(number),
-                       source.recovery_seconds(len(hanging)), "the message")
+            wait_until(lambda: value(client, source.trigger(number)) == source.value(number), FRESH_SECONDS, "the message")
         source.recover()
         seconds = wait_for_all(source, client, hanging, source.recovery_seconds(len(hanging)))
         print(f"{source.title}: all right {seconds:.1f} s after the recovery")
@@ -83,7 +82,7 @@ def test_a_hundred_of_a_thousand_hang_and_recover(kind):
 
 
 @kinds
-def test_what_hangs_from_the_first_call_on_keeps_nobody_waiting(kind):
+def test_a_query_that_hangs_from_the_first_call_on_delays_no_other(kind):
     hanging, others = split(FEW)
     with kind(FEW) as source, Server() as server, Client(server.port) as client:
         source.hang(hanging)
@@ -100,6 +99,7 @@ def test_a_message_is_pushed_while_another_query_hangs(kind):
     with kind(10) as source, Server(interval="60s", http=True) as server, Client(server.port) as client:
         for number in idle:
             source.empty(number)
+        source.await_empty(idle)
         with Streams(server, source.triggers(idle)) as streams:
             await_metric(server, len(idle), "backlog_subscribed_queries" if source.subscribes else "backlog_queries",
                          **({} if source.subscribes else {"scaler": "rabbitmq", "state": "good"}))

@@ -92,7 +92,7 @@ def test_explain_shows_every_refusal_as_the_last_answer(broker, redis):
         def refused(call, metadata, *more):
             with pytest.raises(grpc.RpcError) as caught:
                 call(metadata, *more)
-            trigger = get(server, "/api/triggers/shop/orders").json()[-1]
+            trigger = get(server, "/api/triggers/shop/orders").json()[0]  # the newest first
             assert trigger["lastAnswer"]["state"] == "refused" and trigger["lastAnswer"]["agoSeconds"] < SECONDS
             assert trigger["lastAnswer"]["error"] == caught.value.details()
             return trigger
@@ -103,7 +103,7 @@ def test_explain_shows_every_refusal_as_the_last_answer(broker, redis):
         assert trigger["now"]["state"] == "answered"
 
         for metadata, words in (({"connectionName": "none"}, '"none" is not in the connections file'),
-                                ({"connectionName": "other"}, 'may not be used in namespace "shop"'),
+                                ({"connectionName": "other"}, 'cannot be used in namespace "shop"'),
                                 ({"address": broker.address, "listLength": "many"}, 'listLength "many"')):
             trigger = refused(client.is_active, {"scaler": "redis", "listName": "videos", **metadata})
             assert trigger["lastAnswer"]["call"] == "IsActive" and words in trigger["lastAnswer"]["error"]
@@ -111,7 +111,7 @@ def test_explain_shows_every_refusal_as_the_last_answer(broker, redis):
 
         beyond = videos(broker, databaseIndex="1")
         client.metric_spec(beyond)
-        assert "waits" in get(server, "/api/triggers/shop/orders").json()[-1]["why"]
+        assert any("waits" in found["why"] for found in get(server, "/api/triggers/shop/orders").json())
         trigger = refused(lambda metadata: next(client.stream_is_active(metadata, seconds=SECONDS)), beyond)
         assert trigger["lastAnswer"]["call"] == "StreamIsActive" and "--max-connections" in trigger["lastAnswer"]["error"]
         assert trigger["now"]["state"] == "refused" and trigger["now"]["error"] == trigger["lastAnswer"]["error"]
@@ -180,7 +180,7 @@ def test_metrics_count_calls_measurements_and_answers(server, client, broker, re
     assert metric(page, "process_open_fds") > 3
 
 
-def test_calls_are_counted_by_what_their_clients_got_whoever_ended_them(server, client, broker, redis):
+def test_calls_are_counted_by_what_their_clients_got(server, client, broker, redis):
     def refused(code, call, *arguments, **options):
         with pytest.raises(grpc.RpcError) as caught:
             call(*arguments, **options)
@@ -321,7 +321,7 @@ def test_the_port_is_closed_unless_it_is_asked_for():
         assert "HTTP" not in server.log()
 
 
-def test_what_drips_in_is_cut_off(server):
+def test_a_slow_request_is_cut_off(server):
     with socket.create_connection(("127.0.0.1", server.http_port)) as client:
         client.settimeout(SECONDS)
         client.sendall(b"GET /metrics HTTP/1.1\r\n")

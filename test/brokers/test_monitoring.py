@@ -155,6 +155,8 @@ def test_a_query_is_about_series_that_the_server_exports(stack, query):
     assert found or query.startswith(("sum by (exported_namespace", "sum by (namespace, horizontal")), query
     for selector in found:
         assert stack.query(selector), f"the server exports no {selector}"
+        left_out = re.sub(r"!=(?=\")", "=", selector)
+        assert stack.query(left_out), f"the server exports no {left_out}, so it is not left out"
 
 
 @pytest.mark.parametrize("query", PANELS)
@@ -182,13 +184,15 @@ LABELS = OURS + ',pod="a"'
 FIRES = {
     "BacklogConnectionFailed": {'backlog_connections{%s,scaler="redis",state="broken",connection="orders"}': "1x120"},
     "BacklogQueriesFailing": {'backlog_queries{%s,scaler="redis",state="failing"}': "3x120"},
-    "BacklogReadingsHeld": {'backlog_answers_total{%s,result="held"}': "0+6x120"},
+    "BacklogReadingsHeld": {'backlog_held_triggers{%s,scaler="redis",connection="orders"}': "1x120"},
+    "BacklogConsumersStuck": {'backlog_trigger_consumers{%s,status="STALL"}': "1x120"},
     "BacklogAnswersRefused": {'backlog_answers_total{%s,result="refused"}': "0+6x120"},
     "BacklogTriggerInvalid": {'backlog_calls_total{%s,method="GetMetrics",code="INVALID_ARGUMENT"}': "0+6x120"},
     "BacklogCallsSlow": {'backlog_call_duration_seconds_bucket{%s,method="GetMetrics",le="1"}': "0x120",
                          'backlog_call_duration_seconds_bucket{%s,method="GetMetrics",le="10"}': "0+6x120",
                          'backlog_call_duration_seconds_bucket{%s,method="GetMetrics",le="+Inf"}': "0+6x120"},
     "BacklogReloadFailed": {'backlog_last_reload_successful{%s,file="connections"}': "0x120"},
+    "BacklogConnectionInvalid": {"backlog_invalid_connections{%s}": "2x120"},
     "BacklogCertificateExpires": {"backlog_certificate_expiry_timestamp_seconds{%s}": "100000x120"},
     "BacklogTLSHandshakesFailing": {"backlog_tls_handshake_failures_total{%s}": "0+6x120"},
     "BacklogClientLimitReached": {'backlog_limit_hits_total{%s,limit="calls"}': "0+1x120"},

@@ -57,7 +57,7 @@ def test_a_thousand_quick_queries_by_one_server_connection(broker, mode):
 
 
 @modes
-def test_what_a_query_sets_reaches_no_other_session(broker, mode):
+def test_settings_of_a_query_reach_no_other_session(broker, mode):
     """Server connections pass from one session to another."""
     with PgBouncer(broker, mode, 1) as pooler, Server() as server, Client(server.port) as client:
         setting = trigger(pooler, "SELECT 1 FROM set_config('my.tenant', '7', false)")

@@ -96,7 +96,7 @@ def test_active_is_above_the_activation_value(jobs, client):
     ("VALUES (7)", 7),
     ("WITH waiting AS (SELECT 8 AS n) SELECT n FROM waiting;  -- done", 8),
 ])
-def test_what_reads_as_a_number_is_one(broker, client, query, expected):
+def test_numeric_texts_are_numbers(broker, client, query, expected):
     assert value(client, trigger(broker, query)) == expected
 
 
@@ -120,7 +120,7 @@ def test_what_reads_as_a_number_is_one(broker, client, query, expected):
     ("SELECT $1::int", "parameter"),
     ("CALL nothing()", "must be a SELECT"),
 ])
-def test_what_is_no_number_is_an_error(broker, client, query, words):
+def test_a_value_that_is_no_number_is_an_error(broker, client, query, words):
     broker.sql("CREATE OR REPLACE PROCEDURE nothing() LANGUAGE sql AS ''", database=USER)
     for call in (client.metrics, client.is_active):
         assert_unavailable(call, trigger(broker, query), words)
@@ -150,7 +150,7 @@ def test_a_query_cannot_write(jobs, client, query):
     "/* */ COPY (SELECT 1) TO STDOUT",
     "PREPARE TRANSACTION 'mine'",
 ])
-def test_what_is_no_question_is_not_asked(jobs, client, query):
+def test_statements_other_than_select_are_refused(jobs, client, query):
     code, text = refusal(client.metrics, trigger(jobs, query))
     assert code == grpc.StatusCode.INVALID_ARGUMENT and "query must begin with SELECT" in text
     assert value(client, trigger(jobs)) == 0
@@ -343,7 +343,7 @@ def test_tls(tmp_path, client):
         assert value(client, asked(host="localhost", sslmode="verify-ca", sslrootcert=ca)) == 1
 
 
-def test_nobody_listens(client):
+def test_a_closed_port_is_an_error(client):
     asked = {"scaler": "postgresql", "connection": "host=127.0.0.1 port=1 user=u password=hidden-word", "query": "SELECT 1",
              "targetQueryValue": "5"}
     text = assert_unavailable(client.metrics, asked, "PostgreSQL at 127.0.0.1:1", "Connection refused")

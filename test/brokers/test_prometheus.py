@@ -88,7 +88,7 @@ def test_no_data_and_nan_are_as_the_trigger_says(broker, client, query):
     ("-1 / 0", "returned -Inf"),
     ("sum(", "bad_data: invalid parameter"),
 ])
-def test_what_is_no_number_is_an_error(broker, client, query, words):
+def test_a_value_that_is_no_number_is_an_error(broker, client, query, words):
     for strict in ("true", "false"):
         assert_unavailable(client.metrics, trigger(broker, query, ignoreNullValues=strict), words)
 
@@ -112,7 +112,7 @@ def test_what_is_no_number_is_an_error(broker, client, query, words):
     (422, b'{"status":"error","errorType":"execution","error":"too many samples"}', "execution: too many samples"),
     (503, b"down", "HTTP status 503"),
 ])
-def test_what_a_proxy_answers_is_judged_and_fails_alone(broker, client, status, body, words):
+def test_errors_of_a_proxy_fail_alone(broker, client, status, body, words):
     with Relay(broker) as relay:
         relay.answers["broken"] = (status, body)
         neighbour = trigger(relay, 'jobs{queue="none"}')
@@ -159,7 +159,7 @@ def test_equal_questions_are_measured_once(broker, client):
         assert 1 <= tap.count(b"GET /api/v1/query?query=sum%28nothing%29 ") <= 6
 
 
-def test_what_a_question_carries(broker, client):
+def test_headers_and_parameters_of_a_request(broker, client):
     with Tap(broker.port) as tap:
         asked = trigger(broker, "1", namespace="shop & co", queryParameters="dedup=true, partial_response = false",
                         customHeaders="X-Scope-OrgID=shop, X-Empty=", authModes="bearer,custom",

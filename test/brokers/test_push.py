@@ -83,7 +83,7 @@ def test_a_message_below_the_activation_is_no_news(source):
         streams.hear([0])
 
 
-def test_what_comes_while_the_connection_is_cut_is_pushed_when_it_is_back(source):
+def test_messages_during_a_cut_connection_are_pushed_after_it(source):
     with Tap(source.port) as tap, Server(**CALM) as server, \
             armed_streams(server, source, source.trigger(0, tap.port), source.trigger(1, tap.port)) as streams:
         tap.cut()

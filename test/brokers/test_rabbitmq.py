@@ -1,5 +1,8 @@
 """KEDA's questions about RabbitMQ's queues, to the server, with a real broker behind it."""
 
+import contextlib
+import os
+import socket
 import time
 
 import grpc
@@ -318,3 +321,32 @@ def test_every_mistake_is_told(client):
     for word in ("queueLength is deprecated", "excludeUnacknowledged", "username and password", "vhostName"):
         assert word in text
     assert "word@" not in text
+
+
+def processes_with(variable):
+    """Of this machine, those that have it in their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environment, \
+                open(f"/proc/{pid}/cmdline", "rb") as command:
+            if variable.encode() in environment.read().split(b"\0"):
+                found.append(command.read().replace(b"\0", b" ").decode())
+    return found
+
+
+def test_nothing_that_a_broker_starts_stays_behind():
+    with RabbitMQ() as broker:
+        broker.ctl("status")
+        mine = f"ERL_EPMD_PORT={broker.epmd_port}"
+        assert processes_with(mine)
+        assert not [command for command in processes_with(mine) if "epmd" in command and "-daemon" in command]
+        assert [command for command in processes_with(mine) if "epmd" in command]
+    wait_until(lambda: not processes_with(mine), 30, "the end of all")
+
+
+def test_a_broker_that_accepts_and_says_nothing_is_no_wrong_password(client):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"amqp://guest:guest@127.0.0.1:{silent.getsockname()[1]}"
+        asked = {"scaler": "rabbitmq", "host": host, "queueName": "videos", "mode": "QueueLength", "value": "5"}
+        text = assert_unavailable(client.metrics, asked, "no answer in time, after it accepted the connection")
+        assert "login" not in text and "authentication" not in text

@@ -517,7 +517,7 @@ DESERT = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"[" * 100000
 
 
 @pytest.mark.parametrize("protocol", ["amqp", "http"])
-def test_what_is_no_broker_is_told_in_time_and_disturbs_nobody(broker, server, client, sealed, protocol):
+def test_a_host_that_is_no_broker_is_reported_in_time_and_affects_no_other(broker, server, client, sealed, protocol):
     good = trigger(broker.amqp_url() if protocol == "amqp" else broker.http_url(), sealed)
     assert value(client, good) == 3
     with Garbage(PAGE) as page, Garbage(DESERT) as desert, Garbage(b"\x01\x00" * 9999) as noise, Garbage(b"") as mute:

@@ -88,7 +88,7 @@ def test_every_kind_of_collection_and_none(broker, redis, client):
     assert redis.calls("eval") == 0
 
 
-def test_what_has_no_length_fails_alone(broker, redis, client):
+def test_a_key_without_length_fails_alone(broker, redis, client):
     fill_one_of_each_kind(redis)
     redis.call("SET", "text", "1234")
     redis.add("orders")
@@ -185,7 +185,7 @@ def test_a_list_that_changes_a_second_before_a_round_is_right_in_it(broker, redi
             assert client.is_active(of_list(broker, "jobs")) == (length > 0)
 
 
-def test_what_is_no_stream_is_an_error_in_every_mode(broker, redis, client):
+def test_a_key_that_is_no_stream_is_an_error_in_every_mode(broker, redis, client):
     redis.call("RPUSH", "orders", "a")
     for asked in (of_stream(broker), of_pending(broker), of_lag(broker)):
         assert "WRONGTYPE" in unavailable(client, asked)
@@ -285,12 +285,28 @@ def test_each_trigger_has_its_own_hold(client):
     with Redis() as broker:
         with broker.connect() as redis:
             redis.call("RPUSH", "jobs", "a")
-        held, not_held = (of_list(broker, "jobs", hold=hold) for hold in ("1h", "0"))
+        held, not_held = (of_list(broker, "jobs", hold=hold) for hold in ("1h", "0s"))
         assert value(client, held) == value(client, not_held) == 1
         broker.kill()
         wait_until(lambda: unavailable(client, not_held), 10, "the refusal")
         time.sleep(HOLD_SECONDS + 1)  # what a trigger without a hold of its own has
         assert value(client, held) == 1 and client.is_active(held)
+
+
+def test_an_outage_is_answered_with_the_largest_value_of_the_minutes_before():
+    """The HPA scales down to a value that is repeated for longer than its stabilization window."""
+    with Redis() as broker, Server(interval=f"{INTERVAL_SECONDS}s") as server, Client(server.port) as client:
+        busy, idle = of_list(broker, "busy"), of_list(broker, "idle")
+        with broker.connect() as redis:
+            for length in (3, 40, 15, 4):
+                redis.call("DEL", "busy")
+                redis.call("RPUSH", "busy", *range(length))
+                wait_until(lambda want=length: value(client, busy) == want, 10, "the reading")
+            assert value(client, idle) == 0
+            broker.kill()
+        wait_until(lambda: unavailable(client, idle), 10, "the refusal of what was idle")
+        wait_until(lambda: value(client, busy) == 40, 10, "the held answer")
+        assert client.is_active(busy)
 
 
 def test_a_busy_server_is_not_taken_for_a_dead_one(broker, redis, client):
@@ -403,7 +419,7 @@ def test_a_missing_password_is_told(guarded, client):
     assert "needs a password" in unavailable(client, of_list(guarded, "jobs"))
 
 
-def test_a_password_that_nobody_asks_for_does_no_harm(broker, redis, client):
+def test_an_unneeded_password_does_no_harm(broker, redis, client):
     redis.call("RPUSH", "jobs", "a")
     answers(client, of_list(broker, "jobs", password="needless"), 1, True)
 

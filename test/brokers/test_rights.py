@@ -27,7 +27,7 @@ HEARD_SECONDS = 20
 
 @pytest.fixture
 def client():
-    with Server(interval="500ms", hold="0") as server, Client(server.port) as client:
+    with Server(interval="500ms", hold="0s") as server, Client(server.port) as client:
         yield client
 
 

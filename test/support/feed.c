@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -36,8 +38,44 @@ static struct test_feed *of(const struct feed *feed)
     return (struct test_feed *)feed;
 }
 
+/* The place of a string in a query; NULL where the row is none. */
+static char **string_of(void *query, const struct option *row)
+{
+    bool is_string = row->scope == OPTION_QUERY && row->type == OPTION_STRING;
+    return is_string ? (char **)((char *)query + row->offset) : NULL;
+}
+
+/* The engine may free a query as soon as its task has ended: each task has a copy, with the strings, that is freed then. */
+static void lend_query(const struct test_feed *feed, struct test_task *task)
+{
+    size_t size = feed->scaler->sizes[OPTION_QUERY];
+    void *copy = memory_new(size);
+    memcpy(copy, task->query, size);
+    for (const struct option *row = feed->scaler->options; row->key != NULL; row++) {
+        char **string = string_of(copy, row);
+        if (string != NULL)
+            *string = text_copy(*string);
+    }
+    task->task.query = copy;
+}
+
+static void take_query_back(const struct test_feed *feed, struct test_task *task)
+{
+    void *copy = (void *)task->task.query;
+    task->task.query = NULL;
+    if (copy == NULL)
+        return;
+    for (const struct option *row = feed->scaler->options; row->key != NULL; row++) {
+        char **string = string_of(copy, row);
+        if (string != NULL)
+            free(*string);
+    }
+    free(copy);
+}
+
 static struct test_task *give(struct test_feed *feed, struct test_task *task)
 {
+    lend_query(feed, task);
     task->in_flight = true;
     task->sent_ms = clock_now_ms();
     task->given++;
@@ -47,20 +85,34 @@ static struct test_task *give(struct test_feed *feed, struct test_task *task)
     return task;
 }
 
+/* The next that was given least often; one that is isolated only while there is a place for it, or nobody else waits. */
+static struct test_task *find_next(struct test_feed *feed)
+{
+    struct test_task *next = NULL;
+    struct test_task *isolated = NULL;
+    for (size_t i = feed->next; i < feed->count; i++) {
+        struct test_task *task = feed->tasks[i];
+        if (i == feed->next && (task->ended || task->in_flight))
+            feed->next++;
+        if (task->ended || task->in_flight)
+            continue;
+        struct test_task **first = task->task.isolate ? &isolated : &next;
+        if (*first == NULL || task->given < (*first)->given)
+            *first = task;
+    }
+    bool has_place = next == NULL || feed->isolated_in_flight < feed->isolated;
+    bool is_first =
+        isolated != NULL && has_place && (next == NULL || isolated->given <= next->given);
+    return is_first ? isolated : next;
+}
+
 static struct task *take(struct feed *base)
 {
     struct test_feed *feed = of(base);
     if (feed->in_flight >= feed->window || clock_now_ms() >= feed->stop_at_ms)
         return NULL;
-    for (size_t i = feed->next; i < feed->count; i++) {
-        struct test_task *task = feed->tasks[i];
-        bool has_place = !task->task.isolate || feed->isolated_in_flight < feed->isolated;
-        if (i == feed->next && (task->ended || task->in_flight))
-            feed->next++;
-        if (!task->ended && !task->in_flight && has_place)
-            return &give(feed, task)->task;
-    }
-    return NULL;
+    struct test_task *task = find_next(feed);
+    return task == NULL ? NULL : &give(feed, task)->task;
 }
 
 /* When it is to be given as cancelled; CLOCK_NEVER: none. */
@@ -135,6 +187,7 @@ static void end(struct task *base, enum task_outcome outcome, const struct readi
     feed->isolated_in_flight -= base->isolate;
     feed->next = 0;
     task->in_flight = false;
+    take_query_back(feed, task);
     task->subscribed = task->subscribed || base->is_subscribed;
     error_copy(&task->subscribe_error, &base->subscribe_error);
     base->isolate = base->isolate || outcome == TASK_ISOLATED || outcome == TASK_TIMED_OUT;
@@ -172,6 +225,7 @@ void test_feed_free(struct test_feed *feed)
         error_done(&feed->tasks[i]->error);
         error_done(&feed->tasks[i]->subscribe_error);
         error_done(&feed->tasks[i]->task.subscribe_error);
+        take_query_back(feed, feed->tasks[i]);
         free(feed->tasks[i]);
     }
     free(feed->tasks);
@@ -183,11 +237,9 @@ void test_feed_free(struct test_feed *feed)
 void test_feed_add(struct test_feed *feed, const void *query, struct notifier notifier)
 {
     struct test_task *task = memory_new(sizeof(*task));
-    task->task = (struct task){.query = query,
-                               .notifier = notifier,
-                               .timeout_ms = feed->timeout_ms,
-                               .last_ms = -1,
-                               .feed = &feed->feed};
+    task->query = query;
+    task->task = (struct task){
+        .notifier = notifier, .timeout_ms = feed->timeout_ms, .last_ms = -1, .feed = &feed->feed};
     feed->tasks = memory_grow(feed->tasks, &feed->capacity, feed->count + 1, sizeof(*feed->tasks));
     feed->tasks[feed->count++] = task;
 }
@@ -254,5 +306,7 @@ bool test_feed_run(struct test_feed *feed, void *client, int64_t within_ms, stru
     bool usable = true;
     while (usable && !is_stopping(&feed->feed))
         usable = feed->scaler->measure(client, &feed->feed, error);
+    for (size_t i = 0; i < feed->count; i++)
+        take_query_back(feed, feed->tasks[i]); /* of those that were abandoned */
     return usable;
 }

@@ -19,6 +19,7 @@
 
 struct test_task {
     struct task task;
+    const void *query; /* the test's; the task has a copy until it ends, or is abandoned */
     bool ended;
     enum task_outcome outcome; /* where it has ended */
     struct reading reading;    /* of TASK_ANSWERED */

@@ -68,6 +68,9 @@ class Source:
         """Until each of so many queries is right again after the source has recovered."""
         return self.deadline_seconds + max(30, hanging * self.deadline_seconds / self.places)
 
+    def await_empty(self, numbers):
+        """After `empty`: until each way of the source to count them sees it."""
+
     def recover(self):
         self.link.heal()
 
@@ -201,7 +204,6 @@ class RabbitMQManagement(RabbitMQQueues):
     title = "RabbitMQ over HTTP"
     deadline_seconds = 10
     places = 2
-    is_pushed = False  # the broker refreshes no statistics of the others meanwhile
     is_answered = True
 
     @property
@@ -215,6 +217,10 @@ class RabbitMQManagement(RabbitMQQueues):
 
     def statistics(self):
         return {queue["name"]: queue.get("messages_ready") for queue in self.broker.api("GET", "/queues/%2F")}
+
+    def await_empty(self, numbers):
+        """Statistics answer while a listing hangs, and are up to five seconds behind."""
+        wait_until(lambda: not any(map(self.statistics().get, map(self.name, numbers))), 60, "statistics of empty queues")
 
     def trigger(self, number):
         return {**super().trigger(number), "host": f"http://guest:guest@127.0.0.1:{self.link.port}/"}

@@ -51,6 +51,7 @@ class KafkaNode(Process):
     def __init__(self, number, ports, controllers, cluster_id, settings, log_requests=False, memory=MEMORY):
         super().__init__()
         self.memory = memory
+        self.variables = {}  # more of its environment
         self.log_requests = log_requests
         self.number = number
         self.port, self.controller_port = ports
@@ -98,6 +99,9 @@ class KafkaNode(Process):
     def set(self, properties):
         with open(self.settings_path, "a") as file:
             file.writelines(f"{key}={value}\n" for key, value in properties.items())
+
+    def environment(self):
+        return {**super().environment(), **self.variables}
 
     def answers(self):
         """It starts to only once the controllers have let it in."""

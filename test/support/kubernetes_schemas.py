@@ -30,6 +30,21 @@ def document_of(path):
     return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader)
 
 
+@functools.cache
+def documents_of(path):
+    return list(yaml.load_all(path.read_text(), Loader))
+
+
+def definitions_of(group, plural):
+    """Most projects have a file for each custom resource, and some one file for all."""
+    for path in SCHEMAS.glob(f"*/{group}_{plural}.yaml"):
+        yield document_of(path)
+    for path in SCHEMAS.glob("*/*-crd-gen.yaml"):
+        for found in documents_of(path):
+            if found and found["metadata"]["name"] == f"{plural}.{group}":
+                yield found
+
+
 def schema_of(version, kind):
     """The schema, and the document that its references are of; None where there is no such kind."""
     if not SCHEMAS.is_dir():
@@ -42,8 +57,8 @@ def schema_of(version, kind):
             wanted = {"group": group, "version": number, "kind": kind}
             if wanted in schema.get("x-kubernetes-group-version-kind", []):
                 return schema, document
-    for path in SCHEMAS.glob(f"*/{group}_{kind.lower()}s.yaml"):
-        for found in document_of(path)["spec"]["versions"]:
+    for definition in definitions_of(group, f"{kind.lower()}s"):
+        for found in definition["spec"]["versions"]:
             if found["name"] == number:
                 schema = found["schema"]["openAPIV3Schema"]
                 # The definition leaves metadata to Kubernetes.

@@ -116,6 +116,7 @@ int main(int argc, char **argv)
 {
     if (argc < 2)
         return 2;
+    scalers_prepare(scaler_list);
     const struct scaler *scaler = find_scaler(argv[1]);
     struct question *questions = memory_array(MAX, sizeof(*questions));
     struct question common = {0};

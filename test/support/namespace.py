@@ -86,6 +86,7 @@ class Namespace:
         if change != "DELETED":
             self._record("Deployment", item["metadata"]["name"], "replicas", item["spec"].get("replicas"))
             self._record("Deployment", item["metadata"]["name"], "ready", item["status"].get("readyReplicas", 0))
+            self._record("Deployment", item["metadata"]["name"], "pods", item["status"].get("replicas", 0))
 
     def _see_hpa(self, change, item):
         name = item["metadata"]["name"].removeprefix("keda-hpa-")

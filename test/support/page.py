@@ -15,7 +15,7 @@ def get(server, path, code=200):
     return answer
 
 
-def metric(page, name, **labels):
+def metric(page, name, /, **labels):
     """The value of the one sample with these labels among others; None where there is none."""
     for line in page.splitlines():
         found = re.fullmatch(r"([a-z_]+)(?:\{(.*)\})? (\S+)", line)
@@ -27,7 +27,7 @@ def metric(page, name, **labels):
     return None
 
 
-def await_metric(server, value, name, **labels):
+def await_metric(server, value, name, /, **labels):
     """Waits until it has this value. The end of a call over grpc-core is counted a moment after its answer."""
     def is_there():
         found = metric(get(server, "/metrics").text, name, **labels)

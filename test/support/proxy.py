@@ -11,8 +11,8 @@ class Proxy:
     """Forwards a free loopback port to `target` (a port). A fault is set by fail(), and ended by heal().
 
     The faults: `refuse` new connections and end those that are; `cut` each connection in the middle of the next
-    answer; `truncate` each answer and say nothing more; `garble` every byte of an answer; `delay` what is answered
-    by three seconds; `swallow` what is asked.
+    answer; `truncate` the next answer, and the first of each new connection, and say nothing more; `garble` every
+    byte of an answer; `delay` what is answered by three seconds; `swallow` what is asked.
     """
 
     FAULTS = ("refuse", "cut", "truncate", "garble", "delay", "swallow")
@@ -20,6 +20,8 @@ class Proxy:
     def __init__(self, target=None):
         self.target = target
         self.fault = None
+        self.has_truncated = False
+        self.older = set()  # connections than the fault
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Lock()
@@ -35,6 +37,9 @@ class Proxy:
 
     def fail(self, fault):
         assert fault in self.FAULTS
+        with self.lock:
+            self.older = {client for client, _ in self.pairs}
+            self.has_truncated = False
         self.fault = fault
         if fault == "refuse":
             self.hang_up()
@@ -94,7 +99,7 @@ class Proxy:
             client.sendall(data[:len(data) // 2])
             raise OSError("cut")
         if self.fault == "truncate":
-            client.sendall(data[:len(data) // 2])
+            self._say_half(client, data)
             while self.fault == "truncate":
                 time.sleep(0.05)
             raise OSError("what was left out cannot be caught up with")
@@ -103,3 +108,12 @@ class Proxy:
         if self.fault == "delay":
             time.sleep(3)
         client.sendall(data)
+
+    def _say_half(self, client, data):
+        """Half of an answer may be a whole one to one of several queries. Of the connections that were there, only the
+        first that answers has it said, or who tries one after the other would go on to learn what is so."""
+        with self.lock:
+            is_silent = client in self.older and self.has_truncated
+            self.has_truncated = self.has_truncated or client in self.older
+        if not is_silent:
+            client.sendall(data[:len(data) // 2])

@@ -6,12 +6,13 @@ Nothing of it is shared: its node has a name, a cookie, a folder, ports and a po
 import base64
 import json
 import os
+import socket
 import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 
-from .process import Process, Unavailable, free_port, need
+from .process import Process, Unavailable, free_port, need, wait_until
 
 try:
     import pika
@@ -62,6 +63,8 @@ class RabbitMQ(Process):
             HOME=self.folder,
             ERL_EPMD_ADDRESS="127.0.0.1",
             ERL_EPMD_PORT=str(self.epmd_port),
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-start_epmd false",  # a daemon, which would stay behind
+            RABBITMQ_CTL_ERL_ARGS="-start_epmd false",
             RABBITMQ_NODENAME=self.node,
             RABBITMQ_DIST_PORT=str(self.distribution_port),
             RABBITMQ_CONF_ENV_FILE="/dev/null",
@@ -83,17 +86,25 @@ class RabbitMQ(Process):
         return super().start()
 
     def _start_epmd(self):
-        """Or the node would start one by itself, and leave it behind."""
+        """Or the node would start one by itself, and leave it behind. This one ends with us, however we end: it is
+        killed when its end of our pipe is closed."""
         if self.epmd is None:
             self.epmd = subprocess.Popen(
-                [need("epmd"), "-address", "127.0.0.1", "-port", str(self.epmd_port)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                ["sh", "-c", '"$@" & cat >/dev/null; kill $!', "sh",
+                 need("epmd"), "-address", "127.0.0.1", "-port", str(self.epmd_port)],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                env=self.environment())
+            wait_until(self._has_epmd, 60, "epmd: ready")
+
+    def _has_epmd(self):
+        with socket.create_connection(("127.0.0.1", self.epmd_port), timeout=5):
+            return True
 
     def remove(self):
         self.release()
         super().remove()
         if self.epmd is not None:
-            self.epmd.kill()
+            self.epmd.stdin.close()
             self.epmd.wait()
 
     def __exit__(self, *_):

@@ -14,7 +14,7 @@ class RedisError(Exception):
 
 
 class Redis(Process):
-    """redis-server on a free loopback port; what it holds survives a stop.
+    """redis-server, or the program in $REDIS_SERVER (Valkey), on a free loopback port; what it holds survives a stop.
 
     `config` is text in Redis's own configuration language.
     """
@@ -24,7 +24,7 @@ class Redis(Process):
 
     def __init__(self, config=""):
         super().__init__()
-        self.program = need("redis-server")
+        self.program = need(os.environ.get("REDIS_SERVER", "redis-server"))
         self.port = free_port()
         self.config_path = os.path.join(self.folder, "redis.conf")
         with open(self.config_path, "w") as file:

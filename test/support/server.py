@@ -1,5 +1,7 @@
 """The built `backlog serve` as a process of its own, on a free port."""
 
+import functools
+import json
 import os
 import re
 import signal
@@ -17,21 +19,29 @@ def binary():
     return path
 
 
-def reference(form="markdown"):
+def reference(form="markdown", program=None):
     """The page of all scalers' keys, as the program writes it."""
-    return subprocess.run([binary(), "reference", "--format", form], check=True, stdout=subprocess.PIPE,
+    return subprocess.run([program or binary(), "reference", "--format", form], check=True, stdout=subprocess.PIPE,
                           text=True).stdout
 
 
+@functools.cache
+def transports(program):
+    flags = json.loads(reference("json", program))["flags"]
+    return next(flag["choices"] for flag in flags if flag["key"] == "transport")
+
+
 class Server(Process):
-    """`config` is the text of a connections file; `interval` and `hold` are what the flags take ("1s")."""
+    """`config` is the text of a connections file; `interval` and `hold` are what the flags take ("1s"); `program` is another
+    than the one under test."""
 
     name = "server"
     start_seconds = 20
     transport = None  # of the servers that are started from now on; None: the default
 
-    def __init__(self, interval=None, hold=None, config=None, arguments=(), http=False):
+    def __init__(self, interval=None, hold=None, config=None, arguments=(), http=False, program=None):
         super().__init__()
+        self.program = program
         self.port = None
         self.http_port = None
         self.arguments = [*arguments] if "--listen" in arguments else ["--listen", "127.0.0.1:0", *arguments]
@@ -52,7 +62,12 @@ class Server(Process):
         os.rename(self.config_path + ".new", self.config_path)
 
     def command(self):
-        return [binary(), "serve", *self.arguments]
+        program = self.program or binary()
+        if "--transport" in self.arguments:
+            wanted = self.arguments[self.arguments.index("--transport") + 1]
+            if wanted not in transports(program):
+                raise Unavailable(f"{program} was built without the transport {wanted}")
+        return [program, "serve", *self.arguments]
 
     def ready(self):
         found = re.search(r"listening on 127\.0\.0\.1:(\d+)", self.log())

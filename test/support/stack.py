@@ -66,6 +66,51 @@ def flags(**values):
     return [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
 
 
+class Etcd(Component):
+    def __init__(self, kube):
+        self.url, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        super().__init__("etcd", [kube, "etcd", "--unsafe-no-fsync", *flags(
+            data_dir="data", log_level="warn", listen_client_urls=self.url, advertise_client_urls=self.url,
+            listen_peer_urls=peer, initial_advertise_peer_urls=peer, initial_cluster=f"default={peer}")],
+            lambda: answers(f"{self.url}/health"))
+
+    def _call(self, method, **arguments):
+        response = requests.post(f"{self.url}/v3/kv/{method}", json=arguments, timeout=60)
+        response.raise_for_status()
+        return response.json()
+
+    def compact(self):
+        """As API servers do it every five minutes: of what has been before now nothing can be watched any more."""
+        found = self._call("range", key=base64.b64encode(b"/").decode())
+        self._call("compaction", revision=found["header"]["revision"], physical=True)
+
+
+class ApiServer(Component):
+    """A kube-apiserver with the certificates in this folder; several may share an etcd. `more` are flags."""
+
+    def __init__(self, kube, folder, etcd, **more):
+        def path(name):
+            return os.path.join(folder, name)
+
+        self.port = free_port()
+        self.api = Api(f"https://127.0.0.1:{self.port}", path("cluster.pem"), path("admin.pem"), path("admin.key"))
+        super().__init__("apiserver", [kube, "kube-apiserver", *flags(
+            etcd_servers=etcd, bind_address="127.0.0.1", advertise_address="127.0.0.1", secure_port=self.port,
+            endpoint_reconciler_type="none",  # the others refuse a loopback address
+            service_cluster_ip_range="10.96.0.0/16", authorization_mode="RBAC",
+            tls_cert_file=path("apiserver.pem"), tls_private_key_file=path("apiserver.key"),
+            client_ca_file=path("cluster.pem"),
+            service_account_issuer="https://kubernetes.default.svc",
+            service_account_key_file=path("service-account.pem"),
+            service_account_signing_key_file=path("service-account.key"),
+            # How the aggregator proves to the metrics adapter who is calling.
+            requestheader_client_ca_file=path("front-proxy-authority.pem"),
+            requestheader_allowed_names="front-proxy", requestheader_username_headers="X-Remote-User",
+            requestheader_group_headers="X-Remote-Group", requestheader_extra_headers_prefix="X-Remote-Extra-",
+            proxy_client_cert_file=path("front-proxy.pem"), proxy_client_key_file=path("front-proxy.key"),
+            profiling="false", **more)], lambda: self.api.call("GET", "/readyz"))
+
+
 def kubectl(kube, folder, *arguments):
     """What kubectl prints for the stack in this folder. Tests read the API; this is for what people see."""
     return subprocess.run([kube, "kubectl", "--kubeconfig", os.path.join(folder, "admin.kubeconfig"), *arguments],
@@ -151,7 +196,7 @@ class Stack:
             yaml.safe_dump({
                 "apiVersion": "v1", "kind": "Config", "current-context": "e2e",
                 "clusters": [{"name": "e2e", "cluster": {
-                    "server": self.url, "certificate-authority-data": self._ca_bundle()}}],
+                    "server": self.api.server, "certificate-authority-data": self._ca_bundle()}}],
                 "users": [{"name": "e2e", "user": user}],
                 "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "e2e"}}]}, file)
         return path
@@ -163,15 +208,11 @@ class Stack:
         self.components[name].start()
 
     def _start_kubernetes(self):
-        client, peer, port = free_port(), free_port(), free_port()
-        self.url = f"https://127.0.0.1:{port}"
-        etcd, etcd_peer = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
-        self._start("etcd", [self.kube, "etcd", "--unsafe-no-fsync", *flags(
-            data_dir=self._path("etcd"), log_level="warn", listen_client_urls=etcd, advertise_client_urls=etcd,
-            listen_peer_urls=etcd_peer, initial_advertise_peer_urls=etcd_peer, initial_cluster=f"default={etcd_peer}")],
-            lambda: answers(f"{etcd}/health"))
-        self.api = Api(self.url, self.authority.certificate, self._path("admin.pem"), self._path("admin.key"))
-        self._start("apiserver", self._api_server(etcd, port), lambda: self.api.call("GET", "/readyz"))
+        self.components["etcd"] = etcd = Etcd(self.kube)
+        etcd.start()
+        self.components["apiserver"] = server = ApiServer(self.kube, self.folder, etcd.url)
+        self.api = server.api
+        server.start()
         # Of the node's life cycle nothing is simulated, and the node has no address range.
         self._start("controller-manager", [self.kube, "kube-controller-manager", *self._controller(), *flags(
             controllers="*,-node-lifecycle-controller,-node-ipam-controller", use_service_account_credentials="true",
@@ -179,23 +220,6 @@ class Stack:
             horizontal_pod_autoscaler_sync_period=f"{self.hpa_seconds}s")])
         self._start("scheduler", [self.kube, "kube-scheduler", *self._controller("scheduler")])
         self._start("node", [self.kube, "node", *flags(kubeconfig=self.kubeconfig("admin"))])
-
-    def _api_server(self, etcd, port):
-        return [self.kube, "kube-apiserver", *flags(
-            etcd_servers=etcd, bind_address="127.0.0.1", advertise_address="127.0.0.1", secure_port=port,
-            endpoint_reconciler_type="none",  # the others refuse a loopback address
-            service_cluster_ip_range="10.96.0.0/16", authorization_mode="RBAC",
-            tls_cert_file=self._path("apiserver.pem"), tls_private_key_file=self._path("apiserver.key"),
-            client_ca_file=self.authority.certificate,
-            service_account_issuer="https://kubernetes.default.svc",
-            service_account_key_file=self._path("service-account.pem"),
-            service_account_signing_key_file=self._path("service-account.key"),
-            # How the aggregator proves to the metrics adapter who is calling.
-            requestheader_client_ca_file=self._path("front-proxy-authority.pem"),
-            requestheader_allowed_names="front-proxy", requestheader_username_headers="X-Remote-User",
-            requestheader_group_headers="X-Remote-Group", requestheader_extra_headers_prefix="X-Remote-Extra-",
-            proxy_client_cert_file=self._path("front-proxy.pem"), proxy_client_key_file=self._path("front-proxy.key"),
-            profiling="false")]
 
     def _controller(self, name="controller-manager"):
         config = self.kubeconfig(name)

@@ -2,11 +2,14 @@
 
 import pytest
 
-from .server import Server
+from .process import Unavailable
+from .server import Server, binary, transports
 
 
 @pytest.fixture(scope="module", params=["grpc-core", "nghttp2"], autouse=True)
 def transport(request):
+    if request.param not in transports(binary()):
+        raise Unavailable(f"{binary()} was built without the transport {request.param}")
     Server.transport = request.param
     yield request.param
     Server.transport = None

@@ -16,7 +16,7 @@ from .sources import BUSY, WAITING
 
 INTERVAL_SECONDS = 0.3
 DEADLINE_SECONDS = 2  # of a measurement, and of connecting
-HOLD_SECONDS = 8  # longer than a query may take: the hold begins with the first call that nothing answers
+HOLD_SECONDS = 8  # it begins with the first call that nothing answers, which waits for up to 5 s by itself
 CALL_SECONDS = 5
 BACK_OFF_SECONDS = 5  # the longest
 NOISE_SECONDS = 1.5  # of a busy machine
@@ -124,13 +124,16 @@ class Witness(Observer):
         return None
 
     def _tells_why(self, call, failed):
-        """It began to fail after the fault began, and a hold before the first refusal; below a second nothing is
-        said of it."""
+        """It began to fail after the fault began, and a hold before the first refusal."""
         failing = call.ended - self.first(lambda call: call.answer is None).ended + self.hold
-        since = re.search(r" \(failing for (\d+) s\)$", call.why)
-        seconds = int(since[1]) if since else 0
+        since = re.search(r" \(failing since (?:.*T)?(\d+):(\d+):(\d+)Z\)$", call.why)
+        if since is None:
+            return False
+        ended = time.time() - (time.monotonic() - call.ended)
+        hours, minutes, whole = map(int, since.groups())
+        seconds = (ended - 3600 * hours - 60 * minutes - whole) % 86400
         names_it = re.search(rf"{re.escape(self.host)}| answer|Kafka group workers", call.why)
-        return names_it and failing - 1.5 < seconds <= call.ended - failed
+        return names_it and failing - 1.5 < seconds <= call.ended - failed + 1
 
 
 class Onlooker(Observer):

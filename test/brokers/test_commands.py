@@ -1,0 +1,496 @@
+"""`backlog check`, `migrate`, `ask`, `explain` and `watch` with a real Redis, a real server and a real terminal (tmux)."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from support.certificates import Authority
+from support.grpc_client import Client
+from support.process import free_port, need, wait_until
+from support.redis import Redis
+from support.server import Server, binary
+
+JOBS = 37
+SECONDS = 60
+
+OBJECT = """\
+# The workers
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  triggers:
+    - type: {type} # jobs
+      metadata:
+        address: {redis}
+        listName: {name}
+        listLength: "5"
+"""
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with Redis() as redis:
+        with redis.connect() as client:
+            client.call("RPUSH", "jobs", *range(JOBS))
+        yield redis
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server(interval="200ms", http=True) as server:
+        yield server
+
+
+def backlog(*arguments, text=None, env=None, cwd=None):
+    return subprocess.run([binary(), *arguments], input=text, capture_output=True, text=True, timeout=SECONDS, cwd=cwd,
+                          env={**os.environ, **(env or {})})
+
+
+def lines_of(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of_type(done, name):
+    return [line for line in lines_of(done) if line["type"] == name]
+
+
+def manifest(folder, redis, name="jobs", kind="redis", address=None):
+    path = folder / f"{name}.yaml"
+    path.write_text(OBJECT.format(name=name, type=kind, redis=address or redis.address))
+    return str(path)
+
+
+# ---- check
+
+def test_check_measures_and_says_what_follows(redis, tmp_path):
+    done = backlog("check", "--measure", "--output", "json", manifest(tmp_path, redis))
+    assert done.returncode == 0, done.stderr
+    [found] = of_type(done, "measurement")
+    [trigger] = found["triggers"]
+    assert (trigger["metric"], trigger["value"], trigger["target"], trigger["active"]) == ("redis-jobs", JOBS, 5, True)
+    assert found["replicas"] == 8
+    assert [(step["from"], step["to"]) for step in found["steps"]] == [(0, 1), (1, 4), (4, 8)]
+
+
+def test_check_says_why_it_cannot_measure(redis, tmp_path):
+    nobody = f"127.0.0.1:{free_port()}"
+    done = backlog("check", "--measure", "--deadline", "5s", manifest(tmp_path, redis, address=nobody))
+    assert done.returncode == 1
+    assert "Connection refused" in done.stdout
+    assert "0 replicas, as there are now: KEDA: trigger failed, replicas held" in done.stdout
+
+
+def test_check_takes_variables_of_the_worker_from_the_environment(redis):
+    text = OBJECT.format(name="jobs", type="redis", redis="x").replace("address: x", "addressFromEnv: REDIS_ADDRESS")
+    unset = backlog("check", "--measure", "-", text=text)
+    assert unset.returncode == 1 and "set the variable REDIS_ADDRESS" in unset.stdout
+    done = backlog("check", "--measure", "-", text=text, env={"REDIS_ADDRESS": redis.address})
+    assert done.returncode == 0 and "redis-jobs is 37" in done.stdout
+
+
+def test_check_reads_folders_and_standard_input(redis, tmp_path):
+    manifest(tmp_path, redis)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "so.yaml").write_text("spec: {{ .Values.x }}\n  a: {{- if }}\n")
+    (tmp_path / "notes.txt").write_text("a: b: c")
+    done = backlog("check", str(tmp_path))
+    assert done.returncode == 0
+    assert "2 files, 1 object, 1 trigger: 0 errors, 0 warnings" in done.stdout
+    assert "skipped: a Helm template" in done.stdout
+    empty = backlog("check", "-", text="")  # of a command before the pipe that failed
+    assert empty.returncode == 1 and "standard input is empty" in empty.stdout + empty.stderr
+    wrong = backlog("check", "-", text=OBJECT.format(name="jobs", type="external", redis="r:1"))
+    assert wrong.returncode == 1
+    assert "-:9: error: shop/jobs: trigger 0 (external): " in wrong.stdout
+    assert backlog("check").returncode == 2
+    assert backlog("check", str(tmp_path / "missing.yaml")).returncode == 1
+
+
+def test_warnings_count_with_strict(redis, tmp_path):
+    path = tmp_path / "jobs.yaml"
+    path.write_text(OBJECT.format(name="jobs", type="redis", redis=redis.address) + '        listLenght: "3"\n')
+    assert backlog("check", str(path)).returncode == 0
+    assert backlog("check", "--strict", str(path)).returncode == 1
+
+
+def test_check_moves_no_cursor_and_loses_no_finding(tmp_path):
+    """Names of files and objects are anybody's: escape sequences, and bytes that are no UTF-8."""
+    text = OBJECT.format(name="jobs", type="redizz", redis="r:1").replace("namespace: shop", 'namespace: "x\\e[2J\\ny"')
+    (tmp_path / "one\x1b[2J.yaml").write_text(text)
+    with open(os.fsencode(tmp_path) + b"/j\xf6bs.yaml", "w") as file:
+        file.write(text)
+    done = backlog("check", str(tmp_path))
+    assert "\x1b" not in done.stdout and len(done.stdout.splitlines()) == 3 and "j?bs.yaml:7: note: x?[2J?y/jobs: " in done.stdout
+    assert len(of_type(backlog("check", "--output", "json", str(tmp_path)), "finding")) == 2
+    with open(os.fsencode(tmp_path) + b"/j\xf6bs.yaml", "w") as file:
+        file.write(text.replace("redizz", "redis"))
+    assert len(of_type(backlog("migrate", "--output", "json", str(tmp_path)), "file")) == 1
+    refused = backlog("rehearse", "-f", str(tmp_path), "--server", "127.0.0.1:1")
+    assert refused.returncode == 1 and "one?[2J.yaml:7: x?[2J?y/jobs: trigger 0 (redizz)" in refused.stderr
+    assert "\x1b" not in refused.stderr
+
+
+def test_a_measurement_moves_no_cursor(redis, server):
+    address = f"127.0.0.1:{server.port}"
+    text = OBJECT.format(name="jobs", type="redis", redis=redis.address).replace("listName: jobs", 'listName: "j\\e[2J"')
+    for words in (("check", "--measure", "-"), ("ask", "-f", "-", "--server", address)):
+        done = backlog(*words, text=text)
+        assert "redis-j?[2J" in done.stdout and "\x1b" not in done.stdout + done.stderr
+    done = backlog("rehearse", "-f", "-", "--server", address, "--duration", "1s", text=text.replace("name: jobs", 'name: "x\\e[2J"'))
+    assert "shop/x?[2J: " in done.stdout and "\x1b" not in done.stdout + done.stderr
+
+
+def test_check_takes_what_helm_prints_of_a_whole_repository(tmp_path):
+    many = "---\n".join(OBJECT.format(name=f"jobs-{number}", type="redis", redis="r:1") for number in range(3000))
+    done = backlog("check", "--quiet", "-", text=many)
+    assert (done.returncode, done.stdout) == (0, "1 file, 3000 objects, 3000 triggers: 0 errors, 0 warnings\n")
+
+
+def test_check_says_where_a_byte_is_that_is_no_utf_8(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(OBJECT.format(name="j\xf6bs", type="redis", redis="r:1").encode("latin-1"))
+    done = backlog("check", str(tmp_path))
+    assert done.returncode == 1 and "latin.yaml:4: error: not YAML: " in done.stdout
+
+
+def test_check_reports_a_broken_link(tmp_path):
+    (tmp_path / "away.yaml").symlink_to("nowhere.yaml")
+    (tmp_path / ".#editor.yaml").symlink_to("somebody@host")
+    done = backlog("check", str(tmp_path))
+    assert (done.returncode, done.stdout.splitlines()) == (1, [
+        f"{tmp_path}: error: {tmp_path}/away.yaml: a broken symbolic link", "0 files, 0 objects, 0 triggers: 1 error, 0 warnings"])
+
+
+def test_check_warns_of_an_object_that_is_twice_in_a_file(tmp_path):
+    text = OBJECT.format(name="jobs", type="redis", redis="r:1")
+    other = text.replace("namespace: shop", "namespace: office")
+    done = backlog("check", "--quiet", "-", text="---\n".join([text, other, text, text]))
+    assert (done.returncode, done.stdout.splitlines()[:-1]) == (0, [
+        f"-:{line}: warning: shop/jobs: also in line {line_before} of this file: the last one replaces the others"
+        for line, line_before in ((26, 2), (38, 26))])
+    for name in ("base", "overlay"):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    assert "0 warnings" in backlog("check", str(tmp_path)).stdout
+
+
+# ---- migrate
+
+def test_migrate_there_measure_and_back(redis, tmp_path, server):
+    path = manifest(tmp_path, redis)
+    before = open(path).read()
+    diff = backlog("migrate", "--scaler-address", f"127.0.0.1:{server.port}", os.path.basename(path), cwd=tmp_path)
+    assert diff.returncode == 0 and open(path).read() == before
+    subprocess.run([need("patch"), "-p1"], input=diff.stdout, text=True, check=True, cwd=tmp_path, capture_output=True)
+    patched = open(path).read()
+    assert "- type: external-push # jobs" in patched
+    assert backlog("ask", "-f", path).returncode == 0, "the migrated trigger is answered"
+    assert backlog("migrate", "--back", "--write", path).returncode == 0
+    assert open(path).read() == before
+    assert backlog("migrate", "--write", "--scaler-address", f"127.0.0.1:{server.port}", path).returncode == 0
+    assert open(path).read() == patched
+
+
+def test_migrate_back_refuses_an_edited_comment(redis, tmp_path):
+    path = manifest(tmp_path, redis)
+    assert backlog("migrate", "--write", path).returncode == 0
+    migrated = open(path).read()
+    edited = migrated.replace("# backlog migrate: type in", "# migrated: type in")
+    assert edited != migrated
+    with open(path, "w") as file:
+        file.write(edited)
+    done = backlog("migrate", "--back", "--write", path)
+    assert done.returncode == 1 and f"{path}:8: error: " in done.stderr and "by hand" in done.stderr
+    assert open(path).read() == edited
+
+
+def test_migrate_overwrites_no_connections(redis, tmp_path):
+    authentication = ("---\nkind: TriggerAuthentication\nmetadata: {name: redis, namespace: shop}\n"
+                      "spec: {secretTargetRef: [{parameter: password, name: redis, key: password}]}\n")
+    path = tmp_path / "jobs.yaml"
+    text = OBJECT.format(name="jobs", type="redis", redis=redis.address)
+    path.write_text(text + "      authenticationRef: {name: redis}\n" + authentication)
+    arguments = ("migrate", "--write", "--connections-out", "c.yaml", "jobs.yaml")
+    (tmp_path / "c.yaml").write_text("mine")
+    refused = backlog(*arguments, cwd=tmp_path)
+    assert refused.returncode == 1 and "--connections-out" in refused.stderr
+    assert "type: redis" in path.read_text() and (tmp_path / "c.yaml").read_text() == "mine"
+    (tmp_path / "c.yaml").unlink()
+    assert backlog(*arguments, cwd=tmp_path).returncode == 0
+    assert "passwordFile: password" in (tmp_path / "c.yaml").read_text()
+    assert "connectionName: redis" in path.read_text()
+    assert backlog("check", "--strict", ".", cwd=tmp_path).returncode == 0
+
+
+def test_migrate_loses_nothing_of_standard_input(redis, tmp_path):
+    other = "kind: ConfigMap # nothing to move\nmetadata: {name: x}\n"
+    text = OBJECT.format(name="jobs", type="redis", redis=redis.address)
+    for flags in (["--write"], ["--write", "--back"]):
+        done = subprocess.run([binary(), "migrate", *flags, "-"], input=other, capture_output=True, text=True)
+        assert done.returncode == 0 and done.stdout == other
+    there = subprocess.run([binary(), "migrate", "--write", "-"], input=text, capture_output=True, text=True)
+    assert there.returncode == 0 and "external-push" in there.stdout
+    back = subprocess.run([binary(), "migrate", "--write", "--back", "-"], input=there.stdout, capture_output=True, text=True)
+    assert back.returncode == 0 and back.stdout == text
+
+
+def test_migrate_says_what_it_changed_before_it_failed(tmp_path):
+    """A file that cannot be replaced, as the name of its copy would be too long: with nothing changed nothing is left behind."""
+    redis = type("Redis", (), {"address": "r:1"})
+    long = tmp_path / ("x" * 246 + ".yaml")
+    os.rename(manifest(tmp_path, redis), long)
+    text = long.read_text()
+    long.write_text(text + "      authenticationRef: {name: redis}\n---\nkind: TriggerAuthentication\n"
+                    "metadata: {name: redis, namespace: shop}\n"
+                    "spec: {secretTargetRef: [{parameter: password, name: redis, key: password}]}\n")
+    words = ("migrate", "--write", "--connections-out", str(tmp_path / "connections.txt"))
+    done = backlog(*words, str(long))
+    assert done.returncode == 1 and "cannot write" in done.stderr and "were changed" not in done.stderr
+    assert sorted(os.listdir(tmp_path)) == [long.name]
+    other = manifest(tmp_path, redis, name="a-first")
+    done = backlog(*words, other, str(long))
+    assert done.returncode == 1 and "1 of 2 files were changed before: `backlog migrate --back --write`" in done.stderr
+    assert (tmp_path / "connections.txt").exists()
+    assert backlog("migrate", "--back", "--write", other).returncode == 0
+
+
+def test_migrate_leaves_a_file_to_its_owner(redis, tmp_path):
+    path = manifest(tmp_path, redis)
+    os.chmod(path, 0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 1234, 4321)
+    before = os.stat(path)
+    assert backlog("migrate", "--write", path).returncode == 0
+    after = os.stat(path)
+    assert "external-push" in open(path).read()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+
+
+# ---- connections
+
+CONNECTIONS = """\
+connections:
+  nothing:
+    address: r:6379
+  missing:
+    # of the shop
+    scaler: redis
+    address: r:6379
+    username: shop
+  orders:
+    scaler: redis
+    address: r:6379
+  orders:
+    scaler: redis
+    address: other:6379
+"""
+
+
+def test_check_and_the_server_name_the_same_lines(tmp_path):
+    path = tmp_path / "connections.yaml"
+    path.write_text(CONNECTIONS)
+    for found in (backlog("check", str(path)).stdout,
+                  backlog("serve", "--strict-config", "--config", str(path), "--listen", "127.0.0.1:0").stderr):
+        for line, words in ((2, "nothing"), (4, "username needs password"), (12, "orders is there twice")):
+            assert re.search(rf"yaml:{line}: [^\n;]*{words}", found), found
+
+
+# ---- ask
+
+def test_ask_over_tls_with_a_certificate(redis, tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server")
+    own, own_key = authority.issue("keda", "keda", ())
+    with Server(arguments=["--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.certificate]) as server:
+        words = ("ask", "scaler=redis", f"address={redis.address}", "listName=jobs", "listLength=5", "--replicas", "3",
+                 "--server", f"127.0.0.1:{server.port}", "--output", "json")
+        done = backlog(*words, "--tls-ca", authority.certificate, "--tls-cert", own, "--tls-key", own_key)
+        assert done.returncode == 0, done.stdout + done.stderr
+        [found] = of_type(done, "measurement")
+        assert found["triggers"][0]["value"] == JOBS and found["replicas"] == 8
+        for without in (backlog(*words, "--tls-ca", authority.certificate), backlog(*words)):
+            assert without.returncode == 1
+            assert "it may require TLS, or a client certificate" in without.stdout
+
+
+def test_ask_says_what_the_server_refuses(redis, server):
+    done = backlog("ask", "scaler=redis", f"address={redis.address}", "listNam=jobs", "--server",
+                   f"127.0.0.1:{server.port}")
+    assert done.returncode == 1
+    assert 'unknown key "listNam": did you mean "listName"?' in done.stdout
+    assert backlog("ask").returncode == 2
+    assert backlog("ask", "no-value").returncode == 2
+
+
+def test_ask_sends_no_secret_and_says_what_to_do(redis, server):
+    text = (OBJECT.format(name="jobs", type="redis", redis=redis.address) + "      authenticationRef: {name: redis}\n---\n"
+            "kind: TriggerAuthentication\nmetadata: {name: redis, namespace: shop}\n"
+            "spec: {secretTargetRef: [{parameter: password, name: redis, key: password}]}\n---\n"
+            "kind: Secret\nmetadata: {name: redis, namespace: shop}\nstringData: {password: pass-phrase}\n")
+    done = backlog("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}", text=text)
+    assert done.returncode == 1 and "pass-phrase" not in done.stdout + done.stderr
+    assert "nothing of a Secret is sent to a server: give the server the connection that `backlog migrate` makes" in done.stdout
+    assert "--config" not in done.stdout
+
+
+def test_ask_takes_variables_of_an_authentication_from_the_environment(redis, server):
+    text = (OBJECT.format(name="jobs", type="redis", redis="x").replace("        address: x\n", "") +
+            "      authenticationRef: {name: redis}\n---\n"
+            "kind: TriggerAuthentication\nmetadata: {name: redis, namespace: shop}\n"
+            "spec: {env: [{parameter: address, name: REDIS_ADDRESS}]}\n")
+    words = ("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}")
+    assert "set the variable REDIS_ADDRESS" in backlog(*words, text=text).stdout
+    done = backlog(*words, text=text, env={"REDIS_ADDRESS": redis.address})
+    assert done.returncode == 0 and f"GetMetrics     {JOBS}" in done.stdout
+
+
+# ---- explain
+
+@pytest.fixture(scope="module")
+def called(redis, tmp_path_factory):
+    """A server that KEDA has called for one trigger with work and one that fails."""
+    folder = tmp_path_factory.mktemp("called")
+    nobody = f"127.0.0.1:{free_port()}"
+    with Server(interval="200ms", http=True) as server:
+        address = f"127.0.0.1:{server.port}"
+        backlog("ask", "-f", manifest(folder, redis), "--server", address)
+        backlog("ask", "-f", manifest(folder, redis, name="broken", address=nobody), "--server", address)
+        yield f"127.0.0.1:{server.http_port}"
+
+
+def test_names_do_not_move_the_cursor(redis, server):
+    with Client(server.port) as client:
+        metadata = {"scaler": "redis", "address": redis.address, "listName": "j\x1b[2J\u009b1m"}
+        client.metrics(metadata, metric_name="", name="odd")
+        assert "\x1b[2J" in client.metric_spec(metadata).metricName
+    done = backlog("explain", "shop/odd", f"127.0.0.1:{server.http_port}")
+    assert done.returncode == 0 and "redis-j?[2J??1m" in done.stdout
+    assert "\x1b" not in done.stdout and "\u009b" not in done.stdout
+
+
+def test_explain_says_why(called):
+    done = backlog("explain", "shop/jobs", called)
+    assert done.returncode == 0, done.stderr
+    assert "shop/jobs: 8 replicas are wanted." in done.stdout
+    assert "37 / 5 per replica makes 8" in done.stdout
+    assert "KEDA called IsActive" in done.stdout
+    broken = backlog("explain", "shop/broken", called)
+    assert "no trigger has a value, so KEDA keeps the replicas" in broken.stdout
+    assert "Connection refused" in broken.stdout
+    assert backlog("explain", "shop/missing", called).returncode == 1
+    assert backlog("explain", "jobs", called).returncode == 2
+    away = backlog("explain", "shop/jobs", f"http://reader:opensesame@127.0.0.1:{free_port()}")
+    assert away.returncode == 1 and "http://127.0.0.1:" in away.stderr and "opensesame" not in away.stderr
+
+
+# ---- watch
+
+def test_watch_once(called):
+    done = backlog("watch", called, "--once")
+    assert done.returncode == 0
+    assert re.search(r"^shop/jobs +redis +37 +- +5 +yes +8 ", done.stdout, re.M)
+    assert "\033" not in done.stdout
+    rows = {row["object"]: row for row in lines_of(backlog("watch", called, "--output", "json"))}
+    assert rows["shop/jobs"]["value"] == JOBS and rows["shop/broken"]["state"] == "refused"
+    assert backlog("watch", f"127.0.0.1:{free_port()}", "--once").returncode == 1
+
+
+class Terminal:
+    """A terminal of tmux, with a shell in it."""
+
+    def __init__(self, folder, columns=120, lines=20):
+        self.socket = str(folder / "tmux")
+        self.run("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(lines), "env", "PS1=$ ", "sh")
+
+    def run(self, *arguments):
+        return subprocess.run([need("tmux"), "-S", self.socket, *arguments], check=True, capture_output=True,
+                              text=True, timeout=SECONDS).stdout
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.run("kill-server")
+
+    def type(self, *keys):
+        self.run("send-keys", *keys)
+
+    def screen(self):
+        return self.run("capture-pane", "-p")
+
+    def shows(self, *parts):
+        wait_until(lambda: all(part in self.screen() for part in parts), SECONDS, f"{parts} on\n{self.screen()}")
+
+    def shows_no(self, part):
+        wait_until(lambda: part not in self.screen(), SECONDS, f"no {part}")
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    with Terminal(tmp_path) as terminal:
+        yield terminal
+
+
+def test_watch_redraws_sorts_and_filters(called, redis, terminal):
+    terminal.type(f"{binary()} watch {called} --interval 300ms", "Enter")
+    terminal.shows("SCALEDOBJECT", "shop/jobs", "shop/broken", "q quit")
+    first = [line for line in terminal.screen().splitlines() if line.startswith("shop/")]
+    assert first[0].startswith("shop/broken") and first[1].startswith("shop/jobs")
+    terminal.type("3")
+    wait_until(lambda: terminal.screen().index("shop/jobs") < terminal.screen().index("shop/broken"), SECONDS,
+               "the largest value first")
+    terminal.type("/")
+    terminal.type("brok", "Enter")
+    terminal.shows_no("shop/jobs")
+    terminal.shows("shop/broken", "1 to 1 of 1")
+    terminal.type("/")
+    terminal.type("Escape")
+    terminal.shows("shop/jobs")
+    terminal.type("f")
+    terminal.shows("f failing (on)")
+    terminal.shows_no("shop/jobs")
+    terminal.type("f")
+    terminal.run("resize-window", "-x", "60", "-y", "10")
+    terminal.shows("shop/jobs", "backlog http://")
+    assert all(len(line) <= 60 for line in terminal.screen().splitlines())
+    terminal.type("q")
+    terminal.shows_no("SCALEDOBJECT")
+
+
+@pytest.mark.parametrize("ending", ["q", "TERM", "INT", "HUP", "ABRT", "SEGV"])
+def test_watch_restores_the_terminal(called, terminal, ending):
+    terminal.type("stty -a | grep -o -- '-*echo\\b\\|-*icanon' | tr '\\n' ' '; echo before", "Enter")
+    terminal.shows("icanon echo before")
+    terminal.type(f"{binary()} watch {called} & echo $! > /tmp/none 2>/dev/null; fg; stty -a | grep -o -- '-*echo\\b\\|-*icanon' | "
+                  "tr '\\n' ' '; echo after", "Enter")
+    terminal.shows("SCALEDOBJECT", "shop/jobs")
+    if ending == "q":
+        terminal.type("q")
+    else:
+        pane = terminal.run("display-message", "-p", "#{pane_pid}").strip()
+        [child] = subprocess.run(["pgrep", "-P", pane, "-x", "backlog"], capture_output=True, text=True).stdout.split()
+        os.kill(int(child), getattr(__import__("signal"), f"SIG{ending}"))
+    terminal.shows("icanon echo after")
+    terminal.shows_no("SCALEDOBJECT")
+
+
+def test_watch_lives_while_the_server_does_not(terminal, redis, tmp_path):
+    with Server(http=True) as server:
+        address = f"127.0.0.1:{server.http_port}"
+        backlog("ask", "-f", manifest(tmp_path, redis), "--server", f"127.0.0.1:{server.port}")
+        terminal.type(f"{binary()} watch {address} --interval 300ms", "Enter")
+        terminal.shows("shop/jobs")
+    terminal.shows("onnect to", "shop/jobs")
+    terminal.type("q")
+    terminal.shows_no("SCALEDOBJECT")
+
+
+def test_names_from_outside_move_no_cursor(server, redis, tmp_path):
+    name = "\\x1b[2Jevil"
+    text = OBJECT.format(name="jobs", type="redis", redis=redis.address).replace("name: jobs", f'name: "{name}"', 1)
+    done = backlog("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}", text=text)
+    assert done.returncode == 0
+    listed = backlog("watch", f"127.0.0.1:{server.http_port}", "--once").stdout
+    assert "?[2Jevil" in listed and "\033" not in listed

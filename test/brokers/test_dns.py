@@ -1,0 +1,146 @@
+"""Names of brokers, looked up at a DNS server that loses packets. /etc/resolv.conf is the server's own (unshare -m)."""
+
+import os
+import random
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from support.grpc_client import Client
+from support.kafka import Kafka
+from support.nats import Nats
+from support.postgresql import PASSWORD, USER, PostgreSQL
+from support.process import Unavailable
+from support.prometheus import Prometheus
+from support.rabbitmq import RabbitMQ
+from support.redis import Redis
+from support.server import Server
+
+NAME = "broker.backlog.test"
+
+
+class LosingDns:
+    """Every name is 127.0.0.1. Of each question (name and type) the first `lost` packets get no answer."""
+
+    def __init__(self, lost):
+        self.lost = lost
+        self.seen = {}
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def __enter__(self):
+        for _ in range(50):
+            self.address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+            try:
+                self.socket.bind((self.address, 53))  # resolv.conf knows no other port
+                break
+            except OSError as error:
+                if not isinstance(error, PermissionError):
+                    continue
+                raise Unavailable("only root may have port 53") from error
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def _serve(self):
+        while True:
+            try:
+                query, client = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            question = query[12:query.index(b"\0", 12) + 5]
+            self.seen[question] = self.seen.get(question, 0) + 1
+            if self.seen[question] > self.lost:
+                self.socket.sendto(self._answer(query, question), client)
+
+    @staticmethod
+    def _answer(query, question):
+        [kind] = struct.unpack(">H", question[-4:-2])
+        record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 5, 4) + socket.inet_aton("127.0.0.1") if kind == 1 else b""
+        return query[:2] + struct.pack(">HHHHH", 0x8180, 1, int(kind == 1), 0, 0) + question + record
+
+    def lost_packets(self):
+        return sum(min(count, self.lost) for count in self.seen.values())
+
+
+class ServerWithDns(Server):
+    def __init__(self, dns, **options):
+        super().__init__(**options)
+        self.resolv = os.path.join(self.folder, "resolv.conf")
+        with open(self.resolv, "w") as file:
+            file.write(f"nameserver {dns.address}\n")
+
+    def command(self):
+        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, self.resolv, *super().command()]
+
+
+def redis_trigger(broker):
+    with broker.connect() as client:
+        client.call("RPUSH", "jobs", *range(7))
+    return {"scaler": "redis", "address": f"{NAME}:{broker.port}", "listName": "jobs", "listLength": "5"}, 7
+
+
+def postgresql_trigger(broker):
+    return {"scaler": "postgresql", "connection": f"postgresql://{USER}:{PASSWORD}@{NAME}:{broker.port}/{USER}?sslmode=disable",
+            "query": "select 7", "targetQueryValue": "5"}, 7
+
+
+def prometheus_trigger(broker):
+    return {"scaler": "prometheus", "serverAddress": f"http://{NAME}:{broker.port}", "query": "vector(7)", "threshold": "5"}, 7
+
+
+def kafka_trigger(broker):
+    broker.create_topic("jobs", partitions=1)
+    broker.produce("jobs", 7, partitions=1)
+    broker.commit("workers", "jobs", [0])
+    port = broker.bootstrap.split(":")[1]
+    return {"scaler": "kafka", "bootstrapServers": f"{NAME}:{port}", "consumerGroup": "workers", "topic": "jobs",
+            "offsetResetPolicy": "earliest"}, 7
+
+
+def nats_trigger(broker):
+    with broker.connect() as client:
+        client.create_stream("jobs")
+        client.create_consumer("jobs", "workers")
+        client.publish("jobs", 7)
+    return {"scaler": "nats-jetstream", "servers": broker.url.replace("127.0.0.1", NAME), "stream": "jobs",
+            "consumer": "workers"}, 7
+
+
+def amqp_trigger(broker):
+    broker.declare("jobs")
+    broker.publish("jobs", 7)
+    return {"scaler": "rabbitmq", "host": f"amqp://guest:guest@{NAME}:{broker.port}/", "queueName": "jobs",
+            "mode": "QueueLength", "value": "5"}, 7
+
+
+def management_trigger(broker):
+    metadata, value = amqp_trigger(broker)
+    return {**metadata, "host": f"http://guest:guest@{NAME}:{broker.management_port}/"}, value
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _may_unshare():
+    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0:
+        raise Unavailable("this machine lets nobody have a /etc/resolv.conf of its own")
+
+
+@pytest.mark.parametrize("broker, make", [(Redis, redis_trigger), (PostgreSQL, postgresql_trigger),
+                                          (Prometheus, prometheus_trigger), (Kafka, kafka_trigger),
+                                          (Nats, nats_trigger), (RabbitMQ, amqp_trigger),
+                                          (RabbitMQ, management_trigger)],
+                         ids=["redis", "postgresql", "prometheus", "kafka", "nats", "amqp", "rabbitmq-http"])
+def test_one_lost_dns_packet_fails_no_connect(broker, make):
+    with broker() as running, LosingDns(lost=1) as dns:
+        metadata, value = make(running)
+        with ServerWithDns(dns) as server, Client(server.port) as client:
+            began = time.monotonic()
+            assert client.metrics(metadata).metricValueFloat == value
+            assert dns.lost_packets() >= 1 and time.monotonic() - began >= 0.9, "no packet was lost"
+            assert "retrying" not in server.log() and "failed" not in server.log(), server.log()

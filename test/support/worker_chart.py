@@ -1,0 +1,147 @@
+"""The chart `autoscaled-worker`, rendered by helm, and values for it: every toggle once, and combinations."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import yaml
+
+from .chart import by_kind, helm, merge, render_all
+from .process import need
+from .server import REPOSITORY, binary
+
+WORKER = os.path.join(REPOSITORY, "charts", "autoscaled-worker")
+UMBRELLA = os.path.join(REPOSITORY, "examples", "umbrella")
+NAME = "release-autoscaled-worker"
+EXAMPLES = {name: os.path.join(WORKER, f"values-{name}.yaml") for name in ("basic", "scale-to-zero", "multi-metric")}
+
+IMAGE = {"image": {"repository": "registry.example/worker", "tag": "1.0.0"}}
+REQUESTS = {"resources": {"requests": {"cpu": "100m", "memory": "128Mi"}}}
+
+# What each source needs, and no more: with an address for KEDA's built-in scaler, too.
+TRIGGERS = {
+    "kafka": {"bootstrapServers": "kafka:9092", "consumerGroup": "workers", "topic": "orders"},
+    "nats-jetstream": {"natsServerMonitoringEndpoint": "nats:8222", "account": "$G", "stream": "ORDERS", "consumer": "worker"},
+    "rabbitmq": {"host": "amqp://rabbitmq:5672/", "queueName": "orders"},
+    "redis": {"address": "redis:6379", "listName": "orders"},
+    "prometheus": {"serverAddress": "http://prometheus:9090", "lagTrigger": {"query": "lag"}},
+    "postgresql": {"host": "postgresql", "database": "shop", "user": "worker", "query": "SELECT 1"},
+}
+SOURCES = tuple(TRIGGERS)
+
+
+def trigger(source, **keys):
+    """Values with this trigger alone."""
+    own = TRIGGERS.get(source, {})
+    requests = REQUESTS if source in ("cpu", "memory") else {}
+    return merge(IMAGE, requests, {"keda": {"triggers": {source: {"enabled": True, **own, **keys}}}})
+
+
+def keda(values, **keys):
+    return merge(values, {"keda": keys})
+
+
+def all_triggers(**keys):
+    """Every source, CPU and memory."""
+    return merge(*(trigger(source, **keys) for source in SOURCES), trigger("cpu"), trigger("memory"),
+                 {"keda": {"triggers": {"prometheus": {"bufferTrigger": {"query": "buffer"}, "throughputTrigger": {"query": "rate"}}}}})
+
+
+KAFKA = trigger("kafka")
+JOB = {**KAFKA, "kind": "ScaledJob"}
+CONTAINER = {"name": "beside", "image": "example.org/beside:1"}
+HPA = merge(IMAGE, REQUESTS, {"keda": {"enabled": False}, "autoscaling": {"enabled": True}})
+CREDENTIALS = {"password": "hunter2"}
+SECRET = {"existingSecret": "broker", "passwordKey": "pw"}
+
+TOGGLES = {
+    **{f"{source} alone": trigger(source) for source in (*SOURCES, "cpu", "memory")},
+    **{f"{source} by KEDA": trigger(source, via="keda") for source in SOURCES},
+    **{f"{source} polled": trigger(source, via="external") for source in SOURCES},
+    **{f"{source} with a password": trigger(source, **CREDENTIALS) for source in SOURCES},
+    **{f"{source} by KEDA with a Secret": trigger(source, via="keda", **SECRET) for source in SOURCES},
+    "all triggers": all_triggers(),
+    "all triggers by KEDA": keda(all_triggers(**CREDENTIALS), via="keda"),
+    "connections": all_triggers(connectionName="shared"),
+    "scale to zero": keda(KAFKA, minReplicaCount=0),
+    "older name": keda(KAFKA, minReplicas=2),
+    "idle": keda(KAFKA, idleReplicaCount=0, minReplicaCount=3),
+    "fallback": keda(all_triggers(), fallback={"enabled": True, "replicas": 4, "behavior": "currentReplicas"}),
+    "behavior": keda(KAFKA, advanced={"restoreToOriginalReplicaCount": True, "horizontalPodAutoscalerConfig": {
+        "name": "queues", "behavior": {"scaleDown": {"selectPolicy": "Disabled"}}}}),
+    "one value of several": keda(all_triggers(), advanced={"scalingModifiers": {"formula": "kafka + redis", "target": "10"}}),
+    "TLS": keda(KAFKA, backlog={"tls": True, "authenticationRef": {"name": "backlog"}}),
+    "paused": keda(KAFKA, annotations={"autoscaling.keda.sh/paused": "true"}, labels={"team": "platform"}),
+    "more triggers": keda(IMAGE, extraTriggers=[{"type": "cron", "name": "night", "metadata": {
+        "timezone": "UTC", "start": "0 2 * * *", "end": "0 4 * * *", "desiredReplicas": "3"}}]),
+    "ScaledJob": JOB,
+    "ScaledJob by KEDA": merge(JOB, {"keda": {"via": "keda", "triggers": {"kafka": SECRET}}}),
+    "ScaledJob, all of it": merge(JOB, {
+        "job": {"restartPolicy": "OnFailure", "backoffLimit": 0, "activeDeadlineSeconds": 60, "ttlSecondsAfterFinished": 0,
+                "parallelism": 2, "completions": 2},
+        "keda": {"minReplicaCount": 1, "triggers": {"kafka": CREDENTIALS}, "scaledJob": {
+            "scalingStrategy": {"strategy": "accurate"}, "rollout": {"strategy": "gradual"}}}}),
+    "HPA": HPA,
+    "HPA, all of it": merge(HPA, {"autoscaling": {
+        "minReplicas": 2, "targetCPUUtilizationPercentage": 30, "targetMemoryUtilizationPercentage": 50,
+        "metrics": [{"type": "Pods", "pods": {"metric": {"name": "packets"}, "target": {"type": "AverageValue", "averageValue": "1k"}}}],
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}}),
+    "neither, replicas left": {**IMAGE, "keda": {"enabled": False}, "replicaCount": None},
+    "neither": {**IMAGE, "keda": {"enabled": False}, "replicaCount": 0},
+    "image": {**KAFKA, "image": {"registry": "registry.example", "repository": "worker", "digest": "sha256:" + "0" * 64},
+              "imagePullSecrets": [{"name": "pull"}], "global": {"imageRegistry": "mirror.example", "imagePullSecrets": [{"name": "all"}]}},
+    "names": {**KAFKA, "nameOverride": "queues", "commonLabels": {"team": "platform"}, "commonAnnotations": {"a.example/b": "c"}},
+    "service account": {**KAFKA, "serviceAccount": {"create": False, "name": "theirs", "automount": True}},
+    "pods": {**KAFKA, "annotations": {"a": "b"}, "podAnnotations": {"a": "b"}, "podLabels": {"team": "platform"},
+             "command": ["worker"], "args": ["--verbose"], "env": [{"name": "BROKER", "value": "{{ .Release.Name }}-kafka"}],
+             "envFrom": [{"configMapRef": {"name": "env"}}], "ports": [{"name": "metrics", "containerPort": 9100}],
+             "livenessProbe": {"httpGet": {"path": "/", "port": "metrics"}}, "readinessProbe": {"exec": {"command": ["true"]}},
+             "startupProbe": {"tcpSocket": {"port": 9100}}, "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+             "terminationGracePeriodSeconds": 600, "updateStrategy": {"type": "Recreate"}, "minReadySeconds": 5,
+             "revisionHistoryLimit": 0, "podDisruptionBudget": {"maxUnavailable": 1},
+             "nodeSelector": {"kubernetes.io/os": "linux"}, "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+             "affinity": {"podAntiAffinity": {}}, "priorityClassName": "high",
+             "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+             "volumes": [{"name": "tmp", "emptyDir": {}}], "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+             "initContainers": [{**CONTAINER, "name": "before"}], "extraContainers": [CONTAINER],
+             "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}}]},
+}
+MATRIX = {**TOGGLES, **{f"example {name}": yaml.safe_load(pathlib.Path(path).read_text()) for name, path in EXAMPLES.items()}}
+
+
+def render(values=None, *arguments):
+    return by_kind(render_all(values, *arguments, chart=WORKER))
+
+
+def refusal(values):
+    result = helm("template", "release", WORKER, "--namespace", "scaling", values=values)
+    assert result.returncode != 0, "these values must be refused"
+    return result.stderr
+
+
+def triggers_of(objects):
+    found = objects.get("ScaledObject") or objects["ScaledJob"]
+    return found["spec"]["triggers"]
+
+
+def container_of(objects):
+    if "Deployment" in objects:
+        return objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    return objects["ScaledJob"]["spec"]["jobTargetRef"]["template"]["spec"]["containers"][0]
+
+
+def check(objects, folder, *flags):
+    """`backlog check` of the objects."""
+    path = os.path.join(folder, "objects.yaml")
+    with open(path, "w") as file:
+        yaml.safe_dump_all(objects, file)
+    return subprocess.run([binary(), "check", *flags, path], capture_output=True, text=True, timeout=60)
+
+
+def build_umbrella(folder):
+    """A copy of the umbrella with its dependencies, as `helm dependency build` makes them."""
+    shutil.copytree(os.path.join(REPOSITORY, "charts"), os.path.join(folder, "charts"))
+    umbrella = shutil.copytree(UMBRELLA, os.path.join(folder, "examples", "umbrella"), ignore=shutil.ignore_patterns("charts"))
+    subprocess.run([need("helm"), "dependency", "build", umbrella], check=True, capture_output=True, text=True, timeout=60)
+    return umbrella
