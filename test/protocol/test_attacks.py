@@ -28,7 +28,7 @@ def server(transport):
 
 @pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
 @pytest.mark.parametrize("attack", ATTACKS, ids=title)
-def test_an_attacker_is_held_off_and_nobody_else_notices(server, attack):
+def test_an_attack_affects_no_other_client(server, attack):
     outcome = attacked(server, attack, SECONDS)
     assert outcome.growth_mib <= GROWTH_MIB
     assert outcome.calls > 100 and outcome.lost == 0

@@ -111,7 +111,7 @@ def test_the_current_specs_are_streamed_at_open(client):
     with_stream.cancel()
 
 
-def test_a_stream_of_wrong_specs_tells_what_the_call_tells(client):
+def test_a_stream_of_wrong_specs_fails_as_the_call_does(client):
     stream = client.stream_metric_spec({"scaler": "none"}, seconds=10)
     assert next(stream).metricSpecs[0] == client.metric_spec({"scaler": "none"})
     stream.cancel()

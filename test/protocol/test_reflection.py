@@ -70,7 +70,7 @@ def test_symbols_are_found_in_their_files(client, version, symbol, file):
     ({"file_containing_extension": {"containing_type": "externalscaler.ScaledObjectRef", "extension_number": 1}},
      "there are no extensions"),
 ])
-def test_what_there_is_not_is_not_found_and_the_call_goes_on(client, request_, text):
+def test_unknown_names_are_not_found_and_the_call_goes_on(client, request_, text):
     refused, listed = ask(client, request_, {"list_services": ""})
     assert refused.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
     assert refused.error_response.error_message == text
@@ -94,7 +94,7 @@ def test_many_requests_on_one_call_are_answered_in_turn(client):
     assert [answer.HasField("error_response") for answer in answers] == [False, False, True] * 100
 
 
-def test_what_cannot_be_read_ends_the_call(client):
+def test_an_undecodable_request_ends_the_call(client):
     call = client.channel.stream_unary("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
     for garbage in b"\xff", b"\x1a\x01\xff", b"\x2a\x02\x10":
         assert refusal(call, iter([garbage]), timeout=SECONDS)[0] == grpc.StatusCode.INVALID_ARGUMENT

@@ -3,9 +3,12 @@
 import json
 import os
 import random
+import re
 import signal
+import subprocess
 import threading
 import time
+import urllib.request
 
 import grpc
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from support.grpc_client import Client, refusal
 from support.process import wait_until
 from support.redis import Redis
-from support.server import Server
+from support.server import Server, binary
 
 STREAMS = 200
 NOTICED = 10  # seconds; a look each second, and then it must rest for another
@@ -33,6 +36,20 @@ def connection(redis, name="orders", more=""):
 def trigger(number=0, name="orders"):
     """Another trigger for each number, of one list."""
     return {"scaler": "redis", "connectionName": name, "listName": "jobs", "listLength": str(number + 1)}
+
+
+def get(server, path):
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}{path}", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def invalid(server):
+    """Which connections the metrics call invalid, and what is in use instead."""
+    page = get(server, "/metrics")
+    found = dict(re.findall(r'backlog_invalid_connection\{connection="([^"]+)",in_use="([^"]+)"\} 1', page))
+    count = int(re.search(r"^backlog_invalid_connections (\d+)$", page, re.MULTILINE)[1])
+    assert (count == 0) == (not found)
+    return found
 
 
 def reloads(server):
@@ -109,7 +126,7 @@ def test_a_stream_of_an_unknown_connection_works_once_it_comes_and_outlives_its_
         reload(server, connection(redis, "late", ", namespaces: [kitchen]"))
         code, details = refusal(client.is_active, trigger(name="late"))
         assert code == grpc.StatusCode.PERMISSION_DENIED
-        assert 'connection "late" may not be used in namespace "shop"' in details
+        assert 'connection "late" cannot be used in namespace "shop"' in details
         assert stream.is_active()
         reload(server, connection(redis, "late", ", namespaces: [kitchen, \"sh*\"]"))
         assert next(stream).result is True
@@ -126,28 +143,116 @@ def test_a_broken_file_changes_nothing_and_is_told_once(redis):
         wait_until(lambda: "not YAML" in server.log(), NOTICED, "the complaint")
         time.sleep(2.5)  # it is looked at again, and not told again
         assert server.log().count("not YAML") == 1
-        for broken, words in ((connection(redis, more=", pasword: x"), 'did you mean "password"?'),
-                              (connection(redis, more=", username: worker"), "username needs password"),
-                              (connection(redis, more=", passwordFile: nowhere"), "cannot open"),
-                              ("connections:\n  other: {scaler: none}\n", 'scaler "none" is unknown')):
-            server.write_config(broken)
-            server.signal(signal.SIGHUP)
-            wait_until(lambda: words in server.log(), NOTICED, words)
-            assert client.metrics(trigger()).metricValueFloat == 7
+        server.write_config("- orders\n")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: "must begin with connections:" in server.log(), NOTICED, "the complaint")
+        assert client.metrics(trigger()).metricValueFloat == 7
         assert reloads(server) == 0
         server.write_config(connection(redis))
         wait_until(lambda: reloads(server) == 1, NOTICED, "the reload")
         assert client.metrics(trigger()).metricValueFloat == 7
 
 
+@pytest.mark.parametrize("more, words", [(", pasword: x", 'did you mean "password"?'),
+                                         (", username: worker", "username needs password"),
+                                         (", passwordFile: nowhere", "passwordFile: cannot open")])
+def test_the_last_good_version_of_an_invalid_connection_stays_in_use(redis, more, words):
+    with Server(config=connection(redis), http=True) as server, Client(server.port) as client:
+        assert client.metrics(trigger()).metricValueFloat == 7
+        reload(server, connection(redis, more=more) + f"  late: {{scaler: redis, address: \"{redis.address}\"}}\n")
+        assert words in server.log() and "its last good version stays in use" in server.log()
+        assert client.metrics(trigger()).metricValueFloat == 7
+        assert client.metrics(trigger(name="late")).metricValueFloat == 7
+        assert invalid(server) == {"orders": "last_good"}
+        time.sleep(6.5)  # it is read again, and not logged again
+        assert server.log().count(words) == 1
+        reload(server, connection(redis))
+        assert invalid(server) == {}
+
+
+def test_a_missing_secret_at_the_start_concerns_its_connection_alone(redis):
+    """As after a node drain, when somebody has deleted one Secret."""
+    both = connection(redis, more=", username: default, passwordFile: secret") \
+        + f"  late: {{scaler: redis, address: \"{redis.address}\"}}\n"
+    with Server(config=both, http=True) as server, Client(server.port) as client:
+        assert client.metrics(trigger(name="late")).metricValueFloat == 7
+        code, details = refusal(client.metrics, trigger())
+        assert code == grpc.StatusCode.UNAVAILABLE
+        assert 'connection "orders" is invalid' in details and "passwordFile: cannot open" in details
+        assert os.path.join(server.folder, "secret") in details
+        assert client.metric_spec(trigger()).targetSizeFloat == 1
+        stream = client.stream_is_active(trigger(1))
+        assert invalid(server) == {"orders": "none"}
+        verbose = get(server, "/readyz?verbose")
+        assert '[-]connection "orders" is invalid' in verbose and "late" not in verbose and verbose.endswith("ok\n")
+        assert get(server, "/readyz") == "ok\n"
+
+        secret = os.path.join(server.folder, "secret")
+        open(secret, "w").close()
+        wait_until(lambda: "secret is empty" in refusal(client.metrics, trigger())[1], NOTICED, "the new mistake")
+        with open(secret, "w") as file:
+            file.write("any")
+        assert next(stream).result is True
+        assert client.metrics(trigger()).metricValueFloat == 7
+        assert invalid(server) == {} and get(server, "/readyz?verbose") == "[+]event loop ok\nok\n"
+        assert server.log().count("cannot open") == 1
+
+
+def test_strict_config_refuses_invalid_connections(redis):
+    broken = connection(redis, more=", username: default, passwordFile: secret")
+    with Server(config=connection(redis), arguments=["--strict-config"]) as server, Client(server.port) as client:
+        server.write_config(broken)
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: "(--strict-config): " in server.log(), NOTICED, "the refusal")
+        assert "passwordFile: cannot open" in server.log() and "the former connections stay in use" in server.log()
+        assert client.metrics(trigger()).metricValueFloat == 7 and reloads(server) == 0
+        done = subprocess.run(server.command(), capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "passwordFile: cannot open" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["connections: [", "- a\n", "conections: {}\n"])
+def test_a_file_that_is_no_connections_file_refuses_to_start(text, tmp_path):
+    (tmp_path / "c.yaml").write_text(text)
+    done = subprocess.run([binary(), "serve", "--listen", "127.0.0.1:0", "--config", tmp_path / "c.yaml"],
+                          capture_output=True, text=True, timeout=20)
+    errors = [line for line in done.stderr.splitlines() if " error " in line]
+    assert done.returncode == 1 and len(errors) == 1 and "c.yaml:" in errors[0]
+
+
+def test_a_folder_is_followed_and_a_name_twice_is_the_later_files_mistake(redis, tmp_path):
+    def team(name, more=""):
+        return connection(redis, name, more)
+
+    mount(tmp_path, "..1", {"b.yaml": team("orders"), "c.yaml": team("late")})
+    with Server(arguments=["--config", str(tmp_path)], http=True) as server, Client(server.port) as client:
+        for name in ("orders", "late"):
+            assert client.metrics(trigger(name=name)).metricValueFloat == 7
+        broken = {"b.yaml": team("orders", ", address: again"), "c.yaml": "connections: [", "d.yaml": team("new"),
+                  "e.yaml": team("orders", ", namespaces: [other]")}
+        mount(tmp_path, "..2", broken)
+        wait_until(lambda: reloads(server) == 1, NOTICED, "the reload")
+        for name in ("orders", "late", "new"):
+            assert client.metrics(trigger(name=name)).metricValueFloat == 7, name
+        assert invalid(server) == {"orders": "last_good", "late": "last_good"}
+        verbose = get(server, "/readyz?verbose")
+        assert "e.yaml:2: orders is there twice: the one at" in verbose and "c.yaml" in verbose and "not YAML" in verbose
+        os.unlink(tmp_path / "b.yaml")
+        os.unlink(tmp_path / "c.yaml")
+        wait_until(lambda: reloads(server) == 2, NOTICED, "the reload")
+        assert refusal(client.metrics, trigger(name="late"))[0] == grpc.StatusCode.INVALID_ARGUMENT
+        assert refusal(client.metrics, trigger())[0] == grpc.StatusCode.PERMISSION_DENIED  # e.yaml's is the first now
+        assert invalid(server) == {}
+
+
 def test_a_missing_secret_that_comes_mends_the_file(redis):
     with Server(config=connection(redis)) as server, Client(server.port) as client:
         server.write_config(connection(redis, "late", ", usernameFile: user, passwordFile: secret"))
-        wait_until(lambda: "cannot open" in server.log(), NOTICED, "the complaint")
+        wait_until(lambda: reloads(server) == 1, NOTICED, "the reload")
+        assert "usernameFile: cannot open" in server.log() and "passwordFile: cannot open" in server.log()
         for name, content in (("user", "default"), ("secret", "any")):
             with open(os.path.join(server.folder, name), "w") as file:
                 file.write(content)
-        wait_until(lambda: reloads(server) == 1, NOTICED, "the reload")
+        wait_until(lambda: "1 connections, 0 invalid" in server.log(), NOTICED, "the reload")
         assert client.metrics(trigger(name="late")).metricValueFloat == 7
         assert "any" not in server.log()
 

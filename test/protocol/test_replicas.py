@@ -37,7 +37,11 @@ def replica(port, interval=INTERVAL):
 
 
 class Keda(threading.Thread):
-    """Asks what KEDA asks, and once more where it is refused; all values that it was told."""
+    """Asks what KEDA asks, and once more where it is refused; all values that it was told.
+
+    A moment lies between the two: a gRPC client that asks again within the millisecond may still hold the connection
+    for a good one whose server was killed.
+    """
 
     def __init__(self, ports, trigger):
         super().__init__(daemon=True)
@@ -57,6 +61,7 @@ class Keda(threading.Thread):
                 return call()
             except grpc.RpcError as error:
                 failure = error
+                time.sleep(0.1)
         self.failures.append((failure.code(), failure.details()))
 
     def end(self):

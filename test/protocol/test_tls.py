@@ -128,7 +128,7 @@ def test_tls_1_2_is_the_least(server, version, works):
 
 
 @pytest.mark.parametrize("protocols", [["http/1.1"], None])
-def test_who_does_not_ask_for_http2_is_hung_up_on(server, protocols):
+def test_a_client_without_http2_is_disconnected(server, protocols):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if protocols:
@@ -138,12 +138,39 @@ def test_who_does_not_ask_for_http2_is_hung_up_on(server, protocols):
             assert connection.recv(1) == b""
 
 
-def test_plain_text_is_hung_up_on_and_nobody_else_notices(certificates, server):
+def test_plain_text_is_disconnected_and_no_other_client_is_affected(certificates, server):
     with certificates.connect(server.port) as beside, Client(server.port) as plain:
         assert_served(beside)
         assert_refused(plain)
         assert_served(beside)
     wait_until(lambda: "wrong version number" in server.log(), 5, "the log says so")
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)
+
+
+def answer_to_plain_text(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            plain.sendall(PREFACE)
+            while (more := plain.recv(4096)):
+                received += more
+    return received
+
+
+def test_plain_text_gets_a_tls_alert_or_nothing(server):
+    assert answer_to_plain_text(server.port)[:1] in (b"", b"\x15")
+
+
+def test_a_full_server_refuses_in_tls(certificates, transport):
+    if transport != "nghttp2":
+        pytest.skip("gRPC's C core has no such limit")
+    with Server(arguments=[*certificates.flags, "--max-clients", "1"]) as server, \
+            certificates.connect(server.port) as client:
+        client.metric_spec(TRIGGER)
+        assert answer_to_plain_text(server.port) in (b"", b"\x15\x03\x01\x00\x02\x02\x50")  # never a frame of HTTP/2
+        client.metric_spec(TRIGGER)
 
 
 def test_a_client_that_trusts_another_authority_turns_away(certificates, server, tmp_path):
@@ -202,7 +229,7 @@ def test_a_client_of_another_name_is_denied_and_told_which(mutual, common_name, 
         assert code == DENIED and told in text
 
 
-def test_who_shows_no_certificate_or_one_that_does_not_count_is_not_let_in(mutual, tmp_path):
+def test_clients_without_a_valid_certificate_are_refused(mutual, tmp_path):
     certificates, clients, server = mutual
     pairs = {
         "none": None,
@@ -243,7 +270,7 @@ def test_strangers_failed_handshakes_and_the_end_of_the_certificate_are_on_the_p
 
 # ---- certificates that are exchanged ----
 
-def test_what_could_not_be_read_for_a_passing_reason_is_read_again(certificates):
+def test_files_that_could_not_be_read_for_a_while_are_read_again(certificates):
     """So is the connections file. No file changes again once there are descriptors."""
     with Server(config="connections: {}\n", arguments=certificates.flags) as server:
         usual = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
@@ -263,7 +290,7 @@ def await_shown(server, path):
     wait_until(lambda: shown_to(server.port) == der(path), 10, "the new certificate is shown")
 
 
-def test_a_new_certificate_is_shown_and_what_is_open_lives_on(certificates, server):
+def test_a_new_certificate_is_shown_and_open_connections_stay(certificates, server):
     with certificates.connect(server.port) as client:
         stream = client.stream_metric_spec(TRIGGER)
         assert next(stream).metricSpecs[0].metricName == "backlog-invalid"
@@ -392,23 +419,23 @@ def test_another_authority_of_clients_counts_from_the_next_handshake_on(certific
 
 # ---- the start ----
 
-@pytest.mark.parametrize("arguments, told", [
-    (["--tls-cert", "{cert}"], "--tls-key"),
-    (["--tls-key", "{key}"], "--tls-cert"),
-    (["--tls-client-ca", "{cert}"], "--tls-client-ca needs"),
-    (["--tls-cert", "{cert}", "--tls-key", "{key}", "--tls-client-names", "x"], "needs --tls-client-ca"),
-    (["--tls-cert", "{cert}", "--tls-key", "{other}"], "is not the private key of"),
-    (["--tls-cert", "{key}", "--tls-key", "{key}"], "must hold a PEM certificate"),
-    (["--tls-cert", "{cert}", "--tls-key", "/nowhere"], "cannot open /nowhere"),
-    (["--tls-cert", "{cert}", "--tls-key", "{key}", "--tls-client-ca", "{key}"], "must hold PEM certificates"),
+@pytest.mark.parametrize("arguments, code, told", [
+    (["--tls-cert", "{cert}"], 2, "--tls-cert needs --tls-key"),
+    (["--tls-key", "{key}"], 2, "--tls-key needs --tls-cert"),
+    (["--tls-client-ca", "{cert}"], 2, "--tls-client-ca needs"),
+    (["--tls-cert", "{cert}", "--tls-key", "{key}", "--tls-client-names", "x"], 2, "needs --tls-client-ca"),
+    (["--tls-cert", "{cert}", "--tls-key", "{other}"], 1, "is not the private key of"),
+    (["--tls-cert", "{key}", "--tls-key", "{key}"], 1, "must hold a PEM certificate"),
+    (["--tls-cert", "{cert}", "--tls-key", "/nowhere"], 1, "cannot open /nowhere"),
+    (["--tls-cert", "{cert}", "--tls-key", "{key}", "--tls-client-ca", "{key}"], 1, "must hold PEM certificates"),
 ])
-def test_what_cannot_work_ends_it_at_once(certificates, transport, arguments, told):
+def test_settings_that_cannot_work_end_it_at_once(certificates, transport, arguments, code, told):
     other = certificates.authority.issue("other")
     paths = {"cert": certificates.flags[1], "key": certificates.flags[3], "other": other[1]}
     command = [binary(), "serve", "--transport", transport, "--listen", "127.0.0.1:0",
                *(argument.format(**paths) for argument in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    assert done.returncode == 1 and told in done.stderr, done.stderr
+    assert done.returncode == code and told in done.stderr, done.stderr
     assert "PRIVATE KEY-----" not in done.stderr
 
 

@@ -53,7 +53,7 @@ def test_an_unknown_method_or_service_is_unimplemented_at_once(client, path):
     ("a key twice", entry(b"scaler", b"kafka") + entry(b"topic", b"a") + entry(b"scaler", b"rabbitmq")),
     ("a key twice with one value", entry(b"scaler", b"kafka") + entry(b"scaler", b"kafka")),
 ])
-def test_what_cannot_be_decoded_is_an_invalid_argument(client, method, what, content):
+def test_an_undecodable_message_is_an_invalid_argument(client, method, what, content):
     code, text = refusal(client.raw, SERVICE + method, reference(method, content))
     assert (code, bool(text)) == (grpc.StatusCode.INVALID_ARGUMENT, True), what
     assert_alive(client)
@@ -91,7 +91,7 @@ def test_unknown_fields_are_passed_over(client):
     ("noise", bytes(range(256)) * 64),
     ("HTTP/2 that goes wrong", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 64),
 ])
-def test_a_stranger_is_hung_up_on_and_nobody_else_notices(server, client, what, greeting):
+def test_another_protocol_is_disconnected_and_no_other_client_is_affected(server, client, what, greeting):
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as stranger:
         stranger.sendall(greeting)
         assert_alive(client)

@@ -1,0 +1,341 @@
+"""The command line as a person or a script meets it: help, mistakes, environment, log, man page, completion."""
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import grpc
+import pytest
+
+from support.grpc_client import Client
+from support.process import Unavailable, need, wait_until
+from support.server import REPOSITORY, Server, binary
+from support.triggers import UNREACHABLE
+
+COMMANDS = ("serve", "rehearse", "simulate", "reference", "completion", "help", "version")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def transport():
+    """The command line is the same over each."""
+
+
+def backlog(*words, status=0, env=None, stdout=subprocess.PIPE):
+    done = subprocess.run([binary(), *words], stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60,
+                          env={**os.environ, **(env or {})})
+    assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+    return done.stderr if status else done.stdout
+
+
+# ---- help and version ----
+
+def test_help_is_the_same_however_one_asks():
+    assert backlog("-h") == backlog("--help") == backlog("help") == backlog()
+    for name in COMMANDS:
+        page = backlog("help", name)
+        assert page == backlog(name, "-h") == backlog(name, "--help"), name
+        assert all(len(line) <= 80 for line in page.splitlines()), name
+        assert f"  {name} " in backlog("help")
+
+
+def test_the_help_of_serve_is_grouped_and_has_three_examples_and_no_limits_of_the_wire():
+    page, limits = backlog("serve", "-h"), backlog("serve", "--help-limits")
+    for group in ("Examples", "Addresses", "Connections", "Measuring", "TLS", "Limits"):
+        assert f"\n{group}:\n" in page
+    assert len(re.findall(r"^  backlog serve ", page, re.MULTILINE)) == 3
+    assert "window-updates" in limits and "window-updates" not in page
+    assert all(len(line) <= 80 for line in limits.splitlines())
+
+
+def test_the_example_of_a_variable_is_of_the_command():
+    commands = re.findall(r"^  ([a-z]+) ", backlog("help").partition("Examples:")[0], re.MULTILINE)
+    named = {}
+    for command in commands:
+        page = backlog(command, "--help")
+        for variable, flag in re.findall(r"environment\s+variable:\s+(BACKLOG_\w+)\s+for\s+--([\w-]+)", page):
+            assert re.search(rf"^ +(-\w, )?--{flag}\b", page, re.MULTILINE), page
+            assert variable == "BACKLOG_" + flag.upper().replace("-", "_")
+            named[command] = flag
+    assert named.items() >= {"serve": "log-level", "rehearse": "server-http", "explain": "timeout"}.items() and len(named) >= 8
+
+
+def test_the_version():
+    assert re.fullmatch(r"backlog \d+\.\d+\.\d+\n", backlog("-V"))
+    assert backlog("-V") == backlog("--version") == backlog("version") == backlog("serve", "-V")
+
+
+# ---- mistakes ----
+
+def test_all_mistakes_are_reported_at_once():
+    told = backlog("serve", "--interval", "5", "--hodl=1s", "--tls-cert", "x", "--grace=", status=2)
+    assert [line.split(": ", 1)[1] for line in told.splitlines()[:-1]] == [
+        "unknown flag --hodl: did you mean --hold?",
+        '--interval "5" must have a unit, as in 30s, 5m or 500ms',
+        "--grace is empty: give it a value, or leave it out"]
+    assert "backlog serve --help" in told.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words, told", [
+    (["sevre"], 'unknown command "sevre": did you mean "serve"?'),
+    (["help", "sevre"], 'unknown command "sevre": did you mean "serve"?'),
+    (["--hold", "5s"], "unknown flag --hold: flags follow the command"),
+    (["serve", "--inter", "5s"], "unknown flag --inter: did you mean --interval?"),
+    (["serve", "5s"], 'unexpected argument "5s"'),
+    (["rehearse"], "--file is missing"),
+    (["rehearse", "-f", "so.yaml", "--server-http", "9091"],
+     '--server-http "9091" must be an address and a port, such as localhost:9091, or a URL of http or https'),
+    (["simulate"], "TRACE.csv is missing"),
+    (["simulate", "trace.csv", "--rate", "1"], "the target is missing"),
+    (["simulate", "trace.csv", "--rate", "1", "--set", "treshold=1"], 'no key "treshold"'),
+    (["reference", "kafak"], 'unknown scaler "kafak": there are '),
+    (["completion", "fish"], "it must be bash"),
+    (["agent"], "internal"),
+])
+def test_a_mistake_says_what_is_wrong_and_exits_2(words, told):
+    assert told in backlog(*words, status=2)
+
+
+@pytest.mark.parametrize("words", [["reference"], ["help"], ["serve", "--help"], ["-V"], ["man"],
+                                   ["reference", "--format", "json"]], ids=" ".join)
+def test_a_write_error_is_a_failure(words):
+    with open("/dev/full", "w") as full:
+        assert "cannot write to standard output: No space left on device" in backlog(*words, status=1, stdout=full)
+
+
+# ---- the environment ----
+
+def test_a_variable_is_a_flag_and_others_are_ignored():
+    env = {"BACKLOG_FORMAT": "json", "BACKLOG_SERVICE_HOST": "10.0.0.1", "BACKLOG_PORT": "tcp://10.0.0.1:9090"}
+    assert json.loads(backlog("reference", env=env))["scalers"]
+    assert "\n## kafka\n" in backlog("reference", "--format=markdown", env=env)
+
+
+def test_a_variable_that_is_empty_or_wrong_is_named():
+    told = backlog("serve", env={"BACKLOG_CONFIG": "", "BACKLOG_HOLD": "60"}, status=2)
+    assert "BACKLOG_CONFIG is empty: give it a value, or unset it" in told
+    assert 'BACKLOG_HOLD "60" must have a unit' in told
+
+
+# ---- the server ----
+
+class Configured(Server):
+    def __init__(self, *arguments, **variables):
+        super().__init__(arguments=arguments)
+        self.variables = variables
+
+    def environment(self):
+        return {**super().environment(), **self.variables}
+
+
+def test_the_server_logs_its_configuration_and_where_it_comes_from():
+    with Configured("--interval", "2s", BACKLOG_HOLD="2m", BACKLOG_LOG_FORMAT="json") as server:
+        lines = [json.loads(line)["message"] for line in server.log().splitlines()]
+    assert lines[0].startswith("configuration: listen=127.0.0.1:0 (flag) transport=nghttp2 ")
+    for setting in ("interval=2s (flag)", "hold=2m (BACKLOG_HOLD)", "heartbeat=60s", "max-streams=50000"):
+        assert f" {setting} " in lines[0]
+
+
+@pytest.mark.parametrize("flags, told", [
+    (["--call-deadline", "1s"], "--call-deadline is below --measure-deadline"),
+    (["--heartbeat", "10m"], "--heartbeat is above 300 s, KEDA's default cooldownPeriod"),
+    (["--forget", "5s"], "--forget is below 30 s, KEDA's default pollingInterval"),
+    (["--grace", "1s"], "--grace is below --call-deadline"),
+    (["--max-connections", "10"], "--max-inline is above --max-connections"),
+    (["--isolate-all"], "--isolate-all: of --max-connections 1024 only --max-isolated 64"),
+    (["--deny-inline-connections"], "--deny-inline-connections without --config or --kubernetes-secrets"),
+])
+def test_settings_that_do_not_go_together_are_warned_of(flags, told):
+    with Server(arguments=flags) as server:
+        assert f" warning {told}" in server.log()
+
+
+def test_usual_settings_are_not_warned_of():
+    with Server() as server:
+        assert " warning " not in server.log()
+
+
+def test_sigusr1_toggles_debug_messages():
+    with Server() as server:
+        def is_debugging():
+            """A connection that sends no HTTP/2 is worth a debug message."""
+            before = server.log().count("sent no HTTP/2 preface")
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                client.recv(1)
+            time.sleep(0.2)
+            return server.log().count("sent no HTTP/2 preface") > before
+
+        assert not is_debugging()
+        for level, expected in (("debug", True), ("info", False), ("debug", True)):
+            server.signal(signal.SIGUSR1)
+            wait_until(lambda: f"SIGUSR1: logging from level {level} on" in server.log().splitlines()[-1], 10, "a line")
+            assert is_debugging() == expected
+
+
+@pytest.mark.parametrize("name", ["nghttp2", "grpc-core"])
+def test_a_port_alone_is_all_addresses(name):
+    child = subprocess.Popen([binary(), "serve", "--listen", ":0", "--http=:0", "--transport", name],
+                             stderr=subprocess.PIPE, text=True)
+    try:
+        log = ""
+        while "listening on" not in log:
+            line = child.stderr.readline()
+            assert line, log
+            log += line
+        assert re.search(r"HTTP on :\d+", log)
+        with Client(int(re.search(r"listening on \[::\]:(\d+)", log)[1])) as client:
+            assert client.metric_spec(UNREACHABLE).metricName == "rabbitmq-orders"
+    finally:
+        child.terminate()
+        assert child.wait(20) == 0
+        child.stderr.close()
+
+
+def test_a_bare_number_in_a_trigger_is_a_mistake_but_for_a_key_of_keda():
+    with Server() as server, Client(server.port) as client:
+        with pytest.raises(grpc.RpcError) as mistake:
+            client.metrics({**UNREACHABLE, "hold": "60", "interval": "5"})
+        assert mistake.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        for key in ('hold "60"', 'interval "5"'):
+            assert f"{key} must have a unit" in mistake.value.details()
+        with pytest.raises(grpc.RpcError) as other:
+            client.metrics({"scaler": "prometheus", "serverAddress": "http://127.0.0.1:1", "query": "up",
+                            "threshold": "5", "timeout": "2000"})
+        assert other.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+# ---- the reference ----
+
+def test_the_reference_of_one_scaler():
+    text = backlog("reference", "kafka")
+    assert text.startswith("kafka: ") and "bootstrapServers" in text and "listName" not in text
+    assert all(len(line) <= 80 for line in text.splitlines() if " " in line.strip())
+    assert backlog("reference", "redis", "--format", "markdown").startswith("## redis\n")
+    one = json.loads(backlog("reference", "redis", "--format=json"))
+    assert list(one["scalers"]) == ["redis"] and "flags" not in one and one["trigger"]
+
+
+# ---- the man page and the completion ----
+
+def test_the_man_page_renders_without_warnings():
+    page = backlog("man")
+    groff = need("groff")
+    done = subprocess.run([groff, "-man", "-ww", "-Tutf8"], input=page, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    plain = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
+    for flag in ("--listen", "--tls-client-names", "--rate", "--format", "window-updates", "EXIT STATUS", "BACKLOG_LOG_LEVEL"):
+        assert flag in plain, flag
+
+
+def test_an_installation_has_the_man_page_and_the_completion(tmp_path):
+    build = os.path.dirname(binary())
+    if not os.path.exists(os.path.join(build, "cmake_install.cmake")):
+        raise Unavailable(f"{build} is no build folder")
+    subprocess.run([need("cmake"), "--install", build, "--prefix", tmp_path], check=True, capture_output=True, timeout=120)
+    assert (tmp_path / "share/man/man1/backlog.1").read_text() == backlog("man")
+    assert (tmp_path / "share/bash-completion/completions/backlog").read_text() == backlog("completion", "bash")
+    assert os.access(tmp_path / "bin/backlog", os.X_OK)
+
+
+class Bash:
+    """An interactive bash on a terminal, with the completion and nothing else."""
+
+    def __init__(self, folder):
+        script = os.path.join(folder, "completion")
+        with open(script, "w") as file:
+            file.write(backlog("completion", "bash"))
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            os.execve(shutil.which("bash"), ["bash", "--norc", "--noprofile", "-i"],
+                      {"PATH": os.path.dirname(binary()) + ":" + os.environ["PATH"], "TERM": "dumb", "PS1": "READY>",
+                       "INPUTRC": "/dev/null", "HOME": str(folder)})
+        self.read()
+        self.type("bind 'set bell-style none'; bind 'set show-all-if-ambiguous on'; source ./completion\n")
+
+    def read(self, seconds=20):
+        """Until the prompt, or what is typed behind it, stands still."""
+        found, deadline = b"", time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if select.select([self.terminal], [], [], 1 if b"READY>" in found else 5)[0]:
+                found += os.read(self.terminal, 65536)
+            elif found:
+                break
+        return found.decode(errors="replace")
+
+    def type(self, text):
+        os.write(self.terminal, text.encode())
+        return self.read()
+
+    def complete(self, line):
+        """What stands on the line after TAB, and the words that are offered."""
+        shown = self.type(line + "\t")
+        os.write(self.terminal, b"\x15")
+        return shown
+
+    def close(self):
+        os.close(self.terminal)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+@pytest.fixture(scope="module")
+def bash(tmp_path_factory):
+    if shutil.which("bash") is None:
+        raise Unavailable("bash is not installed")
+    folder = tmp_path_factory.mktemp("completion")
+    (folder / "connections.yaml").write_text("connections: {}\n")
+    running = Bash(folder)
+    yield running
+    running.close()
+
+
+@pytest.mark.parametrize("typed, whole", [
+    ("backlog reh", "backlog rehearse "),
+    ("backlog serve --tls-client-n", "backlog serve --tls-client-names "),
+    ("backlog serve --log-level de", "backlog serve --log-level debug "),
+    ("backlog serve --log-format=j", "backlog serve --log-format=json "),
+    ("backlog serve --config conn", "backlog serve --config connections.yaml "),
+    ("backlog rehearse -f conn", "backlog rehearse -f connections.yaml "),
+    ("backlog serve --hold 5s --http=:1 --max-st", "backlog serve --hold 5s --http=:1 --max-streams "),
+    ("backlog reference kaf", "backlog reference kafka "),
+    ("backlog help simu", "backlog help simulate "),
+    ("backlog completion b", "backlog completion bash "),
+    ("backlog simulate conn", "backlog simulate connections.yaml "),
+])
+def test_bash_completes(bash, typed, whole):
+    shown = bash.complete(typed)
+    assert whole in shown.replace("\r", "").replace("\x07", ""), shown
+
+
+@pytest.mark.parametrize("typed, offered", [
+    ("backlog ", COMMANDS),
+    ("backlog serve --log-level ", ["debug", "info", "warn", "warning", "error"]),
+    ("backlog reference ", ["kafka", "redis", "prometheus"]),
+    ("backlog serve --tls-", ["--tls-cert", "--tls-key", "--tls-client-ca"]),
+])
+def test_bash_completes_commands_flags_and_values(bash, typed, offered):
+    shown = bash.complete(typed)
+    assert all(word in shown for word in offered), shown
+    assert "agent" not in shown.split()
+
+
+def test_the_script_is_sound():
+    script = backlog("completion", "bash")
+    subprocess.run(["bash", "-n"], input=script, check=True, text=True, capture_output=True)
+    shellcheck = shutil.which("shellcheck")
+    if shellcheck:
+        done = subprocess.run([shellcheck, "--shell=bash", "-"], input=script, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_repositorys_reference_is_of_this_program():
+    with open(os.path.join(REPOSITORY, "scalers", "README.md")) as page:
+        assert page.read() == backlog("reference", "--format", "markdown")

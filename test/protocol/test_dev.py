@@ -1,0 +1,96 @@
+"""./dev leaves the machine alone: it says what it installs, and no unit of systemd stays masked or is stopped. The programs that
+would change the machine are stood in for by scripts that write down how they were called."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from support.process import wait_until
+from support.server import REPOSITORY
+
+SYSTEMCTL = """#!/bin/bash
+echo "systemctl $*" >>"$STATE/log"
+arguments=()
+for word in "$@"; do [[ $word == --* ]] || arguments+=("$word"); done
+case ${arguments[0]} in
+    is-system-running) echo running ;;
+    cat) [ -e "$STATE/${arguments[1]}" ] ;;
+esac
+"""
+APT = """#!/bin/bash
+echo "apt-get $*" >>"$STATE/log"
+[[ $* != *" install "* ]] || { touch "$STATE/rabbitmq-server.service"; sleep "$SECONDS_TO_INSTALL"; }
+"""
+DPKG = """#!/bin/bash
+[[ $* == *rabbitmq-server* ]] || printf installed
+"""
+SUDO = """#!/bin/bash
+exec "$@"
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def transport():
+    """Nothing of it is the server's."""
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """One with systemd and a Redis that is somebody's, and without RabbitMQ."""
+    shutil.copy(os.path.join(REPOSITORY, "dev"), tmp_path / "dev")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("systemctl", SYSTEMCTL), ("apt-get", APT), ("dpkg-query", DPKG), ("sudo", SUDO)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (tmp_path / "redis-server.service").touch()
+
+    def install(seconds=0):
+        env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "STATE": str(tmp_path), "SECONDS_TO_INSTALL": str(seconds)}
+        return subprocess.Popen([tmp_path / "dev", "install", "brokers"], stderr=subprocess.PIPE, text=True, env=env,
+                                start_new_session=True)
+
+    install.log = tmp_path / "log"
+    return install
+
+
+@pytest.mark.parametrize("command", ["install", "build", "test", "e2e", "lint", "demo", "bench", "example", "clean", "image"])
+def test_every_command_has_help_and_does_nothing_for_it(machine, command):
+    folder = machine.log.parent
+    env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "STATE": str(folder)}
+    before = sorted(os.listdir(folder))
+    for flag in ("--help", "-h"):
+        done = subprocess.run([folder / "dev", command, flag], capture_output=True, text=True, timeout=60, env=env)
+        assert done.returncode == 0 and done.stdout.startswith("usage: ./dev <command>")
+    assert sorted(os.listdir(folder)) == before
+
+
+def units(log, verb):
+    return {unit for line in log.read_text().splitlines() if line.startswith("systemctl") and f" {verb} " in line
+            for unit in line.split(f" {verb} ")[1].split()}
+
+
+def test_it_says_what_it_installs_and_leaves_no_service_behind(machine):
+    child = machine()
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 0 and "installing missing Debian packages: rabbitmq-server" in said
+    masked = units(machine.log, "mask")
+    assert "rabbitmq-server.service" in masked and "redis-server.service" not in masked
+    assert units(machine.log, "unmask") == masked
+    assert units(machine.log, "disable") == {"rabbitmq-server.service"}
+    assert " stop " not in machine.log.read_text() and "--now" not in machine.log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_an_installation_that_is_interrupted_leaves_nothing_masked(machine, number):
+    child = machine(seconds=30)
+    wait_until(lambda: " install " in machine.log.read_text(), 30, "apt-get install")
+    time.sleep(0.2)
+    os.killpg(child.pid, number)
+    child.communicate(timeout=60)
+    wait_until(lambda: units(machine.log, "unmask"), 30, "unmask")
+    assert units(machine.log, "unmask") == units(machine.log, "mask")

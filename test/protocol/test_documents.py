@@ -1,0 +1,44 @@
+"""What people look up: texts that they see, and defaults that documents and examples promise."""
+
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from support.server import REPOSITORY, binary
+
+SEEN = ["got empty metric spec", "no metric specs returned from scalers",
+        "Triggers defined in ScaledObject are not working correctly", "encountered error",
+        "2 to 60 s after a crash"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def transport():
+    """No server is started."""
+
+
+def read(name):
+    return pathlib.Path(REPOSITORY, name).read_text()
+
+
+@pytest.mark.parametrize("text", SEEN)
+def test_the_troubleshooting_page_has_what_people_see(text):
+    rows = [line for line in read("docs/troubleshooting.md").splitlines() if line.startswith("|") and text in line]
+    assert len(rows) == 1
+
+
+def test_no_row_of_the_troubleshooting_page_is_there_twice():
+    first = [line.split(" | ")[0] for line in read("docs/troubleshooting.md").splitlines() if line.startswith("| `")]
+    assert len(first) == len(set(first)) > 20
+
+
+def test_an_active_answer_is_held_for_an_hour_by_default():
+    help_text = subprocess.run([binary(), "serve", "--help"], check=True, capture_output=True, text=True, timeout=20).stdout
+    assert re.search(r"--hold DURATION [^-]*\(default: 1h\)", help_text)
+    assert re.search(r"^  hold: 1h\b", read("charts/backlog/values.yaml"), re.MULTILINE)
+
+
+def test_the_nats_example_of_the_readme_activates_at_the_first_message():
+    [example] = [block for block in re.findall(r"```yaml\n(.*?)```", read("README.md"), re.DOTALL) if "nats-jetstream" in block]
+    assert 'activationLagThreshold: "0"' in example
