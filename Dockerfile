@@ -1,22 +1,48 @@
-# The server's image. Both stages are of one release of Debian: it runs with the libraries that it was linked with.
-FROM debian:bookworm-slim AS build
+# The server's image: the program, what it loads, and nothing else (no shell, no package manager).
+#
+#   docker build --tag backlog .
+#   docker build --build-arg TRANSPORTS="nghttp2;grpc-core" --tag backlog .   # with --transport grpc-core
+#   docker build --target sbom --output . .                                   # backlog.spdx.json
+ARG BASE=debian:13-slim
+
+FROM ${BASE} AS build
+ARG TRANSPORTS=nghttp2
+ARG VERSION=0.1.0
+# Behind a proxy that inspects TLS: a file with its authority, of the base or mounted.
+ARG PIP_CERT
+ARG NPM_CONFIG_CAFILE
 WORKDIR /backlog
 COPY dev .
-RUN ./dev install build
+COPY tools/image/requirements.txt tools/image/
+RUN ./dev install build run python
+RUN case $TRANSPORTS in *grpc-core*) ./dev install tests;; esac
+RUN python3 -m venv /opt/sbom && /opt/sbom/bin/pip install --quiet --requirement tools/image/requirements.txt
 COPY . .
-RUN ./dev build release
+RUN ./dev build image "-DBACKLOG_TRANSPORTS=$TRANSPORTS"
+RUN tools/image/root build/image /image
+RUN PATH=/opt/sbom/bin:$PATH tools/image/sbom /image "$VERSION"
 
-FROM debian:bookworm-slim
-# The libraries that the program is linked with, the authorities that it trusts, and Kerberos (sasl: gssapi).
-RUN apt-get update && apt-get install -y --no-install-recommends \
-        libcurl4 libevent-core-2.1-7 libevent-extra-2.1-7 libgrpc29 libhiredis0.14 libjansson4 libnats3.4 \
-        libnghttp2-14 libpq5 libprotobuf-c1 librabbitmq4 librdkafka1 libssl3 libyaml-0-2 zlib1g \
-        ca-certificates libsasl2-modules-gssapi-mit \
-    && rm -rf /var/lib/apt/lists/*
-COPY --from=build /backlog/build/release/backlog /usr/local/bin/
-# Says so now if a library is missing.
-RUN backlog --version
+FROM scratch AS sbom
+COPY --from=build /image/usr/share/sbom/backlog.spdx.json /
+
+FROM scratch
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="Backlog" \
+      org.opencontainers.image.description="A KEDA external scaler that measures how much work waits" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.vendor="The Backlog maintainers" \
+      org.opencontainers.image.base.name="scratch" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.url="${SOURCE}" \
+      org.opencontainers.image.documentation="${SOURCE}"
+COPY --from=build /image /
 USER 65532:65532
 EXPOSE 9090 9091
-ENTRYPOINT ["backlog"]
+ENTRYPOINT ["/usr/local/bin/backlog"]
 CMD ["serve"]
