@@ -1,0 +1,90 @@
+"""Every name of the previous version that people use in manifests, files, alerts and scripts: it is there still and means
+the same, or CHANGELOG.md says what became of it."""
+
+import pathlib
+import re
+import subprocess
+
+import grpc
+
+from support.grpc_client import Client
+from support.page import get
+from support.previous import previous
+from support.server import REPOSITORY, Server, binary, reference
+
+CHANGES = pathlib.Path(REPOSITORY, "CHANGELOG.md").read_text()
+
+
+def metrics(program):
+    """Those of an idle server: each has its line of HELP or TYPE before anything is counted."""
+    with Server(program=program, http=True) as server:
+        return set(re.findall(r"^# TYPE (\S+)", get(server, "/metrics").text, re.MULTILINE))
+
+
+def rows(program):
+    """Of the reference: the section (a scaler, or the flags), and the cells of each row that begins with a key."""
+    section = None
+    for line in reference(program=program).splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ")
+        elif re.match(r"\| `[\w-]+` \|", line):
+            yield section, [cell.strip(" `") for cell in line.strip("|").split(" | ")]
+
+
+def keys(program):
+    return {(section, cells[0]) for section, cells in rows(program)}
+
+
+def flags(program):
+    return {cells[0]: cells[1:] for _, cells in rows(program) if cells[0].startswith("--")}
+
+
+def commands(program):
+    """The first words of the lines of help that name a subcommand."""
+    shown = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=20).stdout
+    return set(re.findall(r"^ +(?:backlog )?([a-z]+)  ", shown, re.MULTILINE))
+
+
+def without_word(names):
+    return sorted(name for name in names if not re.search(rf"[`\s\-]{re.escape(name)}[`{{\s]", CHANGES))
+
+
+def test_metrics_are_there_or_in_the_changelog():
+    old = metrics(previous())
+    assert len(old) > 20
+    assert without_word(old - metrics(binary())) == []
+
+
+def test_keys_and_flags_are_there_or_in_the_changelog():
+    old = keys(previous())
+    assert len(old) > 150
+    assert without_word({key for _, key in old - keys(binary())}) == []
+
+
+def test_subcommands_are_there_or_in_the_changelog():
+    old = commands(previous())
+    assert {"serve", "reference"} <= old
+    assert without_word(old - commands(binary())) == []
+
+
+def test_a_command_line_with_every_old_flag_at_its_default_still_starts():
+    """As one would write it who wants to see them all."""
+    arguments = [word for flag, (allowed, default, *_) in flags(previous()).items()
+                 if default and allowed != "no value" and flag != "--listen" for word in (flag, default)]
+    assert len(arguments) > 30
+    for program in (previous(), binary()):
+        with Server(program=program, arguments=arguments):
+            pass
+
+
+def accepts(program, **metadata):
+    with Server(program=program) as server, Client(server.port) as client:
+        return client.metric_spec({"scaler": "redis", "address": "127.0.0.1:1", "listName": "jobs", **metadata}).metricName == "redis-jobs"
+
+
+def test_a_duration_without_a_unit_is_accepted_still_or_in_the_changelog():
+    assert accepts(previous(), interval="5000", hold="60000")
+    try:
+        assert accepts(binary(), interval="5000", hold="60000")
+    except grpc.RpcError as error:
+        assert "interval" in error.details() and "**Durations need a unit" in CHANGES
