@@ -181,7 +181,7 @@ clientSecret: {{ $certManager.client.secretName | default (printf "%s-client" (i
 
 {{/* ---- connections ---- */}}
 
-{{/* Keys whose value is a secret, whatever it is. A test holds them against the scalers' own tables. */}}
+{{/* Keys whose value is always a secret. A test holds them against the scalers' own tables. */}}
 {{- define "backlog.secretKeys" -}}
 (?i)(password|secret|token|accessKey|apiKey|credentials|seed|keytab|customAuthValue)$|^key$
 {{- end }}
@@ -207,6 +207,16 @@ clientSecret: {{ $certManager.client.secretName | default (printf "%s-client" (i
 {{- fail (printf "connections.%s.%s is \"%s\", a key of a Secret: name the Secret in connections.%s.secret, or give a path that starts with /" $connection $key $value $connection) }}
 {{- end }}
 {{- $value = printf "/etc/backlog/secrets/%s/%s" $options.secret $value }}
+{{- else if hasPrefix "/etc/backlog/secrets/" $value }}
+{{- $parts := splitList "/" (trimPrefix "/etc/backlog/secrets/" $value) }}
+{{- $mounted := has (first $parts) (include "backlog.secrets" $ | fromYamlArray) }}
+{{- range $.Values.extraVolumeMounts }}{{ if hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) $value }}{{ $mounted = true }}{{ end }}{{ end }}
+{{- if not $mounted }}
+{{- fail (printf "connections.%s.%s is \"%s\", and no Secret %s is mounted there: add it to secrets" $connection $key $value (first $parts)) }}
+{{- end }}
+{{- if lt (len (compact $parts)) 2 }}
+{{- fail (printf "connections.%s.%s is \"%s\", a folder: add the key of the Secret, as in %s/KEY" $connection $key $value (trimSuffix "/" $value)) }}
+{{- end }}
 {{- end }}
 {{- $_ := set $written $key $value }}
 {{- else if kindIs "slice" $value }}

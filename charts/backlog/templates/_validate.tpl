@@ -37,7 +37,4 @@
 {{- if and .Values.networkPolicy.enabled .Values.networkPolicy.egress.enabled (not .Values.networkPolicy.egress.to) }}
 {{- fail "networkPolicy.egress.to is empty: the server could reach no broker; list the brokers, or set networkPolicy.egress.enabled to false" }}
 {{- end }}
-{{- if and .Values.kubernetesSecrets.namespaces (not (has "kubernetes-secrets" (include "backlog.flags" .Files | fromYamlArray))) }}
-{{- fail (printf "kubernetesSecrets.namespaces needs a server with --kubernetes-secrets, and version %s has no such flag" .Chart.AppVersion) }}
-{{- end }}
 {{- end }}
