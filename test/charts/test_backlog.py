@@ -20,7 +20,7 @@ def test_the_defaults_render_what_the_server_needs_and_nothing_else():
         "--listen": "[::]:9090",
         "--http": "[::]:9091",
         "--config": "/etc/backlog/config/connections.yaml",
-        "--hold": "60s",
+        "--hold": "1h",
         "--log-format": "json",
         "--log-level": "info",
         "--grace": "10s",
@@ -111,7 +111,7 @@ def test_without_a_tls_secret_there_is_no_tls():
     ({"clientCASecret": "keda-ca"}, "tls.secret"),
     ({"secret": "backlog-tls", "clientNames": ["keda-operator"]}, "tls.clientCASecret"),
 ], ids=str)
-def test_what_tls_needs_is_asked_for(tls, said):
+def test_missing_values_of_tls_are_reported(tls, said):
     assert f"needs {said}" in refusal({"tls": tls})
 
 

@@ -78,6 +78,31 @@ def test_a_file_without_a_secret_is_refused():
     assert 'connections.orders.passwordFile is "password"' in said and "connections.orders.secret" in said
 
 
+def connection_with(path, **values):
+    return {"connections": {"orders": {"scaler": "redis", "address": "redis:6379", "passwordFile": path}}, **values}
+
+
+@pytest.mark.parametrize("path, reason", [
+    ("/etc/backlog/secrets/orders/password", "no Secret orders is mounted there: add it to secrets"),
+    ("/etc/backlog/secrets/orders", "no Secret orders is mounted there: add it to secrets"),
+    ("/etc/backlog/secrets/more", "a folder: add the key of the Secret, as in /etc/backlog/secrets/more/KEY"),
+    ("/etc/backlog/secrets/more/", "a folder: add the key"),
+])
+def test_a_file_of_a_secret_that_is_not_mounted_is_refused(path, reason):
+    said = refusal(connection_with(path, secrets=["more"]))
+    assert f'connections.orders.passwordFile is "{path}"' in said and reason in said
+
+
+@pytest.mark.parametrize("path, values", [
+    ("/etc/backlog/secrets/more/password", {"secrets": ["more"]}),
+    ("/etc/backlog/secrets/own/password", {"extraVolumeMounts": [{"name": "own", "mountPath": "/etc/backlog/secrets/own/"}]}),
+    ("/vault/secrets/password", {}),
+])
+def test_a_file_that_may_be_there_is_allowed(path, values):
+    written = yaml.safe_load(render(connection_with(path, **values))["ConfigMap"]["data"]["connections.yaml"])
+    assert written["connections"]["orders"]["passwordFile"] == path
+
+
 def test_a_config_map_of_yours_takes_the_place_of_connections():
     objects = render({"existingConnections": "ours", "secrets": ["orders"]})
     assert "ConfigMap" not in objects
@@ -173,7 +198,7 @@ def test_every_key_of_every_scaler_may_stand_in_the_values(scaler):
     ("prometheus", "customHeaders", "X-Scope-OrgID=shop"),
     ("prometheus", "serverAddress", "https://prometheus:9090/?user=me@corp"),
 ], ids=str)
-def test_what_only_looks_like_a_secret_may_stand_in_the_configmap(scaler, key, value):
+def test_values_that_only_look_like_a_secret_may_be_in_the_configmap(scaler, key, value):
     connection = with_required(scaler, {key: value})
     written = yaml.safe_load(render({"connections": {"orders": connection}})["ConfigMap"]["data"]["connections.yaml"])
     assert written == {"connections": {"orders": connection}}

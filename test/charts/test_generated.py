@@ -6,13 +6,21 @@ import re
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from support.chart import CHART, helm
 from support.server import REPOSITORY, reference
+from support.worker_chart import IMAGE, WORKER, merge
 
 GENERATE = pathlib.Path(REPOSITORY, "tools", "chart", "generate.py")
-README = pathlib.Path(CHART, "README.md").read_text()
+CHARTS = [CHART, WORKER]
+# What the README's blocks leave out.
+REQUIRED = {CHART: {}, WORKER: merge(IMAGE, {"keda": {"extraTriggers": [{"type": "external", "metadata": {}}]}})}
+
+
+def readme_of(chart):
+    return pathlib.Path(chart, "README.md").read_text()
 
 
 def test_the_files_are_what_dev_chart_writes():
@@ -43,29 +51,32 @@ def paths(values, prefix=""):
             yield prefix + key
 
 
-def test_the_readme_has_every_value():
-    shown = set(re.findall(r"^\| `([\w.-]+)` \|", README, re.MULTILINE))
-    values = yaml.safe_load(pathlib.Path(CHART, "values.yaml").read_text())
+@pytest.mark.parametrize("chart", CHARTS)
+def test_the_readme_has_every_value(chart):
+    shown = set(re.findall(r"^\| `([\w.-]+)` \|", readme_of(chart), re.MULTILINE))
+    values = yaml.safe_load(pathlib.Path(chart, "values.yaml").read_text())
     missing = set(paths(values)) - shown
     # Documented as a whole.
     whole = ("resources.", "probes.startup.", "probes.readiness.", "probes.liveness.", "updateStrategy.",
-             "tests.resources.")
+             "tests.resources.", "podSecurityContext.", "securityContext.")
     assert {path for path in missing if not path.startswith(whole)} == set()
     assert len(shown) > 100
 
 
-def test_every_link_of_the_readme_leads_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
+@pytest.mark.parametrize("chart", CHARTS)
+def test_every_link_of_the_readme_leads_somewhere(chart):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", readme_of(chart)):
         if not target.startswith("http"):
-            assert pathlib.Path(CHART, target).exists(), target
+            assert pathlib.Path(chart, target).exists(), target
 
 
-def test_the_values_of_the_readme_are_accepted():
+@pytest.mark.parametrize("chart", CHARTS)
+def test_the_values_of_the_readme_are_accepted(chart):
     """Each yaml block that begins with a value of the chart."""
-    values = yaml.safe_load(pathlib.Path(CHART, "values.yaml").read_text())
-    blocks = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)]
+    values = yaml.safe_load(pathlib.Path(chart, "values.yaml").read_text())
+    blocks = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", readme_of(chart), re.MULTILINE | re.DOTALL)]
     blocks = [block for block in blocks if set(block) <= set(values)]
     assert len(blocks) >= 4
     for block in blocks:
-        result = helm("template", "release", CHART, "--namespace", "keda", values=block)
+        result = helm("template", "release", chart, "--namespace", "keda", values=merge(REQUIRED[chart], block))
         assert result.returncode == 0, f"{block}: {result.stderr}"

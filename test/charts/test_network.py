@@ -1,18 +1,15 @@
 """Who may connect to the pods and where they may connect to, and the certificates on both sides."""
 
-import json
-import shutil
-
 import yaml
 
-from support.chart import CERT_MANAGER, CHART, IN_PRODUCTION, MUTUAL, PRODUCTION, flags_of, pod_of, render, render_all
+from support.chart import CERT_MANAGER, IN_PRODUCTION, MUTUAL, PRODUCTION, flags_of, pod_of, render, render_all
 
 
 def rules_of(objects, kind="ingress"):
     return objects["NetworkPolicy"]["spec"][kind]
 
 
-def test_kedas_operator_and_the_monitoring_may_connect_and_nobody_else():
+def test_only_kedas_operator_and_the_monitoring_may_connect():
     objects = render({"tests": {"enabled": False}})
     assert objects["NetworkPolicy"]["spec"]["podSelector"] == objects["Deployment"]["spec"]["selector"]
     assert objects["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress"]
@@ -35,7 +32,7 @@ def test_the_pods_of_helm_test_may_connect_and_are_none_of_the_servers():
     assert not objects["Deployment"]["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
 
-def test_without_a_monitoring_namespace_nobody_reads_the_http_port():
+def test_without_a_monitoring_namespace_the_http_port_is_closed():
     ingress = rules_of(render({"networkPolicy": {"monitoring": {"namespace": ""}}}))
     assert [port["port"] for rule in ingress for port in rule["ports"]] == ["grpc"]
 
@@ -123,13 +120,8 @@ def test_the_production_profile_is_closed():
             if spread["topologyKey"] == "kubernetes.io/hostname"} == {"DoNotSchedule"}
 
 
-def test_rights_for_secrets_of_namespaces_wait_for_a_server_that_reads_them(tmp_path):
-    """This version refuses the value; with the flag in its table the chart has the Roles."""
-    chart = shutil.copytree(CHART, tmp_path / "backlog")
-    table = json.loads((chart / "files" / "reference.json").read_text())
-    table["flags"].append("kubernetes-secrets")
-    (chart / "files" / "reference.json").write_text(json.dumps(table))
-    objects = render_all({"kubernetesSecrets": {"namespaces": ["shop", "billing"]}}, chart=chart)
+def test_each_listed_namespace_gives_the_right_to_one_secret():
+    objects = render_all({"kubernetesSecrets": {"namespaces": ["shop", "billing"]}})
     roles = [item for item in objects if item["kind"] == "Role"]
     assert [role["metadata"]["namespace"] for role in roles] == ["shop", "billing"]
     for role in roles:

@@ -56,7 +56,7 @@ WHERE = {  # the connection of each scaler
 }
 
 
-def test_the_server_understands_the_trigger_of_the_notes_whatever_the_scaler(tmp_path):
+def test_the_server_understands_the_trigger_of_the_notes_of_each_scaler(tmp_path):
     """It gets as far as asking a source that is not there."""
     assert set(WHERE) == set(re.findall(r"^## ([a-z-]+)$", reference(), re.MULTILINE))
     every = {scaler: {"scaler": scaler, **where} for scaler, where in WHERE.items()}

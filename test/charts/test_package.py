@@ -1,4 +1,4 @@
-"""The chart as an OCI artifact: packaged, pushed to a real registry, and installed from there."""
+"""The charts as OCI artifacts: packaged, pushed to a real registry, and installed from there."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import yaml
 from support.chart import CHART, helm, render_all
 from support.process import need
 from support.registry import Registry
+from support.worker_chart import KAFKA, WORKER
 
 METADATA = yaml.safe_load(pathlib.Path(CHART, "Chart.yaml").read_text())
 VERSION = METADATA["version"]
@@ -32,6 +33,21 @@ def test_the_package_has_what_an_installation_needs_and_nothing_else(package):
     assert {"Chart.yaml", "README.md", "values.yaml", "values-production.yaml", "values.schema.json", "files/monitoring.yaml",
             "files/reference.json", "templates/deployment.yaml", "templates/tests/server.yaml"} <= names
     assert not [name for name in names if name.startswith((".", "test/")) or name.endswith((".tgz", ".orig"))]
+
+
+def test_the_worker_chart_is_pushed_and_installed_from_there(tmp_path):
+    version = yaml.safe_load(pathlib.Path(WORKER, "Chart.yaml").read_text())["version"]
+    assert helm("package", WORKER, "--destination", str(tmp_path)).returncode == 0
+    package = tmp_path / f"autoscaled-worker-{version}.tgz"
+    with tarfile.open(package) as archive:
+        names = {name.removeprefix("autoscaled-worker/") for name in archive.getnames()}
+    assert {"Chart.yaml", "README.md", "values.yaml", "values.schema.json", "values-basic.yaml", "values-scale-to-zero.yaml",
+            "values-multi-metric.yaml", "files/triggers.json", "templates/scaledobject.yaml"} <= names
+    with Registry() as registry:
+        pushed = helm("push", str(package), f"oci://{registry.host}/charts", "--plain-http")
+        assert pushed.returncode == 0, pushed.stderr
+        chart = f"oci://{registry.host}/charts/autoscaled-worker"
+        assert render_all(KAFKA, "--version", version, "--plain-http", chart=chart) == render_all(KAFKA, chart=WORKER)
 
 
 def test_a_registry_takes_the_package_and_helm_installs_from_it(package, tmp_path):
@@ -65,9 +81,11 @@ def test_a_parent_chart_sets_global_values(tmp_path):
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "mirror.example/backlog:0.1.0"
 
 
-def test_the_metadata_is_what_artifact_hub_reads():
-    assert METADATA["icon"].startswith("data:image/svg+xml,") and METADATA["home"] and METADATA["maintainers"]
-    annotations = METADATA["annotations"]
+@pytest.mark.parametrize("chart", [CHART, WORKER])
+def test_the_metadata_is_what_artifact_hub_reads(chart):
+    metadata = yaml.safe_load(pathlib.Path(chart, "Chart.yaml").read_text())
+    assert metadata["icon"].startswith("data:image/svg+xml,") and metadata["home"] and metadata["maintainers"]
+    annotations = metadata["annotations"]
     assert annotations["artifacthub.io/license"] == "Apache-2.0"
     for change in yaml.safe_load(annotations["artifacthub.io/changes"]):
         assert change["kind"] in ("added", "changed", "deprecated", "removed", "fixed", "security") and change["description"]

@@ -3,6 +3,7 @@
     charts/backlog/values.schema.json     schema.yaml, and the scalers' keys and the server's flags
     charts/backlog/files/reference.json   the same keys and flags, for the templates
     charts/backlog/README.md              readme.md, and the comments of values.yaml
+    charts/autoscaled-worker              the same three of its own (worker.py)
 
 The keys and flags are read from standard input: `backlog reference --format json`.
 """
@@ -14,8 +15,12 @@ import sys
 
 import yaml
 
+import worker
+
 HERE = pathlib.Path(__file__).parent
-CHART = HERE.parent.parent / "charts" / "backlog"
+CHARTS = HERE.parent.parent / "charts"
+CHART = CHARTS / "backlog"
+WORKER = CHARTS / "autoscaled-worker"
 
 # The chart sets these itself, from other values.
 CHART_FLAGS = {"listen", "http", "config", "tls-cert", "tls-key", "tls-client-ca", "tls-client-names",
@@ -58,13 +63,19 @@ def of_flag(row):
     return {"description": row["doc"]} | kinds[row["type"]]()
 
 
+def of_key_duration(row):
+    """A bare number is one only where KEDA has given it a meaning."""
+    bare = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+$"}, of_duration(row)]}
+    return bare if row.get("bareMilliseconds") else of_duration(row)
+
+
 def of_key(row):
     text = {"type": ["string", "integer"]} if row["key"] in NUMBERS else {"type": "string"}
     kinds = {
         "boolean": {"enum": [True, False, "true", "false"]},
         "integer": {"anyOf": [of_integer(row), {"type": "string", "pattern": "^-?[0-9]+$"}]},
         "number": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9.]+$"}]},
-        "duration": {"anyOf": [{"type": "integer", "minimum": 0}, of_duration(row)]},
+        "duration": of_key_duration(row),
         "choice": {"enum": row.get("choices")},
         "list": {"anyOf": [text, {"type": "array", "minItems": 1, "items": text}]},
         "ranges": {"type": "string"},
@@ -192,9 +203,9 @@ def is_group(value, values):
     return any(other.path.startswith(value.path + ".") for other in values)
 
 
-def readme():
+def readme(chart, page):
     lines = []
-    for title, prose, values in values_of((CHART / "values.yaml").read_text()):
+    for title, prose, values in values_of((chart / "values.yaml").read_text()):
         lines += [f"### {title}", ""]
         lines += [prose_of(" ".join(prose)), ""] if prose else []
         lines += ["| value | default | meaning |", "|---|---|---|"]
@@ -202,15 +213,19 @@ def readme():
             default = "" if is_group(value, values) else default_of(value.default)
             lines.append(f"| `{value.path}` | {default} | {cell(prose_of(value.doc))} |")
         lines.append("")
-    page = (HERE / "readme.md").read_text()
-    return page.replace("VALUES\n", "\n".join(lines))
+    return (HERE / page).read_text().replace("VALUES\n", "\n".join(lines))
 
 
 def main():
     reference = json.load(sys.stdin)
     status = 0
-    for path, text in {CHART / "values.schema.json": schema(reference), CHART / "files" / "reference.json": table(reference),
-                       CHART / "README.md": readme()}.items():
+    for path, text in {
+            CHART / "values.schema.json": schema(reference),
+            CHART / "files" / "reference.json": table(reference),
+            CHART / "README.md": readme(CHART, "readme.md"),
+            WORKER / "values.schema.json": worker.schema(reference, of_key),
+            WORKER / "files" / "triggers.json": worker.table(reference),
+            WORKER / "README.md": readme(WORKER, "worker_readme.md")}.items():
         if "--check" not in sys.argv:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)

@@ -1,0 +1,75 @@
+{{/* ---- names ---- */}}
+
+{{- define "autoscaled-worker.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{/* At most 52 characters: KEDA's HPA is keda-hpa-<name>, a ScaledJob's Job <name>-<suffix>, and both end at 63. */}}
+{{- define "autoscaled-worker.fullname" -}}
+{{- $name := include "autoscaled-worker.name" . }}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
+{{- default $full .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "autoscaled-worker.serviceAccountName" -}}
+{{- default (ternary (include "autoscaled-worker.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
+
+{{/* ---- metadata ---- */}}
+
+{{- define "autoscaled-worker.selector" -}}
+app.kubernetes.io/name: {{ include "autoscaled-worker.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Labels and annotations, each key once: (dict "context" $ "labels" ... "annotations" ...). */}}
+{{- define "autoscaled-worker.labelsAndAnnotations" -}}
+{{- $ := .context }}
+{{- $own := include "autoscaled-worker.selector" $ | fromYaml }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" $.Release.Service }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- with $.Values.image.tag }}{{ $_ := set $own "app.kubernetes.io/version" (toString . | trunc 63 | trimAll "-_.") }}{{ end -}}
+labels:
+  {{- mergeOverwrite (dict) $.Values.commonLabels (.labels | default dict) $own | toYaml | nindent 2 }}
+{{- with mergeOverwrite (dict) $.Values.commonAnnotations (.annotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The metadata of an object: besides the above "name". */}}
+{{- define "autoscaled-worker.metadata" -}}
+name: {{ .name | default (include "autoscaled-worker.fullname" .context) }}
+namespace: {{ .context.Release.Namespace }}
+{{ include "autoscaled-worker.labelsAndAnnotations" . }}
+{{- end }}
+
+{{/* ---- scaling ---- */}}
+
+{{- define "autoscaled-worker.minReplicaCount" -}}
+{{- $keda := .Values.keda }}
+{{- if not (kindIs "invalid" $keda.minReplicaCount) }}{{ int64 $keda.minReplicaCount }}
+{{- else if not (kindIs "invalid" $keda.minReplicas) }}{{ int64 $keda.minReplicas }}
+{{- else }}{{ ternary 0 1 (eq .Values.kind "ScaledJob") }}
+{{- end }}
+{{- end }}
+
+{{/* Whether KEDA, and not the HPA, removes the last replicas; empty if not. */}}
+{{- define "autoscaled-worker.canBeIdle" -}}
+{{- if or (eq (include "autoscaled-worker.minReplicaCount" .) "0") (not (kindIs "invalid" .Values.keda.idleReplicaCount)) }}true{{ end }}
+{{- end }}
+
+{{/* Whether somebody else sets the replicas of the Deployment; empty if not. */}}
+{{- define "autoscaled-worker.isScaled" -}}
+{{- if or .Values.keda.enabled .Values.autoscaling.enabled }}true{{ end }}
+{{- end }}
+
+{{/* A metric of an HPA: (list "cpu" 80). */}}
+{{- define "autoscaled-worker.utilization" -}}
+type: Resource
+resource:
+  name: {{ index . 0 }}
+  target:
+    type: Utilization
+    averageUtilization: {{ int64 (index . 1) }}
+{{- end }}

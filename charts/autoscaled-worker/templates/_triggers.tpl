@@ -1,0 +1,300 @@
+{{/*
+The triggers. files/triggers.json, which ./dev chart makes, has what each source's scaler knows:
+keys of the connection, secrets, what is required, and what KEDA's built-in scaler reads differently.
+*/}}
+
+{{- define "autoscaled-worker.table" -}}
+{{- .Files.Get "files/triggers.json" }}
+{{- end }}
+
+{{/* A value as the text that a trigger's metadata has: (context, value). 1000000 must not become 1e+06. */}}
+{{- define "autoscaled-worker.text" -}}
+{{- if kindIs "slice" .value }}
+{{- $texts := list }}
+{{- range .value }}{{ $texts = append $texts (include "autoscaled-worker.text" (dict "context" $.context "value" .)) }}{{ end }}
+{{- join "," $texts }}
+{{- else if and (kindIs "float64" .value) (eq (float64 (int64 .value)) .value) }}
+{{- int64 .value }}
+{{- else }}
+{{- tpl (toString .value) .context | trim }}
+{{- end }}
+{{- end }}
+
+{{/* keda, external or external-push: (context, path, options). */}}
+{{- define "autoscaled-worker.via" -}}
+{{- $isJob := eq .context.Values.kind "ScaledJob" }}
+{{- $via := .options.via | default .context.Values.keda.via }}
+{{- if and $isJob (eq $via "external-push") }}
+{{- fail (printf "%s is external-push, but KEDA ignores push notifications for kind ScaledJob: set external" (ternary (printf "%s.via" .path) "keda.via" (not (empty .options.via)))) }}
+{{- end }}
+{{- ternary (ternary "external" "external-push" $isJob) $via (eq $via "backlog") }}
+{{- end }}
+
+{{/* The enabled source triggers, as a YAML list: path (of the values), source, name, via, options. */}}
+{{- define "autoscaled-worker.sources" -}}
+{{- $context := . }}
+{{- $table := include "autoscaled-worker.table" . | fromJson }}
+{{- $sources := list }}
+{{- range $source := list "kafka" "nats-jetstream" "rabbitmq" "redis" "prometheus" "postgresql" }}
+{{- $options := get $context.Values.keda.triggers $source | default dict }}
+{{- $path := printf "keda.triggers.%s" $source }}
+{{- if $options.enabled }}
+{{- $via := include "autoscaled-worker.via" (dict "context" $context "path" $path "options" $options) }}
+{{- $found := dict "path" $path "source" $source "via" $via "name" (get $table.sources $source).name "options" $options }}
+{{- if ne $source "prometheus" }}
+{{- $sources = append $sources $found }}
+{{- else }}
+{{- $common := omit $options "lagTrigger" "bufferTrigger" "throughputTrigger" }}
+{{- range $each := list "lag" "buffer" "throughput" }}
+{{- $own := get $options (printf "%sTrigger" $each) | default dict }}
+{{- if $own.query }}
+{{- $sources = append $sources (merge (dict "path" (printf "%s.%sTrigger" $path $each) "name" $each "options" (merge (deepCopy $own) $common)) $found) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml $sources }}
+{{- end }}
+
+{{/*
+The secret parameters of a source: `parameters`, each with its Secret and key, and `data`, what the chart's own Secret has of
+them. KEDA's built-in scalers read some parameters only from a TriggerAuthentication, even if they are no secrets.
+(context, source: an item of worker.sources)
+*/}}
+{{- define "autoscaled-worker.credentials" -}}
+{{- $context := .context }}
+{{- $options := .source.options }}
+{{- $source := .source.source }}
+{{- $path := printf "keda.triggers.%s" $source }}
+{{- $row := get (include "autoscaled-worker.table" $context | fromJson).sources $source }}
+{{- $own := printf "%s-triggers" (include "autoscaled-worker.fullname" $context) }}
+{{- $parameters := dict }}
+{{- $data := dict }}
+{{- $isBuiltIn := eq .source.via "keda" }}
+{{- if and $options.password $options.existingSecret }}
+{{- fail (printf "%s.password and %s.existingSecret are both set: set one of them" $path $path) }}
+{{- end }}
+{{- if and $options.secretKeys (not $options.existingSecret) }}
+{{- fail (printf "%s.secretKeys needs %s.existingSecret, the Secret that has these keys" $path $path) }}
+{{- end }}
+{{- if and $isBuiltIn $options.authenticationRef $options.password }}
+{{- fail (printf "%s.authenticationRef and %s.password are both set: the TriggerAuthentication has the credentials" $path $path) }}
+{{- end }}
+{{- if not (or (and $isBuiltIn $options.authenticationRef) (and (not $isBuiltIn) $options.connectionName)) }}
+{{- if $options.password }}
+{{- $_ := set $data "password" (toString $options.password) }}{{/* as it is: it may look like a template */}}
+{{- end }}
+{{- if and $options.existingSecret $options.passwordKey }}
+{{- $_ := set $parameters "password" (dict "secret" $options.existingSecret "key" $options.passwordKey) }}
+{{- end }}
+{{- range $parameter, $key := $options.secretKeys }}
+{{- $_ := set $parameters $parameter (dict "secret" $options.existingSecret "key" $key) }}
+{{- end }}
+{{- if $isBuiltIn }}
+{{- range $key := $row.keda.authentication }}
+{{- $value := get $options $key }}
+{{- if and (not (has $key $row.secret)) (not (or (kindIs "invalid" $value) (eq (toString $value) ""))) }}
+{{- $_ := set $data $key (include "autoscaled-worker.text" (dict "context" $context "value" $value)) }}
+{{- end }}
+{{- end }}
+{{- range $row.keda.ignored }}{{ $_ := unset $parameters . }}{{ $_ := unset $data . }}{{ end }}
+{{- end }}
+{{- range $key := keys $data }}
+{{- $_ := set $parameters $key (dict "secret" $own "key" (printf "%s-%s" $source $key)) }}
+{{- end }}
+{{- end }}
+{{- toYaml (dict "parameters" $parameters "data" $data) }}
+{{- end }}
+
+{{/* The variable of the worker's container that has a secret parameter: (list source parameter). */}}
+{{- define "autoscaled-worker.variable" -}}
+KEDA_TRIGGER_{{ printf "%s_%s" (index . 0 | replace "-" "_") (index . 1 | snakecase) | upper }}
+{{- end }}
+
+{{/* Whether the scaler can do with this set, by one of some keys: (source, keys, metadata, parameters); empty if not. */}}
+{{- define "autoscaled-worker.hasOneOf" -}}
+{{- $ := . }}
+{{- range .keys }}
+{{- if or (hasKey $.metadata .) (hasKey $.metadata (printf "%sFromEnv" .)) (hasKey $.parameters .) }}true{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Fails for keys that have no place in a trigger: (path, key, value, row). */}}
+{{- define "autoscaled-worker.checkKey" -}}
+{{- if has .key .row.secret }}
+{{- fail (printf "%s.%s is a secret, and everybody may read a ScaledObject: put it into a Secret, name it in existingSecret, and its key in secretKeys.%s" .path .key .key) }}
+{{- end }}
+{{- if and (has .key .row.url) (regexMatch ":([0-9]*[^/@\\s0-9][^@\\s]*|[0-9]+)@|(nats|tls)://[^@\\s]+@" .value) }}
+{{- fail (printf "%s.%s has a password, and everybody may read a ScaledObject: leave it out of the address, and use password or existingSecret" .path .key) }}
+{{- end }}
+{{- if and (has .key (list "customHeaders" "queryParameters")) (regexMatch "(?i)(authorization|cookie|password|secret|token|api-?key)\\s*=" .value) }}
+{{- fail (printf "%s.%s has a secret, and everybody may read a ScaledObject: use authModes with existingSecret" .path .key) }}
+{{- end }}
+{{- end }}
+
+{{/* A trigger through Backlog: (context, source). */}}
+{{- define "autoscaled-worker.backlogTrigger" -}}
+{{- $context := .context }}
+{{- $keda := .context.Values.keda }}
+{{- $path := .source.path }}
+{{- $options := .source.options }}
+{{- $table := include "autoscaled-worker.table" $context | fromJson }}
+{{- $row := get $table.sources .source.source }}
+{{- $parameters := (include "autoscaled-worker.credentials" . | fromYaml).parameters }}
+{{- $metadata := dict "scalerAddress" (include "autoscaled-worker.text" (dict "context" $context "value" $keda.backlog.address)) "scaler" .source.source }}
+{{- if $keda.backlog.tls }}{{ $_ := set $metadata "enableTLS" "true" }}{{ end }}
+{{- range $given, $value := $options }}
+{{- $key := get $row.rename $given | default $given }}
+{{- $plain := trimSuffix "FromEnv" $key }}
+{{- $text := ternary "" (include "autoscaled-worker.text" (dict "context" $context "value" $value)) (kindIs "invalid" $value) }}
+{{- $isOverridden := or (and $options.connectionName (has $plain $row.connection)) (and $options.servers (has $plain $row.monitoring)) }}
+{{- if and (ne $text "") (not (has $given $table.chart)) (not $isOverridden) }}
+{{- if hasKey $row.unsupported $plain }}
+{{- fail (printf "%s.%s is not supported by Backlog: %s; or set %s.via to keda" $path $given (get $row.unsupported $plain) $path) }}
+{{- end }}
+{{- include "autoscaled-worker.checkKey" (dict "path" $path "key" $key "value" $text "row" $row) }}
+{{- $_ := set $metadata $key $text }}
+{{- end }}
+{{- end }}
+{{- range $parameter, $_ := $parameters }}
+{{- $_ := set $metadata (printf "%sFromEnv" $parameter) (include "autoscaled-worker.variable" (list $.source.source $parameter)) }}
+{{- end }}
+{{- if and $keda.fallback.enabled (not $metadata.hold) }}{{ $_ := set $metadata "hold" "60s" }}{{ end }}
+{{- if not $metadata.connectionName }}
+{{- range $row.required.connection }}
+{{- if not (include "autoscaled-worker.hasOneOf" (dict "keys" . "metadata" $metadata "parameters" $parameters)) }}
+{{- fail (printf "%s.%s is missing; or name a connection of Backlog in %s.connectionName" $path (include "autoscaled-worker.valueNames" (list $row .)) $path) }}
+{{- end }}
+{{- end }}
+{{- end }}
+type: {{ .source.via }}
+{{- with $keda.backlog.authenticationRef }}
+{{- if .name }}
+authenticationRef:
+  name: {{ .name | quote }}
+  kind: {{ .kind }}
+{{- end }}
+{{- end }}
+metadata:
+  {{- toYaml $metadata | nindent 2 }}
+{{- end }}
+
+{{/* What keys are called in the values, as a text: (list row keys). */}}
+{{- define "autoscaled-worker.valueNames" -}}
+{{- $names := list }}
+{{- $rename := (index . 0).rename }}
+{{- range $key := index . 1 }}
+{{- $name := $key }}
+{{- range $given, $target := $rename }}{{ if eq $target $key }}{{ $name = $given }}{{ end }}{{ end }}
+{{- $names = append $names $name }}
+{{- end }}
+{{- join " or " $names }}
+{{- end }}
+
+{{/* A trigger by KEDA's built-in scaler: (context, source). */}}
+{{- define "autoscaled-worker.builtInTrigger" -}}
+{{- $context := .context }}
+{{- $path := .source.path }}
+{{- $options := .source.options }}
+{{- $table := include "autoscaled-worker.table" $context | fromJson }}
+{{- $row := get $table.sources .source.source }}
+{{- $parameters := (include "autoscaled-worker.credentials" . | fromYaml).parameters }}
+{{- $metadata := dict }}
+{{- range $given, $value := $options }}
+{{- $key := get $row.rename $given | default $given }}
+{{- $plain := trimSuffix "FromEnv" $key }}
+{{- $text := ternary "" (include "autoscaled-worker.text" (dict "context" $context "value" $value)) (kindIs "invalid" $value) }}
+{{- $isLeftOut := or (has $given $table.chart) (has $given $table.answering) (has $plain $row.keda.ignored) }}
+{{- if and (ne $text "") (not $isLeftOut) }}
+{{- if or (has $key $table.policy) (has $plain $row.keda.absent) }}
+{{- fail (printf "%s.%s is known to Backlog alone, and via is keda: remove it, or set %s.via to backlog" $path $given $path) }}
+{{- end }}
+{{- if and (ne $plain $key) (not (has $plain $row.keda.variables)) }}
+{{- fail (printf "%s.%s: KEDA's %s scaler reads %s from no variable: use existingSecret and secretKeys" $path $given $.source.source $plain) }}
+{{- end }}
+{{- if not (has $key $row.keda.authentication) }}
+{{- include "autoscaled-worker.checkKey" (dict "path" $path "key" $key "value" $text "row" $row) }}
+{{- $isSwitch := eq $key "brokerTls" }}
+{{- $_ := set $metadata (get $row.keda.rename $key | default $key) (ternary (ternary "true" "false" (has $text (list "enable" "true"))) $text $isSwitch) }}
+{{- else if has $key $row.secret }}
+{{- include "autoscaled-worker.checkKey" (dict "path" $path "key" $key "value" $text "row" $row) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range concat $row.required.keda $row.required.connection }}
+{{- if not (or $options.authenticationRef (include "autoscaled-worker.hasOneOf" (dict "keys" . "metadata" $metadata "parameters" $parameters))) }}
+{{- fail (printf "%s.%s is missing: KEDA's scaler needs it" $path (include "autoscaled-worker.valueNames" (list $row .))) }}
+{{- end }}
+{{- end }}
+type: {{ .source.source }}
+{{- if $options.authenticationRef }}
+authenticationRef:
+  {{- toYaml $options.authenticationRef | nindent 2 }}
+{{- else if $parameters }}
+authenticationRef:
+  name: {{ include "autoscaled-worker.fullname" $context }}-{{ .source.source }}
+{{- end }}
+metadata:
+  {{- toYaml $metadata | nindent 2 }}
+{{- end }}
+
+{{/* One source trigger: (context, source). */}}
+{{- define "autoscaled-worker.trigger" -}}
+{{- $row := get (include "autoscaled-worker.table" .context | fromJson).sources .source.source }}
+{{- $trigger := include (ternary "autoscaled-worker.builtInTrigger" "autoscaled-worker.backlogTrigger" (eq .source.via "keda")) . | fromYaml }}
+{{- if $trigger.Error }}{{ fail (printf "%s: %s" .source.path $trigger.Error) }}{{ end }}
+{{- $parameters := (include "autoscaled-worker.credentials" . | fromYaml).parameters }}
+{{- range $row.required.query }}
+{{- if not (include "autoscaled-worker.hasOneOf" (dict "keys" . "metadata" $trigger.metadata "parameters" $parameters)) }}
+{{- fail (printf "%s.%s is missing" $.source.path (include "autoscaled-worker.valueNames" (list $row .))) }}
+{{- end }}
+{{- end }}
+{{- $_ := set $trigger "name" (.source.options.name | default .source.name) }}
+{{- with .source.options.metricType }}{{ $_ := set $trigger "metricType" . }}{{ end }}
+{{- if .source.options.useCachedMetrics }}{{ $_ := set $trigger "useCachedMetrics" true }}{{ end }}
+{{- toYaml $trigger }}
+{{- end }}
+
+{{/* All triggers, as a YAML list. */}}
+{{- define "autoscaled-worker.triggers" -}}
+{{- $context := . }}
+{{- $triggers := list }}
+{{- range include "autoscaled-worker.sources" . | fromYamlArray }}
+{{- $triggers = append $triggers (include "autoscaled-worker.trigger" (dict "context" $context "source" .) | fromYaml) }}
+{{- end }}
+{{- range $resource := list "cpu" "memory" }}
+{{- $options := get $context.Values.keda.triggers $resource | default dict }}
+{{- if $options.enabled }}
+{{- $metadata := dict "value" (include "autoscaled-worker.text" (dict "context" $context "value" $options.value)) }}
+{{- with $options.containerName }}{{ $_ := set $metadata "containerName" . }}{{ end }}
+{{- $triggers = append $triggers (dict "type" $resource "metricType" $options.metricType "metadata" $metadata) }}
+{{- end }}
+{{- end }}
+{{- $triggers = concat $triggers $context.Values.keda.extraTriggers }}
+{{- $names := dict }}
+{{- range $triggers }}
+{{- if and .name (hasKey $names .name) }}
+{{- fail (printf "two triggers have the name %s: set another `name` in one of them" .name) }}
+{{- end }}
+{{- with .name }}{{ $_ := set $names . true }}{{ end }}
+{{- end }}
+{{- toYaml $triggers }}
+{{- end }}
+
+{{/* What the worker's container has for its triggers: KEDA reads it there. A YAML list. */}}
+{{- define "autoscaled-worker.triggerEnv" -}}
+{{- $context := . }}
+{{- $env := list }}
+{{- if .Values.keda.enabled }}
+{{- range include "autoscaled-worker.sources" . | fromYamlArray }}
+{{- $source := . }}
+{{- if ne .via "keda" }}
+{{- range $parameter, $from := (include "autoscaled-worker.credentials" (dict "context" $context "source" .) | fromYaml).parameters }}
+{{- $env = append $env (dict "name" (include "autoscaled-worker.variable" (list $source.source $parameter)) "valueFrom" (dict "secretKeyRef" (dict "name" $from.secret "key" $from.key))) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml ($env | uniq) }}
+{{- end }}

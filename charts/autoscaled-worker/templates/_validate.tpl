@@ -1,0 +1,132 @@
+{{/* What the schema cannot say: what one value needs of another. */}}
+{{- define "autoscaled-worker.validate" -}}
+{{- $isJob := eq .Values.kind "ScaledJob" }}
+{{- if not .Values.image.repository }}
+{{- fail "image.repository is missing: set it to your worker's image" }}
+{{- end }}
+{{- if not (or .Values.image.tag .Values.image.digest) }}
+{{- fail "image.tag is missing: set it, or image.digest" }}
+{{- end }}
+{{- if and .Values.keda.enabled .Values.autoscaling.enabled }}
+{{- fail "keda.enabled and autoscaling.enabled are both true, and two HPAs would fight over the replicas: set one of them to false" }}
+{{- end }}
+{{- if and $isJob (not .Values.keda.enabled) }}
+{{- fail "kind is ScaledJob and keda.enabled is false: only KEDA makes Jobs; set keda.enabled to true, or kind to Deployment" }}
+{{- end }}
+{{- if .Values.keda.enabled }}
+{{- include "autoscaled-worker.validateReplicas" . }}
+{{- include "autoscaled-worker.validateTriggers" . }}
+{{- end }}
+{{- if .Values.autoscaling.enabled }}
+{{- include "autoscaled-worker.validateAutoscaling" . }}
+{{- end }}
+{{- end }}
+
+{{- define "autoscaled-worker.validateReplicas" -}}
+{{- $keda := .Values.keda }}
+{{- $isJob := eq .Values.kind "ScaledJob" }}
+{{- if not (or (kindIs "invalid" $keda.minReplicaCount) (kindIs "invalid" $keda.minReplicas)) }}
+{{- if ne (int64 $keda.minReplicaCount) (int64 $keda.minReplicas) }}
+{{- fail (printf "keda.minReplicaCount is %d and keda.minReplicas, its older name, is %d: set one of them" (int64 $keda.minReplicaCount) (int64 $keda.minReplicas)) }}
+{{- end }}
+{{- end }}
+{{- $min := include "autoscaled-worker.minReplicaCount" . | int64 }}
+{{- if gt $min (int64 $keda.maxReplicas) }}
+{{- fail (printf "keda.minReplicaCount (%d) is more than keda.maxReplicas (%d)" $min (int64 $keda.maxReplicas)) }}
+{{- end }}
+{{- if not (kindIs "invalid" $keda.idleReplicaCount) }}
+{{- if $isJob }}
+{{- fail "keda.idleReplicaCount is set, and a ScaledJob has none: remove it" }}
+{{- end }}
+{{- if lt $min 1 }}
+{{- fail (printf "keda.idleReplicaCount is %d and keda.minReplicaCount %d: KEDA wants fewer idle replicas; set minReplicaCount to at least 1, or remove idleReplicaCount" (int64 $keda.idleReplicaCount) $min) }}
+{{- end }}
+{{- end }}
+{{- if $keda.fallback.enabled }}
+{{- if $isJob }}
+{{- fail "keda.fallback.enabled is true, and KEDA has no fallback for a ScaledJob: set it to false" }}
+{{- end }}
+{{- if gt (int64 $keda.fallback.replicas) (int64 $keda.maxReplicas) }}
+{{- fail (printf "keda.fallback.replicas (%d) is more than keda.maxReplicas (%d)" (int64 $keda.fallback.replicas) (int64 $keda.maxReplicas)) }}
+{{- end }}
+{{- if and (eq $keda.fallback.behavior "scalingModifiers") (not $keda.advanced.scalingModifiers.formula) }}
+{{- fail "keda.fallback.behavior is scalingModifiers: set keda.advanced.scalingModifiers.formula, or another behavior" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "autoscaled-worker.validateTriggers" -}}
+{{- $values := .Values }}
+{{- $isJob := eq .Values.kind "ScaledJob" }}
+{{- $isEnabled := dict }}
+{{- range $name, $trigger := .Values.keda.triggers }}
+{{- if ($trigger | default dict).enabled }}{{ $_ := set $isEnabled $name true }}{{ end }}
+{{- end }}
+{{- if not (or $isEnabled .Values.keda.extraTriggers) }}
+{{- fail "keda.enabled is true and no trigger is: set keda.triggers.<source>.enabled for kafka, nats-jetstream, rabbitmq, redis, prometheus, postgresql, cpu or memory; or keda.extraTriggers; or keda.enabled to false" }}
+{{- end }}
+{{- with .Values.keda.triggers.prometheus }}
+{{- if and .enabled (not (or (.lagTrigger | default dict).query (.bufferTrigger | default dict).query (.throughputTrigger | default dict).query)) }}
+{{- fail "keda.triggers.prometheus has no query: set lagTrigger.query, bufferTrigger.query or throughputTrigger.query" }}
+{{- end }}
+{{- end }}
+{{- range $resource := list "cpu" "memory" }}
+{{- if hasKey $isEnabled $resource }}
+{{- if $isJob }}
+{{- fail (printf "keda.triggers.%s is enabled, and KEDA has no such trigger for a ScaledJob: set it to false" $resource) }}
+{{- end }}
+{{- include "autoscaled-worker.validateRequests" (list $values $resource (printf "keda.triggers.%s" $resource) (get $values.keda.triggers $resource).containerName) }}
+{{- end }}
+{{- end }}
+{{- if not (or (omit $isEnabled "cpu" "memory") .Values.keda.extraTriggers) }}
+{{- if eq (include "autoscaled-worker.minReplicaCount" . | int64) 0 }}
+{{- fail "keda.minReplicaCount is 0 and only cpu and memory are triggers: without pods there is no CPU to measure; set it to at least 1" }}
+{{- end }}
+{{- if .Values.keda.fallback.enabled }}
+{{- fail "keda.fallback.enabled is true and only cpu and memory are triggers, which have no fallback: set it to false" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Utilization is a share of the request, which is the limit where there is none: (list values resource path containerName). */}}
+{{- define "autoscaled-worker.validateRequests" -}}
+{{- $values := index . 0 }}
+{{- $resource := index . 1 }}
+{{- $path := index . 2 }}
+{{- $container := index . 3 }}
+{{- $others := dict }}
+{{- range $values.extraContainers }}
+{{- if or (not $container) (eq $container .name) }}{{ $_ := set $others .name (.resources | default dict) }}{{ end }}
+{{- end }}
+{{- if not (and $container $others) }}
+{{- include "autoscaled-worker.validateRequest" (list $values.resources $resource (printf "%s needs resources.requests.%s" $path $resource)) }}
+{{- end }}
+{{- range $name, $resources := $others }}
+{{- include "autoscaled-worker.validateRequest" (list $resources $resource (printf "%s needs requests.%s of the extra container %s" $path $resource $name)) }}
+{{- end }}
+{{- end }}
+
+{{/* (list resources resource error) */}}
+{{- define "autoscaled-worker.validateRequest" -}}
+{{- $resources := index . 0 | default dict }}
+{{- $resource := index . 1 }}
+{{- if not (or (get ($resources.requests | default dict) $resource) (get ($resources.limits | default dict) $resource)) }}
+{{- fail (printf "%s: utilization is a share of it" (index . 2)) }}
+{{- end }}
+{{- end }}
+
+{{- define "autoscaled-worker.validateAutoscaling" -}}
+{{- $hpa := .Values.autoscaling }}
+{{- if gt (int64 $hpa.minReplicas) (int64 $hpa.maxReplicas) }}
+{{- fail (printf "autoscaling.minReplicas (%d) is more than autoscaling.maxReplicas (%d)" (int64 $hpa.minReplicas) (int64 $hpa.maxReplicas)) }}
+{{- end }}
+{{- if not (or $hpa.targetCPUUtilizationPercentage $hpa.targetMemoryUtilizationPercentage $hpa.metrics) }}
+{{- fail "autoscaling has no metric: set targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage or metrics" }}
+{{- end }}
+{{- if $hpa.targetCPUUtilizationPercentage }}
+{{- include "autoscaled-worker.validateRequests" (list .Values "cpu" "autoscaling.targetCPUUtilizationPercentage" "") }}
+{{- end }}
+{{- if $hpa.targetMemoryUtilizationPercentage }}
+{{- include "autoscaled-worker.validateRequests" (list .Values "memory" "autoscaling.targetMemoryUtilizationPercentage" "") }}
+{{- end }}
+{{- end }}

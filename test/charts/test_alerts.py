@@ -1,0 +1,34 @@
+"""The page that explains the alerts, and the links to it."""
+
+import pathlib
+import re
+
+import pytest
+
+from support.chart import render_all
+from support.server import REPOSITORY
+
+PAGE = pathlib.Path(REPOSITORY, "docs", "alerts.md").read_text()
+URL = "https://git.example/backlog/docs/alerts.md"
+
+
+def alerts(**values):
+    values = {"prometheusRule": {"enabled": True, **values}}
+    rule = next(item for item in render_all(values) if item["kind"] == "PrometheusRule")
+    return rule["spec"]["groups"][0]["rules"]
+
+
+def test_every_alert_is_explained_and_nothing_else():
+    assert re.findall(r"^## (\S+)$", PAGE, re.MULTILINE) == [alert["alert"] for alert in alerts()]
+
+
+def test_every_alert_links_to_its_section():
+    for alert in alerts(runbookUrl=URL):
+        assert alert["annotations"]["runbook_url"] == f"{URL}#{alert['alert'].lower()}"
+    assert not [alert for alert in alerts() if "runbook_url" in alert["annotations"]]
+
+
+@pytest.mark.parametrize("url", ["docs/alerts.md", "https://"])
+def test_a_link_that_leads_nowhere_is_refused(url):
+    with pytest.raises(AssertionError, match="runbookUrl"):
+        alerts(runbookUrl=url)

@@ -1,0 +1,58 @@
+"""examples/umbrella: a worker that KEDA scales, a frontend with an HPA and a Redis with a VPA, in one release."""
+
+import pytest
+
+from support.chart import KUBERNETES, helm, render_all
+from support.kubernetes_schemas import mistakes
+from support.worker_chart import build_umbrella, check
+
+
+@pytest.fixture(scope="module")
+def umbrella(tmp_path_factory):
+    return build_umbrella(tmp_path_factory.mktemp("repository"))
+
+
+def of_umbrella(umbrella, values=None, *arguments):
+    objects = render_all(values or {}, *arguments, chart=umbrella)
+    return {(item["kind"], item["metadata"]["name"]): item for item in objects}
+
+
+def test_the_umbrella_has_each_kind_of_autoscaling_once(umbrella, tmp_path):
+    objects = of_umbrella(umbrella, {}, "--api-versions", "autoscaling.k8s.io/v1")
+    scaled = objects["ScaledObject", "release-renderer"]["spec"]
+    assert scaled["scaleTargetRef"]["name"] == "release-renderer"
+    assert scaled["triggers"][0]["metadata"]["address"] == "release-redis.scaling.svc:6379"
+    assert scaled["minReplicaCount"] == 0
+    hpa = objects["HorizontalPodAutoscaler", "release-frontend"]["spec"]
+    assert [(metric["resource"]["name"], metric["resource"]["target"]["averageUtilization"]) for metric in hpa["metrics"]] == [
+        ("cpu", 30), ("memory", 50)]
+    vpa = objects["VerticalPodAutoscaler", "release-redis"]["spec"]
+    assert vpa["targetRef"] == {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "release-redis"}
+    policy, = vpa["resourcePolicy"]["containerPolicies"]
+    assert policy["minAllowed"] == {"cpu": "100m", "memory": "512Mi"}
+    assert policy["maxAllowed"] == {"cpu": 1, "memory": "1Gi"}
+    scalers = [key for key in objects if key[0] in ("ScaledObject", "HorizontalPodAutoscaler", "VerticalPodAutoscaler")]
+    targets = [(objects[key]["spec"].get("scaleTargetRef") or objects[key]["spec"]["targetRef"])["name"] for key in scalers]
+    assert sorted(targets) == ["release-frontend", "release-redis", "release-renderer"]
+    assert [mistake for item in objects.values() for mistake in mistakes(item)] == []
+    assert check(objects.values(), tmp_path, "--strict").returncode == 0
+
+
+def test_the_umbrella_can_leave_a_part_out(umbrella):
+    objects = of_umbrella(umbrella, {"frontend": {"enabled": False}, "global": {"imageRegistry": "mirror.example"}})
+    assert ("Deployment", "release-frontend") not in objects and ("Deployment", "release-renderer") in objects
+    container, = objects["Deployment", "release-renderer"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("mirror.example/")
+    assert container["env"] == [{"name": "REDIS", "value": "release-redis:6379"}]
+    assert ("VerticalPodAutoscaler", "release-redis") not in objects  # this cluster knows no VPA
+
+
+def test_a_mistake_in_a_subchart_is_named(umbrella):
+    result = helm("template", "release", umbrella, "--kube-version", KUBERNETES,
+                  values={"renderer": {"keda": {"triggers": {"redis": {"listLenght": 5}}}}})
+    assert result.returncode != 0 and "listLenght" in result.stderr
+
+
+def test_helm_lint_finds_nothing_in_the_umbrella(umbrella):
+    result = helm("lint", "--strict", umbrella, values={})
+    assert result.returncode == 0 and "Fail:" not in result.stderr, result.stdout + result.stderr

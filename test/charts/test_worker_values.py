@@ -1,0 +1,120 @@
+"""Values that the chart `autoscaled-worker` refuses, by name: its schema, or because of what another value says."""
+
+import pytest
+
+from support.chart import merge
+from support.worker_chart import HPA, IMAGE, JOB, KAFKA, keda, refusal, render, trigger
+
+
+@pytest.mark.parametrize("values, said", [
+    ({"replicas": 2}, "replicas"),
+    ({"kind": "StatefulSet"}, "/kind"),
+    ({"image": {"repository": "Worker"}}, "/image/repository"),
+    ({"keda": {"minReplicaCount": -1}}, "/keda/minReplicaCount"),
+    ({"keda": {"minReplicaCount": "1"}}, "/keda/minReplicaCount"),
+    ({"keda": {"maxReplicaCount": 5}}, "maxReplicaCount"),
+    ({"keda": {"maxReplicas": 0}}, "/keda/maxReplicas"),
+    ({"keda": {"pollingInterval": "30s"}}, "/keda/pollingInterval"),
+    ({"keda": {"idleReplicaCount": 1}}, "/keda/idleReplicaCount"),
+    ({"keda": {"fallback": {"replicas": 0}}}, "/keda/fallback/replicas"),
+    ({"keda": {"fallback": {"behavior": "hold"}}}, "/keda/fallback/behavior"),
+    ({"keda": {"advanced": {"scalingModifiers": {"formula": "kafka + 1"}}}}, "/keda/advanced/scalingModifiers"),
+    ({"keda": {"via": "push"}}, "/keda/via"),
+    ({"keda": {"backlog": {"address": "backlog.keda.svc"}}}, "/keda/backlog/address"),
+    ({"keda": {"advanced": {"horizontalPodAutoscalerConfig": {"behavior": {"scaleUp": {"policies": [{"type": "Percents"}]}}}}}},
+     "/keda/advanced/horizontalPodAutoscalerConfig/behavior/scaleUp/policies/0"),
+    ({"keda": {"triggers": {"kafak": {"enabled": True}}}}, "kafak"),
+    ({"keda": {"triggers": {"kafka": {"lagTreshold": 5}}}}, "lagTreshold"),
+    ({"keda": {"triggers": {"kafka": {"lagThreshold": 0}}}}, "/keda/triggers/kafka/lagThreshold"),
+    ({"keda": {"triggers": {"kafka": {"sasl": "scram"}}}}, "/keda/triggers/kafka/sasl"),
+    ({"keda": {"triggers": {"kafka": {"hold": 60}}}}, "/keda/triggers/kafka/hold"),
+    ({"keda": {"triggers": {"postgresql": {"sslMode": "on"}}}}, "/keda/triggers/postgresql/sslMode"),
+    ({"keda": {"triggers": {"postgresql": {"dbName": "shop"}}}}, "dbName"),
+    ({"keda": {"triggers": {"prometheus": {"lagTrigger": {"treshold": 1}}}}}, "treshold"),
+    ({"keda": {"triggers": {"cpu": {"value": 0}}}}, "/keda/triggers/cpu/value"),
+    ({"keda": {"extraTriggers": [{"type": "cron", "metadata": {"desiredReplicas": 3}}]}}, "/keda/extraTriggers/0/metadata/desiredReplicas"),
+    ({"autoscaling": {"maxReplicas": 0}}, "/autoscaling/maxReplicas"),
+    ({"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}, "/podDisruptionBudget"),
+    ({"podLabels": {"app.kubernetes.io/name": "mine"}}, "/podLabels"),
+    ({"fullnameOverride": "x" * 53}, "/fullnameOverride"),
+], ids=str)
+def test_wrong_values_are_refused_by_name(values, said):
+    assert said in refusal(merge(KAFKA, values))
+
+
+@pytest.mark.parametrize("values, said", [
+    ({}, "image.repository is missing"),
+    ({"image": {"repository": "worker"}}, "image.tag is missing"),
+    (IMAGE, "keda.enabled is true and no trigger is"),
+    (merge(KAFKA, HPA, {"keda": {"enabled": True}}), "keda.enabled and autoscaling.enabled are both true"),
+    ({**IMAGE, "kind": "ScaledJob", "keda": {"enabled": False}}, "kind is ScaledJob and keda.enabled is false"),
+    (keda(KAFKA, minReplicaCount=1, minReplicas=2), "keda.minReplicaCount is 1 and keda.minReplicas, its older name, is 2"),
+    (keda(KAFKA, minReplicas=11), "keda.minReplicaCount (11) is more than keda.maxReplicas (10)"),
+    (keda(KAFKA, idleReplicaCount=0, minReplicaCount=0), "keda.idleReplicaCount is 0 and keda.minReplicaCount 0"),
+    (keda(JOB, idleReplicaCount=0), "keda.idleReplicaCount is set, and a ScaledJob has none"),
+    (keda(JOB, fallback={"enabled": True}), "no fallback for a ScaledJob"),
+    (keda(KAFKA, fallback={"enabled": True, "replicas": 11}), "keda.fallback.replicas (11) is more than keda.maxReplicas (10)"),
+    (keda(KAFKA, fallback={"enabled": True, "behavior": "scalingModifiers"}), "set keda.advanced.scalingModifiers.formula"),
+    (merge(trigger("cpu"), {"kind": "ScaledJob"}), "keda.triggers.cpu is enabled"),
+    (merge(trigger("cpu"), {"resources": {"requests": {"cpu": None}}}), "keda.triggers.cpu needs resources.requests.cpu"),
+    (merge(trigger("memory"), {"resources": {"requests": {"memory": None}}}), "needs resources.requests.memory"),
+    (merge(trigger("cpu"), {"extraContainers": [{"name": "beside"}]}), "needs requests.cpu of the extra container beside"),
+    (merge(trigger("cpu", containerName="beside"), {"extraContainers": [{"name": "beside"}]}), "of the extra container beside"),
+    (keda(trigger("cpu"), minReplicaCount=0), "keda.minReplicaCount is 0 and only cpu and memory are triggers"),
+    (keda(trigger("cpu"), fallback={"enabled": True}), "have no fallback"),
+    (merge(HPA, {"autoscaling": {"targetCPUUtilizationPercentage": None}}), "autoscaling has no metric"),
+    (merge(HPA, {"autoscaling": {"minReplicas": 11}}), "autoscaling.minReplicas (11) is more than autoscaling.maxReplicas (10)"),
+    (merge(HPA, {"resources": {"requests": {"cpu": None}}}), "autoscaling.targetCPUUtilizationPercentage needs resources.requests.cpu"),
+], ids=str)
+def test_what_one_value_needs_of_another_is_named(values, said):
+    assert said in refusal(values)
+
+
+@pytest.mark.parametrize("values, said", [
+    (trigger("kafka", bootstrapServers=""), "keda.triggers.kafka.bootstrapServers is missing; or name a connection of Backlog in "
+                                            "keda.triggers.kafka.connectionName"),
+    (trigger("kafka", consumerGroup=""), "keda.triggers.kafka.consumerGroup is missing"),
+    (trigger("kafka", connectionName="shared", consumerGroup=""), "keda.triggers.kafka.consumerGroup is missing"),
+    (trigger("kafka", connectionName="shared", via="keda", bootstrapServers=""), "keda.triggers.kafka.bootstrapServers is missing: KEDA's"),
+    (trigger("nats-jetstream", natsServerMonitoringEndpoint=""), "servers or natsServerMonitoringEndpoint is missing"),
+    (trigger("nats-jetstream", servers="nats://n", via="keda", natsServerMonitoringEndpoint=""),
+     "keda.triggers.nats-jetstream.natsServerMonitoringEndpoint is missing: KEDA's"),
+    (trigger("nats-jetstream", via="keda", account=""), "account or accountID is missing"),
+    (trigger("rabbitmq", queueName=""), "keda.triggers.rabbitmq.queueName is missing"),
+    (trigger("redis", address=""), "keda.triggers.redis.address"),
+    (trigger("redis", listName=""), "keda.triggers.redis.listName is missing"),
+    (trigger("prometheus", lagTrigger={"query": ""}), "keda.triggers.prometheus has no query"),
+    (trigger("prometheus", serverAddress=""), "keda.triggers.prometheus.lagTrigger.serverAddress is missing"),
+    (trigger("postgresql", host=""), "keda.triggers.postgresql.host or connection is missing"),
+    (trigger("postgresql", query=""), "keda.triggers.postgresql.query is missing"),
+    (trigger("postgresql", via="keda", database=""), "keda.triggers.postgresql.database or connection is missing: KEDA's"),
+    (trigger("kafka", password="a", existingSecret="b"), "keda.triggers.kafka.password and keda.triggers.kafka.existingSecret are both"),
+    (trigger("kafka", secretKeys={"ca": "ca.crt"}), "keda.triggers.kafka.secretKeys needs keda.triggers.kafka.existingSecret"),
+    (trigger("kafka", via="keda", authenticationRef={"name": "mine"}, password="a"), "authenticationRef and"),
+    (trigger("nats-jetstream", token="s3cret"), "keda.triggers.nats-jetstream.token is a secret"),
+    (trigger("nats-jetstream", servers="nats://s3cret@nats:4222"), "keda.triggers.nats-jetstream.servers has a password"),
+    (trigger("rabbitmq", host="amqp://worker:s3cret@rabbitmq:5672/"), "keda.triggers.rabbitmq.host has a password"),
+    (trigger("rabbitmq", via="keda", host="amqp://worker:s3cret@rabbitmq:5672/"), "keda.triggers.rabbitmq.host has a password"),
+    (trigger("postgresql", connection="postgresql://worker:s3cret@pg/shop"), "keda.triggers.postgresql.connection is a secret"),
+    (trigger("postgresql", via="keda", connection="postgresql://w:s3cret@pg/shop"), "keda.triggers.postgresql.connection is a secret"),
+    (trigger("prometheus", customHeaders="Authorization=Bearer s3cret"), "keda.triggers.prometheus.lagTrigger.customHeaders has a secret"),
+    (trigger("prometheus", via="keda", customHeaders="X-Api-Key=s3cret"), "customHeaders has a secret"),
+    (merge(trigger("kafka"), trigger("redis", name="kafka")), "two triggers have the name kafka"),
+    (trigger("kafka", awsRegion="eu-west-1"), "keda.triggers.kafka.awsRegion is not supported by Backlog"),
+    (trigger("kafka", via="keda", maxWait="60s"), "keda.triggers.kafka.maxWait is known to Backlog alone"),
+    (trigger("kafka", via="keda", persistentLagTime="60s"), "keda.triggers.kafka.persistentLagTime is known to Backlog alone"),
+    (trigger("kafka", via="keda", passwordFromEnv="PASSWORD"), "reads password from no variable"),
+    (merge(JOB, trigger("kafka", via="external-push")), "keda.triggers.kafka.via is external-push, but KEDA ignores push"),
+    (keda(JOB, via="external-push"), "keda.via is external-push"),
+], ids=str)
+def test_a_trigger_that_cannot_work_is_refused_by_name(values, said):
+    found = refusal(values)
+    assert said in found and "s3cret" not in found
+
+
+def test_nothing_is_refused_that_is_off():
+    """A team keeps the values of what it has switched off."""
+    render(merge(KAFKA, {"keda": {"triggers": {"cpu": None, "memory": None, "prometheus": {"lagTrigger": None}}}}))
+    render(merge(KAFKA, {"keda": {"triggers": {"redis": {"password": "a", "existingSecret": "b"}}}}))
+    render(merge(trigger("cpu", containerName="autoscaled-worker"), {"extraContainers": [{"name": "beside", "image": "beside"}]}))
+    render(merge(HPA, {"keda": {"minReplicas": 1, "minReplicaCount": 2, "triggers": {"kafka": {"enabled": True}}}}))
