@@ -1,0 +1,45 @@
+"""The laptop's control plane: `backlog rehearse` is KEDA and the HPA, and starts a worker process for each replica."""
+
+import json
+import os
+import queue
+import shlex
+import signal
+import subprocess
+import threading
+import time
+
+from support.server import binary
+
+
+class Rehearsal:
+    """What it prints, a JSON object per line, is in `lines`, with `at`, when; None ends them. What workers print goes to the file `log`."""
+
+    def __init__(self, manifest, server, worker, environment, speed, log, startup="0s", grace="30s", http=None):
+        self.lines = queue.Queue()
+        self.child = subprocess.Popen(
+            [binary(), "rehearse", "-f", manifest, "--server", f"127.0.0.1:{server.port}", "--speed", f"{speed:g}",
+             "--startup", startup, "--grace", grace, "--output", "json", "--worker", "exec " + shlex.join(worker),
+             *(["--http", http] if http else [])],
+            env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.child.stdout:
+            self.lines.put({**json.loads(line), "at": time.time()})
+        self.lines.put(None)
+
+    def workers(self):
+        """The process ids of the workers that run now, the oldest first."""
+        with open(f"/proc/{self.child.pid}/task/{self.child.pid}/children") as file:
+            return [int(pid) for pid in file.read().split()]
+
+    def stop(self):
+        """It ends its workers."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+            try:
+                self.child.wait(60)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()

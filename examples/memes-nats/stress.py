@@ -1,0 +1,45 @@
+"""Orders memes: `stress.py --jobs 1000` publishes a thousand jobs as fast as JetStream stores them."""
+
+import argparse
+import asyncio
+import json
+import os
+import time
+import uuid
+
+import nats
+
+AT_ONCE = 200  # publishes that wait for JetStream's acknowledgement
+
+
+async def order(jetstream, places, number, seconds):
+    job = {"id": str(uuid.uuid4()), "text": f"one does not simply make meme {number}", "seconds": seconds}
+    async with places:
+        await jetstream.publish("memes.jobs", json.dumps(job).encode(), headers={"Nats-Msg-Id": job["id"]}, timeout=30)
+
+
+async def stress(url, jobs, seconds):
+    connection = await nats.connect(url)
+    places = asyncio.Semaphore(AT_ONCE)
+    began = time.monotonic()
+    await asyncio.gather(*(order(connection.jetstream(), places, number, seconds) for number in range(jobs)))
+    took = time.monotonic() - began
+    await connection.close()
+    print(f"{jobs} jobs stored in {took:.2f} s, {jobs / took:.0f} per second")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default=os.environ.get("NATS_URL"))
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=2, help="how long a job takes (default: %(default)g)")
+    options = parser.parse_args()
+    if not options.url:
+        parser.error("--url or the variable NATS_URL is missing")
+    if options.jobs < 1 or options.seconds < 0:
+        parser.error("--jobs must be at least 1, --seconds at least 0")
+    asyncio.run(stress(options.url, options.jobs, options.seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Converts videos, one at a time: takes a job from RabbitMQ, works, publishes the result, acknowledges.
+
+A job is acknowledged after its result is safe. A worker that is killed has acknowledged nothing, so RabbitMQ gives its job to
+another one. On SIGTERM the worker ends after the job it has.
+"""
+
+import json
+import os
+import signal
+import time
+
+import pika
+from prometheus_client import Counter, Histogram, start_http_server
+
+URL = os.environ["RABBITMQ_URL"]
+JOBS, RESULTS = "videos", "converted"
+PERSISTENT = pika.BasicProperties(delivery_mode=2)
+
+done = Counter("worker_jobs_total", "Jobs that this worker has done")
+redelivered = Counter("worker_jobs_redelivered_total", "Jobs that another worker had begun")
+duration = Histogram("worker_job_duration_seconds", "From taking a job to its result",
+                     buckets=(.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 20, 25, 30, 60, 120, 300, 600))
+stopping = False
+
+
+def stop(*_):
+    global stopping
+    stopping = True
+
+
+def parse(body):
+    """A job: its id and how long it takes."""
+    job = json.loads(body)
+    return job["id"], float(job["seconds"])
+
+
+def convert(connection, seconds):
+    """Stands for ffmpeg. A real one would be a child process; meanwhile the connection must answer the broker's heartbeats."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        connection.sleep(min(0.2, max(0, until - time.monotonic())))
+
+
+def work(connection):
+    channel = connection.channel()
+    channel.basic_qos(prefetch_count=1)  # what waits stays in the queue, for other workers
+    channel.confirm_delivery()           # publishing returns when the broker has the result
+    channel.queue_declare(JOBS, durable=True)
+    channel.queue_declare(RESULTS, durable=True)
+    count = 0
+    for method, _properties, body in channel.consume(JOBS, inactivity_timeout=0.5):
+        if stopping:
+            break  # a job that has just arrived goes back to the queue
+        if method is None:
+            continue
+        try:
+            job, seconds = parse(body)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            print(f"refused: {error!r}: {body[:200]!r}", flush=True)
+            channel.basic_reject(method.delivery_tag, requeue=False)  # it would come back for ever; a dead-letter exchange keeps it
+            continue
+        with duration.time():
+            convert(connection, seconds)
+            result = {"id": job, "done_at": time.time(), "redelivered": method.redelivered}
+            channel.basic_publish("", RESULTS, json.dumps(result), PERSISTENT, mandatory=True)
+        channel.basic_ack(method.delivery_tag)
+        count += 1
+        done.inc()
+        redelivered.inc(method.redelivered)
+        print(f"{job} converted\nbacklog: done {count}\n", end="", flush=True)
+    connection.close()
+
+
+def main():
+    signal.signal(signal.SIGTERM, stop)
+    server, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8000")))
+    print(f"metrics on port {server.server_port}", flush=True)
+    while not stopping:
+        try:
+            work(pika.BlockingConnection(pika.URLParameters(URL)))
+        except (pika.exceptions.AMQPError, OSError) as error:
+            print(f"RabbitMQ: {error!r}; trying again", flush=True)
+            time.sleep(1)
+
+
+if __name__ == "__main__":
+    main()

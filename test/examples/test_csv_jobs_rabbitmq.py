@@ -1,0 +1,126 @@
+"""examples/csv-jobs-rabbitmq: more than 40 rows start five workers at once, and none stops before all is done for 30 s."""
+
+import http.client
+import os
+import re
+
+import pytest
+import requests
+
+from support.dashboard import assert_answered
+from support.example import Worker, play
+from support.grpc_client import Client
+from support.process import Process, free_port, wait_until
+from support.rabbitmq import RabbitMQ
+from support.server import REPOSITORY, Server
+
+NAME = "csv-jobs-rabbitmq"
+FOLDER = os.path.join(REPOSITORY, "examples", NAME)
+SECONDS = 60
+
+
+def test_the_example_shows_what_it_promises():
+    printed = play(NAME, "--http", f"127.0.0.1:{free_port()}")
+    assert "Shortened:" in printed
+    assert "five workers on the dashboard" in printed
+    assert "all 10480 jobs so far are done and acknowledged" in printed
+
+
+class Producer(Process):
+    name = "producer"
+
+    def __init__(self, url):
+        super().__init__()
+        self.url, self.port = url, None
+
+    def command(self):
+        return ["python", os.path.join(FOLDER, "producer.py")]
+
+    def environment(self):
+        return {**os.environ, "RABBITMQ_URL": self.url, "PORT": "0", "HOST": "127.0.0.1"}
+
+    def ready(self):
+        found = re.search(r"listening on port (\d+)", self.log())
+        self.port = found and int(found[1])
+        return found
+
+    def post(self, content, path="/upload"):
+        """Status and body of the answer."""
+        answer = requests.post(f"http://127.0.0.1:{self.port}{path}", data=content, timeout=SECONDS)
+        return answer.status_code, answer.json()
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with RabbitMQ() as broker:
+        broker.declare("csv-jobs", "csv-results")
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def producer(broker):
+    with Producer(broker.amqp_url()) as producer:
+        yield producer
+
+
+def waiting(broker):
+    queues = broker.api("GET", "/queues/%2F?disable_stats=true&enable_queue_totals=true")
+    return next(queue["messages"] for queue in queues if queue["name"] == "csv-jobs")
+
+
+def test_a_file_is_accepted_as_a_whole(broker, producer):
+    broker.purge("csv-jobs")
+    assert producer.post(b"order,price\n1,2.5\n2,3\n") == (202, {"jobs": 2})
+    wait_until(lambda: waiting(broker) == 2, SECONDS, "two jobs")
+
+
+@pytest.mark.parametrize("content, status, words", [
+    (b"", 400, "the file is empty"),
+    (b"a,b\n1,2\n1\n", 400, "line 3: not as many columns as in the first line (2)"),
+    (b"a,b\n1,2,3\n", 400, "line 2: not as many columns"),
+    (b"a,b\n\"1,2\n", 400, "unexpected end of data"),
+    (b"a\n\xff\n", 400, "utf-8"),
+    (b"a,seconds\n1,x\n", 400, "line 2: seconds: \"x\" is no number of at least 0"),
+    (b"a,seconds\n1,-1\n", 400, "seconds"),
+    (b"a,seconds\n1,nan\n", 400, "seconds")])
+def test_a_file_with_a_mistake_is_refused_as_a_whole(broker, producer, content, status, words):
+    broker.purge("csv-jobs")
+    found, answer = producer.post(content)
+    assert found == status and words in answer["error"]
+    assert waiting(broker) == 0
+
+
+def test_other_requests_are_refused(producer):
+    assert producer.post(b"a\n1\n", "/elsewhere")[0] == 404
+    for length, status in ((None, 411), ("-1", 411), ("10000001", 413)):
+        connection = http.client.HTTPConnection("127.0.0.1", producer.port, timeout=SECONDS)
+        connection.putrequest("POST", "/upload")
+        if length is not None:
+            connection.putheader("Content-Length", length)
+        connection.endheaders()
+        assert connection.getresponse().status == status, length
+
+
+def test_without_a_broker_nothing_is_accepted():
+    with Producer("amqp://guest:guest@127.0.0.1:1/%2F") as producer:
+        status, answer = producer.post(b"a\n1\n")
+        assert status == 503 and "nothing was accepted, try again" in answer["error"]
+
+
+def test_a_job_that_nobody_can_do_stops_no_worker(broker, producer):
+    broker.purge("csv-jobs")
+    for body in (b"\xff", b"{}", b"[]", b'{"id": 1, "row": {"seconds": "x"}}'):
+        broker.publish("csv-jobs", body=body)
+    assert producer.post(b"price\n2\n")[0] == 202
+    with Worker(NAME, RABBITMQ_URL=broker.amqp_url()) as worker:
+        printed = [worker.child.stdout.readline() for _ in range(5)]
+    assert all(line.startswith("refused: ") for line in printed[:4]) and printed[4].endswith(" done\n")
+
+
+def test_every_query_of_the_dashboard_finds_what_it_shows(broker, producer):
+    broker.purge("csv-jobs")
+    assert producer.post("a,seconds\n" + "1,0.2\n" * 300)[0] == 202
+    trigger = {"scaler": "rabbitmq", "host": broker.http_url(), "queueName": "csv-jobs", "mode": "QueueLength", "value": "40"}
+    with Worker(NAME, RABBITMQ_URL=broker.amqp_url()) as worker, Server(http=True) as server, Client(server.port) as client:
+        assert client.metrics(trigger).metricValue > 0
+        assert_answered(os.path.join(FOLDER, "dashboard.json"), "csv", csv_worker_1=worker.metrics_port, backlog_0=server.http_port)

@@ -1,0 +1,56 @@
+"""What the runs of all examples share: their options, and what they say of mistakes."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from support.server import REPOSITORY
+
+RUNS = sorted(pathlib.Path(REPOSITORY, "examples").glob("*/run"))
+
+
+def run(path, *arguments):
+    """Exit code and output."""
+    done = subprocess.run([sys.executable, path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
+def test_wrong_options_are_refused_before_anything_starts(path):
+    for arguments, words in ((["--only", "nonsense"], "no chapter nonsense; there are"), (["--speed", "0"], "--speed: must be above 0"),
+                             (["--e2e", "--http", "localhost:1"], "which --e2e does without"), (["--sped", "2"], "unrecognized")):
+        code, text = run(path, *arguments)
+        assert code == 2 and words in text, text
+        assert "Starting" not in text
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
+def test_an_example_is_executable_and_in_the_index(path):
+    name = path.parent.name
+    assert os.access(path, os.X_OK)
+    assert f"(../examples/{name}/README.md)" in pathlib.Path(REPOSITORY, "docs", "examples.md").read_text()
+    readme = (path.parent / "README.md").read_text()
+    assert f"./dev example {name}" in readme and f"examples/{name}/manifests" in readme
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
+def test_the_image_has_the_versions_that_are_tested(path):
+    tested = pathlib.Path(REPOSITORY, "test", "requirements.txt").read_text().split()
+    for line in (path.parent / "requirements.txt").read_text().split():
+        assert line in tested
+    assert re.search(r"COPY .*worker\.py", (path.parent / "Dockerfile").read_text())
+
+
+def test_dev_lists_the_examples():
+    done = subprocess.run([os.path.join(REPOSITORY, "dev"), "example"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0
+    for path in RUNS:
+        assert path.parent.name in done.stdout
+    done = subprocess.run([os.path.join(REPOSITORY, "dev"), "example", "nonsense"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
+    assert done.returncode == 1 and "no example nonsense" in done.stdout
