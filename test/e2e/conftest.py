@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 
+from support.cluster import Cluster
 from support.kubernetes import Api
 from support.namespace import Namespace
 from support.process import Unavailable
@@ -30,7 +31,7 @@ def pytest_sessionstart(session):
         return
     try:
         stack = session.config.stack = Stack().__enter__()
-        found = {"server": stack.url, "folder": stack.folder, "authority": stack.authority.certificate, "kube": stack.kube}
+        found = {"server": stack.api.server, "folder": stack.folder, "authority": stack.authority.certificate, "kube": stack.kube}
     except Unavailable as error:
         found = {"unavailable": str(error)}
     except (Exception, SystemExit) as error:
@@ -73,3 +74,14 @@ def namespace(api, request):
 @pytest.fixture
 def kubectl(connection):
     return lambda *arguments: run_kubectl(connection["kube"], connection["folder"], *arguments)
+
+
+@pytest.fixture(scope="session")
+def cluster(connection):
+    """With the custom resources that the charts may have, and the namespaces of their tests."""
+    cluster = Cluster(connection)
+    cluster.install_definitions("monitoring.coreos.com_servicemonitors", "monitoring.coreos.com_podmonitors",
+                                "monitoring.coreos.com_prometheusrules", "cert-manager.io_certificates", "cert-manager.io_issuers")
+    for name in ("scaling", "elsewhere", "monitoring", "autoscaling"):
+        cluster.create_namespace(name)
+    return cluster

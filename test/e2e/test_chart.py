@@ -1,99 +1,38 @@
 """The chart on a real API server: what it accepts, what the admission policy says, and helm's whole life cycle."""
 
-import json
 import pathlib
 import re
 import shlex
 import shutil
-import subprocess
 
 import pytest
 import yaml
 
 from support.chart import CHART, IN_PRODUCTION, MUTUAL, ORDERS, PRODUCTION, merge, render_all
 from support.chart_values import MATRIX
-from support.kubernetes_schemas import SCHEMAS
+from support.cluster import SECONDS
 from support.namespace import scaled_job, scaled_object
-from support.process import Unavailable, need, wait_until
+from support.process import need, wait_until
 from support.registry import Registry
 from support.server import REPOSITORY
 
-SECONDS = 180
 README = pathlib.Path(CHART, "README.md").read_text()
-
-
-class Cluster:
-    """kubectl and helm, as an administrator."""
-
-    def __init__(self, connection):
-        self.config = f"{connection['folder']}/admin.kubeconfig"
-        self.kube = connection["kube"]
-
-    def run(self, *words, text=None, cwd=None, wrong=False):
-        found = subprocess.run(words, input=text, capture_output=True, text=True, timeout=SECONDS, cwd=cwd)
-        assert wrong or found.returncode == 0, f"{shlex.join(map(str, words))}: {found.stdout}{found.stderr}"
-        return found
-
-    def kubectl(self, *words, **options):
-        return self.run(self.kube, "kubectl", "--kubeconfig", self.config, *words, **options)
-
-    def helm(self, *words, values=None, **options):
-        files = [] if values is None else ["--values", "-"]
-        return self.run(need("helm"), *words, *files, "--kubeconfig", self.config, text=yaml.safe_dump(values or {}), **options)
-
-    def apply(self, *items, **options):
-        return self.kubectl("apply", "--server-side", "--force-conflicts", "--validate=strict", "-f", "-", *options.pop("flags", ()),
-                            text=yaml.safe_dump_all(items), **options)
-
-    def get(self, *words):
-        return json.loads(self.kubectl("get", *words, "--output", "json").stdout)
-
-
-def is_established(definition):
-    conditions = definition.get("status", {}).get("conditions") or []
-    return any(found["type"] == "Established" and found["status"] == "True" for found in conditions)
-
-
-@pytest.fixture(scope="session")
-def cluster(connection):
-    """With the custom resources that the chart may have, and the namespaces of its tests."""
-    cluster = Cluster(connection)
-    if not SCHEMAS.is_dir():
-        raise Unavailable(f"{SCHEMAS} is missing: ./dev test charts makes it")
-    for part in ("monitoring.coreos.com_servicemonitors", "monitoring.coreos.com_podmonitors",
-                 "monitoring.coreos.com_prometheusrules", "cert-manager.io_certificates", "cert-manager.io_issuers"):
-        [path] = SCHEMAS.glob(f"*/{part}.yaml")
-        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(path))
-        group, name = part.split("_")
-        wait_until(lambda crd=f"{name}.{group}": is_established(cluster.get("crd", crd)), SECONDS, f"{part} is established")
-    for name in ("scaling", "elsewhere", "monitoring", "autoscaling"):
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        wait_until(lambda name=name: cluster.kubectl("get", "serviceaccount", "default", "-n", name, wrong=True).returncode == 0,
-                   SECONDS, f"{name} has its service account")
-    return cluster
-
-
-def accepted(cluster, objects):
-    """Each as it is rendered; a simulated cluster has no priority classes, which only pods need."""
-    found = cluster.apply(*objects, flags=["--dry-run=server"])
-    assert "Warning" not in found.stderr, found.stderr
-    assert found.stdout.count("(server dry run)") == len(objects)
 
 
 @pytest.mark.core
 @pytest.mark.parametrize("name", ["defaults", "everything"])
 def test_the_api_server_accepts_every_object(cluster, name):
-    accepted(cluster, render_all(MATRIX[name]))
+    cluster.accepts(render_all(MATRIX[name]))
 
 
 @pytest.mark.core
 def test_the_api_server_accepts_the_production_profile(cluster):
-    accepted(cluster, render_all(IN_PRODUCTION, "--values", PRODUCTION))
+    cluster.accepts(render_all(IN_PRODUCTION, "--values", PRODUCTION))
 
 
 @pytest.mark.parametrize("name", sorted(set(MATRIX) - {"defaults", "everything"}))
 def test_the_api_server_accepts_every_value(cluster, name):
-    accepted(cluster, render_all(MATRIX[name]))
+    cluster.accepts(render_all(MATRIX[name]))
 
 
 # ---- the admission policy ----
@@ -190,7 +129,18 @@ def test_the_policy_knows_the_connections_and_tls_of_the_release(cluster, namesp
 
 
 @pytest.mark.core
-def test_deny_refuses_and_what_is_wrong_already_can_be_changed_and_deleted(cluster, namespace):
+def test_the_policy_leaves_connections_of_teams_to_the_server(cluster, namespace):
+    name = namespace.name
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-eu"}})
+    install(cluster, name, **ORDERS, kubernetesSecrets={"namespaces": ["team-eu"]})
+    for connection in ("own", "orders"):
+        metadata = {"scaler": "kafka", "connectionName": connection, "consumerGroup": "g", "topic": "t"}
+        assert judge(cluster, "team-eu", trigger(name, **metadata)) == ""
+        assert "connectionName" in judge(cluster, name, trigger(name, **metadata))
+
+
+@pytest.mark.core
+def test_deny_refuses_and_existing_mistakes_can_be_changed_and_deleted(cluster, namespace):
     """KEDA writes its finalizer by an update of the whole object, and takes it off the same way."""
     name = namespace.name
     wrong = scaled_object("old", trigger(name, **{**RIGHT, "listNam": "jobs"}))

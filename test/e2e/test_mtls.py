@@ -29,7 +29,7 @@ def authentication(api, name, **files):
 @pytest.mark.core
 def test_keda_is_admitted_by_its_certificate_and_others_are_not(api, namespace, tmp_path):
     if keda_version() < (2, 18):
-        pytest.skip("this KEDA shares one connection per address, whatever the certificates")
+        pytest.skip("this KEDA shares one connection per address, also with different certificates")
     authority = Authority(tmp_path)
     server_files = authority.issue("server")
     certificates = {"admitted": authority.issue("keda", alternative=[f"DNS:{NAME}"]),
