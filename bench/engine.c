@@ -8,6 +8,7 @@
 #include "measure/connection.h"
 #include "measure/fake.h"
 #include "scale/triggers.h"
+#include "support/connections_text.h"
 
 #include <linux/perf_event.h>
 #include <stdio.h>
@@ -139,7 +140,7 @@ static struct connections *make_connections(size_t count, int password)
     for (size_t i = 0; i < count; i++)
         text_addf(&yaml, "  c%zu: {scaler: fake, source: s%zu, password: \"%d\"}\n", i, i,
                   password);
-    if (!connections_parse(yaml.bytes, yaml.length, "bench", ".", NULL, &connections, &error)) {
+    if (!connections_from_text(yaml.bytes, yaml.length, "bench", ".", &connections, &error)) {
         fprintf(stderr, "%s\n", error_text(&error));
         exit(1);
     }
