@@ -27,7 +27,7 @@ BURST = 37
 WANTED = 8  # 37 / 5, rounded up
 OUTAGE_SECONDS = 10
 SPEED = 10
-INTERVAL, HOLD = "1s", "5s"  # of the server: 5s, 60s
+INTERVAL, HOLD = "1s", "5s"  # of the server: 5s, 1h
 
 SCALED_OBJECT = """\
 apiVersion: keda.sh/v1alpha1
@@ -46,7 +46,7 @@ spec:
 SHORTENED = f"""\
 Shortened for this demo: KEDA and the HPA go {SPEED} times as fast (a poll each 3 s and not 30, a sync each 1.5 s and not
 15), the cooldown is 60 s (300), the scale-down window 40 s (300): 6 and 4 s here. The server measures every
-{INTERVAL} (5s), and answers for {HOLD} (60s) from what it knew once the broker has gone. A worker is a process that takes 2 s to
+{INTERVAL} (5s), and answers for {HOLD} (1h) from what it knew once the broker has gone. A worker is a process that takes 2 s to
 start and 2 s for a job."""
 
 
