@@ -17,6 +17,7 @@ struct trace_reader {
     const char *path;
     size_t line;
     size_t rows;
+    bool has_header;
     bool has_more_columns; /* than time and arrivals */
     double first_s;
     double last_s; /* since the first */
@@ -89,14 +90,22 @@ static void add_until(struct trace_reader *reader, double until_s)
     reader->last_s = until_s;
 }
 
+/* Names, before the first row. What begins as a number does is a row, and may have a mistake. */
+static bool read_header(struct trace_reader *reader, const char *line)
+{
+    if (reader->has_header || reader->rows > 0 || strchr("+-.0123456789", *line) != NULL)
+        return false;
+    reader->has_header = true;
+    reader->has_more_columns = text_starts_with(line, "time,arrivals,");
+    return true;
+}
+
 static bool add_row(struct trace_reader *reader, const char *line, struct error *error)
 {
     double at_s = 0, rate = reader->rate;
     if (!read_row(line, reader->has_more_columns, &at_s, &rate)) {
-        if (reader->line == 1) { /* the header */
-            reader->has_more_columns = text_starts_with(line, "time,arrivals,");
+        if (read_header(reader, line))
             return true;
-        }
         return error_invalid(error,
                              "%s:%zu: a line must be TIME,ARRIVALS, such as 600,12.5: a time in "
                              "seconds and how much arrives per second from then on",
@@ -115,12 +124,14 @@ static bool add_row(struct trace_reader *reader, const char *line, struct error 
 
 static bool read_lines(struct trace_reader *reader, const char *text, struct error *error)
 {
-    for (const char *line = text; *line != '\0';) {
+    static const char mark[] = "\xef\xbb\xbf"; /* a spreadsheet's, before UTF-8 */
+    const char *line = text_starts_with(text, mark) ? text + strlen(mark) : text;
+    while (*line != '\0') {
         size_t length = strcspn(line, "\n");
         _cleanup_(memory_free) char *copy = text_copy_bytes(line, length);
         const char *content = skip_blanks(copy);
         reader->line++;
-        if (*content != '\0' && *content != '#' && !add_row(reader, copy, error))
+        if (*content != '\0' && *content != '#' && !add_row(reader, content, error))
             return false;
         line += length + (line[length] == '\n');
     }

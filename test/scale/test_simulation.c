@@ -51,7 +51,8 @@ static void assert_near(double value, double expected, double share)
 /*
  * 10/s per replica, start-up 20 s, at most 100 replicas. The other implementation has the age at the beginning of a
  * second, ours at its end: a second more. It scales to zero a poll later (the cooldown must be over and not just at
- * its end), so it goes to zero and back a few times less: see poll_cooldown().
+ * its end), so it goes to zero and back a few times less: see poll_cooldown(). The longest wait follows from where the
+ * syncs fall behind the polls: here both fall on the same seconds, and with the syncs 5 s later it is 58, 39 and 39 s.
  */
 static void the_step_costs_and_waits_as_an_independent_implementation_says(void **state)
 {
@@ -206,6 +207,18 @@ static void a_trace_is_steps(void **state)
         assert_true(fabs(trace->arrivals[i] - arrivals[i]) < 1e-9);
     trace_free(trace);
 
+    /* A comment before the header, and the mark with which a spreadsheet begins a file. */
+    static const char *const same[] = {"# mine\n\nseconds;rate\n0,4\n2,0\n",
+                                       "\xef\xbb\xbftime,arrivals\n0,4\n2,0\n",
+                                       "\xef\xbb\xbf"
+                                       "0,4\n2,0\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(same); i++) {
+        trace = parsed(same[i]);
+        assert_int_equal(trace->seconds, 2);
+        assert_true(trace->arrivals[0] == 4);
+        trace_free(trace);
+    }
+
     trace = parsed("time,arrivals\r\n2026-01-31T23:59:58Z,4\r\n2026-02-01T00:00:01Z,0\r\n");
     assert_int_equal(trace->seconds, 3);
     assert_true(trace->arrivals[2] == 4);
@@ -217,6 +230,9 @@ static void a_wrong_trace_names_its_line(void **state)
     (void)state;
     static const char *const table[][2] = {
         {"time,arrivals\n0,1\n5;2\n", "trace.csv:3: a line must be TIME,ARRIVALS"},
+        {"0;2\n600,100\n900,0\n", "trace.csv:1: a line must be"},
+        {"0,-2\n600,100\n900,0\n", "trace.csv:1: a line must be"},
+        {"time,arrivals\ntime,arrivals\n0,1\n", "trace.csv:2: a line must be"},
         {"0,1\n5,-2\n", "trace.csv:2: a line must be"},
         {"0,1\n5,nan\n", "trace.csv:2: a line must be"},
         {"5,1\n4,1\n", "trace.csv:2: times must ascend"},
