@@ -69,6 +69,15 @@ void connections_add_problem(struct connections *connections, const char *name, 
     text_make_utf8(connections->problems[connections->problems_count - 1].text);
 }
 
+void connections_add_repeated(struct connections *connections, const struct named_connection *used,
+                              const char *file, size_t line)
+{
+    _cleanup_(memory_free) char *text =
+        text_format("%s:%zu: %.*s is there twice: the one at %s:%zu is used", file, line,
+                    (int)text_cut(used->name, 64), used->name, used->file, used->line);
+    connections_add_problem(connections, used->name, file, false, text);
+}
+
 static int compare_names(const void *left, const void *right)
 {
     return strcmp(((const struct named_connection *)left)->name,
@@ -176,25 +185,36 @@ static void copy_keys(struct named_connection *to, const struct named_connection
     *to = copy;
 }
 
-/* Those of a file of which nothing could be read are not in the set: they are added to its end. */
+/*
+ * Those of a file of which nothing could be read are not in the set: they are added to its end. Where a later file has
+ * the name, too, that is its mistake still, and no way to take the name over. Files are read in the order of their names.
+ */
 static void inherit_file(struct connections *connections, const struct connections *before,
-                         const struct connections_problem *problem)
+                         const char *file, const char *mistake)
 {
     size_t sorted = connections->count;
-    for (size_t i = 0; i < before->count && connections->count < CONNECTIONS_MAX; i++) {
+    for (size_t i = 0; i < before->count; i++) {
         const struct named_connection *former = &before->items[i];
-        if (!text_equal(former->file, problem->file) || !named_connection_is_usable(former))
+        if (!text_equal(former->file, file) || !named_connection_is_usable(former))
             continue;
         const struct connections own = {.items = connections->items, .count = sorted};
-        if (connections_find(&own, former->name) != NULL)
+        struct named_connection *other =
+            (struct named_connection *)connections_find(&own, former->name);
+        if (other == NULL ? connections->count >= CONNECTIONS_MAX : strcmp(other->file, file) < 0)
             continue;
         struct named_connection copy = {.name = text_copy(former->name),
                                         .file = text_copy(former->file),
                                         .line = former->line,
                                         .is_tenants = former->is_tenants};
-        error_invalid(&copy.mistakes, "%s", problem->text);
+        error_invalid(&copy.mistakes, "%s", mistake);
         copy_keys(&copy, former);
-        connections_add(connections, &copy);
+        if (other == NULL) {
+            connections_add(connections, &copy);
+            continue;
+        }
+        connections_add_repeated(connections, &copy, other->file, other->line);
+        named_connection_done(other);
+        *other = copy;
     }
     connections_sort(connections);
 }
@@ -209,9 +229,12 @@ void connections_inherit(struct connections *connections, const struct connectio
         if (error_is_set(&each->mistakes) && former != NULL && named_connection_is_usable(former))
             copy_keys(each, former);
     }
-    for (size_t i = 0; i < connections->problems_count; i++)
-        if (connections->problems[i].is_file)
-            inherit_file(connections, before, &connections->problems[i]);
+    for (size_t i = 0; i < connections->problems_count; i++) {
+        const struct connections_problem problem =
+            connections->problems[i]; /* the array may grow */
+        if (problem.is_file)
+            inherit_file(connections, before, problem.file, problem.text);
+    }
 }
 
 void connections_number(struct connections *connections, const struct connections *before,

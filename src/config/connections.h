@@ -59,6 +59,9 @@ void connections_add(struct connections *connections, struct named_connection *c
 /* The strings are copied; `name` may be NULL. */
 void connections_add_problem(struct connections *connections, const char *name, const char *file,
                              bool is_file, const char *text);
+/* The second connection of a name, in `file`: `used` is the first one. */
+void connections_add_repeated(struct connections *connections, const struct named_connection *used,
+                              const char *file, size_t line);
 void connections_sort(struct connections *connections);
 
 /* NULL where there is none; `connections` may be NULL. */

@@ -205,16 +205,18 @@ static const struct named_connection *find_unsorted(const struct connections *co
 static bool is_new(struct reader *reader, const char *name, const yaml_node_t *node)
 {
     const struct named_connection *former = find_unsorted(reader->connections, name);
-    _cleanup_(text_done) struct text text = {0};
-    if (former == NULL && reader->connections->count < CONNECTIONS_MAX)
+    const char *path = reader->source->path;
+    size_t line = node->start_mark.line + 1;
+    if (former != NULL) {
+        connections_add_repeated(reader->connections, former, path, line);
+        return false;
+    }
+    if (reader->connections->count < CONNECTIONS_MAX)
         return true;
-    text_addf(&text, "%s:%zu: %.*s ", reader->source->path, node->start_mark.line + 1,
-              (int)text_cut(name, 64), name);
-    if (former != NULL)
-        text_addf(&text, "is there twice: the one at %s:%zu is used", former->file, former->line);
-    else
-        text_addf(&text, "is one of more than %d connections", CONNECTIONS_MAX);
-    connections_add_problem(reader->connections, name, reader->source->path, false, text.bytes);
+    _cleanup_(memory_free) char *text =
+        text_format("%s:%zu: %.*s is one of more than %d connections", path, line,
+                    (int)text_cut(name, 64), name, CONNECTIONS_MAX);
+    connections_add_problem(reader->connections, name, path, false, text);
     return false;
 }
 

@@ -195,6 +195,36 @@ static void a_file_of_a_folder_that_is_no_yaml_concerns_its_connections_alone(vo
     assert_null(connections_find(folder->loaded, "y"));
 }
 
+static void a_name_of_a_file_that_is_no_yaml_is_not_taken_over_by_a_later_one(void **state)
+{
+    struct folder *folder = *state;
+    write_file(folder, "a.yaml", "connections:\n  x: {scaler: f, k: a}\n");
+    write_file(folder, "b.yaml", "connections:\n  x: {scaler: f, k: b}\n  y: {scaler: f}\n");
+    assert_true(load(folder, ""));
+    assert_string_equal(value_of(folder, "x", "k"), "a");
+    write_file(folder, "a.yaml", "connections: [");
+    for (int i = 0; i < 2; i++) {
+        assert_true(load(folder, ""));
+        assert_string_equal(value_of(folder, "x", "k"), "a");
+        assert_true(named_connection_is_usable(find(folder, "y")));
+        assert_int_equal(connections_count_invalid(folder->loaded), 3); /* the file, x, and b's x */
+        assert_false(connections_require_valid(folder->loaded, &folder->error));
+        assert_non_null(strstr(error_text(&folder->error), "b.yaml:2: x is there twice: the one "));
+    }
+    write_file(folder, "a.yaml", "connections:\n  x: {scaler: f, k: new}\n");
+    assert_true(load(folder, ""));
+    assert_string_equal(value_of(folder, "x", "k"), "new");
+    assert_int_equal(connections_count_invalid(folder->loaded), 1);
+    write_file(folder, "a.yaml", "connections: [");
+    write_file(folder, "Z.yaml", "connections:\n  x: {scaler: f, k: first}\n");
+    assert_true(load(folder, ""));
+    assert_string_equal(value_of(folder, "x", "k"), "first"); /* an earlier file always has it */
+    remove_file(folder, "Z.yaml");
+    remove_file(folder, "a.yaml");
+    assert_true(load(folder, ""));
+    assert_string_equal(value_of(folder, "x", "k"), "b"); /* who deletes it means it */
+}
+
 static void a_folder_without_any_good_file_fails_and_an_empty_one_has_none(void **state)
 {
     struct folder *folder = *state;
@@ -241,6 +271,7 @@ int main(void)
         TEST(a_change_of_its_usability_or_mistakes_is_a_change),
         TEST(a_folder_is_read_in_the_order_of_its_names_and_the_first_of_a_name_stays),
         TEST(a_file_of_a_folder_that_is_no_yaml_concerns_its_connections_alone),
+        TEST(a_name_of_a_file_that_is_no_yaml_is_not_taken_over_by_a_later_one),
         TEST(a_folder_without_any_good_file_fails_and_an_empty_one_has_none),
         TEST(an_entry_that_is_no_connection_refuses_the_file),
         TEST(more_connections_than_allowed_leave_the_first_ones),
