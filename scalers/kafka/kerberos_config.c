@@ -126,10 +126,12 @@ static bool has_only(const char *text, const char *others)
     return true;
 }
 
-/* A realm, a host, a key. */
+/* A realm, a host, a key. The library takes a line that begins with "include " for a directive wherever it stands, also
+ * where = follows. */
 static bool is_name(const char *text)
 {
-    return text[0] != '\0' && has_only(text, "._-");
+    return text[0] != '\0' && has_only(text, "._-") && !text_equal(text, "include") &&
+           !text_equal(text, "includedir");
 }
 
 /* Numbers, booleans, lists of names, and addresses, which may be URLs; never the path of a file. */
