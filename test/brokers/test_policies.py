@@ -16,8 +16,10 @@ import grpc
 import pytest
 
 from support.grpc_client import Client
+from support.nats import Nats
 from support.postgresql import PostgreSQL
 from support.process import wait_until
+from support.prometheus import Prometheus
 from support.redis import Redis
 from support.server import Server, binary
 
@@ -373,6 +375,43 @@ def test_a_policy_that_the_source_cannot_serve_is_refused_with_what_to_use(broke
     assert "use an http:// host" in refusal({**amqp, "inFlightPerReplica": "1"})
 
 
+def reading_of(server):
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/api/triggers/shop/orders", timeout=SECONDS) as page:
+        found, = json.load(page)
+    return found["reading"]
+
+
+def test_a_jetstream_consumer_tells_what_arrived_and_was_consumed():
+    """Of its own subject: the sequences of the stream count the messages of others, too."""
+    with Nats() as broker, broker.connect() as client, Server(http=True) as server, Client(server.port) as caller:
+        client.create_stream("jobs")
+        client.create_consumer("jobs", "workers", filter_subject="jobs.work")
+        client.publish("jobs", 5, subject="other")
+        client.publish("jobs", 7)
+        client.acknowledge(client.fetch("jobs", "workers", 3)[:2])
+        options = {"scaler": "nats-jetstream", "servers": broker.url, "stream": "jobs", "consumer": "workers", "lagThreshold": "5",
+                   "inFlightPerReplica": "1"}
+        assert caller.metrics(options).metricValueFloat == 1  # 5 / 5, and 1 in flight
+        reading = reading_of(server)
+        assert (reading["waiting"], reading["inFlight"], reading["arrived"], reading["consumed"]) == (4, 1, 7, 2)
+
+
+def test_queries_of_promql_tell_what_is_in_flight_and_the_rates():
+    """In one request. A comment at the end of a query, and labels that two of them have, change nothing."""
+    samples = ['jobs{state="waiting"} 4', 'jobs{state="running"} 3', 'jobs_per_second{what="created"} 7', 'jobs_per_second{what="done"} 2.5']
+    with Prometheus(*samples) as broker, Server(http=True) as server, Client(server.port) as client:
+        options = {"scaler": "prometheus", "serverAddress": broker.url(), "query": 'jobs{state="waiting"} # what waits', "threshold": "5",
+                   "inFlightQuery": 'sum(jobs{state="running"})', "arrivalQuery": 'sum(jobs_per_second{what="created"}) # per second',
+                   "consumptionQuery": 'sum(jobs_per_second{what="done"})', "inFlightPerReplica": "1"}
+        assert client.metrics(options).metricValueFloat == 3
+        reading = reading_of(server)
+        assert (reading["value"], reading["inFlight"], reading["arrivalRate"], reading["consumptionRate"]) == (4, 3, 7, 2.5)
+        options["inFlightQuery"] = 'sum(jobs{state="gone"})'
+        with pytest.raises(grpc.RpcError) as caught:  # unknown is not 0
+            client.metrics(options)
+        assert "inFlightPerReplica needs the messages in flight, and the source did not report them" in caught.value.details()
+
+
 def test_queries_of_sql_tell_what_is_in_flight():
     with PostgreSQL() as database, Server(http=True) as server, Client(server.port) as client:
         database.sql("CREATE TABLE jobs (id serial PRIMARY KEY, state text NOT NULL)",
@@ -384,6 +423,5 @@ def test_queries_of_sql_tell_what_is_in_flight():
                    "targetQueryValue": "5", "inFlightQuery": "SELECT count(*) FROM jobs WHERE state = 'running';",
                    "arrivalQuery": "SELECT last_value FROM jobs_id_seq", "inFlightPerReplica": "1"}
         assert client.metrics(options).metricValueFloat == 3
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/api/triggers/shop/orders", timeout=SECONDS) as page:
-            found, = json.load(page)
-        assert (found["reading"]["value"], found["reading"]["inFlight"], found["reading"]["arrived"]) == (4, 3, 7)
+        reading = reading_of(server)
+        assert (reading["value"], reading["inFlight"], reading["arrived"]) == (4, 3, 7)

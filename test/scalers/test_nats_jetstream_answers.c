@@ -29,6 +29,20 @@ static void an_answer_has_both_counts(void **state)
     assert_true(isnan(reading.value));
 }
 
+static void totals_are_those_of_deliveries(void **state)
+{
+    (void)state;
+    const char *answer = "{\"delivered\":{\"consumer_seq\":10,\"stream_seq\":400},"
+                         "\"num_ack_pending\":4,\"num_pending\":3}";
+    const char *without = "{\"num_ack_pending\":4,\"num_pending\":3}";
+    struct reading reading;
+    struct error error = {0};
+    assert_true(nats_consumer_info_parse(answer, strlen(answer), &orders, &reading, &error));
+    assert_true(reading.arrived == 13 && reading.consumed == 6);
+    assert_true(nats_consumer_info_parse(without, strlen(without), &orders, &reading, &error));
+    assert_true(isnan(reading.arrived) && isnan(reading.consumed));
+}
+
 static struct nats_subjects_info info_of(const char *answer)
 {
     struct nats_subjects_info info;
@@ -235,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_has_both_counts),
+        cmocka_unit_test(totals_are_those_of_deliveries),
         cmocka_unit_test(subjects_of_messages_are_read_from_stream_and_consumer),
         cmocka_unit_test(messages_that_cannot_be_subscribed_to_are_known),
         cmocka_unit_test(a_reply_without_subjects_is_refused),
