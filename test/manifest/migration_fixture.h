@@ -1,0 +1,33 @@
+/* What tests of migrations share: there and back again, and parts of manifests. */
+#ifndef BACKLOG_TEST_MANIFEST_MIGRATION_FIXTURE_H
+#define BACKLOG_TEST_MANIFEST_MIGRATION_FIXTURE_H
+
+#include "manifest/migration.h"
+
+/* Of migrated(): all scalers, without TLS. Who changes them changes them back. */
+extern struct migration_settings settings;
+
+/* The text of the migrated file, NULL where nothing changes; `ret_connections`, where it is not NULL: the values of the chart
+ * for its connections. The caller frees both. The findings are added, without their paths. */
+char *migrated(const char *text, struct findings *findings, char **ret_connections);
+
+/* The same for what migration_undo() makes of it. */
+char *undone(const char *text, struct findings *findings);
+
+#define HEAD                                                                                       \
+    "# Orders   of the shop\n"                                                                     \
+    "apiVersion: keda.sh/v1alpha1\n"                                                               \
+    "kind: ScaledObject\n"                                                                         \
+    "metadata: {name: orders, namespace: shop}\n"                                                  \
+    "spec:\n"
+
+#define AUTHENTICATION                                                                             \
+    "---\n"                                                                                        \
+    "kind: TriggerAuthentication\n"                                                                \
+    "metadata: {name: rabbit, namespace: shop}\n"                                                  \
+    "spec:\n"                                                                                      \
+    "  secretTargetRef:\n"                                                                         \
+    "    - {parameter: username, name: rabbitmq, key: user}\n"                                     \
+    "    - {parameter: password, name: rabbitmq, key: pw}\n"
+
+#endif

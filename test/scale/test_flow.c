@@ -1,0 +1,236 @@
+/* What one consumer does per second, and which consumers are stuck; as a policy reports it. */
+#include "scale/policy_fixture.h"
+
+#include <math.h>
+
+/* ---- rates ---- */
+
+static void a_rate_is_measured_while_messages_wait(void **state)
+{
+    (void)state;
+    give_objective(0);
+    world.reading.consumers = 4;
+    waiting(10000);
+    measure_for(12, 40, 40);
+    assert_true(fabs(world.result.rate - 10) < 0.01);
+    assert_true(world.result.rate_age_ms >= 0 && world.result.rate_age_ms <= 20000);
+    assert_true(world.result.rate_spread < 0.01);
+}
+
+static void idle_consumers_have_no_rate(void **state)
+{
+    (void)state;
+    give_objective(0);
+    world.reading.consumers = 4;
+    measure_for(12, 4, 4);
+    assert_true(isnan(world.result.rate));
+}
+
+static void a_rate_is_kept_when_idle(void **state)
+{
+    (void)state;
+    give_objective(0);
+    world.reading.consumers = 4;
+    waiting(10000);
+    measure_for(12, 40, 40);
+    waiting(0);
+    world.reading.consumers = 0;
+    measure_for(500, 0, 0);
+    assert_true(fabs(world.result.rate - 10) < 0.01);
+    assert_true(world.result.rate_age_ms > 2000000);
+}
+
+static void workers_that_became_slower_are_noticed_within_a_minute(void **state)
+{
+    (void)state;
+    give_objective(0);
+    world.reading.consumers = 4;
+    waiting(100000);
+    measure_for(60, 40, 40);
+    measure_for(12, 40, 20);
+    assert_true(fabs(world.result.rate - 5) < 0.01);
+}
+
+/* Before there are two observations: what is measured now counts where chance cannot be the reason. */
+static void workers_that_became_much_slower_count_at_once(void **state)
+{
+    (void)state;
+    give_objective(0);
+    world.reading.consumers = 4;
+    waiting(100000);
+    measure_for(60, 40, 40);
+    measure_for(6, 40, 20);
+    assert_true(fabs(world.result.rate - 5) < 0.01);
+}
+
+/* One message in 20 s: most intervals see none consumed, and that counts when one is. */
+static void the_rate_of_long_jobs_is_measured(void **state)
+{
+    (void)state;
+    give_objective(0);
+    world.reading.consumers = 2;
+    waiting(1000);
+    for (int i = 0; i < 30; i++) {
+        measure_for(3, 0.05, 0);
+        measure_for(1, 0.05, 0.2);
+    }
+    assert_true(fabs(world.result.rate - 0.025) < 0.001);
+}
+
+static void a_stall_is_no_rate(void **state)
+{
+    (void)state;
+    give_objective(0);
+    world.reading.consumers = 4;
+    waiting(10000);
+    measure_for(12, 40, 40);
+    measure_for(60, 40, 0);
+    assert_true(fabs(world.result.rate - 10) < 0.01);
+}
+
+static void several_consumers_of_a_replica_add_up(void **state)
+{
+    (void)state;
+    give_objective(0);
+    world.settings.consumers_per_replica = 2;
+    world.reading.consumers = 4;
+    waiting(10000);
+    measure_for(12, 40, 40);
+    assert_true(fabs(world.result.rate - 20) < 0.01);
+}
+
+/* ---- stuck consumers ---- */
+
+static void a_stuck_consumer_is_noticed_within_three_intervals(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    world.reading.consumers = 1;
+    waiting(15);
+    measure_for(10, 1, 1);
+    int64_t before = world.result.replicas;
+    assert_int_equal(world.result.status, FLOW_OK);
+    measure_for(3, 10, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+    assert_int_equal(measure_for(20, 100, 0), before);
+    assert_int_equal(world.result.term, POLICY_BY_STALL);
+}
+
+/* Redis counts those that were seen lately: one that has hung for long is not among them, but has its messages. */
+static void a_consumer_that_was_not_seen_lately_is_stuck_not_gone(void **state)
+{
+    (void)state;
+    world.reading.consumers = 0;
+    world.reading.in_flight = 1;
+    waiting(100);
+    measure_for(6, 1, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+    world.reading.in_flight = 0;
+    measure_for(6, 1, 0);
+    assert_int_equal(world.result.status, FLOW_STOP);
+}
+
+/* A Kafka consumer that commits every five seconds, measured each second. */
+static void between_two_commits_consumers_are_not_stuck(void **state)
+{
+    (void)state;
+    world.reading.consumers = 1;
+    world.window.interval_ms = 1000;
+    world.count_interval_ms = 5000;
+    waiting(10000);
+    for (int i = 0; i < 50; i++) {
+        measure_for(1, 1, i % 5 == 0 ? 5 : 0);
+        assert_int_not_equal(world.result.status, FLOW_STALL);
+    }
+    measure_for(10, 1, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+}
+
+static void without_onStall_a_stuck_consumer_is_only_reported(void **state)
+{
+    (void)state;
+    world.reading.consumers = 1;
+    waiting(15);
+    measure_for(10, 1, 1);
+    measure_for(3, 10, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+    assert_true(measure_for(20, 100, 0) > 100);
+}
+
+static void long_jobs_are_not_stuck(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    give_objective(1.0 / 60);
+    world.reading.consumers = 1;
+    waiting(5);
+    measure_for(12, 0, 0);
+    assert_int_not_equal(world.result.status, FLOW_STALL);
+    measure_for(40, 0, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+}
+
+static void no_connected_consumer_is_a_stop(void **state)
+{
+    (void)state;
+    waiting(5);
+    measure_for(6, 1, 0);
+    assert_int_equal(world.result.status, FLOW_STOP);
+}
+
+static void a_growing_queue_is_a_warning(void **state)
+{
+    (void)state;
+    world.reading.consumers = 2;
+    waiting(5);
+    measure_for(12, 20, 10);
+    assert_int_equal(world.result.status, FLOW_WARN);
+}
+
+static void consumed_messages_that_wait_again_are_a_rewind(void **state)
+{
+    (void)state;
+    world.reading.consumers = 2;
+    waiting(5);
+    measure_for(6, 10, 10);
+    world.reading.consumed -= 1000;
+    waiting(1005);
+    measure(10, 10);
+    assert_int_equal(world.result.status, FLOW_REWIND);
+}
+
+static void one_partition_with_all_that_waits_is_not_scaled_for(void **state)
+{
+    (void)state;
+    give_objective(10);
+    world.reading.partitions = 12;
+    world.reading.partitions_with_lag = 1;
+    waiting(30000);
+    measure_for(12, 15, 10);
+    assert_int_equal(world.result.status, FLOW_SKEW);
+    assert_int_equal(world.result.replicas, 2); /* for what arrives, on all partitions */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_rate_is_measured_while_messages_wait),
+        TEST(idle_consumers_have_no_rate),
+        TEST(a_rate_is_kept_when_idle),
+        TEST(workers_that_became_slower_are_noticed_within_a_minute),
+        TEST(workers_that_became_much_slower_count_at_once),
+        TEST(the_rate_of_long_jobs_is_measured),
+        TEST(a_stall_is_no_rate),
+        TEST(several_consumers_of_a_replica_add_up),
+        TEST(a_stuck_consumer_is_noticed_within_three_intervals),
+        TEST(a_consumer_that_was_not_seen_lately_is_stuck_not_gone),
+        TEST(between_two_commits_consumers_are_not_stuck),
+        TEST(without_onStall_a_stuck_consumer_is_only_reported),
+        TEST(long_jobs_are_not_stuck),
+        TEST(no_connected_consumer_is_a_stop),
+        TEST(a_growing_queue_is_a_warning),
+        TEST(consumed_messages_that_wait_again_are_a_rewind),
+        TEST(one_partition_with_all_that_waits_is_not_scaled_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
