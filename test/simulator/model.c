@@ -1,10 +1,8 @@
-/* What has to hold after every step. */
+/* What has to hold after every step of measuring: what is sent and when, and that what is needed comes. */
 #include "simulator/world.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -13,16 +11,14 @@ enum {
     RETRY_MIN_MS = 2000,
     RETRY_MAX_MS = 30000,
     PAUSE_MS = 10000,
-    STUCK_MS = 5000,
-    REPEAT_MS = 500,
 };
 
-static int64_t min_of(int64_t one, int64_t other)
+int64_t min_of(int64_t one, int64_t other)
 {
     return one < other ? one : other;
 }
 
-static int64_t max_of(int64_t one, int64_t other)
+int64_t max_of(int64_t one, int64_t other)
 {
     return one > other ? one : other;
 }
@@ -58,6 +54,13 @@ static int64_t unusable_since_ms(const struct model *model)
     return model->broken_since_ms > 0 ? min_of(since_ms, model->broken_since_ms) : since_ms;
 }
 
+int64_t model_useless_since_ms(const struct client *client, const struct model *model)
+{
+    int64_t since_ms = model->is_failing ? model->failing_since_ms : unusable_since_ms(model);
+    return client->broken_since_ms == NEVER_MS ? since_ms
+                                               : min_of(since_ms, client->broken_since_ms);
+}
+
 void model_fail(struct model *model)
 {
     if (!model->is_failing)
@@ -75,7 +78,7 @@ static int64_t retry_ms(unsigned timeouts)
     return timeouts > 4 ? RETRY_MAX_MS : min_of(RETRY_MAX_MS, RETRY_MIN_MS << (timeouts - 1));
 }
 
-static int64_t default_freshness_ms(int64_t duration_ms)
+int64_t default_freshness_ms(int64_t duration_ms)
 {
     return min_of(STANDARD_INTERVAL_MS, max_of(500, 10 * max_of(0, duration_ms)));
 }
@@ -110,7 +113,7 @@ static void check_rate(const struct client *client, struct model *model)
                  client->source->items[model - client->models].number);
 }
 
-static int slow_places(const struct source *source)
+int slow_places(const struct source *source)
 {
     enum { DEFAULT_PLACES = 16 };
     return source->scaler.isolated == 0 ? DEFAULT_PLACES : (int)source->scaler.isolated;
@@ -285,245 +288,6 @@ void check_needed(struct client *client, struct model *model)
     if (!may_starve && now_ms() - since_ms > starving_ms(client))
         violated("item %d has been needed for %lld ms and is not sent", number,
                  (long long)(now_ms() - model->needed_since_ms));
-}
-
-/* ---- answers ---- */
-
-static const struct item *item_of(const struct user *user)
-{
-    return &user->source->items[user->item];
-}
-
-/* The source answers nothing: not this query, or not two that have not timed out before. */
-static bool is_stuck(const struct client *client, const struct model *own)
-{
-    int unanswered = 0;
-    for (int i = 0; i < client->source->items_count; i++) {
-        const struct model *model = &client->models[i];
-        int64_t since_ms = max_of(model->started_us / 1000, client->completed_ms);
-        if (model->in_flight && now_ms() - since_ms >= STUCK_MS)
-            unanswered += model == own ? 2 : model->timeouts == 0;
-    }
-    return unanswered >= 2;
-}
-
-/* Everything has been well for so long that every call is to be answered by a measurement. */
-bool must_be_measured(const struct user *user)
-{
-    const struct source *source = user->source;
-    const struct item *item = item_of(user);
-    const struct client *client = user->client;
-    int64_t timeout_ms = source->scaler.timeout_ms > 0 ? source->scaler.timeout_ms : 2000;
-    int64_t window = source->scaler.window > 0 ? (int64_t)source->scaler.window : 1000;
-    if (item->behaviour != ANSWERS || source->hangs || !source->is_reachable ||
-        source->slowdown > 1 || client->is_dead || client->is_lost)
-        return false;
-    int64_t since_ms = max_of(max_of(source->disturbed_ms, item->changed_ms),
-                              max_of(client->made_ms, world.jumped_ms));
-    int64_t hanging = 0;
-    int64_t latencies_ms = 0;
-    if (now_ms() - since_ms < 60000)
-        return false;
-    for (int i = 0; i < source->items_count; i++) {
-        const struct item *other = &source->items[i];
-        bool hangs = other->behaviour != ANSWERS || other->latency_us * 3 / 2000 >= timeout_ms;
-        hanging += hangs;
-        latencies_ms += hangs ? 0 : other->latency_us * 3 / 2000;
-    }
-    bool is_late = item->latency_us * 3 / 2000 >= min_of(timeout_ms, 1000);
-    int64_t rounds = source->is_serial ? 1 : window;
-    if (is_late || latencies_ms / rounds > 400 || (source->is_serial && hanging > 0) ||
-        (hanging > 0 && window == 1))
-        return false;
-    int64_t places = slow_places(source);
-    return now_ms() - since_ms > 60000 + hanging * timeout_ms / places;
-}
-
-static void check_value(const struct user *user, const struct call *call,
-                        const struct answer *answer)
-{
-    const struct model *model = &user->client->models[user->item];
-    int64_t interval_ms = user->rules.interval_ms;
-    int64_t sent_ms = token_sent_ms(answer->value);
-    int64_t fresh_ms =
-        user->rules.interval_is_set ? interval_ms : default_freshness_ms(model->duration_ms);
-    if (model->duration_ms >= 1000)
-        fresh_ms = interval_ms + 2 * model->duration_ms;
-    if (model->is_failing || user->client->broken_since_ms != NEVER_MS)
-        violated("item %d: a value is answered while measuring fails", item_of(user)->number);
-    if (sent_ms < model->notified_us / 1000)
-        violated("item %d: a value is answered that a notification outdated",
-                 item_of(user)->number);
-    if (sent_ms >= call->arrived_ms - fresh_ms)
-        return;
-    int64_t late_ms = connection_effective_interval_ms(&user->client->connection, now_ms());
-    if (now_ms() - call->arrived_ms < 1000)
-        violated("item %d: a call is answered at once by a reading that is %lld ms old; F is %lld",
-                 item_of(user)->number, (long long)(call->arrived_ms - sent_ms),
-                 (long long)fresh_ms);
-    if (now_ms() - sent_ms > min_of(late_ms, 60000))
-        violated("item %d: a call is answered by a reading that is %lld ms old; the effective "
-                 "interval is %lld ms",
-                 item_of(user)->number, (long long)(now_ms() - sent_ms), (long long)late_ms);
-}
-
-/* Not answered by a measurement: there has to be a reason, and it has to be of this query. */
-static void check_reason(const struct user *user, const struct call *call, bool out_of_time)
-{
-    const struct client *client = user->client;
-    const struct model *model = &client->models[user->item];
-    bool is_broken = client->broken_since_ms != NEVER_MS;
-    bool has_failed = model->is_failing && model->failed_ms >= call->arrived_ms - REPEAT_MS;
-    if (must_be_measured(user))
-        violated("item %d: nothing is wrong, and a call is not answered by a measurement",
-                 item_of(user)->number);
-    if (!out_of_time && !is_broken && !has_failed && model->timeouts == 0 &&
-        model->query->job.timeouts == 0 && !is_stuck(client, model))
-        violated("item %d: a call is refused and does not wait", item_of(user)->number);
-}
-
-int64_t model_useless_since_ms(const struct client *client, const struct model *model)
-{
-    int64_t since_ms = model->is_failing ? model->failing_since_ms : unusable_since_ms(model);
-    return client->broken_since_ms == NEVER_MS ? since_ms
-                                               : min_of(since_ms, client->broken_since_ms);
-}
-
-static int64_t useless_since_ms(const struct user *user)
-{
-    return model_useless_since_ms(user->client, &user->client->models[user->item]);
-}
-
-static void check_held(const struct user *user, const struct answer *answer)
-{
-    int64_t since_ms = useless_since_ms(user);
-    if (!answer->active)
-        violated("item %d: an inactive reading is held", item_of(user)->number);
-    if (now_ms() - since_ms > user->rules.hold_ms)
-        violated("item %d: a reading is held for %lld ms", item_of(user)->number,
-                 (long long)(now_ms() - since_ms));
-}
-
-static void check_error(const struct user *user, const struct error *error)
-{
-    const char *item = strstr(error_text(error), "item ");
-    const char *source = strstr(error_text(error), "source ");
-    if (item != NULL && strtol(item + 5, NULL, 10) != item_of(user)->number)
-        violated("item %d fails with an error of another: %s", item_of(user)->number,
-                 error_text(error));
-    if (source == error_text(error) && strtol(source + 7, NULL, 10) != user->source->index)
-        violated("item %d fails with an error of another source: %s", item_of(user)->number,
-                 error_text(error));
-    if (!error_is_set(error))
-        violated("item %d is refused without an error", item_of(user)->number);
-}
-
-void check_answer(const struct user *user, const struct call *call, const struct answer *answer,
-                  bool out_of_time)
-{
-    const struct item *item = item_of(user);
-    if (answer->kind == ANSWER_WAIT)
-        violated("item %d: a call that is out of time waits", item->number);
-    if (now_ms() - call->arrived_ms > CALL_DEADLINE_MS && world.jumped_ms < call->arrived_ms)
-        violated("item %d: a call took %lld ms", item->number,
-                 (long long)(now_ms() - call->arrived_ms));
-    if (answer->kind == ANSWER_REFUSED) {
-        check_error(user, &answer->error);
-        check_reason(user, call, out_of_time);
-        return;
-    }
-    if (token_item(answer->value) != item->number)
-        violated("item %d is answered with a value of item %d", item->number,
-                 token_item(answer->value));
-    if (!answer->held && token_is_active(answer->value) != answer->active)
-        violated("item %d: active is not as the source had it", item->number);
-    if (!answer->held) {
-        check_value(user, call, answer);
-        return;
-    }
-    check_held(user, answer);
-    check_load(user, answer);
-    check_reason(user, call, out_of_time);
-}
-
-void check_stream(const struct user *user, const struct answer *answer)
-{
-    const struct item *item = item_of(user);
-    /* What is held may be the load of an earlier reading. */
-    double token = answer->held ? user->query->known.reading.value : answer->value;
-    if (token_item(answer->value) != item->number || !token_is_active(token))
-        violated("item %d: a stream was sent what the source never had", item->number);
-}
-
-/* What is held is not less than anything that was answered in the five minutes before the failure, and no more than
- * the largest of a little longer. */
-void check_load(const struct user *user, const struct answer *answer)
-{
-    enum { WINDOW_MS = 300000, GRAIN_MS = 30000 };
-    int64_t since_ms = user->failing_since_ms;
-    if (since_ms == 0)
-        since_ms = max_of(useless_since_ms(user), user->answered_ms);
-    since_ms -= user->failed_ms;
-    const struct model *model = &user->client->models[user->item];
-    double load = token_load(answer->value);
-    double min = 0;
-    double max = model->is_measured ? token_load(model->query->known.reading.value) : 0;
-    for (size_t i = 0; i < user->answered_count; i++) {
-        const struct answered *each = &user->answered[i];
-        if (each->at_ms >= since_ms - WINDOW_MS && each->load > min)
-            min = each->load;
-        if (each->at_ms >= since_ms - WINDOW_MS - GRAIN_MS && each->load > max)
-            max = each->load;
-    }
-    if (load < min)
-        violated("item %d: a load of %g is held, and %g was answered before the failure",
-                 item_of(user)->number, load, min);
-    if (load > max)
-        violated("item %d: a load of %g is held, which is more than was answered lately",
-                 item_of(user)->number, load);
-}
-
-static void forget_smaller(struct user *user, double load, int64_t at_ms)
-{
-    enum { FORGOTTEN_MS = 600000 };
-    size_t kept = 0;
-    for (size_t i = 0; i < user->answered_count; i++)
-        if (user->answered[i].load > load && user->answered[i].at_ms > at_ms - FORGOTTEN_MS)
-            user->answered[kept++] = user->answered[i];
-    user->answered_count = kept;
-}
-
-void model_answered(struct user *user, const struct answer *answer)
-{
-    if (answer->kind != ANSWER_VALUE)
-        return;
-    if (answer->held) {
-        if (user->failing_since_ms == 0)
-            user->failing_since_ms = max_of(useless_since_ms(user), user->answered_ms);
-        return;
-    }
-    if (user->failing_since_ms > 0)
-        user->failed_ms += now_ms() - user->failing_since_ms;
-    user->failing_since_ms = 0;
-    user->answered_ms = now_ms();
-    int64_t at_ms = now_ms() - user->failed_ms;
-    double load = token_load(answer->value);
-    forget_smaller(user, load, at_ms);
-    user->answered = memory_grow(user->answered, &user->answered_capacity, user->answered_count + 1,
-                                 sizeof(*user->answered));
-    user->answered[user->answered_count++] = (struct answered){load, at_ms};
-}
-
-/* The second call of a round is answered as the first one was. */
-void check_round(const struct user *user, const struct answer *answer)
-{
-    const struct round_answer *first = &user->round;
-    bool is_value = answer->kind == ANSWER_VALUE;
-    if (!user->has_round || now_ms() - first->at_ms > TRIGGER_ROUND_MS)
-        violated("item %d: IsActive repeats a round that is over", item_of(user)->number);
-    if (is_value != first->is_value ||
-        (is_value && (answer->value != first->value || answer->active != first->is_active)))
-        violated("item %d: IsActive does not agree with GetMetrics", item_of(user)->number);
 }
 
 /* ---- everything ---- */

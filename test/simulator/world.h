@@ -5,7 +5,8 @@
  *
  *     world.c   time, events and disturbances          sources.c  what a source does with a request
  *     clients.c the thread around a connection         callers.c  rounds, streams, reloads
- *     model.c   what has to hold after every step      main.c     the command line
+ *     model.c   what has to hold of measuring          answers.c  what has to hold of answers
+ *     main.c    the command line
  *
  * A value says where it is from: which item, when it was asked for, and whether the item was active then. So a
  * check needs no history: an answer carries its proof. Its highest bits are the load, by which values are larger or
@@ -308,24 +309,34 @@ void callers_take_news(void);
 
 /* ---- model.c ---- */
 
+enum { REPEAT_MS = 500 }; /* how long a failure is repeated */
+
+int64_t min_of(int64_t one, int64_t other);
+int64_t max_of(int64_t one, int64_t other);
+/* F, where no interval is set. */
+int64_t default_freshness_ms(int64_t duration_ms);
+/* How many requests that timed out last may be in flight. */
+int slow_places(const struct source *source);
 void model_reset(struct model *model);
+void model_need(struct model *model, int64_t from_us);
+void model_fail(struct model *model);
+/* Since when the query has been of no use to callers; now, if it is of use. */
+int64_t model_useless_since_ms(const struct client *client, const struct model *model);
 void check_take(struct client *client, struct model *model);
 void check_end(struct client *client, struct model *model, enum task_outcome outcome);
 void check_connect(struct client *client);
 void check_caught_up(const struct client *client);
 void check_needed(struct client *client, struct model *model);
+void check_client(struct client *client); /* everything of it */
+
+/* ---- answers.c ---- */
+
+/* Everything has been well for so long that every call is to be answered by a measurement. */
+bool must_be_measured(const struct user *user);
 void check_answer(const struct user *user, const struct call *call, const struct answer *answer,
                   bool out_of_time);
 void check_stream(const struct user *user, const struct answer *answer);
-void check_load(const struct user *user, const struct answer *answer);
-void model_answered(struct user *user, const struct answer *answer);
 void check_round(const struct user *user, const struct answer *answer);
-void check_client(struct client *client); /* everything of it */
-/* Everything has been well for so long that every call is to be answered by a measurement. */
-bool must_be_measured(const struct user *user);
-void model_need(struct model *model, int64_t from_us);
-void model_fail(struct model *model);
-/* Since when the query has been of no use to callers; now, if it is of use. */
-int64_t model_useless_since_ms(const struct client *client, const struct model *model);
+void model_answered(struct user *user, const struct answer *answer);
 
 #endif
