@@ -48,7 +48,7 @@ def trigger(broker, stream="orders", consumer="workers", **metadata):
 
 
 def monitored(broker, stream="orders", consumer="workers", **metadata):
-    """As KEDA's built-in is told."""
+    """With the keys of KEDA's built-in scaler."""
     return {"scaler": "nats-jetstream", "natsServerMonitoringEndpoint": f"127.0.0.1:{broker.monitor_port}",
             "account": "$G", "stream": stream, "consumer": consumer, **metadata}
 
@@ -273,14 +273,19 @@ def test_a_server_without_jetstream(client):
         assert "no JetStream answers" in unavailable(client, trigger(nats))
 
 
+def six_orders_of_which_two_are_fetched(cluster):
+    """Replicated on three nodes; returns the leader of the consumer."""
+    with cluster.nodes[0].connect() as jetstream:
+        jetstream.create_stream("orders", num_replicas=3)
+        jetstream.create_consumer("orders", "workers")
+        jetstream.publish("orders", 6)
+        jetstream.fetch("orders", "workers", 2)
+        return jetstream.leader("orders", "workers")
+
+
 def test_any_node_of_a_cluster_tells_what_the_leader_knows(client):
     with NatsCluster(3) as cluster:
-        with cluster.nodes[0].connect() as jetstream:
-            jetstream.create_stream("orders", num_replicas=3)
-            jetstream.create_consumer("orders", "workers")
-            jetstream.publish("orders", 6)
-            jetstream.fetch("orders", "workers", 2)
-            leader = jetstream.leader("orders", "workers")
+        leader = six_orders_of_which_two_are_fetched(cluster)
         for node in cluster.nodes:
             answers(client, trigger(node), 6, True)
 
@@ -398,12 +403,7 @@ def test_a_monitoring_port_that_is_none_or_has_no_jetstream(nats, client):
 
 def test_in_a_cluster_only_the_leader_is_believed(client):
     with NatsCluster(3) as cluster:
-        with cluster.nodes[0].connect() as jetstream:
-            jetstream.create_stream("orders", num_replicas=3)
-            jetstream.create_consumer("orders", "workers")
-            jetstream.publish("orders", 6)
-            jetstream.fetch("orders", "workers", 2)
-            leader = jetstream.leader("orders", "workers")
+        leader = six_orders_of_which_two_are_fetched(cluster)
         for node in cluster.nodes:
             if node.server_name == leader:
                 answers(client, monitored(node), 6, True)

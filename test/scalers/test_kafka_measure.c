@@ -128,6 +128,12 @@ static bool run(struct fixture *fixture)
     return usable;
 }
 
+static void run_again(struct fixture *fixture)
+{
+    test_feed_again(fixture->feed);
+    assert_true(run(fixture));
+}
+
 static void assert_answered(struct fixture *fixture, size_t index)
 {
     const struct test_task *task = test_feed_task(fixture->feed, index);
@@ -182,8 +188,7 @@ static void a_coordinator_that_hangs_delays_no_other_group(void **state)
     assert_answered(fixture, 0);
     hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
-    test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    run_again(fixture);
     assert_timed_out(fixture, 0,
                      "Kafka group silent: its coordinator did not answer within 600 ms");
     assert_answered(fixture, 1);
@@ -202,13 +207,12 @@ static void a_leader_that_hangs_delays_no_other_topic(void **state)
     assert_answered(fixture, 0);
     hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
-    test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    run_again(fixture);
     assert_timed_out(fixture, 0, "Kafka broker 3, which leads partition 0 of topic lost");
     assert_answered(fixture, 1);
 }
 
-/* Told not to time out, the library goes on waiting for the old coordinator. */
+/* Without a time-out of its own, the library goes on waiting for the old coordinator. */
 static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void **state)
 {
     struct fixture *fixture = *state;
@@ -220,14 +224,12 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
     rd_kafka_mock_coordinator_set(fixture->cluster, "group", "moved", 2);
     int64_t began_ms = clock_now_ms();
     test_feed_set_timeout(fixture->feed, 5000);
-    test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    run_again(fixture);
     assert_answered(fixture, 0);
     assert_true(clock_now_ms() - began_ms >= 1000); /* the main handle had its chance */
     /* From now on at once. */
     began_ms = clock_now_ms();
-    test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    run_again(fixture);
     assert_answered(fixture, 0);
     assert_true(clock_now_ms() - began_ms < 1000);
 }
@@ -252,8 +254,7 @@ static void a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time(voi
     connect_client(fixture);
     for (size_t stale = 2; stale > 0; stale--) {
         make_stale(fixture, stale);
-        test_feed_again(fixture->feed);
-        assert_true(run(fixture));
+        run_again(fixture);
         assert_answered(fixture, 0);
     }
 }
@@ -268,8 +269,7 @@ static void a_group_that_no_broker_coordinates_fails(void **state)
     for (int i = 0; i < 2; i++) { /* by the same handles, too */
         test_feed_task(fixture->feed, 1)->task.isolate = i == 1;
         make_stale(fixture, 6);
-        test_feed_again(fixture->feed);
-        assert_true(run(fixture));
+        run_again(fixture);
         for (size_t task = 0; task < 2; task++)
             assert_failed(fixture, task, "oordinator");
     }
@@ -290,14 +290,12 @@ static void a_group_that_timed_out_is_right_once_it_has_a_coordinator(void **sta
     hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
     for (int i = 0; i < 2; i++) {
-        test_feed_again(fixture->feed);
-        assert_true(run(fixture));
+        run_again(fixture);
         assert_timed_out(fixture, 0, "Kafka group silent");
     }
     rd_kafka_mock_coordinator_set(fixture->cluster, "group", "silent", 2);
     test_feed_set_timeout(fixture->feed, 5000);
-    test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    run_again(fixture);
     assert_answered(fixture, 0);
 }
 
@@ -311,8 +309,7 @@ static void an_isolated_task_is_answered_like_any_other(void **state)
     assert_true(run(fixture));
     assert_answered(fixture, 0);
     test_feed_task(fixture->feed, 0)->task.isolate = false;
-    test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    run_again(fixture);
     assert_answered(fixture, 0);
 }
 
@@ -330,8 +327,7 @@ static void new_tasks_are_taken_while_a_group_hangs(void **state)
     hang(fixture, 3, true);
     feed_set_window(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
-    test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    run_again(fixture);
     assert_timed_out(fixture, 0, "Kafka group silent");
     assert_int_equal(test_feed_task(fixture->feed, 0)->order, 4);
     for (size_t i = 1; i < 4; i++)
@@ -354,8 +350,7 @@ static void a_group_has_one_call_at_a_time(void **state)
     /* The third comes when the second ends, while the first one's call is under way: it waits its turn. */
     feed_set_window(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
     int64_t began_ms = clock_now_ms();
-    test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    run_again(fixture);
     for (size_t i = 0; i < 3; i++)
         assert_answered(fixture, i);
     assert_int_equal(test_feed_task(fixture->feed, 1)->order, 1);
@@ -392,14 +387,12 @@ static void a_late_answer_is_nobodys(void **state)
     rd_kafka_mock_broker_set_rtt(fixture->cluster, 3, TIMEOUT_MS * 3 / 2);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
     for (int i = 0; i < 2; i++) {
-        test_feed_again(fixture->feed);
-        assert_true(run(fixture));
+        run_again(fixture);
         assert_timed_out(fixture, 0, "Kafka group slow");
     }
     rd_kafka_mock_broker_set_rtt(fixture->cluster, 3, 0);
     test_feed_set_timeout(fixture->feed, 5000);
-    test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    run_again(fixture);
     assert_answered(fixture, 0);
 }
 
