@@ -166,7 +166,7 @@ static void call_send(struct call *call)
     rd_kafka_ListConsumerGroupOffsets_destroy(request);
 }
 
-/* Whoever still waits on it is sent again. */
+/* The groups that still wait for the former one are sent again. */
 static bool second_open(struct kafka_commits *commits, struct error *error)
 {
     struct handle *second = &commits->second;

@@ -6,7 +6,7 @@
  * times out: it gets the longest timeout there is, our deadline is outside of it, and a group has at most
  * one call on a handle.
  *
- * Told not to time out, the library waits for the coordinator that it knows, or goes on sending to a broker
+ * Without a time-out of its own, the library waits for the coordinator that it knows, or goes on sending to a broker
  * that says that it is not the coordinator any more. A new handle finds the new one at once. So silent
  * groups (those of isolated tasks, or whose call on the main handle is a second old) have a second handle,
  * which is renewed when a call on it was in vain; one that met the wrong broker is sent once more by the

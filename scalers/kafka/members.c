@@ -159,7 +159,7 @@ static void warn_once(struct members *group, const char *reason)
     group->has_warned = true;
 }
 
-/* While it is rebalanced nobody has anything; and whoever assigns partitions by hand is no member, nor counted. */
+/* While the group rebalances, no member has a partition. Consumers that assign partitions by hand are no members. */
 static void take_description(struct members *group,
                              const rd_kafka_ConsumerGroupDescription_t *description)
 {

@@ -20,7 +20,7 @@ enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 enum { FORGET_MS = 10 * 60 * 1000 };
 
 /*
- * librdkafka never lets go of a topic once it has partitions, destroyed or not, and requests all it has
+ * librdkafka never frees a topic once it has partitions, destroyed or not, and requests all it has
  * every time: a handle that has many more than are used is to be replaced.
  */
 enum { SPARE_TOPICS = 100 };

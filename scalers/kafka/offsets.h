@@ -13,7 +13,7 @@
 
 #include "kafka/client.h"
 
-/* A partition of somebody's, whose offset is requested. */
+/* A partition whose offset is requested; the caller's. */
 struct kafka_offset_request {
     const char *topic;
     int32_t partition;

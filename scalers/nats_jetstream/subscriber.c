@@ -225,7 +225,7 @@ bool nats_subscriber_subscribe(struct nats_subscriber *subscriber, struct task *
     return list != NULL && open_subscriptions(subscriber, &task->notifier, list);
 }
 
-/* nats.c may still be about to report that a right is missing: then whoever waits is notified. */
+/* nats.c may still be about to report a missing right: then the subscriptions of that subject are notified. */
 void nats_subscriber_confirm(const struct nats_subscriber *subscriber, struct task *task)
 {
     const struct nats_subject_list *list = NULL;

@@ -241,9 +241,9 @@ static void explain_lag(const struct redis_server *server, struct task *task, co
 }
 
 /*
- * Redis does not know who is connected, only who was seen when. Whoever waits for messages has nothing pending and is seen
- * often, or at the latest when one comes; whoever works on one is seen again when it is done. One that died with entries
- * pending keeps them.
+ * Redis does not know who is connected, only who was seen when. A consumer that waits for messages has nothing pending and is
+ * seen often, or at the latest when one comes; one that works on a message is seen again when that is done. One that died
+ * with entries pending keeps them.
  */
 enum { SEEN_MS = 15 * 1000, SEEN_AT_WORK_MS = 5 * 60 * 1000, MAX_CONSUMERS = 10 * 1000 };
 
@@ -282,7 +282,7 @@ static void on_consumers(struct redis_channel *channel, struct redis_command *co
     task_answer(task, &command->reading);
 }
 
-/* As the policy of a trigger wants them; who has died, and was not deleted, is among them. */
+/* As the policy of a trigger wants them; those that died and were not deleted are among them. */
 static void answer_with_consumers(struct redis_channel *channel, struct task *task,
                                   const struct reading *reading, const redisReply *consumers)
 {

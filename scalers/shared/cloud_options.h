@@ -1,5 +1,5 @@
 /*
- * Keys of cloud identities that KEDA's built-ins have and no scaler here does: whoever uses one gets
+ * Keys of cloud identities that KEDA's built-ins have and no scaler here does: their error says
  * what to use instead, and not that the key is unknown.
  */
 #ifndef BACKLOG_SCALERS_SHARED_CLOUD_OPTIONS_H

@@ -2,7 +2,7 @@
  * GETs (and POSTs) of JSON with a deadline and a limit of size: one at a time per fetcher, over a connection
  * that is kept. fetch_pool.h sends them, many side by side.
  *
- * Threads: one at a time. Credentials go to libcurl apart from the URL, so that no error shows them.
+ * Threads: one at a time. Credentials go to libcurl beside the URL, so that no error shows them.
  * Redirections are not followed: they could take the credentials along.
  */
 #ifndef BACKLOG_SCALERS_SHARED_FETCH_H

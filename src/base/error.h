@@ -1,5 +1,5 @@
 /*
- * Errors: what went wrong, in words for the user who can mend it.
+ * Errors: what went wrong, in words for the user who can correct it.
  *
  * A function that can fail returns bool and takes `struct error *` last; it sets the error when and
  * only when it returns false. `struct error error = {0};` is no error. The text names the key or the

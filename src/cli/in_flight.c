@@ -170,7 +170,7 @@ static double number_of(const json_t *trigger)
     return json_is_number(number) && !is_failing ? json_number_value(number) : NAN;
 }
 
-/* Triggers of one name whose numbers differ cannot be told apart. Former triggers of an edited ScaledObject are
+/* Triggers of one name whose numbers differ cannot be distinguished. Former triggers of an edited ScaledObject are
  * listed, too, and passed over. */
 static double find(const json_t *triggers, const char *metric_name)
 {

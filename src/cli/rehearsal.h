@@ -48,7 +48,7 @@ struct rehearsal_trigger {
     double in_flight;                     /* NAN: unknown */
 };
 
-/* What a run comes to. */
+/* The totals of a run. */
 struct rehearsal_summary {
     double replica_seconds;   /* of the model's time, as the rest */
     double without_replica_s; /* active, and none is ready */

@@ -30,7 +30,7 @@ struct rows {
     size_t count, capacity;
 };
 
-/* What a process had used, to tell what it uses. */
+/* What a process had used, from which its usage per second is computed. */
 struct usage {
     pid_t pid;
     int64_t at_ms;

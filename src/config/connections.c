@@ -56,7 +56,7 @@ void connections_add_problem(struct connections *connections, const char *name, 
                              bool is_file, const char *text)
 {
     if (connections->problems_count == CONNECTIONS_MAX)
-        return; /* who has so many learns no more from another one */
+        return; /* one more would not help to correct the file */
     connections->problems =
         memory_grow(connections->problems, &connections->problems_capacity,
                     connections->problems_count + 1, sizeof(*connections->problems));

@@ -164,7 +164,7 @@ static void read_namespaces(struct reader *reader, const yaml_node_t *key, const
                 "namespaces is empty: nobody could use the connection; leave the key out for all");
 }
 
-/* Mistakes are told with the line of the key. */
+/* Mistakes are reported with the line of the key. */
 static void read_key(struct reader *reader, const yaml_node_t *key_node, const yaml_node_t *node)
 {
     const char *key = scalar(key_node);

@@ -18,7 +18,7 @@ struct kubernetes_api {
     char *ca_file;
 };
 
-/* As Kubernetes tells each pod: KUBERNETES_SERVICE_HOST and _PORT, and the files of the service account. */
+/* As each pod has it: KUBERNETES_SERVICE_HOST and _PORT, and the files of the service account. */
 bool kubernetes_api_find(struct kubernetes_api *ret_api, struct error *error);
 void kubernetes_api_done(struct kubernetes_api *api);
 

@@ -377,7 +377,7 @@ static void unwant(struct secret_watcher *watcher, const char *namespace)
         watch->is_wanted = false;
 }
 
-/* Whoever adds it knows nothing of it, even if it was there a moment before: it is listed again. */
+/* The caller knows nothing of the Secret, even if the namespace was watched a moment before: it is listed again. */
 void secret_watcher_add(struct secret_watcher *watcher, const char *namespace)
 {
     struct secret_watch *watch = memory_new(sizeof(*watch));

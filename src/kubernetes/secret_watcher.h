@@ -18,7 +18,7 @@ struct secret_watcher_settings {
     const char *name;          /* of the Secrets; borrowed */
     /*
      * What is known of a namespace's Secret. `connections` is taken; NULL without an error: there is no Secret. With
-     * an error nothing new is known, as the API did not tell. False: it must be told again later.
+     * an error nothing new is known: the API did not answer. False: must be called again later.
      */
     bool (*changed)(void *context, const char *namespace, struct connections *connections,
                     const struct error *error);

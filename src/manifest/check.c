@@ -286,7 +286,7 @@ static void check_trigger(struct checker *checker, const struct manifest_object 
         check_builtin(checker, object, trigger, prefix);
 }
 
-/* Of a type that is missing check_trigger() tells. */
+/* A type that is missing is reported by check_trigger(). */
 static bool can_be_read(const struct yaml_tree *triggers)
 {
     size_t sources = 0;

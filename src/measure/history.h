@@ -65,8 +65,8 @@ size_t history_read(struct history *history, const struct history_series *series
 
 /* What came and went, at least; NAN where it is not known. */
 struct history_flow {
-    /* How many messages were consumed since the series began: what consumption rates come to where the source reports
-     * them, else the sum of what `waiting` fell by between two readings. */
+    /* How many messages were consumed since the series began: the integral of the consumption rate where the source
+     * reports it, else the sum of what `waiting` fell by between two readings. */
     double consumed;
     /* Per second, in the last minute or so: what `waiting` grew and fell by between two readings. */
     double arrival_rate, consumption_rate;

@@ -165,7 +165,7 @@ static void leave_heap(struct schedule *schedule, struct job *job)
     job->state = JOB_IDLE;
 }
 
-/* A caller is worth as much as the longest time that somebody else is to wait. */
+/* A waiting caller counts as much as the longest time that another job may wait. */
 static void make_ready(struct schedule *schedule, struct job *job, int64_t due_ms)
 {
     job->state = JOB_READY;

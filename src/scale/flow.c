@@ -295,11 +295,11 @@ enum flow_status flow_status_of(const struct window *window, double rate, int64_
         return FLOW_REWIND;
     if (!waits_throughout(window, STATUS_STEPS))
         return FLOW_OK;
-    /* Redis counts only consumers that were seen lately; whoever has messages is there, or was. */
+    /* Redis counts only consumers that were seen lately; one that has messages is there, or was. */
     bool has_consumers = now->consumers > 0 || now->in_flight > 0;
     if (consumed <= 0 && now->consumers == 0 && !has_consumers)
         return FLOW_STOP;
-    /* Whoever works for minutes on one message is not stuck. */
+    /* A consumer that works for minutes on one message is not stuck. */
     double workers = now->consumers > 0 ? now->consumers : fmax(1, now->in_flight);
     double patience_ms = rate > 0 ? STATUS_STEPS * 1000 / (rate * workers) : 0;
     int64_t quiet = quiet_ms(window, count);

@@ -2,7 +2,7 @@
  * Flow: how fast messages arrive and are consumed, what one consumer does per second, and whether consumers are stuck;
  * from a window of readings.
  *
- * Rates come from totals where the source has them, else from the rates that it tells, and one of the two from the other
+ * Rates come from totals where the source has them, else from the rates that it reports, and one of the two from the other
  * and the change of what is there. What cannot be known is NAN.
  *
  * Threads: any; pure.
@@ -42,7 +42,7 @@ enum { FLOW_SPAN_MS = 60 * 1000, FLOW_RECENT_MS = 15 * 1000 };
 
 struct flow flow_of(const struct window *window);
 
-/* `rate`: what one consumer does per second, NAN where that is not known: whoever needs long for one message is not stuck.
+/* `rate`: what one consumer does per second, NAN where that is not known: a slow consumer is not a stuck one.
  * `count_interval_ms`: how often the source counts what was consumed. */
 enum flow_status flow_status_of(const struct window *window, double rate,
                                 int64_t count_interval_ms);

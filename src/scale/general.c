@@ -120,7 +120,7 @@ struct option_values *general_parse(const struct option_entry *entries, size_t c
     return values[OPTION_TARGET];
 }
 
-/* Takes "KEY=VALUE" apart. */
+/* Splits "KEY=VALUE". */
 static bool read_pair(char *piece, struct option_entry *ret_entry, struct error *mistakes)
 {
     char *equals = strchr(piece, '=');

@@ -73,7 +73,7 @@ static bool find_connection(const struct parse_settings *settings, struct trigge
     return true;
 }
 
-/* The scaler's mistakes of a connection that is not to be used are left out: they are not to be mended. */
+/* The scaler's mistakes of a connection that is denied are left out: correcting them would not help. */
 static bool deny_inline(const struct trigger *trigger, const struct trigger_ref *ref,
                         struct error *error)
 {

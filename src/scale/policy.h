@@ -129,7 +129,7 @@ struct policy_decision {
     struct policy_result *result;
 };
 
-/* Fails where the readings lack what the settings need. `ret_decision` points to what was handed in; NULL: nobody asks why. */
+/* Fails where the readings lack what the settings need. `ret_decision` points to what was handed in; NULL: not needed. */
 bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
                    const struct policy_input *input, int64_t now_ms,
                    struct policy_result *ret_result, struct policy_decision *ret_decision,

@@ -1,5 +1,5 @@
 /*
- * The options of a policy: rows of the table of the general keys (general.c), and what they come to.
+ * The options of a policy: rows of the table of the general keys (general.c), and the settings they make.
  *
  * Threads: any; pure.
  */

@@ -52,7 +52,7 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy)
     return wants;
 }
 
-/* ---- what the source cannot tell ---- */
+/* ---- what the source does not report ---- */
 
 static void check_field(unsigned missing, enum reading_field field, const char *key,
                         const char *what, const struct scaler *scaler, const char *advice,

@@ -53,7 +53,7 @@ void trigger_policy_set(struct trigger_policy **place, const struct policy_optio
                         struct error *mistakes);
 void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 
-/* What the settings need that the scaler cannot tell with these options: adds the mistakes. */
+/* What the settings need that the scaler does not report with these options: adds the mistakes. */
 void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
                           const struct options *options, struct error *mistakes);
 

@@ -1,6 +1,6 @@
 /*
- * How a trigger comes to its query, and leaves it: with it the trigger counts for the limit of inline connections, and
- * is one of the query's users, which logs and metrics name.
+ * The query of a trigger: acquired, released, exchanged. A trigger that has one counts for the limit of inline connections,
+ * and is one of the query's users, which logs and metrics name.
  *
  * Threads: one at a time (the server's turn lock).
  */

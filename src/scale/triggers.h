@@ -35,8 +35,8 @@ void triggers_free(struct triggers *triggers);
 /*
  * The connections file has changed: takes the new connections. A trigger whose connection is not as before is
  * parsed again, when it is found or by triggers_renew(). One that was measured goes on to be: by another query,
- * which knows what the former one knew if only the credentials differ; whoever watches it gets its news from
- * then on. Where none can be had trigger_query() says why.
+ * which knows what the former one knew if only the credentials differ; its watchers are notified by that one
+ * from then on. Where none can be had trigger_query() says why.
  */
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
 

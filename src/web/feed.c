@@ -145,7 +145,7 @@ void feed_row(struct feed *feed, enum feed_table name, uint64_t id, const char *
     row->changed = feed->version;
 }
 
-/* Who has not been told of a row that is gone would not learn of it any more: that reader begins again. */
+/* A reader that was not sent the removal of a row would never get it: it begins again. */
 static void forget_gone(struct feed *feed, struct table *table)
 {
     struct feed_reader *reader;

@@ -63,7 +63,7 @@ static int by_key(const void *left, const void *right)
     return one->key < other->key ? -1 : one->key > other->key;
 }
 
-/* FNV-1a: whoever wants two objects to count as one only deceives this sum. */
+/* FNV-1a: a forged collision only makes this sum wrong. */
 static uint64_t object_key(const struct trigger *trigger)
 {
     uint64_t key = 14695981039346656037u;

@@ -238,7 +238,7 @@ static void was_read(void *owner, bool success)
     call->reading = false;
     touch(call);
 
-    call->refused_by_core = !success; /* who has gone away is another matter: that succeeds */
+    call->refused_by_core = !success; /* a client that is gone is none: that succeeds */
     bool in_order = success && !grpc_call_failed_before_recv_message(call->handle);
     if (is_open(call) && message != NULL)
         deliver(call, message);

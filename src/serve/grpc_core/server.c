@@ -213,7 +213,7 @@ static bool start_threads(struct core_server *server, struct error *error)
 static void stop_threads(struct core_server *server)
 {
     grpc_completion_queue_shutdown(server->queue);
-    if (server->thread_count == 0) /* it wants to be seen empty by somebody */
+    if (server->thread_count == 0) /* somebody must take the shutdown event */
         grpc_completion_queue_next(server->queue, queue_deadline(CLOCK_NEVER), NULL);
     for (size_t i = 0; i < server->thread_count; i++)
         pthread_join(server->threads[i], NULL);

@@ -59,7 +59,7 @@ void h2_connection_linger(struct h2_connection *connection)
 
 /* ---- its beginning, its time limits, its end ---- */
 
-/* Apart by up to a tenth, or all that came together would leave together. */
+/* Spread over a tenth: connections that came together must not end together. */
 static int64_t retire_ms(const struct h2_server *server)
 {
     if (server->max_age_ms == CLOCK_NEVER)

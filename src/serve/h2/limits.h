@@ -1,6 +1,6 @@
 /*
  * What the nghttp2 transport takes from clients, all in one table: each limit's name, its number, why,
- * and how often somebody ran into it.
+ * and how often it was reached.
  *
  * Threads: the server's own, but for reading the counts (any).
  */

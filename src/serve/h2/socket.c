@@ -153,7 +153,7 @@ enum h2_handshake h2_socket_handshake(struct h2_connection *connection)
 
 /* ---- the bytes ---- */
 
-/* What a call of OpenSSL that moved nothing comes to. */
+/* The result of a call of OpenSSL that moved nothing: 0: try again later; -1: the connection is broken. */
 static ssize_t nothing_moved(struct h2_connection *connection, int result)
 {
     int wanted = SSL_get_error(connection->tls, result);

@@ -112,7 +112,7 @@ static int64_t end_of(const X509 *certificate)
     return timegm(&utc);
 }
 
-/* An expired certificate may still serve clients that do not look; whoever runs this must know. */
+/* An expired certificate may still serve clients that do not look; it is logged. */
 static void describe(const struct tls_files *files, const struct tls *tls)
 {
     const X509 *certificate = SSL_CTX_get0_certificate(tls->context);

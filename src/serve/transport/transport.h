@@ -135,7 +135,7 @@ struct limit {
         *set_by; /* a flag, which is the only way to change it; NULL: server_options.limits */
 };
 
-/* How often somebody ran into a limit. */
+/* How often a limit was reached. */
 struct limit_hits {
     const char *name;
     uint64_t hits;
@@ -164,7 +164,7 @@ struct transport {
     void (*free)(struct server *server); /* after drain */
     /* Any thread. Returns how many there are, at most `room`; NULL where the transport counts none. */
     size_t (*limit_hits)(const struct server *server, struct limit_hits *ret_limits, size_t room);
-    /* Any thread. TLS' of clients that did not come to HTTP/2; NULL where the transport counts none. */
+    /* Any thread. Failed TLS handshakes; NULL where the transport counts none. */
     uint64_t (*failed_handshakes)(const struct server *server);
 
     bool (*metadata)(const struct call *call, const char *key, size_t index, struct text *value);
