@@ -359,7 +359,7 @@ class Watched:
 
 def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind():
     topics = [f"idle{number}" for number in range(10)]
-    # Nothing is asked for 30 s, so whatever is pushed sooner was heard of.
+    # Nothing is measured for 30 s, so whatever is pushed sooner was notified of.
     with Kafka(log_requests=True) as kafka, Server(interval="30s") as server, Client(server.port) as client:
         kafka.create_topic(*topics)
         kafka.produce(topics[0], 3)
@@ -379,7 +379,7 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
             kafka.produce(topic, 1)
             took.append(stream.seconds_after(time.monotonic()))
         assert sorted(took)[len(took) // 2] < 0.2, took
-        # Whose message has come is known to be there: nobody waits until the topics are told again.
+        # A topic whose message has come exists: the metadata need not be requested again.
         assert kafka.requests("backlog")["METADATA"] == before["METADATA"]
         groups = {group.group_id for group in kafka.admin().list_consumer_groups().result(60).valid}
         assert groups <= {"workers"}

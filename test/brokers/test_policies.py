@@ -192,7 +192,7 @@ def metadata(broker, **options):
 
 
 def test_what_is_known_survives_another_password():
-    """The rates are known after 15 s; whoever began anew would not know them meanwhile."""
+    """The rates are known after 15 s: a policy that starts again would not know them before."""
     with Redis() as broker, broker.connect() as client:
         client.call("ACL", "SETUSER", "default", ">one", ">two")
         client.call("XGROUP", "CREATE", "jobs", "workers", "$", "MKSTREAM")

@@ -143,7 +143,7 @@ def test_a_stream_is_armed_again_with_new_credentials():
 
 
 def tracks(source, user):
-    """Whether a connection of this user is told of changes through another one."""
+    """Whether a connection of this user has its invalidation messages redirected to another one."""
     return any(f" user={user} " in client and " redir=-1" not in client
                for client in source.client.call("CLIENT", "LIST").splitlines())
 

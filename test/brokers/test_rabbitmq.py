@@ -171,7 +171,7 @@ def test_a_quorum_queue_whose_leader_is_busy_is_not_empty(broker, client):
 
 @pytest.mark.parametrize("keys", [{}, {"useRegex": "true"}], ids=["listed", "matched"])
 def test_a_quorum_queue_of_which_the_api_knows_nothing_yet_is_not_empty(broker, client, keys):
-    """Till its leader has told for the first time, totals are 0."""
+    """Until its leader reports for the first time, totals are 0."""
     queue = f"new-{len(keys)}"
     broker.declare(queue, arguments=QUORUM)
     broker.publish(queue, 3)
@@ -181,7 +181,7 @@ def test_a_quorum_queue_of_which_the_api_knows_nothing_yet_is_not_empty(broker, 
 
 
 def test_a_pattern_of_new_and_idle_classic_queues_is_0(broker, client):
-    """There are no statistics of them for up to 5 s; totals tell that they are empty, and of a message at once."""
+    """There are no statistics of them for up to 5 s; totals show that they are empty, and a message at once."""
     vhost = "fresh"
     broker.create_vhost(vhost)
     asked = trigger(broker.http_url(vhost), "^job-", useRegex="true", pageSize="2")

@@ -277,7 +277,7 @@ def test_a_missing_vhost_is_told(broker, client):
 
 @pytest.mark.parametrize("protocol", ["amqp", "http"])
 def test_quorum_queues_and_streams_count(broker, client, protocol):
-    """Of a stream the management API's totals tell nothing; that must not cost its neighbours theirs."""
+    """The management API's totals do not have streams; the other queues must be in them nevertheless."""
     vhost = f"kinds-{protocol}"
     broker.create_vhost(vhost)
     for kind in ("quorum", "stream", "classic"):
@@ -323,7 +323,7 @@ def told_all(broker, vhost):
 
 
 def answers(client, asked):
-    """By queue: the value, or None where it is told that there is no such queue. All are asked at once."""
+    """By queue: the value, or None where the error is that there is no such queue. All are requested at once."""
     def answer(queue):
         metadata = asked[queue]
         try:

@@ -192,8 +192,8 @@ def test_a_key_that_is_no_stream_is_an_error_in_every_mode(broker, redis, client
 
 
 class OneRoundTrip(Tap):
-    """Once it holds, it lets no answer through before all questions have been asked: whoever waits for one of
-    them to ask the next gets nothing in time."""
+    """Once it holds, it forwards no reply before all requests have been sent: a client that waits for one reply before it
+    sends the next request gets nothing in time."""
 
     def __init__(self, port, question, questions):
         super().__init__(port)

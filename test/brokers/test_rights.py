@@ -21,7 +21,7 @@ from support.server import Server
 from support.story import answers, unavailable, value
 
 SECRET = "sesame"
-SELDOM = "60s"  # so that only what is heard is in time
+SELDOM = "60s"  # so that only notifications are in time
 HEARD_SECONDS = 20
 
 
@@ -38,7 +38,7 @@ def listening(*triggers):
         yield streams, server.log
 
 
-# Redis: rights, a trigger that they are enough for, what it measures, and how there comes to be more.
+# Redis: rights, a trigger that they are enough for, what it measures, and the command that adds one more.
 
 OF_STREAM = {"scaler": "redis-streams", "stream": "stream"}
 OF_GROUP = {**OF_STREAM, "consumerGroup": "workers"}
@@ -53,7 +53,7 @@ REDIS = [
     ("~stream +xlen", OF_STREAM, 3, "XADD stream * job 1"),
     ("~stream +xinfo|groups", {**OF_GROUP, "lagCount": "5"}, 1, "XADD stream * job 1"),
     ("~stream +xinfo|groups +xlen", {**OF_GROUP, "consumerGroup": "none", "lagCount": "5"}, 3, "XADD stream * job 1"),
-    ("~stream +xpending", OF_GROUP, 2, None),  # Redis does not tell of them
+    ("~stream +xpending", OF_GROUP, 2, None),  # Redis does not notify of them
 ]
 
 REDIS_LISTENS = "+client|id +client|tracking +client|caching +subscribe &__redis__:invalidate"
@@ -100,7 +100,7 @@ def test_redis_measures_with(redis, filled, client, rights, asked, count, _more)
 
 
 def test_redis_listens_with(redis, filled):
-    """Each is idle with what is there, and is heard of one more."""
+    """Each is idle with what is there, and is notified of one more."""
     rows = [row for row in REDIS if row[3] is not None]
     triggers = []
     for number, (rights, asked, count, _) in enumerate(rows):
@@ -198,7 +198,7 @@ def test_kafka():
             answers(client, asked(topic), 0, False)
             with listening(asked(topic)) as (streams, log):
                 if missing is None:
-                    time.sleep(3)  # the broker does not tell who listens
+                    time.sleep(3)  # the broker does not report who is subscribed
                 else:
                     wait_until(lambda: missing in log(), HEARD_SECONDS, f"the log has {missing!r}")
                 kafka.produce(topic, 1)

@@ -144,7 +144,7 @@ def timed_refusal(call, metadata):
 
 
 def reason(client, metadata, host, trouble):
-    """What is wrong and where; None while it is told only that nothing is known yet."""
+    """What is wrong and where; None while the error is only that nothing is known yet."""
     text = refusal(client.metrics, metadata)[1]
     assert SECRET not in text
     known = host in text or "no answer within" in text

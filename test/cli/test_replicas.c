@@ -19,7 +19,7 @@ enum { PATIENCE_MS = 20000, NOW_MS = 1000, GRACE_MS = 60 * 1000 };
 
 static char folder[] = "/tmp/backlog-replicas-XXXXXX";
 
-/* Every replica leaves a file with its number, and removes it when it is told to end. */
+/* Every replica leaves a file with its number, and removes it when it is terminated. */
 #define COMMAND                                                                                    \
     "cd %s && trap 'rm \"$BACKLOG_REPLICA\"; exit' TERM && : >\"$BACKLOG_REPLICA\" && "            \
     "while :; do sleep 0.05; done"

@@ -98,7 +98,7 @@ static void a_key_can_be_a_file_beside_the_connections_file(void **state)
     rmdir(folder);
 }
 
-/* Even of a file that is wrong: it is mended by writing one of them. */
+/* Even of a file that is wrong: writing one of them may correct it. */
 static void every_file_that_is_read_is_watched(void **state)
 {
     (void)state;
@@ -195,7 +195,7 @@ static void a_list_of_aliases_has_an_end(void **state)
     text_done(&yaml);
 }
 
-/* Whoever may write a Secret of one namespace must not end the server for all. */
+/* A user who may write a Secret of one namespace must not end the server for all. */
 static void aliases_do_not_make_much_of_a_short_file(void **state)
 {
     (void)state;

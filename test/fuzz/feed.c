@@ -45,7 +45,7 @@ static bool is_count(double number)
     return isnan(number) || (isfinite(number) && number >= 0);
 }
 
-/* NAN is unknown, and whoever evaluates it says so. */
+/* NAN is unknown, and an error where it is evaluated. */
 void require_counts(const struct reading *reading)
 {
     require(is_count(reading->waiting) && is_count(reading->in_flight));

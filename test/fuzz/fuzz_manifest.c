@@ -1,5 +1,5 @@
 /*
- * Bytes into manifests: whatever they are, an item's bytes are within the text, what is found is told in words, and
+ * Bytes into manifests: whatever they are, an item's bytes are within the text, findings are in words, and
  * what can be migrated can be taken back, byte by byte.
  */
 #include "base/memory.h"

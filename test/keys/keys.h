@@ -10,7 +10,7 @@
  * (`<key>FromEnv`), and for a key of the connection from the connections file, as `<key>` and `<key>File`.
  *
  * To add a key to a scaler, add its cases. The test fails where a row of the option table has no case
- * that takes it, where a choice of it has no case, where its default is not told, and where a limit lacks
+ * that takes it, where a choice of it has no case, where its default is not stated, and where a limit lacks
  * the case at it or the one beyond it. What holds for every key of a type (yes is no bool) and for every required
  * key is tried without a case.
  */
@@ -23,7 +23,7 @@ enum key_verdict { KEY_TAKEN = 1, KEY_REFUSED, KEY_DEFAULT };
 
 struct key_case {
     enum key_verdict verdict;
-    const char *mistake; /* a part of what is told of a refused one, without the value */
+    const char *mistake; /* a part of the error of a refused one, without the value */
     const char *const
         *pairs; /* the key and its value, and behind them what the case needs besides */
 };

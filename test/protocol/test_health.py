@@ -1,4 +1,4 @@
-"""grpc.health.v1: what Kubernetes' probes and watching clients are told."""
+"""grpc.health.v1: what Kubernetes' probes and watching clients are sent."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""What a trigger's metadata may say, and what KEDA is told where it says something wrong."""
+"""What a trigger's metadata may have, and the errors that KEDA gets."""
 
 import random
 

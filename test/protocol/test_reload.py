@@ -141,7 +141,7 @@ def test_a_broken_file_changes_nothing_and_is_told_once(redis):
     with Server(config=connection(redis)) as server, Client(server.port) as client:
         server.write_config("connections: [")
         wait_until(lambda: "not YAML" in server.log(), NOTICED, "the complaint")
-        time.sleep(2.5)  # it is looked at again, and not told again
+        time.sleep(2.5)  # it is read again, and not logged again
         assert server.log().count("not YAML") == 1
         server.write_config("- orders\n")
         server.signal(signal.SIGHUP)
@@ -376,6 +376,6 @@ def test_no_reload_changes_what_a_stream_of_specs_has_told():
             assert [client.metric_spec(metadata) for metadata in triggers] == told
         assert all(stream.is_active() for stream in streams)
         server.signal(signal.SIGTERM)
-        assert [list(stream) for stream in streams] == [[]] * len(streams)  # nothing else was told
+        assert [list(stream) for stream in streams] == [[]] * len(streams)  # nothing else was sent
         assert {stream.code() for stream in streams} == {grpc.StatusCode.OK}
         assert server.child.wait(15) == 0

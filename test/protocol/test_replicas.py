@@ -37,7 +37,7 @@ def replica(port, interval=INTERVAL):
 
 
 class Keda(threading.Thread):
-    """Asks what KEDA asks, and once more where it is refused; all values that it was told.
+    """Calls as KEDA does, and once more where a call is refused; all values that it got.
 
     A moment lies between the two: a gRPC client that asks again within the millisecond may still hold the connection
     for a good one whose server was killed.

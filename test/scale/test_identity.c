@@ -84,7 +84,7 @@ static void a_key_that_is_there_twice_is_found_wherever_it_stands(void **state)
     }
 }
 
-/* Refs of the same bytes, but cut apart elsewhere, or with two strings in each other's place. */
+/* Refs of the same bytes, but divided elsewhere, or with two strings exchanged. */
 static void similar_refs_have_different_identities(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /*
  * What tests of the ExternalScaler service share: the service over the fake scaler, with at most two
- * streams, and a transport that notes what each call is told. A test is its server: it takes the turns.
+ * streams, and a transport that records what each call is sent. A test is its server: it takes the turns.
  */
 #ifndef BACKLOG_TEST_SERVE_SCALER_FIXTURE_H
 #define BACKLOG_TEST_SERVE_SCALER_FIXTURE_H
@@ -47,7 +47,7 @@ struct noted_call {
 /* Begins the call of this path and gives it its message, a trigger of this queue. */
 void begin_call(struct noted_call *call, const char *path, const char *queue);
 
-/* The client is gone, or has heard the status. */
+/* The client is gone, or has received the status. */
 void end_call(struct noted_call *call);
 
 /* One turn of the server, and a little rest; true. */

@@ -1,4 +1,4 @@
-/* How every transport ends: whom a drain serves, and whom it lets go. */
+/* How every transport ends: which calls a drain serves, and which it cancels. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"

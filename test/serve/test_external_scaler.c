@@ -1,4 +1,4 @@
-/* The service over a transport that only notes what it is told; the source is scripted. */
+/* The service over a transport that only records what is sent; the source is scripted. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "serve/scaler_fixture.h"

@@ -247,7 +247,7 @@ static void a_connection_of_age_is_closed_in_order_and_its_streams_end_with_ok(v
     h2_client_done(&client);
 }
 
-/* It came when the client was told to leave, and had not said yet that it knows. */
+/* It came after GOAWAY was sent, and before the client acknowledged it. */
 static void a_stream_that_is_late_for_its_connections_age_ends_with_ok(void **state)
 {
     enum { PATIENCE_MS = 10000 };
@@ -257,7 +257,7 @@ static void a_stream_that_is_late_for_its_connections_age_ends_with_ok(void **st
     h2_client_init(&client, fixture->server->port);
     client.holds_pings = true;
     assert_answered(&client, NULL, "200", "0");
-    h2_client_run_ms(&client, 50); /* what is heard next is that it is to leave */
+    h2_client_run_ms(&client, 50); /* the next frame is GOAWAY */
 
     struct pollfd readable = {.fd = client.fd, .events = POLLIN};
     struct h2_stream late = {

@@ -1,4 +1,4 @@
-/* A changed connections file: what waiting calls and open streams are told then. */
+/* A changed connections file: what waiting calls and open streams are sent then. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"

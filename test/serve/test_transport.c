@@ -63,8 +63,8 @@ static void the_clients_deadline_arrives(void **state)
     assert_answer(&fixture->client, "/test/Deadline", "", "-1");
 }
 
-/* The client counts from when it calls. A call that was long on its way, on a busy machine, is given up before
- * the server knows why, or not heard of at all: so it is tried again. */
+/* The client counts from when it calls. On a busy machine a call may be given up before the
+ * server knows the deadline, or before it arrives: so it is tried again. */
 static void a_deadline_that_passes_ends_the_call(void **state)
 {
     enum { TRIES = 20 };

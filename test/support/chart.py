@@ -31,7 +31,7 @@ ORDERS = {
 MUTUAL = {"tls": {"secret": "backlog-tls", "clientCASecret": "keda-ca", "clientNames": ["keda-operator", "*.keda.svc"]}}
 CERT_MANAGER = {"tls": {"certManager": {"enabled": True, "issuerRef": {"name": "platform"}},
                         "clusterTriggerAuthentication": {"create": True}}}
-# What the production profile wants to be told.
+# Values that the production profile requires.
 IN_PRODUCTION = {"tls": {"certManager": {"issuerRef": {"name": "platform"}}},
                  "networkPolicy": {"egress": {"to": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]}}}
 

@@ -25,7 +25,7 @@ def scaled_object(metadata, name="orders", namespace="shop"):
 
 
 class Client:
-    """Every call has a deadline of ten seconds unless it is told another; streams have none.
+    """Every call has a deadline of ten seconds unless another is given; streams have none.
 
     With `credentials` (of grpc.ssl_channel_credentials) it speaks TLS.
     """
@@ -102,7 +102,7 @@ def grpcurl(port, *what, request=None, flags=("-plaintext",), seconds=SECONDS):
 
 
 def grpcurl_call(port, method, request, flags=("-plaintext",), seconds=SECONDS):
-    """Calls a method of ours, of which the server tells it all; what it printed is read as JSON where the
+    """Calls a method of ours, which grpcurl finds by reflection; what it printed is read as JSON where the
     call succeeded."""
     code, out, complaints = grpcurl(port, SERVICE[1:] + method, request=request, flags=flags, seconds=seconds)
     return code, json.loads(out) if code == 0 and out.strip() else out, complaints

@@ -104,7 +104,7 @@ class KafkaGroups(Topics):
 
 
 class FarKafka(Topics):
-    """The broker tells its clients to come by the link."""
+    """The broker advertises the link's address."""
 
     title = "Kafka"
 

@@ -10,7 +10,7 @@ import grpc
 from .process import Unavailable
 from .server import REPOSITORY
 
-# What a caller's mistake, or a source that cannot be asked, is told with; anything else is a mistake of ours.
+# The codes of a mistake in the metadata, and of a source that cannot be measured; any other is a mistake of ours.
 REFUSALS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAVAILABLE}
 
 
@@ -26,7 +26,7 @@ class Trigger:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the HPA is told: with three decimals, as KEDA makes them of every number."""
+    """What the HPA gets: with three decimals, as KEDA rounds every number."""
 
     metric: str
     target: float

@@ -72,7 +72,7 @@ class Namespace:
             with contextlib.suppress(ApiError, requests.RequestException):  # the stack goes away with all of it
                 self.api.delete(path)
 
-    # What is seen. A watch also tells of changes that are none for us: only another value is recorded.
+    # What is seen. A watch also has events in which nothing changed for us: only another value is recorded.
 
     def _record(self, kind, name, what, value):
         now = time.monotonic()
@@ -116,7 +116,7 @@ class Namespace:
             self.changed.notify_all()
 
     def timeline(self):
-        """A line for each change, for whoever reads why a test failed."""
+        """A line per change, for the reader of a failed test."""
         seen = [(change.at, f"{change.kind} {change.name}: {change.what} {change.value}") for change in self.changes]
         seen += [(event.at, f"event of {event.name}: {event.type} {event.reason} {event.message}") for event in self.events]
         seen += [(at, f"job of {owner}") for at, owner in self.jobs.values()]

@@ -77,7 +77,7 @@ class Prometheus(Process):
 
 
 class Relay:
-    """Between the server and Prometheus: what it answers may be told by the query, as a proxy's would be."""
+    """Between the server and Prometheus: its answer can be set per query, as a proxy's would be."""
 
     def __init__(self, broker):
         self.answers = {}  # query: (status, body), seconds to wait, or "hang up"

@@ -32,7 +32,7 @@ class Case:
 
 
 def alike(state, trigger, value, active=None, **more):
-    """Both give this value, and are active where it is above 0 unless it is told."""
+    """Both give this value, and are active where it is above 0 unless `active` is given."""
     answer = (value, value > 0 if active is None else active)
     return Case(state, trigger, keda=answer, ours=answer, **more)
 

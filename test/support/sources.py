@@ -162,7 +162,7 @@ def prometheus():
 
 @contextlib.contextmanager
 def kafka():
-    """It tells our clients to come by the proxy, at localhost."""
+    """It advertises the proxy's address, at localhost."""
     with Proxy() as proxy, SecureKafka(told_ports={"SASL_PLAINTEXT": proxy.port}) as broker:
         proxy.target = broker.ports["SASL_PLAINTEXT"]
         broker.set_password(PASSWORD)

@@ -154,7 +154,7 @@ class Stack:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _keep_logs(self):
-        """For whoever reads why a test failed."""
+        """For the reader of a failed test."""
         folder = os.environ.get("BACKLOG_E2E_LOGS")
         if folder:
             os.makedirs(folder, exist_ok=True)

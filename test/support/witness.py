@@ -1,4 +1,4 @@
-"""Witnesses of a fault: each asks for one trigger without a pause, notes what it is told and when, and judges it by
+"""Witnesses of a fault: each calls for one trigger without a pause, records the answers and when they came, and judges them by
 what was known then."""
 
 import contextlib
@@ -108,7 +108,7 @@ class Witness(Observer):
         if call.ended - call.began > CALL_SECONDS + NOISE_SECONDS:
             return "took too long"
         if call.answer is False:
-            return "told what is not so"
+            return "a wrong value, or wrongly active"
         if refused and call.code != grpc.StatusCode.UNAVAILABLE:
             return "refused with another code"
         if refused and call.ended < failed + self.hold:
@@ -116,7 +116,7 @@ class Witness(Observer):
         if in_fault and not refused:
             return "answered, and nobody could know"
         if in_fault and not self._tells_why(call, failed):
-            return "not told what is wrong, or since when"
+            return "refused without what is wrong, or since when"
         if refused and call.began > healed + RECOVERY_SECONDS:
             return "refused still"
         if refused and call.began > back:

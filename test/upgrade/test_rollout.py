@@ -79,7 +79,7 @@ def named(source, queue):
 
 
 class Poller(threading.Thread):
-    """Asks for one trigger again and again what KEDA asks in a round; keeps what it was told, and what failed twice."""
+    """Calls for one trigger again and again as KEDA does in a round; keeps the answers, and what failed twice."""
 
     def __init__(self, ports, name, metadata, waiting):
         super().__init__(daemon=True)

@@ -136,7 +136,7 @@ def test_the_cards_show_what_is_in_flight_and_a_dash_for_what_is_unknown(browser
             browser.wait(f"{card('Waiting')} === '–' && {card('In flight')} === '–'", seconds=120)
             assert browser.evaluate(card("Waiting", "note")) == "1 trigger without a value"
             redis.start()
-            fill_stream(redis)  # anew: Redis forgets a group's lag when it is started again
+            fill_stream(redis)  # again: Redis does not know a group's lag after a restart
             browser.wait(f"{card('Waiting')} === '{WAITING}' && {card('Waiting', 'note')} === ''", seconds=120)
             assert browser.problems() == []
 
