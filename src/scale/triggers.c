@@ -198,18 +198,19 @@ static struct trigger *add(struct triggers *triggers, const struct trigger_ref *
 
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms)
 {
-    struct trigger *trigger;
-    struct trigger *next;
-    DL_FOREACH_SAFE(triggers->by_age, trigger, next)
-    {
-        if (trigger->last_call_ms + triggers->settings.forget_ms > now_ms)
-            return trigger->last_call_ms + triggers->settings.forget_ms;
-        if (trigger->pins == 0)
-            drop(triggers, trigger);
+    int64_t forget_ms = triggers->settings.forget_ms;
+    struct trigger *oldest;
+    for (int i = 0; (oldest = triggers->by_age) != NULL; i++) {
+        if (oldest->last_call_ms + forget_ms > now_ms)
+            return oldest->last_call_ms + forget_ms;
+        if (i == TRIGGERS_EXPIRED_AT_ONCE)
+            return now_ms;
+        if (oldest->pins == 0)
+            drop(triggers, oldest);
         else
-            touch(triggers, trigger, now_ms);
+            touch(triggers, oldest, now_ms);
     }
-    return now_ms + triggers->settings.forget_ms;
+    return now_ms + forget_ms;
 }
 
 size_t triggers_count(const struct triggers *triggers)

@@ -57,7 +57,8 @@ bool triggers_renew(struct triggers *triggers, size_t max);
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error);
 
-/* Drops what had no call. Returns when it is to be called next, of clock_now_ms(). */
+/* Drops what had no call, TRIGGERS_EXPIRED_AT_ONCE at most. Returns when it is to be called next, of clock_now_ms(). */
+enum { TRIGGERS_EXPIRED_AT_ONCE = 100 };
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
 

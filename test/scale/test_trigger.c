@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "scale/fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -213,6 +214,33 @@ static void a_trigger_without_calls_expires(void **state)
     assert_int_equal(triggers_count(triggers), 0);
 }
 
+/* Calls wait meanwhile. */
+static void many_triggers_without_calls_expire_some_at_a_time(void **state)
+{
+    (void)state;
+    enum { MANY = 2 * TRIGGERS_EXPIRED_AT_ONCE + 1 };
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .engine = engine,
+                                                        .rules = {.interval_ms = 5000},
+                                                        .forget_ms = 1000,
+                                                        .max_inline = 1,
+                                                        .max = MANY,
+                                                        .max_bytes = SIZE_MAX});
+    for (int i = 0; i < MANY; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i + 1);
+        const char *const metadata[] = {GOOD, "queueLength", text, NULL};
+        find_in("shop", 0, metadata);
+    }
+    assert_int_equal(triggers_count(triggers), MANY);
+    assert_int_equal(triggers_expire(triggers, 5000), 5000);
+    assert_int_equal(triggers_count(triggers), MANY - TRIGGERS_EXPIRED_AT_ONCE);
+    assert_int_equal(triggers_expire(triggers, 5000), 5000);
+    assert_true(triggers_expire(triggers, 5000) > 5000);
+    assert_int_equal(triggers_count(triggers), 0);
+}
+
 static void
 a_full_table_drops_the_trigger_longest_without_a_call_and_fails_where_all_are_pinned(void **state)
 {
@@ -340,6 +368,7 @@ int main(void)
         TEST(a_named_connection_is_for_its_namespaces),
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
         TEST(a_trigger_without_calls_expires),
+        TEST(many_triggers_without_calls_expire_some_at_a_time),
         TEST(a_full_table_drops_the_trigger_longest_without_a_call_and_fails_where_all_are_pinned),
         TEST(a_limit_on_metadata_is_an_error_and_what_is_not_pinned_makes_room),
         TEST(a_trigger_answers_with_the_reading_of_its_query),
