@@ -1,9 +1,12 @@
 /* The service over a transport that only records what is sent; the source is scripted. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "serve/scaler_fixture.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 static struct engine_stats stats(void)
 {
@@ -44,6 +47,48 @@ static void a_call_that_has_waited_long_enough_is_refused(void **state)
     assert_true(call.finished);
     assert_int_equal(call.status, STATUS_UNAVAILABLE);
     end_call(&call);
+}
+
+static size_t count_finished(const struct noted_call *calls, size_t count)
+{
+    size_t finished = 0;
+    for (size_t i = 0; i < count; i++)
+        finished += calls[i].finished;
+    return finished;
+}
+
+/* Other clients have their turn in between. */
+static void thousands_of_calls_are_answered_some_at_a_time(void **state)
+{
+    (void)state;
+    enum { MANY = 2500, PER_TURN = 1000 };
+    struct noted_call *calls = memory_array(MANY, sizeof(*calls));
+    for (int i = 0; i < MANY; i++)
+        begin_call(&calls[i], PATH("GetMetrics"), "hang");
+    for (size_t finished = 0, before = 0; finished < MANY; before = finished) {
+        turn();
+        finished = count_finished(calls, MANY);
+        assert_in_range(finished - before, 0, PER_TURN);
+    }
+    for (int i = 0; i < MANY; i++)
+        end_call(&calls[i]);
+
+    int64_t now_ms = clock_now_ms();
+    memset(calls, 0, MANY * sizeof(*calls));
+    fake_set_queue("hangs too", FAKE_HANGS);
+    for (int i = 0; i < MANY; i++)
+        begin_call(&calls[i], PATH("GetMetrics"), "hangs too");
+    for (int i = 0; i < 3; i++) /* an older reading might do */
+        service->turn(service->context, now_ms + ANSWER_PATIENCE_MS + 1000);
+    int64_t out_of_time_ms = now_ms + 7000;
+    assert_true(service->turn(service->context, out_of_time_ms) <= out_of_time_ms);
+    assert_in_range(count_finished(calls, MANY), PER_TURN, 2 * PER_TURN); /* news, and the late */
+    service->turn(service->context, out_of_time_ms);
+    service->turn(service->context, out_of_time_ms);
+    assert_int_equal(count_finished(calls, MANY), MANY);
+    for (int i = 0; i < MANY; i++)
+        end_call(&calls[i]);
+    free(calls);
 }
 
 static void is_active_repeats_what_get_metrics_was_answered(void **state)
@@ -323,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(both_calls_wait_for_the_first_measurement_and_are_answered_from_it),
         TEST(a_call_that_has_waited_long_enough_is_refused),
+        TEST(thousands_of_calls_are_answered_some_at_a_time),
         TEST(is_active_repeats_what_get_metrics_was_answered),
         TEST(is_active_repeats_a_failure_of_get_metrics),
         TEST(a_stream_sends_true_once_and_then_at_each_heartbeat),

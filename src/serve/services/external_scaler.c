@@ -148,10 +148,13 @@ static void end(struct rpc *rpc)
         trigger_unpin(call->trigger);
 }
 
+/* A bounded number in each turn: other calls wait meanwhile. */
+enum { RENEWED_PER_TURN = 100, UPDATED_PER_TURN = 1000 };
+
 /* Has those at the front of a list whose time has come act; returns when the next one's comes. */
 static int64_t handle_due(struct scaler_call **list, int64_t now_ms)
 {
-    while (*list != NULL && (*list)->due_ms <= now_ms)
+    for (int i = 0; i < UPDATED_PER_TURN && *list != NULL && (*list)->due_ms <= now_ms; i++)
         (*list)->update(*list, now_ms, true);
     return *list == NULL ? CLOCK_NEVER : (*list)->due_ms;
 }
@@ -160,7 +163,10 @@ static int64_t handle_due(struct scaler_call **list, int64_t now_ms)
 static int64_t handle_patient(struct scaler_calls *calls, int64_t now_ms)
 {
     struct scaler_call *call;
-    while ((call = calls->waiting) != NULL && call->due_ms <= now_ms) {
+    for (int i = 0; i < UPDATED_PER_TURN; i++) {
+        call = calls->waiting;
+        if (call == NULL || call->due_ms > now_ms)
+            break;
         call->due_ms = call->arrived_ms + calls->call_deadline_ms;
         scaler_call_put_on(call, &calls->late);
         call->update(call, now_ms, false);
@@ -168,24 +174,30 @@ static int64_t handle_patient(struct scaler_calls *calls, int64_t now_ms)
     return calls->waiting == NULL ? CLOCK_NEVER : calls->waiting->due_ms;
 }
 
-/* A bounded number of triggers in each turn: calls wait meanwhile. */
-enum { RENEWED_PER_TURN = 100 };
+/* Those that a measurement has news for; returns when to go on. */
+static int64_t handle_ready(const struct scaler_calls *calls, int64_t now_ms)
+{
+    for (int i = 0; i < UPDATED_PER_TURN; i++) {
+        struct watcher *watcher = engine_next_ready(calls->engine);
+        if (watcher == NULL)
+            return CLOCK_NEVER;
+        struct scaler_call *call = watcher->caller;
+        if (!call->rpc.finished)
+            call->update(call, now_ms, false);
+    }
+    return now_ms;
+}
 
 static int64_t turn(void *context, int64_t now_ms)
 {
     struct external_scaler *scaler = context; /* begins with its calls */
     struct scaler_calls *calls = &scaler->calls;
-    struct watcher *watcher;
     if (scaler->loop_calls != NULL)
         loop_calls_turn(scaler->loop_calls);
     bool is_renewing = triggers_renew(calls->triggers, RENEWED_PER_TURN);
-    while ((watcher = engine_next_ready(calls->engine)) != NULL) {
-        struct scaler_call *call = watcher->caller;
-        if (!call->rpc.finished)
-            call->update(call, now_ms, false);
-    }
-    int64_t due_ms =
-        earliest(handle_patient(calls, now_ms), handle_due(&calls->heartbeats, now_ms));
+    int64_t due_ms = handle_ready(calls, now_ms);
+    due_ms = earliest(due_ms, handle_patient(calls, now_ms));
+    due_ms = earliest(due_ms, handle_due(&calls->heartbeats, now_ms));
     due_ms = earliest(due_ms, handle_due(&calls->late, now_ms));
     if (scaler->expire_at_ms <= now_ms)
         scaler->expire_at_ms = triggers_expire(calls->triggers, now_ms);
