@@ -9,13 +9,14 @@
 #include <string.h>
 #include <yaml.h>
 
-/* Aliases make a large tree of a short file, and one that holds itself an endless one. Those that people write repeat
- * a few items. */
+/* Aliases make a large tree of a short file, and one that holds itself an endless one. So what they may repeat grows with
+ * what is written: a list of ScaledObjects that share most of their lines repeats a part of each. */
 enum {
     LARGEST_FILE = 16 << 20,
     MAX_NODES = 1000 * 1000,
-    MAX_REPEATED_NODES = 10 * 1000,
+    MAX_REPEATED_NODES = 10 * 1000, /* and so many times what is written: */
     LARGEST_REPEATED = 1 << 20,
+    MAX_REPEATS = 4,
     MAX_DEPTH = 64,
     MAX_DOCUMENTS = 100 * 1000,
     MAX_COMPARISONS = 100 * 1000 * 1000,
@@ -144,11 +145,13 @@ static bool may_repeat(struct grower *grower, int index, size_t line, struct err
     }
     forest->repeated_nodes++;
     forest->repeated_bytes += node->type == YAML_SCALAR_NODE ? node->data.scalar.length : 0;
-    return (forest->repeated_nodes <= MAX_REPEATED_NODES &&
-            forest->repeated_bytes <= LARGEST_REPEATED) ||
+    size_t max_nodes = MAX_REPEATED_NODES + MAX_REPEATS * forest->written_nodes;
+    size_t max_bytes = LARGEST_REPEATED + MAX_REPEATS * grower->bytes->length;
+    return (forest->repeated_nodes <= max_nodes && forest->repeated_bytes <= max_bytes) ||
            error_invalid(error,
-                         "%s:%zu: aliases repeat more than %d values or 1 MiB: write them out",
-                         grower->path, line, MAX_REPEATED_NODES);
+                         "%s:%zu: aliases repeat more than %zu values or %zu bytes, the most for a "
+                         "file of this size: write them out",
+                         grower->path, line, max_nodes, max_bytes);
 }
 
 static bool is_used_twice(const struct grower *grower, int index)
@@ -224,8 +227,11 @@ static struct yaml_tree *grow(struct grower *grower, int index, size_t depth, bo
     tree->start = byte_of(grower->bytes, node->start_mark.index);
     tree->end = byte_of(grower->bytes, node->end_mark.index);
     tree->is_shared = is_shared || is_used_twice(grower, index);
-    if (depth > MAX_DEPTH || ++grower->forest->nodes > MAX_NODES)
-        error_invalid(error, "%s:%zu: too deep or too large", grower->path, tree->line);
+    if (depth > MAX_DEPTH)
+        error_invalid(error, "%s:%zu: lists and maps are nested more than %d deep", grower->path,
+                      tree->line, MAX_DEPTH);
+    else if (++grower->forest->nodes > MAX_NODES)
+        error_invalid(error, "%s:%zu: more than %d values", grower->path, tree->line, MAX_NODES);
     else if (!may_repeat(grower, index, tree->line, error))
         good = false;
     else if (node->type == YAML_SCALAR_NODE)
@@ -274,6 +280,7 @@ static bool add_document(struct yaml_forest *forest, yaml_document_t *document,
     size_t count = (size_t)(document->nodes.top - document->nodes.start);
     _cleanup_(memory_free) bool *grown = memory_array(count, sizeof(*grown));
     struct grower grower = {document, bytes, uses, path, forest, grown};
+    forest->written_nodes += count;
     if (forest->count == MAX_DOCUMENTS)
         return error_invalid(error, "%s: more than %d documents", path, MAX_DOCUMENTS);
     /* The root is always the first node. */

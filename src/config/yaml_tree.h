@@ -40,6 +40,7 @@ struct yaml_forest {
     struct yaml_tree **trees;
     size_t count, capacity;
     size_t nodes;                          /* of all trees */
+    size_t written_nodes;                  /* those and keys, each once */
     size_t repeated_nodes, repeated_bytes; /* that only aliases make */
 };
 

@@ -406,6 +406,35 @@ static void secrets_of_the_channel_to_the_server_are_checked(void **state)
     findings_done(&findings);
 }
 
+/* What all have in common is written once. */
+static void a_list_of_objects_may_share_anchors(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text text = {0};
+    struct check_counts counts;
+    text_add(&text, "kind: List\nitems:\n");
+    for (size_t i = 0; i < 600; i++)
+        text_addf(&text,
+                  "- kind: ScaledObject\n"
+                  "  metadata: {name: o%zu, namespace: shop, labels: %s}\n"
+                  "  spec:\n"
+                  "    scaleTargetRef: {name: o%zu}\n"
+                  "    advanced: %s\n"
+                  "    triggers: %s\n",
+                  i, i == 0 ? "&labels {app: shop, team: orders}" : "*labels", i,
+                  i == 0 ? "&advanced {horizontalPodAutoscalerConfig: {behavior: {scaleDown: "
+                           "{stabilizationWindowSeconds: 60}}}}"
+                         : "*advanced",
+                  i == 0 ? "&triggers [{type: external-push, metadata: {scalerAddress: b:1, "
+                           "scaler: redis, address: \"r:1\", listName: x}}]"
+                         : "*triggers");
+    struct findings findings = checked(text.bytes, &counts);
+    assert_int_equal(findings.count, 0);
+    assert_int_equal(counts.objects, 600);
+    assert_int_equal(counts.triggers, 600);
+    findings_done(&findings);
+}
+
 static void invalid_yaml_is_reported_with_its_line(void **state)
 {
     (void)state;
@@ -433,6 +462,7 @@ int main(void)
         cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),
         cmocka_unit_test(secrets_in_the_files_are_read),
         cmocka_unit_test(secrets_of_the_channel_to_the_server_are_checked),
+        cmocka_unit_test(a_list_of_objects_may_share_anchors),
         cmocka_unit_test(invalid_yaml_is_reported_with_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

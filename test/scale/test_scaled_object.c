@@ -184,7 +184,7 @@ static void a_mistake_names_its_line(void **state)
         {"kind: ScaledObject\nmetadata: {name: a}\nspec:\n  triggers: [{type: cpu}]\n",
          "so.yaml:4: triggers must be more than cpu and memory"},
         {"kind: [\n", "not YAML"},
-        {"a: &a [*a]\n", "so.yaml:1: too deep or too large"},
+        {"a: &a [*a]\n", "so.yaml:1: lists and maps are nested more than 64 deep"},
     };
 #undef OBJECT
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
