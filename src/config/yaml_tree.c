@@ -412,11 +412,20 @@ bool yaml_tree_is_same(const struct yaml_tree *one, const struct yaml_tree *othe
     return true;
 }
 
+static int compare_keys(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
 bool yaml_tree_has_twice(const struct yaml_tree *map)
 {
-    for (size_t i = 0; i < map->count; i++)
-        for (size_t before = 0; before < i; before++)
-            if (text_equal(map->keys[i], map->keys[before]))
-                return true;
-    return false;
+    _cleanup_(memory_free) char **sorted = memory_array(map->count + 1, sizeof(char *));
+    bool is_twice = false;
+    if (map->count == 0)
+        return false;
+    memcpy(sorted, map->keys, map->count * sizeof(char *));
+    qsort(sorted, map->count, sizeof(char *), compare_keys);
+    for (size_t i = 1; i < map->count; i++)
+        is_twice |= text_equal(sorted[i - 1], sorted[i]);
+    return is_twice;
 }

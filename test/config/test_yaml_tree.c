@@ -164,6 +164,16 @@ static void what_aliases_may_repeat_grows_with_the_file(void **state)
     yaml_forest_done(&forest);
 }
 
+static void a_key_that_is_given_twice_is_found(void **state)
+{
+    (void)state;
+    struct yaml_forest forest = parsed("{b: 1, a: 2, c: 3}\n---\n{b: 1, a: 2, b: 3}\n---\n{}\n");
+    assert_false(yaml_tree_has_twice(forest.trees[0]));
+    assert_true(yaml_tree_has_twice(forest.trees[1]));
+    assert_false(yaml_tree_has_twice(forest.trees[2]));
+    yaml_forest_done(&forest);
+}
+
 /* A script in a ConfigMap, and a list in words, have none. */
 static void anchors_are_limited(void **state)
 {
@@ -220,6 +230,7 @@ int main(void)
         cmocka_unit_test(keys_count_for_what_aliases_repeat),
         cmocka_unit_test(some_thousand_aliases_are_read),
         cmocka_unit_test(what_aliases_may_repeat_grows_with_the_file),
+        cmocka_unit_test(a_key_that_is_given_twice_is_found),
         cmocka_unit_test(anchors_are_limited),
         cmocka_unit_test(anchors_are_limited_in_every_encoding),
     };
