@@ -9,8 +9,9 @@
 static const char mark[] = "# backlog migrate: ";
 static const char kept_mark[] = "#|";
 static const char added[] = "added";
-static const char in_place[] = "in place of:";
-static const char removed[] = "removed:";
+static const char in_place[] = "in place of";
+static const char removed[] = "removed";
+static const char many_lines[] = " lines";
 
 void edits_add(struct edits *edits, size_t start, size_t end, const char *text)
 {
@@ -125,11 +126,13 @@ static char *make_item(const struct lines *lines, size_t first, size_t end,
         new_length -= new_length > 1 && new_bytes[new_length - 2] == '\r' ? 2 : 1;
     text_addf(&text, "%*s%s", (int)indent, "", mark);
     add_words(&text, new_bytes, new_length);
-    text_addf(&text, "%s%s%s", new_length == 0 ? "" : " ",
+    text_addf(&text, "%s%s", new_length == 0 ? "" : " ",
               new_length == 0 ? removed
               : first == end  ? added
-                              : in_place,
-              line_end);
+                              : in_place);
+    if (end - first > 1)
+        text_addf(&text, " %zu%s", end - first, many_lines);
+    text_addf(&text, "%s%s", first == end ? "" : ":", line_end);
     for (size_t line = first; line < end; line++)
         add_kept(&text, lines, line, indent, line_end, line + 1 == end && new_length == 0);
     text_add_bytes(&text, new_bytes, new_length);
@@ -298,27 +301,50 @@ static bool refuse_changed(const struct undo *undo, size_t line)
                          undo->path, line + 1);
 }
 
+/* How many lines are kept; what says so is cut off: of "removed 3 lines:" stays "removed". False where somebody has
+ * edited it. */
+static bool cut_count(char *words, size_t *ret_count)
+{
+    size_t length = strlen(words);
+    *ret_count = 0;
+    if (length == 0 || words[length - 1] != ':')
+        return true;
+    words[length - 1] = '\0';
+    *ret_count = 1;
+    if (!text_ends_with(words, many_lines))
+        return true;
+    words[length - 1 - strlen(many_lines)] = '\0';
+    char *space = strrchr(words, ' '), *end = NULL;
+    if (space == NULL || !isdigit((unsigned char)space[1]))
+        return false;
+    *ret_count = strtoul(space + 1, &end, 10);
+    *space = '\0';
+    return *end == '\0' && *ret_count > 1;
+}
+
 static bool undo_one(const struct undo *undo, char *words, size_t line, size_t indent,
                      struct patch *patch, size_t *ret_next)
 {
-    size_t kept = 0, fresh = 0;
-    char *space = strrchr(words, ' ');
-    bool is_added = text_ends_with(words, added) && space != NULL;
-    bool is_replaced = text_ends_with(words, in_place);
-    if (!is_added && !is_replaced && !text_equal(words, removed))
+    size_t count = 0, kept = 0, fresh = 0;
+    bool is_good = cut_count(words, &count);
+    bool is_added = count == 0 && text_ends_with(words, added) && strchr(words, ' ') != NULL;
+    bool is_replaced = count > 0 && text_ends_with(words, in_place);
+    bool is_removed = count > 0 && text_equal(words, removed);
+    if (!is_good || (!is_added && !is_replaced && !is_removed))
         return refuse_changed(undo, line);
     words[strlen(words) - strlen(is_added ? added : is_replaced ? in_place : removed)] = '\0';
     while (!is_added && is_kept(undo->lines, line + 1 + kept, indent))
         kept++;
+    if (kept != count)
+        return error_invalid(undo->error,
+                             "%s:%zu: backlog migrate kept %zu line%s below this one, and %zu "
+                             "start%s with %s now. Nothing is taken back: do it by hand",
+                             undo->path, line + 1, count, text_plural(count), kept,
+                             kept == 1 ? "s" : "", kept_mark);
     if (!count_new(undo, words, line + 1 + kept, &fresh))
         return false;
-    if (fresh == 0 && (is_added || is_replaced))
+    if (fresh == 0 && !is_removed)
         return refuse_changed(undo, line);
-    if (!is_added && kept == 0)
-        return error_invalid(undo->error,
-                             "%s:%zu: the lines that backlog migrate kept here are missing: "
-                             "nothing is taken back; do it by hand",
-                             undo->path, line + 1);
     *ret_next = line + 1 + kept + fresh;
     patch_add(patch, line, *ret_next - line,
               restore(undo->lines, line + 1, kept, indent, *ret_next - 1));

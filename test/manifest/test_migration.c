@@ -153,7 +153,7 @@ static void an_authentication_becomes_a_connection(void **state)
                         "    namespaces: [shop]\n");
     assert_migrates(text, HEAD
                     "  triggers:\n"
-                    "  # backlog migrate: type in place of:\n"
+                    "  # backlog migrate: type in place of 3 lines:\n"
                     "  #|  - type: rabbitmq\n"
                     "  #|    authenticationRef:\n"
                     "  #|      name: rabbit # and its password\n"

@@ -54,6 +54,14 @@ static const char edited_before[] = HEAD
     "    type: redis\n"
     "    authenticationRef:\n"
     "      name: rabbit\n"
+    "  - type: redis\n"
+    "    metadata:\n"
+    "      address: r:1\n"
+    "      listName: z\n"
+    "      ignored: x\n"
+    "      # and why\n"
+    "      ignoredToo: x\n"
+    "      unknown: x\n"
     "  - {type: redis, metadata: {address: 'r:1', listName: y}, authenticationRef: {name: env}}\n"
     "---\n"
     "kind: TriggerAuthentication\n"
@@ -142,12 +150,38 @@ static void an_edited_comment_takes_back_nothing(void **state)
     assert_true(edits > 20);
 }
 
+/* Each of the lines that are kept is cut out, and is there twice. */
+static void a_missing_line_takes_back_nothing(void **state)
+{
+    (void)state;
+    _cleanup_(findings_done) struct findings findings = {0};
+    size_t lines = 0;
+    _cleanup_(memory_free) char *there = migrated(edited_before, &findings, NULL);
+    assert_non_null(there);
+    for (const char *line = there; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        size_t length = strcspn(line, "\n") + 1;
+        _cleanup_(text_done) struct text cut = {0};
+        _cleanup_(text_done) struct text twice = {0};
+        if (strncmp(line + strspn(line, " "), "#|", 2) != 0)
+            continue;
+        text_add_bytes(&cut, there, (size_t)(line - there));
+        text_add(&cut, line + length);
+        text_add_bytes(&twice, there, (size_t)(line - there) + length);
+        text_add(&twice, line);
+        assert_whole_or_nothing(cut.bytes, line, 6);
+        assert_whole_or_nothing(twice.bytes, line, 7);
+        lines++;
+    }
+    assert_true(lines > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_changed_file_is_not_taken_back),
         cmocka_unit_test(a_changed_value_is_taken_back),
         cmocka_unit_test(an_edited_comment_takes_back_nothing),
+        cmocka_unit_test(a_missing_line_takes_back_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
