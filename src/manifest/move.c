@@ -177,8 +177,13 @@ bool move_make(const struct move *move, struct edits *edits, struct error *error
 {
     const struct yaml_tree *metadata = move->builtin->metadata;
     const struct yaml_tree *type = yaml_tree_find(move->trigger, "type");
+    const struct yaml_tree *ref = move->builtin->authentication.ref;
     if (move->trigger->is_shared || type->is_shared || metadata->is_shared)
         return error_invalid(error, "line %zu: a YAML alias is used here: write it out",
+                             move->trigger->line);
+    if (ref != NULL && ref->is_shared)
+        return error_invalid(error,
+                             "line %zu: authenticationRef is shared by a YAML alias: write it out",
                              move->trigger->line);
     if (metadata->count == 0)
         return error_invalid(error, "it has no metadata");

@@ -299,6 +299,13 @@ static void triggers_that_cannot_move_stay_with_the_reason(void **state)
         "a: &m {address: 'r:1', listName: x}\n---\n" HEAD
         "  x: &m {address: 'r:1', listName: x}\n  triggers:\n  - {type: redis, metadata: *m}\n",
         "alias");
+    assert_stays(
+        HEAD "  triggers:\n"
+             "  - {type: redis, metadata: {address: 'r:1', listName: x}, authenticationRef: &a "
+             "{name: r}}\n"
+             "  - {type: redis, metadata: {address: 'r:1', listName: y}, authenticationRef: *a}\n"
+             "---\nkind: TriggerAuthentication\nmetadata: {name: r}\nspec: {}\n",
+        "alias");
     assert_stays("{\"kind\": \"ScaledObject\", \"spec\": {\"triggers\": [{\"type\": \"redis\"}]}}",
                  "JSON has no comments");
 }
