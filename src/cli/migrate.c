@@ -118,18 +118,34 @@ static bool create_file(const char *path, const struct text *text, struct error 
     return false;
 }
 
-/* Standard input goes to standard output, be it changed or not: nothing of it may be lost in a pipe. */
-static void write_unchanged_input(const struct manifests *manifests,
-                                  const struct migration *migration)
+static bool is_input(const struct manifest_file *file)
 {
-    for (size_t i = 0; i < migration->count; i++)
-        if (text_equal(migration->items[i].file->path, "-"))
-            return;
+    return text_equal(file->path, "-");
+}
+
+/* Standard input goes to standard output, be it changed or not: nothing of it may be lost in a pipe. */
+static void write_input(const struct manifests *manifests, const struct migration *migration)
+{
     for (size_t i = 0; i < manifests->file_count; i++) {
-        const struct text *text = &manifests->files[i]->text;
-        if (text_equal(manifests->files[i]->path, "-") && text->length > 0)
+        const struct manifest_file *file = manifests->files[i];
+        const struct text *text = &file->text;
+        if (!is_input(file))
+            continue;
+        for (size_t changed = 0; changed < migration->count; changed++)
+            if (migration->items[changed].file == file)
+                text = &migration->items[changed].text;
+        if (text->length > 0)
             fwrite(text->bytes, 1, text->length, stdout);
     }
+}
+
+/* Without standard input. */
+static size_t count_files(const struct migration *migration)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < migration->count; i++)
+        count += !is_input(migration->items[i].file);
+    return count;
 }
 
 /* Of a full disk, or a file that may not be written, behind others. */
@@ -140,7 +156,7 @@ static bool stop_writing(const struct migrate_flags *flags, const struct migrati
         return error_set(error, error->code,
                          "%s. %zu of %zu files were changed before: `backlog migrate --back "
                          "--write` takes that back",
-                         error_text(error), written, migration->count);
+                         error_text(error), written, count_files(migration));
     if (migration->drafts.count > 0)
         unlink(flags->connections_out); /* of this run: the next one makes it again */
     return false;
@@ -149,14 +165,16 @@ static bool stop_writing(const struct migrate_flags *flags, const struct migrati
 static bool write_files(const struct migrate_flags *flags, const struct migration *migration,
                         const struct text *connections, struct error *error)
 {
+    size_t written = 0;
     if (migration->drafts.count > 0 && !create_file(flags->connections_out, connections, error))
         return false;
     for (size_t i = 0; i < migration->count; i++) {
         const struct migrated_file *file = &migration->items[i];
-        if (text_equal(file->file->path, "-"))
-            fwrite(file->text.bytes, 1, file->text.length, stdout);
-        else if (!replace_file(file->file->path, &file->text, error))
-            return stop_writing(flags, migration, i, error);
+        if (is_input(file->file))
+            continue;
+        if (!replace_file(file->file->path, &file->text, error))
+            return stop_writing(flags, migration, written, error);
+        written++;
     }
     return true;
 }
@@ -268,7 +286,7 @@ static int run(const struct command_line *line, struct error *error)
         print_diffs(flags, &migration, &connections);
     bool is_written = !flags->writes || write_files(flags, &migration, &connections, error);
     if (flags->writes && is_written)
-        write_unchanged_input(&manifests, &migration);
+        write_input(&manifests, &migration);
     if (is_written)
         print_summary(flags, &migration, &findings);
     return is_written && findings.counts[FINDING_ERROR] == 0 ? 0 : 1;

@@ -254,6 +254,10 @@ def test_migrate_says_what_it_changed_before_it_failed(tmp_path):
     assert done.returncode == 1 and "1 of 2 files were changed before: `backlog migrate --back --write`" in done.stderr
     assert (tmp_path / "connections.txt").exists()
     assert backlog("migrate", "--back", "--write", other).returncode == 0
+    (tmp_path / "connections.txt").unlink()
+    done = backlog(*words, "-", str(long), text=open(other).read())
+    assert done.returncode == 1 and done.stdout == "" and "were changed" not in done.stderr
+    assert sorted(os.listdir(tmp_path)) == sorted([long.name, os.path.basename(other)])
 
 
 def test_migrate_leaves_a_file_to_its_owner(redis, tmp_path):
