@@ -8,7 +8,8 @@ import re
 import sys
 
 SOURCES = ["src", "scalers", "test", "bench"]
-PAGES = ["README.md", "docs", "charts", "examples", "scalers/README.md", "bench/README.md", "test/parity/README.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "charts", "examples", "scalers/README.md", "bench/README.md",
+         "test/README.md", "test/e2e/README.md", "test/parity/README.md"]
 
 # Parts of names (between underscores), and what to write instead.
 RETIRED_IN_NAMES = {
