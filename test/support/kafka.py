@@ -33,7 +33,7 @@ REQUEST_LOG = ("-Dorg.slf4j.simpleLogger.log.kafka.request.logger=debug",)
 def jars():
     folder = os.environ.get("BACKLOG_KAFKA_JARS") or os.path.join(REPOSITORY, "build", "kafka")
     if not glob.glob(os.path.join(folder, "kafka_2*.jar")):
-        raise Unavailable(f"Kafka's jars are not in {folder}: ./dev install test")
+        raise Unavailable(f"Kafka's jars are not in {folder} (./dev test brokers fetches them)")
     return os.path.join(folder, "*")
 
 
