@@ -70,12 +70,12 @@ def server():
 class Rehearsal:
     """KEDA and the HPA with workers; `lines` are what it printed so far."""
 
-    def __init__(self, folder, broker, server, *arguments, environment=None, **options):
+    def __init__(self, folder, broker, server, *arguments, environment=None, more="", **options):
         self.log_path = folder / "workers.log"
         self.log_path.touch()
         path = folder / "object.yaml"
         text = "\n".join(f'        {key}: "{value}"' for key, value in options.items())
-        path.write_text(OBJECT.format(port=server.port, redis=broker.address, options=text))
+        path.write_text(OBJECT.format(port=server.port, redis=broker.address, options=text) + more)
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         worker = f"exec {sys.executable} -m support.stream_worker {broker.port} jobs workers {self.log_path}"
         self.lines = []
@@ -169,6 +169,24 @@ def test_a_burst_starts_replicas_at_once(broker, server, tmp_path):
         began = time.monotonic()
         rehearsal.until(at_least(5), "five replicas")
         assert time.monotonic() - began < 60 / SPEED
+
+
+def test_beside_another_trigger_the_larger_number_counts(broker, server, tmp_path):
+    """As with any two triggers. The steps alone would have one replica."""
+    other = f"""\
+    - type: external-push
+      metadata: {{scalerAddress: "127.0.0.1:{server.port}", scaler: redis, address: "{broker.address}", listName: more, listLength: "1"}}
+"""
+    with Rehearsal(tmp_path, broker, server, more=other, burstThreshold=20, burstReplicas=5, steps="1=1,200=2") as rehearsal, \
+            broker.connect() as client:
+        client.call("RPUSH", "more", *range(7))
+        rehearsal.until(replicas(7), "what the list needs")
+        publish(broker, [LONGEST_JOB] * 60)
+        time.sleep(2.5)  # longer than the interval and a synchronization of the HPA
+        assert rehearsal.count("took") > 0
+        client.call("DEL", "more")
+        rehearsal.until(lambda line: line["type"] == "state" and line["replicas"] != 7, "the list needs none")
+        assert rehearsal.lines[-1]["replicas"] == 5
 
 
 def test_a_stuck_consumer_is_noticed_and_not_scaled(broker, server, tmp_path):
