@@ -100,15 +100,19 @@ static const struct policy_result *last_decision(const struct trigger *trigger,
 {
     const struct trigger_policy *policy = trigger->policy;
     bool has_decided = policy != NULL && policy->answered.is_on &&
-                       policy->answered.words.length > 0 && answer->kind == ANSWER_VALUE &&
-                       !answer->held;
+                       policy->answered.words.length > 0 && answer->kind == ANSWER_VALUE;
     return has_decided ? &policy->answered.result : NULL;
 }
 
+/* A held value is the largest of what was answered before. */
 static double replicas_of(const struct trigger *trigger, struct answer *answer)
 {
     const struct policy_result *decision = last_decision(trigger, answer);
-    if (decision != NULL) {
+    if (decision != NULL && answer->held) {
+        double peak =
+            trigger->peak == NULL ? 0 : peak_value_before(trigger->peak, answer->failing_since_ms);
+        answer->value = fmax(decision->value, peak);
+    } else if (decision != NULL) {
         answer->value = decision->value;
         answer->active = decision->active;
         return (double)decision->replicas;
@@ -177,7 +181,8 @@ static void write_live(const struct trigger *trigger, const struct snapshot *sna
         add_number(live, "value", answer->value);
         add_number(live, "replicas", replicas);
         text_addf(live, ",\"active\":%s", answer->active ? "true" : "false");
-        add_decision(last_decision(trigger, answer), live);
+        if (!answer->held) /* what consumers do is not known while measuring fails */
+            add_decision(last_decision(trigger, answer), live);
     }
     if (answer->kind == ANSWER_REFUSED)
         add_string(live, "error", error_text(&answer->error), MAX_ERROR_BYTES);
