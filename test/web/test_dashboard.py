@@ -75,7 +75,8 @@ def fill_shop(redis, client):
     """What the picture in the documentation shows."""
     for name, count in (("orders", 37), ("invoices", 4), ("emails", 0), ("thumbnails", 128), ("exports", 9), ("audit", 0)):
         push(redis, name, count)
-        client.metrics(queue(name), metric_name="", name=name)
+        policy = {"steps": "1=1,5=2,50=10"} if name == "exports" else {}
+        client.metrics(queue(name, **policy), metric_name="", name=name)
     with pytest.raises(Exception, match="listLength"):
         client.metrics(queue("refunds", listLength="many"), metric_name="", name="refunds")
 
@@ -149,12 +150,29 @@ def test_the_table_shows_what_consumers_do_and_what_bound_the_replicas(browser, 
         plain = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/plain'))"
         assert "bound by" not in browser.evaluate(f"{plain}.innerText")
         is_clean(browser)
+        browser.open(server, "/#/trigger/shop/stuck")  # the history does not know what the policy chose, and says so
+        browser.wait_for_text("Replicas by the threshold alone")
+        browser.wait_for_text("bound by stall", ".changes")
+        is_clean(browser)
+
+
+def test_the_table_shows_what_a_policy_chose_in_an_outage_too(browser, server, client, redis, broker):
+    push(redis, "orders", 128)
+    client.metrics(queue("orders", steps="1=1,10=2,100=5"), metric_name="", name="orders")
+    browser.open(server)
+    browser.wait_for_text("shop/orders")
+    row = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/orders')).innerText.split(/\\s+/)"
+    browser.wait(f"{row}.includes('5') && {row}.includes('active')")
+    broker.stop()
+    browser.wait(f"{row}.includes('held')")
+    words = browser.evaluate(row)
+    assert "5" in words and "26" not in words, words  # 26: by the threshold
 
 
 def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broker):
     push(redis, "orders", 12)
     client.metrics(queue("orders"), metric_name="", name="orders")
-    for step in range(6):
+    for step in range(12):  # more changes than the list has place for: it scrolls, by keyboard too
         push(redis, "orders", 7)
         time.sleep(1)
     browser.open(server)
@@ -163,7 +181,7 @@ def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broke
     browser.wait_for_text("redis: redis-orders")
     browser.wait_for_text("at a target of 5 per replica")
     browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
-    browser.wait_for_text("11 replicas")
+    browser.wait_for_text("20 replicas")
     browser.wait_for_text("→")
     assert "listName" in browser.text() and "orders" in browser.text() and "(hidden)" in browser.text()
     browser.screenshot("trigger-light")

@@ -21,7 +21,7 @@ const cards = [
   { key: "consumed", label: "Consumed", text: (s) => compact(s.consumed), note: () => "since start, at least" },
   { key: "callsPerSecond", label: "Calls per second", text: (s) => rate(s.callsPerSecond), note: () => "of KEDA" },
   { key: "cpu", label: "CPU", text: (s) => cores(s.cpu), note: () => "of one core" },
-  { key: "memory", label: "Memory", text: (s) => bytes(s.memory), note: (s) => `history ${bytes(s.historyBytes)}` },
+  { key: "memory", label: "Memory", text: (s) => bytes(s.memory), note: (s) => (s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}`) },
 ];
 
 function curve(points) {

@@ -1,6 +1,6 @@
 // Plots of the last hour, by uPlot. Colours come from the style sheet, so that they follow light and dark.
 
-import { el } from "./dom.js";
+import { el, setText } from "./dom.js";
 import { compact } from "./format.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -14,12 +14,13 @@ function axis(overrides) {
   return { stroke: colour("--text-soft"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, ...overrides };
 }
 
-// series: [{label, colour (of the style sheet), isStep}]; draw(times, columns) shows other data.
+// series: [{label, colour (of the style sheet), isStep}]; draw(times, columns, title) shows other data.
 export function makePlot({ title, summary, series, isWhole }) {
   const holder = el("div", { class: "plot-area", role: "img" });
   const values = series.map(() => el("span", { class: "legend-value" }));
   const legend = el("p", { class: "legend", "aria-hidden": "true" }, series.map((one, index) => el("span", { class: "legend-item" }, el("i", { class: `swatch ${one.colour}` }), one.label, " ", values[index])));
-  const element = el("figure", { class: "plot" }, el("figcaption", {}, title), legend, holder);
+  const caption = el("figcaption", {}, title);
+  const element = el("figure", { class: "plot" }, caption, legend, holder);
   let plot = null;
   let data = [[], ...series.map(() => [])];
 
@@ -29,7 +30,7 @@ export function makePlot({ title, summary, series, isWhole }) {
 
   function options() {
     return {
-      width: Math.max(200, holder.clientWidth), height: 180, padding: [8, 8, 0, 0],
+      width: Math.max(200, holder.clientWidth), height: 180, padding: [8, 26, 0, 0], // right: half of the last time below the axis
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: true, y: false }, sync: { key: "history" } },
       hooks: { setCursor: [(self) => show(self.cursor.idx ?? data[0].length - 1)] },
@@ -54,9 +55,10 @@ export function makePlot({ title, summary, series, isWhole }) {
   document.addEventListener("themechange", make);
   return {
     element,
-    draw(times, columns) {
+    draw(times, columns, shownTitle = title) {
       data = [times, ...columns];
-      holder.setAttribute("aria-label", summary(columns, times));
+      setText(caption, shownTitle);
+      holder.setAttribute("aria-label", summary(columns, shownTitle));
       if (plot) plot.setData(data);
       else make();
       show(data[0].length - 1);

@@ -12,7 +12,7 @@ const compare = (left, right) => {
 };
 
 /*
- * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium": where the window is), value(row), text(row), draw(cell, row)}
+ * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium", "wide", "large": where the window is), value(row), text(row), draw(cell, row)}
  * rows(): all rows that pass the filter. empty(): what to say where there are none.
  */
 export class Table {
@@ -23,7 +23,7 @@ export class Table {
     this.above = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));
     this.below = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));
     this.body.append(this.above, this.below);
-    this.table = el("table", { "aria-label": label }, el("thead", {}, el("tr", {}, this.headers)), this.body);
+    this.table = el("table", { "aria-label": label, class: label.toLowerCase() }, el("thead", {}, el("tr", {}, this.headers)), this.body);
     this.scroller = el("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": `${label}, scrollable` }, this.table);
     this.none = el("p", { class: "none", hidden: true });
     this.element = el("div", { class: "table" }, this.scroller, this.none);
@@ -37,8 +37,8 @@ export class Table {
     return el("th", { scope: "col", class: this.cellClass(column) }, button);
   }
 
-  cellClass({ isNumber, isWide, isLong, hide }) {
-    return [isNumber && "number", isLong && "long", isWide && "wide", hide && `hide-${hide}`].filter(Boolean).join(" ");
+  cellClass({ key, isNumber, isWide, isLong, hide }) {
+    return [`of-${key}`, isNumber && "number", isLong && "long", isWide && "wide", hide && `hide-${hide}`].filter(Boolean).join(" ");
   }
 
   sortBy(column) {

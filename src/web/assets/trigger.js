@@ -30,7 +30,7 @@ function makePlots() {
   const replicas = makePlot({
     title: "Replicas wanted", isWhole: true,
     series: [{ label: "replicas", colour: "plot-3", isStep: true, isFilled: true }],
-    summary: ([values]) => `Replicas wanted in the last hour: now ${number(last(values))}, at most ${number(largest(values))}`,
+    summary: ([values], title) => `${title} in the last hour: now ${number(last(values))}, at most ${number(largest(values))}`,
   });
   const rates = makePlot({
     title: "Rates per second",
@@ -45,16 +45,22 @@ function columnsOf({ columns, rows }) {
   const at = Object.fromEntries(columns.map((name, index) => [name, index]));
   const column = (name) => rows.map((row) => row[at[name]]);
   const waiting = column("waiting").some((value) => value != null) ? column("waiting") : column("value");
-  return { times: column("time"), waiting, inFlight: column("inFlight"), replicas: column("replicas"), arrivals: column("arrivals"), consumption: column("consumptionRate"), active: column("active"), state: column("state") };
+  return { times: column("time"), waiting, inFlight: column("inFlight"), replicas: column("replicas"), arrivals: column("arrivals"), consumption: column("consumptionRate"), active: column("active"), state: column("state"), status: column("status"), boundBy: column("boundBy") };
 }
 
-function changesOf({ times, replicas, active, state }) {
+// A policy chooses the replicas by more than the reading, so the history does not know them.
+const hasPolicy = ({ boundBy }) => boundBy.some((value) => value != null);
+
+function changesOf({ times, replicas, active, state, status, boundBy }) {
   const changes = [];
+  const isByThreshold = !hasPolicy({ boundBy });
   for (let i = 1; i < times.length; i++) {
     const what = [];
     if (state[i] !== state[i - 1]) what.push(state[i] === "ok" ? "measured again" : state[i] === "held" ? "measuring failed: the last value is held" : "measuring failed");
     if (active[i] != null && active[i - 1] != null && active[i] !== active[i - 1]) what.push(active[i] ? "became active" : "became inactive");
-    if (replicas[i] != null && replicas[i - 1] != null && replicas[i] !== replicas[i - 1]) what.push(`${number(replicas[i - 1])} → ${number(replicas[i])} replicas`);
+    if (status[i] != null && status[i - 1] != null && status[i] !== status[i - 1]) what.push(`consumers ${status[i - 1]} → ${status[i]}`);
+    if (boundBy[i] != null && boundBy[i - 1] != null && boundBy[i] !== boundBy[i - 1]) what.push(`bound by ${boundBy[i]}`);
+    if (isByThreshold && replicas[i] != null && replicas[i - 1] != null && replicas[i] !== replicas[i - 1]) what.push(`${number(replicas[i - 1])} → ${number(replicas[i])} replicas`);
     if (what.length > 0) changes.push([times[i], what.join(", ")]);
   }
   return changes.slice(-MAX_CHANGES).reverse();
@@ -73,16 +79,17 @@ function makePanel(path) {
   const figures = el("dl", { class: "figures" });
   const why = el("p", { class: "why" });
   const error = el("p", { class: "problem", role: "alert", hidden: true });
-  const changes = el("ol", { class: "changes" });
+  const changes = el("ol", { class: "changes", tabindex: "0", "aria-label": "Last changes" });
   const understood = el("div", {});
   const title = el("h2", {});
   const chip = el("span", {});
   const plots = makePlots();
+  const shown = el("div", { class: "plots" }, plots.waiting.element, plots.replicas.element, plots.rates.element);
   const csv = el("a", {}, "Download as CSV");
   const element = el("article", { class: "panel" },
     el("header", {}, title, chip), figures, error,
     section("Why", why),
-    el("div", { class: "plots" }, plots.waiting.element, plots.replicas.element, plots.rates.element),
+    shown,
     el("p", { class: "note" }, "The last hour. ", csv, " (a trace for ", el("code", {}, "backlog simulate"), ")"),
     el("div", { class: "columns" }, section("Last changes", changes), section("Metadata, as understood", understood)));
 
@@ -127,8 +134,9 @@ function makePanel(path) {
       csv.setAttribute("href", `/api/history/${path}?format=csv&trigger=${index}`);
       csv.setAttribute("download", `${path.replace("/", "-")}-${index}.csv`);
       const data = columnsOf(trigger);
+      shown.hidden = data.times.length === 0;
       plots.waiting.draw(data.times, [data.waiting, data.inFlight]);
-      plots.replicas.draw(data.times, [data.replicas]);
+      plots.replicas.draw(data.times, [data.replicas], hasPolicy(data) ? "Replicas by the threshold alone" : undefined);
       plots.rates.draw(data.times, [data.arrivals, data.consumption]);
       const found = changesOf(data);
       changes.replaceChildren(...(found.length > 0
@@ -143,7 +151,7 @@ export function triggerPage(namespace, name) {
   const path = `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
   const panels = el("div", {});
   const message = el("p", { class: "none" }, "Loading …");
-  const lines = el("ol", { class: "lines" });
+  const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
   let triggers = [];
   let isClosed = false;

@@ -22,7 +22,7 @@ const bound = (row) => (row.ratesAreBounds ? "At least: what the waiting count g
 const columns = [
   { key: "name", label: "Trigger", value: (row) => `${row.namespace}/${row.name}`, draw: (cell, row) => drawLink(cell, triggerHref(row), `${row.namespace}/${row.name}`, row.error ?? row.metric) },
   { key: "scaler", label: "Scaler", hide: "medium", value: (row) => row.scaler ?? null, text: (row) => row.scaler ?? UNKNOWN },
-  { key: "connection", label: "Connection", isWide: true, hide: "wide", value: connectionOf, text: (row) => connectionOf(row) ?? UNKNOWN },
+  { key: "connection", label: "Connection", isWide: true, hide: "large", value: connectionOf, text: (row) => connectionOf(row) ?? UNKNOWN },
   { key: "waiting", label: "Waiting", isNumber: true, value: (row) => row.waiting ?? null, text: (row) => compact(row.waiting) },
   { key: "inFlight", label: "In flight", isNumber: true, hide: "medium", title: "Delivered and not acknowledged", value: (row) => row.inFlight ?? null, text: (row) => compact(row.inFlight) },
   { key: "arrivals", label: "Arrivals/s", isNumber: true, hide: "wide", value: (row) => row.arrivals ?? null, draw: (cell, row) => drawRate(cell, row, row.arrivals) },
