@@ -1,5 +1,6 @@
 #include "measure/agent_queries.h"
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -38,13 +39,16 @@ uint64_t agent_queries_number(struct agent_queries *queries, const char *identit
                               bool *ret_is_new)
 {
     struct agent_query *query = NULL;
-    HASH_FIND_STR(queries->by_identity, identity, query);
+    /* Outsiders choose the identities, so the hash is keyed. */
+    HASH_FIND_BYHASHVALUE(hh, queries->by_identity, identity, strlen(identity),
+                          (unsigned)hash_text(identity), query);
     *ret_is_new = query == NULL;
     if (query == NULL) {
         query = memory_new(sizeof(*query));
         query->identity = text_copy(identity);
         query->number = ++queries->last;
-        HASH_ADD_KEYPTR(hh, queries->by_identity, query->identity, strlen(query->identity), query);
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, queries->by_identity, query->identity,
+                                    strlen(query->identity), (unsigned)hash_text(identity), query);
     }
     query->used_ms = now_ms;
     return query->number;
