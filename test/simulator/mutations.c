@@ -69,7 +69,7 @@ static const struct mutated {
     [OLD_VALUE_HELD] = {"a value of ten minutes before the failure is held", 3000000},
     [FAILURE_HITS_A_NEIGHBOUR] = {"a failure hits a neighbour", 300000},
     [ENDLESS_RESEND] = {"a resend that never ends", 1000000},
-    [WAKES_TOO_LATE] = {"the thread sleeps for longer than the schedule round_answer", 1000000},
+    [WAKES_TOO_LATE] = {"the thread sleeps for longer than the schedule says", 1000000},
     [NO_BACKOFF] = {"a refused connection is tried again at once", 300000},
     [NOT_CAUGHT_UP] = {"what failed with a connection is not measured when it is back", 3000000},
     [SUBSCRIPTION_LEAKED] = {"a subscription is not ended", 3000000},
