@@ -4,7 +4,9 @@ import time
 
 import pytest
 
-from support.namespace import Namespace, trigger
+from support.namespace import WAIT_SECONDS, Namespace, trigger
+from support.page import get, metric
+from support.process import free_port, wait_until
 from support.server import Server
 from support.stack import Stack, keda_version
 from support.work import RabbitMQWork, RedisWork
@@ -27,6 +29,38 @@ def test_a_push_stream_outlives_an_error_of_its_trigger(namespace):
         source.publish(1)
         took = namespace.wait_for_replicas("idle", lambda number: number >= 1) - began
         assert took < 4, f"{took:.1f} s"  # KEDA opened the stream again 30 s after the error
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="KEDA 2.21 waits twice as long at each loss of a stream, however long it was open")
+def test_a_stream_that_is_lost_again_is_open_again_as_soon_as_the_first_time(namespace):
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]  # the same after each start
+    with RedisWork() as source, Server(arguments=["--listen", addresses[0], "--http", addresses[1]]) as server:
+        def is_open():
+            return metric(get(server, "/metrics").text, "backlog_streams", method="StreamIsActive") == 1
+
+        def seconds_until_open():
+            began = time.monotonic()
+            wait_until(is_open, WAIT_SECONDS, "the stream is open")
+            return time.monotonic() - began
+
+        # No poll fails meanwhile, which would end the stream once more.
+        namespace.scale("idle", trigger(server, push=True, **source.metadata(5)), pollingInterval=300)
+        seconds_until_open()
+        took = []
+        for _ in range(3):
+            server.kill()
+            server.start()
+            took.append(seconds_until_open())
+        assert took[-1] < took[0] + 2, " ".join(f"{seconds:.1f} s" for seconds in took)
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="KEDA 2.21 writes the error of GetMetricSpec to its log alone")
+def test_an_event_says_why_backlog_cannot_be_called(namespace):
+    address = f"127.0.0.1:{free_port()}"
+    namespace.scale("worker", trigger(address, scaler="redis", address="redis:6379", listName="jobs"))
+    namespace.wait(lambda: "no metric specs" in (namespace.value("ScaledObject", "worker", "Ready") or ""), "no metric specs")
+    namespace.stays(10, worker=0)
+    assert any("connection refused" in event.message for event in namespace.events)
 
 
 @pytest.mark.xfail(raises=AssertionError, reason="KEDA 2.21 takes a scaler cache that was closed meanwhile as an inactive trigger")
