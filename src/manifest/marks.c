@@ -152,10 +152,21 @@ static void find_lines(const struct edit *edit, const struct lines *lines, size_
         (*ret_end)++;
 }
 
-void marks_make(struct edits *edits, const struct lines *lines, struct patch *ret_patch)
+static bool is_overlapping(const struct edits *edits)
+{
+    for (size_t i = 0; i < edits->count; i++)
+        if (edits->items[i].start > edits->items[i].end ||
+            (i > 0 && edits->items[i].start < edits->items[i - 1].end))
+            return true;
+    return false;
+}
+
+bool marks_make(struct edits *edits, const struct lines *lines, struct patch *ret_patch)
 {
     if (edits->count > 0)
         qsort(edits->items, edits->count, sizeof(*edits->items), compare_edits);
+    if (is_overlapping(edits))
+        return false;
     for (size_t from = 0, to; from < edits->count; from = to) {
         _cleanup_(text_done) struct text new_lines = {0};
         size_t first, end;
@@ -170,6 +181,7 @@ void marks_make(struct edits *edits, const struct lines *lines, struct patch *re
         apply(&edits->items[from], to - from, lines, first, end, &new_lines);
         patch_add(ret_patch, first, end - first, make_item(lines, first, end, &new_lines));
     }
+    return true;
 }
 
 /* ---- undoing ---- */

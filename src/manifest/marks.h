@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* These bytes are replaced by the text. Edits do not overlap. */
+/* These bytes are replaced by the text. */
 struct edit {
     size_t start, end;
     char *text;
@@ -33,8 +33,8 @@ struct edits {
 void edits_add(struct edits *edits, size_t start, size_t end, const char *text);
 void edits_done(struct edits *edits);
 
-/* The edits as a patch, with comments that keep what was there. Sorts them. */
-void marks_make(struct edits *edits, const struct lines *lines, struct patch *ret_patch);
+/* The edits as a patch, with comments that keep what was there. Sorts them. False where some overlap. */
+bool marks_make(struct edits *edits, const struct lines *lines, struct patch *ret_patch);
 
 /* The patch that takes all of it back; an empty one where nothing is marked. `path` is for the error. */
 bool marks_undo(const struct lines *lines, const char *path, struct patch *ret_patch,

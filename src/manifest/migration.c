@@ -273,9 +273,10 @@ static void keep_file(struct migration *migration, struct migrated_file *file)
 
 static void finish_file(struct migrator *migrator, struct migrated_file *file)
 {
-    marks_make(&migrator->edits, &file->lines, &file->patch);
+    bool is_made = marks_make(&migrator->edits, &file->lines, &file->patch);
     patch_apply(&file->patch, &file->lines, &file->text);
-    if (migrator->count > 0 && says_what_is_meant(migrator, file) && leads_back(migrator, file)) {
+    if (migrator->count > 0 && is_made && says_what_is_meant(migrator, file) &&
+        leads_back(migrator, file)) {
         migrator->migration->moved += migrator->count;
         keep_file(migrator->migration, file);
     } else {

@@ -45,6 +45,13 @@ static bool refuse(const struct yaml_span *span, struct error *error)
         span->line);
 }
 
+/* Where an alias stands its bytes are those of the anchor. */
+static bool refuse_alias(const struct move *move, struct error *error)
+{
+    return error_invalid(error, "line %zu: a YAML alias is used here: write it out",
+                         move->trigger->line);
+}
+
 static bool remove_block_item(const struct move *move, const struct yaml_tree *map, size_t item,
                               struct edits *edits, struct error *error)
 {
@@ -56,6 +63,8 @@ static bool remove_block_item(const struct move *move, const struct yaml_tree *m
     /* Behind the dash of a list: the next key takes its place. */
     if (item != 0 || map->count == 1 || is_removed(move, map, 1))
         return refuse(span, error);
+    if (map->items[1]->is_shared)
+        return refuse_alias(move, error);
     edits_add(edits, span->start, map->key_spans[1].start, "");
     return true;
 }
@@ -173,18 +182,22 @@ static bool edit_map(const struct move *move, const struct yaml_tree *map, struc
     return true;
 }
 
+static bool has_alias(const struct yaml_tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++)
+        if (has_alias(tree->items[i]))
+            return true;
+    return tree->is_shared;
+}
+
 bool move_make(const struct move *move, struct edits *edits, struct error *error)
 {
     const struct yaml_tree *metadata = move->builtin->metadata;
     const struct yaml_tree *type = yaml_tree_find(move->trigger, "type");
     const struct yaml_tree *ref = move->builtin->authentication.ref;
-    if (move->trigger->is_shared || type->is_shared || metadata->is_shared)
-        return error_invalid(error, "line %zu: a YAML alias is used here: write it out",
-                             move->trigger->line);
-    if (ref != NULL && ref->is_shared)
-        return error_invalid(error,
-                             "line %zu: authenticationRef is shared by a YAML alias: write it out",
-                             move->trigger->line);
+    if (move->trigger->is_shared || type->is_shared || metadata->is_shared ||
+        (ref != NULL && (has_alias(ref) || (move->trigger->is_flow && has_alias(move->trigger)))))
+        return refuse_alias(move, error);
     if (metadata->count == 0)
         return error_invalid(error, "it has no metadata");
     edits_add(edits, type->start, type->end, move->type);

@@ -306,6 +306,21 @@ static void triggers_that_cannot_move_stay_with_the_reason(void **state)
              "  - {type: redis, metadata: {address: 'r:1', listName: y}, authenticationRef: *a}\n"
              "---\nkind: TriggerAuthentication\nmetadata: {name: r}\nspec: {}\n",
         "alias");
+    /* What stands before and behind an alias is not where its bytes are. */
+#define ALIAS(trigger) HEAD "  a: &n rabbit\n  k: &k name\n  triggers:\n" trigger AUTHENTICATION
+    assert_stays(ALIAS("  - {metadata: {host: 'amqp://r/', queueName: q}, type: rabbitmq, "
+                       "name: *n, authenticationRef: {name: rabbit}}\n"),
+                 "alias");
+    assert_stays(ALIAS("  - metadata: {host: 'amqp://r/', queueName: q}\n"
+                       "    type: rabbitmq\n"
+                       "    authenticationRef:\n"
+                       "      name: *n\n"),
+                 "alias");
+    assert_stays(ALIAS("  - authenticationRef: {name: rabbit}\n"
+                       "    *k : x\n"
+                       "    type: rabbitmq\n"
+                       "    metadata: {host: 'amqp://r/', queueName: q}\n"),
+                 "alias");
     assert_stays("{\"kind\": \"ScaledObject\", \"spec\": {\"triggers\": [{\"type\": \"redis\"}]}}",
                  "JSON has no comments");
 }
