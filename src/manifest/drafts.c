@@ -57,10 +57,15 @@ static void draft_done(struct draft *draft)
     free(draft->name);
 }
 
+void drafts_cut(struct drafts *drafts, size_t count)
+{
+    while (drafts->count > count)
+        draft_done(&drafts->items[--drafts->count]);
+}
+
 void drafts_done(struct drafts *drafts)
 {
-    for (size_t i = 0; i < drafts->count; i++)
-        draft_done(&drafts->items[i]);
+    drafts_cut(drafts, 0);
     free(drafts->items);
     *drafts = (struct drafts){0};
 }

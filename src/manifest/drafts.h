@@ -40,6 +40,9 @@ struct drafts {
 const char *drafts_add(struct drafts *drafts, const struct builtin *builtin, const char *namespace);
 void drafts_done(struct drafts *drafts);
 
+/* Leaves the first `count`: what the others were for did not move. */
+void drafts_cut(struct drafts *drafts, size_t count);
+
 /* The YAML file. */
 void drafts_write(const struct drafts *drafts, enum drafts_format format, struct text *ret_text);
 

@@ -25,6 +25,7 @@ struct migrator {
     struct migration *migration;
     struct findings *findings;
     struct migrated_file *file; /* the one being edited */
+    size_t drafts_before;       /* it: connections that only its triggers need are behind them */
     char *authentication_ref;   /* of every trigger; NULL: none */
     struct edits edits;
     struct moving **moving;
@@ -150,6 +151,7 @@ static void move_trigger(struct migrator *migrator, const struct manifest_object
         .authentication_ref = migrator->authentication_ref,
     };
     size_t edits_before = migrator->edits.count;
+    size_t drafts_before = migrator->migration->drafts.count;
     if (builtin_can_move(builtin)) {
         add_keys(migrator, object, moving);
         move_make(&moving->move, &migrator->edits, &builtin->reasons);
@@ -163,6 +165,7 @@ static void move_trigger(struct migrator *migrator, const struct manifest_object
     }
     while (migrator->edits.count > edits_before)
         free(migrator->edits.items[--migrator->edits.count].text);
+    drafts_cut(&migrator->migration->drafts, drafts_before);
     /* Types that Backlog never had, such as cron, are not meant to move. */
     bool is_meant =
         builtin->scaler != NULL || text_starts_with(error_text(&builtin->reasons), "it ");
@@ -285,6 +288,7 @@ static void finish_file(struct migrator *migrator, struct migrated_file *file)
             finding_add(migrator->findings, &place, FINDING_ERROR,
                         "nothing is moved: this YAML is written in a way that cannot be edited "
                         "safely. Format it with one key per line");
+        drafts_cut(&migrator->migration->drafts, migrator->drafts_before);
         migrated_file_done(file);
     }
     for (size_t i = 0; i < migrator->count; i++)
@@ -300,6 +304,7 @@ static void migrate_file(struct migrator *migrator, const struct manifest_file *
     lines_init(&migrated.lines, file->text.bytes == NULL ? "" : file->text.bytes,
                file->text.length);
     migrator->file = &migrated;
+    migrator->drafts_before = migrator->migration->drafts.count;
     for (size_t i = 0; i < migrator->manifests->object_count; i++) {
         const struct manifest_object *object = &migrator->manifests->objects[i];
         const struct yaml_tree *list = manifest_triggers(object);

@@ -381,6 +381,36 @@ static void equal_connections_are_one(void **state)
     assert_null(strstr(connections, "-2:\n"));
 }
 
+/* Of two triggers that need one, one moves; of another file none does. */
+static void what_stays_needs_no_connection(void **state)
+{
+    (void)state;
+    static const char moves[] =
+        HEAD "  triggers:\n"
+             "  - {type: redis, metadata: {address: 'r:1', listName: x}, authenticationRef: {name: "
+             "rabbit}}\n"
+             "  - {type: redis, metadata: {address: 'r:2', listName: x}, authenticationRef: &a "
+             "{name: rabbit}}\n"
+             "  x: *a\n" AUTHENTICATION;
+    static const char stays[] = HEAD "  triggers:\n"
+                                     "  - type: redis\n"
+                                     "    authenticationRef: {name: rabbit}\n"
+                                     "    ? metadata\n"
+                                     "    : address: r:2\n"
+                                     "      listName: x\n" AUTHENTICATION;
+    for (int i = 0; i < 2; i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(memory_free) char *connections = NULL;
+        _cleanup_(memory_free) char *there =
+            migrated(i == 0 ? moves : stays, &findings, &connections);
+        assert_int_equal(there != NULL, i == 0);
+        assert_int_equal(strstr(connections, "address: \"r:1\"") != NULL ||
+                             strstr(connections, "address: r:1") != NULL,
+                         i == 0);
+        assert_null(strstr(connections, "r:2"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +424,7 @@ int main(void)
         cmocka_unit_test(comments_of_others_are_no_marks),
         cmocka_unit_test(of_two_authentications_of_one_name_none_is_guessed),
         cmocka_unit_test(equal_connections_are_one),
+        cmocka_unit_test(what_stays_needs_no_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
