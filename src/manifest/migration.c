@@ -6,6 +6,7 @@
 #include "manifest/trigger_check.h"
 #include "manifest/undo_check.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,11 +183,28 @@ static bool is_json(const struct manifest_file *file)
     return text_ends_with(file->path, ".json") || bytes[strspn(bytes, " \t\r\n")] == '{';
 }
 
+/* By their triggers' addresses. */
+static int compare_moving(const void *left, const void *right)
+{
+    uintptr_t one = (uintptr_t)(*(struct moving *const *)left)->move.trigger;
+    uintptr_t other = (uintptr_t)(*(struct moving *const *)right)->move.trigger;
+    return one < other ? -1 : one > other;
+}
+
+/* They are sorted. */
 static const struct move *find_move(const struct migrator *migrator, const struct yaml_tree *tree)
 {
-    for (size_t i = 0; i < migrator->count; i++)
-        if (migrator->moving[i]->move.trigger == tree)
-            return &migrator->moving[i]->move;
+    size_t low = 0, high = migrator->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct move *move = &migrator->moving[middle]->move;
+        if (move->trigger == tree)
+            return move;
+        if ((uintptr_t)move->trigger < (uintptr_t)tree)
+            low = middle + 1;
+        else
+            high = middle;
+    }
     return NULL;
 }
 
@@ -276,6 +294,8 @@ static void keep_file(struct migration *migration, struct migrated_file *file)
 
 static void finish_file(struct migrator *migrator, struct migrated_file *file)
 {
+    if (migrator->count > 0)
+        qsort(migrator->moving, migrator->count, sizeof(struct moving *), compare_moving);
     bool is_made = marks_make(&migrator->edits, &file->lines, &file->patch);
     patch_apply(&file->patch, &file->lines, &file->text);
     if (migrator->count > 0 && is_made && says_what_is_meant(migrator, file) &&
@@ -307,8 +327,10 @@ static void migrate_file(struct migrator *migrator, const struct manifest_file *
     migrator->drafts_before = migrator->migration->drafts.count;
     for (size_t i = 0; i < migrator->manifests->object_count; i++) {
         const struct manifest_object *object = &migrator->manifests->objects[i];
+        if (object->file != file || !manifest_scales(object))
+            continue;
         const struct yaml_tree *list = manifest_triggers(object);
-        if (object->file != file || !manifest_scales(object) || list == NULL)
+        if (list == NULL)
             continue;
         triggers += list->count;
         for (size_t t = 0; t < list->count && !is_json(file); t++)

@@ -246,12 +246,12 @@ static bool is_authentication_made(const struct yaml_tree *edited, size_t at)
 bool move_is_made(const struct move *move, const struct yaml_tree *edited)
 {
     size_t at = 0;
+    size_t place = authentication_place(move);
     if (edited->kind != YAML_TREE_MAP)
         return false;
     for (size_t i = 0; i < move->trigger->count; i++) {
         const char *key = move->trigger->keys[i];
-        if (move->authentication_ref != NULL && i == authentication_place(move) &&
-            !is_authentication_made(edited, at++))
+        if (move->authentication_ref != NULL && i == place && !is_authentication_made(edited, at++))
             return false;
         if (is_removed(move, move->trigger, i))
             continue;
