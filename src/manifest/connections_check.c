@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST_SECRET = 64 << 10, MAX_CONNECTIONS = 1024 };
+enum { LARGEST_SECRET = 64 << 10 };
 
 static const char suffix_file[] = "File";
 static const char not_here[] = "(in a file that is not here)";
@@ -179,10 +179,13 @@ static void read_connection(const struct reader *reader, const char *name, size_
 {
     const struct finding_place place = place_of(reader, name, line);
     struct connections *connections = reader->connections;
-    if (map->kind != YAML_TREE_MAP || connections->count == MAX_CONNECTIONS) {
+    if (map->kind != YAML_TREE_MAP) {
+        finding_add(reader->findings, &place, FINDING_ERROR, "connection %s must have keys", name);
+        return;
+    }
+    if (connections->count == CONNECTIONS_MAX) {
         finding_add(reader->findings, &place, FINDING_ERROR,
-                    "connection %s must have keys, and be one of at most %d", name,
-                    MAX_CONNECTIONS);
+                    "connection %s is one of more than %d connections", name, CONNECTIONS_MAX);
         return;
     }
     for (size_t i = 0; i < connections->count; i++)
@@ -192,31 +195,26 @@ static void read_connection(const struct reader *reader, const char *name, size_
             return;
         }
     _cleanup_(entries_done) struct entries entries = {0};
-    struct named_connection *connection = &connections->items[connections->count++];
     const char *kind = yaml_tree_text(map, "scaler");
     const struct scaler *scaler = scaler_find(reader->scalers, kind);
-    *connection = (struct named_connection){.name = text_copy(name),
-                                            .scaler = text_copy(kind == NULL ? "" : kind)};
+    struct named_connection connection = {.name = text_copy(name),
+                                          .scaler = text_copy(kind == NULL ? "" : kind)};
     for (size_t i = 0; i < map->count; i++)
-        read_key(reader, map, i, connection, &entries);
+        read_key(reader, map, i, &connection, &entries);
     if (scaler == NULL) {
         _cleanup_(error_done) struct error error = {0};
         scaler_add_unknown(reader->scalers, kind, &error);
         finding_add(reader->findings, &place, FINDING_ERROR, "connection %s: %s", name,
                     error_text(&error));
     }
-    keep_entries(connection, &entries);
-    if (scaler == NULL)
-        return;
-    _cleanup_(memory_free) struct option_entry *plain = entries_plain(&entries, scaler->options);
-    if (check_entries(reader, scaler, name, &entries, plain))
-        check_whole(reader, scaler, connection, plain, line);
-}
-
-static int compare_names(const void *left, const void *right)
-{
-    return strcmp(((const struct named_connection *)left)->name,
-                  ((const struct named_connection *)right)->name);
+    keep_entries(&connection, &entries);
+    if (scaler != NULL) {
+        _cleanup_(memory_free) struct option_entry *plain =
+            entries_plain(&entries, scaler->options);
+        if (check_entries(reader, scaler, name, &entries, plain))
+            check_whole(reader, scaler, &connection, plain, line);
+    }
+    connections_add(connections, &connection);
 }
 
 struct connections *connections_check(const struct scaler *const *scalers,
@@ -227,17 +225,14 @@ struct connections *connections_check(const struct scaler *const *scalers,
         const struct manifest_object *object = &manifests->objects[i];
         if (object->kind != MANIFEST_CONNECTIONS)
             continue;
-        if (connections == NULL) {
-            connections = memory_new(sizeof(*connections));
-            connections->items = memory_array(MAX_CONNECTIONS, sizeof(struct named_connection));
-        }
+        if (connections == NULL)
+            connections = connections_new();
         const struct reader reader = {scalers, object, connections, findings};
         const struct yaml_tree *map = yaml_tree_find(object->tree, "connections");
         for (size_t name = 0; name < map->count; name++)
             read_connection(&reader, map->keys[name], map->key_spans[name].line, map->items[name]);
     }
     if (connections != NULL)
-        qsort(connections->items, connections->count, sizeof(struct named_connection),
-              compare_names);
+        connections_sort(connections);
     return connections;
 }
