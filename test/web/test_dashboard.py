@@ -47,6 +47,9 @@ def client(server):
         yield client
 
 
+POLICIES = {"exports": {"steps": "1=1,5=2,50=10"}}
+
+
 def queue(name, **metadata):
     return {"scaler": "redis", "connectionName": "shop-redis", "listName": name, "listLength": "5", "interval": "1s", **metadata}
 
@@ -75,8 +78,7 @@ def fill_shop(redis, client):
     """What the picture in the documentation shows."""
     for name, count in (("orders", 37), ("invoices", 4), ("emails", 0), ("thumbnails", 128), ("exports", 9), ("audit", 0)):
         push(redis, name, count)
-        policy = {"steps": "1=1,5=2,50=10"} if name == "exports" else {}
-        client.metrics(queue(name, **policy), metric_name="", name=name)
+        client.metrics(queue(name, **POLICIES.get(name, {})), metric_name="", name=name)
     with pytest.raises(Exception, match="listLength"):
         client.metrics(queue("refunds", listLength="many"), metric_name="", name="refunds")
 
@@ -100,7 +102,9 @@ def test_it_shows_the_triggers_and_follows_the_queue(browser, server, client, re
     for scheme in ("light", "dark"):
         browser.open(server, scheme=scheme)
         browser.wait_for_text("shop/thumbnails")
-        time.sleep(4)  # the curves of the cards
+        for _ in range(8):  # the curves of the cards; and a policy decides when it is called
+            client.metrics(queue("exports", **POLICIES["exports"]), metric_name="", name="exports")
+            time.sleep(0.5)
         browser.screenshot(f"triggers-{scheme}")
         is_clean(browser)
     browser.open(server, width=390, height=844)
