@@ -34,6 +34,12 @@ static double difference(double total, double before)
     return total >= before ? total - before : NAN;
 }
 
+/* fmax() would make a 0 of what is not known. */
+static double not_negative(double count)
+{
+    return count < 0 ? 0 : count;
+}
+
 static struct step step_of(const struct window_sample *before, const struct window_sample *sample)
 {
     const struct reading *from = &before->reading, *to = &sample->reading;
@@ -46,9 +52,9 @@ static struct step step_of(const struct window_sample *before, const struct wind
         step.consumed = to->consumption_rate * step.seconds;
     double more = present(to) - present(from);
     if (isnan(step.arrived))
-        step.arrived = fmax(0, step.consumed + more);
+        step.arrived = not_negative(step.consumed + more);
     if (isnan(step.consumed))
-        step.consumed = fmax(0, step.arrived - more);
+        step.consumed = not_negative(step.arrived - more);
     return step;
 }
 

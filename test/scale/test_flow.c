@@ -170,6 +170,19 @@ static void long_jobs_are_not_stuck(void **state)
     assert_int_equal(world.result.status, FLOW_STALL);
 }
 
+/* RabbitMQ over AMQP: without rates, a queue that grows may be consumed all the time. */
+static void without_rates_the_status_is_unknown(void **state)
+{
+    (void)state;
+    world.reading.consumers = 3;
+    world.reading.in_flight = world.reading.arrived = world.reading.consumed = NAN;
+    waiting(10);
+    measure_for(12, 20, 10);
+    assert_int_equal(world.result.status, FLOW_UNKNOWN);
+    measure_for(12, 10, 10);
+    assert_int_equal(world.result.status, FLOW_UNKNOWN);
+}
+
 static void no_connected_consumer_is_a_stop(void **state)
 {
     (void)state;
@@ -227,6 +240,7 @@ int main(void)
         TEST(between_two_commits_consumers_are_not_stuck),
         TEST(without_onStall_a_stuck_consumer_is_only_reported),
         TEST(long_jobs_are_not_stuck),
+        TEST(without_rates_the_status_is_unknown),
         TEST(no_connected_consumer_is_a_stop),
         TEST(a_growing_queue_is_a_warning),
         TEST(consumed_messages_that_wait_again_are_a_rewind),
