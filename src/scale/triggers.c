@@ -218,6 +218,16 @@ size_t triggers_count(const struct triggers *triggers)
     return HASH_COUNT(triggers->by_identity);
 }
 
+/* Not the one from before, while measuring fails: nobody knows what consumers do then. */
+static enum flow_status consumer_status(const struct trigger *trigger)
+{
+    const struct trigger_policy *policy = trigger->policy;
+    const struct last_answer *last = &trigger->last_answer;
+    if (last->call == NULL || last->answer.kind != ANSWER_VALUE || last->answer.held)
+        return FLOW_UNKNOWN;
+    return policy->answered.is_on ? policy->answered.state.status : policy->shadow.state.status;
+}
+
 struct triggers_policy_stats triggers_policy_stats(const struct triggers *triggers)
 {
     struct triggers_policy_stats stats = {0};
@@ -225,8 +235,7 @@ struct triggers_policy_stats triggers_policy_stats(const struct triggers *trigge
     DL_FOREACH2(triggers->with_policy, trigger, next_policy)
     {
         const struct trigger_policy *policy = trigger->policy;
-        bool is_on = policy->answered.is_on;
-        stats.statuses[is_on ? policy->answered.state.status : policy->shadow.state.status]++;
+        stats.statuses[consumer_status(trigger)]++;
         stats.replicas += policy->answered.result.replicas;
         stats.shadow_replicas += policy->shadow.result.replicas;
     }

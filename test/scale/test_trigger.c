@@ -320,6 +320,24 @@ static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **sta
     assert_null(trigger_round(trigger, 1001 + TRIGGER_ROUND_MS));
 }
 
+static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD, "maxReplicaCount", "5");
+    struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
+    trigger->policy->answered.state.status = FLOW_STALL;
+    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_UNKNOWN], 1); /* no answer yet */
+    trigger_record_answer(trigger, "GetMetrics", &answer, 1000);
+    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_STALL], 1);
+    answer.held = true;
+    trigger_record_answer(trigger, "GetMetrics", &answer, 2000);
+    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_STALL], 0);
+    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_UNKNOWN], 1);
+    answer = (struct answer){.kind = ANSWER_REFUSED};
+    trigger_record_answer(trigger, "GetMetrics", &answer, 3000);
+    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_UNKNOWN], 1);
+}
+
 /* What was dropped or came in between harms no walk. */
 static void a_walk_sees_each_trigger_that_stays_once(void **state)
 {
@@ -373,6 +391,7 @@ int main(void)
         TEST(a_limit_on_metadata_is_an_error_and_what_is_not_pinned_makes_room),
         TEST(a_trigger_answers_with_the_reading_of_its_query),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
+        TEST(in_an_outage_the_status_of_consumers_is_unknown),
         TEST(a_walk_sees_each_trigger_that_stays_once),
         TEST(a_trigger_with_mistakes_is_never_measured),
     };
