@@ -163,8 +163,7 @@ static void forget_gone(struct feed *feed, struct table *table)
     {
         reader->to = 0; /* rows have moved */
         if (reader->from < newest)
-            *reader = (struct feed_reader){
-                .log = reader->log, .next = reader->next, .prev = reader->prev};
+            *reader = (struct feed_reader){.next = reader->next, .prev = reader->prev};
     }
 }
 

@@ -146,12 +146,15 @@ static void a_reader_that_missed_too_much_begins_again(void **state)
     struct world world = {.count = 4001, .live = "{}"};
     begin(&world);
     void *reader = feed_hooks.opened(world.feed);
+    recent_log_add(LOG_WARNING, "a line from before");
     feed_hooks.tick(world.feed);
     _cleanup_(memory_free) char *first = news(&world, reader);
+    assert_non_null(strstr(first, "a line from before"));
     world.count = 1;
     feed_hooks.tick(world.feed);
     _cleanup_(memory_free) char *again = news(&world, reader);
     assert_non_null(strstr(again, "event: hello"));
+    assert_non_null(strstr(again, "a line from before")); /* hello made it forget that, too */
     assert_non_null(
         strstr(again, "\"rows\":[{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{}}],\"gone\":[]"));
     feed_hooks.closed(world.feed, reader);
@@ -186,8 +189,8 @@ int main(void)
         cmocka_unit_test(a_reader_is_sent_everything_and_then_what_changes),
         cmocka_unit_test(a_slow_reader_is_sent_the_newest_state_once),
         cmocka_unit_test(pieces_are_bounded),
+        cmocka_unit_test(lines_of_the_log_follow), /* it numbers the first lines */
         cmocka_unit_test(a_reader_that_missed_too_much_begins_again),
-        cmocka_unit_test(lines_of_the_log_follow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
