@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "config/place.h"
 #include "scale/policy_words.h"
 #include "web/json.h"
 
@@ -12,6 +13,7 @@
 enum {
     MAX_ERROR_BYTES = 300,
     MAX_NAME_BYTES = 300,
+    MAX_QUERY_BYTES = 200,
 };
 
 /* A query that was met, and an object; to find those that are met again. */
@@ -191,6 +193,19 @@ static void write_live(const struct trigger *trigger, const struct snapshot *sna
     text_add(live, "}");
 }
 
+/* What the trigger measures, as its metadata has it: triggers of one object may have the same metric. */
+static void add_query(const struct option_values *values, struct text *fixed)
+{
+    _cleanup_(text_done) struct text query = {0};
+    for (size_t row = 0; values != NULL && row < values->options; row++) {
+        if (values->texts[row] == NULL || !option_is_given(values, values->table[row].key))
+            continue;
+        _cleanup_(memory_free) char *shown = place_shown(values, row);
+        text_addf(&query, "%s%s=%s", query.length > 0 ? ", " : "", values->table[row].key, shown);
+    }
+    add_string(fixed, "query", query.bytes, MAX_QUERY_BYTES);
+}
+
 static void write_fixed(const struct trigger *trigger, struct text *fixed)
 {
     text_addf(fixed, "{\"target\":%.10g", trigger->target);
@@ -199,6 +214,7 @@ static void write_fixed(const struct trigger *trigger, struct text *fixed)
     add_string(fixed, "scaler", trigger->scaler == NULL ? NULL : trigger->scaler->name,
                MAX_NAME_BYTES);
     add_string(fixed, "metric", trigger->metric_name, MAX_NAME_BYTES);
+    add_query(trigger->values[OPTION_QUERY], fixed);
     add_string(fixed, "connectionName", trigger->connection_name, MAX_NAME_BYTES);
     text_add(fixed, "}");
 }

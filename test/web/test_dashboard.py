@@ -232,6 +232,21 @@ def test_the_triggers_of_one_object_are_not_mixed_up(browser, server, client, re
     is_clean(browser)
 
 
+def test_the_table_tells_the_triggers_of_one_object_apart(browser, server, client, broker, redis):
+    """Also where their metrics have the same name, and without what is secret."""
+    redis.call("XADD", "jobs", "*", "job", 1)
+    for group in ("mails", "prints"):
+        client.metrics({"scaler": "redis-streams", "address": broker.address, "password": "pass-phrase", "stream": "jobs",
+                        "consumerGroup": group, "lagCount": "10", "interval": "1s"}, metric_name="", name="worker")
+    browser.open(server)
+    details = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child small')].map((small) => small.innerText)"
+    expected = [f"redis-streams-jobs: stream=jobs, consumerGroup={group}, lagCount=10" for group in ("mails", "prints")]
+    browser.wait(f"{details}.join('|') === '{'|'.join(expected)}'")
+    browser.fill("#search", "prints")
+    browser.wait(f"{details}.join('|') === '{expected[1]}'")
+    is_clean(browser)
+
+
 def test_a_trigger_that_is_gone_is_said(browser, server):
     browser.open(server, "/#/trigger/shop/nobody")
     browser.wait_for_text("KEDA has not called for one recently")

@@ -133,7 +133,8 @@ export function drawLink(cell, href, text, detail) {
   if (link.getAttribute("href") !== href) link.setAttribute("href", href);
   setText(link, text);
   setText(small, detail ?? "");
-  if (cell.title !== text) cell.title = text;
+  const title = detail ? `${text}\n${detail}` : text; // both may be cut off
+  if (cell.title !== title) cell.title = title;
 }
 
 export function drawChip(cell, kind, text, title = "") {

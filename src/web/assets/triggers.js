@@ -19,8 +19,23 @@ export const stateOf = (row) => (states[row.state] ?? (() => ["none", row.state 
 export const connectionOf = (row) => row.connectionName ?? row.connection ?? null;
 const bound = (row) => (row.ratesAreBounds ? "At least: what the waiting count grew and fell by in the last minute. The source reports no rate." : "As the source reports it.");
 
+const objectOf = (row) => `${row.namespace}/${row.name}`;
+let triggersOf = new Map(); // how many there are of each ScaledObject
+
+// Of several triggers each says what it measures, also where it fails: their metrics may have the same name.
+function detailOf(row) {
+  if (!(triggersOf.get(objectOf(row)) > 1)) return row.error ?? row.metric;
+  const what = [row.metric, row.query].filter(Boolean).join(": ");
+  return row.error ? `${what}; ${row.error}` : what;
+}
+
+function countTriggers() {
+  triggersOf = new Map();
+  for (const row of store.tables.triggers.values()) triggersOf.set(objectOf(row), (triggersOf.get(objectOf(row)) ?? 0) + 1);
+}
+
 const columns = [
-  { key: "name", label: "Trigger", value: (row) => `${row.namespace}/${row.name}`, draw: (cell, row) => drawLink(cell, triggerHref(row), `${row.namespace}/${row.name}`, row.error ?? row.metric) },
+  { key: "name", label: "Trigger", value: objectOf, draw: (cell, row) => drawLink(cell, triggerHref(row), objectOf(row), detailOf(row)) },
   { key: "scaler", label: "Scaler", hide: "medium", value: (row) => row.scaler ?? null, text: (row) => row.scaler ?? UNKNOWN },
   { key: "connection", label: "Connection", isWide: true, hide: "large", value: connectionOf, text: (row) => connectionOf(row) ?? UNKNOWN },
   { key: "waiting", label: "Waiting", isNumber: true, value: (row) => row.waiting ?? null, text: (row) => compact(row.waiting) },
@@ -60,12 +75,13 @@ const filters = [
 const chosen = { text: "", filter: "all", sort: { key: "name", isDown: false } };
 
 function matches(row, words) {
-  const text = `${row.namespace}/${row.name} ${row.scaler ?? ""} ${row.connection ?? ""} ${row.connectionName ?? ""} ${row.metric ?? ""} ${row.status ?? ""} ${row.boundBy ?? ""} ${row.error ?? ""}`.toLowerCase();
+  const text = `${row.namespace}/${row.name} ${row.scaler ?? ""} ${row.connection ?? ""} ${row.connectionName ?? ""} ${row.metric ?? ""} ${row.query ?? ""} ${row.status ?? ""} ${row.boundBy ?? ""} ${row.error ?? ""}`.toLowerCase();
   return words.every((word) => text.includes(word));
 }
 
 function selected() {
   const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
+  countTriggers();
   const passes = filters.find(([key]) => key === chosen.filter)[2];
   return [...store.tables.triggers.values()].filter((row) => passes(row) && matches(row, words));
 }
