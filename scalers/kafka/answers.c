@@ -5,19 +5,6 @@
 #include "kafka/count.h"
 #include "kafka/needs.h"
 
-static struct kafka_group_topic *group_topic_find(const struct kafka_batch_group *group,
-                                                  const char *name)
-{
-    struct kafka_group_topic *found = NULL;
-    struct kafka_batch_topic *topic;
-    HASH_FIND_STR(group->batch->topics, name, topic);
-    if (topic != NULL) {
-        struct kafka_group_topic wanted = {.key = {(struct kafka_batch_group *)group, topic}};
-        HASH_FIND(hh, group->batch->group_topics, &wanted.key, sizeof(wanted.key), found);
-    }
-    return found;
-}
-
 static void take_partitions(struct kafka_batch_group *group,
                             const rd_kafka_topic_partition_list_t *partitions)
 {
@@ -26,7 +13,7 @@ static void take_partitions(struct kafka_batch_group *group,
         struct kafka_group_topic *topic =
             group->wants_all && result->offset >= 0
                 ? kafka_batch_add_topic(group, kafka_batch_find_topic(group->batch, result->topic))
-                : group_topic_find(group, result->topic);
+                : kafka_batch_find_group_topic(group, result->topic);
         if (topic == NULL || result->partition < 0)
             continue;
         topic->has_commit = topic->has_commit || result->offset >= 0;
@@ -97,11 +84,13 @@ static void group_fail(struct kafka_batch_group *group, const char *reason, bool
 bool kafka_answers_take_commits(struct kafka_batch_group *group, rd_kafka_event_t *event)
 {
     const char *reason = NULL;
+    bool is_timeout;
     struct kafka_metadata *metadata = group->batch->session->metadata;
-    const rd_kafka_topic_partition_list_t *partitions = kafka_commits_result(event, &reason);
+    const rd_kafka_topic_partition_list_t *partitions =
+        kafka_commits_result(event, &reason, &is_timeout);
     uint64_t number = 0;
     if (reason != NULL)
-        group_fail(group, reason, kafka_commits_have_timed_out(event));
+        group_fail(group, reason, is_timeout);
     else if (group->wants_all && partitions != NULL)
         number = metadata_needed(metadata, partitions);
     if (number > 0) {
@@ -119,8 +108,9 @@ bool kafka_answers_take_commits(struct kafka_batch_group *group, rd_kafka_event_
 void kafka_answers_take_waiting(struct kafka_batch_group *group)
 {
     const char *reason = NULL;
+    bool is_timeout;
     rd_kafka_event_t *event = TAKE(group->commits);
-    take_commits(group, kafka_commits_result(event, &reason));
+    take_commits(group, kafka_commits_result(event, &reason, &is_timeout));
     rd_kafka_event_destroy(event);
 }
 

@@ -81,13 +81,28 @@ struct kafka_batch_group *kafka_batch_find_group(struct kafka_batch *batch, cons
     return group;
 }
 
-static struct kafka_group_topic *group_topic_find(struct kafka_batch_group *group,
+static struct kafka_group_topic *group_topic_find(const struct kafka_batch_group *group,
+                                                  struct kafka_batch_topic *topic)
+{
+    const struct kafka_group_topic wanted = {.key = {(struct kafka_batch_group *)group, topic}};
+    struct kafka_group_topic *found;
+    HASH_FIND(hh, group->batch->group_topics, &wanted.key, sizeof(wanted.key), found);
+    return found;
+}
+
+struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
+                                                       const char *name)
+{
+    struct kafka_batch_topic *topic;
+    HASH_FIND_STR(group->batch->topics, name, topic);
+    return topic == NULL ? NULL : group_topic_find(group, topic);
+}
+
+static struct kafka_group_topic *group_topic_make(struct kafka_batch_group *group,
                                                   struct kafka_batch_topic *topic)
 {
     struct kafka_batch *batch = group->batch;
-    struct kafka_group_topic wanted = {.key = {group, topic}};
-    struct kafka_group_topic *found;
-    HASH_FIND(hh, batch->group_topics, &wanted.key, sizeof(wanted.key), found);
+    struct kafka_group_topic *found = group_topic_find(group, topic);
     if (found != NULL)
         return found;
     found = memory_new(sizeof(*found));
@@ -113,7 +128,7 @@ struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
                                                 struct kafka_batch_topic *topic)
 {
     topic_begin(topic);
-    return group_topic_find(group, topic);
+    return group_topic_make(group, topic);
 }
 
 /* ---- begin ---- */

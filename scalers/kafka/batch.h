@@ -52,6 +52,8 @@ struct kafka_group_topic {
     } key;
     struct kafka_offset *commits; /* one per partition */
     bool has_commit;
+    const struct kafka_batch_task
+        *counted_for;               /* the last task whose consumers were counted on it */
     struct kafka_group_topic *next; /* of the group */
     UT_hash_handle hh;
 };
@@ -118,6 +120,10 @@ struct kafka_batch_group *kafka_batch_find_group(struct kafka_batch *batch, cons
  * goes by, to its end. */
 struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
                                                 struct kafka_batch_topic *topic);
+
+/* The group on the topic of this name; NULL: it is not on it. */
+struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
+                                                       const char *name);
 
 /* Takes the task out of the batch, for the caller to end it. */
 struct task *kafka_batch_release(struct kafka_batch_task *batch_task, bool is_answered);

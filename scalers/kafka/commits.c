@@ -361,31 +361,22 @@ struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commit
     return NULL;
 }
 
-bool kafka_commits_have_timed_out(rd_kafka_event_t *event)
+const rd_kafka_topic_partition_list_t *
+kafka_commits_result(rd_kafka_event_t *event, const char **ret_reason, bool *ret_is_timeout)
 {
     size_t count = 0;
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     const rd_kafka_ListConsumerGroupOffsets_result_t *result =
         rd_kafka_event_ListConsumerGroupOffsets_result(event);
     const rd_kafka_group_result_t **results =
         result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
     const rd_kafka_error_t *error = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
-    return rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-           rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT;
-}
-
-const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *event,
-                                                            const char **ret_reason)
-{
-    size_t count = 0;
-    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
-        rd_kafka_event_ListConsumerGroupOffsets_result(event);
-    const rd_kafka_group_result_t **results =
-        result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
-    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        *ret_reason = rd_kafka_err2str(rd_kafka_event_error(event));
+    *ret_is_timeout = code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+                      rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *ret_reason = rd_kafka_err2str(code);
         return NULL;
     }
-    const rd_kafka_error_t *error = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
     if (count == 0 || error != NULL) {
         *ret_reason =
             error == NULL ? "unexpected reply without a result" : rd_kafka_error_string(error);

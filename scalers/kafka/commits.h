@@ -48,12 +48,10 @@ void kafka_commits_cancel(struct kafka_commits *commits,
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
                                                     rd_kafka_event_t **ret_event);
 
-/* The error is the library's own: no broker answered in time. */
-bool kafka_commits_have_timed_out(rd_kafka_event_t *event);
-
-/* What the answer has: NULL with a reason where it is an error. Both live as long as the event. */
-const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *event,
-                                                            const char **ret_reason);
+/* What the answer has: NULL with a reason where it is an error, and whether that is the library's own: no broker
+ * answered in time. The list and the reason live as long as the event. */
+const rd_kafka_topic_partition_list_t *
+kafka_commits_result(rd_kafka_event_t *event, const char **ret_reason, bool *ret_is_timeout);
 
 /* Sends what has been unanswered for a second on the second handle, too, and ends that where it has been
  * idle for long. */

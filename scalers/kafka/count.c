@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "kafka/lag.h"
 #include "kafka/needs.h"
 
@@ -174,13 +173,13 @@ static bool is_of_task(const struct kafka_batch_task *batch_task,
 {
     if (!kafka_lag_counts(batch_task->task->query, partition->partition))
         return false;
-    for (size_t i = 0; i < batch_task->count; i++)
-        if (text_equal(batch_task->topics[i]->key.topic->name, partition->topic))
-            return true;
-    return false;
+    const struct kafka_group_topic *topic =
+        kafka_batch_find_group_topic(batch_task->group, partition->topic);
+    return topic != NULL && topic->counted_for == batch_task;
 }
 
-/* Members with a partition that the task counts: the others have nothing to do. */
+/* Members with a partition that the task counts: the others have nothing to do. Both lists may be long (10,000 topics),
+ * so the topics of the task are marked, and found by their names. */
 static double count_consumers(const struct kafka_batch_task *batch_task)
 {
     const struct kafka_batch *batch = batch_task->batch;
@@ -190,6 +189,8 @@ static double count_consumers(const struct kafka_batch_task *batch_task)
         return NAN;
     size_t count = 0;
     const void *last = NULL;
+    for (size_t i = 0; i < batch_task->count; i++)
+        batch_task->topics[i]->counted_for = batch_task;
     for (int i = 0; i < assigned->cnt; i++) {
         if (assigned->elems[i].opaque == last || !is_of_task(batch_task, &assigned->elems[i]))
             continue;

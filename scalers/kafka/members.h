@@ -2,8 +2,9 @@
  * The members of consumer groups and the partitions that they have, for triggers whose policy needs the number of consumers.
  *
  * A request goes to the group's coordinator and needs the same right as its commits. What it finds is only useful: no task
- * fails for want of it, and none waits for a request that the coordinator has not answered for a second. As for commits
- * (commits.h) no request times out, and a group has at most one.
+ * fails for want of it, and none waits that comes when the coordinator has not answered the request for a second; one that
+ * came before waits until its time is over at most. As for commits (commits.h) no request times out, and a group has at
+ * most one.
  *
  * Threads: the measuring thread. Owner: the session.
  */
