@@ -126,9 +126,8 @@ static bool is_held_up(const struct postgresql_session *session, int64_t now_ms)
  * up only where all are. */
 static struct postgresql_session *find_room(struct postgresql_client *client,
                                             const struct postgresql_session *const *reserved,
-                                            size_t count, const struct task *task)
+                                            size_t count, const struct task *task, int64_t now_ms)
 {
-    int64_t now_ms = clock_now_ms();
     struct postgresql_session *held_up = NULL;
     for (size_t i = 0; i < client->max_sessions; i++) {
         struct postgresql_session *session = &client->sessions[i];
@@ -146,9 +145,10 @@ void postgresql_dispatch(struct postgresql_client *client)
 {
     const struct postgresql_session *reserved[POSTGRESQL_MAX_SESSIONS];
     size_t count = dispatch_slow(client, reserved);
+    int64_t now_ms = clock_now_ms();
     while (client->quick.count > 0) {
         struct postgresql_session *session =
-            find_room(client, reserved, count, client->quick.tasks);
+            find_room(client, reserved, count, client->quick.tasks, now_ms);
         if (session == NULL)
             break;
         send(client, session, &client->quick);
