@@ -12,6 +12,7 @@ enum { LONGEST_NAMESPACE = 63 };
 struct namespace_secrets {
     struct namespace_secrets_settings settings;
     struct namespace_secret *by_namespace;
+    bool may_be_stale; /* one of them; each turn of the server's loop asks */
 };
 
 struct namespace_secrets *namespace_secrets_new(const struct namespace_secrets_settings *settings)
@@ -164,11 +165,12 @@ void namespace_secrets_set(struct namespace_secrets *secrets, const char *namesp
         take(secret, connections);
     secret->revision = revision;
     secret->next_renewed = secret->triggers;
+    secrets->may_be_stale = true;
 }
 
 static struct namespace_secret *find_stale(const struct namespace_secrets *secrets)
 {
-    struct namespace_secret *each = secrets->by_namespace;
+    struct namespace_secret *each = secrets->may_be_stale ? secrets->by_namespace : NULL;
     while (each != NULL && each->next_renewed == NULL)
         each = each->hh.next;
     return each;
@@ -183,6 +185,7 @@ struct trigger *namespace_secrets_next_stale(struct namespace_secrets *secrets)
 {
     struct namespace_secret *secret = find_stale(secrets);
     struct trigger *trigger = secret == NULL ? NULL : secret->next_renewed;
+    secrets->may_be_stale = secret != NULL;
     if (trigger != NULL)
         secret->next_renewed = trigger->next_of_secret;
     return trigger;
