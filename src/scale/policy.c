@@ -321,7 +321,6 @@ static void publish(struct policy_decision *decision)
     struct policy_state *state = decision->state;
     if (settings->idle_ms != POLICY_NEVER && result->active && result->replicas > state->peak)
         state->peak = result->replicas;
-    state->requested = result->replicas;
 }
 
 static void describe_rate(struct policy_decision *decision, int64_t now_ms)

@@ -62,7 +62,6 @@ struct policy_state {
         idle_since_ms; /* the sample since which nothing waited and nothing was in flight; 0: busy */
     int64_t folded_ms;    /* the samples until here are in it */
     int64_t peak;         /* the most that was asked for since it was idle */
-    int64_t requested;    /* the last */
     size_t step;          /* of `steps`, and 1; 0: none */
     int64_t before_stall; /* what was asked for when consumption stopped */
     enum flow_status status;
