@@ -8,14 +8,16 @@ import pytest
 
 from support.grpc_client import Client
 from support.server import Server, binary
+from support.tap import Tap
 from support.triggers import UNREACHABLE
 
 
 def test_no_call_is_lost_when_connections_come_of_age():
-    with Server(arguments=("--max-connection-age", "500ms")) as server, Client(server.port) as client:
+    with Server(arguments=("--max-connection-age", "500ms")) as server, Tap(server.port) as tap, Client(tap.port) as client:
         until = time.monotonic() + 4
         while time.monotonic() < until:
             assert client.metric_spec(UNREACHABLE).metricName == "rabbitmq-orders"
+        assert tap.connections > 2
 
 
 @pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
