@@ -7,6 +7,7 @@
 #include "manifest/secrets.h"
 #include "manifest/trigger_check.h"
 #include "scale/general.h"
+#include "scale/named.h"
 #include "scale/scaled_object.h"
 #include "scale/triggers.h"
 
@@ -83,29 +84,6 @@ static void check_texts(const struct checker *checker, const struct manifest_obj
 
 /* ---- triggers of type external ---- */
 
-static bool is_variable(const struct option *table, const char *key)
-{
-    const struct option *row = option_find(table, key, OPTION_FROM_FILE);
-    return row == NULL && text_ends_with(key, "FromEnv");
-}
-
-static void read_entries(const struct scaler *const *scalers, const struct yaml_tree *metadata,
-                         struct entries *ret_entries)
-{
-    const char *name = yaml_tree_text(metadata, "scaler");
-    const struct option *table = general_table;
-    for (; *scalers != NULL; scalers++)
-        if (text_equal((*scalers)->name, name) && (*scalers)->absent == NULL)
-            table = (*scalers)->options;
-    for (size_t i = 0; i < metadata->count; i++) {
-        const struct yaml_tree *item = metadata->items[i];
-        const char *text = item->text == NULL ? "" : item->text;
-        entries_add(ret_entries, metadata->keys[i],
-                    is_variable(table, metadata->keys[i]) ? NULL : text,
-                    metadata->key_spans[i].line);
-    }
-}
-
 /* One that KEDA reads for its channel to us. */
 static void check_secret(const struct checker *checker, const struct manifest_object *object,
                          const struct authentication *authentication,
@@ -168,7 +146,8 @@ static void check_external(struct checker *checker, const struct manifest_object
         return;
     }
     _cleanup_(entries_done) struct entries entries = {0};
-    read_entries(checker->scalers, metadata, &entries);
+    const struct scaler *scaler = scaler_find(checker->scalers, yaml_tree_text(metadata, "scaler"));
+    entries_read(metadata, scaler == NULL ? general_table : scaler->options, &entries);
     check_texts(checker, object, metadata, prefix);
     if (yaml_tree_text(metadata, "scalerAddress") == NULL)
         finding_add(checker->findings, &place, FINDING_ERROR,
@@ -294,7 +273,7 @@ static bool can_be_read(const struct yaml_tree *triggers)
         const char *type = yaml_tree_text(triggers->items[i], "type");
         if (type == NULL)
             return false;
-        sources += !text_equal(type, "cpu") && !text_equal(type, "memory");
+        sources += scaled_object_has_source(type);
     }
     return sources > 0;
 }

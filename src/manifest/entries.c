@@ -12,6 +12,18 @@ void entries_add(struct entries *entries, const char *key, const char *value, si
     entries->items[entries->count++] = (struct entry){text_copy(key), text_copy(value), line};
 }
 
+void entries_read(const struct yaml_tree *metadata, const struct option *table,
+                  struct entries *ret_entries)
+{
+    for (size_t i = 0; i < metadata->count; i++) {
+        const char *key = metadata->keys[i];
+        const char *text = metadata->items[i]->text == NULL ? "" : metadata->items[i]->text;
+        bool is_variable = table != NULL && text_ends_with(key, "FromEnv") &&
+                           option_find(table, key, OPTION_FROM_FILE) == NULL;
+        entries_add(ret_entries, key, is_variable ? NULL : text, metadata->key_spans[i].line);
+    }
+}
+
 void entries_done(struct entries *entries)
 {
     for (size_t i = 0; i < entries->count; i++) {

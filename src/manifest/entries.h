@@ -7,6 +7,7 @@
 #define BACKLOG_MANIFEST_ENTRIES_H
 
 #include "config/option.h"
+#include "config/yaml_tree.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,6 +25,9 @@ struct entries {
 
 /* Copies; `value` may be NULL. */
 void entries_add(struct entries *entries, const char *key, const char *value, size_t line);
+/* A trigger's metadata, which is a map. KEYFromEnv, where the table (NULL: of no scaler) has no such key, has no value. */
+void entries_read(const struct yaml_tree *metadata, const struct option *table,
+                  struct entries *ret_entries);
 void entries_done(struct entries *entries);
 
 const struct entry *entries_find(const struct entries *entries, const char *key); /* or NULL */

@@ -6,6 +6,7 @@
 #include "manifest/secrets.h"
 #include "scale/general.h"
 #include "scale/named.h"
+#include "scale/scaled_object.h"
 #include "scale/triggers.h"
 
 #include <errno.h>
@@ -63,13 +64,11 @@ static bool read_external(const struct scaler *const *scalers, const struct yaml
     const struct scaler *scaler = scaler_find(scalers, yaml_tree_text(metadata, "scaler"));
     if (metadata == NULL || metadata->kind != YAML_TREE_MAP)
         return error_invalid(error, "metadata is missing");
-    for (size_t i = 0; i < metadata->count; i++) {
-        const char *key = metadata->keys[i];
-        const char *text = metadata->items[i]->text == NULL ? "" : metadata->items[i]->text;
-        bool is_variable = scaler != NULL && text_ends_with(key, "FromEnv") &&
-                           option_find(scaler->options, key, OPTION_FROM_FILE) == NULL;
-        entries_add(entries, key, is_variable ? NULL : text, metadata->key_spans[i].line);
-        if (is_variable && !resolve_variable(&entries->items[entries->count - 1], text, error))
+    entries_read(metadata, scaler == NULL ? NULL : scaler->options, entries);
+    for (size_t i = 0; i < entries->count; i++) {
+        const char *variable = metadata->items[i]->text;
+        if (entries->items[i].value == NULL &&
+            !resolve_variable(&entries->items[i], variable == NULL ? "" : variable, error))
             return false;
     }
     return true;
@@ -225,12 +224,6 @@ static void wait_for_all(struct run *run)
 
 /* ---- the whole ---- */
 
-static bool is_of_source(const struct yaml_tree *trigger)
-{
-    const char *type = yaml_tree_text(trigger, "type");
-    return type != NULL && !text_equal(type, "cpu") && !text_equal(type, "memory");
-}
-
 size_t measurement_prepare(const struct manifests *manifests, struct measurement *measurement)
 {
     size_t all = 0;
@@ -245,10 +238,12 @@ size_t measurement_prepare(const struct manifests *manifests, struct measurement
         struct measured_object *measured = &measurement->items[measurement->count++];
         measured->object = object;
         measured->triggers = memory_array(triggers->count + 1, sizeof(*measured->triggers));
-        for (size_t t = 0; t < triggers->count; t++)
-            if (is_of_source(triggers->items[t]))
-                measured->triggers[measured->count++] = (struct measured_trigger){
-                    .index = t, .type = yaml_tree_text(triggers->items[t], "type")};
+        for (size_t t = 0; t < triggers->count; t++) {
+            const char *type = yaml_tree_text(triggers->items[t], "type");
+            if (type != NULL && scaled_object_has_source(type))
+                measured->triggers[measured->count++] =
+                    (struct measured_trigger){.index = t, .type = type};
+        }
         all += measured->count;
     }
     return all;

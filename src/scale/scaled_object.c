@@ -214,6 +214,11 @@ static bool read_metadata(const struct object_reader *reader, const struct yaml_
     return true;
 }
 
+bool scaled_object_has_source(const char *type)
+{
+    return !text_equal(type, "cpu") && !text_equal(type, "memory");
+}
+
 static bool read_trigger(const struct object_reader *reader, const struct yaml_tree *tree,
                          struct scaled_object *object)
 {
@@ -224,7 +229,7 @@ static bool read_trigger(const struct object_reader *reader, const struct yaml_t
     int target_type = HPA_AVERAGE_VALUE;
     if (type == NULL)
         return wrong(reader, tree, "a trigger's type", "its scaler, such as external-push");
-    if (text_equal(type, "cpu") || text_equal(type, "memory")) {
+    if (!scaled_object_has_source(type)) {
         object->left_out++;
         return true;
     }

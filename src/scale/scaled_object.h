@@ -51,6 +51,9 @@ bool scaled_object_read(const struct yaml_tree *tree, const char *path,
                         struct scaled_object *ret_object, struct error *error);
 void scaled_object_done(struct scaled_object *object);
 
+/* Has a trigger of this type a source? Those of type cpu and memory measure pods. */
+bool scaled_object_has_source(const char *type);
+
 /* The value of a metadata key; NULL where there is none. */
 const char *scaled_object_metadata(const struct scaled_object_trigger *trigger, const char *key);
 
