@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void close_descriptor(int *descriptor)
+void file_close(const int *descriptor)
 {
     if (*descriptor >= 0)
         close(*descriptor);
@@ -16,7 +16,7 @@ static void close_descriptor(int *descriptor)
 /* A pipe that nobody writes to holds up nobody: it is empty. */
 bool file_read(const char *path, size_t limit, struct text *text, struct error *error)
 {
-    _cleanup_(close_descriptor) int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    _cleanup_(file_close) int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
         return error_invalid(error, "cannot open %s: %s", path, strerror(errno));
 

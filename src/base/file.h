@@ -1,4 +1,4 @@
-/* Files: reading a whole small one. */
+/* Files: reading a whole small one, and closing a descriptor. */
 #ifndef BACKLOG_BASE_FILE_H
 #define BACKLOG_BASE_FILE_H
 
@@ -10,5 +10,8 @@
 
 /* Adds the file's content to `text`; a file above `limit` bytes is refused. */
 bool file_read(const char *path, size_t limit, struct text *text, struct error *error);
+
+/* For _cleanup_(): closes the descriptor, unless it is -1. */
+void file_close(const int *descriptor);
 
 #endif

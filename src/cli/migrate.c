@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/common_flags.h"
@@ -72,12 +73,6 @@ static bool write_all(int descriptor, const char *bytes, size_t length)
     return fsync(descriptor) == 0 || errno == EINVAL;
 }
 
-static void close_descriptor(int *descriptor)
-{
-    if (*descriptor >= 0)
-        close(*descriptor);
-}
-
 /* A file is replaced as a whole, so that no reader sees a half; through links, with the rights that it has, and for its
  * owner where this user may give files away. */
 static bool replace_file(const char *path, const struct text *text, struct error *error)
@@ -88,7 +83,7 @@ static bool replace_file(const char *path, const struct text *text, struct error
     struct stat status;
     if (real == NULL || stat(real, &status) != 0 || access(real, W_OK) != 0)
         return error_invalid(error, "cannot write %s: %s", path, strerror(errno));
-    _cleanup_(close_descriptor) int descriptor = mkostemp(temporary, O_CLOEXEC);
+    _cleanup_(file_close) int descriptor = mkostemp(temporary, O_CLOEXEC);
     if (descriptor < 0)
         return error_invalid(error, "cannot write %s: %s", temporary, strerror(errno));
     int is_given = fchown(descriptor, status.st_uid, status.st_gid);
@@ -105,7 +100,7 @@ static bool replace_file(const char *path, const struct text *text, struct error
 /* It names Secrets, and may hold what stood in the triggers: for its owner alone. */
 static bool create_file(const char *path, const struct text *text, struct error *error)
 {
-    _cleanup_(close_descriptor) int descriptor =
+    _cleanup_(file_close) int descriptor =
         open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (descriptor < 0)
         return error_invalid(error, "cannot make %s: %s%s", path, strerror(errno),

@@ -1,5 +1,6 @@
 #include "measure/agent_launch.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -54,18 +55,12 @@ static int above_those_of_agent(int descriptor)
     return moved;
 }
 
-static void close_end(const int *descriptor)
-{
-    if (*descriptor >= 0)
-        close(*descriptor);
-}
-
 bool agent_launch(struct agent_process *process, const char *program, const char *scaler,
                   int *ret_socket, int *ret_notifications, struct error *error)
 {
     extern char **environ;
-    _cleanup_(close_end) int socket = -1; /* the agent's ends */
-    _cleanup_(close_end) int notifications = -1;
+    _cleanup_(file_close) int socket = -1; /* the agent's ends */
+    _cleanup_(file_close) int notifications = -1;
     int sockets[2];
     int pipes[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0)
