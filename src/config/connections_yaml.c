@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "config/yaml_tree.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -282,7 +283,7 @@ static bool read_document(struct reader *reader, struct error *error)
     const char *path = reader->source->path;
     const yaml_node_t *root = yaml_document_get_root_node(&reader->document);
     if (root == NULL)
-        return true; /* an empty file has no connections */
+        return true; /* nothing but comments */
     if (root->type != YAML_MAPPING_NODE)
         return error_invalid(error, "%s:%zu: must begin with connections:", path,
                              root->start_mark.line + 1);
@@ -321,11 +322,23 @@ static bool check_end(yaml_parser_t *parser, const char *path, struct error *err
                                   path, line);
 }
 
+/* As a file that is being written: all connections would be gone. */
+static bool is_blank(const char *text, size_t length)
+{
+    size_t i = 0;
+    while (i < length && isspace((unsigned char)text[i]))
+        i++;
+    return i == length;
+}
+
 bool connections_yaml_read(const struct connections_source *source, const char *text, size_t length,
                            struct connections *connections, struct error *error)
 {
     struct reader reader = {.source = source, .connections = connections};
     yaml_parser_t parser;
+    if (is_blank(text, length))
+        return error_invalid(error, "%s: is empty: write `connections: {}` for no connections",
+                             source->path);
     /* A team's Secret must not hold up those of all others. */
     if (!yaml_check_anchors(text, length, source->path, error))
         return false;

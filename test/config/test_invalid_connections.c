@@ -238,8 +238,13 @@ static void a_folder_without_any_good_file_fails_and_an_empty_one_has_none(void 
 static void an_entry_that_is_no_connection_refuses_the_file(void **state)
 {
     struct folder *folder = *state;
-    static const char *const texts[] = {"connections: [", "- a\n", "conections: {}\n",
-                                        "connections: x\n", "connections: {}\n---\na: b\n"};
+    static const char *const texts[] = {"",
+                                        " \r\n",
+                                        "connections: [",
+                                        "- a\n",
+                                        "conections: {}\n",
+                                        "connections: x\n",
+                                        "connections: {}\n---\na: b\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         write_file(folder, "c.yaml", texts[i]);
         assert_false(load(folder, "c.yaml"));

@@ -146,6 +146,9 @@ def test_a_broken_file_changes_nothing_and_is_told_once(redis):
         server.write_config("- orders\n")
         server.signal(signal.SIGHUP)
         wait_until(lambda: "must begin with connections:" in server.log(), NOTICED, "the complaint")
+        server.write_config("")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: "is empty" in server.log(), NOTICED, "the complaint")
         assert client.metrics(trigger()).metricValueFloat == 7
         assert reloads(server) == 0
         server.write_config(connection(redis))
@@ -210,7 +213,7 @@ def test_strict_config_refuses_invalid_connections(redis):
     assert done.returncode == 1 and "passwordFile: cannot open" in done.stderr
 
 
-@pytest.mark.parametrize("text", ["connections: [", "- a\n", "conections: {}\n"])
+@pytest.mark.parametrize("text", ["", "connections: [", "- a\n", "conections: {}\n"])
 def test_a_file_that_is_no_connections_file_refuses_to_start(text, tmp_path):
     (tmp_path / "c.yaml").write_text(text)
     done = subprocess.run([binary(), "serve", "--listen", "127.0.0.1:0", "--config", tmp_path / "c.yaml"],
