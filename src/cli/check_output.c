@@ -86,10 +86,13 @@ static json_t *steps_json(const struct outlook *outlook)
     return list;
 }
 
+/* Below 0: what is written is no number. */
 static int64_t max_of(const struct manifest_object *object)
 {
     const char *text = yaml_tree_text(object->tree, "spec.maxReplicaCount");
-    return text == NULL ? 100 : strtoll(text, NULL, 10);
+    char *end = NULL;
+    long long max = text == NULL ? 100 : strtoll(text, &end, 10);
+    return text != NULL && (end == text || *end != '\0') ? -1 : max;
 }
 
 /* The model has no pods: where cpu or memory would say more, the replicas are at least these. */
