@@ -78,6 +78,9 @@ bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings
     *rehearsal = (struct rehearsal){.settings = settings, .count = settings->objects->count};
     rehearsal->endpoints.tls = settings->tls;
     rehearsal->items = memory_array(rehearsal->count, sizeof(*rehearsal->items));
+    /* A server that is away is waited for. A file is not. */
+    if (!grpc_socket_tls_check(&settings->tls, error))
+        return false;
     for (size_t i = 0; i < rehearsal->count; i++)
         if (!prepare(rehearsal, &rehearsal->items[i], &settings->objects->items[i], error))
             return false;

@@ -188,6 +188,14 @@ static SSL_CTX *new_context(const struct grpc_socket_tls *files, struct error *e
     return NULL;
 }
 
+bool grpc_socket_tls_check(const struct grpc_socket_tls *tls, struct error *error)
+{
+    SSL_CTX *context = tls->is_on ? new_context(tls, error) : NULL;
+    bool good = !tls->is_on || context != NULL;
+    SSL_CTX_free(context);
+    return good;
+}
+
 static void expect_name(SSL *tls, const char *name)
 {
     unsigned char ip[sizeof(struct in6_addr)];

@@ -21,6 +21,9 @@ struct grpc_socket_tls {
     bool skips_verification; /* KEDA's unsafeSsl */
 };
 
+/* Can its files be used? Fails as grpc_socket_open() would, without a server. */
+bool grpc_socket_tls_check(const struct grpc_socket_tls *tls, struct error *error);
+
 struct grpc_socket;
 
 /* Resolves and connects, and shakes hands, until the deadline. The caller frees it. `address` is host:port. */

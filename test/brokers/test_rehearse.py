@@ -428,3 +428,5 @@ def test_mistakes_are_told(tmp_path):
     nowhere = run(OBJECT.format(name="a", type="external", server="x", redis="x"), "--server",
                   f"127.0.0.1:{free_port()}", "--duration", "100ms")
     assert (nowhere.returncode, "Connection refused" in nowhere.stdout) == (0, True)
+    untrusted = run(OBJECT.format(name="a", type="external", server="x", redis="x"), "--tls-ca", "/nowhere/ca.crt")
+    assert untrusted.returncode == 1 and "/nowhere/ca.crt: No such file" in untrusted.stderr
