@@ -335,6 +335,8 @@ static void take_lag(struct redis_channel *channel, struct task *task, const red
     if (is_count(read)) {
         reading.arrived = (double)read->integer + reading.waiting;
         reading.consumed = (double)read->integer - reading.in_flight;
+    } else { /* the group has not read anything */
+        reading.consumption_rate = 0;
     }
     answer_with_consumers(channel, task, &reading, field(group, "consumers"));
 }
