@@ -11,7 +11,7 @@ from support.cluster import Cluster
 from support.kubernetes import Api
 from support.namespace import Namespace
 from support.process import Unavailable
-from support.stack import Stack, kubectl as run_kubectl
+from support.stack import Restarter, Stack, kubectl as run_kubectl
 
 CONNECTION = "BACKLOG_E2E_API"  # how pytest's workers reach the stack of the process that started them
 
@@ -31,6 +31,8 @@ def pytest_sessionstart(session):
         return
     try:
         stack = session.config.stack = Stack().__enter__()
+        session.config.restarter = Restarter(stack.components["operator"])
+        session.config.restarter.start()
         found = {"server": stack.api.server, "folder": stack.folder, "authority": stack.authority.certificate, "kube": stack.kube}
     except Unavailable as error:
         found = {"unavailable": str(error)}
@@ -43,6 +45,7 @@ def pytest_sessionstart(session):
 def pytest_sessionfinish(session):
     stack = getattr(session.config, "stack", None)
     if stack is not None:
+        session.config.restarter.stop()
         stack.__exit__()
 
 

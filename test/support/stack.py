@@ -11,7 +11,9 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
+import threading
 
 import requests
 import yaml
@@ -115,6 +117,27 @@ def kubectl(kube, folder, *arguments):
     """What kubectl prints for the stack in this folder. Tests read the API; this is for what people see."""
     return subprocess.run([kube, "kubectl", "--kubeconfig", os.path.join(folder, "admin.kubeconfig"), *arguments],
                           check=True, timeout=120, stdout=subprocess.PIPE, text=True).stdout
+
+
+class Restarter(threading.Thread):
+    """Starts a component again when it has ended, as a kubelet does: KEDA 2.21.0's operator panics now and then when a
+    ScaledObject with external-push is changed or deleted (external_scaler.go:381, "send on closed channel")."""
+
+    def __init__(self, component):
+        super().__init__(daemon=True)
+        self.component, self.stopped = component, threading.Event()
+
+    def run(self):
+        while not self.stopped.wait(0.5):
+            if self.component.child.poll() is None:
+                continue
+            print(f"\n{self.component.name} ended and is started again:\n{self.component.log()[-800:]}", file=sys.stderr)
+            with contextlib.suppress(RuntimeError, SystemExit):  # once more, half a second later
+                self.component.start()
+
+    def stop(self):
+        self.stopped.set()
+        self.join()
 
 
 def answers(url):
