@@ -1,7 +1,9 @@
 """A page of bar charts as SVG, without a library."""
 
 import dataclasses
-import html
+
+import svg
+from svg import text
 
 COLOURS = ("#94a3b8", "#0f766e")
 WIDTH, HEIGHT, COLUMNS = 300, 210, 3
@@ -20,11 +22,6 @@ class Panel:
 
 def number(value):
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-
-
-def text(x, y, words, size=12, anchor="middle", colour="#475569", weight="400"):
-    return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}" '
-            f'font-weight="{weight}">{html.escape(words)}</text>')
 
 
 def draw(panel, x, y):
@@ -50,16 +47,10 @@ def draw(panel, x, y):
 def write_svg(path, title, panels):
     rows = -(-len(panels) // COLUMNS)
     width, height = WIDTH * COLUMNS + 16, HEAD + rows * HEIGHT + 12
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-             f"font-family=\"ui-sans-serif, system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\" role=\"img\" "
-             f'aria-label="{html.escape(title)}">',
-             f'<rect width="{width}" height="{height}" rx="10" fill="#f8fafc"/>',
-             text(20, 30, title, 16, "start", "#0f172a", "600"),
-             text(20, 50, "by the number of ScaledObjects", 12, "start")]
+    elements = []
     for place, (name, colour) in enumerate(zip(panels[0].series, COLOURS)):
         left = width - 220 + 100 * place
-        lines += [f'<rect x="{left}" y="20" width="12" height="12" fill="{colour}"/>', text(left + 18, 31, name, 13, "start")]
+        elements += [f'<rect x="{left}" y="20" width="12" height="12" fill="{colour}"/>', text(left + 18, 31, name, 13, "start")]
     for index, panel in enumerate(panels):
-        lines += draw(panel, 8 + WIDTH * (index % COLUMNS), HEAD + HEIGHT * (index // COLUMNS))
-    with open(path, "w") as file:
-        file.write("\n".join([*lines, "</svg>", ""]))
+        elements += draw(panel, 8 + WIDTH * (index % COLUMNS), HEAD + HEIGHT * (index // COLUMNS))
+    svg.write(path, width, height, title, "by the number of ScaledObjects", elements)

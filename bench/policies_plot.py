@@ -1,19 +1,16 @@
 """Draws what `policies --points` prints: replica-hours against seconds over the objective, for thresholds and for maxWait."""
 
 import csv
-import html
 import math
 import sys
+
+import svg
+from svg import text
 
 WIDTH, HEIGHT, HEAD = 330, 320, 64
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 64, 44
 MAX_SECONDS = 100_000
 THRESHOLD, POLICY = "#94a3b8", "#0f766e"
-
-
-def text(x, y, words, size=11, anchor="middle", colour="#475569", weight="400"):
-    return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}" '
-            f'font-weight="{weight}">{html.escape(words)}</text>')
 
 
 class Panel:
@@ -33,12 +30,12 @@ class Panel:
         for seconds in (10, 100, 1000, 10_000, MAX_SECONDS):
             _, y = self.at(0, seconds)
             yield f'<path d="M{self.left} {y:.1f} H{self.right}" stroke="#e2e8f0"/>'
-            yield text(self.left - 6, y + 4, f"{seconds:,}", anchor="end")
+            yield text(self.left - 6, y + 4, f"{seconds:,}", 11, "end")
         for hours in range(0, int(self.max_hours) + 1, 100):
             x, _ = self.at(hours, 10)
-            yield text(x, self.bottom + 16, f"{hours}")
-        yield text((self.left + self.right) / 2, self.bottom + 34, "replica-hours")
-        yield text(self.left - 48, self.top - 14, "seconds over 60 s", anchor="start")
+            yield text(x, self.bottom + 16, f"{hours}", 11)
+        yield text((self.left + self.right) / 2, self.bottom + 34, "replica-hours", 11)
+        yield text(self.left - 48, self.top - 14, "seconds over 60 s", 11, "start")
 
 
 def draw(world, points, left, top):
@@ -66,17 +63,11 @@ def main(path):
     for world, name, hours, seconds in csv.reader(sys.stdin):
         worlds.setdefault(world, []).append((name, float(hours), float(seconds)))
     width, height = WIDTH * len(worlds) + 16, HEAD + HEIGHT + 12
-    title = "One threshold for all twelve traces, or maxWait"
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-             f"font-family=\"ui-sans-serif, system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\" role=\"img\" "
-             f'aria-label="{title}">',
-             f'<rect width="{width}" height="{height}" rx="10" fill="#f8fafc"/>',
-             text(20, 30, title, 16, "start", "#0f172a", "600"),
-             text(20, 50, "down and to the left is better; grey: thresholds; green: maxWait: 60s, ratePerReplica: measured", 12, "start")]
+    elements = []
     for index, (world, points) in enumerate(worlds.items()):
-        lines += draw(world, points, 8 + WIDTH * index, HEAD)
-    with open(path, "w") as file:
-        file.write("\n".join([*lines, "</svg>", ""]))
+        elements += draw(world, points, 8 + WIDTH * index, HEAD)
+    svg.write(path, width, height, "One threshold for all twelve traces, or maxWait",
+              "down and to the left is better; grey: thresholds; green: maxWait: 60s, ratePerReplica: measured", elements)
 
 
 main(sys.argv[1])
