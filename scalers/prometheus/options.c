@@ -88,8 +88,8 @@ const struct option prometheus_options[] = {
     {.key = "inFlightQuery",
      QUERY(in_flight_query),
      .type = OPTION_STRING,
-     .doc = "PromQL that returns how many messages are being worked on; it, and query beside it, "
-            "must return one series"},
+     .doc = "PromQL that returns how many messages are being processed; with it, each of the two "
+            "queries must return one series"},
     {.key = "arrivalQuery",
      QUERY(arrival_query),
      .type = OPTION_STRING,

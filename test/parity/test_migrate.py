@@ -37,7 +37,7 @@ def load(name):
 
 
 def triggers():
-    """Of all cases, in whichever table they are."""
+    """Of all cases of all tables."""
     found = []
     for name in MODULES:
         module = load(name)
