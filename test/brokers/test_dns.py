@@ -2,14 +2,12 @@
 
 import os
 import random
-import socket
-import struct
 import subprocess
-import threading
 import time
 
 import pytest
 
+from support.dns import DnsServer
 from support.grpc_client import Client
 from support.kafka import Kafka
 from support.nats import Nats
@@ -23,46 +21,30 @@ from support.server import Server
 NAME = "broker.backlog.test"
 
 
-class LosingDns:
+class LosingDns(DnsServer):
     """Every name is 127.0.0.1. Of each question (name and type) the first `lost` packets get no answer."""
 
     def __init__(self, lost):
+        super().__init__()
         self.lost = lost
         self.seen = {}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
-    def __enter__(self):
+    def bind(self):
         for _ in range(50):
-            self.address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+            address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
             try:
-                self.socket.bind((self.address, 53))  # resolv.conf knows no other port
-                break
-            except OSError as error:
-                if not isinstance(error, PermissionError):
-                    continue
-                raise Unavailable("only root may have port 53") from error
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def _serve(self):
-        while True:
-            try:
-                query, client = self.socket.recvfrom(4096)
-            except OSError:
+                self.socket.bind((address, 53))  # resolv.conf knows no other port
                 return
-            question = query[12:query.index(b"\0", 12) + 5]
-            self.seen[question] = self.seen.get(question, 0) + 1
-            if self.seen[question] > self.lost:
-                self.socket.sendto(self._answer(query, question), client)
+            except PermissionError as error:
+                raise Unavailable("only root may have port 53") from error
+            except OSError:
+                continue  # somebody else has this address
+        raise Unavailable("port 53 is in use on 50 addresses")
 
-    @staticmethod
-    def _answer(query, question):
-        [kind] = struct.unpack(">H", question[-4:-2])
-        record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 5, 4) + socket.inet_aton("127.0.0.1") if kind == 1 else b""
-        return query[:2] + struct.pack(">HHHHH", 0x8180, 1, int(kind == 1), 0, 0) + question + record
+    def answer(self, query):
+        question = self.question(query)
+        self.seen[question] = self.seen.get(question, 0) + 1
+        return self.response(query, ["127.0.0.1"]) if self.seen[question] > self.lost else None
 
     def lost_packets(self):
         return sum(min(count, self.lost) for count in self.seen.values())
@@ -73,7 +55,7 @@ class ServerWithDns(Server):
         super().__init__(**options)
         self.resolv = os.path.join(self.folder, "resolv.conf")
         with open(self.resolv, "w") as file:
-            file.write(f"nameserver {dns.address}\n")
+            file.write(f"nameserver {dns.address[0]}\n")
 
     def command(self):
         script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'

@@ -1,46 +1,66 @@
-"""A DNS server of one name, as of a headless Service: its addresses are those of the pods that are ready."""
+"""DNS servers of one name."""
 
 import socket
 import struct
 import threading
 
 
-class HeadlessName:
-    """`addresses` may change at any time. gRPC asks it where the target is `target(port)`."""
+class DnsServer:
+    """Binds to `address` on entry; a class of it has `answer(query)`, which returns nothing where a packet is lost."""
 
     TTL_SECONDS = 5
 
-    def __init__(self, *addresses):
-        self.addresses = list(addresses)
+    def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-    def target(self, port):
-        return f"dns://127.0.0.1:{self.socket.getsockname()[1]}/backlog.keda.svc:{port}"
+        self.address = ("127.0.0.1", 0)
 
     def __enter__(self):
-        self.socket.bind(("127.0.0.1", 0))
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
+        self.bind()
+        self.address = self.socket.getsockname()
+        threading.Thread(target=self._serve, daemon=True).start()
         return self
 
     def __exit__(self, *_):
         self.socket.close()
 
+    def bind(self):
+        self.socket.bind(self.address)
+
     def _serve(self):
         while True:
             try:
                 query, client = self.socket.recvfrom(4096)
-                self.socket.sendto(self._response(query), client)
+                answer = self.answer(query)
+                if answer:
+                    self.socket.sendto(answer, client)
             except OSError:
                 return
 
-    def _response(self, query):
+    @staticmethod
+    def question(query):
+        """The name, type and class that it asks for."""
+        return query[12:query.index(b"\0", 12) + 5]
+
+    def response(self, query, addresses):
         """The question again, and an A record for each address; none for other types."""
-        end = 12
-        while query[end]:
-            end += query[end] + 1
-        question, [kind] = query[12:end + 5], struct.unpack(">H", query[end + 1:end + 3])
-        addresses = list(self.addresses) if kind == 1 else []
+        question = self.question(query)
+        [kind] = struct.unpack(">H", question[-4:-2])
+        addresses = list(addresses) if kind == 1 else []
         records = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, self.TTL_SECONDS, 4) + socket.inet_aton(address)
                            for address in addresses)
         return query[:2] + struct.pack(">HHHHH", 0x8180, 1, len(addresses), 0, 0) + question + records
+
+
+class HeadlessName(DnsServer):
+    """As of a headless Service: `addresses` are those of the pods that are ready, and may change at any time. gRPC asks it
+    where the target is `target(port)`."""
+
+    def __init__(self, *addresses):
+        super().__init__()
+        self.addresses = list(addresses)
+
+    def target(self, port):
+        return f"dns://127.0.0.1:{self.address[1]}/backlog.keda.svc:{port}"
+
+    def answer(self, query):
+        return self.response(query, self.addresses)
