@@ -82,7 +82,7 @@ class Api:
     def _follow(self, path, version, on_change, stopping):
         with self.call("GET", path, params={"watch": "1", "resourceVersion": version,
                                             "timeoutSeconds": str(WATCH_SECONDS)}, stream=True) as response:
-            for line in response.iter_lines(chunk_size=1):
+            for line in response.iter_lines(chunk_size=None):
                 if stopping.is_set():
                     return
                 change = json.loads(line) if line else {"type": "EMPTY"}
