@@ -1,5 +1,6 @@
-"""One Kubernetes with KEDA for all tests, which run side by side, each in a namespace of its own."""
+"""One Kubernetes with KEDA for all tests, which run side by side, each in a namespace of its own; a few run alone."""
 
+import fcntl
 import json
 import os
 import re
@@ -18,10 +19,16 @@ CONNECTION = "BACKLOG_E2E_API"  # how pytest's workers reach the stack of the pr
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "core: part of ./dev test e2e, and so of CI; the others run by ./dev e2e all")
+    config.addinivalue_line("markers", "alone: measures how late others are, so that no test runs beside it")
 
 
 def is_worker(config):
     return hasattr(config, "workerinput")
+
+
+def pytest_collection_modifyitems(items):
+    """Those that run alone come last: most of them then wait for nobody."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,6 +71,15 @@ def api(connection):
     folder = connection["folder"]
     return Api(connection["server"], connection["authority"], os.path.join(folder, "admin.pem"),
                os.path.join(folder, "admin.key"))
+
+
+@pytest.fixture(autouse=True)
+def place(connection, request):
+    """One of many beside each other, or the only one."""
+    alone = request.node.get_closest_marker("alone")
+    with open(os.path.join(connection["folder"], "tests.lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture
