@@ -152,6 +152,8 @@ void trigger_record_answer(struct trigger *trigger, const char *call, const stru
 {
     set_held(trigger, answer);
     record(&trigger->last_answer, call, answer, now_ms);
+    if (trigger->policy != NULL)
+        trigger_policy_count(trigger->policy, answer->kind == ANSWER_VALUE && !answer->held);
 }
 
 /* Of idle triggers, which are most of them where there are many, nothing is kept. */

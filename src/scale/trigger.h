@@ -60,8 +60,7 @@ struct trigger {
     struct namespace_secret *secret; /* which it needs, or NULL; utlist */
     struct trigger *next_of_secret, *prev_of_secret;
     UT_hash_handle hh;
-    struct trigger *next_policy, *prev_policy; /* utlist: those with a policy */
-    struct trigger *next, *prev;               /* the one without a call for longest first */
+    struct trigger *next, *prev; /* the one without a call for longest first */
 };
 
 /* A pinned trigger is not dropped. */

@@ -167,3 +167,35 @@ bool trigger_policy_evaluate(struct trigger_policy *policy,
     log_change(owner, policy, now_ms);
     return true;
 }
+
+/* ---- sums over all triggers ---- */
+
+static void add_part(const struct trigger_policy *policy, int sign)
+{
+    policy->stats->statuses[policy->counted.status] += (size_t)sign;
+    policy->stats->replicas += sign * policy->counted.replicas;
+    policy->stats->shadow_replicas += sign * policy->counted.shadow_replicas;
+}
+
+void trigger_policy_join(struct trigger_policy *policy, struct policy_stats *stats)
+{
+    policy->stats = stats;
+    policy->counted.status = FLOW_UNKNOWN;
+    add_part(policy, 1);
+}
+
+void trigger_policy_leave(struct trigger_policy *policy)
+{
+    add_part(policy, -1);
+    policy->stats = NULL;
+}
+
+void trigger_policy_count(struct trigger_policy *policy, bool is_known)
+{
+    const struct trigger_plan *plan = policy->answered.is_on ? &policy->answered : &policy->shadow;
+    add_part(policy, -1);
+    policy->counted.status = is_known ? plan->state.status : FLOW_UNKNOWN;
+    policy->counted.replicas = policy->answered.result.replicas;
+    policy->counted.shadow_replicas = policy->shadow.result.replicas;
+    add_part(policy, 1);
+}

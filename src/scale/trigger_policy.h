@@ -28,6 +28,13 @@ struct trigger_plan {
     struct text words;
 };
 
+/* Sums over the triggers with a policy, by what each was answered last. */
+struct policy_stats {
+    size_t statuses[FLOW_STATUSES]; /* of their consumers */
+    int64_t replicas;               /* that policies answered */
+    int64_t shadow_replicas;        /* that other settings would have */
+};
+
 struct trigger_policy {
     struct trigger_plan answered; /* not on: the trigger is answered as without a policy */
     struct trigger_plan shadow;
@@ -37,6 +44,12 @@ struct trigger_policy {
     int64_t logged_replicas;
     struct trigger_policy_change *changes; /* of what was answered: a ring of the last ones */
     size_t change_count;                   /* in all */
+    struct policy_stats *stats;            /* borrowed; NULL: it is in none */
+    struct {
+        enum flow_status status;
+        int64_t replicas;
+        int64_t shadow_replicas;
+    } counted; /* its part of the stats */
 };
 
 struct policy_options;
@@ -64,6 +77,13 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy);
 bool trigger_policy_evaluate(struct trigger_policy *policy,
                              const struct trigger_policy_owner *owner, const struct window *window,
                              int64_t now_ms, struct evaluation *evaluation, struct error *error);
+
+/* Into the stats, with consumers of unknown status, and out of them. */
+void trigger_policy_join(struct trigger_policy *policy, struct policy_stats *stats);
+void trigger_policy_leave(struct trigger_policy *policy);
+
+/* The trigger was answered. While measuring fails nobody knows what its consumers do: `is_known` is false then. */
+void trigger_policy_count(struct trigger_policy *policy, bool is_known);
 
 /* What was so at that moment; NULL: not known, or not any more. */
 const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy *policy,

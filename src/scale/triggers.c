@@ -13,8 +13,8 @@
 struct triggers {
     struct triggers_settings settings;
     struct trigger *by_identity;
-    struct trigger *by_age;       /* utlist, the one without a call for longest first */
-    struct trigger *with_policy;  /* utlist (next_policy) */
+    struct trigger *by_age; /* utlist, the one without a call for longest first */
+    struct policy_stats policy_stats;
     struct trigger *next_walked;  /* see triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */
     uint64_t revision;            /* of the connections */
@@ -65,7 +65,7 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
     HASH_DELETE(hh, triggers->by_identity, trigger);
     DL_DELETE(triggers->by_age, trigger);
     if (trigger->policy != NULL)
-        DL_DELETE2(triggers->with_policy, trigger, prev_policy, next_policy);
+        trigger_policy_leave(trigger->policy);
     triggers->bytes -= trigger->identity.length;
     trigger_free(triggers, trigger);
 }
@@ -191,7 +191,7 @@ static struct trigger *add(struct triggers *triggers, const struct trigger_ref *
                                 identity.hash, trigger);
     DL_APPEND(triggers->by_age, trigger);
     if (trigger->policy != NULL)
-        DL_APPEND2(triggers->with_policy, trigger, prev_policy, next_policy);
+        trigger_policy_join(trigger->policy, &triggers->policy_stats);
     triggers->bytes += identity.length;
     return trigger;
 }
@@ -218,28 +218,9 @@ size_t triggers_count(const struct triggers *triggers)
     return HASH_COUNT(triggers->by_identity);
 }
 
-/* Not the one from before, while measuring fails: nobody knows what consumers do then. */
-static enum flow_status consumer_status(const struct trigger *trigger)
+const struct policy_stats *triggers_policy_stats(const struct triggers *triggers)
 {
-    const struct trigger_policy *policy = trigger->policy;
-    const struct last_answer *last = &trigger->last_answer;
-    if (last->call == NULL || last->answer.kind != ANSWER_VALUE || last->answer.held)
-        return FLOW_UNKNOWN;
-    return policy->answered.is_on ? policy->answered.state.status : policy->shadow.state.status;
-}
-
-struct triggers_policy_stats triggers_policy_stats(const struct triggers *triggers)
-{
-    struct triggers_policy_stats stats = {0};
-    const struct trigger *trigger;
-    DL_FOREACH2(triggers->with_policy, trigger, next_policy)
-    {
-        const struct trigger_policy *policy = trigger->policy;
-        stats.statuses[consumer_status(trigger)]++;
-        stats.replicas += policy->answered.result.replicas;
-        stats.shadow_replicas += policy->shadow.result.replicas;
-    }
-    return stats;
+    return &triggers->policy_stats;
 }
 
 struct trigger *triggers_next(struct triggers *triggers)

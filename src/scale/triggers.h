@@ -62,14 +62,7 @@ enum { TRIGGERS_EXPIRED_AT_ONCE = 100 };
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
 
-/* Of the triggers with a policy. */
-struct triggers_policy_stats {
-    size_t statuses[FLOW_STATUSES]; /* of their consumers */
-    int64_t replicas;               /* that policies answered last, summed */
-    int64_t shadow_replicas;        /* that other settings would have */
-};
-
-struct triggers_policy_stats triggers_policy_stats(const struct triggers *triggers);
+const struct policy_stats *triggers_policy_stats(const struct triggers *triggers);
 
 /* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come and go
  * meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other trigger. */

@@ -323,19 +323,47 @@ static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **sta
 static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
 {
     (void)state;
+    const struct policy_stats *stats = triggers_policy_stats(triggers);
     struct trigger *trigger = FIND(GOOD, "maxReplicaCount", "5");
     struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
     trigger->policy->answered.state.status = FLOW_STALL;
-    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_UNKNOWN], 1); /* no answer yet */
+    assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1); /* no answer yet */
     trigger_record_answer(trigger, "GetMetrics", &answer, 1000);
-    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_STALL], 1);
+    assert_int_equal(stats->statuses[FLOW_STALL], 1);
     answer.held = true;
     trigger_record_answer(trigger, "GetMetrics", &answer, 2000);
-    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_STALL], 0);
-    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_UNKNOWN], 1);
+    assert_int_equal(stats->statuses[FLOW_STALL], 0);
+    assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1);
     answer = (struct answer){.kind = ANSWER_REFUSED};
     trigger_record_answer(trigger, "GetMetrics", &answer, 3000);
-    assert_int_equal(triggers_policy_stats(triggers).statuses[FLOW_UNKNOWN], 1);
+    assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1);
+}
+
+static void the_sums_of_policies_follow_answers_and_drops(void **state)
+{
+    (void)state;
+    const struct policy_stats *stats = triggers_policy_stats(triggers);
+    const struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
+    struct trigger *five = FIND(GOOD, "maxReplicaCount", "5");
+    struct trigger *nine = FIND(GOOD, "maxReplicaCount", "9");
+    FIND(GOOD); /* none of a policy */
+    five->policy->answered.result.replicas = 5;
+    nine->policy->answered.result.replicas = 9;
+    nine->policy->shadow.result.replicas = 7;
+    nine->policy->answered.state.status = FLOW_OK;
+    assert_int_equal(stats->replicas, 0); /* they have answered nothing yet */
+    trigger_record_answer(five, "GetMetrics", &answer, 1000);
+    trigger_record_answer(nine, "GetMetrics", &answer, 1000);
+    trigger_record_answer(nine, "IsActive", &answer, 1000);
+    assert_int_equal(stats->replicas, 14);
+    assert_int_equal(stats->shadow_replicas, 7);
+    assert_int_equal(stats->statuses[FLOW_OK], 1);
+    five->policy->answered.result.replicas = 2;
+    trigger_record_answer(five, "GetMetrics", &answer, 2000);
+    assert_int_equal(stats->replicas, 11);
+    triggers_expire(triggers, 5000);
+    assert_int_equal(triggers_count(triggers), 0);
+    assert_memory_equal(stats, &(struct policy_stats){0}, sizeof(*stats));
 }
 
 /* What was dropped or came in between harms no walk. */
@@ -392,6 +420,7 @@ int main(void)
         TEST(a_trigger_answers_with_the_reading_of_its_query),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
+        TEST(the_sums_of_policies_follow_answers_and_drops),
         TEST(a_walk_sees_each_trigger_that_stays_once),
         TEST(a_trigger_with_mistakes_is_never_measured),
     };
