@@ -53,7 +53,7 @@ def request(number, metadata):
         scaledObjectRef=reference(number, metadata), metricName=f"rabbitmq-{queue(number)}")
 
 
-def ask_all(server, triggers):
+def fetch_all(server, triggers):
     """Every trigger once, each answer compared with what is in its queue; returns the seconds it took."""
     with Client(server.port) as client:
         began = time.monotonic()

@@ -97,7 +97,7 @@ def choose_broker(name):
     except Unavailable as missing:
         if name == "rabbitmq":
             raise
-        say(f"{missing}; NATS takes its place")
+        show(f"{missing}; NATS takes its place")
         return NatsConsumer()
 
 
@@ -140,7 +140,7 @@ def paint(colour, text):
     return f"\033[{COLOURS[colour]}m{text}\033[0m" if COLOURED else text
 
 
-def say(text="", colour=None):
+def show(text="", colour=None):
     print(paint(colour, text) if colour else text, flush=True)
 
 
@@ -168,7 +168,7 @@ class Demo:
         return f"{int(seconds) // 60}:{seconds % 60:04.1f}"
 
     def event(self, text, colour="cyan"):
-        say(f"{self._clock():>6}    --> {text}", colour)
+        show(f"{self._clock():>6}    --> {text}", colour)
 
     def publish(self, count):
         self.published_at = time.monotonic()
@@ -207,7 +207,7 @@ class Demo:
         bar = paint("green", "#" * line["ready"]) + paint("dim", "." * max(0, line["replicas"] - line["ready"]))
         space = " " * (10 - max(line["ready"], line["replicas"]))
         colour = "red" if error else "bold" if line["active"] else "dim"
-        say(f"{self._clock():>6} {waiting:>6}  {line['replicas']:>2} {bar}{space} {paint(colour, words)}")
+        show(f"{self._clock():>6} {waiting:>6}  {line['replicas']:>2} {bar}{space} {paint(colour, words)}")
 
     def _ended(self, _when, _line):
         raise StoryFailed("the rehearsal ended")
@@ -229,8 +229,8 @@ class Demo:
             seconds -= self._follow()
 
     def chapter(self, text):
-        say()
-        say(text, "bold")
+        show()
+        show(text, "bold")
 
     def is_at(self, replicas):
         return lambda: self.replicas == replicas
@@ -278,16 +278,16 @@ class Demo:
         self.chapter("5. It goes on where it stopped, down to zero again.")
         self.run_until(self.is_at(0), 60, "scaling to zero after the outage")
 
-    def tell(self):
-        say()
-        say("  time  queue  replicas      why")
+    def play_story(self):
+        show()
+        show("  time  queue  replicas      why")
         self.burst()
         self.trickle()
         self.outage()
-        say()
-        say(f"Seen: a push {self.push_ms[0]:.0f} ms after the work; {WANTED} replicas for {BURST} jobs, 0 for none; in the"
+        show()
+        show(f"Seen: a push {self.push_ms[0]:.0f} ms after the work; {WANTED} replicas for {BURST} jobs, 0 for none; in the"
             f" outage {self.held} answers held, {self.refused} refused, no replica lost.", "green")
-        say("Next: README.md, how to run the server in a cluster and what to write into a ScaledObject.")
+        show("Next: README.md, how to run the server in a cluster and what to write into a ScaledObject.")
 
 
 def started(stack, process):
@@ -299,14 +299,14 @@ def started(stack, process):
 def play(broker_name):
     with contextlib.ExitStack() as stack:
         broker = choose_broker(broker_name)
-        say(f"Starting a broker ({broker.title}) and backlog serve ...")
+        show(f"Starting a broker ({broker.title}) and backlog serve ...")
         started(stack, broker.process)
         broker.prepare()
         server = started(stack, Server(interval=INTERVAL, hold=HOLD))
-        say(SHORTENED, "dim")
+        show(SHORTENED, "dim")
         rehearsal = Rehearsal(broker, server.port, server.folder)
         stack.callback(rehearsal.stop)
-        Demo(broker, rehearsal).tell()
+        Demo(broker, rehearsal).play_story()
         rehearsal.stop()
         server.stop()
 
@@ -323,13 +323,13 @@ def main():
     try:
         play(broker_name)
     except StoryFailed as failed:
-        say(f"\nThe story went wrong: {failed}.", "red")
+        show(f"\nThe story went wrong: {failed}.", "red")
         return 1
     except Unavailable as missing:
-        say(f"The demo cannot run here: {missing}", "red")
+        show(f"The demo cannot run here: {missing}", "red")
         return 1
     except KeyboardInterrupt:
-        say("\nStopped.")
+        show("\nStopped.")
         return 130
     return 0
 

@@ -3,11 +3,12 @@
 Names, messages and pages use the standard terms of Kubernetes, KEDA, Prometheus and the brokers.
 """
 
+import ast
 import pathlib
 import re
 import sys
 
-SOURCES = ["src", "scalers", "test", "bench"]
+SOURCES = ["src", "scalers", "test", "bench", "examples", "tools"]
 PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "charts", "examples", "scalers/README.md", "bench/README.md",
          "test/README.md", "test/e2e/README.md", "test/parity/README.md"]
 
@@ -22,7 +23,7 @@ RETIRED_IN_NAMES = {
     "doomed": "terminating", "shaking": "handshake", "shake": "handshake", "most": "max", "anew": "again",
     "mend": "repair", "disarm": "unsubscribe", "apart": "isolated",
     "least": "min", "tells": "sends, reports", "hears": "receives", "asker": "caller", "asking": "requesting",
-    "suspect": "quarantined",
+    "suspect": "quarantined", "armed": "subscribed",
 }
 # In messages (string literals of C) and on pages.
 RETIRED_PHRASES = [
@@ -76,6 +77,23 @@ def retired_in_source(path):
             yield text.count("\n", 0, match.start()) + 1, f"retired in messages: {found[0]}"
 
 
+def parts_of(name):
+    """In Python, where test_ begins a sentence."""
+    return [] if name.startswith("test_") else name.lower().split("_")
+
+
+def retired_in_python(path):
+    for node in ast.walk(ast.parse(text_of(path))):
+        for name in [getattr(node, field, None) for field in ("id", "name", "attr", "arg", "asname")]:
+            for part in parts_of(name) if isinstance(name, str) else []:
+                if part in RETIRED_IN_NAMES:
+                    yield getattr(node, "lineno", 1), f"{name}: write {RETIRED_IN_NAMES[part]} for {part}"
+
+
+def is_python(path):
+    return path.is_file() and (path.suffix == ".py" or text_of(path).startswith("#!/usr/bin/env python3"))
+
+
 def retired_on_page(path):
     for number, line in enumerate(text_of(path).split("\n"), 1):
         found = PHRASE.search(line)
@@ -88,6 +106,9 @@ def retired():
         for path in sorted(pathlib.Path(root).rglob("*.[ch]")):
             if not SKIPPED.intersection(path.parts):
                 yield from ((path, number, what) for number, what in retired_in_source(path))
+        for path in filter(is_python, sorted(pathlib.Path(root).rglob("*"))):
+            if not SKIPPED.intersection(path.parts):
+                yield from ((path, number, what) for number, what in retired_in_python(path))
     for root in PAGES:
         path = pathlib.Path(root)
         for page in [path] if path.is_file() else sorted(path.rglob("*")):

@@ -90,8 +90,8 @@ class Cluster:
             value, error = None, None
             try:
                 triggers = [trigger for trigger in requests.get(url, timeout=5).json() if not trigger["superseded"]]
-                most = max(triggers, key=lambda trigger: trigger["now"].get("replicas") or 0)
-                value = most["now"].get("value")
+                highest = max(triggers, key=lambda trigger: trigger["now"].get("replicas") or 0)
+                value = highest["now"].get("value")
                 error = next((trigger["now"]["error"] for trigger in triggers if trigger["now"].get("error")), None)
             except (requests.RequestException, KeyError, ValueError):
                 pass  # KEDA has not called yet

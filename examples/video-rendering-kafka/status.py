@@ -25,7 +25,7 @@ CLIENTS = 10_000       # open connections
 finished = collections.OrderedDict()             # jobId: message
 waiting = collections.defaultdict(set)           # jobId: futures of its clients
 clients = Gauge("status_clients", "Open WebSocket connections")
-told = Counter("status_notifications_total", "Clients that were told that their job is done")
+reported = Counter("status_notifications_total", "Clients that were told that their job is done")
 
 
 def finish(message):
@@ -90,7 +90,7 @@ async def notify(socket):
                 return
             message = future.result()
         await socket.send(message)
-        told.inc()
+        reported.inc()
 
 
 async def main():

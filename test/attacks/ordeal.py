@@ -12,7 +12,7 @@ from .wire import Caller
 MIB = 1 << 20
 CALLS_A_SECOND = 200
 PATIENCE_SECONDS = 2  # a call that takes longer has no answer
-MOST_MEMORY = 8 << 30  # of the server, for the machine's sake
+MAX_MEMORY = 8 << 30  # of the server, for the machine's sake
 
 fork = multiprocessing.get_context("fork")
 
@@ -48,19 +48,19 @@ def witness(port, seconds, pipe):
 
 
 def raise_own_limit():
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+    return highest
 
 
 def limit(server, attack):
-    most = DESCRIPTORS if attack is descriptors_used_up else raise_own_limit()
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (most, most))
+    highest = DESCRIPTORS if attack is descriptors_used_up else raise_own_limit()
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (highest, highest))
     if not server.is_sanitized():  # a sanitizer's shadow is larger than that
-        resource.prlimit(server.pid, resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+        resource.prlimit(server.pid, resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
 
 
-def call_anew(port):
+def call_again(port):
     """The seconds that a new client takes to connect and to be answered."""
     began = time.monotonic()
     caller = Caller(port, PATIENCE_SECONDS)
@@ -73,7 +73,7 @@ def recovery(port):
     """None: it did not recover within some seconds."""
     began = time.monotonic()
     try:
-        wait_until(lambda: call_anew(port), 5, "recovery")
+        wait_until(lambda: call_again(port), 5, "recovery")
     except TimeoutError:
         return None
     return time.monotonic() - began
@@ -87,16 +87,16 @@ def attacked(server, attack, seconds):
     client.start()
     theirs.close()
     assert ours.recv() == "ready"
-    start = most = server.resident_bytes()
+    start = highest = server.resident_bytes()
     attacker = fork.Process(target=attack, args=(server.port, time.monotonic() + seconds), daemon=True)
     attacker.start()
     try:
         while not ours.poll(0.02):
-            most = max(most, server.resident_bytes())
+            highest = max(highest, server.resident_bytes())
         latencies, lost = ours.recv()
     finally:
         attacker.kill()
         attacker.join()
         client.kill()
         client.join()
-    return Outcome(most - start, latencies, lost, recovery(server.port))
+    return Outcome(highest - start, latencies, lost, recovery(server.port))

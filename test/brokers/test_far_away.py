@@ -7,7 +7,7 @@ import pytest
 from support.grpc_client import Client
 from support.hanging import SOURCES, far_away
 from support.hanging_kafka import KafkaGroups
-from support.rounds import ask_all, errors
+from support.rounds import fetch_all, errors
 from support.server import Server
 
 MANY = 1000
@@ -26,12 +26,12 @@ def test_all_are_right_within_ten_seconds_and_from_then_on(source):
     expected = [(source.value(number), True) for number in range(MANY)]
     with Server() as server, Client(server.port) as client:
         began = time.monotonic()
-        while errors(answers := ask_all(client, triggers)):
+        while errors(answers := fetch_all(client, triggers)):
             assert time.monotonic() - began < FIRST_SECONDS, errors(answers)
         seconds = time.monotonic() - began
         print(f"{source.title}: all right after {seconds:.1f} s")
         assert [(answer.value, answer.active) for answer in answers] == expected
         assert seconds < FIRST_SECONDS
         for _ in range(ROUNDS):
-            answers = ask_all(client, triggers)
+            answers = fetch_all(client, triggers)
             assert [(answer.value, answer.active) for answer in answers] == expected, errors(answers)

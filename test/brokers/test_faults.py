@@ -50,7 +50,7 @@ def test_a_failing_network_is_never_a_zero(sources, fault):
         finally:
             healed = time.monotonic()
             heal(sources)
-        witnesses.judge(failed, healed)
+        witnesses.evaluate(failed, healed)
         assert witnesses.held() == witnesses.busy()
 
 
@@ -88,7 +88,7 @@ def test_names_that_cannot_be_looked_up_are_never_a_zero(sources):
         time.sleep(FAULT_SECONDS - 1)
         healed = time.monotonic()
         server.set_names("localhost", "broker.test")
-        witnesses.judge(failed, healed)
+        witnesses.evaluate(failed, healed)
         assert witnesses.held() == witnesses.busy()
 
 
@@ -126,7 +126,7 @@ def test_a_clock_that_jumps_is_never_a_zero(sources):
         for offset in ("+1h", "-1h", "+1y", "+0"):
             server.jump(offset)
             time.sleep(1)  # all before something would have to be refused
-        witnesses.judge(began, time.monotonic())
+        witnesses.evaluate(began, time.monotonic())
         assert witnesses.refused() <= {"kafka-busy", "kafka-idle"}
         server.jump("+1y")
         heal(sources)  # so that something is logged

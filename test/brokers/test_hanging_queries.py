@@ -13,7 +13,7 @@ from support.hanging_kafka import KafkaGroups
 from support.page import await_metric, get, metric
 from support.process import wait_until
 from support.push import Streams
-from support.rounds import ask_all, errors
+from support.rounds import fetch_all, errors
 from support.server import Server
 from support.story import value
 
@@ -50,7 +50,7 @@ def wait_for_all(source, client, numbers, seconds):
     began = time.monotonic()
     left = list(numbers)
     while left:
-        answers = ask_all(client, source.triggers(left))
+        answers = fetch_all(client, source.triggers(left))
         good = [(number, answer) for number, answer in zip(left, answers) if answer.value is not None]
         if good:
             assert_right(source, *zip(*good))
@@ -67,7 +67,7 @@ def test_a_hundred_of_a_thousand_hang_and_recover(kind):
         wait_for_all(source, client, others, 20)
         source.hang(hanging)
         for number in others[:ROUNDS]:
-            answers = ask_all(client, source.triggers())
+            answers = fetch_all(client, source.triggers())
             assert_right(source, others, [answers[number] for number in others])
             assert_hanging(source, hanging, [answers[number] for number in hanging])
             if source.is_writable:
@@ -77,7 +77,7 @@ def test_a_hundred_of_a_thousand_hang_and_recover(kind):
         seconds = wait_for_all(source, client, hanging, source.recovery_seconds(len(hanging)))
         print(f"{source.title}: all right {seconds:.1f} s after the recovery")
         assert seconds < source.recovery_seconds(len(hanging))
-        answers = ask_all(client, source.triggers())
+        answers = fetch_all(client, source.triggers())
         assert_right(source, range(MANY), answers)
 
 
@@ -86,10 +86,10 @@ def test_a_query_that_hangs_from_the_first_call_on_delays_no_other(kind):
     hanging, others = split(FEW)
     with kind(FEW) as source, Server() as server, Client(server.port) as client:
         source.hang(hanging)
-        answers = ask_all(client, source.triggers())
+        answers = fetch_all(client, source.triggers())
         assert_hanging(source, hanging, [answers[number] for number in hanging])
         wait_for_all(source, client, others, 20)
-        answers = ask_all(client, source.triggers())
+        answers = fetch_all(client, source.triggers())
         assert_right(source, others, [answers[number] for number in others])
 
 
@@ -104,10 +104,10 @@ def test_a_message_is_pushed_while_another_query_hangs(kind):
             await_metric(server, len(idle), "backlog_subscribed_queries" if source.subscribes else "backlog_queries",
                          **({} if source.subscribes else {"scaler": "rabbitmq", "state": "good"}))
             source.hang([hanging])
-            assert_hanging(source, [hanging], ask_all(client, source.triggers([hanging])))
+            assert_hanging(source, [hanging], fetch_all(client, source.triggers([hanging])))
             for count, number in enumerate(idle, 1):
                 source.publish(number)
-                streams.hear(idle[:count], source.push_seconds)
+                streams.wait_for_pushes(idle[:count], source.push_seconds)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SOURCES if not kind.is_answered], ids=lambda kind: kind.title)
@@ -118,7 +118,7 @@ def test_a_broker_that_stands_still_or_is_restarted_while_queries_hang(kind, how
     with kind(FEW) as source, Server(http=True) as server, Client(server.port) as client:
         wait_for_all(source, client, others, 20)
         source.hang(hanging)
-        ask_all(client, source.triggers(hanging))
+        fetch_all(client, source.triggers(hanging))
         source.broker.pause() if how == "pause" else source.broker.stop()
         wait_until(lambda: holds(source, client, others) and has_noticed(server), 30, "the outage")
         if how == "pause":
@@ -131,7 +131,7 @@ def test_a_broker_that_stands_still_or_is_restarted_while_queries_hang(kind, how
         wait_until(lambda: value(client, source.trigger(others[0])) == source.value(others[0]), 30, "the message")
         source.recover()
         wait_for_all(source, client, hanging, source.recovery_seconds(len(hanging)))
-        assert_right(source, range(FEW), ask_all(client, source.triggers()))
+        assert_right(source, range(FEW), fetch_all(client, source.triggers()))
 
 
 def has_noticed(server):
@@ -139,5 +139,5 @@ def has_noticed(server):
 
 
 def holds(source, client, numbers):
-    assert_right(source, numbers, ask_all(client, source.triggers(numbers)))
+    assert_right(source, numbers, fetch_all(client, source.triggers(numbers)))
     return True

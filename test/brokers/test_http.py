@@ -118,7 +118,7 @@ def test_explain_shows_every_refusal_as_the_last_answer(broker, redis):
         assert trigger["why"].startswith("KEDA holds the replicas: all 1 connections")
 
 
-def test_explain_tells_a_held_answer_from_a_fresh_one(server, client):
+def test_explain_shows_whether_an_answer_is_held(server, client):
     with Redis() as own:
         metadata = {"scaler": "redis", "address": own.address, "listName": "videos"}
         with own.connect() as redis:
@@ -316,7 +316,7 @@ def test_readiness_goes_down_while_calls_are_still_answered(broker, redis):
         assert waiting.exception(timeout=SECONDS).code() == grpc.StatusCode.UNAVAILABLE
 
 
-def test_the_port_is_closed_unless_it_is_asked_for():
+def test_the_port_is_closed_unless_it_is_set():
     with Server() as server:
         assert "HTTP" not in server.log()
 

@@ -86,10 +86,10 @@ class Load:
         with Client(self.server.port) as client:
             while not self.ended:
                 try:
-                    said = says(client, self.metadata)
+                    message = says(client, self.metadata)
                     self.answers += 1
-                    if said not in self.allowed:
-                        self.wrong.append(said)
+                    if message not in self.allowed:
+                        self.wrong.append(message)
                 except grpc.RpcError as error:
                     self.refusals += 1
                     if error.code() != grpc.StatusCode.UNAVAILABLE:
@@ -246,8 +246,8 @@ def test_lag_is_persistent_beside_queries_of_other_partitions(kafka, client):
     seldom = trigger(kafka, "halves", partitionLimitation="0", interval="1500ms", **persistent)
     often = trigger(kafka, "halves", partitionLimitation="1-2", **persistent)
     assert (says(client, seldom), says(client, often)) == ((4, True), (8, True))
-    for asked in (often, seldom):
-        becomes(client, asked, (0, True), 10)
+    for requested in (often, seldom):
+        becomes(client, requested, (0, True), 10)
 
 
 def test_apache_kafka_is_the_same_by_another_name(kafka, client):
@@ -311,7 +311,7 @@ def test_a_thousand_triggers_share_a_connection_and_few_requests(client, server)
             kafka.commit_topics(group, {topic: [0] for topic in topics})
         wanted = {(group, topic): number % 5 for group in groups for number, topic in enumerate(topics)}
 
-        def ask_all():
+        def fetch_all():
             futures = {key: client.stub.GetMetrics.future(request(*key), timeout=30) for key in wanted}
             return {key: future.result().metricValues[0].metricValue for key, future in futures.items()}
 
@@ -320,8 +320,8 @@ def test_a_thousand_triggers_share_a_connection_and_few_requests(client, server)
             return messages.GetMetricsRequest(scaledObjectRef=scaled_object(metadata),
                                               metricName=f"kafka-{topic}")
 
-        assert ask_all() == wanted
-        assert ask_all() == wanted
+        assert fetch_all() == wanted
+        assert fetch_all() == wanted
         # Sources of other tests that are gone by now are tried again every few seconds, by a new child each.
         agents = [child for child in children(server) if kafka.connections(child) > 0]
         assert len(agents) == 1
@@ -333,14 +333,14 @@ def test_a_thousand_triggers_share_a_connection_and_few_requests(client, server)
         made = kafka.requests("backlog") - start
         # One for the topics, one for each group and one for each leader, a round.
         assert sum(made.values()) <= 12 * (1 + len(groups) + 1), made
-        assert ask_all() == wanted
+        assert fetch_all() == wanted
 
 
 class Watched:
     """A stream on a trigger, and when it said `true` first."""
 
     def __init__(self, client, metadata):
-        self.call, self.said = client.stream_is_active(metadata), threading.Event()
+        self.call, self.message = client.stream_is_active(metadata), threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -348,12 +348,12 @@ class Watched:
             for answer in self.call:
                 self.active_at = time.monotonic()
                 assert answer.result
-                self.said.set()
+                self.message.set()
         except grpc.RpcError:
             pass
 
     def seconds_after(self, moment):
-        assert self.said.wait(20)
+        assert self.message.wait(20)
         return self.active_at - moment
 
 
@@ -367,12 +367,12 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         streams = [Watched(client, trigger(kafka, "workers", topic)) for topic in topics[:-1]]
         streams.append(Watched(client, trigger(kafka, "workers", f"^{topics[-1]}$")))
 
-        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > 3, 20, "armed")
+        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > 3, 20, "subscribed")
         before = kafka.requests("backlog")
         time.sleep(2)
         # While nothing comes, only the handle that listens asks anything.
         assert kafka.requests("backlog") == before
-        assert not any(stream.said.is_set() for stream in streams)
+        assert not any(stream.message.is_set() for stream in streams)
 
         took = []
         for topic, stream in zip(topics[1:-1], streams[1:-1]):
@@ -386,14 +386,14 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         assert kafka.committed("workers", topics[0]) == [1, 1, 1]
         assert kafka.committed("backlog", topics[1]) == [None, None, None]
 
-        # What comes while we are away is news once we are back, and what is idle is armed again.
-        assert not streams[0].said.is_set() and not streams[-1].said.is_set()
+        # What comes while we are away is news once we are back, and what is idle is subscribed to again.
+        assert not streams[0].message.is_set() and not streams[-1].message.is_set()
         kafka.nodes[0].kill()
         kafka.start()
         kafka.produce(topics[0], 1)
         assert streams[0].seconds_after(time.monotonic()) < 10
         listened = kafka.requests("backlog-subscribed")["FETCH"]
-        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > listened + 3, 20, "armed again")
+        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > listened + 3, 20, "subscribed again")
         kafka.produce(topics[-1], 1)
         assert streams[-1].seconds_after(time.monotonic()) < 1
         for stream in streams:
@@ -414,13 +414,13 @@ def refused(client, metadata, *words):
     """Each time in time, and soon with these words: a busy machine may not find the reason in a measurement's deadline."""
     deadline = time.monotonic() + 20
     while True:
-        asked = time.monotonic()
-        code, said = refusal(client.metrics, metadata)
-        assert code == grpc.StatusCode.UNAVAILABLE, said
-        assert time.monotonic() - asked < 6
-        if all(word in said for word in words):
-            return said
-        assert time.monotonic() < deadline, said
+        requested = time.monotonic()
+        code, message = refusal(client.metrics, metadata)
+        assert code == grpc.StatusCode.UNAVAILABLE, message
+        assert time.monotonic() - requested < 6
+        if all(word in message for word in words):
+            return message
+        assert time.monotonic() < deadline, message
 
 
 @pytest.mark.parametrize("keys", [{"sasl": "plaintext"}, {"sasl": "scram_sha256"}, {"sasl": "scram_sha512"},
@@ -443,9 +443,9 @@ def test_passwords_are_spoken_without_tls(kafka, client):
     ({"bootstrapServers": "unknown.invalid:9092"}, "unknown.invalid"),
 ], ids=str)
 def test_a_failed_login_is_reported_in_time(kafka, server, client, keys, word):
-    said = refused(client, {**passworded(kafka), **keys}, word)
+    message = refused(client, {**passworded(kafka), **keys}, word)
     for secret in (kafka.password, "battery", "PRIVATE KEY"):
-        assert secret not in said + server.log()
+        assert secret not in message + server.log()
     assert says(client, trigger(kafka)) == (12, True)
 
 
@@ -459,9 +459,9 @@ def test_a_client_certificate_is_shown(kafka, client, tmp_path):
     becomes(client, secured(kafka, kafka.ssl, tls="enable", **locked), (12, True))
     strange = {name: (tmp_path / file).read_text() for name, file in (("cert", "own.pem"), ("key", "own.key"))}
     for wrong in ({**locked, "keyPassword": "battery"}, {**ours, **strange}, {"ca": kafka.ca}):
-        said = refusal(client.metrics, secured(kafka, kafka.ssl, tls="enable", **wrong))[1]
-        assert "Kafka" in said
-        assert "battery" not in said and "PRIVATE" not in said
+        message = refusal(client.metrics, secured(kafka, kafka.ssl, tls="enable", **wrong))[1]
+        assert "Kafka" in message
+        assert "battery" not in message and "PRIVATE" not in message
 
 
 def tokened(kafka, endpoint, path="/token", **keys):
@@ -503,9 +503,9 @@ def test_the_endpoint_of_tokens_is_verified(kafka, client, tmp_path):
 ], ids=str)
 def test_a_failing_token_endpoint_is_reported(kafka, server, client, path, keys, word):
     with TokenEndpoint() as endpoint:
-        said = refused(client, tokened(kafka, endpoint, path, **keys), word)
+        message = refused(client, tokened(kafka, endpoint, path, **keys), word)
         for secret in ("s3cret", "battery"):
-            assert secret not in said + server.log()
+            assert secret not in message + server.log()
 
 
 def test_a_port_that_speaks_something_else_is_an_error(kafka, client):

@@ -54,17 +54,17 @@ def monitored(broker, stream="orders", consumer="workers", **metadata):
 
 
 def test_lag_target_and_strict_activation(nats, work, client):
-    asked = trigger(nats, lagThreshold="5", activationLagThreshold="1")
-    spec = client.metric_spec(asked)
+    requested = trigger(nats, lagThreshold="5", activationLagThreshold="1")
+    spec = client.metric_spec(requested)
     assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("nats-jetstream-orders", 5, 5)
 
-    answers(client, asked, 0, False)
+    answers(client, requested, 0, False)
     work.publish("orders")
-    answers(client, asked, 1, False)
+    answers(client, requested, 1, False)
     work.publish("orders")
-    answers(client, asked, 2, True)
+    answers(client, requested, 2, True)
     work.publish("orders", 5)
-    answers(client, asked, 7, True)
+    answers(client, requested, 7, True)
 
 
 def test_delivered_but_unacknowledged_messages_count(nats, work, client):
@@ -96,11 +96,11 @@ def test_a_thousand_triggers_share_one_connection_and_equal_questions(nats, clie
             jetstream.publish("many", i // 100 + 1, subject=str(i))
     expected = [i // 100 + 1 if i % 100 == 0 else 0 for i in range(MANY)]
     # Twice as many triggers as questions: two targets for each consumer.
-    asked = [trigger(nats, "many", consumer, lagThreshold=target) for target in "57" for consumer in consumers]
-    assert len(asked) == 2 * MANY
+    requested = [trigger(nats, "many", consumer, lagThreshold=target) for target in "57" for consumer in consumers]
+    assert len(requested) == 2 * MANY
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(lambda metadata: value(client, metadata), asked)) == 2 * expected
+        assert list(pool.map(lambda metadata: value(client, metadata), requested)) == 2 * expected
 
     connections = nats.connections()
     assert len(connections) == 1
@@ -108,7 +108,7 @@ def test_a_thousand_triggers_share_one_connection_and_equal_questions(nats, clie
     seconds = 5 * INTERVAL_SECONDS
     time.sleep(seconds)
     measurements = (nats.connections()[0]["in_msgs"] - requests) / MANY
-    print(f"{len(asked)} triggers: one connection, {MANY} requests a measurement, "
+    print(f"{len(requested)} triggers: one connection, {MANY} requests a measurement, "
           f"{measurements:.1f} measurements in {seconds} s")
     assert 1 <= measurements <= seconds / INTERVAL_SECONDS + 1
     with nats.connect() as jetstream:
@@ -116,15 +116,15 @@ def test_a_thousand_triggers_share_one_connection_and_equal_questions(nats, clie
 
 
 @pytest.mark.parametrize("how", ["stop", "freeze"])
-@pytest.mark.parametrize("asked", [trigger, monitored])
-def test_an_outage_is_never_zero_and_ends_by_itself(client, asked, how):
+@pytest.mark.parametrize("requested", [trigger, monitored])
+def test_an_outage_is_never_zero_and_ends_by_itself(client, requested, how):
     with Nats() as nats:
         with nats.connect() as jetstream:
             for stream in ("busy", "idle"):
                 jetstream.create_stream(stream)
                 jetstream.create_consumer(stream, "workers")
             jetstream.publish("busy", 7)
-        outage(client, nats, how, HOLD_SECONDS, busy=[asked(nats, "busy")], idle=[asked(nats, "idle")])
+        outage(client, nats, how, HOLD_SECONDS, busy=[requested(nats, "busy")], idle=[requested(nats, "idle")])
 
 
 def test_a_busy_server_is_not_taken_for_a_dead_one(nats, work, client):
@@ -140,10 +140,10 @@ def test_a_busy_server_is_not_taken_for_a_dead_one(nats, work, client):
     assert [connection["cid"] for connection in nats.connections()] == before
 
 
-@pytest.mark.parametrize("asked, seconds", [(trigger, 1), (monitored, 2.5)])  # the latter is asked each second
-def test_a_message_in_an_idle_stream_is_pushed(nats, work, client, asked, seconds):
+@pytest.mark.parametrize("requested, seconds", [(trigger, 1), (monitored, 2.5)])  # the latter is asked each second
+def test_a_message_in_an_idle_stream_is_pushed(nats, work, client, requested, seconds):
     pushed = queue.Queue()
-    stream = client.stream_is_active(asked(nats))
+    stream = client.stream_is_active(requested(nats))
 
     def read():
         try:
@@ -210,13 +210,13 @@ def test_an_api_prefix_reaches_into_another_account(accounts, client):
 
 
 @pytest.mark.parametrize("where", ["keys", "url", "token"])
-def test_wrong_credentials_are_told_without_them(accounts, client, where):
-    asked = {
+def test_wrong_credentials_are_reported_without_them(accounts, client, where):
+    requested = {
         "keys": trigger(accounts, user="shop", password="open-sesame"),
         "url": trigger(accounts, servers=f"nats://shop:open-sesame@{accounts.address}"),
         "token": trigger(accounts, token="open-sesame"),
     }[where]
-    text = unavailable(client, asked)
+    text = unavailable(client, requested)
     assert accounts.address in text and "Authorization Violation" in text
     assert "sesame" not in text
 
@@ -283,7 +283,7 @@ def six_orders_of_which_two_are_fetched(cluster):
         return jetstream.leader("orders", "workers")
 
 
-def test_any_node_of_a_cluster_tells_what_the_leader_knows(client):
+def test_any_node_of_a_cluster_reports_what_the_leader_knows(client):
     with NatsCluster(3) as cluster:
         leader = six_orders_of_which_two_are_fetched(cluster)
         for node in cluster.nodes:
@@ -291,8 +291,8 @@ def test_any_node_of_a_cluster_tells_what_the_leader_knows(client):
 
         cluster.node(leader).pause()
         other = next(node for node in cluster.nodes if node.server_name != leader)
-        asked = trigger(other, servers=",".join(node.address for node in cluster.nodes))
-        for metadata in (trigger(other), asked):
+        requested = trigger(other, servers=",".join(node.address for node in cluster.nodes))
+        for metadata in (trigger(other), requested):
             answers(client, metadata, 6, True, seconds=40)  # once another leader is elected
         cluster.node(leader).resume()
 
@@ -333,7 +333,7 @@ def test_tls_and_client_certificates(certificates, client):
         assert "client certificate" in unavailable(client, trigger(nats, servers=here, ca=ca))
 
 
-def test_a_server_without_tls_is_refused_where_tls_is_asked_for(nats, client):
+def test_a_server_without_tls_is_refused_where_tls_is_required(nats, client):
     assert "Secure Connection not available" in unavailable(client, trigger(nats, tls="enable"))
 
 
@@ -343,35 +343,35 @@ def mistakes(client, metadata):
     return text
 
 
-def test_all_mistakes_are_told_at_once(nats, client):
-    asked = trigger(nats, lagThreshhold="5", activationLagThreshold="-1", consumer="")
-    text = mistakes(client, asked)
+def test_all_mistakes_are_reported_at_once(nats, client):
+    requested = trigger(nats, lagThreshhold="5", activationLagThreshold="-1", consumer="")
+    text = mistakes(client, requested)
     for part in ("lagThreshold", "activationLagThreshold", "consumer"):
         assert part in text
-    assert client.metric_spec(asked).targetSize == 10
+    assert client.metric_spec(requested).targetSize == 10
 
     text = mistakes(client, trigger(nats, stream="or.ders", domain="hub", apiPrefix="JS..API", user="shop"))
     for part in ("stream is not a name", "domain excludes apiPrefix", "apiPrefix is not a subject", "password is missing"):
         assert part in text
 
 
-def test_a_trigger_of_keda_tells_the_same_as_the_client_protocol(nats, work, client):
-    asked = monitored(nats, lagThreshold="5", activationLagThreshold="1")
-    answers(client, asked, 0, False)
+def test_a_trigger_of_keda_reports_the_same_as_the_client_protocol(nats, work, client):
+    requested = monitored(nats, lagThreshold="5", activationLagThreshold="1")
+    answers(client, requested, 0, False)
     for step, count in ((lambda: work.publish("orders"), 1), (lambda: work.publish("orders", 6), 7)):
         step()
-        answers(client, asked, count, count > 1)
+        answers(client, requested, count, count > 1)
         answers(client, trigger(nats), count, True)
     messages = work.fetch("orders", "workers", 5)
-    answers(client, asked, 7, True)
+    answers(client, requested, 7, True)
     work.acknowledge(messages)
-    answers(client, asked, 2, True)
+    answers(client, requested, 2, True)
     answers(client, trigger(nats), 2, True)
     assert 'consumer "late" of stream "orders" does not exist' in unavailable(client, monitored(nats, consumer="late"))
     assert 'stream "none"' in unavailable(client, monitored(nats, "none"))
 
 
-def test_a_monitoring_port_tells_of_one_account(accounts, client):
+def test_a_monitoring_port_reports_one_account(accounts, client):
     answers(client, monitored(accounts, account="SHOP"), 3, True)
     answers(client, monitored(accounts, account="BILLING"), 5, True)
     answers(client, monitored(accounts, account="x", accountID="SHOP"), 3, True)
@@ -382,9 +382,9 @@ def test_a_thousand_consumers_are_one_request_to_a_monitoring_port(nats, client)
     with nats.connect() as jetstream:
         consumers = jetstream.create_many(MANY)
         jetstream.publish("many", 3, subject="7")
-        asked = [monitored(nats, "many", consumer) for consumer in consumers]
+        requested = [monitored(nats, "many", consumer) for consumer in consumers]
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            assert list(pool.map(lambda metadata: value(client, metadata), asked)) == [
+            assert list(pool.map(lambda metadata: value(client, metadata), requested)) == [
                 3 if i == 7 else 0 for i in range(MANY)]
             requests = nats.monitor("varz")["http_req_stats"]["/jsz"]
             time.sleep(3 * INTERVAL_SECONDS)

@@ -8,7 +8,7 @@ import pytest
 from support.grpc_client import Client
 from support.pgbouncer import PgBouncer
 from support.postgresql import PASSWORD, USER, PostgreSQL
-from support.rounds import ask_all, errors, rounds
+from support.rounds import fetch_all, errors, rounds
 from support.server import Server
 from support.story import value, wait_for_value
 
@@ -72,10 +72,10 @@ def test_settings_of_a_query_reach_no_other_session(broker, mode):
 @modes
 def test_a_pooler_that_is_restarted(broker, mode):
     with PgBouncer(broker, mode, 1) as pooler, Server() as server, Client(server.port) as client:
-        asked = trigger(pooler, "SELECT 3")
-        assert value(client, asked) == 3
+        requested = trigger(pooler, "SELECT 3")
+        assert value(client, requested) == 3
         pooler.kill()
-        assert value(client, asked) == 3  # held
+        assert value(client, requested) == 3  # held
         pooler.start()
         wait_for_value(client, trigger(pooler, "SELECT 4"), 4, 30)  # nothing was held of this one
-        assert_right(ask_all(client, [trigger(pooler, f"SELECT {i}") for i in range(1, 31)]))
+        assert_right(fetch_all(client, [trigger(pooler, f"SELECT {i}") for i in range(1, 31)]))

@@ -115,7 +115,7 @@ def replicas(count):
     return lambda line: line["type"] == "state" and line["replicas"] == count
 
 
-def at_least(count):
+def reaches(count):
     return lambda line: line["type"] == "state" and line["replicas"] >= count
 
 
@@ -131,7 +131,7 @@ def test_no_busy_worker_is_removed(broker, server, tmp_path):
             jobs = job_lengths(generator.randint(5, 14), generator)
             publish(broker, jobs)
             published += len(jobs)
-            rehearsal.until(at_least(len(jobs) // 2), "as many replicas as there is work for")
+            rehearsal.until(reaches(len(jobs) // 2), "as many replicas as there is work for")
             rehearsal.until(replicas(0), "it is idle")
             assert rehearsal.count("done") == published
         assert rehearsal.count("killed") == 0
@@ -141,7 +141,7 @@ def test_without_it_busy_workers_are_removed(broker, server, tmp_path):
     """What the test before would see if the option did nothing: the lag of a group leaves out what it was given."""
     with Rehearsal(tmp_path, broker, server) as rehearsal:
         publish(broker, [LONGEST_JOB] * 12)
-        rehearsal.until(at_least(3), "three replicas")
+        rehearsal.until(reaches(3), "three replicas")
         rehearsal.until(lambda _: rehearsal.count("killed") > 0, "one was killed at work")
 
 
@@ -149,7 +149,7 @@ def test_the_idle_time_starts_again_after_an_outage(broker, server, tmp_path):
     idle = 8
     with Rehearsal(tmp_path, broker, server, scaleDownWhenIdle=f"{idle}s", hold="0s") as rehearsal:
         publish(broker, [0.1] * 6)
-        rehearsal.until(at_least(1), "a replica")
+        rehearsal.until(reaches(1), "a replica")
         wait_until(lambda: rehearsal.count("done") == 6, SECONDS, "all jobs are done")
         time.sleep(idle / 2)
         broker.stop()
@@ -167,7 +167,7 @@ def test_a_burst_starts_replicas_at_once(broker, server, tmp_path):
         rehearsal.until(replicas(0), "the beginning")
         publish(broker, [1] * 40)
         began = time.monotonic()
-        rehearsal.until(at_least(5), "five replicas")
+        rehearsal.until(reaches(5), "five replicas")
         assert time.monotonic() - began < 60 / SPEED
 
 
@@ -192,7 +192,7 @@ def test_beside_another_trigger_the_larger_number_counts(broker, server, tmp_pat
 def test_a_stuck_consumer_is_noticed_and_not_scaled(broker, server, tmp_path):
     with Rehearsal(tmp_path, broker, server, onStall="hold", environment={"STUCK": "1"}) as rehearsal:
         publish(broker, [0] * 2)
-        rehearsal.until(at_least(1), "a replica")
+        rehearsal.until(reaches(1), "a replica")
         wait_until(lambda: rehearsal.count("took") >= 1, SECONDS, "the worker took a job")
         for _ in range(6):
             publish(broker, [0] * 20)
@@ -399,7 +399,7 @@ def reading_of(server):
     return found["reading"]
 
 
-def test_a_jetstream_consumer_tells_what_arrived_and_was_consumed():
+def test_a_jetstream_consumer_reports_what_arrived_and_was_consumed():
     """Of its own subject: the sequences of the stream count the messages of others, too."""
     with Nats() as broker, broker.connect() as client, Server(http=True) as server, Client(server.port) as caller:
         client.create_stream("jobs")
@@ -414,7 +414,7 @@ def test_a_jetstream_consumer_tells_what_arrived_and_was_consumed():
         assert (reading["waiting"], reading["inFlight"], reading["arrived"], reading["consumed"]) == (4, 1, 7, 2)
 
 
-def test_queries_of_promql_tell_what_is_in_flight_and_the_rates():
+def test_queries_of_promql_return_what_is_in_flight_and_the_rates():
     """In one request. A comment at the end of a query, and labels that two of them have, change nothing."""
     samples = ['jobs{state="waiting"} 4', 'jobs{state="running"} 3', 'jobs_per_second{what="created"} 7', 'jobs_per_second{what="done"} 2.5']
     with Prometheus(*samples) as broker, Server(http=True) as server, Client(server.port) as client:
@@ -430,7 +430,7 @@ def test_queries_of_promql_tell_what_is_in_flight_and_the_rates():
         assert "inFlightPerReplica needs the messages in flight, and the source did not report them" in caught.value.details()
 
 
-def test_queries_of_sql_tell_what_is_in_flight():
+def test_queries_of_sql_return_what_is_in_flight():
     with PostgreSQL() as database, Server(http=True) as server, Client(server.port) as client:
         database.sql("CREATE TABLE jobs (id serial PRIMARY KEY, state text NOT NULL)",
                      "INSERT INTO jobs (state) SELECT 'waiting' FROM generate_series(1, 7)",

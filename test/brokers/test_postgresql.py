@@ -63,11 +63,11 @@ def enqueue(broker, count):
 
 def test_37_rows_are_37_and_active(jobs, client):
     enqueue(jobs, 37)
-    for asked in (trigger(jobs), parts(jobs)):
-        spec = client.metric_spec(asked)
+    for requested in (trigger(jobs), parts(jobs)):
+        spec = client.metric_spec(requested)
         assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("postgresql", 5, 5)
-        assert value(client, asked) == 37
-        assert client.is_active(asked)
+        assert value(client, requested) == 37
+        assert client.is_active(requested)
 
 
 def test_a_count_of_none_is_0_and_inactive(jobs, client):
@@ -76,13 +76,13 @@ def test_a_count_of_none_is_0_and_inactive(jobs, client):
 
 
 def test_active_is_above_the_activation_value(jobs, client):
-    asked = trigger(jobs, activationTargetQueryValue="2")
+    requested = trigger(jobs, activationTargetQueryValue="2")
     enqueue(jobs, 2)
-    wait_for_value(client, asked, 2)
-    assert not client.is_active(asked)
+    wait_for_value(client, requested, 2)
+    assert not client.is_active(requested)
     enqueue(jobs, 1)
-    wait_for_value(client, asked, 3)
-    assert client.is_active(asked)
+    wait_for_value(client, requested, 3)
+    assert client.is_active(requested)
 
 
 @pytest.mark.parametrize("query, expected", [
@@ -205,28 +205,28 @@ def test_no_query_changes_what_another_reads(jobs, client):
     assert jobs.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [["0"]]
 
 
-@pytest.mark.parametrize("most", [None, 1, 2])
-def test_1000_triggers_are_a_few_sessions(broker, most):
+@pytest.mark.parametrize("highest", [None, 1, 2])
+def test_1000_triggers_are_a_few_sessions(broker, highest):
     """One, and more only while queries wait."""
     with Tap(broker.port) as tap:
         config = f"""
 connections:
   jobs: {{scaler: postgresql, host: 127.0.0.1, port: "{tap.port}", userName: {USER}, dbName: {USER}, sslmode: disable,
-         password: {PASSWORD}{f", maxSessions: {most}" if most else ""}}}
+         password: {PASSWORD}{f", maxSessions: {highest}" if highest else ""}}}
 """
         with Server(interval="500ms", config=config) as server, Client(server.port) as client:
-            asked = [{"scaler": "postgresql", "connectionName": "jobs", "query": f"SELECT {i}", "targetQueryValue": "5"}
+            requested = [{"scaler": "postgresql", "connectionName": "jobs", "query": f"SELECT {i}", "targetQueryValue": "5"}
                      for i in range(1000)]
-            for answers in (*rounds(client, asked, 2, every_seconds=1), [value(client, one) for one in asked]):
+            for answers in (*rounds(client, requested, 2, every_seconds=1), [value(client, one) for one in requested]):
                 assert [getattr(answer, "value", answer) for answer in answers] == list(range(1000))
-                assert 1 <= len(broker.sessions()) <= (most or 4)
-            if most == 1:
+                assert 1 <= len(broker.sessions()) <= (highest or 4)
+            if highest == 1:
                 assert tap.connections == 1
 
 
 def test_failing_queries_fail_alone(broker, client):
-    asked = [trigger(broker, f"SELECT {100 / (i % 10) if i % 10 else 'nothing'}") for i in range(100)]
-    for i, one in enumerate(asked):
+    requested = [trigger(broker, f"SELECT {100 / (i % 10) if i % 10 else 'nothing'}") for i in range(100)]
+    for i, one in enumerate(requested):
         if i % 10:
             assert value(client, one) == pytest.approx(100 / (i % 10))
         else:
@@ -235,14 +235,14 @@ def test_failing_queries_fail_alone(broker, client):
 
 def test_equal_questions_are_measured_once(jobs, client):
     with Tap(jobs.port) as tap:
-        asked = [trigger(jobs, activationTargetQueryValue=str(i)) for i in range(50)]
-        for one in asked:
+        requested = [trigger(jobs, activationTargetQueryValue=str(i)) for i in range(50)]
+        for one in requested:
             one["connectionFromEnv"] = jobs.url(port=tap.port)
             assert value(client, one) == 0
         tap.forget()
         start = time.monotonic()
         while time.monotonic() - start < 4 * INTERVAL_SECONDS:
-            for one in asked:
+            for one in requested:
                 assert value(client, one) == 0
                 assert not client.is_active(one)
         assert 1 <= tap.count(COUNT.encode()) <= 6
@@ -250,12 +250,12 @@ def test_equal_questions_are_measured_once(jobs, client):
 
 
 def test_a_slow_query_does_not_disturb_its_neighbours(broker, client):
-    asked = [trigger(broker, f"SELECT {i} * 0") for i in range(100)]
-    assert [value(client, one) for one in asked] == [0] * 100
+    requested = [trigger(broker, f"SELECT {i} * 0") for i in range(100)]
+    assert [value(client, one) for one in requested] == [0] * 100
     slow = trigger(broker, "SELECT 1 FROM pg_sleep(30)")
     assert_unavailable(client.metrics, slow)
     for _ in range(10):  # no measurement of theirs has failed, or their zeros were refused
-        assert [value(client, one) for one in asked] == [0] * 100
+        assert [value(client, one) for one in requested] == [0] * 100
         time.sleep(INTERVAL_SECONDS)
     assert_unavailable(client.metrics, slow, "no answer within")
     # The server has stopped it, each time that it was asked.
@@ -284,19 +284,19 @@ def test_an_outage_is_never_zero_and_ends_by_itself(how):
 
 
 def test_a_session_that_an_administrator_ends_is_replaced(broker, client):
-    asked = trigger(broker, "SELECT 21")
-    assert value(client, asked) == 21
+    requested = trigger(broker, "SELECT 21")
+    assert value(client, requested) == 21
     broker.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'backlog'")
     for _ in range(4):
-        assert value(client, asked) == 21  # held, and then measured again
+        assert value(client, requested) == 21  # held, and then measured again
         time.sleep(INTERVAL_SECONDS)
     assert len(broker.sessions()) == 1
 
 
-def test_a_wrong_password_is_told_without_it(broker, server, client):
-    for asked in (trigger(broker, connectionFromEnv=broker.url("not-the-word")),
+def test_a_wrong_password_is_reported_without_it(broker, server, client):
+    for requested in (trigger(broker, connectionFromEnv=broker.url("not-the-word")),
                   parts(broker, passwordFromEnv="not-the-word")):
-        text = assert_unavailable(client.metrics, asked, "password authentication failed")
+        text = assert_unavailable(client.metrics, requested, "password authentication failed")
         assert "not-the-word" not in text
     assert "not-the-word" not in server.log()
 
@@ -319,8 +319,8 @@ def test_nothing_of_the_servers_own_environment_lets_a_trigger_in(broker, tmp_pa
 def test_any_password_works_in_parts(broker, client, password):
     quoted = password.replace("'", "''")
     broker.sql("DROP ROLE IF EXISTS odd", f"CREATE ROLE odd LOGIN PASSWORD '{quoted}'")
-    asked = parts(broker, "SELECT 3", userName="odd", passwordFromEnv=password)
-    assert value(client, asked) == 3
+    requested = parts(broker, "SELECT 3", userName="odd", passwordFromEnv=password)
+    assert value(client, requested) == 3
 
 
 def test_tls(tmp_path, client):
@@ -328,32 +328,32 @@ def test_tls(tmp_path, client):
     make_certificates(tmp_path)
     with PostgreSQL(files={name: (tmp_path / name).read_bytes() for name in ("own.pem", "own.key")},
                     configuration="ssl = on\nssl_cert_file = '../own.pem'\nssl_key_file = '../own.key'") as broker:
-        def asked(host="127.0.0.1", **parameters):
+        def requested(host="127.0.0.1", **parameters):
             url = f"postgresql://{USER}:{PASSWORD}@{host}:{broker.port}/{USER}?"
             return trigger(broker, "SELECT ssl::int FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
                            connectionFromEnv=url + "&".join(f"{key}={word}" for key, word in parameters.items()))
 
         ca = tmp_path / "ca.pem"
-        assert value(client, asked(sslmode="disable")) == 0
-        assert value(client, asked(sslmode="require")) == 1
-        assert value(client, parts(broker, asked()["query"], sslmode="require")) == 1
-        assert value(client, asked(sslmode="verify-full", sslrootcert=ca)) == 1
-        assert_unavailable(client.metrics, asked(sslmode="verify-full"), "certificate verify failed")
-        assert_unavailable(client.metrics, asked(host="localhost", sslmode="verify-full", sslrootcert=ca), "localhost")
-        assert value(client, asked(host="localhost", sslmode="verify-ca", sslrootcert=ca)) == 1
+        assert value(client, requested(sslmode="disable")) == 0
+        assert value(client, requested(sslmode="require")) == 1
+        assert value(client, parts(broker, requested()["query"], sslmode="require")) == 1
+        assert value(client, requested(sslmode="verify-full", sslrootcert=ca)) == 1
+        assert_unavailable(client.metrics, requested(sslmode="verify-full"), "certificate verify failed")
+        assert_unavailable(client.metrics, requested(host="localhost", sslmode="verify-full", sslrootcert=ca), "localhost")
+        assert value(client, requested(host="localhost", sslmode="verify-ca", sslrootcert=ca)) == 1
 
 
 def test_a_closed_port_is_an_error(client):
-    asked = {"scaler": "postgresql", "connection": "host=127.0.0.1 port=1 user=u password=hidden-word", "query": "SELECT 1",
+    requested = {"scaler": "postgresql", "connection": "host=127.0.0.1 port=1 user=u password=hidden-word", "query": "SELECT 1",
              "targetQueryValue": "5"}
-    text = assert_unavailable(client.metrics, asked, "PostgreSQL at 127.0.0.1:1", "Connection refused")
+    text = assert_unavailable(client.metrics, requested, "PostgreSQL at 127.0.0.1:1", "Connection refused")
     assert "hidden-word" not in text
 
 
 def test_a_new_row_is_pushed(jobs, client):
-    asked = trigger(jobs)
-    assert not client.is_active(asked)
-    stream = client.stream_is_active(asked, seconds=20)
+    requested = trigger(jobs)
+    assert not client.is_active(requested)
+    stream = client.stream_is_active(requested, seconds=20)
     time.sleep(1)
     start = time.monotonic()
     enqueue(jobs, 1)
@@ -369,7 +369,7 @@ def test_notices_stay_out_of_the_log(broker, server, client):
     assert "forged line" not in server.log()
 
 
-def test_every_mistake_is_told(client):
+def test_every_mistake_is_reported(client):
     code, text = refusal(client.metrics, {
         "scaler": "postgresql", "host": "db", "targetQueryValue": "0", "activationTargetQueryValue": "x", "qery": "1"})
     assert code == grpc.StatusCode.INVALID_ARGUMENT

@@ -42,17 +42,17 @@ def trigger(broker, query='jobs{queue="mail"}', **keys):
 
 
 def test_37_is_37_and_active(broker, client):
-    asked = trigger(broker)
-    spec = client.metric_spec(asked)
+    requested = trigger(broker)
+    spec = client.metric_spec(requested)
     assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("prometheus", 5, 5)
-    assert value(client, asked) == 37
-    assert client.is_active(asked)
+    assert value(client, requested) == 37
+    assert client.is_active(requested)
 
 
 def test_0_is_0_and_inactive(broker, client):
-    asked = trigger(broker, 'jobs{queue="none"}')
-    assert value(client, asked) == 0
-    assert not client.is_active(asked)
+    requested = trigger(broker, 'jobs{queue="none"}')
+    assert value(client, requested) == 0
+    assert not client.is_active(requested)
 
 
 def test_active_is_above_the_activation_threshold(broker, client):
@@ -137,23 +137,23 @@ def test_a_proxy_that_hangs_up_on_a_query_fails_it_alone(broker, client):
 
 def test_1000_triggers_are_a_few_connections(broker, client):
     with Tap(broker.port) as tap:
-        asked = [{**trigger(broker, f"sum(jobs) * 0 + {i}"), "serverAddress": broker.url(tap.port)} for i in range(1000)]
-        assert [value(client, one) for one in asked] == list(range(1000))
+        requested = [{**trigger(broker, f"sum(jobs) * 0 + {i}"), "serverAddress": broker.url(tap.port)} for i in range(1000)]
+        assert [value(client, one) for one in requested] == list(range(1000))
         time.sleep(3 * INTERVAL_SECONDS)
-        assert [value(client, one) for one in asked] == list(range(1000))
+        assert [value(client, one) for one in requested] == list(range(1000))
         assert tap.connections <= MAX_WINDOW + 1  # and one that pings
 
 
 def test_equal_questions_are_measured_once(broker, client):
     with Tap(broker.port) as tap:
-        asked = [trigger(broker, "sum(nothing)", activationThreshold=str(i)) for i in range(50)]
-        for one in asked:
+        requested = [trigger(broker, "sum(nothing)", activationThreshold=str(i)) for i in range(50)]
+        for one in requested:
             one["serverAddress"] = broker.url(tap.port)
             assert value(client, one) == 0
         tap.forget()
         start = time.monotonic()
         while time.monotonic() - start < 4 * INTERVAL_SECONDS:
-            for one in asked:
+            for one in requested:
                 assert value(client, one) == 0
                 assert not client.is_active(one)
         assert 1 <= tap.count(b"GET /api/v1/query?query=sum%28nothing%29 ") <= 6
@@ -161,11 +161,11 @@ def test_equal_questions_are_measured_once(broker, client):
 
 def test_headers_and_parameters_of_a_request(broker, client):
     with Tap(broker.port) as tap:
-        asked = trigger(broker, "1", namespace="shop & co", queryParameters="dedup=true, partial_response = false",
+        requested = trigger(broker, "1", namespace="shop & co", queryParameters="dedup=true, partial_response = false",
                         customHeaders="X-Scope-OrgID=shop, X-Empty=", authModes="bearer,custom",
                         bearerToken="the-token", customAuthHeader="X-Key", customAuthValue="a key")
-        asked["serverAddress"] = f"http://127.0.0.1:{tap.port}//"
-        assert value(client, asked) == 1
+        requested["serverAddress"] = f"http://127.0.0.1:{tap.port}//"
+        assert value(client, requested) == 1
         for words in ("GET /api/v1/query?query=1&namespace=shop%20%26%20co&dedup=true&partial_response=false HTTP/",
                       "X-Scope-OrgID: shop\r\n", "X-Empty:\r\n", "Authorization: Bearer the-token\r\n",
                       "X-Key: a key\r\n"):
@@ -175,12 +175,12 @@ def test_headers_and_parameters_of_a_request(broker, client):
 def test_a_slow_query_does_not_disturb_its_neighbours(broker, client):
     with Relay(broker) as relay:
         relay.answers["slow()"] = 30
-        asked = [trigger(relay, f"0 * {i}") for i in range(1, 50)]
-        assert [value(client, one) for one in asked] == [0] * 49
+        requested = [trigger(relay, f"0 * {i}") for i in range(1, 50)]
+        assert [value(client, one) for one in requested] == [0] * 49
         slow = trigger(relay, "slow()")
         assert_unavailable(client.metrics, slow)
         for _ in range(10):  # no measurement of theirs has failed, or their zeros were refused
-            assert [value(client, one) for one in asked] == [0] * 49
+            assert [value(client, one) for one in requested] == [0] * 49
             time.sleep(INTERVAL_SECONDS)
         assert_unavailable(client.metrics, slow, "no answer within")
 
@@ -214,8 +214,8 @@ def test_basic_authentication(server, client):
         wrong = [{**good, "passwordFromEnv": "not-the-word"}, trigger(broker),
                  {**trigger(broker), "serverAddress": in_address.replace(PASSWORD, "not-the-word")},
                  trigger(broker, authModes="bearer", bearerToken="not-the-word")]
-        for asked in wrong:
-            assert "not-the-word" not in assert_unavailable(client.metrics, asked, "401")
+        for requested in wrong:
+            assert "not-the-word" not in assert_unavailable(client.metrics, requested, "401")
     assert "not-the-word" not in server.log() and PASSWORD not in server.log()
 
 
@@ -234,7 +234,7 @@ def test_tls(tmp_path, client):
         assert_unavailable(client.metrics, {**trigger(broker, ca=ca, **own), "serverAddress": other_name}, "SSL")
 
 
-def test_every_mistake_is_told(client):
+def test_every_mistake_is_reported(client):
     code, text = refusal(client.metrics, {
         "scaler": "prometheus", "serverAddress": "prometheus:9090", "treshold": "5", "authModes": "basic,oauth",
         "customHeaders": "X-Key", "ignoreNullValues": "yes"})

@@ -7,7 +7,7 @@ import pytest
 
 from support.nats import NatsCluster
 from support.process import wait_until
-from support.push import ARMED, NatsConsumer, RedisList, Streams
+from support.push import SUBSCRIBED, NatsConsumer, RedisList, Streams
 from support.server import Server
 from support.tap import Tap
 
@@ -16,7 +16,7 @@ CALM = {"interval": "60s"}
 MANY = 100
 
 
-@pytest.fixture(scope="module", params=ARMED, ids=lambda kind: kind.title)
+@pytest.fixture(scope="module", params=SUBSCRIBED, ids=lambda kind: kind.title)
 def broker(request):
     with request.param() as source:
         yield source
@@ -29,117 +29,117 @@ def source(broker):
 
 
 @contextlib.contextmanager
-def armed_streams(server, source, *triggers):
+def subscribed_streams(server, source, *triggers):
     with Streams(server, triggers) as streams:
-        wait_until(lambda: source.armed() == len(triggers), 10, f"{len(triggers)} armed")
+        wait_until(lambda: source.subscribed() == len(triggers), 10, f"{len(triggers)} subscribed")
         yield streams
 
 
 def test_the_first_message_is_pushed_and_costs_the_neighbours_nothing(source):
     triggers = [source.trigger(number) for number in range(MANY)]
-    with Server(**CALM) as server, armed_streams(server, source, *triggers) as streams:
+    with Server(**CALM) as server, subscribed_streams(server, source, *triggers) as streams:
         for number in range(10):
             source.publish(number)
-        streams.hear(range(10))
+        streams.wait_for_pushes(range(10))
         before = source.requests()
         time.sleep(1)
         assert source.requests() - before < 2 * MANY  # those that are asked cost nine times as many
-        assert source.armed() >= MANY - 10
+        assert source.subscribed() >= MANY - 10
 
 
-def test_to_be_armed_leaves_no_trace(source):
+def test_a_subscription_leaves_no_trace(source):
     source.publish(0)  # one that is not idle
     before = source.state()
     triggers = [source.trigger(number) for number in range(3)]
     with Server(**CALM) as server, Streams(server, triggers) as streams:
-        streams.hear([0])
-        wait_until(lambda: source.armed() == 2, 10, "the others armed")
+        streams.wait_for_pushes([0])
+        wait_until(lambda: source.subscribed() == 2, 10, "the others subscribed")
         assert source.state() == before
         source.publish(1)
-        streams.hear([0, 1])
+        streams.wait_for_pushes([0, 1])
         after = source.state()
     assert source.state() == after
     assert source.waiting(1) == 1
 
 
-def test_a_source_that_was_active_is_armed_again(source):
-    with Server(interval="500ms") as server, armed_streams(server, source, source.trigger(0)) as streams:
+def test_a_source_that_was_active_is_subscribed_again(source):
+    with Server(interval="500ms") as server, subscribed_streams(server, source, source.trigger(0)) as streams:
         for times in range(1, 4):
             source.publish(0)
-            streams.hear([0] * times)
+            streams.wait_for_pushes([0] * times)
             source.take(0)
-            wait_until(lambda: source.armed() == 1, 10, "armed again")
+            wait_until(lambda: source.subscribed() == 1, 10, "subscribed again")
 
 
 def test_a_message_below_the_activation_is_no_news(source):
     trigger = source.trigger(0, **{source.activation: "2"})
-    with Server(**CALM) as server, armed_streams(server, source, trigger) as streams:
+    with Server(**CALM) as server, subscribed_streams(server, source, trigger) as streams:
         for messages in range(1, 3):
             source.publish(0)
             time.sleep(0.3)
-            assert streams.told == []
-            wait_until(lambda: source.armed() == 1, 10, "armed again")
+            assert streams.reported == []
+            wait_until(lambda: source.subscribed() == 1, 10, "subscribed again")
         source.publish(0)
-        streams.hear([0])
+        streams.wait_for_pushes([0])
 
 
 def test_messages_during_a_cut_connection_are_pushed_after_it(source):
     with Tap(source.port) as tap, Server(**CALM) as server, \
-            armed_streams(server, source, source.trigger(0, tap.port), source.trigger(1, tap.port)) as streams:
+            subscribed_streams(server, source, source.trigger(0, tap.port), source.trigger(1, tap.port)) as streams:
         tap.cut()
         source.publish(0)
         time.sleep(0.5)
-        assert streams.told == []
-        tap.mend()
-        streams.hear([0], seconds=30)
+        assert streams.reported == []
+        tap.restore()
+        streams.wait_for_pushes([0], seconds=30)
         source.settle(1)
         source.publish(1)
-        streams.hear([0, 1], seconds=30)
+        streams.wait_for_pushes([0, 1], seconds=30)
 
 
 def test_a_broker_that_stood_still_or_was_started_again_is_listened_to_again(source):
     triggers = [source.trigger(number) for number in range(3)]
-    with Server(interval="1s") as server, armed_streams(server, source, *triggers) as streams:
+    with Server(interval="1s") as server, subscribed_streams(server, source, *triggers) as streams:
         source.broker.pause()
         time.sleep(3)  # longer than a measurement may take
         source.broker.resume()
         source.settle(3)
         source.publish(0)
-        streams.hear([0], seconds=30)
+        streams.wait_for_pushes([0], seconds=30)
 
         source.broker.stop()
         source.broker.start()
         source.connect()
         source.settle(2)
         source.publish(1)
-        streams.hear([0, 1], seconds=30)
+        streams.wait_for_pushes([0, 1], seconds=30)
         source.publish(2)
-        streams.hear([0, 1, 2], seconds=30)
+        streams.wait_for_pushes([0, 1, 2], seconds=30)
 
 
-def test_a_source_in_a_process_of_its_own_is_armed_there(source):
+def test_a_source_in_a_process_of_its_own_is_subscribed_there(source):
     server = Server(**CALM, arguments=["--isolate-all"])
-    with server, armed_streams(server, source, *(source.trigger(number) for number in range(3))) as streams:
+    with server, subscribed_streams(server, source, *(source.trigger(number) for number in range(3))) as streams:
         source.publish(1)
-        streams.hear([1])
+        streams.wait_for_pushes([1])
         source.publish(0)
-        streams.hear([0, 1])
+        streams.wait_for_pushes([0, 1])
 
 
-def test_a_stream_is_armed_again_with_new_credentials():
+def test_a_stream_is_subscribed_again_with_new_credentials():
     config = "connections:\n  jobs: {{ scaler: redis, address: 127.0.0.1:{}, username: {}, password: secret }}\n"
     with RedisList() as source:
         for user in ("old", "new"):
             source.client.call("ACL", "SETUSER", user, "on", ">secret", "~*", "&*", "+@all")
         trigger = {"scaler": "redis", "connectionName": "jobs", "listName": "list-0"}
         with Server(**CALM, config=config.format(source.port, "old")) as server, \
-                armed_streams(server, source, trigger) as streams:
+                subscribed_streams(server, source, trigger) as streams:
             server.write_config(config.format(source.port, "new"))
             wait_until(lambda: tracks(source, "new"), 20, "the new user listens")
             source.client.call("ACL", "DELUSER", "old")
             source.settle(1)
             source.publish(0)
-            streams.hear([0])
+            streams.wait_for_pushes([0])
 
 
 def tracks(source, user):
@@ -148,30 +148,30 @@ def tracks(source, user):
                for client in source.client.call("CLIENT", "LIST").splitlines())
 
 
-def test_a_mirrored_stream_is_asked_because_its_messages_are_not_heard():
+def test_a_mirrored_stream_is_polled_because_its_messages_are_not_received():
     with NatsConsumer() as source:
         source.reset(1)
         source.client.copy_stream("jobs", "copies")
         source.client.create_consumer("copies", "workers")
         trigger = {**source.trigger(0), "stream": "copies", "consumer": "workers"}
         with Server(**CALM) as server, Streams(server, [trigger]) as streams:
-            wait_until(lambda: "come from other streams" in server.log(), 10, "told so")
+            wait_until(lambda: "come from other streams" in server.log(), 10, "reported")
             source.publish(0)
-            streams.hear([0])
+            streams.wait_for_pushes([0])
 
 
-def test_a_replicated_stream_counts_its_message_after_it_was_heard():
+def test_a_replicated_stream_counts_its_message_after_it_was_received():
     with NatsCluster(3) as cluster, cluster.nodes[0].connect() as client:
         client.create_stream("jobs", num_replicas=3)
         client.create_consumer("jobs", "workers", num_replicas=3)
         trigger = {"scaler": "nats-jetstream", "servers": cluster.nodes[1].url, "stream": "jobs",
                    "consumer": "workers"}
         with Server(**CALM) as server, Streams(server, [trigger]) as streams:
-            wait_until(lambda: hears(cluster, "jobs.>"), 20, "armed")
+            wait_until(lambda: has_subscription(cluster, "jobs.>"), 20, "subscribed")
             client.publish("jobs")
-            streams.hear([0])
+            streams.wait_for_pushes([0])
 
 
-def hears(cluster, subject):
+def has_subscription(cluster, subject):
     return any(subject in connection.get("subscriptions_list", []) for node in cluster.nodes
                for connection in node.monitor("connz?subs=1")["connections"])

@@ -57,20 +57,20 @@ def test_37_messages_are_37_and_active(broker, client, protocol):
     queue = f"thirty-seven-{protocol}"
     broker.declare(queue)
     broker.publish(queue, 37)
-    asked = trigger(host_of(broker, protocol), queue)
+    requested = trigger(host_of(broker, protocol), queue)
 
-    spec = client.metric_spec(asked)
+    spec = client.metric_spec(requested)
     assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == (f"rabbitmq-{queue}", 5, 5)
-    assert value(client, asked) == 37
-    assert client.is_active(asked)
+    assert value(client, requested) == 37
+    assert client.is_active(requested)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_empty_queue_is_0_and_inactive(broker, client, protocol):
     broker.declare(f"empty-{protocol}")
-    asked = trigger(host_of(broker, protocol), f"empty-{protocol}")
-    assert value(client, asked) == 0
-    assert not client.is_active(asked)
+    requested = trigger(host_of(broker, protocol), f"empty-{protocol}")
+    assert value(client, requested) == 0
+    assert not client.is_active(requested)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -79,23 +79,23 @@ def test_a_missing_queue_fails_alone(broker, client, protocol):
     broker.create_vhost(vhost)
     queues = [f"q{i}" for i in range(100)]
     broker.declare(*queues, vhost=vhost)
-    asked = [trigger(host_of(broker, protocol, vhost=vhost), queue) for queue in queues]
-    assert [value(client, one) for one in asked] == [0] * 100
+    requested = [trigger(host_of(broker, protocol, vhost=vhost), queue) for queue in queues]
+    assert [value(client, one) for one in requested] == [0] * 100
 
     broker.delete("q50", vhost)
-    wait_until(lambda: refusal(client.metrics, asked[50]), 5, "q50 failing")
-    text = assert_unavailable(client.metrics, asked[50], f"no queue 'q50' in vhost '{vhost}'")
+    wait_until(lambda: refusal(client.metrics, requested[50]), 5, "q50 failing")
+    text = assert_unavailable(client.metrics, requested[50], f"no queue 'q50' in vhost '{vhost}'")
     assert "guest:guest" not in text
-    assert_unavailable(client.is_active, asked[50], "q50")
-    neighbours = asked[:50] + asked[51:]
+    assert_unavailable(client.is_active, requested[50], "q50")
+    neighbours = requested[:50] + requested[51:]
     for _ in range(3):  # no measurement of theirs has failed, or their zeros were refused
         assert [value(client, one) for one in neighbours] == [0] * 99
         time.sleep(INTERVAL_SECONDS)
     broker.publish("q99", 7, vhost)
-    wait_for_value(client, asked[99], 7)
+    wait_for_value(client, requested[99], 7)
 
     broker.declare("q50", vhost=vhost)
-    wait_for_value(client, asked[50], 0)
+    wait_for_value(client, requested[50], 0)
 
 
 def test_http_needs_no_statistics(client):
@@ -124,8 +124,8 @@ def test_a_hanging_queue_does_not_disturb_its_neighbours(broker, client, protoco
     broker.create_vhost(vhost)
     queues = [f"q{i}" for i in range(100)]
     broker.declare(*queues, vhost=vhost)
-    asked = [trigger(host_of(broker, protocol, vhost=vhost), queue) for queue in queues]
-    assert [value(client, one) for one in asked] == [0] * 100
+    requested = [trigger(host_of(broker, protocol, vhost=vhost), queue) for queue in queues]
+    assert [value(client, one) for one in requested] == [0] * 100
 
     # Asking the queues themselves hangs; their statistics do not, but begin seconds after a queue does.
     wait_until(lambda: all("messages_ready" in queue for queue in broker.api("GET", f"/queues/{vhost}")), 15,
@@ -134,15 +134,15 @@ def test_a_hanging_queue_does_not_disturb_its_neighbours(broker, client, protoco
     try:
         time.sleep(2 * INTERVAL_SECONDS)
         if protocol == "amqp":
-            wait_until(lambda: refusal(client.metrics, asked[50]), 10, "q50 failing")
-        neighbours = asked[:50] + asked[51:]
+            wait_until(lambda: refusal(client.metrics, requested[50]), 10, "q50 failing")
+        neighbours = requested[:50] + requested[51:]
         for _ in range(3):
             assert [value(client, one) for one in neighbours] == [0] * 99
             time.sleep(INTERVAL_SECONDS)
     finally:
         broker.unhang("q50", vhost=vhost)
     broker.publish("q50", 3, vhost)
-    wait_for_value(client, asked[50], 3, seconds=40)
+    wait_for_value(client, requested[50], 3, seconds=40)
 
 
 QUORUM = {"x-queue-type": "quorum"}
@@ -175,23 +175,23 @@ def test_a_quorum_queue_of_which_the_api_knows_nothing_yet_is_not_empty(broker, 
     queue = f"new-{len(keys)}"
     broker.declare(queue, arguments=QUORUM)
     broker.publish(queue, 3)
-    asked = trigger(broker.http_url(), queue, **keys)
-    assert_unavailable(client.metrics, asked, f"queue '{queue}': the management API does not report its messages_ready")
-    wait_for_value(client, asked, 3, seconds=20)
+    requested = trigger(broker.http_url(), queue, **keys)
+    assert_unavailable(client.metrics, requested, f"queue '{queue}': the management API does not report its messages_ready")
+    wait_for_value(client, requested, 3, seconds=20)
 
 
 def test_a_pattern_of_new_and_idle_classic_queues_is_0(broker, client):
     """There are no statistics of them for up to 5 s; totals show that they are empty, and a message at once."""
     vhost = "fresh"
     broker.create_vhost(vhost)
-    asked = trigger(broker.http_url(vhost), "^job-", useRegex="true", pageSize="2")
-    assert value(client, asked) == 0
+    requested = trigger(broker.http_url(vhost), "^job-", useRegex="true", pageSize="2")
+    assert value(client, requested) == 0
     broker.declare("job-0", "job-1", "job-2", vhost=vhost)
     for _ in range(4):
-        assert (value(client, asked), client.is_active(asked)) == (0, False)
+        assert (value(client, requested), client.is_active(requested)) == (0, False)
         time.sleep(INTERVAL_SECONDS)
     broker.publish("job-1", 3, vhost)
-    wait_for_value(client, asked, 3, seconds=3)
+    wait_for_value(client, requested, 3, seconds=3)
 
 
 def test_unacknowledged_messages_count_over_http_only(broker, client):
@@ -212,13 +212,13 @@ def test_unacknowledged_messages_count_over_http_only(broker, client):
 def test_active_is_above_the_activation_value(broker, client, protocol):
     queue = f"activation-{protocol}"
     broker.declare(queue)
-    asked = trigger(host_of(broker, protocol), queue, activationValue="2")
+    requested = trigger(host_of(broker, protocol), queue, activationValue="2")
     broker.publish(queue, 2)
-    wait_for_value(client, asked, 2)
-    assert not client.is_active(asked)
+    wait_for_value(client, requested, 2)
+    assert not client.is_active(requested)
     broker.publish(queue, 1)
-    wait_for_value(client, asked, 3)
-    assert client.is_active(asked)
+    wait_for_value(client, requested, 3)
+    assert client.is_active(requested)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -259,13 +259,13 @@ def test_equal_questions_are_measured_once(broker, server, client, protocol):
     port = broker.port if protocol == "amqp" else broker.management_port
     with Tap(port) as tap:
         host = host_of(broker, protocol).replace(str(port), str(tap.port))
-        asked = [trigger(host, queue, activationValue=str(i)) for i in range(50)]
-        for one in asked:
+        requested = [trigger(host, queue, activationValue=str(i)) for i in range(50)]
+        for one in requested:
             assert value(client, one) == 0
         tap.forget()
         start = time.monotonic()
         while time.monotonic() - start < 4 * INTERVAL_SECONDS:
-            for one in asked:
+            for one in requested:
                 assert value(client, one) == 0
                 assert not client.is_active(one)
         measured = tap.count(queue.encode() if protocol == "amqp" else b"GET /api/queues/")
@@ -286,13 +286,13 @@ def test_an_outage_is_never_zero_and_ends_by_itself(how):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_wrong_password_is_told_without_it(broker, server, client, protocol):
+def test_a_wrong_password_is_reported_without_it(broker, server, client, protocol):
     broker.declare("guarded")
     words = {"amqp": "ACCESS_REFUSED", "http": "401"}
     in_host = trigger(host_of(broker, protocol, password="not-the-word"), "guarded")
-    apart = trigger(host_of(broker, protocol), "guarded", username="guest", password="not-the-word")
-    for asked in (in_host, apart):
-        text = assert_unavailable(client.metrics, asked, words[protocol])
+    separate = trigger(host_of(broker, protocol), "guarded", username="guest", password="not-the-word")
+    for requested in (in_host, separate):
+        text = assert_unavailable(client.metrics, requested, words[protocol])
         assert "not-the-word" not in text
     assert "not-the-word" not in server.log()
     right = trigger(host_of(broker, protocol, password="wrong"), "guarded", username="guest", password="guest")
@@ -303,9 +303,9 @@ def test_a_wrong_password_is_told_without_it(broker, server, client, protocol):
 def test_a_message_in_an_idle_queue_is_pushed(broker, client, protocol):
     queue = f"pushed-{protocol}"
     broker.declare(queue)
-    asked = trigger(host_of(broker, protocol), queue)
-    assert not client.is_active(asked)
-    stream = client.stream_is_active(asked, seconds=20)
+    requested = trigger(host_of(broker, protocol), queue)
+    assert not client.is_active(requested)
+    stream = client.stream_is_active(requested, seconds=20)
     time.sleep(1)
     start = time.monotonic()
     broker.publish(queue)
@@ -314,7 +314,7 @@ def test_a_message_in_an_idle_queue_is_pushed(broker, client, protocol):
     stream.cancel()
 
 
-def test_every_mistake_is_told(client):
+def test_every_mistake_is_reported(client):
     code, text = refusal(client.metrics, trigger(
         "amqp://u:word@rabbit/", "q", mode="QueueLength", excludeUnacknowledged="true", username="u", vhostname="v"))
     assert code == grpc.StatusCode.INVALID_ARGUMENT
@@ -347,6 +347,6 @@ def test_nothing_that_a_broker_starts_stays_behind():
 def test_a_broker_that_accepts_and_says_nothing_is_no_wrong_password(client):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"amqp://guest:guest@127.0.0.1:{silent.getsockname()[1]}"
-        asked = {"scaler": "rabbitmq", "host": host, "queueName": "videos", "mode": "QueueLength", "value": "5"}
-        text = assert_unavailable(client.metrics, asked, "no answer in time, after it accepted the connection")
+        requested = {"scaler": "rabbitmq", "host": host, "queueName": "videos", "mode": "QueueLength", "value": "5"}
+        text = assert_unavailable(client.metrics, requested, "no answer in time, after it accepted the connection")
         assert "login" not in text and "authentication" not in text

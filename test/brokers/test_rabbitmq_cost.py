@@ -26,13 +26,13 @@ def test_scattered_polls_share_listings(broker):
         host = f"http://guest:guest@127.0.0.1:{tap.port}/"
         triggers = [{"scaler": "rabbitmq", "host": host, "queueName": f"queue-{number}", "mode": "QueueLength",
                      "value": "5"} for number in range(POLLED)]
-        for asked in triggers:
-            assert client.metrics(asked).metricValueFloat == 0
+        for requested in triggers:
+            assert client.metrics(requested).metricValueFloat == 0
         tap.forget()
         began = time.monotonic()
-        for number, asked in enumerate(triggers):
+        for number, requested in enumerate(triggers):
             time.sleep(max(0.0, began + number / 10 - time.monotonic()))
-            assert client.metrics(asked).metricValueFloat == 0
+            assert client.metrics(requested).metricValueFloat == 0
         took = time.monotonic() - began
         assert 1 <= tap.count(LISTING) <= 2 * took + 2
         assert tap.count(GET) == 0

@@ -81,16 +81,16 @@ def trigger(host, queue, **keys):
     return {"scaler": "rabbitmq", "host": host, "queueName": queue, **keys}
 
 
-def value(client, asked):
-    return client.metrics(asked).metricValueFloat
+def value(client, requested):
+    return client.metrics(requested).metricValueFloat
 
 
-def wait_for_value(client, asked, expected, seconds=8):
-    wait_until(lambda: value(client, asked) == expected, seconds, f"the value {expected}")
+def wait_for_value(client, requested, expected, seconds=8):
+    wait_until(lambda: value(client, requested) == expected, seconds, f"the value {expected}")
 
 
-def refused(client, asked, *words):
-    code, text = refusal(client.metrics, asked)
+def refused(client, requested, *words):
+    code, text = refusal(client.metrics, requested)
     assert code == grpc.StatusCode.UNAVAILABLE, text
     for word in words:
         assert word in text
@@ -125,7 +125,7 @@ class Work:
         self.thread.join()
 
 
-def told(broker, queue):
+def reported(broker, queue):
     """Messages, and the rates at which they are published and are delivered or got."""
     answer = broker.api("GET", f"/queues/%2F/{quoted(queue)}")
     stats = answer["message_stats"]
@@ -142,49 +142,49 @@ EXPECTED = {
 }
 
 
-def test_each_mode_answers_what_the_broker_tells(broker, client):
+def test_each_mode_answers_what_the_broker_reports(broker, client):
     queue = "in motion"
     broker.declare(queue)
-    asked = {mode: trigger(broker.http_url(), queue, mode=mode, value="2.5") for mode in EXPECTED}
+    requested = {mode: trigger(broker.http_url(), queue, mode=mode, value="2.5") for mode in EXPECTED}
     with Work(broker, queue):
-        wait_until(lambda: min(told(broker, queue)) > 0, 20, "rates")
+        wait_until(lambda: min(reported(broker, queue)) > 0, 20, "rates")
 
         def matches(mode):
-            before = told(broker, queue)
-            answered = client.metrics(asked[mode]).metricValueFloat
+            before = reported(broker, queue)
+            answered = client.metrics(requested[mode]).metricValueFloat
             if mode == "QueueLength":  # counted at once, not with the statistics
                 return abs(answered - before[0]) < 50
             near = 2 if mode == "ExpectedQueueConsumptionTime" else 0.01  # there are more messages meanwhile
-            return before[1:] == told(broker, queue)[1:] and answered == pytest.approx(EXPECTED[mode](*before), abs=near)
+            return before[1:] == reported(broker, queue)[1:] and answered == pytest.approx(EXPECTED[mode](*before), abs=near)
 
         for mode in EXPECTED:
             wait_until(lambda mode=mode: matches(mode), 20, f"{mode} as the broker tells it")
-            assert client.is_active(asked[mode])
-            assert client.metric_spec(asked[mode]).targetSizeFloat == 2.5
+            assert client.is_active(requested[mode])
+            assert client.metric_spec(requested[mode]).targetSizeFloat == 2.5
 
 
 def test_an_idle_queue_has_rates_of_0(broker, client):
     """One that had no message yet has no rates in the management API, where the broker keeps them."""
     broker.declare("never used")
     for mode in EXPECTED:
-        asked = trigger(broker.http_url(), "never used", mode=mode, value="5")
-        wait_for_value(client, asked, 0)
-        assert not client.is_active(asked)
+        requested = trigger(broker.http_url(), "never used", mode=mode, value="5")
+        wait_for_value(client, requested, 0)
+        assert not client.is_active(requested)
 
 
 def test_messages_make_a_queue_without_rates_active(broker, client):
     broker.declare("stuck")
     broker.publish("stuck", 6)
-    wait_until(lambda: told_messages(broker, "stuck") == 6, 10, "statistics")
+    wait_until(lambda: reported_messages(broker, "stuck") == 6, 10, "statistics")
     time.sleep(5)  # the rate of what was published falls back to 0
     for mode, expected, active in (("MessageRate", 0, True), ("ExpectedQueueConsumptionTime", 3, True),
                                    ("DeliverGetRate", 0, False), ("PublishedToDeliveredRatio", 0, False)):
-        asked = trigger(broker.http_url(), "stuck", mode=mode, value="5", activationValue="3")
-        wait_for_value(client, asked, expected, 15)
-        assert client.is_active(asked) == active
+        requested = trigger(broker.http_url(), "stuck", mode=mode, value="5", activationValue="3")
+        wait_for_value(client, requested, expected, 15)
+        assert client.is_active(requested) == active
 
 
-def told_messages(broker, queue):
+def reported_messages(broker, queue):
     return broker.api("GET", f"/queues/%2F/{quoted(queue)}").get("messages")
 
 
@@ -196,9 +196,9 @@ def test_rates_that_the_broker_does_not_keep_are_an_error(broker, client):
     try:
         for queue in ("unrated", "never used by anybody"):
             broker.declare(queue)
-            asked = trigger(broker.http_url(), queue, mode="MessageRate", value="5", timeout="2s")
-            wait_until(lambda asked=asked: "report its rates" in refusal(client.metrics, asked)[1], 10, "an error")
-            assert "rates_mode" in refused(client, asked)
+            requested = trigger(broker.http_url(), queue, mode="MessageRate", value="5", timeout="2s")
+            wait_until(lambda requested=requested: "report its rates" in refusal(client.metrics, requested)[1], 10, "an error")
+            assert "rates_mode" in refused(client, requested)
     finally:
         broker.ctl("eval", change.format("set_env", ", basic"))
 
@@ -225,14 +225,14 @@ def pages(broker):
 @pytest.mark.parametrize("operation, everything, ready", [("sum", 300, 292), ("avg", 12, 292 / 25), ("max", 24, 24)])
 def test_every_page_of_a_pattern_counts(broker, client, pages, operation, everything, ready):
     keys = {"useRegex": "true", "pageSize": "10", "operation": operation}
-    asked = trigger(broker.http_url(pages), "^page-[0-9]+", **keys)
-    wait_for_value(client, asked, everything)
-    assert client.metric_spec(asked).metricName == "rabbitmq-%5Epage--5B0-9-5D-2B".replace("%", "-")
-    asked = trigger(broker.http_url(pages), "^page-[0-9]+", excludeUnacknowledged="true", **keys)
-    assert value(client, asked) == pytest.approx(ready, abs=0.001)
+    requested = trigger(broker.http_url(pages), "^page-[0-9]+", **keys)
+    wait_for_value(client, requested, everything)
+    assert client.metric_spec(requested).metricName == "rabbitmq-%5Epage--5B0-9-5D-2B".replace("%", "-")
+    requested = trigger(broker.http_url(pages), "^page-[0-9]+", excludeUnacknowledged="true", **keys)
+    assert value(client, requested) == pytest.approx(ready, abs=0.001)
 
 
-def test_a_pattern_is_asked_for_in_pages(broker, client, pages):
+def test_a_pattern_is_requested_in_pages(broker, client, pages):
     with Tap(broker.management_port) as tap:
         host = broker.http_url(pages).replace(str(broker.management_port), str(tap.port))
         for size, requests in (("10", 3), ("500", 1), ("25", 1), ("24", 2)):
@@ -248,9 +248,9 @@ def test_a_pattern_may_match_in_the_middle_and_in_any_case(broker, client, pages
 
 def test_a_pattern_without_queues_is_0(broker, client, pages):
     for operation in ("sum", "avg", "max"):
-        asked = trigger(broker.http_url(pages), "^nothing$", useRegex="true", operation=operation)
-        assert value(client, asked) == 0
-        assert not client.is_active(asked)
+        requested = trigger(broker.http_url(pages), "^nothing$", useRegex="true", operation=operation)
+        assert value(client, requested) == 0
+        assert not client.is_active(requested)
 
 
 def test_a_wrong_pattern_fails_alone(broker, client, pages):
@@ -268,7 +268,7 @@ def test_patterns_have_rates(broker, client, pages):
         wait_for_value(client, trigger(broker.http_url(pages), "^page-", useRegex="true", mode=mode, value="1"), 0, 20)
 
 
-def test_a_missing_vhost_is_told(broker, client):
+def test_a_missing_vhost_is_reported(broker, client):
     for keys in ({}, {"useRegex": "true"}, {"mode": "MessageRate", "value": "1"}):
         refused(client, trigger(broker.http_url("nowhere"), "q", **keys), "vhost 'nowhere'")
 
@@ -312,27 +312,27 @@ def thousand(broker):
             counts[queue] = None if queue in missing else i % 10
             for _ in range(counts[queue] or 0):
                 channel.basic_publish("", queue, b"work")
-    wait_until(lambda: told_all(broker, vhost) == sum(filter(None, counts.values())), 20, "statistics")
+    wait_until(lambda: reported_in_all(broker, vhost) == sum(filter(None, counts.values())), 20, "statistics")
     return vhost, counts
 
 
-def told_all(broker, vhost):
+def reported_in_all(broker, vhost):
     queues = broker.api("GET", f"/queues/{vhost}?columns=messages")
     assert len(queues) == 990
     return sum(queue["messages"] for queue in queues)
 
 
-def answers(client, asked):
+def answers(client, requested):
     """By queue: the value, or None where the error is that there is no such queue. All are requested at once."""
     def answer(queue):
-        metadata = asked[queue]
+        metadata = requested[queue]
         try:
             return client.metrics(metadata, metric_name=f"rabbitmq-{queue}").metricValueFloat
         except grpc.RpcError as error:
             assert f"no queue '{queue}' in vhost 'thousand'" in error.details(), error.details()
             return None
     with ThreadPoolExecutor(50) as pool:
-        return dict(zip(asked, pool.map(answer, asked)))
+        return dict(zip(requested, pool.map(answer, requested)))
 
 
 @pytest.mark.parametrize("protocol", ["amqp", "http", "http, one by one"])
@@ -346,9 +346,9 @@ def test_of_1000_queues_10_are_missing_every_time(broker, client, thousand, prot
         expected = {queue: None if count is None else 0 for queue, count in counts.items()}
     with Tap(port) as tap:
         host = host.replace(str(port), str(tap.port))
-        asked = {queue: trigger(host, queue, **keys) for queue in counts}
+        requested = {queue: trigger(host, queue, **keys) for queue in counts}
         for _ in range(4):
-            assert answers(client, asked) == expected
+            assert answers(client, requested) == expected
             time.sleep(0.6)
         assert tap.connections <= (1 if protocol == "amqp" else 16)
         tap.forget()
@@ -393,7 +393,7 @@ def test_a_certificate_is_shown_and_wanted(broker, client, certificates, sealed,
 
 
 @pytest.mark.parametrize("protocol", ["amqp", "http"])
-def test_a_key_that_cannot_be_used_is_told_without_it(broker, server, client, certificates, sealed, protocol):
+def test_a_key_that_cannot_be_used_is_reported_without_it(broker, server, client, certificates, sealed, protocol):
     host = tls_host(broker, protocol)
     encrypted = own(certificates, "encrypted")
     for keys, words in ((encrypted, "needs keyPassword"),
@@ -407,14 +407,14 @@ def test_a_key_that_cannot_be_used_is_told_without_it(broker, server, client, ce
     assert "sesame" not in server.log() and "PRIVATE KEY-" not in server.log()
 
 
-def test_a_certificate_tells_the_user(broker, client, certificates, sealed):
+def test_a_certificate_names_the_user(broker, client, certificates, sealed):
     """SASL EXTERNAL: over amqps, with tls enable, and without a password anywhere."""
     host = tls_host(broker, "amqp", login="")
-    asked = trigger(host, sealed, **own(certificates, "worker"))
-    assert value(client, asked) == 3
+    requested = trigger(host, sealed, **own(certificates, "worker"))
+    assert value(client, requested) == 3
     assert users_of(broker) == {"worker"}
     refused(client, trigger(host, sealed, **own(certificates, "stranger")), "ACCESS_REFUSED")
-    assert value(client, asked) == 3
+    assert value(client, requested) == 3
 
     assert value(client, trigger(host, sealed, **own(certificates, "worker", tls="disable"))) == 3
     assert users_of(broker) == {"worker", "guest"}  # AMQP's default user
@@ -452,14 +452,14 @@ def with_token(broker, endpoint, path="/token", **keys):
 
 def test_a_token_lets_us_in(broker, server, client, certificates, sealed):
     with SignedTokenEndpoint(certificates / "tokens.key") as endpoint:
-        asked = with_token(broker, endpoint, scopes="read, tag", endpointParams="audience=a%2Fb")
-        assert value(client, asked) == 3
+        requested = with_token(broker, endpoint, scopes="read, tag", endpointParams="audience=a%2Fb")
+        assert value(client, requested) == 3
         assert value(client, with_token(broker, endpoint, "/body")) == 3
         assert endpoint.requests[0] == (
             "/token", {"grant_type": "client_credentials", "scope": "read tag", "audience": "a/b"})
         count = len(endpoint.requests)
         time.sleep(1.2)
-        assert value(client, asked) == 3
+        assert value(client, requested) == 3
         assert len(endpoint.requests) == count  # it is kept
 
         for path, keys, words in (("/token", {"clientSecret": "s3cret"}, "answered with status 401, invalid_client"),
@@ -472,10 +472,10 @@ def test_a_token_lets_us_in(broker, server, client, certificates, sealed):
 
 def test_a_token_is_renewed_in_time(broker, client, certificates, sealed):
     with SignedTokenEndpoint(certificates / "tokens.key", seconds=3) as endpoint:
-        asked = with_token(broker, endpoint)
+        requested = with_token(broker, endpoint)
         start = time.monotonic()
         while time.monotonic() - start < 6:
-            assert value(client, asked) == 3
+            assert value(client, requested) == 3
             time.sleep(0.2)
         assert 2 <= len(endpoint.requests) <= 6
 
@@ -534,7 +534,7 @@ def test_a_host_that_is_no_broker_is_reported_in_time_and_affects_no_other(broke
 
 def test_a_timeout_of_ones_own_is_kept(client):
     with Garbage(b"") as mute:
-        asked = trigger(f"http://127.0.0.1:{mute.port}/", "q", timeout="300ms")
+        requested = trigger(f"http://127.0.0.1:{mute.port}/", "q", timeout="300ms")
         start = time.monotonic()
-        assert re.search(r" after 3\d\d milliseconds", refused(client, asked, "timed out"))
+        assert re.search(r" after 3\d\d milliseconds", refused(client, requested, "timed out"))
         assert time.monotonic() - start < 1.8

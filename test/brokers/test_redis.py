@@ -70,15 +70,15 @@ def fill_one_of_each_kind(redis):
 
 
 def test_length_target_and_strict_activation(broker, redis, client):
-    asked = of_list(broker, "jobs:high", listLength="3", activationListLength="1")
-    spec = client.metric_spec(asked)
+    requested = of_list(broker, "jobs:high", listLength="3", activationListLength="1")
+    spec = client.metric_spec(requested)
     assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("redis-jobs-high", 3, 3)
 
-    answers(client, asked, 0, False)
+    answers(client, requested, 0, False)
     redis.call("RPUSH", "jobs:high", "a")
-    answers(client, asked, 1, False)
+    answers(client, requested, 1, False)
     redis.call("RPUSH", "jobs:high", "b")
-    answers(client, asked, 2, True)
+    answers(client, requested, 2, True)
 
 
 def test_every_kind_of_collection_and_none(broker, redis, client):
@@ -106,26 +106,26 @@ def test_a_key_that_becomes_another_kind_is_followed(broker, redis, client):
 
 
 def test_a_stream_counts_all_its_entries(broker, redis, client):
-    asked = of_stream(broker, streamLength="2", activationLagCount="3")
-    spec = client.metric_spec(asked)
+    requested = of_stream(broker, streamLength="2", activationLagCount="3")
+    spec = client.metric_spec(requested)
     assert (spec.metricName, spec.targetSize) == ("redis-streams-orders", 2)
-    answers(client, asked, 0, False)
+    answers(client, requested, 0, False)
     entries = redis.add("orders", 4)
-    answers(client, asked, 4, True)
+    answers(client, requested, 4, True)
     redis.call("XDEL", "orders", entries[0])
-    answers(client, asked, 3, False)
+    answers(client, requested, 3, False)
 
 
 def test_pending_entries_are_those_delivered_and_not_acknowledged(broker, redis, client):
-    asked = of_pending(broker, pendingEntriesCount="2")
-    assert client.metric_spec(asked).targetSize == 2
+    requested = of_pending(broker, pendingEntriesCount="2")
+    assert client.metric_spec(requested).targetSize == 2
     redis.add("orders", 7)
     redis.call("XGROUP", "CREATE", "orders", "workers", "0")
-    answers(client, asked, 0, False)
+    answers(client, requested, 0, False)
     delivered = redis.read("orders", "workers", 3)
-    answers(client, asked, 3, True)
+    answers(client, requested, 3, True)
     redis.call("XACK", "orders", "workers", *delivered[:2])
-    answers(client, asked, 1, True)
+    answers(client, requested, 1, True)
 
 
 def test_a_missing_group_has_no_pending_entries(broker, redis, client):
@@ -137,21 +137,21 @@ def test_a_missing_group_has_no_pending_entries(broker, redis, client):
 
 
 def test_lag_is_what_the_group_was_not_given(broker, redis, client):
-    asked = of_lag(broker)
-    assert client.metric_spec(asked).targetSize == 5
-    answers(client, asked, 0, False)  # no stream
+    requested = of_lag(broker)
+    assert client.metric_spec(requested).targetSize == 5
+    answers(client, requested, 0, False)  # no stream
     redis.add("orders", 7)
-    answers(client, asked, 7, True)  # no group: the first worker makes it
+    answers(client, requested, 7, True)  # no group: the first worker makes it
     redis.call("XGROUP", "CREATE", "orders", "others", "$")
     redis.call("XGROUP", "CREATE", "orders", "workers", "0")
     redis.read("orders", "workers", 3)
-    answers(client, asked, 4, True)
+    answers(client, requested, 4, True)
     answers(client, of_lag(broker, group="others"), 0, False)
     redis.read("orders", "workers", 4)
-    answers(client, asked, 0, False)
+    answers(client, requested, 0, False)
 
 
-def test_a_lag_that_redis_cannot_tell_is_no_zero(broker, redis, client):
+def test_a_lag_that_redis_cannot_report_is_no_zero(broker, redis, client):
     """It answers NULL; KEDA takes that for 0, and the workers are gone."""
     entries = redis.add("orders", 7)
     redis.call("XGROUP", "CREATE", "orders", "workers", "0")
@@ -187,8 +187,8 @@ def test_a_list_that_changes_a_second_before_a_round_is_right_in_it(broker, redi
 
 def test_a_key_that_is_no_stream_is_an_error_in_every_mode(broker, redis, client):
     redis.call("RPUSH", "orders", "a")
-    for asked in (of_stream(broker), of_pending(broker), of_lag(broker)):
-        assert "WRONGTYPE" in unavailable(client, asked)
+    for requested in (of_stream(broker), of_pending(broker), of_lag(broker)):
+        assert "WRONGTYPE" in unavailable(client, requested)
 
 
 class OneRoundTrip(Tap):
@@ -223,39 +223,39 @@ def test_a_thousand_triggers_share_one_connection_and_one_round_trip(broker, red
     expected = [i // 100 + 1 if i % 100 == 0 else 0 for i in range(MANY)]
     # Twice as many triggers as questions: two targets for each key.
     with OneRoundTrip(broker.port, question.encode(), MANY) as tap, concurrent.futures.ThreadPoolExecutor(16) as pool:
-        asked = [of(broker, f"key-{i}", **{length: target, "address": f"127.0.0.1:{tap.port}"})
+        requested = [of(broker, f"key-{i}", **{length: target, "address": f"127.0.0.1:{tap.port}"})
                  for target in "57" for i in range(MANY)]
 
-        def ask():
-            return list(pool.map(lambda metadata: value(client, metadata), asked))
-        assert ask() == 2 * expected
+        def fetch():
+            return list(pool.map(lambda metadata: value(client, metadata), requested))
+        assert fetch() == 2 * expected
         time.sleep(2 * INTERVAL_SECONDS)  # asked for in one beat from now on
 
         calls, began = redis.calls(question.lower()), time.monotonic()
         tap.holding = True
         wait_until(lambda: tap.trips == 5, 20, "five measurements")
         measurements = (redis.calls(question.lower()) - calls) / MANY
-        print(f"{len(asked)} triggers: {measurements:.1f} measurements of {MANY} keys in {tap.trips} round trips")
+        print(f"{len(requested)} triggers: {measurements:.1f} measurements of {MANY} keys in {tap.trips} round trips")
         assert measurements <= (time.monotonic() - began) / INTERVAL_SECONDS + 2
-        assert ask() == 2 * expected
+        assert fetch() == 2 * expected
         assert len(redis.connections()) == tap.connections == 1
 
 
-def test_a_stream_is_asked_once_for_the_lag_of_all_its_groups(broker, redis, client):
+def test_a_stream_is_queried_once_for_the_lag_of_all_its_groups(broker, redis, client):
     redis.add("orders", 100)
     redis.add("other", 7)
     for i in range(100):
         redis.call("XGROUP", "CREATE", "orders", f"group-{i}", "0")
         if i > 0:
             redis.read("orders", f"group-{i}", i)
-    asked = [of_lag(broker, group=f"group-{i}") for i in range(101)] + [of_lag(broker, "other"), of_lag(broker, "none")]
+    requested = [of_lag(broker, group=f"group-{i}") for i in range(101)] + [of_lag(broker, "other"), of_lag(broker, "none")]
     expected = [*range(100, 0, -1), 100, 7, 0]
-    assert [value(client, metadata) for metadata in asked] == expected
+    assert [value(client, metadata) for metadata in requested] == expected
 
     calls = redis.calls("xinfo|groups")
     time.sleep(5 * INTERVAL_SECONDS)
     assert 3 <= redis.calls("xinfo|groups") - calls <= 3 * (5 + 1)  # three streams
-    assert [value(client, metadata) for metadata in asked] == expected
+    assert [value(client, metadata) for metadata in requested] == expected
 
 
 @pytest.mark.parametrize("how", ["stop", "freeze"])
@@ -273,8 +273,8 @@ def test_each_trigger_has_its_own_interval_and_of_those_that_ask_the_same_the_le
     redis.call("RPUSH", "seldom", "a")
     redis.call("RPUSH", "often", "a")
     seldom, often = (of_list(broker, name, interval="1h") for name in ("seldom", "often"))
-    for asked in (seldom, often, of_list(broker, "often")):
-        assert value(client, asked) == 1
+    for requested in (seldom, often, of_list(broker, "often")):
+        assert value(client, requested) == 1
     redis.call("RPUSH", "seldom", "b")
     redis.call("RPUSH", "often", "b")
     wait_until(lambda: value(client, often) == 2, 10, "the reading for the other trigger")
@@ -324,10 +324,10 @@ def test_a_busy_server_is_not_taken_for_a_dead_one(broker, redis, client):
 
 def test_a_server_that_hangs_up_on_the_silent_is_connected_to_again():
     with Redis("timeout 1") as broker, Server(interval="4s") as server, Client(server.port) as client:
-        asked = of_list(broker, "none")
+        requested = of_list(broker, "none")
         ends = time.monotonic() + 13
         while time.monotonic() < ends:
-            assert value(client, asked) == 0  # refused, had a measurement failed
+            assert value(client, requested) == 0  # refused, had a measurement failed
             time.sleep(0.1)
         assert "connection failed" not in server.log()
 
@@ -359,7 +359,7 @@ def test_an_item_in_an_idle_list_is_pushed(broker, redis, client):
         assert pushed.get(timeout=5) == (name, grpc.StatusCode.CANCELLED)
 
 
-def test_databases_are_apart(broker, redis, client):
+def test_databases_are_separate(broker, redis, client):
     redis.call("RPUSH", "jobs", "a")
     redis.call("SELECT", 5)
     redis.call("RPUSH", "jobs", *range(6))
@@ -370,9 +370,9 @@ def test_databases_are_apart(broker, redis, client):
 
 def test_host_and_port_and_a_list_of_addresses(broker, redis, client):
     redis.call("RPUSH", "jobs", "a", "b")
-    asked = of_list(broker, "jobs", host="127.0.0.1", port=str(broker.port))
-    del asked["address"]
-    answers(client, asked, 2, True)
+    requested = of_list(broker, "jobs", host="127.0.0.1", port=str(broker.port))
+    del requested["address"]
+    answers(client, requested, 2, True)
     answers(client, of_list(broker, "jobs", address=f"{broker.address}, 127.0.0.1:1"), 2, True)
 
 
@@ -396,7 +396,7 @@ def test_a_password(guarded, client):
     answers(client, of_list(guarded, "jobs", passwordFromEnv="root-secret"), 4, True)
 
 
-def test_a_missing_right_is_told_of_one_key_alone(guarded, client):
+def test_a_missing_right_is_reported_of_one_key_alone(guarded, client):
     counter = {"username": "counter", "password": "counter-secret"}
     answers(client, of_list(guarded, "jobs", **counter), 4, True)
     text = unavailable(client, of_list(guarded, "other", **counter))
@@ -409,13 +409,13 @@ def test_a_missing_right_is_told_of_one_key_alone(guarded, client):
     {"username": "counter", "password": "open-sesame"},
     {"username": "sesame", "password": "open-sesame"},
 ])
-def test_a_wrong_password_is_told_without_it(guarded, client, login):
+def test_a_wrong_password_is_reported_without_it(guarded, client, login):
     text = unavailable(client, of_list(guarded, "jobs", **login))
     assert guarded.address in text and "check username and password" in text
     assert "sesame" not in text
 
 
-def test_a_missing_password_is_told(guarded, client):
+def test_a_missing_password_is_reported(guarded, client):
     assert "needs a password" in unavailable(client, of_list(guarded, "jobs"))
 
 
@@ -449,14 +449,14 @@ def mistakes(client, metadata):
     return text
 
 
-def test_all_mistakes_are_told_at_once(broker, client):
-    asked = of_list(broker, "jobs", listLenght="3", activationListLength="few", tls="enable", sentinelMaster="m")
-    text = mistakes(client, asked)
+def test_all_mistakes_are_reported_at_once(broker, client):
+    requested = of_list(broker, "jobs", listLenght="3", activationListLength="few", tls="enable", sentinelMaster="m")
+    text = mistakes(client, requested)
     for words in ('unknown key "listLenght": did you mean "listLength"?', 'activationListLength "few"',
                   "tls is not supported here: set address to a port without TLS",
                   "sentinelMaster is not supported here: set address to the master"):
         assert words in text
-    assert client.metric_spec(asked).targetSize == 5
+    assert client.metric_spec(requested).targetSize == 5
 
 
 def test_keda_s_own_channel_may_have_tls(broker, client):

@@ -285,7 +285,7 @@ def test_what_is_in_flight_comes_from_the_http_port(broker, http_server, tmp_pat
     assert ">in flight<" in plot.read_text()
 
 
-def test_what_is_in_flight_is_unknown_where_nobody_tells(broker, http_server, tmp_path):
+def test_what_is_in_flight_is_unknown_where_nobody_reports(broker, http_server, tmp_path):
     read_some(broker)
     push_jobs(broker, "bills")
     text = scaled_object(broker, http_server, source=STREAM)
@@ -333,7 +333,7 @@ def test_the_table_has_what_is_in_flight(broker, http_server, tmp_path):
     assert set(columns(without)) == {(f"{WAITING}", "-")}
 
 
-def test_an_http_port_that_is_away_is_told_once(broker, http_server, tmp_path):
+def test_an_http_port_that_is_away_is_reported_once(broker, http_server, tmp_path):
     read_some(broker)
     text = scaled_object(broker, http_server, source=STREAM)
     away = free_port()
@@ -405,7 +405,7 @@ def test_several_objects_have_their_own_in_flight(broker, http_server, tmp_path)
 # ---- mistakes ----
 
 
-def test_mistakes_are_told(tmp_path):
+def test_mistakes_are_reported(tmp_path):
     def run(text, *arguments):
         path = tmp_path / "so.yaml"
         path.write_text(text)

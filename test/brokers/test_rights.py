@@ -1,6 +1,6 @@
 """The least rights, on the real brokers: a table each, of rights and what they are enough for. docs/migrate.md has them.
 
-Whoever only measures is asked for instead of heard, and the log says which right is missing.
+Whoever only measures is polled instead of received, and the log says which right is missing.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from support.story import answers, unavailable, value
 
 SECRET = "sesame"
 SELDOM = "60s"  # so that only notifications are in time
-HEARD_SECONDS = 20
+PUSH_SECONDS = 20
 
 
 @pytest.fixture
@@ -85,17 +85,17 @@ def redis_user(commands, name, *rights):
     return {"username": name, "password": SECRET}
 
 
-def of_redis(broker, asked, **keys):
-    return {"scaler": "redis", "address": broker.address, **asked, **keys}
+def of_redis(broker, requested, **keys):
+    return {"scaler": "redis", "address": broker.address, **requested, **keys}
 
 
-@pytest.mark.parametrize("rights, asked, count, _more", REDIS, ids=lambda cell: cell if isinstance(cell, str) else "")
-def test_redis_measures_with(redis, filled, client, rights, asked, count, _more):
+@pytest.mark.parametrize("rights, requested, count, _more", REDIS, ids=lambda cell: cell if isinstance(cell, str) else "")
+def test_redis_measures_with(redis, filled, client, rights, requested, count, _more):
     key, *commands = rights.split()
-    answers(client, of_redis(redis, asked, **redis_user(filled, "enough", key, *commands)), count, count > 0)
+    answers(client, of_redis(redis, requested, **redis_user(filled, "enough", key, *commands)), count, count > 0)
     for missing in commands:
         login = redis_user(filled, f"without{missing}", key, *(one for one in commands if one != missing))
-        refused = of_redis(redis, asked, **login)
+        refused = of_redis(redis, requested, **login)
         wait_until(lambda: "does not allow its user to measure: NOPERM" in unavailable(client, refused), 10, "the refusal")
 
 
@@ -103,32 +103,32 @@ def test_redis_listens_with(redis, filled):
     """Each is idle with what is there, and is notified of one more."""
     rows = [row for row in REDIS if row[3] is not None]
     triggers = []
-    for number, (rights, asked, count, _) in enumerate(rows):
+    for number, (rights, requested, count, _) in enumerate(rows):
         login = redis_user(filled, f"listener-{number}", *rights.split(), *REDIS_LISTENS.split(), REDIS_GOES_ON)
-        activation = "activationLagCount" if "stream" in asked else "activationListLength"
-        triggers.append(of_redis(redis, asked, **{activation: str(count)}, **login))
+        activation = "activationLagCount" if "stream" in requested else "activationListLength"
+        triggers.append(of_redis(redis, requested, **{activation: str(count)}, **login))
     with listening(*triggers) as (streams, log):
-        wait_until(lambda: subscribed(filled) == len(rows), HEARD_SECONDS, "all listen")
+        wait_until(lambda: subscribed(filled) == len(rows), PUSH_SECONDS, "all listen")
         time.sleep(1)
-        assert "cannot subscribe" not in log() and streams.told == []
-        for _, asked, _, more in rows:
-            filled.call_all([("SELECT", asked.get("databaseIndex", 0)), more.split()])
-        streams.hear(range(len(rows)), HEARD_SECONDS)
+        assert "cannot subscribe" not in log() and streams.reported == []
+        for _, requested, _, more in rows:
+            filled.call_all([("SELECT", requested.get("databaseIndex", 0)), more.split()])
+        streams.wait_for_pushes(range(len(rows)), PUSH_SECONDS)
 
 
 def subscribed(commands):
     return commands.call("CLIENT", "LIST").count(" sub=1 ")
 
 
-def test_redis_is_asked_without_one_of_the_rights_to_listen(redis, filled):
+def test_redis_is_polled_without_one_of_the_rights_to_listen(redis, filled):
     rights = REDIS_LISTENS.split()
     logins = [redis_user(filled, f"deaf-{number}", "~none", "+llen", *rights[:number], *rights[number + 1:])
               for number in range(len(rights))]
     with listening(*(of_redis(redis, {"listName": "none"}, **login) for login in logins)) as (streams, log):
-        wait_until(lambda: log().count("cannot subscribe") == len(logins), HEARD_SECONDS, "none is armed, and each is told")
+        wait_until(lambda: log().count("cannot subscribe") == len(logins), PUSH_SECONDS, "none is subscribed to, and each is reported")
         assert "rights to client|id, client|tracking, client|caching, subscribe and the channel" in log()
         filled.call("RPUSH", "none", "job")
-        streams.hear(range(len(logins)), HEARD_SECONDS)
+        streams.wait_for_pushes(range(len(logins)), PUSH_SECONDS)
 
 
 # NATS: what a user may publish to and subscribe to, and what it lacks to listen. Each is enough to measure.
@@ -156,20 +156,20 @@ def nats():
 def test_nats(nats, client, user):
     missing = NATS[user][2]
     nats.jetstream.create_consumer("jobs", user, deliver_policy="new")
-    asked = {"scaler": "nats-jetstream", "servers": nats.url, "stream": "jobs", "consumer": user, "user": user,
+    requested = {"scaler": "nats-jetstream", "servers": nats.url, "stream": "jobs", "consumer": user, "user": user,
              "password": SECRET}
-    answers(client, asked, 0, False)
-    with listening(asked) as (streams, log):
+    answers(client, requested, 0, False)
+    with listening(requested) as (streams, log):
         if missing is None:
             wait_until(lambda: any("jobs.>" in connection["subscriptions_list"]
                                    for connection in nats.monitor("connz?subs=1")["connections"]
-                                   if connection.get("subscriptions_list")), HEARD_SECONDS, "listens")
+                                   if connection.get("subscriptions_list")), PUSH_SECONDS, "listens")
         else:
-            wait_until(lambda: missing in log(), HEARD_SECONDS, f"the log has {missing!r}")
+            wait_until(lambda: missing in log(), PUSH_SECONDS, f"the log has {missing!r}")
         nats.jetstream.publish("jobs")
-        streams.hear([0], HEARD_SECONDS)
+        streams.wait_for_pushes([0], PUSH_SECONDS)
         assert ("cannot subscribe" in log()) == (missing is not None)
-    answers(client, asked, 1, True)
+    answers(client, requested, 1, True)
 
 
 # Kafka: rights on the topic, and what the user lacks to listen. On the group it has DESCRIBE.
@@ -188,21 +188,21 @@ def test_kafka():
         kafka.commit_topics("workers", {topic: [0, 0, 0] for topic in KAFKA})
         kafka.allow(kafka.user, group={"workers": "DESCRIBE"}, topic={right: right for right in KAFKA})
 
-        def asked(topic, group="workers"):
+        def requested(topic, group="workers"):
             return {"scaler": "kafka", "bootstrapServers": kafka.sasl_ssl, "tls": "enable", "sasl": "scram_sha512",
                     "ca": kafka.ca, "username": kafka.user, "password": kafka.password, "topic": topic,
                     "consumerGroup": group}
 
-        wait_until(lambda: "uthoriz" in unavailable(client, asked("DESCRIBE", "others")), 30, "the refusal")
+        wait_until(lambda: "uthoriz" in unavailable(client, requested("DESCRIBE", "others")), 30, "the refusal")
         for topic, missing in KAFKA.items():
-            answers(client, asked(topic), 0, False)
-            with listening(asked(topic)) as (streams, log):
+            answers(client, requested(topic), 0, False)
+            with listening(requested(topic)) as (streams, log):
                 if missing is None:
                     time.sleep(3)  # the broker does not report who is subscribed
                 else:
-                    wait_until(lambda: missing in log(), HEARD_SECONDS, f"the log has {missing!r}")
+                    wait_until(lambda: missing in log(), PUSH_SECONDS, f"the log has {missing!r}")
                 kafka.produce(topic, 1)
-                streams.hear([0], HEARD_SECONDS)
+                streams.wait_for_pushes([0], PUSH_SECONDS)
                 assert ("cannot subscribe" in log()) == (missing is not None)
 
 
@@ -254,12 +254,12 @@ def replicated():
 @pytest.mark.parametrize("grant, query, otherwise", POSTGRESQL, ids=["no rights", "SELECT", "pg_monitor"])
 def test_postgresql_measures_with(replicated, client, grant, query, otherwise):
     replicated.sql(f"CREATE ROLE watcher LOGIN PASSWORD '{SECRET}'", database=USER)
-    asked = {"scaler": "postgresql", "connection": replicated.url(user="watcher", password=SECRET), "query": query,
+    requested = {"scaler": "postgresql", "connection": replicated.url(user="watcher", password=SECRET), "query": query,
              "targetQueryValue": "5"}
     try:
         if otherwise is not None:
-            wait_until(lambda: otherwise in unavailable(client, asked), 10, "the refusal")
+            wait_until(lambda: otherwise in unavailable(client, requested), 10, "the refusal")
         replicated.sql(grant, database=USER)
-        wait_until(lambda: value(client, asked) >= 0, 10, "measured")
+        wait_until(lambda: value(client, requested) >= 0, 10, "measured")
     finally:
         replicated.sql("DROP OWNED BY watcher", "DROP ROLE watcher", database=USER)

@@ -41,7 +41,7 @@ class PolitePeer(threading.Thread):
         super().__init__(daemon=True)
         self.caller = Caller(port)
         self.broker, self.keys = broker, iter(keys)
-        self.begun, self.said, self.answered, self.reset = {}, {}, set(), set()
+        self.begun, self.message, self.answered, self.reset = {}, {}, set(), set()
         self.last_served = None  # by the last GOAWAY: what was begun after it may be repeated elsewhere
 
     def run(self):
@@ -77,7 +77,7 @@ class PolitePeer(threading.Thread):
         elif kind == RST_STREAM and stream not in self.answered:
             self.reset.add(stream)
         elif kind == DATA and payload:
-            self.said[stream] = payload[5:]
+            self.message[stream] = payload[5:]
         elif kind == HEADERS and flags & END_STREAM:
             self.answered.add(stream)
 
@@ -88,11 +88,11 @@ class PolitePeer(threading.Thread):
         """The calls that the server says it has taken."""
         return {stream for stream in self.begun if stream <= self.last_served}
 
-    def told(self, stream):
+    def reported(self, stream):
         """Whether the answer is what waits there."""
         if self.begun[stream] == "IsActive":
-            return messages.IsActiveResponse.FromString(self.said[stream]).result
-        values = messages.GetMetricsResponse.FromString(self.said[stream]).metricValues
+            return messages.IsActiveResponse.FromString(self.message[stream]).result
+        values = messages.GetMetricsResponse.FromString(self.message[stream]).metricValues
         return [value.metricValueFloat for value in values] == [JOBS]
 
 
@@ -134,4 +134,4 @@ def test_sigterm_under_500_measuring_calls_a_second_and_2000_streams_fails_none(
         assert peer.served() <= peer.answered | peer.reset, "a call hangs"
         if transport == "nghttp2":  # the C core refuses what comes before its GOAWAY is read: docs/operations.md
             assert peer.begun.keys() == peer.served() == peer.answered
-            assert all(peer.told(stream) for stream in peer.begun)
+            assert all(peer.reported(stream) for stream in peer.begun)

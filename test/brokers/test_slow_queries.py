@@ -13,7 +13,7 @@ import pytest
 from support.grpc_client import Client
 from support.postgresql import PASSWORD, USER, PostgreSQL
 from support.process import free_port
-from support.rounds import ask_all, errors, rounds
+from support.rounds import fetch_all, errors, rounds
 from support.server import REPOSITORY, Server
 
 
@@ -147,6 +147,6 @@ def test_a_round_of_a_thousand_is_one_measurement_each(broker):
                database=USER)
     counting = sleeping(broker, 0, 0) | {"query": "SELECT count(*) FROM pg_stat_activity"}
     with served() as client:
-        answers = ask_all(client, [counting] * 1000)
+        answers = fetch_all(client, [counting] * 1000)
         assert not errors(answers)
         assert len({answer.value for answer in answers}) == 1

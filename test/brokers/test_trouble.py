@@ -157,18 +157,18 @@ def test_every_source_says_so_in_time_and_disturbs_no_other(neighbour, trouble):
     with (Server(interval="200ms") as server, Client(server.port) as client, neighbour.connect() as redis,
           TROUBLES[trouble]() as (host, port), concurrent.futures.ThreadPoolExecutor(2 * len(SOURCES)) as pool):
         assert client.metrics(fine).metricValue == 0
-        asked = [make(host, port) for make in SOURCES.values()]
-        for most in (CALL_SECONDS + NOISE_SECONDS, NOISE_SECONDS):  # a source that is known to fail is refused at once
-            calls = [pool.submit(timed_refusal, call, metadata) for metadata in asked
+        requested = [make(host, port) for make in SOURCES.values()]
+        for highest in (CALL_SECONDS + NOISE_SECONDS, NOISE_SECONDS):  # a source that is known to fail is refused at once
+            calls = [pool.submit(timed_refusal, call, metadata) for metadata in requested
                      for call in (client.metrics, client.is_active)]
             length = redis.call("RPUSH", fine["listName"], "job")
             wait_until(lambda: client.metrics(fine).metricValue == length, 2, "a neighbour's job")
             for source, done in zip([name for name in SOURCES for _ in range(2)], calls):
                 code, text, seconds = done.result()
                 assert code == grpc.StatusCode.UNAVAILABLE, f"{source}: {text}"
-                assert seconds < most, f"{source}: {text}"
+                assert seconds < highest, f"{source}: {text}"
                 assert SECRET not in text
-        for source, metadata in zip(SOURCES, asked):
+        for source, metadata in zip(SOURCES, requested):
             text = wait_until(lambda: reason(client, metadata, host, trouble), PATIENCE_SECONDS, f"{source}: the reason")
             print(f"\n{source}: {text}")
             assert trouble != "a silent host" or not re.search("auth|login|password", text), f"{source}: {text}"

@@ -89,7 +89,7 @@ def test_metrics_are_behind_the_service():
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
 
 
-def test_a_tls_secret_is_mounted_and_the_server_told_where():
+def test_a_tls_secret_is_mounted_and_the_server_knows_where():
     objects = render(MUTUAL)
     pod, flags = pod_of(objects), flags_of(objects)
     assert flags["--tls-cert"] == "/etc/backlog/tls/tls.crt"
@@ -107,12 +107,12 @@ def test_without_a_tls_secret_there_is_no_tls():
     assert not [flag for flag in flags_of(render()) if flag.startswith("--tls")]
 
 
-@pytest.mark.parametrize("tls, said", [
+@pytest.mark.parametrize("tls, message", [
     ({"clientCASecret": "keda-ca"}, "tls.secret"),
     ({"secret": "backlog-tls", "clientNames": ["keda-operator"]}, "tls.clientCASecret"),
 ], ids=str)
-def test_missing_values_of_tls_are_reported(tls, said):
-    assert f"needs {said}" in refusal({"tls": tls})
+def test_missing_values_of_tls_are_reported(tls, message):
+    assert f"needs {message}" in refusal({"tls": tls})
 
 
 def test_the_server_starts_with_the_tls_flags_of_the_chart(tmp_path):
@@ -133,7 +133,7 @@ def test_kubernetes_waits_longer_than_the_server():
     assert pod_of(render({"terminationGracePeriodSeconds": 99}))["terminationGracePeriodSeconds"] == 99
 
 
-def test_the_server_is_told_what_the_values_say():
+def test_the_server_has_what_the_values_say():
     objects = render({"config": {"interval": "500ms", "hold": "1m30s", "logFormat": "plain", "logLevel": "debug",
                                  "maxMessage": 1000000, "denyInlineConnections": True, "isolateAll": False,
                                  "clientLimits": ["resets=100000", "pings=5000"]},

@@ -74,8 +74,8 @@ def test_secrets_of_any_name_have_volumes():
 
 
 def test_a_file_without_a_secret_is_refused():
-    said = refusal({"connections": {"orders": {"scaler": "redis", "address": "redis:6379", "passwordFile": "password"}}})
-    assert 'connections.orders.passwordFile is "password"' in said and "connections.orders.secret" in said
+    message = refusal({"connections": {"orders": {"scaler": "redis", "address": "redis:6379", "passwordFile": "password"}}})
+    assert 'connections.orders.passwordFile is "password"' in message and "connections.orders.secret" in message
 
 
 def connection_with(path, **values):
@@ -89,8 +89,8 @@ def connection_with(path, **values):
     ("/etc/backlog/secrets/more/", "a folder: add the key"),
 ])
 def test_a_file_of_a_secret_that_is_not_mounted_is_refused(path, reason):
-    said = refusal(connection_with(path, secrets=["more"]))
-    assert f'connections.orders.passwordFile is "{path}"' in said and reason in said
+    message = refusal(connection_with(path, secrets=["more"]))
+    assert f'connections.orders.passwordFile is "{path}"' in message and reason in message
 
 
 @pytest.mark.parametrize("path, values", [
@@ -144,10 +144,10 @@ MAY_HOLD_ONE = {"connection", "customHeaders", "endpointParams"}
 
 
 def refused_as_secret(scaler, key, value):
-    said = refusal({"connections": {"orders": with_required(scaler, {key: value})}})
-    assert f"connections.orders.{key} holds a secret" in said
-    assert f"{key}File" in said
-    assert "hunter2" not in said
+    message = refusal({"connections": {"orders": with_required(scaler, {key: value})}})
+    assert f"connections.orders.{key} holds a secret" in message
+    assert f"{key}File" in message
+    assert "hunter2" not in message
 
 
 def with_required(scaler, options):

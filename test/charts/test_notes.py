@@ -66,5 +66,5 @@ def test_the_server_understands_the_trigger_of_the_notes_of_each_scaler(tmp_path
             _, text, example = notes_of(values, tmp_path / str(number))
             metadata = example["spec"]["triggers"][0]["metadata"]
             assert metadata.get("connectionName") == scaler, text
-            code, said = refusal(client.metrics, metadata)
-            assert code == grpc.StatusCode.UNAVAILABLE, f"{scaler}: {said}"
+            code, message = refusal(client.metrics, metadata)
+            assert code == grpc.StatusCode.UNAVAILABLE, f"{scaler}: {message}"

@@ -11,7 +11,7 @@ from support.server import reference
 KAFKA = {"scaler": "kafka", "bootstrapServers": "kafka:9092"}
 
 
-@pytest.mark.parametrize("values, said", [
+@pytest.mark.parametrize("values, message", [
     ({"replicas": 2}, "replicas"),
     ({"replicaCount": "two"}, "/replicaCount"),
     ({"image": {"name": "backlog"}}, "name"),
@@ -40,11 +40,11 @@ KAFKA = {"scaler": "kafka", "bootstrapServers": "kafka:9092"}
     ({"admissionPolicy": {"action": "Audit"}}, "/admissionPolicy/action"),
     ({"terminationGracePeriodSeconds": 0}, "/terminationGracePeriodSeconds"),
 ], ids=str)
-def test_wrong_values_are_refused_by_name(values, said):
-    assert said in refusal(values)
+def test_wrong_values_are_refused_by_name(values, message):
+    assert message in refusal(values)
 
 
-@pytest.mark.parametrize("config, said", [
+@pytest.mark.parametrize("config, message", [
     ({"interval": "5 seconds"}, "/config/interval"),
     ({"interval": "0s"}, "/config/interval"),
     ({"heartbeat": "0ms"}, "/config/heartbeat"),
@@ -57,15 +57,15 @@ def test_wrong_values_are_refused_by_name(values, said):
     ({"tlsCert": "x"}, "tlsCert"),
     ({"clientLimits": "resets=1"}, "/config/clientLimits"),
 ], ids=str)
-def test_wrong_flags_are_refused_by_name(config, said):
-    assert said in refusal({"config": config})
+def test_wrong_flags_are_refused_by_name(config, message):
+    assert message in refusal({"config": config})
 
 
 def test_a_hold_or_a_grace_of_0_is_no_mistake():
     render({"config": {"hold": "0s", "grace": "0s", "maxConnectionAge": "0s"}})
 
 
-@pytest.mark.parametrize("connection, said", [
+@pytest.mark.parametrize("connection, message", [
     ({"bootstrapServers": "kafka:9092"}, "scaler"),
     ({**KAFKA, "scaler": "kafak"}, "/connections/orders/scaler"),
     ({**KAFKA, "bootstrapServer": "kafka:9092"}, "bootstrapServer"),
@@ -81,8 +81,8 @@ def test_a_hold_or_a_grace_of_0_is_no_mistake():
     ({**KAFKA, "secret": "a/b"}, "/connections/orders/secret"),
     ({"scaler": "redis", "address": "redis:6379", "databaseIndex": "first"}, "/connections/orders/databaseIndex"),
 ], ids=str)
-def test_a_wrong_connection_is_refused_by_name(connection, said):
-    assert said in refusal({"connections": {"orders": connection}})
+def test_a_wrong_connection_is_refused_by_name(connection, message):
+    assert message in refusal({"connections": {"orders": connection}})
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a/b"])
@@ -90,7 +90,7 @@ def test_a_wrong_name_of_a_connection_is_refused(name):
     assert "/connections" in refusal({"connections": {name: KAFKA}})
 
 
-@pytest.mark.parametrize("values, said", [
+@pytest.mark.parametrize("values, message", [
     ({"http": {"port": 7070}, "service": {"port": 7070}}, "http.port and service.port are both 7070"),
     ({"http": {"port": 9090}}, "both 9090"),
     ({"tls": {"clientCASecret": "keda-ca"}}, "needs tls.secret"),
@@ -104,11 +104,11 @@ def test_a_wrong_name_of_a_connection_is_refused(name):
     ({"prometheusRule": {"enabled": True, "disabled": ["BacklogAway"]}}, 'alert "BacklogAway", which does not exist'),
     ({"prometheusRule": {"enabled": True, "overrides": {"BacklogAway": {"for": "1m"}}}}, '"BacklogAway"'),
 ], ids=str)
-def test_values_that_need_another_value_report_it(values, said):
-    assert said in refusal(values)
+def test_values_that_need_another_value_report_it(values, message):
+    assert message in refusal(values)
 
 
-@pytest.mark.parametrize("words, said", [
+@pytest.mark.parametrize("words, message", [
     (["--hold", "1s"], "extraArgs repeats --hold: set config.hold"),
     (["--hold=1s"], "set config.hold"),
     (["--log-level", "debug"], "set config.logLevel"),
@@ -118,9 +118,9 @@ def test_values_that_need_another_value_report_it(values, said):
     (["--max-streams", "1", "--max-streams=2"], "extraArgs repeats --max-streams"),
     (["--new", "--new"], "extraArgs repeats --new"),
 ], ids=str)
-def test_a_flag_that_is_repeated_is_refused(words, said):
+def test_a_flag_that_is_repeated_is_refused(words, message):
     """The server refuses it, too, but only once the pods crash."""
-    assert said in refusal({"extraArgs": words})
+    assert message in refusal({"extraArgs": words})
 
 
 def test_a_flag_of_tls_that_is_repeated_is_refused():

@@ -6,7 +6,7 @@ from support.chart import merge
 from support.worker_chart import HPA, IMAGE, JOB, KAFKA, keda, refusal, render, trigger
 
 
-@pytest.mark.parametrize("values, said", [
+@pytest.mark.parametrize("values, message", [
     ({"replicas": 2}, "replicas"),
     ({"kind": "StatefulSet"}, "/kind"),
     ({"image": {"repository": "Worker"}}, "/image/repository"),
@@ -38,11 +38,11 @@ from support.worker_chart import HPA, IMAGE, JOB, KAFKA, keda, refusal, render, 
     ({"podLabels": {"app.kubernetes.io/name": "mine"}}, "/podLabels"),
     ({"fullnameOverride": "x" * 53}, "/fullnameOverride"),
 ], ids=str)
-def test_wrong_values_are_refused_by_name(values, said):
-    assert said in refusal(merge(KAFKA, values))
+def test_wrong_values_are_refused_by_name(values, message):
+    assert message in refusal(merge(KAFKA, values))
 
 
-@pytest.mark.parametrize("values, said", [
+@pytest.mark.parametrize("values, message", [
     ({}, "image.repository is missing"),
     ({"image": {"repository": "worker"}}, "image.tag is missing"),
     (IMAGE, "keda.enabled is true and no trigger is"),
@@ -66,11 +66,11 @@ def test_wrong_values_are_refused_by_name(values, said):
     (merge(HPA, {"autoscaling": {"minReplicas": 11}}), "autoscaling.minReplicas (11) is more than autoscaling.maxReplicas (10)"),
     (merge(HPA, {"resources": {"requests": {"cpu": None}}}), "autoscaling.targetCPUUtilizationPercentage needs resources.requests.cpu"),
 ], ids=str)
-def test_what_one_value_needs_of_another_is_named(values, said):
-    assert said in refusal(values)
+def test_what_one_value_needs_of_another_is_named(values, message):
+    assert message in refusal(values)
 
 
-@pytest.mark.parametrize("values, said", [
+@pytest.mark.parametrize("values, message", [
     (trigger("kafka", bootstrapServers=""), "keda.triggers.kafka.bootstrapServers is missing; or name a connection of Backlog in "
                                             "keda.triggers.kafka.connectionName"),
     (trigger("kafka", consumerGroup=""), "keda.triggers.kafka.consumerGroup is missing"),
@@ -107,9 +107,9 @@ def test_what_one_value_needs_of_another_is_named(values, said):
     (merge(JOB, trigger("kafka", via="external-push")), "keda.triggers.kafka.via is external-push, but KEDA ignores push"),
     (keda(JOB, via="external-push"), "keda.via is external-push"),
 ], ids=str)
-def test_a_trigger_that_cannot_work_is_refused_by_name(values, said):
+def test_a_trigger_that_cannot_work_is_refused_by_name(values, message):
     found = refusal(values)
-    assert said in found and "s3cret" not in found
+    assert message in found and "s3cret" not in found
 
 
 def test_nothing_is_refused_that_is_off():

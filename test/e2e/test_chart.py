@@ -46,7 +46,7 @@ def install(cluster, namespace, **values):
     status = cluster.get("validatingadmissionpolicy", name)["status"]
     assert not status.get("typeChecking", {}).get("expressionWarnings"), status
     # The API server reads policies from a cache of its own.
-    wait_until(lambda: "scaler is missing" in judge(cluster, namespace, trigger(namespace)), SECONDS, "the policy judges")
+    wait_until(lambda: "scaler is missing" in evaluate(cluster, namespace, trigger(namespace)), SECONDS, "the policy judges")
 
 
 def trigger(namespace, **metadata):
@@ -55,7 +55,7 @@ def trigger(namespace, **metadata):
     return {"type": metadata.pop("type", "external-push"), "metadata": {"scalerAddress": address, **metadata}, **reference}
 
 
-def judge(cluster, namespace, *triggers, item=None):
+def evaluate(cluster, namespace, *triggers, item=None):
     """What kubectl shows on standard error."""
     item = item or scaled_object("worker", *triggers)
     item["metadata"]["namespace"] = namespace
@@ -78,16 +78,16 @@ MISTAKES = {
 def test_the_policy_warns_of_each_mistake(cluster, namespace):
     install(cluster, namespace.name)
     for words, metadata in MISTAKES.items():
-        said = judge(cluster, namespace.name, trigger(namespace.name, **metadata))
-        assert "Warning: " in said and words in said, f"{words}: {said}"
-        assert "hunter2" not in said
+        message = evaluate(cluster, namespace.name, trigger(namespace.name, **metadata))
+        assert "Warning: " in message and words in message, f"{words}: {message}"
+        assert "hunter2" not in message
     # As the README shows it.
-    said = judge(cluster, namespace.name, trigger(namespace.name, **{**RIGHT, "listNam": "jobs"}))
+    message = evaluate(cluster, namespace.name, trigger(namespace.name, **{**RIGHT, "listNam": "jobs"}))
     policy = f"backlog.{namespace.name}"
     assert (f"Warning: Validation failed for ValidatingAdmissionPolicy '{policy}' with binding '{policy}': "
-            "unknown keys in a trigger's metadata: listNam\n") in said
+            "unknown keys in a trigger's metadata: listNam\n") in message
     assert "Warning: Validation failed for ValidatingAdmissionPolicy 'backlog.keda' with binding" in README
-    job = judge(cluster, namespace.name, item=scaled_job("worker", trigger(namespace.name, **{**RIGHT, "scaler": "reddis"})))
+    job = evaluate(cluster, namespace.name, item=scaled_job("worker", trigger(namespace.name, **{**RIGHT, "scaler": "reddis"})))
     assert 'unknown scaler "reddis"' in job
 
 
@@ -100,11 +100,11 @@ def test_the_policy_has_nothing_to_say_of_right_triggers_and_of_others(cluster, 
                      {"scaler": "nonsense", "scalerAddress": "other.svc:9090"},
                      {"scaler": "nonsense", "scalerAddress": f"backlog.{name}.svc:9999"},
                      {"scaler": "nonsense", "scalerAddress": f"my-backlog.{name}.svc:9090"}):
-        assert judge(cluster, name, trigger(name, **metadata)) == "", metadata
+        assert evaluate(cluster, name, trigger(name, **metadata)) == "", metadata
     cron = {"type": "cron", "metadata": {"timezone": "UTC", "start": "0 * * * *", "end": "1 * * * *", "desiredReplicas": "1"}}
-    assert judge(cluster, name, trigger(name, **RIGHT), cron) == ""
+    assert evaluate(cluster, name, trigger(name, **RIGHT), cron) == ""
     for address in (f"backlog.{name}:9090", f"backlog.{name}.svc.cluster.local:9090"):
-        assert "scaler is missing" in judge(cluster, name, trigger(name, scalerAddress=address))
+        assert "scaler is missing" in evaluate(cluster, name, trigger(name, scalerAddress=address))
 
 
 @pytest.mark.core
@@ -114,18 +114,18 @@ def test_the_policy_knows_the_connections_and_tls_of_the_release(cluster, namesp
     orders["connections"]["all"] = {"scaler": "redis", "address": "redis:6379"}
     install(cluster, name, **orders, config={"denyInlineConnections": True})
     right = {"scaler": "redis", "listName": "jobs", "connectionName": "all", "enableTLS": "true", "authenticated": True}
-    assert judge(cluster, name, trigger(name, **right)) == ""
+    assert evaluate(cluster, name, trigger(name, **right)) == ""
     for words, metadata in {
             "connectionName does not exist: this server has all, orders": {**right, "connectionName": "bills"},
             "not permitted in this namespace": {**right, "scaler": "kafka", "connectionName": "orders"},
             "connectionName is missing": {**RIGHT, "enableTLS": "true"},
             "this server uses TLS": {**right, "enableTLS": "false"},
             "requires a client certificate (mTLS): set the trigger's authenticationRef": {**right, "authenticated": False}}.items():
-        assert words in judge(cluster, name, trigger(name, **metadata)), words
+        assert words in evaluate(cluster, name, trigger(name, **metadata)), words
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "billing-eu"}})
     allowed = {"scaler": "kafka", "connectionName": "orders", "consumerGroup": "g", "topic": "t", "enableTLS": "true",
                "authenticated": True}
-    assert judge(cluster, "billing-eu", trigger(name, **allowed)) == ""
+    assert evaluate(cluster, "billing-eu", trigger(name, **allowed)) == ""
 
 
 @pytest.mark.core
@@ -135,8 +135,8 @@ def test_the_policy_leaves_connections_of_teams_to_the_server(cluster, namespace
     install(cluster, name, **ORDERS, kubernetesSecrets={"namespaces": ["team-eu"]})
     for connection in ("own", "orders"):
         metadata = {"scaler": "kafka", "connectionName": connection, "consumerGroup": "g", "topic": "t"}
-        assert judge(cluster, "team-eu", trigger(name, **metadata)) == ""
-        assert "connectionName" in judge(cluster, name, trigger(name, **metadata))
+        assert evaluate(cluster, "team-eu", trigger(name, **metadata)) == ""
+        assert "connectionName" in evaluate(cluster, name, trigger(name, **metadata))
 
 
 @pytest.mark.core
@@ -151,9 +151,9 @@ def test_deny_refuses_and_existing_mistakes_can_be_changed_and_deleted(cluster, 
     wait_until(lambda: cluster.get("scaledobject", "old", "-n", name)["metadata"].get("finalizers"), SECONDS, "KEDA's finalizer")
     install(cluster, name, admissionPolicy={"action": "Deny"})
 
-    refused = judge(cluster, name, trigger(name, **{**RIGHT, "listNam": "jobs"}))
+    refused = evaluate(cluster, name, trigger(name, **{**RIGHT, "listNam": "jobs"}))
     assert "denied request" in refused and "listNam" in refused
-    assert judge(cluster, name, trigger(name, **RIGHT)) == ""
+    assert evaluate(cluster, name, trigger(name, **RIGHT)) == ""
 
     annotated = cluster.kubectl("annotate", "scaledobject", "old", "-n", name, "a=b")
     assert "Warning" not in annotated.stderr

@@ -70,18 +70,18 @@ def message(socket):
     return json.loads(socket.recv(timeout=SECONDS))
 
 
-def test_either_replica_tells_of_a_job_and_a_later_client_is_told_at_once(broker):
+def test_either_replica_reports_a_job_and_a_later_client_is_notified_at_once(broker):
     with Status(broker) as one, Status(broker) as other:
         [job] = upload(broker, 1, 0.5)
         with one.viewer(job) as first, one.viewer(job) as second, other.viewer(job) as third, worker(broker):
-            told = [message(socket) for socket in (first, second, third)]
-        assert [each["jobId"] for each in told] == [job] * 3 and told[0] == told[1] == told[2]
+            reported = [message(socket) for socket in (first, second, third)]
+        assert [each["jobId"] for each in reported] == [job] * 3 and reported[0] == reported[1] == reported[2]
         with Status(broker) as new, new.viewer(job) as late, other.viewer(job) as later:
-            assert message(late) == message(later) == told[0]
+            assert message(late) == message(later) == reported[0]
         assert one.terminate() == 0
 
 
-def test_a_client_that_goes_is_forgotten_and_mistakes_are_told(broker):
+def test_a_client_that_goes_is_forgotten_and_mistakes_are_reported(broker):
     with Status(broker) as status:
         assert requests.get(f"http://127.0.0.1:{status.port}/healthz", timeout=SECONDS).text == "ok\n"
         for path in ("/ws", "/ws?jobId=", "/other?jobId=1", "/ws?jobId=1&jobId=2", "/ws?jobId=" + "x" * 101):

@@ -135,9 +135,9 @@ def test_every_licence_is_there(root):
 def test_it_answers_as_a_container_runs_it(root, broker):
     with Contained(root) as server, Client(server.port) as client:
         assert Health(client.channel).check("readiness") == SERVING
-        asked = {"scaler": "redis", "address": broker.address, "listName": "jobs", "listLength": "5"}
-        assert client.metric_spec(asked).targetSize == 5
-        assert client.metrics(asked).metricValue == 7 and client.is_active(asked)
+        requested = {"scaler": "redis", "address": broker.address, "listName": "jobs", "listLength": "5"}
+        assert client.metric_spec(requested).targetSize == 5
+        assert client.metrics(requested).metricValue == 7 and client.is_active(requested)
         assert "backlog_build_info" in get(server, "/metrics").text
         status = pathlib.Path(f"/proc/{inner_pid(server)}/status").read_text()
         assert re.search(rf"^Uid:\t{USER}\t{USER}", status, re.MULTILINE)
@@ -152,9 +152,9 @@ def inner_pid(server):
 def test_kafka_s_agent_starts_in_it(root):
     """The agent is the program once more, found without a shell or a PATH."""
     with Contained(root) as server, Client(server.port) as client:
-        asked = {"scaler": "kafka", "bootstrapServers": "127.0.0.1:1", "topic": "jobs", "consumerGroup": "workers"}
+        requested = {"scaler": "kafka", "bootstrapServers": "127.0.0.1:1", "topic": "jobs", "consumerGroup": "workers"}
         with pytest.raises(Exception, match="127.0.0.1:1"):
-            client.metrics(asked)
+            client.metrics(requested)
         wait_until(lambda: metric(get(server, "/metrics").text, "backlog_agent_processes") == 1, 60, "the agent")
 
 
@@ -165,13 +165,13 @@ def test_it_trusts_the_public_authorities_and_those_that_are_mounted(root, tmp_p
     make_certificates(tmp_path)
     web = f"tls_server_config:\n  cert_file: {tmp_path}/own.pem\n  key_file: {tmp_path}/own.key\n"
     with Prometheus("jobs 37", web=web) as source:
-        asked = {"scaler": "prometheus", "serverAddress": f"https://127.0.0.1:{source.port}", "query": "jobs", "threshold": "5"}
+        requested = {"scaler": "prometheus", "serverAddress": f"https://127.0.0.1:{source.port}", "query": "jobs", "threshold": "5"}
         with Contained(root) as server, Client(server.port) as client, pytest.raises(Exception, match="certificate"):
-            client.metrics(asked)
+            client.metrics(requested)
         bundle.write_text(public + (tmp_path / "ca.pem").read_text())
         try:
             with Contained(root) as server, Client(server.port) as client:
-                assert client.metrics(asked).metricValue == 37
+                assert client.metrics(requested).metricValue == 37
         finally:
             bundle.write_text(public)
 

@@ -95,7 +95,7 @@ def test_the_principal_is_that_of_the_keytab(kdc, kafka, client):
     assert kdc.tickets("anybody", KAFKA) >= 1 and kdc.tickets("somebody", KAFKA) == 0
 
 
-def test_another_service_name_is_asked_for(kdc, kafka, client):
+def test_another_service_name_is_requested(kdc, kafka, client):
     metadata = trigger(kdc, kafka, "worker", kdc.keytab_text("worker"), kerberosServiceName="broker")
     wait_for_refusal(client, metadata, "broker/localhost@EXAMPLE.TEST not found in Kerberos database")
 

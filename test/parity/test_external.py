@@ -48,7 +48,7 @@ def trigger(server, address, auth=None, **metadata):
 @pytest.mark.parametrize("transport", ["nghttp2", "grpc-core"])
 def test_keda_asks_in_plain_text(keda, address, transport):
     with Server(arguments=["--transport", transport]) as server:
-        assert keda.ask(trigger(server, address)) == VALUE
+        assert keda.fetch(trigger(server, address)) == VALUE
 
 
 @pytest.mark.parametrize("transport", ["nghttp2", "grpc-core"])
@@ -56,16 +56,16 @@ def test_keda_asks_over_tls(keda, address, authority, transport):
     certificate, key = authority.issue("server")
     with Server(arguments=["--transport", transport, "--tls-cert", certificate, "--tls-key", key]) as server:
         trusting = {"caCert": pem(authority.certificate)}
-        assert keda.ask(trigger(server, address, trusting, enableTLS="true")) == VALUE
-        assert keda.ask(trigger(server, address, enableTLS="true", unsafeSsl="true")) == VALUE
-        assert isinstance(keda.ask(trigger(server, address, enableTLS="true")), Refused)
+        assert keda.fetch(trigger(server, address, trusting, enableTLS="true")) == VALUE
+        assert keda.fetch(trigger(server, address, enableTLS="true", unsafeSsl="true")) == VALUE
+        assert isinstance(keda.fetch(trigger(server, address, enableTLS="true")), Refused)
 
 
 def test_keda_shows_a_certificate(keda, secured, address, authority):
     trusting = {"caCert": pem(authority.certificate)}
     known = {**trusting, **client_pair(authority, "keda-operator")}
-    assert keda.ask(trigger(secured, address, known, enableTLS="true")) == VALUE
-    assert isinstance(keda.ask(trigger(secured, address, trusting, enableTLS="true")), Refused)
+    assert keda.fetch(trigger(secured, address, known, enableTLS="true")) == VALUE
+    assert isinstance(keda.fetch(trigger(secured, address, trusting, enableTLS="true")), Refused)
     stranger = {**trusting, **client_pair(authority, "stranger")}
-    assert isinstance(keda.ask(trigger(secured, address, stranger, enableTLS="true")), Refused)
-    assert keda.ask(trigger(secured, address, known, enableTLS="true")) == VALUE
+    assert isinstance(keda.fetch(trigger(secured, address, stranger, enableTLS="true")), Refused)
+    assert keda.fetch(trigger(secured, address, known, enableTLS="true")) == VALUE

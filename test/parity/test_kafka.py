@@ -13,7 +13,7 @@ from support.side_by_side import ANSWERED, REFUSED, alike, both_refuse, compare,
 
 CAP = ("The cap is exact: never more than lagThreshold times the number of partitions. KEDA allows up to "
     "one replica more.")
-ANEW = "A commit beyond the end of a recreated topic counts as no commit; KEDA's lag is negative."
+RECREATED = "A commit beyond the end of a recreated topic counts as no commit; KEDA's lag is negative."
 STUCK = ("excludePersistentLag measures how long a commit has not moved while there was lag. KEDA compares "
     "with the previous call, which may be a second old, and excludes the first message of an idle "
     "partition.")
@@ -94,8 +94,8 @@ LAGS = [
     alike("lag that may be persistent, at first", of("half", excludePersistentLag="true"), 15),
     differs("lag that may be persistent, once more", of("half", excludePersistentLag="true"), keda=(0, True),
             ours=(15, True), because=STUCK, calls=2),
-    differs("commits beyond the end", of("beyond"), keda=(0, False), ours=(3, True), because=ANEW),
-    differs("a commit beyond the end", of("beyond-one"), keda=(0, False), ours=(3, True), because=ANEW),
+    differs("commits beyond the end", of("beyond"), keda=(0, False), ours=(3, True), because=RECREATED),
+    differs("a commit beyond the end", of("beyond-one"), keda=(0, False), ours=(3, True), because=RECREATED),
 ]
 
 CAPS = [

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from support.certificates import make_certificates
-from support.keda import Answer, Refused, Trigger, ask_server
+from support.keda import Answer, Refused, Trigger, fetch_from_server
 from support.process import free_port, wait_until
 from support.rabbitmq import RabbitMQ, quoted
 from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each, placed
@@ -239,12 +239,12 @@ def fill(broker):
             broker.publish(queue, count, vhost)
     for queue, count in HELD.items():
         broker.consume_without_ack(queue, count)
-    wait_until(lambda: all(told(broker, vhost, queue, count)
+    wait_until(lambda: all(reported(broker, vhost, queue, count)
                            for vhost, queues in QUEUES.items() for queue, count in queues.items()),
                20, "the management's numbers")
 
 
-def told(broker, vhost, queue, count):
+def reported(broker, vhost, queue, count):
     """KEDA reads statistics, which follow the queue in a while."""
     found = broker.api("GET", f"/queues/{quoted(vhost)}/{quoted(queue)}")
     return (found["messages"], found["messages_unacknowledged"]) == (count, HELD.get(queue, 0))
@@ -278,7 +278,7 @@ def test_rates(mode, queue, keda, client, places, flows):
     trigger = placed(of(queue, "$http", mode=mode, value="5", activationValue="1.5"), places)
 
     def near():
-        theirs, ours = keda.ask(trigger), ask_server(client, trigger)
+        theirs, ours = keda.fetch(trigger), fetch_from_server(client, trigger)
         assert isinstance(theirs, Answer) and isinstance(ours, Answer), (theirs, ours)
         assert abs(theirs.value - ours.value) <= 0.1 * theirs.value, (theirs, ours)
         assert (theirs.metric, theirs.target, theirs.active) == (ours.metric, ours.target, ours.active)
@@ -292,7 +292,7 @@ def flows(broker):
     flows = [Flow(broker, queue, *flow) for queue, flow in FLOWS.items()]
     for flow in flows:
         flow.start()
-    wait_until(lambda: all(flow.is_told() for flow in flows), 30, "rates of all that flows")
+    wait_until(lambda: all(flow.is_notified() for flow in flows), 30, "rates of all that flows")
     yield
     for flow in flows:
         flow.stop()
@@ -320,7 +320,7 @@ class Flow(threading.Thread):
                     if self.returned:
                         channel.basic_nack(method.delivery_tag, requeue=True)
 
-    def is_told(self):
+    def is_notified(self):
         stats = self.broker.api("GET", f"/queues/%2F/{self.queue}")["message_stats"]
         return all(stats[f"{what}_details"]["rate"] > 0
                    for what, rate in (("publish", self.published), ("deliver_get", self.taken)) if rate)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.keda import Refused, Trigger, ask_server
+from support.keda import Refused, Trigger, fetch_from_server
 from support.prometheus import Prometheus
 from support.redis import Redis
 from support.side_by_side import placed
@@ -54,7 +54,7 @@ def agree(keda, client, places):
 
     def agree(trigger):
         trigger = placed(trigger, places)
-        theirs, ours = keda.ask(trigger), ask_server(client, trigger)
+        theirs, ours = keda.fetch(trigger), fetch_from_server(client, trigger)
         assert theirs == ours or (isinstance(theirs, Refused) and isinstance(ours, Refused)), (theirs, ours)
 
     return agree

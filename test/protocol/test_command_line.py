@@ -74,15 +74,15 @@ def test_the_version():
 # ---- mistakes ----
 
 def test_all_mistakes_are_reported_at_once():
-    told = backlog("serve", "--interval", "5", "--hodl=1s", "--tls-cert", "x", "--grace=", status=2)
-    assert [line.split(": ", 1)[1] for line in told.splitlines()[:-1]] == [
+    reported = backlog("serve", "--interval", "5", "--hodl=1s", "--tls-cert", "x", "--grace=", status=2)
+    assert [line.split(": ", 1)[1] for line in reported.splitlines()[:-1]] == [
         "unknown flag --hodl: did you mean --hold?",
         '--interval "5" must have a unit, as in 30s, 5m or 500ms',
         "--grace is empty: give it a value, or leave it out"]
-    assert "backlog serve --help" in told.splitlines()[-1]
+    assert "backlog serve --help" in reported.splitlines()[-1]
 
 
-@pytest.mark.parametrize("words, told", [
+@pytest.mark.parametrize("words, reported", [
     (["sevre"], 'unknown command "sevre": did you mean "serve"?'),
     (["help", "sevre"], 'unknown command "sevre": did you mean "serve"?'),
     (["--hold", "5s"], "unknown flag --hold: flags follow the command"),
@@ -98,8 +98,8 @@ def test_all_mistakes_are_reported_at_once():
     (["completion", "fish"], "it must be bash"),
     (["agent"], "internal"),
 ])
-def test_a_mistake_says_what_is_wrong_and_exits_2(words, told):
-    assert told in backlog(*words, status=2)
+def test_a_mistake_says_what_is_wrong_and_exits_2(words, reported):
+    assert reported in backlog(*words, status=2)
 
 
 @pytest.mark.parametrize("words", [["reference"], ["help"], ["serve", "--help"], ["-V"], ["man"],
@@ -118,9 +118,9 @@ def test_a_variable_is_a_flag_and_others_are_ignored():
 
 
 def test_a_variable_that_is_empty_or_wrong_is_named():
-    told = backlog("serve", env={"BACKLOG_CONFIG": "", "BACKLOG_HOLD": "60"}, status=2)
-    assert "BACKLOG_CONFIG is empty: give it a value, or unset it" in told
-    assert 'BACKLOG_HOLD "60" must have a unit' in told
+    reported = backlog("serve", env={"BACKLOG_CONFIG": "", "BACKLOG_HOLD": "60"}, status=2)
+    assert "BACKLOG_CONFIG is empty: give it a value, or unset it" in reported
+    assert 'BACKLOG_HOLD "60" must have a unit' in reported
 
 
 # ---- the server ----
@@ -142,7 +142,7 @@ def test_the_server_logs_its_configuration_and_where_it_comes_from():
         assert f" {setting} " in lines[0]
 
 
-@pytest.mark.parametrize("flags, told", [
+@pytest.mark.parametrize("flags, reported", [
     (["--call-deadline", "1s"], "--call-deadline is below --measure-deadline"),
     (["--heartbeat", "10m"], "--heartbeat is above 300 s, KEDA's default cooldownPeriod"),
     (["--forget", "5s"], "--forget is below 30 s, KEDA's default pollingInterval"),
@@ -151,9 +151,9 @@ def test_the_server_logs_its_configuration_and_where_it_comes_from():
     (["--isolate-all"], "--isolate-all: of --max-connections 1024 only --max-isolated 64"),
     (["--deny-inline-connections"], "--deny-inline-connections without --config or --kubernetes-secrets"),
 ])
-def test_settings_that_do_not_go_together_are_warned_of(flags, told):
+def test_settings_that_do_not_go_together_are_warned_of(flags, reported):
     with Server(arguments=flags) as server:
-        assert f" warning {told}" in server.log()
+        assert f" warning {reported}" in server.log()
 
 
 def test_usual_settings_are_not_warned_of():

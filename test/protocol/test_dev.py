@@ -76,8 +76,8 @@ def units(log, verb):
 
 def test_it_says_what_it_installs_and_leaves_no_service_behind(machine):
     child = machine()
-    _, said = child.communicate(timeout=60)
-    assert child.returncode == 0 and "installing missing Debian packages: rabbitmq-server" in said
+    _, message = child.communicate(timeout=60)
+    assert child.returncode == 0 and "installing missing Debian packages: rabbitmq-server" in message
     masked = units(machine.log, "mask")
     assert "rabbitmq-server.service" in masked and "redis-server.service" not in masked
     assert units(machine.log, "unmask") == masked

@@ -62,10 +62,10 @@ class Load(threading.Thread):
         with self.client:
             while not self.stopping.is_set():
                 began = time.monotonic()
-                self._ask()
+                self._fetch()
                 self.slowest = max(self.slowest, time.monotonic() - began)
 
-    def _ask(self):
+    def _fetch(self):
         for attempt in range(2):
             try:
                 assert self.client.metric_spec(UNREACHABLE).metricName == "rabbitmq-orders"

@@ -46,7 +46,7 @@ def test_no_scaler_at_all_says_which_key_is_missing(client):
     assert client.metric_spec({}).metricName == "backlog-invalid"
 
 
-def test_all_mistakes_are_told_at_once(client):
+def test_all_mistakes_are_reported_at_once(client):
     text = assert_both_refuse(client, {**without(UNREACHABLE, "queueName"), "mode": "QueueLenght", "value": "many",
                                        "queuName": "orders"})
     for part in ("queuName", "queueName", "mode", "QueueLenght", "QueueLength", "value", "many"):

@@ -24,7 +24,7 @@ def info(client, version="grpc.reflection.v1"):
         response_deserializer=messages.ServerReflectionResponse.FromString)
 
 
-def ask(client, *requests, version="grpc.reflection.v1"):
+def fetch(client, *requests, version="grpc.reflection.v1"):
     """One call; returns the answers. Each echoes its request."""
     requests = [messages.ServerReflectionRequest(host="here", **request) for request in requests]
     answers = list(info(client, version)(iter(requests), timeout=SECONDS))
@@ -41,7 +41,7 @@ def files(answer):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_services_are_listed(client, version):
-    answer, = ask(client, {"list_services": "*"}, version=version)
+    answer, = fetch(client, {"list_services": "*"}, version=version)
     assert [service.name for service in answer.list_services_response.service] == SERVICES
 
 
@@ -56,7 +56,7 @@ def test_the_services_are_listed(client, version):
     ("grpc.reflection.v1alpha.ErrorResponse", "reflection_v1alpha.proto"),
 ])
 def test_symbols_are_found_in_their_files(client, version, symbol, file):
-    by_symbol, by_name = ask(client, {"file_containing_symbol": symbol}, {"file_by_filename": file}, version=version)
+    by_symbol, by_name = fetch(client, {"file_containing_symbol": symbol}, {"file_by_filename": file}, version=version)
     assert files(by_symbol) == files(by_name) == [file]
 
 
@@ -71,26 +71,26 @@ def test_symbols_are_found_in_their_files(client, version, symbol, file):
      "there are no extensions"),
 ])
 def test_unknown_names_are_not_found_and_the_call_goes_on(client, request_, text):
-    refused, listed = ask(client, request_, {"list_services": ""})
+    refused, listed = fetch(client, request_, {"list_services": ""})
     assert refused.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
     assert refused.error_response.error_message == text
     assert len(listed.list_services_response.service) == len(SERVICES)
 
 
 def test_a_type_has_no_extensions(client):
-    answer, = ask(client, {"all_extension_numbers_of_type": "externalscaler.ScaledObjectRef"})
+    answer, = fetch(client, {"all_extension_numbers_of_type": "externalscaler.ScaledObjectRef"})
     assert answer.all_extension_numbers_response.base_type_name == "externalscaler.ScaledObjectRef"
     assert list(answer.all_extension_numbers_response.extension_number) == []
 
 
-def test_a_request_for_nothing_known_is_told_so(client):
-    answer, = ask(client, {})
+def test_a_request_for_nothing_known_is_refused(client):
+    answer, = fetch(client, {})
     assert answer.error_response.error_code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
 def test_many_requests_on_one_call_are_answered_in_turn(client):
     symbols = ["externalscaler.MetricSpec", "grpc.health.v1.Health", "no.such"] * 100
-    answers = ask(client, *({"file_containing_symbol": symbol} for symbol in symbols))
+    answers = fetch(client, *({"file_containing_symbol": symbol} for symbol in symbols))
     assert [answer.HasField("error_response") for answer in answers] == [False, False, True] * 100
 
 
@@ -114,12 +114,12 @@ def test_grpcurl_needs_no_proto_file(server):
 def test_a_drain_ends_an_open_call_with_ok():
     ended = threading.Event()
 
-    def ask_once_and_stay():
+    def fetch_once_and_stay():
         yield messages.ServerReflectionRequest(list_services="*")
         ended.wait(60)
 
     with Server() as server, Client(server.port) as client:
-        answers = info(client)(ask_once_and_stay())
+        answers = info(client)(fetch_once_and_stay())
         next(answers)
         server.signal(signal.SIGTERM)
         assert list(answers) == [] and answers.code() == grpc.StatusCode.OK

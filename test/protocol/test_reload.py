@@ -137,7 +137,7 @@ def test_a_stream_of_an_unknown_connection_works_once_it_comes_and_outlives_its_
         assert client.metrics(trigger(name="late")).metricValueFloat == 7
 
 
-def test_a_broken_file_changes_nothing_and_is_told_once(redis):
+def test_a_broken_file_changes_nothing_and_is_reported_once(redis):
     with Server(config=connection(redis)) as server, Client(server.port) as client:
         server.write_config("connections: [")
         wait_until(lambda: "not YAML" in server.log(), NOTICED, "the complaint")
@@ -347,7 +347,7 @@ def test_sighup_reads_the_file_at_once(redis):
 
 
 # What each scaler's triggers say of themselves; the connection's keys are in the file.
-ASKING = {
+SCALERS = {
     "kafka": ({"bootstrapServers": "127.0.0.1:1"}, {"consumerGroup": "workers", "topic": "jobs", "lagThreshold": "7"}),
     "nats-jetstream": ({"servers": "nats://127.0.0.1:1"}, {"stream": "JOBS", "consumer": "workers", "lagThreshold": "7"}),
     "postgresql": ({"connection": "postgresql://127.0.0.1:1/shop"}, {"query": "select 1", "targetQueryValue": "7"}),
@@ -360,23 +360,23 @@ ASKING = {
 
 def every_connection(more=None, swapped=False):
     """Named as their scalers; or as each other's."""
-    names = list(ASKING)
+    names = list(SCALERS)
     scalers = names[1:] + names[:1] if swapped else names
-    connections = {name: {"scaler": scaler, **ASKING[scaler][0], **(more or {})} for name, scaler in zip(names, scalers)}
+    connections = {name: {"scaler": scaler, **SCALERS[scaler][0], **(more or {})} for name, scaler in zip(names, scalers)}
     return json.dumps({"connections": connections})
 
 
-def test_no_reload_changes_what_a_stream_of_specs_has_told():
+def test_no_reload_changes_what_a_stream_of_specs_has_sent():
     """Name and target follow from the trigger's metadata alone, so that the last one streamed stays right."""
-    triggers = [{"scaler": name, "connectionName": name, **metadata} for name, (_, metadata) in ASKING.items()]
+    triggers = [{"scaler": name, "connectionName": name, **metadata} for name, (_, metadata) in SCALERS.items()]
     with Server(config="connections: {}\n") as server, Client(server.port) as client:
         streams = [client.stream_metric_spec(metadata) for metadata in triggers]
-        told = [next(stream).metricSpecs[0] for stream in streams]
-        assert {spec.targetSizeFloat for spec in told} == {7} and len({spec.metricName for spec in told}) > 4
+        reported = [next(stream).metricSpecs[0] for stream in streams]
+        assert {spec.targetSizeFloat for spec in reported} == {7} and len({spec.metricName for spec in reported}) > 4
         for config in (every_connection(), every_connection({"namespaces": ["kitchen"]}), every_connection(swapped=True),
                        every_connection(), "connections: {}\n"):
             reload(server, config)
-            assert [client.metric_spec(metadata) for metadata in triggers] == told
+            assert [client.metric_spec(metadata) for metadata in triggers] == reported
         assert all(stream.is_active() for stream in streams)
         server.signal(signal.SIGTERM)
         assert [list(stream) for stream in streams] == [[]] * len(streams)  # nothing else was sent

@@ -52,10 +52,10 @@ class Keda(threading.Thread):
     def run(self):
         with Client(*self.ports, options=ROUND_ROBIN) as client:
             while not self.stopping.is_set():
-                self._ask(lambda: self.values.append(client.metrics(self.trigger).metricValueFloat))
-                self._ask(lambda: self.values.append(MESSAGES if client.is_active(self.trigger) else 0))
+                self._fetch(lambda: self.values.append(client.metrics(self.trigger).metricValueFloat))
+                self._fetch(lambda: self.values.append(MESSAGES if client.is_active(self.trigger) else 0))
 
-    def _ask(self, call):
+    def _fetch(self, call):
         for attempt in range(2):
             try:
                 return call()
@@ -81,22 +81,22 @@ def replicas(request):
 
 def test_no_call_fails_and_no_value_jumps_while_replicas_are_killed_and_come_back(replicas, trigger):
     askers = [Keda([server.port for server in replicas], trigger) for _ in range(4)]
-    for asker in askers:
-        asker.start()
-    wait_until(lambda: all(len(asker.values) > 20 for asker in askers), 20, "the load")
+    for caller in askers:
+        caller.start()
+    wait_until(lambda: all(len(caller.values) > 20 for caller in askers), 20, "the load")
     for number in (0, 1, 0):
         replicas[number].kill()
         time.sleep(0.5)  # the other one serves alone
         port = replicas[number].port
         replicas[number].remove()
         replicas[number] = replica(port)
-        before = [len(asker.values) for asker in askers]
+        before = [len(caller.values) for caller in askers]
         time.sleep(1)  # the channels come back to it
-        assert all(len(asker.values) > count for asker, count in zip(askers, before))
-    for asker in askers:
-        asker.end()
-    assert [asker.failures for asker in askers] == [[]] * len(askers)
-    assert {value for asker in askers for value in asker.values} == {MESSAGES}
+        assert all(len(caller.values) > count for caller, count in zip(askers, before))
+    for caller in askers:
+        caller.end()
+    assert [caller.failures for caller in askers] == [[]] * len(askers)
+    assert {value for caller in askers for value in caller.values} == {MESSAGES}
 
 
 @pytest.mark.parametrize("replicas", [LONG_INTERVAL], indirect=True)

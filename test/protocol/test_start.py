@@ -19,13 +19,13 @@ def start(transport, *flags):
 def test_a_port_that_is_taken(transport, flags):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = "127.0.0.1:%d" % taken.getsockname()[1]
-        code, said = start(transport, *flags, address)
-    assert code == 1 and said.count(" error ") == 1, said
-    assert f'cannot listen on "{address}": Address already in use' in said
+        code, message = start(transport, *flags, address)
+    assert code == 1 and message.count(" error ") == 1, message
+    assert f'cannot listen on "{address}": Address already in use' in message
 
 
 @pytest.mark.parametrize("flag, others", [("--listen", []), ("--http", ["--listen", "127.0.0.1:0"])])
 @pytest.mark.parametrize("address", ["9091", "127.0.0.1:70000", "::1:9091"])
 def test_invalid_addresses(transport, flag, others, address):
-    code, said = start(transport, *others, flag, address)
-    assert code == 2 and f'{flag} "{address}" must be HOST:PORT' in said
+    code, message = start(transport, *others, flag, address)
+    assert code == 2 and f'{flag} "{address}" must be HOST:PORT' in message

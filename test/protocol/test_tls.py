@@ -214,19 +214,19 @@ def test_a_client_of_a_name_that_is_allowed_is_served(mutual, common_name, alter
         assert_served(client)
 
 
-@pytest.mark.parametrize("common_name, alternative, told", [
+@pytest.mark.parametrize("common_name, alternative, reported", [
     ("stranger", (), "stranger"),
     ("keda-operator", ("DNS:stranger.example",), "stranger.example"),  # the alternative name is what counts
     ("", ("DNS:keda.svc",), "keda.svc"),
     ("", ("URI:spiffe://cluster.local/ns/shop/sa/keda-operator", "DNS:x"), "other names"),
     ("", ("IP:127.0.0.1",), "no name"),
 ])
-def test_a_client_of_another_name_is_denied_and_told_which(mutual, common_name, alternative, told):
+def test_a_client_of_another_name_is_denied_with_the_reason(mutual, common_name, alternative, reported):
     certificates, clients, server = mutual
     with certificates.connect(server.port, clients.issue("bad", common_name, alternative)) as client:
-        assert told in assert_refused(client, DENIED)
+        assert reported in assert_refused(client, DENIED)
         code, text = refusal(next, client.stream_is_active(TRIGGER, seconds=5))
-        assert code == DENIED and told in text
+        assert code == DENIED and reported in text
 
 
 def test_clients_without_a_valid_certificate_are_refused(mutual, tmp_path):
@@ -327,13 +327,13 @@ def test_a_broken_pair_changes_nothing_and_says_why_until_a_good_one_comes(certi
     garbage.write_bytes(bytes(range(256)))
     half = tmp_path / "half"
     half.write_bytes(read(good[0])[:300])
-    for pair, told in (((good[0], other[1]), "is not the private key of"), ((garbage, good[1]), "PEM certificate"),
+    for pair, reported in (((good[0], other[1]), "is not the private key of"), ((garbage, good[1]), "PEM certificate"),
                        ((half, good[1]), "PEM certificate"), ((good[0], garbage), "PEM private key"),
                        ((good[0], None), "cannot open"), ((None, good[1]), "cannot open")):
         before = len(server.log())
         certificates.swap(*pair)
         os.kill(server.pid, signal.SIGHUP)
-        wait_until(lambda: told in server.log()[before:], 10, told)
+        wait_until(lambda: reported in server.log()[before:], 10, reported)
         assert "the former certificate stays in use" in server.log()[before:]
         assert shown_to(server.port) == first
     certificates.swap(*good)
@@ -419,7 +419,7 @@ def test_another_authority_of_clients_counts_from_the_next_handshake_on(certific
 
 # ---- the start ----
 
-@pytest.mark.parametrize("arguments, code, told", [
+@pytest.mark.parametrize("arguments, code, reported", [
     (["--tls-cert", "{cert}"], 2, "--tls-cert needs --tls-key"),
     (["--tls-key", "{key}"], 2, "--tls-key needs --tls-cert"),
     (["--tls-client-ca", "{cert}"], 2, "--tls-client-ca needs"),
@@ -429,13 +429,13 @@ def test_another_authority_of_clients_counts_from_the_next_handshake_on(certific
     (["--tls-cert", "{cert}", "--tls-key", "/nowhere"], 1, "cannot open /nowhere"),
     (["--tls-cert", "{cert}", "--tls-key", "{key}", "--tls-client-ca", "{key}"], 1, "must hold PEM certificates"),
 ])
-def test_settings_that_cannot_work_end_it_at_once(certificates, transport, arguments, code, told):
+def test_settings_that_cannot_work_end_it_at_once(certificates, transport, arguments, code, reported):
     other = certificates.authority.issue("other")
     paths = {"cert": certificates.flags[1], "key": certificates.flags[3], "other": other[1]}
     command = [binary(), "serve", "--transport", transport, "--listen", "127.0.0.1:0",
                *(argument.format(**paths) for argument in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    assert done.returncode == code and told in done.stderr, done.stderr
+    assert done.returncode == code and reported in done.stderr, done.stderr
     assert "PRIVATE KEY-----" not in done.stderr
 
 

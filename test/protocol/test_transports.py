@@ -28,7 +28,7 @@ def servers():
         server.remove()
 
 
-def said(port, path, requests, seconds=10, **options):
+def message(port, path, requests, seconds=10, **options):
     """All that a client gets to see of a call."""
     with Client(port) as client:
         call = client.channel.stream_stream(SERVICE + path)(iter(requests), timeout=seconds, **options)
@@ -47,24 +47,24 @@ def said(port, path, requests, seconds=10, **options):
 ])
 def test_answers_are_equal(servers, path, what, requests):
     seconds = 2 if path == "StreamIsActive" else 10
-    first, second = (said(server.port, path, requests, seconds) for server in servers)
+    first, second = (message(server.port, path, requests, seconds) for server in servers)
     assert first == second, what
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_compressed_requests_are_equal(servers, compression):
-    first, second = (said(server.port, "GetMetricSpec", [GOOD], compression=compression) for server in servers)
+    first, second = (message(server.port, "GetMetricSpec", [GOOD], compression=compression) for server in servers)
     assert first == second and first[1] == grpc.StatusCode.OK
 
 
 def test_a_second_message_is_refused_where_the_call_still_waits(servers):
     for server in servers:
-        messages, code, text, _ = said(server.port, "StreamIsActive", [GOOD, GOOD])
+        messages, code, text, _ = message(server.port, "StreamIsActive", [GOOD, GOOD])
         assert (messages, code) == ([], grpc.StatusCode.INVALID_ARGUMENT)
         assert "more than one" in text
 
 
 def test_metadata_of_clients_changes_nothing(servers):
     metadata = [("x-trace-bin", bytes(range(256))), ("x-padding", "x" * 8000)]
-    first, second = (said(server.port, "GetMetricSpec", [GOOD], metadata=metadata) for server in servers)
+    first, second = (message(server.port, "GetMetricSpec", [GOOD], metadata=metadata) for server in servers)
     assert first == second and first[1] == grpc.StatusCode.OK

@@ -111,7 +111,7 @@ class FarKafka(Topics):
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             self.link = stack.enter_context(LongLink(None, ONE_WAY_SECONDS))
-            self.broker = stack.enter_context(SecureKafka(told_ports={"SASL_PLAINTEXT": self.link.port}))
+            self.broker = stack.enter_context(SecureKafka(advertised_ports={"SASL_PLAINTEXT": self.link.port}))
             self.link.target = self.broker.ports["SASL_PLAINTEXT"]
             self.broker.create_topic(*self.topics, partitions=1)
             self.fill()

@@ -256,10 +256,10 @@ class Kafka:
         """The group's offsets; None where there is none."""
         consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "log_level": 0})
         try:
-            told = consumer.committed([confluent_kafka.TopicPartition(topic, number) for number in range(partitions)], 10)
+            reported = consumer.committed([confluent_kafka.TopicPartition(topic, number) for number in range(partitions)], 10)
         finally:
             consumer.close()
-        return [partition.offset if partition.offset >= 0 else None for partition in told]
+        return [partition.offset if partition.offset >= 0 else None for partition in reported]
 
     def end_offsets(self, topic, partitions=3):
         client = self.admin()
@@ -316,12 +316,12 @@ class Kafka:
 class SecureKafka(Kafka):
     """One broker that is also asked with TLS, a client certificate, passwords and tokens, each at a port of its own.
 
-    `told_ports` are those where clients are told to come instead, by a listener's name: a proxy's.
+    `advertised_ports` are those that clients get instead, by a listener's name: a proxy's.
     """
 
     user, password = "backlog", "correct horse"
 
-    def __init__(self, told_ports=None, **settings):
+    def __init__(self, advertised_ports=None, **settings):
         super().__init__(**settings)
         node = self.nodes[0]
         folder = pathlib.Path(node.folder)
@@ -337,7 +337,7 @@ class SecureKafka(Kafka):
 
         node.set({
             "listeners": ",".join([*places(self.ports), f"CONTROLLER://127.0.0.1:{node.controller_port}"]),
-            "advertised.listeners": ",".join(places({**self.ports, **(told_ports or {})})),
+            "advertised.listeners": ",".join(places({**self.ports, **(advertised_ports or {})})),
             "listener.security.protocol.map":
                 "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT," + ",".join(f"{name}:{name}" for name in self.ports),
             "ssl.keystore.type": "PEM",
@@ -369,8 +369,8 @@ class SecureKafka(Kafka):
 
     def set_password(self, password):
         """Of SCRAM-SHA-256; who is connected stays."""
-        told = admin.ScramCredentialInfo(admin.ScramMechanism.SCRAM_SHA_256, 4096)
-        change = admin.UserScramCredentialUpsertion(self.user, told, password.encode())
+        reported = admin.ScramCredentialInfo(admin.ScramMechanism.SCRAM_SHA_256, 4096)
+        change = admin.UserScramCredentialUpsertion(self.user, reported, password.encode())
         client = self.admin()
         for future in client.alter_user_scram_credentials([change]).values():
             future.result(30)

@@ -53,7 +53,7 @@ class Keda:
         self.child.stdout.close()
         self.child.wait(20)
 
-    def ask(self, trigger, calls=1):
+    def fetch(self, trigger, calls=1):
         """The last of several calls of one scaler counts: some compare with what they saw before."""
         names = {f"{key}FromEnv": f"THE_{key}" for key in trigger.env}
         question = {"type": trigger.type, "metadata": {**trigger.metadata, **names},
@@ -67,7 +67,7 @@ class Keda:
         return Answer(found["metric"], found["target"], found["value"], found["active"])
 
 
-def ask_server(client, trigger):
+def fetch_from_server(client, trigger):
     """KEDA resolves what is from the environment, and forwards no TriggerAuthentication: that stands in the trigger."""
     metadata = {"scaler": trigger.type, **trigger.metadata, **trigger.auth,
                 **{f"{key}FromEnv": value for key, value in trigger.env.items()}}

@@ -75,7 +75,7 @@ class Proxy:
                 continue
             with self.lock:
                 self.pairs.add((client, broker))
-            threading.Thread(target=self._pump, args=(client, broker, self._ask), daemon=True).start()
+            threading.Thread(target=self._pump, args=(client, broker, self._fetch), daemon=True).start()
             threading.Thread(target=self._pump, args=(broker, client, self._answer), daemon=True).start()
 
     def _pump(self, source, sink, forward):
@@ -90,7 +90,7 @@ class Proxy:
             except OSError:
                 pass
 
-    def _ask(self, broker, data):
+    def _fetch(self, broker, data):
         if self.fault != "swallow":
             broker.sendall(data)
 
@@ -99,7 +99,7 @@ class Proxy:
             client.sendall(data[:len(data) // 2])
             raise OSError("cut")
         if self.fault == "truncate":
-            self._say_half(client, data)
+            self._send_half(client, data)
             while self.fault == "truncate":
                 time.sleep(0.05)
             raise OSError("what was left out cannot be caught up with")
@@ -109,7 +109,7 @@ class Proxy:
             time.sleep(3)
         client.sendall(data)
 
-    def _say_half(self, client, data):
+    def _send_half(self, client, data):
         """Half of an answer may be a whole one to one of several queries. Of the connections that were there, only the
         first that answers has it said, or who tries one after the other would go on to learn what is so."""
         with self.lock:

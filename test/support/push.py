@@ -1,7 +1,7 @@
 """Sources that are idle and get a message, one class a broker, for tests and the benchmark of external-push.
 
-A source is a number; `trigger` is its metadata. `armed` asks the broker itself how many are subscribed to; `reset` makes
-`count` sources that are idle, with nothing armed.
+A source is a number; `trigger` is its metadata. `subscribed` asks the broker itself how many are subscribed to; `reset` makes
+`count` sources that are idle, with nothing subscribed to.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ from .tap import Tap
 
 class Push:
     def settle(self, count):
-        """Until this many (a few) are armed, at least, and so are not asked several times a second any more."""
-        wait_until(lambda: self.armed() >= count and self.is_quiet(), 30, f"{count} armed")
+        """Until this many (a few) are subscribed to, at least, and so are not polled several times a second any more."""
+        wait_until(lambda: self.subscribed() >= count and self.is_quiet(), 30, f"{count} subscribed")
 
     def is_quiet(self):
         before = self.requests()
         time.sleep(0.5)
         return self.requests() - before < 10
 
-    is_told = True  # False: it is asked again and again
+    is_notified = True  # False: it is asked again and again
     settle_seconds = 0.0  # from when the server reports a subscription until the broker has it
 
     @property
@@ -69,7 +69,7 @@ class RedisPush(Push):
     def reset(self, count):
         self.client.call("FLUSHALL")
 
-    def armed(self):
+    def subscribed(self):
         return int(re.search(r"tracking_total_keys:(\d+)", self.client.call("INFO", "stats"))[1])
 
     def requests(self):
@@ -154,7 +154,7 @@ class NatsConsumer(Push):
         return {"scaler": "nats-jetstream", "servers": f"nats://127.0.0.1:{port or self.port}",
                 "stream": "jobs", "consumer": f"consumer-{number}", **metadata}
 
-    def armed(self):
+    def subscribed(self):
         return sum(subject.startswith("jobs.")
                    for connection in self.broker.monitor("connz?subs=1")["connections"]
                    for subject in connection.get("subscriptions_list", []))
@@ -189,7 +189,7 @@ class RabbitQueue(Push):
     """It has no notifications: idle queues are polled, through a tap that counts."""
 
     title = "RabbitMQ, asked each 200 ms"
-    is_told = False
+    is_notified = False
     settle_seconds = 0.1  # to be found idle
     DECLARE = b"\x00\x32\x00\x0a"  # AMQP's class 50, method 10
 
@@ -230,7 +230,7 @@ class KafkaPartition(Push):
     WARM_UP = 3000  # times
     # Its collector of garbage would stop it five times a second, for 15 ms and more, in the heap that tests get.
     MEMORY = ("-Xms2g", "-Xmx2g", "-Xmn1536m")
-    settle_seconds = 0.6  # a fetch that waits for the partitions armed before takes 0.5
+    settle_seconds = 0.6  # a fetch that waits for the partitions subscribed to before takes 0.5
 
     def __init__(self):
         self.broker = Kafka(log_requests=True, memory=self.MEMORY)
@@ -246,13 +246,13 @@ class KafkaPartition(Push):
         self.broker.create_topic(self.topic, partitions=1)
         self.broker.commit("warm-up", self.topic, [0])  # returns once there is a coordinator
         partition = confluent_kafka.TopicPartition(self.topic, 0, 0)
-        with contextlib.closing(self.consumer()) as listener, contextlib.closing(self.consumer()) as asker:
+        with contextlib.closing(self.consumer()) as listener, contextlib.closing(self.consumer()) as caller:
             listener.assign([partition])
             for _ in range(self.WARM_UP):
                 self.publish(0)
                 listener.poll(1)
-                asker.committed([partition], 10)
-                asker.get_watermark_offsets(partition, 10)
+                caller.committed([partition], 10)
+                caller.get_watermark_offsets(partition, 10)
 
     def consumer(self):
         return confluent_kafka.Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": "warm-up",
@@ -283,19 +283,19 @@ class KafkaPartition(Push):
             raise RuntimeError("could not produce")
 
 
-ARMED = [RedisList, RedisStream, NatsConsumer]
-ASKED = [RabbitQueue]
+SUBSCRIBED = [RedisList, RedisStream, NatsConsumer]
+POLLED = [RabbitQueue]
 
 
 IN_TIME_SECONDS = 10
 
 
 class Streams:
-    """StreamIsActive of some triggers; `told` has the number of each that was sent `true`, as often as it was."""
+    """StreamIsActive of some triggers; `reported` has the number of each that was sent `true`, as often as it was."""
 
     def __init__(self, server, triggers):
         self.client = Client(server.port)
-        self.told = []
+        self.reported = []
         self.open = [self.client.stream_is_active(trigger) for trigger in triggers]
         for number, stream in enumerate(self.open):
             threading.Thread(target=self._listen, args=(number, stream), daemon=True).start()
@@ -303,10 +303,10 @@ class Streams:
     def _listen(self, number, stream):
         with contextlib.suppress(Exception):  # its end
             for message in stream:
-                self.told.append(number if message.result else -1)  # `false` is never sent
+                self.reported.append(number if message.result else -1)  # `false` is never sent
 
-    def hear(self, numbers, seconds=IN_TIME_SECONDS):
-        wait_until(lambda: sorted(self.told) == sorted(numbers), seconds, f"told {numbers}")
+    def wait_for_pushes(self, numbers, seconds=IN_TIME_SECONDS):
+        wait_until(lambda: sorted(self.reported) == sorted(numbers), seconds, f"pushes of {numbers}")
 
     def __enter__(self):
         return self

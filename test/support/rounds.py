@@ -15,7 +15,7 @@ class Answer(typing.NamedTuple):
     seconds: float  # that GetMetrics took
 
 
-def ask_all(client, triggers, seconds=20):
+def fetch_all(client, triggers, seconds=20):
     """One round of all triggers at once; each is its own ScaledObject."""
     began = time.monotonic()
     ended = {}
@@ -47,7 +47,7 @@ def rounds(client, triggers, count, every_seconds=5):
     """So many rounds, one behind the other, each a while after the one before began."""
     for i in range(count):
         began = time.monotonic()
-        yield ask_all(client, triggers)
+        yield fetch_all(client, triggers)
         if i < count - 1:
             time.sleep(max(0, began + every_seconds - time.monotonic()))
 

@@ -7,7 +7,7 @@ import string
 
 import pytest
 
-from .keda import Answer, Refused, Trigger, ask_server
+from .keda import Answer, Refused, Trigger, fetch_from_server
 from .server import REPOSITORY
 
 REFUSED = Refused("")
@@ -53,8 +53,8 @@ def each(cases):
 
 
 def compare(case, keda, client, places):
-    theirs = keda.ask(placed(case.trigger, places), case.calls)
-    ours = ask_server(client, placed(case.server or case.trigger, places))
+    theirs = keda.fetch(placed(case.trigger, places), case.calls)
+    ours = fetch_from_server(client, placed(case.server or case.trigger, places))
     assert _is(theirs, case.keda), f"KEDA: {theirs}; ours: {ours}"
     assert _is(ours, case.ours), f"ours: {ours}; KEDA: {theirs}"
     if isinstance(theirs, Answer) and isinstance(ours, Answer) and not case.names_differ:

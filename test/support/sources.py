@@ -163,7 +163,7 @@ def prometheus():
 @contextlib.contextmanager
 def kafka():
     """It advertises the proxy's address, at localhost."""
-    with Proxy() as proxy, SecureKafka(told_ports={"SASL_PLAINTEXT": proxy.port}) as broker:
+    with Proxy() as proxy, SecureKafka(advertised_ports={"SASL_PLAINTEXT": proxy.port}) as broker:
         proxy.target = broker.ports["SASL_PLAINTEXT"]
         broker.set_password(PASSWORD)
         broker.create_topic(*WAITING)

@@ -60,10 +60,10 @@ def outage(client, broker, how, hold_seconds, busy, idle):
     for metadata in busy:
         wait_until(lambda: unavailable(client, metadata), hold_seconds + 5, "the end of the hold")
     assert time.monotonic() - began >= hold_seconds - 1  # counted from the first that failed
-    asked = time.monotonic()
+    requested = time.monotonic()
     for metadata in (*busy, *idle):
         assert unavailable(client, metadata)
-    assert time.monotonic() - asked < 1 + len(busy) + len(idle)
+    assert time.monotonic() - requested < 1 + len(busy) + len(idle)
 
     broker.start() if how == "stop" else broker.resume()
     for metadata in busy:

@@ -58,7 +58,7 @@ class Tap:
         self.is_cut = True
         self._shut(*self.open)
 
-    def mend(self):
+    def restore(self):
         self.is_cut = False
 
     def passes(self, data, to_broker):

@@ -70,10 +70,10 @@ class Witness(Observer):
 
     def look(self):
         count = WAITING[self.queue]
-        self.ask(count, lambda: self.client.metrics(self.metadata, "", name=self.name).metricValue)
-        self.ask(count > 0, lambda: self.client.is_active(self.metadata, name=self.name))
+        self.fetch(count, lambda: self.client.metrics(self.metadata, "", name=self.name).metricValue)
+        self.fetch(count > 0, lambda: self.client.is_active(self.metadata, name=self.name))
 
-    def ask(self, truth, call):
+    def fetch(self, truth, call):
         """The answer is kept as whether it is the truth."""
         began = time.monotonic()
         try:
@@ -115,7 +115,7 @@ class Witness(Observer):
             return "refused too soon"
         if in_fault and not refused:
             return "answered, and nobody could know"
-        if in_fault and not self._tells_why(call, failed):
+        if in_fault and not self._explains(call, failed):
             return "refused without what is wrong, or since when"
         if refused and call.began > healed + RECOVERY_SECONDS:
             return "refused still"
@@ -123,7 +123,7 @@ class Witness(Observer):
             return "refused again"
         return None
 
-    def _tells_why(self, call, failed):
+    def _explains(self, call, failed):
         """It began to fail after the fault began, and a hold before the first refusal."""
         failing = call.ended - self.first(lambda call: call.answer is None).ended + self.hold
         since = re.search(r" \(failing since (?:.*T)?(\d+):(\d+):(\d+)Z\)$", call.why)
@@ -163,7 +163,7 @@ class Court:
     def _wait_for_all(self, since, seconds):
         wait_until(lambda: all(witness.is_back(since) for witness in self.witnesses), seconds, "an answer of all")
 
-    def judge(self, failed, healed):
+    def evaluate(self, failed, healed):
         """Once all are back, or should be; after a little longer than it takes to measure again."""
         with contextlib.suppress(TimeoutError):  # who is not is among the complaints
             self._wait_for_all(healed, RECOVERY_SECONDS)

@@ -91,13 +91,13 @@ class Poller(threading.Thread):
         with Client(*self.ports, options=ROUND_ROBIN) as client:
             while not self.stopping.wait(0.5):
                 for call, expected in ((client.metrics, self.waiting), (client.is_active, self.waiting > 0)):
-                    found = self._ask(call)
+                    found = self._fetch(call)
                     found = getattr(found, "metricValue", found)
                     if found != expected:
                         self.wrong.append(found)
                 self.rounds += 1
 
-    def _ask(self, call):
+    def _fetch(self, call):
         for attempt in (1, 2):
             try:
                 return call(self.metadata, seconds=SECONDS)
@@ -147,7 +147,7 @@ def test_a_rollout_fails_no_call_and_changes_no_value(order, sources, replica):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_streams_come_back_on_the_other_version_and_are_told_of_work(order, sources, replica):
+def test_streams_come_back_on_the_other_version_and_are_notified_of_work(order, sources, replica):
     before, after = ORDERS[order]
     port = free_port()
     old = replica(before, port)

@@ -232,7 +232,7 @@ def test_the_triggers_of_one_object_are_not_mixed_up(browser, server, client, re
     is_clean(browser)
 
 
-def test_the_table_tells_the_triggers_of_one_object_apart(browser, server, client, broker, redis):
+def test_the_table_names_each_trigger_of_one_object(browser, server, client, broker, redis):
     """Also where their metrics have the same name, and without what is secret."""
     redis.call("XADD", "jobs", "*", "job", 1)
     for group in ("mails", "prints"):

@@ -10,7 +10,7 @@ from attacks.wire import (ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, P
 WINDOW = 65535  # of a connection, before the server says otherwise
 
 
-class Crowd:
+class Callers:
     def __init__(self, port, messages):
         """A stream for each message; returns when the server has read all that opens them."""
         self.socket = connect(port, PREFACE + settings(ENABLE_PUSH=0) + window_update(0, 1 << 30))
