@@ -44,7 +44,7 @@ class Workers(threading.Thread):
 def test_a_scaled_job_makes_as_many_jobs_as_messages(namespace, push):
     with RedisWork() as source, Server() as server, Workers(namespace, source, "jobs"):
         namespace.apply(scaled_job("jobs", trigger(server, push=push, **source.metadata(1))))
-        namespace.wait_for_condition("ScaledJob", "jobs", "Ready", "True")
+        namespace.wait_for_scaled_job("jobs")
         for number in range(1, ROUNDS + 1):
             source.publish(MESSAGES)
             namespace.wait(lambda: len(namespace.jobs_of("jobs")) >= number * MESSAGES, f"{number * MESSAGES} jobs")

@@ -159,7 +159,7 @@ def test_a_scaled_job_makes_a_job_per_message(cluster, namespace):
     with Jobs() as jobs, Server() as server, Workers(namespace, jobs, NAME):
         values = jobs.values(server, triggers={"redis": {"password": PASSWORD, "listLength": 1}})
         install(cluster, namespace, {**values, "kind": "ScaledJob", "podAnnotations": {"e2e/exit-after": "1s"}})
-        namespace.wait_for_condition("ScaledJob", NAME, "Ready", "True")
+        namespace.wait_for_scaled_job(NAME)
         jobs.publish(3)
         namespace.wait(lambda: len(namespace.jobs_of(NAME)) >= 3, "3 jobs")
         namespace.stays(8)

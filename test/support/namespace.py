@@ -10,6 +10,7 @@ import requests
 from .kubernetes import ApiError
 
 WAIT_SECONDS = 180  # generous: a busy machine is no failure
+RECONCILED_SECONDS = 2
 QUICK_BEHAVIOR = {
     "scaleDown": {"stabilizationWindowSeconds": 2, "policies": [{"type": "Percent", "value": 100, "periodSeconds": 2}]},
     "scaleUp": {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 100, "periodSeconds": 1}]}}
@@ -164,6 +165,12 @@ class Namespace:
         """KEDA has made an HPA of each ScaledObject, and it may scale."""
         for name in names:
             self.wait_for_condition("ScaledObject", name, "Ready", "True")
+
+    def wait_for_scaled_job(self, name):
+        """KEDA reconciles a new ScaledJob twice within a second. The second time ends the loop of the first, which may be about
+        to make jobs, and begins another one, which does not see them yet and makes more."""
+        self.wait_for_condition("ScaledJob", name, "Ready", "True")
+        time.sleep(RECONCILED_SECONDS)
 
     def wait_for_event(self, name, *words, since=0, reason=None, seconds=WAIT_SECONDS):
         """The first event of the object whose message has all these words. KEDA repeats an event's first text."""
