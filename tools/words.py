@@ -23,7 +23,7 @@ RETIRED_IN_NAMES = {
     "doomed": "terminating", "shaking": "handshake", "shake": "handshake", "most": "max", "anew": "again",
     "mend": "repair", "disarm": "unsubscribe", "apart": "isolated",
     "least": "min", "tells": "sends, reports", "hears": "receives", "asker": "caller", "asking": "requesting",
-    "suspect": "quarantined", "armed": "subscribed",
+    "suspect": "quarantined", "armed": "subscribed", "arms": "subscriptions",
 }
 # In messages (string literals of C) and on pages.
 RETIRED_PHRASES = [
@@ -78,7 +78,7 @@ def retired_in_source(path):
 
 
 def parts_of(name):
-    """In Python, where test_ begins a sentence."""
+    """Of a name in Python. Those of tests are sentences, and are not looked at."""
     return [] if name.startswith("test_") else name.lower().split("_")
 
 

@@ -19,7 +19,7 @@ CONNECTION = "BACKLOG_E2E_API"  # how pytest's workers reach the stack of the pr
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "core: part of ./dev test e2e, and so of CI; the others run by ./dev e2e all")
-    config.addinivalue_line("markers", "alone: measures how late others are, so that no test runs beside it")
+    config.addinivalue_line("markers", "alone: bounds the delay of KEDA and the HPA, so that no other test runs meanwhile")
 
 
 def is_worker(config):

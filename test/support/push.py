@@ -33,7 +33,7 @@ class Push:
         time.sleep(0.5)
         return self.requests() - before < 10
 
-    is_notified = True  # False: it is asked again and again
+    is_notified = True  # False: it is polled again and again
     settle_seconds = 0.0  # from when the server reports a subscription until the broker has it
 
     @property
