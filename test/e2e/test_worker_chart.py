@@ -25,7 +25,9 @@ CORE = ("all triggers", "all triggers by KEDA", "fallback", "ScaledJob, all of i
         *(f"example {name}" for name in EXAMPLES))
 NAME = "queue-autoscaled-worker"
 PASSWORD = "hunter2"
-QUICK = {"pollingInterval": 2, "cooldownPeriod": 5, "advanced": {"horizontalPodAutoscalerConfig": {"behavior": QUICK_BEHAVIOR}}}
+# Scaling down has the HPA's default window: pods are rolled here, and within its tolerance it takes their number (docs/keda.md).
+BEHAVIOR = merge(QUICK_BEHAVIOR, {"scaleDown": {"stabilizationWindowSeconds": 300}})
+QUICK = {"pollingInterval": 2, "cooldownPeriod": 5, "advanced": {"horizontalPodAutoscalerConfig": {"behavior": BEHAVIOR}}}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.core] if name in CORE else []) for name in MATRIX])
