@@ -30,6 +30,7 @@ void bundle_join(struct query *query, const void *connection_options)
     }
     free(text);
     query->bundle = bundle;
+    query->job.shares_request = scaler->bundle_costs_the_same;
     DL_APPEND2(bundle->queries, query, prev_bundled, next_bundled);
 }
 

@@ -165,12 +165,17 @@ static void leave_heap(struct schedule *schedule, struct job *job)
     job->state = JOB_IDLE;
 }
 
+static bool takes_long(const struct job *job)
+{
+    return job->duration_ms >= SCHEDULE_SLOW_MS && !job->shares_request;
+}
+
 /* A waiting caller counts as much as the longest time that another job may wait. */
 static void make_ready(struct schedule *schedule, struct job *job, int64_t due_ms)
 {
     job->state = JOB_READY;
     job->due_ms = due_ms;
-    job->is_slow = job->is_slow || job->timeouts > 0 || job->duration_ms >= SCHEDULE_SLOW_MS;
+    job->is_slow = job->is_slow || job->timeouts > 0 || takes_long(job);
     heap_add(ready_heap(schedule, job), job,
              job->is_wanted ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
 }
@@ -284,7 +289,7 @@ static void end_turn(struct schedule *schedule, const struct job *job, int64_t n
  * the machine stood still, do not wait for as many that hang; but for a bounded time, so that these do not starve. */
 static void resume_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
-    if (job->is_slow && job->timeouts == 0 && job->duration_ms < SCHEDULE_SLOW_MS &&
+    if (job->is_slow && job->timeouts == 0 && !takes_long(job) &&
         now_ms < schedule->turn_of_slow_ends_ms)
         schedule->is_turn_of_slow = true;
 }

@@ -12,8 +12,8 @@
  * Order: jobs with a waiting caller come first, then the longest overdue. One that has been overdue for
  * SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves.
  *
- * Slow jobs (timed out last, or slower than SCHEDULE_SLOW_MS) share a part of the window, their places, so
- * that they delay nobody; those that timed out and those that did not take turns. A job that turns out to be
+ * Slow jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share a part of the window,
+ * their places, so that they delay nobody; those that timed out and those that did not take turns. A job that turns out to be
  * slow while others wait is cancelled where the slow ones have more than their places.
  *
  * Threads: one at a time. Owner: the caller has the jobs; one is removed before it is freed.
@@ -43,6 +43,7 @@ struct job {
     int64_t sent_ms;        /* the last time; INT64_MIN: never */
     int64_t duration_ms;    /* of the last one that was answered; -1: not known */
     unsigned timeouts;      /* in a row */
+    bool shares_request;    /* with many others: how long that takes does not make it slow */
     bool is_slow;           /* it takes one of the slow jobs' places */
     bool is_cancelled;      /* IN_FLIGHT: and will be returned */
 

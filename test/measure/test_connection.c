@@ -244,6 +244,34 @@ static void queries_of_one_listing_are_measured_together_from_then_on(void **sta
     connection.scaler = &scaler;
 }
 
+static void a_listing_that_takes_long_makes_none_of_its_queries_slow(void **state)
+{
+    (void)state;
+    struct scaler listing = scaler;
+    listing.bundle = bundle_all;
+    connection.scaler = &listing;
+    struct query *alone = hold("alone");
+    listing.bundle_costs_the_same = true;
+    struct query *listed = hold("listed");
+    demand(alone);
+    connect_now();
+    assert_ptr_equal(take(), alone);
+    assert_ptr_equal(take(), listed);
+    now_ms += 1500;
+    answer(alone, 1);
+    answer(listed, 1);
+    now_ms += 500;
+    demand(alone);
+    demand(listed);
+    assert_ptr_equal(take(), listed);
+    assert_false(listed->task.isolate);
+    assert_ptr_equal(take(), alone);
+    assert_true(alone->task.isolate);
+    answer(alone, 1);
+    answer(listed, 1);
+    connection.scaler = &scaler;
+}
+
 static void an_interval_that_a_user_set_is_measured_at(void **state)
 {
     (void)state;
@@ -672,6 +700,7 @@ int main(void)
         TEST(equal_values_share_a_query),
         TEST(without_a_stream_queries_are_measured_when_a_call_comes),
         TEST(queries_of_one_listing_are_measured_together_from_then_on),
+        TEST(a_listing_that_takes_long_makes_none_of_its_queries_slow),
         TEST(an_interval_that_a_user_set_is_measured_at),
         TEST(the_shortest_interval_of_its_holders_counts),
         TEST(an_error_does_not_last_as_long_as_a_long_interval),
