@@ -29,7 +29,8 @@ static bool get_overview(struct rabbitmq_management *client, int64_t deadline_ms
 {
     _cleanup_(http_answer_done) struct http_answer answer = {0};
     int64_t timeout_ms = clock_now_ms() + client->timeout_ms;
-    rabbitmq_http_get(client->http, "/api/overview?columns=rates_mode,disable_stats", NULL,
+    rabbitmq_http_get(client->http,
+                      "/api/overview?columns=rates_mode,disable_stats,object_totals.queues", NULL,
                       timeout_ms < deadline_ms ? timeout_ms : deadline_ms);
     rabbitmq_http_wait_one(client->http, &answer);
     if (answer.outcome != HTTP_GOT) {
@@ -39,6 +40,9 @@ static bool get_overview(struct rabbitmq_management *client, int64_t deadline_ms
     const char *mode = json_string_value(json_object_get(answer.json, "rates_mode"));
     client->vhost.keeps_rates = mode != NULL && !text_equal(mode, "none") &&
                                 !json_is_true(json_object_get(answer.json, "disable_stats"));
+    json_int_t queues = json_integer_value(
+        json_object_get(json_object_get(answer.json, "object_totals"), "queues"));
+    client->queues = queues > 0 ? (size_t)queues : 0;
     return true;
 }
 

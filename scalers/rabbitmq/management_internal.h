@@ -16,6 +16,7 @@ struct rabbitmq_management {
     struct rabbitmq_http *http;
     struct rabbitmq_vhost vhost;
     int64_t timeout_ms;
+    size_t queues; /* that the user saw in all virtual hosts when it logged in; 0: not known */
     struct rabbitmq_preference preference;
 
     /* Of a measurement. Each lookup is in one of these lists. */

@@ -5,9 +5,11 @@
 
 #include <utlist.h>
 
+/* The most that totals may take of a task's time: they hang where a queue does. */
 enum {
-    TOTALS_MS = 1200
-}; /* the most that totals may take of a task's time: they hang where a queue does */
+    TOTALS_MS = 1200,
+    QUEUES_PER_MS = 5, /* that a busy broker lists; a quiet one 13 to 28 */
+};
 
 int64_t rabbitmq_management_deadline_ms(const struct rabbitmq_management *client,
                                         const struct rabbitmq_lookup *lookup)
@@ -19,7 +21,9 @@ int64_t rabbitmq_management_deadline_ms(const struct rabbitmq_management *client
 static int64_t totals_ms(const struct rabbitmq_management *client)
 {
     int64_t part_ms = client->timeout_ms * 3 / 5;
-    return part_ms < TOTALS_MS ? part_ms : TOTALS_MS;
+    size_t queues = client->preference.queues > 0 ? client->preference.queues : client->queues;
+    int64_t needed_ms = TOTALS_MS + (int64_t)(queues / QUEUES_PER_MS);
+    return part_ms < needed_ms ? part_ms : needed_ms;
 }
 
 /* The task's time begins with its first request. */
@@ -50,18 +54,17 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
     struct rabbitmq_listing *listing = &client->listings[source];
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
-    int64_t now_ms = clock_now_ms();
-    int64_t deadline_ms = now_ms + totals_ms(client);
+    int64_t last_ms = 0;
     DL_FOREACH_SAFE(client->waiting, lookup, next)
     {
         if (lookup->query->use_regex || lookup->single || lookup->source != source)
             continue;
         note_sent(lookup);
         rabbitmq_lookup_move(lookup, &listing->lookups);
-        if (source == RABBITMQ_STATISTICS &&
-            rabbitmq_management_deadline_ms(client, lookup) > deadline_ms)
-            deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
+        if (rabbitmq_management_deadline_ms(client, lookup) > last_ms)
+            last_ms = rabbitmq_management_deadline_ms(client, lookup);
     }
+    int64_t deadline_ms = source == RABBITMQ_TOTALS ? clock_now_ms() + totals_ms(client) : last_ms;
     _cleanup_(memory_free) char *path = rabbitmq_lookup_listing_path(&client->vhost, source);
     listing->in_flight = true;
     rabbitmq_http_get(client->http, path, listing, deadline_ms);
@@ -99,7 +102,9 @@ static void choose_statistics(struct rabbitmq_management *client)
     size_t count = count_waiting(client, RABBITMQ_STATISTICS);
     bool listed = rabbitmq_preference_lists_statistics(&client->preference, count, clock_now_ms());
     bool in_flight = client->listings[RABBITMQ_STATISTICS].in_flight;
-    size_t singles = !listed ? count : in_flight ? 0 : RABBITMQ_MAX_GETS;
+    if (listed && (in_flight || !rabbitmq_http_has_room(client->http)))
+        return; /* by the next listing */
+    size_t singles = listed ? RABBITMQ_MAX_GETS : count;
     struct rabbitmq_lookup *lookup;
     DL_FOREACH(client->waiting, lookup)
     {
@@ -110,7 +115,7 @@ static void choose_statistics(struct rabbitmq_management *client)
         lookup->single = true;
         singles--;
     }
-    if (listed && !in_flight && rabbitmq_http_has_room(client->http))
+    if (listed)
         request_listing(client, RABBITMQ_STATISTICS);
 }
 

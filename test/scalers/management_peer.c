@@ -81,12 +81,14 @@ static void take_get(struct management_peer *peer, struct call *call, const char
     char name[64];
     peer->token_shown = token_of(request);
     if (strstr(request, "/api/overview") != NULL)
-        call->body = text_copy("{\"rates_mode\":\"basic\"}");
+        call->body = text_format("{\"rates_mode\":\"basic\",\"object_totals\":{\"queues\":%zu}}",
+                                 peer->script.queues_of_broker);
     else if (sscanf(request, "GET /api/queues/%%2F/%63[^?]", name) == 1) {
         peer->singles++;
         call->body = list_one(name);
     } else if (strstr(request, "disable_stats=true") != NULL) {
         peer->totals++;
+        call->due_ms += peer->script.totals_ms;
         call->body = peer->script.totals_hang ? NULL : list_queues(peer);
     } else {
         peer->statistics++;

@@ -14,8 +14,10 @@
 #include <stddef.h>
 
 struct management_script {
-    size_t queues; /* that are listed */
+    size_t queues;           /* that are listed */
+    size_t queues_of_broker; /* in the overview */
     bool totals_hang;
+    int totals_ms;     /* a listing of them takes so long */
     int statistics_ms; /* a listing of them takes so long */
 
     /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one; 'h' never answered. */

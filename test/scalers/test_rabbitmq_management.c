@@ -142,6 +142,20 @@ static void where_totals_hang_statistics_answer(void **state)
     stop(&fixture);
 }
 
+static void a_listing_of_many_queues_has_more_time(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, "15s",
+          &(struct management_script){.queues = 40, .queues_of_broker = 30000, .totals_ms = 1300});
+    add_queues(&fixture, "q", 40, "QueueLength");
+    run(&fixture);
+    assert_answered(&fixture, 0, 40);
+    assert_int_equal(fixture.peer.totals, 1);
+    assert_int_equal(fixture.peer.statistics + fixture.peer.singles, 0);
+    stop(&fixture);
+}
+
 static void a_listing_that_hangs_delays_no_other_queue(void **state)
 {
     (void)state;
@@ -229,6 +243,7 @@ int main(void)
         cmocka_unit_test(one_listing_answers_all),
         cmocka_unit_test(a_listing_may_have_any_order),
         cmocka_unit_test(where_totals_hang_statistics_answer),
+        cmocka_unit_test(a_listing_of_many_queues_has_more_time),
         cmocka_unit_test(a_listing_that_hangs_delays_no_other_queue),
         cmocka_unit_test(requests_that_hang_make_room_for_others),
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
