@@ -246,8 +246,10 @@ class PostgreSQLTables(Source):
         pass
 
     def fill(self):
-        self.run(*(f"CREATE TABLE jobs_{number} AS SELECT generate_series(1, {self.value(number)})"
-                   for number in range(self.count)), f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {USER}")
+        for begin in range(0, self.count, 1000):  # a word of a command has 128 KiB at most
+            self.run(*(f"CREATE TABLE jobs_{number} AS SELECT generate_series(1, {self.value(number)})"
+                       for number in range(begin, min(begin + 1000, self.count))))
+        self.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {USER}")
 
     def run(self, *statements):
         self.broker.sql(" ; ".join(statements), database=USER)

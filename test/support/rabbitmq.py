@@ -149,10 +149,11 @@ class RabbitMQ(Process):
                  {"configure": rights, "write": rights, "read": rights})
 
     def declare(self, *queues, vhost="/", arguments=None):
-        """Many at once are one request: an import of definitions."""
-        self.api("POST", f"/definitions/{quoted(vhost)}", {"queues": [
-            {"name": queue, "durable": True, "auto_delete": False, "arguments": arguments or {}}
-            for queue in queues]})
+        """A thousand at once are one request: an import of definitions."""
+        for begin in range(0, len(queues), 1000):
+            self.api("POST", f"/definitions/{quoted(vhost)}", {"queues": [
+                {"name": queue, "durable": True, "auto_delete": False, "arguments": arguments or {}}
+                for queue in queues[begin:begin + 1000]]})
 
     def delete(self, queue, vhost="/"):
         self.api("DELETE", f"/queues/{quoted(vhost)}/{quoted(queue)}")
