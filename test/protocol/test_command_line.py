@@ -264,7 +264,7 @@ class Bash:
         """Until the prompt, or what is typed behind it, stands still."""
         found, deadline = b"", time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if select.select([self.terminal], [], [], 1 if b"READY>" in found else 5)[0]:
+            if select.select([self.terminal], [], [], 2 if b"READY>" in found else 5)[0]:
                 found += os.read(self.terminal, 65536)
             elif found:
                 break

@@ -78,17 +78,17 @@ class Gathering:
                     end.shutdown(socket.SHUT_RDWR)
 
 
-def start(server):
-    """All cases but those that need TLS; a frame that does not come is waited for one second."""
+def start(server, seconds=1):
+    """All cases but those that need TLS; a frame that does not come is waited for so long."""
     report = os.path.join(server.folder, "h2spec.xml")
     command = [need("h2spec"), "generic", "hpack", "http2", "--host", "127.0.0.1",
-               "--port", str(Gathering(server.port).port), "--timeout", "1", "--junit-report", report]
+               "--port", str(Gathering(server.port).port), "--timeout", str(seconds), "--junit-report", report]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL), report
 
 
 def failures(run):
     process, report = run
-    process.wait(120)
+    process.wait(170)
     cases = list(xml.parse(report).getroot().iter("testcase"))
     assert len(cases) > 140
     return {(case.get("package"), case.get("classname")) for case in cases
@@ -100,4 +100,7 @@ def test_http2_is_spoken_as_nghttp2s_own_server_does(transport):
     with Server() as ours, SampleServer() as sample:
         runs = start(ours), start(sample)
         found, known = map(failures, runs)
-        assert found - known - ANSWERED_OTHERWISE == set()
+        found -= known | ANSWERED_OTHERWISE
+        if found:  # a busy machine may be late by a second, not by five each time
+            found &= failures(start(ours, seconds=5))
+        assert found == set()

@@ -34,6 +34,7 @@ def probe(port, *arguments):
     path = shutil.which("grpc-health-probe", path=tools + os.pathsep + os.environ.get("PATH", ""))
     if not path:
         raise Unavailable("grpc-health-probe is neither in build/tools nor in PATH")
-    done = subprocess.run([path, f"-addr=127.0.0.1:{port}", *arguments], capture_output=True, text=True,
+    limits = f"-connect-timeout={SECONDS}s", f"-rpc-timeout={SECONDS}s"
+    done = subprocess.run([path, f"-addr=127.0.0.1:{port}", *limits, *arguments], capture_output=True, text=True,
                           timeout=3 * SECONDS)
     return done.returncode, done.stdout + done.stderr

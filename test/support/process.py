@@ -15,13 +15,15 @@ class Unavailable(Exception):
     """A tool or broker that this machine does not have: the test says so and is skipped."""
 
 
-# Below those that the kernel gives to clients: a port of theirs that is free may be taken a moment later.
-PORTS = range(10000, 32000)
+# Below those that the kernel gives to clients: a port of theirs that is free may be taken a moment later. Each worker of
+# pytest-xdist has its own: what one has chosen and does not use yet is free to the others.
+WORKERS = 8
+PORTS = range(10000 + int(os.environ.get("PYTEST_XDIST_WORKER", f"gw{WORKERS}")[2:]) % WORKERS, 32000, WORKERS)
 given_ports = set()
 
 
 def free_port():
-    """At random, as others look for one at the same time; never twice."""
+    """At random, as processes besides these tests look for one, too; never twice."""
     while True:
         port = random.choice(PORTS)
         with contextlib.suppress(OSError), socket.socket() as probe:

@@ -1,5 +1,6 @@
 """A forwarder between the server and a broker that counts what is said to the broker."""
 
+import collections
 import socket
 import threading
 
@@ -12,7 +13,7 @@ class Tap:
         self.connections = 0
         self.is_cut = False
         self.open = []
-        self.sent = bytearray()  # to the broker
+        self.sent = collections.defaultdict(bytearray)  # to the broker, by the thread of a connection
         self.lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -65,12 +66,17 @@ class Tap:
         """Something is about to be passed on."""
         if to_broker:
             with self.lock:
-                self.sent += data
+                self.sent[threading.current_thread()] += data
 
     def count(self, what):
         """How often these bytes were sent since the last forget()."""
         with self.lock:
-            return self.sent.count(what)
+            return sum(sent.count(what) for sent in self.sent.values())
+
+    def senders(self, what):
+        """How many connections have sent these bytes since the last forget()."""
+        with self.lock:
+            return sum(what in sent for sent in self.sent.values())
 
     def forget(self):
         with self.lock:

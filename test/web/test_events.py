@@ -97,7 +97,7 @@ def queue(broker, name, **metadata):
 
 
 def test_a_reader_gets_everything_and_then_what_changes(broker):
-    with broker.connect() as redis, Server(http=True, arguments=["--forget", "4s"]) as server, Client(server.port) as client:
+    with broker.connect() as redis, Server(http=True, arguments=["--forget", "10s"]) as server, Client(server.port) as client:
         client.metrics(queue(broker, "jobs"), metric_name="", name="orders")
         with Reader(server) as reader:
             events = reader.wait(lambda events: any(name == "ready" for name, _ in events))

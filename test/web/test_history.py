@@ -113,6 +113,8 @@ def test_a_failure_of_an_idle_trigger_is_an_error_and_not_held(broker):
 def test_the_csv_is_a_trace_for_simulate(broker, tmp_path):
     with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
         client.metrics(jobs(broker))
+        # Of two readings in one second the later is kept: here both are of an empty list.
+        wait_until(lambda: len(rows_of(server)) > 1, SECONDS, "the empty list is recorded")
         for _ in range(4):
             redis.call_all([("RPUSH", "jobs", i) for i in range(10)])
             time.sleep(1)  # so much per second arrives
