@@ -290,6 +290,7 @@ def test_a_change_is_seen_though_the_version_to_watch_from_is_gone(etcd, start_a
             """Of what the API server says about it Backlog gets the first half."""
             proxy.fail("truncate")
             secret(first.api, team, orders=connection(redis, "between"))
+            wait_until(lambda: proxy.has_truncated, SECONDS, "the first half of the first change")
             secret(first.api, team, orders=connection(redis, name))
 
         assert value(client, team) == 7

@@ -26,7 +26,7 @@ def test_the_example_shows_what_it_promises():
 @pytest.fixture
 def broker():
     with Nats() as broker:
-        command(NAME, "streams.py", NATS_URL=broker.url, ACK_WAIT_SECONDS=3)
+        command(NAME, "streams.py", NATS_URL=broker.url, ACK_WAIT_SECONDS=5)
         yield broker
 
 
@@ -39,7 +39,7 @@ def state(broker):
 
 def test_a_worker_ends_after_the_job_that_it_has(broker):
     command(NAME, "stress.py", "--jobs", 2, "--seconds", 3, NATS_URL=broker.url)
-    with Worker(NAME, NATS_URL=broker.url, ACK_WAIT_SECONDS=3) as worker:
+    with Worker(NAME, NATS_URL=broker.url, ACK_WAIT_SECONDS=5) as worker:
         wait_until(lambda: state(broker) == (1, 1, 0), SECONDS, "a job in work")
         assert worker.terminate() == 0
     assert state(broker) == (1, 0, 1)
@@ -47,7 +47,7 @@ def test_a_worker_ends_after_the_job_that_it_has(broker):
 
 def test_a_job_longer_than_the_ack_wait_is_done_by_one_worker(broker):
     command(NAME, "stress.py", "--jobs", 1, "--seconds", 8, NATS_URL=broker.url)
-    with Worker(NAME, NATS_URL=broker.url, ACK_WAIT_SECONDS=3), Worker(NAME, NATS_URL=broker.url, ACK_WAIT_SECONDS=3):
+    with Worker(NAME, NATS_URL=broker.url, ACK_WAIT_SECONDS=5), Worker(NAME, NATS_URL=broker.url, ACK_WAIT_SECONDS=5):
         wait_until(lambda: state(broker) == (0, 0, 1), SECONDS, "the meme")
     with broker.connect() as client:
         assert client.run(client.jetstream.consumer_info("MEMES", "makers")).delivered.consumer_seq == 1
@@ -64,7 +64,7 @@ def test_what_is_no_job_is_dropped_and_the_next_one_is_done(broker):
 
 def test_making_the_streams_again_keeps_what_is_in_them(broker):
     command(NAME, "stress.py", "--jobs", 3, NATS_URL=broker.url)
-    command(NAME, "streams.py", NATS_URL=broker.url, ACK_WAIT_SECONDS=3)
+    command(NAME, "streams.py", NATS_URL=broker.url, ACK_WAIT_SECONDS=5)
     assert state(broker) == (3, 0, 0)
 
 
