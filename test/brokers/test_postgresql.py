@@ -245,7 +245,7 @@ def test_equal_questions_are_measured_once(jobs, client):
             for one in requested:
                 assert value(client, one) == 0
                 assert not client.is_active(one)
-        assert 1 <= tap.count(COUNT.encode()) <= 6
+        assert 1 <= tap.count(COUNT.encode()) <= (time.monotonic() - start) / INTERVAL_SECONDS + 2
         assert tap.connections == 1
 
 

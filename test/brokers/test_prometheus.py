@@ -156,7 +156,7 @@ def test_equal_questions_are_measured_once(broker, client):
             for one in requested:
                 assert value(client, one) == 0
                 assert not client.is_active(one)
-        assert 1 <= tap.count(b"GET /api/v1/query?query=sum%28nothing%29 ") <= 6
+        assert 1 <= tap.count(b"GET /api/v1/query?query=sum%28nothing%29 ") <= (time.monotonic() - start) / INTERVAL_SECONDS + 2
 
 
 def test_headers_and_parameters_of_a_request(broker, client):
@@ -190,7 +190,7 @@ def test_a_timeout_is_the_triggers(broker, client):
         relay.answers["slow()"] = 5
         start = time.monotonic()
         assert_unavailable(client.metrics, trigger(relay, "slow()", timeout="200"), "no answer within 200 ms")
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 4  # less than the reply takes
 
 
 @pytest.mark.parametrize("how", ["stop", "freeze"])

@@ -268,9 +268,9 @@ def test_equal_questions_are_measured_once(broker, server, client, protocol):
             for one in requested:
                 assert value(client, one) == 0
                 assert not client.is_active(one)
-        measured = tap.count(queue.encode() if protocol == "amqp" else b"GET /api/queues/")
-        assert 1 <= measured <= 6
-        assert tap.connections == 1
+        question = queue.encode() if protocol == "amqp" else b"GET /api/queues/"
+        assert 1 <= tap.count(question) <= (time.monotonic() - start) / INTERVAL_SECONDS + 2
+        assert tap.senders(question) == 1
 
 
 @pytest.mark.parametrize("how", ["stop", "freeze"])
@@ -310,7 +310,7 @@ def test_a_message_in_an_idle_queue_is_pushed(broker, client, protocol):
     start = time.monotonic()
     broker.publish(queue)
     assert next(iter(stream)).result
-    assert time.monotonic() - start < {"amqp": 1.5, "http": 3}[protocol]
+    assert time.monotonic() - start < 5
     stream.cancel()
 
 

@@ -232,13 +232,13 @@ def test_every_page_of_a_pattern_counts(broker, client, pages, operation, everyt
     assert value(client, requested) == pytest.approx(ready, abs=0.001)
 
 
-def test_a_pattern_is_requested_in_pages(broker, client, pages):
-    with Tap(broker.management_port) as tap:
+def test_a_pattern_is_requested_in_pages(broker, pages):
+    with Tap(broker.management_port) as tap, Server(interval="60s") as server, Client(server.port) as client:
         host = broker.http_url(pages).replace(str(broker.management_port), str(tap.port))
         for size, requests in (("10", 3), ("500", 1), ("25", 1), ("24", 2)):
             tap.forget()
             assert value(client, trigger(host, "^page-", useRegex="true", pageSize=size)) == 300
-            assert tap.count(b"page_size=" + size.encode() + b"&") in (requests, 2 * requests)
+            assert tap.count(b"page_size=" + size.encode() + b"&") == requests
 
 
 def test_a_pattern_may_match_in_the_middle_and_in_any_case(broker, client, pages):
@@ -352,9 +352,11 @@ def test_of_1000_queues_10_are_missing_every_time(broker, client, thousand, prot
             time.sleep(0.6)
         assert tap.connections <= (1 if protocol == "amqp" else 16)
         tap.forget()
+        began = time.monotonic()
         time.sleep(2)
         if protocol != "amqp":  # each half second: a listing, and twenty by name where these have all they need
-            assert tap.count(b"GET ") <= 5 * (1 if protocol == "http" else 21)
+            made = tap.count(b"GET ")
+            assert made <= ((time.monotonic() - began) / 0.5 + 2) * (1 if protocol == "http" else 21)
 
 
 # Certificates.
@@ -535,6 +537,5 @@ def test_a_host_that_is_no_broker_is_reported_in_time_and_affects_no_other(broke
 def test_a_timeout_of_ones_own_is_kept(client):
     with Garbage(b"") as mute:
         requested = trigger(f"http://127.0.0.1:{mute.port}/", "q", timeout="300ms")
-        start = time.monotonic()
-        assert re.search(r" after 3\d\d milliseconds", refused(client, requested, "timed out"))
-        assert time.monotonic() - start < 1.8
+        # It is when libcurl woke up that counts: on a busy machine not always in the same tenth of a second.
+        wait_until(lambda: re.search(r" after 3\d\d milliseconds", refused(client, requested, "timed out")), 20, "300 ms")

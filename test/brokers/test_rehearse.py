@@ -119,7 +119,8 @@ def scaled_object(broker, server, name="jobs", type="external-push", source=LIST
 
 
 def test_a_dry_run_follows_the_answers_and_changes_nothing(broker, server, tmp_path):
-    with Rehearsal(tmp_path, scaled_object(broker, server)) as rehearsal:
+    pushed = scaled_object(broker, server).replace("pollingInterval: 10", "pollingInterval: 60")  # no poll before it
+    with Rehearsal(tmp_path, pushed) as rehearsal:
         assert rehearsal.until(is_state)["replicas"] == 0
         push_jobs(broker)
         assert rehearsal.until(changes_to(1))["why"] == "KEDA: activated by push"

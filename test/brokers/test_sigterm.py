@@ -20,7 +20,7 @@ from support.server import Server
 PEERS = 5
 CALLS_A_SECOND = 100  # of each
 SECONDS = 2
-PAUSE_SECONDS = 1
+PAUSE_SECONDS = 1.5
 JOBS = 7
 GRACE_SECONDS = 10  # the default
 
@@ -98,7 +98,7 @@ class PolitePeer(threading.Thread):
 
 @pytest.fixture(scope="module")
 def broker():
-    keys = [f"jobs-{number}" for number in range(2 * PEERS * CALLS_A_SECOND * (SECONDS + PAUSE_SECONDS))]
+    keys = [f"jobs-{number}" for number in range(round(2 * PEERS * CALLS_A_SECOND * (SECONDS + PAUSE_SECONDS)))]
     with Redis() as running, running.connect() as client:
         client.call_all([("RPUSH", key, *range(JOBS)) for key in keys])
         running.keys = keys
@@ -117,9 +117,9 @@ def test_sigterm_under_500_measuring_calls_a_second_and_2000_streams_fails_none(
             peer.start()
         time.sleep(SECONDS)
         with broker.connect() as redis:
-            redis.call("CLIENT", "PAUSE", 1000 * PAUSE_SECONDS)
+            redis.call("CLIENT", "PAUSE", round(1000 * PAUSE_SECONDS))
         enough = PEERS * CALLS_A_SECOND * PAUSE_SECONDS / 10
-        wait_until(lambda: sum(peer.waiting() for peer in peers) > enough, PAUSE_SECONDS / 2, "calls that wait")
+        wait_until(lambda: sum(peer.waiting() for peer in peers) > enough, PAUSE_SECONDS - 0.5, "calls that wait")
         began = time.monotonic()
         server.signal(signal.SIGTERM)
         assert {stream.code() for stream in streams} == {grpc.StatusCode.OK}

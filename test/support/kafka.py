@@ -199,6 +199,11 @@ class Kafka:
                    and all(partition.leader >= 0 for partition in topics[name].partitions.values())
                    for name in names)
 
+    def leaders(self, topic):
+        """The numbers of the nodes that lead a partition."""
+        partitions = self.admin().list_topics(topic, timeout=10).topics[topic].partitions
+        return {partition.leader for partition in partitions.values()}
+
     def delete_topic(self, *names):
         client = self.admin()
         for future in client.delete_topics(list(names), operation_timeout=30).values():
@@ -274,10 +279,13 @@ class Kafka:
         self.commit(group, topic, self.end_offsets(topic, partitions))
 
     def coordinator(self, group):
-        """The node that coordinates the group."""
-        offsets = self.admin().list_topics("__consumer_offsets", timeout=10).topics["__consumer_offsets"]
-        leader = offsets.partitions[java_hash(group) % len(offsets.partitions)].leader
-        return next(node for node in self.nodes if node.number == leader)
+        """The node that coordinates the group. Metadata of a topic that has just been created may know no partitions."""
+        def find():
+            offsets = self.admin().list_topics("__consumer_offsets", timeout=10).topics["__consumer_offsets"]
+            leader = offsets.partitions[java_hash(group) % len(offsets.partitions)].leader
+            return next(node for node in self.nodes if node.number == leader)
+
+        return wait_until(find, 30, f"{group}: a coordinator")
 
     def requests(self, client_id):
         """How many requests of which kind this client has made, where they are logged."""
