@@ -11,7 +11,7 @@ from .wire import Caller
 
 MIB = 1 << 20
 CALLS_A_SECOND = 200
-PATIENCE_SECONDS = 5  # a call that takes longer has no answer
+PATIENCE_SECONDS = 2  # a call that takes longer has no answer
 MAX_MEMORY = 8 << 30  # of the server, for the machine's sake
 
 fork = multiprocessing.get_context("fork")

@@ -380,7 +380,7 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         for topic, stream in zip(topics[1:-1], streams[1:-1]):
             kafka.produce(topic, 1)
             took.append(stream.seconds_after(time.monotonic()))
-        assert sorted(took)[len(took) // 2] < 1, took
+        assert sorted(took)[len(took) // 2] < 0.2, took
         # A topic whose message has come exists: the metadata need not be requested again.
         assert kafka.requests("backlog")["METADATA"] == before["METADATA"]
         groups = {group.group_id for group in kafka.admin().list_consumer_groups().result(60).valid}
@@ -397,7 +397,7 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         listened = kafka.requests("backlog-subscribed")["FETCH"]
         wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > listened + 3, 20, "subscribed again")
         kafka.produce(topics[-1], 1)
-        assert streams[-1].seconds_after(time.monotonic()) < 10
+        assert streams[-1].seconds_after(time.monotonic()) < 1
         for stream in streams:
             stream.call.cancel()
 

@@ -141,8 +141,8 @@ def test_a_busy_server_is_not_taken_for_a_dead_one(nats, work):
         assert [connection["cid"] for connection in nats.connections()] == before
 
 
-@pytest.mark.parametrize("requested", [trigger, monitored])
-def test_a_message_in_an_idle_stream_is_pushed(nats, work, client, requested):
+@pytest.mark.parametrize("requested, seconds", [(trigger, 1), (monitored, 2.5)])  # the latter is asked each second
+def test_a_message_in_an_idle_stream_is_pushed(nats, work, client, requested, seconds):
     pushed = queue.Queue()
     stream = client.stream_is_active(requested(nats))
 
@@ -161,6 +161,7 @@ def test_a_message_in_an_idle_stream_is_pushed(nats, work, client, requested):
     began = time.monotonic()
     assert pushed.get(timeout=5) is True
     print(f"pushed after {1000 * (time.monotonic() - began):.0f} ms")
+    assert time.monotonic() - began < seconds
     stream.cancel()
 
 

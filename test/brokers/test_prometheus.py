@@ -190,7 +190,7 @@ def test_a_timeout_is_the_triggers(broker, client):
         relay.answers["slow()"] = 5
         start = time.monotonic()
         assert_unavailable(client.metrics, trigger(relay, "slow()", timeout="200"), "no answer within 200 ms")
-        assert time.monotonic() - start < 4  # less than the reply takes
+        assert time.monotonic() - start < 1.5
 
 
 @pytest.mark.parametrize("how", ["stop", "freeze"])

@@ -356,7 +356,7 @@ def test_of_1000_queues_10_are_missing_every_time(broker, client, thousand, prot
         time.sleep(2)
         if protocol != "amqp":  # each half second: a listing, and twenty by name where these have all they need
             made = tap.count(b"GET ")
-            assert made <= ((time.monotonic() - began) / 0.5 + 2) * (1 if protocol == "http" else 21)
+            assert made <= ((time.monotonic() - began) / 0.5 + 1) * (1 if protocol == "http" else 21)
 
 
 # Certificates.
@@ -537,5 +537,11 @@ def test_a_host_that_is_no_broker_is_reported_in_time_and_affects_no_other(broke
 def test_a_timeout_of_ones_own_is_kept(client):
     with Garbage(b"") as mute:
         requested = trigger(f"http://127.0.0.1:{mute.port}/", "q", timeout="300ms")
+
+        def is_kept():
+            start = time.monotonic()
+            kept = re.search(r" after 3\d\d milliseconds", refused(client, requested, "timed out"))
+            return kept and time.monotonic() - start < 1.8
+
         # It is when libcurl woke up that counts: on a busy machine not always in the same tenth of a second.
-        wait_until(lambda: re.search(r" after 3\d\d milliseconds", refused(client, requested, "timed out")), 20, "300 ms")
+        wait_until(is_kept, 20, "300 ms")

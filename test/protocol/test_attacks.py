@@ -14,7 +14,6 @@ from support.server import Server
 SECONDS = 2
 GROWTH_MIB = 64
 P99_MS = 50
-MIN_CALLS = 20  # a busy machine makes few; how long each took is what counts
 SANITIZED_P99_MS = 250  # it takes several times as long, on a machine that runs other tests
 
 
@@ -32,6 +31,6 @@ def server(transport):
 def test_an_attack_affects_no_other_client(server, attack):
     outcome = attacked(server, attack, SECONDS)
     assert outcome.growth_mib <= GROWTH_MIB
-    assert outcome.calls > MIN_CALLS and outcome.lost == 0
+    assert outcome.calls > 100 and outcome.lost == 0
     assert outcome.p99_ms <= (SANITIZED_P99_MS if server.is_sanitized() else P99_MS)
-    assert outcome.back_ms is not None and outcome.back_ms <= 3000
+    assert outcome.back_ms is not None and outcome.back_ms <= 1000

@@ -40,7 +40,7 @@ def test_an_unknown_method_or_service_is_unimplemented_at_once(client, path):
     for requests in ([b""], [b"x" * 1000], []):
         code, _ = refusal(client.raw, path, *requests)
         assert code == grpc.StatusCode.UNIMPLEMENTED
-    assert time.monotonic() - began < 4  # not at the end of a call's deadline
+    assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize("method", METHODS)
