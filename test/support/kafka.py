@@ -296,6 +296,10 @@ class Kafka:
                     found[re.search(r'"requestApiKeyName":"(\w+)"', line)[1]] += 1
         return found
 
+    def count_requests(self):
+        """How many requests clients have made, where they are logged."""
+        return sum(node.log().count('"listener":"PLAINTEXT"') for node in self.nodes)
+
     def connections(self, pid):
         """How many TCP connections this process has to the brokers."""
         ports = {node.port for node in self.nodes}
