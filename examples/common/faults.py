@@ -1,31 +1,91 @@
-"""Faults that brokers know nothing of."""
+"""Faults that every example can meet. Each lasts as long as its `with`."""
 
 import contextlib
-import multiprocessing
-import time
+import os
+import signal
+import threading
 
-SLICE_SECONDS = 0.05
-LONGEST_SECONDS = 600  # whatever becomes of who started it
+PERIOD_SECONDS = 0.1  # as the kernel does it with a container at its CPU limit
 
 
-def _busy(share):
-    ends = time.monotonic() + LONGEST_SECONDS
-    while time.monotonic() < ends:
-        until = time.monotonic() + SLICE_SECONDS * share
-        while time.monotonic() < until:
-            pass
-        time.sleep(SLICE_SECONDS * (1 - share))
+def descendants(pid):
+    """This process and what it has started, directly or not."""
+    found = [pid]
+    with contextlib.suppress(OSError):  # it may end meanwhile
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children") as file:
+                for child in file.read().split():
+                    found += descendants(int(child))
+    return found
+
+
+def _signal(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 @contextlib.contextmanager
-def busy_processors(share):
-    """Keeps each processor busy for this share of the time."""
-    busy = [multiprocessing.Process(target=_busy, args=(share,), daemon=True) for _ in range(multiprocessing.cpu_count())]
-    for process in busy:
-        process.start()
+def stolen_cpu(workers, share):
+    """The processes of workers() stand still for this share of each tenth of a second."""
+    over = threading.Event()
+
+    def steal():
+        while not over.is_set():
+            stopped = [each for pid in workers() for each in descendants(pid)]
+            _signal(stopped, signal.SIGSTOP)
+            over.wait(PERIOD_SECONDS * share)
+            _signal(stopped, signal.SIGCONT)
+            over.wait(PERIOD_SECONDS * (1 - share))
+
+    thief = threading.Thread(target=steal, daemon=True)
+    thief.start()
     try:
         yield
     finally:
-        for process in busy:
-            process.kill()
-            process.join()
+        over.set()
+        thief.join()
+
+
+@contextlib.contextmanager
+def slow(links, seconds):
+    """So much more for each round trip through these links: half of it in each direction."""
+    for link in links:
+        link.seconds = seconds / 2
+    try:
+        yield
+    finally:
+        for link in links:
+            link.seconds = 0
+
+
+@contextlib.contextmanager
+def cut(*links):
+    """Nothing arrives through these links any more, and neither side gets an error; at the end the connections are closed."""
+    for link in links:
+        link.cut()
+    try:
+        yield
+    finally:
+        for link in links:
+            link.heal()
+
+
+@contextlib.contextmanager
+def killed(process):
+    """kill -9 of a broker, an API, or Backlog, which is started again at the end."""
+    process.kill()
+    try:
+        yield
+    finally:
+        process.start()
+
+
+@contextlib.contextmanager
+def disk_full_of_rabbitmq(broker):
+    """Its alarm: free space below the limit. RabbitMQ then reads nothing of who publishes."""
+    broker.ctl("set_disk_free_limit", "1000000GB")
+    try:
+        yield
+    finally:
+        broker.ctl("set_disk_free_limit", "50MB")

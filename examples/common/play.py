@@ -18,7 +18,7 @@ import urllib.request
 
 import yaml
 
-from support.process import Unavailable
+from support.process import Unavailable, free_port
 from support.server import Server
 
 from .rehearsal import Rehearsal
@@ -37,29 +37,44 @@ def number(value):
     return f"{value:.0f}" if value >= 100_000 else f"{value:g}"
 
 
-def arguments(doc, speed, chapters=(), **more):
-    """The options that all examples have. `more` are numbers of one example, with their defaults."""
+def arguments(doc, speed, chapters=(), by_name=(), **more):
+    """The options that all examples have. `by_name` are chapters that are played by --only alone, so that a run is short. `more` are
+    numbers of one example, with their defaults."""
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
     parser.add_argument("--speed", type=float, default=speed, help="how much faster than in production (default: %(default)g)")
     parser.add_argument("--full", action="store_true", help="in real time, with the manifest's own windows: --speed 1")
     parser.add_argument("--e2e", action="store_true", help="with a real Kubernetes and KEDA, in real time; ./dev e2e builds them")
-    parser.add_argument("--http", metavar="ADDRESS", help="a live dashboard of triggers and workers, such as localhost:9092")
+    parser.add_argument("--http", metavar="ADDRESS", help="where the live dashboard is, such as localhost:9092; default: a free port")
+    parser.add_argument("--live", action="store_true", help="starts everything, plays no part of it unless --only names some, and stays until "
+                        "Ctrl-C: use it yourself")
+    parser.add_argument("--report", metavar="FOLDER", help="leaves the reports of the loads there, as JSON and SVG")
     if chapters:
-        parser.add_argument("--only", type=lambda text: text.split(","), default=list(chapters), metavar="CHAPTER,...",
-                            help=f"of {', '.join(chapters)}")
+        parser.add_argument("--only", type=lambda text: text.split(","), default=None, metavar="CHAPTER,...",
+                            help=f"of {', '.join(chapters)}" + (f"; not played otherwise: {', '.join(by_name)}" if by_name else ""))
     for name, default in more.items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default, help="default: %(default)s")
     options = parser.parse_args()
-    unknown = set(getattr(options, "only", [])) - set(chapters)
+    if chapters and options.only is None:
+        options.only = [] if options.live else list(chapters)
+    unknown = set(getattr(options, "only", [])) - {*chapters, *by_name}
     if unknown:
-        parser.error(f"--only: no chapter {', '.join(sorted(unknown))}; there are {', '.join(chapters)}")
+        parser.error(f"--only: no chapter {', '.join(sorted(unknown))}; there are {', '.join([*chapters, *by_name])}")
     if options.speed <= 0:
         parser.error("--speed: must be above 0")
     if options.e2e and options.http:
         parser.error("--http: the dashboard is that of `backlog rehearse`, which --e2e does without")
     if options.full or options.e2e:
         options.speed = 1
+    if not options.http and not options.e2e:
+        options.http = f"127.0.0.1:{free_port()}"
     return options
+
+
+def grace_of(objects, scaled):
+    """How long a worker that is removed may take for its last job."""
+    name = scaled["spec"].get("scaleTargetRef", {}).get("name")
+    pods = [item["spec"]["template"]["spec"] for item in objects if (item["kind"], item["metadata"]["name"]) == ("Deployment", name)]
+    return f"{(pods[0] if pods else {}).get('terminationGracePeriodSeconds', 30)}s"
 
 
 class Play(contextlib.ExitStack):
@@ -91,7 +106,8 @@ class Play(contextlib.ExitStack):
         """The Backlog server, with a connections file as in the cluster but with the addresses of this laptop's brokers."""
         text = yaml.safe_dump({"connections": connections})
         interval = None if self.speed == 1 else f"{max(200, 5000 / self.speed):.0f}ms"  # 5s is the default
-        self.server = self.start(Server(config=text, http=True, interval=interval))
+        ports = ["--listen", f"127.0.0.1:{free_port()}", "--http", f"127.0.0.1:{free_port()}"]  # the same after its end and a start
+        self.server = self.start(Server(config=text, arguments=ports, interval=interval))
         return self.server
 
     def manifests(self, *folders):
@@ -129,7 +145,7 @@ class Play(contextlib.ExitStack):
             with open(path, "w") as file:
                 json.dump(scaled, file)
             self.control = Rehearsal(path, self.server, worker, environment, self.speed, self.log, startup,
-                                     http=self.options.http)
+                                     grace=grace_of(objects, scaled), http=self.options.http)
         self.callback(self.control.stop)
         if is_first:
             self._announce()
@@ -144,7 +160,14 @@ class Play(contextlib.ExitStack):
             show(f"Shortened: KEDA, the HPA, their windows, Backlog's interval and the jobs are {self.speed:g} times as fast. Times below are those of "
                 f"production: {self.speed:g} s are one second here. --full is real time.")
         if self.options.http:
-            show(f"Dashboard: http://{self.options.http}/")
+            show(f"Dashboard and API: http://{self.options.http}/   in a terminal: backlog watch {self.options.http}\n"
+                 f"The server's own:  http://127.0.0.1:{self.server.http_port}/")
+
+    def stay(self):
+        """Until Ctrl-C: for whoever uses it."""
+        show("\nIt stays as it is until Ctrl-C.")
+        while True:
+            self.follow(60)
 
     # Time, as in production.
 
@@ -236,6 +259,15 @@ class Play(contextlib.ExitStack):
     def peak(self, since=0):
         return max((replicas for when, replicas in self.history if when >= since), default=self.replicas)
 
+    def save(self, report):
+        """Prints a load's report, and leaves it as JSON and SVG in --report."""
+        show("        " + report.text().replace("\n", "\n        ").rstrip())
+        if self.options.report:
+            os.makedirs(self.options.report, exist_ok=True)
+            for form in ("json", "svg"):
+                with open(os.path.join(self.options.report, f"{report.name}.{form}"), "w") as file:
+                    file.write(getattr(report, form)())
+
     def check_cooldown(self, zero, done, cooldown, poll, what):
         """A busy machine may poll two seconds late."""
         idle = (zero - done) * self.speed
@@ -276,6 +308,8 @@ def run(story, folder, options):
         with Play(folder, options) as play:
             try:
                 story(play)
+                if options.live:
+                    play.stay()
             except Failed:
                 play.show_logs()
                 raise

@@ -6,6 +6,8 @@ import json
 from support.links import LongLink
 from support.rabbitmq import RabbitMQ
 
+STATISTICS_MS = 5000  # RabbitMQ's default: so old may its counts of a busy queue be
+
 
 def counts(broker, *queues):
     """Ready and unacknowledged messages of these queues, as the queues themselves count them."""
@@ -45,7 +47,7 @@ class Jobs:
 
     def __init__(self, play, queue, results):
         self.play, self.queue = play, queue
-        self.broker = play.start(RabbitMQ())
+        self.broker = play.start(RabbitMQ(f"collect_statistics_interval = {max(250, play.shorter(STATISTICS_MS)):.0f}"))
         self.broker.declare(queue, results)
         self.amqp, self.http = (play.enter_context(LongLink(port, 0)) for port in (self.broker.port, self.broker.management_port))
         self.url = f"amqp://guest:guest@127.0.0.1:{self.amqp.port}/%2F"

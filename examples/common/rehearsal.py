@@ -15,12 +15,12 @@ from support.server import binary
 class Rehearsal:
     """What it prints, a JSON object per line, is in `lines`, with `at`, when; None ends them. What workers print goes to the file `log`."""
 
-    def __init__(self, manifest, server, worker, environment, speed, log, startup="0s", grace="30s", http=None):
+    def __init__(self, manifest, server, worker, environment, speed, log, startup="0s", grace="30s", *, http):
         self.lines = queue.Queue()
         self.child = subprocess.Popen(
             [binary(), "rehearse", "-f", manifest, "--server", f"127.0.0.1:{server.port}", "--speed", f"{speed:g}",
              "--startup", startup, "--grace", grace, "--output", "json", "--worker", "exec " + shlex.join(worker),
-             *(["--http", http] if http else [])],
+             "--http", http, "--server-http", f"127.0.0.1:{server.http_port}"],
             env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         threading.Thread(target=self._read, daemon=True).start()
 

@@ -1,10 +1,9 @@
-"""Takes CSV files and makes a job of each row: `curl --data-binary @orders.csv localhost:8080/upload`.
+"""Accepts CSV files and makes a job of each row: curl -X POST -F "file=@data.csv" http://localhost:8000/upload
 
-The answer comes when RabbitMQ has all jobs of the file on disk: either all of them, or none and an error.
+A file is accepted when RabbitMQ has all its jobs on disk: either all of them, or none and an error.
 """
 
 import csv
-import http.server
 import io
 import json
 import math
@@ -12,12 +11,18 @@ import os
 import uuid
 
 import pika
+import waitress
+from flask import Flask, request
+from werkzeug.exceptions import HTTPException
 
 URL = os.environ["RABBITMQ_URL"]
 JOBS = "csv-jobs"
 MAX_BYTES = 10_000_000
-READ_SECONDS = 30  # a client that sends nothing for so long is disconnected
+FORM_BYTES = 10_000  # what a form has around the file
+READ_SECONDS = 30    # a client that sends nothing for so long is disconnected
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
+
+app = Flask(__name__)
 
 
 def publish(jobs):
@@ -42,7 +47,7 @@ def is_duration(text):
         return False
 
 
-def jobs_of(text):
+def jobs_of(text, upload):
     """A job per row; the first row has the names of the columns. Raises ValueError for what is no such file."""
     rows = csv.DictReader(io.StringIO(text), strict=True)
     if not rows.fieldnames:
@@ -53,52 +58,49 @@ def jobs_of(text):
             raise ValueError(f"line {rows.line_num}: not as many columns as in the first line ({len(rows.fieldnames)})")
         if not is_duration(row.get("seconds", "0")):
             raise ValueError(f"line {rows.line_num}: seconds: \"{row['seconds']}\" is no number of at least 0")
-        jobs.append({"id": str(uuid.uuid4()), "row": row})
+        jobs.append({"id": f"{upload}-{len(jobs) + 1}", "row": row})
     return jobs
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = READ_SECONDS
+def uploaded():
+    """The file: the part `file` of a form, or else the whole body, as `curl --data-binary @data.csv` sends it."""
+    if request.mimetype != "multipart/form-data":
+        return request.get_data()
+    files = request.files.getlist("file")
+    if len(files) != 1:
+        raise ValueError(f"the form has {len(files)} files named \"file\", and must have one: curl -F \"file=@data.csv\"")
+    return files[0].read()
 
-    def do_GET(self):
-        self._answer(*((200, {"status": "ok"}) if self.path == "/healthz" else (404, {"error": "POST /upload, or GET /healthz"})))
 
-    def do_POST(self):
-        if self.path != "/upload":
-            return self._answer(404, {"error": "POST /upload, or GET /healthz"})
-        length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
-            return self._answer(411, {"error": "Content-Length is missing"})
-        if int(length) > MAX_BYTES:
-            return self._answer(413, {"error": f"at most {MAX_BYTES} bytes"})
-        try:
-            jobs = jobs_of(self.rfile.read(int(length)).decode())
-        except (ValueError, csv.Error) as error:  # also bytes that are not UTF-8
-            return self._answer(400, {"error": str(error)})
-        try:
-            publish(jobs)
-        except (pika.exceptions.AMQPError, OSError) as error:
-            return self._answer(503, {"error": f"RabbitMQ: {error!r}; nothing was accepted, try again"})
-        return self._answer(202, {"jobs": len(jobs)})
+@app.post("/upload")
+def upload():
+    name = uuid.uuid4().hex[:12]
+    try:
+        jobs = jobs_of(uploaded().decode("utf-8-sig"), name)  # Excel begins its files with a byte order mark
+    except (ValueError, csv.Error) as error:  # also bytes that are not UTF-8
+        return {"error": str(error)}, 400
+    try:
+        publish(jobs)
+    except (pika.exceptions.AMQPError, OSError) as error:
+        return {"error": f"RabbitMQ: {error!r}; nothing was accepted, try again"}, 503
+    return {"jobs": len(jobs), "upload": name}, 202
 
-    def _answer(self, status, body):
-        content = json.dumps(body).encode() + b"\n"
-        if status >= 400:
-            self.close_connection = True  # what it sent may be unread
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        if status >= 400:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(content)
+
+@app.get("/healthz")
+def healthz():
+    return {"status": "ok"}
+
+
+@app.errorhandler(HTTPException)
+def refuse(error):
+    return {"error": f"{error.name}; POST /upload, or GET /healthz"}, error.code
 
 
 def main():
-    server = http.server.ThreadingHTTPServer((os.environ.get("HOST", ""), int(os.environ.get("PORT", "8080"))), Handler)
-    print(f"listening on port {server.server_port}", flush=True)
-    server.serve_forever()
+    server = waitress.create_server(app, host=os.environ.get("HOST", "0.0.0.0"), port=int(os.environ.get("PORT", "8000")), threads=8,
+                                    channel_timeout=READ_SECONDS, max_request_body_size=MAX_BYTES + FORM_BYTES)
+    print(f"listening on port {server.effective_port}", flush=True)
+    server.run()
 
 
 if __name__ == "__main__":

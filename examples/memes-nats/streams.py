@@ -1,9 +1,9 @@
 """Makes what the workers need in JetStream: two streams and a consumer. Again does no harm.
 
-MEMES       the jobs; one is gone once it is acknowledged
+MEMES       the requests; one is gone once it is acknowledged
   makers    the consumer that all workers share: what waits for it, and what they work on, is what Backlog measures. It is
             durable: another kind is deleted when no worker is connected
-MEMES_DONE  the memes; one with the id of another is not stored twice
+MEMES_DONE  the responses; one with the id of another is not stored twice
 """
 
 import asyncio
@@ -19,8 +19,8 @@ DUPLICATE_SECONDS = 10 * ACK_WAIT_SECONDS                          # longer, so 
 async def main():
     connection = await nats.connect(os.environ["NATS_URL"])
     jetstream = connection.jetstream()
-    await jetstream.add_stream(StreamConfig("MEMES", subjects=["memes.jobs"], retention=RetentionPolicy.WORK_QUEUE))
-    await jetstream.add_stream(StreamConfig("MEMES_DONE", subjects=["memes.done"], max_age=24 * 3600,
+    await jetstream.add_stream(StreamConfig("MEMES", subjects=["meme.request"], retention=RetentionPolicy.WORK_QUEUE))
+    await jetstream.add_stream(StreamConfig("MEMES_DONE", subjects=["meme.response", "meme.response.error"], max_age=24 * 3600,
                                             duplicate_window=DUPLICATE_SECONDS))
     await jetstream.add_consumer("MEMES", ConsumerConfig(durable_name="makers", ack_policy=AckPolicy.EXPLICIT,
                                                          ack_wait=ACK_WAIT_SECONDS))

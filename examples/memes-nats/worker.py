@@ -1,58 +1,113 @@
-"""Makes memes, one at a time: takes a job from JetStream, works, stores the meme, acknowledges.
+"""Makes memes, one at a time: takes a request from JetStream, finds or makes the picture, sends the response, acknowledges.
 
-A job is acknowledged after its meme is stored. A worker that is killed has acknowledged nothing, so JetStream gives its job to
-another one after ack_wait. The meme has the id of its job, so JetStream stores it once even if it was made twice. On SIGTERM
-the worker ends after the job it has.
+A picture that was made before is in Redis. Any other one is the image API's: that of Hugging Face, or image_api.py, which has the same
+interface. A request is acknowledged after its response is stored. A worker that is killed has acknowledged nothing, so JetStream
+gives its request to another one after ack_wait. The response has the id of the request, so JetStream stores it once even if it
+was made twice. On SIGTERM the worker ends after the request it has.
 """
 
 import asyncio
+import base64
+import hashlib
 import json
 import os
 import signal
 import time
 
 import nats
+import redis.asyncio as redis
+import requests
 from prometheus_client import Counter, Histogram, start_http_server
 
+API_URL = os.environ.get("IMAGE_API_URL", "http://localhost:8001/models/memes")
+API_TOKEN = os.environ.get("IMAGE_API_TOKEN", "")
+API_SECONDS = 120
 PROGRESS_SECONDS = float(os.environ.get("ACK_WAIT_SECONDS", "30")) / 3
+CACHE_SECONDS = 24 * 3600
+MAX_TRIES, TRY_AGAIN_SECONDS = 5, 2
 
-done = Counter("worker_jobs_total", "Jobs that this worker has done")
-redelivered = Counter("worker_jobs_redelivered_total", "Jobs that another worker had begun")
-duration = Histogram("worker_job_duration_seconds", "From taking a job to its result",
+done = Counter("worker_jobs_total", "Requests that this worker has answered")
+failed = Counter("worker_jobs_failed_total", "Of these, those that were answered with an error")
+redelivered = Counter("worker_jobs_redelivered_total", "Requests that another worker had begun")
+cached = Counter("worker_cache_lookups_total", "Looks into the cache", ["result"])
+duration = Histogram("worker_job_duration_seconds", "From taking a request to its response",
                      buckets=(.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60))
 
 
-async def make(message, seconds):
-    """Stands for the drawing. What takes longer than ack_wait has to say that it is still at it."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        await asyncio.sleep(min(left, PROGRESS_SECONDS))
-        await message.in_progress()
+class Refused(Exception):
+    """The image API will never make this picture."""
 
 
 def parse(data):
-    """The job, or None where nobody could do it."""
+    """The request, or None where nobody could do it."""
     try:
         job = json.loads(data)
-        return {"id": str(job["id"]), "text": str(job["text"]), "seconds": float(job["seconds"])}
-    except (ValueError, KeyError, TypeError) as error:
-        print(f"not a job, dropped: {error!r}", flush=True)
+        return {"id": str(job["id"]), "text": str(job["text"]), "seconds": float(job.get("seconds", 0))}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        print(f"not a request, dropped: {error!r}", flush=True)
         return None
 
 
-async def do_job(jetstream, message):
+def make(job):
+    """The picture as a data URL; `seconds` only means something to image_api.py."""
+    answer = requests.post(API_URL, json={"inputs": job["text"], "parameters": {"seconds": job["seconds"]}}, timeout=API_SECONDS,
+                           headers={"Authorization": f"Bearer {API_TOKEN}"} if API_TOKEN else {})
+    if 400 <= answer.status_code < 500 and answer.status_code != 429:
+        raise Refused(f"the image API: {answer.status_code} {answer.text[:200]}")
+    answer.raise_for_status()
+    return f"data:{answer.headers['Content-Type']};base64,{base64.b64encode(answer.content).decode()}"
+
+
+async def from_cache(cache, key):
+    """None where it is not there. A cache that is away only costs time."""
+    try:
+        found = await cache.get(key)
+    except redis.RedisError as error:
+        print(f"Redis: {error!r}; going on without", flush=True)
+        cached.labels("error").inc()
+        return None
+    cached.labels("miss" if found is None else "hit").inc()
+    return None if found is None else found.decode()
+
+
+async def picture(job, cache, message):
+    """(data URL, whether it was in the cache). What takes longer than ack_wait has to say that it is still at it."""
+    key = f"meme:{hashlib.sha256(job['text'].encode()).hexdigest()}"
+    if (found := await from_cache(cache, key)) is not None:
+        return found, True
+    making = asyncio.create_task(asyncio.to_thread(make, job))
+    while not (await asyncio.wait([making], timeout=PROGRESS_SECONDS))[0]:
+        await message.in_progress()
+    image = making.result()
+    try:
+        await cache.set(key, image, ex=CACHE_SECONDS)
+    except redis.RedisError as error:
+        print(f"Redis: {error!r}; not stored", flush=True)
+    return image, False
+
+
+async def do_job(jetstream, cache, message):
     job, delivered = parse(message.data), message.metadata.num_delivered
     if job is None:
         await message.term()  # or it would come again for ever
         return
+    response, subject = {"id": job["id"], "text": job["text"], "delivered": delivered}, "meme.response"
     with duration.time():
-        await make(message, job["seconds"])
-        meme = {"id": job["id"], "text": job["text"].upper(), "done_at": time.time(), "delivered": delivered}
-        await jetstream.publish("memes.done", json.dumps(meme).encode(), headers={"Nats-Msg-Id": job["id"]})
+        try:
+            response["image"], response["cached"] = await picture(job, cache, message)
+        except (Refused, requests.RequestException) as error:
+            if not isinstance(error, Refused) and delivered < MAX_TRIES:
+                print(f"{job['id']}: {error!r}; trying again", flush=True)
+                await message.nak(delay=TRY_AGAIN_SECONDS)
+                return
+            response["error"], subject = str(error), "meme.response.error"
+            failed.inc()
+        response["done_at"] = time.time()
+        await jetstream.publish(subject, json.dumps(response).encode(), headers={"Nats-Msg-Id": job["id"]})
     await message.ack_sync()
     done.inc()
     redelivered.inc(delivered > 1)
-    print(f"{job['id']} made\nbacklog: done {int(done._value.get())}", flush=True)
+    print(f"{job['id']} {'refused' if 'error' in response else 'made'}\nbacklog: done {int(done._value.get())}", flush=True)
 
 
 async def main():
@@ -66,17 +121,20 @@ async def main():
 
     # It reconnects for as long as the broker is away.
     connection = await nats.connect(os.environ["NATS_URL"], error_cb=report, max_reconnect_attempts=-1, reconnect_time_wait=1)
+    print("connected", flush=True)
+    cache = redis.Redis.from_url(os.environ.get("REDIS_URL", "redis://localhost:6379"), socket_timeout=2, socket_connect_timeout=2)
     jetstream = connection.jetstream()
     jobs = await jetstream.pull_subscribe_bind("makers", "MEMES")
     while not stopping.is_set():
         try:
             for message in await jobs.fetch(1, timeout=1):
-                await do_job(jetstream, message)
+                await do_job(jetstream, cache, message)
         except nats.errors.TimeoutError:
-            continue  # no job, or the broker is away: whatever was not acknowledged comes again
+            continue  # no request, or the broker is away: whatever was not acknowledged comes again
         except nats.errors.Error as error:
             await report(error)
             await asyncio.sleep(1)
+    await cache.aclose()
     await connection.close()
 
 

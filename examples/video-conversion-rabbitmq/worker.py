@@ -1,26 +1,54 @@
-"""Converts videos, one at a time: takes a job from RabbitMQ, works, publishes the result, acknowledges.
+"""Converts videos, one at a time: takes a job from RabbitMQ, fetches the video, runs FFmpeg, stores the result, acknowledges.
 
 A job is acknowledged after its result is safe. A worker that is killed has acknowledged nothing, so RabbitMQ gives its job to
-another one. On SIGTERM the worker ends after the job it has.
+another one; the result's name follows from the job's id, so a job that is done twice has one result. On SIGTERM the worker ends
+after the job it has.
+
+Environment: RABBITMQ_URL, S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, METRICS_PORT, FFMPEG_THREADS, FFMPEG_INPUT_OPTIONS.
 """
 
+import concurrent.futures
 import json
 import os
+import re
+import resource
+import shlex
 import signal
+import subprocess
+import tempfile
 import time
+import uuid
 
 import pika
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+import storage
+from queue_of_jobs import JOBS, PERSISTENT, STATES, connect
 
 URL = os.environ["RABBITMQ_URL"]
-JOBS, RESULTS = "videos", "converted"
-PERSISTENT = pika.BasicProperties(delivery_mode=2)
+THREADS = os.environ.get("FFMPEG_THREADS", "1")  # as many as the pod has processors
+INPUT_OPTIONS = shlex.split(os.environ.get("FFMPEG_INPUT_OPTIONS", ""))  # "-re": no faster than the video plays
+MAX_ERROR_CHARS = 500  # of FFmpeg's last lines, for the user
+ENDED_BY_SIGNAL = 255  # FFmpeg's own exit code then
+PAUSE_SECONDS = 1  # before a job is given back
 
 done = Counter("worker_jobs_total", "Jobs that this worker has done")
+failed = Counter("worker_jobs_failed_total", "Jobs that cannot be done, by reason", ["reason"])
 redelivered = Counter("worker_jobs_redelivered_total", "Jobs that another worker had begun")
+retried = Counter("worker_jobs_retried_total", "Jobs given back because the storage failed or FFmpeg was killed")
 duration = Histogram("worker_job_duration_seconds", "From taking a job to its result",
                      buckets=(.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 20, 25, 30, 60, 120, 300, 600))
+cpu_seconds = Gauge("worker_cpu_seconds", "CPU time of this worker and of its FFmpeg")
+memory_bytes = Gauge("worker_ffmpeg_memory_bytes", "Memory of the largest FFmpeg so far")
+for reason in ("ffmpeg", "job"):
+    failed.labels(reason)
+cpu_seconds.set_function(lambda: sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+memory_bytes.set_function(lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 stopping = False
+
+
+class Refused(Exception):
+    """Nobody can convert this video."""
 
 
 def stop(*_):
@@ -29,45 +57,81 @@ def stop(*_):
 
 
 def parse(body):
-    """A job: its id and how long it takes."""
+    """A job: its id and the format of the result."""
     job = json.loads(body)
-    return job["id"], float(job["seconds"])
+    if not re.fullmatch(r"[0-9a-f-]{36}", job["job_id"]) or job["output_format"] not in storage.TYPES:
+        raise ValueError("job_id or output_format")
+    return job["job_id"], job["output_format"]
 
 
-def convert(connection, seconds):
-    """Stands for ffmpeg. A real one would be a child process; meanwhile the connection must answer the broker's heartbeats."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        connection.sleep(min(0.2, max(0, until - time.monotonic())))
+def convert(videos, job, output_format):
+    """In a thread of its own."""
+    with tempfile.TemporaryDirectory(prefix="video-") as folder:
+        source, result = os.path.join(folder, "input"), os.path.join(folder, f"output.{output_format}")
+        try:
+            videos.fget_object(bucket_name=storage.INPUT, object_name=job, file_path=source)
+        except storage.S3Error as error:
+            if error.code in storage.MISSING:
+                raise Refused("the video is not in the storage any more") from error
+            raise
+        ffmpeg = subprocess.run(
+            ["ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", THREADS, "-protocol_whitelist", "file", *INPUT_OPTIONS,
+             "-i", source, "-threads", THREADS, "-c:v", "libx264", "-crf", "23", "-c:a", "aac", result],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+            start_new_session=True)  # a SIGTERM to the worker's process group is not meant for FFmpeg
+        if ffmpeg.returncode < 0 or ffmpeg.returncode == ENDED_BY_SIGNAL:  # for memory, perhaps: another worker may have more
+            raise OSError("FFmpeg was ended by a signal")
+        if ffmpeg.returncode > 0:
+            raise Refused(ffmpeg.stderr.replace(folder + "/", "")[-MAX_ERROR_CHARS:].strip() or f"ffmpeg ended with {ffmpeg.returncode}")
+        videos.fput_object(bucket_name=storage.OUTPUT, object_name=f"{job}.{output_format}", file_path=result,
+                           content_type=storage.TYPES[output_format])
 
 
-def work(connection):
-    channel = connection.channel()
+def wait_for(future, connection):
+    """Meanwhile the connection replies to RabbitMQ's heartbeats."""
+    while not future.done():
+        connection.process_data_events(time_limit=0.1)
+    return future.result()
+
+
+def work(connection, channel, videos, pool):
     channel.basic_qos(prefetch_count=1)  # what waits stays in the queue, for other workers
-    channel.confirm_delivery()           # publishing returns when the broker has the result
-    channel.queue_declare(JOBS, durable=True)
-    channel.queue_declare(RESULTS, durable=True)
-    count = 0
+
+    def report(job, status, **more):
+        channel.basic_publish("", STATES, json.dumps({"job_id": job, "status": status, **more}), PERSISTENT, mandatory=True)
+
     for method, _properties, body in channel.consume(JOBS, inactivity_timeout=0.5):
         if stopping:
             break  # a job that has just arrived goes back to the queue
         if method is None:
             continue
         try:
-            job, seconds = parse(body)
+            job, output_format = parse(body)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             print(f"refused: {error!r}: {body[:200]!r}", flush=True)
+            failed.labels("job").inc()
             channel.basic_reject(method.delivery_tag, requeue=False)  # it would come back for ever; a dead-letter exchange keeps it
             continue
-        with duration.time():
-            convert(connection, seconds)
-            result = {"id": job, "done_at": time.time(), "redelivered": method.redelivered}
-            channel.basic_publish("", RESULTS, json.dumps(result), PERSISTENT, mandatory=True)
-        channel.basic_ack(method.delivery_tag)
-        count += 1
-        done.inc()
         redelivered.inc(method.redelivered)
-        print(f"{job} converted\nbacklog: done {count}\n", end="", flush=True)
+        report(job, "PROCESSING", start=str(uuid.uuid4()))
+        try:
+            with duration.time():
+                wait_for(pool.submit(convert, videos, job, output_format), connection)
+        except Refused as error:
+            print(f"{job} failed: {error}", flush=True)
+            failed.labels("ffmpeg").inc()
+            report(job, "FAILED", error=str(error))
+        except storage.FAILURES as error:
+            print(f"{job} is given back: {error!r}", flush=True)
+            retried.inc()
+            connection.sleep(PAUSE_SECONDS)
+            channel.basic_nack(method.delivery_tag, requeue=True)
+            continue
+        else:
+            report(job, "DONE")
+            done.inc()
+            print(f"{job} converted\nbacklog: done {done._value.get():.0f}\n", end="", flush=True)
+        channel.basic_ack(method.delivery_tag)
     connection.close()
 
 
@@ -75,12 +139,16 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     server, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8000")))
     print(f"metrics on port {server.server_port}", flush=True)
-    while not stopping:
-        try:
-            work(pika.BlockingConnection(pika.URLParameters(URL)))
-        except (pika.exceptions.AMQPError, OSError) as error:
-            print(f"RabbitMQ: {error!r}; trying again", flush=True)
-            time.sleep(1)
+    videos = storage.connect()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        while not stopping:
+            try:
+                connection, channel = connect(URL)
+                print("RabbitMQ: connected", flush=True)
+                work(connection, channel, videos, pool)
+            except (pika.exceptions.AMQPError, OSError) as error:
+                print(f"RabbitMQ: {error!r}; trying again", flush=True)
+                time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Tells who waits for a video that it is ready: WebSocket /ws?jobId=ID gets one message when the job is done.
+"""Reports the progress of a video to who waits for it: WebSocket /ws?jobId=ID gets each event of the job, until it is done or failed.
 
-Any replica may have the client's connection, and any worker may finish the job. So every replica reads all of the topic
-videoJobDone, with a consumer group of its own, and notifies its own clients. A client that comes late is notified at once.
+Any replica may have the client's connection, and any worker may have the job. So every replica reads all of the topic
+videoEvents, with a consumer group of its own, and notifies its own clients. A client that comes late, or comes back after its
+replica was replaced, gets the last event at once.
 """
 
 import asyncio
@@ -18,41 +19,48 @@ from confluent_kafka import Consumer
 from prometheus_client import Counter, Gauge, start_http_server
 from websockets.asyncio.server import serve
 
-BOOTSTRAP = os.environ["KAFKA_BOOTSTRAP"]
-REMEMBERED = 100_000   # finished jobs; beyond, the oldest are forgotten
+from events import EVENTS, LAST, STEPS, settings
+
+REMEMBERED = 100_000   # jobs; beyond, the oldest are forgotten
 CLIENTS = 10_000       # open connections
 
-finished = collections.OrderedDict()             # jobId: message
-waiting = collections.defaultdict(set)           # jobId: futures of its clients
+last_events = collections.OrderedDict()          # jobId: its last event, as text
+is_over = set()                                  # the jobs of these that are done or failed
+waiting = collections.defaultdict(set)           # jobId: a queue of events for each of its clients
 clients = Gauge("status_clients", "Open WebSocket connections")
-reported = Counter("status_notifications_total", "Clients that were told that their job is done")
+reported = Counter("status_notifications_total", "Events that were sent to clients")
 
 
-def finish(message):
-    """In the event loop."""
+def take(message):
+    """In the event loop. A job that is rendered a second time stays done."""
     try:
-        job = json.loads(message)["jobId"]
+        event = json.loads(message)
+        job, step = str(event["jobId"]), event["step"]
+        if step not in STEPS:
+            raise ValueError(f"no step {step}")
     except (ValueError, KeyError, TypeError) as error:
-        print(f"not a finished job, passed over: {error!r}", flush=True)
+        print(f"not an event, passed over: {error!r}", flush=True)
         return
-    finished[job] = message
-    if len(finished) > REMEMBERED:
-        finished.popitem(last=False)
-    for future in waiting.pop(job, ()):
-        if not future.done():
-            future.set_result(message)
+    if job in is_over or (step == "queued" and job in last_events):
+        return
+    last_events[job] = message
+    if step in LAST:
+        is_over.add(job)
+    if len(last_events) > REMEMBERED:
+        is_over.discard(last_events.popitem(last=False)[0])
+    for events in waiting.get(job, ()):
+        events.put_nowait(message)
 
 
 def follow(loop, stopping):
-    """A thread: reads videoJobDone from its beginning, then what comes."""
-    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": f"status-{socket.gethostname()}-{uuid.uuid4()}",
-                         "auto.offset.reset": "earliest", "enable.auto.commit": False,
-                         "reconnect.backoff.ms": 1000})
-    consumer.subscribe(["videoJobDone"])
+    """A thread: reads videoEvents from its beginning, then what comes."""
+    consumer = Consumer(settings(**{"group.id": f"status-{socket.gethostname()}-{uuid.uuid4()}",
+                                    "auto.offset.reset": "earliest", "enable.auto.commit": False}))
+    consumer.subscribe([EVENTS])
     while not stopping.is_set():
         message = consumer.poll(0.5)
         if message is not None and not message.error():
-            loop.call_soon_threadsafe(finish, (message.value() or b"").decode(errors="replace"))
+            loop.call_soon_threadsafe(take, (message.value() or b"").decode(errors="replace"))
     consumer.close()
 
 
@@ -73,30 +81,37 @@ def answer_http(connection, request):
     return None
 
 
-async def notify(socket):
-    job = job_of(socket.request.path)
-    with clients.track_inprogress():
-        message = finished.get(job)
-        if message is None:
-            future = asyncio.get_running_loop().create_future()
-            waiting[job].add(future)
-            gone = asyncio.ensure_future(socket.wait_closed())
-            await asyncio.wait({future, gone}, return_when=asyncio.FIRST_COMPLETED)
-            gone.cancel()
-            if not future.done():  # the client does not wait any more
-                waiting[job].discard(future)
-                if not waiting[job]:
-                    del waiting[job]
-                return
-            message = future.result()
-        await socket.send(message)
+async def send_events(socket, job, events):
+    """Until the last one, which ends the connection."""
+    while True:
+        await socket.send(await events.get())
         reported.inc()
+        if job in is_over and events.empty():
+            return
+
+
+async def notify(socket):
+    job, events = job_of(socket.request.path), asyncio.Queue()
+    if job in last_events:
+        events.put_nowait(last_events[job])
+    waiting[job].add(events)
+    tasks = [asyncio.ensure_future(send_events(socket, job, events)), asyncio.ensure_future(socket.wait_closed())]
+    try:
+        with clients.track_inprogress():
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        waiting[job].discard(events)
+        if not waiting[job]:
+            del waiting[job]
 
 
 async def main():
     loop, stopping, ends = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ends.set)
-    metrics, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8000")))
+    metrics, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8001")))
     print(f"metrics on port {metrics.server_port}", flush=True)
     follower = threading.Thread(target=follow, args=(loop, stopping))
     follower.start()

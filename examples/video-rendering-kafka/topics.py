@@ -1,21 +1,21 @@
 """Makes the topics, and the first offsets of the workers' group: without them its lag would be unknown. Again does no harm.
 
-videoJob      jobs; ten partitions, because each is read by one worker at most: ten workers
-videoJobDone  finished jobs, which every replica of the status service reads
+videoJob     jobs; ten partitions, because each is read by one worker at most: ten workers
+videoEvents  what happens to them, which every replica of the status service reads
 """
 
-import os
 import time
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-BOOTSTRAP = os.environ["KAFKA_BOOTSTRAP"]
-GROUP, PARTITIONS = "renderers", 10
+from events import EVENTS, JOBS, PARTITIONS, settings
+
+GROUP = "renderers"
 
 
 def create(*topics):
-    admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
+    admin = AdminClient(settings())
     for name, made in admin.create_topics(list(topics), operation_timeout=30).items():
         try:
             made.result(60)
@@ -39,8 +39,8 @@ def commit_beginning(seconds=60):
 
 
 def try_to_commit_beginning():
-    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": GROUP, "enable.auto.commit": False})
-    partitions = consumer.committed([TopicPartition("videoJob", number) for number in range(PARTITIONS)], 60)
+    consumer = Consumer(settings(**{"group.id": GROUP, "enable.auto.commit": False}))
+    partitions = consumer.committed([TopicPartition(JOBS, number) for number in range(PARTITIONS)], 60)
     for each in partitions:
         if each.error:
             raise KafkaException(each.error)
@@ -51,7 +51,7 @@ def try_to_commit_beginning():
 
 
 def main():
-    create(NewTopic("videoJob", PARTITIONS), NewTopic("videoJobDone", 1, config={"retention.ms": str(24 * 3600 * 1000)}))
+    create(NewTopic(JOBS, PARTITIONS), NewTopic(EVENTS, 1, config={"retention.ms": str(24 * 3600 * 1000)}))
     commit_beginning()
 
 

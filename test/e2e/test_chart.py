@@ -8,7 +8,7 @@ import shutil
 import pytest
 import yaml
 
-from support.chart import CHART, IN_PRODUCTION, MUTUAL, ORDERS, PRODUCTION, merge, render_all
+from support.chart import CHART, IMAGE, IN_PRODUCTION, MUTUAL, ORDERS, PRODUCTION, merge, render_all
 from support.chart_values import MATRIX
 from support.cluster import SECONDS
 from support.namespace import scaled_job, scaled_object
@@ -39,7 +39,7 @@ def test_the_api_server_accepts_every_value(cluster, name):
 
 def install(cluster, namespace, **values):
     """A release `backlog`, whose policy judges already."""
-    cluster.helm("install", "backlog", CHART, "--namespace", namespace, values=values)
+    cluster.helm("install", "backlog", CHART, "--namespace", namespace, values=merge(IMAGE, values))
     name = f"backlog.{namespace}"
     wait_until(lambda: "observedGeneration" in cluster.get("validatingadmissionpolicy", name).get("status", {}),
                SECONDS, "the policy is there")
@@ -189,7 +189,7 @@ def test_a_release_is_installed_upgraded_rolled_back_and_uninstalled(cluster, na
     (old / "values.yaml").write_text(yaml.safe_dump(values))
     wait = ["--wait", "--timeout", f"{SECONDS}s", "--namespace", name]
 
-    cluster.helm("install", "backlog", str(old), *wait, values={"replicaCount": 3, "config": {"hold": "5m"}})
+    cluster.helm("install", "backlog", str(old), *wait, values=merge(IMAGE, {"replicaCount": 3, "config": {"hold": "5m"}}))
     before = objects_of(cluster, name)
     assert {"Deployment/backlog", "Service/backlog", "NetworkPolicy/backlog", f"ValidatingAdmissionPolicy/backlog.{name}"} <= before
     assert "7s" in flags_of(cluster, name)

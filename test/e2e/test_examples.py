@@ -10,7 +10,7 @@ from support.example import play
 PLAYS = [("video-rendering-kafka", "render"),  # the longest first
          ("cdc-prometheus-postgresql", "buffer,throughput"), ("cdc-prometheus-postgresql", "late"),
          ("csv-jobs-rabbitmq", "faults,many"), ("csv-jobs-rabbitmq", "burst"),
-         ("video-conversion-rabbitmq", "timeline"), ("video-conversion-rabbitmq", "latency,cpu"),
+         ("video-conversion-rabbitmq", "timeline"), ("video-conversion-rabbitmq", "slow,cpu"),
          ("memes-nats", "first")]
 
 

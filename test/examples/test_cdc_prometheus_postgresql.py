@@ -17,7 +17,7 @@ from support.kubernetes_schemas import mistakes
 from support.postgresql import USER, PostgreSQL
 from support.process import wait_until
 from support.server import REPOSITORY, Server, binary
-from support.worker_chart import render
+from support.worker_chart import notes_of, render
 
 NAME = "cdc-prometheus-postgresql"
 FOLDER = pathlib.Path(REPOSITORY, "examples", NAME)
@@ -28,6 +28,7 @@ WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) FROM pg
 @pytest.mark.parametrize("chapters, seen", [
     ("late", ["delay below 60 s: no worker", "delay of 9 minutes, 2 workers", "all 2020 changes so far are applied, each once"]),
     ("bulk", ["no worker removed", "all 24000 changes so far are applied, each once", "the slot has confirmed them"]),
+    ("rapid", ["zero replicas once: after the last one", "up once, and down once"]),
     ("buffer,throughput", ["800 changes in the buffer: no worker", "3 workers because of HPA: 20000 / 8000 wants 3", "20,000 changes in the buffer, 3 workers",
                            "/ 1000 wants 3", "all 57500 changes so far are applied, each once"])])
 def test_the_example_shows_what_it_promises(chapters, seen):
@@ -203,3 +204,52 @@ def test_the_chart_makes_the_same_triggers_and_an_hpa_where_there_is_no_keda():
     assert found == written and len(found) == 4
     without = render(None, "--values", FOLDER / "values.yaml", "--values", FOLDER / "values-hpa.yaml")
     assert "ScaledObject" not in without and without["HorizontalPodAutoscaler"]["spec"]["maxReplicas"] == 10
+
+
+def values_keda(*words):
+    return render(None, "--values", FOLDER / "values-keda.yaml", *words)
+
+
+def test_the_values_that_such_charts_have_are_accepted_with_their_defaults():
+    """examples/cdc-prometheus-postgresql/values-keda.yaml has each key of them."""
+    assert "ScaledObject" not in values_keda()  # keda.enabled is false
+    spec = values_keda("--set", "keda.enabled=true")["ScaledObject"]["spec"]
+    numbers = [spec[key] for key in ("minReplicaCount", "maxReplicaCount", "pollingInterval", "cooldownPeriod")]
+    assert numbers == [0, 10, 30, 300] and "idleReplicaCount" not in spec
+    behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior == {
+        "scaleDown": {"stabilizationWindowSeconds": 300, "policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}]},
+        "scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [
+            {"type": "Percent", "value": 100, "periodSeconds": 15}, {"type": "Pods", "value": 4, "periodSeconds": 15}]}}
+    triggers = [(trigger["name"], trigger["metadata"]["serverAddress"], trigger["metadata"]["threshold"],
+                 trigger["metadata"]["activationThreshold"]) for trigger in spec["triggers"]]
+    assert triggers == [("cdc-lag-seconds", "http://prometheus:9090", "300", "60"),
+                        ("cdc-buffer-changes", "http://prometheus:9090", "8000", "1000")]
+
+
+def test_each_switch_of_such_values_adds_its_trigger_or_takes_it_away():
+    words = ["--set", "keda.enabled=true", "--set", "keda.prometheus.lagTrigger.enabled=false",
+             "--set", "keda.prometheus.throughputTrigger.enabled=true", "--set", "keda.postgresql.enabled=true",
+             "--set", "keda.postgresql.existingSecret=database", "--set", "keda.postgresql.passwordKey=pw",
+             "--set", "keda.cpu.enabled=true", "--set", "keda.memory.enabled=true",
+             "--set", "resources.requests.cpu=100m", "--set", "resources.requests.memory=64Mi"]
+    objects = values_keda(*words)
+    by_name = {trigger.get("name", trigger["type"]): trigger["metadata"] for trigger in objects["ScaledObject"]["spec"]["triggers"]}
+    assert list(by_name) == ["cdc-buffer-changes", "cdc-changes-per-second", "postgresql", "cpu", "memory"]
+    assert by_name["cdc-changes-per-second"]["threshold"] == "1000"
+    database = by_name["postgresql"]
+    assert (database["port"], database["targetQueryValue"], database["activationTargetQueryValue"]) == ("5432", "1000000", "100000")
+    assert "pg_wal_lsn_diff" in database["query"]
+    assert by_name["cpu"] == by_name["memory"] == {"value": "80"}
+    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "database", "key": "pw"} in [item["valueFrom"]["secretKeyRef"] for item in container["env"]]
+    secret = values_keda("--set", "keda.enabled=true", "--set", "keda.postgresql.enabled=true", "--set", "keda.postgresql.password=hunter2")
+    assert "Secret" in secret
+
+
+def test_a_note_says_where_keda_is_not_installed_and_what_is_left_out(tmp_path):
+    notes = notes_of(tmp_path, "--values", FOLDER / "values-keda.yaml", "--set", "keda.enabled=true")
+    assert "KEDA is not installed in this cluster" in notes and "keda.idleReplicaCount is left out" in notes
+    assert "image.repository is missing" in notes
+    notes = notes_of(tmp_path, "--values", FOLDER / "values-keda.yaml", "--set", "keda.enabled=true", "--api-versions", "keda.sh/v1alpha1")
+    assert "is not installed" not in notes

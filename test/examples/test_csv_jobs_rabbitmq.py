@@ -1,8 +1,10 @@
 """examples/csv-jobs-rabbitmq: more than 40 rows start five workers at once, and none stops before all is done for 30 s."""
 
 import http.client
+import json
 import os
 import re
+import subprocess
 
 import pytest
 import requests
@@ -10,7 +12,7 @@ import requests
 from support.dashboard import assert_answered
 from support.example import Worker, play
 from support.grpc_client import Client
-from support.process import Process, free_port, wait_until
+from support.process import Process, need, wait_until
 from support.rabbitmq import RabbitMQ
 from support.server import REPOSITORY, Server
 
@@ -20,7 +22,7 @@ SECONDS = 60
 
 
 def test_the_example_shows_what_it_promises():
-    printed = play(NAME, "--http", f"127.0.0.1:{free_port()}")
+    printed = play(NAME)
     assert "Shortened:" in printed
     assert "five workers on the dashboard" in printed
     assert "all 10480 jobs so far are done and acknowledged" in printed
@@ -70,8 +72,52 @@ def waiting(broker):
 
 def test_a_file_is_accepted_as_a_whole(broker, producer):
     broker.purge("csv-jobs")
-    assert producer.post(b"order,price\n1,2.5\n2,3\n") == (202, {"jobs": 2})
+    status, answer = producer.post(b"order,price\n1,2.5\n2,3\n")
+    assert (status, answer["jobs"]) == (202, 2)
     wait_until(lambda: waiting(broker) == 2, SECONDS, "two jobs")
+
+
+def jobs_in(broker, count):
+    """What the jobs in the queue are about."""
+    wait_until(lambda: waiting(broker) == count, SECONDS, f"{count} jobs")
+    with broker.connect() as connection:
+        channel = connection.channel()
+        found = [json.loads(channel.basic_get("csv-jobs", auto_ack=True)[2]) for _ in range(count)]
+    return sorted((job["id"].rpartition("-")[2], job["row"]) for job in found)
+
+
+TWO_ROWS = [("1", {"order": "1", "price": "2.5"}), ("2", {"order": "2", "price": "3"})]
+
+
+@pytest.mark.parametrize("content", [b"order,price\n1,2.5\n2,3\n", b"\xef\xbb\xbforder,price\r\n1,2.5\r\n2,3\r\n"],
+                         ids=["as it is", "from Excel"])
+def test_a_form_with_a_file_is_accepted(broker, producer, content):
+    """curl -X POST -F "file=@data.csv": the lines of MIME are no jobs."""
+    broker.purge("csv-jobs")
+    answer = requests.post(f"http://127.0.0.1:{producer.port}/upload", files={"file": ("data.csv", content)}, timeout=SECONDS)
+    assert (answer.status_code, answer.json()["jobs"]) == (202, 2)
+    assert jobs_in(broker, 2) == TWO_ROWS
+
+
+def test_curl_uploads_a_file_of_the_generator(broker, producer, tmp_path):
+    curl = need("curl")
+    broker.purge("csv-jobs")
+    subprocess.run(["python", os.path.join(FOLDER, "generate.py"), "--rows", "30000", "data.csv"], cwd=tmp_path, check=True)
+    size = (tmp_path / "data.csv").stat().st_size
+    assert size > 500_000  # more than Werkzeug keeps in memory
+    done = subprocess.run([curl, "-sS", "-X", "POST", "-F", "file=@data.csv", f"http://localhost:{producer.port}/upload"], cwd=tmp_path,
+                          stdout=subprocess.PIPE, check=True, timeout=SECONDS)
+    assert json.loads(done.stdout)["jobs"] == 30000
+    wait_until(lambda: waiting(broker) == 30000, SECONDS, "all jobs")
+
+
+@pytest.mark.parametrize("files", [{"other": ("data.csv", b"a\n1\n")}, [("file", ("1.csv", b"a\n1\n")), ("file", ("2.csv", b"a\n1\n"))]],
+                         ids=["another name", "two files"])
+def test_a_form_without_its_one_file_is_refused(broker, producer, files):
+    broker.purge("csv-jobs")
+    answer = requests.post(f"http://127.0.0.1:{producer.port}/upload", files=files, timeout=SECONDS)
+    assert answer.status_code == 400 and "must have one: curl -F" in answer.json()["error"]
+    assert waiting(broker) == 0
 
 
 @pytest.mark.parametrize("content, status, words", [
@@ -92,11 +138,10 @@ def test_a_file_with_a_mistake_is_refused_as_a_whole(broker, producer, content, 
 
 def test_other_requests_are_refused(producer):
     assert producer.post(b"a\n1\n", "/elsewhere")[0] == 404
-    for length, status in ((None, 411), ("-1", 411), ("10000001", 413)):
+    for length, status in (("-1", 400), ("10010001", 413)):
         connection = http.client.HTTPConnection("127.0.0.1", producer.port, timeout=SECONDS)
         connection.putrequest("POST", "/upload")
-        if length is not None:
-            connection.putheader("Content-Length", length)
+        connection.putheader("Content-Length", length)
         connection.endheaders()
         assert connection.getresponse().status == status, length
 

@@ -7,13 +7,16 @@ import subprocess
 import pytest
 import yaml
 
-from support.chart import render
+from support.chart import ORDERS, merge, render
 from support.kubernetes_schemas import mistakes
+from support.process import need
 from support.server import REPOSITORY, binary
 
 EXAMPLES = sorted(run.parent for run in pathlib.Path(REPOSITORY, "examples").glob("*/run"))
-MANIFESTS = [pytest.param(path, id=f"{example.name}/{path.name}")
-             for example in EXAMPLES for path in sorted(example.glob("manifests/*.yaml"))]
+MANIFESTS = [pytest.param(path, id=str(path.relative_to(EXAMPLES[0].parent)))
+             for example in EXAMPLES for pattern in ("manifests/*.yaml", "routes/*/*.yaml", "alerts.yaml") for path in sorted(example.glob(pattern))]
+OVERLAYS = [pytest.param(path.parent, id=str(path.parent.relative_to(EXAMPLES[0].parent)))
+            for path in sorted(EXAMPLES[0].parent.glob("overlays/*/kustomization.yaml"))]
 
 
 def objects(path):
@@ -55,3 +58,64 @@ def test_every_object_says_its_namespace_which_is_created_first(example):
     name = found[0]["metadata"]["name"]
     for item in found[1:]:
         assert item["metadata"]["namespace"] == name, f"{item['kind']} {item['metadata']['name']}"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_adds_its_connections_to_an_installation_and_changes_nothing_else(example):
+    text = (example / "backlog-values.yaml").read_text()
+    values = yaml.safe_load(text)
+    assert values.keys() == {"connections"}
+    for name, connection in values["connections"].items():
+        assert name.startswith("example-") and connection.get("secret", name).startswith("example-")
+    command = "helm upgrade backlog charts/backlog -n keda --reset-then-reuse-values -f examples"
+    assert f"{command}/{example.name}/backlog-values.yaml" in text
+    assert "helm upgrade --install backlog" not in text + (example / "README.md").read_text()
+
+
+def test_the_examples_and_an_installation_stand_beside_each_other():
+    installed = merge(ORDERS, {"image": {"repository": "registry.example/backlog"}})
+    added = [yaml.safe_load((example / "backlog-values.yaml").read_text()) for example in EXAMPLES]
+    written = yaml.safe_load(render(merge(installed, *added))["ConfigMap"]["data"]["connections.yaml"])["connections"]
+    assert len(written) == 1 + sum(len(values["connections"]) for values in added)
+    assert written["orders"] == ORDERS["connections"]["orders"]
+MONITORING = sorted(pathlib.Path(REPOSITORY, "examples", "common", "monitoring").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", MONITORING, ids=lambda path: path.name)
+def test_the_schemas_accept_prometheus_and_grafana_of_all_examples(path):
+    for item in objects(path):
+        assert mistakes(item) == []
+
+
+def test_grafana_has_the_dashboard_of_each_example():
+    grafana = pathlib.Path(REPOSITORY, "examples", "common", "monitoring", "grafana.yaml").read_text()
+    assert re.findall(r"dashboard-([-a-z]+), optional: true", grafana) == [example.name for example in EXAMPLES]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_the_script_of_a_cluster_knows_the_example(example):
+    """examples/up builds the images that the manifests name, in the namespace that they have."""
+    text = (example / "cluster").read_text()
+    found = [item for path in sorted(example.glob("manifests/*.yaml")) for item in objects(path)]
+    assert f"\nnamespace={found[0]['metadata']['name']}\n" in text
+    named = set(re.findall(r"image: ([-a-z]+):latest", "".join(path.read_text() for path in example.glob("manifests/*.yaml"))))
+    assert named == set(re.findall(r"([-a-z]+)=examples/", text))
+    for folder in re.findall(r"=(examples/[-a-z/]+)", text):
+        assert pathlib.Path(REPOSITORY, folder, "Dockerfile").exists()
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_an_overlay_is_what_its_example_has_and_more(folder):
+    """What kustomize builds passes the schemas, too, and has every object of the example's manifests."""
+    text = subprocess.run([need("kustomize"), "build", folder], check=True, stdout=subprocess.PIPE, text=True).stdout
+    built = {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(text)}
+    for item in built.values():
+        assert mistakes(item) == []
+    example = EXAMPLES[0].parent / yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"][0].rpartition("/")[2]
+    plain = {(item["kind"], item["metadata"]["name"]): item for path in example.glob("manifests/*.yaml") for item in objects(path)}
+    assert plain.keys() <= built.keys()
+    if folder.name.endswith("-gpu"):
+        worker = built["Deployment", "video-renderer"]["spec"]["template"]["spec"]
+        assert worker["containers"][0]["resources"]["limits"] == {"cpu": "1", "memory": "1Gi", "nvidia.com/gpu": 1}
+        assert worker["tolerations"] and worker["nodeSelector"]
+        assert {"name": "KAFKA_BOOTSTRAP", "value": "kafka.rendering.svc:9092"} in worker["containers"][0]["env"]

@@ -1,6 +1,8 @@
 """examples/memes-nats: the first meme starts a worker at once, 1,000 start ten, none is lost and none is stored twice."""
 
+import json
 import os
+import re
 
 import pytest
 
@@ -8,19 +10,96 @@ from support.dashboard import assert_answered
 from support.example import Worker, command, play
 from support.grpc_client import Client
 from support.nats import Nats
-from support.process import wait_until
+from support.process import Process, wait_until
+from support.redis import Redis
 from support.server import REPOSITORY, Server
 
 NAME = "memes-nats"
+FOLDER = os.path.join(REPOSITORY, "examples", NAME)
 SECONDS = 60
 
 
 def test_the_example_shows_what_it_promises():
     printed = play(NAME)
     assert "Shortened:" in printed
-    for words in ("1 meme, 1 worker", "37 memes, 8 workers and never more", "1,000 memes, 10 workers", "no worker removed",
-                  "all 1038 memes so far are stored, each once"):
+    for words in ("1 meme, 1 worker", "10 pictures of the image API, then 10 of the cache", "37 memes, 8 workers and never more", "1,000 memes, 10 workers", "no worker removed",
+                  "all 1058 memes so far are stored, each once"):
         assert words in printed
+
+
+class ImageApi(Process):
+    name = "image API"
+
+    def command(self):
+        return ["python", os.path.join(FOLDER, "image_api.py")]
+
+    def environment(self):
+        return {**os.environ, "PORT": "0", "HOST": "127.0.0.1"}
+
+    def ready(self):
+        found = re.search(r"listening on port (\d+)", self.log())
+        self.url = found and f"http://127.0.0.1:{found[1]}/models/memes"
+        return found
+
+
+@pytest.fixture(scope="module")
+def api():
+    with ImageApi() as api:
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def image_api(monkeypatch, api):
+    """What workers find in their environment; without a Redis they go on."""
+    monkeypatch.setenv("IMAGE_API_URL", api.url)
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+
+
+def responses(broker):
+    with broker.connect() as client:
+        count = client.run(client.jetstream.stream_info("MEMES_DONE")).state.messages
+        found = [client.run(client.jetstream.get_msg("MEMES_DONE", seq=number + 1)) for number in range(count)]
+    return [(message.subject, json.loads(message.data)) for message in found]
+
+
+def request(broker, text, **more):
+    with broker.connect() as client:
+        client.run(client.jetstream.publish("meme.request", json.dumps({"id": text, "text": text, **more}).encode()))
+
+
+def test_the_same_text_comes_from_the_cache_the_second_time(broker, monkeypatch):
+    with Redis() as redis:
+        monkeypatch.setenv("REDIS_URL", f"redis://{redis.address}")
+        with Worker(NAME, NATS_URL=broker.url):
+            for number in (1, 2):
+                request(broker, "much cache", id=str(number))
+                wait_until(lambda number=number: state(broker) == (0, 0, number), SECONDS, "a response")
+        [first, second] = [response for _subject, response in responses(broker)]
+        assert (first["cached"], second["cached"], second["delivered"]) == (False, True, 1)
+        assert first["image"] == second["image"] and first["image"].startswith("data:image/svg+xml;base64,")
+        with redis.connect() as client:
+            assert len(client.call("KEYS", "meme:*")) == 1
+
+
+def test_what_the_image_api_refuses_is_an_error_with_the_id(broker):
+    with Worker(NAME, NATS_URL=broker.url):
+        request(broker, "???")
+        wait_until(lambda: state(broker) == (0, 0, 1), SECONDS, "a response")
+    [(subject, response)] = responses(broker)
+    assert subject == "meme.response.error" and response["id"] == "???" and "at least one letter" in response["error"]
+
+
+def test_while_the_image_api_is_away_a_request_is_tried_again(broker, api, monkeypatch):
+    monkeypatch.setenv("IMAGE_API_URL", "http://127.0.0.1:1/models/memes")
+    with Worker(NAME, NATS_URL=broker.url):
+        request(broker, "again")
+        wait_until(lambda: state(broker)[1] == 1, SECONDS, "a request that is tried")
+        assert state(broker)[2] == 0
+    monkeypatch.setenv("IMAGE_API_URL", api.url)
+    with Worker(NAME, NATS_URL=broker.url):
+        wait_until(lambda: state(broker) == (0, 0, 1), SECONDS, "a response")
+    [(subject, response)] = responses(broker)
+    assert subject == "meme.response" and response["delivered"] > 1
 
 
 @pytest.fixture
@@ -56,7 +135,7 @@ def test_a_job_longer_than_the_ack_wait_is_done_by_one_worker(broker):
 def test_what_is_no_job_is_dropped_and_the_next_one_is_done(broker):
     with broker.connect() as client:
         for data in (b"", b"{", b"[]", b'{"id": 1}', b'{"id": 1, "text": "a", "seconds": "long"}'):
-            client.run(client.jetstream.publish("memes.jobs", data))
+            client.run(client.jetstream.publish("meme.request", data))
     command(NAME, "stress.py", "--jobs", 1, "--seconds", 0, NATS_URL=broker.url)
     with Worker(NAME, NATS_URL=broker.url):
         wait_until(lambda: state(broker) == (0, 0, 1), SECONDS, "the meme")

@@ -1,78 +1,200 @@
-"""examples/video-conversion-rabbitmq: 37 jobs make 8 workers, none make 0, and no fault loses a job."""
+"""examples/video-conversion-rabbitmq: 37 videos make 8 workers, none make 0, and no fault loses one."""
 
+import contextlib
+import json
 import os
+import signal
+import subprocess
 
 import pytest
+import requests
 
+from support.browser import Browser
 from support.dashboard import assert_answered
-from support.example import Worker, command, play
+from support.example import Program, Worker, clip, load, play
 from support.grpc_client import Client
-from support.process import wait_until
+from support.process import free_port, wait_until
 from support.rabbitmq import RabbitMQ
+from support.s3 import S3
 from support.server import REPOSITORY, Server
 
 NAME = "video-conversion-rabbitmq"
-SECONDS = 60
+FOLDER = os.path.join(REPOSITORY, "examples", NAME)
+SECONDS = 90
 
 
-@pytest.mark.parametrize("chapters", ["timeline,load", "kill,latency,cpu,restart"])
+@pytest.mark.parametrize("chapters", ["timeline,baseline", "kill,api,backlog,slow,disk,network,restart,burst"])
 def test_the_example_shows_what_it_promises(chapters):
     printed = play(NAME, "--only", chapters)
     assert "Shortened:" in printed
 
 
+class System:
+    """All but KEDA: storage, RabbitMQ, API; worker() is a process."""
+
+    def __init__(self, stack, folder):
+        self.metrics_port = free_port()
+        self.broker = stack.enter_context(RabbitMQ("\n".join([
+            f"prometheus.tcp.port = {self.metrics_port}", "prometheus.tcp.ip = 127.0.0.1",
+            "prometheus.return_per_object_metrics = true"]), ["rabbitmq_prometheus"]))
+        self.storage = stack.enter_context(S3())
+        self.video = clip(folder / "clip.mkv", seconds=0.5)
+        self.api = stack.enter_context(Program(os.path.join(FOLDER, "api.py"), RABBITMQ_URL=self.broker.amqp_url(),
+                                               STATES=folder / "states.sqlite", **self.storage.variables()))
+
+    def worker(self, **variables):
+        return Worker(NAME, **{"RABBITMQ_URL": self.broker.amqp_url(), **self.storage.variables(), **variables})
+
+    def call(self, method, path, body=None):
+        return requests.request(method, self.api.url + path, json=body, timeout=SECONDS)
+
+    def upload(self, data=None):
+        """Returns the job's id."""
+        job = self.call("POST", "/upload/request").json()
+        assert requests.put(job["upload_url"], data=data or self.video.read_bytes(), timeout=SECONDS).ok
+        return job["job_id"]
+
+    def publish(self, data=None):
+        job = self.upload(data)
+        answer = self.call("POST", "/jobs", {"job_id": job, "output_format": "mp4"})
+        assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+        return job
+
+    def status(self, job):
+        return self.call("GET", f"/jobs/{job}").json()["status"]
+
+    def wait_for(self, job, status):
+        wait_until(lambda: self.status(job) == status, SECONDS, f"{status} of {job}")
+
+
 @pytest.fixture(scope="module")
-def rabbitmq():
-    with RabbitMQ() as broker:
-        yield broker
+def system(tmp_path_factory):
+    with contextlib.ExitStack() as stack:
+        yield System(stack, tmp_path_factory.mktemp("video"))
 
 
-@pytest.fixture
-def broker(rabbitmq):
-    rabbitmq.declare("videos", "converted")
-    rabbitmq.purge("videos")
-    rabbitmq.purge("converted")
-    return rabbitmq
+@pytest.fixture(autouse=True)
+def empty_queue(request):
+    yield
+    if "system" in request.fixturenames:
+        request.getfixturevalue("system").broker.purge("videos")
 
 
-def load(broker, jobs, seconds):
-    return command(NAME, "load.py", "--jobs", jobs, "--seconds", seconds, RABBITMQ_URL=broker.amqp_url())
+def test_a_video_is_uploaded_converted_and_downloaded_as_with_curl(system, tmp_path):
+    def curl(*words):
+        return subprocess.run(["curl", "--silent", "--show-error", "--fail-with-body", *words], check=True, stdout=subprocess.PIPE).stdout
+
+    def post(path, body):
+        return json.loads(curl("-X", "POST", "-H", "Content-Type: application/json", "-d", json.dumps(body), system.api.url + path))
+
+    job = post("/upload/request", {})
+    assert job["expires_in"] == 600 and "X-Amz-Expires=600&" in job["upload_url"]
+    assert system.status(job["job_id"]) == "PENDING"
+    curl("-T", str(system.video), job["upload_url"])
+    assert post("/jobs", {"job_id": job["job_id"], "output_format": "mp4"})["status"] == "PENDING"
+    with system.worker():
+        system.wait_for(job["job_id"], "DONE")
+    done = json.loads(curl(f"{system.api.url}/jobs/{job['job_id']}"))
+    (tmp_path / "result.mp4").write_bytes(curl(done["output_url"]))
+    found = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", tmp_path / "result.mp4"],
+                           check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert sorted(found.split()) == ["aac", "h264"]
 
 
-def messages(broker):
-    """Jobs that wait, jobs that are worked on, and results."""
-    queues = {queue["name"]: queue for queue in broker.api("GET", "/queues/%2F?disable_stats=true&enable_queue_totals=true")}
-    jobs = queues["videos"]
-    return jobs["messages_ready"], jobs["messages_unacknowledged"], queues["converted"]["messages"]
+def test_only_the_signed_object_can_be_sent_and_only_with_its_signature(system):
+    url = system.call("POST", "/upload/request").json()["upload_url"]
+    other = system.call("POST", "/upload/request").json()["job_id"]
+    path, _, query = url.partition("?")
+    for wrong in (path, f"{path.rsplit('/', 1)[0]}/{other}?{query}", url.replace("Expires=600", "Expires=6000")):
+        assert requests.put(wrong, data=b"x", timeout=SECONDS).status_code in (400, 403)
 
 
-def test_a_worker_ends_after_the_job_that_it_has(broker):
-    load(broker, 2, 3)
-    with Worker(NAME, RABBITMQ_URL=broker.amqp_url()) as worker:
-        wait_until(lambda: messages(broker) == (1, 1, 0), SECONDS, "a job in work")
-        assert worker.terminate() == 0
-    wait_until(lambda: messages(broker) == (1, 0, 1), SECONDS, "a result, and the other job")
+def test_what_is_wrong_with_a_request_is_said(system):
+    assert system.call("GET", "/jobs/none").status_code == 404
+    job = system.call("POST", "/upload/request").json()["job_id"]
+    for body, code, words in (({"job_id": job}, 409, "PUT it to the upload_url"), ({"job_id": "none"}, 404, "/upload/request"),
+                              ({"job_id": 7}, 404, "no job"), ([], 400, "JSON object"), ({"job_id": job, "output_format": "exe"}, 400, "mp4, mkv, mov")):
+        answer = system.call("POST", "/jobs", body)
+        assert answer.status_code == code and words in answer.json()["error"]
+    assert requests.post(f"{system.api.url}/jobs", data=b"x" * 20_000, timeout=SECONDS,
+                         headers={"Content-Type": "application/json"}).status_code == 413
 
 
-def test_a_worker_waits_for_a_broker_that_is_away(broker):
-    with Worker(NAME, RABBITMQ_URL="amqp://guest:guest@127.0.0.1:1/%2F") as worker:
+def test_the_same_job_published_again_is_converted_once(system):
+    job = system.publish()
+    assert system.call("POST", "/jobs", {"job_id": job}).status_code == 202
+    assert "videos\t1\n" in system.broker.ctl("list_queues", "name", "messages", "--no-table-headers")
+    assert system.call("POST", "/jobs", {"job_id": job}).json()["output_format"] == "mp4"
+
+
+def test_the_states_survive_a_killed_api_which_catches_up(system):
+    job = system.publish()
+    system.api.kill()
+    with system.worker() as worker:
+        lines = iter(worker.child.stdout.readline, "")
+        assert any(f"{job} converted" in line for line in lines)
+        system.api.start()
+        system.wait_for(job, "DONE")
+
+
+def test_a_file_that_is_no_video_fails_with_ffmpegs_words_and_stops_no_worker(system):
+    for body in (b"convert this", b"{}", b"7", b'{"job_id": "../x", "output_format": "mp4"}'):
+        system.broker.publish("videos", body=body)
+    bad, good = system.publish(b"this is no video"), system.publish()
+    with system.worker() as worker:
+        system.wait_for(bad, "FAILED")
+        system.wait_for(good, "DONE")
+        printed = [worker.child.stdout.readline() for _ in range(5)]
+        assert printed[0] == "RabbitMQ: connected\n" and all(line.startswith("refused: ") for line in printed[1:])
+    assert "Invalid data" in system.call("GET", f"/jobs/{bad}").json()["error"]
+
+
+def test_a_worker_ends_after_the_job_that_it_has_even_if_its_process_group_is_signalled(system):
+    first, second = system.publish(clip(system.video.parent / "long.mkv", seconds=3).read_bytes()), system.publish()
+    with system.worker(FFMPEG_INPUT_OPTIONS="-re") as worker:
+        system.wait_for(first, "PROCESSING")
+        os.killpg(worker.child.pid, signal.SIGTERM)
+        assert worker.child.wait(SECONDS) == 0
+    system.wait_for(first, "DONE")
+    assert system.status(second) == "PENDING"
+
+
+def test_a_storage_that_is_away_delays_a_job_and_fails_none(system):
+    with system.worker(S3_ENDPOINT="http://127.0.0.1:1") as worker:
+        job = system.publish()
+        assert any("is given back" in line for line in iter(worker.child.stdout.readline, ""))
+    with system.worker():
+        system.wait_for(job, "DONE")
+
+
+def test_a_worker_waits_for_a_broker_that_is_away(system):
+    with system.worker(RABBITMQ_URL="amqp://guest:guest@127.0.0.1:1/%2F") as worker:
         assert "trying again" in worker.child.stdout.readline()
         assert worker.terminate() == 0
 
 
-def test_a_job_that_nobody_can_do_stops_no_worker(broker):
-    for body in (b"convert this", b"{}", b"7"):
-        broker.publish("videos", body=body)
-    load(broker, 1, 0)
-    with Worker(NAME, RABBITMQ_URL=broker.amqp_url()) as worker:
-        printed = [worker.child.stdout.readline() for _ in range(4)]
-    assert all(line.startswith("refused: ") for line in printed[:3]) and printed[3].endswith(" converted\n")
+def test_the_page_uploads_a_video_and_shows_its_result(system):
+    with Browser() as browser, system.worker():
+        browser.call("open", url=system.api.url)
+        browser.call("files", selector="input[type=file]", paths=[str(system.video)])
+        browser.click("button")
+        browser.wait_for_text("download mp4", seconds=SECONDS)
+        browser.screenshot("video-conversion")
+        assert requests.get(browser.evaluate("document.querySelector('td a').href"), timeout=SECONDS).headers["Content-Type"] == "video/mp4"
+        browser.call("files", selector="input[type=file]", paths=[__file__])
+        browser.click("button")
+        browser.wait_for_text("Invalid data", seconds=SECONDS)
+        assert browser.problems() == [] and browser.axe() == []
 
 
-def test_every_query_of_the_dashboard_finds_what_it_shows(broker):
-    load(broker, 300, 0.2)
-    trigger = {"scaler": "rabbitmq", "host": broker.http_url(), "queueName": "videos", "mode": "QueueLength", "value": "5"}
-    with Worker(NAME, RABBITMQ_URL=broker.amqp_url()) as worker, Server(http=True) as server, Client(server.port) as client:
+def test_every_query_of_the_dashboard_finds_what_it_shows(system):
+    for _ in range(2):
+        system.publish(b"this is no video")
+    trigger = {"scaler": "rabbitmq", "host": system.broker.http_url(), "queueName": "videos", "mode": "QueueLength", "value": "5"}
+    with Server(http=True) as server, Client(server.port) as client, load(NAME, 40, url=system.api.url, video=system.video) as report:
         assert client.metrics(trigger).metricValue > 0
-        assert_answered(os.path.join(REPOSITORY, "examples", NAME, "dashboard.json"), "video",
-                        video_worker_1=worker.metrics_port, backlog_0=server.http_port)
+        with system.worker(FFMPEG_INPUT_OPTIONS="-re") as worker:
+            assert_answered(os.path.join(FOLDER, "dashboard.json"), "video", video_worker_1=worker.metrics_port, backlog_0=server.http_port,
+                            rabbitmq_0=system.metrics_port, api_0=system.api.metrics_port)
+            found = report()
+    assert found["succeeded"] == found["jobs"] == 40 and 0 < found["jobSeconds"]["p50"] <= found["jobSeconds"]["p99"]

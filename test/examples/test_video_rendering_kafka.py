@@ -1,89 +1,116 @@
-"""examples/video-rendering-kafka: renderers double each minute up to ten, every viewer is notified by WebSocket, no job is lost."""
+"""examples/video-rendering-kafka: renderers double each minute up to ten, every viewer sees the progress, no job is lost."""
 
 import contextlib
+import http.server
 import json
 import os
+import pathlib
 import signal
+import threading
 
 import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from support.browser import Browser
 from support.dashboard import assert_answered
-from support.example import Worker, command, play
+from support.example import Program, Worker, command, load, play
 from support.grpc_client import Client
 from support.kafka import Kafka
+from support.kubernetes_schemas import mistakes
 from support.process import wait_until
 from support.server import REPOSITORY, Server
 
 NAME = "video-rendering-kafka"
+FOLDER = os.path.join(REPOSITORY, "examples", NAME)
 SECONDS = 90
 
 
 @pytest.mark.parametrize("chapter, seen", [
-    ("render", ["1, 2, 4, 8, 10 replicas, a minute between each two", "both replicas of the status service told the viewers of all 100 jobs",
-                "0 jobs were done twice"]),
-    ("faults", ["no renderer removed", "at most the double each minute", "the viewers of all 40 jobs", "the group has no lag"])])
+    ("render", ["1, 2, 4, 8, 10 replicas, a minute between each two", "saw all 100 jobs done", "0 jobs were done twice", "each viewer saw the progress"]),
+    ("faults", ["no renderer removed", "viewers at the other replica were notified", "at most the double each minute", "saw all 40 jobs done",
+                "the group has no lag"])])
 def test_the_example_shows_what_it_promises(chapter, seen):
     printed = play(NAME, "--only", chapter)
-    assert "Shortened:" in printed
+    assert "Shortened:" in printed and "%3|" not in printed
     for words in seen:
         assert words in printed
 
 
 @pytest.fixture(scope="module")
-def broker():
+def broker(tmp_path_factory):
     with Kafka(group_min_session_timeout_ms=1000) as broker:
         command(NAME, "topics.py", KAFKA_BOOTSTRAP=broker.bootstrap)
+        broker.videos = tmp_path_factory.mktemp("videos")
         yield broker
 
 
-class Status(Worker):
+@pytest.fixture(scope="module")
+def api(broker):
+    with Program(os.path.join(FOLDER, "api.py"), KAFKA_BOOTSTRAP=broker.bootstrap, VIDEOS=broker.videos) as program:
+        yield program
+
+
+class Status(Program):
     """A replica of the status service."""
 
     def __init__(self, broker):
-        super().__init__(NAME, "status.py", KAFKA_BOOTSTRAP=broker.bootstrap, HOST="127.0.0.1", PORT=0)
-        self.port = int(self.child.stdout.readline().rsplit(" ", 1)[1])
+        super().__init__(os.path.join(FOLDER, "status.py"), KAFKA_BOOTSTRAP=broker.bootstrap)
 
     def viewer(self, job):
         return connect(f"ws://127.0.0.1:{self.port}/ws?jobId={job}", open_timeout=SECONDS)
 
 
-def worker(broker):
-    return Worker(NAME, KAFKA_BOOTSTRAP=broker.bootstrap, SESSION_SECONDS=4)
+def worker(broker, **variables):
+    return Worker(NAME, KAFKA_BOOTSTRAP=broker.bootstrap, SESSION_SECONDS=4, VIDEOS=broker.videos, FFMPEG_INPUT_OPTIONS="-re", **variables)
 
 
-def upload(broker, jobs, seconds):
-    return command(NAME, "load.py", "--jobs", jobs, "--seconds", seconds, KAFKA_BOOTSTRAP=broker.bootstrap).split()
+def request_videos(api, jobs, seconds=0.2):
+    return [requests.post(f"{api.url}/videos", json={"seconds": seconds}, timeout=SECONDS).json()["jobId"] for _ in range(jobs)]
 
 
 def lag(broker):
     return sum(broker.end_offsets("videoJob", 10)) - sum(offset or 0 for offset in broker.committed("renderers", "videoJob", 10))
 
 
-def results(broker):
-    return sum(broker.end_offsets("videoJobDone", 1))
+def steps(socket):
+    """Of all events until the connection's end."""
+    return [json.loads(message) for message in socket]
 
 
-def message(socket):
-    return json.loads(socket.recv(timeout=SECONDS))
-
-
-def test_either_replica_reports_a_job_and_a_later_client_is_notified_at_once(broker):
+def test_either_replica_reports_each_step_and_a_later_client_gets_the_last_one(broker, api):
     with Status(broker) as one, Status(broker) as other:
-        [job] = upload(broker, 1, 0.5)
-        with one.viewer(job) as first, one.viewer(job) as second, other.viewer(job) as third, worker(broker):
-            reported = [message(socket) for socket in (first, second, third)]
-        assert [each["jobId"] for each in reported] == [job] * 3 and reported[0] == reported[1] == reported[2]
-        with Status(broker) as new, new.viewer(job) as late, other.viewer(job) as later:
-            assert message(late) == message(later) == reported[0]
-        assert one.terminate() == 0
+        [job] = request_videos(api, 1, 1.5)
+        with one.viewer(job) as first, other.viewer(job) as second, worker(broker):
+            reported = [steps(socket) for socket in (first, second)]
+        assert reported[0] == reported[1]
+        assert list(dict.fromkeys(event["step"] for event in reported[0])) == ["queued", "started", "percent", "done"]
+        percents = [event["percent"] for event in reported[0] if event["step"] == "percent"]
+        assert percents == sorted(percents) and all(0 < percent < 100 for percent in percents)
+        with other.viewer(job) as late:
+            assert steps(late) == reported[0][-1:]
+        with Status(broker) as new, new.viewer(job) as later:  # it may not have read all events yet
+            assert steps(later)[-1] == reported[0][-1]
+        assert requests.get(api.url + reported[0][-1]["url"], timeout=SECONDS).headers["Content-Type"] == "video/mp4"
+        assert one.stop() == 0
 
 
-def test_a_client_that_goes_is_forgotten_and_mistakes_are_reported(broker):
+def test_a_client_of_a_killed_replica_comes_back_and_misses_no_end(broker, api):
+    with Status(broker) as replica:
+        [job] = request_videos(api, 1)
+        with replica.viewer(job) as viewer:
+            assert json.loads(viewer.recv(timeout=SECONDS))["step"] == "queued"
+            replica.kill()
+        with worker(broker):
+            wait_until(lambda: lag(broker) == 0, SECONDS, "no lag")
+        replica.start()
+        with replica.viewer(job) as viewer:
+            assert steps(viewer)[-1]["step"] == "done"
+
+
+def test_a_client_that_goes_is_forgotten_and_mistakes_are_reported(broker, api):
     with Status(broker) as status:
-        assert requests.get(f"http://127.0.0.1:{status.port}/healthz", timeout=SECONDS).text == "ok\n"
         for path in ("/ws", "/ws?jobId=", "/other?jobId=1", "/ws?jobId=1&jobId=2", "/ws?jobId=" + "x" * 101):
             with pytest.raises(InvalidStatus, match="400"), connect(f"ws://127.0.0.1:{status.port}{path}"):
                 pass
@@ -97,54 +124,121 @@ def test_a_client_that_goes_is_forgotten_and_mistakes_are_reported(broker):
                 stack.enter_context(status.viewer(f"never-{number}"))
             wait_until(lambda: clients() == "status_clients 50.0", SECONDS, "50 clients")
         wait_until(lambda: clients() == "status_clients 0.0", SECONDS, "no client")
+    for body in ({"seconds": 0}, {"seconds": "5"}, {"seconds": 601}, {"seconds": True}, []):
+        answer = requests.post(f"{api.url}/videos", json=body, timeout=SECONDS)
+        assert body == [] or (answer.status_code == 400 and "at most 600" in answer.json()["error"])
 
 
-def test_a_worker_ends_after_the_job_that_it_has(broker):
-    before = results(broker)
-    upload(broker, 20, 2)
+def test_a_worker_ends_after_the_job_that_it_has(broker, api):
+    request_videos(api, 10, 1)
     with worker(broker) as renderer:
-        wait_until(lambda: results(broker) > before, SECONDS, "a result")
+        wait_until(lambda: lag(broker) < 10, SECONDS, "a result")
         assert renderer.terminate() == 0
-    assert lag(broker) == 20 - (results(broker) - before), "what it has done is committed, and nothing else"
+    assert 0 < lag(broker) < 10, "what it has done is committed, and nothing else"
     with worker(broker):
         wait_until(lambda: lag(broker) == 0, SECONDS, "the other jobs")
-    assert results(broker) == before + 20, "none was done twice"
 
 
-def test_the_job_of_a_killed_worker_is_done_by_another_one(broker):
-    before = results(broker)
-    upload(broker, 10, 1)
-    with worker(broker) as renderer:
-        wait_until(lambda: results(broker) > before, SECONDS, "a result")
-        renderer.child.send_signal(signal.SIGKILL)
-    with worker(broker):
-        wait_until(lambda: lag(broker) == 0, SECONDS, "all jobs")
-    assert 10 <= results(broker) - before <= 12, "at most the job in work and the one before, committed each half second, are done twice"
-
-
-def test_what_is_no_job_is_passed_over_and_the_next_one_is_done(broker):
-    before = results(broker)
+def test_what_is_no_job_is_passed_over_and_the_next_one_is_done(broker, api):
     broker.produce("videoJob", 10, 10)  # "work" is no JSON
-    broker.produce("videoJobDone", 3, 1)
-    [job] = upload(broker, 1, 0)
+    broker.produce("videoEvents", 3, 1)
+    [job] = request_videos(api, 1)
     with Status(broker) as status, worker(broker), status.viewer(job) as viewer:
-        assert message(viewer)["jobId"] == job
+        assert steps(viewer)[-1]["step"] == "done"
         wait_until(lambda: lag(broker) == 0, SECONDS, "no lag")
-    assert results(broker) == before + 3 + 1
 
 
-def test_making_the_topics_again_keeps_the_offsets(broker):
-    upload(broker, 10, 0)
+def test_a_job_that_ffmpeg_refuses_fails_with_its_words(broker, api):
+    [job] = request_videos(api, 1)
+    with Status(broker) as status, worker(broker, FFMPEG_ENCODER="no_such_encoder"), status.viewer(job) as viewer:
+        last = steps(viewer)[-1]
+    assert last["step"] == "failed" and "no_such_encoder" in last["error"]
+
+
+def test_making_the_topics_again_keeps_the_offsets(broker, api):
+    request_videos(api, 3)
     with worker(broker):
         wait_until(lambda: lag(broker) == 0, SECONDS, "no lag")
     command(NAME, "topics.py", KAFKA_BOOTSTRAP=broker.bootstrap)
     assert lag(broker) == 0
 
 
-def test_every_query_of_the_dashboard_finds_what_it_shows(broker):
-    upload(broker, 100, 0.3)
+class Argo(http.server.BaseHTTPRequestHandler):
+    """The part of a Kubernetes API that the worker needs: `workflows` are what it made."""
+
+    workflows = {}
+
+    def reply(self, code, body):
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.path == "/apis/argoproj.io/v1alpha1/namespaces/rendering/workflows" and self.headers["Authorization"] == "Bearer token"
+        is_new = self.workflows.setdefault(body["metadata"]["name"], body) is body
+        self.reply(201 if is_new else 409, body)
+
+    def do_GET(self):
+        self.reply(200, {"status": {"phase": "Succeeded"}} if self.path.rpartition("/")[2] in self.workflows else {})
+
+    def log_message(self, *_):
+        pass
+
+
+def test_with_argo_a_workflow_of_the_template_does_the_job(broker, api, tmp_path):
+    for file, text in (("namespace", "rendering"), ("token", "token"), ("ca.crt", "")):
+        (tmp_path / file).write_text(text)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Argo)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    [job] = request_videos(api, 1, 3)
+    with worker(broker, RENDERER="argo", KUBERNETES_API=f"http://127.0.0.1:{server.server_port}", SERVICE_ACCOUNT=tmp_path):
+        wait_until(lambda: lag(broker) == 0, SECONDS, "no lag")
+    server.shutdown()
+    server.server_close()
+    made = Argo.workflows[f"render-{job}"]
+    assert mistakes(made) == []
+    template = pathlib.Path(REPOSITORY, "examples", "overlays", "video-rendering-argo", "workflowtemplate.yaml").read_text()
+    assert f"name: {made['spec']['workflowTemplateRef']['name']}\n" in template
+    assert {one["name"]: one["value"] for one in made["spec"]["arguments"]["parameters"]} == {"job": job, "seconds": "3"}
+
+
+def test_the_page_shows_the_progress_even_when_a_replica_dies(broker):
+    with Status(broker) as one, Status(broker) as other:
+        addresses = ",".join(f"ws://127.0.0.1:{status.port}" for status in (one, other))
+        with Program(os.path.join(FOLDER, "api.py"), KAFKA_BOOTSTRAP=broker.bootstrap, VIDEOS=broker.videos, STATUS_URLS=addresses) as api, \
+                Browser() as browser:
+            browser.call("open", url=api.url)
+            browser.fill("input", "6")
+            browser.click("button")
+            browser.wait_for_text("queued", seconds=SECONDS)
+            with worker(broker):
+                browser.wait("document.querySelector('progress').value >= 10")
+                browser.screenshot("video-rendering")
+                one.kill()
+                browser.wait_for_text("watch", seconds=SECONDS)
+            assert browser.evaluate("document.querySelector('progress').value") == 100
+            assert browser.axe() == []
+
+
+def test_every_query_of_the_dashboard_finds_what_it_shows(broker, api):
     trigger = {"scaler": "kafka", "bootstrapServers": broker.bootstrap, "topic": "videoJob", "consumerGroup": "renderers"}
-    with worker(broker) as renderer, Status(broker) as status, Server(http=True) as server, Client(server.port) as client:
-        assert client.metrics(trigger).metricValue > 0
-        assert_answered(os.path.join(REPOSITORY, "examples", NAME, "dashboard.json"), "rendering", video_renderer_1=renderer.metrics_port,
-                        status_1=status.metrics_port, backlog_0=server.http_port)
+    with Status(broker) as status, Server(http=True) as server, Client(server.port) as client, \
+            load(NAME, 30, url=api.url, status=f"ws://127.0.0.1:{status.port}", seconds=0.5) as report:
+        wait_until(lambda: client.metrics(trigger).metricValue > 0, SECONDS, "a value")
+        with worker(broker) as renderer:
+            assert_answered(os.path.join(FOLDER, "dashboard.json"), "rendering", video_renderer_1=renderer.metrics_port,
+                            status_1=status.metrics_port, api_1=api.metrics_port, backlog_0=server.http_port)
+            assert report()["successRate"] == 1
+
+
+def test_the_job_of_a_killed_worker_is_done_by_another_one(broker, api):
+    jobs = request_videos(api, 5, 1)
+    with Status(broker) as status:
+        with worker(broker) as renderer, status.viewer(jobs[0]) as viewer:
+            steps(viewer)
+            renderer.child.send_signal(signal.SIGKILL)
+        with worker(broker), contextlib.ExitStack() as stack:
+            viewers = [stack.enter_context(status.viewer(job)) for job in jobs]
+            assert all(steps(viewer)[-1]["step"] == "done" for viewer in viewers)
+            wait_until(lambda: lag(broker) == 0, SECONDS, "all jobs")

@@ -1,0 +1,75 @@
+# What examples/up, forward and down share: reading the example's `cluster` file, and running kubectl and helm.
+# shellcheck shell=bash disable=SC2034
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+examples=$root/examples
+shared=backlog-examples # the ConfigMap that says which parts were installed for examples, and the namespace of their monitoring
+
+say() { printf '%s\n' "$*"; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+names() { (cd "$examples" && echo */cluster | sed 's|/cluster||g'); }
+
+usage() {
+    say "usage: examples/${0##*/} NAME [--context CONTEXT]$1"
+    say "NAME: $(names)"
+}
+
+# Sets name, context and no_images, and what examples/NAME/cluster sets:
+#   namespace   of the example
+#   images      NAME=FOLDER of each image that is built, FOLDER in the repository
+#   needs       parts of the cluster: keda metrics-server vpa
+#   secrets     NAME=PASSWORD of each Secret for Backlog, in namespace keda
+#   forwards    NAMESPACE/OBJECT=LOCAL:REMOTE=WHAT of each port
+#   connections of Backlog, for `down`
+arguments() {
+    name='' context='' no_images=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --context) context=${2:?--context needs the name of a context of kubectl} && shift 2 ;;
+            --no-images) no_images=yes && shift ;;
+            -h | --help) usage " [--no-images]" && exit 0 ;;
+            -*) die "unknown option $1" ;;
+            *) [ -z "$name" ] || die "one example at a time"; name=$1 && shift ;;
+        esac
+    done
+    if [ -z "$name" ] || [ ! -e "$examples/$name/cluster" ]; then
+        usage " [--no-images]" >&2
+        exit 2
+    fi
+    namespace='' images=() needs=() secrets=() forwards=() connections=()
+    # shellcheck source=/dev/null
+    . "$examples/$name/cluster"
+    read -ra kubectl <<<"${KUBECTL:-kubectl}"
+    read -ra helm <<<"${HELM:-helm}"
+    command -v "${kubectl[0]}" >/dev/null || die "kubectl is missing: install it, or set KUBECTL"
+    [ -n "$context" ] || context=$(command "${kubectl[@]}" config current-context 2>/dev/null) ||
+        die "kubectl has no current context: kubectl config get-contexts lists them; give --context"
+}
+
+kube() { command "${kubectl[@]}" --context "$context" "$@"; }
+helm() { command "${helm[@]}" --kube-context "$context" "$@"; }
+exists() { kube get "$@" >/dev/null 2>&1; }
+
+# Helm, at the version of test/tools/go.mod, where there is none.
+find_helm() {
+    command -v "${helm[0]}" >/dev/null && return
+    helm=("$root/build/tools/helm")
+    [ ! -x "${helm[0]}" ] || return 0
+    command -v go >/dev/null || die "helm is missing: install it, or Go, with which this script installs it"
+    say "installing helm into build/tools, as test/tools/go.mod has it ..."
+    mkdir -p "$root/build/tools"
+    (cd "$root/test/tools" && CGO_ENABLED=0 GOBIN=$root/build/tools go install -trimpath helm.sh/helm/v3/cmd/helm)
+}
+
+# What was installed for examples: PART, or example-NAME, is in the ConfigMap.
+recorded() { kube -n "$shared" get configmap "$shared" -o "jsonpath={.data.$1}" 2>/dev/null; }
+record() { kube -n "$shared" patch configmap "$shared" --type merge -p "{\"data\":{\"$1\":$2}}" >/dev/null; }
+
+# The names of the examples that are up.
+up_examples() {
+    # shellcheck disable=SC2016 # the variables are the template's
+    kube -n "$shared" get configmap "$shared" -o 'go-template={{range $key, $value := .data}}{{$key}}{{"\n"}}{{end}}' 2>/dev/null |
+        sed -n 's/^example-//p'
+}

@@ -1,0 +1,31 @@
+"""A program of an example that serves HTTP, as a process: an API, a status service. It can be killed and started again."""
+
+import os
+import sys
+import urllib.request
+
+from support.process import Process, free_port
+
+
+class Program(Process):
+    """It gets its ports, HOST, PORT and METRICS_PORT, which stay the same however often it is started, and serves /healthz."""
+
+    start_seconds = 120
+
+    def __init__(self, path, name=None, **variables):
+        self.name = name or os.path.splitext(os.path.basename(path))[0]
+        super().__init__()
+        self.path, self.port, self.metrics_port = path, free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.variables = {key: str(value) for key, value in variables.items()}
+
+    def command(self):
+        return [sys.executable, "-u", self.path]
+
+    def environment(self):
+        return {**super().environment(), "HOST": "127.0.0.1", "PORT": str(self.port), "METRICS_PORT": str(self.metrics_port),
+                **self.variables}
+
+    def ready(self):
+        with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
+            return answer.status == 200

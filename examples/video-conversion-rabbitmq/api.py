@@ -1,0 +1,167 @@
+"""The API and its page: `POST /upload/request`, `POST /jobs`, `GET /jobs/{job_id}`. Videos go to the storage, not through here.
+
+Environment: RABBITMQ_URL, S3_ENDPOINT, S3_PUBLIC_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, STATES (a file of SQLite), HOST, PORT, METRICS_PORT.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+
+import flask
+import pika
+import waitress
+from prometheus_client import Counter, start_http_server
+from werkzeug.exceptions import HTTPException
+
+import storage
+from queue_of_jobs import JOBS, STATES, Publisher, connect
+from states import States
+
+URL = os.environ["RABBITMQ_URL"]
+MAX_BODY_BYTES = 10_000  # a request is a job's id and a format
+
+app = flask.Flask(__name__, static_folder=None)
+app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+states = States(os.environ.get("STATES", "states.sqlite"))
+publisher = Publisher(URL)
+inside, outside = storage.connect(), storage.connect("S3_PUBLIC_ENDPOINT")
+requests = Counter("api_requests_total", "Requests to the API", ["endpoint", "code"])
+
+
+@app.get("/")
+def page():
+    return flask.send_from_directory(app.root_path, "index.html")
+
+
+@app.post("/upload/request")
+def request_upload():
+    """A new job, and the URL to PUT its video to within ten minutes."""
+    job = str(uuid.uuid4())
+    states.request(job)
+    url = outside.presigned_put_object(bucket_name=storage.INPUT, object_name=job, expires=storage.PRESIGNED)
+    return {"job_id": job, "upload_url": url, "expires_in": int(storage.PRESIGNED.total_seconds())}, 201
+
+
+@app.post("/jobs")
+def publish():
+    """The video is there: convert it. The same request again publishes nothing more."""
+    body = flask.request.get_json()
+    if not isinstance(body, dict):
+        flask.abort(400, "the body must be a JSON object with job_id and output_format")
+    output_format = body.get("output_format", "mp4")
+    if output_format not in storage.TYPES:
+        flask.abort(400, f"output_format must be one of {', '.join(storage.TYPES)}")
+    row = find(body.get("job_id"))
+    if row["published_at"] is None:
+        if not storage.exists(inside, storage.INPUT, row["job_id"]):
+            flask.abort(409, "the video is missing: PUT it to the upload_url of POST /upload/request first")
+        publisher.publish(JOBS, json.dumps({"job_id": row["job_id"], "output_format": output_format}))
+        states.publish(row["job_id"], output_format)
+        row = {**row, "output_format": output_format}  # PENDING, also where a worker has begun it already
+    return show(row), 202
+
+
+@app.get("/jobs/<job>")
+def get(job):
+    return show(find(job))
+
+
+@app.get("/jobs")
+def counts():
+    """How many jobs are in which state."""
+    return states.counts()
+
+
+@app.get("/healthz")
+def health():
+    return "ok\n"
+
+
+def find(job):
+    row = states.get(job) if isinstance(job, str) else None
+    return row or flask.abort(404, "no job with this job_id: POST /upload/request makes one")
+
+
+def show(row):
+    shown = {key: row[key] for key in ("job_id", "status", "output_format", "error") if row[key] is not None}
+    if row["finished_at"] is not None:
+        shown["seconds"] = round(row["finished_at"] - row["started_at"], 3)
+    if row["status"] == "DONE":
+        shown["output_url"] = outside.presigned_get_object(
+            bucket_name=storage.OUTPUT, object_name=f"{row['job_id']}.{row['output_format']}", expires=storage.PRESIGNED)
+    return shown
+
+
+@app.errorhandler(HTTPException)
+def refused(error):
+    return {"error": error.description}, error.code
+
+
+def unavailable(error):
+    print(f"{flask.request.path}: {error!r}", flush=True)
+    return {"error": "RabbitMQ or the storage does not take requests now; try again later"}, 503, {"Retry-After": "5"}
+
+
+for failure in (pika.exceptions.AMQPError, *storage.FAILURES):
+    app.register_error_handler(failure, unavailable)
+
+
+@app.after_request
+def count(response):
+    requests.labels(flask.request.endpoint or "none", response.status_code).inc()
+    return response
+
+
+def follow_states():
+    """A thread: takes what workers report. It is acknowledged when it is on disk, so nothing is lost while the API is away."""
+    while True:
+        try:
+            connection, channel = connect(URL)
+            print("RabbitMQ: connected", flush=True)
+            for method, _properties, body in channel.consume(STATES):
+                record(body)
+                channel.basic_ack(method.delivery_tag)
+        except (pika.exceptions.AMQPError, OSError) as error:
+            print(f"RabbitMQ: {error!r}; trying again", flush=True)
+            time.sleep(1)
+
+
+def record(body):
+    try:
+        report = json.loads(body)
+        if report["status"] == "PROCESSING":
+            states.start(report["job_id"], report.get("start"))
+        else:
+            states.finish(report["job_id"], report["status"], report.get("error"))
+    except (ValueError, KeyError, TypeError) as error:
+        print(f"not a report of a worker, passed over: {error!r}", flush=True)
+
+
+def prepare_storage():
+    while True:
+        try:
+            storage.make_buckets(inside)
+            print("storage: connected", flush=True)
+            return
+        except storage.FAILURES as error:
+            print(f"storage: {error!r}; trying again", flush=True)
+            time.sleep(1)
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    metrics, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8001")))
+    print(f"metrics on port {metrics.server_port}", flush=True)
+    prepare_storage()
+    threading.Thread(target=follow_states, daemon=True).start()
+    server = waitress.create_server(app, host=os.environ.get("HOST", "0.0.0.0"), port=int(os.environ.get("PORT", "8000")), threads=16)
+    print(f"listening on port {server.effective_port}", flush=True)
+    server.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The states of all jobs, in SQLite: a file on a volume, so they survive the end of the API.
+
+PENDING     upload requested, or waiting in the queue
+PROCESSING  a worker has it
+DONE        the result is in the storage
+FAILED      FFmpeg refused the video
+"""
+
+import sqlite3
+import threading
+import time
+
+TABLE = """CREATE TABLE IF NOT EXISTS jobs (
+    job_id TEXT PRIMARY KEY,
+    status TEXT NOT NULL DEFAULT 'PENDING',
+    output_format TEXT,
+    error TEXT,
+    requested_at REAL NOT NULL,
+    published_at REAL,
+    started_at REAL,
+    finished_at REAL,
+    starts INTEGER NOT NULL DEFAULT 0,
+    last_start TEXT,
+    results INTEGER NOT NULL DEFAULT 0
+)"""
+COUNTS = """SELECT count(*) AS requested, count(published_at) AS published, count(finished_at) AS finished,
+    coalesce(sum(status = 'PENDING'), 0) AS pending, coalesce(sum(status = 'PROCESSING'), 0) AS processing,
+    coalesce(sum(status = 'DONE'), 0) AS done, coalesce(sum(status = 'FAILED'), 0) AS failed,
+    coalesce(sum(starts), 0) AS starts, coalesce(sum(results > 1), 0) AS done_twice, max(finished_at) AS last_finished_at FROM jobs"""
+
+
+class States:
+    """Threads: any. Each change is on disk when its method returns."""
+
+    def __init__(self, path):
+        self.lock = threading.Lock()
+        self.database = sqlite3.connect(path, check_same_thread=False)
+        self.database.row_factory = sqlite3.Row
+        self._change(TABLE)
+
+    def _change(self, sql, *values):
+        with self.lock, self.database:  # a transaction
+            return self.database.execute(sql, values).rowcount
+
+    def request(self, job):
+        self._change("INSERT INTO jobs (job_id, requested_at) VALUES (?, ?)", job, time.time())
+
+    def publish(self, job, output_format):
+        self._change("UPDATE jobs SET published_at = ?, output_format = ? WHERE job_id = ? AND published_at IS NULL",
+                     time.time(), output_format, job)
+
+    def start(self, job, start):
+        """A job that is done again, because its worker died before it acknowledged, stays what it is. The same report twice, because
+        the API died before it acknowledged, is one start."""
+        self._change("UPDATE jobs SET starts = starts + 1, last_start = ?, started_at = iif(finished_at IS NULL, ?, started_at), "
+                     "status = iif(finished_at IS NULL, 'PROCESSING', status) WHERE job_id = ? AND last_start IS NOT ?",
+                     start, time.time(), job, start)
+
+    def finish(self, job, status, error=None):
+        self._change("UPDATE jobs SET results = results + 1, status = ?, error = ?, finished_at = coalesce(finished_at, ?) "
+                     "WHERE job_id = ?", status, error, time.time(), job)
+
+    def get(self, job):
+        with self.lock:
+            return self.database.execute("SELECT * FROM jobs WHERE job_id = ?", (job,)).fetchone()
+
+    def counts(self):
+        with self.lock:
+            return dict(self.database.execute(COUNTS).fetchone())

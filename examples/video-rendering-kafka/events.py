@@ -1,0 +1,56 @@
+"""What happens to a job, as events in the topic videoEvents: queued, started, percent (with `percent`), done, failed.
+
+    python events.py --job ID --step started      # a step of a workflow reports
+"""
+
+import argparse
+import json
+import logging
+import os
+import time
+
+from confluent_kafka import Producer
+
+JOBS, EVENTS = "videoJob", "videoEvents"
+PARTITIONS = 10  # of videoJob: each is read by one worker at most, so there are at most ten workers
+LAST = ("done", "failed")  # nothing follows
+STEPS = ("queued", "started", "percent", *LAST)
+
+logging.basicConfig(format="%(message)s", level=logging.WARNING)
+
+
+def settings(**more):
+    """Of every client. librdkafka's lines go to the log, once each, and not raw to stderr."""
+    return {"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"], "reconnect.backoff.ms": 1000, "logger": logging.getLogger("kafka"), **more}
+
+
+class Events:
+    """Threads: any."""
+
+    def __init__(self):
+        self.producer = Producer(settings(**{"enable.idempotence": True, "message.timeout.ms": 0}))
+
+    def send(self, job, step, **more):
+        """By the job's id, so that a job's events keep their order."""
+        self.producer.produce(EVENTS, json.dumps({"jobId": job, "step": step, "at": time.time(), **more}), key=job)
+        self.producer.poll(0)
+
+    def flush(self):
+        """Returns once Kafka has all, however long it is away."""
+        while self.producer.flush(1):
+            pass
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--job", required=True)
+    parser.add_argument("--step", required=True, choices=STEPS)
+    parser.add_argument("--error", help="why it failed")
+    options = parser.parse_args()
+    events = Events()
+    events.send(options.job, options.step, **({"error": options.error} if options.error else {}))
+    events.flush()
+
+
+if __name__ == "__main__":
+    main()
