@@ -32,3 +32,11 @@ def test_every_alert_links_to_its_section():
 def test_a_link_that_leads_nowhere_is_refused(url):
     with pytest.raises(AssertionError, match="runbookUrl"):
         alerts(runbookUrl=url)
+
+
+def test_the_page_and_the_rules_have_the_same_durations():
+    rules = {alert["alert"]: alert for alert in alerts()}
+    for name, text in re.findall(r"^## (\S+)$\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL):
+        rule = f"{rules[name]['expr']} for {rules[name].get('for', '')}"
+        for number, unit in re.findall(r"(\d+) (minutes|seconds|days)", text):
+            assert {"minutes": f"for {number}m", "seconds": f"> {number} ", "days": f" {number} * 86400 "}[unit] in rule, name

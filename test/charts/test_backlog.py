@@ -3,7 +3,7 @@
 import pytest
 
 from support.certificates import Authority
-from support.chart import MUTUAL, ORDERS, flags_of, pod_of, refusal, render, words_of
+from support.chart import CERT_MANAGER, MUTUAL, NAME, ORDERS, flags_of, merge, pod_of, refusal, render, words_of
 from support.server import Server
 
 
@@ -19,6 +19,9 @@ def test_the_defaults_render_what_the_server_needs_and_nothing_else():
     assert flags_of(objects) == {
         "--listen": "[::]:9090",
         "--http": "[::]:9091",
+        "--http-hosts": "release-backlog,release-backlog.scaling,release-backlog.scaling.svc,"
+                        "release-backlog.scaling.svc.cluster.local,kubernetes.default.svc",
+        "--probes": "[::]:9092",
         "--config": "/etc/backlog/config/connections.yaml",
         "--hold": "1h",
         "--log-format": "json",
@@ -73,9 +76,27 @@ def test_keda_finds_every_replica_behind_the_service():
 def test_probes_ask_by_http_which_needs_no_certificate():
     for values in ({}, MUTUAL):
         container = pod_of(render(values))["containers"][0]
-        assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+        assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "probes"}
         for probe in ("startupProbe", "readinessProbe"):
-            assert container[probe]["httpGet"] == {"path": "/readyz", "port": "http"}
+            assert container[probe]["httpGet"] == {"path": "/readyz", "port": "probes"}
+
+
+def test_the_port_of_the_probes_is_the_kubelets_alone():
+    objects = render({"probes": {"port": 7072}})
+    assert {"name": "probes", "containerPort": 7072} in pod_of(objects)["containers"][0]["ports"]
+    assert flags_of(objects)["--probes"] == "[::]:7072"
+    assert "probes" not in [port["name"] for port in objects["Service"]["spec"]["ports"]]
+    rules = objects["NetworkPolicy"]["spec"]["ingress"]
+    assert "probes" not in [port["port"] for rule in rules for port in rule["ports"]]
+
+
+def test_the_http_port_knows_the_names_that_it_is_called_by():
+    objects = render({"clusterDomain": "corp.example", "http": {"hosts": ["backlog.example", "*.k8s.example"]}})
+    assert flags_of(objects)["--http-hosts"].split(",") == [
+        NAME, f"{NAME}.scaling", f"{NAME}.scaling.svc", f"{NAME}.scaling.svc.corp.example", "kubernetes.default.svc",
+        "backlog.example", "*.k8s.example"]
+    certificate = render(merge(CERT_MANAGER, {"clusterDomain": "corp.example"}), "--show-only", "templates/certificates.yaml")
+    assert "corp.example" in str(certificate) and "cluster.local" not in str(certificate)
 
 
 def test_metrics_are_behind_the_service():
@@ -153,7 +174,7 @@ def test_the_server_has_what_the_values_say():
 def test_the_server_starts_with_the_flags_and_the_file_of_the_chart():
     objects = render({"connections": {"orders": {"scaler": "rabbitmq", "host": "amqp://127.0.0.1:1/"}}})
     flags = flags_of(objects)
-    del flags["--listen"], flags["--http"], flags["--config"]  # free ports and the test's folder
+    del flags["--listen"], flags["--http"], flags["--probes"], flags["--config"]  # free ports and the test's folder
     with Server(config=objects["ConfigMap"]["data"]["connections.yaml"],
                 arguments=words_of(flags)) as server:
         assert server.stop() == 0

@@ -55,8 +55,9 @@ def test_no_key_stands_twice(name):
     assert list(yaml.load_all(result.stdout, Strict))
 
 
-def test_common_labels_and_annotations_are_on_everything():
-    everything = merge(MATRIX["everything"], {"commonLabels": {"team": "platform"}, "commonAnnotations": {"owner": "us"}})
+@pytest.mark.parametrize("more", [{}, {"serviceMonitor": {"enabled": False}, **TOGGLES["pod monitor"]}], ids=["", "pod monitor"])
+def test_common_labels_and_annotations_are_on_everything(more):
+    everything = merge(MATRIX["everything"], more, {"commonLabels": {"team": "platform"}, "commonAnnotations": {"owner": "us"}})
     for item in render_all(everything):
         if not item["metadata"]["name"].endswith("-more"):
             assert item["metadata"]["labels"]["team"] == "platform", item["kind"]

@@ -20,7 +20,7 @@ def test_only_kedas_operator_and_the_monitoring_may_connect():
         {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
          "ports": [{"port": "http", "protocol": "TCP"}]}]
     names = {port["name"] for port in pod_of(objects)["containers"][0]["ports"]}
-    assert {"grpc", "http"} == names
+    assert {"grpc", "http", "probes"} == names  # the kubelet's probes come from the node, which no policy stops
 
 
 def test_the_pods_of_helm_test_may_connect_and_are_none_of_the_servers():

@@ -10,7 +10,7 @@ import tarfile
 import pytest
 import yaml
 
-from support.chart import CHART, helm, render_all
+from support.chart import CHART, IMAGE, helm, render_all
 from support.process import need
 from support.registry import Registry
 from support.worker_chart import KAFKA, WORKER
@@ -67,7 +67,7 @@ def test_a_registry_takes_the_package_and_helm_installs_from_it(package, tmp_pat
         assert pulled.returncode == 0, pulled.stderr
         assert (tmp_path / package.name).read_bytes() == package.read_bytes()
         assert render_all({}, "--version", VERSION, "--plain-http", chart=chart) == render_all()
-        assert render_all({}, "--plain-http", chart=f"{chart}@{digest}") == render_all()
+        assert render_all(IMAGE, "--plain-http", chart=f"{chart}@{digest}") == render_all()
 
 
 def test_a_parent_chart_sets_global_values(tmp_path):
@@ -75,7 +75,7 @@ def test_a_parent_chart_sets_global_values(tmp_path):
     os.makedirs(parent / "charts")
     (parent / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "platform", "version": "1.0.0"}))
     os.symlink(CHART, parent / "charts" / "backlog")
-    objects = render_all({"global": {"imageRegistry": "mirror.example"}, "backlog": {"replicaCount": 3}}, chart=str(parent))
+    objects = render_all({"global": {"imageRegistry": "mirror.example"}, "backlog": {"replicaCount": 3, "image": {"repository": "backlog"}}}, chart=str(parent))
     deployment = next(item for item in objects if item["kind"] == "Deployment")
     assert deployment["spec"]["replicas"] == 3
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "mirror.example/backlog:0.1.0"

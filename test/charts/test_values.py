@@ -123,6 +123,21 @@ def test_a_flag_that_is_repeated_is_refused(words, message):
     assert message in refusal({"extraArgs": words})
 
 
+def test_an_installation_without_an_image_is_refused():
+    """A default would be somebody else's on a public registry."""
+    assert "image.repository is missing: set it to your image of Backlog" in refusal({"image": {"repository": ""}})
+
+
+def test_two_monitors_that_count_everything_twice_are_refused():
+    monitors = {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}
+    assert "serviceMonitor.enabled and podMonitor.enabled are both true" in refusal(monitors)
+
+
+@pytest.mark.parametrize("port", [9090, 9091])
+def test_the_port_of_the_probes_is_another(port):
+    assert f"probes.port is {port}" in refusal({"probes": {"port": port}})
+
+
 def test_a_flag_of_tls_that_is_repeated_is_refused():
     assert "set tls" in refusal({"tls": {"secret": "backlog-tls"}, "extraArgs": ["--tls-cert=x"]})
 
@@ -133,7 +148,7 @@ def test_every_flag_of_the_server_has_a_value():
     flags = {row["key"] for row in json.loads(reference("json"))["flags"]}
     assert len(config) > 20
     words = ["--" + "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in key) for key in config]
-    assert {word[2:] for word in words} == {flag for flag in flags if flag not in ("listen", "http", "config", "kubernetes-secrets")
+    assert {word[2:] for word in words} == {flag for flag in flags if flag not in ("listen", "http", "http-hosts", "probes", "config", "kubernetes-secrets")
                                             and not flag.startswith("tls-")}
 
 

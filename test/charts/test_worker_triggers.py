@@ -32,6 +32,17 @@ def test_one_trigger_is_enough_for_a_scaled_object():
     assert deployment["selector"]["matchLabels"].items() <= deployment["template"]["metadata"]["labels"].items()
 
 
+def test_a_held_value_is_as_old_as_the_memory_of_the_hpa():
+    def hold_window(seconds, **options):
+        config = {"horizontalPodAutoscalerConfig": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": seconds}}}}
+        one, = triggers_of(render(keda(merge(KAFKA, trigger("kafka", **options)), advanced=config)))
+        return one["metadata"].get("holdWindow")
+
+    assert (hold_window(0), hold_window(300), hold_window(900)) == ("0s", None, "900s")
+    assert hold_window(60, holdWindow="2m") == "2m"
+    assert hold_window(60, via="keda") is None
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_source_goes_through_backlog_or_by_keda(source):
     through, = triggers_of(render(trigger(source)))
@@ -86,7 +97,8 @@ def test_all_triggers_have_names_of_their_own():
 
 @pytest.mark.parametrize("values, expected", [
     ({}, (1, None)), ({"minReplicaCount": 0}, (0, None)), ({"minReplicas": 0}, (0, None)), ({"minReplicas": 3}, (3, None)),
-    ({"minReplicaCount": 2, "minReplicas": 2}, (2, None)), ({"idleReplicaCount": 0}, (1, 0)),
+    ({"minReplicaCount": 2, "minReplicas": 2}, (2, None)), ({"minReplicaCount": 0, "minReplicas": 1}, (0, None)),
+    ({"minReplicaCount": 0, "idleReplicaCount": 0}, (0, None)), ({"idleReplicaCount": 0}, (1, 0)),
     ({"idleReplicaCount": 0, "minReplicaCount": 3}, (3, 0)),
 ], ids=str)
 def test_the_least_replicas(values, expected):

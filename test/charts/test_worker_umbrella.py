@@ -1,4 +1,4 @@
-"""examples/umbrella: a worker that KEDA scales, a frontend with an HPA and a Redis with a VPA, in one release."""
+"""examples/umbrella: a backend that KEDA scales, a frontend with an HPA and a Redis with a VPA, in one release."""
 
 import pytest
 
@@ -19,38 +19,47 @@ def of_umbrella(umbrella, values=None, *arguments):
 
 def test_the_umbrella_has_each_kind_of_autoscaling_once(umbrella, tmp_path):
     objects = of_umbrella(umbrella, {}, "--api-versions", "autoscaling.k8s.io/v1")
-    scaled = objects["ScaledObject", "release-renderer"]["spec"]
-    assert scaled["scaleTargetRef"]["name"] == "release-renderer"
-    assert scaled["triggers"][0]["metadata"]["address"] == "release-redis.scaling.svc:6379"
+    scaled = objects["ScaledObject", "release-backend"]["spec"]
+    assert scaled["scaleTargetRef"]["name"] == "release-backend"
+    assert scaled["triggers"][0]["metadata"]["servers"] == "nats://release-nats.scaling.svc:4222"
+    metadata = scaled["triggers"][0]["metadata"]
+    assert (metadata["lagThreshold"], metadata.get("activationLagThreshold", "0")) == ("5", "0")
     assert scaled["minReplicaCount"] == 0
     hpa = objects["HorizontalPodAutoscaler", "release-frontend"]["spec"]
     assert [(metric["resource"]["name"], metric["resource"]["target"]["averageUtilization"]) for metric in hpa["metrics"]] == [
         ("cpu", 30), ("memory", 50)]
+    assert (hpa["behavior"]["scaleUp"], hpa["behavior"]["scaleDown"]) == ({"stabilizationWindowSeconds": 0}, {"stabilizationWindowSeconds": 300})
+    for part, resources in {"frontend": ("10m", "100m", "64Mi", "128Mi"), "backend": ("50m", "500m", "64Mi", "256Mi")}.items():
+        found = objects["Deployment", f"release-{part}"]["spec"]["template"]["spec"]["containers"][0]["resources"]
+        assert found == {"requests": {"cpu": resources[0], "memory": resources[2]}, "limits": {"cpu": resources[1], "memory": resources[3]}}
+    service = objects["Service", "release-page"]["spec"]["selector"]
+    labels = objects["Deployment", "release-frontend"]["spec"]["template"]["metadata"]["labels"]
+    assert service.items() <= labels.items()
     vpa = objects["VerticalPodAutoscaler", "release-redis"]["spec"]
     assert vpa["targetRef"] == {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "release-redis"}
     policy, = vpa["resourcePolicy"]["containerPolicies"]
     assert policy["minAllowed"] == {"cpu": "100m", "memory": "512Mi"}
-    assert policy["maxAllowed"] == {"cpu": 1, "memory": "1Gi"}
+    assert policy["maxAllowed"] == {"cpu": "1000m", "memory": "1Gi"}
     scalers = [key for key in objects if key[0] in ("ScaledObject", "HorizontalPodAutoscaler", "VerticalPodAutoscaler")]
     targets = [(objects[key]["spec"].get("scaleTargetRef") or objects[key]["spec"]["targetRef"])["name"] for key in scalers]
-    assert sorted(targets) == ["release-frontend", "release-redis", "release-renderer"]
+    assert sorted(targets) == ["release-backend", "release-frontend", "release-redis"]
     assert [mistake for item in objects.values() for mistake in mistakes(item)] == []
     assert check(objects.values(), tmp_path, "--strict").returncode == 0
 
 
 def test_the_umbrella_can_leave_a_part_out(umbrella):
     objects = of_umbrella(umbrella, {"frontend": {"enabled": False}, "global": {"imageRegistry": "mirror.example"}})
-    assert ("Deployment", "release-frontend") not in objects and ("Deployment", "release-renderer") in objects
-    container, = objects["Deployment", "release-renderer"]["spec"]["template"]["spec"]["containers"]
+    assert ("Deployment", "release-frontend") not in objects and ("Deployment", "release-backend") in objects
+    container, = objects["Deployment", "release-backend"]["spec"]["template"]["spec"]["containers"]
     assert container["image"].startswith("mirror.example/")
-    assert container["env"] == [{"name": "REDIS", "value": "release-redis:6379"}]
+    assert {"name": "REDIS_URL", "value": "redis://release-redis:6379"} in container["env"]
     assert ("VerticalPodAutoscaler", "release-redis") not in objects  # this cluster knows no VPA
 
 
 def test_a_mistake_in_a_subchart_is_named(umbrella):
     result = helm("template", "release", umbrella, "--kube-version", KUBERNETES,
-                  values={"renderer": {"keda": {"triggers": {"redis": {"listLenght": 5}}}}})
-    assert result.returncode != 0 and "listLenght" in result.stderr
+                  values={"backend": {"keda": {"triggers": {"nats-jetstream": {"lagTreshold": 5}}}}})
+    assert result.returncode != 0 and "lagTreshold" in result.stderr
 
 
 def test_helm_lint_finds_nothing_in_the_umbrella(umbrella):

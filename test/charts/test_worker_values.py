@@ -43,14 +43,10 @@ def test_wrong_values_are_refused_by_name(values, message):
 
 
 @pytest.mark.parametrize("values, message", [
-    ({}, "image.repository is missing"),
     ({"image": {"repository": "worker"}}, "image.tag is missing"),
-    (IMAGE, "keda.enabled is true and no trigger is"),
     (merge(KAFKA, HPA, {"keda": {"enabled": True}}), "keda.enabled and autoscaling.enabled are both true"),
     ({**IMAGE, "kind": "ScaledJob", "keda": {"enabled": False}}, "kind is ScaledJob and keda.enabled is false"),
-    (keda(KAFKA, minReplicaCount=1, minReplicas=2), "keda.minReplicaCount is 1 and keda.minReplicas, its older name, is 2"),
     (keda(KAFKA, minReplicas=11), "keda.minReplicaCount (11) is more than keda.maxReplicas (10)"),
-    (keda(KAFKA, idleReplicaCount=0, minReplicaCount=0), "keda.idleReplicaCount is 0 and keda.minReplicaCount 0"),
     (keda(JOB, idleReplicaCount=0), "keda.idleReplicaCount is set, and a ScaledJob has none"),
     (keda(JOB, fallback={"enabled": True}), "no fallback for a ScaledJob"),
     (keda(KAFKA, fallback={"enabled": True, "replicas": 11}), "keda.fallback.replicas (11) is more than keda.maxReplicas (10)"),

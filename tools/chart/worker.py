@@ -148,10 +148,14 @@ def schema(reference, of_key):
             own = ("name", "query", "inFlightQuery", "arrivalQuery", "consumptionQuery", "threshold", "activationThreshold",
                    "metricType", "ignoreNullValues", *(row["key"] for row in general_rows(reference)))
             part = {"type": "object", "additionalProperties": False, "properties": {key: properties[key] for key in own}}
+            part["properties"].update(enabled={"type": "boolean"}, metricName={"type": "string", "pattern": "^([A-Za-z_][-A-Za-z0-9_.]*)?$"})
             whole["definitions"]["prometheusTrigger"] = part
             for key in ("query", "inFlightQuery", "arrivalQuery", "consumptionQuery", "threshold", "activationThreshold", "name"):
                 del properties[key]
             for key in ("lagTrigger", "bufferTrigger", "throughputTrigger"):
                 properties[key] = {"$ref": "#/definitions/prometheusTrigger"}
         triggers[source] = {"type": "object", "additionalProperties": False, "properties": properties}
+    for name in ("prometheus", "postgresql", "cpu", "memory"):
+        place = "#/properties/keda/properties/triggers/properties"
+        whole["properties"]["keda"]["properties"][name] = {"$ref": f"{place}/{name}"}
     return json.dumps(whole, indent=1) + "\n"

@@ -54,6 +54,11 @@ namespace: {{ .context.Release.Namespace }}
 {{- end }}
 {{- end }}
 
+{{/* Whether idleReplicaCount says more than minReplicaCount; empty if not. */}}
+{{- define "autoscaled-worker.hasIdle" -}}
+{{- if and (not (kindIs "invalid" .Values.keda.idleReplicaCount)) (ne (include "autoscaled-worker.minReplicaCount" .) "0") }}true{{ end }}
+{{- end }}
+
 {{/* Whether KEDA, and not the HPA, removes the last replicas; empty if not. */}}
 {{- define "autoscaled-worker.canBeIdle" -}}
 {{- if or (eq (include "autoscaled-worker.minReplicaCount" .) "0") (not (kindIs "invalid" .Values.keda.idleReplicaCount)) }}true{{ end }}

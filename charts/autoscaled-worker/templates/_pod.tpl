@@ -2,7 +2,8 @@
 {{- $image := .Values.image }}
 {{- $registry := .Values.global.imageRegistry | default $image.registry }}
 {{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") }}
-{{- if $image.digest }}{{ $name }}@{{ $image.digest }}{{ else }}{{ $name }}:{{ $image.tag }}{{ end }}
+{{- if not $image.repository }}{{/* the API server refuses it: "image: Required value" */}}
+{{- else if $image.digest }}{{ $name }}@{{ $image.digest }}{{ else }}{{ $name }}:{{ $image.tag }}{{ end }}
 {{- end }}
 
 {{/* The template of the Deployment's or the Job's pods: (context, restartPolicy or nothing). */}}

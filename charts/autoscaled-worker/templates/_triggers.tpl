@@ -7,6 +7,18 @@ keys of the connection, secrets, what is required, and what KEDA's built-in scal
 {{- .Files.Get "files/triggers.json" }}
 {{- end }}
 
+{{/* The values of all triggers: keda.triggers, and over them those that are at keda.<trigger>. */}}
+{{- define "autoscaled-worker.values" -}}
+{{- $keda := .Values.keda }}
+{{- $triggers := deepCopy $keda.triggers }}
+{{- range $name := list "prometheus" "postgresql" "cpu" "memory" }}
+{{- with get $keda $name }}
+{{- $_ := set $triggers $name (mergeOverwrite (get $triggers $name | default dict) (deepCopy .)) }}
+{{- end }}
+{{- end }}
+{{- toYaml $triggers }}
+{{- end }}
+
 {{/* A value as the text that a trigger's metadata has: (context, value). 1000000 must not become 1e+06. */}}
 {{- define "autoscaled-worker.text" -}}
 {{- if kindIs "slice" .value }}
@@ -35,8 +47,9 @@ keys of the connection, secrets, what is required, and what KEDA's built-in scal
 {{- $context := . }}
 {{- $table := include "autoscaled-worker.table" . | fromJson }}
 {{- $sources := list }}
+{{- $triggers := include "autoscaled-worker.values" . | fromYaml }}
 {{- range $source := list "kafka" "nats-jetstream" "rabbitmq" "redis" "prometheus" "postgresql" }}
-{{- $options := get $context.Values.keda.triggers $source | default dict }}
+{{- $options := get $triggers $source | default dict }}
 {{- $path := printf "keda.triggers.%s" $source }}
 {{- if $options.enabled }}
 {{- $via := include "autoscaled-worker.via" (dict "context" $context "path" $path "options" $options) }}
@@ -47,8 +60,10 @@ keys of the connection, secrets, what is required, and what KEDA's built-in scal
 {{- $common := omit $options "lagTrigger" "bufferTrigger" "throughputTrigger" }}
 {{- range $each := list "lag" "buffer" "throughput" }}
 {{- $own := get $options (printf "%sTrigger" $each) | default dict }}
-{{- if $own.query }}
-{{- $sources = append $sources (merge (dict "path" (printf "%s.%sTrigger" $path $each) "name" $each "options" (merge (deepCopy $own) $common)) $found) }}
+{{- if and $own.query (ne (toString $own.enabled) "false") }}
+{{- $name := $own.metricName | default $each }}
+{{- $own = omit $own "enabled" "metricName" }}
+{{- $sources = append $sources (merge (dict "path" (printf "%s.%sTrigger" $path $each) "name" $name "options" (merge (deepCopy $own) $common)) $found) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -157,6 +172,11 @@ KEDA_TRIGGER_{{ printf "%s_%s" (index . 0 | replace "-" "_") (index . 1 | snakec
 {{- $_ := set $metadata $key $text }}
 {{- end }}
 {{- end }}
+{{- /* What Backlog holds in an outage is as old as the HPA's memory. */}}
+{{- $window := int64 (dig "scaleDown" "stabilizationWindowSeconds" 300 ($keda.advanced.horizontalPodAutoscalerConfig.behavior | default dict)) }}
+{{- if and (eq $context.Values.kind "Deployment") (ne $window 300) (not (hasKey $metadata "holdWindow")) }}
+{{- $_ := set $metadata "holdWindow" (printf "%ds" $window) }}
+{{- end }}
 {{- range $parameter, $_ := $parameters }}
 {{- $_ := set $metadata (printf "%sFromEnv" $parameter) (include "autoscaled-worker.variable" (list $.source.source $parameter)) }}
 {{- end }}
@@ -264,7 +284,7 @@ metadata:
 {{- $triggers = append $triggers (include "autoscaled-worker.trigger" (dict "context" $context "source" .) | fromYaml) }}
 {{- end }}
 {{- range $resource := list "cpu" "memory" }}
-{{- $options := get $context.Values.keda.triggers $resource | default dict }}
+{{- $options := get (include "autoscaled-worker.values" $context | fromYaml) $resource | default dict }}
 {{- if $options.enabled }}
 {{- $metadata := dict "value" (include "autoscaled-worker.text" (dict "context" $context "value" $options.value)) }}
 {{- with $options.containerName }}{{ $_ := set $metadata "containerName" . }}{{ end }}
@@ -279,7 +299,7 @@ metadata:
 {{- end }}
 {{- with .name }}{{ $_ := set $names . true }}{{ end }}
 {{- end }}
-{{- toYaml $triggers }}
+{{- if $triggers }}{{ toYaml $triggers }}{{ else }}[]{{ end }}
 {{- end }}
 
 {{/* What the worker's container has for its triggers: KEDA reads it there. A YAML list. */}}

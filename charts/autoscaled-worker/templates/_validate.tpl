@@ -1,10 +1,7 @@
 {{/* What the schema cannot say: what one value needs of another. */}}
 {{- define "autoscaled-worker.validate" -}}
 {{- $isJob := eq .Values.kind "ScaledJob" }}
-{{- if not .Values.image.repository }}
-{{- fail "image.repository is missing: set it to your worker's image" }}
-{{- end }}
-{{- if not (or .Values.image.tag .Values.image.digest) }}
+{{- if and .Values.image.repository (not (or .Values.image.tag .Values.image.digest)) }}
 {{- fail "image.tag is missing: set it, or image.digest" }}
 {{- end }}
 {{- if and .Values.keda.enabled .Values.autoscaling.enabled }}
@@ -25,11 +22,6 @@
 {{- define "autoscaled-worker.validateReplicas" -}}
 {{- $keda := .Values.keda }}
 {{- $isJob := eq .Values.kind "ScaledJob" }}
-{{- if not (or (kindIs "invalid" $keda.minReplicaCount) (kindIs "invalid" $keda.minReplicas)) }}
-{{- if ne (int64 $keda.minReplicaCount) (int64 $keda.minReplicas) }}
-{{- fail (printf "keda.minReplicaCount is %d and keda.minReplicas, its older name, is %d: set one of them" (int64 $keda.minReplicaCount) (int64 $keda.minReplicas)) }}
-{{- end }}
-{{- end }}
 {{- $min := include "autoscaled-worker.minReplicaCount" . | int64 }}
 {{- if gt $min (int64 $keda.maxReplicas) }}
 {{- fail (printf "keda.minReplicaCount (%d) is more than keda.maxReplicas (%d)" $min (int64 $keda.maxReplicas)) }}
@@ -37,9 +29,6 @@
 {{- if not (kindIs "invalid" $keda.idleReplicaCount) }}
 {{- if $isJob }}
 {{- fail "keda.idleReplicaCount is set, and a ScaledJob has none: remove it" }}
-{{- end }}
-{{- if lt $min 1 }}
-{{- fail (printf "keda.idleReplicaCount is %d and keda.minReplicaCount %d: KEDA wants fewer idle replicas; set minReplicaCount to at least 1, or remove idleReplicaCount" (int64 $keda.idleReplicaCount) $min) }}
 {{- end }}
 {{- end }}
 {{- if $keda.fallback.enabled }}
@@ -59,13 +48,11 @@
 {{- $values := .Values }}
 {{- $isJob := eq .Values.kind "ScaledJob" }}
 {{- $isEnabled := dict }}
-{{- range $name, $trigger := .Values.keda.triggers }}
+{{- $triggers := include "autoscaled-worker.values" . | fromYaml }}
+{{- range $name, $trigger := $triggers }}
 {{- if ($trigger | default dict).enabled }}{{ $_ := set $isEnabled $name true }}{{ end }}
 {{- end }}
-{{- if not (or $isEnabled .Values.keda.extraTriggers) }}
-{{- fail "keda.enabled is true and no trigger is: set keda.triggers.<source>.enabled for kafka, nats-jetstream, rabbitmq, redis, prometheus, postgresql, cpu or memory; or keda.extraTriggers; or keda.enabled to false" }}
-{{- end }}
-{{- with .Values.keda.triggers.prometheus }}
+{{- with $triggers.prometheus }}
 {{- if and .enabled (not (or (.lagTrigger | default dict).query (.bufferTrigger | default dict).query (.throughputTrigger | default dict).query)) }}
 {{- fail "keda.triggers.prometheus has no query: set lagTrigger.query, bufferTrigger.query or throughputTrigger.query" }}
 {{- end }}
@@ -75,10 +62,10 @@
 {{- if $isJob }}
 {{- fail (printf "keda.triggers.%s is enabled, and KEDA has no such trigger for a ScaledJob: set it to false" $resource) }}
 {{- end }}
-{{- include "autoscaled-worker.validateRequests" (list $values $resource (printf "keda.triggers.%s" $resource) (get $values.keda.triggers $resource).containerName) }}
+{{- include "autoscaled-worker.validateRequests" (list $values $resource (printf "keda.triggers.%s" $resource) (get $triggers $resource).containerName) }}
 {{- end }}
 {{- end }}
-{{- if not (or (omit $isEnabled "cpu" "memory") .Values.keda.extraTriggers) }}
+{{- if and $isEnabled (not (or (omit $isEnabled "cpu" "memory") .Values.keda.extraTriggers)) }}
 {{- if eq (include "autoscaled-worker.minReplicaCount" . | int64) 0 }}
 {{- fail "keda.minReplicaCount is 0 and only cpu and memory are triggers: without pods there is no CPU to measure; set it to at least 1" }}
 {{- end }}

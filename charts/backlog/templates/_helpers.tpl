@@ -23,6 +23,13 @@
 {{ include "backlog.fullname" . }}.{{ include "backlog.namespace" . }}.svc
 {{- end }}
 
+{{/* What clients may call the HTTP port: the Service's names, and the API server's in the cluster, which its proxy passes on. */}}
+{{- define "backlog.httpHosts" -}}
+{{- $full := include "backlog.fullname" . }}
+{{- $host := include "backlog.host" . }}
+{{- concat (list $full (trimSuffix ".svc" $host) $host (printf "%s.%s" $host .Values.clusterDomain) "kubernetes.default.svc") .Values.http.hosts | uniq | toYaml }}
+{{- end }}
+
 {{- define "backlog.address" -}}
 {{ include "backlog.host" . }}:{{ .Values.service.port }}
 {{- end }}
@@ -105,6 +112,8 @@ imagePullSecrets:
 {{- $arguments := list
   "--listen" (printf "[::]:%d" (int .Values.service.port))
   "--http" (printf "[::]:%d" (int .Values.http.port))
+  "--http-hosts" (include "backlog.httpHosts" . | fromYamlArray | join ",")
+  "--probes" (printf "[::]:%d" (int .Values.probes.port))
   "--config" "/etc/backlog/config/connections.yaml" }}
 {{- range $key, $value := .Values.config }}
 {{- $flag := printf "--%s" (kebabcase $key) }}
@@ -144,7 +153,7 @@ imagePullSecrets:
 {{/* Which value sets a flag. */}}
 {{- define "backlog.valueOfFlag" -}}
 {{- $flag := trimPrefix "--" (index . 1) }}
-{{- $others := dict "listen" "service.port" "http" "http.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" }}
+{{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "probes" "probes.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" }}
 {{- if hasPrefix "tls-" $flag }}tls
 {{- else if hasKey $others $flag }}{{ get $others $flag }}
 {{- else if has $flag (include "backlog.flags" (index . 0).Files | fromYamlArray) }}config.{{ camelcase (replace "-" "_" $flag) | untitle }}

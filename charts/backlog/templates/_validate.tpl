@@ -1,6 +1,15 @@
 {{/* What the schema cannot say: what one value needs of another. */}}
 {{- define "backlog.validate" -}}
 {{- $tls := .Values.tls }}
+{{- if not .Values.image.repository }}
+{{- fail "image.repository is missing: set it to your image of Backlog, such as registry.example/backlog" }}
+{{- end }}
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
+{{- fail "serviceMonitor.enabled and podMonitor.enabled are both true, and Prometheus would count everything twice: set one of them to false" }}
+{{- end }}
+{{- if has (int .Values.probes.port) (list (int .Values.http.port) (int .Values.service.port)) }}
+{{- fail (printf "probes.port is %d, and so is http.port or service.port: give them different ports" (int .Values.probes.port)) }}
+{{- end }}
 {{- if eq (int .Values.http.port) (int .Values.service.port) }}
 {{- fail (printf "http.port and service.port are both %d: give them different ports" (int .Values.http.port)) }}
 {{- end }}
