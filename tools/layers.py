@@ -22,7 +22,7 @@ BROKER_HEADER = re.compile(r"(librdkafka/|rdkafka|nats/|nats\.h|rabbitmq-c/|amqp
 TRANSPORT_HEADER = re.compile(r"(grpc|nghttp2/)")
 TRANSPORTS = {"h2", "grpc_core"}  # folders of src/serve; each is an option of the build
 
-SCALER_MAY = re.compile(r"(measure/(?:scaler|task)\.h|config/option\.h|base/[a-z_]+\.h)$")
+SCALER_MAY = re.compile(r"(measure/(?:scaler|task)\.h|config/option\.h|base/[a-z0-9_]+\.h)$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

@@ -53,6 +53,20 @@ static void take_commits(struct kafka_batch_group *group,
             kafka_needs_committed(task);
 }
 
+#define STRING(number) STRING_OF(number)
+#define STRING_OF(words) #words
+static const char too_many[] =
+    "they are of more than " STRING(KAFKA_SELECTION_MAX_TOPICS) " topics: set topic";
+
+/* Each topic that the library knows costs memory for as long as the handle lives. */
+static bool has_too_many_topics(const rd_kafka_topic_partition_list_t *partitions)
+{
+    size_t count = 0;
+    for (int i = 0; i < partitions->cnt; i++)
+        count += i == 0 || !text_equal(partitions->elems[i - 1].topic, partitions->elems[i].topic);
+    return count > KAFKA_SELECTION_MAX_TOPICS;
+}
+
 /* The number of the request for metadata that the topics of the commits need; 0: none. */
 static uint64_t metadata_needed(struct kafka_metadata *metadata,
                                 const rd_kafka_topic_partition_list_t *partitions)
@@ -91,6 +105,8 @@ bool kafka_answers_take_commits(struct kafka_batch_group *group, rd_kafka_event_
     uint64_t number = 0;
     if (reason != NULL)
         group_fail(group, reason, is_timeout);
+    else if (group->wants_all && partitions != NULL && has_too_many_topics(partitions))
+        group_fail(group, reason = too_many, false);
     else if (group->wants_all && partitions != NULL)
         number = metadata_needed(metadata, partitions);
     if (number > 0) {

@@ -82,6 +82,7 @@ struct kafka_batch_task {
     struct kafka_group_topic **topics;
     size_t count;
     size_t capacity;
+    size_t partitions;             /* of all topics that were checked */
     struct kafka_batch_task *next; /* of the group */
 };
 

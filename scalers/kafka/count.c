@@ -59,7 +59,8 @@ static void add_lag(struct kafka_batch_task *batch_task, const struct kafka_grou
     double lag = kafka_lag_of(query, committed, latest, partition->earliest.value);
     bool is_persistent =
         query->exclude_persistent_lag && !kafka_lag_is_invalid(committed, latest) &&
-        kafka_stall_update(stall, i, committed, latest, clock_now_ms()) >= query->persistent_lag_ms;
+        kafka_lag_is_persistent(query,
+                                kafka_stall_update(stall, i, committed, latest, clock_now_ms()));
     count->lag += lag;
     count->persistent_lag += is_persistent ? lag : 0;
     count->arrived += (double)latest;

@@ -19,6 +19,9 @@ enum { IDLE_MS = 500 };
 /* auto.commit.interval.ms of most clients. */
 enum { COMMIT_MS = 5000 };
 
+/* 200 brokers take 52 MiB, most of it for their threads. */
+enum { AGENT_BYTES = 96 << 20 };
+
 static void kafka_metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct kafka_query *query = options->query;
@@ -35,12 +38,16 @@ static void kafka_metric_spec(const struct options *options, struct metric_spec 
 /* The fewest replicas, among the divisors of `partitions`, that leave each at most `threshold`. */
 static double even_replicas(double lag, double partitions, double threshold)
 {
+    double fewest = partitions;
     if (lag <= 0)
         return 0;
-    for (int64_t replicas = 1; (double)replicas < partitions; replicas++)
-        if ((int64_t)partitions % replicas == 0 && (double)replicas * threshold >= lag)
-            return (double)replicas;
-    return partitions;
+    for (int64_t divisor = 1; (double)divisor * (double)divisor <= partitions; divisor++) {
+        double pair[] = {(double)divisor, partitions / (double)divisor};
+        for (size_t i = 0; (int64_t)partitions % divisor == 0 && i < ARRAY_LENGTH(pair); i++)
+            if (pair[i] * threshold >= lag && pair[i] < fewest)
+                fewest = pair[i];
+    }
+    return fewest;
 }
 
 static bool kafka_evaluate(const struct options *options, const struct reading *reading,
@@ -137,6 +144,7 @@ static const char apache_kafka_differences[] =
         .disconnect = kafka_disconnect,                                                            \
         .subscribes = true,                                                                        \
         .in_agent = true,                                                                          \
+        .agent_bytes = AGENT_BYTES,                                                                \
     }
 
 const struct scaler scaler_kafka = SCALER("kafka", kafka_differences, kafka_check_trigger);

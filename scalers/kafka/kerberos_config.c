@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 4, MAX_MISTAKES_LENGTH = 1024 };
+/* The Kerberos library takes what is behind 2,047 bytes for a line of its own. */
+enum { MAX_LINE = 1000, MAX_DEPTH = 4, MAX_MISTAKES_LENGTH = 1024 };
 
 enum verdict {
     REFUSED,
@@ -15,10 +16,20 @@ enum verdict {
     PASSED_OVER, /* has no effect on a client with a keytab */
 };
 
-/* A section, or a key of one; `keys` is of a section: NULL means any, with values that are names. */
+/* What a value looks like; none is the path of a file. */
+enum shape {
+    NAME, /* a realm, a host, a domain */
+    FLAG,
+    NUMBER, /* or a time */
+    WORDS,  /* names with spaces or commas between them */
+    ADDRESS,
+};
+
+/* A section, or a key of one; `keys` is of a section: NULL means any name, with a name as its value. */
 struct rule {
     const char *name;
     enum verdict verdict;
+    enum shape shape;
     const struct rule *keys;
     bool is_grouped; /* its keys are in groups: NAME = { key = value } */
 };
@@ -26,38 +37,38 @@ struct rule {
 /* https://web.mit.edu/kerberos/krb5-latest/doc/admin/conf_files/krb5_conf.html */
 static const struct rule libdefaults[] = {
     {.name = "default_realm", .verdict = TAKEN},
-    {.name = "allow_des3", .verdict = TAKEN},
-    {.name = "allow_rc4", .verdict = TAKEN},
-    {.name = "allow_weak_crypto", .verdict = TAKEN},
-    {.name = "ap_req_checksum_type", .verdict = TAKEN},
-    {.name = "canonicalize", .verdict = TAKEN},
-    {.name = "clockskew", .verdict = TAKEN},
-    {.name = "default_tgs_enctypes", .verdict = TAKEN},
-    {.name = "default_tkt_enctypes", .verdict = TAKEN},
-    {.name = "disable_encrypted_timestamp", .verdict = TAKEN},
+    {.name = "allow_des3", .verdict = TAKEN, .shape = FLAG},
+    {.name = "allow_rc4", .verdict = TAKEN, .shape = FLAG},
+    {.name = "allow_weak_crypto", .verdict = TAKEN, .shape = FLAG},
+    {.name = "ap_req_checksum_type", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "canonicalize", .verdict = TAKEN, .shape = FLAG},
+    {.name = "clockskew", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "default_tgs_enctypes", .verdict = TAKEN, .shape = WORDS},
+    {.name = "default_tkt_enctypes", .verdict = TAKEN, .shape = WORDS},
+    {.name = "disable_encrypted_timestamp", .verdict = TAKEN, .shape = FLAG},
     {.name = "dns_canonicalize_hostname", .verdict = TAKEN},
-    {.name = "dns_lookup_kdc", .verdict = TAKEN},
-    {.name = "dns_lookup_realm", .verdict = TAKEN},
-    {.name = "dns_uri_lookup", .verdict = TAKEN},
-    {.name = "enforce_ok_as_delegate", .verdict = TAKEN},
-    {.name = "extra_addresses", .verdict = TAKEN},
-    {.name = "forwardable", .verdict = TAKEN},
-    {.name = "kdc_default_options", .verdict = TAKEN},
-    {.name = "kdc_req_checksum_type", .verdict = TAKEN},
-    {.name = "kdc_timesync", .verdict = TAKEN},
-    {.name = "noaddresses", .verdict = TAKEN},
-    {.name = "permitted_enctypes", .verdict = TAKEN},
-    {.name = "preferred_preauth_types", .verdict = TAKEN},
-    {.name = "proxiable", .verdict = TAKEN},
+    {.name = "dns_lookup_kdc", .verdict = TAKEN, .shape = FLAG},
+    {.name = "dns_lookup_realm", .verdict = TAKEN, .shape = FLAG},
+    {.name = "dns_uri_lookup", .verdict = TAKEN, .shape = FLAG},
+    {.name = "enforce_ok_as_delegate", .verdict = TAKEN, .shape = FLAG},
+    {.name = "extra_addresses", .verdict = TAKEN, .shape = ADDRESS},
+    {.name = "forwardable", .verdict = TAKEN, .shape = FLAG},
+    {.name = "kdc_default_options", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "kdc_req_checksum_type", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "kdc_timesync", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "noaddresses", .verdict = TAKEN, .shape = FLAG},
+    {.name = "permitted_enctypes", .verdict = TAKEN, .shape = WORDS},
+    {.name = "preferred_preauth_types", .verdict = TAKEN, .shape = WORDS},
+    {.name = "proxiable", .verdict = TAKEN, .shape = FLAG},
     {.name = "qualify_shortname", .verdict = TAKEN},
-    {.name = "rdns", .verdict = TAKEN},
-    {.name = "realm_try_domains", .verdict = TAKEN},
-    {.name = "renew_lifetime", .verdict = TAKEN},
-    {.name = "request_timeout", .verdict = TAKEN},
-    {.name = "safe_checksum_type", .verdict = TAKEN},
-    {.name = "spake_preauth_groups", .verdict = TAKEN},
-    {.name = "ticket_lifetime", .verdict = TAKEN},
-    {.name = "udp_preference_limit", .verdict = TAKEN},
+    {.name = "rdns", .verdict = TAKEN, .shape = FLAG},
+    {.name = "realm_try_domains", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "renew_lifetime", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "request_timeout", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "safe_checksum_type", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "spake_preauth_groups", .verdict = TAKEN, .shape = WORDS},
+    {.name = "ticket_lifetime", .verdict = TAKEN, .shape = NUMBER},
+    {.name = "udp_preference_limit", .verdict = TAKEN, .shape = NUMBER},
     {.name = "ccache_type", .verdict = PASSED_OVER},
     {.name = "default_ccache_name", .verdict = PASSED_OVER}, /* ours is in memory */
     {.name = "err_fmt", .verdict = PASSED_OVER},
@@ -68,11 +79,11 @@ static const struct rule libdefaults[] = {
     {0},
 };
 static const struct rule realms[] = {
-    {.name = "kdc", .verdict = TAKEN},
-    {.name = "master_kdc", .verdict = TAKEN},
-    {.name = "primary_kdc", .verdict = TAKEN},
+    {.name = "kdc", .verdict = TAKEN, .shape = ADDRESS},
+    {.name = "master_kdc", .verdict = TAKEN, .shape = ADDRESS},
+    {.name = "primary_kdc", .verdict = TAKEN, .shape = ADDRESS},
     {.name = "default_domain", .verdict = TAKEN},
-    {.name = "disable_encrypted_timestamp", .verdict = TAKEN},
+    {.name = "disable_encrypted_timestamp", .verdict = TAKEN, .shape = FLAG},
     {.name = "admin_server", .verdict = PASSED_OVER},
     {.name = "auth_to_local", .verdict = PASSED_OVER},
     {.name = "auth_to_local_names", .verdict = PASSED_OVER},
@@ -128,19 +139,59 @@ static bool has_only(const char *text, const char *others)
 
 /* A realm, a host, a key. The library takes a line that begins with "include " for a directive wherever it stands, also
  * where = follows. */
-static bool is_name(const char *text)
+static bool is_directive(const char *key)
 {
-    return text[0] != '\0' && has_only(text, "._-") && !text_equal(text, "include") &&
-           !text_equal(text, "includedir");
+    return text_equal(key, "include") || text_equal(key, "includedir") || text_equal(key, "module");
 }
 
-/* Numbers, booleans, lists of names, and addresses, which may be URLs; never the path of a file. */
-static bool is_value(const char *text)
+static bool is_name(const char *text)
 {
-    return text[0] != '\0' && strchr("/~", text[0]) == NULL && has_only(text, " \t,._-+:/[]@") &&
-           strncasecmp(text, "FILE:", 5) != 0 && strncasecmp(text, "DIR:", 4) != 0 &&
-           strncasecmp(text, "unix:", 5) != 0;
+    return text[0] != '\0' && has_only(text, "._-") && !is_directive(text);
 }
+
+static bool is_flag(const char *text)
+{
+    static const char *const flags[] = {"true", "false", "yes", "no", "on", "off",
+                                        "1",    "0",     "t",   "y",  "n",  "nil"};
+    for (size_t i = 0; i < ARRAY_LENGTH(flags); i++)
+        if (strcasecmp(text, flags[i]) == 0)
+            return true;
+    return false;
+}
+
+/* 300, 24h, 1d 12h, 10:30:00, -1, 0x10 */
+static bool is_number(const char *text)
+{
+    size_t digits = strspn(text + (text[0] == '-'), "0123456789");
+    return digits > 0 && strspn(text, "0123456789abcdefABCDEFhmsxHMSX:- ") == strlen(text);
+}
+
+static bool is_value(enum shape shape, const char *text)
+{
+    switch (shape) {
+    case NAME:
+        return is_name(text);
+    case FLAG:
+        return is_flag(text);
+    case NUMBER:
+        return is_number(text);
+    case WORDS:
+        return isalnum((unsigned char)text[0]) && has_only(text, " \t,._-+");
+    case ADDRESS:
+        return text[0] != '\0' && text[0] != '/' && has_only(text, " \t._-:/[],") &&
+               strncasecmp(text, "FILE:", 5) != 0 && strncasecmp(text, "DIR:", 4) != 0 &&
+               strncasecmp(text, "unix:", 5) != 0;
+    }
+    return false;
+}
+
+static const char *const shape_words[] = {
+    [NAME] = "must be a name",
+    [FLAG] = "must be true or false",
+    [NUMBER] = "must be a number or a time",
+    [WORDS] = "must be names, with spaces or commas between them",
+    [ADDRESS] = "must be an address, and no path of a file",
+};
 
 static void read_section(struct reader *reader, char *line)
 {
@@ -169,6 +220,10 @@ static void open_group(struct reader *reader, const char *name)
         mistake(reader, name, "is in too many braces");
         return;
     }
+    if (is_directive(name)) {
+        mistake(reader, name, "cannot have braces here");
+        return;
+    }
     if (is_ignored)
         return;
     if (reader->depth == 1 && reader->section->is_grouped && is_name(name)) {
@@ -195,28 +250,34 @@ static void close_group(struct reader *reader)
         text_add(&reader->result, "}\n");
 }
 
-static enum verdict key_verdict(const struct reader *reader, const char *key)
+/* The rule for a key where the reader is; NULL in what is passed over. */
+static const struct rule *key_rule(const struct reader *reader, const char *key)
 {
+    static const struct rule any = {.verdict = TAKEN, .shape = NAME};
+    if (is_directive(key) || reader->section->verdict == REFUSED)
+        return &refused;
     if (reader->section->verdict != TAKEN || reader->ignored_depth > 0)
-        return reader->section->verdict == REFUSED ? REFUSED : PASSED_OVER;
+        return NULL;
     if (reader->section->keys != NULL)
-        return find(reader->section->keys, key)->verdict;
-    return is_name(key) ? TAKEN : REFUSED;
+        return find(reader->section->keys, key);
+    return is_name(key) ? &any : &refused;
 }
 
 static void read_value(struct reader *reader, const char *key, const char *value)
 {
-    enum verdict verdict = key_verdict(reader, key);
-    if (verdict == TAKEN && reader->section->is_grouped != (reader->depth == 1))
-        mistake(reader, key, "is not where it belongs: realms and capaths have NAME = { }");
-    else if (verdict == TAKEN && !is_value(value))
-        mistake(reader, key, "must be a name, a number or an address, and no path of a file");
-    else if (verdict == TAKEN)
-        text_addf(&reader->result, "%s = %s\n", key, value);
-    else if (verdict == REFUSED && text_ends_with(key, "keytab_name"))
+    const struct rule *rule = key_rule(reader, key);
+    if (rule == NULL || rule->verdict == PASSED_OVER)
+        return;
+    if (rule->verdict == REFUSED && text_ends_with(key, "keytab_name"))
         mistake(reader, key, "is not allowed: the key keytab has the keytab");
-    else if (verdict == REFUSED)
+    else if (rule->verdict == REFUSED)
         mistake(reader, key, "is not allowed here: it is unknown, or names files of the server");
+    else if (reader->section->is_grouped != (reader->depth == 1))
+        mistake(reader, key, "is not where it belongs: realms and capaths have NAME = { }");
+    else if (!is_value(rule->shape, value))
+        mistake(reader, key, shape_words[rule->shape]);
+    else
+        text_addf(&reader->result, "%s = %s\n", rule->name == NULL ? key : rule->name, value);
 }
 
 /* `"a b"` is a b. */
@@ -252,9 +313,13 @@ static void read_relation(struct reader *reader, char *line)
 
 static void read_line(struct reader *reader, const char *bytes, size_t length)
 {
-    _cleanup_(text_secret_done) char *raw = text_copy_bytes(bytes, length);
-    _cleanup_(text_secret_done) char *line = text_trimmed(raw);
+    _cleanup_(memory_free) char *raw = text_copy_bytes(bytes, length);
+    _cleanup_(memory_free) char *line = text_trimmed(raw);
     reader->line++;
+    if (length > MAX_LINE) {
+        mistake(reader, "", "a line must have at most 1000 bytes");
+        return;
+    }
     if (line[0] == '\0' || line[0] == '#' || line[0] == ';')
         return;
     if (line[0] == '[')

@@ -24,6 +24,11 @@ double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t 
     return latest > earliest ? (double)(latest - earliest) : 0;
 }
 
+bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t stuck_ms)
+{
+    return stuck_ms >= query->persistent_lag_ms;
+}
+
 bool kafka_lag_counts(const struct kafka_query *query, int32_t partition)
 {
     const struct option_ranges *ranges = &query->partition_limitation;

@@ -15,8 +15,8 @@
 #define BACKLOG_KAFKA_METADATA_H
 
 #include "kafka/client.h"
+#include "kafka/regex.h"
 
-#include <regex.h>
 #include <uthash.h>
 
 /* A topic that the library requests with all the others, and what is known of it. It stays while it is
@@ -37,12 +37,13 @@ struct kafka_topic {
 /* A regular expression, and the topics that matched it when all of the cluster were last listed. */
 struct kafka_pattern {
     char *text;
-    regex_t regex;
+    struct kafka_regex *regex;
     int64_t used_ms;
     int64_t received_ms; /* 0: never */
     uint64_t first_request;
     struct kafka_topic **topics;
-    size_t count; /* of all that matched; `topics` has at most KAFKA_SELECTION_MAX_TOPICS + 1 */
+    size_t count; /* of all that matched; `topics` has them where they are not too many */
+    size_t partitions;
     size_t capacity;
     UT_hash_handle hh;
 };

@@ -4,10 +4,19 @@
 #include "base/memory.h"
 #include "kafka/lag.h"
 
-/* Whether the topic can be measured at all; if not, the task has failed. */
+static void fail_of_partitions(struct kafka_batch_task *batch_task)
+{
+    kafka_batch_fail(batch_task,
+                     "the Kafka topics have more than %d partitions: select fewer with topic, or "
+                     "use several triggers",
+                     KAFKA_SELECTION_MAX_PARTITIONS);
+}
+
+/* Whether the topic can be measured at all, with those before it; if not, the task has failed. */
 static bool topic_check(struct kafka_batch_task *batch_task, const struct kafka_batch_topic *topic)
 {
     const struct kafka_topic *known = topic->known;
+    batch_task->partitions += known == NULL ? 0 : (size_t)known->partitions;
     if (known == NULL)
         kafka_batch_fail(batch_task, "%s is no valid name of a Kafka topic", topic->name);
     else if (known->received_ms == 0)
@@ -17,6 +26,8 @@ static bool topic_check(struct kafka_batch_task *batch_task, const struct kafka_
     else if (known->error != RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_batch_fail(batch_task, "Kafka topic %s: %s", topic->name,
                          rd_kafka_err2str(known->error));
+    else if (batch_task->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
+        fail_of_partitions(batch_task);
     return batch_task->task != NULL;
 }
 
@@ -90,6 +101,10 @@ static bool use_pattern(struct kafka_batch_task *batch_task)
     if (pattern->count > KAFKA_SELECTION_MAX_TOPICS) {
         kafka_batch_fail(batch_task, "%zu Kafka topics match %s, which is more than %d",
                          pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
+        return false;
+    }
+    if (pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS) {
+        fail_of_partitions(batch_task);
         return false;
     }
     for (size_t i = 0; i < pattern->count; i++)

@@ -2,17 +2,12 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/regex.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    LONGEST_NAME = 249, /* Kafka's own limit */
-    LONGEST_PATTERN = 256,
-    /* glibc writes a counted repetition out, and nested ones multiply: ((a{255}){255}){255} takes gigabytes. */
-    MAX_REPETITIONS = 1000,
-};
+enum { LONGEST_NAME = 249 }; /* Kafka's own limit */
 
 enum kafka_selection_kind kafka_selection_kind(const char *topic)
 {
@@ -114,54 +109,11 @@ static void check_names(const char *topic, struct error *mistakes)
                   wrong, LONGEST_NAME);
 }
 
-/* How often the innermost part of the pattern may be written out, at most. */
-static double repetitions_of(const char *pattern)
-{
-    double product = 1;
-    for (const char *at = pattern; (at = strchr(at, '{')) != NULL;) {
-        char *end;
-        double max_repetitions = strtod(at + 1, &end);
-        if (*end == ',' && isdigit((unsigned char)end[1]))
-            max_repetitions = strtod(end + 1, &end);
-        if (max_repetitions > 1)
-            product *= max_repetitions;
-        at++;
-    }
-    return product;
-}
-
-/* glibc has them although POSIX extended does not; matching one can take for ever. */
-static bool has_back_reference(const char *pattern)
-{
-    for (const char *at = pattern; (at = strchr(at, '\\')) != NULL && at[1] != '\0'; at += 2)
-        if (isdigit((unsigned char)at[1]))
-            return true;
-    return false;
-}
-
-bool kafka_selection_compile(const char *pattern, regex_t *ret_regex, struct error *error)
-{
-    char reason[128];
-    if (strlen(pattern) > LONGEST_PATTERN)
-        return error_invalid(error, "must have at most %d characters", LONGEST_PATTERN);
-    if (has_back_reference(pattern))
-        return error_invalid(error, "must have no back-reference");
-    if (repetitions_of(pattern) > MAX_REPETITIONS)
-        return error_invalid(error, "must repeat nothing more than %d times", MAX_REPETITIONS);
-    int code = regcomp(ret_regex, pattern, REG_EXTENDED | REG_NOSUB);
-    if (code == 0)
-        return true;
-    regerror(code, ret_regex, reason, sizeof(reason));
-    return error_invalid(error, "is not a POSIX extended regular expression: %s", reason);
-}
-
 static void check_pattern(const char *pattern, struct error *mistakes)
 {
     _cleanup_(error_done) struct error why = {0};
-    regex_t regex;
-    if (kafka_selection_compile(pattern, &regex, &why))
-        regfree(&regex);
-    else
+    _cleanup_(kafka_regex_free) struct kafka_regex *regex = NULL;
+    if (!kafka_regex_compile(pattern, &regex, &why))
         error_add(mistakes, "topic %s", error_text(&why));
 }
 

@@ -9,12 +9,14 @@
 
 #include "base/error.h"
 
-#include <regex.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 /* What one pattern may match: the metadata of each topic is requested with every measurement. */
 #define KAFKA_SELECTION_MAX_TOPICS 10000
+
+/* What all topics of a trigger may have, as a broker says: measuring one takes the library some 2.4 KB. */
+#define KAFKA_SELECTION_MAX_PARTITIONS 25000
 
 enum kafka_selection_kind {
     KAFKA_SELECTION_OF_GROUP,
@@ -36,9 +38,6 @@ void kafka_selection_done(struct kafka_selection *selection);
 
 /* Adds what is wrong with the key's value, without showing it: it may be out of a variable. */
 void kafka_selection_check(const char *topic, struct error *mistakes);
-
-/* POSIX extended, within the limits of kafka_selection_check(). The caller ends it with regfree(). */
-bool kafka_selection_compile(const char *pattern, regex_t *ret_regex, struct error *error);
 
 /* The names as KEDA has them in the metric's name, or the pattern; the caller frees it. NULL: of the group. */
 char *kafka_selection_text(const char *topic);

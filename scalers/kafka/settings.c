@@ -39,6 +39,10 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         {"reconnect.backoff.ms", "50"},
         {"reconnect.backoff.max.ms", "1000"},
         {"log.connection.close", "false"},
+        /* Or a broker that announces as much has 100 MB per connection. */
+        {"receive.message.max.bytes", STRING(KAFKA_MAX_REPLY)},
+        /* The library wants it to be smaller, and at least message.max.bytes. */
+        {"fetch.max.bytes", "1000000"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(settings); i++)
         if (!kafka_settings_set(conf, settings[i][0], settings[i][1], error))

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "credentials.h"
-#include "interrupter.h"
+#include "shared/interrupter.h"
 #include "shared/tls_key.h"
 
 #include <limits.h>
@@ -131,7 +131,7 @@ static bool set_certificate(natsOptions *options, const struct nats_connection_o
 {
     if (from->tls.cert == NULL)
         return true;
-    _cleanup_(tls_key_wipe) char *key = tls_key_plain(&from->tls, error);
+    _cleanup_(memory_free) char *key = tls_key_plain(&from->tls, error);
     if (key == NULL)
         return false;
     natsStatus status = natsOptions_SetCertificatesChain(options, from->tls.cert, key);

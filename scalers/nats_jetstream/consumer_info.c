@@ -1,5 +1,6 @@
 #include "consumer_info.h"
 
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -7,6 +8,7 @@
 
 enum {
     LARGEST_ANSWER = 1 << 20, /* usually 1 KB; a consumer's own metadata can make it larger */
+    MAX_TREE_BYTES = 4 << 20,
     LONGEST_DESCRIPTION = 200,
 };
 
@@ -100,8 +102,8 @@ bool nats_consumer_info_parse(const char *bytes, size_t length,
             error, "NATS answered for consumer \"%s\" of stream \"%s\" with %zu bytes: at most %d",
             query->consumer, query->stream, length, LARGEST_ANSWER);
 
-    json_error_t where;
-    _cleanup_(release_json) json_t *info = json_loadb(bytes, length, 0, &where);
+    _cleanup_(release_json) json_t *info =
+        json_text_tree((struct json_text){bytes, length}, 0, MAX_TREE_BYTES);
     if (!json_is_object(info))
         return error_unavailable(
             error,

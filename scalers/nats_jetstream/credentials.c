@@ -53,8 +53,6 @@ static natsStatus sign(char **ret_complaint, unsigned char **ret_signature, int 
     char *seed = nats_credentials_seed(credentials);
     natsStatus status =
         sign_with(seed, "credentials", ret_complaint, ret_signature, ret_length, nonce);
-    if (seed != NULL)
-        explicit_bzero(seed, strlen(seed));
     free(seed);
     return status;
 }

@@ -10,8 +10,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* What is beyond is dropped, and its request times out. */
-enum { MAX_QUEUED = 1000000, MAX_QUEUED_BYTES = 256 << 20 };
+enum {
+    /* What is beyond is dropped, and its request times out: 8,000 replies that have not been taken. */
+    MAX_QUEUED_BYTES = 16 << 20,
+    EVENT_BYTES = 512, /* of an event itself, and what nats.c has around its message */
+
+    /* Between nats.c's threads. */
+    MAX_PENDING = 16384,
+    MAX_PENDING_BYTES = 16 << 20,
+};
 
 struct nats_events {
     pthread_mutex_t lock;
@@ -86,10 +93,13 @@ static void notify_owner(const struct nats_events *events)
 /* Takes the message, and copies the refusal. */
 static void add(struct nats_events *events, natsMsg *message, const char *refusal)
 {
-    size_t bytes = message == NULL ? 0 : (size_t)natsMsg_GetDataLength(message);
+    size_t bytes = EVENT_BYTES;
+    if (message != NULL)
+        bytes += (size_t)natsMsg_GetDataLength(message);
+    else if (refusal != NULL)
+        bytes += strlen(refusal);
     pthread_mutex_lock(&events->lock);
-    bool has_room = events->has_owner && events->count < MAX_QUEUED &&
-                    events->bytes + bytes <= MAX_QUEUED_BYTES;
+    bool has_room = events->has_owner && events->bytes + bytes <= MAX_QUEUED_BYTES;
     if (has_room) {
         events->queue = memory_grow(events->queue, &events->capacity, events->count + 1,
                                     sizeof(*events->queue));
@@ -163,7 +173,7 @@ natsStatus nats_events_subscribe(struct nats_events *events, natsConnection *con
     if (status != NATS_OK)
         return status;
     hold(events);
-    status = natsSubscription_SetPendingLimits(subscription, MAX_QUEUED, MAX_QUEUED_BYTES);
+    status = natsSubscription_SetPendingLimits(subscription, MAX_PENDING, MAX_PENDING_BYTES);
     if (status == NATS_OK)
         status = natsSubscription_SetOnCompleteCB(subscription, on_complete, events);
     if (status != NATS_OK) {

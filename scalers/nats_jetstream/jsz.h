@@ -1,5 +1,6 @@
 /*
- * The answer to /jsz with the consumers of one account: JSON in, readings or errors for the user out.
+ * The answer to /jsz with the consumers of one account: JSON in, readings or errors for the user out. It is kept as text,
+ * with an index of where each consumer is.
  *
  * Only the server that leads a consumer knows its counts: a follower's pending messages are those since it
  * last led, or more. So an answer counts where the server that gave it leads the consumer.
@@ -10,11 +11,12 @@
 #define BACKLOG_SCALERS_NATS_JETSTREAM_JSZ_H
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "measure/task.h"
 #include "options.h"
 
-#include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct jsz_account {
     const char *name; /* NULL: only the id is known */
@@ -24,14 +26,17 @@ struct jsz_account {
 struct jsz {
     const char *server; /* "NATS monitoring at host:port", for errors */
     const char *account;
-    bool clustered;  /* other servers may have what this one has not */
-    bool known;      /* the account */
-    json_t *streams; /* by name: an object of its consumers, by name */
+    bool clustered;            /* other servers may have what this one has not */
+    bool known;                /* the account */
+    struct jsz_entry *entries; /* sorted by key: of a stream, or of a stream and a consumer */
+    size_t count;
+    size_t capacity;
 };
 
-/* Borrows the answer and the names. */
-void jsz_init(struct jsz *jsz, const json_t *answer, const struct jsz_account *account,
-              const char *server);
+/* Borrows the answer and the names. False with the error set: it is not what /jsz answers, or too much. Either way
+ * jsz_done() ends it. */
+bool jsz_init(struct jsz *jsz, struct json_text answer, const struct jsz_account *account,
+              const char *server, struct error *error);
 void jsz_done(struct jsz *jsz);
 
 bool jsz_find(const struct jsz *jsz, const struct nats_query_options *query,

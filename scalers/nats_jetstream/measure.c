@@ -88,6 +88,7 @@ static void take_events(struct nats_client *client, struct nats_connection *conn
     for (size_t i = 0; i < count; i++) {
         if (taken[i].message != NULL) {
             take_message(client, connection, taken[i].message);
+            natsMsg_Destroy(TAKE(taken[i].message)); /* its headers may be parsed now */
             continue;
         }
         take_refusal(connection, taken[i].refusal);
@@ -98,7 +99,7 @@ static void take_events(struct nats_client *client, struct nats_connection *conn
 }
 
 /* Those in flight on it are measured again, on the other connection. */
-static void lose_subscriber(struct nats_client *client)
+static void return_subscribers(struct nats_client *client)
 {
     struct nats_connection *connection = client->subscriber.connection;
     while (connection->requests != NULL) {
@@ -106,6 +107,11 @@ static void lose_subscriber(struct nats_client *client)
         nats_connection_remove(connection, connection->requests);
         task_return(task, false);
     }
+}
+
+static void lose_subscriber(struct nats_client *client)
+{
+    return_subscribers(client);
     nats_subscriber_lose(&client->subscriber);
 }
 
@@ -178,6 +184,28 @@ static natsStatus check_silence(struct nats_connection *connection, int64_t now_
     return NATS_OK;
 }
 
+/* The subscriber's is not pinged, as measuring does not wait for it: nats.c itself finds out whether its server is dead. */
+static bool check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
+{
+    const struct nats_connection *connection = client->subscriber.connection;
+    const struct nats_request *oldest = connection->requests;
+    int64_t now_ms = clock_now_ms();
+    if (nats_connection_is_closed(connection))
+        return false;
+    if (oldest == NULL)
+        return true;
+    int64_t since_ms =
+        connection->received_ms > oldest->sent_ms ? connection->received_ms : oldest->sent_ms;
+    int64_t next_ms = since_ms + oldest->task->timeout_ms / 2;
+    if (now_ms >= next_ms) {
+        return_subscribers(client);
+        nats_subscriber_rest(&client->subscriber, now_ms);
+        next_ms = now_ms;
+    }
+    *ret_next_ms = next_ms < *ret_next_ms ? next_ms : *ret_next_ms;
+    return true;
+}
+
 /* Returns when to look again: at once where a task has ended, since the feed may have another then. */
 static int64_t time_out(struct nats_connection *connection, int64_t now_ms)
 {
@@ -225,8 +253,11 @@ static void wait_for_events(const struct nats_client *client, struct feed *feed,
 {
     const struct nats_connection *connections[] = {client->connection,
                                                    client->subscriber.connection};
-    struct pollfd descriptors[ARRAY_LENGTH(connections)];
+    struct pollfd descriptors[ARRAY_LENGTH(connections) + 1];
     size_t count = 0;
+    int connector = nats_connector_descriptor(&client->subscriber.connector);
+    if (connector >= 0)
+        descriptors[count++] = (struct pollfd){.fd = connector, .events = POLLIN};
     for (size_t i = 0; i < ARRAY_LENGTH(connections); i++)
         if (connections[i] != NULL)
             descriptors[count++] = (struct pollfd){
@@ -241,7 +272,9 @@ static natsStatus turn(struct nats_client *client, struct feed *feed)
     take_events(client, client->connection);
     if (client->subscriber.connection != NULL) {
         take_events(client, client->subscriber.connection);
-        if (check(client->subscriber.connection, &next_ms) != NATS_OK) {
+        int64_t late_ms = time_out(client->subscriber.connection, clock_now_ms());
+        next_ms = late_ms < next_ms ? late_ms : next_ms;
+        if (!check_subscriber(client, &next_ms)) {
             lose_subscriber(client);
             next_ms = 0;
         }
@@ -266,6 +299,7 @@ bool nats_measure(void *client_, struct feed *feed, struct error *error)
     natsStatus status = NATS_OK;
     while (status == NATS_OK && !feed_is_stopping(feed)) {
         serve_feed(client, feed);
+        nats_subscriber_take(&client->subscriber);
         status = send_tasks(client, feed);
         if (status == NATS_OK && !has_work(client))
             break;

@@ -12,7 +12,7 @@
 #include <utlist.h>
 
 enum {
-    MAX_BODY_BYTES = 16 << 20, /* 1,000 consumers are 1 MB */
+    MAX_BODY_BYTES = 16 << 20, /* 1,000 consumers are 1 MB; of all that arrive at a time */
     STATUS_OK = 200,
     LISTINGS = 2, /* at a time: who comes while the first is slow does not wait for it */
     GETS = LISTINGS + 1,
@@ -73,14 +73,13 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
         .user = options->user == NULL ? monitoring->address.user : options->user,
         .password = password == NULL ? "" : password,
         .max_body_bytes = MAX_BODY_BYTES,
-        /* An account without a limit reserves 18446744073709551615 bytes: no integer of jansson's. */
-        .json_flags = JSON_DECODE_INT_AS_REAL,
+        .max_bodies_bytes = MAX_BODY_BYTES,
     };
     monitoring->pool = fetch_pool_new(&source, GETS);
     return monitoring;
 }
 
-/* The answer of a server with JetStream, or an error. */
+/* An answer, or an error. */
 static bool check_answer(const struct nats_monitoring *monitoring, struct fetch_ended *ended)
 {
     const struct fetch_answer *answer = &ended->answer;
@@ -90,14 +89,16 @@ static bool check_answer(const struct nats_monitoring *monitoring, struct fetch_
         return error_unavailable(&ended->error,
                                  "%s answered with status %ld: is that a monitoring port?",
                                  monitoring->name, answer->status);
-    if (!json_is_object(answer->json))
-        return error_unavailable(&ended->error,
-                                 "%s: unexpected reply, not JSON: is that a monitoring port?",
-                                 monitoring->name);
-    if (json_is_true(json_object_get(answer->json, "disabled")))
-        return error_unavailable(&ended->error, "%s: JetStream is disabled on this server",
-                                 monitoring->name);
     return true;
+}
+
+/* The same with what it says. */
+static bool read_answer(const struct nats_monitoring *monitoring, struct fetch_ended *ended,
+                        struct jsz *ret_jsz)
+{
+    const struct json_text text = {ended->answer.body.bytes, ended->answer.body.length};
+    return check_answer(monitoring, ended) &&
+           jsz_init(ret_jsz, text, &monitoring->account, monitoring->name, &ended->error);
 }
 
 bool nats_monitoring_connect(const struct nats_connection_options *options, int64_t deadline_ms,
@@ -107,7 +108,8 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
     _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
     fetch_pool_get(monitoring->pool, monitoring->ping_url, NULL, deadline_ms);
     fetch_pool_wait_one(monitoring->pool, &ended);
-    if (!check_answer(monitoring, &ended)) {
+    _cleanup_(jsz_done) struct jsz jsz = {0};
+    if (!read_answer(monitoring, &ended, &jsz)) {
         error_move(error, &ended.error);
         nats_monitoring_disconnect(monitoring);
         return false;
@@ -172,15 +174,12 @@ static struct task *take_first(struct listing *listing)
     return task;
 }
 
-static void answer_all(const struct nats_monitoring *monitoring, struct listing *listing,
-                       const json_t *json)
+static void answer_all(struct listing *listing, const struct jsz *jsz)
 {
-    _cleanup_(jsz_done) struct jsz jsz;
-    jsz_init(&jsz, json, &monitoring->account, monitoring->name);
     for (struct task *task; (task = take_first(listing)) != NULL;) {
         _cleanup_(error_done) struct error why = {0};
         struct reading reading;
-        if (jsz_find(&jsz, task->query, &reading, &why))
+        if (jsz_find(jsz, task->query, &reading, &why))
             task_answer(task, &reading);
         else
             task_fail(task, &why);
@@ -192,8 +191,9 @@ static bool end_listing(struct nats_monitoring *monitoring, struct listing *list
                         struct fetch_ended *ended, struct error *error)
 {
     listing->is_in_flight = false;
-    if (check_answer(monitoring, ended)) {
-        answer_all(monitoring, listing, ended->answer.json);
+    _cleanup_(jsz_done) struct jsz jsz = {0};
+    if (read_answer(monitoring, ended, &jsz)) {
+        answer_all(listing, &jsz);
         return true;
     }
     bool is_late = ended->outcome == FETCH_TIMED_OUT;

@@ -14,6 +14,9 @@
 /* Rarer than a person notices, and one round trip for all idle consumers of the connection. */
 enum { IDLE_INTERVAL_MS = 250 };
 
+/* What an agent may map: 16 MiB of a monitoring port's reply, or of messages that wait. */
+enum { AGENT_BYTES = 28 << 20 };
+
 /* Of a monitoring port, which reports a whole account each time. */
 enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
 
@@ -88,4 +91,7 @@ const struct scaler scaler_nats_jetstream = {
     .measure = nats_measure,
     .disconnect = nats_client_disconnect,
     .subscribes = true,
+    /* nats.c believes the lengths that a server sends: it allocates them, and some make it crash. */
+    .in_agent = true,
+    .agent_bytes = AGENT_BYTES,
 };

@@ -82,7 +82,6 @@ bool nats_nkey_public(const char *seed, char ret_public[NATS_NKEY_BYTES])
     bool good = read_seed(seed, raw);
     if (good)
         key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, raw + 2, KEY_BYTES);
-    explicit_bzero(raw, sizeof(raw));
     good = key != NULL && EVP_PKEY_get_raw_public_key(key, public + 1, &length) == 1;
     EVP_PKEY_free(key);
     if (!good)

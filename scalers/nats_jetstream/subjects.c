@@ -1,18 +1,18 @@
 #include "subjects.h"
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
 
-#include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 
 enum {
-    MAX_REPLY_BYTES = 1 << 20,
-    MAX_SUBJECTS = 64, /* of one stream or consumer */
+    MAX_TREE_BYTES = 4 << 20, /* of a reply */
+    MAX_SUBJECTS = 64,        /* of one stream or consumer */
     MAX_SUBJECT_LENGTH = 1024,
     MAX_KNOWN = 200000,   /* beyond them all are dropped, and requested again */
     FRESH_MS = 60 * 1000, /* then it is requested again: a stream's subjects may change */
@@ -101,7 +101,7 @@ static bool add_subjects(struct nats_subject_list *list, const json_t *subjects)
 bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_info *ret_info)
 {
     _cleanup_(release_json) json_t *reply =
-        length > MAX_REPLY_BYTES ? NULL : json_loadb(bytes, length, 0, NULL);
+        json_text_tree((struct json_text){bytes, length}, 0, MAX_TREE_BYTES);
     const json_t *config = json_object_get(reply, "config");
     if (!json_is_object(config))
         return false;

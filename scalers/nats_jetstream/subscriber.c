@@ -10,7 +10,8 @@
 #include <uthash.h>
 
 enum {
-    RETRY_MS = 10 * 1000, /* after having connected, or tried to */
+    RETRY_MS = 10 * 1000, /* after having connected, or tried to; and without a reply */
+    CONNECT_MS = 5000,    /* nobody waits for it */
     SWEEP_AT = 1024,      /* subscriptions: those that have ended are freed by then */
 };
 
@@ -85,6 +86,7 @@ void nats_subscriber_done(struct nats_subscriber *subscriber)
 {
     end_all(subscriber);
     disconnect(subscriber);
+    nats_connector_done(&subscriber->connector);
     error_done(&subscriber->refusal);
 }
 
@@ -97,18 +99,31 @@ void nats_subscriber_lose(struct nats_subscriber *subscriber)
     disconnect(subscriber);
 }
 
-/* nats.c connects no other way than by waiting for it, so it is given little time. */
 static void connect_again(struct nats_subscriber *subscriber)
 {
     int64_t now_ms = clock_now_ms();
-    if (now_ms < subscriber->retry_ms)
+    if (now_ms < subscriber->retry_ms || subscriber->connector.attempt != NULL)
         return;
     subscriber->retry_ms = now_ms + RETRY_MS;
     error_done(&subscriber->refusal);
-    subscriber->connection = nats_connection_open(
-        subscriber->options, now_ms + subscriber->connect_ms, &subscriber->refusal);
-    if (subscriber->connection != NULL)
-        subscriber->subjects = nats_subjects_new(subscriber->connection);
+    nats_connector_begin(&subscriber->connector, subscriber->options, now_ms + CONNECT_MS,
+                         &subscriber->refusal);
+}
+
+void nats_subscriber_take(struct nats_subscriber *subscriber)
+{
+    struct nats_connection *connection = NULL;
+    if (!nats_connector_take(&subscriber->connector, &connection, &subscriber->refusal) ||
+        connection == NULL)
+        return;
+    subscriber->connection = connection;
+    subscriber->subjects = nats_subjects_new(connection);
+    subscriber->silent_ms = 0;
+}
+
+void nats_subscriber_rest(struct nats_subscriber *subscriber, int64_t now_ms)
+{
+    subscriber->silent_ms = now_ms + RETRY_MS;
 }
 
 /* Those that have had their message are over. */
@@ -218,6 +233,8 @@ bool nats_subscriber_subscribe(struct nats_subscriber *subscriber, struct task *
             task_cannot_subscribe(task, &subscriber->refusal);
         return false;
     }
+    if (clock_now_ms() < subscriber->silent_ms)
+        return false;
     if (HASH_COUNT(subscriber->subscribed) % SWEEP_AT == SWEEP_AT - 1)
         sweep(subscriber);
     nats_subscriber_unsubscribe(subscriber, task->notifier.id);
@@ -285,5 +302,5 @@ void nats_subscriber_deny(struct nats_subscriber *subscriber, const char *words)
 
 bool nats_subscriber_is_needed(const struct nats_subscriber *subscriber)
 {
-    return subscriber->subscribed != NULL;
+    return subscriber->subscribed != NULL || subscriber->connector.attempt != NULL;
 }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "connection.h"
+#include "connector.h"
 #include "measure/task.h"
 #include "options.h"
 #include "subjects.h"
@@ -22,14 +23,21 @@
 
 struct nats_subscriber {
     const struct nats_connection_options *options;
-    int64_t connect_ms;                 /* how long it may take to connect */
+    struct nats_connector connector;
     struct nats_connection *connection; /* NULL: there is none */
     struct nats_subjects *subjects;
     struct nats_subscribed *subscribed; /* by the notifier's id */
     struct nats_denied_subject *denied; /* the user may not subscribe to these */
     struct error refusal;               /* why there is no connection */
-    int64_t retry_ms;
+    int64_t retry_ms;                   /* it is not connected before it */
+    int64_t silent_ms;                  /* and not used before it: it did not reply */
 };
+
+/* Takes the connection once there is one. Before nats_subscriber_subscribe(). */
+void nats_subscriber_take(struct nats_subscriber *subscriber);
+
+/* It does not reply: for a while nothing is sent on it. What is subscribed stays so. */
+void nats_subscriber_rest(struct nats_subscriber *subscriber, int64_t now_ms);
 
 /* Subscribes to the task's subjects, where it wants that and that is possible now. True: send its request on
  * the subscriber's connection, and report its reply with nats_subscriber_confirm(). */

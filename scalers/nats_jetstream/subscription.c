@@ -5,6 +5,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* One message is enough. */
+enum { MAX_PENDING = 16, MAX_PENDING_BYTES = 1 << 20 };
+
 struct nats_subscription {
     pthread_mutex_t lock;
     struct notifier notifier;
@@ -54,6 +57,7 @@ struct nats_subscription *nats_subscription_open(natsConnection *connection, con
     pthread_mutex_init(&subscription->lock, NULL);
     subscription->notifier = *notifier;
     subscription->handle = handle;
+    natsSubscription_SetPendingLimits(handle, MAX_PENDING, MAX_PENDING_BYTES);
     if (natsSubscription_SetOnCompleteCB(handle, on_complete, subscription) != NATS_OK) {
         subscription->has_ended = true; /* already, and nobody else knows of it */
         notifier_notify(notifier);

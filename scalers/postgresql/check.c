@@ -4,11 +4,9 @@
 #include "base/text.h"
 #include "postgresql/options.h"
 #include "postgresql/parameters.h"
+#include "postgresql/statement.h"
 
 #include <string.h>
-#include <strings.h>
-
-enum { MAX_SHOWN_BYTES = 20 };
 
 static void check_parts(const struct postgresql_connection *connection, struct error *mistakes)
 {
@@ -34,45 +32,19 @@ static void check_parts(const struct postgresql_connection *connection, struct e
                   missing.bytes);
 }
 
-static const char *past_comment(const char *at)
+/* libpq reads it only where it must verify; the others would not be safer by it. */
+static void check_authorities(const struct postgresql_connection *connection,
+                              const struct postgresql_parameters *parameters,
+                              struct error *mistakes)
 {
-    int depth = 0;
-    do {
-        bool opens = text_starts_with(at, "/*");
-        bool closes = text_starts_with(at, "*/");
-        depth += opens - closes;
-        at += opens || closes ? 2 : 1;
-    } while (depth > 0 && *at != '\0');
-    return at;
-}
-
-/* As the server reads it: without white space, empty statements and comments. */
-static const char *first_word(const char *query)
-{
-    for (const char *at = query;;) {
-        at += strspn(at, " \t\r\n\f\v;");
-        if (text_starts_with(at, "--"))
-            at += strcspn(at, "\r\n");
-        else if (text_starts_with(at, "/*"))
-            at = past_comment(at);
-        else
-            return at;
-    }
-}
-
-/* What can return a row. The rest would fail, and some of it would end the session for all (COPY) or outlive
- * its transaction (PREPARE). */
-static void check_query(const char *key, const char *query, struct error *mistakes)
-{
-    static const char *const words[] = {"select", "with", "values", "table", "show", "call", "("};
-    const char *first = first_word(query);
-    for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
-        if (strncasecmp(first, words[i], strlen(words[i])) == 0)
-            return;
-    error_add(mistakes,
-              "%s must begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL: it begins with "
-              "\"%.*s\"",
-              key, (int)text_cut(first, MAX_SHOWN_BYTES), first);
+    const char *sslmode = postgresql_parameter(parameters, "sslmode");
+    if (connection->ca == NULL)
+        return;
+    if (strstr(connection->ca, "-----BEGIN CERTIFICATE-----") == NULL)
+        error_add(mistakes, "ca must hold PEM certificates");
+    if (!text_equal(sslmode, "require") && !text_equal(sslmode, "verify-ca") &&
+        !text_equal(sslmode, "verify-full"))
+        error_add(mistakes, "ca needs sslmode verify-full, verify-ca or require");
 }
 
 void postgresql_check_connection(const void *connection_options, struct error *mistakes)
@@ -84,17 +56,19 @@ void postgresql_check_connection(const void *connection_options, struct error *m
         check_parts(connection, mistakes);
     if (!postgresql_parameters_make(connection, &parameters, &error))
         error_add(mistakes, "%s", error_text(&error));
+    else
+        check_authorities(connection, &parameters, mistakes);
 }
 
 void postgresql_check_trigger(const struct options *options, struct error *mistakes)
 {
     const struct postgresql_query *query = options->query;
     if (query->query[0] != '\0')
-        check_query("query", query->query, mistakes);
+        postgresql_statement_check("query", query->query, mistakes);
     if (query->in_flight_query != NULL)
-        check_query("inFlightQuery", query->in_flight_query, mistakes);
+        postgresql_statement_check("inFlightQuery", query->in_flight_query, mistakes);
     if (query->arrival_query != NULL)
-        check_query("arrivalQuery", query->arrival_query, mistakes);
+        postgresql_statement_check("arrivalQuery", query->arrival_query, mistakes);
     if (query->consumption_query != NULL)
-        check_query("consumptionQuery", query->consumption_query, mistakes);
+        postgresql_statement_check("consumptionQuery", query->consumption_query, mistakes);
 }

@@ -6,8 +6,10 @@
 #include "postgresql/options.h"
 #include "postgresql/parameters.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <utlist.h>
 
 enum { MAX_WORDS = 300 };
@@ -16,8 +18,6 @@ static char *show_address(const struct postgresql_parameters *parameters)
 {
     const char *host = postgresql_parameter(parameters, "host");
     const char *port = postgresql_parameter(parameters, "port");
-    if (host == NULL)
-        host = postgresql_parameter(parameters, "hostaddr");
     return text_format("%s:%s", host == NULL ? "localhost" : host, port == NULL ? "5432" : port);
 }
 
@@ -84,6 +84,10 @@ bool postgresql_client_open(struct postgresql_client *client, struct postgresql_
         return false;
     if (client->address == NULL)
         client->address = show_address(&parameters);
+    char ca[sizeof("/proc/self/fd/") + 20];
+    snprintf(ca, sizeof(ca), "/proc/self/fd/%d", client->ca);
+    if (client->ca >= 0)
+        postgresql_parameters_set(&parameters, "sslrootcert", ca);
     postgresql_parameters_set(&parameters, "host", client->host);
     postgresql_parameters_set(&parameters, "hostaddr", client->hostaddr);
     postgresql_parameters_set(&parameters, "port", client->port);
@@ -95,6 +99,8 @@ void postgresql_client_disconnect(void *opaque)
     struct postgresql_client *client = opaque;
     for (size_t i = 0; i < POSTGRESQL_MAX_SESSIONS; i++)
         postgresql_session_close(&client->sessions[i], 0);
+    if (client->ca >= 0)
+        close(client->ca);
     free(client->address);
     free(client->host);
     free(client->hostaddr);

@@ -18,7 +18,8 @@ enum {
     POSTGRESQL_MAX_SESSIONS = 16,
     POSTGRESQL_DEFAULT_SESSIONS = 4,
     POSTGRESQL_TIMEOUT_MS = 10 * 1000,
-    POSTGRESQL_ISOLATED_SHARE = 4, /* a quarter of the sessions */
+    POSTGRESQL_ISOLATED_SHARE = 4,     /* a quarter of the sessions */
+    POSTGRESQL_AGENT_BYTES = 28 << 20, /* 16 sessions over TLS take 20 MiB */
 
     /* A query that is not known to be slow is stopped after this time, and runs alone then. */
     POSTGRESQL_QUICK_LIMIT_MS = 200,
@@ -38,6 +39,7 @@ struct postgresql_queue {
 struct postgresql_client {
     const struct postgresql_connection *options;
     char *address; /* for errors: host:port */
+    int ca; /* a file in memory with the option's certificates, as libpq reads only files; -1: none */
 
     /* Where the first session was opened; the others are opened at the same server without a look-up. */
     char *host;

@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { WATCHING_VERSION = 140000 };
 
@@ -41,6 +44,16 @@ static bool finish_first(struct postgresql_client *client, int64_t deadline_ms, 
     return true;
 }
 
+static bool keep_authorities(struct postgresql_client *client, struct error *error)
+{
+    const char *ca = client->options->ca;
+    if (ca == NULL)
+        return true;
+    client->ca = memfd_create("ca", MFD_CLOEXEC);
+    return (client->ca >= 0 && write(client->ca, ca, strlen(ca)) == (ssize_t)strlen(ca)) ||
+           error_unavailable(error, "cannot keep ca in memory: %s", strerror(errno));
+}
+
 /* What the first session found out: libpq may have tried several hosts, and several addresses of one. */
 static void note_server(struct postgresql_client *client)
 {
@@ -58,7 +71,9 @@ bool postgresql_connect(const void *connection_options, int64_t deadline_ms, voi
     client->options = connection_options;
     client->max_sessions = (size_t)client->options->max_sessions;
     client->max_unknown = POSTGRESQL_MIN_UNKNOWN;
-    if (!postgresql_client_open(client, &client->sessions[0], error) ||
+    client->ca = -1;
+    if (!keep_authorities(client, error) ||
+        !postgresql_client_open(client, &client->sessions[0], error) ||
         !finish_first(client, deadline_ms, error)) {
         postgresql_client_disconnect(client);
         return false;

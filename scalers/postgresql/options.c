@@ -42,6 +42,12 @@ const struct option postgresql_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
      .doc = "the user's password"},
+    {.key = "ca",
+     CONNECTION(ca),
+     .type = OPTION_STRING,
+     .flags = OPTION_CREDENTIAL,
+     .doc = "PEM certificates of the authorities to trust, in place of the system's; for sslmode "
+            "verify-full, verify-ca or require, with connection, too"},
     {.key = "maxSessions",
      CONNECTION(max_sessions),
      .type = OPTION_INT,

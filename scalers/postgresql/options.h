@@ -21,6 +21,7 @@ struct postgresql_connection {
     const char *db_name;
     const char *sslmode;
     const char *password;
+    const char *ca; /* with each of them */
     int64_t max_sessions;
 };
 

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a connection string may have. The others name files of our server (passfile, service, sslkey ...)
- * or change what a session is (replication). */
+/* What a connection string may have. The others name files of our server (passfile, service, sslkey, sslrootcert ...),
+ * have it log in as itself (krbsrvname, gsslib ...) or at other servers (oauth_issuer), or change what a session is
+ * (replication). hostaddr, where it is empty, is a socket of this machine. */
 static const char *const allowed[] = {
     "host",
-    "hostaddr",
     "port",
     "dbname",
     "user",
@@ -28,7 +28,6 @@ static const char *const allowed[] = {
     "keepalives_count",
     "tcp_user_timeout",
     "sslmode",
-    "sslrootcert",
     "sslsni",
     "sslcompression",
     "ssl_min_protocol_version",
@@ -44,6 +43,9 @@ static const char *const sslmodes[] = {"disable",   "allow",       "prefer", "re
                                        "verify-ca", "verify-full", NULL};
 
 static const char system_roots[] = "/etc/ssl/certs/ca-certificates.crt";
+
+/* From this libpq on a server cannot demand that we log in by a ticket or a certificate of ours. */
+enum { REQUIRING_VERSION = 160000 };
 
 /* In place of files that libpq would look for in our home. Not /dev/null: it warns about that. */
 static const char nowhere[] = "/nonexistent/backlog";
@@ -117,8 +119,6 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
                                     "written as %%40, / as %%2F, ? as %%3F and # as %%23");
     char *words = NULL; /* they repeat parts of the string */
     parameters->parsed = PQconninfoParse(string, &words);
-    if (words != NULL)
-        explicit_bzero(words, strlen(words));
     PQfreemem(words);
     if (parameters->parsed == NULL)
         return error_invalid(error,
@@ -129,7 +129,10 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
         if (option->val == NULL)
             continue;
         if (!is_among(option->keyword, allowed))
-            return error_invalid(error, "connection: %s is not allowed here", option->keyword);
+            return error_invalid(error, "connection: %s is not allowed here%s", option->keyword,
+                                 text_equal(option->keyword, "sslrootcert") ? ": set ca"
+                                 : text_equal(option->keyword, "hostaddr")  ? ": set host"
+                                                                            : "");
         postgresql_parameters_set(parameters, option->keyword, option->val);
     }
     return true;
@@ -190,8 +193,7 @@ bool postgresql_parameters_make(const struct postgresql_connection *options,
     } else {
         if (!parse_string(options->connection, parameters, error))
             return false;
-        if (postgresql_parameter(parameters, "host") == NULL &&
-            postgresql_parameter(parameters, "hostaddr") == NULL)
+        if (postgresql_parameter(parameters, "host") == NULL)
             return error_invalid(error, "connection must name a host");
     }
     if (!check_values(parameters, error))
@@ -199,23 +201,22 @@ bool postgresql_parameters_make(const struct postgresql_connection *options,
 
     const char *sslmode = postgresql_parameter(parameters, "sslmode");
     bool verify = sslmode != NULL && text_starts_with(sslmode, "verify-");
-    if (postgresql_parameter(parameters, "sslrootcert") == NULL)
-        postgresql_parameters_set(parameters, "sslrootcert", verify ? system_roots : nowhere);
+    postgresql_parameters_set(parameters, "sslrootcert", verify ? system_roots : nowhere);
     postgresql_parameters_set(parameters, "sslcert", nowhere);
     postgresql_parameters_set(parameters, "sslcrl", nowhere);
     postgresql_parameters_set(parameters, "passfile", nowhere);
     postgresql_parameters_set(parameters, "application_name", "backlog");
     postgresql_parameters_set(parameters, "client_encoding", "UTF8");
     postgresql_parameters_set(parameters, "gssencmode", "disable");
+    if (PQlibVersion() >= REQUIRING_VERSION) {
+        postgresql_parameters_set(parameters, "require_auth", "!gss,!sspi");
+        postgresql_parameters_set(parameters, "sslcertmode", "disable");
+    }
     return true;
 }
 
 void postgresql_parameters_done(struct postgresql_parameters *parameters)
 {
-    for (PQconninfoOption *option = parameters->parsed; option != NULL && option->keyword != NULL;
-         option++)
-        if (option->val != NULL)
-            explicit_bzero(option->val, strlen(option->val));
     PQconninfoFree(parameters->parsed);
     *parameters = (struct postgresql_parameters){0};
 }

@@ -54,7 +54,8 @@ static const char differences[] =
     "A query runs in a read-only transaction, so that a trigger cannot write. It is rolled back: "
     "nothing that one query sets or locks is there for the next.\n"
     "A query that does not begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL is a mistake, and "
-    "not run.\n"
+    "not run; nor is one that calls `pg_terminate_backend`, `dblink`, `pg_read_file` or another "
+    "function that acts outside of its transaction.\n"
     "A query is stopped after `timeout`, by the server, too; KEDA has no limit (#6725).\n"
     "All triggers of a database share one session, and at most `maxSessions` while queries wait, "
     "where "
@@ -62,9 +63,9 @@ static const char differences[] =
     "NaN and infinity are errors.\n"
     "`connection` and `password` can be in the trigger itself; KEDA ignores them there "
     "(#6913).\n"
-    "`connection` may name no file of the server but `sslrootcert`: no `passfile`, `service`, "
-    "`sslcert` or `sslkey`; and it names a host, as a socket of this machine could let the server "
-    "itself in.\n"
+    "`connection` may name no file of the server: no `passfile`, `service`, `sslcert`, `sslkey` or "
+    "`sslrootcert` (set `ca`); and it names a `host`, not `hostaddr`, as a socket of this machine "
+    "could let the server itself in.\n"
     "What `connection` leaves open is libpq's default, and never the server's own environment "
     "(PGPASSWORD, "
     "PGSERVICE, ~/.pgpass).\n";
@@ -85,6 +86,10 @@ const struct scaler scaler_postgresql = {
     .measure = postgresql_measure,
     .disconnect = postgresql_client_disconnect,
     .prepare = postgresql_parameters_forget_environment,
+    /* libpq keeps what a server sends: messages of up to 1 GiB, every parameter, and it derives a key with as many
+     * iterations as the server demands. */
+    .in_agent = true,
+    .agent_bytes = POSTGRESQL_AGENT_BYTES,
     .timeout_ms = POSTGRESQL_TIMEOUT_MS,
     .window = (size_t)POSTGRESQL_PIPELINE * POSTGRESQL_DEFAULT_SESSIONS,
     .isolated = POSTGRESQL_DEFAULT_SESSIONS / POSTGRESQL_ISOLATED_SHARE,

@@ -9,6 +9,8 @@
 
 enum {
     MAX_BODY_BYTES = 1024 * 1024, /* a query returns one series */
+    MAX_BODIES_BYTES = 8 * MAX_BODY_BYTES,
+    MAX_TREE_BYTES = 8 * MAX_BODY_BYTES, /* one at a time */
     UNAUTHORIZED = 401,
     SERVER_ERROR = 500,
 };
@@ -16,7 +18,7 @@ enum {
 static void add_header(struct prometheus_client *client, const char *name, const char *value)
 {
     /* To libcurl "name:" takes a header away, and "name;" is one without a value. */
-    _cleanup_(text_secret_done) char *header =
+    _cleanup_(memory_free) char *header =
         value[0] == '\0' ? text_format("%s;", name) : text_format("%s: %s", name, value);
     client->headers = curl_slist_append(client->headers, header);
 }
@@ -30,7 +32,7 @@ static void add_headers(struct prometheus_client *client,
             add_header(client, pair.name, pair.value);
     }
     if (prometheus_has_mode(options, "bearer")) {
-        _cleanup_(text_secret_done) char *value = text_format("Bearer %s", options->bearer_token);
+        _cleanup_(memory_free) char *value = text_format("Bearer %s", options->bearer_token);
         add_header(client, "Authorization", value);
     }
     if (prometheus_has_mode(options, "custom"))
@@ -49,6 +51,8 @@ static void make_pool(struct prometheus_client *client, const struct prometheus_
         .password = password == NULL ? "" : password,
         .headers = client->headers,
         .max_body_bytes = MAX_BODY_BYTES,
+        .max_bodies_bytes = MAX_BODIES_BYTES,
+        .max_tree_bytes = MAX_TREE_BYTES,
     };
     client->pool = fetch_pool_new(&source, 1);
     prometheus_client_set_window(client, PROMETHEUS_MIN_WINDOW);
@@ -88,13 +92,6 @@ static bool ping_once(struct prometheus_client *client, int64_t deadline_ms, str
            prometheus_client_take_ping(client, &ended, error);
 }
 
-static void free_headers(struct curl_slist *headers)
-{
-    for (const struct curl_slist *header = headers; header != NULL; header = header->next)
-        explicit_bzero(header->data, strlen(header->data));
-    curl_slist_free_all(headers);
-}
-
 bool prometheus_client_connect(const void *connection_options, int64_t deadline_ms,
                                void **ret_client, struct error *error)
 {
@@ -120,7 +117,7 @@ void prometheus_client_disconnect(void *opaque)
 {
     struct prometheus_client *client = opaque;
     fetch_pool_free(client->pool);
-    free_headers(client->headers);
+    curl_slist_free_all(client->headers);
     http_address_done(&client->address);
     free(client->name);
     free(client);

@@ -106,6 +106,7 @@ const struct option prometheus_options[] = {
     {.key = "queryParameters",
      QUERY(query_parameters),
      .type = OPTION_LIST,
+     .flags = OPTION_HIDDEN, /* one may be a key of the API */
      .doc = "more parameters of the request: name=value,name=value"},
 
     {.key = "threshold",

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "shared/interrupter.h"
 #include "shared/tls.h"
 
 #include <linux/sockios.h>
@@ -15,7 +16,9 @@
 
 enum {
     MAX_UNSENT_BYTES = 32 * 1024,
-    MAX_FRAME_BYTES = 128 * 1024,
+    MAX_FRAME_BYTES =
+        8 * 1024, /* the least that RabbitMQ takes; what is received here has 600 bytes */
+    MAX_LOGIN_BYTES = 8 * 1024, /* all of it is kept; usually 1 KiB */
     MAX_WAIT_MS = 60 * 1000,
     REFUSED = 403, /* AMQP's ACCESS_REFUSED */
 };
@@ -72,6 +75,11 @@ static bool fail_closed(struct rabbitmq_amqp_connection *connection, const amqp_
                              (const char *)close->reply_text.bytes);
 }
 
+static bool fail_unexpected(const struct rabbitmq_amqp_connection *connection, struct error *error)
+{
+    return error_unavailable(error, "RabbitMQ at %s: unexpected frame", connection->address);
+}
+
 enum rabbitmq_received rabbitmq_amqp_connection_receive(struct rabbitmq_amqp_connection *connection,
                                                         amqp_frame_t *ret_frame,
                                                         struct error *error)
@@ -85,8 +93,11 @@ enum rabbitmq_received rabbitmq_amqp_connection_receive(struct rabbitmq_amqp_con
         return RABBITMQ_LOST;
     }
     connection->received_ms = clock_now_ms();
-    if (ret_frame->frame_type == AMQP_FRAME_METHOD &&
-        ret_frame->payload.method.id == AMQP_CONNECTION_CLOSE_METHOD) {
+    if (ret_frame->frame_type != AMQP_FRAME_METHOD) { /* nothing is consumed here */
+        fail_unexpected(connection, error);
+        return RABBITMQ_LOST;
+    }
+    if (ret_frame->payload.method.id == AMQP_CONNECTION_CLOSE_METHOD) {
         fail_closed(connection, ret_frame, error);
         return RABBITMQ_LOST;
     }
@@ -139,8 +150,8 @@ static bool fail_login(const struct rabbitmq_amqp_connection *connection, amqp_r
                              (int)close->reply_text.len, (const char *)close->reply_text.bytes);
 }
 
-static bool login(struct rabbitmq_amqp_connection *connection, const struct rabbitmq_url *url,
-                  int64_t deadline_ms, struct error *error)
+static bool log_in(struct rabbitmq_amqp_connection *connection, const struct rabbitmq_url *url,
+                   int64_t deadline_ms, struct error *error)
 {
     amqp_table_entry_t entry = {
         .key = amqp_cstring_bytes("connection_name"),
@@ -167,6 +178,18 @@ static bool login(struct rabbitmq_amqp_connection *connection, const struct rabb
     connection->open = true;
     amqp_maybe_release_buffers(connection->state);
     return true;
+}
+
+static bool login(struct rabbitmq_amqp_connection *connection, const struct rabbitmq_url *url,
+                  int64_t deadline_ms, struct error *error)
+{
+    struct interrupter interrupter;
+    int socket = amqp_get_sockfd(connection->state);
+    if (!interrupter_start_bytes(&interrupter, socket, MAX_LOGIN_BYTES, error))
+        return false;
+    bool good = log_in(connection, url, deadline_ms, error);
+    interrupter_stop(&interrupter);
+    return good;
 }
 
 /* The library calls a closed port "a socket error", and keeps no errno of it. */

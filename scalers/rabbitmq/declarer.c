@@ -237,8 +237,11 @@ static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t 
 {
     struct rabbitmq_channels *channels = &declarer->slots.channels;
     struct rabbitmq_channel *channel = rabbitmq_channels_find(channels, frame->channel);
-    if (frame->frame_type != AMQP_FRAME_METHOD || channel == NULL)
+    if (frame->channel == 0)
         return true;
+    if (channel == NULL) /* librabbitmq would keep a pool for each */
+        return error_unavailable(error, "RabbitMQ at %s: unexpected frame",
+                                 declarer->connection->address);
     void *fields = frame->payload.method.decoded;
     switch (frame->payload.method.id) {
     case AMQP_CHANNEL_OPEN_OK_METHOD:

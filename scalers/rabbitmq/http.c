@@ -1,7 +1,7 @@
 #include "rabbitmq/http.h"
 
+#include "base/json_text.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "rabbitmq/access_token.h"
 #include "shared/fetch_pool.h"
 
@@ -11,6 +11,8 @@
 enum {
     MAX_IN_FLIGHT = 8,
     MAX_BODY_BYTES = 8 * 1024 * 1024, /* 80 bytes a queue: a vhost of 100,000 */
+    MAX_BODIES_BYTES = MAX_BODY_BYTES + MAX_BODY_BYTES / 4, /* of all that arrive at a time */
+    MAX_TREE_BYTES = 4 * 1024 * 1024,                       /* a page of 500 queues is 1 MB */
     MAX_REASON_BYTES = 200,
     OK = 200,
     UNAUTHORIZED = 401,
@@ -46,6 +48,7 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
         .user = http->user,
         .password = http->password,
         .max_body_bytes = MAX_BODY_BYTES,
+        .max_bodies_bytes = MAX_BODIES_BYTES,
     };
     http->pool = fetch_pool_new(&source, MAX_IN_FLIGHT);
     rabbitmq_access_token_init(&http->token, options, http->pool);
@@ -61,7 +64,7 @@ void rabbitmq_http_free(struct rabbitmq_http *http)
     free(http->name);
     free(http->base);
     free(http->user);
-    text_free_secret(http->password);
+    free(http->password);
     free(http);
 }
 
@@ -142,10 +145,16 @@ static enum http_outcome outcome_of(const struct rabbitmq_http *http, struct fet
     case FETCH_ANSWERED:
         break;
     }
+    const struct json_text text = {ended->answer.body.bytes, ended->answer.body.length};
+    bool is_list = json_text_begins_with(text, '[');
+    bool may = is_list ||
+               fetch_answer_make_tree(&ended->answer, MAX_TREE_BYTES, http->name, &ended->error);
     if (ended->answer.status != OK)
         return explain_status(http, &ended->answer, &ended->error);
-    if (ended->answer.json != NULL)
+    if (is_list || ended->answer.json != NULL)
         return HTTP_GOT;
+    if (!may)
+        return HTTP_TOO_LARGE;
     error_unavailable(&ended->error, "%s: unexpected reply: no JSON", http->name);
     return HTTP_FAILED;
 }
@@ -158,6 +167,11 @@ static bool take_ended(struct rabbitmq_http *http, struct fetch_ended *ended,
         return false;
     *ret_answer = (struct http_answer){.owner = ended->owner, .outcome = outcome_of(http, ended)};
     ret_answer->json = TAKE(ended->answer.json);
+    if (ret_answer->outcome == HTTP_GOT && ret_answer->json == NULL) {
+        ret_answer->list = ended->answer.body;
+        ended->answer.body = (struct text){0};
+    }
+    reply_memory_move(&ended->answer.memory, ended->answer.memory.used, &ret_answer->memory);
     error_move(&ret_answer->error, &ended->error);
     return true;
 }
@@ -188,5 +202,7 @@ bool rabbitmq_http_wait_one(struct rabbitmq_http *http, struct http_answer *ret_
 void http_answer_done(struct http_answer *answer)
 {
     json_decref(answer->json);
+    text_done(&answer->list);
+    reply_memory_set(&answer->memory, 0);
     error_done(&answer->error);
 }

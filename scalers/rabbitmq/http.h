@@ -7,9 +7,11 @@
 #define BACKLOG_RABBITMQ_HTTP_H
 
 #include "base/error.h"
+#include "base/text.h"
 #include "measure/task.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
+#include "shared/reply_memory.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -30,8 +32,10 @@ enum http_outcome {
 struct http_answer {
     void *owner; /* as it was given to rabbitmq_http_get() */
     enum http_outcome outcome;
-    json_t *json;       /* of HTTP_GOT */
-    struct error error; /* of every other outcome */
+    json_t *json;               /* of HTTP_GOT, but of a list: */
+    struct text list;           /* its text, as it may be long */
+    struct reply_memory memory; /* of both */
+    struct error error;         /* of every other outcome */
 };
 
 /* The options must outlive it (TLS needs them whenever it connects). */

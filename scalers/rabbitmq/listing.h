@@ -6,10 +6,10 @@
 #ifndef BACKLOG_RABBITMQ_LISTING_H
 #define BACKLOG_RABBITMQ_LISTING_H
 
+#include "base/json_text.h"
 #include "rabbitmq/lookup.h"
 #include "rabbitmq/preference.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 
 struct rabbitmq_listing {
@@ -18,9 +18,9 @@ struct rabbitmq_listing {
     struct rabbitmq_lookup *lookups;
 };
 
-/* Takes the array of queues that was listed. Lookups are ended by it, one that is not in it as missing; those
- * that are left are to use statistics. */
-void rabbitmq_listing_take(struct rabbitmq_listing *listing, const json_t *queues,
+/* Takes the text of the array of queues that was listed. Lookups are ended by it, one that is not in it as missing;
+ * those that are left are to use statistics. False: it is no such array, and nothing was done. */
+bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text queues,
                            const struct rabbitmq_vhost *vhost,
                            struct rabbitmq_preference *preference);
 

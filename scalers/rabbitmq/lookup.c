@@ -135,15 +135,27 @@ static enum rabbitmq_lookup_result lack(const struct rabbitmq_lookup *lookup, co
     return RABBITMQ_ENDED;
 }
 
+void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
+                                 const json_t *queue)
+{
+    lookup->is_listed = true;
+    lookup->is_counted = count(lookup, vhost, queue, &lookup->listed);
+}
+
+enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup)
+{
+    if (!lookup->is_counted)
+        return lack(lookup, lookup->query->queue_name);
+    answer(lookup, &(struct rabbitmq_aggregate){.queues = 1, .counts = lookup->listed});
+    return RABBITMQ_ENDED;
+}
+
 enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
                                                        const struct rabbitmq_vhost *vhost,
                                                        const json_t *queue)
 {
-    struct rabbitmq_aggregate aggregate = {.queues = 1};
-    if (!count(lookup, vhost, queue, &aggregate.counts))
-        return lack(lookup, lookup->query->queue_name);
-    answer(lookup, &aggregate);
-    return RABBITMQ_ENDED;
+    rabbitmq_lookup_note_listed(lookup, vhost, queue);
+    return rabbitmq_lookup_take_listed(lookup);
 }
 
 /* NULL: no page, or one too many. The task has failed then. */

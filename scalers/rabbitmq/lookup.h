@@ -32,10 +32,14 @@ struct rabbitmq_lookup {
     enum rabbitmq_source source;
     bool has_rates; /* the query needs them, or the task wants them: only statistics have any */
     int64_t taken_ms;
-    int64_t sent_ms;      /* its first request; 0: none yet */
-    int64_t request_ms;   /* its last request */
-    bool single;          /* requested alone, although others are listed */
-    const json_t *listed; /* the queue in a listing, while that is taken */
+    int64_t sent_ms;    /* its first request; 0: none yet */
+    int64_t request_ms; /* its last request */
+    bool single;        /* requested alone, although others are listed */
+
+    /* While a listing is taken. */
+    bool is_listed;  /* its queue is in it */
+    bool is_counted; /* with all that the query needs: */
+    struct rabbitmq_counts listed;
 
     /* Of a pattern. */
     int64_t page;                        /* that is requested */
@@ -78,6 +82,11 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *l
 enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
                                                       const struct rabbitmq_vhost *vhost,
                                                       const json_t *page, bool *ret_counted);
+
+/* The same in two steps, for those of a listing: all are noted before the first ends. */
+void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
+                                 const json_t *queue);
+enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup);
 
 /* These end it. */
 void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,

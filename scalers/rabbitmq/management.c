@@ -132,10 +132,10 @@ static bool take_listing_answer(struct rabbitmq_management *client,
     }
     if (answer->outcome != HTTP_GOT)
         return fail_client(client, answer, error);
-    if (!json_is_array(answer->json))
+    const struct json_text queues = {answer->list.bytes, answer->list.length};
+    if (!rabbitmq_listing_take(listing, queues, &client->vhost, &client->preference))
         return error_unavailable(error, "%s: unexpected reply: no list of queues",
                                  rabbitmq_http_name(client->http));
-    rabbitmq_listing_take(listing, answer->json, &client->vhost, &client->preference);
     while (listing->lookups != NULL)
         rabbitmq_lookup_move(listing->lookups, &client->waiting);
     return true;

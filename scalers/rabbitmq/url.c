@@ -43,7 +43,7 @@ static char *decoded(const char *bytes, size_t length)
             int high = i + 2 < length ? hex_digit(bytes[i + 1]) : -1;
             int low = i + 2 < length ? hex_digit(bytes[i + 2]) : -1;
             if (high < 0 || low < 0 || high + low == 0) {
-                text_free_secret(text);
+                free(text);
                 return NULL;
             }
             c = (char)(high * 16 + low);
@@ -184,7 +184,7 @@ static void replace(char **field, const char *value)
 {
     if (value == NULL)
         return;
-    text_free_secret(*field);
+    free(*field);
     *field = text_copy(value);
 }
 
@@ -222,7 +222,7 @@ void rabbitmq_url_done(struct rabbitmq_url *url)
 {
     free(url->host);
     free(url->user);
-    text_free_secret(url->password);
+    free(url->password);
     free(url->vhost);
     free(url->prefix);
     *url = (struct rabbitmq_url){0};

@@ -11,14 +11,28 @@
 #include <utlist.h>
 
 enum {
-    MAX_REPLY_BYTES = 4 << 20, /* a consumer group is 150 bytes of XINFO GROUPS */
-    MAX_ELEMENTS = 1 << 17,    /* of one array; hiredis allocates as many as are announced */
+    MAX_REPLY_BYTES = 2 << 20, /* a consumer group is 150 bytes of XINFO GROUPS */
+    MAX_ELEMENTS = 1 << 16,    /* of all arrays of a reply; it is 13 of them */
+    ELEMENT_BYTES = sizeof(redisReply *) + sizeof(redisReply) + 16, /* with malloc()'s own */
 };
 
+/* False: other connections have the memory for it. */
+static bool count_memory(struct redis_channel *channel)
+{
+    return reply_memory_set(&channel->memory,
+                            channel->partial_bytes + channel->elements * ELEMENT_BYTES);
+}
+
+/* hiredis allocates as many as are announced, and each is a value of the reply: there are no more values than that. */
 static void *create_limited_array(const redisReadTask *task, redis_element_count elements)
 {
-    const struct redis_channel *channel = task->privdata;
-    return elements > MAX_ELEMENTS ? NULL : channel->create_array(task, elements);
+    struct redis_channel *channel = task->privdata;
+    if ((size_t)elements > MAX_ELEMENTS - channel->elements)
+        return NULL;
+    channel->elements += (size_t)elements;
+    if (!count_memory(channel))
+        return NULL;
+    return channel->create_array(task, elements);
 }
 
 static bool cannot_connect(const struct redis_server *server, const char *words,
@@ -74,6 +88,7 @@ void redis_channel_free(struct redis_channel *channel)
     DL_FOREACH_SAFE(channel->commands, command, next)
     free(command);
     redisFree(channel->context);
+    reply_memory_set(&channel->memory, 0);
     redis_output_done(&channel->output);
     error_done(&channel->refusal);
     free(channel);
@@ -102,7 +117,7 @@ static bool hung_up(struct redis_channel *channel, const char *words, struct err
 static bool reader_failed(struct redis_channel *channel, struct error *error)
 {
     const redisContext *context = channel->context;
-    if (context->err == REDIS_ERR_OOM) /* an array beyond our limit */
+    if (context->err == REDIS_ERR_OOM) /* an array beyond our limit, or that of all connections */
         return is_too_large(channel, error);
     if (context->err == REDIS_ERR_EOF || context->err == REDIS_ERR_IO)
         return hung_up(channel, context->errstr, error);
@@ -186,13 +201,15 @@ static bool handle_replies(struct redis_channel *channel, struct error *error)
             return reader_failed(channel, error);
         if (reply == NULL)
             break;
+        channel->elements = 0;
         bool good = handle(channel, reply, now_ms, error);
         freeReplyObject(reply);
         if (!good)
             return false;
         channel->partial_bytes = reader->len - reader->pos;
     }
-    return channel->partial_bytes <= MAX_REPLY_BYTES || is_too_large(channel, error);
+    bool may = count_memory(channel) && channel->partial_bytes <= MAX_REPLY_BYTES;
+    return may || is_too_large(channel, error);
 }
 
 static bool read_some(struct redis_channel *channel, struct error *error)

@@ -13,6 +13,7 @@
 #include "measure/task.h"
 #include "redis/output.h"
 #include "redis/server.h"
+#include "shared/reply_memory.h"
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
@@ -62,14 +63,16 @@ struct redis_channel {
     redisContext *context;
     struct redis_command *commands; /* utlist, the oldest first */
     struct redis_output output;
-    struct error refusal;      /* set by a handler while setting up: the channel cannot be used */
-    bool is_hung_up;           /* the connection was closed or broke, and nothing else is wrong */
-    bool has_answered;         /* a command with tasks was replied to */
-    bool measures_round_trips; /* what is sent on it is quick */
-    int64_t progress_ms;       /* since when the oldest command is the oldest */
-    int64_t replied_ms;        /* the last reply; 0: none yet */
-    size_t partial_bytes;      /* of a reply that is not complete */
-    bool was_idle;             /* when the oldest command was sent */
+    struct error refusal;       /* set by a handler while setting up: the channel cannot be used */
+    bool is_hung_up;            /* the connection was closed or broke, and nothing else is wrong */
+    bool has_answered;          /* a command with tasks was replied to */
+    bool measures_round_trips;  /* what is sent on it is quick */
+    int64_t progress_ms;        /* since when the oldest command is the oldest */
+    int64_t replied_ms;         /* the last reply; 0: none yet */
+    size_t partial_bytes;       /* of a reply that is not complete */
+    size_t elements;            /* of its arrays, as they were announced */
+    struct reply_memory memory; /* of the bytes and the elements */
+    bool was_idle;              /* when the oldest command was sent */
 
     /* The owner's. `on_connected` sends the commands to set it up; the channel is ready once all are replied
      * to. `on_push` returns whether a message was not the reply to a command. */

@@ -12,13 +12,10 @@ enum { MIN_CAPACITY = 4096, MAX_NUMBER = 32 };
 
 void redis_output_done(struct redis_output *output)
 {
-    if (output->bytes != NULL)
-        explicit_bzero(output->bytes, output->capacity);
     free(output->bytes);
     *output = (struct redis_output){0};
 }
 
-/* realloc() would leave a copy behind. */
 static void reserve(struct redis_output *output, size_t length)
 {
     if (output->capacity - output->end >= length)
@@ -70,7 +67,6 @@ bool redis_output_write(struct redis_output *output, int socket)
         ssize_t written = send(socket, next, output->end - output->start, MSG_NOSIGNAL);
         if (written < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-        explicit_bzero(next, (size_t)written);
         output->start += (size_t)written;
     }
     output->start = output->end = 0;

@@ -1,8 +1,8 @@
 #include "shared/fetch.h"
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "shared/tls.h"
 
 #include <stdlib.h>
@@ -13,7 +13,9 @@ struct fetcher {
     struct fetch_source source;
     CURL *curl;
     struct text body;
-    bool too_large;
+    struct fetch_budget *budget; /* or NULL; the body is counted in it */
+    size_t limit;                /* that the body exceeds; 0: none */
+    bool is_refused;             /* other connections have the memory for it */
     struct error tls_error;
     char curl_error[CURL_ERROR_SIZE];
 };
@@ -21,11 +23,39 @@ struct fetcher {
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct fetcher *fetcher = context;
-    fetcher->too_large = fetcher->body.length + size * count > fetcher->source.max_body_bytes;
-    if (fetcher->too_large)
+    struct fetch_budget *budget = fetcher->budget;
+    size_t length = size * count;
+    if (fetcher->body.length + length > fetcher->source.max_body_bytes)
+        fetcher->limit = fetcher->source.max_body_bytes;
+    else if (budget != NULL && budget->max > 0 && budget->used + length > budget->max)
+        fetcher->limit = budget->max;
+    else if (budget != NULL && !reply_memory_set(&budget->memory, budget->memory.used + length))
+        fetcher->is_refused = true;
+    if (fetcher->limit > 0 || fetcher->is_refused)
         return 0;
-    text_add_bytes(&fetcher->body, bytes, size * count);
-    return size * count;
+    if (budget != NULL)
+        budget->used += length;
+    text_add_bytes(&fetcher->body, bytes, length);
+    return length;
+}
+
+static struct text take_text(struct fetcher *fetcher, struct reply_memory *ret_memory)
+{
+    struct text body = fetcher->body;
+    if (fetcher->budget != NULL) {
+        fetcher->budget->used -= body.length;
+        reply_memory_move(&fetcher->budget->memory, body.length, ret_memory);
+    }
+    fetcher->body = (struct text){0};
+    return body;
+}
+
+void fetch_drop(struct fetcher *fetcher)
+{
+    struct reply_memory memory = {0};
+    struct text body = take_text(fetcher, &memory);
+    text_done(&body);
+    reply_memory_set(&memory, 0);
 }
 
 static CURLcode configure_tls(CURL *curl, void *ssl_context, void *context)
@@ -37,10 +67,11 @@ static CURLcode configure_tls(CURL *curl, void *ssl_context, void *context)
                : CURLE_ABORTED_BY_CALLBACK;
 }
 
-struct fetcher *fetch_new(const struct fetch_source *source)
+struct fetcher *fetch_new(const struct fetch_source *source, struct fetch_budget *budget)
 {
     struct fetcher *fetcher = memory_new(sizeof(*fetcher));
     fetcher->source = *source;
+    fetcher->budget = budget;
     CURL *curl = fetcher->curl = curl_easy_init();
     if (curl == NULL)
         return fetcher;
@@ -69,7 +100,7 @@ void fetch_free(struct fetcher *fetcher)
     if (fetcher == NULL)
         return;
     curl_easy_cleanup(fetcher->curl);
-    text_done(&fetcher->body);
+    fetch_drop(fetcher);
     error_done(&fetcher->tls_error);
     free(fetcher);
 }
@@ -89,6 +120,30 @@ void fetch_answer_done(struct fetch_answer *answer)
 {
     json_decref(answer->json);
     answer->json = NULL;
+    text_done(&answer->body);
+    reply_memory_set(&answer->memory, 0);
+}
+
+static bool no_memory(const char *name, struct error *error)
+{
+    return error_set(
+        error, ERROR_LIMIT,
+        "%s: the response is too large for now: replies of other sources use the memory "
+        "for it",
+        name);
+}
+
+bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const char *name,
+                            struct error *error)
+{
+    const struct json_text text = {answer->body.bytes, answer->body.length};
+    size_t bytes = json_text_tree_bytes(text);
+    if (bytes > max_bytes)
+        return error_set(error, ERROR_LIMIT, "%s: the response has too many values in it", name);
+    if (!reply_memory_set(&answer->memory, answer->memory.used + bytes))
+        return no_memory(name, error);
+    answer->json = json_text_tree(text, 0, max_bytes);
+    return true;
 }
 
 CURL *fetch_handle(const struct fetcher *fetcher)
@@ -103,9 +158,10 @@ bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
         max_ms = (int)fetcher->source.timeout_ms;
     int left_ms = clock_left_ms(deadline_ms, max_ms);
 
-    text_clear(&fetcher->body);
+    fetch_drop(fetcher);
     error_done(&fetcher->tls_error);
-    fetcher->too_large = false;
+    fetcher->limit = 0;
+    fetcher->is_refused = false;
     fetcher->curl_error[0] = '\0';
     curl_easy_setopt(fetcher->curl, CURLOPT_URL, url);
     curl_easy_setopt(fetcher->curl, CURLOPT_TIMEOUT_MS, (long)left_ms);
@@ -117,9 +173,13 @@ static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, 
     const char *name = fetcher->source.name;
     const char *why =
         fetcher->curl_error[0] != '\0' ? fetcher->curl_error : curl_easy_strerror(code);
-    if (fetcher->too_large) {
+    if (fetcher->limit > 0) {
         error_set(error, ERROR_LIMIT, "%s: the response has more than %zu bytes", name,
-                  fetcher->source.max_body_bytes);
+                  fetcher->limit);
+        return FETCH_TOO_LARGE;
+    }
+    if (fetcher->is_refused) {
+        no_memory(name, error);
         return FETCH_TOO_LARGE;
     }
     if (error_is_set(&fetcher->tls_error))
@@ -132,10 +192,16 @@ static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, 
 enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
                              struct fetch_answer *ret_answer, struct error *error)
 {
-    if (code != CURLE_OK)
+    if (code != CURLE_OK) {
+        fetch_drop(fetcher);
         return explain(fetcher, code, error);
+    }
+    size_t max_bytes = fetcher->source.max_tree_bytes;
     curl_easy_getinfo(fetcher->curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
-    ret_answer->json =
-        json_loadb(fetcher->body.bytes, fetcher->body.length, fetcher->source.json_flags, NULL);
-    return FETCH_ANSWERED;
+    ret_answer->body = take_text(fetcher, &ret_answer->memory);
+    if (max_bytes == 0 ||
+        fetch_answer_make_tree(ret_answer, max_bytes, fetcher->source.name, error))
+        return FETCH_ANSWERED;
+    fetch_answer_done(ret_answer);
+    return FETCH_TOO_LARGE;
 }

@@ -9,6 +9,8 @@
 #define BACKLOG_SCALERS_SHARED_FETCH_H
 
 #include "base/error.h"
+#include "base/text.h"
+#include "shared/reply_memory.h"
 #include "shared/tls_options.h"
 
 #include <curl/curl.h>
@@ -27,8 +29,9 @@ struct fetch_source {
     const char *password;
     struct curl_slist *headers; /* or NULL */
     size_t max_body_bytes;
-    size_t json_flags;  /* of jansson; usually none */
-    int64_t timeout_ms; /* of one GET; 0: none but its deadline */
+    size_t max_bodies_bytes; /* of all of a pool that are there at a time; 0: only that of each */
+    size_t max_tree_bytes;   /* of the JSON, as json_text_tree() has it; 0: no tree is made */
+    int64_t timeout_ms;      /* of one GET; 0: none but its deadline */
 };
 
 enum fetch_outcome {
@@ -40,10 +43,20 @@ enum fetch_outcome {
 
 struct fetch_answer {
     long status;
-    json_t *json; /* NULL where it was none */
+    struct text body;
+    json_t *json;               /* NULL where it was none, or no tree is made */
+    struct reply_memory memory; /* of both */
 };
 
-struct fetcher *fetch_new(const struct fetch_source *source);
+/* What the bodies of several fetchers take. */
+struct fetch_budget {
+    size_t used;
+    size_t max; /* 0: no limit */
+    struct reply_memory memory;
+};
+
+/* The budget is borrowed, and may be NULL. */
+struct fetcher *fetch_new(const struct fetch_source *source, struct fetch_budget *budget);
 void fetch_free(struct fetcher *fetcher);
 
 /* From now on this token is sent (RFC 6750). It is copied. */
@@ -54,10 +67,16 @@ void fetch_set_form(const struct fetcher *fetcher, const char *form);
 
 void fetch_answer_done(struct fetch_answer *answer);
 
+/* Makes the tree of the body, where that takes at most so many bytes and is JSON. False: it would take more. `name` is
+ * that of the source. */
+bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const char *name,
+                            struct error *error);
+
 /* For fetch_pool.c: prepares the handle, unless the deadline has passed; and takes what has arrived once the
  * transfer has ended. The error is set where the outcome is not FETCH_ANSWERED; else the answer is, which
  * the caller ends with fetch_answer_done(). */
 bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms);
+void fetch_drop(struct fetcher *fetcher); /* what has arrived */
 CURL *fetch_handle(const struct fetcher *fetcher);
 enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
                              struct fetch_answer *ret_answer, struct error *error);

@@ -19,6 +19,7 @@ struct slot {
 
 struct fetch_pool {
     struct fetch_source source;
+    struct fetch_budget budget;
     CURLM *multi;
     char *bearer; /* or NULL */
     struct slot **slots;
@@ -34,16 +35,10 @@ struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t size
 {
     struct fetch_pool *pool = memory_new(sizeof(*pool));
     pool->source = *source;
+    pool->budget.max = source->max_bodies_bytes;
     pool->multi = curl_multi_init();
     fetch_pool_resize(pool, size);
     return pool;
-}
-
-static void forget_bearer(struct fetch_pool *pool)
-{
-    if (pool->bearer != NULL)
-        explicit_bzero(pool->bearer, strlen(pool->bearer));
-    free(TAKE(pool->bearer));
 }
 
 void fetch_pool_free(struct fetch_pool *pool)
@@ -57,7 +52,7 @@ void fetch_pool_free(struct fetch_pool *pool)
     }
     free(pool->slots);
     curl_multi_cleanup(pool->multi);
-    forget_bearer(pool);
+    free(TAKE(pool->bearer));
     free(pool);
 }
 
@@ -69,7 +64,7 @@ void fetch_pool_resize(struct fetch_pool *pool, size_t size)
 
 void fetch_pool_set_bearer(struct fetch_pool *pool, const char *token)
 {
-    forget_bearer(pool);
+    free(TAKE(pool->bearer));
     pool->bearer = text_copy(token);
     for (size_t i = 0; i < pool->slots_count; i++)
         if (!pool->slots[i]->is_added)
@@ -103,7 +98,7 @@ static struct slot *idle_slot(struct fetch_pool *pool)
         if (!pool->slots[i]->in_flight)
             return pool->slots[i];
 
-    struct slot *slot = add_slot(pool, fetch_new(&pool->source));
+    struct slot *slot = add_slot(pool, fetch_new(&pool->source, &pool->budget));
     if (pool->bearer != NULL)
         fetch_set_bearer(slot->fetcher, pool->bearer);
     return slot;
@@ -156,6 +151,7 @@ static void release(struct fetch_pool *pool, struct slot *slot)
         pool->refused--;
     else
         curl_multi_remove_handle(pool->multi, fetch_handle(slot->fetcher));
+    fetch_drop(slot->fetcher);
     slot->is_refused = false;
     slot->in_flight = false;
     pool->in_flight--;

@@ -19,7 +19,6 @@ static char *part_of(const CURLU *url, CURLUPart part, unsigned flags)
     if (curl_url_get((CURLU *)url, part, &found, flags) != CURLUE_OK)
         return NULL;
     char *copy = text_copy(found);
-    explicit_bzero(found, strlen(found));
     curl_free(found);
     return copy;
 }
@@ -59,8 +58,8 @@ void http_address_done(struct http_address *address)
 {
     free(address->host_port);
     free(address->base);
-    text_free_secret(address->user);
-    text_free_secret(address->password);
+    free(address->user);
+    free(address->password);
     *address = (struct http_address){0};
 }
 

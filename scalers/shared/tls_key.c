@@ -25,6 +25,10 @@ EVP_PKEY *tls_key_read(const struct tls_options *options, struct error *error)
     EVP_PKEY *key = pem_key(options->key, options->key_password);
     if (key != NULL)
         return key;
+    if (pem_key_is_costly(options->key)) {
+        error_invalid(error, TLS_KEY_IS_COSTLY, PEM_MAX_ITERATIONS);
+        return NULL;
+    }
     bool encrypted = strstr(options->key, "ENCRYPTED") != NULL;
     if (encrypted && options->key_password == NULL)
         error_invalid(error, "key is encrypted: it needs keyPassword");
@@ -48,11 +52,4 @@ char *tls_key_plain(const struct tls_options *options, struct error *error)
     }
     long length = BIO_get_mem_data(bio, &bytes);
     return text_copy_bytes(bytes, (size_t)length);
-}
-
-void tls_key_wipe(char **pem)
-{
-    if (*pem != NULL)
-        explicit_bzero(*pem, strlen(*pem));
-    free(*pem);
 }

@@ -70,6 +70,12 @@ extern const char *const tls_choices[];
          .default_value = "false",                                                                 \
          .doc = "true: the source's certificate is not verified"}
 
+/* With PEM_MAX_ITERATIONS. */
+#define TLS_KEY_IS_COSTLY                                                                          \
+    "key takes too long to decrypt: at most %d iterations are allowed; to write it again, "        \
+    "openssl "                                                                                     \
+    "pkcs8 -topk8 -iter 100000"
+
 void tls_options_check(const struct tls_options *options, struct error *mistakes);
 
 #endif

@@ -10,6 +10,7 @@
 
 enum {
     MAX_BODY_BYTES = 64 * 1024,
+    MAX_TREE_BYTES = 1024 * 1024,
     MAX_CODE_BYTES = 40,
     /* Where the endpoint does not report how long its token is valid, and the longest that is accepted. */
     DEFAULT_LIFETIME_S = 300,
@@ -29,22 +30,9 @@ struct token_request {
     struct fetcher *fetcher;
 };
 
-static void wipe(char *string)
-{
-    if (string != NULL)
-        explicit_bzero(string, strlen(string));
-}
-
 static void escaped_done(char **escaped)
 {
-    wipe(*escaped);
     curl_free(*escaped);
-}
-
-static void form_done(struct text *form)
-{
-    wipe(form->bytes);
-    text_done(form);
 }
 
 static void add_field(struct text *form, const char *name, const char *value)
@@ -71,17 +59,20 @@ static void send_request(struct token_request *request, enum style style)
     const struct token_source *source = &request->source;
     _cleanup_(escaped_done) char *id = curl_easy_escape(NULL, source->client_id, 0);
     _cleanup_(escaped_done) char *secret = curl_easy_escape(NULL, source->client_secret, 0);
-    form_done(&request->form);
+    text_done(&request->form);
     fetch_free(request->fetcher);
     request->style = style;
     fill(&request->form, source, style);
-    request->fetcher = fetch_new(&(struct fetch_source){
-        .name = "the token endpoint",
-        .tls = &request->tls,
-        .user = style == IN_HEADER ? id : NULL,
-        .password = secret,
-        .max_body_bytes = MAX_BODY_BYTES,
-    });
+    request->fetcher = fetch_new(
+        &(struct fetch_source){
+            .name = "the token endpoint",
+            .tls = &request->tls,
+            .user = style == IN_HEADER ? id : NULL,
+            .password = secret,
+            .max_body_bytes = MAX_BODY_BYTES,
+            .max_tree_bytes = MAX_TREE_BYTES,
+        },
+        NULL);
     fetch_set_form(request->fetcher, request->form.bytes);
     fetch_pool_add(request->pool, request->fetcher, source->endpoint, request,
                    request->deadline_ms);
@@ -105,7 +96,7 @@ void token_request_free(struct token_request *request)
         return;
     fetch_pool_cancel(request->pool, request);
     fetch_free(request->fetcher);
-    form_done(&request->form);
+    text_done(&request->form);
     free(request);
 }
 
@@ -195,7 +186,6 @@ bool token_get(const struct token_source *source, int64_t deadline_ms, struct to
 
 void token_done(struct token *token)
 {
-    wipe(token->text);
     free(token->text);
     *token = (struct token){0};
 }

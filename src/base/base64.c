@@ -18,7 +18,6 @@ char *base64_decode(const char *text, size_t *ret_length)
     while (padding < length && padding < 2 && plain[length - 1 - padding] == '=')
         padding++;
     int decoded = EVP_DecodeBlock(bytes, plain, (int)length);
-    explicit_bzero(plain, length);
     free(plain);
     if (decoded < 0 || (length > 0 && decoded == 0)) {
         free(bytes);

@@ -83,6 +83,16 @@ void error_add(struct error *error, const char *format, ...)
     append(error, length, part);
 }
 
+void error_shorten(struct error *error, size_t max)
+{
+    if (strlen(error_text(error)) <= max)
+        return;
+    size_t kept = text_cut(error->text, max - strlen(more));
+    char *text = text_format("%.*s%s", (int)kept, error->text, more);
+    free(error->text);
+    error->text = text;
+}
+
 bool error_prefix(struct error *error, const char *format, ...)
 {
     struct text text = {0};

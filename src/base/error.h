@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 enum error_code {
     ERROR_NONE,
@@ -37,6 +38,9 @@ bool error_unavailable(struct error *error, const char *format, ...)
 /* Adds one more mistake to an ERROR_INVALID error, after "; ": the user sees all of them at once. Behind the first 16 KiB
  * it only adds "and more". */
 void error_add(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Cuts a text of more than `max` bytes, and ends it with "; and more". */
+void error_shorten(struct error *error, size_t max);
 
 /* Puts "context: " before the text. Returns false. */
 bool error_prefix(struct error *error, const char *format, ...)

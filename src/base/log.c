@@ -23,7 +23,7 @@ static const char *const level_names[] = {"debug", "info", "warning", "error"};
 static struct {
     _Atomic enum log_level min_level;
     enum log_format format;
-} settings = {LOG_INFO, LOG_PLAIN};
+} settings = {LOG_LEVEL_INFO, LOG_PLAIN};
 
 void log_init(enum log_level min_level, enum log_format format)
 {
@@ -194,7 +194,7 @@ void log_about(const struct log_fields *fields, enum log_level level, const char
         va_end(arguments);                                                                         \
     }
 
-LOG_FUNCTION(log_debug, LOG_DEBUG)
-LOG_FUNCTION(log_info, LOG_INFO)
-LOG_FUNCTION(log_warning, LOG_WARNING)
-LOG_FUNCTION(log_error, LOG_ERROR)
+LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
+LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
+LOG_FUNCTION(log_warning, LOG_LEVEL_WARNING)
+LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)

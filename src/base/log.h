@@ -9,10 +9,10 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
 enum log_format { LOG_PLAIN, LOG_JSON };
 
-/* Called once, before the first thread. Without it: plain, from LOG_INFO on. */
+/* Called once, before the first thread. Without it: plain, from LOG_LEVEL_INFO on. */
 void log_init(enum log_level min_level, enum log_format format);
 
 /* From now on; any thread. */

@@ -35,6 +35,11 @@ void *memory_grow(void *array, size_t *capacity, size_t count, size_t size)
     return checked(reallocarray(array, grown, size));
 }
 
+void *memory_resize(void *memory, size_t size)
+{
+    return checked(realloc(memory, size == 0 ? 1 : size));
+}
+
 void memory_free(void *pointer_to_pointer)
 {
     void **pointer = pointer_to_pointer;

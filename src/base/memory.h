@@ -29,6 +29,9 @@ void *memory_array(size_t count, size_t size);
 /* Grows an array to hold at least `count` items of `size` bytes, doubling; what is new is not zeroed. */
 void *memory_grow(void *array, size_t *capacity, size_t count, size_t size);
 
+/* Moves it to memory of another size. */
+void *memory_resize(void *memory, size_t size);
+
 /* For _cleanup_(memory_free): frees what the variable points to. */
 void memory_free(void *pointer_to_pointer);
 

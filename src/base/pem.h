@@ -18,7 +18,14 @@ bool pem_trust(SSL_CTX *context, const char *certificates);
 /* The first certificate is the one to show, what follows its chain. False: as above. */
 bool pem_show(SSL_CTX *context, const char *certificates);
 
-/* NULL: there is none in it, or it is encrypted and not by this password (NULL: none). The caller frees it. */
+/* To make a key of its password; by default tools take 2,048 to 600,000, and a million take up to a second of CPU time.
+ * Of scrypt the product of its three parameters, which is its time, too: 131,072 by default. */
+enum { PEM_MAX_ITERATIONS = 1000 * 1000 };
+
+/* Whether decrypting it takes more than that, or by a method that is not known here. Nothing is decrypted. */
+bool pem_key_is_costly(const char *key);
+
+/* NULL: there is none in it, it is costly, or it is encrypted and not by this password (NULL: none). The caller frees it. */
 EVP_PKEY *pem_key(const char *key, const char *password);
 
 /* False: it is not the key of the certificate to show, which comes first. */

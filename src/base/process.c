@@ -1,5 +1,6 @@
 #include "base/process.h"
 
+#include "base/memory.h"
 #include "base/metric.h"
 
 #include <dirent.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +48,44 @@ bool process_stat(pid_t pid, struct process_stat *ret_stat)
     }
     *ret_stat = stat;
     return true;
+}
+
+/* ---- memory ---- */
+
+double process_own_bytes(pid_t pid)
+{
+    char path[64];
+    double resident = 0;
+    double shared = 0;
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*s %lf %lf", &resident, &shared) != 2)
+        resident = shared = 0;
+    fclose(file);
+    return (resident - shared) * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* INFINITY where there is no number, as `max`. */
+static double number_in(const char *folder, const char *name)
+{
+    _cleanup_(memory_free) char *path = text_format("%s/%s", folder, name);
+    double number = INFINITY;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return INFINITY;
+    if (fscanf(file, "%lf", &number) != 1)
+        number = INFINITY;
+    fclose(file);
+    return number;
+}
+
+double process_memory_limit(const char *folder)
+{
+    double second = number_in(folder, "memory.max");
+    double first = number_in(folder, "memory/memory.limit_in_bytes");
+    return second < first ? second : first;
 }
 
 /* ---- this process ---- */
@@ -119,6 +159,13 @@ static double start_s(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, find_start);
     return started_s;
+}
+
+void process_hide_memory(void)
+{
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
 }
 
 /* ---- the page ---- */

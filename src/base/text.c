@@ -68,8 +68,12 @@ void text_addf(struct text *text, const char *format, ...)
 
 char *text_take(struct text *text)
 {
+    enum { WORTH_RETURNING = 256 };
     if (text->bytes == NULL)
         text_add_bytes(text, "", 0);
+    size_t capacity = text->length + 1;
+    if (text->capacity - capacity > WORTH_RETURNING)
+        text->bytes = memory_resize(text->bytes, capacity);
     char *taken = TAKE(text->bytes);
     *text = (struct text){0};
     return taken;
@@ -126,18 +130,6 @@ char *text_trimmed(const char *string)
         length = space > 0 ? length : at;
     }
     return text_copy_bytes(string, length);
-}
-
-void text_free_secret(char *string)
-{
-    if (string != NULL)
-        explicit_bzero(string, strlen(string));
-    free(string);
-}
-
-void text_secret_done(char **string)
-{
-    text_free_secret(*string);
 }
 
 bool text_equal(const char *left, const char *right)

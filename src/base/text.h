@@ -39,10 +39,6 @@ char *text_copy(const char *string);
 /* A copy without white space at its ends (as Go's strings.TrimSpace does); the caller frees it. */
 char *text_trimmed(const char *string);
 
-/* Overwrites a string that holds a secret, and frees it; NULL is nothing. The other is for _cleanup_(). */
-void text_free_secret(char *string);
-void text_secret_done(char **string);
-
 bool text_equal(const char *left, const char *right);
 bool text_starts_with(const char *string, const char *prefix);
 bool text_ends_with(const char *string, const char *suffix);

@@ -25,7 +25,7 @@ struct watch {
     struct watched *files;
     size_t count;
     size_t capacity;
-    bool is_restless; /* a change was seen, and not reported yet */
+    int restless_checks; /* since a change was seen that was not reported yet */
 };
 
 static int64_t ns_of(struct timespec time)
@@ -80,8 +80,9 @@ static bool are_at_rest(struct watch *watch)
 bool watch_has_changed(struct watch *watch)
 {
     bool at_rest = are_at_rest(watch);
-    bool has_changed = at_rest && watch->is_restless;
-    watch->is_restless = !at_rest;
+    bool has_changed = at_rest ? watch->restless_checks > 0
+                               : watch->restless_checks + 1 == WATCH_MAX_RESTLESS_CHECKS;
+    watch->restless_checks = at_rest || has_changed ? 0 : watch->restless_checks + 1;
     return has_changed;
 }
 

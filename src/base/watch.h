@@ -19,9 +19,12 @@ struct watch *watch_new(void);
 /* From now on. Add a file before it is read, so that no change falls in between. It need not exist. */
 void watch_add(struct watch *watch, const char *path);
 
+/* A change that goes on is reported at this check, at rest or not: a file may be rewritten all the time. */
+enum { WATCH_MAX_RESTLESS_CHECKS = 10 };
+
 /* Whether a file has changed since it was added, or since the last true: but only once all have been at
  * rest from one check to the next, so that a certificate and its key, written one after the other, are
- * one change. */
+ * one change; or at the tenth check in a row that finds a change. */
 bool watch_has_changed(struct watch *watch);
 
 /* NULL is none. */

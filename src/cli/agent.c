@@ -35,7 +35,8 @@ const struct command command_agent = {
     .summary = "internal: the process of one connection",
     .about = "Internal: `backlog serve` starts it, as a process of its own for one connection "
              "whose client "
-             "library may crash (Kafka; all with --isolate-all). It cannot be run by hand.",
+             "library may crash or take memory without a bound (Kafka, NATS, PostgreSQL; all with "
+             "--isolate-all). It cannot be run by hand.",
     .is_internal = true,
     .check = check,
     .run = run,

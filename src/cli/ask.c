@@ -22,6 +22,7 @@ struct call_flags {
     const char *name;
     int64_t deadline_ms;
     int64_t replicas;
+    bool specs_only;
     struct grpc_socket_tls tls;
     int output;
 };
@@ -36,6 +37,9 @@ static const struct option table[] = {
          .doc = "of it, and of manifests that name none"),
     FLAG("replicas", OPTION_INT, replicas, "-1", .limits = {-1, INT32_MAX},
          .doc = "that there are now; -1: minReplicaCount"),
+    FLAG("metric-spec", OPTION_BOOL, specs_only, "false",
+         .doc = "only GetMetricSpec: whether the server accepts the triggers; it measures nothing "
+                "for that"),
 
     FLAG("server", OPTION_STRING, server, NULL, .group = "The server", .value_name = "ADDRESS",
          .doc = "address of the server; without it each trigger's scalerAddress"),
@@ -175,7 +179,8 @@ static void poll_endpoint(struct polling *polling, struct endpoint *endpoint, in
     }
     if (!is_connected)
         return;
-    scaler_client_read(endpoint->client, refs, count, deadline_ms, readings);
+    (polling->flags->specs_only ? scaler_client_read_specs : scaler_client_read)(
+        endpoint->client, refs, count, deadline_ms, readings);
     count = 0;
     for (size_t i = 0; i < polling->count; i++)
         if (polling->triggers[i].endpoint == endpoint)
@@ -236,8 +241,10 @@ static int run(const struct command_line *line, struct error *error)
     polling.triggers = memory_array(triggers, sizeof(*polling.triggers));
     polling.endpoints.tls = tls_flags_settings(&flags->tls);
     poll_all(&polling, &measurement);
-    const struct check_output output = {
-        .replicas = flags->replicas, .is_json = flags->output == OUTPUT_JSON, .by_call = true};
+    const struct check_output output = {.replicas = flags->replicas,
+                                        .is_json = flags->output == OUTPUT_JSON,
+                                        .by_call = true,
+                                        .specs_only = flags->specs_only};
     return check_output_print(&output, &measurement) > 0;
 }
 
@@ -250,7 +257,8 @@ const struct command command_ask = {
              "TLS if wanted, and shows what KEDA gets and which replicas follow. Triggers of "
              "KEDA's own types are sent as `backlog migrate` would write them. KEYFromEnv "
              "is taken from the environment of this command.\n\n"
-             "Exit status: 0 every trigger has a value, 1 one has none, 2 wrong usage.",
+             "Exit status: 0 every trigger has a value (with --metric-spec: a target), 1 one has "
+             "none, 2 wrong usage.",
     .examples = {{"a ScaledObject, behind `kubectl -n keda port-forward svc/backlog 9090`",
                   "backlog ask -f scaledobject.yaml --server localhost:9090"},
                  {"without a file",

@@ -106,7 +106,7 @@ static int run(const struct command_line *line, struct error *error)
     const struct check_flags *flags = line->flags;
     struct check_counts counts;
     size_t failed = 0;
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     signal(SIGPIPE, SIG_IGN);
     read_files(line, flags, &manifests, &findings);
     struct connections *connections = connections_check(scaler_list, &manifests, &findings);

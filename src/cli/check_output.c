@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 /* As KEDA calls, with its prefix of the name. */
-static void print_calls(const struct measured_trigger *trigger)
+static void print_calls(const struct measured_trigger *trigger, bool specs_only)
 {
     const struct model_reading *reading = &trigger->reading;
     _cleanup_(memory_free) char *type = console_text(trigger->type);
@@ -20,7 +20,7 @@ static void print_calls(const struct measured_trigger *trigger)
         printf("    GetMetricSpec  s%zu-%s, target %.10g\n", trigger->index, name, reading->target);
     if (reading->is_failed)
         printf("    %s%s%s\n", console_begin(stdout, CONSOLE_RED), error, console_end(stdout));
-    else
+    else if (!specs_only)
         printf("    GetMetrics     %.10g\n    IsActive       %s\n", reading->value,
                reading->is_active ? "true" : "false");
 }
@@ -39,17 +39,17 @@ static void print_trigger_text(const struct measured_trigger *trigger)
            trigger->reading.is_active ? "active" : "not active");
 }
 
-static json_t *trigger_json(const struct measured_trigger *trigger)
+static json_t *trigger_json(const struct measured_trigger *trigger, bool specs_only)
 {
     const struct model_reading *reading = &trigger->reading;
+    bool has_value = !reading->is_failed && !specs_only;
     json_t *object = json_pack("{s:I, s:s, s:s?}", "index", (json_int_t)trigger->index, "type",
                                trigger->type, "metric", trigger->metric_name);
     json_object_set_new(object, "target",
                         reading->has_target ? json_real(reading->target) : json_null());
-    json_object_set_new(object, "value",
-                        reading->is_failed ? json_null() : json_real(reading->value));
+    json_object_set_new(object, "value", has_value ? json_real(reading->value) : json_null());
     json_object_set_new(object, "active",
-                        reading->is_failed ? json_null() : json_boolean(reading->is_active));
+                        has_value ? json_boolean(reading->is_active) : json_null());
     json_object_set_new(object, "error",
                         reading->is_failed ? json_string(error_text(&trigger->error))
                                            : json_null());
@@ -130,7 +130,7 @@ static void print_jobs(const struct measured_object *measured, json_t *json)
 static void print_object(const struct check_output *output, const struct measured_object *measured)
 {
     struct outlook outlook = {0};
-    bool has_outlook = make_outlook(measured, output->replicas, &outlook);
+    bool has_outlook = !output->specs_only && make_outlook(measured, output->replicas, &outlook);
     json_t *json = NULL;
     bool is_json = output->is_json;
     if (is_json) {
@@ -139,7 +139,8 @@ static void print_object(const struct check_output *output, const struct measure
                          console_json_text(measured->object->label));
         json_t *triggers = json_array();
         for (size_t i = 0; i < measured->count; i++)
-            json_array_append_new(triggers, trigger_json(&measured->triggers[i]));
+            json_array_append_new(triggers,
+                                  trigger_json(&measured->triggers[i], output->specs_only));
         json_object_set_new(json, "triggers", triggers);
     } else {
         fputs(console_begin(stdout, CONSOLE_BOLD), stdout);
@@ -147,7 +148,7 @@ static void print_object(const struct check_output *output, const struct measure
         printf("%s\n", console_end(stdout));
         for (size_t i = 0; i < measured->count; i++)
             if (output->by_call)
-                print_calls(&measured->triggers[i]);
+                print_calls(&measured->triggers[i], output->specs_only);
             else
                 print_trigger_text(&measured->triggers[i]);
     }
@@ -157,7 +158,7 @@ static void print_object(const struct check_output *output, const struct measure
         json_object_set_new(json, "steps", steps_json(&outlook));
     } else if (has_outlook)
         print_steps_text(&outlook);
-    else if (measured->object->kind == MANIFEST_SCALED_JOB)
+    else if (measured->object->kind == MANIFEST_SCALED_JOB && !output->specs_only)
         print_jobs(measured, json);
     if (is_json)
         console_print_json(json);

@@ -9,7 +9,8 @@
 struct check_output {
     int64_t replicas; /* that there are now; -1: minReplicaCount */
     bool is_json;
-    bool by_call; /* name the calls of KEDA */
+    bool by_call;    /* name the calls of KEDA */
+    bool specs_only; /* there are targets and no values */
 };
 
 /* Returns how many triggers failed. */

@@ -94,7 +94,7 @@ extern const struct command command_completion;
 extern const struct command command_help;
 extern const struct command command_version;
 extern const struct command command_man;
-extern const struct command command_agent;
+extern const struct command command_agent, command_run_worker;
 
 /* All of them, as help lists them; ends with NULL. */
 extern const struct command *const command_list[];

@@ -11,9 +11,10 @@
 #include <string.h>
 
 const struct command *const command_list[] = {
-    &command_serve, &command_check,    &command_migrate,  &command_ask,       &command_explain,
-    &command_watch, &command_rehearse, &command_simulate, &command_reference, &command_completion,
-    &command_help,  &command_version,  &command_man,      &command_agent,     NULL,
+    &command_serve,     &command_check,      &command_migrate,    &command_ask,
+    &command_explain,   &command_watch,      &command_rehearse,   &command_simulate,
+    &command_reference, &command_completion, &command_help,       &command_version,
+    &command_man,       &command_agent,      &command_run_worker, NULL,
 };
 
 const struct command *command_find(const char *name)

@@ -37,10 +37,10 @@ extern const char *const output_formats[];
              .doc = "PEM file: the certificate to show the server"),                               \
         FLAG("tls-key", OPTION_STRING, tls.key, NULL, .value_name = "FILE",                        \
              .doc = "PEM file: its private key"),                                                  \
-        FLAG("tls-server-name", OPTION_STRING, tls.server_name, NULL,                              \
+        FLAG("tls-server-name", OPTION_STRING, tls.server_name, NULL, .flags = OPTION_NO_VARIABLE, \
              .doc = "name in the server's certificate; default: the host of its address"),         \
         FLAG("tls-skip-verify", OPTION_BOOL, tls.skips_verification, "false",                      \
-             .doc = "accept any certificate of the server")
+             .flags = OPTION_NO_VARIABLE, .doc = "accept any certificate of the server")
 
 /* For a command's check: adds what is wrong with them together. */
 void tls_flags_check(const struct grpc_socket_tls *flags, struct text *mistakes);

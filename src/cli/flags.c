@@ -26,9 +26,13 @@ struct reading {
     bool has_unknown; /* then a word without a flag may be its value */
 };
 
-char *flags_variable(const char *key)
+char *flags_variable(const struct command *command, const struct option *row)
 {
-    char *name = text_format("BACKLOG_%s", key);
+    bool is_server = command == &command_serve;
+    if (row->flags & OPTION_NO_VARIABLE)
+        return NULL;
+    char *name = text_format("BACKLOG_%s%s%s", is_server ? "" : command->name, is_server ? "" : "_",
+                             row->key);
     for (char *at = name; *at != '\0'; at++)
         *at = (char)(*at == '-' ? '_' : toupper((unsigned char)*at));
     return name;
@@ -113,8 +117,8 @@ static void read_words(struct reading *reading, int argc, char **argv)
 static void read_environment(struct reading *reading)
 {
     for (size_t i = 0; i < reading->rows; i++) {
-        _cleanup_(memory_free) char *name = flags_variable(reading->table[i].key);
-        if (reading->texts[i] != NULL || (reading->texts[i] = getenv(name)) == NULL)
+        _cleanup_(memory_free) char *name = flags_variable(reading->command, &reading->table[i]);
+        if (reading->texts[i] != NULL || name == NULL || (reading->texts[i] = getenv(name)) == NULL)
             continue;
         reading->flags->from_environment |= UINT64_C(1) << i;
     }
@@ -128,7 +132,7 @@ static void check_value(struct reading *reading, size_t index, const char *text)
 {
     const struct option *row = &reading->table[index];
     bool is_variable = reading->flags->from_environment >> index & 1;
-    _cleanup_(memory_free) char *variable = flags_variable(row->key);
+    _cleanup_(memory_free) char *variable = flags_variable(reading->command, row);
     _cleanup_(memory_free) char *flag = text_format("--%s", row->key);
     const char *name = is_variable ? variable : flag;
     _cleanup_(error_done) struct error why = {0};
@@ -239,7 +243,7 @@ char *flags_effective(const struct command_line *line)
         text_addf(&text, "%s%s=%s%.*s%s", text.length == 0 ? "" : " ", row->key,
                   is_quoted ? "\"" : "", (int)text_cut(value, LONGEST_SHOWN), value,
                   is_quoted ? "\"" : "");
-        _cleanup_(memory_free) char *variable = flags_variable(row->key);
+        _cleanup_(memory_free) char *variable = flags_variable(line->command, row);
         if (line->from_environment >> i & 1)
             text_addf(&text, " (%s)", variable);
         else if (line->values->given >> i & 1)

@@ -9,26 +9,33 @@ const char help_about_values[] =
     "A DURATION has a unit: 5s, 1m30s or 500ms. `--flag VALUE` and `--flag=VALUE` are the same.";
 
 /* One of two words, where there is one, shows what becomes of "-". */
-static const char *example_flag(const struct command *command)
+static const struct option *example_flag(const struct command *command)
 {
-    const char *key = command->flags[0].key;
+    const struct option *example = NULL;
     for (const struct option *row = command->flags; row->key != NULL; row++) {
         if (text_equal(row->key, "log-level"))
-            return row->key;
-        if (strchr(key, '-') == NULL && strchr(row->key, '-') != NULL)
-            key = row->key;
+            return row;
+        if (row->flags & OPTION_NO_VARIABLE)
+            continue;
+        if (example == NULL || (strchr(example->key, '-') == NULL && strchr(row->key, '-') != NULL))
+            example = row;
     }
-    return key;
+    return example;
 }
 
 char *help_about_environment(const struct command *command)
 {
-    const char *key = example_flag(command);
-    _cleanup_(memory_free) char *variable = flags_variable(key);
-    return text_format("Each flag is also an environment variable: %s for --%s. A flag overrides "
-                       "its variable; a variable that is empty is an error, and one that belongs "
-                       "to no flag is ignored.",
-                       variable, key);
+    const struct option *example = example_flag(command);
+    _cleanup_(memory_free) char *variable = flags_variable(command, example);
+    _cleanup_(text_done) struct text without = {0};
+    for (const struct option *row = command->flags; row->key != NULL; row++)
+        if (row->flags & OPTION_NO_VARIABLE)
+            text_addf(&without, "%s--%s", without.length == 0 ? "" : ", ", row->key);
+    return text_format("Each flag is also an environment variable: %s for --%s%s%s. A flag "
+                       "overrides its variable; a variable that is empty is an error, and one that "
+                       "belongs to no flag is ignored.",
+                       variable, example->key, without.length == 0 ? "" : "; except ",
+                       without.length == 0 ? "" : without.bytes);
 }
 
 const char *help_value_name(const struct option *row)

@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "cli/invalid_connections.h"
 #include "cli/kubernetes_secrets.h"
+#include "cli/probes.h"
 #include "measure/agent_process.h"
 #include "web/assets.h"
 #include "web/dashboard.h"
@@ -16,84 +17,37 @@
 #include "web/trigger_metrics.h"
 #include "web/walk.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    MAX_WAIT_MS = 1000, /* for the event loop; one that does not respond is not healthy */
     MAX_LIMITS = 32,
     MAX_PAGES = 16, /* the last is empty */
+    PROBE_PAGES = 3,
 };
 
 struct http_port {
     struct http_port_parts parts;
+    struct probes probes;
     struct walk_source triggers;
     struct dashboard *dashboard;
     struct trigger_metrics trigger_metrics;
     struct web_page pages[MAX_PAGES];
-    struct web *web;
-    atomic_bool is_draining;
+    struct web *web; /* NULL: not wanted */
+    struct web_page probe_pages[PROBE_PAGES];
+    struct web *probe_web; /* NULL: not wanted */
 };
 
 static bool run_loop_call(void *context, void (*call)(void *call_context), void *call_context)
 {
     const struct http_port *port = context;
-    return loop_calls_run(port->parts.loop_calls, call, call_context, MAX_WAIT_MS);
-}
-
-/* ---- /healthz and /readyz ---- */
-
-static void do_nothing(void *context)
-{
-    (void)context;
-}
-
-static void refuse(struct web_answer *answer, const char *why)
-{
-    answer->code = 503;
-    text_clear(&answer->body);
-    text_add(&answer->body, why);
-}
-
-static void write_healthz(void *context, const struct web_request *request,
-                          struct web_answer *answer)
-{
-    struct http_port *port = context;
-    (void)request;
-    if (atomic_load(&port->is_draining) || run_loop_call(port, do_nothing, NULL))
-        text_add(&answer->body, "ok\n");
-    else
-        refuse(answer, "event loop not responding\n");
+    return probes_run_loop_call(&port->probes, call, call_context);
 }
 
 struct loop_page {
     const struct http_port *port;
     struct text *text;
 };
-
-static void write_checks(void *context)
-{
-    const struct loop_page *page = context;
-    text_add(page->text, "[+]event loop ok\n");
-    invalid_connections_write_lines(triggers_connections(page->port->parts.triggers), page->text);
-    kubernetes_secrets_write_lines(triggers_secrets(page->port->parts.triggers), page->text);
-    text_add(page->text, "ok\n");
-}
-
-/* With ?verbose all that is known to be wrong; an invalid connection makes nobody else wait. */
-static void write_readyz(void *context, const struct web_request *request,
-                         struct web_answer *answer)
-{
-    struct http_port *port = context;
-    struct loop_page page = {port, &answer->body};
-    if (atomic_load(&port->is_draining))
-        refuse(answer, "shutting down\n");
-    else if (web_parameter(request, "verbose") == NULL)
-        write_healthz(context, request, answer);
-    else if (!run_loop_call(port, write_checks, &page))
-        refuse(answer, "[-]event loop not responding\n");
-}
 
 /* ---- /metrics ---- */
 
@@ -164,7 +118,7 @@ static void write_metrics(void *context, const struct web_request *request,
     write_reloads(&port->parts, &answer->body);
     if (!run_loop_call(port, write_calls, &page) ||
         !trigger_metrics_write(&port->trigger_metrics, &answer->body))
-        refuse(answer, "event loop not responding, or shutting down\n");
+        probes_refuse(answer, "event loop not responding, or shutting down\n");
 }
 
 /* ---- the dashboard ---- */
@@ -206,13 +160,33 @@ int http_port_number(const struct http_port *port)
     return web_port(port->web);
 }
 
-bool http_port_begin(const char *listen, const struct http_port_parts *parts,
-                     struct http_port **ret_port, struct error *error)
+int http_port_probes(const struct http_port *port)
 {
-    if (listen == NULL)
+    return web_port(port->probe_web);
+}
+
+static bool start(const char *what, const struct web_settings *settings, struct web **ret_web,
+                  struct error *error)
+{
+    if (settings->listen == NULL)
+        return true;
+    if (!web_start(settings, ret_web, error))
+        return false;
+    log_info("%s on %.*s:%d", what, (int)(strrchr(settings->listen, ':') - settings->listen),
+             settings->listen, web_port(*ret_web));
+    return true;
+}
+
+bool http_port_begin(const struct http_port_addresses *addresses,
+                     const struct http_port_parts *parts, struct http_port **ret_port,
+                     struct error *error)
+{
+    if (addresses->http == NULL && addresses->probes == NULL)
         return true;
     struct http_port *port = memory_new(sizeof(*port));
     port->parts = *parts;
+    port->probes.triggers = parts->triggers;
+    port->probes.loop_calls = parts->loop_calls;
     port->triggers = (struct walk_source){parts->triggers, run_loop_call, port};
     make_dashboard(port);
     struct dashboard *dashboard = port->dashboard;
@@ -225,8 +199,8 @@ bool http_port_begin(const char *listen, const struct http_port_parts *parts,
                {"/api/server", dashboard_server, dashboard},
                {"/api/connections", dashboard_connections, dashboard},
                {"/api/log", dashboard_log, dashboard},
-               {"/healthz", write_healthz, port},
-               {"/readyz", write_readyz, port},
+               {"/healthz", probes_write_healthz, &port->probes},
+               {"/readyz", probes_write_readyz, &port->probes},
                {"/metrics", write_metrics, port},
                {"/api/triggers", explain_list, &port->triggers},
                {"/api/triggers/", explain_one, &port->triggers},
@@ -234,13 +208,15 @@ bool http_port_begin(const char *listen, const struct http_port_parts *parts,
                {"/", assets_index, NULL}, /* last: all paths are below it */
            },
            sizeof(port->pages));
-    if (!web_start(listen, port->pages, &port->web, error)) {
-        dashboard_free(port->dashboard);
-        free(port);
+    port->probe_pages[0] = (struct web_page){"/healthz", probes_write_healthz, &port->probes, NULL};
+    port->probe_pages[1] = (struct web_page){"/readyz", probes_write_readyz, &port->probes, NULL};
+    const struct web_settings http = {addresses->http, port->pages, addresses->hosts};
+    const struct web_settings probes = {addresses->probes, port->probe_pages, addresses->hosts};
+    if (!start("HTTP", &http, &port->web, error) ||
+        !start("probes", &probes, &port->probe_web, error)) {
+        http_port_end(port);
         return false;
     }
-    log_info("HTTP on %.*s:%d", (int)(strrchr(listen, ':') - listen), listen,
-             http_port_number(port));
     *ret_port = port;
     return true;
 }
@@ -248,7 +224,7 @@ bool http_port_begin(const char *listen, const struct http_port_parts *parts,
 void http_port_drain(struct http_port *port)
 {
     if (port != NULL)
-        atomic_store(&port->is_draining, true);
+        atomic_store(&port->probes.is_draining, true);
 }
 
 void http_port_end(struct http_port *port)
@@ -256,6 +232,7 @@ void http_port_end(struct http_port *port)
     if (port == NULL)
         return;
     web_stop(port->web);
+    web_stop(port->probe_web);
     dashboard_free(port->dashboard);
     free(port);
 }

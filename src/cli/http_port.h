@@ -1,5 +1,6 @@
 /*
- * The HTTP port of `serve`: which page is where, and which part of the program writes what of it.
+ * The HTTP port of `serve`: which page is where, and which part of the program writes what of it; and the probes' port,
+ * which has /healthz and /readyz alone.
  *
  * Threads: the main thread.
  */
@@ -15,8 +16,16 @@
 #include "serve/services/loop_call.h"
 #include "serve/services/services.h"
 #include "serve/transport/transport.h"
+#include "web/host.h"
 
 #include <stdbool.h>
+
+/* NULL: there is no such port. */
+struct http_port_addresses {
+    const char *http;
+    const char *probes;
+    struct web_hosts hosts; /* of both */
+};
 
 /* Borrowed: they outlive the port. */
 struct http_port_parts {
@@ -33,12 +42,14 @@ struct http_port_parts {
 
 struct http_port;
 
-/* `listen` is NULL: there is none, and `*ret_port` is NULL, which is harmless below. */
-bool http_port_begin(const char *listen, const struct http_port_parts *parts,
-                     struct http_port **ret_port, struct error *error);
+/* Without an address `*ret_port` stays NULL, which is harmless below. */
+bool http_port_begin(const struct http_port_addresses *addresses,
+                     const struct http_port_parts *parts, struct http_port **ret_port,
+                     struct error *error);
 
-/* The port it listens on, where there is one. */
+/* The ports they listen on, where there are some. */
 int http_port_number(const struct http_port *port);
+int http_port_probes(const struct http_port *port);
 
 /* From now on the server is not ready. */
 void http_port_drain(struct http_port *port);

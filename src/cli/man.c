@@ -46,6 +46,9 @@ static void write_end(struct page *page)
     section(page, "ENVIRONMENT");
     _cleanup_(memory_free) char *environment = help_about_environment(&command_serve);
     line(page, environment);
+    line(page,
+         "The variables of other commands have the command's name: BACKLOG_WATCH_INTERVAL for "
+         "--interval of backlog watch.");
     section(page, "SIGNALS");
     line(page, "Of backlog serve:");
     page_term(page, "SIGTERM, SIGINT",

@@ -35,9 +35,9 @@ static const char *const readers[] = {
 #define FLAG(...) COMMAND_FLAG(struct migrate_flags, __VA_ARGS__)
 
 static const struct option table[] = {
-    FLAG("write", OPTION_BOOL, writes, "false", .group = "What to do",
+    FLAG("write", OPTION_BOOL, writes, "false", .group = "What to do", .flags = OPTION_NO_VARIABLE,
          .doc = "change the files; without it the diff is printed"),
-    FLAG("back", OPTION_BOOL, is_back, "false",
+    FLAG("back", OPTION_BOOL, is_back, "false", .flags = OPTION_NO_VARIABLE,
          .doc = "take back what was migrated, by the comments in the files"),
 
     FLAG("scaler-address", OPTION_STRING, scaler_address, "backlog.keda.svc:9090",
@@ -48,7 +48,7 @@ static const struct option table[] = {
     FLAG("authentication-kind", OPTION_CHOICE, authentication_kind, "ClusterTriggerAuthentication",
          .choices = kinds, .value_name = "KIND", .doc = "of --authentication"),
     FLAG("connections-out", OPTION_STRING, connections_out, "backlog-connections.yaml",
-         .value_name = "FILE",
+         .flags = OPTION_NO_VARIABLE, .value_name = "FILE",
          .doc = "the file for connections, which take the place of TriggerAuthentications"),
     FLAG("connections-for", OPTION_CHOICE, connections_for, "chart", .choices = readers,
          .value_name = "READER",

@@ -104,7 +104,7 @@ static void print_term(const char *term, const char *words, struct output *outpu
 
 static void print_row(const struct option *row, const char *dashes, struct output *page)
 {
-    bool hidden = row->flags & (OPTION_SECRET | OPTION_URL);
+    bool hidden = row->flags & OPTION_NEVER_SHOWN;
     _cleanup_(memory_free) char *allowed = allowed_of(row, dashes);
     _cleanup_(memory_free) char *standard = default_of(row);
     if (page->format == FORMAT_TEXT) {
@@ -219,16 +219,17 @@ static void print_refusals(struct output *page)
         &page->text,
         "\nWhat exceeds a limit is refused with RESOURCE_EXHAUSTED, and the message names the "
         "flag; a full table\n"
-        "of triggers drops the one not called for longest. Two limits have no "
-        "flag: the metadata\n"
-        "of all triggers may take %d MiB, and that of one may have %d keys; more are "
-        "INVALID_ARGUMENT.\n\n"
+        "of triggers drops the one not called for longest. Where `--trigger-memory` is used up, "
+        "only triggers without\n"
+        "a call for %d s make room for a new one. Limits without a flag: the metadata of a trigger "
+        "may have %d keys\n"
+        "and %d KiB, a list in it 64 pieces; more are INVALID_ARGUMENT.\n\n"
         "A connection of the connections file may have `namespaces`, a list of names or "
         "patterns: in others it\n"
         "is refused with PERMISSION_DENIED. So is, with `--deny-inline-connections`, a "
         "trigger that names no\n"
         "connection.\n",
-        SERVE_METADATA_BYTES >> 20, TRIGGERS_MAX_KEYS);
+        TRIGGERS_IN_USE_MS / 1000, TRIGGERS_MAX_KEYS, TRIGGERS_MAX_METADATA >> 10);
 }
 
 static void print_server(struct output *page)

@@ -93,11 +93,11 @@ static void rehearsed_done(struct rehearsal_object *one)
     for (size_t i = 0; one->object != NULL && i < one->object->trigger_count; i++) {
         grpc_client_call_free(one->triggers[i].stream);
         scaler_client_reading_done(&one->triggers[i].reading);
+        free(one->triggers[i].values);
+        free(one->triggers[i].in_flights);
     }
     model_done(&one->model);
     free(one->triggers);
-    free(one->values);
-    free(one->in_flights);
     free(one->replica_counts);
     free(one->keda_text);
     free(one->hpa_text);

@@ -46,6 +46,8 @@ struct rehearsal_trigger {
     int64_t stream_backoff_ms;
     struct scaler_client_reading reading; /* the last */
     double in_flight;                     /* NAN: unknown */
+    double *values, *in_flights;          /* one per line of the object, for the plot */
+    size_t values_capacity, in_flights_capacity;
 };
 
 /* The totals of a run. */
@@ -69,8 +71,8 @@ struct rehearsal_object {
     char *keda_text, *hpa_text; /* the last decisions */
     enum model_reason keda_reason;
     struct rehearsal_summary summary;
-    double *values, *in_flights, *replica_counts; /* a line each, for the plot */
-    size_t lines, values_capacity, in_flights_capacity, counts_capacity;
+    double *replica_counts; /* one per line, for the plot */
+    size_t lines, counts_capacity;
 };
 
 struct rehearsal {

@@ -1,5 +1,6 @@
 /*
- * The dashboard of a rehearsal (`--http`): its ScaledObjects and its workers.
+ * The dashboard of a rehearsal (`--http`): its ScaledObjects and its workers. With the address of the server's HTTP port
+ * it shows what the server's own dashboard shows, too, and passes the requests for its API on to it.
  *
  * Threads: rehearsal_http_update() from the rehearsal's; the pages are written by the HTTP server's, from what that
  * left.
@@ -12,8 +13,8 @@
 
 struct rehearsal_http;
 
-/* `logs` is borrowed. */
-bool rehearsal_http_begin(const char *listen, struct worker_logs *logs,
+/* `server` is the address of the server's HTTP port, or NULL. `logs` is borrowed. */
+bool rehearsal_http_begin(const char *listen, const char *server, struct worker_logs *logs,
                           struct rehearsal_http **ret_http, struct error *error);
 void rehearsal_http_end(struct rehearsal_http *http); /* NULL is none */
 

@@ -3,10 +3,29 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/finding_output.h"
+#include "config/value.h"
 #include "manifest/measurement.h"
+#include "scale/general.h"
+#include "scale/peak_value.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* An invalid one is left to the server to refuse. */
+static void shorten_hold_window(struct entries *entries, double speed)
+{
+    static const struct option row = {.type = OPTION_DURATION};
+    _cleanup_(error_done) struct error error = {0};
+    const struct entry *entry = entries_find(entries, general_hold_window);
+    bool is_set = entry != NULL && entry->value != NULL;
+    int64_t window_ms = PEAK_VALUE_WINDOW_MS;
+    if (speed == 1 || (is_set && !value_parse(&row, entry->value, &window_ms, &error)))
+        return;
+    _cleanup_(memory_free) char *shorter =
+        text_format("%" PRId64 "ms", (int64_t)((double)window_ms / speed));
+    entries_set(entries, general_hold_window, shorter);
+}
 
 /* In place of what is written there. */
 static void set_entries(struct scaled_object_trigger *trigger, const struct entries *entries)
@@ -24,7 +43,7 @@ static void set_entries(struct scaled_object_trigger *trigger, const struct entr
 }
 
 static bool set_triggers(const struct manifests *manifests, const struct measured_object *measured,
-                         struct scaled_object *ret_object, struct error *error)
+                         double speed, struct scaled_object *ret_object, struct error *error)
 {
     const struct manifest_object *object = measured->object;
     const struct yaml_tree *triggers = manifest_triggers(object);
@@ -37,14 +56,15 @@ static bool set_triggers(const struct manifests *manifests, const struct measure
             return error_prefix(error, "%s:%zu: %s: trigger %zu (%s)", object->file->path,
                                 triggers->items[trigger->index]->line, object->label,
                                 trigger->index, trigger->type);
+        shorten_hold_window(&entries, speed);
         set_entries(&ret_object->triggers[i], &entries);
     }
     return true;
 }
 
 static bool read_objects(const char *path, const struct manifests *manifests,
-                         const struct measurement *measurement, struct scaled_objects *objects,
-                         struct error *error)
+                         const struct measurement *measurement, double speed,
+                         struct scaled_objects *objects, struct error *error)
 {
     objects->items = memory_array(manifests->object_count + 1, sizeof(*objects->items));
     for (size_t i = 0, measured = 0; i < manifests->object_count; i++) {
@@ -57,13 +77,13 @@ static bool read_objects(const char *path, const struct manifests *manifests,
         if (!scaled_object_read(object->tree, object->file->path, read, error))
             return false; /* as where it has no triggers to measure */
         objects->count++;
-        if (!set_triggers(manifests, &measurement->items[measured - 1], read, error))
+        if (!set_triggers(manifests, &measurement->items[measured - 1], speed, read, error))
             return false;
     }
     return objects->count > 0 || error_invalid(error, "%s: no ScaledObject in it", path);
 }
 
-bool rehearsal_objects_load(const char *path, struct scaled_objects *ret_objects,
+bool rehearsal_objects_load(const char *path, double speed, struct scaled_objects *ret_objects,
                             struct error *error)
 {
     _cleanup_(manifests_done) struct manifests manifests = {0};
@@ -75,7 +95,7 @@ bool rehearsal_objects_load(const char *path, struct scaled_objects *ret_objects
     if (findings.counts[FINDING_ERROR] > 0)
         return error_invalid(error, "%s cannot be read", path);
     measurement_prepare(&manifests, &measurement);
-    if (read_objects(path, &manifests, &measurement, &objects, error)) {
+    if (read_objects(path, &manifests, &measurement, speed, &objects, error)) {
         *ret_objects = objects;
         return true;
     }

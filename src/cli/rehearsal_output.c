@@ -230,17 +230,31 @@ void rehearsal_print_summary(const struct rehearsal *rehearsal, int64_t now_ms)
             print_summary_text(rehearsal, &rehearsal->items[i], now_ms);
 }
 
+/* A series per trigger; the name has the metric where the object has several. */
+static void add_triggers(const struct rehearsal_object *one, struct plot_panel *values,
+                         struct plot_panel *in_flights)
+{
+    for (size_t i = 0; i < one->object->trigger_count && values->series_count < PLOT_MAX_SERIES;
+         i++) {
+        const struct rehearsal_trigger *trigger = &one->triggers[i];
+        const char *name = one->object->trigger_count == 1 || trigger->reading.metric_name == NULL
+                               ? one->label
+                               : trigger->reading.metric_name;
+        values->series[values->series_count++] = (struct plot_series){name, trigger->values};
+        in_flights->series[in_flights->series_count++] =
+            (struct plot_series){name, trigger->in_flights};
+    }
+}
+
 bool rehearsal_plot(const struct rehearsal *rehearsal, const char *path, struct error *error)
 {
     struct plot_panel panels[] = {
-        {.title = "waiting"}, {.title = "replicas"}, {.title = "in flight"}};
+        {.title = "value"}, {.title = "replicas"}, {.title = "in flight"}};
     for (size_t i = 0; i < rehearsal->count && i < PLOT_MAX_SERIES; i++) {
         const struct rehearsal_object *one = &rehearsal->items[i];
-        panels[0].series[i] = (struct plot_series){one->label, one->values};
-        panels[1].series[i] = (struct plot_series){one->label, one->replica_counts};
-        panels[2].series[i] = (struct plot_series){one->label, one->in_flights};
-        for (size_t panel = 0; panel < ARRAY_LENGTH(panels); panel++)
-            panels[panel].series_count = i + 1;
+        add_triggers(one, &panels[0], &panels[2]);
+        panels[1].series[panels[1].series_count++] =
+            (struct plot_series){one->label, one->replica_counts};
     }
     const struct plot plot = {
         .title = "backlog rehearse",

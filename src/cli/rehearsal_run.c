@@ -213,24 +213,22 @@ static void note_line(const struct rehearsal *rehearsal, struct rehearsal_object
                       int64_t now_ms)
 {
     double seconds = LINE_MS / 1000.0 * rehearsal->settings->speed;
-    /* Of several triggers the sum: each counts its own. NAN where one is unknown. */
-    double value = 0;
-    double in_flight = 0;
+    /* NAN where one is unknown. Triggers have different units, so there is no sum. */
     for (size_t i = 0; i < one->object->trigger_count; i++) {
-        value += one->readings[i].is_failed ? (double)NAN : one->readings[i].value;
-        in_flight += one->triggers[i].in_flight;
+        struct rehearsal_trigger *trigger = &one->triggers[i];
+        trigger->values = memory_grow(trigger->values, &trigger->values_capacity, one->lines + 1,
+                                      sizeof(*trigger->values));
+        trigger->in_flights = memory_grow(trigger->in_flights, &trigger->in_flights_capacity,
+                                          one->lines + 1, sizeof(*trigger->in_flights));
+        trigger->values[one->lines] =
+            one->readings[i].is_failed ? (double)NAN : one->readings[i].value;
+        trigger->in_flights[one->lines] = trigger->in_flight;
     }
     one->summary.replica_seconds += seconds * (double)one->model.replicas;
     if (is_active(one) && rehearsal_ready(one, now_ms) == 0)
         one->summary.without_replica_s += seconds;
-    one->values =
-        memory_grow(one->values, &one->values_capacity, one->lines + 1, sizeof(*one->values));
     one->replica_counts = memory_grow(one->replica_counts, &one->counts_capacity, one->lines + 1,
                                       sizeof(*one->replica_counts));
-    one->in_flights = memory_grow(one->in_flights, &one->in_flights_capacity, one->lines + 1,
-                                  sizeof(*one->in_flights));
-    one->values[one->lines] = value;
-    one->in_flights[one->lines] = in_flight;
     one->replica_counts[one->lines++] = (double)one->model.replicas;
 }
 

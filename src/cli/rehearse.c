@@ -44,14 +44,16 @@ static const struct option table[] = {
     FLAG("server", OPTION_STRING, server, NULL, .value_name = "ADDRESS",
          .doc = "address of the server, HOST:PORT; default: each trigger's scalerAddress"),
     FLAG("server-http", OPTION_STRING, server_http, NULL, .value_name = "ADDRESS",
-         .doc = "the server's --http port, HOST:PORT or a URL, for what is in flight; without it "
-                "that is unknown"),
+         .doc = "the server's --http port, HOST:PORT or a URL, for what is in flight and for the "
+                "server's figures on the dashboard; without it they are unknown"),
     FLAG("call-deadline", OPTION_DURATION, deadline_ms, "10s", .limits = {100, 60 * 1000},
          .doc = "for the calls of one reading"),
     TLS_FLAGS,
 
     FLAG("speed", OPTION_FLOAT, speed, "1", .limits = {0.1, 1000}, .group = "KEDA and the HPA",
-         .doc = "how much faster than real time KEDA and the HPA go"),
+         .doc =
+             "how much faster than real time KEDA and the HPA go; holdWindow of the triggers is as "
+             "much shorter"),
     FLAG("duration", OPTION_DURATION, duration_ms, "0s", .limits = {0, 720 * 3600 * 1000.0},
          .doc = "of real time; 0s: until Ctrl-C"),
     FLAG("sync-period", OPTION_DURATION, sync_ms, "15s", .limits = {1000, 3600 * 1000.0},
@@ -60,6 +62,7 @@ static const struct option table[] = {
          .doc = "at the beginning; -1: minReplicaCount"),
 
     FLAG("worker", OPTION_STRING, worker, NULL, .group = "Workers", .value_name = "COMMAND",
+         .flags = OPTION_NO_VARIABLE,
          .doc =
              "shell command to run as a replica; $BACKLOG_OBJECT and $BACKLOG_REPLICA say which"),
     FLAG("startup", OPTION_DURATION, startup_ms, "0s", TIME_LIMITS,
@@ -69,7 +72,7 @@ static const struct option table[] = {
     FLAG("stop", OPTION_CHOICE, stop, "newest", .choices = stops, .doc = "which worker goes first"),
 
     OUTPUT_FLAG(.doc = "text, or one JSON object per line"),
-    FLAG("plot", OPTION_STRING, plot, NULL, .value_name = "FILE",
+    FLAG("plot", OPTION_STRING, plot, NULL, .value_name = "FILE", .flags = OPTION_NO_VARIABLE,
          .doc = "SVG file to write at the end"),
     FLAG("http", OPTION_STRING, http, NULL, .value_name = "ADDRESS",
          .doc = "address and port for a dashboard of the triggers and workers, such as "
@@ -153,7 +156,7 @@ static bool begin_http(const struct rehearse_flags *flags, struct worker_logs **
     if (*ret_logs == NULL)
         return error_set(error, ERROR_LIMIT,
                          "the machine has no thread left for the workers' logs");
-    return rehearsal_http_begin(flags->http, *ret_logs, ret_http, error);
+    return rehearsal_http_begin(flags->http, flags->server_http, *ret_logs, ret_http, error);
 }
 
 static bool rehearse(const struct rehearse_flags *flags, struct error *error)
@@ -164,7 +167,7 @@ static bool rehearse(const struct rehearse_flags *flags, struct error *error)
     uint64_t last_id = 0;
     _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
     _cleanup_(rehearsal_done) struct rehearsal rehearsal = {0};
-    if (!rehearsal_objects_load(flags->file, &objects, error))
+    if (!rehearsal_objects_load(flags->file, flags->speed, &objects, error))
         return false;
     if (!begin_http(flags, &logs, &http, error))
         return false;

@@ -159,7 +159,6 @@ void reload_check(struct reload *reload, bool is_requested, struct loop_calls *l
         return;
     }
     bool failed_before = reload->retry.failure != NULL;
-    retry_done(&reload->retry);
     if (!has_changed && !failed_before && connections_equal(reload->in_use, connections))
         return;
     log_new_invalid(connections, reload->in_use);
@@ -168,6 +167,7 @@ void reload_check(struct reload *reload, bool is_requested, struct loop_calls *l
         retry_failed(&reload->retry, &error, "retrying", now_ms);
         return;
     }
+    retry_done(&reload->retry);
     note_loaded(reload, loaded);
     log_info("%s reloaded: %zu connections, %zu invalid", reload->path, loaded->count,
              connections_count_invalid(loaded));

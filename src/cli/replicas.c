@@ -3,11 +3,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -47,48 +47,89 @@ struct replicas *replicas_new(const struct replicas_settings *settings)
     return replicas;
 }
 
-/* In the child; does not return. `output`: where to write; -1: to our own standard error. */
-static void run_command(const struct replicas_settings *settings, int64_t number, int output,
-                        pid_t parent)
+int replicas_run_worker(const char *parent, const char *command)
 {
-    char text[32];
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker outlives the program */
+    if (getppid() != atoi(parent))
+        return 1;
+    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+    return 127;
+}
+
+/* Ours, with what says which replica it is. The caller frees the last two, and the list. */
+static char **make_environment(const char *object, int64_t number, size_t *ret_own)
+{
+    extern char **environ;
+    size_t count = 0;
+    size_t kept = 0;
+    while (environ[count] != NULL)
+        count++;
+    char **variables = memory_array(count + 3, sizeof(*variables));
+    for (size_t i = 0; i < count; i++)
+        if (!text_starts_with(environ[i], "BACKLOG_OBJECT=") &&
+            !text_starts_with(environ[i], "BACKLOG_REPLICA="))
+            variables[kept++] = environ[i];
+    *ret_own = kept;
+    variables[kept++] = text_format("BACKLOG_OBJECT=%s", object);
+    variables[kept++] = text_format("BACKLOG_REPLICA=%lld", (long long)number);
+    return variables;
+}
+
+/* Other threads may hold any lock of the C library, so nothing of ours runs between fork and exec: this program is
+ * started again for the one thing that posix_spawn() cannot do, and becomes the shell. `output`: where to write; -1: to our
+ * own standard error. Returns errno. */
+static int spawn_worker(const struct replicas_settings *settings, int64_t number, int output,
+                        pid_t *ret_pid)
+{
+    size_t own;
     sigset_t none;
-    snprintf(text, sizeof(text), "%lld", (long long)number);
-    setenv("BACKLOG_OBJECT", settings->object, 1);
-    setenv("BACKLOG_REPLICA", text, 1);
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker outlives this program */
-    if (getppid() != parent)
-        _exit(1);
-    signal(SIGPIPE, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    sigset_t usual;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_t actions;
+    char **variables = make_environment(settings->object, number, &own);
+    _cleanup_(memory_free) char *command = text_copy(settings->command);
+    _cleanup_(memory_free) char *parent = text_format("%d", (int)getpid());
+    char *arguments[] = {
+        (char[]){"backlog"}, (char[]){REPLICAS_COMMAND}, (char[]){"--"}, parent, command, NULL};
+
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigemptyset(&usual);
+    sigaddset(&usual, SIGPIPE);
+    sigaddset(&usual, SIGINT);
+    sigaddset(&usual, SIGTERM);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setsigdefault(&attributes, &usual);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawn_file_actions_init(&actions);
     if (output >= 0)
-        dup2(output, STDERR_FILENO);
-    dup2(STDERR_FILENO, STDOUT_FILENO);
-    execl("/bin/sh", "sh", "-c", settings->command, (char *)NULL);
-    _exit(127);
+        posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    int failure =
+        posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, arguments, variables);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    free(variables[own]);
+    free(variables[own + 1]);
+    free(variables);
+    return failure;
 }
 
 static void start(struct replicas *replicas, struct replica *replica, int64_t now_ms)
 {
-    pid_t parent = getpid();
     struct worker_logs *logs = replicas->settings.logs;
     int output = logs == NULL ? -1 : worker_logs_open(logs, replica->id);
-    pid_t pid = fork();
-    if (pid == 0)
-        run_command(&replicas->settings, replica->number, output, parent);
+    int failure = spawn_worker(&replicas->settings, replica->number, output, &replica->pid);
     if (output >= 0)
         close(output);
-    if (pid < 0) {
-        log_warning("a worker could not be started: %s", strerror(errno));
+    if (failure != 0) {
+        log_warning("a worker could not be started: %s", strerror(failure));
+        replica->pid = 0;
         replica->restart_at_ms = now_ms + LONGEST_RESTART_MS;
         return;
     }
-    setpgid(pid, pid); /* here too: the first to come does it */
-    replica->pid = pid;
     replica->started_ms = now_ms;
 }
 

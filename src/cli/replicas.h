@@ -17,6 +17,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* A worker begins as `backlog run-worker -- PARENT COMMAND`, an internal command. */
+#define REPLICAS_COMMAND "run-worker"
+
+/* What that does, in the new process: ends with the process PARENT, and becomes the shell. Returns its exit status only
+ * where it cannot. */
+int replicas_run_worker(const char *parent, const char *command);
+
 struct replicas;
 
 struct replicas_settings {

@@ -4,6 +4,7 @@
 #include "base/listen.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/recent_log.h"
 #include "base/text.h"
 #include "base/trim.h"
@@ -14,6 +15,7 @@
 #include "cli/reload.h"
 #include "cli/serve_flags.h"
 #include "config/connections.h"
+#include "measure/agent_process.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"
 #include "serve/services/external_scaler.h"
@@ -22,11 +24,11 @@
 #include "serve/transport/transport.h"
 
 #include <malloc.h>
+#include <math.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* The parts, in the order in which they are made. */
 struct parts {
@@ -83,7 +85,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .deny_inline = flags->deny_inline,
         .max_inline = (size_t)flags->max_inline,
         .max = (size_t)flags->max_triggers,
-        .max_bytes = SERVE_METADATA_BYTES,
+        .max_bytes = (size_t)flags->trigger_mib << 20,
     });
     parts->scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = parts->triggers,
@@ -105,14 +107,14 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
     services_add(parts->services, &reflection_v1alpha);
 }
 
-/* Once the server has drained it calls nobody any more; it outlives the engine, which may still wake it. Where
- * a part could not be started it has not drained before. */
+/* Once the server has drained it calls nobody any more, so that is first; it outlives the engine, which may still wake
+ * it. Where a part could not be started it has not drained before. */
 static void free_parts(struct parts *parts)
 {
     http_port_end(parts->http);
-    kubernetes_secrets_stop(parts->secrets);
     if (parts->server != NULL)
         server_drain(parts->server, 0);
+    kubernetes_secrets_stop(parts->secrets); /* calls use it until they have ended */
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
     if (parts->engine != NULL)
@@ -217,7 +219,11 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
         .certificates = parts->certificates,
         .metrics_per_trigger = (size_t)flags->metrics_per_trigger,
     };
-    if (!http_port_begin(flags->http, &http_parts, &parts->http, error))
+    const struct http_port_addresses addresses = {
+        flags->http,
+        flags->probes,
+        {(const char *const *)flags->http_hosts.items, flags->http_hosts.count}};
+    if (!http_port_begin(&addresses, &http_parts, &parts->http, error))
         return false;
 
     int host = (int)(strrchr(listen, ':') - listen);
@@ -246,12 +252,32 @@ static void trim_memory(struct engine *engine, struct trim *queries)
         malloc_trim(0);
 }
 
+enum { SECOND_MS = 1000, OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
+
+/* What agents may take until the server looks again, and the kernel has for sockets and files, in bytes. */
+static const double reserve = 96 << 20;
+
+/* Returns when to look again. */
+static int64_t bound_agents(double container_bytes)
+{
+    double used = 0;
+    if (!isfinite(container_bytes))
+        return SECOND_MS;
+    double max = fmax(container_bytes - reserve, container_bytes / 2);
+    size_t killed = agent_processes_keep_below(max, &used);
+    if (killed > 0)
+        log_warning("the server and its agent processes used more than %.0f MiB of the container's "
+                    "%.0f: %zu agents of those who have the most were ended, and are started again",
+                    max / (1 << 20), container_bytes / (1 << 20), killed);
+    return killed > 0 || used > max - reserve ? VERY_OFTEN_MS : OFTEN_MS;
+}
+
 /* Between debug and what the flag says; where that is debug, info. Agents follow with their next tasks. */
 static void toggle_debug(enum log_level usual)
 {
-    enum log_level other = usual == LOG_DEBUG ? LOG_INFO : usual;
-    enum log_level next = log_level_now() == LOG_DEBUG ? other : LOG_DEBUG;
-    log_set_level(LOG_INFO); /* so that the line is seen */
+    enum log_level other = usual == LOG_LEVEL_DEBUG ? LOG_LEVEL_INFO : usual;
+    enum log_level next = log_level_now() == LOG_LEVEL_DEBUG ? other : LOG_LEVEL_DEBUG;
+    log_set_level(LOG_LEVEL_INFO); /* so that the line is seen */
     log_info("SIGUSR1: logging from level %s on", log_level_name(next));
     log_set_level(next);
 }
@@ -259,15 +285,23 @@ static void toggle_debug(enum log_level usual)
 /* Until SIGTERM or SIGINT, which it returns. */
 static int main_loop(const struct parts *parts, const sigset_t *signals, enum log_level usual)
 {
-    const struct timespec second = {.tv_sec = 1};
+    double container_bytes = process_memory_limit("/sys/fs/cgroup");
+    int64_t turn_ms = SECOND_MS;
+    int64_t checked_ms = 0;
     struct trim queries;
     trim_init(&queries);
     for (;;) {
-        int number = sigtimedwait(signals, NULL, &second); /* -1: a second has passed */
+        const struct timespec turn = {.tv_sec = turn_ms / 1000,
+                                      .tv_nsec = turn_ms % 1000 * 1000000};
+        int number = sigtimedwait(signals, NULL, &turn); /* -1: so much time has passed */
         if (number == SIGTERM || number == SIGINT)
             return number;
         if (number == SIGUSR1)
             toggle_debug(usual);
+        turn_ms = bound_agents(container_bytes);
+        if (number < 0 && turn_ms < SECOND_MS && clock_now_ms() - checked_ms < SECOND_MS)
+            continue;
+        checked_ms = clock_now_ms();
         reload_check(parts->reload, number == SIGHUP, parts->loop_calls, parts->scaler);
         certificates_check(parts->certificates, number == SIGHUP, parts->server);
         trim_memory(parts->engine, &queries);
@@ -277,8 +311,7 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
 /* Before the first thread and the first child, which inherit it. */
 static void prepare_process(void)
 {
-    const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none); /* a dump would have the secrets of all connections in it */
+    process_hide_memory();
 
     /* One thread allocates nearly all: others' arenas would only be larger. */
     mallopt(M_ARENA_MAX, 1);
@@ -335,6 +368,7 @@ static void check(const struct command_line *line, struct text *mistakes)
     _cleanup_(error_done) struct error error = {0};
     check_address("listen", flags->listen, mistakes);
     check_address("http", flags->http, mistakes);
+    check_address("probes", flags->probes, mistakes);
     certificates_check_flags(&flags->tls, mistakes);
     if (!transport_of(flags)->check(&options, &error))
         command_mistake(mistakes, "%s", error_text(&error));

@@ -8,8 +8,8 @@
 
 /* Two spellings of one level. */
 static const char *const log_levels[] = {"debug", "info", "warn", "warning", "error", NULL};
-static const enum log_level log_levels_of[] = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_WARNING,
-                                               LOG_ERROR};
+static const enum log_level log_levels_of[] = {LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING,
+                                               LOG_LEVEL_WARNING, LOG_LEVEL_ERROR};
 static const char *const log_formats[] = {"plain", "json", NULL};
 
 #define FLAG(...) COMMAND_FLAG(struct serve_flags, __VA_ARGS__)
@@ -22,6 +22,13 @@ const struct option serve_flags[] = {
     FLAG("http", OPTION_STRING, http, NULL, .value_name = "ADDRESS",
          .doc = "address and port for the dashboard, /metrics, /healthz, /readyz and /api, such as "
                 ":9091; without it there is no HTTP port"),
+    FLAG("http-hosts", OPTION_LIST, http_hosts, NULL, .flags = OPTION_NO_VARIABLE,
+         .doc = "comma-separated patterns: names that --http is called by, such as "
+                "backlog.keda.svc; IP addresses and localhost always are permitted, others get 403 "
+                "(DNS rebinding)"),
+    FLAG("probes", OPTION_STRING, probes, NULL, .value_name = "ADDRESS",
+         .doc = "address and port for /healthz and /readyz alone, such as :9092; what floods "
+                "--http leaves it alone"),
     FLAG("transport", OPTION_CHOICE, transport, NULL, .choices = transport_names,
          .doc = "implementation of gRPC; the default is the first of this build"),
 
@@ -35,11 +42,13 @@ const struct option serve_flags[] = {
     FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
          .doc = "refuse triggers that do not name a connection of the connections file"),
     FLAG("isolate-all", OPTION_BOOL, isolate_all, "false",
-         .doc = "run each connection in an agent process of its own, not only those of Kafka"),
+         .doc = "run each connection in an agent process of its own, not only those of Kafka, NATS "
+                "and PostgreSQL"),
     FLAG("max-connections", OPTION_INT, max_connections, "1024", COUNT_LIMITS,
          .doc = "maximum number of connections to sources"),
     FLAG("max-isolated", OPTION_INT, max_isolated, "64", COUNT_LIMITS,
-         .doc = "maximum number of connections with an agent process of their own"),
+         .doc = "maximum number of connections with an agent process of their own; those of the "
+                "connections file come first, and a namespace has at most as many as it leaves"),
     FLAG("max-inline", OPTION_INT, max_inline, "64", COUNT_LIMITS,
          .doc = "maximum number of connections per namespace that are not in the connections file"),
 
@@ -69,6 +78,8 @@ const struct option serve_flags[] = {
 
     FLAG("max-triggers", OPTION_INT, max_triggers, "100000", COUNT_LIMITS, .group = "Limits",
          .doc = "maximum number of triggers known at the same time"),
+    FLAG("trigger-memory", OPTION_INT, trigger_mib, "96", .limits = {1, 65536},
+         .doc = "MiB that all triggers may take; those of one namespace may take half of it"),
     FLAG("max-streams", OPTION_INT, max_streams, "50000", COUNT_LIMITS,
          .doc = "maximum number of open streams (external-push)"),
     FLAG("metrics-per-trigger", OPTION_INT, metrics_per_trigger, "0", .limits = {0, 100000},

@@ -1,4 +1,4 @@
-/* The flags of `backlog serve`, which are in the reference, too, and what it limits without one. */
+/* The flags of `backlog serve`, which are in the reference, too. */
 #ifndef BACKLOG_CLI_SERVE_FLAGS_H
 #define BACKLOG_CLI_SERVE_FLAGS_H
 
@@ -8,12 +8,11 @@
 #include "config/option.h"
 #include "serve/transport/transport.h"
 
-/* Of all triggers. A hundred thousand of the usual size; what does not fit is somebody's attack on our memory. */
-enum { SERVE_METADATA_BYTES = 48 << 20 };
-
 struct serve_flags {
     const char *listen;
     const char *http;
+    struct option_list http_hosts;
+    const char *probes;
     int transport;
     const char *config;
     bool strict_config;
@@ -31,6 +30,7 @@ struct serve_flags {
     bool deny_inline;
     int64_t max_inline;
     int64_t max_triggers;
+    int64_t trigger_mib;
     int64_t max_streams;
     int64_t max_message_bytes;
     int64_t max_clients;

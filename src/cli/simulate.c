@@ -59,7 +59,8 @@ static const struct option table[] = {
          .doc = "of the HPA's first sync behind KEDA's first poll"),
 
     OUTPUT_FLAG(.doc = "format of the results"),
-    FLAG("plot", OPTION_STRING, plot, NULL, .value_name = "FILE", .doc = "SVG file to write"),
+    FLAG("plot", OPTION_STRING, plot, NULL, .value_name = "FILE", .flags = OPTION_NO_VARIABLE,
+         .doc = "SVG file to write"),
     {0},
 };
 
@@ -81,6 +82,7 @@ static struct simulation_settings common_settings(const struct simulate_flags *f
         .sync_offset_s = flags->sync_offset_ms / 1000,
         .objective_s = flags->objective_ms / 1000,
         .interval_s = 5,
+        .hold_window_ms = PEAK_VALUE_WINDOW_MS,
         .workers = {.rate = flags->rate,
                     .startup_s = (flags->startup_ms + 999) / 1000,
                     .prefetch = flags->prefetch,

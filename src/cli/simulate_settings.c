@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/value.h"
 #include "scale/general.h"
 #include "scale/scaled_object.h"
 
@@ -42,6 +43,9 @@ static const struct key {
         "scaleUp.stabilizationWindowSeconds; with behavior=true"),
     KEY("scaleDownWindow", SECONDS, model.hpa.down.window_ms, 0,
         "scaleDown.stabilizationWindowSeconds; with behavior=true"),
+    KEY("outageAt", SECONDS, outage_at_ms, 0, "when measuring begins to fail, in seconds"),
+    KEY("outage", SECONDS, outage_ms, 0, "for how long it fails, in seconds; 0: it never does"),
+    KEY("holdWindow", SECONDS, hold_window_ms, 0, "the trigger's, in seconds"),
 #undef KEY
 };
 
@@ -232,6 +236,16 @@ static void read_target(const struct scaled_object_trigger *trigger,
     }
 }
 
+static void read_hold_window(const struct scaled_object_trigger *trigger,
+                             struct simulation_settings *settings)
+{
+    static const struct option row = {.type = OPTION_DURATION};
+    _cleanup_(error_done) struct error ignored = {0};
+    const char *text = scaled_object_metadata(trigger, general_hold_window);
+    if (text != NULL)
+        value_parse(&row, text, &settings->hold_window_ms, &ignored);
+}
+
 static bool read_policy(const struct scaled_object_trigger *trigger,
                         struct simulation_settings *settings, struct error *error)
 {
@@ -254,6 +268,7 @@ static bool add_object(struct simulate_settings *all, const struct scaled_object
     settings.model.trigger_count = 1;
     settings.is_push = text_equal(object->triggers[0].type, "external-push");
     read_target(&object->triggers[0], &settings);
+    read_hold_window(&object->triggers[0], &settings);
     if (!read_policy(&object->triggers[0], &settings, error))
         return error_prefix(error, "%s", object->name);
     if (object->trigger_count > 1)

@@ -53,8 +53,8 @@ static bool split_address(const char *address, char **ret_host, char **ret_port,
     const char *colon = strrchr(address, ':');
     if (colon == NULL || colon == address || colon[1] == '\0' ||
         (address[0] != '[' && memchr(address, ':', (size_t)(colon - address)) != NULL))
-        return error_invalid(error, "address \"%s\" must be HOST:PORT, such as backlog.keda:9090",
-                             address);
+        return error_invalid(
+            error, "address \"%s\" must be HOST:PORT, such as backlog.keda.svc:9090", address);
     bool bracketed = address[0] == '[' && colon[-1] == ']';
     size_t length = (size_t)(colon - address) - (bracketed ? 2 : 0);
     *ret_host = text_copy_bytes(address + (bracketed ? 1 : 0), length);
@@ -143,17 +143,10 @@ static void key_release(EVP_PKEY **key)
     EVP_PKEY_free(*key);
 }
 
-static void secret_done(struct text *text)
-{
-    if (text->bytes != NULL)
-        OPENSSL_cleanse(text->bytes, text->length);
-    text_done(text);
-}
-
 static bool show(SSL_CTX *context, const struct grpc_socket_tls *files, struct error *error)
 {
     _cleanup_(text_done) struct text certificate = {0};
-    _cleanup_(secret_done) struct text key_text = {0};
+    _cleanup_(text_done) struct text key_text = {0};
     if (files->certificate == NULL)
         return true;
     if (files->key == NULL)

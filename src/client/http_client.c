@@ -8,15 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST_BODY = 64 << 20, LONGEST_SHOWN = 200, MAX_WAIT_MS = 1000 };
+enum {
+    LARGEST_BODY = 64 << 20,
+    LONGEST_SHOWN = 200,
+    MAX_WAIT_MS = 1000,
+    SILENCE_S = 30 /* of an answer that goes on */
+};
 
 struct http_client {
     CURL *curl;
     CURLM *multi; /* of this one: a wait for it can be ended by another thread */
     char *url;
     char *shown_url; /* without user and password, for people */
+    int64_t timeout_ms;
     struct text body;
     bool is_too_large;
+    bool (*follow)(void *context, const char *bytes, size_t length); /* NULL: it goes into `body` */
+    void *follow_context;
     atomic_bool is_cancelled;
     char why[CURL_ERROR_SIZE];
 };
@@ -29,6 +37,8 @@ static void set_up(void)
 static size_t take(char *bytes, size_t size, size_t count, void *context)
 {
     struct http_client *client = context;
+    if (client->follow != NULL)
+        return client->follow(client->follow_context, bytes, size * count) ? size * count : 0;
     client->is_too_large = client->body.length + size * count > LARGEST_BODY;
     if (client->is_too_large)
         return 0;
@@ -55,6 +65,7 @@ struct http_client *http_client_new(const char *address, int64_t timeout_ms)
     pthread_once(&once, set_up);
     struct http_client *client = memory_new(sizeof(*client));
     bool is_url = strstr(address, "://") != NULL;
+    client->timeout_ms = timeout_ms;
     client->url = text_format("%s%s%s", is_url ? "" : "http://",
                               address[0] == ':' ? "localhost" : "", address);
     size_t length = strlen(client->url);
@@ -69,7 +80,6 @@ struct http_client *http_client_new(const char *address, int64_t timeout_ms)
     curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(client->curl, CURLOPT_PROXY,
                      ""); /* a proxy of the environment is for elsewhere */
-    curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(client->curl, CURLOPT_ERRORBUFFER, client->why);
     curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, client);
@@ -121,25 +131,65 @@ static CURLcode perform(struct http_client *client)
     return code;
 }
 
-bool http_client_get(struct http_client *client, const char *path, struct text *ret_body,
-                     struct error *error)
+static CURLcode request(struct http_client *client, const char *path, int64_t timeout_ms)
 {
     _cleanup_(memory_free) char *url = text_format("%s%s", client->url, path);
-    long status = 0;
     text_clear(&client->body);
     client->why[0] = '\0';
     client->is_too_large = false;
     curl_easy_setopt(client->curl, CURLOPT_URL, url);
-    CURLcode code = perform(client);
+    curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    return perform(client);
+}
+
+bool http_client_fetch(struct http_client *client, const char *path, long *ret_status,
+                       char **ret_type, struct text *ret_body, struct error *error)
+{
+    const char *type = NULL;
+    CURLcode code = request(client, path, client->timeout_ms);
     if (code != CURLE_OK)
         return refuse(client, code, error);
-    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
-    const char *body = client->body.bytes == NULL ? "" : client->body.bytes;
+    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, ret_status);
+    curl_easy_getinfo(client->curl, CURLINFO_CONTENT_TYPE, &type);
+    *ret_type = text_copy(type);
+    text_add_bytes(ret_body, client->body.bytes == NULL ? "" : client->body.bytes,
+                   client->body.length);
+    return true;
+}
+
+bool http_client_get(struct http_client *client, const char *path, struct text *ret_body,
+                     struct error *error)
+{
+    long status = 0;
+    _cleanup_(memory_free) char *type = NULL;
+    _cleanup_(text_done) struct text body = {0};
+    if (!http_client_fetch(client, path, &status, &type, &body, error))
+        return false;
+    const char *bytes = body.bytes == NULL ? "" : body.bytes;
     if (status != 200)
         return error_unavailable(error, "%s%s: HTTP %ld: %.*s", client->shown_url, path, status,
-                                 (int)text_cut(body, LONGEST_SHOWN), body);
-    text_add_bytes(ret_body, body, client->body.length);
+                                 (int)text_cut(bytes, LONGEST_SHOWN), bytes);
+    text_add_bytes(ret_body, bytes, body.length);
     return true;
+}
+
+void http_client_follow(struct http_client *client, const char *path,
+                        bool (*into)(void *context, const char *bytes, size_t length),
+                        void *context, struct error *error)
+{
+    client->follow = into;
+    client->follow_context = context;
+    curl_easy_setopt(client->curl, CURLOPT_FAILONERROR, 1L);
+    curl_easy_setopt(client->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(client->curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
+    CURLcode code = request(client, path, 0);
+    curl_easy_setopt(client->curl, CURLOPT_FAILONERROR, 0L);
+    curl_easy_setopt(client->curl, CURLOPT_LOW_SPEED_TIME, 0L);
+    client->follow = NULL;
+    if (code == CURLE_OK)
+        error_unavailable(error, "%s: the connection was closed", client->shown_url);
+    else
+        refuse(client, code, error);
 }
 
 char *http_client_escape(const char *part)

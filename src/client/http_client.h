@@ -26,6 +26,16 @@ const char *http_client_url(const struct http_client *client); /* without user a
 bool http_client_get(struct http_client *client, const char *path, struct text *ret_body,
                      struct error *error);
 
+/* As http_client_get(), but with any status, which 200 is one of. `ret_type` is the content type; the caller frees it. */
+bool http_client_fetch(struct http_client *client, const char *path, long *ret_status,
+                       char **ret_type, struct text *ret_body, struct error *error);
+
+/* An answer that goes on: `into` gets its bytes as they come, and ends it by false. Returns when it has ended, with the
+ * reason; also where nothing came for half a minute. */
+void http_client_follow(struct http_client *client, const char *path,
+                        bool (*into)(void *context, const char *bytes, size_t length),
+                        void *context, struct error *error);
+
 /* Any thread: the request that is in flight, and all to come, fail at once. */
 void http_client_cancel(struct http_client *client);
 

@@ -205,19 +205,33 @@ static void end(struct grpc_client *client, enum round round, struct grpc_client
     grpc_client_call_free(call);
 }
 
-void scaler_client_read(struct grpc_client *client, const struct scaler_client_ref *refs,
-                        size_t count, int64_t deadline_ms,
-                        struct scaler_client_reading *ret_readings)
+static void run_rounds(struct grpc_client *client, enum round rounds,
+                       const struct scaler_client_ref *refs, size_t count, int64_t deadline_ms,
+                       struct scaler_client_reading *ret_readings)
 {
     _cleanup_(memory_free) struct grpc_client_call **calls = memory_array(count, sizeof(*calls));
     for (size_t i = 0; i < count; i++)
         ret_readings[i] = (struct scaler_client_reading){0};
-    for (enum round round = ROUND_SPEC; round < ROUNDS; round++) {
+    for (enum round round = ROUND_SPEC; round < rounds; round++) {
         for (size_t i = 0; i < count; i++)
             calls[i] = begin(client, round, &refs[i], &ret_readings[i], deadline_ms);
         for (size_t i = 0; i < count; i++)
             end(client, round, calls[i], &ret_readings[i]);
     }
+}
+
+void scaler_client_read(struct grpc_client *client, const struct scaler_client_ref *refs,
+                        size_t count, int64_t deadline_ms,
+                        struct scaler_client_reading *ret_readings)
+{
+    run_rounds(client, ROUNDS, refs, count, deadline_ms, ret_readings);
+}
+
+void scaler_client_read_specs(struct grpc_client *client, const struct scaler_client_ref *refs,
+                              size_t count, int64_t deadline_ms,
+                              struct scaler_client_reading *ret_readings)
+{
+    run_rounds(client, ROUND_METRICS, refs, count, deadline_ms, ret_readings);
 }
 
 /* ---- the stream ---- */

@@ -39,6 +39,11 @@ void scaler_client_read(struct grpc_client *client, const struct scaler_client_r
                         size_t count, int64_t deadline_ms,
                         struct scaler_client_reading *ret_readings);
 
+/* Only GetMetricSpec, for which the server measures nothing: no value, not active. */
+void scaler_client_read_specs(struct grpc_client *client, const struct scaler_client_ref *refs,
+                              size_t count, int64_t deadline_ms,
+                              struct scaler_client_reading *ret_readings);
+
 /* StreamIsActive. The caller frees the call. */
 struct grpc_client_call *scaler_client_stream(struct grpc_client *client,
                                               const struct scaler_client_ref *ref);

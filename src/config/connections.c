@@ -15,7 +15,7 @@ struct connections *connections_new(void)
 static void named_connection_done(struct named_connection *connection)
 {
     for (size_t i = 0; i < connection->entries_count; i++) {
-        text_free_secret((char *)connection->entries[i].value);
+        free((char *)connection->entries[i].value);
         free((char *)connection->entries[i].key);
     }
     for (size_t i = 0; i < connection->namespaces_count; i++)

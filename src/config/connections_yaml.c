@@ -108,8 +108,6 @@ static char *secret_text(struct reader *reader, const yaml_node_t *node, const c
         watch_add(source->watch, whole);
     if (read_secret(whole, &content, &error))
         return text_take(&content);
-    if (content.bytes != NULL)
-        explicit_bzero(content.bytes, content.length);
     error_prefix(&error, "%.*s", (int)text_cut(key, 64), key);
     mistake(reader, node, error_text(&error));
     return NULL;
@@ -135,7 +133,7 @@ static void add_entry(struct reader *reader, const yaml_node_t *node, char *key,
     }
     mistake_about(reader, node, key, "is given twice, or there are too many keys");
     free(key);
-    text_free_secret(value);
+    free(value);
 }
 
 static void read_namespaces(struct reader *reader, const yaml_node_t *key, const yaml_node_t *node)
@@ -340,7 +338,7 @@ bool connections_yaml_read(const struct connections_source *source, const char *
         return error_invalid(error, "%s: is empty: write `connections: {}` for no connections",
                              source->path);
     /* A team's Secret must not hold up those of all others. */
-    if (!yaml_check_anchors(text, length, source->path, error))
+    if (!yaml_check(text, length, source->path, error))
         return false;
     connections->text_bytes += length;
     yaml_parser_initialize(&parser);

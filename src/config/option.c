@@ -100,7 +100,7 @@ static struct found look_up(const struct option *row, const struct option_entry 
     const char *value = entry_value(entries, count, row->key);
     if (value == NULL)
         value = entry_value(entries, count, alias);
-    bool show = !(row->flags & (OPTION_SECRET | OPTION_URL)) && row->type != OPTION_UNSUPPORTED;
+    bool show = !(row->flags & OPTION_NEVER_SHOWN) && row->type != OPTION_UNSUPPORTED;
     if (value != NULL || source == OPTION_FROM_FILE)
         return (struct found){value, show};
 
@@ -139,16 +139,15 @@ static char *read_found(const struct option *row, struct found found, struct err
         value_free(row, &field);
         return text;
     }
-    text_free_secret(text);
+    free(text);
     add_wrong_value(error, row, found, &why);
     return NULL;
 }
 
 /* The text that stands for the row: what was found if it can be read, else the default. */
-static char *resolve(const struct option *row, const struct option_entry *entries, size_t count,
-                     enum option_source source, struct error *error)
+static char *resolve(const struct option *row, struct found found, enum option_source source,
+                     struct error *error)
 {
-    struct found found = look_up(row, entries, count, source);
     if (found.value != NULL) {
         char *text = read_found(row, found, error);
         if (text != NULL)
@@ -201,8 +200,7 @@ bool option_check_entry(const struct option *table, const struct option *others,
         return false;
     }
     struct found found = look_up(row, entry, 1, source);
-    _cleanup_(text_secret_done) char *text =
-        found.value == NULL ? NULL : read_found(row, found, error);
+    _cleanup_(memory_free) char *text = found.value == NULL ? NULL : read_found(row, found, error);
     return found.value == NULL || text != NULL;
 }
 
@@ -222,6 +220,9 @@ static void check_unknown_keys(const struct option *table, const struct option *
         error_add(error, "%zu more unknown keys", unknown - MAX_UNKNOWN_REPORTED);
 }
 
+/* A query of pages need not be there twice. */
+enum { LONGEST_IN_IDENTITY = 256 };
+
 static unsigned char mark_key[32];
 
 static void make_mark_key(void)
@@ -230,8 +231,8 @@ static void make_mark_key(void)
         abort();
 }
 
-/* A secret in an identity: equal secrets look equal, and nobody reads them out of a dump. */
-static void add_secret_mark(struct text *identity, const char *secret)
+/* Equal texts have equal marks, and nobody can read the text out of it. */
+static void add_mark(struct text *identity, const char *secret)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_mark_key);
@@ -244,15 +245,23 @@ static void add_secret_mark(struct text *identity, const char *secret)
         text_addf(identity, "%02x", mark[i]);
 }
 
-/* "key=length:value", so that no value can look like the next key. */
+/* "key=length:value", so that no value can look like the next key, nor like a mark. */
 static void add_identity(struct text *identity, const struct option *row, const char *value)
 {
     text_addf(identity, "%s=", row->key);
-    if (row->flags & (OPTION_SECRET | OPTION_URL))
-        add_secret_mark(identity, value);
+    if (row->flags & OPTION_NEVER_SHOWN || strlen(value) > LONGEST_IN_IDENTITY)
+        add_mark(identity, value);
     else
         text_addf(identity, "%zu:%s", strlen(value), value);
     text_add(identity, "\n");
+}
+
+/* What malloc() takes for so many bytes. */
+static size_t heap_bytes(size_t size)
+{
+    enum { HEADER = 8, ALIGNMENT = 16, SMALLEST = 32 };
+    size_t whole = (size + HEADER + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return whole < SMALLEST ? SMALLEST : whole;
 }
 
 struct option_values *option_values_new(const struct option *table, size_t size,
@@ -260,39 +269,62 @@ struct option_values *option_values_new(const struct option *table, size_t size,
 {
     struct option_values *values = memory_new(sizeof(*values));
     struct text identity = {0};
+    atomic_init(&values->users, 1);
     values->table = table;
     values->options = option_count(table);
     values->data = memory_new(size);
     values->texts = memory_array(values->options, sizeof(*values->texts));
+    values->bytes = heap_bytes(sizeof(*values)) + heap_bytes(size) +
+                    heap_bytes(values->options * sizeof(*values->texts));
 
     for (size_t i = 0; i < values->options; i++) {
         if (table[i].scope != scope || texts[i] == NULL)
             continue;
         _cleanup_(error_done) struct error ignored = {
             0}; /* only texts that could be read get here */
+        void *field = (char *)values->data + table[i].offset;
         values->texts[i] = text_copy(texts[i]);
-        value_parse(&table[i], values->texts[i], (char *)values->data + table[i].offset, &ignored);
+        value_parse(&table[i], values->texts[i], field, &ignored);
+        values->bytes += heap_bytes(strlen(texts[i]) + 1) + value_bytes(&table[i], field);
         if (!(table[i].flags & OPTION_NO_IDENTITY))
             add_identity(&identity, &table[i], values->texts[i]);
     }
     values->identity = text_take(&identity);
+    values->bytes += heap_bytes(strlen(values->identity) + 1);
     return values;
+}
+
+struct option_values *option_values_share(const struct option_values *values)
+{
+    struct option_values *shared = (struct option_values *)values;
+    atomic_fetch_add(&shared->users, 1);
+    return shared;
 }
 
 void option_values_free(struct option_values *values)
 {
-    if (values == NULL)
+    if (values == NULL || atomic_fetch_sub(&values->users, 1) > 1)
         return;
     for (size_t i = 0; i < values->options; i++) {
         if (values->texts[i] == NULL)
             continue;
         value_free(&values->table[i], (char *)values->data + values->table[i].offset);
-        text_free_secret(values->texts[i]);
+        free(values->texts[i]);
     }
     free(values->texts);
     free(values->data);
     free(values->identity);
     free(values);
+}
+
+bool option_values_equal(const struct option_values *one, const struct option_values *other)
+{
+    if (one->table != other->table || one->hidden != other->hidden || one->given != other->given)
+        return false;
+    for (size_t i = 0; i < one->options; i++)
+        if (!text_equal(one->texts[i], other->texts[i]))
+            return false;
+    return true;
 }
 
 static bool is_credential(const struct option *row)
@@ -323,8 +355,8 @@ static bool is_same_place(const struct option *row, const char *one, const char 
         return true;
     if (one == NULL || other == NULL || !(row->flags & (OPTION_URL | OPTION_ADDRESS)))
         return false;
-    _cleanup_(text_secret_done) char *one_place = without_user(one);
-    _cleanup_(text_secret_done) char *other_place = without_user(other);
+    _cleanup_(memory_free) char *one_place = without_user(one);
+    _cleanup_(memory_free) char *other_place = without_user(other);
     return text_equal(one_place, other_place);
 }
 
@@ -357,7 +389,7 @@ bool option_is_given(const struct option_values *values, const char *key)
 bool option_shows(const struct option_values *values, size_t row)
 {
     return row < OPTION_MAX_SHOWN && !(values->hidden >> row & 1) &&
-           !(values->table[row].flags & (OPTION_SECRET | OPTION_URL));
+           !(values->table[row].flags & OPTION_NEVER_SHOWN);
 }
 
 bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
@@ -368,15 +400,15 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     _cleanup_(error_done) struct error mistakes = {0};
     size_t rows = option_count(table);
     char **texts = memory_array(rows, sizeof(*texts));
-    uint64_t hidden = 0;
-    uint64_t given = 0;
+    uint64_t hidden[OPTION_SCOPES] = {0};
+    uint64_t given[OPTION_SCOPES] = {0};
     for (size_t i = 0; i < rows; i++) {
-        texts[i] = resolve(&table[i], entries, count, source, &mistakes);
         struct found found = look_up(&table[i], entries, count, source);
+        texts[i] = resolve(&table[i], found, source, &mistakes);
         if (i < OPTION_MAX_SHOWN && !found.show)
-            hidden |= UINT64_C(1) << i;
+            hidden[table[i].scope] |= UINT64_C(1) << i;
         if (i < OPTION_MAX_SHOWN && found.value != NULL)
-            given |= UINT64_C(1) << i;
+            given[table[i].scope] |= UINT64_C(1) << i;
     }
     check_unknown_keys(table, others == NULL ? &no_options : others, entries, count, source,
                        &mistakes);
@@ -384,11 +416,11 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     for (int scope = 0; scope < OPTION_SCOPES; scope++) {
         ret_values[scope] = option_values_new(table, sizes[scope], (enum option_scope)scope,
                                               (const char *const *)texts);
-        ret_values[scope]->hidden = hidden;
-        ret_values[scope]->given = given;
+        ret_values[scope]->hidden = hidden[scope];
+        ret_values[scope]->given = given[scope];
     }
     for (size_t i = 0; i < rows; i++)
-        text_free_secret(texts[i]);
+        free(texts[i]);
     free(texts);
 
     bool good = !error_is_set(&mistakes);

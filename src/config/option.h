@@ -18,6 +18,7 @@
 #include "config/option_table.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,14 +31,17 @@ struct option_entry {
 
 enum { OPTION_MAX_SHOWN = 64 }; /* rows of a table; those behind them are never shown */
 
-/* The values of one scope. */
+/* The values of one scope. They never change, so that whoever needs them shares them. */
 struct option_values {
-    void *data;      /* the scaler's struct */
-    char **texts;    /* one for each row of the table: trimmed, defaults filled in; NULL when absent
+    void *data;     /* the scaler's struct */
+    char **texts;   /* one for each row of the table: trimmed, defaults filled in; NULL when absent
                         or of another scope */
-    char *identity;  /* equal texts have equal identities; secrets are in it as a keyed hash */
-    size_t options;  /* rows of the table */
-    uint64_t hidden; /* a bit a row: its text came out of a variable, or is a secret */
+    char *identity; /* equal texts have equal identities; secrets and long texts are in it as a
+                        keyed hash */
+    size_t bytes;   /* of memory, everything above included */
+    atomic_size_t users; /* see option_values_share() */
+    size_t options;      /* rows of the table */
+    uint64_t hidden;     /* a bit a row: its text came out of a variable, or is a secret */
     uint64_t
         given; /* a bit a row: its text is not the default; of the first OPTION_MAX_SHOWN rows */
     const struct option *table;
@@ -78,7 +82,13 @@ bool option_check_entry(const struct option *table, const struct option *others,
 /* Parses texts as option_values holds them (another process sent them). */
 struct option_values *option_values_new(const struct option *table, size_t size,
                                         enum option_scope scope, const char *const *texts);
+
+/* One user more, who frees them, too. */
+struct option_values *option_values_share(const struct option_values *values);
 void option_values_free(struct option_values *values);
+
+/* Is everything the same, also what may be shown? */
+bool option_values_equal(const struct option_values *one, const struct option_values *other);
 
 /* Do two values of a connection lead to the same place, with these credentials or others? */
 bool option_same_place(const struct option_values *one, const struct option_values *other);

@@ -42,8 +42,8 @@ struct option_ranges { /* none at all means no restriction */
 
 enum option_flag {
     OPTION_REQUIRED = 1 << 0,
-    OPTION_SECRET = 1 << 1, /* the value is never printed and enters identities as a keyed hash */
-    OPTION_URL = 1 << 2,    /* may hold a password: printed as little as a secret */
+    OPTION_SECRET = 1 << 1, /* the value is never printed, and identities have a keyed hash of it */
+    OPTION_URL = 1 << 2,    /* may hold a password: at most its scheme and host are printed */
     /* KEDA itself reads `alias` of a trigger (enableTLS, unsafeSsl: its channel to us), so there only
      * `key` counts. In the connections file both do. */
     OPTION_ALIAS_IN_FILE = 1 << 3,
@@ -61,6 +61,12 @@ enum option_flag {
     /* The source's host, host:port or URL, for people (place.h); the other one is several with commas between. */
     OPTION_HOST = 1 << 9,
     OPTION_HOSTS = 1 << 10,
+    /* Of a command: it changes files, runs something or lowers security, so only the command line sets it, and no
+     * variable that somebody left in the environment. */
+    OPTION_NO_VARIABLE = 1 << 11,
+    /* May hold a secret, although it is not meant for one: printed as little. */
+    OPTION_HIDDEN = 1 << 12,
+    OPTION_NEVER_SHOWN = OPTION_SECRET | OPTION_URL | OPTION_HIDDEN,
 };
 
 struct option {

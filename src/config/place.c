@@ -32,8 +32,7 @@ static bool consists_of(struct part part, const char *others)
 
 /* Whoever writes a password without escaping it puts any character anywhere. So a URL is shown only where its user
  * information must be what stands before the last @ of its authority, and the rest looks like hosts. */
-static bool split(struct part url, struct part *ret_scheme, struct part *ret_host,
-                  struct part *ret_path)
+static bool split(struct part url, struct part *ret_scheme, struct part *ret_host)
 {
     _cleanup_(memory_free) char *text = text_copy_bytes(url.bytes, url.length);
     const char *start = strstr(text, "://");
@@ -47,7 +46,6 @@ static bool split(struct part url, struct part *ret_scheme, struct part *ret_hos
         host--;
     *ret_scheme = (struct part){url.bytes, scheme};
     *ret_host = (struct part){url.bytes + host, end - host};
-    *ret_path = (struct part){url.bytes + end, url.length - end};
     struct part name = {url.bytes, scheme == 0 ? 0 : scheme - strlen("://")};
     return consists_of(name, "+-.") && consists_of(*ret_host, "-._:[]%,");
 }
@@ -81,20 +79,11 @@ static bool add_url(struct text *shown, struct part url, bool only_host)
 {
     struct part scheme;
     struct part host;
-    struct part path;
-    if (!split(url, &scheme, &host, &path))
+    if (!split(url, &scheme, &host))
         return false;
     if (!only_host)
         text_add_bytes(shown, scheme.bytes, scheme.length);
     text_add_bytes(shown, host.bytes, host.length);
-    if (only_host)
-        return true;
-    size_t query = 0;
-    while (query < path.length && path.bytes[query] != '?' && path.bytes[query] != '#')
-        query++;
-    text_add_bytes(shown, path.bytes, query);
-    if (query < path.length)
-        text_addf(shown, "%c%s", path.bytes[query], hidden);
     return true;
 }
 

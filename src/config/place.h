@@ -12,8 +12,8 @@
  * be shown. The caller frees it. */
 char *place_of(const struct option_values *values);
 
-/* The text of a row as people may see it: secrets and what came out of a variable are "(hidden)", and of a URL its user
- * information and its query. The caller frees it. */
+/* The text of a row as people may see it: secrets and what came out of a variable are "(hidden)", and of a URL there is
+ * its scheme and host. The caller frees it. */
 char *place_shown(const struct option_values *values, size_t row);
 
 #endif

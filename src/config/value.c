@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many pieces a list or set of ranges may have: a limit on what a ScaledObject makes us hold. */
-enum { MAX_PIECES = 10000 };
+/* How many pieces a value may have. Each of a list is an allocation and, behind it, a header or a host; a topic may have
+ * a thousand partitions. */
+enum { MAX_LIST_PIECES = 64, MAX_RANGES = 1024 };
 
 /* The end of a JSON integer at `text`, or NULL: no plus sign, no leading zero (RFC 8259, section 6). */
 static const char *json_integer_end(const char *text)
@@ -263,20 +264,20 @@ static size_t count_pieces(const char *text)
 static char *next_piece(const char **at)
 {
     size_t length = strcspn(*at, ",");
-    _cleanup_(text_secret_done) char *raw = text_copy_bytes(*at, length);
+    _cleanup_(memory_free) char *raw = text_copy_bytes(*at, length);
     *at += (*at)[length] == ',' ? length + 1 : length;
     return text_trimmed(raw);
 }
 
-static bool check_pieces(size_t count, struct error *error)
+static bool check_pieces(size_t count, size_t max, struct error *error)
 {
-    return count <= MAX_PIECES || error_invalid(error, "must have at most %d pieces", MAX_PIECES);
+    return count <= max || error_invalid(error, "must have at most %zu pieces", max);
 }
 
 static bool parse_list(const char *text, struct option_list *field, struct error *error)
 {
     size_t count = count_pieces(text);
-    if (!check_pieces(count, error))
+    if (!check_pieces(count, MAX_LIST_PIECES, error))
         return false;
 
     *field = (struct option_list){memory_array(count, sizeof(*field->items)), count};
@@ -304,7 +305,7 @@ static bool parse_ranges(const struct option *row, const char *text, struct opti
                          struct error *error)
 {
     size_t count = count_pieces(text);
-    if (!check_pieces(count, error))
+    if (!check_pieces(count, MAX_RANGES, error))
         return false;
 
     struct option_range *items = memory_array(count, sizeof(*items));
@@ -345,10 +346,24 @@ bool value_parse(const struct option *row, const char *text, void *field, struct
     return error_set(error, ERROR_INTERNAL, "has no type");
 }
 
+size_t value_bytes(const struct option *row, const void *field)
+{
+    enum { SMALLEST = 32 }; /* what malloc() takes for a short piece */
+    size_t bytes = 0;
+    if (row->type == OPTION_RANGES)
+        bytes = ((const struct option_ranges *)field)->count * sizeof(struct option_range);
+    if (row->type == OPTION_LIST) {
+        const struct option_list *list = field;
+        for (size_t i = 0; i < list->count; i++)
+            bytes += sizeof(*list->items) + SMALLEST + strlen(list->items[i]);
+    }
+    return bytes;
+}
+
 static void list_free(struct option_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        text_free_secret((char *)list->items[i]);
+        free((char *)list->items[i]);
     free(list->items);
     *list = (struct option_list){0};
 }

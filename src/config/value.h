@@ -18,7 +18,9 @@ bool value_parse(const struct option *row, const char *text, void *field, struct
  * caller frees it. */
 char *value_allowed(const struct option *row);
 
-/* Frees what value_parse allocated for the field. */
+/* The memory that value_parse() allocated for the field. */
+size_t value_bytes(const struct option *row, const void *field);
+/* Frees it. */
 void value_free(const struct option *row, void *field);
 
 #endif

@@ -19,7 +19,8 @@ enum {
     MAX_REPEATS = 4,
     MAX_DEPTH = 64,
     MAX_DOCUMENTS = 100 * 1000,
-    MAX_COMPARISONS = 100 * 1000 * 1000,
+    MAX_COMPARISONS = 100 * 1000 * 1000, /* of anchors; for each byte at most so many: */
+    MAX_COMPARISONS_PER_BYTE = 64,
 };
 
 /* libyaml counts characters; every so many of them it is known which byte that is. */
@@ -329,10 +330,13 @@ static bool may_be_anchor(unsigned char before, unsigned char after)
            (isalnum(after) || after == '_' || after == '-' || after == '\0');
 }
 
-bool yaml_check_anchors(const char *text, size_t length, const char *path, struct error *error)
+static bool check_anchors(const char *text, size_t length, const char *path, struct error *error)
 {
     size_t anchors = 0;
     size_t aliases = 0;
+    size_t max = length < MAX_COMPARISONS / MAX_COMPARISONS_PER_BYTE
+                     ? length * MAX_COMPARISONS_PER_BYTE
+                     : MAX_COMPARISONS;
     for (size_t i = 1; i + 1 < length; i++) {
         if ((text[i] != '&' && text[i] != '*') ||
             !may_be_anchor((unsigned char)text[i - 1], (unsigned char)text[i + 1]))
@@ -340,8 +344,49 @@ bool yaml_check_anchors(const char *text, size_t length, const char *path, struc
         anchors += text[i] == '&';
         aliases += text[i] == '*';
     }
-    return anchors * (anchors + aliases) <= MAX_COMPARISONS ||
+    return anchors * (anchors + aliases) <= max ||
            error_invalid(error, "%s: too many anchors (&) and aliases (*): write them out", path);
+}
+
+/* For each token libyaml passes all open brackets. It reads at most a line or a thousand characters ahead of its events,
+ * so that it stops soon after the event that is too deep. What is wrong otherwise is reported when it is loaded. */
+static bool check_depth(const char *text, size_t length, const char *path, struct error *error)
+{
+    yaml_parser_t parser;
+    size_t depth = 0;
+    size_t line = 0;
+    bool has_ended = false;
+    yaml_parser_initialize(&parser);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
+    while (!has_ended && depth <= MAX_DEPTH) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(&parser, &event))
+            break;
+        depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
+        depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+        has_ended = event.type == YAML_STREAM_END_EVENT;
+        line = event.start_mark.line + 1;
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return depth <= MAX_DEPTH ||
+           error_invalid(error, "%s:%zu: lists and maps are nested more than %d deep", path, line,
+                         MAX_DEPTH);
+}
+
+/* Without brackets depth costs nothing but its indentation. */
+static bool has_deep_brackets(const char *text, size_t length)
+{
+    size_t brackets = 0;
+    for (size_t i = 0; i < length && brackets <= MAX_DEPTH; i++)
+        brackets += text[i] == '[' || text[i] == '{';
+    return brackets > MAX_DEPTH;
+}
+
+bool yaml_check(const char *text, size_t length, const char *path, struct error *error)
+{
+    return check_anchors(text, length, path, error) &&
+           (!has_deep_brackets(text, length) || check_depth(text, length, path, error));
 }
 
 bool yaml_forest_parse(const char *text, size_t length, const char *path,
@@ -349,7 +394,7 @@ bool yaml_forest_parse(const char *text, size_t length, const char *path,
 {
     yaml_parser_t parser;
     struct byte_map bytes;
-    if (!yaml_check_anchors(text, length, path, error))
+    if (!yaml_check(text, length, path, error))
         return false;
     struct yaml_forest forest = {0};
     yaml_parser_initialize(&parser);

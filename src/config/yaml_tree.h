@@ -44,9 +44,9 @@ struct yaml_forest {
     size_t repeated_nodes, repeated_bytes; /* that only aliases make */
 };
 
-/* libyaml compares each anchor and alias with all anchors, so that a hundred thousand of them would take minutes: fails
- * where there are too many. */
-bool yaml_check_anchors(const char *text, size_t length, const char *path, struct error *error);
+/* libyaml takes time that grows with the square of the number of anchors and of the depth of brackets: seconds for a small
+ * file. Fails where there are too many, or they are too deep. To be called before any text from outside is loaded. */
+bool yaml_check(const char *text, size_t length, const char *path, struct error *error);
 
 /* `path` is for the errors. The caller ends the forest with yaml_forest_done(). */
 bool yaml_forest_parse(const char *text, size_t length, const char *path,

@@ -42,11 +42,8 @@ static bool add_token(const struct kubernetes_api *api, struct curl_slist **head
     _cleanup_(text_done) struct text content = {0};
     if (!file_read(api->token_file, LARGEST_TOKEN, &content, error))
         return error_prefix(error, "the token of the service account");
-    _cleanup_(text_secret_done) char *token =
-        text_trimmed(content.bytes == NULL ? "" : content.bytes);
-    if (content.bytes != NULL)
-        explicit_bzero(content.bytes, content.length);
-    _cleanup_(text_secret_done) char *header = text_format("Authorization: Bearer %s", token);
+    _cleanup_(memory_free) char *token = text_trimmed(content.bytes == NULL ? "" : content.bytes);
+    _cleanup_(memory_free) char *header = text_format("Authorization: Bearer %s", token);
     if (token[0] == '\0' || strpbrk(token, "\r\n") != NULL)
         return error_unavailable(error, "the token of the service account, %s, is empty",
                                  api->token_file);

@@ -1,15 +1,18 @@
 #include "kubernetes/secret.h"
 
 #include "base/base64.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/connections_yaml.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_MESSAGE = 300 };
+enum { LONGEST_MESSAGE = 300, MAX_TREE_BYTES = 16 << 20 };
+
+/* Of a Secret, the names of its keys included. One thread reads those of all teams: this takes some 50 ms at worst. */
+enum { LARGEST_SECRET = 64 << 10, MAX_KEYS = 64 };
 
 void secret_news_done(struct secret_news *news)
 {
@@ -25,10 +28,9 @@ static void free_json(json_t **json)
 
 static json_t *load(const char *text, size_t length, struct error *error)
 {
-    json_error_t problem;
-    json_t *json = json_loadb(text, length, 0, &problem);
+    json_t *json = json_text_tree((struct json_text){text, length}, 0, MAX_TREE_BYTES);
     if (json == NULL) /* never the text: it may have secrets in it */
-        error_unavailable(error, "unexpected reply: not JSON");
+        error_unavailable(error, "unexpected reply: not JSON, or too many values in it");
     return json;
 }
 
@@ -47,9 +49,22 @@ static void read_key(struct connections *connections, const char *path, const ch
         error_invalid(&mistake, "%s: is no base64", path);
     if (text == NULL || !connections_yaml_read(&source, text, length, connections, &mistake))
         connections_add_problem(connections, NULL, path, true, error_text(&mistake));
-    if (text != NULL)
-        explicit_bzero(text, length);
     free(text);
+}
+
+/* Before anything is decoded. */
+static bool check_size(const json_t *data, struct error *error)
+{
+    const char *key;
+    json_t *value;
+    size_t bytes = 0;
+    json_object_foreach((json_t *)data, key, value) bytes +=
+        strlen(key) + json_string_length(value) / 4 * 3;
+    if (json_object_size(data) > MAX_KEYS)
+        return error_invalid(error, "has %zu keys: at most %d are allowed", json_object_size(data),
+                             MAX_KEYS);
+    return bytes <= LARGEST_SECRET ||
+           error_invalid(error, "has %zu bytes: at most %d are allowed", bytes, LARGEST_SECRET);
 }
 
 static int compare_keys(const void *left, const void *right)
@@ -63,6 +78,13 @@ static struct connections *read_secret(const json_t *secret, const char *namespa
 {
     json_t *data = json_object_get(secret, "data");
     struct connections *connections = connections_new();
+    _cleanup_(error_done) struct error mistake = {0};
+    if (!check_size(data, &mistake)) {
+        _cleanup_(memory_free) char *secret_path = text_format("Secret %s/%s", namespace, name);
+        error_prefix(&mistake, "%s", secret_path);
+        connections_add_problem(connections, NULL, secret_path, true, error_text(&mistake));
+        return connections;
+    }
     _cleanup_(memory_free) const char **keys =
         memory_array(json_object_size(data) + 1, sizeof(*keys));
     const char *key;

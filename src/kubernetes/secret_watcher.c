@@ -19,7 +19,8 @@ enum {
     MIN_WATCH_MS = 1000,
     FIRST_BACKOFF_MS = 1000,
     LONGEST_BACKOFF_MS = 30 * 1000,
-    LARGEST_REPLY = 4 << 20, /* a Secret has 1 MiB at most, more in base64 */
+    LARGEST_REPLY = 2 << 20, /* a Secret has 1 MiB at most, more in base64, and its annotations */
+    MIN_NEWS_MS = 1000, /* the next change of one Secret waits, so that those of others do not */
     IDLE_MS = 60 * 1000,
 };
 
@@ -35,6 +36,8 @@ struct secret_watch {
     struct text reply;    /* of a watch: the line that is not complete */
     struct error mistake; /* of a line */
     bool has_expired;
+    bool is_paused; /* there is more, for which it is too early: */
+    int64_t news_allowed_ms;
     int64_t begun_ms;
     int64_t due_ms;
     int64_t backoff_ms;
@@ -91,18 +94,12 @@ static bool deliver(struct secret_watch *watch, struct secret_news *news)
 
 /* ---- replies ---- */
 
-static void scrub(struct text *text)
-{
-    if (text->bytes != NULL)
-        explicit_bzero(text->bytes, text->length);
-    text_clear(text);
-}
-
 static bool read_line(struct secret_watch *watch, const char *line, size_t length)
 {
     _cleanup_(secret_news_done) struct secret_news news = {0};
     if (length == 0)
         return true;
+    watch->news_allowed_ms = clock_now_ms() + MIN_NEWS_MS;
     return secret_parse_event(line, length, watch->namespace, watch->watcher->settings.name, &news,
                               &watch->mistake) &&
            deliver(watch, &news);
@@ -123,7 +120,6 @@ static bool read_lines(struct secret_watch *watch)
     if (begin > 0) {
         struct text rest = {0};
         text_add_bytes(&rest, reply->bytes + begin, reply->length - begin);
-        scrub(reply);
         text_done(reply);
         *reply = rest;
     }
@@ -140,6 +136,9 @@ static long status_of(CURL *curl)
 static size_t receive(char *bytes, size_t size, size_t count, void *argument)
 {
     struct secret_watch *watch = argument;
+    watch->is_paused = clock_now_ms() < watch->news_allowed_ms;
+    if (watch->is_paused)
+        return CURL_WRITEFUNC_PAUSE;
     if (watch->reply.length + size * count > LARGEST_REPLY) {
         error_unavailable(&watch->mistake, "the reply is larger than %d bytes", LARGEST_REPLY);
         return CURL_WRITEFUNC_ERROR;
@@ -168,6 +167,8 @@ static void begin(struct secret_watch *watch)
     _cleanup_(memory_free) char *path = path_of(watch);
     watch->is_list = watch->version == NULL;
     watch->has_expired = false;
+    watch->is_paused = false;
+    watch->news_allowed_ms = 0;
     watch->begun_ms = clock_now_ms();
     error_done(&watch->mistake);
     long timeout_ms = watch->is_list ? LIST_TIMEOUT_MS : WATCH_TIMEOUT_S * 1000L + WATCH_GRACE_MS;
@@ -190,7 +191,7 @@ static void end_request(struct secret_watch *watch)
     curl_multi_remove_handle(watch->watcher->multi, watch->curl);
     curl_easy_cleanup(TAKE(watch->curl));
     curl_slist_free_all(TAKE(watch->headers));
-    scrub(&watch->reply);
+    text_clear(&watch->reply);
 }
 
 /* It was as it should be; the next one follows `delay_ms` later. */
@@ -234,7 +235,9 @@ static void explain(struct secret_watch *watch, CURLcode code, long status, stru
     const char *text = watch->reply.bytes == NULL ? "" : watch->reply.bytes;
     _cleanup_(memory_free) char *message =
         status == 0 ? NULL : secret_parse_status(text, watch->reply.length);
-    if (status == 0)
+    if (error_is_set(&watch->mistake))
+        error_copy(error, &watch->mistake);
+    else if (status == 0)
         error_unavailable(error, "the Kubernetes API at %s: %s", settings->api.server,
                           curl_easy_strerror(code));
     else
@@ -286,6 +289,14 @@ static void watch_free(struct secret_watch *watch)
     free(watch);
 }
 
+/* When it has something to do besides what arrives. */
+static int64_t due_ms(const struct secret_watch *watch)
+{
+    if (watch->curl == NULL)
+        return watch->due_ms;
+    return watch->is_paused ? watch->news_allowed_ms : CLOCK_NEVER;
+}
+
 /* Removes what is not wanted any more, begins what is due, and returns when to look again. */
 static int64_t next_due_ms(struct secret_watcher *watcher, bool *ret_stopping)
 {
@@ -300,8 +311,8 @@ static int64_t next_due_ms(struct secret_watcher *watcher, bool *ret_stopping)
         if (!watch->is_wanted || watcher->is_stopping) {
             DL_DELETE(watcher->watches, watch);
             watch_free(watch);
-        } else if (watch->curl == NULL && watch->due_ms < next_ms)
-            next_ms = watch->due_ms;
+        } else if (due_ms(watch) < next_ms)
+            next_ms = due_ms(watch);
     }
     pthread_mutex_unlock(&watcher->lock);
     return next_ms;
@@ -313,10 +324,21 @@ static struct secret_watch *find_due(struct secret_watcher *watcher, int64_t now
     struct secret_watch *watch;
     pthread_mutex_lock(&watcher->lock);
     for (watch = watcher->watches; watch != NULL; watch = watch->next)
-        if (watch->curl == NULL && watch->due_ms <= now_ms)
+        if (due_ms(watch) <= now_ms)
             break;
     pthread_mutex_unlock(&watcher->lock);
     return watch;
+}
+
+/* What was paused arrives at once, and may pause it again. */
+static void act(struct secret_watch *watch)
+{
+    if (watch->curl == NULL) {
+        begin(watch);
+        return;
+    }
+    watch->is_paused = false;
+    curl_easy_pause(watch->curl, CURLPAUSE_CONT);
 }
 
 static void *run(void *argument)
@@ -325,19 +347,19 @@ static void *run(void *argument)
     bool is_stopping = false;
     for (;;) {
         int running;
-        int64_t due_ms = next_due_ms(watcher, &is_stopping);
+        int64_t next_ms = next_due_ms(watcher, &is_stopping);
         if (is_stopping)
             return NULL;
         int64_t now_ms = clock_now_ms();
         for (struct secret_watch *watch;
-             due_ms <= now_ms && (watch = find_due(watcher, now_ms)) != NULL;)
-            begin(watch);
+             next_ms <= now_ms && (watch = find_due(watcher, now_ms)) != NULL;)
+            act(watch);
         curl_multi_perform(watcher->multi, &running);
         handle_ends(watcher);
-        due_ms = next_due_ms(watcher, &is_stopping);
+        next_ms = next_due_ms(watcher, &is_stopping);
         now_ms = clock_now_ms();
-        if (due_ms > now_ms && !is_stopping)
-            curl_multi_poll(watcher->multi, NULL, 0, (int)(due_ms - now_ms), NULL);
+        if (next_ms > now_ms && !is_stopping)
+            curl_multi_poll(watcher->multi, NULL, 0, (int)(next_ms - now_ms), NULL);
     }
 }
 

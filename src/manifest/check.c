@@ -97,7 +97,7 @@ static void check_secret(const struct checker *checker, const struct manifest_ob
     if (secret_find(checker->manifests, object->namespace, authentication, parameter, &value,
                     &error) == SECRET_WRONG)
         finding_add(checker->findings, place, FINDING_ERROR, "%s%s", prefix, error_text(&error));
-    text_free_secret(value);
+    free(value);
 }
 
 /* KEDA uses three keys of it, for its channel to us, and forwards none. */
@@ -150,9 +150,10 @@ static void check_external(struct checker *checker, const struct manifest_object
     entries_read(metadata, scaler == NULL ? general_table : scaler->options, &entries);
     check_texts(checker, object, metadata, prefix);
     if (yaml_tree_text(metadata, "scalerAddress") == NULL)
-        finding_add(checker->findings, &place, FINDING_ERROR,
-                    "%sscalerAddress is missing: where the server is, such as backlog.keda:9090",
-                    prefix);
+        finding_add(
+            checker->findings, &place, FINDING_ERROR,
+            "%sscalerAddress is missing: where the server is, such as backlog.keda.svc:9090",
+            prefix);
     const struct trigger_check check = {
         .scalers = checker->scalers,
         .connections = checker->connections,

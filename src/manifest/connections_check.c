@@ -108,7 +108,7 @@ static void read_key(const struct reader *reader, const struct yaml_tree *map, s
     }
     if (text_equal(key, "secret") || text_equal(key, "scaler"))
         return; /* the chart's; read before */
-    _cleanup_(text_secret_done) char *value = value_of(item);
+    _cleanup_(memory_free) char *value = value_of(item);
     const struct finding_place place = place_of(reader, connection->name, line);
     if (value == NULL) {
         finding_add(reader->findings, &place, FINDING_ERROR,
@@ -121,7 +121,7 @@ static void read_key(const struct reader *reader, const struct yaml_tree *map, s
     }
     _cleanup_(memory_free) char *plain = text_copy_bytes(key, strlen(key) - strlen(suffix_file));
     bool is_of_chart = yaml_tree_find(map, "secret") != NULL && value[0] != '/';
-    _cleanup_(text_secret_done) char *secret = is_of_chart ? NULL : read_secret(reader, value);
+    _cleanup_(memory_free) char *secret = is_of_chart ? NULL : read_secret(reader, value);
     add_entry(reader, connection->name, entries, plain, secret, line);
 }
 

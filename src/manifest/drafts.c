@@ -49,7 +49,7 @@ static void draft_done(struct draft *draft)
 {
     for (size_t i = 0; i < draft->count; i++) {
         free(draft->lines[i].key);
-        text_free_secret(draft->lines[i].value);
+        free(draft->lines[i].value);
         free(draft->lines[i].secret);
         free(draft->lines[i].item);
     }

@@ -12,6 +12,19 @@ void entries_add(struct entries *entries, const char *key, const char *value, si
     entries->items[entries->count++] = (struct entry){text_copy(key), text_copy(value), line};
 }
 
+void entries_set(struct entries *entries, const char *key, const char *value)
+{
+    for (size_t i = 0; i < entries->count; i++) {
+        struct entry *entry = &entries->items[i];
+        if (!text_equal(entry->key, key))
+            continue;
+        free(entry->value);
+        entry->value = text_copy(value);
+        return;
+    }
+    entries_add(entries, key, value, 0);
+}
+
 void entries_read(const struct yaml_tree *metadata, const struct option *table,
                   struct entries *ret_entries)
 {
@@ -28,7 +41,7 @@ void entries_done(struct entries *entries)
 {
     for (size_t i = 0; i < entries->count; i++) {
         free(entries->items[i].key);
-        text_free_secret(entries->items[i].value);
+        free(entries->items[i].value);
     }
     free(entries->items);
     *entries = (struct entries){0};

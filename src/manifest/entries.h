@@ -25,6 +25,8 @@ struct entries {
 
 /* Copies; `value` may be NULL. */
 void entries_add(struct entries *entries, const char *key, const char *value, size_t line);
+/* The same in place of the value that the key has, where it is there. */
+void entries_set(struct entries *entries, const char *key, const char *value);
 /* A trigger's metadata, which is a map. KEYFromEnv, where the table (NULL: of no scaler) has no such key, has no value. */
 void entries_read(const struct yaml_tree *metadata, const struct option *table,
                   struct entries *ret_entries);

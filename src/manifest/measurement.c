@@ -17,7 +17,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 200, MAX_TRIGGERS = 100 * 1000, MAX_METADATA_BYTES = 256 << 20 };
+enum { WAIT_MS = 200, MAX_TRIGGERS = 100 * 1000, MAX_TRIGGER_BYTES = 1 << 30 };
 
 /* One trigger that is being measured. */
 struct job {
@@ -138,7 +138,7 @@ static bool begin_entries(struct run *run, const struct manifest_object *object,
     struct query *query;
     if (!triggers_find(run->triggers, &ref, run->began_ms, &job->trigger, error))
         return false;
-    trigger_pin(job->trigger);
+    triggers_pin(run->triggers, job->trigger);
     job->result->metric_name = text_copy(job->trigger->metric_name);
     job->result->reading.has_target = true;
     job->result->reading.target = job->trigger->target;
@@ -267,7 +267,7 @@ static void end(struct run *run)
         if (run->jobs[i].is_waiting)
             trigger_unwatch(run->jobs[i].trigger, &run->jobs[i].watcher);
         if (run->jobs[i].trigger != NULL)
-            trigger_unpin(run->jobs[i].trigger);
+            triggers_unpin(run->triggers, run->jobs[i].trigger, clock_now_ms());
     }
     triggers_free(run->triggers);
     engine_free(run->engine);
@@ -287,6 +287,7 @@ void measurement_run(const struct measurement_settings *settings, const struct m
     struct engine_settings engine = ENGINE_DEFAULTS;
     engine.wake = wake;
     engine.wake_context = &run.wake_fd;
+    engine.max_agents *= 2; /* a namespace has half of them, and here may be the only one */
     run.engine = engine_new(&engine);
     run.triggers = triggers_new(&(struct triggers_settings){
         .scalers = settings->scalers,
@@ -296,7 +297,7 @@ void measurement_run(const struct measurement_settings *settings, const struct m
         .forget_ms = INT32_MAX,
         .max_inline = engine.max_connections,
         .max = MAX_TRIGGERS,
-        .max_bytes = MAX_METADATA_BYTES,
+        .max_bytes = MAX_TRIGGER_BYTES,
     });
     begin_all(&run, ret_measurement);
     wait_for_all(&run);

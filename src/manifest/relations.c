@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "config/value.h"
 #include "scale/general.h"
+#include "scale/peak_value.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -89,6 +90,33 @@ static void check_fallback(const struct relation *relation)
     }
 }
 
+/* The memory behind a held value and the HPA's must be equally long. */
+static void check_hold_window(const struct relation *relation)
+{
+    enum { USUAL_WINDOW_S = PEAK_VALUE_WINDOW_MS / 1000 };
+    static const char key[] =
+        "advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds";
+    const struct yaml_tree *window = yaml_tree_find(relation->spec, key);
+    const struct entry *entry = entries_find(relation->entries, general_hold_window);
+    int64_t hold_ms = PEAK_VALUE_WINDOW_MS;
+    int64_t window_s = number(relation, key, USUAL_WINDOW_S);
+    bool is_set = has_duration(relation, general_hold_window, &hold_ms);
+    if (relation->object->kind != MANIFEST_SCALED_OBJECT || hold_ms == window_s * 1000 ||
+        (!is_set && window == NULL))
+        return;
+    bool is_shorter = hold_ms < window_s * 1000;
+    const struct finding_place place = place_of(relation, is_set ? entry->line : window->line);
+    finding_add(relation->findings, &place, is_shorter ? FINDING_WARNING : FINDING_NOTE,
+                "%sholdWindow is %s%s, and scaleDown.stabilizationWindowSeconds is %" PRId64
+                ": in an outage of the source a held value can %s: set holdWindow: \"%" PRId64
+                "s\" in the trigger",
+                relation->prefix, is_set ? entry->value : "5m", is_set ? "" : " by default",
+                window_s,
+                is_shorter ? "remove replicas that are at work"
+                           : "start replicas again that the HPA has removed",
+                window_s);
+}
+
 /* They answer a number of replicas at a target of 1, which the HPA must not multiply. */
 static void check_metric_type(const struct relation *relation)
 {
@@ -165,6 +193,7 @@ void relations_check(const struct manifest_object *object, const struct yaml_tre
         object, yaml_tree_find(object->tree, "spec"), trigger, entries, prefix, findings};
     check_max_replicas(&relation);
     check_fallback(&relation);
+    check_hold_window(&relation);
     check_metric_type(&relation);
     check_intervals(&relation);
     check_activation(&relation);

@@ -40,7 +40,7 @@ enum secret_state secret_find(const struct manifests *manifests, const char *nam
         return SECRET_WRONG;
     } else if ((*ret_value = base64_decode(encoded->text, &length)) == NULL ||
                strlen(*ret_value) != length) {
-        text_free_secret(*ret_value);
+        free(*ret_value);
         *ret_value = NULL;
         error_invalid(error, "Secret %s: the value of %s is no text in base64", secret->label,
                       parameter->key);

@@ -5,14 +5,12 @@
 #include "base/text.h"
 #include "measure/agent_client.h"
 #include "measure/agent_launch.h"
+#include "measure/agent_limits.h"
 #include "measure/agent_messages.h"
 #include "measure/frame.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <uthash.h>
 #include <utlist.h>
@@ -84,6 +82,7 @@ static void take_connect(struct agent *agent, const Agent__Connect *connect)
         send_lost(&error);
         return;
     }
+    agent_limits_memory(agent->scaler->agent_bytes);
     agent->connection_values =
         agent_values(agent->scaler, OPTION_CONNECTION, connect->options, connect->n_options);
     if (!agent->scaler->connect(agent->connection_values->data, connect->deadline_ms,
@@ -360,20 +359,6 @@ static const struct feed_hooks hooks = {
 
 /* ---- the process ---- */
 
-/* Only the server ends it: a terminal, or `systemctl kill`, sends the server's signals to agents as well. An abort leaves
- * no file with secrets in it. */
-static void prepare_process(void)
-{
-    const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN); /* the server sends the level of the log with its next message */
-    signal(SIGPIPE, SIG_IGN);
-}
-
 /* A client that is lost: the server gets the reason, and ends this process. */
 static void measure(struct agent *agent)
 {
@@ -411,7 +396,7 @@ int agent_run(const struct scaler *const *scalers)
 {
     struct agent agent = {.feed = {.hooks = &hooks}, .scalers = scalers};
     struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
-    prepare_process();
+    agent_limits_prepare();
     while (!agent.is_over) {
         if (feed_next(&agent.feed) == CLOCK_NEVER)
             poll(&readable, 1, -1);

@@ -224,11 +224,12 @@ bool agent_client_connect(struct agent_client *client,
 }
 
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
-                       const char *program, int64_t deadline_ms, struct agent_client **ret_client,
-                       struct error *error)
+                       const struct agent_origin *origin, int64_t deadline_ms,
+                       struct agent_client **ret_client, struct error *error)
 {
     struct agent_client *client = agent_client_new(scaler, -1, -1);
-    if (agent_launch(&client->process, program, scaler->name, &client->socket,
+    client->process.tenant = origin->tenant;
+    if (agent_launch(&client->process, origin->program, scaler->name, &client->socket,
                      &client->notifications, error) &&
         agent_client_connect(client, connection_values, deadline_ms, error)) {
         *ret_client = client;
@@ -248,8 +249,6 @@ void agent_client_close(struct agent_client *client)
         close(client->notifications);
     if (client->process.pid > 0)
         agent_process_kill(&client->process);
-    if (client->outbox.length > 0)
-        explicit_bzero(client->outbox.bytes, client->outbox.length);
     text_done(&client->outbox);
     free(client);
 }

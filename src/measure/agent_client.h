@@ -19,13 +19,14 @@
 #ifndef BACKLOG_MEASURE_AGENT_CLIENT_H
 #define BACKLOG_MEASURE_AGENT_CLIENT_H
 
+#include "measure/agent_process.h"
 #include "measure/scaler.h"
 
 struct agent_client;
 
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
-                       const char *program, int64_t deadline_ms, struct agent_client **ret_client,
-                       struct error *error);
+                       const struct agent_origin *origin, int64_t deadline_ms,
+                       struct agent_client **ret_client, struct error *error);
 
 /* As the hook of struct scaler. */
 bool agent_client_measure(struct agent_client *client, struct feed *feed, struct error *error);

@@ -26,8 +26,6 @@ bool agent_client_flush(struct agent_client *client, struct error *error)
         else if (sent == 0 || errno != EINTR)
             return error_unavailable(error, "%s", sent == 0 ? "nothing was sent" : strerror(errno));
     }
-    if (outbox->length > 0)
-        explicit_bzero(outbox->bytes, outbox->length); /* options may be secrets */
     text_clear(outbox);
     client->outbox_sent = 0;
     return true;
@@ -75,14 +73,24 @@ static void outgoing_free(struct outgoing **outgoing)
     free(*outgoing);
 }
 
+/* Each message has what the agent is to know at any time: it believes the last one. */
+static bool add_message(struct agent_client *client, struct feed *feed, Agent__ToAgent *message,
+                        struct error *error)
+{
+    message->delay_ms = feed_delay_ms(feed);
+    message->log_level = 1 + log_level_now();
+    return frame_add(&client->outbox, &message->base, error);
+}
+
 /* Queries that are no longer measured must not pile up in the agent. */
-static bool expire_queries(struct agent_client *client, int64_t now_ms, struct error *error)
+static bool expire_queries(struct agent_client *client, struct feed *feed, int64_t now_ms,
+                           struct error *error)
 {
     Agent__ToAgent message = AGENT__TO_AGENT__INIT;
     _cleanup_(memory_free) uint64_t *numbers =
         agent_queries_expire(&client->queries, now_ms, &message.n_forgotten_queries);
     message.forgotten_queries = numbers;
-    return numbers == NULL || frame_add(&client->outbox, &message.base, error);
+    return numbers == NULL || add_message(client, feed, &message, error);
 }
 
 /* The query's number; its options go along where the agent does not have them. */
@@ -132,7 +140,7 @@ static void add_task(struct agent_client *client, struct task *task, struct outg
 bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, struct error *error)
 {
     int64_t now_ms = clock_now_ms();
-    if (!expire_queries(client, now_ms, error))
+    if (!expire_queries(client, feed, now_ms, error))
         return false;
     for (bool more = true; more;) {
         _cleanup_(outgoing_free) struct outgoing *outgoing = outgoing_new();
@@ -140,10 +148,7 @@ bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, str
         while (outgoing->message.n_tasks < TASKS_PER_MESSAGE && (task = feed_take(feed)) != NULL)
             add_task(client, task, outgoing, now_ms);
         more = task != NULL;
-        outgoing->message.delay_ms = feed_delay_ms(feed);
-        outgoing->message.log_level = 1 + log_level_now();
-        if (outgoing->message.n_tasks > 0 &&
-            !frame_add(&client->outbox, &outgoing->message.base, error))
+        if (outgoing->message.n_tasks > 0 && !add_message(client, feed, &outgoing->message, error))
             return false;
     }
     return true;
@@ -159,7 +164,7 @@ bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struc
         more = count == TASKS_PER_MESSAGE;
         outgoing->message.unsubscribed = outgoing->ids;
         outgoing->message.n_unsubscribed = count;
-        if (count > 0 && !frame_add(&client->outbox, &outgoing->message.base, error))
+        if (count > 0 && !add_message(client, feed, &outgoing->message, error))
             return false;
     }
     for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
@@ -167,7 +172,7 @@ bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struc
         uint64_t number = ((const struct sent_task *)task->data)->number;
         message.cancelled_tasks = &number;
         message.n_cancelled_tasks = 1;
-        if (!frame_add(&client->outbox, &message.base, error))
+        if (!add_message(client, feed, &message, error))
             return false;
     }
     return true;
@@ -183,6 +188,5 @@ bool agent_client_ping(struct agent_client *client, struct feed *feed, struct er
         return true;
     client->pinged_ms = now_ms;
     message.ping = true;
-    message.delay_ms = feed_delay_ms(feed);
-    return frame_add(&client->outbox, &message.base, error);
+    return add_message(client, feed, &message, error);
 }

@@ -53,27 +53,41 @@ void agent_reading_write(const struct reading *reading, Agent__Reading *ret_mess
     ret_message->consumed = reading->consumed;
 }
 
-/* Not trusted: what is no count is unknown. */
-static double count_of(double number)
+/* Not trusted: what cannot be is unknown. Messages are counted in 64 bits; whoever counts up to one of the other numbers must
+ * come to an end: librdkafka refuses topics of more than 100,000 partitions. */
+static double within(double number, double max)
 {
-    return isfinite(number) && number >= 0 ? number : NAN;
+    return number >= 0 && number <= max ? number : NAN;
+}
+
+static double messages_of(double number)
+{
+    return within(number, 0x1p64);
+}
+
+static double parts_of(double number)
+{
+    return number == floor(number) ? within(number, AGENT_MAX_PARTS) : NAN;
 }
 
 struct reading agent_reading_read(const Agent__Reading *message)
 {
-    return (struct reading){
-        .waiting = count_of(message->waiting),
-        .waiting_for_activation = count_of(message->waiting_for_activation),
-        .in_flight = count_of(message->in_flight),
-        .consumers = count_of(message->consumers),
-        .partitions = count_of(message->partitions),
-        .partitions_with_lag = count_of(message->partitions_with_lag),
-        .arrived = count_of(message->arrived),
-        .consumed = count_of(message->consumed),
-        .arrival_rate = message->arrival_rate,
-        .consumption_rate = message->consumption_rate,
+    struct reading reading = {
+        .waiting = messages_of(message->waiting),
+        .waiting_for_activation = messages_of(message->waiting_for_activation),
+        .in_flight = messages_of(message->in_flight),
+        .consumers = parts_of(message->consumers),
+        .partitions = parts_of(message->partitions),
+        .partitions_with_lag = parts_of(message->partitions_with_lag),
+        .arrived = messages_of(message->arrived),
+        .consumed = messages_of(message->consumed),
+        .arrival_rate = messages_of(message->arrival_rate),
+        .consumption_rate = messages_of(message->consumption_rate),
         .value = isinf(message->value) ? NAN : message->value,
     };
+    if (reading.partitions_with_lag > reading.partitions)
+        reading.partitions_with_lag = NAN;
+    return reading;
 }
 
 Agent__Error *agent_error_write(const struct error *error, Agent__Error *storage)

@@ -10,7 +10,11 @@ Agent__Option **agent_options(const struct option_values *values, size_t *ret_co
 struct option_values *agent_values(const struct scaler *scaler, enum option_scope scope,
                                    Agent__Option *const *options, size_t count);
 
+/* Of the partitions and consumers in a reading. */
+enum { AGENT_MAX_PARTS = 10000000 };
+
 void agent_reading_write(const struct reading *reading, Agent__Reading *ret_message);
+/* Not trusted: what cannot be is unknown. */
 struct reading agent_reading_read(const Agent__Reading *message);
 
 /* NULL where there is none. The text is borrowed. */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <utlist.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -17,6 +18,7 @@ void agent_process_began(struct agent_process *process, pid_t pid)
 {
     pthread_mutex_lock(&lock);
     process->pid = pid;
+    process->is_killed = false;
     DL_APPEND(running, process);
     pthread_mutex_unlock(&lock);
 }
@@ -62,6 +64,71 @@ void agent_process_costs(struct agent_process_costs *ret_costs)
         ret_costs->resident_bytes += stat.resident_bytes;
     }
     pthread_mutex_unlock(&lock);
+}
+
+/* With the lock: how much those that live have. */
+static double measure_all(void)
+{
+    struct agent_process *process;
+    double all = 0;
+    DL_FOREACH(running, process)
+    {
+        process->bytes = process->is_killed ? 0 : process_own_bytes(process->pid);
+        all += process->bytes;
+    }
+    return all;
+}
+
+static void add_up_tenants(void)
+{
+    struct agent_process *process;
+    const struct agent_process *other;
+    DL_FOREACH(running, process)
+    {
+        process->together = 0;
+        DL_FOREACH(running, other)
+        if (other->tenant == process->tenant)
+            process->together += other->bytes;
+    }
+}
+
+static bool goes_before(const struct agent_process *process, const struct agent_process *other)
+{
+    if (other == NULL || process->tenant == other->tenant || process->together == other->together)
+        return other == NULL || process->bytes > other->bytes;
+    return process->together > other->together;
+}
+
+/* With the lock. NULL: none has any. */
+static struct agent_process *find_next(void)
+{
+    struct agent_process *process;
+    struct agent_process *found = NULL;
+    add_up_tenants();
+    DL_FOREACH(running, process)
+    if (process->bytes > 0 && goes_before(process, found))
+        found = process;
+    return found;
+}
+
+/* Their owners see the end as any other. */
+size_t agent_processes_keep_below(double bytes, double *ret_used)
+{
+    struct agent_process *next;
+    size_t killed = 0;
+    double own = process_own_bytes(getpid());
+    pthread_mutex_lock(&lock);
+    double all = measure_all();
+    while (own + all > bytes && (next = find_next()) != NULL) {
+        kill(next->pid, SIGKILL);
+        all -= next->bytes;
+        next->bytes = 0;
+        next->is_killed = true;
+        killed++;
+    }
+    *ret_used = own + all;
+    pthread_mutex_unlock(&lock);
+    return killed;
 }
 
 void agent_processes_write_metrics(struct text *page)

@@ -11,14 +11,24 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
+struct agent_origin {
+    const char *program; /* started as `PROGRAM agent` */
+    uint64_t tenant;
+};
+
 struct agent_process {
-    pid_t pid; /* 0: none */
+    pid_t pid;       /* 0: none */
+    uint64_t tenant; /* agents of one tenant are judged together where memory ends */
+    bool is_killed;  /* for its memory, and may not have ended yet */
+    double bytes;    /* its own, and */
+    double together; /* those of its tenant: of the last check */
     struct agent_process *next, *prev;
 };
 
-/* It was started as `pid`. */
+/* It was started as `pid`. The owner has set the tenant. */
 void agent_process_began(struct agent_process *process, pid_t pid);
 
 /* Whether it has ended, with a status as of waitpid(): then its pid is 0 again. */
@@ -33,6 +43,15 @@ struct agent_process_costs {
 };
 
 void agent_process_costs(struct agent_process_costs *ret_costs);
+
+/*
+ * Kills agents until this process and they have at most so many bytes to themselves: the largest one of the tenant whose
+ * agents have the most together, so that nobody gets those of others killed with many that are a little smaller. Each
+ * is limited alone (agent_limits.h), but many of them could end the memory of the container, and with it the server:
+ * Kubernetes has the kernel kill all of a container's processes then. Returns how many were killed.
+ * `ret_used` is what they have then.
+ */
+size_t agent_processes_keep_below(double bytes, double *ret_used);
 
 /* In the format of Prometheus. */
 void agent_processes_write_metrics(struct text *page);

@@ -12,13 +12,13 @@ struct client {
 };
 
 bool client_open(const struct scaler *scaler, const struct option_values *connection_values,
-                 const char *program, int64_t deadline_ms, struct client **ret_client,
+                 const struct agent_origin *agent, int64_t deadline_ms, struct client **ret_client,
                  struct error *error)
 {
     struct client client = {.scaler = scaler};
-    bool good = program == NULL
+    bool good = agent == NULL
                     ? scaler->connect(connection_values->data, deadline_ms, &client.own, error)
-                    : agent_client_open(scaler, connection_values, program, deadline_ms,
+                    : agent_client_open(scaler, connection_values, agent, deadline_ms,
                                         &client.agent, error);
     if (!good)
         return false;

@@ -63,7 +63,7 @@ void connection_warn(const struct connection *connection, const struct error *er
                      const char *what)
 {
     struct log_fields fields = naming_fields(&connection->naming, error);
-    log_about(&fields, LOG_WARNING, "%s: %s", connection->naming.label, what);
+    log_about(&fields, LOG_LEVEL_WARNING, "%s: %s", connection->naming.label, what);
 }
 
 /* ---- connecting ---- */
@@ -182,7 +182,7 @@ static void warn_of_delay(struct connection *connection, int64_t now_ms)
         return;
     connection->warned_of_delay_ms = now_ms;
     struct log_fields fields = naming_fields(&connection->naming, NULL);
-    log_about(&fields, LOG_WARNING,
+    log_about(&fields, LOG_LEVEL_WARNING,
               "%s: the source cannot keep up: its %zu queries need %.1f s per round with %zu at a "
               "time; readings are up to %.1f s old",
               connection->naming.label, (size_t)HASH_COUNT(connection->queries),
@@ -232,7 +232,7 @@ static void set_working(struct connection *connection, int64_t now_ms)
 {
     if (connection->failures > 0) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);
-        log_about(&fields, LOG_INFO, "%s: reconnected", connection->naming.label);
+        log_about(&fields, LOG_LEVEL_INFO, "%s: reconnected", connection->naming.label);
     }
     connection->failures = 0;
     error_done(&connection->error);
@@ -409,7 +409,7 @@ void connection_end_held(struct query *query, const char *why)
     struct connection *connection = query->connection;
     if (--connection->stats.counts.held_triggers == 0) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);
-        log_about(&fields, LOG_INFO, "%s: no answers are held any more: %s",
+        log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",
                   connection->naming.label, why);
     }
 }
@@ -426,7 +426,7 @@ int64_t connection_next_ms(struct connection *connection, int64_t now_ms)
     return is_retried || is_backing_off ? connection->retry_at_ms : next_ms;
 }
 
-int64_t connection_effective_interval_ms(struct connection *connection, int64_t now_ms)
+int64_t connection_effective_interval_ms(const struct connection *connection, int64_t now_ms)
 {
     int64_t interval_ms = connection->settings->interval_ms;
     int64_t delay_ms = schedule_recent_delay_ms(&connection->schedule, now_ms);

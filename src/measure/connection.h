@@ -16,6 +16,7 @@
 #define BACKLOG_MEASURE_CONNECTION_H
 
 #include "base/metric.h"
+#include "measure/follower.h"
 #include "measure/history.h"
 #include "measure/naming.h"
 #include "measure/push.h"
@@ -113,6 +114,7 @@ struct query {
     size_t default_holds;           /* of those who set none */
     unsigned wants;                 /* enum reading_field, of all who ever held it */
     struct window *window;          /* NULL: nobody wants one */
+    struct follower *followers;     /* utlist; not before it keeps a window */
     size_t holds;                   /* all; 0: freed as soon as it is not in flight */
     struct watcher *watchers;       /* utlist */
     size_t streams;                 /* of them */
@@ -174,6 +176,10 @@ void query_inherit_window(struct query *query, const struct window *former);
 void connection_keep_window(struct query *query, int64_t interval_ms);
 void connection_window(const struct query *query, struct window *ret_window);
 
+/* Of a query that keeps a window. The reading that is known already comes first, where the follower had none as new. */
+void connection_follow(struct query *query, struct follower *follower);
+void connection_unfollow(struct follower *follower);
+
 void connection_snapshot(const struct query *query, int64_t now_ms, struct snapshot *ret_snapshot);
 
 int64_t query_interval_ms(const struct query *query); /* 0: only when a caller waits */
@@ -205,7 +211,7 @@ bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id
 int64_t connection_next_ms(struct connection *connection, int64_t now_ms);
 
 /* The interval that it keeps up with. */
-int64_t connection_effective_interval_ms(struct connection *connection, int64_t now_ms);
+int64_t connection_effective_interval_ms(const struct connection *connection, int64_t now_ms);
 
 enum client_state connection_client_state(const struct connection *connection); /* for people */
 

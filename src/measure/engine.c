@@ -159,6 +159,16 @@ void engine_free(struct engine *engine)
     free(engine);
 }
 
+bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler)
+{
+    return scaler->in_agent || (engine != NULL && engine->settings.all_in_agents);
+}
+
+size_t engine_max_agents(const struct engine *engine)
+{
+    return engine == NULL ? 0 : engine->settings.max_agents;
+}
+
 static bool check_limits(const struct engine *engine, bool in_agent, struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;
@@ -206,7 +216,7 @@ static struct poller *find_poller(struct engine *engine, const struct query_requ
     HASH_FIND_BYHASHVALUE(hh, engine->pollers, identity, strlen(identity), hash, poller);
     if (poller != NULL && poller->is_counted)
         return poller;
-    if (!check_limits(engine, scaler->in_agent || engine->settings.all_in_agents, error))
+    if (!check_limits(engine, engine_uses_agent(engine, scaler), error))
         return NULL;
     return poller != NULL ? poller : add_poller(engine, request, TAKE(identity), hash, error);
 }
@@ -235,6 +245,14 @@ static void replace(struct engine *engine, const struct query_request *request,
     pthread_mutex_unlock(&poller->lock);
 }
 
+/* One that two have is nobody's but its own: naming it, too, would otherwise make it one of many. */
+static void set_tenant(struct poller *poller, const char *namespace)
+{
+    uint64_t own = hash_text(poller->identity);
+    uint64_t tenant = namespace == NULL ? own : hash_text(namespace);
+    poller->tenant = poller->tenant == 0 || poller->tenant == tenant ? tenant : own;
+}
+
 static struct query *hold_on(struct engine *engine, struct poller *poller,
                              const struct query_request *request, const struct former *former)
 {
@@ -252,6 +270,7 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     }
     connection_hold(query, request->interval_ms, now_ms);
     poller->is_replaced = false;
+    set_tenant(poller, request->tenant);
     count_for_limits(engine, poller);
     poller_wake(poller);
     pthread_mutex_unlock(&poller->lock);
@@ -329,11 +348,31 @@ void query_snapshot(struct query *query, struct snapshot *ret_snapshot)
     pthread_mutex_unlock(&poller->lock);
 }
 
-void query_window(struct query *query, struct window *ret_window)
+void query_snapshot_with(struct query *query, const struct follower *follower,
+                         struct snapshot *ret_snapshot, void *ret_copy)
 {
     struct poller *poller = poller_of(query);
     pthread_mutex_lock(&poller->lock);
-    connection_window(query, ret_window);
+    connection_snapshot(query, clock_now_ms(), ret_snapshot);
+    follower->copy(follower, ret_copy);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void query_follow(struct query *query, struct follower *follower)
+{
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    connection_follow(query, follower);
+    pthread_mutex_unlock(&poller->lock);
+}
+
+void query_unfollow(struct follower *follower)
+{
+    if (follower->query == NULL)
+        return;
+    struct poller *poller = poller_of(follower->query);
+    pthread_mutex_lock(&poller->lock);
+    connection_unfollow(follower);
     pthread_mutex_unlock(&poller->lock);
 }
 

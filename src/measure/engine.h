@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/option.h"
+#include "measure/follower.h"
 #include "measure/history.h"
 #include "measure/query_user.h"
 #include "measure/scaler.h"
@@ -57,6 +58,11 @@ struct engine *engine_new(const struct engine_settings *settings);
 /* Ends the threads (at most one connect time-out away) and frees everything, held queries too. */
 void engine_free(struct engine *engine);
 
+/* Does a connection of this scaler have an agent process, and how many can have one? They do not change. NULL: an
+ * engine that measures nothing. */
+bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler);
+size_t engine_max_agents(const struct engine *engine);
+
 /*
  * Finds or makes the query for these values, which are copied, until it is released as often as it was held,
  * each time with the same interval: what the user set, 0 where the user set none.
@@ -74,8 +80,9 @@ struct query_request {
     int64_t interval_ms;
     struct query *former;
     bool inherits;
-    unsigned wants;    /* enum reading_field */
-    bool keeps_window; /* for query_window(); with an interval_ms, or there is little in it */
+    unsigned wants;     /* enum reading_field */
+    bool keeps_window;  /* for followers; with an interval_ms, or there is little in it */
+    const char *tenant; /* whose connection it is: a namespace; NULL: nobody's but its own */
 };
 
 bool engine_hold(struct engine *engine, const struct query_request *request,
@@ -93,8 +100,14 @@ void query_end_held(struct query *query, const char *why);
 
 void query_snapshot(struct query *query, struct snapshot *ret_snapshot);
 
-/* A copy of the query's last readings; empty where nobody asked that it keeps any. */
-void query_window(struct query *query, struct window *ret_window);
+/* The follower gets each reading of the query from now on, at once the one that is known, if it had none as new. The
+ * query was held with keeps_window. */
+void query_follow(struct query *query, struct follower *follower);
+void query_unfollow(struct follower *follower); /* harmless where it follows none */
+
+/* With what a follower of the query has made of the same reading (its `copy`). */
+void query_snapshot_with(struct query *query, const struct follower *follower,
+                         struct snapshot *ret_snapshot, void *ret_copy);
 
 /* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all callers, and even
  * if they leave. */

@@ -85,9 +85,7 @@ bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_m
     _cleanup_(memory_free) uint8_t *frame = memory_new(sizeof(length) + length);
     memcpy(frame, &length, sizeof(length));
     protobuf_c_message_pack(message, frame + sizeof(length));
-    bool good = write_all(socket, frame, sizeof(length) + length, deadline_ms, error);
-    explicit_bzero(frame, sizeof(length) + length); /* options may be secrets */
-    return good;
+    return write_all(socket, frame, sizeof(length) + length, deadline_ms, error);
 }
 
 bool frame_add(struct text *frames, const ProtobufCMessage *message, struct error *error)
@@ -101,7 +99,6 @@ bool frame_add(struct text *frames, const ProtobufCMessage *message, struct erro
     protobuf_c_message_pack(message, frame);
     text_add_bytes(frames, &length, sizeof(length));
     text_add_bytes(frames, frame, length);
-    explicit_bzero(frame, length);
     return true;
 }
 
@@ -118,6 +115,5 @@ bool frame_read(int socket, const ProtobufCMessageDescriptor *type, uint32_t lar
     if (!read_all(socket, frame, length, deadline_ms, error))
         return false;
     *ret_message = protobuf_c_message_unpack(type, NULL, length, frame);
-    explicit_bzero(frame, length);
     return *ret_message != NULL || error_unavailable(error, "a frame cannot be decoded");
 }

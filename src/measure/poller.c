@@ -161,11 +161,11 @@ static void open_client(struct poller *poller)
     struct connection *connection = &poller->connection;
     const struct poller_settings *settings = poller->settings;
     _cleanup_(error_done) struct error error = {0};
+    const struct agent_origin agent = {settings->program, poller->tenant};
     connection_connecting(connection);
     pthread_mutex_unlock(&poller->lock);
-    bool good =
-        client_open(connection->scaler, poller->values, poller->in_agent ? settings->program : NULL,
-                    clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);
+    bool good = client_open(connection->scaler, poller->values, poller->in_agent ? &agent : NULL,
+                            clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);
     pthread_mutex_lock(&poller->lock);
     if (good)
         connection_connected(connection, clock_now_ms());
@@ -250,8 +250,7 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     poller->settings = settings;
     poller->engine = settings->engine;
     poller->identity = identity;
-    poller->values = option_values_new(scaler->options, scaler->sizes[OPTION_CONNECTION],
-                                       OPTION_CONNECTION, (const char *const *)values->texts);
+    poller->values = option_values_share(values);
     poller->in_agent = scaler->in_agent || settings->all_in_agents;
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&poller->lock, NULL);

@@ -38,6 +38,7 @@ struct poller {
     char *identity; /* of the connection, and its scaler's name */
     struct option_values *values;
     bool in_agent;
+    uint64_t tenant;  /* whose agent it is (agent_process.h); 0: not known yet */
     bool is_replaced; /* its queries are moving to another connection: it counts for no limit */
     bool is_counted;  /* for the limits; under the map's lock */
     bool is_stopping;

@@ -35,8 +35,7 @@ struct query *connection_query(struct connection *connection, const struct optio
 
     query = memory_new(sizeof(*query));
     query->connection = connection;
-    query->values = option_values_new(scaler->options, scaler->sizes[OPTION_QUERY], OPTION_QUERY,
-                                      (const char *const *)values->texts);
+    query->values = option_values_share(values);
     query->task.values = query->values;
     query->task.query = query->values->data;
     query->task.has_ended = true;
@@ -223,6 +222,47 @@ void connection_unwatch(struct watcher *watcher, int64_t now_ms)
     query_plan(query, now_ms);
 }
 
+/* ---- who follows its readings ---- */
+
+static int64_t last_sample_ms(const struct window *window)
+{
+    return window->count == 0 ? INT64_MIN : window->samples[window->count - 1].at_ms;
+}
+
+static void step(struct query *query, struct follower *follower)
+{
+    int64_t last_ms = last_sample_ms(query->window);
+    if (last_ms <= follower->stepped_ms)
+        return;
+    follower->stepped_ms = last_ms;
+    follower->step(follower, query->window);
+}
+
+static void add_sample(struct query *query)
+{
+    struct follower *follower;
+    window_add(query->window, query->known.sent_ms, &query->known.reading);
+    DL_FOREACH(query->followers, follower)
+    step(query, follower);
+}
+
+/* A reading may have come before anybody wanted a window. */
+void connection_follow(struct query *query, struct follower *follower)
+{
+    follower->query = query;
+    DL_APPEND(query->followers, follower);
+    if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->window))
+        add_sample(query);
+    else
+        step(query, follower);
+}
+
+void connection_unfollow(struct follower *follower)
+{
+    DL_DELETE(follower->query->followers, follower);
+    follower->query = NULL;
+}
+
 /* ---- what is known of it ---- */
 
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
@@ -243,7 +283,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
         known->began_at_us = query->notified_at_us;
     history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
     if (query->window != NULL)
-        window_add(query->window, known->sent_ms, reading);
+        add_sample(query);
     set_answered(query);
     query_notify_watchers(query);
 }

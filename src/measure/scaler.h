@@ -126,7 +126,9 @@ struct scaler {
     int64_t count_interval_ms;
 
     const char *absent; /* set: no scaler of this build, but a name and what to do instead */
-    bool in_agent;      /* the client library may abort: it runs in an agent process */
+    bool in_agent;      /* the client library may abort, or take memory without a bound: it runs in
+                         * an agent process */
+    size_t agent_bytes; /* what the agent may map besides the program; 0: any */
 
     /* Optional: what its client library needs of the whole process, such as its environment. */
     void (*prepare)(void);

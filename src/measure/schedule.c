@@ -67,13 +67,15 @@ static struct job *heap_first(const struct job_heap *heap)
 
 /* ---- what is measured of the schedule itself ---- */
 
+/* Periods follow one another without a gap: when they end does not depend on who reads them, and when. */
 static void recent_max_turn(struct recent_max *max, int64_t now_ms)
 {
-    if (now_ms - max->began_ms < PERIOD_MS)
+    int64_t periods = (now_ms - max->began_ms) / PERIOD_MS;
+    if (periods <= 0)
         return;
-    max->before = now_ms - max->began_ms < 2 * (int64_t)PERIOD_MS ? max->now : 0;
+    max->before = periods == 1 ? max->now : 0;
     max->now = 0;
-    max->began_ms = now_ms;
+    max->began_ms += periods * PERIOD_MS;
 }
 
 static void recent_max_add(struct recent_max *max, int64_t value, int64_t now_ms)
@@ -112,13 +114,14 @@ int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
     return first == NULL || first->due_ms >= now_ms ? 0 : now_ms - first->due_ms;
 }
 
-int64_t schedule_recent_delay_ms(struct schedule *schedule, int64_t now_ms)
+int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms)
 {
-    recent_max_turn(&schedule->delays, now_ms);
+    struct recent_max delays = schedule->delays;
+    recent_max_turn(&delays, now_ms);
     int64_t max = schedule_delay_ms(schedule, now_ms);
-    if (schedule->delays.now > max)
-        max = schedule->delays.now;
-    return schedule->delays.before > max ? schedule->delays.before : max;
+    if (delays.now > max)
+        max = delays.now;
+    return delays.before > max ? delays.before : max;
 }
 
 /* ---- the states ---- */

@@ -149,7 +149,7 @@ size_t schedule_slow_jobs(const struct schedule *schedule);
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);
 
 /* The longest delay of the last 10 to 20 seconds. */
-int64_t schedule_recent_delay_ms(struct schedule *schedule, int64_t now_ms);
+int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms);
 
 /* How much of the window was in use in the last 10 to 20 seconds, from 0 to 1. Without a window: for how much
  * of the time anything was. */

@@ -51,7 +51,7 @@ static void give(const struct decision *decision, bool held)
 }
 
 /* An active reading goes on to be answered while measuring fails, for a while. The HPA scales down to a value that is
- * repeated, so it is the largest of those that it still counts. */
+ * repeated, so it is the largest of those that it still counts; more only where that reading was more. */
 static bool hold(const struct decision *decision, int64_t since_ms)
 {
     const struct evaluated *evaluated = decision->evaluated;
@@ -63,7 +63,7 @@ static bool hold(const struct decision *decision, int64_t since_ms)
     struct answer *answer = decision->answer;
     answer->failing_since_ms = since_ms;
     if (evaluated->peak != NULL && answer->kind == ANSWER_VALUE)
-        answer->value = fmax(answer->value, peak_value_before(evaluated->peak, since_ms));
+        answer->value = fmax(answer->value, peak_value_largest(evaluated->peak));
     return true;
 }
 

@@ -3,7 +3,7 @@
  *
  * The rule behind it: an error makes KEDA hold the replicas, a zero makes it remove them. So what is
  * unknown or too old is an error, and after a failure only "there is work" goes on to be answered: with the largest
- * value of the last minutes, so that the HPA removes no worker either (peak_value.h).
+ * value that the HPA has in mind, so that it neither removes a worker nor starts one (peak_value.h).
  *
  * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement that was sent at
  * most F before the call arrived. What F is, and what is answered when, is a table in docs/architecture.md.
@@ -31,7 +31,8 @@ struct answer {
         ANSWER_REFUSED, /* the error says why */
     } kind;
     int64_t needed_from_ms;
-    double value; /* finite, >= 0 */
+    double value;    /* finite, >= 0 */
+    double replicas; /* of a trigger: what the HPA makes of the value, or its policy's own number */
     bool active;
     bool held;                /* measuring fails: this is what was known before */
     int64_t failing_since_ms; /* where it is held */
@@ -51,8 +52,9 @@ struct evaluated {
 
 struct answer_rules {
     int64_t interval_ms;
-    bool interval_is_set; /* by the user, in the trigger or for the server */
-    int64_t hold_ms;      /* how long an active reading answers after measuring began to fail */
+    bool interval_is_set;   /* by the user, in the trigger or for the server */
+    int64_t hold_ms;        /* how long an active reading answers after measuring began to fail */
+    int64_t hold_window_ms; /* ... with the largest value that was answered in so long before it */
 };
 
 /* Who is answered. */

@@ -18,6 +18,7 @@
 
 static const char key_interval[] = "interval";
 static const char key_hold[] = "hold";
+const char general_hold_window[] = "holdWindow";
 
 /* Below a second a stream (external-push) is the better way; and who measures less often than once an
  * hour would be answered with what was true an hour ago. */
@@ -31,8 +32,13 @@ const struct option general_table[] = {
                "default: --interval"),
     ROW(key_hold, OPTION_DURATION, rules.hold_ms, .limits = {0, 24 * 3600 * 1000.0},
         .doc = "how long a trigger that was active is still answered while measuring fails, with "
-               "the largest value of the last five minutes; default: --hold. Set 60s where KEDA's "
+               "the largest value of holdWindow before; default: --hold. Set 60s where KEDA's "
                "fallback is to take over"),
+    ROW(general_hold_window, OPTION_DURATION, rules.hold_window_ms, .default_value = "5m",
+        .limits = {0, 3600 * 1000.0},
+        .doc = "the HPA's scaleDown.stabilizationWindowSeconds of this object: a value that is "
+               "held is the largest of so long before measuring failed, so that it neither "
+               "removes a replica nor starts one"),
     POLICY("scaleDownWhenIdle", OPTION_DURATION, idle_ms, .limits = {1000, 24 * 3600 * 1000.0},
            .doc = "no replica is removed until nothing has been waiting or in flight for this "
                   "long; then all are"),
@@ -156,17 +162,20 @@ bool general_parse_policy(const struct option_entry *entries, size_t count,
 bool general_parse_shadow(const char *text, struct policy_settings *ret_settings,
                           struct error *mistakes)
 {
-    enum { MAX_PAIRS = 16 };
+    enum { MAX_PAIRS = 16, MAX_PIECES = 64 };
     _cleanup_(memory_free) char *copy = text_copy(text);
     _cleanup_(error_done) struct error found = {0};
     struct option_entry entries[MAX_PAIRS];
     const char *separator = strchr(text, ';') != NULL ? ";" : ",";
     size_t count = 0;
     char *rest = copy;
-    for (char *piece = strsep(&rest, separator); piece != NULL && count < MAX_PAIRS;
-         piece = strsep(&rest, separator))
+    for (size_t pieces = 0; rest != NULL && pieces < MAX_PIECES && count < MAX_PAIRS; pieces++) {
+        char *piece = strsep(&rest, separator);
         if (piece[strspn(piece, " \t")] != '\0')
             count += read_pair(piece, &entries[count], mistakes);
+    }
+    if (rest != NULL)
+        error_add(mistakes, "shadow: at most %d settings are allowed", MAX_PAIRS);
     bool is_set = general_parse_policy(entries, count, ret_settings, &found);
     if (error_is_set(&found))
         error_add(mistakes, "shadow: %s", error_text(&found));

@@ -23,6 +23,7 @@ struct general_options {
 };
 
 extern const struct option general_table[];
+extern const char general_hold_window[]; /* the key of rules.hold_window_ms */
 
 /* Of all entries the general ones. What the trigger leaves out of the rules is as in `standard`. Adds
  * every mistake, but for a scaler that is missing. The caller frees the values, whose data are

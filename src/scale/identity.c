@@ -111,7 +111,5 @@ bool identity_is(const char *bytes, const struct trigger_ref *ref)
 
 void identity_done(struct identity *identity)
 {
-    if (identity->bytes != NULL)
-        explicit_bzero(identity->bytes, identity->length);
     free(TAKE(identity->bytes));
 }

@@ -11,26 +11,37 @@
 struct used {
     char *identity; /* with its scaler's name */
     size_t triggers;
+    bool in_agent;
     UT_hash_handle hh;
 };
 
 struct tenant {
     char *namespace;
     struct used *used;
+    size_t agents; /* of them, those in an agent */
     UT_hash_handle hh;
 };
 
 /* Outsiders choose namespaces and identities, so the hashes are keyed. */
 struct inline_connections {
     size_t max;
+    size_t max_agents; /* of all connections */
+    size_t reserved;   /* of them, those kept for the connections file */
+    size_t agents;     /* those of all tenants */
     struct tenant *tenants;
 };
 
-struct inline_connections *inline_connections_new(size_t max_per_namespace)
+struct inline_connections *inline_connections_new(size_t max_per_namespace, size_t max_agents)
 {
     struct inline_connections *connections = memory_new(sizeof(*connections));
     connections->max = max_per_namespace;
+    connections->max_agents = max_agents;
     return connections;
+}
+
+void inline_connections_reserve(struct inline_connections *connections, size_t agents)
+{
+    connections->reserved = agents;
 }
 
 static void drop_used(struct tenant *tenant, struct used *used)
@@ -97,20 +108,57 @@ static struct used *add_used(struct tenant *tenant, const char *scaler, const ch
     return used;
 }
 
-bool inline_connections_acquire(struct inline_connections *connections, const char *namespace,
-                                const char *scaler, const char *identity, struct error *error)
+/* Agents that nobody has, and nothing is kept of. */
+static size_t free_agents(const struct inline_connections *connections)
 {
-    struct tenant *tenant = find_tenant(connections, namespace);
-    struct used *used = tenant == NULL ? NULL : find_used(tenant, scaler, identity);
+    size_t taken = connections->reserved + connections->agents;
+    return taken < connections->max_agents ? connections->max_agents - taken : 0;
+}
+
+/* `tenant` is NULL where the namespace has none. */
+static bool may_have_another(const struct inline_connections *connections,
+                             const struct tenant *tenant,
+                             const struct inline_connection *connection, struct error *error)
+{
+    const char *namespace = connection->namespace;
+    int cut = (int)text_cut(namespace, 64);
+    size_t agents = tenant == NULL ? 0 : tenant->agents;
+    size_t left = free_agents(connections);
+    if (tenant != NULL && HASH_COUNT(tenant->used) >= connections->max)
+        return error_set(error, ERROR_LIMIT,
+                         "all %zu inline connections of namespace \"%.*s\" are in use "
+                         "(--max-inline): name connections of the connections file",
+                         connections->max, cut, namespace);
+    if (!connection->in_agent || agents < left)
+        return true;
+    if (left == 0)
+        return error_set(error, ERROR_LIMIT,
+                         "all %zu connections with an agent process are in use%s (--max-isolated)",
+                         connections->max_agents,
+                         connections->reserved > 0 ? ", or kept for the connections file" : "");
+    return error_set(
+        error, ERROR_LIMIT,
+        "namespace \"%.*s\" has %zu inline connections with an agent process (%s), and "
+        "the %zu that are left are for other namespaces (--max-isolated): name "
+        "connections of the connections file",
+        cut, namespace, agents, connection->scaler, left);
+}
+
+bool inline_connections_acquire(struct inline_connections *connections,
+                                const struct inline_connection *connection, struct error *error)
+{
+    struct tenant *tenant = find_tenant(connections, connection->namespace);
+    struct used *used =
+        tenant == NULL ? NULL : find_used(tenant, connection->scaler, connection->identity);
     if (used == NULL) {
-        if (tenant != NULL && HASH_COUNT(tenant->used) >= connections->max)
-            return error_set(error, ERROR_LIMIT,
-                             "all %zu inline connections of namespace \"%.*s\" are in use "
-                             "(--max-inline): name connections of the connections file",
-                             connections->max, (int)text_cut(namespace, 64), namespace);
+        if (!may_have_another(connections, tenant, connection, error))
+            return false;
         if (tenant == NULL)
-            tenant = add_tenant(connections, namespace);
-        used = add_used(tenant, scaler, identity);
+            tenant = add_tenant(connections, connection->namespace);
+        used = add_used(tenant, connection->scaler, connection->identity);
+        used->in_agent = connection->in_agent;
+        tenant->agents += used->in_agent;
+        connections->agents += used->in_agent;
     }
     used->triggers++;
     return true;
@@ -123,6 +171,8 @@ void inline_connections_release(struct inline_connections *connections, const ch
     struct used *used = tenant == NULL ? NULL : find_used(tenant, scaler, identity);
     if (used == NULL || --used->triggers > 0)
         return;
+    tenant->agents -= used->in_agent;
+    connections->agents -= used->in_agent;
     drop_used(tenant, used);
     if (tenant->used == NULL)
         drop_tenant(connections, tenant);

@@ -18,9 +18,12 @@ static void normalise(char *name)
             *name = '-';
 }
 
+/* `metric_name` is taken. */
 static void set_metric_spec(struct trigger *trigger, char *metric_name, double target)
 {
-    trigger->metric_name = metric_name;
+    enum { LONGEST_NAME = 1024 }; /* escaping makes three bytes of one */
+    trigger->metric_name = text_copy_bytes(metric_name, text_cut(metric_name, LONGEST_NAME));
+    free(metric_name);
     normalise(trigger->metric_name);
     trigger->target = target;
     if (!(target >= min_target)) {
@@ -183,7 +186,7 @@ void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
         parse_scaler(trigger, ref, settings);
     else {
         scaler_add_unknown(settings->scalers, general->scaler, &trigger->mistakes);
-        set_metric_spec(trigger, text_copy("backlog-invalid"), 1);
+        set_metric_spec(trigger, text_copy(TRIGGER_INVALID_METRIC), 1);
     }
     option_values_free(values);
 }

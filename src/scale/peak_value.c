@@ -1,55 +1,65 @@
 #include "scale/peak_value.h"
 
+#include "base/memory.h"
+
+#include <stdlib.h>
 #include <string.h>
 
-static int64_t bucket_of(const struct peak_value *peak, int64_t at_ms)
+void peak_value_done(struct peak_value *peak)
 {
-    return (at_ms - peak->failed_ms) / PEAK_VALUE_BUCKET_MS;
+    free(peak->steps);
+    *peak = (struct peak_value){0};
 }
 
-/* Half minutes without a value have none of a former round of the ring either. */
-static void advance(struct peak_value *peak, int64_t bucket)
+static void remove_step(struct peak_value *peak, size_t at)
 {
-    if (bucket - peak->newest >= PEAK_VALUE_BUCKETS)
-        memset(peak->values, 0, sizeof(peak->values));
-    else
-        for (int64_t i = peak->newest + 1; i <= bucket; i++)
-            peak->values[i % PEAK_VALUE_BUCKETS] = 0;
-    peak->newest = bucket;
+    peak->count--;
+    memmove(peak->steps + at, peak->steps + at + 1, (peak->count - at) * sizeof(*peak->steps));
 }
 
-void peak_value_add(struct peak_value *peak, double value, int64_t now_ms)
+/* The larger value is taken to have been there for as long as the smaller one. */
+static void join_closest(struct peak_value *peak)
 {
-    if (peak->failing_since_ms > 0)
-        peak->failed_ms += now_ms - peak->failing_since_ms;
+    struct peak_value_step *steps = peak->steps;
+    size_t closest = 0;
+    for (size_t i = 1; i + 1 < peak->count; i++)
+        if (steps[i + 1].at_ms - steps[i].at_ms < steps[closest + 1].at_ms - steps[closest].at_ms)
+            closest = i;
+    steps[closest].at_ms = steps[closest + 1].at_ms;
+    remove_step(peak, closest + 1);
+}
+
+static void end_failure(struct peak_value *peak)
+{
+    if (peak->failing_since_ms > 0 && peak->held_ms > peak->failing_since_ms)
+        peak->failed_ms += peak->held_ms - peak->failing_since_ms;
     peak->failing_since_ms = 0;
+}
+
+void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, int64_t now_ms)
+{
+    end_failure(peak);
+    int64_t at_ms = now_ms - peak->failed_ms;
     peak->last_ms = now_ms;
-    int64_t bucket = bucket_of(peak, now_ms);
-    if (bucket > peak->newest)
-        advance(peak, bucket);
-    double *largest = &peak->values[peak->newest % PEAK_VALUE_BUCKETS];
-    if (value > *largest)
-        *largest = value;
+    while (peak->count > 0 && peak->steps[peak->count - 1].value <= value)
+        peak->count--;
+    while (peak->count > 0 && peak->steps[0].at_ms <= at_ms - window_ms) /* as the HPA (hpa.c) */
+        remove_step(peak, 0);
+    if (peak->count == PEAK_VALUE_MAX_STEPS)
+        join_closest(peak);
+    peak->steps = memory_grow(peak->steps, &peak->capacity, peak->count + 1, sizeof(*peak->steps));
+    peak->steps[peak->count++] = (struct peak_value_step){value, at_ms};
 }
 
 /* A failure that began before the last answer was none for it. */
-void peak_value_fail(struct peak_value *peak, int64_t since_ms)
+void peak_value_hold(struct peak_value *peak, int64_t since_ms, int64_t now_ms)
 {
     if (peak->failing_since_ms == 0)
         peak->failing_since_ms = since_ms > peak->last_ms ? since_ms : peak->last_ms;
+    peak->held_ms = now_ms;
 }
 
-/* Where measuring worked for a moment and nobody called, only held values were answered since the first failure. */
-double peak_value_before(const struct peak_value *peak, int64_t since_ms)
+double peak_value_largest(const struct peak_value *peak)
 {
-    double largest = 0;
-    if (peak->failing_since_ms > 0 && peak->failing_since_ms < since_ms)
-        since_ms = peak->failing_since_ms;
-    int64_t first = bucket_of(peak, since_ms) - (PEAK_VALUE_BUCKETS - 1);
-    if (first <= peak->newest - PEAK_VALUE_BUCKETS)
-        first = peak->newest - PEAK_VALUE_BUCKETS + 1;
-    for (int64_t i = first < 0 ? 0 : first; i <= peak->newest; i++)
-        if (peak->values[i % PEAK_VALUE_BUCKETS] > largest)
-            largest = peak->values[i % PEAK_VALUE_BUCKETS];
-    return largest;
+    return peak->count == 0 ? 0 : peak->steps[0].value;
 }

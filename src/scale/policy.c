@@ -323,18 +323,17 @@ static void publish(struct policy_decision *decision)
         state->peak = result->replicas;
 }
 
-static void describe_rate(struct policy_decision *decision, int64_t now_ms)
+static void describe_rate(struct policy_decision *decision)
 {
     const struct flow_rate *rate = &decision->state->rate;
     bool is_measured = decision->settings->rate <= 0 && rate->count > 0;
-    decision->result->rate_age_ms = is_measured ? now_ms - rate->observed_ms : -1;
+    decision->result->rate_ms = is_measured ? rate->observed_ms : -1;
     decision->result->rate_spread = is_measured ? flow_rate_spread(rate) : NAN;
 }
 
 bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
-                   const struct policy_input *input, int64_t now_ms,
-                   struct policy_result *ret_result, struct policy_decision *ret_decision,
-                   struct error *error)
+                   const struct policy_input *input, struct policy_result *ret_result,
+                   struct policy_decision *ret_decision, struct error *error)
 {
     if (input->window->count == 0)
         return error_unavailable(error, "no measurement yet");
@@ -363,7 +362,7 @@ bool policy_decide(const struct policy_settings *settings, struct policy_state *
     limit_by_status(&decision);
     keep_while_busy(&decision);
     publish(&decision);
-    describe_rate(&decision, now_ms);
+    describe_rate(&decision);
     if (ret_decision != NULL)
         *ret_decision = decision;
     return true;

@@ -106,10 +106,10 @@ struct policy_result {
     bool active;
     enum policy_term term;
     enum flow_status status;
-    double rate;         /* of a replica: given or measured; NAN: not known (yet) */
-    double rate_spread;  /* of a measured one */
-    int64_t rate_age_ms; /* of a measured one; -1: not measured */
-    int64_t idle_ms;     /* with scaleDownWhenIdle: for how long; -1: busy */
+    double rate;        /* of a replica: given or measured; NAN: not known (yet) */
+    double rate_spread; /* of a measured one */
+    int64_t rate_ms;    /* when a measured one was; -1: not measured */
+    int64_t idle_ms;    /* with scaleDownWhenIdle: for how long; -1: busy */
 };
 
 /* What a decision is made from, for those who make it and who say it (policy_words.h). */
@@ -128,10 +128,10 @@ struct policy_decision {
     struct policy_result *result;
 };
 
-/* Fails where the readings lack what the settings need. `ret_decision` points to what was handed in; NULL: not needed. */
+/* One step, of the window's last sample: once for each, in their order. Fails where the readings lack what the settings
+ * need. `ret_decision` points to what was handed in; NULL: not needed. */
 bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
-                   const struct policy_input *input, int64_t now_ms,
-                   struct policy_result *ret_result, struct policy_decision *ret_decision,
-                   struct error *error);
+                   const struct policy_input *input, struct policy_result *ret_result,
+                   struct policy_decision *ret_decision, struct error *error);
 
 #endif

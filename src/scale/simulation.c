@@ -1,6 +1,7 @@
 #include "scale/simulation.h"
 
 #include "base/memory.h"
+#include "scale/answer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,6 +20,9 @@ struct run {
     int64_t wanted;
     struct window window;
     struct policy_state policy;
+    bool is_measured;
+    struct model_reading measured; /* last */
+    struct peak_value peak;
 };
 
 /* What Backlog measures at its interval, whoever calls; and when it is called. */
@@ -47,7 +51,7 @@ static void apply_policy(struct run *run, int64_t now_s, struct model_reading *r
         .threshold = settings->target,
         .max_useful = INFINITY,
     };
-    if (!policy_decide(&settings->policy, &run->policy, &input, now_s * 1000, &result, NULL, NULL))
+    if (!policy_decide(&settings->policy, &run->policy, &input, &result, NULL, NULL))
         return;
     reading->target = 1;
     reading->value = result.value;
@@ -68,6 +72,46 @@ static struct model_reading measure(const struct run *run)
     };
 }
 
+/* ---- an outage of the source ---- */
+
+static bool is_out(const struct simulation_settings *settings, int64_t now_s)
+{
+    int64_t for_ms = now_s * 1000 - settings->outage_at_ms;
+    return settings->outage_ms > 0 && for_ms >= 0 && for_ms < settings->outage_ms;
+}
+
+/* As the server does: what was measured last, and while measuring fails by all that was answered before. */
+static void answer(struct run *run, int64_t now_s, struct model_reading *reading)
+{
+    const struct simulation_settings *settings = run->settings;
+    bool fails = is_out(settings, now_s);
+    const struct answer_rules rules = {.hold_ms = settings->outage_ms};
+    const struct snapshot snapshot = {
+        .last_attempt = fails ? ATTEMPT_FAILED : ATTEMPT_GOOD,
+        .is_measured = run->is_measured,
+        .sent_ms = now_s * 1000,
+        .failing_since_ms = settings->outage_at_ms,
+    };
+    const struct evaluated evaluated = {
+        .good = true,
+        .evaluation = {.value = run->measured.value, .active = run->measured.is_active},
+        .peak = &run->peak,
+    };
+    struct answer answer;
+    answer_decide(&snapshot, &evaluated, &rules, &(struct answer_call){.is_stream = true},
+                  now_s * 1000, &answer);
+    *reading = run->measured;
+    reading->has_target = true;
+    reading->is_failed = answer.kind != ANSWER_VALUE;
+    reading->value = answer.value;
+    reading->is_active = answer.active;
+    answer_done(&answer);
+    if (fails)
+        peak_value_hold(&run->peak, settings->outage_at_ms, now_s * 1000);
+    else
+        peak_value_add(&run->peak, reading->value, settings->hold_window_ms, now_s * 1000);
+}
+
 static void push(struct run *run, const struct model_reading *reading, int64_t now_s)
 {
     if (!reading->is_active)
@@ -83,13 +127,18 @@ static void scale(struct run *run, int64_t now_s)
     struct model *model = &run->model;
     struct model_reading reading = measure(run);
     bool is_called = model->next_poll_ms <= now_s * 1000 || model->next_sync_ms <= now_s * 1000;
-    if (run->settings->has_policy) {
-        if (is_called || now_s % run->settings->interval_s == 0)
+    bool is_due = run->settings->has_policy && now_s % run->settings->interval_s == 0;
+    if ((is_called || is_due) && !is_out(run->settings, now_s)) {
+        if (run->settings->has_policy)
             apply_policy(run, now_s, &reading);
+        run->measured = reading;
+        run->is_measured = true;
     }
+    if (is_called)
+        answer(run, now_s, &reading);
     int64_t before = model->replicas;
     model->ready_pods = workers_ready(&run->workers, now_s);
-    if (run->settings->is_push)
+    if (run->settings->is_push && !is_out(run->settings, now_s))
         push(run, &reading, now_s);
     if (model->next_poll_ms <= now_s * 1000)
         model_poll(model, &reading, now_s * 1000);
@@ -163,6 +212,7 @@ void simulation_run(const struct simulation_settings *settings, const struct tra
     ret_simulation->mean_wait_s /= run.workers.arrived > 0 ? run.workers.arrived : 1;
     free(run.arrived);
     workers_done(&run.workers);
+    peak_value_done(&run.peak);
     model_done(&run.model);
 }
 

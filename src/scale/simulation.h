@@ -7,6 +7,7 @@
 #define BACKLOG_SCALE_SIMULATION_H
 
 #include "scale/model.h"
+#include "scale/peak_value.h"
 #include "scale/policy.h"
 #include "scale/trace.h"
 #include "scale/workers.h"
@@ -22,7 +23,9 @@ struct simulation_settings {
     struct workers_settings workers;
     bool has_policy; /* replicas by it, in place of the threshold alone */
     struct policy_settings policy;
-    int64_t interval_s; /* with a policy: between two measurements */
+    int64_t interval_s;              /* with a policy: between two measurements */
+    int64_t outage_at_ms, outage_ms; /* measuring fails from then on for so long; 0: never */
+    int64_t hold_window_ms;          /* holdWindow; an outage is held to its end */
 };
 
 /* After one second. */

@@ -3,7 +3,7 @@
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock).
  * Owner: the table (triggers.h). A trigger may be used until the next triggers_expire(), and longer between
- * trigger_pin() and trigger_unpin().
+ * triggers_pin() and triggers_unpin().
  */
 #ifndef BACKLOG_SCALE_TRIGGER_H
 #define BACKLOG_SCALE_TRIGGER_H
@@ -26,6 +26,9 @@ struct last_answer {
     struct answer answer;
     int64_t at_ms;
 };
+
+/* Of a trigger that has no better one. */
+#define TRIGGER_INVALID_METRIC "backlog-invalid"
 
 struct trigger {
     uint64_t id; /* they ascend in the order in which triggers came, and are not used again */
@@ -56,16 +59,17 @@ struct trigger {
     int64_t first_call_ms;
     int64_t last_call_ms;
     size_t pins;
+    size_t bytes;                    /* of memory, with its query, without: */
+    struct shared_values *shared;    /* its connection's values, or NULL */
+    struct namespace_budget *budget; /* which it counts for (budget.h) */
     bool holds_inline;               /* its query's connection counts as an inline one */
     struct namespace_secret *secret; /* which it needs, or NULL; utlist */
     struct trigger *next_of_secret, *prev_of_secret;
     UT_hash_handle hh;
-    struct trigger *next, *prev; /* the one without a call for longest first */
+    struct trigger *next,
+        *prev; /* while it is not pinned: the one without a call for longest first */
+    struct trigger *next_of_namespace, *prev_of_namespace; /* so of its namespace */
 };
-
-/* A pinned trigger is not dropped. */
-void trigger_pin(struct trigger *trigger);
-void trigger_unpin(struct trigger *trigger);
 
 /* As the scaler's hooks want them; only where it has a scaler. */
 struct options trigger_options(const struct trigger *trigger);
@@ -74,13 +78,38 @@ struct options trigger_options(const struct trigger *trigger);
 void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream);
 void trigger_unwatch(struct trigger *trigger, struct watcher *watcher);
 
-/* What to answer now; trigger_query() came before. */
+/* From now on its policy takes a step with each reading of its query. Where it has none, or no query, nothing happens. */
+void trigger_follow(struct trigger *trigger);
+void trigger_unfollow(struct trigger *trigger);
+
+/*
+ * What to answer now; trigger_query() came before. Nothing is changed by it: what KEDA is answered follows from the
+ * readings and from what KEDA was answered before, whoever else calls or reads.
+ */
 void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
                     struct answer *ret_answer);
 
-/* What is answered where this is known of its query; it has a scaler. */
-void trigger_decide(const struct trigger *trigger, const struct snapshot *snapshot,
-                    const struct answer_call *call, int64_t now_ms, struct answer *ret_answer);
+/* All that is known of a trigger at one moment; whatever is shown of one is made from this. */
+struct trigger_state {
+    struct snapshot snapshot; /* of its query; {0}: it has none */
+    bool has_policy;
+    struct trigger_policy_view policy;
+    /* What it has to say. A reading counts however old it is: where only polls call, none is measured in between. */
+    struct answer answer;
+};
+
+/* The caller ends it with trigger_state_done(). */
+void trigger_state(const struct trigger *trigger, int64_t now_ms, struct trigger_state *ret_state);
+void trigger_state_done(struct trigger_state *state);
+
+/* What it would have had to say in the past, when `snapshot` was known and `peak` had been answered. A policy's value
+ * followed from all that came before: its threshold says how many replicas there was work for. */
+void trigger_past_answer(const struct trigger *trigger, const struct snapshot *snapshot,
+                         const struct peak_value *peak, int64_t at_ms, struct answer *ret_answer);
+
+/* What was answered and measured says nothing about its source: it has another one now, or is freed. Its policy takes what is
+ * known of another source for a new reading, however old it is. */
+void trigger_forget_values(struct trigger *trigger);
 
 /* For the page that explains answers. */
 void trigger_record_answer(struct trigger *trigger, const char *call, const struct answer *answer,

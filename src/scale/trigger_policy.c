@@ -36,6 +36,7 @@ void trigger_policy_free(struct trigger_policy *policy)
         return;
     text_done(&policy->answered.words);
     text_done(&policy->shadow.words);
+    error_done(&policy->evaluated.error);
     free(policy->changes);
     free(policy);
 }
@@ -92,13 +93,11 @@ void trigger_policy_check(const struct trigger_policy *policy, const struct scal
 
 /* ---- deciding ---- */
 
-static bool decide(struct trigger_plan *plan, const struct policy_input *input, int64_t now_ms,
-                   struct error *error)
+static bool decide(struct trigger_plan *plan, const struct policy_input *input, struct error *error)
 {
     struct policy_decision decision;
     text_clear(&plan->words);
-    if (!policy_decide(&plan->settings, &plan->state, input, now_ms, &plan->result, &decision,
-                       error))
+    if (!policy_decide(&plan->settings, &plan->state, input, &plan->result, &decision, error))
         return false;
     policy_words_add(&decision, &plan->words);
     return true;
@@ -131,22 +130,11 @@ static void record_change(struct trigger_policy *policy, int64_t now_ms)
     policy->changes[policy->change_count++ % POLICY_CHANGES] = now;
 }
 
-const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy *policy,
-                                                      int64_t at_ms)
-{
-    for (size_t i = policy->change_count; i > 0 && i + POLICY_CHANGES > policy->change_count; i--) {
-        const struct trigger_policy_change *change = &policy->changes[(i - 1) % POLICY_CHANGES];
-        if (change->at_ms <= at_ms)
-            return change;
-    }
-    return NULL;
-}
-
-bool trigger_policy_evaluate(struct trigger_policy *policy,
-                             const struct trigger_policy_owner *owner, const struct window *window,
-                             int64_t now_ms, struct evaluation *evaluation, struct error *error)
+void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
+                         const struct window *window, struct evaluated *evaluated)
 {
     _cleanup_(error_done) struct error ignored = {0};
+    const struct evaluation *evaluation = &evaluated->evaluation;
     const struct policy_input input = {
         .window = window,
         .value = evaluation->value,
@@ -155,17 +143,73 @@ bool trigger_policy_evaluate(struct trigger_policy *policy,
         .count_interval_ms = policy->count_interval_ms,
         .max_useful = evaluation->max_useful > 0 ? evaluation->max_useful : INFINITY,
     };
+    struct evaluated *result = &policy->evaluated;
+    error_done(&result->error);
+    *result = *evaluated;
+    evaluated->error = (struct error){0};
+    if (!result->good)
+        return;
     if (policy->shadow.is_on)
-        decide(&policy->shadow, &input, now_ms, &ignored);
+        decide(&policy->shadow, &input, &ignored);
     if (!policy->answered.is_on)
-        return true;
-    if (!decide(&policy->answered, &input, now_ms, error))
-        return false;
-    evaluation->value = policy->answered.result.value;
-    evaluation->active = policy->answered.result.active;
-    record_change(policy, window->samples[window->count - 1].at_ms);
-    log_change(owner, policy, now_ms);
-    return true;
+        return;
+    result->good = decide(&policy->answered, &input, &result->error);
+    if (!result->good)
+        return;
+    result->evaluation.value = policy->answered.result.value;
+    result->evaluation.active = policy->answered.result.active;
+    int64_t at_ms = window->samples[window->count - 1].at_ms;
+    record_change(policy, at_ms);
+    log_change(owner, policy, at_ms);
+}
+
+/* ---- what it found ---- */
+
+static void copy_changes(const struct trigger_policy *policy, struct trigger_policy_view *view)
+{
+    size_t kept = policy->change_count < POLICY_CHANGES ? policy->change_count : POLICY_CHANGES;
+    view->changes = memory_array(kept + 1, sizeof(*view->changes));
+    for (size_t i = 0; i < kept; i++)
+        view->changes[i] = policy->changes[(policy->change_count - kept + i) % POLICY_CHANGES];
+    view->change_count = kept;
+}
+
+void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_policy_view *view)
+{
+    view->evaluated = policy->evaluated;
+    view->evaluated.error = (struct error){0};
+    error_copy(&view->evaluated.error, &policy->evaluated.error);
+    if (policy->follower.stepped_ms == 0)
+        error_unavailable(&view->evaluated.error, "no measurement yet");
+    view->answered.has_decided = policy->answered.is_on && policy->answered.words.length > 0;
+    view->answered.result = policy->answered.result;
+    view->shadow.has_decided = policy->shadow.is_on && policy->shadow.words.length > 0;
+    view->shadow.result = policy->shadow.result;
+    view->status = (policy->answered.is_on ? &policy->answered : &policy->shadow)->state.status;
+    if (!view->is_for_people)
+        return;
+    if (view->answered.has_decided)
+        text_add(&view->answered.words, policy->answered.words.bytes);
+    if (view->shadow.has_decided)
+        text_add(&view->shadow.words, policy->shadow.words.bytes);
+    copy_changes(policy, view);
+}
+
+void trigger_policy_view_done(struct trigger_policy_view *view)
+{
+    error_done(&view->evaluated.error);
+    text_done(&view->answered.words);
+    text_done(&view->shadow.words);
+    free(view->changes);
+}
+
+const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_view *view,
+                                                      int64_t at_ms)
+{
+    for (size_t i = view->change_count; i > 0; i--)
+        if (view->changes[i - 1].at_ms <= at_ms)
+            return &view->changes[i - 1];
+    return NULL;
 }
 
 /* ---- sums over all triggers ---- */
@@ -190,12 +234,12 @@ void trigger_policy_leave(struct trigger_policy *policy)
     policy->stats = NULL;
 }
 
-void trigger_policy_count(struct trigger_policy *policy, bool is_known)
+void trigger_policy_count(struct trigger_policy *policy, const struct trigger_policy_view *view,
+                          bool is_known)
 {
-    const struct trigger_plan *plan = policy->answered.is_on ? &policy->answered : &policy->shadow;
     add_part(policy, -1);
-    policy->counted.status = is_known ? plan->state.status : FLOW_UNKNOWN;
-    policy->counted.replicas = policy->answered.result.replicas;
-    policy->counted.shadow_replicas = policy->shadow.result.replicas;
+    policy->counted.status = is_known ? view->status : FLOW_UNKNOWN;
+    policy->counted.replicas = view->answered.result.replicas;
+    policy->counted.shadow_replicas = view->shadow.result.replicas;
     add_part(policy, 1);
 }

@@ -2,12 +2,18 @@
  * The policy of one trigger, and the other settings that are computed for comparison (`shadow`): what they know, and what they
  * found last.
  *
- * Threads: as the trigger's, under the turn lock. Owner: the trigger.
+ * It follows the trigger's query, and takes one step with each reading, when that arrives. Nothing else changes what it
+ * found: who calls or reads gets a view of it.
+ *
+ * Threads: while it follows a query (follower.query), its steps and views are under the lock of the query's connection
+ * (follower.h), and the rest of it is constant. Otherwise, and for the sums, as the trigger's: under the turn lock.
+ * Owner: the trigger.
  */
 #ifndef BACKLOG_SCALE_TRIGGER_POLICY_H
 #define BACKLOG_SCALE_TRIGGER_POLICY_H
 
 #include "measure/engine.h"
+#include "scale/answer.h"
 #include "scale/policy.h"
 
 enum { POLICY_CHANGES = 120 };
@@ -36,9 +42,11 @@ struct policy_stats {
 };
 
 struct trigger_policy {
+    struct follower follower;     /* its context is the trigger */
     struct trigger_plan answered; /* not on: the trigger is answered as without a policy */
     struct trigger_plan shadow;
-    double threshold; /* the scaler's target, which the answers do not have */
+    struct evaluated evaluated; /* the last reading, by the policy where it is on */
+    double threshold;           /* the scaler's target, which the answers do not have */
     int64_t count_interval_ms;
     int64_t logged_ms; /* the last line about it; 0: none yet */
     int64_t logged_replicas;
@@ -73,20 +81,38 @@ void trigger_policy_check(const struct trigger_policy *policy, const struct scal
 /* What its query is to measure: enum reading_field. */
 unsigned trigger_policy_wants(const struct trigger_policy *policy);
 
-/* Replaces the evaluation where the policy is on. */
-bool trigger_policy_evaluate(struct trigger_policy *policy,
-                             const struct trigger_policy_owner *owner, const struct window *window,
-                             int64_t now_ms, struct evaluation *evaluation, struct error *error);
+/* The step of a new reading, the window's last, as the scaler evaluated it; takes the error. */
+void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
+                         const struct window *window, struct evaluated *evaluated);
+
+/* A copy of what it found, for who answers and for people. */
+struct trigger_policy_view {
+    bool is_for_people; /* set before: with words and changes */
+    struct evaluated evaluated;
+    struct {
+        bool has_decided; /* it is on, and the readings had what it needs */
+        struct policy_result result;
+        struct text words;
+    } answered, shadow;
+    enum flow_status status;               /* of its consumers */
+    struct trigger_policy_change *changes; /* the oldest first */
+    size_t change_count;
+};
+
+void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_policy_view *view);
+void trigger_policy_view_done(struct trigger_policy_view *view);
 
 /* Into the stats, with consumers of unknown status, and out of them. */
 void trigger_policy_join(struct trigger_policy *policy, struct policy_stats *stats);
 void trigger_policy_leave(struct trigger_policy *policy);
 
-/* The trigger was answered. While measuring fails nobody knows what its consumers do: `is_known` is false then. */
-void trigger_policy_count(struct trigger_policy *policy, bool is_known);
+/* The trigger was answered, when that was so. While measuring fails nobody knows what its consumers do: `is_known` is
+ * false then. */
+void trigger_policy_count(struct trigger_policy *policy, const struct trigger_policy_view *view,
+                          bool is_known);
 
 /* What was so at that moment; NULL: not known, or not any more. */
-const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy *policy,
+const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_view *view,
                                                       int64_t at_ms);
 
 #endif

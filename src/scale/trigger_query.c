@@ -29,6 +29,7 @@ static void release_inline(const struct trigger_query_settings *settings, struct
 /* The trigger is no longer one of those that use the query. */
 static void stop_using(struct trigger *trigger, struct query *query, const char *why)
 {
+    trigger_unfollow(trigger);
     if (trigger->is_held)
         query_end_held(query, why);
     trigger->is_held = false;
@@ -40,9 +41,13 @@ static bool hold(const struct trigger_query_settings *settings, struct trigger *
                  struct query *former, bool inherits, struct error *error)
 {
     bool is_inline = trigger->connection_name == NULL || trigger->secret != NULL;
-    if (is_inline &&
-        !inline_connections_acquire(settings->inlines, trigger->namespace, trigger->scaler->name,
-                                    connection_identity(trigger), error))
+    const struct inline_connection connection = {
+        .namespace = trigger->namespace,
+        .scaler = trigger->scaler->name,
+        .identity = connection_identity(trigger),
+        .in_agent = engine_uses_agent(settings->engine, trigger->scaler),
+    };
+    if (is_inline && !inline_connections_acquire(settings->inlines, &connection, error))
         return false;
     const struct query_request request = {
         .scaler = trigger->scaler,
@@ -53,6 +58,7 @@ static bool hold(const struct trigger_query_settings *settings, struct trigger *
         .inherits = inherits,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_window = trigger->policy != NULL,
+        .tenant = is_inline ? trigger->namespace : NULL,
     };
     trigger->holds_inline = is_inline;
     if (engine_hold(settings->engine, &request, &trigger->query, error)) {
@@ -62,6 +68,7 @@ static bool hold(const struct trigger_query_settings *settings, struct trigger *
                                 .namespace = trigger->namespace,
                                 .name = trigger->name};
         query_add_user(trigger->query, &trigger->user);
+        trigger_follow(trigger);
         return true;
     }
     release_inline(settings, trigger, connection_identity(trigger));
@@ -98,7 +105,7 @@ void trigger_query_exchange(const struct trigger_query_settings *settings, struc
         bool inherits = former != NULL &&
                         option_same_place(former_connection, trigger->values[OPTION_CONNECTION]);
         if (former != NULL && !inherits) /* its values say nothing about another source */
-            free(TAKE(trigger->peak));
+            trigger_forget_values(trigger);
         hold(settings, trigger, former, inherits, &ignored);
     }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)

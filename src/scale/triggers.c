@@ -1,7 +1,9 @@
 #include "scale/triggers.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "scale/budget.h"
 #include "scale/inline.h"
+#include "scale/named.h"
 #include "scale/parse.h"
 #include "scale/trigger_query.h"
 
@@ -13,27 +15,47 @@
 struct triggers {
     struct triggers_settings settings;
     struct trigger *by_identity;
-    struct trigger *by_age; /* utlist, the one without a call for longest first */
+    struct trigger
+        *by_age; /* utlist of those not pinned, the one without a call for longest first */
     struct policy_stats policy_stats;
     struct trigger *next_walked;  /* see triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */
     uint64_t revision;            /* of the connections */
     uint64_t last_id;
-    size_t bytes;     /* of the identities */
+    struct budgets budgets;
     bool is_stopping; /* what is released now says nothing about KEDA */
     struct trigger_query_settings query_settings;
     struct namespace_secrets *secrets;
 };
+
+/* What the file names is the administrator's: no trigger's own connection is in its way. */
+static void reserve_agents(struct triggers *triggers)
+{
+    const struct triggers_settings *settings = &triggers->settings;
+    const struct connections *connections = settings->connections;
+    size_t agents = 0;
+    for (size_t i = 0; connections != NULL && i < connections->count; i++) {
+        const struct named_connection *connection = &connections->items[i];
+        const struct scaler *scaler = named_connection_is_usable(connection)
+                                          ? scaler_find(settings->scalers, connection->scaler)
+                                          : NULL;
+        agents += scaler != NULL && engine_uses_agent(settings->engine, scaler);
+    }
+    inline_connections_reserve(triggers->query_settings.inlines, agents);
+}
 
 struct triggers *triggers_new(const struct triggers_settings *settings)
 {
     struct triggers *triggers = memory_new(sizeof(*triggers));
     triggers->settings = *settings;
     triggers->query_settings = (struct trigger_query_settings){
-        .engine = settings->engine, .inlines = inline_connections_new(settings->max_inline)};
+        .engine = settings->engine,
+        .inlines =
+            inline_connections_new(settings->max_inline, engine_max_agents(settings->engine))};
     triggers->secrets = namespace_secrets_new(&settings->secrets);
     triggers->revision = 1;
     connections_number(settings->connections, NULL, triggers->revision);
+    reserve_agents(triggers);
     return triggers;
 }
 
@@ -47,12 +69,24 @@ static void trigger_free(struct triggers *triggers, struct trigger *trigger)
     answer_done(&trigger->last_answer.answer);
     answer_done(&trigger->round.answer);
     identity_done(&trigger->identity);
-    free(trigger->peak);
+    trigger_forget_values(trigger);
     trigger_policy_free(trigger->policy);
     trigger_parse_done(trigger);
     free(trigger->name);
     free(trigger->namespace);
     free(trigger);
+}
+
+static void put_on_lists(struct triggers *triggers, struct trigger *trigger)
+{
+    DL_APPEND(triggers->by_age, trigger);
+    DL_APPEND2(trigger->budget->by_age, trigger, prev_of_namespace, next_of_namespace);
+}
+
+static void take_off_lists(struct triggers *triggers, struct trigger *trigger)
+{
+    DL_DELETE(triggers->by_age, trigger);
+    DL_DELETE2(trigger->budget->by_age, trigger, prev_of_namespace, next_of_namespace);
 }
 
 static void drop(struct triggers *triggers, struct trigger *trigger)
@@ -63,10 +97,11 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
     if (triggers->next_renewed == trigger)
         triggers->next_renewed = trigger->hh.next;
     HASH_DELETE(hh, triggers->by_identity, trigger);
-    DL_DELETE(triggers->by_age, trigger);
+    if (trigger->pins == 0)
+        take_off_lists(triggers, trigger);
     if (trigger->policy != NULL)
         trigger_policy_leave(trigger->policy);
-    triggers->bytes -= trigger->identity.length;
+    budgets_leave(&triggers->budgets, trigger);
     trigger_free(triggers, trigger);
 }
 
@@ -75,7 +110,7 @@ void triggers_free(struct triggers *triggers)
     struct trigger *trigger;
     struct trigger *next;
     triggers->is_stopping = true;
-    DL_FOREACH_SAFE(triggers->by_age, trigger, next)
+    HASH_ITER(hh, triggers->by_identity, trigger, next)
     drop(triggers, trigger);
     connections_free(triggers->settings.connections);
     inline_connections_free(triggers->query_settings.inlines);
@@ -108,59 +143,74 @@ static void parse(struct triggers *triggers, struct trigger *trigger, const stru
     };
     trigger_parse(trigger, ref, &settings);
     update_secret(triggers, trigger);
-}
-
-static struct trigger *trigger_new(struct triggers *triggers, const struct trigger_ref *ref)
-{
-    struct trigger *trigger = memory_new(sizeof(*trigger));
-    trigger->name = text_copy(ref->name);
-    trigger->namespace = text_copy(ref->namespace);
-    parse(triggers, trigger, ref);
-    trigger->revision = triggers->revision;
-    return trigger;
+    error_shorten(&trigger->mistakes, TRIGGERS_MAX_MISTAKES);
 }
 
 static void touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
     trigger->last_call_ms = now_ms;
-    DL_DELETE(triggers->by_age, trigger);
-    DL_APPEND(triggers->by_age, trigger);
+    if (trigger->pins > 0)
+        return;
+    take_off_lists(triggers, trigger);
+    put_on_lists(triggers, trigger);
 }
 
-/* The trigger without a call for longest that is not pinned; NULL where all are pinned. */
-static struct trigger *find_droppable(struct triggers *triggers, int64_t now_ms)
+void triggers_pin(struct triggers *triggers, struct trigger *trigger)
 {
-    for (size_t i = HASH_COUNT(triggers->by_identity); i > 0; i--) {
-        struct trigger *oldest = triggers->by_age;
-        if (oldest == NULL || oldest->pins == 0)
-            return oldest;
-        touch(triggers, oldest, now_ms); /* a stream of it is open: that counts as a call, too */
-    }
-    return NULL;
+    if (trigger->pins++ == 0)
+        take_off_lists(triggers, trigger);
 }
 
-static bool refuse_another(const struct triggers *triggers, struct error *error)
+void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
-    const struct triggers_settings *settings = &triggers->settings;
-    if (HASH_COUNT(triggers->by_identity) >= settings->max)
-        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)",
-                         settings->max);
+    if (--trigger->pins > 0)
+        return;
+    trigger->last_call_ms = now_ms;
+    put_on_lists(triggers, trigger);
+}
+
+/* A full table drops the oldest: GetMetricSpec should not fail, and what is still needed is soon called for again. */
+static bool make_room(struct triggers *triggers, struct error *error)
+{
+    size_t max = triggers->settings.max;
+    if (HASH_COUNT(triggers->by_identity) >= max && triggers->by_age == NULL)
+        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)", max);
+    if (HASH_COUNT(triggers->by_identity) >= max)
+        drop(triggers, triggers->by_age);
+    return true;
+}
+
+static bool refuse_bytes(const char *whose, size_t max_bytes, struct error *error)
+{
     return error_set(error, ERROR_LIMIT,
-                     "all %zu bytes for the metadata of triggers are in use (no flag sets them)",
-                     settings->max_bytes);
+                     "the triggers of %s use all of their %zu KiB of memory (--trigger-memory)",
+                     whose, max_bytes >> 10);
 }
 
-/* A full table drops the oldest: GetMetricSpec must never fail, and what is still needed is soon called
- * for again. */
-static bool make_room(struct triggers *triggers, size_t length, int64_t now_ms, struct error *error)
+static bool is_in_use(const struct trigger *trigger, int64_t now_ms)
 {
-    const struct triggers_settings *settings = &triggers->settings;
-    while (HASH_COUNT(triggers->by_identity) >= settings->max ||
-           triggers->bytes + length > settings->max_bytes) {
-        struct trigger *oldest = find_droppable(triggers, now_ms);
-        if (oldest == NULL)
-            return refuse_another(triggers, error);
-        drop(triggers, oldest);
+    return trigger == NULL || now_ms - trigger->last_call_ms < TRIGGERS_IN_USE_MS;
+}
+
+/* First within the namespace: what one needs drops no trigger of another while it has too many of its own. */
+static bool make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
+                                int64_t now_ms, struct error *error)
+{
+    size_t max = triggers->settings.max_bytes;
+    size_t max_of_namespace = max / TRIGGERS_NAMESPACE_SHARE;
+    for (const struct namespace_budget *budget;
+         (budget = budgets_find(&triggers->budgets, namespace)) != NULL &&
+         budget->bytes + bytes > max_of_namespace;) {
+        _cleanup_(memory_free) char *whose =
+            text_format("namespace \"%.*s\"", (int)text_cut(namespace, 64), namespace);
+        if (is_in_use(budget->by_age, now_ms))
+            return refuse_bytes(whose, max_of_namespace, error);
+        drop(triggers, budget->by_age);
+    }
+    while (triggers->budgets.bytes + bytes > max) {
+        if (is_in_use(triggers->by_age, now_ms))
+            return refuse_bytes("all namespaces", max, error);
+        drop(triggers, triggers->by_age);
     }
     return true;
 }
@@ -179,21 +229,51 @@ static struct trigger *find(const struct triggers *triggers, const struct trigge
     return trigger;
 }
 
-static struct trigger *add(struct triggers *triggers, const struct trigger_ref *ref,
-                           struct identity identity, int64_t now_ms)
+static struct trigger *trigger_new(struct triggers *triggers, const struct trigger_ref *ref,
+                                   struct identity identity, int64_t now_ms)
 {
-    struct trigger *trigger = trigger_new(triggers, ref);
+    struct trigger *trigger = memory_new(sizeof(*trigger));
+    trigger->name = text_copy(ref->name);
+    trigger->namespace = text_copy(ref->namespace);
+    parse(triggers, trigger, ref);
+    trigger->revision = triggers->revision;
     identity_write(&identity, ref);
-    trigger->id = ++triggers->last_id;
     trigger->identity = identity;
     trigger->first_call_ms = trigger->last_call_ms = now_ms;
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes, identity.length,
-                                identity.hash, trigger);
-    DL_APPEND(triggers->by_age, trigger);
+    return trigger;
+}
+
+static void add(struct triggers *triggers, struct trigger *trigger)
+{
+    trigger->id = ++triggers->last_id;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes,
+                                trigger->identity.length, trigger->identity.hash, trigger);
+    budgets_join(&triggers->budgets, trigger);
+    put_on_lists(triggers, trigger);
     if (trigger->policy != NULL)
         trigger_policy_join(trigger->policy, &triggers->policy_stats);
-    triggers->bytes += identity.length;
-    return trigger;
+}
+
+/* What it takes is known when it has been parsed, which is not done where there is no room anyway. */
+static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
+                      const struct identity *identity, int64_t now_ms, struct trigger **ret_trigger,
+                      struct error *error)
+{
+    if (identity->length > TRIGGERS_MAX_METADATA)
+        return error_set(error, ERROR_LIMIT, "scalerMetadata has %zu bytes: at most %d are allowed",
+                         identity->length, TRIGGERS_MAX_METADATA);
+    if (!make_room_for_bytes(triggers, ref->namespace, budget_min(identity->length), now_ms, error))
+        return false;
+    struct trigger *trigger = trigger_new(triggers, ref, *identity, now_ms);
+    if (make_room_for_bytes(triggers, ref->namespace, budget_of(&triggers->budgets, trigger),
+                            now_ms, error) &&
+        make_room(triggers, error)) {
+        add(triggers, trigger);
+        *ret_trigger = trigger;
+        return true;
+    }
+    trigger_free(triggers, trigger);
+    return false;
 }
 
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms)
@@ -205,10 +285,7 @@ int64_t triggers_expire(struct triggers *triggers, int64_t now_ms)
             return oldest->last_call_ms + forget_ms;
         if (i == TRIGGERS_EXPIRED_AT_ONCE)
             return now_ms;
-        if (oldest->pins == 0)
-            drop(triggers, oldest);
-        else
-            touch(triggers, oldest, now_ms);
+        drop(triggers, oldest);
     }
     return now_ms + forget_ms;
 }
@@ -259,18 +336,23 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
 /* What is measured, and how often, is the same before and after: neither is of the connection. */
 static void parse_again(struct triggers *triggers, struct trigger *trigger)
 {
+    trigger_unfollow(trigger); /* a step, on another thread, reads what goes now */
     struct option_values *connection = TAKE(trigger->values[OPTION_CONNECTION]);
     char *name = TAKE(trigger->connection_name); /* the query's user has it */
     struct trigger_ref ref = identity_ref(&trigger->identity);
 
+    budgets_suspend(&triggers->budgets, trigger);
     trigger_parse_done(trigger);
     parse(triggers, trigger, &ref);
     free(trigger->connection_name);
     trigger->connection_name = name;
+    budgets_resume(&triggers->budgets, trigger);
     bool is_same = !error_is_set(&trigger->mistakes) &&
                    text_equal(trigger->values[OPTION_CONNECTION]->identity, connection->identity);
     if (trigger->query == NULL || !is_same)
         trigger_query_exchange(&triggers->query_settings, trigger, connection);
+    else
+        trigger_follow(trigger);
     free(ref.entries);
     option_values_free(connection);
 }
@@ -329,6 +411,7 @@ void triggers_set_connections(struct triggers *triggers, struct connections *con
     connections_number(connections, before, ++triggers->revision);
     triggers->settings.connections = connections;
     connections_free(before);
+    reserve_agents(triggers);
     triggers->next_renewed = triggers->by_identity;
 }
 
@@ -349,10 +432,8 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
     if (trigger != NULL) {
         touch(triggers, trigger, now_ms);
         renew(triggers, trigger);
-    } else if (make_room(triggers, identity.length, now_ms, error))
-        trigger = add(triggers, ref, identity, now_ms);
-    else
-        return false;
-    *ret_trigger = trigger;
-    return true;
+        *ret_trigger = trigger;
+        return true;
+    }
+    return parse_new(triggers, ref, &identity, now_ms, ret_trigger, error);
 }

@@ -11,8 +11,19 @@
 #include "scale/namespace_secrets.h"
 #include "scale/trigger.h"
 
-/* More than any scaler has; a limit on what one request makes us compare. */
-enum { TRIGGERS_MAX_KEYS = 256 }; /* of the metadata of one */
+/* Of the metadata of one trigger: more than any scaler has, a limit on what one request makes us compare; and bytes, each of
+ * which is held some three times over. */
+enum { TRIGGERS_MAX_KEYS = 256, TRIGGERS_MAX_METADATA = 16 << 10 };
+
+/* Of one trigger: they are kept, and repeated in each answer. */
+enum { TRIGGERS_MAX_MISTAKES = 2 << 10 };
+
+/* One namespace's triggers take at most this part of all memory. */
+enum { TRIGGERS_NAMESPACE_SHARE = 2 };
+
+/* What KEDA has called for within this time is not dropped in favour of another trigger: it would call for it again, and
+ * all would be parsed and measured again in turn. A minute is two times KEDA's usual pollingInterval. */
+enum { TRIGGERS_IN_USE_MS = 60 * 1000 };
 
 struct triggers;
 
@@ -26,7 +37,7 @@ struct triggers_settings {
     bool deny_inline;                          /* only connections of the file are used */
     size_t max_inline; /* connections that are not of the file, of each namespace */
     size_t max;
-    size_t max_bytes; /* of the metadata of all of them: each is held some four times over */
+    size_t max_bytes; /* of memory that all of them take (budget.h) */
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings);
@@ -52,8 +63,8 @@ const struct connections *triggers_connections(const struct triggers *triggers);
 bool triggers_renew(struct triggers *triggers, size_t max);
 
 /* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the one that
- * has had no call for longest. Fails with ERROR_LIMIT where all are kept, and with ERROR_INVALID where
- * a key is there twice. */
+ * has had no call for longest; where memory is short, of those that are not in use. Fails with ERROR_LIMIT where
+ * there is none or the metadata is too large, and with ERROR_INVALID where a key is there twice. */
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error);
 
@@ -61,6 +72,10 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
 enum { TRIGGERS_EXPIRED_AT_ONCE = 100 };
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
+
+/* A pinned trigger is not dropped, and counts as called for until it is unpinned. */
+void triggers_pin(struct triggers *triggers, struct trigger *trigger);
+void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
 
 const struct policy_stats *triggers_policy_stats(const struct triggers *triggers);
 

@@ -114,9 +114,12 @@ static json_t *server_json(struct dashboard *dashboard, int64_t now_ms)
     struct process_stat stat = {.resident_bytes = NAN};
     struct engine_stats engine;
     struct history_stats history;
+    bool is_counted;
     process_stat(getpid(), &stat);
     engine_stats(dashboard->settings.engine, &engine);
     engine_history_stats(dashboard->settings.engine, &history);
+    /* Where no source counts what waits, 0 would be no number. */
+    is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
     const struct {
         const char *key;
         double value;
@@ -134,7 +137,7 @@ static json_t *server_json(struct dashboard *dashboard, int64_t now_ms)
         {"replicas", totals->replicas},
         {"waiting", totals->has_waiting ? totals->waiting : NAN},
         {"inFlight", totals->has_in_flight ? totals->in_flight : NAN},
-        {"consumed", history.max_bytes > 0 ? history.consumed : NAN},
+        {"consumed", is_counted ? history.consumed : NAN},
         {"connections", (double)engine.connections},
         {"brokenConnections", (double)engine.broken_connections},
         {"queries", (double)engine.queries},

@@ -84,16 +84,6 @@ static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms)
 
 /* ---- what is answered ---- */
 
-/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its maximum a policy publishes
- * more than it wants. */
-static double replicas(const struct trigger *trigger, double value)
-{
-    const struct trigger_policy *policy = trigger->policy;
-    bool is_decided = policy != NULL && policy->answered.is_on &&
-                      policy->answered.words.length > 0 && policy->answered.result.value == value;
-    return is_decided ? (double)policy->answered.result.replicas : ceil(value / trigger->target);
-}
-
 static const char *name_of(const struct answer *answer)
 {
     static const char *const names[] = {
@@ -101,14 +91,14 @@ static const char *name_of(const struct answer *answer)
     return answer->kind == ANSWER_VALUE && answer->held ? "held" : names[answer->kind];
 }
 
-static json_t *explain_answer(const struct trigger *trigger, const struct answer *answer)
+static json_t *explain_answer(const struct answer *answer)
 {
     json_t *object = json_object();
     json_set(object, "state", json_text(name_of(answer)));
     if (answer->kind == ANSWER_VALUE) {
         json_set(object, "value", json_number(answer->value));
         json_set(object, "active", json_boolean(answer->active));
-        json_set(object, "replicas", json_number(replicas(trigger, answer->value)));
+        json_set(object, "replicas", json_number(answer->replicas));
     }
     if (answer->kind == ANSWER_REFUSED)
         json_set(object, "error", json_text(error_text(&answer->error)));
@@ -120,30 +110,31 @@ static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms
     const struct last_answer *last = &trigger->last_answer;
     if (last->call == NULL)
         return json_null();
-    json_t *object = explain_answer(trigger, &last->answer);
+    json_t *object = explain_answer(&last->answer);
     json_set(object, "call", json_text(last->call));
     json_set(object, "agoSeconds", json_seconds(now_ms - last->at_ms));
     return object;
 }
 
-static void add_reason(const struct trigger *trigger, const struct snapshot *snapshot,
-                       const struct answer *answer, int64_t now_ms, struct text *text)
+static void add_reason(const struct trigger *trigger, const struct trigger_state *state,
+                       int64_t now_ms, struct text *text)
 {
+    const struct snapshot *snapshot = &state->snapshot;
+    const struct answer *answer = &state->answer;
     double age = (double)(now_ms - snapshot->sent_ms) / 1000;
     if (answer->kind == ANSWER_WAIT)
-        text_add(text, "no fresh reading yet: a call waits for the next measurement");
+        text_add(text, "nothing was measured yet: a call waits for the next measurement");
     else if (answer->kind == ANSWER_REFUSED)
         text_addf(text, "KEDA holds the replicas: %s", error_text(&answer->error));
     else {
         const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
-        const struct trigger_policy *policy = trigger->policy;
-        if (policy != NULL && policy->answered.is_on && policy->answered.words.length > 0)
-            text_addf(text, "measured %.1f s ago: %s; %s", age, policy->answered.words.bytes,
+        if (state->policy.answered.has_decided)
+            text_addf(text, "measured %.1f s ago: %s; %s", age, state->policy.answered.words.bytes,
                       activity);
         else
-            text_addf(
-                text, "measured %.1f s ago: %g, at a target of %g per replica: %g replicas; %s",
-                age, answer->value, trigger->target, replicas(trigger, answer->value), activity);
+            text_addf(text,
+                      "measured %.1f s ago: %g, at a target of %g per replica: %g replicas; %s",
+                      age, answer->value, trigger->target, answer->replicas, activity);
         if (answer->held)
             text_addf(text, "; held for at most %g s while measuring fails: %s",
                       (double)trigger->rules.hold_ms / 1000, error_text(&snapshot->error));
@@ -153,34 +144,32 @@ static void add_reason(const struct trigger *trigger, const struct snapshot *sna
 /* ---- how many replicas, and why ---- */
 
 /* NULL: it has decided nothing yet, or is not on. */
-static json_t *explain_plan(const struct trigger_plan *plan)
+static json_t *explain_plan(bool has_decided, const struct policy_result *result,
+                            const struct text *words, int64_t now_ms)
 {
-    const struct policy_result *result = &plan->result;
-    if (!plan->is_on || plan->words.length == 0)
+    if (!has_decided)
         return NULL;
     json_t *object = json_object();
     json_set(object, "replicas", json_integer(result->replicas));
     json_set(object, "active", json_boolean(result->active));
-    json_set(object, "sentence", json_text(plan->words.bytes));
+    json_set(object, "sentence", json_text(words->bytes));
     json_set(object, "boundBy", json_text(policy_term_text(result->term)));
     json_set(object, "status", json_text(flow_status_text(result->status)));
     json_set(object, "ratePerReplica", json_number(result->rate));
-    if (result->rate_age_ms >= 0) {
-        json_set(object, "rateMeasuredSecondsAgo", json_seconds(result->rate_age_ms));
+    if (result->rate_ms >= 0) {
+        json_set(object, "rateMeasuredSecondsAgo", json_seconds(now_ms - result->rate_ms));
         json_set(object, "rateSpread", json_number(result->rate_spread));
     }
     return object;
 }
 
 /* Nothing while measuring fails: what consumers do is not known then. */
-static void summarise_policy(json_t *object, const struct trigger *trigger,
-                             const struct answer *answer)
+static void summarise_policy(json_t *object, const struct trigger_state *state)
 {
-    const struct trigger_policy *policy = trigger->policy;
-    if (answer->kind == ANSWER_REFUSED || answer->held || policy == NULL ||
-        !policy->answered.is_on || policy->answered.words.length == 0)
+    const struct policy_result *result = &state->policy.answered.result;
+    if (state->answer.kind != ANSWER_VALUE || state->answer.held ||
+        !state->policy.answered.has_decided)
         return;
-    const struct policy_result *result = &policy->answered.result;
     json_set(object, "status", json_text(flow_status_text(result->status)));
     json_set(object, "boundBy", json_text(policy_term_text(result->term)));
 }
@@ -199,61 +188,38 @@ static json_t *begin_trigger(const struct trigger *trigger)
     return object;
 }
 
-static void refuse_with(struct answer *answer, const struct error *error)
-{
-    answer->kind = ANSWER_REFUSED;
-    error_copy(&answer->error, error);
-}
-
-/* Without a query nothing can be evaluated, but a limit may have refused it before. */
-static bool is_beyond_limit(const struct last_answer *last)
-{
-    return last->call != NULL && last->answer.kind == ANSWER_REFUSED &&
-           last->answer.error.code == ERROR_LIMIT;
-}
-
-static void decide(const struct trigger *trigger, int64_t now_ms, struct answer *ret_answer)
-{
-    *ret_answer = (struct answer){.kind = ANSWER_WAIT};
-    if (error_is_set(&trigger->mistakes))
-        refuse_with(ret_answer, &trigger->mistakes);
-    else if (trigger->query != NULL)
-        trigger_answer(trigger, &(struct answer_call){.is_stream = true}, now_ms, ret_answer);
-    else if (is_beyond_limit(&trigger->last_answer))
-        refuse_with(ret_answer, &trigger->last_answer.answer.error);
-}
-
 static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 {
-    _cleanup_(answer_done) struct answer answer;
-    decide(trigger, now_ms, &answer);
+    _cleanup_(trigger_state_done) struct trigger_state state;
+    trigger_state(trigger, now_ms, &state);
     json_t *object = begin_trigger(trigger);
-    json_set(object, "now", explain_answer(trigger, &answer));
-    summarise_policy(object, trigger, &answer);
+    json_set(object, "now", explain_answer(&state.answer));
+    summarise_policy(object, &state);
     json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
     return object;
 }
 
-static json_t *explain(struct trigger *trigger, int64_t now_ms)
+static json_t *explain(const struct trigger *trigger, int64_t now_ms)
 {
-    _cleanup_(answer_done) struct answer answer;
-    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    _cleanup_(trigger_state_done) struct trigger_state state;
     _cleanup_(text_done) struct text why = {0};
-    decide(trigger, now_ms, &answer);
-    if (trigger->query != NULL)
-        query_snapshot(trigger->query, &snapshot);
-    add_reason(trigger, &snapshot, &answer, now_ms, &why);
+    trigger_state(trigger, now_ms, &state);
+    add_reason(trigger, &state, now_ms, &why);
 
-    const struct trigger_policy *policy = trigger->policy;
+    const struct trigger_policy_view *policy = &state.policy;
     json_t *object = begin_trigger(trigger);
     json_set(object, "why", json_text(why.bytes));
-    json_set(object, "now", explain_answer(trigger, &answer));
+    json_set(object, "now", explain_answer(&state.answer));
     json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms));
-    json_set(object, "reading", explain_reading(&snapshot, now_ms));
-    json_set(object, "failing", explain_failure(&snapshot, now_ms));
+    json_set(object, "reading", explain_reading(&state.snapshot, now_ms));
+    json_set(object, "failing", explain_failure(&state.snapshot, now_ms));
     json_set(object, "source", trigger->query == NULL ? NULL : explain_source(trigger->query));
-    json_set(object, "policy", policy == NULL ? NULL : explain_plan(&policy->answered));
-    json_set(object, "shadow", policy == NULL ? NULL : explain_plan(&policy->shadow));
+    json_set(object, "policy",
+             explain_plan(policy->answered.has_decided, &policy->answered.result,
+                          &policy->answered.words, now_ms));
+    json_set(object, "shadow",
+             explain_plan(policy->shadow.has_decided, &policy->shadow.result, &policy->shadow.words,
+                          now_ms));
     json_set(object, "holdSeconds", json_seconds(trigger->rules.hold_ms));
     json_set(object, "connectionName", json_text(trigger->connection_name));
     json_set(object, "metadata", explain_metadata(trigger));
@@ -284,7 +250,7 @@ struct search {
     struct trigger_calls calls; /* of all that were found */
 };
 
-static void add_found(struct search *search, struct trigger *trigger, int64_t now_ms)
+static void add_found(struct search *search, const struct trigger *trigger, int64_t now_ms)
 {
     if (search->found_count == MAX_TRIGGERS_PER_OBJECT)
         return;

@@ -5,7 +5,7 @@
  *     /api/triggers/shop/videos                          all about the triggers of one ScaledObject, the one that was
  *                                                        called for last first
  *
- * Secrets and what came out of a variable are hidden, and of URLs user information and query.
+ * Secrets and what came out of a variable are hidden, and of URLs all but scheme and host.
  *
  * Threads: the HTTP server's; what it reads is under the turn lock, so it is called by the server's loop.
  */

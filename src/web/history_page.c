@@ -51,12 +51,19 @@ static void found_done(struct found **found)
 
 /* ---- what a sample meant ---- */
 
-/* What would have been answered at that moment. `snapshot` and the trigger's peak are what was known before; they learn of
- * the sample. */
-static void evaluate(const struct trigger *trigger, const struct history_sample *sample,
-                     struct snapshot *snapshot, struct row *row)
+/* What was known before a sample; it learns of the sample. */
+struct past {
+    const struct trigger *trigger;
+    const struct trigger_state *now; /* what its policy found since */
+    struct snapshot snapshot;
+    struct peak_value peak;
+};
+
+/* What would have been answered at that moment. */
+static void evaluate(struct past *past, const struct history_sample *sample, struct row *row)
 {
     _cleanup_(answer_done) struct answer answer = {0};
+    struct snapshot *snapshot = &past->snapshot;
     if (!sample->is_failed) {
         error_done(&snapshot->error);
         snapshot->last_attempt = ATTEMPT_GOOD;
@@ -69,16 +76,14 @@ static void evaluate(const struct trigger *trigger, const struct history_sample 
         error_unavailable(&snapshot->error, "measuring failed");
     }
     snapshot->failed_at_ms = sample->at_ms;
-    trigger_decide(trigger, snapshot, &(struct answer_call){.is_stream = true}, sample->at_ms,
-                   &answer);
+    trigger_past_answer(past->trigger, snapshot, &past->peak, sample->at_ms, &answer);
     if (answer.kind == ANSWER_VALUE && answer.held)
-        peak_value_fail(trigger->peak, answer.failing_since_ms);
+        peak_value_hold(&past->peak, answer.failing_since_ms, sample->at_ms);
     else if (answer.kind == ANSWER_VALUE)
-        peak_value_add(trigger->peak, answer.value, sample->at_ms);
+        peak_value_add(&past->peak, answer.value, past->trigger->rules.hold_window_ms,
+                       sample->at_ms);
     const struct trigger_policy_change *decision =
-        trigger->policy == NULL || sample->is_failed
-            ? NULL
-            : trigger_policy_at(trigger->policy, sample->at_ms);
+        sample->is_failed ? NULL : trigger_policy_at(&past->now->policy, sample->at_ms);
     *row = (struct row){.at_ms = sample->at_ms,
                         .reading = sample->reading,
                         .arrivals = NAN,
@@ -123,21 +128,22 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
         found->count == MAX_TRIGGERS_PER_OBJECT)
         return WALK_ON;
     _cleanup_(memory_free) struct history_sample *samples = NULL;
-    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    _cleanup_(trigger_state_done) struct trigger_state now;
+    struct past past = {.trigger = trigger, .now = &now};
     struct series *series = &found->items[found->count++];
     series->id = trigger->id;
     series->metric_name = text_copy(trigger->metric_name);
     series->scaler = trigger->scaler == NULL ? NULL : trigger->scaler->name;
     series->target = trigger->target;
+    trigger_state(trigger, now_ms, &now);
     if (trigger->query == NULL)
         return WALK_ON;
-    struct peak_value peak = {0};
-    struct trigger past = *trigger; /* what it was answered later was not held then */
-    past.peak = &peak;
     series->count = query_history(trigger->query, now_ms - HISTORY_SPAN_MS, &samples);
     series->rows = memory_array(series->count + 1, sizeof(*series->rows));
     for (size_t i = 0; i < series->count; i++)
-        evaluate(&past, &samples[i], &snapshot, &series->rows[i]);
+        evaluate(&past, &samples[i], &series->rows[i]);
+    snapshot_done(&past.snapshot);
+    peak_value_done(&past.peak);
     derive_arrivals(series->rows, series->count);
     return WALK_PAUSE;
 }

@@ -2,6 +2,7 @@
 
 #include "base/listen.h"
 #include "base/memory.h"
+#include "web/address.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -9,9 +10,12 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -19,6 +23,12 @@
 
 /* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and memory. */
 enum { MAX_CLIENTS = 64, MAX_HEADER_BYTES = 8192 };
+
+/* Closed at once for as many that wait. The others have had the time to be read. */
+enum { MAX_EVICTED = MAX_CLIENTS / 2 };
+
+/* Of a Host that is refused. */
+enum { MAX_SHOWN_BYTES = 256 };
 
 /* What a client sends behind its request is read by nobody, and stays in the kernel. */
 enum { MAX_UNREAD_BYTES = 2 * MAX_HEADER_BYTES };
@@ -34,14 +44,16 @@ struct client {
     struct bufferevent
         *stream; /* a reference of ours: the descriptor stays open as long as we use it */
     struct event *deadline;
+    bool has_place;        /* among those that are answered once */
     bool has_requested;    /* evhttp calls us at its end */
     struct reader *reader; /* NULL: it is answered once */
     TAILQ_ENTRY(client) all;
 };
 
 struct web {
-    const struct web_page *pages;
+    struct web_settings settings;
     int port;
+    int listen_fd; /* the listener's */
     pthread_t thread;
     struct event_base *base;
     struct evhttp *http;
@@ -60,6 +72,9 @@ struct web {
 static void give_place(struct client *client)
 {
     struct web *web = client->web;
+    if (!client->has_place)
+        return;
+    client->has_place = false;
     TAILQ_REMOVE(&web->clients, client, all);
     if (--web->client_count < MAX_CLIENTS && web->listener != NULL)
         evconnlistener_enable(web->listener);
@@ -102,17 +117,46 @@ static void pause_listener(struct web *web)
     evtimer_add(web->pause, &moment);
 }
 
-/* At the limit the oldest connection is closed: silent connections must not lock out probes and scrapers. Where
- * it has sent a request, evhttp reports its end in the next turn, and until then the limit is reached. */
+/* The first of the address that has the most: probes and scrapers have few. Not NULL, as there are some. */
+static struct client *find_victim(const struct web *web)
+{
+    struct web_address addresses[MAX_CLIENTS];
+    size_t count = 0;
+    struct client *client;
+    TAILQ_FOREACH(client, &web->clients, all)
+    if (count < MAX_CLIENTS)
+        addresses[count++] = web_address_of(bufferevent_getfd(client->stream));
+    size_t index = web_address_commonest(addresses, count);
+    for (client = TAILQ_FIRST(&web->clients); index > 0; index--)
+        client = TAILQ_NEXT(client, all);
+    return client;
+}
+
+/* How many wait in the kernel's queue; 0 where it does not know. */
+static size_t count_waiting(const struct web *web)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    return getsockopt(web->listen_fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0
+               ? info.tcpi_unacked
+               : 0;
+}
+
+/* At the limit connections are closed for those that wait: silent ones must not lock out probes and scrapers, however
+ * fast they come. Where one has sent a request, evhttp reports its end in the next turn. */
 static void make_room(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
     struct web *web = argument;
-    if (web->client_count >= MAX_CLIENTS)
-        client_is_late(-1, 0, TAILQ_FIRST(&web->clients));
-    if (web->client_count >= MAX_CLIENTS)
-        evtimer_add(web->pause, &moment);
+    size_t waiting = count_waiting(web);
+    size_t wanted = waiting < 1 ? 1 : waiting > MAX_EVICTED ? MAX_EVICTED : waiting;
+    bool is_full = web->client_count >= MAX_CLIENTS;
+    while (is_full && web->client_count + wanted > MAX_CLIENTS) {
+        struct client *victim = find_victim(web);
+        give_place(victim);
+        client_is_late(-1, 0, victim);
+    }
 }
 
 /* evhttp calls this for the stream of a connection that it has accepted. */
@@ -121,6 +165,7 @@ static struct bufferevent *client_new(struct event_base *base, void *argument)
     struct web *web = argument;
     struct client *client = memory_new(sizeof(*client));
     client->web = web;
+    client->has_place = true;
     client->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_incref(client->stream);
     bufferevent_setwatermark(client->stream, EV_READ, 0, MAX_UNREAD_BYTES);
@@ -196,7 +241,7 @@ static const struct web_page *find_page(const struct web *web, const char *path,
                                         struct web_request *request)
 {
     const struct web_page *page;
-    for (page = web->pages; page->path != NULL; page++) {
+    for (page = web->settings.pages; page->path != NULL; page++) {
         if (text_equal(page->path, path))
             return page;
         if (text_ends_with(page->path, "/") && text_starts_with(path, page->path))
@@ -225,6 +270,33 @@ static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters
     return all.length == 0 || evhttp_parse_query_str(all.bytes, ret_parameters) == 0;
 }
 
+/* "devbox" of "devbox:9091", the address to listen on. */
+static bool is_own_name(const struct web *web, const char *header)
+{
+    const char *listen = web->settings.listen;
+    size_t length = (size_t)(strrchr(listen, ':') - listen);
+    return length > 0 && strncasecmp(listen, header, length) == 0 &&
+           (header[length] == '\0' || header[length] == ':');
+}
+
+/* The Host, or that of a whole URL; one that is not permitted. NULL: all are, or there is none, as a browser always sends
+ * one. */
+static const char *refused_host(const struct web *web, struct evhttp_request *request)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+    const char *of_uri = uri == NULL ? NULL : evhttp_uri_get_host(uri);
+    const struct evkeyval *header;
+    if (of_uri != NULL && !web_host_is_permitted(&web->settings.hosts, of_uri) &&
+        !is_own_name(web, of_uri))
+        return of_uri;
+    TAILQ_FOREACH(header, evhttp_request_get_input_headers(request), next)
+    if (strcasecmp(header->key, "Host") == 0 &&
+        !web_host_is_permitted(&web->settings.hosts, header->value) &&
+        !is_own_name(web, header->value))
+        return header->value;
+    return NULL;
+}
+
 /* Returns the page where it is a stream: it is not written here. */
 static const struct web_page *write_answer(const struct web *web,
                                            struct evhttp_request *evhttp_request,
@@ -235,8 +307,20 @@ static const struct web_page *write_answer(const struct web *web,
     const char *query = uri == NULL ? NULL : evhttp_uri_get_query(uri);
     struct evkeyvalq parameters;
     TAILQ_INIT(&parameters);
-    _cleanup_(request_done) struct web_request request = {.parameters = &parameters};
+    _cleanup_(memory_free) char *target = text_format(
+        "%s%s%s", path == NULL ? "" : path, query == NULL ? "" : "?", query == NULL ? "" : query);
+    _cleanup_(request_done) struct web_request request = {.target = target,
+                                                          .parameters = &parameters};
 
+    const char *host = refused_host(web, evhttp_request);
+    if (host != NULL) {
+        answer->code = 403;
+        text_addf(&answer->body,
+                  "host \"%.*s\" is not permitted: use an IP address or localhost, or add the name "
+                  "to --http-hosts of the server\n",
+                  (int)text_cut(host, MAX_SHOWN_BYTES), host);
+        return NULL;
+    }
     if (!parse_parameters(query, &parameters)) {
         refuse(answer, HTTP_BADREQUEST, "invalid query string\n");
         return NULL;
@@ -282,7 +366,8 @@ static bool open_stream(struct web *web, const struct web_page *page, struct cli
                         struct evhttp_request *evhttp_request)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
-    if (client == NULL || !streams_have_room(web->streams))
+    if (client == NULL ||
+        !streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request)))
         return false;
     add_headers(headers, stream_type);
     evtimer_del(client->deadline);
@@ -370,14 +455,14 @@ static void make_http(struct web *web, int fd)
     event_add(web->stopping, NULL);
 }
 
-bool web_start(const char *listen, const struct web_page *pages, struct web **ret_web,
-               struct error *error)
+bool web_start(const struct web_settings *settings, struct web **ret_web, struct error *error)
 {
-    int fd = listen_open(listen, error);
+    int fd = listen_open(settings->listen, error);
     if (fd < 0)
         return false;
     struct web *web = memory_new(sizeof(*web));
-    web->pages = pages;
+    web->settings = *settings;
+    web->listen_fd = fd;
     TAILQ_INIT(&web->clients);
     web->port = listen_port(fd);
     make_http(web, fd);

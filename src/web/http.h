@@ -2,9 +2,9 @@
  * The HTTP port: what people and machines read of this server. Nothing here changes anything.
  *
  * A page is one row: a path, and the function that writes it. A connection carries one request: it is
- * closed after the answer, or after 5 s in any case, and there are only so many of them
- * at a time; who comes then waits in the kernel's queue. Streams (stream.h) stay open, and have a limit of
- * their own.
+ * closed after the answer, or after 5 s in any case. There are only so many of them at a time: at the limit, the oldest
+ * of the address that has the most is closed, as many as new ones wait. Streams (stream.h) stay open, and have a limit
+ * of their own. A request for a host that is not permitted (host.h) gets 403.
  *
  * Threads: a server has one of its own, on which every page is written, one at a time.
  */
@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "web/host.h"
 #include "web/stream.h"
 
 #include <stddef.h>
@@ -23,7 +24,8 @@ enum { WEB_MAX_SEGMENTS = 4 };
 struct web_request {
     char *below[WEB_MAX_SEGMENTS]; /* the path's segments below the page's own */
     size_t below_count;
-    void *parameters; /* for web_parameter() */
+    const char *target; /* path and query, as they came: still percent-encoded */
+    void *parameters;   /* for web_parameter() */
 };
 
 /* The value of ?name=value; NULL where there is none. */
@@ -44,9 +46,15 @@ struct web_page {
 
 struct web;
 
-/* `pages` ends with an empty row, and lives as long as the server. */
-bool web_start(const char *listen, const struct web_page *pages, struct web **ret_web,
-               struct error *error);
+/* Borrowed: what they point to lives as long as the server. */
+struct web_settings {
+    const char
+        *listen; /* "host:port" or ":port"; where host is a name, it is permitted as a Host, too */
+    const struct web_page *pages; /* ends with an empty row */
+    struct web_hosts hosts;
+};
+
+bool web_start(const struct web_settings *settings, struct web **ret_web, struct error *error);
 int web_port(const struct web *web);
 void web_stop(struct web *web); /* from another thread than its own; NULL is harmless */
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "web/address.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -18,6 +19,7 @@ struct reader {
     void *own;  /* what opened() returned */
     struct evhttp_request *request;
     struct bufferevent *connection;
+    bool is_evicted;    /* closed, and its end is not reported yet; it has no place */
     bool is_sending;    /* a piece that it has not taken yet */
     int64_t sent_at_ms; /* ... since when */
     TAILQ_ENTRY(reader) all;
@@ -25,7 +27,7 @@ struct reader {
 
 struct streams {
     struct event *tick; /* pending while there are readers */
-    size_t count;
+    size_t count;       /* without the evicted */
     TAILQ_HEAD(, reader) readers;
 };
 
@@ -79,6 +81,8 @@ static void tick(evutil_socket_t fd, short what, void *argument)
     int64_t wait_ms = 1000;
     TAILQ_FOREACH(reader, &streams->readers, all)
     {
+        if (reader->is_evicted)
+            continue;
         if (reader->page != ticked)
             wait_ms = reader->hooks->tick(reader->page);
         ticked = reader->page;
@@ -108,9 +112,30 @@ void streams_free(struct streams *streams)
     free(streams);
 }
 
-bool streams_have_room(const struct streams *streams)
+/* Without a share for each address one client would take all places. Two more, so that two do not take turns. */
+bool streams_make_room(struct streams *streams, struct evhttp_connection *next)
 {
-    return streams->count < STREAM_MAX_READERS;
+    struct reader *readers[STREAM_MAX_READERS];
+    struct web_address addresses[STREAM_MAX_READERS];
+    size_t count = 0;
+    struct reader *reader;
+    if (streams->count < STREAM_MAX_READERS)
+        return true;
+    TAILQ_FOREACH(reader, &streams->readers, all)
+    if (!reader->is_evicted) {
+        readers[count] = reader;
+        addresses[count++] = web_address_of(bufferevent_getfd(reader->connection));
+    }
+    struct web_address own =
+        web_address_of(bufferevent_getfd(evhttp_connection_get_bufferevent(next)));
+    size_t victim = web_address_commonest(addresses, count);
+    if (web_address_count(addresses, count, &addresses[victim]) <
+        web_address_count(addresses, count, &own) + 2)
+        return false;
+    readers[victim]->is_evicted = true;
+    streams->count--;
+    disconnect(readers[victim]);
+    return true;
 }
 
 struct reader *streams_open(struct streams *streams, const struct stream_hooks *hooks,
@@ -141,7 +166,7 @@ void streams_closed(struct reader *reader)
 {
     struct streams *streams = reader->streams;
     TAILQ_REMOVE(&streams->readers, reader, all);
-    streams->count--;
+    streams->count -= !reader->is_evicted;
     reader->hooks->closed(reader->page, reader->own);
     if (evhttp_request_get_connection(reader->request) == NULL)
         evhttp_send_reply_end(reader->request);

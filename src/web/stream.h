@@ -32,6 +32,7 @@ struct stream_hooks {
 };
 
 struct event_base;
+struct evhttp_connection;
 struct evhttp_request;
 struct reader;
 struct streams;
@@ -39,7 +40,10 @@ struct streams;
 /* For the HTTP server: all its streams. They are freed when all readers are closed. */
 struct streams *streams_new(struct event_base *base);
 void streams_free(struct streams *streams);
-bool streams_have_room(const struct streams *streams);
+
+/* Room for one more reader. At the limit one is closed of the address that has the most, if that has at least two more
+ * than the address of the one that comes; otherwise false. */
+bool streams_make_room(struct streams *streams, struct evhttp_connection *next);
 
 /* Begins the answer. The headers of the request's answer are set. */
 struct reader *streams_open(struct streams *streams, const struct stream_hooks *hooks,

@@ -77,51 +77,6 @@ static uint64_t object_key(const struct trigger *trigger)
     return key;
 }
 
-/* What is known of a trigger now. A reading counts however old it is: where only polls ask, none is measured in
- * between, and the page shows its age. */
-static void decide(const struct trigger *trigger, const struct snapshot *snapshot, int64_t now_ms,
-                   struct answer *ret_answer)
-{
-    const struct answer_call call = {.is_stream = true};
-    *ret_answer = (struct answer){.kind = ANSWER_WAIT};
-    if (error_is_set(&trigger->mistakes)) {
-        ret_answer->kind = ANSWER_REFUSED;
-        error_copy(&ret_answer->error, &trigger->mistakes);
-    } else if (trigger->query != NULL && snapshot->last_attempt == ATTEMPT_GOOD)
-        trigger_decide(trigger, snapshot, &call, snapshot->sent_ms, ret_answer);
-    else if (trigger->query != NULL)
-        trigger_decide(trigger, snapshot, &call, now_ms, ret_answer);
-    else if (trigger->last_answer.call != NULL &&
-             trigger->last_answer.answer.kind == ANSWER_REFUSED)
-        answer_copy(ret_answer, &trigger->last_answer.answer);
-}
-
-/* A policy decides when it is called, by all that came before: what it decided last is what KEDA got. */
-static const struct policy_result *last_decision(const struct trigger *trigger,
-                                                 const struct answer *answer)
-{
-    const struct trigger_policy *policy = trigger->policy;
-    bool has_decided = policy != NULL && policy->answered.is_on &&
-                       policy->answered.words.length > 0 && answer->kind == ANSWER_VALUE;
-    return has_decided ? &policy->answered.result : NULL;
-}
-
-/* A held value is the largest of what was answered before. */
-static double replicas_of(const struct trigger *trigger, struct answer *answer)
-{
-    const struct policy_result *decision = last_decision(trigger, answer);
-    if (decision != NULL && answer->held) {
-        double peak =
-            trigger->peak == NULL ? 0 : peak_value_before(trigger->peak, answer->failing_since_ms);
-        answer->value = fmax(decision->value, peak);
-    } else if (decision != NULL) {
-        answer->value = decision->value;
-        answer->active = decision->active;
-        return (double)decision->replicas;
-    }
-    return answer->kind == ANSWER_VALUE ? ceil(answer->value / trigger->target) : (double)NAN;
-}
-
 static const char *state_of(const struct answer *answer)
 {
     if (answer->kind == ANSWER_VALUE)
@@ -130,41 +85,44 @@ static const char *state_of(const struct answer *answer)
 }
 
 static void count(struct trigger_rows *rows, const struct trigger *trigger,
-                  const struct snapshot *snapshot, const struct answer *answer, double replicas)
+                  const struct trigger_state *state)
 {
     struct trigger_totals *totals = &rows->totals;
+    const struct answer *answer = &state->answer;
+    bool has_value = answer->kind == ANSWER_VALUE;
     totals->triggers++;
     totals->failing += answer->kind == ANSWER_REFUSED;
     totals->unmeasured += answer->kind == ANSWER_WAIT;
-    totals->held += answer->kind == ANSWER_VALUE && answer->held;
-    totals->active += answer->kind == ANSWER_VALUE && answer->active;
-    if (isfinite(replicas))
-        met_add(&rows->objects, &(struct met){.key = object_key(trigger), .replicas = replicas});
-    if (trigger->query != NULL && snapshot->is_measured && answer->kind == ANSWER_VALUE)
+    totals->held += has_value && answer->held;
+    totals->active += has_value && answer->active;
+    if (has_value)
+        met_add(&rows->objects,
+                &(struct met){.key = object_key(trigger), .replicas = answer->replicas});
+    if (trigger->query != NULL && state->snapshot.is_measured && has_value)
         met_add(&rows->queries, &(struct met){.key = (uint64_t)(uintptr_t)trigger->query,
-                                              .waiting = snapshot->reading.waiting,
-                                              .in_flight = snapshot->reading.in_flight});
+                                              .waiting = state->snapshot.reading.waiting,
+                                              .in_flight = state->snapshot.reading.in_flight});
 }
 
 static void add_decision(const struct policy_result *decision, struct text *live)
 {
-    if (decision == NULL)
-        return;
     add_string(live, "status", flow_status_text(decision->status), MAX_NAME_BYTES);
     add_string(live, "boundBy", policy_term_text(decision->term), MAX_NAME_BYTES);
 }
 
-static void write_live(const struct trigger *trigger, const struct snapshot *snapshot,
-                       const struct answer *answer, double replicas, struct text *live)
+static void write_live(const struct trigger *trigger, const struct trigger_state *state,
+                       struct text *live)
 {
-    struct query_state state = {0};
+    const struct snapshot *snapshot = &state->snapshot;
+    const struct answer *answer = &state->answer;
+    struct query_state source = {0};
     struct history_flow flow = {NAN, NAN, NAN};
     bool is_bound = false;
     text_addf(live, "{\"state\":\"%s\"", state_of(answer));
     if (trigger->query != NULL) {
-        query_state(trigger->query, &state);
+        query_state(trigger->query, &source);
         query_flow(trigger->query, &flow);
-        add_string(live, "connection", state.connection, MAX_NAME_BYTES);
+        add_string(live, "connection", source.connection, MAX_NAME_BYTES);
     }
     if (trigger->query != NULL && snapshot->is_measured) {
         const struct reading *reading = &snapshot->reading;
@@ -181,10 +139,11 @@ static void write_live(const struct trigger *trigger, const struct snapshot *sna
         text_add(live, ",\"ratesAreBounds\":true");
     if (answer->kind == ANSWER_VALUE) {
         add_number(live, "value", answer->value);
-        add_number(live, "replicas", replicas);
+        add_number(live, "replicas", answer->replicas);
         text_addf(live, ",\"active\":%s", answer->active ? "true" : "false");
-        if (!answer->held) /* what consumers do is not known while measuring fails */
-            add_decision(last_decision(trigger, answer), live);
+        /* what consumers do is not known while measuring fails */
+        if (!answer->held && state->policy.answered.has_decided)
+            add_decision(&state->policy.answered.result, live);
     }
     if (answer->kind == ANSWER_REFUSED)
         add_string(live, "error", error_text(&answer->error), MAX_ERROR_BYTES);
@@ -222,16 +181,12 @@ static void write_fixed(const struct trigger *trigger, struct text *fixed)
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct trigger_rows *rows = context;
-    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    _cleanup_(answer_done) struct answer answer;
+    _cleanup_(trigger_state_done) struct trigger_state state;
     _cleanup_(text_done) struct text fixed = {0};
     _cleanup_(text_done) struct text live = {0};
-    if (trigger->query != NULL)
-        query_snapshot(trigger->query, &snapshot);
-    decide(trigger, &snapshot, now_ms, &answer);
-    double replicas = replicas_of(trigger, &answer);
-    count(rows, trigger, &snapshot, &answer, replicas);
-    write_live(trigger, &snapshot, &answer, replicas, &live);
+    trigger_state(trigger, now_ms, &state);
+    count(rows, trigger, &state);
+    write_live(trigger, &state, &live);
     if (!feed_has(rows->feed, FEED_TRIGGERS, trigger->id))
         write_fixed(trigger, &fixed);
     feed_row(rows->feed, FEED_TRIGGERS, trigger->id, fixed.bytes, live.bytes);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <syslog.h> /* its LOG_WARNING and others must not change the meaning of our levels */
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -34,7 +35,7 @@ static void assert_logged(const char *message, const char *expected)
 static void a_text_cannot_forge_a_line(void **state)
 {
     (void)state;
-    log_init(LOG_INFO, LOG_PLAIN);
+    log_init(LOG_LEVEL_INFO, LOG_PLAIN);
     assert_logged("a\nb\x1b[1m", "warning a\\x0ab\\x1b[1m\n");
     assert_logged("caf\xc3\xa9 \xff", "warning caf\xc3\xa9 \xef\xbf\xbd\n");
 }
@@ -42,7 +43,7 @@ static void a_text_cannot_forge_a_line(void **state)
 static void a_text_cannot_break_the_json(void **state)
 {
     (void)state;
-    log_init(LOG_INFO, LOG_JSON);
+    log_init(LOG_LEVEL_INFO, LOG_JSON);
     assert_logged("\"a\\\n\x7f", "warning\",\"message\":\"\\\"a\\\\\\u000a\\u007f\"}\n");
     assert_logged("\xc3\xa9\xc3", "warning\",\"message\":\"\xc3\xa9\xef\xbf\xbd\"}\n");
 }
@@ -54,7 +55,7 @@ static void lines_below_the_level_are_not_written(void **state)
     int standard_error = dup(STDERR_FILENO);
     assert_non_null(file);
     assert_true(standard_error >= 0);
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     dup2(fileno(file), STDERR_FILENO);
     log_warning("quiet");
     dup2(standard_error, STDERR_FILENO);
@@ -101,9 +102,9 @@ static void assert_about(const struct log_fields *fields, enum log_format format
     char line[8192] = {0};
     int standard_error = dup(STDERR_FILENO);
     assert_true(file != NULL && standard_error >= 0);
-    log_init(LOG_INFO, format);
+    log_init(LOG_LEVEL_INFO, format);
     dup2(fileno(file), STDERR_FILENO);
-    log_about(fields, LOG_WARNING, "connection \"orders\": connection failed");
+    log_about(fields, LOG_LEVEL_WARNING, "connection \"orders\": connection failed");
     dup2(standard_error, STDERR_FILENO);
     close(standard_error);
     assert_true(pread(fileno(file), line, sizeof(line) - 1, 0) > 0);
@@ -133,9 +134,9 @@ static void a_line_with_a_long_error_is_whole(void **state)
     char line[2 * PIPE_BUF] = {0};
     struct stall stall;
     memset(error, '\n', sizeof(error) - 1); /* each takes six bytes */
-    log_init(LOG_INFO, LOG_JSON);
+    log_init(LOG_LEVEL_INFO, LOG_JSON);
     stall_begin(&stall);
-    log_about(&(struct log_fields){"orders", "redis", "shop", "mails", error}, LOG_WARNING,
+    log_about(&(struct log_fields){"orders", "redis", "shop", "mails", error}, LOG_LEVEL_WARNING,
               "failed");
     size_t length = stall_end(&stall, line, sizeof(line) - 1);
     assert_in_range(length, 2000, PIPE_BUF);
@@ -149,7 +150,7 @@ static void an_unread_pipe_delays_no_thread(void **state)
     enum { MORE_LINES_THAN_A_PIPE_HOLDS = 10000 };
     static char bytes[1 << 20];
     struct stall stall;
-    log_init(LOG_INFO, LOG_PLAIN);
+    log_init(LOG_LEVEL_INFO, LOG_PLAIN);
     stall_begin(&stall);
     for (int i = 0; i < MORE_LINES_THAN_A_PIPE_HOLDS; i++)
         log_warning("line %d", i);
@@ -168,7 +169,7 @@ static void a_line_is_cut_to_what_a_pipe_takes_in_one_go(void **state)
         message[i] = "\xc3\xa9"[i % 2];
     for (enum log_format format = LOG_PLAIN; format <= LOG_JSON; format++) {
         struct stall stall;
-        log_init(LOG_INFO, format);
+        log_init(LOG_LEVEL_INFO, format);
         stall_begin(&stall);
         assert_true(fcntl(STDERR_FILENO, F_SETPIPE_SZ, PIPE_BUF) >= PIPE_BUF);
         log_warning("%s", message);
@@ -195,7 +196,7 @@ static void threads_that_log_at_once_do_not_wait_for_the_room_that_one_of_them_t
     (void)state;
     enum { THREADS = 8, ROUNDS = 100 };
     char line[2 * PIPE_BUF];
-    log_init(LOG_INFO, LOG_PLAIN);
+    log_init(LOG_LEVEL_INFO, LOG_PLAIN);
     for (int round = 0; round < ROUNDS; round++) {
         struct stall stall;
         pthread_barrier_t barrier;
@@ -239,7 +240,7 @@ static void lines_of_several_processes_are_whole_and_none_of_them_waits(void **s
     static char bytes[1 << 20];
     struct stall stall;
     pid_t children[PROCESSES];
-    log_init(LOG_INFO, LOG_PLAIN);
+    log_init(LOG_LEVEL_INFO, LOG_PLAIN);
     for (int round = 0; round < 5; round++) {
         stall_begin(&stall); /* nobody reads: whoever waits for room waits until the alarm */
         for (int i = 0; i < PROCESSES; i++) {

@@ -1,14 +1,18 @@
 #include "base/process.h"
 
 #include "base/memory.h"
+#include "support/file.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void sleep_ms(long ms)
@@ -54,9 +58,33 @@ static void the_start_is_the_same_whenever_it_is_read(void **state)
     }
 }
 
+static void assert_limit(const char *name, const char *content, double limit)
+{
+    char folder[] = "/tmp/backlog-cgroup-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    _cleanup_(memory_free) char *old = text_format("%s/memory", folder);
+    _cleanup_(memory_free) char *path = text_format("%s/%s", folder, name);
+    assert_int_equal(mkdir(old, 0700), 0);
+    write_file(path, content);
+    assert_true(process_memory_limit(folder) == limit);
+    unlink(path);
+    rmdir(old);
+    rmdir(folder);
+}
+
+static void the_limit_of_the_container_is_read(void **state)
+{
+    (void)state;
+    assert_limit("memory.max", "268435456\n", 268435456);
+    assert_limit("memory.max", "max\n", INFINITY);
+    assert_limit("memory/memory.limit_in_bytes", "268435456\n", 268435456);
+    assert_limit("other", "1\n", INFINITY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_limit_of_the_container_is_read),
         cmocka_unit_test(the_process_is_measured),
         cmocka_unit_test(the_start_is_the_same_whenever_it_is_read),
     };

@@ -127,6 +127,25 @@ static void a_change_that_goes_on_is_reported_at_its_end(void **state)
     assert_reported_once(fixture->watch);
 }
 
+/* A file that is rewritten at every check is read all the same, and so is what comes last. */
+static void a_change_without_end_is_reported_now_and_then(void **state)
+{
+    struct fixture *fixture = *state;
+    _cleanup_(text_done) struct text content = {0};
+    int reported = 0;
+    watch_add(fixture->watch, fixture->path);
+    for (int i = 0; i < 3 * WATCH_MAX_RESTLESS_CHECKS; i++) {
+        text_add(&content, "more ");
+        write_file(fixture->path, content.bytes);
+        bool has_changed = watch_has_changed(fixture->watch);
+        assert_true(has_changed == ((i + 1) % WATCH_MAX_RESTLESS_CHECKS == 0));
+        reported += has_changed;
+    }
+    assert_int_equal(reported, 3);
+    write_file(fixture->path, "the last");
+    assert_reported_once(fixture->watch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +155,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_swapped_link_above_the_file_is_a_change, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_change_that_goes_on_is_reported_at_its_end, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_change_without_end_is_reported_now_and_then, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests_name("watch", tests, NULL, NULL);

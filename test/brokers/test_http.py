@@ -1,7 +1,5 @@
 """The HTTP port: what it says of a server that measures a real Redis."""
 
-import os
-import re
 import signal
 import socket
 import subprocess
@@ -15,7 +13,7 @@ from support.health import SERVING, Health
 from support.page import await_metric, get, metric
 from support.process import need, wait_until
 from support.redis import Redis
-from support.server import REPOSITORY, Server
+from support.server import Server
 from support.transports import transport  # noqa: F401
 
 SECONDS = 10
@@ -285,18 +283,6 @@ def test_a_client_that_runs_into_a_limit_shows(server, client, transport):
     assert metric(page, "backlog_limit_hits_total", limit="header-bytes") == 1
     assert metric(page, "backlog_limit_hits_total", limit="calls") == 0
     assert metric(page, "backlog_calls_total", method="IsActive", code="RESOURCE_EXHAUSTED") == 1
-
-
-def test_the_alerts_of_the_documentation_are_sound_and_about_what_there_is(server, tmp_path):
-    with open(os.path.join(REPOSITORY, "docs", "observe.md")) as page:
-        (rules,) = re.findall(r"```yaml\n(groups:.*?)```", page.read(), re.DOTALL)
-    (tmp_path / "rules.yaml").write_text(rules)
-    check = subprocess.run([need("promtool"), "check", "rules", str(tmp_path / "rules.yaml")], text=True,
-                           capture_output=True, timeout=SECONDS)
-    assert check.returncode == 0, check.stdout + check.stderr
-    families = set(re.findall(r"# TYPE (\w+) ", get(server, "/metrics").text))
-    of_tls = {"backlog_certificate_expiry_timestamp_seconds"}
-    assert set(re.findall(r"backlog_\w+", rules)) <= families | of_tls
 
 
 def test_labels_do_not_grow_with_what_clients_say(server, client, broker, redis):

@@ -33,7 +33,8 @@ def kafka():
 
 
 def quick_server():
-    return Server(interval=f"{int(INTERVAL_SECONDS * 1000)}ms", hold=f"{HOLD_SECONDS}s")
+    # Each wrong address or password of these tests is a connection with an agent process.
+    return Server(interval=f"{int(INTERVAL_SECONDS * 1000)}ms", hold=f"{HOLD_SECONDS}s", arguments=["--max-isolated", "500"])
 
 
 @pytest.fixture(scope="module")

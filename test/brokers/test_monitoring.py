@@ -26,7 +26,7 @@ OURS = ",".join(f'{name}="{value}"' for name, value in SERIES.items())
 
 with open(os.path.join(CHART, "files", "monitoring.yaml")) as file:
     MONITORING = yaml.safe_load(file)
-ALERTS = [pytest.param(alert["expr"].replace("$series", OURS), id=alert["alert"]) for alert in MONITORING["alerts"]]
+ALERTS = [pytest.param(alert["expr"].replace("$series", OURS).replace("$replicas", "2"), id=alert["alert"]) for alert in MONITORING["alerts"]]
 PANELS = [pytest.param(query["expr"].replace("$series", OURS).replace("$__rate_interval", "1m"),
                        id=f"{page['title']}: {panel['title']}: {query['legend']}")
           for page in MONITORING["dashboards"].values() for panel in page["panels"] for query in panel["queries"]]
@@ -69,7 +69,9 @@ def test_the_chart_has_the_alerts_of_this_release():
     assert 'namespace="scaling",job="release-backlog"' in found["BacklogReloadFailed"]["expr"]
     other = render({"prometheusRule": {"enabled": True, "selector": 'cluster="a"'}})["PrometheusRule"]
     assert '{cluster="a"}' in other["spec"]["groups"][0]["rules"][0]["expr"]
-    assert "$series" not in yaml.safe_dump(other)
+    assert "$series" not in yaml.safe_dump(other) and "$replicas" not in yaml.safe_dump(other)
+    three = render({"replicaCount": 3, "prometheusRule": {"enabled": True}})["PrometheusRule"]["spec"]["groups"][0]["rules"]
+    assert next(rule for rule in three if rule["alert"] == "BacklogReplicaDown")["expr"].endswith(" < 3")
 
 
 class Stack:
@@ -180,8 +182,10 @@ def test_prometheus_takes_the_rules_and_sees_the_outage(stack):
 
 
 LABELS = OURS + ',pod="a"'
+SECOND = 'backlog_build_info{' + OURS + ',pod="b"}'
 # What fires each alert: series with values a minute apart.
 FIRES = {
+    "BacklogReplicaDown": {SECOND: "1x5 stale"},
     "BacklogConnectionFailed": {'backlog_connections{%s,scaler="redis",state="broken",connection="orders"}': "1x120"},
     "BacklogQueriesFailing": {'backlog_queries{%s,scaler="redis",state="failing"}': "3x120"},
     "BacklogReadingsHeld": {'backlog_held_triggers{%s,scaler="redis",connection="orders"}': "1x120"},
@@ -199,14 +203,14 @@ FIRES = {
     "BacklogPushSubscribeFailing": {'backlog_push_subscribe_failures_total{%s,scaler="redis"}': "0+1x120"},
 }
 MINUTES = 90
-HEALTHY = {"backlog_build_info{%s}": "1x120"}
+HEALTHY = {"backlog_build_info{%s}": "1x120", SECOND: "1x120"}
 
 
 def promtool(folder, series, expected):
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
     (folder / "test.yaml").write_text(yaml.safe_dump({
         "rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [{
-            "interval": "1m", "input_series": [{"series": name % LABELS, "values": values} for name, values in series.items()],
+            "interval": "1m", "input_series": [{"series": name.replace("%s", LABELS), "values": values} for name, values in series.items()],
             "alert_rule_test": [{"eval_time": f"{MINUTES}m", "alertname": name, "exp_alerts": found}
                                 for name, found in expected.items()]}]}))
     return subprocess.run([need("promtool"), "test", "rules", "test.yaml"], cwd=folder, capture_output=True, text=True,

@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -443,3 +444,52 @@ def test_queries_of_sql_return_what_is_in_flight():
         assert client.metrics(options).metricValueFloat == 3
         reading = reading_of(server)
         assert (reading["value"], reading["inFlight"], reading["arrived"]) == (4, 3, 7)
+
+
+class Observers:
+    """Read all that a server shows, some five times a second, until it is left."""
+
+    PAGES = ["/api/triggers", "/api/triggers/shop/orders", "/api/history/shop/orders", "/metrics"]
+
+    def __init__(self, server):
+        self.server, self.ended, self.rounds = server, threading.Event(), 0
+        self.thread = threading.Thread(target=self.read, daemon=True)
+
+    def read(self):
+        while not self.ended.wait(0.2):
+            for page in self.PAGES:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.server.http_port}{page}", timeout=SECONDS) as answer:
+                    answer.read()
+            self.rounds += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join(SECONDS)
+
+
+def test_observers_change_no_answer(broker):
+    """A burst between two polls of KEDA counts for the policy, whether somebody sees it or not."""
+    options = metadata(broker, steps="1=1,20=5")
+
+    def set_jobs(client, count):
+        client.call("XREADGROUP", "GROUP", "workers", "one", "NOACK", "STREAMS", "jobs", ">")
+        client.call_all([("XADD", "jobs", "*", "seconds", "0")] * count)
+
+    with (Server(http=True) as observed, Server() as other, Client(observed.port) as one, Client(other.port) as two,
+          broker.connect() as client):
+        def answers():
+            return one.metrics(options).metricValueFloat, two.metrics(options).metricValueFloat
+
+        set_jobs(client, 5)
+        assert answers() == (1, 1)
+        with Observers(observed) as observers:
+            set_jobs(client, 40)
+            time.sleep(2.5)  # nobody polls
+            set_jobs(client, 5)
+            time.sleep(0.6)
+            assert answers() == (5, 5)
+        assert observers.rounds > 3

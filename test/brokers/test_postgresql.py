@@ -324,23 +324,24 @@ def test_any_password_works_in_parts(broker, client, password):
 
 
 def test_tls(tmp_path, client):
-    """The server is known by the authority that `sslrootcert` names, or else by the system's."""
+    """The server is known by the authorities in `ca`, or else by the system's."""
     make_certificates(tmp_path)
     with PostgreSQL(files={name: (tmp_path / name).read_bytes() for name in ("own.pem", "own.key")},
                     configuration="ssl = on\nssl_cert_file = '../own.pem'\nssl_key_file = '../own.key'") as broker:
-        def requested(host="127.0.0.1", **parameters):
-            url = f"postgresql://{USER}:{PASSWORD}@{host}:{broker.port}/{USER}?"
+        def requested(sslmode, host="127.0.0.1", **keys):
+            url = f"postgresql://{USER}:{PASSWORD}@{host}:{broker.port}/{USER}?sslmode={sslmode}"
             return trigger(broker, "SELECT ssl::int FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
-                           connectionFromEnv=url + "&".join(f"{key}={word}" for key, word in parameters.items()))
+                           connectionFromEnv=url, **keys)
 
-        ca = tmp_path / "ca.pem"
+        ca = (tmp_path / "ca.pem").read_text()
         assert value(client, requested(sslmode="disable")) == 0
         assert value(client, requested(sslmode="require")) == 1
-        assert value(client, parts(broker, requested()["query"], sslmode="require")) == 1
-        assert value(client, requested(sslmode="verify-full", sslrootcert=ca)) == 1
+        assert value(client, parts(broker, requested("require")["query"], sslmode="require")) == 1
+        assert value(client, requested(sslmode="verify-full", ca=ca)) == 1
         assert_unavailable(client.metrics, requested(sslmode="verify-full"), "certificate verify failed")
-        assert_unavailable(client.metrics, requested(host="localhost", sslmode="verify-full", sslrootcert=ca), "localhost")
-        assert value(client, requested(host="localhost", sslmode="verify-ca", sslrootcert=ca)) == 1
+        assert_unavailable(client.metrics, requested(host="localhost", sslmode="verify-full", ca=ca), "localhost")
+        assert value(client, requested(host="localhost", sslmode="verify-ca", ca=ca)) == 1
+        assert value(client, parts(broker, requested("require")["query"], sslmode="verify-full", ca=ca)) == 1
 
 
 def test_a_closed_port_is_an_error(client):

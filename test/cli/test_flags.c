@@ -109,7 +109,7 @@ static void a_value_stands_behind_an_equals_sign_or_a_space(void **state)
     assert_int_equal(flags_of(&parsed)->hold_ms, 5000);
     assert_int_equal(flags_of(&parsed)->interval_ms, 6000);
     assert_string_equal(flags_of(&parsed)->http, ":9091");
-    assert_int_equal(serve_log_level(flags_of(&parsed)), LOG_WARNING);
+    assert_int_equal(serve_log_level(flags_of(&parsed)), LOG_LEVEL_WARNING);
     assert_true(flags_of(&parsed)->isolate_all);
     assert_false(flags_of(&parsed)->deny_inline);
 }
@@ -178,7 +178,7 @@ static void an_empty_value_is_refused_by_the_name_of_the_flag_or_the_variable(vo
     (void)state;
     for (const struct option *row = serve_flags; row->key != NULL; row++) {
         _cleanup_(memory_free) char *flag = text_format("--%s= ", row->key);
-        _cleanup_(memory_free) char *variable = flags_variable(row->key);
+        _cleanup_(memory_free) char *variable = flags_variable(&command_serve, row);
         _cleanup_(memory_free) char *by_flag =
             text_format("--%s is empty: give it a value, or leave it out\n", row->key);
         _cleanup_(memory_free) char *by_variable =
@@ -187,6 +187,8 @@ static void an_empty_value_is_refused_by_the_name_of_the_flag_or_the_variable(vo
         const char *const words[] = {flag, NULL};
         _cleanup_(parsed_done) struct parsed given = parse(&command_serve, words);
         assert_mistakes(&given, by_flag);
+        if (variable == NULL)
+            continue;
 
         setenv(variable, "", 1);
         _cleanup_(parsed_done) struct parsed set = parse(&command_serve, none);
@@ -218,13 +220,98 @@ static void a_variable_is_a_flag_and_the_flag_wins(void **state)
                     "10000000\n");
     assert_int_equal(flags_of(&effective)->hold_ms, 8000);
 
-    const struct command_line line = {.values = wins.flags.values,
+    const struct command_line line = {.command = &command_serve,
+                                      .values = wins.flags.values,
                                       .from_environment = wins.flags.from_environment};
     _cleanup_(memory_free) char *words = flags_effective(&line);
     assert_non_null(strstr(words, "listen=127.0.0.1:0 (flag) http=:1 (flag) transport="));
     assert_non_null(strstr(words, " hold=7s (BACKLOG_HOLD) "));
     assert_non_null(strstr(words, " interval=5s "));
     assert_null(strstr(words, "BACKLOG_MAX_STREAMS"));
+}
+
+static void a_variable_of_another_command_has_its_name(void **state)
+{
+    (void)state;
+    setenv("BACKLOG_INTERVAL", "7s", 1);
+    setenv("BACKLOG_WATCH_INTERVAL", "3s", 1);
+    _cleanup_(parsed_done) struct parsed serve = SERVE("--max-streams=5");
+    _cleanup_(parsed_done) struct parsed watch = PARSE(command_watch, "--once");
+    unsetenv("BACKLOG_INTERVAL");
+    unsetenv("BACKLOG_WATCH_INTERVAL");
+    assert_string_equal(option_text(serve.flags.values, "interval"), "7s");
+    assert_string_equal(option_text(watch.flags.values, "interval"), "3s");
+}
+
+/* What changes files, runs something or lowers security is on the command line, where one sees it. */
+static void what_is_dangerous_has_no_variable(void **state)
+{
+    (void)state;
+    static const char *const dangerous[][2] = {
+        {"migrate", "write"},
+        {"migrate", "back"},
+        {"migrate", "connections-out"},
+        {"rehearse", "worker"},
+        {"rehearse", "plot"},
+        {"rehearse", "tls-skip-verify"},
+        {"rehearse", "tls-server-name"},
+        {"simulate", "plot"},
+        {"ask", "tls-skip-verify"},
+        {"ask", "tls-server-name"},
+        {"serve", "http-hosts"},
+    };
+    size_t found = 0;
+    for (size_t i = 0; command_list[i] != NULL; i++)
+        for (const struct option *row = command_list[i]->flags; row != NULL && row->key != NULL;
+             row++) {
+            bool is_dangerous = false;
+            for (size_t d = 0; d < ARRAY_LENGTH(dangerous); d++)
+                is_dangerous |= text_equal(dangerous[d][0], command_list[i]->name) &&
+                                text_equal(dangerous[d][1], row->key);
+            _cleanup_(memory_free) char *variable = flags_variable(command_list[i], row);
+            if (is_dangerous != (variable == NULL))
+                fail_msg("the variable of %s --%s is %s", command_list[i]->name, row->key,
+                         variable);
+            found += is_dangerous;
+        }
+    assert_int_equal(found, ARRAY_LENGTH(dangerous));
+
+    static const char *const variables[] = {"BACKLOG_WRITE", "BACKLOG_MIGRATE_WRITE",
+                                            "BACKLOG_TLS_SKIP_VERIFY",
+                                            "BACKLOG_ASK_TLS_SKIP_VERIFY"};
+    for (size_t i = 0; i < ARRAY_LENGTH(variables); i++)
+        setenv(variables[i], "true", 1);
+    _cleanup_(parsed_done) struct parsed migrate = PARSE(command_migrate, "a.yaml");
+    _cleanup_(parsed_done) struct parsed call = PARSE(command_ask, "scaler=kafka");
+    for (size_t i = 0; i < ARRAY_LENGTH(variables); i++)
+        unsetenv(variables[i]);
+    assert_string_equal(option_text(migrate.flags.values, "write"), "false");
+    assert_string_equal(option_text(call.flags.values, "tls-skip-verify"), "false");
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+static void no_two_flags_have_one_variable(void **state)
+{
+    (void)state;
+    char *names[512];
+    size_t count = 0;
+    for (size_t i = 0; command_list[i] != NULL; i++)
+        for (const struct option *row = command_list[i]->flags; row != NULL && row->key != NULL;
+             row++) {
+            char *variable = flags_variable(command_list[i], row);
+            assert_true(count < ARRAY_LENGTH(names));
+            if (variable != NULL)
+                names[count++] = variable;
+        }
+    qsort(names, count, sizeof(*names), compare_names);
+    for (size_t i = 1; i < count; i++)
+        assert_string_not_equal(names[i - 1], names[i]);
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
 }
 
 /* For a Service of this name Kubernetes sets BACKLOG_PORT, BACKLOG_SERVICE_HOST and more. */
@@ -334,6 +421,9 @@ int main(void)
         cmocka_unit_test(an_interval_is_given_only_where_somebody_gives_it),
         cmocka_unit_test(an_empty_value_is_refused_by_the_name_of_the_flag_or_the_variable),
         cmocka_unit_test(a_variable_is_a_flag_and_the_flag_wins),
+        cmocka_unit_test(a_variable_of_another_command_has_its_name),
+        cmocka_unit_test(what_is_dangerous_has_no_variable),
+        cmocka_unit_test(no_two_flags_have_one_variable),
         cmocka_unit_test(no_flag_has_the_name_of_a_variable_of_kubernetes),
         cmocka_unit_test(every_table_is_one_that_the_parser_and_the_pages_can_use),
         cmocka_unit_test(help_fits_80_columns_and_names_every_flag),

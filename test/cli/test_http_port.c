@@ -37,7 +37,8 @@ static int set_up(void **state)
     fixture->loop_calls = loop_calls_new(receive_nothing, NULL);
     const struct http_port_parts parts = {.loop_calls = fixture->loop_calls};
     *state = fixture;
-    return http_port_begin("127.0.0.1:0", &parts, &fixture->port, &error) ? 0 : -1;
+    const struct http_port_addresses addresses = {.http = "127.0.0.1:0", .probes = "127.0.0.1:0"};
+    return http_port_begin(&addresses, &parts, &fixture->port, &error) ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -49,14 +50,13 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void assert_status(const struct fixture *fixture, const char *path, const char *status)
+static void assert_status_at(int port, const char *path, const char *status)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port =
-                                            htons((uint16_t)http_port_number(fixture->port)),
+                                        .sin_port = htons((uint16_t)port),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     _cleanup_(memory_free) char *request =
-        text_format("GET %s HTTP/1.1\r\nHost: here\r\n\r\n", path);
+        text_format("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
     char answer[1024] = "";
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
@@ -66,6 +66,21 @@ static void assert_status(const struct fixture *fixture, const char *path, const
     close(fd);
     if (strncmp(answer + strlen("HTTP/1.1 "), status, strlen(status)) != 0)
         fail_msg("%s is answered %s", path, answer);
+}
+
+/* Of the HTTP port and of the probes' own. */
+static void assert_status(const struct fixture *fixture, const char *path, const char *status)
+{
+    assert_status_at(http_port_number(fixture->port), path, status);
+    assert_status_at(http_port_probes(fixture->port), path, status);
+}
+
+static void the_port_of_the_probes_has_nothing_else(void **state)
+{
+    const struct fixture *fixture = *state;
+    assert_status_at(http_port_probes(fixture->port), "/metrics", "404");
+    assert_status_at(http_port_probes(fixture->port), "/", "404");
+    assert_status_at(http_port_probes(fixture->port), "/api/triggers", "404");
 }
 
 static void a_server_that_does_not_come_to_its_calls_is_not_healthy(void **state)
@@ -100,10 +115,11 @@ static void one_that_does_is_and_while_it_ends_is_only_not_ready(void **state)
 
 int main(void)
 {
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_server_that_does_not_come_to_its_calls_is_not_healthy,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_port_of_the_probes_has_nothing_else, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_does_is_and_while_it_ends_is_only_not_ready,
                                         set_up, tear_down),
     };

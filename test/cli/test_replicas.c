@@ -6,8 +6,10 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,14 +174,58 @@ static void a_replica_gets_the_name_of_its_object(void **state)
     unlink(path);
 }
 
-int main(void)
+static void *set_variables(void *is_over)
 {
+    while (!atomic_load((atomic_bool *)is_over)) {
+        setenv("BACKLOG_TEST_VARIABLE", "1", 1);
+        setenv("BACKLOG_TEST_VARIABLE", "2", 1);
+    }
+    return NULL;
+}
+
+/* In the child of a fork() nobody would ever release the lock that another thread holds. */
+static void a_worker_starts_while_other_threads_hold_locks_of_the_c_library(void **state)
+{
+    (void)state;
+    enum { THREADS = 4, WORKERS = 24 };
+    atomic_bool is_over = false;
+    pthread_t threads[THREADS];
+    _cleanup_(memory_free) char *command = text_format(COMMAND, folder);
+    const struct replicas_settings settings = settings_of(command);
+    struct replicas *replicas = replicas_new(&settings);
+    setenv("BACKLOG_TEST_VARIABLE", "1",
+           1); /* from now on the list of variables stays where it is */
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, set_variables, &is_over), 0);
+    replicas_scale(replicas, WORKERS, NOW_MS);
+    atomic_store(&is_over, true);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
+    for (size_t count = 0; count < WORKERS;) {
+        _cleanup_(memory_free) char *names = listing();
+        count = 0;
+        for (const char *at = names; (at = strchr(at, ' ')) != NULL; at++)
+            count++;
+        if (clock_now_ms() > deadline_ms)
+            fail_msg("of %d workers %zu have started", WORKERS, count);
+        poll(NULL, 0, 5);
+    }
+    replicas_free(replicas);
+    await_listing("");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 5 && text_equal(argv[1], REPLICAS_COMMAND)) /* as the program itself does */
+        return replicas_run_worker(argv[3], argv[4]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replicas_start_and_the_newest_stops_first),
         cmocka_unit_test(a_random_one_stops_where_that_is_set),
         cmocka_unit_test(a_worker_that_outlives_its_grace_is_killed),
         cmocka_unit_test(a_worker_that_ends_is_started_again_later_and_later),
         cmocka_unit_test(a_replica_gets_the_name_of_its_object),
+        cmocka_unit_test(a_worker_starts_while_other_threads_hold_locks_of_the_c_library),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

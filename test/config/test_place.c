@@ -12,6 +12,7 @@ struct place_options {
     const char *url;
     const char *hosts;
     const char *port;
+    const char *parameters;
 };
 
 #define ROW(name, field, ...)                                                                      \
@@ -26,16 +27,17 @@ static const struct option table[] = {
     ROW("url", url, .flags = OPTION_URL | OPTION_HOST),
     ROW("hosts", hosts, .flags = OPTION_HOSTS),
     ROW("port", port, ),
+    ROW("queryParameters", parameters, .flags = OPTION_HIDDEN),
     {0},
 };
 
-enum { SECRET_URL, URL, HOSTS, PORT };
+enum { SECRET_URL, URL, HOSTS, PORT, QUERY_PARAMETERS };
 
 static struct option_values *values_of(size_t row, const char *text, const char *port)
 {
-    const char *texts[] = {NULL, NULL, NULL, NULL};
-    texts[row] = text;
+    const char *texts[] = {NULL, NULL, NULL, NULL, NULL};
     texts[PORT] = port;
+    texts[row] = text;
     return option_values_new(table, sizeof(struct place_options), OPTION_CONNECTION, texts);
 }
 
@@ -87,11 +89,14 @@ static void assert_shown(size_t row, const char *text, const char *expected)
     option_values_free(values);
 }
 
-static void of_a_url_only_user_information_and_query_are_hidden(void **state)
+static void of_a_url_scheme_and_host_are_shown(void **state)
 {
     (void)state;
-    assert_shown(URL, "amqp://user:secret@rabbit.shop:5672/vhost", "amqp://rabbit.shop:5672/vhost");
-    assert_shown(URL, "http://prometheus.shop/a?token=secret", "http://prometheus.shop/a?(hidden)");
+    assert_shown(URL, "amqp://user:secret@rabbit.shop:5672/vhost", "amqp://rabbit.shop:5672");
+    assert_shown(URL, "http://prometheus.shop/a?token=secret", "http://prometheus.shop");
+    assert_shown(URL, "https://prometheus.shop/api/key/secret", "https://prometheus.shop");
+    assert_shown(URL, "http://prometheus.shop#secret", "http://prometheus.shop");
+    assert_shown(QUERY_PARAMETERS, "apikey=secret", "(hidden)");
     assert_shown(URL, "redis.shop:6379", "redis.shop:6379");
     assert_shown(URL, "amqp://user:pa/ss@rabbit.shop", "(hidden)");
     assert_shown(SECRET_URL, "postgresql://user:secret@db.shop/shop", "(hidden)");
@@ -103,7 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_place_is_hosts_and_nothing_else),
         cmocka_unit_test(a_possible_password_is_no_place),
-        cmocka_unit_test(of_a_url_only_user_information_and_query_are_hidden),
+        cmocka_unit_test(of_a_url_scheme_and_host_are_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

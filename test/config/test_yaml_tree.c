@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 static struct yaml_forest parsed(const char *text)
@@ -218,6 +219,31 @@ static void anchors_are_limited_in_every_encoding(void **state)
     }
 }
 
+/* libyaml alone would take minutes; the limit is many times what is needed. */
+static void deep_brackets_are_refused_at_once(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *unit;
+        const char *part;
+    } shapes[] = {
+        {"[", "lists and maps are nested more than 64 deep"},
+        {"[\n", "lists and maps are nested more than 64 deep"},
+        {"- [", ""},
+        {"{", ""},
+        {"{a: ", "lists and maps are nested more than 64 deep"},
+        {"{? ", "lists and maps are nested more than 64 deep"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(shapes); i++) {
+        _cleanup_(text_done) struct text deep = {0};
+        clock_t began = clock();
+        while (deep.length < (size_t)300 * 1000)
+            text_add(&deep, shapes[i].unit);
+        assert_refused(&deep, shapes[i].part);
+        assert_true((double)(clock() - began) / CLOCKS_PER_SEC < 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +257,7 @@ int main(void)
         cmocka_unit_test(some_thousand_aliases_are_read),
         cmocka_unit_test(what_aliases_may_repeat_grows_with_the_file),
         cmocka_unit_test(a_key_that_is_given_twice_is_found),
+        cmocka_unit_test(deep_brackets_are_refused_at_once),
         cmocka_unit_test(anchors_are_limited),
         cmocka_unit_test(anchors_are_limited_in_every_encoding),
     };

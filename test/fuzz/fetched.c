@@ -1,5 +1,6 @@
 #include "fetched.h"
 
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "require.h"
 #include "shared/fetch.h"
@@ -33,7 +34,9 @@ static enum fetch_outcome take_answer(const struct fetch_source *source, const c
 {
     char *json = NULL;
     ret_answer->status = strtol(line, &json, 10);
-    ret_answer->json = json_loadb(json, length - (size_t)(json - line), source->json_flags, NULL);
+    text_add_bytes(&ret_answer->body, json, length - (size_t)(json - line));
+    if (source->max_tree_bytes > 0)
+        fetch_answer_make_tree(ret_answer, source->max_tree_bytes, source->name, NULL);
     return FETCH_ANSWERED;
 }
 
@@ -51,8 +54,9 @@ static enum fetch_outcome take(const struct fetch_source *source, struct fetch_a
                                              : FETCH_FAILED;
 }
 
-struct fetcher *fetch_new(const struct fetch_source *source)
+struct fetcher *fetch_new(const struct fetch_source *source, struct fetch_budget *budget)
 {
+    (void)budget;
     struct fetcher *fetcher = memory_new(sizeof(*fetcher));
     fetcher->source = *source;
     return fetcher;
@@ -63,10 +67,22 @@ void fetch_free(struct fetcher *fetcher)
     free(fetcher);
 }
 
+bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const char *name,
+                            struct error *error)
+{
+    const struct json_text text = {answer->body.bytes, answer->body.length};
+    (void)name;
+    if (json_text_tree_bytes(text) > max_bytes)
+        return error != NULL && error_set(error, ERROR_LIMIT, "too many values");
+    answer->json = json_text_tree(text, 0, max_bytes);
+    return true;
+}
+
 void fetch_answer_done(struct fetch_answer *answer)
 {
     json_decref(answer->json);
     answer->json = NULL;
+    text_done(&answer->body);
 }
 
 void fetch_set_form(const struct fetcher *fetcher, const char *form)

@@ -50,7 +50,8 @@ static struct web *start(void)
     pages[0] = (struct web_page){"/api/triggers", explain_list, &source};
     pages[1] = (struct web_page){"/api/triggers/", explain_one, &source};
     pages[2] = (struct web_page){"/api/history/", history_page, &source};
-    require(web_start("127.0.0.1:0", pages, &web, &error));
+    const struct web_settings settings = {.listen = "127.0.0.1:0", .pages = pages};
+    require(web_start(&settings, &web, &error));
     return web;
 }
 
@@ -92,7 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (++count % 64 != 0)
         return 0;
-    static const char question[] = "GET /api/triggers/shop/worker HTTP/1.1\r\nHost: here\r\n\r\n";
+    static const char question[] =
+        "GET /api/triggers/shop/worker HTTP/1.1\r\nHost: localhost\r\n\r\n";
     fd = connect_to(web);
     if (fd < 0)
         return 0;

@@ -1,5 +1,6 @@
 """The workflows for GitHub: valid, with few rights, and with actions that nobody can exchange."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -58,3 +59,21 @@ def test_both_architectures_are_built_tested_and_published():
         matrix = str(dict(jobs(name))[job]["strategy"]["matrix"])
         assert "ubuntu-24.04'" in matrix and "ubuntu-24.04-arm'" in matrix
     assert "'architecture': 'amd64'" in matrix and "'architecture': 'arm64'" in matrix
+
+
+def test_what_the_image_is_built_of_cannot_be_exchanged():
+    dockerfile = pathlib.Path(REPOSITORY, "Dockerfile").read_text()
+    assert re.search(r"^ARG BASE=debian:\d+-slim@sha256:[0-9a-f]{64}$", dockerfile, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${BASE}", "scratch"}
+    assert all("--require-hashes --only-binary :all:" in line for line in dockerfile.replace("\\\n", "").splitlines()
+               if "pip install" in line)
+    required = pathlib.Path(REPOSITORY, "tools", "image", "requirements.txt").read_text().replace("\\\n", "")
+    for line in required.splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[\w.-]+==\S+( +--hash=sha256:[0-9a-f]{64})+", line), line
+    lock = json.loads(pathlib.Path(REPOSITORY, "src", "web", "package-lock.json").read_text())
+    assert all(package["integrity"].startswith("sha512-") for name, package in lock["packages"].items() if name)
+
+
+def test_a_released_chart_names_the_image_of_its_release():
+    script = next(step["run"] for step in dict(jobs("release.yml"))["publish"]["steps"] if "helm package" in step.get("run", ""))
+    assert script.index(".image.repository = strenv(IMAGE)") < script.index("helm package")

@@ -100,6 +100,15 @@ def test_another_service_name_is_requested(kdc, kafka, client):
     wait_for_refusal(client, metadata, "broker/localhost@EXAMPLE.TEST not found in Kerberos database")
 
 
+def test_a_line_that_the_library_would_cut_is_refused(kdc, kafka, client, tmp_path):
+    """Behind 2,047 bytes a line of its own would begin, which reads a file of the server's."""
+    (tmp_path / "other").write_text("[libdefaults]\n    default_realm = OTHER.TEST\n")
+    begin = "    permitted_enctypes = "
+    line = begin + ("aes256-cts " * 200)[:2047 - len(begin)] + f"include {tmp_path}/other"
+    code, details = refusal(client.metrics, trigger(kdc, kafka, "worker", kdc.keytab_text("worker"), line))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT and "a line must have at most 1000 bytes" in details, details
+
+
 def test_a_kdc_that_is_away_is_an_error_that_ends_with_it(kdc, kafka, client):
     metadata = trigger(kdc, kafka, "early", kdc.keytab_text("early"))
     kdc.stop()

@@ -171,8 +171,7 @@ void assert_taken(const struct attempt *attempt, const char *value)
 static bool may_be_shown(const struct attempt *attempt)
 {
     return attempt->row->type == OPTION_CHOICE ||
-           (text_equal(attempt->place->suffix, "") &&
-            !(attempt->row->flags & (OPTION_SECRET | OPTION_URL)));
+           (text_equal(attempt->place->suffix, "") && !(attempt->row->flags & OPTION_NEVER_SHOWN));
 }
 
 void assert_refused(const struct attempt *attempt, const char *value, const char *mistake)

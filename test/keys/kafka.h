@@ -8,7 +8,9 @@
 #define NEEDS_OAUTH "needs username, password and oauthTokenEndpointUri"
 #define EXTENSIONS "oauthExtensions must be at most 64 pieces"
 #define GSSAPI "username", "u", "realm", "EXAMPLE.ORG", "kerberosConfig", "[libdefaults]"
-#define KEYTAB "BQIAAAA="
+#define KEYTAB_WITHOUT_END                                                                         \
+    "BQIAAAAzAAEAC0VYQU1QTEUuT1JHAAF1AAAAAQAAAAABABEAEAABAgMEBQYHCAkKCwwNDg8AAA"
+#define KEYTAB (KEYTAB_WITHOUT_END "AB")
 #define TOPIC(number) "topic: number " number " is not a name of at most 249 letters, digits"
 #define VERSION "must be one such as 2.8.0"
 
@@ -66,8 +68,10 @@ static const struct key_case kafka_cases[] = {
     REFUSES("needs username, keytab, realm and kerberosConfig", "sasl", "gssapi", GSSAPI),
     REFUSES("takes no password here: set keytab", "sasl", "gssapi", "password", "sesame", GSSAPI),
     TAKES("keytab", KEYTAB, "sasl", "gssapi", GSSAPI),
-    TAKES("keytab", "BQIA\nAAA=", "sasl", "gssapi", GSSAPI),
+    TAKES("keytab", (KEYTAB_WITHOUT_END "\nAB"), "sasl", "gssapi", GSSAPI),
     REFUSES("must be a keytab file in base64", "keytab", "sesame!", "sasl", "gssapi", GSSAPI),
+    REFUSES("must be a keytab file in base64", "keytab", (KEYTAB_WITHOUT_END "ABAAAA"), "sasl",
+            "gssapi", GSSAPI),
     REFUSES("must be a keytab file in base64", "keytab", "c2VzYW1l", "sasl", "gssapi", GSSAPI),
     TAKES("realm", "EXAMPLE.ORG"),
     TAKES("kerberosConfig", "[libdefaults]"),
@@ -87,8 +91,10 @@ static const struct key_case kafka_cases[] = {
     REFUSES("is not a POSIX extended regular expression", "topic", "^a("),
     REFUSES("must have no back-reference", "topic", "^(a*)\\1"),
     TAKES("topic", "^(a{10}){1,100}$"),
-    REFUSES("repeat nothing more than 1000 times", "topic", "^a{0,1001}$"),
-    REFUSES("repeat nothing more than 1000 times", "topic", "^((a{255}){255}){255}$"),
+    REFUSES("at most 1999 steps with its repetitions written out", "topic", "^a{0,1001}$"),
+    REFUSES("at most 1999 steps with its repetitions written out", "topic",
+            "^((a{255}){255}){255}$"),
+    TAKES("topic", "^(((((((((((((((((a)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+"),
     TAKES("partitionLimitation", "1, 2,10-20,31"),
     TAKES("partitionLimitation", " "),
     TAKES("offsetResetPolicy", "latest"),

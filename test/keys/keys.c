@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "keys/attempt.h"
+#include "keys/bounds.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -239,6 +240,11 @@ static void every_key_every_choice_and_every_limit_has_its_cases(void **state)
     }
 }
 
+static void no_value_takes_more_memory_or_time_than_a_trigger_may(void **state)
+{
+    bounds_check(*state);
+}
+
 static size_t count_cases(const struct key_case *cases)
 {
     size_t count = 0;
@@ -268,6 +274,7 @@ int keys_test(const struct keys *keys)
         cmocka_unit_test_prestate(a_key_of_the_connections_file_is_refused_in_a_trigger, state),
         cmocka_unit_test_prestate(keys_that_keda_itself_reads_are_passed_over, state),
         cmocka_unit_test_prestate(every_key_every_choice_and_every_limit_has_its_cases, state),
+        cmocka_unit_test_prestate(no_value_takes_more_memory_or_time_than_a_trigger_may, state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,9 +3,10 @@
 extern const struct scaler scaler_postgresql;
 
 #define URL "postgresql://user:sesame@db:5432/jobs?sslmode=require"
-#define PARTS                                                                                      \
+#define PARTS PARTS_WITH("disable")
+#define PARTS_WITH(sslmode)                                                                        \
     "connection", "", "host", "db", "port", "5432", "userName", "u", "dbName", "jobs", "sslmode",  \
-        "disable"
+        sslmode
 
 static const struct key_case cases[] = {
     TAKES("connection", "host=db port=5432 user=u password='sesame \\' x' dbname=jobs"),
@@ -19,7 +20,10 @@ static const struct key_case cases[] = {
     REFUSES("connection must name a host", "connection", "postgresql://u:sesame@/jobs"),
     REFUSES("and no socket", "connection", "host=/run/sesame"),
     REFUSES("and no socket", "connection", "host=db,,other password=sesame"),
-    TAKES("connection", "hostaddr=127.0.0.1"),
+    REFUSES("hostaddr is not allowed here: set host", "connection", "hostaddr=127.0.0.1"),
+    REFUSES("hostaddr is not allowed here", "connection", "host=db,db hostaddr=127.0.0.1,"),
+    REFUSES("sslrootcert is not allowed here: set ca", "connection", "host=db sslrootcert=/sesame"),
+    REFUSES("krbsrvname is not allowed here", "connection", "host=db krbsrvname=sesame"),
     REFUSES("sslkey is not allowed here", "connection", "host=db sslkey=/sesame"),
     TAKES("host", "a,b", PARTS),
     REFUSES("and no socket", "host", "a,/run/postgresql", PARTS),
@@ -37,6 +41,12 @@ static const struct key_case cases[] = {
     REFUSES("sslmode", "sslmode", "on", PARTS),
     TAKES("password", "a sesame\\' sslmode=disable", PARTS),
 
+    TAKES("ca", "-----BEGIN CERTIFICATE-----"),
+    TAKES("ca", "-----BEGIN CERTIFICATE-----", PARTS_WITH("verify-full")),
+    REFUSES("ca must hold PEM certificates", "ca", "/etc/ca.pem"),
+    REFUSES("ca needs sslmode verify-full, verify-ca or require", "ca",
+            "-----BEGIN CERTIFICATE-----", PARTS),
+
     TAKES("maxSessions", "1"),
     TAKES("maxSessions", "16"),
     REFUSES("from 1 to 16", "maxSessions", "0"),
@@ -51,6 +61,33 @@ static const struct key_case cases[] = {
     REFUSES("it begins with \"SET ROLE", "query", "SET ROLE postgres -- SELECT 1"),
     REFUSES("it begins with \"\"", "query", "-- SELECT 1"),
     REFUSES("it begins with \"\"", "query", "/* SELECT 1"),
+    REFUSES("query must not call pg_terminate_backend()", "query",
+            "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity) a"),
+    REFUSES("query must not call pg_terminate_backend()", "query",
+            "SELECT 'pg_sleep(' || pg_catalog . PG_Terminate_Backend /* soon */ -- 'now'\n (1)"),
+    REFUSES("query must not call pg_cancel_backend()", "query",
+            "SELECT $a$ ' $a$, E'\\'', \"pg_cancel_backend\"(1)"),
+    REFUSES("query must not call pg_reload_conf()", "query", "CALL pg_reload_conf()"),
+    REFUSES("query must not call dblink_exec()", "query", "SELECT dblink_exec('DELETE FROM jobs')"),
+    REFUSES("query must not call pg_read_file()", "query", "SELECT 1, pg_read_file('/etc/sesame')"),
+    REFUSES("query must not call lo_import()", "query", "SELECT lo_import('/etc/sesame')"),
+    REFUSES("query must not call pg_drop_replication_slot()", "query",
+            "SELECT pg_drop_replication_slot('slot')"),
+    TAKES("query", "SELECT pg_try_advisory_lock(1)::int"), /* session.c releases what it locks */
+    REFUSES("query must not have names with escapes", "query",
+            "SELECT U&\"pg\\005fterminate_backend\"(1)"),
+    REFUSES("query must not have names with escapes", "query",
+            "SELECT pg_catalog.u&\"pg!005fterminate_backend\" UESCAPE '!' (1)"),
+    TAKES("query", "SELECT u & \"a\", U&'pg\\005fsleep(1)', pg_advisory_xact_lock(1)"),
+    REFUSES("inFlightQuery must not call pg_stat_reset()", "inFlightQuery",
+            "SELECT pg_stat_reset()"),
+    TAKES("query", "SELECT count(*) FROM calls WHERE name = 'pg_terminate_backend(1)'"),
+    TAKES("query", "SELECT /* pg_terminate_backend(1) */ 1 -- dblink()"),
+    TAKES("query", "SELECT $$ pg_terminate_backend(1) $$ = body FROM jobs"),
+    TAKES("query", "SELECT pg_terminate_backend FROM jobs"),
+    TAKES("query", "SELECT \"it\"\"s pg_terminate_backend(1)\", my_dblink(1), pg_size_pretty(1)"),
+    TAKES("query", "SELECT 'a"),
+    TAKES("query", "SELECT $a$ 'a"),
     TAKES("inFlightQuery", "SELECT count(*) FROM jobs WHERE state = 'running'"),
     REFUSES("inFlightQuery must begin with SELECT", "inFlightQuery",
             "DELETE FROM jobs WHERE state = 'done'"),

@@ -4,12 +4,14 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 /* connections:\n  a: {scaler: f, k: v}\n */
@@ -131,6 +133,77 @@ static void files_and_namespaces_are_refused_and_a_broken_key_is_a_problem(void 
     assert_non_null(strstr(connections->problems[0].text, "Secret shop/backlog-connections: b"));
 }
 
+/* A Secret with one key, of so many repetitions. */
+static char *secret_of(const char *head, const char *unit, size_t bytes)
+{
+    _cleanup_(text_done) struct text yaml = {0};
+    _cleanup_(text_done) struct text base64 = {0};
+    text_add(&yaml, head);
+    while (yaml.length + strlen(unit) <= bytes)
+        text_add(&yaml, unit);
+    _cleanup_(memory_free) unsigned char *encoded = memory_new(yaml.length / 3 * 4 + 8);
+    EVP_EncodeBlock(encoded, (const unsigned char *)yaml.bytes, (int)yaml.length);
+    return text_format(LIST(SECRET("\"orders\":\"%s\"")), (const char *)encoded);
+}
+
+static void a_secret_that_is_too_large_is_a_problem(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *fits = secret_of("connections: {}\n", "#", (64 << 10) - 8);
+    _cleanup_(memory_free) char *large = secret_of("connections: {}\n", "#", 65 << 10);
+    _cleanup_(parsed_done) struct parsed taken = list(fits);
+    _cleanup_(parsed_done) struct parsed parsed = list(large);
+    assert_int_equal(parsed.news.event, SECRET_IS);
+    assert_int_equal(parsed.news.connections->problems_count, 1);
+    assert_non_null(strstr(parsed.news.connections->problems[0].text,
+                           "Secret shop/backlog-connections: has 665"));
+    assert_int_equal(taken.news.connections->problems_count, 0);
+
+    _cleanup_(text_done) struct text keys = {0};
+    for (int i = 0; i < 65; i++)
+        text_addf(&keys, "%s\"k%d\":\"\"", i == 0 ? "" : ",", i);
+    _cleanup_(memory_free) char *many = text_format(LIST(SECRET("%s")), keys.bytes);
+    _cleanup_(parsed_done) struct parsed refused = list(many);
+    assert_int_equal(refused.news.connections->problems_count, 1);
+    assert_non_null(strstr(refused.news.connections->problems[0].text, "has 65 keys"));
+}
+
+/* One thread reads the Secrets of all teams. The limit is many times what the worst takes, sanitized; with libyaml alone
+ * the first takes seconds. */
+static void no_secret_takes_long(void **state)
+{
+    (void)state;
+    static const char *const shapes[][2] = {
+        {"", "["},
+        {"", "{"},
+        {"", "- ["},
+        {"connections:\n", "  ? []\n  : 1\n"},
+        {"connections:\n", "  a: {}\n"},
+        {"connections:\n", "  a: {a: 1, b: 2, c: 3, d: 4}\n"},
+        {"connections:\n  a:\n    scaler: kafka\n", "    a: b\n"},
+        {"connections:\n  a: [", "a,"},
+        {"connections:\n  a:\n    k: &a [a]\n", "    x: *a\n"},
+        {"connections:\n", "  a: &a b\n"},
+        {"", "a: b\n"},
+        {"", "-\n"},
+        {"", "---\n"},
+        {"a: \"", "\\x41"},
+    };
+    double worst = 0;
+    size_t worst_shape = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(shapes); i++) {
+        _cleanup_(memory_free) char *text = secret_of(shapes[i][0], shapes[i][1], (64 << 10) - 64);
+        clock_t began = clock();
+        _cleanup_(parsed_done) struct parsed parsed = list(text);
+        double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+        assert_true(parsed.good);
+        worst_shape = seconds > worst ? i : worst_shape;
+        worst = seconds > worst ? seconds : worst;
+    }
+    print_message("slowest Secret: %.0f ms (%s)\n", worst * 1000, shapes[worst_shape][1]);
+    assert_true(worst < 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +211,8 @@ int main(void)
         cmocka_unit_test(an_invalid_list_is_an_error_and_never_no_secret),
         cmocka_unit_test(events_of_a_watch),
         cmocka_unit_test(files_and_namespaces_are_refused_and_a_broken_key_is_a_problem),
+        cmocka_unit_test(a_secret_that_is_too_large_is_a_problem),
+        cmocka_unit_test(no_secret_takes_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,7 @@ static void a_good_trigger_has_no_findings(void **state)
                                             "  triggers:\n"
                                             "    - type: external-push\n"
                                             "      metadata:\n"
-                                            "        scalerAddress: backlog.keda:9090\n"
+                                            "        scalerAddress: backlog.keda.svc:9090\n"
                                             "        scaler: kafka\n"
                                             "        bootstrapServers: kafka:9092\n"
                                             "        consumerGroup: renderers\n"
@@ -157,6 +157,43 @@ static void settings_that_backlog_cannot_see_are_compared(void **state)
     assert_finding(&findings, FINDING_WARNING, 15, "longer than pollingInterval");
     assert_finding(&findings, FINDING_WARNING, 16, "activationListLength has no effect");
     findings_done(&findings);
+}
+
+/* The HPA's memory and that behind a held value. */
+static void the_windows_of_both_are_compared(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *window, *key;
+        enum finding_level level;
+        size_t line;
+        const char *words; /* NULL: nothing is found */
+    } table[] = {
+        {"300", "", FINDING_NOTE, 0, NULL},
+        {"60", "holdWindow: 1m, ", FINDING_NOTE, 0, NULL},
+        {"0", "", FINDING_NOTE, 5,
+         "holdWindow is 5m by default, and scaleDown.stabilizationWindowSeconds is 0: in an outage "
+         "of the source a held value can start replicas again that the HPA has removed: set "
+         "holdWindow: \"0s\" in the trigger"},
+        {"900", "", FINDING_WARNING, 5,
+         "can remove replicas that are at work: set holdWindow: \"900s\""},
+        {"300", "holdWindow: 2m, ", FINDING_WARNING, 7, "holdWindow is 2m, and"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        _cleanup_(memory_free) char *text = text_format(
+            HEAD "spec:\n"
+                 "  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleDown: "
+                 "{stabilizationWindowSeconds: %s}}}}\n"
+                 "  triggers:\n"
+                 "    - {type: external-push, metadata: {%sscalerAddress: b:1, scaler: redis, "
+                 "address: \"r:1\", listName: x}}\n",
+            table[i].window, table[i].key);
+        struct findings findings = checked(text, NULL);
+        assert_int_equal(findings.count, table[i].words != NULL);
+        if (table[i].words != NULL)
+            assert_finding(&findings, table[i].level, table[i].line, table[i].words);
+        findings_done(&findings);
+    }
 }
 
 static void a_policy_warns_of_metric_type_value(void **state)
@@ -426,7 +463,7 @@ static void a_list_of_objects_may_share_anchors(void **state)
                            "{stabilizationWindowSeconds: 60}}}}"
                          : "*advanced",
                   i == 0 ? "&triggers [{type: external-push, metadata: {scalerAddress: b:1, "
-                           "scaler: redis, address: \"r:1\", listName: x}}]"
+                           "scaler: redis, address: \"r:1\", listName: x, holdWindow: 60s}}]"
                          : "*triggers");
     struct findings findings = checked(text.bytes, &counts);
     assert_int_equal(findings.count, 0);
@@ -452,6 +489,7 @@ int main(void)
         cmocka_unit_test(built_in_triggers_are_understood),
         cmocka_unit_test(values_that_are_not_known_are_accepted),
         cmocka_unit_test(settings_that_backlog_cannot_see_are_compared),
+        cmocka_unit_test(the_windows_of_both_are_compared),
         cmocka_unit_test(a_policy_warns_of_metric_type_value),
         cmocka_unit_test(a_scaled_job_wants_no_push),
         cmocka_unit_test(connections_are_checked_and_used),

@@ -171,6 +171,8 @@ static int messages_of(const char *queue)
         return atoi(queue);
     if (strcmp(queue, "late") == 0 || strcmp(queue, "gossip") == 0)
         return 0;
+    if (strcmp(queue, "delay") == 0)
+        return FAKE_HANGS;
     return strcmp(queue, "hang") == 0    ? FAKE_HANGS
            : strcmp(queue, "break") == 0 ? FAKE_BREAKS
                                          : FAKE_MISSING;
@@ -345,6 +347,18 @@ static void end_overdue(struct client *client)
     }
 }
 
+/* That of "delay" is answered, by what the feed says of the tasks that wait. */
+static void end_cancelled(struct feed *feed, struct task *task)
+{
+    struct reading reading = READING_UNKNOWN;
+    if (strcmp(((const struct query *)task->query)->queue, "delay") != 0) {
+        task_return(task, true);
+        return;
+    }
+    reading.waiting = (double)feed_delay_ms(feed);
+    task_answer(task, &reading);
+}
+
 static bool fake_measure(void *opaque, struct feed *feed, struct error *error)
 {
     struct client *client = opaque;
@@ -355,7 +369,7 @@ static bool fake_measure(void *opaque, struct feed *feed, struct error *error)
             unsubscribe(client, id);
         for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
             DL_DELETE(client->hanging, task);
-            task_return(task, true);
+            end_cancelled(feed, task);
         }
         if (!take_all(client, feed))
             return error_unavailable(error, "the fake connection broke");

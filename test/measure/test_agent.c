@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "measure/agent_client.h"
 #include "measure/fixture.h"
+#include "support/feed.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -115,11 +116,11 @@ static void an_agent_logs_as_this_process_does(void **state)
     assert_non_null(log);
     assert_true(standard_error >= 0);
     dup2(fileno(log), STDERR_FILENO);
-    log_init(LOG_DEBUG, LOG_JSON);
+    log_init(LOG_LEVEL_DEBUG, LOG_JSON);
     struct query *query = hold_of(&fake_agent_scaler, "a", "log");
     WAIT_UNTIL(fails(query, "no such queue"));
     dup2(standard_error, STDERR_FILENO);
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     assert_true(file_has(log, "\"level\":\"debug\",\"message\":\"the fake source was asked\""));
     close(standard_error);
     fclose(log);
@@ -210,12 +211,47 @@ static void an_agent_unsubscribes(void **state)
     watcher_stop(&watcher);
 }
 
+static bool measure_in_agent(void *client, struct feed *feed, struct error *error)
+{
+    return agent_client_measure(client, feed, error);
+}
+
+/* A message that gives up a task or ends a subscription must not say that nothing waits. */
+static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
+{
+    (void)state;
+    enum { WAIT_MS = 100 };
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values[] = {fake_values("a", "delay"), fake_values("a", "1")};
+    struct agent_client *client = NULL;
+    scaler.measure = measure_in_agent;
+    assert_true(agent_client_open(&fake_agent_scaler, values[0].scopes[OPTION_CONNECTION],
+                                  &(struct agent_origin){.program = "/proc/self/exe"},
+                                  clock_now_ms() + 10000, &client, &error));
+    struct test_feed *feed = test_feed_new(&scaler);
+    for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
+        test_feed_add(feed, values[i].scopes[OPTION_QUERY]->data, (struct notifier){0});
+        test_feed_task(feed, i)->task.values = values[i].scopes[OPTION_QUERY];
+    }
+    feed_set_window(test_feed_task(feed, 0)->task.feed, 1, 1); /* so that the other one waits */
+    test_feed_cancel_after(feed, 0, WAIT_MS);
+    assert_true(test_feed_run(feed, client, 10000, &error));
+    assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_ANSWERED);
+    assert_true(test_feed_task(feed, 0)->reading.waiting >= WAIT_MS);
+    assert_true(test_feed_task(feed, 1)->reading.waiting == 1);
+    agent_client_close(client);
+    test_feed_free(feed);
+    for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
+        fake_values_done(&values[i]);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "agent") == 0)
         return agent_run(fake_scalers);
 
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(a_scaler_measures_in_an_agent),
         TEST(an_agent_that_aborts_fails_its_own_connection_only),
@@ -232,6 +268,7 @@ int main(int argc, char **argv)
         TEST(notifications_come_out_of_an_agent),
         TEST(subscriptions_of_a_killed_agent_are_made_again_at_once),
         TEST(an_agent_unsubscribes),
+        cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

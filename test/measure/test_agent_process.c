@@ -1,11 +1,14 @@
 #include "measure/agent_process.h"
 
+#include "base/process.h"
+
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,11 +69,90 @@ static void the_exit_status_is_returned(void **state)
     assert_int_equal(WEXITSTATUS(status), 7);
 }
 
+static double own_bytes(const struct agent_process *process)
+{
+    return process_own_bytes(process->pid);
+}
+
+/* A shell with a string of 8 MiB, and one without. */
+static void the_largest_ends_where_all_together_use_too_much(void **state)
+{
+    (void)state;
+    struct agent_process large = {0};
+    struct agent_process small = {0};
+    int status = 0;
+    double used = 0;
+    spawn(&large, "a=12345678; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do "
+                  "a=$a$a; done; while :; do sleep 60; done");
+    spawn(&small, "while :; do sleep 60; done");
+    for (int i = 0; i < 3000 && own_bytes(&large) < 8e6; i++)
+        sleep_ms(10);
+    assert_true(own_bytes(&large) >= 8e6);
+    double all = process_own_bytes(getpid()) + own_bytes(&large) + own_bytes(&small);
+    assert_int_equal(agent_processes_keep_below(2 * all, &used), 0);
+    assert_true(used > 8e6);
+    assert_int_equal(agent_processes_keep_below(all - 1e6, &used), 1);
+    assert_true(used < all - 8e6 + 1e6);
+    assert_int_equal(agent_processes_keep_below(all - 1e6, &used), 0); /* it is ending */
+    for (int i = 0; i < 1000 && !agent_process_has_ended(&large, &status); i++)
+        sleep_ms(10);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_false(agent_process_has_ended(&small, &status));
+    assert_int_equal(agent_processes_keep_below(0, &used), 1);
+    agent_process_kill(&small);
+    assert_int_equal(agent_processes_keep_below(0, &used), 0);
+}
+
+static void spawn_of(struct agent_process *process, uint64_t tenant, size_t doublings)
+{
+    char script[256];
+    process->tenant = tenant;
+    snprintf(script, sizeof(script),
+             "a=12345678; i=0; while [ $i -lt %zu ]; do a=$a$a; i=$((i+1)); done; "
+             "while :; do sleep 60; done",
+             doublings);
+    spawn(process, script);
+}
+
+/* Four shells with a string of 4 MiB of one tenant, and one with one of 8 MiB of another. */
+static void many_agents_of_one_tenant_end_before_a_larger_one_of_another(void **state)
+{
+    (void)state;
+    enum { MANY = 4 };
+    struct agent_process many[MANY] = {0};
+    struct agent_process single = {0};
+    double used = 0;
+    double all = process_own_bytes(getpid());
+    for (int i = 0; i < MANY; i++)
+        spawn_of(&many[i], 1, 19);
+    spawn_of(&single, 2, 20);
+    for (int i = 0; i < 3000 && own_bytes(&single) < 8e6; i++)
+        sleep_ms(10);
+    for (int i = 0; i < MANY; i++)
+        for (int j = 0; j < 3000 && own_bytes(&many[i]) < 4e6; j++)
+            sleep_ms(10);
+    sleep_ms(200); /* what they had meanwhile has been freed */
+    all += own_bytes(&single);
+    for (int i = 0; i < MANY; i++)
+        all += own_bytes(&many[i]);
+    assert_int_equal(agent_processes_keep_below(all - 1e6, &used), 1);
+    assert_false(single.is_killed);
+    assert_int_equal(agent_processes_keep_below(used - 1e6, &used), 1);
+    assert_false(single.is_killed);
+    assert_int_equal(agent_processes_keep_below(0, &used), MANY - 1);
+    assert_true(single.is_killed);
+    for (int i = 0; i < MANY; i++)
+        agent_process_kill(&many[i]);
+    agent_process_kill(&single);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_is_counted_while_it_runs_and_its_cpu_time_for_ever),
         cmocka_unit_test(the_exit_status_is_returned),
+        cmocka_unit_test(the_largest_ends_where_all_together_use_too_much),
+        cmocka_unit_test(many_agents_of_one_tenant_end_before_a_larger_one_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,7 +175,7 @@ static size_t count_warnings(const char *words)
     size_t count = recent_log_read(0, lines, RECENT_LOG_LINES);
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
-        found += lines[i].level == LOG_WARNING && strstr(lines[i].text, words) != NULL;
+        found += lines[i].level == LOG_LEVEL_WARNING && strstr(lines[i].text, words) != NULL;
         recent_line_done(&lines[i]);
     }
     return found;
@@ -473,7 +473,7 @@ static void a_client_that_is_replaced_for_its_silence_is_logged_once(void **stat
 {
     (void)state;
     struct query *queries[] = {hold("a"), hold("b")};
-    log_set_level(LOG_WARNING);
+    log_set_level(LOG_LEVEL_WARNING);
     recent_log_start();
     measure(queries[0], 1);
     now_ms += CONNECTION_PAUSE_MS;
@@ -493,7 +493,7 @@ static void a_client_that_is_replaced_for_its_silence_is_logged_once(void **stat
         assert_int_equal(count_warnings("the client may have died in a pause: reconnecting"), 1);
         assert_int_equal(count_warnings("nothing is answered: reconnecting"), round);
     }
-    log_set_level(LOG_ERROR);
+    log_set_level(LOG_LEVEL_ERROR);
 }
 
 static void a_query_that_timed_out_is_not_resent_by_another_client(void **state)
@@ -693,9 +693,68 @@ static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- followers ---- */
+
+struct steps {
+    struct follower follower; /* first */
+    int count;
+    double last;
+};
+
+static void count_step(struct follower *follower, const struct window *window)
+{
+    struct steps *steps = (struct steps *)follower;
+    steps->count++;
+    steps->last = window->samples[window->count - 1].reading.value;
+}
+
+/* Those that come close upon one another become one sample, and are followed all the same. */
+static void a_follower_gets_each_reading_once(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.step = count_step}};
+    struct steps late = steps;
+    struct query *query = hold_each("a", 5000);
+    connection_keep_window(query, 5000);
+    connection_follow(query, &steps.follower);
+    assert_int_equal(steps.count, 0);
+    connect_now();
+    for (int i = 1; i <= 4; i++) {
+        now_ms += 100;
+        demand(query);
+        answer(take(), i);
+        assert_int_equal(steps.count, i);
+        assert_true(steps.last == i);
+    }
+    connection_follow(query, &late.follower);
+    assert_true(late.count == 1 && late.last == 4);
+    connection_unfollow(&steps.follower);
+    connection_follow(query, &steps.follower);
+    assert_int_equal(steps.count, 4); /* it had that one */
+    demand(query);
+    end_with(take(), TASK_FAILED, "no");
+    assert_int_equal(steps.count, 4);
+    connection_unfollow(&steps.follower);
+    connection_unfollow(&late.follower);
+}
+
+static void a_reading_of_before_the_window_is_followed(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.step = count_step}};
+    struct query *query = hold("a");
+    demand(query);
+    connect_now();
+    answer(take(), 7);
+    connection_keep_window(query, 5000);
+    connection_follow(query, &steps.follower);
+    assert_true(steps.count == 1 && steps.last == 7);
+    connection_unfollow(&steps.follower);
+}
+
 int main(void)
 {
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(equal_values_share_a_query),
         TEST(without_a_stream_queries_are_measured_when_a_call_comes),
@@ -722,6 +781,8 @@ int main(void)
         TEST(a_notification_while_a_request_is_in_flight_has_it_sent_once_more),
         TEST(the_last_watcher_that_leaves_unsubscribes),
         TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
+        TEST(a_follower_gets_each_reading_once),
+        TEST(a_reading_of_before_the_window_is_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

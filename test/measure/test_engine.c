@@ -197,7 +197,7 @@ static void a_successor_has_the_former_reading_until_its_own(void **state)
 
 int main(void)
 {
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(a_query_is_measured_and_measured_again),
         TEST(equal_triggers_share_a_query_and_equal_sources_a_connection),

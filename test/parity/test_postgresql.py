@@ -86,7 +86,7 @@ CONNECTIONS = [
     differs("a file of passwords",
             by(env={"connection": f"host=127.0.0.1 port=$port user={USER} dbname={USER} sslmode=disable "
                                   f"password={PASSWORD} passfile=/nowhere"}), keda=(12, True), ours=REFUSED,
-            because="`connection` may name no file of the server but `sslrootcert`: no `passfile`"),
+            because="`connection` may name no file of the server: no `passfile`"),
     both_refuse("a wrong password", by(metadata=PARTS, env={"password": "wrong"}), "password authentication failed"),
     both_refuse("no password", by(metadata=PARTS), "password authentication failed"),
     both_refuse("no such database", by(metadata={**PARTS, "dbName": "nothing"}, env={"password": PASSWORD}),

@@ -61,7 +61,8 @@ def test_the_example_of_a_variable_is_of_the_command():
         page = backlog(command, "--help")
         for variable, flag in re.findall(r"environment\s+variable:\s+(BACKLOG_\w+)\s+for\s+--([\w-]+)", page):
             assert re.search(rf"^ +(-\w, )?--{flag}\b", page, re.MULTILINE), page
-            assert variable == "BACKLOG_" + flag.upper().replace("-", "_")
+            of_command = "" if command == "serve" else command.upper() + "_"
+            assert variable == "BACKLOG_" + of_command + flag.upper().replace("-", "_")
             named[command] = flag
     assert named.items() >= {"serve": "log-level", "rehearse": "server-http", "explain": "timeout"}.items() and len(named) >= 8
 
@@ -112,7 +113,7 @@ def test_a_write_error_is_a_failure(words):
 # ---- the environment ----
 
 def test_a_variable_is_a_flag_and_others_are_ignored():
-    env = {"BACKLOG_FORMAT": "json", "BACKLOG_SERVICE_HOST": "10.0.0.1", "BACKLOG_PORT": "tcp://10.0.0.1:9090"}
+    env = {"BACKLOG_REFERENCE_FORMAT": "json", "BACKLOG_FORMAT": "markdown", "BACKLOG_SERVICE_HOST": "10.0.0.1", "BACKLOG_PORT": "tcp://10.0.0.1:9090"}
     assert json.loads(backlog("reference", env=env))["scalers"]
     assert "\n## kafka\n" in backlog("reference", "--format=markdown", env=env)
 

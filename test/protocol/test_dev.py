@@ -94,3 +94,33 @@ def test_an_installation_that_is_interrupted_leaves_nothing_masked(machine, numb
     child.communicate(timeout=60)
     wait_until(lambda: units(machine.log, "unmask"), 30, "unmask")
     assert units(machine.log, "unmask") == units(machine.log, "mask")
+
+
+PRESETS = '{"version": 3, "configurePresets": [{"name": "debug", "generator": "Ninja", "binaryDir": "${sourceDir}/build/debug"}]}'
+
+
+def test_a_build_folder_that_was_moved_is_configured_anew(tmp_path):
+    """CMake refuses it, as the cache names the folder that it was made as."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("dpkg-query", "#!/bin/sh\nprintf installed\n"), ("npm", "#!/bin/sh\n")):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "src" / "web").mkdir(parents=True)
+    shutil.copy(os.path.join(REPOSITORY, "dev"), old / "dev")
+    for path, text in (("CMakePresets.json", PRESETS), ("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(some NONE)\n"),
+                       ("src/web/package.json", "{}"), ("src/web/package-lock.json", "{}")):
+        (old / path).write_text(text)
+
+    def build(folder):
+        return subprocess.run([folder / "dev", "build"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+                              env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})
+
+    first = build(old)
+    assert first.returncode == 0 and "configuring it again" not in first.stdout, first.stdout
+    old.rename(new)
+    moved = build(new)
+    assert moved.returncode == 0 and f"build/debug was made as {old}/build/debug: configuring it again" in moved.stdout, moved.stdout
+    again = build(new)
+    assert again.returncode == 0 and "configuring it again" not in again.stdout, again.stdout

@@ -42,3 +42,27 @@ def test_an_active_answer_is_held_for_an_hour_by_default():
 def test_the_nats_example_of_the_readme_activates_at_the_first_message():
     [example] = [block for block in re.findall(r"```yaml\n(.*?)```", read("README.md"), re.DOTALL) if "nats-jetstream" in block]
     assert 'activationLagThreshold: "0"' in example
+
+
+# A figure that stands in two pages, and the expression that finds it in each.
+FIGURES = {
+    "what polls of 10,000 triggers cost": [
+        ("docs/size.md", r"KEDA's polls of 10,000 .*?\| (57 MiB) \| ([\d.]+ %) of a core"),
+        ("bench/README.md", r"\| Redis, 10,000 \| Backlog \| [^|]+ \| [^|]+ \| (?=([\d.]+ %) \| (.*?) \|)")],
+    "connections at the broker": [
+        ("README.md", r"\| connections at the broker \| (\d+) \| \*\*(\d+)\*\*"),
+        ("bench/README.md", r"\| connections at the broker (?:\| \d+ \| \d+ ){2}\| (\d+) \| (\d+) \|")],
+    "how soon after a message an idle query without a subscription is measured": [
+        ("docs/operations.md", r"\[Kafka\]\(kafka\.md\).*READ on the topic \| every (\d+ ms)"),
+        ("docs/kafka.md", r"idle topics are polled every (\d+ ms)")],
+}
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figure_is_the_same_wherever_it_stands(figure):
+    found = []
+    for page, expression in FIGURES[figure]:
+        match = re.search(expression, re.sub(r"\n(?=[^|\n])", " ", read(page)))
+        assert match, f"{page} has it no longer"
+        found.append(sorted(match.groups()))
+    assert all(each == found[0] for each in found), found

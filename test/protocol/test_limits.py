@@ -66,24 +66,41 @@ def test_streams_are_limited(small):
 def test_triggers_are_limited_where_streams_hold_all_of_them():
     with Server(arguments=["--max-triggers", "2"]) as server, Client(server.port) as client:
         streams = [client.stream_is_active(of_host(number)) for number in range(2)]
-        code, text = wait_until(lambda: refusal(client.metric_spec, of_host(2)), 10, "the refusal")
+        name = "rabbitmq-orders"
+        wait_until(lambda: client.metric_spec(of_host(2)).metricName == "backlog-invalid", 10, "a full table")
+        code, text = refusal(client.metrics, of_host(2), name)
         assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert text == "all 2 triggers are in use (--max-triggers)"
         streams[0].cancel()  # and its trigger gives way
-        assert wait_until(lambda: client.metric_spec(of_host(2)), 10, "a place").metricName == "rabbitmq-orders"
+        wait_until(lambda: client.metric_spec(of_host(2)).metricName == name, 10, "a place")
+
+
+def of_broker(port):
+    return {"scaler": "kafka", "bootstrapServers": f"127.0.0.1:{port}", "consumerGroup": "workers", "topic": "orders",
+            "lagThreshold": "5"}
 
 
 def test_connections_with_a_process_of_their_own_are_limited():
-    def of_broker(port):
-        return {"scaler": "kafka", "bootstrapServers": f"127.0.0.1:{port}", "consumerGroup": "workers",
-                "topic": "orders", "lagThreshold": "5"}
-
     with Server(arguments=["--max-isolated", "1"]) as server, Client(server.port) as client:
         assert refusal(client.is_active, of_broker(1))[0] == grpc.StatusCode.UNAVAILABLE
         code, text = refusal(client.is_active, of_broker(2))
         assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "all 1 connections with an agent process are in use (--max-isolated)" in text
         assert refusal(client.is_active, of_host(0))[0] == grpc.StatusCode.UNAVAILABLE
+
+
+def test_no_namespace_takes_the_processes_of_others_or_of_the_file():
+    named = "connections:\n  events: {scaler: kafka, bootstrapServers: \"127.0.0.1:1\"}\n"
+    of_file = {"scaler": "kafka", "connectionName": "events", "consumerGroup": "workers", "topic": "orders", "lagThreshold": "5"}
+
+    def outcomes(client, ports, namespace):
+        return [refusal(client.is_active, of_broker(port), namespace=namespace)[0] for port in ports]
+
+    with Server(config=named, arguments=["--max-isolated", "5"]) as server, Client(server.port) as client:
+        greedy = outcomes(client, range(2, 12), "greedy")
+        assert greedy == [grpc.StatusCode.UNAVAILABLE] * 2 + [grpc.StatusCode.RESOURCE_EXHAUSTED] * 8
+        assert outcomes(client, [12], "modest") == [grpc.StatusCode.UNAVAILABLE]
+        assert refusal(client.is_active, of_file)[0] == grpc.StatusCode.UNAVAILABLE  # it is measured
 
 
 def test_inline_connections_can_be_denied(denying):

@@ -79,7 +79,7 @@ def test_a_secret_reaches_no_log(server, client):
 
 
 def test_kedas_own_keys_are_allowed(client):
-    own = {"scalerAddress": "backlog.keda:9090", "enableTLS": "false", "unsafeSsl": "false", "caCert": "x",
+    own = {"scalerAddress": "backlog.keda.svc:9090", "enableTLS": "false", "unsafeSsl": "false", "caCert": "x",
            "tlsCertFile": "x", "tlsClientCert": "x", "tlsClientKey": "x", "metricName": "x"}
     code, text = refusal(client.metrics, {**UNREACHABLE, **own})
     assert code == grpc.StatusCode.UNAVAILABLE, text  # nothing is wrong but that no broker is there

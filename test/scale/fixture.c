@@ -47,7 +47,7 @@ void start_triggers(bool deny_inline)
         .deny_inline = deny_inline,
         .max_inline = 1,
         .max = 3,
-        .max_bytes = 1000,
+        .max_bytes = 1 << 20,
     });
 }
 
@@ -110,6 +110,22 @@ void wait_until_measured(const struct trigger *trigger)
     for (int i = 0; i < 5000 && !is_measured(trigger); i++)
         usleep(2000);
     assert_true(is_measured(trigger));
+}
+
+void measure_again(const struct trigger *trigger)
+{
+    struct snapshot known;
+    bool is_new = false;
+    usleep(2000); /* not in the millisecond of the last one */
+    int64_t from_ms = clock_now_ms();
+    query_demand(trigger->query, from_ms);
+    for (int i = 0; i < 5000 && !is_new; i++) {
+        query_snapshot(trigger->query, &known);
+        is_new = known.is_measured && known.sent_ms >= from_ms;
+        snapshot_done(&known);
+        usleep(1000);
+    }
+    assert_true(is_new);
 }
 
 void set_connections(const char *yaml)

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 extern struct engine *engine;
-extern struct triggers *triggers; /* three at most, a thousand bytes of metadata, two connections */
+extern struct triggers *triggers; /* three at most, a MiB of memory, two connections */
 
 int set_up(void **state);
 int tear_down(void **state);
@@ -33,6 +33,7 @@ void assert_mistake(const struct trigger *trigger, enum error_code code, const c
 struct query *query_of(struct trigger *trigger);
 bool is_measured(const struct trigger *trigger);
 void wait_until_measured(const struct trigger *trigger);
+void measure_again(const struct trigger *trigger); /* a reading that is sent from now on */
 
 extern const char connections_yaml[]; /* the file */
 struct connections *parse_connections(const char *yaml);

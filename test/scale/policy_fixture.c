@@ -45,8 +45,8 @@ static int64_t decide(void)
         .max_useful = world.max_useful,
     };
     text_clear(&world.words);
-    world.fails = !policy_decide(&world.settings, &world.state, &input, world.now_ms, &world.result,
-                                 &decision, &error);
+    world.fails =
+        !policy_decide(&world.settings, &world.state, &input, &world.result, &decision, &error);
     if (world.fails)
         return -1;
     policy_words_add(&decision, &world.words);

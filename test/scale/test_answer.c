@@ -126,9 +126,9 @@ static const struct row table[] = {
     {"failed, active, beyond the hold", FAILED, 70000, 60001, 0, 12, true, .outcome = REFUSED,
      .words = "broken pipe (failing since "},
     {"held: the largest value of five minutes", FAILED, 305000, 5000, 0, 12, true, .earlier = 40,
-     .earlier_ms = 300000, .outcome = VALUE, .answered = 40, .held = true},
+     .earlier_ms = 299999, .outcome = VALUE, .answered = 40, .held = true},
     {"held: not an older one", FAILED, 400000, 5000, 0, 12, true, .earlier = 40,
-     .earlier_ms = 331000, .outcome = VALUE, .answered = 12, .held = true},
+     .earlier_ms = 300000, .outcome = VALUE, .answered = 12, .held = true},
     {"held: not a smaller one", FAILED, 10000, 5000, 0, 12, true, .earlier = 11, .earlier_ms = 5000,
      .outcome = VALUE, .answered = 12, .held = true},
     {"held at the end: five minutes before the failure", FAILED, 70000, 60000, 0, 12, true,
@@ -191,8 +191,9 @@ static void decide(const struct row *row, struct answer *ret_answer)
     };
     struct peak_value peak = {0};
     int64_t since_ms = row->unanswered_ms > 0 ? row->unanswered_ms : row->failing_ms;
-    peak_value_add(&peak, row->earlier, NOW - since_ms - row->earlier_ms);
-    peak_value_add(&peak, 1, NOW - since_ms);
+    int64_t window_ms = PEAK_VALUE_WINDOW_MS;
+    peak_value_add(&peak, row->earlier, window_ms, NOW - since_ms - row->earlier_ms);
+    peak_value_add(&peak, 1, window_ms, NOW - since_ms);
     const struct evaluated evaluated = {
         .good = !row->lacks_field,
         .evaluation = {row->value, row->active},
@@ -200,6 +201,7 @@ static void decide(const struct row *row, struct answer *ret_answer)
         .peak = row->earlier > 0 ? &peak : NULL,
     };
     answer_decide(&snapshot, &evaluated, &rules, &call, NOW, ret_answer);
+    peak_value_done(&peak);
 }
 
 static void each_row_of_the_table_is_answered_so(void **state)

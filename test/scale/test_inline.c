@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/text.h"
 #include "scale/inline.h"
 
 #include <setjmp.h>
@@ -8,12 +9,14 @@
 #include <string.h>
 #include <cmocka.h>
 
+enum { MAX_AGENTS = 8 };
+
 static struct inline_connections *connections;
 
 static int set_up(void **state)
 {
     (void)state;
-    connections = inline_connections_new(2);
+    connections = inline_connections_new(2, MAX_AGENTS);
     return 0;
 }
 
@@ -27,7 +30,8 @@ static int tear_down(void **state)
 static bool may_use(const char *namespace, const char *scaler, const char *identity)
 {
     _cleanup_(error_done) struct error error = {0};
-    bool may = inline_connections_acquire(connections, namespace, scaler, identity, &error);
+    const struct inline_connection connection = {namespace, scaler, identity, false};
+    bool may = inline_connections_acquire(connections, &connection, &error);
     assert_int_equal(error.code, may ? ERROR_NONE : ERROR_LIMIT);
     return may;
 }
@@ -67,9 +71,68 @@ static void the_limit_says_whose_it_is_and_which_flag(void **state)
     _cleanup_(error_done) struct error error = {0};
     assert_true(may_use("shop", "redis", "a"));
     assert_true(may_use("shop", "redis", "b"));
-    assert_false(inline_connections_acquire(connections, "shop", "redis", "c", &error));
+    const struct inline_connection third = {"shop", "redis", "c", false};
+    assert_false(inline_connections_acquire(connections, &third, &error));
     assert_non_null(strstr(error_text(&error), "all 2 inline connections of namespace \"shop\""));
     assert_non_null(strstr(error_text(&error), "--max-inline"));
+}
+
+/* How many connections with an agent the namespace can have beside those that there are. */
+static size_t take_agents(const char *namespace, char **ret_words)
+{
+    _cleanup_(error_done) struct error error = {0};
+    size_t count = 0;
+    for (;; count++) {
+        _cleanup_(memory_free) char *identity = text_format("%zu", count);
+        const struct inline_connection connection = {namespace, "kafka", identity, true};
+        if (!inline_connections_acquire(connections, &connection, &error))
+            break;
+    }
+    assert_int_equal(error.code, ERROR_LIMIT);
+    if (ret_words != NULL)
+        *ret_words = text_copy(error_text(&error));
+    return count;
+}
+
+static void make_room(void)
+{
+    inline_connections_free(connections);
+    connections = inline_connections_new(64, MAX_AGENTS);
+}
+
+static void a_namespace_leaves_agents_to_the_others(void **state)
+{
+    (void)state;
+    make_room();
+    _cleanup_(memory_free) char *words = NULL;
+    assert_int_equal(take_agents("shop", &words), 4);
+    assert_non_null(strstr(words,
+                           "namespace \"shop\" has 4 inline connections with an agent process "
+                           "(kafka), and the 4 that are left are for other namespaces "
+                           "(--max-isolated)"));
+    assert_int_equal(take_agents("kitchen", NULL), 2);
+    assert_int_equal(take_agents("cellar", NULL), 1);
+    assert_true(may_use("shop", "redis", "needs no agent"));
+    inline_connections_release(connections, "shop", "kafka", "0");
+    inline_connections_release(connections, "shop", "kafka", "1");
+    assert_int_equal(take_agents("attic", NULL), 2);
+}
+
+static void agents_of_the_file_are_kept_for_it(void **state)
+{
+    (void)state;
+    make_room();
+    _cleanup_(memory_free) char *words = NULL;
+    inline_connections_reserve(connections, MAX_AGENTS - 2);
+    assert_int_equal(take_agents("shop", NULL), 1);
+    assert_int_equal(take_agents("kitchen", NULL), 1);
+    assert_int_equal(take_agents("cellar", &words), 0);
+    assert_string_equal(words,
+                        "all 8 connections with an agent process are in use, or kept for the "
+                        "connections file (--max-isolated)");
+    inline_connections_reserve(connections, MAX_AGENTS + 1); /* what is in use stays */
+    inline_connections_release(connections, "shop", "kafka", "0");
+    assert_int_equal(take_agents("shop", NULL), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -80,6 +143,8 @@ int main(void)
         TEST(each_namespace_has_so_many_and_equal_ones_are_one),
         TEST(a_connection_without_triggers_frees_its_place),
         TEST(the_limit_says_whose_it_is_and_which_flag),
+        TEST(a_namespace_leaves_agents_to_the_others),
+        TEST(agents_of_the_file_are_kept_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

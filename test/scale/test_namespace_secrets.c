@@ -37,7 +37,7 @@ static int set_up_secrets(void **state)
         .deny_inline = true,
         .max_inline = 1,
         .max = 100,
-        .max_bytes = 1 << 20,
+        .max_bytes = 16 << 20,
     });
     return 0;
 }
@@ -231,7 +231,7 @@ static void more_namespaces_than_allowed_are_refused(void **state)
                                                         .engine = engine,
                                                         .forget_ms = 1000,
                                                         .max = 2000,
-                                                        .max_bytes = 1 << 20});
+                                                        .max_bytes = 16 << 20});
     for (int i = 0; i <= NAMESPACE_SECRETS_MAX; i++) {
         snprintf(name, sizeof(name), "n%d", i);
         trigger = find_in(name, 0, (const char *const[]){OWN, NULL});

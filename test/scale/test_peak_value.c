@@ -5,163 +5,192 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
-enum { START_MS = 1000000007, SECOND_MS = 1000, MINUTE_MS = 60 * SECOND_MS };
+enum { START_MS = 1000000007, SECOND_MS = 1000, WINDOW_S = 300 };
+
+static struct peak_value peak;
+static int64_t window_s;
+
+static int set_up(void **state)
+{
+    (void)state;
+    peak = (struct peak_value){0};
+    window_s = WINDOW_S;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    peak_value_done(&peak);
+    return 0;
+}
 
 static int64_t at_s(int64_t seconds)
 {
     return START_MS + seconds * SECOND_MS;
 }
 
-/* Every 15 s, as the HPA asks, from one second to another. */
-static void answer(struct peak_value *peak, double value, int64_t from_s, int64_t to_s)
+static void add(double value, int64_t seconds)
+{
+    peak_value_add(&peak, value, window_s * SECOND_MS, at_s(seconds));
+}
+
+/* Every 15 s, as the HPA calls, from one second to another. */
+static void answer(double value, int64_t from_s, int64_t to_s)
 {
     for (int64_t i = from_s; i <= to_s; i += 15)
-        peak_value_add(peak, value, at_s(i));
+        add(value, i);
+}
+
+/* Measuring fails from the first second on, and a held value is answered every 15 s until the other. */
+static void be_out(int64_t from_s, int64_t to_s)
+{
+    for (int64_t i = from_s; i <= to_s; i += 15)
+        peak_value_hold(&peak, at_s(from_s), at_s(i));
+}
+
+static double largest(void)
+{
+    return peak_value_largest(&peak);
 }
 
 static void nothing_was_answered(void **state)
 {
     (void)state;
-    const struct peak_value peak = {0};
-    assert_true(peak_value_before(&peak, at_s(0)) == 0);
+    assert_true(largest() == 0);
 }
 
-static void the_largest_of_five_minutes_before_the_failure(void **state)
+static void it_is_the_largest_of_the_window_that_ends_with_the_last_answer(void **state)
 {
     (void)state;
-    struct peak_value peak = {0};
-    peak_value_add(&peak, 40, at_s(0));
-    answer(&peak, 3, 15, 300);
-    assert_true(peak_value_before(&peak, at_s(300)) == 40);
+    static const int64_t windows_s[] = {0, 60, 300, 900};
+    for (size_t i = 0; i < ARRAY_LENGTH(windows_s); i++) {
+        window_s = windows_s[i];
+        add(40, 0);
+        add(3, window_s > 0 ? window_s - 1 : 0);
+        assert_true(largest() == (window_s == 0 ? 3 : 40));
+        add(3, window_s);
+        assert_true(largest() == 3);
+        add(2, window_s + 1);
+        assert_true(largest() == (window_s == 0 ? 2 : 3));
+        peak_value_done(&peak);
+    }
 }
 
-static void readings_older_than_the_window_are_not_counted(void **state)
+/* The replicas that there are follow from it. */
+static void the_last_answer_counts_however_old_it_is(void **state)
 {
     (void)state;
-    struct peak_value peak = {0};
-    peak_value_add(&peak, 40, at_s(0));
-    answer(&peak, 3, 15, 340);
-    assert_true(peak_value_before(&peak, at_s(340)) == 3);
-}
-
-static void answers_long_before_the_failure_are_not_counted(void **state)
-{
-    (void)state;
-    struct peak_value peak = {0};
-    peak_value_add(&peak, 40, at_s(0));
-    peak_value_add(&peak, 3, at_s(200));
-    assert_true(peak_value_before(&peak, at_s(420)) == 3);
-    assert_true(peak_value_before(&peak, at_s(600)) == 0);
+    window_s = 0;
+    add(40, 0);
+    be_out(7200, 7300);
+    assert_true(largest() == 40);
 }
 
 static void values_need_not_come_often(void **state)
 {
     (void)state;
-    struct peak_value peak = {0};
-    peak_value_add(&peak, 40, at_s(0));
-    peak_value_add(&peak, 3, at_s(299));
-    assert_true(peak_value_before(&peak, at_s(299)) == 40);
-    peak_value_add(&peak, 2, at_s(7200));
-    assert_true(peak_value_before(&peak, at_s(7200)) == 2);
+    add(40, 0);
+    add(3, 299);
+    assert_true(largest() == 40);
+    add(2, 7200);
+    assert_true(largest() == 2);
 }
 
 static void an_hour_of_outage_changes_nothing(void **state)
 {
     (void)state;
-    struct peak_value peak = {0};
-    answer(&peak, 40, 0, 60);
-    answer(&peak, 3, 75, 120);
-    for (int64_t i = 120; i < 3600; i += 15) {
-        peak_value_fail(&peak, at_s(121));
-        assert_true(peak_value_before(&peak, at_s(121)) == 40);
-    }
+    answer(40, 0, 60);
+    answer(3, 75, 120);
+    be_out(121, 3600);
+    assert_true(largest() == 40);
 }
 
 /* The replicas were held, and the HPA's window has them still. */
 static void a_short_recovery_forgets_nothing(void **state)
 {
     (void)state;
-    struct peak_value peak = {0};
-    peak_value_add(&peak, 40, at_s(0));
-    peak_value_fail(&peak, at_s(10));
-    peak_value_add(&peak, 3, at_s(3000));
-    assert_true(peak_value_before(&peak, at_s(3010)) == 40);
+    add(40, 0);
+    answer(3, 15, 30);
+    be_out(31, 3000);
+    add(3, 3015);
+    assert_true(largest() == 40);
+    answer(3, 3030, 3400);
+    assert_true(largest() == 3);
 }
 
-/* Measuring worked for a moment, and failed again before anybody called. */
-static void a_recovery_that_nobody_saw_forgets_nothing(void **state)
+/* After the hold the calls failed, and the HPA had no value to remember. */
+static void the_time_without_a_held_value_counts(void **state)
 {
     (void)state;
-    struct peak_value peak = {0};
-    peak_value_add(&peak, 40, at_s(0));
-    answer(&peak, 3, 15, 30);
-    peak_value_fail(&peak, at_s(31));
-    assert_true(peak_value_before(&peak, at_s(3000)) == 40);
-    peak_value_fail(&peak, at_s(3000));
-    peak_value_add(&peak, 3, at_s(3015));
-    assert_true(peak_value_before(&peak, at_s(3030)) == 40);
-    answer(&peak, 3, 3030, 3400);
-    assert_true(peak_value_before(&peak, at_s(3400)) == 3);
+    add(40, 0);
+    answer(3, 15, 30);
+    be_out(31, 60);
+    add(3, 4000);
+    assert_true(largest() == 3);
 }
 
 /* Or a source that fails now and then would hold the value of a peak for ever. */
 static void held_answers_do_not_prolong_the_window(void **state)
 {
     (void)state;
-    struct peak_value peak = {0};
-    peak_value_add(&peak, 40, at_s(0));
+    add(40, 0);
     for (int64_t i = 30; i <= 600; i += 30) {
-        peak_value_fail(&peak, at_s(i - 1));
-        peak_value_add(&peak, 3, at_s(i));
+        be_out(i - 1, i - 1);
+        add(3, i);
     }
-    assert_true(peak_value_before(&peak, at_s(600)) == 3);
+    assert_true(largest() == 3);
 }
 
 static void a_failure_does_not_begin_before_the_last_answer(void **state)
 {
     (void)state;
-    struct peak_value peak = {0};
-    peak_value_add(&peak, 40, at_s(0));
-    answer(&peak, 3, 15, 345);
-    peak_value_fail(&peak, at_s(0));
-    peak_value_add(&peak, 3, at_s(346));
-    assert_true(peak_value_before(&peak, at_s(346)) == 3);
+    add(40, 0);
+    answer(3, 15, 300);
+    peak_value_hold(&peak, at_s(0), at_s(301));
+    add(3, 302);
+    assert_true(largest() == 3);
 }
 
-static void each_value_is_known_for_five_minutes_and_not_for_six(void **state)
+/* Too many different values: it may hold for longer than the window, and never for less. */
+static void of_many_values_none_is_forgotten_too_soon(void **state)
 {
     (void)state;
-    for (int64_t offset_ms = 0; offset_ms < MINUTE_MS; offset_ms += 777) {
-        struct peak_value peak = {0};
-        int64_t began_ms = START_MS + offset_ms;
-        peak_value_add(&peak, 7, began_ms);
-        for (int64_t i = SECOND_MS; i <= (int64_t)6 * MINUTE_MS; i += SECOND_MS) {
-            peak_value_add(&peak, 1, began_ms + i);
-            double largest = peak_value_before(&peak, began_ms + i);
-            if (i <= PEAK_VALUE_WINDOW_MS)
-                assert_true(largest == 7);
-            if (i > PEAK_VALUE_WINDOW_MS + PEAK_VALUE_BUCKET_MS)
-                assert_true(largest == 1);
+    enum { VALUES = 3000 };
+    srand(1);
+    double *values = memory_array(VALUES, sizeof(*values));
+    for (int i = 0; i < VALUES; i++) {
+        values[i] = 1e6 - i + rand() % 100;
+        add(values[i], i);
+        double expected = 0, longer = 0;
+        for (int k = i; k >= 0 && k >= i - 2 * WINDOW_S; k--) {
+            expected = k > i - WINDOW_S ? fmax(expected, values[k]) : expected;
+            longer = fmax(longer, values[k]);
         }
+        assert_true(largest() >= expected && largest() <= longer);
+        assert_true(peak.count <= PEAK_VALUE_MAX_STEPS);
     }
+    free(values);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_was_answered),
-        cmocka_unit_test(the_largest_of_five_minutes_before_the_failure),
-        cmocka_unit_test(readings_older_than_the_window_are_not_counted),
-        cmocka_unit_test(answers_long_before_the_failure_are_not_counted),
-        cmocka_unit_test(values_need_not_come_often),
-        cmocka_unit_test(an_hour_of_outage_changes_nothing),
-        cmocka_unit_test(a_short_recovery_forgets_nothing),
-        cmocka_unit_test(a_recovery_that_nobody_saw_forgets_nothing),
-        cmocka_unit_test(held_answers_do_not_prolong_the_window),
-        cmocka_unit_test(a_failure_does_not_begin_before_the_last_answer),
-        cmocka_unit_test(each_value_is_known_for_five_minutes_and_not_for_six),
+        TEST(nothing_was_answered),
+        TEST(it_is_the_largest_of_the_window_that_ends_with_the_last_answer),
+        TEST(the_last_answer_counts_however_old_it_is),
+        TEST(values_need_not_come_often),
+        TEST(an_hour_of_outage_changes_nothing),
+        TEST(a_short_recovery_forgets_nothing),
+        TEST(the_time_without_a_held_value_counts),
+        TEST(held_answers_do_not_prolong_the_window),
+        TEST(a_failure_does_not_begin_before_the_last_answer),
+        TEST(of_many_values_none_is_forgotten_too_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "scale/fixture.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static void readings_survive_a_change_of_credentials(void **state)
 {
@@ -28,6 +29,62 @@ static void readings_do_not_survive_a_change_of_addresses(void **state)
     fake_set_queue("7", FAKE_HANGS);
     set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
     assert_false(is_measured(trigger));
+}
+
+static double replicas_of(const struct trigger *trigger)
+{
+    struct trigger_state now;
+    trigger_state(trigger, clock_now_ms(), &now);
+    double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
+    trigger_state_done(&now);
+    return replicas;
+}
+
+/* The level of 20 is left below 1 alone; at another source it begins with what is known there. */
+static void a_policy_goes_on_with_another_query(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND("scaler", "fake", "connectionName", "orders", "queueName",
+                                   "jobs", "steps", "1=1, 10=5");
+    struct query *before = query_of(trigger);
+    measure_again(trigger);
+    fake_set_queue("jobs", 5);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
+    assert_ptr_not_equal(trigger->query, before);
+    assert_true(replicas_of(trigger) == 5);
+    measure_again(trigger);
+    assert_true(replicas_of(trigger) == 5);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new, "
+                    "namespaces: [shop]}\n");
+    fake_set_queue("jobs", 0);
+    measure_again(trigger);
+    assert_true(replicas_of(trigger) == 0);
+    fake_set_queue("jobs", FAKE_HANGS);
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    assert_true(replicas_of(trigger) == -1);
+}
+
+/* Nothing but the trigger's own lock orders a step before what follows it here: the thread sanitizer sees the rest. */
+static void no_step_sees_a_trigger_that_is_parsed_again(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND("scaler", "fake", "connectionName", "orders", "queueName",
+                                   "jobs", "steps", "1=1, 10=5");
+    struct query *query = query_of(trigger);
+    measure_again(trigger);
+    for (int i = 0; i < 20; i++) {
+        query_demand(query, clock_now_ms());
+        usleep(3000);
+        set_connections(i % 2 == 0 ? "connections:\n"
+                                     "  orders: {scaler: fake, source: \"amqp://orders\"}\n"
+                                   : connections_yaml);
+        assert_ptr_equal(trigger->query, query);
+    }
+    assert_true(replicas_of(trigger) == 5);
 }
 
 static void unchanged_connections_are_left_alone(void **state)
@@ -169,6 +226,21 @@ static void a_trigger_of_an_unknown_scaler_stays_as_it_is(void **state)
     assert_null(trigger->query);
 }
 
+static void a_renewal_is_no_call(void **state)
+{
+    (void)state;
+    FIND(ORDERS);
+    struct trigger *younger = find_in("shop", 500, (const char *const[]){GOOD, NULL});
+    struct trigger *pinned =
+        find_in("shop", 600, (const char *const[]){ORDERS, "hold", "1s", NULL});
+    triggers_pin(triggers, pinned);
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    triggers_expire(triggers, 1200); /* after 1000 */
+    assert_int_equal(triggers_count(triggers), 2);
+    assert_ptr_equal(find_in("shop", 1200, (const char *const[]){GOOD, NULL}), younger);
+    triggers_unpin(triggers, pinned, 1200);
+}
+
 static void a_trigger_can_be_dropped_before_its_renewal(void **state)
 {
     (void)state;
@@ -186,6 +258,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(readings_survive_a_change_of_credentials),
         TEST(readings_do_not_survive_a_change_of_addresses),
+        TEST(a_policy_goes_on_with_another_query),
+        TEST(no_step_sees_a_trigger_that_is_parsed_again),
         TEST(unchanged_connections_are_left_alone),
         TEST(the_query_goes_on_where_it_is_the_same),
         TEST(a_connection_that_stays_leaves_no_room_for_another_one_meanwhile),
@@ -195,6 +269,7 @@ int main(void)
         TEST(watchers_move_to_the_other_query),
         TEST(callers_of_a_lost_query_get_the_reason),
         TEST(a_trigger_of_an_unknown_scaler_stays_as_it_is),
+        TEST(a_renewal_is_no_call),
         TEST(a_trigger_can_be_dropped_before_its_renewal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,6 +249,77 @@ static void a_wrong_trace_names_its_line(void **state)
     }
 }
 
+/* ---- an outage ---- */
+
+/* Work comes in waves: there are fewer replicas than shortly before, or more, whenever the outage begins. */
+static const char waves[] =
+    "time,arrivals\n0,3\n600,3\n700,2.1\n800,1.5\n900,1.1\n1000,0.7\n1100,0.4\n"
+    "1200,0.4\n1400,1.8\n1500,0.6\n1600,0.3\n1700,1.2\n1900,0.2\n4000,0.2\n";
+
+enum { OUTAGE_S = 1800 };
+
+struct changes {
+    int64_t started, removed;
+};
+
+/* In an outage of half an hour, from the HPA's first sync in it on: until then it goes by what was measured. The HPA's
+ * policies do not keep it from following a value. */
+static struct changes changes_in_outage(int64_t at_s, int64_t window_s, int64_t hold_window_s)
+{
+    struct simulation_settings settings = settings_of(1);
+    settings.workers =
+        (struct workers_settings){.rate = 0.05, .prefetch = 1}; /* jobs of 20 s, one at a time */
+    settings.model.hpa.up.policy_count = 1;
+    settings.model.hpa.up.policies[0] = (struct hpa_policy){HPA_PODS, 10000, 15000};
+    settings.model.hpa.down.window_ms = window_s * 1000;
+    settings.model.cooldown_ms = (int64_t)3600 * 1000;
+    settings.counts_in_flight = true;
+    settings.outage_at_ms = at_s * 1000;
+    settings.outage_ms = (int64_t)OUTAGE_S * 1000;
+    settings.hold_window_ms = hold_window_s * 1000;
+    struct simulation run = simulated(&settings, waves);
+    struct changes changes = {0};
+    for (int64_t i = at_s + 1; i < at_s + OUTAGE_S; i++) {
+        int64_t change = run.samples[i].replicas - run.samples[i - 1].replicas;
+        changes.started += change > 0 ? change : 0;
+        changes.removed += change < 0 ? -change : 0;
+    }
+    simulation_done(&run);
+    return changes;
+}
+
+/* In outages that begin at any time. */
+static struct changes sum_of_changes(int64_t window_s, int64_t hold_window_s)
+{
+    struct changes sum = {0};
+    for (int64_t at_s = 700; at_s < 2100; at_s += 11) {
+        const struct changes changes = changes_in_outage(at_s, window_s, hold_window_s);
+        sum.started += changes.started;
+        sum.removed += changes.removed;
+    }
+    print_message("window %lld s, held %lld s: %lld started, %lld removed\n", (long long)window_s,
+                  (long long)hold_window_s, (long long)sum.started, (long long)sum.removed);
+    return sum;
+}
+
+static void a_held_value_starts_no_replica_and_removes_none(void **state)
+{
+    (void)state;
+    static const int64_t windows_s[] = {0, 60, 300, 900};
+    for (size_t i = 0; i < ARRAY_LENGTH(windows_s); i++) {
+        const struct changes changes = sum_of_changes(windows_s[i], windows_s[i]);
+        assert_true(changes.started == 0 && changes.removed == 0);
+    }
+}
+
+/* What the test above would find. */
+static void with_another_window_it_does(void **state)
+{
+    (void)state;
+    assert_true(sum_of_changes(0, 300).started > 0);
+    assert_true(sum_of_changes(300, 0).removed > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +334,8 @@ int main(void)
         cmocka_unit_test(a_trace_is_steps),
         cmocka_unit_test(a_recorded_history_is_a_trace),
         cmocka_unit_test(a_wrong_trace_names_its_line),
+        cmocka_unit_test(a_held_value_starts_no_replica_and_removes_none),
+        cmocka_unit_test(with_another_window_it_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

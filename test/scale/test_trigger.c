@@ -206,10 +206,10 @@ static void a_trigger_without_calls_expires(void **state)
     find_in("shop", 600, third);
     find_in("shop", 700, first);
 
-    trigger_pin(kept);
+    triggers_pin(triggers, kept);
     assert_int_equal(triggers_expire(triggers, 1600), 1700); /* the third goes, the first is next */
     assert_int_equal(triggers_count(triggers), 2);
-    trigger_unpin(kept);
+    triggers_unpin(triggers, kept, 0);
     triggers_expire(triggers, 5000);
     assert_int_equal(triggers_count(triggers), 0);
 }
@@ -254,7 +254,7 @@ a_full_table_drops_the_trigger_longest_without_a_call_and_fails_where_all_are_pi
     const char *const third[] = {GOOD, "queueLength", "2", NULL};
     const char *const fourth[] = {GOOD, "queueLength", "3", NULL};
     struct trigger *kept = find_in("shop", 0, first);
-    trigger_pin(kept);
+    triggers_pin(triggers, kept);
     find_in("shop", 100, second);
     struct trigger *later = find_in("shop", 200, third);
     struct trigger *newest = find_in("shop", 300, fourth); /* the second goes */
@@ -262,36 +262,158 @@ a_full_table_drops_the_trigger_longest_without_a_call_and_fails_where_all_are_pi
     assert_ptr_equal(find_in("shop", 400, first), kept);
     assert_ptr_equal(find_in("shop", 400, third), later);
 
-    trigger_pin(later);
-    trigger_pin(newest);
+    triggers_pin(triggers, later);
+    triggers_pin(triggers, newest);
     assert_false(triggers_find(triggers, &ref, 800, &trigger, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     assert_string_equal(error_text(&error), "all 3 triggers are in use (--max-triggers)");
-    trigger_unpin(later);
-    trigger_unpin(newest);
-    trigger_unpin(kept);
+    triggers_unpin(triggers, later, 0);
+    triggers_unpin(triggers, newest, 0);
+    triggers_unpin(triggers, kept, 0);
 }
 
-static void a_limit_on_metadata_is_an_error_and_what_is_not_pinned_makes_room(void **state)
+/* Each of the fake scaler, with so much metadata and a target of its own. */
+static bool find_large(const char *namespace, const char *target, size_t bytes, int64_t now_ms,
+                       struct trigger **ret_trigger, struct error *error)
+{
+    _cleanup_(memory_free) char *queue = memory_new(bytes + 1);
+    struct option_entry entries[] = {
+        {"scaler", "fake"}, {"source", "a"}, {"queueName", queue}, {"queueLength", target}};
+    struct trigger_ref ref = {"large", namespace, entries, ARRAY_LENGTH(entries)};
+    memset(queue, 'x', bytes);
+    return triggers_find(triggers, &ref, now_ms, ret_trigger, error);
+}
+
+static void restart_with(size_t max_bytes)
+{
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .engine = engine,
+                                                        .rules = {.interval_ms = 5000},
+                                                        .forget_ms = (int64_t)3600 * 1000,
+                                                        .max_inline = 1,
+                                                        .max = 1000,
+                                                        .max_bytes = max_bytes});
+}
+
+static void a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
-    char padding[901] = {0};
-    struct option_entry entries[] = {{"scaler", "fake"}, {"padding", padding}};
-    struct trigger_ref ref = {"large", "shop", entries, 2};
-    struct trigger *kept = NULL;
     struct trigger *trigger = NULL;
-    memset(padding, 'x', sizeof(padding) - 1);
-    assert_true(triggers_find(triggers, &ref, 0, &kept, &error));
-    trigger_pin(kept);
-    ref.name = "other";
-    assert_false(triggers_find(triggers, &ref, 0, &trigger, &error));
+    char target[16];
+    int count = 0;
+    restart_with(512 << 10);
+    assert_true(find_large("other", "1", 1000, 0, &trigger, &error));
+    for (;; count++) {
+        snprintf(target, sizeof(target), "%d", count + 1);
+        if (!find_large("shop", target, 8000, 1000, &trigger, &error))
+            break;
+    }
     assert_int_equal(error.code, ERROR_LIMIT);
-    assert_non_null(
-        strstr(error_text(&error), "all 1000 bytes for the metadata of triggers are in use"));
-    trigger_unpin(kept);
+    assert_string_equal(error_text(&error), "the triggers of namespace \"shop\" use all of their "
+                                            "256 KiB of memory (--trigger-memory)");
+    assert_in_range(count, 5, 15);
+    assert_true(find_large("other", "2", 8000, 1000, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), count + 2);
+
+    /* Those that are in use stay; the others make room. */
+    assert_true(find_large("shop", "1", 8000, 1000 + TRIGGERS_IN_USE_MS / 2, &trigger, &error));
+    assert_true(find_large("shop", target, 8000, 1000 + TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), count + 2);
+    assert_true(find_large("shop", "1", 8000, 1000 + TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(trigger->first_call_ms, 1000);
+}
+
+static void all_namespaces_together_have_a_budget(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    char namespace[16];
+    int count = 0;
+    restart_with(512 << 10);
+    for (;; count++) {
+        snprintf(namespace, sizeof(namespace), "n%d", count);
+        if (!find_large(namespace, "1", 8000, 0, &trigger, &error))
+            break;
+    }
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_string_equal(error_text(&error), "the triggers of all namespaces use all of their 512 "
+                                            "KiB of memory (--trigger-memory)");
+    assert_in_range(count, 10, 30);
+    assert_true(find_large(namespace, "1", 8000, TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), count);
+}
+
+static void metadata_that_is_too_large_is_an_error(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    assert_true(find_large("shop", "1", TRIGGERS_MAX_METADATA - 100, 0, &trigger, &error));
+    assert_false(find_large("shop", "1", TRIGGERS_MAX_METADATA, 0, &trigger, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_non_null(strstr(error_text(&error), "at most 16384 are allowed"));
+}
+
+static void mistakes_of_a_trigger_are_bounded(void **state)
+{
+    (void)state;
+    struct option_entry entries[TRIGGERS_MAX_KEYS] = {{"scaler", "fake"}, {"source", "a"}};
+    char keys[TRIGGERS_MAX_KEYS][80];
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    for (size_t i = 2; i < TRIGGERS_MAX_KEYS; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%zu%s", i, "unknown, and so long that it is cut short");
+        entries[i] = (struct option_entry){keys[i], "x"};
+    }
+    struct trigger_ref ref = {"worker", "shop", entries, TRIGGERS_MAX_KEYS};
     assert_true(triggers_find(triggers, &ref, 0, &trigger, &error));
-    assert_int_equal(triggers_count(triggers), 1);
+    assert_in_range(strlen(error_text(&trigger->mistakes)), 1000, TRIGGERS_MAX_MISTAKES);
+}
+
+static void triggers_of_one_connection_hold_its_values_once(void **state)
+{
+    (void)state;
+    const char *const first[] = {ORDERS, NULL};
+    const char *const second[] = {ORDERS, "queueLength", "1", NULL};
+    const struct trigger *one = find_in("shop", 0, first);
+    const struct trigger *other = find_in("shop", 0, second);
+    const struct trigger *foreign = find_in("billing-eu", 0, first);
+    assert_ptr_equal(one->values[OPTION_CONNECTION], other->values[OPTION_CONNECTION]);
+    assert_ptr_not_equal(one->values[OPTION_CONNECTION], foreign->values[OPTION_CONNECTION]);
+}
+
+/* Each call would otherwise pass all of them, while all other calls wait. */
+static void room_is_found_without_passing_the_pinned_triggers(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct option_entry entries[] = {{"scaler", "fake"}};
+    struct trigger_ref ref = {"one too many", "shop", entries, 1};
+    struct trigger *pinned[3];
+    struct trigger *trigger = NULL;
+    for (int i = 0; i < 3; i++) {
+        const char *const metadata[] = {GOOD, "queueLength",
+                                        i == 0   ? "1"
+                                        : i == 1 ? "2"
+                                                 : "3",
+                                        NULL};
+        pinned[i] = find_in("shop", 100, metadata);
+        triggers_pin(triggers, pinned[i]);
+    }
+    assert_false(triggers_find(triggers, &ref, 800, &trigger, &error));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pinned[i]->last_call_ms, 100);
+    assert_true(triggers_expire(triggers, 100000) > 100000);
+    assert_int_equal(triggers_count(triggers), 3);
+    triggers_unpin(triggers, pinned[1], 200000);
+    assert_int_equal(pinned[1]->last_call_ms, 200000);
+    assert_true(triggers_find(triggers, &ref, 200000, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), 3);
+    triggers_unpin(triggers, pinned[0], 200000);
+    triggers_unpin(triggers, pinned[2], 200000);
 }
 
 static void a_trigger_answers_with_the_reading_of_its_query(void **state)
@@ -307,6 +429,73 @@ static void a_trigger_answers_with_the_reading_of_its_query(void **state)
     trigger_answer(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_VALUE);
     assert_true(answer.value == 7 && answer.active && !answer.held);
+}
+
+#define JOBS "scaler", "fake", "source", "a", "queueName", "jobs", "steps", "1=1, 10=5"
+
+static double replicas_now(const struct trigger *trigger)
+{
+    struct trigger_state now;
+    trigger_state(trigger, clock_now_ms(), &now);
+    double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
+    trigger_state_done(&now);
+    return replicas;
+}
+
+/* The level of 20 is left below 1 alone. */
+static void a_policy_steps_with_each_reading_whoever_reads_it(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND(JOBS);
+    query_of(trigger);
+    measure_again(trigger);
+    fake_set_queue("jobs", 5);
+    measure_again(trigger);
+    assert_true(replicas_now(trigger) == 5);
+    fake_set_queue("jobs", 0);
+    measure_again(trigger);
+    fake_set_queue("jobs", 5);
+    measure_again(trigger);
+    assert_true(replicas_now(trigger) == 1);
+}
+
+/* All that pages and calls do, between two readings. */
+static void observers_change_nothing(void **state)
+{
+    (void)state;
+    _cleanup_(answer_done) struct answer answer = {0};
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND(JOBS, "maxReplicaCount", "9", "shadow", "steps=5=2");
+    query_of(trigger);
+    measure_again(trigger);
+    const struct policy_state before = trigger->policy->answered.state;
+    const struct policy_state shadow = trigger->policy->shadow.state;
+    const struct peak_value *peak = trigger->peak;
+    for (int i = 0; i < 50; i++) {
+        struct answer_call call = {.arrived_ms = clock_now_ms(), .out_of_time = true};
+        assert_true(replicas_now(trigger) == 5);
+        trigger_answer(trigger, &call, clock_now_ms(), &answer);
+        answer_done(&answer);
+        usleep(1000);
+    }
+    assert_memory_equal(&trigger->policy->answered.state, &before, sizeof(before));
+    assert_memory_equal(&trigger->policy->shadow.state, &shadow, sizeof(shadow));
+    assert_ptr_equal(trigger->peak, peak);
+}
+
+/* The other trigger had no use for a window, and its reading is known. */
+static void a_policy_begins_with_the_reading_that_is_known(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 20);
+    struct trigger *other = FIND("scaler", "fake", "source", "a", "queueName", "jobs");
+    query_of(other);
+    wait_until_measured(other);
+    fake_set_queue("jobs", FAKE_HANGS);
+    struct trigger *trigger = FIND(JOBS);
+    assert_ptr_equal(query_of(trigger), query_of(other));
+    assert_true(replicas_now(trigger) == 5);
 }
 
 static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **state)
@@ -395,6 +584,26 @@ static void a_trigger_with_mistakes_is_never_measured(void **state)
     assert_int_equal(stats.connections, 0);
 }
 
+static void a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one(void **state)
+{
+    (void)state;
+    /* The loop's clock may not have moved between the first calls of two triggers. */
+    for (int64_t later_ms = 1000; later_ms <= 1001; later_ms++) {
+        struct trigger_calls former = {.first_ms = 1000, .last_ms = 1000};
+        struct trigger_calls newest = {.first_ms = later_ms, .last_ms = 20000};
+        struct trigger_calls all = former;
+        trigger_calls_join(&all, &newest);
+        assert_true(trigger_calls_are_superseded(&former, &all));
+        assert_false(trigger_calls_are_superseded(&newest, &all));
+    }
+    struct trigger_calls one = {.first_ms = 1000, .last_ms = 20000};
+    struct trigger_calls other = {.first_ms = 1000, .last_ms = 12000};
+    struct trigger_calls both = one;
+    trigger_calls_join(&both, &other);
+    assert_false(trigger_calls_are_superseded(&one, &both));
+    assert_false(trigger_calls_are_superseded(&other, &both));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,12 +625,21 @@ int main(void)
         TEST(a_trigger_without_calls_expires),
         TEST(many_triggers_without_calls_expire_some_at_a_time),
         TEST(a_full_table_drops_the_trigger_longest_without_a_call_and_fails_where_all_are_pinned),
-        TEST(a_limit_on_metadata_is_an_error_and_what_is_not_pinned_makes_room),
+        TEST(a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others),
+        TEST(all_namespaces_together_have_a_budget),
+        TEST(metadata_that_is_too_large_is_an_error),
+        TEST(mistakes_of_a_trigger_are_bounded),
+        TEST(triggers_of_one_connection_hold_its_values_once),
+        TEST(room_is_found_without_passing_the_pinned_triggers),
         TEST(a_trigger_answers_with_the_reading_of_its_query),
+        TEST(a_policy_steps_with_each_reading_whoever_reads_it),
+        TEST(observers_change_nothing),
+        TEST(a_policy_begins_with_the_reading_that_is_known),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
         TEST(the_sums_of_policies_follow_answers_and_drops),
         TEST(a_walk_sees_each_trigger_that_stays_once),
+        TEST(a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one),
         TEST(a_trigger_with_mistakes_is_never_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ enum { MAX_LINE = 2048 };
 struct call {
     struct nats_peer *peer;
     int socket;
+    bool is_greeted;
     char late[MAX_LINE];
     bool is_deaf;
 };
@@ -145,8 +146,9 @@ static void *serve(void *argument)
     FILE *input = copy < 0 ? NULL : fdopen(copy, "r");
     if (input == NULL)
         abort();
-    send_text(call->socket, "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"proto\":1,"
-                            "\"headers\":true,\"max_payload\":1048576}\r\n");
+    if (call->is_greeted)
+        send_text(call->socket, "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"proto\":1,"
+                                "\"headers\":true,\"max_payload\":1048576}\r\n");
     while (getline(&line, &capacity, input) > 0)
         handle(call, line);
     free(line);
@@ -165,6 +167,7 @@ static void *run(void *argument)
             abort();
         call->peer = peer;
         call->socket = socket;
+        call->is_greeted = peer->greeted == 0 || peer->connections < peer->greeted;
         peer->sockets[peer->connections] = socket;
         pthread_create(&peer->threads[peer->connections++], NULL, serve, call);
     }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 extern const struct scaler scaler_kafka;
@@ -179,6 +180,22 @@ static void a_pattern_has_no_more_than_256_characters(void **state)
     assert_true(long_enough.good);
 }
 
+/* The C library copies what is in a + at each level: this takes 99 MiB there, and four levels more 1.8 GB. */
+static void a_pattern_costs_little_however_it_is_nested(void **state)
+{
+    (void)state;
+    struct timespec began;
+    struct timespec ended;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
+    TRIGGER(nested, {"topic", "^(((((((((((((((((a)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+"});
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+    assert_true(nested.good);
+    double ms =
+        (double)(ended.tv_sec - began.tv_sec) * 1e3 + (double)(ended.tv_nsec - began.tv_nsec) / 1e6;
+    print_message("%.3f ms\n", ms);
+    assert_true(ms < 50);
+}
+
 static void without_a_topic_no_partition_is_left_out(void **state)
 {
     (void)state;
@@ -307,6 +324,16 @@ static void a_beginning_that_moved_past_the_end_is_no_negative_lag(void **state)
     assert_float_equal(kafka_lag_of(earliest.options.query, NO_COMMIT, 10, 14), 0, 0);
 }
 
+static void lag_is_persistent_at_persistent_lag_time(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"excludePersistentLag", "true"}, {"persistentLagTime", "2s"});
+    assert_false(kafka_lag_is_persistent(trigger.options.query, 0));
+    assert_false(kafka_lag_is_persistent(trigger.options.query, 1999));
+    assert_true(kafka_lag_is_persistent(trigger.options.query, 2000));
+    assert_true(kafka_lag_is_persistent(trigger.options.query, 60000));
+}
+
 static void only_the_wanted_partitions_count(void **state)
 {
     (void)state;
@@ -356,6 +383,23 @@ static void an_even_distribution_takes_a_divisor_of_the_partitions(void **state)
     assert_float_equal(evaluated(&trigger, 0, 6, 0).value, 0, 0);
 }
 
+/* As each divisor was tried, up to the partitions; any number of lag, and of partitions up to 40. */
+static void an_even_distribution_is_the_smallest_divisor_that_suffices(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"lagThreshold", "1"}, {"ensureEvenDistributionOfPartitions", "true"},
+            {"allowIdleConsumers", "true"});
+    for (int partitions = 1; partitions <= 40; partitions++)
+        for (int lag = 1; lag <= 50; lag++) {
+            int expected = 1;
+            while (expected < partitions && (partitions % expected != 0 || expected < lag))
+                expected++;
+            assert_float_equal(evaluated(&trigger, lag, partitions, partitions).value, expected, 0);
+        }
+    /* A prime, and a lag that no other divisor suffices for: some thousand steps. */
+    assert_float_equal(evaluated(&trigger, 1e7, 9999991, 1).value, 9999991, 0);
+}
+
 static void activity_is_decided_by_the_uncapped_lag(void **state)
 {
     (void)state;
@@ -390,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_list_of_topics_is_each_of_them_once),
         cmocka_unit_test(a_topic_is_no_longer_than_kafka_has_them),
         cmocka_unit_test(a_pattern_has_no_more_than_256_characters),
+        cmocka_unit_test(a_pattern_costs_little_however_it_is_nested),
         cmocka_unit_test(without_a_topic_no_partition_is_left_out),
         cmocka_unit_test(apache_kafka_has_fewer_rules),
         cmocka_unit_test(a_commit_is_stuck_for_as_long_as_it_was_not_seen_to_move),
@@ -401,11 +446,13 @@ int main(void)
         cmocka_unit_test(without_a_commit_zero_is_zero_where_it_is_wanted),
         cmocka_unit_test(a_commit_beyond_the_end_counts_as_none),
         cmocka_unit_test(a_beginning_that_moved_past_the_end_is_no_negative_lag),
+        cmocka_unit_test(lag_is_persistent_at_persistent_lag_time),
         cmocka_unit_test(only_the_wanted_partitions_count),
         cmocka_unit_test(there_are_never_more_replicas_than_partitions),
         cmocka_unit_test(idle_consumers_are_allowed_where_they_are_wanted),
         cmocka_unit_test(partitions_without_lag_need_no_replica),
         cmocka_unit_test(an_even_distribution_takes_a_divisor_of_the_partitions),
+        cmocka_unit_test(an_even_distribution_is_the_smallest_divisor_that_suffices),
         cmocka_unit_test(activity_is_decided_by_the_uncapped_lag),
         cmocka_unit_test(a_reading_without_lag_is_an_error),
     };

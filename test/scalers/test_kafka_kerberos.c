@@ -1,8 +1,9 @@
-/* krb5.conf from a trigger: nothing of it makes the Kerberos library read files of ours, or load code. */
+/* krb5.conf and keytab from a trigger: nothing of them makes the Kerberos library read files of ours, or load code. */
 #include "kafka/kerberos_config.h"
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/keytab.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,9 +101,9 @@ static void settings_that_read_files_or_load_code_are_refused(void **state)
         {"[libdefaults]\n default_realm = A\"\\nB\n", "default_realm must be a name"},
         {"[libdefaults]\n default_realm = {\n", "default_realm cannot have braces"},
         {"[realms]\n A = {\n http_anchors = DIR:/etc\n }\n", "http_anchors is not allowed"},
-        {"[realms]\n A = {\n kdc = /run/kdc.socket\n }\n", "kdc must be a name"},
-        {"[realms]\n A = {\n kdc = unix:/run/kdc\n }\n", "kdc must be a name"},
-        {"[realms]\n A = {\n kdc = %{libdir}\n }\n", "kdc must be a name"},
+        {"[realms]\n A = {\n kdc = /run/kdc.socket\n }\n", "kdc must be an address"},
+        {"[realms]\n A = {\n kdc = unix:/run/kdc\n }\n", "kdc must be an address"},
+        {"[realms]\n A = {\n kdc = %{libdir}\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n B = {\n kdc = a\n }\n }\n", "B cannot have braces"},
         {"[realms]\n kdc = a\n", "kdc is not where it belongs"},
         {"[realms]\n A/../B = {\n kdc = a\n }\n", "A/../B cannot have braces"},
@@ -111,6 +112,19 @@ static void settings_that_read_files_or_load_code_are_refused(void **state)
         {"[realms]\n include = {\n kdc = a\n }\n", "include cannot have braces"},
         {"[capaths]\n A = {\n includedir = .\n }\n", "includedir is not allowed here"},
         {"[kdcdefaults]\n", "kdcdefaults is not allowed"},
+        {"[realms]\n module = {\n kdc = a\n }\n", "module cannot have braces"},
+        {"[domain_realm]\n module = A\n", "module is not allowed here"},
+        {"[appdefaults]\n include = A\n", "include is not allowed here"},
+        {"[appdefaults]\n a = {\n module = b:/tmp/evil.so\n }\n", "module is not allowed here"},
+        {"[logging]\n includedir = {\n a = b\n }\n", "includedir cannot have braces"},
+        {"[appdefaults]\n include /etc/passwd\n", "include is not allowed"},
+        {"[libdefaults]\n rdns = perhaps\n", "rdns must be true or false"},
+        {"[libdefaults]\n clockskew = soon\n", "clockskew must be a number or a time"},
+        {"[libdefaults]\n ticket_lifetime =\n", "ticket_lifetime must be a number or a time"},
+        {"[libdefaults]\n permitted_enctypes = /etc\n", "permitted_enctypes must be names"},
+        {"[libdefaults]\n permitted_enctypes = a include /etc\n",
+         "permitted_enctypes must be names"},
+        {"[capaths]\n A = {\n B = a include /etc\n }\n", "B must be a name"},
         {"[realms]\n A = {\n", "a { is not closed"},
         {"}\n", "} closes nothing"},
         {"[realms]\n }\n", "} closes nothing"},
@@ -142,12 +156,131 @@ static void many_mistakes_are_cut(void **state)
     text_done(&text);
 }
 
+/* ---- long lines ---- */
+
+/* The Kerberos library reads lines into 2,048 bytes, and takes what is behind them for a line of its own. */
+static void assert_no_directive(const char *config)
+{
+    enum { LIBRARY_LINE = 2047 };
+    static const char *const directives[] = {"include", "includedir", "module", "[plugins]"};
+    for (const char *line = config; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        length = length > LIBRARY_LINE ? LIBRARY_LINE : length + 1;
+        const char *word = line + strspn(line, " \t");
+        for (size_t i = 0; i < ARRAY_LENGTH(directives); i++)
+            if (strncmp(word, directives[i], strlen(directives[i])) == 0)
+                fail_msg("a line that begins with %.40s", word);
+        line += length;
+    }
+}
+
+/* What `follows` begins with the byte after so many on its line; false: it was refused. */
+static bool passes_behind(size_t length, const char *key, const char *filler, const char *follows)
+{
+    _cleanup_(error_done) struct error mistakes = {0};
+    struct text text = {0};
+    text_add(&text, "[libdefaults]\n");
+    size_t begin = text.length;
+    text_add(&text, key);
+    while (text.length - begin < length)
+        text_add(&text, filler);
+    text.length = begin + length;
+    text_addf(&text, "%s\n[realms]\nA = {\nkdc = a\n}\n", follows);
+    _cleanup_(memory_free) char *result = kafka_kerberos_config(text.bytes, &mistakes);
+    text_done(&text);
+    if (result != NULL)
+        assert_no_directive(result);
+    return result != NULL;
+}
+
+static void a_long_line_never_becomes_another(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {
+        "permitted_enctypes = ", "kdc_timesync = ",  "# ", "", "extra_addresses = ",
+        "default_realm = ",      "pkinit_anchors = "};
+    static const char *const fillers[] = {"aes256-cts ", "1 ", " ", "a"};
+    static const char *const follows[] = {"include /etc/passwd", "includedir /etc", "[plugins]",
+                                          "module a:/tmp/evil.so", " include /etc/passwd"};
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+        for (size_t j = 0; j < ARRAY_LENGTH(fillers); j++)
+            for (size_t k = 0; k < ARRAY_LENGTH(follows); k++)
+                for (size_t length = 2000; length < 2100; length++)
+                    assert_false(passes_behind(length, keys[i], fillers[j], follows[k]));
+    assert_true(passes_behind(1000, "permitted_enctypes = ", "aes256-cts ", ""));
+    assert_false(passes_behind(1001, "permitted_enctypes = ", "aes256-cts ", ""));
+}
+
+/* ---- keytabs ---- */
+
+#define ENTRY                                                                                      \
+    "\0\1\0\013EXAMPLE.ORG\0\1u\0\0\0\1\0\0\0\0\1\0\021\0\020"                                     \
+    "0123456789abcdef"                                                                             \
+    "\0\0\0\1"
+
+static char *base64_of(const char *bytes, size_t length)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    struct text text = {0};
+    for (size_t i = 0; i < length; i += 3) {
+        unsigned group = 0;
+        for (size_t j = 0; j < 3; j++)
+            group = group << 8 | (i + j < length ? (unsigned char)bytes[i + j] : 0);
+        for (unsigned j = 0; j < 4; j++)
+            text_addf(&text, "%c", i + j > length ? '=' : digits[group >> (18 - 6 * j) & 63]);
+    }
+    return text_take(&text);
+}
+
+static bool keytab_is_good(const char *bytes, size_t length, const char *words)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(kafka_keytab_done) struct kafka_keytab keytab = {0};
+    _cleanup_(memory_free) char *base64 = base64_of(bytes, length);
+    bool is_good = kafka_keytab_read(base64, &keytab, &error);
+    if (is_good)
+        assert_memory_equal(keytab.bytes, bytes, length);
+    else if (strstr(error_text(&error), words) == NULL)
+        fail_msg("%s", error_text(&error));
+    return is_good;
+}
+
+static void a_keytab_is_entries_and_nothing_else(void **state)
+{
+    (void)state;
+    static const char good[] = "\5\2\0\0\0\063" ENTRY;
+    static const char two[] = "\5\2\0\0\0\063" ENTRY "\0\0\0\063" ENTRY;
+    static const char heimdal[] = "\5\2\0\0\0\067" ENTRY "\0\0\0\0";
+    static const char hole[] = "\5\2\0\0\0\063" ENTRY "\377\377\377\374....";
+    static const char end[] = "\5\2\0\0\0\063" ENTRY "\0\0\0\0[plugins]";
+    static const char room[] = "\5\2\0\0\0\077" ENTRY "\n[plugins]\n.";
+    static const char line[] = "\5\2\0\0\0\063\0\1\0\013EXAMPLE\nORG\0\1u\0\0\0\1\0\0\0\0\1\0\021\0"
+                               "\0200123456789abcdef\0\0\0\1";
+    const char *const wrong = "must be a keytab file";
+    assert_true(keytab_is_good(good, sizeof(good) - 1, ""));
+    assert_true(keytab_is_good(two, sizeof(two) - 1, ""));
+    assert_true(keytab_is_good(heimdal, sizeof(heimdal) - 1, ""));
+    assert_false(keytab_is_good(hole, sizeof(hole) - 1, "must have no holes"));
+    assert_false(keytab_is_good(end, sizeof(end) - 1, wrong));
+    assert_false(keytab_is_good(room, sizeof(room) - 1, wrong));
+    assert_false(keytab_is_good(line, sizeof(line) - 1, wrong));
+    for (size_t length = 1; length < sizeof(good) - 1; length++)
+        assert_false(keytab_is_good(good, length, wrong));
+    for (size_t extra = 1; extra < 64; extra++) {
+        char longer[sizeof(good) - 1 + 64] = {0};
+        memcpy(longer, good, sizeof(good) - 1);
+        assert_false(keytab_is_good(longer, sizeof(good) - 1 + extra, wrong));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usual_settings_are_accepted),
         cmocka_unit_test(settings_that_read_files_or_load_code_are_refused),
         cmocka_unit_test(many_mistakes_are_cut),
+        cmocka_unit_test(a_long_line_never_becomes_another),
+        cmocka_unit_test(a_keytab_is_entries_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,12 +7,15 @@
 #include "scalers/trigger.h"
 #include "support/feed.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 extern const struct scaler scaler_nats_jetstream;
@@ -249,6 +252,30 @@ static void a_subject_that_may_not_be_subscribed_to_is_named(void **state)
     world_stop(&world);
 }
 
+/* The measuring ends while the other connection is still being made. */
+static void measuring_does_not_wait_for_the_connection_of_subscriptions(void **state)
+{
+    (void)state;
+    char byte;
+    struct world world;
+    world_start(&world, SCRIPT(SUBJECTS, {OF("a"), CONSUMER}), PAIRS("a"));
+    world.peer.greeted = 1;
+    for (int i = 0; i < 3; i++) {
+        test_feed_again(world.feed);
+        test_feed_task(world.feed, 0)->task.notifier = (struct notifier){on_notify, &world, 1};
+        world_run(&world);
+        assert_true(world.usable);
+        assert_waiting(&world, 0, 0);
+    }
+    while (world.peer.connections < 2)
+        usleep(1000);
+    assert_int_equal(world.peer.connections, 2);
+    assert_int_equal(recv(world.peer.sockets[1], &byte, 1, MSG_PEEK | MSG_DONTWAIT), -1);
+    assert_int_equal(errno, EAGAIN); /* the client has not given up */
+    shutdown(world.peer.sockets[1], SHUT_RDWR);
+    world_stop(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +285,7 @@ int main(void)
         cmocka_unit_test(a_request_that_is_cancelled_is_given_up),
         cmocka_unit_test(a_server_that_does_not_reply_is_a_lost_connection),
         cmocka_unit_test(a_notification_arrives_while_another_request_hangs),
+        cmocka_unit_test(measuring_does_not_wait_for_the_connection_of_subscriptions),
         cmocka_unit_test(a_subject_that_may_not_be_subscribed_to_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,11 +113,13 @@ static void a_connection_string_names_no_file_of_the_server(void **state)
 {
     (void)state;
     static const char *const strings[] = {
-        "host=db passfile=/etc/secret",
-        "host=db service=other",
-        "host=db sslkey=/etc/secret",
-        "host=db sslcert=/etc/secret",
-        "postgresql://db/?passfile=/etc/secret",
+        "host=db passfile=/etc/secret",    "host=db service=other",
+        "host=db sslkey=/etc/secret",      "host=db sslcert=/etc/secret",
+        "host=db sslrootcert=/etc/secret", "host=db sslcrl=/etc/secret",
+        "host=db sslcrldir=/etc",          "host=db requirepeer=postgres",
+        "host=db krbsrvname=other",        "host=db gsslib=gssapi",
+        "host=db gssencmode=prefer",       "hostaddr=127.0.0.1",
+        "host=a,b hostaddr=127.0.0.1,",    "postgresql://db/?passfile=/etc/secret",
         "host=db replication=database",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
@@ -131,6 +133,41 @@ static void a_connection_string_names_no_file_of_the_server(void **state)
     assert_true(makes("host=db application_name=mine", &parameters, &error));
     assert_parameter(&parameters, "application_name", "backlog");
     assert_non_null(strstr(postgresql_parameter(&parameters, "passfile"), "nonexistent"));
+}
+
+/* Of this libpq: a new one may have keywords that nobody here has thought of. */
+static void every_other_keyword_is_refused(void **state)
+{
+    (void)state;
+    static const char allowed[] =
+        " host port dbname user password connect_timeout client_encoding options application_name "
+        "fallback_application_name keepalives keepalives_idle keepalives_interval keepalives_count "
+        "tcp_user_timeout sslmode sslsni sslcompression ssl_min_protocol_version "
+        "ssl_max_protocol_version sslnegotiation channel_binding target_session_attrs "
+        "load_balance_hosts ";
+    PQconninfoOption *all = PQconndefaults();
+    for (const PQconninfoOption *option = all; option->keyword != NULL; option++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+        _cleanup_(memory_free) char *word = text_format(" %s ", option->keyword);
+        _cleanup_(memory_free) char *string = text_format("host=db %s=x", option->keyword);
+        bool is_taken = makes(string, &parameters, &error);
+        if (strstr(allowed, word) == NULL && is_taken)
+            fail_msg("%s was taken", option->keyword);
+    }
+    PQconninfoFree(all);
+}
+
+static void a_server_cannot_demand_credentials_of_ours(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+    assert_true(makes(URL, &parameters, &error));
+    assert_parameter(&parameters, "gssencmode", "disable");
+    bool can_require = PQlibVersion() >= 160000;
+    assert_parameter(&parameters, "require_auth", can_require ? "!gss,!sspi" : NULL);
+    assert_parameter(&parameters, "sslcertmode", can_require ? "disable" : NULL);
 }
 
 static void a_wrong_connection_string_is_refused_without_showing_it(void **state)
@@ -199,6 +236,8 @@ int main(void)
         cmocka_unit_test(urls_and_pairs_are_understood),
         cmocka_unit_test(parts_are_taken_as_they_are),
         cmocka_unit_test(a_connection_string_names_no_file_of_the_server),
+        cmocka_unit_test(every_other_keyword_is_refused),
+        cmocka_unit_test(a_server_cannot_demand_credentials_of_ours),
         cmocka_unit_test(a_wrong_connection_string_is_refused_without_showing_it),
         cmocka_unit_test(numbers_are_read_as_postgresql_writes_them),
     };

@@ -227,6 +227,23 @@ static void a_hanging_queue_delays_no_other(void **state)
     stop(&fixture);
 }
 
+/* One that is measured alone waits for its channel. */
+static void the_time_of_a_queue_begins_when_it_is_sent(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.openings_ms = {0, 100, 100, 100, 100, 100}});
+    add_queue(&fixture, "hanging");
+    add_queue(&fixture, "q1");
+    run_well(&fixture);
+    assert_timed_out(&fixture, 0);
+    test_feed_again(fixture.feed);
+    run_well(&fixture);
+    assert_timed_out(&fixture, 0);
+    assert_int_equal(task(&fixture, 0)->started, 1);
+    stop(&fixture);
+}
+
 static void many_hanging_queues_delay_no_other(void **state)
 {
     (void)state;
@@ -425,6 +442,7 @@ int main(void)
         cmocka_unit_test(requests_are_sent_along_with_the_opening_of_their_channel),
         cmocka_unit_test(a_missing_queue_fails_alone),
         cmocka_unit_test(a_hanging_queue_delays_no_other),
+        cmocka_unit_test(the_time_of_a_queue_begins_when_it_is_sent),
         cmocka_unit_test(many_hanging_queues_delay_no_other),
         cmocka_unit_test(a_late_answer_is_never_taken_for_another),
         cmocka_unit_test(a_queue_that_recovers_is_right_again),

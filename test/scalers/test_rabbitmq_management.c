@@ -179,6 +179,8 @@ static void requests_that_hang_make_room_for_others(void **state)
     add_queues(&fixture, "q", 5, "MessageRate");
     run(&fixture);
     assert_answered(&fixture, 10, 5);
+    for (size_t i = 10; i < 15; i++)
+        assert_int_equal(task(&fixture, i)->started, 1);
     for (size_t i = 0; i < 10; i++) {
         assert_int_equal(task(&fixture, i)->outcome, TASK_TIMED_OUT);
         assert_non_null(strstr(error_text(&task(&fixture, i)->error), "within 3000 ms"));

@@ -96,6 +96,7 @@ static void a_query_that_hangs_neither_fails_nor_delays_those_behind_it(void **s
     assert_int_equal(test_feed_task(world.feed, 0)->order, 4);
     assert_int_equal(test_feed_task(world.feed, 0)->returned,
                      1); /* isolated, with its whole time */
+    assert_int_equal(test_feed_task(world.feed, 0)->started, 1);
     assert_true(clock_now_ms() - start_ms >= TIMEOUT_MS);
     for (size_t i = 1; i < 4; i++) {
         assert_outcome(&world, i, TASK_ANSWERED);

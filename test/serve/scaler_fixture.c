@@ -70,7 +70,7 @@ int set_up(void **state)
         .forget_ms = 60000,
         .max_inline = 64,
         .max = 100,
-        .max_bytes = 100000,
+        .max_bytes = 1 << 20,
     });
     scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = triggers,

@@ -348,7 +348,7 @@ static void a_heartbeat_that_has_to_wait_for_a_reading_is_no_push(void **state)
 
 int main(void)
 {
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(both_calls_wait_for_the_first_measurement_and_are_answered_from_it),
         TEST(a_call_that_has_waited_long_enough_is_refused),

@@ -123,7 +123,7 @@ static void a_thousand_reloads_leave_nothing_behind(void **state)
 
 int main(void)
 {
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(a_stream_lives_through_every_change_of_its_connection),
         TEST(a_stream_with_other_mistakes_ends_with_them),

@@ -115,26 +115,20 @@ static void check_held(const struct user *user, const struct answer *answer)
                  (long long)(now_ms() - since_ms));
 }
 
-/* What is held is not less than anything that was answered in the five minutes before the failure, and no more than
- * the largest of a little longer. */
+/* What is held is the largest of what was answered in the window until the last answer, or a reading that came after it. */
 static void check_load(const struct user *user, const struct answer *answer)
 {
-    enum { WINDOW_MS = 300000, GRAIN_MS = 30000 };
-    int64_t since_ms = user->failing_since_ms;
-    if (since_ms == 0)
-        since_ms = max_of(useless_since_ms(user), user->answered_ms);
-    since_ms -= user->failed_ms;
+    const struct answered *last = user->answered + user->answered_count;
     const struct model *model = &user->client->models[user->item];
     double load = token_load(answer->value);
     double min = 0;
     double max = model->is_measured ? token_load(model->query->known.reading.value) : 0;
-    for (size_t i = 0; i < user->answered_count; i++) {
-        const struct answered *each = &user->answered[i];
-        if (each->at_ms >= since_ms - WINDOW_MS && each->load > min)
+    for (const struct answered *each = user->answered; each < last; each++)
+        if ((each + 1 == last || each->at_ms > last[-1].at_ms - user->rules.hold_window_ms) &&
+            each->load > min)
             min = each->load;
-        if (each->at_ms >= since_ms - WINDOW_MS - GRAIN_MS && each->load > max)
-            max = each->load;
-    }
+    if (min > max)
+        max = min;
     if (load < min)
         violated("item %d: a load of %g is held, and %g was answered before the failure",
                  item_of(user)->number, load, min);
@@ -196,7 +190,7 @@ void check_stream(const struct user *user, const struct answer *answer)
 
 static void forget_smaller(struct user *user, double load, int64_t at_ms)
 {
-    enum { FORGOTTEN_MS = 600000 };
+    enum { FORGOTTEN_MS = 1000000 };
     size_t kept = 0;
     for (size_t i = 0; i < user->answered_count; i++)
         if (user->answered[i].load > load && user->answered[i].at_ms > at_ms - FORGOTTEN_MS)
@@ -211,10 +205,11 @@ void model_answered(struct user *user, const struct answer *answer)
     if (answer->held) {
         if (user->failing_since_ms == 0)
             user->failing_since_ms = max_of(useless_since_ms(user), user->answered_ms);
+        user->held_ms = now_ms();
         return;
     }
     if (user->failing_since_ms > 0)
-        user->failed_ms += now_ms() - user->failing_since_ms;
+        user->failed_ms += user->held_ms - user->failing_since_ms;
     user->failing_since_ms = 0;
     user->answered_ms = now_ms();
     int64_t at_ms = now_ms() - user->failed_ms;

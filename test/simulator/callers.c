@@ -19,6 +19,7 @@ static const struct item *item_of(const struct user *user)
 void user_init(struct user *user, int index)
 {
     static const int64_t polls_ms[] = {1000, 2000, 5000, 10000, 30000, 60000};
+    static const int64_t windows_ms[] = {0, 60000, 300000, 900000};
     static const int64_t intervals_ms[] = {200, 1000, 5000, 30000, 3600000};
     user->index = index;
     user->source = &world.sources[random_number((uint64_t)world.sources_count)];
@@ -26,11 +27,14 @@ void user_init(struct user *user, int index)
     user->poll_ms = polls_ms[random_number(ARRAY_LENGTH(polls_ms))];
     user->idle_ms = chance(60) ? 200 + (int64_t)random_number(2000) : 0;
     user->rules = (struct answer_rules){.interval_ms = STANDARD_INTERVAL_MS,
-                                        .hold_ms = chance(50) ? 60000 : 3600000};
-    if (chance(70))
-        return;
-    user->rules.interval_is_set = true;
-    user->rules.interval_ms = intervals_ms[random_number(ARRAY_LENGTH(intervals_ms))];
+                                        .hold_ms = chance(50) ? 60000 : 3600000,
+                                        .hold_window_ms = windows_ms[random_number(4)]};
+    user->trigger.rules = user->rules;
+    if (!chance(70)) {
+        user->rules.interval_is_set = true;
+        user->rules.interval_ms = intervals_ms[random_number(ARRAY_LENGTH(intervals_ms))];
+    }
+    policy_init(user);
 }
 
 void user_start(struct user *user)
@@ -58,7 +62,7 @@ static void model_inherit(struct model *model, const struct client *former_clien
 }
 
 /* `former` and the others: of the query whose place it takes; NULL: of none. */
-static void hold(struct user *user, const struct snapshot *former,
+static void hold(struct user *user, const struct snapshot *former, const struct window *window,
                  const struct client *former_client, const struct model *former_model)
 {
     struct client *client = client_find(user->source, user->source->credentials);
@@ -68,12 +72,16 @@ static void hold(struct user *user, const struct snapshot *former,
     user->query = connection_query(&client->connection, item_of(user)->values, NULL);
     if (former != NULL && former->is_measured && !user->query->known.is_measured)
         model_inherit(model, former_client, former_model);
-    if (former != NULL)
+    policy_keep_window(user);
+    if (former != NULL) {
         query_inherit(user->query, former);
+        query_inherit_window(user->query, window);
+    }
     model->query = user->query;
     model->holds++;
     model->credit += 1;
     connection_hold(user->query, interval_ms(user), now_ms());
+    policy_follow(user);
     client_wake(client);
 }
 
@@ -130,15 +138,19 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     _cleanup_(snapshot_done) struct snapshot known = {0};
     struct watcher *watcher;
     trace("trigger %d is moved", user->index);
+    struct window window;
+    policy_unfollow(user);
     connection_snapshot(former, now_ms(), &known);
+    connection_window(former, &window);
     user->source = source;
     user->item = item;
     if (!inherits) {
-        free(TAKE(user->trigger.peak));
+        trigger_forget_values(&user->trigger);
         user->answered_count = 0;
         user->failed_ms = user->failing_since_ms = user->answered_ms = 0;
+        policy_forget(user);
     }
-    hold(user, inherits ? &known : NULL, former_client, former_model);
+    hold(user, inherits ? &known : NULL, &window, former_client, former_model);
     DL_FOREACH2(user->watchers, watcher, next_owned)
     {
         bool is_stream = watcher->is_stream;
@@ -221,6 +233,16 @@ void calls_free(void)
     free(world.calls);
 }
 
+/* What a policy answers is beside the tokens that values are. */
+static void record(const struct user *user, const struct answer *answer)
+{
+    uint64_t parts[] = {(uint64_t)user->index, (uint64_t)now_ms(),
+                        (uint64_t)answer->kind << 2 | (uint64_t)answer->active << 1 | answer->held,
+                        (uint64_t)answer->value, (uint64_t)check_policy(user)};
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
+        world.answers = (world.answers ^ parts[i]) * 1099511628211U + (world.answers >> 29);
+}
+
 static void decide(const struct user *user, const struct answer_call *how,
                    struct answer *ret_answer)
 {
@@ -232,6 +254,7 @@ static void decide(const struct user *user, const struct answer_call *how,
         .evaluation = {.value = snapshot.reading.value,
                        .active = snapshot.is_measured && token_is_active(snapshot.reading.value)}};
     answer_decide(&snapshot, &evaluated, &user->rules, how, now_ms(), ret_answer);
+    record(user, ret_answer);
 }
 
 static void demand(struct user *user, int64_t from_ms)
@@ -318,7 +341,7 @@ void call_due(struct call *call)
 static void begin_call(struct user *user, bool is_round)
 {
     if (user->query == NULL)
-        hold(user, NULL, NULL, NULL);
+        hold(user, NULL, NULL, NULL, NULL);
     renew(user);
     const struct answer *round = is_round ? NULL : trigger_round(&user->trigger, now_ms());
     if (round != NULL) {
@@ -449,6 +472,7 @@ void user_forget(struct user *user)
 {
     if (user->query == NULL || user->calls > 0 || user->is_streaming)
         return;
+    policy_unfollow(user);
     release(user, user->client, TAKE(user->query));
 }
 

@@ -245,6 +245,7 @@ static void finish(struct client *client, struct model *model, enum task_outcome
     struct reading reading = READING_UNKNOWN;
     const struct item *item = item_of(client, model);
     reading.value = model->token >= 0 ? model->token : token_of(item, model->started_us);
+    reading.waiting = token_load(reading.value);
     if (words != NULL)
         error_unavailable(&error, "item %d: %s", item->number, words);
     client->has_timed_out = client->has_timed_out || outcome == TASK_TIMED_OUT;
@@ -253,6 +254,8 @@ static void finish(struct client *client, struct model *model, enum task_outcome
     model->query->task.has_ended = true;
     connection_end(model->query, outcome, outcome == TASK_ANSWERED ? &reading : NULL,
                    words == NULL ? NULL : &error, world.now_us);
+    if (model->holds > 0 && outcome == TASK_ANSWERED)
+        policies_take_reading(model->query);
     if (model->holds == 0)
         model_reset(model);
     else

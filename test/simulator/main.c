@@ -32,7 +32,7 @@ int main(int count, char **arguments)
     uint64_t values = 0;
     uint64_t refusals = 0;
     uint64_t held = 0;
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     for (; number < worlds && taken < steps; number++) {
         uint64_t max_steps = worlds == 1 ? steps : STEPS_PER_WORLD;
         taken += world_run(seed + number, max_steps, traced);

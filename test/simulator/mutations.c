@@ -42,6 +42,7 @@ enum mutation {
     SUBSCRIPTION_LEAKED,
     MEASURED_TOO_OFTEN,
     FORGETS_WHO_WAITS,
+    POLICY_STEPS_WHEN_READ,
     MUTATIONS,
 };
 
@@ -66,7 +67,7 @@ static const struct mutated {
     [STALE_READING_ANSWERED] = {"a call is answered from a reading three seconds too old", 300000},
     [INACTIVE_HELD] = {"an inactive reading is held while measuring fails", 300000},
     [LAST_VALUE_HELD] = {"the last value is held, not the largest", 300000},
-    [OLD_VALUE_HELD] = {"a value of ten minutes before the failure is held", 3000000},
+    [OLD_VALUE_HELD] = {"a value of half a minute before the window is held", 3000000},
     [FAILURE_HITS_A_NEIGHBOUR] = {"a failure hits a neighbour", 300000},
     [ENDLESS_RESEND] = {"a resend that never ends", 1000000},
     [WAKES_TOO_LATE] = {"the thread sleeps for longer than the schedule says", 1000000},
@@ -75,6 +76,7 @@ static const struct mutated {
     [SUBSCRIPTION_LEAKED] = {"a subscription is not ended", 3000000},
     [MEASURED_TOO_OFTEN] = {"every answer is followed by another measurement", 300000},
     [FORGETS_WHO_WAITS] = {"a demand before a client is lost is forgotten", 3000000},
+    [POLICY_STEPS_WHEN_READ] = {"a policy takes its step when somebody reads it", 300000},
 };
 
 static enum mutation mutation;
@@ -197,18 +199,16 @@ WRAP(bool, connection_next_unsubscribe, struct connection *connection, uint64_t 
     return __real_connection_next_unsubscribe(connection, ret_id);
 }
 
-WRAP(double, peak_value_before, const struct peak_value *peak, int64_t since_ms)
+WRAP(double, peak_value_largest, const struct peak_value *peak)
 {
-    if (mutation == LAST_VALUE_HELD)
-        return 0;
-    return __real_peak_value_before(peak, since_ms);
+    return mutation == LAST_VALUE_HELD ? 0 : __real_peak_value_largest(peak);
 }
 
-WRAP(void, peak_value_add, struct peak_value *peak, double value, int64_t at_ms)
+WRAP(void, peak_value_add, struct peak_value *peak, double value, int64_t window_ms, int64_t at_ms)
 {
-    if (mutation == OLD_VALUE_HELD) /* time passes half as fast */
-        peak->failed_ms += peak->last_ms == 0 ? 0 : (at_ms - peak->last_ms) / 2;
-    __real_peak_value_add(peak, value, at_ms);
+    if (mutation == OLD_VALUE_HELD)
+        window_ms += 30000;
+    __real_peak_value_add(peak, value, window_ms, at_ms);
 }
 
 WRAP(void, answer_decide, const struct snapshot *snapshot, const struct evaluated *evaluated,
@@ -224,6 +224,28 @@ WRAP(void, answer_decide, const struct snapshot *snapshot, const struct evaluate
     __real_answer_decide(snapshot, &active, rules, &other, at_ms, ret_answer);
     if (ret_answer->kind == ANSWER_VALUE)
         ret_answer->active = evaluated->evaluation.active;
+}
+
+static bool is_read;
+
+WRAP(void, trigger_policy_step, struct trigger_policy *policy,
+     const struct trigger_policy_owner *owner, const struct window *window,
+     struct evaluated *evaluated)
+{
+    if (mutation != POLICY_STEPS_WHEN_READ || is_read || policy->answered.words.length == 0)
+        __real_trigger_policy_step(policy, owner, window, evaluated);
+}
+
+WRAP(void, trigger_policy_copy, const struct trigger_policy *policy,
+     struct trigger_policy_view *view)
+{
+    struct follower *follower = (struct follower *)&policy->follower;
+    is_read = true;
+    if (mutation == POLICY_STEPS_WHEN_READ && follower->query != NULL &&
+        follower->query->window->count > 0)
+        follower->step(follower, follower->query->window);
+    is_read = false;
+    __real_trigger_policy_copy(policy, view);
 }
 
 /* ---- running them ---- */
@@ -266,7 +288,7 @@ static bool run(enum mutation which)
 int main(int count, char **arguments)
 {
     int missed = 0;
-    log_init(LOG_ERROR, LOG_PLAIN);
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     for (int i = 0; i < MUTATIONS; i++)
         if (count < 2 || strcmp(arguments[1], mutations[i].name) == 0)
             missed += !run((enum mutation)i);

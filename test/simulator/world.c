@@ -215,6 +215,8 @@ static void step(void)
         world.now_us = event.at_us;
     world.steps++;
     handle(&event);
+    if (world.is_observed)
+        observers_run();
     if (world.clients_count > 0 && world.steps % 512 == 0) {
         struct client *client = world.clients[random_number((uint64_t)world.clients_count)];
         if (client->is_used)
@@ -297,7 +299,8 @@ static void end(void)
     calls_free();
     for (int i = 0; i < world.users_count; i++) {
         answer_done(&world.users[i].trigger.round.answer);
-        free(world.users[i].trigger.peak);
+        trigger_forget_values(&world.users[i].trigger);
+        trigger_policy_free(world.users[i].policy);
         free(world.users[i].answered);
     }
     for (int i = 0; i < world.sources_count; i++)
@@ -308,12 +311,24 @@ static void end(void)
     free(world.events);
 }
 
-uint64_t world_run(uint64_t seed, uint64_t max_steps, bool traced)
+static uint64_t run(uint64_t seed, uint64_t max_steps, bool traced, bool is_observed)
 {
     begin(seed, traced);
+    world.is_observed = is_observed;
     while (world.events_count > 0 && world.steps < max_steps)
         step();
     end();
+    return world.answers;
+}
+
+uint64_t world_run(uint64_t seed, uint64_t max_steps, bool traced)
+{
+    enum { COMPARED = 8 };
+    bool is_compared = seed % COMPARED == 0;
+    uint64_t unobserved = is_compared ? run(seed, max_steps, false, false) : 0;
+    uint64_t observed = run(seed, max_steps, traced, true);
+    if (is_compared && observed != unobserved)
+        violated("observers change what KEDA is answered");
     return world.steps;
 }
 

@@ -187,10 +187,15 @@ struct user {
     struct answered *answered; /* of the last ten minutes, each larger than what came after it */
     size_t answered_count;
     size_t answered_capacity;
-    int64_t failed_ms;        /* how long failures took that are over */
-    int64_t failing_since_ms; /* 0: measuring does not fail */
-    int64_t answered_ms;      /* the last time */
-    int credentials;          /* of the connection that it has */
+    int64_t failed_ms;             /* how long failures took that are over */
+    int64_t failing_since_ms;      /* 0: measuring does not fail */
+    int64_t held_ms;               /* ... and a held value was answered last */
+    int64_t answered_ms;           /* the last time */
+    struct trigger_policy *policy; /* NULL: none */
+    int level;                     /* that all readings since its first lead to ... */
+    bool has_level;                /* ... of which there was one */
+    int64_t level_ms;              /* the last */
+    int credentials;               /* of the connection that it has */
     struct watcher stream;
     bool is_streaming;
     bool was_sent_active;
@@ -243,7 +248,10 @@ struct world {
     struct watcher *ready; /* utlist: next_ready */
     bool is_ready_planned;
     bool is_calm; /* no disturbances */
+    bool is_observed;
+    uint64_t observers_random;
 
+    uint64_t answers; /* a hash of all that KEDA was answered */
     uint64_t values, refusals, held, sends, connects, notifications, cancellations;
     const char *violation;
 };
@@ -259,7 +267,7 @@ void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Ends the process, or what runs the world, with what did not hold. */
 void violated(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* Runs one world; returns how many steps it took. */
+/* Runs one world, some of them twice, with observers and without; returns how many steps it took. */
 uint64_t world_run(uint64_t seed, uint64_t max_steps, bool trace);
 /* The same, and returns NULL or what did not hold; the world's memory is not freed in that case. */
 const char *world_try(uint64_t seed, uint64_t max_steps);
@@ -306,6 +314,17 @@ void call_due(struct call *call);
 void calls_free(void);
 void callers_reload(void);
 void callers_take_news(void);
+
+/* ---- policies.c ---- */
+
+void policy_init(struct user *user);
+void policy_keep_window(struct user *user);
+void policy_follow(struct user *user);
+void policy_unfollow(struct user *user);
+void policy_forget(struct user *user); /* it has another source now */
+void policies_take_reading(const struct query *query);
+int64_t check_policy(const struct user *user); /* returns its replicas */
+void observers_run(void);
 
 /* ---- model.c ---- */
 

@@ -16,6 +16,9 @@ NAME = "release-backlog"  # of most objects
 # A helm that `go install` built takes every cluster for an old one.
 KUBERNETES = "1.34.0"
 
+# The chart installs nothing without one.
+IMAGE = {"image": {"repository": "backlog"}}
+
 ORDERS = {
     "connections": {
         "orders": {
@@ -47,6 +50,8 @@ def merge(*values):
 
 
 def helm(*arguments, values=None, kubernetes=KUBERNETES):
+    if arguments[0] in ("template", "lint") and any(str(word).endswith("/backlog") for word in arguments):
+        values = merge(IMAGE, values or {})
     version = ["--kube-version", kubernetes] if arguments[0] in ("template", "lint") else []
     files = ["--values", "-"] if values is not None else []
     return subprocess.run([need("helm"), *arguments, *version, *files], input=yaml.safe_dump(values or {}),

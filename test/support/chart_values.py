@@ -72,7 +72,8 @@ TOGGLES = {
 
 
 EXCLUDED = {"connections of yours", "mutual TLS", "mutual TLS with KEDA's Secret", "TLS", "cert-manager beside KEDA",
-            "cert-manager without clients", "no network policy", "no admission policy", "no tests", "global"}
+            "cert-manager without clients", "no network policy", "no admission policy", "no tests", "global",
+            "pod monitor"}  # beside a service monitor
 MATRIX = {
     "defaults": {}, **TOGGLES,
     "everything": merge(*(values for name, values in TOGGLES.items() if name not in EXCLUDED)),

@@ -1,13 +1,20 @@
 """Runs an example as its users do."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
+import tempfile
+import xml.etree.ElementTree
 
 from .process import Unavailable
 from .server import REPOSITORY
 
+COMMON = os.path.join(REPOSITORY, "examples", "common")
+sys.path.append(os.path.dirname(COMMON))
+
+from common.program import Program  # noqa: E402, F401: for the tests
 UNAVAILABLE = 3  # the exit code of a run that lacks a broker here
 
 
@@ -29,7 +36,8 @@ class Worker:
     def __init__(self, name, program="worker.py", **variables):
         variables = {key: str(value) for key, value in {"METRICS_PORT": 0, **variables}.items()}
         self.child = subprocess.Popen([sys.executable, "-u", os.path.join(REPOSITORY, "examples", name, program)],
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables})
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables},
+                                      start_new_session=True)
         self.metrics_port = int(self.child.stdout.readline().removeprefix("metrics on port "))
 
     def __enter__(self):
@@ -53,3 +61,30 @@ def command(name, program, *words, **variables):
     variables = {key: str(value) for key, value in variables.items()}
     return subprocess.run([sys.executable, os.path.join(REPOSITORY, "examples", name, program), *map(str, words)],
                           check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}).stdout
+
+
+@contextlib.contextmanager
+def load(name, jobs, **options):
+    """The load program, as its users call it; what this yields waits for its end and returns its report."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [f"--{key}={value}" for key, value in options.items()]
+        path = os.path.join(folder, "report.json")
+        child = subprocess.Popen([sys.executable, os.path.join(COMMON, "load.py"), name, "--jobs", str(jobs), "--json", path,
+                                  "--svg", os.path.join(folder, "report.svg"), *words])
+
+        def report():
+            assert child.wait(300) == 0
+            xml.etree.ElementTree.parse(os.path.join(folder, "report.svg"))
+            with open(path) as file:
+                return json.load(file)
+
+        try:
+            yield report
+        finally:
+            child.kill()
+            child.wait()
+
+
+def clip(path, seconds):
+    subprocess.run([sys.executable, os.path.join(COMMON, "clip.py"), path, f"--seconds={seconds}", "--size=160x120"], check=True)
+    return path

@@ -39,7 +39,7 @@ def definitions_of(group, plural):
     """Most projects have a file for each custom resource, and some one file for all."""
     for path in SCHEMAS.glob(f"*/{group}_{plural}.yaml"):
         yield document_of(path)
-    for path in SCHEMAS.glob("*/*-crd-gen.yaml"):
+    for path in [*SCHEMAS.glob("*/*-crd-gen.yaml"), *SCHEMAS.glob("*/customresourcedefinitions.gen.yaml")]:
         for found in documents_of(path):
             if found and found["metadata"]["name"] == f"{plural}.{group}":
                 yield found
@@ -61,9 +61,9 @@ def schema_of(version, kind):
         for found in definition["spec"]["versions"]:
             if found["name"] == number:
                 schema = found["schema"]["openAPIV3Schema"]
-                # The definition leaves metadata to Kubernetes.
-                open_metadata = {"metadata": {"x-kubernetes-preserve-unknown-fields": True}}
-                return {**schema, "properties": {**schema["properties"], **open_metadata}}, {}
+                # The definition leaves metadata to Kubernetes, and need not name the other two.
+                every = {"metadata": {"x-kubernetes-preserve-unknown-fields": True}, "apiVersion": {}, "kind": {}}
+                return {**schema, "properties": {**schema["properties"], **every}}, {}
     return None
 
 
@@ -91,7 +91,7 @@ def check(value, schema, document, where):
         if not schema.get("nullable"):
             yield f"{where}: is null"
         return
-    if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string" or "oneOf" in schema:
+    if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string" or ("oneOf" in schema and "type" not in schema):
         if isinstance(value, (dict, list)):
             yield f"{where}: is no number or text"
         return

@@ -61,15 +61,33 @@ class Link:
 
 
 class LongLink(Link):
-    """Whatever is sent arrives `seconds` later, in both directions; as much as one likes is on its way."""
+    """Whatever is sent arrives `seconds` later, in both directions; as much as one likes is on its way.
 
-    def __init__(self, target, seconds):
-        super().__init__(target)
+    cut() loses what is sent, and new connections get no reply, until heal(), which resets the connections: as by a
+    network that lost its route.
+    """
+
+    def __init__(self, target, seconds=0):
         self.seconds = seconds
+        self.is_cut = False
+        self.lock, self.ends = threading.Lock(), set()  # of the connections
+        super().__init__(target)
+
+    def cut(self):
+        self.is_cut = True
+
+    def heal(self):
+        with self.lock:
+            ends, self.ends = self.ends, set()
+            self.is_cut = False
+        for end in ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def requests(self, source, sink):
-        on_the_way = collections.deque()
-        changed = threading.Condition()
+        on_the_way, changed = collections.deque(), threading.Condition()
 
         def deliver():
             try:
@@ -90,12 +108,17 @@ class LongLink(Link):
                 on_the_way.append((time.monotonic() + self.seconds, data))
                 changed.notify()
 
+        with self.lock:
+            self.ends.add(source)
         deliverer = threading.Thread(target=deliver, daemon=True)
         deliverer.start()
         try:
             while data := source.recv(CHUNK):
-                send(data)
+                if not self.is_cut:
+                    send(data)
         finally:
+            with self.lock:
+                self.ends.discard(source)
             send(b"")
             deliverer.join()
 

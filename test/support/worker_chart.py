@@ -114,6 +114,14 @@ def render(values=None, *arguments):
     return by_kind(render_all(values, *arguments, chart=WORKER))
 
 
+def notes_of(folder, *arguments):
+    """helm renders the notes only where a cluster answers, so they go through as a template here."""
+    chart = shutil.copytree(WORKER, os.path.join(folder, "chart"), dirs_exist_ok=True)
+    shutil.move(os.path.join(chart, "templates", "NOTES.txt"), os.path.join(chart, "notes"))
+    pathlib.Path(chart, "templates", "notes.yaml").write_text('kind: Notes\nmetadata: {name: notes}\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
+    return by_kind(render_all(None, *arguments, chart=chart))["Notes"]["text"]
+
+
 def refusal(values):
     result = helm("template", "release", WORKER, "--namespace", "scaling", values=values)
     assert result.returncode != 0, "these values must be refused"

@@ -27,7 +27,7 @@ class Reader:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(SECONDS)
         self.socket.connect(("127.0.0.1", server.http_port))
-        self.socket.sendall(b"GET /api/events HTTP/1.1\r\nHost: here\r\n\r\n")
+        self.socket.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.data = b""
 
     def __enter__(self):

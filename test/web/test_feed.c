@@ -146,7 +146,7 @@ static void a_reader_that_missed_too_much_begins_again(void **state)
     struct world world = {.count = 4001, .live = "{}"};
     begin(&world);
     void *reader = feed_hooks.opened(world.feed);
-    recent_log_add(LOG_WARNING, "a line from before");
+    recent_log_add(LOG_LEVEL_WARNING, "a line from before");
     feed_hooks.tick(world.feed);
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_non_null(strstr(first, "a line from before"));
@@ -166,7 +166,7 @@ static void lines_of_the_log_follow(void **state)
     (void)state;
     struct world world = {.count = 0, .live = "{}"};
     begin(&world);
-    recent_log_add(LOG_WARNING, "it \"broke\"\n<b>");
+    recent_log_add(LOG_LEVEL_WARNING, "it \"broke\"\n<b>");
     void *reader = feed_hooks.opened(world.feed);
     feed_hooks.tick(world.feed);
     _cleanup_(memory_free) char *first = news(&world, reader);
@@ -174,7 +174,7 @@ static void lines_of_the_log_follow(void **state)
     assert_non_null(
         strstr(first, "\"level\":\"warning\",\"text\":\"it \\\"broke\\\"\\n<b>\"}]\n\n"));
     for (int i = 0; i < 2 * RECENT_LOG_LINES; i++)
-        recent_log_add(LOG_INFO, "more");
+        recent_log_add(LOG_LEVEL_INFO, "more");
     _cleanup_(memory_free) char *more = news(&world, reader);
     assert_null(strstr(more, "\"number\":501,"));
     assert_non_null(strstr(more, "\"number\":502,"));

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +41,17 @@ static void write_much(void *context, const struct web_request *request, struct 
     (void)request;
     for (int i = 0; i < 100000; i++)
         text_add(&answer->body, "0123456789");
+}
+
+static sem_t is_writing, may_go_on;
+
+static void write_late(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    (void)context;
+    (void)request;
+    (void)answer;
+    sem_post(&is_writing);
+    sem_wait(&may_go_on);
 }
 
 static void *open_nothing(void *context)
@@ -70,18 +83,21 @@ static const struct stream_hooks silent_stream = {
     .opened = open_nothing, .closed = close_nothing, .tick = tick_rarely, .write = write_nothing};
 
 static const struct web_page pages[] = {
-    {"/stream", .stream = &silent_stream},
-    {"/greeting", write_greeting, (char[]){"hello"}},
-    {"/things/", write_segments, NULL},
-    {"/much", write_much, NULL},
-    {0},
+    {"/stream", .stream = &silent_stream}, {"/greeting", write_greeting, (char[]){"hello"}},
+    {"/things/", write_segments, NULL},    {"/much", write_much, NULL},
+    {"/busy", write_late, NULL},           {0},
 };
+
+static const char *const names[] = {"backlog.keda.svc", "*.example"};
+
+static const struct web_settings settings = {
+    .listen = "127.0.0.1:0", .pages = pages, .hosts = {names, ARRAY_LENGTH(names)}};
 
 static int setup(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
     signal(SIGPIPE, SIG_IGN);
-    return web_start("127.0.0.1:0", pages, (struct web **)state, &error) ? 0 : -1;
+    return web_start(&settings, (struct web **)state, &error) ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -90,15 +106,29 @@ static int teardown(void **state)
     return 0;
 }
 
-static int connect_to(const struct web *web)
+/* `own` is the last byte of the address in 127.0.0.0/8 to come from. */
+static int connect_from(const struct web *web, uint32_t own)
 {
+    const struct sockaddr_in from = {.sin_family = AF_INET,
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + own)};
     const struct sockaddr_in address = {.sin_family = AF_INET,
                                         .sin_port = htons((uint16_t)web_port(web)),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&from, sizeof(from)), 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     return fd;
+}
+
+static int connect_to(const struct web *web)
+{
+    return connect_from(web, 1);
+}
+
+static void send_text(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
 /* All that is answered until the connection ends. */
@@ -127,7 +157,7 @@ static void assert_answer(void **state, const char *request, const char *begin, 
         fail_msg("the answer to %s is:\n%s", request, answer);
 }
 
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: here\r\n\r\n"
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 static void a_page_is_written_by_its_function(void **state)
 {
@@ -153,7 +183,7 @@ static void unknown_paths_are_not_found(void **state)
 static void a_head_has_the_length_and_no_body(void **state)
 {
     _cleanup_(memory_free) char *answer =
-        fetch(*state, "HEAD /greeting HTTP/1.1\r\nHost: here\r\n\r\n");
+        fetch(*state, "HEAD /greeting HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_non_null(strstr(answer, "Content-Length: 12\r\n"));
     assert_true(text_ends_with(answer, "\r\n\r\n"));
 }
@@ -161,7 +191,7 @@ static void a_head_has_the_length_and_no_body(void **state)
 static void a_head_of_a_stream_is_answered_and_opens_none(void **state)
 {
     _cleanup_(memory_free) char *answer =
-        fetch(*state, "HEAD /stream HTTP/1.1\r\nHost: here\r\n\r\n");
+        fetch(*state, "HEAD /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_true(text_starts_with(answer, "HTTP/1.1 200 "));
     assert_non_null(strstr(answer, "Content-Type: text/event-stream"));
     assert_true(text_ends_with(answer, "\r\n\r\n"));
@@ -169,9 +199,10 @@ static void a_head_of_a_stream_is_answered_and_opens_none(void **state)
 
 static void nothing_can_be_changed(void **state)
 {
-    assert_answer(state, "DELETE /greeting HTTP/1.1\r\nHost: here\r\n\r\n", "HTTP/1.1 405 ",
+    assert_answer(state, "DELETE /greeting HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 405 ",
                   "method not allowed: only GET and HEAD\n");
-    assert_answer(state, "POST /greeting HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\n12345",
+    assert_answer(state,
+                  "POST /greeting HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12345",
                   "HTTP/1.1 413 ", "");
 }
 
@@ -185,7 +216,7 @@ static void bytes_that_are_not_http_end_the_connection(void **state)
 static void endless_headers_are_refused(void **state)
 {
     _cleanup_(text_done) struct text request = {0};
-    text_add(&request, "GET /greeting HTTP/1.1\r\nHost: here\r\n");
+    text_add(&request, "GET /greeting HTTP/1.1\r\nHost: localhost\r\n");
     for (int i = 0; i < 1000; i++)
         text_addf(&request, "X-Header-%d: something that nobody reads\r\n", i);
     text_add(&request, "\r\n");
@@ -215,6 +246,135 @@ static void silent_clients_do_not_block_others(void **state)
     assert_true(clock_now_ms() - began_ms < 4500);
     for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
         close(clients[i]);
+}
+
+/* As many as wait are let in per turn: with one, the server would wait a millisecond for each of them. */
+static void silent_clients_are_let_in_many_at_a_time(void **state)
+{
+    enum { MANY = 1000, SPARE = 200 };
+    static int clients[MANY];
+    struct rlimit files;
+    struct rusage before;
+    struct rusage after;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max < MANY + SPARE ? files.rlim_max : MANY + SPARE;
+    setrlimit(RLIMIT_NOFILE, &files);
+    size_t count = files.rlim_cur - SPARE;
+    sem_init(&is_writing, 0, 0);
+    sem_init(&may_go_on, 0, 0);
+    int busy = connect_to(*state);
+    send_text(busy, GET("/busy"));
+    sem_wait(&is_writing);
+    for (size_t i = 0; i < count; i++)
+        clients[i] = connect_to(*state);
+    getrusage(RUSAGE_SELF, &before);
+    sem_post(&may_go_on);
+    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    getrusage(RUSAGE_SELF, &after);
+    assert_true((size_t)(after.ru_nvcsw - before.ru_nvcsw) < count / 2);
+    close(busy);
+    for (size_t i = 0; i < count; i++)
+        close(clients[i]);
+}
+
+/* The address that has the most loses the oldest: a probe that was there before has its time. */
+static void a_flood_from_one_address_closes_no_connection_of_another(void **state)
+{
+    int clients[300];
+    struct text answer = {0};
+    int probe = connect_from(*state, 2);
+    send_text(probe, "GET /greeting HTTP/1.1\r\n");
+    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
+        clients[i] = connect_to(*state);
+    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody"); /* all were let in */
+    send_text(probe, "Host: localhost\r\n\r\n");
+    finish(probe, &answer);
+    assert_true(answer.length > 0 && text_ends_with(answer.bytes, "hello nobody"));
+    text_done(&answer);
+    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
+        close(clients[i]);
+}
+
+/* ---- readers of a stream ---- */
+
+static int open_reader(const struct web *web, uint32_t own, const char *expected)
+{
+    char status[13] = "";
+    int fd = connect_from(web, own);
+    send_text(fd, GET("/stream"));
+    assert_int_equal(recv(fd, status, sizeof(status) - 1, MSG_WAITALL), sizeof(status) - 1);
+    assert_string_equal(status, expected);
+    return fd;
+}
+
+/* Whether it was closed: what is sent to a reader is read before. */
+static bool is_at_end(int fd, bool is_to_wait)
+{
+    char buffer[4096];
+    ssize_t length;
+    while ((length = recv(fd, buffer, sizeof(buffer), is_to_wait ? 0 : MSG_DONTWAIT)) > 0)
+        ;
+    return length == 0;
+}
+
+static void readers_of_one_address_leave_places_to_others(void **state)
+{
+    int readers[STREAM_MAX_READERS];
+    for (size_t i = 0; i < ARRAY_LENGTH(readers); i++)
+        readers[i] = open_reader(*state, 1, "HTTP/1.1 200");
+    close(open_reader(*state, 1, "HTTP/1.1 503"));
+    int others[] = {open_reader(*state, 2, "HTTP/1.1 200"), open_reader(*state, 2, "HTTP/1.1 200")};
+    close(open_reader(*state, 1, "HTTP/1.1 503"));
+    assert_true(is_at_end(readers[0], true));
+    assert_true(is_at_end(readers[1], true));
+    for (size_t i = 2; i < ARRAY_LENGTH(readers); i++)
+        assert_false(is_at_end(readers[i], false));
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
+        assert_false(is_at_end(others[i], false));
+    for (size_t i = 0; i < ARRAY_LENGTH(readers); i++)
+        close(readers[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
+        close(others[i]);
+}
+
+/* ---- hosts ---- */
+
+static void assert_host(void **state, const char *host, const char *status)
+{
+    _cleanup_(memory_free) char *request =
+        text_format("GET /greeting HTTP/1.1\r\nHost: %s\r\n\r\n", host);
+    _cleanup_(memory_free) char *begin = text_format("HTTP/1.1 %s ", status);
+    assert_answer(state, request, begin, "");
+}
+
+static void names_that_others_may_have_are_refused(void **state)
+{
+    static const char *const permitted[] = {
+        "localhost",         "LOCALHOST:9091", "localhost.:80", "127.0.0.1:9091",
+        "10.1.2.3",          "[::1]:9091",     "[fd00::1]",     "backlog.keda.svc:9091",
+        "Backlog.Keda.SVC.", "a.example",      "127.0.0.1:",    "backlog.keda.svc.:9091"};
+    static const char *const refused[] = {"evil.test",
+                                          "evil.test:9091",
+                                          "localhost.evil.test",
+                                          "127.0.0.1.evil.test",
+                                          "10.1.2.3.4",
+                                          "[evil.test]",
+                                          "[::1",
+                                          "2130706433",
+                                          "xbacklog.keda.svc",
+                                          "backlog.keda.svc.evil.test",
+                                          "example",
+                                          "evil.test:x"};
+    for (size_t i = 0; i < ARRAY_LENGTH(permitted); i++)
+        assert_host(state, permitted[i], "200");
+    for (size_t i = 0; i < ARRAY_LENGTH(refused); i++)
+        assert_host(state, refused[i], "403");
+    assert_answer(state, "GET /greeting HTTP/1.1\r\nHost: localhost\r\nHost: evil.test\r\n\r\n",
+                  "HTTP/1.1 403 ", "");
+    assert_answer(state, "GET http://evil.test/greeting HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                  "HTTP/1.1 403 ", "");
+    assert_answer(state, "GET /stream HTTP/1.1\r\nHost: evil.test\r\n\r\n", "HTTP/1.1 403 ", "");
+    assert_answer(state, "GET /greeting HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ", "hello nobody");
 }
 
 static void clients_that_do_not_read_do_not_block_others(void **state)
@@ -269,7 +429,8 @@ static void a_taken_port_is_an_error(void **state)
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(memory_free) char *listen = text_format("127.0.0.1:%d", web_port(*state));
     struct web *second = NULL;
-    assert_false(web_start(listen, pages, &second, &error));
+    const struct web_settings same = {.listen = listen, .pages = pages};
+    assert_false(web_start(&same, &second, &error));
     assert_non_null(strstr(error_text(&error), "Address already in use"));
 }
 
@@ -288,6 +449,10 @@ int main(void)
         TEST(endless_headers_are_refused),
         TEST(a_large_page_arrives_whole),
         TEST(silent_clients_do_not_block_others),
+        TEST(silent_clients_are_let_in_many_at_a_time),
+        TEST(a_flood_from_one_address_closes_no_connection_of_another),
+        TEST(readers_of_one_address_leave_places_to_others),
+        TEST(names_that_others_may_have_are_refused),
         TEST(clients_that_do_not_read_do_not_block_others),
         TEST(what_a_reader_of_a_stream_sends_stays_in_the_kernel),
         TEST(it_stops_with_clients_connected),

@@ -6,6 +6,7 @@ import signal
 import subprocess
 
 import pytest
+import requests
 
 from support.browser import Browser
 from support.process import Process, wait_until
@@ -62,6 +63,11 @@ def workers(rehearsal):
         return children.read().split()
 
 
+def card(label, part="value"):
+    return (f"[...document.querySelectorAll('.card')].find((card) => card.querySelector('dt').textContent === '{label}')"
+            f"?.querySelector('.{part}').textContent")
+
+
 def test_the_page_shows_the_workers_and_what_they_write(browser):
     with Redis() as redis, redis.connect() as client, Server() as server:
         client.call_all([("RPUSH", "orders", i) for i in range(60)])
@@ -86,11 +92,15 @@ def test_the_page_shows_the_workers_and_what_they_write(browser):
             browser.evaluate("location.hash = '#/'")
             browser.wait_for_text("shop/orders")
             browser.wait_for_text("60")
+            assert browser.evaluate(card("Waiting")) is None  # what waits is the server's to say: KEDA's value may be replicas
+            assert browser.evaluate("document.querySelector('tbody a') === null")  # nothing explains the trigger
+            browser.wait_for_text("redis-orders")
             assert browser.problems() == []
 
             client.call("DEL", "orders")
             browser.evaluate("location.hash = '#/jobs'")
-            browser.wait_for_text("No worker runs now", seconds=120)  # the cooldown, ten times as fast
+            browser.wait(f"{rows}.length === 3 && {rows}.every((row) => row.includes('ended'))", seconds=120)  # the cooldown, ten times as fast
+            assert browser.evaluate(card("Active jobs")) == "0"
             rehearsal.signal(signal.SIGTERM)
             assert rehearsal.child.wait(30) == 0
             assert "worker 1 <b>begins</b>" in rehearsal.log()  # it goes on to standard error, too
@@ -107,11 +117,6 @@ spec:
                   consumerGroup: workers, lagCount: "5"}}
 """
 WAITING, IN_FLIGHT = 5, 7
-
-
-def card(label, part="value"):
-    return (f"[...document.querySelectorAll('.card')].find((card) => card.querySelector('dt').textContent === '{label}')"
-            f"?.querySelector('.{part}').textContent")
 
 
 def fill_stream(redis):
@@ -137,8 +142,53 @@ def test_the_cards_show_what_is_in_flight_and_a_dash_for_what_is_unknown(browser
             assert browser.evaluate(card("Waiting", "note")) == "1 trigger without a value"
             redis.start()
             fill_stream(redis)  # again: Redis does not know a group's lag after a restart
-            browser.wait(f"{card('Waiting')} === '{WAITING}' && {card('Waiting', 'note')} === ''", seconds=120)
+            browser.wait(f"{card('Waiting')} === '{WAITING}' && {card('Waiting', 'note')} === '1 query'", seconds=120)
             assert browser.problems() == []
+
+
+def figures(http_port, *names):
+    server = requests.get(f"http://127.0.0.1:{http_port}/api/server", timeout=10).json()
+    return [server[name] for name in names]
+
+
+def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
+    """Cards, rows, the trigger's page, the API and `backlog watch` at one address."""
+    with Redis() as redis, redis.connect() as client, Server(interval="200ms", http=True) as server:
+        client.call_all([("RPUSH", "orders", i) for i in range(60)])
+        with Rehearsal(server, redis, OBJECT, "--server-http", f"127.0.0.1:{server.http_port}") as rehearsal:
+            browser.open(rehearsal, "/#/")
+            browser.wait(f"{card('Waiting')} === '60' && {card('Active jobs')} === '3' && {card('Replicas wanted')} === '12'", seconds=120)
+            browser.wait(f"Number({card('Calls per second')}) > 0 && {card('CPU')}.endsWith('%')", seconds=60)
+            assert browser.evaluate(card("Active jobs", "note")) == "of 3 replicas"
+            assert figures(rehearsal.http_port, "waiting", "replicas") == figures(server.http_port, "waiting", "replicas") == [60, 12]
+            browser.screenshot("rehearsal-with-server")
+            assert browser.problems() == [] and browser.axe() == []
+            for label, number in (("Wanted", 12), ("Replicas", 3)):
+                at = f"[...document.querySelectorAll('th')].findIndex((cell) => cell.textContent === '{label}')"
+                assert browser.evaluate(f"document.querySelector('tbody tr:not(.space)').children[{at}].textContent") == str(number)
+
+            browser.click("tbody a")
+            browser.wait_for_text("redis-orders")
+            browser.wait_for_text("measured", ".why")
+            browser.wait("document.querySelector('.plots:not([hidden])') !== null")
+            browser.evaluate("location.hash = '#/connections'")
+            browser.wait_for_text("connected")
+            assert browser.problems() == [] and browser.axe() == []
+
+            address = f"127.0.0.1:{rehearsal.http_port}"
+            watched = subprocess.run([binary(), "watch", "--once", address], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+            assert "shop/orders" in watched.stdout and "12" in watched.stdout
+            csv = requests.get(f"http://{address}/api/history/shop/orders?format=csv&trigger=0", timeout=10)
+            assert csv.headers["Content-Type"].startswith("text/csv") and csv.text.startswith("time,")
+            assert "backlog_triggers" in requests.get(f"http://{address}/metrics", timeout=10).text
+            assert requests.get(f"http://{address}/api/triggers/shop/nothing", timeout=10).status_code == 404
+
+            server.stop()
+            browser.evaluate("location.hash = '#/'")
+            browser.wait(f"{card('CPU')} === '–' && {card('Waiting')} === '–'", seconds=60)
+            browser.wait_for_text("error")
+            refused = requests.get(f"http://{address}/api/server", timeout=10)
+            assert refused.status_code == 502 and "is it the server's --http port?" in refused.json()["error"]
 
 
 def test_without_the_flag_there_is_no_port():

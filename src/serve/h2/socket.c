@@ -92,15 +92,16 @@ static void identify(struct h2_connection *connection)
         connection->refusal = peer_refusal(connection->names, server->client_rule);
 }
 
-/* At most once in ten seconds: clients in plain text, or without a certificate, reconnect again and again. */
-static void warn_handshake(struct h2_connection *connection, const char *why)
+/* At most once in ten seconds: clients in plain text, or without a certificate, reconnect again and again. They do not hide a
+ * client whose name is refused, which may connect only once: that has a time of its own. */
+static void warn_handshake(const struct h2_connection *connection, int64_t *warned_ms,
+                           const char *why)
 {
     enum { WARN_INTERVAL_MS = 10000 };
-    struct h2_server *server = connection->server;
-    if (server->handshake_warned_ms != 0 &&
-        server->now_ms - server->handshake_warned_ms < WARN_INTERVAL_MS)
+    int64_t now_ms = connection->server->now_ms;
+    if (*warned_ms != 0 && now_ms - *warned_ms < WARN_INTERVAL_MS)
         return;
-    server->handshake_warned_ms = server->now_ms;
+    *warned_ms = now_ms;
     log_warning("TLS handshake with %s failed: %s", connection->peer->address, why);
 }
 
@@ -116,7 +117,7 @@ static const char *reason_of(const struct h2_connection *connection, unsigned lo
 static enum h2_handshake fail(struct h2_connection *connection, const char *why)
 {
     atomic_fetch_add(&connection->server->failed_handshakes, 1);
-    warn_handshake(connection, why);
+    warn_handshake(connection, &connection->server->handshake_warned_ms, why);
     return H2_HANDSHAKE_FAILED;
 }
 
@@ -147,7 +148,7 @@ enum h2_handshake h2_socket_handshake(struct h2_connection *connection)
         return fail(connection, "the client does not offer HTTP/2 (ALPN)");
     identify(connection);
     if (connection->refusal != NULL)
-        warn_handshake(connection, connection->refusal);
+        warn_handshake(connection, &connection->server->name_warned_ms, connection->refusal);
     return H2_HANDSHAKE_DONE;
 }
 

@@ -177,6 +177,7 @@ struct h2_server {
     size_t connection_count;
     size_t handshakes_left;      /* of this turn */
     int64_t handshake_warned_ms; /* when a failed one was last logged */
+    int64_t name_warned_ms;      /* ... and a client whose name is refused */
     struct h2_peer *peers;       /* uthash */
     size_t call_count;
     size_t stream_count; /* of them */

@@ -128,9 +128,7 @@ static void handle_get_metric_spec(struct rpc *rpc, const ProtobufCMessage *requ
 {
     struct scaler_call *call = (struct scaler_call *)rpc;
     _cleanup_(error_done) struct error error = {0};
-    if (scaler_call_find_trigger(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
-                                 &error))
-        reply_specs(call->rpc.call, call->trigger->metric_name, call->trigger->target);
+    scaler_call_reply_spec(call, (const Externalscaler__ScaledObjectRef *)request, now_ms, &error);
     rpc_finish_with(&call->rpc, &error);
 }
 
@@ -145,7 +143,7 @@ static void end(struct rpc *rpc)
     if (call->is_stream)
         scaler_call_shared(call)->stream_count--;
     if (call->trigger != NULL)
-        trigger_unpin(call->trigger);
+        triggers_unpin(scaler_call_shared(call)->triggers, call->trigger, clock_now_ms());
 }
 
 /* A bounded number in each turn: other calls wait meanwhile. */

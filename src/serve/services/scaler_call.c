@@ -1,6 +1,7 @@
 #include "serve/services/scaler_call.h"
 
 #include "base/memory.h"
+#include "serve/services/reply.h"
 
 #include <utlist.h>
 
@@ -26,8 +27,8 @@ bool scaler_call_find_trigger(struct scaler_call *call,
     if (message == NULL)
         return error_invalid(error, "the request has no scaledObjectRef");
     if (message->n_scalermetadata > TRIGGERS_MAX_KEYS)
-        return error_invalid(error, "scalerMetadata has %zu keys: at most %d are allowed",
-                             message->n_scalermetadata, TRIGGERS_MAX_KEYS);
+        return error_set(error, ERROR_LIMIT, "scalerMetadata has %zu keys: at most %d are allowed",
+                         message->n_scalermetadata, TRIGGERS_MAX_KEYS);
 
     for (size_t i = 0; i < message->n_scalermetadata; i++)
         entries[i] = (struct option_entry){message->scalermetadata[i]->key,
@@ -36,7 +37,21 @@ bool scaler_call_find_trigger(struct scaler_call *call,
                               message->n_scalermetadata};
     if (!triggers_find(scaler_call_shared(call)->triggers, &ref, now_ms, &call->trigger, error))
         return false;
-    trigger_pin(call->trigger);
+    triggers_pin(scaler_call_shared(call)->triggers, call->trigger);
+    return true;
+}
+
+bool scaler_call_reply_spec(struct scaler_call *call,
+                            const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
+                            struct error *error)
+{
+    if (scaler_call_find_trigger(call, message, now_ms, error))
+        reply_specs(call->rpc.call, call->trigger->metric_name, call->trigger->target);
+    else if (error->code == ERROR_LIMIT)
+        reply_specs(call->rpc.call, TRIGGER_INVALID_METRIC, 1);
+    else
+        return false;
+    error_done(error);
     return true;
 }
 

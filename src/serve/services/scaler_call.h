@@ -60,6 +60,12 @@ bool scaler_call_find_trigger(struct scaler_call *call,
                               const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
                               struct error *error);
 
+/* Sends the specs of GetMetricSpec and StreamMetricSpec: those of an invalid trigger where a limit is reached, as an error would
+ * take the object's other triggers with it (KEDA's #8056, #5914). False: nothing was sent, and the error says why. */
+bool scaler_call_reply_spec(struct scaler_call *call,
+                            const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
+                            struct error *error);
+
 /* Records what was answered, for /triggers. */
 void scaler_call_record_answer(struct scaler_call *call, const struct answer *answer,
                                int64_t now_ms);

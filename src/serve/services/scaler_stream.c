@@ -111,10 +111,8 @@ void scaler_stream_metric_spec(struct rpc *rpc, const ProtobufCMessage *request,
     _cleanup_(error_done) struct error error = {0};
     if (!open_stream(call))
         return;
-    if (scaler_call_find_trigger(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
-                                 &error))
-        reply_specs(call->rpc.call, call->trigger->metric_name, call->trigger->target);
-    else
+    if (!scaler_call_reply_spec(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
+                                &error))
         rpc_finish_with(&call->rpc, &error);
 }
 

@@ -150,8 +150,6 @@ void tls_free(struct tls *tls)
 {
     if (tls == NULL)
         return;
-    if (tls->key != NULL)
-        OPENSSL_cleanse(tls->key, strlen(tls->key));
     free(tls->certificate);
     free(tls->key);
     free(tls->client_ca);

@@ -11,11 +11,12 @@ import { triggersPage } from "./triggers.js";
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 let page = null;
+let shownFor = null; // the hello that the page was made for: what it shows depends on it
 
 const links = [
-  { href: "#/jobs", label: "Jobs", isIn: (mode) => mode === "rehearse" },
+  { href: "#/jobs", label: "Jobs", isIn: ({ mode }) => mode === "rehearse" },
   { href: "#/", label: "Triggers", isIn: () => true },
-  { href: "#/connections", label: "Connections", isIn: (mode) => mode === "serve" },
+  { href: "#/connections", label: "Connections", isIn: ({ mode, hasServer }) => mode === "serve" || hasServer },
   { href: "#/log", label: "Log", isIn: () => true },
 ];
 
@@ -29,16 +30,17 @@ function makePage(path) {
 }
 
 function drawNav() {
-  const { mode } = store.hello;
   const path = location.hash || "#/";
-  const key = `${mode} ${path}`;
+  const key = `${JSON.stringify(store.hello)} ${path}`;
   if (nav.dataset.shown === key) return;
   nav.dataset.shown = key;
-  nav.replaceChildren(...links.filter(({ isIn }) => isIn(mode)).map(({ href, label }) => {
+  nav.replaceChildren(...links.filter(({ isIn }) => isIn(store.hello)).map(({ href, label }) => {
     const isHere = path === href || (href === "#/" && path.startsWith("#/trigger"));
     return el("a", { href, "aria-current": isHere ? "page" : false }, label);
   }));
 }
+
+const kindOf = ({ mode, hasServer }) => `${mode} ${Boolean(hasServer)}`;
 
 function show() {
   let made;
@@ -50,6 +52,7 @@ function show() {
   const isFirst = page === null;
   page?.close();
   page = made;
+  shownFor = kindOf(store.hello);
   main.replaceChildren(page.element);
   document.title = `${page.title} · Backlog`;
   drawNav();
@@ -82,7 +85,8 @@ listen(() => {
   if (store.hello.mode === "rehearse" && !location.hash) location.replace("#/jobs");
   drawStatus();
   drawNav();
-  page?.draw();
+  if (shownFor !== kindOf(store.hello)) show();
+  else page?.draw();
 });
 show();
 connect();

@@ -7,21 +7,27 @@ import { store } from "./store.js";
 const WIDTH = 120;
 const HEIGHT = 28;
 
-// A rehearsal has no queries, and does not know the sum while a trigger has no value.
+const isRehearsal = () => store.hello.mode === "rehearse";
+const hasServer = () => !isRehearsal() || store.hello.hasServer === true; // what only the server knows
+
+// What is unknown is in no sum.
 function noteOfWaiting(s) {
-  if (s.unread) return `${plural(s.unread, "trigger", "triggers")} without a value`;
+  const unknown = (s.failing ?? 0) + (s.unmeasured ?? 0);
+  if (unknown) return `${plural(unknown, "trigger")} without a value`;
   return s.queries == null ? "" : plural(s.queries, "query", "queries");
 }
 
 const cards = [
-  { key: "waiting", label: "Waiting", text: (s) => compact(s.waiting), note: noteOfWaiting },
-  { key: "inFlight", label: "In flight", text: (s) => compact(s.inFlight), note: () => "unacknowledged" },
+  { key: "waiting", isShown: hasServer, label: "Waiting", text: (s) => compact(s.waiting), note: noteOfWaiting },
+  { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight), note: () => "unacknowledged" },
+  { key: "jobs", label: "Active jobs", isShown: isRehearsal, text: (s) => compact(s.jobs), note: (s) => `of ${plural(s.current ?? 0, "replica")}` },
+  { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(s.jobsDone), note: () => "as they write" },
   { key: "active", label: "Active triggers", text: (s) => number(s.active), note: (s) => `of ${number(s.triggers)}` },
-  { key: "replicas", label: "Replicas wanted", text: (s) => compact(s.replicas), note: () => "without min and max" },
-  { key: "consumed", label: "Consumed", text: (s) => compact(s.consumed), note: () => "since start, at least" },
-  { key: "callsPerSecond", label: "Calls per second", text: (s) => rate(s.callsPerSecond), note: () => "of KEDA" },
-  { key: "cpu", label: "CPU", text: (s) => cores(s.cpu), note: () => "of one core" },
-  { key: "memory", label: "Memory", text: (s) => bytes(s.memory), note: (s) => (s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}`) },
+  { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas), note: () => "without min and max" },
+  { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed), note: () => "since start, at least" },
+  { key: "callsPerSecond", isShown: hasServer, label: "Calls per second", text: (s) => rate(s.callsPerSecond), note: () => "of KEDA" },
+  { key: "cpu", isShown: hasServer, label: "CPU", text: (s) => cores(s.cpu), note: () => isRehearsal() ? "of one core, the server's" : "of one core" },
+  { key: "memory", isShown: hasServer, label: "Memory", text: (s) => bytes(s.memory), note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },
 ];
 
 function curve(points) {
@@ -40,14 +46,14 @@ function curve(points) {
 }
 
 export function makeCards() {
-  const made = cards.map((card) => {
+  const made = cards.filter(({ isShown }) => isShown?.() ?? true).map((card) => {
     const value = el("dd", { class: "value" }, "–");
     const note = el("dd", { class: "note" });
     const path = svg("path", { class: "curve" });
     const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, path);
     return { card, value, note, path, element: el("div", { class: "card" }, el("dt", {}, card.label), value, note, el("dd", { class: "trend", "aria-hidden": "true" }, picture)) };
   });
-  const element = el("dl", { class: "cards", "aria-label": "Figures of the server" }, made.map(({ element: one }) => one));
+  const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" }, made.map(({ element: one }) => one));
   return {
     element,
     draw() {

@@ -1,5 +1,6 @@
 // The workers of a rehearsal, and what each has written.
 
+import { makeCards } from "./cards.js";
 import { el, setText } from "./dom.js";
 import { bytes, clock, compact, cores, number, plural, UNKNOWN } from "./format.js";
 import { store } from "./store.js";
@@ -35,7 +36,7 @@ function openLog(row) {
 
 const columns = [
   { key: "job", label: "Job", value: (row) => `${row.object} ${row.number}`, draw: (cell, row) => drawText(cell, `${row.object} ${row.number}`, row.pid ? `process ${row.pid}` : "") },
-  { key: "state", label: "State", isWide: true, value: (row) => row.state, draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state) },
+  { key: "state", label: "State", isWide: true, value: (row) => Object.keys(kinds).indexOf(row.state), draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state) },
   { key: "started", label: "Started", hide: "narrow", value: (row) => row.started ?? null, text: (row) => (row.started ? clock(row.started) : UNKNOWN) },
   { key: "done", label: "Messages done", isNumber: true, title: "Lines \"backlog: done N\" that the worker wrote", value: (row) => row.done ?? null, text: (row) => compact(row.done) },
   { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", value: (row) => row.cpu ?? null, text: (row) => cores(row.cpu) },
@@ -48,18 +49,21 @@ const columns = [
 ];
 
 export function jobsPage() {
+  const cards = makeCards();
   const count = el("p", { class: "count" });
   const table = new Table({
-    label: "Jobs", columns, rows: () => [...store.tables.jobs.values()], sort: { key: "job", isDown: false },
+    label: "Jobs", columns, rows: () => [...store.tables.jobs.values()], sort: { key: "state", isDown: false },
     empty: () => (store.isReady ? "No worker runs now. One is started when the model of KEDA and the HPA wants replicas." : "Loading the jobs …"),
   });
   table.byId = () => store.tables.jobs;
   return {
     title: "Jobs",
-    element: el("div", { class: "page" }, el("h1", {}, "Jobs"), el("div", { class: "bar" }, count), table.element),
+    element: el("div", { class: "page" }, el("h1", {}, "Jobs"), cards.element, el("div", { class: "bar" }, count), table.element),
     draw() {
+      cards.draw();
       const running = [...store.tables.jobs.values()].filter(({ state }) => state !== "ended").length;
-      setText(count, `${plural(running, "worker")}, ${number(store.tables.jobs.size)} shown`);
+      const ended = store.tables.jobs.size - running;
+      setText(count, plural(running, "worker") + (ended > 0 ? `, ${number(ended)} ended` : ""));
       table.refresh();
     },
     close: () => table.destroy(),

@@ -59,7 +59,7 @@ function takeRows({ table, rows, gone }) {
 function takeServer(server) {
   store.server = server;
   if (typeof server.time === "number") store.clockOffset = server.time - Date.now() / 1000;
-  for (const key of ["waiting", "inFlight", "active", "replicas", "consumed", "callsPerSecond", "cpu", "memory"]) {
+  for (const key of ["waiting", "inFlight", "jobs", "jobsDone", "active", "replicas", "consumed", "callsPerSecond", "cpu", "memory"]) {
     const points = (store.trend[key] ??= []);
     points.push(server[key] ?? null);
     if (points.length > MAX_POINTS) points.shift();

@@ -19,6 +19,10 @@ export const stateOf = (row) => (states[row.state] ?? (() => ["none", row.state 
 export const connectionOf = (row) => row.connectionName ?? row.connection ?? null;
 const bound = (row) => (row.ratesAreBounds ? "At least: what the waiting count grew and fell by in the last minute. The source reports no rate." : "As the source reports it.");
 
+// A rehearsal has the server's explanations and history only where it knows the server's address.
+const hasPages = () => store.hello.mode === "serve" || store.hello.hasServer;
+const isRehearsal = () => store.hello.mode === "rehearse";
+
 const objectOf = (row) => `${row.namespace}/${row.name}`;
 let triggersOf = new Map(); // how many there are of each ScaledObject
 
@@ -35,15 +39,17 @@ function countTriggers() {
 }
 
 const columns = [
-  { key: "name", label: "Trigger", value: objectOf, draw: (cell, row) => drawLink(cell, triggerHref(row), objectOf(row), detailOf(row)) },
+  { key: "name", label: "Trigger", value: objectOf, draw: (cell, row) => (hasPages() ? drawLink(cell, triggerHref(row), objectOf(row), detailOf(row)) : drawText(cell, objectOf(row), detailOf(row))) },
   { key: "scaler", label: "Scaler", hide: "medium", value: (row) => row.scaler ?? null, text: (row) => row.scaler ?? UNKNOWN },
-  { key: "connection", label: "Connection", isWide: true, hide: "large", value: connectionOf, text: (row) => connectionOf(row) ?? UNKNOWN },
+  { key: "connection", label: "Connection", isShown: () => !isRehearsal(), isWide: true, hide: "large", value: connectionOf, text: (row) => connectionOf(row) ?? UNKNOWN },
   { key: "waiting", label: "Waiting", isNumber: true, value: (row) => row.waiting ?? null, text: (row) => compact(row.waiting) },
   { key: "inFlight", label: "In flight", isNumber: true, hide: "medium", title: "Delivered and not acknowledged", value: (row) => row.inFlight ?? null, text: (row) => compact(row.inFlight) },
   { key: "arrivals", label: "Arrivals/s", isNumber: true, hide: "wide", value: (row) => row.arrivals ?? null, draw: (cell, row) => drawRate(cell, row, row.arrivals) },
   { key: "consumption", label: "Consumed/s", isNumber: true, isWide: true, hide: "wide", value: (row) => row.consumption ?? null, draw: (cell, row) => drawRate(cell, row, row.consumption) },
-  { key: "target", label: "Target", isNumber: true, hide: "medium", title: "Per replica", value: (row) => row.target ?? null, text: (row) => number(row.target) },
-  { key: "replicas", label: "Replicas", isNumber: true, title: "Value / target, rounded up; the server does not know minimum and maximum", value: (row) => row.replicas ?? null, text: (row) => number(row.replicas) },
+  { key: "value", label: "Value", isShown: isRehearsal, isNumber: true, hide: "medium", title: "What KEDA gets: work, or replicas where an option chooses them", value: (row) => row.value ?? null, text: (row) => compact(row.value) },
+  { key: "target", label: "Target", isNumber: true, hide: "medium", title: "Per replica", value: (row) => row.target ?? null, text: (row) => compact(row.target) },
+  { key: "replicas", label: "Wanted", isNumber: true, title: "Replicas wanted: value / target, rounded up; the server does not know minimum and maximum", value: (row) => row.replicas ?? null, text: (row) => number(row.replicas) },
+  { key: "current", label: "Replicas", isShown: isRehearsal, isNumber: true, title: "Replicas that the ScaledObject has now", value: (row) => row.current ?? null, text: (row) => number(row.current) },
   { key: "policy", label: "Consumers", isWide: true, hide: "medium", title: "Where a policy chooses the replicas: what the consumers do, and what bound the number", value: (row) => row.status ?? null, draw: (cell, row) => drawPolicy(cell, row) },
   { key: "age", label: "Age", isNumber: true, hide: "narrow", title: "Of the reading", value: (row) => (row.time == null ? null : -row.time), text: (row) => (row.time == null ? UNKNOWN : age(Math.max(0, serverNow() - row.time))) },
   { key: "state", label: "State", isWide: true, value: (row) => ["error", "held", "waiting", "ok"].indexOf(row.state) * 2 + (row.active ? 0 : 1), draw: (cell, row) => drawChip(cell, ...stateOf(row), row.error ?? "") },
@@ -108,7 +114,7 @@ export function filterButtons(list, get, set) {
 
 export function triggersPage() {
   const cards = makeCards();
-  const table = new Table({ label: "Triggers", columns, rows: selected, empty, sort: chosen.sort });
+  const table = new Table({ label: "Triggers", columns: columns.filter(({ isShown }) => isShown?.() ?? true), rows: selected, empty, sort: chosen.sort });
   const count = el("p", { class: "count", "aria-live": "polite" });
   const search = el("input", {
     type: "search", id: "search", placeholder: "Name, scaler, connection, error", value: chosen.text, autocomplete: "off", spellcheck: "false",

@@ -89,9 +89,9 @@ const SERVER = {
 
   async largeMessages(client) {
     const spec = (padding) => ask(client, 'GetMetricSpec', reference({ ...trigger, padding: 'x'.repeat(padding) }));
-    assert.strictEqual((await spec(60000)).metricSpecs[0].metricName, 'rabbitmq-orders');
+    assert.strictEqual((await spec(15000)).metricSpecs[0].metricName, 'rabbitmq-orders');
     assert.strictEqual((await spec(1 << 20)).code, grpc.status.RESOURCE_EXHAUSTED);
-    assert.strictEqual((await spec(60000)).metricSpecs.length, 1);
+    assert.strictEqual((await spec(60000)).metricSpecs[0].metricName, 'backlog-invalid');
   },
 
   async unknownMethod(client) {

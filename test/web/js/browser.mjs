@@ -62,6 +62,9 @@ const commands = {
   async fill({ selector, text }) {
     await page.fill(selector, text);
   },
+  async files({ selector, paths }) {
+    await page.setInputFiles(selector, paths);
+  },
   async press({ key }) {
     await page.keyboard.press(key);
   },

@@ -1,0 +1,221 @@
+#include "postgresql/statement.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+enum { MAX_SHOWN_BYTES = 20, MAX_NAME = 64 /* PostgreSQL's own, with the end */ };
+
+/* They do what outlives a read-only transaction that is rolled back: to other sessions, the whole server, its files, or
+ * other servers. The last ones run SQL that is in a string. At the end * stands for any letters. */
+static const char *const forbidden[] = {
+    "pg_terminate_backend",
+    "pg_cancel_backend",
+    "pg_reload_conf",
+    "pg_rotate_logfile*",
+    "pg_log_*",
+    "pg_promote",
+    "pg_switch_wal",
+    "pg_wal_replay_*",
+    "pg_create_*",
+    "pg_drop_*",
+    "pg_copy_*",
+    "pg_logical_*",
+    "pg_replication_*",
+    "pg_backup_*",
+    "pg_start_backup",
+    "pg_stop_backup",
+    "pg_stat_reset*",
+    "pg_stat_statements_reset",
+    "pg_read_file",
+    "pg_read_binary_file",
+    "pg_stat_file",
+    "pg_ls_*",
+    "pg_file_*",
+    "lo_import",
+    "lo_export",
+    "dblink*",
+    "query_to_xml*",
+    "ts_stat",
+};
+
+/* Of U&"...", whose escapes can be any letters. */
+static const char escaped_name[] = "u&";
+
+static bool is_forbidden(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(forbidden); i++) {
+        size_t length = strlen(forbidden[i]);
+        bool is_prefix = forbidden[i][length - 1] == '*';
+        if (is_prefix ? strncmp(name, forbidden[i], length - 1) == 0
+                      : strcmp(name, forbidden[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- as the server reads it ---- */
+
+static const char *past_comment(const char *at)
+{
+    int depth = 0;
+    do {
+        bool opens = text_starts_with(at, "/*");
+        bool closes = text_starts_with(at, "*/");
+        depth += opens - closes;
+        at += opens || closes ? 2 : 1;
+    } while (depth > 0 && *at != '\0');
+    return at;
+}
+
+/* White space, comments, and what is in `others`. */
+static const char *past_space(const char *at, const char *others)
+{
+    for (;;) {
+        at += strspn(at, " \t\r\n\f\v");
+        if (text_starts_with(at, "--"))
+            at += strcspn(at, "\r\n");
+        else if (text_starts_with(at, "/*"))
+            at = past_comment(at);
+        else if (*at != '\0' && strchr(others, *at) != NULL)
+            at++;
+        else
+            return at;
+    }
+}
+
+/* A string or a quoted name, whose quote is doubled within. */
+static const char *past_quoted(const char *at, bool has_escapes)
+{
+    char quote = *at++;
+    while (*at != '\0') {
+        bool is_escape = at[0] == '\\' && has_escapes && at[1] != '\0';
+        if (is_escape || (at[0] == quote && at[1] == quote))
+            at += 2;
+        else if (*at++ == quote)
+            break;
+    }
+    return at;
+}
+
+static bool begins_name(char letter)
+{
+    return isalpha((unsigned char)letter) || letter == '_' || (unsigned char)letter >= 0x80;
+}
+
+static bool continues_name(char letter)
+{
+    return begins_name(letter) || isdigit((unsigned char)letter) || letter == '$';
+}
+
+/* A string between $tag$ and $tag$; any other $ is one letter. */
+static const char *past_dollar(const char *at)
+{
+    size_t length = 1;
+    while (begins_name(at[length]) || (length > 1 && isdigit((unsigned char)at[length])))
+        length++;
+    if (at[length] != '$')
+        return at + 1;
+    _cleanup_(memory_free) char *tag = text_copy_bytes(at, length + 1);
+    const char *end = strstr(at + length + 1, tag);
+    return end == NULL ? at + strlen(at) : end + length + 1;
+}
+
+/* Unquoted names are in lower case. */
+static const char *read_name(const char *at, char *name)
+{
+    size_t length = 0;
+    while (continues_name(*at)) {
+        if (length < MAX_NAME - 1)
+            name[length++] = (char)tolower((unsigned char)*at);
+        at++;
+    }
+    name[length] = '\0';
+    return at;
+}
+
+static const char *read_quoted_name(const char *at, char *name)
+{
+    const char *end = past_quoted(at, false);
+    size_t length = (size_t)(end - at) < 2 ? 0 : (size_t)(end - at) - 2;
+    if (length > MAX_NAME - 1)
+        length = MAX_NAME - 1;
+    memcpy(name, at + 1, length);
+    name[length] = '\0';
+    return end;
+}
+
+/* The next function that is called, as far as names show it: a name before a parenthesis; or a name with escapes, wherever
+ * it is. False: there is none. */
+static bool next_call(const char **at, char *name)
+{
+    for (const char *next = past_space(*at, ""); *next != '\0'; next = past_space(next, "")) {
+        bool is_name = true;
+        if (begins_name(*next)) {
+            next = read_name(next, name);
+            if (strcmp(name, "u") == 0 && text_starts_with(next, "&\"")) {
+                memcpy(name, escaped_name, sizeof(escaped_name));
+                *at = next;
+                return true;
+            }
+            if (*next == '\'') { /* E'...' and its like */
+                next = past_quoted(next, strcmp(name, "e") == 0);
+                is_name = false;
+            }
+        } else if (*next == '"')
+            next = read_quoted_name(next, name);
+        else {
+            is_name = false;
+            if (*next == '\'')
+                next = past_quoted(next, false);
+            else if (*next == '$')
+                next = past_dollar(next);
+            else
+                next++;
+        }
+        *at = next;
+        if (is_name && *past_space(next, "") == '(')
+            return true;
+    }
+    return false;
+}
+
+/* ---- the rules ---- */
+
+/* What can return a row. The rest would fail, and some of it would end the session for all (COPY) or outlive
+ * its transaction (PREPARE). */
+static bool can_return_row(const char *first)
+{
+    static const char *const words[] = {"select", "with", "values", "table", "show", "call", "("};
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+        if (strncasecmp(first, words[i], strlen(words[i])) == 0)
+            return true;
+    return false;
+}
+
+void postgresql_statement_check(const char *key, const char *sql, struct error *mistakes)
+{
+    char name[MAX_NAME];
+    const char *first = past_space(sql, ";");
+    if (!can_return_row(first))
+        error_add(mistakes,
+                  "%s must begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL: it begins with "
+                  "\"%.*s\"",
+                  key, (int)text_cut(first, MAX_SHOWN_BYTES), first);
+    for (const char *at = sql; next_call(&at, name);)
+        if (strcmp(name, escaped_name) == 0) {
+            error_add(mistakes,
+                      "%s must not have names with escapes (U&\"...\"): write their letters", key);
+            return;
+        } else if (is_forbidden(name)) {
+            error_add(
+                mistakes,
+                "%s must not call %s(): it acts on other sessions, files or servers, not only "
+                "in the query's transaction",
+                key, name);
+            return;
+        }
+}

@@ -1,0 +1,28 @@
+/*
+ * A follower: who gets every reading of a query once, in order, at the moment it arrives, whoever else reads the query.
+ * The functions are in engine.h.
+ *
+ * Threads: the hooks run with the lock of the query's connection, so they call nothing of the engine and wait for
+ * nothing. What they work on belongs to that lock from query_follow() to query_unfollow().
+ */
+#ifndef BACKLOG_MEASURE_FOLLOWER_H
+#define BACKLOG_MEASURE_FOLLOWER_H
+
+#include "measure/window.h"
+
+struct query;
+
+/* Owner: the caller, who must end it before freeing it. Start from the hooks and the context. */
+struct follower {
+    /* The last sample of the window is the reading. */
+    void (*step)(struct follower *follower, const struct window *window);
+    /* For query_snapshot_with(). */
+    void (*copy)(const struct follower *follower, void *ret_copy);
+    void *context;
+
+    struct query *query; /* NULL: it follows none */
+    int64_t stepped_ms;  /* the last reading that it got; it stays when another query is followed */
+    struct follower *next, *prev;
+};
+
+#endif

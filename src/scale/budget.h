@@ -1,0 +1,56 @@
+/*
+ * Budgets: the memory that triggers take, of each namespace and in all. Whoever may write a ScaledObject can make us
+ * hold its metadata, so it is counted after parsing, and no namespace takes what all others need.
+ *
+ * The values of a connection that triggers of one namespace have in common are held, and counted, once.
+ *
+ * Threads: one at a time (the server's turn lock).
+ */
+#ifndef BACKLOG_SCALE_BUDGET_H
+#define BACKLOG_SCALE_BUDGET_H
+
+#include "base/error.h"
+#include "scale/trigger.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The values of one connection, of triggers of one namespace. */
+struct shared_values {
+    struct option_values *values;
+    size_t triggers;
+    UT_hash_handle hh;
+};
+
+struct namespace_budget {
+    char *namespace;
+    size_t triggers;
+    size_t bytes; /* of its triggers, and of the values that they share */
+    struct shared_values *shared;
+    struct trigger *by_age; /* utlist (next_of_namespace): as triggers.c has it of all */
+    UT_hash_handle hh;
+};
+
+/* Empty, and with nothing to free, where there are no triggers. */
+struct budgets {
+    struct namespace_budget *by_namespace;
+    size_t bytes;
+};
+
+/* NULL: the namespace has no triggers. */
+struct namespace_budget *budgets_find(const struct budgets *budgets, const char *namespace);
+
+/* The trigger begins to count, as it was parsed, and ends to. Meanwhile its connection's values may be shared ones. */
+void budgets_join(struct budgets *budgets, struct trigger *trigger);
+void budgets_leave(struct budgets *budgets, struct trigger *trigger);
+
+/* It stays one of its namespace's, but does not count in between: it is parsed again. */
+void budgets_suspend(struct budgets *budgets, struct trigger *trigger);
+void budgets_resume(struct budgets *budgets, struct trigger *trigger);
+
+/* The least that a trigger with metadata of so many bytes takes, and what this one does: with its query, and without the
+ * values that others have, too. */
+size_t budget_min(size_t metadata_bytes);
+size_t budget_of(const struct budgets *budgets, const struct trigger *trigger);
+
+#endif

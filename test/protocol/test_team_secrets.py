@@ -1,0 +1,122 @@
+"""`--kubernetes-secrets` where one team's Secret is an attack on the others: an API server of our own, as a real one takes no
+such load within a test."""
+
+import base64
+import http.server
+import json
+import os
+import pathlib
+import ssl
+import threading
+import time
+
+import pytest
+
+from support.certificates import make_certificate, make_root
+from support.grpc_client import Client, refusal
+from support.server import Server
+
+NAME = "backlog-connections"
+DEEP = "[" * 300_000  # libyaml alone takes minutes for it
+CONNECTIONS = 'connections:\n  orders: {scaler: redis, address: "127.0.0.1:1"}\n'
+TRIGGER = {"scaler": "redis", "connectionName": "orders", "listName": "jobs", "listLength": "1"}
+EVENTS = 300
+
+
+def secret(namespace, version, text):
+    return {"metadata": {"name": NAME, "namespace": namespace, "resourceVersion": str(version)},
+            "data": {"orders.yaml": base64.b64encode(text.encode()).decode()}}
+
+
+class Api(http.server.BaseHTTPRequestHandler):
+    """Namespace `noisy` changes its Secret all the time, what it is by the server's `noisy` text."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):  # noqa: N802, the name that http.server calls
+        namespace = self.path.split("/")[4]
+        text = self.server.noisy if namespace == "noisy" else CONNECTIONS
+        if "watch=1" in self.path:
+            self.watch(namespace, text)
+            return
+        body = json.dumps({"metadata": {"resourceVersion": "1"}, "items": [secret(namespace, 1, text)]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def watch(self, namespace, text):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number in range(EVENTS if namespace == "noisy" else 0):
+            line = json.dumps({"type": "MODIFIED", "object": secret(namespace, 2 + number, text)}).encode() + b"\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            self.server.sent += 1
+        self.server.ended.wait(60)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+class Apis(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    sent = 0
+
+    def __init__(self, folder, noisy):
+        super().__init__(("127.0.0.1", 0), Api)
+        self.noisy, self.ended = noisy, threading.Event()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "api.pem", folder / "api.key")
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def handle_error(self, *_arguments):  # the server under test ends its connections
+        pass
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_arguments):
+        self.ended.set()
+        self.shutdown()
+        self.server_close()
+
+
+class PodServer(Server):
+    def __init__(self, folder, port):
+        super().__init__(arguments=["--kubernetes-secrets"])
+        self.account, self.api_port = pathlib.Path(self.folder, "serviceaccount"), port
+        self.account.mkdir()
+        (self.account / "ca.crt").write_text((folder / "ca.pem").read_text())
+        (self.account / "token").write_text("a-token")
+
+    def command(self):
+        script = ("mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io && "
+                  'ln -s "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"')
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.account), *super().command()]
+
+    def environment(self):
+        return {**os.environ, "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.api_port)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    found = tmp_path_factory.mktemp("api")
+    make_root(found)
+    make_certificate(found, "api")
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
+@pytest.mark.parametrize("noisy", [DEEP, CONNECTIONS + "#" * 60_000], ids=["deep", "changing"])
+def test_one_teams_secret_does_not_delay_anothers(folder, noisy):
+    with Apis(folder, noisy) as api, PodServer(folder, api.server_port) as server, Client(server.port) as client:
+        refusal(client.metrics, TRIGGER, namespace="noisy")
+        began = time.monotonic()
+        _code, details = refusal(client.metrics, TRIGGER, namespace="quiet")
+        assert "127.0.0.1:1" in details, details  # its Secret was read; there is no Redis
+        assert time.monotonic() - began < 5
+        # Of what changes all the time one version per second is read; a few more are in buffers.
+        time.sleep(2)
+        assert api.sent < EVENTS / 2

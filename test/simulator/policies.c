@@ -1,0 +1,155 @@
+/* Policies: each takes one step with each reading of its query, and observers, who read what pages show at any time, change
+ * nothing. What a policy answers is checked against levels that are kept here. */
+#include "simulator/world.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of `steps`: which level a load is on follows from all loads before it. */
+static const struct policy_step levels[] = {{1, 1}, {3, 4}, {5, 9}, {7, 20}};
+
+enum { LEVELS = ARRAY_LENGTH(levels), POLICIES_PER_WORLD = 16, EVERY_USER = 3 };
+
+/* ---- the model ---- */
+
+static void model_step(struct user *user, double load)
+{
+    int reached = 0;
+    while (reached < LEVELS && load >= levels[reached].waiting)
+        reached++;
+    bool is_above_next = user->level >= 2 && load >= levels[user->level - 2].waiting;
+    if (reached >= user->level || !(is_above_next || (user->level == 1 && load > 0)))
+        user->level = reached;
+    user->has_level = true;
+}
+
+static void take_reading(struct user *user)
+{
+    const struct snapshot *known = &user->query->known;
+    if (!known->is_measured || known->sent_ms <= user->level_ms)
+        return;
+    user->level_ms = known->sent_ms;
+    model_step(user, token_load(known->reading.value));
+}
+
+/* ---- the policy ---- */
+
+static void step(struct follower *follower, const struct window *window)
+{
+    const struct trigger_policy_owner owner = {"shop", "jobs"};
+    struct user *user = follower->context;
+    double token = window->samples[window->count - 1].reading.value;
+    struct evaluated evaluated = {
+        .good = true, .evaluation = {.value = token_load(token), .active = token_is_active(token)}};
+    trigger_policy_step(user->policy, &owner, window, &evaluated);
+}
+
+static void copy(const struct follower *follower, void *ret_copy)
+{
+    const struct user *user = follower->context;
+    trigger_policy_copy(user->policy, ret_copy);
+}
+
+void policy_init(struct user *user)
+{
+    if (user->index % EVERY_USER != 0 || user->index >= EVERY_USER * POLICIES_PER_WORLD)
+        return;
+    struct trigger_policy *policy = memory_new(sizeof(*policy));
+    policy->answered.is_on = true;
+    policy->answered.settings = policy_no_settings();
+    memcpy(policy->answered.settings.steps, levels, sizeof(levels));
+    policy->answered.settings.step_count = LEVELS;
+    policy->threshold = 1;
+    policy->follower = (struct follower){.step = step, .copy = copy, .context = user};
+    user->policy = policy;
+}
+
+void policy_keep_window(struct user *user)
+{
+    if (user->policy != NULL)
+        connection_keep_window(user->query, user->rules.interval_ms);
+}
+
+void policy_follow(struct user *user)
+{
+    if (user->policy == NULL)
+        return;
+    connection_follow(user->query, &user->policy->follower);
+    take_reading(user);
+}
+
+void policy_unfollow(struct user *user)
+{
+    if (user->policy != NULL && user->policy->follower.query != NULL)
+        connection_unfollow(&user->policy->follower);
+}
+
+void policy_forget(struct user *user)
+{
+    if (user->policy != NULL)
+        user->policy->follower.stepped_ms = user->level_ms = 0;
+}
+
+/* A query has a new reading. */
+void policies_take_reading(const struct query *query)
+{
+    int last = POLICIES_PER_WORLD * EVERY_USER;
+    for (int i = 0; i < world.users_count && i < last; i += EVERY_USER)
+        if (world.users[i].query == query)
+            take_reading(&world.users[i]);
+}
+
+int64_t check_policy(const struct user *user)
+{
+    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
+    if (user->policy == NULL || user->query == NULL)
+        return 0;
+    trigger_policy_copy(user->policy, &view);
+    int64_t replicas = user->level == 0 ? 0 : levels[user->level - 1].replicas;
+    if (view.answered.has_decided != user->has_level)
+        violated("trigger %d: its policy has decided: %d; it had a reading: %d", user->index,
+                 view.answered.has_decided, user->has_level);
+    if (view.answered.has_decided && view.answered.result.replicas != replicas)
+        violated("trigger %d: its policy says %lld replicas; by all readings it is %lld",
+                 user->index, (long long)view.answered.result.replicas, (long long)replicas);
+    return replicas;
+}
+
+/* ---- those who read what pages show ---- */
+
+/* A world is the same with them and without, so their numbers are their own. */
+static uint64_t observers_number(uint64_t below)
+{
+    world.observers_random = world.observers_random * 6364136223846793005U + 1442695040888963407U;
+    return (world.observers_random >> 33) % below;
+}
+
+static void observe(const struct user *user)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {.is_for_people = true};
+    _cleanup_(answer_done) struct answer answer = {0};
+    if (user->query == NULL)
+        return;
+    connection_snapshot(user->query, now_ms(), &snapshot);
+    if (user->policy != NULL)
+        trigger_policy_copy(user->policy, &view);
+    struct evaluated evaluated = view.evaluated;
+    evaluated.peak = user->trigger.peak;
+    answer_decide(&snapshot, &evaluated, &user->rules, &(struct answer_call){.is_stream = true},
+                  now_ms(), &answer);
+    trigger_round(&user->trigger, now_ms());
+}
+
+void observers_run(void)
+{
+    enum { SELDOM = 24 };
+    int last = world.users_count - 1;
+    if (last < 0 || observers_number(SELDOM) != 0)
+        return;
+    if (last > EVERY_USER * (POLICIES_PER_WORLD - 1))
+        last = EVERY_USER * (POLICIES_PER_WORLD - 1);
+    observe(&world.users[EVERY_USER * observers_number((uint64_t)last / EVERY_USER + 1)]);
+}
