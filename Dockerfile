@@ -3,7 +3,8 @@
 #   docker build --tag backlog .
 #   docker build --build-arg TRANSPORTS="nghttp2;grpc-core" --tag backlog .   # with --transport grpc-core
 #   docker build --target sbom --output . .                                   # backlog.spdx.json
-ARG BASE=debian:13-slim
+# The digest of 13-slim (trixie-20261005) for all architectures: a tag can be moved.
+ARG BASE=debian:13-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
 
 FROM ${BASE} AS build
 ARG TRANSPORTS=nghttp2
@@ -16,7 +17,8 @@ COPY dev .
 COPY tools/image/requirements.txt tools/image/
 RUN ./dev install build run python
 RUN case $TRANSPORTS in *grpc-core*) ./dev install tests;; esac
-RUN python3 -m venv /opt/sbom && /opt/sbom/bin/pip install --quiet --requirement tools/image/requirements.txt
+RUN python3 -m venv /opt/sbom && /opt/sbom/bin/pip install --quiet --require-hashes --only-binary :all: \
+    --requirement tools/image/requirements.txt
 COPY . .
 RUN ./dev build image "-DBACKLOG_TRANSPORTS=$TRANSPORTS"
 RUN tools/image/root build/image /image
