@@ -7,7 +7,7 @@
  * the fewest. Arrivals go with the speed, so that all speeds need the same replicas, but for the last table.
  */
 #include "base/memory.h"
-#include "scale/simulation.h"
+#include "model/simulation.h"
 
 #include <limits.h>
 #include <math.h>

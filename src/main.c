@@ -9,5 +9,5 @@ int main(int argc, char **argv)
      * end, unless OpenSSL has cleaned up by then. */
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
     scalers_prepare(scaler_list);
-    return command_main(argc, argv);
+    return command_main(all_commands, argc, argv);
 }

@@ -13,10 +13,14 @@ CHAIN = ["base", "config", "measure", "scale"]
 KNOWS = {part: {*CHAIN[:index], part} for index, part in enumerate(CHAIN)}
 KNOWS["serve"] = {*CHAIN, "serve"}
 KNOWS["web"] = {*CHAIN, "web"}
-KNOWS["manifest"] = {*CHAIN, "manifest"}
+KNOWS["model"] = {*CHAIN, "model"}
+KNOWS["manifest"] = {*CHAIN, "model", "manifest"}
 KNOWS["client"] = {"base", "config", "client"}
 KNOWS["kubernetes"] = {"base", "config", "kubernetes"}
-KNOWS["cli"] = {*CHAIN, "kubernetes", "serve", "web", "client", "manifest", "cli"}
+KNOWS["cli"] = {"base", "config", "client", "cli"}
+KNOWS["daemon"] = {*CHAIN, "kubernetes", "serve", "web", "cli", "daemon"}
+KNOWS["commands"] = {*CHAIN, "model", "manifest", "client", "daemon", "cli", "commands"}
+KNOWS["lab"] = {*CHAIN, "model", "manifest", "client", "web", "commands", "cli", "lab"}
 
 BROKER_HEADER = re.compile(r"(librdkafka/|rdkafka|nats/|nats\.h|rabbitmq-c/|amqp|hiredis/|libpq|postgresql/)")
 TRANSPORT_HEADER = re.compile(r"(grpc|nghttp2/)")

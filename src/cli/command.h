@@ -1,9 +1,9 @@
 /*
- * A subcommand of `backlog`: one file of src/cli, which ends with one of these structs. From it come the parser, --help,
+ * A subcommand of `backlog`: one file of src/commands, src/daemon or src/lab, which ends with one of these structs. From it come the parser, --help,
  * the man page and the completion of bash.
  *
- * To add a subcommand: write src/cli/NAME.c with a `const struct command command_NAME`, declare it below, add it to
- * command_list in commands.c and to CMakeLists.txt.
+ * To add a subcommand: write src/commands/NAME.c with a `const struct command command_NAME`, declare it below, add it to
+ * command_list.c and to CMakeLists.txt.
  *
  * To add a flag: a field in the command's struct of flags, and a row in its table. A row has the key, type, default, limits and
  * doc of any option (config/option_table.h), and besides:
@@ -73,6 +73,7 @@ struct command {
     void (*more)(struct page *page); /* at the end of --help; may be NULL */
     struct command_topic topic;      /* may be absent */
     bool is_internal;                /* in no list */
+    bool is_server; /* BACKLOG_LISTEN is its --listen, without the command's name */
 
     /* Adds what is wrong with the flags together, or with the operands: one command_mistake() each. Pure: no files, no network. May
      * be NULL. */
@@ -96,8 +97,13 @@ extern const struct command command_version;
 extern const struct command command_man;
 extern const struct command command_agent, command_run_worker;
 
-/* All of them, as help lists them; ends with NULL. */
-extern const struct command *const command_list[];
+enum { COMMAND_LIST_MAX = 32 };
+
+/* All of them, as help lists them; ends with NULL. In command_list.c, for main() and tests. */
+extern const struct command *const all_commands[];
+
+/* The list that command_main() was called with; an empty one before. */
+extern const struct command *const *command_list;
 
 /* NULL: there is none of this name. */
 const struct command *command_find(const char *name);
@@ -106,8 +112,9 @@ const struct command *command_find(const char *name);
 void command_mistake(struct text *mistakes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* `backlog` as a whole; argv[0] is the program. Returns the exit status; what it could not write is a failure. */
-int command_main(int argc, char **argv);
+/* `backlog` as a whole; argv[0] is the program. `list` is borrowed for good. Returns the exit status; what it could not write
+ * is a failure. */
+int command_main(const struct command *const list[], int argc, char **argv);
 
 /* One subcommand; argv[0] is its name. */
 int command_run(const struct command *command, int argc, char **argv);

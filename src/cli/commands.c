@@ -1,4 +1,4 @@
-/* The list of the subcommands, and how one is run. */
+/* How a subcommand is found and run. */
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
@@ -10,12 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct command *const command_list[] = {
-    &command_serve,     &command_check,      &command_migrate,    &command_ask,
-    &command_explain,   &command_watch,      &command_rehearse,   &command_simulate,
-    &command_reference, &command_completion, &command_help,       &command_version,
-    &command_man,       &command_agent,      &command_run_worker, NULL,
-};
+static const struct command *const no_commands[] = {NULL};
+const struct command *const *command_list = no_commands;
 
 const struct command *command_find(const char *name)
 {
@@ -106,9 +102,9 @@ static int run_help(const struct command_line *line, struct error *error)
 
 static const char *const *command_names(void)
 {
-    static const char *names[ARRAY_LENGTH(command_list)];
+    static const char *names[COMMAND_LIST_MAX];
     size_t count = 0;
-    for (size_t i = 0; command_list[i] != NULL; i++)
+    for (size_t i = 0; command_list[i] != NULL && count < COMMAND_LIST_MAX - 1; i++)
         if (!command_list[i]->is_internal)
             names[count++] = command_list[i]->name;
     return names;
@@ -222,8 +218,9 @@ static int run_without_command(const char *word)
     return check_output(0);
 }
 
-int command_main(int argc, char **argv)
+int command_main(const struct command *const list[], int argc, char **argv)
 {
+    command_list = list;
     const struct command *command = argc < 2 ? NULL : command_find(argv[1]);
     return command == NULL ? run_without_command(argc < 2 ? NULL : argv[1])
                            : command_run(command, argc - 1, argv + 1);

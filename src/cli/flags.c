@@ -28,11 +28,10 @@ struct reading {
 
 char *flags_variable(const struct command *command, const struct option *row)
 {
-    bool is_server = command == &command_serve;
     if (row->flags & OPTION_NO_VARIABLE)
         return NULL;
-    char *name = text_format("BACKLOG_%s%s%s", is_server ? "" : command->name, is_server ? "" : "_",
-                             row->key);
+    char *name = text_format("BACKLOG_%s%s%s", command->is_server ? "" : command->name,
+                             command->is_server ? "" : "_", row->key);
     for (char *at = name; *at != '\0'; at++)
         *at = (char)(*at == '-' ? '_' : toupper((unsigned char)*at));
     return name;

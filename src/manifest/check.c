@@ -6,9 +6,9 @@
 #include "manifest/relations.h"
 #include "manifest/secrets.h"
 #include "manifest/trigger_check.h"
+#include "model/scaled_object.h"
 #include "scale/general.h"
 #include "scale/named.h"
-#include "scale/scaled_object.h"
 #include "scale/triggers.h"
 
 #include <stdlib.h>

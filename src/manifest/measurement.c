@@ -4,9 +4,9 @@
 #include "base/memory.h"
 #include "manifest/builtin.h"
 #include "manifest/secrets.h"
+#include "model/scaled_object.h"
 #include "scale/general.h"
 #include "scale/named.h"
-#include "scale/scaled_object.h"
 #include "scale/triggers.h"
 
 #include <errno.h>

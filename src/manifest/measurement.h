@@ -11,7 +11,7 @@
 #include "manifest/entries.h"
 #include "manifest/manifest.h"
 #include "measure/scaler.h"
-#include "scale/model.h"
+#include "model/model.h"
 
 struct measured_trigger {
     size_t index;      /* among spec.triggers */

@@ -1,13 +1,13 @@
 /*
  * The outlook: where KEDA and the HPA would go from some number of replicas if the readings stayed as they are,
- * by the model (scale/model.h), in no time.
+ * by the model (model/model.h), in no time.
  *
  * Threads: any; pure.
  */
 #ifndef BACKLOG_MANIFEST_OUTLOOK_H
 #define BACKLOG_MANIFEST_OUTLOOK_H
 
-#include "scale/model.h"
+#include "model/model.h"
 
 enum { OUTLOOK_MAX_STEPS = 32 };
 

@@ -4,7 +4,7 @@
 #include "cli/flags.h"
 #include "cli/help.h"
 #include "cli/page.h"
-#include "cli/serve_flags.h"
+#include "daemon/serve_flags.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -410,6 +410,7 @@ static void no_core_dump_can_have_secrets_in_it(void **state)
 
 int main(void)
 {
+    command_list = all_commands;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_mistakes_are_reported_together_and_name_their_flag),
         cmocka_unit_test(flags_that_contradict_each_other_are_reported_together),

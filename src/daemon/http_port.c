@@ -1,0 +1,238 @@
+#include "daemon/http_port.h"
+
+#include "base/listen.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/metric.h"
+#include "base/process.h"
+#include "daemon/invalid_connections.h"
+#include "daemon/kubernetes_secrets.h"
+#include "daemon/probes.h"
+#include "measure/agent_process.h"
+#include "web/assets.h"
+#include "web/dashboard.h"
+#include "web/explain.h"
+#include "web/history_page.h"
+#include "web/http.h"
+#include "web/trigger_metrics.h"
+#include "web/walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_LIMITS = 32,
+    MAX_PAGES = 16, /* the last is empty */
+    PROBE_PAGES = 3,
+};
+
+struct http_port {
+    struct http_port_parts parts;
+    struct probes probes;
+    struct walk_source triggers;
+    struct dashboard *dashboard;
+    struct trigger_metrics trigger_metrics;
+    struct web_page pages[MAX_PAGES];
+    struct web *web; /* NULL: not wanted */
+    struct web_page probe_pages[PROBE_PAGES];
+    struct web *probe_web; /* NULL: not wanted */
+};
+
+static bool run_loop_call(void *context, void (*call)(void *call_context), void *call_context)
+{
+    const struct http_port *port = context;
+    return probes_run_loop_call(&port->probes, call, call_context);
+}
+
+struct loop_page {
+    const struct http_port *port;
+    struct text *text;
+};
+
+/* ---- /metrics ---- */
+
+static void write_calls(void *context)
+{
+    const struct loop_page *page = context;
+    const struct http_port_parts *parts = &page->port->parts;
+    metric_single(page->text, "backlog_triggers", METRIC_GAUGE, "Triggers that are known.",
+                  (double)triggers_count(parts->triggers));
+    invalid_connections_write_metrics(triggers_connections(parts->triggers), page->text);
+    kubernetes_secrets_write_metrics(triggers_secrets(parts->triggers), page->text);
+    services_write_metrics(parts->services, page->text);
+    external_scaler_write_metrics(parts->scaler, page->text);
+}
+
+static void write_clients(const struct server *server, struct text *page)
+{
+    int64_t ends_s = server_certificate_ends_s(server);
+    uint64_t failed;
+    size_t clients;
+    if (listen_clients(server->port, &clients))
+        metric_single(page, "backlog_client_connections", METRIC_GAUGE,
+                      "Connections of clients, those that have not sent anything yet included.",
+                      (double)clients);
+    if (ends_s != 0)
+        metric_single(page, "backlog_certificate_expiry_timestamp_seconds", METRIC_GAUGE,
+                      "When the server's certificate expires.", (double)ends_s);
+    if (server_failed_handshakes(server, &failed))
+        metric_single(page, "backlog_tls_handshake_failures_total", METRIC_COUNTER,
+                      "TLS handshakes that failed.", (double)failed);
+}
+
+static void write_reloads(const struct http_port_parts *parts, struct text *page)
+{
+    const struct reload_row rows[] = {
+        {"connections", reload_stats_of(parts->reload)},
+        {"certificate", certificates_stats(parts->certificates)},
+    };
+    reload_stats_write(rows, ARRAY_LENGTH(rows), page);
+}
+
+static void write_limits(const struct server *server, struct text *page)
+{
+    static const char name[] = "backlog_limit_hits_total";
+    struct limit_hits hits[MAX_LIMITS];
+    size_t count = server_limit_hits(server, hits, ARRAY_LENGTH(hits));
+    metric_family(page, name, METRIC_COUNTER, "Times that a client exceeded a protocol limit.");
+    for (size_t i = 0; i < count; i++) {
+        _cleanup_(memory_free) char *labels = text_format("limit=\"%s\"", hits[i].name);
+        metric_sample(page, name, labels, (double)hits[i].hits);
+    }
+}
+
+static void write_metrics(void *context, const struct web_request *request,
+                          struct web_answer *answer)
+{
+    struct http_port *port = context;
+    struct loop_page page = {port, &answer->body};
+    (void)request;
+    answer->type = "text/plain; version=0.0.4; charset=utf-8";
+    metric_family(&answer->body, "backlog_build_info", METRIC_GAUGE, "The version that runs.");
+    metric_sample(&answer->body, "backlog_build_info", "version=\"" BACKLOG_VERSION "\"", 1);
+    process_write_metrics(&answer->body);
+    agent_processes_write_metrics(&answer->body);
+    engine_write_metrics(port->parts.engine, &answer->body);
+    write_clients(port->parts.server, &answer->body);
+    write_limits(port->parts.server, &answer->body);
+    write_reloads(&port->parts, &answer->body);
+    if (!run_loop_call(port, write_calls, &page) ||
+        !trigger_metrics_write(&port->trigger_metrics, &answer->body))
+        probes_refuse(answer, "event loop not responding, or shutting down\n");
+}
+
+/* ---- the dashboard ---- */
+
+struct calls_count {
+    const struct services *services;
+    uint64_t calls;
+};
+
+static void count_calls(void *context)
+{
+    struct calls_count *count = context;
+    count->calls = services_calls(count->services);
+}
+
+static uint64_t calls_of(void *context)
+{
+    const struct http_port *port = context;
+    struct calls_count count = {port->parts.services, 0};
+    return run_loop_call(context, count_calls, &count) ? count.calls : UINT64_MAX;
+}
+
+static void make_dashboard(struct http_port *port)
+{
+    const struct dashboard_settings settings = {
+        .triggers = &port->triggers,
+        .engine = port->parts.engine,
+        .hello = "{\"mode\":\"serve\",\"version\":\"" BACKLOG_VERSION "\"}",
+        .calls = calls_of,
+        .context = port,
+    };
+    port->dashboard = dashboard_new(&settings);
+}
+
+/* ---- the port ---- */
+
+int http_port_number(const struct http_port *port)
+{
+    return web_port(port->web);
+}
+
+int http_port_probes(const struct http_port *port)
+{
+    return web_port(port->probe_web);
+}
+
+static bool start(const char *what, const struct web_settings *settings, struct web **ret_web,
+                  struct error *error)
+{
+    if (settings->listen == NULL)
+        return true;
+    if (!web_start(settings, ret_web, error))
+        return false;
+    log_info("%s on %.*s:%d", what, (int)(strrchr(settings->listen, ':') - settings->listen),
+             settings->listen, web_port(*ret_web));
+    return true;
+}
+
+bool http_port_begin(const struct http_port_addresses *addresses,
+                     const struct http_port_parts *parts, struct http_port **ret_port,
+                     struct error *error)
+{
+    if (addresses->http == NULL && addresses->probes == NULL)
+        return true;
+    struct http_port *port = memory_new(sizeof(*port));
+    port->parts = *parts;
+    port->probes.triggers = parts->triggers;
+    port->probes.loop_calls = parts->loop_calls;
+    port->triggers = (struct walk_source){parts->triggers, run_loop_call, port};
+    make_dashboard(port);
+    struct dashboard *dashboard = port->dashboard;
+    port->trigger_metrics =
+        (struct trigger_metrics){.source = &port->triggers, .max = parts->metrics_per_trigger};
+    memcpy(port->pages,
+           (struct web_page[MAX_PAGES]){
+               {"/assets/", assets_file, NULL},
+               {"/api/events", NULL, dashboard_feed(dashboard), &feed_hooks},
+               {"/api/server", dashboard_server, dashboard},
+               {"/api/connections", dashboard_connections, dashboard},
+               {"/api/log", dashboard_log, dashboard},
+               {"/healthz", probes_write_healthz, &port->probes},
+               {"/readyz", probes_write_readyz, &port->probes},
+               {"/metrics", write_metrics, port},
+               {"/api/triggers", explain_list, &port->triggers},
+               {"/api/triggers/", explain_one, &port->triggers},
+               {"/api/history/", history_page, &port->triggers},
+               {"/", assets_index, NULL}, /* last: all paths are below it */
+           },
+           sizeof(port->pages));
+    port->probe_pages[0] = (struct web_page){"/healthz", probes_write_healthz, &port->probes, NULL};
+    port->probe_pages[1] = (struct web_page){"/readyz", probes_write_readyz, &port->probes, NULL};
+    const struct web_settings http = {addresses->http, port->pages, addresses->hosts};
+    const struct web_settings probes = {addresses->probes, port->probe_pages, addresses->hosts};
+    if (!start("HTTP", &http, &port->web, error) ||
+        !start("probes", &probes, &port->probe_web, error)) {
+        http_port_end(port);
+        return false;
+    }
+    *ret_port = port;
+    return true;
+}
+
+void http_port_drain(struct http_port *port)
+{
+    if (port != NULL)
+        atomic_store(&port->probes.is_draining, true);
+}
+
+void http_port_end(struct http_port *port)
+{
+    if (port == NULL)
+        return;
+    web_stop(port->web);
+    web_stop(port->probe_web);
+    dashboard_free(port->dashboard);
+    free(port);
+}

@@ -1,0 +1,52 @@
+#include "daemon/invalid_connections.h"
+
+#include "base/memory.h"
+#include "base/metric.h"
+
+/* Metrics with their names; backlog_invalid_connections counts all. */
+enum { MAX_NAMED = 100 };
+
+static void add_sample(struct text *page, const char *family,
+                       const struct invalid_connection *invalid)
+{
+    _cleanup_(text_done) struct text labels = {0};
+    metric_add_label(&labels, "connection", invalid->name);
+    metric_add_label(&labels, "in_use", invalid->is_former_used ? "last_good" : "none");
+    metric_sample(page, family, labels.bytes, 1);
+}
+
+void invalid_connections_write_metrics(const struct connections *connections, struct text *page)
+{
+    static const char family[] = "backlog_invalid_connection";
+    struct invalid_connection invalid;
+    size_t position = 0;
+    size_t named = 0;
+    metric_single(page, "backlog_invalid_connections", METRIC_GAUGE,
+                  "Mistakes in the connections files, each of one connection or of one file.",
+                  (double)connections_count_invalid(connections));
+    metric_family(page, family, METRIC_GAUGE,
+                  "1 for each connection that is invalid, the first hundred of them; in_use says "
+                  "whether its last good version is.");
+    while (named < MAX_NAMED && connections_next_invalid(connections, &position, &invalid))
+        if (invalid.name != NULL && !invalid.is_repeated) {
+            add_sample(page, family, &invalid);
+            named++;
+        }
+}
+
+static void add_line(struct text *page, const struct invalid_connection *invalid)
+{
+    if (invalid->name == NULL)
+        text_addf(page, "[-]invalid: %s\n", invalid->text);
+    else
+        text_addf(page, "[-]connection \"%s\" is invalid: %s (%s)\n", invalid->name, invalid->text,
+                  invalid_connection_state(invalid));
+}
+
+void invalid_connections_write_lines(const struct connections *connections, struct text *page)
+{
+    struct invalid_connection invalid;
+    size_t position = 0;
+    while (connections_next_invalid(connections, &position, &invalid))
+        add_line(page, &invalid);
+}

@@ -1,0 +1,164 @@
+#include "daemon/kubernetes_secrets.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/metric.h"
+#include "daemon/invalid_connections.h"
+#include "kubernetes/api.h"
+#include "kubernetes/secret_watcher.h"
+#include "measure/scaler.h"
+#include "scale/named.h"
+#include "scale/namespace_secrets.h"
+
+#include <stdlib.h>
+
+/* A turn of the server is over in milliseconds. */
+enum { HAND_OVER_MS = 2000 };
+
+enum { MAX_LOGGED = 20 };
+
+struct kubernetes_secrets {
+    struct kubernetes_api api; /* until it is started */
+    struct secret_watcher *watcher;
+    struct loop_calls *loop_calls;
+    struct external_scaler *scaler;
+};
+
+struct hand_over {
+    struct external_scaler *scaler;
+    const char *namespace;
+    struct connections *connections;
+    const struct error *failure;
+};
+
+static void hand_over(void *context)
+{
+    struct hand_over *it = context;
+    external_scaler_set_secret(it->scaler, it->namespace, TAKE(it->connections), it->failure);
+}
+
+/* A team's Secret may have ten thousand mistakes, and the log is everybody's. */
+static void log_invalid(const char *namespace, const struct connections *connections)
+{
+    struct invalid_connection invalid;
+    size_t position = 0;
+    size_t count = 0;
+    while (connections_next_invalid(connections, &position, &invalid))
+        if (++count <= MAX_LOGGED)
+            log_warning("namespace %s, connection \"%s\": %s", namespace,
+                        invalid.name == NULL ? "" : invalid.name, invalid.text);
+    if (count > MAX_LOGGED)
+        log_warning("namespace %s: %zu further mistakes in its connections", namespace,
+                    count - MAX_LOGGED);
+}
+
+static bool changed(void *context, const char *namespace, struct connections *connections,
+                    const struct error *failure)
+{
+    const struct kubernetes_secrets *secrets = context;
+    struct hand_over it = {secrets->scaler, namespace, connections, failure};
+    if (connections != NULL) {
+        named_check(connections, scaler_list);
+        log_invalid(namespace, connections);
+    }
+    bool is_done = loop_calls_run(secrets->loop_calls, hand_over, &it, HAND_OVER_MS);
+    connections_free(it.connections);
+    return is_done;
+}
+
+bool kubernetes_secrets_new(struct kubernetes_secrets **ret_secrets, struct error *error)
+{
+    struct kubernetes_api api;
+    if (!kubernetes_api_find(&api, error))
+        return false;
+    *ret_secrets = memory_new(sizeof(**ret_secrets));
+    (*ret_secrets)->api = api;
+    return true;
+}
+
+void kubernetes_secrets_start(struct kubernetes_secrets *secrets, struct loop_calls *loop_calls,
+                              struct external_scaler *scaler)
+{
+    const struct secret_watcher_settings settings = {
+        .api = secrets->api,
+        .name = NAMESPACE_SECRET_NAME,
+        .changed = changed,
+        .context = secrets,
+    };
+    secrets->api = (struct kubernetes_api){0};
+    secrets->loop_calls = loop_calls;
+    secrets->scaler = scaler;
+    secrets->watcher = secret_watcher_start(&settings);
+}
+
+void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wanted)
+{
+    const struct kubernetes_secrets *secrets = context;
+    if (secrets->watcher == NULL)
+        return; /* stopped */
+    if (is_wanted)
+        secret_watcher_add(secrets->watcher, namespace);
+    else
+        secret_watcher_remove(secrets->watcher, namespace);
+}
+
+void kubernetes_secrets_stop(struct kubernetes_secrets *secrets)
+{
+    if (secrets != NULL)
+        secret_watcher_stop(TAKE(secrets->watcher));
+}
+
+void kubernetes_secrets_free(struct kubernetes_secrets *secrets)
+{
+    if (secrets == NULL)
+        return;
+    kubernetes_api_done(&secrets->api);
+    free(secrets);
+}
+
+/* ---- what is known ---- */
+
+enum state { SECRET_READ, SECRET_ABSENT, SECRET_WAITING, SECRET_FAILING, SECRET_STATES };
+
+static enum state state_of(const struct namespace_secret *secret)
+{
+    if (secret->is_failing)
+        return SECRET_FAILING;
+    if (!secret->is_read)
+        return SECRET_WAITING;
+    return secret->connections == NULL ? SECRET_ABSENT : SECRET_READ;
+}
+
+void kubernetes_secrets_write_metrics(const struct namespace_secrets *secrets, struct text *page)
+{
+    static const char family[] = "backlog_kubernetes_secrets";
+    static const char *const states[SECRET_STATES] = {"read", "absent", "waiting", "failing"};
+    size_t counts[SECRET_STATES] = {0};
+    size_t invalid = 0;
+    for (const struct namespace_secret *each = NULL;
+         (each = namespace_secrets_next(secrets, each)) != NULL;) {
+        counts[state_of(each)]++;
+        invalid += connections_count_invalid(each->connections);
+    }
+    metric_family(page, family, METRIC_GAUGE,
+                  "Namespaces whose Secret is followed (--kubernetes-secrets); failing: what was "
+                  "read before stays in use.");
+    for (size_t i = 0; i < SECRET_STATES; i++) {
+        _cleanup_(memory_free) char *labels = text_format("state=\"%s\"", states[i]);
+        metric_sample(page, family, labels, (double)counts[i]);
+    }
+    metric_single(page, "backlog_invalid_secret_connections", METRIC_GAUGE,
+                  "Mistakes in those Secrets, each of one connection or of one key.",
+                  (double)invalid);
+}
+
+void kubernetes_secrets_write_lines(const struct namespace_secrets *secrets, struct text *page)
+{
+    for (const struct namespace_secret *each = NULL;
+         (each = namespace_secrets_next(secrets, each)) != NULL;) {
+        if (each->is_failing)
+            text_addf(page, "[-]Secret %s/" NAMESPACE_SECRET_NAME " cannot be read\n",
+                      each->namespace);
+        invalid_connections_write_lines(each->connections, page);
+    }
+}

@@ -1,0 +1,64 @@
+#include "daemon/probes.h"
+
+#include "daemon/invalid_connections.h"
+#include "daemon/kubernetes_secrets.h"
+
+/* For the event loop; one that does not respond is not healthy. */
+enum { MAX_WAIT_MS = 1000 };
+
+bool probes_run_loop_call(const struct probes *probes, void (*call)(void *call_context),
+                          void *call_context)
+{
+    return loop_calls_run(probes->loop_calls, call, call_context, MAX_WAIT_MS);
+}
+
+void probes_refuse(struct web_answer *answer, const char *why)
+{
+    answer->code = 503;
+    text_clear(&answer->body);
+    text_add(&answer->body, why);
+}
+
+static void do_nothing(void *context)
+{
+    (void)context;
+}
+
+void probes_write_healthz(void *context, const struct web_request *request,
+                          struct web_answer *answer)
+{
+    struct probes *probes = context;
+    (void)request;
+    if (atomic_load(&probes->is_draining) || probes_run_loop_call(probes, do_nothing, NULL))
+        text_add(&answer->body, "ok\n");
+    else
+        probes_refuse(answer, "event loop not responding\n");
+}
+
+struct checks {
+    const struct triggers *triggers;
+    struct text *text;
+};
+
+static void write_checks(void *context)
+{
+    const struct checks *checks = context;
+    text_add(checks->text, "[+]event loop ok\n");
+    invalid_connections_write_lines(triggers_connections(checks->triggers), checks->text);
+    kubernetes_secrets_write_lines(triggers_secrets(checks->triggers), checks->text);
+    text_add(checks->text, "ok\n");
+}
+
+/* With ?verbose all that is known to be wrong; an invalid connection makes nobody else wait. */
+void probes_write_readyz(void *context, const struct web_request *request,
+                         struct web_answer *answer)
+{
+    struct probes *probes = context;
+    struct checks checks = {probes->triggers, &answer->body};
+    if (atomic_load(&probes->is_draining))
+        probes_refuse(answer, "shutting down\n");
+    else if (web_parameter(request, "verbose") == NULL)
+        probes_write_healthz(context, request, answer);
+    else if (!probes_run_loop_call(probes, write_checks, &checks))
+        probes_refuse(answer, "[-]event loop not responding\n");
+}

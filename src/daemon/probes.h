@@ -1,0 +1,35 @@
+/*
+ * /healthz and /readyz, for the HTTP port and for a port of their own: what floods the one leaves the other alone.
+ *
+ * Threads: the pages are written on those of the ports; probes_drain() from any.
+ */
+#ifndef BACKLOG_DAEMON_PROBES_H
+#define BACKLOG_DAEMON_PROBES_H
+
+#include "scale/triggers.h"
+#include "serve/services/loop_call.h"
+#include "web/http.h"
+
+#include <stdatomic.h>
+
+/* Borrowed: they outlive the pages. */
+struct probes {
+    struct triggers *triggers;
+    struct loop_calls *loop_calls;
+    atomic_bool is_draining;
+};
+
+/* For another page: whether the event loop ran the call, within a second. */
+bool probes_run_loop_call(const struct probes *probes, void (*call)(void *call_context),
+                          void *call_context);
+
+/* Replaces what is written already with the reason, and the code with 503. */
+void probes_refuse(struct web_answer *answer, const char *why);
+
+/* Pages; `context` is the struct. */
+void probes_write_healthz(void *context, const struct web_request *request,
+                          struct web_answer *answer);
+void probes_write_readyz(void *context, const struct web_request *request,
+                         struct web_answer *answer);
+
+#endif

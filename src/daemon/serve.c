@@ -1,0 +1,400 @@
+#include "cli/command.h"
+
+#include "base/clock.h"
+#include "base/listen.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/process.h"
+#include "base/recent_log.h"
+#include "base/text.h"
+#include "base/trim.h"
+#include "cli/flags.h"
+#include "config/connections.h"
+#include "daemon/certificates.h"
+#include "daemon/http_port.h"
+#include "daemon/kubernetes_secrets.h"
+#include "daemon/reload.h"
+#include "daemon/serve_flags.h"
+#include "measure/agent_process.h"
+#include "measure/engine.h"
+#include "scale/triggers.h"
+#include "serve/services/external_scaler.h"
+#include "serve/services/health.h"
+#include "serve/services/reflection.h"
+#include "serve/transport/transport.h"
+
+#include <malloc.h>
+#include <math.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The parts, in the order in which they are made. */
+struct parts {
+    struct reload *reload;
+    struct certificates *certificates;
+    struct kubernetes_secrets *secrets; /* NULL: none are read */
+    struct loop_calls *loop_calls;
+    struct engine *engine;
+    struct triggers *triggers;
+    struct external_scaler *scaler;
+    struct health *health;
+    struct services *services;
+    struct server *server;
+    struct http_port *http;
+};
+
+/* The server once it is there: the engine is older than it. */
+static _Atomic(struct server *) wakeable;
+
+static void wake_server(void *context)
+{
+    (void)context;
+    struct server *server = atomic_load(&wakeable);
+    if (server != NULL)
+        server_wake(server);
+}
+
+/* Takes the connections. */
+static void make_parts(const struct serve_flags *flags, bool interval_is_set,
+                       struct connections *connections, struct parts *parts)
+{
+    parts->loop_calls = loop_calls_new(wake_server, NULL);
+
+    struct engine_settings engine_settings = ENGINE_DEFAULTS;
+    engine_settings.interval_ms = flags->interval_ms;
+    engine_settings.timeout_ms = flags->measure_deadline_ms;
+    engine_settings.connect_timeout_ms = flags->measure_deadline_ms;
+    engine_settings.max_connections = (size_t)flags->max_connections;
+    engine_settings.max_agents = (size_t)flags->max_isolated;
+    engine_settings.history_bytes = flags->http == NULL ? 0 : (size_t)flags->history_mib << 20;
+    engine_settings.all_in_agents = flags->isolate_all;
+    engine_settings.wake = wake_server;
+    parts->engine = engine_new(&engine_settings);
+
+    parts->triggers = triggers_new(&(struct triggers_settings){
+        .scalers = scaler_list,
+        .connections = connections,
+        .engine = parts->engine,
+        .secrets = {parts->secrets == NULL ? NULL : kubernetes_secrets_follow, parts->secrets},
+        .rules = {.interval_ms = flags->interval_ms,
+                  .interval_is_set = interval_is_set,
+                  .hold_ms = flags->hold_ms},
+        .forget_ms = flags->forget_ms,
+        .deny_inline = flags->deny_inline,
+        .max_inline = (size_t)flags->max_inline,
+        .max = (size_t)flags->max_triggers,
+        .max_bytes = (size_t)flags->trigger_mib << 20,
+    });
+    parts->scaler = external_scaler_new(&(struct external_scaler_settings){
+        .triggers = parts->triggers,
+        .engine = parts->engine,
+        .loop_calls = parts->loop_calls,
+        .call_deadline_ms = flags->call_deadline_ms,
+        .heartbeat_ms = flags->heartbeat_ms,
+        .max_streams = (size_t)flags->max_streams,
+    });
+
+    if (parts->secrets != NULL)
+        kubernetes_secrets_start(parts->secrets, parts->loop_calls, parts->scaler);
+    const struct rpc_service *scaler = external_scaler_service(parts->scaler);
+    parts->health = health_new(scaler->name);
+    parts->services = services_new();
+    services_add(parts->services, scaler);
+    services_add(parts->services, health_service(parts->health));
+    services_add(parts->services, &reflection_v1);
+    services_add(parts->services, &reflection_v1alpha);
+}
+
+/* Once the server has drained it calls nobody any more, so that is first; it outlives the engine, which may still wake
+ * it. Where a part could not be started it has not drained before. */
+static void free_parts(struct parts *parts)
+{
+    http_port_end(parts->http);
+    if (parts->server != NULL)
+        server_drain(parts->server, 0);
+    kubernetes_secrets_stop(parts->secrets); /* calls use it until they have ended */
+    if (parts->triggers != NULL)
+        triggers_free(parts->triggers);
+    if (parts->engine != NULL)
+        engine_free(parts->engine);
+    if (parts->scaler != NULL)
+        external_scaler_free(parts->scaler);
+    health_free(parts->health);
+    if (parts->server != NULL)
+        server_free(parts->server);
+    services_free(parts->services);
+    if (parts->loop_calls != NULL)
+        loop_calls_free(parts->loop_calls);
+    kubernetes_secrets_free(parts->secrets);
+    reload_end(parts->reload);
+    certificates_end(parts->certificates);
+}
+
+static struct server_options server_options_of(const struct serve_flags *flags)
+{
+    return (struct server_options){
+        .max_message_bytes = (size_t)flags->max_message_bytes,
+        .ping_interval_ms = flags->ping_ms,
+        .max_connections = (size_t)flags->max_clients,
+        .max_peer_connections = (size_t)flags->max_clients_per_peer,
+        .max_streams = (size_t)flags->max_streams,
+        .max_connection_age_ms = flags->max_connection_age_ms,
+        .limits = flags->client_limits.items,
+        .limit_count = flags->client_limits.count,
+    };
+}
+
+static const struct transport *transport_of(const struct serve_flags *flags)
+{
+    return transport_find(transport_names[flags->transport]);
+}
+
+/* Settings that are valid, and yet cannot work together as one expects. */
+static void warn_of_inconsistencies(const struct serve_flags *flags)
+{
+    enum { KEDA_COOLDOWN_MS = 300000, KEDA_POLLING_MS = 30000 };
+    if (flags->call_deadline_ms < flags->measure_deadline_ms)
+        log_warning("--call-deadline is below --measure-deadline: a call fails although its first "
+                    "measurement may still succeed");
+    if (flags->heartbeat_ms > KEDA_COOLDOWN_MS)
+        log_warning("--heartbeat is above %d s, KEDA's default cooldownPeriod: a ScaledObject that "
+                    "is active may be "
+                    "scaled to 0 between two pushes",
+                    KEDA_COOLDOWN_MS / 1000);
+    if (flags->forget_ms < KEDA_POLLING_MS)
+        log_warning("--forget is below %d s, KEDA's default pollingInterval: triggers are dropped "
+                    "between two calls, with the reading that --hold would answer",
+                    KEDA_POLLING_MS / 1000);
+    if (flags->grace_ms < flags->call_deadline_ms)
+        log_warning("--grace is below --call-deadline: calls in progress may be cancelled at "
+                    "shutdown");
+    if (flags->max_inline > flags->max_connections)
+        log_warning("--max-inline is above --max-connections: one namespace may use up all "
+                    "connections");
+    if (flags->isolate_all && flags->max_isolated < flags->max_connections)
+        log_warning("--isolate-all: of --max-connections %lld only --max-isolated %lld can be made",
+                    (long long)flags->max_connections, (long long)flags->max_isolated);
+    if (flags->deny_inline && flags->config == NULL && !flags->kubernetes_secrets)
+        log_warning("--deny-inline-connections without --config or --kubernetes-secrets: every "
+                    "trigger is refused");
+}
+
+static void log_configuration(const struct command_line *line)
+{
+    _cleanup_(memory_free) char *effective = flags_effective(line);
+    log_info("configuration: %s", effective);
+    warn_of_inconsistencies(line->flags);
+}
+
+static bool start(const struct serve_flags *flags, bool interval_is_set, struct parts *parts,
+                  struct error *error)
+{
+    struct connections *connections = NULL;
+    parts->certificates = certificates_begin(&flags->tls);
+    if ((flags->kubernetes_secrets && !kubernetes_secrets_new(&parts->secrets, error)) ||
+        !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))
+        return false;
+    make_parts(flags, interval_is_set, connections, parts);
+
+    struct server_options options = server_options_of(flags);
+    _cleanup_(memory_free) char *listen = listen_whole(flags->listen);
+    options.listen = listen;
+    options.tls = certificates_files(parts->certificates);
+    options.client_rule = certificates_rule(parts->certificates);
+    if (!server_start(transport_of(flags), &options, services_hooks(parts->services),
+                      &parts->server, error))
+        return false;
+    atomic_store(&wakeable, parts->server);
+    server_wake(parts->server); /* for what the engine signalled before */
+    const struct http_port_parts http_parts = {
+        .engine = parts->engine,
+        .triggers = parts->triggers,
+        .scaler = parts->scaler,
+        .services = parts->services,
+        .loop_calls = parts->loop_calls,
+        .server = parts->server,
+        .reload = parts->reload,
+        .certificates = parts->certificates,
+        .metrics_per_trigger = (size_t)flags->metrics_per_trigger,
+    };
+    const struct http_port_addresses addresses = {
+        flags->http,
+        flags->probes,
+        {(const char *const *)flags->http_hosts.items, flags->http_hosts.count}};
+    if (!http_port_begin(&addresses, &http_parts, &parts->http, error))
+        return false;
+
+    int host = (int)(strrchr(listen, ':') - listen);
+    log_info("backlog %s listening on %.*s:%d", BACKLOG_VERSION, host, listen, parts->server->port);
+    return true;
+}
+
+/* Every thread inherits the mask, so that the signals come to sigtimedwait() here alone. */
+static void block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+    sigaddset(signals, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Returns to the system what many queries took, a while after they have ended. */
+static void trim_memory(struct engine *engine, struct trim *queries)
+{
+    struct engine_stats stats;
+    engine_stats(engine, &stats);
+    if (trim_due(queries, stats.queries, clock_now_ms()))
+        malloc_trim(0);
+}
+
+enum { SECOND_MS = 1000, OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
+
+/* What agents may take until the server looks again, and the kernel has for sockets and files, in bytes. */
+static const double reserve = 96 << 20;
+
+/* Returns when to look again. */
+static int64_t bound_agents(double container_bytes)
+{
+    double used = 0;
+    if (!isfinite(container_bytes))
+        return SECOND_MS;
+    double max = fmax(container_bytes - reserve, container_bytes / 2);
+    size_t killed = agent_processes_keep_below(max, &used);
+    if (killed > 0)
+        log_warning("the server and its agent processes used more than %.0f MiB of the container's "
+                    "%.0f: %zu agents of those who have the most were ended, and are started again",
+                    max / (1 << 20), container_bytes / (1 << 20), killed);
+    return killed > 0 || used > max - reserve ? VERY_OFTEN_MS : OFTEN_MS;
+}
+
+/* Between debug and what the flag says; where that is debug, info. Agents follow with their next tasks. */
+static void toggle_debug(enum log_level usual)
+{
+    enum log_level other = usual == LOG_LEVEL_DEBUG ? LOG_LEVEL_INFO : usual;
+    enum log_level next = log_level_now() == LOG_LEVEL_DEBUG ? other : LOG_LEVEL_DEBUG;
+    log_set_level(LOG_LEVEL_INFO); /* so that the line is seen */
+    log_info("SIGUSR1: logging from level %s on", log_level_name(next));
+    log_set_level(next);
+}
+
+/* Until SIGTERM or SIGINT, which it returns. */
+static int main_loop(const struct parts *parts, const sigset_t *signals, enum log_level usual)
+{
+    double container_bytes = process_memory_limit("/sys/fs/cgroup");
+    int64_t turn_ms = SECOND_MS;
+    int64_t checked_ms = 0;
+    struct trim queries;
+    trim_init(&queries);
+    for (;;) {
+        const struct timespec turn = {.tv_sec = turn_ms / 1000,
+                                      .tv_nsec = turn_ms % 1000 * 1000000};
+        int number = sigtimedwait(signals, NULL, &turn); /* -1: so much time has passed */
+        if (number == SIGTERM || number == SIGINT)
+            return number;
+        if (number == SIGUSR1)
+            toggle_debug(usual);
+        turn_ms = bound_agents(container_bytes);
+        if (number < 0 && turn_ms < SECOND_MS && clock_now_ms() - checked_ms < SECOND_MS)
+            continue;
+        checked_ms = clock_now_ms();
+        reload_check(parts->reload, number == SIGHUP, parts->loop_calls, parts->scaler);
+        certificates_check(parts->certificates, number == SIGHUP, parts->server);
+        trim_memory(parts->engine, &queries);
+    }
+}
+
+/* Before the first thread and the first child, which inherit it. */
+static void prepare_process(void)
+{
+    process_hide_memory();
+
+    /* One thread allocates nearly all: others' arenas would only be larger. */
+    mallopt(M_ARENA_MAX, 1);
+
+    /* All client libraries look names up with getaddrinfo() inside calls that have a deadline of 2 s, and the resolver
+     * knows none: by default it waits 5 s for a lost packet. A second attempt after 1 s, its shortest time, leaves
+     * another second to connect; a third would always be too late. A variable that the user sets is left as it is. */
+    setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
+}
+
+static int run(const struct command_line *line, struct error *error)
+{
+    const struct serve_flags *flags = line->flags;
+    _cleanup_(error_done) struct error failure = {0};
+    _cleanup_(free_parts) struct parts parts = {0};
+    sigset_t signals;
+    (void)error; /* the log has it, in its format */
+
+    log_init(serve_log_level(flags), (enum log_format)flags->log_format);
+    if (flags->http != NULL)
+        recent_log_start();
+    prepare_process();
+    block_signals(&signals);
+    log_configuration(line);
+    if (!start(flags, option_is_given(line->values, "interval"), &parts, &failure)) {
+        log_error("%s", error_text(&failure));
+        return 1;
+    }
+    int number = main_loop(&parts, &signals, serve_log_level(flags));
+    log_info("%s: draining for at most %lld ms", strsignal(number), (long long)flags->grace_ms);
+    http_port_drain(parts.http);
+    size_t cancelled = server_drain(parts.server, flags->grace_ms);
+    if (cancelled > 0)
+        log_warning("%zu calls did not end in time: cancelled", cancelled);
+    log_info("shutdown complete");
+    return 0;
+}
+
+/* Before anything is made: the C core takes 443 for a port that is missing, without an error. */
+static void check_address(const char *flag, const char *address, struct text *mistakes)
+{
+    if (address != NULL && !listen_is_address(address))
+        command_mistake(
+            mistakes,
+            "--%s \"%s\" must be HOST:PORT or :PORT, such as [::]:9090, the port at most "
+            "65535",
+            flag, address);
+}
+
+static void check(const struct command_line *line, struct text *mistakes)
+{
+    const struct serve_flags *flags = line->flags;
+    const struct server_options options = server_options_of(flags);
+    _cleanup_(error_done) struct error error = {0};
+    check_address("listen", flags->listen, mistakes);
+    check_address("http", flags->http, mistakes);
+    check_address("probes", flags->probes, mistakes);
+    certificates_check_flags(&flags->tls, mistakes);
+    if (!transport_of(flags)->check(&options, &error))
+        command_mistake(mistakes, "%s", error_text(&error));
+}
+
+const struct command command_serve = {
+    .name = "serve",
+    .is_server = true,
+    .summary = "answer KEDA",
+    .about =
+        "Answers KEDA's external and external-push triggers: how much work waits in Kafka, NATS "
+        "JetStream, RabbitMQ, Redis, PostgreSQL and Prometheus. `backlog reference` has every key "
+        "of a "
+        "trigger.\n\n"
+        "SIGTERM: ends streams, answers the calls in progress, and exits 0. SIGHUP: reads the "
+        "connections file and the certificates again. SIGUSR1: switches debug messages on, and off "
+        "again.",
+    .examples = {{"for KEDA on port 9090; metrics and health on port 9091",
+                  "backlog serve --http :9091"},
+                 {"with connections that triggers name, and no others",
+                  "backlog serve --config connections.yaml --deny-inline-connections"},
+                 {"only for clients with a certificate of this authority",
+                  "backlog serve --tls-cert tls.crt --tls-key tls.key --tls-client-ca ca.crt"}},
+    .flags = serve_flags,
+    .flags_size = sizeof(struct serve_flags),
+    .topic = {"help-limits", "what one client may do on the wire", serve_write_limits},
+    .check = check,
+    .run = run,
+};

@@ -1,0 +1,58 @@
+/* The flags of `backlog serve`, which are in the reference, too. */
+#ifndef BACKLOG_DAEMON_SERVE_FLAGS_H
+#define BACKLOG_DAEMON_SERVE_FLAGS_H
+
+#include "base/log.h"
+#include "cli/page.h"
+#include "config/option.h"
+#include "daemon/certificates.h"
+#include "serve/transport/transport.h"
+
+struct serve_flags {
+    const char *listen;
+    const char *http;
+    struct option_list http_hosts;
+    const char *probes;
+    int transport;
+    const char *config;
+    bool strict_config;
+    bool kubernetes_secrets;
+    int64_t interval_ms;
+    int64_t hold_ms;
+    int64_t measure_deadline_ms;
+    int64_t call_deadline_ms;
+    int64_t heartbeat_ms;
+    int64_t forget_ms;
+    int64_t grace_ms;
+    int64_t max_connections;
+    int64_t max_isolated;
+    int64_t history_mib;
+    bool deny_inline;
+    int64_t max_inline;
+    int64_t max_triggers;
+    int64_t trigger_mib;
+    int64_t max_streams;
+    int64_t max_message_bytes;
+    int64_t max_clients;
+    int64_t max_clients_per_peer;
+    struct option_list client_limits;
+    int64_t max_connection_age_ms;
+    int64_t ping_ms;
+    struct certificates_flags tls;
+    int64_t metrics_per_trigger;
+    bool isolate_all;
+    int log_level;
+    int log_format;
+};
+
+extern const struct option serve_flags[];
+
+enum log_level serve_log_level(const struct serve_flags *flags);
+
+/* What --help-limits shows: what each transport lets clients do. */
+void serve_write_limits(struct page *page);
+
+/* "1000 at once, 100 per second"; the caller frees it. */
+char *serve_limit_number(const struct limit *limit);
+
+#endif

@@ -1,0 +1,206 @@
+#include "lab/in_flight.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "client/http_client.h"
+#include "web/json.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+enum { MAX_AGE_MS = 5000 }; /* older ones are unknown: the port hangs */
+
+/* What the server explains about a ScaledObject. */
+struct page {
+    char *path;
+    json_t *triggers; /* NULL: unknown */
+    int64_t read_ms;
+};
+
+struct in_flight {
+    struct http_client *client; /* the thread's */
+    struct page *pages;         /* one per object */
+    size_t count;
+    bool is_failing; /* the thread's */
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows, and what was read */
+    pthread_cond_t wake;
+    bool is_due, is_stopping;
+};
+
+/* ---- the thread ---- */
+
+static bool read_page(struct in_flight *in_flight, struct page *page, struct error *error)
+{
+    _cleanup_(text_done) struct text body = {0};
+    _cleanup_(json_done) json_t *triggers = NULL;
+    if (http_client_get(in_flight->client, page->path, &body, error)) {
+        triggers = body.bytes == NULL ? NULL : json_loadb(body.bytes, body.length, 0, NULL);
+        if (!json_is_array(triggers))
+            error_unavailable(error,
+                              "%s: unexpected reply: is this the --http port of backlog serve?",
+                              http_client_url(in_flight->client));
+    }
+    pthread_mutex_lock(&in_flight->lock);
+    json_decref(page->triggers);
+    page->triggers = error_is_set(error) ? NULL : TAKE(triggers);
+    page->read_ms = clock_now_ms();
+    pthread_mutex_unlock(&in_flight->lock);
+    return !error_is_set(error);
+}
+
+static bool is_stopping(struct in_flight *in_flight)
+{
+    pthread_mutex_lock(&in_flight->lock);
+    bool is_stopping = in_flight->is_stopping;
+    pthread_mutex_unlock(&in_flight->lock);
+    return is_stopping;
+}
+
+static void read_pages(struct in_flight *in_flight)
+{
+    _cleanup_(error_done) struct error first = {0};
+    for (size_t i = 0; i < in_flight->count; i++) {
+        _cleanup_(error_done) struct error error = {0};
+        bool good = read_page(in_flight, &in_flight->pages[i], &error);
+        if (is_stopping(in_flight)) /* which fails the requests, too */
+            return;
+        if (!good && !error_is_set(&first))
+            error_move(&first, &error);
+    }
+    if (error_is_set(&first) && !in_flight->is_failing)
+        log_warning("--server-http: what is in flight cannot be read; retrying: %s",
+                    error_text(&first));
+    in_flight->is_failing = error_is_set(&first);
+}
+
+static void *run(void *context)
+{
+    struct in_flight *in_flight = context;
+    pthread_mutex_lock(&in_flight->lock);
+    while (!in_flight->is_stopping) {
+        if (!in_flight->is_due) {
+            pthread_cond_wait(&in_flight->wake, &in_flight->lock);
+            continue;
+        }
+        in_flight->is_due = false;
+        pthread_mutex_unlock(&in_flight->lock);
+        read_pages(in_flight);
+        pthread_mutex_lock(&in_flight->lock);
+    }
+    pthread_mutex_unlock(&in_flight->lock);
+    return NULL;
+}
+
+/* ---- the caller's side ---- */
+
+static char *path_of(const struct scaled_object *object)
+{
+    _cleanup_(memory_free) char *namespace = http_client_escape(object->namespace);
+    _cleanup_(memory_free) char *name = http_client_escape(object->name);
+    return text_format("/api/triggers/%s/%s", namespace, name);
+}
+
+static void in_flight_free(struct in_flight *in_flight)
+{
+    for (size_t i = 0; i < in_flight->count; i++) {
+        free(in_flight->pages[i].path);
+        json_decref(in_flight->pages[i].triggers);
+    }
+    http_client_free(in_flight->client);
+    pthread_cond_destroy(&in_flight->wake);
+    pthread_mutex_destroy(&in_flight->lock);
+    free(in_flight->pages);
+    free(in_flight);
+}
+
+bool in_flight_begin(const char *address, int64_t timeout_ms, const struct scaled_objects *objects,
+                     struct in_flight **ret_in_flight, struct error *error)
+{
+    sigset_t all, before;
+    struct in_flight *in_flight = memory_new(sizeof(*in_flight));
+    in_flight->client = http_client_new(address, timeout_ms);
+    in_flight->pages = memory_array(objects->count, sizeof(*in_flight->pages));
+    for (; in_flight->count < objects->count; in_flight->count++)
+        in_flight->pages[in_flight->count].path = path_of(&objects->items[in_flight->count]);
+    pthread_mutex_init(&in_flight->lock, NULL);
+    pthread_cond_init(&in_flight->wake, NULL);
+    sigfillset(&all); /* signals come to the main thread, and end its wait */
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    bool has_begun = pthread_create(&in_flight->thread, NULL, run, in_flight) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!has_begun) {
+        in_flight_free(in_flight);
+        return error_set(error, ERROR_LIMIT, "the machine has no thread left for --server-http");
+    }
+    *ret_in_flight = in_flight;
+    return true;
+}
+
+void in_flight_end(struct in_flight *in_flight)
+{
+    if (in_flight == NULL)
+        return;
+    pthread_mutex_lock(&in_flight->lock);
+    in_flight->is_stopping = true;
+    pthread_cond_signal(&in_flight->wake);
+    pthread_mutex_unlock(&in_flight->lock);
+    http_client_cancel(in_flight->client);
+    pthread_join(in_flight->thread, NULL);
+    in_flight_free(in_flight);
+}
+
+void in_flight_read(struct in_flight *in_flight)
+{
+    pthread_mutex_lock(&in_flight->lock);
+    in_flight->is_due = true;
+    pthread_cond_signal(&in_flight->wake);
+    pthread_mutex_unlock(&in_flight->lock);
+}
+
+/* NAN also while measuring fails: what was in flight before says nothing about now. */
+static double number_of(const json_t *trigger)
+{
+    const json_t *number = json_object_get(json_object_get(trigger, "reading"), "inFlight");
+    bool is_failing = json_is_object(json_object_get(trigger, "failing"));
+    return json_is_number(number) && !is_failing ? json_number_value(number) : NAN;
+}
+
+/* Triggers of one name whose numbers differ cannot be distinguished. Former triggers of an edited ScaledObject are
+ * listed, too, and passed over. */
+static double find(const json_t *triggers, const char *metric_name)
+{
+    const json_t *trigger;
+    double found = NAN;
+    bool is_found = false;
+    size_t i;
+    json_array_foreach(triggers, i, trigger)
+    {
+        const char *name = json_string_value(json_object_get(trigger, "metricName"));
+        if (name == NULL || !text_equal(name, metric_name) ||
+            json_is_true(json_object_get(trigger, "superseded")))
+            continue;
+        double number = number_of(trigger);
+        if (is_found && number != found)
+            return NAN;
+        found = number;
+        is_found = true;
+    }
+    return found;
+}
+
+double in_flight_of(struct in_flight *in_flight, size_t object, const char *metric_name,
+                    int64_t now_ms)
+{
+    double found = NAN;
+    pthread_mutex_lock(&in_flight->lock);
+    const struct page *page = &in_flight->pages[object];
+    if (metric_name != NULL && now_ms - page->read_ms <= MAX_AGE_MS)
+        found = find(page->triggers, metric_name);
+    pthread_mutex_unlock(&in_flight->lock);
+    return found;
+}

@@ -1,0 +1,39 @@
+/*
+ * Plots: curves over time as an SVG file, one panel below the other.
+ *
+ * Threads: any; pure, but for the file.
+ */
+#ifndef BACKLOG_LAB_PLOT_H
+#define BACKLOG_LAB_PLOT_H
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PLOT_MAX_SERIES = 64 };
+
+/* One value per second, NAN where it is unknown; the arrays are borrowed. */
+struct plot_series {
+    const char *name;
+    const double *values;
+};
+
+struct plot_panel {
+    const char *title;
+    struct plot_series series[PLOT_MAX_SERIES];
+    size_t series_count;
+};
+
+struct plot {
+    const char *title;
+    size_t seconds;
+    const struct plot_panel *panels;
+    size_t panel_count;
+};
+
+void plot_draw(const struct plot *plot, struct text *svg);
+bool plot_write(const struct plot *plot, const char *path, struct error *error);
+
+#endif

@@ -1,0 +1,114 @@
+#include "lab/rehearsal.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/console.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+double rehearsal_time_s(const struct rehearsal *rehearsal, int64_t now_ms)
+{
+    return (double)(now_ms - rehearsal->began_ms) * rehearsal->settings->speed / 1000;
+}
+
+int64_t rehearsal_ready(const struct rehearsal_object *one, int64_t now_ms)
+{
+    return one->replicas == NULL ? one->model.replicas : replicas_ready(one->replicas, now_ms);
+}
+
+/* ---- preparing ---- */
+
+static void make_ref(struct rehearsal_trigger *trigger, const struct scaled_object *object)
+{
+    const struct scaled_object_trigger *source = trigger->trigger;
+    trigger->is_push = !text_equal(source->type, "external");
+    trigger->ref = (struct scaler_client_ref){object->name, object->namespace, source->entries,
+                                              source->entry_count};
+    trigger->stream_backoff_ms = REHEARSAL_STREAM_RETRY_MS;
+    trigger->in_flight = NAN;
+}
+
+static bool find_endpoint(struct rehearsal *rehearsal, struct rehearsal_trigger *trigger,
+                          const char *label, struct error *error)
+{
+    const char *address = rehearsal->settings->server;
+    if (address == NULL)
+        address = scaled_object_metadata(trigger->trigger, "scalerAddress");
+    if (address == NULL)
+        return error_invalid(error, "%s: a trigger of type %s has no scalerAddress: give --server",
+                             label, trigger->trigger->type);
+    trigger->endpoint = endpoints_find(&rehearsal->endpoints, address);
+    return trigger->endpoint != NULL ||
+           error_invalid(error, "more than %d different scalerAddress: give --server",
+                         ENDPOINTS_MAX);
+}
+
+static bool prepare(struct rehearsal *rehearsal, struct rehearsal_object *one,
+                    const struct scaled_object *object, struct error *error)
+{
+    struct model_settings settings = object->settings;
+    settings.sync_ms = rehearsal->settings->sync_ms;
+    one->object = object;
+    one->label = text_format("%s/%s", object->namespace, object->name);
+    console_clean(one->label);
+    one->keda_text = text_copy("");
+    one->hpa_text = text_copy("");
+    one->triggers = memory_array(object->trigger_count, sizeof(*one->triggers));
+    int64_t replicas = rehearsal->settings->initial_replicas;
+    model_init(&one->model, &settings, replicas < 0 ? settings.min_replicas : replicas, 0);
+    one->summary.min_replicas = one->summary.max_replicas = one->model.replicas;
+    if (rehearsal->settings->worker != NULL) {
+        struct replicas_settings processes = rehearsal->settings->replicas;
+        processes.object = one->label;
+        one->replicas = replicas_new(&processes);
+    }
+    for (size_t i = 0; i < object->trigger_count; i++) {
+        one->triggers[i].trigger = &object->triggers[i];
+        make_ref(&one->triggers[i], object);
+        if (!find_endpoint(rehearsal, &one->triggers[i], one->label, error))
+            return false;
+    }
+    return true;
+}
+
+bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings *settings,
+                    struct error *error)
+{
+    *rehearsal = (struct rehearsal){.settings = settings, .count = settings->objects->count};
+    rehearsal->endpoints.tls = settings->tls;
+    rehearsal->items = memory_array(rehearsal->count, sizeof(*rehearsal->items));
+    /* A server that is away is waited for. A file is not. */
+    if (!grpc_socket_tls_check(&settings->tls, error))
+        return false;
+    for (size_t i = 0; i < rehearsal->count; i++)
+        if (!prepare(rehearsal, &rehearsal->items[i], &settings->objects->items[i], error))
+            return false;
+    return true;
+}
+
+static void rehearsed_done(struct rehearsal_object *one)
+{
+    replicas_free(one->replicas);
+    for (size_t i = 0; one->object != NULL && i < one->object->trigger_count; i++) {
+        grpc_client_call_free(one->triggers[i].stream);
+        scaler_client_reading_done(&one->triggers[i].reading);
+        free(one->triggers[i].values);
+        free(one->triggers[i].in_flights);
+    }
+    model_done(&one->model);
+    free(one->triggers);
+    free(one->replica_counts);
+    free(one->keda_text);
+    free(one->hpa_text);
+    free(one->label);
+}
+
+void rehearsal_done(struct rehearsal *rehearsal)
+{
+    for (size_t i = 0; i < rehearsal->count; i++)
+        rehearsed_done(&rehearsal->items[i]);
+    endpoints_done(&rehearsal->endpoints);
+    free(rehearsal->items);
+    *rehearsal = (struct rehearsal){0};
+}

@@ -1,0 +1,330 @@
+#include "lab/rehearsal_run.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "lab/rehearsal_output.h"
+
+#include <math.h>
+#include <poll.h>
+#include <stdlib.h>
+
+enum {
+    LINE_MS = 1000,
+    MAX_WAIT_MS = 1000,
+    MAX_STREAM_RETRY_MS = 60 * 1000, /* as KEDA, in the model's time */
+};
+
+static int64_t model_ms(const struct rehearsal *rehearsal, int64_t now_ms)
+{
+    return (int64_t)((double)(now_ms - rehearsal->began_ms) * rehearsal->settings->speed);
+}
+
+/* When it is so late in the model. */
+static int64_t real_ms(const struct rehearsal *rehearsal, int64_t at_model_ms)
+{
+    return rehearsal->began_ms +
+           (int64_t)((double)at_model_ms / rehearsal->settings->speed + 0.999);
+}
+
+/* ---- decisions ---- */
+
+/* Takes the text. An HPA that is disabled adds nothing to KEDA's text. */
+static void note_why(struct rehearsal_object *one, const struct model_decision *decision, char *why)
+{
+    bool is_hpa = decision->reason == MODEL_HPA;
+    char **text = is_hpa ? &one->hpa_text : &one->keda_text;
+    if (is_hpa && decision->hpa.reason == HPA_DISABLED)
+        why[0] = '\0';
+    if (!is_hpa)
+        one->keda_reason = decision->reason;
+    free(*text);
+    *text = why;
+}
+
+static void carry_out(struct rehearsal *rehearsal, struct rehearsal_object *one,
+                      const struct model_decision *decision, int64_t now_ms)
+{
+    char *why = model_decision_text(decision, one->readings);
+    struct rehearsal_summary *summary = &one->summary;
+    if (decision->replicas != decision->before) {
+        summary->changes++;
+        rehearsal_print_change(rehearsal, one, decision, why, now_ms);
+    }
+    if (decision->replicas > summary->max_replicas)
+        summary->max_replicas = decision->replicas;
+    if (decision->replicas < summary->min_replicas)
+        summary->min_replicas = decision->replicas;
+    if (one->replicas != NULL)
+        replicas_scale(one->replicas, decision->replicas, now_ms);
+
+    note_why(one, decision, why);
+}
+
+static void decide(struct rehearsal *rehearsal, struct rehearsal_object *one, int64_t now_ms)
+{
+    int64_t at_ms = model_ms(rehearsal, now_ms);
+    one->model.ready_pods = rehearsal_ready(one, now_ms);
+    if (one->model.next_poll_ms <= at_ms) {
+        struct model_decision decision = model_poll(&one->model, one->readings, at_ms);
+        carry_out(rehearsal, one, &decision, now_ms);
+    }
+    if (one->model.next_sync_ms <= at_ms) {
+        struct model_decision decision = model_sync(&one->model, one->readings, at_ms);
+        carry_out(rehearsal, one, &decision, now_ms);
+    }
+}
+
+/* ---- reading ---- */
+
+static void take_reading(struct rehearsal_object *one, size_t index,
+                         const struct scaler_client_reading *reading)
+{
+    struct rehearsal_trigger *trigger = &one->triggers[index];
+    scaler_client_reading_done(&trigger->reading);
+    trigger->reading = *reading;
+    one->summary.readings++;
+    one->summary.failed_readings += reading->is_failed;
+    one->readings[index] = (struct model_reading){
+        .has_target = reading->has_target,
+        .target = reading->target,
+        .is_failed = reading->is_failed,
+        .value = reading->value,
+        .is_active = reading->is_active,
+    };
+}
+
+static void drop_streams(struct rehearsal *rehearsal, const struct endpoint *endpoint)
+{
+    for (size_t i = 0; i < rehearsal->count; i++)
+        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
+            struct rehearsal_trigger *trigger = &rehearsal->items[i].triggers[t];
+            if (trigger->endpoint == endpoint) {
+                grpc_client_call_free(trigger->stream);
+                trigger->stream = NULL;
+            }
+        }
+}
+
+static void fail_readings(const struct endpoint *endpoint, struct scaler_client_reading *readings,
+                          size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        readings[i] = (struct scaler_client_reading){.is_failed = true};
+        error_copy(&readings[i].error, &endpoint->error);
+    }
+}
+
+/* Everything that is due of one server, side by side on its connection. */
+static void read_endpoint(struct rehearsal *rehearsal, struct endpoint *endpoint)
+{
+    size_t room = rehearsal->count * MODEL_MAX_TRIGGERS, count = 0;
+    _cleanup_(memory_free) struct scaler_client_ref *refs = memory_array(room, sizeof(*refs));
+    _cleanup_(memory_free) struct scaler_client_reading *readings =
+        memory_array(room, sizeof(*readings));
+    for (size_t i = 0; i < rehearsal->count; i++)
+        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
+            if (rehearsal->items[i].is_due && rehearsal->items[i].triggers[t].endpoint == endpoint)
+                refs[count++] = rehearsal->items[i].triggers[t].ref;
+    if (count == 0)
+        return;
+    int64_t deadline_ms = clock_now_ms() + rehearsal->settings->deadline_ms;
+    if (endpoints_connect(&rehearsal->endpoints, endpoint, deadline_ms))
+        scaler_client_read(endpoint->client, refs, count, deadline_ms, readings);
+    else
+        fail_readings(endpoint, readings, count);
+
+    count = 0;
+    for (size_t i = 0; i < rehearsal->count; i++)
+        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
+            if (rehearsal->items[i].is_due && rehearsal->items[i].triggers[t].endpoint == endpoint)
+                take_reading(&rehearsal->items[i], t, &readings[count++]);
+}
+
+/* ---- streams ---- */
+
+/* KEDA waits 2, 4, ... 60 s, and 2 s again after a clean end. */
+static void end_stream(const struct rehearsal *rehearsal, struct rehearsal_trigger *trigger,
+                       int64_t now_ms)
+{
+    bool is_clean = grpc_client_call_status(trigger->stream) == GRPC_CLIENT_OK;
+    if (is_clean)
+        trigger->stream_backoff_ms = REHEARSAL_STREAM_RETRY_MS;
+    trigger->stream_retry_at_ms =
+        now_ms + (int64_t)((double)trigger->stream_backoff_ms / rehearsal->settings->speed);
+    if (!is_clean && trigger->stream_backoff_ms < MAX_STREAM_RETRY_MS)
+        trigger->stream_backoff_ms *= 2;
+    grpc_client_call_free(trigger->stream);
+    trigger->stream = NULL;
+}
+
+static void serve_stream(struct rehearsal *rehearsal, struct rehearsal_object *one,
+                         struct rehearsal_trigger *trigger, int64_t now_ms)
+{
+    bool is_active = false;
+    while (scaler_client_take(trigger->stream, &is_active)) {
+        if (!is_active)
+            continue; /* KEDA passes a false over */
+        one->summary.pushes++;
+        rehearsal_print_push(rehearsal, one, now_ms);
+        struct model_decision decision = model_push(&one->model, model_ms(rehearsal, now_ms));
+        carry_out(rehearsal, one, &decision, now_ms);
+    }
+    if (grpc_client_call_is_done(trigger->stream))
+        end_stream(rehearsal, trigger, now_ms);
+}
+
+static void serve_streams(struct rehearsal *rehearsal, int64_t now_ms)
+{
+    for (size_t i = 0; i < rehearsal->count; i++)
+        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
+            struct rehearsal_trigger *trigger = &rehearsal->items[i].triggers[t];
+            if (!trigger->is_push)
+                continue;
+            if (trigger->stream == NULL && trigger->endpoint->client != NULL &&
+                trigger->stream_retry_at_ms <= now_ms)
+                trigger->stream = scaler_client_stream(trigger->endpoint->client, &trigger->ref);
+            if (trigger->stream != NULL)
+                serve_stream(rehearsal, &rehearsal->items[i], trigger, now_ms);
+        }
+}
+
+static void process_endpoints(struct rehearsal *rehearsal)
+{
+    for (size_t i = 0; i < rehearsal->endpoints.count; i++) {
+        struct endpoint *endpoint = &rehearsal->endpoints.items[i];
+        if (endpoint->client == NULL || grpc_client_process(endpoint->client))
+            continue;
+        drop_streams(rehearsal, endpoint);
+        endpoints_drop(endpoint, "the connection was closed");
+    }
+}
+
+/* ---- lines ---- */
+
+static bool is_active(const struct rehearsal_object *one)
+{
+    for (size_t i = 0; i < one->object->trigger_count; i++)
+        if (!one->readings[i].is_failed && one->readings[i].is_active)
+            return true;
+    return false;
+}
+
+static void note_line(const struct rehearsal *rehearsal, struct rehearsal_object *one,
+                      int64_t now_ms)
+{
+    double seconds = LINE_MS / 1000.0 * rehearsal->settings->speed;
+    /* NAN where one is unknown. Triggers have different units, so there is no sum. */
+    for (size_t i = 0; i < one->object->trigger_count; i++) {
+        struct rehearsal_trigger *trigger = &one->triggers[i];
+        trigger->values = memory_grow(trigger->values, &trigger->values_capacity, one->lines + 1,
+                                      sizeof(*trigger->values));
+        trigger->in_flights = memory_grow(trigger->in_flights, &trigger->in_flights_capacity,
+                                          one->lines + 1, sizeof(*trigger->in_flights));
+        trigger->values[one->lines] =
+            one->readings[i].is_failed ? (double)NAN : one->readings[i].value;
+        trigger->in_flights[one->lines] = trigger->in_flight;
+    }
+    one->summary.replica_seconds += seconds * (double)one->model.replicas;
+    if (is_active(one) && rehearsal_ready(one, now_ms) == 0)
+        one->summary.without_replica_s += seconds;
+    one->replica_counts = memory_grow(one->replica_counts, &one->counts_capacity, one->lines + 1,
+                                      sizeof(*one->replica_counts));
+    one->replica_counts[one->lines++] = (double)one->model.replicas;
+}
+
+/* What was read since the last line; the next is read meanwhile. */
+static void take_in_flight(struct rehearsal *rehearsal, int64_t now_ms)
+{
+    struct in_flight *in_flight = rehearsal->settings->in_flight;
+    if (in_flight == NULL)
+        return;
+    for (size_t i = 0; i < rehearsal->count; i++)
+        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
+            struct rehearsal_trigger *trigger = &rehearsal->items[i].triggers[t];
+            trigger->in_flight = in_flight_of(in_flight, i, trigger->reading.metric_name, now_ms);
+        }
+    in_flight_read(in_flight);
+}
+
+static void print_lines(struct rehearsal *rehearsal, int64_t now_ms)
+{
+    take_in_flight(rehearsal, now_ms);
+    for (size_t i = 0; i < rehearsal->count; i++) {
+        rehearsal_print_line(rehearsal, &rehearsal->items[i], now_ms);
+        note_line(rehearsal, &rehearsal->items[i], now_ms);
+    }
+    rehearsal->next_line_ms += LINE_MS;
+    if (rehearsal->next_line_ms <= now_ms) /* a reading took long: nothing is caught up */
+        rehearsal->next_line_ms = now_ms + LINE_MS;
+}
+
+/* ---- the loop ---- */
+
+/* One turn. Returns when the next is due. */
+static int64_t turn(struct rehearsal *rehearsal, int64_t now_ms)
+{
+    bool has_line = rehearsal->next_line_ms <= now_ms;
+    int64_t at_ms = model_ms(rehearsal, now_ms);
+    process_endpoints(rehearsal);
+    serve_streams(rehearsal, now_ms);
+    for (size_t i = 0; i < rehearsal->count; i++) {
+        const struct model *model = &rehearsal->items[i].model;
+        rehearsal->items[i].is_due =
+            has_line || model->next_poll_ms <= at_ms || model->next_sync_ms <= at_ms;
+    }
+    for (size_t i = 0; i < rehearsal->endpoints.count; i++)
+        read_endpoint(rehearsal, &rehearsal->endpoints.items[i]);
+
+    int64_t due_ms = rehearsal->next_line_ms;
+    now_ms = clock_now_ms();
+    for (size_t i = 0; i < rehearsal->count; i++) {
+        struct rehearsal_object *one = &rehearsal->items[i];
+        if (one->is_due)
+            decide(rehearsal, one, now_ms);
+        int64_t next_ms = one->replicas == NULL ? due_ms : replicas_tick(one->replicas, now_ms);
+        int64_t model_due_ms = one->model.next_poll_ms < one->model.next_sync_ms
+                                   ? one->model.next_poll_ms
+                                   : one->model.next_sync_ms;
+        if (real_ms(rehearsal, model_due_ms) < next_ms)
+            next_ms = real_ms(rehearsal, model_due_ms);
+        due_ms = next_ms < due_ms ? next_ms : due_ms;
+    }
+    if (has_line)
+        print_lines(rehearsal, now_ms);
+    if (rehearsal->settings->watch != NULL)
+        rehearsal->settings->watch(rehearsal->settings->watch_context, rehearsal, now_ms);
+    return due_ms;
+}
+
+/* Until a server sends something, or the next turn is due; a signal ends it. */
+static void wait_until(const struct rehearsal *rehearsal, int64_t due_ms)
+{
+    struct pollfd fds[ENDPOINTS_MAX];
+    nfds_t count = 0;
+    for (size_t i = 0; i < rehearsal->endpoints.count; i++) {
+        const struct grpc_client *client = rehearsal->endpoints.items[i].client;
+        if (client != NULL)
+            fds[count++] =
+                (struct pollfd){.fd = grpc_client_fd(client), .events = grpc_client_events(client)};
+    }
+    poll(fds, count, clock_left_ms(due_ms, MAX_WAIT_MS));
+}
+
+void rehearsal_run(struct rehearsal *rehearsal, const volatile sig_atomic_t *stop)
+{
+    int64_t duration_ms = rehearsal->settings->duration_ms;
+    rehearsal->began_ms = clock_now_ms();
+    rehearsal->next_line_ms = rehearsal->began_ms;
+    for (size_t i = 0; i < rehearsal->count; i++)
+        if (rehearsal->items[i].replicas != NULL)
+            replicas_scale(rehearsal->items[i].replicas, rehearsal->items[i].model.replicas,
+                           rehearsal->began_ms);
+    rehearsal_print_head(rehearsal);
+    while (!*stop) {
+        int64_t now_ms = clock_now_ms();
+        if (duration_ms > 0 && now_ms - rehearsal->began_ms >= duration_ms)
+            break;
+        wait_until(rehearsal, turn(rehearsal, now_ms));
+    }
+    rehearsal_print_summary(rehearsal, clock_now_ms());
+}

@@ -1,0 +1,303 @@
+#include "lab/server_feed.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/recent_log.h"
+#include "base/text.h"
+#include "client/http_client.h"
+#include "web/json.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_LINE_BYTES = 8 << 20, /* of an event, which has a piece of a table at most */
+    MAX_ROWS = 10 * 1000,     /* of a table; more are not shown */
+    RETRY_S = 1,
+    TIMEOUT_MS = 5000, /* of what does not go on: nothing here */
+};
+
+struct server_row {
+    uint64_t id;
+    json_t *fixed, *live;
+};
+
+struct server_table {
+    struct server_row *rows; /* by id */
+    size_t count, capacity;
+};
+
+struct server_feed {
+    struct http_client *client; /* the thread's, as the next ones */
+    struct text line;
+    char event[16];
+    bool is_failing;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t wake;
+    struct server_table tables[FEED_TABLES];
+    json_t *figures;
+    bool is_stopping;
+};
+
+/* ---- rows; the lock is held ---- */
+
+static void row_done(struct server_row *row)
+{
+    json_decref(row->fixed);
+    json_decref(row->live);
+}
+
+static void clear(struct server_feed *feed)
+{
+    for (int t = 0; t < FEED_TABLES; t++) {
+        struct server_table *table = &feed->tables[t];
+        for (size_t i = 0; i < table->count; i++)
+            row_done(&table->rows[i]);
+        free(table->rows);
+        *table = (struct server_table){0};
+    }
+    json_decref(TAKE(feed->figures));
+}
+
+/* Where the row with this id is, or would be. */
+static size_t place_of(const struct server_table *table, uint64_t id)
+{
+    size_t low = 0, high = table->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (table->rows[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool is_at(const struct server_table *table, size_t place, uint64_t id)
+{
+    return place < table->count && table->rows[place].id == id;
+}
+
+static void take_row(struct server_table *table, const json_t *row)
+{
+    uint64_t id = (uint64_t)json_integer_value(json_object_get(row, "id"));
+    json_t *fixed = json_object_get(row, "fixed");
+    json_t *live = json_object_get(row, "live");
+    size_t place = place_of(table, id);
+    if (!json_is_object(live))
+        return;
+    if (!is_at(table, place, id)) {
+        if (!json_is_object(fixed) || table->count >= MAX_ROWS)
+            return;
+        table->rows =
+            memory_grow(table->rows, &table->capacity, table->count + 1, sizeof(*table->rows));
+        memmove(&table->rows[place + 1], &table->rows[place],
+                (table->count++ - place) * sizeof(*table->rows));
+        table->rows[place] = (struct server_row){.id = id, .fixed = json_incref(fixed)};
+    }
+    json_decref(table->rows[place].live);
+    table->rows[place].live = json_incref(live);
+}
+
+static void drop_row(struct server_table *table, uint64_t id)
+{
+    size_t place = place_of(table, id);
+    if (!is_at(table, place, id))
+        return;
+    row_done(&table->rows[place]);
+    memmove(&table->rows[place], &table->rows[place + 1],
+            (--table->count - place) * sizeof(*table->rows));
+}
+
+static void take_rows(struct server_feed *feed, const json_t *event)
+{
+    static const char *const names[FEED_TABLES] = {
+        [FEED_TRIGGERS] = "triggers", [FEED_CONNECTIONS] = "connections", [FEED_JOBS] = "jobs"};
+    const char *name = json_string_value(json_object_get(event, "table"));
+    const json_t *item;
+    size_t i;
+    for (int t = 0; name != NULL && t < FEED_TABLES; t++) {
+        if (!text_equal(name, names[t]))
+            continue;
+        json_array_foreach(json_object_get(event, "rows"), i, item)
+            take_row(&feed->tables[t], item);
+        json_array_foreach(json_object_get(event, "gone"), i, item)
+            drop_row(&feed->tables[t], (uint64_t)json_integer_value(item));
+    }
+}
+
+/* ---- events ---- */
+
+static void take_log(const json_t *lines)
+{
+    const json_t *line;
+    size_t i;
+    json_array_foreach(lines, i, line)
+    {
+        const char *name = json_string_value(json_object_get(line, "level"));
+        const char *text = json_string_value(json_object_get(line, "text"));
+        int level = LOG_LEVEL_INFO;
+        for (int one = LOG_LEVEL_DEBUG; name != NULL && one <= LOG_LEVEL_ERROR; one++)
+            if (text_equal(name, log_level_name((enum log_level)one)))
+                level = one;
+        _cleanup_(memory_free) char *shown = text_format("server: %s", text == NULL ? "" : text);
+        recent_log_add(level, shown);
+    }
+}
+
+static void take_event(struct server_feed *feed, const char *data)
+{
+    _cleanup_(json_done) json_t *json = json_loads(data, 0, NULL);
+    if (json == NULL)
+        return;
+    if (text_equal(feed->event, "log")) {
+        take_log(json);
+        return;
+    }
+    pthread_mutex_lock(&feed->lock);
+    if (text_equal(feed->event, "hello"))
+        clear(feed);
+    else if (text_equal(feed->event, "rows"))
+        take_rows(feed, json);
+    else if (text_equal(feed->event, "server")) {
+        json_decref(feed->figures);
+        feed->figures = json_incref(json);
+    }
+    pthread_mutex_unlock(&feed->lock);
+    feed->is_failing = false;
+}
+
+static void take_line(struct server_feed *feed, const char *line)
+{
+    static const char event[] = "event: ", data[] = "data: ";
+    if (text_starts_with(line, event))
+        snprintf(feed->event, sizeof(feed->event), "%s", line + strlen(event));
+    else if (text_starts_with(line, data))
+        take_event(feed, line + strlen(data));
+}
+
+/* False: no server of ours writes such a line. */
+static bool take(void *context, const char *bytes, size_t length)
+{
+    struct server_feed *feed = context;
+    while (length > 0) {
+        const char *end = memchr(bytes, '\n', length);
+        size_t part = end == NULL ? length : (size_t)(end - bytes);
+        if (feed->line.length + part > MAX_LINE_BYTES)
+            return false;
+        text_add_bytes(&feed->line, bytes, part);
+        if (end == NULL)
+            break;
+        take_line(feed, feed->line.bytes == NULL ? "" : feed->line.bytes);
+        text_clear(&feed->line);
+        bytes += part + 1;
+        length -= part + 1;
+    }
+    return true;
+}
+
+/* ---- the thread ---- */
+
+/* False: it is to end. */
+static bool wait_to_retry(struct server_feed *feed)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += RETRY_S;
+    pthread_mutex_lock(&feed->lock);
+    clear(feed); /* what it was before says nothing about now */
+    while (!feed->is_stopping && pthread_cond_timedwait(&feed->wake, &feed->lock, &until) == 0)
+        continue;
+    bool is_stopping = feed->is_stopping;
+    pthread_mutex_unlock(&feed->lock);
+    return !is_stopping;
+}
+
+static void *run(void *context)
+{
+    struct server_feed *feed = context;
+    do {
+        _cleanup_(error_done) struct error error = {0};
+        text_clear(&feed->line);
+        http_client_follow(feed->client, "/api/events", take, feed, &error);
+        pthread_mutex_lock(&feed->lock);
+        bool is_news = !feed->is_stopping && !feed->is_failing;
+        pthread_mutex_unlock(&feed->lock);
+        if (is_news)
+            log_warning("--server-http: the figures of the server cannot be read; retrying: %s",
+                        error_text(&error));
+        feed->is_failing = true;
+    } while (wait_to_retry(feed));
+    return NULL;
+}
+
+static void feed_done(struct server_feed *feed)
+{
+    clear(feed);
+    http_client_free(feed->client);
+    pthread_cond_destroy(&feed->wake);
+    pthread_mutex_destroy(&feed->lock);
+    text_done(&feed->line);
+    free(feed);
+}
+
+bool server_feed_begin(const char *address, struct server_feed **ret_feed, struct error *error)
+{
+    sigset_t all, before;
+    pthread_condattr_t attributes;
+    struct server_feed *feed = memory_new(sizeof(*feed));
+    feed->client = http_client_new(address, TIMEOUT_MS);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&feed->lock, NULL);
+    pthread_cond_init(&feed->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    sigfillset(&all); /* signals come to the main thread, and end its wait */
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    bool has_begun = pthread_create(&feed->thread, NULL, run, feed) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!has_begun) {
+        feed_done(feed);
+        return error_set(error, ERROR_LIMIT, "the machine has no thread left for --server-http");
+    }
+    *ret_feed = feed;
+    return true;
+}
+
+void server_feed_end(struct server_feed *feed)
+{
+    if (feed == NULL)
+        return;
+    pthread_mutex_lock(&feed->lock);
+    feed->is_stopping = true;
+    pthread_cond_signal(&feed->wake);
+    pthread_mutex_unlock(&feed->lock);
+    http_client_cancel(feed->client);
+    pthread_join(feed->thread, NULL);
+    feed_done(feed);
+}
+
+/* ---- what is known ---- */
+
+void server_feed_visit(struct server_feed *feed, enum feed_table table,
+                       void (*visit)(void *context, uint64_t id, const json_t *fixed,
+                                     const json_t *live),
+                       void *context)
+{
+    pthread_mutex_lock(&feed->lock);
+    const struct server_table *rows = &feed->tables[table];
+    for (size_t i = 0; i < rows->count; i++)
+        visit(context, rows->rows[i].id, rows->rows[i].fixed, rows->rows[i].live);
+    pthread_mutex_unlock(&feed->lock);
+}
+
+json_t *server_feed_figures(struct server_feed *feed)
+{
+    pthread_mutex_lock(&feed->lock);
+    json_t *figures = feed->figures == NULL ? NULL : json_copy(feed->figures);
+    pthread_mutex_unlock(&feed->lock);
+    return figures;
+}

@@ -1,0 +1,305 @@
+#include "lab/simulate_settings.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/value.h"
+#include "model/scaled_object.h"
+#include "scale/general.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SETTINGS = 64, MAX_POLICY_KEYS = 16 };
+
+/* A key of --set, by KEDA's name. */
+enum kind { NUMBER, WHOLE, SECONDS, YES_NO, TARGET_TYPE };
+
+static const struct key {
+    const char *name;
+    enum kind kind;
+    size_t offset; /* in struct simulation_settings */
+    double min;
+    const char *doc;
+} keys[] = {
+#define KEY(name, kind, field, min, doc)                                                           \
+    {(name), (kind), offsetof(struct simulation_settings, field), (min), (doc)}
+    KEY("threshold", NUMBER, target, 0.001, "work per replica: lagThreshold, queueLength, value"),
+    KEY("activationThreshold", NUMBER, activation, 0, "active above it"),
+    KEY("push", YES_NO, is_push, 0, "external-push (true) or external (false)"),
+    KEY("metricType", TARGET_TYPE, model.types[0], 0, "AverageValue or Value"),
+    KEY("pollingInterval", SECONDS, model.polling_ms, 1, "in seconds"),
+    KEY("cooldownPeriod", SECONDS, model.cooldown_ms, 0, "in seconds"),
+    KEY("initialCooldownPeriod", SECONDS, model.initial_cooldown_ms, 0, "in seconds"),
+    KEY("minReplicaCount", WHOLE, model.min_replicas, 0, "replicas at least, while active"),
+    KEY("maxReplicaCount", WHOLE, model.hpa.max_replicas, 1, "replicas at most"),
+    KEY("idleReplicaCount", WHOLE, model.idle_replicas, 0, "replicas while inactive"),
+    KEY("behavior", YES_NO, model.hpa.has_behavior, 0,
+        "false: the HPA has none; true: the default policies where --file has no others"),
+    KEY("scaleUpTolerance", NUMBER, model.hpa.up.tolerance, 0, "scaleUp.tolerance"),
+    KEY("scaleDownTolerance", NUMBER, model.hpa.down.tolerance, 0, "scaleDown.tolerance"),
+    KEY("scaleUpWindow", SECONDS, model.hpa.up.window_ms, 0,
+        "scaleUp.stabilizationWindowSeconds; with behavior=true"),
+    KEY("scaleDownWindow", SECONDS, model.hpa.down.window_ms, 0,
+        "scaleDown.stabilizationWindowSeconds; with behavior=true"),
+    KEY("outageAt", SECONDS, outage_at_ms, 0, "when measuring begins to fail, in seconds"),
+    KEY("outage", SECONDS, outage_ms, 0, "for how long it fails, in seconds; 0: it never does"),
+    KEY("holdWindow", SECONDS, hold_window_ms, 0, "the trigger's, in seconds"),
+#undef KEY
+};
+
+/* Where the scalers keep their target, and its activation. The first that the metadata has counts. */
+static const struct {
+    const char *target, *activation;
+} target_keys[] = {
+    {"lagThreshold", "activationLagThreshold"},
+    {"value", "activationValue"},
+    {"listLength", "activationListLength"},
+    {"queueLength", "activationQueueLength"},
+    {"pendingEntriesCount", "activationPendingEntriesCount"},
+    {"lagCount", "activationLagCount"},
+    {"streamLength", "activationStreamLength"},
+    {"targetQueryValue", "activationTargetQueryValue"},
+    {"threshold", "activationThreshold"},
+};
+
+static bool is_policy_key(const char *name)
+{
+    return policy_options_has(name) && !text_equal(name, "maxReplicaCount");
+}
+
+void simulate_settings_write_keys(struct page *page)
+{
+    page_heading(page, "Keys of --set");
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+        page_term(page, keys[i].name, keys[i].doc);
+    for (const struct option *row = general_table; row->key != NULL; row++)
+        if (is_policy_key(row->key))
+            page_term(page, row->key, row->doc);
+}
+
+void simulate_settings_done(struct simulate_settings *settings)
+{
+    for (size_t i = 0; i < settings->count; i++)
+        free(settings->items[i].name);
+    free(settings->items);
+    *settings = (struct simulate_settings){0};
+}
+
+/* ---- KEY=VALUE ---- */
+
+static bool store_number(const struct key *key, double value, void *field)
+{
+    if (!(value >= key->min) || value > 1e15 || (key->kind != NUMBER && value != floor(value)))
+        return false;
+    if (key->kind == NUMBER)
+        *(double *)field = value;
+    else
+        *(int64_t *)field = (int64_t)value * (key->kind == SECONDS ? 1000 : 1);
+    return true;
+}
+
+static bool store(const struct key *key, const char *text, struct simulation_settings *settings)
+{
+    void *field = (char *)settings + key->offset;
+    char *end = NULL;
+    double number = strtod(text, &end);
+    switch (key->kind) {
+    case YES_NO:
+        *(bool *)field = text_equal(text, "true");
+        return text_equal(text, "true") || text_equal(text, "false");
+    case TARGET_TYPE:
+        *(enum hpa_target_type *)field = text_equal(text, "Value") ? HPA_VALUE : HPA_AVERAGE_VALUE;
+        return text_equal(text, "Value") || text_equal(text, "AverageValue");
+    default:
+        return end != text && *end == '\0' && store_number(key, number, field);
+    }
+}
+
+/* Options of a trigger that make a policy, by their names in its metadata. */
+struct policy_entries {
+    struct option_entry items[MAX_POLICY_KEYS];
+    size_t count;
+};
+
+static void free_policy_entries(struct policy_entries *entries)
+{
+    for (size_t i = 0; i < entries->count; i++) {
+        free((char *)entries->items[i].key);
+        free((char *)entries->items[i].value);
+    }
+}
+
+static bool add_policy_entry(struct policy_entries *entries, const char *name, const char *value,
+                             struct error *error)
+{
+    if (entries->count == MAX_POLICY_KEYS)
+        return error_invalid(error, "more than %d options of a policy", MAX_POLICY_KEYS);
+    entries->items[entries->count++] = (struct option_entry){text_copy(name), text_copy(value)};
+    return true;
+}
+
+/* maxReplicaCount is the ScaledObject's, which a trigger would repeat. */
+static bool apply_policy(const struct policy_entries *entries, struct simulation_settings *settings,
+                         struct error *error)
+{
+    _cleanup_(error_done) struct error mistakes = {0};
+    if (entries->count == 0)
+        return true;
+    settings->has_policy =
+        general_parse_policy(entries->items, entries->count, &settings->policy, &mistakes);
+    settings->policy.max_replicas = settings->model.hpa.max_replicas;
+    return !error_is_set(&mistakes) || error_invalid(error, "%s", error_text(&mistakes));
+}
+
+static bool set_key(const char *name, const char *value, struct simulation_settings *settings,
+                    struct policy_entries *policy, struct error *error)
+{
+    if (is_policy_key(name))
+        return add_policy_entry(policy, name, value, error);
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+        if (text_equal(keys[i].name, name))
+            return store(&keys[i], value, settings) ||
+                   error_invalid(error, "--set: %s cannot be \"%s\"", name, value);
+    return error_invalid(error, "--set: no key \"%s\": --help lists them", name);
+}
+
+/* "threshold=100, cooldownPeriod=60" */
+static bool set_piece(const char *piece, struct simulation_settings *settings, struct error *error)
+{
+    _cleanup_(memory_free) char *copy = text_copy(piece);
+    _cleanup_(free_policy_entries) struct policy_entries policy = {0};
+    char *rest = copy;
+    for (char *pair = strsep(&rest, ","); pair != NULL; pair = strsep(&rest, ",")) {
+        char *equals = strchr(pair, '=');
+        if (equals == NULL)
+            return error_invalid(error, "--set: \"%s\" must be KEY=VALUE", pair);
+        *equals = '\0';
+        _cleanup_(memory_free) char *name = text_trimmed(pair);
+        _cleanup_(memory_free) char *value = text_trimmed(equals + 1);
+        if (!set_key(name, value, settings, &policy, error))
+            return false;
+    }
+    return apply_policy(&policy, settings, error);
+}
+
+/* ---- the settings to compare ---- */
+
+static bool add(struct simulate_settings *all, const char *name, const char *piece,
+                const struct simulation_settings *base, struct error *error)
+{
+    if (all->count == MAX_SETTINGS)
+        return error_invalid(error, "more than %d settings to compare", MAX_SETTINGS);
+    struct simulate_setting *one = &all->items[all->count++];
+    one->settings = *base;
+    one->name = piece == NULL  ? text_copy(name)
+                : name == NULL ? text_copy(piece)
+                               : text_format("%s, %s", name, piece);
+    if (piece != NULL && !set_piece(piece, &one->settings, error))
+        return false;
+    if (one->settings.model.min_replicas > one->settings.model.hpa.max_replicas)
+        return error_invalid(error, "%s: minReplicaCount is above maxReplicaCount", one->name);
+    return one->settings.target > 0 ||
+           error_invalid(error,
+                         "%s: the target is missing: how much work there is per replica, "
+                         "such as --set threshold=100",
+                         one->name);
+}
+
+static bool add_pieces(struct simulate_settings *all, const char *name, const char *set,
+                       const struct simulation_settings *base, struct error *error)
+{
+    if (set == NULL)
+        return add(all, name == NULL ? "defaults" : name, NULL, base, error);
+    _cleanup_(memory_free) char *copy = text_copy(set);
+    char *rest = copy;
+    for (char *piece = strsep(&rest, ";"); piece != NULL; piece = strsep(&rest, ";")) {
+        _cleanup_(memory_free) char *trimmed = text_trimmed(piece);
+        if (trimmed[0] != '\0' && !add(all, name, trimmed, base, error))
+            return false;
+    }
+    return true;
+}
+
+static void read_target(const struct scaled_object_trigger *trigger,
+                        struct simulation_settings *settings)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(target_keys); i++) {
+        const char *target = scaled_object_metadata(trigger, target_keys[i].target);
+        const char *activation = scaled_object_metadata(trigger, target_keys[i].activation);
+        if (target == NULL)
+            continue;
+        settings->target = strtod(target, NULL);
+        settings->activation = activation == NULL ? 0 : strtod(activation, NULL);
+        return;
+    }
+}
+
+static void read_hold_window(const struct scaled_object_trigger *trigger,
+                             struct simulation_settings *settings)
+{
+    static const struct option row = {.type = OPTION_DURATION};
+    _cleanup_(error_done) struct error ignored = {0};
+    const char *text = scaled_object_metadata(trigger, general_hold_window);
+    if (text != NULL)
+        value_parse(&row, text, &settings->hold_window_ms, &ignored);
+}
+
+static bool read_policy(const struct scaled_object_trigger *trigger,
+                        struct simulation_settings *settings, struct error *error)
+{
+    _cleanup_(free_policy_entries) struct policy_entries policy = {0};
+    for (size_t i = 0; i < trigger->entry_count; i++)
+        if (is_policy_key(trigger->entries[i].key) &&
+            !add_policy_entry(&policy, trigger->entries[i].key, trigger->entries[i].value, error))
+            return false;
+    return apply_policy(&policy, settings, error);
+}
+
+/* A trace is of one queue, so one trigger counts: the first. */
+static bool add_object(struct simulate_settings *all, const struct scaled_object *object,
+                       const char *set, const struct simulation_settings *common,
+                       struct error *error)
+{
+    struct simulation_settings settings = *common;
+    settings.model = object->settings;
+    settings.model.sync_ms = common->model.sync_ms;
+    settings.model.trigger_count = 1;
+    settings.is_push = text_equal(object->triggers[0].type, "external-push");
+    read_target(&object->triggers[0], &settings);
+    read_hold_window(&object->triggers[0], &settings);
+    if (!read_policy(&object->triggers[0], &settings, error))
+        return error_prefix(error, "%s", object->name);
+    if (object->trigger_count > 1)
+        fprintf(stderr, "backlog simulate: %s: only the first of its %zu triggers is simulated\n",
+                object->name, object->trigger_count);
+    return add_pieces(all, object->name, set, &settings, error);
+}
+
+static bool add_file(struct simulate_settings *all, const char *file, const char *set,
+                     const struct simulation_settings *common, struct error *error)
+{
+    _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
+    if (!scaled_objects_load(file, &objects, error))
+        return false;
+    for (size_t i = 0; i < objects.count; i++)
+        if (!add_object(all, &objects.items[i], set, common, error))
+            return false;
+    return true;
+}
+
+bool simulate_settings_read(const char *file, const char *set,
+                            const struct simulation_settings *common,
+                            struct simulate_settings *ret_settings, struct error *error)
+{
+    struct simulate_settings all = {
+        .items = memory_array(MAX_SETTINGS, sizeof(struct simulate_setting))};
+    bool good = file == NULL ? add_pieces(&all, NULL, set, common, error)
+                             : add_file(&all, file, set, common, error);
+    if (good)
+        *ret_settings = all;
+    else
+        simulate_settings_done(&all);
+    return good;
+}

@@ -1,0 +1,223 @@
+#include "model/simulation.h"
+
+#include "base/memory.h"
+#include "scale/answer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Between two `true` of a stream that stays active: the server's default. */
+enum { HEARTBEAT_S = 60 };
+
+struct run {
+    const struct simulation_settings *settings;
+    struct model model;
+    struct workers workers;
+    struct simulation *result;
+    double *arrived;     /* until the end of each second */
+    size_t oldest;       /* second in which the oldest arrived that is not done */
+    int64_t pushed_at_s; /* or -1 while it is inactive */
+    int64_t wanted;
+    struct window window;
+    struct policy_state policy;
+    bool is_measured;
+    struct model_reading measured; /* last */
+    struct peak_value peak;
+};
+
+/* What Backlog measures at its interval, whoever calls; and when it is called. */
+static void sample(struct run *run, int64_t now_s)
+{
+    const struct workers *workers = &run->workers;
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = workers->waiting;
+    reading.in_flight = workers_in_flight(workers);
+    reading.consumers = (double)workers_ready(workers, now_s);
+    reading.arrived = workers->arrived;
+    reading.consumed = workers->done;
+    window_add(&run->window, now_s * 1000 + 1, &reading);
+}
+
+/* The whole replicas of the policy at a target of 1. */
+static void apply_policy(struct run *run, int64_t now_s, struct model_reading *reading)
+{
+    const struct simulation_settings *settings = run->settings;
+    struct policy_result result;
+    sample(run, now_s);
+    const struct policy_input input = {
+        .window = &run->window,
+        .value = reading->value,
+        .active = reading->is_active,
+        .threshold = settings->target,
+        .max_useful = INFINITY,
+    };
+    if (!policy_decide(&settings->policy, &run->policy, &input, &result, NULL, NULL))
+        return;
+    reading->target = 1;
+    reading->value = result.value;
+    reading->is_active = result.active;
+}
+
+static struct model_reading measure(const struct run *run)
+{
+    const struct workers *workers = &run->workers;
+    double value = workers->waiting;
+    if (run->settings->counts_in_flight)
+        value += workers_in_flight(workers);
+    return (struct model_reading){
+        .has_target = true,
+        .target = run->settings->target,
+        .value = value,
+        .is_active = value > run->settings->activation,
+    };
+}
+
+/* ---- an outage of the source ---- */
+
+static bool is_out(const struct simulation_settings *settings, int64_t now_s)
+{
+    int64_t for_ms = now_s * 1000 - settings->outage_at_ms;
+    return settings->outage_ms > 0 && for_ms >= 0 && for_ms < settings->outage_ms;
+}
+
+/* As the server does: what was measured last, and while measuring fails by all that was answered before. */
+static void answer(struct run *run, int64_t now_s, struct model_reading *reading)
+{
+    const struct simulation_settings *settings = run->settings;
+    bool fails = is_out(settings, now_s);
+    const struct answer_rules rules = {.hold_ms = settings->outage_ms};
+    const struct snapshot snapshot = {
+        .last_attempt = fails ? ATTEMPT_FAILED : ATTEMPT_GOOD,
+        .is_measured = run->is_measured,
+        .sent_ms = now_s * 1000,
+        .failing_since_ms = settings->outage_at_ms,
+    };
+    const struct evaluated evaluated = {
+        .good = true,
+        .evaluation = {.value = run->measured.value, .active = run->measured.is_active},
+        .peak = &run->peak,
+    };
+    struct answer answer;
+    answer_decide(&snapshot, &evaluated, &rules, &(struct answer_call){.is_stream = true},
+                  now_s * 1000, &answer);
+    *reading = run->measured;
+    reading->has_target = true;
+    reading->is_failed = answer.kind != ANSWER_VALUE;
+    reading->value = answer.value;
+    reading->is_active = answer.active;
+    answer_done(&answer);
+    if (fails)
+        peak_value_hold(&run->peak, settings->outage_at_ms, now_s * 1000);
+    else
+        peak_value_add(&run->peak, reading->value, settings->hold_window_ms, now_s * 1000);
+}
+
+static void push(struct run *run, const struct model_reading *reading, int64_t now_s)
+{
+    if (!reading->is_active)
+        run->pushed_at_s = -1;
+    else if (run->pushed_at_s < 0 || now_s - run->pushed_at_s >= HEARTBEAT_S) {
+        model_push(&run->model, now_s * 1000);
+        run->pushed_at_s = now_s;
+    }
+}
+
+static void scale(struct run *run, int64_t now_s)
+{
+    struct model *model = &run->model;
+    struct model_reading reading = measure(run);
+    bool is_called = model->next_poll_ms <= now_s * 1000 || model->next_sync_ms <= now_s * 1000;
+    bool is_due = run->settings->has_policy && now_s % run->settings->interval_s == 0;
+    if ((is_called || is_due) && !is_out(run->settings, now_s)) {
+        if (run->settings->has_policy)
+            apply_policy(run, now_s, &reading);
+        run->measured = reading;
+        run->is_measured = true;
+    }
+    if (is_called)
+        answer(run, now_s, &reading);
+    int64_t before = model->replicas;
+    model->ready_pods = workers_ready(&run->workers, now_s);
+    if (run->settings->is_push && !is_out(run->settings, now_s))
+        push(run, &reading, now_s);
+    if (model->next_poll_ms <= now_s * 1000)
+        model_poll(model, &reading, now_s * 1000);
+    if (model->next_sync_ms <= now_s * 1000) {
+        struct model_decision decision = model_sync(model, &reading, now_s * 1000);
+        run->wanted = decision.hpa.wanted >= 0 ? decision.hpa.wanted : decision.replicas;
+    }
+    run->result->changes += model->replicas != before;
+    workers_scale(&run->workers, model->replicas, now_s);
+}
+
+/* How long the oldest that is not done has been there at the end of this second: where the curve of what arrived
+ * was as high as that of what is done is now. First in, first out. */
+static double oldest_age(struct run *run, size_t second)
+{
+    double done = run->workers.done;
+    if (run->workers.arrived - done < 1e-6)
+        return 0;
+    while (run->oldest < second && run->arrived[run->oldest] <= done)
+        run->oldest++;
+    double from = run->oldest == 0 ? 0 : run->arrived[run->oldest - 1];
+    double in_second = run->arrived[run->oldest] - from;
+    double part = in_second > 0 ? (done - from) / in_second : 0;
+    return (double)(second + 1) - ((double)run->oldest + part);
+}
+
+static void record(struct run *run, size_t second, double arrivals)
+{
+    struct simulation *result = run->result;
+    struct simulation_sample *sample = &result->samples[second];
+    *sample = (struct simulation_sample){
+        .arrivals = arrivals,
+        .waiting = run->workers.waiting,
+        .in_flight = workers_in_flight(&run->workers),
+        .wait_s = oldest_age(run, second),
+        .wanted = run->wanted,
+        .replicas = run->model.replicas,
+        .ready = workers_ready(&run->workers, (int64_t)second),
+    };
+    result->replica_hours += (double)sample->replicas / 3600;
+    result->mean_wait_s += sample->waiting + sample->in_flight;
+    if (sample->wait_s > result->max_wait_s)
+        result->max_wait_s = sample->wait_s;
+    result->seconds_over += sample->wait_s > (double)run->settings->objective_s;
+    if (sample->replicas > result->max_replicas)
+        result->max_replicas = sample->replicas;
+}
+
+void simulation_run(const struct simulation_settings *settings, const struct trace *trace,
+                    struct simulation *ret_simulation)
+{
+    struct run run = {.settings = settings, .result = ret_simulation, .pushed_at_s = -1};
+    *ret_simulation = (struct simulation){
+        .seconds = trace->seconds,
+        .samples = memory_array(trace->seconds, sizeof(struct simulation_sample)),
+    };
+    run.arrived = memory_array(trace->seconds, sizeof(*run.arrived));
+    model_init(&run.model, &settings->model, settings->model.min_replicas, 0);
+    run.window.interval_ms = settings->interval_s * 1000;
+    run.model.next_sync_ms = settings->sync_offset_s * 1000;
+    workers_init(&run.workers, &settings->workers);
+    for (size_t second = 0; second < trace->seconds; second++) {
+        scale(&run, (int64_t)second);
+        workers_run(&run.workers, trace->arrivals[second], (int64_t)second);
+        run.arrived[second] = run.workers.arrived;
+        record(&run, second, trace->arrivals[second]);
+    }
+    ret_simulation->arrived = run.workers.arrived;
+    ret_simulation->done = run.workers.done;
+    /* Little's law: what is there, summed over time, is what each waited, summed over all. */
+    ret_simulation->mean_wait_s /= run.workers.arrived > 0 ? run.workers.arrived : 1;
+    free(run.arrived);
+    workers_done(&run.workers);
+    peak_value_done(&run.peak);
+    model_done(&run.model);
+}
+
+void simulation_done(struct simulation *simulation)
+{
+    free(simulation->samples);
+    *simulation = (struct simulation){0};
+}

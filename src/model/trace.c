@@ -1,0 +1,159 @@
+#include "model/trace.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { LARGEST_FILE = 64 << 20 };
+
+/* One line that is being read, and the state behind it. */
+struct trace_reader {
+    const char *path;
+    size_t line;
+    size_t rows;
+    bool has_header;
+    bool has_more_columns; /* than time and arrivals */
+    double first_s;
+    double last_s; /* since the first */
+    double rate;   /* from the last row on */
+    size_t capacity;
+    struct trace *trace;
+};
+
+void trace_free(struct trace *trace)
+{
+    if (trace == NULL)
+        return;
+    free(trace->arrivals);
+    free(trace);
+}
+
+/* Seconds, or an RFC 3339 date in UTC. Returns what stands behind it, or NULL. */
+static const char *read_time(const char *text, double *ret_seconds)
+{
+    struct tm date = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &date);
+    char *number_end = NULL;
+    if (end != NULL) {
+        double fraction = *end == '.' ? strtod(end, &number_end) : 0;
+        end = number_end == NULL ? end : number_end;
+        *ret_seconds = (double)timegm(&date) + fraction;
+        return *end == 'Z' ? end + 1 : NULL;
+    }
+    *ret_seconds = strtod(text, &number_end);
+    return number_end == text ? NULL : number_end;
+}
+
+static const char *skip_blanks(const char *text)
+{
+    return text + strspn(text, " \t\r");
+}
+
+/* An empty rate leaves `*ret_rate` as it is. */
+static bool read_row(const char *line, bool has_more_columns, double *ret_seconds, double *ret_rate)
+{
+    const char *end = read_time(skip_blanks(line), ret_seconds);
+    char *rate_end = NULL;
+    if (end == NULL || *(end = skip_blanks(end)) != ',' || !isfinite(*ret_seconds))
+        return false;
+    if (has_more_columns && end[1] == ',')
+        return true;
+    *ret_rate = strtod(end + 1, &rate_end);
+    char behind = *skip_blanks(rate_end);
+    return rate_end != end + 1 && (behind == '\0' || (has_more_columns && behind == ',')) &&
+           isfinite(*ret_rate) && *ret_rate >= 0;
+}
+
+/* The rate that was has lasted until `until_s`: a second that it shares with the next gets its part. */
+static void add_until(struct trace_reader *reader, double until_s)
+{
+    struct trace *trace = reader->trace;
+    double at_s = reader->last_s;
+    while (at_s < until_s) {
+        size_t second = (size_t)at_s;
+        double end_s = fmin((double)second + 1, until_s);
+        if (second >= trace->seconds) {
+            trace->arrivals = memory_grow(trace->arrivals, &reader->capacity, second + 1,
+                                          sizeof(*trace->arrivals));
+            while (trace->seconds <= second)
+                trace->arrivals[trace->seconds++] = 0;
+        }
+        trace->arrivals[second] += reader->rate * (end_s - at_s);
+        at_s = end_s;
+    }
+    reader->last_s = until_s;
+}
+
+/* Names, before the first row. What begins as a number does is a row, and may have a mistake. */
+static bool read_header(struct trace_reader *reader, const char *line)
+{
+    if (reader->has_header || reader->rows > 0 || strchr("+-.0123456789", *line) != NULL)
+        return false;
+    reader->has_header = true;
+    reader->has_more_columns = text_starts_with(line, "time,arrivals,");
+    return true;
+}
+
+static bool add_row(struct trace_reader *reader, const char *line, struct error *error)
+{
+    double at_s = 0, rate = reader->rate;
+    if (!read_row(line, reader->has_more_columns, &at_s, &rate)) {
+        if (read_header(reader, line))
+            return true;
+        return error_invalid(error,
+                             "%s:%zu: a line must be TIME,ARRIVALS, such as 600,12.5: a time in "
+                             "seconds and how much arrives per second from then on",
+                             reader->path, reader->line);
+    }
+    if (reader->rows++ == 0)
+        reader->first_s = at_s;
+    at_s -= reader->first_s;
+    if (at_s < reader->last_s || at_s > TRACE_MAX_SECONDS)
+        return error_invalid(error, "%s:%zu: times must ascend, and span at most 31 days",
+                             reader->path, reader->line);
+    add_until(reader, at_s);
+    reader->rate = rate;
+    return true;
+}
+
+static bool read_lines(struct trace_reader *reader, const char *text, struct error *error)
+{
+    static const char mark[] = "\xef\xbb\xbf"; /* a spreadsheet's, before UTF-8 */
+    const char *line = text_starts_with(text, mark) ? text + strlen(mark) : text;
+    while (*line != '\0') {
+        size_t length = strcspn(line, "\n");
+        _cleanup_(memory_free) char *copy = text_copy_bytes(line, length);
+        const char *content = skip_blanks(copy);
+        reader->line++;
+        if (*content != '\0' && *content != '#' && !add_row(reader, content, error))
+            return false;
+        line += length + (line[length] == '\n');
+    }
+    return reader->trace->seconds > 0 ||
+           error_invalid(error, "%s: a trace must have at least two lines: the last is its end",
+                         reader->path);
+}
+
+bool trace_parse(const char *text, const char *path, struct trace **ret_trace, struct error *error)
+{
+    struct trace_reader reader = {.path = path, .trace = memory_new(sizeof(struct trace))};
+    if (!read_lines(&reader, text, error)) {
+        trace_free(reader.trace);
+        return false;
+    }
+    *ret_trace = reader.trace;
+    return true;
+}
+
+bool trace_load(const char *path, struct trace **ret_trace, struct error *error)
+{
+    _cleanup_(text_done) struct text text = {0};
+    return file_read(path, LARGEST_FILE, &text, error) &&
+           trace_parse(text.bytes == NULL ? "" : text.bytes, path, ret_trace, error);
+}

@@ -1,0 +1,64 @@
+#include "base/memory.h"
+#include "lab/rehearsal_objects.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const char objects_yaml[] =
+    "kind: ScaledObject\n"
+    "metadata: {name: jobs, namespace: shop}\n"
+    "spec:\n"
+    "  scaleTargetRef: {name: jobs}\n"
+    "  triggers:\n"
+    "    - {type: external, metadata: {scalerAddress: b:1, scaler: redis, address: \"r:1\", "
+    "listName: x}}\n"
+    "    - {type: external, metadata: {scalerAddress: b:1, scaler: redis, address: \"r:1\", "
+    "listName: y, holdWindow: 1m}}\n"
+    "    - {type: external, metadata: {scalerAddress: b:1, scaler: redis, address: \"r:1\", "
+    "listName: z, holdWindow: soon}}\n";
+
+/* The server's time is real, and the HPA's is not. */
+static void the_hold_window_is_as_much_shorter_as_the_hpa_is_faster(void **state)
+{
+    (void)state;
+    static const struct {
+        double speed;
+        const char *windows[3]; /* of the triggers; NULL: it is not sent */
+    } table[] = {
+        {1, {NULL, "1m", "soon"}},
+        {15, {"20000ms", "4000ms", "soon"}},
+        {0.5, {"600000ms", "120000ms", "soon"}},
+    };
+    char path[] = "/tmp/objects-XXXXXX";
+    int descriptor = mkstemp(path);
+    assert_true(write(descriptor, objects_yaml, sizeof(objects_yaml) - 1) > 0);
+    close(descriptor);
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
+        if (!rehearsal_objects_load(path, table[i].speed, &objects, &error))
+            fail_msg("%s", error_text(&error));
+        for (size_t t = 0; t < 3; t++) {
+            const char *window =
+                scaled_object_metadata(&objects.items[0].triggers[t], "holdWindow");
+            if (table[i].windows[t] == NULL)
+                assert_null(window);
+            else
+                assert_string_equal(window, table[i].windows[t]);
+        }
+    }
+    unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_hold_window_is_as_much_shorter_as_the_hpa_is_faster),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

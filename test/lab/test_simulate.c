@@ -1,0 +1,102 @@
+#include "base/memory.h"
+#include "base/text.h"
+#include "lab/plot.h"
+#include "lab/simulate_settings.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct simulation_settings common(void)
+{
+    return (struct simulation_settings){.model = model_default_settings(), .is_push = true};
+}
+
+static void pieces_are_compared(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct simulate_settings settings = {0};
+    const struct simulation_settings base = common();
+    assert_true(simulate_settings_read(
+        NULL, " threshold=600; threshold=1.5, cooldownPeriod=60 ,push=false, metricType=Value;",
+        &base, &settings, &error));
+    assert_int_equal(settings.count, 2);
+    assert_string_equal(settings.items[0].name, "threshold=600");
+    assert_true(settings.items[0].settings.target == 600);
+    assert_true(settings.items[0].settings.is_push);
+    assert_true(settings.items[1].settings.target == 1.5);
+    assert_int_equal(settings.items[1].settings.model.cooldown_ms, 60000);
+    assert_int_equal(settings.items[1].settings.model.types[0], HPA_VALUE);
+    assert_false(settings.items[1].settings.is_push);
+    simulate_settings_done(&settings);
+}
+
+static void a_wrong_piece_is_refused(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {
+        {"cooldownPeriod=60", "the target is missing"},
+        {"threshold", "must be KEY=VALUE"},
+        {"treshold=5", "no key \"treshold\""},
+        {"threshold=0", "threshold cannot be \"0\""},
+        {"threshold=5,maxReplicaCount=1.5", "maxReplicaCount cannot be \"1.5\""},
+        {"threshold=5,push=maybe", "push cannot be \"maybe\""},
+        {"threshold=5,minReplicaCount=101", "minReplicaCount is above maxReplicaCount"},
+    };
+    const struct simulation_settings base = common();
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct simulate_settings settings = {0};
+        assert_false(simulate_settings_read(NULL, table[i][0], &base, &settings, &error));
+        if (strstr(error_text(&error), table[i][1]) == NULL)
+            fail_msg("\"%s\" is not in \"%s\"", table[i][1], error_text(&error));
+    }
+}
+
+static void a_plot_has_each_curve_and_escapes_names(void **state)
+{
+    (void)state;
+    static const double values[3000] = {[10] = 5, [2999] = 7};
+    const struct plot_panel panel = {
+        .title = "replicas", .series = {{"a<b", values}, {"c&d", values}}, .series_count = 2};
+    const struct plot plot = {"plot", 3000, &panel, 1};
+    _cleanup_(text_done) struct text svg = {0};
+    plot_draw(&plot, &svg);
+    assert_non_null(strstr(svg.bytes, "a&lt;b"));
+    assert_non_null(strstr(svg.bytes, "c&amp;d"));
+    const char *first = strstr(svg.bytes, "<polyline");
+    assert_non_null(first);
+    assert_non_null(strstr(first + 1, "<polyline"));
+    assert_true(svg.length < 65536);
+}
+
+static void a_plot_leaves_a_gap_where_a_value_is_unknown(void **state)
+{
+    (void)state;
+    static const double values[] = {1, 2, NAN, NAN, 0};
+    const struct plot_panel panel = {
+        .title = "in flight", .series = {{"a", values}}, .series_count = 1};
+    const struct plot plot = {"plot", ARRAY_LENGTH(values), &panel, 1};
+    _cleanup_(text_done) struct text svg = {0};
+    plot_draw(&plot, &svg);
+    const char *first = strstr(svg.bytes, "<polyline");
+    const char *second = strstr(first + 1, "<polyline");
+    assert_non_null(second);
+    assert_null(strstr(second + 1, "<polyline"));
+    assert_null(strstr(svg.bytes, "nan"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_are_compared),
+        cmocka_unit_test(a_wrong_piece_is_refused),
+        cmocka_unit_test(a_plot_has_each_curve_and_escapes_names),
+        cmocka_unit_test(a_plot_leaves_a_gap_where_a_value_is_unknown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
