@@ -82,7 +82,7 @@ static void take_connect(struct agent *agent, const Agent__Connect *connect)
         send_lost(&error);
         return;
     }
-    agent_limits_memory(agent->scaler->agent_bytes);
+    agent_limits_memory(connect->max_bytes);
     agent->connection_values =
         agent_values(agent->scaler, OPTION_CONNECTION, connect->options, connect->n_options);
     if (!agent->scaler->connect(agent->connection_values->data, connect->deadline_ms,

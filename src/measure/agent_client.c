@@ -229,6 +229,9 @@ bool agent_client_open(const struct scaler *scaler, const struct option_values *
 {
     struct agent_client *client = agent_client_new(scaler, -1, -1);
     client->process.tenant = origin->tenant;
+    client->process.max_bytes = origin->is_named && scaler->agent_bytes_named > 0
+                                    ? scaler->agent_bytes_named
+                                    : scaler->agent_bytes;
     if (agent_launch(&client->process, origin->program, scaler->name, &client->socket,
                      &client->notifications, error) &&
         agent_client_connect(client, connection_values, deadline_ms, error)) {

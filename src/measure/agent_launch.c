@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -34,6 +35,10 @@ bool agent_launch_end(struct agent_process *process, const char *scaler, struct 
         agent_process_kill(process);
         return error_unavailable(error, "the %s agent process was killed: %s", scaler, why);
     }
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && process->max_bytes > 0)
+        return error_unavailable(
+            error, "the %s agent process died: %s (it may use at most %zu MiB of memory)", scaler,
+            strsignal(SIGABRT), process->max_bytes >> 20);
     if (WIFSIGNALED(status))
         return error_unavailable(error, "the %s agent process died: %s", scaler,
                                  strsignal(WTERMSIG(status)));

@@ -19,8 +19,9 @@ static const bool is_limited = false;
 static const bool is_limited = true;
 #endif
 
-/* Of threads that client libraries start. What they map counts, used or not; by default it is 8 MiB each. */
-enum { STACK_BYTES = 256 * 1024, BELOW_SERVER = 5 /* as nice */ };
+/* Of threads that client libraries start. What they map counts, used or not; by default it is 8 MiB each. musl has as
+ * much, and with it the libraries run in many images. */
+enum { STACK_BYTES = 128 * 1024, BELOW_SERVER = 5 /* as nice */ };
 
 /* The kernel's largest. It needs no privilege to be raised. */
 static void die_first(void)

@@ -17,14 +17,16 @@
 struct agent_origin {
     const char *program; /* started as `PROGRAM agent` */
     uint64_t tenant;
+    bool is_named; /* a connection of the connections file */
 };
 
 struct agent_process {
-    pid_t pid;       /* 0: none */
-    uint64_t tenant; /* agents of one tenant are judged together where memory ends */
-    bool is_killed;  /* for its memory, and may not have ended yet */
-    double bytes;    /* its own, and */
-    double together; /* those of its tenant: of the last check */
+    pid_t pid;        /* 0: none */
+    uint64_t tenant;  /* agents of one tenant are judged together where memory ends */
+    size_t max_bytes; /* what it may map besides the program; 0: any */
+    bool is_killed;   /* for its memory, and may not have ended yet */
+    double bytes;     /* its own, and */
+    double together;  /* those of its tenant: of the last check */
     struct agent_process *next, *prev;
 };
 

@@ -271,6 +271,7 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     connection_hold(query, request->interval_ms, now_ms);
     poller->is_replaced = false;
     set_tenant(poller, request->tenant);
+    poller->is_named = poller->is_named || request->tenant == NULL;
     count_for_limits(engine, poller);
     poller_wake(poller);
     pthread_mutex_unlock(&poller->lock);

@@ -161,7 +161,7 @@ static void open_client(struct poller *poller)
     struct connection *connection = &poller->connection;
     const struct poller_settings *settings = poller->settings;
     _cleanup_(error_done) struct error error = {0};
-    const struct agent_origin agent = {settings->program, poller->tenant};
+    const struct agent_origin agent = {settings->program, poller->tenant, poller->is_named};
     connection_connecting(connection);
     pthread_mutex_unlock(&poller->lock);
     bool good = client_open(connection->scaler, poller->values, poller->in_agent ? &agent : NULL,

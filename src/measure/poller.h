@@ -39,6 +39,7 @@ struct poller {
     struct option_values *values;
     bool in_agent;
     uint64_t tenant;  /* whose agent it is (agent_process.h); 0: not known yet */
+    bool is_named;    /* some trigger has it of the connections file */
     bool is_replaced; /* its queries are moving to another connection: it counts for no limit */
     bool is_counted;  /* for the limits; under the map's lock */
     bool is_stopping;

@@ -129,6 +129,9 @@ struct scaler {
     bool in_agent;      /* the client library may abort, or take memory without a bound: it runs in
                          * an agent process */
     size_t agent_bytes; /* what the agent may map besides the program; 0: any */
+    size_t
+        agent_bytes_named; /* and of a connection of the connections file, whose source the administrator chose; 0: as
+                               * many */
 
     /* Optional: what its client library needs of the whole process, such as its environment. */
     void (*prepare)(void);

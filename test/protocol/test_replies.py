@@ -4,17 +4,24 @@ Memory is measured, so that the server is the release build: a sanitizer keeps w
 """
 
 import os
+import time
 
+import grpc
 import pytest
 
-from attacks.replies import HELD, SOURCES
-from attacks.suffering import attacked, held, silenced
+from attacks.replies import HELD, VALUE
+from attacks.replies import SOURCES as OTHER_SOURCES
+from attacks.replies_kafka import KAFKA_SOURCES, kafka_large, kafka_trigger
+from attacks.suffering import PATIENCE_SECONDS, Peer, attacked, held, silenced
+from support.grpc_client import Client
 from support.process import Unavailable
+from support.server import Server
 
 SECONDS = 0.6
 SILENT_SECONDS = 3
 GROWTH_MIB = 32
 TOGETHER_MIB = 112  # 48 MiB of replies, what malloc and libraries add, and the connections themselves
+SOURCES = OTHER_SOURCES + KAFKA_SOURCES
 worst = {}
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
 
@@ -36,7 +43,7 @@ def check(source, reply, outcome):
     assert outcome.calls > 0 and not outcome.failures
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+@pytest.mark.parametrize("source", [source for source in SOURCES if source.silences != 0], ids=lambda source: source.name)
 def test_a_source_that_falls_silent_after_any_byte_affects_no_other(program, transport, source):
     count, outcome = silenced(program, source, SILENT_SECONDS)
     check(source, "silence", outcome)
@@ -55,3 +62,27 @@ def test_many_connections_of_one_namespace_take_little_together(program, transpo
     print(f"{name}: {outcome.growth_mib:.1f} MiB")
     assert outcome.growth_mib <= TOGETHER_MIB
     assert outcome.calls > 0 and not outcome.failures
+
+
+def first_that(expected, client, trigger):
+    """The value of the trigger, or the error, as soon as it is as expected."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            answer = client.metrics(trigger, "kafka-t0").metricValueFloat
+        except grpc.RpcError as error:
+            answer = error.details()
+        if expected(answer) or time.monotonic() > deadline:
+            return answer
+
+
+def test_a_large_kafka_cluster_needs_a_connection_of_the_file(program, transport):
+    with Peer(kafka_large(15000)) as peer:
+        trigger = {**kafka_trigger(peer.port, 0), "partitionLimitation": "0"}  # the library keeps all of them
+        connection = [key for key in trigger if key in ("bootstrapServers", "sasl", "username", "password")]
+        config = "connections:\n  large:\n    scaler: kafka\n" + "".join(f"    {key}: {trigger[key]}\n" for key in connection)
+        named = {"connectionName": "large", **{key: trigger[key] for key in trigger if key not in connection}}
+        with Server(program=program, config=config) as server, Client(server.port) as client:
+            assert first_that(lambda answer: answer == VALUE, client, named) == VALUE
+            answer = first_that(lambda answer: "MiB" in str(answer), client, {**trigger, "username": "b"})  # not the same connection
+            assert "the kafka agent process died: Aborted (it may use at most 28 MiB of memory)" in str(answer)
