@@ -77,7 +77,7 @@ def first_that(expected, client, trigger):
 
 
 def test_a_large_kafka_cluster_needs_a_connection_of_the_file(program, transport):
-    with Peer(kafka_large(15000)) as peer:
+    with Peer(kafka_large(25000)) as peer:
         trigger = {**kafka_trigger(peer.port, 0), "partitionLimitation": "0"}  # the library keeps all of them
         connection = [key for key in trigger if key in ("bootstrapServers", "sasl", "username", "password")]
         config = "connections:\n  large:\n    scaler: kafka\n" + "".join(f"    {key}: {trigger[key]}\n" for key in connection)
