@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "credentials.h"
-#include "shared/interrupter.h"
+#include "interrupter.h"
 #include "shared/tls_key.h"
 
 #include <limits.h>

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "shared/interrupter.h"
+#include "rabbitmq/amqp_login.h"
 #include "shared/tls.h"
 
 #include <linux/sockios.h>
@@ -16,11 +16,7 @@
 
 enum {
     MAX_UNSENT_BYTES = 32 * 1024,
-    MAX_FRAME_BYTES =
-        8 * 1024, /* the least that RabbitMQ takes; what is received here has 600 bytes */
-    MAX_LOGIN_BYTES = 8 * 1024, /* all of it is kept; usually 1 KiB */
     MAX_WAIT_MS = 60 * 1000,
-    REFUSED = 403, /* AMQP's ACCESS_REFUSED */
 };
 
 /* librabbitmq's description of a connection that is lost. */
@@ -129,69 +125,6 @@ static amqp_socket_t *new_socket(struct rabbitmq_amqp_connection *connection,
     return good ? socket : NULL;
 }
 
-static bool fail_login(const struct rabbitmq_amqp_connection *connection, amqp_rpc_reply_t reply,
-                       struct error *error)
-{
-    const char *address = connection->address;
-    bool is_silent = reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION &&
-                     reply.library_error == AMQP_STATUS_TIMEOUT;
-    if (is_silent)
-        return error_unavailable(
-            error, "RabbitMQ at %s: no answer in time, after it accepted the connection", address);
-    if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION)
-        return error_unavailable(error, "RabbitMQ at %s: login failed: %s", address,
-                                 amqp_error_string2(reply.library_error));
-    if (reply.reply.id != AMQP_CONNECTION_CLOSE_METHOD)
-        return error_unavailable(error, "RabbitMQ at %s: login failed: unexpected reply", address);
-
-    const amqp_connection_close_t *close = reply.reply.decoded;
-    const char *what = close->reply_code == REFUSED ? "authentication failed" : "login failed";
-    return error_unavailable(error, "RabbitMQ at %s: %s: %.*s", address, what,
-                             (int)close->reply_text.len, (const char *)close->reply_text.bytes);
-}
-
-static bool log_in(struct rabbitmq_amqp_connection *connection, const struct rabbitmq_url *url,
-                   int64_t deadline_ms, struct error *error)
-{
-    amqp_table_entry_t entry = {
-        .key = amqp_cstring_bytes("connection_name"),
-        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("backlog")}};
-    amqp_table_t properties = {.num_entries = 1, .entries = &entry};
-    struct timeval time = left(deadline_ms);
-    amqp_set_handshake_timeout(connection->state, &time);
-    amqp_set_rpc_timeout(connection->state, &time);
-
-    /* librabbitmq takes no empty response for EXTERNAL; the broker looks at the certificate only. */
-    amqp_rpc_reply_t reply =
-        url->external
-            ? amqp_login_with_properties(connection->state, url->vhost, 0, MAX_FRAME_BYTES,
-                                         RABBITMQ_HEARTBEAT_SECONDS, &properties,
-                                         AMQP_SASL_METHOD_EXTERNAL, "*")
-            : amqp_login_with_properties(connection->state, url->vhost, 0, MAX_FRAME_BYTES,
-                                         RABBITMQ_HEARTBEAT_SECONDS, &properties,
-                                         AMQP_SASL_METHOD_PLAIN, url->user, url->password);
-    if (reply.reply_type != AMQP_RESPONSE_NORMAL)
-        return fail_login(connection, reply, error);
-
-    int channels = amqp_get_channel_max(connection->state);
-    connection->max_channels = channels == 0 ? UINT16_MAX : channels;
-    connection->open = true;
-    amqp_maybe_release_buffers(connection->state);
-    return true;
-}
-
-static bool login(struct rabbitmq_amqp_connection *connection, const struct rabbitmq_url *url,
-                  int64_t deadline_ms, struct error *error)
-{
-    struct interrupter interrupter;
-    int socket = amqp_get_sockfd(connection->state);
-    if (!interrupter_start_bytes(&interrupter, socket, MAX_LOGIN_BYTES, error))
-        return false;
-    bool good = log_in(connection, url, deadline_ms, error);
-    interrupter_stop(&interrupter);
-    return good;
-}
-
 /* The library calls a closed port "a socket error", and keeps no errno of it. */
 static const char *explain_connect(int status)
 {
@@ -219,7 +152,7 @@ bool rabbitmq_amqp_connection_open(struct rabbitmq_amqp_connection *connection,
     if (status != AMQP_STATUS_OK)
         return error_unavailable(error, "cannot connect to RabbitMQ at %s: %s", connection->address,
                                  explain_connect(status));
-    return login(connection, url, deadline_ms, error);
+    return rabbitmq_amqp_login(connection, url, deadline_ms, error);
 }
 
 void rabbitmq_amqp_connection_close(struct rabbitmq_amqp_connection *connection)

@@ -628,6 +628,8 @@ HELD = [
     ("prometheus", prometheus_trigger, http_held(prometheus_setup, (1 << 20) - 1000), 8),
     ("rabbitmq (HTTP)", management_trigger, http_held(management_setup, (8 << 20) - 1000), 1),
     ("redis, strings", redis_trigger, redis_held(b"$2000000\r\n" + b"x" * 1999000), 1),
+    ("rabbitmq (AMQP)", amqp_trigger, amqp_before_open("all channels before it is open", ALL_CHANNELS), 1),
+    ("rabbitmq (AMQP), tables", amqp_trigger, amqp_from_start("a table of many", amqp_start(VOIDS)), 1),
     ("redis, arrays", redis_trigger, redis_held(b"*60000\r\n" + b":1\r\n" * 59000), 1),
 ]
 
