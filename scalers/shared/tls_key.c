@@ -35,7 +35,9 @@ EVP_PKEY *tls_key_read(const struct tls_options *options, struct error *error)
     else if (encrypted)
         error_invalid(error, "key cannot be decrypted by keyPassword");
     else
-        error_invalid(error, "key must hold a PEM private key");
+        error_invalid(error,
+                      "key must hold a PEM private key of RSA (at most %d bits), EC or Ed25519",
+                      PEM_MAX_RSA_BITS);
     return NULL;
 }
 

@@ -4,10 +4,15 @@
 
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/objects.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <string.h>
 
 static BIO *bio_of(const char *pem)
@@ -76,9 +81,8 @@ static bool is_cheap_scrypt(const SCRYPT_PARAMS *scrypt)
     return ASN1_INTEGER_get_uint64(&cost, scrypt->costParameter) == 1 &&
            ASN1_INTEGER_get_uint64(&blocks, scrypt->blockSize) == 1 &&
            ASN1_INTEGER_get_uint64(&times, scrypt->parallelizationParameter) == 1 &&
-           cost <= PEM_MAX_ITERATIONS && blocks <= PEM_MAX_ITERATIONS &&
-           times <= PEM_MAX_ITERATIONS && cost * blocks <= PEM_MAX_ITERATIONS &&
-           cost * blocks * times <= PEM_MAX_ITERATIONS;
+           cost <= PEM_MAX_SCRYPT && blocks <= PEM_MAX_SCRYPT && times <= PEM_MAX_SCRYPT &&
+           cost * blocks <= PEM_MAX_SCRYPT && cost * blocks * times <= PEM_MAX_SCRYPT;
 }
 
 /* What makes a key of a password (RFC 8018, RFC 7914). */
@@ -95,6 +99,18 @@ static bool is_cheap_derivation(const X509_ALGOR *derivation)
     is_cheap = times != NULL && is_few(times->iter);
     PBKDF2PARAM_free(times);
     return is_cheap;
+}
+
+static bool uses_scrypt(const X509_SIG *encrypted)
+{
+    const X509_ALGOR *encryption = NULL;
+    X509_SIG_get0(encrypted, &encryption, NULL);
+    PBE2PARAM *parts = OBJ_obj2nid(encryption->algorithm) == NID_pbes2
+                           ? unpacked(ASN1_ITEM_rptr(PBE2PARAM), encryption->parameter)
+                           : NULL;
+    bool found = parts != NULL && OBJ_obj2nid(parts->keyfunc->algorithm) == NID_id_scrypt;
+    PBE2PARAM_free(parts);
+    return found;
 }
 
 /* PBES2 names its derivation; the older ones, those of PKCS #12 among them, have a count of their own. */
@@ -159,15 +175,116 @@ bool pem_key_is_costly(const char *key)
     return inspect_key(key) == COSTLY;
 }
 
+/* ---- reading it ---- */
+
+/* OpenSSL computes the public part of a DSA or DH key as it reads it, and limits no length: 15 KB take a minute. */
+static bool is_kind_of_tls(int kind)
+{
+    static const int kinds[] = {EVP_PKEY_RSA, EVP_PKEY_RSA_PSS, EVP_PKEY_EC, EVP_PKEY_ED25519,
+                                EVP_PKEY_ED448};
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
+        if (kind == kinds[i])
+            return true;
+    return false;
+}
+
+/* Of PKCS #8, whose kind is known before it is read. */
+static EVP_PKEY *key_of_info(const PKCS8_PRIV_KEY_INFO *info)
+{
+    const ASN1_OBJECT *kind = NULL;
+    if (info == NULL || PKCS8_pkey_get0(&kind, NULL, NULL, NULL, info) != 1 ||
+        !is_kind_of_tls(OBJ_obj2nid(kind)))
+        return NULL;
+    return EVP_PKCS82PKEY(info);
+}
+
+/* scrypt takes up to 32 MiB for that: connections that read their keys at the same time wait for each other. */
+static PKCS8_PRIV_KEY_INFO *decrypt(const unsigned char *bytes, long length, const char *password)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    PKCS8_PRIV_KEY_INFO *info = NULL;
+    X509_SIG *encrypted = d2i_X509_SIG(NULL, &bytes, length);
+    if (encrypted == NULL)
+        return NULL;
+    bool is_large = uses_scrypt(encrypted);
+    if (is_large)
+        pthread_mutex_lock(&lock);
+    info = PKCS8_decrypt(encrypted, password, (int)strlen(password));
+    if (is_large)
+        pthread_mutex_unlock(&lock);
+    X509_SIG_free(encrypted);
+    return info;
+}
+
+static EVP_PKEY *key_of_pkcs8(const char *name, const unsigned char *bytes, long length,
+                              const char *password)
+{
+    PKCS8_PRIV_KEY_INFO *info = strcmp(name, PEM_STRING_PKCS8) == 0
+                                    ? decrypt(bytes, length, password)
+                                    : d2i_PKCS8_PRIV_KEY_INFO(NULL, &bytes, length);
+    EVP_PKEY *key = key_of_info(info);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    return key;
+}
+
+/* Where it is PKCS #8 in truth, OpenSSL reads it as such, of whatever kind it is. */
+static EVP_PKEY *key_of_kind(int kind, const unsigned char *bytes, long length)
+{
+    const unsigned char *at = bytes;
+    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, length);
+    bool is_other = info != NULL;
+    PKCS8_PRIV_KEY_INFO_free(info);
+    return is_other ? NULL : d2i_PrivateKey(kind, NULL, &bytes, length);
+}
+
+static EVP_PKEY *key_of_block(const char *name, char *header, unsigned char *bytes, long length,
+                              const char *password)
+{
+    EVP_CIPHER_INFO cipher;
+    bool is_rsa = strcmp(name, PEM_STRING_RSA) == 0;
+    if (strcmp(name, PEM_STRING_PKCS8INF) == 0 || strcmp(name, PEM_STRING_PKCS8) == 0)
+        return key_of_pkcs8(name, bytes, length, password);
+    if ((!is_rsa && strcmp(name, PEM_STRING_ECPRIVATEKEY) != 0) ||
+        PEM_get_EVP_CIPHER_INFO(header, &cipher) != 1 ||
+        PEM_do_header(&cipher, bytes, &length, NULL, (void *)password) != 1)
+        return NULL;
+    return key_of_kind(is_rsa ? EVP_PKEY_RSA : EVP_PKEY_EC, bytes, length);
+}
+
+/* Each handshake computes with it. */
+static bool is_quick(const EVP_PKEY *key)
+{
+    BIGNUM *exponent = NULL;
+    if (!EVP_PKEY_is_a(key, "RSA") && !EVP_PKEY_is_a(key, "RSA-PSS"))
+        return true;
+    bool is_quick = EVP_PKEY_get_bits(key) <= PEM_MAX_RSA_BITS &&
+                    EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_D, &exponent) == 1 &&
+                    BN_num_bits(exponent) <= PEM_MAX_RSA_BITS;
+    BN_clear_free(exponent);
+    return is_quick;
+}
+
 EVP_PKEY *pem_key(const char *key, const char *password)
 {
     _cleanup_(bio_release) BIO *bio = bio_of(key);
-    const char *used = password == NULL ? "" : password;
+    EVP_PKEY *private = NULL;
+    char *name = NULL;
+    char *header = NULL;
+    unsigned char *bytes = NULL;
+    long length = 0;
     if (inspect_key(key) != USABLE)
         return NULL;
-    EVP_PKEY *private = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)used);
+    while (private == NULL && PEM_read_bio(bio, &name, &header, &bytes, &length) == 1) {
+        private = key_of_block(name, header, bytes, length, password == NULL ? "" : password);
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_clear_free(bytes, (size_t)length);
+    }
     ERR_clear_error();
-    return private;
+    if (private == NULL || is_quick(private))
+        return private;
+    EVP_PKEY_free(private);
+    return NULL;
 }
 
 /* Where certificate and key are of different kinds only the second check finds it. */

@@ -4,9 +4,13 @@
 #include "shared/tls_key.h"
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,6 +143,7 @@ static void a_key_that_takes_long_to_decrypt_is_refused(void **state)
         encrypted_in(PKCS5_pbe_set(NID_pbe_WithSHA1And3_Key_TripleDES_CBC, LARGEST, NULL, 8),
                      "ENCRYPTED PRIVATE KEY"),
         encrypted_in(scrypt(32768, 1, 32768), "ENCRYPTED PRIVATE KEY"),
+        encrypted_in(scrypt(32768, 7, 2), "ENCRYPTED PRIVATE KEY"),
         encrypted_in(pbkdf2(LARGEST), "PRIVATE KEY"),
         encrypted_in(pbkdf2(LARGEST), "RSA PRIVATE KEY"),
         encrypted_in(pbkdf2(LARGEST), "ANY PRIVATE KEY"),
@@ -188,6 +193,7 @@ static void what_tools_write_is_no_costly_key(void **state)
         encrypted_in(PKCS5_pbe_set(NID_pbe_WithSHA1And3_Key_TripleDES_CBC, 2048, NULL, 8),
                      "ENCRYPTED PRIVATE KEY"),
         encrypted_in(scrypt(16384, 8, 1), "ENCRYPTED PRIVATE KEY"),
+        encrypted_in(scrypt(32768, 7, 1), "ENCRYPTED PRIVATE KEY"),
         new_key(NULL),
         new_key("the-word"),
         text_copy("no key at all"),
@@ -196,6 +202,180 @@ static void what_tools_write_is_no_costly_key(void **state)
         assert_false(pem_key_is_costly(pems[i]));
         free(pems[i]);
     }
+}
+
+/* ---- kinds and lengths ---- */
+
+/* PKCS #8 with 512 bits. Of 44,000 it takes a minute to read. */
+static const char dsa[] =
+    "MIHTAgEAMIG0BgcqhkjOOAQBMIGoAkEAjVRxHaZh/Q82iSWLEqN1ihsOJLYnAD4vGB76r3Bw4AKY\n"
+    "MeI2eHHQglRxSHHmXqDWXy8dbTn4JXo1QtkrrqcW+QIhAPYPf3TTuuocpt60D94qg/RrmDZqMQ5k\n"
+    "G8/KhxsfU+yFAkB0bCDPpnYyRlbpbCD/eoyTqlYdORcrEqbTmfESr9GHJZWBhz9ha8KaoVmggb3q\n"
+    "BSsM8UYKoV5NArY1JT41E+mNBBcCFQDILVJ/UQhfAkuCNi6LKuP+nk0P3A==\n";
+
+static char *block(const char *name, const char *body)
+{
+    return text_format("-----BEGIN %s-----\n%s-----END %s-----\n", name, body, name);
+}
+
+static char *text_of(BIO *bio)
+{
+    char *bytes = NULL;
+    long length = BIO_get_mem_data(bio, &bytes);
+    char *text = text_copy_bytes(bytes, (size_t)length);
+    BIO_free(bio);
+    return text;
+}
+
+/* In the older form; encrypted where there is a password. */
+static char *traditional(EVP_PKEY *key, const char *password)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    const EVP_CIPHER *cipher = password == NULL ? NULL : EVP_aes_128_cbc();
+    assert_int_equal(PEM_write_bio_PrivateKey_traditional(
+                         bio, key, cipher, (const unsigned char *)password,
+                         password == NULL ? 0 : (int)strlen(password), NULL, NULL),
+                     1);
+    return text_of(bio);
+}
+
+/* The DSA key behind the older encryption, under the name of another kind. */
+static char *dsa_encrypted_as(const char *name)
+{
+    unsigned char *bytes = NULL;
+    char *found = NULL, *header = NULL;
+    long length = 0;
+    _cleanup_(memory_free) char *plain = block("PRIVATE KEY", dsa);
+    BIO *from = BIO_new_mem_buf(plain, -1);
+    BIO *to = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_read_bio(from, &found, &header, &bytes, &length), 1);
+    const unsigned char *at = bytes;
+    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, length);
+    assert_non_null(info);
+    assert_true(PEM_ASN1_write_bio((i2d_of_void *)i2d_PKCS8_PRIV_KEY_INFO, name, to, info,
+                                   EVP_aes_128_cbc(), (const unsigned char *)"the-word", 8, NULL,
+                                   NULL) == 1);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    OPENSSL_free(found);
+    OPENSSL_free(header);
+    OPENSSL_free(bytes);
+    BIO_free(from);
+    return text_of(to);
+}
+
+static char *dsa_encrypted(void)
+{
+    _cleanup_(memory_free) char *plain = block("PRIVATE KEY", dsa);
+    BIO *from = BIO_new_mem_buf(plain, -1);
+    BIO *to = BIO_new(BIO_s_mem());
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(from, NULL, NULL, NULL);
+    assert_non_null(key);
+    assert_int_equal(
+        PEM_write_bio_PKCS8PrivateKey(to, key, EVP_aes_256_cbc(), "the-word", 8, NULL, NULL), 1);
+    EVP_PKEY_free(key);
+    BIO_free(from);
+    return text_of(to);
+}
+
+/* OpenSSL limits the length of none, and computes the public part as it reads one. */
+static void a_key_of_dsa_is_refused_however_it_is_written(void **state)
+{
+    (void)state;
+    char *pems[] = {
+        block("PRIVATE KEY", dsa),
+        block("RSA PRIVATE KEY", dsa),
+        block("EC PRIVATE KEY", dsa),
+        block("ANY PRIVATE KEY", dsa),
+        dsa_encrypted(),
+        dsa_encrypted_as("RSA PRIVATE KEY"),
+        dsa_encrypted_as("EC PRIVATE KEY"),
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(pems); i++) {
+        assert_null(pem_key(pems[i], "the-word"));
+        free(pems[i]);
+    }
+}
+
+/* Of such lengths; nobody could sign with it. */
+static char *new_rsa_key(int bits, int exponent_bits)
+{
+    static const char *const names[] = {
+        OSSL_PKEY_PARAM_RSA_N,         OSSL_PKEY_PARAM_RSA_E,
+        OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_FACTOR1,
+        OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
+        OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
+    const int lengths[ARRAY_LENGTH(names)] = {bits,     17,       exponent_bits, bits / 2,
+                                              bits / 2, bits / 2, bits / 2,      bits / 2};
+    BIGNUM *numbers[ARRAY_LENGTH(names)];
+    OSSL_PARAM_BLD *parameters = OSSL_PARAM_BLD_new();
+    EVP_PKEY *key = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        numbers[i] = BN_new();
+        assert_int_equal(BN_rand(numbers[i], lengths[i], BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
+        assert_int_equal(OSSL_PARAM_BLD_push_BN(parameters, names[i], numbers[i]), 1);
+    }
+    OSSL_PARAM *built = OSSL_PARAM_BLD_to_param(parameters);
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    assert_int_equal(EVP_PKEY_fromdata_init(context), 1);
+    assert_int_equal(EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, built), 1);
+    char *pem = traditional(key, NULL);
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(key);
+    OSSL_PARAM_free(built);
+    OSSL_PARAM_BLD_free(parameters);
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
+        BN_free(numbers[i]);
+    return pem;
+}
+
+/* A handshake with one of 30,000 bits takes half a minute. */
+static void a_key_of_rsa_has_at_most_8192_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        int bits, exponent_bits;
+        bool is_taken;
+    } rows[] = {{8192, 8192, true}, {8193, 8193, false}, {2048, 8193, false}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(memory_free) char *pem = new_rsa_key(rows[i].bits, rows[i].exponent_bits);
+        EVP_PKEY *key = pem_key(pem, NULL);
+        assert_true((key != NULL) == rows[i].is_taken);
+        EVP_PKEY_free(key);
+    }
+}
+
+static void keys_in_every_usual_form_are_read(void **state)
+{
+    (void)state;
+    EVP_PKEY *ec = EVP_EC_gen("P-384");
+    EVP_PKEY *rsa = EVP_RSA_gen(2048);
+    EVP_PKEY *edwards = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    BIO *bio = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, edwards, NULL, NULL, 0, NULL, NULL), 1);
+    _cleanup_(memory_free) char *behind = traditional(ec, NULL);
+    const struct {
+        const EVP_PKEY *key;
+        char *pem;
+    } rows[] = {
+        {ec, traditional(ec, NULL)},
+        {ec, traditional(ec, "the-word")},
+        {ec, text_format("-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n"
+                         "-----END EC PARAMETERS-----\n%s",
+                         behind)},
+        {rsa, traditional(rsa, NULL)},
+        {rsa, traditional(rsa, "the-word")},
+        {edwards, text_of(bio)},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        EVP_PKEY *key = pem_key(rows[i].pem, "the-word");
+        assert_non_null(key);
+        assert_int_equal(EVP_PKEY_eq(key, rows[i].key), 1);
+        EVP_PKEY_free(key);
+        free(rows[i].pem);
+    }
+    EVP_PKEY_free(ec);
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(edwards);
 }
 
 int main(void)
@@ -209,6 +389,9 @@ int main(void)
         cmocka_unit_test(a_costly_key_behind_something_else_is_found),
         cmocka_unit_test(a_key_that_is_encrypted_twice_is_refused),
         cmocka_unit_test(what_tools_write_is_no_costly_key),
+        cmocka_unit_test(a_key_of_dsa_is_refused_however_it_is_written),
+        cmocka_unit_test(a_key_of_rsa_has_at_most_8192_bits),
+        cmocka_unit_test(keys_in_every_usual_form_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,102 @@
+"""A private key in a trigger's metadata costs the server little, however many triggers have one.
+
+Memory is measured, so that the server is the release build: a sanitizer keeps what was freed.
+"""
+
+import os
+import socket
+import subprocess
+import threading
+import time
+
+import grpc
+import pytest
+
+from attacks.suffering import MIB, own_peak
+from support.grpc_client import Client
+from support.process import Unavailable, wait_until
+from support.server import Server
+
+CONNECTIONS = 64  # --max-inline's default
+GROWTH_MIB = 80  # one key at a time takes up to 32 MiB, and the connections themselves
+PATIENCE_SECONDS = 120
+pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
+
+
+@pytest.fixture
+def program():
+    path = os.environ.get("BACKLOG_RELEASE")
+    if not path or not os.access(path, os.X_OK):
+        raise Unavailable("BACKLOG_RELEASE names no release build (./dev build release)")
+    return path
+
+
+class Silent:
+    """Accepts connections, and says nothing: TLS begins, and the key is read."""
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.listener.getsockname()[1]
+        self.accepted = []
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        for connection in self.accepted:
+            connection.close()
+
+    def accept(self):
+        try:
+            while True:
+                self.accepted.append(self.listener.accept()[0])
+        except OSError:
+            pass
+
+
+def run(*arguments):
+    return subprocess.run(["openssl", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def large_key(folder):
+    """A certificate, and its key, which takes 28 MiB to decrypt: as much as is allowed."""
+    certificate = run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-subj", "/CN=x",
+                      "-keyout", f"{folder}/key.pem")
+    key = run("pkcs8", "-topk8", "-scrypt", "-scrypt_N", "32768", "-scrypt_r", "7", "-scrypt_p", "1", "-passout", "pass:x",
+              "-in", f"{folder}/key.pem")
+    return certificate, key
+
+
+def test_keys_that_take_much_memory_to_decrypt_do_so_one_at_a_time(program, transport, tmp_path):
+    certificate, key = large_key(tmp_path)
+    with Silent() as source, Server(program=program) as server, Client(server.port) as client:
+        before = own_peak(server.pid)
+        calls = [client.stream_is_active({"scaler": "prometheus", "serverAddress": f"https://u{number}:p@127.0.0.1:{source.port}",
+                                          "query": "1", "threshold": "5", "authModes": "tls", "cert": certificate, "key": key,
+                                          "keyPassword": "x"}) for number in range(CONNECTIONS)]
+        wait_until(lambda: len(source.accepted) >= CONNECTIONS, PATIENCE_SECONDS, "all connections")
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            assert (own_peak(server.pid) - before) / MIB <= GROWTH_MIB
+            time.sleep(0.1)
+        for call in calls:
+            call.cancel()
+
+
+# PKCS #8 of DSA with 512 bits: with 44,000, in 15 KB, reading it takes a minute.
+DSA = """-----BEGIN PRIVATE KEY-----
+MIHTAgEAMIG0BgcqhkjOOAQBMIGoAkEAjVRxHaZh/Q82iSWLEqN1ihsOJLYnAD4vGB76r3Bw4AKY
+MeI2eHHQglRxSHHmXqDWXy8dbTn4JXo1QtkrrqcW+QIhAPYPf3TTuuocpt60D94qg/RrmDZqMQ5k
+G8/KhxsfU+yFAkB0bCDPpnYyRlbpbCD/eoyTqlYdORcrEqbTmfESr9GHJZWBhz9ha8KaoVmggb3q
+BSsM8UYKoV5NArY1JT41E+mNBBcCFQDILVJ/UQhfAkuCNi6LKuP+nk0P3A==
+-----END PRIVATE KEY-----
+"""
+
+
+def test_a_key_of_dsa_is_refused_before_it_is_read(program, transport, tmp_path):
+    certificate, _ = large_key(tmp_path)
+    with Silent() as source, Server(program=program) as server, Client(server.port) as client:
+        with pytest.raises(grpc.RpcError) as refused:
+            client.metrics({"scaler": "prometheus", "serverAddress": f"https://127.0.0.1:{source.port}", "query": "1",
+                            "threshold": "5", "authModes": "tls", "cert": certificate, "key": DSA})
+        assert "a PEM private key of RSA (at most 8192 bits), EC or Ed25519" in refused.value.details()
