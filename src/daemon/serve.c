@@ -29,6 +29,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* For sources' client libraries to return when the server ends. */
+enum { STOP_MS = 5000 };
 
 /* The parts, in the order in which they are made. */
 struct parts {
@@ -117,6 +121,10 @@ static void free_parts(struct parts *parts)
     kubernetes_secrets_stop(parts->secrets); /* calls use it until they have ended */
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
+    if (parts->engine != NULL && !engine_stop(parts->engine, STOP_MS)) {
+        log_warning("the client library of a source has not returned: ending without it");
+        _exit(EXIT_SUCCESS);
+    }
     if (parts->engine != NULL)
         engine_free(parts->engine);
     if (parts->scaler != NULL)

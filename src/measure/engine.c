@@ -6,9 +6,11 @@
 #include "base/text.h"
 #include "measure/engine_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <utlist.h>
 
 /* ---- watchers with news ---- */
@@ -107,6 +109,7 @@ static void free_poller(struct poller *poller)
 struct engine *engine_new(const struct engine_settings *settings)
 {
     struct engine *engine = memory_new(sizeof(*engine));
+    pthread_condattr_t clock;
     engine->settings = *settings;
     if (settings->history_bytes > 0)
         engine->history = history_new(settings->history_bytes);
@@ -132,12 +135,19 @@ struct engine *engine_new(const struct engine_settings *settings)
     };
     pthread_mutex_init(&engine->lock, NULL);
     pthread_mutex_init(&engine->ready_lock, NULL);
-    pthread_cond_init(&engine->thread_ended, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&engine->thread_ended, &clock);
+    pthread_condattr_destroy(&clock);
     return engine;
 }
 
-void engine_free(struct engine *engine)
+bool engine_stop(struct engine *engine, int64_t max_ms)
 {
+    struct timespec until;
+    bool is_late = false;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += max_ms / 1000;
     pthread_mutex_lock(&engine->lock);
     engine->is_stopping = true;
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
@@ -146,8 +156,19 @@ void engine_free(struct engine *engine)
         poller_wake(poller);
         pthread_mutex_unlock(&poller->lock);
     }
-    while (engine->threads > 0)
-        pthread_cond_wait(&engine->thread_ended, &engine->lock);
+    while (engine->threads > 0 && !is_late)
+        is_late = pthread_cond_timedwait(&engine->thread_ended, &engine->lock, &until) == ETIMEDOUT;
+    bool has_ended = engine->threads == 0;
+    pthread_mutex_unlock(&engine->lock);
+    return has_ended;
+}
+
+void engine_free(struct engine *engine)
+{
+    enum { HOUR_MS = 3600 * 1000 };
+    while (!engine_stop(engine, HOUR_MS))
+        continue;
+    pthread_mutex_lock(&engine->lock);
     engine_free_stats(engine);
     pthread_mutex_unlock(&engine->lock);
     if (engine->has_ended)

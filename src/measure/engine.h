@@ -55,7 +55,11 @@ struct engine_settings {
 
 struct engine *engine_new(const struct engine_settings *settings);
 
-/* Ends the threads (at most one connect time-out away) and frees everything, held queries too. */
+/* Tells the threads to end, and waits for them so long; they are at most one connect time-out away, unless a client library
+ * does not return. False: some still run. Nothing can be freed then, and the process may end with _exit(). */
+bool engine_stop(struct engine *engine, int64_t max_ms);
+
+/* Ends the threads, however long that takes, and frees everything, held queries too. */
 void engine_free(struct engine *engine);
 
 /* Does a connection of this scaler have an agent process, and how many can have one? They do not change. NULL: an

@@ -60,6 +60,7 @@ static struct {
     pthread_mutex_t lock;
     struct fake_counts counts;
     bool down;
+    bool stuck;
     bool racing;
     bool parting;
     bool refuses;
@@ -78,6 +79,7 @@ void fake_reset(void)
     fake.counts = (struct fake_counts){0};
     fake.queues_count = 0;
     fake.down = false;
+    fake.stuck = false;
     fake.racing = false;
     fake.parting = false;
     fake.refuses = false;
@@ -94,6 +96,13 @@ void fake_set_queue(const char *name, int messages)
         fake.queues_count++;
     snprintf(fake.queues[i].name, sizeof(fake.queues[i].name), "%s", name);
     fake.queues[i].messages = messages;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+void fake_set_stuck(bool stuck)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.stuck = stuck;
     pthread_mutex_unlock(&fake.lock);
 }
 
@@ -197,6 +206,14 @@ static bool fake_evaluate(const struct options *options, const struct reading *r
     return true;
 }
 
+static bool is_stuck(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    bool stuck = fake.stuck;
+    pthread_mutex_unlock(&fake.lock);
+    return stuck;
+}
+
 static bool fake_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                          struct error *error)
 {
@@ -206,6 +223,8 @@ static bool fake_connect(const void *connection_options, int64_t deadline_ms, vo
     bool up = !fake.down && !silent && strcmp(connection->source, "down") != 0;
     fake.counts.connects++;
     pthread_mutex_unlock(&fake.lock);
+    while (is_stuck())
+        usleep(1000);
     if (silent)
         usleep((useconds_t)clock_left_ms(deadline_ms, 60000) * 1000);
     if (!up)

@@ -43,6 +43,7 @@ void fake_set_racing(bool racing);     /* each subscription notifies before its 
 void fake_refuse_subscriptions(bool refuse);
 void fake_set_parting(bool parting); /* what is taken is answered, and the client is lost */
 void fake_set_up(bool up);           /* down: connecting fails, and a task loses its client */
+void fake_set_stuck(bool stuck);     /* connecting does not return */
 struct fake_counts fake_counts(void);
 
 /* Values for a connection and a queue of it; the caller frees them. */

@@ -195,6 +195,18 @@ static void a_successor_has_the_former_reading_until_its_own(void **state)
     assert_true(waiting(successor) == 8);
 }
 
+/* As a client library does that computes for minutes, or waits for a name server. */
+static void an_engine_stops_without_a_client_that_does_not_return(void **state)
+{
+    (void)state;
+    fake_set_stuck(true);
+    hold("7");
+    WAIT_UNTIL(fake_counts().connects == 1);
+    assert_false(engine_stop(engine, 0));
+    fake_set_stuck(false);
+    assert_true(engine_stop(engine, PATIENCE_MS));
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -211,6 +223,7 @@ int main(void)
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
         TEST(a_connection_that_some_stay_with_counts_again_once_one_more_comes),
         TEST(a_successor_has_the_former_reading_until_its_own),
+        TEST(an_engine_stops_without_a_client_that_does_not_return),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
