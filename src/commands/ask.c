@@ -124,8 +124,11 @@ static void prepare(struct polling *polling, struct polled_trigger *trigger)
 {
     struct error *error = &trigger->result->error;
     const struct entry *address = NULL;
+    const struct call_flags *flags = polling->flags;
+    const char *named = flags->file == NULL ? flags->name : flags->server; /* by the user */
     if (!measurement_entries(scaler_list, polling->manifests, trigger->object->object,
-                             trigger->result->index, false, &trigger->entries, error)) {
+                             trigger->result->index, false, &trigger->entries, error) ||
+        !measurement_may_send(&trigger->entries, named, error)) {
         fail(trigger->result, error);
         return;
     }

@@ -43,7 +43,8 @@ static void set_entries(struct scaled_object_trigger *trigger, const struct entr
 }
 
 static bool set_triggers(const struct manifests *manifests, const struct measured_object *measured,
-                         double speed, struct scaled_object *ret_object, struct error *error)
+                         const char *server, double speed, struct scaled_object *ret_object,
+                         struct error *error)
 {
     const struct manifest_object *object = measured->object;
     const struct yaml_tree *triggers = manifest_triggers(object);
@@ -52,7 +53,8 @@ static bool set_triggers(const struct manifests *manifests, const struct measure
         const struct measured_trigger *trigger = &measured->triggers[i];
         _cleanup_(entries_done) struct entries entries = {0};
         if (!measurement_entries(scaler_list, manifests, object, trigger->index, false, &entries,
-                                 error))
+                                 error) ||
+            !measurement_may_send(&entries, server, error))
             return error_prefix(error, "%s:%zu: %s: trigger %zu (%s)", object->file->path,
                                 triggers->items[trigger->index]->line, object->label,
                                 trigger->index, trigger->type);
@@ -63,7 +65,7 @@ static bool set_triggers(const struct manifests *manifests, const struct measure
 }
 
 static bool read_objects(const char *path, const struct manifests *manifests,
-                         const struct measurement *measurement, double speed,
+                         const struct measurement *measurement, const char *server, double speed,
                          struct scaled_objects *objects, struct error *error)
 {
     objects->items = memory_array(manifests->object_count + 1, sizeof(*objects->items));
@@ -77,14 +79,14 @@ static bool read_objects(const char *path, const struct manifests *manifests,
         if (!scaled_object_read(object->tree, object->file->path, read, error))
             return false; /* as where it has no triggers to measure */
         objects->count++;
-        if (!set_triggers(manifests, &measurement->items[measured - 1], speed, read, error))
+        if (!set_triggers(manifests, &measurement->items[measured - 1], server, speed, read, error))
             return false;
     }
     return objects->count > 0 || error_invalid(error, "%s: no ScaledObject in it", path);
 }
 
-bool rehearsal_objects_load(const char *path, double speed, struct scaled_objects *ret_objects,
-                            struct error *error)
+bool rehearsal_objects_load(const char *path, const char *server, double speed,
+                            struct scaled_objects *ret_objects, struct error *error)
 {
     _cleanup_(manifests_done) struct manifests manifests = {0};
     _cleanup_(findings_done) struct findings findings = {0};
@@ -95,7 +97,7 @@ bool rehearsal_objects_load(const char *path, double speed, struct scaled_object
     if (findings.counts[FINDING_ERROR] > 0)
         return error_invalid(error, "%s cannot be read", path);
     measurement_prepare(&manifests, &measurement);
-    if (read_objects(path, &manifests, &measurement, speed, &objects, error)) {
+    if (read_objects(path, &manifests, &measurement, server, speed, &objects, error)) {
         *ret_objects = objects;
         return true;
     }

@@ -167,7 +167,7 @@ static bool rehearse(const struct rehearse_flags *flags, struct error *error)
     uint64_t last_id = 0;
     _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
     _cleanup_(rehearsal_done) struct rehearsal rehearsal = {0};
-    if (!rehearsal_objects_load(flags->file, flags->speed, &objects, error))
+    if (!rehearsal_objects_load(flags->file, flags->server, flags->speed, &objects, error))
         return false;
     if (!begin_http(flags, &logs, &http, error))
         return false;

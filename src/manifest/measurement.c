@@ -48,12 +48,14 @@ static void wake(void *context)
 
 /* ---- what is sent ---- */
 
-static bool resolve_variable(struct entry *entry, const char *variable, struct error *error)
+static bool resolve_variable(struct entries *entries, struct entry *entry, const char *variable,
+                             struct error *error)
 {
     const char *value = getenv(variable);
     if (value == NULL)
         return error_invalid(error, "%s: set the variable %s to measure it", entry->key, variable);
     entry->value = text_copy(value);
+    entries->has_variables = true;
     return true;
 }
 
@@ -68,7 +70,7 @@ static bool read_external(const struct scaler *const *scalers, const struct yaml
     for (size_t i = 0; i < entries->count; i++) {
         const char *variable = metadata->items[i]->text;
         if (entries->items[i].value == NULL &&
-            !resolve_variable(&entries->items[i], variable == NULL ? "" : variable, error))
+            !resolve_variable(entries, &entries->items[i], variable == NULL ? "" : variable, error))
             return false;
     }
     return true;
@@ -122,7 +124,7 @@ static bool read_builtin(const struct builtin *builtin, bool with_secrets, struc
         const char *variable = variable_of(builtin, entry->key);
         if (variable == NULL)
             return refuse_secret(builtin, entry->key, with_secrets, error);
-        if (!resolve_variable(&entries->items[entries->count - 1], variable, error))
+        if (!resolve_variable(entries, &entries->items[entries->count - 1], variable, error))
             return false;
     }
     return true;
@@ -166,6 +168,14 @@ bool measurement_entries(const struct scaler *const *scalers, const struct manif
     bool good = read_builtin(&builtin, with_secrets, ret_entries, error);
     builtin_done(&builtin);
     return good;
+}
+
+bool measurement_may_send(const struct entries *entries, const char *server, struct error *error)
+{
+    return server != NULL || !entries->has_variables ||
+           error_invalid(error,
+                         "the file names a variable of this environment, and the server that would "
+                         "get its value: give --server");
 }
 
 static void begin(struct run *run, const struct manifest_object *object, struct job *job)

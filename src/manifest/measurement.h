@@ -51,6 +51,10 @@ bool measurement_entries(const struct scaler *const *scalers, const struct manif
                          const struct manifest_object *object, size_t index, bool with_secrets,
                          struct entries *ret_entries, struct error *error);
 
+/* False: they have the value of a variable, and no server was named by the user (NULL) but by the file, which others may
+ * have written: it would get any variable of the user's. */
+bool measurement_may_send(const struct entries *entries, const char *server, struct error *error);
+
 void measurement_done(struct measurement *measurement);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -41,7 +42,7 @@ static void the_hold_window_is_as_much_shorter_as_the_hpa_is_faster(void **state
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         _cleanup_(error_done) struct error error = {0};
         _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
-        if (!rehearsal_objects_load(path, table[i].speed, &objects, &error))
+        if (!rehearsal_objects_load(path, NULL, table[i].speed, &objects, &error))
             fail_msg("%s", error_text(&error));
         for (size_t t = 0; t < 3; t++) {
             const char *window =
@@ -55,10 +56,35 @@ static void the_hold_window_is_as_much_shorter_as_the_hpa_is_faster(void **state
     unlink(path);
 }
 
+/* Others may have written the file. */
+static void a_variable_is_sent_only_to_a_server_that_the_user_names(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "kind: ScaledObject\nmetadata: {name: o}\nspec:\n  scaleTargetRef: {name: w}\n  triggers:\n"
+        "    - {type: external, metadata: {scalerAddress: \"hostile:1\", scaler: redis, address: "
+        "\"r:1\", listName: x, passwordFromEnv: HOME}}\n";
+    char path[] = "/tmp/objects-XXXXXX";
+    int descriptor = mkstemp(path);
+    assert_true(write(descriptor, yaml, sizeof(yaml) - 1) > 0);
+    close(descriptor);
+    const char *const servers[] = {NULL, "localhost:9090"};
+    for (size_t i = 0; i < ARRAY_LENGTH(servers); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
+        bool good = rehearsal_objects_load(path, servers[i], 1, &objects, &error);
+        assert_int_equal(good, servers[i] != NULL);
+        if (!good)
+            assert_non_null(strstr(error_text(&error), "give --server"));
+    }
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_hold_window_is_as_much_shorter_as_the_hpa_is_faster),
+        cmocka_unit_test(a_variable_is_sent_only_to_a_server_that_the_user_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
