@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,9 +45,8 @@ static bool cannot_connect(const struct redis_server *server, const char *words,
 /* A name is looked up by getaddrinfo(), whose own time-outs may exceed the deadline. */
 static redisContext *begin_connect(const struct redis_server *server, bool to_same_peer)
 {
-    int port = 0;
-    _cleanup_(memory_free) char *host = redis_connection_host(server->options, &port);
-    return redisConnectNonBlock(to_same_peer && server->peer != NULL ? server->peer : host, port);
+    const char *host = to_same_peer && server->peer != NULL ? server->peer : server->host;
+    return redisConnectNonBlock(host, server->port);
 }
 
 static void limit_arrays(struct redis_channel *channel)
@@ -87,6 +87,7 @@ void redis_channel_free(struct redis_channel *channel)
     struct redis_command *next;
     DL_FOREACH_SAFE(channel->commands, command, next)
     free(command);
+    tls_socket_free(channel->tls);
     redisFree(channel->context);
     reply_memory_set(&channel->memory, 0);
     redis_output_done(&channel->output);
@@ -98,6 +99,8 @@ short redis_channel_events(const struct redis_channel *channel)
 {
     if (channel->state == REDIS_CONNECTING)
         return POLLOUT;
+    if (channel->state == REDIS_TLS_HANDSHAKE)
+        return tls_socket_events(channel->tls);
     return (short)(redis_output_is_empty(&channel->output) ? POLLIN : POLLIN | POLLOUT);
 }
 
@@ -107,11 +110,29 @@ static bool is_too_large(const struct redis_channel *channel, struct error *erro
                              channel->server->address);
 }
 
+/* Before the first reply. A server that speaks only TLS takes a plain command for a broken record: it hangs up, or
+ * sends an alert. One that misses our certificate says so only after the handshake (TLS 1.3), and hangs up, too. */
+static const char *tls_hint(const struct redis_channel *channel)
+{
+    if (channel->state != REDIS_SETTING_UP || channel->replied_ms != 0)
+        return "";
+    if (channel->tls == NULL)
+        return " (where the port is for TLS, set brokerTls: enable)";
+    return SSL_CTX_get0_certificate(channel->server->tls) == NULL
+               ? " (where it wants a client's certificate, set cert and key)"
+               : "";
+}
+
+static bool broke(const struct redis_channel *channel, const char *words, struct error *error)
+{
+    return error_unavailable(error, "the connection to Redis at %s broke: %s%s",
+                             channel->server->address, words, tls_hint(channel));
+}
+
 static bool hung_up(struct redis_channel *channel, const char *words, struct error *error)
 {
     channel->is_hung_up = true;
-    return error_unavailable(error, "the connection to Redis at %s broke: %s",
-                             channel->server->address, words);
+    return broke(channel, words, error);
 }
 
 static bool reader_failed(struct redis_channel *channel, struct error *error)
@@ -121,8 +142,7 @@ static bool reader_failed(struct redis_channel *channel, struct error *error)
         return is_too_large(channel, error);
     if (context->err == REDIS_ERR_EOF || context->err == REDIS_ERR_IO)
         return hung_up(channel, context->errstr, error);
-    return error_unavailable(error, "the connection to Redis at %s broke: %s",
-                             channel->server->address, context->errstr);
+    return broke(channel, context->errstr, error);
 }
 
 struct redis_command *redis_channel_send(struct redis_channel *channel,
@@ -144,20 +164,56 @@ struct redis_command *redis_channel_send(struct redis_channel *channel,
 
 bool redis_channel_flush(struct redis_channel *channel, struct error *error)
 {
-    return redis_output_write(&channel->output, channel->context->fd) ||
-           hung_up(channel, strerror(errno), error);
+    const char *reason = NULL;
+    if (channel->state < REDIS_SETTING_UP ||
+        redis_output_write(&channel->output, channel->context->fd, channel->tls, &reason))
+        return true;
+    return hung_up(channel, reason, error);
+}
+
+static void set_up(struct redis_channel *channel)
+{
+    channel->state = REDIS_SETTING_UP;
+    channel->on_connected(channel);
 }
 
 static bool finish_connect(struct redis_channel *channel, struct error *error)
 {
+    const struct redis_server *server = channel->server;
     int failure = 0;
     socklen_t size = sizeof(failure);
     getsockopt(channel->context->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
     if (failure != 0)
-        return cannot_connect(channel->server, strerror(failure), error);
-    channel->state = REDIS_SETTING_UP;
-    channel->on_connected(channel);
-    return true;
+        return cannot_connect(server, strerror(failure), error);
+    if (server->tls == NULL) {
+        set_up(channel);
+        return true;
+    }
+    channel->tls = tls_socket_new(server->tls, server->host, channel->context->fd);
+    channel->state = REDIS_TLS_HANDSHAKE;
+    return channel->tls != NULL || error_set(error, ERROR_INTERNAL, "OpenSSL made no connection");
+}
+
+/* A server that does not speak TLS replies to the line that it takes the greeting for, hangs up, or waits for its end. */
+static bool handshake(struct redis_channel *channel, struct error *error)
+{
+    enum tls_result result = tls_socket_handshake(channel->tls);
+    if (result == TLS_DONE)
+        set_up(channel);
+    if (result == TLS_DONE || result == TLS_WAITING)
+        return true;
+    const char *reason = tls_socket_reason(channel->tls);
+    bool is_plain = result == TLS_CLOSED || strcmp(reason, "wrong version number") == 0;
+    return error_unavailable(error, "cannot connect to Redis at %s: TLS handshake failed: %s%s",
+                             channel->server->address, reason,
+                             is_plain ? " (does this port speak TLS?)" : "");
+}
+
+const char *redis_channel_awaited(const struct redis_channel *channel)
+{
+    return channel->state == REDIS_TLS_HANDSHAKE
+               ? "no answer to the TLS handshake in time (does this port speak TLS?)"
+               : "no answer in time";
 }
 
 static void handle_oldest(struct redis_channel *channel, const redisReply *reply, int64_t now_ms)
@@ -212,10 +268,29 @@ static bool handle_replies(struct redis_channel *channel, struct error *error)
     return may || is_too_large(channel, error);
 }
 
+/* One record, whole: OpenSSL keeps nothing that poll() does not know of. */
+static bool read_record(struct redis_channel *channel, struct error *error)
+{
+    char buffer[TLS_RECORD_BYTES];
+    size_t length = 0;
+    enum tls_result result = tls_socket_read(channel->tls, buffer, sizeof(buffer), &length);
+    if (result == TLS_CLOSED)
+        return hung_up(channel, tls_socket_reason(channel->tls), error);
+    if (result == TLS_BROKEN)
+        return broke(channel, tls_socket_reason(channel->tls), error);
+    if (result == TLS_WAITING)
+        return true;
+    return redisReaderFeed(channel->context->reader, buffer, length) == REDIS_OK ||
+           is_too_large(channel, error);
+}
+
 static bool read_some(struct redis_channel *channel, struct error *error)
 {
     size_t before = channel->context->reader->len;
-    if (redisBufferRead(channel->context) != REDIS_OK)
+    if (channel->tls != NULL) {
+        if (!read_record(channel, error))
+            return false;
+    } else if (redisBufferRead(channel->context) != REDIS_OK)
         return reader_failed(channel, error);
     channel->partial_bytes += channel->context->reader->len - before;
     return handle_replies(channel, error);
@@ -241,6 +316,13 @@ bool redis_channel_step(struct redis_channel *channel, short revents, struct err
         return true;
     if (channel->state == REDIS_CONNECTING && !finish_connect(channel, error))
         return false;
+    if (channel->state == REDIS_TLS_HANDSHAKE) {
+        if (!handshake(channel, error))
+            return false;
+        if (channel->state == REDIS_TLS_HANDSHAKE)
+            return true;
+        revents = 0; /* what it was readable for is read */
+    }
     bool good = (revents & ~POLLOUT) == 0 || read_some(channel, error);
     return end_setup(channel, good && redis_channel_flush(channel, error), error);
 }

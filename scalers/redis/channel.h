@@ -14,6 +14,7 @@
 #include "redis/output.h"
 #include "redis/server.h"
 #include "shared/reply_memory.h"
+#include "shared/tls_socket.h"
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
@@ -54,13 +55,14 @@ struct redis_command {
     struct redis_command *prev, *next;
 };
 
-enum redis_channel_state { REDIS_CONNECTING, REDIS_SETTING_UP, REDIS_READY };
+enum redis_channel_state { REDIS_CONNECTING, REDIS_TLS_HANDSHAKE, REDIS_SETTING_UP, REDIS_READY };
 
 struct redis_channel {
     struct redis_server *server;
     enum redis_channel_state state;
     int64_t deadline_ms; /* until it is ready */
     redisContext *context;
+    struct tls_socket *tls;         /* NULL: plain */
     struct redis_command *commands; /* utlist, the oldest first */
     struct redis_output output;
     struct error refusal;       /* set by a handler while setting up: the channel cannot be used */
@@ -92,6 +94,9 @@ struct redis_channel *redis_channel_open(struct redis_server *server, bool to_sa
 void redis_channel_free(struct redis_channel *channel);
 
 short redis_channel_events(const struct redis_channel *channel);
+
+/* What a channel that is not ready has not got in time, for an error. */
+const char *redis_channel_awaited(const struct redis_channel *channel);
 
 /* Writes, reads and handles replies. False: the channel is of no further use. */
 bool redis_channel_step(struct redis_channel *channel, short revents, struct error *error);

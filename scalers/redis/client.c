@@ -2,9 +2,11 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "redis/options.h"
 #include "redis/setup.h"
 
 #include <limits.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -27,10 +29,10 @@ void redis_client_close(struct redis_client *client, struct redis_channel **chan
     redis_channel_free(TAKE(*channel));
 }
 
-bool redis_client_cannot_connect(const struct redis_client *client, struct error *error)
+bool redis_client_cannot_connect(const struct redis_channel *channel, struct error *error)
 {
-    return error_unavailable(error, "cannot connect to Redis at %s: no answer in time",
-                             client->server.address);
+    return error_unavailable(error, "cannot connect to Redis at %s: %s", channel->server->address,
+                             redis_channel_awaited(channel));
 }
 
 static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, struct error *error)
@@ -41,7 +43,7 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
         struct pollfd socket = {.fd = channel->context->fd,
                                 .events = redis_channel_events(channel)};
         if (left_ms == 0)
-            return redis_client_cannot_connect(client, error);
+            return redis_client_cannot_connect(channel, error);
         if (poll(&socket, 1, left_ms) > 0 && !redis_channel_step(channel, socket.revents, error))
             return false;
     }
@@ -49,14 +51,37 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
     return true;
 }
 
+/* False: the certificates or the key of the options are wrong. */
+static bool set_server(struct redis_client *client, const struct redis_connection *options,
+                       struct error *error)
+{
+    SSL_CTX *tls = NULL;
+    if (redis_connection_has_tls(options) && (tls = tls_context_new(&options->tls, error)) == NULL)
+        return false;
+    const struct redis_login login = {options->username, options->password, options->database};
+    redis_server_init(&client->server, &login, tls);
+    SSL_CTX_free(tls); /* the server holds it */
+    return true;
+}
+
+static bool connect_server(struct redis_client *client, const struct redis_connection *options,
+                           int64_t deadline_ms, struct error *error)
+{
+    int port = 0;
+    _cleanup_(memory_free) char *host = redis_connection_host(options, 0, &port);
+    redis_server_set_address(&client->server, host, port);
+    client->shared = redis_client_open(client, false, deadline_ms, error);
+    return client->shared != NULL && wait_until_ready(client, deadline_ms, error);
+}
+
 bool redis_client_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                           struct error *error)
 {
+    const struct redis_connection *options = connection_options;
     struct redis_client *client = memory_new(sizeof(*client));
-    redis_server_init(&client->server, connection_options);
     redis_subscriber_init(&client->subscriber, &client->server);
-    client->shared = redis_client_open(client, false, deadline_ms, error);
-    if (client->shared == NULL || !wait_until_ready(client, deadline_ms, error)) {
+    if (!set_server(client, options, error) ||
+        !connect_server(client, options, deadline_ms, error)) {
         redis_client_disconnect(client);
         return false;
     }

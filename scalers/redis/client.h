@@ -51,6 +51,6 @@ struct redis_channel *redis_client_open(struct redis_client *client, bool to_sam
 void redis_client_close(struct redis_client *client, struct redis_channel **channel);
 
 /* Sets the error that the channel was not ready in time. Returns false. */
-bool redis_client_cannot_connect(const struct redis_client *client, struct error *error);
+bool redis_client_cannot_connect(const struct redis_channel *channel, struct error *error);
 
 #endif

@@ -33,20 +33,9 @@ static void check_addresses(const struct redis_connection *connection, struct er
             error_add(mistakes, "port: number %zu is not a port from 1 to 65535", i + 1);
 }
 
-static const char *tls_key(const struct redis_connection *connection)
+bool redis_connection_has_tls(const struct redis_connection *connection)
 {
-    const struct {
-        bool given;
-        const char *key;
-    } keys[] = {
-        {connection->tls % 2 != 0, "tls"},
-        {connection->broker_tls % 2 != 0, "brokerTls"},
-        {connection->unsafe, "brokerUnsafeSsl"},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
-        if (keys[i].given)
-            return keys[i].key;
-    return NULL;
+    return connection->tls.enable != 0 || connection->broker_tls % 2 != 0;
 }
 
 void redis_connection_check(const void *connection_options, struct error *mistakes)
@@ -56,20 +45,38 @@ void redis_connection_check(const void *connection_options, struct error *mistak
     /* KEDA logs in as the default user then. */
     if (connection->username != NULL && connection->password == NULL)
         error_add(mistakes, "username needs password");
-    const char *key = tls_key(connection);
-    if (key != NULL)
-        error_add(mistakes, "%s is not supported here%s: " REDIS_TLS_ADVICE, key,
-                  text_equal(key, "brokerTls") ? " (enableTLS of a trigger of KEDA's own type)"
-                                               : "");
+    if (connection->sentinel_username != NULL && connection->sentinel_password == NULL)
+        error_add(mistakes, "sentinelUsername needs sentinelPassword");
+    if (connection->sentinel_master != NULL &&
+        redis_connection_count(connection) > REDIS_MAX_SENTINELS)
+        error_add(mistakes, "address: at most %d Sentinels can be listed", REDIS_MAX_SENTINELS);
+    if (redis_connection_has_tls(connection)) /* as KEDA, which reads the files only then */
+        tls_options_check(&connection->tls, mistakes);
 }
 
-char *redis_connection_host(const struct redis_connection *connection, int *ret_port)
+/* The last address is empty behind a closing comma. */
+static size_t count_addresses(const struct redis_connection *connection)
 {
-    bool whole = connection->addresses.count > 0;
-    const char *text = whole ? connection->addresses.items[0] : connection->hosts.items[0];
+    size_t count = connection->addresses.count;
+    while (count > 0 && *connection->addresses.items[count - 1] == '\0')
+        count--;
+    return count;
+}
+
+size_t redis_connection_count(const struct redis_connection *connection)
+{
+    return count_addresses(connection) + connection->hosts.count;
+}
+
+char *redis_connection_host(const struct redis_connection *connection, size_t index, int *ret_port)
+{
+    size_t whole_count = count_addresses(connection);
+    bool whole = index < whole_count;
+    const char *text =
+        whole ? connection->addresses.items[index] : connection->hosts.items[index - whole_count];
     const char *colon = whole ? strrchr(text, ':') : NULL;
     size_t length = whole ? (size_t)(colon - text) : strlen(text);
-    *ret_port = atoi(whole ? colon + 1 : connection->ports.items[0]);
+    *ret_port = atoi(whole ? colon + 1 : connection->ports.items[index - whole_count]);
     return address_is_bracketed(text, length) ? text_copy_bytes(text + 1, length - 2)
                                               : text_copy_bytes(text, length);
 }

@@ -1,5 +1,5 @@
 /*
- * What redis and redis-streams share of their options: where the server is, and how to log in.
+ * What redis and redis-streams share of their options: where the server is, TLS, and how to log in.
  *
  * Threads: any; nothing here changes after it was parsed.
  */
@@ -21,13 +21,16 @@ struct redis_connection {
     int64_t database;
     const char *username;
     const char *password;
-    /* Of what is not supported, those that can say so themselves. */
-    int tls;        /* an index of tls_choices */
-    int broker_tls; /* an index of redis_switch */
-    bool unsafe;
+    struct tls_options tls;
+    int broker_tls;              /* an index of redis_switch */
+    const char *sentinel_master; /* of Sentinels only, which the addresses are then */
+    const char *sentinel_username;
+    const char *sentinel_password;
 };
 
-/* Odd ones are on: `tls` is a choice, and KEDA's enableTLS a boolean. */
+enum { REDIS_MAX_SENTINELS = 16 };
+
+/* Odd ones are on: KEDA's enableTLS is a boolean. */
 extern const char *const redis_switch[];
 
 #define REDIS_CONNECTION(field)                                                                    \
@@ -36,22 +39,18 @@ extern const char *const redis_switch[];
 #define REDIS_SECRET(field) REDIS_TEXT(field), .flags = OPTION_SECRET
 #define REDIS_UNSUPPORTED .scope = OPTION_CONNECTION, .type = OPTION_UNSUPPORTED
 
-#define REDIS_TLS_ADVICE                                                                           \
-    "set address to a port without TLS, or to a TLS proxy (such as stunnel) beside this server"
-#define REDIS_NO_TLS REDIS_UNSUPPORTED, .doc = REDIS_TLS_ADVICE
-#define REDIS_OFF .doc = "TLS is not supported here: " REDIS_TLS_ADVICE
 #define REDIS_NO_SENTINEL                                                                          \
-    REDIS_UNSUPPORTED, .doc = "set address to the master, or to a service or proxy that follows "  \
-                              "it"
+    REDIS_UNSUPPORTED, .doc = "set scaler to redis-sentinel or redis-sentinel-streams, or "        \
+                              "address to the master"
 
 /* The rows. An address may be written as a URL with a password in it, so none is shown. */
-#define REDIS_CONNECTION_OPTIONS                                                                   \
+#define REDIS_CONNECTION_OPTIONS(address_doc)                                                      \
     {.key = "address",                                                                             \
      .alias = "addresses",                                                                         \
      REDIS_CONNECTION(addresses),                                                                  \
      .type = OPTION_LIST,                                                                          \
      .flags = OPTION_URL | OPTION_HOST,                                                            \
-     .doc = "the server as host:port; of several the first counts"},                               \
+     .doc = (address_doc)},                                                                        \
         {.key = "host",                                                                            \
          .alias = "hosts",                                                                         \
          REDIS_CONNECTION(hosts),                                                                  \
@@ -75,11 +74,11 @@ extern const char *const redis_switch[];
          .doc = "the user, where it is not the default one; needs password"},                      \
         {.key = "password", REDIS_SECRET(password), .doc = "the user's password"},                 \
         {.key = "tls",                                                                             \
-         REDIS_CONNECTION(tls),                                                                    \
+         REDIS_CONNECTION(tls.enable),                                                             \
          .type = OPTION_CHOICE,                                                                    \
          .choices = tls_choices,                                                                   \
          .default_value = "disable",                                                               \
-         REDIS_OFF},                                                                               \
+         .doc = "enable: connect only over TLS"},                                                  \
         {.key = "brokerTls",                                                                       \
          .alias = "enableTLS",                                                                     \
          REDIS_CONNECTION(broker_tls),                                                             \
@@ -87,27 +86,39 @@ extern const char *const redis_switch[];
          .flags = OPTION_ALIAS_IN_FILE,                                                            \
          .choices = redis_switch,                                                                  \
          .default_value = "disable",                                                               \
-         REDIS_OFF},                                                                               \
-        {.key = "brokerUnsafeSsl",                                                                 \
-         .alias = "unsafeSsl",                                                                     \
-         REDIS_CONNECTION(unsafe),                                                                 \
-         .type = OPTION_BOOL,                                                                      \
-         .flags = OPTION_ALIAS_IN_FILE,                                                            \
-         .default_value = "false",                                                                 \
-         REDIS_OFF},                                                                               \
-        {.key = "ca", REDIS_NO_TLS}, {.key = "cert", .alias = "Cert", REDIS_NO_TLS},               \
-        {.key = "key", REDIS_NO_TLS}, {.key = "keyPassword", REDIS_NO_TLS},                        \
+         .doc = "enable or true: the same; enableTLS of a trigger of KEDA's own type"},            \
+        TLS_FILES(offsetof(struct redis_connection, tls), "Cert")
+
+#define REDIS_SERVER_OPTIONS                                                                       \
+    REDIS_CONNECTION_OPTIONS("the server as host:port; of several the first counts"),              \
         {.key = "sentinelMaster", REDIS_NO_SENTINEL},                                              \
         {.key = "sentinelUsername", REDIS_NO_SENTINEL},                                            \
     {                                                                                              \
         .key = "sentinelPassword", REDIS_NO_SENTINEL                                               \
     }
 
+#define REDIS_SENTINEL_OPTIONS                                                                     \
+    REDIS_CONNECTION_OPTIONS("the Sentinels, each as host:port; one that answers is enough"),      \
+        {.key = "sentinelMaster",                                                                  \
+         REDIS_TEXT(sentinel_master),                                                              \
+         .flags = OPTION_REQUIRED,                                                                 \
+         .doc = "the name of the master, as the Sentinels have it"},                               \
+        {.key = "sentinelUsername",                                                                \
+         REDIS_TEXT(sentinel_username),                                                            \
+         .flags = OPTION_CREDENTIAL,                                                               \
+         .doc = "the user at the Sentinels; needs sentinelPassword"},                              \
+        {.key = "sentinelPassword",                                                                \
+         REDIS_SECRET(sentinel_password),                                                          \
+         .doc = "the user's password at the Sentinels"}
+
 /* Rules across keys and of addresses; every mistake is added to the error. */
 void redis_connection_check(const void *connection_options, struct error *mistakes);
 
-/* Of a connection without mistakes: the host of the one server that is queried (the caller frees it),
- * and its port. */
-char *redis_connection_host(const struct redis_connection *connection, int *ret_port);
+bool redis_connection_has_tls(const struct redis_connection *connection);
+
+/* Of a connection without mistakes: its addresses, those of host and port behind the others, as KEDA has them. The caller
+ * frees the host. */
+size_t redis_connection_count(const struct redis_connection *connection);
+char *redis_connection_host(const struct redis_connection *connection, size_t index, int *ret_port);
 
 #endif

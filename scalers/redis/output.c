@@ -60,14 +60,38 @@ void redis_output_add(struct redis_output *output, const char *const *words)
     }
 }
 
-bool redis_output_write(struct redis_output *output, int socket)
+static enum tls_result write_plain(int socket, const char *bytes, size_t length, size_t *ret_length,
+                                   const char **ret_reason)
+{
+    ssize_t written = send(socket, bytes, length, MSG_NOSIGNAL);
+    if (written >= 0) {
+        *ret_length = (size_t)written;
+        return TLS_DONE;
+    }
+    *ret_reason = strerror(errno);
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? TLS_WAITING : TLS_BROKEN;
+}
+
+static enum tls_result write_tls(struct tls_socket *tls, const char *bytes, size_t length,
+                                 size_t *ret_length, const char **ret_reason)
+{
+    enum tls_result result = tls_socket_write(tls, bytes, length, ret_length);
+    *ret_reason = tls_socket_reason(tls);
+    return result;
+}
+
+bool redis_output_write(struct redis_output *output, int socket, struct tls_socket *tls,
+                        const char **ret_reason)
 {
     while (output->start < output->end) {
-        char *next = output->bytes + output->start;
-        ssize_t written = send(socket, next, output->end - output->start, MSG_NOSIGNAL);
-        if (written < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-        output->start += (size_t)written;
+        const char *next = output->bytes + output->start;
+        size_t left = output->end - output->start;
+        size_t written = 0;
+        enum tls_result result = tls == NULL ? write_plain(socket, next, left, &written, ret_reason)
+                                             : write_tls(tls, next, left, &written, ret_reason);
+        if (result != TLS_DONE)
+            return result == TLS_WAITING;
+        output->start += written;
     }
     output->start = output->end = 0;
     return true;

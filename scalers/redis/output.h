@@ -7,6 +7,8 @@
 #ifndef BACKLOG_SCALERS_REDIS_OUTPUT_H
 #define BACKLOG_SCALERS_REDIS_OUTPUT_H
 
+#include "shared/tls_socket.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -21,8 +23,9 @@ struct redis_output {
 /* The words end with NULL. */
 void redis_output_add(struct redis_output *output, const char *const *words);
 
-/* Writes what the socket takes at once. False: the socket is broken (errno). */
-bool redis_output_write(struct redis_output *output, int socket);
+/* Writes what the socket takes at once, over TLS where that is not NULL. False: it is broken, for `ret_reason`. */
+bool redis_output_write(struct redis_output *output, int socket, struct tls_socket *tls,
+                        const char **ret_reason);
 bool redis_output_is_empty(const struct redis_output *output);
 void redis_output_done(struct redis_output *output);
 

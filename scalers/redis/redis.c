@@ -33,7 +33,7 @@ struct list_target {
 };
 
 static const struct option table[] = {
-    REDIS_CONNECTION_OPTIONS,
+    REDIS_SERVER_OPTIONS,
     {.key = "listName",
      .scope = OPTION_QUERY,
      .type = OPTION_STRING,
@@ -194,7 +194,7 @@ static const char differences[] =
     "No script is sent: the user needs no right to EVAL, but to LLEN (#7758).\n"
     "Of a set, sorted set or hash it needs those to TYPE and SCARD, ZCARD or HLEN, too.\n"
     "All keys are read in one round trip, with two more where a key is new and not a list.\n"
-    "TLS, Redis Sentinel and Redis Cluster are not supported: the error says so.\n"
+    "Redis Sentinel and Redis Cluster are not supported: the error says so.\n"
     "listLength must be at least 1; KEDA accepts 0 and negative ones.\n"
     "username without password is a mistake; KEDA logs in as the default user.\n";
 

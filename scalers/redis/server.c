@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <netdb.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,19 +29,30 @@ static const struct {
     {"CLUSTERDOWN ", "is a node of a Redis Cluster, which is not supported"},
 };
 
-void redis_server_init(struct redis_server *server, const struct redis_connection *options)
+void redis_server_init(struct redis_server *server, const struct redis_login *login, SSL_CTX *tls)
 {
-    int port = 0;
-    _cleanup_(memory_free) char *host = redis_connection_host(options, &port);
-    *server = (struct redis_server){
-        .options = options,
-        .address = text_format(strchr(host, ':') == NULL ? "%s:%d" : "[%s]:%d", host, port),
-        .round_trip_ms = -1,
-    };
+    *server = (struct redis_server){.login = *login, .tls = tls, .round_trip_ms = -1};
+    if (tls != NULL)
+        SSL_CTX_up_ref(tls);
+}
+
+/* What was known is not of the new one. */
+void redis_server_set_address(struct redis_server *server, const char *host, int port)
+{
+    free(server->host);
+    free(server->address);
+    free(TAKE(server->version));
+    free(TAKE(server->peer));
+    server->host = text_copy(host);
+    server->port = port;
+    server->address = text_format(strchr(host, ':') == NULL ? "%s:%d" : "[%s]:%d", host, port);
+    server->round_trip_ms = -1;
 }
 
 void redis_server_done(struct redis_server *server)
 {
+    SSL_CTX_free(server->tls);
+    free(server->host);
     free(server->address);
     free(server->version);
     free(server->peer);

@@ -7,21 +7,34 @@
 #define BACKLOG_SCALERS_REDIS_SERVER_H
 
 #include "base/error.h"
-#include "redis/options.h"
 
 #include <hiredis/hiredis.h>
+#include <openssl/types.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The texts are the options'. */
+struct redis_login {
+    const char *username; /* NULL: the default user */
+    const char *password; /* NULL: none */
+    int64_t database;
+};
+
 struct redis_server {
-    const struct redis_connection *options;
+    struct redis_login login;
+    bool must_be_master;
+    SSL_CTX *tls; /* NULL: plain */
+    char *host;   /* to connect to, and for which the certificate must be */
+    int port;
     char *address;         /* host:port, for errors */
     char *version;         /* as the server reports it; NULL: it did not */
     char *peer;            /* the address that the name had for the channel that measures */
     int64_t round_trip_ms; /* smoothed; -1: not known */
 };
 
-void redis_server_init(struct redis_server *server, const struct redis_connection *options);
+/* Holds the context. The server has an address before it is connected to. */
+void redis_server_init(struct redis_server *server, const struct redis_login *login, SSL_CTX *tls);
+void redis_server_set_address(struct redis_server *server, const char *host, int port);
 void redis_server_done(struct redis_server *server);
 
 void redis_server_set_version(struct redis_server *server, const redisReply *info);

@@ -177,7 +177,7 @@ bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64
         return true;
     if (shared->state != REDIS_READY) {
         look_again(ret_next_ms, shared->deadline_ms);
-        return now_ms < shared->deadline_ms || redis_client_cannot_connect(client, error);
+        return now_ms < shared->deadline_ms || redis_client_cannot_connect(shared, error);
     }
     return !redis_channel_has_tasks(shared) || check_oldest(client, now_ms, ret_next_ms, error);
 }
@@ -228,7 +228,7 @@ void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int
         look_again(ret_next_ms, channel->deadline_ms);
         if (now_ms < channel->deadline_ms)
             return;
-        redis_client_cannot_connect(client, &error);
+        redis_client_cannot_connect(channel, &error);
         redis_stall_lose_isolated(client, &error);
     } else if (redis_channel_has_tasks(channel) && channel->commands->tasks != NULL) {
         look_again(ret_next_ms, time_out_oldest(channel, now_ms));

@@ -33,7 +33,7 @@ struct stream_target {
 };
 
 static const struct option table[] = {
-    REDIS_CONNECTION_OPTIONS,
+    REDIS_SERVER_OPTIONS,
     {.key = "stream",
      .scope = OPTION_QUERY,
      .type = OPTION_STRING,
@@ -421,7 +421,7 @@ static const char differences[] =
     "As in KEDA a missing stream has lag 0, and a missing group that of the whole stream.\n"
     "All streams of a connection are read in one round trip, or two where a group is "
     "missing.\n"
-    "TLS, Redis Sentinel and Redis Cluster are not supported: the error says so.\n"
+    "Redis Sentinel and Redis Cluster are not supported: the error says so.\n"
     "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1.\n"
     "username without password is a mistake; KEDA logs in as the default user.\n";
 

@@ -272,7 +272,7 @@ int64_t redis_subscriber_check(struct redis_subscriber *subscriber, int64_t now_
     if (subscriber->channel->state != REDIS_READY) {
         if (now_ms < subscriber->channel->deadline_ms)
             return subscriber->channel->deadline_ms;
-        refuse_all(subscriber, "no answer in time");
+        refuse_all(subscriber, redis_channel_awaited(subscriber->channel));
         return CLOCK_NEVER;
     }
     if (now_ms >= subscriber->pinged_ms + PING_MS)

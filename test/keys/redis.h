@@ -4,9 +4,6 @@
 
 #include "keys/keys.h"
 
-#define NO_TLS "is not supported here: set address to a port without TLS"
-#define NO_BROKER_TLS                                                                              \
-    "is not supported here (enableTLS of a trigger of KEDA's own type): set address"
 #define NO_ADDRESS "is not host:port"
 
 static const struct key_case redis_connection_cases[] = {
@@ -44,16 +41,24 @@ static const struct key_case redis_connection_cases[] = {
     REFUSES("username needs password", "username", "u"),
     TAKES("password", "sesame"),
     TAKES("tls", "disable"),
-    REFUSES(NO_TLS, "tls", "enable"),
+    TAKES("tls", "enable"),
+    REFUSES("tls", "tls", "true"),
     DEFAULT("tls", "disable"),
     TAKES("brokerTls", "disable"),
     TAKES("brokerTls", "false"),
-    REFUSES(NO_BROKER_TLS, "brokerTls", "enable"),
-    REFUSES(NO_BROKER_TLS, "brokerTls", "true"),
+    TAKES("brokerTls", "enable"),
+    TAKES("brokerTls", "true"),
     DEFAULT("brokerTls", "disable"),
     TAKES("brokerUnsafeSsl", "false"),
-    REFUSES(NO_TLS, "brokerUnsafeSsl", "true"),
+    TAKES("brokerUnsafeSsl", "true", "brokerTls", "true"),
     DEFAULT("brokerUnsafeSsl", "false"),
+    TAKES("ca", "sesame", "brokerTls", "true"),
+    TAKES("cert", "sesame", "key", "sesame", "tls", "enable"),
+    TAKES("key", "sesame", "cert", "sesame", "brokerTls", "enable"),
+    TAKES("cert", "sesame"),
+    REFUSES("cert and key go together: key is missing", "cert", "sesame", "tls", "enable"),
+    REFUSES("cert and key go together: cert is missing", "key", "sesame", "brokerTls", "true"),
+    TAKES("keyPassword", "sesame", "key", "sesame", "cert", "sesame", "tls", "enable"),
     {0},
 };
 

@@ -16,23 +16,36 @@ class RedisError(Exception):
 class Redis(Process):
     """redis-server, or the program in $REDIS_SERVER (Valkey), on a free loopback port; what it holds survives a stop.
 
-    `config` is text in Redis's own configuration language.
+    `config` is text in Redis's own configuration language. `certificates` is a folder with ca.pem, own.pem and own.key:
+    it speaks TLS on a second port, `tls_port`.
     """
 
     name = "redis"
     start_seconds = 20
 
-    def __init__(self, config=""):
+    def __init__(self, config="", certificates=None):
         super().__init__()
         self.program = need(os.environ.get("REDIS_SERVER", "redis-server"))
         self.port = free_port()
         self.config_path = os.path.join(self.folder, "redis.conf")
         with open(self.config_path, "w") as file:
+            if certificates is not None:
+                self.tls_port = free_port()
+                config = f"""tls-port {self.tls_port}
+                    tls-cert-file {certificates}/own.pem
+                    tls-key-file {certificates}/own.key
+                    tls-ca-cert-file {certificates}/ca.pem
+                    tls-auth-clients no
+                    {config}"""
             file.write(f'bind 127.0.0.1\nport {self.port}\ndir {self.folder}\nsave ""\nappendonly yes\n{config}\n')
 
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def tls_address(self):
+        return f"127.0.0.1:{self.tls_port}"
 
     def command(self):
         return [self.program, self.config_path]
