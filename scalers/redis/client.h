@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "redis/channel.h"
 #include "redis/key_type.h"
+#include "redis/sentinel.h"
 #include "redis/server.h"
 #include "redis/subscriber.h"
 
@@ -19,6 +20,7 @@
 
 struct redis_client {
     struct redis_server server;
+    struct redis_sentinels *sentinels; /* who name the server; NULL: none */
     struct redis_subscriber subscriber;
     struct redis_key_types key_types;
 
@@ -41,11 +43,17 @@ struct redis_client {
  */
 bool redis_client_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                           struct error *error);
+bool redis_client_connect_to_master(const void *connection_options, int64_t deadline_ms,
+                                    void **ret_client, struct error *error);
 void redis_client_disconnect(void *client);
 
 /* NULL: it failed. */
 struct redis_channel *redis_client_open(struct redis_client *client, bool to_same_peer,
                                         int64_t deadline_ms, struct error *error);
+
+/* The Sentinels name another master: all channels to this one are closed, what they had in flight waits to be sent
+ * again, and subscribers are notified. False: they are being asked, and nothing may be sent until they have answered. */
+bool redis_client_follow_master(struct redis_client *client, int64_t now_ms);
 
 /* Closes it, and sets it to NULL; its tasks must be taken first. */
 void redis_client_close(struct redis_client *client, struct redis_channel **channel);

@@ -7,7 +7,7 @@
 #include <poll.h>
 #include <utlist.h>
 
-enum { CONNECT_MS = 2000, MAX_CHANNELS = 4 };
+enum { CONNECT_MS = 2000, MAX_OWN = 4, MAX_CHANNELS = MAX_OWN + REDIS_MAX_SENTINELS };
 
 static void take_tasks(struct redis_client *client, struct feed *feed)
 {
@@ -63,6 +63,10 @@ static bool open_shared(struct redis_client *client, struct error *error)
 /* Sends what waits, on a channel that is opened for it. */
 static bool send_waiting(struct redis_client *client, redis_send_tasks *send, struct error *error)
 {
+    if (!redis_client_follow_master(client, clock_now_ms())) {
+        client->was_kept_back = true;
+        return true;
+    }
     struct redis_channel *isolated = client->isolated;
     if (client->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_READY)
         send_list(client, isolated, &client->waiting_isolated, true, send);
@@ -89,10 +93,11 @@ struct polled {
 
 static void list_channels(const struct redis_client *client, struct polled *polled)
 {
-    struct redis_channel *const all[MAX_CHANNELS] = {client->shared, client->standby,
-                                                     client->isolated, client->subscriber.channel};
+    struct redis_channel *all[MAX_CHANNELS] = {client->shared, client->standby, client->isolated,
+                                               client->subscriber.channel};
+    size_t count = MAX_OWN + redis_sentinels_list(client->sentinels, &all[MAX_OWN]);
     polled->count = 0;
-    for (size_t i = 0; i < ARRAY_LENGTH(all); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (all[i] == NULL)
             continue;
         polled->channels[polled->count] = all[i];
@@ -106,6 +111,8 @@ static bool step(struct redis_client *client, struct redis_channel *channel, sho
                  struct error *error)
 {
     _cleanup_(error_done) struct error broken = {0};
+    if (redis_sentinels_step(client->sentinels, channel, revents))
+        return true;
     if (channel == client->subscriber.channel) {
         redis_subscriber_step(&client->subscriber, revents);
         return true;
@@ -138,6 +145,9 @@ static int64_t check(struct redis_client *client, struct error *error)
 {
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = redis_subscriber_check(&client->subscriber, now_ms);
+    int64_t sentinels_ms = redis_sentinels_check(client->sentinels, now_ms);
+    if (sentinels_ms < next_ms)
+        next_ms = sentinels_ms;
     if (!redis_stall_check_shared(client, now_ms, &next_ms, error))
         return -1;
     redis_stall_check_standby(client, now_ms, &next_ms);
@@ -168,8 +178,9 @@ static bool turn(struct redis_client *client, struct feed *feed, struct error *e
     int64_t next_ms = check(client, error);
     if (next_ms < 0)
         return false;
-    if (can_send(client->waiting, client->shared) ||
-        can_send(client->waiting_isolated, client->isolated))
+    if (redis_client_follow_master(client, clock_now_ms()) &&
+        (can_send(client->waiting, client->shared) ||
+         can_send(client->waiting_isolated, client->isolated)))
         next_ms = 0;
     list_channels(client, &polled);
     feed_wait(feed, polled.descriptors, polled.count, next_ms);
@@ -188,6 +199,7 @@ bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_ta
                    struct error *error)
 {
     bool usable = true;
+    redis_sentinels_receive(client->sentinels); /* nobody was here to read it */
     while (usable && !feed_is_stopping(feed)) {
         serve_feed(client, feed);
         if (!has_work(client))

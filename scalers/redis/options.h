@@ -111,6 +111,13 @@ extern const char *const redis_switch[];
          REDIS_SECRET(sentinel_password),                                                          \
          .doc = "the user's password at the Sentinels"}
 
+#define REDIS_SENTINEL_DIFFERENCES                                                                 \
+    "All Sentinels are asked, and the newest config-epoch counts; KEDA takes the first that "      \
+    "answers.\n"                                                                                   \
+    "A server that is named must say by ROLE that it is the master, for which the user needs "     \
+    "that right.\n"                                                                                \
+    "sentinelMaster must be set, and sentinelUsername needs sentinelPassword.\n"
+
 /* Rules across keys and of addresses; every mistake is added to the error. */
 void redis_connection_check(const void *connection_options, struct error *mistakes);
 

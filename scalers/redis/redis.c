@@ -32,29 +32,29 @@ struct list_target {
     int64_t activation_list_length;
 };
 
-static const struct option table[] = {
-    REDIS_SERVER_OPTIONS,
-    {.key = "listName",
-     .scope = OPTION_QUERY,
-     .type = OPTION_STRING,
-     OPTION_FIELD(struct list_query, list_name),
-     .flags = OPTION_REQUIRED,
-     .doc = "the key of a list, set, sorted set or hash; one that does not exist has no items"},
-    {.key = "listLength",
-     .scope = OPTION_TARGET,
-     .type = OPTION_INT,
-     OPTION_FIELD(struct list_target, list_length),
-     .default_value = "5",
-     .limits = {1, INFINITY},
-     .doc = "items per replica"},
-    {.key = "activationListLength",
-     .scope = OPTION_TARGET,
-     .type = OPTION_INT,
-     OPTION_FIELD(struct list_target, activation_list_length),
-     .default_value = "0",
-     .doc = "active above this many items"},
-    {0},
-};
+#define LIST_OPTIONS                                                                               \
+    {.key = "listName",                                                                            \
+     .scope = OPTION_QUERY,                                                                        \
+     .type = OPTION_STRING,                                                                        \
+     OPTION_FIELD(struct list_query, list_name),                                                   \
+     .flags = OPTION_REQUIRED,                                                                     \
+     .doc = "the key of a list, set, sorted set or hash; one that does not exist has no items"},   \
+        {.key = "listLength",                                                                      \
+         .scope = OPTION_TARGET,                                                                   \
+         .type = OPTION_INT,                                                                       \
+         OPTION_FIELD(struct list_target, list_length),                                            \
+         .default_value = "5",                                                                     \
+         .limits = {1, INFINITY},                                                                  \
+         .doc = "items per replica"},                                                              \
+        {.key = "activationListLength",                                                            \
+         .scope = OPTION_TARGET,                                                                   \
+         .type = OPTION_INT,                                                                       \
+         OPTION_FIELD(struct list_target, activation_list_length),                                 \
+         .default_value = "0",                                                                     \
+         .doc = "active above this many items"}
+
+static const struct option table[] = {REDIS_SERVER_OPTIONS, LIST_OPTIONS, {0}};
+static const struct option sentinel_table[] = {REDIS_SENTINEL_OPTIONS, LIST_OPTIONS, {0}};
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
@@ -190,13 +190,15 @@ static unsigned reports(const struct options *options, const char **ret_advice)
     return 0;
 }
 
-static const char differences[] =
-    "No script is sent: the user needs no right to EVAL, but to LLEN (#7758).\n"
-    "Of a set, sorted set or hash it needs those to TYPE and SCARD, ZCARD or HLEN, too.\n"
-    "All keys are read in one round trip, with two more where a key is new and not a list.\n"
-    "Redis Sentinel and Redis Cluster are not supported: the error says so.\n"
-    "listLength must be at least 1; KEDA accepts 0 and negative ones.\n"
-    "username without password is a mistake; KEDA logs in as the default user.\n";
+#define DIFFERENCES                                                                                \
+    "No script is sent: the user needs no right to EVAL, but to LLEN (#7758).\n"                   \
+    "Of a set, sorted set or hash it needs those to TYPE and SCARD, ZCARD or HLEN, too.\n"         \
+    "All keys are read in one round trip, with two more where a key is new and not a list.\n"      \
+    "listLength must be at least 1; KEDA accepts 0 and negative ones.\n"                           \
+    "username without password is a mistake; KEDA logs in as the default user.\n"
+
+static const char differences[] = DIFFERENCES;
+static const char sentinel_differences[] = DIFFERENCES REDIS_SENTINEL_DIFFERENCES;
 
 const struct scaler scaler_redis = {
     .name = "redis",
@@ -210,6 +212,24 @@ const struct scaler scaler_redis = {
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .connect = redis_client_connect,
+    .measure = measure,
+    .disconnect = redis_client_disconnect,
+    .subscribes = true,
+    .isolated = 1,
+};
+
+const struct scaler scaler_redis_sentinel = {
+    .name = "redis-sentinel",
+    .summary = "Items of a Redis list, set, sorted set or hash, at the master that Sentinels name",
+    .differences = sentinel_differences,
+    .options = sentinel_table,
+    .sizes = {sizeof(struct redis_connection), sizeof(struct list_query),
+              sizeof(struct list_target)},
+    .check_connection = redis_connection_check,
+    .reports = reports,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
+    .connect = redis_client_connect_to_master,
     .measure = measure,
     .disconnect = redis_client_disconnect,
     .subscribes = true,

@@ -274,3 +274,21 @@ bool redis_stall_lose_shared(struct redis_client *client)
     redis_client_close(client, &client->shared);
     return true;
 }
+
+void redis_stall_leave(struct redis_client *client)
+{
+    if (client->shared != NULL) {
+        take_back(client->shared, &client->waiting);
+        redis_client_close(client, &client->shared);
+    }
+    if (client->isolated != NULL) {
+        take_back(client->isolated, &client->waiting_isolated);
+        redis_client_close(client, &client->isolated);
+    }
+    if (client->standby != NULL)
+        redis_client_close(client, &client->standby);
+    redis_subscriber_reset(&client->subscriber);
+    client->was_kept_back = true;
+    client->losses = 0;
+    client->last_stall_ms = client->standby_retry_ms = 0;
+}

@@ -33,4 +33,7 @@ void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int
 bool redis_stall_lose_shared(struct redis_client *client);
 void redis_stall_lose_isolated(struct redis_client *client, const struct error *error);
 
+/* All channels are closed, and what they had in flight is sent again, somewhere else. */
+void redis_stall_leave(struct redis_client *client);
+
 #endif

@@ -32,51 +32,54 @@ struct stream_target {
     int64_t activation_lag_count;
 };
 
-static const struct option table[] = {
-    REDIS_SERVER_OPTIONS,
-    {.key = "stream",
-     .scope = OPTION_QUERY,
-     .type = OPTION_STRING,
-     OPTION_FIELD(struct stream_query, stream),
-     .flags = OPTION_REQUIRED,
-     .doc = "the key of the stream"},
-    {.key = "consumerGroup",
-     .scope = OPTION_QUERY,
-     .type = OPTION_STRING,
-     OPTION_FIELD(struct stream_query, consumer_group),
-     .doc = "the group whose pending entries, or whose lag, counts; without it all entries of the "
-            "stream do"},
-    {.key = "lagCount",
-     .scope = OPTION_QUERY,
-     .type = OPTION_INT,
-     OPTION_FIELD(struct stream_query, lag_count),
-     .default_value = "0",
-     .limits = {0, INFINITY},
-     .doc = "with consumerGroup: lag per replica, instead of pending entries; needs Redis 7; 0: "
-            "count pending entries"},
-    {.key = "pendingEntriesCount",
-     .scope = OPTION_TARGET,
-     .type = OPTION_INT,
-     OPTION_FIELD(struct stream_target, pending_entries_count),
-     .default_value = "5",
-     .limits = {1, INFINITY},
-     .doc = "with consumerGroup: pending entries per replica"},
-    {.key = "streamLength",
-     .scope = OPTION_TARGET,
-     .type = OPTION_INT,
-     OPTION_FIELD(struct stream_target, stream_length),
-     .default_value = "5",
-     .limits = {1, INFINITY},
-     .doc = "without consumerGroup: entries per replica; only deleting and trimming lowers their "
-            "number"},
-    {.key = "activationLagCount",
-     .scope = OPTION_TARGET,
-     .type = OPTION_INT,
-     OPTION_FIELD(struct stream_target, activation_lag_count),
-     .default_value = "0",
-     .doc = "active above this many entries, in any of the three modes"},
-    {0},
-};
+#define STREAM_OPTIONS                                                                             \
+    {.key = "stream",                                                                              \
+     .scope = OPTION_QUERY,                                                                        \
+     .type = OPTION_STRING,                                                                        \
+     OPTION_FIELD(struct stream_query, stream),                                                    \
+     .flags = OPTION_REQUIRED,                                                                     \
+     .doc = "the key of the stream"},                                                              \
+        {.key = "consumerGroup",                                                                   \
+         .scope = OPTION_QUERY,                                                                    \
+         .type = OPTION_STRING,                                                                    \
+         OPTION_FIELD(struct stream_query, consumer_group),                                        \
+         .doc = "the group whose pending entries, or whose lag, counts; without it all entries "   \
+                "of the "                                                                          \
+                "stream do"},                                                                      \
+        {.key = "lagCount",                                                                        \
+         .scope = OPTION_QUERY,                                                                    \
+         .type = OPTION_INT,                                                                       \
+         OPTION_FIELD(struct stream_query, lag_count),                                             \
+         .default_value = "0",                                                                     \
+         .limits = {0, INFINITY},                                                                  \
+         .doc =                                                                                    \
+             "with consumerGroup: lag per replica, instead of pending entries; needs Redis 7; 0: " \
+             "count pending entries"},                                                             \
+        {.key = "pendingEntriesCount",                                                             \
+         .scope = OPTION_TARGET,                                                                   \
+         .type = OPTION_INT,                                                                       \
+         OPTION_FIELD(struct stream_target, pending_entries_count),                                \
+         .default_value = "5",                                                                     \
+         .limits = {1, INFINITY},                                                                  \
+         .doc = "with consumerGroup: pending entries per replica"},                                \
+        {.key = "streamLength",                                                                    \
+         .scope = OPTION_TARGET,                                                                   \
+         .type = OPTION_INT,                                                                       \
+         OPTION_FIELD(struct stream_target, stream_length),                                        \
+         .default_value = "5",                                                                     \
+         .limits = {1, INFINITY},                                                                  \
+         .doc = "without consumerGroup: entries per replica; only deleting and trimming lowers "   \
+                "their "                                                                           \
+                "number"},                                                                         \
+        {.key = "activationLagCount",                                                              \
+         .scope = OPTION_TARGET,                                                                   \
+         .type = OPTION_INT,                                                                       \
+         OPTION_FIELD(struct stream_target, activation_lag_count),                                 \
+         .default_value = "0",                                                                     \
+         .doc = "active above this many entries, in any of the three modes"}
+
+static const struct option table[] = {REDIS_SERVER_OPTIONS, STREAM_OPTIONS, {0}};
+static const struct option sentinel_table[] = {REDIS_SENTINEL_OPTIONS, STREAM_OPTIONS, {0}};
 
 enum mode { MODE_LENGTH, MODE_PENDING, MODE_LAG };
 
@@ -415,15 +418,17 @@ static unsigned reports(const struct options *options, const char **ret_advice)
                : 0;
 }
 
-static const char differences[] =
-    "A lag that Redis does not know (after XDEL or XGROUP SETID) is an error; KEDA answers 0.\n"
-    "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead.\n"
-    "As in KEDA a missing stream has lag 0, and a missing group that of the whole stream.\n"
-    "All streams of a connection are read in one round trip, or two where a group is "
-    "missing.\n"
-    "Redis Sentinel and Redis Cluster are not supported: the error says so.\n"
-    "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1.\n"
-    "username without password is a mistake; KEDA logs in as the default user.\n";
+#define DIFFERENCES                                                                                \
+    "A lag that Redis does not know (after XDEL or XGROUP SETID) is an error; KEDA answers 0.\n"   \
+    "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead.\n"       \
+    "As in KEDA a missing stream has lag 0, and a missing group that of the whole stream.\n"       \
+    "All streams of a connection are read in one round trip, or two where a group is "             \
+    "missing.\n"                                                                                   \
+    "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1.\n"    \
+    "username without password is a mistake; KEDA logs in as the default user.\n"
+
+static const char differences[] = DIFFERENCES;
+static const char sentinel_differences[] = DIFFERENCES REDIS_SENTINEL_DIFFERENCES;
 
 const struct scaler scaler_redis_streams = {
     .name = "redis-streams",
@@ -437,6 +442,26 @@ const struct scaler scaler_redis_streams = {
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .connect = redis_client_connect,
+    .bundle = bundle,
+    .measure = measure,
+    .disconnect = redis_client_disconnect,
+    .subscribes = true,
+    .isolated = 1,
+};
+
+const struct scaler scaler_redis_sentinel_streams = {
+    .name = "redis-sentinel-streams",
+    .summary = "Entries of a Redis stream: all, or a consumer group's pending ones, or its lag, at "
+               "the master that Sentinels name",
+    .differences = sentinel_differences,
+    .options = sentinel_table,
+    .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),
+              sizeof(struct stream_target)},
+    .check_connection = redis_connection_check,
+    .reports = reports,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
+    .connect = redis_client_connect_to_master,
     .bundle = bundle,
     .measure = measure,
     .disconnect = redis_client_disconnect,

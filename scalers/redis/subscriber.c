@@ -229,6 +229,13 @@ void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
     redis_subscriptions_notify_all(&subscriber->subscriptions);
 }
 
+void redis_subscriber_reset(struct redis_subscriber *subscriber)
+{
+    lose_channel(subscriber);
+    error_done(&subscriber->refusal);
+    subscriber->retry_ms = 0;
+}
+
 void redis_subscriber_unsubscribe(struct redis_subscriber *subscriber, uint64_t notifier_id)
 {
     redis_subscriptions_remove(&subscriber->subscriptions, notifier_id);

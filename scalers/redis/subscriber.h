@@ -55,6 +55,9 @@ struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
 void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
                                      const struct redis_channel *channel);
 
+/* The server is another from now on: notifies all. */
+void redis_subscriber_reset(struct redis_subscriber *subscriber);
+
 void redis_subscriber_unsubscribe(struct redis_subscriber *subscriber, uint64_t notifier_id);
 
 /* Somebody may be notified, or soon: somebody must wait for its channel. */

@@ -458,7 +458,7 @@ def test_all_mistakes_are_reported_at_once(broker, client):
     text = mistakes(client, requested)
     for words in ('unknown key "listLenght": did you mean "listLength"?', 'activationListLength "few"',
                   "tls",
-                  "sentinelMaster is not supported here: set address to the master"):
+                  "sentinelMaster is not supported here: set scaler to redis-sentinel"):
         assert words in text
     assert client.metric_spec(requested).targetSize == 5
 

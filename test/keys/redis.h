@@ -1,4 +1,4 @@
-/* The keys of a connection, which redis and redis-streams share. */
+/* The keys that several scalers of Redis have. */
 #ifndef BACKLOG_TEST_KEYS_REDIS_H
 #define BACKLOG_TEST_KEYS_REDIS_H
 
@@ -6,6 +6,32 @@
 
 #define NO_ADDRESS "is not host:port"
 
+/* Of what is measured. */
+#define REDIS_LIST_CASES                                                                           \
+    TAKES("listName", "jobs:{1} of/all"), TAKES("listLength", "1"),                                \
+        REFUSES("at least 1", "listLength", "0"), DEFAULT("listLength", "5"),                      \
+        TAKES("activationListLength", "-1"), TAKES("activationListLength", "9223372036854775807"), \
+        DEFAULT("activationListLength", "0")
+
+#define REDIS_STREAM_CASES                                                                         \
+    TAKES("stream", "orders:{1}"), TAKES("consumerGroup", "workers"),                              \
+        TAKES("lagCount", "0", "consumerGroup", "workers"),                                        \
+        TAKES("lagCount", "1", "consumerGroup", "workers"),                                        \
+        TAKES("lagCount", "1"), /* without a group it does not count, as in KEDA */                \
+        REFUSES("at least 0", "lagCount", "-1", "consumerGroup", "workers"),                       \
+        DEFAULT("lagCount", "0"), TAKES("pendingEntriesCount", "1"),                               \
+        REFUSES("at least 1", "pendingEntriesCount", "0"), DEFAULT("pendingEntriesCount", "5"),    \
+        TAKES("streamLength", "1"), REFUSES("at least 1", "streamLength", "0"),                    \
+        DEFAULT("streamLength", "5"), TAKES("activationLagCount", "-1"),                           \
+        TAKES("activationLagCount", "5"), DEFAULT("activationLagCount", "0")
+
+/* Of the Sentinels. */
+#define REDIS_SENTINEL_CASES                                                                       \
+    TAKES("sentinelMaster", "shop"), TAKES("sentinelUsername", "u", "sentinelPassword", "sesame"), \
+        REFUSES("sentinelUsername needs sentinelPassword", "sentinelUsername", "u"),               \
+        TAKES("sentinelPassword", "sesame")
+
+/* Of a connection. */
 static const struct key_case redis_connection_cases[] = {
     TAKES("address", "redis.shop:1"),
     TAKES("address", "a:1, b:65535"),
@@ -52,13 +78,13 @@ static const struct key_case redis_connection_cases[] = {
     TAKES("brokerUnsafeSsl", "false"),
     TAKES("brokerUnsafeSsl", "true", "brokerTls", "true"),
     DEFAULT("brokerUnsafeSsl", "false"),
-    TAKES("ca", "sesame", "brokerTls", "true"),
-    TAKES("cert", "sesame", "key", "sesame", "tls", "enable"),
-    TAKES("key", "sesame", "cert", "sesame", "brokerTls", "enable"),
-    TAKES("cert", "sesame"),
-    REFUSES("cert and key go together: key is missing", "cert", "sesame", "tls", "enable"),
+    TAKES("ca", "PEM", "brokerTls", "true"),
+    TAKES("cert", "PEM", "key", "sesame", "tls", "enable"),
+    TAKES("key", "sesame", "cert", "PEM", "brokerTls", "enable"),
+    TAKES("cert", "PEM"),
+    REFUSES("cert and key go together: key is missing", "cert", "PEM", "tls", "enable"),
     REFUSES("cert and key go together: cert is missing", "key", "sesame", "brokerTls", "true"),
-    TAKES("keyPassword", "sesame", "key", "sesame", "cert", "sesame", "tls", "enable"),
+    TAKES("keyPassword", "sesame", "key", "sesame", "cert", "PEM", "tls", "enable"),
     {0},
 };
 

@@ -62,6 +62,21 @@ class Redis(Process):
         return RedisClient(self.port)
 
 
+class Sentinel(Redis):
+    """One that watches the master `name` at a port of this machine."""
+
+    name = "sentinel"
+
+    def __init__(self, master, port, quorum=2, config="", certificates=None):
+        super().__init__(f"""sentinel monitor {master} 127.0.0.1 {port} {quorum}
+            sentinel down-after-milliseconds {master} 500
+            sentinel failover-timeout {master} 3000
+            {config}""", certificates)
+
+    def command(self):
+        return [self.program, self.config_path, "--sentinel"]
+
+
 class RedisClient:
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=CALL_SECONDS)

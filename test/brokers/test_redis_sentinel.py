@@ -1,0 +1,171 @@
+"""redis-sentinel and redis-sentinel-streams: a master, two replicas and three Sentinels, all over TLS, and failovers."""
+
+import contextlib
+import threading
+import time
+
+import pytest
+
+from support.certificates import make_certificates
+from support.grpc_client import Client, refusal
+from support.process import free_port, wait_until
+from support.push import Streams
+from support.redis import Redis, Sentinel
+from support.server import Server
+from support.story import answers, unavailable, value
+
+RECOVERY_SECONDS = 5  # after the Sentinels' own
+
+
+class Shop:
+    """The servers; the master is found by asking a Sentinel."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        replicating = "tls-replication yes\nrepl-diskless-sync-delay 0\nrepl-timeout 3"
+        start = self.stack.enter_context
+        first = start(Redis(replicating, self.folder))
+        others = [start(Redis(f"{replicating}\nreplicaof 127.0.0.1 {first.tls_port}", self.folder)) for _ in range(2)]
+        self.servers = [first, *others]
+        wait_until(lambda: self.replicas(first) == 2, 20, "two replicas")
+        self.sentinels = [start(Sentinel("shop", first.tls_port, config=replicating.splitlines()[0],
+                                         certificates=self.folder)) for _ in range(3)]
+        wait_until(lambda: all(self.knows_all(sentinel) for sentinel in self.sentinels), 20, "the Sentinels' view")
+        return self
+
+    def __exit__(self, *_):
+        for server in self.servers:
+            with contextlib.suppress(Exception):
+                server.resume()
+        self.stack.close()
+
+    @staticmethod
+    def replicas(server):
+        with server.connect() as redis:
+            return redis.call("INFO", "replication").count("state=online")
+
+    @staticmethod
+    def knows_all(sentinel):
+        with sentinel.connect() as redis:
+            known = redis.call("SENTINEL", "MASTER", "shop")
+            fields = dict(zip(known[::2], known[1::2]))
+            return (fields["num-slaves"], fields["num-other-sentinels"], fields["flags"]) == ("2", "2", "master")
+
+    def master(self):
+        with self.sentinels[0].connect() as redis:
+            port = int(redis.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop")[1])
+        return next(server for server in self.servers if server.tls_port == port)
+
+    def call(self, *words):
+        """At the master, on a connection of its own: a server that is promoted closes those that it had."""
+        with self.master().connect() as redis:
+            return redis.call(*words)
+
+    def settle(self):
+        wait_until(lambda: all(self.knows_all(sentinel) for sentinel in self.sentinels) and
+                   self.replicas(self.master()) == 2, 30, "the end of the failover")
+
+    def trigger(self, sentinels=None, **metadata):
+        addresses = ",".join(sentinel.tls_address for sentinel in sentinels or self.sentinels)
+        return {"scaler": "redis-sentinel", "address": addresses, "sentinelMaster": "shop", "listName": "jobs",
+                "brokerTls": "enable", "ca": (self.folder / "ca.pem").read_text(), **metadata}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("redis-sentinel")
+    make_certificates(folder)
+    with Shop(folder) as shop:
+        yield shop
+
+
+@pytest.fixture
+def redis(shop):
+    shop.settle()
+    with shop.master().connect() as redis:
+        redis.call("FLUSHALL")
+        yield redis
+
+
+@pytest.fixture
+def client():
+    with Server(interval="500ms", hold="1s") as server, Client(server.port) as client:
+        yield client
+
+
+class Witness:
+    """Asks all the time, and keeps what was answered; a refusal is None."""
+
+    def __init__(self, client, trigger):
+        self.seen = []
+        self.longest_seconds = 0
+        self.is_over = False
+        self.thread = threading.Thread(target=self._run, args=(client, trigger))
+
+    def _run(self, client, trigger):
+        while not self.is_over:
+            began = time.monotonic()
+            try:
+                self.seen.append(value(client, trigger))
+            except Exception:
+                self.seen.append(None)
+            self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
+            time.sleep(0.01)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.thread.join()
+
+
+def test_one_sentinel_is_enough(shop, redis, client):
+    redis.call("RPUSH", "jobs", *range(4))
+    redis.add("orders", 3)
+    answers(client, shop.trigger(), 4, True)
+    stream = shop.trigger(scaler="redis-sentinel-streams", stream="orders")
+    stream.pop("listName")
+    answers(client, stream, 3, True)
+    one = shop.trigger(shop.sentinels[:1])
+    answers(client, one | {"address": f"127.0.0.1:{free_port()},{one['address']}"}, 4, True)
+
+
+def test_what_nobody_knows_is_named(shop, redis, client):
+    text = unavailable(client, shop.trigger(sentinelMaster="store"))
+    assert 'no Sentinel names the master "store"' in text and "does not know the master" in text
+    text = unavailable(client, shop.trigger(address=f"127.0.0.1:{free_port()}"))
+    assert "no Sentinel names the master" in text and "refused" in text
+    code, text = refusal(client.metrics, {"scaler": "redis-sentinel", "address": "a:1", "listName": "jobs"})
+    assert "sentinelMaster is missing" in text
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+def test_a_failover_is_followed(shop, redis, how):
+    """Whatever happens to the master, no answer is of an old one. The Sentinels' own failover takes 1 to 3 s."""
+    redis.call("RPUSH", "jobs", *range(4))
+    redis.call("WAIT", "2", "5000")
+    old = shop.master()
+    with Server(interval="500ms", hold="1s") as server, Client(server.port) as client:
+        answers(client, shop.trigger(), 4, True)
+        idle = shop.trigger(listName="idle")
+        with Witness(client, shop.trigger()) as witness, Streams(server, [idle]) as streams:
+            wait_until(lambda: redis.calls("client|caching") > 0, 10, "the subscription")
+            old.kill() if how == "kill" else old.pause()
+            wait_until(lambda: shop.master() is not old, 20, "a new master")
+            wait_until(lambda: shop.call("ROLE")[0] == "master", 10, "its role")
+            wait_until(lambda: shop.call("RPUSH", "jobs", "another"), 10, "an item more")
+            answers(client, shop.trigger(), 5, True, seconds=RECOVERY_SECONDS)
+            since = len(witness.seen)
+            old.start() if how == "kill" else old.resume()
+            shop.settle()
+            shop.call("RPUSH", "idle", "a")
+            streams.wait_for_pushes([0])
+            answers(client, idle, 1, True)
+        assert set(witness.seen) <= {4, 5, None}
+        assert set(witness.seen[since:]) <= {5}, "an old master was believed"
+        assert witness.longest_seconds < 6

@@ -1,0 +1,15 @@
+#include "keys/redis.h"
+
+extern const struct scaler scaler_redis_sentinel_streams;
+
+static const struct key_case cases[] = {REDIS_STREAM_CASES, REDIS_SENTINEL_CASES, {0}};
+
+static const struct keys keys = {
+    &scaler_redis_sentinel_streams,
+    PAIRS("address", "redis:26379", "sentinelMaster", "shop", "stream", "orders"), cases,
+    redis_connection_cases};
+
+int main(void)
+{
+    return keys_test(&keys);
+}
