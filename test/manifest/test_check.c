@@ -97,16 +97,19 @@ static void built_in_triggers_are_understood(void **state)
         "    - {type: redis, metadata: {address: \"r:1\", listName: x, listLenght: \"3\"}}\n"
         "    - {type: redis-cluster, metadata: {}}\n"
         "    - {type: cron, metadata: {}}\n"
-        "    - {type: kafka, metadata: {bootstrapServers: k}, authenticationRef: {name: none}}\n",
+        "    - {type: kafka, metadata: {bootstrapServers: k}, authenticationRef: {name: none}}\n"
+        "    - {type: redis-sentinel, metadata: {address: \"s:1\", sentinelMaster: m, listName: x, "
+        "enableTLS: \"true\"}}\n",
         &counts);
     assert_finding(&findings, FINDING_NOTE, 6, "unsafeSsl becomes brokerUnsafeSsl");
-    assert_finding(&findings, FINDING_WARNING, 7, "brokerTls is not supported");
+    assert_finding(&findings, FINDING_NOTE, 7, "enableTLS becomes brokerTls");
     assert_finding(&findings, FINDING_WARNING, 8, "KEDA ignores it: unknown key \"listLenght\"");
     assert_finding(&findings, FINDING_NOTE, 9, "set scaler to redis");
     assert_finding(&findings, FINDING_NOTE, 10, "no such scaler");
     assert_finding(&findings, FINDING_WARNING, 11, "in none of the files");
-    assert_int_equal(counts.triggers, 6);
-    assert_int_equal(counts.movable, 2);
+    assert_finding(&findings, FINDING_NOTE, 12, "enableTLS becomes brokerTls");
+    assert_int_equal(counts.triggers, 7);
+    assert_int_equal(counts.movable, 4);
     assert_int_equal(findings.counts[FINDING_ERROR], 0);
     findings_done(&findings);
 }

@@ -288,9 +288,6 @@ static void triggers_that_cannot_move_stay_with_the_reason(void **state)
     assert_stays(KAFKA "---\nkind: TriggerAuthentication\nmetadata: {name: a}\n"
                        "spec: {secretTargetRef: [{parameter: awsAccessKeyID, name: s, key: k}]}\n",
                  "AWS identities");
-    assert_stays(HEAD "  triggers:\n  - {type: redis, metadata: {address: 'r:1', listName: x, "
-                      "enableTLS: 'true'}}\n",
-                 "brokerTls is not supported");
     assert_stays(HEAD "  triggers:\n  - {type: redis, metadata: {address: 'r:1'}}\n",
                  "listName is missing");
     assert_stays(HEAD "  triggers:\n  - {type: redis-cluster, metadata: {}}\n",

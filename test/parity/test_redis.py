@@ -5,7 +5,7 @@ import pytest
 from support.certificates import make_certificates
 from support.keda import Refused, Trigger
 from support.process import free_port
-from support.redis import Redis
+from support.redis import Redis, Sentinel
 from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
 
 PASSWORD = "the-right-word"
@@ -138,6 +138,35 @@ STREAMS = [
             because=LAG_TARGETS),
 ]
 
+SENTINELS = {"address": "127.0.0.1:$nobody,$sentinel", "sentinelMaster": "shop"}
+
+
+def by_sentinel(**keys):
+    return Trigger("redis-sentinel", SENTINELS | keys)
+
+
+def stream_by_sentinel(**keys):
+    return Trigger("redis-sentinel-streams", SENTINELS | {"stream": "stream"} | keys)
+
+
+MASTERS = [
+    alike("a list", by_sentinel(listName="list"), 4),
+    alike("a set", by_sentinel(listName="set"), 5),
+    alike("a sorted set", by_sentinel(listName="zset"), 6),
+    alike("a hash", by_sentinel(listName="hash"), 7),
+    alike("no such key", by_sentinel(listName="missing"), 0),
+    alike("another database", by_sentinel(listName="elsewhere", databaseIndex="3"), 9),
+    alike("entries", stream_by_sentinel(), 8),
+    alike("pending", stream_by_sentinel(consumerGroup="workers"), 3),
+    alike("lag", stream_by_sentinel(consumerGroup="workers", lagCount="5"), 5),
+    both_refuse("a master that no Sentinel knows", by_sentinel(listName="list", sentinelMaster="store"),
+                "all sentinels specified in configuration are unreachable"),
+    both_refuse("a string", by_sentinel(listName="string"), "unsupported key type: string"),
+    differs("no name of a master", Trigger("redis-sentinel", {"address": "$sentinel", "listName": "list"}),
+            keda=Refused("sentinel"), ours=Refused("sentinelMaster is missing"),
+            because="sentinelMaster must be set, and sentinelUsername needs sentinelPassword."),
+]
+
 
 def fill(redis):
     for name, (command, *words) in KINDS.items():
@@ -184,13 +213,13 @@ def places(tmp_path_factory):
     tls_port = free_port()
     tls = (f"tls-port {tls_port}\ntls-cert-file {folder}/own.pem\ntls-key-file {folder}/own.key\n"
            f"tls-ca-cert-file {folder}/ca.pem\ntls-auth-clients no")
-    with Redis() as broker, Redis() as guarded, Redis(tls) as sealed:
+    with Redis() as broker, Redis() as guarded, Redis(tls) as sealed, Sentinel("shop", broker.port, 1) as sentinel:
         with broker.connect() as redis, guarded.connect() as other, sealed.connect() as third:
             fill(redis)
             fill_guarded(other)
             third.call("RPUSH", "list", *range(3))
         yield {"address": broker.address, "port": str(broker.port), "guarded": guarded.address,
-               "sealed": f"127.0.0.1:{tls_port}", "ca": (folder / "ca.pem").read_text(), "nobody": str(free_port())}
+               "sealed": f"127.0.0.1:{tls_port}", "sentinel": sentinel.address, "ca": (folder / "ca.pem").read_text(), "nobody": str(free_port())}
 
 
 @each(LISTS)
@@ -200,4 +229,9 @@ def test_lists(case, keda, client, places):
 
 @each(STREAMS)
 def test_streams(case, keda, client, places):
+    compare(case, keda, client, places)
+
+
+@each(MASTERS)
+def test_masters(case, keda, client, places):
     compare(case, keda, client, places)
