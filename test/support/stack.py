@@ -42,7 +42,8 @@ def program(product, name):
 
 def keda_version():
     """(2, 21, 0)"""
-    return tuple(map(int, os.path.basename(os.path.dirname(program("keda", "operator"))).removeprefix("keda-").split(".")))
+    folder = os.path.basename(os.path.dirname(program("keda", "operator")))  # keda-2.21.0, or keda-2.21.0-provoked
+    return tuple(map(int, folder.split("-")[1].split(".")))
 
 
 class Component(Process):
