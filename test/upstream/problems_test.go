@@ -399,14 +399,47 @@ func TestScaledJobAlone(t *testing.T) {
 	}
 }
 
-// twoTriggers are one that a test takes away, and one that answers.
-func twoTriggers(t *testing.T, kind string) (*v1alpha1.ScaledObject, *atomic.Bool, chan struct{}) {
+// twoTriggers are one that a test takes away, with these metric specs to stream, and one that answers.
+func twoTriggers(t *testing.T, kind string, streamed ...*pb.GetMetricSpecResponse) (*v1alpha1.ScaledObject, *atomic.Bool, chan struct{}) {
 	away := &atomic.Bool{}
 	scaler, release := notifies(away)
+	if len(streamed) > 0 {
+		scaler.metricSpecs = func(stream pb.ExternalScaler_StreamMetricSpecServer) error {
+			for _, found := range streamed {
+				_ = stream.Send(found)
+			}
+			<-stream.Context().Done()
+			return nil
+		}
+	}
 	object := scaledObject(trigger(kind, serve(t, scaler)), trigger("external", serve(t, &server{})))
 	*object.Spec.PollingInterval = 300
 	object.Status.ExternalMetricNames = nil
 	return object, away, release
+}
+
+// metrics are those of the HPA.
+func (c *cluster) metrics(t *testing.T, object *v1alpha1.ScaledObject) (found []string) {
+	t.Helper()
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+	if err := c.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: getHPAName(object)}, hpa); err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range hpa.Spec.Metrics {
+		found = append(found, metric.External.Metric.Name)
+	}
+	return found
+}
+
+// reconcile makes the HPA, or changes it, as KEDA does for a ScaledObject that is new or has changed, and when it starts.
+func (c *cluster) reconcile(t *testing.T, object *v1alpha1.ScaledObject) (err error) {
+	t.Helper()
+	current := &v1alpha1.ScaledObject{}
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(object), current); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.reconciler().ensureHPAForScaledObjectExists(t.Context(), logr.Discard(), current, &deployments)
+	return err
 }
 
 func (c *cluster) reconciler() *ScaledObjectReconciler {
@@ -419,7 +452,7 @@ func TestNotificationsOfATriggerThatWasAwayScale(t *testing.T) {
 		object, away, release := twoTriggers(t, "external-push")
 		c := newCluster(t, 0, object)
 		away.Store(true)
-		_, _ = c.reconciler().ensureHPAForScaledObjectExists(t.Context(), logr.Discard(), object, &deployments)
+		_ = c.reconcile(t, object)
 		away.Store(false)
 		c.start(t, object)
 		patches := c.patches.Load()
@@ -440,32 +473,36 @@ func TestTheHPAKeepsTheMetricOfATriggerThatIsAway(t *testing.T) {
 	repeatedly(t, func(t *testing.T) {
 		object, away, _ := twoTriggers(t, "external")
 		c := newCluster(t, 8, object)
-		if created, err := c.reconciler().ensureHPAForScaledObjectExists(t.Context(), logr.Discard(), object, &deployments); !created || err != nil {
+		if err := c.reconcile(t, object); err != nil {
 			t.Fatal("the test is wrong: no HPA: ", err)
 		}
-		metrics := func() (found []string) {
-			hpa := &autoscalingv2.HorizontalPodAutoscaler{}
-			key := types.NamespacedName{Namespace: namespace, Name: getHPAName(object)}
-			if err := c.Get(t.Context(), key, hpa); err != nil {
-				t.Fatal(err)
-			}
-			for _, metric := range hpa.Spec.Metrics {
-				found = append(found, metric.External.Metric.Name)
-			}
-			return found
-		}
-		before := metrics()
+		before := c.metrics(t, object)
 		away.Store(true)
 		if err := c.handler.ClearScalersCache(t.Context(), object); err != nil { // a new operator has none
 			t.Fatal(err)
 		}
-		current := &v1alpha1.ScaledObject{}
-		if err := c.Get(t.Context(), client.ObjectKeyFromObject(object), current); err != nil {
+		_ = c.reconcile(t, object)
+		if after := c.metrics(t, object); len(after) != len(before) {
+			t.Errorf("KEDA: the HPA had the metrics %v, and has %v since one trigger is away: it scales down by the others", before, after)
+		}
+	})
+}
+
+// What helps against 9: a trigger that is back and streams its metric specs is in the HPA and in the status again.
+func TestAStreamOfMetricSpecsRepairs(t *testing.T) {
+	repeatedly(t, func(t *testing.T) {
+		object, away, _ := twoTriggers(t, "external-push", specs())
+		c := newCluster(t, 0, object)
+		away.Store(true)
+		_ = c.reconcile(t, object)
+		away.Store(false)
+		c.start(t, object)
+		wait(t, "request to reconcile", c.handler.MetricSpecReconcileChan())
+		if err := c.reconcile(t, object); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = c.reconciler().ensureHPAForScaledObjectExists(t.Context(), logr.Discard(), current, &deployments)
-		if after := metrics(); len(after) != len(before) {
-			t.Errorf("KEDA: the HPA had the metrics %v, and has %v since one trigger is away: it scales down by the others", before, after)
+		if found := c.metrics(t, object); len(found) != 2 {
+			t.Errorf("KEDA: the HPA has %v", found)
 		}
 	})
 }
