@@ -151,7 +151,7 @@ func configuration(name, address string) *scalersconfig.ScalerConfig {
 }
 
 // 3. A stream that was open and is lost again is opened again as soon as the first time.
-func TestTheDelayOfAStreamStartsAnew(t *testing.T) {
+func TestTheDelayOfAStreamStartsAgain(t *testing.T) {
 	repeatedly(t, func(t *testing.T) {
 		lose := make(chan struct{})
 		address := serve(t, &server{isActive: func(stream pb.ExternalScaler_StreamIsActiveServer) error {

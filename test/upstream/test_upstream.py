@@ -15,7 +15,7 @@ PROBLEMS = {
     "TestWorkersStayWhenTheCacheIsClosedDuringAPoll": "every answer was an error, and the workers were scaled from 8 to 0",
     "TestWorkersStayWhenTheCacheIsClosedBeforeAPoll": "its list of scalers was empty, and the workers were scaled from 8 to 0",
     "TestAPushStreamOutlivesAnError": "it closed the connection under an open push stream",
-    "TestTheDelayOfAStreamStartsAnew": "it waits 2s after the first loss of a stream, and 4s after the next",
+    "TestTheDelayOfAStreamStartsAgain": "it waits 2s after the first loss of a stream, and 4s after the next",
     "TestAnEventSaysWhyGetMetricSpecFailed": "the event says \"Warning KEDAScalerFailed got empty metric spec\"",
     "TestFallbackToTheCurrentReplicasLeavesNone": "fallback to the current replicas, which were 0, started 1",
     "TestDNSIsAskedAgainWhenCallsFail": "calls failed after the server had moved, and DNS was asked 0 times meanwhile",
