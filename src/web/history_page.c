@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TRIGGERS_PER_OBJECT = 100 };
+/* Hundreds of rows are usual. A source that fails at every other measurement has thousands, as each change is kept; a
+ * row takes 700 bytes until it is sent. */
+enum { MAX_TRIGGERS_PER_OBJECT = 100, MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 30 * 1000 };
 
 /* What a sample was for one trigger. */
 struct row {
@@ -38,6 +40,7 @@ struct found {
     const char *name;
     struct series items[MAX_TRIGGERS_PER_OBJECT];
     size_t count;
+    size_t rows; /* of all */
 };
 
 static void found_done(struct found **found)
@@ -138,10 +141,17 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     trigger_state(trigger, now_ms, &now);
     if (trigger->query == NULL)
         return WALK_ON;
-    series->count = query_history(trigger->query, now_ms - HISTORY_SPAN_MS, &samples);
+    size_t count = query_history(trigger->query, now_ms - HISTORY_SPAN_MS, &samples);
+    size_t room = MAX_ROWS - found->rows;
+    series->count = count;
+    if (series->count > MAX_ROWS_PER_TRIGGER)
+        series->count = MAX_ROWS_PER_TRIGGER;
+    if (series->count > room)
+        series->count = room;
+    found->rows += series->count;
     series->rows = memory_array(series->count + 1, sizeof(*series->rows));
-    for (size_t i = 0; i < series->count; i++)
-        evaluate(&past, &samples[i], &series->rows[i]);
+    for (size_t i = 0; i < series->count; i++) /* the newest */
+        evaluate(&past, &samples[count - series->count + i], &series->rows[i]);
     snapshot_done(&past.snapshot);
     peak_value_done(&past.peak);
     derive_arrivals(series->rows, series->count);

@@ -1,11 +1,14 @@
 """The recorded readings of a server that measures a real Redis, and `backlog simulate` with them."""
 
+import collections
 import csv
 import io
 import json
 import os
 import re
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -153,3 +156,61 @@ def test_without_memory_nothing_is_kept(broker):
         assert client.metrics(jobs(broker)).metricValue == 0
         assert rows_of(server) == []
         assert metric(get(server, "/metrics").text, "backlog_history_bytes") is None
+
+
+class Flapping:
+    """A Redis whose every other answer is an error: the history keeps each change."""
+
+    INFO = b"redis_version:7.0.0\r\n"
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.answers = collections.Counter()
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def accept(self):
+        try:
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        except OSError:
+            pass
+
+    def serve(self, connection):
+        file = connection.makefile("rb")
+        try:
+            while head := file.readline():
+                words = [file.read(int(file.readline()[1:]) + 2)[:-2] for _ in range(int(head[1:]))]
+                connection.sendall(self.answer(words))
+        except (OSError, ValueError):
+            pass
+
+    def answer(self, words):
+        command = words[0].upper()
+        if command == b"LLEN":
+            self.answers[words[1]] += 1
+            return b":7\r\n" if self.answers[words[1]] % 2 else b"-ERR no\r\n"
+        if command == b"INFO":
+            return b"$%d\r\n%s\r\n" % (len(self.INFO), self.INFO)
+        if command in (b"HELLO", b"EVAL", b"EVALSHA"):
+            return b"-ERR unknown command\r\n"
+        return b"+list\r\n" if command == b"TYPE" else b"+OK\r\n"
+
+
+def test_a_source_that_flaps_makes_no_page_that_takes_all_the_memory():
+    """A row takes 700 bytes of the server's memory until it is sent."""
+    with Flapping() as source, Server(http=True, interval="100ms") as server, Client(server.port) as client:
+        streams = [client.stream_is_active({"scaler": "redis", "address": source.address, "listName": f"q{number}",
+                                            "listLength": "5"}) for number in range(100)]
+        wait_until(lambda: len(source.answers) == 100 and min(source.answers.values()) > 330, SECONDS * 3, "thousands of readings")
+        triggers = get(server, "/api/history/shop/orders").json()["triggers"]
+        assert len(triggers) == 100
+        assert sum(len(trigger["rows"]) for trigger in triggers) == 30000
+        assert all(len(trigger["rows"]) <= 1500 for trigger in triggers)
+        for stream in streams:
+            stream.cancel()
