@@ -5,6 +5,12 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stdatomic.h>
+
+enum { MAX_DH_BITS = 4096 };
+
+typedef int (*security_callback)(const SSL *ssl, const SSL_CTX *context, int operation, int bits,
+                                 int id, void *other, void *data);
 
 static bool use_key(SSL_CTX *context, const struct tls_options *options, struct error *error)
 {
@@ -16,10 +22,27 @@ static bool use_key(SSL_CTX *context, const struct tls_options *options, struct 
     return good || error_invalid(error, "key must be the private key of cert: it is another's");
 }
 
+/* OpenSSL's own, which is the same for all contexts. */
+static _Atomic(security_callback) usual_security;
+
+/* A server may choose a group of 10,000 bits, which takes a second of CPU time for each connection. */
+static int check_security(const SSL *ssl, const SSL_CTX *context, int operation, int bits, int id,
+                          void *other, void *data)
+{
+    security_callback usual = atomic_load(&usual_security);
+    if (operation == SSL_SECOP_TMP_DH && other != NULL && EVP_PKEY_get_bits(other) > MAX_DH_BITS)
+        return 0;
+    return usual(ssl, context, operation, bits, id, other, data);
+}
+
 bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_default_verify_paths(context);
+    if (SSL_CTX_get_security_callback(context) != check_security) {
+        atomic_store(&usual_security, SSL_CTX_get_security_callback(context));
+        SSL_CTX_set_security_callback(context, check_security);
+    }
     if (options->ca != NULL && !pem_trust(context, options->ca))
         return error_invalid(error, "ca must hold PEM certificates: it has none, or a broken one");
     if (options->cert != NULL && !pem_show(context, options->cert))

@@ -1,0 +1,118 @@
+#include "base/error.h"
+#include "base/memory.h"
+#include "shared/tls.h"
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/param_build.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+/* Nobody looks whether it is a prime. */
+static EVP_PKEY *new_group(int bits)
+{
+    EVP_PKEY *group = NULL;
+    BIGNUM *prime = BN_new();
+    BIGNUM *generator = BN_new();
+    OSSL_PARAM_BLD *parameters = OSSL_PARAM_BLD_new();
+    assert_int_equal(BN_rand(prime, bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
+    assert_int_equal(BN_set_word(generator, 2), 1);
+    assert_int_equal(OSSL_PARAM_BLD_push_BN(parameters, OSSL_PKEY_PARAM_FFC_P, prime), 1);
+    assert_int_equal(OSSL_PARAM_BLD_push_BN(parameters, OSSL_PKEY_PARAM_FFC_G, generator), 1);
+    OSSL_PARAM *built = OSSL_PARAM_BLD_to_param(parameters);
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
+    assert_int_equal(EVP_PKEY_fromdata_init(context), 1);
+    assert_int_equal(EVP_PKEY_fromdata(context, &group, EVP_PKEY_KEY_PARAMETERS, built), 1);
+    EVP_PKEY_CTX_free(context);
+    OSSL_PARAM_free(built);
+    OSSL_PARAM_BLD_free(parameters);
+    BN_free(generator);
+    BN_free(prime);
+    return group;
+}
+
+/* It signs itself: the client does not look. */
+static X509 *new_certificate(EVP_PKEY *key)
+{
+    X509 *certificate = X509_new();
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    assert_int_equal(X509_set_pubkey(certificate, key), 1);
+    assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
+    return certificate;
+}
+
+static SSL_CTX *new_server(int bits)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    X509 *certificate = new_certificate(key);
+    SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+    assert_int_equal(SSL_CTX_use_certificate(context, certificate), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(context, key), 1);
+    assert_int_equal(SSL_CTX_set_cipher_list(context, "kDHE"), 1);
+    assert_int_equal(SSL_CTX_set0_tmp_dh_pkey(context, new_group(bits)), 1);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    return context;
+}
+
+static SSL_CTX *new_client(void)
+{
+    _cleanup_(error_done) struct error error = {0};
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    for (int i = 0; i < 2; i++) /* as for a context that is used again */
+        assert_true(tls_configure(context, &(struct tls_options){.unsafe = true}, &error));
+    return context;
+}
+
+/* Both in turn, until one of them is done or has failed. */
+static bool shake_hands(SSL_CTX *server_context, SSL_CTX *client_context)
+{
+    BIO *ends[2];
+    SSL *server = SSL_new(server_context);
+    SSL *client = SSL_new(client_context);
+    assert_int_equal(BIO_new_bio_pair(&ends[0], 1 << 16, &ends[1], 1 << 16), 1);
+    SSL_set_bio(server, ends[0], ends[0]);
+    SSL_set_bio(client, ends[1], ends[1]);
+    int reason = SSL_ERROR_WANT_READ;
+    while (reason == SSL_ERROR_WANT_READ && !SSL_is_init_finished(client)) {
+        reason = SSL_get_error(client, SSL_connect(client));
+        SSL_accept(server);
+        ERR_clear_error();
+    }
+    bool is_good = SSL_is_init_finished(client);
+    SSL_free(server);
+    SSL_free(client);
+    return is_good;
+}
+
+/* One of 10,000 bits takes a second for each connection. */
+static void a_server_may_choose_groups_of_4096_bits_and_no_larger(void **state)
+{
+    (void)state;
+    static const struct {
+        int bits;
+        bool is_taken;
+    } rows[] = {{2048, true}, {4096, true}, {4097, false}, {9000, false}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        SSL_CTX *server = new_server(rows[i].bits);
+        SSL_CTX *client = new_client();
+        assert_int_equal(shake_hands(server, client), rows[i].is_taken);
+        SSL_CTX_free(client);
+        SSL_CTX_free(server);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_server_may_choose_groups_of_4096_bits_and_no_larger),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
