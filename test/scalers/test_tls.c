@@ -72,7 +72,7 @@ static SSL_CTX *new_client(void)
 }
 
 /* Both in turn, until one of them is done or has failed. */
-static bool shake_hands(SSL_CTX *server_context, SSL_CTX *client_context)
+static bool handshake_succeeds(SSL_CTX *server_context, SSL_CTX *client_context)
 {
     BIO *ends[2];
     SSL *server = SSL_new(server_context);
@@ -103,7 +103,7 @@ static void a_server_may_choose_groups_of_4096_bits_and_no_larger(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         SSL_CTX *server = new_server(rows[i].bits);
         SSL_CTX *client = new_client();
-        assert_int_equal(shake_hands(server, client), rows[i].is_taken);
+        assert_int_equal(handshake_succeeds(server, client), rows[i].is_taken);
         SSL_CTX_free(client);
         SSL_CTX_free(server);
     }
