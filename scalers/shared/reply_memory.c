@@ -1,19 +1,65 @@
 #include "shared/reply_memory.h"
 
+#include "base/memory.h"
+#include "measure/scaler.h"
+
 #include <pthread.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+/* Of one tenant, as long as it has some. */
+struct share {
+    uint64_t tenant;
+    size_t used;
+    UT_hash_handle hh;
+};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t all;
+static struct share *shares;
+
+static struct share *find_share(uint64_t tenant)
+{
+    struct share *share;
+    HASH_FIND(hh, shares, &tenant, sizeof(tenant), share);
+    return share;
+}
+
+/* Where others have so much. */
+static bool leaves_as_much(size_t bytes, size_t others)
+{
+    return others < REPLY_MEMORY_MAX && bytes <= (REPLY_MEMORY_MAX - others) / 2;
+}
+
+static void change_share(uint64_t tenant, size_t before, size_t bytes)
+{
+    struct share *share = find_share(tenant);
+    if (share == NULL) {
+        share = memory_new(sizeof(*share));
+        share->tenant = tenant;
+        HASH_ADD(hh, shares, tenant, sizeof(share->tenant), share);
+    }
+    share->used = share->used - before + bytes;
+    if (share->used > 0)
+        return;
+    HASH_DEL(shares, share);
+    free(share);
+}
 
 bool reply_memory_set(struct reply_memory *memory, size_t bytes)
 {
     pthread_mutex_lock(&lock);
-    size_t others = all - memory->used;
+    if (memory->used == 0)
+        memory->tenant = scaler_tenant();
+    const struct share *share = find_share(memory->tenant);
+    size_t tenants = share == NULL ? 0 : share->used;
     bool may = bytes <= memory->used || bytes <= REPLY_MEMORY_ALWAYS ||
-               (others < REPLY_MEMORY_MAX && bytes <= (REPLY_MEMORY_MAX - others) / 2);
+               (leaves_as_much(bytes, all - memory->used) &&
+                leaves_as_much(tenants - memory->used + bytes, all - tenants));
     if (may) {
+        all = all - memory->used + bytes;
+        change_share(memory->tenant, memory->used, bytes);
         memory->used = bytes;
-        all = others + bytes;
     }
     pthread_mutex_unlock(&lock);
     return may;
@@ -21,6 +67,7 @@ bool reply_memory_set(struct reply_memory *memory, size_t bytes)
 
 void reply_memory_move(struct reply_memory *from, size_t bytes, struct reply_memory *to)
 {
+    to->tenant = from->tenant;
     from->used -= bytes;
     to->used += bytes;
 }

@@ -207,6 +207,7 @@ static void work(struct poller *poller)
     struct connection *connection = &poller->connection;
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = connection_next_ms(connection, now_ms);
+    scaler_set_tenant(poller->tenant);
     if (connection_wants_client(connection, now_ms))
         open_client(poller);
     else if (connection->state == CONNECTED &&

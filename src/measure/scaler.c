@@ -1,5 +1,17 @@
 #include "measure/scaler.h"
 
+static _Thread_local uint64_t tenant_of_thread;
+
+uint64_t scaler_tenant(void)
+{
+    return tenant_of_thread;
+}
+
+void scaler_set_tenant(uint64_t tenant)
+{
+    tenant_of_thread = tenant;
+}
+
 void scalers_prepare(const struct scaler *const *scalers)
 {
     for (; *scalers != NULL; scalers++)

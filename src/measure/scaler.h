@@ -140,6 +140,11 @@ struct scaler {
 /* Once, by a program that measures, before its first thread: no thread may be reading the environment. */
 void scalers_prepare(const struct scaler *const *scalers);
 
+/* Whose sources the calling thread measures, for limits of all that one tenant has: a namespace, or a connection of the
+ * connections file. The poller sets it before it calls `connect` and `measure`. */
+uint64_t scaler_tenant(void);
+void scaler_set_tenant(uint64_t tenant);
+
 /* By all rules of the scaler. */
 void scaler_check(const struct scaler *scaler, const struct options *options,
                   struct error *mistakes);

@@ -1,5 +1,7 @@
 #include "shared/reply_memory.h"
 
+#include "measure/scaler.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +17,7 @@ static void a_connection_has_as_much_as_it_leaves(void **state)
     assert_false(reply_memory_set(&one, REPLY_MEMORY_MAX / 2 + 1));
     assert_false(reply_memory_set(&one, SIZE_MAX));
     assert_int_equal(one.used, REPLY_MEMORY_MAX / 2);
+    scaler_set_tenant(1);
     assert_true(reply_memory_set(&other, REPLY_MEMORY_MAX / 4));
     assert_false(reply_memory_set(&other, REPLY_MEMORY_MAX / 4 + 1));
     assert_true(
@@ -31,6 +34,7 @@ static void many_connections_have_no_more_together_and_each_has_a_little(void **
     struct reply_memory memories[CONNECTIONS] = {0};
     size_t all = 0;
     for (int i = 0; i < CONNECTIONS; i++) {
+        scaler_set_tenant((uint64_t)i);
         while (reply_memory_set(&memories[i], memories[i].used + STEP))
             continue;
         assert_true(memories[i].used >= REPLY_MEMORY_ALWAYS);
@@ -56,12 +60,43 @@ static void what_is_moved_still_counts(void **state)
     assert_true(reply_memory_set(&other, 0));
 }
 
+static void a_tenant_has_as_much_as_it_leaves(void **state)
+{
+    (void)state;
+    enum { CONNECTIONS = 64, STEP = 1 << 20 };
+    struct reply_memory memories[CONNECTIONS] = {0};
+    struct reply_memory other = {0};
+    size_t all = 0;
+    scaler_set_tenant(1);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        while (reply_memory_set(&memories[i], memories[i].used + STEP))
+            continue;
+        all += memories[i].used;
+    }
+    assert_int_equal(all, REPLY_MEMORY_MAX / 2);
+    assert_true(reply_memory_set(&memories[CONNECTIONS - 1], REPLY_MEMORY_ALWAYS));
+    assert_true(reply_memory_set(&memories[CONNECTIONS - 1], 0));
+
+    scaler_set_tenant(2);
+    assert_true(reply_memory_set(&other, REPLY_MEMORY_MAX / 4));
+    assert_false(reply_memory_set(&other, REPLY_MEMORY_MAX / 4 + 1));
+
+    scaler_set_tenant(1); /* those that are there stay their tenant's */
+    assert_true(reply_memory_set(&other, 0));
+    for (int i = 0; i < CONNECTIONS; i++)
+        reply_memory_set(&memories[i], 0);
+    assert_true(reply_memory_set(&other, REPLY_MEMORY_MAX / 2));
+    assert_true(reply_memory_set(&other, 0));
+    scaler_set_tenant(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_has_as_much_as_it_leaves),
         cmocka_unit_test(many_connections_have_no_more_together_and_each_has_a_little),
         cmocka_unit_test(what_is_moved_still_counts),
+        cmocka_unit_test(a_tenant_has_as_much_as_it_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
