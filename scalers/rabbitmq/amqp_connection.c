@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "rabbitmq/amqp_login.h"
+#include "rabbitmq/amqp_connection_internal.h"
 #include "shared/tls.h"
 
 #include <linux/sockios.h>
@@ -152,7 +152,7 @@ bool rabbitmq_amqp_connection_open(struct rabbitmq_amqp_connection *connection,
     if (status != AMQP_STATUS_OK)
         return error_unavailable(error, "cannot connect to RabbitMQ at %s: %s", connection->address,
                                  explain_connect(status));
-    return rabbitmq_amqp_login(connection, url, deadline_ms, error);
+    return rabbitmq_amqp_connection_log_in(connection, url, deadline_ms, error);
 }
 
 void rabbitmq_amqp_connection_close(struct rabbitmq_amqp_connection *connection)

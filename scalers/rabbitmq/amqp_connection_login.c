@@ -1,4 +1,4 @@
-#include "rabbitmq/amqp_login.h"
+#include "rabbitmq/amqp_connection_internal.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -170,8 +170,9 @@ static bool open_host(const struct login *login)
            receive_method(login, AMQP_CONNECTION_OPEN_OK_METHOD) != NULL;
 }
 
-bool rabbitmq_amqp_login(struct rabbitmq_amqp_connection *connection,
-                         const struct rabbitmq_url *url, int64_t deadline_ms, struct error *error)
+bool rabbitmq_amqp_connection_log_in(struct rabbitmq_amqp_connection *connection,
+                                     const struct rabbitmq_url *url, int64_t deadline_ms,
+                                     struct error *error)
 {
     const struct login login = {connection, url, deadline_ms, error};
     int status = amqp_send_header(connection->state);

@@ -4,13 +4,14 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_LOGIN_H
-#define BACKLOG_RABBITMQ_AMQP_LOGIN_H
+#ifndef BACKLOG_RABBITMQ_AMQP_CONNECTION_INTERNAL_H
+#define BACKLOG_RABBITMQ_AMQP_CONNECTION_INTERNAL_H
 
 #include "rabbitmq/amqp_connection.h"
 
 /* Until the broker has opened the virtual host: then max_channels is set. The socket is connected. */
-bool rabbitmq_amqp_login(struct rabbitmq_amqp_connection *connection,
-                         const struct rabbitmq_url *url, int64_t deadline_ms, struct error *error);
+bool rabbitmq_amqp_connection_log_in(struct rabbitmq_amqp_connection *connection,
+                                     const struct rabbitmq_url *url, int64_t deadline_ms,
+                                     struct error *error);
 
 #endif
