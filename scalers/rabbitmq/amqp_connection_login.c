@@ -46,6 +46,12 @@ static bool send_method(const struct login *login, amqp_method_number_t method, 
     return status == AMQP_STATUS_OK || fail_status(login, status);
 }
 
+static bool is_method(const amqp_frame_t *frame, amqp_method_number_t method)
+{
+    return frame->frame_type == AMQP_FRAME_METHOD && frame->channel == 0 &&
+           frame->payload.method.id == method;
+}
+
 /* The method that is due next, until another is received. */
 static void *receive_method(const struct login *login, amqp_method_number_t method)
 {
@@ -60,11 +66,9 @@ static void *receive_method(const struct login *login, amqp_method_number_t meth
                           login->connection->address);
     else if (status != AMQP_STATUS_OK)
         fail_status(login, status);
-    else if (frame.frame_type != AMQP_FRAME_METHOD || frame.channel != 0)
-        fail(login, "unexpected reply");
-    else if (frame.payload.method.id == method)
+    else if (is_method(&frame, method))
         return frame.payload.method.decoded;
-    else if (frame.payload.method.id == AMQP_CONNECTION_CLOSE_METHOD)
+    else if (is_method(&frame, AMQP_CONNECTION_CLOSE_METHOD))
         fail_closed(login, frame.payload.method.decoded);
     else
         fail(login, "unexpected reply");
