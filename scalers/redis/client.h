@@ -37,23 +37,12 @@ struct redis_client {
     bool has_warned; /* that it cannot know the consumers of a stream */
 };
 
-/*
- * As struct scaler has them. Returns once the server has replied and we are authenticated: connecting to a
- * stopped one "succeeds".
- */
-bool redis_client_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
-                          struct error *error);
-bool redis_client_connect_to_master(const void *connection_options, int64_t deadline_ms,
-                                    void **ret_client, struct error *error);
+/* As struct scaler has it. */
 void redis_client_disconnect(void *client);
 
 /* NULL: it failed. */
 struct redis_channel *redis_client_open(struct redis_client *client, bool to_same_peer,
                                         int64_t deadline_ms, struct error *error);
-
-/* The Sentinels name another master: all channels to this one are closed, what they had in flight waits to be sent
- * again, and subscribers are notified. False: they are being asked, and nothing may be sent until they have answered. */
-bool redis_client_follow_master(struct redis_client *client, int64_t now_ms);
 
 /* Closes it, and sets it to NULL; its tasks must be taken first. */
 void redis_client_close(struct redis_client *client, struct redis_channel **channel);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "redis/connect.h"
 #include "redis/stall.h"
 
 #include <poll.h>
@@ -63,7 +64,7 @@ static bool open_shared(struct redis_client *client, struct error *error)
 /* Sends what waits, on a channel that is opened for it. */
 static bool send_waiting(struct redis_client *client, redis_send_tasks *send, struct error *error)
 {
-    if (!redis_client_follow_master(client, clock_now_ms())) {
+    if (!redis_follow_master(client, clock_now_ms())) {
         client->was_kept_back = true;
         return true;
     }
@@ -178,7 +179,7 @@ static bool turn(struct redis_client *client, struct feed *feed, struct error *e
     int64_t next_ms = check(client, error);
     if (next_ms < 0)
         return false;
-    if (redis_client_follow_master(client, clock_now_ms()) &&
+    if (redis_follow_master(client, clock_now_ms()) &&
         (can_send(client->waiting, client->shared) ||
          can_send(client->waiting_isolated, client->isolated)))
         next_ms = 0;

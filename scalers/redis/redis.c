@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/client.h"
+#include "redis/connect.h"
 #include "redis/measure.h"
 #include "redis/options.h"
 
@@ -211,7 +212,7 @@ const struct scaler scaler_redis = {
     .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
-    .connect = redis_client_connect,
+    .connect = redis_connect,
     .measure = measure,
     .disconnect = redis_client_disconnect,
     .subscribes = true,
@@ -229,7 +230,7 @@ const struct scaler scaler_redis_sentinel = {
     .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
-    .connect = redis_client_connect_to_master,
+    .connect = redis_connect_to_master,
     .measure = measure,
     .disconnect = redis_client_disconnect,
     .subscribes = true,

@@ -26,9 +26,9 @@ struct sentinel {
     struct error error;            /* why it was lost */
     int64_t retry_ms;
     int64_t pinged_ms;
-    bool is_pinged;    /* and there was no reply yet */
-    bool is_asking;    /* for the first time, or since +switch-master */
-    bool has_switched; /* in this step */
+    bool is_pinged;     /* and there was no reply yet */
+    bool is_requesting; /* for the first time, or since +switch-master */
+    bool has_switched;  /* in this step */
 
     /* The newest answer. */
     long long epoch; /* of a reply whose address is still to come */
@@ -39,7 +39,7 @@ struct sentinel {
 
 struct redis_sentinels {
     const struct redis_connection *options;
-    int64_t asked_ms;
+    int64_t requested_ms;
     size_t count;
     struct sentinel all[REDIS_MAX_SENTINELS];
 };
@@ -48,7 +48,7 @@ struct redis_sentinels *redis_sentinels_new(const struct redis_connection *optio
 {
     struct redis_sentinels *sentinels = memory_new(sizeof(*sentinels));
     sentinels->options = options;
-    sentinels->asked_ms = clock_now_ms();
+    sentinels->requested_ms = clock_now_ms();
     const struct redis_login login = {options->sentinel_username, options->sentinel_password, 0};
     sentinels->count = redis_connection_count(options);
     for (size_t i = 0; i < sentinels->count; i++) {
@@ -58,7 +58,7 @@ struct redis_sentinels *redis_sentinels_new(const struct redis_connection *optio
         redis_server_init(&sentinel->server, &login, tls);
         redis_server_set_address(&sentinel->server, host, port);
         sentinel->master = options->sentinel_master;
-        sentinel->is_asking = true;
+        sentinel->is_requesting = true;
     }
     return sentinels;
 }
@@ -116,7 +116,7 @@ static void on_address(struct redis_channel *channel, struct redis_command *comm
     sentinel->host = text_copy(reply->element[0]->str);
     sentinel->port = atoi(reply->element[1]->str);
     sentinel->known_epoch = sentinel->epoch;
-    sentinel->is_asking = false;
+    sentinel->is_requesting = false;
 }
 
 static void on_subscribed(struct redis_channel *channel, struct redis_command *command,
@@ -166,7 +166,7 @@ static bool on_push(struct redis_channel *channel, const redisReply *reply)
 static void lose(struct sentinel *sentinel, struct error *error)
 {
     redis_channel_free(TAKE(sentinel->channel));
-    sentinel->is_asking = false;
+    sentinel->is_requesting = false;
     sentinel->is_pinged = false;
     error_done(&sentinel->error);
     error_move(&sentinel->error, error);
@@ -198,14 +198,14 @@ size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
 }
 
 /* A connection that is subscribed cannot ask, so it is made again. */
-static void ask_again(struct redis_sentinels *sentinels, struct sentinel *sentinel)
+static void request_again(struct redis_sentinels *sentinels, struct sentinel *sentinel)
 {
     int64_t now_ms = clock_now_ms();
     redis_channel_free(TAKE(sentinel->channel));
     sentinel->is_pinged = false;
     sentinel->has_switched = false;
-    sentinel->is_asking = true;
-    sentinels->asked_ms = now_ms;
+    sentinel->is_requesting = true;
+    sentinels->requested_ms = now_ms;
     open_channel(sentinel, now_ms);
 }
 
@@ -220,7 +220,7 @@ bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_
         if (!redis_channel_step(sentinel->channel, revents, &error))
             lose(sentinel, &error);
         else if (sentinel->has_switched)
-            ask_again(sentinels, sentinel);
+            request_again(sentinels, sentinel);
         return true;
     }
     return false;
@@ -282,22 +282,22 @@ int64_t redis_sentinels_check(struct redis_sentinels *sentinels, int64_t now_ms)
         if (at_ms < next_ms)
             next_ms = at_ms;
     }
-    if (sentinels != NULL && now_ms < sentinels->asked_ms + GRACE_MS &&
-        sentinels->asked_ms + GRACE_MS < next_ms)
-        next_ms = sentinels->asked_ms + GRACE_MS;
+    if (sentinels != NULL && now_ms < sentinels->requested_ms + GRACE_MS &&
+        sentinels->requested_ms + GRACE_MS < next_ms)
+        next_ms = sentinels->requested_ms + GRACE_MS;
     return next_ms;
 }
 
 bool redis_sentinels_are_settled(const struct redis_sentinels *sentinels, int64_t now_ms)
 {
     bool is_known = false;
-    bool is_asking = false;
+    bool is_requesting = false;
     for (size_t i = 0; sentinels != NULL && i < sentinels->count; i++) {
         const struct sentinel *sentinel = &sentinels->all[i];
-        is_asking = is_asking || sentinel->is_asking;
-        is_known = is_known || (sentinel->host != NULL && !sentinel->is_asking);
+        is_requesting = is_requesting || sentinel->is_requesting;
+        is_known = is_known || (sentinel->host != NULL && !sentinel->is_requesting);
     }
-    return !is_asking || (is_known && now_ms >= sentinels->asked_ms + GRACE_MS);
+    return !is_requesting || (is_known && now_ms >= sentinels->requested_ms + GRACE_MS);
 }
 
 static bool nobody_knows(const struct redis_sentinels *sentinels, struct error *error)

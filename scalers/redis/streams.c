@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/client.h"
+#include "redis/connect.h"
 #include "redis/measure.h"
 #include "redis/options.h"
 
@@ -441,7 +442,7 @@ const struct scaler scaler_redis_streams = {
     .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
-    .connect = redis_client_connect,
+    .connect = redis_connect,
     .bundle = bundle,
     .measure = measure,
     .disconnect = redis_client_disconnect,
@@ -461,7 +462,7 @@ const struct scaler scaler_redis_sentinel_streams = {
     .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
-    .connect = redis_client_connect_to_master,
+    .connect = redis_connect_to_master,
     .bundle = bundle,
     .measure = measure,
     .disconnect = redis_client_disconnect,

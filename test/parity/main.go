@@ -50,9 +50,17 @@ func withoutContext(construct func(*scalersconfig.ScalerConfig) (scalers.Scaler,
 	}
 }
 
-func standalone(construct func(context.Context, bool, bool, *scalersconfig.ScalerConfig) (scalers.Scaler, error)) constructor {
+type redisConstructor func(ctx context.Context, isClustered, isSentinel bool, config *scalersconfig.ScalerConfig) (scalers.Scaler, error)
+
+func standalone(construct redisConstructor) constructor {
 	return func(ctx context.Context, config *scalersconfig.ScalerConfig) (scalers.Scaler, error) {
 		return construct(ctx, false, false, config)
+	}
+}
+
+func bySentinel(construct redisConstructor) constructor {
+	return func(ctx context.Context, config *scalersconfig.ScalerConfig) (scalers.Scaler, error) {
+		return construct(ctx, false, true, config)
 	}
 }
 
@@ -66,6 +74,9 @@ var constructors = map[string]constructor{
 	"rabbitmq":       withoutContext(scalers.NewRabbitMQScaler),
 	"redis":          standalone(scalers.NewRedisScaler),
 	"redis-streams":  standalone(scalers.NewRedisStreamsScaler),
+
+	"redis-sentinel":         bySentinel(scalers.NewRedisScaler),
+	"redis-sentinel-streams": bySentinel(scalers.NewRedisStreamsScaler),
 }
 
 func number(quantity *resource.Quantity) json.Number {

@@ -1,0 +1,156 @@
+#include "redis/connect.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "redis/options.h"
+#include "redis/stall.h"
+#include "shared/tls_socket.h"
+
+#include <limits.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+
+bool redis_follow_master(struct redis_client *client, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error ignored = {0};
+    const char *host = NULL;
+    int port = 0;
+    if (client->sentinels == NULL)
+        return true;
+    if (!redis_sentinels_are_settled(client->sentinels, now_ms))
+        return false;
+    if (redis_sentinels_master(client->sentinels, &host, &port, &ignored) &&
+        (port != client->server.port || !text_equal(host, client->server.host))) {
+        redis_stall_leave(client);
+        redis_server_set_address(&client->server, host, port);
+    }
+    return true;
+}
+
+/* Handles what is received until then, or the first of it. False: the shared channel is lost. */
+static bool wait_for_all(struct redis_client *client, int64_t until_ms, struct error *error)
+{
+    struct redis_channel *channels[1 + REDIS_MAX_SENTINELS];
+    struct pollfd sockets[1 + REDIS_MAX_SENTINELS];
+    size_t count = redis_sentinels_list(client->sentinels, channels);
+    if (client->shared != NULL)
+        channels[count++] = client->shared;
+    for (size_t i = 0; i < count; i++)
+        sockets[i] = (struct pollfd){.fd = channels[i]->context->fd,
+                                     .events = redis_channel_events(channels[i])};
+    if (poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (sockets[i].revents != 0 &&
+            !redis_sentinels_step(client->sentinels, channels[i], sockets[i].revents) &&
+            !redis_channel_step(channels[i], sockets[i].revents, error))
+            return false;
+    return true;
+}
+
+/* Until then; Sentinels want something sooner. */
+static int64_t next_ms(const struct redis_client *client, int64_t now_ms, int64_t deadline_ms)
+{
+    int64_t sentinels_ms = redis_sentinels_check(client->sentinels, now_ms);
+    return sentinels_ms < deadline_ms ? sentinels_ms : deadline_ms;
+}
+
+static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, struct error *error)
+{
+    for (;;) {
+        int64_t now_ms = clock_now_ms();
+        if (redis_follow_master(client, now_ms) && client->shared == NULL)
+            client->shared = redis_client_open(client, false, deadline_ms, error);
+        if (client->shared == NULL && error_is_set(error))
+            return false;
+        if (client->shared != NULL && client->shared->state == REDIS_READY)
+            break;
+        if (now_ms >= deadline_ms)
+            return client->shared == NULL
+                       ? error_unavailable(error, "the Sentinels do not name the master in time")
+                       : redis_client_cannot_connect(client->shared, error);
+        if (!wait_for_all(client, next_ms(client, now_ms, deadline_ms), error))
+            return false;
+    }
+    redis_server_set_peer(&client->server, client->shared->context->fd);
+    return true;
+}
+
+/* False: the certificates or the key of the options are wrong. */
+static bool set_server(struct redis_client *client, const struct redis_connection *options,
+                       struct error *error)
+{
+    SSL_CTX *tls = NULL;
+    if (redis_connection_has_tls(options) && (tls = tls_context_new(&options->tls, error)) == NULL)
+        return false;
+    const struct redis_login login = {options->username, options->password, options->database};
+    redis_server_init(&client->server, &login, tls);
+    SSL_CTX_free(tls); /* the server holds it */
+    return true;
+}
+
+static bool find_server(struct redis_client *client, const struct redis_connection *options)
+{
+    int port = 0;
+    _cleanup_(memory_free) char *host = redis_connection_host(options, 0, &port);
+    redis_server_set_address(&client->server, host, port);
+    return true;
+}
+
+/* As the Sentinels name it; one is enough. */
+static bool find_master(struct redis_client *client, const struct redis_connection *options,
+                        int64_t deadline_ms, struct error *error)
+{
+    const char *host = NULL;
+    int port = 0;
+    client->sentinels = redis_sentinels_new(options, client->server.tls);
+    client->server.must_be_master = true;
+    for (;;) {
+        int64_t now_ms = clock_now_ms();
+        int64_t until_ms = next_ms(client, now_ms, deadline_ms);
+        if (redis_sentinels_are_settled(client->sentinels, now_ms) || now_ms >= deadline_ms)
+            break;
+        wait_for_all(client, until_ms, error);
+    }
+    if (!redis_sentinels_master(client->sentinels, &host, &port, error))
+        return false;
+    redis_server_set_address(&client->server, host, port);
+    return true;
+}
+
+static bool connect_client(struct redis_client *client, const struct redis_connection *options,
+                           bool by_sentinels, int64_t deadline_ms, struct error *error)
+{
+    redis_subscriber_init(&client->subscriber, &client->server);
+    if (!set_server(client, options, error))
+        return false;
+    bool is_found = by_sentinels ? find_master(client, options, deadline_ms, error)
+                                 : find_server(client, options);
+    return is_found && wait_until_ready(client, deadline_ms, error);
+}
+
+static bool connect_new(const void *options, bool by_sentinels, int64_t deadline_ms,
+                        void **ret_client, struct error *error)
+{
+    struct redis_client *client = memory_new(sizeof(*client));
+    if (!connect_client(client, options, by_sentinels, deadline_ms, error)) {
+        redis_client_disconnect(client);
+        return false;
+    }
+    client->shared->measures_round_trips = true;
+    *ret_client = client;
+    return true;
+}
+
+bool redis_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                   struct error *error)
+{
+    return connect_new(connection_options, false, deadline_ms, ret_client, error);
+}
+
+bool redis_connect_to_master(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                             struct error *error)
+{
+    return connect_new(connection_options, true, deadline_ms, ret_client, error);
+}
