@@ -14,8 +14,9 @@ static const char switch_channel[] = "+switch-master";
 enum {
     CONNECT_MS = 1500, /* less than a client has */
     RETRY_MS = 1000,
-    PING_MS = 2000, /* Sentinels notice a dead master after a time like this */
-    GRACE_MS = 200, /* for the others, once one has answered */
+    PING_MS = 2000,   /* Sentinels notice a dead master after a time like this */
+    SLOW_LOOKUP = 20, /* looking a name up blocks: for one part in so many of the time, at most */
+    GRACE_MS = 200,   /* for the others, once one has answered */
     MAX_EXPLAINED = 3,
 };
 
@@ -178,6 +179,7 @@ static void open_channel(struct sentinel *sentinel, int64_t now_ms)
     sentinel->retry_ms = now_ms + RETRY_MS;
     sentinel->pinged_ms = now_ms;
     sentinel->channel = redis_channel_open(&sentinel->server, false, now_ms + CONNECT_MS, &error);
+    sentinel->retry_ms += SLOW_LOOKUP * (clock_now_ms() - now_ms);
     if (sentinel->channel == NULL) {
         lose(sentinel, &error);
         return;

@@ -144,6 +144,27 @@ def test_what_nobody_knows_is_named(shop, redis, client):
     assert "sentinelMaster is missing" in text
 
 
+def test_users_with_the_documented_rights(shop, redis, client):
+    """Those of docs/redis.md, and for push notifications of docs/operations.md."""
+    at_server = ("~jobs* +llen +type +scard +zcard +hlen +xlen +xpending +xinfo +role +ping +info +select "
+                 "+client|setname +client|id +client|tracking +client|caching +subscribe &__redis__:invalidate")
+    at_sentinel = ("+sentinel|master +sentinel|get-master-addr-by-name +subscribe &+switch-master +ping +info "
+                   "+client|setname")
+    for servers, rights in ((shop.servers, at_server), (shop.sentinels, at_sentinel)):
+        for server in servers:
+            with server.connect() as admin:
+                admin.call("ACL", "SETUSER", "counter", "reset", "on", ">sesame", *rights.split())
+    redis.call("RPUSH", "jobs", *range(4))
+    trigger = shop.trigger(username="counter", password="sesame", sentinelUsername="counter", sentinelPassword="sesame")
+    answers(client, trigger, 4, True)
+    wrong = unavailable(client, trigger | {"sentinelPassword": "no"})
+    assert "no Sentinel names the master" in wrong and "authentication failed" in wrong
+    with Server(interval="30s") as server, Streams(server, [trigger | {"listName": "jobs:idle"}]) as streams:
+        wait_until(lambda: redis.calls("client|caching") > 0, 10, "the subscription")
+        redis.call("RPUSH", "jobs:idle", "a")
+        streams.wait_for_pushes([0])
+
+
 @pytest.mark.parametrize("how", ["kill", "pause"])
 def test_a_failover_is_followed(shop, redis, how):
     """Whatever happens to the master, no answer is of an old one. The Sentinels' own failover takes 1 to 3 s."""
