@@ -75,6 +75,7 @@ type server struct {
 	pb.UnimplementedExternalScalerServer
 	metricSpec  func(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error)
 	metrics     func() (*pb.GetMetricsResponse, error)
+	active      bool
 	isActive    func(stream pb.ExternalScaler_StreamIsActiveServer) error
 	metricSpecs func(stream pb.ExternalScaler_StreamMetricSpecServer) error
 }
@@ -100,7 +101,7 @@ func (s *server) GetMetrics(context.Context, *pb.GetMetricsRequest) (*pb.GetMetr
 }
 
 func (s *server) IsActive(context.Context, *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
-	return &pb.IsActiveResponse{}, nil
+	return &pb.IsActiveResponse{Result: s.active}, nil
 }
 
 func (s *server) StreamIsActive(_ *pb.ScaledObjectRef, stream pb.ExternalScaler_StreamIsActiveServer) error {

@@ -31,7 +31,6 @@ HELPS = ["TestAStreamOfMetricSpecsRepairs"]  # what Backlog relies on
 
 
 def run(program, test):
-    """The output, and how many of the repetitions failed and passed."""
     path = os.path.join(FOLDER, program)
     if not os.path.exists(path):
         raise Unavailable(f"{path} is not built: ./dev test upstream")
@@ -40,23 +39,44 @@ def run(program, test):
     output = found.stdout + found.stderr
     print(output)
     assert "the test is wrong" not in output
+    return output
+
+
+def run_repeatedly(program, test):
+    """The output, and how many of the repetitions failed and passed."""
+    output = run(program, test)
     return output, *(len(re.findall(rf"^ +--- {result}: {test}/\d+ ", output, re.MULTILINE)) for result in ("FAIL", "PASS"))
 
 
 @pytest.mark.parametrize("test", PROBLEMS)
 def test_the_problem_is_there_each_time(test):
-    output, failed, passed = run("tests", test)
+    output, failed, passed = run_repeatedly("tests", test)
     assert (failed, passed) == (TIMES, 0), "KEDA may have solved it: docs/upstream/README.md says what to do then"
     assert output.count(PROBLEMS[test]) == TIMES
 
 
 @pytest.mark.parametrize("test", PATCHED)
 def test_the_patch_solves_it(test):
-    _, failed, passed = run("patched", test)
+    _, failed, passed = run_repeatedly("patched", test)
     assert (failed, passed) == (0, TIMES)
 
 
 @pytest.mark.parametrize("test", HELPS)
 def test_what_helps(test):
-    _, failed, passed = run("tests", test)
+    _, failed, passed = run_repeatedly("tests", test)
     assert (failed, passed) == (0, TIMES)
+
+
+def lost(program):
+    """By errors, and by held values."""
+    return tuple(map(int, re.search(r"of 300 each, (\d+) lost their workers by errors and (\d+) by held", run(program, "TestOutage")).groups()))
+
+
+def test_the_provoked_race_loses_workers_by_errors_and_none_by_held_values():
+    by_errors, by_values = lost("provoked")
+    assert by_errors >= 30
+    assert by_values == 0
+
+
+def test_the_patch_keeps_them_in_the_provoked_race():
+    assert lost("patched") == (0, 0)
