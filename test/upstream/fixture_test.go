@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/scale"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -186,18 +188,24 @@ func scaledObject(triggers ...v1alpha1.ScaleTriggers) *v1alpha1.ScaledObject {
 	return found
 }
 
-func newCluster(t *testing.T, replicas int32, objects ...client.Object) *cluster {
-	t.Helper()
+var kinds = sync.OnceValue(func() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme} {
 		if err := add(scheme); err != nil {
-			t.Fatal(err)
+			panic(err)
 		}
 	}
+	return scheme
+})
+
+func newCluster(t *testing.T, replicas int32, objects ...client.Object) *cluster {
+	t.Helper()
+	scheme := kinds()
 	found := &cluster{events: make(recorder, 100)}
 	found.replicas.Store(replicas)
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "worker", Namespace: namespace}}
 	found.Client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, deployment)...).
+		WithTypeConverters(managedfields.NewDeducedTypeConverter()). // the default one takes long to make
 		WithStatusSubresource(&v1alpha1.ScaledObject{}, &v1alpha1.ScaledJob{}).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Get: func(ctx context.Context, base client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
