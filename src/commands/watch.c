@@ -6,6 +6,7 @@
 #include "cli/console.h"
 #include "commands/watch_screen.h"
 #include "commands/watch_table.h"
+#include "commands/watch_workers.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -19,6 +20,7 @@
 
 struct watch_flags {
     bool once;
+    bool workers;
     int64_t interval_ms;
     int64_t timeout_ms;
     const char *filter;
@@ -32,12 +34,16 @@ enum { WIDE = 1000, LINES_AROUND = 4, REDRAW_MS = 1000 };
 static const struct option table[] = {
     FLAG("once", OPTION_BOOL, once, "false", .group = "The table",
          .doc = "print the table once, and end; also where the output is no terminal"),
+    FLAG("workers", OPTION_BOOL, workers, "false",
+         .doc = "the pods of the ScaledObjects and ScaledJobs instead, which a server with "
+                "--workers lists"),
     FLAG("interval", OPTION_DURATION, interval_ms, "2s", .limits = {100, 3600 * 1000},
          .doc = "between two refreshes"),
     FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 600 * 1000},
          .doc = "for the server to answer"),
     FLAG("filter", OPTION_STRING, filter, NULL,
-         .doc = "only triggers with this in their name, scaler, metric or state"),
+         .doc = "only triggers with this in their name, scaler, metric or state, or workers with "
+                "this in their object, name, state or reason"),
     OUTPUT_FLAG(.doc = "text, or one JSON object per trigger and line, once"),
     {0},
 };
@@ -47,9 +53,11 @@ struct fetcher {
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
     struct watch_rows rows;
+    struct watch_workers workers; /* instead of rows, with --workers */
     struct error error;
     bool is_fresh;
     struct http_client *client; /* the thread's */
+    bool is_of_workers;
     int64_t interval_ms;
     int news_fd, stop_fd;
 };
@@ -58,6 +66,7 @@ struct watch {
     struct fetcher fetcher;
     struct watch_view view;
     struct watch_rows rows;
+    struct watch_workers workers;
     struct error error;
     int64_t fetched_ms; /* 0: never */
     bool is_paused, is_typing, is_over;
@@ -73,12 +82,15 @@ static void signal_fd(int fd)
         continue;
 }
 
-static void hand_over(struct fetcher *fetcher, struct watch_rows *rows, struct error *error)
+static void hand_over(struct fetcher *fetcher, struct watch_rows *rows,
+                      struct watch_workers *workers, struct error *error)
 {
     pthread_mutex_lock(&fetcher->lock);
     if (!error_is_set(error)) {
         watch_rows_done(&fetcher->rows);
         fetcher->rows = *rows;
+        watch_workers_done(&fetcher->workers);
+        fetcher->workers = *workers;
     }
     error_move(&fetcher->error, error);
     fetcher->is_fresh = true;
@@ -92,9 +104,13 @@ static void *fetch(void *context)
     struct pollfd stop = {.fd = fetcher->stop_fd, .events = POLLIN};
     do {
         struct watch_rows rows = {0};
+        struct watch_workers workers = {0};
         struct error error = {0};
-        watch_rows_fetch(fetcher->client, &rows, &error);
-        hand_over(fetcher, &rows, &error);
+        if (fetcher->is_of_workers)
+            watch_workers_fetch(fetcher->client, &workers, &error);
+        else
+            watch_rows_fetch(fetcher->client, &rows, &error);
+        hand_over(fetcher, &rows, &workers, &error);
         error_done(&error);
     } while (poll(&stop, 1, (int)fetcher->interval_ms) == 0);
     return NULL;
@@ -106,6 +122,7 @@ static void fetcher_start(struct fetcher *fetcher, const char *address,
     sigset_t all, before;
     *fetcher = (struct fetcher){.client = http_client_new(address, flags->timeout_ms),
                                 .interval_ms = flags->interval_ms,
+                                .is_of_workers = flags->workers,
                                 .news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                                 .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     pthread_mutex_init(&fetcher->lock, NULL);
@@ -123,6 +140,7 @@ static void fetcher_stop(struct fetcher *fetcher)
     pthread_join(fetcher->thread, NULL);
     pthread_mutex_destroy(&fetcher->lock);
     watch_rows_done(&fetcher->rows);
+    watch_workers_done(&fetcher->workers);
     error_done(&fetcher->error);
     http_client_free(fetcher->client);
     close(fetcher->news_fd);
@@ -143,6 +161,9 @@ static void take_news(struct watch *watch)
             watch_rows_compare(&rows, &watch->rows);
             watch_rows_done(&watch->rows);
             watch->rows = rows;
+            watch_workers_done(&watch->workers);
+            watch->workers = fetcher->workers;
+            fetcher->workers = (struct watch_workers){0};
             watch->fetched_ms = clock_now_ms();
         }
         error_done(&watch->error);
@@ -165,7 +186,10 @@ static void add_head(const struct watch *watch, size_t width, struct text *frame
 {
     _cleanup_(text_done) struct text line = {0};
     text_addf(&line, "backlog %s  ", http_client_url(watch->fetcher.client));
-    watch_rows_sum(&watch->rows, &line);
+    if (watch->fetcher.is_of_workers)
+        watch_workers_sum(&watch->workers, &line);
+    else
+        watch_rows_sum(&watch->rows, &line);
     if (watch->fetched_ms > 0)
         text_addf(&line, "  %.0f s ago", (double)(clock_now_ms() - watch->fetched_ms) / 1000);
     text_add(&line, watch->is_paused ? "  paused" : "");
@@ -181,17 +205,17 @@ static void add_head(const struct watch *watch, size_t width, struct text *frame
 static void add_foot(const struct watch *watch, size_t width, struct text *frame)
 {
     _cleanup_(text_done) struct text line = {0};
+    bool is_of_workers = watch->fetcher.is_of_workers;
     if (watch->is_typing)
         text_addf(&line, "filter: %s_", watch->view.filter);
     else
-        text_addf(
-            &line,
-            "%zu to %zu of %zu  q quit  1-9 sort  r reverse  / filter%s%s  f failing%s  p pause",
-            watch->shown == 0 ? 0 : watch->view.first + 1,
-            watch->view.first + watch->page < watch->shown ? watch->view.first + watch->page
-                                                           : watch->shown,
-            watch->shown, watch->view.filter[0] == '\0' ? "" : " ", watch->view.filter,
-            watch->view.only_failing ? " (on)" : "");
+        text_addf(&line, "%zu to %zu of %zu  q quit%s  / filter%s%s%s%s  p pause",
+                  watch->shown == 0 ? 0 : watch->view.first + 1,
+                  watch->view.first + watch->page < watch->shown ? watch->view.first + watch->page
+                                                                 : watch->shown,
+                  watch->shown, is_of_workers ? "" : "  1-9 sort  r reverse",
+                  watch->view.filter[0] == '\0' ? "" : " ", watch->view.filter,
+                  is_of_workers ? "" : "  f failing", watch->view.only_failing ? " (on)" : "");
     text_add(frame, console_begin(stdout, CONSOLE_DIM));
     text_add_bytes(frame, line.bytes, text_cut(line.bytes, width));
 }
@@ -204,29 +228,75 @@ static const char *color_of(const struct watch_row *row)
                                              : "";
 }
 
+/* Within the rows, of which there may be fewer than before. */
+static void keep_first(struct watch *watch)
+{
+    if (watch->view.first + watch->page > watch->shown)
+        watch->view.first = watch->shown > watch->page ? watch->shown - watch->page : 0;
+}
+
+static void add_triggers(struct watch *watch, size_t width, struct text *frame)
+{
+    _cleanup_(memory_free) const struct watch_row **shown =
+        watch_view_rows(&watch->view, &watch->rows, &watch->shown);
+    keep_first(watch);
+    size_t label = watch_label_width(shown, watch->shown, width);
+    add_head(watch, width, frame);
+    text_add(frame, console_begin(stdout, CONSOLE_BOLD));
+    watch_row_write(NULL, label, width, frame);
+    text_add(frame, "\n");
+    for (size_t i = 0; i < watch->page; i++) {
+        size_t row = watch->view.first + i;
+        if (row < watch->shown) {
+            text_add(frame, color_of(shown[row]));
+            watch_row_write(shown[row], label, width, frame);
+        }
+        text_add(frame, "\n");
+    }
+}
+
+static const char *color_of_worker(const struct watch_worker *worker)
+{
+    return worker->is_wrong                       ? console_begin(stdout, CONSOLE_RED)
+           : text_equal(worker->state, "Pending") ? console_begin(stdout, CONSOLE_YELLOW)
+           : text_equal(worker->state, "Running") ? console_begin(stdout, CONSOLE_GREEN)
+                                                  : "";
+}
+
+static void add_workers(struct watch *watch, size_t width, struct text *frame)
+{
+    const struct watch_workers *workers = &watch->workers;
+    size_t at = 0, lines = 0;
+    watch->shown = 0;
+    for (size_t i = 0; i < workers->count; i++)
+        watch->shown += watch_worker_has(&workers->items[i], watch->view.filter);
+    keep_first(watch);
+    add_head(watch, width, frame);
+    text_add(frame, console_begin(stdout, CONSOLE_BOLD));
+    watch_worker_write(NULL, width, frame);
+    text_add(frame, "\n");
+    for (size_t i = 0; i < workers->count && lines < watch->page; i++) {
+        if (!watch_worker_has(&workers->items[i], watch->view.filter) || at++ < watch->view.first)
+            continue;
+        text_add(frame, color_of_worker(&workers->items[i]));
+        watch_worker_write(&workers->items[i], width, frame);
+        text_add(frame, "\n");
+        lines++;
+    }
+    for (; lines < watch->page; lines++)
+        text_add(frame, "\n");
+}
+
 static void draw(struct watch *watch)
 {
     size_t rows, width;
     _cleanup_(text_done) struct text frame = {0};
     screen_size(&rows, &width);
     watch->page = rows > LINES_AROUND ? rows - LINES_AROUND : 1;
-    _cleanup_(memory_free) const struct watch_row **shown =
-        watch_view_rows(&watch->view, &watch->rows, &watch->shown);
-    if (watch->view.first + watch->page > watch->shown)
-        watch->view.first = watch->shown > watch->page ? watch->shown - watch->page : 0;
-    size_t label = watch_label_width(shown, watch->shown, width);
-    add_head(watch, width, &frame);
-    text_add(&frame, console_begin(stdout, CONSOLE_BOLD));
-    watch_row_write(NULL, label, width, &frame);
-    text_add(&frame, "\n");
-    for (size_t i = 0; i < watch->page; i++) {
-        size_t row = watch->view.first + i;
-        if (row < watch->shown) {
-            text_add(&frame, color_of(shown[row]));
-            watch_row_write(shown[row], label, width, &frame);
-        }
-        text_add(&frame, "\n");
-    }
+    if (watch->fetcher.is_of_workers)
+        add_workers(watch, width, &frame);
+    else
+        add_triggers(watch, width, &frame);
     add_foot(watch, width, &frame);
     screen_show(&frame);
 }
@@ -344,6 +414,43 @@ static bool print_once(const struct watch_flags *flags, const char *address,
     return good;
 }
 
+/* The server begins to read when somebody asks: it is asked until it has read, or for --timeout. */
+static bool print_workers(const struct watch_flags *flags, const char *address,
+                          const struct watch_view *view, struct error *error)
+{
+    enum { AGAIN_MS = 200 };
+    struct watch_workers workers = {0};
+    struct http_client *client = http_client_new(address, flags->timeout_ms);
+    int64_t deadline_ms = clock_now_ms() + flags->timeout_ms;
+    bool good;
+    do {
+        watch_workers_done(&workers);
+        good = watch_workers_fetch(client, &workers, error);
+    } while (good && !workers.is_read && clock_now_ms() < deadline_ms &&
+             poll(NULL, 0, AGAIN_MS) == 0);
+    if (good && !workers.is_read)
+        good = error_unavailable(error, "%s: the workers were not read within --timeout",
+                                 http_client_url(client));
+    _cleanup_(text_done) struct text page = {0};
+    watch_workers_sum(&workers, &page);
+    text_add(&page, "\n");
+    watch_worker_write(NULL, WIDE, &page);
+    text_add(&page, "\n");
+    for (size_t i = 0; good && i < workers.count; i++) {
+        if (!watch_worker_has(&workers.items[i], view->filter))
+            continue;
+        if (flags->output == OUTPUT_JSON)
+            console_print_json(watch_worker_json(&workers.items[i]));
+        watch_worker_write(&workers.items[i], WIDE, &page);
+        text_add(&page, "\n");
+    }
+    if (good && flags->output == OUTPUT_TEXT)
+        fputs(page.bytes, stdout);
+    watch_workers_done(&workers);
+    http_client_free(client);
+    return good;
+}
+
 static bool watch_until_quit(const struct watch_flags *flags, const char *address,
                              const struct watch_view *view, struct error *error)
 {
@@ -361,6 +468,7 @@ static bool watch_until_quit(const struct watch_flags *flags, const char *addres
     screen_end();
     fetcher_stop(&watch.fetcher);
     watch_rows_done(&watch.rows);
+    watch_workers_done(&watch.workers);
     error_done(&watch.error);
     return true;
 }
@@ -374,8 +482,9 @@ static int run(const struct command_line *line, struct error *error)
         snprintf(view.filter, sizeof(view.filter), "%s", flags->filter);
     bool is_once = flags->once || flags->output == OUTPUT_JSON || !isatty(STDOUT_FILENO) ||
                    !isatty(STDIN_FILENO);
-    bool good = is_once ? print_once(flags, address, &view, error)
-                        : watch_until_quit(flags, address, &view, error);
+    bool good = !is_once         ? watch_until_quit(flags, address, &view, error)
+                : flags->workers ? print_workers(flags, address, &view, error)
+                                 : print_once(flags, address, &view, error);
     return good ? 0 : 1;
 }
 
@@ -386,11 +495,13 @@ const struct command command_watch = {
     .max_operands = 1,
     .about = "Shows every trigger that KEDA has called a server for: its value, how fast that "
              "changes, target, wanted replicas, and errors. The address is that of the server's "
-             "--http port, localhost:9091 where none is given.\n\n"
+             "--http port, localhost:9091 where none is given. With --workers: the pods behind "
+             "them, with state, restarts, age, jobs done, CPU and memory.\n\n"
              "Keys: q quits; 1 to 9 sort by a column, again in reverse; / filters (Esc ends it); f "
              "shows failing triggers only; p pauses; arrows, PgUp and PgDn scroll.\n\n"
              "Exit status: 0 shown, 1 the server did not answer (with --once), 2 wrong usage.",
     .examples = {{"behind `kubectl -n keda port-forward deploy/backlog 9091`", "backlog watch"},
+                 {"the workers, and why some wait", "backlog watch --workers"},
                  {"once, for a script",
                   "backlog watch backlog.keda.svc:9091 --once --output json"}},
     .flags = table,

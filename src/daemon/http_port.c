@@ -146,7 +146,10 @@ static void make_dashboard(struct http_port *port)
     const struct dashboard_settings settings = {
         .triggers = &port->triggers,
         .engine = port->parts.engine,
-        .hello = "{\"mode\":\"serve\",\"version\":\"" BACKLOG_VERSION "\"}",
+        .hello = port->parts.workers == NULL
+                     ? "{\"mode\":\"serve\",\"version\":\"" BACKLOG_VERSION "\"}"
+                     : "{\"mode\":\"serve\",\"hasWorkers\":true,\"version\":\"" BACKLOG_VERSION
+                       "\"}",
         .calls = calls_of,
         .context = port,
     };
@@ -190,6 +193,7 @@ bool http_port_begin(const struct http_port_addresses *addresses,
     port->triggers = (struct walk_source){parts->triggers, run_loop_call, port};
     make_dashboard(port);
     struct dashboard *dashboard = port->dashboard;
+    workers_set_triggers(parts->workers, &port->triggers);
     port->trigger_metrics =
         (struct trigger_metrics){.source = &port->triggers, .max = parts->metrics_per_trigger};
     memcpy(port->pages,
@@ -205,6 +209,8 @@ bool http_port_begin(const struct http_port_addresses *addresses,
                {"/api/triggers", explain_list, &port->triggers},
                {"/api/triggers/", explain_one, &port->triggers},
                {"/api/history/", history_page, &port->triggers},
+               {"/api/workers", workers_page, parts->workers},
+               {"/api/workers/", workers_log, parts->workers},
                {"/", assets_index, NULL}, /* last: all paths are below it */
            },
            sizeof(port->pages));

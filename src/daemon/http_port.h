@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "daemon/certificates.h"
 #include "daemon/reload.h"
+#include "daemon/workers.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"
 #include "serve/services/external_scaler.h"
@@ -37,6 +38,7 @@ struct http_port_parts {
     const struct server *server;
     const struct reload *reload;
     const struct certificates *certificates;
+    struct workers *workers;    /* NULL: --workers is not set */
     size_t metrics_per_trigger; /* triggers with metrics of their own */
 };
 

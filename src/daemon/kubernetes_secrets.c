@@ -69,7 +69,7 @@ static bool changed(void *context, const char *namespace, struct connections *co
 bool kubernetes_secrets_new(struct kubernetes_secrets **ret_secrets, struct error *error)
 {
     struct kubernetes_api api;
-    if (!kubernetes_api_find(&api, error))
+    if (!kubernetes_api_find("--kubernetes-secrets", &api, error))
         return false;
     *ret_secrets = memory_new(sizeof(**ret_secrets));
     (*ret_secrets)->api = api;

@@ -15,6 +15,8 @@
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/reload.h"
 #include "daemon/serve_flags.h"
+#include "daemon/workers.h"
+#include "kubernetes/worker.h"
 #include "measure/agent_process.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"
@@ -39,6 +41,7 @@ struct parts {
     struct reload *reload;
     struct certificates *certificates;
     struct kubernetes_secrets *secrets; /* NULL: none are read */
+    struct workers *workers;            /* NULL: none are listed */
     struct loop_calls *loop_calls;
     struct engine *engine;
     struct triggers *triggers;
@@ -116,6 +119,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
 static void free_parts(struct parts *parts)
 {
     http_port_end(parts->http);
+    workers_free(parts->workers);
     if (parts->server != NULL)
         server_drain(parts->server, 0);
     kubernetes_secrets_stop(parts->secrets); /* calls use it until they have ended */
@@ -202,6 +206,7 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     struct connections *connections = NULL;
     parts->certificates = certificates_begin(&flags->tls);
     if ((flags->kubernetes_secrets && !kubernetes_secrets_new(&parts->secrets, error)) ||
+        !workers_new(&flags->workers, &parts->workers, error) ||
         !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))
         return false;
     make_parts(flags, interval_is_set, connections, parts);
@@ -225,6 +230,7 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
         .server = parts->server,
         .reload = parts->reload,
         .certificates = parts->certificates,
+        .workers = parts->workers,
         .metrics_per_trigger = (size_t)flags->metrics_per_trigger,
     };
     const struct http_port_addresses addresses = {
@@ -369,6 +375,18 @@ static void check_address(const char *flag, const char *address, struct text *mi
             flag, address);
 }
 
+static void check_workers(const struct serve_flags *flags, struct text *mistakes)
+{
+    for (size_t i = 0; i < flags->workers.count; i++)
+        if (!worker_is_name(flags->workers.items[i]))
+            command_mistake(mistakes,
+                            "--workers \"%s\" must be the name of a namespace: lower case, digits "
+                            "and -",
+                            flags->workers.items[i]);
+    if (flags->workers.count > 0 && flags->http == NULL)
+        command_mistake(mistakes, "--workers needs --http, which shows them");
+}
+
 static void check(const struct command_line *line, struct text *mistakes)
 {
     const struct serve_flags *flags = line->flags;
@@ -377,6 +395,7 @@ static void check(const struct command_line *line, struct text *mistakes)
     check_address("listen", flags->listen, mistakes);
     check_address("http", flags->http, mistakes);
     check_address("probes", flags->probes, mistakes);
+    check_workers(flags, mistakes);
     certificates_check_flags(&flags->tls, mistakes);
     if (!transport_of(flags)->check(&options, &error))
         command_mistake(mistakes, "%s", error_text(&error));

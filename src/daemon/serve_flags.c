@@ -29,6 +29,9 @@ const struct option serve_flags[] = {
     FLAG("probes", OPTION_STRING, probes, NULL, .value_name = "ADDRESS",
          .doc = "address and port for /healthz and /readyz alone, such as :9092; what floods "
                 "--http leaves it alone"),
+    FLAG("workers", OPTION_LIST, workers, NULL, .flags = OPTION_NO_VARIABLE,
+         .doc = "in a pod: comma-separated namespaces; --http also shows the pods of their "
+                "ScaledObjects and ScaledJobs, and the pods' logs"),
     FLAG("transport", OPTION_CHOICE, transport, NULL, .choices = transport_names,
          .doc = "implementation of gRPC; the default is the first of this build"),
 

@@ -13,6 +13,7 @@ struct serve_flags {
     const char *http;
     struct option_list http_hosts;
     const char *probes;
+    struct option_list workers;
     int transport;
     const char *config;
     bool strict_config;

@@ -11,14 +11,15 @@
 
 enum { LARGEST_TOKEN = 64 << 10, CONNECT_TIMEOUT_MS = 5000, KEEPALIVE_S = 20 };
 
-bool kubernetes_api_find(struct kubernetes_api *ret_api, struct error *error)
+bool kubernetes_api_find(const char *flag, struct kubernetes_api *ret_api, struct error *error)
 {
     const char *host = getenv("KUBERNETES_SERVICE_HOST");
     const char *port = getenv("KUBERNETES_SERVICE_PORT");
     if (host == NULL || host[0] == '\0' || port == NULL || port[0] == '\0')
-        return error_invalid(
-            error, "--kubernetes-secrets works in a pod only: KUBERNETES_SERVICE_HOST and "
-                   "KUBERNETES_SERVICE_PORT are missing");
+        return error_invalid(error,
+                             "%s works in a pod only: KUBERNETES_SERVICE_HOST and "
+                             "KUBERNETES_SERVICE_PORT are missing",
+                             flag);
     bool is_ipv6 = strchr(host, ':') != NULL && host[0] != '[';
     *ret_api = (struct kubernetes_api){
         .server =

@@ -18,8 +18,9 @@ struct kubernetes_api {
     char *ca_file;
 };
 
-/* As each pod has it: KUBERNETES_SERVICE_HOST and _PORT, and the files of the service account. */
-bool kubernetes_api_find(struct kubernetes_api *ret_api, struct error *error);
+/* As each pod has it: KUBERNETES_SERVICE_HOST and _PORT, and the files of the service account. `flag` is what needs it, for
+ * the error outside of a pod. */
+bool kubernetes_api_find(const char *flag, struct kubernetes_api *ret_api, struct error *error);
 void kubernetes_api_done(struct kubernetes_api *api);
 
 /* A GET of the path. The caller frees the handle and the headers, in this order. NULL with the error set. */

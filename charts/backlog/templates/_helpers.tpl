@@ -138,6 +138,9 @@ imagePullSecrets:
 {{- if .Values.kubernetesSecrets.namespaces }}
 {{- $arguments = append $arguments "--kubernetes-secrets" }}
 {{- end }}
+{{- with .Values.workers.namespaces }}
+{{- $arguments = concat $arguments (list "--workers" (join "," .)) }}
+{{- end }}
 {{- /* The server refuses a flag that it is given twice, so a repetition would crash the pods. */}}
 {{- range .Values.extraArgs }}
 {{- $flag := regexReplaceAll "=.*" . "" }}
@@ -153,7 +156,7 @@ imagePullSecrets:
 {{/* Which value sets a flag. */}}
 {{- define "backlog.valueOfFlag" -}}
 {{- $flag := trimPrefix "--" (index . 1) }}
-{{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "probes" "probes.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" }}
+{{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "probes" "probes.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" "workers" "workers.namespaces" }}
 {{- if hasPrefix "tls-" $flag }}tls
 {{- else if hasKey $others $flag }}{{ get $others $flag }}
 {{- else if has $flag (include "backlog.flags" (index . 0).Files | fromYamlArray) }}config.{{ camelcase (replace "-" "_" $flag) | untitle }}

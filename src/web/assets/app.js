@@ -1,4 +1,4 @@
-// Which page is shown: #/, #/trigger/NAMESPACE/NAME, #/connections, #/log, #/jobs.
+// Which page is shown: #/, #/trigger/NAMESPACE/NAME, #/workers, #/workers/NAMESPACE/NAME, #/connections, #/log, #/jobs.
 
 import { connectionsPage } from "./connections.js";
 import { el, setText } from "./dom.js";
@@ -7,6 +7,7 @@ import { logPage } from "./log.js";
 import { connect, listen, store } from "./store.js";
 import { triggerPage } from "./trigger.js";
 import { triggersPage } from "./triggers.js";
+import { workersPage } from "./workers.js";
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
@@ -16,6 +17,7 @@ let shownFor = null; // the hello that the page was made for: what it shows depe
 const links = [
   { href: "#/jobs", label: "Jobs", isIn: ({ mode }) => mode === "rehearse" },
   { href: "#/", label: "Triggers", isIn: () => true },
+  { href: "#/workers", label: "Workers", isIn: ({ hasWorkers }) => hasWorkers === true },
   { href: "#/connections", label: "Connections", isIn: ({ mode, hasServer }) => mode === "serve" || hasServer },
   { href: "#/log", label: "Log", isIn: () => true },
 ];
@@ -25,6 +27,7 @@ function makePage(path) {
   if (view === "trigger" && names.length === 2) return triggerPage(...names);
   if (view === "connections") return connectionsPage();
   if (view === "log") return logPage();
+  if (view === "workers") return workersPage(...names);
   if (view === "jobs") return jobsPage();
   return triggersPage();
 }
@@ -35,12 +38,12 @@ function drawNav() {
   if (nav.dataset.shown === key) return;
   nav.dataset.shown = key;
   nav.replaceChildren(...links.filter(({ isIn }) => isIn(store.hello)).map(({ href, label }) => {
-    const isHere = path === href || (href === "#/" && path.startsWith("#/trigger"));
+    const isHere = path === href || (href === "#/" && path.startsWith("#/trigger")) || (href === "#/workers" && path.startsWith("#/workers/"));
     return el("a", { href, "aria-current": isHere ? "page" : false }, label);
   }));
 }
 
-const kindOf = ({ mode, hasServer }) => `${mode} ${Boolean(hasServer)}`;
+const kindOf = ({ mode, hasServer, hasWorkers }) => `${mode} ${Boolean(hasServer)} ${Boolean(hasWorkers)}`;
 
 function show() {
   let made;

@@ -8,17 +8,18 @@ import { drawChip, drawText, Table } from "./table.js";
 
 const kinds = { running: "ok", starting: "idle", stopping: "held", restarting: "error", ended: "none" };
 
-function openLog(row) {
+// `path` is where the log is, as text; 202: it is being read.
+export function openLog(title, path) {
   const text = el("pre", { tabindex: "0" }, "Loading …");
-  const dialog = el("dialog", { "aria-label": `Log of worker ${row.number} of ${row.object}` },
-    el("header", {}, el("h2", {}, `${row.object}, worker ${row.number}`), el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")), text);
+  const dialog = el("dialog", { "aria-label": `Log of ${title}` },
+    el("header", {}, el("h2", {}, title), el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")), text);
   let isOpen = true;
   async function load() {
     try {
-      const answer = await fetch(`/api/jobs/${row.id}/log`);
+      const answer = await fetch(path);
       const body = await answer.text();
       const isAtEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 20;
-      setText(text, answer.ok ? body || "This worker has written nothing yet." : `The log cannot be shown: ${body}`);
+      if (answer.status !== 202) setText(text, answer.ok ? body || "This worker has written nothing yet." : `The log cannot be shown: ${body}`);
       if (isAtEnd) text.scrollTop = text.scrollHeight;
     } catch (error) {
       setText(text, `The log cannot be loaded: ${error.message}`);
@@ -42,7 +43,7 @@ const columns = [
   { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", value: (row) => row.cpu ?? null, text: (row) => cores(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory ?? null, text: (row) => bytes(row.memory) },
   { key: "log", label: "Log", isWide: true, value: (row) => row.number, draw: (cell, row) => {
-    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(cell.row) }, "Show log"));
+    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(`${cell.row.object}, worker ${cell.row.number}`, `/api/jobs/${cell.row.id}/log`) }, "Show log"));
     cell.row = row;
     cell.firstChild.setAttribute("aria-label", `Show log of worker ${row.number} of ${row.object}`);
   } },

@@ -218,6 +218,7 @@ export function triggerPage(namespace, name) {
     element: el("div", { class: "page" },
       el("p", { class: "back" }, el("a", { href: "#/" }, "← All triggers")),
       el("h1", {}, el("span", { class: "soft" }, `${namespace}/`), name),
+      store.hello.hasWorkers && el("p", {}, el("a", { href: `#/workers/${path}` }, "Workers")),
       message, panels, el("section", { class: "panel" }, el("h2", {}, "Log lines"), lines)),
     draw() {},
     close() {

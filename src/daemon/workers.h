@@ -1,0 +1,36 @@
+/*
+ * --workers: the workers of the ScaledObjects and ScaledJobs that KEDA calls for, in the listed namespaces, as pages of the
+ * HTTP port. They are read from the Kubernetes API only while somebody asks for them.
+ *
+ *     /api/workers?namespace=shop&name=orders   the pods of each object, or of this one
+ *     /api/workers/shop/POD/log                 the end of a pod's log, as text; 202: it is being read, ask again
+ *
+ * Threads: the main thread begins and ends it; the pages are written on the HTTP server's.
+ */
+#ifndef BACKLOG_DAEMON_WORKERS_H
+#define BACKLOG_DAEMON_WORKERS_H
+
+#include "base/error.h"
+#include "config/option.h"
+#include "web/http.h"
+#include "web/walk.h"
+
+#include <stdbool.h>
+
+struct workers;
+
+/* Fails outside of a pod. The namespaces are borrowed; without one `*ret_workers` stays NULL. */
+bool workers_new(const struct option_list *namespaces, struct workers **ret_workers,
+                 struct error *error);
+
+/* Before the pages are asked for; borrowed. */
+void workers_set_triggers(struct workers *workers, const struct walk_source *triggers);
+
+/* NULL is harmless. */
+void workers_free(struct workers *workers);
+
+/* For web_page; `context` is the workers, or NULL: they are not listed, which is 404. */
+void workers_page(void *context, const struct web_request *request, struct web_answer *answer);
+void workers_log(void *context, const struct web_request *request, struct web_answer *answer);
+
+#endif

@@ -1,0 +1,100 @@
+// The pods of ScaledObjects and ScaledJobs, where the server lists them (--workers). They are read while this page is open.
+
+import { el, setText } from "./dom.js";
+import { bytes, compact, cores, duration, number, plural } from "./format.js";
+import { openLog } from "./jobs.js";
+import { serverNow } from "./store.js";
+import { drawChip, drawText, Table } from "./table.js";
+
+const EVERY_MS = 2000;
+const kinds = { Running: "ok", Pending: "held", Succeeded: "none", Terminating: "idle", Failed: "error" };
+
+function kindOf({ state, reason, ready }) {
+  if (state === "Running" && reason && !ready) return "error";
+  return kinds[state] ?? "error";
+}
+
+const ageOf = ({ created }) => (created == null ? null : serverNow() - created);
+
+const columns = [
+  { key: "pod", label: "Worker", value: (row) => `${row.object} ${row.pod}`, draw: (cell, row) => drawText(cell, row.pod, row.job ? `${row.object}, Job ${row.job}` : row.object) },
+  { key: "state", label: "State", isWide: true, value: (row) => row.state, draw: (cell, row) => drawChip(cell, kindOf(row), row.reason ? `${row.state}: ${row.reason}` : row.state, row.reason ?? "") },
+  { key: "restarts", label: "Restarts", isNumber: true, value: (row) => row.restarts, text: (row) => number(row.restarts) },
+  { key: "age", label: "Age", isNumber: true, hide: "narrow", value: ageOf, text: (row) => duration(ageOf(row)) },
+  { key: "done", label: "Jobs done", isNumber: true, title: "worker_jobs_total of the pod's /metrics", value: (row) => row.done, text: (row) => compact(row.done) },
+  { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", title: "Of one core", value: (row) => row.cpu, text: (row) => cores(row.cpu) },
+  { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory, text: (row) => bytes(row.memory) },
+  { key: "log", label: "Log", isWide: true, value: (row) => row.pod, draw: (cell, row) => {
+    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(`${cell.row.object}, ${cell.row.pod}`, `/api/workers/${cell.row.namespace}/${cell.row.pod}/log`) }, "Show log"));
+    cell.row = row;
+    cell.firstChild.setAttribute("aria-label", `Show log of ${row.pod}`);
+  } },
+];
+
+// What is not as it should be: of one object a line.
+function notesOf(objects, hasMore) {
+  const notes = [];
+  for (const { namespace, name, error, usageError, secondsAgo, hasMore: isCut } of objects) {
+    if (error) notes.push(`${namespace}/${name}: ${error}${secondsAgo == null ? "" : ` (shown as of ${duration(secondsAgo)} ago)`}`);
+    else if (usageError) notes.push(`${namespace}/${name}: CPU and memory are not known: ${usageError}`);
+    if (isCut) notes.push(`${namespace}/${name}: more pods than are shown`);
+  }
+  if (hasMore) notes.push("More objects than are shown: open the page of one of them");
+  return notes;
+}
+
+export function workersPage(namespace, name) {
+  const isOne = name !== undefined;
+  const path = `/api/workers${isOne ? `?namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}` : ""}`;
+  const count = el("p", { class: "count" });
+  const notes = el("ul", { class: "notes" });
+  const numbers = new Map(); // ids of rows, by the pod's
+  let rows = new Map();
+  let empty = "Loading the workers …";
+  let isClosed = false;
+  const table = new Table({ label: "Workers", columns, rows: () => [...rows.values()], sort: { key: "pod", isDown: false }, empty: () => empty });
+  table.byId = () => rows;
+
+  function take({ objects, hasMore }) {
+    rows = new Map();
+    for (const { namespace: of, name: object, workers } of objects) {
+      for (const worker of workers) {
+        if (!numbers.has(worker.id)) numbers.set(worker.id, numbers.size + 1);
+        const id = numbers.get(worker.id);
+        rows.set(id, { ...worker, id, namespace: of, object: `${of}/${object}` });
+      }
+    }
+    const isRead = objects.every(({ secondsAgo, error }) => secondsAgo != null || error);
+    if (objects.length === 0) empty = "KEDA has called for no ScaledObject or ScaledJob of the namespaces in --workers.";
+    else if (isRead) empty = "There is no worker now.";
+    const waiting = [...rows.values()].filter(({ state }) => state === "Pending").length;
+    setText(count, plural(rows.size, "worker") + (waiting > 0 ? `, ${number(waiting)} pending` : ""));
+    notes.replaceChildren(...notesOf(objects, hasMore).map((text) => el("li", {}, text)));
+    table.refresh();
+  }
+
+  async function load() {
+    try {
+      if (!document.hidden) {
+        const answer = await fetch(path);
+        const page = await answer.json();
+        if (!answer.ok) throw new Error(page.error);
+        if (!isClosed) take(page);
+      }
+    } catch (error) {
+      notes.replaceChildren(el("li", {}, `The workers cannot be loaded: ${error.message}`));
+    }
+    if (!isClosed) setTimeout(load, EVERY_MS);
+  }
+  load();
+  return {
+    title: isOne ? `Workers of ${namespace}/${name}` : "Workers",
+    element: el("div", { class: "page" }, isOne && el("p", { class: "back" }, el("a", { href: "#/workers" }, "← All workers")),
+      el("h1", {}, isOne ? `Workers of ${namespace}/${name}` : "Workers"), el("div", { class: "bar" }, count), notes, table.element),
+    draw() {},
+    close() {
+      isClosed = true;
+      table.destroy();
+    },
+  };
+}

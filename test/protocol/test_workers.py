@@ -1,0 +1,328 @@
+"""`--workers`: pods, their use and logs, from an API server of our own, which counts what it is asked for."""
+
+import http.server
+import json
+import os
+import ssl
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+import requests
+
+from support.certificates import make_certificate, make_root
+from support.grpc_client import Client
+from support.page import get
+from support.pod_server import PodServer
+from support.process import wait_until
+from support.redis import Redis
+from support.server import binary
+
+SECONDS = 60
+TOKEN = "a-token-of-a-service-account"
+TARGET = {"group": "apps", "version": "v1", "kind": "Deployment", "resource": "deployments"}
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                 "message": "0/3 nodes are available: 3 Insufficient cpu."}
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
+
+
+def pod(name, status, annotations=None, job=None):
+    owners = [{"kind": "Job", "name": job}] if job else []
+    return {"metadata": {"name": name, "uid": f"uid-{name}", "creationTimestamp": "2026-01-02T03:04:05Z",
+                         "annotations": annotations or {}, "ownerReferences": owners},
+            "spec": {"containers": [{"name": "worker"}]}, "status": status}
+
+
+def running(address="127.0.0.1", restarts=0):
+    return {"phase": "Running", "podIP": address, "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"restartCount": restarts, "state": {"running": {}}}]}
+
+
+def usage(name, cpu, memory):
+    return {"metadata": {"name": name}, "containers": [{"usage": {"cpu": cpu, "memory": memory}}]}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):  # noqa: N802, the name that http.server calls
+        path, _, query = self.path.partition("?")
+        code, body = self.server.answer(path, dict(urllib.parse.parse_qsl(query)), self.headers)
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+class Peer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def handle_error(self, *_arguments):  # the server under test ends its connections
+        pass
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_arguments):
+        self.shutdown()
+        self.server_close()
+
+
+class Worker(Peer):
+    """The /metrics of a pod."""
+
+    def answer(self, _path, _query, headers):
+        assert "Authorization" not in headers
+        return 200, b"# TYPE worker_jobs_total counter\nworker_jobs_total 37.0\nworker_jobs_created 1.7e+09\n"
+
+
+class Api(Peer):
+    """Deployment `orders` of the ScaledObject `orders`, and the jobs of the ScaledJob `reports`."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.requests, self.refused, self.log, self.pods = [], set(), b"one line\n", {}
+        self.usage = [usage("orders-1", "250m", "64Mi")]
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "api.pem", folder / "api.key")
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def answer(self, path, query, headers):
+        self.requests.append((path, query))
+        if headers["Authorization"] != f"Bearer {TOKEN}":
+            return 401, {"message": "Unauthorized"}
+        if any(word in path for word in self.refused):
+            return 403, {"message": "pods is forbidden"}
+        selector = query.get("labelSelector")
+        if path == "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/orders":
+            return 200, {"spec": {"scaleTargetRef": {"name": "orders"}}, "status": {"scaleTargetGVKR": TARGET}}
+        if path == "/apis/apps/v1/namespaces/shop/deployments/orders/scale":
+            return 200, {"status": {"selector": "app=orders,tier in (back)"}}
+        if path == "/api/v1/namespaces/shop/pods":
+            return 200, {"metadata": {}, "items": self.pods[selector]}
+        if path == "/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods":
+            return 200, {"items": self.usage}
+        if path.startswith("/api/v1/namespaces/shop/pods/") and path.endswith("/log"):
+            return 200, self.log
+        return 404, {"message": "not found"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    found = tmp_path_factory.mktemp("api")
+    make_root(found)
+    make_certificate(found, "api")
+    return found
+
+
+@pytest.fixture
+def worker():
+    with Worker() as worker:
+        yield worker
+
+
+@pytest.fixture
+def api(folder, worker):
+    scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(worker.server_port)}
+    with Api(folder) as api:
+        api.pods = {
+            "app=orders,tier in (back)": [
+                pod("orders-1", running(restarts=2), scraped),
+                pod("orders-2", {"phase": "Pending", "conditions": [UNSCHEDULABLE]})],
+            "scaledjob.keda.sh/name=reports": [pod("reports-x", running(), job="reports-7")]}
+        yield api
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with Redis() as running_redis:
+        yield running_redis
+
+
+@pytest.fixture
+def server(folder, api):
+    with PodServer(folder / "ca.pem", api.server_port, TOKEN, arguments=["--workers", "shop,billing"]) as server:
+        yield server
+
+
+def call_for(server, redis, *names, namespace="shop"):
+    """As KEDA does: the server knows no ScaledObject before."""
+    with Client(server.port) as client:
+        for name in names:
+            client.metrics({"scaler": "redis", "address": redis.address, "listName": "jobs", "listLength": "1"},
+                           namespace=namespace, name=name)
+
+
+def objects(server, query=""):
+    return {item["name"]: item for item in get(server, f"/api/workers{query}").json()["objects"]}
+
+
+def read(server, name, query=""):
+    """The object, once it is read; that somebody asks for it begins the reading."""
+    def is_read():
+        found = objects(server, query)[name]
+        return found if found["secondsAgo"] is not None or found["error"] else None
+    return wait_until(is_read, SECONDS, f"the workers of {name}")
+
+
+def read_log(server, name):
+    def is_read():
+        answer = requests.get(f"http://127.0.0.1:{server.http_port}/api/workers/shop/{name}/log", timeout=SECONDS)
+        return answer if answer.status_code != 202 else None
+    return wait_until(is_read, SECONDS, f"the log of {name}")
+
+
+def test_the_pods_of_a_scaled_object_are_listed(server, api, redis):
+    call_for(server, redis, "orders")
+    found = read(server, "orders")
+    assert found["target"] == "Deployment orders" and found["error"] is None and not found["hasMore"]
+    first, second = found["workers"]
+    assert first == {"id": "uid-orders-1", "pod": "orders-1", "job": None, "state": "Running", "reason": None, "ready": True,
+                     "restarts": 2, "created": 1767323045, "cpu": 0.25, "memory": 64 << 20, "done": 37}
+    assert second["state"] == "Pending" and not second["ready"]
+    assert second["reason"] == "Unschedulable: 0/3 nodes are available: 3 Insufficient cpu."
+    assert [second[key] for key in ("cpu", "memory", "done")] == [None] * 3
+    assert TOKEN not in server.log() + get(server, "/api/workers").text
+
+
+def test_the_pods_of_a_scaled_job_are_listed(server, redis):
+    call_for(server, redis, "reports")
+    found = read(server, "reports")
+    assert found["target"] == "jobs"
+    assert [(worker["pod"], worker["job"]) for worker in found["workers"]] == [("reports-x", "reports-7")]
+
+
+def test_nothing_is_requested_while_nobody_looks(server, api, redis):
+    call_for(server, redis, "orders")
+    get(server, "/")
+    get(server, "/api/triggers")
+    get(server, "/metrics")
+    time.sleep(2)
+    assert api.requests == []
+    read(server, "orders")
+    began = len(api.requests)
+    assert began > 0
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:  # it is read for ten seconds more, as somebody may look again
+        time.sleep(1)
+    seen = len(api.requests)
+    time.sleep(5)
+    assert len(api.requests) == seen
+
+
+def test_many_readers_cost_no_more_than_one(server, api, redis):
+    call_for(server, redis, "orders")
+    read(server, "orders")
+    began, at = len(api.requests), time.monotonic()
+    for _ in range(100):
+        objects(server)
+    readings = (time.monotonic() - at) / 3 + 1
+    assert len(api.requests) - began <= 2 * readings + 2  # pods and their use, each three seconds
+
+
+def test_only_listed_namespaces_and_called_names_are_read(server, api, redis):
+    call_for(server, redis, "orders", namespace="other")
+    call_for(server, redis, "../../secrets", "a,b")
+    assert objects(server) == {} and objects(server, "?namespace=other") == {}
+    call_for(server, redis, "orders", "reports")
+    read(server, "orders", "?namespace=shop&name=orders")
+    assert {path.split("/")[-1] for path, _query in api.requests} <= {"orders", "scale", "pods"}
+    assert objects(server, "?name=orders").keys() == {"orders"}
+
+
+def test_without_a_right_there_is_an_error_and_what_was_known_stays(server, api, redis):
+    call_for(server, redis, "orders")
+    read(server, "orders")
+    api.refused = {"/pods"}
+
+    def has_failed():
+        found = objects(server)["orders"]
+        return found if found["error"] else None
+    found = wait_until(has_failed, SECONDS, "the refusal")
+    assert found["error"] == "the Kubernetes API: 403 pods is forbidden" and len(found["workers"]) == 2
+    api.refused = set()
+    wait_until(lambda: objects(server)["orders"]["error"] is None, SECONDS, "the right")
+
+
+def test_without_metrics_server_the_pods_are_listed(server, api, redis):
+    api.refused = {"metrics.k8s.io"}
+    call_for(server, redis, "orders")
+    found = read(server, "orders")
+    assert found["error"] is None and found["usageError"] == "the Kubernetes API: 403 pods is forbidden"
+    assert [worker["cpu"] for worker in found["workers"]] == [None, None]
+    assert found["workers"][0]["done"] == 37
+
+
+def test_the_log_of_a_listed_pod_is_shown(server, api, redis):
+    get(server, "/api/workers/shop/orders-1/log", 404)  # not listed yet
+    call_for(server, redis, "orders")
+    read(server, "orders")
+    answer = read_log(server, "orders-1")
+    assert (answer.status_code, answer.text) == (200, "one line\n")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    path, query = next(found for found in api.requests if found[0].endswith("/log"))
+    assert path == "/api/v1/namespaces/shop/pods/orders-1/log"
+    assert query == {"container": "worker", "tailLines": "400", "limitBytes": "1048576"}
+    for path in ("shop/reports-x/log", "other/orders-1/log", "shop/orders-1", "shop/orders-1/exec"):
+        get(server, f"/api/workers/{path}", 404)
+
+
+def test_of_a_log_the_end_is_shown(server, api, redis):
+    api.log = b"\xff" * 1000 + b"a line\n" * 50_000 + b"the last line\n"
+    call_for(server, redis, "orders")
+    read(server, "orders")
+    text = read_log(server, "orders-1").text
+    assert text.endswith("the last line\n") and len(text) == 64 << 10
+    api.log = b"a" * (2 << 20)
+    wait_until(lambda: "larger than" in read_log(server, "orders-1").text, SECONDS, "a log that is too large")
+
+
+def test_watch_lists_the_workers(server, redis):
+    call_for(server, redis, "orders")
+    address = f"127.0.0.1:{server.http_port}"
+
+    def watch(*arguments):
+        return subprocess.run([binary(), "watch", address, "--workers", *arguments], check=True, stdout=subprocess.PIPE,
+                              text=True, timeout=SECONDS).stdout
+    head, titles, first, second = watch("--timeout", "60s").splitlines()
+    assert head == "2 workers, 1 pending"
+    assert titles.split() == ["SCALEDOBJECT", "POD", "RESTARTS", "AGE", "JOBS", "DONE", "CPU", "MEMORY", "STATE"]
+    assert first.split()[:3] == ["shop/orders", "orders-1", "2"] and first.split()[4:] == ["37", "250m", "64Mi", "Running"]
+    assert second.endswith("Pending: Unschedulable: 0/3 nodes are available: 3 Insufficient cpu.")
+    [row] = map(json.loads, watch("--output", "json", "--filter", "pending").splitlines())
+    assert row["pod"] == "orders-2" and row["cpu"] is None and row["restarts"] == 0
+
+
+def test_without_the_flag_there_are_no_workers(folder, api, redis):
+    with PodServer(folder / "ca.pem", api.server_port, TOKEN) as server:
+        call_for(server, redis, "orders")
+        assert "--workers" in get(server, "/api/workers", 404).json()["error"]
+        get(server, "/api/workers/shop/orders-1/log", 404)
+        assert api.requests == []
+
+
+def serve(*arguments, **environment):
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("KUBERNETES_")}
+    found = subprocess.run([binary(), "serve", "--listen", "127.0.0.1:0", *arguments], env={**variables, **environment},
+                           stderr=subprocess.PIPE, text=True, timeout=SECONDS, check=False)
+    return found.returncode, found.stderr
+
+
+def test_mistakes_of_the_flag_are_named():
+    code, text = serve("--workers", "shop/a", "--http", "127.0.0.1:0")
+    assert code == 2 and '--workers "shop/a"' in text
+    code, text = serve("--workers", "shop")
+    assert code == 2 and "--workers needs --http" in text
+    code, text = serve("--workers", "shop", "--http", "127.0.0.1:0")
+    assert code == 1 and "--workers works in a pod only" in text
