@@ -120,6 +120,47 @@ def test_the_production_profile_is_closed():
             if spread["topologyKey"] == "kubernetes.io/hostname"} == {"DoNotSchedule"}
 
 
+WORKERS_RULES = [
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": ["metrics.k8s.io"], "resources": ["pods"], "verbs": ["list"]},
+    {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["get"]},
+    {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get"]}]
+
+
+def test_each_namespace_whose_workers_are_shown_gives_the_rights_to_read_them():
+    objects = render_all({"workers": {"namespaces": ["shop", "billing"]}})
+    roles = [item for item in objects if item["kind"] == "Role"]
+    assert [role["metadata"]["namespace"] for role in roles] == ["shop", "billing"]
+    assert all(role["rules"] == WORKERS_RULES for role in roles)
+    account = next(item["metadata"] for item in objects if item["kind"] == "ServiceAccount")
+    bindings = [item for item in objects if item["kind"] == "RoleBinding"]
+    assert [binding["metadata"]["namespace"] for binding in bindings] == ["shop", "billing"]
+    for binding in bindings:
+        assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role",
+                                      "name": roles[0]["metadata"]["name"]}
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": "scaling"}]
+    pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is True
+    arguments = pod["containers"][0]["args"]
+    assert arguments[arguments.index("--workers") + 1] == "shop,billing"
+    assert yaml.safe_dump(objects).count("ClusterRole") == 0
+
+
+def test_workers_and_secrets_of_one_namespace_have_roles_of_their_own():
+    objects = render_all({"workers": {"namespaces": ["shop"]}, "kubernetesSecrets": {"namespaces": ["shop"]}})
+    for kind in ("Role", "RoleBinding"):
+        assert len({item["metadata"]["name"] for item in objects if item["kind"] == kind}) == 2
+
+
+def test_by_default_the_server_has_no_right_and_no_token():
+    objects = render_all()
+    assert not {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} & {item["kind"] for item in objects}
+    pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert not {"--workers", "--kubernetes-secrets"} & set(pod["containers"][0]["args"])
+
+
 def test_each_listed_namespace_gives_the_right_to_one_secret():
     objects = render_all({"kubernetesSecrets": {"namespaces": ["shop", "billing"]}})
     roles = [item for item in objects if item["kind"] == "Role"]
