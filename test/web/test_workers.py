@@ -27,11 +27,17 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         browser.wait_for_text("3 workers, 1 pending")
         first, second, third = browser.evaluate(ROWS)
         assert all(word in first for word in ("orders-1", "shop/orders", "Running", "2", "37", "25 %", "64 MiB")), first
-        assert all(word in second for word in ("orders-2", "Pending: Unschedulable: 0/3 nodes", "–")), second
+        assert all(word in second for word in ("orders-2", "Pending", "Unschedulable", "0/3 nodes are available: 3 Insufficient cpu.", "–")), second
         assert "Job reports-7" in third
         browser.screenshot("workers")
         assert browser.problems() == [] and browser.axe() == []
+        browser.open(server, "/#/workers", width=390, height=844, scheme="dark")
+        browser.wait_for_text("Unschedulable")
+        browser.screenshot("workers-phone")
+        assert browser.axe() == []
 
+        browser.open(server, "/#/workers")
+        browser.wait_for_text("3 workers, 1 pending")
         browser.click("tbody tr:not(.space) button")
         browser.wait_for_text("worker <b>begins</b>", "dialog pre")
         api.log += b"and goes on\n"
