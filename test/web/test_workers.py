@@ -32,7 +32,7 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         browser.screenshot("workers")
         assert browser.problems() == [] and browser.axe() == []
         browser.open(server, "/#/workers", width=390, height=844, scheme="dark")
-        browser.wait_for_text("Unschedulable")
+        browser.wait_for_text("Pending")
         browser.screenshot("workers-phone")
         assert browser.axe() == []
 

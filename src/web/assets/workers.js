@@ -23,9 +23,9 @@ function wordsOf({ reason }) {
 const ageOf = ({ created }) => (created == null ? null : serverNow() - created);
 
 const columns = [
-  { key: "pod", label: "Worker", value: (row) => `${row.object} ${row.pod}`, draw: (cell, row) => drawText(cell, row.pod, row.job ? `${row.object}, Job ${row.job}` : row.object) },
+  { key: "pod", label: "Worker", value: (row) => `${row.object} ${row.pod}`, draw: (cell, row) => drawText(cell, row.pod, [row.object, row.job && `Job ${row.job}`].filter(Boolean).join(", ")) },
   { key: "state", label: "State", isWide: true, value: (row) => row.state, draw: (cell, row) => drawChip(cell, kindOf(row), row.state, row.reason ?? "") },
-  { key: "reason", label: "Reason", isLong: true, value: (row) => row.reason, draw: (cell, row) => drawText(cell, ...wordsOf(row)) },
+  { key: "reason", label: "Reason", isLong: true, hide: "narrow", value: (row) => row.reason, draw: (cell, row) => drawText(cell, ...wordsOf(row)) },
   { key: "restarts", label: "Restarts", isNumber: true, hide: "narrow", value: (row) => row.restarts, text: (row) => number(row.restarts) },
   { key: "age", label: "Age", isNumber: true, hide: "narrow", value: ageOf, text: (row) => duration(ageOf(row)) },
   { key: "done", label: "Jobs done", isNumber: true, hide: "narrow", title: "worker_jobs_total of the pod's /metrics", value: (row) => row.done, text: (row) => compact(row.done) },
