@@ -232,14 +232,12 @@ static void a_target_is_found_by_its_resource(void **state)
 
 static void a_target_that_would_be_another_path_is_refused(void **state)
 {
-    static const char *const replies[] = {
+    static const char elsewhere[] =
         "{\"spec\":{\"scaleTargetRef\":{\"name\":\"a/../../secrets\"}},\"status\":{"
         "\"scaleTargetGVKR\":{\"group\":\"apps\",\"version\":\"v1\",\"kind\":\"D\",\"resource\":"
-        "\"deployments\"}}}",
-        "{\"spec\":{\"scaleTargetRef\":{\"name\":\"a\"}}}",
-        "{}",
-        "no JSON",
-        "",
+        "\"deployments\"}}}";
+    static const char *const replies[] = {
+        elsewhere, "{\"spec\":{\"scaleTargetRef\":{\"name\":\"a\"}}}", "{}", "no JSON", "",
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(replies); i++) {
