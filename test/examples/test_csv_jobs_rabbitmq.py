@@ -28,6 +28,13 @@ def test_the_example_shows_what_it_promises():
     assert "all 10480 jobs so far are done and acknowledged" in printed
 
 
+def test_no_fault_removes_a_busy_worker_or_loses_a_job():
+    printed = play(NAME, "--only", "backlog,network,bursts")
+    for words in ("while jobs are in work, no worker removed", "no job was interrupted", "the network cut for", "0 -> 1 -> 5 workers once",
+                  "all 600 jobs so far are done and acknowledged"):
+        assert words in printed
+
+
 class Producer(Process):
     name = "producer"
 
