@@ -259,6 +259,7 @@ static void what_is_dangerous_has_no_variable(void **state)
         {"ask", "tls-skip-verify"},
         {"ask", "tls-server-name"},
         {"serve", "http-hosts"},
+        {"serve", "workers"},
     };
     size_t found = 0;
     for (size_t i = 0; command_list[i] != NULL; i++)
