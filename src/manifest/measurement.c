@@ -7,6 +7,7 @@
 #include "model/scaled_object.h"
 #include "scale/general.h"
 #include "scale/named.h"
+#include "scale/trigger_state.h"
 #include "scale/triggers.h"
 
 #include <errno.h>

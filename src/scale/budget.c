@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection.h"
+#include "scale/objects.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static size_t own_bytes(const struct trigger *trigger)
                     POLICY_CHANGES * sizeof(struct trigger_policy_change);
     return budget_min(trigger->identity.length) + text_bytes(trigger->name) +
            text_bytes(trigger->namespace) + text_bytes(trigger->metric_name) +
-           text_bytes(trigger->connection_name) +
+           objects_bytes(trigger) + text_bytes(trigger->connection_name) +
            COPIES_OF_MISTAKES * text_bytes(trigger->mistakes.text) +
            values_bytes(trigger->values[OPTION_QUERY]) +
            values_bytes(trigger->values[OPTION_TARGET]) + (trigger->policy == NULL ? 0 : policy);

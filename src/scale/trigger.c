@@ -2,9 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "config/place.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -32,34 +30,10 @@ void trigger_unwatch(struct trigger *trigger, struct watcher *watcher)
     watcher_stop(watcher);
 }
 
-/* An error says whose it is: the connection's name, or the scaler and the host where its text has no host. */
-static void name_error(const struct trigger *trigger, struct error *error)
-{
-    if (trigger->connection_name != NULL) {
-        error_prefix(error, "connection \"%.*s\"", (int)text_cut(trigger->connection_name, 64),
-                     trigger->connection_name);
-        return;
-    }
-    _cleanup_(memory_free) char *place = place_of(trigger->values[OPTION_CONNECTION]);
-    if (place != NULL && strstr(error_text(error), place) == NULL)
-        error_prefix(error, "%s at %s", trigger->scaler->name, place);
-}
+/* ---- what is known ---- */
 
-/* Its query went with its connection, since somebody began to wait for it. */
-static void refuse_lost(const struct trigger *trigger, struct answer *answer)
-{
-    *answer = (struct answer){.kind = ANSWER_REFUSED};
-    if (error_is_set(&trigger->mistakes))
-        error_copy(&answer->error, &trigger->mistakes);
-    else
-        error_unavailable(&answer->error,
-                          "the connection is another one now, and not measured yet");
-}
-
-/* ---- what is known, and what is answered ---- */
-
-static void evaluate(const struct trigger *trigger, const struct reading *reading,
-                     struct evaluated *ret_evaluated)
+void trigger_evaluate(const struct trigger *trigger, const struct reading *reading,
+                      struct evaluated *ret_evaluated)
 {
     struct options options = trigger_options(trigger);
     ret_evaluated->good = trigger->scaler->evaluate(&options, reading, &ret_evaluated->evaluation,
@@ -71,7 +45,7 @@ static void step(struct follower *follower, const struct window *window)
     const struct trigger *trigger = follower->context;
     const struct trigger_policy_owner owner = {trigger->namespace, trigger->name};
     struct evaluated evaluated = {0};
-    evaluate(trigger, &window->samples[window->count - 1].reading, &evaluated);
+    trigger_evaluate(trigger, &window->samples[window->count - 1].reading, &evaluated);
     trigger_policy_step(trigger->policy, &owner, window, &evaluated);
 }
 
@@ -98,9 +72,8 @@ void trigger_unfollow(struct trigger *trigger)
         query_unfollow(&trigger->policy->follower);
 }
 
-/* Of one moment. */
-static void observe(const struct trigger *trigger, struct snapshot *ret_snapshot,
-                    struct trigger_policy_view *ret_view)
+void trigger_observe(const struct trigger *trigger, struct snapshot *ret_snapshot,
+                     struct trigger_policy_view *ret_view)
 {
     const struct trigger_policy *policy = trigger->policy;
     if (policy != NULL && policy->follower.query != NULL)
@@ -109,109 +82,6 @@ static void observe(const struct trigger *trigger, struct snapshot *ret_snapshot
         trigger_policy_copy(policy, ret_view);
     else if (trigger->query != NULL)
         query_snapshot(trigger->query, ret_snapshot);
-}
-
-/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its maximum a policy publishes
- * more than it wants. */
-static double replicas_of(const struct trigger *trigger, const struct trigger_policy_view *view,
-                          const struct answer *answer)
-{
-    double replicas = ceil(answer->value / trigger->target);
-    if (view == NULL || !trigger->policy->answered.is_on)
-        return replicas;
-    int64_t max = trigger->policy->answered.settings.max_replicas;
-    if (!answer->held)
-        return (double)view->answered.result.replicas;
-    return max > 0 ? fmin(replicas, (double)max) : replicas;
-}
-
-/* `view`: NULL without a policy. */
-static void decide(const struct trigger *trigger, const struct snapshot *snapshot,
-                   const struct trigger_policy_view *view, const struct answer_call *call,
-                   int64_t now_ms, struct answer *ret_answer)
-{
-    struct evaluated own = {0};
-    if (view == NULL && snapshot->is_measured)
-        evaluate(trigger, &snapshot->reading, &own);
-    struct evaluated evaluated = view == NULL ? own : view->evaluated;
-    evaluated.peak = trigger->peak;
-    answer_decide(snapshot, &evaluated, &trigger->rules, call, now_ms, ret_answer);
-    if (ret_answer->kind == ANSWER_VALUE)
-        ret_answer->replicas = replicas_of(trigger, view, ret_answer);
-    if (ret_answer->kind == ANSWER_REFUSED)
-        name_error(trigger, &ret_answer->error);
-    error_done(&own.error);
-}
-
-void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
-                    struct answer *ret_answer)
-{
-    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
-    if (trigger->query == NULL && trigger->awaits_secret && !call->out_of_time) {
-        *ret_answer = (struct answer){.kind = ANSWER_WAIT};
-        return;
-    }
-    if (trigger->query == NULL) {
-        refuse_lost(trigger, ret_answer);
-        return;
-    }
-    observe(trigger, &snapshot, &view);
-    decide(trigger, &snapshot, trigger->policy == NULL ? NULL : &view, call, now_ms, ret_answer);
-}
-
-/* Without a query nothing can be evaluated, but a limit may have refused it before. */
-static bool is_beyond_limit(const struct last_answer *last)
-{
-    return last->call != NULL && last->answer.kind == ANSWER_REFUSED &&
-           last->answer.error.code == ERROR_LIMIT;
-}
-
-static void refuse_with(struct answer *answer, const struct error *error)
-{
-    answer->kind = ANSWER_REFUSED;
-    error_copy(&answer->error, error);
-}
-
-void trigger_state(const struct trigger *trigger, int64_t now_ms, struct trigger_state *ret_state)
-{
-    struct snapshot *snapshot = &ret_state->snapshot;
-    struct answer *answer = &ret_state->answer;
-    *ret_state = (struct trigger_state){.has_policy = trigger->policy != NULL};
-    ret_state->policy.is_for_people = true;
-    observe(trigger, snapshot, &ret_state->policy);
-    answer->kind = ANSWER_WAIT;
-    if (error_is_set(&trigger->mistakes))
-        refuse_with(answer, &trigger->mistakes);
-    else if (trigger->query != NULL)
-        decide(trigger, snapshot, ret_state->has_policy ? &ret_state->policy : NULL,
-               &(struct answer_call){.is_stream = true},
-               snapshot->last_attempt == ATTEMPT_GOOD ? snapshot->sent_ms : now_ms, answer);
-    else if (is_beyond_limit(&trigger->last_answer))
-        refuse_with(answer, &trigger->last_answer.answer.error);
-}
-
-void trigger_state_done(struct trigger_state *state)
-{
-    snapshot_done(&state->snapshot);
-    trigger_policy_view_done(&state->policy);
-    answer_done(&state->answer);
-}
-
-void trigger_past_answer(const struct trigger *trigger, const struct snapshot *snapshot,
-                         const struct peak_value *peak, int64_t at_ms, struct answer *ret_answer)
-{
-    struct evaluated evaluated = {.peak = peak};
-    struct evaluation *evaluation = &evaluated.evaluation;
-    if (snapshot->is_measured)
-        evaluate(trigger, &snapshot->reading, &evaluated);
-    if (evaluated.good && trigger->policy != NULL && trigger->policy->answered.is_on)
-        evaluation->value = ceil(evaluation->value / trigger->policy->threshold);
-    answer_decide(snapshot, &evaluated, &trigger->rules, &(struct answer_call){.is_stream = true},
-                  at_ms, ret_answer);
-    if (ret_answer->kind == ANSWER_VALUE)
-        ret_answer->replicas = ceil(ret_answer->value / trigger->target);
-    error_done(&evaluated.error);
 }
 
 /* ---- what was answered ---- */
@@ -248,7 +118,7 @@ void trigger_record_answer(struct trigger *trigger, const char *call, const stru
         return;
     _cleanup_(snapshot_done) struct snapshot ignored = {0};
     _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
-    observe(trigger, &ignored, &view);
+    trigger_observe(trigger, &ignored, &view);
     trigger_policy_count(trigger->policy, &view, answer->kind == ANSWER_VALUE && !answer->held);
 }
 
@@ -285,28 +155,6 @@ const struct answer *trigger_round(const struct trigger *trigger, int64_t now_ms
     const struct last_answer *round = &trigger->round;
     bool is_on = round->call != NULL && now_ms - round->at_ms <= TRIGGER_ROUND_MS;
     return is_on ? &round->answer : NULL;
-}
-
-/* One whose stream is open is called for all the time. */
-struct trigger_calls trigger_calls(const struct trigger *trigger)
-{
-    return (struct trigger_calls){trigger->first_call_ms,
-                                  trigger->pins > 0 ? INT64_MAX / 2 : trigger->last_call_ms};
-}
-
-void trigger_calls_join(struct trigger_calls *all, const struct trigger_calls *one)
-{
-    if (one->first_ms > all->first_ms)
-        all->first_ms = one->first_ms;
-    if (one->last_ms > all->last_ms)
-        all->last_ms = one->last_ms;
-}
-
-bool trigger_calls_are_superseded(const struct trigger_calls *one, const struct trigger_calls *all)
-{
-    /* In one poll KEDA calls for each trigger of an object, one after the other. */
-    enum { POLL_MS = 10000 };
-    return all->first_ms >= one->last_ms && all->last_ms > one->last_ms + POLL_MS;
 }
 
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name)

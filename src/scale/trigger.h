@@ -65,6 +65,7 @@ struct trigger {
     bool holds_inline;               /* its query's connection counts as an inline one */
     struct namespace_secret *secret; /* which it needs, or NULL; utlist */
     struct trigger *next_of_secret, *prev_of_secret;
+    struct trigger_object *object; /* objects.h; NULL: in no table */
     UT_hash_handle hh;
     struct trigger *next,
         *prev; /* while it is not pinned: the one without a call for longest first */
@@ -82,30 +83,13 @@ void trigger_unwatch(struct trigger *trigger, struct watcher *watcher);
 void trigger_follow(struct trigger *trigger);
 void trigger_unfollow(struct trigger *trigger);
 
-/*
- * What to answer now; trigger_query() came before. Nothing is changed by it: what KEDA is answered follows from the
- * readings and from what KEDA was answered before, whoever else calls or reads.
- */
-void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
-                    struct answer *ret_answer);
+/* What a reading means for it: `ret_evaluated` has an evaluation, or the error, which the caller ends. */
+void trigger_evaluate(const struct trigger *trigger, const struct reading *reading,
+                      struct evaluated *ret_evaluated);
 
-/* All that is known of a trigger at one moment; whatever is shown of one is made from this. */
-struct trigger_state {
-    struct snapshot snapshot; /* of its query; {0}: it has none */
-    bool has_policy;
-    struct trigger_policy_view policy;
-    /* What it has to say. A reading counts however old it is: where only polls call, none is measured in between. */
-    struct answer answer;
-};
-
-/* The caller ends it with trigger_state_done(). */
-void trigger_state(const struct trigger *trigger, int64_t now_ms, struct trigger_state *ret_state);
-void trigger_state_done(struct trigger_state *state);
-
-/* What it would have had to say in the past, when `snapshot` was known and `peak` had been answered. A policy's value
- * followed from all that came before: its threshold says how many replicas there was work for. */
-void trigger_past_answer(const struct trigger *trigger, const struct snapshot *snapshot,
-                         const struct peak_value *peak, int64_t at_ms, struct answer *ret_answer);
+/* What is known of its query and what its policy found, of one moment; both empty, or with what they are for, before. */
+void trigger_observe(const struct trigger *trigger, struct snapshot *ret_snapshot,
+                     struct trigger_policy_view *ret_view);
 
 /* What was answered and measured says nothing about its source: it has another one now, or is freed. Its policy takes what is
  * known of another source for a new reading, however old it is. */
@@ -122,18 +106,6 @@ void trigger_record_answer(struct trigger *trigger, const char *call, const stru
 enum { TRIGGER_ROUND_MS = 2000 };
 void trigger_begin_round(struct trigger *trigger, const struct answer *answer, int64_t now_ms);
 const struct answer *trigger_round(const struct trigger *trigger, int64_t now_ms); /* NULL: none */
-
-/* When KEDA called for a trigger, or for the triggers of one ScaledObject. */
-struct trigger_calls {
-    int64_t first_ms; /* of several triggers: of the one that came last */
-    int64_t last_ms;
-};
-
-struct trigger_calls trigger_calls(const struct trigger *trigger);
-void trigger_calls_join(struct trigger_calls *all, const struct trigger_calls *one);
-
-/* The object's metadata was changed: KEDA calls for another trigger of it that came later, and no longer for this one. */
-bool trigger_calls_are_superseded(const struct trigger_calls *one, const struct trigger_calls *all);
 
 /* Is this the trigger's metric? KEDA may send it with its s<N>- prefix, or in lower case (2.7 to 2.11). */
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name);

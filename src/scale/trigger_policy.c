@@ -120,12 +120,22 @@ static void log_change(const struct trigger_policy_owner *owner, struct trigger_
 static void record_change(struct trigger_policy *policy, int64_t now_ms)
 {
     const struct policy_result *result = &policy->answered.result;
-    const struct trigger_policy_change now = {now_ms, result->status, result->term};
+    const struct trigger_policy_change now = {
+        .at_ms = now_ms,
+        .status = result->status,
+        .term = result->term,
+        .value = result->value,
+        .replicas = (int32_t)result->replicas,
+        .active = result->active,
+    };
     if (policy->changes == NULL)
         policy->changes = memory_array(POLICY_CHANGES, sizeof(*policy->changes));
     const struct trigger_policy_change *last =
         &policy->changes[(policy->change_count + POLICY_CHANGES - 1) % POLICY_CHANGES];
-    if (policy->change_count > 0 && last->status == now.status && last->term == now.term)
+    bool is_same = policy->change_count > 0 && last->status == now.status &&
+                   last->term == now.term && last->value == now.value &&
+                   last->replicas == now.replicas && last->active == now.active;
+    if (is_same)
         return;
     policy->changes[policy->change_count++ % POLICY_CHANGES] = now;
 }

@@ -18,11 +18,14 @@
 
 enum { POLICY_CHANGES = 120 };
 
-/* From this moment on that was the status, bound by that term. */
+/* From this moment on that was decided. */
 struct trigger_policy_change {
     int64_t at_ms;
     enum flow_status status;
     enum policy_term term;
+    double value;
+    int32_t replicas;
+    bool active;
 };
 
 /* One of the two. */

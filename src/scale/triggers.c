@@ -4,6 +4,7 @@
 #include "scale/budget.h"
 #include "scale/inline.h"
 #include "scale/named.h"
+#include "scale/objects.h"
 #include "scale/parse.h"
 #include "scale/trigger_query.h"
 
@@ -17,6 +18,7 @@ struct triggers {
     struct trigger *by_identity;
     struct trigger
         *by_age; /* utlist of those not pinned, the one without a call for longest first */
+    struct trigger_object *objects;
     struct policy_stats policy_stats;
     struct trigger *next_walked;  /* see triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */
@@ -102,6 +104,7 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
     if (trigger->policy != NULL)
         trigger_policy_leave(trigger->policy);
     budgets_leave(&triggers->budgets, trigger);
+    objects_leave(&triggers->objects, trigger);
     trigger_free(triggers, trigger);
 }
 
@@ -149,6 +152,7 @@ static void parse(struct triggers *triggers, struct trigger *trigger, const stru
 static void touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
     trigger->last_call_ms = now_ms;
+    objects_touch(trigger->object, now_ms);
     if (trigger->pins > 0)
         return;
     take_off_lists(triggers, trigger);
@@ -157,15 +161,18 @@ static void touch(struct triggers *triggers, struct trigger *trigger, int64_t no
 
 void triggers_pin(struct triggers *triggers, struct trigger *trigger)
 {
+    trigger->object->pins++;
     if (trigger->pins++ == 0)
         take_off_lists(triggers, trigger);
 }
 
 void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
+    trigger->object->pins--;
     if (--trigger->pins > 0)
         return;
     trigger->last_call_ms = now_ms;
+    objects_touch(trigger->object, now_ms);
     put_on_lists(triggers, trigger);
 }
 
@@ -249,6 +256,7 @@ static void add(struct triggers *triggers, struct trigger *trigger)
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes,
                                 trigger->identity.length, trigger->identity.hash, trigger);
     budgets_join(&triggers->budgets, trigger);
+    objects_join(&triggers->objects, trigger);
     put_on_lists(triggers, trigger);
     if (trigger->policy != NULL)
         trigger_policy_join(trigger->policy, &triggers->policy_stats);

@@ -5,6 +5,7 @@
 #include "scale/policy_words.h"
 #include "web/json.h"
 #include "web/metadata_json.h"
+#include "web/trigger_fields.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,50 +26,32 @@ static json_t *explain_metadata(const struct trigger *trigger)
 
 /* ---- what was measured ---- */
 
-static json_t *explain_reading(const struct snapshot *snapshot, int64_t now_ms)
+static json_t *explain_reading(const struct trigger_state *state,
+                               const struct trigger_figures *figures)
 {
-    const struct reading *reading = &snapshot->reading;
-    const struct {
-        const char *key;
-        double value;
-    } fields[] = {
-        {"waiting", reading->waiting},
-        {"waitingForActivation", reading->waiting_for_activation},
-        {"inFlight", reading->in_flight},
-        {"consumers", reading->consumers},
-        {"partitions", reading->partitions},
-        {"partitionsWithLag", reading->partitions_with_lag},
-        {"arrived", reading->arrived},
-        {"consumed", reading->consumed},
-        {"arrivalRate", reading->arrival_rate},
-        {"consumptionRate", reading->consumption_rate},
-        {"value", reading->value},
-    };
-    if (!snapshot->is_measured)
+    if (!state->snapshot.is_measured)
         return json_null();
     json_t *object = json_object();
-    json_set(object, "ageSeconds", json_seconds(now_ms - snapshot->sent_ms));
-    for (size_t i = 0; i < ARRAY_LENGTH(fields); i++)
-        if (!isnan(fields[i].value))
-            json_set(object, fields[i].key, json_number(fields[i].value));
+    json_set(object, "ageSeconds", json_number(figures->age_seconds));
+    TRIGGER_FIELD_FOREACH(field, VIEW_READING)
+    if (!isnan(trigger_field_number(field, figures)))
+        json_set(object, field->key, json_number(trigger_field_number(field, figures)));
     return object;
 }
 
-static json_t *explain_source(struct query *query)
+static json_t *explain_source(const struct query_state *source)
 {
     static const char *const states[] = {[CLIENT_DISCONNECTED] = "not connected",
                                          [CLIENT_CONNECTED] = "connected",
                                          [CLIENT_BROKEN] = "broken"};
-    struct query_state state;
-    query_state(query, &state);
     json_t *object = json_object();
-    json_set(object, "name", json_text(state.connection));
-    json_set(object, "state", json_text(states[state.client]));
+    json_set(object, "name", json_text(source->connection));
+    json_set(object, "state", json_text(states[source->client]));
     json_set(object, "intervalSeconds",
-             state.interval_ms == 0 ? NULL : json_seconds(state.interval_ms));
-    json_set(object, "effectiveIntervalSeconds", json_seconds(state.effective_interval_ms));
-    json_set(object, "isolated", json_boolean(state.is_isolated));
-    json_set(object, "subscribed", json_boolean(state.is_subscribed));
+             source->interval_ms == 0 ? NULL : json_seconds(source->interval_ms));
+    json_set(object, "effectiveIntervalSeconds", json_seconds(source->effective_interval_ms));
+    json_set(object, "isolated", json_boolean(source->is_isolated));
+    json_set(object, "subscribed", json_boolean(source->is_subscribed));
     return object;
 }
 
@@ -84,17 +67,16 @@ static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms)
 
 /* ---- what is answered ---- */
 
-static const char *name_of(const struct answer *answer)
-{
-    static const char *const names[] = {
-        [ANSWER_WAIT] = "waiting", [ANSWER_VALUE] = "answered", [ANSWER_REFUSED] = "refused"};
-    return answer->kind == ANSWER_VALUE && answer->held ? "held" : names[answer->kind];
-}
-
 static json_t *explain_answer(const struct answer *answer)
 {
+    static const char *const states[] = {
+        [TRIGGER_WAITING] = "waiting",
+        [TRIGGER_ANSWERED] = "answered",
+        [TRIGGER_HELD] = "held",
+        [TRIGGER_REFUSED] = "refused",
+    };
     json_t *object = json_object();
-    json_set(object, "state", json_text(name_of(answer)));
+    json_set(object, "state", json_text(states[answer_condition(answer)]));
     if (answer->kind == ANSWER_VALUE) {
         json_set(object, "value", json_number(answer->value));
         json_set(object, "active", json_boolean(answer->active));
@@ -117,15 +99,14 @@ static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms
 }
 
 static void add_reason(const struct trigger *trigger, const struct trigger_state *state,
-                       int64_t now_ms, struct text *text)
+                       const struct trigger_figures *figures, struct text *text)
 {
-    const struct snapshot *snapshot = &state->snapshot;
     const struct answer *answer = &state->answer;
-    double age = (double)(now_ms - snapshot->sent_ms) / 1000;
-    if (answer->kind == ANSWER_WAIT)
+    double age = figures->age_seconds;
+    if (state->condition == TRIGGER_WAITING)
         text_add(text, "nothing was measured yet: a call waits for the next measurement");
-    else if (answer->kind == ANSWER_REFUSED)
-        text_addf(text, "KEDA holds the replicas: %s", error_text(&answer->error));
+    else if (state->condition == TRIGGER_REFUSED)
+        text_addf(text, "KEDA holds the replicas: %s", error_text(state->error));
     else {
         const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
         if (state->policy.answered.has_decided)
@@ -135,9 +116,9 @@ static void add_reason(const struct trigger *trigger, const struct trigger_state
             text_addf(text,
                       "measured %.1f s ago: %g, at a target of %g per replica: %g replicas; %s",
                       age, answer->value, trigger->target, answer->replicas, activity);
-        if (answer->held)
+        if (state->condition == TRIGGER_HELD)
             text_addf(text, "; held for at most %g s while measuring fails: %s",
-                      (double)trigger->rules.hold_ms / 1000, error_text(&snapshot->error));
+                      (double)trigger->rules.hold_ms / 1000, error_text(state->error));
     }
 }
 
@@ -163,17 +144,6 @@ static json_t *explain_plan(bool has_decided, const struct policy_result *result
     return object;
 }
 
-/* Nothing while measuring fails: what consumers do is not known then. */
-static void summarise_policy(json_t *object, const struct trigger_state *state)
-{
-    const struct policy_result *result = &state->policy.answered.result;
-    if (state->answer.kind != ANSWER_VALUE || state->answer.held ||
-        !state->policy.answered.has_decided)
-        return;
-    json_set(object, "status", json_text(flow_status_text(result->status)));
-    json_set(object, "boundBy", json_text(policy_term_text(result->term)));
-}
-
 /* ---- a trigger ---- */
 
 static json_t *begin_trigger(const struct trigger *trigger)
@@ -191,10 +161,13 @@ static json_t *begin_trigger(const struct trigger *trigger)
 static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(trigger_state_done) struct trigger_state state;
-    trigger_state(trigger, now_ms, &state);
+    trigger_state(trigger, NULL, now_ms, &state);
     json_t *object = begin_trigger(trigger);
     json_set(object, "now", explain_answer(&state.answer));
-    summarise_policy(object, &state);
+    if (state.has_decision) {
+        json_set(object, "status", json_text(flow_status_text(state.status)));
+        json_set(object, "boundBy", json_text(policy_term_text(state.bound_by)));
+    }
     json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
     return object;
 }
@@ -203,17 +176,19 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(trigger_state_done) struct trigger_state state;
     _cleanup_(text_done) struct text why = {0};
-    trigger_state(trigger, now_ms, &state);
-    add_reason(trigger, &state, now_ms, &why);
+    struct trigger_figures figures;
+    trigger_state(trigger, NULL, now_ms, &state);
+    trigger_figures(trigger, &state, &figures);
+    add_reason(trigger, &state, &figures, &why);
 
     const struct trigger_policy_view *policy = &state.policy;
     json_t *object = begin_trigger(trigger);
     json_set(object, "why", json_text(why.bytes));
     json_set(object, "now", explain_answer(&state.answer));
     json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms));
-    json_set(object, "reading", explain_reading(&state.snapshot, now_ms));
+    json_set(object, "reading", explain_reading(&state, &figures));
     json_set(object, "failing", explain_failure(&state.snapshot, now_ms));
-    json_set(object, "source", trigger->query == NULL ? NULL : explain_source(trigger->query));
+    json_set(object, "source", trigger->query == NULL ? NULL : explain_source(&state.source));
     json_set(object, "policy",
              explain_plan(policy->answered.has_decided, &policy->answered.result,
                           &policy->answered.words, now_ms));
@@ -223,6 +198,7 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms)
     json_set(object, "holdSeconds", json_seconds(trigger->rules.hold_ms));
     json_set(object, "connectionName", json_text(trigger->connection_name));
     json_set(object, "metadata", explain_metadata(trigger));
+    json_set(object, "superseded", json_boolean(state.is_superseded));
     json_set(object, "streams", json_integer((json_int_t)trigger->pins));
     json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
     return object;
@@ -233,7 +209,6 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms)
 /* A trigger on the page of its ScaledObject. */
 struct found {
     json_t *json;
-    struct trigger_calls calls;
     int64_t last_call_ms;
 };
 
@@ -247,17 +222,14 @@ struct search {
     json_t *list;
     struct found found[MAX_TRIGGERS_PER_OBJECT];
     size_t found_count;
-    struct trigger_calls calls; /* of all that were found */
 };
 
 static void add_found(struct search *search, const struct trigger *trigger, int64_t now_ms)
 {
     if (search->found_count == MAX_TRIGGERS_PER_OBJECT)
         return;
-    struct found *found = &search->found[search->found_count++];
-    *found =
-        (struct found){explain(trigger, now_ms), trigger_calls(trigger), trigger->last_call_ms};
-    trigger_calls_join(&search->calls, &found->calls);
+    search->found[search->found_count++] =
+        (struct found){explain(trigger, now_ms), trigger->last_call_ms};
 }
 
 static int newest_first(const void *one, const void *other)
@@ -272,12 +244,8 @@ static json_t *take_found(struct search *search)
 {
     json_t *list = json_array();
     qsort(search->found, search->found_count, sizeof(*search->found), newest_first);
-    for (size_t i = 0; i < search->found_count; i++) {
-        const struct found *found = &search->found[i];
-        json_set(found->json, "superseded",
-                 json_boolean(trigger_calls_are_superseded(&found->calls, &search->calls)));
-        json_array_append_new(list, found->json);
-    }
+    for (size_t i = 0; i < search->found_count; i++)
+        json_array_append_new(list, search->found[i].json);
     search->found_count = 0;
     return list;
 }
@@ -295,7 +263,8 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     return WALK_ON;
 }
 
-static bool run(const struct walk_source *source, struct search *search, struct web_answer *answer)
+static bool run_search(const struct walk_source *source, struct search *search,
+                       struct web_answer *answer)
 {
     if (walk(source, visit, search))
         return true;
@@ -329,7 +298,7 @@ void explain_list(void *context, const struct web_request *request, struct web_a
     }
     search.list = json_array();
     json_set(page, "triggers", search.list);
-    if (!run(source, &search, answer))
+    if (!run_search(source, &search, answer))
         return;
     json_set(page, "count", json_integer((json_int_t)search.count));
     web_answer_json(answer, page);
@@ -342,9 +311,8 @@ void explain_one(void *context, const struct web_request *request, struct web_an
         web_refuse(answer, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
-    struct search search = {
-        .namespace = request->below[0], .name = request->below[1], .calls = {INT64_MIN, INT64_MIN}};
-    bool has_run = run(source, &search, answer);
+    struct search search = {.namespace = request->below[0], .name = request->below[1]};
+    bool has_run = run_search(source, &search, answer);
     _cleanup_(json_done) json_t *found = take_found(&search);
     if (!has_run)
         return;

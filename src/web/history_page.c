@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "scale/policy_words.h"
 #include "web/json.h"
+#include "web/trigger_fields.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,25 +13,14 @@
  * row takes 700 bytes until it is sent. */
 enum { MAX_TRIGGERS_PER_OBJECT = 100, MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 30 * 1000 };
 
-/* What a sample was for one trigger. */
-struct row {
-    int64_t at_ms;
-    struct reading reading;
-    double arrivals; /* per second, from now to the next reading */
-    double value;
-    bool is_active;
-    const char *state; /* static */
-    const char *status,
-        *bound_by; /* static; NULL: no policy decided, or it is not known any more */
-};
-
 /* One trigger with its rows. */
 struct series {
     uint64_t id;
     char *metric_name;
     const char *scaler; /* static */
     double target;
-    struct row *rows;
+    bool is_superseded;
+    struct trigger_figures *rows; /* what each sample was for it */
     size_t count;
 };
 
@@ -62,11 +51,8 @@ struct past {
     struct peak_value peak;
 };
 
-/* What would have been answered at that moment. */
-static void evaluate(struct past *past, const struct history_sample *sample, struct row *row)
+static void learn(struct snapshot *snapshot, const struct history_sample *sample)
 {
-    _cleanup_(answer_done) struct answer answer = {0};
-    struct snapshot *snapshot = &past->snapshot;
     if (!sample->is_failed) {
         error_done(&snapshot->error);
         snapshot->last_attempt = ATTEMPT_GOOD;
@@ -79,24 +65,26 @@ static void evaluate(struct past *past, const struct history_sample *sample, str
         error_unavailable(&snapshot->error, "measuring failed");
     }
     snapshot->failed_at_ms = sample->at_ms;
-    trigger_past_answer(past->trigger, snapshot, &past->peak, sample->at_ms, &answer);
-    if (answer.kind == ANSWER_VALUE && answer.held)
-        peak_value_hold(&past->peak, answer.failing_since_ms, sample->at_ms);
-    else if (answer.kind == ANSWER_VALUE)
-        peak_value_add(&past->peak, answer.value, past->trigger->rules.hold_window_ms,
+}
+
+/* What would have been answered at that moment. */
+static void evaluate(struct past *past, const struct history_sample *sample,
+                     struct trigger_figures *row)
+{
+    struct trigger_state state;
+    learn(&past->snapshot, sample);
+    trigger_state_past(past->trigger, past->now, &past->snapshot, &past->peak, sample->at_ms,
+                       &state);
+    if (state.condition == TRIGGER_HELD)
+        peak_value_hold(&past->peak, state.answer.failing_since_ms, sample->at_ms);
+    else if (state.condition == TRIGGER_ANSWERED)
+        peak_value_add(&past->peak, state.answer.value, past->trigger->rules.hold_window_ms,
                        sample->at_ms);
-    const struct trigger_policy_change *decision =
-        sample->is_failed ? NULL : trigger_policy_at(&past->now->policy, sample->at_ms);
-    *row = (struct row){.at_ms = sample->at_ms,
-                        .reading = sample->reading,
-                        .arrivals = NAN,
-                        .status = decision == NULL ? NULL : flow_status_text(decision->status),
-                        .bound_by = decision == NULL ? NULL : policy_term_text(decision->term),
-                        .value = answer.kind == ANSWER_VALUE ? answer.value : NAN,
-                        .is_active = answer.kind == ANSWER_VALUE && answer.active,
-                        .state = answer.kind != ANSWER_VALUE ? "error"
-                                 : answer.held               ? "held"
-                                                             : "ok"};
+    trigger_figures(past->trigger, &state, row);
+    row->reading = sample->reading; /* of this moment, and not of the one before */
+    past->snapshot = state.snapshot;
+    state.snapshot = (struct snapshot){0};
+    trigger_state_done(&state);
 }
 
 static double or_zero(double value)
@@ -106,11 +94,12 @@ static double or_zero(double value)
 
 /* What arrived until the next reading, where the source does not say: what waiting grew by, and what was consumed
  * meanwhile where that is known. So it is a lower bound where workers are busy and no rate is known. */
-static void derive_arrivals(struct row *rows, size_t count)
+static void derive_arrivals(struct trigger_figures *rows, size_t count)
 {
-    struct row *before = NULL;
+    struct trigger_figures *before = NULL;
     for (size_t i = 0; i < count; i++) {
-        struct row *row = &rows[i];
+        struct trigger_figures *row = &rows[i];
+        row->arrivals = NAN;
         if (isnan(row->reading.waiting) && isnan(row->reading.arrival_rate))
             continue;
         row->arrivals = row->reading.arrival_rate;
@@ -138,7 +127,8 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     series->metric_name = text_copy(trigger->metric_name);
     series->scaler = trigger->scaler == NULL ? NULL : trigger->scaler->name;
     series->target = trigger->target;
-    trigger_state(trigger, now_ms, &now);
+    trigger_state(trigger, NULL, now_ms, &now);
+    series->is_superseded = now.is_superseded;
     if (trigger->query == NULL)
         return WALK_ON;
     size_t count = query_history(trigger->query, now_ms - HISTORY_SPAN_MS, &samples);
@@ -161,29 +151,30 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
 /* ---- as JSON ---- */
 
 /* Columns and not objects: there are hundreds of rows. */
-static const char *const columns[] = {"time",   "arrivals", "waiting",     "inFlight",
-                                      "value",  "replicas", "arrivalRate", "consumptionRate",
-                                      "active", "state",    "status",      "boundBy"};
+static json_t *columns_json(void)
+{
+    json_t *names = json_array();
+    json_array_append_new(names, json_string("time"));
+    TRIGGER_FIELD_FOREACH(field, VIEW_HISTORY)
+    json_array_append_new(names, json_string(field->key));
+    return names;
+}
 
-static json_t *row_json(const struct series *series, const struct row *row, double unix_offset_ms)
+static json_t *field_json(const struct trigger_field *field, const struct trigger_figures *row)
+{
+    if (field->kind == FIELD_WORD)
+        return json_text(trigger_field_word(field, row));
+    double number = trigger_field_number(field, row);
+    return field->kind == FIELD_NUMBER || isnan(number) ? json_number(number)
+                                                        : json_boolean(number > 0);
+}
+
+static json_t *row_json(const struct trigger_figures *row, double unix_offset_ms)
 {
     json_t *array = json_array();
-    const double numbers[] = {
-        ((double)row->at_ms + unix_offset_ms) / 1000,
-        row->arrivals,
-        row->reading.waiting,
-        row->reading.in_flight,
-        row->value,
-        ceil(row->value / series->target),
-        row->reading.arrival_rate,
-        row->reading.consumption_rate,
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
-        json_array_append_new(array, json_number(numbers[i]));
-    json_array_append_new(array, isnan(row->value) ? json_null() : json_boolean(row->is_active));
-    json_array_append_new(array, json_string(row->state));
-    json_array_append_new(array, json_text(row->status));
-    json_array_append_new(array, json_text(row->bound_by));
+    json_array_append_new(array, json_number(((double)row->at_ms + unix_offset_ms) / 1000));
+    TRIGGER_FIELD_FOREACH(field, VIEW_HISTORY)
+    json_array_append_new(array, field_json(field, row));
     return array;
 }
 
@@ -195,17 +186,15 @@ static void write_json(const struct found *found, struct web_answer *answer)
     for (size_t t = 0; t < found->count; t++) {
         const struct series *series = &found->items[t];
         json_t *object = json_object();
-        json_t *names = json_array();
         json_t *rows = json_array();
-        for (size_t i = 0; i < ARRAY_LENGTH(columns); i++)
-            json_array_append_new(names, json_string(columns[i]));
         for (size_t i = 0; i < series->count; i++)
-            json_array_append_new(rows, row_json(series, &series->rows[i], offset_ms));
+            json_array_append_new(rows, row_json(&series->rows[i], offset_ms));
         json_set(object, "id", json_integer((json_int_t)series->id));
         json_set(object, "metricName", json_text(series->metric_name));
         json_set(object, "scaler", json_text(series->scaler));
         json_set(object, "target", json_number(series->target));
-        json_set(object, "columns", names);
+        json_set(object, "superseded", json_boolean(series->is_superseded));
+        json_set(object, "columns", columns_json());
         json_set(object, "rows", rows);
         json_array_append_new(triggers, object);
     }
@@ -220,11 +209,20 @@ static void write_json(const struct found *found, struct web_answer *answer)
 
 /* ---- as CSV ---- */
 
-static void add_number(struct text *text, double value)
+static void add_cell(struct text *text, const struct trigger_field *field,
+                     const struct trigger_figures *row)
 {
     text_add(text, ",");
-    if (isfinite(value))
-        text_addf(text, "%.15g", value);
+    if (field->kind == FIELD_WORD) {
+        const char *word = trigger_field_word(field, row);
+        text_add(text, word == NULL ? "" : word);
+        return;
+    }
+    double number = trigger_field_number(field, row);
+    if (field->kind == FIELD_BOOLEAN && !isnan(number))
+        text_add(text, number > 0 ? "true" : "false");
+    else if (isfinite(number))
+        text_addf(text, "%.15g", number);
 }
 
 static void write_csv(const struct series *series, struct web_answer *answer)
@@ -232,27 +230,17 @@ static void write_csv(const struct series *series, struct web_answer *answer)
     struct text *text = &answer->body;
     double offset_ms = clock_unix_offset_ms();
     answer->type = "text/csv; charset=utf-8";
-    text_add(text, "time,arrivals,waiting,in_flight,value,target,active,state,arrival_rate,"
-                   "consumption_rate,status,bound_by\n");
+    text_add(text, "time");
+    TRIGGER_FIELD_FOREACH(field, VIEW_CSV)
+    text_addf(text, ",%s", field->column);
+    text_add(text, "\n");
     for (size_t i = 0; i < series->count; i++) {
-        const struct row *row = &series->rows[i];
         char date[32];
-        clock_format_date((int64_t)((double)row->at_ms + offset_ms), date, sizeof(date));
+        clock_format_date((int64_t)((double)series->rows[i].at_ms + offset_ms), date, sizeof(date));
         text_add(text, date);
-        add_number(text, row->arrivals);
-        add_number(text, row->reading.waiting);
-        add_number(text, row->reading.in_flight);
-        add_number(text, row->value);
-        add_number(text, series->target);
-        text_addf(text, ",%s,%s",
-                  isnan(row->value) ? ""
-                  : row->is_active  ? "true"
-                                    : "false",
-                  row->state);
-        add_number(text, row->reading.arrival_rate);
-        add_number(text, row->reading.consumption_rate);
-        text_addf(text, ",%s,%s\n", row->status == NULL ? "" : row->status,
-                  row->bound_by == NULL ? "" : row->bound_by);
+        TRIGGER_FIELD_FOREACH(field, VIEW_CSV)
+        add_cell(text, field, &series->rows[i]);
+        text_add(text, "\n");
     }
 }
 

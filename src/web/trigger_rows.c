@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "config/place.h"
-#include "scale/policy_words.h"
 #include "web/json.h"
+#include "web/trigger_fields.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -77,23 +77,19 @@ static uint64_t object_key(const struct trigger *trigger)
     return key;
 }
 
-static const char *state_of(const struct answer *answer)
-{
-    if (answer->kind == ANSWER_VALUE)
-        return answer->held ? "held" : "ok";
-    return answer->kind == ANSWER_REFUSED ? "error" : "waiting";
-}
-
+/* Metadata of before counts for nothing: KEDA no longer calls for it. */
 static void count(struct trigger_rows *rows, const struct trigger *trigger,
                   const struct trigger_state *state)
 {
     struct trigger_totals *totals = &rows->totals;
     const struct answer *answer = &state->answer;
     bool has_value = answer->kind == ANSWER_VALUE;
+    if (state->is_superseded)
+        return;
     totals->triggers++;
-    totals->failing += answer->kind == ANSWER_REFUSED;
-    totals->unmeasured += answer->kind == ANSWER_WAIT;
-    totals->held += has_value && answer->held;
+    totals->failing += state->condition == TRIGGER_REFUSED;
+    totals->unmeasured += state->condition == TRIGGER_WAITING;
+    totals->held += state->condition == TRIGGER_HELD;
     totals->active += has_value && answer->active;
     if (has_value)
         met_add(&rows->objects,
@@ -104,51 +100,34 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
                                               .in_flight = state->snapshot.reading.in_flight});
 }
 
-static void add_decision(const struct policy_result *decision, struct text *live)
+static void add_field(const struct trigger_field *field, const struct trigger_figures *figures,
+                      struct text *live)
 {
-    add_string(live, "status", flow_status_text(decision->status), MAX_NAME_BYTES);
-    add_string(live, "boundBy", policy_term_text(decision->term), MAX_NAME_BYTES);
+    if (field->kind == FIELD_WORD)
+        add_string(live, field->key, trigger_field_word(field, figures), MAX_NAME_BYTES);
+    else if (field->kind == FIELD_NUMBER)
+        add_number(live, field->key, trigger_field_number(field, figures));
+    else if (!isnan(trigger_field_number(field, figures)))
+        text_addf(live, ",\"%s\":%s", field->key,
+                  trigger_field_number(field, figures) > 0 ? "true" : "false");
 }
 
 static void write_live(const struct trigger *trigger, const struct trigger_state *state,
                        struct text *live)
 {
-    const struct snapshot *snapshot = &state->snapshot;
-    const struct answer *answer = &state->answer;
-    struct query_state source = {0};
-    struct history_flow flow = {NAN, NAN, NAN};
-    bool is_bound = false;
-    text_addf(live, "{\"state\":\"%s\"", state_of(answer));
-    if (trigger->query != NULL) {
-        query_state(trigger->query, &source);
-        query_flow(trigger->query, &flow);
-        add_string(live, "connection", source.connection, MAX_NAME_BYTES);
-    }
-    if (trigger->query != NULL && snapshot->is_measured) {
-        const struct reading *reading = &snapshot->reading;
-        is_bound = isnan(reading->arrival_rate) && isnan(reading->consumption_rate);
-        add_number(live, "time", floor(clock_unix_s(snapshot->sent_ms) * 10) / 10);
-        add_number(live, "waiting", reading->waiting);
-        add_number(live, "inFlight", reading->in_flight);
-        add_number(live, "arrivals", is_bound ? flow.arrival_rate : reading->arrival_rate);
-        add_number(live, "consumption",
-                   is_bound ? flow.consumption_rate : reading->consumption_rate);
-        add_number(live, "consumed", flow.consumed);
-    }
-    if (is_bound)
+    struct trigger_figures figures;
+    trigger_figures(trigger, state, &figures);
+    text_addf(live, "{\"superseded\":%s", state->is_superseded ? "true" : "false");
+    if (trigger->query != NULL)
+        add_string(live, "connection", state->source.connection, MAX_NAME_BYTES);
+    if (state->snapshot.is_measured)
+        add_number(live, "time", floor(clock_unix_s(state->snapshot.sent_ms) * 10) / 10);
+    if (figures.rates_are_bounds)
         text_add(live, ",\"ratesAreBounds\":true");
-    if (answer->kind == ANSWER_VALUE) {
-        add_number(live, "value", answer->value);
-        add_number(live, "replicas", answer->replicas);
-        text_addf(live, ",\"active\":%s", answer->active ? "true" : "false");
-        /* what consumers do is not known while measuring fails */
-        if (!answer->held && state->policy.answered.has_decided)
-            add_decision(&state->policy.answered.result, live);
-    }
-    if (answer->kind == ANSWER_REFUSED)
-        add_string(live, "error", error_text(&answer->error), MAX_ERROR_BYTES);
-    else if (snapshot->last_attempt == ATTEMPT_FAILED)
-        add_string(live, "error", error_text(&snapshot->error), MAX_ERROR_BYTES);
+    TRIGGER_FIELD_FOREACH(field, VIEW_ROW)
+    add_field(field, &figures, live);
+    if (state->error != NULL)
+        add_string(live, "error", error_text(state->error), MAX_ERROR_BYTES);
     text_add(live, "}");
 }
 
@@ -184,7 +163,7 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     _cleanup_(trigger_state_done) struct trigger_state state;
     _cleanup_(text_done) struct text fixed = {0};
     _cleanup_(text_done) struct text live = {0};
-    trigger_state(trigger, now_ms, &state);
+    trigger_state(trigger, NULL, now_ms, &state);
     count(rows, trigger, &state);
     write_live(trigger, &state, &live);
     if (!feed_has(rows->feed, FEED_TRIGGERS, trigger->id))

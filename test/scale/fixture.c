@@ -35,6 +35,7 @@ void start_triggers(bool deny_inline)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.max_connections = 2;
+    settings.history_bytes = 1 << 20;
     settings.program = "/bin/true";
     fake_reset();
     engine = engine_new(&settings);

@@ -34,7 +34,7 @@ static void readings_do_not_survive_a_change_of_addresses(void **state)
 static double replicas_of(const struct trigger *trigger)
 {
     struct trigger_state now;
-    trigger_state(trigger, clock_now_ms(), &now);
+    trigger_state(trigger, NULL, clock_now_ms(), &now);
     double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
     trigger_state_done(&now);
     return replicas;

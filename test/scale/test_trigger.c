@@ -2,10 +2,13 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/fixture.h"
+#include "scale/objects.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define FIND_AT(now_ms, ...) find_in("shop", now_ms, (const char *const[]){__VA_ARGS__, NULL})
 
 static void the_order_of_the_metadata_does_not_matter(void **state)
 {
@@ -436,7 +439,7 @@ static void a_trigger_answers_with_the_reading_of_its_query(void **state)
 static double replicas_now(const struct trigger *trigger)
 {
     struct trigger_state now;
-    trigger_state(trigger, clock_now_ms(), &now);
+    trigger_state(trigger, NULL, clock_now_ms(), &now);
     double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
     trigger_state_done(&now);
     return replicas;
@@ -589,19 +592,32 @@ static void a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one(void
     (void)state;
     /* The loop's clock may not have moved between the first calls of two triggers. */
     for (int64_t later_ms = 1000; later_ms <= 1001; later_ms++) {
-        struct trigger_calls former = {.first_ms = 1000, .last_ms = 1000};
-        struct trigger_calls newest = {.first_ms = later_ms, .last_ms = 20000};
-        struct trigger_calls all = former;
-        trigger_calls_join(&all, &newest);
-        assert_true(trigger_calls_are_superseded(&former, &all));
-        assert_false(trigger_calls_are_superseded(&newest, &all));
+        const char *const *former_pairs = (const char *const[]){GOOD, NULL};
+        const char *const *newest_pairs = (const char *const[]){GOOD, "queueLength", "9", NULL};
+        const char *namespace = later_ms == 1000 ? "shop" : "sales";
+        struct trigger *former = find_in(namespace, 1000, former_pairs);
+        struct trigger *newest = find_in(namespace, later_ms, newest_pairs);
+        find_in(namespace, 20000, newest_pairs);
+        assert_true(objects_superseded(former));
+        assert_false(objects_superseded(newest));
+        triggers_expire(triggers, INT64_MAX / 2);
     }
-    struct trigger_calls one = {.first_ms = 1000, .last_ms = 20000};
-    struct trigger_calls other = {.first_ms = 1000, .last_ms = 12000};
-    struct trigger_calls both = one;
-    trigger_calls_join(&both, &other);
-    assert_false(trigger_calls_are_superseded(&one, &both));
-    assert_false(trigger_calls_are_superseded(&other, &both));
+}
+
+static void triggers_of_one_object_that_are_called_in_turn_supersede_none(void **state)
+{
+    (void)state;
+    struct trigger *one = FIND_AT(1000, GOOD);
+    struct trigger *other = FIND_AT(1000, GOOD, "queueLength", "9");
+    FIND_AT(12000, GOOD, "queueLength", "9");
+    FIND_AT(20000, GOOD);
+    assert_false(objects_superseded(one));
+    assert_false(objects_superseded(other));
+    /* A stream is a call all the time. */
+    triggers_pin(triggers, one);
+    FIND_AT(80000, GOOD, "queueLength", "9");
+    assert_false(objects_superseded(one));
+    triggers_unpin(triggers, one, 80000);
 }
 
 int main(void)
@@ -640,6 +656,7 @@ int main(void)
         TEST(the_sums_of_policies_follow_answers_and_drops),
         TEST(a_walk_sees_each_trigger_that_stays_once),
         TEST(a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one),
+        TEST(triggers_of_one_object_that_are_called_in_turn_supersede_none),
         TEST(a_trigger_with_mistakes_is_never_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

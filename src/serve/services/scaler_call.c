@@ -1,6 +1,7 @@
 #include "serve/services/scaler_call.h"
 
 #include "base/memory.h"
+#include "scale/trigger_state.h"
 #include "serve/services/reply.h"
 
 #include <utlist.h>

@@ -1,0 +1,257 @@
+#include "scale/trigger_state.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/place.h"
+#include "scale/objects.h"
+#include "scale/policy_words.h"
+
+#include <math.h>
+#include <string.h>
+
+enum trigger_condition answer_condition(const struct answer *answer)
+{
+    if (answer->kind == ANSWER_VALUE)
+        return answer->held ? TRIGGER_HELD : TRIGGER_ANSWERED;
+    return answer->kind == ANSWER_REFUSED ? TRIGGER_REFUSED : TRIGGER_WAITING;
+}
+
+/* ---- what to answer ---- */
+
+/* An error says whose it is: the connection's name, or the scaler and the host where its text has no host. */
+static void name_error(const struct trigger *trigger, struct error *error)
+{
+    if (trigger->connection_name != NULL) {
+        error_prefix(error, "connection \"%.*s\"", (int)text_cut(trigger->connection_name, 64),
+                     trigger->connection_name);
+        return;
+    }
+    _cleanup_(memory_free) char *place = place_of(trigger->values[OPTION_CONNECTION]);
+    if (place != NULL && strstr(error_text(error), place) == NULL)
+        error_prefix(error, "%s at %s", trigger->scaler->name, place);
+}
+
+/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its maximum a policy publishes
+ * more than it wants (`of_policy`; NAN: none is on). */
+static double replicas_of(const struct trigger *trigger, const struct answer *answer,
+                          double of_policy)
+{
+    double replicas = ceil(answer->value / trigger->target);
+    if (isnan(of_policy))
+        return replicas;
+    int64_t max = trigger->policy->answered.settings.max_replicas;
+    if (!answer->held)
+        return of_policy;
+    return max > 0 ? fmin(replicas, (double)max) : replicas;
+}
+
+static void decide(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                   struct trigger_state *state)
+{
+    const struct snapshot *snapshot = &state->snapshot;
+    struct answer *answer = &state->answer;
+    struct evaluated own = {0};
+    if (!state->has_policy && snapshot->is_measured)
+        trigger_evaluate(trigger, &snapshot->reading, &own);
+    struct evaluated evaluated = state->has_policy ? state->policy.evaluated : own;
+    evaluated.peak = trigger->peak;
+    answer_decide(snapshot, &evaluated, &trigger->rules, call, now_ms, answer);
+    bool is_on = state->has_policy && trigger->policy->answered.is_on;
+    if (answer->kind == ANSWER_VALUE)
+        answer->replicas = replicas_of(
+            trigger, answer, is_on ? (double)state->policy.answered.result.replicas : (double)NAN);
+    if (answer->kind == ANSWER_REFUSED)
+        name_error(trigger, &answer->error);
+    error_done(&own.error);
+}
+
+/* To people a reading is as good as when it was sent. */
+static void decide_for_people(const struct trigger *trigger, int64_t now_ms,
+                              struct trigger_state *state)
+{
+    const struct snapshot *snapshot = &state->snapshot;
+    decide(trigger, &(struct answer_call){.is_stream = true},
+           snapshot->last_attempt == ATTEMPT_GOOD ? snapshot->sent_ms : now_ms, state);
+}
+
+/* NULL: nothing refused it. A limit may have, before it had a query. */
+static const struct error *refusal_of(const struct trigger *trigger)
+{
+    const struct last_answer *last = &trigger->last_answer;
+    if (error_is_set(&trigger->mistakes))
+        return &trigger->mistakes;
+    bool is_beyond_limit = last->call != NULL && last->answer.kind == ANSWER_REFUSED &&
+                           last->answer.error.code == ERROR_LIMIT;
+    return is_beyond_limit ? &last->answer.error : NULL;
+}
+
+static void decide_without_query(const struct trigger *trigger, const struct answer_call *call,
+                                 struct answer *answer)
+{
+    bool is_mistake = error_is_set(&trigger->mistakes);
+    const struct error *refusal = refusal_of(trigger);
+    *answer = (struct answer){.kind = ANSWER_WAIT};
+    if (call != NULL && trigger->awaits_secret && !call->out_of_time)
+        return;
+    if (refusal != NULL && (call == NULL || is_mistake)) {
+        answer->kind = ANSWER_REFUSED;
+        error_copy(&answer->error, refusal);
+    } else if (call != NULL) {
+        /* It went with its connection, since somebody began to wait for it. */
+        answer->kind = ANSWER_REFUSED;
+        error_unavailable(&answer->error,
+                          "the connection is another one now, and not measured yet");
+    }
+}
+
+/* ---- what people see besides ---- */
+
+static const struct error *error_of(const struct trigger_state *state)
+{
+    if (state->condition == TRIGGER_REFUSED)
+        return &state->answer.error;
+    return state->snapshot.last_attempt == ATTEMPT_FAILED ? &state->snapshot.error : NULL;
+}
+
+static void add_for_people(const struct trigger *trigger, struct trigger_state *state)
+{
+    const struct policy_result *result = &state->policy.answered.result;
+    state->is_superseded = objects_superseded(trigger);
+    state->error = error_of(state);
+    state->has_decision =
+        state->condition == TRIGGER_ANSWERED && state->policy.answered.has_decided;
+    state->status = result->status;
+    state->bound_by = result->term;
+    if (trigger->query == NULL)
+        return;
+    query_state(trigger->query, &state->source);
+    if (state->snapshot.is_measured)
+        query_flow(trigger->query, &state->flow);
+}
+
+void trigger_state(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                   struct trigger_state *ret_state)
+{
+    struct trigger_state *state = ret_state;
+    *state = (struct trigger_state){
+        .at_ms = now_ms, .has_policy = trigger->policy != NULL, .flow = {NAN, NAN, NAN}};
+    state->policy.is_for_people = call == NULL;
+    trigger_observe(trigger, &state->snapshot, &state->policy);
+    if (trigger->query == NULL)
+        decide_without_query(trigger, call, &state->answer);
+    else if (call != NULL)
+        decide(trigger, call, now_ms, state);
+    else
+        decide_for_people(trigger, now_ms, state);
+    state->condition = answer_condition(&state->answer);
+    if (call == NULL)
+        add_for_people(trigger, state);
+}
+
+void trigger_state_past(const struct trigger *trigger, const struct trigger_state *now,
+                        struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
+                        struct trigger_state *ret_state)
+{
+    struct trigger_state *state = ret_state;
+    struct evaluated evaluated = {.peak = peak};
+    struct evaluation *evaluation = &evaluated.evaluation;
+    bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
+    const struct trigger_policy_change *decision =
+        snapshot->is_measured ? trigger_policy_at(&now->policy, snapshot->sent_ms) : NULL;
+    *state = (struct trigger_state){
+        .at_ms = at_ms, .has_policy = now->has_policy, .flow = {NAN, NAN, NAN}};
+    if (snapshot->is_measured)
+        trigger_evaluate(trigger, &snapshot->reading, &evaluated);
+    if (evaluated.good && decision != NULL) {
+        evaluation->value = decision->value;
+        evaluation->active = decision->active;
+    } else if (evaluated.good && is_on)
+        evaluation->value = ceil(evaluation->value / trigger->policy->threshold);
+    answer_decide(snapshot, &evaluated, &trigger->rules, &(struct answer_call){.is_stream = true},
+                  at_ms, &state->answer);
+    if (state->answer.kind == ANSWER_VALUE)
+        state->answer.replicas = replicas_of(
+            trigger, &state->answer, decision != NULL ? (double)decision->replicas : (double)NAN);
+    state->condition = answer_condition(&state->answer);
+    state->snapshot = *snapshot;
+    *snapshot = (struct snapshot){0};
+    state->error = error_of(state);
+    state->has_decision = decision != NULL && state->condition == TRIGGER_ANSWERED;
+    if (state->has_decision) {
+        state->status = decision->status;
+        state->bound_by = decision->term;
+    }
+    error_done(&evaluated.error);
+}
+
+void trigger_state_done(struct trigger_state *state)
+{
+    snapshot_done(&state->snapshot);
+    trigger_policy_view_done(&state->policy);
+    answer_done(&state->answer);
+}
+
+void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                    struct answer *ret_answer)
+{
+    _cleanup_(trigger_state_done) struct trigger_state state;
+    trigger_state(trigger, call, now_ms, &state);
+    *ret_answer = state.answer;
+    state.answer.error = (struct error){0};
+}
+
+/* ---- in numbers and words ---- */
+
+static double seconds_since(int64_t now_ms, int64_t then_ms)
+{
+    return (double)(now_ms - then_ms) / 1000;
+}
+
+static void add_reading(const struct trigger_state *state, struct trigger_figures *figures)
+{
+    const struct reading *reading = &state->snapshot.reading;
+    figures->reading = *reading;
+    figures->age_seconds = seconds_since(state->at_ms, state->snapshot.sent_ms);
+    figures->rates_are_bounds = isnan(reading->arrival_rate) && isnan(reading->consumption_rate);
+    figures->arrivals =
+        figures->rates_are_bounds ? state->flow.arrival_rate : reading->arrival_rate;
+    figures->consumption =
+        figures->rates_are_bounds ? state->flow.consumption_rate : reading->consumption_rate;
+    figures->consumed = state->flow.consumed;
+}
+
+void trigger_figures(const struct trigger *trigger, const struct trigger_state *state,
+                     struct trigger_figures *ret_figures)
+{
+    static const char *const states[] = {
+        [TRIGGER_WAITING] = "waiting",
+        [TRIGGER_ANSWERED] = "ok",
+        [TRIGGER_HELD] = "held",
+        [TRIGGER_REFUSED] = "error",
+    };
+    struct trigger_figures *figures = ret_figures;
+    const struct last_answer *last = &trigger->last_answer;
+    bool has_value = state->answer.kind == ANSWER_VALUE;
+    bool had_value = last->call != NULL && last->answer.kind == ANSWER_VALUE;
+    *figures = (struct trigger_figures){
+        .at_ms = state->at_ms,
+        .reading = READING_UNKNOWN,
+        .age_seconds = NAN,
+        .arrivals = NAN,
+        .consumption = NAN,
+        .consumed = NAN,
+        .value = has_value ? state->answer.value : NAN,
+        .active = has_value ? (double)state->answer.active : NAN,
+        .replicas = has_value ? state->answer.replicas : NAN,
+        .target = trigger->target,
+        .last.value = had_value ? last->answer.value : NAN,
+        .last.active = had_value ? (double)last->answer.active : NAN,
+        .last.age_seconds =
+            had_value ? seconds_since(state->at_ms, last->at_ms - last->answer.age_ms) : NAN,
+        .state = states[state->condition],
+        .status = state->has_decision ? flow_status_text(state->status) : NULL,
+        .bound_by = state->has_decision ? policy_term_text(state->bound_by) : NULL,
+    };
+    if (state->snapshot.is_measured)
+        add_reading(state, figures);
+}

@@ -1,0 +1,83 @@
+/*
+ * The state of a trigger: a pure function of the trigger and the time. What KEDA's calls and streams are answered, and
+ * what explain, the dashboard's rows, the history and the metrics show, are views of it.
+ *
+ * What a view shows of it as a number or a word is in struct trigger_figures; web/trigger_fields.c has one row for each,
+ * and says which views have it.
+ *
+ * Threads: as the trigger's: under the turn lock.
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_STATE_H
+#define BACKLOG_SCALE_TRIGGER_STATE_H
+
+#include "scale/trigger.h"
+
+enum trigger_condition {
+    TRIGGER_WAITING,  /* for a measurement */
+    TRIGGER_ANSWERED, /* by a reading */
+    TRIGGER_HELD,     /* by what was known before measuring failed */
+    TRIGGER_REFUSED,  /* with an error */
+};
+
+enum trigger_condition answer_condition(const struct answer *answer);
+
+struct trigger_state {
+    int64_t at_ms;
+    struct snapshot snapshot; /* of its query; {0}: it has none */
+    bool has_policy;
+    struct trigger_policy_view policy;
+    /* What it has to say to who calls. To people a reading counts however old it is: where only polls call, none is measured
+     * in between. */
+    struct answer answer;
+    enum trigger_condition condition; /* of the answer */
+
+    /* For people only. */
+    bool is_superseded;        /* objects_superseded() */
+    const struct error *error; /* of the answer, or why measuring fails; NULL: none */
+    enum flow_status status;   /* what the policy decided it by... */
+    enum policy_term bound_by; /* ... where */
+    bool has_decision;         /* ... it did; while measuring fails it is not known */
+    struct query_state source; /* where it has a query */
+    struct history_flow flow;  /* ... and was measured; else NAN */
+};
+
+/* `call`: who is answered; NULL: people. Nothing is changed by it: what KEDA is answered follows from the readings and from
+ * what KEDA was answered before, whoever else calls or reads. The caller ends it with trigger_state_done(), and does
+ * not move it. */
+void trigger_state(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                   struct trigger_state *ret_state);
+
+/*
+ * The state in the past, when `snapshot` was known and `peak` had been answered; the snapshot moves into it. `now` is of
+ * now: it has what the policy decided then, as far back as that is kept. What is older followed from all that came before it:
+ * the threshold says how many replicas there was work for.
+ */
+void trigger_state_past(const struct trigger *trigger, const struct trigger_state *now,
+                        struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
+                        struct trigger_state *ret_state);
+void trigger_state_done(struct trigger_state *state);
+
+/* The answer alone, of a call; trigger_query() came before. */
+void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                    struct answer *ret_answer);
+
+/* A state in numbers and words. NAN, NULL: not known. Nothing in it is owned. */
+struct trigger_figures {
+    int64_t at_ms;
+    struct reading reading;
+    double age_seconds; /* of the reading */
+    bool rates_are_bounds;
+    double arrivals, consumption; /* per second: as the source says, or at least */
+    double consumed;              /* messages, since this server measures */
+    double value, active, replicas, target;
+    struct {
+        double value, active, age_seconds;
+    } last; /* what KEDA was answered last */
+    const char *state;
+    const char *status, *bound_by;
+};
+
+void trigger_figures(const struct trigger *trigger, const struct trigger_state *state,
+                     struct trigger_figures *ret_figures);
+
+#endif

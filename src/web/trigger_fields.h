@@ -1,0 +1,43 @@
+/*
+ * What the views of a trigger's state show of it: one row for each field, which says in which views it is. A new field is
+ * a member of struct trigger_figures (of a reading: of struct reading) and a row here.
+ */
+#ifndef BACKLOG_WEB_TRIGGER_FIELDS_H
+#define BACKLOG_WEB_TRIGGER_FIELDS_H
+
+#include "scale/trigger_state.h"
+
+#include <stddef.h>
+
+enum trigger_view {
+    VIEW_READING = 1 << 0, /* what explain has as "reading" */
+    VIEW_ROW = 1 << 1,     /* the dashboard's rows */
+    VIEW_HISTORY = 1 << 2, /* the history, as JSON */
+    VIEW_CSV = 1 << 3,     /* ... and as CSV, in this order */
+    VIEW_METRICS = 1 << 4,
+};
+
+struct trigger_field {
+    const char *key;    /* in JSON */
+    const char *column; /* in CSV */
+    const char *metric; /* its name... */
+    const char *help;   /* ... and what it says */
+    enum { FIELD_NUMBER, FIELD_BOOLEAN, FIELD_WORD } kind;
+    unsigned views;
+    size_t offset; /* in struct trigger_figures: a double; of a word, const char * */
+};
+
+/* The next field of a view; the first after NULL. NULL: there is no other. */
+const struct trigger_field *trigger_field_next(const struct trigger_field *field,
+                                               enum trigger_view view);
+
+#define TRIGGER_FIELD_FOREACH(field, view)                                                         \
+    for (const struct trigger_field *field = NULL;                                                 \
+         ((field) = trigger_field_next(field, view)) != NULL;)
+
+double trigger_field_number(const struct trigger_field *field,
+                            const struct trigger_figures *figures);
+const char *trigger_field_word(const struct trigger_field *field,
+                               const struct trigger_figures *figures);
+
+#endif

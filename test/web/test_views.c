@@ -1,0 +1,382 @@
+/* KEDA's calls, explain, the dashboard's rows, the history and the metrics: views of one state that agree. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/recent_log.h"
+#include "scale/fixture.h"
+#include "web/explain.h"
+#include "web/feed.h"
+#include "web/history_page.h"
+#include "web/json.h"
+#include "web/trigger_metrics.h"
+#include "web/trigger_rows.h"
+
+#include <event2/keyvalq_struct.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a view says of a trigger; NAN, NULL: nothing. */
+struct view {
+    const char *state; /* as the dashboard's rows name it */
+    double value, replicas, active;
+    bool is_superseded;
+};
+
+static bool run(void *context, void (*call)(void *call_context), void *call_context)
+{
+    (void)context;
+    call(call_context);
+    return true;
+}
+
+static const struct walk_source *source(void)
+{
+    static struct walk_source walk;
+    walk = (struct walk_source){.triggers = triggers, .run = run};
+    return &walk;
+}
+
+static double number_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value)    ? json_number_value(value)
+           : json_is_boolean(value) ? (double)json_is_true(value)
+                                    : (double)NAN;
+}
+
+/* Of the trigger, from the page of its ScaledObject; the caller frees it. */
+static json_t *page_of(const struct trigger *trigger,
+                       void (*get)(void *context, const struct web_request *request,
+                                   struct web_answer *answer),
+                       const char *list)
+{
+    struct web_answer answer = {0};
+    struct evkeyvalq none = {0};
+    char namespace[] = "shop";
+    char name[] = "worker";
+    const struct web_request request = {
+        .below = {namespace, name}, .below_count = 2, .parameters = &none};
+    get((void *)source(), &request, &answer);
+    json_t *page = json_loads(answer.body.bytes, 0, NULL);
+    text_done(&answer.body);
+    const json_t *triggers_of_page = list == NULL ? page : json_object_get(page, list);
+    size_t index;
+    json_t *one;
+    json_t *found = NULL;
+    json_array_foreach(triggers_of_page, index,
+                       one) if (json_integer_value(json_object_get(one, "id")) ==
+                                (json_int_t)trigger->id) found = json_incref(one);
+    json_decref(page);
+    assert_non_null(found);
+    return found;
+}
+
+/* Words of explain, in the words of the rows. */
+static const char *row_word(const char *word)
+{
+    static const char *const pairs[][2] = {
+        {"answered", "ok"}, {"held", "held"}, {"refused", "error"}, {"waiting", "waiting"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(pairs); i++)
+        if (text_equal(pairs[i][0], word))
+            return pairs[i][1];
+    fail_msg("explain says \"%s\"", word);
+    return NULL;
+}
+
+static struct view view_of_explain(const struct trigger *trigger)
+{
+    json_t *object = page_of(trigger, explain_one, NULL);
+    const json_t *now = json_object_get(object, "now");
+    const struct view view = {
+        .state = row_word(json_string_value(json_object_get(now, "state"))),
+        .value = number_of(now, "value"),
+        .replicas = number_of(now, "replicas"),
+        .active = number_of(now, "active"),
+        .is_superseded = json_is_true(json_object_get(object, "superseded")),
+    };
+    json_decref(object);
+    return view;
+}
+
+static const char *kept_word(const json_t *value)
+{
+    static const char *const words[] = {"ok", "held", "error", "waiting"};
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+        if (text_equal(words[i], json_string_value(value)))
+            return words[i];
+    return NULL;
+}
+
+static int64_t update(void *context, struct feed *feed)
+{
+    struct trigger_rows **rows = context;
+    assert_true(trigger_rows_update(*rows, source()));
+    feed_server(feed, "{}");
+    return 1000;
+}
+
+static struct view view_of_rows(const struct trigger *trigger, struct trigger_totals *ret_totals)
+{
+    struct trigger_rows *rows = NULL;
+    struct feed *feed =
+        feed_new(&(struct feed_settings){.hello = "{}", .update = update, .context = &rows});
+    rows = trigger_rows_new(feed);
+    void *reader = feed_hooks.opened(feed);
+    feed_hooks.tick(feed);
+    struct text piece = {0};
+    while (feed_hooks.write(feed, reader, &piece))
+        ;
+    char id[32];
+    snprintf(id, sizeof(id), "\"id\":%llu,", (unsigned long long)trigger->id);
+    const char *live = strstr(strstr(piece.bytes, id), "\"live\":") + strlen("\"live\":");
+    json_t *row = json_loads(live, JSON_DISABLE_EOF_CHECK, NULL);
+    assert_non_null(row);
+    const struct view view = {
+        .state = kept_word(json_object_get(row, "state")),
+        .value = number_of(row, "value"),
+        .replicas = number_of(row, "replicas"),
+        .active = number_of(row, "active"),
+        .is_superseded = json_is_true(json_object_get(row, "superseded")),
+    };
+    *ret_totals = *trigger_rows_totals(rows);
+    json_decref(row);
+    text_done(&piece);
+    feed_hooks.closed(feed, reader);
+    trigger_rows_free(rows);
+    feed_free(feed);
+    return view;
+}
+
+/* The last row; where there is none it says what it says of no sample. */
+static struct view view_of_history(const struct trigger *trigger)
+{
+    json_t *object = page_of(trigger, history_page, "triggers");
+    const json_t *columns = json_object_get(object, "columns");
+    const json_t *rows = json_object_get(object, "rows");
+    const json_t *last = json_array_get(rows, json_array_size(rows) - 1);
+    json_t *row = json_object();
+    for (size_t i = 0; i < json_array_size(last); i++)
+        json_object_set(row, json_string_value(json_array_get(columns, i)),
+                        json_array_get(last, i));
+    const struct view view = {
+        .state = last == NULL ? NULL : kept_word(json_object_get(row, "state")),
+        .value = number_of(row, "value"),
+        .replicas = number_of(row, "replicas"),
+        .active = number_of(row, "active"),
+        .is_superseded = json_is_true(json_object_get(object, "superseded")),
+    };
+    json_decref(row);
+    json_decref(object);
+    return view;
+}
+
+/* NAN: the page has no such line. */
+static double metric_of(const char *name, const struct trigger *trigger)
+{
+    struct trigger_metrics metrics = {.source = source(), .max = 10};
+    _cleanup_(text_done) struct text page = {0};
+    assert_true(trigger_metrics_write(&metrics, &page));
+    _cleanup_(memory_free) char *begin =
+        text_format("\n%s{namespace=\"shop\",name=\"worker\",scaler=\"%s\",metric=\"%s\"} ", name,
+                    trigger->scaler == NULL ? "" : trigger->scaler->name, trigger->metric_name);
+    const char *line = strstr(page.bytes, begin);
+    return line == NULL ? (double)NAN : strtod(line + strlen(begin), NULL);
+}
+
+static void assert_same(double one, double other, const char *what)
+{
+    if (isnan(one) != isnan(other) || (!isnan(one) && one != other))
+        fail_msg("%s: %g, and elsewhere %g", what, one, other);
+}
+
+static void assert_view(const struct view *view, const struct view *expected, const char *where)
+{
+    if (!text_equal(view->state, expected->state))
+        fail_msg("%s: state %s, expected %s", where, view->state, expected->state);
+    assert_same(view->value, expected->value, where);
+    assert_same(view->replicas, expected->replicas, where);
+    assert_same(view->active, expected->active, where);
+    assert_int_equal(view->is_superseded, expected->is_superseded);
+}
+
+/* As a stream of KEDA is answered now. */
+static struct view view_of_keda(const struct trigger *trigger)
+{
+    struct answer answer = {0};
+    trigger_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(), &answer);
+    bool has_value = answer.kind == ANSWER_VALUE;
+    const struct view view = {
+        .state = has_value                       ? (answer.held ? "held" : "ok")
+                 : answer.kind == ANSWER_REFUSED ? "error"
+                                                 : "waiting",
+        .value = has_value ? answer.value : (double)NAN,
+        .replicas = has_value ? answer.replicas : (double)NAN,
+        .active = has_value ? (double)answer.active : (double)NAN,
+    };
+    answer_done(&answer);
+    return view;
+}
+
+/* All views say this, and the metrics what GetMetrics was answered. */
+static void assert_views(struct trigger *trigger, const struct view *expected)
+{
+    struct trigger_totals totals;
+    struct view keda = view_of_keda(trigger);
+    const struct view explained = view_of_explain(trigger);
+    const struct view row = view_of_rows(trigger, &totals);
+    keda.is_superseded = expected->is_superseded; /* KEDA does not say */
+    assert_view(&keda, expected, "KEDA's call");
+    assert_view(&explained, expected, "explain");
+    assert_view(&row, expected, "the dashboard's row");
+    if (trigger->query != NULL && !text_equal(expected->state, "waiting")) {
+        const struct view past = view_of_history(trigger);
+        assert_view(&past, expected, "the history");
+    }
+    struct answer answer = {0};
+    trigger_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(), &answer);
+    trigger_record_answer(trigger, "GetMetrics", &answer, clock_now_ms());
+    answer_done(&answer);
+    if (expected->is_superseded) /* the page has the newest trigger's instead */
+        return;
+    assert_same(metric_of("backlog_trigger_value", trigger), expected->value, "metrics: value");
+    assert_same(metric_of("backlog_trigger_active", trigger), expected->active, "metrics: active");
+    assert_same(metric_of("backlog_trigger_target", trigger), trigger->target, "metrics: target");
+}
+
+/* Each call is now: what came before it is of the past. */
+static struct trigger *find_now(const char *const *pairs)
+{
+    return find_in("shop", clock_now_ms(), pairs);
+}
+
+#define FIND_NOW(...) find_now((const char *const[]){__VA_ARGS__, NULL})
+#define JOBS "scaler", "fake", "source", "a", "queueName", "jobs"
+
+static struct view unknown_because(const char *state)
+{
+    return (struct view){state, NAN, NAN, NAN, false};
+}
+
+static bool has_failed(const struct trigger *trigger)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(trigger->query, &now);
+    return now.last_attempt == ATTEMPT_FAILED;
+}
+
+static void wait_until_failed(const struct trigger *trigger)
+{
+    for (int i = 0; i < 5000 && !has_failed(trigger); i++) {
+        query_demand(trigger->query, clock_now_ms());
+        usleep(2000);
+    }
+    assert_true(has_failed(trigger));
+}
+
+static struct trigger *measured(struct trigger *trigger)
+{
+    query_of(trigger);
+    wait_until_measured(trigger);
+    return trigger;
+}
+
+static void a_trigger_that_was_never_measured(void **state)
+{
+    (void)state;
+    struct trigger *trigger =
+        FIND_NOW("scaler", "fake", "source", "a", "queueName", "jobs", "queueLength", "2");
+    fake_set_queue("jobs", FAKE_HANGS);
+    query_of(trigger);
+    const struct view expected = unknown_because("waiting");
+    assert_views(trigger, &expected);
+}
+
+static void an_active_and_an_idle_trigger(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 7);
+    struct trigger *trigger = measured(FIND_NOW(JOBS));
+    assert_views(trigger, &(struct view){"ok", 7, 2, 1, false});
+    fake_set_queue("jobs", 0);
+    measure_again(trigger);
+    assert_views(trigger, &(struct view){"ok", 0, 0, 0, false});
+}
+
+static void what_is_held_while_measuring_fails(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 7);
+    struct trigger *trigger = measured(FIND_NOW(JOBS));
+    fake_set_queue("jobs", FAKE_MISSING);
+    wait_until_failed(trigger);
+    assert_views(trigger, &(struct view){"held", 7, 2, 1, false});
+}
+
+static void an_idle_trigger_whose_measurement_fails(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 0);
+    struct trigger *trigger = measured(FIND_NOW(JOBS));
+    fake_set_queue("jobs", FAKE_MISSING);
+    wait_until_failed(trigger);
+    const struct view expected = unknown_because("error");
+    assert_views(trigger, &expected);
+}
+
+static void a_trigger_with_a_policy(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = measured(FIND_NOW(JOBS, "steps", "1=1, 10=5"));
+    assert_true(trigger->policy != NULL);
+    struct trigger_totals totals;
+    const struct view row = view_of_rows(trigger, &totals);
+    assert_true(row.replicas == 5 && row.active == 1);
+    assert_views(trigger, &row);
+    fake_set_queue("jobs", FAKE_MISSING);
+    wait_until_failed(trigger);
+    const struct view held = {"held", row.value, 5, 1, false};
+    assert_views(trigger, &held);
+}
+
+static void a_trigger_that_is_superseded(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 7);
+    struct trigger *former = find_in("shop", 0, (const char *const[]){JOBS, NULL});
+    measured(former);
+    struct trigger *newest = measured(FIND_NOW(JOBS, "queueLength", "1"));
+    assert_views(former, &(struct view){"ok", 7, 2, 1, true});
+    assert_views(newest, &(struct view){"ok", 7, 7, 1, false});
+    struct trigger_totals totals;
+    view_of_rows(newest, &totals);
+    assert_int_equal(totals.triggers, 1);
+    assert_int_equal(totals.active, 1);
+    assert_true(totals.replicas == 7 && totals.waiting == 7);
+    assert_true(metric_of("backlog_trigger_target", newest) == 1);
+}
+
+static void a_trigger_with_mistakes(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND_NOW("scaler", "fake", "queueNam", "jobs");
+    const struct view expected = unknown_because("error");
+    assert_views(trigger, &expected);
+}
+
+int main(void)
+{
+    recent_log_start();
+    const struct CMUnitTest tests[] = {
+        TEST(a_trigger_that_was_never_measured),
+        TEST(an_active_and_an_idle_trigger),
+        TEST(what_is_held_while_measuring_fails),
+        TEST(an_idle_trigger_whose_measurement_fails),
+        TEST(a_trigger_with_a_policy),
+        TEST(a_trigger_that_is_superseded),
+        TEST(a_trigger_with_mistakes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
