@@ -109,6 +109,7 @@ const struct option kafka_options[] = {
     {.key = "lagThreshold",
      TARGET(lag_threshold),
      .type = OPTION_INT,
+     .flags = OPTION_THRESHOLD,
      .default_value = "10",
      .limits = {1, INFINITY},
      .doc = "target lag per replica, in messages"},

@@ -97,6 +97,7 @@ const struct option nats_options[] = {
     {.key = "lagThreshold",
      TARGET(lag_threshold),
      .type = OPTION_INT,
+     .flags = OPTION_THRESHOLD,
      .default_value = "10",
      .limits = {1, INFINITY},
      .doc = "messages per replica: pending, and delivered but not yet acknowledged"},

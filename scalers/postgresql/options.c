@@ -89,7 +89,7 @@ const struct option postgresql_options[] = {
     {.key = "targetQueryValue",
      TARGET(target_query_value),
      .type = OPTION_FLOAT,
-     .flags = OPTION_REQUIRED,
+     .flags = OPTION_THRESHOLD | OPTION_REQUIRED,
      .limits = {MIN_TARGET, INFINITY},
      .doc = "target per replica: the result is divided by it"},
     {.key = "activationTargetQueryValue",

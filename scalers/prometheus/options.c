@@ -112,7 +112,7 @@ const struct option prometheus_options[] = {
     {.key = "threshold",
      TARGET(threshold),
      .type = OPTION_FLOAT,
-     .flags = OPTION_REQUIRED,
+     .flags = OPTION_THRESHOLD | OPTION_REQUIRED,
      .limits = {MIN_TARGET, INFINITY},
      .doc = "target per replica: the result is divided by it"},
     {.key = "activationThreshold",

@@ -43,6 +43,7 @@ struct list_target {
         {.key = "listLength",                                                                      \
          .scope = OPTION_TARGET,                                                                   \
          .type = OPTION_INT,                                                                       \
+         .flags = OPTION_THRESHOLD,                                                                \
          OPTION_FIELD(struct list_target, list_length),                                            \
          .default_value = "5",                                                                     \
          .limits = {1, INFINITY},                                                                  \

@@ -50,6 +50,7 @@ struct stream_target {
         {.key = "lagCount",                                                                        \
          .scope = OPTION_QUERY,                                                                    \
          .type = OPTION_INT,                                                                       \
+         .flags = OPTION_THRESHOLD,                                                                \
          OPTION_FIELD(struct stream_query, lag_count),                                             \
          .default_value = "0",                                                                     \
          .limits = {0, INFINITY},                                                                  \
@@ -59,6 +60,7 @@ struct stream_target {
         {.key = "pendingEntriesCount",                                                             \
          .scope = OPTION_TARGET,                                                                   \
          .type = OPTION_INT,                                                                       \
+         .flags = OPTION_THRESHOLD,                                                                \
          OPTION_FIELD(struct stream_target, pending_entries_count),                                \
          .default_value = "5",                                                                     \
          .limits = {1, INFINITY},                                                                  \
@@ -66,6 +68,7 @@ struct stream_target {
         {.key = "streamLength",                                                                    \
          .scope = OPTION_TARGET,                                                                   \
          .type = OPTION_INT,                                                                       \
+         .flags = OPTION_THRESHOLD,                                                                \
          OPTION_FIELD(struct stream_target, stream_length),                                        \
          .default_value = "5",                                                                     \
          .limits = {1, INFINITY},                                                                  \

@@ -22,7 +22,7 @@ enum option_type {
     OPTION_CHOICE,      /* int: the index of one of `choices` */
     OPTION_LIST,        /* struct option_list: the trimmed pieces between commas */
     OPTION_RANGES,      /* struct option_ranges: "1,2,10-20" */
-    OPTION_UNSUPPORTED, /* no field: a key of KEDA's that is refused; `doc` gives the alternative */
+    OPTION_UNSUPPORTED, /* no field: a key of KEDA's, or of before, that is refused; `doc` gives the alternative */
 };
 
 struct option_list {
@@ -66,6 +66,8 @@ enum option_flag {
     OPTION_NO_VARIABLE = 1 << 11,
     /* May hold a secret, although it is not meant for one: printed as little. */
     OPTION_HIDDEN = 1 << 12,
+    /* How much work there is for one replica: where the user sets one of these, the target is the user's. */
+    OPTION_THRESHOLD = 1 << 13,
     OPTION_NEVER_SHOWN = OPTION_SECRET | OPTION_URL | OPTION_HIDDEN,
 };
 

@@ -75,7 +75,7 @@ void simulate_settings_write_keys(struct page *page)
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
         page_term(page, keys[i].name, keys[i].doc);
     for (const struct option *row = general_table; row->key != NULL; row++)
-        if (is_policy_key(row->key))
+        if (is_policy_key(row->key) && row->type != OPTION_UNSUPPORTED)
             page_term(page, row->key, row->doc);
 }
 
@@ -200,7 +200,7 @@ static bool add(struct simulate_settings *all, const char *name, const char *pie
         return false;
     if (one->settings.model.min_replicas > one->settings.model.hpa.max_replicas)
         return error_invalid(error, "%s: minReplicaCount is above maxReplicaCount", one->name);
-    return one->settings.target > 0 ||
+    return one->settings.target > 0 || one->settings.policy.step_count > 0 ||
            error_invalid(error,
                          "%s: the target is missing: how much work there is per replica, "
                          "such as --set threshold=100",

@@ -49,6 +49,7 @@ static void apply_policy(struct run *run, int64_t now_s, struct model_reading *r
         .value = reading->value,
         .active = reading->is_active,
         .threshold = settings->target,
+        .has_threshold = settings->target > 0,
         .max_useful = INFINITY,
     };
     if (!policy_decide(&settings->policy, &run->policy, &input, &result, NULL, NULL))

@@ -16,6 +16,13 @@
 #define POLICY(name, kind, member, ...)                                                            \
     POLICY_OPTION(name, kind, struct general_options, policy, member, __VA_ARGS__)
 
+#define BURST(name)                                                                                \
+    {.key = (name),                                                                                \
+     .scope = OPTION_TARGET,                                                                       \
+     .type = OPTION_UNSUPPORTED,                                                                   \
+     .doc = "write both as steps, such as steps: \"41=5\": from 41 waiting messages on at least "  \
+            "5 replicas"}
+
 static const char key_interval[] = "interval";
 static const char key_hold[] = "hold";
 const char general_hold_window[] = "holdWindow";
@@ -44,14 +51,13 @@ const struct option general_table[] = {
                   "long; then all are"),
     POLICY("inFlightPerReplica", OPTION_FLOAT, in_flight_per_replica, .limits = {1e-6, 1e9},
            .doc = "at least as many replicas as messages in flight divided by this"),
-    POLICY("burstThreshold", OPTION_FLOAT, burst_threshold, .limits = {1e-6, 1e15},
-           .doc = "while more messages than this are waiting, there are at least burstReplicas"),
-    POLICY("burstReplicas", OPTION_INT, burst_replicas, .limits = {1, POLICY_MAX_REPLICAS},
-           .doc = "minimum number of replicas while more than burstThreshold messages are waiting"),
+    BURST("burstThreshold"),
+    BURST("burstReplicas"),
     POLICY("steps", OPTION_STRING, steps,
-           .doc = "replicas by level instead of a ratio, such as 1=1,10=2,100=5: 2 replicas from "
-                  "10 waiting messages on; when less is waiting, a level is left only below the "
-                  "level under it"),
+           .doc = "at least so many replicas by level, such as 1=1,10=2,100=5: 2 replicas from 10 "
+                  "waiting messages on; with a target of the trigger's own (or maxWait) the larger "
+                  "number counts, without one the levels alone; when less is waiting, a level is "
+                  "left only below the level under it"),
     POLICY("maxReplicaCount", OPTION_INT, max_replicas, .limits = {1, POLICY_MAX_REPLICAS},
            .doc = "the same as the ScaledObject's, which KEDA does not send: at this number the "
                   "HPA's tolerance is overcome, so that the last replicas also start"),

@@ -132,6 +132,15 @@ static bool choose_connection(struct trigger *trigger, const struct trigger_ref 
     return !settings->deny_inline || deny_inline(trigger, ref, error);
 }
 
+static bool has_threshold(const struct trigger *trigger)
+{
+    for (const struct option *row = trigger->scaler->options; row->key != NULL; row++)
+        if ((row->flags & OPTION_THRESHOLD) &&
+            option_is_given(trigger->values[row->scope], row->key))
+            return true;
+    return false;
+}
+
 /* Whole replicas at a target of 1, also where there are mistakes: GetMetricSpec must not change when they are corrected. */
 static void apply_policy(struct trigger *trigger, const struct options *options)
 {
@@ -139,6 +148,7 @@ static void apply_policy(struct trigger *trigger, const struct options *options)
     if (trigger->policy == NULL)
         return;
     trigger->policy->threshold = trigger->target;
+    trigger->policy->has_threshold = has_threshold(trigger);
     trigger->policy->count_interval_ms = trigger->scaler->count_interval_ms;
     if (trigger->policy->answered.is_on)
         trigger->target = 1;

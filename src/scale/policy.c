@@ -182,21 +182,18 @@ static void choose_base(struct policy_decision *decision)
 {
     const struct policy_settings *settings = decision->settings;
     const struct policy_input *input = decision->input;
-    if (settings->step_count > 0) {
+    bool has_objective = settings->max_wait_ms > 0;
+    bool has_ratio = settings->step_count == 0 || input->has_threshold || has_objective;
+    if (has_ratio && !(has_objective && meet_objective(decision)))
+        raise_to(decision, policy_whole(input->value / input->threshold), POLICY_BY_THRESHOLD);
+    if (settings->step_count > 0)
         raise_to(decision, take_step(decision), POLICY_BY_STEP);
-        return;
-    }
-    if (settings->max_wait_ms > 0 && meet_objective(decision))
-        return;
-    raise_to(decision, policy_whole(input->value / input->threshold), POLICY_BY_THRESHOLD);
 }
 
 static void raise_by_in_flight(struct policy_decision *decision)
 {
     const struct policy_settings *settings = decision->settings;
     double in_flight = decision->last->reading.in_flight;
-    if (settings->burst_replicas > 0 && decision->waiting > settings->burst_threshold)
-        raise_to(decision, settings->burst_replicas, POLICY_BY_BURST);
     if (settings->in_flight_per_replica <= 0)
         return;
     raise_to(decision, policy_whole(in_flight / settings->in_flight_per_replica),

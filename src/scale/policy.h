@@ -30,8 +30,6 @@ enum policy_on_stall { POLICY_STALL_SCALE, POLICY_STALL_HOLD };
 struct policy_settings {
     int64_t idle_ms;              /* scaleDownWhenIdle; POLICY_NEVER: not set */
     double in_flight_per_replica; /* 0: not set */
-    double burst_threshold;       /* with burst_replicas */
-    int64_t burst_replicas;       /* 0: not set */
     struct policy_step steps[POLICY_MAX_STEPS];
     size_t step_count;
     int64_t max_replicas; /* maxReplicaCount; 0: not set */
@@ -77,6 +75,8 @@ struct policy_input {
     double value;                /* as the scaler evaluated it */
     bool active;
     double threshold;
+    bool
+        has_threshold; /* the user set it: with steps the larger number counts, without it the steps alone */
     int64_t count_interval_ms; /* as struct scaler has it */
     double
         max_useful; /* replicas: beyond it they have nothing to do (partitions); INFINITY: no limit */
@@ -88,7 +88,6 @@ enum policy_term {
     POLICY_BY_ARRIVALS,
     POLICY_BY_WAITING,
     POLICY_BY_STEP,
-    POLICY_BY_BURST,
     POLICY_BY_IN_FLIGHT,
     POLICY_BY_BUSY, /* scaleDownWhenIdle */
     POLICY_BY_IDLE, /* it is over */

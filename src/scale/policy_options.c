@@ -9,7 +9,8 @@
 
 const char *const policy_on_stall_names[] = {"scale", "hold", NULL};
 
-/* Whether a key gives the trigger a policy by itself, or only says how. */
+/* Whether a key gives the trigger a policy by itself, or only says how. burstThreshold and burstReplicas are refused
+ * (general_table): the target must not change when they become steps. */
 static const struct {
     const char *key;
     bool decides;
@@ -113,22 +114,15 @@ static void read_rate(const char *text, struct policy_settings *settings, struct
 
 static void check(const struct policy_options *options, struct error *mistakes)
 {
-    if ((options->burst_threshold > 0) != (options->burst_replicas > 0))
-        error_add(mistakes, "burstThreshold and burstReplicas need one another");
     if (options->max_wait_ms > 0 && options->rate == NULL)
         error_add(mistakes, "maxWait needs ratePerReplica: how many messages one replica works off "
                             "per second, or \"measured\"");
     if (options->max_wait_ms == 0 && options->rate != NULL)
         error_add(mistakes, "ratePerReplica needs maxWait: how long a message may wait");
-    if (options->max_wait_ms > 0 && options->steps != NULL)
-        error_add(mistakes, "steps and maxWait exclude each other: set one of them");
     if (options->max_wait_ms > 0 && options->start_ms >= options->max_wait_ms)
         error_add(mistakes,
                   "startTime (%g s) must be shorter than maxWait (%g s): no replica starts in time",
                   (double)options->start_ms / 1000, (double)options->max_wait_ms / 1000);
-    if (options->max_replicas > 0 && options->burst_replicas > options->max_replicas)
-        error_add(mistakes, "burstReplicas (%lld) must not be above maxReplicaCount (%lld)",
-                  (long long)options->burst_replicas, (long long)options->max_replicas);
 }
 
 bool policy_options_compile(const struct policy_options *options,
@@ -137,8 +131,6 @@ bool policy_options_compile(const struct policy_options *options,
     struct policy_settings settings = policy_no_settings();
     settings.idle_ms = options->idle_ms > 0 ? options->idle_ms : POLICY_NEVER;
     settings.in_flight_per_replica = options->in_flight_per_replica;
-    settings.burst_threshold = options->burst_threshold;
-    settings.burst_replicas = options->burst_replicas;
     settings.max_replicas = options->max_replicas;
     settings.max_wait_ms = options->max_wait_ms;
     settings.utilization = options->utilization;

@@ -17,8 +17,6 @@
 struct policy_options {
     int64_t idle_ms;
     double in_flight_per_replica;
-    double burst_threshold;
-    int64_t burst_replicas;
     const char *steps;
     int64_t max_replicas;
     int64_t max_wait_ms;

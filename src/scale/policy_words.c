@@ -8,19 +8,12 @@
 const char *policy_term_text(enum policy_term term)
 {
     static const char *const texts[] = {
-        [POLICY_BY_THRESHOLD] = "threshold",
-        [POLICY_BY_ARRIVALS] = "arrivals",
-        [POLICY_BY_WAITING] = "waiting",
-        [POLICY_BY_STEP] = "step",
-        [POLICY_BY_BURST] = "burst",
-        [POLICY_BY_IN_FLIGHT] = "in flight",
-        [POLICY_BY_BUSY] = "busy",
-        [POLICY_BY_IDLE] = "idle",
-        [POLICY_BY_STALL] = "stall",
-        [POLICY_BY_SKEW] = "skew",
-        [POLICY_BY_PARTITIONS] = "partitions",
-        [POLICY_BY_MAX] = "maximum",
-        [POLICY_BY_NOTHING] = "nothing",
+        [POLICY_BY_THRESHOLD] = "threshold", [POLICY_BY_ARRIVALS] = "arrivals",
+        [POLICY_BY_WAITING] = "waiting",     [POLICY_BY_STEP] = "step",
+        [POLICY_BY_IN_FLIGHT] = "in flight", [POLICY_BY_BUSY] = "busy",
+        [POLICY_BY_IDLE] = "idle",           [POLICY_BY_STALL] = "stall",
+        [POLICY_BY_SKEW] = "skew",           [POLICY_BY_PARTITIONS] = "partitions",
+        [POLICY_BY_MAX] = "maximum",         [POLICY_BY_NOTHING] = "nothing",
     };
     return texts[term];
 }
@@ -82,10 +75,16 @@ static void add_threshold(const struct policy_decision *decision, struct text *w
         text_add(words, ": what a replica does per second is not known yet");
 }
 
+static bool has_ratio(const struct policy_decision *decision)
+{
+    const struct policy_settings *settings = decision->settings;
+    return settings->step_count == 0 || settings->max_wait_ms > 0 || decision->input->has_threshold;
+}
+
 /* The term that decided before limits and floors. */
 static void add_base(const struct policy_decision *decision, struct text *words)
 {
-    if (decision->settings->step_count > 0) {
+    if (!has_ratio(decision)) {
         add_number(words, decision->waiting);
         text_addf(words, " waiting, level %zu of %zu", decision->state->step,
                   decision->settings->step_count);
@@ -101,9 +100,10 @@ static void add_bound(const struct policy_decision *decision, struct text *words
     const struct policy_result *result = decision->result;
     double in_flight = decision->last->reading.in_flight;
     switch (result->term) {
-    case POLICY_BY_BURST:
-        text_addf(words, "; a burst: more than %g waiting start %" PRId64,
-                  settings->burst_threshold, settings->burst_replicas);
+    case POLICY_BY_STEP:
+        if (has_ratio(decision))
+            text_addf(words, "; level %zu of %zu has at least %" PRId64, decision->state->step,
+                      settings->step_count, result->replicas);
         break;
     case POLICY_BY_IN_FLIGHT:
         text_addf(words, "; %g in flight are %g per replica", in_flight,

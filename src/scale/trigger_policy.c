@@ -150,6 +150,7 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
         .value = evaluation->value,
         .active = evaluation->active,
         .threshold = policy->threshold,
+        .has_threshold = policy->has_threshold,
         .count_interval_ms = policy->count_interval_ms,
         .max_useful = evaluation->max_useful > 0 ? evaluation->max_useful : INFINITY,
     };

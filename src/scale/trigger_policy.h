@@ -50,6 +50,7 @@ struct trigger_policy {
     struct trigger_plan shadow;
     struct evaluated evaluated; /* the last reading, by the policy where it is on */
     double threshold;           /* the scaler's target, which the answers do not have */
+    bool has_threshold;         /* ... the user set it */
     int64_t count_interval_ms;
     int64_t logged_ms; /* the last line about it; 0: none yet */
     int64_t logged_replicas;

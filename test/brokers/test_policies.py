@@ -164,7 +164,7 @@ def test_the_idle_time_starts_again_after_an_outage(broker, server, tmp_path):
 
 
 def test_a_burst_starts_replicas_at_once(broker, server, tmp_path):
-    with Rehearsal(tmp_path, broker, server, burstThreshold=20, burstReplicas=5, steps="1=1,200=2") as rehearsal:
+    with Rehearsal(tmp_path, broker, server, steps="1=1,21=5") as rehearsal:
         rehearsal.until(replicas(0), "the beginning")
         publish(broker, [1] * 40)
         began = time.monotonic()
@@ -178,7 +178,7 @@ def test_beside_another_trigger_the_larger_number_counts(broker, server, tmp_pat
     - type: external-push
       metadata: {{scalerAddress: "127.0.0.1:{server.port}", scaler: redis, address: "{broker.address}", listName: more, listLength: "1"}}
 """
-    with Rehearsal(tmp_path, broker, server, more=other, burstThreshold=20, burstReplicas=5, steps="1=1,200=2") as rehearsal, \
+    with Rehearsal(tmp_path, broker, server, more=other, steps="1=1,21=5") as rehearsal, \
             broker.connect() as client:
         client.call("RPUSH", "more", *range(7))
         rehearsal.until(replicas(7), "what the list needs")
@@ -282,7 +282,7 @@ def test_the_spec_is_one_from_the_first_call_on(broker, server):
 
 
 UNREADABLE = {
-    "scaleDownWhenIdle": "soon", "inFlightPerReplica": "none", "burstThreshold": "many", "burstReplicas": "1.5",
+    "scaleDownWhenIdle": "soon", "inFlightPerReplica": "none", "burstThreshold": "40", "burstReplicas": "5",
     "steps": "1=1,10", "maxReplicaCount": "0", "maxWait": "a minute", "ratePerReplica": "fast", "onStall": "panic",
 }
 

@@ -66,7 +66,7 @@ def publish(source, seconds):
 def test_a_burst_has_its_workers_at_once_and_none_is_stopped_at_work(namespace, tmp_path):
     """Up to 40 jobs that wait are one worker's. More have five, all of which stay until nothing is left."""
     generator = random.Random(15)
-    options = {"interval": "1s", "burstThreshold": "40", "burstReplicas": "5", "scaleDownWhenIdle": "4s"}
+    options = {"interval": "1s", "steps": "41=5", "scaleDownWhenIdle": "4s"}
     with RedisStreamsWork() as source, Server() as server:
         namespace.scale("jobs", trigger(server, push=True, **source.metadata(1000), **options))
         namespace.wait_until_ready("jobs")

@@ -38,7 +38,7 @@ static const struct option table[] = {
     {"queueName", NULL, OPTION_QUERY, OPTION_STRING, OPTION_FIELD(struct query, queue),
      .flags = OPTION_REQUIRED, .doc = "the queue"},
     {"queueLength", NULL, OPTION_TARGET, OPTION_FLOAT, OPTION_FIELD(struct target, length),
-     .default_value = "5", .limits = {1, INFINITY}},
+     .flags = OPTION_THRESHOLD, .default_value = "5", .limits = {1, INFINITY}},
     {0},
 };
 

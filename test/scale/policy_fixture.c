@@ -41,6 +41,7 @@ static int64_t decide(void)
         .value = isnan(waiting) ? 0 : waiting, /* as Prometheus without a series */
         .active = waiting > 0,
         .threshold = world.threshold,
+        .has_threshold = !world.has_default_threshold,
         .count_interval_ms = world.count_interval_ms,
         .max_useful = world.max_useful,
     };

@@ -20,6 +20,7 @@ struct policy_world {
     struct text words; /* why */
     struct reading reading;
     double threshold;
+    bool has_default_threshold; /* the user set none */
     double max_useful;
     int64_t count_interval_ms;
     int64_t now_ms;

@@ -125,23 +125,29 @@ static void never_fewer_than_are_in_flight(void **state)
     assert_false(world.result.active);
 }
 
-static void a_burst_starts_replicas_at_once(void **state)
+static void beside_a_threshold_a_level_is_a_floor(void **state)
 {
     (void)state;
     world.threshold = 100;
-    world.settings.burst_threshold = 40;
-    world.settings.burst_replicas = 5;
+    world.settings.steps[0] = (struct policy_step){41, 5};
+    world.settings.step_count = 1;
     waiting(40);
     assert_int_equal(measure(0, 0), 1);
+    assert_int_equal(world.result.term, POLICY_BY_THRESHOLD);
     waiting(41);
     assert_int_equal(measure(0, 0), 5);
+    assert_int_equal(world.result.term, POLICY_BY_STEP);
+    assert_string_equal(world.words.bytes,
+                        "5 replicas: 41 at a threshold of 100; level 1 of 1 has at least 5");
     waiting(2000);
     assert_int_equal(measure(0, 0), 20);
+    assert_int_equal(world.result.term, POLICY_BY_THRESHOLD);
 }
 
 static void steps_are_left_downwards_one_level_late(void **state)
 {
     (void)state;
+    world.has_default_threshold = true;
     world.settings.steps[0] = (struct policy_step){1, 1};
     world.settings.steps[1] = (struct policy_step){10, 2};
     world.settings.steps[2] = (struct policy_step){100, 5};
@@ -304,7 +310,7 @@ int main(void)
         TEST(after_a_restart_there_are_as_many_as_consumers),
         TEST(unknown_messages_in_flight_are_an_error),
         TEST(never_fewer_than_are_in_flight),
-        TEST(a_burst_starts_replicas_at_once),
+        TEST(beside_a_threshold_a_level_is_a_floor),
         TEST(steps_are_left_downwards_one_level_late),
         TEST(at_the_maximum_more_is_published_than_the_tolerance),
         TEST(replicas_without_a_partition_are_not_started),
