@@ -59,6 +59,20 @@ static void wake_watchers(struct engine *engine)
         engine->settings.wake(engine->settings.wake_context);
 }
 
+/* ---- the lock of a query's connection, until the scope ends ---- */
+
+static struct poller *poller_locked(struct query *query)
+{
+    struct poller *poller = poller_of(query);
+    pthread_mutex_lock(&poller->lock);
+    return poller;
+}
+
+static void unlock_poller(struct poller **poller)
+{
+    pthread_mutex_unlock(&(*poller)->lock);
+}
+
 /* ---- the map ---- */
 
 /* With both locks, after a change of what it follows from. */
@@ -330,87 +344,68 @@ void query_release(struct query *query, int64_t interval_ms)
 
 void query_add_user(struct query *query, struct query_user *user)
 {
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     naming_add(&poller->connection.naming, user);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 void query_remove_user(struct query *query, struct query_user *user)
 {
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     naming_remove(&poller->connection.naming, user);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 void query_begin_held(struct query *query)
 {
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     connection_begin_held(query);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 void query_end_held(struct query *query, const char *why)
 {
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     connection_end_held(query, why);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 /* ---- queries ---- */
 
 void query_snapshot(struct query *query, struct snapshot *ret_snapshot)
 {
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     connection_snapshot(query, clock_now_ms(), ret_snapshot);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 void query_snapshot_with(struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *ret_copy)
 {
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     connection_snapshot(query, clock_now_ms(), ret_snapshot);
     follower->copy(follower, ret_copy);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 void query_follow(struct query *query, struct follower *follower)
 {
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     connection_follow(query, follower);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 void query_unfollow(struct follower *follower)
 {
     if (follower->query == NULL)
         return;
-    struct poller *poller = poller_of(follower->query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(follower->query);
     connection_unfollow(follower);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 void query_demand(struct query *query, int64_t from_ms)
 {
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     connection_demand(query, from_ms, clock_now_ms());
     poller_wake(poller);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 void query_state(struct query *query, struct query_state *ret_state)
 {
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     *ret_state = (struct query_state){
         .client = connection_client_state(&poller->connection),
         .is_isolated = query->job.is_slow || query->job.timeouts > 0,
@@ -421,7 +416,6 @@ void query_state(struct query *query, struct query_state *ret_state)
     };
     snprintf(ret_state->connection, sizeof(ret_state->connection), "%s",
              poller->connection.naming.title);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples)
@@ -441,13 +435,11 @@ void engine_history_stats(struct engine *engine, struct history_stats *ret_stats
 
 void watcher_start(struct watcher *watcher, struct query *query, bool is_stream)
 {
-    struct poller *poller = poller_of(query);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
     watcher->engine = poller->engine;
-    pthread_mutex_lock(&poller->lock);
     connection_watch(query, watcher, is_stream, clock_now_ms());
     if (is_stream)
         poller_wake(poller);
-    pthread_mutex_unlock(&poller->lock);
 }
 
 void watcher_stop(struct watcher *watcher)
@@ -479,9 +471,7 @@ void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
 {
     if (watcher->query == NULL || watcher->idle_interval_ms == interval_ms)
         return;
-    struct poller *poller = poller_of(watcher->query);
-    pthread_mutex_lock(&poller->lock);
+    _cleanup_(unlock_poller) struct poller *poller = poller_locked(watcher->query);
     connection_set_idle(watcher, interval_ms, clock_now_ms());
     poller_wake(poller);
-    pthread_mutex_unlock(&poller->lock);
 }
