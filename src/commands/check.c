@@ -99,7 +99,7 @@ static bool measure(const struct check_flags *flags, const struct manifests *man
     return true;
 }
 
-static int run(const struct command_line *line, struct error *error)
+static int run_check(const struct command_line *line, struct error *error)
 {
     _cleanup_(manifests_done) struct manifests manifests = {0};
     _cleanup_(findings_done) struct findings findings = {0};
@@ -140,5 +140,5 @@ const struct command command_check = {
                  {"a chart's output", "helm template . | backlog check -"}},
     .flags = table,
     .flags_size = sizeof(struct check_flags),
-    .run = run,
+    .run = run_check,
 };

@@ -113,13 +113,13 @@ static const char *const *shell_words(void)
     return shells;
 }
 
-static void check(const struct command_line *line, struct text *mistakes)
+static void check_completion(const struct command_line *line, struct text *mistakes)
 {
     if (!text_equal(line->operands[0], shells[0]))
         command_mistake(mistakes, "unknown shell \"%s\": it must be bash", line->operands[0]);
 }
 
-static int run(const struct command_line *line, struct error *error)
+static int run_completion(const struct command_line *line, struct error *error)
 {
     (void)line;
     (void)error;
@@ -141,6 +141,6 @@ const struct command command_completion = {
     .examples = {{"for this shell", "source <(backlog completion bash)"},
                  {"for all shells of one user",
                   "backlog completion bash >~/.local/share/bash-completion/completions/backlog"}},
-    .check = check,
-    .run = run,
+    .check = check_completion,
+    .run = run_completion,
 };

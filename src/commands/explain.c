@@ -191,7 +191,7 @@ static void print_whole(const char *label, const json_t *triggers)
            "minReplicaCount and maxReplicaCount.\n\n");
 }
 
-static void check(const struct command_line *line, struct text *mistakes)
+static void check_explain(const struct command_line *line, struct text *mistakes)
 {
     const char *slash = line->operand_count == 0 ? NULL : strchr(line->operands[0], '/');
     if (slash == NULL || slash == line->operands[0] || slash[1] == '\0' ||
@@ -200,7 +200,7 @@ static void check(const struct command_line *line, struct text *mistakes)
                         line->operand_count == 0 ? "" : line->operands[0]);
 }
 
-static int run(const struct command_line *line, struct error *error)
+static int run_explain(const struct command_line *line, struct error *error)
 {
     const struct explain_flags *flags = line->flags;
     const char *label = line->operands[0];
@@ -250,6 +250,6 @@ const struct command command_explain = {
                   "backlog explain shop/renderers backlog.keda.svc:9091 --output json"}},
     .flags = table,
     .flags_size = sizeof(struct explain_flags),
-    .check = check,
-    .run = run,
+    .check = check_explain,
+    .run = run_explain,
 };

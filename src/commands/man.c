@@ -64,7 +64,7 @@ static void write_end(struct page *page)
     line(page, "https://keda.sh/docs/latest/concepts/external-scalers/");
 }
 
-static int run(const struct command_line *command_line, struct error *error)
+static int run_man(const struct command_line *command_line, struct error *error)
 {
     struct page page = {.format = PAGE_MAN};
     (void)command_line;
@@ -95,5 +95,5 @@ const struct command command_man = {
     .about = "Prints the man page backlog(1) as roff. `cmake --install` installs it.",
     .examples = {{"read it", "backlog man | man -l -"}},
     .is_internal = true,
-    .run = run,
+    .run = run_man,
 };

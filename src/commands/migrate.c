@@ -254,7 +254,7 @@ static void print_summary(const struct migrate_flags *flags, const struct migrat
 
 /* ---- the command ---- */
 
-static int run(const struct command_line *line, struct error *error)
+static int run_migrate(const struct command_line *line, struct error *error)
 {
     _cleanup_(manifests_done) struct manifests manifests = {0};
     _cleanup_(findings_done) struct findings findings = {0};
@@ -304,5 +304,5 @@ const struct command command_migrate = {
                  {"and back", "backlog migrate --back --write deploy/"}},
     .flags = table,
     .flags_size = sizeof(struct migrate_flags),
-    .run = run,
+    .run = run_migrate,
 };

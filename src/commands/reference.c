@@ -356,7 +356,7 @@ static const char *const *scaler_names(void)
     return names;
 }
 
-static void check(const struct command_line *line, struct text *mistakes)
+static void check_reference(const struct command_line *line, struct text *mistakes)
 {
     const struct flags *flags = line->flags;
     if (line->operand_count > 0 && flags->check != NULL)
@@ -371,7 +371,7 @@ static void check(const struct command_line *line, struct text *mistakes)
                     names.bytes);
 }
 
-static int run(const struct command_line *line, struct error *error)
+static int run_reference(const struct command_line *line, struct error *error)
 {
     const struct scaler *scaler = line->operand_count == 0 ? NULL : find_scaler(line->operands[0]);
     return print(line->flags, scaler, error) ? 0 : 1;
@@ -391,6 +391,6 @@ const struct command command_reference = {
                  {"everything, as a page", "backlog reference --format markdown >reference.md"}},
     .flags = table,
     .flags_size = sizeof(struct flags),
-    .check = check,
-    .run = run,
+    .check = check_reference,
+    .run = run_reference,
 };

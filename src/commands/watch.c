@@ -473,7 +473,7 @@ static bool watch_until_quit(const struct watch_flags *flags, const char *addres
     return true;
 }
 
-static int run(const struct command_line *line, struct error *error)
+static int run_watch(const struct command_line *line, struct error *error)
 {
     const struct watch_flags *flags = line->flags;
     const char *address = line->operand_count > 0 ? line->operands[0] : default_http_address;
@@ -506,5 +506,5 @@ const struct command command_watch = {
                   "backlog watch backlog.keda.svc:9091 --once --output json"}},
     .flags = table,
     .flags_size = sizeof(struct watch_flags),
-    .run = run,
+    .run = run_watch,
 };

@@ -14,7 +14,7 @@ static bool has_server(void)
            fstat(AGENT_NOTIFICATIONS, &notifications) == 0 && S_ISFIFO(notifications.st_mode);
 }
 
-static void check(const struct command_line *line, struct text *mistakes)
+static void check_agent(const struct command_line *line, struct text *mistakes)
 {
     (void)line;
     if (!has_server())
@@ -23,7 +23,7 @@ static void check(const struct command_line *line, struct text *mistakes)
                         "library may crash; there is nothing to run by hand");
 }
 
-static int run(const struct command_line *line, struct error *error)
+static int run_agent(const struct command_line *line, struct error *error)
 {
     (void)line;
     (void)error;
@@ -38,6 +38,6 @@ const struct command command_agent = {
              "library may crash or take memory without a bound (Kafka, NATS, PostgreSQL; all with "
              "--isolate-all). It cannot be run by hand.",
     .is_internal = true,
-    .check = check,
-    .run = run,
+    .check = check_agent,
+    .run = run_agent,
 };

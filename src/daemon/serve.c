@@ -336,7 +336,7 @@ static void prepare_process(void)
     setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
 }
 
-static int run(const struct command_line *line, struct error *error)
+static int run_serve(const struct command_line *line, struct error *error)
 {
     const struct serve_flags *flags = line->flags;
     _cleanup_(error_done) struct error failure = {0};
@@ -387,7 +387,7 @@ static void check_workers(const struct serve_flags *flags, struct text *mistakes
         command_mistake(mistakes, "--workers needs --http, which shows them");
 }
 
-static void check(const struct command_line *line, struct text *mistakes)
+static void check_serve(const struct command_line *line, struct text *mistakes)
 {
     const struct serve_flags *flags = line->flags;
     const struct server_options options = server_options_of(flags);
@@ -422,6 +422,6 @@ const struct command command_serve = {
     .flags = serve_flags,
     .flags_size = sizeof(struct serve_flags),
     .topic = {"help-limits", "what one client may do on the wire", serve_write_limits},
-    .check = check,
-    .run = run,
+    .check = check_serve,
+    .run = run_serve,
 };

@@ -78,7 +78,7 @@ static void read_pages(struct in_flight *in_flight)
     in_flight->is_failing = error_is_set(&first);
 }
 
-static void *run(void *context)
+static void *read_in_flight(void *context)
 {
     struct in_flight *in_flight = context;
     pthread_mutex_lock(&in_flight->lock);
@@ -131,7 +131,7 @@ bool in_flight_begin(const char *address, int64_t timeout_ms, const struct scale
     pthread_cond_init(&in_flight->wake, NULL);
     sigfillset(&all); /* signals come to the main thread, and end its wait */
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    bool has_begun = pthread_create(&in_flight->thread, NULL, run, in_flight) == 0;
+    bool has_begun = pthread_create(&in_flight->thread, NULL, read_in_flight, in_flight) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!has_begun) {
         in_flight_free(in_flight);

@@ -195,7 +195,7 @@ static bool is_http_address(const char *address)
            listen_is_address(address);
 }
 
-static void check(const struct command_line *line, struct text *mistakes)
+static void check_rehearse(const struct command_line *line, struct text *mistakes)
 {
     const struct rehearse_flags *flags = line->flags;
     tls_flags_check(&flags->tls, mistakes);
@@ -210,7 +210,7 @@ static void check(const struct command_line *line, struct text *mistakes)
                         flags->server_http);
 }
 
-static int run(const struct command_line *line, struct error *error)
+static int run_rehearse(const struct command_line *line, struct error *error)
 {
     return rehearse(line->flags, error) ? 0 : 1;
 }
@@ -230,6 +230,6 @@ const struct command command_rehearse = {
                   "backlog rehearse -f so.yaml --duration 1m --output json"}},
     .flags = table,
     .flags_size = sizeof(struct rehearse_flags),
-    .check = check,
-    .run = run,
+    .check = check_rehearse,
+    .run = run_rehearse,
 };

@@ -2,7 +2,7 @@
 
 #include "lab/replicas.h"
 
-static int run(const struct command_line *line, struct error *error)
+static int run_worker(const struct command_line *line, struct error *error)
 {
     (void)error;
     return replicas_run_worker(line->operands[0], line->operands[1]);
@@ -17,5 +17,5 @@ const struct command command_run_worker = {
     .min_operands = 2,
     .max_operands = 2,
     .is_internal = true,
-    .run = run,
+    .run = run_worker,
 };

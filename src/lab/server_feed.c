@@ -216,7 +216,7 @@ static bool wait_to_retry(struct server_feed *feed)
     return !is_stopping;
 }
 
-static void *run(void *context)
+static void *follow_server(void *context)
 {
     struct server_feed *feed = context;
     do {
@@ -257,7 +257,7 @@ bool server_feed_begin(const char *address, struct server_feed **ret_feed, struc
     pthread_condattr_destroy(&attributes);
     sigfillset(&all); /* signals come to the main thread, and end its wait */
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    bool has_begun = pthread_create(&feed->thread, NULL, run, feed) == 0;
+    bool has_begun = pthread_create(&feed->thread, NULL, follow_server, feed) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!has_begun) {
         feed_done(feed);

@@ -237,7 +237,7 @@ static bool simulate(const struct simulate_flags *flags, const char *path, struc
 }
 
 /* With a file the settings can only be read with it. */
-static void check(const struct command_line *line, struct text *mistakes)
+static void check_simulate(const struct command_line *line, struct text *mistakes)
 {
     const struct simulate_flags *flags = line->flags;
     const struct simulation_settings common = common_settings(flags);
@@ -248,7 +248,7 @@ static void check(const struct command_line *line, struct text *mistakes)
         command_mistake(mistakes, "%s", error_text(&error));
 }
 
-static int run(const struct command_line *line, struct error *error)
+static int run_simulate(const struct command_line *line, struct error *error)
 {
     return simulate(line->flags, line->operands[0], error) ? 0 : 1;
 }
@@ -273,6 +273,6 @@ const struct command command_simulate = {
     .flags = table,
     .flags_size = sizeof(struct simulate_flags),
     .more = simulate_settings_write_keys,
-    .check = check,
-    .run = run,
+    .check = check_simulate,
+    .run = run_simulate,
 };

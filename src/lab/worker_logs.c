@@ -157,7 +157,7 @@ static bool take_opened(struct worker_logs *logs)
     return goes_on;
 }
 
-static void *run(void *argument)
+static void *read_logs(void *argument)
 {
     struct worker_logs *logs = argument;
     while (take_opened(logs))
@@ -174,7 +174,7 @@ struct worker_logs *worker_logs_new(void)
     struct worker_logs *logs = memory_new(sizeof(*logs));
     pthread_mutex_init(&logs->lock, NULL);
     logs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (logs->wake_fd >= 0 && pthread_create(&logs->thread, NULL, run, logs) == 0)
+    if (logs->wake_fd >= 0 && pthread_create(&logs->thread, NULL, read_logs, logs) == 0)
         return logs;
     if (logs->wake_fd >= 0)
         close(logs->wake_fd);

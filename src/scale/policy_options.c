@@ -112,7 +112,7 @@ static void read_rate(const char *text, struct policy_settings *settings, struct
     }
 }
 
-static void check(const struct policy_options *options, struct error *mistakes)
+static void check_together(const struct policy_options *options, struct error *mistakes)
 {
     if (options->max_wait_ms > 0 && options->rate == NULL)
         error_add(mistakes, "maxWait needs ratePerReplica: how many messages one replica works off "
@@ -137,7 +137,7 @@ bool policy_options_compile(const struct policy_options *options,
     settings.start_ms = options->start_ms;
     settings.consumers_per_replica = options->consumers_per_replica;
     settings.on_stall = (enum policy_on_stall)options->on_stall;
-    check(options, mistakes);
+    check_together(options, mistakes);
     if (options->steps != NULL)
         read_steps(options->steps, &settings, mistakes);
     if (options->rate != NULL)

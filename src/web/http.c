@@ -410,7 +410,7 @@ static void stop(evutil_socket_t fd, short what, void *argument)
     event_base_loopbreak(argument);
 }
 
-static void *run(void *argument)
+static void *serve_pages(void *argument)
 {
     struct web *web = argument;
     event_base_dispatch(web->base);
@@ -466,7 +466,7 @@ bool web_start(const struct web_settings *settings, struct web **ret_web, struct
     TAILQ_INIT(&web->clients);
     web->port = listen_port(fd);
     make_http(web, fd);
-    if (pthread_create(&web->thread, NULL, run, web) != 0) {
+    if (pthread_create(&web->thread, NULL, serve_pages, web) != 0) {
         web_free(web);
         return error_set(error, ERROR_LIMIT, "cannot start the thread of the HTTP port");
     }

@@ -51,7 +51,7 @@ static const char *name_in(const ProtobufCMessage *request)
     return ((const Grpc__Health__V1__HealthCheckRequest *)request)->service;
 }
 
-static void check(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
+static void health_check(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
     (void)now_ms;
     int status = status_of(rpc->service->context, name_in(request));
@@ -99,8 +99,8 @@ static void drain(void *context)
 }
 
 static const struct method methods[] = {
-    {"/grpc.health.v1.Health/Check", &grpc__health__v1__health_check_request__descriptor, check,
-     METHOD_UNARY},
+    {"/grpc.health.v1.Health/Check", &grpc__health__v1__health_check_request__descriptor,
+     health_check, METHOD_UNARY},
     {"/grpc.health.v1.Health/Watch", &grpc__health__v1__health_check_request__descriptor, watch,
      METHOD_STREAM},
 };
