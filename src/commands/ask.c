@@ -216,7 +216,7 @@ static void polling_done(struct polling *polling)
 
 /* ---- the command ---- */
 
-static void check_ask(const struct command_line *line, struct text *mistakes)
+static void check_calls(const struct command_line *line, struct text *mistakes)
 {
     const struct call_flags *flags = line->flags;
     if ((flags->file == NULL) == (line->operand_count == 0))
@@ -227,7 +227,7 @@ static void check_ask(const struct command_line *line, struct text *mistakes)
     tls_flags_check(&flags->tls, mistakes);
 }
 
-static int run_ask(const struct command_line *line, struct error *error)
+static int run_calls(const struct command_line *line, struct error *error)
 {
     const struct call_flags *flags = line->flags;
     _cleanup_(manifests_done) struct manifests manifests = {0};
@@ -270,6 +270,6 @@ const struct command command_ask = {
                   "backlog ask -f so.yaml --tls-ca ca.crt --tls-cert tls.crt --tls-key tls.key"}},
     .flags = table,
     .flags_size = sizeof(struct call_flags),
-    .check = check_ask,
-    .run = run_ask,
+    .check = check_calls,
+    .run = run_calls,
 };

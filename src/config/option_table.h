@@ -22,7 +22,7 @@ enum option_type {
     OPTION_CHOICE,      /* int: the index of one of `choices` */
     OPTION_LIST,        /* struct option_list: the trimmed pieces between commas */
     OPTION_RANGES,      /* struct option_ranges: "1,2,10-20" */
-    OPTION_UNSUPPORTED, /* no field: a key of KEDA's, or of before, that is refused; `doc` gives the alternative */
+    OPTION_UNSUPPORTED, /* no field: a key of KEDA's that is refused; `doc` gives the alternative */
 };
 
 struct option_list {

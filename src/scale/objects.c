@@ -11,14 +11,14 @@
 void objects_join(struct trigger_object **objects, struct trigger *trigger)
 {
     _cleanup_(memory_free) char *key = text_format("%s/%s", trigger->namespace, trigger->name);
-    unsigned hash = (unsigned)hash_text(key);
     struct trigger_object *object;
-    HASH_FIND_BYHASHVALUE(hh, *objects, key, strlen(key), hash, object);
+    HASH_FIND_BYHASHVALUE(hh, *objects, key, strlen(key), (unsigned)hash_text(key), object);
     if (object == NULL) {
         object = memory_new(sizeof(*object));
         object->key = TAKE(key);
         object->last_ms = INT64_MIN;
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, *objects, object->key, strlen(object->key), hash, object);
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, *objects, object->key, strlen(object->key),
+                                    (unsigned)hash_text(object->key), object);
     }
     object->triggers++;
     object->first_ms = trigger->first_call_ms;

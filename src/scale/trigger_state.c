@@ -37,7 +37,7 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
                           double of_policy)
 {
     double replicas = ceil(answer->value / trigger->target);
-    if (isnan(of_policy))
+    if (isnan(of_policy) || trigger->policy == NULL)
         return replicas;
     int64_t max = trigger->policy->answered.settings.max_replicas;
     if (!answer->held)
@@ -56,7 +56,7 @@ static void decide(const struct trigger *trigger, const struct answer_call *call
     struct evaluated evaluated = state->has_policy ? state->policy.evaluated : own;
     evaluated.peak = trigger->peak;
     answer_decide(snapshot, &evaluated, &trigger->rules, call, now_ms, answer);
-    bool is_on = state->has_policy && trigger->policy->answered.is_on;
+    bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     if (answer->kind == ANSWER_VALUE)
         answer->replicas = replicas_of(
             trigger, answer, is_on ? (double)state->policy.answered.result.replicas : (double)NAN);
