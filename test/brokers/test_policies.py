@@ -48,7 +48,6 @@ spec:
         address: "{redis}"
         stream: jobs
         consumerGroup: workers
-        lagCount: "2"
         interval: 1s
 {options}
 """
@@ -75,7 +74,7 @@ class Rehearsal:
         self.log_path = folder / "workers.log"
         self.log_path.touch()
         path = folder / "object.yaml"
-        text = "\n".join(f'        {key}: "{value}"' for key, value in options.items())
+        text = "\n".join(f'        {key}: "{value}"' for key, value in {"lagCount": 2, **options}.items())
         path.write_text(OBJECT.format(port=server.port, redis=broker.address, options=text) + more)
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         worker = f"exec {sys.executable} -m support.stream_worker {broker.port} jobs workers {self.log_path}"
@@ -173,12 +172,12 @@ def test_a_burst_starts_replicas_at_once(broker, server, tmp_path):
 
 
 def test_beside_another_trigger_the_larger_number_counts(broker, server, tmp_path):
-    """As with any two triggers. The steps alone would have one replica."""
+    """As with any two triggers. The threshold alone would have one replica."""
     other = f"""\
     - type: external-push
       metadata: {{scalerAddress: "127.0.0.1:{server.port}", scaler: redis, address: "{broker.address}", listName: more, listLength: "1"}}
 """
-    with Rehearsal(tmp_path, broker, server, more=other, steps="1=1,21=5") as rehearsal, \
+    with Rehearsal(tmp_path, broker, server, more=other, lagCount=100, steps="1=1,21=5") as rehearsal, \
             broker.connect() as client:
         client.call("RPUSH", "more", *range(7))
         rehearsal.until(replicas(7), "what the list needs")
