@@ -72,6 +72,7 @@ const struct option nats_options[] = {
     {.key = "useHttps",
      CONNECTION(use_https),
      .type = OPTION_BOOL,
+     .flags = OPTION_PEER,
      .default_value = "false",
      .doc = "with natsServerMonitoringEndpoint: its port uses TLS"},
 

@@ -61,6 +61,7 @@ extern const char *const redis_switch[];
          .alias = "ports",                                                                         \
          REDIS_CONNECTION(ports),                                                                  \
          .type = OPTION_LIST,                                                                      \
+         .flags = OPTION_PEER,                                                                     \
          .doc = "the port of host"},                                                               \
         {.key = "databaseIndex",                                                                   \
          REDIS_CONNECTION(database),                                                               \

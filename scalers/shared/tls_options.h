@@ -44,7 +44,7 @@ extern const char *const tls_choices[];
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_STRING,                                                                        \
      .offset = (base) + offsetof(struct tls_options, ca),                                          \
-     .flags = OPTION_CREDENTIAL,                                                                   \
+     .flags = OPTION_CREDENTIAL | OPTION_PEER,                                                     \
      .doc = "PEM certificates of the authorities to trust"},                                       \
         {.key = "cert",                                                                            \
          .alias = (cert_alias),                                                                    \
@@ -70,7 +70,7 @@ extern const char *const tls_choices[];
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_BOOL,                                                                      \
          .offset = (base) + offsetof(struct tls_options, unsafe),                                  \
-         .flags = OPTION_ALIAS_IN_FILE,                                                            \
+         .flags = OPTION_ALIAS_IN_FILE | OPTION_PEER,                                              \
          .default_value = "false",                                                                 \
          .doc = "true: the source's certificate is not verified"}
 

@@ -59,6 +59,7 @@ static void write_calls(void *context)
                   (double)triggers_count(parts->triggers));
     invalid_connections_write_metrics(triggers_connections(parts->triggers), page->text);
     kubernetes_secrets_write_metrics(triggers_secrets(parts->triggers), page->text);
+    kubernetes_credentials_write_metrics(parts->credentials, page->text);
     services_write_metrics(parts->services, page->text);
     external_scaler_write_metrics(parts->scaler, page->text);
 }
@@ -190,6 +191,7 @@ bool http_port_begin(const struct http_port_addresses *addresses,
     port->parts = *parts;
     port->probes.triggers = parts->triggers;
     port->probes.loop_calls = parts->loop_calls;
+    port->probes.credentials = parts->credentials;
     port->triggers = (struct walk_source){parts->triggers, run_loop_call, port};
     make_dashboard(port);
     struct dashboard *dashboard = port->dashboard;

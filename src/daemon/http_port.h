@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "daemon/certificates.h"
+#include "daemon/kubernetes_credentials.h"
 #include "daemon/reload.h"
 #include "daemon/workers.h"
 #include "measure/engine.h"
@@ -38,8 +39,9 @@ struct http_port_parts {
     const struct server *server;
     const struct reload *reload;
     const struct certificates *certificates;
-    struct workers *workers;    /* NULL: --workers is not set */
-    size_t metrics_per_trigger; /* triggers with metrics of their own */
+    struct workers *workers;                          /* NULL: --workers is not set */
+    const struct kubernetes_credentials *credentials; /* or NULL */
+    size_t metrics_per_trigger;                       /* triggers with metrics of their own */
 };
 
 struct http_port;

@@ -6,6 +6,7 @@
 #ifndef BACKLOG_DAEMON_PROBES_H
 #define BACKLOG_DAEMON_PROBES_H
 
+#include "daemon/kubernetes_credentials.h"
 #include "scale/triggers.h"
 #include "serve/services/loop_call.h"
 #include "web/http.h"
@@ -16,6 +17,7 @@
 struct probes {
     struct triggers *triggers;
     struct loop_calls *loop_calls;
+    const struct kubernetes_credentials *credentials; /* or NULL */
     atomic_bool is_draining;
 };
 

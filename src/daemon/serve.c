@@ -12,6 +12,7 @@
 #include "config/connections.h"
 #include "daemon/certificates.h"
 #include "daemon/http_port.h"
+#include "daemon/kubernetes_credentials.h"
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/reload.h"
 #include "daemon/serve_flags.h"
@@ -40,8 +41,9 @@ enum { STOP_MS = 5000 };
 struct parts {
     struct reload *reload;
     struct certificates *certificates;
-    struct kubernetes_secrets *secrets; /* NULL: none are read */
-    struct workers *workers;            /* NULL: none are listed */
+    struct kubernetes_secrets *secrets;         /* NULL: none are read */
+    struct kubernetes_credentials *credentials; /* NULL: triggers have none of their own */
+    struct workers *workers;                    /* NULL: none are listed */
     struct loop_calls *loop_calls;
     struct engine *engine;
     struct triggers *triggers;
@@ -61,6 +63,16 @@ static void wake_server(void *context)
     struct server *server = atomic_load(&wakeable);
     if (server != NULL)
         server_wake(server);
+}
+
+static struct own_credentials_settings own_credentials_of(const struct serve_flags *flags,
+                                                          const struct parts *parts)
+{
+    struct own_credentials_settings own = kubernetes_credentials_hooks(parts->credentials);
+    own.callers_are_verified = flags->tls.files.client_ca != NULL;
+    own.denies_inline = flags->deny_inline;
+    own.allows_authentications = flags->kubernetes_allow_authentications;
+    return own;
 }
 
 /* Takes the connections. */
@@ -85,6 +97,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .connections = connections,
         .engine = parts->engine,
         .secrets = {parts->secrets == NULL ? NULL : kubernetes_secrets_follow, parts->secrets},
+        .own = own_credentials_of(flags, parts),
         .rules = {.interval_ms = flags->interval_ms,
                   .interval_is_set = interval_is_set,
                   .hold_ms = flags->hold_ms},
@@ -105,6 +118,8 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
 
     if (parts->secrets != NULL)
         kubernetes_secrets_start(parts->secrets, parts->loop_calls, parts->scaler);
+    if (parts->credentials != NULL)
+        kubernetes_credentials_start(parts->credentials, parts->loop_calls, parts->scaler);
     const struct rpc_service *scaler = external_scaler_service(parts->scaler);
     parts->health = health_new(scaler->name);
     parts->services = services_new();
@@ -123,6 +138,7 @@ static void free_parts(struct parts *parts)
     if (parts->server != NULL)
         server_drain(parts->server, 0);
     kubernetes_secrets_stop(parts->secrets); /* calls use it until they have ended */
+    kubernetes_credentials_stop(parts->credentials);
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
     if (parts->engine != NULL && !engine_stop(parts->engine, STOP_MS)) {
@@ -140,6 +156,7 @@ static void free_parts(struct parts *parts)
     if (parts->loop_calls != NULL)
         loop_calls_free(parts->loop_calls);
     kubernetes_secrets_free(parts->secrets);
+    kubernetes_credentials_free(parts->credentials);
     reload_end(parts->reload);
     certificates_end(parts->certificates);
 }
@@ -188,7 +205,11 @@ static void warn_of_inconsistencies(const struct serve_flags *flags)
     if (flags->isolate_all && flags->max_isolated < flags->max_connections)
         log_warning("--isolate-all: of --max-connections %lld only --max-isolated %lld can be made",
                     (long long)flags->max_connections, (long long)flags->max_isolated);
-    if (flags->deny_inline && flags->config == NULL && !flags->kubernetes_secrets)
+    bool has_authentications = flags->kubernetes && flags->kubernetes_allow_authentications;
+    if (flags->kubernetes_allow_authentications && !flags->kubernetes)
+        log_warning("--kubernetes-allow-authentications without --kubernetes has no effect");
+    if (flags->deny_inline && flags->config == NULL && !flags->kubernetes_secrets &&
+        !has_authentications)
         log_warning("--deny-inline-connections without --config or --kubernetes-secrets: every "
                     "trigger is refused");
 }
@@ -207,6 +228,8 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     parts->certificates = certificates_begin(&flags->tls);
     if ((flags->kubernetes_secrets && !kubernetes_secrets_new(&parts->secrets, error)) ||
         !workers_new(&flags->workers, &parts->workers, error) ||
+        (flags->kubernetes && !kubernetes_credentials_new(flags->kubernetes_cluster_namespace,
+                                                          &parts->credentials, error)) ||
         !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))
         return false;
     make_parts(flags, interval_is_set, connections, parts);
@@ -231,6 +254,7 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
         .reload = parts->reload,
         .certificates = parts->certificates,
         .workers = parts->workers,
+        .credentials = parts->credentials,
         .metrics_per_trigger = (size_t)flags->metrics_per_trigger,
     };
     const struct http_port_addresses addresses = {

@@ -42,6 +42,17 @@ const struct option serve_flags[] = {
     FLAG("kubernetes-secrets", OPTION_BOOL, kubernetes_secrets, "false",
          .doc = "in a pod: connections also from the Secret backlog-connections in a trigger's "
                 "namespace"),
+    FLAG("kubernetes", OPTION_BOOL, kubernetes, "false",
+         .doc =
+             "in a pod: triggers without a connectionName must be in a ScaledObject or ScaledJob "
+             "as the Kubernetes API has it, and use the TriggerAuthentication that it names"),
+    FLAG("kubernetes-cluster-namespace", OPTION_STRING, kubernetes_cluster_namespace, "keda",
+         .value_name = "NAMESPACE",
+         .doc = "KEDA's cluster object namespace, with the Secrets of a "
+                "ClusterTriggerAuthentication"),
+    FLAG("kubernetes-allow-authentications", OPTION_BOOL, kubernetes_allow_authentications, "false",
+         .doc = "with --deny-inline-connections: permit triggers whose address comes from their "
+                "TriggerAuthentication"),
     FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
          .doc = "refuse triggers that do not name a connection of the connections file"),
     FLAG("isolate-all", OPTION_BOOL, isolate_all, "false",

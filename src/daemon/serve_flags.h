@@ -18,6 +18,9 @@ struct serve_flags {
     const char *config;
     bool strict_config;
     bool kubernetes_secrets;
+    bool kubernetes;
+    const char *kubernetes_cluster_namespace;
+    bool kubernetes_allow_authentications;
     int64_t interval_ms;
     int64_t hold_ms;
     int64_t measure_deadline_ms;

@@ -34,6 +34,12 @@ const struct option general_table[] = {
         .doc = "required: the kind of source, the title of a section below"),
     ROW("connectionName", OPTION_STRING, connection_name,
         .doc = "a connection of the connections file, instead of the keys of the connection"),
+    ROW("triggerAuthentication", OPTION_STRING, trigger_authentication,
+        .doc =
+            "a TriggerAuthentication of the trigger's namespace, whose parameters are used as keys "
+            "of the connection; needs --kubernetes. Without it authenticationRef counts"),
+    ROW("clusterTriggerAuthentication", OPTION_STRING, cluster_trigger_authentication,
+        .doc = "the same of a ClusterTriggerAuthentication, which must name the address, too"),
     ROW(key_interval, OPTION_DURATION, rules.interval_ms, .limits = {1000, 3600 * 1000.0},
         .doc = "time between two measurements; where triggers share a query, the shortest counts; "
                "default: --interval"),

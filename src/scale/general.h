@@ -19,6 +19,8 @@ struct general_options {
     const char *connection_name; /* in the connections file */
     struct answer_rules rules;
     struct policy_options policy;
+    const char *trigger_authentication;
+    const char *cluster_trigger_authentication;
     const char *keda; /* what only KEDA reads */
 };
 

@@ -110,9 +110,15 @@ static void parse_options(struct trigger *trigger, const struct trigger_ref *ref
 {
     const struct option *table = trigger->scaler->options;
     _cleanup_(memory_free) struct option_entry *joined = NULL;
+    _cleanup_(own_credentials_joined_done) struct own_credentials_joined own = {0};
     const struct option_entry *entries = ref->entries;
     size_t count = ref->count;
     check_file_only(table, ref, &trigger->mistakes);
+    if (trigger->wants_credentials && source == OPTION_FROM_TRIGGER) {
+        own_credentials_join(ref, trigger->credentials, &own);
+        entries = own.entries;
+        count = own.count;
+    }
     if (connection != NULL) {
         joined =
             named_join(connection, table, ref->entries, ref->count, &count, &trigger->mistakes);
@@ -122,13 +128,31 @@ static void parse_options(struct trigger *trigger, const struct trigger_ref *ref
                  trigger->values, &trigger->mistakes);
 }
 
+/* With --deny-inline-connections an authentication may be what is used in its place. */
+static bool find_credentials(struct trigger *trigger, const struct trigger_ref *ref,
+                             const struct parse_settings *settings, struct error *error)
+{
+    const struct credentials *credentials = trigger->credentials;
+    bool is_without = credentials != NULL && credentials->state == CREDENTIALS_VERIFIED &&
+                      credentials->count == 0;
+    trigger->wants_credentials = true;
+    if (settings->deny_inline && is_without)
+        return deny_inline(trigger, ref, error);
+    return own_credentials_admit(settings->own, ref, trigger->scaler->options, credentials,
+                                 &trigger->awaits_secret, error);
+}
+
 /* The named connection, or NULL for the trigger's own. */
 static bool choose_connection(struct trigger *trigger, const struct trigger_ref *ref,
                               const struct parse_settings *settings,
                               const struct named_connection **ret_connection, struct error *error)
 {
+    bool has_own = settings->own != NULL && settings->own->add != NULL &&
+                   (!settings->deny_inline || settings->own->allows_authentications);
     if (trigger->connection_name != NULL)
         return find_connection(settings, trigger, ret_connection, error);
+    if (has_own)
+        return find_credentials(trigger, ref, settings, error);
     return !settings->deny_inline || deny_inline(trigger, ref, error);
 }
 
@@ -139,6 +163,22 @@ static bool has_threshold(const struct trigger *trigger)
             option_is_given(trigger->values[row->scope], row->key))
             return true;
     return false;
+}
+
+/* Keys that name an authentication must not be passed over in silence. */
+static void check_authentication_keys(const struct general_options *general,
+                                      const struct parse_settings *settings, struct error *mistakes)
+{
+    const char *key = general->trigger_authentication != NULL ? "triggerAuthentication"
+                      : general->cluster_trigger_authentication != NULL
+                          ? "clusterTriggerAuthentication"
+                          : NULL;
+    if (key == NULL)
+        return;
+    if (settings->own == NULL || settings->own->add == NULL)
+        error_add(mistakes, "%s needs a server with --kubernetes", key);
+    else if (general->connection_name != NULL)
+        error_add(mistakes, "%s and connectionName exclude each other: remove one of them", key);
 }
 
 /* Whole replicas at a target of 1, also where there are mistakes: GetMetricSpec must not change when they are corrected. */
@@ -171,8 +211,8 @@ static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
     trigger->idle_interval_ms = spec.idle_interval_ms;
     set_metric_spec(trigger, spec.metric_name, spec.target);
     apply_policy(trigger, &options);
-    trigger->lacks_connection =
-        alone && trigger->connection_name != NULL && !error_is_set(&trigger->mistakes);
+    bool has_other = trigger->connection_name != NULL || trigger->wants_credentials;
+    trigger->lacks_connection = alone && has_other && !error_is_set(&trigger->mistakes);
     trigger->awaits_secret = trigger->awaits_secret && trigger->lacks_connection;
     if (alone)
         error_add(&trigger->mistakes, "%s", error_text(&unusable));
@@ -189,6 +229,7 @@ void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
     const struct general_options *general = values->data;
     trigger->rules = general->rules;
     trigger->connection_name = text_copy(general->connection_name);
+    check_authentication_keys(general, settings, &trigger->mistakes);
     trigger_policy_set(&trigger->policy, &general->policy, &trigger->mistakes);
     trigger->scaler =
         general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
@@ -209,6 +250,7 @@ void trigger_parse_done(struct trigger *trigger)
     free(TAKE(trigger->connection_name));
     trigger->lacks_connection = false;
     trigger->wants_secret = false;
+    trigger->wants_credentials = false;
     trigger->awaits_secret = false;
     error_done(&trigger->mistakes);
 }

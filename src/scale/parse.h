@@ -8,6 +8,7 @@
 #define BACKLOG_SCALE_PARSE_H
 
 #include "scale/namespace_secrets.h"
+#include "scale/own_credentials.h"
 #include "scale/trigger.h"
 
 /* All borrowed. */
@@ -18,6 +19,7 @@ struct parse_settings {
     const struct namespace_secret *secret; /* ... which this is; NULL: it is not known yet */
     struct answer_rules rules;             /* of triggers that set none */
     bool deny_inline;
+    const struct own_credentials_settings *own; /* of triggers without a connectionName */
 };
 
 /* Fills in what follows from the metadata; the trigger's name and namespace are there. Every mistake goes

@@ -9,6 +9,7 @@
 #define BACKLOG_SCALE_TRIGGER_H
 
 #include "base/error.h"
+#include "config/credentials.h"
 #include "measure/engine.h"
 #include "measure/scaler.h"
 #include "scale/answer.h"
@@ -45,7 +46,12 @@ struct trigger {
     char *connection_name; /* in the connections file, or NULL */
     bool lacks_connection; /* that is its only mistake: the file has none for it */
     bool wants_secret;     /* the file has none: its namespace's Secret may */
-    bool awaits_secret;    /* ... which is not known yet; this is its only mistake */
+    bool
+        awaits_secret; /* ... which is not known yet, or its own credentials are not; this is its only mistake */
+    bool wants_credentials; /* of its own (scale/own_credentials.h) */
+    struct credentials
+        *credentials;   /* ... as far as they are known; stay when it is parsed again */
+    int64_t doubted_ms; /* when they were last */
 
     struct last_answer last_answer;
     struct last_answer round; /* of GetMetrics: the IsActive that follows it is answered the same */

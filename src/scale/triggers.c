@@ -1,4 +1,5 @@
 #include "scale/triggers.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/budget.h"
@@ -74,6 +75,7 @@ static void trigger_free(struct triggers *triggers, struct trigger *trigger)
     trigger_forget_values(trigger);
     trigger_policy_free(trigger->policy);
     trigger_parse_done(trigger);
+    credentials_free(trigger->credentials);
     free(trigger->name);
     free(trigger->namespace);
     free(trigger);
@@ -105,6 +107,8 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
         trigger_policy_leave(trigger->policy);
     budgets_leave(&triggers->budgets, trigger);
     objects_leave(&triggers->objects, trigger);
+    if (trigger->wants_credentials)
+        triggers->settings.own.remove(triggers->settings.own.context, &trigger->identity);
     trigger_free(triggers, trigger);
 }
 
@@ -143,6 +147,7 @@ static void parse(struct triggers *triggers, struct trigger *trigger, const stru
         .secret = namespace_secrets_find(triggers->secrets, trigger->namespace),
         .rules = triggers->settings.rules,
         .deny_inline = triggers->settings.deny_inline,
+        .own = &triggers->settings.own,
     };
     trigger_parse(trigger, ref, &settings);
     update_secret(triggers, trigger);
@@ -277,6 +282,9 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
                             now_ms, error) &&
         make_room(triggers, error)) {
         add(triggers, trigger);
+        if (trigger->wants_credentials)
+            triggers->settings.own.add(triggers->settings.own.context, &trigger->identity, ref,
+                                       trigger->scaler->options);
         *ret_trigger = trigger;
         return true;
     }
@@ -322,9 +330,25 @@ struct trigger *triggers_first(struct triggers *triggers)
     return triggers_next(triggers);
 }
 
+/* What KEDA was answered last is no reading, or an old one: the source may have refused the credentials. */
+static void doubt_credentials(const struct triggers *triggers, struct trigger *trigger)
+{
+    enum { DOUBT_INTERVAL_MS = 1000 };
+    int64_t now_ms = clock_now_ms();
+    bool is_failing =
+        error_is_set(&trigger->mistakes) || trigger->is_held ||
+        (trigger->last_answer.call != NULL && trigger->last_answer.answer.kind == ANSWER_REFUSED);
+    bool is_due = trigger->doubted_ms == 0 || now_ms - trigger->doubted_ms >= DOUBT_INTERVAL_MS;
+    if (!trigger->wants_credentials || trigger->awaits_secret || !is_failing || !is_due)
+        return;
+    trigger->doubted_ms = now_ms;
+    triggers->settings.own.doubt(triggers->settings.own.context, &trigger->identity);
+}
+
 bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct query **ret_query,
                    struct error *error)
 {
+    doubt_credentials(triggers, trigger);
     if (error_is_set(&trigger->mistakes)) {
         error_copy(error, &trigger->mistakes);
         return false;
@@ -426,6 +450,26 @@ void triggers_set_connections(struct triggers *triggers, struct connections *con
 const struct connections *triggers_connections(const struct triggers *triggers)
 {
     return triggers->settings.connections;
+}
+
+void triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
+                              struct credentials *credentials)
+{
+    const struct identity bytes = {.bytes = (char *)identity, .length = length};
+    _cleanup_(error_done) struct error ignored = {0};
+    struct trigger_ref ref = identity_ref(&bytes);
+    struct identity measured;
+    struct trigger *trigger = NULL;
+    if (identity_measure(&ref, &measured, &ignored))
+        trigger = find(triggers, &ref, &measured);
+    free(ref.entries);
+    if (trigger == NULL || !trigger->wants_credentials) {
+        credentials_free(credentials);
+        return;
+    }
+    credentials_free(trigger->credentials);
+    trigger->credentials = credentials;
+    parse_again(triggers, trigger);
 }
 
 /* ---- finding ---- */

@@ -9,6 +9,7 @@
 
 #include "config/connections.h"
 #include "scale/namespace_secrets.h"
+#include "scale/own_credentials.h"
 #include "scale/trigger.h"
 
 /* Of the metadata of one trigger: more than any scaler has, a limit on what one request makes us compare; and bytes, each of
@@ -32,9 +33,10 @@ struct triggers_settings {
     struct connections *connections;     /* taken; may be NULL */
     struct engine *engine;
     struct namespace_secrets_settings secrets; /* with connections of teams; {0}: none are read */
-    struct answer_rules rules;                 /* of triggers that set none */
-    int64_t forget_ms;                         /* a trigger without a call is dropped after this */
-    bool deny_inline;                          /* only connections of the file are used */
+    struct own_credentials_settings own; /* of triggers without a connectionName; {0}: none have */
+    struct answer_rules rules;           /* of triggers that set none */
+    int64_t forget_ms;                   /* a trigger without a call is dropped after this */
+    bool deny_inline;                    /* only connections of the file are used */
     size_t max_inline; /* connections that are not of the file, of each namespace */
     size_t max;
     size_t max_bytes; /* of memory that all of them take (budget.h) */
@@ -55,6 +57,11 @@ void triggers_set_connections(struct triggers *triggers, struct connections *con
 void triggers_set_secret(struct triggers *triggers, const char *namespace,
                          struct connections *connections, const struct error *failure);
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers);
+
+/* What is known of the credentials of the trigger with these identity bytes (own_credentials.h), which is taken. Nothing
+ * happens where there is no such trigger any more. */
+void triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
+                              struct credentials *credentials);
 
 /* Those in use; NULL: none. Borrowed until they are set again. */
 const struct connections *triggers_connections(const struct triggers *triggers);

@@ -35,6 +35,10 @@ void external_scaler_set_connections(struct external_scaler *scaler,
 void external_scaler_set_secret(struct external_scaler *scaler, const char *namespace,
                                 struct connections *connections, const struct error *failure);
 
+/* The same of one trigger (triggers_set_credentials()). */
+void external_scaler_set_credentials(struct external_scaler *scaler, const char *identity,
+                                     size_t length, struct credentials *credentials);
+
 /* Under the turn lock: its counters, in Prometheus' format. */
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page);
 

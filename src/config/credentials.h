@@ -1,0 +1,38 @@
+/*
+ * Credentials of one trigger: what the Kubernetes API says about the call that KEDA made for it (--kubernetes). Either the call is
+ * of a trigger that an object has, and then these are the parameters of its authentication, if it names one; or the
+ * call is refused.
+ *
+ * Threads: any; nothing changes after it was made.
+ */
+#ifndef BACKLOG_CONFIG_CREDENTIALS_H
+#define BACKLOG_CONFIG_CREDENTIALS_H
+
+#include "base/error.h"
+#include "config/option.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum credentials_state {
+    CREDENTIALS_WAITING, /* not known yet */
+    CREDENTIALS_VERIFIED,
+    CREDENTIALS_REFUSED,
+};
+
+struct credentials {
+    enum credentials_state state;
+    struct error failure;         /* of CREDENTIALS_REFUSED */
+    char *authentication;         /* "TriggerAuthentication shop/rabbitmq"; NULL: it names none */
+    bool is_cluster_wide;         /* a ClusterTriggerAuthentication */
+    struct option_entry *entries; /* by the keys of the scaler's table; owned strings */
+    size_t count;
+};
+
+struct credentials *credentials_new(void);
+void credentials_free(struct credentials *credentials); /* NULL is none */
+void credentials_cleanup(struct credentials **credentials);
+void credentials_add(struct credentials *credentials, const char *key, const char *value);
+bool credentials_equal(const struct credentials *one, const struct credentials *other);
+
+#endif

@@ -1,0 +1,169 @@
+#include "daemon/kubernetes_credentials.h"
+
+#include "base/memory.h"
+#include "base/metric.h"
+#include "kubernetes/api.h"
+#include "kubernetes/reader.h"
+
+#include <stdlib.h>
+
+/* A turn of the server is over in milliseconds. */
+enum { HAND_OVER_MS = 2000 };
+
+struct kubernetes_credentials {
+    struct kubernetes_api api; /* until it is started */
+    const char *cluster_namespace;
+    struct reader *reader;
+    struct loop_calls *loop_calls;
+    struct external_scaler *scaler;
+};
+
+struct hand_over {
+    struct external_scaler *scaler;
+    const char *key;
+    size_t length;
+    struct credentials *credentials;
+};
+
+static void hand_over(void *context)
+{
+    struct hand_over *it = context;
+    external_scaler_set_credentials(it->scaler, it->key, it->length, TAKE(it->credentials));
+}
+
+static bool changed(void *context, const char *key, size_t length, struct credentials *credentials)
+{
+    const struct kubernetes_credentials *it = context;
+    struct hand_over handed = {it->scaler, key, length, credentials};
+    bool is_done = loop_calls_run(it->loop_calls, hand_over, &handed, HAND_OVER_MS);
+    credentials_free(handed.credentials);
+    return is_done;
+}
+
+bool kubernetes_credentials_new(const char *cluster_namespace,
+                                struct kubernetes_credentials **ret_credentials,
+                                struct error *error)
+{
+    struct kubernetes_api api;
+    if (!kubernetes_api_find("--kubernetes", &api, error))
+        return false;
+    *ret_credentials = memory_new(sizeof(**ret_credentials));
+    (*ret_credentials)->api = api;
+    (*ret_credentials)->cluster_namespace = cluster_namespace;
+    return true;
+}
+
+void kubernetes_credentials_start(struct kubernetes_credentials *credentials,
+                                  struct loop_calls *loop_calls, struct external_scaler *scaler)
+{
+    const struct reader_settings settings = {
+        .api = credentials->api,
+        .cluster_namespace = credentials->cluster_namespace,
+        .changed = changed,
+        .context = credentials,
+    };
+    credentials->api = (struct kubernetes_api){0};
+    credentials->loop_calls = loop_calls;
+    credentials->scaler = scaler;
+    credentials->reader = reader_start(&settings);
+}
+
+/* ---- for the triggers; once it is stopped nothing is read any more ---- */
+
+static void add(void *context, const struct identity *identity, const struct trigger_ref *ref,
+                const struct option *table)
+{
+    const struct kubernetes_credentials *credentials = context;
+    const struct reader_call call = {
+        .key = identity->bytes,
+        .key_length = identity->length,
+        .namespace = ref->namespace,
+        .name = ref->name,
+        .entries = ref->entries,
+        .count = ref->count,
+        .table = table,
+    };
+    if (credentials->reader != NULL)
+        reader_add(credentials->reader, &call);
+}
+
+static void forget(void *context, const struct identity *identity)
+{
+    const struct kubernetes_credentials *credentials = context;
+    if (credentials->reader != NULL)
+        reader_remove(credentials->reader, identity->bytes, identity->length);
+}
+
+static void doubt(void *context, const struct identity *identity)
+{
+    const struct kubernetes_credentials *credentials = context;
+    if (credentials->reader != NULL)
+        reader_doubt(credentials->reader, identity->bytes, identity->length);
+}
+
+struct own_credentials_settings kubernetes_credentials_hooks(struct kubernetes_credentials *it)
+{
+    if (it == NULL)
+        return (struct own_credentials_settings){0};
+    return (struct own_credentials_settings){
+        .add = add, .remove = forget, .doubt = doubt, .context = it};
+}
+
+void kubernetes_credentials_stop(struct kubernetes_credentials *credentials)
+{
+    if (credentials != NULL)
+        reader_stop(TAKE(credentials->reader));
+}
+
+void kubernetes_credentials_free(struct kubernetes_credentials *credentials)
+{
+    if (credentials == NULL)
+        return;
+    kubernetes_api_done(&credentials->api);
+    free(credentials);
+}
+
+/* ---- what is known ---- */
+
+void kubernetes_credentials_write_metrics(const struct kubernetes_credentials *credentials,
+                                          struct text *page)
+{
+    static const char family[] = "backlog_trigger_credentials";
+    static const char *const states[] = {
+        [CREDENTIALS_WAITING] = "waiting",
+        [CREDENTIALS_VERIFIED] = "verified",
+        [CREDENTIALS_REFUSED] = "refused",
+    };
+    struct reader_stats stats;
+    if (credentials == NULL || credentials->reader == NULL)
+        return;
+    reader_stats(credentials->reader, &stats);
+    metric_family(page, family, METRIC_GAUGE,
+                  "Triggers without a connectionName, by what the Kubernetes API says of them "
+                  "(--kubernetes).");
+    for (size_t i = 0; i < ARRAY_LENGTH(states); i++) {
+        _cleanup_(memory_free) char *labels = text_format("state=\"%s\"", states[i]);
+        metric_sample(page, family, labels, (double)stats.calls[i]);
+    }
+    metric_single(page, "backlog_kubernetes_objects", METRIC_GAUGE,
+                  "Objects of the Kubernetes API that triggers need.", (double)stats.objects);
+    metric_single(page, "backlog_kubernetes_failing_objects", METRIC_GAUGE,
+                  "Of them, those that could not be read last; what was read stays in use.",
+                  (double)stats.failing);
+    metric_single(page, "backlog_kubernetes_requests_total", METRIC_COUNTER,
+                  "Requests to the Kubernetes API for triggers.", (double)stats.requests);
+    metric_single(page, "backlog_kubernetes_failed_requests_total", METRIC_COUNTER,
+                  "Of them, those that failed.", (double)stats.failures);
+}
+
+void kubernetes_credentials_write_lines(const struct kubernetes_credentials *credentials,
+                                        struct text *page)
+{
+    struct reader_stats stats;
+    if (credentials == NULL || credentials->reader == NULL)
+        return;
+    reader_stats(credentials->reader, &stats);
+    if (stats.failing > 0)
+        text_addf(page, "[-]%zu of %zu objects of the Kubernetes API cannot be read: %s\n",
+                  stats.failing, stats.objects, stats.failure);
+}

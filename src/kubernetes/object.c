@@ -1,0 +1,309 @@
+#include "kubernetes/object.h"
+
+#include "base/base64.h"
+#include "base/json_text.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_NAME = 253, MAX_TREE_BYTES = 16 << 20, LARGEST_DATA = 256 << 10 };
+
+static const struct {
+    const char *name;
+    const char *group;
+    const char *plural;
+} kinds[OBJECT_KINDS] = {
+    {"ScaledObject", "apis/keda.sh/v1alpha1", "scaledobjects"},
+    {"ScaledJob", "apis/keda.sh/v1alpha1", "scaledjobs"},
+    {"TriggerAuthentication", "apis/keda.sh/v1alpha1", "triggerauthentications"},
+    {"ClusterTriggerAuthentication", "apis/keda.sh/v1alpha1", "clustertriggerauthentications"},
+    {"Secret", "api/v1", "secrets"},
+    {"ConfigMap", "api/v1", "configmaps"},
+};
+
+const char *object_kind_name(enum object_kind kind)
+{
+    return kinds[kind].name;
+}
+
+/* A DNS subdomain, of which no part is "..". */
+bool object_is_name(const char *name)
+{
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.");
+    return name[length] == '\0' && length > 0 && length <= LONGEST_NAME && name[0] != '.' &&
+           name[length - 1] != '.' && strstr(name, "..") == NULL;
+}
+
+char *object_path(enum object_kind kind, const char *namespace, const char *name)
+{
+    if (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION)
+        return text_format("/%s/%s/%s", kinds[kind].group, kinds[kind].plural, name);
+    return text_format("/%s/namespaces/%s/%s/%s", kinds[kind].group, namespace, kinds[kind].plural,
+                       name);
+}
+
+char *object_label(enum object_kind kind, const char *namespace, const char *name)
+{
+    if (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION)
+        return text_format("%s %s", kinds[kind].name, name);
+    return text_format("%s %s/%s", kinds[kind].name, namespace, name);
+}
+
+const char *object_value(const struct option_entry *entries, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(entries[i].key, key))
+            return entries[i].value;
+    return NULL;
+}
+
+/* ---- JSON ---- */
+
+static void free_json(json_t **json)
+{
+    json_decref(*json);
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+/* A string with a NUL in it would be compared as another one. */
+static bool is_plain(const json_t *value)
+{
+    return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
+}
+
+static void free_entries(struct option_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((char *)entries[i].key);
+        free((char *)entries[i].value);
+    }
+    free(entries);
+}
+
+/* ---- ScaledObject and ScaledJob ---- */
+
+static bool read_metadata(const json_t *metadata, struct object_trigger *trigger)
+{
+    const char *key;
+    json_t *value;
+    trigger->metadata = memory_array(json_object_size(metadata) + 1, sizeof(*trigger->metadata));
+    json_object_foreach((json_t *)metadata, key, value)
+    {
+        if (!is_plain(value))
+            return false;
+        trigger->metadata[trigger->metadata_count++] =
+            (struct option_entry){text_copy(key), text_copy(json_string_value(value))};
+    }
+    return true;
+}
+
+static bool read_trigger(const json_t *item, struct object_trigger *trigger, struct error *error)
+{
+    const json_t *ref = json_object_get(item, "authenticationRef");
+    const json_t *name = json_object_get(ref, "name");
+    const char *kind = text_of(ref, "kind");
+    if (!read_metadata(json_object_get(item, "metadata"), trigger))
+        return error_unavailable(error, "unexpected reply: a trigger's metadata is no text");
+    if (name == NULL)
+        return true;
+    if (!is_plain(name))
+        return error_unavailable(error, "unexpected reply: authenticationRef has no name");
+    trigger->authentication = text_copy(json_string_value(name));
+    trigger->is_cluster_wide = text_equal(kind, "ClusterTriggerAuthentication");
+    return true;
+}
+
+static bool read_triggers(const json_t *spec, struct object *object, struct error *error)
+{
+    const json_t *list = json_object_get(spec, "triggers");
+    if (!json_is_array(list))
+        return error_unavailable(error, "unexpected reply: there are no triggers");
+    object->triggers = memory_array(json_array_size(list) + 1, sizeof(*object->triggers));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        const char *type = text_of(item, "type");
+        if (!text_equal(type, "external") && !text_equal(type, "external-push"))
+            continue;
+        if (!read_trigger(item, &object->triggers[object->triggers_count++], error))
+            return false;
+    }
+    return true;
+}
+
+/* ---- authentications ---- */
+
+static bool read_parameter(const json_t *item, enum object_kind kind, const char *way,
+                           struct object *object, struct error *error)
+{
+    const json_t *name = json_object_get(item, "parameter");
+    const json_t *of = json_object_get(item, "name");
+    const json_t *key = json_object_get(item, "key");
+    bool is_whole = kind == OBJECT_KINDS || (is_plain(of) && is_plain(key));
+    if (!is_plain(name) || !is_whole)
+        return error_unavailable(error, "unexpected reply: %s without parameter, name and key",
+                                 way);
+    object->parameters[object->parameters_count++] = (struct object_parameter){
+        .name = text_copy(json_string_value(name)),
+        .kind = kind,
+        .way = way,
+        .object = kind == OBJECT_KINDS ? NULL : text_copy(json_string_value(of)),
+        .key = kind == OBJECT_KINDS ? NULL : text_copy(json_string_value(key)),
+    };
+    return true;
+}
+
+static bool read_parameters(const json_t *list, enum object_kind kind, const char *way,
+                            struct object *object, struct error *error)
+{
+    size_t count = object->parameters_count + json_array_size(list) + 1;
+    object->parameters = memory_resize(object->parameters, count * sizeof(*object->parameters));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!read_parameter(json_array_get(list, i), kind, way, object, error))
+            return false;
+    return true;
+}
+
+static bool read_authentication(const json_t *spec, struct object *object, struct error *error)
+{
+    static const char *const others[] = {"filePath",         "hashiCorpVault",
+                                         "azureKeyVault",    "gcpSecretManager",
+                                         "awsSecretManager", "boundServiceAccountToken"};
+    const char *provider = text_of(json_object_get(spec, "podIdentity"), "provider");
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        const json_t *other = json_object_get(spec, others[i]);
+        bool is_empty = other == NULL || json_is_null(other) ||
+                        (json_is_array(other) && json_array_size(other) == 0);
+        if (!is_empty)
+            object->unsupported = others[i];
+    }
+    if (provider != NULL && !text_equal(provider, "none") && provider[0] != '\0')
+        object->unsupported = "podIdentity";
+    return read_parameters(json_object_get(spec, "secretTargetRef"), OBJECT_SECRET,
+                           "secretTargetRef", object, error) &&
+           read_parameters(json_object_get(spec, "configMapTargetRef"), OBJECT_CONFIG_MAP,
+                           "configMapTargetRef", object, error) &&
+           read_parameters(json_object_get(spec, "env"), OBJECT_KINDS, "env", object, error);
+}
+
+/* ---- Secrets and ConfigMaps ---- */
+
+/* A value with a NUL in it is none that a connection could use: the key counts as missing. */
+static char *decode(enum object_kind kind, const json_t *value)
+{
+    size_t length = 0;
+    if (!is_plain(value))
+        return NULL;
+    if (kind == OBJECT_CONFIG_MAP)
+        return text_copy(json_string_value(value));
+    char *text = base64_decode(json_string_value(value), &length);
+    if (text != NULL && strlen(text) == length)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static bool read_data(const json_t *json, enum object_kind kind, struct object *object,
+                      struct error *error)
+{
+    const json_t *data = json_object_get(json, "data");
+    const char *key;
+    json_t *value;
+    size_t bytes = 0;
+    json_object_foreach((json_t *)data, key, value) bytes +=
+        strlen(key) + json_string_length(value);
+    if (bytes > LARGEST_DATA)
+        return error_unavailable(error, "has %zu bytes of data: at most %d are allowed", bytes,
+                                 LARGEST_DATA);
+    object->data = memory_array(json_object_size(data) + 1, sizeof(*object->data));
+    json_object_foreach((json_t *)data, key, value)
+    {
+        char *text = decode(kind, value);
+        if (text != NULL)
+            object->data[object->data_count++] = (struct option_entry){text_copy(key), text};
+    }
+    return true;
+}
+
+/* ---- the whole ---- */
+
+static bool read_object(enum object_kind kind, const json_t *json, struct object *object,
+                        struct error *error)
+{
+    const json_t *spec = json_object_get(json, "spec");
+    switch (kind) {
+    case OBJECT_SCALED_OBJECT:
+    case OBJECT_SCALED_JOB:
+        return read_triggers(spec, object, error);
+    case OBJECT_TRIGGER_AUTHENTICATION:
+    case OBJECT_CLUSTER_TRIGGER_AUTHENTICATION:
+        return read_authentication(spec, object, error);
+    default:
+        return read_data(json, kind, object, error);
+    }
+}
+
+static bool is_it(enum object_kind kind, const json_t *json, const char *namespace,
+                  const char *name)
+{
+    const json_t *metadata = json_object_get(json, "metadata");
+    return text_equal(text_of(metadata, "name"), name) &&
+           (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION ||
+            text_equal(text_of(metadata, "namespace"), namespace));
+}
+
+static json_t *load(const char *text, size_t length)
+{
+    return json_text_tree((struct json_text){text, length}, 0, MAX_TREE_BYTES);
+}
+
+struct object *object_parse(enum object_kind kind, const char *namespace, const char *name,
+                            const char *text, size_t length, struct error *error)
+{
+    _cleanup_(free_json) json_t *json = load(text, length);
+    if (json == NULL) { /* never the text: it may have secrets in it */
+        error_unavailable(error, "unexpected reply: not JSON, or too many values in it");
+        return NULL;
+    }
+    if (!is_it(kind, json, namespace, name)) {
+        error_unavailable(error, "unexpected reply: another object");
+        return NULL;
+    }
+    struct object *object = memory_new(sizeof(*object));
+    if (read_object(kind, json, object, error))
+        return object;
+    object_free(object);
+    return NULL;
+}
+
+bool object_is_absent(const char *name, const char *text, size_t length)
+{
+    _cleanup_(free_json) json_t *status = load(text, length);
+    const json_t *details = json_object_get(status, "details");
+    return text_equal(text_of(status, "reason"), "NotFound") &&
+           text_equal(text_of(details, "name"), name);
+}
+
+void object_free(struct object *object)
+{
+    if (object == NULL)
+        return;
+    for (size_t i = 0; i < object->triggers_count; i++) {
+        free_entries(object->triggers[i].metadata, object->triggers[i].metadata_count);
+        free(object->triggers[i].authentication);
+    }
+    for (size_t i = 0; i < object->parameters_count; i++) {
+        free(object->parameters[i].name);
+        free(object->parameters[i].object);
+        free(object->parameters[i].key);
+    }
+    free_entries(object->data, object->data_count);
+    free(object->triggers);
+    free(object->parameters);
+    free(object);
+}

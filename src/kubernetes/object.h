@@ -1,0 +1,79 @@
+/*
+ * Objects of the Kubernetes API that credentials follow from: where each is read, and what of its JSON counts.
+ * The decoders take whatever a server sends: what is not of the expected shape is an error, and no text of an error
+ * repeats a value.
+ *
+ * Threads: any; pure.
+ */
+#ifndef BACKLOG_KUBERNETES_OBJECT_H
+#define BACKLOG_KUBERNETES_OBJECT_H
+
+#include "base/error.h"
+#include "config/option.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum object_kind {
+    OBJECT_SCALED_OBJECT,
+    OBJECT_SCALED_JOB,
+    OBJECT_TRIGGER_AUTHENTICATION,
+    OBJECT_CLUSTER_TRIGGER_AUTHENTICATION, /* has no namespace */
+    OBJECT_SECRET,
+    OBJECT_CONFIG_MAP,
+    OBJECT_KINDS,
+};
+
+/* One trigger of a ScaledObject or ScaledJob, of KEDA's type external or external-push. */
+struct object_trigger {
+    struct option_entry *metadata;
+    size_t metadata_count;
+    char *authentication; /* name in its authenticationRef, or NULL */
+    bool is_cluster_wide; /* ... which is a ClusterTriggerAuthentication */
+};
+
+/* One parameter of an authentication. */
+struct object_parameter {
+    char *name;
+    enum object_kind
+        kind; /* OBJECT_SECRET or OBJECT_CONFIG_MAP; OBJECT_KINDS: a way that Backlog does not have, */
+    const char *way; /* ... which is this ("env"); static */
+    char *object;    /* name of the Secret or ConfigMap */
+    char *key;       /* ... and the key in it */
+};
+
+/* What it has depends on its kind; all strings are owned. */
+struct object {
+    struct object_trigger *triggers;
+    size_t triggers_count;
+    struct object_parameter *parameters;
+    size_t parameters_count;
+    const char *unsupported; /* of an authentication as a whole ("podIdentity"), or NULL; static */
+    struct option_entry *data; /* of a Secret, decoded, and of a ConfigMap */
+    size_t data_count;
+};
+
+/* "ScaledObject" */
+const char *object_kind_name(enum object_kind kind);
+
+/* May an object, or a namespace, have this name? What may not is not put into a path. */
+bool object_is_name(const char *name);
+
+/* Both have been checked with object_is_name(). The caller frees the path. */
+char *object_path(enum object_kind kind, const char *namespace, const char *name);
+
+/* "Secret shop/rabbitmq"; the caller frees it. */
+char *object_label(enum object_kind kind, const char *namespace, const char *name);
+
+/* NULL with the error: it is not JSON, is larger than allowed, or is another object. The caller frees it. */
+struct object *object_parse(enum object_kind kind, const char *namespace, const char *name,
+                            const char *text, size_t length, struct error *error);
+void object_free(struct object *object); /* NULL is none */
+
+/* Is a reply with status 404 about this object, and not about its kind, which the cluster may not have? */
+bool object_is_absent(const char *name, const char *text, size_t length);
+
+/* NULL where there is none. */
+const char *object_value(const struct option_entry *entries, size_t count, const char *key);
+
+#endif

@@ -1,0 +1,258 @@
+#include "kubernetes/resolve.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_SHOWN = 64 };
+
+static const char suffix_env[] = "FromEnv";
+static const char key_own[] = "triggerAuthentication";
+static const char key_cluster[] = "clusterTriggerAuthentication";
+
+/* Which authentication a trigger has. */
+struct named_authentication {
+    const char *name; /* NULL: none */
+    bool is_cluster_wide;
+};
+
+/* One run: what it looks at, and what comes of it. */
+struct run {
+    const struct resolve_call *call;
+    resolve_find *find;
+    void *context;
+    struct credentials *credentials;
+    bool is_waiting;
+    bool is_other;
+};
+
+/* ---- is it one of the object's triggers? ---- */
+
+/* KEDA sends `fooFromEnv: VARIABLE` with the variable's value, or not at all where that is empty. */
+static bool is_variable(const char *key)
+{
+    return text_ends_with(key, suffix_env);
+}
+
+static bool has_metadata(const struct object_trigger *trigger, const struct resolve_call *call)
+{
+    for (size_t i = 0; i < call->count; i++) {
+        const struct option_entry *entry = &call->entries[i];
+        const char *value = object_value(trigger->metadata, trigger->metadata_count, entry->key);
+        if (value == NULL || (!is_variable(entry->key) && strcmp(value, entry->value) != 0))
+            return false;
+    }
+    for (size_t i = 0; i < trigger->metadata_count; i++)
+        if (!is_variable(trigger->metadata[i].key) &&
+            object_value(call->entries, call->count, trigger->metadata[i].key) == NULL)
+            return false;
+    return true;
+}
+
+/* What the metadata names wins: with mTLS authenticationRef is for KEDA's channel to us. */
+static struct named_authentication authentication_of(const struct object_trigger *trigger)
+{
+    const char *own = object_value(trigger->metadata, trigger->metadata_count, key_own);
+    const char *cluster = object_value(trigger->metadata, trigger->metadata_count, key_cluster);
+    if (own != NULL)
+        return (struct named_authentication){own, false};
+    if (cluster != NULL)
+        return (struct named_authentication){cluster, true};
+    return (struct named_authentication){trigger->authentication, trigger->is_cluster_wide};
+}
+
+static bool is_same(struct named_authentication one, struct named_authentication other)
+{
+    return text_equal(one.name, other.name) && one.is_cluster_wide == other.is_cluster_wide;
+}
+
+/* Looks an object up. NULL: it is absent, or the run waits, or it failed with `error` set. */
+static const struct object *look_up(struct run *run, enum object_kind kind, const char *namespace,
+                                    const char *name, struct error *error)
+{
+    if (!object_is_name(name) || (namespace != NULL && !object_is_name(namespace))) {
+        error_invalid(error, "\"%.*s\" is no name of a %s", (int)text_cut(name, LONGEST_SHOWN),
+                      name, object_kind_name(kind));
+        return NULL;
+    }
+    struct resolve_found found = run->find(run->context, kind, namespace, name);
+    _cleanup_(memory_free) char *label = object_label(kind, namespace, name);
+    if (found.state == RESOLVE_UNKNOWN)
+        run->is_waiting = true;
+    if (found.state == RESOLVE_FAILED)
+        error_unavailable(error, "%s cannot be read: %s", label, found.failure);
+    return found.state == RESOLVE_FOUND ? found.object : NULL;
+}
+
+static bool find_match(const struct object *object, const struct resolve_call *call,
+                       const struct object_trigger **match, struct error *error)
+{
+    for (size_t i = 0; object != NULL && i < object->triggers_count; i++) {
+        const struct object_trigger *trigger = &object->triggers[i];
+        if (!has_metadata(trigger, call))
+            continue;
+        if (*match != NULL && !is_same(authentication_of(*match), authentication_of(trigger)))
+            return error_invalid(error,
+                                 "%s/%s has triggers with equal metadata and different "
+                                 "authentications, which a call cannot tell apart: add a key that "
+                                 "differs, such as interval",
+                                 call->namespace, call->name);
+        *match = trigger;
+    }
+    return true;
+}
+
+/* Both kinds are looked at: a call does not say of which it is. */
+static const struct object_trigger *find_trigger(struct run *run, struct error *error)
+{
+    const struct resolve_call *call = run->call;
+    const struct object_trigger *match = NULL;
+    const struct object *scaled =
+        look_up(run, OBJECT_SCALED_OBJECT, call->namespace, call->name, error);
+    if (error_is_set(error))
+        return NULL;
+    const struct object *job = look_up(run, OBJECT_SCALED_JOB, call->namespace, call->name, error);
+    if (error_is_set(error) || run->is_waiting)
+        return NULL;
+    if (!find_match(scaled, call, &match, error) || !find_match(job, call, &match, error))
+        return NULL;
+    if (match != NULL)
+        return match;
+    run->is_other = scaled != NULL || job != NULL;
+    if (run->is_other)
+        error_set(error, ERROR_DENIED,
+                  "no trigger of %s %s/%s has the metadata of this call (--kubernetes)",
+                  scaled != NULL ? "ScaledObject" : "ScaledJob", call->namespace, call->name);
+    else
+        error_set(error, ERROR_DENIED,
+                  "there is neither a ScaledObject nor a ScaledJob %s/%s (--kubernetes)",
+                  call->namespace, call->name);
+    return NULL;
+}
+
+/* ---- its authentication ---- */
+
+static bool refuse_way(const struct credentials *credentials, const char *way,
+                       const char *parameter, struct error *error)
+{
+    return error_invalid(error,
+                         "%s uses %s%s%s, which Backlog does not have: use secretTargetRef, or "
+                         "KEYFromEnv in the trigger's metadata",
+                         credentials->authentication, way, parameter[0] == '\0' ? "" : " for ",
+                         parameter);
+}
+
+/* The value of a parameter. False: with the error, or the run waits. */
+static bool read_value(struct run *run, const char *namespace,
+                       const struct object_parameter *parameter, const char **ret_value,
+                       struct error *error)
+{
+    const struct credentials *credentials = run->credentials;
+    if (parameter->kind == OBJECT_KINDS)
+        return refuse_way(credentials, parameter->way, parameter->name, error);
+    const struct object *object =
+        look_up(run, parameter->kind, namespace, parameter->object, error);
+    if (error_is_set(error))
+        return error_prefix(error, "%s", credentials->authentication);
+    if (run->is_waiting)
+        return false;
+    const char *value =
+        object == NULL ? NULL : object_value(object->data, object->data_count, parameter->key);
+    if (value == NULL)
+        return error_invalid(error, "%s: %s %s/%s %s%.*s", credentials->authentication,
+                             object_kind_name(parameter->kind), namespace, parameter->object,
+                             object == NULL ? "does not exist; it should have the key "
+                                            : "has no text under the key ",
+                             (int)text_cut(parameter->key, LONGEST_SHOWN), parameter->key);
+    *ret_value = value;
+    return true;
+}
+
+static bool add_parameter(struct run *run, const char *namespace,
+                          const struct object_parameter *parameter, struct error *error)
+{
+    struct credentials *credentials = run->credentials;
+    const struct option *row = option_find(run->call->table, parameter->name, OPTION_FROM_FILE);
+    const char *value = NULL;
+    if (row == NULL)
+        return true; /* KEDA passes it over, too; caCert is for its channel to us */
+    if (row->type == OPTION_UNSUPPORTED)
+        return error_invalid(error, "%s has %s: %s", credentials->authentication, row->key,
+                             row->doc);
+    if (row->flags & OPTION_FILE_ONLY)
+        return error_invalid(error, "%s has %s, which belongs in the connections file",
+                             credentials->authentication, row->key);
+    if (row->scope != OPTION_CONNECTION)
+        return error_invalid(error,
+                             "%s has %s, which is no key of a connection: put it into the "
+                             "trigger's metadata",
+                             credentials->authentication, row->key);
+    if (object_value(credentials->entries, credentials->count, row->key) != NULL)
+        return error_invalid(error, "%s has %s twice", credentials->authentication, row->key);
+    if (!read_value(run, namespace, parameter, &value, error))
+        return false;
+    credentials_add(credentials, row->key, value);
+    return true;
+}
+
+static bool check_names(const struct object_trigger *trigger, struct error *error)
+{
+    bool has_own = object_value(trigger->metadata, trigger->metadata_count, key_own) != NULL;
+    bool has_cluster =
+        object_value(trigger->metadata, trigger->metadata_count, key_cluster) != NULL;
+    if (has_own && has_cluster)
+        return error_invalid(error, "%s and %s exclude each other: remove one of them", key_own,
+                             key_cluster);
+    return true;
+}
+
+/* False: with the error, or the run waits. */
+static bool read_authentication(struct run *run, struct named_authentication named,
+                                struct error *error)
+{
+    const struct resolve_call *call = run->call;
+    struct credentials *credentials = run->credentials;
+    enum object_kind kind = named.is_cluster_wide ? OBJECT_CLUSTER_TRIGGER_AUTHENTICATION
+                                                  : OBJECT_TRIGGER_AUTHENTICATION;
+    const char *namespace = named.is_cluster_wide ? call->cluster_namespace : call->namespace;
+    const struct object *object =
+        look_up(run, kind, named.is_cluster_wide ? NULL : call->namespace, named.name, error);
+    if (error_is_set(error) || run->is_waiting)
+        return false;
+    credentials->authentication = object_label(kind, call->namespace, named.name);
+    credentials->is_cluster_wide = named.is_cluster_wide;
+    if (object == NULL)
+        return error_invalid(error, "%s does not exist", credentials->authentication);
+    if (object->unsupported != NULL)
+        return refuse_way(credentials, object->unsupported, "", error);
+    for (size_t i = 0; i < object->parameters_count; i++) /* what is missing is requested at once */
+        if (!add_parameter(run, namespace, &object->parameters[i], error) && error_is_set(error))
+            return false;
+    return !run->is_waiting;
+}
+
+struct credentials *resolve_credentials(const struct resolve_call *call, resolve_find *find,
+                                        void *context, bool *ret_is_other)
+{
+    struct run run = {call, find, context, credentials_new(), false, false};
+    _cleanup_(error_done) struct error error = {0};
+    const struct object_trigger *trigger = find_trigger(&run, &error);
+    bool is_good = trigger != NULL && check_names(trigger, &error);
+    struct named_authentication named = {0};
+    if (is_good)
+        named = authentication_of(trigger);
+    if (named.name != NULL)
+        is_good = read_authentication(&run, named, &error);
+    *ret_is_other = run.is_other;
+    if (is_good) {
+        run.credentials->state = CREDENTIALS_VERIFIED;
+        return run.credentials;
+    }
+    credentials_free(run.credentials); /* a part of the values is none */
+    struct credentials *credentials = credentials_new();
+    credentials->state = error_is_set(&error) ? CREDENTIALS_REFUSED : CREDENTIALS_WAITING;
+    error_move(&credentials->failure, &error);
+    return credentials;
+}

@@ -1,0 +1,43 @@
+/*
+ * Resolving: from a call that says it is of a trigger, and from what is known of the API's objects, to the trigger's
+ * credentials. A caller can claim any namespace and name, so a call counts only where the object of that name has a trigger with
+ * this metadata; and a value is read only where that trigger's own authentication names it.
+ *
+ * Threads: any; pure.
+ */
+#ifndef BACKLOG_KUBERNETES_RESOLVE_H
+#define BACKLOG_KUBERNETES_RESOLVE_H
+
+#include "config/credentials.h"
+#include "kubernetes/object.h"
+
+#include <stdbool.h>
+
+/* A call, and what its scaler's keys are. All borrowed. */
+struct resolve_call {
+    const char *namespace;
+    const char *name;
+    const struct option_entry *entries; /* its metadata; no key is there twice */
+    size_t count;
+    const struct option *table;    /* of its scaler */
+    const char *cluster_namespace; /* of the Secrets of a ClusterTriggerAuthentication */
+};
+
+/* What is known of one object. */
+struct resolve_found {
+    enum { RESOLVE_UNKNOWN, RESOLVE_ABSENT, RESOLVE_FOUND, RESOLVE_FAILED } state;
+    const struct object
+        *object;         /* of RESOLVE_FOUND; borrowed until the next resolve_credentials() */
+    const char *failure; /* of RESOLVE_FAILED: why nothing is known; borrowed */
+};
+
+/* `namespace` is NULL for what has none. */
+typedef struct resolve_found resolve_find(void *context, enum object_kind kind,
+                                          const char *namespace, const char *name);
+
+/* The caller frees them. `*ret_is_other`: there is such an object, but none of its triggers has the call's
+ * metadata. */
+struct credentials *resolve_credentials(const struct resolve_call *call, resolve_find *find,
+                                        void *context, bool *ret_is_other);
+
+#endif

@@ -1,0 +1,112 @@
+/* Replies of the Kubernetes API, one per line: the first line is about the Secret of a namespace's connections, the others
+ * are a ScaledObject, a ScaledJob, a TriggerAuthentication, a ClusterTriggerAuthentication, a Secret and a ConfigMap, of
+ * which the credentials of a call follow. A call is verified only where a trigger has its metadata, and has values only
+ * where an authentication names them. */
+#include "base/memory.h"
+#include "base/text.h"
+#include "kubernetes/object.h"
+#include "kubernetes/resolve.h"
+#include "kubernetes/secret.h"
+#include "require.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct option table[] = {
+    {.key = "host", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_HOST},
+    {.key = "password", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_SECRET},
+    {.key = "queue", .scope = OPTION_QUERY, .type = OPTION_STRING},
+    {0},
+};
+
+static const struct option_entry entries[] = {{"host", "h"}, {"queue", "q"}};
+
+struct replies {
+    struct object *objects[OBJECT_KINDS];
+    bool is_asked[OBJECT_KINDS];
+};
+
+static struct resolve_found find(void *context, enum object_kind kind, const char *namespace,
+                                 const char *name)
+{
+    struct replies *replies = context;
+    require(object_is_name(name));
+    require((namespace == NULL) == (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION));
+    replies->is_asked[kind] = true;
+    struct resolve_found found = {.state = RESOLVE_ABSENT, .object = replies->objects[kind]};
+    if (found.object != NULL)
+        found.state = RESOLVE_FOUND;
+    return found;
+}
+
+static void read_connections(const char *text, size_t length)
+{
+    _cleanup_(secret_news_done) struct secret_news listed = {0};
+    _cleanup_(secret_news_done) struct secret_news news = {0};
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(error_done) struct error event_error = {0};
+    bool is_listed = secret_parse_list(text, length, "ns", "n", &listed, &error);
+    require(is_listed != error_is_set(&error));
+    bool is_event = secret_parse_event(text, length, "ns", "n", &news, &event_error);
+    require(is_event != error_is_set(&event_error));
+    _cleanup_(memory_free) char *status = secret_parse_status(text, length);
+}
+
+static void read_object(struct replies *replies, enum object_kind kind, const char *text,
+                        size_t length)
+{
+    _cleanup_(error_done) struct error error = {0};
+    object_is_absent("n", text, length);
+    replies->objects[kind] = object_parse(kind, "ns", "n", text, length, &error);
+    require((replies->objects[kind] == NULL) == error_is_set(&error));
+}
+
+static bool has_trigger(const struct object *object)
+{
+    for (size_t i = 0; object != NULL && i < object->triggers_count; i++) {
+        const struct object_trigger *trigger = &object->triggers[i];
+        const char *host = object_value(trigger->metadata, trigger->metadata_count, "host");
+        const char *queue = object_value(trigger->metadata, trigger->metadata_count, "queue");
+        if (text_equal(host, "h") && text_equal(queue, "q"))
+            return true;
+    }
+    return false;
+}
+
+static void resolve(struct replies *replies)
+{
+    const struct resolve_call call = {"ns", "n", entries, ARRAY_LENGTH(entries), table, "ns"};
+    bool is_other = false;
+    struct credentials *credentials = resolve_credentials(&call, find, replies, &is_other);
+    bool is_there = has_trigger(replies->objects[OBJECT_SCALED_OBJECT]) ||
+                    has_trigger(replies->objects[OBJECT_SCALED_JOB]);
+    require(credentials->state != CREDENTIALS_WAITING);
+    if (credentials->state == CREDENTIALS_VERIFIED) {
+        require(is_there && !is_other);
+        require(credentials->count == 0 || credentials->authentication != NULL);
+    } else
+        require(error_is_set(&credentials->failure) && credentials->count == 0);
+    require(is_there || !replies->is_asked[OBJECT_SECRET]);
+    credentials_free(credentials);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct replies replies = {0};
+    const char *text = (const char *)data;
+    const char *end = text + size;
+    for (int line = 0; line <= OBJECT_KINDS && text < end; line++) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        size_t length = (size_t)((newline == NULL ? end : newline) - text);
+        if (line == 0)
+            read_connections(text, length);
+        else
+            read_object(&replies, (enum object_kind)(line - 1), text, length);
+        text += length + (newline != NULL);
+    }
+    resolve(&replies);
+    for (int kind = 0; kind < OBJECT_KINDS; kind++)
+        object_free(replies.objects[kind]);
+    return 0;
+}

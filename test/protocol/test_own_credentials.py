@@ -1,0 +1,326 @@
+"""`--kubernetes`: a trigger uses the TriggerAuthentication that its ScaledObject names, and no forged call does."""
+
+import os
+import socket
+import threading
+import time
+import urllib.request
+
+import grpc
+import pytest
+
+from support.certificates import make_certificate, make_root
+from support.fake_kubernetes import FakeKubernetes, PodServer, path_of
+from support.grpc_client import Client, refusal
+from support.redis import Redis
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
+
+SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    found = tmp_path_factory.mktemp("api")
+    make_root(found)
+    make_certificate(found, "api")
+    return found
+
+
+@pytest.fixture
+def api(folder):
+    with FakeKubernetes(folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with Redis("requirepass first") as found:
+        with found.connect() as client:
+            client.call("AUTH", "first")
+            client.call("RPUSH", "jobs", *range(7))
+        yield found
+
+
+class Listener:
+    """Records who connects; nobody should."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.connections = []
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                connection, address = self.socket.accept()
+            except OSError:
+                return
+            self.connections.append(address)
+            connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def trigger(address, **more):
+    return {"scalerAddress": "backlog:9090", "scaler": "redis", "address": address, "listName": "jobs", "listLength": "1",
+            **more}
+
+
+def value(client, metadata, **named):
+    return client.metrics(metadata, "", **named).metricValue
+
+
+def until(condition, seconds=SECONDS):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen"
+        time.sleep(0.05)
+
+
+def shop(api, address, password="first"):
+    api.secret("redis", password=password)
+    api.authentication("redis", "redis", "password")
+    metadata = trigger(address)
+    api.scaled((metadata, {"name": "redis"}))
+    return metadata
+
+
+def test_a_trigger_uses_the_authentication_that_its_object_names(folder, api, redis):
+    metadata = shop(api, redis.address)
+    with PodServer(folder, api, http=True) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+        pages = [urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}{path}").read().decode()
+                 for path in ("/metrics", "/api/triggers", "/api/triggers/1", "/api/log", "/api/connections")]
+        assert 'backlog_trigger_credentials{state="verified"} 1' in pages[0]
+        assert not any("first" in page for page in pages), "a password on a page"
+        assert "first" not in server.log()
+
+
+def test_a_scaled_job_and_keys_in_the_metadata_that_win(folder, api, redis):
+    """authenticationRef is for KEDA's channel here."""
+    api.secret("redis", password="first")
+    api.authentication("redis", "redis", "password")
+    metadata = trigger(redis.address, triggerAuthentication="redis")
+    api.scaled((metadata, {"name": "channel", "kind": "ClusterTriggerAuthentication"}), kind="ScaledJob")
+    with PodServer(folder, api) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+
+
+def test_a_cluster_wide_authentication_only_reaches_its_own_address(folder, api, redis):
+    api.secret("redis", "keda", password="first", address=redis.address)
+    ref = {"name": "redis", "kind": "ClusterTriggerAuthentication"}
+    with PodServer(folder, api) as server, Client(server.port) as client, Listener() as listener:
+        own = {key: text for key, text in trigger("").items() if key != "address"}
+        foreign = trigger(f"127.0.0.1:{listener.port}", interval="5s")
+        api.authentication("redis", "redis", "password", "address", kind="ClusterTriggerAuthentication")
+        api.scaled((own, ref))
+        assert value(client, own) == 7
+        api.authentication("leak", "redis", "password", kind="ClusterTriggerAuthentication")
+        api.scaled((foreign, {**ref, "name": "leak"}), name="team", namespace="team")
+        code, text = refusal(client.metrics, foreign, "", name="team", namespace="team")
+        assert code == grpc.StatusCode.PERMISSION_DENIED
+        assert "address in the trigger cannot be used together with ClusterTriggerAuthentication leak" in text
+        assert not listener.connections
+
+
+def test_forged_calls_reach_nobody(folder, api, redis):
+    metadata = shop(api, redis.address)
+    with PodServer(folder, api) as server, Client(server.port) as client, Listener() as listener:
+        assert value(client, metadata) == 7
+        evil = f"127.0.0.1:{listener.port}"
+        variable = {**trigger(redis.address), "addressFromEnv": "REDIS"}
+        del variable["address"]
+        api.scaled((variable, {"name": "redis"}), name="variable")
+        forged = {
+            "another namespace": (metadata, {"namespace": "other"}),
+            "another name": (metadata, {"name": "other"}),
+            "a path": (metadata, {"namespace": "../shop"}),
+            "another address": ({**metadata, "address": evil}, {}),
+            "one key changed": ({**metadata, "listLength": "2"}, {}),
+            "one key more": ({**metadata, "databaseIndex": "1"}, {}),
+            "one key less": ({key: text for key, text in metadata.items() if key != "scalerAddress"}, {}),
+            "a variable that is not there": ({**metadata, "addressFromEnv": evil}, {}),
+            "a variable's value": ({**variable, "addressFromEnv": evil}, {"name": "variable"}),
+            "an authentication": ({**metadata, "triggerAuthentication": "redis", "address": evil}, {}),
+        }
+        for what, (call, named) in forged.items():
+            code, text = refusal(client.metrics, call, "", **named)
+            assert code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT), (what, code, text)
+        code, text = refusal(client.metrics, forged["a variable's value"][0], "", name="variable")
+        assert "addressFromEnv cannot be used together with TriggerAuthentication shop/redis" in text
+        assert not listener.connections
+        assert value(client, metadata) == 7
+
+
+def test_equal_metadata_with_different_authentications_is_refused(folder, api, redis):
+    metadata = shop(api, redis.address)
+    api.scaled((metadata, {"name": "other"}), kind="ScaledJob")
+    with PodServer(folder, api) as server, Client(server.port) as client:
+        _code, text = refusal(client.metrics, metadata, "")
+        assert "add a key that differs" in text
+
+
+def test_a_deleted_object_is_refused_within_60_s(folder, api, redis):
+    metadata = shop(api, redis.address)
+    with PodServer(folder, api) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+        api.delete("ScaledObject", "orders")
+
+        def is_refused():
+            try:
+                value(client, metadata)
+            except grpc.RpcError as error:
+                return "neither a ScaledObject nor a ScaledJob shop/orders" in error.details()
+            return False
+
+        until(is_refused, 60)
+
+
+def test_an_edit_is_read_at_once_and_the_former_trigger_stays(folder, api, redis):
+    metadata = shop(api, redis.address)
+    with PodServer(folder, api) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+        path = path_of("ScaledObject", "orders")
+        for length in range(2, 6):  # the call may come before the object is read again
+            edited = {**metadata, "listLength": str(length)}
+            api.scaled((edited, {"name": "redis"}))
+            assert value(client, edited) == 7
+            assert value(client, metadata) == 7
+        times = api.times(path)
+        assert all(later - earlier > 0.9 for earlier, later in zip(times, times[1:])), times
+
+
+def test_what_is_missing_is_named(folder, api, redis):
+    metadata = shop(api, redis.address)
+    with PodServer(folder, api) as server, Client(server.port) as client:
+        cases = {
+            "no-such": (None, "TriggerAuthentication shop/no-such does not exist"),
+            "no-key": ({"secretTargetRef": [{"parameter": "password", "name": "redis", "key": "pw"}]},
+                       "Secret shop/redis has no text under the key pw"),
+            "no-secret": ({"secretTargetRef": [{"parameter": "password", "name": "gone", "key": "pw"}]},
+                          "Secret shop/gone does not exist; it should have the key pw"),
+            "env": ({"env": [{"parameter": "password", "name": "PASSWORD"}]}, "uses env for password"),
+            "identity": ({"podIdentity": {"provider": "azure-workload"}}, "uses podIdentity"),
+            "vault": ({"hashiCorpVault": {"address": "x"}}, "uses hashiCorpVault"),
+            "file": ({"filePath": [{"parameter": "password", "path": "/p"}]}, "uses filePath"),
+            "both": ({"secretTargetRef": [{"parameter": "address", "name": "redis", "key": "password"}]},
+                     "address is given in the trigger and in TriggerAuthentication shop/both"),
+        }
+        for name, (spec, words) in cases.items():
+            if spec:
+                api.put("TriggerAuthentication", name, spec=spec)
+            api.scaled((metadata, {"name": name}), name=name)
+            _code, text = refusal(client.metrics, metadata, "", name=name)
+            assert words in text, (name, text)
+        path = path_of("Secret", "redis", "billing")
+        api.refused[path] = 403
+        api.authentication("redis", "redis", "password", namespace="billing")
+        api.scaled((metadata, {"name": "redis"}), namespace="billing")
+        code, text = refusal(client.metrics, metadata, "", namespace="billing")
+        assert code == grpc.StatusCode.UNAVAILABLE and "Secret billing/redis cannot be read" in text and "403" in text, text
+        api.scaled((metadata, {"name": "redis"}))
+        assert value(client, metadata) == 7  # it stops no other
+        del api.refused[path]  # the right is given
+        api.secret("redis", "billing", password="first")
+
+        def is_answered():
+            try:
+                return value(client, metadata, namespace="billing") == 7
+            except grpc.RpcError:
+                return False
+
+        until(is_answered, 40)
+
+
+def test_a_rotated_secret_is_in_use_within_10_s(folder, api):
+    with Redis("requirepass first") as redis, redis.connect() as admin:
+        admin.call("AUTH", "first")
+        admin.call("RPUSH", "jobs", *range(7))
+        metadata = shop(api, redis.address)
+        with PodServer(folder, api, interval="1s") as server, Client(server.port) as client:
+            assert value(client, metadata) == 7
+            for password in ("second", "third"):
+                admin.call("CONFIG", "SET", "requirepass", password)
+                admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                api.secret("redis", password=password)
+                began = time.monotonic()
+                admin.call("RPUSH", "jobs", "one more")
+                expected = admin.call("LLEN", "jobs")
+
+                def is_new():
+                    return value(client, metadata) == expected  # an error fails: what was known is held
+
+                until(is_new, 10)
+                assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("trouble", ["frozen", "429", "500", "token"])
+def test_what_is_known_goes_on_while_the_api_is_away(folder, api, redis, trouble):
+    metadata = shop(api, redis.address)
+    new = trigger(redis.address, interval="5s")
+    api.scaled((new, {"name": "redis"}), name="new")
+    with PodServer(folder, api, http=True) as server, Client(server.port) as client:
+        def readiness():
+            return urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/readyz?verbose").read().decode()
+
+        assert value(client, metadata) == 7
+        if trouble == "frozen":
+            api.answering.clear()
+        elif trouble == "token":
+            api.token = "another-token"
+        else:
+            api.status = int(trouble)
+        until(lambda: "of the Kubernetes API cannot be read" in readiness())
+        assert value(client, metadata) == 7
+        code, text = refusal(client.metrics, new, "", name="new")
+        assert code == grpc.StatusCode.UNAVAILABLE and "Kubernetes API" in text, (code, text)
+        api.answering.set()
+        api.status = None
+        (server.account / "token").write_text(api.token)
+
+        def is_back():
+            try:
+                return value(client, new, name="new") == 7
+            except grpc.RpcError:
+                return False
+
+        until(is_back)
+        until(lambda: "cannot be read" not in readiness())
+        assert value(client, metadata) == 7
+
+
+def test_denied_addresses_may_come_from_an_authentication(folder, api, redis):
+    api.secret("redis", password="first", address=redis.address)
+    api.authentication("redis", "redis", "password", "address")
+    metadata = {key: text for key, text in trigger("").items() if key != "address"}
+    inline = trigger(redis.address)
+    api.scaled((metadata, {"name": "redis"}))
+    api.scaled((inline, None), name="inline")
+    flags = ["--kubernetes", "--deny-inline-connections"]
+    with PodServer(folder, api, arguments=flags) as server, Client(server.port) as client:
+        assert refusal(client.metrics, metadata, "")[0] == grpc.StatusCode.PERMISSION_DENIED
+    with PodServer(folder, api, arguments=[*flags, "--kubernetes-allow-authentications"]) as server, \
+            Client(server.port) as client:
+        assert value(client, metadata) == 7
+        assert refusal(client.metrics, inline, "", name="inline")[0] == grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_a_stream_lives_through_a_rotation(folder, api):
+    with Redis("requirepass first") as redis, redis.connect() as admin:
+        admin.call("AUTH", "first")
+        metadata = shop(api, redis.address)
+        with PodServer(folder, api, interval="1s") as server, Client(server.port) as client:
+            stream = client.stream_is_active(metadata, seconds=60)
+            assert value(client, metadata) == 0
+            admin.call("CONFIG", "SET", "requirepass", "second")
+            api.secret("redis", password="second")
+            admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            time.sleep(1)
+            admin.call("RPUSH", "jobs", "one")
+            assert next(iter(stream)).result
