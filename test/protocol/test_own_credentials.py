@@ -96,7 +96,7 @@ def test_a_trigger_uses_the_authentication_that_its_object_names(folder, api, re
     with PodServer(folder, api, http=True) as server, Client(server.port) as client:
         assert value(client, metadata) == 7
         pages = [urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}{path}").read().decode()
-                 for path in ("/metrics", "/api/triggers", "/api/triggers/1", "/api/log", "/api/connections")]
+                 for path in ("/metrics", "/api/triggers", "/api/log", "/api/connections")]
         assert 'backlog_trigger_credentials{state="verified"} 1' in pages[0]
         assert not any("first" in page for page in pages), "a password on a page"
         assert "first" not in server.log()

@@ -1,0 +1,314 @@
+/* From what the Kubernetes API has to the credentials of a call. */
+#include "kubernetes/resolve.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const struct option table[] = {
+    {.key = "host", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_HOST},
+    {.key = "password", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_SECRET},
+    {.key = "maxSessions",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_INT,
+     .flags = OPTION_FILE_ONLY},
+    {.key = "cloud", .scope = OPTION_CONNECTION, .type = OPTION_UNSUPPORTED, .doc = "use host"},
+    {.key = "queue", .scope = OPTION_QUERY, .type = OPTION_STRING},
+    {0},
+};
+
+/* What the API has: the JSON of each object by its label; NULL text: not known yet; "!": it cannot be read. */
+struct known {
+    const char *label;
+    const char *json;
+};
+
+struct cluster {
+    const struct known *known;
+    struct object *objects[8];
+};
+
+static struct resolve_found find(void *context, enum object_kind kind, const char *namespace,
+                                 const char *name)
+{
+    struct cluster *cluster = context;
+    _cleanup_(memory_free) char *label = object_label(kind, namespace, name);
+    for (size_t i = 0; cluster->known[i].label != NULL; i++) {
+        _cleanup_(error_done) struct error error = {0};
+        const char *json = cluster->known[i].json;
+        if (!text_equal(cluster->known[i].label, label))
+            continue;
+        if (json == NULL)
+            return (struct resolve_found){.state = RESOLVE_UNKNOWN};
+        if (text_equal(json, "!"))
+            return (struct resolve_found){.state = RESOLVE_FAILED, .failure = "403 forbidden"};
+        object_free(cluster->objects[i]);
+        cluster->objects[i] = object_parse(kind, namespace, name, json, strlen(json), &error);
+        if (cluster->objects[i] == NULL)
+            fail_msg("%s: %s", label, error_text(&error));
+        return (struct resolve_found){.state = RESOLVE_FOUND, .object = cluster->objects[i]};
+    }
+    return (struct resolve_found){.state = RESOLVE_ABSENT};
+}
+
+static const struct option_entry usual[] = {{"host", "h"}, {"queue", "q"}};
+
+static struct credentials *resolve_entries(const struct known *known,
+                                           const struct option_entry *entries, size_t count,
+                                           bool *ret_is_other)
+{
+    struct cluster cluster = {known, {0}};
+    const struct resolve_call call = {"shop", "orders", entries, count, table, "keda"};
+    struct credentials *credentials = resolve_credentials(&call, find, &cluster, ret_is_other);
+    for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
+        object_free(cluster.objects[i]);
+    return credentials;
+}
+
+static struct credentials *resolve(const struct known *known)
+{
+    bool is_other;
+    return resolve_entries(known, usual, ARRAY_LENGTH(usual), &is_other);
+}
+
+#define META "\"metadata\":{\"name\":\"orders\",\"namespace\":\"shop\"}"
+#define TRIGGER(metadata, ref) "{\"type\":\"external\",\"metadata\":{" metadata "}" ref "}"
+#define SCALED(triggers) "{" META ",\"spec\":{\"triggers\":[" triggers "]}}"
+#define USUAL "\"host\":\"h\",\"queue\":\"q\""
+#define REF ",\"authenticationRef\":{\"name\":\"a\"}"
+#define OBJECT {"ScaledObject shop/orders", SCALED(TRIGGER(USUAL, REF))}
+#define AUTHENTICATION(spec)                                                                       \
+    {"TriggerAuthentication shop/a",                                                               \
+     "{\"metadata\":{\"name\":\"a\",\"namespace\":\"shop\"},\"spec\":{" spec "}}"}
+#define OF_SECRET(parameter)                                                                       \
+    "\"secretTargetRef\":[{\"parameter\":\"" parameter "\",\"name\":\"s\",\"key\":\"k\"}]"
+#define SECRET                                                                                     \
+    {"Secret shop/s", "{\"metadata\":{\"name\":\"s\",\"namespace\":\"shop\"},\"data\":{\"k\":"     \
+                      "\"cHc=\"}}"}
+
+static void assert_refused(struct credentials *credentials, enum error_code code, const char *words)
+{
+    if (credentials->state != CREDENTIALS_REFUSED || credentials->failure.code != code ||
+        strstr(error_text(&credentials->failure), words) == NULL)
+        fail_msg("expected \"%s\", got %d: %s", words, credentials->failure.code,
+                 error_text(&credentials->failure));
+    assert_int_equal(credentials->count, 0);
+    credentials_free(credentials);
+}
+
+static void a_call_of_a_trigger_gets_the_values_of_its_authentication(void **state)
+{
+    (void)state;
+    const struct known known[] = {OBJECT, AUTHENTICATION(OF_SECRET("password")), SECRET, {0}};
+    _cleanup_(credentials_cleanup) struct credentials *credentials = resolve(known);
+    assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
+    assert_string_equal(credentials->authentication, "TriggerAuthentication shop/a");
+    assert_int_equal(credentials->count, 1);
+    assert_string_equal(credentials->entries[0].key, "password");
+    assert_string_equal(credentials->entries[0].value, "pw");
+}
+
+static void a_config_map_counts_as_well_and_unknown_parameters_are_passed_over(void **state)
+{
+    (void)state;
+    const struct known known[] = {
+        OBJECT,
+        AUTHENTICATION("\"configMapTargetRef\":[{\"parameter\":\"password\",\"name\":\"c\",\"key\":"
+                       "\"k\"}],\"env\":[{\"parameter\":\"caCert\",\"name\":\"X\"}],"
+                       "\"podIdentity\":{\"provider\":\"none\"}"),
+        {"ConfigMap shop/c",
+         "{\"metadata\":{\"name\":\"c\",\"namespace\":\"shop\"},\"data\":{\"k\":\"v\"}}"},
+        {0}};
+    _cleanup_(credentials_cleanup) struct credentials *credentials = resolve(known);
+    assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
+    assert_string_equal(credentials->entries[0].value, "v");
+}
+
+static void all_keys_must_be_those_of_a_trigger(void **state)
+{
+    (void)state;
+    static const struct option_entry calls[][3] = {
+        {{"host", "evil"}, {"queue", "q"}, {0}},           {{"host", "h"}, {0}},
+        {{"host", "h"}, {"queue", "q"}, {"more", "1"}},    {{"Host", "h"}, {"queue", "q"}, {0}},
+        {{"hostFromEnv", "h"}, {"queue", "q"}, {0}},       {{"host", "h "}, {"queue", "q"}, {0}},
+        {{"host", "h"}, {"queue", "q"}, {"xFromEnv", ""}},
+    };
+    const struct known known[] = {OBJECT, AUTHENTICATION(OF_SECRET("password")), SECRET, {0}};
+    for (size_t i = 0; i < ARRAY_LENGTH(calls); i++) {
+        size_t count = 0;
+        bool is_other = false;
+        while (count < 3 && calls[i][count].key != NULL)
+            count++;
+        struct credentials *credentials = resolve_entries(known, calls[i], count, &is_other);
+        assert_true(is_other);
+        assert_refused(credentials, ERROR_DENIED,
+                       "no trigger of ScaledObject shop/orders has the metadata of this call");
+    }
+}
+
+static void a_variable_may_be_absent_and_have_any_value(void **state)
+{
+    (void)state;
+    static const struct option_entry with[] = {
+        {"host", "h"}, {"queue", "q"}, {"passwordFromEnv", "secret"}};
+    const struct known known[] = {
+        {"ScaledJob shop/orders", SCALED(TRIGGER(USUAL ",\"passwordFromEnv\":\"PW\"", ""))}, {0}};
+    bool is_other;
+    for (size_t count = 2; count <= 3; count++) {
+        _cleanup_(credentials_cleanup) struct credentials *credentials =
+            resolve_entries(known, with, count, &is_other);
+        assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
+        assert_null(credentials->authentication);
+    }
+}
+
+static void other_types_do_not_count(void **state)
+{
+    (void)state;
+    const struct known known[] = {
+        {"ScaledObject shop/orders", SCALED("{\"type\":\"rabbitmq\",\"metadata\":{" USUAL "}}")},
+        {0}};
+    assert_refused(resolve(known), ERROR_DENIED, "no trigger of ScaledObject");
+}
+
+static void without_an_object_nothing_else_is_read(void **state)
+{
+    (void)state;
+    const struct known none[] = {{0}};
+    assert_refused(resolve(none), ERROR_DENIED, "neither a ScaledObject nor a ScaledJob");
+    const struct known unknown[] = {OBJECT, {"ScaledJob shop/orders", NULL}, {0}};
+    _cleanup_(credentials_cleanup) struct credentials *waiting = resolve(unknown);
+    assert_int_equal(waiting->state, CREDENTIALS_WAITING);
+    const struct known failed[] = {{"ScaledObject shop/orders", "!"}, {0}};
+    assert_refused(resolve(failed), ERROR_UNAVAILABLE,
+                   "ScaledObject shop/orders cannot be read: 403");
+}
+
+static void equal_triggers_with_different_authentications_are_refused(void **state)
+{
+    (void)state;
+    const struct known known[] = {
+        {"ScaledObject shop/orders", SCALED(TRIGGER(USUAL, REF) "," TRIGGER(USUAL, ""))}, {0}};
+    assert_refused(resolve(known), ERROR_INVALID, "add a key that differs");
+    const struct known job[] = {OBJECT, {"ScaledJob shop/orders", SCALED(TRIGGER(USUAL, ""))}, {0}};
+    assert_refused(resolve(job), ERROR_INVALID, "add a key that differs");
+}
+
+static void the_metadata_may_name_the_authentication(void **state)
+{
+    (void)state;
+    static const struct option_entry call[] = {
+        {"host", "h"}, {"queue", "q"}, {"clusterTriggerAuthentication", "c"}};
+    const struct known known[] = {
+        {"ScaledObject shop/orders",
+         SCALED(TRIGGER(USUAL ",\"clusterTriggerAuthentication\":\"c\"", REF))},
+        {"ClusterTriggerAuthentication c",
+         "{\"metadata\":{\"name\":\"c\"},\"spec\":{" OF_SECRET("password") "}}"},
+        {"Secret keda/s", "{\"metadata\":{\"name\":\"s\",\"namespace\":\"keda\"},\"data\":{\"k\":"
+                          "\"cHc=\"}}"},
+        {0}};
+    bool is_other;
+    _cleanup_(credentials_cleanup) struct credentials *credentials =
+        resolve_entries(known, call, ARRAY_LENGTH(call), &is_other);
+    assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
+    assert_true(credentials->is_cluster_wide);
+    assert_string_equal(credentials->entries[0].value, "pw");
+}
+
+static void what_backlog_does_not_have_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        const char *words;
+    } cases[] = {
+        {"\"env\":[{\"parameter\":\"password\",\"name\":\"PW\"}]", "uses env for password"},
+        {"\"filePath\":[{}]", "uses filePath"},
+        {"\"hashiCorpVault\":{}", "uses hashiCorpVault"},
+        {"\"boundServiceAccountToken\":[{}]", "uses boundServiceAccountToken"},
+        {"\"podIdentity\":{\"provider\":\"aws\"}", "uses podIdentity"},
+        {OF_SECRET("queue"), "has queue, which is no key of a connection"},
+        {OF_SECRET("maxSessions"), "belongs in the connections file"},
+        {OF_SECRET("cloud"), "has cloud: use host"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(memory_free) char *json = text_format(
+            "{\"metadata\":{\"name\":\"a\",\"namespace\":\"shop\"},\"spec\":{%s}}", cases[i].spec);
+        const struct known known[] = {OBJECT, {"TriggerAuthentication shop/a", json}, SECRET, {0}};
+        assert_refused(resolve(known), ERROR_INVALID, cases[i].words);
+    }
+}
+
+static void what_is_missing_is_named_and_waits_for_what_is_unknown(void **state)
+{
+    (void)state;
+    const struct known no_authentication[] = {OBJECT, {0}};
+    assert_refused(resolve(no_authentication), ERROR_INVALID,
+                   "TriggerAuthentication shop/a does not exist");
+    const struct known no_secret[] = {OBJECT, AUTHENTICATION(OF_SECRET("password")), {0}};
+    assert_refused(resolve(no_secret), ERROR_INVALID, "Secret shop/s does not exist");
+    const struct known failed[] = {
+        OBJECT, AUTHENTICATION(OF_SECRET("password")), {"Secret shop/s", "!"}, {0}};
+    assert_refused(resolve(failed), ERROR_UNAVAILABLE,
+                   "TriggerAuthentication shop/a: Secret shop/s cannot be read: 403");
+    const struct known unknown[] = {
+        OBJECT, AUTHENTICATION(OF_SECRET("password")), {"Secret shop/s", NULL}, {0}};
+    _cleanup_(credentials_cleanup) struct credentials *waiting = resolve(unknown);
+    assert_int_equal(waiting->state, CREDENTIALS_WAITING);
+}
+
+static void names_that_are_none_never_become_a_path(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", "..", "a/b", "A", ".a", "a.", "a..b", "a?b", "a%2fb"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        assert_false(object_is_name(names[i]));
+    assert_true(object_is_name("orders-1.shop"));
+    const struct known known[] = {
+        {"ScaledObject shop/orders",
+         SCALED(TRIGGER(USUAL, ",\"authenticationRef\":{\"name\":\"../../secrets/s\"}"))},
+        {0}};
+    assert_refused(resolve(known), ERROR_INVALID, "is no name of a TriggerAuthentication");
+}
+
+static void a_reply_about_something_else_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "", "{", "[]", "null", "{}", "{\"metadata\":{\"name\":\"s\",\"namespace\":\"other\"}}"};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        assert_null(object_parse(OBJECT_SECRET, "shop", "s", texts[i], strlen(texts[i]), &error));
+        assert_int_equal(error.code, ERROR_UNAVAILABLE);
+    }
+    static const char kind_missing[] =
+        "{\"reason\":\"NotFound\",\"details\":{},\"message\":\"could not find the resource\"}";
+    static const char object_missing[] = "{\"reason\":\"NotFound\",\"details\":{\"name\":\"s\"}}";
+    assert_false(object_is_absent("s", kind_missing, strlen(kind_missing)));
+    assert_true(object_is_absent("s", object_missing, strlen(object_missing)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_of_a_trigger_gets_the_values_of_its_authentication),
+        cmocka_unit_test(a_config_map_counts_as_well_and_unknown_parameters_are_passed_over),
+        cmocka_unit_test(all_keys_must_be_those_of_a_trigger),
+        cmocka_unit_test(a_variable_may_be_absent_and_have_any_value),
+        cmocka_unit_test(other_types_do_not_count),
+        cmocka_unit_test(without_an_object_nothing_else_is_read),
+        cmocka_unit_test(equal_triggers_with_different_authentications_are_refused),
+        cmocka_unit_test(the_metadata_may_name_the_authentication),
+        cmocka_unit_test(what_backlog_does_not_have_is_refused_by_name),
+        cmocka_unit_test(what_is_missing_is_named_and_waits_for_what_is_unknown),
+        cmocka_unit_test(names_that_are_none_never_become_a_path),
+        cmocka_unit_test(a_reply_about_something_else_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

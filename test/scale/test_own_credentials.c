@@ -1,0 +1,274 @@
+/* Credentials of a trigger's own authentication: when they are used, and what may not stand beside them. */
+#include "scale/own_credentials.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "scale/fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct text hooks; /* "+shop/worker -shop/worker" */
+static size_t doubts;
+
+static void note_add(void *context, const struct identity *identity, const struct trigger_ref *ref,
+                     const struct option *table)
+{
+    assert_ptr_equal(context, &hooks);
+    assert_non_null(identity->bytes);
+    assert_non_null(table);
+    text_addf(&hooks, "+%s/%s", ref->namespace, ref->name);
+}
+
+static void note_remove(void *context, const struct identity *identity)
+{
+    (void)context;
+    text_addf(&hooks, "-%s", identity->bytes);
+}
+
+static void note_doubt(void *context, const struct identity *identity)
+{
+    (void)context;
+    (void)identity;
+    doubts++;
+}
+
+static void start(bool deny_inline, bool allow, bool is_verified)
+{
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.program = "/bin/true";
+    doubts = 0;
+    fake_reset();
+    engine = engine_new(&settings);
+    triggers = triggers_new(&(struct triggers_settings){
+        .scalers = fake_scalers,
+        .connections = parse_connections(connections_yaml),
+        .own = {.add = note_add,
+                .remove = note_remove,
+                .doubt = note_doubt,
+                .context = &hooks,
+                .callers_are_verified = is_verified,
+                .denies_inline = deny_inline,
+                .allows_authentications = allow},
+        .engine = engine,
+        .rules = {.interval_ms = 5000, .hold_ms = 60000},
+        .forget_ms = 1000,
+        .deny_inline = deny_inline,
+        .max_inline = 2,
+        .max = 100,
+        .max_bytes = 16 << 20,
+    });
+}
+
+static int set_up_own(void **state)
+{
+    (void)state;
+    start(false, false, false);
+    return 0;
+}
+
+static int tear_down_own(void **state)
+{
+    int code = tear_down(state);
+    text_done(&hooks);
+    return code;
+}
+
+/* Pairs of key and value, ending with NULL: those of an authentication. */
+static void verify(const struct trigger *trigger, bool is_cluster_wide, const char *const *pairs)
+{
+    struct credentials *credentials = credentials_new();
+    credentials->state = CREDENTIALS_VERIFIED;
+    credentials->authentication = text_copy("TriggerAuthentication shop/a");
+    credentials->is_cluster_wide = is_cluster_wide;
+    for (; pairs[0] != NULL; pairs += 2)
+        credentials_add(credentials, pairs[0], pairs[1]);
+    triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
+                             credentials);
+}
+
+#define VERIFY(trigger, ...)                                                                       \
+    verify(trigger, false, (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+static void refuse(const struct trigger *trigger, enum error_code code)
+{
+    struct credentials *credentials = credentials_new();
+    credentials->state = CREDENTIALS_REFUSED;
+    error_set(&credentials->failure, code, "refused here");
+    triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
+                             credentials);
+}
+
+#define KEYLESS "scaler", "fake", "queueName", "7"
+
+static void a_trigger_waits_and_then_uses_them(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(KEYLESS);
+    assert_true(trigger->awaits_secret);
+    assert_mistake(trigger, ERROR_UNAVAILABLE, "the object shop/worker has not been read yet");
+    assert_string_equal(hooks.bytes, "+shop/worker");
+    VERIFY(trigger, "source", "here", "password", "pw");
+    assert_false(trigger->awaits_secret);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    const struct option_values *values = trigger->values[OPTION_CONNECTION];
+    assert_string_equal(option_text(values, "source"), "here");
+    assert_false(option_shows(values, 0)); /* as a variable */
+}
+
+static void a_named_connection_needs_none(void **state)
+{
+    (void)state;
+    query_of(FIND(ORDERS));
+    assert_int_equal(hooks.length, 0);
+}
+
+static void without_an_authentication_the_metadata_counts(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    assert_true(trigger->awaits_secret);
+    VERIFY(trigger);
+    query_of(trigger);
+}
+
+static void a_refused_call_is_not_measured(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    refuse(trigger, ERROR_DENIED);
+    assert_mistake(trigger, ERROR_DENIED, "refused here");
+    assert_null(trigger->query);
+    VERIFY(trigger);
+    struct query *query = query_of(trigger);
+    assert_non_null(query);
+    refuse(trigger, ERROR_DENIED);
+    assert_null(trigger->query);
+}
+
+static void a_key_is_given_once(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    VERIFY(trigger, "source", "there");
+    assert_mistake(trigger, ERROR_INVALID, "source is given in the trigger and in Trigger");
+    assert_null(trigger->query);
+}
+
+static void an_address_of_a_variable_is_refused_beside_them(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scaler", "fake", "sourceFromEnv", "evil", "queueName", "7");
+    VERIFY(trigger, "password", "pw");
+    assert_mistake(trigger, ERROR_DENIED, "sourceFromEnv cannot be used together with");
+    assert_null(trigger->query);
+    VERIFY(trigger); /* none are used: nothing can be sent anywhere */
+    query_of(trigger);
+}
+
+static void a_password_of_a_variable_is_not(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scaler", "fake", "passwordFromEnv", "pw", "queueName", "7");
+    VERIFY(trigger, "source", "here");
+    query_of(trigger);
+}
+
+static void callers_with_a_certificate_may_send_it(void **state)
+{
+    tear_down_own(state);
+    start(false, false, true);
+    struct trigger *trigger = FIND("scaler", "fake", "sourceFromEnv", "here", "queueName", "7");
+    VERIFY(trigger, "password", "pw");
+    query_of(trigger);
+}
+
+static void denied_addresses_come_from_an_authentication_or_not_at_all(void **state)
+{
+    tear_down_own(state);
+    start(true, false, false);
+    struct trigger *denied = FIND(KEYLESS);
+    assert_mistake(denied, ERROR_DENIED, "--deny-inline-connections");
+    assert_int_equal(hooks.length, 0);
+    tear_down_own(state);
+    start(true, true, false);
+    struct trigger *trigger = FIND(KEYLESS);
+    struct trigger *inlined = FIND(GOOD);
+    VERIFY(trigger, "source", "here");
+    query_of(trigger);
+    VERIFY(inlined);
+    assert_mistake(inlined, ERROR_DENIED, "--deny-inline-connections");
+}
+
+static void another_password_keeps_the_reading(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(KEYLESS);
+    VERIFY(trigger, "source", "here", "password", "one");
+    struct query *query = query_of(trigger);
+    wait_until_measured(trigger);
+    VERIFY(trigger, "source", "here", "password", "two");
+    assert_ptr_not_equal(trigger->query, query);
+    assert_true(is_measured(trigger));
+}
+
+static void what_is_dropped_is_not_read_any_more(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(KEYLESS);
+    struct identity identity = trigger->identity;
+    identity.bytes = memory_new(identity.length);
+    memcpy(identity.bytes, trigger->identity.bytes, identity.length);
+    triggers_expire(triggers, 5000);
+    assert_string_equal(hooks.bytes, "+shop/worker-shop");
+    struct credentials *late = credentials_new();
+    triggers_set_credentials(triggers, identity.bytes, identity.length, late);
+    identity_done(&identity);
+}
+
+static void a_failing_trigger_doubts_them_once_per_second(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query;
+    struct trigger *trigger = FIND(KEYLESS);
+    refuse(trigger, ERROR_INVALID);
+    assert_false(trigger_query(triggers, trigger, &query, &error));
+    assert_false(trigger_query(triggers, trigger, &query, &error));
+    assert_int_equal(doubts, 1);
+}
+
+static void keys_that_name_an_authentication_need_the_flag(void **state)
+{
+    (void)state;
+    struct trigger *both = FIND(ORDERS, "triggerAuthentication", "a");
+    assert_mistake(both, ERROR_INVALID, "triggerAuthentication and connectionName exclude");
+    tear_down(state);
+    start_triggers(false);
+    struct trigger *trigger = FIND(GOOD, "clusterTriggerAuthentication", "a");
+    assert_mistake(trigger, ERROR_INVALID,
+                   "clusterTriggerAuthentication needs a server with --kubernetes");
+}
+
+#define OWN_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_own, tear_down_own)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        OWN_TEST(a_trigger_waits_and_then_uses_them),
+        OWN_TEST(a_named_connection_needs_none),
+        OWN_TEST(without_an_authentication_the_metadata_counts),
+        OWN_TEST(a_refused_call_is_not_measured),
+        OWN_TEST(a_key_is_given_once),
+        OWN_TEST(an_address_of_a_variable_is_refused_beside_them),
+        OWN_TEST(a_password_of_a_variable_is_not),
+        OWN_TEST(callers_with_a_certificate_may_send_it),
+        OWN_TEST(denied_addresses_come_from_an_authentication_or_not_at_all),
+        OWN_TEST(another_password_keeps_the_reading),
+        OWN_TEST(what_is_dropped_is_not_read_any_more),
+        OWN_TEST(a_failing_trigger_doubts_them_once_per_second),
+        OWN_TEST(keys_that_name_an_authentication_need_the_flag),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
