@@ -176,3 +176,38 @@ def test_each_listed_namespace_gives_the_right_to_one_secret():
     assert pod["automountServiceAccountToken"] is True
     assert "--kubernetes-secrets" in pod["containers"][0]["args"]
     assert yaml.safe_dump(objects).count("ClusterRole") == 0
+
+
+def test_credentials_of_triggers_give_the_rights_that_are_listed():
+    objects = render_all({"kubernetes": {"enabled": True, "secrets": {"shop": ["rabbitmq"], "keda": ["shared"]},
+                                         "configMaps": {"shop": ["hosts"]}, "namespaces": ["all"]}})
+    verbs = ["get", "list", "watch"]
+    cluster = next(item for item in objects if item["kind"] == "ClusterRole")
+    assert cluster["rules"] == [{"apiGroups": ["keda.sh"], "verbs": verbs, "resources": [
+        "scaledobjects", "scaledjobs", "triggerauthentications", "clustertriggerauthentications"]}]
+
+    def rule(kind, names):
+        return {"apiGroups": [""], "resources": [kind], "resourceNames": names, "verbs": verbs}
+
+    roles = {item["metadata"]["namespace"]: item["rules"] for item in objects if item["kind"] == "Role"}
+    assert roles == {"all": [{"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": verbs}],
+                     "keda": [rule("secrets", ["shared"])],
+                     "shop": [rule("secrets", ["rabbitmq"]), rule("configmaps", ["hosts"])]}
+    account = next(item["metadata"] for item in objects if item["kind"] == "ServiceAccount")
+    bindings = [item for item in objects if item["kind"] in ("RoleBinding", "ClusterRoleBinding")]
+    assert len(bindings) == 4
+    for binding in bindings:
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": "scaling"}]
+    pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is True
+    arguments = pod["containers"][0]["args"]
+    assert "--kubernetes" in arguments
+    assert arguments[arguments.index("--kubernetes-cluster-namespace") + 1] == "keda"
+
+
+def test_without_it_there_is_no_right_and_no_token():
+    objects = render_all({})
+    assert not [item for item in objects if "Role" in item["kind"]]
+    pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert not [word for word in pod["containers"][0]["args"] if word.startswith("--kubernetes")]

@@ -17,6 +17,7 @@ from support.redis import Redis
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
 
 SECONDS = 20
+PASSWORD = "p4ssw0rd"
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +36,9 @@ def api(folder):
 
 @pytest.fixture(scope="module")
 def redis():
-    with Redis("requirepass first") as found:
+    with Redis(f"requirepass {PASSWORD}") as found:
         with found.connect() as client:
-            client.call("AUTH", "first")
+            client.call("AUTH", PASSWORD)
             client.call("RPUSH", "jobs", *range(7))
         yield found
 
@@ -83,7 +84,7 @@ def until(condition, seconds=SECONDS):
         time.sleep(0.05)
 
 
-def shop(api, address, password="first"):
+def shop(api, address, password=PASSWORD):
     api.secret("redis", password=password)
     api.authentication("redis", "redis", "password")
     metadata = trigger(address)
@@ -98,13 +99,13 @@ def test_a_trigger_uses_the_authentication_that_its_object_names(folder, api, re
         pages = [urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}{path}").read().decode()
                  for path in ("/metrics", "/api/triggers", "/api/log", "/api/connections")]
         assert 'backlog_trigger_credentials{state="verified"} 1' in pages[0]
-        assert not any("first" in page for page in pages), "a password on a page"
-        assert "first" not in server.log()
+        assert not any(PASSWORD in page for page in pages), "a password on a page"
+        assert PASSWORD not in server.log()
 
 
 def test_a_scaled_job_and_keys_in_the_metadata_that_win(folder, api, redis):
     """authenticationRef is for KEDA's channel here."""
-    api.secret("redis", password="first")
+    api.secret("redis", password=PASSWORD)
     api.authentication("redis", "redis", "password")
     metadata = trigger(redis.address, triggerAuthentication="redis")
     api.scaled((metadata, {"name": "channel", "kind": "ClusterTriggerAuthentication"}), kind="ScaledJob")
@@ -113,7 +114,7 @@ def test_a_scaled_job_and_keys_in_the_metadata_that_win(folder, api, redis):
 
 
 def test_a_cluster_wide_authentication_only_reaches_its_own_address(folder, api, redis):
-    api.secret("redis", "keda", password="first", address=redis.address)
+    api.secret("redis", "keda", password=PASSWORD, address=redis.address)
     ref = {"name": "redis", "kind": "ClusterTriggerAuthentication"}
     with PodServer(folder, api) as server, Client(server.port) as client, Listener() as listener:
         own = {key: text for key, text in trigger("").items() if key != "address"}
@@ -227,7 +228,7 @@ def test_what_is_missing_is_named(folder, api, redis):
         api.scaled((metadata, {"name": "redis"}))
         assert value(client, metadata) == 7  # it stops no other
         del api.refused[path]  # the right is given
-        api.secret("redis", "billing", password="first")
+        api.secret("redis", "billing", password=PASSWORD)
 
         def is_answered():
             try:
@@ -239,8 +240,8 @@ def test_what_is_missing_is_named(folder, api, redis):
 
 
 def test_a_rotated_secret_is_in_use_within_10_s(folder, api):
-    with Redis("requirepass first") as redis, redis.connect() as admin:
-        admin.call("AUTH", "first")
+    with Redis(f"requirepass {PASSWORD}") as redis, redis.connect() as admin:
+        admin.call("AUTH", PASSWORD)
         admin.call("RPUSH", "jobs", *range(7))
         metadata = shop(api, redis.address)
         with PodServer(folder, api, interval="1s") as server, Client(server.port) as client:
@@ -296,7 +297,7 @@ def test_what_is_known_goes_on_while_the_api_is_away(folder, api, redis, trouble
 
 
 def test_denied_addresses_may_come_from_an_authentication(folder, api, redis):
-    api.secret("redis", password="first", address=redis.address)
+    api.secret("redis", password=PASSWORD, address=redis.address)
     api.authentication("redis", "redis", "password", "address")
     metadata = {key: text for key, text in trigger("").items() if key != "address"}
     inline = trigger(redis.address)
@@ -312,8 +313,8 @@ def test_denied_addresses_may_come_from_an_authentication(folder, api, redis):
 
 
 def test_a_stream_lives_through_a_rotation(folder, api):
-    with Redis("requirepass first") as redis, redis.connect() as admin:
-        admin.call("AUTH", "first")
+    with Redis(f"requirepass {PASSWORD}") as redis, redis.connect() as admin:
+        admin.call("AUTH", PASSWORD)
         metadata = shop(api, redis.address)
         with PodServer(folder, api, interval="1s") as server, Client(server.port) as client:
             stream = client.stream_is_active(metadata, seconds=60)

@@ -141,6 +141,12 @@ imagePullSecrets:
 {{- with .Values.workers.namespaces }}
 {{- $arguments = concat $arguments (list "--workers" (join "," .)) }}
 {{- end }}
+{{- if .Values.kubernetes.enabled }}
+{{- $arguments = concat $arguments (list "--kubernetes" "--kubernetes-cluster-namespace" .Values.keda.namespace) }}
+{{- if .Values.kubernetes.allowAuthentications }}
+{{- $arguments = append $arguments "--kubernetes-allow-authentications" }}
+{{- end }}
+{{- end }}
 {{- /* The server refuses a flag that it is given twice, so a repetition would crash the pods. */}}
 {{- range .Values.extraArgs }}
 {{- $flag := regexReplaceAll "=.*" . "" }}
@@ -158,6 +164,7 @@ imagePullSecrets:
 {{- $flag := trimPrefix "--" (index . 1) }}
 {{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "probes" "probes.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" "workers" "workers.namespaces" }}
 {{- if hasPrefix "tls-" $flag }}tls
+{{- else if and (hasPrefix "kubernetes" $flag) (ne $flag "kubernetes-secrets") }}kubernetes
 {{- else if hasKey $others $flag }}{{ get $others $flag }}
 {{- else if has $flag (include "backlog.flags" (index . 0).Files | fromYamlArray) }}config.{{ camelcase (replace "-" "_" $flag) | untitle }}
 {{- else }}it once
