@@ -123,9 +123,19 @@ static void check_authentication(const struct checker *checker,
         }
         finding_add(checker->findings, &place, FINDING_WARNING,
                     "%sKEDA does not forward %s of TriggerAuthentication %s to an external scaler: "
-                    "put it into a connection, and set connectionName",
+                    "put it into a connection, and set connectionName; or run the server with "
+                    "--kubernetes, which reads it",
                     prefix, name, read.name);
     }
+}
+
+/* Without enableTLS it is not for KEDA's connection to the server. */
+static bool has_authentication(const struct yaml_tree *trigger, const struct yaml_tree *metadata)
+{
+    return yaml_tree_text(metadata, "triggerAuthentication") != NULL ||
+           yaml_tree_text(metadata, "clusterTriggerAuthentication") != NULL ||
+           (yaml_tree_text(trigger, "authenticationRef.name") != NULL &&
+            yaml_tree_text(metadata, "enableTLS") == NULL);
 }
 
 static void check_external(struct checker *checker, const struct manifest_object *object,
@@ -162,6 +172,7 @@ static void check_external(struct checker *checker, const struct manifest_object
         .place = place_in(object, metadata->line),
         .prefix = prefix,
         .level = FINDING_ERROR,
+        .has_authentication = has_authentication(trigger, metadata),
     };
     trigger_check(&check, &entries, checker->findings);
     check_authentication(checker, object, trigger, prefix);

@@ -110,11 +110,12 @@ bool trigger_check(const struct trigger_check *check, const struct entries *entr
     bool is_named = name != NULL;
     const struct named_connection *connection =
         is_named && name->value != NULL ? connections_find(check->connections, name->value) : NULL;
-    bool is_known =
-        entries_are_known(entries) && (connection == NULL || connection_is_known(connection));
+    bool has_own = !is_named && check->has_authentication;
+    bool is_known = entries_are_known(entries) && !has_own &&
+                    (connection == NULL || connection_is_known(connection));
     _cleanup_(memory_free) char *whole =
         is_known ? check_as_server(check, plain, entries->count)
-                 : check_unknown(scaler, plain, entries->count, is_named);
+                 : check_unknown(scaler, plain, entries->count, is_named || has_own);
     bool good = true;
     for (size_t i = 0; i < entries->count; i++)
         good &= check_entry(check, scaler, &plain[i], &entries->items[i], whole, findings);

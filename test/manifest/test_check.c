@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/text.h"
 #include "manifest/check.h"
 #include "manifest/connections_check.h"
 #include "manifest/fixture.h"
@@ -45,6 +46,34 @@ static void a_good_trigger_has_no_findings(void **state)
                                        NULL);
     assert_int_equal(findings.count, 0);
     findings_done(&findings);
+}
+
+static void keys_of_an_authentication_are_not_missing(void **state)
+{
+    (void)state;
+    static const char *const given[] = {
+        "        triggerAuthentication: rabbit\n",
+        "        clusterTriggerAuthentication: rabbit\n",
+        "      authenticationRef: {name: rabbit}\n",
+    };
+    for (size_t i = 0; i <= ARRAY_LENGTH(given); i++) {
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "spec:\n"
+                             "  triggers:\n"
+                             "    - type: external-push\n"
+                             "      metadata:\n"
+                             "        scalerAddress: backlog.keda.svc:9090\n"
+                             "        scaler: rabbitmq\n"
+                             "        queueName: orders\n"
+                             "%s",
+                        i == ARRAY_LENGTH(given) ? "" : given[i]);
+        struct findings findings = checked(text, NULL);
+        size_t errors = 0;
+        for (size_t f = 0; f < findings.count; f++)
+            errors += findings.items[f].level == FINDING_ERROR;
+        assert_int_equal(errors, i == ARRAY_LENGTH(given) ? 1 : 0);
+        findings_done(&findings);
+    }
 }
 
 static void each_mistake_has_its_line(void **state)
@@ -487,6 +516,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_trigger_has_no_findings),
+        cmocka_unit_test(keys_of_an_authentication_are_not_missing),
         cmocka_unit_test(each_mistake_has_its_line),
         cmocka_unit_test(numbers_of_the_spec_are_checked),
         cmocka_unit_test(built_in_triggers_are_understood),
