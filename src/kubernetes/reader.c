@@ -1,6 +1,7 @@
 #include "kubernetes/reader.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "kubernetes/object.h"
@@ -29,6 +30,7 @@ enum {
     MAX_REQUESTS = 32,
     MAX_NAMESPACE_REQUESTS = 8, /* of them, those of one namespace */
     IDLE_MS = 60 * 1000,
+    SCAN_INTERVAL_MS = 20, /* tens of thousands of entries are looked at each time */
 };
 
 /* One object of the API. The thread's alone. */
@@ -49,6 +51,7 @@ struct entry {
     UT_hash_handle hh;
     struct entry *next_changed, *prev_changed;
     bool has_changed;
+    bool is_failing; /* counted */
 };
 
 /* A call uses an object. */
@@ -101,13 +104,30 @@ struct reader {
     struct entry *changed;
     struct entry *sent[MAX_REQUESTS]; /* those with a request */
     size_t requests;
-    int64_t
-        resume_ms; /* the API failed as a whole: nothing is sent until then, and one request after it */
+    size_t failing; /* entries */
+    int64_t scanned_ms;
+    /* The API failed as a whole: nothing is sent until then, and one request after it. */
+    int64_t resume_ms;
     int64_t backoff_ms;
     struct error failure; /* ... for this reason */
 };
 
 /* ---- entries ---- */
+
+/* Outsiders choose what is looked up. */
+static unsigned keyed_hash(const char *bytes, size_t length)
+{
+    struct hash hash;
+    hash_begin(&hash);
+    hash_add(&hash, bytes, length);
+    return (unsigned)hash_end(&hash);
+}
+
+static void set_failing(struct reader *reader, struct entry *entry, bool is_failing)
+{
+    reader->failing += (size_t)is_failing - (size_t)entry->is_failing;
+    entry->is_failing = is_failing;
+}
 
 static int64_t interval_ms(enum object_kind kind)
 {
@@ -141,6 +161,7 @@ static void end_request(struct reader *reader, struct entry *entry)
 static void drop_entry(struct reader *reader, struct entry *entry)
 {
     end_request(reader, entry);
+    set_failing(reader, entry, false);
     HASH_DELETE(hh, reader->entries, entry);
     if (entry->has_changed)
         DL_DELETE2(reader->changed, entry, prev_changed, next_changed);
@@ -158,7 +179,9 @@ static struct entry *find_entry(struct reader *reader, enum object_kind kind, co
 {
     char *path = object_path(kind, namespace, name);
     struct entry *entry;
-    HASH_FIND_STR(reader->entries, path, entry);
+    size_t length = strlen(path);
+    unsigned hash = keyed_hash(path, length);
+    HASH_FIND_BYHASHVALUE(hh, reader->entries, path, length, hash, entry);
     if (entry != NULL) {
         free(path);
         return entry;
@@ -170,7 +193,7 @@ static struct entry *find_entry(struct reader *reader, enum object_kind kind, co
                             .name = text_copy(name),
                             .due_ms = clock_now_ms(),
                             .backoff_ms = FIRST_BACKOFF_MS};
-    HASH_ADD_KEYPTR(hh, reader->entries, entry->path, strlen(entry->path), entry);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, reader->entries, entry->path, length, hash, entry);
     return entry;
 }
 
@@ -443,7 +466,10 @@ static void fail_api(struct reader *reader, const struct error *error)
     struct entry *next;
     if (!is_api_failing(reader))
         log_warning("%s; what is known stays in use, retrying", error_text(error));
+    bool is_known = is_api_failing(reader) && clock_now_ms() < reader->resume_ms;
     error_copy(&reader->failure, error);
+    if (is_known) /* by another request of that time */
+        return;
     reader->resume_ms =
         clock_now_ms() + reader->backoff_ms + clock_jitter((uint32_t)reader->backoff_ms / 2);
     grow_backoff(&reader->backoff_ms, LONGEST_API_BACKOFF_MS);
@@ -461,6 +487,7 @@ static void fail_entry(struct reader *reader, struct entry *entry, const struct 
         if (!entry->is_read)
             add_changed(reader, entry);
     }
+    set_failing(reader, entry, true);
     error_copy(&entry->failure, error);
     entry->due_ms = clock_now_ms() + entry->backoff_ms + clock_jitter((uint32_t)entry->backoff_ms);
     grow_backoff(&entry->backoff_ms, LONGEST_ENTRY_BACKOFF_MS);
@@ -473,6 +500,7 @@ static void succeed(struct reader *reader, struct entry *entry, struct object *o
     entry->is_read = true;
     entry->read_ms = entry->sent_ms;
     error_done(&entry->failure);
+    set_failing(reader, entry, false);
     entry->backoff_ms = FIRST_BACKOFF_MS;
     entry->due_ms = clock_now_ms() + interval_ms(entry->kind);
     add_changed(reader, entry);
@@ -590,6 +618,9 @@ static int64_t begin_due(struct reader *reader)
     int64_t next_ms = now_ms + IDLE_MS;
     if (is_api_failing(reader) && reader->resume_ms > now_ms)
         return earlier(next_ms, reader->resume_ms);
+    if (now_ms < reader->scanned_ms + SCAN_INTERVAL_MS)
+        return reader->scanned_ms + SCAN_INTERVAL_MS;
+    reader->scanned_ms = now_ms;
     for (struct entry *entry = reader->entries; entry != NULL; entry = entry->hh.next) {
         if (entry->curl != NULL)
             continue;
@@ -630,7 +661,8 @@ static void message_free(struct message *message)
 static struct call *find_call(const struct reader *reader, const struct message *message)
 {
     struct call *call;
-    HASH_FIND(hh, reader->calls, message->key, message->key_length, call);
+    HASH_FIND_BYHASHVALUE(hh, reader->calls, message->key, message->key_length,
+                          keyed_hash(message->key, message->key_length), call);
     return call;
 }
 
@@ -653,7 +685,8 @@ static void handle_message(struct reader *reader, struct message *message)
     if (message->kind != MESSAGE_ADD)
         return;
     call = TAKE(message->call);
-    HASH_ADD_KEYPTR(hh, reader->calls, call->key, call->key_length, call);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, reader->calls, call->key, call->key_length,
+                                keyed_hash(call->key, call->key_length), call);
     count_delivered(reader, NULL, 1);
     resolve_call(reader, call);
 }
@@ -693,9 +726,7 @@ static int64_t resolve_due(struct reader *reader)
 
 static void count_entries(struct reader *reader)
 {
-    size_t failing = 0;
-    for (const struct entry *entry = reader->entries; entry != NULL; entry = entry->hh.next)
-        failing += error_is_set(&entry->failure) || is_api_failing(reader);
+    size_t failing = is_api_failing(reader) ? HASH_COUNT(reader->entries) : reader->failing;
     pthread_mutex_lock(&reader->lock);
     reader->stats.objects = HASH_COUNT(reader->entries);
     reader->stats.failing = failing;

@@ -41,9 +41,11 @@ static size_t own_bytes(const struct trigger *trigger)
 {
     /* A mistake is in the last answers, too. */
     enum { COPIES_OF_MISTAKES = 3 };
+    /* Who reads its credentials keeps the metadata twice: as a key, and in pieces. */
+    size_t copies = trigger->wants_credentials ? 2 * trigger->identity.length : 0;
     size_t policy = sizeof(struct trigger_policy) + sizeof(struct window) +
                     POLICY_CHANGES * sizeof(struct trigger_policy_change);
-    return budget_min(trigger->identity.length) + text_bytes(trigger->name) +
+    return budget_min(trigger->identity.length) + copies + text_bytes(trigger->name) +
            text_bytes(trigger->namespace) + text_bytes(trigger->metric_name) +
            objects_bytes(trigger) + text_bytes(trigger->connection_name) +
            COPIES_OF_MISTAKES * text_bytes(trigger->mistakes.text) +

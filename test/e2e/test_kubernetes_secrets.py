@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import re
 import time
@@ -13,42 +12,22 @@ import pytest
 from support.chart import render_all
 from support.grpc_client import Client, refusal, scaled_object
 from support.kubernetes import ApiError
+from support.pod_server import PodServer, api_token
 from support.process import wait_until
 from support.proxy import Proxy
 from support.redis import Redis
-from support.server import Server
 from support.stack import ApiServer, Etcd
 
 SECONDS = 60  # a busy machine, and up to 30 s of back-off
 ACCOUNT = {"namespace": "scaling", "name": "backlog"}  # the chart's
 
 
-class PodServer(Server):
-    """As in a pod: a service account mounted, and the API server by variables. `api_port` may be a proxy's."""
+class SecretsServer(PodServer):
+    """`api_port` may be a proxy's."""
 
     def __init__(self, api, api_port, **options):
-        super().__init__(arguments=["--kubernetes-secrets", *options.pop("arguments", [])], http=True, **options)
-        self.api, self.api_port = api, api_port
-        self.account = pathlib.Path(self.folder, "serviceaccount")
-        self.account.mkdir()
-        (self.account / "ca.crt").write_text(pathlib.Path(api.ca).read_text())
-        self.write_token()
-
-    def write_token(self):
-        path = "/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token".format(**ACCOUNT)
-        found = self.api.create(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-                                       "spec": {"expirationSeconds": 600}})
-        new = self.account / "token.new"
-        new.write_text(found["status"]["token"])
-        new.rename(self.account / "token")
-
-    def command(self):
-        script = ('mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io && '
-                  'ln -s "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"')
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.account), *super().command()]
-
-    def environment(self):
-        return {**os.environ, "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.api_port)}
+        arguments = ["--kubernetes-secrets", *options.pop("arguments", [])]
+        super().__init__(api.ca, api_port, api_token(api, **ACCOUNT), arguments=arguments, http=True, **options)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +94,7 @@ def wait_for_refusal(client, team, words, name="orders"):
 def test_a_team_has_its_connections_in_a_secret_of_its_namespace(api, team, redis):
     secret(api, team, orders=connection(redis))
     file = connection(redis, "platform", f", namespaces: [{team}]")
-    with PodServer(api, api_port(api), config=file) as server, Client(server.port) as client:
+    with SecretsServer(api, api_port(api), config=file) as server, Client(server.port) as client:
         assert value(client, team) == 7  # the first call waits for the Secret
         assert value(client, team, "platform") == 7
         code, details = refusal(client.metrics, trigger(), namespace="default")
@@ -142,7 +121,7 @@ def test_a_rotated_password_is_used_at_once(api, team):
             client.call("AUTH", "first")
             client.call("RPUSH", "jobs", *range(7))
             secret(api, team, orders=connection(redis, more=", password: first"))
-            with PodServer(api, api_port(api)) as server, Client(server.port) as client_of_server:
+            with SecretsServer(api, api_port(api)) as server, Client(server.port) as client_of_server:
                 assert value(client_of_server, team) == 7
                 client.call("CONFIG", "SET", "requirepass", "second")
                 client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -158,7 +137,7 @@ def test_one_mistake_in_a_secret_stays_its_own(api, team, redis):
         f"  everywhere: {{scaler: redis, address: \"{redis.address}\", namespaces: [\"*\"]}}\n" \
         "  sessions: {scaler: postgresql, connection: 'postgresql://127.0.0.1/a', maxSessions: 9}\n"
     secret(api, team, orders=connection(redis), mistakes=mistakes, broken="connections: [")
-    with PodServer(api, api_port(api), arguments=["--max-inline", "1"]) as server, Client(server.port) as client:
+    with SecretsServer(api, api_port(api), arguments=["--max-inline", "1"]) as server, Client(server.port) as client:
         assert value(client, team) == 7
         for name, words in (("file", "passwordFile is not allowed here"), ("everywhere", "namespaces is not allowed here"),
                             ("other", "broken")):
@@ -179,7 +158,7 @@ def test_one_mistake_in_a_secret_stays_its_own(api, team, redis):
 @pytest.mark.core
 def test_rights_that_come_later_are_used(api, namespace, redis):
     secret(api, namespace.name, orders=connection(redis))
-    with PodServer(api, api_port(api)) as server, Client(server.port) as client:
+    with SecretsServer(api, api_port(api)) as server, Client(server.port) as client:
         wait_for_refusal(client, namespace.name, "forbidden")
         allow(api, namespace.name)
         wait_until(lambda: value(client, namespace.name) == 7, SECONDS, "the right")
@@ -188,7 +167,7 @@ def test_rights_that_come_later_are_used(api, namespace, redis):
 @pytest.mark.core
 def test_without_the_api_the_last_version_stays_and_nothing_else_fails(api, team, redis):
     secret(api, team, orders=connection(redis))
-    with Proxy(api_port(api)) as proxy, PodServer(api, proxy.port, config=connection(redis, "platform")) as server, \
+    with Proxy(api_port(api)) as proxy, SecretsServer(api, proxy.port, config=connection(redis, "platform")) as server, \
             Client(server.port) as client:
         assert value(client, team) == 7
         proxy.fail("refuse")
@@ -208,10 +187,10 @@ def test_without_the_api_the_last_version_stays_and_nothing_else_fails(api, team
 def test_the_token_is_read_again(api, namespace, redis):
     secret(api, namespace.name, orders=connection(redis))
     allow(api, namespace.name)
-    with PodServer(api, api_port(api)) as server, Client(server.port) as client:
-        (server.account / "token").write_text("expired")
+    with SecretsServer(api, api_port(api)) as server, Client(server.port) as client:
+        server.write_token("expired")
         wait_for_refusal(client, namespace.name, "401")
-        server.write_token()
+        server.write_token(api_token(api, **ACCOUNT))
         wait_until(lambda: value(client, namespace.name) == 7, SECONDS, "the new token")
         assert "expired" not in server.log()
 
@@ -285,7 +264,7 @@ def test_a_change_is_seen_though_the_version_to_watch_from_is_gone(etcd, start_a
     create_account(first.api)
     allow(first.api, team)
     secret(first.api, team, orders=connection(redis))
-    with Proxy(first.port) as proxy, PodServer(first.api, proxy.port) as server, Client(server.port) as client:
+    with Proxy(first.port) as proxy, SecretsServer(first.api, proxy.port) as server, Client(server.port) as client:
         def change(name):
             """Of what the API server says about it Backlog gets the first half."""
             proxy.fail("truncate")

@@ -10,8 +10,9 @@ import grpc
 import pytest
 
 from support.certificates import make_certificate, make_root
-from support.fake_kubernetes import FakeKubernetes, PodServer, path_of
+from support.fake_kubernetes import FakeKubernetes, path_of
 from support.grpc_client import Client, refusal
+from support.pod_server import PodServer
 from support.redis import Redis
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
@@ -41,6 +42,10 @@ def redis():
             client.call("AUTH", PASSWORD)
             client.call("RPUSH", "jobs", *range(7))
         yield found
+
+
+def pod(folder, api, arguments=("--kubernetes",), **options):
+    return PodServer(folder / "ca.pem", api.server_port, api.token, arguments=arguments, **options)
 
 
 class Listener:
@@ -94,7 +99,7 @@ def shop(api, address, password=PASSWORD):
 
 def test_a_trigger_uses_the_authentication_that_its_object_names(folder, api, redis):
     metadata = shop(api, redis.address)
-    with PodServer(folder, api, http=True) as server, Client(server.port) as client:
+    with pod(folder, api, http=True) as server, Client(server.port) as client:
         assert value(client, metadata) == 7
         pages = [urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}{path}").read().decode()
                  for path in ("/metrics", "/api/triggers", "/api/log", "/api/connections")]
@@ -109,14 +114,14 @@ def test_a_scaled_job_and_keys_in_the_metadata_that_win(folder, api, redis):
     api.authentication("redis", "redis", "password")
     metadata = trigger(redis.address, triggerAuthentication="redis")
     api.scaled((metadata, {"name": "channel", "kind": "ClusterTriggerAuthentication"}), kind="ScaledJob")
-    with PodServer(folder, api) as server, Client(server.port) as client:
+    with pod(folder, api) as server, Client(server.port) as client:
         assert value(client, metadata) == 7
 
 
 def test_a_cluster_wide_authentication_only_reaches_its_own_address(folder, api, redis):
     api.secret("redis", "keda", password=PASSWORD, address=redis.address)
     ref = {"name": "redis", "kind": "ClusterTriggerAuthentication"}
-    with PodServer(folder, api) as server, Client(server.port) as client, Listener() as listener:
+    with pod(folder, api) as server, Client(server.port) as client, Listener() as listener:
         own = {key: text for key, text in trigger("").items() if key != "address"}
         foreign = trigger(f"127.0.0.1:{listener.port}", interval="5s")
         api.authentication("redis", "redis", "password", "address", kind="ClusterTriggerAuthentication")
@@ -132,7 +137,7 @@ def test_a_cluster_wide_authentication_only_reaches_its_own_address(folder, api,
 
 def test_forged_calls_reach_nobody(folder, api, redis):
     metadata = shop(api, redis.address)
-    with PodServer(folder, api) as server, Client(server.port) as client, Listener() as listener:
+    with pod(folder, api) as server, Client(server.port) as client, Listener() as listener:
         assert value(client, metadata) == 7
         evil = f"127.0.0.1:{listener.port}"
         variable = {**trigger(redis.address), "addressFromEnv": "REDIS"}
@@ -162,14 +167,14 @@ def test_forged_calls_reach_nobody(folder, api, redis):
 def test_equal_metadata_with_different_authentications_is_refused(folder, api, redis):
     metadata = shop(api, redis.address)
     api.scaled((metadata, {"name": "other"}), kind="ScaledJob")
-    with PodServer(folder, api) as server, Client(server.port) as client:
+    with pod(folder, api) as server, Client(server.port) as client:
         _code, text = refusal(client.metrics, metadata, "")
         assert "add a key that differs" in text
 
 
 def test_a_deleted_object_is_refused_within_60_s(folder, api, redis):
     metadata = shop(api, redis.address)
-    with PodServer(folder, api) as server, Client(server.port) as client:
+    with pod(folder, api) as server, Client(server.port) as client:
         assert value(client, metadata) == 7
         api.delete("ScaledObject", "orders")
 
@@ -185,7 +190,7 @@ def test_a_deleted_object_is_refused_within_60_s(folder, api, redis):
 
 def test_an_edit_is_read_at_once_and_the_former_trigger_stays(folder, api, redis):
     metadata = shop(api, redis.address)
-    with PodServer(folder, api) as server, Client(server.port) as client:
+    with pod(folder, api) as server, Client(server.port) as client:
         assert value(client, metadata) == 7
         path = path_of("ScaledObject", "orders")
         for length in range(2, 6):  # the call may come before the object is read again
@@ -199,7 +204,7 @@ def test_an_edit_is_read_at_once_and_the_former_trigger_stays(folder, api, redis
 
 def test_what_is_missing_is_named(folder, api, redis):
     metadata = shop(api, redis.address)
-    with PodServer(folder, api) as server, Client(server.port) as client:
+    with pod(folder, api) as server, Client(server.port) as client:
         cases = {
             "no-such": (None, "TriggerAuthentication shop/no-such does not exist"),
             "no-key": ({"secretTargetRef": [{"parameter": "password", "name": "redis", "key": "pw"}]},
@@ -244,7 +249,7 @@ def test_a_rotated_secret_is_in_use_within_10_s(folder, api):
         admin.call("AUTH", PASSWORD)
         admin.call("RPUSH", "jobs", *range(7))
         metadata = shop(api, redis.address)
-        with PodServer(folder, api, interval="1s") as server, Client(server.port) as client:
+        with pod(folder, api, interval="1s") as server, Client(server.port) as client:
             assert value(client, metadata) == 7
             for password in ("second", "third"):
                 admin.call("CONFIG", "SET", "requirepass", password)
@@ -266,7 +271,7 @@ def test_what_is_known_goes_on_while_the_api_is_away(folder, api, redis, trouble
     metadata = shop(api, redis.address)
     new = trigger(redis.address, interval="5s")
     api.scaled((new, {"name": "redis"}), name="new")
-    with PodServer(folder, api, http=True) as server, Client(server.port) as client:
+    with pod(folder, api, http=True) as server, Client(server.port) as client:
         def readiness():
             return urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/readyz?verbose").read().decode()
 
@@ -283,7 +288,7 @@ def test_what_is_known_goes_on_while_the_api_is_away(folder, api, redis, trouble
         assert code == grpc.StatusCode.UNAVAILABLE and "Kubernetes API" in text, (code, text)
         api.answering.set()
         api.status = None
-        (server.account / "token").write_text(api.token)
+        server.write_token(api.token)
 
         def is_back():
             try:
@@ -304,9 +309,9 @@ def test_denied_addresses_may_come_from_an_authentication(folder, api, redis):
     api.scaled((metadata, {"name": "redis"}))
     api.scaled((inline, None), name="inline")
     flags = ["--kubernetes", "--deny-inline-connections"]
-    with PodServer(folder, api, arguments=flags) as server, Client(server.port) as client:
+    with pod(folder, api, arguments=flags) as server, Client(server.port) as client:
         assert refusal(client.metrics, metadata, "")[0] == grpc.StatusCode.PERMISSION_DENIED
-    with PodServer(folder, api, arguments=[*flags, "--kubernetes-allow-authentications"]) as server, \
+    with pod(folder, api, arguments=[*flags, "--kubernetes-allow-authentications"]) as server, \
             Client(server.port) as client:
         assert value(client, metadata) == 7
         assert refusal(client.metrics, inline, "", name="inline")[0] == grpc.StatusCode.PERMISSION_DENIED
@@ -316,7 +321,7 @@ def test_a_stream_lives_through_a_rotation(folder, api):
     with Redis(f"requirepass {PASSWORD}") as redis, redis.connect() as admin:
         admin.call("AUTH", PASSWORD)
         metadata = shop(api, redis.address)
-        with PodServer(folder, api, interval="1s") as server, Client(server.port) as client:
+        with pod(folder, api, interval="1s") as server, Client(server.port) as client:
             stream = client.stream_is_active(metadata, seconds=60)
             assert value(client, metadata) == 0
             admin.call("CONFIG", "SET", "requirepass", "second")

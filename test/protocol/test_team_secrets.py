@@ -5,7 +5,6 @@ import base64
 import http.server
 import json
 import os
-import pathlib
 import ssl
 import threading
 import time
@@ -14,7 +13,7 @@ import pytest
 
 from support.certificates import make_certificate, make_root
 from support.grpc_client import Client, refusal
-from support.server import Server
+from support.pod_server import PodServer
 
 NAME = "backlog-connections"
 DEEP = "[" * 300_000  # libyaml alone takes minutes for it
@@ -83,23 +82,6 @@ class Apis(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
-class PodServer(Server):
-    def __init__(self, folder, port):
-        super().__init__(arguments=["--kubernetes-secrets"])
-        self.account, self.api_port = pathlib.Path(self.folder, "serviceaccount"), port
-        self.account.mkdir()
-        (self.account / "ca.crt").write_text((folder / "ca.pem").read_text())
-        (self.account / "token").write_text("a-token")
-
-    def command(self):
-        script = ("mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io && "
-                  'ln -s "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"')
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.account), *super().command()]
-
-    def environment(self):
-        return {**os.environ, "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.api_port)}
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     found = tmp_path_factory.mktemp("api")
@@ -111,7 +93,9 @@ def folder(tmp_path_factory):
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
 @pytest.mark.parametrize("noisy", [DEEP, CONNECTIONS + "#" * 60_000], ids=["deep", "changing"])
 def test_one_teams_secret_does_not_delay_anothers(folder, noisy):
-    with Apis(folder, noisy) as api, PodServer(folder, api.server_port) as server, Client(server.port) as client:
+    with Apis(folder, noisy) as api, \
+            PodServer(folder / "ca.pem", api.server_port, "a-token", arguments=["--kubernetes-secrets"]) as server, \
+            Client(server.port) as client:
         refusal(client.metrics, TRIGGER, namespace="noisy")
         began = time.monotonic()
         _code, details = refusal(client.metrics, TRIGGER, namespace="quiet")

@@ -1,15 +1,11 @@
-"""A Kubernetes API of our own, over HTTPS, which serves single objects; and the server under test as a pod that reaches it."""
+"""A Kubernetes API of our own, over HTTPS, which serves single objects."""
 
 import base64
 import http.server
 import json
-import os
-import pathlib
 import ssl
 import threading
 import time
-
-from .server import Server
 
 PLURALS = {"ScaledObject": "scaledobjects", "ScaledJob": "scaledjobs", "TriggerAuthentication": "triggerauthentications",
            "ClusterTriggerAuthentication": "clustertriggerauthentications", "Secret": "secrets", "ConfigMap": "configmaps"}
@@ -100,22 +96,3 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
 
     def times(self, path):
         return [at for at, requested in list(self.requests) if requested == path]
-
-
-class PodServer(Server):
-    """As in a pod, with a service account of its own. Needs root, which mounts it."""
-
-    def __init__(self, folder, api, arguments=("--kubernetes",), **options):
-        super().__init__(arguments=arguments, **options)
-        self.account, self.api_port = pathlib.Path(self.folder, "serviceaccount"), api.server_port
-        self.account.mkdir()
-        (self.account / "ca.crt").write_text((folder / "ca.pem").read_text())
-        (self.account / "token").write_text(api.token)
-
-    def command(self):
-        script = ("mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io && "
-                  'ln -s "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"')
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.account), *super().command()]
-
-    def environment(self):
-        return {**os.environ, "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.api_port)}

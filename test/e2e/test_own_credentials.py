@@ -1,0 +1,176 @@
+"""`--kubernetes` with a real KEDA: a trigger with a TriggerAuthentication is moved by two lines, and its replicas follow."""
+
+import contextlib
+
+import pytest
+
+from support.certificates import Authority
+from support.chart import render_all
+from support.grpc_client import Client, refusal
+from support.kubernetes import ApiError
+from support.namespace import scaled_job, trigger
+from support.pod_server import PodServer, api_token
+from support.process import wait_until
+from support.work import RedisWork
+
+ACCOUNT = {"namespace": "scaling", "name": "backlog"}  # the chart's
+PASSWORDS = ("p4ssw0rd-one", "p4ssw0rd-two", "p4ssw0rd-three")
+
+
+class Work(RedisWork):
+    """Redis with a password, which the metadata does not have."""
+
+    password = None
+
+    def call(self, *words):
+        with self.broker.connect() as client:
+            if self.password:
+                client.call("AUTH", self.password)
+            return client.call(*words)
+
+    def set_password(self, password):
+        """Of what is connected nothing stays."""
+        self.call("CONFIG", "SET", "requirepass", password)
+        self.password = password
+        self.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+@pytest.fixture
+def source():
+    with Work() as found:
+        found.set_password(PASSWORDS[0])
+        yield found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def account(api):
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ACCOUNT["namespace"]}},
+              {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": dict(ACCOUNT)})
+
+
+def allow(api, secrets):
+    """With the chart's rights."""
+    objects = render_all({"kubernetes": {"enabled": True, "secrets": secrets}, "serviceAccount": {"name": ACCOUNT["name"]}})
+    api.apply(*(item for item in objects
+                if item["kind"] in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")))
+
+
+def pod(api, *flags):
+    return PodServer(api.ca, int(api.server.rpartition(":")[2]), api_token(api, **ACCOUNT),
+                     arguments=["--kubernetes", *flags], http=True)
+
+
+def secret(namespace, password):
+    namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis"},
+                     "stringData": {"password": password}})
+
+
+def authentication(namespace):
+    secret(namespace, PASSWORDS[0])
+    namespace.apply({"apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication", "metadata": {"name": "redis"},
+                     "spec": {"secretTargetRef": [{"parameter": "password", "name": "redis", "key": "password"}]}})
+    return {"name": "redis"}
+
+
+def built_in(source, target, ref):
+    """As KEDA's documentation has it."""
+    metadata = {key: str(text) for key, text in source.metadata(target).items() if key != "scaler"}
+    return {"type": "redis", "metadata": metadata, "authenticationRef": ref}
+
+
+@pytest.mark.core
+def test_a_trigger_is_moved_by_two_lines_and_back(api, namespace, source):
+    allow(api, {namespace.name: ["redis"]})
+    ref = authentication(namespace)
+    source.publish(37)
+    with pod(api) as server:
+        namespace.scale("worker", built_in(source, 5, ref))
+        namespace.wait_for_replicas("worker", 8)
+        before = len(namespace.changes)
+        namespace.scale("worker", trigger(server, push=True, auth=ref, **source.metadata(5)), replicas=8)
+        source.publish(5)
+        namespace.wait_for_replicas("worker", 9)
+        namespace.scale("worker", built_in(source, 5, ref), replicas=9)
+        source.publish(5)
+        namespace.wait_for_replicas("worker", 10)
+        numbers = [change[4] for change in namespace.changes[before:] if change[1:4] == ("Deployment", "worker", "replicas")]
+        assert numbers == sorted(numbers), numbers  # none was lost
+        assert not any(password in server.log() for password in PASSWORDS)
+
+
+@pytest.mark.core
+def test_a_rotation_loses_no_replica(api, namespace, source):
+    allow(api, {namespace.name: ["redis"]})
+    ref = authentication(namespace)
+    source.publish(37)
+    with pod(api, "--interval", "1s") as server:
+        namespace.scale("worker", trigger(server, push=True, auth=ref, **source.metadata(5)))
+        namespace.wait_for_replicas("worker", 8)
+        for number, password in enumerate(PASSWORDS[1:]):
+            source.set_password(password)
+            secret(namespace, password)
+            source.publish(5)
+            namespace.wait_for_replicas("worker", 9 + number)
+
+
+@pytest.mark.core
+def test_a_scaled_job(api, namespace, source):
+    allow(api, {namespace.name: ["redis"]})
+    ref = authentication(namespace)
+    source.publish(3)
+    with pod(api) as server:
+        namespace.apply(scaled_job("jobs", trigger(server, auth=ref, **source.metadata(1))))
+        namespace.wait(lambda: len(namespace.jobs_of("jobs")) >= 3, "three jobs")
+
+
+@pytest.mark.core
+def test_with_mtls_the_metadata_names_the_authentication(api, namespace, source, tmp_path):
+    allow(api, {namespace.name: ["redis"]})
+    authentication(namespace)
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server")
+    client_certificate, client_key = authority.issue("keda", alternative=["DNS:keda-operator.keda.svc"])
+    files = {"caCert": authority.certificate, "tlsClientCert": client_certificate, "tlsClientKey": client_key}
+    values = {}
+    for parameter, path in files.items():
+        with open(path) as file:
+            values[parameter] = file.read()
+    namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "channel"}, "stringData": values},
+                    {"apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication", "metadata": {"name": "channel"},
+                     "spec": {"secretTargetRef": [{"parameter": each, "name": "channel", "key": each} for each in files]}})
+    source.publish(37)
+    with pod(api, "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.certificate) as server:
+        namespace.scale("worker", trigger(server, push=True, auth={"name": "channel"}, enableTLS="true",
+                                          triggerAuthentication="redis", **source.metadata(5)))
+        namespace.wait_for_replicas("worker", 8)
+
+
+@pytest.mark.core
+def test_a_call_that_no_object_has_gets_nothing(api, namespace, source):
+    allow(api, {namespace.name: ["redis"]})
+    ref = authentication(namespace)
+    with pod(api) as server, Client(server.port) as client:
+        moved = trigger(server, auth=ref, **source.metadata(5))
+        namespace.scale("worker", moved)
+        named = {"name": "worker", "namespace": namespace.name}
+        assert client.metrics(moved["metadata"], "", **named).metricValueFloat == 0
+        for forged, where in (({**moved["metadata"], "address": "127.0.0.1:1"}, named),
+                              (moved["metadata"], {**named, "namespace": "default"}),
+                              (moved["metadata"], {**named, "name": "other"})):
+            code, text = refusal(client.metrics, forged, "", **where)
+            assert "(--kubernetes)" in text, (code, text)
+        with contextlib.suppress(ApiError):  # the right goes: what is known goes on
+            api.delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/release-backlog.scaling.credentials")
+        assert client.metrics(moved["metadata"], "", **named).metricValueFloat == 0
+        allow(api, {namespace.name: ["redis"]})
+        api.delete(f"/apis/keda.sh/v1alpha1/namespaces/{namespace.name}/scaledobjects/worker")
+        wait_until(lambda: "neither a ScaledObject" in refusal(client.metrics, moved["metadata"], "", **named)[1]
+                   if is_refused(client, moved["metadata"], named) else False, 60, "the deleted object")
+
+
+def is_refused(client, metadata, named):
+    try:
+        client.metrics(metadata, "", **named)
+    except Exception:  # noqa: BLE001, whatever the call ends with
+        return True
+    return False
