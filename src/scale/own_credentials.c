@@ -8,7 +8,7 @@
 
 static const char suffix_env[] = "FromEnv";
 
-/* A key of the connection in a trigger's metadata. */
+/* A key of the scaler in a trigger's metadata. */
 struct given {
     const struct option *row; /* NULL: it is none, or blank */
     const char *key;
@@ -19,7 +19,7 @@ static struct given read_given(const struct option *table, const struct option_e
 {
     const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
     bool is_blank = entry->value[strspn(entry->value, " \t\r\n\v\f")] == '\0';
-    if (row == NULL || row->scope != OPTION_CONNECTION || is_blank)
+    if (row == NULL || is_blank)
         return (struct given){0};
     return (struct given){row, entry->key, text_ends_with(entry->key, suffix_env)};
 }
@@ -30,10 +30,12 @@ static bool is_address(const struct option *row)
     return row->flags & (OPTION_URL | OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_PEER);
 }
 
-/* Whatever is no credential may say where one goes to: what is not marked is treated as though it was. */
+/* Whatever is no credential may say where one goes to: what is not marked is treated as though it was. And nobody is to have
+ * another query run with them. */
 static bool may_steer(const struct option *row)
 {
-    return is_address(row) || !(row->flags & (OPTION_SECRET | OPTION_CREDENTIAL));
+    bool is_credential = row->flags & (OPTION_SECRET | OPTION_CREDENTIAL) && !is_address(row);
+    return row->scope == OPTION_QUERY || (row->scope == OPTION_CONNECTION && !is_credential);
 }
 
 static bool is_among(const struct credentials *credentials, const struct option *row)

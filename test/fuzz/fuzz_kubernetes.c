@@ -24,7 +24,7 @@ static const struct option_entry entries[] = {{"host", "h"}, {"queue", "q"}};
 
 struct replies {
     struct object *objects[OBJECT_KINDS];
-    bool is_asked[OBJECT_KINDS];
+    bool is_requested[OBJECT_KINDS];
 };
 
 static struct resolve_found find(void *context, enum object_kind kind, const char *namespace,
@@ -33,7 +33,7 @@ static struct resolve_found find(void *context, enum object_kind kind, const cha
     struct replies *replies = context;
     require(object_is_name(name));
     require((namespace == NULL) == (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION));
-    replies->is_asked[kind] = true;
+    replies->is_requested[kind] = true;
     struct resolve_found found = {.state = RESOLVE_ABSENT, .object = replies->objects[kind]};
     if (found.object != NULL)
         found.state = RESOLVE_FOUND;
@@ -87,7 +87,7 @@ static void resolve(struct replies *replies)
         require(credentials->count == 0 || credentials->authentication != NULL);
     } else
         require(error_is_set(&credentials->failure) && credentials->count == 0);
-    require(is_there || !replies->is_asked[OBJECT_SECRET]);
+    require(is_there || !replies->is_requested[OBJECT_SECRET]);
     credentials_free(credentials);
 }
 

@@ -167,6 +167,16 @@ static void an_address_of_a_variable_is_refused_beside_them(void **state)
     query_of(trigger);
 }
 
+static void a_query_of_a_variable_is_refused_beside_them(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scaler", "fake", "source", "here", "queueNameFromEnv", "7");
+    VERIFY(trigger, "password", "pw");
+    assert_mistake(trigger, ERROR_DENIED, "queueNameFromEnv cannot be used together with");
+    VERIFY(trigger);
+    query_of(trigger);
+}
+
 static void a_password_of_a_variable_is_not(void **state)
 {
     (void)state;
@@ -262,6 +272,7 @@ int main(void)
         OWN_TEST(a_refused_call_is_not_measured),
         OWN_TEST(a_key_is_given_once),
         OWN_TEST(an_address_of_a_variable_is_refused_beside_them),
+        OWN_TEST(a_query_of_a_variable_is_refused_beside_them),
         OWN_TEST(a_password_of_a_variable_is_not),
         OWN_TEST(callers_with_a_certificate_may_send_it),
         OWN_TEST(denied_addresses_come_from_an_authentication_or_not_at_all),
