@@ -19,6 +19,7 @@
 enum {
     VALUES_INTERVAL_MS = 7000, /* of authentications, Secrets and ConfigMaps */
     OBJECT_INTERVAL_MS = 40 * 1000,
+    ABSENT_OBJECT_INTERVAL_MS = 300 * 1000, /* a trigger is of the kind that is there */
     MIN_INTERVAL_MS = 1000,
     REPLACED_MS = 60 * 1000, /* KEDA may still call for a trigger that was replaced */
     REQUEST_TIMEOUT_MS = 5000,
@@ -129,10 +130,16 @@ static void set_failing(struct reader *reader, struct entry *entry, bool is_fail
     entry->is_failing = is_failing;
 }
 
-static int64_t interval_ms(enum object_kind kind)
+static bool is_scaled(enum object_kind kind)
 {
-    bool is_scaled = kind == OBJECT_SCALED_OBJECT || kind == OBJECT_SCALED_JOB;
-    int64_t interval = is_scaled ? OBJECT_INTERVAL_MS : VALUES_INTERVAL_MS;
+    return kind == OBJECT_SCALED_OBJECT || kind == OBJECT_SCALED_JOB;
+}
+
+static int64_t interval_ms(const struct entry *entry)
+{
+    int64_t interval = !is_scaled(entry->kind) ? VALUES_INTERVAL_MS
+                       : entry->object == NULL ? ABSENT_OBJECT_INTERVAL_MS
+                                               : OBJECT_INTERVAL_MS;
     return interval + clock_jitter((uint32_t)interval / 4);
 }
 
@@ -502,7 +509,7 @@ static void succeed(struct reader *reader, struct entry *entry, struct object *o
     error_done(&entry->failure);
     set_failing(reader, entry, false);
     entry->backoff_ms = FIRST_BACKOFF_MS;
-    entry->due_ms = clock_now_ms() + interval_ms(entry->kind);
+    entry->due_ms = clock_now_ms() + interval_ms(entry);
     add_changed(reader, entry);
 }
 
@@ -611,7 +618,23 @@ static int64_t earlier(int64_t one, int64_t other)
     return one < other ? one : other;
 }
 
-/* Begins what is due, as far as the budget goes, and returns when to look again. */
+/* Begins what is due of one kind of objects, as far as the budget goes. False: it goes no further. */
+static bool begin_entries(struct reader *reader, bool are_scaled, int64_t now_ms, int64_t *next_ms)
+{
+    for (struct entry *entry = reader->entries; entry != NULL; entry = entry->hh.next) {
+        if (entry->curl != NULL || is_scaled(entry->kind) != are_scaled)
+            continue;
+        if (entry->due_ms > now_ms)
+            *next_ms = earlier(*next_ms, entry->due_ms);
+        else if (reader->requests >= max_requests(reader, now_ms))
+            return false; /* the end of a request is the next occasion */
+        else if (requests_of(reader, entry->namespace) < MAX_NAMESPACE_REQUESTS)
+            begin(reader, entry);
+    }
+    return true;
+}
+
+/* Returns when to look again. What objects name comes first, so that the first of many triggers need not wait for all. */
 static int64_t begin_due(struct reader *reader)
 {
     int64_t now_ms = clock_now_ms();
@@ -621,16 +644,8 @@ static int64_t begin_due(struct reader *reader)
     if (now_ms < reader->scanned_ms + SCAN_INTERVAL_MS)
         return reader->scanned_ms + SCAN_INTERVAL_MS;
     reader->scanned_ms = now_ms;
-    for (struct entry *entry = reader->entries; entry != NULL; entry = entry->hh.next) {
-        if (entry->curl != NULL)
-            continue;
-        if (entry->due_ms > now_ms)
-            next_ms = earlier(next_ms, entry->due_ms);
-        else if (reader->requests >= max_requests(reader, now_ms))
-            return next_ms; /* the end of a request is the next occasion */
-        else if (requests_of(reader, entry->namespace) < MAX_NAMESPACE_REQUESTS)
-            begin(reader, entry);
-    }
+    if (begin_entries(reader, false, now_ms, &next_ms))
+        begin_entries(reader, true, now_ms, &next_ms);
     return next_ms;
 }
 
