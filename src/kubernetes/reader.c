@@ -180,15 +180,14 @@ static void drop_entry(struct reader *reader, struct entry *entry)
     free(entry);
 }
 
-/* `path` is taken. */
+/* From now on it is read; it is dropped when its last user goes. */
 static struct entry *find_entry(struct reader *reader, enum object_kind kind, const char *namespace,
                                 const char *name)
 {
     char *path = object_path(kind, namespace, name);
     struct entry *entry;
-    size_t length = strlen(path);
-    unsigned hash = keyed_hash(path, length);
-    HASH_FIND_BYHASHVALUE(hh, reader->entries, path, length, hash, entry);
+    HASH_FIND_BYHASHVALUE(hh, reader->entries, path, strlen(path), keyed_hash(path, strlen(path)),
+                          entry);
     if (entry != NULL) {
         free(path);
         return entry;
@@ -200,7 +199,8 @@ static struct entry *find_entry(struct reader *reader, enum object_kind kind, co
                             .name = text_copy(name),
                             .due_ms = clock_now_ms(),
                             .backoff_ms = FIRST_BACKOFF_MS};
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, reader->entries, entry->path, length, hash, entry);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, reader->entries, entry->path, strlen(entry->path),
+                                keyed_hash(entry->path, strlen(entry->path)), entry);
     return entry;
 }
 
