@@ -31,7 +31,7 @@ TOGGLES = {
     "egress": {"networkPolicy": {"monitoring": {"namespace": ""}, "extraIngress": [{"from": [PEER]}], "egress": {
         "enabled": True, "to": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 5672}]}]}}},
     "another KEDA": {"keda": {"namespace": "autoscaling", "podLabels": {}}},
-    "workers": {"workers": {"namespaces": ["shop", "billing"]}},
+    "workers": {"workers": {"namespaces": ["elsewhere", "monitoring"]}},
     "service": {"service": {"port": 7070, "annotations": {"a.example/b": "c"}, "labels": {"team": "platform"},
                             "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv4"]}},
     "service monitor": {"serviceMonitor": MONITOR},
