@@ -8,6 +8,10 @@ sys.path.insert(0, os.path.dirname(__file__))
 from support.process import Unavailable  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "first: of the broker tests, those that ./dev test runs: values, a fault, push and credentials of each source")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item):
     return (yield from _skip_aloud())

@@ -1,9 +1,9 @@
 """The closing line of ./dev test: counts what the suites reported (JUnit's XML), ctest's and pytest's.
 
-usage: tally.py <folder> <report> ...
+usage: tally.py <folder> <seconds of builds> <report> ...
 
-Each report left <folder>/<report>.xml and, in <folder>/<report>.status, how its runner exited. A runner that
-failed without a failed test (it crashed, or found no test at all) counts as one failure.
+Each report left <folder>/<report>.xml and, in <folder>/<report>.status, how its runner exited and how many seconds it
+took. A runner that failed without a failed test (it crashed, or found no test at all) counts as one failure.
 
 A test that failed beside others and passed alone (<folder>/<report>-again.xml) is named, and counts as passed, as long
 as there are few of them: on a machine that stands still now and then, one of thousands is chance, and ten are a defect.
@@ -34,18 +34,24 @@ def results(path):
     return passed - failed.keys(), failed, skipped - failed.keys()  # one that passed may have failed as it ended
 
 
-def main(folder, reports):
+def clock(seconds):
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+def main(folder, ready, reports):
     total = [0, 0, 0]
     alone = []
+    print(f"{'builds':12} {clock(ready):>6}")
     for report in reports:
         passed, failed, skipped = results(os.path.join(folder, report + ".xml"))
         again = results(os.path.join(folder, report + "-again.xml"))[0] & {name for name, faulty in failed.items() if not faulty}
         alone += sorted(again)
         counts = [len(passed) + len(again), len(failed) - len(again), len(skipped)]
         with open(os.path.join(folder, report + ".status")) as status:
-            if int(status.read()) != 0 and counts[1] == 0:
-                counts[1] = 1
-        print(f"{report:12} {counts[0]:5} passed {counts[1]:5} failed {counts[2]:5} skipped")
+            code, seconds = map(int, status.read().split())
+        if code != 0 and counts[1] == 0:
+            counts[1] = 1
+        print(f"{report:12} {clock(seconds):>6} {counts[0]:5} passed {counts[1]:5} failed {counts[2]:5} skipped")
         total = [sum(pair) for pair in zip(total, counts)]
     for test in alone:
         print(f"failed beside others, passed alone: {test}")
@@ -59,4 +65,4 @@ def main(folder, reports):
 
 if __name__ == "__main__":
     print("\n== summary")
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))

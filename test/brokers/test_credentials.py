@@ -67,6 +67,7 @@ def assert_refused(client, metadata):
         assert secret not in why
 
 
+@pytest.mark.first
 def test_a_wrong_new_password_holds_what_is_active_and_the_right_one_mends_it(sources, server, client):
     def story(source):
         busy, idle = source.named(BUSY), source.named(IDLE)
@@ -84,6 +85,7 @@ def test_a_wrong_new_password_holds_what_is_active_and_the_right_one_mends_it(so
     side_by_side(story, sources)
 
 
+@pytest.mark.first
 def test_readings_survive_a_changed_password_and_recover_without_a_restart(sources, server, client):
     def story(source):
         busy, idle = source.named(BUSY), source.named(IDLE)

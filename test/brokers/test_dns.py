@@ -13,7 +13,7 @@ from support.grpc_client import Client
 from support.kafka import Kafka
 from support.nats import Nats
 from support.postgresql import PASSWORD, USER, PostgreSQL
-from support.process import Unavailable
+from support.process import ROOT, Unavailable
 from support.prometheus import Prometheus
 from support.rabbitmq import RabbitMQ
 from support.redis import Redis
@@ -59,7 +59,7 @@ class ServerWithDns(Server):
             file.write(f"nameserver {dns.address[0]}\n")
 
     def command(self):
-        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        script = f'mount --bind "$0" {ROOT}/etc/resolv.conf && exec "$@"'
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, self.resolv, *super().command()]
 
 

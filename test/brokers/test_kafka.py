@@ -106,6 +106,7 @@ class Load:
         self.thread.join()
 
 
+@pytest.mark.first
 def test_the_lag_is_the_value_and_lag_is_activity(kafka, client):
     becomes(client, trigger(kafka), (12, True))  # an agent's start may be all that a call has time for
     spec = client.metric_spec(trigger(kafka))
@@ -124,6 +125,7 @@ def test_the_value_is_capped_by_partitions(kafka, client):
                                 limitToPartitionsWithLag="true")) == (1, True)
 
 
+@pytest.mark.first
 def test_a_missing_topic_is_an_error_and_is_not_created(kafka, client):
     before = kafka.topics()
     for _ in range(3):
@@ -252,6 +254,7 @@ def test_lag_is_persistent_beside_queries_of_other_partitions(kafka, client):
         becomes(client, requested, (0, True), 10)
 
 
+@pytest.mark.first
 def test_apache_kafka_is_the_same_by_another_name(kafka, client):
     named = trigger(kafka, "new", "videoJob,images", scaler="apache-kafka", offsetResetPolicy="earliest")
     assert client.metric_spec(named).metricName == "kafka-videoJob,images"
@@ -360,6 +363,7 @@ class Watched:
         return self.active_at - moment
 
 
+@pytest.mark.first
 def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind():
     topics = [f"idle{number}" for number in range(10)]
     # Nothing is measured for 30 s, so whatever is pushed sooner was notified of.

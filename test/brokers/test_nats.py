@@ -53,6 +53,7 @@ def monitored(broker, stream="orders", consumer="workers", **metadata):
             "account": "$G", "stream": stream, "consumer": consumer, **metadata}
 
 
+@pytest.mark.first
 def test_lag_target_and_strict_activation(nats, work, client):
     requested = trigger(nats, lagThreshold="5", activationLagThreshold="1")
     spec = client.metric_spec(requested)
@@ -67,6 +68,7 @@ def test_lag_target_and_strict_activation(nats, work, client):
     answers(client, requested, 7, True)
 
 
+@pytest.mark.first
 def test_delivered_but_unacknowledged_messages_count(nats, work, client):
     work.publish("orders", 7)
     messages = work.fetch("orders", "workers", 7)
@@ -77,6 +79,7 @@ def test_delivered_but_unacknowledged_messages_count(nats, work, client):
     answers(client, trigger(nats), 0, False)
 
 
+@pytest.mark.first
 def test_a_missing_consumer_fails_alone_until_it_is_there(nats, work, client):
     work.publish("orders", 3)
     late = trigger(nats, consumer="late")
@@ -141,6 +144,7 @@ def test_a_busy_server_is_not_taken_for_a_dead_one(nats, work):
         assert [connection["cid"] for connection in nats.connections()] == before
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("requested, seconds", [(trigger, 1), (monitored, 2.5)])  # the latter is asked each second
 def test_a_message_in_an_idle_stream_is_pushed(nats, work, client, requested, seconds):
     pushed = queue.Queue()

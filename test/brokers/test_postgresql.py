@@ -61,6 +61,7 @@ def enqueue(broker, count):
     broker.sql(f"INSERT INTO jobs (state) SELECT 'queued' FROM generate_series(1, {count})", database=USER)
 
 
+@pytest.mark.first
 def test_37_rows_are_37_and_active(jobs, client):
     enqueue(jobs, 37)
     for requested in (trigger(jobs), parts(jobs)):
@@ -70,6 +71,7 @@ def test_37_rows_are_37_and_active(jobs, client):
         assert client.is_active(requested)
 
 
+@pytest.mark.first
 def test_a_count_of_none_is_0_and_inactive(jobs, client):
     assert value(client, trigger(jobs)) == 0
     assert not client.is_active(trigger(jobs))
@@ -224,6 +226,7 @@ connections:
                 assert tap.connections == 1
 
 
+@pytest.mark.first
 def test_failing_queries_fail_alone(broker, client):
     requested = [trigger(broker, f"SELECT {100 / (i % 10) if i % 10 else 'nothing'}") for i in range(100)]
     for i, one in enumerate(requested):
@@ -351,6 +354,7 @@ def test_a_closed_port_is_an_error(client):
     assert "hidden-word" not in text
 
 
+@pytest.mark.first
 def test_a_new_row_is_pushed(jobs, client):
     requested = trigger(jobs)
     assert not client.is_active(requested)

@@ -41,6 +41,7 @@ def trigger(broker, query='jobs{queue="mail"}', **keys):
     return {"scaler": "prometheus", "serverAddress": broker.url(), "query": query, "threshold": "5", **keys}
 
 
+@pytest.mark.first
 def test_37_is_37_and_active(broker, client):
     requested = trigger(broker)
     spec = client.metric_spec(requested)
@@ -49,6 +50,7 @@ def test_37_is_37_and_active(broker, client):
     assert client.is_active(requested)
 
 
+@pytest.mark.first
 def test_0_is_0_and_inactive(broker, client):
     requested = trigger(broker, 'jobs{queue="none"}')
     assert value(client, requested) == 0
@@ -123,6 +125,7 @@ def test_errors_of_a_proxy_fail_alone(broker, client, status, body, words):
             time.sleep(INTERVAL_SECONDS)
 
 
+@pytest.mark.first
 def test_a_proxy_that_hangs_up_on_a_query_fails_it_alone(broker, client):
     with Relay(broker) as relay:
         relay.answers.update({f"broken{i}": "hang up" for i in range(3)})

@@ -36,6 +36,7 @@ def subscribed_streams(server, source, *triggers):
         yield streams
 
 
+@pytest.mark.first
 def test_the_first_message_is_pushed_and_costs_the_neighbours_nothing(source):
     triggers = [source.trigger(number) for number in range(MANY)]
     with Server(**CALM) as server, subscribed_streams(server, source, *triggers) as streams:

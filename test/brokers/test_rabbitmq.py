@@ -52,6 +52,7 @@ def host_of(broker, protocol, **parts):
     return broker.amqp_url(**parts) if protocol == "amqp" else broker.http_url(**parts)
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_37_messages_are_37_and_active(broker, client, protocol):
     queue = f"thirty-seven-{protocol}"
@@ -65,6 +66,7 @@ def test_37_messages_are_37_and_active(broker, client, protocol):
     assert client.is_active(requested)
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_empty_queue_is_0_and_inactive(broker, client, protocol):
     broker.declare(f"empty-{protocol}")
@@ -73,6 +75,7 @@ def test_an_empty_queue_is_0_and_inactive(broker, client, protocol):
     assert not client.is_active(requested)
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_missing_queue_fails_alone(broker, client, protocol):
     vhost = f"missing-{protocol}"
@@ -299,6 +302,7 @@ def test_a_wrong_password_is_reported_without_it(broker, server, client, protoco
     assert value(client, right) == 0
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_message_in_an_idle_queue_is_pushed(broker, client, protocol):
     queue = f"pushed-{protocol}"

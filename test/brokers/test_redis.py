@@ -69,6 +69,7 @@ def fill_one_of_each_kind(redis):
     redis.call("HSET", "hash", *[word for i in range(7) for word in (f"field-{i}", i)])
 
 
+@pytest.mark.first
 def test_length_target_and_strict_activation(broker, redis, client):
     requested = of_list(broker, "jobs:high", listLength="3", activationListLength="1")
     spec = client.metric_spec(requested)
@@ -88,6 +89,7 @@ def test_every_kind_of_collection_and_none(broker, redis, client):
     assert redis.calls("eval") == 0
 
 
+@pytest.mark.first
 def test_a_key_without_length_fails_alone(broker, redis, client):
     fill_one_of_each_kind(redis)
     redis.call("SET", "text", "1234")
@@ -116,6 +118,7 @@ def test_a_stream_counts_all_its_entries(broker, redis, client):
     answers(client, requested, 3, False)
 
 
+@pytest.mark.first
 def test_pending_entries_are_those_delivered_and_not_acknowledged(broker, redis, client):
     requested = of_pending(broker, pendingEntriesCount="2")
     assert client.metric_spec(requested).targetSize == 2
@@ -136,6 +139,7 @@ def test_a_missing_group_has_no_pending_entries(broker, redis, client):
     answers(client, of_pending(broker), 0, False)
 
 
+@pytest.mark.first
 def test_lag_is_what_the_group_was_not_given(broker, redis, client):
     requested = of_lag(broker)
     assert client.metric_spec(requested).targetSize == 5
@@ -336,6 +340,7 @@ def test_a_server_that_hangs_up_on_the_silent_is_connected_to_again():
         assert "connection failed" not in server.log()
 
 
+@pytest.mark.first
 def test_an_item_in_an_idle_list_is_pushed(broker, redis, client):
     pushed = queue.Queue()
     watched = {"list": of_list(broker, "jobs"), "stream": of_lag(broker)}

@@ -89,7 +89,7 @@ TROUBLES = {
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n" + RUBBISH)),
 }
 
-CLOSED = "refused|refuses|nothing listens|Couldn't connect"
+CLOSED = "refused|refuses|nothing listens|Couldn't connect|Could not connect"
 
 SOURCES = {
     "redis": lambda host, port: {

@@ -33,8 +33,18 @@ def free_port():
                 return port
 
 
+# Where ./dev has made a Debian 13 root (tools/debian13): its folder, and programs that run in it, the brokers' among them.
+ROOT = os.environ.get("BACKLOG_ROOT", "")
+ROOT_PROGRAMS = os.environ.get("BACKLOG_ROOT_PROGRAMS", "")
+ROOT_USER = 65532  # whose process it is then
+
+
 def need(*names):
-    """The path of the first of these programs that is installed."""
+    """The path of the first of these programs that is installed: in the root, if there is one and it has it."""
+    for name in names:
+        path = os.path.join(ROOT_PROGRAMS, os.path.basename(name))
+        if ROOT_PROGRAMS and os.access(path, os.X_OK):
+            return path
     for name in names:
         path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/lib/rabbitmq/bin")
         if path:
