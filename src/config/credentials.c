@@ -20,6 +20,9 @@ void credentials_free(struct credentials *credentials)
         free((char *)credentials->entries[i].value);
     }
     free(credentials->entries);
+    for (size_t i = 0; i < credentials->omitted_count; i++)
+        free(credentials->omitted[i]);
+    free(credentials->omitted);
     free(credentials->authentication);
     error_done(&credentials->failure);
     free(credentials);
@@ -40,11 +43,36 @@ void credentials_add(struct credentials *credentials, const char *key, const cha
     credentials->count = count;
 }
 
+void credentials_add_omitted(struct credentials *credentials, const char *key)
+{
+    size_t count = credentials->omitted_count + 1;
+    credentials->omitted =
+        memory_resize(credentials->omitted, count * sizeof(*credentials->omitted));
+    credentials->omitted[credentials->omitted_count] = text_copy(key);
+    credentials->omitted_count = count;
+}
+
+struct credentials *credentials_copy(const struct credentials *credentials)
+{
+    struct credentials *copy = credentials_new();
+    copy->state = credentials->state;
+    copy->authentication = text_copy(credentials->authentication);
+    copy->is_cluster_wide = credentials->is_cluster_wide;
+    if (error_is_set(&credentials->failure))
+        error_copy(&copy->failure, &credentials->failure);
+    for (size_t i = 0; i < credentials->count; i++)
+        credentials_add(copy, credentials->entries[i].key, credentials->entries[i].value);
+    for (size_t i = 0; i < credentials->omitted_count; i++)
+        credentials_add_omitted(copy, credentials->omitted[i]);
+    return copy;
+}
+
 bool credentials_equal(const struct credentials *one, const struct credentials *other)
 {
     if (one == NULL || other == NULL)
         return one == other;
     if (one->state != other->state || one->count != other->count ||
+        one->omitted_count != other->omitted_count ||
         one->is_cluster_wide != other->is_cluster_wide ||
         one->failure.code != other->failure.code ||
         !text_equal(one->authentication, other->authentication) ||
@@ -53,6 +81,9 @@ bool credentials_equal(const struct credentials *one, const struct credentials *
     for (size_t i = 0; i < one->count; i++)
         if (!text_equal(one->entries[i].key, other->entries[i].key) ||
             !text_equal(one->entries[i].value, other->entries[i].value))
+            return false;
+    for (size_t i = 0; i < one->omitted_count; i++)
+        if (!text_equal(one->omitted[i], other->omitted[i]))
             return false;
     return true;
 }

@@ -27,12 +27,17 @@ struct credentials {
     bool is_cluster_wide;         /* a ClusterTriggerAuthentication */
     struct option_entry *entries; /* by the keys of the scaler's table; owned strings */
     size_t count;
+    char **
+        omitted; /* keys of the trigger that KEDA sends with a variable's value, and that the call did not have */
+    size_t omitted_count;
 };
 
 struct credentials *credentials_new(void);
 void credentials_free(struct credentials *credentials); /* NULL is none */
 void credentials_cleanup(struct credentials **credentials);
 void credentials_add(struct credentials *credentials, const char *key, const char *value);
+void credentials_add_omitted(struct credentials *credentials, const char *key);
+struct credentials *credentials_copy(const struct credentials *credentials);
 bool credentials_equal(const struct credentials *one, const struct credentials *other);
 
 #endif

@@ -285,19 +285,6 @@ static void drop_call(struct reader *reader, struct call *call)
     call_free(call);
 }
 
-static struct credentials *copy(const struct credentials *credentials)
-{
-    struct credentials *copied = credentials_new();
-    copied->state = credentials->state;
-    copied->authentication = text_copy(credentials->authentication);
-    copied->is_cluster_wide = credentials->is_cluster_wide;
-    if (error_is_set(&credentials->failure))
-        error_copy(&copied->failure, &credentials->failure);
-    for (size_t i = 0; i < credentials->count; i++)
-        credentials_add(copied, credentials->entries[i].key, credentials->entries[i].value);
-    return copied;
-}
-
 static bool is_stopping(struct reader *reader)
 {
     pthread_mutex_lock(&reader->lock);
@@ -314,8 +301,8 @@ static void deliver(struct reader *reader, struct call *call, struct credentials
         credentials_free(credentials);
         return;
     }
-    if (is_stopping(reader) ||
-        !settings->changed(settings->context, call->key, call->key_length, copy(credentials))) {
+    if (is_stopping(reader) || !settings->changed(settings->context, call->key, call->key_length,
+                                                  credentials_copy(credentials))) {
         credentials_free(credentials);
         set_due(reader, call, clock_now_ms() + REDELIVER_MS);
         return;

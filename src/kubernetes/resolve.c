@@ -51,6 +51,15 @@ static bool has_metadata(const struct object_trigger *trigger, const struct reso
     return true;
 }
 
+/* What a call leaves out may steer as well as what it has: `tlsFromEnv`. */
+static void add_omitted(const struct object_trigger *trigger, const struct resolve_call *call,
+                        struct credentials *credentials)
+{
+    for (size_t i = 0; i < trigger->metadata_count; i++)
+        if (object_value(call->entries, call->count, trigger->metadata[i].key) == NULL)
+            credentials_add_omitted(credentials, trigger->metadata[i].key);
+}
+
 /* What the metadata names wins: with mTLS authenticationRef is for KEDA's channel to us. */
 static struct named_authentication authentication_of(const struct object_trigger *trigger)
 {
@@ -247,6 +256,7 @@ struct credentials *resolve_credentials(const struct resolve_call *call, resolve
         is_good = read_authentication(&run, named, &error);
     *ret_is_other = run.is_other;
     if (is_good) {
+        add_omitted(trigger, call, run.credentials);
         run.credentials->state = CREDENTIALS_VERIFIED;
         return run.credentials;
     }

@@ -46,6 +46,26 @@ static bool is_among(const struct credentials *credentials, const struct option 
     return false;
 }
 
+static bool refuse_variable(const char *key, const struct option *row, const char *authentication,
+                            struct error *error)
+{
+    return error_set(error, ERROR_DENIED,
+                     "%s cannot be used together with %s, since a caller could send any value: "
+                     "write %s out in the trigger or in the authentication, or use mTLS "
+                     "(--tls-client-ca)",
+                     key, authentication, row->key);
+}
+
+static bool check_omitted(const struct own_credentials_settings *settings, const char *key,
+                          const struct option *table, const struct credentials *credentials,
+                          struct error *error)
+{
+    const struct option *row = option_find(table, key, OPTION_FROM_TRIGGER);
+    if (row == NULL || !may_steer(row) || settings->callers_are_verified)
+        return true;
+    return refuse_variable(key, row, credentials->authentication, error);
+}
+
 static bool check_given(const struct own_credentials_settings *settings, struct given given,
                         const struct credentials *credentials, struct error *error)
 {
@@ -54,11 +74,7 @@ static bool check_given(const struct own_credentials_settings *settings, struct 
         return error_invalid(error, "%s is given in the trigger and in %s: keep one of them",
                              given.key, name);
     if (given.is_variable && may_steer(given.row) && !settings->callers_are_verified)
-        return error_set(error, ERROR_DENIED,
-                         "%s cannot be used together with %s, since a caller could send any value: "
-                         "write %s out in the trigger or in the authentication, or use mTLS "
-                         "(--tls-client-ca)",
-                         given.key, name, given.row->key);
+        return refuse_variable(given.key, given.row, name, error);
     if (credentials->is_cluster_wide && is_address(given.row))
         return error_set(error, ERROR_DENIED,
                          "%s in the trigger cannot be used together with %s, whose parameters go "
@@ -90,6 +106,9 @@ bool own_credentials_admit(const struct own_credentials_settings *settings,
         if (given.row != NULL && !check_given(settings, given, credentials, error))
             return false;
     }
+    for (size_t i = 0; credentials->count > 0 && i < credentials->omitted_count; i++)
+        if (!check_omitted(settings, credentials->omitted[i], table, credentials, error))
+            return false;
     return true;
 }
 

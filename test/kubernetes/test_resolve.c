@@ -165,6 +165,9 @@ static void a_variable_may_be_absent_and_have_any_value(void **state)
             resolve_entries(known, with, count, &is_other);
         assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
         assert_null(credentials->authentication);
+        assert_int_equal(credentials->omitted_count, 3 - count);
+        if (count == 2)
+            assert_string_equal(credentials->omitted[0], "passwordFromEnv");
     }
 }
 

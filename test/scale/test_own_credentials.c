@@ -177,6 +177,26 @@ static void a_query_of_a_variable_is_refused_beside_them(void **state)
     query_of(trigger);
 }
 
+static void a_variable_that_the_call_leaves_out_is_refused_as_well(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"queueNameFromEnv", "passwordFromEnv", "otherFromEnv"};
+    struct trigger *trigger = FIND("scaler", "fake", "queueName", "7");
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
+        struct credentials *credentials = credentials_new();
+        credentials->state = CREDENTIALS_VERIFIED;
+        credentials->authentication = text_copy("TriggerAuthentication shop/a");
+        credentials_add(credentials, "source", "here");
+        credentials_add_omitted(credentials, keys[i]);
+        triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
+                                 credentials);
+        if (i == 0)
+            assert_mistake(trigger, ERROR_DENIED, "queueNameFromEnv cannot be used together with");
+        else
+            query_of(trigger); /* a credential, and what is no key of the scaler */
+    }
+}
+
 static void a_password_of_a_variable_is_not(void **state)
 {
     (void)state;
@@ -273,6 +293,7 @@ int main(void)
         OWN_TEST(a_key_is_given_once),
         OWN_TEST(an_address_of_a_variable_is_refused_beside_them),
         OWN_TEST(a_query_of_a_variable_is_refused_beside_them),
+        OWN_TEST(a_variable_that_the_call_leaves_out_is_refused_as_well),
         OWN_TEST(a_password_of_a_variable_is_not),
         OWN_TEST(callers_with_a_certificate_may_send_it),
         OWN_TEST(denied_addresses_come_from_an_authentication_or_not_at_all),
