@@ -162,15 +162,15 @@ def test_the_table_shows_what_consumers_do_and_what_bound_the_replicas(browser, 
 
 def test_the_table_shows_what_a_policy_chose_in_an_outage_too(browser, server, client, redis, broker):
     push(redis, "orders", 128)
-    client.metrics(queue("orders", steps="1=1,10=2,100=5"), metric_name="", name="orders")
+    client.metrics(queue("orders", steps="1=1,10=2,100=40"), metric_name="", name="orders")
     browser.open(server)
     browser.wait_for_text("shop/orders")
     row = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/orders')).innerText.split(/\\s+/)"
-    browser.wait(f"{row}.includes('5') && {row}.includes('active')")
+    browser.wait(f"{row}.includes('40') && {row}.includes('active')")
     broker.stop()
     browser.wait(f"{row}.includes('held')")
     words = browser.evaluate(row)
-    assert "5" in words and "26" not in words, words  # 26: by the threshold
+    assert "40" in words and "26" not in words, words  # 26: by the threshold
 
 
 def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broker):

@@ -273,8 +273,10 @@ kafka: &kafka {consumerGroup: worker, topic: orders, lagThreshold: "5"}
 apache-kafka: *kafka
 nats-jetstream: {stream: orders, consumer: worker, lagThreshold: "5"}
 rabbitmq: {queueName: orders, mode: QueueLength, value: "5"}
-redis: {listName: orders, listLength: "5"}
-redis-streams: {stream: orders, consumerGroup: worker, lagCount: "5"}
+redis: &redis {listName: orders, listLength: "5"}
+redis-sentinel: *redis
+redis-streams: &streams {stream: orders, consumerGroup: worker, lagCount: "5"}
+redis-sentinel-streams: *streams
 postgresql: {query: "SELECT count(*) FROM orders WHERE state = 'new'", targetQueryValue: "5"}
 prometheus: {query: 'sum(orders_waiting{shop="eu"})', threshold: "5"}
 {{- end }}
