@@ -1,4 +1,4 @@
-"""The least rights, on the real brokers: a table each, of rights and what they are enough for. docs/migrate.md has them.
+"""The least rights, on the real brokers: a table each, of rights and what they are enough for. docs/triggers.md has them.
 
 Whoever only measures is polled instead of received, and the log says which right is missing.
 """

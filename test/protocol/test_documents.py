@@ -39,8 +39,9 @@ def test_an_active_answer_is_held_for_an_hour_by_default():
     assert re.search(r"^  hold: 1h\b", read("charts/backlog/values.yaml"), re.MULTILINE)
 
 
-def test_the_nats_example_of_the_readme_activates_at_the_first_message():
-    [example] = [block for block in re.findall(r"```yaml\n(.*?)```", read("README.md"), re.DOTALL) if "nats-jetstream" in block]
+def test_the_nats_example_activates_at_the_first_message():
+    page = read("docs/triggers.md")
+    [example] = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "nats-jetstream" in block]
     assert 'activationLagThreshold: "0"' in example
 
 
