@@ -3,7 +3,7 @@
 #include <math.h>
 
 /*
- * The constants were chosen in the simulator (bench/policies.c; docs/scaling.md has the table and what lost): how far the
+ * The constants were chosen in the simulator (bench/policies.c; bench/README.md has the table and what lost): how far the
  * need must rise or fall before another number is asked for, and for how long it must have fallen.
  */
 enum { LOWER_AFTER_MS = 60 * 1000, REMEMBERED_MS = 5 * 60 * 1000 };
