@@ -18,9 +18,8 @@
 #ifndef BACKLOG_KAFKA_COMMITS_H
 #define BACKLOG_KAFKA_COMMITS_H
 
+#include "base/hash_table.h"
 #include "kafka/client.h"
-
-#include <uthash.h>
 
 /* A request for a group's commits, in the struct of whoever waits for them. */
 struct kafka_commits_request {

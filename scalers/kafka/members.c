@@ -1,12 +1,12 @@
 #include "kafka/members.h"
 
 #include "base/clock.h"
+#include "base/hash_table.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 
 #include <string.h>
-#include <uthash.h>
 
 enum {
     TIMEOUT_MS = 3600000, /* the longest that librdkafka takes */

@@ -14,10 +14,9 @@
 #ifndef BACKLOG_KAFKA_METADATA_H
 #define BACKLOG_KAFKA_METADATA_H
 
+#include "base/hash_table.h"
 #include "kafka/client.h"
 #include "kafka/regex.h"
-
-#include <uthash.h>
 
 /* A topic that the library requests with all the others, and what is known of it. It stays while it is
  * used, and for ten minutes more. */

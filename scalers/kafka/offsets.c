@@ -1,10 +1,10 @@
 #include "kafka/offsets.h"
 
 #include "base/clock.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
 
-#include <uthash.h>
 #include <utlist.h>
 
 enum {

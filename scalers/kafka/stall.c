@@ -1,12 +1,12 @@
 #include "kafka/stall.h"
 
 #include "base/clock.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/lag.h"
 
 #include <string.h>
-#include <uthash.h>
 
 enum { FORGET_MS = 10 * 60 * 1000 };
 

@@ -12,6 +12,7 @@
 #define BACKLOG_SCALERS_NATS_JETSTREAM_CONNECTION_H
 
 #include "base/error.h"
+#include "base/hash_table.h"
 #include "events.h"
 #include "measure/task.h"
 #include "options.h"
@@ -20,7 +21,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 /* A task's request that was sent. */
 struct nats_request {

@@ -1,6 +1,7 @@
 #include "subjects.h"
 
 #include "base/clock.h"
+#include "base/hash_table.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -8,7 +9,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum {
     MAX_TREE_BYTES = 4 << 20, /* of a reply */

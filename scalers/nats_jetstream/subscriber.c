@@ -1,13 +1,13 @@
 #include "subscriber.h"
 
 #include "base/clock.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "subscription.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum {
     RETRY_MS = 10 * 1000, /* after having connected, or tried to; and without a reply */

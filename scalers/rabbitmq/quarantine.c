@@ -1,10 +1,10 @@
 #include "rabbitmq/quarantine.h"
 
+#include "base/hash_table.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum { MAX_QUARANTINED = 4096 }; /* beyond it all are dropped, and learned again */
 

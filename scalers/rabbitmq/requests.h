@@ -9,12 +9,12 @@
 #ifndef BACKLOG_RABBITMQ_REQUESTS_H
 #define BACKLOG_RABBITMQ_REQUESTS_H
 
+#include "base/hash_table.h"
 #include "measure/task.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 /* Where a request is sent. */
 enum rabbitmq_group {

@@ -1,11 +1,11 @@
 #include "redis/key_type.h"
 
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum { MAX_KNOWN = 100000 }; /* beyond it all are dropped, and learned again */
 

@@ -1,10 +1,10 @@
 #include "redis/subscriptions.h"
 
+#include "base/hash_table.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 struct redis_subscription {

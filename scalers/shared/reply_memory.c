@@ -1,11 +1,11 @@
 #include "shared/reply_memory.h"
 
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "measure/scaler.h"
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <uthash.h>
 
 /* Of one tenant, as long as it has some. */
 struct share {

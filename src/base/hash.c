@@ -72,10 +72,15 @@ uint64_t hash_end(struct hash *hash)
     return hash->state[0] ^ hash->state[1] ^ hash->state[2] ^ hash->state[3];
 }
 
-uint64_t hash_text(const char *text)
+uint64_t hash_bytes(const void *bytes, size_t length)
 {
     struct hash hash;
     hash_begin(&hash);
-    hash_add(&hash, text, strlen(text));
+    hash_add(&hash, bytes, length);
     return hash_end(&hash);
+}
+
+uint64_t hash_text(const char *text)
+{
+    return hash_bytes(text, strlen(text));
 }

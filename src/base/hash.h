@@ -24,4 +24,7 @@ uint64_t hash_end(struct hash *hash);
 
 uint64_t hash_text(const char *text); /* of one string alone */
 
+/* Of a key of any bytes; keys of one table are all strings, or all of one length. */
+uint64_t hash_bytes(const void *bytes, size_t length);
+
 #endif

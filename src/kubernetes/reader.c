@@ -1,7 +1,7 @@
 #include "kubernetes/reader.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
+#include "base/hash_table.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "kubernetes/object.h"
@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 /* A rotated Secret is in use within 10 s; a deleted ScaledObject is one no more within 60 s. */
@@ -115,15 +114,6 @@ struct reader {
 
 /* ---- entries ---- */
 
-/* Outsiders choose what is looked up. */
-static unsigned keyed_hash(const char *bytes, size_t length)
-{
-    struct hash hash;
-    hash_begin(&hash);
-    hash_add(&hash, bytes, length);
-    return (unsigned)hash_end(&hash);
-}
-
 static void set_failing(struct reader *reader, struct entry *entry, bool is_failing)
 {
     reader->failing += (size_t)is_failing - (size_t)entry->is_failing;
@@ -186,8 +176,7 @@ static struct entry *find_entry(struct reader *reader, enum object_kind kind, co
 {
     char *path = object_path(kind, namespace, name);
     struct entry *entry;
-    HASH_FIND_BYHASHVALUE(hh, reader->entries, path, strlen(path), keyed_hash(path, strlen(path)),
-                          entry);
+    HASH_FIND_STR(reader->entries, path, entry);
     if (entry != NULL) {
         free(path);
         return entry;
@@ -199,8 +188,7 @@ static struct entry *find_entry(struct reader *reader, enum object_kind kind, co
                             .name = text_copy(name),
                             .due_ms = clock_now_ms(),
                             .backoff_ms = FIRST_BACKOFF_MS};
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, reader->entries, entry->path, strlen(entry->path),
-                                keyed_hash(entry->path, strlen(entry->path)), entry);
+    HASH_ADD_KEYPTR(hh, reader->entries, entry->path, strlen(entry->path), entry);
     return entry;
 }
 
@@ -663,8 +651,7 @@ static void message_free(struct message *message)
 static struct call *find_call(const struct reader *reader, const struct message *message)
 {
     struct call *call;
-    HASH_FIND_BYHASHVALUE(hh, reader->calls, message->key, message->key_length,
-                          keyed_hash(message->key, message->key_length), call);
+    HASH_FIND(hh, reader->calls, message->key, message->key_length, call);
     return call;
 }
 
@@ -687,8 +674,7 @@ static void handle_message(struct reader *reader, struct message *message)
     if (message->kind != MESSAGE_ADD)
         return;
     call = TAKE(message->call);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, reader->calls, call->key, call->key_length,
-                                keyed_hash(call->key, call->key_length), call);
+    HASH_ADD_KEYPTR(hh, reader->calls, call->key, call->key_length, call);
     count_delivered(reader, NULL, 1);
     resolve_call(reader, call);
 }

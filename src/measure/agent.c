@@ -1,5 +1,6 @@
 /* The agent's side of agent_client.h: a process that runs one client of one scaler. Its feed is the socket. */
 #include "base/clock.h"
+#include "base/hash_table.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -12,7 +13,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <uthash.h>
 #include <utlist.h>
 
 /* A query whose options we have; freed when it is forgotten and no task uses it. */

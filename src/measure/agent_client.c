@@ -1,6 +1,7 @@
 #include "measure/agent_client_internal.h"
 
 #include "base/clock.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/agent_launch.h"
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uthash.h>
 
 enum {
     MAX_MESSAGE =

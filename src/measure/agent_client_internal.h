@@ -7,12 +7,11 @@
 #ifndef BACKLOG_MEASURE_AGENT_CLIENT_INTERNAL_H
 #define BACKLOG_MEASURE_AGENT_CLIENT_INTERNAL_H
 
+#include "base/hash_table.h"
 #include "base/text.h"
 #include "measure/agent_client.h"
 #include "measure/agent_process.h"
 #include "measure/agent_queries.h"
-
-#include <uthash.h>
 
 /* After so long without a message while tasks are in flight the agent is sent a ping. */
 enum { AGENT_CLIENT_PING_MS = 500 };

@@ -1,12 +1,12 @@
 #include "measure/agent_queries.h"
 
 #include "base/hash.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum {
     EXPIRE_MS = 20 * 60 * 1000,

@@ -15,6 +15,7 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_H
 #define BACKLOG_MEASURE_CONNECTION_H
 
+#include "base/hash_table.h"
 #include "base/metric.h"
 #include "measure/follower.h"
 #include "measure/history.h"
@@ -25,8 +26,6 @@
 #include "measure/snapshot.h"
 #include "measure/watcher.h"
 #include "measure/window.h"
-
-#include <uthash.h>
 
 enum {
     CONNECTION_PAUSE_MS =

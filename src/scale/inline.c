@@ -1,12 +1,12 @@
 #include "scale/inline.h"
 
 #include "base/hash.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 struct used {
     char *identity; /* with its scaler's name */

@@ -8,13 +8,13 @@
 #define BACKLOG_SCALE_NAMESPACE_SECRETS_H
 
 #include "base/error.h"
+#include "base/hash_table.h"
 #include "base/text.h"
 #include "config/connections.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #define NAMESPACE_SECRET_NAME "backlog-connections"
 

@@ -9,6 +9,7 @@
 #define BACKLOG_SCALE_TRIGGER_H
 
 #include "base/error.h"
+#include "base/hash_table.h"
 #include "config/credentials.h"
 #include "measure/engine.h"
 #include "measure/scaler.h"
@@ -19,7 +20,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 /* What KEDA was answered last about a trigger. */
 struct last_answer {

@@ -1,5 +1,6 @@
 #include "web/trigger_metrics.h"
 
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/metric.h"
 #include "web/trigger_fields.h"
@@ -7,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 /* One trigger, copied under the turn lock. */
 struct sample {

@@ -6,8 +6,9 @@
 #ifndef BACKLOG_SERVE_H2_PEER_H
 #define BACKLOG_SERVE_H2_PEER_H
 
+#include "base/hash_table.h"
+
 #include <stddef.h>
-#include <uthash.h>
 
 /* The longest of IPv6 with an interface, and NUL. */
 enum { H2_ADDRESS_BYTES = 64 };
