@@ -59,8 +59,8 @@ def test_slow_sql_queries_are_right_from_the_second_round_on(broker, count, seco
             assert_right(answers)
             opened, in_transaction = sessions(broker)
             assert opened <= 4 and in_transaction == 0
-    # In 5 s four sessions have time for all of these, on a busy machine for most of a thousand.
-    assert sum(errors(first).values()) <= (count // 4 if count == 1000 else 0), errors(first)
+    # In 5 s four sessions have time for all of these.
+    assert not errors(first), errors(first)
 
 
 def test_one_query_that_hangs_fails_alone(broker):
