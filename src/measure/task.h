@@ -176,7 +176,7 @@ bool feed_is_stopping(struct feed *feed);
  */
 void feed_set_window(struct feed *feed, size_t window, size_t isolated);
 
-/* How long the longest overdue task has been waiting for a place in the window; 0: none waits. */
+/* How long the longest overdue task has been waiting for a place in the window, or to be taken; 0: none waits. */
 int64_t feed_delay_ms(struct feed *feed);
 
 /*
