@@ -5,7 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "measure/connection.h"
+#include "measure/connection/connection.h"
 #include "measure/fake.h"
 #include "scale/triggers.h"
 #include "support/connections_text.h"

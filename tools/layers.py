@@ -26,7 +26,7 @@ BROKER_HEADER = re.compile(r"(librdkafka/|rdkafka|nats/|nats\.h|rabbitmq-c/|amqp
 TRANSPORT_HEADER = re.compile(r"(grpc|nghttp2/)")
 TRANSPORTS = {"h2", "grpc_core"}  # folders of src/serve; each is an option of the build
 
-SCALER_MAY = re.compile(r"(measure/(?:scaler|task)\.h|config/option\.h|base/[a-z0-9_]+\.h)$")
+SCALER_MAY = re.compile(r"(measure/(?:scaler|task)\.h|config/option\.h|base/(?:system/)?[a-z0-9_]+\.h)$")
 
 UNKEYED = "include base/hash_table.h in place of uthash.h, whose own hash has no key"
 

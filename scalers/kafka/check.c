@@ -1,7 +1,7 @@
 #include "kafka/check.h"
 
-#include "kafka/kerberos.h"
-#include "kafka/oauth.h"
+#include "kafka/login/kerberos.h"
+#include "kafka/login/oauth.h"
 #include "kafka/options.h"
 #include "kafka/selection.h"
 

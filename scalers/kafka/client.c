@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/kerberos.h"
-#include "kafka/oauth.h"
+#include "kafka/login/kerberos.h"
+#include "kafka/login/oauth.h"
 #include "kafka/settings.h"
 
 #include <errno.h>

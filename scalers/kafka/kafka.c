@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/check.h"
-#include "kafka/measure.h"
+#include "kafka/measure/measure.h"
 #include "kafka/options.h"
 #include "kafka/selection.h"
 #include "measure/scaler.h"

@@ -8,9 +8,9 @@
 #define BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_H
 
 #include "base/error.h"
-#include "connection.h"
-#include "monitoring.h"
-#include "subscriber.h"
+#include "nats_jetstream/client/connection.h"
+#include "nats_jetstream/client/subscriber.h"
+#include "nats_jetstream/monitoring/monitoring.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "client.h"
 #include "consumer_info.h"
-#include "monitoring.h"
+#include "nats_jetstream/monitoring/monitoring.h"
 #include "options.h"
 
 #include <poll.h>

@@ -7,9 +7,9 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "rabbitmq/amqp.h"
+#include "rabbitmq/amqp/amqp.h"
 #include "rabbitmq/check.h"
-#include "rabbitmq/management.h"
+#include "rabbitmq/management/management.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 

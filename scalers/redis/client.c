@@ -1,7 +1,7 @@
 #include "redis/client.h"
 
 #include "base/memory.h"
-#include "redis/setup.h"
+#include "redis/connection/setup.h"
 
 #include <stdlib.h>
 

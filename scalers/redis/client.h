@@ -8,10 +8,10 @@
 #define BACKLOG_SCALERS_REDIS_CLIENT_H
 
 #include "base/error.h"
-#include "redis/channel.h"
+#include "redis/connection/channel.h"
+#include "redis/connection/sentinel.h"
+#include "redis/connection/server.h"
 #include "redis/key_type.h"
-#include "redis/sentinel.h"
-#include "redis/server.h"
 #include "redis/subscriber.h"
 
 #include <stdbool.h>

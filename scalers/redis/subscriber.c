@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/setup.h"
+#include "redis/connection/setup.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -13,8 +13,8 @@
 
 #include "base/error.h"
 #include "measure/task.h"
-#include "redis/channel.h"
-#include "redis/server.h"
+#include "redis/connection/channel.h"
+#include "redis/connection/server.h"
 #include "redis/subscriptions.h"
 
 #include <poll.h>

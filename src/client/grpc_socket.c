@@ -1,9 +1,9 @@
 #include "client/grpc_socket.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/pem.h"
+#include "base/system/file.h"
 #include "base/text.h"
 
 #include <arpa/inet.h>

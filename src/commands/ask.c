@@ -8,8 +8,8 @@
 #include "client/scaler_client.h"
 #include "commands/check_output.h"
 #include "commands/finding_output.h"
-#include "manifest/drafts.h"
 #include "manifest/measurement.h"
+#include "manifest/migration/drafts.h"
 
 #include <signal.h>
 #include <stdlib.h>

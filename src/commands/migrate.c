@@ -1,12 +1,12 @@
 #include "cli/command.h"
 
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/system/file.h"
 #include "base/text.h"
 #include "cli/common_flags.h"
 #include "cli/console.h"
 #include "commands/finding_output.h"
-#include "manifest/migration.h"
+#include "manifest/migration/migration.h"
 
 #include <errno.h>
 #include <fcntl.h>

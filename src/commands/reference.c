@@ -4,8 +4,8 @@
  */
 #include "cli/command.h"
 
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/system/file.h"
 #include "base/text.h"
 #include "commands/reference_json.h"
 #include "config/value.h"

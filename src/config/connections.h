@@ -1,7 +1,7 @@
 /*
  * Named connections with their credentials, because KEDA forwards no TriggerAuthentication to an external scaler.
  * Where they are read from is for connections_load.h; whether their keys are right is for those to say who know
- * the scalers (scale/named.h).
+ * the scalers (scale/connections/named.h).
  *
  * A mistake concerns one connection: it is in the set, with its mistakes, and cannot be used, unless there was
  * a good version of it before (connections_inherit()).

@@ -6,7 +6,7 @@
 #ifndef BACKLOG_CONFIG_CONNECTIONS_LOAD_H
 #define BACKLOG_CONFIG_CONNECTIONS_LOAD_H
 
-#include "base/watch.h"
+#include "base/system/watch.h"
 #include "config/connections.h"
 
 /*

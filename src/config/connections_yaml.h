@@ -15,7 +15,7 @@
 #ifndef BACKLOG_CONFIG_CONNECTIONS_YAML_H
 #define BACKLOG_CONFIG_CONNECTIONS_YAML_H
 
-#include "base/watch.h"
+#include "base/system/watch.h"
 #include "config/connections.h"
 
 /* Where a text is from. */

@@ -69,7 +69,7 @@ enum option_flag {
     /* How much work there is for one replica: where the user sets one of these, the target is the user's. */
     OPTION_THRESHOLD = 1 << 13,
     /* Says where to connect or how the peer is verified, where none of the flags above says so: a trigger's own
-     * credentials may depend on it (scale/own_credentials.h). */
+     * credentials may depend on it (scale/connections/own_credentials.h). */
     OPTION_PEER = 1 << 14,
     OPTION_NEVER_SHOWN = OPTION_SECRET | OPTION_URL | OPTION_HIDDEN,
 };

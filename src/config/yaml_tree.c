@@ -1,7 +1,7 @@
 #include "config/yaml_tree.h"
 
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/system/file.h"
 #include "base/text.h"
 
 #include <ctype.h>

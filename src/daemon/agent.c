@@ -1,7 +1,7 @@
 #include "cli/command.h"
 
-#include "measure/agent_client.h"
-#include "measure/agent_launch.h"
+#include "measure/agent/client.h"
+#include "measure/agent/launch.h"
 
 #include <sys/stat.h>
 

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/watch.h"
+#include "base/system/watch.h"
 #include "cli/command.h"
 #include "daemon/retry.h"
 

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "scale/own_credentials.h"
+#include "scale/connections/own_credentials.h"
 #include "serve/services/external_scaler.h"
 #include "serve/services/loop_call.h"
 

@@ -7,8 +7,8 @@
 #include "kubernetes/api.h"
 #include "kubernetes/secret_watcher.h"
 #include "measure/scaler.h"
-#include "scale/named.h"
-#include "scale/namespace_secrets.h"
+#include "scale/connections/named.h"
+#include "scale/connections/namespace_secrets.h"
 
 #include <stdlib.h>
 

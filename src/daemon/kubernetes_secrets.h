@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "scale/namespace_secrets.h"
+#include "scale/connections/namespace_secrets.h"
 #include "serve/services/external_scaler.h"
 #include "serve/services/loop_call.h"
 
@@ -24,7 +24,7 @@ bool kubernetes_secrets_new(struct kubernetes_secrets **ret_secrets, struct erro
 void kubernetes_secrets_start(struct kubernetes_secrets *secrets, struct loop_calls *loop_calls,
                               struct external_scaler *scaler);
 
-/* For the triggers (scale/namespace_secrets.h); `context` is the secrets. */
+/* For the triggers (scale/connections/namespace_secrets.h); `context` is the secrets. */
 void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wanted);
 
 /* What is known of them, under the turn lock. */

@@ -9,7 +9,7 @@
 #include "daemon/kubernetes_credentials.h"
 #include "scale/triggers.h"
 #include "serve/services/loop_call.h"
-#include "web/http.h"
+#include "web/http/http.h"
 
 #include <stdatomic.h>
 

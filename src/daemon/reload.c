@@ -3,12 +3,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system/watch.h"
 #include "base/text.h"
-#include "base/watch.h"
 #include "config/connections_load.h"
 #include "daemon/retry.h"
 #include "measure/scaler.h"
-#include "scale/named.h"
+#include "scale/connections/named.h"
 
 #include <stdlib.h>
 

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "config/option.h"
-#include "web/http.h"
+#include "web/http/http.h"
 #include "web/walk.h"
 
 #include <stdbool.h>

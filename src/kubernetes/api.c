@@ -1,7 +1,7 @@
 #include "kubernetes/api.h"
 
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/system/file.h"
 #include "base/text.h"
 
 #include <stdlib.h>

@@ -3,13 +3,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/process.h"
 #include "base/recent_log.h"
+#include "base/system/process.h"
 #include "client/http_client.h"
 #include "lab/server_feed.h"
 #include "web/assets.h"
 #include "web/feed.h"
-#include "web/http.h"
+#include "web/http/http.h"
 #include "web/json.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 #include "cli/command.h"
 
-#include "base/listen.h"
 #include "base/memory.h"
+#include "base/system/listen.h"
 #include "cli/common_flags.h"
 #include "lab/rehearsal.h"
 #include "lab/rehearsal_http.h"

@@ -1,8 +1,8 @@
 #include "manifest/builtin.h"
 
 #include "base/memory.h"
+#include "scale/connections/named.h"
 #include "scale/general.h"
-#include "scale/named.h"
 #include "scale/triggers.h"
 
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #include "manifest/secrets.h"
 #include "manifest/trigger_check.h"
 #include "model/scaled_object.h"
+#include "scale/connections/named.h"
 #include "scale/general.h"
-#include "scale/named.h"
 #include "scale/triggers.h"
 
 #include <stdlib.h>

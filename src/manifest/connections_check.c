@@ -1,9 +1,9 @@
 #include "manifest/connections_check.h"
 
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/system/file.h"
 #include "manifest/entries.h"
-#include "scale/named.h"
+#include "scale/connections/named.h"
 
 #include <libgen.h>
 #include <stdlib.h>

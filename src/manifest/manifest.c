@@ -1,7 +1,7 @@
 #include "manifest/manifest.h"
 
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/system/file.h"
 
 #include <errno.h>
 #include <fts.h>

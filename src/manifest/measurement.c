@@ -5,8 +5,8 @@
 #include "manifest/builtin.h"
 #include "manifest/secrets.h"
 #include "model/scaled_object.h"
+#include "scale/connections/named.h"
 #include "scale/general.h"
-#include "scale/named.h"
 #include "scale/trigger_state.h"
 #include "scale/triggers.h"
 

@@ -3,8 +3,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "manifest/connections_check.h"
+#include "scale/connections/named.h"
 #include "scale/general.h"
-#include "scale/named.h"
 #include "scale/parse.h"
 
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #include "model/trace.h"
 #include "model/workers.h"
 #include "scale/peak_value.h"
-#include "scale/policy.h"
+#include "scale/policy/policy.h"
 
 struct simulation_settings {
     struct model_settings model;

@@ -3,7 +3,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/connection.h"
+#include "measure/connection/connection.h"
 #include "scale/objects.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 #include "scale/parse.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "scale/connections/named.h"
 #include "scale/general.h"
-#include "scale/named.h"
 
 #include <stdlib.h>
 #include <string.h>

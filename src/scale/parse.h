@@ -7,8 +7,8 @@
 #ifndef BACKLOG_SCALE_PARSE_H
 #define BACKLOG_SCALE_PARSE_H
 
-#include "scale/namespace_secrets.h"
-#include "scale/own_credentials.h"
+#include "scale/connections/namespace_secrets.h"
+#include "scale/connections/own_credentials.h"
 #include "scale/trigger.h"
 
 /* All borrowed. */

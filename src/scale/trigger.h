@@ -14,7 +14,7 @@
 #include "measure/engine.h"
 #include "measure/scaler.h"
 #include "scale/answer.h"
-#include "scale/identity.h"
+#include "scale/connections/identity.h"
 #include "scale/trigger_policy.h"
 
 #include <stdbool.h>
@@ -48,7 +48,7 @@ struct trigger {
     bool wants_secret;     /* the file has none: its namespace's Secret may */
     bool
         awaits_secret; /* ... which is not known yet, or its own credentials are not; this is its only mistake */
-    bool wants_credentials; /* of its own (scale/own_credentials.h) */
+    bool wants_credentials; /* of its own (scale/connections/own_credentials.h) */
     struct credentials
         *credentials;   /* ... as far as they are known; stay when it is parsed again */
     int64_t doubted_ms; /* when they were last */

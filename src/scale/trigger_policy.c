@@ -3,8 +3,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "scale/general.h"
-#include "scale/policy_options.h"
-#include "scale/policy_words.h"
+#include "scale/policy/options.h"
+#include "scale/policy/words.h"
 
 #include <inttypes.h>
 #include <math.h>

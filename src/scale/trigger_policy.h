@@ -14,7 +14,7 @@
 
 #include "measure/engine.h"
 #include "scale/answer.h"
-#include "scale/policy.h"
+#include "scale/policy/policy.h"
 
 enum { POLICY_CHANGES = 120 };
 

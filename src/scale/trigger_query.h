@@ -7,7 +7,7 @@
 #ifndef BACKLOG_SCALE_TRIGGER_QUERY_H
 #define BACKLOG_SCALE_TRIGGER_QUERY_H
 
-#include "scale/inline.h"
+#include "scale/connections/inline.h"
 #include "scale/trigger.h"
 
 struct trigger_query_settings {

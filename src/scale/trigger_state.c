@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "config/place.h"
 #include "scale/objects.h"
-#include "scale/policy_words.h"
+#include "scale/policy/words.h"
 
 #include <math.h>
 #include <string.h>

@@ -8,8 +8,8 @@
 #define BACKLOG_SCALE_TRIGGERS_H
 
 #include "config/connections.h"
-#include "scale/namespace_secrets.h"
-#include "scale/own_credentials.h"
+#include "scale/connections/namespace_secrets.h"
+#include "scale/connections/own_credentials.h"
 #include "scale/trigger.h"
 
 /* Of the metadata of one trigger: more than any scaler has, a limit on what one request makes us compare; and bytes, each of

@@ -10,7 +10,7 @@
 #ifndef BACKLOG_WEB_ASSETS_H
 #define BACKLOG_WEB_ASSETS_H
 
-#include "web/http.h"
+#include "web/http/http.h"
 
 struct asset {
     const char *name; /* "app.js" */

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/process.h"
 #include "base/recent_log.h"
+#include "base/system/process.h"
 #include "web/json.h"
 #include "web/metadata_json.h"
 #include "web/trigger_rows.h"

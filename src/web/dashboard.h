@@ -15,7 +15,7 @@
 #define BACKLOG_WEB_DASHBOARD_H
 
 #include "web/feed.h"
-#include "web/http.h"
+#include "web/http/http.h"
 #include "web/walk.h"
 
 #include <jansson.h>

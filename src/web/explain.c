@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "scale/policy_words.h"
+#include "scale/policy/words.h"
 #include "web/json.h"
 #include "web/metadata_json.h"
 #include "web/trigger_fields.h"

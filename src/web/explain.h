@@ -12,7 +12,7 @@
 #ifndef BACKLOG_WEB_EXPLAIN_H
 #define BACKLOG_WEB_EXPLAIN_H
 
-#include "web/http.h"
+#include "web/http/http.h"
 #include "web/walk.h"
 
 /* For web_page; the context is a struct walk_source. */

@@ -14,7 +14,7 @@
 #ifndef BACKLOG_WEB_FEED_H
 #define BACKLOG_WEB_FEED_H
 
-#include "web/stream.h"
+#include "web/http/stream.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
 #define BACKLOG_WEB_JSON_H
 
 #include "base/recent_log.h"
-#include "web/http.h"
+#include "web/http/http.h"
 
 #include <jansson.h>
 #include <stdint.h>

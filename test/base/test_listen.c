@@ -1,4 +1,4 @@
-#include "base/listen.h"
+#include "base/system/listen.h"
 
 #include "base/memory.h"
 

@@ -1,4 +1,4 @@
-#include "base/process.h"
+#include "base/system/process.h"
 
 #include "base/memory.h"
 #include "support/file.h"

@@ -1,4 +1,4 @@
-#include "base/watch.h"
+#include "base/system/watch.h"
 
 #include "base/memory.h"
 #include "base/text.h"

@@ -2,11 +2,11 @@
  * Bytes into the connections file, and what it says into the scalers' tables. What is taken must be usable,
  * and what is refused has an error in words. A <key>File is never a file here: it holds its own path.
  */
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/system/file.h"
 #include "measure/scaler.h"
 #include "require.h"
-#include "scale/named.h"
+#include "scale/connections/named.h"
 #include "support/connections_text.h"
 
 #include <stdint.h>
@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* In place of base/file.c's. */
+/* In place of base/system/file.c's. */
 bool file_read(const char *path, size_t limit, struct text *text, struct error *error)
 {
     if (strlen(path) > limit || strstr(path, "missing") != NULL)

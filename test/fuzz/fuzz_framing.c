@@ -2,7 +2,7 @@
  * a client's certificate. */
 #include "base/memory.h"
 #include "require.h"
-#include "serve/h2/framing.h"
+#include "serve/h2/call/framing.h"
 #include "serve/transport/metadata.h"
 #include "serve/transport/peer.h"
 

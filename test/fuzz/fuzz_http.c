@@ -5,7 +5,7 @@
 #include "require.h"
 #include "web/explain.h"
 #include "web/history_page.h"
-#include "web/http.h"
+#include "web/http/http.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

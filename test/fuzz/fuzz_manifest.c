@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "manifest/check.h"
 #include "manifest/connections_check.h"
-#include "manifest/migration.h"
+#include "manifest/migration/migration.h"
 #include "require.h"
 
 #include <stdint.h>

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "config/value.h"
-#include "scale/named.h"
+#include "scale/connections/named.h"
 #include "support/connections_text.h"
 
 #include <ctype.h>

@@ -2,7 +2,7 @@
 #ifndef BACKLOG_TEST_MANIFEST_MIGRATION_FIXTURE_H
 #define BACKLOG_TEST_MANIFEST_MIGRATION_FIXTURE_H
 
-#include "manifest/migration.h"
+#include "manifest/migration/migration.h"
 
 /* Of migrated(): all scalers, without TLS. Who changes them changes them back. */
 extern struct migration_settings settings;

@@ -1,5 +1,5 @@
 #include "base/memory.h"
-#include "manifest/patch.h"
+#include "manifest/migration/patch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

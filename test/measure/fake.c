@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/agent_client.h"
-#include "measure/agent_launch.h"
+#include "measure/agent/client.h"
+#include "measure/agent/launch.h"
 
 #include <ctype.h>
 #include <pthread.h>

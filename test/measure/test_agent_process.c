@@ -1,6 +1,6 @@
-#include "measure/agent_process.h"
+#include "measure/agent/process.h"
 
-#include "base/process.h"
+#include "base/system/process.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "base/recent_log.h"
 #include "base/text.h"
-#include "measure/connection.h"
+#include "measure/connection/connection.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

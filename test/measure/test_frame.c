@@ -1,4 +1,4 @@
-#include "measure/frame.h"
+#include "measure/agent/frame.h"
 
 #include "agent.pb-c.h"
 #include "base/clock.h"

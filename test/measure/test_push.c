@@ -1,6 +1,6 @@
 /* When an idle query is subscribed to, and what a notification does. Time is a number that the test moves. */
 #include "base/clock.h"
-#include "measure/push.h"
+#include "measure/connection/push.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* Which job is sent when. Time is a number that the test moves. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "measure/schedule.h"
+#include "measure/connection/schedule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

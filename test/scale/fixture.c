@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "scale/named.h"
+#include "scale/connections/named.h"
 #include "support/connections_text.h"
 
 #include <stdlib.h>

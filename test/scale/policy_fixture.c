@@ -1,7 +1,7 @@
 #include "scale/policy_fixture.h"
 
 #include "base/memory.h"
-#include "scale/policy_words.h"
+#include "scale/policy/words.h"
 
 #include <math.h>
 

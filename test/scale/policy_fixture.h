@@ -2,7 +2,7 @@
 #ifndef BACKLOG_TEST_POLICY_FIXTURE_H
 #define BACKLOG_TEST_POLICY_FIXTURE_H
 
-#include "scale/policy.h"
+#include "scale/policy/policy.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

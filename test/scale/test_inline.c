@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/inline.h"
+#include "scale/connections/inline.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

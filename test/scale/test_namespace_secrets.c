@@ -1,11 +1,11 @@
 /* Connections from the Secret of a trigger's own namespace. */
-#include "scale/namespace_secrets.h"
+#include "scale/connections/namespace_secrets.h"
 
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/connections_yaml.h"
+#include "scale/connections/named.h"
 #include "scale/fixture.h"
-#include "scale/named.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Credentials of a trigger's own authentication: when they are used, and what may not stand beside them. */
-#include "scale/own_credentials.h"
+#include "scale/connections/own_credentials.h"
 
 #include "base/memory.h"
 #include "base/text.h"

@@ -1,8 +1,8 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/lag.h"
+#include "kafka/measure/lag.h"
+#include "kafka/measure/stall.h"
 #include "kafka/selection.h"
-#include "kafka/stall.h"
 #include "measure/scaler.h"
 #include "scalers/trigger.h"
 

@@ -1,9 +1,9 @@
 /* krb5.conf and keytab from a trigger: nothing of them makes the Kerberos library read files of ours, or load code. */
-#include "kafka/kerberos_config.h"
+#include "kafka/login/kerberos_config.h"
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/keytab.h"
+#include "kafka/login/keytab.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/metadata.h"
+#include "kafka/requests/metadata.h"
 #include "kafka/selection.h"
 #include "measure/scaler.h"
 #include "scalers/trigger.h"

@@ -2,10 +2,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "nats_jetstream/client/subjects.h"
 #include "nats_jetstream/consumer_info.h"
-#include "nats_jetstream/jsz.h"
+#include "nats_jetstream/monitoring/jsz.h"
 #include "nats_jetstream/options.h"
-#include "nats_jetstream/subjects.h"
 
 #include <math.h>
 #include <setjmp.h>

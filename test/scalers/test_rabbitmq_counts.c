@@ -1,5 +1,5 @@
 #include "base/memory.h"
-#include "rabbitmq/counts.h"
+#include "rabbitmq/management/counts.h"
 
 #include <math.h>
 #include <setjmp.h>

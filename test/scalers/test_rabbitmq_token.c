@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "measure/scaler.h"
-#include "rabbitmq/http.h"
+#include "rabbitmq/management/http.h"
 #include "scalers/management_peer.h"
 #include "scalers/trigger.h"
 

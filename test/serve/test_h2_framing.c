@@ -1,6 +1,6 @@
 /* gRPC's bytes: prefixes, compression, time-outs, texts. Without a connection. */
 #include "base/memory.h"
-#include "serve/h2/framing.h"
+#include "serve/h2/call/framing.h"
 #include "serve/transport/status_text.h"
 
 #include <setjmp.h>

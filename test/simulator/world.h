@@ -15,7 +15,7 @@
 #ifndef BACKLOG_TEST_SIMULATOR_WORLD_H
 #define BACKLOG_TEST_SIMULATOR_WORLD_H
 
-#include "measure/connection.h"
+#include "measure/connection/connection.h"
 #include "scale/triggers.h"
 
 #include <stdio.h>

@@ -10,7 +10,7 @@
 #ifndef BACKLOG_SERVE_GRPC_CORE_STATE_H
 #define BACKLOG_SERVE_GRPC_CORE_STATE_H
 
-#include "base/trim.h"
+#include "base/system/trim.h"
 #include "serve/transport/metadata.h"
 #include "serve/transport/peer.h"
 #include "serve/transport/tls.h"

@@ -5,7 +5,7 @@
 #include "serve/h2/connection.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "serve/h2/call.h"
+#include "serve/h2/call/call.h"
 #include "serve/h2/output.h"
 #include "serve/h2/socket.h"
 

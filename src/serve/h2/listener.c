@@ -7,8 +7,8 @@
 
 #include "serve/h2/listener.h"
 #include "base/clock.h"
-#include "base/listen.h"
 #include "base/memory.h"
+#include "base/system/listen.h"
 #include "base/text.h"
 #include "serve/h2/connection.h"
 #include "serve/h2/io.h"

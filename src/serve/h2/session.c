@@ -7,10 +7,10 @@
 #include "serve/h2/session.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "serve/h2/answer.h"
-#include "serve/h2/call.h"
+#include "serve/h2/call/answer.h"
+#include "serve/h2/call/call.h"
+#include "serve/h2/call/refusal.h"
 #include "serve/h2/connection.h"
-#include "serve/h2/refusal.h"
 
 #include <stdlib.h>
 #include <string.h>

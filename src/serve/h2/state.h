@@ -28,11 +28,11 @@
 #ifndef BACKLOG_SERVE_H2_STATE_H
 #define BACKLOG_SERVE_H2_STATE_H
 
-#include "base/trim.h"
-#include "serve/h2/framing.h"
+#include "base/system/trim.h"
+#include "serve/h2/call/framing.h"
+#include "serve/h2/call/request.h"
 #include "serve/h2/limits.h"
 #include "serve/h2/peer.h"
-#include "serve/h2/request.h"
 #include "serve/transport/peer.h"
 #include "serve/transport/tls.h"
 #include "serve/transport/transport.h"

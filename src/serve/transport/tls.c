@@ -1,9 +1,9 @@
 #include "serve/transport/tls.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/pem.h"
+#include "base/system/file.h"
 #include "base/text.h"
 
 #include <openssl/ssl.h>

@@ -1,0 +1,22 @@
+/*
+ * Kerberos for SASL GSSAPI. The keytab and krb5.conf come as their contents and stay in memory: the
+ * Kerberos library reads them through /proc, and gets its tickets with the keytab by itself. So
+ * librdkafka's own way, a kinit started by a shell, is not used: the shell would see the user's text.
+ *
+ * The library finds them by environment variables. So there is one connection per process, as the scaler
+ * runs in an agent process, and kafka_kerberos_open() comes before any other thread starts.
+ */
+#ifndef BACKLOG_KAFKA_LOGIN_KERBEROS_H
+#define BACKLOG_KAFKA_LOGIN_KERBEROS_H
+
+#include "kafka/options.h"
+
+struct kafka_kerberos;
+
+void kafka_kerberos_check(const struct kafka_connection *connection, struct error *mistakes);
+
+bool kafka_kerberos_open(const struct kafka_connection *connection,
+                         struct kafka_kerberos **ret_kerberos, struct error *error);
+void kafka_kerberos_free(struct kafka_kerberos *kerberos);
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * The keytab of a trigger, out of base64. It is read by the Kerberos library, in a file in memory: so it is a keytab and nothing
+ * else, without room for another file in it.
+ */
+#ifndef BACKLOG_KAFKA_LOGIN_KEYTAB_H
+#define BACKLOG_KAFKA_LOGIN_KEYTAB_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+
+struct kafka_keytab {
+    unsigned char *bytes;
+    size_t length;
+};
+
+/* White space is passed over. The caller ends it with kafka_keytab_done(), after a mistake, too. */
+bool kafka_keytab_read(const char *base64, struct kafka_keytab *ret_keytab, struct error *error);
+
+/* Wipes it. */
+void kafka_keytab_done(struct kafka_keytab *keytab);
+
+#endif

@@ -1,0 +1,231 @@
+#include "kafka/measure/batch.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/measure/lag.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <utlist.h>
+
+/* ---- tasks ---- */
+
+/* Of its own partitions, those that it did not measure start again. Others of the topic may be
+ * another task's, which is measured less often. */
+static void settle_stalls(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_batch *batch = batch_task->batch;
+    const struct kafka_query *query = batch_task->task->query;
+    if (!query->exclude_persistent_lag)
+        return;
+    for (size_t i = 0; i < batch_task->count; i++) {
+        const struct kafka_batch_topic *topic = batch_task->topics[i]->key.topic;
+        struct kafka_stall *stall = kafka_stall_use(
+            &batch->session->stalls, batch_task->group->name, topic->name, topic->count);
+        for (int32_t j = 0; j < topic->count; j++)
+            if (kafka_lag_counts(query, j))
+                kafka_stall_settle(stall, j, batch->began_ms);
+    }
+}
+
+struct task *kafka_batch_release(struct kafka_batch_task *batch_task, bool is_answered)
+{
+    if (!is_answered)
+        settle_stalls(batch_task);
+    batch_task->batch->open--;
+    if (batch_task->group != NULL)
+        batch_task->group->open--;
+    batch_task->task->data = NULL;
+    return TAKE(batch_task->task);
+}
+
+void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, ...)
+{
+    _cleanup_(text_done) struct text text = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(&text, format, arguments);
+    va_end(arguments);
+    task_failf(kafka_batch_release(batch_task, false), "%s", text.bytes);
+}
+
+/* ---- topics and groups ---- */
+
+struct kafka_batch_topic *kafka_batch_find_topic(struct kafka_batch *batch, const char *name)
+{
+    struct kafka_batch_topic *topic;
+    HASH_FIND_STR(batch->topics, name, topic);
+    if (topic != NULL)
+        return topic;
+    topic = memory_new(sizeof(*topic));
+    topic->batch = batch;
+    topic->known = kafka_metadata_topic(batch->session->metadata, name);
+    topic->name = text_copy(name);
+    HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
+    return topic;
+}
+
+struct kafka_batch_group *kafka_batch_find_group(struct kafka_batch *batch, const char *name)
+{
+    struct kafka_batch_group *group;
+    HASH_FIND_STR(batch->groups, name, group);
+    if (group != NULL)
+        return group;
+    group = memory_new(sizeof(*group));
+    group->batch = batch;
+    group->name = text_copy(name);
+    group->request =
+        (struct kafka_commits_request){.group = group->name, .isolate = batch->isolate};
+    HASH_ADD_KEYPTR(hh, batch->groups, group->name, strlen(group->name), group);
+    return group;
+}
+
+static struct kafka_group_topic *group_topic_find(const struct kafka_batch_group *group,
+                                                  struct kafka_batch_topic *topic)
+{
+    const struct kafka_group_topic wanted = {.key = {(struct kafka_batch_group *)group, topic}};
+    struct kafka_group_topic *found;
+    HASH_FIND(hh, group->batch->group_topics, &wanted.key, sizeof(wanted.key), found);
+    return found;
+}
+
+struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
+                                                       const char *name)
+{
+    struct kafka_batch_topic *topic;
+    HASH_FIND_STR(group->batch->topics, name, topic);
+    return topic == NULL ? NULL : group_topic_find(group, topic);
+}
+
+static struct kafka_group_topic *group_topic_make(struct kafka_batch_group *group,
+                                                  struct kafka_batch_topic *topic)
+{
+    struct kafka_batch *batch = group->batch;
+    struct kafka_group_topic *found = group_topic_find(group, topic);
+    if (found != NULL)
+        return found;
+    found = memory_new(sizeof(*found));
+    found->key.group = group;
+    found->key.topic = topic;
+    found->commits = memory_array((size_t)topic->count + 1, sizeof(*found->commits));
+    found->next = group->topics;
+    group->topics = found;
+    HASH_ADD(hh, batch->group_topics, key, sizeof(found->key), found);
+    return found;
+}
+
+/* What is known of the topic's partitions now is what this batch goes by, to its end. */
+static void topic_begin(struct kafka_batch_topic *topic)
+{
+    if (topic->known == NULL || topic->partitions != NULL)
+        return;
+    topic->count = topic->known->partitions;
+    topic->partitions = memory_array((size_t)topic->count + 1, sizeof(*topic->partitions));
+}
+
+struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
+                                                struct kafka_batch_topic *topic)
+{
+    topic_begin(topic);
+    return group_topic_make(group, topic);
+}
+
+/* ---- begin ---- */
+
+static void need_metadata(struct kafka_batch *batch, uint64_t number)
+{
+    if (number > batch->metadata_request)
+        batch->metadata_request = number;
+}
+
+static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task *batch_task)
+{
+    struct kafka_metadata *metadata = batch->session->metadata;
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_selection *selection = &batch_task->selection;
+    for (size_t i = 0; i < selection->count; i++) {
+        const struct kafka_topic *known = kafka_batch_find_topic(batch, selection->names[i])->known;
+        if (known != NULL)
+            need_metadata(batch, kafka_metadata_need_topic(metadata, known));
+    }
+    const struct kafka_pattern *pattern = selection->kind == KAFKA_SELECTION_OF_PATTERN
+                                              ? kafka_metadata_pattern(metadata, query->topic)
+                                              : NULL;
+    if (pattern != NULL)
+        need_metadata(batch, kafka_metadata_need_pattern(metadata, pattern));
+}
+
+struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
+                                    bool isolate, int64_t now_ms)
+{
+    struct kafka_batch *batch = memory_new(sizeof(*batch));
+    *batch = (struct kafka_batch){.session = session,
+                                  .isolate = isolate,
+                                  .began_ms = now_ms,
+                                  .next_deadline_ms = CLOCK_NEVER,
+                                  .count = count,
+                                  .open = count};
+    batch->tasks = memory_array(count, sizeof(*batch->tasks));
+    struct kafka_batch_task *batch_task = batch->tasks;
+    struct task *task;
+    DL_FOREACH(tasks, task)
+    {
+        const struct kafka_query *query = task->query;
+        batch_task->task = task;
+        batch_task->batch = batch;
+        task->data = batch_task;
+        kafka_selection_init(&batch_task->selection, query->topic);
+        name_topics(batch, batch_task++);
+        if (task->deadline_ms > batch->deadline_ms)
+            batch->deadline_ms = task->deadline_ms;
+        if (task->deadline_ms < batch->next_deadline_ms)
+            batch->next_deadline_ms = task->deadline_ms;
+    }
+    return batch;
+}
+
+/* ---- end ---- */
+
+static void group_free(struct kafka_batch_group *group)
+{
+    kafka_commits_cancel(group->batch->session->commits, &group->request);
+    if (group->commits != NULL)
+        rd_kafka_event_destroy(group->commits);
+    free(group->name);
+    free(group);
+}
+
+void kafka_batch_free(struct kafka_batch *batch)
+{
+    struct kafka_group_topic *group_topic;
+    struct kafka_group_topic *next_group_topic;
+    HASH_ITER(hh, batch->group_topics, group_topic, next_group_topic)
+    {
+        HASH_DEL(batch->group_topics, group_topic);
+        free(group_topic->commits);
+        free(group_topic);
+    }
+    struct kafka_batch_group *group;
+    struct kafka_batch_group *next_group;
+    HASH_ITER(hh, batch->groups, group, next_group)
+    {
+        HASH_DEL(batch->groups, group);
+        group_free(group);
+    }
+    struct kafka_batch_topic *topic;
+    struct kafka_batch_topic *next_topic;
+    HASH_ITER(hh, batch->topics, topic, next_topic)
+    {
+        HASH_DEL(batch->topics, topic);
+        free(topic->partitions);
+        free(topic->name);
+        free(topic);
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        kafka_selection_done(&batch->tasks[i].selection);
+        free(batch->tasks[i].topics);
+    }
+    free(batch->tasks);
+    free(batch);
+}

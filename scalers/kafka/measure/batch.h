@@ -1,0 +1,136 @@
+/*
+ * One chunk of tasks, sorted by what they share.
+ *
+ *     batch_task ----> group_topics ---> group     one request for a group's commits on all its topics
+ *                                `-----> topic     one answer of a partition's offsets for all its groups
+ *
+ * A task leaves its batch when it ends (kafka_batch_release()). The batch itself stays until the last call
+ * for offsets on its behalf is over.
+ *
+ * Threads: the measuring thread. Owner: the session's list.
+ */
+#ifndef BACKLOG_KAFKA_MEASURE_BATCH_H
+#define BACKLOG_KAFKA_MEASURE_BATCH_H
+
+#include "kafka/measure/session.h"
+#include "kafka/selection.h"
+#include "measure/task.h"
+
+enum kafka_offset_state {
+    KAFKA_OFFSET_UNKNOWN,
+    KAFKA_OFFSET_REQUESTED,
+    KAFKA_OFFSET_KNOWN,
+    KAFKA_OFFSET_FAILED,
+};
+
+struct kafka_offset {
+    enum kafka_offset_state state;
+    int64_t value;             /* -1 of a commit: there is none */
+    rd_kafka_resp_err_t error; /* where it failed */
+    unsigned requested;        /* batch.step when it was */
+};
+
+struct kafka_partition {
+    struct kafka_offset latest;
+    struct kafka_offset earliest;
+};
+
+struct kafka_batch_topic {
+    struct kafka_batch *batch;
+    char *name;
+    struct kafka_topic *known; /* NULL: the library refuses the name */
+    struct kafka_partition *partitions;
+    int32_t count;
+    UT_hash_handle hh;
+};
+
+/* A consumer group on one topic. */
+struct kafka_group_topic {
+    struct {
+        struct kafka_batch_group *group;
+        struct kafka_batch_topic *topic;
+    } key;
+    struct kafka_offset *commits; /* one per partition */
+    bool has_commit;
+    const struct kafka_batch_task
+        *counted_for;               /* the last task whose consumers were counted on it */
+    struct kafka_group_topic *next; /* of the group */
+    UT_hash_handle hh;
+};
+
+struct kafka_batch_group {
+    struct kafka_commits_request request; /* first */
+    struct kafka_batch *batch;
+    char *name;
+    struct kafka_group_topic *topics;
+    struct kafka_batch_task *tasks;
+    size_t open;    /* of its tasks */
+    bool wants_all; /* a task is for all topics that the group has committed */
+    bool wants_members;
+    unsigned answered; /* batch.step when the commits came */
+    /* The commits have come, and this request for the metadata of their topics must be answered first. */
+    rd_kafka_event_t *commits;
+    uint64_t metadata_request;
+    UT_hash_handle hh;
+};
+
+struct kafka_batch_task {
+    struct task *task; /* NULL: it has ended */
+    struct kafka_batch *batch;
+    struct kafka_selection selection;
+    struct kafka_batch_group *group; /* NULL: not known yet */
+    struct kafka_group_topic **topics;
+    size_t count;
+    size_t capacity;
+    size_t partitions;             /* of all topics that were checked */
+    struct kafka_batch_task *next; /* of the group */
+};
+
+struct kafka_batch {
+    struct kafka_session *session;
+    bool isolate;
+    int64_t began_ms;
+    int64_t deadline_ms;      /* of the task with the most time */
+    int64_t next_deadline_ms; /* no open task's deadline is earlier */
+    unsigned step;            /* orders what was requested and what came */
+    bool is_sent;             /* the topics are known, and the requests under way */
+    uint64_t metadata_request;
+    struct kafka_batch_task *tasks;
+    size_t count;
+    size_t open;
+    struct kafka_batch_topic *topics;
+    struct kafka_batch_group *groups;
+    struct kafka_group_topic *group_topics;
+    size_t offset_calls; /* that are under way */
+    struct kafka_batch *prev, *next;
+};
+
+/* Of these tasks (utlist), whose `data` is their struct kafka_batch_task from now on. Names their topics, so
+ * that one request answers for all of them: metadata_request is its number, 0 where they are known. */
+struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
+                                    bool isolate, int64_t now_ms);
+
+/* No task is open, and no call for offsets under way. */
+void kafka_batch_free(struct kafka_batch *batch);
+
+/* They are made where there are none. */
+struct kafka_batch_topic *kafka_batch_find_topic(struct kafka_batch *batch, const char *name);
+struct kafka_batch_group *kafka_batch_find_group(struct kafka_batch *batch, const char *name);
+
+/* The group on this topic, which is known well enough. What is known of its partitions now is what the batch
+ * goes by, to its end. */
+struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
+                                                struct kafka_batch_topic *topic);
+
+/* The group on the topic of this name; NULL: it is not on it. */
+struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
+                                                       const char *name);
+
+/* Takes the task out of the batch, for the caller to end it. */
+struct task *kafka_batch_release(struct kafka_batch_task *batch_task, bool is_answered);
+
+/* The same, and fails it. */
+void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,41 @@
+#include "kafka/measure/lag.h"
+
+bool kafka_lag_is_invalid(int64_t committed, int64_t latest)
+{
+    return committed < 0 || committed > latest;
+}
+
+bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest)
+{
+    return kafka_lag_is_invalid(committed, latest) && !query->scale_to_zero_on_invalid_offset &&
+           query->offset_reset_policy == KAFKA_RESET_EARLIEST;
+}
+
+double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,
+                    int64_t earliest)
+{
+    if (!kafka_lag_is_invalid(committed, latest))
+        return (double)(latest - committed);
+    if (query->scale_to_zero_on_invalid_offset)
+        return 0;
+    if (query->offset_reset_policy == KAFKA_RESET_LATEST)
+        return 1;
+    /* The end was requested before the beginning, which moves on as messages expire. */
+    return latest > earliest ? (double)(latest - earliest) : 0;
+}
+
+bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t stuck_ms)
+{
+    return stuck_ms >= query->persistent_lag_ms;
+}
+
+bool kafka_lag_counts(const struct kafka_query *query, int32_t partition)
+{
+    const struct option_ranges *ranges = &query->partition_limitation;
+    if (query->topic == NULL)
+        return true;
+    for (size_t i = 0; i < ranges->count; i++)
+        if (partition >= ranges->items[i].first && partition <= ranges->items[i].last)
+            return true;
+    return ranges->count == 0;
+}

@@ -1,0 +1,25 @@
+/* What one partition counts. Pure. */
+#ifndef BACKLOG_KAFKA_MEASURE_LAG_H
+#define BACKLOG_KAFKA_MEASURE_LAG_H
+
+#include "kafka/options.h"
+
+/*
+ * A commit beyond the end is of an earlier topic of this name: its consumers would start by
+ * offsetResetPolicy, as if there were none, so it counts as none. (KEDA sums it as a negative lag.)
+ */
+bool kafka_lag_is_invalid(int64_t committed, int64_t latest);
+
+/* Whether kafka_lag() looks at `earliest`. */
+bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest);
+
+double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,
+                    int64_t earliest);
+
+/* Whether a lag counts as persistent whose commit has not moved for so long; for excludePersistentLag. */
+bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t stuck_ms);
+
+/* Whether partitionLimitation has this partition; without topic it limits nothing, as in KEDA. */
+bool kafka_lag_counts(const struct kafka_query *query, int32_t partition);
+
+#endif

@@ -1,0 +1,346 @@
+#include "kafka/measure/measure.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "kafka/measure/answers.h"
+#include "kafka/measure/batch.h"
+#include "kafka/measure/count.h"
+#include "kafka/measure/needs.h"
+
+#include <sys/eventfd.h>
+#include <utlist.h>
+
+/* While a batch so young is under way, new tasks gather: together they need fewer requests. */
+enum { GATHER_MS = 10 };
+
+/* Handles of librdkafka that do not end, each of which costs threads: with so many, a new process is better. */
+enum { MAX_STUCK = 4 };
+
+struct loop {
+    struct kafka_session *session;
+    struct feed *feed;
+    struct task *held; /* utlist: of groups whose call is under way, or gathering */
+    int64_t now_ms;
+};
+
+/* ---- tasks come ---- */
+
+static void take_tasks(struct loop *loop)
+{
+    for (struct task *task; (task = feed_take(loop->feed)) != NULL;) {
+        task->data = NULL;
+        task->deadline_ms = loop->now_ms + task->timeout_ms;
+        DL_APPEND(loop->held, task);
+    }
+}
+
+static void take_cancellations(struct loop *loop)
+{
+    for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;) {
+        struct kafka_batch_task *batch_task = task->data;
+        if (batch_task != NULL)
+            kafka_batch_release(batch_task, false);
+        else
+            DL_DELETE(loop->held, task);
+        task_return(task, true);
+    }
+    for (uint64_t id; feed_next_unsubscribe(loop->feed, &id);)
+        kafka_subscriptions_remove(loop->session->subscriptions, id);
+}
+
+static bool must_gather(const struct loop *loop)
+{
+    const struct kafka_batch *batches = loop->session->batches;
+    const struct kafka_batch *newest = batches == NULL ? NULL : batches->prev;
+    return newest != NULL && newest->open > 0 && loop->now_ms - newest->began_ms < GATHER_MS;
+}
+
+/* Those of the held tasks that can be sent now; what was kept back starts only now. */
+static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_count)
+{
+    struct task *picked = NULL;
+    struct task *task;
+    struct task *next;
+    *ret_count = 0;
+    DL_FOREACH_SAFE(loop->held, task, next)
+    {
+        const struct kafka_query *query = task->query;
+        if (task->isolate != isolate ||
+            !kafka_commits_is_free(loop->session->commits, query->consumer_group, isolate,
+                                   loop->now_ms))
+            continue;
+        DL_DELETE(loop->held, task);
+        DL_APPEND(picked, task);
+        ++*ret_count;
+        if (task->deadline_ms < loop->now_ms + task->timeout_ms) {
+            task->deadline_ms = loop->now_ms + task->timeout_ms;
+            task_started(task);
+        }
+    }
+    return picked;
+}
+
+/* Where metadata is needed, the batch goes on when that has come. */
+static void begin_batches(struct loop *loop)
+{
+    struct kafka_session *session = loop->session;
+    if (loop->held == NULL || must_gather(loop))
+        return;
+    for (int isolate = 0; isolate < 2; isolate++) {
+        size_t count;
+        struct task *tasks = pick_tasks(loop, isolate, &count);
+        if (tasks == NULL)
+            continue;
+        struct kafka_batch *batch = kafka_batch_new(session, tasks, count, isolate, loop->now_ms);
+        DL_APPEND(session->batches, batch);
+        if (batch->metadata_request > 0)
+            kafka_metadata_request(session->metadata, batch->metadata_request);
+        else
+            kafka_needs_send(batch);
+    }
+    kafka_stall_forget_old(&session->stalls, loop->now_ms);
+    kafka_members_forget_old(session->members, loop->now_ms);
+}
+
+/* ---- answers come ---- */
+
+/* Groups and batches that waited for this metadata. */
+static void continue_batch(struct kafka_batch *batch)
+{
+    struct kafka_metadata *metadata = batch->session->metadata;
+    if (!batch->is_sent && kafka_metadata_has(metadata, batch->metadata_request))
+        kafka_needs_send(batch);
+    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
+        if (group->commits != NULL && kafka_metadata_has(metadata, group->metadata_request)) {
+            kafka_answers_take_waiting(group);
+            for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+                kafka_count_try(task);
+        }
+}
+
+/* It failed, though something else was answered: as long as somebody waits, it is requested again. */
+static void request_again(struct kafka_batch *batch)
+{
+    if (batch->open == 0)
+        return;
+    if (!batch->is_sent)
+        kafka_metadata_request(batch->session->metadata, batch->metadata_request);
+    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
+        if (group->commits != NULL && group->open > 0)
+            kafka_metadata_request(batch->session->metadata, group->metadata_request);
+}
+
+static bool receive_metadata(struct kafka_session *session, struct error *error)
+{
+    _cleanup_(error_done) struct error reason = {0};
+    struct kafka_batch *batch;
+    switch (kafka_metadata_receive(session->metadata, &reason)) {
+    case KAFKA_METADATA_NOTHING:
+        return true;
+    case KAFKA_METADATA_RECEIVED:
+        DL_FOREACH(session->batches, batch)
+        continue_batch(batch);
+        return true;
+    case KAFKA_METADATA_FAILED:
+        DL_FOREACH(session->batches, batch)
+        request_again(batch);
+        return true;
+    case KAFKA_METADATA_LOST:
+        break;
+    }
+    error_move(error, &reason);
+    return false;
+}
+
+static void receive_commits(struct kafka_session *session)
+{
+    rd_kafka_event_t *event;
+    struct kafka_commits_request *request;
+    while ((request = kafka_commits_receive(session->commits, &event)) != NULL) {
+        struct kafka_batch_group *group = (struct kafka_batch_group *)request;
+        if (!kafka_answers_take_commits(group, event))
+            continue;
+        for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+            kafka_count_try(task);
+    }
+}
+
+static void receive_members(struct kafka_session *session)
+{
+    struct kafka_batch *batch;
+    if (!kafka_members_receive(session->members))
+        return;
+    DL_FOREACH(session->batches, batch)
+    for (size_t i = 0; i < batch->count; i++)
+        kafka_count_try(&batch->tasks[i]);
+}
+
+static void receive_offsets(struct kafka_session *session)
+{
+    struct kafka_offset_answer answer;
+    while (kafka_offsets_receive(session->offsets, &answer)) {
+        kafka_answers_take_offsets(&answer);
+        struct kafka_batch *batch = answer.owner;
+        for (size_t i = 0; i < batch->count; i++)
+            kafka_count_try(&batch->tasks[i]);
+    }
+}
+
+static bool receive(struct kafka_session *session, struct error *error)
+{
+    eventfd_t events;
+    eventfd_read(session->client.event_fd, &events);
+    kafka_client_poll(&session->client);
+    if (!receive_metadata(session, error))
+        return false;
+    receive_commits(session);
+    receive_offsets(session);
+    receive_members(session);
+    kafka_subscriptions_receive(session->subscriptions);
+    return true;
+}
+
+/* ---- time passes ---- */
+
+static void time_out_held(struct loop *loop)
+{
+    struct task *task;
+    struct task *next;
+    DL_FOREACH_SAFE(loop->held, task, next)
+    if (task->deadline_ms <= loop->now_ms) {
+        _cleanup_(error_done) struct error error = {0};
+        const struct kafka_query *query = task->query;
+        error_unavailable(&error, "the commits of Kafka group %s: its coordinator does not answer",
+                          query->consumer_group);
+        DL_DELETE(loop->held, task);
+        task_time_out_with(task, &error);
+    }
+}
+
+static void time_out(struct kafka_batch *batch, int64_t now_ms)
+{
+    if (batch->next_deadline_ms > now_ms)
+        return;
+    batch->next_deadline_ms = CLOCK_NEVER;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct task *task = batch->tasks[i].task;
+        if (task == NULL)
+            continue;
+        if (task->deadline_ms <= now_ms)
+            kafka_count_time_out(&batch->tasks[i]);
+        else if (task->deadline_ms < batch->next_deadline_ms)
+            batch->next_deadline_ms = task->deadline_ms;
+    }
+}
+
+static void time_out_all(struct loop *loop)
+{
+    struct kafka_batch *batch;
+    struct kafka_batch *next;
+    time_out_held(loop);
+    DL_FOREACH_SAFE(loop->session->batches, batch, next)
+    {
+        time_out(batch, loop->now_ms);
+        if (batch->open > 0 || batch->offset_calls > 0)
+            continue;
+        DL_DELETE(loop->session->batches, batch);
+        kafka_batch_free(batch);
+    }
+}
+
+static bool has_tasks(const struct loop *loop)
+{
+    const struct kafka_batch *batch;
+    DL_FOREACH(loop->session->batches, batch)
+    if (batch->open > 0)
+        return true;
+    return loop->held != NULL;
+}
+
+static int64_t next_ms(const struct loop *loop)
+{
+    int64_t next_ms = kafka_commits_next_ms(loop->session->commits, loop->now_ms);
+    const struct kafka_batch *batch;
+    const struct task *task;
+    DL_FOREACH(loop->session->batches, batch)
+    if (batch->open > 0 && batch->next_deadline_ms < next_ms)
+        next_ms = batch->next_deadline_ms;
+    DL_FOREACH(loop->held, task)
+    if (task->deadline_ms < next_ms)
+        next_ms = task->deadline_ms;
+    if (loop->held != NULL && must_gather(loop) &&
+        loop->session->batches->prev->began_ms + GATHER_MS < next_ms)
+        next_ms = loop->session->batches->prev->began_ms + GATHER_MS;
+    return next_ms;
+}
+
+static void wait(const struct loop *loop)
+{
+    struct pollfd descriptors[] = {
+        {.fd = loop->session->client.event_fd, .events = POLLIN},
+        {.fd = kafka_subscriptions_descriptor(loop->session->subscriptions), .events = POLLIN},
+    };
+    feed_wait(loop->feed, descriptors, ARRAY_LENGTH(descriptors), next_ms(loop));
+}
+
+/* Their tasks are the feed's again. */
+static void abandon(struct kafka_session *session)
+{
+    struct kafka_batch *batch;
+    DL_FOREACH(session->batches, batch)
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->tasks[i].task != NULL)
+            kafka_batch_release(&batch->tasks[i], false);
+}
+
+bool kafka_measure(void *client, struct feed *feed, struct error *error)
+{
+    struct kafka_session *session = client;
+    struct loop loop = {.session = session, .feed = feed};
+    while (!feed_is_stopping(feed)) {
+        bool is_usable = receive(session, error);
+        loop.now_ms = clock_now_ms();
+        if (!is_usable) {
+            abandon(session);
+            return false;
+        }
+        time_out_all(&loop);
+        take_cancellations(&loop);
+        take_tasks(&loop);
+        begin_batches(&loop);
+        kafka_offsets_send(session->offsets);
+        kafka_session_maintain(session, loop.now_ms);
+        if (!has_tasks(&loop) && kafka_client_stuck(&session->client, loop.now_ms) >= MAX_STUCK)
+            return kafka_client_fail(&session->client, error, "old connections do not end");
+        if (!has_tasks(&loop) && kafka_subscriptions_is_empty(session->subscriptions))
+            return true;
+        wait(&loop);
+    }
+    abandon(session);
+    return true;
+}
+
+bool kafka_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                   struct error *error)
+{
+    struct kafka_session *session;
+    if (!kafka_session_open(connection_options, deadline_ms, &session, error))
+        return false;
+    *ret_client = session;
+    return true;
+}
+
+void kafka_disconnect(void *client)
+{
+    struct kafka_session *session = client;
+    struct kafka_batch *batch;
+    struct kafka_batch *next;
+    /* The threads refer to the batches. */
+    kafka_offsets_free(TAKE(session->offsets));
+    DL_FOREACH_SAFE(session->batches, batch, next)
+    {
+        DL_DELETE(session->batches, batch);
+        kafka_batch_free(batch);
+    }
+    kafka_session_close(session);
+}

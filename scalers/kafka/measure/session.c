@@ -1,0 +1,72 @@
+#include "kafka/measure/session.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+/* Not over and over while a cluster is at odds with itself. */
+enum { RENEW_MS = 2000 };
+
+bool kafka_session_open(const struct kafka_connection *options, int64_t deadline_ms,
+                        struct kafka_session **ret_session, struct error *error)
+{
+    struct kafka_session *session = memory_new(sizeof(*session));
+    struct kafka_client *client = &session->client;
+    if (!kafka_client_open(client, options, deadline_ms, error)) {
+        kafka_client_close(client);
+        free(session);
+        return false;
+    }
+    session->metadata = kafka_metadata_new(client);
+    session->commits = kafka_commits_new(client);
+    session->members = kafka_members_new(client);
+    session->offsets = kafka_offsets_new(client);
+    session->subscriptions = kafka_subscriptions_new(client, session->metadata);
+    *ret_session = session;
+    return true;
+}
+
+void kafka_session_close(struct kafka_session *session)
+{
+    kafka_subscriptions_free(session->subscriptions);
+    if (session->offsets != NULL)
+        kafka_offsets_free(session->offsets);
+    kafka_members_free(session->members);
+    kafka_commits_free(session->commits);
+    kafka_metadata_free(session->metadata);
+    kafka_stall_forget_all(&session->stalls);
+    kafka_client_close(&session->client);
+    free(session);
+}
+
+static bool is_quiet(const struct kafka_session *session)
+{
+    return kafka_metadata_is_quiet(session->metadata) && kafka_commits_is_quiet(session->commits) &&
+           kafka_offsets_is_quiet(session->offsets);
+}
+
+/* Where no handle can be had, the old one stays. */
+static void renew(struct kafka_session *session)
+{
+    _cleanup_(error_done) struct error error = {0};
+    kafka_commits_close_handle(session->commits);
+    kafka_members_close_handle(session->members);
+    kafka_metadata_close_handles(session->metadata);
+    if (!kafka_client_renew(&session->client, &error))
+        log_warning("%s", error_text(&error));
+    kafka_commits_open_handle(session->commits);
+    kafka_members_open_handle(session->members);
+    kafka_metadata_open_handles(session->metadata);
+}
+
+void kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
+{
+    bool is_crowded = kafka_metadata_is_crowded(session->metadata);
+    kafka_commits_maintain(session->commits, now_ms);
+    if (!(is_crowded || kafka_commits_need_renewal(session->commits)) ||
+        now_ms - session->client.opened_ms < RENEW_MS || !is_quiet(session))
+        return;
+    if (is_crowded)
+        kafka_subscriptions_drop(session->subscriptions); /* its handles hold on to them, too */
+    renew(session);
+}

@@ -1,0 +1,403 @@
+#include "kafka/requests/commits.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <string.h>
+
+enum {
+    TIMEOUT_MS = 3600000, /* the longest that librdkafka takes */
+    SILENT_MS = 1000,     /* a call on the main handle that is so old is also sent on the second */
+    RENEW_MS = 2000,      /* the second handle is not renewed again within this time */
+    STALE_MS = 500,       /* ... nor within this one where its coordinator is stale */
+    IDLE_MS = 60 * 1000,  /* ... and ended when it has not been used for so long */
+    MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
+};
+
+struct handle {
+    rd_kafka_t *rk;            /* the main one is the client's */
+    rd_kafka_queue_t *answers; /* NULL: there is no such handle now */
+    struct call *calls;        /* by group, the oldest first */
+    int64_t opened_ms;
+    int64_t used_ms;
+    size_t waiting; /* calls with a request */
+    bool is_stale;  /* it takes a broker for a group's coordinator that is not any more */
+};
+
+/* A call that is under way. */
+struct call {
+    struct handle *handle;
+    char *group;
+    int64_t sent_ms;
+    struct kafka_commits_request *request; /* NULL: nobody waits for it any more */
+    rd_kafka_topic_partition_list_t *partitions;
+    bool is_moved; /* its request is on the second handle, too */
+    bool is_stale; /* it has ended, but the handle would only send to the stale coordinator again */
+    bool is_retried; /* it was stale before, on another second handle */
+    UT_hash_handle hh;
+};
+
+struct kafka_commits {
+    struct kafka_client *client;
+    struct handle main;
+    struct handle second;
+    bool
+        has_recovered; /* a group was answered on the second handle, whose call on the main one hangs */
+};
+
+static void handle_open(struct kafka_commits *commits, struct handle *handle, rd_kafka_t *rk)
+{
+    handle->rk = rk;
+    handle->answers = kafka_client_new_queue(commits->client, rk);
+    handle->opened_ms = handle->used_ms = clock_now_ms();
+    handle->is_stale = false;
+}
+
+struct kafka_commits *kafka_commits_new(struct kafka_client *client)
+{
+    struct kafka_commits *commits = memory_new(sizeof(*commits));
+    commits->client = client;
+    handle_open(commits, &commits->main, client->rk);
+    return commits;
+}
+
+static struct call *call_find(const struct handle *handle, const char *group)
+{
+    struct call *call;
+    HASH_FIND_STR(handle->calls, group, call);
+    return call;
+}
+
+static void call_detach(struct call *call)
+{
+    call->handle->waiting -= call->request != NULL;
+    call->request = NULL;
+}
+
+static void call_free(struct call *call)
+{
+    call_detach(call);
+    HASH_DEL(call->handle->calls, call);
+    if (call->partitions != NULL)
+        rd_kafka_topic_partition_list_destroy(call->partitions);
+    free(call->group);
+    free(call);
+}
+
+static void calls_free(struct handle *handle)
+{
+    struct call *call;
+    struct call *next;
+    HASH_ITER(hh, handle->calls, call, next)
+    call_free(call);
+}
+
+static void second_close(struct kafka_commits *commits)
+{
+    struct handle *second = &commits->second;
+    if (second->answers != NULL)
+        kafka_client_end_handle(commits->client, TAKE(second->rk), TAKE(second->answers));
+}
+
+void kafka_commits_close_handle(struct kafka_commits *commits)
+{
+    struct handle *handle = &commits->main;
+    calls_free(handle);
+    rd_kafka_queue_io_event_enable(handle->answers, -1, NULL, 0);
+    rd_kafka_queue_destroy(TAKE(handle->answers));
+    commits->has_recovered = false;
+}
+
+void kafka_commits_open_handle(struct kafka_commits *commits)
+{
+    handle_open(commits, &commits->main, commits->client->rk);
+}
+
+void kafka_commits_free(struct kafka_commits *commits)
+{
+    kafka_commits_close_handle(commits);
+    calls_free(&commits->second);
+    second_close(commits);
+    free(commits);
+}
+
+/* ---- which handle ---- */
+
+static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
+                        int64_t now_ms)
+{
+    const struct call *call = call_find(&commits->main, group);
+    return isolate || (call != NULL && (call->is_stale || now_ms - call->sent_ms >= SILENT_MS));
+}
+
+static int64_t renewable_ms(const struct handle *second)
+{
+    return second->opened_ms + (second->is_stale ? STALE_MS : RENEW_MS);
+}
+
+static bool may_renew(const struct handle *second, int64_t now_ms)
+{
+    return now_ms >= renewable_ms(second);
+}
+
+bool kafka_commits_is_free(const struct kafka_commits *commits, const char *group, bool isolate,
+                           int64_t now_ms)
+{
+    if (!uses_second(commits, group, isolate, now_ms))
+        return call_find(&commits->main, group) == NULL;
+    const struct call *call = call_find(&commits->second, group);
+    return call == NULL || (call->request == NULL && may_renew(&commits->second, now_ms));
+}
+
+static void call_send(struct call *call)
+{
+    char reason[128];
+    rd_kafka_t *rk = call->handle->rk;
+    rd_kafka_ListConsumerGroupOffsets_t *request =
+        rd_kafka_ListConsumerGroupOffsets_new(call->group, call->partitions);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+    rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, reason, sizeof(reason));
+    rd_kafka_AdminOptions_set_opaque(options, call);
+    rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, options, call->handle->answers);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+}
+
+/* The groups that still wait for the former one are sent again. */
+static bool second_open(struct kafka_commits *commits, struct error *error)
+{
+    struct handle *second = &commits->second;
+    rd_kafka_t *rk = kafka_client_new_handle(commits->client,
+                                             rd_kafka_conf_dup(commits->client->settings), error);
+    if (rk == NULL)
+        return false;
+    second_close(commits);
+    handle_open(commits, second, rk);
+    struct call *call;
+    struct call *next;
+    HASH_ITER(hh, second->calls, call, next)
+    {
+        if (call->request == NULL) {
+            call_free(call);
+            continue;
+        }
+        call->is_retried = call->is_stale;
+        call->is_stale = false;
+        call_send(call);
+    }
+    return true;
+}
+
+static bool second_prepare(struct kafka_commits *commits, const char *group, int64_t now_ms,
+                           struct error *error)
+{
+    struct handle *second = &commits->second;
+    bool is_useless = second->is_stale || call_find(second, group) != NULL;
+    if (second->answers != NULL && !(is_useless && may_renew(second, now_ms)))
+        return true;
+    return second_open(commits, error);
+}
+
+static void handle_send(struct handle *handle, struct kafka_commits_request *request,
+                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+{
+    struct call *call = memory_new(sizeof(*call));
+    call->handle = handle;
+    call->group = text_copy(request->group);
+    call->sent_ms = now_ms;
+    call->request = request;
+    call->partitions = partitions == NULL ? NULL : rd_kafka_topic_partition_list_copy(partitions);
+    HASH_ADD_KEYPTR(hh, handle->calls, call->group, strlen(call->group), call);
+    handle->used_ms = now_ms;
+    handle->waiting++;
+    call_send(call);
+}
+
+bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_request *request,
+                        const rd_kafka_topic_partition_list_t *partitions, struct error *error)
+{
+    int64_t now_ms = clock_now_ms();
+    bool is_second = uses_second(commits, request->group, request->isolate, now_ms);
+    if (is_second && !second_prepare(commits, request->group, now_ms, error))
+        return false;
+    handle_send(is_second ? &commits->second : &commits->main, request, partitions, now_ms);
+    return true;
+}
+
+/* On the second handle, too. */
+static bool call_move(struct kafka_commits *commits, struct call *call, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (!kafka_commits_is_free(commits, call->group, true, now_ms) ||
+        !second_prepare(commits, call->group, now_ms, &error))
+        return false;
+    handle_send(&commits->second, call->request, call->partitions, now_ms);
+    call->is_moved = true;
+    return true;
+}
+
+/* A call that waits for another second handle, as this one sends to a stale coordinator. */
+static void retry_stale(struct kafka_commits *commits, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    const struct handle *second = &commits->second;
+    if (!second->is_stale || !may_renew(second, now_ms))
+        return;
+    const struct call *call = second->calls;
+    while (call != NULL && !(call->is_stale && call->request != NULL))
+        call = call->hh.next;
+    if (call != NULL && !second_open(commits, &error))
+        log_debug("%s", error_text(&error)); /* the tasks run out of time */
+}
+
+void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
+{
+    struct handle *second = &commits->second;
+    retry_stale(commits, now_ms);
+    for (struct call *call = commits->main.calls; call != NULL; call = call->hh.next) {
+        if (now_ms - call->sent_ms < SILENT_MS)
+            break;
+        if (call->request != NULL && !call->is_moved && second->waiting < MAX_MOVED)
+            call_move(commits, call, now_ms);
+    }
+    if (second->answers != NULL && second->waiting == 0 && now_ms - second->used_ms >= IDLE_MS) {
+        calls_free(second);
+        second_close(commits);
+    }
+}
+
+int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    const struct call *call = commits->main.calls;
+    while (call != NULL && now_ms - call->sent_ms >= SILENT_MS)
+        call = call->hh.next;
+    if (call != NULL)
+        next_ms = call->sent_ms + SILENT_MS;
+    const struct handle *second = &commits->second;
+    int64_t renew_ms = renewable_ms(second);
+    if (second->answers != NULL && renew_ms > now_ms && renew_ms < next_ms)
+        next_ms = renew_ms;
+    return next_ms;
+}
+
+/* ---- answers ---- */
+
+void kafka_commits_cancel(struct kafka_commits *commits,
+                          const struct kafka_commits_request *request)
+{
+    struct handle *const handles[] = {&commits->main, &commits->second};
+    for (size_t i = 0; i < ARRAY_LENGTH(handles); i++) {
+        struct call *call = call_find(handles[i], request->group);
+        if (call != NULL && call->request == request)
+            call_detach(call);
+    }
+}
+
+/*
+ * The handle would send to the same broker again and again. True where the second one, or the next second
+ * one, is tried before the request fails.
+ */
+static bool call_note_stale(struct kafka_commits *commits, struct call *call)
+{
+    call->handle->is_stale = true;
+    if (call->handle == &commits->second) {
+        call->is_stale = call->request != NULL && !call->is_retried;
+        return call->is_stale;
+    }
+    call->is_stale = true;
+    if (!call->is_moved && (call->request == NULL || !call_move(commits, call, clock_now_ms())))
+        return false;
+    call_detach(call);
+    return true;
+}
+
+/* The request that the answer is for; NULL: nobody waits for it. */
+static struct kafka_commits_request *take_event(struct kafka_commits *commits,
+                                                rd_kafka_event_t *event)
+{
+    struct call *call = rd_kafka_event_opaque(event);
+    if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT ||
+        call == NULL)
+        return NULL;
+    struct kafka_commits_request *request = call->request;
+    if (rd_kafka_event_error(event) >=
+        RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
+        commits->client->answered_ms = clock_now_ms();
+    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NOT_COORDINATOR &&
+        call_note_stale(commits, call))
+        return NULL;
+    if (request != NULL)
+        kafka_commits_cancel(commits, request);
+    if (call->handle == &commits->second && call_find(&commits->main, call->group) != NULL &&
+        rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        commits->has_recovered = true;
+    if (call->is_stale)
+        call_detach(call);
+    else
+        call_free(call);
+    return request;
+}
+
+struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
+                                                    rd_kafka_event_t **ret_event)
+{
+    struct handle *const handles[] = {&commits->main, &commits->second};
+    for (size_t i = 0; i < ARRAY_LENGTH(handles); i++) {
+        rd_kafka_event_t *event;
+        while (handles[i]->answers != NULL &&
+               (event = rd_kafka_queue_poll(handles[i]->answers, 0)) != NULL) {
+            struct kafka_commits_request *request = take_event(commits, event);
+            if (request != NULL) {
+                *ret_event = event;
+                return request;
+            }
+            rd_kafka_event_destroy(event);
+        }
+    }
+    return NULL;
+}
+
+const rd_kafka_topic_partition_list_t *
+kafka_commits_result(rd_kafka_event_t *event, const char **ret_reason, bool *ret_is_timeout)
+{
+    size_t count = 0;
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
+        rd_kafka_event_ListConsumerGroupOffsets_result(event);
+    const rd_kafka_group_result_t **results =
+        result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
+    const rd_kafka_error_t *error = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
+    *ret_is_timeout = code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+                      rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *ret_reason = rd_kafka_err2str(code);
+        return NULL;
+    }
+    if (count == 0 || error != NULL) {
+        *ret_reason =
+            error == NULL ? "unexpected reply without a result" : rd_kafka_error_string(error);
+        return NULL;
+    }
+    return rd_kafka_group_result_partitions(results[0]);
+}
+
+/* ---- the main handle's renewal ---- */
+
+bool kafka_commits_is_quiet(const struct kafka_commits *commits)
+{
+    if (commits->main.waiting == 0)
+        return true;
+    for (const struct call *call = commits->main.calls; call != NULL; call = call->hh.next)
+        if (call->request != NULL && !call->is_moved)
+            return false;
+    return true;
+}
+
+bool kafka_commits_need_renewal(const struct kafka_commits *commits)
+{
+    return commits->main.is_stale || (commits->has_recovered && commits->main.calls != NULL);
+}

@@ -1,0 +1,222 @@
+#include "kafka/requests/members.h"
+
+#include "base/clock.h"
+#include "base/hash_table.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <string.h>
+
+enum {
+    TIMEOUT_MS = 3600000, /* the longest that librdkafka takes */
+    SILENT_MS = 1000,     /* nobody waits for a request that is so old */
+    FORGET_MS = 10 * 60 * 1000,
+};
+
+/* Of one group. */
+struct members {
+    char *group;
+    int64_t wanted_ms;
+    int64_t sent_ms; /* 0: no request is under way */
+    int64_t received_ms;
+    bool is_known;
+    bool has_warned;
+    rd_kafka_topic_partition_list_t *assigned;
+    UT_hash_handle hh;
+};
+
+struct kafka_members {
+    struct kafka_client *client;
+    rd_kafka_queue_t *answers;
+    struct members *groups;
+};
+
+void kafka_members_open_handle(struct kafka_members *members)
+{
+    members->answers = kafka_client_new_queue(members->client, members->client->rk);
+}
+
+struct kafka_members *kafka_members_new(struct kafka_client *client)
+{
+    struct kafka_members *members = memory_new(sizeof(*members));
+    members->client = client;
+    kafka_members_open_handle(members);
+    return members;
+}
+
+static void set_unknown(struct members *group)
+{
+    if (group->assigned != NULL)
+        rd_kafka_topic_partition_list_destroy(TAKE(group->assigned));
+    group->is_known = false;
+}
+
+void kafka_members_close_handle(struct kafka_members *members)
+{
+    for (struct members *group = members->groups; group != NULL; group = group->hh.next) {
+        set_unknown(group);
+        group->sent_ms = 0;
+    }
+    rd_kafka_queue_io_event_enable(members->answers, -1, NULL, 0);
+    rd_kafka_queue_destroy(TAKE(members->answers));
+}
+
+static void group_free(struct kafka_members *members, struct members *group)
+{
+    HASH_DEL(members->groups, group);
+    set_unknown(group);
+    free(group->group);
+    free(group);
+}
+
+void kafka_members_free(struct kafka_members *members)
+{
+    struct members *group;
+    struct members *next;
+    kafka_members_close_handle(members);
+    HASH_ITER(hh, members->groups, group, next)
+    group_free(members, group);
+    free(members);
+}
+
+static struct members *group_find(const struct kafka_members *members, const char *name)
+{
+    struct members *group;
+    HASH_FIND_STR(members->groups, name, group);
+    return group;
+}
+
+void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
+{
+    struct members *group;
+    struct members *next;
+    HASH_ITER(hh, members->groups, group, next)
+    if (group->sent_ms == 0 && now_ms - group->wanted_ms >= FORGET_MS)
+        group_free(members, group);
+}
+
+/* ---- requests ---- */
+
+/* The group is not forgotten before the answer, or the handle, which takes the answer with it. */
+static void send_request(struct kafka_members *members, struct members *group)
+{
+    char reason[128];
+    const char *name = group->group;
+    rd_kafka_t *rk = members->client->rk;
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+    rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, reason, sizeof(reason));
+    rd_kafka_AdminOptions_set_opaque(options, group);
+    rd_kafka_DescribeConsumerGroups(rk, &name, 1, options, members->answers);
+    rd_kafka_AdminOptions_destroy(options);
+}
+
+void kafka_members_request(struct kafka_members *members, const char *name, int64_t now_ms)
+{
+    struct members *group = group_find(members, name);
+    if (group == NULL) {
+        group = memory_new(sizeof(*group));
+        group->group = text_copy(name);
+        HASH_ADD_KEYPTR(hh, members->groups, group->group, strlen(group->group), group);
+    }
+    group->wanted_ms = now_ms;
+    if (group->sent_ms != 0)
+        return;
+    group->sent_ms = now_ms;
+    send_request(members, group);
+}
+
+bool kafka_members_is_pending(const struct kafka_members *members, const char *name,
+                              int64_t since_ms, int64_t now_ms)
+{
+    const struct members *group = group_find(members, name);
+    return group != NULL && group->sent_ms != 0 && group->received_ms < since_ms &&
+           now_ms - group->sent_ms < SILENT_MS;
+}
+
+/* ---- answers ---- */
+
+static void take_member(struct members *group, const rd_kafka_MemberDescription_t *member,
+                        size_t number)
+{
+    const rd_kafka_MemberAssignment_t *assignment = rd_kafka_MemberDescription_assignment(member);
+    const rd_kafka_topic_partition_list_t *partitions =
+        assignment == NULL ? NULL : rd_kafka_MemberAssignment_partitions(assignment);
+    for (int i = 0; partitions != NULL && i < partitions->cnt; i++) {
+        rd_kafka_topic_partition_t *assigned = rd_kafka_topic_partition_list_add(
+            group->assigned, partitions->elems[i].topic, partitions->elems[i].partition);
+        assigned->opaque = (void *)(number + 1);
+    }
+}
+
+static void warn_once(struct members *group, const char *reason)
+{
+    if (!group->has_warned)
+        log_warning("the members of Kafka group %s: %s; ratePerReplica: measured and the status of "
+                    "consumers need them",
+                    group->group, reason);
+    group->has_warned = true;
+}
+
+/* While the group rebalances, no member has a partition. Consumers that assign partitions by hand are no members. */
+static void take_description(struct members *group,
+                             const rd_kafka_ConsumerGroupDescription_t *description)
+{
+    const rd_kafka_error_t *error = rd_kafka_ConsumerGroupDescription_error(description);
+    rd_kafka_consumer_group_state_t state = rd_kafka_ConsumerGroupDescription_state(description);
+    set_unknown(group);
+    if (error != NULL) {
+        warn_once(group, rd_kafka_error_string(error));
+        return;
+    }
+    if ((state != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE &&
+         state != RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY) ||
+        rd_kafka_ConsumerGroupDescription_is_simple_consumer_group(description))
+        return;
+    group->is_known = true;
+    group->assigned = rd_kafka_topic_partition_list_new(0);
+    size_t count = rd_kafka_ConsumerGroupDescription_member_count(description);
+    for (size_t i = 0; i < count; i++)
+        take_member(group, rd_kafka_ConsumerGroupDescription_member(description, i), i);
+}
+
+static void take_event(rd_kafka_event_t *event)
+{
+    struct members *group = rd_kafka_event_opaque(event);
+    size_t count = 0;
+    const rd_kafka_DescribeConsumerGroups_result_t *result =
+        rd_kafka_event_DescribeConsumerGroups_result(event);
+    const rd_kafka_ConsumerGroupDescription_t **descriptions =
+        result == NULL ? NULL : rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
+    if (group == NULL) /* the library's own */
+        return;
+    group->sent_ms = 0;
+    group->received_ms = clock_now_ms();
+    if (count > 0)
+        take_description(group, descriptions[0]);
+    else {
+        set_unknown(group);
+        warn_once(group, rd_kafka_err2str(rd_kafka_event_error(event)));
+    }
+}
+
+bool kafka_members_receive(struct kafka_members *members)
+{
+    bool has_come = false;
+    rd_kafka_event_t *event;
+    while ((event = rd_kafka_queue_poll(members->answers, 0)) != NULL) {
+        take_event(event);
+        rd_kafka_event_destroy(event);
+        has_come = true;
+    }
+    return has_come;
+}
+
+const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka_members *members,
+                                                              const char *name, int64_t since_ms)
+{
+    const struct members *group = group_find(members, name);
+    bool is_known = group != NULL && group->is_known && group->received_ms >= since_ms;
+    return is_known ? group->assigned : NULL;
+}

@@ -1,0 +1,49 @@
+/*
+ * The members of consumer groups and the partitions that they have, for triggers whose policy needs the number of consumers.
+ *
+ * A request goes to the group's coordinator and needs the same right as its commits. What it finds is only useful: no task
+ * fails for want of it, and none waits that comes when the coordinator has not answered the request for a second; one that
+ * came before waits until its time is over at most. As for commits (commits.h) no request times out, and a group has at
+ * most one.
+ *
+ * Threads: the measuring thread. Owner: the session.
+ */
+#ifndef BACKLOG_KAFKA_REQUESTS_MEMBERS_H
+#define BACKLOG_KAFKA_REQUESTS_MEMBERS_H
+
+#include "kafka/client.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kafka_members;
+
+struct kafka_members *kafka_members_new(struct kafka_client *client);
+void kafka_members_free(struct kafka_members *members);
+
+/* Sends a request, unless one for the group is under way. */
+void kafka_members_request(struct kafka_members *members, const char *group, int64_t now_ms);
+
+/* Takes what has come. True: something has. */
+bool kafka_members_receive(struct kafka_members *members);
+
+/* Whether the answer to a request that was sent at `since_ms` or later is worth waiting for. */
+bool kafka_members_is_pending(const struct kafka_members *members, const char *group,
+                              int64_t since_ms, int64_t now_ms);
+
+/*
+ * What the members have, by an answer that came at `since_ms` or later; valid until the next answer. `opaque` is another for
+ * each member, and all that one has follow one another. NULL: there is none, the group is being rebalanced, or its consumers
+ * are no members of it.
+ */
+const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka_members *members,
+                                                              const char *group, int64_t since_ms);
+
+/* Groups that nobody has asked for in a while. */
+void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
+
+/* A new main handle takes the old one's place between these two. */
+void kafka_members_close_handle(struct kafka_members *members);
+void kafka_members_open_handle(struct kafka_members *members);
+
+#endif

@@ -1,0 +1,395 @@
+#include "kafka/requests/metadata.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/selection.h"
+
+#include <string.h>
+
+/*
+ * A query that is idle and watched is measured several times a second. New partitions and leaders may
+ * wait a little longer, as one request is for all topics of the client.
+ */
+enum { FRESH_MS = 2000 };
+
+/* For the one measurement that a message hastens, what is known may be older: it is right for that one. */
+enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
+
+/* A topic that nobody measures any more. */
+enum { FORGET_MS = 10 * 60 * 1000 };
+
+/*
+ * librdkafka never frees a topic once it has partitions, destroyed or not, and requests all it has
+ * every time: a handle that has many more than are used is to be replaced.
+ */
+enum { SPARE_TOPICS = 100 };
+
+/* The broker that is tried first may hang. All tries together take less than a task's time. */
+static const int tries_ms[] = {300, 600, 900};
+
+/* The library chooses the brokers at random, so all tries may have met the one that hangs. */
+enum { MAX_FAILURES = 2 };
+
+/* A request for metadata, on a thread of its own. */
+struct request {
+    struct kafka_job job;
+    rd_kafka_t *rk;
+    bool is_for_all;
+    int64_t sent_ms;
+    rd_kafka_resp_err_t error;
+    const rd_kafka_metadata_t *result;
+};
+
+struct kafka_metadata {
+    struct kafka_client *client;
+    struct kafka_topic *topics;
+    struct kafka_pattern *patterns;
+    struct kafka_workers *workers;
+    struct request *request; /* the one that is running */
+    uint64_t started;
+    uint64_t received;
+    uint64_t wanted;
+    bool next_is_for_all;
+    bool is_crowded;
+    unsigned failures;     /* in a row */
+    int64_t unanswered_ms; /* when the first of them was sent */
+};
+
+struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
+{
+    struct kafka_metadata *metadata = memory_new(sizeof(*metadata));
+    metadata->client = client;
+    metadata->workers = kafka_workers_new(client->event_fd);
+    return metadata;
+}
+
+static void forget_topic(struct kafka_metadata *metadata, struct kafka_topic *topic)
+{
+    HASH_DEL(metadata->topics, topic);
+    if (topic->handle != NULL)
+        rd_kafka_topic_destroy(topic->handle);
+    free(topic->leaders);
+    free(topic->name);
+    free(topic);
+}
+
+static void forget_pattern(struct kafka_metadata *metadata, struct kafka_pattern *pattern)
+{
+    /* The analyzer takes two elements of the table for the same. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+    HASH_DEL(metadata->patterns, pattern);
+    kafka_regex_free(&pattern->regex);
+    free(pattern->topics);
+    free(pattern->text);
+    free(pattern);
+}
+
+/* What was last used before then. The patterns go first: they point to topics, which were used with them. */
+static void forget_unused(struct kafka_metadata *metadata, int64_t before_ms)
+{
+    struct kafka_pattern *pattern;
+    struct kafka_pattern *next_pattern;
+    HASH_ITER(hh, metadata->patterns, pattern, next_pattern)
+    if (pattern->used_ms < before_ms)
+        forget_pattern(metadata, pattern);
+    struct kafka_topic *topic;
+    struct kafka_topic *next;
+    HASH_ITER(hh, metadata->topics, topic, next)
+    if (topic->used_ms < before_ms)
+        forget_topic(metadata, topic);
+}
+
+static void request_free(struct request *request)
+{
+    if (request->result != NULL)
+        rd_kafka_metadata_destroy(request->result);
+    free(request);
+}
+
+void kafka_metadata_free(struct kafka_metadata *metadata)
+{
+    kafka_workers_free(metadata->workers);
+    if (metadata->request != NULL)
+        request_free(metadata->request);
+    forget_unused(metadata, CLOCK_NEVER);
+    free(metadata);
+}
+
+struct kafka_topic *kafka_metadata_topic(struct kafka_metadata *metadata, const char *name)
+{
+    struct kafka_topic *topic;
+    HASH_FIND_STR(metadata->topics, name, topic);
+    if (topic == NULL) {
+        rd_kafka_topic_t *handle = rd_kafka_topic_new(metadata->client->rk, name, NULL);
+        if (handle == NULL)
+            return NULL;
+        topic = memory_new(sizeof(*topic));
+        topic->name = text_copy(name);
+        topic->handle = handle;
+        topic->first_request = metadata->started + 1;
+        HASH_ADD_KEYPTR(hh, metadata->topics, topic->name, strlen(topic->name), topic);
+    }
+    topic->used_ms = clock_now_ms();
+    return topic;
+}
+
+struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, const char *text)
+{
+    struct kafka_pattern *pattern;
+    HASH_FIND_STR(metadata->patterns, text, pattern);
+    if (pattern == NULL) {
+        _cleanup_(error_done) struct error reported_already = {0};
+        pattern = memory_new(sizeof(*pattern));
+        if (!kafka_regex_compile(text, &pattern->regex, &reported_already)) {
+            free(pattern);
+            return NULL;
+        }
+        pattern->text = text_copy(text);
+        pattern->first_request = metadata->started + 1;
+        HASH_ADD_KEYPTR(hh, metadata->patterns, pattern->text, strlen(pattern->text), pattern);
+    }
+    pattern->used_ms = clock_now_ms();
+    return pattern;
+}
+
+static bool topic_is_fresh(const struct kafka_topic *topic, int64_t now_ms)
+{
+    bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
+    int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : FRESH_MS;
+    return topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms;
+}
+
+/* The running request answers for what was known when it was sent. */
+static uint64_t number_for(const struct kafka_metadata *metadata, uint64_t first_request)
+{
+    bool is_covered = metadata->request != NULL && first_request <= metadata->started;
+    return is_covered ? metadata->started : metadata->started + 1;
+}
+
+uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
+                                   const struct kafka_topic *topic)
+{
+    return topic_is_fresh(topic, clock_now_ms()) ? 0 : number_for(metadata, topic->first_request);
+}
+
+uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
+                                     const struct kafka_pattern *pattern)
+{
+    if (pattern->received_ms > 0 && clock_now_ms() - pattern->received_ms <= FRESH_MS)
+        return 0;
+    bool is_for_all = metadata->request != NULL && metadata->request->is_for_all;
+    uint64_t running = is_for_all ? metadata->started : 0;
+    if (pattern->first_request <= running)
+        return running;
+    metadata->next_is_for_all = true; /* the running one was sent before there was the pattern */
+    return metadata->started + 1;
+}
+
+static void run(struct kafka_job *job)
+{
+    struct request *request = (struct request *)job;
+    request->error = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (size_t i = 0; i < ARRAY_LENGTH(tries_ms) && request->error != RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++)
+        request->error = rd_kafka_metadata(request->rk, request->is_for_all, NULL, &request->result,
+                                           tries_ms[i]);
+}
+
+/* With no topic at all the library would request all of the cluster, and create some by the way. */
+static void start(struct kafka_metadata *metadata)
+{
+    if (metadata->request != NULL || metadata->wanted <= metadata->received)
+        return;
+    bool is_for_all = metadata->next_is_for_all;
+    if (metadata->topics == NULL && !is_for_all) {
+        metadata->received = metadata->started = metadata->wanted;
+        return;
+    }
+    struct request *request = memory_new(sizeof(*request));
+    *request = (struct request){.job = {.run = run},
+                                .rk = metadata->client->rk,
+                                .is_for_all = is_for_all,
+                                .sent_ms = clock_now_ms()};
+    if (!kafka_workers_start(metadata->workers, &request->job)) {
+        free(request); /* tried again with the next one that is wanted */
+        return;
+    }
+    metadata->request = request;
+    metadata->next_is_for_all = false;
+    metadata->started++;
+}
+
+void kafka_metadata_request(struct kafka_metadata *metadata, uint64_t number)
+{
+    if (number > metadata->wanted)
+        metadata->wanted = number;
+    start(metadata);
+}
+
+bool kafka_metadata_has(const struct kafka_metadata *metadata, uint64_t number)
+{
+    return metadata->received >= number;
+}
+
+static void take_topic(struct kafka_topic *topic, const rd_kafka_metadata_topic_t *result,
+                       int64_t now_ms)
+{
+    topic->received_ms = now_ms;
+    topic->error = result->err;
+    topic->partitions = result->partition_cnt;
+    free(topic->leaders);
+    topic->leaders = memory_array((size_t)result->partition_cnt + 1, sizeof(*topic->leaders));
+    for (int32_t i = 0; i < result->partition_cnt; i++)
+        topic->leaders[i] = -1;
+    /* Kafka numbers a topic's partitions from 0 on, and lists them in any order. */
+    for (int i = 0; i < result->partition_cnt; i++) {
+        const rd_kafka_metadata_partition_t *partition = &result->partitions[i];
+        if (partition->id >= 0 && partition->id < topic->partitions)
+            topic->leaders[partition->id] = partition->leader;
+    }
+}
+
+/* Kafka's own topics are no work; a consumer's pattern leaves them out, too. */
+static bool is_internal(const char *name)
+{
+    return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state");
+}
+
+/* Where too many match, those beyond are counted only: the library would keep what it knows of them for good. */
+static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern *pattern,
+                          const rd_kafka_metadata_topic_t *topic)
+{
+    if (is_internal(topic->topic) || !kafka_regex_matches(pattern->regex, topic->topic))
+        return;
+    pattern->partitions += (size_t)topic->partition_cnt;
+    if (pattern->count++ >= KAFKA_SELECTION_MAX_TOPICS ||
+        pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
+        return;
+    pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
+                                  sizeof(struct kafka_topic *));
+    pattern->topics[pattern->count - 1] = kafka_metadata_topic(metadata, topic->topic);
+}
+
+static void take_patterns(struct kafka_metadata *metadata, const rd_kafka_metadata_t *result,
+                          int64_t now_ms)
+{
+    for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
+         pattern = pattern->hh.next) {
+        if (pattern->first_request > metadata->started)
+            continue; /* it came after the request was sent, and waits for the next */
+        pattern->count = 0;
+        pattern->partitions = 0;
+        pattern->received_ms = now_ms;
+        for (int i = 0; i < result->topic_cnt; i++)
+            pattern_match(metadata, pattern, &result->topics[i]);
+    }
+}
+
+static void take_result(struct kafka_metadata *metadata, const struct request *request)
+{
+    const rd_kafka_metadata_t *result = request->result;
+    int64_t now_ms = clock_now_ms();
+    for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
+        if (topic->first_request <= metadata->started)
+            topic->received_ms = 0;
+    if (request->is_for_all)
+        take_patterns(metadata, result, now_ms);
+    for (int i = 0; i < result->topic_cnt; i++) {
+        struct kafka_topic *topic;
+        HASH_FIND_STR(metadata->topics, result->topics[i].topic, topic);
+        if (topic != NULL)
+            take_topic(topic, &result->topics[i], now_ms);
+    }
+    if (!request->is_for_all)
+        metadata->is_crowded =
+            result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics) + SPARE_TOPICS;
+    forget_unused(metadata, now_ms - FORGET_MS);
+}
+
+static void succeed(struct kafka_metadata *metadata, const struct request *request)
+{
+    struct kafka_client *client = metadata->client;
+    take_result(metadata, request);
+    metadata->received = metadata->started;
+    metadata->failures = 0;
+    client->answered_ms = clock_now_ms();
+    client->all_down_ms = 0;
+    error_done(&client->last_error);
+}
+
+static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
+                                      const struct request *request, struct error *error)
+{
+    const struct kafka_client *client = metadata->client;
+    _cleanup_(memory_free) char *what = text_format("no broker answers a request for metadata: %s",
+                                                    rd_kafka_err2str(request->error));
+    kafka_client_fail(client, error, what);
+    metadata->next_is_for_all = metadata->next_is_for_all || request->is_for_all;
+    if (metadata->failures++ == 0)
+        metadata->unanswered_ms = request->sent_ms;
+    bool is_silent = client->answered_ms < metadata->unanswered_ms;
+    bool is_lost = client->all_down_ms != 0 || metadata->failures >= MAX_FAILURES;
+    return is_silent && is_lost ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
+}
+
+enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
+                                                 struct error *error)
+{
+    struct request *request = (struct request *)kafka_workers_next(metadata->workers);
+    if (request == NULL)
+        return KAFKA_METADATA_NOTHING;
+    metadata->request = NULL;
+    kafka_client_poll(metadata->client);
+    enum kafka_metadata_event event = KAFKA_METADATA_RECEIVED;
+    if (request->error == RD_KAFKA_RESP_ERR_NO_ERROR)
+        succeed(metadata, request);
+    else
+        event = fail(metadata, request, error);
+    request_free(request);
+    if (event == KAFKA_METADATA_RECEIVED)
+        start(metadata);
+    return event;
+}
+
+int32_t kafka_topic_leader(const struct kafka_topic *topic, int32_t partition)
+{
+    return partition < topic->partitions ? topic->leaders[partition] : -1;
+}
+
+void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic *topic)
+{
+    topic->received_ms = 0;
+    topic->first_request = metadata->started + 1;
+}
+
+void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name)
+{
+    struct kafka_topic *topic;
+    HASH_FIND_STR(metadata->topics, name, topic);
+    if (topic != NULL)
+        topic->confirmed_ms = clock_now_ms();
+}
+
+bool kafka_metadata_is_crowded(const struct kafka_metadata *metadata)
+{
+    return metadata->is_crowded;
+}
+
+bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata)
+{
+    return metadata->request == NULL;
+}
+
+void kafka_metadata_close_handles(struct kafka_metadata *metadata)
+{
+    for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
+        if (topic->handle != NULL)
+            rd_kafka_topic_destroy(TAKE(topic->handle));
+    metadata->is_crowded = false;
+}
+
+void kafka_metadata_open_handles(struct kafka_metadata *metadata)
+{
+    for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
+        topic->handle = rd_kafka_topic_new(metadata->client->rk, topic->name, NULL);
+}

@@ -1,0 +1,101 @@
+/*
+ * Which topics there are, which partitions they have, and which brokers lead them.
+ *
+ * One request is for all topics in use, or for all of the cluster where a pattern is; it runs in the
+ * background, one at a time, and they are numbered from 1. Who needs something that is not known well
+ * enough learns the number of the request to wait for:
+ *
+ *     uint64_t number = max(kafka_metadata_need_topic(), kafka_metadata_need_pattern(), ...)
+ *     kafka_metadata_request(metadata, number);
+ *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(metadata, number)
+ *
+ * Threads: the measuring thread. Owner: the session.
+ */
+#ifndef BACKLOG_KAFKA_REQUESTS_METADATA_H
+#define BACKLOG_KAFKA_REQUESTS_METADATA_H
+
+#include "base/hash_table.h"
+#include "kafka/client.h"
+#include "kafka/regex.h"
+
+/* A topic that the library requests with all the others, and what is known of it. It stays while it is
+ * used, and for ten minutes more. */
+struct kafka_topic {
+    char *name;
+    rd_kafka_topic_t *handle;
+    int64_t used_ms;
+    int64_t received_ms;       /* 0: nothing is known, or what was turned out wrong */
+    int64_t confirmed_ms;      /* see kafka_metadata_confirm() */
+    uint64_t first_request;    /* the first one that can answer for it */
+    rd_kafka_resp_err_t error; /* of the topic as a whole */
+    int32_t *leaders;          /* a broker's id per partition; -1: none */
+    int32_t partitions;
+    UT_hash_handle hh;
+};
+
+/* A regular expression, and the topics that matched it when all of the cluster were last listed. */
+struct kafka_pattern {
+    char *text;
+    struct kafka_regex *regex;
+    int64_t used_ms;
+    int64_t received_ms; /* 0: never */
+    uint64_t first_request;
+    struct kafka_topic **topics;
+    size_t count; /* of all that matched; `topics` has them where they are not too many */
+    size_t partitions;
+    size_t capacity;
+    UT_hash_handle hh;
+};
+
+struct kafka_metadata;
+
+struct kafka_metadata *kafka_metadata_new(struct kafka_client *client);
+
+/* Waits for a request that is running. */
+void kafka_metadata_free(struct kafka_metadata *metadata);
+
+/* The topic by this name, remembered from now on. NULL where the library refuses the name. */
+struct kafka_topic *kafka_metadata_topic(struct kafka_metadata *metadata, const char *name);
+
+/* The pattern, remembered from now on. NULL where it cannot be compiled. */
+struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, const char *text);
+
+/* The number of the request to wait for; 0: it is known well enough. */
+uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
+                                   const struct kafka_topic *topic);
+uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
+                                     const struct kafka_pattern *pattern);
+
+void kafka_metadata_request(struct kafka_metadata *metadata, uint64_t number);
+bool kafka_metadata_has(const struct kafka_metadata *metadata, uint64_t number);
+
+enum kafka_metadata_event {
+    KAFKA_METADATA_NOTHING,
+    KAFKA_METADATA_RECEIVED,
+    KAFKA_METADATA_FAILED, /* with an error that says why; who waits calls kafka_metadata_request() again */
+    KAFKA_METADATA_LOST, /* with an error: no broker has answered anything since */
+};
+enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
+                                                 struct error *error);
+
+/* The broker that leads the partition, as far as is known; -1: none. */
+int32_t kafka_topic_leader(const struct kafka_topic *topic, int32_t partition);
+
+/* What is known of the topic turned out wrong (a leader moved). */
+void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic *topic);
+
+/*
+ * A message of it has just come, from the broker that was taken for its leader: the measurement that this
+ * hastens need not request it again, unless a long time has passed.
+ */
+void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name);
+
+/* The library holds on to many topics that nobody measures any more: a new handle is needed. */
+bool kafka_metadata_is_crowded(const struct kafka_metadata *metadata);
+
+/* A new main handle takes the old one's place between these two. Only while no request is running. */
+bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata);
+void kafka_metadata_close_handles(struct kafka_metadata *metadata);
+void kafka_metadata_open_handles(struct kafka_metadata *metadata);
+
+#endif

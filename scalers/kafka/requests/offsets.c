@@ -1,0 +1,280 @@
+#include "kafka/requests/offsets.h"
+
+#include "base/clock.h"
+#include "base/hash_table.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <utlist.h>
+
+enum {
+    CALL_PARTITIONS = 1000, /* librdkafka 2.0 takes no more */
+    MAX_THREADS = 32,
+};
+
+/* Partitions of one leader and one owner, all the first or all the last offsets. */
+struct call {
+    struct kafka_job job; /* first */
+    struct leader *leader;
+    rd_kafka_t *rk;
+    rd_kafka_topic_partition_list_t *list;
+    bool is_earliest;
+    int64_t deadline_ms;
+    void *owner;
+    size_t *count; /* the owner's; NULL: not counted any more */
+    rd_kafka_resp_err_t error;
+    struct call *prev, *next;
+};
+
+/* What is to be requested from one broker. */
+struct leader {
+    int32_t id;
+    struct call *collecting[2]; /* latest, earliest: not full yet */
+    struct call *waiting;       /* utlist */
+    struct call *running;
+    UT_hash_handle hh;
+};
+
+struct kafka_offsets {
+    struct kafka_client *client;
+    struct kafka_workers *workers;
+    struct leader *leaders;
+    struct call *answer; /* the one that was given out last */
+    size_t running;
+};
+
+struct kafka_offsets *kafka_offsets_new(struct kafka_client *client)
+{
+    struct kafka_offsets *offsets = memory_new(sizeof(*offsets));
+    offsets->client = client;
+    offsets->workers = kafka_workers_new(client->event_fd);
+    return offsets;
+}
+
+static void call_free(struct call *call)
+{
+    if (call == NULL)
+        return;
+    if (call->count != NULL)
+        --*call->count;
+    rd_kafka_topic_partition_list_destroy(call->list);
+    free(call);
+}
+
+void kafka_offsets_free(struct kafka_offsets *offsets)
+{
+    kafka_workers_free(offsets->workers);
+    call_free(offsets->answer);
+    struct leader *leader;
+    struct leader *next;
+    HASH_ITER(hh, offsets->leaders, leader, next)
+    {
+        struct call *call;
+        struct call *next_call;
+        DL_FOREACH_SAFE(leader->waiting, call, next_call)
+        call_free(call);
+        call_free(leader->running);
+        call_free(leader->collecting[false]);
+        call_free(leader->collecting[true]);
+        HASH_DEL(offsets->leaders, leader);
+        free(leader);
+    }
+    free(offsets);
+}
+
+#if RD_KAFKA_VERSION >= 0x020300ff
+
+/* The answer is in the order of the request; what is out of place stays without an offset. */
+static void take_result(rd_kafka_topic_partition_list_t *list, const rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(
+        rd_kafka_event_ListOffsets_result((rd_kafka_event_t *)event), &count);
+    for (size_t i = 0; i < count && i < (size_t)list->cnt; i++) {
+        const rd_kafka_topic_partition_t *result =
+            rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+        if (result->partition != list->elems[i].partition ||
+            !text_equal(result->topic, list->elems[i].topic))
+            continue;
+        list->elems[i].offset = result->offset;
+        list->elems[i].err = result->err;
+    }
+}
+
+/* Has the error of each partition. */
+static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
+                                        int left_ms)
+{
+    char reason[128];
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+    rd_kafka_AdminOptions_set_request_timeout(options, left_ms, reason, sizeof(reason));
+    rd_kafka_ListOffsets(rk, list, options, queue);
+    rd_kafka_AdminOptions_destroy(options);
+
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, left_ms);
+    rd_kafka_resp_err_t error =
+        event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+        take_result(list, event);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    return error;
+}
+
+#else
+
+/* One partition's error is that of all, and call_split() finds out which. */
+static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
+                                        int left_ms)
+{
+    return rd_kafka_offsets_for_times(rk, list, left_ms);
+}
+
+#endif
+
+/* On a thread of its own. */
+static void call_run(struct kafka_job *job)
+{
+    struct call *call = (struct call *)job;
+    int left_ms = clock_left_ms(call->deadline_ms, INT32_MAX);
+    call->error =
+        left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT : list_offsets(call->rk, call->list, left_ms);
+}
+
+static struct leader *leader_find(struct kafka_offsets *offsets, int32_t id)
+{
+    struct leader *leader;
+    HASH_FIND(hh, offsets->leaders, &id, sizeof(id), leader);
+    if (leader != NULL)
+        return leader;
+    leader = memory_new(sizeof(*leader));
+    leader->id = id;
+    HASH_ADD(hh, offsets->leaders, id, sizeof(leader->id), leader);
+    return leader;
+}
+
+/* What was collected waits for a thread. */
+static void leader_flush(struct leader *leader, bool is_earliest)
+{
+    struct call *call = TAKE(leader->collecting[is_earliest]);
+    if (call != NULL)
+        DL_APPEND(leader->waiting, call);
+}
+
+static struct call *collect_begin(struct leader *leader, const struct kafka_offset_request *request)
+{
+    struct call *call = memory_new(sizeof(*call));
+    *call = (struct call){.job = {.run = call_run},
+                          .leader = leader,
+                          .list = rd_kafka_topic_partition_list_new(0),
+                          .is_earliest = request->is_earliest,
+                          .deadline_ms = request->deadline_ms,
+                          .owner = request->owner,
+                          .count = request->calls};
+    leader->collecting[request->is_earliest] = call;
+    ++*request->calls;
+    return call;
+}
+
+static void collect(struct leader *leader, const struct kafka_offset_request *request)
+{
+    struct call *call = leader->collecting[request->is_earliest];
+    if (call != NULL && call->owner != request->owner) {
+        leader_flush(leader, request->is_earliest);
+        call = NULL;
+    }
+    if (call == NULL)
+        call = collect_begin(leader, request);
+    rd_kafka_topic_partition_t *added =
+        rd_kafka_topic_partition_list_add(call->list, request->topic, request->partition);
+    added->offset = request->is_earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+    added->opaque = request->context;
+    if (call->list->cnt == CALL_PARTITIONS)
+        leader_flush(leader, request->is_earliest);
+}
+
+void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request)
+{
+    collect(leader_find(offsets, request->leader), request);
+}
+
+/* Without memory for a thread the call stays, and its tasks time out. */
+static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
+{
+    struct call *call = leader->waiting;
+    if (call == NULL || leader->running != NULL || offsets->running >= MAX_THREADS)
+        return;
+    call->rk = offsets->client->rk;
+    if (!kafka_workers_start(offsets->workers, &call->job))
+        return;
+    DL_DELETE(leader->waiting, call);
+    leader->running = call;
+    offsets->running++;
+}
+
+void kafka_offsets_send(struct kafka_offsets *offsets)
+{
+    for (struct leader *leader = offsets->leaders; leader != NULL; leader = leader->hh.next) {
+        leader_flush(leader, false);
+        leader_flush(leader, true);
+        leader_start(offsets, leader);
+    }
+}
+
+/* One partition's error is the whole call's: request them again in halves till it stands alone. */
+static void call_split(const struct call *call)
+{
+    const rd_kafka_topic_partition_list_t *list = call->list;
+    leader_flush(call->leader, call->is_earliest);
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *partition = &list->elems[i];
+        if (i == list->cnt / 2)
+            leader_flush(call->leader, call->is_earliest);
+        const struct kafka_offset_request request = {.topic = partition->topic,
+                                                     .partition = partition->partition,
+                                                     .is_earliest = call->is_earliest,
+                                                     .deadline_ms = call->deadline_ms,
+                                                     .owner = call->owner,
+                                                     .context = partition->opaque,
+                                                     .calls = call->count};
+        collect(call->leader, &request);
+    }
+    leader_flush(call->leader, call->is_earliest);
+}
+
+/* A negative code is the library's: the broker did not answer, so halves would not fare better. */
+static bool is_of_a_partition(const struct call *call)
+{
+    return call->error > RD_KAFKA_RESP_ERR_NO_ERROR && call->list->cnt > 1;
+}
+
+bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer)
+{
+    call_free(TAKE(offsets->answer));
+    for (struct kafka_job *job; (job = kafka_workers_next(offsets->workers)) != NULL;) {
+        struct call *call = (struct call *)job;
+        call->leader->running = NULL;
+        offsets->running--;
+        if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
+            offsets->client->answered_ms = clock_now_ms();
+        if (is_of_a_partition(call)) {
+            call_split(call);
+            call_free(call);
+            continue;
+        }
+        offsets->answer = call;
+        *ret_answer = (struct kafka_offset_answer){.list = call->list,
+                                                   .is_earliest = call->is_earliest,
+                                                   .error = call->error,
+                                                   .owner = call->owner};
+        return true;
+    }
+    return false;
+}
+
+bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets)
+{
+    return offsets->running == 0;
+}

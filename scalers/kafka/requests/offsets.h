@@ -1,0 +1,54 @@
+/*
+ * The first and last offsets of partitions, requested from the brokers that lead them.
+ *
+ * librdkafka answers a call only once all brokers have answered, and before 2.3 one broker's error
+ * discards the answers of all. So each broker has its own calls, on a thread, one at a time: a broker that
+ * hangs delays only what it leads. Within a call the library's work grows with the square of the partitions,
+ * so a call has a limit.
+ *
+ * Threads: the functions are for the measuring thread. Owner: the session.
+ */
+#ifndef BACKLOG_KAFKA_REQUESTS_OFFSETS_H
+#define BACKLOG_KAFKA_REQUESTS_OFFSETS_H
+
+#include "kafka/client.h"
+
+/* A partition whose offset is requested; the caller's. */
+struct kafka_offset_request {
+    const char *topic;
+    int32_t partition;
+    int32_t leader;
+    bool is_earliest;
+    int64_t deadline_ms;
+    void *
+        owner; /* only requests of one owner share a call: a broker refuses a partition named twice */
+    void *context; /* given back with the answer */
+    size_t *calls; /* the owner's calls that are under way are counted here */
+};
+
+/* Partitions of one leader, as they were answered, or the error of all of them. */
+struct kafka_offset_answer {
+    const rd_kafka_topic_partition_list_t *list; /* `opaque` is the context */
+    bool is_earliest;
+    rd_kafka_resp_err_t error;
+    void *owner;
+};
+
+struct kafka_offsets;
+
+struct kafka_offsets *kafka_offsets_new(struct kafka_client *client);
+
+/* Waits for the threads, which end at the deadlines. Nothing is counted any more. */
+void kafka_offsets_free(struct kafka_offsets *offsets);
+
+/* Collects; what was collected is on its way after kafka_offsets_send(). */
+void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request);
+void kafka_offsets_send(struct kafka_offsets *offsets);
+
+/* The next answer, valid until the next call; false: none. */
+bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer);
+
+/* No call is running: the main handle may be replaced. */
+bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets);
+
+#endif

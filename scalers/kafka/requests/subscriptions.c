@@ -1,0 +1,344 @@
+#include "kafka/requests/subscriptions.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum {
+    /*
+     * Of one handle: each of its requests names all of them, and a broker looks at them all for each
+     * message, and keeps what it looked at for a thousand requests.
+     */
+    READER_PARTITIONS = 250,
+    MAX_READERS = 20, /* of a client: each has a thread per broker, and one connection */
+    MESSAGES_AT_ONCE = 64,
+};
+
+/* A handle that reads. */
+struct reader {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *messages;
+    struct read_topic *topics;
+    size_t partitions;
+};
+
+/* A topic of a reader. It stays: the library would have to find its leaders again. */
+struct read_topic {
+    struct reader *reader;
+    rd_kafka_topic_t *handle;
+    bool is_denied; /* we have no right to read it */
+    UT_hash_handle hh;
+    char name[];
+};
+
+/* A partition that is read, as long as somebody is subscribed to it. */
+struct read_partition {
+    struct read_topic *topic;
+    int32_t number;
+    struct link *links; /* utlist */
+    UT_hash_handle hh;
+    char key[]; /* see key_new() */
+};
+
+/* A subscription to one of its partitions. */
+struct link {
+    struct subscription *subscription;
+    struct read_partition *partition;
+    struct link *prev, *next; /* of the partition */
+};
+
+struct subscription {
+    struct notifier notifier;
+    struct link *links;
+    size_t count;
+    UT_hash_handle hh; /* by the notifier's id */
+};
+
+struct kafka_subscriptions {
+    struct kafka_client *client;
+    struct kafka_metadata *metadata;
+    int event_fd; /* -1: none yet */
+    struct reader readers[MAX_READERS];
+    size_t count; /* of the readers */
+    struct read_partition *partitions;
+    struct subscription *all;
+};
+
+struct kafka_subscriptions *kafka_subscriptions_new(struct kafka_client *client,
+                                                    struct kafka_metadata *metadata)
+{
+    struct kafka_subscriptions *subscriptions = memory_new(sizeof(*subscriptions));
+    subscriptions->client = client;
+    subscriptions->metadata = metadata;
+    subscriptions->event_fd = -1;
+    return subscriptions;
+}
+
+static rd_kafka_conf_t *reader_settings(const struct kafka_client *client, struct error *error)
+{
+    static const char *const settings[][2] = {
+        {"client.id", "backlog-subscribed"},
+        /* Neither a group nor its commits are touched. */
+        {"group.id", ""},
+        {"auto.commit.enable", "false"},
+        /* One request per broker in this time while nothing comes; a new partition waits for its end. */
+        {"fetch.wait.max.ms", "500"},
+        {"fetch.error.backoff.ms", "100"},
+        /* A message is only a sign: the fewest bytes that the broker gives, which is one batch. */
+        {"fetch.message.max.bytes", "1"},
+        /* Of all partitions together: where it is reached, none is read for a second. */
+        {"queued.min.messages", "1000"},
+        /* A topic that was created again does not have these offsets: that is a change, too. */
+        {"auto.offset.reset", "error"},
+    };
+    rd_kafka_conf_t *conf = rd_kafka_conf_dup(client->settings);
+    for (size_t i = 0; i < ARRAY_LENGTH(settings); i++)
+        if (!kafka_settings_set(conf, settings[i][0], settings[i][1], error)) {
+            rd_kafka_conf_destroy(conf);
+            return NULL;
+        }
+    return conf;
+}
+
+/* One that can take another partition; NULL with an error. */
+static struct reader *reader_find(struct kafka_subscriptions *subscriptions, struct error *error)
+{
+    const uint64_t one = 1;
+    for (size_t i = 0; i < subscriptions->count; i++)
+        if (subscriptions->readers[i].partitions < READER_PARTITIONS)
+            return &subscriptions->readers[i];
+    if (subscriptions->count == MAX_READERS) {
+        error_set(error, ERROR_LIMIT, "at most %d Kafka partitions are subscribed to",
+                  MAX_READERS * READER_PARTITIONS);
+        return NULL;
+    }
+    if (subscriptions->event_fd < 0)
+        subscriptions->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (subscriptions->event_fd < 0) {
+        error_unavailable(error, "cannot subscribe to Kafka: %s", strerror(errno));
+        return NULL;
+    }
+    rd_kafka_conf_t *conf = reader_settings(subscriptions->client, error);
+    rd_kafka_t *rk =
+        conf == NULL ? NULL : kafka_client_new_handle(subscriptions->client, conf, error);
+    if (rk == NULL)
+        return NULL;
+    struct reader *reader = &subscriptions->readers[subscriptions->count++];
+    *reader = (struct reader){.rk = rk, .messages = rd_kafka_queue_new(rk)};
+    rd_kafka_queue_io_event_enable(reader->messages, subscriptions->event_fd, &one, sizeof(one));
+    return reader;
+}
+
+static struct read_topic *topic_find(struct reader *reader, const char *name)
+{
+    struct read_topic *topic;
+    HASH_FIND_STR(reader->topics, name, topic);
+    if (topic != NULL)
+        return topic;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(reader->rk, name, NULL);
+    if (handle == NULL)
+        return NULL;
+    topic = memory_new(sizeof(*topic) + strlen(name) + 1);
+    memcpy(topic->name, name, strlen(name) + 1);
+    topic->reader = reader;
+    topic->handle = handle;
+    HASH_ADD_STR(reader->topics, name, topic);
+    return topic;
+}
+
+/* No topic's name has a slash. The caller frees it. */
+static char *key_new(const char *topic, int32_t number)
+{
+    return text_format("%s/%d", topic, number);
+}
+
+static struct read_partition *partition_find(const struct kafka_subscriptions *subscriptions,
+                                             const char *topic, int32_t number)
+{
+    _cleanup_(memory_free) char *key = key_new(topic, number);
+    struct read_partition *partition;
+    HASH_FIND_STR(subscriptions->partitions, key, partition);
+    return partition;
+}
+
+/* Where somebody is subscribed already, it is read from an earlier end: one notification too many, at worst. */
+static struct read_partition *partition_read(struct kafka_subscriptions *subscriptions,
+                                             const struct kafka_position *position,
+                                             struct error *error)
+{
+    const char *name = position->topic;
+    struct read_partition *partition = partition_find(subscriptions, name, position->partition);
+    if (partition != NULL)
+        return partition;
+    struct reader *reader = reader_find(subscriptions, error);
+    if (reader == NULL)
+        return NULL;
+    struct read_topic *topic = topic_find(reader, name);
+    if (topic != NULL && topic->is_denied) {
+        error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
+        return NULL;
+    }
+    if (topic == NULL || rd_kafka_consume_start_queue(topic->handle, position->partition,
+                                                      position->offset, reader->messages) != 0) {
+        error_unavailable(error, "cannot subscribe to Kafka topic %s: %s", name,
+                          rd_kafka_err2str(rd_kafka_last_error()));
+        return NULL;
+    }
+    _cleanup_(memory_free) char *key = key_new(name, position->partition);
+    partition = memory_new(sizeof(*partition) + strlen(key) + 1);
+    memcpy(partition->key, key, strlen(key) + 1);
+    partition->topic = topic;
+    partition->number = position->partition;
+    HASH_ADD_STR(subscriptions->partitions, key, partition);
+    reader->partitions++;
+    return partition;
+}
+
+static void link_end(struct kafka_subscriptions *subscriptions, struct link *link)
+{
+    struct read_partition *partition = link->partition;
+    DL_DELETE(partition->links, link);
+    if (partition->links != NULL)
+        return;
+    rd_kafka_consume_stop(partition->topic->handle, partition->number);
+    partition->topic->reader->partitions--;
+    HASH_DEL(subscriptions->partitions, partition);
+    free(partition);
+}
+
+static void subscription_end(struct kafka_subscriptions *subscriptions,
+                             struct subscription *subscription)
+{
+    for (size_t i = 0; i < subscription->count; i++)
+        link_end(subscriptions, &subscription->links[i]);
+    HASH_DEL(subscriptions->all, subscription);
+    free(subscription->links);
+    free(subscription);
+}
+
+/* First the notification, as to stop reading waits for a thread of the library. */
+static void subscription_notify(struct kafka_subscriptions *subscriptions,
+                                struct subscription *subscription)
+{
+    notifier_notify(&subscription->notifier);
+    subscription_end(subscriptions, subscription);
+}
+
+bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
+                             const struct notifier *notifier,
+                             const struct kafka_position *positions, size_t count,
+                             struct error *error)
+{
+    kafka_subscriptions_remove(subscriptions, notifier->id);
+    struct subscription *subscription = memory_new(sizeof(*subscription));
+    subscription->notifier = *notifier;
+    subscription->links = memory_array(count + 1, sizeof(*subscription->links));
+    HASH_ADD(hh, subscriptions->all, notifier.id, sizeof(subscription->notifier.id), subscription);
+    for (size_t i = 0; i < count; i++) {
+        struct read_partition *partition = partition_read(subscriptions, &positions[i], error);
+        if (partition == NULL) {
+            subscription_end(subscriptions, subscription);
+            return false;
+        }
+        struct link *link = &subscription->links[subscription->count++];
+        *link = (struct link){.subscription = subscription, .partition = partition};
+        DL_APPEND(partition->links, link);
+    }
+    return true;
+}
+
+void kafka_subscriptions_remove(struct kafka_subscriptions *subscriptions, uint64_t id)
+{
+    struct subscription *subscription;
+    HASH_FIND(hh, subscriptions->all, &id, sizeof(id), subscription);
+    if (subscription != NULL)
+        subscription_end(subscriptions, subscription);
+}
+
+bool kafka_subscriptions_is_empty(const struct kafka_subscriptions *subscriptions)
+{
+    return subscriptions->all == NULL;
+}
+
+int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptions)
+{
+    return subscriptions->event_fd;
+}
+
+/* A message or an error: either way it is time to measure. The partition goes with its last subscription. */
+static void take_message(struct kafka_subscriptions *subscriptions,
+                         const rd_kafka_message_t *message)
+{
+    const struct read_partition *partition =
+        message->rkt == NULL
+            ? NULL
+            : partition_find(subscriptions, rd_kafka_topic_name(message->rkt), message->partition);
+    if (partition == NULL)
+        return;
+    if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        partition->topic->is_denied = true;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        kafka_metadata_confirm(subscriptions->metadata, partition->topic->name);
+    for (bool has_more = true; has_more;) {
+        has_more = partition->links->next != NULL;
+        subscription_notify(subscriptions, partition->links->subscription);
+    }
+}
+
+static void reader_receive(struct kafka_subscriptions *subscriptions, const struct reader *reader)
+{
+    rd_kafka_message_t *messages[MESSAGES_AT_ONCE];
+    for (ssize_t count = MESSAGES_AT_ONCE; count == MESSAGES_AT_ONCE;) {
+        count = rd_kafka_consume_batch_queue(reader->messages, 0, messages, MESSAGES_AT_ONCE);
+        for (ssize_t i = 0; i < count; i++) {
+            take_message(subscriptions, messages[i]);
+            rd_kafka_message_destroy(messages[i]);
+        }
+    }
+}
+
+void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions)
+{
+    eventfd_t events;
+    if (subscriptions->event_fd < 0 || eventfd_read(subscriptions->event_fd, &events) != 0)
+        return;
+    for (size_t i = 0; i < subscriptions->count; i++)
+        reader_receive(subscriptions, &subscriptions->readers[i]);
+}
+
+static void reader_end(struct kafka_client *client, struct reader *reader)
+{
+    struct read_topic *topic;
+    struct read_topic *next;
+    HASH_ITER(hh, reader->topics, topic, next)
+    {
+        HASH_DEL(reader->topics, topic);
+        rd_kafka_topic_destroy(topic->handle);
+        free(topic);
+    }
+    kafka_client_end_handle(client, TAKE(reader->rk), TAKE(reader->messages));
+}
+
+void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions)
+{
+    while (subscriptions->all != NULL)
+        subscription_notify(subscriptions, subscriptions->all);
+    for (size_t i = 0; i < subscriptions->count; i++)
+        reader_end(subscriptions->client, &subscriptions->readers[i]);
+    subscriptions->count = 0;
+}
+
+void kafka_subscriptions_free(struct kafka_subscriptions *subscriptions)
+{
+    kafka_subscriptions_drop(subscriptions);
+    if (subscriptions->event_fd >= 0)
+        close(subscriptions->event_fd);
+    free(subscriptions);
+}

@@ -1,0 +1,46 @@
+/*
+ * Push notifications. The partitions of subscribed queries are read by handles of their own, which are in
+ * no group, from the ends that were measured: so nothing that came since is missed. The first message of a
+ * partition notifies all that are subscribed to it, and it is read no more.
+ *
+ * Handles of their own, since a broker answers a connection's requests one after the other, and one for
+ * messages waits for them.
+ *
+ * Threads: the measuring thread. Owner: the session.
+ */
+#ifndef BACKLOG_KAFKA_REQUESTS_SUBSCRIPTIONS_H
+#define BACKLOG_KAFKA_REQUESTS_SUBSCRIPTIONS_H
+
+#include "kafka/requests/metadata.h"
+#include "measure/task.h"
+
+/* A partition, and the offset from which on a message is news. */
+struct kafka_position {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+};
+
+struct kafka_subscriptions;
+
+struct kafka_subscriptions *kafka_subscriptions_new(struct kafka_client *client,
+                                                    struct kafka_metadata *metadata);
+
+/* Notifies all that are subscribed. */
+void kafka_subscriptions_free(struct kafka_subscriptions *subscriptions);
+
+bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
+                             const struct notifier *notifier,
+                             const struct kafka_position *positions, size_t count,
+                             struct error *error);
+void kafka_subscriptions_remove(struct kafka_subscriptions *subscriptions, uint64_t id);
+bool kafka_subscriptions_is_empty(const struct kafka_subscriptions *subscriptions);
+
+/* Readable when messages have come; -1 while there was never a subscription. */
+int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptions);
+void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions);
+
+/* Ends the handles and notifies all that are subscribed: the handles hold on to too many topics. */
+void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions);
+
+#endif

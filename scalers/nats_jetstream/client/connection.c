@@ -1,0 +1,381 @@
+#include "connection.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "interrupter.h"
+#include "nats_jetstream/credentials.h"
+#include "shared/tls_key.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum {
+    /* Measuring finds a dead server by itself; this is for the time between. Not shorter: the
+     * reply waits behind thousands of our requests, 1.5 s where the server is busy. */
+    PING_INTERVAL_MS = 2000,
+    MAX_PINGS_OUT = 2,
+
+    /* Without one, a publish to a stopped server blocks 12 s once the socket's buffer is full. */
+    WRITE_DEADLINE_MS = 500,
+
+    MIN_CONNECT_MS = 10,
+    MAX_INBOX_MS = 500, /* of the time to connect */
+
+    MIN_PING_MS = 50, /* and this many round trips: */
+    PING_ROUND_TRIPS = 3,
+    MAX_PING_MS = 500,
+};
+
+static void destroy_options(natsOptions **options)
+{
+    natsOptions_Destroy(*options);
+}
+
+static char *show_servers(const struct option_list *servers)
+{
+    struct text shown = {0};
+    for (size_t i = 0; i < servers->count; i++) {
+        const char *address = nats_server_address(servers->items[i]);
+        text_addf(&shown, "%s%s", i == 0 ? "" : ", ", address == NULL ? "?" : address);
+    }
+    return text_take(&shown);
+}
+
+static bool fail(const char *servers, const char *words, const char *advice, struct error *error)
+{
+    return error_unavailable(error, "NATS at %s: %s%s", servers, words, advice);
+}
+
+static const char *advice_to_connect(natsStatus status)
+{
+    switch (status) {
+    case NATS_NO_SERVER:
+        return ": nothing listens there, the name is unknown, or no answer came";
+    case NATS_TIMEOUT:
+        return ": no answer in time";
+    case NATS_CONNECTION_AUTH_FAILED:
+        return ": check user and password, token, credentials or nkeySeed";
+    case NATS_SECURE_CONNECTION_WANTED:
+        return ": the server has no TLS, so tls: enable cannot be had";
+    case NATS_SSL_ERROR:
+        return ": check ca, cert and key, and whether the server answers";
+    case NATS_PROTOCOL_ERROR:
+        return ": is that a port for NATS clients? It may require a client certificate, too (cert "
+               "and "
+               "key)";
+    case NATS_CONNECTION_CLOSED:
+        return ": the server hung up; it may require a client certificate (cert and key)";
+    default:
+        return "";
+    }
+}
+
+/* nats.c keeps the words of the calling thread's last error; those of connecting hold no secret, as
+ * nats_options_check() has seen the addresses. */
+static bool fail_to_connect(const char *servers, natsStatus status, struct error *error)
+{
+    natsStatus last = NATS_OK;
+    const char *words = nats_GetLastError(&last);
+    if (words == NULL || words[0] == '\0' || last != status)
+        words = natsStatus_GetText(status);
+    /* "(conn.c:2088): No server available" */
+    const char *place_end = words[0] == '(' ? strstr(words, "): ") : NULL;
+    return fail(servers, place_end == NULL ? words : place_end + strlen("): "),
+                advice_to_connect(status), error);
+}
+
+bool nats_connection_broken(const struct nats_connection *connection, natsStatus status,
+                            struct error *error)
+{
+    const char *words = NULL;
+    natsStatus last = natsConnection_GetLastError(connection->handle, &words);
+    /* A refused subject breaks nothing, so it does not explain a broken connection. */
+    if (last == NATS_OK || last == NATS_NOT_PERMITTED) {
+        last = status;
+        words = NULL;
+    }
+    if (words == NULL || words[0] == '\0')
+        words = natsStatus_GetText(last);
+    bool is_silent = last == NATS_STALE_CONNECTION || last == NATS_TIMEOUT;
+    return fail(connection->servers, words, is_silent ? ": no answer in time" : "", error);
+}
+
+static bool wants_tls(const struct nats_connection_options *from)
+{
+    if (from->tls.enable)
+        return true;
+    for (size_t i = 0; i < from->servers.count; i++)
+        if (text_starts_with(from->servers.items[i], "tls://"))
+            return true;
+    return false;
+}
+
+static natsStatus set_tls(natsOptions *options, const struct nats_connection_options *from)
+{
+    natsStatus status = NATS_OK;
+    if (wants_tls(from))
+        status = natsOptions_SetSecure(options, true);
+    if (status == NATS_OK && from->tls.ca != NULL)
+        status = natsOptions_SetCATrustedCertificates(options, from->tls.ca);
+    if (status == NATS_OK && from->tls.unsafe)
+        status = natsOptions_SkipServerVerification(options, true);
+    return status;
+}
+
+/* nats.c takes no encrypted key. */
+static bool set_certificate(natsOptions *options, const struct nats_connection_options *from,
+                            struct error *error)
+{
+    if (from->tls.cert == NULL)
+        return true;
+    _cleanup_(memory_free) char *key = tls_key_plain(&from->tls, error);
+    if (key == NULL)
+        return false;
+    natsStatus status = natsOptions_SetCertificatesChain(options, from->tls.cert, key);
+    return status == NATS_OK ||
+           error_invalid(error, "cert and key must be a PEM certificate and its key: %s",
+                         natsStatus_GetText(status));
+}
+
+static natsStatus set_credentials(natsOptions *options, const struct nats_connection_options *from)
+{
+    if (from->user != NULL)
+        return natsOptions_SetUserInfo(options, from->user, from->password);
+    if (from->token != NULL)
+        return natsOptions_SetToken(options, from->token);
+    if (from->credentials != NULL)
+        return nats_credentials_set(options, from->credentials);
+    if (from->nkey_seed != NULL)
+        return nats_nkey_set(options, from->nkey_seed);
+    return NATS_OK;
+}
+
+/* The servers are tried one after the other, each for `timeout_ms`: those that the user named, and
+ * not those that a server announces, or the time would have no bound. */
+static natsStatus set_servers(natsOptions *options, const struct option_list *servers,
+                              int64_t timeout_ms)
+{
+    natsStatus status = natsOptions_SetServers(options, servers->items, (int)servers->count);
+    if (status == NATS_OK)
+        status = natsOptions_SetIgnoreDiscoveredServers(options, true);
+    if (status == NATS_OK)
+        status = natsOptions_SetTimeout(options, timeout_ms);
+    if (status ==
+        NATS_OK) /* IPv4 and IPv6 in one lookup: of two, each may lose a packet, and a second */
+        status = natsOptions_IPResolutionOrder(options, 0);
+    return status;
+}
+
+static natsStatus set_behavior(natsOptions *options)
+{
+    natsStatus status = natsOptions_SetName(options, "backlog");
+    if (status == NATS_OK)
+        status = natsOptions_SetAllowReconnect(options, false);
+    if (status == NATS_OK)
+        status = natsOptions_SetPingInterval(options, PING_INTERVAL_MS);
+    if (status == NATS_OK)
+        status = natsOptions_SetMaxPingsOut(options, MAX_PINGS_OUT);
+    if (status == NATS_OK)
+        status = natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS);
+    if (status == NATS_OK)
+        status = natsOptions_SetSendAsap(options, true);
+    if (status == NATS_OK) /* or each subscription has a thread */
+        status = natsOptions_UseGlobalMessageDelivery(options, true);
+    return status;
+}
+
+static natsStatus fill_options(natsOptions *options, const struct nats_connection_options *from,
+                               int64_t timeout_ms)
+{
+    natsStatus status = set_servers(options, &from->servers, timeout_ms);
+    if (status == NATS_OK)
+        status = set_credentials(options, from);
+    if (status == NATS_OK)
+        status = set_tls(options, from);
+    if (status == NATS_OK)
+        status = set_behavior(options);
+    return status;
+}
+
+static natsStatus fill_all(natsOptions *options, const struct nats_connection_options *from,
+                           int64_t timeout_ms, struct nats_events *events)
+{
+    natsStatus status = fill_options(options, from, timeout_ms);
+    return status == NATS_OK ? nats_events_of_options(events, options) : status;
+}
+
+static bool connect_within(struct nats_connection *connection, natsOptions *options, int64_t end_ms,
+                           struct error *error)
+{
+    struct interrupter interrupter;
+    if (!interrupter_start(&interrupter, end_ms, error)) {
+        nats_events_ignore_options(connection->events);
+        return false;
+    }
+    natsStatus status = natsConnection_Connect(&connection->handle, options);
+    interrupter_stop(&interrupter);
+    if (status == NATS_OK)
+        return true;
+    nats_events_ignore_options(connection->events);
+    if (clock_now_ms() >= end_ms)
+        status = NATS_TIMEOUT; /* to nats.c, an interrupted poll() */
+    return fail_to_connect(connection->servers, status, error);
+}
+
+static bool open_handle(struct nats_connection *connection,
+                        const struct nats_connection_options *from, int64_t deadline_ms,
+                        struct error *error)
+{
+    /* A little is left for the inbox. A lost packet of a DNS lookup takes a second of the rest. */
+    int64_t servers = (int64_t)from->servers.count;
+    int64_t left_ms = clock_left_ms(deadline_ms, INT_MAX);
+    int64_t inbox_ms = left_ms / (servers + 1);
+    if (inbox_ms > MAX_INBOX_MS)
+        inbox_ms = MAX_INBOX_MS;
+    int64_t share_ms = (left_ms - inbox_ms) / servers;
+    if (share_ms < MIN_CONNECT_MS)
+        share_ms = MIN_CONNECT_MS;
+
+    _cleanup_(destroy_options) natsOptions *options = NULL;
+    natsStatus status = natsOptions_Create(&options);
+    if (status == NATS_OK && !set_certificate(options, from, error))
+        return false;
+    if (status == NATS_OK)
+        status = fill_all(options, from, share_ms, connection->events);
+    if (status != NATS_OK)
+        return fail_to_connect(connection->servers, status, error);
+    return connect_within(connection, options, clock_now_ms() + share_ms * servers, error);
+}
+
+static natsStatus open_inbox(struct nats_connection *connection, int64_t deadline_ms)
+{
+    natsStatus status = natsInbox_Create(&connection->inbox);
+    if (status != NATS_OK)
+        return status;
+    _cleanup_(memory_free) char *subject = text_format("%s.*", connection->inbox);
+    status = nats_events_subscribe(connection->events, connection->handle, subject,
+                                   &connection->replies);
+    int64_t start_ms = clock_now_ms();
+    if (status == NATS_OK)
+        status = natsConnection_FlushTimeout(connection->handle,
+                                             clock_left_ms(deadline_ms, INT_MAX) + MIN_CONNECT_MS);
+    connection->received_ms = clock_now_ms();
+    connection->round_trip_ms = connection->received_ms - start_ms;
+    return status;
+}
+
+/* A user who may not receive replies would leave every request unanswered, without a reason. The
+ * server's refusal comes before its reply to the flush. */
+static bool check_inbox(struct nats_connection *connection, int64_t deadline_ms,
+                        struct error *error)
+{
+    natsStatus status = open_inbox(connection, deadline_ms);
+    if (status != NATS_OK)
+        return nats_connection_broken(connection, status, error);
+
+    const char *words = NULL;
+    if (natsConnection_GetLastError(connection->handle, &words) == NATS_NOT_PERMITTED)
+        return error_unavailable(
+            error, "NATS at %s: %s: the user must be allowed to subscribe to _INBOX.>",
+            connection->servers, words);
+    return true;
+}
+
+struct nats_connection *nats_connection_open(const struct nats_connection_options *from,
+                                             int64_t deadline_ms, struct error *error)
+{
+    struct nats_connection *connection = memory_new(sizeof(*connection));
+    connection->servers = show_servers(&from->servers);
+    connection->next_deadline_ms = CLOCK_NEVER;
+    connection->events = nats_events_new();
+    if (connection->events == NULL)
+        error_set(error, ERROR_INTERNAL, "no descriptor is left for a connection to NATS");
+    else if (open_handle(connection, from, deadline_ms, error) &&
+             check_inbox(connection, deadline_ms, error))
+        return connection;
+    nats_connection_close(connection);
+    return NULL;
+}
+
+void nats_connection_close(struct nats_connection *connection)
+{
+    while (connection->requests != NULL)
+        nats_connection_remove(connection, connection->requests);
+    natsSubscription_Destroy(connection->replies);
+    natsInbox_Destroy(connection->inbox);
+    natsConnection_Destroy(connection->handle);
+    if (connection->events != NULL)
+        nats_events_free(connection->events);
+    free(connection->servers);
+    free(connection);
+}
+
+natsStatus nats_connection_send(struct nats_connection *connection, const char *subject,
+                                uint64_t *ret_number)
+{
+    *ret_number = ++connection->last_number;
+    _cleanup_(memory_free) char *reply =
+        text_format("%s.%llu", connection->inbox, (unsigned long long)*ret_number);
+    return natsConnection_PublishRequest(connection->handle, subject, reply, NULL, 0);
+}
+
+natsStatus nats_connection_send_task(struct nats_connection *connection, const char *subject,
+                                     struct task *task)
+{
+    size_t bytes = strlen(subject) + 1;
+    struct nats_request *request = memory_new(sizeof(*request) + bytes);
+    memcpy(request->subject, subject, bytes);
+    request->task = task;
+    request->sent_ms = clock_now_ms();
+    task->data = request;
+    task->deadline_ms = request->sent_ms + task->timeout_ms;
+    if (task->deadline_ms < connection->next_deadline_ms)
+        connection->next_deadline_ms = task->deadline_ms;
+    natsStatus status = nats_connection_send(connection, subject, &request->number);
+    DL_APPEND(connection->requests, request);
+    HASH_ADD(hh, connection->by_number, number, sizeof(request->number), request);
+    return status;
+}
+
+void nats_connection_remove(struct nats_connection *connection, struct nats_request *request)
+{
+    DL_DELETE(connection->requests, request);
+    HASH_DELETE(hh, connection->by_number, request);
+    free(request);
+    if (connection->requests == NULL)
+        connection->next_deadline_ms = CLOCK_NEVER;
+}
+
+struct nats_request *nats_connection_find(const struct nats_connection *connection, uint64_t number)
+{
+    struct nats_request *found = NULL;
+    HASH_FIND(hh, connection->by_number, &number, sizeof(number), found);
+    return found;
+}
+
+uint64_t nats_connection_number(const struct nats_connection *connection, const natsMsg *message)
+{
+    const char *token = natsMsg_GetSubject(message) + strlen(connection->inbox) + strlen(".");
+    char *end = NULL;
+    unsigned long long number = strtoull(token, &end, 10);
+    return *end == '\0' ? number : 0;
+}
+
+natsStatus nats_connection_ping(struct nats_connection *connection, int64_t now_ms)
+{
+    int64_t wait_ms = MIN_PING_MS + PING_ROUND_TRIPS * connection->round_trip_ms;
+    if (wait_ms > MAX_PING_MS)
+        wait_ms = MAX_PING_MS;
+    natsStatus status = natsConnection_FlushTimeout(connection->handle, wait_ms);
+    if (status == NATS_OK)
+        connection->received_ms = now_ms;
+    return status;
+}
+
+bool nats_connection_is_closed(const struct nats_connection *connection)
+{
+    return natsConnection_IsClosed(connection->handle);
+}

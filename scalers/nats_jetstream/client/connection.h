@@ -1,0 +1,77 @@
+/*
+ * A connection to NATS, with limits on all that could block, and the requests in flight on it. nats.c does not
+ * reconnect: a connection that broke is thrown away.
+ *
+ * Each request has a reply subject of its own, which is never used again, so what comes late is never taken for
+ * the reply to another request.
+ *
+ * Threads: nats.c reads the socket on a thread of its own and queues what it receives (events.h); everything
+ * here is called on one thread, never two at a time.
+ */
+#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_CONNECTION_H
+#define BACKLOG_NATS_JETSTREAM_CLIENT_CONNECTION_H
+
+#include "base/error.h"
+#include "base/hash_table.h"
+#include "events.h"
+#include "measure/task.h"
+#include "nats_jetstream/options.h"
+
+#include <nats/nats.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A task's request that was sent. */
+struct nats_request {
+    uint64_t number;
+    struct task *task;
+    int64_t sent_ms;
+    struct nats_request *prev, *next; /* utlist, in the order of sending */
+    UT_hash_handle hh;                /* by number */
+    char subject[];
+};
+
+struct nats_connection {
+    natsConnection *handle;
+    struct nats_events *events;
+    char *servers; /* for errors: host:port, without user info */
+    natsInbox *inbox;
+    natsSubscription *replies; /* to `inbox`.NUMBER */
+    uint64_t last_number;
+    struct nats_request *requests;  /* utlist: the oldest first */
+    struct nats_request *by_number; /* the same */
+    int64_t next_deadline_ms;       /* no request's deadline is before it */
+    int64_t received_ms;            /* the last message, or reply to a ping */
+    int64_t round_trip_ms;          /* when it was made */
+};
+
+/* Returns once the server has let us receive replies. NULL: it failed. */
+struct nats_connection *nats_connection_open(const struct nats_connection_options *from,
+                                             int64_t deadline_ms, struct error *error);
+void nats_connection_close(struct nats_connection *connection);
+
+/* Sends a request without a body. The reply's number is *ret_number. */
+natsStatus nats_connection_send(struct nats_connection *connection, const char *subject,
+                                uint64_t *ret_number);
+
+/* The same, for a task: `task->data` is the request until it is removed. */
+natsStatus nats_connection_send_task(struct nats_connection *connection, const char *subject,
+                                     struct task *task);
+void nats_connection_remove(struct nats_connection *connection, struct nats_request *request);
+struct nats_request *nats_connection_find(const struct nats_connection *connection,
+                                          uint64_t number);
+
+/* Which request a message is the reply to; 0: none. */
+uint64_t nats_connection_number(const struct nats_connection *connection, const natsMsg *message);
+
+/* Waits for the reply to a ping, about as long as that usually takes. */
+natsStatus nats_connection_ping(struct nats_connection *connection, int64_t now_ms);
+
+bool nats_connection_is_closed(const struct nats_connection *connection);
+
+/* Sets the error that says why the connection is of no further use. Returns false. */
+bool nats_connection_broken(const struct nats_connection *connection, natsStatus status,
+                            struct error *error);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * Subjects: on which the messages that a consumer waits for are published, as the stream and the consumer
+ * report themselves. What is not known yet is requested, and known soon.
+ *
+ * Threads: one at a time.
+ */
+#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_SUBJECTS_H
+#define BACKLOG_NATS_JETSTREAM_CLIENT_SUBJECTS_H
+
+#include "base/error.h"
+#include "connection.h"
+#include "nats_jetstream/options.h"
+
+#include <nats/nats.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nats_subjects;
+
+/* Requests are sent over the connection, which outlives it. */
+struct nats_subjects *nats_subjects_new(struct nats_connection *connection);
+void nats_subjects_free(struct nats_subjects *subjects);
+
+/* Takes a reply of the connection. False: it is to a request of somebody else. */
+bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg *message);
+
+/* They are the table's until it takes a reply. */
+struct nats_subject_list {
+    char **items;
+    size_t count;
+};
+
+enum nats_subjects_state {
+    NATS_SUBJECTS_KNOWN,
+    NATS_SUBJECTS_REQUESTED,  /* try again soon */
+    NATS_SUBJECTS_IMPOSSIBLE, /* the error says why */
+};
+
+enum nats_subjects_state nats_subjects_find(struct nats_subjects *subjects,
+                                            const struct nats_query_options *query,
+                                            const struct nats_subject_list **ret_list,
+                                            struct error *error);
+
+/* From the reply to STREAM.INFO or CONSUMER.INFO; the caller frees the list. */
+struct nats_subjects_info {
+    struct nats_subject_list list;
+    bool transformed; /* messages are stored under another subject than they were published on */
+    bool is_remote;   /* the stream is a mirror, or has sources */
+};
+
+bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_info *ret_info);
+void nats_subjects_info_done(struct nats_subjects_info *info);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * The subscriber: a connection of its own with a subscription to the subjects of each query that is to notify,
+ * so that nothing that goes wrong with it (a right that is missing, a limit on subscriptions) disturbs the
+ * measuring.
+ *
+ * The request of a task that is subscribed to is sent on this connection, too, behind the subscription: the
+ * server handles both in this order, so every message after the reading notifies.
+ *
+ * Threads: that of the client. Owner: the client.
+ */
+#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_SUBSCRIBER_H
+#define BACKLOG_NATS_JETSTREAM_CLIENT_SUBSCRIBER_H
+
+#include "base/error.h"
+#include "connection.h"
+#include "connector.h"
+#include "measure/task.h"
+#include "nats_jetstream/options.h"
+#include "subjects.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct nats_subscriber {
+    const struct nats_connection_options *options;
+    struct nats_connector connector;
+    struct nats_connection *connection; /* NULL: there is none */
+    struct nats_subjects *subjects;
+    struct nats_subscribed *subscribed; /* by the notifier's id */
+    struct nats_denied_subject *denied; /* the user may not subscribe to these */
+    struct error refusal;               /* why there is no connection */
+    int64_t retry_ms;                   /* it is not connected before it */
+    int64_t silent_ms;                  /* and not used before it: it did not reply */
+};
+
+/* Takes the connection once there is one. Before nats_subscriber_subscribe(). */
+void nats_subscriber_take(struct nats_subscriber *subscriber);
+
+/* It does not reply: for a while nothing is sent on it. What is subscribed stays so. */
+void nats_subscriber_rest(struct nats_subscriber *subscriber, int64_t now_ms);
+
+/* Subscribes to the task's subjects, where it wants that and that is possible now. True: send its request on
+ * the subscriber's connection, and report its reply with nats_subscriber_confirm(). */
+bool nats_subscriber_subscribe(struct nats_subscriber *subscriber, struct task *task);
+void nats_subscriber_confirm(const struct nats_subscriber *subscriber, struct task *task);
+
+void nats_subscriber_unsubscribe(struct nats_subscriber *subscriber, uint64_t notifier_id);
+
+/* The server's words: the user may not subscribe to something. */
+void nats_subscriber_deny(struct nats_subscriber *subscriber, const char *words);
+
+/* The connection is lost: all subscriptions are notified. Its requests must be taken first. */
+void nats_subscriber_lose(struct nats_subscriber *subscriber);
+
+/* Somebody may be notified: somebody must wait for its connection. */
+bool nats_subscriber_is_needed(const struct nats_subscriber *subscriber);
+
+void nats_subscriber_done(struct nats_subscriber *subscriber); /* notifies nobody */
+
+#endif

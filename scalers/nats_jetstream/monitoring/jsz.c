@@ -1,0 +1,224 @@
+#include "jsz.h"
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "nats_jetstream/consumer_info.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_ENTRIES = 100000,          /* streams and consumers; 16 MiB have 16,000 of them */
+    MAX_CONSUMER_BYTES = 64 << 10, /* of a tree; usually 8 KB */
+    MAX_NAME_BYTES = 4 << 10,      /* the same; a name has 255 characters at most */
+};
+
+struct jsz_entry {
+    uint64_t key;
+    struct json_text text;
+};
+
+static const char *string_of(const json_t *object, const char *field)
+{
+    return json_string_value(json_object_get(object, field));
+}
+
+static void release_json(json_t **json)
+{
+    json_decref(*json);
+}
+
+/* NULL: there is none. The caller frees it. */
+static json_t *small_member(struct json_text object, const char *name)
+{
+    return json_text_tree(json_text_member(object, name), JSON_DECODE_ANY, MAX_NAME_BYTES);
+}
+
+static bool has_name(struct json_text object, const char *field, const char *wanted)
+{
+    _cleanup_(release_json) json_t *name = small_member(object, field);
+    return wanted != NULL && json_is_string(name) && text_equal(json_string_value(name), wanted);
+}
+
+/* The server may report other accounts, too: where it does not know this one, it reports all. */
+static bool find_account(struct json_text answer, const struct jsz_account *account,
+                         struct json_text *ret_account)
+{
+    struct json_walk walk;
+    struct json_text unused;
+    struct json_text one;
+    json_walk_begin(&walk, json_text_member(answer, "account_details"));
+    while (json_walk_next(&walk, &unused, &one))
+        if (has_name(one, "id", account->id) || has_name(one, "name", account->name)) {
+            *ret_account = one;
+            return true;
+        }
+    return false;
+}
+
+static uint64_t key_of(const char *stream, const char *consumer)
+{
+    struct hash hash;
+    hash_begin(&hash);
+    hash_add(&hash, stream, strlen(stream));
+    if (consumer != NULL)
+        hash_add(&hash, consumer, strlen(consumer));
+    return hash_end(&hash);
+}
+
+static bool add(struct jsz *jsz, uint64_t key, struct json_text text)
+{
+    if (jsz->count == MAX_ENTRIES)
+        return false;
+    jsz->entries = memory_grow(jsz->entries, &jsz->capacity, jsz->count + 1, sizeof(*jsz->entries));
+    jsz->entries[jsz->count++] = (struct jsz_entry){key, text};
+    return true;
+}
+
+static bool add_consumers(struct jsz *jsz, const char *stream, struct json_text consumers)
+{
+    struct json_walk walk;
+    struct json_text unused;
+    struct json_text consumer;
+    json_walk_begin(&walk, consumers);
+    while (json_walk_next(&walk, &unused, &consumer)) {
+        _cleanup_(release_json) json_t *name = small_member(consumer, "name");
+        if (json_is_string(name) && !add(jsz, key_of(stream, json_string_value(name)), consumer))
+            return false;
+    }
+    return true;
+}
+
+static bool add_streams(struct jsz *jsz, struct json_text streams)
+{
+    struct json_walk walk;
+    struct json_text unused;
+    struct json_text stream;
+    json_walk_begin(&walk, streams);
+    while (json_walk_next(&walk, &unused, &stream)) {
+        _cleanup_(release_json) json_t *json = small_member(stream, "name");
+        const char *name = json_string_value(json);
+        if (name != NULL &&
+            !(add(jsz, key_of(name, NULL), stream) &&
+              add_consumers(jsz, name, json_text_member(stream, "consumer_detail"))))
+            return false;
+    }
+    return true;
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct jsz_entry *one = left;
+    const struct jsz_entry *other = right;
+    return (one->key > other->key) - (one->key < other->key);
+}
+
+/* NULL: there is none. */
+static const struct jsz_entry *find(const struct jsz *jsz, const char *stream, const char *consumer)
+{
+    const struct jsz_entry wanted = {.key = key_of(stream, consumer)};
+    return jsz->count == 0
+               ? NULL
+               : bsearch(&wanted, jsz->entries, jsz->count, sizeof(*jsz->entries), compare);
+}
+
+/* All of it is an object. */
+static bool is_whole(struct json_text answer)
+{
+    struct json_walk walk;
+    struct json_text key;
+    struct json_text value;
+    json_walk_begin(&walk, answer);
+    while (json_walk_next(&walk, &key, &value))
+        ;
+    return !walk.is_broken && json_text_begins_with(answer, '{');
+}
+
+bool jsz_init(struct jsz *jsz, struct json_text answer, const struct jsz_account *account,
+              const char *server, struct error *error)
+{
+    *jsz = (struct jsz){
+        .server = server,
+        .account = account->name == NULL ? account->id : account->name,
+    };
+    if (!is_whole(answer))
+        return error_unavailable(
+            error, "%s: unexpected reply, not JSON: is that a monitoring port?", server);
+    if (json_text_begins_with(json_text_member(answer, "disabled"), 't'))
+        return error_unavailable(error, "%s: JetStream is disabled on this server", server);
+    _cleanup_(release_json) json_t *size =
+        small_member(json_text_member(answer, "meta_cluster"), "cluster_size");
+    struct json_text found;
+    jsz->clustered = json_number_value(size) > 1;
+    jsz->known = find_account(answer, account, &found);
+    if (jsz->known && !add_streams(jsz, json_text_member(found, "stream_detail")))
+        return error_unavailable(error, "%s: the account has more than %d streams and consumers",
+                                 server, MAX_ENTRIES);
+    if (jsz->count > 0)
+        qsort(jsz->entries, jsz->count, sizeof(*jsz->entries), compare);
+    return true;
+}
+
+void jsz_done(struct jsz *jsz)
+{
+    free(jsz->entries);
+}
+
+static const char advice[] = "set servers instead of natsServerMonitoringEndpoint, as "
+                             "nats://host:4222, where any node forwards to the leader";
+
+static bool explain_absence(const struct jsz *jsz, const struct nats_query_options *query,
+                            struct error *error)
+{
+    if (jsz->clustered)
+        return error_unavailable(
+            error,
+            "%s does not have consumer \"%s\" of stream \"%s\" in account \"%s\", and another "
+            "node of its cluster may: %s",
+            jsz->server, query->consumer, query->stream, jsz->account, advice);
+    if (!jsz->known)
+        return error_unavailable(error, "%s knows no streams of account \"%s\": check account",
+                                 jsz->server, jsz->account);
+    return find(jsz, query->stream, NULL) == NULL ? nats_no_stream(query, error)
+                                                  : nats_no_consumer(query, error);
+}
+
+/* Its cluster's other servers are listed, and itself is not: who leads is among them, or is itself. */
+static bool check_leader(const struct jsz *jsz, const struct nats_query_options *query,
+                         const json_t *consumer, struct error *error)
+{
+    const json_t *cluster = json_object_get(consumer, "cluster");
+    const char *leader = string_of(cluster, "leader");
+    if (cluster == NULL && !jsz->clustered)
+        return true;
+    if (leader == NULL || leader[0] == '\0')
+        return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" has no leader now",
+                                 query->consumer, query->stream);
+    const json_t *others = json_object_get(cluster, "replicas");
+    for (size_t i = 0; i < json_array_size(others); i++)
+        if (text_equal(string_of(json_array_get(others, i), "name"), leader))
+            return error_unavailable(error,
+                                     "%s does not lead consumer \"%s\" of stream \"%s\", so it "
+                                     "does not know its counts: %s",
+                                     jsz->server, query->consumer, query->stream, advice);
+    return true;
+}
+
+bool jsz_find(const struct jsz *jsz, const struct nats_query_options *query,
+              struct reading *ret_reading, struct error *error)
+{
+    const struct jsz_entry *entry = find(jsz, query->stream, query->consumer);
+    if (entry == NULL)
+        return explain_absence(jsz, query, error);
+    _cleanup_(release_json) json_t *consumer =
+        json_text_tree(entry->text, JSON_DECODE_INT_AS_REAL, MAX_CONSUMER_BYTES);
+    if (consumer == NULL)
+        return error_unavailable(error,
+                                 "%s: unexpected reply: consumer \"%s\" of stream \"%s\" is no "
+                                 "JSON, or has too many values in it",
+                                 jsz->server, query->consumer, query->stream);
+    return check_leader(jsz, query, consumer, error) &&
+           nats_consumer_counts(consumer, query, ret_reading, error);
+}

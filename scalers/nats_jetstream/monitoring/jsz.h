@@ -1,0 +1,45 @@
+/*
+ * The answer to /jsz with the consumers of one account: JSON in, readings or errors for the user out. It is kept as text,
+ * with an index of where each consumer is.
+ *
+ * Only the server that leads a consumer knows its counts: a follower's pending messages are those since it
+ * last led, or more. So an answer counts where the server that gave it leads the consumer.
+ *
+ * Threads: any.
+ */
+#ifndef BACKLOG_NATS_JETSTREAM_MONITORING_JSZ_H
+#define BACKLOG_NATS_JETSTREAM_MONITORING_JSZ_H
+
+#include "base/error.h"
+#include "base/json_text.h"
+#include "measure/task.h"
+#include "nats_jetstream/options.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct jsz_account {
+    const char *name; /* NULL: only the id is known */
+    const char *id;
+};
+
+struct jsz {
+    const char *server; /* "NATS monitoring at host:port", for errors */
+    const char *account;
+    bool clustered;            /* other servers may have what this one has not */
+    bool known;                /* the account */
+    struct jsz_entry *entries; /* sorted by key: of a stream, or of a stream and a consumer */
+    size_t count;
+    size_t capacity;
+};
+
+/* Borrows the answer and the names. False with the error set: it is not what /jsz answers, or too much. Either way
+ * jsz_done() ends it. */
+bool jsz_init(struct jsz *jsz, struct json_text answer, const struct jsz_account *account,
+              const char *server, struct error *error);
+void jsz_done(struct jsz *jsz);
+
+bool jsz_find(const struct jsz *jsz, const struct nats_query_options *query,
+              struct reading *ret_reading, struct error *error);
+
+#endif

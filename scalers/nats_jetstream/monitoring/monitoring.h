@@ -1,0 +1,29 @@
+/*
+ * KEDA's way to measure: one GET of /jsz from a monitoring port has all consumers of an account. It is
+ * there so that a trigger of KEDA's works as it is; `servers` is the better way, as any node of a cluster
+ * answers with what the consumer's leader knows.
+ *
+ * Threads: one at a time.
+ */
+#ifndef BACKLOG_NATS_JETSTREAM_MONITORING_MONITORING_H
+#define BACKLOG_NATS_JETSTREAM_MONITORING_MONITORING_H
+
+#include "base/error.h"
+#include "measure/task.h"
+#include "nats_jetstream/options.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct nats_monitoring;
+
+/* Returns once the port has reported that there is JetStream. The options must outlive it. */
+bool nats_monitoring_connect(const struct nats_connection_options *options, int64_t deadline_ms,
+                             struct nats_monitoring **ret_monitoring, struct error *error);
+void nats_monitoring_disconnect(struct nats_monitoring *monitoring);
+
+/* As the hook of struct scaler. */
+bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *feed,
+                             struct error *error);
+
+#endif

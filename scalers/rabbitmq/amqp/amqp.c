@@ -1,0 +1,74 @@
+#include "rabbitmq/amqp/amqp.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "rabbitmq/amqp/deadlines.h"
+#include "rabbitmq/amqp/declarer.h"
+
+#include <stdlib.h>
+
+enum { HEARTBEAT_CHECK_MS = RABBITMQ_HEARTBEAT_SECONDS * 1000 / 4 };
+
+struct rabbitmq_amqp {
+    struct rabbitmq_amqp_connection connection;
+    struct rabbitmq_declarer declarer;
+};
+
+static void release(struct rabbitmq_amqp **client)
+{
+    if (*client != NULL)
+        rabbitmq_amqp_disconnect(*client);
+}
+
+bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
+                           const struct rabbitmq_url *url, int64_t deadline_ms,
+                           struct rabbitmq_amqp **ret_client, struct error *error)
+{
+    _cleanup_(release) struct rabbitmq_amqp *client = memory_new(sizeof(*client));
+    rabbitmq_declarer_init(&client->declarer, &client->connection);
+    if (!rabbitmq_amqp_connection_open(&client->connection, options, url, deadline_ms, error))
+        return false;
+    *ret_client = TAKE(client);
+    return true;
+}
+
+void rabbitmq_amqp_disconnect(struct rabbitmq_amqp *client)
+{
+    rabbitmq_declarer_done(&client->declarer);
+    rabbitmq_amqp_connection_close(&client->connection);
+    free(client);
+}
+
+static void take_tasks(struct rabbitmq_declarer *declarer, struct feed *feed)
+{
+    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;)
+        rabbitmq_declarer_cancel(declarer, task);
+    for (struct task *task; (task = feed_take(feed)) != NULL;)
+        rabbitmq_declarer_add(declarer, task);
+}
+
+/* Not where librabbitmq has received something while it sent. */
+static void wait(const struct rabbitmq_amqp_connection *connection, struct feed *feed,
+                 int64_t next_ms)
+{
+    int64_t heartbeat_ms = clock_now_ms() + HEARTBEAT_CHECK_MS;
+    struct pollfd socket = {.fd = amqp_get_sockfd(connection->state), .events = POLLIN};
+    if (!amqp_frames_enqueued(connection->state) && !amqp_data_in_buffer(connection->state))
+        feed_wait(feed, &socket, 1, next_ms < heartbeat_ms ? next_ms : heartbeat_ms);
+}
+
+bool rabbitmq_amqp_measure(struct rabbitmq_amqp *client, struct feed *feed, struct error *error)
+{
+    struct rabbitmq_declarer *declarer = &client->declarer;
+    while (!feed_is_stopping(feed)) {
+        int64_t next_ms;
+        take_tasks(declarer, feed);
+        if (!rabbitmq_declarer_receive(declarer, error) ||
+            !rabbitmq_declarer_send(declarer, error) ||
+            !rabbitmq_deadlines_check(declarer, &next_ms, error))
+            return false;
+        wait(&client->connection, feed, next_ms);
+    }
+    rabbitmq_declarer_abandon(declarer);
+    return true;
+}

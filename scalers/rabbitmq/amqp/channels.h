@@ -1,0 +1,104 @@
+/*
+ * The channels of an AMQP connection. The broker answers each of them in order, so what hangs holds up only
+ * what was sent behind it on the same channel.
+ *
+ * A channel that is closed while it owes answers is used again once the broker has confirmed that: until
+ * then a late answer could be taken for another.
+ *
+ * Threads: one at a time. Owner: the set, of all its channels.
+ */
+#ifndef BACKLOG_RABBITMQ_AMQP_CHANNELS_H
+#define BACKLOG_RABBITMQ_AMQP_CHANNELS_H
+
+#include "rabbitmq/amqp/connection.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RABBITMQ_MAX_WINDOW = 64 }; /* requests in flight on one channel */
+
+/* A channel, and the requests sent on it that are not answered yet, as a ring of their ids. */
+struct rabbitmq_channel {
+    struct rabbitmq_channel *prev, *next; /* in a list of its user */
+    enum rabbitmq_channel_state {
+        RABBITMQ_CLOSED,
+        RABBITMQ_OPENING, /* what is sent now is answered after the opening */
+        RABBITMQ_OPEN,
+        RABBITMQ_CLOSING, /* nothing is sent, and what comes is ignored, until that is confirmed */
+    } state;
+    amqp_channel_t number;
+    size_t max_window;
+    size_t window; /* how many it may have in flight; shrinks when a missing queue closes it */
+    uint64_t sent[RABBITMQ_MAX_WINDOW];
+    size_t first;
+    size_t count;
+    /* When it answered last, or something was sent while it owed no answer: what its first request has
+     * waited for the broker to work on it. */
+    int64_t since_ms;
+    bool
+        behind; /* its first request was sent behind another: since_ms is the start of no round trip */
+};
+
+struct rabbitmq_channels {
+    struct rabbitmq_amqp_connection *connection;
+    struct rabbitmq_channel **by_number; /* [number - 1] */
+    size_t capacity;
+    int used;                       /* numbers */
+    struct rabbitmq_channel *spare; /* given back; utlist */
+    int64_t round_trip_ms;          /* the quickest, of openings and of requests behind no other */
+};
+
+/* The connection is borrowed. */
+void rabbitmq_channels_init(struct rabbitmq_channels *channels,
+                            struct rabbitmq_amqp_connection *connection);
+void rabbitmq_channels_done(struct rabbitmq_channels *channels);
+
+/* A channel with nothing in flight, open or closed; NULL where the broker allows no more. */
+struct rabbitmq_channel *rabbitmq_channels_take(struct rabbitmq_channels *channels);
+
+/* Gives back a channel with nothing in flight. */
+void rabbitmq_channels_give_back(struct rabbitmq_channels *channels,
+                                 struct rabbitmq_channel *channel);
+
+/* Gives back a channel that owes answers: it is closed. */
+bool rabbitmq_channels_abandon(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
+                               struct error *error);
+
+/* NULL: none that is in use. */
+struct rabbitmq_channel *rabbitmq_channels_find(const struct rabbitmq_channels *channels,
+                                                amqp_channel_t number);
+
+/* Each of these sends; false where the connection is lost. */
+bool rabbitmq_channels_open(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
+                            struct error *error);
+bool rabbitmq_channels_declare(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
+                               uint64_t id, const char *queue, struct error *error);
+
+/* Something that the broker itself answers, whatever state its queues are in. `ret_owed`: it owes an answer,
+ * or does not even read what was sent before; else there was no channel for it. */
+bool rabbitmq_channels_ping(struct rabbitmq_channels *channels, bool *ret_owed,
+                            struct error *error);
+
+/* What the broker sent. */
+void rabbitmq_channels_opened(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel);
+bool rabbitmq_channels_closed(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
+                              struct error *error);
+void rabbitmq_channels_close_confirmed(struct rabbitmq_channels *channels,
+                                       struct rabbitmq_channel *channel);
+
+/* The first request was answered now. */
+struct rabbitmq_answered {
+    uint64_t id;
+    int64_t waited_ms;     /* for the broker; with a round trip where it was behind no other */
+    int64_t round_trip_ms; /* of them, at most; 0: none */
+};
+
+/* Takes the first request; there must be one. */
+struct rabbitmq_answered rabbitmq_channels_answered(struct rabbitmq_channels *channels,
+                                                    struct rabbitmq_channel *channel);
+
+/* The id of the request so many behind the first. */
+uint64_t rabbitmq_channel_sent(const struct rabbitmq_channel *channel, size_t index);
+
+#endif

@@ -1,0 +1,190 @@
+#include "rabbitmq/amqp/connection_internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <string.h>
+#include <sys/time.h>
+
+enum {
+    MIN_FRAME_BYTES = 4096,     /* that any peer takes (AMQP 0-9-1, frame-min-size) */
+    MAX_FRAME_BYTES = 8 * 1024, /* the least that RabbitMQ takes; what is received has 600 bytes */
+    MAX_WAIT_MS = 60 * 1000,
+    REFUSED = 403, /* AMQP's ACCESS_REFUSED */
+};
+
+struct login {
+    struct rabbitmq_amqp_connection *connection;
+    const struct rabbitmq_url *url;
+    int64_t deadline_ms;
+    struct error *error;
+};
+
+static bool fail(const struct login *login, const char *why)
+{
+    return error_unavailable(login->error, "RabbitMQ at %s: login failed: %s",
+                             login->connection->address, why);
+}
+
+static bool fail_status(const struct login *login, int status)
+{
+    return fail(login, amqp_error_string2(status));
+}
+
+static bool fail_closed(const struct login *login, const amqp_connection_close_t *close)
+{
+    const char *what = close->reply_code == REFUSED ? "authentication failed" : "login failed";
+    return error_unavailable(login->error, "RabbitMQ at %s: %s: %.*s", login->connection->address,
+                             what, (int)close->reply_text.len,
+                             (const char *)close->reply_text.bytes);
+}
+
+static bool send_method(const struct login *login, amqp_method_number_t method, void *fields)
+{
+    int status = amqp_send_method(login->connection->state, 0, method, fields);
+    return status == AMQP_STATUS_OK || fail_status(login, status);
+}
+
+static bool is_method(const amqp_frame_t *frame, amqp_method_number_t method)
+{
+    return frame->frame_type == AMQP_FRAME_METHOD && frame->channel == 0 &&
+           frame->payload.method.id == method;
+}
+
+/* The method that is due next, until another is received. */
+static void *receive_method(const struct login *login, amqp_method_number_t method)
+{
+    int left_ms = clock_left_ms(login->deadline_ms, MAX_WAIT_MS);
+    struct timeval left = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000L};
+    amqp_frame_t frame;
+    amqp_maybe_release_buffers(login->connection->state);
+    int status = amqp_simple_wait_frame_noblock(login->connection->state, &frame, &left);
+    if (status == AMQP_STATUS_TIMEOUT)
+        error_unavailable(login->error,
+                          "RabbitMQ at %s: no answer in time, after it accepted the connection",
+                          login->connection->address);
+    else if (status != AMQP_STATUS_OK)
+        fail_status(login, status);
+    else if (is_method(&frame, method))
+        return frame.payload.method.decoded;
+    else if (is_method(&frame, AMQP_CONNECTION_CLOSE_METHOD))
+        fail_closed(login, frame.payload.method.decoded);
+    else
+        fail(login, "unexpected reply");
+    return NULL;
+}
+
+/* A list with spaces between its words. */
+static bool has_word(amqp_bytes_t list, const char *word)
+{
+    _cleanup_(memory_free) char *copy = text_copy_bytes(list.bytes, list.len);
+    char *rest = copy;
+    for (const char *found; (found = strsep(&rest, " ")) != NULL;)
+        if (text_equal(found, word))
+            return true;
+    return false;
+}
+
+static amqp_table_entry_t text_entry(const char *key, const char *value)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
+}
+
+/* RFC 4616. For EXTERNAL the broker looks at the certificate only. */
+static void add_response(const struct rabbitmq_url *url, struct text *response)
+{
+    if (url->external) {
+        text_add(response, "*");
+        return;
+    }
+    text_add_bytes(response, "", 1);
+    text_add(response, url->user);
+    text_add_bytes(response, "", 1);
+    text_add(response, url->password);
+}
+
+static bool authenticate(const struct login *login)
+{
+    const char *mechanism = login->url->external ? "EXTERNAL" : "PLAIN";
+    const amqp_connection_start_t *start = receive_method(login, AMQP_CONNECTION_START_METHOD);
+    if (start == NULL)
+        return false;
+    if (!has_word(start->mechanisms, mechanism))
+        return fail_status(login, AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD);
+
+    /* Then a refusal is a reply, and not a connection that breaks. */
+    amqp_table_entry_t capability = {
+        .key = amqp_cstring_bytes("authentication_failure_close"),
+        .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
+    amqp_table_entry_t properties[] = {
+        text_entry("product", "Backlog"),
+        text_entry("version", BACKLOG_VERSION),
+        text_entry("connection_name", "backlog"),
+        {.key = amqp_cstring_bytes("capabilities"),
+         .value = {.kind = AMQP_FIELD_KIND_TABLE,
+                   .value.table = {.num_entries = 1, .entries = &capability}}},
+    };
+    _cleanup_(text_done) struct text response = {0};
+    add_response(login->url, &response);
+    amqp_connection_start_ok_t ok = {
+        .client_properties = {.num_entries = ARRAY_LENGTH(properties), .entries = properties},
+        .mechanism = amqp_cstring_bytes(mechanism),
+        .response = {.len = response.length, .bytes = response.bytes},
+        .locale = amqp_cstring_bytes("en_US"),
+    };
+    return send_method(login, AMQP_CONNECTION_START_OK_METHOD, &ok);
+}
+
+/* 0 of the broker's is no limit. */
+static uint32_t smaller(uint32_t ours, uint32_t theirs)
+{
+    return theirs != 0 && theirs < ours ? theirs : ours;
+}
+
+static bool tune(const struct login *login)
+{
+    struct rabbitmq_amqp_connection *connection = login->connection;
+    const amqp_connection_tune_t *theirs = receive_method(login, AMQP_CONNECTION_TUNE_METHOD);
+    if (theirs == NULL)
+        return false;
+    amqp_connection_tune_ok_t ok = {
+        .channel_max = (uint16_t)smaller(UINT16_MAX, theirs->channel_max),
+        .frame_max = smaller(MAX_FRAME_BYTES, theirs->frame_max),
+        .heartbeat = (uint16_t)smaller(RABBITMQ_HEARTBEAT_SECONDS, theirs->heartbeat),
+    };
+    if (ok.frame_max < MIN_FRAME_BYTES)
+        return fail(login, "unexpected reply");
+    int status =
+        amqp_tune_connection(connection->state, ok.channel_max, (int)ok.frame_max, ok.heartbeat);
+    if (status != AMQP_STATUS_OK)
+        return fail_status(login, status);
+    connection->max_channels = ok.channel_max;
+    return send_method(login, AMQP_CONNECTION_TUNE_OK_METHOD, &ok);
+}
+
+static bool open_host(const struct login *login)
+{
+    amqp_connection_open_t open = {.virtual_host = amqp_cstring_bytes(login->url->vhost),
+                                   .capabilities = amqp_empty_bytes,
+                                   .insist = 1};
+    return send_method(login, AMQP_CONNECTION_OPEN_METHOD, &open) &&
+           receive_method(login, AMQP_CONNECTION_OPEN_OK_METHOD) != NULL;
+}
+
+bool rabbitmq_amqp_connection_log_in(struct rabbitmq_amqp_connection *connection,
+                                     const struct rabbitmq_url *url, int64_t deadline_ms,
+                                     struct error *error)
+{
+    const struct login login = {connection, url, deadline_ms, error};
+    int status = amqp_send_header(connection->state);
+    if (status != AMQP_STATUS_OK)
+        return fail_status(&login, status);
+    if (!authenticate(&login) || !tune(&login) || !open_host(&login))
+        return false;
+    connection->open = true;
+    amqp_maybe_release_buffers(connection->state);
+    return true;
+}

@@ -1,0 +1,131 @@
+#include "rabbitmq/amqp/deadlines.h"
+
+#include "base/clock.h"
+#include "rabbitmq/amqp/quarantine.h"
+
+#include <utlist.h>
+
+enum {
+    SEND_MS = 5, /* how soon sending is tried again where the broker reads nothing */
+};
+
+/* What a check of the time finds out. */
+struct check {
+    int64_t now_ms;
+    int64_t next_ms;
+    bool silent; /* something is late, and nothing at all has come since it was sent */
+};
+
+static void check_again(struct check *check, int64_t at_ms)
+{
+    if (at_ms < check->next_ms)
+        check->next_ms = at_ms;
+}
+
+static int64_t stall_ms(const struct rabbitmq_declarer *declarer,
+                        const struct rabbitmq_channel *channel, int64_t timeout_ms)
+{
+    int64_t stall_ms = timeout_ms / 4 < RABBITMQ_STALL_MS ? timeout_ms / 4 : RABBITMQ_STALL_MS;
+    int64_t round_trip_ms = declarer->slots.channels.round_trip_ms;
+    if (channel->state == RABBITMQ_OPENING)
+        return timeout_ms / 2;
+    return channel->behind || round_trip_ms == INT64_MAX ? stall_ms : stall_ms + round_trip_ms;
+}
+
+static bool abandon(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
+                    struct error *error)
+{
+    if (rabbitmq_slots_has(&declarer->slots,
+                           channel)) /* those behind a stalled one were sent again */
+        rabbitmq_declarer_send_again(declarer, channel, 1);
+    return rabbitmq_slots_abandon(&declarer->slots, channel, error);
+}
+
+static bool time_out(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
+                     struct rabbitmq_request *request, const struct check *check,
+                     struct error *error)
+{
+    int64_t timeout_ms = request->task->timeout_ms;
+    if (declarer->pinged_ms != 0 && check->now_ms - declarer->pinged_ms >= timeout_ms / 4)
+        return error_unavailable(error, "RabbitMQ at %s: no answer to anything within %lld ms",
+                                 declarer->connection->address, (long long)timeout_ms);
+    task_time_out(rabbitmq_requests_remove(&declarer->requests, request));
+    return abandon(declarer, channel, error);
+}
+
+/* What is behind the first request goes elsewhere; its slot gets another channel. */
+static void stall(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
+                  struct rabbitmq_request *request)
+{
+    rabbitmq_quarantine_add(&declarer->quarantine, request->queue);
+    rabbitmq_declarer_send_again(declarer, channel, 1);
+    rabbitmq_slots_stall(&declarer->slots, channel);
+}
+
+static bool check_channel(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
+                          bool may_stall, struct check *check, struct error *error)
+{
+    if (channel->count == 0)
+        return true;
+    struct rabbitmq_request *request = rabbitmq_declarer_find_sent(declarer, channel, 0);
+    int64_t timeout_ms = request == NULL ? RABBITMQ_STALL_MS : request->task->timeout_ms;
+    int64_t deadline_ms = channel->since_ms + timeout_ms;
+    int64_t stalls_ms = channel->since_ms + stall_ms(declarer, channel, timeout_ms);
+    if (check->now_ms >= deadline_ms) {
+        check_again(check, check->now_ms);
+        return request == NULL ? abandon(declarer, channel, error)
+                               : time_out(declarer, channel, request, check, error);
+    }
+    check_again(check, deadline_ms);
+    if (request == NULL)
+        return true;
+
+    bool silent = declarer->connection->received_ms <= channel->since_ms;
+    if (check->now_ms < stalls_ms)
+        check_again(check, stalls_ms);
+    else if (silent)
+        check->silent = true;
+    else if (may_stall && channel->state == RABBITMQ_OPEN) {
+        stall(declarer, channel, request);
+        check_again(check, check->now_ms);
+    }
+    return true;
+}
+
+static bool check_channels(struct rabbitmq_declarer *declarer, struct check *check,
+                           struct error *error)
+{
+    struct rabbitmq_channel *channel;
+    struct rabbitmq_channel *next;
+    DL_FOREACH_SAFE(declarer->slots.stalled, channel, next)
+    {
+        if (!check_channel(declarer, channel, false, check, error))
+            return false;
+    }
+    for (size_t i = 0; i < RABBITMQ_SLOTS; i++) {
+        bool may_stall = i < RABBITMQ_SLOTS - RABBITMQ_ISOLATED_CHANNELS;
+        channel = declarer->slots.used[i];
+        if (channel != NULL && !check_channel(declarer, channel, may_stall, check, error))
+            return false;
+    }
+    return true;
+}
+
+bool rabbitmq_deadlines_check(struct rabbitmq_declarer *declarer, int64_t *ret_next_ms,
+                              struct error *error)
+{
+    struct check check = {.now_ms = clock_now_ms(), .next_ms = CLOCK_NEVER};
+    if (!check_channels(declarer, &check, error))
+        return false;
+    if (check.silent && declarer->pinged_ms == 0) {
+        bool owed;
+        if (!rabbitmq_channels_ping(&declarer->slots.channels, &owed, error))
+            return false;
+        declarer->pinged_ms = owed ? check.now_ms : 0;
+    }
+    if (rabbitmq_declarer_has_waiting(declarer) &&
+        !rabbitmq_amqp_connection_can_send(declarer->connection))
+        check_again(&check, check.now_ms + SEND_MS);
+    *ret_next_ms = check.next_ms;
+    return true;
+}

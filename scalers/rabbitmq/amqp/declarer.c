@@ -1,0 +1,281 @@
+#include "rabbitmq/amqp/declarer.h"
+
+#include "base/clock.h"
+#include "rabbitmq/amqp/quarantine.h"
+
+#include <string.h>
+
+enum {
+    DOUBT_MS = 200, /* a count of 0 that took longer is requested again */
+    GUESS_MS = 240, /* the broker gives the leader of a quorum queue 250 to report its length */
+    MAX_DOUBTS = 3, /* so often; a busy machine makes classic queues late, too */
+    MIN_WINDOW = 1,
+};
+
+void rabbitmq_declarer_init(struct rabbitmq_declarer *declarer,
+                            struct rabbitmq_amqp_connection *connection)
+{
+    *declarer = (struct rabbitmq_declarer){.connection = connection};
+    rabbitmq_slots_init(&declarer->slots, connection);
+}
+
+void rabbitmq_declarer_done(struct rabbitmq_declarer *declarer)
+{
+    rabbitmq_requests_clear(&declarer->requests);
+    rabbitmq_quarantine_free(&declarer->quarantine);
+    rabbitmq_slots_done(&declarer->slots);
+}
+
+void rabbitmq_declarer_add(struct rabbitmq_declarer *declarer, struct task *task)
+{
+    const struct rabbitmq_query *query = task->query;
+    struct rabbitmq_requests *requests = &declarer->requests;
+    struct rabbitmq_request *request = rabbitmq_requests_add(requests, task, query->queue_name);
+    enum rabbitmq_group group = RABBITMQ_SHARED;
+    if (task->isolate)
+        group = RABBITMQ_ISOLATED;
+    else if (rabbitmq_quarantine_has(declarer->quarantine, query->queue_name))
+        group = RABBITMQ_QUARANTINED;
+    rabbitmq_requests_wait(requests, request, group);
+}
+
+void rabbitmq_declarer_cancel(struct rabbitmq_declarer *declarer, struct task *task)
+{
+    rabbitmq_requests_remove(&declarer->requests, task->data);
+    task_return(task, true);
+}
+
+void rabbitmq_declarer_abandon(struct rabbitmq_declarer *declarer)
+{
+    rabbitmq_requests_clear(&declarer->requests);
+}
+
+/* ---- sending ---- */
+
+static bool send_next(struct rabbitmq_declarer *declarer, enum rabbitmq_group group,
+                      struct rabbitmq_channel *channel, struct error *error)
+{
+    struct rabbitmq_request *request = rabbitmq_requests_next(&declarer->requests, group);
+    if (!request->was_sent && clock_now_ms() > request->taken_ms)
+        task_started(request->task);
+    request->was_sent = true;
+    return rabbitmq_channels_declare(&declarer->slots.channels, channel, request->id,
+                                     request->queue, error);
+}
+
+/*
+ * Fills the channels of a group, and opens as many as it needs. Requests are sent along with the opening where
+ * they may be behind others; on a channel for one at a time they wait for it, so that a round trip is known
+ * when they are sent.
+ */
+static bool send_group(struct rabbitmq_declarer *declarer, enum rabbitmq_group group,
+                       struct error *error)
+{
+    struct rabbitmq_slots *slots = &declarer->slots;
+    const size_t *waiting = &declarer->requests.waiting_count[group];
+    size_t expected = 0; /* what channels that are just opening will take */
+    for (size_t i = 0; i < rabbitmq_slots_count(slots, group) && *waiting > expected; i++) {
+        if (!rabbitmq_amqp_connection_can_send(declarer->connection))
+            return true;
+        struct rabbitmq_channel *channel = rabbitmq_slots_channel(slots, group, i);
+        if (channel == NULL)
+            return true;
+        if (channel->state == RABBITMQ_CLOSED &&
+            !rabbitmq_channels_open(&slots->channels, channel, error))
+            return false;
+        if (channel->state == RABBITMQ_OPENING && rabbitmq_slots_are_single(group)) {
+            expected++;
+            continue;
+        }
+        while (channel->count < channel->window && *waiting > 0 &&
+               rabbitmq_amqp_connection_can_send(declarer->connection))
+            if (!send_next(declarer, group, channel, error))
+                return false;
+    }
+    return true;
+}
+
+bool rabbitmq_declarer_has_waiting(const struct rabbitmq_declarer *declarer)
+{
+    for (int group = 0; group < RABBITMQ_GROUPS; group++)
+        if (declarer->requests.waiting_count[group] > 0)
+            return true;
+    return false;
+}
+
+bool rabbitmq_declarer_send(struct rabbitmq_declarer *declarer, struct error *error)
+{
+    bool sent = true;
+    if (!rabbitmq_declarer_has_waiting(declarer))
+        return true;
+    rabbitmq_amqp_connection_cork(declarer->connection);
+    for (int group = 0; sent && group < RABBITMQ_GROUPS; group++)
+        sent = send_group(declarer, (enum rabbitmq_group)group, error);
+    rabbitmq_amqp_connection_flush(declarer->connection);
+    for (int group = 0; sent && group < RABBITMQ_GROUPS; group++)
+        if (declarer->requests.waiting_count[group] > 0 &&
+            rabbitmq_slots_are_exhausted(&declarer->slots, (enum rabbitmq_group)group))
+            return error_unavailable(error,
+                                     "RabbitMQ at %s: queues timed out until no channels were "
+                                     "left; reconnecting",
+                                     declarer->connection->address);
+    return sent;
+}
+
+/* ---- receiving ---- */
+
+struct rabbitmq_request *rabbitmq_declarer_find_sent(const struct rabbitmq_declarer *declarer,
+                                                     const struct rabbitmq_channel *channel,
+                                                     size_t index)
+{
+    uint64_t id = rabbitmq_channel_sent(channel, index);
+    return rabbitmq_requests_find(&declarer->requests, id);
+}
+
+void rabbitmq_declarer_send_again(struct rabbitmq_declarer *declarer,
+                                  const struct rabbitmq_channel *channel, size_t from)
+{
+    for (size_t i = channel->count; i > from; i--) {
+        struct rabbitmq_request *request = rabbitmq_declarer_find_sent(declarer, channel, i - 1);
+        if (request != NULL && !request->waits)
+            rabbitmq_requests_wait_first(&declarer->requests, request, request->group);
+    }
+}
+
+/*
+ * Where the leader of a quorum queue does not report its counts in time, the broker answers 0 and 0. Any
+ * other answer may come late, too, so it is requested again, alone, and only then the round trip is
+ * subtracted: it may have been learnt while the broker was slow. Only what is late every time is an error. (A
+ * leader that is gone is 0 and 0 at once, and looks like an empty queue.)
+ */
+static bool is_guess(const struct rabbitmq_request *request, const amqp_queue_declare_ok_t *ok,
+                     const struct rabbitmq_answered *answered)
+{
+    if (ok->message_count != 0 || ok->consumer_count != 0)
+        return false;
+    return request->doubts > 0 ? answered->waited_ms - answered->round_trip_ms >= GUESS_MS
+                               : answered->waited_ms >= DOUBT_MS;
+}
+
+static void take_guess(struct rabbitmq_declarer *declarer, struct rabbitmq_request *request)
+{
+    rabbitmq_quarantine_add(&declarer->quarantine, request->queue);
+    if (request->doubts < MAX_DOUBTS) {
+        request->doubts++;
+        rabbitmq_requests_wait(&declarer->requests, request,
+                               request->group == RABBITMQ_SHARED ? RABBITMQ_QUARANTINED
+                                                                 : request->group);
+        return;
+    }
+    struct task *task = rabbitmq_requests_remove(&declarer->requests, request);
+    task_failf(task,
+               "queue '%s': the broker took 250 ms to answer 0, as it does where the leader of "
+               "a quorum queue is too busy to report its length",
+               ((const struct rabbitmq_query *)task->query)->queue_name);
+}
+
+static void take_counts(struct rabbitmq_declarer *declarer, struct rabbitmq_request *request,
+                        const amqp_queue_declare_ok_t *ok, int64_t took_ms)
+{
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = ok->message_count;
+    reading.consumers = ok->consumer_count;
+    if (took_ms < RABBITMQ_STALL_MS)
+        rabbitmq_quarantine_remove(&declarer->quarantine, request->queue);
+    task_answer(rabbitmq_requests_remove(&declarer->requests, request), &reading);
+}
+
+static bool handle_declared(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
+                            const amqp_queue_declare_ok_t *ok, struct error *error)
+{
+    if (channel->count == 0)
+        return error_unavailable(error, "RabbitMQ at %s: unexpected reply: an answer to no request",
+                                 declarer->connection->address);
+    struct rabbitmq_answered answered =
+        rabbitmq_channels_answered(&declarer->slots.channels, channel);
+    struct rabbitmq_request *request = rabbitmq_requests_find(&declarer->requests, answered.id);
+    if (channel->window < channel->max_window)
+        channel->window++;
+    rabbitmq_slots_restore(&declarer->slots, channel);
+    if (request == NULL) /* it has ended */
+        return true;
+    if (ok->queue.len != strlen(request->queue) ||
+        memcmp(ok->queue.bytes, request->queue, ok->queue.len) != 0)
+        return error_unavailable(error,
+                                 "RabbitMQ at %s: unexpected reply: for another queue than '%s'",
+                                 declarer->connection->address, request->queue);
+    if (is_guess(request, ok, &answered))
+        take_guess(declarer, request);
+    else
+        take_counts(declarer, request, ok, answered.waited_ms - answered.round_trip_ms);
+    return true;
+}
+
+/* The channel was closed because of its first request: the queue is missing, exclusive, down. */
+static void handle_refused(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
+                           const amqp_channel_close_t *close)
+{
+    if (channel->state == RABBITMQ_CLOSING || channel->count == 0)
+        return;
+    struct rabbitmq_request *request = rabbitmq_declarer_find_sent(declarer, channel, 0);
+    if (request != NULL) {
+        const char *queue = request->queue;
+        rabbitmq_quarantine_add(&declarer->quarantine, queue);
+        task_failf(rabbitmq_requests_remove(&declarer->requests, request), "queue '%s': %.*s",
+                   queue, (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+    }
+    if (rabbitmq_slots_has(&declarer->slots,
+                           channel)) /* those behind a stalled one were sent again */
+        rabbitmq_declarer_send_again(declarer, channel, 1);
+    channel->count = 0;
+    channel->window = channel->window > 4 ? channel->window / 4 : MIN_WINDOW;
+    rabbitmq_slots_restore(&declarer->slots, channel);
+}
+
+static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t *frame,
+                         struct error *error)
+{
+    struct rabbitmq_channels *channels = &declarer->slots.channels;
+    struct rabbitmq_channel *channel = rabbitmq_channels_find(channels, frame->channel);
+    if (frame->channel == 0)
+        return true;
+    if (channel == NULL) /* librabbitmq would keep a pool for each */
+        return error_unavailable(error, "RabbitMQ at %s: unexpected frame",
+                                 declarer->connection->address);
+    void *fields = frame->payload.method.decoded;
+    switch (frame->payload.method.id) {
+    case AMQP_CHANNEL_OPEN_OK_METHOD:
+        rabbitmq_channels_opened(channels, channel);
+        return true;
+    case AMQP_QUEUE_DECLARE_OK_METHOD:
+        return channel->state == RABBITMQ_CLOSING ||
+               handle_declared(declarer, channel, fields, error);
+    case AMQP_CHANNEL_CLOSE_METHOD:
+        if (!rabbitmq_channels_closed(channels, channel, error))
+            return false;
+        handle_refused(declarer, channel, fields);
+        return true;
+    case AMQP_CHANNEL_CLOSE_OK_METHOD:
+        rabbitmq_channels_close_confirmed(channels, channel);
+        return true;
+    default:
+        return true;
+    }
+}
+
+bool rabbitmq_declarer_receive(struct rabbitmq_declarer *declarer, struct error *error)
+{
+    struct rabbitmq_amqp_connection *connection = declarer->connection;
+    for (;;) {
+        amqp_frame_t frame;
+        enum rabbitmq_received received =
+            rabbitmq_amqp_connection_receive(connection, &frame, error);
+        if (received != RABBITMQ_FRAME)
+            return received == RABBITMQ_NOTHING;
+        declarer->pinged_ms = 0;
+        bool usable = handle_frame(declarer, &frame, error);
+        amqp_maybe_release_buffers_on_channel(connection->state, frame.channel);
+        if (!usable)
+            return false;
+    }
+}

@@ -1,0 +1,104 @@
+#include "rabbitmq/amqp/slots.h"
+
+#include <utlist.h>
+
+enum {
+    STALL_WINDOW =
+        4, /* of a new channel while others hang: the fewer are behind the next that hangs */
+};
+
+static const struct group {
+    size_t first; /* of its slots */
+    size_t count;
+    size_t share; /* the part of the broker's channels that it may use at most, as a divisor */
+    size_t window;
+} groups[RABBITMQ_GROUPS] = {
+    [RABBITMQ_SHARED] = {0, RABBITMQ_SHARED_CHANNELS, 2, RABBITMQ_MAX_WINDOW},
+    [RABBITMQ_QUARANTINED] = {RABBITMQ_SHARED_CHANNELS, RABBITMQ_QUARANTINE_CHANNELS, 4, 1},
+    [RABBITMQ_ISOLATED] = {RABBITMQ_SHARED_CHANNELS + RABBITMQ_QUARANTINE_CHANNELS,
+                           RABBITMQ_ISOLATED_CHANNELS, 4, 1},
+};
+
+void rabbitmq_slots_init(struct rabbitmq_slots *slots, struct rabbitmq_amqp_connection *connection)
+{
+    *slots = (struct rabbitmq_slots){0};
+    rabbitmq_channels_init(&slots->channels, connection);
+}
+
+void rabbitmq_slots_done(struct rabbitmq_slots *slots)
+{
+    rabbitmq_channels_done(&slots->channels);
+}
+
+size_t rabbitmq_slots_count(const struct rabbitmq_slots *slots, enum rabbitmq_group group)
+{
+    size_t allowed = (size_t)slots->channels.connection->max_channels / groups[group].share;
+    size_t count = groups[group].count < allowed ? groups[group].count : allowed;
+    return count > 0 ? count : 1;
+}
+
+struct rabbitmq_channel *rabbitmq_slots_channel(struct rabbitmq_slots *slots,
+                                                enum rabbitmq_group group, size_t index)
+{
+    struct rabbitmq_channel **slot = &slots->used[groups[group].first + index];
+    if (*slot != NULL)
+        return *slot;
+    *slot = rabbitmq_channels_take(&slots->channels);
+    if (*slot == NULL)
+        return NULL;
+    (*slot)->window = (*slot)->max_window = groups[group].window;
+    if (slots->stalled != NULL && (*slot)->window > STALL_WINDOW)
+        (*slot)->window = STALL_WINDOW;
+    return *slot;
+}
+
+bool rabbitmq_slots_are_single(enum rabbitmq_group group)
+{
+    return groups[group].window == 1;
+}
+
+bool rabbitmq_slots_are_exhausted(const struct rabbitmq_slots *slots, enum rabbitmq_group group)
+{
+    const struct rabbitmq_channels *channels = &slots->channels;
+    return slots->stalled == NULL && slots->used[groups[group].first] == NULL &&
+           channels->spare == NULL && channels->used == channels->connection->max_channels;
+}
+
+/* RABBITMQ_SLOTS: none. */
+static size_t slot_of(const struct rabbitmq_slots *slots, const struct rabbitmq_channel *channel)
+{
+    size_t slot = 0;
+    while (slot < RABBITMQ_SLOTS && slots->used[slot] != channel)
+        slot++;
+    return slot;
+}
+
+bool rabbitmq_slots_has(const struct rabbitmq_slots *slots, const struct rabbitmq_channel *channel)
+{
+    return slot_of(slots, channel) < RABBITMQ_SLOTS;
+}
+
+void rabbitmq_slots_stall(struct rabbitmq_slots *slots, struct rabbitmq_channel *channel)
+{
+    slots->used[slot_of(slots, channel)] = NULL;
+    DL_APPEND(slots->stalled, channel);
+}
+
+void rabbitmq_slots_restore(struct rabbitmq_slots *slots, struct rabbitmq_channel *channel)
+{
+    if (channel->count > 0 || rabbitmq_slots_has(slots, channel))
+        return;
+    DL_DELETE(slots->stalled, channel);
+    rabbitmq_channels_give_back(&slots->channels, channel);
+}
+
+bool rabbitmq_slots_abandon(struct rabbitmq_slots *slots, struct rabbitmq_channel *channel,
+                            struct error *error)
+{
+    size_t slot = slot_of(slots, channel);
+    if (slot < RABBITMQ_SLOTS)
+        slots->used[slot] = NULL;
+    else
+        DL_DELETE(slots->stalled, channel);
+    return rabbitmq_channels_abandon(&slots->channels, channel, error);
+}

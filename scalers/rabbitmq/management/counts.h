@@ -1,0 +1,55 @@
+/*
+ * The counts and rates of a queue in the management API's JSON, and of many queues combined.
+ *
+ * Threads: any; nothing is kept.
+ */
+#ifndef BACKLOG_RABBITMQ_MANAGEMENT_COUNTS_H
+#define BACKLOG_RABBITMQ_MANAGEMENT_COUNTS_H
+
+#include "measure/scaler.h"
+#include "rabbitmq/options.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The columns that a request needs, as the value of `columns`. */
+#define COUNTS_COLUMNS "name,type,messages_ready,messages_unacknowledged"
+#define RATES_COLUMNS                                                                              \
+    COUNTS_COLUMNS ",consumers,message_stats.publish,message_stats.publish_details.rate"           \
+                   ",message_stats.deliver_get,message_stats.deliver_get_details.rate"             \
+                   ",message_stats.ack,message_stats.deliver_no_ack,message_stats.get_no_ack"
+
+struct rabbitmq_counts {
+    double ready;
+    double messages; /* ready and unacknowledged */
+    double publish_rate;
+    double deliver_get_rate;
+    double consumers;
+    double published; /* in all */
+    double done;      /* acknowledged, or delivered without waiting for it, in all */
+};
+
+/* Takes what a queue's JSON has; the rest is NAN. A queue where nothing was published or delivered yet
+ * has no rates: they are 0 where the broker keeps rates at all. */
+struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates);
+
+/* Totals have a 0 for a quorum queue whose leader has reported none yet: for 5 s from a restart, from a change
+ * of leaders, and from the queue's declaration. */
+bool rabbitmq_counts_are_guessed(const json_t *queue, const struct rabbitmq_counts *totals);
+
+/* Many queues as one. Start from {0}. */
+struct rabbitmq_aggregate {
+    size_t queues;
+    struct rabbitmq_counts counts; /* the sums, or the greatest */
+};
+
+/* The counts must be complete. */
+void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_operation operation,
+                            const struct rabbitmq_counts *counts);
+
+/* No queue at all counts 0. */
+struct reading rabbitmq_aggregate_reading(const struct rabbitmq_aggregate *aggregate,
+                                          enum rabbitmq_operation operation);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * GETs of JSON from the management API, over a few connections that are kept.
+ *
+ * Threads: one at a time.
+ */
+#ifndef BACKLOG_RABBITMQ_MANAGEMENT_HTTP_H
+#define BACKLOG_RABBITMQ_MANAGEMENT_HTTP_H
+
+#include "base/error.h"
+#include "base/text.h"
+#include "measure/task.h"
+#include "rabbitmq/options.h"
+#include "rabbitmq/url.h"
+#include "shared/reply_memory.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rabbitmq_http;
+
+/* How a GET ended. */
+enum http_outcome {
+    HTTP_GOT,
+    HTTP_NOT_FOUND, /* 404 */
+    HTTP_REFUSED,   /* with any other status than 401 and 403 */
+    HTTP_TIMED_OUT,
+    HTTP_TOO_LARGE,
+    HTTP_FAILED, /* no connection, authentication failed, or no JSON */
+};
+
+struct http_answer {
+    void *owner; /* as it was given to rabbitmq_http_get() */
+    enum http_outcome outcome;
+    json_t *json;               /* of HTTP_GOT, but of a list: */
+    struct text list;           /* its text, as it may be long */
+    struct reply_memory memory; /* of both */
+    struct error error;         /* of every other outcome */
+};
+
+/* The options must outlive it (TLS needs them whenever it connects). */
+struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *options,
+                                        const struct rabbitmq_url *url);
+void rabbitmq_http_free(struct rabbitmq_http *http);
+
+/* For errors; it lives as long as this. */
+const char *rabbitmq_http_name(const struct rabbitmq_http *http);
+
+/* Gets the first token, where one is needed instead of a password: blocks. */
+bool rabbitmq_http_log_in(struct rabbitmq_http *http, int64_t deadline_ms, struct error *error);
+
+/*
+ * Before requests begin. Where the token is to be renewed, that is done beside them (it is not idle then);
+ * where it is no longer valid, there is no room until it has been. False: it could not be renewed.
+ */
+bool rabbitmq_http_renew_token(struct rabbitmq_http *http, int64_t now_ms, struct error *error);
+
+/* As shared/fetch_pool.h has them. `path` begins behind the prefix: "/api/overview". */
+bool rabbitmq_http_has_room(const struct rabbitmq_http *http);
+bool rabbitmq_http_is_idle(const struct rabbitmq_http *http);
+void rabbitmq_http_get(struct rabbitmq_http *http, const char *path, void *owner,
+                       int64_t deadline_ms);
+bool rabbitmq_http_take(struct rabbitmq_http *http, struct http_answer *ret_answer);
+void rabbitmq_http_wait(struct rabbitmq_http *http, struct feed *feed, int64_t deadline_ms);
+bool rabbitmq_http_wait_one(struct rabbitmq_http *http, struct http_answer *ret_answer);
+void rabbitmq_http_cancel(struct rabbitmq_http *http, const void *owner);
+void rabbitmq_http_stop(struct rabbitmq_http *http);
+void http_answer_done(struct http_answer *answer);
+
+#endif

@@ -1,0 +1,112 @@
+#include "rabbitmq/management/listing.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum { MAX_QUEUE_BYTES = 64 * 1024 }; /* of a tree; usually 2 KB */
+
+static int compare(const void *left, const void *right)
+{
+    const struct rabbitmq_lookup *const *one = left;
+    const struct rabbitmq_lookup *const *other = right;
+    return strcmp((*one)->query->queue_name, (*other)->query->queue_name);
+}
+
+/* The lookups by name; the caller frees the array. */
+static struct rabbitmq_lookup **sort(struct rabbitmq_lookup *lookups, size_t *ret_count)
+{
+    struct rabbitmq_lookup *lookup;
+    size_t count = 0;
+    DL_FOREACH(lookups, lookup)
+    count++;
+    struct rabbitmq_lookup **sorted = memory_array(count + 1, sizeof(struct rabbitmq_lookup *));
+    *ret_count = 0;
+    DL_FOREACH(lookups, lookup)
+    sorted[(*ret_count)++] = lookup;
+    qsort(sorted, count, sizeof(struct rabbitmq_lookup *), compare);
+    return sorted;
+}
+
+/* Notes the queue in its lookups. */
+static void find(struct rabbitmq_lookup **sorted, size_t count, const struct rabbitmq_vhost *vhost,
+                 const json_t *queue)
+{
+    const struct rabbitmq_query query = {.queue_name =
+                                             json_string_value(json_object_get(queue, "name"))};
+    const struct rabbitmq_lookup key = {.query = &query}, *key_pointer = &key;
+    if (query.queue_name == NULL)
+        return;
+    struct rabbitmq_lookup **found = bsearch(&key_pointer, sorted, count, sizeof(*sorted), compare);
+    while (found != NULL && found > sorted && compare(found - 1, &key_pointer) == 0)
+        found--;
+    for (; found != NULL && found < sorted + count && compare(found, &key_pointer) == 0; found++)
+        if (!(*found)->is_listed)
+            rabbitmq_lookup_note_listed(*found, vhost, queue);
+}
+
+static enum rabbitmq_lookup_result take(struct rabbitmq_lookup *lookup,
+                                        const struct rabbitmq_vhost *vhost)
+{
+    if (lookup->is_listed)
+        return rabbitmq_lookup_take_listed(lookup);
+    rabbitmq_lookup_fail_missing(lookup, vhost);
+    return RABBITMQ_ENDED;
+}
+
+/* One queue of the list at a time is a tree. */
+static bool find_all(struct rabbitmq_lookup **sorted, size_t count, struct json_text queues,
+                     const struct rabbitmq_vhost *vhost, size_t *ret_queues, bool *ret_counted)
+{
+    struct json_walk walk;
+    struct json_text unused;
+    struct json_text text;
+    *ret_queues = 0;
+    *ret_counted = false;
+    json_walk_begin(&walk, queues);
+    while (json_walk_next(&walk, &unused, &text)) {
+        json_t *queue = json_text_tree(text, JSON_DECODE_ANY, MAX_QUEUE_BYTES);
+        if (queue == NULL)
+            return false;
+        find(sorted, count, vhost, queue);
+        *ret_counted = *ret_counted || json_object_get(queue, "messages_ready") != NULL;
+        json_decref(queue);
+        ++*ret_queues;
+    }
+    return !walk.is_broken;
+}
+
+/* All are found before the first is taken: with its task, a lookup loses its query, by whose name it is found. */
+bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text queues,
+                           const struct rabbitmq_vhost *vhost,
+                           struct rabbitmq_preference *preference)
+{
+    size_t count;
+    size_t listed;
+    bool is_counted;
+    _cleanup_(memory_free) struct rabbitmq_lookup **sorted = sort(listing->lookups, &count);
+    int64_t now_ms = clock_now_ms();
+    bool totals = listing->source == RABBITMQ_TOTALS;
+    bool complete = true;
+    for (size_t i = 0; i < count; i++)
+        sorted[i]->is_listed = false;
+    if (!find_all(sorted, count, queues, vhost, &listed, &is_counted))
+        return false;
+    rabbitmq_preference_note_size(preference, listed, now_ms);
+    if (totals && is_counted)
+        rabbitmq_preference_note_counted(preference, now_ms);
+    for (size_t i = 0; i < count; i++) {
+        if (take(sorted[i], vhost) == RABBITMQ_ENDED) {
+            rabbitmq_lookup_drop(sorted[i]);
+            continue;
+        }
+        rabbitmq_lookup_use_statistics(sorted[i]);
+        complete = false;
+    }
+    if (totals && !complete)
+        rabbitmq_preference_note_lacking(preference, now_ms);
+    return true;
+}

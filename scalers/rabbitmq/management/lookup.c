@@ -1,0 +1,216 @@
+#include "rabbitmq/management/lookup.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "rabbitmq/url.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+enum { MAX_MATCHES = 10000 }; /* queues of a pattern */
+
+#define TOTALS "disable_stats=true&enable_queue_totals=true&"
+
+struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_source source)
+{
+    struct rabbitmq_lookup *lookup = memory_new(sizeof(*lookup));
+    lookup->task = task;
+    lookup->query = task->query;
+    lookup->has_rates = rabbitmq_needs_rates(lookup->query) ||
+                        (task->wants & (READING_CONSUMERS | READING_RATES)) != 0;
+    lookup->source = lookup->has_rates ? RABBITMQ_STATISTICS : source;
+    lookup->taken_ms = clock_now_ms();
+    lookup->page = 1;
+    task->data = lookup;
+    return lookup;
+}
+
+void rabbitmq_lookup_move(struct rabbitmq_lookup *lookup, struct rabbitmq_lookup **list)
+{
+    if (lookup->list != NULL)
+        DL_DELETE(*lookup->list, lookup);
+    lookup->list = list;
+    DL_APPEND(*list, lookup);
+}
+
+void rabbitmq_lookup_drop(struct rabbitmq_lookup *lookup)
+{
+    DL_DELETE(*lookup->list, lookup);
+    free(lookup);
+}
+
+void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list)
+{
+    struct rabbitmq_lookup *lookup;
+    struct rabbitmq_lookup *next;
+    DL_FOREACH_SAFE(*list, lookup, next)
+    free(lookup);
+    *list = NULL;
+}
+
+static const char *columns_of(const struct rabbitmq_lookup *lookup)
+{
+    return lookup->has_rates ? RATES_COLUMNS : COUNTS_COLUMNS;
+}
+
+char *rabbitmq_lookup_path(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost)
+{
+    const struct rabbitmq_query *query = lookup->query;
+    _cleanup_(memory_free) char *name = rabbitmq_url_escaped(query->queue_name);
+    if (!query->use_regex)
+        return text_format("%s/%s?columns=%s", vhost->path, name, columns_of(lookup));
+    return text_format(
+        "%s?page=%lld&page_size=%lld&pagination=true&use_regex=true&name=%s&%scolumns=%s",
+        vhost->path, (long long)lookup->page, (long long)query->page_size, name,
+        lookup->source == RABBITMQ_TOTALS ? TOTALS : "", columns_of(lookup));
+}
+
+char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabbitmq_source source)
+{
+    return text_format("%s?%s", vhost->path,
+                       source == RABBITMQ_TOTALS ? TOTALS "columns=" COUNTS_COLUMNS
+                                                 : "columns=" RATES_COLUMNS);
+}
+
+void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup)
+{
+    lookup->source = RABBITMQ_STATISTICS;
+    lookup->page = 1;
+    lookup->aggregate = (struct rabbitmq_aggregate){0};
+}
+
+void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,
+                                  const struct rabbitmq_vhost *vhost)
+{
+    const char *name = lookup->query->queue_name;
+    task_failf(lookup->task, "queue '%s': NOT_FOUND - no queue '%s' in vhost '%s'", name, name,
+               vhost->name);
+}
+
+void rabbitmq_lookup_fail(const struct rabbitmq_lookup *lookup, const struct error *error)
+{
+    task_failf(lookup->task, "%s '%s': %s",
+               lookup->query->use_regex ? "the queues that match" : "queue",
+               lookup->query->queue_name, error_text(error));
+}
+
+static void fail_incomplete(const struct rabbitmq_lookup *lookup, const char *queue)
+{
+    bool rates = rabbitmq_needs_rates(lookup->query);
+    task_failf(lookup->task,
+               "queue '%s': the management API does not report its %s: it is new or down, or the "
+               "broker's statistics are disabled (management_agent.disable_metrics_collector, "
+               "management.disable_stats%s",
+               queue, rates ? "rates" : "messages_ready and messages_unacknowledged",
+               rates ? ", management.rates_mode none)" : "); an amqp:// host needs none");
+}
+
+static void answer(const struct rabbitmq_lookup *lookup, const struct rabbitmq_aggregate *aggregate)
+{
+    struct reading reading = rabbitmq_aggregate_reading(aggregate, lookup->query->operation);
+    task_answer(lookup->task, &reading);
+}
+
+/* False where the JSON lacks what the query needs. */
+static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
+                  const json_t *queue, struct rabbitmq_counts *ret_counts)
+{
+    struct rabbitmq_counts counts =
+        rabbitmq_counts_of(queue, lookup->has_rates && vhost->keeps_rates);
+    *ret_counts = counts;
+    return !isnan(counts.messages) &&
+           !(lookup->source == RABBITMQ_TOTALS && rabbitmq_counts_are_guessed(queue, &counts)) &&
+           (!rabbitmq_needs_rates(lookup->query) ||
+            (!isnan(counts.publish_rate) && !isnan(counts.deliver_get_rate)));
+}
+
+/* Statistics are the last to be requested: what they lack is nowhere. */
+static enum rabbitmq_lookup_result lack(const struct rabbitmq_lookup *lookup, const char *queue)
+{
+    if (lookup->source == RABBITMQ_TOTALS)
+        return RABBITMQ_LACKING;
+    fail_incomplete(lookup, queue == NULL ? "" : queue);
+    return RABBITMQ_ENDED;
+}
+
+void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
+                                 const json_t *queue)
+{
+    lookup->is_listed = true;
+    lookup->is_counted = count(lookup, vhost, queue, &lookup->listed);
+}
+
+enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup)
+{
+    if (!lookup->is_counted)
+        return lack(lookup, lookup->query->queue_name);
+    answer(lookup, &(struct rabbitmq_aggregate){.queues = 1, .counts = lookup->listed});
+    return RABBITMQ_ENDED;
+}
+
+enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
+                                                       const struct rabbitmq_vhost *vhost,
+                                                       const json_t *queue)
+{
+    rabbitmq_lookup_note_listed(lookup, vhost, queue);
+    return rabbitmq_lookup_take_listed(lookup);
+}
+
+/* NULL: no page, or one too many. The task has failed then. */
+static const json_t *items_of(const struct rabbitmq_lookup *lookup, const json_t *page)
+{
+    const json_t *items = json_object_get(page, "items");
+    const json_t *matches = json_object_get(page, "filtered_count");
+    if (!json_is_array(items) || !json_is_integer(json_object_get(page, "page_count")) ||
+        !json_is_integer(matches)) {
+        task_failf(lookup->task, "RabbitMQ's management API: unexpected reply: no page of queues");
+        return NULL;
+    }
+    if (json_integer_value(matches) > MAX_MATCHES || lookup->page > MAX_MATCHES) {
+        task_failf(lookup->task, "queueName matches %lld queues: at most %d are counted",
+                   (long long)json_integer_value(matches), MAX_MATCHES);
+        return NULL;
+    }
+    return items;
+}
+
+enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
+                                                      const struct rabbitmq_vhost *vhost,
+                                                      const json_t *page, bool *ret_counted)
+{
+    const json_t *items = items_of(lookup, page);
+    bool totals = lookup->source == RABBITMQ_TOTALS;
+    *ret_counted = false;
+    if (items == NULL)
+        return RABBITMQ_ENDED;
+    json_int_t matches = json_integer_value(json_object_get(page, "filtered_count"));
+    if (!totals && lookup->empty > 0 && matches == (json_int_t)lookup->empty) {
+        answer(lookup, &(struct rabbitmq_aggregate){.queues = lookup->empty});
+        return RABBITMQ_ENDED;
+    }
+
+    size_t i;
+    const json_t *queue;
+    json_array_foreach(items, i, queue)
+    {
+        struct rabbitmq_counts counts;
+        if (!count(lookup, vhost, queue, &counts))
+            return lack(lookup, json_string_value(json_object_get(queue, "name")));
+        rabbitmq_aggregate_add(&lookup->aggregate, lookup->query->operation, &counts);
+        *ret_counted = true;
+    }
+    if (lookup->page++ < json_integer_value(json_object_get(page, "page_count")))
+        return RABBITMQ_NEXT_PAGE;
+
+    /* Totals pass over a quorum queue that has no leader: where they have nothing but zeros, statistics
+     * say whether these were all that match. */
+    if (totals && lookup->aggregate.counts.messages == 0) {
+        lookup->empty = lookup->aggregate.queues;
+        *ret_counted = true;
+        return RABBITMQ_LACKING;
+    }
+    answer(lookup, &lookup->aggregate);
+    return RABBITMQ_ENDED;
+}

@@ -1,0 +1,96 @@
+/*
+ * A lookup: a task of the management API, from the first request for it to its end, and what becomes of
+ * it with each answer. One that has ended is freed by its owner.
+ *
+ * Threads: one at a time.
+ */
+#ifndef BACKLOG_RABBITMQ_MANAGEMENT_LOOKUP_H
+#define BACKLOG_RABBITMQ_MANAGEMENT_LOOKUP_H
+
+#include "measure/task.h"
+#include "rabbitmq/management/counts.h"
+#include "rabbitmq/options.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What answers a request: management.h has more on the two. */
+enum rabbitmq_source { RABBITMQ_TOTALS, RABBITMQ_STATISTICS, RABBITMQ_SOURCES };
+
+/* The virtual host of a client. */
+struct rabbitmq_vhost {
+    char *name;
+    char *path;       /* of its queues */
+    bool keeps_rates; /* the broker does: a queue without any had no messages yet */
+};
+
+struct rabbitmq_lookup {
+    struct task *task;
+    const struct rabbitmq_query *query; /* until the task ends */
+    enum rabbitmq_source source;
+    bool has_rates; /* the query needs them, or the task wants them: only statistics have any */
+    int64_t taken_ms;
+    int64_t sent_ms;    /* its first request; 0: none yet */
+    int64_t request_ms; /* its last request */
+    bool single;        /* requested alone, although others are listed */
+
+    /* While a listing is taken. */
+    bool is_listed;  /* its queue is in it */
+    bool is_counted; /* with all that the query needs: */
+    struct rabbitmq_counts listed;
+
+    /* Of a pattern. */
+    int64_t page;                        /* that is requested */
+    struct rabbitmq_aggregate aggregate; /* of the pages before it */
+    size_t empty;                        /* the queues whose totals were 0 */
+
+    struct rabbitmq_lookup **list; /* where it is; NULL: nowhere yet */
+    struct rabbitmq_lookup *prev, *next;
+};
+
+struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_source source);
+
+/* Frees one or all of a list; the tasks have ended, or are abandoned. */
+void rabbitmq_lookup_drop(struct rabbitmq_lookup *lookup);
+void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list);
+
+/* To the end of this list, from the one that it is in. */
+void rabbitmq_lookup_move(struct rabbitmq_lookup *lookup, struct rabbitmq_lookup **list);
+
+/* The path of a request for it alone (of a pattern: for its page); the caller frees it. */
+char *rabbitmq_lookup_path(const struct rabbitmq_lookup *lookup,
+                           const struct rabbitmq_vhost *vhost);
+
+/* The path of the listing of all queues; the caller frees it. */
+char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabbitmq_source source);
+
+/* From now on from the statistics. */
+void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup);
+
+enum rabbitmq_lookup_result {
+    RABBITMQ_ENDED,     /* its task has */
+    RABBITMQ_LACKING,   /* the totals lack a count: the statistics may have it */
+    RABBITMQ_NEXT_PAGE, /* of a pattern */
+};
+
+/* Takes the JSON of its queue, or of its page. `ret_counted`: some queue of the page had counts. */
+enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
+                                                       const struct rabbitmq_vhost *vhost,
+                                                       const json_t *queue);
+enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
+                                                      const struct rabbitmq_vhost *vhost,
+                                                      const json_t *page, bool *ret_counted);
+
+/* The same in two steps, for those of a listing: all are noted before the first ends. */
+void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
+                                 const json_t *queue);
+enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup);
+
+/* These end it. */
+void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,
+                                  const struct rabbitmq_vhost *vhost);
+void rabbitmq_lookup_fail(const struct rabbitmq_lookup *lookup, const struct error *error);
+
+#endif

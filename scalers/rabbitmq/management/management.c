@@ -1,0 +1,306 @@
+#include "rabbitmq/management/management.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "rabbitmq/management/management_internal.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+enum {
+    TIMEOUT_MS = 10 * 1000, /* of a task; the option `timeout` overrides it */
+    SLOW_MS = 1000,         /* a request that takes longer while others wait is isolated */
+    MAX_ISOLATED = 2,
+};
+
+/* ---- connecting ---- */
+
+static void release_client(struct rabbitmq_management **client)
+{
+    if (*client != NULL)
+        rabbitmq_management_disconnect(*client);
+}
+
+/* Whether a broker that answers keeps rates: with statistics disabled, or with rates_mode none, it has
+ * none for any queue. */
+static bool get_overview(struct rabbitmq_management *client, int64_t deadline_ms,
+                         struct error *error)
+{
+    _cleanup_(http_answer_done) struct http_answer answer = {0};
+    int64_t timeout_ms = clock_now_ms() + client->timeout_ms;
+    rabbitmq_http_get(client->http,
+                      "/api/overview?columns=rates_mode,disable_stats,object_totals.queues", NULL,
+                      timeout_ms < deadline_ms ? timeout_ms : deadline_ms);
+    rabbitmq_http_wait_one(client->http, &answer);
+    if (answer.outcome != HTTP_GOT) {
+        error_move(error, &answer.error);
+        return false;
+    }
+    const char *mode = json_string_value(json_object_get(answer.json, "rates_mode"));
+    client->vhost.keeps_rates = mode != NULL && !text_equal(mode, "none") &&
+                                !json_is_true(json_object_get(answer.json, "disable_stats"));
+    json_int_t queues = json_integer_value(
+        json_object_get(json_object_get(answer.json, "object_totals"), "queues"));
+    client->queues = queues > 0 ? (size_t)queues : 0;
+    return true;
+}
+
+bool rabbitmq_management_connect(const struct rabbitmq_connection *options,
+                                 const struct rabbitmq_url *url, int64_t deadline_ms,
+                                 struct rabbitmq_management **ret_client, struct error *error)
+{
+    _cleanup_(release_client) struct rabbitmq_management *client = memory_new(sizeof(*client));
+    _cleanup_(memory_free) char *vhost = rabbitmq_url_escaped(url->vhost);
+    client->vhost.name = text_copy(url->vhost);
+    client->vhost.path = text_format("/api/queues/%s", vhost);
+    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
+    client->listings[RABBITMQ_STATISTICS].source = RABBITMQ_STATISTICS;
+    client->http = rabbitmq_http_new(options, url);
+    if (!rabbitmq_http_log_in(client->http, deadline_ms, error) ||
+        !get_overview(client, deadline_ms, error))
+        return false;
+    *ret_client = TAKE(client);
+    return true;
+}
+
+void rabbitmq_management_disconnect(struct rabbitmq_management *client)
+{
+    rabbitmq_http_free(client->http);
+    free(client->vhost.name);
+    free(client->vhost.path);
+    free(client);
+}
+
+/* ---- answers ---- */
+
+static void use_statistics(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
+{
+    rabbitmq_lookup_use_statistics(lookup);
+    rabbitmq_lookup_move(lookup, &client->waiting);
+}
+
+static void take_result(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
+                        enum rabbitmq_lookup_result result)
+{
+    if (result == RABBITMQ_ENDED)
+        rabbitmq_lookup_drop(lookup);
+    else if (result == RABBITMQ_LACKING)
+        use_statistics(client, lookup);
+    else
+        rabbitmq_lookup_move(lookup, &client->waiting); /* for its next page */
+}
+
+/* The listing did not come: it was too large or too late. */
+static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing,
+                            bool is_late)
+{
+    bool late_statistics = is_late && listing->source == RABBITMQ_STATISTICS;
+    if (is_late)
+        rabbitmq_preference_note_timeout(&client->preference, listing->source, clock_now_ms());
+    else
+        rabbitmq_preference_note_too_large(&client->preference, clock_now_ms());
+    struct rabbitmq_lookup *lookup;
+    struct rabbitmq_lookup *next;
+    DL_FOREACH_SAFE(listing->lookups, lookup, next)
+    {
+        if (late_statistics) {
+            task_time_out(lookup->task);
+            rabbitmq_lookup_drop(lookup);
+        } else
+            use_statistics(client, lookup);
+    }
+}
+
+static bool fail_client(const struct rabbitmq_management *client, struct http_answer *answer,
+                        struct error *error)
+{
+    error_move(error, &answer->error);
+    return answer->outcome == HTTP_NOT_FOUND ? error_prefix(error, "vhost '%s'", client->vhost.name)
+                                             : false;
+}
+
+/* Returns false where the client is of no further use. */
+static bool take_listing_answer(struct rabbitmq_management *client,
+                                struct rabbitmq_listing *listing, struct http_answer *answer,
+                                struct error *error)
+{
+    listing->in_flight = false;
+    if (answer->outcome == HTTP_TIMED_OUT || answer->outcome == HTTP_TOO_LARGE) {
+        give_up_listing(client, listing, answer->outcome == HTTP_TIMED_OUT);
+        return true;
+    }
+    if (answer->outcome != HTTP_GOT)
+        return fail_client(client, answer, error);
+    const struct json_text queues = {answer->list.bytes, answer->list.length};
+    if (!rabbitmq_listing_take(listing, queues, &client->vhost, &client->preference))
+        return error_unavailable(error, "%s: unexpected reply: no list of queues",
+                                 rabbitmq_http_name(client->http));
+    while (listing->lookups != NULL)
+        rabbitmq_lookup_move(listing->lookups, &client->waiting);
+    return true;
+}
+
+static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
+                      const json_t *page)
+{
+    bool counted;
+    bool totals = lookup->source == RABBITMQ_TOTALS;
+    enum rabbitmq_lookup_result result =
+        rabbitmq_lookup_take_page(lookup, &client->vhost, page, &counted);
+    if (totals && counted)
+        rabbitmq_preference_note_counted(&client->preference, clock_now_ms());
+    else if (result == RABBITMQ_LACKING)
+        rabbitmq_preference_note_lacking(&client->preference, clock_now_ms());
+    take_result(client, lookup, result);
+}
+
+/* What concerns nobody else: a name or a pattern that the broker does not take, a time-out. */
+static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
+                       const struct http_answer *answer)
+{
+    bool is_late = answer->outcome == HTTP_TIMED_OUT;
+    if (is_late)
+        rabbitmq_preference_note_timeout(&client->preference, lookup->source, clock_now_ms());
+    if (is_late && lookup->source == RABBITMQ_TOTALS) {
+        use_statistics(client, lookup);
+        return;
+    }
+    if (is_late)
+        task_time_out(lookup->task);
+    else
+        rabbitmq_lookup_fail(lookup, &answer->error);
+    rabbitmq_lookup_drop(lookup);
+}
+
+/* Returns false where the client is of no further use. */
+static bool take_answer(struct rabbitmq_management *client, struct http_answer *answer,
+                        struct error *error)
+{
+    for (size_t i = 0; i < RABBITMQ_SOURCES; i++)
+        if (answer->owner == &client->listings[i])
+            return take_listing_answer(client, &client->listings[i], answer, error);
+
+    struct rabbitmq_lookup *lookup = answer->owner;
+    bool is_pattern = lookup->query->use_regex;
+    if (answer->outcome == HTTP_FAILED || (answer->outcome == HTTP_NOT_FOUND && is_pattern))
+        return fail_client(client, answer, error);
+    if (answer->outcome == HTTP_NOT_FOUND) {
+        rabbitmq_lookup_fail_missing(lookup, &client->vhost);
+        rabbitmq_lookup_drop(lookup);
+    } else if (answer->outcome != HTTP_GOT)
+        fail_alone(client, lookup, answer);
+    else if (is_pattern)
+        take_page(client, lookup, answer->json);
+    else
+        take_result(client, lookup,
+                    rabbitmq_lookup_take_queue(lookup, &client->vhost, answer->json));
+    return true;
+}
+
+static bool take_answers(struct rabbitmq_management *client, struct error *error)
+{
+    bool usable = true;
+    while (usable) {
+        _cleanup_(http_answer_done) struct http_answer answer = {0};
+        if (!rabbitmq_http_take(client->http, &answer))
+            break;
+        usable = take_answer(client, &answer, error);
+    }
+    return usable;
+}
+
+/* ---- the loop ---- */
+
+static void take_tasks(struct rabbitmq_management *client, struct feed *feed)
+{
+    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
+        struct rabbitmq_lookup *lookup = task->data;
+        if (lookup->list == &client->requested)
+            rabbitmq_http_cancel(client->http, lookup);
+        rabbitmq_lookup_drop(lookup);
+        task_return(task, true);
+    }
+    bool rest = rabbitmq_preference_rests(&client->preference, clock_now_ms());
+    for (struct task *task; (task = feed_take(feed)) != NULL;) {
+        task->timeout_ms = client->timeout_ms;
+        enum rabbitmq_source source = rest || task->isolate ? RABBITMQ_STATISTICS : RABBITMQ_TOTALS;
+        struct rabbitmq_lookup *lookup = rabbitmq_lookup_new(task, source);
+        lookup->single = task->isolate;
+        rabbitmq_lookup_move(lookup, &client->waiting);
+    }
+}
+
+/* A listing may be waited for longer than some of its lookups have time. */
+static void time_out_listed(struct rabbitmq_management *client, int64_t now_ms, int64_t *next_ms)
+{
+    struct rabbitmq_lookup *lookup;
+    struct rabbitmq_lookup *next;
+    DL_FOREACH_SAFE(client->listings[RABBITMQ_STATISTICS].lookups, lookup, next)
+    {
+        int64_t deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
+        if (now_ms >= deadline_ms) {
+            task_time_out(lookup->task);
+            rabbitmq_lookup_drop(lookup);
+        } else if (deadline_ms < *next_ms)
+            *next_ms = deadline_ms;
+    }
+}
+
+/* Slow requests make room for those that wait. */
+static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int64_t *next_ms)
+{
+    struct rabbitmq_lookup *lookup;
+    struct rabbitmq_lookup *next;
+    if (client->waiting == NULL || rabbitmq_http_has_room(client->http))
+        return;
+    DL_FOREACH_SAFE(client->requested, lookup, next)
+    {
+        int64_t slow_ms = lookup->request_ms + SLOW_MS;
+        if (lookup->task->isolate)
+            continue;
+        if (now_ms >= slow_ms) {
+            struct task *task = lookup->task;
+            rabbitmq_http_cancel(client->http, lookup);
+            rabbitmq_lookup_drop(lookup);
+            task_return(task, true);
+            *next_ms = now_ms;
+        } else if (slow_ms < *next_ms)
+            *next_ms = slow_ms;
+    }
+}
+
+static void abandon(struct rabbitmq_management *client)
+{
+    rabbitmq_http_stop(client->http);
+    rabbitmq_lookup_drop_all(&client->waiting);
+    rabbitmq_lookup_drop_all(&client->requested);
+    for (size_t i = 0; i < RABBITMQ_SOURCES; i++) {
+        rabbitmq_lookup_drop_all(&client->listings[i].lookups);
+        client->listings[i].in_flight = false;
+    }
+}
+
+bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed *feed,
+                                 struct error *error)
+{
+    bool usable = true;
+    feed_set_window(feed, SIZE_MAX, MAX_ISOLATED);
+    while (usable && !feed_is_stopping(feed)) {
+        take_tasks(client, feed);
+        usable = rabbitmq_http_renew_token(client->http, clock_now_ms(), error);
+        if (!usable)
+            break;
+        rabbitmq_management_request(client);
+        if (rabbitmq_http_is_idle(client->http))
+            break;
+        int64_t now_ms = clock_now_ms();
+        int64_t next_ms = CLOCK_NEVER;
+        time_out_listed(client, now_ms, &next_ms);
+        isolate_slow(client, now_ms, &next_ms);
+        rabbitmq_http_wait(client->http, feed, next_ms);
+        usable = take_answers(client, error);
+    }
+    abandon(client);
+    return usable;
+}

@@ -1,0 +1,60 @@
+#include "rabbitmq/management/preference.h"
+
+enum {
+    /* Totals of a vhost of this many queues are cheap; beyond, twenty queues cost as much as a GET. */
+    CHEAP_QUEUES = 1000,
+    QUEUES_PER_GET = 20,
+    REST_MS = 60 * 1000,     /* after totals hung or lacked the counts */
+    SIZE_MS = 5 * 60 * 1000, /* how long the size of the vhost is believed */
+};
+
+bool rabbitmq_preference_has_totals(const struct rabbitmq_preference *preference, size_t queues,
+                                    int64_t now_ms)
+{
+    if (now_ms < preference->listing_rest_until_ms || rabbitmq_preference_rests(preference, now_ms))
+        return false;
+    return queues > RABBITMQ_MAX_GETS || now_ms >= preference->queues_until_ms ||
+           preference->queues <= CHEAP_QUEUES + QUEUES_PER_GET * queues;
+}
+
+bool rabbitmq_preference_lists_statistics(const struct rabbitmq_preference *preference,
+                                          size_t queues, int64_t now_ms)
+{
+    return queues > RABBITMQ_MAX_GETS + preference->queues / QUEUES_PER_GET &&
+           now_ms >= preference->listing_rest_until_ms;
+}
+
+bool rabbitmq_preference_rests(const struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    return now_ms < preference->totals_rest_until_ms;
+}
+
+void rabbitmq_preference_note_size(struct rabbitmq_preference *preference, size_t queues,
+                                   int64_t now_ms)
+{
+    preference->queues = queues;
+    preference->queues_until_ms = queues > 0 ? now_ms + SIZE_MS : 0;
+}
+
+void rabbitmq_preference_note_too_large(struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    preference->listing_rest_until_ms = now_ms + SIZE_MS;
+}
+
+void rabbitmq_preference_note_counted(struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    preference->totals_counted_ms = now_ms;
+}
+
+void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    /* Of streams they report nothing, which implies nothing for the other queues. */
+    if (preference->totals_counted_ms == 0 || now_ms - preference->totals_counted_ms >= REST_MS)
+        preference->totals_rest_until_ms = now_ms + REST_MS;
+}
+
+void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,
+                                      enum rabbitmq_source source, int64_t now_ms)
+{
+    preference->totals_rest_until_ms = source == RABBITMQ_TOTALS ? now_ms + REST_MS : 0;
+}

@@ -1,0 +1,53 @@
+/*
+ * Which of the two sources of the management API to request (management.h has their costs), from what was
+ * learnt about the virtual host.
+ *
+ * Threads: any; pure. Times are of clock_now_ms().
+ */
+#ifndef BACKLOG_RABBITMQ_MANAGEMENT_PREFERENCE_H
+#define BACKLOG_RABBITMQ_MANAGEMENT_PREFERENCE_H
+
+#include "rabbitmq/management/lookup.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RABBITMQ_MAX_GETS = 20 }; /* of queues that could be listed as well */
+
+/* Start from {0}. */
+struct rabbitmq_preference {
+    size_t queues; /* of the virtual host when it was listed last; 0: not known */
+    int64_t queues_until_ms;
+    int64_t totals_rest_until_ms;
+    int64_t totals_counted_ms;     /* the last time that totals had a count */
+    int64_t listing_rest_until_ms; /* after it was too large */
+};
+
+/* Whether totals are to be listed for so many queues; else each is to use statistics. */
+bool rabbitmq_preference_has_totals(const struct rabbitmq_preference *preference, size_t queues,
+                                    int64_t now_ms);
+
+/* Whether statistics are to be listed for so many queues; else each of them is requested alone. */
+bool rabbitmq_preference_lists_statistics(const struct rabbitmq_preference *preference,
+                                          size_t queues, int64_t now_ms);
+
+/* Whether totals are not to be requested at all for now, of patterns neither. */
+bool rabbitmq_preference_rests(const struct rabbitmq_preference *preference, int64_t now_ms);
+
+/* A listing had so many queues. */
+void rabbitmq_preference_note_size(struct rabbitmq_preference *preference, size_t queues,
+                                   int64_t now_ms);
+
+/* A listing was too large. */
+void rabbitmq_preference_note_too_large(struct rabbitmq_preference *preference, int64_t now_ms);
+
+/* Totals had a count, or lacked one that they should have. */
+void rabbitmq_preference_note_counted(struct rabbitmq_preference *preference, int64_t now_ms);
+void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, int64_t now_ms);
+
+/* The source hung: the other one may do better. */
+void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,
+                                      enum rabbitmq_source source, int64_t now_ms);
+
+#endif

@@ -1,0 +1,118 @@
+/*
+ * A channel: one connection to the server, with the commands that it has not replied to yet. Replies come in
+ * the order of the commands, so a command whose tasks have been given up stays in its place, and its reply is
+ * ignored.
+ *
+ * Threads: that of the client. The socket never blocks: the owner waits for redis_channel_events(), and gives
+ * what poll() reported to redis_channel_step().
+ */
+#ifndef BACKLOG_REDIS_CONNECTION_CHANNEL_H
+#define BACKLOG_REDIS_CONNECTION_CHANNEL_H
+
+#include "base/error.h"
+#include "measure/task.h"
+#include "redis/connection/output.h"
+#include "redis/connection/server.h"
+#include "shared/reply_memory.h"
+#include "shared/tls_socket.h"
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The number of an array's elements, as hiredis has it. */
+#if HIREDIS_MAJOR >= 1
+typedef size_t redis_element_count;
+#else
+typedef int redis_element_count;
+#endif
+
+struct redis_channel;
+struct redis_command;
+
+/* Handles a reply, which is freed after it. It ends the command's tasks, or moves them to another command. */
+typedef void redis_on_reply(struct redis_channel *channel, struct redis_command *command,
+                            const redisReply *reply);
+
+enum { REDIS_MAX_WORDS = 6 };
+
+struct redis_request {
+    const char *words[REDIS_MAX_WORDS + 1];
+    redis_on_reply *on_reply;
+    /* A command that is sent just before it, and handled with it; or none. */
+    const char *first_words[REDIS_MAX_WORDS + 1];
+    redis_on_reply *on_first_reply;
+};
+
+/* A request that was sent. */
+struct redis_command {
+    redis_on_reply *on_reply;
+    redis_on_reply *on_first_reply; /* NULL once it was called */
+    struct task *tasks;             /* utlist: who waits for the reply */
+    int tries;                      /* the handlers' */
+    struct reading reading;         /* the handlers': what is known when it is sent */
+    struct redis_command *prev, *next;
+};
+
+enum redis_channel_state { REDIS_CONNECTING, REDIS_TLS_HANDSHAKE, REDIS_SETTING_UP, REDIS_READY };
+
+struct redis_channel {
+    struct redis_server *server;
+    enum redis_channel_state state;
+    int64_t deadline_ms; /* until it is ready */
+    redisContext *context;
+    struct tls_socket *tls;         /* NULL: plain */
+    struct redis_command *commands; /* utlist, the oldest first */
+    struct redis_output output;
+    struct error refusal;       /* set by a handler while setting up: the channel cannot be used */
+    bool is_hung_up;            /* the connection was closed or broke, and nothing else is wrong */
+    bool has_answered;          /* a command with tasks was replied to */
+    bool measures_round_trips;  /* what is sent on it is quick */
+    int64_t progress_ms;        /* since when the oldest command is the oldest */
+    int64_t replied_ms;         /* the last reply; 0: none yet */
+    size_t partial_bytes;       /* of a reply that is not complete */
+    size_t elements;            /* of its arrays, as they were announced */
+    struct reply_memory memory; /* of the bytes and the elements */
+    bool was_idle;              /* when the oldest command was sent */
+
+    /* The owner's. `on_connected` sends the commands to set it up; the channel is ready once all are replied
+     * to. `on_push` returns whether a message was not the reply to a command. */
+    void *owner;
+    void *subscriber; /* of what the channel reads */
+    void (*on_connected)(struct redis_channel *channel);
+    bool (*on_push)(struct redis_channel *channel, const redisReply *reply);
+
+    redisReplyObjectFunctions functions; /* hiredis's own, but for: */
+    void *(*create_array)(const redisReadTask *task, redis_element_count elements);
+};
+
+/* Begins to connect: to the peer of the channel that measures, or to whom the name leads now. NULL: it failed. */
+struct redis_channel *redis_channel_open(struct redis_server *server, bool to_same_peer,
+                                         int64_t deadline_ms, struct error *error);
+/* The tasks must be taken first. */
+void redis_channel_free(struct redis_channel *channel);
+
+short redis_channel_events(const struct redis_channel *channel);
+
+/* What a channel that is not ready has not got in time, for an error. */
+const char *redis_channel_awaited(const struct redis_channel *channel);
+
+/* Writes, reads and handles replies. False: the channel is of no further use. */
+bool redis_channel_step(struct redis_channel *channel, short revents, struct error *error);
+
+/* Nothing of the request is needed after it. It is written with the next step, or by redis_channel_flush(). */
+struct redis_command *redis_channel_send(struct redis_channel *channel,
+                                         const struct redis_request *request);
+bool redis_channel_flush(struct redis_channel *channel, struct error *error);
+
+/* Who waits for the command: `task->data` is the command as long. */
+void redis_command_add_task(struct redis_command *command, struct task *task);
+struct task *redis_command_take_task(struct redis_command *command); /* NULL: no more */
+void redis_command_remove_task(struct task *task);
+
+/* The oldest command, or another, has tasks. */
+bool redis_channel_has_tasks(const struct redis_channel *channel);
+bool redis_channel_has_tasks_behind(const struct redis_channel *channel);
+
+#endif

@@ -1,0 +1,330 @@
+#include "redis/connection/sentinel.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "redis/connection/setup.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char switch_channel[] = "+switch-master";
+
+enum {
+    CONNECT_MS = 1500, /* less than a client has */
+    RETRY_MS = 1000,
+    PING_MS = 2000,   /* Sentinels notice a dead master after a time like this */
+    SLOW_LOOKUP = 20, /* looking a name up blocks: for one part in so many of the time, at most */
+    GRACE_MS = 200,   /* for the others, once one has answered */
+    MAX_EXPLAINED = 3,
+};
+
+struct sentinel {
+    struct redis_server server;
+    struct redis_channel *channel; /* NULL: none */
+    const char *master;            /* its name */
+    struct error error;            /* why it was lost */
+    int64_t retry_ms;
+    int64_t pinged_ms;
+    bool is_pinged;     /* and there was no reply yet */
+    bool is_requesting; /* for the first time, or since +switch-master */
+    bool has_switched;  /* in this step */
+
+    /* The newest answer. */
+    long long epoch; /* of a reply whose address is still to come */
+    long long known_epoch;
+    char *host; /* NULL: none yet */
+    int port;
+};
+
+struct redis_sentinels {
+    const struct redis_connection *options;
+    int64_t requested_ms;
+    size_t count;
+    struct sentinel all[REDIS_MAX_SENTINELS];
+};
+
+struct redis_sentinels *redis_sentinels_new(const struct redis_connection *options, SSL_CTX *tls)
+{
+    struct redis_sentinels *sentinels = memory_new(sizeof(*sentinels));
+    sentinels->options = options;
+    sentinels->requested_ms = clock_now_ms();
+    const struct redis_login login = {options->sentinel_username, options->sentinel_password, 0};
+    sentinels->count = redis_connection_count(options);
+    for (size_t i = 0; i < sentinels->count; i++) {
+        struct sentinel *sentinel = &sentinels->all[i];
+        int port = 0;
+        _cleanup_(memory_free) char *host = redis_connection_host(options, i, &port);
+        redis_server_init(&sentinel->server, &login, tls);
+        redis_server_set_address(&sentinel->server, host, port);
+        sentinel->master = options->sentinel_master;
+        sentinel->is_requesting = true;
+    }
+    return sentinels;
+}
+
+void redis_sentinels_free(struct redis_sentinels *sentinels)
+{
+    if (sentinels == NULL)
+        return;
+    for (size_t i = 0; i < sentinels->count; i++) {
+        struct sentinel *sentinel = &sentinels->all[i];
+        redis_channel_free(sentinel->channel);
+        redis_server_done(&sentinel->server);
+        error_done(&sentinel->error);
+        free(sentinel->host);
+    }
+    free(sentinels);
+}
+
+/* Fields and values take turns. */
+static void on_master(struct redis_channel *channel, struct redis_command *command,
+                      const redisReply *reply)
+{
+    (void)command;
+    struct sentinel *sentinel = channel->owner;
+    sentinel->epoch = -1;
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
+        if (reply->element[i]->type == REDIS_REPLY_STRING &&
+            reply->element[i + 1]->type == REDIS_REPLY_STRING &&
+            text_equal(reply->element[i]->str, "config-epoch"))
+            sentinel->epoch = strtoll(reply->element[i + 1]->str, NULL, 10);
+    if (sentinel->epoch >= 0 || error_is_set(&channel->refusal))
+        return;
+    if (redis_reply_is_error(reply, "ERR No such master"))
+        error_unavailable(&channel->refusal, "%s does not know the master \"%s\"",
+                          channel->server->address, sentinel->master);
+    else
+        redis_server_explain(channel->server, reply, &channel->refusal);
+}
+
+/* Not the address that on_master() is told, which is still that of before while a failover ends. */
+static void on_address(struct redis_channel *channel, struct redis_command *command,
+                       const redisReply *reply)
+{
+    (void)command;
+    struct sentinel *sentinel = channel->owner;
+    if (error_is_set(&channel->refusal))
+        return;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_STRING) {
+        redis_server_explain(channel->server, reply, &channel->refusal);
+        return;
+    }
+    free(sentinel->host);
+    sentinel->host = text_copy(reply->element[0]->str);
+    sentinel->port = atoi(reply->element[1]->str);
+    sentinel->known_epoch = sentinel->epoch;
+    sentinel->is_requesting = false;
+}
+
+static void on_subscribed(struct redis_channel *channel, struct redis_command *command,
+                          const redisReply *reply)
+{
+    (void)command;
+    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&channel->refusal))
+        redis_server_explain(channel->server, reply, &channel->refusal);
+}
+
+static void on_connected(struct redis_channel *channel)
+{
+    const struct sentinel *sentinel = channel->owner;
+    const char *name = sentinel->master;
+    redis_setup_send(channel);
+    redis_channel_send(channel, &(struct redis_request){{"SENTINEL", "MASTER", name}, on_master});
+    redis_channel_send(channel, &(struct redis_request){
+                                    {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name}, on_address});
+    redis_channel_send(channel,
+                       &(struct redis_request){{"SUBSCRIBE", switch_channel}, on_subscribed});
+}
+
+/* "name old-address old-port new-address new-port" */
+static bool is_of_master(const char *message, const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(message, name, length) == 0 && message[length] == ' ';
+}
+
+static bool on_push(struct redis_channel *channel, const redisReply *reply)
+{
+    struct sentinel *sentinel = channel->owner;
+    if (channel->state != REDIS_READY)
+        return false;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
+        reply->element[0]->type != REDIS_REPLY_STRING)
+        return true;
+    if (text_equal(reply->element[0]->str, "pong"))
+        sentinel->is_pinged = false;
+    else if (text_equal(reply->element[0]->str, "message") && reply->elements == 3 &&
+             reply->element[2]->type == REDIS_REPLY_STRING &&
+             is_of_master(reply->element[2]->str, sentinel->master))
+        sentinel->has_switched = true;
+    return true;
+}
+
+static void lose(struct sentinel *sentinel, struct error *error)
+{
+    redis_channel_free(TAKE(sentinel->channel));
+    sentinel->is_requesting = false;
+    sentinel->is_pinged = false;
+    error_done(&sentinel->error);
+    error_move(&sentinel->error, error);
+}
+
+static void open_channel(struct sentinel *sentinel, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    sentinel->retry_ms = now_ms + RETRY_MS;
+    sentinel->pinged_ms = now_ms;
+    sentinel->channel = redis_channel_open(&sentinel->server, false, now_ms + CONNECT_MS, &error);
+    sentinel->retry_ms += SLOW_LOOKUP * (clock_now_ms() - now_ms);
+    if (sentinel->channel == NULL) {
+        lose(sentinel, &error);
+        return;
+    }
+    sentinel->channel->owner = sentinel;
+    sentinel->channel->on_connected = on_connected;
+    sentinel->channel->on_push = on_push;
+}
+
+size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
+                            struct redis_channel **ret_channels)
+{
+    size_t count = 0;
+    for (size_t i = 0; sentinels != NULL && i < sentinels->count; i++)
+        if (sentinels->all[i].channel != NULL)
+            ret_channels[count++] = sentinels->all[i].channel;
+    return count;
+}
+
+/* A connection that is subscribed cannot ask, so it is made again. */
+static void request_again(struct redis_sentinels *sentinels, struct sentinel *sentinel)
+{
+    int64_t now_ms = clock_now_ms();
+    redis_channel_free(TAKE(sentinel->channel));
+    sentinel->is_pinged = false;
+    sentinel->has_switched = false;
+    sentinel->is_requesting = true;
+    sentinels->requested_ms = now_ms;
+    open_channel(sentinel, now_ms);
+}
+
+bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_channel *channel,
+                          short revents)
+{
+    for (size_t i = 0; sentinels != NULL && i < sentinels->count; i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct sentinel *sentinel = &sentinels->all[i];
+        if (sentinel->channel != channel)
+            continue;
+        if (!redis_channel_step(sentinel->channel, revents, &error))
+            lose(sentinel, &error);
+        else if (sentinel->has_switched)
+            request_again(sentinels, sentinel);
+        return true;
+    }
+    return false;
+}
+
+void redis_sentinels_receive(struct redis_sentinels *sentinels)
+{
+    struct redis_channel *channels[REDIS_MAX_SENTINELS];
+    struct pollfd sockets[REDIS_MAX_SENTINELS];
+    size_t count = redis_sentinels_list(sentinels, channels);
+    for (size_t i = 0; i < count; i++)
+        sockets[i] = (struct pollfd){.fd = channels[i]->context->fd, .events = POLLIN};
+    if (count == 0 || poll(sockets, count, 0) <= 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (sockets[i].revents != 0)
+            redis_sentinels_step(sentinels, channels[i], sockets[i].revents);
+}
+
+static void ping(struct sentinel *sentinel, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    bool is_silent = sentinel->is_pinged;
+    redis_output_add(&sentinel->channel->output, (const char *const[]){"PING", NULL});
+    sentinel->is_pinged = true;
+    sentinel->pinged_ms = now_ms;
+    if (is_silent)
+        error_unavailable(&error, "Redis at %s: no answer in time", sentinel->server.address);
+    if (is_silent || !redis_channel_flush(sentinel->channel, &error))
+        lose(sentinel, &error);
+}
+
+static int64_t check(struct sentinel *sentinel, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (sentinel->channel == NULL && now_ms >= sentinel->retry_ms)
+        open_channel(sentinel, now_ms);
+    const struct redis_channel *channel = sentinel->channel;
+    if (channel == NULL)
+        return sentinel->retry_ms;
+    if (channel->state != REDIS_READY) {
+        if (now_ms < channel->deadline_ms)
+            return channel->deadline_ms;
+        error_unavailable(&error, "cannot connect to Redis at %s: %s", sentinel->server.address,
+                          redis_channel_awaited(channel));
+        lose(sentinel, &error);
+        return sentinel->retry_ms;
+    }
+    if (now_ms >= sentinel->pinged_ms + PING_MS)
+        ping(sentinel, now_ms);
+    return sentinel->channel == NULL ? sentinel->retry_ms : sentinel->pinged_ms + PING_MS;
+}
+
+int64_t redis_sentinels_check(struct redis_sentinels *sentinels, int64_t now_ms)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    for (size_t i = 0; sentinels != NULL && i < sentinels->count; i++) {
+        int64_t at_ms = check(&sentinels->all[i], now_ms);
+        if (at_ms < next_ms)
+            next_ms = at_ms;
+    }
+    if (sentinels != NULL && now_ms < sentinels->requested_ms + GRACE_MS &&
+        sentinels->requested_ms + GRACE_MS < next_ms)
+        next_ms = sentinels->requested_ms + GRACE_MS;
+    return next_ms;
+}
+
+bool redis_sentinels_are_settled(const struct redis_sentinels *sentinels, int64_t now_ms)
+{
+    bool is_known = false;
+    bool is_requesting = false;
+    for (size_t i = 0; sentinels != NULL && i < sentinels->count; i++) {
+        const struct sentinel *sentinel = &sentinels->all[i];
+        is_requesting = is_requesting || sentinel->is_requesting;
+        is_known = is_known || (sentinel->host != NULL && !sentinel->is_requesting);
+    }
+    return !is_requesting || (is_known && now_ms >= sentinels->requested_ms + GRACE_MS);
+}
+
+static bool nobody_knows(const struct redis_sentinels *sentinels, struct error *error)
+{
+    struct text reasons = {0};
+    for (size_t i = 0; i < sentinels->count && i < MAX_EXPLAINED; i++)
+        text_addf(&reasons, "%s%s", i == 0 ? "" : "; ", error_text(&sentinels->all[i].error));
+    error_unavailable(error, "no Sentinel names the master \"%s\": %s",
+                      sentinels->options->sentinel_master, reasons.bytes);
+    text_done(&reasons);
+    return false;
+}
+
+bool redis_sentinels_master(const struct redis_sentinels *sentinels, const char **ret_host,
+                            int *ret_port, struct error *error)
+{
+    const struct sentinel *best = NULL;
+    for (size_t i = 0; i < sentinels->count; i++) {
+        const struct sentinel *sentinel = &sentinels->all[i];
+        if (sentinel->host != NULL && (best == NULL || sentinel->known_epoch > best->known_epoch))
+            best = sentinel;
+    }
+    if (best == NULL)
+        return nobody_knows(sentinels, error);
+    *ret_host = best->host;
+    *ret_port = best->port;
+    return true;
+}

@@ -1,0 +1,50 @@
+/*
+ * The Sentinels of a connection: which server is the master, as those say that have the highest config-epoch. All
+ * that are listed are asked, and one that answers is enough; a dead one is tried again each second. Each has one
+ * connection, which is subscribed to +switch-master and asked again when that comes.
+ *
+ * What a Sentinel has said counts until it says something else: a master of an older epoch is not believed while the
+ * client lives. Whether the server itself agrees its ROLE says (redis/connection/setup.h).
+ *
+ * Threads: that of the client. Owner: the client.
+ */
+#ifndef BACKLOG_REDIS_CONNECTION_SENTINEL_H
+#define BACKLOG_REDIS_CONNECTION_SENTINEL_H
+
+#include "base/error.h"
+#include "redis/connection/channel.h"
+#include "redis/options.h"
+
+#include <openssl/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct redis_sentinels;
+
+/* The options must outlive it. */
+struct redis_sentinels *redis_sentinels_new(const struct redis_connection *options, SSL_CTX *tls);
+void redis_sentinels_free(struct redis_sentinels *sentinels); /* of NULL, too */
+
+/* Those that are connected, at most REDIS_MAX_SENTINELS. Returns how many. */
+size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
+                            struct redis_channel **ret_channels);
+
+/* After poll(). False: the channel is none of theirs. */
+bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_channel *channel,
+                          short revents);
+
+/* Handles what was received meanwhile, without waiting. */
+void redis_sentinels_receive(struct redis_sentinels *sentinels);
+
+/* Connects, again where it is time, and pings. Returns when to call it again. */
+int64_t redis_sentinels_check(struct redis_sentinels *sentinels, int64_t now_ms);
+
+/* False: one is being asked whose answer may be another master; never for long. */
+bool redis_sentinels_are_settled(const struct redis_sentinels *sentinels, int64_t now_ms);
+
+/* False: none knows the master; the error says why. */
+bool redis_sentinels_master(const struct redis_sentinels *sentinels, const char **ret_host,
+                            int *ret_port, struct error *error);
+
+#endif

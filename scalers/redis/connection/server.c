@@ -1,0 +1,110 @@
+#include "redis/connection/server.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <netdb.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+    MAX_WORDS = 200, /* of the server's, in an error */
+    MAX_VERSION = 32,
+    SMOOTHING = 4, /* a round trip counts for a quarter */
+};
+
+/* What a few errors mean for who reads them here. */
+static const struct {
+    const char *code;
+    const char *words;
+} explained[] = {
+    {"NOAUTH ", "needs a password: set password, and username where it is not the default user"},
+    {"NOPERM ", "does not allow its user to measure"},
+    {"LOADING ", "is still loading its data"},
+    {"MASTERDOWN ", "is a replica without its master"},
+    {"MOVED ", "is a node of a Redis Cluster, which is not supported, and another has this key"},
+    {"ASK ", "is a node of a Redis Cluster, which is not supported, and another has this key"},
+    {"CLUSTERDOWN ", "is a node of a Redis Cluster, which is not supported"},
+};
+
+void redis_server_init(struct redis_server *server, const struct redis_login *login, SSL_CTX *tls)
+{
+    *server = (struct redis_server){.login = *login, .tls = tls, .round_trip_ms = -1};
+    if (tls != NULL)
+        SSL_CTX_up_ref(tls);
+}
+
+/* What was known is not of the new one. */
+void redis_server_set_address(struct redis_server *server, const char *host, int port)
+{
+    free(server->host);
+    free(server->address);
+    free(TAKE(server->version));
+    free(TAKE(server->peer));
+    server->host = text_copy(host);
+    server->port = port;
+    server->address = text_format(strchr(host, ':') == NULL ? "%s:%d" : "[%s]:%d", host, port);
+    server->round_trip_ms = -1;
+}
+
+void redis_server_done(struct redis_server *server)
+{
+    SSL_CTX_free(server->tls);
+    free(server->host);
+    free(server->address);
+    free(server->version);
+    free(server->peer);
+}
+
+void redis_server_set_version(struct redis_server *server, const redisReply *info)
+{
+    static const char field[] = "redis_version:";
+    const char *found = info->type == REDIS_REPLY_STRING ? strstr(info->str, field) : NULL;
+    if (found == NULL)
+        return;
+    const char *version = found + strlen(field);
+    free(server->version);
+    server->version = text_copy_bytes(version, strcspn(version, "\r\n"));
+    server->version[text_cut(server->version, MAX_VERSION)] = '\0';
+}
+
+void redis_server_set_peer(struct redis_server *server, int socket)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof(address);
+    char host[NI_MAXHOST] = "";
+    free(TAKE(server->peer));
+    if (getpeername(socket, (struct sockaddr *)&address, &size) == 0 &&
+        (address.ss_family == AF_INET || address.ss_family == AF_INET6) &&
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof(host), NULL, 0,
+                    NI_NUMERICHOST) == 0)
+        server->peer = text_copy(host);
+}
+
+void redis_server_add_round_trip(struct redis_server *server, int64_t round_trip_ms)
+{
+    if (server->round_trip_ms < 0)
+        server->round_trip_ms = round_trip_ms;
+    else
+        server->round_trip_ms += (round_trip_ms - server->round_trip_ms) / SMOOTHING;
+}
+
+bool redis_reply_is_error(const redisReply *reply, const char *beginning)
+{
+    return reply->type == REDIS_REPLY_ERROR && text_starts_with(reply->str, beginning);
+}
+
+bool redis_server_explain(const struct redis_server *server, const redisReply *reply,
+                          struct error *error)
+{
+    if (reply->type != REDIS_REPLY_ERROR)
+        return error_unavailable(error, "Redis at %s: unexpected reply", server->address);
+    const char *words = "replied";
+    for (size_t i = 0; i < ARRAY_LENGTH(explained); i++)
+        if (redis_reply_is_error(reply, explained[i].code))
+            words = explained[i].words;
+    return error_unavailable(error, "Redis at %s %s: %.*s", server->address, words,
+                             (int)text_cut(reply->str, MAX_WORDS), reply->str);
+}

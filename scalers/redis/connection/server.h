@@ -1,0 +1,51 @@
+/*
+ * The server that all channels of a client connect to, and what is known of it.
+ *
+ * Threads: that of the client. Owner: the client.
+ */
+#ifndef BACKLOG_REDIS_CONNECTION_SERVER_H
+#define BACKLOG_REDIS_CONNECTION_SERVER_H
+
+#include "base/error.h"
+
+#include <hiredis/hiredis.h>
+#include <openssl/types.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The texts are the options'. */
+struct redis_login {
+    const char *username; /* NULL: the default user */
+    const char *password; /* NULL: none */
+    int64_t database;
+};
+
+struct redis_server {
+    struct redis_login login;
+    bool must_be_master;
+    SSL_CTX *tls; /* NULL: plain */
+    char *host;   /* to connect to, and for which the certificate must be */
+    int port;
+    char *address;         /* host:port, for errors */
+    char *version;         /* as the server reports it; NULL: it did not */
+    char *peer;            /* the address that the name had for the channel that measures */
+    int64_t round_trip_ms; /* smoothed; -1: not known */
+};
+
+/* Holds the context. The server has an address before it is connected to. */
+void redis_server_init(struct redis_server *server, const struct redis_login *login, SSL_CTX *tls);
+void redis_server_set_address(struct redis_server *server, const char *host, int port);
+void redis_server_done(struct redis_server *server);
+
+void redis_server_set_version(struct redis_server *server, const redisReply *info);
+void redis_server_set_peer(struct redis_server *server, int socket);
+void redis_server_add_round_trip(struct redis_server *server, int64_t round_trip_ms);
+
+/* Whether the reply is an error that begins so: its code, or more of it. */
+bool redis_reply_is_error(const redisReply *reply, const char *beginning);
+
+/* What an error reply, or a reply that is not of the expected type, means. Returns false. */
+bool redis_server_explain(const struct redis_server *server, const redisReply *reply,
+                          struct error *error);
+
+#endif

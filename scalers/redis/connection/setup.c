@@ -1,0 +1,94 @@
+#include "redis/connection/setup.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <string.h>
+
+enum { MAX_ROLE = 20 };
+
+/* Never the server's own words: one that does not know AUTH repeats what came with it. */
+static void on_auth(struct redis_channel *channel, struct redis_command *command,
+                    const redisReply *reply)
+{
+    (void)command;
+    /* As KEDA: anybody may connect to this server, and the password was not needed. */
+    if (reply->type != REDIS_REPLY_ERROR || error_is_set(&channel->refusal) ||
+        strstr(reply->str, "no password is set") != NULL ||
+        strstr(reply->str, "without any password configured") != NULL)
+        return;
+    bool is_wrong = redis_reply_is_error(reply, "WRONGPASS") ||
+                    redis_reply_is_error(reply, "ERR invalid password");
+    error_unavailable(&channel->refusal, "Redis at %s: authentication failed: %s",
+                      channel->server->address,
+                      is_wrong ? "check username and password"
+                               : "it refused AUTH (before version 6 there is no username)");
+}
+
+static void on_needed(struct redis_channel *channel, struct redis_command *command,
+                      const redisReply *reply)
+{
+    (void)command;
+    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&channel->refusal))
+        redis_server_explain(channel->server, reply, &channel->refusal);
+}
+
+/* A reply is enough: the user may have no right to PING. */
+static void on_ping(struct redis_channel *channel, struct redis_command *command,
+                    const redisReply *reply)
+{
+    if (!redis_reply_is_error(reply, "NOPERM"))
+        on_needed(channel, command, reply);
+}
+
+static void on_info(struct redis_channel *channel, struct redis_command *command,
+                    const redisReply *reply)
+{
+    (void)command;
+    redis_server_set_version(channel->server, reply);
+}
+
+/* A former master is told so only after it is back, and answers until then. */
+static void on_role(struct redis_channel *channel, struct redis_command *command,
+                    const redisReply *reply)
+{
+    (void)command;
+    if (error_is_set(&channel->refusal))
+        return;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
+        reply->element[0]->type != REDIS_REPLY_STRING)
+        redis_server_explain(channel->server, reply, &channel->refusal);
+    else if (!text_equal(reply->element[0]->str, "master"))
+        error_unavailable(
+            &channel->refusal,
+            "Redis at %s is not the master that the Sentinels say it is: its role is %.*s",
+            channel->server->address, (int)text_cut(reply->element[0]->str, MAX_ROLE),
+            reply->element[0]->str);
+}
+
+static void on_optional(struct redis_channel *channel, struct redis_command *command,
+                        const redisReply *reply)
+{
+    (void)channel;
+    (void)command;
+    (void)reply;
+}
+
+void redis_setup_send(struct redis_channel *channel)
+{
+    const struct redis_login *login = &channel->server->login;
+    _cleanup_(memory_free) char *database = text_format("%lld", (long long)login->database);
+    if (login->password != NULL && login->username != NULL)
+        redis_channel_send(
+            channel, &(struct redis_request){{"AUTH", login->username, login->password}, on_auth});
+    else if (login->password != NULL)
+        redis_channel_send(channel, &(struct redis_request){{"AUTH", login->password}, on_auth});
+    if (login->database != 0)
+        redis_channel_send(channel, &(struct redis_request){{"SELECT", database}, on_needed});
+    redis_channel_send(channel,
+                       &(struct redis_request){{"CLIENT", "SETNAME", "backlog"}, on_optional});
+    if (channel->server->must_be_master)
+        redis_channel_send(channel, &(struct redis_request){{"ROLE"}, on_role});
+    redis_channel_send(channel, &(struct redis_request){{"INFO", "server"}, on_info});
+    redis_channel_send(channel, &(struct redis_request){{"PING"}, on_ping});
+}

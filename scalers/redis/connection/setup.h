@@ -1,0 +1,19 @@
+/*
+ * How a channel begins: AUTH, SELECT, a name for CLIENT LIST, ROLE where Sentinels named the server, and a PING,
+ * since connecting to a stopped server "succeeds".
+ *
+ * Threads: that of the client.
+ */
+#ifndef BACKLOG_REDIS_CONNECTION_SETUP_H
+#define BACKLOG_REDIS_CONNECTION_SETUP_H
+
+#include "base/error.h"
+#include "redis/connection/channel.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* For channel->on_connected. */
+void redis_setup_send(struct redis_channel *channel);
+
+#endif

@@ -1,0 +1,417 @@
+/* The agent's side of agent_client.h: a process that runs one client of one scaler. Its feed is the socket. */
+#include "base/clock.h"
+#include "base/hash_table.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/agent/client.h"
+#include "measure/agent/frame.h"
+#include "measure/agent/launch.h"
+#include "measure/agent/limits.h"
+#include "measure/agent/messages.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <utlist.h>
+
+/* A query whose options we have; freed when it is forgotten and no task uses it. */
+struct agent_query {
+    uint64_t number;
+    struct option_values *values;
+    size_t tasks;
+    bool is_forgotten;
+    UT_hash_handle hh;
+};
+
+struct agent_task {
+    struct task task; /* first, so that one leads to the other */
+    uint64_t number;
+    struct agent_query *query;
+    int64_t received_ms;
+    struct agent_task *prev_waiting, *next_waiting;
+    struct agent_task *next_cancelled;
+    bool is_cancelled;
+    bool is_taken;
+    UT_hash_handle hh;
+};
+
+struct agent {
+    struct feed feed; /* first */
+    const struct scaler *const *scalers;
+    const struct scaler *scaler;             /* chosen by Connect */
+    struct option_values *connection_values; /* a client may refer to them as long as it lives */
+    void *client;
+    bool is_over; /* the server has gone */
+    struct agent_query *queries;
+    struct agent_task *tasks;
+    struct agent_task *waiting;   /* utlist: not taken yet */
+    struct agent_task *cancelled; /* utlist: the scaler has not been notified yet */
+    uint64_t *unsubscribes;
+    size_t unsubscribes_count;
+    size_t unsubscribes_capacity;
+    int64_t delay_ms; /* of those that the server keeps back */
+    int64_t delay_at_ms;
+};
+
+static void send_message(const Agent__FromAgent *message)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (!frame_write(AGENT_SOCKET, &message->base, CLOCK_NEVER, &error))
+        exit(0); /* the server is gone: nobody is left to serve */
+}
+
+static void send_lost(const struct error *error)
+{
+    Agent__Error failure;
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.lost = agent_error_write(error, &failure);
+    send_message(&message);
+}
+
+/* ---- what the server sends ---- */
+
+static void take_connect(struct agent *agent, const Agent__Connect *connect)
+{
+    _cleanup_(error_done) struct error error = {0};
+    log_init((enum log_level)connect->log_level, (enum log_format)connect->log_format);
+    for (size_t i = 0; agent->scalers[i] != NULL; i++)
+        if (text_equal(agent->scalers[i]->name, connect->scaler))
+            agent->scaler = agent->scalers[i];
+    if (agent->scaler == NULL || agent->connection_values != NULL) {
+        error_set(&error, ERROR_INTERNAL, "no scaler %s, or connected already", connect->scaler);
+        send_lost(&error);
+        return;
+    }
+    agent_limits_memory(connect->max_bytes);
+    agent->connection_values =
+        agent_values(agent->scaler, OPTION_CONNECTION, connect->options, connect->n_options);
+    if (!agent->scaler->connect(agent->connection_values->data, connect->deadline_ms,
+                                &agent->client, &error)) {
+        send_lost(&error);
+        return;
+    }
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.connected = true;
+    send_message(&message);
+}
+
+static struct agent_query *find_query(const struct agent *agent, uint64_t number)
+{
+    struct agent_query *query = NULL;
+    HASH_FIND(hh, agent->queries, &number, sizeof(number), query);
+    return query;
+}
+
+static void add_query(struct agent *agent, const Agent__Query *message)
+{
+    if (find_query(agent, message->query) != NULL)
+        return;
+    struct agent_query *query = memory_new(sizeof(*query));
+    query->number = message->query;
+    query->values = agent_values(agent->scaler, OPTION_QUERY, message->options, message->n_options);
+    HASH_ADD(hh, agent->queries, number, sizeof(query->number), query);
+}
+
+static void free_query_if_unused(struct agent *agent, struct agent_query *query)
+{
+    if (query->tasks > 0 || !query->is_forgotten)
+        return;
+    HASH_DEL(agent->queries, query);
+    option_values_free(query->values);
+    free(query);
+}
+
+static void notify(void *context, uint64_t id)
+{
+    (void)context;
+    ssize_t written = write(AGENT_NOTIFICATIONS, &id, sizeof(id));
+    (void)written; /* see agent_client.h */
+}
+
+static void add_task(struct agent *agent, const Agent__Task *message)
+{
+    struct agent_query *query = find_query(agent, message->query);
+    if (query == NULL)
+        return;
+    struct agent_task *task = memory_new(sizeof(*task));
+    task->number = message->task;
+    task->received_ms = clock_now_ms();
+    task->query = query;
+    task->task = (struct task){
+        .query = query->values->data,
+        .wants = message->wants,
+        .notifier = {.notify = notify, .id = message->notifier},
+        .timeout_ms = message->timeout_ms,
+        .last_ms = message->last_ms,
+        .isolate = message->isolate,
+        .feed = &agent->feed,
+        .values = query->values,
+    };
+    query->tasks++;
+    HASH_ADD(hh, agent->tasks, number, sizeof(task->number), task);
+    DL_APPEND2(agent->waiting, task, prev_waiting, next_waiting);
+}
+
+static void end_task(struct task *base, enum task_outcome outcome, const struct reading *reading,
+                     const struct error *error);
+
+/* One that the scaler has not seen yet goes back at once. */
+static void cancel_task(struct agent *agent, uint64_t number)
+{
+    struct agent_task *task = NULL;
+    HASH_FIND(hh, agent->tasks, &number, sizeof(number), task);
+    if (task == NULL || task->is_cancelled)
+        return;
+    if (!task->is_taken) {
+        DL_DELETE2(agent->waiting, task, prev_waiting, next_waiting);
+        end_task(&task->task, TASK_RETURNED, NULL, NULL);
+        return;
+    }
+    task->is_cancelled = true;
+    LL_APPEND2(agent->cancelled, task, next_cancelled);
+}
+
+static void take_message(struct agent *agent, const Agent__ToAgent *message)
+{
+    if (message->connect != NULL)
+        take_connect(agent, message->connect);
+    if (message->log_level > 0)
+        log_set_level((enum log_level)(message->log_level - 1));
+    if (agent->client == NULL)
+        return;
+    for (size_t i = 0; i < message->n_queries; i++)
+        add_query(agent, message->queries[i]);
+    for (size_t i = 0; i < message->n_tasks; i++)
+        add_task(agent, message->tasks[i]);
+    for (size_t i = 0; i < message->n_cancelled_tasks; i++)
+        cancel_task(agent, message->cancelled_tasks[i]);
+    for (size_t i = 0; i < message->n_forgotten_queries; i++) {
+        struct agent_query *query = find_query(agent, message->forgotten_queries[i]);
+        if (query == NULL)
+            continue;
+        query->is_forgotten = true;
+        free_query_if_unused(agent, query);
+    }
+    agent->unsubscribes =
+        memory_grow(agent->unsubscribes, &agent->unsubscribes_capacity,
+                    agent->unsubscribes_count + message->n_unsubscribed, sizeof(uint64_t));
+    for (size_t i = 0; i < message->n_unsubscribed; i++)
+        agent->unsubscribes[agent->unsubscribes_count++] = message->unsubscribed[i];
+    agent->delay_ms = message->delay_ms;
+    agent->delay_at_ms = clock_now_ms();
+    if (message->ping) {
+        Agent__FromAgent pong = AGENT__FROM_AGENT__INIT;
+        pong.pong = true;
+        send_message(&pong);
+    }
+}
+
+static void receive_one(struct agent *agent)
+{
+    _cleanup_(error_done) struct error error = {0};
+    ProtobufCMessage *raw = NULL;
+    if (!frame_read(AGENT_SOCKET, &agent__to_agent__descriptor, FRAME_LARGEST, CLOCK_NEVER, &raw,
+                    &error)) {
+        agent->is_over = true;
+        return;
+    }
+    take_message(agent, (const Agent__ToAgent *)raw);
+    protobuf_c_message_free_unpacked(raw, NULL);
+}
+
+/* Whatever has arrived. */
+static void receive(struct agent *agent)
+{
+    struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
+    while (!agent->is_over && poll(&readable, 1, 0) > 0)
+        receive_one(agent);
+}
+
+/* ---- the feed ---- */
+
+static struct agent *agent_of(const struct feed *feed)
+{
+    return (struct agent *)feed;
+}
+
+static struct task *feed_take_task(struct feed *feed)
+{
+    struct agent *agent = agent_of(feed);
+    receive(agent);
+    struct agent_task *task = agent->waiting;
+    if (task == NULL)
+        return NULL;
+    DL_DELETE2(agent->waiting, task, prev_waiting, next_waiting);
+    task->is_taken = true;
+    return &task->task;
+}
+
+static struct task *feed_cancelled(struct feed *feed)
+{
+    struct agent *agent = agent_of(feed);
+    receive(agent);
+    struct agent_task *task = agent->cancelled;
+    if (task == NULL)
+        return NULL;
+    LL_DELETE2(agent->cancelled, task, next_cancelled);
+    task->is_cancelled = false;
+    return &task->task;
+}
+
+static bool feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
+{
+    struct agent *agent = agent_of(feed);
+    if (agent->unsubscribes_count == 0)
+        return false;
+    *ret_id = agent->unsubscribes[--agent->unsubscribes_count];
+    return true;
+}
+
+static bool feed_stopping(struct feed *feed)
+{
+    struct agent *agent = agent_of(feed);
+    receive(agent);
+    return agent->is_over;
+}
+
+static int feed_socket(const struct feed *feed)
+{
+    (void)feed;
+    return AGENT_SOCKET;
+}
+
+static int64_t feed_next(struct feed *feed)
+{
+    const struct agent *agent = agent_of(feed);
+    bool has_something = agent->waiting != NULL || agent->cancelled != NULL ||
+                         agent->unsubscribes_count > 0 || agent->is_over;
+    return has_something ? 0 : CLOCK_NEVER;
+}
+
+/* A window that is large enough for all has none at the server: they wait here then. */
+static int64_t feed_delay(struct feed *feed)
+{
+    enum { TRUE_FOR_MS = 1000 };
+    const struct agent *agent = agent_of(feed);
+    int64_t now_ms = clock_now_ms();
+    int64_t there_ms = now_ms - agent->delay_at_ms < TRUE_FOR_MS ? agent->delay_ms : 0;
+    int64_t here_ms = agent->waiting == NULL ? 0 : now_ms - agent->waiting->received_ms;
+    return there_ms > here_ms ? there_ms : here_ms;
+}
+
+static void feed_window(struct feed *feed, size_t window, size_t isolated)
+{
+    (void)feed;
+    Agent__FromAgent__Window size = AGENT__FROM_AGENT__WINDOW__INIT;
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    size.window = window;
+    size.isolated = isolated;
+    message.window = &size;
+    send_message(&message);
+}
+
+static void feed_started(struct task *task)
+{
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.started = ((const struct agent_task *)task)->number;
+    send_message(&message);
+}
+
+static void end_task(struct task *base, enum task_outcome outcome, const struct reading *reading,
+                     const struct error *error)
+{
+    struct agent_task *task = (struct agent_task *)base;
+    struct agent *agent = agent_of(base->feed);
+    Agent__Error failure;
+    Agent__Error refusal;
+    Agent__Reading found;
+    Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.ended = &ended;
+    ended.task = task->number;
+    ended.outcome = outcome;
+    ended.subscribed = base->is_subscribed;
+    ended.subscribe_error = agent_error_write(&base->subscribe_error, &refusal);
+    if (reading != NULL) {
+        agent_reading_write(reading, &found);
+        ended.reading = &found;
+    }
+    if (error != NULL)
+        ended.error = agent_error_write(error, &failure);
+    send_message(&message);
+
+    if (task->is_cancelled)
+        LL_DELETE2(agent->cancelled, task, next_cancelled);
+    HASH_DEL(agent->tasks, task);
+    task->query->tasks--;
+    free_query_if_unused(agent, task->query);
+    error_done(&base->subscribe_error);
+    free(task);
+}
+
+static const struct feed_hooks hooks = {
+    .take = feed_take_task,
+    .next_cancelled = feed_cancelled,
+    .next_unsubscribe = feed_unsubscribe,
+    .is_stopping = feed_stopping,
+    .descriptor = feed_socket,
+    .next_ms = feed_next,
+    .delay_ms = feed_delay,
+    .set_window = feed_window,
+    .started = feed_started,
+    .end = end_task,
+};
+
+/* ---- the process ---- */
+
+/* A client that is lost: the server gets the reason, and ends this process. */
+static void measure(struct agent *agent)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (agent->scaler->measure(agent->client, &agent->feed, &error))
+        return;
+    send_lost(&error);
+    while (!agent->is_over)
+        receive_one(agent);
+}
+
+static void free_all(struct agent *agent)
+{
+    struct agent_task *task;
+    struct agent_task *next_task;
+    struct agent_query *query;
+    struct agent_query *next_query;
+    HASH_ITER(hh, agent->tasks, task, next_task)
+    {
+        HASH_DEL(agent->tasks, task);
+        error_done(&task->task.subscribe_error);
+        free(task);
+    }
+    HASH_ITER(hh, agent->queries, query, next_query)
+    {
+        HASH_DEL(agent->queries, query);
+        option_values_free(query->values);
+        free(query);
+    }
+    option_values_free(agent->connection_values);
+    free(agent->unsubscribes);
+}
+
+int agent_run(const struct scaler *const *scalers)
+{
+    struct agent agent = {.feed = {.hooks = &hooks}, .scalers = scalers};
+    struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
+    agent_limits_prepare();
+    while (!agent.is_over) {
+        if (feed_next(&agent.feed) == CLOCK_NEVER)
+            poll(&readable, 1, -1);
+        receive(&agent);
+        if (agent.client != NULL && !agent.is_over && feed_next(&agent.feed) != CLOCK_NEVER)
+            measure(&agent);
+    }
+    if (agent.client != NULL)
+        agent.scaler->disconnect(agent.client);
+    free_all(&agent);
+    return 0;
+}

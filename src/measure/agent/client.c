@@ -1,0 +1,257 @@
+#include "measure/agent/client_internal.h"
+
+#include "base/clock.h"
+#include "base/hash_table.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/agent/frame.h"
+#include "measure/agent/launch.h"
+#include "measure/agent/messages.h"
+#include "measure/agent/queries.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    MAX_MESSAGE =
+        1 << 20, /* of what an agent sends at a time: the end of one task, with an error's text */
+    GRACE_MS = 1000, /* beyond a time-out, before an agent is killed */
+};
+
+/* Makes sure that the agent is gone; the error says how it ended. */
+static bool end_agent(struct agent_client *client, struct error *error)
+{
+    return agent_launch_end(&client->process, client->scaler->name, error);
+}
+
+/* ---- what it sends ---- */
+
+static struct task *take_sent(struct agent_client *client, uint64_t number, bool keep)
+{
+    struct sent_task *sent = NULL;
+    HASH_FIND(hh, client->tasks, &number, sizeof(number), sent);
+    if (sent == NULL)
+        return NULL;
+    struct task *task = sent->task;
+    if (!keep) {
+        HASH_DEL(client->tasks, sent);
+        free(sent);
+    }
+    return task;
+}
+
+static void end_task(struct task *task, const Agent__FromAgent__Ended *ended)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (ended->subscribed)
+        task_subscribed(task);
+    if (ended->subscribe_error != NULL) {
+        agent_error_read(ended->subscribe_error, &error);
+        task_cannot_subscribe(task, &error);
+    }
+    if (ended->error != NULL)
+        agent_error_read(ended->error, &error);
+    if (ended->outcome == TASK_ANSWERED && ended->reading != NULL) {
+        struct reading reading = agent_reading_read(ended->reading);
+        task_answer(task, &reading);
+    } else if (ended->outcome == TASK_TIMED_OUT && ended->error != NULL)
+        task_time_out_with(task, &error);
+    else if (ended->outcome == TASK_RETURNED || ended->outcome == TASK_ISOLATED)
+        task_return(task, ended->outcome == TASK_ISOLATED);
+    else if (error_is_set(&error))
+        task_fail(task, &error);
+    else
+        task_failf(task, "unexpected message of the agent process");
+}
+
+static void take_message(struct agent_client *client, struct feed *feed,
+                         const Agent__FromAgent *message)
+{
+    if (message->ended != NULL) {
+        struct task *task = take_sent(client, message->ended->task, false);
+        if (task != NULL)
+            end_task(task, message->ended);
+    }
+    if (message->started != 0) {
+        struct task *task = take_sent(client, message->started, true);
+        if (task != NULL)
+            task_started(task);
+    }
+    if (message->window != NULL)
+        feed_set_window(feed, message->window->window, message->window->isolated);
+}
+
+/* False: the agent is gone, or has lost its client. */
+static bool receive(struct agent_client *client, struct feed *feed, struct error *error)
+{
+    for (;;) {
+        struct pollfd readable = {.fd = client->socket, .events = POLLIN};
+        if (poll(&readable, 1, 0) <= 0)
+            return true;
+        ProtobufCMessage *raw = NULL;
+        if (!frame_read(client->socket, &agent__from_agent__descriptor, MAX_MESSAGE,
+                        clock_now_ms() + GRACE_MS, &raw, error))
+            return end_agent(client, error);
+        const Agent__FromAgent *message = (const Agent__FromAgent *)raw;
+        client->received_ms = clock_now_ms();
+        take_message(client, feed, message);
+        bool is_lost = message->lost != NULL;
+        if (is_lost)
+            agent_error_read(message->lost, error);
+        protobuf_c_message_free_unpacked(raw, NULL);
+        if (is_lost)
+            return false;
+    }
+}
+
+static bool receive_notifications(struct agent_client *client, struct error *error)
+{
+    uint64_t ids[512]; /* a write of 8 bytes is never cut in a pipe */
+    ssize_t got = read(client->notifications, ids, sizeof(ids));
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+        error_unavailable(error, "it closed its notifications");
+        return end_agent(client, error);
+    }
+    struct notifier notifier = client->notifier;
+    bool has_subscribed = notifier.notify != NULL; /* or the agent makes them up */
+    for (ssize_t i = 0; has_subscribed && i < got / (ssize_t)sizeof(ids[0]); i++) {
+        notifier.id = ids[i];
+        notifier_notify(&notifier);
+    }
+    return true;
+}
+
+/* ---- as a scaler ---- */
+
+static int64_t next_ping_ms(const struct agent_client *client)
+{
+    if (client->tasks == NULL)
+        return CLOCK_NEVER;
+    int64_t since_ms =
+        client->received_ms > client->pinged_ms ? client->received_ms : client->pinged_ms;
+    return since_ms + AGENT_CLIENT_PING_MS;
+}
+
+static bool is_alive(struct agent_client *client, struct error *error)
+{
+    int64_t silent_ms = clock_now_ms() - client->received_ms;
+    if (client->tasks == NULL || silent_ms < client->tasks->task->timeout_ms + GRACE_MS)
+        return true;
+    error_unavailable(error, "it did not respond for %lld ms", (long long)silent_ms);
+    return end_agent(client, error);
+}
+
+/* The tasks are the feed's again, which knows that they have not ended. */
+static void drop_tasks(struct agent_client *client)
+{
+    struct sent_task *sent;
+    struct sent_task *next;
+    HASH_ITER(hh, client->tasks, sent, next)
+    {
+        HASH_DEL(client->tasks, sent);
+        free(sent);
+    }
+}
+
+static bool exchange(struct agent_client *client, struct feed *feed, struct error *error)
+{
+    enum { SOCKET, PIPE };
+    if (!agent_client_send_ids(client, feed, error) ||
+        !agent_client_send_tasks(client, feed, error) || !agent_client_ping(client, feed, error))
+        return false;
+    if (!agent_client_flush(client, error))
+        return end_agent(client, error);
+    bool unsent = client->outbox.length > 0;
+    struct pollfd waits[] = {
+        [SOCKET] = {.fd = client->socket, .events = (short)(unsent ? POLLIN | POLLOUT : POLLIN)},
+        [PIPE] = {.fd = client->notifications, .events = POLLIN},
+    };
+    feed_wait(feed, waits, ARRAY_LENGTH(waits), next_ping_ms(client));
+    return receive(client, feed, error) &&
+           (waits[PIPE].revents == 0 || receive_notifications(client, error)) &&
+           is_alive(client, error);
+}
+
+bool agent_client_measure(struct agent_client *client, struct feed *feed, struct error *error)
+{
+    bool usable = true;
+    while (usable && !feed_is_stopping(feed))
+        usable = exchange(client, feed, error);
+    drop_tasks(client);
+    return usable;
+}
+
+/* Until it is connected; false where it cannot be, or is gone. */
+static bool wait_for_connection(struct agent_client *client, int64_t deadline_ms,
+                                struct error *error)
+{
+    for (;;) {
+        ProtobufCMessage *raw = NULL;
+        if (!frame_read(client->socket, &agent__from_agent__descriptor, MAX_MESSAGE,
+                        deadline_ms + GRACE_MS, &raw, error))
+            return end_agent(client, error);
+        const Agent__FromAgent *message = (const Agent__FromAgent *)raw;
+        bool is_connected = message->connected;
+        bool is_lost = message->lost != NULL;
+        if (is_lost)
+            agent_error_read(message->lost, error);
+        protobuf_c_message_free_unpacked(raw, NULL);
+        if (is_connected || is_lost)
+            return is_connected && !is_lost;
+    }
+}
+
+struct agent_client *agent_client_new(const struct scaler *scaler, int socket, int notifications)
+{
+    struct agent_client *client = memory_new(sizeof(*client));
+    client->scaler = scaler;
+    client->socket = socket;
+    client->notifications = notifications;
+    return client;
+}
+
+bool agent_client_connect(struct agent_client *client,
+                          const struct option_values *connection_values, int64_t deadline_ms,
+                          struct error *error)
+{
+    if (!agent_client_send_connect(client, connection_values, deadline_ms, error))
+        return end_agent(client, error);
+    return wait_for_connection(client, deadline_ms, error);
+}
+
+bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
+                       const struct agent_origin *origin, int64_t deadline_ms,
+                       struct agent_client **ret_client, struct error *error)
+{
+    struct agent_client *client = agent_client_new(scaler, -1, -1);
+    client->process.tenant = origin->tenant;
+    client->process.max_bytes = origin->is_named && scaler->agent_bytes_named > 0
+                                    ? scaler->agent_bytes_named
+                                    : scaler->agent_bytes;
+    if (agent_launch(&client->process, origin->program, scaler->name, &client->socket,
+                     &client->notifications, error) &&
+        agent_client_connect(client, connection_values, deadline_ms, error)) {
+        *ret_client = client;
+        return true;
+    }
+    agent_client_close(client);
+    return false;
+}
+
+void agent_client_close(struct agent_client *client)
+{
+    agent_queries_done(&client->queries);
+    drop_tasks(client);
+    if (client->socket >= 0)
+        close(client->socket);
+    if (client->notifications >= 0)
+        close(client->notifications);
+    if (client->process.pid > 0)
+        agent_process_kill(&client->process);
+    text_done(&client->outbox);
+    free(client);
+}

@@ -1,0 +1,193 @@
+#include "measure/agent/client_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "measure/agent/frame.h"
+#include "measure/agent/messages.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { TASKS_PER_MESSAGE = 256 };
+
+bool agent_client_flush(struct agent_client *client, struct error *error)
+{
+    struct text *outbox = &client->outbox;
+    while (client->outbox_sent < outbox->length) {
+        ssize_t sent = send(client->socket, outbox->bytes + client->outbox_sent,
+                            outbox->length - client->outbox_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0)
+            client->outbox_sent += (size_t)sent;
+        else if (sent < 0 && errno == EAGAIN)
+            return true;
+        else if (sent == 0 || errno != EINTR)
+            return error_unavailable(error, "%s", sent == 0 ? "nothing was sent" : strerror(errno));
+    }
+    text_clear(outbox);
+    client->outbox_sent = 0;
+    return true;
+}
+
+bool agent_client_send_connect(struct agent_client *client, const struct option_values *values,
+                               int64_t deadline_ms, struct error *error)
+{
+    Agent__Connect connect = AGENT__CONNECT__INIT;
+    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+    message.connect = &connect;
+    connect.scaler = (char *)client->scaler->name;
+    connect.deadline_ms = deadline_ms;
+    connect.log_level = log_level_now();
+    connect.log_format = log_format_now();
+    connect.max_bytes = client->process.max_bytes;
+    connect.options = agent_options(values, &connect.n_options);
+    bool good = frame_write(client->socket, &message.base, deadline_ms, error);
+    free(connect.options);
+    return good;
+}
+
+/* A message to the agent, with the arrays that it points to. */
+struct outgoing {
+    Agent__ToAgent message;
+    Agent__Query queries[TASKS_PER_MESSAGE];
+    Agent__Query *query_pointers[TASKS_PER_MESSAGE];
+    Agent__Task tasks[TASKS_PER_MESSAGE];
+    Agent__Task *task_pointers[TASKS_PER_MESSAGE];
+    uint64_t ids[TASKS_PER_MESSAGE];
+};
+
+static struct outgoing *outgoing_new(void)
+{
+    struct outgoing *outgoing = memory_new(sizeof(*outgoing));
+    agent__to_agent__init(&outgoing->message);
+    outgoing->message.queries = outgoing->query_pointers;
+    outgoing->message.tasks = outgoing->task_pointers;
+    return outgoing;
+}
+
+static void outgoing_free(struct outgoing **outgoing)
+{
+    for (size_t i = 0; i < (*outgoing)->message.n_queries; i++)
+        free((*outgoing)->queries[i].options);
+    free(*outgoing);
+}
+
+/* Each message has what the agent is to know at any time: it believes the last one. */
+static bool add_message(struct agent_client *client, struct feed *feed, Agent__ToAgent *message,
+                        struct error *error)
+{
+    message->delay_ms = feed_delay_ms(feed);
+    message->log_level = 1 + log_level_now();
+    return frame_add(&client->outbox, &message->base, error);
+}
+
+/* Queries that are no longer measured must not pile up in the agent. */
+static bool expire_queries(struct agent_client *client, struct feed *feed, int64_t now_ms,
+                           struct error *error)
+{
+    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+    _cleanup_(memory_free) uint64_t *numbers =
+        agent_queries_expire(&client->queries, now_ms, &message.n_forgotten_queries);
+    message.forgotten_queries = numbers;
+    return numbers == NULL || add_message(client, feed, &message, error);
+}
+
+/* The query's number; its options go along where the agent does not have them. */
+static uint64_t name_query(struct agent_client *client, const struct task *task,
+                           struct outgoing *outgoing, int64_t now_ms)
+{
+    bool is_new = false;
+    uint64_t number =
+        agent_queries_number(&client->queries, task->values->identity, now_ms, &is_new);
+    if (is_new) {
+        Agent__Query *message = &outgoing->queries[outgoing->message.n_queries];
+        agent__query__init(message);
+        message->query = number;
+        message->options = agent_options(task->values, &message->n_options);
+        outgoing->query_pointers[outgoing->message.n_queries++] = message;
+    }
+    return number;
+}
+
+static void add_task(struct agent_client *client, struct task *task, struct outgoing *outgoing,
+                     int64_t now_ms)
+{
+    struct sent_task *sent = memory_new(sizeof(*sent));
+    sent->number = ++client->last_task;
+    sent->task = task;
+    task->data = sent;
+    if (client->tasks == NULL) {
+        client->received_ms = now_ms;
+        client->pinged_ms = now_ms;
+    }
+    HASH_ADD(hh, client->tasks, number, sizeof(sent->number), sent);
+    if (task_wants_subscription(task))
+        client->notifier = task->notifier;
+
+    Agent__Task *message = &outgoing->tasks[outgoing->message.n_tasks];
+    agent__task__init(message);
+    message->task = sent->number;
+    message->query = name_query(client, task, outgoing, now_ms);
+    message->notifier = task->notifier.id;
+    message->timeout_ms = task->timeout_ms;
+    message->last_ms = task->last_ms;
+    message->isolate = task->isolate;
+    message->wants = task->wants;
+    outgoing->task_pointers[outgoing->message.n_tasks++] = message;
+}
+
+bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, struct error *error)
+{
+    int64_t now_ms = clock_now_ms();
+    if (!expire_queries(client, feed, now_ms, error))
+        return false;
+    for (bool more = true; more;) {
+        _cleanup_(outgoing_free) struct outgoing *outgoing = outgoing_new();
+        struct task *task = NULL;
+        while (outgoing->message.n_tasks < TASKS_PER_MESSAGE && (task = feed_take(feed)) != NULL)
+            add_task(client, task, outgoing, now_ms);
+        more = task != NULL;
+        if (outgoing->message.n_tasks > 0 && !add_message(client, feed, &outgoing->message, error))
+            return false;
+    }
+    return true;
+}
+
+bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struct error *error)
+{
+    for (bool more = true; more;) {
+        _cleanup_(outgoing_free) struct outgoing *outgoing = outgoing_new();
+        size_t count = 0;
+        while (count < TASKS_PER_MESSAGE && feed_next_unsubscribe(feed, &outgoing->ids[count]))
+            count++;
+        more = count == TASKS_PER_MESSAGE;
+        outgoing->message.unsubscribed = outgoing->ids;
+        outgoing->message.n_unsubscribed = count;
+        if (count > 0 && !add_message(client, feed, &outgoing->message, error))
+            return false;
+    }
+    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
+        Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+        uint64_t number = ((const struct sent_task *)task->data)->number;
+        message.cancelled_tasks = &number;
+        message.n_cancelled_tasks = 1;
+        if (!add_message(client, feed, &message, error))
+            return false;
+    }
+    return true;
+}
+
+bool agent_client_ping(struct agent_client *client, struct feed *feed, struct error *error)
+{
+    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+    int64_t now_ms = clock_now_ms();
+    int64_t since_ms =
+        client->received_ms > client->pinged_ms ? client->received_ms : client->pinged_ms;
+    if (client->tasks == NULL || now_ms - since_ms < AGENT_CLIENT_PING_MS)
+        return true;
+    client->pinged_ms = now_ms;
+    message.ping = true;
+    return add_message(client, feed, &message, error);
+}

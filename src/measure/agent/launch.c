@@ -1,0 +1,96 @@
+#include "measure/agent/launch.h"
+
+#include "base/memory.h"
+#include "base/system/file.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* An agent that died by itself is described best by its own status, so it gets a moment to be reaped. */
+static bool has_ended(struct agent_process *process, int *ret_status)
+{
+    enum { MOMENT_MS = 20 };
+    for (int i = 0; i < MOMENT_MS; i++) {
+        if (agent_process_has_ended(process, ret_status))
+            return true;
+        usleep(1000);
+    }
+    return false;
+}
+
+bool agent_launch_end(struct agent_process *process, const char *scaler, struct error *error)
+{
+    int status = 0;
+    _cleanup_(memory_free) char *why = text_copy(error_text(error));
+    if (process->pid == 0)
+        return error_unavailable(error, "the %s agent failed: %s", scaler, why);
+    if (!has_ended(process, &status)) {
+        agent_process_kill(process);
+        return error_unavailable(error, "the %s agent process was killed: %s", scaler, why);
+    }
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && process->max_bytes > 0)
+        return error_unavailable(
+            error, "the %s agent process died: %s (it may use at most %zu MiB of memory)", scaler,
+            strsignal(SIGABRT), process->max_bytes >> 20);
+    if (WIFSIGNALED(status))
+        return error_unavailable(error, "the %s agent process died: %s", scaler,
+                                 strsignal(WTERMSIG(status)));
+    return error_unavailable(error, "the %s agent process exited with status %d", scaler,
+                             WEXITSTATUS(status));
+}
+
+static bool cannot_start(const char *scaler, int failure, struct error *error)
+{
+    return error_unavailable(error, "cannot start the %s agent process: %s", scaler,
+                             strerror(failure));
+}
+
+/* Moves a descriptor that the agent gets out of the way of the numbers that it gets there. */
+static int above_those_of_agent(int descriptor)
+{
+    int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, AGENT_NOTIFICATIONS + 1);
+    close(descriptor);
+    return moved;
+}
+
+bool agent_launch(struct agent_process *process, const char *program, const char *scaler,
+                  int *ret_socket, int *ret_notifications, struct error *error)
+{
+    extern char **environ;
+    _cleanup_(file_close) int socket = -1; /* the agent's ends */
+    _cleanup_(file_close) int notifications = -1;
+    int sockets[2];
+    int pipes[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0)
+        return cannot_start(scaler, errno, error);
+    *ret_socket = sockets[0];
+    socket = above_those_of_agent(sockets[1]);
+    if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) != 0)
+        return cannot_start(scaler, errno, error);
+    *ret_notifications = pipes[0];
+    notifications = above_those_of_agent(pipes[1]);
+    if (socket < 0 || notifications < 0)
+        return cannot_start(scaler, EMFILE, error);
+
+    /* Client libraries leave descriptors open to children; a broker would wait for their end. */
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, socket, AGENT_SOCKET);
+    posix_spawn_file_actions_adddup2(&actions, notifications, AGENT_NOTIFICATIONS);
+    posix_spawn_file_actions_addclosefrom_np(&actions, AGENT_NOTIFICATIONS + 1);
+    char *arguments[] = {(char[]){"backlog"}, (char[]){"agent"}, NULL};
+    pid_t pid;
+    int failure = posix_spawn(&pid, program, &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (failure != 0)
+        return cannot_start(scaler, failure, error);
+    agent_process_began(process, pid);
+    return true;
+}

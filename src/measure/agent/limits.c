@@ -1,0 +1,93 @@
+#include "measure/agent/limits.h"
+
+#include "base/system/process.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool is_limited = false;
+#else
+static const bool is_limited = true;
+#endif
+
+/* Of threads that client libraries start. What they map counts, used or not; by default it is 8 MiB each. musl has as
+ * much, and with it the libraries run in many images. */
+enum { STACK_BYTES = 128 * 1024, BELOW_SERVER = 5 /* as nice */ };
+
+/* The kernel's largest. It needs no privilege to be raised. */
+static void die_first(void)
+{
+    static const char highest[] = "1000";
+    int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (file < 0)
+        return;
+    ssize_t written = write(file, highest, strlen(highest));
+    (void)written; /* then the kernel chooses by size */
+    close(file);
+}
+
+static void limit_stacks(void)
+{
+    pthread_attr_t attributes;
+    if (!is_limited || pthread_attr_init(&attributes) != 0)
+        return;
+    if (pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0)
+        pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+}
+
+/* Only the server ends it: a terminal, or `systemctl kill`, sends the server's signals to agents as well. */
+static void ignore_signals(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* the server sends the level of the log with its next message */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+void agent_limits_prepare(void)
+{
+    /* Where there are not enough CPUs, what the server has to do comes first. */
+    setpriority(PRIO_PROCESS, 0, BELOW_SERVER);
+    die_first(); /* before its files in /proc are not its own any more */
+    process_hide_memory();
+    ignore_signals();
+    mallopt(M_ARENA_MAX, 1); /* each maps 64 MiB */
+    limit_stacks();
+}
+
+/* 0: unknown. */
+static size_t mapped_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%llu", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void agent_limits_memory(size_t bytes)
+{
+    size_t mapped = mapped_bytes();
+    struct rlimit limit;
+    if (!is_limited || bytes == 0 || mapped == 0 || getrlimit(RLIMIT_AS, &limit) != 0)
+        return;
+    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < mapped + bytes)
+        return;
+    limit.rlim_cur = limit.rlim_max = mapped + bytes;
+    setrlimit(RLIMIT_AS, &limit);
+}

@@ -1,0 +1,146 @@
+#include "measure/agent/process.h"
+
+#include "base/metric.h"
+#include "base/system/process.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utlist.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct agent_process *running; /* utlist */
+
+void agent_process_began(struct agent_process *process, pid_t pid)
+{
+    pthread_mutex_lock(&lock);
+    process->pid = pid;
+    process->is_killed = false;
+    DL_APPEND(running, process);
+    pthread_mutex_unlock(&lock);
+}
+
+/* Under the lock its time moves from those that run to those that have ended, and its number is not another's yet. */
+bool agent_process_has_ended(struct agent_process *process, int *ret_status)
+{
+    *ret_status = 0;
+    pthread_mutex_lock(&lock);
+    bool has_ended = waitpid(process->pid, ret_status, WNOHANG) != 0;
+    if (has_ended) {
+        DL_DELETE(running, process);
+        process->pid = 0;
+    }
+    pthread_mutex_unlock(&lock);
+    return has_ended;
+}
+
+void agent_process_kill(struct agent_process *process)
+{
+    int status;
+    siginfo_t end;
+    kill(process->pid, SIGKILL);
+    do
+        waitid(P_PID, (id_t)process->pid, &end, WEXITED | WNOWAIT);
+    while (!agent_process_has_ended(process, &status));
+}
+
+void agent_process_costs(struct agent_process_costs *ret_costs)
+{
+    const struct agent_process *process;
+    *ret_costs = (struct agent_process_costs){0};
+    pthread_mutex_lock(&lock);
+    ret_costs->cpu_seconds = process_cpu_seconds(RUSAGE_CHILDREN);
+    DL_FOREACH(running, process)
+    {
+        struct process_stat stat;
+        ret_costs->count++;
+        /* It is not reaped yet, so where this fails there are no descriptors. */
+        if (!process_stat(process->pid, &stat))
+            stat.cpu_seconds = stat.resident_bytes = NAN;
+        ret_costs->cpu_seconds += stat.cpu_seconds;
+        ret_costs->resident_bytes += stat.resident_bytes;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* With the lock: how much those that live have. */
+static double measure_all(void)
+{
+    struct agent_process *process;
+    double all = 0;
+    DL_FOREACH(running, process)
+    {
+        process->bytes = process->is_killed ? 0 : process_own_bytes(process->pid);
+        all += process->bytes;
+    }
+    return all;
+}
+
+static void add_up_tenants(void)
+{
+    struct agent_process *process;
+    const struct agent_process *other;
+    DL_FOREACH(running, process)
+    {
+        process->together = 0;
+        DL_FOREACH(running, other)
+        if (other->tenant == process->tenant)
+            process->together += other->bytes;
+    }
+}
+
+static bool goes_before(const struct agent_process *process, const struct agent_process *other)
+{
+    if (other == NULL || process->tenant == other->tenant || process->together == other->together)
+        return other == NULL || process->bytes > other->bytes;
+    return process->together > other->together;
+}
+
+/* With the lock. NULL: none has any. */
+static struct agent_process *find_next(void)
+{
+    struct agent_process *process;
+    struct agent_process *found = NULL;
+    add_up_tenants();
+    DL_FOREACH(running, process)
+    if (process->bytes > 0 && goes_before(process, found))
+        found = process;
+    return found;
+}
+
+/* Their owners see the end as any other. */
+size_t agent_processes_keep_below(double bytes, double *ret_used)
+{
+    struct agent_process *next;
+    size_t killed = 0;
+    double own = process_own_bytes(getpid());
+    pthread_mutex_lock(&lock);
+    double all = measure_all();
+    while (own + all > bytes && (next = find_next()) != NULL) {
+        kill(next->pid, SIGKILL);
+        all -= next->bytes;
+        next->bytes = 0;
+        next->is_killed = true;
+        killed++;
+    }
+    *ret_used = own + all;
+    pthread_mutex_unlock(&lock);
+    return killed;
+}
+
+void agent_processes_write_metrics(struct text *page)
+{
+    struct agent_process_costs costs;
+    agent_process_costs(&costs);
+    metric_single(page, "backlog_agent_processes", METRIC_GAUGE,
+                  "Agent processes that run, each with one connection.", (double)costs.count);
+    metric_single(page, "backlog_agent_processes_cpu_seconds_total", METRIC_COUNTER,
+                  "CPU time of the agent processes, those that have ended included.",
+                  costs.cpu_seconds);
+    metric_single(page, "backlog_agent_processes_resident_memory_bytes", METRIC_GAUGE,
+                  "Memory of the agent processes; what they share is counted for each.",
+                  costs.resident_bytes);
+}

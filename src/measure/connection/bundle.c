@@ -1,0 +1,84 @@
+/* Queries that one request measures together. */
+#include "measure/connection/connection_internal.h"
+
+#include "base/hash.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum { BUNDLE_MIN_MS = 500 }; /* between taking a bundle's queries along */
+
+void bundle_join(struct query *query, const void *connection_options)
+{
+    struct connection *connection = query->connection;
+    const struct scaler *scaler = connection->scaler;
+    char *text =
+        scaler->bundle == NULL ? NULL : scaler->bundle(connection_options, query->values->data);
+    if (text == NULL)
+        return;
+    struct bundle *bundle = NULL;
+    HASH_FIND_BYHASHVALUE(hh, connection->bundles, text, strlen(text), (unsigned)hash_text(text),
+                          bundle);
+    if (bundle == NULL) {
+        bundle = memory_new(sizeof(*bundle));
+        bundle->text = TAKE(text);
+        bundle->completed_at_ms = INT64_MIN;
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->bundles, bundle->text, strlen(bundle->text),
+                                    (unsigned)hash_text(bundle->text), bundle);
+    }
+    free(text);
+    query->bundle = bundle;
+    query->job.shares_request = scaler->bundle_costs_the_same;
+    DL_APPEND2(bundle->queries, query, prev_bundled, next_bundled);
+}
+
+void bundle_leave(struct query *query)
+{
+    struct bundle *bundle = query->bundle;
+    if (bundle == NULL)
+        return;
+    DL_DELETE2(bundle->queries, query, prev_bundled, next_bundled);
+    if (bundle->queries != NULL)
+        return;
+    HASH_DELETE(hh, query->connection->bundles, bundle);
+    free(bundle->text);
+    free(bundle);
+}
+
+/* For how long nobody needs a reading of it again. */
+static int64_t fresh_ms(const struct query *query)
+{
+    enum { MIN_MS = 500, SHARE = 10 };
+    int64_t fresh_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
+    int64_t standard_ms = query->connection->settings->interval_ms;
+    if (query->default_holds == 0)
+        return fresh_ms;
+    int64_t own_ms = query->known.duration_ms * SHARE;
+    if (own_ms < MIN_MS)
+        own_ms = MIN_MS;
+    if (own_ms > standard_ms)
+        own_ms = standard_ms;
+    return own_ms < fresh_ms ? own_ms : fresh_ms;
+}
+
+/* One request will answer them all, so those that are not fresh are due, too. Where the request costs the same
+ * with all of them, all are, so that one request serves them the next time, too. */
+void bundle_take_along(const struct query *first, int64_t now_ms)
+{
+    struct bundle *bundle = first->bundle;
+    struct query *query;
+    if (bundle == NULL ||
+        (bundle->completed_at_ms != INT64_MIN && now_ms - bundle->completed_at_ms < BUNDLE_MIN_MS))
+        return;
+    bundle->completed_at_ms = now_ms;
+    bool costs_the_same = first->connection->scaler->bundle_costs_the_same;
+    DL_FOREACH2(bundle->queries, query, next_bundled)
+    {
+        int64_t max_age_ms = costs_the_same ? BUNDLE_MIN_MS : fresh_ms(query);
+        bool is_fresh = query->job.sent_ms != INT64_MIN && now_ms - query->job.sent_ms < max_age_ms;
+        if (!is_fresh && query->holds > 0)
+            schedule_set_due(&first->connection->schedule, &query->job, now_ms);
+    }
+}

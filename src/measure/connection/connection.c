@@ -1,0 +1,435 @@
+/* What is sent when, and what the end of an attempt or of a client means. */
+#include "measure/connection/connection_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+enum {
+    WARN_EVERY_MS = 60 * 1000, /* of a source that cannot keep up */
+    /* A query that was in flight each time when so many clients in a row were lost may be what breaks them: it
+     * is spaced out like one that timed out, so that the others are measured. */
+    MAX_LOSSES = 2,
+    /* After so many time-outs without any answer in between, the client is replaced: only a new one shows
+     * whether the source is dead. (One time-out alone is more likely a query that hangs.) */
+    MAX_UNANSWERED_TIMEOUTS = 2,
+};
+
+void connection_init(struct connection *connection, const struct connection_settings *settings,
+                     const struct scaler *scaler, int64_t now_ms)
+{
+    enum { ISOLATED_DEFAULT = 16 };
+    size_t window = scaler->window == 0 ? SIZE_MAX : scaler->window;
+    connection->settings = settings;
+    connection->scaler = scaler;
+    connection->made_at_ms = now_ms;
+    connection->completed_at_ms = now_ms;
+    connection->stats.counts.connections = 1;
+    naming_init(&connection->naming, scaler, NULL);
+    schedule_init(&connection->schedule, window,
+                  scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
+}
+
+void connection_done(struct connection *connection)
+{
+    struct query *query;
+    struct query *next;
+    HASH_ITER(hh, connection->queries, query, next)
+    query_free(query);
+    schedule_done(&connection->schedule);
+    free(connection->unsubscribes);
+    naming_done(&connection->naming);
+    error_done(&connection->error);
+}
+
+enum client_state connection_client_state(const struct connection *connection)
+{
+    static const enum client_state clients[] = {[DISCONNECTED] = CLIENT_DISCONNECTED,
+                                                [CONNECTING] = CLIENT_DISCONNECTED,
+                                                [CONNECTED] = CLIENT_CONNECTED,
+                                                [BROKEN] = CLIENT_BROKEN};
+    return clients[connection->state];
+}
+
+bool connection_is_unused(const struct connection *connection)
+{
+    return connection->held_queries == 0;
+}
+
+void connection_warn(const struct connection *connection, const struct error *error,
+                     const char *what)
+{
+    struct log_fields fields = naming_fields(&connection->naming, error);
+    log_about(&fields, LOG_LEVEL_WARNING, "%s: %s", connection->naming.label, what);
+}
+
+/* ---- connecting ---- */
+
+/* At once after the first failure, then doubling; the jitter keeps many replicas of the server apart. */
+static void back_off(struct connection *connection, int64_t now_ms)
+{
+    const struct connection_settings *settings = connection->settings;
+    int64_t wait_ms = 0;
+    connection->failures++;
+    for (unsigned i = 1; i < connection->failures && wait_ms < settings->backoff_max_ms; i++)
+        wait_ms = wait_ms == 0 ? settings->backoff_min_ms : 2 * wait_ms;
+    if (wait_ms > settings->backoff_max_ms)
+        wait_ms = settings->backoff_max_ms;
+    if (wait_ms > 0)
+        wait_ms = wait_ms - wait_ms / 4 + settings->jitter((uint32_t)(wait_ms / 4 + 1));
+    connection->retry_at_ms = now_ms + wait_ms;
+}
+
+/* A broken connection is tried again as long as its queries are held, without calls, too. */
+bool connection_wants_client(struct connection *connection, int64_t now_ms)
+{
+    bool may = connection->state == DISCONNECTED || connection->state == BROKEN;
+    if (!may || now_ms < connection->retry_at_ms || connection_is_unused(connection))
+        return false;
+    return connection->state == BROKEN || schedule_next_ms(&connection->schedule, now_ms) <= now_ms;
+}
+
+void connection_connecting(struct connection *connection)
+{
+    if (connection->state != BROKEN) /* calls meanwhile get the reason why it was broken */
+        connection->state = CONNECTING;
+    connection->stats.counts.connects++;
+}
+
+/* All queries of a broken connection fail, though none is measured. */
+static void record_failure(struct connection *connection, int64_t now_ms)
+{
+    struct query *query;
+    struct query *next;
+    if (connection->settings->history == NULL)
+        return;
+    HASH_ITER(hh, connection->queries, query, next)
+    if (query->known.is_measured)
+        history_add(connection->settings->history, &query->series, NULL, now_ms);
+}
+
+/* Those who wait are notified; others find it in the next snapshot. */
+static void set_broken(struct connection *connection, const struct error *error, int64_t now_ms)
+{
+    struct query *query;
+    struct query *next;
+    if (connection->state != BROKEN && connection->failures == 0)
+        connection_warn(connection, error, "connection failed");
+    if (connection->state != BROKEN) {
+        connection->broken_since_ms = now_ms;
+        record_failure(connection, now_ms);
+    }
+    error_copy(&connection->error, error);
+    connection->state = BROKEN;
+    connection->stats.counts.broken_connections = 1;
+    back_off(connection, now_ms);
+    DL_FOREACH2(connection->unanswered, query, next_unanswered)
+    query_notify_watchers(query);
+    HASH_ITER(hh, connection->queries, query, next)
+    {
+        query_note_gap(query);
+    }
+}
+
+void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
+{
+    connection->stats.counts.failed_connects++;
+    set_broken(connection, error, now_ms);
+}
+
+/* What failed, and what is measured at an interval, is measured at once. A connection alone ends no outage: only a
+ * reading does. */
+static void catch_up(struct connection *connection, int64_t now_ms)
+{
+    struct query *query;
+    struct query *next;
+    HASH_ITER(hh, connection->queries, query, next)
+    {
+        if (query->broken_since_ms == 0 && query->known.is_measured)
+            query->broken_since_ms = connection->broken_since_ms;
+        if (query->losses < MAX_LOSSES)
+            schedule_hasten(&connection->schedule, &query->job, now_ms);
+        if (query->unanswered_since_ms > 0)
+            schedule_want(&connection->schedule, &query->job, now_ms, now_ms);
+        else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED)
+            schedule_set_due(&connection->schedule, &query->job, now_ms);
+    }
+}
+
+void connection_connected(struct connection *connection, int64_t now_ms)
+{
+    bool was_broken = connection->state == BROKEN;
+    connection->state = CONNECTED;
+    connection->stats.counts.broken_connections = 0;
+    connection->completed_at_ms = now_ms;
+    connection->unanswered_timeouts = 0;
+    connection->must_replace_client = false;
+    if (was_broken)
+        catch_up(connection, now_ms);
+}
+
+/* ---- measuring ---- */
+
+static void warn_of_delay(struct connection *connection, int64_t now_ms)
+{
+    const struct schedule *schedule = &connection->schedule;
+    int64_t delay_ms = schedule_delay_ms(schedule, now_ms);
+    if (delay_ms <= connection->settings->interval_ms ||
+        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS || schedule->window == SIZE_MAX)
+        return;
+    connection->warned_of_delay_ms = now_ms;
+    struct log_fields fields = naming_fields(&connection->naming, NULL);
+    log_about(&fields, LOG_LEVEL_WARNING,
+              "%s: the source cannot keep up: its %zu queries need %.1f s per round with %zu at a "
+              "time; readings are up to %.1f s old",
+              connection->naming.label, (size_t)HASH_COUNT(connection->queries),
+              (double)schedule->durations_ms / 1000 / (double)schedule->window, schedule->window,
+              (double)connection_effective_interval_ms(connection, now_ms) / 1000);
+}
+
+struct query *connection_take(struct connection *connection, int64_t now_us)
+{
+    int64_t now_ms = now_us / 1000;
+    if (connection->state != CONNECTED || connection->must_replace_client)
+        return NULL;
+    struct job *job = schedule_take(&connection->schedule, now_ms);
+    if (job == NULL) {
+        warn_of_delay(connection, now_ms);
+        return NULL;
+    }
+    struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
+    struct task *task = &query->task;
+    query->sent_us = now_us;
+    task->feed = connection->feed;
+    task->has_ended = false;
+    task->last_ms = query->job.duration_ms;
+    task->isolate = query->job.is_slow;
+    task->wants = query->wants;
+    task->is_subscribed = false;
+    error_done(&task->subscribe_error);
+    subscription_take(query, now_ms);
+    bundle_take_along(query, now_ms);
+    return query;
+}
+
+struct query *connection_cancel(struct connection *connection, int64_t now_ms)
+{
+    struct job *job = schedule_cancel(&connection->schedule, now_ms);
+    return job == NULL ? NULL : (struct query *)((char *)job - offsetof(struct query, job));
+}
+
+void connection_started(struct query *query, int64_t now_us)
+{
+    query->sent_us = now_us;
+    schedule_started(&query->connection->schedule, &query->job, now_us / 1000);
+}
+
+/* The source has answered: what was broken works again. */
+static void set_working(struct connection *connection, int64_t now_ms)
+{
+    if (connection->failures > 0) {
+        struct log_fields fields = naming_fields(&connection->naming, NULL);
+        log_about(&fields, LOG_LEVEL_INFO, "%s: reconnected", connection->naming.label);
+    }
+    connection->failures = 0;
+    error_done(&connection->error);
+    connection->completed_at_ms = now_ms;
+    connection->unanswered_timeouts = 0;
+}
+
+/* Its client was silent before it, and may have died then: it is sent once more by another client before
+ * anything fails. One that timed out last fails already, and is retried after its back-off. */
+static bool may_have_died_before(const struct query *query)
+{
+    return !query->was_resent && query->job.timeouts == 0 &&
+           query->job.sent_ms - query->connection->completed_at_ms >= CONNECTION_PAUSE_MS;
+}
+
+static void end_unanswered(struct query *query, const struct error *error, int64_t now_ms)
+{
+    struct connection *connection = query->connection;
+    struct schedule *schedule = &connection->schedule;
+    if (may_have_died_before(query)) {
+        query->was_resent = true;
+        if (!connection->must_replace_client)
+            connection_warn(
+                connection, error,
+                "the client may have died in a pause: reconnecting before anything fails");
+        connection->must_replace_client = true;
+        schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
+        return;
+    }
+    bool was_alone = query->job.sent_ms > connection->completed_at_ms;
+    size_t max = HASH_COUNT(connection->queries) == 1 ? 1 : MAX_UNANSWERED_TIMEOUTS;
+    connection->unanswered_timeouts += was_alone;
+    if (was_alone && connection->unanswered_timeouts >= max && !connection->must_replace_client) {
+        connection_warn(connection, error, "nothing is answered: reconnecting");
+        connection->must_replace_client = true;
+    }
+    connection->stats.counts.unanswered++;
+    query->was_resent = false;
+    schedule_end(schedule, &query->job, ATTEMPT_TIMED_OUT, now_ms);
+    query_set_failed(query, error, now_ms);
+}
+
+static void note_round_trip(struct connection *connection, int64_t duration_us)
+{
+    enum { SHARE = 8 }; /* of the last one in the average */
+    double average_us = connection->round_trip_us;
+    connection->round_trip_us = average_us == 0
+                                    ? (double)duration_us
+                                    : average_us + ((double)duration_us - average_us) / SHARE;
+}
+
+static void end_answered(struct query *query, const struct reading *reading,
+                         const struct error *error, int64_t now_us)
+{
+    struct connection *connection = query->connection;
+    int64_t now_ms = now_us / 1000;
+    set_working(connection, now_ms);
+    query->was_resent = false;
+    query->losses = 0;
+    note_round_trip(connection, now_us - query->sent_us);
+    histogram_add(&connection->stats.measurement_seconds,
+                  (double)(now_ms - query->job.sent_ms) / 1000);
+    if (reading != NULL) {
+        connection->stats.counts.answered++;
+        query_set_reading(query, reading, now_us);
+        if (!query->known.is_outdated)
+            query->notified_at_us = 0;
+    } else {
+        connection->stats.counts.failed++;
+        query_set_failed(query, error, now_ms);
+    }
+    schedule_end(&connection->schedule, &query->job, ATTEMPT_ANSWERED, now_ms);
+}
+
+void connection_end(struct query *query, enum task_outcome outcome, const struct reading *reading,
+                    const struct error *error, int64_t now_us)
+{
+    struct schedule *schedule = &query->connection->schedule;
+    int64_t now_ms = now_us / 1000;
+    subscription_end(query, now_ms);
+    switch (outcome) {
+    case TASK_ANSWERED:
+    case TASK_FAILED:
+        end_answered(query, reading, error, now_us);
+        break;
+    case TASK_TIMED_OUT:
+        end_unanswered(query, error, now_ms);
+        break;
+    case TASK_RETURNED:
+        schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
+        break;
+    case TASK_ISOLATED:
+        schedule_end(schedule, &query->job, ATTEMPT_ISOLATED, now_ms);
+        break;
+    }
+    if (query->holds == 0)
+        query_free(query);
+    else
+        query_plan(query, now_ms);
+}
+
+/* ---- losing the client ---- */
+
+static void end_lost(struct query *query, const struct error *error, int64_t now_ms)
+{
+    struct connection *connection = query->connection;
+    struct schedule *schedule = &connection->schedule;
+    query->task.has_ended = true;
+    if (error == NULL || may_have_died_before(query)) {
+        query->was_resent = query->was_resent || error != NULL;
+        schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
+    } else {
+        bool is_spaced_out = ++query->losses >= MAX_LOSSES || query->job.timeouts > 0;
+        connection->stats.counts.unanswered++;
+        query_set_failed(query, error, now_ms);
+        schedule_end(schedule, &query->job, is_spaced_out ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
+                     now_ms);
+        /* Not all at the same time again: queries that did not cause it are to be answered in between. */
+        if (is_spaced_out)
+            schedule_postpone(schedule, &query->job,
+                              connection->settings->jitter(SCHEDULE_RETRY_MIN_MS));
+    }
+    if (query->holds == 0)
+        query_free(query);
+    else
+        query_plan(query, now_ms);
+}
+
+void connection_lost(struct connection *connection, const struct error *error, int64_t now_ms)
+{
+    struct schedule *schedule = &connection->schedule;
+    bool had_answered_all = schedule->in_flight_count == 0;
+    bool has_failed = false;
+    bool may_have_died = false;
+    subscriptions_forget(connection, now_ms);
+    for (struct job *job;
+         (job = schedule->in_flight != NULL ? schedule->in_flight : schedule->slow) != NULL;) {
+        struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
+        may_have_died = may_have_died || may_have_died_before(query);
+        has_failed = has_failed || (error != NULL && !may_have_died_before(query));
+        end_lost(query, error, now_ms);
+    }
+    connection->must_replace_client = false;
+    connection->state = DISCONNECTED;
+    connection->retry_at_ms = now_ms;
+    if (error == NULL)
+        return;
+    if (may_have_died)
+        connection_warn(connection, error,
+                        "the client died in a pause: reconnecting before anything fails");
+    if (has_failed && !may_have_died) /* or others are sent once more before anything fails */
+        set_broken(connection, error, now_ms);
+    else if (had_answered_all) {
+        /* What is known stays true, and the next client shows whether the source works. */
+        connection_warn(connection, error, "reconnecting");
+        back_off(connection, now_ms);
+    }
+}
+
+/* ---- held answers ---- */
+
+void connection_begin_held(struct query *query)
+{
+    struct connection *connection = query->connection;
+    const struct error *error =
+        connection->state == BROKEN ? &connection->error : &query->known.error;
+    if (connection->stats.counts.held_triggers++ == 0)
+        connection_warn(connection, error,
+                        "measuring fails, so the last answers of active triggers are held");
+}
+
+void connection_end_held(struct query *query, const char *why)
+{
+    struct connection *connection = query->connection;
+    if (--connection->stats.counts.held_triggers == 0) {
+        struct log_fields fields = naming_fields(&connection->naming, NULL);
+        log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",
+                  connection->naming.label, why);
+    }
+}
+
+/* ---- time ---- */
+
+int64_t connection_next_ms(struct connection *connection, int64_t now_ms)
+{
+    if (connection->must_replace_client || connection_wants_client(connection, now_ms))
+        return now_ms;
+    int64_t next_ms = schedule_next_ms(&connection->schedule, now_ms);
+    bool is_retried = connection->state == BROKEN && !connection_is_unused(connection);
+    bool is_backing_off = connection->state != CONNECTED && next_ms < connection->retry_at_ms;
+    return is_retried || is_backing_off ? connection->retry_at_ms : next_ms;
+}
+
+int64_t connection_effective_interval_ms(const struct connection *connection, int64_t now_ms)
+{
+    int64_t interval_ms = connection->settings->interval_ms;
+    int64_t delay_ms = schedule_recent_delay_ms(&connection->schedule, now_ms);
+    int64_t max_ms = interval_ms > CONNECTION_MAX_DELAY_MS ? interval_ms : CONNECTION_MAX_DELAY_MS;
+    return interval_ms + delay_ms < max_ms ? interval_ms + delay_ms : max_ms;
+}

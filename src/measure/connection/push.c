@@ -1,0 +1,107 @@
+#include "measure/connection/push.h"
+
+#include "base/clock.h"
+
+static int64_t min_ms(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
+static void calm_down(struct push *push)
+{
+    push->is_notified = false;
+    push->is_notified_again = false;
+    push->alert_ms = 0;
+}
+
+static uint64_t drop_subscription(struct push *push)
+{
+    uint64_t id = push->id;
+    push->id = 0;
+    push->is_subscribed = false;
+    return id;
+}
+
+uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscribe, int64_t now_ms)
+{
+    bool was_idle = push->idle_interval_ms > 0;
+    push->idle_interval_ms = interval_ms;
+    push->can_subscribe = can_subscribe;
+    if (interval_ms > 0 && !was_idle)
+        push->subscribe_at_ms = now_ms + PUSH_GATHER_MS;
+    if (interval_ms > 0)
+        return 0;
+    calm_down(push);
+    return drop_subscription(push);
+}
+
+int64_t push_due_ms(const struct push *push, int64_t sent_ms)
+{
+    if (push->idle_interval_ms == 0)
+        return CLOCK_NEVER;
+    if (push->is_notified)
+        return 0;
+    if (push->alert_ms > 0) /* and subscribed to again with the next measurement */
+        return push->alert_due_ms;
+    if (push->id != 0)
+        return CLOCK_NEVER;
+    int64_t polled_ms = sent_ms == INT64_MIN ? 0 : sent_ms + push->idle_interval_ms;
+    return push->can_subscribe ? min_ms(polled_ms, push->subscribe_at_ms) : polled_ms;
+}
+
+static void plan_next_alert(struct push *push, int64_t now_ms)
+{
+    if (push->alert_ms >= push->idle_interval_ms && !push->is_notified_again) {
+        calm_down(push);
+        return;
+    }
+    push->alert_due_ms = now_ms + push->alert_ms;
+    if (push->subscribe_at_ms < push->alert_due_ms)
+        push->subscribe_at_ms = push->alert_due_ms;
+    push->is_notified_again = false;
+    push->alert_ms = min_ms(push->alert_ms * 2, push->idle_interval_ms);
+}
+
+bool push_take(struct push *push, uint64_t id, int64_t now_ms)
+{
+    /* What was notified of is likely to be active now, and is subscribed to again only if it is not. */
+    bool subscribes = push->idle_interval_ms > 0 && push->can_subscribe && push->id == 0 &&
+                      !push->is_notified && push->subscribe_at_ms <= now_ms;
+    if (push->is_notified || (push->alert_ms > 0 && push->alert_due_ms <= now_ms))
+        plan_next_alert(push, now_ms);
+    push->is_notified = false;
+    if (subscribes)
+        push->id = id;
+    return subscribes;
+}
+
+uint64_t push_taken(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
+                    int64_t now_ms)
+{
+    if (push->id != id) /* it was notified of, or nobody waits any more */
+        return 0;
+    if (is_subscribed) {
+        push->is_subscribed = true;
+        return 0;
+    }
+    push->subscribe_at_ms = now_ms + (is_refused ? PUSH_REFUSED_MS : push->idle_interval_ms);
+    return drop_subscription(push); /* one that timed out may exist */
+}
+
+void push_notify(struct push *push)
+{
+    drop_subscription(push);
+    push->is_notified_again = push->alert_ms > 0;
+    if (push->alert_ms > 0)
+        return;
+    push->is_notified = true;
+    push->alert_ms = min_ms(PUSH_FIRST_ALERT_MS, push->idle_interval_ms);
+}
+
+void push_forget(struct push *push, int64_t now_ms)
+{
+    if (push->id == 0)
+        return;
+    drop_subscription(push);
+    push->subscribe_at_ms = now_ms;
+}

@@ -1,0 +1,61 @@
+/*
+ * Push: how a query whose first message somebody waits for is subscribed to, and what a notification does.
+ *
+ *     idle          subscribe_at_ms has come  -> measured with a notifier -> subscribed, or polled every
+ *                                                idle_interval_ms
+ *     subscribed    a notification            -> measured at once, and alert
+ *     alert         still idle                -> measured after 5 ms (and subscribed to again), 10, 20 ...
+ *                                                idle_interval_ms
+ *
+ * An alert query is measured again because a notification may come before its message is counted: NATS hands a
+ * message to its subscribers before the stream has stored it. More notifications while it is alert hasten
+ * nothing, so that a query whose messages come and go below its activation costs no more than one that is polled.
+ *
+ * A data structure: no threads, locks, I/O or clock; time is passed in. One for each query, part of it.
+ */
+#ifndef BACKLOG_MEASURE_CONNECTION_PUSH_H
+#define BACKLOG_MEASURE_CONNECTION_PUSH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    PUSH_GATHER_MS = 10,     /* queries that become idle together are subscribed to together */
+    PUSH_FIRST_ALERT_MS = 5, /* then doubling */
+    PUSH_REFUSED_MS =
+        60 * 1000, /* a source that refused is tried again: somebody may grant the right */
+};
+
+struct push {
+    int64_t idle_interval_ms; /* 0: nobody waits for the first message */
+    bool can_subscribe;
+    uint64_t id; /* of its subscription, or of the one that is being made; 0: none */
+    bool is_subscribed;
+    int64_t subscribe_at_ms; /* where it is not */
+    bool is_notified;        /* since it was sent last */
+    bool is_notified_again;  /* while it is alert */
+    int64_t alert_ms;        /* between two measurements after a notification; 0: it is not alert */
+    int64_t alert_due_ms;
+};
+
+/* Somebody begins to wait for the first message, or waits with another interval (0: nobody does any more).
+ * Returns the id of a subscription to end; 0: none. */
+uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscribe, int64_t now_ms);
+
+/* When it is to be measured for its first message; CLOCK_NEVER: only at its usual interval. */
+int64_t push_due_ms(const struct push *push, int64_t sent_ms);
+
+/* It is being sent: true where it is to be subscribed to, by this id. */
+bool push_take(struct push *push, uint64_t id, int64_t now_ms);
+
+/* What came of it. Returns the id of a subscription to end; 0: none. */
+uint64_t push_taken(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
+                    int64_t now_ms);
+
+/* A notification of its subscription, which is over with it. */
+void push_notify(struct push *push);
+
+/* The client is lost, and its subscriptions with it. */
+void push_forget(struct push *push, int64_t now_ms);
+
+#endif

@@ -1,0 +1,415 @@
+/* The queries of a connection: who holds and watches them, when they are due, what is known of them. */
+#include "measure/connection/connection_internal.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+static int64_t min_ms(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
+static int64_t max_ms(int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
+/* ---- making and freeing ---- */
+
+struct query *connection_query(struct connection *connection, const struct option_values *values,
+                               const void *connection_options)
+{
+    const struct scaler *scaler = connection->scaler;
+    struct query *query = NULL;
+    /* Outsiders choose the identities, so the hash is keyed. */
+    HASH_FIND_BYHASHVALUE(hh, connection->queries, values->identity, strlen(values->identity),
+                          (unsigned)hash_text(values->identity), query);
+    if (query != NULL)
+        return query;
+
+    query = memory_new(sizeof(*query));
+    query->connection = connection;
+    query->values = option_values_share(values);
+    query->task.values = query->values;
+    query->task.query = query->values->data;
+    query->task.has_ended = true;
+    query->job = JOB_NEW;
+    query->known.duration_ms = -1;
+    query->known.sent_ms = INT64_MIN;
+    query->task.timeout_ms =
+        scaler->timeout_ms > 0 ? scaler->timeout_ms : connection->settings->timeout_ms;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->queries, query->values->identity,
+                                strlen(query->values->identity),
+                                (unsigned)hash_text(values->identity), query);
+    bundle_join(query, connection_options);
+    connection->stats.counts.queries++;
+    return query;
+}
+
+static void set_answered(struct query *query)
+{
+    if (query->unanswered_since_ms == 0)
+        return;
+    query->unanswered_since_ms = 0;
+    DL_DELETE2(query->connection->unanswered, query, prev_unanswered, next_unanswered);
+}
+
+void query_free(struct query *query)
+{
+    struct connection *connection = query->connection;
+    struct interval_ref *interval;
+    struct interval_ref *next;
+    subscription_drop(query, push_set_idle(&query->push, 0, false, 0));
+    set_answered(query);
+    bundle_leave(query);
+    history_drop(connection->settings->history, &query->series);
+    schedule_remove(&connection->schedule, &query->job);
+    HASH_DELETE(hh, connection->queries, query);
+    connection->stats.counts.queries--;
+    connection->stats.counts.failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;
+    LL_FOREACH_SAFE(query->intervals, interval, next)
+    free(interval);
+    option_values_free(query->values);
+    free(query->window);
+    error_done(&query->task.subscribe_error);
+    snapshot_done(&query->known);
+    free(query);
+}
+
+/* ---- who holds it ---- */
+
+static struct interval_ref **find_interval(struct query *query, int64_t interval_ms)
+{
+    struct interval_ref **place = &query->intervals;
+    while (*place != NULL && (*place)->interval_ms < interval_ms)
+        place = &(*place)->next;
+    return place;
+}
+
+static void add_interval(struct query *query, int64_t interval_ms)
+{
+    struct interval_ref **place = find_interval(query, interval_ms);
+    if (*place == NULL || (*place)->interval_ms != interval_ms) {
+        struct interval_ref *added = memory_new(sizeof(*added));
+        *added = (struct interval_ref){.interval_ms = interval_ms, .next = *place};
+        *place = added;
+    }
+    (*place)->holds++;
+}
+
+static void remove_interval(struct query *query, int64_t interval_ms)
+{
+    struct interval_ref **place = find_interval(query, interval_ms);
+    struct interval_ref *found = *place;
+    if (found == NULL || found->interval_ms != interval_ms || --found->holds > 0)
+        return;
+    *place = found->next;
+    free(found);
+}
+
+void connection_hold(struct query *query, int64_t interval_ms, int64_t now_ms)
+{
+    query->connection->held_queries += query->holds == 0;
+    query->holds++;
+    if (interval_ms > 0)
+        add_interval(query, interval_ms);
+    else
+        query->default_holds++;
+    query_plan(query, now_ms);
+}
+
+void connection_release(struct query *query, int64_t interval_ms, int64_t now_ms)
+{
+    if (interval_ms > 0)
+        remove_interval(query, interval_ms);
+    else
+        query->default_holds--;
+    if (--query->holds > 0) {
+        query_plan(query, now_ms);
+        return;
+    }
+    query->connection->held_queries--;
+    if (query->job.state != JOB_IN_FLIGHT)
+        query_free(query);
+}
+
+/* ---- when it is due ---- */
+
+/* Who set an interval gets measurements at it, and so does a stream. Polls alone are measured when they come;
+ * but what takes longer than a caller likes to wait is measured beforehand. */
+int64_t query_interval_ms(const struct query *query)
+{
+    int64_t standard_ms = query->connection->settings->interval_ms;
+    int64_t interval_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
+    if (query->streams > 0 && query->default_holds > 0)
+        interval_ms = min_ms(interval_ms, standard_ms);
+    if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
+        interval_ms = min_ms(interval_ms, standard_ms);
+    if (interval_ms == INT64_MAX)
+        return 0;
+    /* A long interval means for how long a reading is good enough; an error never is. */
+    return query->known.last_attempt == ATTEMPT_FAILED ? min_ms(interval_ms, standard_ms)
+                                                       : interval_ms;
+}
+
+/* Queries of one interval are due together, whenever they came: one round trip measures many. */
+static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
+{
+    int64_t interval_ms = query_interval_ms(query);
+    int64_t made_at_ms = query->connection->made_at_ms;
+    int64_t sent_ms = query->job.sent_ms;
+    if (interval_ms == 0)
+        return CLOCK_NEVER;
+    if (sent_ms == INT64_MIN)
+        return now_ms;
+    /* Somebody waits for the first message, and is not to wait longer than usual. */
+    if (query->push.idle_interval_ms > 0)
+        interval_ms = min_ms(interval_ms, query->connection->settings->interval_ms);
+    return sent_ms - (sent_ms - made_at_ms) % interval_ms + interval_ms;
+}
+
+void query_plan(struct query *query, int64_t now_ms)
+{
+    int64_t due_ms = interval_due_ms(query, now_ms);
+    due_ms = min_ms(due_ms, push_due_ms(&query->push, query->job.sent_ms));
+    schedule_set_due(&query->connection->schedule, &query->job, due_ms);
+}
+
+void connection_demand(struct query *query, int64_t from_ms, int64_t now_ms)
+{
+    struct connection *connection = query->connection;
+    if (query->unanswered_since_ms == 0) {
+        query->unanswered_since_ms = now_ms;
+        DL_APPEND2(connection->unanswered, query, prev_unanswered, next_unanswered);
+    }
+    if (connection->state != BROKEN)
+        schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
+}
+
+/* ---- who watches it ---- */
+
+void query_notify_watchers(struct query *query)
+{
+    const struct connection_settings *settings = query->connection->settings;
+    struct watcher *watcher;
+    DL_FOREACH(query->watchers, watcher)
+    settings->ready(settings->context, watcher);
+}
+
+void connection_watch(struct query *query, struct watcher *watcher, bool is_stream, int64_t now_ms)
+{
+    watcher->query = query;
+    watcher->is_stream = is_stream;
+    DL_APPEND(query->watchers, watcher);
+    query->streams += is_stream;
+    if (is_stream)
+        query_plan(query, now_ms);
+}
+
+void connection_unwatch(struct watcher *watcher, int64_t now_ms)
+{
+    struct query *query = watcher->query;
+    connection_set_idle(watcher, 0, now_ms);
+    DL_DELETE(query->watchers, watcher);
+    query->streams -= watcher->is_stream;
+    watcher->query = NULL;
+    query_plan(query, now_ms);
+}
+
+/* ---- who follows its readings ---- */
+
+static int64_t last_sample_ms(const struct window *window)
+{
+    return window->count == 0 ? INT64_MIN : window->samples[window->count - 1].at_ms;
+}
+
+static void step(struct query *query, struct follower *follower)
+{
+    int64_t last_ms = last_sample_ms(query->window);
+    if (last_ms <= follower->stepped_ms)
+        return;
+    follower->stepped_ms = last_ms;
+    follower->step(follower, query->window);
+}
+
+static void add_sample(struct query *query)
+{
+    struct follower *follower;
+    window_add(query->window, query->known.sent_ms, &query->known.reading);
+    DL_FOREACH(query->followers, follower)
+    step(query, follower);
+}
+
+/* A reading may have come before anybody wanted a window. */
+void connection_follow(struct query *query, struct follower *follower)
+{
+    follower->query = query;
+    DL_APPEND(query->followers, follower);
+    if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->window))
+        add_sample(query);
+    else
+        step(query, follower);
+}
+
+void connection_unfollow(struct follower *follower)
+{
+    DL_DELETE(follower->query->followers, follower);
+    follower->query = NULL;
+}
+
+/* ---- what is known of it ---- */
+
+void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
+{
+    struct snapshot *known = &query->known;
+    struct engine_stats *counts = &query->connection->stats.counts;
+    error_done(&known->error);
+    counts->failing_queries -= known->last_attempt == ATTEMPT_FAILED;
+    known->last_attempt = ATTEMPT_GOOD;
+    known->is_measured = true;
+    known->reading = *reading;
+    query->broken_since_ms = 0;
+    known->sent_ms = query->job.sent_ms;
+    known->duration_ms = max_ms(now_us / 1000 - query->job.sent_ms, 0);
+    known->began_at_us = query->sent_us;
+    known->is_outdated = query->sent_us < query->outdated_from_us;
+    if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
+        known->began_at_us = query->notified_at_us;
+    history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
+    if (query->window != NULL)
+        add_sample(query);
+    set_answered(query);
+    query_notify_watchers(query);
+}
+
+/* A failure at `failed_ms`: callers may have been unanswered before, or the connection broken, and a hold does not
+ * begin twice. */
+static int64_t unusable_since_ms(const struct query *query, int64_t failed_ms)
+{
+    int64_t since_ms = failed_ms;
+    if (query->unanswered_since_ms > 0)
+        since_ms = min_ms(since_ms, query->unanswered_since_ms);
+    if (query->broken_since_ms > 0)
+        since_ms = min_ms(since_ms, query->broken_since_ms);
+    return since_ms;
+}
+
+void query_note_gap(struct query *query)
+{
+    if (query->window != NULL)
+        window_add_gap(query->window);
+}
+
+void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
+{
+    struct snapshot *known = &query->known;
+    if (known->last_attempt != ATTEMPT_FAILED) {
+        known->failing_since_ms = unusable_since_ms(query, now_ms);
+        query->connection->stats.counts.failing_queries++;
+    }
+    known->last_attempt = ATTEMPT_FAILED;
+    known->failed_at_ms = now_ms;
+    error_copy(&known->error, error);
+    history_add(query->connection->settings->history, &query->series, NULL, now_ms);
+    query_note_gap(query);
+    set_answered(query);
+    query_notify_watchers(query);
+}
+
+void connection_keep_window(struct query *query, int64_t interval_ms)
+{
+    if (query->window == NULL)
+        query->window = memory_new(sizeof(*query->window));
+    if (query->window->interval_ms == 0 || interval_ms < query->window->interval_ms)
+        query->window->interval_ms = interval_ms;
+}
+
+void connection_window(const struct query *query, struct window *ret_window)
+{
+    if (query->window == NULL)
+        *ret_window = (struct window){0};
+    else
+        *ret_window = *query->window;
+}
+
+void query_inherit_window(struct query *query, const struct window *former)
+{
+    if (query->window != NULL && query->window->count == 0 && former->count > 0)
+        *query->window = *former;
+}
+
+void query_inherit(struct query *query, const struct snapshot *former)
+{
+    struct snapshot *known = &query->known;
+    size_t *failing = &query->connection->stats.counts.failing_queries;
+    if (!former->is_measured || known->is_measured)
+        return;
+    *failing -= known->last_attempt == ATTEMPT_FAILED;
+    error_done(&known->error);
+    *known = *former;
+    known->error = (struct error){0};
+    error_copy(&known->error, &former->error);
+    *failing += known->last_attempt == ATTEMPT_FAILED;
+}
+
+/*
+ * The source has stopped answering, so that it is no use to wait for this query either: the query itself has been
+ * in flight for so long, or several others have. (One alone is more likely a query that hangs, as are those that
+ * timed out last.)
+ */
+static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
+{
+    const struct connection *connection = query->connection;
+    const struct job *job;
+    unsigned unanswered = 0;
+    int64_t for_ms = 0;
+    if (now_ms - connection->completed_at_ms < CONNECTION_STUCK_MS)
+        return 0;
+    for (job = connection->schedule.sent; job != NULL && unanswered < CONNECTION_STUCK_QUERIES;
+         job = job->next_sent) {
+        int64_t silent_ms = now_ms - max_ms(job->sent_ms, connection->completed_at_ms);
+        if (silent_ms < CONNECTION_STUCK_MS)
+            break;
+        bool is_own = job == &query->job;
+        if (job->timeouts > 0 && !is_own)
+            continue;
+        for_ms = max_ms(for_ms, silent_ms);
+        unanswered += is_own ? CONNECTION_STUCK_QUERIES : 1;
+    }
+    return unanswered < CONNECTION_STUCK_QUERIES ? 0 : for_ms;
+}
+
+void connection_snapshot(const struct query *query, int64_t now_ms, struct snapshot *ret_snapshot)
+{
+    struct connection *connection = query->connection;
+    const struct error *error = &query->known.error;
+    *ret_snapshot = query->known;
+    ret_snapshot->error = (struct error){0};
+    ret_snapshot->is_retried = query->job.timeouts > 0;
+    bool is_unusable = query->unanswered_since_ms > 0 || query->broken_since_ms > 0;
+    ret_snapshot->unanswered_since_ms = is_unusable ? unusable_since_ms(query, now_ms) : 0;
+    ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
+    ret_snapshot->stuck_for_ms = stuck_for_ms(query, now_ms);
+    if (connection->state == BROKEN) {
+        int64_t since_ms = unusable_since_ms(query, connection->broken_since_ms);
+        bool was_failing = query->known.last_attempt == ATTEMPT_FAILED;
+        ret_snapshot->failing_since_ms =
+            was_failing ? min_ms(since_ms, query->known.failing_since_ms) : since_ms;
+        ret_snapshot->last_attempt = ATTEMPT_FAILED;
+        ret_snapshot->failed_at_ms = now_ms;
+        ret_snapshot->is_retried = true;
+        error = &connection->error;
+    }
+    error_copy(&ret_snapshot->error, error);
+}
+
+void snapshot_done(struct snapshot *snapshot)
+{
+    error_done(&snapshot->error);
+}

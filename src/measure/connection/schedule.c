@@ -1,0 +1,451 @@
+#include "measure/connection/schedule.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+enum { PERIOD_MS = 10 * 1000 }; /* of what is measured of the schedule itself */
+
+/* ---- heaps: the least key first ---- */
+
+static void heap_put(struct job_heap *heap, size_t position, struct job *job)
+{
+    heap->jobs[position] = job;
+    job->position = position;
+}
+
+static void heap_up(struct job_heap *heap, size_t position)
+{
+    struct job *job = heap->jobs[position];
+    while (position > 0 && heap->jobs[(position - 1) / 2]->key > job->key) {
+        heap_put(heap, position, heap->jobs[(position - 1) / 2]);
+        position = (position - 1) / 2;
+    }
+    heap_put(heap, position, job);
+}
+
+static void heap_down(struct job_heap *heap, size_t position)
+{
+    struct job *job = heap->jobs[position];
+    for (;;) {
+        size_t child = 2 * position + 1;
+        if (child + 1 < heap->count && heap->jobs[child + 1]->key < heap->jobs[child]->key)
+            child++;
+        if (child >= heap->count || heap->jobs[child]->key >= job->key)
+            break;
+        heap_put(heap, position, heap->jobs[child]);
+        position = child;
+    }
+    heap_put(heap, position, job);
+}
+
+static void heap_add(struct job_heap *heap, struct job *job, int64_t key)
+{
+    job->key = key;
+    heap->jobs = memory_grow(heap->jobs, &heap->capacity, heap->count + 1, sizeof(*heap->jobs));
+    heap->jobs[heap->count] = job;
+    heap_up(heap, heap->count++);
+}
+
+static void heap_remove(struct job_heap *heap, struct job *job)
+{
+    size_t position = job->position;
+    struct job *last = heap->jobs[--heap->count];
+    if (last == job)
+        return;
+    heap_put(heap, position, last);
+    heap_up(heap, position);
+    heap_down(heap, last->position);
+}
+
+static struct job *heap_first(const struct job_heap *heap)
+{
+    return heap->count == 0 ? NULL : heap->jobs[0];
+}
+
+/* ---- what is measured of the schedule itself ---- */
+
+/* Periods follow one another without a gap: when they end does not depend on who reads them, and when. */
+static void recent_max_turn(struct recent_max *max, int64_t now_ms)
+{
+    int64_t periods = (now_ms - max->began_ms) / PERIOD_MS;
+    if (periods <= 0)
+        return;
+    max->before = periods == 1 ? max->now : 0;
+    max->now = 0;
+    max->began_ms += periods * PERIOD_MS;
+}
+
+static void recent_max_add(struct recent_max *max, int64_t value, int64_t now_ms)
+{
+    recent_max_turn(max, now_ms);
+    if (value > max->now)
+        max->now = value;
+}
+
+/* Before each change of what is in flight. */
+static void add_usage(struct schedule *schedule, int64_t now_ms)
+{
+    double used = schedule->in_flight_count > 0;
+    if (schedule->window != SIZE_MAX)
+        used = (double)schedule->in_flight_count / (double)schedule->window;
+    schedule->usage += (used > 1 ? 1 : used) * (double)(now_ms - schedule->usage_at_ms);
+    schedule->usage_at_ms = now_ms;
+    int64_t elapsed_ms = now_ms - schedule->usage_began_ms;
+    if (elapsed_ms < PERIOD_MS)
+        return;
+    schedule->last_utilization = schedule->usage / (double)elapsed_ms;
+    schedule->usage = 0;
+    schedule->usage_began_ms = now_ms;
+}
+
+double schedule_utilization(struct schedule *schedule, int64_t now_ms)
+{
+    add_usage(schedule, now_ms);
+    double elapsed_ms = (double)(now_ms - schedule->usage_began_ms);
+    return (schedule->last_utilization * PERIOD_MS + schedule->usage) / (PERIOD_MS + elapsed_ms);
+}
+
+int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
+{
+    const struct job *first = heap_first(&schedule->ready);
+    return first == NULL || first->due_ms >= now_ms ? 0 : now_ms - first->due_ms;
+}
+
+int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms)
+{
+    struct recent_max delays = schedule->delays;
+    recent_max_turn(&delays, now_ms);
+    int64_t max = schedule_delay_ms(schedule, now_ms);
+    if (delays.now > max)
+        max = delays.now;
+    return delays.before > max ? delays.before : max;
+}
+
+/* ---- the states ---- */
+
+void schedule_init(struct schedule *schedule, size_t window, size_t slow_places, int64_t now_ms)
+{
+    *schedule = (struct schedule){
+        .delays = {.began_ms = now_ms}, .usage_began_ms = now_ms, .usage_at_ms = now_ms};
+    schedule_set_window(schedule, window, slow_places);
+}
+
+void schedule_done(struct schedule *schedule)
+{
+    free(schedule->scheduled.jobs);
+    free(schedule->ready.jobs);
+    free(schedule->ready_slow.jobs);
+    free(schedule->ready_timed_out.jobs);
+}
+
+void schedule_set_window(struct schedule *schedule, size_t window, size_t slow_places)
+{
+    schedule->window = window;
+    schedule->slow_places = slow_places > 0 ? slow_places : 1;
+}
+
+bool schedule_is_spaced_out(const struct job *job)
+{
+    return job->timeouts > 0 && job->state == JOB_SCHEDULED;
+}
+
+static struct job_heap *ready_heap(struct schedule *schedule, const struct job *job)
+{
+    if (job->timeouts > 0)
+        return &schedule->ready_timed_out;
+    return job->is_slow ? &schedule->ready_slow : &schedule->ready;
+}
+
+static void leave_heap(struct schedule *schedule, struct job *job)
+{
+    if (job->state == JOB_SCHEDULED)
+        heap_remove(&schedule->scheduled, job);
+    else if (job->state == JOB_READY)
+        heap_remove(ready_heap(schedule, job), job);
+    job->state = JOB_IDLE;
+}
+
+static bool takes_long(const struct job *job)
+{
+    return job->duration_ms >= SCHEDULE_SLOW_MS && !job->shares_request;
+}
+
+/* A waiting caller counts as much as the longest time that another job may wait. */
+static void make_ready(struct schedule *schedule, struct job *job, int64_t due_ms)
+{
+    job->state = JOB_READY;
+    job->due_ms = due_ms;
+    job->is_slow = job->is_slow || job->timeouts > 0 || takes_long(job);
+    heap_add(ready_heap(schedule, job), job,
+             job->is_wanted ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
+}
+
+static void make_scheduled(struct schedule *schedule, struct job *job, int64_t due_ms)
+{
+    job->state = JOB_SCHEDULED;
+    job->due_ms = due_ms;
+    heap_add(&schedule->scheduled, job, due_ms);
+}
+
+void schedule_remove(struct schedule *schedule, struct job *job)
+{
+    leave_heap(schedule, job);
+    if (job->duration_ms > 0)
+        schedule->durations_ms -= job->duration_ms;
+    job->duration_ms = -1;
+}
+
+void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms)
+{
+    bool may_change = job->state == JOB_IDLE || (job->state == JOB_SCHEDULED && job->timeouts == 0);
+    if (!may_change || (job->state == JOB_SCHEDULED && job->due_ms == due_ms))
+        return;
+    leave_heap(schedule, job);
+    if (due_ms != CLOCK_NEVER)
+        make_scheduled(schedule, job, due_ms);
+}
+
+void schedule_want(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms)
+{
+    if (schedule_is_spaced_out(job) || (job->state == JOB_IN_FLIGHT && job->sent_ms >= from_ms))
+        return;
+    if (!job->is_wanted || from_ms > job->needed_from_ms)
+        job->needed_from_ms = from_ms;
+    bool was_wanted = job->is_wanted;
+    job->is_wanted = true;
+    if (job->state == JOB_IN_FLIGHT || (job->state == JOB_READY && was_wanted))
+        return;
+    int64_t due_ms = job->state != JOB_IDLE && job->due_ms < now_ms ? job->due_ms : now_ms;
+    leave_heap(schedule, job);
+    make_ready(schedule, job, due_ms);
+}
+
+void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms)
+{
+    if (!schedule_is_spaced_out(job))
+        return;
+    leave_heap(schedule, job);
+    make_scheduled(schedule, job, now_ms);
+}
+
+void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms)
+{
+    if (!schedule_is_spaced_out(job))
+        return;
+    int64_t due_ms = job->due_ms + by_ms;
+    leave_heap(schedule, job);
+    make_scheduled(schedule, job, due_ms);
+}
+
+static void make_due_ready(struct schedule *schedule, int64_t now_ms)
+{
+    struct job *job;
+    while ((job = heap_first(&schedule->scheduled)) != NULL && job->due_ms <= now_ms) {
+        int64_t due_ms = job->due_ms;
+        leave_heap(schedule, job);
+        make_ready(schedule, job, due_ms);
+    }
+}
+
+/*
+ * Slow jobs have their places. Where there are some that timed out and some that did not, they take turns, so that
+ * one that was slow once need not wait for a hundred that hang. Where nobody else waits, those that did not time
+ * out may have the whole window; but not the turns of those that did, which would starve beside them.
+ */
+static struct job *next_slow(const struct schedule *schedule, bool has_quick)
+{
+    struct job *slow = heap_first(&schedule->ready_slow);
+    struct job *timed_out = schedule->timed_out_count < schedule->slow_places
+                                ? heap_first(&schedule->ready_timed_out)
+                                : NULL;
+    if (schedule->slow_count >= schedule->slow_places && (has_quick || slow == NULL))
+        return NULL;
+    if (slow == NULL || timed_out == NULL)
+        return slow == NULL ? timed_out : slow;
+    return schedule->is_turn_of_slow ? slow : timed_out;
+}
+
+static struct job *next_ready(const struct schedule *schedule)
+{
+    if (schedule->in_flight_count >= schedule->window)
+        return NULL;
+    struct job *quick = heap_first(&schedule->ready);
+    struct job *slow = next_slow(schedule, quick != NULL);
+    if (quick == NULL || slow == NULL)
+        return quick == NULL ? slow : quick;
+    return slow->key < quick->key ? slow : quick;
+}
+
+static void end_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
+{
+    schedule->is_turn_of_slow = job->timeouts > 0;
+    if (job->timeouts > 0)
+        schedule->turn_of_slow_ends_ms = CLOCK_NEVER;
+    else if (schedule->turn_of_slow_ends_ms == CLOCK_NEVER)
+        schedule->turn_of_slow_ends_ms = now_ms + SCHEDULE_SLOW_MS;
+}
+
+/* A job that is answered quickly has cost nothing: its turn goes on, so that hundreds that were slow once, as where
+ * the machine stood still, do not wait for as many that hang; but for a bounded time, so that these do not starve. */
+static void resume_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
+{
+    if (job->is_slow && job->timeouts == 0 && !takes_long(job) &&
+        now_ms < schedule->turn_of_slow_ends_ms)
+        schedule->is_turn_of_slow = true;
+}
+
+struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
+{
+    make_due_ready(schedule, now_ms);
+    struct job *job = next_ready(schedule);
+    if (job == NULL)
+        return NULL;
+    add_usage(schedule, now_ms);
+    leave_heap(schedule, job);
+    if (!job->is_slow)
+        recent_max_add(&schedule->delays, now_ms - job->due_ms, now_ms);
+    job->state = JOB_IN_FLIGHT;
+    job->is_wanted = false;
+    job->sent_ms = now_ms;
+    schedule->in_flight_count++;
+    schedule->slow_count += job->is_slow;
+    schedule->timed_out_count += job->timeouts > 0;
+    if (job->is_slow)
+        end_turn(schedule, job, now_ms);
+    DL_APPEND2(schedule->sent, job, prev_sent, next_sent);
+    if (job->is_slow)
+        DL_APPEND(schedule->slow, job);
+    else
+        DL_APPEND(schedule->in_flight, job);
+    return job;
+}
+
+void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms)
+{
+    job->sent_ms = now_ms;
+    DL_DELETE2(schedule->sent, job, prev_sent, next_sent);
+    DL_APPEND2(schedule->sent, job, prev_sent, next_sent);
+    if (job->is_slow)
+        return;
+    DL_DELETE(schedule->in_flight, job);
+    DL_APPEND(schedule->in_flight, job);
+}
+
+static bool others_wait(const struct schedule *schedule)
+{
+    return schedule->in_flight_count >= schedule->window && schedule->ready.count > 0;
+}
+
+struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
+{
+    make_due_ready(schedule, now_ms);
+    if (!others_wait(schedule))
+        return NULL;
+    struct job *job;
+    while ((job = schedule->in_flight) != NULL && now_ms - job->sent_ms >= SCHEDULE_SLOW_MS) {
+        DL_DELETE(schedule->in_flight, job);
+        DL_APPEND(schedule->slow, job);
+        job->is_slow = true;
+        schedule->slow_count++;
+    }
+    if (schedule->slow_count - schedule->cancelled_count <= schedule->slow_places)
+        return NULL;
+    /* The one that became slow last; what was cancelled is at the front. */
+    job = schedule->slow->prev;
+    job->is_cancelled = true;
+    schedule->cancelled_count++;
+    if (job != schedule->slow) {
+        DL_DELETE(schedule->slow, job);
+        DL_PREPEND(schedule->slow, job);
+    }
+    return job;
+}
+
+static void leave_flight(struct schedule *schedule, struct job *job, int64_t now_ms)
+{
+    add_usage(schedule, now_ms);
+    DL_DELETE2(schedule->sent, job, prev_sent, next_sent);
+    if (job->is_slow)
+        DL_DELETE(schedule->slow, job);
+    else
+        DL_DELETE(schedule->in_flight, job);
+    schedule->in_flight_count--;
+    schedule->slow_count -= job->is_slow;
+    schedule->timed_out_count -= job->timeouts > 0;
+    schedule->cancelled_count -= job->is_cancelled;
+    job->is_cancelled = false;
+    job->state = JOB_IDLE;
+}
+
+static void set_duration(struct schedule *schedule, struct job *job, int64_t duration_ms)
+{
+    if (job->duration_ms > 0)
+        schedule->durations_ms -= job->duration_ms;
+    job->duration_ms = duration_ms < 0 ? 0 : duration_ms;
+    schedule->durations_ms += job->duration_ms;
+}
+
+static int64_t retry_ms(unsigned timeouts)
+{
+    int64_t wait_ms = SCHEDULE_RETRY_MIN_MS;
+    for (unsigned i = 1; i < timeouts && wait_ms < SCHEDULE_RETRY_MAX_MS; i++)
+        wait_ms *= 2;
+    return wait_ms < SCHEDULE_RETRY_MAX_MS ? wait_ms : SCHEDULE_RETRY_MAX_MS;
+}
+
+void schedule_end(struct schedule *schedule, struct job *job, enum attempt attempt, int64_t now_ms)
+{
+    leave_flight(schedule, job, now_ms);
+    switch (attempt) {
+    case ATTEMPT_ANSWERED:
+        set_duration(schedule, job, now_ms - job->sent_ms);
+        resume_turn(schedule, job, now_ms);
+        job->timeouts = 0;
+        job->is_slow = false;
+        break;
+    case ATTEMPT_TIMED_OUT:
+        job->timeouts++;
+        job->is_wanted = false;
+        make_scheduled(schedule, job, now_ms + retry_ms(job->timeouts));
+        return;
+    case ATTEMPT_ISOLATED:
+        job->is_slow = true;
+        __attribute__((fallthrough));
+    case ATTEMPT_RETURNED:
+        job->is_wanted = job->is_wanted || job->key < job->due_ms; /* it was */
+        make_ready(schedule, job, job->due_ms);
+        return;
+    case ATTEMPT_LOST:
+        job->is_wanted = false;
+        return;
+    }
+    if (job->is_wanted && job->needed_from_ms > job->sent_ms)
+        make_ready(schedule, job, now_ms);
+    else
+        job->is_wanted = false;
+}
+
+int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
+{
+    make_due_ready(schedule, now_ms);
+    if (next_ready(schedule) != NULL)
+        return now_ms;
+    if (others_wait(schedule)) {
+        if (schedule->slow_count - schedule->cancelled_count > schedule->slow_places)
+            return now_ms;
+        if (schedule->in_flight == NULL)
+            return CLOCK_NEVER;
+        int64_t slow_ms = schedule->in_flight->sent_ms + SCHEDULE_SLOW_MS;
+        return slow_ms > now_ms ? slow_ms : now_ms;
+    }
+    const struct job *first = heap_first(&schedule->scheduled);
+    return first == NULL ? CLOCK_NEVER : first->due_ms;
+}
+
+size_t schedule_slow_jobs(const struct schedule *schedule)
+{
+    return schedule->slow_count + schedule->ready_slow.count + schedule->ready_timed_out.count;
+}

@@ -1,0 +1,158 @@
+/*
+ * The schedule of one connection: which of its jobs (queries to measure) are due, and which may be sent now.
+ *
+ *     IDLE       no time is known at which it is due
+ *     SCHEDULED  due at due_ms
+ *     READY      due, and waiting for a place in the window
+ *     IN_FLIGHT  sent
+ *
+ * A data structure: it has no threads, no locks, no I/O and no clock of its own. All times are milliseconds
+ * of one clock that the caller passes in, and every function takes O(log n) steps, n being the jobs.
+ *
+ * Order: jobs with a waiting caller come first, then the longest overdue. One that has been overdue for
+ * SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves.
+ *
+ * Slow jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share a part of the window,
+ * their places, so that they delay nobody; those that timed out and those that did not take turns. A job that turns out to be
+ * slow while others wait is cancelled where the slow ones have more than their places.
+ *
+ * Threads: one at a time. Owner: the caller has the jobs; one is removed before it is freed.
+ */
+#ifndef BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
+#define BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SCHEDULE_SLOW_MS = 1000,
+    SCHEDULE_PATIENCE_MS = 60 * 1000,
+    SCHEDULE_RETRY_MIN_MS = 2000, /* after a time-out, doubling to ... */
+    SCHEDULE_RETRY_MAX_MS = 30 * 1000,
+};
+
+enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
+
+/* Start from JOB_NEW. The fields are for reading only, outside schedule.c. */
+struct job {
+    enum job_state state;
+    int64_t due_ms;         /* SCHEDULED: at this time; READY and IN_FLIGHT: since then */
+    bool is_wanted;         /* a caller waits */
+    int64_t needed_from_ms; /* ... for a measurement that was sent at this time or later */
+    int64_t sent_ms;        /* the last time; INT64_MIN: never */
+    int64_t duration_ms;    /* of the last one that was answered; -1: not known */
+    unsigned timeouts;      /* in a row */
+    bool shares_request;    /* with many others: how long that takes does not make it slow */
+    bool is_slow;           /* it takes one of the slow jobs' places */
+    bool is_cancelled;      /* IN_FLIGHT: and will be returned */
+
+    int64_t key;             /* where it is in its heap: by this, */
+    size_t position;         /* and there */
+    struct job *prev, *next; /* in flight, among those that are slow or among the others */
+    struct job *prev_sent, *next_sent; /* in flight, among all */
+};
+
+#define JOB_NEW (struct job){.sent_ms = INT64_MIN, .duration_ms = -1}
+
+struct job_heap {
+    struct job **jobs;
+    size_t count;
+    size_t capacity;
+};
+
+/* The most that something reached lately: of this period and the last one. */
+struct recent_max {
+    int64_t began_ms;
+    int64_t now;
+    int64_t before;
+};
+
+struct schedule {
+    struct job_heap scheduled;
+    struct job_heap ready;
+    struct job_heap ready_slow;      /* have not timed out last */
+    struct job_heap ready_timed_out; /* have */
+    bool is_turn_of_slow;            /* the former and the latter take turns */
+    int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: it begins when the next of the former is sent */
+    struct job *in_flight;        /* utlist, those that are not slow, in the order of sending */
+    struct job *slow; /* utlist, those that are; those that were cancelled are in front */
+    struct job *sent; /* utlist, both, in the order of sending */
+    size_t in_flight_count;
+    size_t slow_count;      /* of them */
+    size_t timed_out_count; /* of these */
+    size_t cancelled_count; /* of these, too */
+    size_t window;          /* SIZE_MAX: any number */
+    size_t slow_places;
+    int64_t durations_ms;     /* of all jobs together: what a round of all of them needs */
+    struct recent_max delays; /* between being due and being sent */
+
+    /* How much of the window was used: in a period that began at, the sum of in flight × milliseconds. */
+    int64_t usage_began_ms;
+    int64_t usage_at_ms;
+    double usage;
+    double last_utilization;
+};
+
+/* How an attempt ended. */
+enum attempt {
+    ATTEMPT_ANSWERED,  /* by a reading or by an error: the source works on it in time */
+    ATTEMPT_TIMED_OUT, /* spaced out: it is due again after 2, 4, ... 30 s, and not before */
+    ATTEMPT_RETURNED,  /* nothing happened: it is ready again, as it was */
+    ATTEMPT_ISOLATED,  /* the same, but it is slow from now on, until it is answered */
+    ATTEMPT_LOST,      /* with the client: it is idle */
+};
+
+void schedule_init(struct schedule *schedule, size_t window, size_t slow_places, int64_t now_ms);
+void schedule_done(struct schedule *schedule); /* the jobs stay the caller's */
+void schedule_set_window(struct schedule *schedule, size_t window, size_t slow_places);
+
+/* Not in flight. Harmless where it is idle. */
+void schedule_remove(struct schedule *schedule, struct job *job);
+
+/* When it is due, if nobody wants it sooner; CLOCK_NEVER: when somebody wants it. Has no effect on a job that
+ * is in flight (set it when that ends), spaced out, or ready already. */
+void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
+
+/*
+ * A caller waits for a measurement that was sent at `from_ms` or later: the job is ready now, or once more when
+ * the attempt in flight ends if that was sent before. Nothing happens while the job is spaced out.
+ */
+void schedule_want(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms);
+bool schedule_is_spaced_out(const struct job *job);
+
+/* A job that is spaced out is due now, as after a connection was made again. */
+void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms);
+
+/* One that is spaced out is due so much later. */
+void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms);
+
+/* The next job that may be sent now, in flight from then on; NULL: none. */
+struct job *schedule_take(struct schedule *schedule, int64_t now_ms);
+
+/* In flight, but only now the source can work on it. */
+void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms);
+
+/* A job in flight that has to give up its place; NULL: none. It is in flight until it is returned. */
+struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms);
+
+void schedule_end(struct schedule *schedule, struct job *job, enum attempt attempt, int64_t now_ms);
+
+/* When schedule_take() or schedule_cancel() may have something, if nothing else happens: now_ms, a later
+ * time, or CLOCK_NEVER. */
+int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms);
+
+/* Slow jobs that are in flight or ready. */
+size_t schedule_slow_jobs(const struct schedule *schedule);
+
+/* How long the first that is ready has been waiting for its place; 0: none is. */
+int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);
+
+/* The longest delay of the last 10 to 20 seconds. */
+int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms);
+
+/* How much of the window was in use in the last 10 to 20 seconds, from 0 to 1. Without a window: for how much
+ * of the time anything was. */
+double schedule_utilization(struct schedule *schedule, int64_t now_ms);
+
+#endif

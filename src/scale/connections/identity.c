@@ -1,0 +1,115 @@
+#include "scale/connections/identity.h"
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Where the key belongs among the sorted entries; false: it is there already. */
+static bool find_place(const struct option_entry *sorted, size_t count, const char *key,
+                       size_t *ret_place)
+{
+    size_t low = 0;
+    size_t high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(sorted[middle].key, key);
+        if (order == 0)
+            return false;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret_place = low;
+    return true;
+}
+
+/* Go sends the entries of a map in another order each time. And protobuf takes the last of two equal
+ * keys, but which one that is depends on who wrote them down: refused. */
+static bool sort(const struct trigger_ref *ref, struct error *error)
+{
+    for (size_t i = 0; i < ref->count; i++) {
+        struct option_entry entry = ref->entries[i];
+        size_t place;
+        if (!find_place(ref->entries, i, entry.key, &place))
+            return error_invalid(error, "scalerMetadata has the key \"%.*s\" twice",
+                                 (int)text_cut(entry.key, 64), entry.key);
+        memmove(ref->entries + place + 1, ref->entries + place, (i - place) * sizeof(entry));
+        ref->entries[place] = entry;
+    }
+    return true;
+}
+
+static size_t piece_count(const struct trigger_ref *ref)
+{
+    return 2 + 2 * ref->count;
+}
+
+static const char *piece(const struct trigger_ref *ref, size_t index)
+{
+    if (index < 2)
+        return index == 0 ? ref->namespace : ref->name;
+    const struct option_entry *entry = &ref->entries[index / 2 - 1];
+    return index % 2 == 0 ? entry->key : entry->value;
+}
+
+bool identity_measure(const struct trigger_ref *ref, struct identity *ret_identity,
+                      struct error *error)
+{
+    struct hash hash;
+    *ret_identity = (struct identity){0};
+    if (!sort(ref, error))
+        return false;
+    hash_begin(&hash);
+    for (size_t i = 0; i < piece_count(ref); i++) {
+        size_t length = strlen(piece(ref, i));
+        hash_add(&hash, piece(ref, i), length);
+        ret_identity->length += length + 1;
+    }
+    ret_identity->hash = (unsigned)hash_end(&hash);
+    return true;
+}
+
+void identity_write(struct identity *identity, const struct trigger_ref *ref)
+{
+    char *end = identity->bytes = memory_new(identity->length);
+    for (size_t i = 0; i < piece_count(ref); i++)
+        end = stpcpy(end, piece(ref, i)) + 1;
+}
+
+struct trigger_ref identity_ref(const struct identity *identity)
+{
+    const char *at = identity->bytes;
+    const char *end = identity->bytes + identity->length;
+    size_t strings = 0;
+    for (const char *string = at; string < end; string += strlen(string) + 1)
+        strings++;
+
+    struct trigger_ref ref = {.namespace = at};
+    ref.entries = memory_array(strings / 2, sizeof(*ref.entries));
+    ref.name = at += strlen(at) + 1;
+    for (at += strlen(at) + 1; at < end; at += strlen(at) + 1) {
+        struct option_entry *entry = &ref.entries[ref.count++];
+        entry->key = at;
+        entry->value = at += strlen(at) + 1;
+    }
+    return ref;
+}
+
+bool identity_is(const char *bytes, const struct trigger_ref *ref)
+{
+    for (size_t i = 0; i < piece_count(ref); i++) {
+        if (strcmp(bytes, piece(ref, i)) != 0)
+            return false;
+        bytes += strlen(bytes) + 1;
+    }
+    return true;
+}
+
+void identity_done(struct identity *identity)
+{
+    free(TAKE(identity->bytes));
+}

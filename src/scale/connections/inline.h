@@ -1,0 +1,40 @@
+/*
+ * Inline connections: those that triggers write down in their own metadata, and how many each namespace
+ * has. Whoever may write a ScaledObject can make us connect, so no namespace takes all there are; one that
+ * two namespaces write down counts for both.
+ *
+ * Agent processes are few. Those that the connections file may need are kept for it; of the others a namespace can have
+ * at most as many as it leaves: half of them where it is alone.
+ *
+ * Threads: one at a time (the server's turn lock).
+ */
+#ifndef BACKLOG_SCALE_CONNECTIONS_INLINE_H
+#define BACKLOG_SCALE_CONNECTIONS_INLINE_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct inline_connections;
+
+struct inline_connections *inline_connections_new(size_t max_per_namespace, size_t max_agents);
+void inline_connections_free(struct inline_connections *connections);
+
+/* So many agents are for the connections file; what is in use already stays. */
+void inline_connections_reserve(struct inline_connections *connections, size_t agents);
+
+struct inline_connection {
+    const char *namespace;
+    const char *scaler;
+    const char *identity; /* among those of the scaler */
+    bool in_agent;
+};
+
+/* A trigger of the namespace begins to use the connection, and ends to. Fails with ERROR_LIMIT. */
+bool inline_connections_acquire(struct inline_connections *connections,
+                                const struct inline_connection *connection, struct error *error);
+void inline_connections_release(struct inline_connections *connections, const char *namespace,
+                                const char *scaler, const char *identity);
+
+#endif

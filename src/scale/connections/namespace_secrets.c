@@ -1,0 +1,198 @@
+#include "scale/connections/namespace_secrets.h"
+
+#include "base/memory.h"
+#include "scale/trigger.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum { LONGEST_NAMESPACE = 63 };
+
+struct namespace_secrets {
+    struct namespace_secrets_settings settings;
+    struct namespace_secret *by_namespace;
+    bool may_be_stale; /* one of them; each turn of the server's loop asks */
+};
+
+struct namespace_secrets *namespace_secrets_new(const struct namespace_secrets_settings *settings)
+{
+    struct namespace_secrets *secrets = memory_new(sizeof(*secrets));
+    secrets->settings = *settings;
+    return secrets;
+}
+
+static void drop(struct namespace_secrets *secrets, struct namespace_secret *secret)
+{
+    HASH_DELETE(hh, secrets->by_namespace, secret);
+    secrets->settings.follow(secrets->settings.context, secret->namespace, false);
+    connections_free(secret->connections);
+    error_done(&secret->failure);
+    free(secret->namespace);
+    free(secret);
+}
+
+void namespace_secrets_free(struct namespace_secrets *secrets)
+{
+    struct namespace_secret *secret;
+    struct namespace_secret *next;
+    HASH_ITER(hh, secrets->by_namespace, secret, next)
+    drop(secrets, secret);
+    free(secrets);
+}
+
+/* The name goes into the path of a request: what is no name of Kubernetes' has no Secret. */
+bool namespace_secrets_are_allowed(const struct namespace_secrets *secrets, const char *namespace)
+{
+    size_t length = strspn(namespace, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return secrets->settings.follow != NULL && namespace[length] == '\0' && length > 0 &&
+           length <= LONGEST_NAMESPACE;
+}
+
+const struct namespace_secret *namespace_secrets_find(const struct namespace_secrets *secrets,
+                                                      const char *namespace)
+{
+    struct namespace_secret *secret;
+    HASH_FIND_STR(secrets->by_namespace, namespace, secret);
+    return secret;
+}
+
+const struct named_connection *namespace_secret_connection(const struct namespace_secret *secret,
+                                                           const char *name)
+{
+    return secret == NULL ? NULL : connections_find(secret->connections, name);
+}
+
+/* The first of its keys that is no connections file; NULL: there is none. */
+static const char *broken_key(const struct connections *connections)
+{
+    for (size_t i = 0; i < connections->problems_count; i++)
+        if (connections->problems[i].is_file)
+            return connections->problems[i].text;
+    return NULL;
+}
+
+bool namespace_secret_refuse(const struct namespace_secret *secret, const char *namespace,
+                             const char *name, bool *ret_waits, struct error *error)
+{
+    int shown = (int)text_cut(name, 64);
+    *ret_waits = secret == NULL || (!secret->is_read && !error_is_set(&secret->failure));
+    if (*ret_waits)
+        return error_unavailable(error,
+                                 "connectionName \"%.*s\": Secret %s/" NAMESPACE_SECRET_NAME
+                                 " has not been read yet",
+                                 shown, name, namespace);
+    if (!secret->is_read)
+        return error_unavailable(error,
+                                 "connectionName \"%.*s\": Secret %s/" NAMESPACE_SECRET_NAME
+                                 " cannot be read: %s",
+                                 shown, name, namespace, error_text(&secret->failure));
+    if (secret->connections == NULL)
+        return error_invalid(error,
+                             "connectionName \"%.*s\" is not in the connections file, and there is "
+                             "no Secret %s/" NAMESPACE_SECRET_NAME,
+                             shown, name, namespace);
+    const char *broken = broken_key(secret->connections);
+    return error_invalid(error,
+                         "connectionName \"%.*s\" is neither in the connections file nor in "
+                         "Secret %s/" NAMESPACE_SECRET_NAME "%s%s",
+                         shown, name, namespace, broken == NULL ? "" : "; ",
+                         broken == NULL ? "" : broken);
+}
+
+static struct namespace_secret *add(struct namespace_secrets *secrets, const char *namespace)
+{
+    struct namespace_secret *secret = memory_new(sizeof(*secret));
+    secret->namespace = text_copy(namespace);
+    HASH_ADD_KEYPTR(hh, secrets->by_namespace, secret->namespace, strlen(secret->namespace),
+                    secret);
+    secrets->settings.follow(secrets->settings.context, namespace, true);
+    return secret;
+}
+
+bool namespace_secrets_join(struct namespace_secrets *secrets, struct trigger *trigger,
+                            struct error *error)
+{
+    struct namespace_secret *secret;
+    HASH_FIND_STR(secrets->by_namespace, trigger->namespace, secret);
+    if (secret == NULL && HASH_COUNT(secrets->by_namespace) >= NAMESPACE_SECRETS_MAX)
+        return error_set(error, ERROR_LIMIT,
+                         "the Secrets of %d namespaces are in use, and no more are read",
+                         NAMESPACE_SECRETS_MAX);
+    if (secret == NULL)
+        secret = add(secrets, trigger->namespace);
+    DL_APPEND2(secret->triggers, trigger, prev_of_secret, next_of_secret);
+    trigger->secret = secret;
+    return true;
+}
+
+void namespace_secrets_leave(struct namespace_secrets *secrets, struct trigger *trigger)
+{
+    struct namespace_secret *secret = TAKE(trigger->secret);
+    if (secret->next_renewed == trigger)
+        secret->next_renewed = trigger->next_of_secret;
+    DL_DELETE2(secret->triggers, trigger, prev_of_secret, next_of_secret);
+    if (secret->triggers == NULL)
+        drop(secrets, secret);
+}
+
+/* A Secret that is there is used as far as it is valid; a deleted one means it. */
+static void take(struct namespace_secret *secret, struct connections *connections)
+{
+    if (connections != NULL)
+        connections_inherit(connections, secret->connections);
+    connections_free(secret->connections);
+    secret->connections = connections;
+    secret->is_read = true;
+    error_done(&secret->failure);
+}
+
+void namespace_secrets_set(struct namespace_secrets *secrets, const char *namespace,
+                           struct connections *connections, const struct error *failure,
+                           uint64_t revision)
+{
+    struct namespace_secret *secret;
+    HASH_FIND_STR(secrets->by_namespace, namespace, secret);
+    if (secret != NULL)
+        secret->is_failing = error_is_set(failure);
+    if (secret == NULL || (secret->is_failing && secret->is_read)) {
+        connections_free(connections);
+        return;
+    }
+    if (error_is_set(failure))
+        error_copy(&secret->failure, failure);
+    else
+        take(secret, connections);
+    secret->revision = revision;
+    secret->next_renewed = secret->triggers;
+    secrets->may_be_stale = true;
+}
+
+static struct namespace_secret *find_stale(const struct namespace_secrets *secrets)
+{
+    struct namespace_secret *each = secrets->may_be_stale ? secrets->by_namespace : NULL;
+    while (each != NULL && each->next_renewed == NULL)
+        each = each->hh.next;
+    return each;
+}
+
+bool namespace_secrets_have_stale(const struct namespace_secrets *secrets)
+{
+    return find_stale(secrets) != NULL;
+}
+
+struct trigger *namespace_secrets_next_stale(struct namespace_secrets *secrets)
+{
+    struct namespace_secret *secret = find_stale(secrets);
+    struct trigger *trigger = secret == NULL ? NULL : secret->next_renewed;
+    secrets->may_be_stale = secret != NULL;
+    if (trigger != NULL)
+        secret->next_renewed = trigger->next_of_secret;
+    return trigger;
+}
+
+const struct namespace_secret *namespace_secrets_next(const struct namespace_secrets *secrets,
+                                                      const struct namespace_secret *secret)
+{
+    return secret == NULL ? secrets->by_namespace : secret->hh.next;
+}

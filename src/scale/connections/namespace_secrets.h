@@ -1,0 +1,85 @@
+/*
+ * The connections that teams keep in a Secret of their own namespace (--kubernetes-secrets), as the triggers of the
+ * namespace see them. A namespace is read and followed as long as one of its triggers needs that.
+ *
+ * Threads: one at a time (the server's turn lock).
+ */
+#ifndef BACKLOG_SCALE_CONNECTIONS_NAMESPACE_SECRETS_H
+#define BACKLOG_SCALE_CONNECTIONS_NAMESPACE_SECRETS_H
+
+#include "base/error.h"
+#include "base/hash_table.h"
+#include "base/text.h"
+#include "config/connections.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NAMESPACE_SECRET_NAME "backlog-connections"
+
+enum { NAMESPACE_SECRETS_MAX = 1024 };
+
+struct trigger;
+
+/* What is known of the Secret of one namespace. */
+struct namespace_secret {
+    char *namespace;
+    bool is_read;                    /* once; whether there is one or not */
+    struct connections *connections; /* NULL: there is no Secret, or it was not read */
+    struct error failure;            /* why it was not read yet */
+    bool is_failing;                 /* it cannot be read now; what was read stays */
+    uint64_t revision;               /* of the triggers, when it changed last */
+    struct trigger *triggers;        /* utlist (next_of_secret): of those that need it */
+    struct trigger *next_renewed;    /* it and those behind it may not know the last change */
+    UT_hash_handle hh;
+};
+
+struct namespace_secrets_settings {
+    /* From now on the namespace's Secret is to be followed, or not any more. Does not block. NULL: there are no
+     * connections from Secrets. */
+    void (*follow)(void *context, const char *namespace, bool is_wanted);
+    void *context;
+};
+
+struct namespace_secrets;
+
+struct namespace_secrets *namespace_secrets_new(const struct namespace_secrets_settings *settings);
+void namespace_secrets_free(struct namespace_secrets *secrets); /* no trigger is in it */
+
+/* Are there any, for a namespace of this name? */
+bool namespace_secrets_are_allowed(const struct namespace_secrets *secrets, const char *namespace);
+
+/* NULL where no trigger has needed it before. */
+const struct namespace_secret *namespace_secrets_find(const struct namespace_secrets *secrets,
+                                                      const char *namespace);
+
+/* The connection, be it usable or not; NULL where there is none. `secret` may be NULL. */
+const struct named_connection *namespace_secret_connection(const struct namespace_secret *secret,
+                                                           const char *name);
+
+/* Why there is none of this name. Returns false. `*ret_waits`: it is not known yet. `secret` may be NULL. */
+bool namespace_secret_refuse(const struct namespace_secret *secret, const char *namespace,
+                             const char *name, bool *ret_waits, struct error *error);
+
+/* The trigger begins to need its namespace's Secret, and ends to. Fails with ERROR_LIMIT. */
+bool namespace_secrets_join(struct namespace_secrets *secrets, struct trigger *trigger,
+                            struct error *error);
+void namespace_secrets_leave(struct namespace_secrets *secrets, struct trigger *trigger);
+
+/* What the Secret has now; `connections` is taken, NULL: there is no Secret. With a failure nothing new is known:
+ * what was read stays. Those who need it are to be renewed. */
+void namespace_secrets_set(struct namespace_secrets *secrets, const char *namespace,
+                           struct connections *connections, const struct error *failure,
+                           uint64_t revision);
+
+/* The next of those who may not know the last change of their Secret; NULL: there is none. */
+struct trigger *namespace_secrets_next_stale(struct namespace_secrets *secrets);
+
+bool namespace_secrets_have_stale(const struct namespace_secrets *secrets);
+
+/* Each Secret that is known, in turn; start with NULL. */
+const struct namespace_secret *namespace_secrets_next(const struct namespace_secrets *secrets,
+                                                      const struct namespace_secret *secret);
+
+#endif

@@ -1,0 +1,141 @@
+#include "scale/connections/own_credentials.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char suffix_env[] = "FromEnv";
+
+/* A key of the scaler in a trigger's metadata. */
+struct given {
+    const struct option *row; /* NULL: it is none, or blank */
+    const char *key;
+    bool is_variable;
+};
+
+static struct given read_given(const struct option *table, const struct option_entry *entry)
+{
+    const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
+    bool is_blank = entry->value[strspn(entry->value, " \t\r\n\v\f")] == '\0';
+    if (row == NULL || is_blank)
+        return (struct given){0};
+    return (struct given){row, entry->key, text_ends_with(entry->key, suffix_env)};
+}
+
+/* Says where to connect, or how the peer is verified. */
+static bool is_address(const struct option *row)
+{
+    return row->flags & (OPTION_URL | OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_PEER);
+}
+
+/* Whatever is no credential may say where one goes to: what is not marked is treated as though it was. And nobody is to have
+ * another query run with them. */
+static bool may_steer(const struct option *row)
+{
+    bool is_credential = row->flags & (OPTION_SECRET | OPTION_CREDENTIAL) && !is_address(row);
+    return row->scope == OPTION_QUERY || (row->scope == OPTION_CONNECTION && !is_credential);
+}
+
+static bool is_among(const struct credentials *credentials, const struct option *row)
+{
+    for (size_t i = 0; i < credentials->count; i++)
+        if (text_equal(credentials->entries[i].key, row->key))
+            return true;
+    return false;
+}
+
+static bool refuse_variable(const char *key, const struct option *row, const char *authentication,
+                            struct error *error)
+{
+    return error_set(error, ERROR_DENIED,
+                     "%s cannot be used together with %s, since a caller could send any value: "
+                     "write %s out in the trigger or in the authentication, or use mTLS "
+                     "(--tls-client-ca)",
+                     key, authentication, row->key);
+}
+
+static bool check_omitted(const struct own_credentials_settings *settings, const char *key,
+                          const struct option *table, const struct credentials *credentials,
+                          struct error *error)
+{
+    const struct option *row = option_find(table, key, OPTION_FROM_TRIGGER);
+    if (row == NULL || !may_steer(row) || settings->callers_are_verified)
+        return true;
+    return refuse_variable(key, row, credentials->authentication, error);
+}
+
+static bool check_given(const struct own_credentials_settings *settings, struct given given,
+                        const struct credentials *credentials, struct error *error)
+{
+    const char *name = credentials->authentication;
+    if (is_among(credentials, given.row))
+        return error_invalid(error, "%s is given in the trigger and in %s: keep one of them",
+                             given.key, name);
+    if (given.is_variable && may_steer(given.row) && !settings->callers_are_verified)
+        return refuse_variable(given.key, given.row, name, error);
+    if (credentials->is_cluster_wide && is_address(given.row))
+        return error_set(error, ERROR_DENIED,
+                         "%s in the trigger cannot be used together with %s, whose parameters go "
+                         "only to an address that it names itself: put %s into it, or use a "
+                         "TriggerAuthentication",
+                         given.key, name, given.row->key);
+    if (settings->denies_inline && is_address(given.row))
+        return error_set(error, ERROR_DENIED, "%s must come from %s (--deny-inline-connections)",
+                         given.key, name);
+    return true;
+}
+
+bool own_credentials_admit(const struct own_credentials_settings *settings,
+                           const struct trigger_ref *ref, const struct option *table,
+                           const struct credentials *credentials, bool *ret_waits,
+                           struct error *error)
+{
+    *ret_waits = credentials == NULL || credentials->state == CREDENTIALS_WAITING;
+    if (*ret_waits)
+        return error_unavailable(error, "the object %.*s/%.*s has not been read yet (--kubernetes)",
+                                 (int)text_cut(ref->namespace, 64), ref->namespace,
+                                 (int)text_cut(ref->name, 64), ref->name);
+    if (credentials->state == CREDENTIALS_REFUSED) {
+        error_copy(error, &credentials->failure);
+        return false;
+    }
+    for (size_t i = 0; credentials->count > 0 && i < ref->count; i++) {
+        struct given given = read_given(table, &ref->entries[i]);
+        if (given.row != NULL && !check_given(settings, given, credentials, error))
+            return false;
+    }
+    for (size_t i = 0; credentials->count > 0 && i < credentials->omitted_count; i++)
+        if (!check_omitted(settings, credentials->omitted[i], table, credentials, error))
+            return false;
+    return true;
+}
+
+void own_credentials_join(const struct trigger_ref *ref, const struct credentials *credentials,
+                          struct own_credentials_joined *ret_joined)
+{
+    size_t count = ref->count + credentials->count;
+    *ret_joined = (struct own_credentials_joined){
+        .entries = memory_array(count + 1, sizeof(*ret_joined->entries)),
+        .keys = memory_array(credentials->count + 1, sizeof(*ret_joined->keys)),
+        .count = count,
+        .added = credentials->count,
+    };
+    for (size_t i = 0; i < ref->count; i++)
+        ret_joined->entries[i] = ref->entries[i];
+    for (size_t i = 0; i < credentials->count; i++) {
+        const struct option_entry *entry = &credentials->entries[i];
+        ret_joined->keys[i] = text_format("%s%s", entry->key, suffix_env);
+        ret_joined->entries[ref->count + i] =
+            (struct option_entry){ret_joined->keys[i], entry->value};
+    }
+}
+
+void own_credentials_joined_done(struct own_credentials_joined *joined)
+{
+    for (size_t i = 0; i < joined->added; i++)
+        free(joined->keys[i]);
+    free(joined->keys);
+    free(joined->entries);
+}

@@ -1,0 +1,49 @@
+/*
+ * A trigger's own credentials (--kubernetes): the parameters of the authentication that its ScaledObject or ScaledJob names, in the
+ * place of the keys of a connection; and the rules that keep them from going anywhere else.
+ *
+ * Threads: one at a time (the server's turn lock).
+ */
+#ifndef BACKLOG_SCALE_CONNECTIONS_OWN_CREDENTIALS_H
+#define BACKLOG_SCALE_CONNECTIONS_OWN_CREDENTIALS_H
+
+#include "base/error.h"
+#include "config/credentials.h"
+#include "scale/connections/identity.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct own_credentials_settings {
+    /* From now on the credentials of this trigger are to be read, or not any more. Neither blocks. NULL: triggers have no
+     * credentials of their own. */
+    void (*add)(void *context, const struct identity *identity, const struct trigger_ref *ref,
+                const struct option *table);
+    void (*remove)(void *context, const struct identity *identity);
+    /* The source may have refused them: read them again. */
+    void (*doubt)(void *context, const struct identity *identity);
+    void *context;
+    bool callers_are_verified;   /* each has shown a certificate */
+    bool denies_inline;          /* no address of a trigger's metadata is used */
+    bool allows_authentications; /* ... but one of its authentication is */
+};
+
+/* What the trigger may do with its credentials (NULL: they are not known yet). False with the error, and where they may
+ * come yet with `*ret_waits`. */
+bool own_credentials_admit(const struct own_credentials_settings *settings,
+                           const struct trigger_ref *ref, const struct option *table,
+                           const struct credentials *credentials, bool *ret_waits,
+                           struct error *error);
+
+/* The metadata, and the credentials as though they were variables: never shown. Everything but the entries is borrowed. */
+struct own_credentials_joined {
+    struct option_entry *entries;
+    char **keys; /* of those that are added */
+    size_t count, added;
+};
+
+void own_credentials_join(const struct trigger_ref *ref, const struct credentials *credentials,
+                          struct own_credentials_joined *ret_joined);
+void own_credentials_joined_done(struct own_credentials_joined *joined);
+
+#endif

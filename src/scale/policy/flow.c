@@ -1,0 +1,326 @@
+#include "scale/policy/flow.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *flow_status_text(enum flow_status status)
+{
+    static const char *const texts[FLOW_STATUSES] = {
+        [FLOW_UNKNOWN] = "UNKNOWN", [FLOW_OK] = "OK",     [FLOW_WARN] = "WARN",
+        [FLOW_STALL] = "STALL",     [FLOW_STOP] = "STOP", [FLOW_REWIND] = "REWIND",
+        [FLOW_SKEW] = "SKEW",
+    };
+    return texts[status];
+}
+
+/* ---- rates ---- */
+
+/* What happened between two samples that follow one another. */
+struct step {
+    double arrived, consumed;
+    double seconds;
+};
+
+/* What is there, wherever. */
+static double present(const struct reading *reading)
+{
+    return window_waiting(reading) + (isnan(reading->in_flight) ? 0 : reading->in_flight);
+}
+
+/* A total that falls was reset at the source. */
+static double difference(double total, double before)
+{
+    return total >= before ? total - before : NAN;
+}
+
+/* fmax() would make a 0 of what is not known. */
+static double not_negative(double count)
+{
+    return count < 0 ? 0 : count;
+}
+
+static struct step step_of(const struct window_sample *before, const struct window_sample *sample)
+{
+    const struct reading *from = &before->reading, *to = &sample->reading;
+    struct step step = {.seconds = (double)(sample->at_ms - before->at_ms) / 1000};
+    step.arrived = difference(to->arrived, from->arrived);
+    step.consumed = difference(to->consumed, from->consumed);
+    if (isnan(from->arrived) || isnan(to->arrived))
+        step.arrived = to->arrival_rate * step.seconds;
+    if (isnan(from->consumed) || isnan(to->consumed))
+        step.consumed = to->consumption_rate * step.seconds;
+    double more = present(to) - present(from);
+    if (isnan(step.arrived))
+        step.arrived = not_negative(step.consumed + more);
+    if (isnan(step.consumed))
+        step.consumed = not_negative(step.arrived - more);
+    return step;
+}
+
+/* The sum of the last steps that span at min so long; false: the window is too short for it, or has a gap. */
+static bool sum_of_last(const struct window *window, int64_t span_ms, struct step *ret_sum)
+{
+    struct step sum = {0};
+    for (size_t i = window->count; i-- > 1;) {
+        if (window->samples[i].is_after_gap)
+            break;
+        struct step step = step_of(&window->samples[i - 1], &window->samples[i]);
+        if (isnan(step.arrived) || isnan(step.consumed))
+            break;
+        sum.arrived += step.arrived;
+        sum.consumed += step.consumed;
+        sum.seconds += step.seconds;
+        if (sum.seconds * 1000 >= (double)span_ms)
+            break;
+    }
+    *ret_sum = sum;
+    return sum.seconds * 1000 >= FLOW_RECENT_MS;
+}
+
+struct flow flow_of(const struct window *window)
+{
+    struct flow flow = {.arrival_rate = NAN,
+                        .recent_arrival_rate = NAN,
+                        .consumption_rate = NAN,
+                        .last_consumed = NAN};
+    struct step sum, recent;
+    size_t last = window->count - 1;
+    if (window->count >= 2 && !window->samples[last].is_after_gap)
+        flow.last_consumed = step_of(&window->samples[last - 1], &window->samples[last]).consumed;
+    if (!sum_of_last(window, FLOW_SPAN_MS, &sum) || !sum_of_last(window, FLOW_RECENT_MS, &recent))
+        return flow;
+    flow.arrival_rate = sum.arrived / sum.seconds;
+    flow.recent_arrival_rate = recent.arrived / recent.seconds;
+    flow.consumption_rate = recent.consumed / recent.seconds;
+    flow.span_ms = (int64_t)(sum.seconds * 1000);
+    return flow;
+}
+
+/* ---- what one consumer does ---- */
+
+enum { FIRST_OBSERVATION_MS = 10 * 1000, OBSERVATION_MS = 20 * 1000, SLOWER_AFTER_MS = 10 * 1000 };
+
+/* Of fewer messages chance says more than consumers do. */
+enum { FIRST_MESSAGES = 2, OBSERVED_MESSAGES = 5, CHANCE_DEVIATIONS = 2 };
+static const double slower_share = 0.75;
+
+/* Beyond it two observations that agree are another speed, and not noise. */
+static const double changed_share = 0.25, agreeing_share = 0.2;
+
+static int compare(const void *left, const void *right)
+{
+    double one = *(const double *)left, other = *(const double *)right;
+    return (one > other) - (one < other);
+}
+
+double flow_rate_median(const struct flow_rate *rate)
+{
+    double sorted[FLOW_OBSERVATIONS];
+    if (rate->count == 0)
+        return NAN;
+    memcpy(sorted, rate->observations, rate->count * sizeof(*sorted));
+    qsort(sorted, rate->count, sizeof(*sorted), compare);
+    size_t middle = rate->count / 2;
+    return rate->count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+double flow_rate_spread(const struct flow_rate *rate)
+{
+    double min = INFINITY, max = 0;
+    for (size_t i = 0; i < rate->count; i++) {
+        min = fmin(min, rate->observations[i]);
+        max = fmax(max, rate->observations[i]);
+    }
+    return rate->count == 0 ? NAN : (max - min) / flow_rate_median(rate);
+}
+
+static void observe(struct flow_rate *rate, double observed, int64_t at_ms)
+{
+    double median = flow_rate_median(rate);
+    double last = rate->count == 0 ? NAN : rate->observations[rate->count - 1];
+    bool is_off = fabs(observed - median) > changed_share * median &&
+                  fabs(last - median) > changed_share * median;
+    if (is_off && fabs(observed - last) <= agreeing_share * last) {
+        rate->observations[0] = last;
+        rate->count = 1;
+    }
+    if (rate->count == FLOW_OBSERVATIONS)
+        memmove(rate->observations, rate->observations + 1,
+                --rate->count * sizeof(*rate->observations));
+    rate->observations[rate->count++] = observed;
+    rate->observed_ms = at_ms;
+}
+
+/* Whether so much waited that no consumer can have been idle: a second of work, and a message for each. */
+static bool is_busy(const struct window_sample *sample, const struct step *step)
+{
+    const struct reading *reading = &sample->reading;
+    double waiting = window_waiting(reading);
+    double second = step->consumed / step->seconds;
+    return waiting >= 1 && waiting >= fmin(second, reading->consumers * 2) && waiting >= second;
+}
+
+static void forget_busy(struct flow_rate *rate)
+{
+    rate->busy_ms = rate->quiet_ms = 0;
+    rate->consumed = rate->consumer_ms = 0;
+}
+
+/* Without one that was consumed it may be a long job, which counts when it is done, or a stall, which never does. */
+static void add_step(struct flow_rate *rate, const struct window_sample *before,
+                     const struct window_sample *sample)
+{
+    const struct step step = step_of(before, sample);
+    int64_t step_ms = sample->at_ms - before->at_ms;
+    double consumers = fmin(before->reading.consumers, sample->reading.consumers);
+    bool counts = !sample->is_after_gap && consumers > 0 && step.consumed >= 0;
+    if (!counts || before->reading.consumers != sample->reading.consumers ||
+        !is_busy(before, &step) || !is_busy(sample, &step)) {
+        forget_busy(rate);
+        return;
+    }
+    rate->quiet_ms += step_ms;
+    if (step.consumed <= 0)
+        return;
+    rate->consumed += step.consumed;
+    rate->consumer_ms += consumers * (double)rate->quiet_ms;
+    rate->busy_ms += rate->quiet_ms;
+    rate->quiet_ms = 0;
+    bool is_first = rate->count == 0;
+    if (rate->busy_ms < (is_first ? FIRST_OBSERVATION_MS : OBSERVATION_MS) ||
+        rate->consumed < (is_first ? FIRST_MESSAGES : OBSERVED_MESSAGES))
+        return;
+    observe(rate, flow_rate_now(rate), sample->at_ms);
+    forget_busy(rate);
+}
+
+double flow_rate_now(const struct flow_rate *rate)
+{
+    return rate->consumer_ms > 0 ? rate->consumed / rate->consumer_ms * 1000 : NAN;
+}
+
+bool flow_rate_is_slower(const struct flow_rate *rate, double expected)
+{
+    double messages = expected * rate->consumer_ms / 1000;
+    double by_chance = CHANCE_DEVIATIONS * sqrt(messages);
+    return rate->busy_ms >= SLOWER_AFTER_MS && rate->consumed < messages - by_chance &&
+           rate->consumed < slower_share * messages;
+}
+
+/* Not the last sample: another one may take its place. */
+void flow_rate_update(struct flow_rate *rate, const struct window *window)
+{
+    for (size_t i = 1; i + 1 < window->count; i++)
+        if (window->samples[i].at_ms > rate->folded_ms) {
+            add_step(rate, &window->samples[i - 1], &window->samples[i]);
+            rate->folded_ms = window->samples[i].at_ms;
+        }
+}
+
+/* ---- status ---- */
+
+enum { STATUS_STEPS = 3, WARN_STEPS = 6, COUNTS_MISSED = 2 };
+
+static double step_consumed(const struct window *window, size_t last, size_t steps)
+{
+    double consumed = 0;
+    for (size_t i = last + 1 - steps; i <= last; i++)
+        consumed += step_of(&window->samples[i - 1], &window->samples[i]).consumed;
+    return consumed;
+}
+
+/* How many of the last samples belong together, the newest included. */
+static size_t unbroken(const struct window *window)
+{
+    size_t count = 0;
+    for (size_t i = window->count; i-- > 0;) {
+        count++;
+        if (window->samples[i].is_after_gap)
+            break;
+    }
+    return count;
+}
+
+static bool waits_throughout(const struct window *window, size_t steps)
+{
+    for (size_t i = window->count - 1 - steps; i < window->count; i++)
+        if (!(window_waiting(&window->samples[i].reading) > 0))
+            return false;
+    return true;
+}
+
+/* Since when nothing was consumed, and as much or more waits. */
+static int64_t quiet_ms(const struct window *window, size_t count)
+{
+    const struct window_sample *last = &window->samples[window->count - 1];
+    int64_t quiet = 0;
+    for (size_t i = window->count - 1; i > window->count - count; i--) {
+        const struct window_sample *before = &window->samples[i - 1];
+        double consumed = step_of(before, &window->samples[i]).consumed;
+        if (!(consumed <= 0) ||
+            window_waiting(&before->reading) > window_waiting(&window->samples[i].reading))
+            break;
+        quiet = last->at_ms - before->at_ms;
+    }
+    return quiet;
+}
+
+static bool is_rewound(const struct window *window, size_t steps)
+{
+    for (size_t i = window->count - steps; i < window->count; i++) {
+        const struct reading *from = &window->samples[i - 1].reading;
+        const struct reading *to = &window->samples[i].reading;
+        if (to->consumed < from->consumed && to->arrived >= from->arrived &&
+            window_waiting(to) > window_waiting(from))
+            return true;
+    }
+    return false;
+}
+
+static bool is_skewed(const struct window *window, size_t steps)
+{
+    for (size_t i = window->count - 1 - steps; i < window->count; i++) {
+        const struct reading *reading = &window->samples[i].reading;
+        if (!(reading->partitions > 1 && reading->partitions_with_lag == 1))
+            return false;
+    }
+    return true;
+}
+
+enum flow_status flow_status_of(const struct window *window, double rate, int64_t count_interval_ms)
+{
+    size_t count = unbroken(window);
+    if (count <= STATUS_STEPS)
+        return FLOW_UNKNOWN;
+    const struct reading *now = &window->samples[window->count - 1].reading;
+    double consumed = step_consumed(window, window->count - 1, STATUS_STEPS);
+    if (isnan(consumed))
+        return FLOW_UNKNOWN;
+    if (is_rewound(window, STATUS_STEPS))
+        return FLOW_REWIND;
+    if (!waits_throughout(window, STATUS_STEPS))
+        return FLOW_OK;
+    /* Redis counts only consumers that were seen lately; one that has messages is there, or was. */
+    bool has_consumers = now->consumers > 0 || now->in_flight > 0;
+    if (consumed <= 0 && now->consumers == 0 && !has_consumers)
+        return FLOW_STOP;
+    /* A consumer that works for minutes on one message is not stuck. */
+    double workers = now->consumers > 0 ? now->consumers : fmax(1, now->in_flight);
+    double patience_ms = rate > 0 ? STATUS_STEPS * 1000 / (rate * workers) : 0;
+    int64_t quiet = quiet_ms(window, count);
+    int64_t needed_ms = window->samples[window->count - 1].at_ms -
+                        window->samples[window->count - 1 - STATUS_STEPS].at_ms;
+    patience_ms = fmax(patience_ms, (double)(COUNTS_MISSED * count_interval_ms));
+    if (has_consumers && quiet >= needed_ms && (double)quiet >= patience_ms)
+        return FLOW_STALL;
+    if (is_skewed(window, STATUS_STEPS))
+        return FLOW_SKEW;
+    if (count <= WARN_STEPS)
+        return FLOW_OK;
+    for (size_t i = window->count - WARN_STEPS; i < window->count; i++)
+        if (window_waiting(&window->samples[i].reading) <=
+            window_waiting(&window->samples[i - 1].reading))
+            return FLOW_OK;
+    return FLOW_WARN;
+}

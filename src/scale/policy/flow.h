@@ -1,0 +1,80 @@
+/*
+ * Flow: how fast messages arrive and are consumed, what one consumer does per second, and whether consumers are stuck;
+ * from a window of readings.
+ *
+ * Rates come from totals where the source has them, else from the rates that it reports, and one of the two from the other
+ * and the change of what is there. What cannot be known is NAN.
+ *
+ * Threads: any; pure.
+ */
+#ifndef BACKLOG_SCALE_POLICY_FLOW_H
+#define BACKLOG_SCALE_POLICY_FLOW_H
+
+#include "measure/window.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What consumers do; the names are those of Burrow, which judges Kafka's consumers by the same rules. */
+enum flow_status {
+    FLOW_UNKNOWN, /* the source does not report enough, or the window is too short */
+    FLOW_OK,
+    FLOW_WARN,   /* messages are consumed, and more and more wait */
+    FLOW_STALL,  /* consumers are connected, messages wait, and nothing is consumed */
+    FLOW_STOP,   /* messages wait, and no consumer is connected */
+    FLOW_REWIND, /* consumers went back: what was consumed waits again */
+    FLOW_SKEW,   /* one partition alone has nearly all that waits */
+    FLOW_STATUSES,
+};
+
+const char *flow_status_text(enum flow_status status); /* "STALL" */
+
+struct flow {
+    double arrival_rate;        /* per second, over the last FLOW_SPAN_MS */
+    double recent_arrival_rate; /* ... over the last FLOW_RECENT_MS */
+    double consumption_rate;
+    double last_consumed; /* between the last two samples; NAN where they do not belong together */
+    int64_t span_ms;      /* that the rates are of; 0: there are none */
+};
+
+enum { FLOW_SPAN_MS = 60 * 1000, FLOW_RECENT_MS = 15 * 1000 };
+
+struct flow flow_of(const struct window *window);
+
+/* `rate`: what one consumer does per second, NAN where that is not known: a slow consumer is not a stuck one.
+ * `count_interval_ms`: how often the source counts what was consumed. */
+enum flow_status flow_status_of(const struct window *window, double rate,
+                                int64_t count_interval_ms);
+
+/*
+ * What one consumer does per second, from times in which messages waited throughout: all consumers were busy then. The
+ * median of the last observations, so that a single odd one counts nothing; two in a row that are far off and agree are a
+ * change of the speed, and replace the others.
+ */
+enum { FLOW_OBSERVATIONS = 9 };
+
+struct flow_rate {
+    double observations[FLOW_OBSERVATIONS]; /* the oldest first */
+    size_t count;
+    int64_t observed_ms; /* the last */
+    double consumed;     /* since the last observation, while messages waited: so many ... */
+    double consumer_ms;  /* ... in so many milliseconds of a consumer */
+    int64_t busy_ms;     /* ... in so long */
+    int64_t quiet_ms;    /* after these, without one that was consumed: long jobs, or a stall */
+    int64_t folded_ms;   /* the samples until here are in it */
+};
+
+/* Takes what is new in the window. */
+void flow_rate_update(struct flow_rate *rate, const struct window *window);
+double flow_rate_median(const struct flow_rate *rate); /* NAN: none yet */
+double flow_rate_now(const struct flow_rate *rate);    /* since the last observation */
+
+/* Whether consumers do far less than `expected` now, in spite of chance: before observations say so. */
+bool flow_rate_is_slower(const struct flow_rate *rate, double expected);
+
+double
+flow_rate_spread(const struct flow_rate
+                     *rate); /* between the smallest and the largest, as a share of the median */
+
+#endif

@@ -1,0 +1,366 @@
+#include "scale/policy/policy.h"
+
+#include <math.h>
+
+/*
+ * The constants were chosen in the simulator (bench/policies.c; bench/README.md has the table and what lost): how far the
+ * need must rise or fall before another number is asked for, and for how long it must have fallen.
+ */
+enum { LOWER_AFTER_MS = 60 * 1000, REMEMBERED_MS = 5 * 60 * 1000 };
+
+static const double raised_share = 0.05, lower_share = 0.1;
+
+/* How much may wait, as a share of the time that is left for it; within how many times maxWait there is to be as much; and
+ * the share of what arrives that is consumed at least. */
+static const double waiting_share = 0.5, balance_times = 1.5, min_arrivals_share = 0.7;
+
+/* At the maximum: beyond the HPA's tolerance of 10 %, or a few replicas are missing for ever. */
+static const double at_max = 1.2;
+
+struct policy_settings policy_no_settings(void)
+{
+    return (struct policy_settings){
+        .idle_ms = POLICY_NEVER, .utilization = 1, .start_ms = 20000, .consumers_per_replica = 1};
+}
+
+unsigned policy_needs(const struct policy_settings *settings)
+{
+    unsigned needs = 0;
+    if (settings->idle_ms != POLICY_NEVER || settings->in_flight_per_replica > 0)
+        needs |= READING_IN_FLIGHT;
+    if (settings->max_wait_ms > 0 || settings->on_stall == POLICY_STALL_HOLD)
+        needs |= READING_RATES;
+    if (settings->max_wait_ms > 0 && settings->rate <= 0)
+        needs |= READING_CONSUMERS;
+    return needs;
+}
+
+unsigned policy_wants(const struct policy_settings *settings)
+{
+    unsigned needs = policy_needs(settings);
+    return needs & READING_RATES ? needs | READING_CONSUMERS : needs;
+}
+
+int64_t policy_whole(double replicas)
+{
+    static const double rounding = 1e-9; /* 0.9 * 10 / 0.9 is not 11 replicas */
+    if (!(replicas > 0))
+        return 0;
+    return replicas > POLICY_MAX_REPLICAS ? POLICY_MAX_REPLICAS
+                                          : (int64_t)ceil(replicas - rounding);
+}
+
+static void raise_to(struct policy_decision *decision, int64_t replicas, enum policy_term term)
+{
+    if (replicas <= decision->result->replicas)
+        return;
+    decision->result->replicas = replicas;
+    decision->result->term = term;
+}
+
+static void limit_to(struct policy_decision *decision, int64_t replicas, enum policy_term term)
+{
+    if (replicas >= decision->result->replicas)
+        return;
+    decision->result->replicas = replicas;
+    decision->result->term = term;
+}
+
+/* ---- the objective ---- */
+
+/* Per second, without what chance may have added (a standard deviation): of long jobs few end at a time. */
+static double surely_consumed(const struct flow *flow)
+{
+    double messages = flow->consumption_rate * FLOW_RECENT_MS / 1000;
+    return (messages - sqrt(messages)) * 1000 / FLOW_RECENT_MS;
+}
+
+/* Where all are idle at times, what they do is a lower bound of what they could. */
+static double rate_of(const struct policy_decision *decision)
+{
+    const struct policy_settings *settings = decision->settings;
+    if (settings->rate > 0)
+        return settings->rate;
+    double rate = flow_rate_median(&decision->state->rate);
+    double consumers = decision->last->reading.consumers;
+    if (rate > 0 && consumers > 0 && decision->flow.consumption_rate > 0)
+        rate = fmax(rate, surely_consumed(&decision->flow) / consumers);
+    if (flow_rate_is_slower(&decision->state->rate, rate))
+        rate = flow_rate_now(&decision->state->rate);
+    return rate * settings->consumers_per_replica;
+}
+
+/* Up at once; down when the need has been lower for a while, to the most that it was meanwhile: each change costs the
+ * workers that it stops. */
+static int64_t smooth(struct policy_state *state, double need, int64_t at_ms)
+{
+    double requested = (double)state->objective;
+    state->objective_ms = at_ms;
+    if (need > requested * (1 + raised_share))
+        state->objective = policy_whole(need);
+    if (need > requested * (1 - lower_share)) {
+        state->lower_since_ms = 0;
+        return state->objective;
+    }
+    if (state->lower_since_ms == 0) {
+        state->lower_since_ms = at_ms;
+        state->lower = 0;
+    }
+    state->lower = fmax(state->lower, need);
+    if (at_ms - state->lower_since_ms >= LOWER_AFTER_MS) {
+        state->objective = policy_whole(state->lower);
+        state->lower_since_ms = 0;
+    }
+    return state->objective;
+}
+
+/*
+ * As many as what arrives needs, and more or fewer of them while more or less waits than may: for half of the time that is
+ * left. So replicas are used fully, where thresholds that somebody chose carefully use them fully, too; and as messages
+ * wait most of the time, replicas that became faster are noticed.
+ */
+static double balance(const struct policy_decision *decision, double rate, double left_s)
+{
+    const struct policy_settings *settings = decision->settings;
+    double arrivals = decision->flow.arrival_rate;
+    double within_s = balance_times * (double)settings->max_wait_ms / 1000;
+    double excess = decision->waiting - arrivals * waiting_share * left_s;
+    double needed = arrivals / settings->utilization + excess / within_s;
+    return fmax(needed, arrivals * min_arrivals_share) / rate;
+}
+
+/* What arrives now is to start within maxWait, and a replica that is asked for now works after its start-up: until then
+ * nothing may be done, and all that waits must be done in the time that is left. */
+static bool meet_objective(struct policy_decision *decision)
+{
+    const struct policy_settings *settings = decision->settings;
+    struct policy_state *state = decision->state;
+    double rate = rate_of(decision);
+    double wait_s = (double)settings->max_wait_ms / 1000;
+    double left_s = fmax(wait_s - (double)settings->start_ms / 1000, wait_s / 4);
+    decision->result->rate = rate;
+    if (!(rate > 0))
+        return false;
+    decision->by_waiting = decision->waiting / (rate * left_s);
+    if (decision->flow.span_ms == 0) {
+        /* After a restart nothing is known of arrivals, and the threshold decides; after an outage what was. */
+        bool is_known =
+            state->objective_ms > 0 && decision->last->at_ms - state->objective_ms <= REMEMBERED_MS;
+        raise_to(decision, is_known ? state->objective : 0, POLICY_BY_ARRIVALS);
+        return is_known;
+    }
+    decision->by_arrivals = decision->flow.arrival_rate / (settings->utilization * rate);
+    decision->by_balance = balance(decision, rate, left_s);
+    decision->balanced_waiting = decision->flow.arrival_rate * waiting_share * left_s;
+    double need = fmax(decision->by_waiting, decision->by_balance);
+    decision->result->replicas = smooth(state, need, decision->last->at_ms);
+    decision->result->term =
+        decision->by_waiting > decision->by_balance ? POLICY_BY_WAITING : POLICY_BY_ARRIVALS;
+    decision->is_smoothed = decision->result->replicas > policy_whole(need);
+    return true;
+}
+
+/* ---- the other terms ---- */
+
+/* A level is left downwards only below the level under it. */
+static int64_t take_step(struct policy_decision *decision)
+{
+    const struct policy_settings *settings = decision->settings;
+    size_t step = decision->state->step;
+    size_t now = 0;
+    while (now < settings->step_count && decision->waiting >= settings->steps[now].waiting)
+        now++;
+    double under = step >= 2 ? settings->steps[step - 2].waiting : 0;
+    bool stays = now < step && (step >= 2 ? decision->waiting >= under : decision->waiting > 0);
+    if (!stays)
+        step = now;
+    decision->state->step = step;
+    return step == 0 ? 0 : settings->steps[step - 1].replicas;
+}
+
+static void choose_base(struct policy_decision *decision)
+{
+    const struct policy_settings *settings = decision->settings;
+    const struct policy_input *input = decision->input;
+    bool has_objective = settings->max_wait_ms > 0;
+    bool has_ratio = settings->step_count == 0 || input->has_threshold || has_objective;
+    if (has_ratio && !(has_objective && meet_objective(decision)))
+        raise_to(decision, policy_whole(input->value / input->threshold), POLICY_BY_THRESHOLD);
+    if (settings->step_count > 0)
+        raise_to(decision, take_step(decision), POLICY_BY_STEP);
+}
+
+static void raise_by_in_flight(struct policy_decision *decision)
+{
+    const struct policy_settings *settings = decision->settings;
+    double in_flight = decision->last->reading.in_flight;
+    if (settings->in_flight_per_replica <= 0)
+        return;
+    raise_to(decision, policy_whole(in_flight / settings->in_flight_per_replica),
+             POLICY_BY_IN_FLIGHT);
+    if (in_flight > 0)
+        decision->result->active = true;
+}
+
+/* More replicas do not help consumers that are stuck, or a partition that one consumer alone may read. */
+static void limit_by_status(struct policy_decision *decision)
+{
+    struct policy_state *state = decision->state;
+    const struct reading *reading = &decision->last->reading;
+    double rate = decision->result->rate > 0
+                      ? decision->result->rate / decision->settings->consumers_per_replica
+                      : NAN;
+    state->status =
+        flow_status_of(decision->input->window, rate, decision->input->count_interval_ms);
+    decision->result->status = state->status;
+    if (decision->flow.last_consumed > 0 || decision->waiting <= 0)
+        state->before_stall = decision->result->replicas;
+    if (state->status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)
+        limit_to(decision, state->before_stall > 0 ? state->before_stall : 1, POLICY_BY_STALL);
+    if (state->status == FLOW_SKEW) {
+        int64_t arrivals = policy_whole(decision->by_arrivals);
+        int64_t useful = policy_whole(fmax(reading->partitions_with_lag, 1));
+        limit_to(decision, arrivals > useful ? arrivals : useful, POLICY_BY_SKEW);
+    }
+    if (isfinite(decision->input->max_useful))
+        limit_to(decision, policy_whole(fmax(decision->input->max_useful, 1)),
+                 POLICY_BY_PARTITIONS);
+}
+
+/* ---- scaleDownWhenIdle ---- */
+
+/* Where the source has no number, and that means one (no series: 0), it does so for all samples without one. */
+static void fold_idle(struct policy_state *state, const struct policy_decision *decision)
+{
+    const struct window *window = decision->input->window;
+    bool is_meant = isnan(window_waiting(&decision->last->reading));
+    for (size_t i = 0; i < window->count; i++) {
+        const struct window_sample *sample = &window->samples[i];
+        /* The last one again: it may have taken the place of the one that was seen. */
+        if (sample->at_ms <= state->folded_ms && i + 1 < window->count)
+            continue;
+        double waiting =
+            is_meant && isnan(sample->max_waiting) ? decision->waiting : sample->max_waiting;
+        bool is_idle = waiting <= 0 && sample->max_in_flight <= 0;
+        if (!is_idle || sample->is_after_gap)
+            state->idle_since_ms = 0;
+        if (is_idle && state->idle_since_ms == 0)
+            state->idle_since_ms = sample->at_ms;
+        state->folded_ms = sample->at_ms;
+    }
+}
+
+/*
+ * After a restart nobody knows how many replicas there are: as many as there are consumers, or messages in flight, one for
+ * each that may be at work.
+ */
+static int64_t begin_peak(const struct policy_decision *decision)
+{
+    const struct reading *reading = &decision->last->reading;
+    double per_replica = fmax(1, decision->settings->in_flight_per_replica);
+    if (!(reading->in_flight > 0))
+        return 0;
+    if (reading->consumers > 0)
+        return policy_whole(reading->consumers / decision->settings->consumers_per_replica);
+    return policy_whole(reading->in_flight / per_replica);
+}
+
+static void keep_while_busy(struct policy_decision *decision)
+{
+    struct policy_state *state = decision->state;
+    struct policy_result *result = decision->result;
+    if (decision->settings->idle_ms == POLICY_NEVER)
+        return;
+    fold_idle(state, decision);
+    if (!state->has_begun)
+        state->peak = begin_peak(decision);
+    state->has_begun = true;
+    int64_t idle_ms = state->idle_since_ms == 0 ? -1 : decision->last->at_ms - state->idle_since_ms;
+    result->active = idle_ms < decision->settings->idle_ms;
+    result->idle_ms = idle_ms;
+    if (!result->active || (idle_ms >= 0 && state->peak == 0)) {
+        state->peak = 0;
+        result->active = false;
+        result->replicas = 0;
+        result->term = POLICY_BY_IDLE;
+        return;
+    }
+    raise_to(decision, state->peak > 0 ? state->peak : 1, POLICY_BY_BUSY);
+}
+
+/* ---- the decision ---- */
+
+static bool check_input(const struct policy_decision *decision, struct error *error)
+{
+    const struct reading *reading = &decision->last->reading;
+    const char *key =
+        decision->settings->idle_ms != POLICY_NEVER ? "scaleDownWhenIdle" : "inFlightPerReplica";
+    if (policy_needs(decision->settings) & READING_IN_FLIGHT && isnan(reading->in_flight))
+        return error_unavailable(
+            error, "%s needs the messages in flight, and the source did not report them", key);
+    if (isnan(decision->waiting) && decision->settings->idle_ms != POLICY_NEVER)
+        return error_unavailable(error,
+                                 "%s needs the messages that wait, and the source did not report "
+                                 "them",
+                                 key);
+    return true;
+}
+
+static void publish(struct policy_decision *decision)
+{
+    const struct policy_settings *settings = decision->settings;
+    struct policy_result *result = decision->result;
+    if (settings->max_replicas > 0)
+        limit_to(decision, settings->max_replicas, POLICY_BY_MAX);
+    result->value = (double)result->replicas;
+    if (settings->max_replicas > 0 && result->replicas == settings->max_replicas)
+        result->value = ceil(at_max * (double)result->replicas);
+    struct policy_state *state = decision->state;
+    if (settings->idle_ms != POLICY_NEVER && result->active && result->replicas > state->peak)
+        state->peak = result->replicas;
+}
+
+static void describe_rate(struct policy_decision *decision)
+{
+    const struct flow_rate *rate = &decision->state->rate;
+    bool is_measured = decision->settings->rate <= 0 && rate->count > 0;
+    decision->result->rate_ms = is_measured ? rate->observed_ms : -1;
+    decision->result->rate_spread = is_measured ? flow_rate_spread(rate) : NAN;
+}
+
+bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
+                   const struct policy_input *input, struct policy_result *ret_result,
+                   struct policy_decision *ret_decision, struct error *error)
+{
+    if (input->window->count == 0)
+        return error_unavailable(error, "no measurement yet");
+    struct policy_decision decision = {
+        .settings = settings,
+        .state = state,
+        .input = input,
+        .last = &input->window->samples[input->window->count - 1],
+        .flow = flow_of(input->window),
+        .by_arrivals = NAN,
+        .by_waiting = NAN,
+        .by_balance = NAN,
+        .result = ret_result,
+    };
+    double waiting = window_waiting(&decision.last->reading);
+    decision.waiting = isnan(waiting) ? input->value : waiting;
+    if (!check_input(&decision, error))
+        return false;
+    /* What arrives keeps it active: a trickle would start and stop its worker again and again. */
+    bool arrives = settings->max_wait_ms > 0 && decision.flow.arrival_rate > 0;
+    *ret_result = (struct policy_result){
+        .active = input->active || arrives, .rate = NAN, .idle_ms = -1, .term = POLICY_BY_NOTHING};
+    flow_rate_update(&state->rate, input->window);
+    choose_base(&decision);
+    raise_by_in_flight(&decision);
+    limit_by_status(&decision);
+    keep_while_busy(&decision);
+    publish(&decision);
+    describe_rate(&decision);
+    if (ret_decision != NULL)
+        *ret_decision = decision;
+    return true;
+}

@@ -1,0 +1,136 @@
+/*
+ * A policy: how many replicas, from the last readings of a query and the settings of a trigger, and why.
+ *
+ * Without any of these settings a trigger has no policy, and is answered value and threshold as KEDA's scaler would. With
+ * one it is answered whole replicas at a target of 1, so that the HPA only has to carry them out.
+ *
+ * Threads: any; pure. The state belongs to the trigger.
+ */
+#ifndef BACKLOG_SCALE_POLICY_POLICY_H
+#define BACKLOG_SCALE_POLICY_POLICY_H
+
+#include "base/error.h"
+#include "base/text.h"
+#include "measure/window.h"
+#include "scale/policy/flow.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { POLICY_MAX_STEPS = 32, POLICY_MAX_REPLICAS = 1000 * 1000, POLICY_NEVER = -1 };
+
+struct policy_step {
+    double waiting;   /* from so many on ... */
+    int64_t replicas; /* ... so many */
+};
+
+enum policy_on_stall { POLICY_STALL_SCALE, POLICY_STALL_HOLD };
+
+struct policy_settings {
+    int64_t idle_ms;              /* scaleDownWhenIdle; POLICY_NEVER: not set */
+    double in_flight_per_replica; /* 0: not set */
+    struct policy_step steps[POLICY_MAX_STEPS];
+    size_t step_count;
+    int64_t max_replicas; /* maxReplicaCount; 0: not set */
+    int64_t max_wait_ms;  /* 0: no objective */
+    double rate;          /* ratePerReplica; 0: measured */
+    double utilization;
+    int64_t start_ms;
+    double consumers_per_replica;
+    enum policy_on_stall on_stall;
+};
+
+/* Rounded up: at least 0, at most POLICY_MAX_REPLICAS. */
+int64_t policy_whole(double replicas);
+
+/* With none of them set. */
+struct policy_settings policy_no_settings(void);
+
+/* What must be known besides what the scaler counts; enum reading_field. */
+unsigned policy_needs(const struct policy_settings *settings);
+
+/* ... and what is of use where the source has it: a stall is noticed by consumers that are there. */
+unsigned policy_wants(const struct policy_settings *settings);
+
+/* What is kept of a trigger between two decisions. Start from {0}. */
+struct policy_state {
+    bool has_begun;
+    int64_t
+        idle_since_ms; /* the sample since which nothing waited and nothing was in flight; 0: busy */
+    int64_t folded_ms;    /* the samples until here are in it */
+    int64_t peak;         /* the most that was asked for since it was idle */
+    size_t step;          /* of `steps`, and 1; 0: none */
+    int64_t before_stall; /* what was asked for when consumption stopped */
+    enum flow_status status;
+    struct flow_rate rate;
+    int64_t objective; /* what it asked for last ... */
+    int64_t objective_ms;
+    int64_t lower_since_ms; /* since when it would have asked for less; 0: it would not */
+    double lower;           /* the most of that */
+};
+
+struct policy_input {
+    const struct window *window; /* its last sample is what the value is of */
+    double value;                /* as the scaler evaluated it */
+    bool active;
+    double threshold;
+    bool
+        has_threshold; /* the user set it: with steps the larger number counts, without it the steps alone */
+    int64_t count_interval_ms; /* as struct scaler has it */
+    double
+        max_useful; /* replicas: beyond it they have nothing to do (partitions); INFINITY: no limit */
+};
+
+/* Which term bound the replicas. */
+enum policy_term {
+    POLICY_BY_THRESHOLD,
+    POLICY_BY_ARRIVALS,
+    POLICY_BY_WAITING,
+    POLICY_BY_STEP,
+    POLICY_BY_IN_FLIGHT,
+    POLICY_BY_BUSY, /* scaleDownWhenIdle */
+    POLICY_BY_IDLE, /* it is over */
+    POLICY_BY_STALL,
+    POLICY_BY_SKEW,
+    POLICY_BY_PARTITIONS,
+    POLICY_BY_MAX,
+    POLICY_BY_NOTHING,
+};
+
+struct policy_result {
+    int64_t replicas;
+    double
+        value; /* at a target of 1; at maxReplicaCount a fifth more, so that the HPA gets there */
+    bool active;
+    enum policy_term term;
+    enum flow_status status;
+    double rate;        /* of a replica: given or measured; NAN: not known (yet) */
+    double rate_spread; /* of a measured one */
+    int64_t rate_ms;    /* when a measured one was; -1: not measured */
+    int64_t idle_ms;    /* with scaleDownWhenIdle: for how long; -1: busy */
+};
+
+/* What a decision is made from, for those who make it and who say it (policy_words.h). */
+struct policy_decision {
+    const struct policy_settings *settings;
+    struct policy_state *state;
+    const struct policy_input *input;
+    const struct window_sample *last;
+    struct flow flow;
+    double waiting;
+    double by_arrivals,
+        by_waiting;    /* replicas that the objective needs; NAN: no objective, or not known */
+    double by_balance; /* ... by arrivals, and by how much more or less waits than ... */
+    double balanced_waiting; /* ... this */
+    bool is_smoothed;        /* more than it needs, as it needed more just now */
+    struct policy_result *result;
+};
+
+/* One step, of the window's last sample: once for each, in their order. Fails where the readings lack what the settings
+ * need. `ret_decision` points to what was handed in; NULL: not needed. */
+bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
+                   const struct policy_input *input, struct policy_result *ret_result,
+                   struct policy_decision *ret_decision, struct error *error);
+
+#endif

@@ -1,0 +1,145 @@
+#include "scale/policy/words.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *policy_term_text(enum policy_term term)
+{
+    static const char *const texts[] = {
+        [POLICY_BY_THRESHOLD] = "threshold", [POLICY_BY_ARRIVALS] = "arrivals",
+        [POLICY_BY_WAITING] = "waiting",     [POLICY_BY_STEP] = "step",
+        [POLICY_BY_IN_FLIGHT] = "in flight", [POLICY_BY_BUSY] = "busy",
+        [POLICY_BY_IDLE] = "idle",           [POLICY_BY_STALL] = "stall",
+        [POLICY_BY_SKEW] = "skew",           [POLICY_BY_PARTITIONS] = "partitions",
+        [POLICY_BY_MAX] = "maximum",         [POLICY_BY_NOTHING] = "nothing",
+    };
+    return texts[term];
+}
+
+/* 6,900; 0.35; 12.5 */
+static void add_number(struct text *words, double number)
+{
+    char digits[64];
+    if (number < 100 && number != floor(number)) {
+        text_addf(words, "%.2g", number);
+        return;
+    }
+    snprintf(digits, sizeof(digits), "%.0f", number);
+    size_t length = strlen(digits);
+    for (size_t i = 0; i < length; i++)
+        text_addf(words, "%s%c", i > 0 && (length - i) % 3 == 0 ? "," : "", digits[i]);
+}
+
+static void add_objective(const struct policy_decision *decision, struct text *words)
+{
+    const struct policy_settings *settings = decision->settings;
+    add_number(words, decision->waiting);
+    text_addf(words, " waiting need %" PRId64 " to start within %g s at ",
+              policy_whole(decision->by_waiting), (double)settings->max_wait_ms / 1000);
+    add_number(words, decision->result->rate);
+    text_add(words, "/s each");
+    if (isnan(decision->by_arrivals)) {
+        text_add(words, "; the rate of arrivals is not known yet");
+        return;
+    }
+    text_add(words, "; ");
+    add_number(words, decision->flow.arrival_rate);
+    int64_t arrivals = policy_whole(decision->by_arrivals);
+    int64_t balance = policy_whole(decision->by_balance);
+    text_addf(words, "/s arriving need %" PRId64, arrivals);
+    if (balance != arrivals) {
+        text_addf(words, ", %" PRId64 " while %s than ", balance,
+                  balance < arrivals ? "fewer" : "more");
+        add_number(words, ceil(decision->balanced_waiting));
+        text_add(words, " wait");
+    }
+    if (decision->is_smoothed)
+        text_add(words, "; more were needed within the last minute");
+}
+
+static void add_threshold(const struct policy_decision *decision, struct text *words)
+{
+    add_number(words, decision->input->value);
+    text_add(words, " at a threshold of ");
+    add_number(words, decision->input->threshold);
+    if (decision->settings->max_wait_ms == 0)
+        return;
+    if (decision->result->rate > 0)
+        text_add(words, ": the rate of arrivals is not known yet");
+    else if (isnan(decision->last->reading.consumers))
+        text_add(words, ": the source reports no consumers, so what a replica does per second is "
+                        "not known");
+    else
+        text_add(words, ": what a replica does per second is not known yet");
+}
+
+static bool has_ratio(const struct policy_decision *decision)
+{
+    const struct policy_settings *settings = decision->settings;
+    return settings->step_count == 0 || settings->max_wait_ms > 0 || decision->input->has_threshold;
+}
+
+/* The term that decided before limits and floors. */
+static void add_base(const struct policy_decision *decision, struct text *words)
+{
+    if (!has_ratio(decision)) {
+        add_number(words, decision->waiting);
+        text_addf(words, " waiting, level %zu of %zu", decision->state->step,
+                  decision->settings->step_count);
+    } else if (decision->settings->max_wait_ms > 0 && !isnan(decision->by_waiting))
+        add_objective(decision, words);
+    else
+        add_threshold(decision, words);
+}
+
+static void add_bound(const struct policy_decision *decision, struct text *words)
+{
+    const struct policy_settings *settings = decision->settings;
+    const struct policy_result *result = decision->result;
+    double in_flight = decision->last->reading.in_flight;
+    switch (result->term) {
+    case POLICY_BY_STEP:
+        if (has_ratio(decision))
+            text_addf(words, "; level %zu of %zu has at least %" PRId64, decision->state->step,
+                      settings->step_count, result->replicas);
+        break;
+    case POLICY_BY_IN_FLIGHT:
+        text_addf(words, "; %g in flight are %g per replica", in_flight,
+                  settings->in_flight_per_replica);
+        break;
+    case POLICY_BY_BUSY:
+        text_addf(words, "; as many as ever since it was idle");
+        break;
+    case POLICY_BY_IDLE:
+        text_addf(words, "; nothing waiting or in flight for %g s",
+                  fmax(0, (double)result->idle_ms / 1000));
+        break;
+    case POLICY_BY_STALL:
+        text_add(words, "; consumers are stuck (STALL): more replicas do not help");
+        break;
+    case POLICY_BY_SKEW:
+        text_add(words, "; one partition alone has what waits (SKEW): more replicas do not help");
+        break;
+    case POLICY_BY_PARTITIONS:
+        text_addf(words, "; more than %g replicas have no partition", decision->input->max_useful);
+        break;
+    case POLICY_BY_MAX:
+        text_addf(words, "; maxReplicaCount is %" PRId64, settings->max_replicas);
+        break;
+    default:
+        break;
+    }
+    if (settings->idle_ms != POLICY_NEVER && result->active && result->idle_ms >= 0)
+        text_addf(words, "; idle for %g of %g s", (double)result->idle_ms / 1000,
+                  (double)settings->idle_ms / 1000);
+}
+
+void policy_words_add(const struct policy_decision *decision, struct text *words)
+{
+    int64_t replicas = decision->result->replicas;
+    text_addf(words, "%" PRId64 " replica%s: ", replicas, replicas == 1 ? "" : "s");
+    add_base(decision, words);
+    add_bound(decision, words);
+}

@@ -1,0 +1,165 @@
+/*
+ * What one call over nghttp2 answers. It is given to nghttp2 at once, which writes nothing before the turn's
+ * end: so headers, message and trailers leave together, and with other calls'.
+ *
+ * At most one message is under way: nghttp2 takes it from the call when flow control lets it, and the
+ * status follows it.
+ */
+
+#include "serve/h2/call/answer.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "serve/h2/call/limits.h"
+#include "serve/h2/call/status.h"
+#include "serve/transport/metadata.h"
+#include "serve/transport/status_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const nghttp2_nv own_headers[] = {
+    H2_HEADER(":status", "200"),
+    H2_HEADER("content-type", "application/grpc"),
+    H2_HEADER("grpc-accept-encoding", "identity, deflate, gzip"),
+};
+
+/* Beside them grpc-status and grpc-message. */
+enum { MAX_HEADERS = ARRAY_LENGTH(own_headers) + 2 + METADATA_MAX_PAIRS };
+
+static size_t put_metadata(const struct h2_call *call, enum metadata_place place,
+                           nghttp2_nv *headers)
+{
+    const struct metadata *metadata = call->call.reply;
+    size_t count = 0;
+    for (size_t i = 0; metadata != NULL && i < metadata->count; i++) {
+        const struct metadata_pair *pair = &metadata->pairs[i];
+        if (pair->place == place)
+            headers[count++] = (nghttp2_nv){.name = (uint8_t *)pair->key,
+                                            .value = (uint8_t *)pair->encoded.bytes,
+                                            .namelen = strlen(pair->key),
+                                            .valuelen = pair->encoded.length};
+    }
+    return count;
+}
+
+static size_t put_headers(const struct h2_call *call, nghttp2_nv *headers)
+{
+    memcpy(headers, own_headers, sizeof(own_headers));
+    return ARRAY_LENGTH(own_headers) +
+           put_metadata(call, METADATA_INITIAL, headers + ARRAY_LENGTH(own_headers));
+}
+
+static size_t put_trailers(const struct h2_call *call, nghttp2_nv *headers)
+{
+    size_t count = 0;
+    headers[count++] = h2_status_header(call->status);
+    if (call->status_text != NULL)
+        headers[count++] = h2_text_header(call->status_text);
+    return count + put_metadata(call, METADATA_TRAILING, headers + count);
+}
+
+/* Where no message was sent the status stands in the headers; but clients take all of those for trailers. */
+static void send_status(struct h2_call *call)
+{
+    nghttp2_session *session = call->connection->session;
+    nghttp2_nv headers[MAX_HEADERS];
+    size_t count = call->headers_sent ? 0 : put_headers(call, headers);
+    if (!call->headers_sent && call->call.reply != NULL) {
+        nghttp2_submit_headers(session, NGHTTP2_FLAG_NONE, call->stream_id, NULL, headers, count,
+                               NULL);
+        call->headers_sent = true;
+        count = 0;
+    }
+    count += put_trailers(call, headers + count);
+    if (call->headers_sent)
+        nghttp2_submit_trailer(session, call->stream_id, headers, count);
+    else
+        nghttp2_submit_response(session, call->stream_id, headers, count, NULL);
+    free(TAKE(call->status_text));
+}
+
+/* nghttp2 takes a part of the message, as much as flow control allows. */
+static ssize_t read_message(nghttp2_session *session, int32_t stream_id, uint8_t *buffer,
+                            size_t room, uint32_t *flags, nghttp2_data_source *source,
+                            void *user_data)
+{
+    (void)session;
+    (void)stream_id;
+    (void)user_data;
+    struct h2_call *call = source->ptr;
+    size_t left = call->message_length - call->message_sent;
+    size_t length = left < room ? left : room;
+    memcpy(buffer, call->message + call->message_sent, length);
+    call->message_sent += length;
+    if (length == left) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        if (call->finished)
+            send_status(call); /* not earlier: trailers would overtake the message */
+    }
+    return (ssize_t)length;
+}
+
+static void submit_message(struct h2_call *call)
+{
+    const nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_message};
+    nghttp2_session *session = call->connection->session;
+    if (call->headers_sent) {
+        nghttp2_submit_data(session, NGHTTP2_FLAG_NONE, call->stream_id, &provider);
+        return;
+    }
+    nghttp2_nv headers[MAX_HEADERS];
+    nghttp2_submit_response(session, call->stream_id, headers, put_headers(call, headers),
+                            &provider);
+    call->headers_sent = true;
+}
+
+bool h2_call_send(struct call *base, struct bytes message)
+{
+    struct h2_call *call = (struct h2_call *)base;
+    if (call->finished)
+        return true; /* the client is gone, and ended() is on its way */
+    if (call->message != NULL)
+        return false;
+
+    call->message_length = FRAMING_PREFIX_BYTES + message.length;
+    call->message_sent = 0;
+    call->message = memory_new(call->message_length);
+    framing_put_prefix(call->message, (uint32_t)message.length);
+    if (message.length > 0)
+        memcpy(call->message + FRAMING_PREFIX_BYTES, message.data, message.length);
+
+    submit_message(call);
+    h2_connection_touch(call->connection);
+    return true;
+}
+
+void h2_call_sent(struct h2_call *call)
+{
+    const struct service *service = call->connection->server->service;
+    if (call->message == NULL || call->message_sent < call->message_length)
+        return;
+    free(TAKE(call->message));
+    if (!call->finished)
+        service->writable(service->context, &call->call);
+}
+
+void h2_call_finish(struct call *base, enum status status, const char *text)
+{
+    struct h2_call *call = (struct h2_call *)base;
+    if (call->finished)
+        return;
+    call->finished = true;
+    call->status = (uint8_t)status;
+    if (text != NULL) {
+        char encoded[STATUS_TEXT_BYTES + 1];
+        size_t length = status_text_encode(text, encoded);
+        call->status_text = text_copy_bytes(encoded, length);
+    }
+    /* Its deadline is met, and the client is to take the answer in time. */
+    h2_call_include_in_limit(call);
+    h2_call_drop_deadline(call);
+    h2_call_await_client(call);
+    if (call->message == NULL)
+        send_status(call);
+    h2_connection_touch(call->connection);
+}

@@ -1,0 +1,18 @@
+/*
+ * What a call answers: messages, metadata and a status.
+ *
+ * Threads: the loop's.
+ */
+#ifndef BACKLOG_SERVE_H2_CALL_ANSWER_H
+#define BACKLOG_SERVE_H2_CALL_ANSWER_H
+
+#include "serve/h2/state.h"
+
+/* A DATA frame of it has left. */
+void h2_call_sent(struct h2_call *call);
+
+/* The transport's. */
+bool h2_call_send(struct call *call, struct bytes message);
+void h2_call_finish(struct call *call, enum status status, const char *text);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * A call: its messages in, its beginning and its end.
+ *
+ * Threads: the loop's.
+ */
+#ifndef BACKLOG_SERVE_H2_CALL_CALL_H
+#define BACKLOG_SERVE_H2_CALL_CALL_H
+
+#include "serve/h2/state.h"
+
+/* Takes the path out of the request. */
+void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h2_request *request);
+void h2_call_receive(struct h2_call *call, struct bytes bytes);
+void h2_call_half_close(struct h2_call *call);
+/* Delivers what had to wait for call_read(). */
+void h2_call_deliver(struct h2_call *call);
+/* Its stream is closed: the last thing that happens to it. */
+void h2_call_end(struct h2_call *call);
+
+/* The transport's. */
+bool h2_call_metadata(const struct call *call, const char *key, size_t index, struct text *value);
+void h2_call_read(struct call *call);
+
+#endif

@@ -1,0 +1,80 @@
+#include "serve/h2/call/limits.h"
+#include "base/clock.h"
+#include "base/memory.h"
+
+void h2_call_await_client(struct h2_call *call)
+{
+    struct h2_server *server = call->connection->server;
+    if (call->is_expected)
+        TAILQ_REMOVE(&server->expected, call, expected);
+    call->is_expected = true;
+    call->expected_ms = server->now_ms + server->limits.max[H2_CALL_MS];
+    TAILQ_INSERT_TAIL(&server->expected, call, expected);
+}
+
+void h2_call_await_nobody(struct h2_call *call)
+{
+    if (call->is_expected)
+        TAILQ_REMOVE(&call->connection->server->expected, call, expected);
+    call->is_expected = false;
+}
+
+void h2_call_expire(struct h2_call *call)
+{
+    struct h2_server *server = call->connection->server;
+    h2_call_await_nobody(call);
+    h2_limit_hit(&server->limits, H2_CALL_MS, call->connection->peer->address, server->now_ms);
+    if (!call->finished) {
+        call_finish(&call->call, STATUS_DEADLINE_EXCEEDED,
+                    "the client sent no request message in time");
+        return;
+    }
+    nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id,
+                              NGHTTP2_CANCEL);
+    h2_connection_touch(call->connection);
+}
+
+static void deadline_has_passed(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct h2_call *call = argument;
+    call_finish(&call->call, STATUS_DEADLINE_EXCEEDED, "Deadline Exceeded");
+}
+
+void h2_call_set_deadline(struct h2_call *call, int64_t timeout_ms)
+{
+    struct h2_server *server = call->connection->server;
+    call->call.deadline_ms = CLOCK_NEVER;
+    if (timeout_ms == CLOCK_NEVER)
+        return;
+    call->call.deadline_ms = clock_now_ms() + timeout_ms;
+    const struct timeval left = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+    call->deadline = evtimer_new(server->base, deadline_has_passed, call);
+    evtimer_add(call->deadline, &left);
+}
+
+void h2_call_drop_deadline(struct h2_call *call)
+{
+    if (call->deadline != NULL)
+        event_free(TAKE(call->deadline));
+}
+
+void h2_call_exclude_from_limit(struct call *base)
+{
+    struct h2_call *call = (struct h2_call *)base;
+    if (call->is_stream)
+        return;
+    call->is_stream = true;
+    call->connection->peer->calls--;
+    call->connection->server->stream_count++;
+}
+
+void h2_call_include_in_limit(struct h2_call *call)
+{
+    if (!call->is_stream)
+        return;
+    call->is_stream = false;
+    call->connection->peer->calls++;
+    call->connection->server->stream_count--;
+}

@@ -1,0 +1,23 @@
+/*
+ * The Host of a request. A page of somebody else's can let its own name resolve to our address (DNS rebinding), and
+ * its script then reads our answers as its own; the browser still sends that name as the Host. So only names that
+ * nobody else can have are answered.
+ *
+ * Threads: any.
+ */
+#ifndef BACKLOG_WEB_HTTP_HOST_H
+#define BACKLOG_WEB_HTTP_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Further names, as patterns (fnmatch): "backlog.keda.svc", "*.example"; "*" permits every name. Borrowed. */
+struct web_hosts {
+    const char *const *patterns;
+    size_t count;
+};
+
+/* Of a "Host:" header, with or without a port: an IP address, localhost, or one of the names. */
+bool web_host_is_permitted(const struct web_hosts *hosts, const char *header);
+
+#endif

@@ -1,0 +1,489 @@
+#include "web/http/http.h"
+
+#include "base/memory.h"
+#include "base/system/listen.h"
+#include "web/http/address.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and memory. */
+enum { MAX_CLIENTS = 64, MAX_HEADER_BYTES = 8192 };
+
+/* Closed at once for as many that wait. The others have had the time to be read. */
+enum { MAX_EVICTED = MAX_CLIENTS / 2 };
+
+/* Of a Host that is refused. */
+enum { MAX_SHOWN_BYTES = 256 };
+
+/* What a client sends behind its request is read by nobody, and stays in the kernel. */
+enum { MAX_UNREAD_BYTES = 2 * MAX_HEADER_BYTES };
+
+static const char stream_type[] = "text/event-stream; charset=utf-8";
+static const struct timeval client_timeout = {5, 0};
+static const struct timeval pause_time = {0, 100000};
+static const struct timeval moment = {0, 1000};
+
+/* A connection's place: evhttp limits neither their number nor their time. */
+struct client {
+    struct web *web;
+    struct bufferevent
+        *stream; /* a reference of ours: the descriptor stays open as long as we use it */
+    struct event *deadline;
+    bool has_place;        /* among those that are answered once */
+    bool has_requested;    /* evhttp calls us at its end */
+    struct reader *reader; /* NULL: it is answered once */
+    TAILQ_ENTRY(client) all;
+};
+
+struct web {
+    struct web_settings settings;
+    int port;
+    int listen_fd; /* the listener's */
+    pthread_t thread;
+    struct event_base *base;
+    struct evhttp *http;
+    struct evconnlistener *listener; /* owned by http; NULL: it is gone */
+    struct event *pause;             /* at the limit of clients, until there is room */
+    struct event *stopping;
+    int stop_fd;
+    size_t client_count;
+    TAILQ_HEAD(, client) clients; /* the oldest first; without readers */
+    struct streams *streams;
+};
+
+/* ---- connections ---- */
+
+/* It does not count among those that are answered once any more. */
+static void give_place(struct client *client)
+{
+    struct web *web = client->web;
+    if (!client->has_place)
+        return;
+    client->has_place = false;
+    TAILQ_REMOVE(&web->clients, client, all);
+    if (--web->client_count < MAX_CLIENTS && web->listener != NULL)
+        evconnlistener_enable(web->listener);
+}
+
+static void client_free(struct client *client)
+{
+    if (client->reader != NULL)
+        streams_closed(client->reader);
+    else
+        give_place(client);
+    event_free(client->deadline);
+    bufferevent_decref(client->stream);
+    free(client);
+}
+
+/* evhttp sees its connection end, and frees it. */
+static void client_is_late(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct client *client = argument;
+    int own_fd = bufferevent_getfd(client->stream);
+    if (own_fd >= 0)
+        shutdown(own_fd, SHUT_RDWR);
+    if (!client->has_requested)
+        client_free(client);
+}
+
+static void client_closed(struct evhttp_connection *connection, void *argument)
+{
+    (void)connection;
+    client_free(argument);
+}
+
+/* New clients wait in the kernel's queue until what the present ones have sent is read. */
+static void pause_listener(struct web *web)
+{
+    evconnlistener_disable(web->listener);
+    evtimer_add(web->pause, &moment);
+}
+
+/* The first of the address that has the most: probes and scrapers have few. Not NULL, as there are some. */
+static struct client *find_victim(const struct web *web)
+{
+    struct web_address addresses[MAX_CLIENTS];
+    size_t count = 0;
+    struct client *client;
+    TAILQ_FOREACH(client, &web->clients, all)
+    if (count < MAX_CLIENTS)
+        addresses[count++] = web_address_of(bufferevent_getfd(client->stream));
+    size_t index = web_address_commonest(addresses, count);
+    for (client = TAILQ_FIRST(&web->clients); index > 0; index--)
+        client = TAILQ_NEXT(client, all);
+    return client;
+}
+
+/* How many wait in the kernel's queue; 0 where it does not know. */
+static size_t count_waiting(const struct web *web)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    return getsockopt(web->listen_fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0
+               ? info.tcpi_unacked
+               : 0;
+}
+
+/* At the limit connections are closed for those that wait: silent ones must not lock out probes and scrapers, however
+ * fast they come. Where one has sent a request, evhttp reports its end in the next turn. */
+static void make_room(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct web *web = argument;
+    size_t waiting = count_waiting(web);
+    size_t wanted = waiting < 1 ? 1 : waiting > MAX_EVICTED ? MAX_EVICTED : waiting;
+    bool is_full = web->client_count >= MAX_CLIENTS;
+    while (is_full && web->client_count + wanted > MAX_CLIENTS) {
+        struct client *victim = find_victim(web);
+        give_place(victim);
+        client_is_late(-1, 0, victim);
+    }
+}
+
+/* evhttp calls this for the stream of a connection that it has accepted. */
+static struct bufferevent *client_new(struct event_base *base, void *argument)
+{
+    struct web *web = argument;
+    struct client *client = memory_new(sizeof(*client));
+    client->web = web;
+    client->has_place = true;
+    client->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_incref(client->stream);
+    bufferevent_setwatermark(client->stream, EV_READ, 0, MAX_UNREAD_BYTES);
+    client->deadline = evtimer_new(base, client_is_late, client);
+    evtimer_add(client->deadline, &client_timeout);
+    TAILQ_INSERT_TAIL(&web->clients, client, all);
+    if (++web->client_count >= MAX_CLIENTS)
+        pause_listener(web);
+    return client->stream;
+}
+
+/* The end of a connection with a request is reported by evhttp, and frees its place. */
+static struct client *watch_end(struct web *web, struct evhttp_connection *connection)
+{
+    struct client *client;
+    const struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
+    TAILQ_FOREACH(client, &web->clients, all)
+    if (client->stream == stream) {
+        client->has_requested = true;
+        evhttp_connection_set_closecb(connection, client_closed, client);
+        return client;
+    }
+    return NULL;
+}
+
+static void resume(evutil_socket_t fd, short what, void *listener)
+{
+    (void)fd;
+    (void)what;
+    evconnlistener_enable(listener);
+}
+
+/* Out of descriptors: the connection stays in the queue, and would be reported again and again. */
+static void accept_failed(struct evconnlistener *listener, void *http)
+{
+    (void)http;
+    evconnlistener_disable(listener);
+    event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, resume, listener,
+                    &pause_time);
+}
+
+/* ---- requests ---- */
+
+static void request_done(struct web_request *request)
+{
+    for (size_t i = 0; i < request->below_count; i++)
+        free(request->below[i]);
+    if (request->parameters != NULL)
+        evhttp_clear_headers(request->parameters);
+}
+
+const char *web_parameter(const struct web_request *request, const char *name)
+{
+    return evhttp_find_header(request->parameters, name);
+}
+
+/* False: more segments than any page has, or an empty one. */
+static bool split_path(const char *path, struct web_request *request)
+{
+    while (*path != '\0') {
+        size_t length = strcspn(path, "/");
+        if (length == 0 || request->below_count == WEB_MAX_SEGMENTS)
+            return false;
+        _cleanup_(memory_free) char *raw = text_copy_bytes(path, length);
+        request->below[request->below_count++] = evhttp_uridecode(raw, 0, NULL);
+        path += length;
+        path += *path == '/';
+    }
+    return true;
+}
+
+static const struct web_page *find_page(const struct web *web, const char *path,
+                                        struct web_request *request)
+{
+    const struct web_page *page;
+    for (page = web->settings.pages; page->path != NULL; page++) {
+        if (text_equal(page->path, path))
+            return page;
+        if (text_ends_with(page->path, "/") && text_starts_with(path, page->path))
+            return split_path(path + strlen(page->path), request) ? page : NULL;
+    }
+    return NULL;
+}
+
+static void refuse(struct web_answer *answer, int code, const char *text)
+{
+    answer->code = code;
+    text_add(&answer->body, text);
+}
+
+/* "a=1&b" as well: evhttp knows no parameter without a value. */
+static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters)
+{
+    _cleanup_(text_done) struct text all = {0};
+    while (query != NULL && *query != '\0') {
+        size_t length = strcspn(query, "&");
+        text_add_bytes(&all, query, length);
+        text_add(&all, memchr(query, '=', length) == NULL ? "=" : "");
+        text_add(&all, query[length] == '&' ? "&" : "");
+        query += length + (query[length] == '&');
+    }
+    return all.length == 0 || evhttp_parse_query_str(all.bytes, ret_parameters) == 0;
+}
+
+/* "devbox" of "devbox:9091", the address to listen on. */
+static bool is_own_name(const struct web *web, const char *header)
+{
+    const char *listen = web->settings.listen;
+    size_t length = (size_t)(strrchr(listen, ':') - listen);
+    return length > 0 && strncasecmp(listen, header, length) == 0 &&
+           (header[length] == '\0' || header[length] == ':');
+}
+
+/* The Host, or that of a whole URL; one that is not permitted. NULL: all are, or there is none, as a browser always sends
+ * one. */
+static const char *refused_host(const struct web *web, struct evhttp_request *request)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+    const char *of_uri = uri == NULL ? NULL : evhttp_uri_get_host(uri);
+    const struct evkeyval *header;
+    if (of_uri != NULL && !web_host_is_permitted(&web->settings.hosts, of_uri) &&
+        !is_own_name(web, of_uri))
+        return of_uri;
+    TAILQ_FOREACH(header, evhttp_request_get_input_headers(request), next)
+    if (strcasecmp(header->key, "Host") == 0 &&
+        !web_host_is_permitted(&web->settings.hosts, header->value) &&
+        !is_own_name(web, header->value))
+        return header->value;
+    return NULL;
+}
+
+/* Returns the page where it is a stream: it is not written here. */
+static const struct web_page *write_answer(const struct web *web,
+                                           struct evhttp_request *evhttp_request,
+                                           struct web_answer *answer)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
+    const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
+    const char *query = uri == NULL ? NULL : evhttp_uri_get_query(uri);
+    struct evkeyvalq parameters;
+    TAILQ_INIT(&parameters);
+    _cleanup_(memory_free) char *target = text_format(
+        "%s%s%s", path == NULL ? "" : path, query == NULL ? "" : "?", query == NULL ? "" : query);
+    _cleanup_(request_done) struct web_request request = {.target = target,
+                                                          .parameters = &parameters};
+
+    const char *host = refused_host(web, evhttp_request);
+    if (host != NULL) {
+        answer->code = 403;
+        text_addf(&answer->body,
+                  "host \"%.*s\" is not permitted: use an IP address or localhost, or add the name "
+                  "to --http-hosts of the server\n",
+                  (int)text_cut(host, MAX_SHOWN_BYTES), host);
+        return NULL;
+    }
+    if (!parse_parameters(query, &parameters)) {
+        refuse(answer, HTTP_BADREQUEST, "invalid query string\n");
+        return NULL;
+    }
+    const struct web_page *page = path == NULL ? NULL : find_page(web, path, &request);
+    if (page != NULL && page->stream != NULL)
+        return page;
+    if (page != NULL)
+        page->get(page->context, &request, answer);
+    else
+        refuse(answer, HTTP_NOTFOUND, "page not found\n");
+    return NULL;
+}
+
+/* Pages load nothing from elsewhere, and nobody shows them in a frame. */
+static void add_headers(struct evkeyvalq *headers, const char *type)
+{
+    evhttp_add_header(headers, "Content-Type", type);
+    evhttp_add_header(headers, "Cache-Control", "no-store");
+    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+    evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+    evhttp_add_header(headers, "Content-Security-Policy",
+                      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                      "connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                      "frame-ancestors 'none'");
+}
+
+static void send_answer(struct evhttp_request *evhttp_request, const struct web_answer *answer)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
+    _cleanup_(memory_free) char *length = text_format("%zu", answer->body.length);
+    add_headers(headers, answer->type);
+    evhttp_add_header(headers, "Content-Length", length);
+    evhttp_add_header(headers, "Connection", "close");
+    if (evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD)
+        evbuffer_add(evhttp_request_get_output_buffer(evhttp_request), answer->body.bytes,
+                     answer->body.length);
+    evhttp_send_reply(evhttp_request, answer->code, NULL, NULL);
+}
+
+/* From here on it is a reader, which neither the deadline nor the limit of clients concerns. */
+static bool open_stream(struct web *web, const struct web_page *page, struct client *client,
+                        struct evhttp_request *evhttp_request)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
+    if (client == NULL ||
+        !streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request)))
+        return false;
+    add_headers(headers, stream_type);
+    evtimer_del(client->deadline);
+    give_place(client);
+    client->reader = streams_open(web->streams, page->stream, page->context, evhttp_request);
+    return true;
+}
+
+static void answer_request(struct evhttp_request *evhttp_request, void *argument)
+{
+    struct web *web = argument;
+    const struct web_page *stream = NULL;
+    struct web_answer answer = {.code = HTTP_OK, .type = "text/plain; charset=utf-8"};
+    enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
+
+    struct client *client = watch_end(web, evhttp_request_get_connection(evhttp_request));
+    if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
+        stream = write_answer(web, evhttp_request, &answer);
+    else {
+        evhttp_add_header(evhttp_request_get_output_headers(evhttp_request), "Allow", "GET, HEAD");
+        refuse(&answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
+    }
+    if (stream != NULL && method == EVHTTP_REQ_GET &&
+        open_stream(web, stream, client, evhttp_request))
+        return;
+    if (stream != NULL && method == EVHTTP_REQ_HEAD)
+        answer.type = stream_type;
+    else if (stream != NULL)
+        refuse(&answer, 503, "too many readers of this page are connected: try again later\n");
+    send_answer(evhttp_request, &answer);
+    text_done(&answer.body);
+}
+
+/* ---- the server ---- */
+
+static void stop(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    event_base_loopbreak(argument);
+}
+
+static void *serve_pages(void *argument)
+{
+    struct web *web = argument;
+    event_base_dispatch(web->base);
+    return NULL;
+}
+
+static void web_free(struct web *web)
+{
+    struct client *client;
+    struct client *next;
+    web->listener = NULL;
+    evhttp_free(web->http); /* its connections and its listener with it */
+    for (client = TAILQ_FIRST(&web->clients); client != NULL; client = next) {
+        next = TAILQ_NEXT(client, all);
+        client_free(client);
+    }
+    streams_free(web->streams);
+    event_free(web->pause);
+    event_free(web->stopping);
+    event_base_free(web->base);
+    close(web->stop_fd);
+    free(web);
+}
+
+static void make_http(struct web *web, int fd)
+{
+    web->base = event_base_new();
+    web->streams = streams_new(web->base);
+    web->http = evhttp_new(web->base);
+    evhttp_set_max_headers_size(web->http, MAX_HEADER_BYTES);
+    evhttp_set_max_body_size(web->http, 0);
+    evhttp_set_bevcb(web->http, client_new, web);
+    evhttp_set_gencb(web->http, answer_request, web);
+
+    web->listener = evconnlistener_new(web->base, NULL, NULL,
+                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    evhttp_bind_listener(web->http, web->listener);
+    evconnlistener_set_error_cb(web->listener, accept_failed);
+    web->pause = evtimer_new(web->base, make_room, web);
+    web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    web->stopping = event_new(web->base, web->stop_fd, EV_READ, stop, web->base);
+    event_add(web->stopping, NULL);
+}
+
+bool web_start(const struct web_settings *settings, struct web **ret_web, struct error *error)
+{
+    int fd = listen_open(settings->listen, error);
+    if (fd < 0)
+        return false;
+    struct web *web = memory_new(sizeof(*web));
+    web->settings = *settings;
+    web->listen_fd = fd;
+    TAILQ_INIT(&web->clients);
+    web->port = listen_port(fd);
+    make_http(web, fd);
+    if (pthread_create(&web->thread, NULL, serve_pages, web) != 0) {
+        web_free(web);
+        return error_set(error, ERROR_LIMIT, "cannot start the thread of the HTTP port");
+    }
+    *ret_web = web;
+    return true;
+}
+
+int web_port(const struct web *web)
+{
+    return web->port;
+}
+
+void web_stop(struct web *web)
+{
+    if (web == NULL)
+        return;
+    eventfd_write(web->stop_fd, 1);
+    pthread_join(web->thread, NULL);
+    web_free(web);
+}
