@@ -21,15 +21,6 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
-void command_mistake(struct text *mistakes, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    text_addv(mistakes, format, arguments);
-    va_end(arguments);
-    text_add(mistakes, "\n");
-}
-
 /* ---- help and version ---- */
 
 static void print_page(struct page *page)
@@ -41,7 +32,7 @@ static void print_page(struct page *page)
 static void print_overview(void)
 {
     struct page page = {.format = PAGE_TEXT};
-    help_write_overview(&page);
+    help_write_overview(command_list, &page);
     print_page(&page);
 }
 

@@ -26,6 +26,15 @@ struct reading {
     bool has_unknown; /* then a word without a flag may be its value */
 };
 
+void command_mistake(struct text *mistakes, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(mistakes, format, arguments);
+    va_end(arguments);
+    text_add(mistakes, "\n");
+}
+
 char *flags_variable(const struct command *command, const struct option *row)
 {
     if (row->flags & OPTION_NO_VARIABLE)

@@ -136,16 +136,16 @@ void help_write_command(const struct command *command, struct page *page)
     }
 }
 
-void help_write_overview(struct page *page)
+void help_write_overview(const struct command *const list[], struct page *page)
 {
     text_add(&page->text, "Usage: backlog COMMAND [FLAG ...]\n");
     page_paragraphs(page,
                     "An external scaler for KEDA: how much work waits in Kafka, NATS JetStream, "
                     "RabbitMQ, Redis, PostgreSQL and Prometheus.");
     page_heading(page, "Commands");
-    for (size_t i = 0; command_list[i] != NULL; i++)
-        if (!command_list[i]->is_internal)
-            page_term(page, command_list[i]->name, command_list[i]->summary);
+    for (size_t i = 0; list[i] != NULL; i++)
+        if (!list[i]->is_internal)
+            page_term(page, list[i]->name, list[i]->summary);
     page_heading(page, "Examples");
     page_example(page, "answer KEDA on port 9090, with metrics on port 9091",
                  "backlog serve --http :9091 --config connections.yaml");

@@ -8,8 +8,8 @@
 
 #include "cli/command.h"
 
-/* `backlog help`: what there is. */
-void help_write_overview(struct page *page);
+/* `backlog help`: what there is of the list, which ends with NULL. */
+void help_write_overview(const struct command *const list[], struct page *page);
 
 /* `backlog help COMMAND`. */
 void help_write_command(const struct command *command, struct page *page);
