@@ -197,14 +197,14 @@ int64_t server_certificate_ends_s(const struct server *server);
 bool server_failed_handshakes(const struct server *server, uint64_t *ret_count);
 void server_free(struct server *server);
 
-/* Those of this build, and NULL; the first is the default. */
+/* Those of this build (list.c), and NULL; the first is the default. */
 extern const struct transport *const transport_list[];
 extern const char *const transport_names[];
 
 /* NULL: there is none of this name, or it was left out of the build. */
 const struct transport *transport_find(const char *name);
 
-extern const struct transport transport_grpc_core; /* grpc_core.c */
-extern const struct transport transport_nghttp2;   /* h2_server.c */
+extern const struct transport transport_grpc_core; /* grpc_core/server.c */
+extern const struct transport transport_nghttp2;   /* h2/server.c */
 
 #endif
