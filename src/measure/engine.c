@@ -4,6 +4,8 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/connection/connection.h"
+#include "measure/connection/query.h"
 #include "measure/engine_internal.h"
 
 #include <errno.h>
@@ -327,6 +329,11 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
     return poller != NULL;
 }
 
+size_t query_bytes(void)
+{
+    return sizeof(struct query);
+}
+
 void query_release(struct query *query, int64_t interval_ms)
 {
     struct poller *poller = poller_of(query);
@@ -426,11 +433,6 @@ size_t query_history(struct query *query, int64_t from_ms, struct history_sample
 void query_flow(struct query *query, struct history_flow *ret_flow)
 {
     history_flow(poller_of(query)->engine->history, &query->series, ret_flow);
-}
-
-void engine_history_stats(struct engine *engine, struct history_stats *ret_stats)
-{
-    history_stats(engine->history, ret_stats);
 }
 
 void watcher_start(struct watcher *watcher, struct query *query, bool is_stream)

@@ -93,6 +93,8 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
                  struct query **ret_query, struct error *error);
 void query_release(struct query *query, int64_t interval_ms);
 
+size_t query_bytes(void); /* that one takes at least, besides its values */
+
 /* Who uses a query; for people. The user, and all that it has, is borrowed until query_remove_user(), which comes before
  * query_release(). */
 void query_add_user(struct query *query, struct query_user *user);

@@ -116,3 +116,9 @@ struct log_fields naming_fields(const struct naming *naming, const struct error 
         .error = error == NULL || !error_is_set(error) ? NULL : error_text(error),
     };
 }
+
+void naming_warn(const struct naming *naming, const struct error *error, const char *what)
+{
+    struct log_fields fields = naming_fields(naming, error);
+    log_about(&fields, LOG_LEVEL_WARNING, "%s: %s", naming->label, what);
+}

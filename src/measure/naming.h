@@ -33,4 +33,7 @@ void naming_remove(struct naming *naming, struct query_user *user);
 /* For a line about it; the error may be NULL. All is borrowed. */
 struct log_fields naming_fields(const struct naming *naming, const struct error *error);
 
+/* A warning about it: its label, and what. */
+void naming_warn(const struct naming *naming, const struct error *error, const char *what);
+
 #endif

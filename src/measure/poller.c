@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "config/place.h"
 #include "measure/client.h"
+#include "measure/connection/connection.h"
 
 #include <limits.h>
 #include <poll.h>

@@ -8,7 +8,7 @@
 #ifndef BACKLOG_MEASURE_POLLER_H
 #define BACKLOG_MEASURE_POLLER_H
 
-#include "measure/connection/connection.h"
+#include "measure/connection/state.h"
 
 #include <pthread.h>
 

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/metric.h"
 #include "base/text.h"
+#include "measure/connection/connection.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -293,6 +294,11 @@ static void write_durations(struct text *page, const struct retired_stats *list)
         _cleanup_(memory_free) char *labels = text_format("scaler=\"%s\"", each->scaler->name);
         metric_histogram(page, name, labels, &each->stats.measurement_seconds);
     }
+}
+
+void engine_history_stats(struct engine *engine, struct history_stats *ret_stats)
+{
+    history_stats(engine->history, ret_stats);
 }
 
 static void write_history(struct engine *engine, struct text *page)

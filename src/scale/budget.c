@@ -3,7 +3,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/connection/connection.h"
+#include "measure/engine.h"
 #include "scale/objects.h"
 
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static struct shared_values *find_shared(const struct namespace_budget *budget,
 
 size_t budget_min(size_t metadata_bytes)
 {
-    return sizeof(struct trigger) + sizeof(struct query) + metadata_bytes;
+    return sizeof(struct trigger) + query_bytes() + metadata_bytes;
 }
 
 static size_t own_bytes(const struct trigger *trigger)

@@ -6,6 +6,7 @@
 #include "base/recent_log.h"
 #include "base/text.h"
 #include "measure/connection/connection.h"
+#include "measure/connection/query.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "measure/connection/connection_internal.h"
+#include "measure/connection/query.h"
 
 #include <stdlib.h>
 #include <string.h>

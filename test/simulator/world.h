@@ -16,6 +16,7 @@
 #define BACKLOG_TEST_SIMULATOR_WORLD_H
 
 #include "measure/connection/connection.h"
+#include "measure/connection/query.h"
 #include "scale/triggers.h"
 
 #include <stdio.h>

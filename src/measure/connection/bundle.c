@@ -1,5 +1,4 @@
-/* Queries that one request measures together. */
-#include "measure/connection/connection_internal.h"
+#include "measure/connection/bundle.h"
 
 #include "base/hash.h"
 #include "base/memory.h"

@@ -1,9 +1,11 @@
 /* What is sent when, and what the end of an attempt or of a client means. */
-#include "measure/connection/connection_internal.h"
+#include "measure/connection/connection.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
+#include "measure/connection/bundle.h"
+#include "measure/connection/query.h"
+#include "measure/connection/subscription.h"
 
 #include <stdlib.h>
 #include <utlist.h>
@@ -59,13 +61,6 @@ bool connection_is_unused(const struct connection *connection)
     return connection->held_queries == 0;
 }
 
-void connection_warn(const struct connection *connection, const struct error *error,
-                     const char *what)
-{
-    struct log_fields fields = naming_fields(&connection->naming, error);
-    log_about(&fields, LOG_LEVEL_WARNING, "%s: %s", connection->naming.label, what);
-}
-
 /* ---- connecting ---- */
 
 /* At once after the first failure, then doubling; the jitter keeps many replicas of the server apart. */
@@ -117,7 +112,7 @@ static void set_broken(struct connection *connection, const struct error *error,
     struct query *query;
     struct query *next;
     if (connection->state != BROKEN && connection->failures == 0)
-        connection_warn(connection, error, "connection failed");
+        naming_warn(&connection->naming, error, "connection failed");
     if (connection->state != BROKEN) {
         connection->broken_since_ms = now_ms;
         record_failure(connection, now_ms);
@@ -255,9 +250,8 @@ static void end_unanswered(struct query *query, const struct error *error, int64
     if (may_have_died_before(query)) {
         query->was_resent = true;
         if (!connection->must_replace_client)
-            connection_warn(
-                connection, error,
-                "the client may have died in a pause: reconnecting before anything fails");
+            naming_warn(&connection->naming, error,
+                        "the client may have died in a pause: reconnecting before anything fails");
         connection->must_replace_client = true;
         schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
         return;
@@ -266,7 +260,7 @@ static void end_unanswered(struct query *query, const struct error *error, int64
     size_t max = HASH_COUNT(connection->queries) == 1 ? 1 : MAX_UNANSWERED_TIMEOUTS;
     connection->unanswered_timeouts += was_alone;
     if (was_alone && connection->unanswered_timeouts >= max && !connection->must_replace_client) {
-        connection_warn(connection, error, "nothing is answered: reconnecting");
+        naming_warn(&connection->naming, error, "nothing is answered: reconnecting");
         connection->must_replace_client = true;
     }
     connection->stats.counts.unanswered++;
@@ -334,7 +328,52 @@ void connection_end(struct query *query, enum task_outcome outcome, const struct
         query_plan(query, now_ms);
 }
 
+/* ---- notifications ---- */
+
+void connection_notify(struct connection *connection, uint64_t id, int64_t now_us)
+{
+    struct query *query = subscription_notified(connection, id);
+    if (query == NULL)
+        return;
+    int64_t now_ms = now_us / 1000;
+    connection->stats.counts.notifications++;
+    if (query->notified_at_us == 0)
+        query->notified_at_us = now_us;
+    query->outdated_from_us = now_us;
+    query->known.is_outdated = true;
+    bool was_alert = query->push.alert_ms > 0;
+    push_notify(&query->push);
+    /* An attempt in flight was sent before the message came. While the query is alert it is measured again and
+     * again anyway. */
+    if (!was_alert) {
+        bool in_flight = query->job.state == JOB_IN_FLIGHT;
+        int64_t from_ms = in_flight ? query->job.sent_ms + 1 : now_ms;
+        schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
+    }
+    query_plan(query, now_ms);
+}
+
+bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id)
+{
+    if (connection->unsubscribes_count == 0 || connection->state != CONNECTED)
+        return false;
+    *ret_id = connection->unsubscribes[--connection->unsubscribes_count];
+    return true;
+}
+
 /* ---- losing the client ---- */
+
+static void forget_subscriptions(struct connection *connection, int64_t now_ms)
+{
+    struct query *query;
+    struct query *next;
+    HASH_ITER(hh_subscribed, connection->subscribed, query, next)
+    {
+        subscription_lost(query, now_ms);
+        query_plan(query, now_ms);
+    }
+    connection->unsubscribes_count = 0;
+}
 
 static void end_lost(struct query *query, const struct error *error, int64_t now_ms)
 {
@@ -367,7 +406,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     bool had_answered_all = schedule->in_flight_count == 0;
     bool has_failed = false;
     bool may_have_died = false;
-    subscriptions_forget(connection, now_ms);
+    forget_subscriptions(connection, now_ms);
     for (struct job *job;
          (job = schedule->in_flight != NULL ? schedule->in_flight : schedule->slow) != NULL;) {
         struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
@@ -381,36 +420,14 @@ void connection_lost(struct connection *connection, const struct error *error, i
     if (error == NULL)
         return;
     if (may_have_died)
-        connection_warn(connection, error,
-                        "the client died in a pause: reconnecting before anything fails");
+        naming_warn(&connection->naming, error,
+                    "the client died in a pause: reconnecting before anything fails");
     if (has_failed && !may_have_died) /* or others are sent once more before anything fails */
         set_broken(connection, error, now_ms);
     else if (had_answered_all) {
         /* What is known stays true, and the next client shows whether the source works. */
-        connection_warn(connection, error, "reconnecting");
+        naming_warn(&connection->naming, error, "reconnecting");
         back_off(connection, now_ms);
-    }
-}
-
-/* ---- held answers ---- */
-
-void connection_begin_held(struct query *query)
-{
-    struct connection *connection = query->connection;
-    const struct error *error =
-        connection->state == BROKEN ? &connection->error : &query->known.error;
-    if (connection->stats.counts.held_triggers++ == 0)
-        connection_warn(connection, error,
-                        "measuring fails, so the last answers of active triggers are held");
-}
-
-void connection_end_held(struct query *query, const char *why)
-{
-    struct connection *connection = query->connection;
-    if (--connection->stats.counts.held_triggers == 0) {
-        struct log_fields fields = naming_fields(&connection->naming, NULL);
-        log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",
-                  connection->naming.label, why);
     }
 }
 

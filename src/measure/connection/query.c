@@ -1,10 +1,13 @@
 /* The queries of a connection: who holds and watches them, when they are due, what is known of them. */
-#include "measure/connection/connection_internal.h"
+#include "measure/connection/query.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/connection/bundle.h"
+#include "measure/connection/subscription.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +68,7 @@ void query_free(struct query *query)
     struct connection *connection = query->connection;
     struct interval_ref *interval;
     struct interval_ref *next;
-    subscription_drop(query, push_set_idle(&query->push, 0, false, 0));
+    subscription_free(query);
     set_answered(query);
     bundle_leave(query);
     history_drop(connection->settings->history, &query->series);
@@ -78,7 +81,7 @@ void query_free(struct query *query)
     option_values_free(query->values);
     free(query->window);
     error_done(&query->task.subscribe_error);
-    snapshot_done(&query->known);
+    error_done(&query->known.error);
     free(query);
 }
 
@@ -212,6 +215,14 @@ void connection_watch(struct query *query, struct watcher *watcher, bool is_stre
         query_plan(query, now_ms);
 }
 
+void connection_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms)
+{
+    if (watcher->idle_interval_ms == interval_ms)
+        return;
+    subscription_set_idle(watcher, interval_ms, now_ms);
+    query_plan(watcher->query, now_ms);
+}
+
 void connection_unwatch(struct watcher *watcher, int64_t now_ms)
 {
     struct query *query = watcher->query;
@@ -288,9 +299,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     query_notify_watchers(query);
 }
 
-/* A failure at `failed_ms`: callers may have been unanswered before, or the connection broken, and a hold does not
- * begin twice. */
-static int64_t unusable_since_ms(const struct query *query, int64_t failed_ms)
+int64_t query_unusable_since_ms(const struct query *query, int64_t failed_ms)
 {
     int64_t since_ms = failed_ms;
     if (query->unanswered_since_ms > 0)
@@ -310,7 +319,7 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
 {
     struct snapshot *known = &query->known;
     if (known->last_attempt != ATTEMPT_FAILED) {
-        known->failing_since_ms = unusable_since_ms(query, now_ms);
+        known->failing_since_ms = query_unusable_since_ms(query, now_ms);
         query->connection->stats.counts.failing_queries++;
     }
     known->last_attempt = ATTEMPT_FAILED;
@@ -358,58 +367,24 @@ void query_inherit(struct query *query, const struct snapshot *former)
     *failing += known->last_attempt == ATTEMPT_FAILED;
 }
 
-/*
- * The source has stopped answering, so that it is no use to wait for this query either: the query itself has been
- * in flight for so long, or several others have. (One alone is more likely a query that hangs, as are those that
- * timed out last.)
- */
-static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
-{
-    const struct connection *connection = query->connection;
-    const struct job *job;
-    unsigned unanswered = 0;
-    int64_t for_ms = 0;
-    if (now_ms - connection->completed_at_ms < CONNECTION_STUCK_MS)
-        return 0;
-    for (job = connection->schedule.sent; job != NULL && unanswered < CONNECTION_STUCK_QUERIES;
-         job = job->next_sent) {
-        int64_t silent_ms = now_ms - max_ms(job->sent_ms, connection->completed_at_ms);
-        if (silent_ms < CONNECTION_STUCK_MS)
-            break;
-        bool is_own = job == &query->job;
-        if (job->timeouts > 0 && !is_own)
-            continue;
-        for_ms = max_ms(for_ms, silent_ms);
-        unanswered += is_own ? CONNECTION_STUCK_QUERIES : 1;
-    }
-    return unanswered < CONNECTION_STUCK_QUERIES ? 0 : for_ms;
-}
+/* ---- held answers ---- */
 
-void connection_snapshot(const struct query *query, int64_t now_ms, struct snapshot *ret_snapshot)
+void connection_begin_held(struct query *query)
 {
     struct connection *connection = query->connection;
-    const struct error *error = &query->known.error;
-    *ret_snapshot = query->known;
-    ret_snapshot->error = (struct error){0};
-    ret_snapshot->is_retried = query->job.timeouts > 0;
-    bool is_unusable = query->unanswered_since_ms > 0 || query->broken_since_ms > 0;
-    ret_snapshot->unanswered_since_ms = is_unusable ? unusable_since_ms(query, now_ms) : 0;
-    ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
-    ret_snapshot->stuck_for_ms = stuck_for_ms(query, now_ms);
-    if (connection->state == BROKEN) {
-        int64_t since_ms = unusable_since_ms(query, connection->broken_since_ms);
-        bool was_failing = query->known.last_attempt == ATTEMPT_FAILED;
-        ret_snapshot->failing_since_ms =
-            was_failing ? min_ms(since_ms, query->known.failing_since_ms) : since_ms;
-        ret_snapshot->last_attempt = ATTEMPT_FAILED;
-        ret_snapshot->failed_at_ms = now_ms;
-        ret_snapshot->is_retried = true;
-        error = &connection->error;
-    }
-    error_copy(&ret_snapshot->error, error);
+    const struct error *error =
+        connection->state == BROKEN ? &connection->error : &query->known.error;
+    if (connection->stats.counts.held_triggers++ == 0)
+        naming_warn(&connection->naming, error,
+                    "measuring fails, so the last answers of active triggers are held");
 }
 
-void snapshot_done(struct snapshot *snapshot)
+void connection_end_held(struct query *query, const char *why)
 {
-    error_done(&snapshot->error);
+    struct connection *connection = query->connection;
+    if (--connection->stats.counts.held_triggers == 0) {
+        struct log_fields fields = naming_fields(&connection->naming, NULL);
+        log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",
+                  connection->naming.label, why);
+    }
 }

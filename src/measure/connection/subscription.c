@@ -1,5 +1,4 @@
-/* Which idle queries are subscribed to, by which id. When one is, push.c decides. */
-#include "measure/connection/connection_internal.h"
+#include "measure/connection/subscription.h"
 
 #include "base/memory.h"
 
@@ -14,7 +13,8 @@ static void forget(struct query *query)
     query->subscription_id = 0;
 }
 
-void subscription_drop(struct query *query, uint64_t id)
+/* It is ended at the source later; 0: there is none. */
+static void drop(struct query *query, uint64_t id)
 {
     struct connection *connection = query->connection;
     if (id == 0)
@@ -27,12 +27,10 @@ void subscription_drop(struct query *query, uint64_t id)
 }
 
 /* The least interval counts; the triggers of one query hardly ever differ in it. */
-void connection_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms)
+void subscription_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms)
 {
     struct query *query = watcher->query;
     struct push *push = &query->push;
-    if (watcher->idle_interval_ms == interval_ms)
-        return;
     query->idle_streams += (interval_ms > 0) - (watcher->idle_interval_ms > 0);
     watcher->idle_interval_ms = interval_ms;
     int64_t min_ms = interval_ms;
@@ -40,9 +38,12 @@ void connection_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t n
         min_ms = push->idle_interval_ms;
     if (query->idle_streams == 0)
         min_ms = 0;
-    subscription_drop(query,
-                      push_set_idle(push, min_ms, query->connection->scaler->subscribes, now_ms));
-    query_plan(query, now_ms);
+    drop(query, push_set_idle(push, min_ms, query->connection->scaler->subscribes, now_ms));
+}
+
+void subscription_free(struct query *query)
+{
+    drop(query, push_set_idle(&query->push, 0, false, 0));
 }
 
 void subscription_take(struct query *query, int64_t now_ms)
@@ -67,7 +68,7 @@ void subscription_end(struct query *query, int64_t now_ms)
     bool is_refused = !task->is_subscribed && error_is_set(&task->subscribe_error);
     uint64_t ended =
         push_taken(&query->push, task->notifier.id, task->is_subscribed, is_refused, now_ms);
-    subscription_drop(query, ended);
+    drop(query, ended);
     if (ended == 0) {
         query->is_subscribed = true;
         connection->stats.counts.subscribed_queries++;
@@ -76,53 +77,22 @@ void subscription_end(struct query *query, int64_t now_ms)
         return;
     connection->stats.counts.failed_subscriptions++;
     if (!connection->has_warned_of_subscribing)
-        connection_warn(connection, &task->subscribe_error,
-                        "cannot subscribe to idle queries, which are polled instead");
+        naming_warn(&connection->naming, &task->subscribe_error,
+                    "cannot subscribe to idle queries, which are polled instead");
     connection->has_warned_of_subscribing = true;
 }
 
-void connection_notify(struct connection *connection, uint64_t id, int64_t now_us)
+struct query *subscription_notified(struct connection *connection, uint64_t id)
 {
     struct query *query = NULL;
     HASH_FIND(hh_subscribed, connection->subscribed, &id, sizeof(id), query);
-    if (query == NULL)
-        return;
-    int64_t now_ms = now_us / 1000;
-    connection->stats.counts.notifications++;
-    if (query->notified_at_us == 0)
-        query->notified_at_us = now_us;
-    forget(query);
-    query->outdated_from_us = now_us;
-    query->known.is_outdated = true;
-    bool was_alert = query->push.alert_ms > 0;
-    push_notify(&query->push);
-    /* An attempt in flight was sent before the message came. While the query is alert it is measured again and
-     * again anyway. */
-    if (!was_alert) {
-        bool in_flight = query->job.state == JOB_IN_FLIGHT;
-        int64_t from_ms = in_flight ? query->job.sent_ms + 1 : now_ms;
-        schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
-    }
-    query_plan(query, now_ms);
-}
-
-bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id)
-{
-    if (connection->unsubscribes_count == 0 || connection->state != CONNECTED)
-        return false;
-    *ret_id = connection->unsubscribes[--connection->unsubscribes_count];
-    return true;
-}
-
-void subscriptions_forget(struct connection *connection, int64_t now_ms)
-{
-    struct query *query;
-    struct query *next;
-    HASH_ITER(hh_subscribed, connection->subscribed, query, next)
-    {
+    if (query != NULL)
         forget(query);
-        push_forget(&query->push, now_ms);
-        query_plan(query, now_ms);
-    }
-    connection->unsubscribes_count = 0;
+    return query;
+}
+
+void subscription_lost(struct query *query, int64_t now_ms)
+{
+    forget(query);
+    push_forget(&query->push, now_ms);
 }

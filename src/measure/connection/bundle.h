@@ -1,0 +1,18 @@
+/*
+ * Bundles: queries of a connection that one request measures together.
+ *
+ * Threads: as connection.h has it.
+ */
+#ifndef BACKLOG_MEASURE_CONNECTION_BUNDLE_H
+#define BACKLOG_MEASURE_CONNECTION_BUNDLE_H
+
+#include "measure/connection/state.h"
+
+/* The query becomes one of its bundle, where its scaler has bundles, and leaves it. */
+void bundle_join(struct query *query, const void *connection_options);
+void bundle_leave(struct query *query);
+
+/* One request will answer the whole bundle: its other queries are due, too. */
+void bundle_take_along(const struct query *first, int64_t now_ms);
+
+#endif

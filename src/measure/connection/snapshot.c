@@ -1,0 +1,61 @@
+/* What is known of a query, of its own and of its connection. */
+#include "measure/connection/connection.h"
+#include "measure/connection/query.h"
+
+#include <sys/param.h>
+
+/*
+ * The source has stopped answering, so that it is no use to wait for this query either: the query itself has been
+ * in flight for so long, or several others have. (One alone is more likely a query that hangs, as are those that
+ * timed out last.)
+ */
+static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
+{
+    const struct connection *connection = query->connection;
+    const struct job *job;
+    unsigned unanswered = 0;
+    int64_t for_ms = 0;
+    if (now_ms - connection->completed_at_ms < CONNECTION_STUCK_MS)
+        return 0;
+    for (job = connection->schedule.sent; job != NULL && unanswered < CONNECTION_STUCK_QUERIES;
+         job = job->next_sent) {
+        int64_t silent_ms = now_ms - MAX(job->sent_ms, connection->completed_at_ms);
+        if (silent_ms < CONNECTION_STUCK_MS)
+            break;
+        bool is_own = job == &query->job;
+        if (job->timeouts > 0 && !is_own)
+            continue;
+        for_ms = MAX(for_ms, silent_ms);
+        unanswered += is_own ? CONNECTION_STUCK_QUERIES : 1;
+    }
+    return unanswered < CONNECTION_STUCK_QUERIES ? 0 : for_ms;
+}
+
+void connection_snapshot(const struct query *query, int64_t now_ms, struct snapshot *ret_snapshot)
+{
+    struct connection *connection = query->connection;
+    const struct error *error = &query->known.error;
+    *ret_snapshot = query->known;
+    ret_snapshot->error = (struct error){0};
+    ret_snapshot->is_retried = query->job.timeouts > 0;
+    bool is_unusable = query->unanswered_since_ms > 0 || query->broken_since_ms > 0;
+    ret_snapshot->unanswered_since_ms = is_unusable ? query_unusable_since_ms(query, now_ms) : 0;
+    ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
+    ret_snapshot->stuck_for_ms = stuck_for_ms(query, now_ms);
+    if (connection->state == BROKEN) {
+        int64_t since_ms = query_unusable_since_ms(query, connection->broken_since_ms);
+        bool was_failing = query->known.last_attempt == ATTEMPT_FAILED;
+        ret_snapshot->failing_since_ms =
+            was_failing ? MIN(since_ms, query->known.failing_since_ms) : since_ms;
+        ret_snapshot->last_attempt = ATTEMPT_FAILED;
+        ret_snapshot->failed_at_ms = now_ms;
+        ret_snapshot->is_retried = true;
+        error = &connection->error;
+    }
+    error_copy(&ret_snapshot->error, error);
+}
+
+void snapshot_done(struct snapshot *snapshot)
+{
+    error_done(&snapshot->error);
+}
