@@ -1,7 +1,8 @@
 """Who may include whom, as docs/architecture.md promises. Prints each breach as file:line and fails if there is one.
 
 The include paths of CMakeLists.txt enforce most of it already. This covers what the compiler cannot see: the
-headers of libraries are in everybody's path, and includes that form a circle compile.
+headers of libraries are in everybody's path, and circles compile: of headers that include each other, and of sources
+that use each other's functions, whatever the headers are called that these are declared in.
 """
 
 import pathlib
@@ -100,6 +101,37 @@ def module_includes():
     return graph
 
 
+TEXT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
+DECLARED = re.compile(r"\b([a-z]\w+)\(|^extern\b[^;]*?\b(\w+)(?:\[\w*\])?;", re.MULTILINE)
+DEFINED = re.compile(
+    r"^(?!static|typedef|extern)[a-z][\w *\n]*?\b([a-z]\w+)(?:\([^;{}]*\)\s*\{|(?:\[\w*\])?\s*=)", re.MULTILINE)
+OWN = re.compile(r"^static [^;{}=()]*?\b([a-z]\w+)[(;=\[ ]", re.MULTILINE)
+USED = re.compile(r"(?<!struct )(?<!enum )(?<![.>\w])([a-z]\w+)")
+
+
+def source_uses():
+    """Source -> the sources that define what it uses of the headers, however these are called."""
+    texts = {path: TEXT.sub(" ", path.read_text()) for folder in ("src", "scalers")
+             for path in sorted(pathlib.Path(folder).rglob("*.[ch]"))}
+    declared = {name for path, text in texts.items() if path.suffix == ".h" for names in DECLARED.findall(text) for name in names}
+    sources = {path: text for path, text in texts.items() if path.suffix == ".c"}
+    homes = {}
+    for path, text in sources.items():
+        for name in declared.intersection(DEFINED.findall(text)):
+            homes.setdefault(name, []).append(path)
+    graph = {}
+    for path, text in sources.items():
+        known = graph.setdefault(str(path), {})
+        own = set(OWN.findall(text))
+        for match in USED.finditer(text):
+            found = homes.get(match[1], [])
+            if len(found) > 1:  # the transports have a function each, of one name
+                found = [home for home in found if home.parent == path.parent]
+            if len(found) == 1 and found[0] != path and match[1] not in own:
+                known.setdefault(str(found[0]), f"{path} ({match[1]})")
+    return graph
+
+
 def reachable(graph, start):
     found, left = set(), [start]
     while left:
@@ -110,8 +142,7 @@ def reachable(graph, start):
     return found
 
 
-def circles():
-    graph = module_includes()
+def circles(graph, verb):
     reach = {module: reachable(graph, module) for module in graph}
     seen = set()
     for module in sorted(graph):
@@ -119,12 +150,12 @@ def circles():
             continue
         circle = {module, *(other for other in reach[module] if module in reach[other])}
         seen |= circle
-        where = min(line for of in circle for to, line in graph[of].items() if to in circle)
-        yield f"{where}: these include each other in a circle: {', '.join(sorted(circle))}"
+        where = sorted(line for of in circle for to, line in graph[of].items() if to in circle)
+        yield f"{where[0]}: these {verb} each other in a circle: {', '.join(sorted(circle))}"
 
 
 def main():
-    breaches = [*wrong_includes(), *circles()]
+    breaches = [*wrong_includes(), *circles(module_includes(), "include"), *circles(source_uses(), "use")]
     for breach in breaches:
         print(breach, file=sys.stderr)
     return 1 if breaches else 0
