@@ -20,7 +20,8 @@ RUN case $TRANSPORTS in *grpc-core*) ./dev install tests;; esac
 RUN python3 -m venv /opt/sbom && /opt/sbom/bin/pip install --quiet --require-hashes --only-binary :all: \
     --requirement tools/image/requirements.txt
 COPY . .
-RUN ./dev build image "-DBACKLOG_TRANSPORTS=$TRANSPORTS"
+ARG REVISION=unknown
+RUN ./dev build image "-DBACKLOG_TRANSPORTS=$TRANSPORTS" "-DBACKLOG_COMMIT=$REVISION"
 RUN tools/image/root build/image /image
 RUN PATH=/opt/sbom/bin:$PATH tools/image/sbom /image "$VERSION"
 

@@ -113,7 +113,7 @@ class Rehearsal:
         worker = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo_worker.py"),
                   broker.name, broker.url]
         self.child = subprocess.Popen(
-            [binary(), "rehearse", "-f", path, "--server", f"127.0.0.1:{port}", "--speed", str(SPEED), "--startup", "2s",
+            [binary(), "rehearse", "-f", path, "--server", f"127.0.0.1:{port}", "--speed", str(SPEED), "--start-time", "2s",
              "--grace", "2s", "--worker", "exec " + shlex.join(worker), "--output", "json"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.lines = queue.Queue()

@@ -160,7 +160,7 @@ class Play(contextlib.ExitStack):
             show(f"Shortened: KEDA, the HPA, their windows, Backlog's interval and the jobs are {self.speed:g} times as fast. Times below are those of "
                 f"production: {self.speed:g} s are one second here. --full is real time.")
         if self.options.http:
-            show(f"Dashboard and API: http://{self.options.http}/   in a terminal: backlog watch {self.options.http}\n"
+            show(f"Dashboard and API: http://{self.options.http}/   in a terminal: backlog watch --server-http {self.options.http}\n"
                  f"The server's own:  http://127.0.0.1:{self.server.http_port}/")
 
     def stay(self):

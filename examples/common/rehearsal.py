@@ -19,7 +19,7 @@ class Rehearsal:
         self.lines = queue.Queue()
         self.child = subprocess.Popen(
             [binary(), "rehearse", "-f", manifest, "--server", f"127.0.0.1:{server.port}", "--speed", f"{speed:g}",
-             "--startup", startup, "--grace", grace, "--output", "json", "--worker", "exec " + shlex.join(worker),
+             "--start-time", startup, "--grace", grace, "--output", "json", "--worker", "exec " + shlex.join(worker),
              "--http", http, "--server-http", f"127.0.0.1:{server.http_port}"],
             env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         threading.Thread(target=self._read, daemon=True).start()

@@ -13,6 +13,8 @@
 #include "kafka/selection.h"
 #include "measure/scaler.h"
 
+#include <librdkafka/rdkafka.h>
+
 /* Without a subscription. 1,000 idle groups cost 50 ms of a core here and 100 ms at the broker, one 0.3. */
 enum { IDLE_MS = 500 };
 
@@ -123,6 +125,11 @@ static const char apache_kafka_differences[] =
                 "Without topic, all topics that the group has committed count. KEDA needs group "
                 "members, and counts the whole cluster.\n";
 
+static void libraries(struct text *text)
+{
+    text_addf(text, "librdkafka %s", rd_kafka_version_str());
+}
+
 #define SCALER(the_name, the_differences, the_check)                                               \
     {                                                                                              \
         .name = (the_name),                                                                        \
@@ -141,6 +148,7 @@ static const char apache_kafka_differences[] =
         .bundle = kafka_bundle,                                                                    \
         .connect = kafka_connect,                                                                  \
         .measure = kafka_measure,                                                                  \
+        .libraries = libraries,                                                                    \
         .disconnect = kafka_disconnect,                                                            \
         .subscribes = true,                                                                        \
         .in_agent = true,                                                                          \

@@ -10,6 +10,7 @@
 #include "options.h"
 
 #include <math.h>
+#include <nats/nats.h>
 
 /* Rarer than a person notices, and one round trip for all idle consumers of the connection. */
 enum { IDLE_INTERVAL_MS = 250 };
@@ -64,6 +65,11 @@ static unsigned reports(const struct options *options, const char **ret_advice)
     return READING_IN_FLIGHT | READING_RATES;
 }
 
+static void libraries(struct text *text)
+{
+    text_addf(text, "nats.c %s", nats_GetVersion());
+}
+
 static const char differences[] =
     "`servers` uses the client protocol, instead of natsServerMonitoringEndpoint, account, "
     "accountID and useHttps: no monitoring port has to be open, and any node forwards requests to "
@@ -89,6 +95,7 @@ const struct scaler scaler_nats_jetstream = {
     .bundle = bundle,
     .connect = nats_client_connect,
     .measure = nats_measure,
+    .libraries = libraries,
     .disconnect = nats_client_disconnect,
     .subscribes = true,
     /* nats.c believes the lengths that a server sends: it allocates them, and some make it crash. */

@@ -12,6 +12,7 @@
 #include "postgresql/measure.h"
 #include "postgresql/parameters.h"
 
+#include <libpq-fe.h>
 #include <math.h>
 
 /* PostgreSQL has no notification of a new row. Once per second, for the idle queries that a stream watches:
@@ -50,6 +51,11 @@ static unsigned reports(const struct options *options, const char **ret_advice)
            (has_rates ? READING_RATES : 0);
 }
 
+static void libraries(struct text *text)
+{
+    text_addf(text, "libpq %d.%d", PQlibVersion() / 10000, PQlibVersion() % 10000);
+}
+
 static const char differences[] =
     "A query runs in a read-only transaction, so that a trigger cannot write. It is rolled back: "
     "nothing that one query sets or locks is there for the next.\n"
@@ -84,6 +90,7 @@ const struct scaler scaler_postgresql = {
     .evaluate = evaluate,
     .connect = postgresql_connect,
     .measure = postgresql_measure,
+    .libraries = libraries,
     .disconnect = postgresql_client_disconnect,
     .prepare = postgresql_parameters_forget_environment,
     /* libpq keeps what a server sends: messages of up to 1 GiB, every parameter, and it derives a key with as many

@@ -11,6 +11,7 @@
 #include "prometheus/client.h"
 #include "prometheus/measure.h"
 
+#include <curl/curl.h>
 #include <math.h>
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
@@ -49,6 +50,11 @@ static unsigned reports(const struct options *options, const char **ret_advice)
            (has_rates ? READING_RATES : 0);
 }
 
+static void libraries(struct text *text)
+{
+    text_addf(text, "libcurl %s", curl_version_info(CURLVERSION_NOW)->version);
+}
+
 static const char differences[] =
     "Infinity is an error, not 0: what would need endless replicas must not lose its last "
     "one.\n"
@@ -76,6 +82,7 @@ const struct scaler scaler_prometheus = {
     .evaluate = evaluate,
     .connect = prometheus_client_connect,
     .measure = prometheus_measure,
+    .libraries = libraries,
     .disconnect = prometheus_client_disconnect,
     .timeout_ms = PROMETHEUS_TIMEOUT_MS,
     .window = PROMETHEUS_MIN_WINDOW,

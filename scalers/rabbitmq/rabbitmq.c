@@ -13,6 +13,7 @@
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 
+#include <amqp.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -159,6 +160,11 @@ static void disconnect(void *opaque)
     free(client);
 }
 
+static void libraries(struct text *text)
+{
+    text_addf(text, "rabbitmq-c %s", amqp_version());
+}
+
 static const char differences[] =
     "A count or a rate that the management API does not report (statistics disabled, or "
     "`rates_mode` `none`) is an error, not 0 (#7180).\n"
@@ -188,6 +194,7 @@ const struct scaler scaler_rabbitmq = {
     .bundle_costs_the_same = true,
     .connect = connect_client,
     .measure = measure,
+    .libraries = libraries,
     .disconnect = disconnect,
     .isolated = 16, /* channels for one request at a time; over HTTP fewer */
 };

@@ -42,3 +42,8 @@ void redis_client_disconnect(void *argument)
     redis_server_done(&client->server);
     free(client);
 }
+
+void redis_libraries(struct text *text)
+{
+    text_addf(text, "hiredis %d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
+}

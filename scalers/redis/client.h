@@ -8,6 +8,7 @@
 #define BACKLOG_SCALERS_REDIS_CLIENT_H
 
 #include "base/error.h"
+#include "base/text.h"
 #include "redis/connection/channel.h"
 #include "redis/connection/sentinel.h"
 #include "redis/connection/server.h"
@@ -39,6 +40,9 @@ struct redis_client {
 
 /* As struct scaler has it. */
 void redis_client_disconnect(void *client);
+
+/* As struct scaler has it. */
+void redis_libraries(struct text *text);
 
 /* NULL: it failed. */
 struct redis_channel *redis_client_open(struct redis_client *client, bool to_same_peer,

@@ -1,6 +1,6 @@
 /*
  * A subcommand of `backlog`: one file of src/commands, src/daemon or src/lab, which ends with one of these structs. From it come the parser, --help,
- * the man page and the completion of bash.
+ * the man page and the completions of shells.
  *
  * To add a subcommand: write src/commands/NAME.c with a `const struct command command_NAME`, declare it below, add it to
  * command_list.c and to CMakeLists.txt.
@@ -8,7 +8,7 @@
  * To add a flag: a field in the command's struct of flags, and a row in its table. A row has the key, type, default, limits and
  * doc of any option (config/option_table.h), and besides:
  *   .group       on the first flag of a group: the group's title; the rows behind it belong to it
- *   .value_name  FILE, ADDRESS, ...: what help shows as its value; FILE has bash complete files
+ *   .value_name  FILE, ADDRESS, ...: what help shows as its value; FILE has shells complete files
  *   .alias       one letter: `-f`
  *   .flags       OPTION_REQUIRED, where there is no default
  * The doc is half a sentence without a full stop. It says what the flag is for; type and default are added. A flag never
@@ -67,6 +67,8 @@ struct command {
     const char *const *(*operand_words)(
         void);         /* what the first can be, and NULL; for the completion; may be NULL */
     const char *about; /* paragraphs, with an empty line between */
+    const char *
+        exit_status; /* "0 no mistake; 1 mistakes"; help adds 2, of wrong usage. Of all but the internal ones */
     struct command_example examples[COMMAND_MAX_EXAMPLES];
     const struct option *flags;      /* all of scope OPTION_CONNECTION, which is 0; NULL: none */
     size_t flags_size;               /* of the struct */

@@ -108,23 +108,9 @@ const struct command command_help = {
     .max_operands = 1,
     .operand_words = command_names,
     .about = "Shows the commands, or what one of them does and its flags.",
+    .exit_status = "0 shown",
     .check = check_help,
     .run = run_help,
-};
-
-static int run_version(const struct command_line *line, struct error *error)
-{
-    (void)line;
-    (void)error;
-    print_version();
-    return 0;
-}
-
-const struct command command_version = {
-    .name = "version",
-    .summary = "print the version",
-    .about = "Prints the version.",
-    .run = run_version,
 };
 
 /* ---- running one ---- */

@@ -3,7 +3,6 @@
 #include "cli/command.h"
 
 const char *const output_formats[] = {"text", "json", NULL};
-const char default_http_address[] = "localhost:9091";
 
 void tls_flags_check(const struct grpc_socket_tls *flags, struct text *mistakes)
 {

@@ -28,6 +28,10 @@ extern const char *const output_formats[];
     FLAG("output", OPTION_CHOICE, output, "text", .choices = output_formats, .group = "Output",    \
          .value_name = "FORMAT", __VA_ARGS__)
 
+/* The row of --file, for a field `struct option_list files` of paths: "-" is standard input. */
+#define FILES_FLAG(...)                                                                            \
+    FLAG("file", OPTION_LIST, files, NULL, .alias = "f", .value_name = "FILE", __VA_ARGS__)
+
 /* The rows of TLS to a server, for a field `struct grpc_socket_tls tls`. */
 #define TLS_FLAGS                                                                                  \
     FLAG("tls", OPTION_BOOL, tls.is_on, "false", .doc = "use TLS; each --tls-* implies it"),       \
@@ -48,7 +52,11 @@ void tls_flags_check(const struct grpc_socket_tls *flags, struct text *mistakes)
 /* What was given, with is_on where any of them implies it. The strings are those of `flags`. */
 struct grpc_socket_tls tls_flags_settings(const struct grpc_socket_tls *flags);
 
-/* Where the server's HTTP port is, for commands that are given no address. */
-extern const char default_http_address[];
+/* The rows of a server's HTTP port, for fields `const char *server_http` (as http_client_new() takes it) and `int64_t timeout_ms`. */
+#define SERVER_HTTP_FLAGS                                                                          \
+    FLAG("server-http", OPTION_STRING, server_http, "localhost:9091", .group = "The server",       \
+         .value_name = "ADDRESS", .doc = "the server's --http port, HOST:PORT or a URL"),          \
+        FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 600 * 1000},           \
+             .doc = "for the server to answer")
 
 #endif

@@ -20,7 +20,7 @@ struct reading {
     const struct command *command;
     const struct option *table; /* the command's */
     size_t rows;
-    const char **texts; /* by row: what the user gave; NULL: nothing. Borrowed */
+    char **texts; /* by row: what the user gave; NULL: nothing */
     struct flags *flags;
     struct text *mistakes;
     bool has_unknown; /* then a word without a flag may be its value */
@@ -77,6 +77,23 @@ static void take_extra(struct reading *reading, size_t extra)
         reading->flags->request = requests[extra];
 }
 
+/* Several values of one flag are lines. */
+static void take_value(struct reading *reading, size_t index, const char *value)
+{
+    const struct option *row = &reading->table[index];
+    char *before = reading->texts[index];
+    if (before == NULL)
+        reading->texts[index] = text_copy(value);
+    else if (!(row->flags & OPTION_REPEATED))
+        command_mistake(reading->mistakes, "--%s is given twice", row->key);
+    else if (value[0] == '\0') /* as one that is given once */
+        reading->texts[index][0] = '\0';
+    else {
+        reading->texts[index] = text_format("%s\n%s", before, value);
+        free(before);
+    }
+}
+
 static void take_word(struct reading *reading, int found, const char *word)
 {
     if (found == LONG_OPTION_OPERAND)
@@ -88,10 +105,8 @@ static void take_word(struct reading *reading, int found, const char *word)
         reading->has_unknown = true;
     } else if ((size_t)found >= reading->rows)
         take_extra(reading, (size_t)found - reading->rows);
-    else if (reading->texts[found] != NULL)
-        command_mistake(reading->mistakes, "--%s is given twice", reading->table[found].key);
     else
-        reading->texts[found] = word == NULL ? "true" : word;
+        take_value(reading, (size_t)found, word == NULL ? "true" : word);
 }
 
 static void read_words(struct reading *reading, int argc, char **argv)
@@ -126,8 +141,10 @@ static void read_environment(struct reading *reading)
 {
     for (size_t i = 0; i < reading->rows; i++) {
         _cleanup_(memory_free) char *name = flags_variable(reading->command, &reading->table[i]);
-        if (reading->texts[i] != NULL || name == NULL || (reading->texts[i] = getenv(name)) == NULL)
+        const char *value = name == NULL ? NULL : getenv(name);
+        if (reading->texts[i] != NULL || value == NULL)
             continue;
+        reading->texts[i] = text_copy(value);
         reading->flags->from_environment |= UINT64_C(1) << i;
     }
 }
@@ -159,7 +176,7 @@ static void check_value(struct reading *reading, size_t index, const char *text)
         value_free(row, &field);
         return;
     }
-    reading->texts[index] = NULL;
+    free(TAKE(reading->texts[index]));
 }
 
 static void evaluate(struct reading *reading)
@@ -175,7 +192,7 @@ static void evaluate(struct reading *reading)
             given |= UINT64_C(1) << i;
             check_value(reading, i, texts[i]);
         }
-        if (reading->texts[i] == NULL) {
+        if (reading->texts[i] == NULL) { /* missing, or a mistake */
             free(texts[i]);
             texts[i] = text_copy(table[i].default_value);
         }
@@ -183,8 +200,10 @@ static void evaluate(struct reading *reading)
     reading->flags->values = option_values_new(table, reading->command->flags_size,
                                                OPTION_CONNECTION, (const char *const *)texts);
     reading->flags->values->given = given;
-    for (size_t i = 0; i < reading->rows; i++)
+    for (size_t i = 0; i < reading->rows; i++) {
         free(texts[i]);
+        free(reading->texts[i]);
+    }
     free(texts);
 }
 
@@ -211,7 +230,7 @@ bool flags_parse(const struct command *command, int argc, char **argv, struct fl
                               .flags = ret_flags,
                               .mistakes = mistakes};
     reading.rows = option_count(reading.table);
-    _cleanup_(memory_free) const char **texts = memory_array(reading.rows + 1, sizeof(*texts));
+    _cleanup_(memory_free) char **texts = memory_array(reading.rows + 1, sizeof(*texts));
     reading.texts = texts;
 
     read_words(&reading, argc, argv);

@@ -125,6 +125,10 @@ void help_write_command(const struct command *command, struct page *page)
     if (page->format == PAGE_TEXT)
         text_addf(&page->text, "Usage: %s\n", usage);
     page_paragraphs(page, command->about);
+    _cleanup_(memory_free) char *status =
+        text_format("Exit status: %s; 2 wrong usage.",
+                    command->exit_status == NULL ? "0 done; 1 failed" : command->exit_status);
+    page_paragraphs(page, status);
     write_examples(command, page);
     write_flags(command, page);
     if (command->more != NULL)

@@ -16,11 +16,11 @@
 #include <string.h>
 
 struct call_flags {
-    const char *file;
+    struct option_list files;
     const char *server;
     const char *namespace;
     const char *name;
-    int64_t deadline_ms;
+    int64_t timeout_ms;
     int64_t replicas;
     bool specs_only;
     struct grpc_socket_tls tls;
@@ -30,8 +30,9 @@ struct call_flags {
 #define FLAG(...) COMMAND_FLAG(struct call_flags, __VA_ARGS__)
 
 static const struct option table[] = {
-    FLAG("file", OPTION_STRING, file, NULL, .alias = "f", .group = "Triggers", .value_name = "FILE",
-         .doc = "ScaledObjects and ScaledJobs (YAML), - for standard input; instead of KEY=VALUE"),
+    FILES_FLAG(.flags = OPTION_REPEATED, .group = "Triggers",
+               .doc = "ScaledObjects and ScaledJobs (YAML): a file, a folder, or - for standard "
+                      "input; instead of KEY=VALUE; may be repeated"),
     FLAG("name", OPTION_STRING, name, "ask", .doc = "of the ScaledObject, with KEY=VALUE"),
     FLAG("namespace", OPTION_STRING, namespace, "default",
          .doc = "of it, and of manifests that name none"),
@@ -43,7 +44,7 @@ static const struct option table[] = {
 
     FLAG("server", OPTION_STRING, server, NULL, .group = "The server", .value_name = "ADDRESS",
          .doc = "address of the server; without it each trigger's scalerAddress"),
-    FLAG("deadline", OPTION_DURATION, deadline_ms, "10s", .limits = {100, 60 * 1000},
+    FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 60 * 1000},
          .doc = "for all calls together"),
     TLS_FLAGS,
 
@@ -91,22 +92,29 @@ static void add_operands(const struct command_line *line, const struct call_flag
     manifests_add_text(manifests, "command line", text.bytes, text.length, findings);
 }
 
+/* For messages. */
+static const char *what_is_read(const struct call_flags *flags)
+{
+    return flags->files.count == 0   ? "KEY=VALUE"
+           : flags->files.count == 1 ? flags->files.items[0]
+                                     : "--file";
+}
+
 static bool read_manifests(const struct command_line *line, struct manifests *manifests,
                            struct error *error)
 {
     const struct call_flags *flags = line->flags;
     _cleanup_(findings_done) struct findings findings = {0};
-    if (flags->file != NULL)
-        manifests_add(manifests, flags->file, &findings);
-    else
+    for (size_t i = 0; i < flags->files.count; i++)
+        manifests_add(manifests, flags->files.items[i], &findings);
+    if (flags->files.count == 0)
         add_operands(line, flags, manifests, &findings);
     for (size_t i = 0; i < manifests->object_count; i++)
         if (manifests->objects[i].namespace == NULL)
             manifests->objects[i].namespace = flags->namespace;
     if (findings.count > 0) {
         findings_print(&findings, stderr, false, false);
-        return error_invalid(error, "%s cannot be read",
-                             flags->file == NULL ? "KEY=VALUE" : flags->file);
+        return error_invalid(error, "%s cannot be read", what_is_read(flags));
     }
     return true;
 }
@@ -125,7 +133,7 @@ static void prepare(struct polling *polling, struct polled_trigger *trigger)
     struct error *error = &trigger->result->error;
     const struct entry *address = NULL;
     const struct call_flags *flags = polling->flags;
-    const char *named = flags->file == NULL ? flags->name : flags->server; /* by the user */
+    const char *named = flags->files.count == 0 ? flags->name : flags->server; /* by the user */
     if (!measurement_entries(scaler_list, polling->manifests, trigger->object->object,
                              trigger->result->index, false, &trigger->entries, error) ||
         !measurement_may_send(&trigger->entries, named, error)) {
@@ -199,7 +207,7 @@ static void poll_all(struct polling *polling, struct measurement *measurement)
             trigger->result = &measurement->items[i].triggers[t];
             prepare(polling, trigger);
         }
-    int64_t deadline_ms = clock_now_ms() + polling->flags->deadline_ms;
+    int64_t deadline_ms = clock_now_ms() + polling->flags->timeout_ms;
     for (size_t i = 0; i < polling->endpoints.count; i++)
         poll_endpoint(polling, &polling->endpoints.items[i], deadline_ms);
 }
@@ -219,7 +227,7 @@ static void polling_done(struct polling *polling)
 static void check_calls(const struct command_line *line, struct text *mistakes)
 {
     const struct call_flags *flags = line->flags;
-    if ((flags->file == NULL) == (line->operand_count == 0))
+    if ((flags->files.count == 0) == (line->operand_count == 0))
         command_mistake(mistakes, "give either --file, or KEY=VALUE of a trigger's metadata");
     for (size_t i = 0; i < line->operand_count; i++)
         if (strchr(line->operands[i], '=') == NULL || line->operands[i][0] == '=')
@@ -238,7 +246,7 @@ static int run_calls(const struct command_line *line, struct error *error)
         return 1;
     size_t triggers = measurement_prepare(&manifests, &measurement);
     if (triggers == 0) {
-        error_invalid(error, "%s: no trigger that a server can measure", flags->file);
+        error_invalid(error, "%s: no trigger that a server can measure", what_is_read(flags));
         return 1;
     }
     polling.triggers = memory_array(triggers, sizeof(*polling.triggers));
@@ -259,9 +267,8 @@ const struct command command_ask = {
     .about = "Makes the calls of KEDA's poll (GetMetricSpec, GetMetrics, IsActive) over gRPC, with "
              "TLS if wanted, and shows what KEDA gets and which replicas follow. Triggers of "
              "KEDA's own types are sent as `backlog migrate` would write them. KEYFromEnv "
-             "is taken from the environment of this command.\n\n"
-             "Exit status: 0 every trigger has a value (with --metric-spec: a target), 1 one has "
-             "none, 2 wrong usage.",
+             "is taken from the environment of this command.",
+    .exit_status = "0 every trigger has a value (with --metric-spec: a target); 1 one has none",
     .examples = {{"a ScaledObject, behind `kubectl -n keda port-forward svc/backlog 9090`",
                   "backlog ask -f scaledobject.yaml --server localhost:9090"},
                  {"without a file",

@@ -38,7 +38,7 @@ static const struct option table[] = {
          .doc = "measure each trigger once, and show the replicas that would follow"),
     FLAG("replicas", OPTION_INT, replicas, "-1", .limits = {-1, INT32_MAX},
          .doc = "with --measure: that there are now; -1: minReplicaCount"),
-    FLAG("deadline", OPTION_DURATION, deadline_ms, "15s", .limits = {100, 600 * 1000},
+    FLAG("timeout", OPTION_DURATION, deadline_ms, "15s", .limits = {100, 600 * 1000},
          .doc = "with --measure: for all measurements together"),
     OUTPUT_FLAG(.doc = "text, or one JSON object per line"),
     FLAG("quiet", OPTION_BOOL, hides_notes, "false", .doc = "no notes"),
@@ -130,9 +130,9 @@ const struct command command_check = {
     .about =
         "Reads ScaledObjects, ScaledJobs and connections files, and reports mistakes with file "
         "and line, before a cluster sees them. Triggers of KEDA's own types are understood, "
-        "too: what `backlog migrate` can move, and what it cannot.\n\n"
-        "Exit status: 0 no mistake; 1 mistakes, with --strict also warnings, with --measure "
-        "also triggers that could not be measured; 2 wrong usage.",
+        "too: what `backlog migrate` can move, and what it cannot.",
+    .exit_status = "0 no mistake; 1 mistakes, with --strict also warnings, with --measure also "
+                   "triggers that could not be measured",
     .examples = {{"all manifests of a repository, as a step of CI",
                   "backlog check --strict --config connections.yaml deploy/"},
                  {"what would happen now: measured for real",

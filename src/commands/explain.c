@@ -11,6 +11,7 @@
 #include <string.h>
 
 struct explain_flags {
+    const char *server_http;
     int64_t timeout_ms;
     int output;
 };
@@ -18,8 +19,7 @@ struct explain_flags {
 #define FLAG(...) COMMAND_FLAG(struct explain_flags, __VA_ARGS__)
 
 static const struct option table[] = {
-    FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 600 * 1000},
-         .group = "The server", .doc = "for the server to answer"),
+    SERVER_HTTP_FLAGS,
     OUTPUT_FLAG(.doc = "text, or the server's JSON"),
     {0},
 };
@@ -209,8 +209,7 @@ static int run_explain(const struct command_line *line, struct error *error)
     _cleanup_(memory_free) char *name = http_client_escape(strchr(label, '/') + 1);
     _cleanup_(memory_free) char *path = text_format("/api/triggers/%s/%s", namespace, name);
     _cleanup_(text_done) struct text body = {0};
-    struct http_client *client = http_client_new(
-        line->operand_count > 1 ? line->operands[1] : default_http_address, flags->timeout_ms);
+    struct http_client *client = http_client_new(flags->server_http, flags->timeout_ms);
     bool good = http_client_get(client, path, &body, error);
     http_client_free(client);
     if (!good)
@@ -236,18 +235,17 @@ static int run_explain(const struct command_line *line, struct error *error)
 const struct command command_explain = {
     .name = "explain",
     .summary = "say why a ScaledObject has its replicas",
-    .operands = "NAMESPACE/NAME [ADDRESS]",
+    .operands = "NAMESPACE/NAME",
     .min_operands = 1,
-    .max_operands = 2,
+    .max_operands = 1,
     .about = "Shows what a server measured, what it answered KEDA, and why, from its HTTP port "
-             "(--http). "
-             "The address is localhost:9091 where none is given.\n\n"
-             "Exit status: 0 explained, 1 the server did not answer or knows no such ScaledObject, "
-             "2 wrong usage.",
-    .examples = {{"behind `kubectl -n keda port-forward deploy/backlog 9091`",
-                  "backlog explain shop/renderers"},
-                 {"another server, for a program",
-                  "backlog explain shop/renderers backlog.keda.svc:9091 --output json"}},
+             "(--http).",
+    .exit_status = "0 explained; 1 the server did not answer or knows no such ScaledObject",
+    .examples =
+        {{"behind `kubectl -n keda port-forward deploy/backlog 9091`",
+          "backlog explain shop/renderers"},
+         {"another server, for a program",
+          "backlog explain shop/renderers --server-http backlog.keda:9091 --output json"}},
     .flags = table,
     .flags_size = sizeof(struct explain_flags),
     .check = check_explain,

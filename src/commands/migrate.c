@@ -295,9 +295,9 @@ const struct command command_migrate = {
     .max_operands = SIZE_MAX,
     .about = "Prints the diff that moves triggers such as `type: kafka` to Backlog. A "
              "TriggerAuthentication becomes a connection. Comments and formatting stay, and what "
-             "--back needs is kept in comments. What cannot move stays, with the reason.\n\n"
-             "Exit status: 0 everything moved that is of a type that Backlog has, 1 something "
-             "could not be moved, 2 wrong usage.",
+             "--back needs is kept in comments. What cannot move stays, with the reason.",
+    .exit_status = "0 everything moved that is of a type that Backlog has; 1 something could not "
+                   "be moved",
     .examples = {{"show what would change", "backlog migrate deploy/"},
                  {"change the files",
                   "backlog migrate --write --scaler-address backlog.keda.svc:9090 deploy/"},

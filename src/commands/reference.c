@@ -28,7 +28,7 @@ struct flags {
 };
 
 static const struct option table[] = {
-    {.key = "format",
+    {.key = "output",
      .type = OPTION_CHOICE,
      OPTION_FIELD(struct flags, format),
      .group = "Output",
@@ -386,9 +386,10 @@ const struct command command_reference = {
     .about = "Prints every key of every scaler, or of one, and every flag of the server: what it "
              "allows, its "
              "default, what it means.",
+    .exit_status = "0 printed; 1 with --check: the file is out of date",
     .examples = {{"the keys of one scaler", "backlog reference kafka"},
-                 {"everything, for a program", "backlog reference --format json"},
-                 {"everything, as a page", "backlog reference --format markdown >reference.md"}},
+                 {"everything, for a program", "backlog reference --output json"},
+                 {"everything, as a page", "backlog reference --output markdown >reference.md"}},
     .flags = table,
     .flags_size = sizeof(struct flags),
     .check = check_reference,

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 struct watch_flags {
+    const char *server_http;
     bool once;
     bool workers;
     int64_t interval_ms;
@@ -39,11 +40,10 @@ static const struct option table[] = {
                 "--workers lists"),
     FLAG("interval", OPTION_DURATION, interval_ms, "2s", .limits = {100, 3600 * 1000},
          .doc = "between two refreshes"),
-    FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 600 * 1000},
-         .doc = "for the server to answer"),
     FLAG("filter", OPTION_STRING, filter, NULL,
          .doc = "only triggers with this in their name, scaler, metric or state, or workers with "
                 "this in their object, name, state or reason"),
+    SERVER_HTTP_FLAGS,
     OUTPUT_FLAG(.doc = "text, or one JSON object per trigger and line, once"),
     {0},
 };
@@ -476,7 +476,7 @@ static bool watch_until_quit(const struct watch_flags *flags, const char *addres
 static int run_watch(const struct command_line *line, struct error *error)
 {
     const struct watch_flags *flags = line->flags;
-    const char *address = line->operand_count > 0 ? line->operands[0] : default_http_address;
+    const char *address = flags->server_http;
     struct watch_view view = {.sort = WATCH_LABEL};
     if (flags->filter != NULL)
         snprintf(view.filter, sizeof(view.filter), "%s", flags->filter);
@@ -491,19 +491,16 @@ static int run_watch(const struct command_line *line, struct error *error)
 const struct command command_watch = {
     .name = "watch",
     .summary = "show the triggers of a server, as a table that redraws",
-    .operands = "[ADDRESS]",
-    .max_operands = 1,
     .about = "Shows every trigger that KEDA has called a server for: its value, how fast that "
-             "changes, target, wanted replicas, and errors. The address is that of the server's "
-             "--http port, localhost:9091 where none is given. With --workers: the pods behind "
+             "changes, target, wanted replicas, and errors. With --workers: the pods behind "
              "them, with state, restarts, age, jobs done, CPU and memory.\n\n"
              "Keys: q quits; 1 to 9 sort by a column, again in reverse; / filters (Esc ends it); f "
-             "shows failing triggers only; p pauses; arrows, PgUp and PgDn scroll.\n\n"
-             "Exit status: 0 shown, 1 the server did not answer (with --once), 2 wrong usage.",
+             "shows failing triggers only; p pauses; arrows, PgUp and PgDn scroll.",
+    .exit_status = "0 shown; 1 the server did not answer (with --once)",
     .examples = {{"behind `kubectl -n keda port-forward deploy/backlog 9091`", "backlog watch"},
                  {"the workers, and why some wait", "backlog watch --workers"},
                  {"once, for a script",
-                  "backlog watch backlog.keda.svc:9091 --once --output json"}},
+                  "backlog watch --server-http backlog.keda.svc:9091 --once --output json"}},
     .flags = table,
     .flags_size = sizeof(struct watch_flags),
     .run = run_watch,

@@ -71,6 +71,8 @@ enum option_flag {
     /* Says where to connect or how the peer is verified, where none of the flags above says so: a trigger's own
      * credentials may depend on it (scale/connections/own_credentials.h). */
     OPTION_PEER = 1 << 14,
+    /* Of a command, a list: the flag is repeated, and each value is a piece, whatever is in it. */
+    OPTION_REPEATED = 1 << 15,
     OPTION_NEVER_SHOWN = OPTION_SECRET | OPTION_URL | OPTION_HIDDEN,
 };
 

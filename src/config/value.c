@@ -252,20 +252,20 @@ static bool parse_duration(const struct option *row, const char *text, int64_t *
     return true;
 }
 
-static size_t count_pieces(const char *text)
+static size_t count_pieces(const char *text, char separator)
 {
     size_t count = 1;
-    for (const char *at = text; (at = strchr(at, ',')) != NULL; at++)
+    for (const char *at = text; (at = strchr(at, separator)) != NULL; at++)
         count++;
     return count;
 }
 
-/* The next trimmed piece between commas; moves `*at` behind it. The caller frees the piece. */
-static char *next_piece(const char **at)
+/* The next trimmed piece between separators; moves `*at` behind it. The caller frees the piece. */
+static char *next_piece(const char **at, char separator)
 {
-    size_t length = strcspn(*at, ",");
+    size_t length = strcspn(*at, (const char[]){separator, '\0'});
     _cleanup_(memory_free) char *raw = text_copy_bytes(*at, length);
-    *at += (*at)[length] == ',' ? length + 1 : length;
+    *at += (*at)[length] == separator ? length + 1 : length;
     return text_trimmed(raw);
 }
 
@@ -274,15 +274,17 @@ static bool check_pieces(size_t count, size_t max, struct error *error)
     return count <= max || error_invalid(error, "must have at most %zu pieces", max);
 }
 
-static bool parse_list(const char *text, struct option_list *field, struct error *error)
+static bool parse_list(const struct option *row, const char *text, struct option_list *field,
+                       struct error *error)
 {
-    size_t count = count_pieces(text);
+    char separator = row->flags & OPTION_REPEATED ? '\n' : ',';
+    size_t count = count_pieces(text, separator);
     if (!check_pieces(count, MAX_LIST_PIECES, error))
         return false;
 
     *field = (struct option_list){memory_array(count, sizeof(*field->items)), count};
     for (size_t i = 0; i < count; i++)
-        field->items[i] = next_piece(&text);
+        field->items[i] = next_piece(&text, separator);
     return true;
 }
 
@@ -304,13 +306,13 @@ static bool parse_range(const char *piece, struct option_range *ret_range)
 static bool parse_ranges(const struct option *row, const char *text, struct option_ranges *field,
                          struct error *error)
 {
-    size_t count = count_pieces(text);
+    size_t count = count_pieces(text, ',');
     if (!check_pieces(count, MAX_RANGES, error))
         return false;
 
     struct option_range *items = memory_array(count, sizeof(*items));
     for (size_t i = 0; i < count; i++) {
-        _cleanup_(memory_free) char *piece = next_piece(&text);
+        _cleanup_(memory_free) char *piece = next_piece(&text, ',');
         if (!parse_range(piece, &items[i])) {
             free(items);
             return not_allowed(row, error);
@@ -337,7 +339,7 @@ bool value_parse(const struct option *row, const char *text, void *field, struct
     case OPTION_CHOICE:
         return parse_choice(row, text, field, error);
     case OPTION_LIST:
-        return parse_list(text, field, error);
+        return parse_list(row, text, field, error);
     case OPTION_RANGES:
         return parse_ranges(row, text, field, error);
     case OPTION_UNSUPPORTED:

@@ -1,7 +1,7 @@
 #include "config/yaml_tree.h"
 
 #include "base/memory.h"
-#include "base/system/file.h"
+#include "base/system/input.h"
 #include "base/text.h"
 
 #include <ctype.h>
@@ -413,7 +413,7 @@ bool yaml_forest_parse(const char *text, size_t length, const char *path,
 bool yaml_forest_load(const char *path, struct yaml_forest *ret_forest, struct error *error)
 {
     _cleanup_(text_done) struct text text = {0};
-    return file_read(path, LARGEST_FILE, &text, error) &&
+    return input_read(path, LARGEST_FILE, &text, error) &&
            yaml_forest_parse(text.bytes == NULL ? "" : text.bytes, text.length, path, ret_forest,
                              error);
 }

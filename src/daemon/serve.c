@@ -437,6 +437,7 @@ const struct command command_serve = {
         "SIGTERM: ends streams, answers the calls in progress, and exits 0. SIGHUP: reads the "
         "connections file and the certificates again. SIGUSR1: switches debug messages on, and off "
         "again.",
+    .exit_status = "0 after SIGTERM or SIGINT; 1 it could not start",
     .examples = {{"for KEDA on port 9090; metrics and health on port 9091",
                   "backlog serve --http :9091"},
                  {"with connections that triggers name, and no others",

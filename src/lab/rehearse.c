@@ -13,16 +13,16 @@
 #include <stdio.h>
 
 struct rehearse_flags {
-    const char *file;
+    struct option_list files;
     const char *server;
     const char *server_http;
     double speed;
     int64_t duration_ms;
     int64_t sync_ms;
-    int64_t deadline_ms;
+    int64_t timeout_ms;
     int64_t replicas;
     const char *worker;
-    int64_t startup_ms;
+    int64_t start_time_ms;
     int64_t grace_ms;
     int stop;
     struct grpc_socket_tls tls;
@@ -38,15 +38,15 @@ static const char *const stops[] = {"newest", "random", NULL};
 #define TIME_LIMITS .limits = {0, 24 * 3600 * 1000.0}
 
 static const struct option table[] = {
-    FLAG("file", OPTION_STRING, file, NULL, .group = "ScaledObjects and server", .alias = "f",
-         .flags = OPTION_REQUIRED, .value_name = "FILE",
-         .doc = "ScaledObjects (YAML): a file, a folder, or - for standard input"),
+    FILES_FLAG(.flags = OPTION_REQUIRED | OPTION_REPEATED, .group = "ScaledObjects and server",
+               .doc = "ScaledObjects (YAML): a file, a folder, or - for standard input; may be "
+                      "repeated"),
     FLAG("server", OPTION_STRING, server, NULL, .value_name = "ADDRESS",
          .doc = "address of the server, HOST:PORT; default: each trigger's scalerAddress"),
     FLAG("server-http", OPTION_STRING, server_http, NULL, .value_name = "ADDRESS",
          .doc = "the server's --http port, HOST:PORT or a URL, for what is in flight and for the "
                 "server's figures on the dashboard; without it they are unknown"),
-    FLAG("call-deadline", OPTION_DURATION, deadline_ms, "10s", .limits = {100, 60 * 1000},
+    FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 60 * 1000},
          .doc = "for the calls of one reading"),
     TLS_FLAGS,
 
@@ -65,7 +65,7 @@ static const struct option table[] = {
          .flags = OPTION_NO_VARIABLE,
          .doc =
              "shell command to run as a replica; $BACKLOG_OBJECT and $BACKLOG_REPLICA say which"),
-    FLAG("startup", OPTION_DURATION, startup_ms, "0s", TIME_LIMITS,
+    FLAG("start-time", OPTION_DURATION, start_time_ms, "0s", TIME_LIMITS,
          .doc = "from the start of a worker until it counts as ready"),
     FLAG("grace", OPTION_DURATION, grace_ms, "30s", TIME_LIMITS,
          .doc = "from SIGTERM to SIGKILL for a worker that is stopped"),
@@ -107,12 +107,12 @@ static struct rehearsal_settings settings_of(const struct rehearse_flags *flags,
         .speed = flags->speed,
         .sync_ms = flags->sync_ms,
         .duration_ms = flags->duration_ms,
-        .deadline_ms = flags->deadline_ms,
+        .deadline_ms = flags->timeout_ms,
         .initial_replicas = flags->replicas,
         .worker = flags->worker,
         .replicas = {.command = flags->worker,
                      .grace_ms = flags->grace_ms,
-                     .startup_ms = flags->startup_ms,
+                     .startup_ms = flags->start_time_ms,
                      .stops_random = flags->stop == STOP_RANDOM},
         .is_json = flags->output == OUTPUT_JSON,
     };
@@ -167,12 +167,12 @@ static bool rehearse(const struct rehearse_flags *flags, struct error *error)
     uint64_t last_id = 0;
     _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
     _cleanup_(rehearsal_done) struct rehearsal rehearsal = {0};
-    if (!rehearsal_objects_load(flags->file, flags->server, flags->speed, &objects, error))
+    if (!rehearsal_objects_load(&flags->files, flags->server, flags->speed, &objects, error))
         return false;
     if (!begin_http(flags, &logs, &http, error))
         return false;
     if (flags->server_http != NULL &&
-        !in_flight_begin(flags->server_http, flags->deadline_ms, &objects, &in_flight, error))
+        !in_flight_begin(flags->server_http, flags->timeout_ms, &objects, &in_flight, error))
         return false;
     struct rehearsal_settings settings = settings_of(flags, &objects);
     settings.replicas.logs = logs;
@@ -222,10 +222,12 @@ const struct command command_rehearse = {
              "ScaledObjects, second by second. Triggers of KEDA's own types are as after `backlog "
              "migrate`, and KEYFromEnv is taken from the environment of this command. Without "
              "--worker nothing is started or changed: a dry run beside production.",
+    .exit_status =
+        "0 --duration has passed, or Ctrl-C; 1 a file is invalid, or a port cannot be had",
     .examples = {{"what would happen now",
                   "backlog rehearse -f scaledobject.yaml --server localhost:9090"},
                  {"with real workers, ten times as fast",
-                  "backlog rehearse -f so.yaml --speed 10 --startup 2s --worker ./worker"},
+                  "backlog rehearse -f so.yaml --speed 10 --start-time 2s --worker ./worker"},
                  {"for a minute, as JSON lines",
                   "backlog rehearse -f so.yaml --duration 1m --output json"}},
     .flags = table,

@@ -14,10 +14,10 @@
 #include <stdlib.h>
 
 struct simulate_flags {
-    const char *file;
+    struct option_list files;
     const char *set;
     double rate;
-    int64_t startup_ms;
+    int64_t start_time_ms;
     double prefetch;
     bool counts_in_flight;
     double noise;
@@ -32,8 +32,8 @@ struct simulate_flags {
 #define FLAG(...) COMMAND_FLAG(struct simulate_flags, __VA_ARGS__)
 
 static const struct option table[] = {
-    FLAG("file", OPTION_STRING, file, NULL, .group = "Settings to compare", .alias = "f",
-         .value_name = "FILE", .doc = "ScaledObjects (YAML)"),
+    FILES_FLAG(.flags = OPTION_REPEATED, .group = "Settings to compare",
+               .doc = "ScaledObjects (YAML), - for standard input; may be repeated"),
     FLAG("set", OPTION_STRING, set, NULL, .value_name = "SETTINGS",
          .doc = "KEY=VALUE pieces, such as \"threshold=600; threshold=100\"; a `;` separates "
                 "settings to "
@@ -41,7 +41,7 @@ static const struct option table[] = {
 
     FLAG("rate", OPTION_FLOAT, rate, NULL, .limits = {1e-6, 1e9}, .group = "Work and replicas",
          .flags = OPTION_REQUIRED, .doc = "work that one replica does per second"),
-    FLAG("startup", OPTION_DURATION, startup_ms, "10s", .limits = {0, 3600 * 1000.0},
+    FLAG("start-time", OPTION_DURATION, start_time_ms, "10s", .limits = {0, 3600 * 1000.0},
          .doc = "from the start of a replica until it works"),
     FLAG("prefetch", OPTION_FLOAT, prefetch, "0", .limits = {0, 1e9},
          .doc = "messages that a replica takes in advance; they are in flight, not waiting"),
@@ -84,7 +84,7 @@ static struct simulation_settings common_settings(const struct simulate_flags *f
         .interval_s = 5,
         .hold_window_ms = PEAK_VALUE_WINDOW_MS,
         .workers = {.rate = flags->rate,
-                    .startup_s = (flags->startup_ms + 999) / 1000,
+                    .startup_s = (flags->start_time_ms + 999) / 1000,
                     .prefetch = flags->prefetch,
                     .noise = flags->noise,
                     .seed = (uint64_t)flags->seed},
@@ -220,7 +220,7 @@ static bool simulate(const struct simulate_flags *flags, const char *path, struc
     _cleanup_(simulate_settings_done) struct simulate_settings settings = {0};
     const struct simulation_settings common = common_settings(flags);
     if (!trace_load(path, &trace, error) ||
-        !simulate_settings_read(flags->file, flags->set, &common, &settings, error))
+        !simulate_settings_read(&flags->files, flags->set, &common, &settings, error))
         return false;
     struct results results = {
         .path = path,
@@ -243,8 +243,8 @@ static void check_simulate(const struct command_line *line, struct text *mistake
     const struct simulation_settings common = common_settings(flags);
     _cleanup_(simulate_settings_done) struct simulate_settings settings = {0};
     _cleanup_(error_done) struct error error = {0};
-    if (flags->file == NULL &&
-        !simulate_settings_read(NULL, flags->set, &common, &settings, &error))
+    if (flags->files.count == 0 &&
+        !simulate_settings_read(&flags->files, flags->set, &common, &settings, &error))
         command_mistake(mistakes, "%s", error_text(&error));
 }
 
@@ -256,7 +256,7 @@ static int run_simulate(const struct command_line *line, struct error *error)
 const struct command command_simulate = {
     .name = "simulate",
     .summary = "what KEDA and the HPA would do with a trace of work",
-    .operands = "TRACE.csv",
+    .operands = "TRACE.csv|-",
     .min_operands = 1,
     .max_operands = 1,
     .about = "What KEDA and the HPA would do with a trace of work (time,arrivals per second), for "
@@ -264,12 +264,14 @@ const struct command command_simulate = {
              "several settings side by side: what it costs, how long work waits, how often the "
              "number of "
              "replicas changes.",
-    .examples = {{"compare two thresholds; a replica does 10 messages per second",
-                  "backlog simulate trace.csv --rate 10 --set 'threshold=600; threshold=100'"},
-                 {"with the settings of a ScaledObject, and a plot",
-                  "backlog simulate trace.csv --rate 10 -f so.yaml --plot out.svg"},
-                 {"replicas that start slowly, as JSON",
-                  "backlog simulate t.csv --rate 9 --startup 1m --set threshold=90 --output json"}},
+    .exit_status = "0 simulated; 1 a file cannot be read or written, or is invalid",
+    .examples =
+        {{"compare two thresholds; a replica does 10 messages per second",
+          "backlog simulate trace.csv --rate 10 --set 'threshold=600; threshold=100'"},
+         {"with the settings of a ScaledObject, and a plot",
+          "backlog simulate trace.csv --rate 10 -f so.yaml --plot out.svg"},
+         {"replicas that start slowly, as JSON",
+          "backlog simulate t.csv --rate 9 --start-time 1m --set threshold=90 --output json"}},
     .flags = table,
     .flags_size = sizeof(struct simulate_flags),
     .more = simulate_settings_write_keys,

@@ -289,14 +289,15 @@ static bool add_file(struct simulate_settings *all, const char *file, const char
     return true;
 }
 
-bool simulate_settings_read(const char *file, const char *set,
+bool simulate_settings_read(const struct option_list *files, const char *set,
                             const struct simulation_settings *common,
                             struct simulate_settings *ret_settings, struct error *error)
 {
     struct simulate_settings all = {
         .items = memory_array(MAX_SETTINGS, sizeof(struct simulate_setting))};
-    bool good = file == NULL ? add_pieces(&all, NULL, set, common, error)
-                             : add_file(&all, file, set, common, error);
+    bool good = files->count > 0 || add_pieces(&all, NULL, set, common, error);
+    for (size_t i = 0; i < files->count && good; i++)
+        good = add_file(&all, files->items[i], set, common, error);
     if (good)
         *ret_settings = all;
     else

@@ -1,7 +1,7 @@
 #include "manifest/manifest.h"
 
 #include "base/memory.h"
-#include "base/system/file.h"
+#include "base/system/input.h"
 
 #include <errno.h>
 #include <fts.h>
@@ -94,21 +94,6 @@ void manifest_add_error(struct findings *findings, const char *path, const struc
     finding_add(findings, &place, FINDING_ERROR, "%s", text);
 }
 
-/* file_read() waits for nobody, and a pipe may still be written to. */
-static bool read_input(struct text *text, struct error *error)
-{
-    char buffer[4096];
-    for (size_t got; (got = fread(buffer, 1, sizeof(buffer), stdin)) > 0;) {
-        text_add_bytes(text, buffer, got);
-        if (text->length > LARGEST_FILE)
-            return error_invalid(error, "-: more than %d bytes", LARGEST_FILE);
-    }
-    if (ferror(stdin))
-        return error_invalid(error, "-: cannot read standard input");
-    return text->length > 0 || /* a command before the pipe may have failed */
-           error_invalid(error, "-: standard input is empty");
-}
-
 /* NULL where there are too many. Findings borrow the path. */
 static struct manifest_file *new_file(struct manifests *manifests, const char *path,
                                       struct findings *findings)
@@ -156,8 +141,7 @@ static void add_file(struct manifests *manifests, const char *path, bool is_sear
     struct manifest_file *file = new_file(manifests, path, findings);
     if (file == NULL)
         return;
-    bool is_read = text_equal(path, "-") ? read_input(&file->text, &error)
-                                         : file_read(path, LARGEST_FILE, &file->text, &error);
+    bool is_read = input_read(path, LARGEST_FILE, &file->text, &error);
     if (is_read && parse_file(manifests, file, &error))
         return;
     const struct finding_place place = {.path = file->path};

@@ -12,6 +12,7 @@
 #define BACKLOG_MEASURE_SCALER_H
 
 #include "base/error.h"
+#include "base/text.h"
 #include "config/option.h"
 #include "measure/task.h"
 
@@ -124,6 +125,9 @@ struct scaler {
     /* How often what was consumed is counted, where that is not at once: consumers that commit every few seconds, statistics
      * that are renewed so often. In between consumers are not stuck. */
     int64_t count_interval_ms;
+
+    /* Adds the libraries of the source's protocol as this process has loaded them: "librdkafka 2.0.2". NULL: none. */
+    void (*libraries)(struct text *text);
 
     const char *absent; /* set: no scaler of this build, but a name and what to do instead */
     bool in_agent;      /* the client library may abort, or take memory without a bound: it runs in

@@ -1,7 +1,7 @@
 #include "model/trace.h"
 
 #include "base/memory.h"
-#include "base/system/file.h"
+#include "base/system/input.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -154,6 +154,6 @@ bool trace_parse(const char *text, const char *path, struct trace **ret_trace, s
 bool trace_load(const char *path, struct trace **ret_trace, struct error *error)
 {
     _cleanup_(text_done) struct text text = {0};
-    return file_read(path, LARGEST_FILE, &text, error) &&
+    return input_read(path, LARGEST_FILE, &text, error) &&
            trace_parse(text.bytes == NULL ? "" : text.bytes, path, ret_trace, error);
 }

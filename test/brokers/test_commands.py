@@ -78,7 +78,7 @@ def test_check_measures_and_says_what_follows(redis, tmp_path):
 
 def test_check_says_why_it_cannot_measure(redis, tmp_path):
     nobody = f"127.0.0.1:{free_port()}"
-    done = backlog("check", "--measure", "--deadline", "5s", manifest(tmp_path, redis, address=nobody))
+    done = backlog("check", "--measure", "--timeout", "5s", manifest(tmp_path, redis, address=nobody))
     assert done.returncode == 1
     assert "Connection refused" in done.stdout
     assert "0 replicas, as there are now: KEDA: trigger failed, replicas held" in done.stdout
@@ -369,36 +369,36 @@ def test_names_do_not_move_the_cursor(redis, server):
         metadata = {"scaler": "redis", "address": redis.address, "listName": "j\x1b[2J\u009b1m"}
         client.metrics(metadata, metric_name="", name="odd")
         assert "\x1b[2J" in client.metric_spec(metadata).metricName
-    done = backlog("explain", "shop/odd", f"127.0.0.1:{server.http_port}")
+    done = backlog("explain", "shop/odd", "--server-http", f"127.0.0.1:{server.http_port}")
     assert done.returncode == 0 and "redis-j?[2J??1m" in done.stdout
     assert "\x1b" not in done.stdout and "\u009b" not in done.stdout
 
 
 def test_explain_says_why(called):
-    done = backlog("explain", "shop/jobs", called)
+    done = backlog("explain", "shop/jobs", "--server-http", called)
     assert done.returncode == 0, done.stderr
     assert "shop/jobs: 8 replicas are wanted." in done.stdout
     assert "37 / 5 per replica makes 8" in done.stdout
     assert "KEDA called IsActive" in done.stdout
-    broken = backlog("explain", "shop/broken", called)
+    broken = backlog("explain", "shop/broken", "--server-http", called)
     assert "no trigger has a value, so KEDA keeps the replicas" in broken.stdout
     assert "Connection refused" in broken.stdout
-    assert backlog("explain", "shop/missing", called).returncode == 1
-    assert backlog("explain", "jobs", called).returncode == 2
-    away = backlog("explain", "shop/jobs", f"http://reader:opensesame@127.0.0.1:{free_port()}")
+    assert backlog("explain", "shop/missing", "--server-http", called).returncode == 1
+    assert backlog("explain", "jobs", "--server-http", called).returncode == 2
+    away = backlog("explain", "shop/jobs", "--server-http", f"http://reader:opensesame@127.0.0.1:{free_port()}")
     assert away.returncode == 1 and "http://127.0.0.1:" in away.stderr and "opensesame" not in away.stderr
 
 
 # ---- watch
 
 def test_watch_once(called):
-    done = backlog("watch", called, "--once")
+    done = backlog("watch", "--server-http", called, "--once")
     assert done.returncode == 0
     assert re.search(r"^shop/jobs +redis +37 +- +5 +yes +8 ", done.stdout, re.M)
     assert "\033" not in done.stdout
-    rows = {row["object"]: row for row in lines_of(backlog("watch", called, "--output", "json"))}
+    rows = {row["object"]: row for row in lines_of(backlog("watch", "--server-http", called, "--output", "json"))}
     assert rows["shop/jobs"]["value"] == JOBS and rows["shop/broken"]["state"] == "refused"
-    assert backlog("watch", f"127.0.0.1:{free_port()}", "--once").returncode == 1
+    assert backlog("watch", "--server-http", f"127.0.0.1:{free_port()}", "--once").returncode == 1
 
 
 class Terminal:
@@ -496,5 +496,5 @@ def test_names_from_outside_move_no_cursor(server, redis, tmp_path):
     text = OBJECT.format(name="jobs", type="redis", redis=redis.address).replace("name: jobs", f'name: "{name}"', 1)
     done = backlog("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}", text=text)
     assert done.returncode == 0
-    listed = backlog("watch", f"127.0.0.1:{server.http_port}", "--once").stdout
+    listed = backlog("watch", "--server-http", f"127.0.0.1:{server.http_port}", "--once").stdout
     assert "?[2Jevil" in listed and "\033" not in listed

@@ -311,7 +311,7 @@ def test_the_shadow_is_shown_and_never_answered(broker):
         assert found["policy"] is None
         assert (found["shadow"]["replicas"], found["shadow"]["boundBy"]) == (5, "maximum")
         assert found["shadow"]["sentence"] == "5 replicas: 200 at a threshold of 10; maxReplicaCount is 5"
-        explained = subprocess.run([binary(), "explain", "shop/orders", f"127.0.0.1:{server.http_port}"],
+        explained = subprocess.run([binary(), "explain", "shop/orders", "--server-http", f"127.0.0.1:{server.http_port}"],
                                    stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS).stdout
         assert "In shadow, never answered: 5 replicas, bound by maximum; consumers: UNKNOWN." in explained, explained
         with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/metrics", timeout=SECONDS) as page:
@@ -323,7 +323,7 @@ def test_explain_says_what_bound_the_policy(broker):
     with Server(http=True) as server, Client(server.port) as client:
         broker_jobs(broker, 200)
         assert client.metrics(metadata(broker, maxReplicaCount="5")).metricValueFloat == 6
-        explained = subprocess.run([binary(), "explain", "shop/orders", f"127.0.0.1:{server.http_port}"],
+        explained = subprocess.run([binary(), "explain", "shop/orders", "--server-http", f"127.0.0.1:{server.http_port}"],
                                    stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS).stdout
         assert "shop/orders: 5 replicas are wanted." in explained, explained
         assert "5 replicas, by its policy." in explained and "Policy: 5 replicas, bound by maximum; consumers: UNKNOWN." in explained, explained
@@ -334,7 +334,7 @@ def test_watch_says_what_bound_the_policy(broker):
         broker_jobs(broker, 200)
         client.metrics(metadata(broker, maxReplicaCount="5"))
         client.metrics(metadata(broker), metric_name="", name="plain")
-        watch = [binary(), "watch", f"127.0.0.1:{server.http_port}", "--once"]
+        watch = [binary(), "watch", "--server-http", f"127.0.0.1:{server.http_port}", "--once"]
         shown = subprocess.run(watch, stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS).stdout
         with_policy, = (line for line in shown.splitlines() if line.startswith("shop/orders"))
         without, = (line for line in shown.splitlines() if line.startswith("shop/plain"))
@@ -350,7 +350,7 @@ def test_watch_shows_no_status_while_measuring_fails(broker):
     with Server(http=True) as server, Client(server.port) as client:
         broker_jobs(broker, 200)
         client.metrics(metadata(broker, maxReplicaCount="5"))
-        watch = [binary(), "watch", f"127.0.0.1:{server.http_port}", "--once", "--output", "json"]
+        watch = [binary(), "watch", "--server-http", f"127.0.0.1:{server.http_port}", "--once", "--output", "json"]
 
         def row():
             return json.loads(subprocess.run(watch, stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS).stdout)

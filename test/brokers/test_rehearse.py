@@ -349,7 +349,7 @@ def test_an_http_port_that_hangs_delays_nothing(broker, http_server, tmp_path):
     read_some(broker)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()
-        done = table(tmp_path, scaled_object(broker, http_server, source=STREAM), "--call-deadline", "60s",
+        done = table(tmp_path, scaled_object(broker, http_server, source=STREAM), "--timeout", "60s",
                      "--server-http", f"127.0.0.1:{silent.getsockname()[1]}")
         assert time.monotonic() - begun < SECONDS / 2
     assert set(columns(done)) == {(f"{WAITING}", "-")} and len(columns(done)) > 2
@@ -370,7 +370,7 @@ class Stall(Tap):
 def test_what_was_in_flight_before_the_port_hung_is_not_shown_for_long(broker, http_server, tmp_path):
     read_some(broker)
     with Stall(http_server.http_port) as port:
-        with Rehearsal(tmp_path, scaled_object(broker, http_server, source=STREAM), "--call-deadline", "60s",
+        with Rehearsal(tmp_path, scaled_object(broker, http_server, source=STREAM), "--timeout", "60s",
                        "--server-http", f"127.0.0.1:{port.port}") as rehearsal:
             rehearsal.until(in_flight_is(IN_FLIGHT))
             port.is_open.clear()

@@ -141,7 +141,7 @@ static void operands_stand_anywhere(void **state)
     assert_true(last.is_good);
     assert_string_equal(last.flags.operands[0], "--trace.csv");
     assert_mistakes(&none, "--rate is missing: work that one replica does per second\n"
-                           "TRACE.csv is missing\n");
+                           "TRACE.csv|- is missing\n");
     assert_mistakes(&many, "unexpected argument \"now\"\n");
 }
 

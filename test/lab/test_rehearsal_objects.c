@@ -39,10 +39,11 @@ static void the_hold_window_is_as_much_shorter_as_the_hpa_is_faster(void **state
     int descriptor = mkstemp(path);
     assert_true(write(descriptor, objects_yaml, sizeof(objects_yaml) - 1) > 0);
     close(descriptor);
+    const struct option_list paths = {(const char *[]){path}, 1};
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         _cleanup_(error_done) struct error error = {0};
         _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
-        if (!rehearsal_objects_load(path, NULL, table[i].speed, &objects, &error))
+        if (!rehearsal_objects_load(&paths, NULL, table[i].speed, &objects, &error))
             fail_msg("%s", error_text(&error));
         for (size_t t = 0; t < 3; t++) {
             const char *window =
@@ -68,11 +69,12 @@ static void a_variable_is_sent_only_to_a_server_that_the_user_names(void **state
     int descriptor = mkstemp(path);
     assert_true(write(descriptor, yaml, sizeof(yaml) - 1) > 0);
     close(descriptor);
+    const struct option_list paths = {(const char *[]){path}, 1};
     const char *const servers[] = {NULL, "localhost:9090"};
     for (size_t i = 0; i < ARRAY_LENGTH(servers); i++) {
         _cleanup_(error_done) struct error error = {0};
         _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
-        bool good = rehearsal_objects_load(path, servers[i], 1, &objects, &error);
+        bool good = rehearsal_objects_load(&paths, servers[i], 1, &objects, &error);
         assert_int_equal(good, servers[i] != NULL);
         if (!good)
             assert_non_null(strstr(error_text(&error), "give --server"));

@@ -15,6 +15,8 @@ static struct simulation_settings common(void)
     return (struct simulation_settings){.model = model_default_settings(), .is_push = true};
 }
 
+static const struct option_list no_files = {0};
+
 static void pieces_are_compared(void **state)
 {
     (void)state;
@@ -22,8 +24,9 @@ static void pieces_are_compared(void **state)
     struct simulate_settings settings = {0};
     const struct simulation_settings base = common();
     assert_true(simulate_settings_read(
-        NULL, " threshold=600; threshold=1.5, cooldownPeriod=60 ,push=false, metricType=Value;",
-        &base, &settings, &error));
+        &no_files,
+        " threshold=600; threshold=1.5, cooldownPeriod=60 ,push=false, metricType=Value;", &base,
+        &settings, &error));
     assert_int_equal(settings.count, 2);
     assert_string_equal(settings.items[0].name, "threshold=600");
     assert_true(settings.items[0].settings.target == 600);
@@ -51,7 +54,7 @@ static void a_wrong_piece_is_refused(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         _cleanup_(error_done) struct error error = {0};
         struct simulate_settings settings = {0};
-        assert_false(simulate_settings_read(NULL, table[i][0], &base, &settings, &error));
+        assert_false(simulate_settings_read(&no_files, table[i][0], &base, &settings, &error));
         if (strstr(error_text(&error), table[i][1]) == NULL)
             fail_msg("\"%s\" is not in \"%s\"", table[i][1], error_text(&error));
     }

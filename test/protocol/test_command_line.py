@@ -19,7 +19,8 @@ from support.process import Unavailable, need, wait_until
 from support.server import REPOSITORY, Server, binary
 from support.triggers import UNREACHABLE
 
-COMMANDS = ("serve", "rehearse", "simulate", "reference", "completion", "help", "version")
+COMMANDS = ("serve", "check", "migrate", "ask", "explain", "watch", "rehearse", "simulate", "reference", "completion", "help",
+            "version")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,6 +44,7 @@ def test_help_is_the_same_however_one_asks():
         assert page == backlog(name, "-h") == backlog(name, "--help"), name
         assert all(len(line) <= 80 for line in page.splitlines()), name
         assert f"  {name} " in backlog("help")
+        assert re.search(r"^Exit status: 0 \w.*2 wrong usage\.$", page, re.MULTILINE | re.DOTALL), name
 
 
 def test_the_help_of_serve_is_grouped_and_has_three_examples_and_no_limits_of_the_wire():
@@ -64,7 +66,7 @@ def test_the_example_of_a_variable_is_of_the_command():
             of_command = "" if command == "serve" else command.upper() + "_"
             assert variable == "BACKLOG_" + of_command + flag.upper().replace("-", "_")
             named[command] = flag
-    assert named.items() >= {"serve": "log-level", "rehearse": "server-http", "explain": "timeout"}.items() and len(named) >= 8
+    assert named.items() >= {"serve": "log-level", "rehearse": "server-http", "explain": "server-http"}.items() and len(named) >= 8
 
 
 def test_the_version():
@@ -92,11 +94,11 @@ def test_all_mistakes_are_reported_at_once():
     (["rehearse"], "--file is missing"),
     (["rehearse", "-f", "so.yaml", "--server-http", "9091"],
      '--server-http "9091" must be an address and a port, such as localhost:9091, or a URL of http or https'),
-    (["simulate"], "TRACE.csv is missing"),
+    (["simulate"], "TRACE.csv|- is missing"),
     (["simulate", "trace.csv", "--rate", "1"], "the target is missing"),
     (["simulate", "trace.csv", "--rate", "1", "--set", "treshold=1"], 'no key "treshold"'),
     (["reference", "kafak"], 'unknown scaler "kafak": there are '),
-    (["completion", "fish"], "it must be bash"),
+    (["completion", "csh"], "it must be bash, zsh or fish"),
     (["agent"], "internal"),
 ])
 def test_a_mistake_says_what_is_wrong_and_exits_2(words, reported):
@@ -104,7 +106,7 @@ def test_a_mistake_says_what_is_wrong_and_exits_2(words, reported):
 
 
 @pytest.mark.parametrize("words", [["reference"], ["help"], ["serve", "--help"], ["-V"], ["man"],
-                                   ["reference", "--format", "json"]], ids=" ".join)
+                                   ["reference", "--output", "json"]], ids=" ".join)
 def test_a_write_error_is_a_failure(words):
     with open("/dev/full", "w") as full:
         assert "cannot write to standard output: No space left on device" in backlog(*words, status=1, stdout=full)
@@ -113,9 +115,9 @@ def test_a_write_error_is_a_failure(words):
 # ---- the environment ----
 
 def test_a_variable_is_a_flag_and_others_are_ignored():
-    env = {"BACKLOG_REFERENCE_FORMAT": "json", "BACKLOG_FORMAT": "markdown", "BACKLOG_SERVICE_HOST": "10.0.0.1", "BACKLOG_PORT": "tcp://10.0.0.1:9090"}
+    env = {"BACKLOG_REFERENCE_OUTPUT": "json", "BACKLOG_OUTPUT": "markdown", "BACKLOG_SERVICE_HOST": "10.0.0.1", "BACKLOG_PORT": "tcp://10.0.0.1:9090"}
     assert json.loads(backlog("reference", env=env))["scalers"]
-    assert "\n## kafka\n" in backlog("reference", "--format=markdown", env=env)
+    assert "\n## kafka\n" in backlog("reference", "--output=markdown", env=env)
 
 
 def test_a_variable_that_is_empty_or_wrong_is_named():
@@ -218,8 +220,8 @@ def test_the_reference_of_one_scaler():
     text = backlog("reference", "kafka")
     assert text.startswith("kafka: ") and "bootstrapServers" in text and "listName" not in text
     assert all(len(line) <= 80 for line in text.splitlines() if " " in line.strip())
-    assert backlog("reference", "redis", "--format", "markdown").startswith("## redis\n")
-    one = json.loads(backlog("reference", "redis", "--format=json"))
+    assert backlog("reference", "redis", "--output", "markdown").startswith("## redis\n")
+    one = json.loads(backlog("reference", "redis", "--output=json"))
     assert list(one["scalers"]) == ["redis"] and "flags" not in one and one["trigger"]
 
 
@@ -231,7 +233,7 @@ def test_the_man_page_renders_without_warnings():
     done = subprocess.run([groff, "-man", "-ww", "-Tutf8"], input=page, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     plain = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
-    for flag in ("--listen", "--tls-client-names", "--rate", "--format", "window-updates", "EXIT STATUS", "BACKLOG_LOG_LEVEL"):
+    for flag in ("--listen", "--tls-client-names", "--rate", "--output", "window-updates", "EXIT STATUS", "BACKLOG_LOG_LEVEL"):
         assert flag in plain, flag
 
 
@@ -241,25 +243,35 @@ def test_an_installation_has_the_man_page_and_the_completion(tmp_path):
         raise Unavailable(f"{build} is no build folder")
     subprocess.run([need("cmake"), "--install", build, "--prefix", tmp_path], check=True, capture_output=True, timeout=120)
     assert (tmp_path / "share/man/man1/backlog.1").read_text() == backlog("man")
-    assert (tmp_path / "share/bash-completion/completions/backlog").read_text() == backlog("completion", "bash")
+    for shell, path in (("bash", "bash-completion/completions/backlog"), ("zsh", "zsh/site-functions/_backlog"),
+                        ("fish", "fish/vendor_completions.d/backlog.fish")):
+        assert (tmp_path / "share" / path).read_text() == backlog("completion", shell), shell
     assert os.access(tmp_path / "bin/backlog", os.X_OK)
 
 
-class Bash:
-    """An interactive bash on a terminal, with the completion and nothing else."""
+SHELLS = {
+    "bash": (["--norc", "--noprofile", "-i"],
+             "bind 'set bell-style none'; bind 'set show-all-if-ambiguous on'; source ./completion\n"),
+    "zsh": (["-f", "-i"], "PS1='READY>'; autoload -U compinit; compinit -D -u; source ./completion\n"),
+}
 
-    def __init__(self, folder):
+
+class Shell:
+    """An interactive one on a terminal, with the completion and nothing else."""
+
+    def __init__(self, name, folder):
+        words, setup = SHELLS[name]
         script = os.path.join(folder, "completion")
         with open(script, "w") as file:
-            file.write(backlog("completion", "bash"))
+            file.write(backlog("completion", name))
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
-            os.execve(shutil.which("bash"), ["bash", "--norc", "--noprofile", "-i"],
+            os.execve(need(name), [name, *words],
                       {"PATH": os.path.dirname(binary()) + ":" + os.environ["PATH"], "TERM": "dumb", "PS1": "READY>",
                        "INPUTRC": "/dev/null", "HOME": str(folder)})
         self.read()
-        self.type("bind 'set bell-style none'; bind 'set show-all-if-ambiguous on'; source ./completion\n")
+        self.type(setup)
 
     def read(self, seconds=20):
         """Until the prompt, or what is typed behind it, stands still."""
@@ -287,15 +299,23 @@ class Bash:
         os.waitpid(self.pid, 0)
 
 
-@pytest.fixture(scope="module")
-def bash(tmp_path_factory):
-    if shutil.which("bash") is None:
-        raise Unavailable("bash is not installed")
+def shell_of(name, tmp_path_factory):
+    need(name)
     folder = tmp_path_factory.mktemp("completion")
     (folder / "connections.yaml").write_text("connections: {}\n")
-    running = Bash(folder)
+    running = Shell(name, folder)
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def bash(tmp_path_factory):
+    yield from shell_of("bash", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def zsh(tmp_path_factory):
+    yield from shell_of("zsh", tmp_path_factory)
 
 
 @pytest.mark.parametrize("typed, whole", [
@@ -328,6 +348,35 @@ def test_bash_completes_commands_flags_and_values(bash, typed, offered):
     assert "agent" not in shown.split()
 
 
+@pytest.mark.parametrize("typed, whole", [
+    ("backlog reh", "backlog rehearse "),
+    ("backlog serve --tls-client-n", "backlog serve --tls-client-names="),
+    ("backlog serve --log-level de", "backlog serve --log-level debug "),
+    ("backlog serve --log-format=j", "backlog serve --log-format=json "),
+    ("backlog ask -f conn", "backlog ask -f connections.yaml "),
+    ("backlog reference kaf", "backlog reference kafka "),
+])
+def test_zsh_completes(zsh, typed, whole):
+    shown = zsh.complete(typed)
+    assert whole in shown.replace("\r", "").replace("\x07", ""), shown
+
+
+@pytest.mark.parametrize("typed, offered", [
+    ("backlog reh", ["rehearse"]),
+    ("backlog serve --tls-client-n", ["--tls-client-names"]),
+    ("backlog serve --log-level de", ["debug"]),
+    ("backlog ask -f conn", ["connections.yaml"]),
+    ("backlog reference kaf", ["kafka"]),
+    ("backlog explain conn", []),
+])
+def test_fish_completes(tmp_path, typed, offered):
+    (tmp_path / "connections.yaml").write_text("connections: {}\n")
+    (tmp_path / "completion").write_text(backlog("completion", "fish"))
+    done = subprocess.run([need("fish"), "--no-config", "-c", f"source completion; complete -C '{typed}'"], cwd=tmp_path, check=True,
+                          capture_output=True, text=True, timeout=60)
+    assert ([line.split("\t")[0] for line in done.stdout.splitlines()], done.stderr) == (offered, "")
+
+
 def test_the_script_is_sound():
     script = backlog("completion", "bash")
     subprocess.run(["bash", "-n"], input=script, check=True, text=True, capture_output=True)
@@ -339,7 +388,7 @@ def test_the_script_is_sound():
 
 def test_the_repositorys_reference_is_of_this_program():
     with open(os.path.join(REPOSITORY, "scalers", "README.md")) as page:
-        assert page.read() == backlog("reference", "--format", "markdown")
+        assert page.read() == backlog("reference", "--output", "markdown")
 
 
 # ---- files of others ----
@@ -351,7 +400,7 @@ def test_a_file_gets_no_variable_of_the_user_to_a_server_that_it_names(tmp_path)
         path.write_text("kind: ScaledObject\nmetadata: {name: o}\nspec:\n  scaleTargetRef: {name: w}\n  triggers:\n"
                         f"    - {{type: external, metadata: {{scalerAddress: '{address}', scaler: redis, address: 'r:1', "
                         "listName: x, passwordFromEnv: A_SECRET}}\n")
-        done = subprocess.run([binary(), "ask", "-f", str(path), "--deadline", "1s"], capture_output=True, text=True, timeout=60,
+        done = subprocess.run([binary(), "ask", "-f", str(path), "--timeout", "1s"], capture_output=True, text=True, timeout=60,
                               env={**os.environ, "A_SECRET": "the-word"})
         assert done.returncode == 1 and "give --server" in done.stdout + done.stderr
         hostile.settimeout(0)

@@ -180,7 +180,7 @@ def test_watch_lists_the_workers(server, redis):
     address = f"127.0.0.1:{server.http_port}"
 
     def watch(*arguments):
-        return subprocess.run([binary(), "watch", address, "--workers", *arguments], check=True, stdout=subprocess.PIPE,
+        return subprocess.run([binary(), "watch", "--server-http", address, "--workers", *arguments], check=True, stdout=subprocess.PIPE,
                               text=True, timeout=SECONDS).stdout
     head, titles, first, second = watch("--timeout", "60s").splitlines()
     assert head == "2 workers, 1 pending"

@@ -21,8 +21,10 @@ def binary():
 
 def reference(form="markdown", program=None):
     """The page of all scalers' keys, as the program writes it."""
-    return subprocess.run([program or binary(), "reference", "--format", form], check=True, stdout=subprocess.PIPE,
-                          text=True).stdout
+    def run(*words):
+        return subprocess.run([program or binary(), "reference", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    return run("--output" if "--output" in run("--help") else "--format", form)  # that of the previous version
 
 
 @functools.cache

@@ -176,7 +176,7 @@ def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
             assert browser.problems() == [] and browser.axe() == []
 
             address = f"127.0.0.1:{rehearsal.http_port}"
-            watched = subprocess.run([binary(), "watch", "--once", address], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+            watched = subprocess.run([binary(), "watch", "--once", "--server-http", address], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
             assert "shop/orders" in watched.stdout and "12" in watched.stdout
             csv = requests.get(f"http://{address}/api/history/shop/orders?format=csv&trigger=0", timeout=10)
             assert csv.headers["Content-Type"].startswith("text/csv") and csv.text.startswith("time,")

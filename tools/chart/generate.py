@@ -5,7 +5,7 @@
     charts/backlog/README.md              readme.md, and the comments of values.yaml
     charts/autoscaled-worker              the same three of its own (worker.py)
 
-The keys and flags are read from standard input: `backlog reference --format json`.
+The keys and flags are read from standard input: `backlog reference --output json`.
 """
 
 import json

@@ -11,6 +11,7 @@
 #include "serve/grpc_core/call.h"
 #include "serve/grpc_core/tls.h"
 
+#include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
@@ -392,7 +393,13 @@ static void free_server(struct server *base)
     release(server);
 }
 
+static void libraries(struct text *text)
+{
+    text_addf(text, "gRPC core %s", grpc_version_string());
+}
+
 const struct transport transport_grpc_core = {
+    .libraries = libraries,
     .name = "grpc-core",
     .check = check_options,
     .start = start,

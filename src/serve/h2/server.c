@@ -5,6 +5,7 @@
 #include "serve/h2/server.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "serve/h2/call/answer.h"
 #include "serve/h2/call/call.h"
 #include "serve/h2/call/limits.h"
@@ -15,6 +16,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <nghttp2/nghttp2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -333,7 +335,13 @@ static bool start(const struct server_options *options, const struct service *se
     return true;
 }
 
+static void libraries(struct text *text)
+{
+    text_addf(text, "nghttp2 %s", nghttp2_version(0)->version_str);
+}
+
 const struct transport transport_nghttp2 = {
+    .libraries = libraries,
     .name = "nghttp2",
     .limits = h2_limit_table,
     .check = h2_limits_check,

@@ -167,6 +167,9 @@ struct transport {
     /* Any thread. Failed TLS handshakes; NULL where the transport counts none. */
     uint64_t (*failed_handshakes)(const struct server *server);
 
+    /* Adds the libraries that it is made of, as this process has loaded them: "nghttp2 1.52.0". */
+    void (*libraries)(struct text *text);
+
     bool (*metadata)(const struct call *call, const char *key, size_t index, struct text *value);
     void (*read)(struct call *call);
     bool (*send)(struct call *call, struct bytes message);
