@@ -9,7 +9,7 @@
 #include "commands/check_output.h"
 #include "commands/finding_output.h"
 #include "manifest/measurement.h"
-#include "manifest/migration/drafts.h"
+#include "manifest/yaml_text.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -6,11 +6,13 @@
 #include "cli/common_flags.h"
 #include "cli/console.h"
 #include "commands/finding_output.h"
+#include "commands/fleet.h"
+#include "commands/kubectl.h"
+#include "manifest/connection_keys.h"
 #include "manifest/migration/migration.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,16 +23,15 @@ struct migrate_flags {
     const char *authentication;
     int authentication_kind;
     const char *namespace;
-    const char *connections_out;
-    int connections_for;
+    const char *connection;
+    const char *context;
+    bool lists_cluster;
     bool writes;
     bool is_back;
     int output;
 };
 
 static const char *const kinds[] = {"ClusterTriggerAuthentication", "TriggerAuthentication", NULL};
-static const char *const readers[] = {
-    [DRAFTS_FOR_CHART] = "chart", [DRAFTS_FOR_SERVER] = "server", NULL};
 
 #define FLAG(...) COMMAND_FLAG(struct migrate_flags, __VA_ARGS__)
 
@@ -38,21 +39,23 @@ static const struct option table[] = {
     FLAG("write", OPTION_BOOL, writes, "false", .group = "What to do", .flags = OPTION_NO_VARIABLE,
          .doc = "change the files; without it the diff is printed"),
     FLAG("back", OPTION_BOOL, is_back, "false", .flags = OPTION_NO_VARIABLE,
-         .doc = "take back what was migrated, by the comments in the files"),
+         .doc = "to KEDA's own types, by the metadata of the triggers"),
+    FLAG("connection", OPTION_STRING, connection, NULL, .value_name = "NAME",
+         .doc = "for servers without --kubernetes: print the keys of a connection, and change "
+                "nothing"),
+    FLAG("cluster", OPTION_BOOL, lists_cluster, "false", .flags = OPTION_NO_VARIABLE,
+         .doc = "list what a cluster could move, with the command for each, in an order for many; "
+                "read through kubectl, or of the files that are given"),
+    FLAG("context", OPTION_STRING, context, NULL, .value_name = "NAME",
+         .doc = "with --cluster: of kubectl; default: its current one"),
 
     FLAG("scaler-address", OPTION_STRING, scaler_address, "backlog.keda.svc:9090",
          .group = "How to migrate", .value_name = "ADDRESS", .doc = "where KEDA finds the server"),
     FLAG("authentication", OPTION_STRING, authentication, NULL, .value_name = "NAME",
-         .doc = "where the server has TLS: what gives KEDA its certificates for it; each trigger "
-                "gets enableTLS and this authenticationRef"),
+         .doc = "where the server has mTLS: what gives KEDA its certificates for it; each trigger "
+                "gets enableTLS and this authenticationRef, and names its own in the metadata"),
     FLAG("authentication-kind", OPTION_CHOICE, authentication_kind, "ClusterTriggerAuthentication",
          .choices = kinds, .value_name = "KIND", .doc = "of --authentication"),
-    FLAG("connections-out", OPTION_STRING, connections_out, "backlog-connections.yaml",
-         .flags = OPTION_NO_VARIABLE, .value_name = "FILE",
-         .doc = "the file for connections, which take the place of TriggerAuthentications"),
-    FLAG("connections-for", OPTION_CHOICE, connections_for, "chart", .choices = readers,
-         .value_name = "READER",
-         .doc = "who reads that file: values of the chart, or `backlog serve --config`"),
     FLAG("namespace", OPTION_STRING, namespace, NULL, .doc = "of manifests that name none"),
 
     OUTPUT_FLAG(.doc = "text, or one JSON object per line"),
@@ -97,22 +100,6 @@ static bool replace_file(const char *path, const struct text *text, struct error
     return false;
 }
 
-/* It names Secrets, and may hold what stood in the triggers: for its owner alone. */
-static bool create_file(const char *path, const struct text *text, struct error *error)
-{
-    _cleanup_(file_close) int descriptor =
-        open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (descriptor < 0)
-        return error_invalid(error, "cannot make %s: %s%s", path, strerror(errno),
-                             errno == EEXIST ? " (choose another file with --connections-out)"
-                                             : "");
-    if (write_all(descriptor, text->bytes, text->length))
-        return true;
-    error_invalid(error, "cannot write %s: %s", path, strerror(errno));
-    unlink(path);
-    return false;
-}
-
 static bool is_input(const struct manifest_file *file)
 {
     return text_equal(file->path, "-");
@@ -143,32 +130,22 @@ static size_t count_files(const struct migration *migration)
     return count;
 }
 
-/* Of a full disk, or a file that may not be written, behind others. */
-static bool stop_writing(const struct migrate_flags *flags, const struct migration *migration,
-                         size_t written, struct error *error)
-{
-    if (written > 0)
-        return error_set(error, error->code,
-                         "%s. %zu of %zu files were changed before: `backlog migrate --back "
-                         "--write` takes that back",
-                         error_text(error), written, count_files(migration));
-    if (migration->drafts.count > 0)
-        unlink(flags->connections_out); /* of this run: the next one makes it again */
-    return false;
-}
-
 static bool write_files(const struct migrate_flags *flags, const struct migration *migration,
-                        const struct text *connections, struct error *error)
+                        struct error *error)
 {
     size_t written = 0;
-    if (migration->drafts.count > 0 && !create_file(flags->connections_out, connections, error))
-        return false;
     for (size_t i = 0; i < migration->count; i++) {
         const struct migrated_file *file = &migration->items[i];
         if (is_input(file->file))
             continue;
         if (!replace_file(file->file->path, &file->text, error))
-            return stop_writing(flags, migration, written, error);
+            return written == 0
+                       ? false
+                       : error_set(error, error->code,
+                                   "%s. %zu of %zu files were changed before: `backlog migrate "
+                                   "%s--write` takes that back",
+                                   error_text(error), written, count_files(migration),
+                                   flags->is_back ? "" : "--back ");
         written++;
     }
     return true;
@@ -198,32 +175,14 @@ static void print_file(const char *path, const char *diff, bool is_json)
         print_diff_text(diff);
 }
 
-/* A new file, as diff shows one. */
-static void print_connections(const char *path, const struct text *connections, bool is_json)
+static void print_diffs(const struct migrate_flags *flags, const struct migration *migration)
 {
-    _cleanup_(text_done) struct text diff = {0};
-    _cleanup_(lines_done) struct lines lines;
-    lines_init(&lines, connections->bytes, connections->length);
-    text_addf(&diff, "--- /dev/null\n+++ %s%s\n@@ -0,0 +1,%zu @@\n", path[0] == '/' ? "" : "b/",
-              path, lines.count);
-    for (size_t i = 0; i < lines.count; i++)
-        text_addf(&diff, "+%.*s", (int)(lines.starts[i + 1] - lines.starts[i]),
-                  connections->bytes + lines.starts[i]);
-    print_file(path, diff.bytes, is_json);
-}
-
-static void print_diffs(const struct migrate_flags *flags, const struct migration *migration,
-                        const struct text *connections)
-{
-    bool is_json = flags->output == OUTPUT_JSON;
     for (size_t i = 0; i < migration->count; i++) {
         const struct migrated_file *file = &migration->items[i];
         _cleanup_(text_done) struct text diff = {0};
         patch_diff(&file->patch, &file->lines, file->file->path, &diff);
-        print_file(file->file->path, diff.bytes, is_json);
+        print_file(file->file->path, diff.bytes, flags->output == OUTPUT_JSON);
     }
-    if (migration->drafts.count > 0)
-        print_connections(flags->connections_out, connections, is_json);
 }
 
 static const char *what_next(const struct migrate_flags *flags, const struct migration *migration)
@@ -238,71 +197,122 @@ static void print_summary(const struct migrate_flags *flags, const struct migrat
 {
     if (flags->output == OUTPUT_JSON)
         console_print_json(
-            json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "type", "summary", "files",
-                      (json_int_t)migration->count, "moved", (json_int_t)migration->moved,
-                      "connections", (json_int_t)migration->drafts.count, "stay",
+            json_pack("{s:s, s:I, s:I, s:I, s:b}", "type", "summary", "files",
+                      (json_int_t)migration->count, "moved", (json_int_t)migration->moved, "stay",
                       (json_int_t)findings->counts[FINDING_ERROR], "written", flags->writes));
-    else if (flags->is_back)
-        fprintf(stderr, "%zu file%s migrated back%s\n", migration->count,
-                text_plural(migration->count), what_next(flags, migration));
     else
-        fprintf(stderr, "%zu trigger%s moved in %zu file%s, %zu connection%s%s\n", migration->moved,
-                text_plural(migration->moved), migration->count, text_plural(migration->count),
-                migration->drafts.count, text_plural(migration->drafts.count),
-                what_next(flags, migration));
+        fprintf(stderr, "%zu trigger%s moved%s in %zu file%s%s\n", migration->moved,
+                text_plural(migration->moved), flags->is_back ? " back" : "", migration->count,
+                text_plural(migration->count), what_next(flags, migration));
 }
 
 /* ---- the command ---- */
+
+static void check_migrate(const struct command_line *line, struct text *mistakes)
+{
+    const struct migrate_flags *flags = line->flags;
+    bool is_other = flags->connection != NULL || flags->lists_cluster;
+    if (line->operand_count == 0 && !flags->lists_cluster)
+        command_mistake(mistakes, "name a FILE, a FOLDER, or - for standard input");
+    if (is_other && (flags->writes || flags->is_back))
+        command_mistake(mistakes, "--%s changes nothing: remove --write and --back",
+                        flags->lists_cluster ? "cluster" : "connection");
+    if (flags->lists_cluster && flags->connection != NULL)
+        command_mistake(mistakes, "--cluster and --connection exclude each other");
+    if (flags->context != NULL && (!flags->lists_cluster || line->operand_count > 0))
+        command_mistake(mistakes, "--context is for --cluster without files");
+}
+
+static bool print_connection(const struct migrate_flags *flags, const struct manifests *manifests,
+                             struct error *error)
+{
+    _cleanup_(text_done) struct text keys = {0};
+    if (!connection_keys_write(scaler_list, manifests, flags->connection, &keys, error))
+        return false;
+    fputs(keys.bytes, stdout);
+    return true;
+}
+
+static bool list_cluster(const struct migrate_flags *flags, struct manifests *manifests,
+                         struct findings *findings, struct error *error)
+{
+    const struct fleet_settings settings = {
+        .scalers = scaler_list,
+        .context = flags->context,
+        .scaler_address = flags->scaler_address,
+        .authentication = flags->authentication,
+        .is_json = flags->output == OUTPUT_JSON,
+    };
+    if (manifests->file_count == 0 && !kubectl_read(flags->context, manifests, findings, error))
+        return false;
+    findings_print(findings, stderr, settings.is_json, false);
+    fleet_print(&settings, manifests);
+    return true;
+}
+
+static int migrate_files(const struct migrate_flags *flags, const struct manifests *manifests,
+                         struct findings *findings, struct error *error)
+{
+    _cleanup_(migration_done) struct migration migration = {0};
+    const struct migration_settings settings = {
+        .scalers = scaler_list,
+        .scaler_address = flags->scaler_address,
+        .authentication = flags->authentication,
+        .is_cluster_wide = flags->authentication_kind == 0,
+        .is_back = flags->is_back,
+    };
+    migration_make(&settings, manifests, &migration, findings);
+    findings_sort(findings);
+    findings_print(findings, stderr, flags->output == OUTPUT_JSON, false);
+    if (!flags->writes)
+        print_diffs(flags, &migration);
+    bool is_written = !flags->writes || write_files(flags, &migration, error);
+    if (flags->writes && is_written)
+        write_input(manifests, &migration);
+    if (is_written)
+        print_summary(flags, &migration, findings);
+    return is_written && findings->counts[FINDING_ERROR] == 0 ? 0 : 1;
+}
 
 static int run_migrate(const struct command_line *line, struct error *error)
 {
     _cleanup_(manifests_done) struct manifests manifests = {0};
     _cleanup_(findings_done) struct findings findings = {0};
-    _cleanup_(migration_done) struct migration migration = {0};
-    _cleanup_(text_done) struct text connections = {0};
     const struct migrate_flags *flags = line->flags;
-    const struct migration_settings settings = {.scalers = scaler_list,
-                                                .scaler_address = flags->scaler_address,
-                                                .authentication = flags->authentication,
-                                                .is_cluster_wide = flags->authentication_kind == 0};
+    manifests.reads_templates = flags->connection == NULL && !flags->lists_cluster;
     for (size_t i = 0; i < line->operand_count; i++)
         manifests_add(&manifests, line->operands[i], &findings);
     for (size_t i = 0; flags->namespace != NULL && i < manifests.object_count; i++)
         if (manifests.objects[i].namespace == NULL)
             manifests.objects[i].namespace = flags->namespace;
-    if (flags->is_back)
-        migration_undo(scaler_list, &manifests, &migration, &findings);
-    else
-        migration_make(&settings, &manifests, &migration, &findings);
-    drafts_write(&migration.drafts, (enum drafts_format)flags->connections_for, &connections);
-    findings_sort(&findings);
-    findings_print(&findings, stderr, flags->output == OUTPUT_JSON, false);
-    if (!flags->writes)
-        print_diffs(flags, &migration, &connections);
-    bool is_written = !flags->writes || write_files(flags, &migration, &connections, error);
-    if (flags->writes && is_written)
-        write_input(&manifests, &migration);
-    if (is_written)
-        print_summary(flags, &migration, &findings);
-    return is_written && findings.counts[FINDING_ERROR] == 0 ? 0 : 1;
+    if (flags->connection == NULL && !flags->lists_cluster)
+        return migrate_files(flags, &manifests, &findings, error);
+    if (flags->connection != NULL)
+        findings_print(&findings, stderr, flags->output == OUTPUT_JSON, true);
+    bool good = flags->lists_cluster ? list_cluster(flags, &manifests, &findings, error)
+                                     : print_connection(flags, &manifests, error);
+    return good && findings.counts[FINDING_ERROR] == 0 ? 0 : 1;
 }
 
 const struct command command_migrate = {
     .name = "migrate",
     .summary = "move triggers of KEDA's own types to Backlog, and back",
     .operands = "FILE|FOLDER|- ...",
-    .min_operands = 1,
+    .min_operands = 0,
     .max_operands = SIZE_MAX,
-    .about = "Prints the diff that moves triggers such as `type: kafka` to Backlog. A "
-             "TriggerAuthentication becomes a connection. Comments and formatting stay, and what "
-             "--back needs is kept in comments. What cannot move stays, with the reason.",
+    .about = "Prints the diff that moves triggers such as `type: kafka` to Backlog: another type, "
+             "and the keys scalerAddress and scaler. All other bytes stay: comments, order, Helm's "
+             "{{ }}. ScaledObjects, ScaledJobs, Helm templates and Kustomize patches are read. A "
+             "TriggerAuthentication stays, for a server with --kubernetes. What cannot move stays, "
+             "with the reason.",
     .exit_status = "0 everything moved that is of a type that Backlog has; 1 something could not "
                    "be moved",
-    .examples = {{"show what would change", "backlog migrate deploy/"},
-                 {"change the files",
+    .examples = {{"change the files; without --write a diff is printed",
                   "backlog migrate --write --scaler-address backlog.keda.svc:9090 deploy/"},
-                 {"and back", "backlog migrate --back --write deploy/"}},
+                 {"and back", "backlog migrate --back --write deploy/"},
+                 {"what a cluster could move, and in which order", "backlog migrate --cluster"}},
     .flags = table,
     .flags_size = sizeof(struct migrate_flags),
+    .check = check_migrate,
     .run = run_migrate,
 };

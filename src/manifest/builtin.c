@@ -47,25 +47,14 @@ static void read_key(struct builtin *builtin, size_t i)
     if (text_equal(key, "<<") || item->kind == YAML_TREE_LIST || item->kind == YAML_TREE_MAP)
         error_add(&builtin->reasons, "line %zu: %s is no single value: write it out", item->line,
                   key);
-    else if (item->is_shared)
-        error_add(&builtin->reasons, "line %zu: a YAML alias is used here: write it out",
-                  item->line);
     if (read->name == NULL) {
-        read->action = BUILTIN_DROP;
+        read->action = BUILTIN_UNKNOWN;
         return;
     }
-    bool is_of_connection = read->row != NULL && read->row->scope == OPTION_CONNECTION;
     bool is_variable = text_ends_with(key, suffix_env) &&
                        !text_ends_with(read->row == NULL ? "" : read->row->key, suffix_env);
-    if (builtin->needs_connection && is_of_connection)
-        read->action = BUILTIN_TO_CONNECTION;
-    else if (!text_equal(read->name, key))
+    if (!text_equal(read->name, key))
         read->action = BUILTIN_RENAME;
-    if (read->action == BUILTIN_TO_CONNECTION && is_variable)
-        error_add(&builtin->reasons,
-                  "%s is of the worker, and the other credentials are of %s: put both into one "
-                  "TriggerAuthentication",
-                  key, builtin->authentication.name);
     entries_add(&builtin->entries, read->name,
                 is_variable          ? NULL
                 : item->text == NULL ? ""
@@ -103,29 +92,19 @@ static void check_authentication(struct builtin *builtin)
     if (authentication->name == NULL)
         error_add(&builtin->reasons, "authenticationRef has no name");
     else if (authentication->object == NULL)
-        error_add(&builtin->reasons, "%s %s is in none of the files: add the one that has it", kind,
+        error_add(&builtin->missing, "%s %s is in none of the files: add the one that has it", kind,
                   authentication->name);
     else if (authentication->rival != NULL)
-        error_add(&builtin->reasons,
+        error_add(&builtin->missing,
                   "%s %s is in %s, and another one in %s: set their namespaces, or name fewer "
                   "files",
                   kind, authentication->name, authentication->object->file->path,
                   authentication->rival->file->path);
     else if (authentication->unsupported != NULL)
         error_add(&builtin->reasons,
-                  "%s %s uses %s, which Backlog cannot do: use a Secret (secretTargetRef)", kind,
-                  authentication->name, authentication->unsupported);
-}
-
-static void read_parameters(struct builtin *builtin)
-{
-    const struct authentication *authentication = &builtin->authentication;
-    for (size_t i = 0; i < authentication->count; i++) {
-        const struct authentication_parameter *parameter = &authentication->parameters[i];
-        if (builtin_parameter(builtin, parameter->name) != NULL &&
-            parameter->source != PARAMETER_VARIABLE)
-            builtin->needs_connection = true;
-    }
+                  "%s %s uses %s, which Backlog does not have: use secretTargetRef, or KEYFromEnv "
+                  "in the trigger's metadata",
+                  kind, authentication->name, authentication->unsupported);
 }
 
 static void add_parameter(struct builtin *builtin, const struct authentication_parameter *parameter)
@@ -142,15 +121,10 @@ static void add_parameter(struct builtin *builtin, const struct authentication_p
                            &builtin->reasons);
         return;
     }
-    if (parameter->source == PARAMETER_VARIABLE && builtin->needs_connection)
-        error_add(&builtin->reasons,
-                  "%s of %s is a variable of the worker, and others are of a Secret: put all into "
-                  "the Secret",
-                  parameter->name, builtin->authentication.name);
     if (parameter->source == PARAMETER_CONFIG_MAP && parameter->value == NULL)
-        error_add(&builtin->reasons, "ConfigMap %s with %s is in none of the files: add it",
+        error_add(&builtin->missing, "ConfigMap %s with %s is in none of the files: add it",
                   parameter->object, parameter->key);
-    if (builtin->needs_connection && row->scope != OPTION_CONNECTION)
+    if (row->scope != OPTION_CONNECTION)
         error_add(&builtin->reasons,
                   "%s of %s is no key of a connection: put it into the trigger's metadata",
                   parameter->name, builtin->authentication.name);
@@ -185,16 +159,27 @@ void builtin_read(const struct scaler *const *scalers, const struct manifests *m
     }
     authentication_read(manifests, namespace, trigger, &ret->authentication);
     check_authentication(ret);
-    read_parameters(ret);
     entries_add(&ret->entries, "scaler", ret->type, trigger->line);
     read_metadata(ret, trigger);
     for (size_t i = 0; i < ret->authentication.count; i++)
         add_parameter(ret, &ret->authentication.parameters[i]);
 }
 
-bool builtin_can_move(const struct builtin *builtin)
+bool builtin_can_move(const struct builtin *builtin, struct error *reasons)
 {
-    return builtin->scaler != NULL && builtin->metadata != NULL && !error_is_set(&builtin->reasons);
+    const struct authentication *authentication = &builtin->authentication;
+    if (error_is_set(&builtin->reasons))
+        error_add(reasons, "%s", error_text(&builtin->reasons));
+    for (size_t i = 0; builtin->scaler != NULL && i < authentication->count; i++) {
+        const struct authentication_parameter *parameter = &authentication->parameters[i];
+        const struct option *row = builtin_parameter(builtin, parameter->name);
+        if (row != NULL && parameter->source == PARAMETER_VARIABLE)
+            error_add(reasons,
+                      "%s has %s by env: remove it there, and set %sFromEnv: %s in the trigger's "
+                      "metadata",
+                      authentication->name, parameter->name, row->key, parameter->object);
+    }
+    return !error_is_set(reasons);
 }
 
 void builtin_done(struct builtin *builtin)
@@ -204,4 +189,5 @@ void builtin_done(struct builtin *builtin)
     free(builtin->keys);
     entries_done(&builtin->entries);
     error_done(&builtin->reasons);
+    error_done(&builtin->missing);
 }

@@ -1,6 +1,6 @@
 /*
  * A trigger of one of KEDA's own types, as Backlog would have it: which keys stay, which get another name,
- * which belong to a connection, and why it cannot be moved where it cannot.
+ * and why it cannot be moved where it cannot.
  *
  * Threads: any; pure.
  */
@@ -14,15 +14,14 @@
 
 enum builtin_action {
     BUILTIN_KEEP,
-    BUILTIN_RENAME,        /* KEDA uses the name for its channel to us */
-    BUILTIN_TO_CONNECTION, /* to the named connection, with what the TriggerAuthentication gives */
-    BUILTIN_DROP,          /* KEDA does not know it either */
+    BUILTIN_RENAME,  /* KEDA uses the name for its channel to us */
+    BUILTIN_UNKNOWN, /* KEDA ignores it, and Backlog refuses it */
 };
 
 struct builtin_key {
     enum builtin_action action;
     char *name;               /* in Backlog */
-    const struct option *row; /* NULL of one to drop, and of a general key */
+    const struct option *row; /* NULL of an unknown one, and of a general key */
 };
 
 struct builtin {
@@ -31,9 +30,9 @@ struct builtin {
     const struct yaml_tree *metadata; /* a map; NULL where there is none */
     struct builtin_key *keys;         /* one for each of the metadata */
     struct authentication authentication;
-    bool needs_connection;  /* it has credentials that KEDA does not forward */
-    struct entries entries; /* what the trigger says then, with those of the connection */
-    struct error reasons;   /* why it cannot be moved; not set: it can */
+    struct entries entries; /* what the trigger says then, with those of its authentication */
+    struct error reasons;   /* why it is none for Backlog; not set: it is */
+    struct error missing;   /* what must be in the files to know its credentials */
 };
 
 /* Is it a trigger for an external scaler already? */
@@ -44,8 +43,9 @@ void builtin_read(const struct scaler *const *scalers, const struct manifests *m
                   const char *namespace, const struct yaml_tree *trigger, struct builtin *ret);
 void builtin_done(struct builtin *builtin);
 
-/* Is there nothing against it? Then it has a scaler and metadata. */
-bool builtin_can_move(const struct builtin *builtin);
+/* Can it be moved, and a server with --kubernetes give it its credentials? Then it has a scaler and metadata. Adds what is against
+ * it. */
+bool builtin_can_move(const struct builtin *builtin, struct error *reasons);
 
 /* The row of an authentication's parameter; NULL where KEDA ignores it. */
 const struct option *builtin_parameter(const struct builtin *builtin, const char *name);

@@ -5,6 +5,7 @@
 #include "manifest/builtin.h"
 #include "manifest/relations.h"
 #include "manifest/secrets.h"
+#include "manifest/strategy.h"
 #include "manifest/trigger_check.h"
 #include "model/scaled_object.h"
 #include "scale/connections/named.h"
@@ -177,6 +178,8 @@ static void check_external(struct checker *checker, const struct manifest_object
     trigger_check(&check, &entries, checker->findings);
     check_authentication(checker, object, trigger, prefix);
     relations_check(object, trigger, &entries, prefix, checker->findings);
+    if (scaler != NULL)
+        strategy_check(object, trigger, scaler->name, &entries, prefix, checker->findings);
 }
 
 /* ---- triggers of KEDA's own types ---- */
@@ -187,25 +190,29 @@ static char *changes_of(const struct builtin *builtin)
     for (size_t i = 0; i < builtin->metadata->count; i++)
         if (builtin->keys[i].action == BUILTIN_RENAME)
             text_addf(&text, "; %s becomes %s", builtin->metadata->keys[i], builtin->keys[i].name);
-    if (builtin->needs_connection)
-        text_addf(&text, "; %s becomes a connection", builtin->authentication.name);
+    if (builtin->authentication.name != NULL)
+        text_addf(&text, "; a server with --kubernetes reads %s", builtin->authentication.name);
     return text_take(&text);
 }
 
-static void check_dropped(const struct checker *checker, const struct manifest_object *object,
+/* Returns whether there is one. */
+static bool check_ignored(const struct checker *checker, const struct manifest_object *object,
                           const struct builtin *builtin, const char *prefix)
 {
+    bool has_ignored = false;
     for (size_t i = 0; i < builtin->metadata->count; i++) {
-        if (builtin->keys[i].action != BUILTIN_DROP)
+        if (builtin->keys[i].action != BUILTIN_UNKNOWN)
             continue;
         _cleanup_(error_done) struct error error = {0};
         const struct option_entry entry = {builtin->metadata->keys[i], ""};
         const struct finding_place place = place_in(object, builtin->metadata->key_spans[i].line);
         option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
                            &error);
-        finding_add(checker->findings, &place, FINDING_WARNING, "%sKEDA ignores it: %s", prefix,
-                    error_text(&error));
+        finding_add(checker->findings, &place, FINDING_WARNING,
+                    "%sKEDA ignores it, and Backlog does not: %s", prefix, error_text(&error));
+        has_ignored = true;
     }
+    return has_ignored;
 }
 
 static void check_builtin(struct checker *checker, const struct manifest_object *object,
@@ -216,23 +223,26 @@ static void check_builtin(struct checker *checker, const struct manifest_object 
     _cleanup_(error_done) struct error missing = {0};
     const struct finding_place place = place_in(object, trigger->line);
     builtin_read(checker->scalers, checker->manifests, object->namespace, trigger, &builtin);
+    bool has_ignored = false;
     if (builtin.metadata != NULL) {
         check_texts(checker, object, builtin.metadata, prefix);
-        check_dropped(checker, object, &builtin, prefix);
+        has_ignored = check_ignored(checker, object, &builtin, prefix);
     }
     secrets_fill_in(checker->manifests, object->namespace, &builtin, &missing);
     if (error_is_set(&missing))
         finding_add(checker->findings, &place, FINDING_ERROR, "%s%s", prefix, error_text(&missing));
-    const struct yaml_tree *metadata = builtin.metadata;
-    bool can_move = metadata != NULL && builtin_can_move(&builtin);
+    _cleanup_(error_done) struct error reasons = {0};
+    bool can_move = builtin_can_move(&builtin, &reasons);
     if (can_move) {
         const struct trigger_check check = {
             .scalers = checker->scalers,
             .name = object->name,
             .namespace = object->namespace,
-            .place = place_in(object, metadata->line),
+            .place = place_in(object, builtin.metadata->line),
             .prefix = "",
             .level = FINDING_WARNING,
+            .has_authentication =
+                builtin.authentication.ref != NULL && error_is_set(&builtin.missing),
         };
         trigger_check(&check, &builtin.entries, &mistakes);
     }
@@ -241,20 +251,22 @@ static void check_builtin(struct checker *checker, const struct manifest_object 
         finding_add(checker->findings, &where, FINDING_WARNING,
                     "%scannot be moved to Backlog as it is: %s", prefix, mistakes.items[i].text);
     }
-    if (error_is_set(&builtin.reasons) && builtin.scaler != NULL)
+    if (!can_move && builtin.scaler != NULL)
         finding_add(checker->findings, &place, FINDING_WARNING,
-                    "%scannot be moved to Backlog as it is: %s", prefix,
-                    error_text(&builtin.reasons));
-    else if (error_is_set(&builtin.reasons))
+                    "%scannot be moved to Backlog as it is: %s", prefix, error_text(&reasons));
+    else if (!can_move)
         finding_add(checker->findings, &place, FINDING_NOTE, "%sstays with KEDA: %s", prefix,
-                    error_text(&builtin.reasons));
-    else if (can_move && mistakes.count == 0) {
+                    error_text(&reasons));
+    else if (mistakes.count == 0 && !has_ignored) {
         _cleanup_(memory_free) char *changes = changes_of(&builtin);
         finding_add(checker->findings, &place, FINDING_NOTE,
                     "%s`backlog migrate` can move it: scaler %s, and every key stays%s", prefix,
                     builtin.type, changes);
         checker->counts.movable++;
     }
+    if (builtin.scaler != NULL && builtin.metadata != NULL)
+        strategy_check(object, trigger, builtin.scaler->name, &builtin.entries, prefix,
+                       checker->findings);
     findings_done(&mistakes);
     builtin_done(&builtin);
 }

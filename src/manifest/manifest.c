@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system/input.h"
+#include "manifest/template.h"
 
 #include <errno.h>
 #include <fts.h>
@@ -115,6 +116,10 @@ static struct manifest_file *new_file(struct manifests *manifests, const char *p
 static bool parse_file(struct manifests *manifests, struct manifest_file *file, struct error *error)
 {
     const char *bytes = file->text.bytes == NULL ? "" : file->text.bytes;
+    _cleanup_(memory_free) char *plain = NULL;
+    file->is_template = manifests->reads_templates && template_has_action(bytes, file->text.length);
+    if (file->is_template)
+        bytes = plain = template_hide(bytes, file->text.length);
     if (!yaml_forest_parse(bytes, file->text.length, file->path, &file->forest, error))
         return false;
     for (size_t i = 0; i < file->forest.count; i++)
@@ -145,10 +150,12 @@ static void add_file(struct manifests *manifests, const char *path, bool is_sear
     if (is_read && parse_file(manifests, file, &error))
         return;
     const struct finding_place place = {.path = file->path};
-    if (is_read && is_searched && file->text.bytes != NULL &&
-        strstr(file->text.bytes, "{{") != NULL)
+    if (is_read && is_searched && template_has_action(file->text.bytes, file->text.length))
         finding_add(findings, &place, FINDING_NOTE,
-                    "skipped: a Helm template (pipe `helm template` into this command instead)");
+                    file->is_template
+                        ? "skipped: a Helm template that is no YAML without its {{ }}"
+                        : "skipped: a Helm template (pipe `helm template` into this command "
+                          "instead)");
     else
         manifest_add_error(findings, file->path, &error);
 }

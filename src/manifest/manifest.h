@@ -29,6 +29,7 @@ enum manifest_kind {
 struct manifest_file {
     char *path; /* as it was given; "-" for standard input */
     struct text text;
+    bool is_template; /* with Helm's actions, which the forest does not have */
     struct yaml_forest forest;
 };
 
@@ -42,6 +43,8 @@ struct manifest_object {
 };
 
 struct manifests {
+    bool
+        reads_templates; /* set before anything is added: of Helm templates all but their actions is read */
     struct manifest_file **files;
     size_t file_count, file_capacity;
     struct manifest_object *objects;

@@ -23,13 +23,13 @@ enum { WAIT_MS = 200, MAX_TRIGGERS = 100 * 1000, MAX_TRIGGER_BYTES = 1 << 30 };
 /* One trigger that is being measured. */
 struct job {
     struct measured_trigger *result;
-    struct trigger *trigger;
+    struct trigger *trigger; /* NULL: there is nothing to measure */
     struct watcher watcher;
     bool is_waiting;
 };
 
-struct run {
-    const struct measurement_settings *settings;
+struct measurement_rounds {
+    struct measurement_settings settings;
     const struct manifests *manifests;
     struct engine *engine;
     struct triggers *triggers;
@@ -100,21 +100,22 @@ static bool refuse_secret(const struct builtin *builtin, const char *key, bool w
 {
     if (with_secrets)
         return error_invalid(error,
-                             "%s is in a Secret of %s, which is in none of the files: add it, or "
-                             "migrate the trigger and give its connection with --config",
-                             key, builtin->authentication.name);
+                             "%s is in a Secret of %s, which is in none of the files: add it", key,
+                             builtin->authentication.name);
     return error_invalid(error,
                          "%s is in a Secret of %s, and nothing of a Secret is sent to a server: "
-                         "give the server the connection that `backlog migrate` makes of it, and "
-                         "name the migrated file here",
+                         "give the server a connection (`backlog migrate --connection NAME`), and "
+                         "set connectionName",
                          key, builtin->authentication.name);
 }
 
 static bool read_builtin(const struct builtin *builtin, bool with_secrets, struct entries *entries,
                          struct error *error)
 {
-    if (error_is_set(&builtin->reasons)) {
-        error_copy(error, &builtin->reasons);
+    const struct error *reasons =
+        error_is_set(&builtin->reasons) ? &builtin->reasons : &builtin->missing;
+    if (error_is_set(reasons)) {
+        error_copy(error, reasons);
         return false;
     }
     for (size_t i = 0; i < builtin->entries.count; i++) {
@@ -131,28 +132,35 @@ static bool read_builtin(const struct builtin *builtin, bool with_secrets, struc
     return true;
 }
 
-static bool begin_entries(struct run *run, const struct manifest_object *object,
-                          const struct entries *entries, struct job *job, struct error *error)
+static bool find_trigger(struct measurement_rounds *run, const struct manifest_object *object,
+                         const struct entries *entries, struct job *job, struct error *error)
 {
-    const char *namespace =
-        object->namespace == NULL ? run->settings->namespace : object->namespace;
+    const char *namespace = object->namespace == NULL ? run->settings.namespace : object->namespace;
     _cleanup_(memory_free) struct option_entry *plain = entries_plain(entries, NULL);
     struct trigger_ref ref = {object->name, namespace, plain, entries->count};
-    struct query *query;
-    if (!triggers_find(run->triggers, &ref, run->began_ms, &job->trigger, error))
+    if (!triggers_find(run->triggers, &ref, run->began_ms, &job->trigger, error)) {
+        job->trigger = NULL;
         return false;
+    }
     triggers_pin(run->triggers, job->trigger);
     job->result->metric_name = text_copy(job->trigger->metric_name);
     job->result->reading.has_target = true;
     job->result->reading.target = job->trigger->target;
-    if (!trigger_query(run->triggers, job->trigger, &query, error))
-        return false;
+    return true;
+}
+
+static void demand(struct measurement_rounds *run, struct job *job)
+{
+    struct query *query;
+    error_done(&job->result->error);
+    job->result->reading.is_failed = true;
+    if (!trigger_query(run->triggers, job->trigger, &query, &job->result->error))
+        return;
     query_demand(query, run->began_ms);
-    job->watcher.caller = job;
+    job->watcher = (struct watcher){.caller = job};
     trigger_watch(job->trigger, &job->watcher, false);
     job->is_waiting = true;
     run->waiting++;
-    return true;
 }
 
 bool measurement_entries(const struct scaler *const *scalers, const struct manifests *manifests,
@@ -179,18 +187,37 @@ bool measurement_may_send(const struct entries *entries, const char *server, str
                          "get its value: give --server");
 }
 
-static void begin(struct run *run, const struct manifest_object *object, struct job *job)
+/* Who wrote the objects of a cluster must not get a variable of whoever measures them. */
+static bool check_of_cluster(const struct yaml_tree *trigger, struct error *error)
+{
+    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
+    for (size_t i = 0; metadata != NULL && metadata->kind == YAML_TREE_MAP && i < metadata->count;
+         i++)
+        if (text_ends_with(metadata->keys[i], "FromEnv"))
+            return error_invalid(error, "%s is a variable of the worker, which is not known here",
+                                 metadata->keys[i]);
+    return !builtin_is_external(yaml_tree_text(trigger, "type")) ||
+           error_invalid(error, "not of KEDA's own types");
+}
+
+static void begin(struct measurement_rounds *run, const struct manifest_object *object,
+                  struct job *job)
 {
     _cleanup_(entries_done) struct entries entries = {0};
-    if (!measurement_entries(run->settings->scalers, run->manifests, object, job->result->index,
-                             true, &entries, &job->result->error) ||
-        !begin_entries(run, object, &entries, job, &job->result->error))
-        job->result->reading.is_failed = true;
+    struct error *error = &job->result->error;
+    const struct yaml_tree *trigger = manifest_triggers(object)->items[job->result->index];
+    job->result->reading.is_failed =
+        (run->settings.is_of_cluster && !check_of_cluster(trigger, error)) ||
+        !measurement_entries(run->settings.scalers, run->manifests, object, job->result->index,
+                             true, &entries, error) ||
+        (run->settings.is_of_cluster && entries.has_variables &&
+         !error_invalid(error, "its authentication has a variable of the worker")) ||
+        !find_trigger(run, object, &entries, job, error);
 }
 
 /* ---- waiting ---- */
 
-static void take_answer(struct run *run, struct job *job, bool out_of_time)
+static void take_answer(struct measurement_rounds *run, struct job *job, bool out_of_time)
 {
     struct answer answer = {0};
     int64_t now_ms = clock_now_ms();
@@ -214,9 +241,9 @@ static void take_answer(struct run *run, struct job *job, bool out_of_time)
     run->waiting--;
 }
 
-static void wait_for_all(struct run *run)
+static void wait_for_all(struct measurement_rounds *run)
 {
-    int64_t end_ms = run->began_ms + run->settings->deadline_ms;
+    int64_t end_ms = run->began_ms + run->settings.deadline_ms;
     bool out_of_time = false;
     while (run->waiting > 0 && !out_of_time) {
         struct pollfd fd = {.fd = run->wake_fd, .events = POLLIN};
@@ -260,7 +287,7 @@ size_t measurement_prepare(const struct manifests *manifests, struct measurement
     return all;
 }
 
-static void begin_all(struct run *run, struct measurement *measurement)
+static void begin_all(struct measurement_rounds *run, struct measurement *measurement)
 {
     for (size_t i = 0; i < measurement->count; i++) {
         struct measured_object *measured = &measurement->items[i];
@@ -272,47 +299,63 @@ static void begin_all(struct run *run, struct measurement *measurement)
     }
 }
 
-static void end(struct run *run)
+struct measurement_rounds *measurement_begin(const struct measurement_settings *settings,
+                                             const struct manifests *manifests,
+                                             struct measurement *ret_measurement)
 {
-    for (size_t i = 0; i < run->job_count; i++) {
-        if (run->jobs[i].is_waiting)
-            trigger_unwatch(run->jobs[i].trigger, &run->jobs[i].watcher);
-        if (run->jobs[i].trigger != NULL)
-            triggers_unpin(run->triggers, run->jobs[i].trigger, clock_now_ms());
-    }
-    triggers_free(run->triggers);
-    engine_free(run->engine);
-    close(run->wake_fd);
-    free(run->jobs);
-}
-
-void measurement_run(const struct measurement_settings *settings, const struct manifests *manifests,
-                     struct measurement *ret_measurement)
-{
-    struct run run = {.settings = settings,
-                      .manifests = manifests,
-                      .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                      .began_ms = clock_now_ms()};
-    run.jobs = memory_array(measurement_prepare(manifests, ret_measurement) + 1, sizeof(*run.jobs));
-
+    struct measurement_rounds *run = memory_new(sizeof(*run));
+    *run = (struct measurement_rounds){.settings = *settings,
+                                       .manifests = manifests,
+                                       .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                                       .began_ms = clock_now_ms()};
+    run->jobs =
+        memory_array(measurement_prepare(manifests, ret_measurement) + 1, sizeof(*run->jobs));
     struct engine_settings engine = ENGINE_DEFAULTS;
     engine.wake = wake;
-    engine.wake_context = &run.wake_fd;
+    engine.wake_context = &run->wake_fd;
     engine.max_agents *= 2; /* a namespace has half of them, and here may be the only one */
-    run.engine = engine_new(&engine);
-    run.triggers = triggers_new(&(struct triggers_settings){
+    run->engine = engine_new(&engine);
+    run->triggers = triggers_new(&(struct triggers_settings){
         .scalers = settings->scalers,
         .connections = settings->connections,
-        .engine = run.engine,
+        .engine = run->engine,
         .rules = {.interval_ms = engine.interval_ms},
         .forget_ms = INT32_MAX,
         .max_inline = engine.max_connections,
         .max = MAX_TRIGGERS,
         .max_bytes = MAX_TRIGGER_BYTES,
     });
-    begin_all(&run, ret_measurement);
-    wait_for_all(&run);
-    end(&run);
+    begin_all(run, ret_measurement);
+    return run;
+}
+
+void measurement_round(struct measurement_rounds *run)
+{
+    run->began_ms = clock_now_ms();
+    for (size_t i = 0; i < run->job_count; i++)
+        if (run->jobs[i].trigger != NULL)
+            demand(run, &run->jobs[i]);
+    wait_for_all(run);
+}
+
+void measurement_end(struct measurement_rounds *run)
+{
+    for (size_t i = 0; i < run->job_count; i++)
+        if (run->jobs[i].trigger != NULL)
+            triggers_unpin(run->triggers, run->jobs[i].trigger, clock_now_ms());
+    triggers_free(run->triggers);
+    engine_free(run->engine);
+    close(run->wake_fd);
+    free(run->jobs);
+    free(run);
+}
+
+void measurement_run(const struct measurement_settings *settings, const struct manifests *manifests,
+                     struct measurement *ret_measurement)
+{
+    struct measurement_rounds *run = measurement_begin(settings, manifests, ret_measurement);
+    measurement_round(run);
+    measurement_end(run);
 }
 
 void measurement_done(struct measurement *measurement)

@@ -37,12 +37,22 @@ struct measurement_settings {
     struct connections *connections; /* taken; may be NULL */
     const char *namespace;           /* of manifests without one */
     int64_t deadline_ms;             /* for all of them together */
+    bool
+        is_of_cluster; /* only triggers of KEDA's own types, and without variables: others wrote them */
 };
 
 /* Blocks until all are measured, or the deadline. Variables of the worker are taken from this process's
  * environment. The caller ends it with measurement_done(). */
 void measurement_run(const struct measurement_settings *settings, const struct manifests *manifests,
                      struct measurement *ret_measurement);
+
+/* The same again and again, with the connections that there are: each round renews the readings of the measurement, which
+ * outlives the rounds. */
+struct measurement_rounds *measurement_begin(const struct measurement_settings *settings,
+                                             const struct manifests *manifests,
+                                             struct measurement *ret_measurement);
+void measurement_round(struct measurement_rounds *rounds);
+void measurement_end(struct measurement_rounds *rounds);
 
 /* For who measures in another way: a place for each trigger, whose number it returns; and what KEDA would send of
  * one, `with_secrets` also what it would take out of Secrets that are in the files. */

@@ -193,35 +193,56 @@ def test_migrate_there_measure_and_back(redis, tmp_path, server):
     assert open(path).read() == patched
 
 
-def test_migrate_back_refuses_an_edited_comment(redis, tmp_path):
+AUTHENTICATION = """\
+      authenticationRef: {name: redis}
+---
+kind: TriggerAuthentication
+metadata: {name: redis, namespace: shop}
+spec: {secretTargetRef: [{parameter: password, name: redis, key: pass}]}
+"""
+
+
+def test_migrate_prints_the_keys_of_a_connection(redis, tmp_path):
     path = manifest(tmp_path, redis)
-    assert backlog("migrate", "--write", path).returncode == 0
-    migrated = open(path).read()
-    edited = migrated.replace("# backlog migrate: type in", "# migrated: type in")
-    assert edited != migrated
-    with open(path, "w") as file:
-        file.write(edited)
-    done = backlog("migrate", "--back", "--write", path)
-    assert done.returncode == 1 and f"{path}:8: error: " in done.stderr and "by hand" in done.stderr
-    assert open(path).read() == edited
+    with open(path, "a") as file:
+        file.write(AUTHENTICATION)
+    before = open(path).read()
+    done = backlog("migrate", "--connection", "jobs", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "# Of the trigger: connectionName: jobs, without authenticationRef, address.\n"
+        "connections:\n  jobs:\n    scaler: redis\n"
+        "    secret: redis # in the namespace of Backlog: create it there\n"
+        f'    address: "{redis.address}"\n    passwordFile: pass\n    namespaces: [shop]\n')
+    assert open(path).read() == before
+    assert backlog("check", "-", text=done.stdout).returncode == 0
+    other = before.replace(redis.address, "other:1").replace("name: jobs", "name: more")
+    refused = backlog("migrate", "--connection", "jobs", path, "-", text=other)
+    assert refused.returncode == 1 and "needs another connection" in refused.stderr and refused.stdout == ""
+    assert backlog("migrate", "--connection", "jobs", "--write", path).returncode == 2
+    assert backlog("migrate").returncode == 2
 
 
-def test_migrate_overwrites_no_connections(redis, tmp_path):
-    authentication = ("---\nkind: TriggerAuthentication\nmetadata: {name: redis, namespace: shop}\n"
-                      "spec: {secretTargetRef: [{parameter: password, name: redis, key: password}]}\n")
-    path = tmp_path / "jobs.yaml"
-    text = OBJECT.format(name="jobs", type="redis", redis=redis.address)
-    path.write_text(text + "      authenticationRef: {name: redis}\n" + authentication)
-    arguments = ("migrate", "--write", "--connections-out", "c.yaml", "jobs.yaml")
-    (tmp_path / "c.yaml").write_text("mine")
-    refused = backlog(*arguments, cwd=tmp_path)
-    assert refused.returncode == 1 and "--connections-out" in refused.stderr
-    assert "type: redis" in path.read_text() and (tmp_path / "c.yaml").read_text() == "mine"
-    (tmp_path / "c.yaml").unlink()
-    assert backlog(*arguments, cwd=tmp_path).returncode == 0
-    assert "passwordFile: password" in (tmp_path / "c.yaml").read_text()
-    assert "connectionName: redis" in path.read_text()
-    assert backlog("check", "--strict", ".", cwd=tmp_path).returncode == 0
+def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
+    """Of what kubectl prints."""
+    def item(kind, name, triggers, **spec):
+        return {"kind": kind, "metadata": {"name": name, "namespace": "shop"}, "spec": {"triggers": triggers, **spec}}
+    plain = {"type": "redis", "metadata": {"address": redis.address, "listName": "jobs"}}
+    own = {**plain, "authenticationRef": {"name": "redis"}}
+    items = [item("ScaledJob", "job", [plain]), item("ScaledObject", "secret", [own], maxReplicaCount=2),
+             item("ScaledObject", "large", [plain]), item("ScaledObject", "small", [plain], maxReplicaCount=5),
+             item("ScaledObject", "cron", [{"type": "cron", "metadata": {}}]),
+             item("ScaledObject", "moved", [{"type": "external", "metadata": {"scaler": "redis"}}])]
+    done = backlog("migrate", "--cluster", "--output", "json", "-", text=json.dumps({"kind": "List", "items": items}))
+    assert done.returncode == 0, done.stderr
+    assert [(line["object"], line["wave"]) for line in of_type(done, "object")] == [
+        ("shop/small", 1), ("shop/large", 2), ("shop/secret", 3), ("shop/job", 4)]
+    assert [line["object"] for line in of_type(done, "stays")] == ["shop/cron"]
+    [summary] = of_type(done, "summary")
+    assert (summary["moves"], summary["stays"], summary["external"]) == (4, 1, 1) and len(summary["stops"]) == 4
+    text = backlog("migrate", "--cluster", "-", text=json.dumps({"kind": "List", "items": items})).stdout
+    assert "kubectl -n shop get scaledjob job -o yaml | backlog migrate --write - | kubectl replace -f -" in text
+    assert "Wave 4: ScaledJobs" in text
 
 
 def test_migrate_loses_nothing_of_standard_input(redis, tmp_path):
@@ -237,25 +258,18 @@ def test_migrate_loses_nothing_of_standard_input(redis, tmp_path):
 
 
 def test_migrate_says_what_it_changed_before_it_failed(tmp_path):
-    """A file that cannot be replaced, as the name of its copy would be too long: with nothing changed nothing is left behind."""
+    """A file that cannot be replaced, as the name of its copy would be too long."""
     redis = type("Redis", (), {"address": "r:1"})
     long = tmp_path / ("x" * 246 + ".yaml")
     os.rename(manifest(tmp_path, redis), long)
-    text = long.read_text()
-    long.write_text(text + "      authenticationRef: {name: redis}\n---\nkind: TriggerAuthentication\n"
-                    "metadata: {name: redis, namespace: shop}\n"
-                    "spec: {secretTargetRef: [{parameter: password, name: redis, key: password}]}\n")
-    words = ("migrate", "--write", "--connections-out", str(tmp_path / "connections.txt"))
-    done = backlog(*words, str(long))
+    done = backlog("migrate", "--write", str(long))
     assert done.returncode == 1 and "cannot write" in done.stderr and "were changed" not in done.stderr
-    assert sorted(os.listdir(tmp_path)) == [long.name]
+    assert os.listdir(tmp_path) == [long.name]
     other = manifest(tmp_path, redis, name="a-first")
-    done = backlog(*words, other, str(long))
+    done = backlog("migrate", "--write", other, str(long))
     assert done.returncode == 1 and "1 of 2 files were changed before: `backlog migrate --back --write`" in done.stderr
-    assert (tmp_path / "connections.txt").exists()
     assert backlog("migrate", "--back", "--write", other).returncode == 0
-    (tmp_path / "connections.txt").unlink()
-    done = backlog(*words, "-", str(long), text=open(other).read())
+    done = backlog("migrate", "--write", "-", str(long), text=open(other).read())
     assert done.returncode == 1 and done.stdout == "" and "were changed" not in done.stderr
     assert sorted(os.listdir(tmp_path)) == sorted([long.name, os.path.basename(other)])
 
@@ -335,7 +349,7 @@ def test_ask_sends_no_secret_and_says_what_to_do(redis, server):
             "kind: Secret\nmetadata: {name: redis, namespace: shop}\nstringData: {password: pass-phrase}\n")
     done = backlog("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}", text=text)
     assert done.returncode == 1 and "pass-phrase" not in done.stdout + done.stderr
-    assert "nothing of a Secret is sent to a server: give the server the connection that `backlog migrate` makes" in done.stdout
+    assert "nothing of a Secret is sent to a server: give the server a connection (`backlog migrate --connection NAME`)" in done.stdout
     assert "--config" not in done.stdout
 
 

@@ -250,7 +250,7 @@ static void what_is_dangerous_has_no_variable(void **state)
     static const char *const dangerous[][2] = {
         {"migrate", "write"},
         {"migrate", "back"},
-        {"migrate", "connections-out"},
+        {"migrate", "cluster"},
         {"rehearse", "worker"},
         {"rehearse", "plot"},
         {"rehearse", "tls-skip-verify"},

@@ -7,12 +7,12 @@
 /* Of migrated(): all scalers, without TLS. Who changes them changes them back. */
 extern struct migration_settings settings;
 
-/* The text of the migrated file, NULL where nothing changes; `ret_connections`, where it is not NULL: the values of the chart
- * for its connections. The caller frees both. The findings are added, without their paths. */
-char *migrated(const char *text, struct findings *findings, char **ret_connections);
+/* The text of the migrated file, NULL where nothing changes. The caller frees it. The findings are added, without their
+ * paths. */
+char *migrated(const char *text, struct findings *findings);
 
-/* The same for what migration_undo() makes of it. */
-char *undone(const char *text, struct findings *findings);
+/* The same of the way back. */
+char *migrated_back(const char *text, struct findings *findings);
 
 #define HEAD                                                                                       \
     "# Orders   of the shop\n"                                                                     \

@@ -132,13 +132,13 @@ static void built_in_triggers_are_understood(void **state)
         &counts);
     assert_finding(&findings, FINDING_NOTE, 6, "unsafeSsl becomes brokerUnsafeSsl");
     assert_finding(&findings, FINDING_NOTE, 7, "enableTLS becomes brokerTls");
-    assert_finding(&findings, FINDING_WARNING, 8, "KEDA ignores it: unknown key \"listLenght\"");
+    assert_finding(&findings, FINDING_WARNING, 8, "Backlog does not: unknown key \"listLenght\"");
     assert_finding(&findings, FINDING_NOTE, 9, "set scaler to redis");
     assert_finding(&findings, FINDING_NOTE, 10, "no such scaler");
-    assert_finding(&findings, FINDING_WARNING, 11, "in none of the files");
+    assert_finding(&findings, FINDING_WARNING, 11, "consumerGroup is missing");
     assert_finding(&findings, FINDING_NOTE, 12, "enableTLS becomes brokerTls");
     assert_int_equal(counts.triggers, 7);
-    assert_int_equal(counts.movable, 4);
+    assert_int_equal(counts.movable, 3);
     assert_int_equal(findings.counts[FINDING_ERROR], 0);
     findings_done(&findings);
 }
@@ -163,8 +163,52 @@ static void values_that_are_not_known_are_accepted(void **state)
         NULL);
     assert_int_equal(findings.counts[FINDING_ERROR], 0);
     assert_int_equal(findings.counts[FINDING_WARNING], 0);
-    assert_finding(&findings, FINDING_NOTE, 8, "rabbit becomes a connection");
+    assert_finding(&findings, FINDING_NOTE, 8, "a server with --kubernetes reads rabbit");
     findings_done(&findings);
+}
+
+/* A job whose message is counted while it is in work must be taken off, and one that is not must not. */
+static void a_strategy_must_fit_what_is_counted(void **state)
+{
+    (void)state;
+#define NATS                                                                                       \
+    "{type: nats-jetstream, metadata: {natsServerMonitoringEndpoint: n:8222, account: a, stream: " \
+    "s, consumer: c}}"
+#define REDIS "{type: redis, metadata: {address: \"r:1\", listName: x}}"
+    static const struct {
+        const char *strategy, *trigger;
+        enum finding_level level;
+        const char *text; /* NULL: nothing about it */
+    } cases[] = {
+        {"accurate", NATS, FINDING_WARNING, "a second job"},
+        {"eager", NATS, FINDING_WARNING, "a second job"},
+        {"default", NATS, FINDING_NOTE, NULL},
+        {"accurate", REDIS, FINDING_NOTE, NULL},
+        {"default", REDIS, FINDING_WARNING, "use accurate"},
+        {"custom", REDIS, FINDING_WARNING, "other jobs than value / target"},
+        {"accurate",
+         "{type: rabbitmq, metadata: {host: \"http://r:15672/\", queueName: q, mode: QueueLength, "
+         "value: \"5\"}}",
+         FINDING_WARNING, "a second job"},
+        {"accurate",
+         "{type: external, metadata: {scalerAddress: \"b:1\", scaler: redis-streams, address: "
+         "\"r:1\", stream: s, consumerGroup: g, pendingEntriesCount: \"5\"}}",
+         FINDING_WARNING, "a second job"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(memory_free) char *text =
+            text_format("kind: ScaledJob\nmetadata: {name: j}\nspec:\n  scalingStrategy:\n"
+                        "    strategy: %s\n  triggers: [%s]\n",
+                        cases[i].strategy, cases[i].trigger);
+        struct findings findings = checked(text, NULL);
+        if (cases[i].text == NULL)
+            assert_no_finding(&findings, "scalingStrategy");
+        else
+            assert_finding(&findings, cases[i].level, 5, cases[i].text);
+        findings_done(&findings);
+    }
+#undef NATS
+#undef REDIS
 }
 
 static void settings_that_backlog_cannot_see_are_compared(void **state)
@@ -521,6 +565,7 @@ int main(void)
         cmocka_unit_test(numbers_of_the_spec_are_checked),
         cmocka_unit_test(built_in_triggers_are_understood),
         cmocka_unit_test(values_that_are_not_known_are_accepted),
+        cmocka_unit_test(a_strategy_must_fit_what_is_counted),
         cmocka_unit_test(settings_that_backlog_cannot_see_are_compared),
         cmocka_unit_test(the_windows_of_both_are_compared),
         cmocka_unit_test(a_policy_warns_of_metric_type_value),

@@ -105,13 +105,13 @@ def test_there_and_back_is_the_identity(folder, more):
     assert moved | set(stays) == set(before), "each moves, or has a reason"
     assert not moved & set(stays)
     assert len(moved) > len(before) * 0.7
-    migrate(folder, "--back", "--write")
+    migrate(folder, "--back", "--write", *more)
     assert contents(folder) == before
 
 
 @pytest.mark.parametrize("more", [(), ("--authentication", "backlog")], ids=["plain text", "mtls"])
 def test_moved_triggers_have_no_mistakes(folder, more):
-    migrate(folder, "--write", "--connections-for", "chart", *more)
+    migrate(folder, "--write", *more)
     done = subprocess.run([binary(), "check", "--output", "json", "."], cwd=folder, capture_output=True, text=True,
                           timeout=300)
     errors = [line for line in map(json.loads, done.stdout.splitlines()) if line.get("level") == "error"]

@@ -2,280 +2,286 @@
 
 #include "base/memory.h"
 #include "manifest/migration/move.h"
-#include "manifest/migration/undo_check.h"
 #include "manifest/relations.h"
 #include "manifest/trigger_check.h"
+#include "manifest/trigger_places.h"
+#include "scale/general.h"
+#include "scale/connections/named.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_ADDED = AUTHENTICATION_MAX_PARAMETERS + 8 };
-
-/* A trigger that is moved. The struct move borrows from the rest. */
-struct moving {
-    struct builtin builtin;
-    struct option_entry added[MAX_ADDED];
-    struct entries variables; /* KEYFromEnv of the TriggerAuthentication */
-    struct move move;
-};
 
 struct migrator {
     const struct migration_settings *settings;
     const struct manifests *manifests;
-    struct migration *migration;
     struct findings *findings;
     struct migrated_file *file; /* the one being edited */
-    size_t drafts_before;       /* it: connections that only its triggers need are behind them */
-    char *authentication_ref;   /* of every trigger; NULL: none */
     struct edits edits;
-    struct moving **moving;
-    size_t count, capacity;
+    size_t moved;    /* of this file */
+    bool is_inexact; /* the way back writes what means the same, in another way */
 };
 
-/* ---- one trigger ---- */
-
-static void add(struct moving *moving, const char *key, const char *value)
+static struct move move_of(struct migrator *migrator, const struct yaml_tree *trigger)
 {
-    if (moving->move.added_count < MAX_ADDED)
-        moving->added[moving->move.added_count++] = (struct option_entry){key, value};
+    return (struct move){
+        .file = migrator->file->file,
+        .lines = &migrator->file->lines,
+        .trigger = trigger,
+        .scaler_address = migrator->settings->scaler_address,
+        .authentication = migrator->settings->authentication,
+        .is_cluster_wide = migrator->settings->is_cluster_wide,
+        .edits = &migrator->edits,
+    };
 }
 
-static void add_variables(struct moving *moving)
+static struct finding_place place_of(const struct migrator *migrator,
+                                     const struct trigger_place *at)
 {
-    const struct authentication *authentication = &moving->builtin.authentication;
-    for (size_t i = 0; i < authentication->count; i++) {
-        const struct authentication_parameter *parameter = &authentication->parameters[i];
-        const struct option *row = builtin_parameter(&moving->builtin, parameter->name);
-        if (parameter->source != PARAMETER_VARIABLE || row == NULL)
-            continue;
-        _cleanup_(memory_free) char *key = text_format("%sFromEnv", row->key);
-        entries_add(&moving->variables, key, parameter->object, parameter->line);
+    return (struct finding_place){migrator->file->file->path, at->trigger->line, at->label};
+}
+
+/* ---- there ---- */
+
+/* What a template's action gives is not known, nor what it adds; so only what stands there is checked. */
+static void check_templated(const struct move *move, const struct builtin *builtin,
+                            struct error *reasons)
+{
+    const struct yaml_tree *metadata = builtin->metadata;
+    for (size_t i = 0; i < metadata->count; i++) {
+        const struct yaml_tree *item = metadata->items[i];
+        const struct option_entry entry = {metadata->keys[i], item->text};
+        bool is_known = builtin->keys[i].action == BUILTIN_KEEP && item->text != NULL &&
+                        !move_is_templated(move, metadata->key_spans[i].start, item->end);
+        if (is_known)
+            option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
+                               reasons);
     }
-    for (size_t i = 0; i < moving->variables.count; i++)
-        add(moving, moving->variables.items[i].key, moving->variables.items[i].value);
-}
-
-static void add_keys(struct migrator *migrator, const struct manifest_object *object,
-                     struct moving *moving)
-{
-    const struct yaml_tree *fallback = yaml_tree_find(object->tree, "spec.fallback");
-    add(moving, "scalerAddress", migrator->settings->scaler_address);
-    if (migrator->settings->authentication != NULL)
-        add(moving, "enableTLS", "true");
-    add(moving, "scaler", moving->builtin.scaler->name);
-    if (moving->builtin.needs_connection)
-        add(moving, "connectionName",
-            drafts_add(&migrator->migration->drafts, &moving->builtin, object->namespace));
-    if (fallback != NULL)
-        add(moving, "hold", RELATIONS_HOLD_WITH_FALLBACK);
-    add_variables(moving);
 }
 
 /* By the rules of the server, with all that is known here. Adds what is against it. */
-static void check(const struct migrator *migrator, const struct manifest_object *object,
-                  const struct builtin *builtin, struct error *reasons)
+static void check_as_server(const struct scaler *const *scalers, const char *path, const char *name,
+                            const char *namespace, const struct builtin *builtin,
+                            struct error *reasons)
 {
-    struct findings mistakes = {0};
+    _cleanup_(findings_done) struct findings mistakes = {0};
     const struct trigger_check check = {
-        .scalers = migrator->settings->scalers,
-        .name = object->name,
-        .namespace = object->namespace,
-        .place = {.path = object->file->path},
+        .scalers = scalers,
+        .name = name,
+        .namespace = namespace,
+        .place = {.path = path},
         .prefix = "",
+        .has_authentication =
+            builtin->authentication.ref != NULL && error_is_set(&builtin->missing),
     };
     trigger_check(&check, &builtin->entries, &mistakes);
     for (size_t i = 0; i < mistakes.count; i++)
         error_add(reasons, "%s", mistakes.items[i].text);
-    findings_done(&mistakes);
     if (yaml_tree_has_twice(builtin->metadata))
         error_add(reasons, "a key of its metadata is given twice");
 }
 
-static void moving_free(struct moving *moving)
+static void check_keys(const struct move *move, const struct builtin *builtin,
+                       struct error *reasons)
 {
-    builtin_done(&moving->builtin);
-    entries_done(&moving->variables);
-    free(moving);
+    static const char *const others[] = {"scalerAddress", "scaler", "connectionName",
+                                         "triggerAuthentication", "clusterTriggerAuthentication"};
+    const struct yaml_tree *metadata = builtin->metadata;
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
+        if (yaml_tree_find(metadata, others[i]) != NULL)
+            error_add(reasons, "%s is in its metadata, which is Backlog's: remove it", others[i]);
+    for (size_t i = 0; i < metadata->count; i++) {
+        const struct yaml_span *span = &metadata->key_spans[i];
+        _cleanup_(error_done) struct error error = {0};
+        const struct option_entry entry = {metadata->keys[i], ""};
+        if (builtin->keys[i].action != BUILTIN_UNKNOWN ||
+            move_is_templated(move, span->start, span->end))
+            continue;
+        option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
+                           &error);
+        error_add(reasons, "line %zu: %s. KEDA ignores it, and Backlog does not: remove it",
+                  span->line, error_text(&error));
+    }
 }
 
-static const char *added_value(const struct moving *moving, const char *key)
+/* Which key of the metadata says where to connect, or how the peer is verified; or which is a variable, and neither a
+ * credential nor a target (scale/own_credentials.h). NULL: none. */
+static const char *address_key(const struct builtin *builtin, bool is_variable)
 {
-    for (size_t i = 0; i < moving->move.added_count; i++)
-        if (text_equal(moving->added[i].key, key))
-            return moving->added[i].value;
+    enum { SAYS_WHERE = OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_URL | OPTION_PEER };
+    for (size_t i = 0; i < builtin->metadata->count; i++) {
+        const struct option *row = builtin->keys[i].row;
+        if (row == NULL)
+            continue;
+        bool may_be_variable =
+            row->scope == OPTION_TARGET || row->flags & (OPTION_SECRET | OPTION_CREDENTIAL);
+        if (is_variable ? !may_be_variable && !text_equal(builtin->keys[i].name, row->key)
+                        : (row->flags & SAYS_WHERE) != 0)
+            return builtin->metadata->keys[i];
+    }
     return NULL;
 }
 
-/* What becomes of it, beside the edits. */
-static void report(const struct migrator *migrator, const struct manifest_object *object,
-                   const struct moving *moving, const struct finding_place *place)
+/* What a server with --kubernetes asks for beside the two lines (docs/security.md). */
+static void warn(const struct migrator *migrator, const struct trigger_place *at,
+                 const struct builtin *builtin)
 {
-    const struct builtin *builtin = &moving->builtin;
-    _cleanup_(text_done) struct text text = {0};
-    for (size_t i = 0; i < builtin->metadata->count; i++)
-        if (builtin->keys[i].action == BUILTIN_DROP)
-            text_addf(&text, "; %s is left out: KEDA ignores it", builtin->metadata->keys[i]);
-    if (builtin->needs_connection)
-        text_addf(&text,
-                  "; its credentials are connection %s: Backlog needs the Secret in its own "
-                  "namespace",
-                  added_value(moving, "connectionName"));
-    if (builtin->needs_connection && object->namespace == NULL &&
-        !builtin->authentication.is_cluster_wide)
-        text_add(&text, ", and the connection is for all namespaces, since the manifest names none "
-                        "(--namespace)");
-    finding_add(migrator->findings, place, FINDING_NOTE, "trigger of type %s moves to %s%s",
-                builtin->type, moving->move.type, text.length == 0 ? "" : text.bytes);
+    const struct authentication *own = &builtin->authentication;
+    const struct finding_place place = place_of(migrator, at);
+    const struct yaml_tree *fallback = yaml_tree_find(at->spec, "fallback");
+    const char *variable = own->name == NULL ? NULL : address_key(builtin, true);
+    if (variable != NULL && migrator->settings->authentication == NULL)
+        finding_add(migrator->findings, &place, FINDING_WARNING,
+                    "%s is a variable, and says where the credentials of %s go, or for what: that "
+                    "needs mTLS (--authentication), or the value itself",
+                    variable, own->name);
+    else if (own->is_cluster_wide && address_key(builtin, false) != NULL)
+        finding_add(migrator->findings, &place, FINDING_WARNING,
+                    "%s is a ClusterTriggerAuthentication, and %s is not in it: the server must "
+                    "list the host in kubernetes.clusterAuthentications",
+                    own->name, address_key(builtin, false));
+    if (fallback != NULL && !at->is_job && yaml_tree_find(builtin->metadata, "hold") == NULL)
+        finding_add(migrator->findings, &place, FINDING_WARNING,
+                    "the fallback takes over only after `hold`, which is an hour by default: add "
+                    "hold: \"" RELATIONS_HOLD_WITH_FALLBACK "\"");
 }
 
-static void move_trigger(struct migrator *migrator, const struct manifest_object *object,
-                         const struct yaml_tree *trigger)
+/* Types that Backlog never had, such as cron, are not meant to move. */
+static bool is_of_backlog(const struct builtin *builtin, const struct error *reasons)
 {
-    const char *type = yaml_tree_text(trigger, "type");
-    const struct finding_place place = {object->file->path, trigger->line, object->label};
+    return builtin->scaler != NULL || text_starts_with(error_text(reasons), "it ");
+}
+
+bool migration_check(const struct scaler *const *scalers, const struct manifests *manifests,
+                     const struct manifest_object *object, const struct yaml_tree *trigger,
+                     bool *ret_is_meant, struct error *reasons)
+{
+    struct builtin builtin;
+    const struct move move = {.file = object->file, .trigger = trigger};
+    builtin_read(scalers, manifests, object->namespace, trigger, &builtin);
+    if (builtin_can_move(&builtin, reasons))
+        check_keys(&move, &builtin, reasons);
+    if (!error_is_set(reasons))
+        check_as_server(scalers, object->file->path, object->name, object->namespace, &builtin,
+                        reasons);
+    *ret_is_meant = is_of_backlog(&builtin, reasons);
+    builtin_done(&builtin);
+    return !error_is_set(reasons);
+}
+
+static void move_trigger(struct migrator *migrator, const struct trigger_place *at)
+{
+    const struct yaml_tree *tree = yaml_tree_find(at->trigger, "type");
+    const char *type = yaml_tree_text(at->trigger, "type");
+    const struct finding_place place = place_of(migrator, at);
+    const struct move move = move_of(migrator, at->trigger);
+    _cleanup_(error_done) struct error reasons = {0};
+    struct builtin builtin;
     if (type == NULL || builtin_is_external(type))
         return;
-    struct moving *moving = memory_new(sizeof(*moving));
-    struct builtin *builtin = &moving->builtin;
-    builtin_read(migrator->settings->scalers, migrator->manifests, object->namespace, trigger,
-                 builtin);
-    if (builtin_can_move(builtin))
-        check(migrator, object, builtin, &builtin->reasons);
-    moving->move = (struct move){
-        .file = object->file,
-        .lines = &migrator->file->lines,
-        .trigger = trigger,
-        .builtin = builtin,
-        .type = object->kind == MANIFEST_SCALED_JOB ? "external" : "external-push",
-        .added = moving->added,
-        .authentication_ref = migrator->authentication_ref,
-    };
-    size_t edits_before = migrator->edits.count;
-    size_t drafts_before = migrator->migration->drafts.count;
-    if (builtin_can_move(builtin)) {
-        add_keys(migrator, object, moving);
-        move_make(&moving->move, &migrator->edits, &builtin->reasons);
-    }
-    if (builtin_can_move(builtin)) {
-        report(migrator, object, moving, &place);
-        migrator->moving = memory_grow(migrator->moving, &migrator->capacity, migrator->count + 1,
-                                       sizeof(struct moving *));
-        migrator->moving[migrator->count++] = moving;
+    if (move_is_templated(&move, tree->start, tree->end)) {
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "the template writes the type of this trigger: change it by hand");
         return;
     }
-    while (migrator->edits.count > edits_before)
-        free(migrator->edits.items[--migrator->edits.count].text);
-    drafts_cut(&migrator->migration->drafts, drafts_before);
-    /* Types that Backlog never had, such as cron, are not meant to move. */
-    bool is_meant =
-        builtin->scaler != NULL || text_starts_with(error_text(&builtin->reasons), "it ");
-    finding_add(migrator->findings, &place, is_meant ? FINDING_ERROR : FINDING_NOTE,
-                "trigger of type %s stays with KEDA: %s", type, error_text(&builtin->reasons));
-    moving_free(moving);
+    builtin_read(migrator->settings->scalers, migrator->manifests, at->namespace, at->trigger,
+                 &builtin);
+    size_t edits_before = migrator->edits.count;
+    const char *new_type = at->is_job ? "external" : "external-push";
+    if (builtin_can_move(&builtin, &reasons))
+        check_keys(&move, &builtin, &reasons);
+    if (!error_is_set(&reasons) && migrator->file->file->is_template)
+        check_templated(&move, &builtin, &reasons);
+    else if (!error_is_set(&reasons))
+        check_as_server(migrator->settings->scalers, migrator->file->file->path, at->name,
+                        at->namespace, &builtin, &reasons);
+    if (!error_is_set(&reasons) && move_there(&move, &builtin, new_type, &reasons)) {
+        finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of type %s moves to %s",
+                    type, new_type);
+        warn(migrator, at, &builtin);
+        migrator->moved++;
+        migrator->is_inexact |=
+            migrator->settings->authentication != NULL &&
+            text_equal(yaml_tree_text(builtin.authentication.ref, "kind"), "TriggerAuthentication");
+    } else {
+        bool is_meant = is_of_backlog(&builtin, &reasons);
+        edits_cut(&migrator->edits, edits_before);
+        finding_add(migrator->findings, &place, is_meant ? FINDING_ERROR : FINDING_NOTE,
+                    "trigger of type %s stays with KEDA: %s", type, error_text(&reasons));
+    }
+    builtin_done(&builtin);
+}
+
+/* ---- back ---- */
+
+/* Keys that are left, and that KEDA ignores. */
+static void note_ignored(const struct migrator *migrator, const struct trigger_place *at,
+                         const struct yaml_tree *metadata)
+{
+    _cleanup_(text_done) struct text keys = {0};
+    const struct finding_place place = place_of(migrator, at);
+    for (size_t i = 0; i < metadata->count; i++) {
+        bool is_own = text_equal(metadata->keys[i], "scaler");
+        for (size_t own = 0; move_own_keys[own] != NULL; own++)
+            is_own |= text_equal(metadata->keys[i], move_own_keys[own]);
+        if (!is_own && option_find(general_table, metadata->keys[i], OPTION_FROM_TRIGGER) != NULL)
+            text_addf(&keys, "%s%s", keys.length == 0 ? "" : ", ", metadata->keys[i]);
+    }
+    if (keys.length > 0)
+        finding_add(migrator->findings, &place, FINDING_NOTE, "KEDA's scaler ignores %s",
+                    keys.bytes);
+}
+
+static void move_trigger_back(struct migrator *migrator, const struct trigger_place *at)
+{
+    const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
+    const char *name = yaml_tree_text(metadata, "scaler");
+    const struct finding_place place = place_of(migrator, at);
+    const struct move move = move_of(migrator, at->trigger);
+    _cleanup_(error_done) struct error error = {0};
+    size_t edits_before = migrator->edits.count;
+    if (!builtin_is_external(yaml_tree_text(at->trigger, "type")) || name == NULL)
+        return; /* KEDA's own, or of another external scaler */
+    const struct scaler *scaler = scaler_find(migrator->settings->scalers, name);
+    const char *connection = yaml_tree_text(metadata, "connectionName");
+    if (scaler == NULL)
+        scaler_add_unknown(migrator->settings->scalers, name, &error);
+    else if (connection != NULL)
+        error_invalid(&error,
+                      "its address and credentials are those of connection %s: write them, and "
+                      "remove connectionName",
+                      connection);
+    else
+        move_back(&move, scaler, &error);
+    if (error_is_set(&error)) {
+        edits_cut(&migrator->edits, edits_before);
+        finding_add(migrator->findings, &place, FINDING_ERROR,
+                    "trigger of scaler %s stays with Backlog: %s", name, error_text(&error));
+        return;
+    }
+    finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of scaler %s moves back", name);
+    note_ignored(migrator, at, metadata);
+    if (yaml_tree_find(metadata, "enableTLS") != NULL && move.authentication == NULL &&
+        yaml_tree_find(metadata, "triggerAuthentication") == NULL &&
+        yaml_tree_find(metadata, "clusterTriggerAuthentication") == NULL &&
+        yaml_tree_text(at->trigger, "authenticationRef.name") != NULL)
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "authenticationRef stays: where it has KEDA's certificates for Backlog, name "
+                    "it with --authentication");
+    migrator->moved++;
 }
 
 /* ---- one file ---- */
 
-static bool is_json(const struct manifest_file *file)
+static void edit(struct migrator *migrator)
 {
-    const char *bytes = file->text.bytes == NULL ? "" : file->text.bytes;
-    return text_ends_with(file->path, ".json") || bytes[strspn(bytes, " \t\r\n")] == '{';
-}
-
-/* By their triggers' addresses. */
-static int compare_moving(const void *left, const void *right)
-{
-    uintptr_t one = (uintptr_t)(*(struct moving *const *)left)->move.trigger;
-    uintptr_t other = (uintptr_t)(*(struct moving *const *)right)->move.trigger;
-    return one < other ? -1 : one > other;
-}
-
-/* They are sorted. */
-static const struct move *find_move(const struct migrator *migrator, const struct yaml_tree *tree)
-{
-    size_t low = 0, high = migrator->count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        const struct move *move = &migrator->moving[middle]->move;
-        if (move->trigger == tree)
-            return move;
-        if ((uintptr_t)move->trigger < (uintptr_t)tree)
-            low = middle + 1;
+    struct trigger_places places;
+    trigger_places_find(migrator->manifests, migrator->file->file, &places, migrator->findings);
+    for (size_t i = 0; i < places.count; i++)
+        if (migrator->settings->is_back)
+            move_trigger_back(migrator, &places.items[i]);
         else
-            high = middle;
-    }
-    return NULL;
-}
-
-/* Is the edited tree the same, but for the triggers that were moved? */
-static bool is_proper(const struct migrator *migrator, const struct yaml_tree *before,
-                      const struct yaml_tree *after)
-{
-    const struct move *move = find_move(migrator, before);
-    if (move != NULL)
-        return move_is_made(move, after);
-    if (before->kind != after->kind || before->count != after->count ||
-        (before->text != NULL && !text_equal(before->text, after->text)))
-        return false;
-    for (size_t i = 0; i < before->count; i++)
-        if ((before->kind == YAML_TREE_MAP && !text_equal(before->keys[i], after->keys[i])) ||
-            !is_proper(migrator, before->items[i], after->items[i]))
-            return false;
-    return true;
-}
-
-static bool says_what_is_meant(const struct migrator *migrator, const struct migrated_file *file)
-{
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(yaml_forest_done) struct yaml_forest forest = {0};
-    const struct yaml_forest *before = &file->file->forest;
-    if (!yaml_forest_parse(file->text.bytes, file->text.length, file->file->path, &forest,
-                           &error) ||
-        forest.count != before->count)
-        return false;
-    for (size_t i = 0; i < forest.count; i++)
-        if (!is_proper(migrator, before->trees[i], forest.trees[i]))
-            return false;
-    return true;
-}
-
-/* The text with everything taken back; false where that cannot be done. */
-static bool undone(const char *bytes, size_t length, struct text *ret_text)
-{
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(patch_done) struct patch patch = {0};
-    _cleanup_(lines_done) struct lines lines;
-    lines_init(&lines, bytes, length);
-    if (!marks_undo(&lines, "", &patch, &error))
-        return false;
-    patch_apply(&patch, &lines, ret_text);
-    return true;
-}
-
-/* Will --back take it? */
-static bool can_be_taken_back(const struct migrator *migrator, const struct migrated_file *file,
-                              const struct text *undone)
-{
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(findings_done) struct findings findings = {0};
-    _cleanup_(manifests_done) struct manifests manifests = {0};
-    manifests_add_text(&manifests, file->file->path, file->text.bytes, file->text.length,
-                       &findings);
-    return undo_check(migrator->settings->scalers, &manifests, manifests.files[0], 1, undone,
-                      &error);
-}
-
-/* Where a part of the file was migrated before, the way back goes to what was there before that. */
-static bool leads_back(const struct migrator *migrator, const struct migrated_file *file)
-{
-    _cleanup_(text_done) struct text before = {0};
-    _cleanup_(text_done) struct text after = {0};
-    const struct text *text = &file->file->text;
-    return undone(text->bytes, text->length, &before) &&
-           undone(file->text.bytes, file->text.length, &after) && before.length == after.length &&
-           (before.length == 0 || memcmp(before.bytes, after.bytes, before.length) == 0) &&
-           can_be_taken_back(migrator, file, &after);
+            move_trigger(migrator, &places.items[i]);
+    trigger_places_done(&places);
 }
 
 static void migrated_file_done(struct migrated_file *file)
@@ -285,119 +291,73 @@ static void migrated_file_done(struct migrated_file *file)
     text_done(&file->text);
 }
 
-static void keep_file(struct migration *migration, struct migrated_file *file)
+/* Whether all edits were made. */
+static bool migrate_file(struct migrator *migrator)
 {
-    migration->items = memory_grow(migration->items, &migration->capacity, migration->count + 1,
-                                   sizeof(*migration->items));
-    migration->items[migration->count++] = *file;
-}
-
-static void finish_file(struct migrator *migrator, struct migrated_file *file)
-{
-    if (migrator->count > 0)
-        qsort(migrator->moving, migrator->count, sizeof(struct moving *), compare_moving);
-    bool is_made = marks_make(&migrator->edits, &file->lines, &file->patch);
-    patch_apply(&file->patch, &file->lines, &file->text);
-    if (migrator->count > 0 && is_made && says_what_is_meant(migrator, file) &&
-        leads_back(migrator, file)) {
-        migrator->migration->moved += migrator->count;
-        keep_file(migrator->migration, file);
-    } else {
-        const struct finding_place place = {.path = file->file->path};
-        if (migrator->count > 0)
-            finding_add(migrator->findings, &place, FINDING_ERROR,
-                        "nothing is moved: this YAML is written in a way that cannot be edited "
-                        "safely. Format it with one key per line");
-        drafts_cut(&migrator->migration->drafts, migrator->drafts_before);
-        migrated_file_done(file);
-    }
-    for (size_t i = 0; i < migrator->count; i++)
-        moving_free(migrator->moving[i]);
-    migrator->count = 0;
+    struct migrated_file *file = migrator->file;
+    const struct text *text = &file->file->text;
+    lines_init(&file->lines, text->bytes == NULL ? "" : text->bytes, text->length);
+    edit(migrator);
+    bool good = edits_patch(&migrator->edits, &file->lines, &file->patch);
     edits_done(&migrator->edits);
+    if (good)
+        patch_apply(&file->patch, &file->lines, &file->text);
+    return good;
 }
 
-static void migrate_file(struct migrator *migrator, const struct manifest_file *file)
+/* Is it still what it was, but for triggers of another type? They are found in the new text, and the way back from there is
+ * the old text. */
+static bool leads_back(const struct migrator *migrator)
 {
-    struct migrated_file migrated = {.file = file};
-    size_t triggers = 0;
-    lines_init(&migrated.lines, file->text.bytes == NULL ? "" : file->text.bytes,
-               file->text.length);
-    migrator->file = &migrated;
-    migrator->drafts_before = migrator->migration->drafts.count;
-    for (size_t i = 0; i < migrator->manifests->object_count; i++) {
-        const struct manifest_object *object = &migrator->manifests->objects[i];
-        if (object->file != file || !manifest_scales(object))
-            continue;
-        const struct yaml_tree *list = manifest_triggers(object);
-        if (list == NULL)
-            continue;
-        triggers += list->count;
-        for (size_t t = 0; t < list->count && !is_json(file); t++)
-            move_trigger(migrator, object, list->items[t]);
-    }
-    const struct finding_place place = {.path = file->path};
-    if (triggers > 0 && is_json(file))
-        finding_add(migrator->findings, &place, FINDING_ERROR,
-                    "JSON has no comments to keep the way back in: convert it to YAML");
-    finish_file(migrator, &migrated);
-}
-
-/* The caller frees it. */
-static char *authentication_ref_of(const struct migration_settings *settings)
-{
-    struct text text = {0};
-    text_add(&text, "{name: ");
-    yaml_add_text(&text, settings->authentication);
-    text_add(&text, settings->is_cluster_wide ? ", kind: ClusterTriggerAuthentication}" : "}");
-    return text_take(&text);
+    const struct text *before = &migrator->file->file->text, *after = &migrator->file->text;
+    _cleanup_(manifests_done) struct manifests manifests = {
+        .reads_templates = migrator->manifests->reads_templates};
+    _cleanup_(findings_done) struct findings findings = {0};
+    struct migration_settings settings = *migrator->settings;
+    manifests_add_text(&manifests, migrator->file->file->path, after->bytes, after->length,
+                       &findings);
+    if (findings.count > 0)
+        return false;
+    struct migrated_file file = {.file = manifests.files[0]};
+    struct migrator back = {
+        .settings = &settings, .manifests = &manifests, .findings = &findings, .file = &file};
+    /* On the way back what is left to move is what was not moved. */
+    settings.is_back = true;
+    bool good = migrate_file(&back);
+    if (migrator->settings->is_back)
+        good = good && back.moved == 0;
+    else
+        good = good && back.moved >= migrator->moved &&
+               (migrator->is_inexact || back.moved > migrator->moved ||
+                (file.text.length == before->length &&
+                 memcmp(file.text.bytes, before->bytes, before->length) == 0));
+    migrated_file_done(&file);
+    return good;
 }
 
 void migration_make(const struct migration_settings *settings, const struct manifests *manifests,
                     struct migration *ret_migration, struct findings *findings)
 {
-    struct migrator migrator = {.settings = settings,
-                                .manifests = manifests,
-                                .migration = ret_migration,
-                                .findings = findings};
-    *ret_migration = (struct migration){0};
-    if (settings->authentication != NULL)
-        migrator.authentication_ref = authentication_ref_of(settings);
-    for (size_t i = 0; i < manifests->file_count; i++)
-        migrate_file(&migrator, manifests->files[i]);
-    free(migrator.authentication_ref);
-    free(migrator.moving);
-}
-
-/* Fails with what somebody has edited; the file's patch is empty where nothing was migrated. */
-static bool undo_file(const struct scaler *const *scalers, const struct manifests *manifests,
-                      struct migrated_file *file, struct error *error)
-{
-    const struct text *text = &file->file->text;
-    lines_init(&file->lines, text->bytes == NULL ? "" : text->bytes, text->length);
-    if (!marks_undo(&file->lines, file->file->path, &file->patch, error))
-        return false;
-    if (file->patch.count == 0)
-        return true;
-    patch_apply(&file->patch, &file->lines, &file->text);
-    return undo_check(scalers, manifests, file->file, file->patch.items[0].first + 1, &file->text,
-                      error);
-}
-
-void migration_undo(const struct scaler *const *scalers, const struct manifests *manifests,
-                    struct migration *ret_migration, struct findings *findings)
-{
     *ret_migration = (struct migration){0};
     for (size_t i = 0; i < manifests->file_count; i++) {
-        _cleanup_(error_done) struct error error = {0};
         struct migrated_file file = {.file = manifests->files[i]};
-        bool good = undo_file(scalers, manifests, &file, &error);
-        if (!good)
-            manifest_add_error(findings, file.file->path, &error);
-        if (good && file.patch.count > 0)
-            keep_file(ret_migration, &file);
-        else
-            migrated_file_done(&file);
+        struct migrator migrator = {
+            .settings = settings, .manifests = manifests, .findings = findings, .file = &file};
+        const struct finding_place place = {.path = file.file->path};
+        bool good = migrate_file(&migrator);
+        if (migrator.moved > 0 && good && leads_back(&migrator)) {
+            ret_migration->items =
+                memory_grow(ret_migration->items, &ret_migration->capacity,
+                            ret_migration->count + 1, sizeof(*ret_migration->items));
+            ret_migration->items[ret_migration->count++] = file;
+            ret_migration->moved += migrator.moved;
+            continue;
+        }
+        if (migrator.moved > 0)
+            finding_add(findings, &place, FINDING_ERROR,
+                        "nothing is moved: this YAML is written in a way that cannot be edited "
+                        "safely. Format it with one key per line");
+        migrated_file_done(&file);
     }
 }
 
@@ -405,7 +365,6 @@ void migration_done(struct migration *migration)
 {
     for (size_t i = 0; i < migration->count; i++)
         migrated_file_done(&migration->items[i]);
-    drafts_done(&migration->drafts);
     free(migration->items);
     *migration = (struct migration){0};
 }

@@ -1,6 +1,6 @@
 /*
- * Moving triggers of KEDA's own types to Backlog, and back: as few edits of the files as it takes, so that
- * comments and formatting stay. Credentials of TriggerAuthentications become named connections.
+ * Moving triggers of KEDA's own types to Backlog, and back: a type and two keys. What is not edited stays byte by
+ * byte. The credentials stay where they are, for a server with --kubernetes.
  *
  * Threads: one at a time.
  */
@@ -18,6 +18,7 @@ struct migration_settings {
     const char
         *authentication;  /* what gives KEDA the certificates for the server; NULL: plain text */
     bool is_cluster_wide; /* it is a ClusterTriggerAuthentication */
+    bool is_back;         /* to KEDA's own types */
 };
 
 /* Of one file. */
@@ -31,19 +32,18 @@ struct migrated_file {
 struct migration {
     struct migrated_file *items; /* those that change */
     size_t count, capacity;
-    struct drafts drafts; /* the connections to make */
-    size_t moved;         /* triggers */
+    size_t moved; /* triggers */
 };
+
+/* Can this trigger of an object, of one of KEDA's own types, be moved? Adds what is against it. `*ret_is_meant`: it is of a
+ * type, or of a variant of one, that Backlog has. */
+bool migration_check(const struct scaler *const *scalers, const struct manifests *manifests,
+                     const struct manifest_object *object, const struct yaml_tree *trigger,
+                     bool *ret_is_meant, struct error *reasons);
 
 /* What is moved is a note; what cannot be moved is an error with the reason, and stays as it is. */
 void migration_make(const struct migration_settings *settings, const struct manifests *manifests,
                     struct migration *ret_migration, struct findings *findings);
-
-/* Takes back what migration_make() did, by the comments that it left. A file whose comments somebody has edited is an
- * error, and stays as it is. */
-void migration_undo(const struct scaler *const *scalers, const struct manifests *manifests,
-                    struct migration *ret_migration, struct findings *findings);
-
 void migration_done(struct migration *migration);
 
 #endif

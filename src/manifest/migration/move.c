@@ -1,22 +1,46 @@
 #include "manifest/migration/move.h"
 
 #include "base/memory.h"
-#include "manifest/migration/drafts.h"
+#include "manifest/template.h"
+#include "manifest/yaml_text.h"
 
 #include <string.h>
+
+static const char key_address[] = "scalerAddress";
+static const char key_scaler[] = "scaler";
+static const char key_tls[] = "enableTLS";
+static const char key_own[] = "triggerAuthentication";
+static const char key_cluster[] = "clusterTriggerAuthentication";
+static const char key_ref[] = "authenticationRef";
+static const char kind_cluster[] = "ClusterTriggerAuthentication";
+static const char suffix_env[] = "FromEnv";
+
+const char *const move_own_keys[] = {"scalerAddress",
+                                     "scaler",
+                                     "enableTLS",
+                                     "unsafeSsl",
+                                     "triggerAuthentication",
+                                     "clusterTriggerAuthentication",
+                                     NULL};
+
+bool move_is_templated(const struct move *move, size_t start, size_t end)
+{
+    return move->file->is_template &&
+           template_has_action(move->file->text.bytes + start, end - start);
+}
+
+/* ---- where things stand ---- */
 
 static size_t line_start(const struct move *move, size_t byte)
 {
     return move->lines->starts[lines_find(move->lines, byte)];
 }
 
-/* The end of the line that this byte is the end of something in. */
+/* The start of the next line. */
 static size_t line_end(const struct move *move, size_t byte)
 {
-    bool is_at_start = byte > 0 && move->file->text.bytes[byte - 1] == '\n';
     size_t line = lines_find(move->lines, byte);
-    bool is_last = line == move->lines->count; /* and without a line's end */
-    return is_at_start || is_last ? byte : move->lines->starts[line + 1];
+    return move->lines->starts[line == move->lines->count ? line : line + 1];
 }
 
 /* Is nothing but blanks in front of it in its line? */
@@ -28,242 +52,308 @@ static bool begins_line(const struct move *move, size_t byte)
     return true;
 }
 
-static bool is_removed(const struct move *move, const struct yaml_tree *map, size_t item)
+/* Behind the last line of this item of a map without brackets, which may be a block of text. */
+static size_t item_end(const struct move *move, const struct yaml_tree *item)
 {
-    if (map == move->trigger)
-        return map->items[item] == move->builtin->authentication.ref;
-    enum builtin_action action = move->builtin->keys[item].action;
-    return action == BUILTIN_TO_CONNECTION || action == BUILTIN_DROP;
+    bool is_at_start = item->end > item->start && move->file->text.bytes[item->end - 1] == '\n';
+    return is_at_start ? item->end : line_end(move, item->end);
 }
 
-/* ---- without brackets ---- */
+/* As that of the line before the one with this byte. */
+static const char *line_break(const struct move *move, size_t byte)
+{
+    size_t start = line_start(move, byte);
+    return start >= 2 && move->file->text.bytes[start - 2] == '\r' ? "\r\n" : "\n";
+}
 
-static bool refuse(const struct yaml_span *span, struct error *error)
+static bool refuse(size_t line, struct error *error)
 {
     return error_invalid(
         error, "line %zu is written in a way that cannot be edited here: one key per line, please",
-        span->line);
+        line);
 }
 
-/* Where an alias stands its bytes are those of the anchor. */
-static bool refuse_alias(const struct move *move, struct error *error)
+static bool refuse_alias(const struct yaml_tree *tree, struct error *error)
 {
-    return error_invalid(error, "line %zu: a YAML alias is used here: write it out",
-                         move->trigger->line);
+    return error_invalid(error, "line %zu: a YAML alias is used here: write it out", tree->line);
 }
 
-static bool remove_block_item(const struct move *move, const struct yaml_tree *map, size_t item,
-                              struct edits *edits, struct error *error)
+static size_t find_key(const struct yaml_tree *map, const char *key)
 {
-    const struct yaml_span *span = &map->key_spans[item];
-    if (begins_line(move, span->start)) {
-        edits_add(edits, line_start(move, span->start), line_end(move, map->items[item]->end), "");
-        return true;
-    }
-    /* Behind the dash of a list: the next key takes its place. */
-    if (item != 0 || map->count == 1 || is_removed(move, map, 1))
-        return refuse(span, error);
-    if (map->items[1]->is_shared)
-        return refuse_alias(move, error);
-    edits_add(edits, span->start, map->key_spans[1].start, "");
-    return true;
+    size_t i = 0;
+    while (i < map->count && !text_equal(map->keys[i], key))
+        i++;
+    return i;
 }
 
-static bool add_block_lines(const struct move *move, struct edits *edits, struct error *error)
+/* ---- texts ---- */
+
+static void add_value(struct text *text, const char *value, bool is_quoted)
 {
-    const struct yaml_span *first = &move->builtin->metadata->key_spans[0];
-    _cleanup_(text_done) struct text text = {0};
-    size_t start = line_start(move, first->start);
+    if (is_quoted)
+        yaml_add_quoted(text, value);
+    else
+        yaml_add_text(text, value);
+}
+
+/* In the quotes that it has. */
+static void replace_word(const struct move *move, size_t start, size_t end, const char *word)
+{
+    char quote = move->file->text.bytes[start];
+    bool is_quoted = quote == '"' || quote == '\'';
+    _cleanup_(memory_free) char *text =
+        is_quoted ? text_format("%c%s%c", quote, word, quote) : text_copy(word);
+    edits_add(move->edits, start, end, text);
+}
+
+/* ---- keys of a map ---- */
+
+/* The lines `KEY: VALUE` come first in it. `item` is its place in the trigger. */
+static bool add_keys(const struct move *move, size_t item, const struct option_entry *added,
+                     size_t count, struct error *error)
+{
+    const struct yaml_tree *map = move->trigger->items[item];
     const char *bytes = move->file->text.bytes;
-    bool is_crlf = start >= 2 && bytes[start - 1] == '\n' && bytes[start - 2] == '\r';
-    if (!begins_line(move, first->start))
-        return refuse(first, error);
-    for (size_t i = 0; i < move->added_count; i++) {
-        text_add_bytes(&text, bytes + start, first->start - start);
-        text_addf(&text, "%s: ", move->added[i].key);
-        yaml_add_text(&text, move->added[i].value);
-        text_add(&text, is_crlf ? "\r\n" : "\n");
-    }
-    edits_add(edits, start, start, text.bytes);
-    return true;
-}
-
-/* ---- within brackets ---- */
-
-static bool is_rest_removed(const struct move *move, const struct yaml_tree *map, size_t from)
-{
-    for (size_t i = from; i < map->count; i++)
-        if (!is_removed(move, map, i))
-            return false;
-    return true;
-}
-
-static void remove_flow_items(const struct move *move, const struct yaml_tree *map,
-                              struct edits *edits)
-{
-    for (size_t i = 0; i < map->count; i++) {
-        if (!is_removed(move, map, i))
-            continue;
-        if (is_rest_removed(move, map, i)) {
-            /* With the comma in front, where something is. */
-            size_t start = i == 0 ? map->key_spans[0].start : map->items[i - 1]->end;
-            edits_add(edits, start, map->items[map->count - 1]->end, "");
-            return;
-        }
-        edits_add(edits, map->key_spans[i].start, map->key_spans[i + 1].start, "");
-    }
-}
-
-static void add_flow_items(const struct move *move, struct edits *edits)
-{
-    const struct yaml_tree *metadata = move->builtin->metadata;
+    size_t first = map->key_spans[0].start;
+    size_t indent = first - line_start(move, first);
+    bool is_line = begins_line(move, first);
+    bool is_quoted = bytes[first] == '"';
+    size_t behind_key = line_end(move, move->trigger->key_spans[item].end);
     _cleanup_(text_done) struct text text = {0};
-    bool is_alone = is_rest_removed(move, metadata, 0);
-    for (size_t i = 0; i < move->added_count; i++) {
-        text_addf(&text, "%s: ", move->added[i].key);
-        yaml_add_text(&text, move->added[i].value);
-        text_add(&text, is_alone && i + 1 == move->added_count ? "" : ", ");
+    if (!map->is_flow && (!is_line || behind_key > line_start(move, first)))
+        return refuse(map->key_spans[0].line, error);
+    for (size_t i = 0; i < count; i++) {
+        if (!map->is_flow)
+            text_add_bytes(&text, bytes + first - indent, indent);
+        text_addf(&text, "%s%s%s: ", is_quoted ? "\"" : "", added[i].key, is_quoted ? "\"" : "");
+        add_value(&text, added[i].value, is_quoted);
+        text_add(&text, !map->is_flow ? line_break(move, first) : is_line ? "," : ", ");
+        if (map->is_flow && is_line) {
+            text_add(&text, line_break(move, first));
+            text_add_bytes(&text, bytes + first - indent, indent);
+        }
     }
-    edits_add(edits, metadata->start + 1, metadata->start + 1, text.bytes);
+    size_t at = map->is_flow ? first : behind_key;
+    edits_add(move->edits, at, at, text.bytes);
+    return true;
+}
+
+static bool remove_key(const struct move *move, const struct yaml_tree *map, size_t key,
+                       struct error *error)
+{
+    const struct yaml_span *span = &map->key_spans[key];
+    if (map->items[key]->is_shared)
+        return refuse_alias(map->items[key], error);
+    if (!map->is_flow && !begins_line(move, span->start)) {
+        /* Behind the dash of a list: the next key takes its place. */
+        if (key != 0 || map->count == 1)
+            return refuse(span->line, error);
+        edits_add(move->edits, span->start, map->key_spans[1].start, "");
+    } else if (!map->is_flow)
+        edits_add(move->edits, line_start(move, span->start), item_end(move, map->items[key]), "");
+    else if (key + 1 < map->count)
+        edits_add(move->edits, span->start, map->key_spans[key + 1].start, "");
+    else if (key > 0 && !map->items[key - 1]->is_shared)
+        edits_add(move->edits, map->items[key - 1]->end, map->items[key]->end, "");
+    else
+        return refuse(span->line, error);
+    return true;
 }
 
 /* ---- authenticationRef ---- */
 
-/* Can whole lines come before this key of the trigger, or, within brackets, another key? */
-static bool is_place(const struct move *move, size_t key)
+/* Another name and kind, in the way in which it is written. */
+static bool change_ref(const struct move *move, const struct yaml_tree *ref, const char *name,
+                       bool is_cluster_wide, struct error *error)
 {
-    const struct yaml_tree *trigger = move->trigger;
-    bool takes_place_of_first = key == 1 && is_removed(move, trigger, 0);
-    return trigger->is_flow ||
-           (begins_line(move, trigger->key_spans[key].start) && !takes_place_of_first);
-}
-
-/* The key that a new authenticationRef comes before: metadata, or type where metadata is behind the dash of the list. */
-static size_t authentication_place(const struct move *move)
-{
-    const struct yaml_tree *trigger = move->trigger;
-    size_t place = 0;
-    for (size_t i = 0; i < trigger->count; i++) {
-        bool is_metadata = trigger->items[i] == move->builtin->metadata;
-        if ((is_metadata || (place == 0 && text_equal(trigger->keys[i], "type"))) &&
-            is_place(move, i))
-            place = i;
-    }
-    return place;
-}
-
-static void add_authentication(const struct move *move, struct edits *edits)
-{
-    const struct yaml_span *span = &move->trigger->key_spans[authentication_place(move)];
-    size_t start = move->trigger->is_flow ? span->start : line_start(move, span->start);
-    const char *bytes = move->file->text.bytes;
-    bool is_crlf = start >= 2 && bytes[start - 1] == '\n' && bytes[start - 2] == '\r';
-    _cleanup_(text_done) struct text text = {0};
-    text_add_bytes(&text, bytes + start, span->start - start);
-    text_addf(&text, "authenticationRef: %s%s", move->authentication_ref,
-              move->trigger->is_flow ? ", "
-              : is_crlf              ? "\r\n"
-                                     : "\n");
-    edits_add(edits, start, start, text.bytes);
-}
-
-/* ---- the trigger ---- */
-
-static bool edit_map(const struct move *move, const struct yaml_tree *map, struct edits *edits,
-                     struct error *error)
-{
-    if (map->is_flow) {
-        remove_flow_items(move, map, edits);
+    size_t at = find_key(ref, "name");
+    size_t kind = find_key(ref, "kind");
+    const struct yaml_tree *old = ref->items[at];
+    if (move_is_templated(move, ref->start, ref->end))
+        return error_invalid(error,
+                             "line %zu: the template writes its authenticationRef: change it by "
+                             "hand",
+                             ref->line);
+    if (ref->is_shared || old->is_shared || (kind < ref->count && ref->items[kind]->is_shared))
+        return refuse_alias(ref, error);
+    replace_word(move, old->start, old->end, name);
+    if (kind < ref->count && !is_cluster_wide && kind > at)
+        return remove_key(move, ref, kind, error);
+    if (kind < ref->count)
+        replace_word(move, ref->items[kind]->start, ref->items[kind]->end,
+                     is_cluster_wide ? kind_cluster : "TriggerAuthentication");
+    if (kind < ref->count || !is_cluster_wide)
+        return true;
+    const struct yaml_span *span = &ref->key_spans[at];
+    bool is_quoted = move->file->text.bytes[span->start] == '"';
+    const char *quote = is_quoted ? "\"" : "";
+    _cleanup_(memory_free) char *pair =
+        text_format("%skind%s: %s%s%s", quote, quote, quote, kind_cluster, quote);
+    _cleanup_(memory_free) char *text = NULL;
+    if (ref->is_flow) {
+        text = text_format(", %s", pair);
+        edits_add(move->edits, old->end, old->end, text);
         return true;
     }
-    for (size_t i = 0; i < map->count; i++)
-        if (is_removed(move, map, i) && !remove_block_item(move, map, i, edits, error))
-            return false;
+    if (!begins_line(move, span->start) ||
+        item_end(move, old) == move->lines->starts[move->lines->count])
+        return refuse(span->line, error);
+    text = text_format("%*s%s%s", (int)(span->start - line_start(move, span->start)), "", pair,
+                       line_break(move, span->start));
+    edits_add(move->edits, item_end(move, old), item_end(move, old), text);
     return true;
 }
 
-static bool has_alias(const struct yaml_tree *tree)
+/* Before metadata, or before type where metadata is behind the dash of the list. */
+static bool add_ref(const struct move *move, struct error *error)
 {
-    for (size_t i = 0; i < tree->count; i++)
-        if (has_alias(tree->items[i]))
-            return true;
-    return tree->is_shared;
+    const struct yaml_tree *trigger = move->trigger;
+    size_t key = find_key(trigger, "metadata");
+    if (!trigger->is_flow && !begins_line(move, trigger->key_spans[key].start))
+        key = find_key(trigger, "type");
+    size_t at = trigger->key_spans[key].start;
+    const char *quote = move->file->text.bytes[at] == '"' ? "\"" : "";
+    _cleanup_(text_done) struct text text = {0};
+    if (!trigger->is_flow && !begins_line(move, at))
+        return refuse(trigger->key_spans[key].line, error);
+    if (!trigger->is_flow)
+        text_addf(&text, "%*s", (int)(at - line_start(move, at)), "");
+    text_addf(&text, "%s%s%s: {%sname%s: ", quote, key_ref, quote, quote, quote);
+    add_value(&text, move->authentication, quote[0] != '\0');
+    if (move->is_cluster_wide)
+        text_addf(&text, ", %skind%s: %s%s%s", quote, quote, quote, kind_cluster, quote);
+    text_addf(&text, "}%s", trigger->is_flow ? ", " : line_break(move, at));
+    at = trigger->is_flow ? at : line_start(move, at);
+    edits_add(move->edits, at, at, text.bytes);
+    return true;
 }
 
-bool move_make(const struct move *move, struct edits *edits, struct error *error)
+/* ---- there ---- */
+
+static bool check_editable(const struct move *move, struct error *error)
 {
-    const struct yaml_tree *metadata = move->builtin->metadata;
     const struct yaml_tree *type = yaml_tree_find(move->trigger, "type");
-    const struct yaml_tree *ref = move->builtin->authentication.ref;
-    if (move->trigger->is_shared || type->is_shared || metadata->is_shared ||
-        (ref != NULL && (has_alias(ref) || (move->trigger->is_flow && has_alias(move->trigger)))))
-        return refuse_alias(move, error);
+    const struct yaml_tree *metadata = yaml_tree_find(move->trigger, "metadata");
+    if (move->trigger->is_shared || type->is_shared || metadata->is_shared)
+        return refuse_alias(move->trigger, error);
+    return move->trigger->kind == YAML_TREE_MAP || refuse(move->trigger->line, error);
+}
+
+bool move_there(const struct move *move, const struct builtin *builtin, const char *type,
+                struct error *error)
+{
+    const struct yaml_tree *metadata = builtin->metadata;
+    const struct yaml_tree *old = yaml_tree_find(move->trigger, "type");
+    const struct authentication *own = &builtin->authentication;
+    struct option_entry added[4] = {{key_address, move->scaler_address}};
+    size_t count = 1;
+    if (!check_editable(move, error))
+        return false;
     if (metadata->count == 0)
         return error_invalid(error, "it has no metadata");
-    edits_add(edits, type->start, type->end, move->type);
-    if (move->authentication_ref != NULL)
-        add_authentication(move, edits);
-    for (size_t i = 0; i < metadata->count; i++)
-        if (move->builtin->keys[i].action == BUILTIN_RENAME)
-            edits_add(edits, metadata->key_spans[i].start, metadata->key_spans[i].end,
-                      move->builtin->keys[i].name);
-    if (metadata->is_flow)
-        add_flow_items(move, edits);
-    else if (!add_block_lines(move, edits, error))
+    if (move->authentication != NULL)
+        added[count++] = (struct option_entry){key_tls, "true"};
+    added[count++] = (struct option_entry){key_scaler, builtin->scaler->name};
+    if (move->authentication != NULL && own->name != NULL)
+        added[count++] =
+            (struct option_entry){own->is_cluster_wide ? key_cluster : key_own, own->name};
+    replace_word(move, old->start, old->end, type);
+    if (!add_keys(move, find_key(move->trigger, "metadata"), added, count, error))
         return false;
-    return edit_map(move, metadata, edits, error) && edit_map(move, move->trigger, edits, error);
-}
-
-/* ---- proof ---- */
-
-static bool is_metadata_made(const struct move *move, const struct yaml_tree *edited)
-{
-    const struct yaml_tree *metadata = move->builtin->metadata;
-    size_t at = 0;
-    if (edited == NULL || edited->kind != YAML_TREE_MAP)
-        return false;
-    for (; at < move->added_count; at++)
-        if (at >= edited->count || !text_equal(edited->keys[at], move->added[at].key) ||
-            !text_equal(edited->items[at]->text, move->added[at].value))
-            return false;
     for (size_t i = 0; i < metadata->count; i++) {
-        if (is_removed(move, metadata, i))
+        if (builtin->keys[i].action != BUILTIN_RENAME)
             continue;
-        if (at >= edited->count || !text_equal(edited->keys[at], move->builtin->keys[i].name) ||
-            !yaml_tree_is_same(metadata->items[i], edited->items[at]))
-            return false;
-        at++;
+        if (metadata->items[i]->is_shared)
+            return refuse_alias(metadata->items[i], error);
+        replace_word(move, metadata->key_spans[i].start, metadata->key_spans[i].end,
+                     builtin->keys[i].name);
     }
-    return at == edited->count;
+    if (move->authentication == NULL)
+        return true;
+    return own->name == NULL
+               ? add_ref(move, error)
+               : change_ref(move, own->ref, move->authentication, move->is_cluster_wide, error);
 }
 
-static bool is_authentication_made(const struct yaml_tree *edited, size_t at)
+/* ---- back ---- */
+
+static bool is_own_key(const char *key)
 {
-    return at < edited->count && text_equal(edited->keys[at], "authenticationRef") &&
-           yaml_tree_text(edited->items[at], "name") != NULL;
+    for (size_t i = 0; move_own_keys[i] != NULL; i++)
+        if (text_equal(move_own_keys[i], key))
+            return true;
+    return false;
 }
 
-bool move_is_made(const struct move *move, const struct yaml_tree *edited)
+/* Those behind the last key that stays. */
+static bool remove_last_keys(const struct move *move, const struct yaml_tree *metadata,
+                             size_t first, struct error *error)
 {
-    size_t at = 0;
-    size_t place = authentication_place(move);
-    if (edited->kind != YAML_TREE_MAP)
+    if (metadata->items[first - 1]->is_shared || metadata->items[metadata->count - 1]->is_shared)
+        return refuse_alias(metadata, error);
+    edits_add(move->edits, metadata->items[first - 1]->end,
+              metadata->items[metadata->count - 1]->end, "");
+    return true;
+}
+
+/* The key's name in KEDA's scaler, which the caller frees; NULL where it is the same. */
+static char *old_name(const struct scaler *scaler, const char *key)
+{
+    const struct option *row = option_find(scaler->options, key, OPTION_FROM_TRIGGER);
+    if (row == NULL || !(row->flags & OPTION_ALIAS_IN_FILE))
+        return NULL;
+    bool is_variable = !text_equal(key, row->key);
+    return text_format("%s%s", row->alias, is_variable ? suffix_env : "");
+}
+
+/* The authentication of the source, which stood in the metadata where KEDA's certificates took its place. */
+static bool restore_ref(const struct move *move, const struct yaml_tree *metadata,
+                        struct error *error)
+{
+    size_t at = find_key(move->trigger, key_ref);
+    const char *own = yaml_tree_text(metadata, key_own);
+    const char *cluster = yaml_tree_text(metadata, key_cluster);
+    const struct yaml_tree *ref = at < move->trigger->count ? move->trigger->items[at] : NULL;
+    const char *name = yaml_tree_text(ref, "name");
+    if (own == NULL && cluster == NULL)
+        return name == NULL || move->authentication == NULL ||
+               !text_equal(name, move->authentication) ||
+               remove_key(move, move->trigger, at, error);
+    if (name == NULL)
+        return error_invalid(error, "%s is in its metadata: write authenticationRef: {name: %s%s}",
+                             own != NULL ? key_own : key_cluster, own != NULL ? own : cluster,
+                             own != NULL ? "" : ", kind: ClusterTriggerAuthentication");
+    const struct yaml_tree *named = yaml_tree_find(metadata, own != NULL ? key_own : key_cluster);
+    if (move_is_templated(move, named->start, named->end))
+        return error_invalid(error, "line %zu: the template writes %s: change it by hand",
+                             named->line, own != NULL ? key_own : key_cluster);
+    return change_ref(move, ref, own != NULL ? own : cluster, own == NULL, error);
+}
+
+bool move_back(const struct move *move, const struct scaler *scaler, struct error *error)
+{
+    const struct yaml_tree *type = yaml_tree_find(move->trigger, "type");
+    const struct yaml_tree *metadata = yaml_tree_find(move->trigger, "metadata");
+    size_t end = metadata->count;
+    if (!check_editable(move, error))
         return false;
-    for (size_t i = 0; i < move->trigger->count; i++) {
-        const char *key = move->trigger->keys[i];
-        if (move->authentication_ref != NULL && i == place && !is_authentication_made(edited, at++))
-            return false;
-        if (is_removed(move, move->trigger, i))
-            continue;
-        if (at >= edited->count || !text_equal(edited->keys[at], key))
-            return false;
-        const struct yaml_tree *item = edited->items[at++];
-        bool good = move->trigger->items[i] == move->builtin->metadata
-                        ? is_metadata_made(move, item)
-                    : text_equal(key, "type") ? text_equal(item->text, move->type)
-                                              : yaml_tree_is_same(move->trigger->items[i], item);
-        if (!good)
-            return false;
+    while (end > 0 && is_own_key(metadata->keys[end - 1]))
+        end--;
+    if (end == 0)
+        return error_invalid(error, "its metadata has no key of the scaler");
+    replace_word(move, type->start, type->end, scaler->name);
+    if (metadata->is_flow && end < metadata->count && !remove_last_keys(move, metadata, end, error))
+        return false;
+    for (size_t i = 0; i < (metadata->is_flow ? end : metadata->count); i++) {
+        const struct yaml_span *span = &metadata->key_spans[i];
+        _cleanup_(memory_free) char *name = old_name(scaler, metadata->keys[i]);
+        if (is_own_key(metadata->keys[i])) {
+            if (!remove_key(move, metadata, i, error))
+                return false;
+        } else if (name != NULL && metadata->items[i]->is_shared)
+            return refuse_alias(metadata->items[i], error);
+        else if (name != NULL)
+            replace_word(move, span->start, span->end, name);
     }
-    return at == edited->count;
+    return restore_ref(move, metadata, error);
 }

@@ -1,5 +1,5 @@
 /*
- * The edits that move one trigger to Backlog. For migration.c.
+ * The edits that move one trigger to Backlog, and back. For migration.c.
  *
  * Threads: any; pure.
  */
@@ -7,23 +7,30 @@
 #define BACKLOG_MANIFEST_MIGRATION_MOVE_H
 
 #include "manifest/builtin.h"
-#include "manifest/migration/marks.h"
+#include "manifest/edits.h"
 
 struct move {
     const struct manifest_file *file;
     const struct lines *lines;
     const struct yaml_tree *trigger;
-    const struct builtin *builtin;
-    const char *type;                 /* external or external-push */
-    const struct option_entry *added; /* to the metadata, in front */
-    size_t added_count;
-    const char *authentication_ref; /* to add, as YAML within brackets; NULL: none */
+    const char *scaler_address;
+    const char *authentication; /* what gives KEDA its certificates for the server; NULL: none */
+    bool is_cluster_wide;       /* it is a ClusterTriggerAuthentication */
+    struct edits *edits;
 };
 
-/* Adds the edits. Fails where the YAML is written in a way that cannot be edited. */
-bool move_make(const struct move *move, struct edits *edits, struct error *error);
+/* Keys of the metadata that belong to Backlog and to KEDA's channel to it. */
+extern const char *const move_own_keys[];
 
-/* Does the trigger in the edited file say what it is meant to? */
-bool move_is_made(const struct move *move, const struct yaml_tree *edited);
+/* Is there anything of a template's action in these bytes? */
+bool move_is_templated(const struct move *move, size_t start, size_t end);
+
+/* Adds the edits that make it a trigger of this type, external or external-push. Fails where the YAML is written
+ * in a way that cannot be edited. */
+bool move_there(const struct move *move, const struct builtin *builtin, const char *type,
+                struct error *error);
+
+/* Adds the edits that make it one of KEDA's own again, by its metadata alone. */
+bool move_back(const struct move *move, const struct scaler *scaler, struct error *error);
 
 #endif

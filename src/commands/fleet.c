@@ -1,0 +1,250 @@
+#include "commands/fleet.h"
+
+#include "base/memory.h"
+#include "cli/console.h"
+#include "manifest/builtin.h"
+#include "manifest/migration/migration.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { USUAL_MAX_REPLICAS = 100, SECOND_WAVE_PERCENT = 10, MAX_WAVES = 4 };
+
+enum access { ACCESS_NONE, ACCESS_OWN, ACCESS_CLUSTER, ACCESS_WAYS };
+
+static const char *const access_texts[ACCESS_WAYS] = {
+    "no TriggerAuthentication", "TriggerAuthentication", "ClusterTriggerAuthentication"};
+
+static const char *const wave_titles[MAX_WAVES] = {
+    "one of each scaler: the fewest rights, and the fewest replicas",
+    "a tenth of the others",
+    "the other ScaledObjects",
+    "ScaledJobs: a job that was started too many is not taken back",
+};
+
+/* What stops a wave: each is 0 where all is well. */
+static const char *const stops[][2] = {
+    {"sum(increase(keda_scaler_detail_errors_total{scaler=~\"external.*\"}[10m]))",
+     "KEDA gets no value"},
+    {"sum(increase(backlog_answers_total{result=\"refused\"}[10m]))", "Backlog has none"},
+    {"sum(backlog_trigger_credentials{state=\"refused\"})",
+     "a call is not of an object, or its authentication cannot be used"},
+    {"sum(backlog_held_triggers)", "a source fails, and the last values are repeated"},
+};
+
+/* One object that has something to move. */
+struct candidate {
+    const struct manifest_object *object;
+    const char *type; /* of the first trigger that moves */
+    size_t triggers;  /* that move */
+    enum access access;
+    int64_t max_replicas;
+    size_t wave; /* from 0 on */
+};
+
+struct fleet {
+    const struct fleet_settings *settings;
+    const struct manifests *manifests;
+    struct candidate *items;
+    size_t count, capacity;
+    size_t objects, moving, staying, external;
+};
+
+/* ---- finding ---- */
+
+static int64_t max_replicas_of(const struct manifest_object *object)
+{
+    const char *text = yaml_tree_text(object->tree, "spec.maxReplicaCount");
+    long long value = text == NULL ? 0 : strtoll(text, NULL, 10);
+    return value > 0 ? value : USUAL_MAX_REPLICAS;
+}
+
+static enum access access_of(const struct yaml_tree *trigger)
+{
+    const struct yaml_tree *ref = yaml_tree_find(trigger, "authenticationRef");
+    bool is_cluster_wide = text_equal(yaml_tree_text(ref, "kind"), "ClusterTriggerAuthentication");
+    return ref == NULL ? ACCESS_NONE : is_cluster_wide ? ACCESS_CLUSTER : ACCESS_OWN;
+}
+
+static void print_staying(const struct fleet *fleet, const struct manifest_object *object,
+                          size_t index, const char *type, bool is_meant, const char *reason)
+{
+    _cleanup_(memory_free) char *label = console_text(object->label);
+    _cleanup_(memory_free) char *clean = console_text(reason);
+    if (fleet->settings->is_json)
+        console_print_json(json_pack("{s:s, s:o, s:I, s:o, s:b, s:o}", "type", "stays", "object",
+                                     console_json_text(object->label), "trigger", (json_int_t)index,
+                                     "scaler", console_json_text(type), "hasScaler", is_meant,
+                                     "reason", console_json_text(reason)));
+    else
+        printf("stays: %s, trigger %zu (%s): %s\n", label, index, type, clean);
+}
+
+static void add_object(struct fleet *fleet, const struct manifest_object *object)
+{
+    const struct yaml_tree *list = manifest_triggers(object);
+    struct candidate found = {.object = object, .max_replicas = max_replicas_of(object)};
+    fleet->objects++;
+    for (size_t i = 0; list != NULL && i < list->count; i++) {
+        const struct yaml_tree *trigger = list->items[i];
+        const char *type = yaml_tree_text(trigger, "type");
+        _cleanup_(error_done) struct error reasons = {0};
+        bool is_meant = false;
+        if (type == NULL)
+            continue;
+        if (builtin_is_external(type)) {
+            fleet->external++;
+            continue;
+        }
+        if (!migration_check(fleet->settings->scalers, fleet->manifests, object, trigger, &is_meant,
+                             &reasons)) {
+            fleet->staying++;
+            print_staying(fleet, object, i, type, is_meant, error_text(&reasons));
+            continue;
+        }
+        enum access access = access_of(trigger);
+        found.type = found.triggers++ == 0 ? type : found.type;
+        found.access = access > found.access ? access : found.access;
+    }
+    fleet->moving += found.triggers;
+    if (found.triggers == 0)
+        return;
+    fleet->items =
+        memory_grow(fleet->items, &fleet->capacity, fleet->count + 1, sizeof(*fleet->items));
+    fleet->items[fleet->count++] = found;
+}
+
+/* ---- the order ---- */
+
+static int compare(const void *left, const void *right)
+{
+    const struct candidate *one = left, *other = right;
+    if (one->object->kind != other->object->kind)
+        return one->object->kind == MANIFEST_SCALED_JOB ? 1 : -1;
+    if (one->wave != other->wave)
+        return one->wave < other->wave ? -1 : 1;
+    if (one->access != other->access)
+        return one->access < other->access ? -1 : 1;
+    if (one->max_replicas != other->max_replicas)
+        return one->max_replicas < other->max_replicas ? -1 : 1;
+    return strcmp(one->object->label, other->object->label);
+}
+
+static bool is_first_of_type(const struct fleet *fleet, size_t item)
+{
+    for (size_t i = 0; i < item; i++)
+        if (text_equal(fleet->items[i].type, fleet->items[item].type))
+            return false;
+    return true;
+}
+
+static void set_waves(struct fleet *fleet)
+{
+    size_t others = 0, in_second = 0;
+    if (fleet->count == 0)
+        return;
+    qsort(fleet->items, fleet->count, sizeof(*fleet->items), compare);
+    for (size_t i = 0; i < fleet->count; i++) {
+        struct candidate *item = &fleet->items[i];
+        bool is_job = item->object->kind == MANIFEST_SCALED_JOB;
+        item->wave = is_job ? 3 : is_first_of_type(fleet, i) ? 0 : 2;
+        others += item->wave == 2;
+    }
+    for (size_t i = 0; i < fleet->count && in_second * 100 < others * SECOND_WAVE_PERCENT; i++)
+        if (fleet->items[i].wave == 2) {
+            fleet->items[i].wave = 1;
+            in_second++;
+        }
+    qsort(fleet->items, fleet->count, sizeof(*fleet->items), compare);
+}
+
+/* ---- printing ---- */
+
+/* The caller frees it. Names of the cluster are of letters, digits, dots and dashes. */
+static char *command_of(const struct fleet *fleet, const struct manifest_object *object,
+                        const char *flags)
+{
+    const struct fleet_settings *settings = fleet->settings;
+    struct text text = {0};
+    _cleanup_(text_done) struct text kubectl = {0};
+    text_add(&kubectl, "kubectl");
+    if (settings->context != NULL)
+        text_addf(&kubectl, " --context '%s'", settings->context);
+    text_addf(&text, "%s -n %s get %s %s -o yaml | backlog migrate%s --write", kubectl.bytes,
+              object->namespace == NULL ? "default" : object->namespace,
+              object->kind == MANIFEST_SCALED_JOB ? "scaledjob" : "scaledobject", object->name,
+              flags);
+    if (!text_equal(settings->scaler_address, "backlog.keda.svc:9090") && flags[0] == '\0')
+        text_addf(&text, " --scaler-address %s", settings->scaler_address);
+    if (settings->authentication != NULL)
+        text_addf(&text, " --authentication %s", settings->authentication);
+    text_addf(&text, " - | %s replace -f -", kubectl.bytes);
+    return text_take(&text);
+}
+
+static void print_object(const struct fleet *fleet, const struct candidate *item)
+{
+    const struct manifest_object *object = item->object;
+    _cleanup_(memory_free) char *there = command_of(fleet, object, "");
+    _cleanup_(memory_free) char *back = command_of(fleet, object, " --back");
+    _cleanup_(memory_free) char *label = console_text(object->label);
+    _cleanup_(memory_free) char *command = console_text(there);
+    if (fleet->settings->is_json)
+        console_print_json(json_pack(
+            "{s:s, s:I, s:o, s:s, s:s, s:I, s:s, s:I, s:o, s:o}", "type", "object", "wave",
+            (json_int_t)item->wave + 1, "object", console_json_text(object->label), "kind",
+            object->kind == MANIFEST_SCALED_JOB ? "ScaledJob" : "ScaledObject", "scaler",
+            item->type, "triggers", (json_int_t)item->triggers, "authentication",
+            access_texts[item->access], "maxReplicas", (json_int_t)item->max_replicas, "command",
+            console_json_text(there), "back", console_json_text(back)));
+    else
+        printf("  # %s: %s, %s, at most %" PRId64 " replicas\n  %s\n", label, item->type,
+               access_texts[item->access], item->max_replicas, command);
+}
+
+static void print_end(const struct fleet *fleet)
+{
+    if (fleet->settings->is_json) {
+        json_t *queries = json_array();
+        for (size_t i = 0; i < ARRAY_LENGTH(stops); i++)
+            json_array_append_new(queries, json_string(stops[i][0]));
+        console_print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "type", "summary", "objects",
+                                     (json_int_t)fleet->objects, "moves", (json_int_t)fleet->moving,
+                                     "stays", (json_int_t)fleet->staying, "external",
+                                     (json_int_t)fleet->external, "stops", queries));
+        return;
+    }
+    if (fleet->count > 0) {
+        printf("\nAfter each wave wait for an hour with work. Stop where one of these is above 0, "
+               "and go back: the same command with `backlog migrate --back`.\n");
+        for (size_t i = 0; i < ARRAY_LENGTH(stops); i++)
+            printf("  %-82s # %s\n", stops[i][0], stops[i][1]);
+        printf("What Git or Helm applies, change there (`backlog migrate FOLDER`): it comes back "
+               "otherwise.\n");
+    }
+    printf("%zu object%s: %zu trigger%s can move, %zu stay%s, %zu external already\n",
+           fleet->objects, text_plural(fleet->objects), fleet->moving, text_plural(fleet->moving),
+           fleet->staying, fleet->staying == 1 ? "s" : "", fleet->external);
+}
+
+void fleet_print(const struct fleet_settings *settings, const struct manifests *manifests)
+{
+    struct fleet fleet = {.settings = settings, .manifests = manifests};
+    size_t wave = MAX_WAVES, number = 0;
+    for (size_t i = 0; i < manifests->object_count; i++)
+        if (manifest_scales(&manifests->objects[i]))
+            add_object(&fleet, &manifests->objects[i]);
+    set_waves(&fleet);
+    for (size_t i = 0; i < fleet.count; i++) {
+        if (fleet.items[i].wave != wave && !settings->is_json)
+            printf("%sWave %zu: %s\n", number > 0 || fleet.staying > 0 ? "\n" : "", number + 1,
+                   wave_titles[fleet.items[i].wave]);
+        number += fleet.items[i].wave != wave;
+        wave = fleet.items[i].wave;
+        fleet.items[i].wave = number - 1;
+        print_object(&fleet, &fleet.items[i]);
+    }
+    print_end(&fleet);
+    free(fleet.items);
+}

@@ -1,0 +1,24 @@
+/*
+ * A fleet: which ScaledObjects and ScaledJobs of a cluster can move to Backlog, the command for each, in which order, and
+ * which metrics stop it.
+ *
+ * Threads: one at a time.
+ */
+#ifndef BACKLOG_COMMANDS_FLEET_H
+#define BACKLOG_COMMANDS_FLEET_H
+
+#include "manifest/manifest.h"
+#include "measure/scaler.h"
+
+struct fleet_settings {
+    const struct scaler *const *scalers;
+    const char *context; /* of kubectl, in the commands; NULL: none */
+    const char *scaler_address;
+    const char *authentication; /* NULL: none */
+    bool is_json;
+};
+
+/* To standard output: text, or one JSON object per line. */
+void fleet_print(const struct fleet_settings *settings, const struct manifests *manifests);
+
+#endif

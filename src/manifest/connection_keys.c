@@ -1,0 +1,143 @@
+#include "manifest/connection_keys.h"
+
+#include "base/memory.h"
+#include "manifest/builtin.h"
+#include "manifest/yaml_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_of_connection(const struct option *row)
+{
+    return row != NULL && row->scope == OPTION_CONNECTION;
+}
+
+static void add_line(struct text *text, const char *value)
+{
+    yaml_add_text(text, value == NULL ? "" : value);
+    text_add(text, "\n");
+}
+
+/* The first one of its parameters. */
+static const char *secret_of(const struct authentication *authentication)
+{
+    for (size_t i = 0; i < authentication->count; i++)
+        if (authentication->parameters[i].source == PARAMETER_SECRET)
+            return authentication->parameters[i].object;
+    return NULL;
+}
+
+static void add_parameters(const struct builtin *builtin, const char *secret, struct text *text)
+{
+    for (size_t i = 0; i < builtin->authentication.count; i++) {
+        const struct authentication_parameter *parameter = &builtin->authentication.parameters[i];
+        const struct option *row = builtin_parameter(builtin, parameter->name);
+        if (!is_of_connection(row))
+            continue;
+        bool is_secret = parameter->source == PARAMETER_SECRET;
+        text_addf(text, "    %s%s: ", row->key, is_secret ? "File" : "");
+        if (!is_secret)
+            add_line(text, parameter->value);
+        else if (text_equal(parameter->object, secret))
+            text_addf(text, "%s\n", parameter->key);
+        else
+            text_addf(text, "%s # of Secret %s: put it into %s\n", parameter->key,
+                      parameter->object, secret);
+    }
+}
+
+/* Without what is about one namespace. The trigger's keys that go are added to `removed`. */
+static void add_keys(const struct builtin *builtin, struct text *text, struct text *removed)
+{
+    const char *secret = secret_of(&builtin->authentication);
+    text_addf(text, "    scaler: %s\n", builtin->scaler->name);
+    if (secret != NULL)
+        text_addf(text, "    secret: %s # in the namespace of Backlog: create it there\n", secret);
+    for (size_t i = 0; i < builtin->metadata->count; i++) {
+        const struct yaml_tree *item = builtin->metadata->items[i];
+        if (!is_of_connection(builtin->keys[i].row))
+            continue;
+        text_addf(text, "    %s: ", builtin->keys[i].row->key);
+        add_line(text, item->text);
+        text_addf(removed, ", %s", builtin->metadata->keys[i]);
+    }
+    add_parameters(builtin, secret, text);
+}
+
+static bool check_variables(const struct builtin *builtin, struct error *error)
+{
+    for (size_t i = 0; i < builtin->metadata->count; i++)
+        if (is_of_connection(builtin->keys[i].row) &&
+            !text_equal(builtin->keys[i].name, builtin->keys[i].row->key))
+            return error_invalid(error,
+                                 "%s is a variable of the worker: a connection has the value, or "
+                                 "a key of a Secret (%sFile)",
+                                 builtin->metadata->keys[i], builtin->keys[i].row->key);
+    return true;
+}
+
+static bool read_keys(const struct builtin *builtin, struct text *text, struct text *removed,
+                      struct error *error)
+{
+    if (!builtin_can_move(builtin, error))
+        return false;
+    if (error_is_set(&builtin->missing)) {
+        error_copy(error, &builtin->missing);
+        return false;
+    }
+    if (!check_variables(builtin, error))
+        return false;
+    add_keys(builtin, text, removed);
+    return true;
+}
+
+bool connection_keys_write(const struct scaler *const *scalers, const struct manifests *manifests,
+                           const char *name, struct text *ret_text, struct error *error)
+{
+    _cleanup_(text_done) struct text keys = {0};
+    _cleanup_(text_done) struct text removed = {0};
+    _cleanup_(text_done) struct text namespaces = {0};
+    const char *last_namespace = NULL;
+    bool is_for_all = false;
+    for (size_t i = 0; i < manifests->object_count; i++) {
+        const struct manifest_object *object = &manifests->objects[i];
+        const struct yaml_tree *list = manifest_scales(object) ? manifest_triggers(object) : NULL;
+        for (size_t t = 0; list != NULL && t < list->count; t++) {
+            const char *type = yaml_tree_text(list->items[t], "type");
+            if (type == NULL || builtin_is_external(type) ||
+                yaml_tree_find(list->items[t], "authenticationRef") == NULL)
+                continue;
+            _cleanup_(text_done) struct text found = {0};
+            _cleanup_(text_done) struct text gone = {0};
+            struct builtin builtin;
+            builtin_read(scalers, manifests, object->namespace, list->items[t], &builtin);
+            bool is_read = read_keys(&builtin, &found, &gone, error);
+            builtin_done(&builtin);
+            if (!is_read)
+                return error_prefix(error, "%s:%zu: %s", object->file->path, list->items[t]->line,
+                                    object->label);
+            if (keys.length > 0 && !text_equal(keys.bytes, found.bytes))
+                return error_invalid(error,
+                                     "%s:%zu: %s needs another connection than the trigger before: "
+                                     "name files of one connection",
+                                     object->file->path, list->items[t]->line, object->label);
+            text_clear(&keys);
+            text_add(&keys, found.bytes);
+            text_clear(&removed);
+            text_add(&removed, gone.bytes == NULL ? "" : gone.bytes);
+            is_for_all |= object->namespace == NULL;
+            if (object->namespace != NULL && !text_equal(object->namespace, last_namespace))
+                text_addf(&namespaces, "%s%s", namespaces.length == 0 ? "" : ", ",
+                          object->namespace);
+            last_namespace = object->namespace;
+        }
+    }
+    if (keys.length == 0)
+        return error_invalid(error, "no trigger of KEDA's own types has an authenticationRef here");
+    text_addf(ret_text, "# Of the trigger: connectionName: %s, without authenticationRef%s.\n",
+              name, removed.bytes == NULL ? "" : removed.bytes);
+    text_addf(ret_text, "connections:\n  %s:\n%s", name, keys.bytes);
+    if (!is_for_all)
+        text_addf(ret_text, "    namespaces: [%s]\n", namespaces.bytes);
+    return true;
+}

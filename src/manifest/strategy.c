@@ -1,0 +1,77 @@
+#include "manifest/strategy.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+/* Are messages that a job has taken, and not finished, in the value? */
+enum in_work { IN_WORK_UNKNOWN, IN_WORK_COUNTED, IN_WORK_NOT_COUNTED };
+
+static bool has_value(const struct entries *entries, const char *key, const char *prefix)
+{
+    const struct entry *entry = entries_find(entries, key);
+    return entry != NULL && entry->value != NULL && text_starts_with(entry->value, prefix);
+}
+
+static enum in_work of_rabbitmq(const struct entries *entries)
+{
+    bool is_http = has_value(entries, "protocol", "http") || has_value(entries, "host", "http");
+    if (has_value(entries, "excludeUnacknowledged", "true") ||
+        has_value(entries, "protocol", "amqp") || has_value(entries, "host", "amqp"))
+        return IN_WORK_NOT_COUNTED;
+    return is_http ? IN_WORK_COUNTED : IN_WORK_UNKNOWN;
+}
+
+static enum in_work find_in_work(const char *scaler, const struct entries *entries)
+{
+    static const struct {
+        const char *scaler;
+        enum in_work in_work;
+    } known[] = {
+        {"kafka", IN_WORK_COUNTED},
+        {"apache-kafka", IN_WORK_COUNTED},
+        {"nats-jetstream", IN_WORK_COUNTED},
+        {"redis", IN_WORK_NOT_COUNTED},
+        {"redis-sentinel", IN_WORK_NOT_COUNTED},
+    };
+    if (text_equal(scaler, "rabbitmq"))
+        return of_rabbitmq(entries);
+    if (text_starts_with(scaler, "redis") && text_ends_with(scaler, "streams"))
+        return entries_find(entries, "pendingEntriesCount") != NULL ? IN_WORK_COUNTED
+               : entries_find(entries, "lagCount") != NULL          ? IN_WORK_NOT_COUNTED
+                                                                    : IN_WORK_UNKNOWN;
+    for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
+        if (text_equal(scaler, known[i].scaler))
+            return known[i].in_work;
+    return IN_WORK_UNKNOWN;
+}
+
+void strategy_check(const struct manifest_object *object, const struct yaml_tree *trigger,
+                    const char *scaler, const struct entries *entries, const char *prefix,
+                    struct findings *findings)
+{
+    const struct yaml_tree *tree = yaml_tree_find(object->tree, "spec.scalingStrategy.strategy");
+    const char *strategy = tree == NULL || tree->text == NULL ? "default" : tree->text;
+    bool repeats = text_equal(strategy, "accurate") || text_equal(strategy, "eager");
+    enum in_work in_work = find_in_work(scaler, entries);
+    const struct finding_place place = {.path = object->file->path,
+                                        .line = tree == NULL ? trigger->line : tree->line,
+                                        .object = object->label};
+    if (object->kind != MANIFEST_SCALED_JOB)
+        return;
+    if (text_equal(strategy, "custom"))
+        finding_add(
+            findings, &place, FINDING_WARNING,
+            "%sscalingStrategy custom starts other jobs than value / target: KEDA takes off "
+            "customScalingQueueLengthDeduction and a part of the running jobs",
+            prefix);
+    else if (repeats && in_work == IN_WORK_COUNTED)
+        finding_add(findings, &place, FINDING_WARNING,
+                    "%sscalingStrategy %s does not take off running jobs, and this trigger counts "
+                    "messages in work, too: KEDA starts a second job for them: use default",
+                    prefix, strategy);
+    else if (!repeats && in_work == IN_WORK_NOT_COUNTED)
+        finding_add(findings, &place, tree == NULL ? FINDING_NOTE : FINDING_WARNING,
+                    "%sscalingStrategy default takes off running jobs, and this trigger does not "
+                    "count messages in work: jobs start only when others end: use accurate",
+                    prefix);
+}

@@ -1,0 +1,33 @@
+/*
+ * Where triggers are in a file: in ScaledObjects and ScaledJobs, and in Kustomize patches of them. A patch is a
+ * strategic merge or a JSON patch (RFC 6902), a file of its own or a block (|) in a kustomization.
+ *
+ * Threads: one at a time.
+ * Owner:   the list owns the trees of blocks; all else is borrowed from the manifests.
+ */
+#ifndef BACKLOG_MANIFEST_TRIGGER_PLACES_H
+#define BACKLOG_MANIFEST_TRIGGER_PLACES_H
+
+#include "manifest/manifest.h"
+
+struct trigger_place {
+    const struct yaml_tree *trigger; /* its bytes are those of the file */
+    const struct yaml_tree *spec;    /* that it is in; NULL where that is not known */
+    const char *namespace;           /* NULL: not known */
+    const char *name, *label;        /* of the object; "" where it is not known */
+    bool is_job;                     /* of a ScaledJob */
+};
+
+struct trigger_places {
+    struct trigger_place *items;
+    size_t count, capacity;
+    struct yaml_forest *forests;
+    size_t forest_count, forest_capacity;
+};
+
+/* In the order of the file. What is a trigger, and cannot be seen as a whole, is a note. */
+void trigger_places_find(const struct manifests *manifests, const struct manifest_file *file,
+                         struct trigger_places *ret_places, struct findings *findings);
+void trigger_places_done(struct trigger_places *places);
+
+#endif
