@@ -87,6 +87,7 @@ struct command {
 extern const struct command command_serve;
 extern const struct command command_check;
 extern const struct command command_migrate;
+extern const struct command command_compare;
 extern const struct command command_ask;
 extern const struct command command_explain;
 extern const struct command command_watch;

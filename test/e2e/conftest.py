@@ -40,7 +40,8 @@ def pytest_sessionstart(session):
         stack = session.config.stack = Stack().__enter__()
         session.config.restarter = Restarter(stack.components["operator"])
         session.config.restarter.start()
-        found = {"server": stack.api.server, "folder": stack.folder, "authority": stack.authority.certificate, "kube": stack.kube}
+        found = {"server": stack.api.server, "folder": stack.folder, "authority": stack.authority.certificate, "kube": stack.kube,
+                 "metrics": stack.operator_metrics}
     except Unavailable as error:
         found = {"unavailable": str(error)}
     except (Exception, SystemExit) as error:

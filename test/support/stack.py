@@ -279,9 +279,10 @@ class Stack:
         variables = {"KUBECONFIG": config, "POD_NAMESPACE": "keda", "WATCH_NAMESPACE": "",
                      "KEDA_CLUSTER_OBJECT_NAMESPACE": "keda"}
         grpc, operator_health, webhooks_health = free_port(), free_port(), free_port()
+        self.operator_metrics = f"127.0.0.1:{free_port()}"
         self._start("operator", [self.operator, *flags(
             leader_elect="false", zap_log_level="info", zap_encoder="console", zap_time_encoding="rfc3339nano",
-            metrics_bind_address=f"127.0.0.1:{free_port()}", health_probe_bind_address=f"127.0.0.1:{operator_health}",
+            metrics_bind_address=self.operator_metrics, health_probe_bind_address=f"127.0.0.1:{operator_health}",
             metrics_service_bind_address=f"127.0.0.1:{grpc}", cert_dir=certs, enable_cert_rotation="false",
             kube_api_qps=self.keda_qps, kube_api_burst=self.keda_qps * 3 // 2)],
             lambda: answers(f"http://127.0.0.1:{operator_health}/readyz"), **variables)

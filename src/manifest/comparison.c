@@ -1,0 +1,244 @@
+#include "manifest/comparison.h"
+
+#include "base/memory.h"
+#include "scale/named.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { USUAL_POLLING_S = 30, MAX_READINGS = 4096, MIN_ONE_SIDED = 5, SLACK_MS = 2000 };
+
+/* KEDA's values have three decimals. */
+static const double precision = 0.001;
+
+const char *const comparison_verdict_names[COMPARISON_VERDICTS] = {
+    [COMPARISON_EQUAL] = "equal",     [COMPARISON_DIFFERENT] = "different",
+    [COMPARISON_UNCLEAR] = "unclear", [COMPARISON_FAILED] = "failed",
+    [COMPARISON_ABSENT] = "absent",
+};
+
+/* ---- rows ---- */
+
+static int64_t window_of(const struct manifest_object *object, int64_t interval_ms)
+{
+    const char *text = yaml_tree_text(object->tree, "spec.pollingInterval");
+    long long polling_s = text == NULL ? USUAL_POLLING_S : strtoll(text, NULL, 10);
+    polling_s = polling_s < 1 || polling_s > 24 * 3600 ? USUAL_POLLING_S : polling_s;
+    return polling_s * 1000 + interval_ms + SLACK_MS;
+}
+
+void comparison_begin(const struct scaler *const *scalers, const struct measurement *measurement,
+                      int64_t interval_ms, struct comparison *ret_comparison)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < measurement->count; i++)
+        all += measurement->items[i].count;
+    *ret_comparison =
+        (struct comparison){.items = memory_array(all + 1, sizeof(*ret_comparison->items))};
+    for (size_t i = 0; i < measurement->count; i++) {
+        const struct measured_object *measured = &measurement->items[i];
+        for (size_t t = 0; t < measured->count; t++) {
+            const struct measured_trigger *trigger = &measured->triggers[t];
+            const struct yaml_tree *tree =
+                manifest_triggers(measured->object)->items[trigger->index];
+            if (scaler_find(scalers, trigger->type) == NULL)
+                continue;
+            ret_comparison->items[ret_comparison->count++] = (struct comparison_row){
+                .object = measured->object,
+                .trigger = trigger,
+                .metadata = yaml_tree_find(tree, "metadata"),
+                .keda = NAN,
+                .own = NAN,
+                .first_ms = -1,
+                .window_ms = window_of(measured->object, interval_ms),
+            };
+        }
+    }
+}
+
+void comparison_done(struct comparison *comparison)
+{
+    for (size_t i = 0; i < comparison->count; i++) {
+        free(comparison->items[i].readings);
+        free(comparison->items[i].failure);
+    }
+    free(comparison->items);
+    *comparison = (struct comparison){0};
+}
+
+/* ---- a round ---- */
+
+static void keep_reading(struct comparison_row *row, int64_t now_ms, double value)
+{
+    size_t old = 0;
+    while (old < row->count &&
+           (row->readings[old].at_ms < now_ms - row->window_ms || row->count - old >= MAX_READINGS))
+        old++;
+    if (old > 0)
+        memmove(row->readings, row->readings + old, (row->count - old) * sizeof(*row->readings));
+    row->count -= old;
+    row->readings =
+        memory_grow(row->readings, &row->capacity, row->count + 1, sizeof(*row->readings));
+    row->readings[row->count++] = (struct comparison_reading){now_ms, value};
+    row->first_ms = row->first_ms < 0 ? now_ms : row->first_ms;
+}
+
+static void note_values(struct comparison_row *row, double keda, double own)
+{
+    row->keda = keda;
+    row->own = own;
+}
+
+static void add_values(struct comparison_row *row, double keda, double own, int64_t now_ms)
+{
+    double min = own, max = own;
+    for (size_t i = 0; i < row->count; i++) {
+        min = fmin(min, row->readings[i].value);
+        max = fmax(max, row->readings[i].value);
+    }
+    double margin = precision + fabs(keda) * 1e-9;
+    bool differed = row->different + row->above + row->below > 0;
+    if (keda >= min - margin && keda <= max + margin) {
+        row->equal++;
+        if (!differed)
+            note_values(row, keda, own);
+        return;
+    }
+    /* What KEDA measured before the first round here is not known. */
+    if (now_ms - row->first_ms < row->window_ms)
+        return;
+    note_values(row, keda, own);
+    if (max - min <= precision)
+        row->different++;
+    else if (keda > max)
+        row->above++;
+    else
+        row->below++;
+}
+
+void comparison_add(struct comparison *comparison, const struct keda_metrics *metrics,
+                    const char *default_namespace, int64_t now_ms)
+{
+    for (size_t i = 0; i < comparison->count; i++) {
+        struct comparison_row *row = &comparison->items[i];
+        const struct manifest_object *object = row->object;
+        const struct model_reading *reading = &row->trigger->reading;
+        const struct keda_metric *metric = keda_metrics_find(
+            metrics, object->namespace == NULL ? default_namespace : object->namespace,
+            object->name, object->kind == MANIFEST_SCALED_JOB, row->trigger->index);
+        if (reading->is_failed) {
+            row->failed++;
+            row->count = 0;
+            row->first_ms = -1;
+            free(row->failure);
+            row->failure = text_copy(error_text(&row->trigger->error));
+        } else
+            keep_reading(row, now_ms, reading->value);
+        if (metric == NULL)
+            row->absent++;
+        else if (!reading->is_failed)
+            add_values(row, metric->value, reading->value, now_ms);
+    }
+}
+
+/* ---- the end ---- */
+
+/* Always on one side of a value that changes is no chance. */
+static bool is_one_sided(const struct comparison_row *row)
+{
+    return row->equal == 0 && ((row->above >= MIN_ONE_SIDED && row->below == 0) ||
+                               (row->below >= MIN_ONE_SIDED && row->above == 0));
+}
+
+enum comparison_verdict comparison_verdict(const struct comparison_row *row)
+{
+    if (row->different > 0 || is_one_sided(row))
+        return COMPARISON_DIFFERENT;
+    if (row->equal > 0)
+        return COMPARISON_EQUAL;
+    return row->failed > 0   ? COMPARISON_FAILED
+           : row->absent > 0 ? COMPARISON_ABSENT
+                             : COMPARISON_UNCLEAR;
+}
+
+static bool is_set(const struct comparison_row *row, const char *key)
+{
+    const char *text = yaml_tree_text(row->metadata, key);
+    return text_equal(text, "true") || text_equal(text, "True") || text_equal(text, "1");
+}
+
+/* What KEDA counts in another way, by scaler (scalers/README.md). */
+static const char *reason_of_kafka(const struct comparison_row *row)
+{
+    double target = row->trigger->reading.target;
+    double more = row->keda - row->own;
+    if (is_set(row, "excludePersistentLag"))
+        return "excludePersistentLag: KEDA compares with its previous call, Backlog with how long "
+               "the commit has not moved";
+    if (yaml_tree_text(row->metadata, "topic") == NULL)
+        return "without topic KEDA counts all topics of the cluster until the group has committed "
+               "(KEDA's issue 8104)";
+    if (is_set(row, "ensureEvenDistributionOfPartitions") && row->own <= 0)
+        return "ensureEvenDistributionOfPartitions: KEDA has one replica without any lag";
+    if (more < 0 && row->keda < 0)
+        return "a commit beyond the end of a topic that was made again: KEDA's lag is negative";
+    if (more > 0 && more < target && !is_set(row, "allowIdleConsumers"))
+        return "KEDA's limit by partitions allows up to one replica more";
+    if (text_equal(yaml_tree_text(row->metadata, "offsetResetPolicy"), "earliest") && more > 0)
+        return "partitions without a commit: KEDA before 2.21 counts expired messages, too";
+    return NULL;
+}
+
+static const char *reason_of_scaler(const struct comparison_row *row)
+{
+    const char *type = row->trigger->type;
+    const char *host = yaml_tree_text(row->metadata, "host");
+    if (text_equal(type, "kafka") || text_equal(type, "apache-kafka"))
+        return reason_of_kafka(row);
+    if (text_equal(type, "nats-jetstream"))
+        return "KEDA may read a server that does not lead the consumer, whose count only rises "
+               "(KEDA's issues 3860, 6042)";
+    if (text_equal(type, "rabbitmq") && row->keda <= 0 && row->own > 0)
+        return "statistics that the management API does not have are 0 in KEDA (7180)";
+    if (text_equal(type, "rabbitmq") && host != NULL && text_starts_with(host, "http"))
+        return "the management API renews its numbers every 5 s, and with unacknowledged messages "
+               "(excludeUnacknowledged)";
+    if (text_equal(type, "rabbitmq"))
+        return "over AMQP only ready messages count: consumers take and return them between two "
+               "readings";
+    if (text_ends_with(type, "streams") && row->keda <= 0 &&
+        yaml_tree_text(row->metadata, "lagCount") != NULL)
+        return "a lag that Redis does not know (after XDEL or XGROUP SETID) is 0 in KEDA";
+    if (text_equal(type, "prometheus") || text_equal(type, "postgresql"))
+        return "the result of the query depends on when it runs, or on the user's rights";
+    return NULL;
+}
+
+char *comparison_reason(const struct comparison_row *row)
+{
+    const char *replicas = yaml_tree_text(row->object->tree, "spec.fallback.replicas");
+    enum comparison_verdict verdict = comparison_verdict(row);
+    if (verdict == COMPARISON_FAILED)
+        return text_copy(row->failure);
+    if (verdict == COMPARISON_ABSENT)
+        return text_copy("KEDA has not measured it: paused, or its scaler fails "
+                         "(keda_scaler_detail_errors_total)");
+    if (verdict == COMPARISON_UNCLEAR)
+        return text_copy(row->keda == row->keda ? "the value changed faster than KEDA measures it"
+                                                : "too few rounds: --for must be longer than "
+                                                  "pollingInterval");
+    if (verdict == COMPARISON_EQUAL)
+        return NULL;
+    if (replicas != NULL &&
+        fabs(strtod(replicas, NULL) * row->trigger->reading.target - row->keda) <= precision)
+        return text_copy("KEDA's scaler fails, and its value is that of the fallback");
+    const char *reason = reason_of_scaler(row);
+    if (reason != NULL)
+        return text_copy(reason);
+    const char *known = row->equal > 0
+                            ? "KEDA's value was older than pollingInterval: its operator "
+                              "was late, or restarted"
+                            : NULL;
+    return text_copy(known);
+}

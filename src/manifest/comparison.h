@@ -1,0 +1,68 @@
+/*
+ * A comparison: for each trigger of KEDA's own types what KEDA's operator measured beside what this program measures, over
+ * some time, and the likely reason of a difference.
+ *
+ * KEDA's value is as old as its last call: up to pollingInterval. So it is compared with all that was measured here in
+ * that time: it is equal to one of them, or between the smallest and the largest.
+ *
+ * Threads: any; pure: time is a parameter.
+ */
+#ifndef BACKLOG_MANIFEST_COMPARISON_H
+#define BACKLOG_MANIFEST_COMPARISON_H
+
+#include "manifest/keda_metrics.h"
+#include "manifest/measurement.h"
+
+enum comparison_verdict {
+    COMPARISON_EQUAL,
+    COMPARISON_DIFFERENT,
+    COMPARISON_UNCLEAR, /* the value changed all the time, or there was too little of it */
+    COMPARISON_FAILED,  /* could not be measured here */
+    COMPARISON_ABSENT,  /* KEDA has no value */
+    COMPARISON_VERDICTS,
+};
+
+extern const char *const comparison_verdict_names[COMPARISON_VERDICTS];
+
+struct comparison_row {
+    const struct manifest_object *object;
+    const struct measured_trigger *trigger;
+    const struct yaml_tree *metadata;
+
+    size_t equal;        /* rounds in which KEDA's value was one of ours */
+    size_t different;    /* ... in which it was not, though ours did not change */
+    size_t above, below; /* ... in which ours did change, and KEDA's was above or below all of it */
+    size_t failed, absent;
+
+    /* Of the last round that was not equal, or of the last one; NAN: none. */
+    double keda, own;
+    char *failure; /* the last error here, or NULL */
+
+    struct comparison_reading {
+        int64_t at_ms;
+        double value;
+    } *readings; /* those of the time in which KEDA's value may be from */
+    size_t count, capacity;
+    int64_t first_ms;  /* since when it is measured without a gap; -1: it is not */
+    int64_t window_ms; /* how old KEDA's value may be */
+};
+
+struct comparison {
+    struct comparison_row *items;
+    size_t count;
+};
+
+/* `interval_ms` is between two rounds. Borrows the measurement, whose rounds comparison_add() takes. Triggers for external
+ * scalers, and of types that Backlog does not have, have no row. */
+void comparison_begin(const struct scaler *const *scalers, const struct measurement *measurement,
+                      int64_t interval_ms, struct comparison *ret_comparison);
+void comparison_add(struct comparison *comparison, const struct keda_metrics *metrics,
+                    const char *default_namespace, int64_t now_ms);
+void comparison_done(struct comparison *comparison);
+
+enum comparison_verdict comparison_verdict(const struct comparison_row *row);
+
+/* The likely reason of what is not equal; NULL: none is known. The caller frees it. */
+char *comparison_reason(const struct comparison_row *row);
+
+#endif

@@ -1,0 +1,97 @@
+"""The tools of a migration with a real KEDA and the user's kubectl: `backlog compare`, and the commands of `migrate --cluster`."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from support.namespace import deployment, scaled_object
+from support.pod_server import PodServer, api_token
+from support.server import binary
+from support.work import PostgreSQLWork, RabbitMQWork
+
+from test_own_credentials import ACCOUNT, Work, allow, authentication, built_in
+
+SECONDS = 120
+
+
+@pytest.fixture
+def environment(connection, tmp_path):
+    """kubectl and backlog as a user has them."""
+    config = os.path.join(connection["folder"], "admin.kubeconfig")
+    for name, command in (("kubectl", f'"{connection["kube"]}" kubectl --kubeconfig "{config}"'), ("backlog", f'"{binary()}"')):
+        path = tmp_path / name
+        path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        path.chmod(0o755)
+    return {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+
+def run(command, environment):
+    return subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=SECONDS)
+
+
+def lines_of(done, kind):
+    return [line for line in map(json.loads, done.stdout.splitlines()) if line["type"] == kind]
+
+
+def of_keda(source, target):
+    metadata = {key: str(text) for key, text in source.metadata(target).items() if key != "scaler"}
+    return {"type": source.scaler, "metadata": metadata}
+
+
+@pytest.mark.core
+def test_values_are_compared_with_keda(api, namespace, connection, environment):
+    """Of three brokers; PostgreSQL has two queries: a number of rows, and one whose result is another one for each program."""
+    with Work() as redis, RabbitMQWork() as rabbitmq, PostgreSQLWork() as postgresql:
+        redis.set_password("p4ssw0rd-one")
+        ref = authentication(namespace)
+        for source in (redis, rabbitmq, postgresql):
+            source.publish(37)
+        session = of_keda(postgresql, 10 ** 9)
+        session["metadata"]["query"] = "SELECT length(current_setting('application_name'))"
+        namespace.apply(deployment("worker"), scaled_object("worker", built_in(redis, 5, ref), of_keda(rabbitmq, 5),
+                                                            of_keda(postgresql, 5), session, maxReplicaCount=10))
+        namespace.wait_for_replicas("worker", 8)
+        done = run(f"backlog compare --keda-metrics {connection['metrics']} --for 20s --interval 2s --output json", environment)
+        assert done.returncode == 1, done.stdout + done.stderr  # one differs
+        rows = {line["trigger"]: line for line in lines_of(done, "trigger") if line["object"] == f"{namespace.name}/worker"}
+        for index in range(3):
+            assert rows[index]["verdict"] == "equal" and rows[index]["keda"] == rows[index]["backlog"] == 37, rows[index]
+            assert rows[index]["equal"] >= 5 and rows[index]["different"] == 0
+        assert rows[3]["verdict"] == "different" and "query" in rows[3]["reason"], rows[3]
+        assert "p4ssw0rd-one" not in done.stdout + done.stderr
+        assert namespace.replicas("worker") == 8
+
+
+@pytest.mark.core
+def test_the_commands_of_the_list_move_an_object_and_back(api, namespace, environment):
+    allow(api, {namespace.name: ["redis"]})
+    with Work() as source:
+        source.set_password("p4ssw0rd-one")
+        ref = authentication(namespace)
+        source.publish(37)
+        token = api_token(api, **ACCOUNT)
+        with PodServer(api.ca, int(api.server.rpartition(":")[2]), token, arguments=["--kubernetes"], http=True) as server:
+            namespace.scale("worker", built_in(source, 5, ref))
+            namespace.wait_for_replicas("worker", 8)
+            before = spec_of(api, namespace)
+            listed = run(f"backlog migrate --cluster --scaler-address 127.0.0.1:{server.port} --output json", environment)
+            assert listed.returncode == 0, listed.stderr
+            [found] = [line for line in lines_of(listed, "object") if line["object"] == f"{namespace.name}/worker"]
+            for command, step, replicas in ((found["command"], 8, 9), (found["back"], 5, 10)):
+                done = run(command, environment)
+                assert done.returncode == 0, done.stdout + done.stderr
+                moved = spec_of(api, namespace)
+                source.publish(step)  # above the HPA's tolerance of 10 %
+                namespace.wait_for_replicas("worker", replicas)
+                if replicas == 9:
+                    assert moved["type"] == "external-push" and moved["metadata"]["scaler"] == "redis"
+                    assert moved["authenticationRef"] == ref
+            assert moved == before
+            numbers = [change[4] for change in namespace.changes if change[1:4] == ("Deployment", "worker", "replicas")]
+            assert numbers == sorted(numbers), numbers  # none was lost
+
+
+def spec_of(api, namespace):
+    return api.get(f"/apis/keda.sh/v1alpha1/namespaces/{namespace.name}/scaledobjects/worker")["spec"]["triggers"][0]

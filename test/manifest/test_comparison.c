@@ -1,0 +1,217 @@
+#include "base/memory.h"
+#include "manifest/comparison.h"
+#include "manifest/fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define OBJECT(kind, type, metadata)                                                               \
+    "kind: " kind "\nmetadata: {name: jobs, namespace: shop}\nspec:\n  pollingInterval: 10\n"      \
+    "  fallback: {replicas: 3}\n  triggers:\n  - {type: " type ", metadata: {" metadata "}}\n"
+
+enum { INTERVAL_MS = 5000 };
+
+/* One trigger, and what both sides measure of it. */
+struct pair {
+    struct findings findings;
+    struct manifests manifests;
+    struct measurement measurement;
+    struct comparison comparison;
+    const char *type;
+    int64_t now_ms;
+};
+
+static void pair_begin(struct pair *pair, const char *text)
+{
+    *pair = (struct pair){.type = "scaledobject"};
+    pair->manifests = manifests_of(text, &pair->findings);
+    assert_int_equal(measurement_prepare(&pair->manifests, &pair->measurement), 1);
+    pair->measurement.items[0].triggers[0].reading.target = 5;
+    comparison_begin(scaler_list, &pair->measurement, INTERVAL_MS, &pair->comparison);
+}
+
+static void pair_done(struct pair *pair)
+{
+    comparison_done(&pair->comparison);
+    measurement_done(&pair->measurement);
+    manifests_done(&pair->manifests);
+    findings_done(&pair->findings);
+}
+
+/* A round; `keda` NULL: its page has nothing of the trigger. */
+static void round_of(struct pair *pair, const char *keda, double own)
+{
+    _cleanup_(memory_free) char *page =
+        text_format("# TYPE keda_scaler_metrics_value gauge\n"
+                    "keda_scaler_metrics_value{metric=\"s0-x\",namespace=\"shop\",scaledObject="
+                    "\"other\",scaler=\"x\",triggerIndex=\"0\",type=\"scaledobject\"} 1e9\n"
+                    "%s{metric=\"s0-\\\"x\\\"\",namespace=\"shop\",scaledObject=\"jobs\","
+                    "scaler=\"x\",triggerIndex=\"0\",type=\"%s\"} %s\n",
+                    keda == NULL ? "keda_scaler_active" : "keda_scaler_metrics_value", pair->type,
+                    keda == NULL ? "1" : keda);
+    struct keda_metrics metrics;
+    keda_metrics_parse(page, &metrics);
+    pair->measurement.items[0].triggers[0].reading.value = own;
+    comparison_add(&pair->comparison, &metrics, "default", pair->now_ms);
+    pair->now_ms += INTERVAL_MS;
+    keda_metrics_done(&metrics);
+}
+
+static enum comparison_verdict verdict_of(const struct pair *pair)
+{
+    return comparison_verdict(&pair->comparison.items[0]);
+}
+
+static void assert_reason(const struct pair *pair, const char *part)
+{
+    _cleanup_(memory_free) char *reason = comparison_reason(&pair->comparison.items[0]);
+    assert_non_null(reason);
+    if (strstr(reason, part) == NULL)
+        fail_msg("%s", reason);
+}
+
+#define REDIS OBJECT("ScaledObject", "redis", "address: 'r:1', listName: x")
+
+static void a_value_of_the_last_poll_is_equal(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair, REDIS);
+    static const double own[] = {3, 8, 12, 12, 20, 25, 31};
+    static const char *const keda[] = {"3", "3", "3", "9.5", "12", "12.0004", "20"};
+    for (size_t i = 0; i < ARRAY_LENGTH(own); i++)
+        round_of(&pair, keda[i], own[i]);
+    assert_int_equal(pair.comparison.items[0].equal, ARRAY_LENGTH(own));
+    assert_int_equal(verdict_of(&pair), COMPARISON_EQUAL);
+    assert_null(comparison_reason(&pair.comparison.items[0]));
+    pair_done(&pair);
+}
+
+/* Nobody knows what was there before the first round. */
+static void a_difference_counts_once_a_poll_is_over(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair, REDIS);
+    for (int i = 0; i < 4; i++)
+        round_of(&pair, "7", 12);
+    assert_int_equal(verdict_of(&pair), COMPARISON_UNCLEAR);
+    round_of(&pair, "7", 12);
+    assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
+    assert_true(pair.comparison.items[0].keda == 7 && pair.comparison.items[0].own == 12);
+    round_of(&pair, "12", 12);
+    assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
+    assert_true(pair.comparison.items[0].keda == 7);
+    assert_reason(&pair, "older than pollingInterval");
+    pair_done(&pair);
+}
+
+static void a_value_that_changes_is_evaluated_by_its_side(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair, REDIS);
+    for (int i = 0; i < 9; i++)
+        round_of(&pair, i % 2 ? "40" : "41", 10 + i % 3);
+    assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
+    pair_done(&pair);
+    pair_begin(&pair, REDIS);
+    for (int i = 0; i < 12; i++)
+        round_of(&pair, i % 2 ? "40" : "1", 10 + i % 3);
+    assert_int_equal(verdict_of(&pair), COMPARISON_UNCLEAR);
+    assert_reason(&pair, "faster than KEDA measures");
+    pair_done(&pair);
+}
+
+static void what_one_side_does_not_have_is_not_equal(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair, REDIS);
+    round_of(&pair, NULL, 5);
+    assert_int_equal(verdict_of(&pair), COMPARISON_ABSENT);
+    assert_reason(&pair, "keda_scaler_detail_errors_total");
+    pair_done(&pair);
+    pair_begin(&pair, REDIS);
+    struct measured_trigger *trigger = &pair.measurement.items[0].triggers[0];
+    trigger->reading.is_failed = true;
+    error_invalid(&trigger->error, "no route");
+    round_of(&pair, "5", 0);
+    assert_int_equal(verdict_of(&pair), COMPARISON_FAILED);
+    assert_reason(&pair, "no route");
+    pair_done(&pair);
+    pair_begin(&pair, OBJECT("ScaledJob", "redis", "address: 'r:1', listName: x"));
+    round_of(&pair, "5", 5); /* of a ScaledObject of this name */
+    assert_int_equal(verdict_of(&pair), COMPARISON_ABSENT);
+    pair.type = "scaledjob";
+    round_of(&pair, "5", 5);
+    assert_int_equal(verdict_of(&pair), COMPARISON_EQUAL);
+    pair_done(&pair);
+}
+
+static void the_reason_is_of_the_scaler(void **state)
+{
+    (void)state;
+#define KAFKA(more) OBJECT("ScaledObject", "kafka", "bootstrapServers: k, consumerGroup: g" more)
+    static const struct {
+        const char *text, *keda;
+        double own;
+        const char *reason;
+    } cases[] = {
+        {REDIS, "15", 2, "that of the fallback"},
+        {KAFKA(", topic: t, excludePersistentLag: 'true'"), "9", 2, "excludePersistentLag"},
+        {KAFKA(""), "900", 2, "8104"},
+        {KAFKA(", topic: t"), "17", 13, "one replica more"},
+        {OBJECT("ScaledObject", "nats-jetstream", "stream: s"), "9", 2, "3860"},
+        {OBJECT("ScaledObject", "rabbitmq", "host: 'http://r/', queueName: q"), "9", 2,
+         "management API"},
+        {OBJECT("ScaledObject", "redis-streams", "lagCount: '5'"), "0", 2, "XDEL"},
+        {OBJECT("ScaledObject", "postgresql", "query: q"), "9", 2, "when it runs"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct pair pair;
+        pair_begin(&pair, cases[i].text);
+        for (int n = 0; n < 6; n++)
+            round_of(&pair, cases[i].keda, cases[i].own);
+        assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
+        assert_reason(&pair, cases[i].reason);
+        pair_done(&pair);
+    }
+}
+
+static void lines_that_are_none_are_passed_over(void **state)
+{
+    (void)state;
+    static const char page[] =
+        "keda_scaler_metrics_value{namespace=\"a\",scaledObject=\"b\",triggerIndex=\"1\",type="
+        "\"scaledjob\"} 2.5 1700000000\n"
+        "keda_scaler_metrics_value{namespace=\"a\",namespace=\"b\"} 1\n"
+        "keda_scaler_metrics_value{namespace=\"a\",scaledObject=\"c} 1\n"
+        "keda_scaler_metrics_value{namespace=\"a\",scaledObject=\"c\"} NaN\n"
+        "keda_scaler_metrics_value{namespace=\"a\",scaledObject=\"c\",scaler=\"composite-metric\"} "
+        "1\n"
+        "keda_scaler_metrics_value{namespace=\"a\"";
+    struct keda_metrics metrics;
+    keda_metrics_parse(page, &metrics);
+    assert_int_equal(metrics.count, 1);
+    assert_true(keda_metrics_find(&metrics, "a", "b", true, 1)->value == 2.5);
+    assert_null(keda_metrics_find(&metrics, "a", "b", false, 1));
+    assert_null(keda_metrics_find(&metrics, "a", "b", true, 0));
+    keda_metrics_done(&metrics);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_value_of_the_last_poll_is_equal),
+        cmocka_unit_test(a_difference_counts_once_a_poll_is_over),
+        cmocka_unit_test(a_value_that_changes_is_evaluated_by_its_side),
+        cmocka_unit_test(what_one_side_does_not_have_is_not_equal),
+        cmocka_unit_test(the_reason_is_of_the_scaler),
+        cmocka_unit_test(lines_that_are_none_are_passed_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
