@@ -241,11 +241,10 @@ const struct command command_explain = {
     .about = "Shows what a server measured, what it answered KEDA, and why, from its HTTP port "
              "(--http).",
     .exit_status = "0 explained; 1 the server did not answer or knows no such ScaledObject",
-    .examples =
-        {{"behind `kubectl -n keda port-forward deploy/backlog 9091`",
-          "backlog explain shop/renderers"},
-         {"another server, for a program",
-          "backlog explain shop/renderers --server-http backlog.keda:9091 --output json"}},
+    .examples = {{"behind `kubectl -n keda port-forward deploy/backlog 9091`",
+                  "backlog explain shop/renderers"},
+                 {"another server, for a program",
+                  "backlog explain shop/renderers --server-http backlog.keda:9091 --output json"}},
     .flags = table,
     .flags_size = sizeof(struct explain_flags),
     .check = check_explain,

@@ -1,7 +1,7 @@
 #include "commands/kubectl.h"
 
-#include "base/system/file.h"
 #include "base/memory.h"
+#include "base/system/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
 #include "commands/finding_output.h"
 #include "commands/fleet.h"
 #include "commands/kubectl.h"
-#include "manifest/connection_keys.h"
+#include "manifest/migration/connection_keys.h"
 #include "manifest/migration/migration.h"
 
 #include <errno.h>

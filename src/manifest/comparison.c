@@ -1,7 +1,7 @@
 #include "manifest/comparison.h"
 
 #include "base/memory.h"
-#include "scale/named.h"
+#include "scale/connections/named.h"
 
 #include <math.h>
 #include <stdlib.h>

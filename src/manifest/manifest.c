@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system/input.h"
-#include "manifest/template.h"
+#include "manifest/migration/template.h"
 
 #include <errno.h>
 #include <fts.h>

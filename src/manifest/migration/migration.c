@@ -2,11 +2,11 @@
 
 #include "base/memory.h"
 #include "manifest/migration/move.h"
+#include "manifest/migration/trigger_places.h"
 #include "manifest/relations.h"
 #include "manifest/trigger_check.h"
-#include "manifest/trigger_places.h"
-#include "scale/general.h"
 #include "scale/connections/named.h"
+#include "scale/general.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "manifest/migration/move.h"
 
 #include "base/memory.h"
-#include "manifest/template.h"
+#include "manifest/migration/template.h"
 #include "manifest/yaml_text.h"
 
 #include <string.h>

@@ -7,7 +7,7 @@
 #define BACKLOG_MANIFEST_MIGRATION_MOVE_H
 
 #include "manifest/builtin.h"
-#include "manifest/edits.h"
+#include "manifest/migration/edits.h"
 
 struct move {
     const struct manifest_file *file;

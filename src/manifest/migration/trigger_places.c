@@ -1,8 +1,8 @@
-#include "manifest/trigger_places.h"
+#include "manifest/migration/trigger_places.h"
 
 #include "base/memory.h"
 #include "manifest/builtin.h"
-#include "manifest/template.h"
+#include "manifest/migration/template.h"
 
 #include <stdlib.h>
 #include <string.h>

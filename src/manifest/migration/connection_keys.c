@@ -1,4 +1,4 @@
-#include "manifest/connection_keys.h"
+#include "manifest/migration/connection_keys.h"
 
 #include "base/memory.h"
 #include "manifest/builtin.h"

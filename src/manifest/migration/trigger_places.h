@@ -5,8 +5,8 @@
  * Threads: one at a time.
  * Owner:   the list owns the trees of blocks; all else is borrowed from the manifests.
  */
-#ifndef BACKLOG_MANIFEST_TRIGGER_PLACES_H
-#define BACKLOG_MANIFEST_TRIGGER_PLACES_H
+#ifndef BACKLOG_MANIFEST_MIGRATION_TRIGGER_PLACES_H
+#define BACKLOG_MANIFEST_MIGRATION_TRIGGER_PLACES_H
 
 #include "manifest/manifest.h"
 

@@ -4,8 +4,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_MANIFEST_CONNECTION_KEYS_H
-#define BACKLOG_MANIFEST_CONNECTION_KEYS_H
+#ifndef BACKLOG_MANIFEST_MIGRATION_CONNECTION_KEYS_H
+#define BACKLOG_MANIFEST_MIGRATION_CONNECTION_KEYS_H
 
 #include "manifest/manifest.h"
 #include "measure/scaler.h"

@@ -3,8 +3,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_MANIFEST_EDITS_H
-#define BACKLOG_MANIFEST_EDITS_H
+#ifndef BACKLOG_MANIFEST_MIGRATION_EDITS_H
+#define BACKLOG_MANIFEST_MIGRATION_EDITS_H
 
 #include "manifest/migration/patch.h"
 

@@ -1,4 +1,4 @@
-#include "manifest/edits.h"
+#include "manifest/migration/edits.h"
 
 #include "base/memory.h"
 
