@@ -24,6 +24,9 @@ from support.server import Server
 from .rehearsal import Rehearsal
 
 
+MAX_LOGS = 4  # of workers that are shown of a run that failed
+
+
 class Failed(Exception):
     """What the example shows did not happen."""
 
@@ -61,8 +64,6 @@ def arguments(doc, speed, chapters=(), by_name=(), **more):
         parser.error(f"--only: no chapter {', '.join(sorted(unknown))}; there are {', '.join([*chapters, *by_name])}")
     if options.speed <= 0:
         parser.error("--speed: must be above 0")
-    if options.e2e and options.http:
-        parser.error("--http: the dashboard is that of `backlog rehearse`, which --e2e does without")
     if options.full or options.e2e:
         options.speed = 1
     if not options.http and not options.e2e:
@@ -89,7 +90,7 @@ class Play(contextlib.ExitStack):
         self.scratch = self.enter_context(tempfile.TemporaryDirectory(prefix="backlog-example-"))
         self.replicas, self.ready, self.waiting, self.error = 0, 0, None, None
         self.history, self.reasons = [], []
-        self.control = None
+        self.control = self.cluster = None
         self.began = time.time()
         self.shown = None
         self.seen = []
@@ -106,9 +107,21 @@ class Play(contextlib.ExitStack):
         """The Backlog server, with a connections file as in the cluster but with the addresses of this laptop's brokers."""
         text = yaml.safe_dump({"connections": connections})
         interval = None if self.speed == 1 else f"{max(200, 5000 / self.speed):.0f}ms"  # 5s is the default
-        ports = ["--listen", f"127.0.0.1:{free_port()}", "--http", f"127.0.0.1:{free_port()}"]  # the same after its end and a start
-        self.server = self.start(Server(config=text, arguments=ports, interval=interval))
+        make, http = Server, f"127.0.0.1:{free_port()}"
+        if self.options.e2e:
+            make, http = self._start_cluster(), self.options.http or http
+        ports = ["--listen", f"127.0.0.1:{free_port()}", "--http", http]  # the same after its end and a start
+        self.server = self.start(make(config=text, arguments=ports, interval=interval))
         return self.server
+
+    def _start_cluster(self):
+        """Returns what makes its server."""
+        from .cluster import Cluster  # needs programs that only ./dev e2e builds
+        show("Starting Kubernetes and KEDA ...")
+        [scaled] = [item for item in self.manifests("manifests") if item["kind"] == "ScaledObject"]
+        self.cluster = Cluster(self.scratch, scaled["metadata"]["namespace"], self.options.http)
+        self.callback(self.cluster.stop)
+        return self.cluster.make_server
 
     def manifests(self, *folders):
         """The objects of these folders after `kubectl apply -f` of one after the other."""
@@ -133,14 +146,14 @@ class Play(contextlib.ExitStack):
         self.maximum = scaled["spec"]["maxReplicaCount"]
         environment = {name: str(value) for name, value in environment.items()}
         is_first = self.control is None
-        if is_first:
-            self.log = self.enter_context(open(os.path.join(self.scratch, "workers.log"), "w+"))
+        if self.cluster:
+            self.control = self.cluster
+            self.control.scale(objects, scaled, self.server, worker, environment)
         else:
-            self.control.stop()
-        if self.options.e2e:
-            from .cluster import Cluster  # needs programs that only ./dev e2e builds
-            self.control = Cluster(objects, scaled, self.server, worker, environment, self.log)
-        else:
+            if is_first:
+                self.log = self.enter_context(open(os.path.join(self.scratch, "workers.log"), "a"))
+            else:
+                self.control.stop()
             path = os.path.join(self.scratch, "scaledobject.yaml")
             with open(path, "w") as file:
                 json.dump(scaled, file)
@@ -160,8 +173,10 @@ class Play(contextlib.ExitStack):
             show(f"Shortened: KEDA, the HPA, their windows, Backlog's interval and the jobs are {self.speed:g} times as fast. Times below are those of "
                 f"production: {self.speed:g} s are one second here. --full is real time.")
         if self.options.http:
-            show(f"Dashboard and API: http://{self.options.http}/   in a terminal: backlog watch --server-http {self.options.http}\n"
-                 f"The server's own:  http://127.0.0.1:{self.server.http_port}/")
+            words = "--workers " if self.cluster else ""
+            show(f"Dashboard and API: http://{self.options.http}/   in a terminal: backlog watch {words}--server-http {self.options.http}")
+        if not self.cluster:
+            show(f"The server's own:  http://127.0.0.1:{self.server.http_port}/")
 
     def stay(self):
         """Until Ctrl-C: for whoever uses it."""
@@ -243,6 +258,8 @@ class Play(contextlib.ExitStack):
 
     def dashboard(self):
         """The rows of workers that the live dashboard shows now (--http)."""
+        if self.cluster:
+            return [{**worker, "state": worker["state"].lower()} for worker in self.cluster.listed()]
         url, event = f"http://{self.options.http}/api/events", None
         with urllib.request.urlopen(url, timeout=30) as events:
             for line in map(bytes.decode, events):
@@ -289,9 +306,9 @@ class Play(contextlib.ExitStack):
 
     def show_logs(self):
         """For whoever reads why the example failed."""
-        if hasattr(self, "log"):
-            self.log.seek(0)
-            show("Last lines of the workers and of `backlog rehearse`:\n" + "".join(self.log.readlines()[-40:]))
+        for path in sorted(glob.glob(os.path.join(self.scratch, "*.log")), key=os.path.getmtime)[-MAX_LOGS:]:
+            with open(path, errors="replace") as file:
+                show(f"Last lines of {os.path.basename(path)}:\n" + "".join(file.readlines()[-40:]))
         if hasattr(self, "server"):
             show("Last lines of the server:\n" + self.server.log()[-4000:])
 

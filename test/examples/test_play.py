@@ -23,7 +23,7 @@ def run(path, *arguments):
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
 def test_wrong_options_are_refused_before_anything_starts(path):
     for arguments, words in ((["--only", "nonsense"], "no chapter nonsense; there are"), (["--speed", "0"], "--speed: must be above 0"),
-                             (["--e2e", "--http", "localhost:1"], "which --e2e does without"), (["--sped", "2"], "unrecognized")):
+                             (["--sped", "2"], "unrecognized")):
         code, text = run(path, *arguments)
         assert code == 2 and words in text, text
         assert "Starting" not in text

@@ -43,10 +43,17 @@ class Kubelet(Peer):
     def _patch_node(self, addresses, port):
         self.api.patch(NODE, {"status": {"addresses": addresses, "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}})
 
+    def log_of(self, namespace, pod, container, lines):
+        return f"the log of {namespace}/{pod}/{container}, its last {lines} lines\n"
+
+    def use_of(self, _pod):
+        """CPU and memory."""
+        return "125m", "32Mi"
+
     def answer(self, path, query, _headers):
         words = path.strip("/").split("/")
-        if words[0] == "containerLogs":  # NAMESPACE/POD/CONTAINER
-            return 200, f"the log of {'/'.join(words[1:])}, its last {query['tailLines']} lines\n".encode()
+        if words[0] == "containerLogs":
+            return 200, self.log_of(*words[1:], query["tailLines"]).encode()
         if path == "/apis/metrics.k8s.io/v1beta1":
             return 200, {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "metrics.k8s.io/v1beta1", "resources": [
                 {"name": "pods", "singularName": "", "namespaced": True, "kind": "PodMetrics", "verbs": ["get", "list"]}]}
@@ -54,5 +61,5 @@ class Kubelet(Peer):
             pods = self.api.call("GET", f"/api/v1/namespaces/{self.namespace}/pods",
                                  params={"labelSelector": query.get("labelSelector", "")}).json()["items"]
             return 200, {"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {},
-                         "items": [usage(pod["metadata"]["name"], "125m", "32Mi") for pod in pods]}
+                         "items": [usage(pod["metadata"]["name"], *self.use_of(pod["metadata"]["name"])) for pod in pods]}
         return 404, {"kind": "Status", "code": 404, "message": "the simulated kubelet has no such page"}

@@ -74,7 +74,7 @@ class Server(Process):
     def ready(self):
         found = re.search(r"listening on 127\.0\.0\.1:(\d+)", self.log())
         self.port = int(found[1]) if found else None
-        http = re.search(r"HTTP on 127\.0\.0\.1:(\d+)", self.log())
+        http = re.search(r"HTTP on \S+:(\d+)", self.log())
         self.http_port = int(http[1]) if http else None
         return found
 
