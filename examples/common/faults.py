@@ -72,13 +72,15 @@ def cut(*links):
 
 
 @contextlib.contextmanager
-def killed(process):
+def killed(*processes):
     """kill -9 of a broker, an API, or Backlog, which is started again at the end."""
-    process.kill()
+    for process in processes:
+        process.kill()
     try:
         yield
     finally:
-        process.start()
+        for process in processes:
+            process.start()
 
 
 @contextlib.contextmanager

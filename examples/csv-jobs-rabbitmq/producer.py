@@ -19,6 +19,7 @@ URL = os.environ["RABBITMQ_URL"]
 JOBS = "csv-jobs"
 MAX_BYTES = 10_000_000
 FORM_BYTES = 10_000  # what a form has around the file
+BLOCKED_SECONDS = 5  # so long a request waits for RabbitMQ when its disk or memory is full
 READ_SECONDS = 30    # a client that sends nothing for so long is disconnected
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
@@ -26,14 +27,18 @@ app = Flask(__name__)
 
 
 def publish(jobs):
-    """In one transaction."""
-    connection = pika.BlockingConnection(pika.URLParameters(URL))
+    """In one transaction. A RabbitMQ with a full disk reads nothing more, until it has room again; the commit must not be among what
+    it reads then, so it is sent when RabbitMQ has read all jobs."""
+    parameters = pika.URLParameters(URL)
+    parameters.blocked_connection_timeout = BLOCKED_SECONDS
+    connection = pika.BlockingConnection(parameters)
     try:
         channel = connection.channel()
         channel.queue_declare(JOBS, durable=True)
         channel.tx_select()
         for job in jobs:
             channel.basic_publish("", JOBS, json.dumps(job), PERSISTENT, mandatory=True)
+        channel.queue_declare(JOBS, passive=True)
         channel.tx_commit()
     finally:
         if connection.is_open:

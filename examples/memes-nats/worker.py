@@ -24,7 +24,7 @@ API_TOKEN = os.environ.get("IMAGE_API_TOKEN", "")
 API_SECONDS = 120
 PROGRESS_SECONDS = float(os.environ.get("ACK_WAIT_SECONDS", "30")) / 3
 CACHE_SECONDS = 24 * 3600
-MAX_TRIES, TRY_AGAIN_SECONDS = 5, 2
+MAX_TRIES, TRY_AGAIN_SECONDS = 10, 2
 
 done = Counter("worker_jobs_total", "Requests that this worker has answered")
 failed = Counter("worker_jobs_failed_total", "Of these, those that were answered with an error")

@@ -129,7 +129,7 @@ class Cdc(System):
     def publish(self):
         """Far enough from a whole number of replicas, of which the HPA tolerates a tenth."""
         while not (self.wal() > 3 and 0.4 < self.wal() % 1 < 0.8):
-            command(self.name, "load.py", "--orders", 1000, DATABASE_URL=self.url)
+            command(self.name, "load.py", "--orders", 1500, DATABASE_URL=self.url)
         return math.ceil(self.wal())
 
     def clear(self):
@@ -160,8 +160,11 @@ def manifests(name, server, namespace):
     return chosen
 
 
-@pytest.mark.core
-@pytest.mark.parametrize("system", [Rendering, Cdc, Csv, Conversion, Memes], ids=lambda system: system.name)
+# Rendering doubles once a minute, and CDC writes a lot first: both take more than a minute.
+SYSTEMS = [Rendering, Cdc, *(pytest.param(system, marks=pytest.mark.core) for system in (Csv, Conversion, Memes))]
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
 def test_the_work_in_its_broker_scales_the_example(namespace, system):
     with system() as system, Server(config=json.dumps({"connections": system.connections}), interval="1s", http=True) as server:
         *secrets, target, scaled = manifests(system.name, server, namespace.name)
@@ -172,10 +175,10 @@ def test_the_work_in_its_broker_scales_the_example(namespace, system):
 
         wanted = system.publish()
         namespace.wait_for_replicas(name, wanted)
-        system.clear()
-        namespace.wait_for_replicas(name, 0)
-
         rises = [replicas for replicas in namespace.history(name) if replicas]
         assert max(rises) == wanted, rises
-        if system is Rendering:
-            assert rises[:3] == [1, 2, 4]  # at most the double each minute
+        if system.name == Rendering.name:
+            assert rises == [1, 2, 4]  # at most the double each minute
+
+        system.clear()
+        namespace.wait_for_replicas(name, 0)

@@ -56,23 +56,70 @@ class PostgreSQLSession:
         self.child.stdout.close()
 
 
+class SmallDisk(Process):
+    """A disk of its own, which can be made full: a tmpfs that only programs with the words `enter` before them see. Needs root."""
+
+    name = "disk"
+
+    def __init__(self, size):
+        super().__init__()
+        self.size, self.path = size, os.path.join(self.folder, "mounted")
+        if os.getuid() != 0:
+            raise Unavailable("a disk that can be made full needs root, which mounts it")
+        os.mkdir(self.path)
+        os.chmod(self.folder, 0o755)
+
+    def command(self):
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t tmpfs -o "size=$0,mode=777" tmpfs "$1" && exec sleep infinity',
+                str(self.size), self.path]
+
+    def ready(self):
+        return os.path.ismount(self.outside(self.path))
+
+    def outside(self, path):
+        """The same file for those who do not see the disk."""
+        return f"/proc/{self.pid}/root{path}"
+
+    @property
+    def enter(self):
+        return ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt"]
+
+    def _resize(self, size):
+        subprocess.run([*self.enter, "mount", "-o", f"remount,size={size}", self.path], check=True)
+
+    @contextlib.contextmanager
+    def full(self):
+        """As large as what is on it."""
+        found = os.statvfs(self.outside(self.path))
+        self._resize((found.f_blocks - found.f_bfree) * found.f_frsize)
+        try:
+            yield
+        finally:
+            self._resize(self.size)
+
+
 class PostgreSQL(Process):
     """Over TCP every user needs its password; tests rule it over a socket in its folder."""
 
     name = "postgresql"
 
-    def __init__(self, configuration="", files=()):
-        """`files` are names and contents of files beside its data that it alone may read."""
+    def __init__(self, configuration="", files=(), disk=None):
+        """`files` are names and contents of files beside its data that it alone may read. `disk`, a SmallDisk, has its data."""
         super().__init__()
         self.files = dict(files)
         self.initdb, self.postgres, self.psql = program("initdb"), program("postgres"), program("psql")
         self.user, self.prefix = unprivileged()
         self.port = free_port()
-        self.data = os.path.join(self.folder, "data")
+        self.data = self.seen_data = os.path.join(self.folder, "data")
+        self.disk = disk
+        if disk:
+            self.data = os.path.join(disk.path, "data")
+            self.seen_data = disk.outside(self.data)
+            self.prefix = [*disk.enter, *self.prefix]
         self.configuration = configuration
 
     def start(self):
-        if not os.path.isdir(self.data):
+        if not os.path.isdir(self.seen_data):
             self._create()
         return super().start()
 
@@ -84,16 +131,20 @@ class PostgreSQL(Process):
                 file.write(content)
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
         subprocess.run([*self.prefix, self.initdb, "--pgdata", self.data, "--username", "postgres",
-                        "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
+                        "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync",
+                        *(["--wal-segsize", "1"] if self.disk else [])],
                        check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
-        with open(os.path.join(self.data, "pg_hba.conf"), "w") as file:
+        with open(os.path.join(self.seen_data, "pg_hba.conf"), "w") as file:
             file.write("local all,replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-        with open(os.path.join(self.data, "postgresql.conf"), "a") as file:
+        with open(os.path.join(self.seen_data, "postgresql.conf"), "a") as file:
             file.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\n"
                        f"unix_socket_directories = '{self.folder}'\nfsync = off\n{self.configuration}\n")
 
     def command(self):
         return [*self.prefix, self.postgres, "-D", self.data]
+
+    def is_alive(self):
+        return self.child.poll() is None
 
     def ready(self):
         if not self.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{USER}'"):

@@ -1,0 +1,39 @@
+"""Faults that examples play alike.
+
+A system has `play`; `links`, through which its workers and Backlog reach the broker; at_work(), which publishes jobs, and returns when
+workers are busy with them; and finish(what, is_faulty), which waits for their end and for zero replicas, and compares what was
+published and done.
+"""
+
+import time
+
+from . import faults
+
+AWAY_SECONDS = 60
+SLOWER_SECONDS = 0.5
+STOLEN = 0.6  # of the workers' CPU time
+
+
+def slow(system):
+    system.play.chapter(f"{1000 * SLOWER_SECONDS:.0f} ms more per round trip between the broker and its clients, workers and Backlog")
+    with faults.slow(system.links, SLOWER_SECONDS):
+        system.at_work()
+        system.finish("slow network")
+
+
+def cpu(system):
+    system.play.chapter(f"{100 * STOLEN:.0f} % of the workers' CPU time is stolen")
+    with faults.stolen_cpu(system.play.control.workers, STOLEN):
+        system.at_work()
+        system.finish("CPU stolen")
+
+
+def stays(system, fault, what, seconds=AWAY_SECONDS, meanwhile=lambda: None):
+    """While the fault lasts, so many seconds of production, meanwhile() is called, and no worker is removed."""
+    play, began = system.play, system.at_work()
+    with fault:
+        play.event(what)
+        meanwhile()
+        play.follow(max(4, play.shorter(seconds)))
+        play.check(play.removed(began) == 0, f"{what}, for {(time.time() - began) * play.speed:.0f} s; no worker removed")
+    play.event("it is over")
