@@ -134,7 +134,7 @@ static json_t *server_json(struct dashboard *dashboard, int64_t now_ms)
         {"held", (double)totals->held},
         {"failing", (double)totals->failing},
         {"unmeasured", (double)totals->unmeasured},
-        {"replicas", totals->replicas},
+        {"replicas", totals->has_replicas ? totals->replicas : NAN},
         {"waiting", totals->has_waiting ? totals->waiting : NAN},
         {"inFlight", totals->has_in_flight ? totals->in_flight : NAN},
         {"consumed", is_counted ? history.consumed : NAN},

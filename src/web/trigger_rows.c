@@ -191,6 +191,7 @@ static void add_up(struct trigger_rows *rows)
         totals->waiting += isfinite(met->waiting) ? met->waiting : 0;
         totals->in_flight += isfinite(met->in_flight) ? met->in_flight : 0;
     }
+    totals->has_replicas = totals->triggers == 0 || objects->count > 0;
     for (size_t i = 0; i < objects->count;) {
         double replicas = 0;
         uint64_t key = objects->items[i].key;

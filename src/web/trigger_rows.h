@@ -17,7 +17,7 @@ struct trigger_totals {
     size_t triggers, active, held, failing, unmeasured;
     double replicas; /* that triggers want, per object the largest */
     double waiting, in_flight;
-    bool has_waiting, has_in_flight;
+    bool has_replicas, has_waiting, has_in_flight; /* of one at least; else the sum is unknown */
 };
 
 struct trigger_rows;

@@ -323,6 +323,9 @@ static void an_idle_trigger_whose_measurement_fails(void **state)
     wait_until_failed(trigger);
     const struct view expected = unknown_because("error");
     assert_views(trigger, &expected);
+    struct trigger_totals totals;
+    view_of_rows(trigger, &totals);
+    assert_true(totals.triggers == 1 && !totals.has_replicas); /* unknown is not 0 */
 }
 
 static void a_trigger_with_a_policy(void **state)

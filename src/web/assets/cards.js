@@ -11,9 +11,10 @@ const isRehearsal = () => store.hello.mode === "rehearse";
 const hasServer = () => !isRehearsal() || store.hello.hasServer === true; // what only the server knows
 
 // What is unknown is in no sum.
+const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);
+
 function noteOfWaiting(s) {
-  const unknown = (s.failing ?? 0) + (s.unmeasured ?? 0);
-  if (unknown) return `${plural(unknown, "trigger")} without a value`;
+  if (unknown(s)) return `${plural(unknown(s), "trigger")} without a value`;
   return s.queries == null ? "" : plural(s.queries, "query", "queries");
 }
 
@@ -22,7 +23,7 @@ const cards = [
   { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight), note: () => "unacknowledged" },
   { key: "jobs", label: "Active jobs", isShown: isRehearsal, text: (s) => compact(s.jobs), note: (s) => `of ${plural(s.current ?? 0, "replica")}` },
   { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(s.jobsDone), note: () => "as they write" },
-  { key: "active", label: "Active triggers", text: (s) => number(s.active), note: (s) => `of ${number(s.triggers)}` },
+  { key: "active", label: "Active triggers", text: (s) => number(s.active), note: (s) => `of ${number(s.triggers)}${unknown(s) ? `, ${number(unknown(s))} unknown` : ""}` },
   { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas), note: () => "without min and max" },
   { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed), note: () => "since start, at least" },
   { key: "callsPerSecond", isShown: hasServer, label: "Calls per second", text: (s) => rate(s.callsPerSecond), note: () => "of KEDA" },
