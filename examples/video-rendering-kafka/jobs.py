@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 60
 
 def arguments(parser):
     parser.add_argument("--url", default="http://localhost:8000", help="of the API (default: %(default)s)")
-    parser.add_argument("--status", default="ws://localhost:8080", help="of the status service (default: %(default)s)")
+    parser.add_argument("--status", default="ws://localhost:8081", help="of the status service (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20, help="how long a video is (default: %(default)g)")
 
 

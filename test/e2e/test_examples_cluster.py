@@ -71,6 +71,10 @@ def test_an_example_comes_up_twice_and_goes_down(cluster, script, metrics_server
     assert json.loads(dashboard[f"{NAME}.json"])["panels"]
     assert "example-csv:" in cluster.get("configmap", "backlog", "-n", "keda")["data"]["connections.yaml"]
     assert "example-csv" in names(cluster, "secrets", "-n", "keda")
+    # The dashboard lists the workers.
+    assert names(cluster, "rolebindings", "-n", NAMESPACE) & names(cluster, "roles", "-n", NAMESPACE)
+    [container] = cluster.get("deployment", "backlog", "-n", "keda")["spec"]["template"]["spec"]["containers"]
+    assert container["args"][container["args"].index("--workers") + 1] == NAMESPACE
 
     printed = script("down", NAME)
     assert "metrics-server: removed" in printed and "keda: removed" not in printed  # it was there before

@@ -87,6 +87,16 @@ def test_the_schemas_accept_prometheus_and_grafana_of_all_examples(path):
         assert mistakes(item) == []
 
 
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_forward_opens_each_port_once(example):
+    script = example.parent / "forward"
+    always = re.findall(r'^    "\S+?=(\d+):\d+=', script.read_text(), re.MULTILINE)
+    printed = subprocess.run(["bash", "-c", '. "$0" && printf "%s\n" "${forwards[@]}"', example / "cluster"], check=True, stdout=subprocess.PIPE,
+                             text=True).stdout
+    own = re.findall(r"=(\d+):\d+=", printed)
+    assert own and len(always) == 3 and len(set(own + always)) == len(own + always)
+
+
 def test_grafana_has_the_dashboard_of_each_example():
     grafana = pathlib.Path(REPOSITORY, "examples", "common", "monitoring", "grafana.yaml").read_text()
     assert re.findall(r"dashboard-([-a-z]+), optional: true", grafana) == [example.name for example in EXAMPLES]
