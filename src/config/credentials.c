@@ -8,7 +8,9 @@
 
 struct credentials *credentials_new(void)
 {
-    return memory_new(sizeof(struct credentials));
+    struct credentials *credentials = memory_new(sizeof(*credentials));
+    credentials->hpa = (struct credentials_hpa){.down_window_ms = -1, .replicas = -1};
+    return credentials;
 }
 
 void credentials_free(struct credentials *credentials)
@@ -58,6 +60,7 @@ struct credentials *credentials_copy(const struct credentials *credentials)
     copy->state = credentials->state;
     copy->authentication = text_copy(credentials->authentication);
     copy->is_cluster_wide = credentials->is_cluster_wide;
+    copy->hpa = credentials->hpa;
     if (error_is_set(&credentials->failure))
         error_copy(&copy->failure, &credentials->failure);
     for (size_t i = 0; i < credentials->count; i++)
@@ -67,13 +70,14 @@ struct credentials *credentials_copy(const struct credentials *credentials)
     return copy;
 }
 
-bool credentials_equal(const struct credentials *one, const struct credentials *other)
+bool credentials_equal_but_replicas(const struct credentials *one, const struct credentials *other)
 {
     if (one == NULL || other == NULL)
         return one == other;
     if (one->state != other->state || one->count != other->count ||
         one->omitted_count != other->omitted_count ||
         one->is_cluster_wide != other->is_cluster_wide ||
+        one->hpa.down_window_ms != other->hpa.down_window_ms ||
         one->failure.code != other->failure.code ||
         !text_equal(one->authentication, other->authentication) ||
         !text_equal(error_text(&one->failure), error_text(&other->failure)))
@@ -86,4 +90,11 @@ bool credentials_equal(const struct credentials *one, const struct credentials *
         if (!text_equal(one->omitted[i], other->omitted[i]))
             return false;
     return true;
+}
+
+bool credentials_equal(const struct credentials *one, const struct credentials *other)
+{
+    return credentials_equal_but_replicas(one, other) &&
+           (one == NULL || (one->hpa.replicas == other->hpa.replicas &&
+                            one->hpa.replicas_ms == other->hpa.replicas_ms));
 }

@@ -13,11 +13,20 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum credentials_state {
     CREDENTIALS_WAITING, /* not known yet */
     CREDENTIALS_VERIFIED,
     CREDENTIALS_REFUSED,
+};
+
+/* What is known of the HPA of the trigger's ScaledObject. */
+struct credentials_hpa {
+    int64_t
+        down_window_ms;  /* scaleDown.stabilizationWindowSeconds; -1: the object does not set it */
+    int64_t replicas;    /* that it has or wants; -1: not known */
+    int64_t replicas_ms; /* when they were requested, of clock_now_ms() */
 };
 
 struct credentials {
@@ -30,6 +39,7 @@ struct credentials {
     char **
         omitted; /* keys of the trigger that KEDA sends with a variable's value, and that the call did not have */
     size_t omitted_count;
+    struct credentials_hpa hpa; /* of CREDENTIALS_VERIFIED */
 };
 
 struct credentials *credentials_new(void);
@@ -39,5 +49,8 @@ void credentials_add(struct credentials *credentials, const char *key, const cha
 void credentials_add_omitted(struct credentials *credentials, const char *key);
 struct credentials *credentials_copy(const struct credentials *credentials);
 bool credentials_equal(const struct credentials *one, const struct credentials *other);
+
+/* Both or neither, and equal but for the replicas of the HPA. */
+bool credentials_equal_but_replicas(const struct credentials *one, const struct credentials *other);
 
 #endif

@@ -13,6 +13,7 @@ enum { HAND_OVER_MS = 2000 };
 struct kubernetes_credentials {
     struct kubernetes_api api; /* until it is started */
     const char *cluster_namespace;
+    bool reads_hpas;
     struct reader *reader;
     struct loop_calls *loop_calls;
     struct external_scaler *scaler;
@@ -40,7 +41,7 @@ static bool changed(void *context, const char *key, size_t length, struct creden
     return is_done;
 }
 
-bool kubernetes_credentials_new(const char *cluster_namespace,
+bool kubernetes_credentials_new(const char *cluster_namespace, bool reads_hpas,
                                 struct kubernetes_credentials **ret_credentials,
                                 struct error *error)
 {
@@ -50,6 +51,7 @@ bool kubernetes_credentials_new(const char *cluster_namespace,
     *ret_credentials = memory_new(sizeof(**ret_credentials));
     (*ret_credentials)->api = api;
     (*ret_credentials)->cluster_namespace = cluster_namespace;
+    (*ret_credentials)->reads_hpas = reads_hpas;
     return true;
 }
 
@@ -59,6 +61,7 @@ void kubernetes_credentials_start(struct kubernetes_credentials *credentials,
     const struct reader_settings settings = {
         .api = credentials->api,
         .cluster_namespace = credentials->cluster_namespace,
+        .reads_hpas = credentials->reads_hpas,
         .changed = changed,
         .context = credentials,
     };
@@ -106,7 +109,12 @@ struct own_credentials_settings kubernetes_credentials_hooks(struct kubernetes_c
     if (it == NULL)
         return (struct own_credentials_settings){0};
     return (struct own_credentials_settings){
-        .add = add, .remove = forget, .doubt = doubt, .context = it};
+        .add = add,
+        .remove = forget,
+        .doubt = doubt,
+        .context = it,
+        .reads_hpas = it->reads_hpas,
+    };
 }
 
 void kubernetes_credentials_stop(struct kubernetes_credentials *credentials)

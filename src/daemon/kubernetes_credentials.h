@@ -17,7 +17,7 @@
 struct kubernetes_credentials;
 
 /* Fails outside of a pod. `cluster_namespace` is borrowed. */
-bool kubernetes_credentials_new(const char *cluster_namespace,
+bool kubernetes_credentials_new(const char *cluster_namespace, bool reads_hpas,
                                 struct kubernetes_credentials **ret_credentials,
                                 struct error *error);
 

@@ -208,6 +208,8 @@ static void warn_of_inconsistencies(const struct serve_flags *flags)
     bool has_authentications = flags->kubernetes && flags->kubernetes_allow_authentications;
     if (flags->kubernetes_allow_authentications && !flags->kubernetes)
         log_warning("--kubernetes-allow-authentications without --kubernetes has no effect");
+    if (flags->kubernetes_hpa && !flags->kubernetes)
+        log_warning("--kubernetes-hpa without --kubernetes has no effect");
     if (flags->deny_inline && flags->config == NULL && !flags->kubernetes_secrets &&
         !has_authentications)
         log_warning("--deny-inline-connections without --config or --kubernetes-secrets: every "
@@ -228,8 +230,9 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     parts->certificates = certificates_begin(&flags->tls);
     if ((flags->kubernetes_secrets && !kubernetes_secrets_new(&parts->secrets, error)) ||
         !workers_new(&flags->workers, &parts->workers, error) ||
-        (flags->kubernetes && !kubernetes_credentials_new(flags->kubernetes_cluster_namespace,
-                                                          &parts->credentials, error)) ||
+        (flags->kubernetes &&
+         !kubernetes_credentials_new(flags->kubernetes_cluster_namespace, flags->kubernetes_hpa,
+                                     &parts->credentials, error)) ||
         !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))
         return false;
     make_parts(flags, interval_is_set, connections, parts);

@@ -53,6 +53,9 @@ const struct option serve_flags[] = {
     FLAG("kubernetes-allow-authentications", OPTION_BOOL, kubernetes_allow_authentications, "false",
          .doc = "with --deny-inline-connections: permit triggers whose address comes from their "
                 "TriggerAuthentication"),
+    FLAG("kubernetes-hpa", OPTION_BOOL, kubernetes_hpa, "false",
+         .doc = "with --kubernetes: also read the HPA of a ScaledObject, so that a held value "
+                "never starts a replica"),
     FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
          .doc = "refuse triggers that do not name a connection of the connections file"),
     FLAG("isolate-all", OPTION_BOOL, isolate_all, "false",

@@ -21,6 +21,7 @@ struct serve_flags {
     bool kubernetes;
     const char *kubernetes_cluster_namespace;
     bool kubernetes_allow_authentications;
+    bool kubernetes_hpa;
     int64_t interval_ms;
     int64_t hold_ms;
     int64_t measure_deadline_ms;

@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_NAME = 253, MAX_TREE_BYTES = 16 << 20, LARGEST_DATA = 256 << 10 };
+enum {
+    LONGEST_NAME = 253,
+    MAX_TREE_BYTES = 16 << 20,
+    LARGEST_DATA = 256 << 10,
+    LONGEST_WINDOW_S = 3600, /* as the API of the HPA permits */
+};
 
 static const struct {
     const char *name;
@@ -21,6 +26,7 @@ static const struct {
     {"ClusterTriggerAuthentication", "apis/keda.sh/v1alpha1", "clustertriggerauthentications"},
     {"Secret", "api/v1", "secrets"},
     {"ConfigMap", "api/v1", "configmaps"},
+    {"HorizontalPodAutoscaler", "apis/autoscaling/v2", "horizontalpodautoscalers"},
 };
 
 const char *object_kind_name(enum object_kind kind)
@@ -136,6 +142,34 @@ static bool read_triggers(const json_t *spec, struct object *object, struct erro
     return true;
 }
 
+/* A formula of scalingModifiers makes another value of a trigger's: its replicas are not those of the HPA. */
+static void read_hpa_of(const json_t *spec, const json_t *status, struct object *object)
+{
+    const json_t *advanced = json_object_get(spec, "advanced");
+    const json_t *config = json_object_get(advanced, "horizontalPodAutoscalerConfig");
+    const json_t *down = json_object_get(json_object_get(config, "behavior"), "scaleDown");
+    const json_t *seconds = json_object_get(down, "stabilizationWindowSeconds");
+    const char *formula = text_of(json_object_get(advanced, "scalingModifiers"), "formula");
+    const json_t *name = json_object_get(status, "hpaName");
+    bool is_valid = json_is_integer(seconds) && json_integer_value(seconds) >= 0 &&
+                    json_integer_value(seconds) <= LONGEST_WINDOW_S;
+    object->down_window_ms = is_valid ? json_integer_value(seconds) * 1000 : -1;
+    if ((formula == NULL || formula[0] == '\0') && is_plain(name))
+        object->hpa = text_copy(json_string_value(name));
+}
+
+/* Pods that died or are not there yet count: they are wanted. */
+static bool read_replicas(const json_t *status, struct object *object, struct error *error)
+{
+    int64_t current = json_integer_value(json_object_get(status, "currentReplicas"));
+    const json_t *desired = json_object_get(status, "desiredReplicas");
+    if (!json_is_integer(desired))
+        return error_unavailable(error, "unexpected reply: the HPA has no status yet");
+    object->replicas =
+        current > json_integer_value(desired) ? current : json_integer_value(desired);
+    return true;
+}
+
 /* ---- authentications ---- */
 
 static bool read_parameter(const json_t *item, enum object_kind kind, const char *way,
@@ -236,8 +270,13 @@ static bool read_object(enum object_kind kind, const json_t *json, struct object
                         struct error *error)
 {
     const json_t *spec = json_object_get(json, "spec");
+    const json_t *status = json_object_get(json, "status");
     switch (kind) {
     case OBJECT_SCALED_OBJECT:
+        read_hpa_of(spec, status, object);
+        return read_triggers(spec, object, error);
+    case OBJECT_HPA:
+        return read_replicas(status, object, error);
     case OBJECT_SCALED_JOB:
         return read_triggers(spec, object, error);
     case OBJECT_TRIGGER_AUTHENTICATION:
@@ -303,6 +342,7 @@ void object_free(struct object *object)
         free(object->parameters[i].key);
     }
     free_entries(object->data, object->data_count);
+    free(object->hpa);
     free(object->triggers);
     free(object->parameters);
     free(object);

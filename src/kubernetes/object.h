@@ -1,5 +1,5 @@
 /*
- * Objects of the Kubernetes API that credentials follow from: where each is read, and what of its JSON counts.
+ * Objects of the Kubernetes API that credentials, and what is known of the HPA, follow from: where each is read, and what of its JSON counts.
  * The decoders take whatever a server sends: what is not of the expected shape is an error, and no text of an error
  * repeats a value.
  *
@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum object_kind {
     OBJECT_SCALED_OBJECT,
@@ -21,6 +22,7 @@ enum object_kind {
     OBJECT_CLUSTER_TRIGGER_AUTHENTICATION, /* has no namespace */
     OBJECT_SECRET,
     OBJECT_CONFIG_MAP,
+    OBJECT_HPA,
     OBJECT_KINDS,
 };
 
@@ -46,6 +48,9 @@ struct object_parameter {
 struct object {
     struct object_trigger *triggers;
     size_t triggers_count;
+    int64_t down_window_ms; /* of a ScaledObject: its scaleDown.stabilizationWindowSeconds, or -1 */
+    char *hpa;              /* ... the HPA of its metrics; NULL: none, or a formula is between */
+    int64_t replicas;       /* that an HPA has or wants, the larger one */
     struct object_parameter *parameters;
     size_t parameters_count;
     const char *unsupported; /* of an authentication as a whole ("podIdentity"), or NULL; static */

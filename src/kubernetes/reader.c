@@ -19,6 +19,7 @@ enum {
     VALUES_INTERVAL_MS = 7000, /* of authentications, Secrets and ConfigMaps */
     OBJECT_INTERVAL_MS = 40 * 1000,
     ABSENT_OBJECT_INTERVAL_MS = 300 * 1000, /* a trigger is of the kind that is there */
+    HPA_INTERVAL_MS = 300 * 1000,           /* it counts when it was read in an outage: doubted */
     MIN_INTERVAL_MS = 1000,
     REPLACED_MS = 60 * 1000, /* KEDA may still call for a trigger that was replaced */
     REQUEST_TIMEOUT_MS = 5000,
@@ -127,9 +128,10 @@ static bool is_scaled(enum object_kind kind)
 
 static int64_t interval_ms(const struct entry *entry)
 {
-    int64_t interval = !is_scaled(entry->kind) ? VALUES_INTERVAL_MS
-                       : entry->object == NULL ? ABSENT_OBJECT_INTERVAL_MS
-                                               : OBJECT_INTERVAL_MS;
+    int64_t interval = entry->kind == OBJECT_HPA ? HPA_INTERVAL_MS
+                       : !is_scaled(entry->kind) ? VALUES_INTERVAL_MS
+                       : entry->object == NULL   ? ABSENT_OBJECT_INTERVAL_MS
+                                                 : OBJECT_INTERVAL_MS;
     return interval + clock_jitter((uint32_t)interval / 4);
 }
 
@@ -240,9 +242,12 @@ static void set_due(struct reader *reader, struct call *call, int64_t due_ms)
     call->is_due_listed = is_listed;
 }
 
-static void count_delivered(struct reader *reader, const struct credentials *credentials, int step)
+static void count_delivered(struct reader *reader, const struct call *call, int step)
 {
+    const struct credentials *credentials = call->delivered;
     enum credentials_state state = credentials == NULL ? CREDENTIALS_WAITING : credentials->state;
+    if (call->table == NULL)
+        return;
     pthread_mutex_lock(&reader->lock);
     reader->stats.calls[state] += (size_t)step;
     pthread_mutex_unlock(&reader->lock);
@@ -265,7 +270,7 @@ static void call_free(struct call *call)
 static void drop_call(struct reader *reader, struct call *call)
 {
     struct link *former;
-    count_delivered(reader, call->delivered, -1);
+    count_delivered(reader, call, -1);
     set_due(reader, call, CLOCK_NEVER);
     HASH_DELETE(hh, reader->calls, call);
     unlink_call(call, &former);
@@ -295,10 +300,10 @@ static void deliver(struct reader *reader, struct call *call, struct credentials
         set_due(reader, call, clock_now_ms() + REDELIVER_MS);
         return;
     }
-    count_delivered(reader, call->delivered, -1);
+    count_delivered(reader, call, -1);
     credentials_free(call->delivered);
     call->delivered = credentials;
-    count_delivered(reader, call->delivered, 1);
+    count_delivered(reader, call, 1);
 }
 
 /* One look-up of a resolution. */
@@ -320,6 +325,7 @@ static struct resolve_found find_object(void *context, enum object_kind kind, co
     if (entry->is_read) {
         found.state = entry->object == NULL ? RESOLVE_ABSENT : RESOLVE_FOUND;
         found.object = entry->object;
+        found.read_ms = entry->read_ms;
     } else if (error_is_set(&entry->failure) || error_is_set(&view->reader->failure)) {
         found.state = RESOLVE_FAILED;
         found.failure =
@@ -385,6 +391,7 @@ static void resolve_call(struct reader *reader, struct call *call)
         .count = call->count,
         .table = call->table,
         .cluster_namespace = reader->settings.cluster_namespace,
+        .reads_hpa = reader->settings.reads_hpas,
     };
     struct view view = {reader, call};
     int64_t now_ms = clock_now_ms();
@@ -675,7 +682,7 @@ static void handle_message(struct reader *reader, struct message *message)
         return;
     call = TAKE(message->call);
     HASH_ADD_KEYPTR(hh, reader->calls, call->key, call->key_length, call);
-    count_delivered(reader, NULL, 1);
+    count_delivered(reader, call, 1);
     resolve_call(reader, call);
 }
 

@@ -20,6 +20,7 @@
 struct reader_settings {
     struct kubernetes_api api;     /* taken */
     const char *cluster_namespace; /* of a ClusterTriggerAuthentication's Secrets; borrowed */
+    bool reads_hpas;               /* of ScaledObjects: credentials have the replicas */
     /* News of the call that `key` names; the credentials are taken. False: must be called again later. */
     bool (*changed)(void *context, const char *key, size_t length, struct credentials *credentials);
     void *context;
@@ -33,11 +34,12 @@ struct reader_call {
     const char *name;
     const struct option_entry *entries;
     size_t count;
-    const struct option *table; /* stays */
+    const struct option
+        *table; /* stays; NULL: it needs no credentials, only what is known of the HPA */
 };
 
 struct reader_stats {
-    size_t calls[CREDENTIALS_REFUSED + 1]; /* by the state of their credentials */
+    size_t calls[CREDENTIALS_REFUSED + 1]; /* that need credentials, by their state */
     size_t objects;                        /* that are kept */
     size_t failing;                        /* of them, those that could not be read last */
     uint64_t requests, failures;

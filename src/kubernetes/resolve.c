@@ -26,6 +26,7 @@ struct run {
     struct credentials *credentials;
     bool is_waiting;
     bool is_other;
+    struct credentials_hpa hpa;
 };
 
 /* ---- is it one of the object's triggers? ---- */
@@ -113,6 +114,20 @@ static bool find_match(const struct object *object, const struct resolve_call *c
     return true;
 }
 
+/* Credentials do not depend on it: without the HPA only its replicas are unknown. */
+static void look_at_hpa(struct run *run, const struct object *scaled)
+{
+    const char *namespace = run->call->namespace;
+    run->hpa.down_window_ms = scaled->down_window_ms;
+    if (!run->call->reads_hpa || scaled->hpa == NULL || !object_is_name(scaled->hpa))
+        return;
+    struct resolve_found found = run->find(run->context, OBJECT_HPA, namespace, scaled->hpa);
+    if (found.state != RESOLVE_FOUND)
+        return;
+    run->hpa.replicas = found.object->replicas;
+    run->hpa.replicas_ms = found.read_ms;
+}
+
 /* Both kinds are looked at: a call does not say of which it is. */
 static const struct object_trigger *find_trigger(struct run *run, struct error *error)
 {
@@ -127,8 +142,11 @@ static const struct object_trigger *find_trigger(struct run *run, struct error *
         return NULL;
     if (!find_match(scaled, call, &match, error) || !find_match(job, call, &match, error))
         return NULL;
-    if (match != NULL)
+    if (match != NULL) {
+        if (scaled != NULL)
+            look_at_hpa(run, scaled);
         return match;
+    }
     run->is_other = scaled != NULL || job != NULL;
     if (run->is_other)
         error_set(error, ERROR_DENIED,
@@ -245,19 +263,20 @@ static bool read_authentication(struct run *run, struct named_authentication nam
 struct credentials *resolve_credentials(const struct resolve_call *call, resolve_find *find,
                                         void *context, bool *ret_is_other)
 {
-    struct run run = {call, find, context, credentials_new(), false, false};
+    struct run run = {call, find, context, credentials_new(), false, false, {-1, -1, 0}};
     _cleanup_(error_done) struct error error = {0};
     const struct object_trigger *trigger = find_trigger(&run, &error);
     bool is_good = trigger != NULL && check_names(trigger, &error);
     struct named_authentication named = {0};
     if (is_good)
         named = authentication_of(trigger);
-    if (named.name != NULL)
+    if (named.name != NULL && call->table != NULL)
         is_good = read_authentication(&run, named, &error);
     *ret_is_other = run.is_other;
     if (is_good) {
         add_omitted(trigger, call, run.credentials);
         run.credentials->state = CREDENTIALS_VERIFIED;
+        run.credentials->hpa = run.hpa;
         return run.credentials;
     }
     credentials_free(run.credentials); /* a part of the values is none */

@@ -19,8 +19,9 @@ struct resolve_call {
     const char *name;
     const struct option_entry *entries; /* its metadata; no key is there twice */
     size_t count;
-    const struct option *table;    /* of its scaler */
+    const struct option *table;    /* of its scaler; NULL: no credentials are needed */
     const char *cluster_namespace; /* of the Secrets of a ClusterTriggerAuthentication */
+    bool reads_hpa;                /* the replicas of its HPA are needed */
 };
 
 /* What is known of one object. */
@@ -29,6 +30,7 @@ struct resolve_found {
     const struct object
         *object;         /* of RESOLVE_FOUND; borrowed until the next resolve_credentials() */
     const char *failure; /* of RESOLVE_FAILED: why nothing is known; borrowed */
+    int64_t read_ms;     /* of RESOLVE_FOUND: when it was requested */
 };
 
 /* `namespace` is NULL for what has none. */

@@ -51,7 +51,8 @@ static void give(const struct decision *decision, bool held)
 }
 
 /* An active reading goes on to be answered while measuring fails, for a while. The HPA scales down to a value that is
- * repeated, so it is the largest of those that it still counts; more only where that reading was more. */
+ * repeated, so it is the largest of those that it still counts; more only where that reading was more. It is never more than
+ * what the HPA's replicas are for, where they were read since. */
 static bool hold(const struct decision *decision, int64_t since_ms)
 {
     const struct evaluated *evaluated = decision->evaluated;
@@ -64,6 +65,8 @@ static bool hold(const struct decision *decision, int64_t since_ms)
     answer->failing_since_ms = since_ms;
     if (evaluated->peak != NULL && answer->kind == ANSWER_VALUE)
         answer->value = fmax(answer->value, peak_value_largest(evaluated->peak));
+    if (since_ms <= evaluated->replicas_ms && answer->kind == ANSWER_VALUE)
+        answer->value = fmin(answer->value, evaluated->replicas_value);
     return true;
 }
 

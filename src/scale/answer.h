@@ -48,6 +48,8 @@ struct evaluated {
     struct evaluation evaluation;
     struct error error;            /* where it is not good */
     const struct peak_value *peak; /* NULL: nothing was answered yet */
+    double replicas_value;         /* of as many replicas as the HPA had */
+    int64_t replicas_ms;           /* ... then; it counts from when measuring began to fail */
 };
 
 struct answer_rules {

@@ -149,8 +149,10 @@ static bool choose_connection(struct trigger *trigger, const struct trigger_ref 
 {
     bool has_own = settings->own != NULL && settings->own->add != NULL &&
                    (!settings->deny_inline || settings->own->allows_authentications);
-    if (trigger->connection_name != NULL)
+    if (trigger->connection_name != NULL) {
+        trigger->wants_hpa = settings->own != NULL && settings->own->add != NULL;
         return find_connection(settings, trigger, ret_connection, error);
+    }
     if (has_own)
         return find_credentials(trigger, ref, settings, error);
     return !settings->deny_inline || deny_inline(trigger, ref, error);
@@ -251,6 +253,7 @@ void trigger_parse_done(struct trigger *trigger)
     trigger->lacks_connection = false;
     trigger->wants_secret = false;
     trigger->wants_credentials = false;
+    trigger->wants_hpa = false;
     trigger->awaits_secret = false;
     error_done(&trigger->mistakes);
 }

@@ -49,6 +49,7 @@ struct trigger {
     bool
         awaits_secret; /* ... which is not known yet, or its own credentials are not; this is its only mistake */
     bool wants_credentials; /* of its own (scale/connections/own_credentials.h) */
+    bool wants_hpa;         /* ... or it needs none, and only what is known of its HPA */
     struct credentials
         *credentials;   /* ... as far as they are known; stay when it is parsed again */
     int64_t doubted_ms; /* when they were last */

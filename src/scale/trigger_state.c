@@ -55,6 +55,11 @@ static void decide(const struct trigger *trigger, const struct answer_call *call
         trigger_evaluate(trigger, &snapshot->reading, &own);
     struct evaluated evaluated = state->has_policy ? state->policy.evaluated : own;
     evaluated.peak = trigger->peak;
+    const struct credentials *credentials = trigger->credentials;
+    if (credentials != NULL && credentials->hpa.replicas >= 0) {
+        evaluated.replicas_value = fmax(1, (double)credentials->hpa.replicas) * trigger->target;
+        evaluated.replicas_ms = credentials->hpa.replicas_ms;
+    }
     answer_decide(snapshot, &evaluated, &trigger->rules, call, now_ms, answer);
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     if (answer->kind == ANSWER_VALUE)

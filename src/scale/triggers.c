@@ -107,7 +107,7 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
         trigger_policy_leave(trigger->policy);
     budgets_leave(&triggers->budgets, trigger);
     objects_leave(&triggers->objects, trigger);
-    if (trigger->wants_credentials)
+    if (trigger->wants_credentials || trigger->wants_hpa)
         triggers->settings.own.remove(triggers->settings.own.context, &trigger->identity);
     trigger_free(triggers, trigger);
 }
@@ -150,6 +150,8 @@ static void parse(struct triggers *triggers, struct trigger *trigger, const stru
         .own = &triggers->settings.own,
     };
     trigger_parse(trigger, ref, &settings);
+    if (trigger->credentials != NULL && trigger->credentials->hpa.down_window_ms >= 0)
+        trigger->rules.hold_window_ms = trigger->credentials->hpa.down_window_ms;
     update_secret(triggers, trigger);
     error_shorten(&trigger->mistakes, TRIGGERS_MAX_MISTAKES);
 }
@@ -282,9 +284,9 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
                             now_ms, error) &&
         make_room(triggers, error)) {
         add(triggers, trigger);
-        if (trigger->wants_credentials)
+        if (trigger->wants_credentials || trigger->wants_hpa)
             triggers->settings.own.add(triggers->settings.own.context, &trigger->identity, ref,
-                                       trigger->scaler->options);
+                                       trigger->wants_hpa ? NULL : trigger->scaler->options);
         *ret_trigger = trigger;
         return true;
     }
@@ -330,6 +332,11 @@ struct trigger *triggers_first(struct triggers *triggers)
     return triggers_next(triggers);
 }
 
+static int64_t replicas_ms(const struct trigger *trigger)
+{
+    return trigger->credentials == NULL ? 0 : trigger->credentials->hpa.replicas_ms;
+}
+
 /* What KEDA was answered last is no reading, or an old one: the source may have refused the credentials. */
 static void doubt_credentials(const struct triggers *triggers, struct trigger *trigger)
 {
@@ -339,7 +346,11 @@ static void doubt_credentials(const struct triggers *triggers, struct trigger *t
         error_is_set(&trigger->mistakes) || trigger->is_held ||
         (trigger->last_answer.call != NULL && trigger->last_answer.answer.kind == ANSWER_REFUSED);
     bool is_due = trigger->doubted_ms == 0 || now_ms - trigger->doubted_ms >= DOUBT_INTERVAL_MS;
-    if (!trigger->wants_credentials || trigger->awaits_secret || !is_failing || !is_due)
+    bool needs_replicas = trigger->wants_hpa && trigger->is_held &&
+                          triggers->settings.own.reads_hpas &&
+                          replicas_ms(trigger) < trigger->last_answer.answer.failing_since_ms;
+    if (!(trigger->wants_credentials || needs_replicas) || trigger->awaits_secret || !is_failing ||
+        !is_due)
         return;
     trigger->doubted_ms = now_ms;
     triggers->settings.own.doubt(triggers->settings.own.context, &trigger->identity);
@@ -463,13 +474,15 @@ void triggers_set_credentials(struct triggers *triggers, const char *identity, s
     if (identity_measure(&ref, &measured, &ignored))
         trigger = find(triggers, &ref, &measured);
     free(ref.entries);
-    if (trigger == NULL || !trigger->wants_credentials) {
+    if (trigger == NULL || !(trigger->wants_credentials || trigger->wants_hpa)) {
         credentials_free(credentials);
         return;
     }
+    bool is_same = credentials_equal_but_replicas(trigger->credentials, credentials);
     credentials_free(trigger->credentials);
     trigger->credentials = credentials;
-    parse_again(triggers, trigger);
+    if (!is_same)
+        parse_again(triggers, trigger);
 }
 
 /* ---- finding ---- */

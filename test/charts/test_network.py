@@ -205,6 +205,14 @@ def test_credentials_of_triggers_give_the_rights_that_are_listed():
     assert arguments[arguments.index("--kubernetes-cluster-namespace") + 1] == "keda"
 
 
+def test_the_right_to_read_hpas_is_one_of_its_own():
+    objects = render_all({"kubernetes": {"enabled": True, "readHpas": True}})
+    cluster = next(item for item in objects if item["kind"] == "ClusterRole")
+    assert cluster["rules"][1:] == [{"apiGroups": ["autoscaling"], "verbs": ["get"], "resources": ["horizontalpodautoscalers"]}]
+    pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert "--kubernetes-hpa" in pod["containers"][0]["args"]
+
+
 def test_without_it_there_is_no_right_and_no_token():
     objects = render_all({})
     assert not [item for item in objects if "Role" in item["kind"]]

@@ -224,6 +224,61 @@ static void the_metadata_may_name_the_authentication(void **state)
     assert_string_equal(credentials->entries[0].value, "pw");
 }
 
+#define HPA_SPEC(window, formula)                                                                  \
+    "\"advanced\":{\"horizontalPodAutoscalerConfig\":{\"behavior\":{\"scaleDown\":{"               \
+    "\"stabilizationWindowSeconds\":" window "}}},\"scalingModifiers\":{\"formula\":\"" formula    \
+    "\"}},"
+#define WITH_HPA(spec)                                                                             \
+    {"ScaledObject shop/orders", "{" META ",\"spec\":{" spec "\"triggers\":[" TRIGGER(             \
+                                     USUAL, REF) "]},\"status\":{\"hpaName\":\"keda-orders\"}}"}
+#define HPA(status)                                                                                \
+    {"HorizontalPodAutoscaler shop/keda-orders",                                                   \
+     "{\"metadata\":{\"name\":\"keda-orders\",\"namespace\":\"shop\"},\"status\":{" status "}}"}
+
+static void assert_hpa(const struct known *known, const struct option *keys, bool reads_hpa,
+                       struct credentials_hpa expected)
+{
+    struct cluster cluster = {known, {0}};
+    bool is_other;
+    const struct resolve_call call = {"shop", "orders", usual,    ARRAY_LENGTH(usual),
+                                      keys,   "keda",   reads_hpa};
+    _cleanup_(credentials_cleanup) struct credentials *credentials =
+        resolve_credentials(&call, find, &cluster, &is_other);
+    for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
+        object_free(cluster.objects[i]);
+    assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
+    assert_int_equal(credentials->hpa.down_window_ms, expected.down_window_ms);
+    assert_int_equal(credentials->hpa.replicas, expected.replicas);
+}
+
+/* Without a table: the objects of an authentication are not needed, and are not there. */
+static void the_window_and_the_replicas_of_the_hpa_are_known(void **state)
+{
+    (void)state;
+    const struct known good[] = {
+        WITH_HPA(HPA_SPEC("60", "")), HPA("\"currentReplicas\":3,\"desiredReplicas\":8"), {0}};
+    assert_hpa(good, NULL, true, (struct credentials_hpa){60000, 8, 0});
+    assert_hpa(good, NULL, false, (struct credentials_hpa){60000, -1, 0});
+    const struct known plain[] = {WITH_HPA(""), HPA("\"desiredReplicas\":0"), {0}};
+    assert_hpa(plain, NULL, true, (struct credentials_hpa){-1, 0, 0});
+    const struct known formula[] = {
+        WITH_HPA(HPA_SPEC("0", "a + b")), HPA("\"desiredReplicas\":8"), {0}};
+    assert_hpa(formula, NULL, true, (struct credentials_hpa){0, -1, 0});
+    const struct known wrong[] = {WITH_HPA(HPA_SPEC("\"soon\"", "")), {0}};
+    assert_hpa(wrong, NULL, true, (struct credentials_hpa){-1, -1, 0});
+}
+
+static void without_a_right_to_the_hpa_credentials_are_as_before(void **state)
+{
+    (void)state;
+    const struct known known[] = {WITH_HPA(HPA_SPEC("60", "")),
+                                  AUTHENTICATION(OF_SECRET("password")),
+                                  SECRET,
+                                  {"HorizontalPodAutoscaler shop/keda-orders", "!"},
+                                  {0}};
+    assert_hpa(known, table, true, (struct credentials_hpa){60000, -1, 0});
+}
+
 static void what_backlog_does_not_have_is_refused_by_name(void **state)
 {
     (void)state;
@@ -311,6 +366,8 @@ int main(void)
         cmocka_unit_test(what_backlog_does_not_have_is_refused_by_name),
         cmocka_unit_test(what_is_missing_is_named_and_waits_for_what_is_unknown),
         cmocka_unit_test(names_that_are_none_never_become_a_path),
+        cmocka_unit_test(the_window_and_the_replicas_of_the_hpa_are_known),
+        cmocka_unit_test(without_a_right_to_the_hpa_credentials_are_as_before),
         cmocka_unit_test(a_reply_about_something_else_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,8 +34,10 @@ struct row {
     bool is_outdated;
     bool is_retried;
     bool lacks_field;
-    double earlier;     /* a larger value that was answered before; 0: nothing was */
-    int64_t earlier_ms; /* ... so long before the failure */
+    double earlier;        /* a larger value that was answered before; 0: nothing was */
+    int64_t earlier_ms;    /* ... so long before the failure */
+    double replicas_value; /* of the HPA's replicas; 0: they are not known */
+    int64_t replicas_ms;   /* ... which were read so long ago */
 
     enum outcome outcome;
     double answered;
@@ -136,6 +138,16 @@ static const struct row table[] = {
     {"unanswered: the largest value, too", GOOD, 900000, .value = 37, .active = true,
      .out_of_time = true, .waited_ms = 5000, .unanswered_ms = 60000, .earlier = 50,
      .earlier_ms = 240000, .outcome = VALUE, .answered = 50, .held = true},
+    {"held: not more than the HPA's replicas are for", FAILED, 10000, 5000, 0, 12, true,
+     .earlier = 40, .earlier_ms = 5000, .replicas_value = 15, .replicas_ms = 5000, .outcome = VALUE,
+     .answered = 15, .held = true},
+    {"held: less than they are for", FAILED, 10000, 5000, 0, 12, true, .replicas_value = 15,
+     .replicas_ms = 1000, .outcome = VALUE, .answered = 12, .held = true},
+    {"held: read before the failure, they may be more by now", FAILED, 10000, 5000, 0, 12, true,
+     .earlier = 40, .earlier_ms = 5000, .replicas_value = 15, .replicas_ms = 5001, .outcome = VALUE,
+     .answered = 40, .held = true},
+    {"measured: the value, whatever the HPA has", GOOD, 100, .value = 37, .active = true,
+     .replicas_value = 15, .outcome = VALUE, .answered = 37},
     {"measured: the value, whatever came before", GOOD, 100, .value = 37, .active = true,
      .earlier = 50, .earlier_ms = 1000, .outcome = VALUE, .answered = 37},
     {"failed, inactive, but with values before: never held", FAILED, 100, 0, 0, .earlier = 50,
@@ -199,6 +211,8 @@ static void decide(const struct row *row, struct answer *ret_answer)
         .evaluation = {row->value, row->active},
         .error = {ERROR_UNAVAILABLE, missing},
         .peak = row->earlier > 0 ? &peak : NULL,
+        .replicas_value = row->replicas_value,
+        .replicas_ms = row->replicas_value > 0 ? NOW - row->replicas_ms : 0,
     };
     answer_decide(&snapshot, &evaluated, &rules, &call, NOW, ret_answer);
     peak_value_done(&peak);

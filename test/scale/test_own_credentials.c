@@ -16,8 +16,7 @@ static void note_add(void *context, const struct identity *identity, const struc
 {
     assert_ptr_equal(context, &hooks);
     assert_non_null(identity->bytes);
-    assert_non_null(table);
-    text_addf(&hooks, "+%s/%s", ref->namespace, ref->name);
+    text_addf(&hooks, "%s%s/%s", table == NULL ? "?" : "+", ref->namespace, ref->name);
 }
 
 static void note_remove(void *context, const struct identity *identity)
@@ -117,11 +116,38 @@ static void a_trigger_waits_and_then_uses_them(void **state)
     assert_false(option_shows(values, 0)); /* as a variable */
 }
 
+static void know_hpa(const struct trigger *trigger, struct credentials_hpa hpa)
+{
+    struct credentials *credentials = credentials_new();
+    credentials->state = CREDENTIALS_VERIFIED;
+    credentials->hpa = hpa;
+    triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
+                             credentials);
+}
+
 static void a_named_connection_needs_none(void **state)
 {
     (void)state;
-    query_of(FIND(ORDERS));
-    assert_int_equal(hooks.length, 0);
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    assert_string_equal(hooks.bytes, "?shop/worker");
+    refuse(trigger, ERROR_DENIED);
+    assert_false(error_is_set(&trigger->mistakes));
+}
+
+static void what_is_held_is_as_old_as_the_window_of_the_hpa(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    struct query *query = query_of(trigger);
+    assert_int_equal(trigger->rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
+    know_hpa(trigger, (struct credentials_hpa){60000, -1, 0});
+    assert_int_equal(trigger->rules.hold_window_ms, 60000);
+    know_hpa(trigger, (struct credentials_hpa){60000, 8, 1});
+    assert_int_equal(trigger->credentials->hpa.replicas, 8);
+    know_hpa(trigger, (struct credentials_hpa){-1, 8, 2});
+    assert_int_equal(trigger->rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
+    assert_ptr_equal(trigger->query, query);
 }
 
 static void without_an_authentication_the_metadata_counts(void **state)
@@ -288,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         OWN_TEST(a_trigger_waits_and_then_uses_them),
         OWN_TEST(a_named_connection_needs_none),
+        OWN_TEST(what_is_held_is_as_old_as_the_window_of_the_hpa),
         OWN_TEST(without_an_authentication_the_metadata_counts),
         OWN_TEST(a_refused_call_is_not_measured),
         OWN_TEST(a_key_is_given_once),

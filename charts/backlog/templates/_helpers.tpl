@@ -143,6 +143,9 @@ imagePullSecrets:
 {{- end }}
 {{- if .Values.kubernetes.enabled }}
 {{- $arguments = concat $arguments (list "--kubernetes" "--kubernetes-cluster-namespace" .Values.keda.namespace) }}
+{{- if .Values.kubernetes.readHpas }}
+{{- $arguments = append $arguments "--kubernetes-hpa" }}
+{{- end }}
 {{- if .Values.kubernetes.allowAuthentications }}
 {{- $arguments = append $arguments "--kubernetes-allow-authentications" }}
 {{- end }}

@@ -16,13 +16,14 @@
 
 struct own_credentials_settings {
     /* From now on the credentials of this trigger are to be read, or not any more. Neither blocks. NULL: triggers have no
-     * credentials of their own. */
+     * credentials of their own. Without a table it needs none, only what is known of its HPA. */
     void (*add)(void *context, const struct identity *identity, const struct trigger_ref *ref,
                 const struct option *table);
     void (*remove)(void *context, const struct identity *identity);
     /* The source may have refused them: read them again. */
     void (*doubt)(void *context, const struct identity *identity);
     void *context;
+    bool reads_hpas;             /* doubting reads the replicas of the HPA, too */
     bool callers_are_verified;   /* each has shown a certificate */
     bool denies_inline;          /* no address of a trigger's metadata is used */
     bool allows_authentications; /* ... but one of its authentication is */
