@@ -19,6 +19,7 @@ struct grpc_socket_tls {
     const char *key;         /* PEM file; with a certificate */
     const char *server_name; /* that the server must prove; NULL: the host of the address */
     bool skips_verification; /* KEDA's unsafeSsl */
+    bool trusts_own;         /* the server may show the certificate that is shown to it */
 };
 
 /* Can its files be used? Fails as grpc_socket_open() would, without a server. */

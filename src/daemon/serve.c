@@ -14,6 +14,7 @@
 #include "daemon/http_port.h"
 #include "daemon/kubernetes_credentials.h"
 #include "daemon/kubernetes_secrets.h"
+#include "daemon/peers.h"
 #include "daemon/reload.h"
 #include "daemon/serve_flags.h"
 #include "daemon/workers.h"
@@ -23,6 +24,7 @@
 #include "scale/triggers.h"
 #include "serve/services/external_scaler.h"
 #include "serve/services/health.h"
+#include "serve/services/peers.h"
 #include "serve/services/reflection.h"
 #include "serve/transport/transport.h"
 
@@ -44,6 +46,9 @@ struct parts {
     struct kubernetes_secrets *secrets;         /* NULL: none are read */
     struct kubernetes_credentials *credentials; /* NULL: triggers have none of their own */
     struct workers *workers;                    /* NULL: none are listed */
+    struct peer_values *peer_values;            /* NULL: no peers are asked, as the next two */
+    struct peers *peers;
+    struct peers_service *peers_service;
     struct loop_calls *loop_calls;
     struct engine *engine;
     struct triggers *triggers;
@@ -92,6 +97,8 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
     engine_settings.wake = wake_server;
     parts->engine = engine_new(&engine_settings);
 
+    if (flags->peers.count > 0)
+        parts->peer_values = peer_values_new();
     parts->triggers = triggers_new(&(struct triggers_settings){
         .scalers = scaler_list,
         .connections = connections,
@@ -101,6 +108,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .rules = {.interval_ms = flags->interval_ms,
                   .interval_is_set = interval_is_set,
                   .hold_ms = flags->hold_ms},
+        .peers = parts->peer_values,
         .forget_ms = flags->forget_ms,
         .deny_inline = flags->deny_inline,
         .max_inline = (size_t)flags->max_inline,
@@ -125,6 +133,10 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
     parts->services = services_new();
     services_add(parts->services, scaler);
     services_add(parts->services, health_service(parts->health));
+    if (parts->peer_values != NULL) {
+        parts->peers_service = peers_service_new(parts->triggers, parts->peer_values);
+        services_add(parts->services, peers_service_rpcs(parts->peers_service));
+    }
     services_add(parts->services, &reflection_v1);
     services_add(parts->services, &reflection_v1alpha);
 }
@@ -137,6 +149,7 @@ static void free_parts(struct parts *parts)
     workers_free(parts->workers);
     if (parts->server != NULL)
         server_drain(parts->server, 0);
+    peers_end(parts->peers);
     kubernetes_secrets_stop(parts->secrets); /* calls use it until they have ended */
     kubernetes_credentials_stop(parts->credentials);
     if (parts->triggers != NULL)
@@ -153,6 +166,8 @@ static void free_parts(struct parts *parts)
     if (parts->server != NULL)
         server_free(parts->server);
     services_free(parts->services);
+    peers_service_free(parts->peers_service);
+    peer_values_free(parts->peer_values);
     if (parts->loop_calls != NULL)
         loop_calls_free(parts->loop_calls);
     kubernetes_secrets_free(parts->secrets);
@@ -223,6 +238,21 @@ static void log_configuration(const struct command_line *line)
     warn_of_inconsistencies(line->flags);
 }
 
+/* Before the first call comes. */
+static void ask_peers(const struct serve_flags *flags, struct parts *parts)
+{
+    const struct tls_files *files = &flags->tls.files;
+    const struct grpc_socket_tls tls = {
+        .is_on = files->certificate != NULL,
+        .ca = files->client_ca,
+        .certificate = files->certificate,
+        .key = files->key,
+        .trusts_own = true,
+    };
+    if (parts->peer_values != NULL)
+        parts->peers = peers_begin(&flags->peers, &tls, parts->peer_values);
+}
+
 static bool start(const struct serve_flags *flags, bool interval_is_set, struct parts *parts,
                   struct error *error)
 {
@@ -242,6 +272,7 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     options.listen = listen;
     options.tls = certificates_files(parts->certificates);
     options.client_rule = certificates_rule(parts->certificates);
+    ask_peers(flags, parts);
     if (!server_start(transport_of(flags), &options, services_hooks(parts->services),
                       &parts->server, error))
         return false;
@@ -423,6 +454,9 @@ static void check_serve(const struct command_line *line, struct text *mistakes)
     check_address("http", flags->http, mistakes);
     check_address("probes", flags->probes, mistakes);
     check_workers(flags, mistakes);
+    if (!peers_check(&flags->peers, &error))
+        command_mistake(mistakes, "%s", error_text(&error));
+    error_done(&error);
     certificates_check_flags(&flags->tls, mistakes);
     if (!transport_of(flags)->check(&options, &error))
         command_mistake(mistakes, "%s", error_text(&error));

@@ -77,6 +77,9 @@ const struct option serve_flags[] = {
          .doc = "time for one measurement of a broker; SQL and HTTP have 10s"),
     FLAG("call-deadline", OPTION_DURATION, call_deadline_ms, "5s", TIME_LIMITS,
          .doc = "how long a call waits for its first measurement"),
+    FLAG("peers", OPTION_LIST, peers, NULL, .flags = OPTION_NO_VARIABLE,
+         .doc = "comma-separated HOST:PORT of the other replicas, such as backlog.keda.svc:9090; a "
+                "start takes over what they hold while measuring fails"),
     FLAG("heartbeat", OPTION_DURATION, heartbeat_ms, "60s", TIME_LIMITS,
          .doc = "time between two pushes while a trigger stays active (external-push)"),
     FLAG("forget", OPTION_DURATION, forget_ms, "10m", TIME_LIMITS,

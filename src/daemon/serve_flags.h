@@ -22,6 +22,7 @@ struct serve_flags {
     const char *kubernetes_cluster_namespace;
     bool kubernetes_allow_authentications;
     bool kubernetes_hpa;
+    struct option_list peers;
     int64_t interval_ms;
     int64_t hold_ms;
     int64_t measure_deadline_ms;

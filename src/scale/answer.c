@@ -56,13 +56,22 @@ static void give(const struct decision *decision, bool held)
 static bool hold(const struct decision *decision, int64_t since_ms)
 {
     const struct evaluated *evaluated = decision->evaluated;
-    bool active =
-        decision->snapshot->is_measured && evaluated->good && evaluated->evaluation.active;
-    if (!active || decision->now_ms - since_ms > decision->rules->hold_ms)
+    const struct peer_value *of_peers =
+        decision->snapshot->is_measured ? NULL : evaluated->of_peers;
+    bool active = of_peers != NULL || (decision->snapshot->is_measured && evaluated->good &&
+                                       evaluated->evaluation.active);
+    int64_t held_since_ms = of_peers == NULL ? since_ms : of_peers->since_ms;
+    if (!active || decision->now_ms - held_since_ms > decision->rules->hold_ms)
         return false;
-    give(decision, true);
     struct answer *answer = decision->answer;
-    answer->failing_since_ms = since_ms;
+    if (of_peers == NULL)
+        give(decision, true);
+    else {
+        answer->kind = ANSWER_VALUE;
+        answer->value = of_peers->value;
+        answer->active = answer->held = true;
+    }
+    answer->failing_since_ms = held_since_ms;
     if (evaluated->peak != NULL && answer->kind == ANSWER_VALUE)
         answer->value = fmax(answer->value, peak_value_largest(evaluated->peak));
     if (since_ms <= evaluated->replicas_ms && answer->kind == ANSWER_VALUE)

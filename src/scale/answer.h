@@ -13,6 +13,7 @@
 
 #include "measure/engine.h"
 #include "scale/peak_value.h"
+#include "scale/peer_values.h"
 
 enum {
     ANSWER_PATIENCE_MS =
@@ -46,10 +47,11 @@ struct answer {
 struct evaluated {
     bool good;
     struct evaluation evaluation;
-    struct error error;            /* where it is not good */
-    const struct peak_value *peak; /* NULL: nothing was answered yet */
-    double replicas_value;         /* of as many replicas as the HPA had */
-    int64_t replicas_ms;           /* ... then; it counts from when measuring began to fail */
+    struct error error;                /* where it is not good */
+    const struct peak_value *peak;     /* NULL: nothing was answered yet */
+    const struct peer_value *of_peers; /* NULL: they had none; counts until it is measured */
+    double replicas_value;             /* of as many replicas as the HPA had */
+    int64_t replicas_ms;               /* ... then; it counts from when measuring began to fail */
 };
 
 struct answer_rules {

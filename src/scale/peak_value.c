@@ -51,6 +51,31 @@ void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, in
     peak->steps[peak->count++] = (struct peak_value_step){value, at_ms};
 }
 
+void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_step *steps,
+                            size_t count, int64_t now_ms)
+{
+    double largest = peak_value_largest(peak);
+    size_t added = 0;
+    while (added < count && steps[added].value > largest)
+        added++;
+    if (added > PEAK_VALUE_MAX_STEPS - peak->count)
+        added = PEAK_VALUE_MAX_STEPS - peak->count;
+    if (added == 0)
+        return;
+    peak->steps =
+        memory_grow(peak->steps, &peak->capacity, peak->count + added, sizeof(*peak->steps));
+    memmove(peak->steps + added, peak->steps, peak->count * sizeof(*peak->steps));
+    int64_t latest_ms = peak->count == 0 ? now_ms : peak->steps[added].at_ms;
+    for (size_t i = 0; i < added; i++) {
+        int64_t at_ms = steps[i].at_ms - peak->failed_ms;
+        peak->steps[i] =
+            (struct peak_value_step){steps[i].value, at_ms < latest_ms ? at_ms : latest_ms};
+    }
+    if (peak->count == 0)
+        peak->last_ms = now_ms;
+    peak->count += added;
+}
+
 /* A failure that began before the last answer was none for it. */
 void peak_value_hold(struct peak_value *peak, int64_t since_ms, int64_t now_ms)
 {

@@ -41,6 +41,11 @@ void peak_value_done(struct peak_value *peak);
 /* A measurement was answered with this value, which is >= 0: what failed is over. */
 void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, int64_t now_ms);
 
+/* What another replica answered before this one came: largest first, each later than the one before. Those that are larger than
+ * all that is known count. */
+void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_step *steps,
+                            size_t count, int64_t now_ms);
+
 /* Measuring has been failing since then, and a held value was answered. */
 void peak_value_hold(struct peak_value *peak, int64_t since_ms, int64_t now_ms);
 

@@ -127,6 +127,7 @@ void trigger_forget_values(struct trigger *trigger)
     if (trigger->peak != NULL)
         peak_value_done(trigger->peak);
     free(TAKE(trigger->peak));
+    free(TAKE(trigger->of_peers));
     if (trigger->policy != NULL)
         trigger->policy->follower.stepped_ms = 0;
 }

@@ -15,6 +15,7 @@
 #include "measure/scaler.h"
 #include "scale/answer.h"
 #include "scale/connections/identity.h"
+#include "scale/peer_values.h"
 #include "scale/trigger_policy.h"
 
 #include <stdbool.h>
@@ -58,6 +59,8 @@ struct trigger {
     struct last_answer round; /* of GetMetrics: the IsActive that follows it is answered the same */
     struct trigger_policy *policy; /* NULL: none; stays when the trigger is parsed again */
     struct peak_value *peak;       /* of GetMetrics; NULL: only zeros were answered */
+    struct peer_value *of_peers;   /* held until it is measured; NULL: they had none */
+    uint64_t peers_revision;       /* when it looked for one */
     struct query *query;           /* held from the first call for a value on */
     struct query_user user;        /* ... and named as such */
     bool is_held;             /* it was answered last by what was known before measuring failed */

@@ -196,6 +196,7 @@ void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_pol
     view->answered.result = policy->answered.result;
     view->shadow.has_decided = policy->shadow.is_on && policy->shadow.words.length > 0;
     view->shadow.result = policy->shadow.result;
+    view->peak = policy->answered.state.peak;
     view->status = (policy->answered.is_on ? &policy->answered : &policy->shadow)->state.status;
     if (!view->is_for_people)
         return;

@@ -99,6 +99,7 @@ struct trigger_policy_view {
         struct text words;
     } answered, shadow;
     enum flow_status status;               /* of its consumers */
+    int64_t peak;                          /* replicas that it wanted since it was idle */
     struct trigger_policy_change *changes; /* the oldest first */
     size_t change_count;
 };

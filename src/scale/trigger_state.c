@@ -55,6 +55,7 @@ static void decide(const struct trigger *trigger, const struct answer_call *call
         trigger_evaluate(trigger, &snapshot->reading, &own);
     struct evaluated evaluated = state->has_policy ? state->policy.evaluated : own;
     evaluated.peak = trigger->peak;
+    evaluated.of_peers = trigger->of_peers;
     const struct credentials *credentials = trigger->credentials;
     if (credentials != NULL && credentials->hpa.replicas >= 0) {
         evaluated.replicas_value = fmax(1, (double)credentials->hpa.replicas) * trigger->target;

@@ -7,6 +7,7 @@
 #include "scale/connections/named.h"
 #include "scale/objects.h"
 #include "scale/parse.h"
+#include "scale/trigger_peers.h"
 #include "scale/trigger_query.h"
 
 #include <assert.h>
@@ -326,6 +327,14 @@ struct trigger *triggers_next(struct triggers *triggers)
     return trigger;
 }
 
+struct trigger *triggers_behind(const struct triggers *triggers, uint64_t id)
+{
+    struct trigger *trigger = triggers->by_identity;
+    while (trigger != NULL && trigger->id <= id)
+        trigger = trigger->hh.next;
+    return trigger;
+}
+
 struct trigger *triggers_first(struct triggers *triggers)
 {
     triggers->next_walked = triggers->by_identity;
@@ -498,7 +507,8 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
         touch(triggers, trigger, now_ms);
         renew(triggers, trigger);
         *ret_trigger = trigger;
-        return true;
-    }
-    return parse_new(triggers, ref, &identity, now_ms, ret_trigger, error);
+    } else if (!parse_new(triggers, ref, &identity, now_ms, ret_trigger, error))
+        return false;
+    trigger_take_from_peers(*ret_trigger, triggers->settings.peers, now_ms);
+    return true;
 }

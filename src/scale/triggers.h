@@ -35,6 +35,7 @@ struct triggers_settings {
     struct namespace_secrets_settings secrets; /* with connections of teams; {0}: none are read */
     struct own_credentials_settings own; /* of triggers without a connectionName; {0}: none have */
     struct answer_rules rules;           /* of triggers that set none */
+    struct peer_values *peers;           /* of other replicas; NULL: they are not asked */
     int64_t forget_ms;                   /* a trigger without a call is dropped after this */
     bool deny_inline;                    /* only connections of the file are used */
     size_t max_inline; /* connections that are not of the file, of each namespace */
@@ -90,6 +91,9 @@ const struct policy_stats *triggers_policy_stats(const struct triggers *triggers
  * meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other trigger. */
 struct trigger *triggers_first(struct triggers *triggers);
 struct trigger *triggers_next(struct triggers *triggers);
+
+/* The first one that came after the one with this id; NULL: none did. Those after it are behind its hh.next. */
+struct trigger *triggers_behind(const struct triggers *triggers, uint64_t id);
 
 /* The trigger's query, from now on measured. Fails with the mistakes, or where a limit is reached. */
 bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct query **ret_query,

@@ -40,6 +40,11 @@ def program(product, name):
     return found[-1]
 
 
+def plain_operator():
+    """The one that is neither provoked nor patched."""
+    return os.path.join(E2E, "keda-" + ".".join(map(str, keda_version())), "operator")
+
+
 def keda_version():
     """(2, 21, 0)"""
     folder = os.path.basename(os.path.dirname(program("keda", "operator")))  # keda-2.21.0, or keda-2.21.0-provoked

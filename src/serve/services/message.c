@@ -96,6 +96,9 @@ static bool set_field(struct arena *arena, const ProtobufCFieldDescriptor *field
         *(ProtobufCBinaryData *)member = (ProtobufCBinaryData){
             .len = sent->content.length, .data = copied(arena, sent->content)};
         break;
+    case PROTOBUF_C_TYPE_UINT64:
+        *(uint64_t *)member = sent->varint;
+        break;
     case PROTOBUF_C_TYPE_INT32:
         *(int32_t *)member = (int32_t)sent->varint;
         break;

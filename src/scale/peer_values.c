@@ -1,0 +1,212 @@
+#include "scale/peer_values.h"
+
+#include "base/hash_table.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "scale/general.h"
+
+#include <math.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+    struct peer_value value;
+    uint64_t number; /* they ascend */
+    UT_hash_handle hh;
+};
+
+struct peer_values {
+    pthread_mutex_t lock;
+    struct entry *entries;
+    uint64_t last_number;
+    atomic_uint_least64_t revision;
+};
+
+/* ---- which trigger ---- */
+
+static void add_text(EVP_MD_CTX *digest, const char *text, size_t length)
+{
+    uint8_t prefix[8];
+    for (size_t i = 0; i < sizeof(prefix); i++)
+        prefix[i] = (uint8_t)((uint64_t)length >> 8 * i);
+    EVP_DigestUpdate(digest, prefix, sizeof(prefix));
+    EVP_DigestUpdate(digest, text, length);
+}
+
+/* What of a value tells triggers apart and is no secret: of a URL host and path. */
+static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
+                      const struct option *table)
+{
+    const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
+    if (row == NULL)
+        row = option_find(general_table, entry->key, OPTION_FROM_TRIGGER);
+    bool is_secret = row == NULL || text_ends_with(entry->key, "FromEnv") ||
+                     row->flags & (OPTION_SECRET | OPTION_CREDENTIAL);
+    const char *text = entry->value;
+    const char *authority = strstr(text, "://");
+    if (row != NULL && row->flags & OPTION_URL && !text_ends_with(entry->key, "FromEnv") &&
+        authority != NULL) {
+        size_t length = strcspn(authority + 3, "/?#");
+        const char *at = memrchr(authority + 3, '@', length);
+        const char *host = at == NULL ? authority + 3 : at + 1;
+        add_text(digest, host, strcspn(host, "?#"));
+    } else if (!is_secret && !(row->flags & OPTION_URL))
+        add_text(digest, text, strlen(text));
+}
+
+void peer_digest(const struct trigger_ref *ref, const struct option *table,
+                 uint8_t ret_digest[PEER_DIGEST_BYTES])
+{
+    uint8_t whole[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    if (digest == NULL || EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1)
+        abort();
+    add_text(digest, ref->namespace, strlen(ref->namespace));
+    add_text(digest, ref->name, strlen(ref->name));
+    for (size_t i = 0; i < ref->count; i++) {
+        add_text(digest, ref->entries[i].key, strlen(ref->entries[i].key));
+        add_value(digest, &ref->entries[i], table);
+    }
+    EVP_DigestFinal_ex(digest, whole, NULL);
+    EVP_MD_CTX_free(digest);
+    memcpy(ret_digest, whole, PEER_DIGEST_BYTES);
+}
+
+/* ---- the values ---- */
+
+struct peer_values *peer_values_new(void)
+{
+    struct peer_values *values = memory_new(sizeof(*values));
+    pthread_mutex_init(&values->lock, NULL);
+    return values;
+}
+
+static void drop(struct peer_values *values, struct entry *entry)
+{
+    HASH_DELETE(hh, values->entries, entry);
+    free(entry);
+}
+
+void peer_values_free(struct peer_values *values)
+{
+    struct entry *entry;
+    struct entry *next;
+    if (values == NULL)
+        return;
+    HASH_ITER(hh, values->entries, entry, next)
+    drop(values, entry);
+    pthread_mutex_destroy(&values->lock);
+    free(values);
+}
+
+static bool is_sound(double value, int64_t at_ms, int64_t now_ms)
+{
+    return isfinite(value) && value >= 0 && at_ms <= now_ms &&
+           at_ms > now_ms - PEER_VALUES_MAX_AGE_MS;
+}
+
+/* The steps that are sound, and in order. */
+static size_t sound_steps(const struct peer_value *value, int64_t now_ms,
+                          struct peak_value_step *ret_steps)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < value->earlier_count && i < PEAK_VALUE_MAX_STEPS; i++) {
+        const struct peak_value_step *step = &value->earlier[i];
+        const struct peak_value_step *before = count == 0 ? NULL : &ret_steps[count - 1];
+        bool is_next =
+            before == NULL || (step->value < before->value && step->at_ms >= before->at_ms);
+        if (is_sound(step->value, step->at_ms, now_ms) && is_next)
+            ret_steps[count++] = *step;
+    }
+    return count;
+}
+
+static int64_t larger(int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
+static void merge(struct peer_value *known, const struct peer_value *value)
+{
+    double known_peak = known->earlier_count == 0 ? 0 : known->earlier[0].value;
+    double peak = value->earlier_count == 0 ? 0 : value->earlier[0].value;
+    known->value = fmax(known->value, value->value);
+    known->since_ms = larger(known->since_ms, value->since_ms);
+    known->policy_peak = larger(known->policy_peak, value->policy_peak);
+    if (peak <= known_peak)
+        return;
+    known->earlier_count = value->earlier_count;
+    memcpy(known->earlier, value->earlier, sizeof(value->earlier));
+}
+
+bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms)
+{
+    struct entry *entry;
+    struct peer_value sound = *value;
+    if (!is_sound(value->value, value->since_ms, now_ms))
+        return true;
+    sound.earlier_count = sound_steps(value, now_ms, sound.earlier);
+    if (sound.policy_peak < 0 || sound.policy_peak > INT32_MAX)
+        sound.policy_peak = 0;
+    pthread_mutex_lock(&values->lock);
+    HASH_FIND(hh, values->entries, value->digest, PEER_DIGEST_BYTES, entry);
+    bool has_room = entry != NULL || HASH_COUNT(values->entries) < PEER_VALUES_MAX;
+    if (entry != NULL)
+        merge(&entry->value, &sound);
+    else if (has_room) {
+        entry = memory_new(sizeof(*entry));
+        entry->value = sound;
+        entry->number = ++values->last_number;
+        HASH_ADD_KEYPTR(hh, values->entries, entry->value.digest, PEER_DIGEST_BYTES, entry);
+    }
+    pthread_mutex_unlock(&values->lock);
+    atomic_fetch_add(&values->revision, 1);
+    return has_room;
+}
+
+uint64_t peer_values_revision(const struct peer_values *values)
+{
+    return atomic_load(&values->revision);
+}
+
+struct peer_value *peer_values_take(struct peer_values *values,
+                                    const uint8_t digest[PEER_DIGEST_BYTES])
+{
+    struct entry *entry;
+    struct peer_value *value = NULL;
+    pthread_mutex_lock(&values->lock);
+    HASH_FIND(hh, values->entries, digest, PEER_DIGEST_BYTES, entry);
+    if (entry != NULL) {
+        value = memory_new(sizeof(*value));
+        *value = entry->value;
+        drop(values, entry);
+    }
+    pthread_mutex_unlock(&values->lock);
+    return value;
+}
+
+size_t peer_values_list(struct peer_values *values, uint64_t *after, size_t max, int64_t now_ms,
+                        struct peer_value *ret_values)
+{
+    size_t count = 0;
+    struct entry *entry;
+    struct entry *next;
+    pthread_mutex_lock(&values->lock);
+    HASH_ITER(hh, values->entries, entry, next)
+    {
+        if (entry->number <= *after)
+            continue;
+        if (count == max)
+            break;
+        *after = entry->number;
+        if (is_sound(entry->value.value, entry->value.since_ms, now_ms))
+            ret_values[count++] = entry->value;
+        else
+            drop(values, entry);
+    }
+    pthread_mutex_unlock(&values->lock);
+    return count;
+}

@@ -1,0 +1,59 @@
+/*
+ * Values that other replicas would hold (--peers), of triggers that KEDA may call this one for. A value is taken by its trigger
+ * when KEDA calls for that, and is used only while that was never measured here; what is not taken is dropped when
+ * it is older than the longest hold. So a peer can have a value held that is too large, and not for longer than `hold`, and never a
+ * smaller one.
+ *
+ * Threads: any.
+ */
+#ifndef BACKLOG_SCALE_PEER_VALUES_H
+#define BACKLOG_SCALE_PEER_VALUES_H
+
+#include "config/option.h"
+#include "scale/connections/identity.h"
+#include "scale/peak_value.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PEER_DIGEST_BYTES = 16,
+    PEER_VALUES_MAX = 20000,                   /* that are not taken: 10 MiB at most */
+    PEER_VALUES_MAX_AGE_MS = 24 * 3600 * 1000, /* the longest hold of a trigger */
+};
+
+struct peer_value {
+    uint8_t digest[PEER_DIGEST_BYTES];
+    double value;         /* it is active */
+    int64_t since_ms;     /* of clock_now_ms(): as answer.failing_since_ms */
+    int64_t policy_peak;  /* replicas that its policy wanted; 0: none */
+    size_t earlier_count; /* the largest first, each later than the one before */
+    struct peak_value_step earlier[PEAK_VALUE_MAX_STEPS]; /* at_ms: of clock_now_ms() */
+};
+
+/* Which trigger it is, without its secrets: two that differ only in these have the same. */
+void peer_digest(const struct trigger_ref *ref, const struct option *table,
+                 uint8_t ret_digest[PEER_DIGEST_BYTES]);
+
+struct peer_values;
+
+struct peer_values *peer_values_new(void);
+void peer_values_free(struct peer_values *values); /* NULL is harmless */
+
+/* Of two about one trigger the larger numbers and the later time count. Values that are not finite or below 0, and times
+ * that are too old or to come, are passed over. False: there are PEER_VALUES_MAX. */
+bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms);
+
+/* Changes with each addition; 0: there never was one. */
+uint64_t peer_values_revision(const struct peer_values *values);
+
+/* The caller frees it. NULL: there is none. */
+struct peer_value *peer_values_take(struct peer_values *values,
+                                    const uint8_t digest[PEER_DIGEST_BYTES]);
+
+/* At most `max` of those that nobody took, in the order in which they came, behind `*after`, which is moved. Returns how many. */
+size_t peer_values_list(struct peer_values *values, uint64_t *after, size_t max, int64_t now_ms,
+                        struct peer_value *ret_values);
+
+#endif

@@ -1,0 +1,124 @@
+#include "serve/services/peers.h"
+
+#include "base/memory.h"
+#include "peers.pb-c.h"
+#include "scale/trigger_peers.h"
+#include "serve/services/message.h"
+
+#include <stdlib.h>
+
+/* Other calls wait meanwhile: a millisecond. */
+enum { LOOKED_AT_PER_PAGE = 200 };
+
+/* In the cursor: all triggers were looked at, and the rest is the number of a value that nobody took. */
+static const uint64_t of_others = (uint64_t)1 << 63;
+
+struct peers_service {
+    struct rpc_service service;
+    struct triggers *triggers;
+    struct peer_values *values;
+};
+
+typedef Backlog__Peers__HeldValue held_value;
+typedef Backlog__Peers__EarlierValue earlier_value;
+
+struct page {
+    struct peer_value values[LOOKED_AT_PER_PAGE];
+    size_t count;
+    uint64_t next; /* 0: it is the last one */
+};
+
+static void fill(const struct peers_service *service, uint64_t after, int64_t now_ms,
+                 struct page *page)
+{
+    struct trigger *trigger = NULL;
+    if ((after & of_others) == 0)
+        trigger = triggers_behind(service->triggers, after);
+    else
+        after &= ~of_others;
+    if (trigger == NULL) {
+        page->count =
+            peer_values_list(service->values, &after, LOOKED_AT_PER_PAGE, now_ms, page->values);
+        page->next = page->count < LOOKED_AT_PER_PAGE ? 0 : of_others | after;
+        return;
+    }
+    for (int i = 0; i < LOOKED_AT_PER_PAGE && trigger != NULL; i++) {
+        page->count += trigger_give_to_peers(trigger, now_ms, &page->values[page->count]);
+        page->next = trigger->id;
+        trigger = trigger->hh.next;
+    }
+    if (trigger == NULL)
+        page->next = of_others;
+}
+
+static void encode(const struct peer_value *value, int64_t now_ms, held_value *message,
+                   earlier_value *earlier, earlier_value **places)
+{
+    *message = (held_value)BACKLOG__PEERS__HELD_VALUE__INIT;
+    message->trigger = (ProtobufCBinaryData){PEER_DIGEST_BYTES, (uint8_t *)value->digest};
+    message->value = value->value;
+    message->age_ms = now_ms - value->since_ms;
+    message->policy_peak = value->policy_peak;
+    message->n_earlier = value->earlier_count;
+    message->earlier = places;
+    for (size_t i = 0; i < value->earlier_count; i++) {
+        earlier[i] = (earlier_value)BACKLOG__PEERS__EARLIER_VALUE__INIT;
+        earlier[i].value = value->earlier[i].value;
+        earlier[i].age_ms = now_ms - value->earlier[i].at_ms;
+        places[i] = &earlier[i];
+    }
+}
+
+static void handle_held(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
+{
+    const struct peers_service *service = rpc->service->context;
+    _cleanup_(memory_free) struct page *page = memory_new(sizeof(*page));
+    fill(service, ((const Backlog__Peers__HeldRequest *)request)->after, now_ms, page);
+
+    size_t count = page->count + 1;
+    size_t steps = count * PEAK_VALUE_MAX_STEPS;
+    _cleanup_(memory_free) held_value *messages = memory_array(count, sizeof(*messages));
+    _cleanup_(memory_free) held_value **places = memory_array(count, sizeof(*places));
+    _cleanup_(memory_free) earlier_value *earlier = memory_array(steps, sizeof(*earlier));
+    _cleanup_(memory_free) earlier_value **earlier_places = memory_array(steps, sizeof(*places));
+    for (size_t i = 0; i < page->count; i++) {
+        size_t first = i * PEAK_VALUE_MAX_STEPS;
+        encode(&page->values[i], now_ms, &messages[i], earlier + first, earlier_places + first);
+        places[i] = &messages[i];
+    }
+    Backlog__Peers__HeldReply reply = BACKLOG__PEERS__HELD_REPLY__INIT;
+    reply.n_values = page->count;
+    reply.values = places;
+    reply.next = page->next;
+    message_send(rpc->call, &reply.base);
+    rpc_finish(rpc, STATUS_OK, NULL);
+}
+
+static const struct method methods[] = {
+    {PEERS_HELD_PATH, &backlog__peers__held_request__descriptor, handle_held, METHOD_UNARY},
+};
+
+struct peers_service *peers_service_new(struct triggers *triggers, struct peer_values *values)
+{
+    struct peers_service *service = memory_new(sizeof(*service));
+    service->triggers = triggers;
+    service->values = values;
+    service->service = (struct rpc_service){
+        .name = "backlog.peers.Peers",
+        .methods = methods,
+        .method_count = ARRAY_LENGTH(methods),
+        .rpc_bytes = sizeof(struct rpc),
+        .context = service,
+    };
+    return service;
+}
+
+void peers_service_free(struct peers_service *service)
+{
+    free(service);
+}
+
+const struct rpc_service *peers_service_rpcs(const struct peers_service *service)
+{
+    return &service->service;
+}
