@@ -19,7 +19,7 @@ KNOWS["manifest"] = {*CHAIN, "model", "manifest"}
 KNOWS["client"] = {"base", "config", "client"}
 KNOWS["kubernetes"] = {"base", "config", "kubernetes"}
 KNOWS["cli"] = {"base", "config", "client", "cli"}
-KNOWS["daemon"] = {*CHAIN, "kubernetes", "serve", "web", "cli", "daemon"}
+KNOWS["daemon"] = {*CHAIN, "kubernetes", "client", "serve", "web", "cli", "daemon"}
 KNOWS["commands"] = {*CHAIN, "model", "manifest", "client", "daemon", "cli", "commands"}
 KNOWS["lab"] = {*CHAIN, "model", "manifest", "client", "web", "commands", "cli", "lab"}
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum {
-    ASK_MS = 300, /* one address */
+    REQUEST_MS = 300, /* one address */
     START_MS = 1000,
     AGAIN_MS = 1000,
     GIVE_UP_MS = 10 * 1000,
@@ -39,7 +39,7 @@ struct peers {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool is_asked; /* the first round is over; guarded, as the next */
+    bool is_first_over; /* the first round is over; guarded, as the next */
     bool is_stopping;
 };
 
@@ -100,10 +100,10 @@ static bool read_page(struct grpc_client *client, struct peer_values *values, ui
     return true;
 }
 
-static bool ask(const struct peers *peers, const struct peer *peer, struct error *error)
+static bool request(const struct peers *peers, const struct peer *peer, struct error *error)
 {
     struct grpc_socket_tls tls = peers->tls;
-    int64_t deadline_ms = clock_now_ms() + ASK_MS;
+    int64_t deadline_ms = clock_now_ms() + REQUEST_MS;
     struct grpc_client *client = NULL;
     tls.server_name = peer->name;
     uint64_t after = 0;
@@ -155,7 +155,7 @@ static bool look_up(struct peers *peers, const char *name, struct error *error)
 }
 
 /* True: all that are there have answered. */
-static bool ask_all(struct peers *peers, struct error *error)
+static bool request_all(struct peers *peers, struct error *error)
 {
     bool have_all = true;
     for (size_t i = 0; i < peers->names->count; i++)
@@ -163,7 +163,7 @@ static bool ask_all(struct peers *peers, struct error *error)
     for (size_t i = 0; i < peers->count; i++) {
         struct peer *peer = &peers->items[i];
         if (!peer->has_answered)
-            peer->has_answered = ask(peers, peer, error);
+            peer->has_answered = request(peers, peer, error);
         have_all = have_all && peer->has_answered;
     }
     return have_all && peers->count > 0;
@@ -203,12 +203,12 @@ static void *run(void *argument)
     _cleanup_(error_done) struct error error = {0};
     bool is_done = false;
     do {
-        is_done = ask_all(peers, &error);
-        set(peers, &peers->is_asked);
+        is_done = request_all(peers, &error);
+        set(peers, &peers->is_first_over);
     } while (!is_done && clock_now_ms() < end_ms &&
              !wait_until(peers, &peers->is_stopping, AGAIN_MS));
     if (!is_done && error_is_set(&error))
-        log_info("not all --peers have said what they would hold: %s", error_text(&error));
+        log_info("not all --peers have answered: %s", error_text(&error));
     return NULL;
 }
 
@@ -227,7 +227,7 @@ struct peers *peers_begin(const struct option_list *names, const struct grpc_soc
     pthread_condattr_destroy(&attributes);
     if (pthread_create(&peers->thread, NULL, run, peers) != 0)
         abort();
-    wait_until(peers, &peers->is_asked, START_MS);
+    wait_until(peers, &peers->is_first_over, START_MS);
     return peers;
 }
 

@@ -239,7 +239,7 @@ static void log_configuration(const struct command_line *line)
 }
 
 /* Before the first call comes. */
-static void ask_peers(const struct serve_flags *flags, struct parts *parts)
+static void request_from_peers(const struct serve_flags *flags, struct parts *parts)
 {
     const struct tls_files *files = &flags->tls.files;
     const struct grpc_socket_tls tls = {
@@ -272,7 +272,7 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     options.listen = listen;
     options.tls = certificates_files(parts->certificates);
     options.client_rule = certificates_rule(parts->certificates);
-    ask_peers(flags, parts);
+    request_from_peers(flags, parts);
     if (!server_start(transport_of(flags), &options, services_hooks(parts->services),
                       &parts->server, error))
         return false;

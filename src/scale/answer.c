@@ -1,6 +1,7 @@
 #include "scale/answer.h"
 
 #include "base/clock.h"
+#include "scale/peer_values.h"
 
 #include <math.h>
 

@@ -13,7 +13,6 @@
 
 #include "measure/engine.h"
 #include "scale/peak_value.h"
-#include "scale/peer_values.h"
 
 enum {
     ANSWER_PATIENCE_MS =
@@ -24,6 +23,8 @@ enum {
     ANSWER_DURATIONS =
         10, /* a reading is fresh for so many times the duration of its measurement */
 };
+
+struct peer_value;
 
 struct answer {
     enum {

@@ -2,11 +2,8 @@
 
 #include "base/hash_table.h"
 #include "base/memory.h"
-#include "base/text.h"
-#include "scale/general.h"
 
 #include <math.h>
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -24,58 +21,6 @@ struct peer_values {
     uint64_t last_number;
     atomic_uint_least64_t revision;
 };
-
-/* ---- which trigger ---- */
-
-static void add_text(EVP_MD_CTX *digest, const char *text, size_t length)
-{
-    uint8_t prefix[8];
-    for (size_t i = 0; i < sizeof(prefix); i++)
-        prefix[i] = (uint8_t)((uint64_t)length >> 8 * i);
-    EVP_DigestUpdate(digest, prefix, sizeof(prefix));
-    EVP_DigestUpdate(digest, text, length);
-}
-
-/* What of a value tells triggers apart and is no secret: of a URL host and path. */
-static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
-                      const struct option *table)
-{
-    const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
-    if (row == NULL)
-        row = option_find(general_table, entry->key, OPTION_FROM_TRIGGER);
-    bool is_secret = row == NULL || text_ends_with(entry->key, "FromEnv") ||
-                     row->flags & (OPTION_SECRET | OPTION_CREDENTIAL);
-    const char *text = entry->value;
-    const char *authority = strstr(text, "://");
-    if (row != NULL && row->flags & OPTION_URL && !text_ends_with(entry->key, "FromEnv") &&
-        authority != NULL) {
-        size_t length = strcspn(authority + 3, "/?#");
-        const char *at = memrchr(authority + 3, '@', length);
-        const char *host = at == NULL ? authority + 3 : at + 1;
-        add_text(digest, host, strcspn(host, "?#"));
-    } else if (!is_secret && !(row->flags & OPTION_URL))
-        add_text(digest, text, strlen(text));
-}
-
-void peer_digest(const struct trigger_ref *ref, const struct option *table,
-                 uint8_t ret_digest[PEER_DIGEST_BYTES])
-{
-    uint8_t whole[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    if (digest == NULL || EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1)
-        abort();
-    add_text(digest, ref->namespace, strlen(ref->namespace));
-    add_text(digest, ref->name, strlen(ref->name));
-    for (size_t i = 0; i < ref->count; i++) {
-        add_text(digest, ref->entries[i].key, strlen(ref->entries[i].key));
-        add_value(digest, &ref->entries[i], table);
-    }
-    EVP_DigestFinal_ex(digest, whole, NULL);
-    EVP_MD_CTX_free(digest);
-    memcpy(ret_digest, whole, PEER_DIGEST_BYTES);
-}
-
-/* ---- the values ---- */
 
 struct peer_values *peer_values_new(void)
 {

@@ -9,8 +9,6 @@
 #ifndef BACKLOG_SCALE_PEER_VALUES_H
 #define BACKLOG_SCALE_PEER_VALUES_H
 
-#include "config/option.h"
-#include "scale/connections/identity.h"
 #include "scale/peak_value.h"
 
 #include <stdbool.h>
@@ -24,17 +22,13 @@ enum {
 };
 
 struct peer_value {
-    uint8_t digest[PEER_DIGEST_BYTES];
-    double value;         /* it is active */
-    int64_t since_ms;     /* of clock_now_ms(): as answer.failing_since_ms */
-    int64_t policy_peak;  /* replicas that its policy wanted; 0: none */
-    size_t earlier_count; /* the largest first, each later than the one before */
+    uint8_t digest[PEER_DIGEST_BYTES]; /* which trigger it is of (trigger_peers.c) */
+    double value;                      /* it is active */
+    int64_t since_ms;                  /* of clock_now_ms(): as answer.failing_since_ms */
+    int64_t policy_peak;               /* replicas that its policy wanted; 0: none */
+    size_t earlier_count;              /* the largest first, each later than the one before */
     struct peak_value_step earlier[PEAK_VALUE_MAX_STEPS]; /* at_ms: of clock_now_ms() */
 };
-
-/* Which trigger it is, without its secrets: two that differ only in these have the same. */
-void peer_digest(const struct trigger_ref *ref, const struct option *table,
-                 uint8_t ret_digest[PEER_DIGEST_BYTES]);
 
 struct peer_values;
 

@@ -181,7 +181,7 @@ def forger(reply):
     server.stop(0)
 
 
-def ask(port):
+def first_page(port):
     """The bytes of the first page."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         return channel.unary_unary("/backlog.peers.Peers/Held")(b"")
@@ -193,7 +193,7 @@ def digest_of(redis, metadata):
     with replica(port, [free_port()]) as server:
         fill(redis, 37)
         wait_until(lambda: value(server.port, metadata) == 37, 20, "the length")
-        page = ask(server.port)
+        page = first_page(server.port)
     at = page.index(b"\x0a\x10")
     return page[at + 2:at + 18]
 
@@ -237,7 +237,7 @@ def test_secrets_are_no_part_of_what_is_given_away(redis):
             client.call("AUTH", "one")
             client.call("RPUSH", "jobs", *range(37))
         wait_until(lambda: value(server.port, metadata) == 37, 20, "the length")
-        page = ask(server.port)
+        page = first_page(server.port)
         assert b"one" not in page and b"jobs" not in page
         digest = page[page.index(b"\x0a\x10") + 2:][:16]
         redis.kill()
