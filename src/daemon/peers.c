@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum {
-    REQUEST_MS = 300, /* one address */
+    REQUEST_MS = 500, /* one address */
     START_MS = 1000,
     AGAIN_MS = 1000,
     GIVE_UP_MS = 10 * 1000,

@@ -354,12 +354,31 @@ static void toggle_debug(enum log_level usual)
     log_set_level(next);
 }
 
+static void do_nothing(void *context)
+{
+    (void)context;
+}
+
+/* Whoever calls a server whose loop stands still waits for as long as it does: KEDA's polls have no deadline. Counted in looks,
+ * not in time, so that a machine that was asleep is none. */
+static void end_if_stuck(const struct parts *parts, int *looks)
+{
+    enum { MAX_LOOKS = 20 }; /* of a second each */
+    *looks = loop_calls_run(parts->loop_calls, do_nothing, NULL, SECOND_MS) ? 0 : *looks + 1;
+    if (*looks < MAX_LOOKS)
+        return;
+    log_error("the event loop has not responded for %d s: ending, so that callers go elsewhere",
+              MAX_LOOKS);
+    _exit(EXIT_FAILURE);
+}
+
 /* Until SIGTERM or SIGINT, which it returns. */
 static int main_loop(const struct parts *parts, const sigset_t *signals, enum log_level usual)
 {
     double container_bytes = process_memory_limit("/sys/fs/cgroup");
     int64_t turn_ms = SECOND_MS;
     int64_t checked_ms = 0;
+    int looks = 0;
     struct trim queries;
     trim_init(&queries);
     for (;;) {
@@ -377,6 +396,7 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
         reload_check(parts->reload, number == SIGHUP, parts->loop_calls, parts->scaler);
         certificates_check(parts->certificates, number == SIGHUP, parts->server);
         trim_memory(parts->engine, &queries);
+        end_if_stuck(parts, &looks);
     }
 }
 

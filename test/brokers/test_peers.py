@@ -56,7 +56,8 @@ def stopped(*servers):
         yield
     finally:
         for server in servers:
-            server.stop()
+            if server.child is not None:
+                server.stop()
             server.remove()
 
 

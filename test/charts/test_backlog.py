@@ -22,6 +22,7 @@ def test_the_defaults_render_what_the_server_needs_and_nothing_else():
         "--http-hosts": "release-backlog,release-backlog.scaling,release-backlog.scaling.svc,"
                         "release-backlog.scaling.svc.cluster.local,kubernetes.default.svc",
         "--probes": "[::]:9092",
+        "--peers": "release-backlog.scaling.svc:9090",
         "--config": "/etc/backlog/config/connections.yaml",
         "--hold": "1h",
         "--log-format": "json",
@@ -116,7 +117,8 @@ def test_a_tls_secret_is_mounted_and_the_server_knows_where():
     assert flags["--tls-cert"] == "/etc/backlog/tls/tls.crt"
     assert flags["--tls-key"] == "/etc/backlog/tls/tls.key"
     assert flags["--tls-client-ca"] == "/etc/backlog/client-ca/ca.crt"
-    assert flags["--tls-client-names"] == "keda-operator,*.keda.svc"
+    assert flags["--tls-client-names"] == "keda-operator,*.keda.svc,release-backlog.scaling.svc"
+    assert flags_of(render({**MUTUAL, "peers": {"enabled": False}}))["--tls-client-names"] == "keda-operator,*.keda.svc"
     folders = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     secrets = {folders[volume["name"]]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
     assert secrets["/etc/backlog/tls"]["secretName"] == "backlog-tls"

@@ -15,7 +15,8 @@ def test_only_kedas_operator_and_the_monitoring_may_connect():
     assert objects["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress"]
     assert rules_of(objects) == [
         {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}},
-                   "podSelector": {"matchLabels": {"app": "keda-operator"}}}],
+                   "podSelector": {"matchLabels": {"app": "keda-operator"}}},
+                  {"podSelector": objects["Deployment"]["spec"]["selector"]}],  # other replicas
          "ports": [{"port": "grpc", "protocol": "TCP"}]},
         {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
          "ports": [{"port": "http", "protocol": "TCP"}]}]
@@ -26,7 +27,7 @@ def test_only_kedas_operator_and_the_monitoring_may_connect():
 def test_the_pods_of_helm_test_may_connect_and_are_none_of_the_servers():
     objects = render()
     labels = objects["Pod"]["metadata"]["labels"]
-    _, selector = rules_of(objects)[0]["from"]
+    _, _, selector = rules_of(objects)[0]["from"]
     assert selector["podSelector"]["matchLabels"].items() <= labels.items()
     assert "namespaceSelector" not in selector  # the release's own
     assert not objects["Deployment"]["spec"]["selector"]["matchLabels"].items() <= labels.items()
@@ -41,7 +42,8 @@ def test_egress_reaches_dns_and_what_the_values_name():
     brokers = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 5672, "protocol": "TCP"}]}
     objects = render({"networkPolicy": {"egress": {"enabled": True, "to": [brokers]}}})
     assert objects["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
-    dns, named = rules_of(objects, "egress")
+    dns, peers, named = rules_of(objects, "egress")
+    assert peers == {"to": [{"podSelector": objects["Deployment"]["spec"]["selector"]}], "ports": [{"port": "grpc", "protocol": "TCP"}]}
     assert dns["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
                           "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}]
     assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
@@ -58,6 +60,9 @@ def test_cert_manager_issues_one_certificate_for_the_server_and_one_for_keda():
     server, client = (issued[f"release-backlog-{name}"] for name in ("tls", "client"))
     assert server["metadata"]["namespace"] == "scaling"
     assert "release-backlog.scaling.svc" in server["spec"]["dnsNames"]  # what a scalerAddress names
+    assert "client auth" in server["spec"]["usages"]  # for other replicas
+    without = certificates_of({**CERT_MANAGER, "peers": {"enabled": False}})["release-backlog-tls"]
+    assert "client auth" not in without["spec"]["usages"]
     assert "server auth" in server["spec"]["usages"] and "client auth" in client["spec"]["usages"]
     assert client["metadata"]["namespace"] == "keda"  # where a ClusterTriggerAuthentication reads
     assert client["spec"]["dnsNames"] == ["keda-operator"]
@@ -68,7 +73,7 @@ def test_cert_manager_issues_one_certificate_for_the_server_and_one_for_keda():
 def test_the_certificates_are_the_ones_that_the_server_and_keda_use():
     objects = render(CERT_MANAGER)
     flags = flags_of(objects)
-    assert flags["--tls-client-names"] == "keda-operator"
+    assert flags["--tls-client-names"] == "keda-operator,release-backlog.scaling.svc"
     secrets = {volume["name"]: volume["secret"] for volume in pod_of(objects)["volumes"] if "secret" in volume}
     issued = certificates_of(CERT_MANAGER)
     server, client = (issued[f"release-backlog-{name}"]["spec"]["secretName"] for name in ("tls", "client"))
@@ -113,7 +118,7 @@ def test_the_production_profile_is_closed():
     objects = render(IN_PRODUCTION, "--values", PRODUCTION)
     flags = flags_of(objects)
     assert flags["--deny-inline-connections"] is True
-    assert flags["--tls-client-ca"] and flags["--tls-client-names"] == "keda-operator"
+    assert flags["--tls-client-ca"] and flags["--tls-client-names"] == "keda-operator,release-backlog.scaling.svc"
     assert objects["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
     assert {spread["whenUnsatisfiable"] for spread in pod_of(objects)["topologySpreadConstraints"]

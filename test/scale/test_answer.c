@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "scale/answer.h"
+#include "scale/peer_values.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -36,6 +37,8 @@ struct row {
     bool lacks_field;
     double earlier;        /* a larger value that was answered before; 0: nothing was */
     int64_t earlier_ms;    /* ... so long before the failure */
+    double of_peers;       /* that other replicas held; 0: they had none */
+    int64_t of_peers_ms;   /* ... since so long ago */
     double replicas_value; /* of the HPA's replicas; 0: they are not known */
     int64_t replicas_ms;   /* ... which were read so long ago */
 
@@ -155,6 +158,17 @@ static const struct row table[] = {
     {"failed, inactive but not zero: never held", FAILED, 100, 0, 0, 3, .outcome = REFUSED,
      .words = "broken pipe"},
     {"failed, never measured", FAILED, NEVER_MEASURED, .outcome = REFUSED, .words = "broken pipe"},
+    {"... but held by another replica", FAILED, NEVER_MEASURED, .of_peers = 40,
+     .of_peers_ms = 60000, .outcome = VALUE, .answered = 40, .held = true},
+    {"... for longer than the hold", FAILED, NEVER_MEASURED, .of_peers = 40, .of_peers_ms = 60001,
+     .outcome = REFUSED, .words = "broken pipe"},
+    {"unanswered, never measured, held by another replica", NONE, NEVER_MEASURED,
+     .out_of_time = true, .waited_ms = 5000, .of_peers = 40, .of_peers_ms = 1000, .outcome = VALUE,
+     .answered = 40, .held = true},
+    {"measured here: what others held is nothing", FAILED, 10000, 5000, 0, 12, true, .of_peers = 40,
+     .of_peers_ms = 1000, .outcome = VALUE, .answered = 12, .held = true},
+    {"measured here as inactive: too", FAILED, 10000, 5000, 0, 0, .of_peers = 40,
+     .of_peers_ms = 1000, .outcome = REFUSED, .words = "broken pipe"},
     {"failed, and a field is missing", FAILED, 100, 10, 0, 0, true, .lacks_field = true,
      .outcome = REFUSED, .words = "broken pipe"},
 
@@ -206,11 +220,13 @@ static void decide(const struct row *row, struct answer *ret_answer)
     int64_t window_ms = PEAK_VALUE_WINDOW_MS;
     peak_value_add(&peak, row->earlier, window_ms, NOW - since_ms - row->earlier_ms);
     peak_value_add(&peak, 1, window_ms, NOW - since_ms);
+    const struct peer_value of_peers = {.value = row->of_peers, .since_ms = NOW - row->of_peers_ms};
     const struct evaluated evaluated = {
         .good = !row->lacks_field,
         .evaluation = {row->value, row->active},
         .error = {ERROR_UNAVAILABLE, missing},
         .peak = row->earlier > 0 ? &peak : NULL,
+        .of_peers = row->of_peers > 0 ? &of_peers : NULL,
         .replicas_value = row->replicas_value,
         .replicas_ms = row->replicas_value > 0 ? NOW - row->replicas_ms : 0,
     };
@@ -231,6 +247,8 @@ static void each_row_of_the_table_is_answered_so(void **state)
                                       answer.active != row->active))
             fail_msg("%s: answered %g", row->name, answer.value);
         int64_t since_ms = row->attempt == FAILED ? row->failing_ms : row->unanswered_ms;
+        if (row->age_ms == NEVER_MEASURED)
+            since_ms = row->of_peers_ms;
         if (row->held && answer.failing_since_ms != NOW - since_ms)
             fail_msg("%s: held since %lld", row->name, (long long)answer.failing_since_ms);
         if (row->outcome == REFUSED && strstr(error_text(&answer.error), row->words) == NULL)

@@ -178,6 +178,35 @@ static void of_many_values_none_is_forgotten_too_soon(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void what_another_replica_answered_counts_where_it_is_larger(void **state)
+{
+    (void)state;
+    const struct peak_value_step steps[] = {{40, at_s(-200)}, {20, at_s(-100)}, {5, at_s(-10)}};
+    peak_value_add_earlier(&peak, steps, 3, at_s(0));
+    assert_true(peak_value_largest(&peak) == 40);
+    add(10, 50);
+    assert_true(peak_value_largest(&peak) == 40);
+    add(10, 101); /* 301 s after the first one */
+    assert_true(peak_value_largest(&peak) == 20);
+    peak_value_add_earlier(&peak, steps, 1, at_s(102));
+    assert_true(peak_value_largest(&peak) == 40);
+    peak_value_add_earlier(&peak, steps + 2, 1, at_s(102));
+    assert_true(peak_value_largest(&peak) == 40);
+}
+
+static void an_outage_does_not_end_what_another_replica_answered(void **state)
+{
+    (void)state;
+    const struct peak_value_step step = {40, at_s(-200)};
+    peak_value_add_earlier(&peak, &step, 1, at_s(0));
+    peak_value_hold(&peak, at_s(0), at_s(10));
+    peak_value_hold(&peak, at_s(0), at_s(3600));
+    add(10, 3650);
+    assert_true(peak_value_largest(&peak) == 40);
+    add(10, 3701);
+    assert_true(peak_value_largest(&peak) == 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +220,8 @@ int main(void)
         TEST(held_answers_do_not_prolong_the_window),
         TEST(a_failure_does_not_begin_before_the_last_answer),
         TEST(of_many_values_none_is_forgotten_too_soon),
+        TEST(what_another_replica_answered_counts_where_it_is_larger),
+        TEST(an_outage_does_not_end_what_another_replica_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

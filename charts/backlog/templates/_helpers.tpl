@@ -132,8 +132,12 @@ imagePullSecrets:
 {{- if $tls.clientCASecret }}
 {{- $arguments = concat $arguments (list "--tls-client-ca" "/etc/backlog/client-ca/ca.crt") }}
 {{- end }}
+{{- if .Values.peers.enabled }}
+{{- $arguments = concat $arguments (list "--peers" (include "backlog.address" .)) }}
+{{- end }}
 {{- with $tls.clientNames }}
-{{- $arguments = concat $arguments (list "--tls-client-names" (join "," .)) }}
+{{- $names := ternary (append . (include "backlog.host" $)) . $.Values.peers.enabled }}
+{{- $arguments = concat $arguments (list "--tls-client-names" (join "," $names)) }}
 {{- end }}
 {{- if .Values.kubernetesSecrets.namespaces }}
 {{- $arguments = append $arguments "--kubernetes-secrets" }}
@@ -165,7 +169,7 @@ imagePullSecrets:
 {{/* Which value sets a flag. */}}
 {{- define "backlog.valueOfFlag" -}}
 {{- $flag := trimPrefix "--" (index . 1) }}
-{{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "probes" "probes.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" "workers" "workers.namespaces" }}
+{{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "probes" "probes.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" "workers" "workers.namespaces" "peers" "peers.enabled" }}
 {{- if hasPrefix "tls-" $flag }}tls
 {{- else if and (hasPrefix "kubernetes" $flag) (ne $flag "kubernetes-secrets") }}kubernetes
 {{- else if hasKey $others $flag }}{{ get $others $flag }}
