@@ -26,6 +26,7 @@ void credentials_free(struct credentials *credentials)
         free(credentials->omitted[i]);
     free(credentials->omitted);
     free(credentials->authentication);
+    free(credentials->name);
     error_done(&credentials->failure);
     free(credentials);
 }
@@ -61,6 +62,7 @@ struct credentials *credentials_copy(const struct credentials *credentials)
     copy->authentication = text_copy(credentials->authentication);
     copy->is_cluster_wide = credentials->is_cluster_wide;
     copy->hpa = credentials->hpa;
+    copy->name = text_copy(credentials->name);
     if (error_is_set(&credentials->failure))
         error_copy(&copy->failure, &credentials->failure);
     for (size_t i = 0; i < credentials->count; i++)

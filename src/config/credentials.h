@@ -34,6 +34,7 @@ struct credentials {
     struct error failure;         /* of CREDENTIALS_REFUSED */
     char *authentication;         /* "TriggerAuthentication shop/rabbitmq"; NULL: it names none */
     bool is_cluster_wide;         /* a ClusterTriggerAuthentication */
+    char *name;                   /* "rabbitmq": of the authentication; NULL: there is none */
     struct option_entry *entries; /* by the keys of the scaler's table; owned strings */
     size_t count;
     char **

@@ -45,6 +45,7 @@ struct parts {
     struct certificates *certificates;
     struct kubernetes_secrets *secrets;         /* NULL: none are read */
     struct kubernetes_credentials *credentials; /* NULL: triggers have none of their own */
+    struct cluster_authentications *cluster_authentications;
     struct workers *workers;                    /* NULL: none are listed */
     struct peer_values *peer_values;            /* NULL: no peers are asked, as the next two */
     struct peers *peers;
@@ -77,6 +78,7 @@ static struct own_credentials_settings own_credentials_of(const struct serve_fla
     own.callers_are_verified = flags->tls.files.client_ca != NULL;
     own.denies_inline = flags->deny_inline;
     own.allows_authentications = flags->kubernetes_allow_authentications;
+    own.cluster = parts->cluster_authentications;
     return own;
 }
 
@@ -172,6 +174,7 @@ static void free_parts(struct parts *parts)
         loop_calls_free(parts->loop_calls);
     kubernetes_secrets_free(parts->secrets);
     kubernetes_credentials_free(parts->credentials);
+    cluster_authentications_free(parts->cluster_authentications);
     reload_end(parts->reload);
     certificates_end(parts->certificates);
 }
@@ -221,6 +224,8 @@ static void warn_of_inconsistencies(const struct serve_flags *flags)
         log_warning("--isolate-all: of --max-connections %lld only --max-isolated %lld can be made",
                     (long long)flags->max_connections, (long long)flags->max_isolated);
     bool has_authentications = flags->kubernetes && flags->kubernetes_allow_authentications;
+    if (flags->kubernetes_cluster_authentications != NULL && !flags->kubernetes)
+        log_warning("--kubernetes-cluster-authentications without --kubernetes has no effect");
     if (flags->kubernetes_allow_authentications && !flags->kubernetes)
         log_warning("--kubernetes-allow-authentications without --kubernetes has no effect");
     if (flags->kubernetes_hpa && !flags->kubernetes)
@@ -260,6 +265,8 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     parts->certificates = certificates_begin(&flags->tls);
     if ((flags->kubernetes_secrets && !kubernetes_secrets_new(&parts->secrets, error)) ||
         !workers_new(&flags->workers, &parts->workers, error) ||
+        !cluster_authentications_parse(flags->kubernetes_cluster_authentications,
+                                       &parts->cluster_authentications, error) ||
         (flags->kubernetes &&
          !kubernetes_credentials_new(flags->kubernetes_cluster_namespace, flags->kubernetes_hpa,
                                      &parts->credentials, error)) ||

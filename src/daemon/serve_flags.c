@@ -56,6 +56,11 @@ const struct option serve_flags[] = {
     FLAG("kubernetes-hpa", OPTION_BOOL, kubernetes_hpa, "false",
          .doc = "with --kubernetes: also read the HPA of a ScaledObject, so that a held value "
                 "never starts a replica"),
+    FLAG("kubernetes-cluster-authentications", OPTION_STRING, kubernetes_cluster_authentications,
+         NULL, .flags = OPTION_NO_VARIABLE, .value_name = "YAML",
+         .doc = "{NAME: {hosts: [PATTERN], namespaces: [PATTERN]}}: addresses that triggers may "
+                "name beside a ClusterTriggerAuthentication, and the namespaces that may use it; "
+                "without it: those that it names itself, and all"),
     FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
          .doc = "refuse triggers that do not name a connection of the connections file"),
     FLAG("isolate-all", OPTION_BOOL, isolate_all, "false",

@@ -23,6 +23,7 @@ struct serve_flags {
     bool kubernetes_allow_authentications;
     bool kubernetes_hpa;
     struct option_list peers;
+    const char *kubernetes_cluster_authentications;
     int64_t interval_ms;
     int64_t hold_ms;
     int64_t measure_deadline_ms;

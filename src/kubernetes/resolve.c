@@ -250,6 +250,7 @@ static bool read_authentication(struct run *run, struct named_authentication nam
         return false;
     credentials->authentication = object_label(kind, call->namespace, named.name);
     credentials->is_cluster_wide = named.is_cluster_wide;
+    credentials->name = text_copy(named.name);
     if (object == NULL)
         return error_invalid(error, "%s does not exist", credentials->authentication);
     if (object->unsupported != NULL)

@@ -135,6 +135,57 @@ def test_a_cluster_wide_authentication_only_reaches_its_own_address(folder, api,
         assert not listener.connections
 
 
+def test_a_list_allows_addresses_of_triggers_beside_a_cluster_wide_authentication(folder, api, redis):
+    """... in the namespaces that it names, and nowhere else."""
+    api.secret("redis", "keda", password=PASSWORD)
+    api.authentication("redis", "redis", "password", kind="ClusterTriggerAuthentication")
+    ref = {"name": "redis", "kind": "ClusterTriggerAuthentication"}
+    _host, _, port = redis.address.rpartition(":")
+    listed = f"{{redis: {{hosts: [{redis.address}, 'localhost'], namespaces: [shop, team-*]}}}}"
+    arguments = ["--kubernetes", "--kubernetes-cluster-authentications", listed]
+    with pod(folder, api, arguments=arguments) as server, Client(server.port) as client, Listener() as listener:
+        apart = {key: text for key, text in trigger("", host="localhost", port=port).items() if key != "address"}
+        for metadata, namespace in ((trigger(redis.address), "shop"), (trigger(redis.address), "team-a"), (apart, "shop")):
+            api.scaled((metadata, ref), namespace=namespace)
+            assert value(client, metadata, namespace=namespace) == 7
+        evil = f"127.0.0.1:{listener.port}"
+        refused = {
+            "another namespace": (trigger(redis.address), "foreign"),
+            "another port": (trigger(evil), "shop"),
+            "one of two": (trigger(f"{redis.address},{evil}"), "shop"),
+            "a user that looks like the host": (trigger(f"redis://{redis.address}@{evil}"), "shop"),
+            "a port of its own": ({**apart, "host": "127.0.0.1", "port": str(listener.port)}, "shop"),
+            "a port and no host": ({"port": str(listener.port), **trigger(redis.address)}, "shop"),
+            "another certificate authority": (trigger(redis.address, ca="-----BEGIN CERTIFICATE-----"), "shop"),
+            "no verification": (trigger(redis.address, brokerUnsafeSsl="true"), "shop"),
+        }
+        for number, (what, (metadata, namespace)) in enumerate(refused.items()):
+            api.scaled((metadata, ref), name=f"refused-{number}", namespace=namespace)
+            code, text = refusal(client.metrics, metadata, "", name=f"refused-{number}", namespace=namespace)
+            assert code == grpc.StatusCode.PERMISSION_DENIED, (what, code, text)
+            assert "ClusterTriggerAuthentication redis" in text, (what, text)
+        assert not listener.connections
+
+
+@pytest.mark.parametrize("scaler", ["redis-sentinel", "redis-sentinel-streams"])
+def test_sentinels_are_the_address_that_counts(folder, api, scaler):
+    """Each is written out: what a caller sends as a variable's value is asked for no master."""
+    api.secret("redis", password=PASSWORD)
+    api.authentication("redis", "redis", "password")
+    more = {"listName": "jobs", "listLength": "1"} if scaler == "redis-sentinel" else \
+        {"stream": "jobs", "consumerGroup": "workers", "pendingEntriesCount": "1"}
+    metadata = {"scalerAddress": "backlog:9090", "scaler": scaler, "sentinelMaster": "mymaster", **more}
+    with Listener() as listener, pod(folder, api) as server, Client(server.port) as client:
+        evil = f"127.0.0.1:{listener.port}"
+        written = {**metadata, "addresses": "127.0.0.1:1"}
+        api.scaled(({**metadata, "addressesFromEnv": "SENTINELS"}, {"name": "redis"}), (written, {"name": "redis"}))
+        for call in ({**metadata, "addressesFromEnv": evil}, {**written, "addresses": evil},
+                     {**written, "addresses": f"127.0.0.1:1,{evil}"}, {**written, "sentinelMaster": "other", "addresses": evil}):
+            code, text = refusal(client.metrics, call, "")
+            assert code == grpc.StatusCode.PERMISSION_DENIED, (call, code, text)
+        assert not listener.connections
+
+
 def test_forged_calls_reach_nobody(folder, api, redis):
     metadata = shop(api, redis.address)
     with pod(folder, api) as server, Client(server.port) as client, Listener() as listener:

@@ -24,7 +24,8 @@ WORKER = CHARTS / "autoscaled-worker"
 
 # The chart sets these itself, from other values.
 CHART_FLAGS = {"listen", "http", "http-hosts", "probes", "config", "tls-cert", "tls-key", "tls-client-ca", "tls-client-names",
-               "kubernetes-secrets", "kubernetes", "kubernetes-cluster-namespace", "kubernetes-allow-authentications", "kubernetes-hpa", "peers", "workers"}
+               "kubernetes-secrets", "kubernetes", "kubernetes-cluster-namespace", "kubernetes-allow-authentications",
+               "kubernetes-cluster-authentications", "kubernetes-hpa", "peers", "workers"}
 # What the chart adds to the keys of a connection.
 CONNECTION_KEYS = ("scaler", "namespaces", "secret")
 # Secret as far as the server knows, but often without a secret in them.

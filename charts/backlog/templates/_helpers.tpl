@@ -153,6 +153,9 @@ imagePullSecrets:
 {{- if .Values.kubernetes.allowAuthentications }}
 {{- $arguments = append $arguments "--kubernetes-allow-authentications" }}
 {{- end }}
+{{- with .Values.kubernetes.clusterAuthentications }}
+{{- $arguments = concat $arguments (list "--kubernetes-cluster-authentications" (toJson .)) }}
+{{- end }}
 {{- end }}
 {{- /* The server refuses a flag that it is given twice, so a repetition would crash the pods. */}}
 {{- range .Values.extraArgs }}

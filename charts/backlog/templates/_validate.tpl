@@ -40,7 +40,7 @@
 {{- fail (printf "tls.clusterTriggerAuthentication.secret is missing: name the Secret in namespace %s that has KEDA's certificates" .Values.keda.namespace) }}
 {{- end }}
 {{- end }}
-{{- if and (not .Values.kubernetes.enabled) (or .Values.kubernetes.secrets .Values.kubernetes.configMaps .Values.kubernetes.namespaces .Values.kubernetes.allowAuthentications .Values.kubernetes.readHpas) }}
+{{- if and (not .Values.kubernetes.enabled) (or .Values.kubernetes.secrets .Values.kubernetes.configMaps .Values.kubernetes.namespaces .Values.kubernetes.allowAuthentications .Values.kubernetes.readHpas .Values.kubernetes.clusterAuthentications) }}
 {{- fail "kubernetes has rights, and kubernetes.enabled is false: set it to true, or remove them" }}
 {{- end }}
 {{- if and .Values.existingConnections .Values.connections }}

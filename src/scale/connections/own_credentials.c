@@ -66,20 +66,56 @@ static bool check_omitted(const struct own_credentials_settings *settings, const
     return refuse_variable(key, row, credentials->authentication, error);
 }
 
-static bool check_given(const struct own_credentials_settings *settings, struct given given,
-                        const struct credentials *credentials, struct error *error)
+/* The value of another key; NULL: it is not given. */
+static const char *value_of(const struct trigger_ref *ref, const struct option *table,
+                            const char *key)
+{
+    for (size_t i = 0; i < ref->count; i++) {
+        struct given given = read_given(table, &ref->entries[i]);
+        if (given.row != NULL && text_equal(given.row->key, key))
+            return ref->entries[i].value;
+    }
+    return NULL;
+}
+
+/* Is it an address that the list allows the trigger? The port may have a key of its own. */
+static bool is_listed(const struct own_credentials_settings *settings,
+                      const struct trigger_ref *ref, const struct option *table,
+                      const struct option_entry *entry, const struct option *row,
+                      const struct credentials *credentials)
+{
+    static const unsigned hosts = OPTION_URL | OPTION_HOST | OPTION_HOSTS;
+    bool is_port = text_equal(row->key, "port");
+    const char *host = is_port ? value_of(ref, table, "host") : entry->value;
+    if (row->flags & OPTION_SECRET || host == NULL || !(is_port || row->flags & hosts))
+        return false;
+    bool has_port =
+        is_port || (text_equal(row->key, "host") && value_of(ref, table, "port") != NULL);
+    return cluster_authentications_allow_address(settings->cluster, credentials->name, host,
+                                                 has_port);
+}
+
+static bool check_given(const struct own_credentials_settings *settings,
+                        const struct trigger_ref *ref, const struct option *table,
+                        const struct option_entry *entry, const struct credentials *credentials,
+                        struct error *error)
 {
     const char *name = credentials->authentication;
+    struct given given = read_given(table, entry);
+    if (given.row == NULL)
+        return true;
     if (is_among(credentials, given.row))
         return error_invalid(error, "%s is given in the trigger and in %s: keep one of them",
                              given.key, name);
     if (given.is_variable && may_steer(given.row) && !settings->callers_are_verified)
         return refuse_variable(given.key, given.row, name, error);
-    if (credentials->is_cluster_wide && is_address(given.row))
+    if (credentials->is_cluster_wide && is_address(given.row) &&
+        !is_listed(settings, ref, table, entry, given.row, credentials))
         return error_set(error, ERROR_DENIED,
                          "%s in the trigger cannot be used together with %s, whose parameters go "
-                         "only to an address that it names itself: put %s into it, or use a "
-                         "TriggerAuthentication",
+                         "only to an address that it names itself, or that "
+                         "--kubernetes-cluster-authentications (kubernetes.clusterAuthentications) "
+                         "lists: put %s into it, or use a TriggerAuthentication",
                          given.key, name, given.row->key);
     if (settings->denies_inline && is_address(given.row))
         return error_set(error, ERROR_DENIED, "%s must come from %s (--deny-inline-connections)",
@@ -101,11 +137,16 @@ bool own_credentials_admit(const struct own_credentials_settings *settings,
         error_copy(error, &credentials->failure);
         return false;
     }
-    for (size_t i = 0; credentials->count > 0 && i < ref->count; i++) {
-        struct given given = read_given(table, &ref->entries[i]);
-        if (given.row != NULL && !check_given(settings, given, credentials, error))
+    if (credentials->is_cluster_wide &&
+        !cluster_authentications_allow(settings->cluster, credentials->name, ref->namespace))
+        return error_set(error, ERROR_DENIED,
+                         "%s cannot be used in namespace \"%.*s\" "
+                         "(--kubernetes-cluster-authentications)",
+                         credentials->authentication, (int)text_cut(ref->namespace, 64),
+                         ref->namespace);
+    for (size_t i = 0; credentials->count > 0 && i < ref->count; i++)
+        if (!check_given(settings, ref, table, &ref->entries[i], credentials, error))
             return false;
-    }
     for (size_t i = 0; credentials->count > 0 && i < credentials->omitted_count; i++)
         if (!check_omitted(settings, credentials->omitted[i], table, credentials, error))
             return false;

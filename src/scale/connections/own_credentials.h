@@ -8,6 +8,7 @@
 #define BACKLOG_SCALE_CONNECTIONS_OWN_CREDENTIALS_H
 
 #include "base/error.h"
+#include "config/cluster_authentications.h"
 #include "config/credentials.h"
 #include "scale/connections/identity.h"
 
@@ -27,6 +28,7 @@ struct own_credentials_settings {
     bool callers_are_verified;   /* each has shown a certificate */
     bool denies_inline;          /* no address of a trigger's metadata is used */
     bool allows_authentications; /* ... but one of its authentication is */
+    const struct cluster_authentications *cluster; /* NULL: none is listed; borrowed */
 };
 
 /* What the trigger may do with its credentials (NULL: they are not known yet). False with the error, and where they may
