@@ -5,15 +5,13 @@ import contextlib
 import pytest
 
 from support.certificates import Authority
-from support.chart import render_all
 from support.grpc_client import Client, refusal
 from support.kubernetes import ApiError
 from support.namespace import scaled_job, trigger
-from support.pod_server import PodServer, api_token
+from support.own_credentials import allow, authentication_of, channel, create_account, pod, secret
 from support.process import wait_until
 from support.work import RedisWork
 
-ACCOUNT = {"namespace": "scaling", "name": "backlog"}  # the chart's
 PASSWORDS = ("p4ssw0rd-one", "p4ssw0rd-two", "p4ssw0rd-three")
 
 
@@ -44,31 +42,11 @@ def source():
 
 @pytest.fixture(scope="module", autouse=True)
 def account(api):
-    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ACCOUNT["namespace"]}},
-              {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": dict(ACCOUNT)})
-
-
-def allow(api, secrets):
-    """With the chart's rights."""
-    objects = render_all({"kubernetes": {"enabled": True, "secrets": secrets}, "serviceAccount": {"name": ACCOUNT["name"]}})
-    api.apply(*(item for item in objects
-                if item["kind"] in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")))
-
-
-def pod(api, *flags):
-    return PodServer(api.ca, int(api.server.rpartition(":")[2]), api_token(api, **ACCOUNT),
-                     arguments=["--kubernetes", *flags], http=True)
-
-
-def secret(namespace, password):
-    namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis"},
-                     "stringData": {"password": password}})
+    create_account(api)
 
 
 def authentication(namespace):
-    secret(namespace, PASSWORDS[0])
-    namespace.apply({"apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication", "metadata": {"name": "redis"},
-                     "spec": {"secretTargetRef": [{"parameter": "password", "name": "redis", "key": "password"}]}})
+    authentication_of(namespace, "redis", password=PASSWORDS[0])
     return {"name": "redis"}
 
 
@@ -108,7 +86,7 @@ def test_a_rotation_loses_no_replica(api, namespace, source):
         namespace.wait_for_replicas("worker", 8)
         for number, password in enumerate(PASSWORDS[1:]):
             source.set_password(password)
-            secret(namespace, password)
+            secret(namespace, "redis", password=password)
             source.publish(5 if number else 8)  # 45, then 50: above the HPA's tolerance of 10 %
             namespace.wait_for_replicas("worker", 9 + number)
 
@@ -129,15 +107,7 @@ def test_with_mtls_the_metadata_names_the_authentication(api, namespace, source,
     authentication(namespace)
     authority = Authority(tmp_path)
     certificate, key = authority.issue("server")
-    client_certificate, client_key = authority.issue("keda", alternative=["DNS:keda-operator.keda.svc"])
-    files = {"caCert": authority.certificate, "tlsClientCert": client_certificate, "tlsClientKey": client_key}
-    values = {}
-    for parameter, path in files.items():
-        with open(path) as file:
-            values[parameter] = file.read()
-    namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "channel"}, "stringData": values},
-                    {"apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication", "metadata": {"name": "channel"},
-                     "spec": {"secretTargetRef": [{"parameter": each, "name": "channel", "key": each} for each in files]}})
+    channel(namespace, authority)
     source.publish(37)
     with pod(api, "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.certificate) as server:
         namespace.scale("worker", trigger(server, push=True, auth={"name": "channel"}, enableTLS="true",

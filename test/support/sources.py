@@ -65,16 +65,16 @@ def redis():
 
         def add(queue, count):
             with broker.connect() as client:
-                client.add(f"{queue} stream", count)
+                client.add(f"{queue}-stream", count)
 
         with broker.connect() as client:
             for queue in WAITING:
-                client.call("XGROUP", "CREATE", f"{queue} stream", "workers", "0", "MKSTREAM")
+                client.call("XGROUP", "CREATE", f"{queue}-stream", "workers", "0", "MKSTREAM")
         push(BUSY, WAITING[BUSY])
         add(BUSY, WAITING[BUSY])
         yield [source("redis", lists, lambda queue: {"listName": queue}, push),
                source("redis-streams", streams, lambda queue: {
-                   "stream": f"{queue} stream", "consumerGroup": "workers", "lagCount": "5"}, add)]
+                   "stream": f"{queue}-stream", "consumerGroup": "workers", "lagCount": "5"}, add)]
 
 
 @contextlib.contextmanager
@@ -89,10 +89,12 @@ def nats_jetstream():
             client.create_stream(queue)
             client.create_consumer(queue, "workers")
         client.publish(BUSY, WAITING[BUSY])
-        yield [Source("nats-jetstream", proxy, "nats-jetstream",
-                      {"servers": f"nats://{{host}}:{proxy.port}", "user": USER},
-                      lambda queue: {"stream": queue, "consumer": "workers"},
-                      lambda password: broker.reload(users(password)), client.publish)]
+        source = Source("nats-jetstream", proxy, "nats-jetstream",
+                        {"servers": f"nats://{{host}}:{proxy.port}", "user": USER},
+                        lambda queue: {"stream": queue, "consumer": "workers"},
+                        lambda password: broker.reload(users(password)), client.publish)
+        source.monitor = broker.monitor_address
+        yield [source]
 
 
 @contextlib.contextmanager
@@ -101,7 +103,7 @@ def rabbitmq():
         def source(scheme, proxy):
             """Each has queues and a user of its own."""
             def name(queue):
-                return f"{queue} {scheme}"
+                return f"{queue}-{scheme}"
 
             def set_password(password):
                 broker.create_user(scheme, password)
