@@ -2,8 +2,7 @@
 
 #include "base/memory.h"
 #include "base/metric.h"
-#include "kubernetes/api.h"
-#include "kubernetes/reader.h"
+#include "kubernetes/trigger_credentials.h"
 
 #include <stdlib.h>
 
@@ -11,10 +10,9 @@
 enum { HAND_OVER_MS = 2000 };
 
 struct kubernetes_credentials {
-    struct kubernetes_api api; /* until it is started */
-    const char *cluster_namespace;
+    struct informer *informer; /* borrowed */
+    struct trigger_credentials *all;
     bool reads_hpas;
-    struct reader *reader;
     struct loop_calls *loop_calls;
     struct external_scaler *scaler;
 };
@@ -41,43 +39,37 @@ static bool changed(void *context, const char *key, size_t length, struct creden
     return is_done;
 }
 
-bool kubernetes_credentials_new(const char *cluster_namespace, bool reads_hpas,
-                                struct kubernetes_credentials **ret_credentials,
-                                struct error *error)
+struct kubernetes_credentials *kubernetes_credentials_new(struct informer *informer,
+                                                          const char *cluster_namespace,
+                                                          bool reads_hpas)
 {
-    struct kubernetes_api api;
-    if (!kubernetes_api_find("--kubernetes", &api, error))
-        return false;
-    *ret_credentials = memory_new(sizeof(**ret_credentials));
-    (*ret_credentials)->api = api;
-    (*ret_credentials)->cluster_namespace = cluster_namespace;
-    (*ret_credentials)->reads_hpas = reads_hpas;
-    return true;
-}
-
-void kubernetes_credentials_start(struct kubernetes_credentials *credentials,
-                                  struct loop_calls *loop_calls, struct external_scaler *scaler)
-{
-    const struct reader_settings settings = {
-        .api = credentials->api,
-        .cluster_namespace = credentials->cluster_namespace,
-        .reads_hpas = credentials->reads_hpas,
+    struct kubernetes_credentials *credentials = memory_new(sizeof(*credentials));
+    credentials->informer = informer;
+    credentials->reads_hpas = reads_hpas;
+    credentials->all = trigger_credentials_new(&(struct trigger_credentials_settings){
+        .informer = informer,
+        .cluster_namespace = cluster_namespace,
+        .reads_hpas = reads_hpas,
         .changed = changed,
         .context = credentials,
-    };
-    credentials->api = (struct kubernetes_api){0};
-    credentials->loop_calls = loop_calls;
-    credentials->scaler = scaler;
-    credentials->reader = reader_start(&settings);
+    });
+    return credentials;
 }
 
-/* ---- for the triggers; once it is stopped nothing is read any more ---- */
+void kubernetes_credentials_hand_to(struct kubernetes_credentials *credentials,
+                                    struct loop_calls *loop_calls, struct external_scaler *scaler)
+{
+    credentials->loop_calls = loop_calls;
+    credentials->scaler = scaler;
+}
+
+/* ---- for the triggers ---- */
 
 static void add(void *context, const struct identity *identity, const struct trigger_ref *ref,
                 const struct option *table)
 {
     const struct kubernetes_credentials *credentials = context;
-    const struct reader_call call = {
+    const struct trigger_call call = {
         .key = identity->bytes,
         .key_length = identity->length,
         .namespace = ref->namespace,
@@ -86,22 +78,19 @@ static void add(void *context, const struct identity *identity, const struct tri
         .count = ref->count,
         .table = table,
     };
-    if (credentials->reader != NULL)
-        reader_add(credentials->reader, &call);
+    trigger_credentials_add(credentials->all, &call);
 }
 
 static void forget(void *context, const struct identity *identity)
 {
     const struct kubernetes_credentials *credentials = context;
-    if (credentials->reader != NULL)
-        reader_remove(credentials->reader, identity->bytes, identity->length);
+    trigger_credentials_remove(credentials->all, identity->bytes, identity->length);
 }
 
 static void doubt(void *context, const struct identity *identity)
 {
     const struct kubernetes_credentials *credentials = context;
-    if (credentials->reader != NULL)
-        reader_doubt(credentials->reader, identity->bytes, identity->length);
+    trigger_credentials_doubt(credentials->all, identity->bytes, identity->length);
 }
 
 struct own_credentials_settings kubernetes_credentials_hooks(struct kubernetes_credentials *it)
@@ -117,17 +106,11 @@ struct own_credentials_settings kubernetes_credentials_hooks(struct kubernetes_c
     };
 }
 
-void kubernetes_credentials_stop(struct kubernetes_credentials *credentials)
-{
-    if (credentials != NULL)
-        reader_stop(TAKE(credentials->reader));
-}
-
 void kubernetes_credentials_free(struct kubernetes_credentials *credentials)
 {
     if (credentials == NULL)
         return;
-    kubernetes_api_done(&credentials->api);
+    trigger_credentials_free(credentials->all);
     free(credentials);
 }
 
@@ -142,22 +125,30 @@ void kubernetes_credentials_write_metrics(const struct kubernetes_credentials *c
         [CREDENTIALS_VERIFIED] = "verified",
         [CREDENTIALS_REFUSED] = "refused",
     };
-    struct reader_stats stats;
-    if (credentials == NULL || credentials->reader == NULL)
+    struct trigger_credentials_stats calls;
+    struct informer_stats stats;
+    if (credentials == NULL)
         return;
-    reader_stats(credentials->reader, &stats);
+    trigger_credentials_stats(credentials->all, &calls);
+    informer_stats(credentials->informer, &stats);
     metric_family(page, family, METRIC_GAUGE,
                   "Triggers without a connectionName, by what the Kubernetes API says of them "
                   "(--kubernetes).");
     for (size_t i = 0; i < ARRAY_LENGTH(states); i++) {
         _cleanup_(memory_free) char *labels = text_format("state=\"%s\"", states[i]);
-        metric_sample(page, family, labels, (double)stats.calls[i]);
+        metric_sample(page, family, labels, (double)calls.calls[i]);
     }
     metric_single(page, "backlog_kubernetes_objects", METRIC_GAUGE,
                   "Objects of the Kubernetes API that triggers need.", (double)stats.objects);
     metric_single(page, "backlog_kubernetes_failing_objects", METRIC_GAUGE,
                   "Of them, those that could not be read last; what was read stays in use.",
                   (double)stats.failing);
+    metric_single(page, "backlog_kubernetes_watches", METRIC_GAUGE,
+                  "Watches of the Kubernetes API, of which each notices changes at once.",
+                  (double)stats.watches);
+    metric_single(page, "backlog_kubernetes_live_watches", METRIC_GAUGE,
+                  "Of them, those that work; objects of the others are read at intervals.",
+                  (double)stats.live_watches);
     metric_single(page, "backlog_kubernetes_requests_total", METRIC_COUNTER,
                   "Requests to the Kubernetes API for triggers.", (double)stats.requests);
     metric_single(page, "backlog_kubernetes_failed_requests_total", METRIC_COUNTER,
@@ -167,10 +158,10 @@ void kubernetes_credentials_write_metrics(const struct kubernetes_credentials *c
 void kubernetes_credentials_write_lines(const struct kubernetes_credentials *credentials,
                                         struct text *page)
 {
-    struct reader_stats stats;
-    if (credentials == NULL || credentials->reader == NULL)
+    struct informer_stats stats;
+    if (credentials == NULL)
         return;
-    reader_stats(credentials->reader, &stats);
+    informer_stats(credentials->informer, &stats);
     if (stats.failing > 0)
         text_addf(page, "[-]%zu of %zu objects of the Kubernetes API cannot be read: %s\n",
                   stats.failing, stats.objects, stats.failure);

@@ -6,8 +6,8 @@
 #ifndef BACKLOG_DAEMON_KUBERNETES_CREDENTIALS_H
 #define BACKLOG_DAEMON_KUBERNETES_CREDENTIALS_H
 
-#include "base/error.h"
 #include "base/text.h"
+#include "kubernetes/informer.h"
 #include "scale/connections/own_credentials.h"
 #include "serve/services/external_scaler.h"
 #include "serve/services/loop_call.h"
@@ -16,14 +16,14 @@
 
 struct kubernetes_credentials;
 
-/* Fails outside of a pod. `cluster_namespace` is borrowed. */
-bool kubernetes_credentials_new(const char *cluster_namespace, bool reads_hpas,
-                                struct kubernetes_credentials **ret_credentials,
-                                struct error *error);
+/* A client of the informer, which is not started yet, and stopped before this is freed. `cluster_namespace` is borrowed. */
+struct kubernetes_credentials *kubernetes_credentials_new(struct informer *informer,
+                                                          const char *cluster_namespace,
+                                                          bool reads_hpas);
 
-/* Before the first call comes. */
-void kubernetes_credentials_start(struct kubernetes_credentials *credentials,
-                                  struct loop_calls *loop_calls, struct external_scaler *scaler);
+/* Where news go. Before the informer is started. */
+void kubernetes_credentials_hand_to(struct kubernetes_credentials *credentials,
+                                    struct loop_calls *loop_calls, struct external_scaler *scaler);
 
 /* For the triggers: the hooks alone. NULL: none. */
 struct own_credentials_settings kubernetes_credentials_hooks(struct kubernetes_credentials *it);
@@ -34,8 +34,6 @@ void kubernetes_credentials_write_metrics(const struct kubernetes_credentials *c
 void kubernetes_credentials_write_lines(const struct kubernetes_credentials *credentials,
                                         struct text *page);
 
-/* Nothing is handed over any more. NULL is harmless to both. */
-void kubernetes_credentials_stop(struct kubernetes_credentials *credentials);
-void kubernetes_credentials_free(struct kubernetes_credentials *credentials);
+void kubernetes_credentials_free(struct kubernetes_credentials *credentials); /* NULL is harmless */
 
 #endif

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/metric.h"
 #include "daemon/invalid_connections.h"
-#include "kubernetes/api.h"
 #include "kubernetes/secret_watcher.h"
 #include "measure/scaler.h"
 #include "scale/connections/named.h"
@@ -18,7 +17,6 @@ enum { HAND_OVER_MS = 2000 };
 enum { MAX_LOGGED = 20 };
 
 struct kubernetes_secrets {
-    struct kubernetes_api api; /* until it is started */
     struct secret_watcher *watcher;
     struct loop_calls *loop_calls;
     struct external_scaler *scaler;
@@ -66,53 +64,39 @@ static bool changed(void *context, const char *namespace, struct connections *co
     return is_done;
 }
 
-bool kubernetes_secrets_new(struct kubernetes_secrets **ret_secrets, struct error *error)
+struct kubernetes_secrets *kubernetes_secrets_new(struct informer *informer)
 {
-    struct kubernetes_api api;
-    if (!kubernetes_api_find("--kubernetes-secrets", &api, error))
-        return false;
-    *ret_secrets = memory_new(sizeof(**ret_secrets));
-    (*ret_secrets)->api = api;
-    return true;
-}
-
-void kubernetes_secrets_start(struct kubernetes_secrets *secrets, struct loop_calls *loop_calls,
-                              struct external_scaler *scaler)
-{
-    const struct secret_watcher_settings settings = {
-        .api = secrets->api,
+    struct kubernetes_secrets *secrets = memory_new(sizeof(*secrets));
+    secrets->watcher = secret_watcher_new(&(struct secret_watcher_settings){
+        .informer = informer,
         .name = NAMESPACE_SECRET_NAME,
         .changed = changed,
         .context = secrets,
-    };
-    secrets->api = (struct kubernetes_api){0};
+    });
+    return secrets;
+}
+
+void kubernetes_secrets_hand_to(struct kubernetes_secrets *secrets, struct loop_calls *loop_calls,
+                                struct external_scaler *scaler)
+{
     secrets->loop_calls = loop_calls;
     secrets->scaler = scaler;
-    secrets->watcher = secret_watcher_start(&settings);
 }
 
 void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wanted)
 {
     const struct kubernetes_secrets *secrets = context;
-    if (secrets->watcher == NULL)
-        return; /* stopped */
     if (is_wanted)
         secret_watcher_add(secrets->watcher, namespace);
     else
         secret_watcher_remove(secrets->watcher, namespace);
 }
 
-void kubernetes_secrets_stop(struct kubernetes_secrets *secrets)
-{
-    if (secrets != NULL)
-        secret_watcher_stop(TAKE(secrets->watcher));
-}
-
 void kubernetes_secrets_free(struct kubernetes_secrets *secrets)
 {
     if (secrets == NULL)
         return;
-    kubernetes_api_done(&secrets->api);
+    secret_watcher_free(secrets->watcher);
     free(secrets);
 }
 

@@ -7,8 +7,8 @@
 #ifndef BACKLOG_DAEMON_KUBERNETES_SECRETS_H
 #define BACKLOG_DAEMON_KUBERNETES_SECRETS_H
 
-#include "base/error.h"
 #include "base/text.h"
+#include "kubernetes/informer.h"
 #include "scale/connections/namespace_secrets.h"
 #include "serve/services/external_scaler.h"
 #include "serve/services/loop_call.h"
@@ -17,12 +17,12 @@
 
 struct kubernetes_secrets;
 
-/* Fails outside of a pod. */
-bool kubernetes_secrets_new(struct kubernetes_secrets **ret_secrets, struct error *error);
+/* A client of the informer, which is not started yet, and stopped before this is freed. */
+struct kubernetes_secrets *kubernetes_secrets_new(struct informer *informer);
 
-/* Before the first call comes. */
-void kubernetes_secrets_start(struct kubernetes_secrets *secrets, struct loop_calls *loop_calls,
-                              struct external_scaler *scaler);
+/* Where news go. Before the informer is started. */
+void kubernetes_secrets_hand_to(struct kubernetes_secrets *secrets, struct loop_calls *loop_calls,
+                                struct external_scaler *scaler);
 
 /* For the triggers (scale/connections/namespace_secrets.h); `context` is the secrets. */
 void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wanted);
@@ -31,8 +31,6 @@ void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wan
 void kubernetes_secrets_write_metrics(const struct namespace_secrets *secrets, struct text *page);
 void kubernetes_secrets_write_lines(const struct namespace_secrets *secrets, struct text *page);
 
-/* Nothing is handed over any more. NULL is harmless to both. */
-void kubernetes_secrets_stop(struct kubernetes_secrets *secrets);
-void kubernetes_secrets_free(struct kubernetes_secrets *secrets);
+void kubernetes_secrets_free(struct kubernetes_secrets *secrets); /* NULL is harmless */
 
 #endif

@@ -18,6 +18,8 @@
 #include "daemon/reload.h"
 #include "daemon/serve_flags.h"
 #include "daemon/workers.h"
+#include "kubernetes/api.h"
+#include "kubernetes/informer.h"
 #include "kubernetes/worker.h"
 #include "measure/agent/process.h"
 #include "measure/engine.h"
@@ -43,11 +45,12 @@ enum { STOP_MS = 5000 };
 struct parts {
     struct reload *reload;
     struct certificates *certificates;
+    struct informer *informer;                  /* NULL: neither of both */
     struct kubernetes_secrets *secrets;         /* NULL: none are read */
     struct kubernetes_credentials *credentials; /* NULL: triggers have none of their own */
     struct cluster_authentications *cluster_authentications;
-    struct workers *workers;                    /* NULL: none are listed */
-    struct peer_values *peer_values;            /* NULL: no peers are asked, as the next two */
+    struct workers *workers;         /* NULL: none are listed */
+    struct peer_values *peer_values; /* NULL: no peers are asked, as the next two */
     struct peers *peers;
     struct peers_service *peers_service;
     struct loop_calls *loop_calls;
@@ -127,9 +130,11 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
     });
 
     if (parts->secrets != NULL)
-        kubernetes_secrets_start(parts->secrets, parts->loop_calls, parts->scaler);
+        kubernetes_secrets_hand_to(parts->secrets, parts->loop_calls, parts->scaler);
     if (parts->credentials != NULL)
-        kubernetes_credentials_start(parts->credentials, parts->loop_calls, parts->scaler);
+        kubernetes_credentials_hand_to(parts->credentials, parts->loop_calls, parts->scaler);
+    if (parts->informer != NULL)
+        informer_start(parts->informer);
     const struct rpc_service *scaler = external_scaler_service(parts->scaler);
     parts->health = health_new(scaler->name);
     parts->services = services_new();
@@ -152,8 +157,7 @@ static void free_parts(struct parts *parts)
     if (parts->server != NULL)
         server_drain(parts->server, 0);
     peers_end(parts->peers);
-    kubernetes_secrets_stop(parts->secrets); /* calls use it until they have ended */
-    kubernetes_credentials_stop(parts->credentials);
+    informer_stop(parts->informer); /* calls use it until they have ended */
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
     if (parts->engine != NULL && !engine_stop(parts->engine, STOP_MS)) {
@@ -174,6 +178,7 @@ static void free_parts(struct parts *parts)
         loop_calls_free(parts->loop_calls);
     kubernetes_secrets_free(parts->secrets);
     kubernetes_credentials_free(parts->credentials);
+    informer_free(parts->informer);
     cluster_authentications_free(parts->cluster_authentications);
     reload_end(parts->reload);
     certificates_end(parts->certificates);
@@ -258,18 +263,33 @@ static void request_from_peers(const struct serve_flags *flags, struct parts *pa
         parts->peers = peers_begin(&flags->peers, &tls, parts->peer_values);
 }
 
+/* One reads for all that need objects of the Kubernetes API. */
+static bool make_informer(const struct serve_flags *flags, struct parts *parts, struct error *error)
+{
+    struct kubernetes_api api;
+    if (!flags->kubernetes && !flags->kubernetes_secrets)
+        return true;
+    if (!kubernetes_api_find(flags->kubernetes ? "--kubernetes" : "--kubernetes-secrets", &api,
+                             error))
+        return false;
+    parts->informer = informer_new(&api);
+    if (flags->kubernetes_secrets)
+        parts->secrets = kubernetes_secrets_new(parts->informer);
+    if (flags->kubernetes)
+        parts->credentials = kubernetes_credentials_new(
+            parts->informer, flags->kubernetes_cluster_namespace, flags->kubernetes_hpa);
+    return true;
+}
+
 static bool start(const struct serve_flags *flags, bool interval_is_set, struct parts *parts,
                   struct error *error)
 {
     struct connections *connections = NULL;
     parts->certificates = certificates_begin(&flags->tls);
-    if ((flags->kubernetes_secrets && !kubernetes_secrets_new(&parts->secrets, error)) ||
+    if (!make_informer(flags, parts, error) ||
         !workers_new(&flags->workers, &parts->workers, error) ||
         !cluster_authentications_parse(flags->kubernetes_cluster_authentications,
                                        &parts->cluster_authentications, error) ||
-        (flags->kubernetes &&
-         !kubernetes_credentials_new(flags->kubernetes_cluster_namespace, flags->kubernetes_hpa,
-                                     &parts->credentials, error)) ||
         !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))
         return false;
     make_parts(flags, interval_is_set, connections, parts);

@@ -72,10 +72,11 @@ static void set_options(CURL *curl, const struct kubernetes_api *api, const char
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
 }
 
-CURL *kubernetes_api_get(const struct kubernetes_api *api, const char *path, long timeout_ms,
-                         struct curl_slist **ret_headers, struct error *error)
+CURL *kubernetes_api_get(const struct kubernetes_api *api, const char *path, const char *accept,
+                         long timeout_ms, struct curl_slist **ret_headers, struct error *error)
 {
-    struct curl_slist *headers = curl_slist_append(NULL, "Accept: application/json");
+    _cleanup_(memory_free) char *accepted = text_format("Accept: application/json%s", accept);
+    struct curl_slist *headers = curl_slist_append(NULL, accepted);
     if (!add_token(api, &headers, error)) {
         curl_slist_free_all(headers);
         return NULL;

@@ -23,8 +23,9 @@ struct kubernetes_api {
 bool kubernetes_api_find(const char *flag, struct kubernetes_api *ret_api, struct error *error);
 void kubernetes_api_done(struct kubernetes_api *api);
 
-/* A GET of the path. The caller frees the handle and the headers, in this order. NULL with the error set. */
-CURL *kubernetes_api_get(const struct kubernetes_api *api, const char *path, long timeout_ms,
-                         struct curl_slist **ret_headers, struct error *error);
+/* A GET of the path; `accept` stands behind "application/json" in its header. The caller frees the handle and the headers, in
+ * this order. NULL with the error set. */
+CURL *kubernetes_api_get(const struct kubernetes_api *api, const char *path, const char *accept,
+                         long timeout_ms, struct curl_slist **ret_headers, struct error *error);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kubernetes/secret.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ static const struct {
     {"Secret", "api/v1", "secrets"},
     {"ConfigMap", "api/v1", "configmaps"},
     {"HorizontalPodAutoscaler", "apis/autoscaling/v2", "horizontalpodautoscalers"},
+    {"Secret", "api/v1", "secrets"},
 };
 
 const char *object_kind_name(enum object_kind kind)
@@ -48,6 +50,13 @@ char *object_path(enum object_kind kind, const char *namespace, const char *name
         return text_format("/%s/%s/%s", kinds[kind].group, kinds[kind].plural, name);
     return text_format("/%s/namespaces/%s/%s/%s", kinds[kind].group, namespace, kinds[kind].plural,
                        name);
+}
+
+char *object_collection_path(enum object_kind kind, const char *namespace)
+{
+    if (namespace == NULL)
+        return text_format("/%s/%s", kinds[kind].group, kinds[kind].plural);
+    return text_format("/%s/namespaces/%s/%s", kinds[kind].group, namespace, kinds[kind].plural);
 }
 
 char *object_label(enum object_kind kind, const char *namespace, const char *name)
@@ -90,6 +99,16 @@ static void free_entries(struct option_entry *entries, size_t count)
         free((char *)entries[i].value);
     }
     free(entries);
+}
+
+char *object_revision(enum object_kind kind, const json_t *metadata)
+{
+    json_int_t generation = json_integer_value(json_object_get(metadata, "generation"));
+    const char *version = text_of(metadata, "resourceVersion");
+    bool has_status = kind <= OBJECT_CLUSTER_TRIGGER_AUTHENTICATION;
+    if (has_status && generation > 0)
+        return text_format("generation %lld", (long long)generation);
+    return text_copy(version == NULL ? "" : version);
 }
 
 /* ---- ScaledObject and ScaledJob ---- */
@@ -282,6 +301,9 @@ static bool read_object(enum object_kind kind, const json_t *json, struct object
     case OBJECT_TRIGGER_AUTHENTICATION:
     case OBJECT_CLUSTER_TRIGGER_AUTHENTICATION:
         return read_authentication(spec, object, error);
+    case OBJECT_CONNECTIONS:
+        object->connections = secret_connections(json);
+        return true;
     default:
         return read_data(json, kind, object, error);
     }
@@ -314,6 +336,7 @@ struct object *object_parse(enum object_kind kind, const char *namespace, const 
         return NULL;
     }
     struct object *object = memory_new(sizeof(*object));
+    object->revision = object_revision(kind, json_object_get(json, "metadata"));
     if (read_object(kind, json, object, error))
         return object;
     object_free(object);
@@ -345,5 +368,7 @@ void object_free(struct object *object)
     free(object->hpa);
     free(object->triggers);
     free(object->parameters);
+    connections_free(object->connections);
+    free(object->revision);
     free(object);
 }

@@ -9,8 +9,10 @@
 #define BACKLOG_KUBERNETES_OBJECT_H
 
 #include "base/error.h"
+#include "config/connections.h"
 #include "config/option.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +25,7 @@ enum object_kind {
     OBJECT_SECRET,
     OBJECT_CONFIG_MAP,
     OBJECT_HPA,
+    OBJECT_CONNECTIONS, /* a Secret of connections files (secret.h) */
     OBJECT_KINDS,
 };
 
@@ -56,6 +59,8 @@ struct object {
     const char *unsupported; /* of an authentication as a whole ("podIdentity"), or NULL; static */
     struct option_entry *data; /* of a Secret, decoded, and of a ConfigMap */
     size_t data_count;
+    struct connections *connections; /* of OBJECT_CONNECTIONS */
+    char *revision;                  /* another one: it may have changed */
 };
 
 /* "ScaledObject" */
@@ -66,6 +71,13 @@ bool object_is_name(const char *name);
 
 /* Both have been checked with object_is_name(). The caller frees the path. */
 char *object_path(enum object_kind kind, const char *namespace, const char *name);
+
+/* Of all of the kind in the namespace, NULL: in all. The caller frees it. */
+char *object_collection_path(enum object_kind kind, const char *namespace);
+
+/* What is another after a change that counts: the generation where there is one, which the status does not change, else the
+ * resourceVersion. The caller frees it. */
+char *object_revision(enum object_kind kind, const json_t *metadata);
 
 /* "Secret shop/rabbitmq"; the caller frees it. */
 char *object_label(enum object_kind kind, const char *namespace, const char *name);

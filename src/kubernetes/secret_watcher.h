@@ -1,21 +1,21 @@
 /*
- * The secret watcher: reads one Secret of each namespace that it is given, by its name, and follows its changes
- * with a watch of the Kubernetes API (list, then watch from the list's version on; after an error with back-off).
+ * The secret watcher: follows one Secret of each namespace that it is given, by its name, with the informer.
  *
- * Threads: it has one of its own, on which it calls back. Adding and removing never waits for it.
+ * Threads: the informer's, on which it calls back. Adding and removing never waits for it.
  */
 #ifndef BACKLOG_KUBERNETES_SECRET_WATCHER_H
 #define BACKLOG_KUBERNETES_SECRET_WATCHER_H
 
 #include "base/error.h"
 #include "config/connections.h"
-#include "kubernetes/api.h"
+#include "kubernetes/informer.h"
 
 #include <stdbool.h>
 
 struct secret_watcher_settings {
-    struct kubernetes_api api; /* taken */
-    const char *name;          /* of the Secrets; borrowed */
+    struct informer
+        *informer;    /* borrowed; it is not started yet, and stopped before this is freed */
+    const char *name; /* of the Secrets; borrowed */
     /*
      * What is known of a namespace's Secret. `connections` is taken; NULL without an error: there is no Secret. With
      * an error nothing new is known: the API did not answer. False: must be called again later.
@@ -27,8 +27,8 @@ struct secret_watcher_settings {
 
 struct secret_watcher;
 
-struct secret_watcher *secret_watcher_start(const struct secret_watcher_settings *settings);
-void secret_watcher_stop(struct secret_watcher *watcher); /* NULL is harmless */
+struct secret_watcher *secret_watcher_new(const struct secret_watcher_settings *settings);
+void secret_watcher_free(struct secret_watcher *watcher); /* NULL is harmless */
 
 void secret_watcher_add(struct secret_watcher *watcher, const char *namespace);
 void secret_watcher_remove(struct secret_watcher *watcher, const char *namespace);

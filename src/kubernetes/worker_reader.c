@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "kubernetes/secret.h"
+#include "kubernetes/request.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -65,41 +65,10 @@ struct worker_reader {
 
 /* ---- requests ---- */
 
-struct fetch {
-    CURL *curl;
-    struct curl_slist *headers;
-    struct text body;
-    size_t max_bytes;
-    bool is_too_large;
-    bool is_over;
-    CURLcode code;
-    long status;
-};
-
-static void fetch_done(struct fetch *fetch)
+/* It has been removed from its multi. */
+static void fetch_done(struct request *fetch)
 {
-    curl_easy_cleanup(fetch->curl);
-    curl_slist_free_all(fetch->headers);
-    text_done(&fetch->body);
-}
-
-static size_t receive(char *bytes, size_t size, size_t count, void *argument)
-{
-    struct fetch *fetch = argument;
-    fetch->is_too_large = fetch->body.length + size * count > fetch->max_bytes;
-    if (fetch->is_too_large)
-        return CURL_WRITEFUNC_ERROR;
-    text_add_bytes(&fetch->body, bytes, size * count);
-    return size * count;
-}
-
-static void begin(struct worker_reader *reader, struct fetch *fetch, size_t max_bytes)
-{
-    fetch->max_bytes = max_bytes;
-    curl_easy_setopt(fetch->curl, CURLOPT_WRITEFUNCTION, receive);
-    curl_easy_setopt(fetch->curl, CURLOPT_WRITEDATA, fetch);
-    curl_easy_setopt(fetch->curl, CURLOPT_PRIVATE, fetch);
-    curl_multi_add_handle(reader->multi, fetch->curl);
+    request_end(fetch, NULL);
 }
 
 static bool is_stopping(struct worker_reader *reader)
@@ -110,60 +79,34 @@ static bool is_stopping(struct worker_reader *reader)
     return stopping;
 }
 
-static void take_ends(struct worker_reader *reader)
-{
-    const CURLMsg *message;
-    int left;
-    while ((message = curl_multi_info_read(reader->multi, &left)) != NULL) {
-        struct fetch *fetch = NULL;
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch);
-        curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &fetch->status);
-        fetch->code = message->data.result;
-        fetch->is_over = true;
-    }
-}
-
 /* Until all that have begun are over, by their own deadlines at the latest, or the reader is to end. */
-static void finish(struct worker_reader *reader, struct fetch *fetches, size_t count)
+static void finish(struct worker_reader *reader, struct request *requests, size_t count)
 {
     int running = 1;
     while (running > 0 && !is_stopping(reader)) {
         curl_multi_perform(reader->multi, &running);
-        take_ends(reader);
+        while (request_take_ended(reader->multi) != NULL)
+            ;
         if (running > 0)
             curl_multi_poll(reader->multi, NULL, 0, API_TIMEOUT_MS, NULL);
     }
     for (size_t i = 0; i < count; i++)
-        if (fetches[i].curl != NULL)
-            curl_multi_remove_handle(reader->multi, fetches[i].curl);
+        curl_multi_remove_handle(reader->multi, requests[i].curl);
 }
 
-/* A GET of the Kubernetes API. */
+/* A GET of the Kubernetes API. The caller ends it in any case. */
 static bool get(struct worker_reader *reader, const char *path, size_t max_bytes,
-                struct fetch *ret_fetch, struct error *error)
+                struct request *ret_request, struct error *error)
 {
-    struct fetch *fetch = ret_fetch;
-    fetch->curl = kubernetes_api_get(&reader->api, path, API_TIMEOUT_MS, &fetch->headers, error);
-    if (fetch->curl == NULL)
+    if (!request_begin(ret_request, reader->multi, &reader->api, path, "", API_TIMEOUT_MS,
+                       max_bytes, error))
         return false;
-    begin(reader, fetch, max_bytes);
-    finish(reader, fetch, 1);
-    reader->may_request_ms += MS_PER_REQUEST;
-    if (fetch->is_too_large)
-        return error_unavailable(error, "the reply of the Kubernetes API is larger than %zu bytes",
-                                 max_bytes);
-    if (!fetch->is_over || fetch->code != CURLE_OK)
-        return error_unavailable(error, "the Kubernetes API at %s: %s", reader->api.server,
-                                 curl_easy_strerror(fetch->code));
-    if (fetch->status == 200)
+    finish(reader, ret_request, 1);
+    reader->may_request_ms += MS_PER_REQUEST + ret_request->retry_after_ms;
+    if (ret_request->status == 200)
         return true;
-    _cleanup_(memory_free) char *message =
-        fetch->body.bytes == NULL ? NULL
-                                  : secret_parse_status(fetch->body.bytes, fetch->body.length);
-    return error_unavailable(error, "the Kubernetes API: %ld%s%s", fetch->status,
-                             message == NULL ? "" : " ", message == NULL ? "" : message);
+    request_explain(ret_request, &reader->api, error);
+    return false;
 }
 
 /* ---- an object ---- */
@@ -172,8 +115,8 @@ static bool get(struct worker_reader *reader, const char *path, size_t max_bytes
 static bool read_selector(struct worker_reader *reader, struct worker_object *object,
                           struct error *error)
 {
-    _cleanup_(fetch_done) struct fetch found = {0};
-    _cleanup_(fetch_done) struct fetch scale = {0};
+    _cleanup_(fetch_done) struct request found = {0};
+    _cleanup_(fetch_done) struct request scale = {0};
     _cleanup_(memory_free) char *scale_path = NULL;
     _cleanup_(memory_free) char *target = NULL;
     _cleanup_(memory_free) char *selector = NULL;
@@ -201,13 +144,13 @@ static bool read_selector(struct worker_reader *reader, struct worker_object *ob
 /* Their /metrics, side by side. One that does not answer has no number. */
 static void read_done(struct worker_reader *reader, struct worker_list *list)
 {
-    struct fetch fetches[MAX_METRICS] = {0};
+    struct request fetches[MAX_METRICS] = {0};
     struct worker *of[MAX_METRICS];
     size_t count = 0;
     for (size_t i = 0; i < list->count && count < MAX_METRICS; i++) {
         if (list->items[i].metrics_url == NULL)
             continue;
-        struct fetch *fetch = &fetches[count];
+        struct request *fetch = &fetches[count];
         of[count++] = &list->items[i];
         fetch->curl = curl_easy_init();
         curl_easy_setopt(fetch->curl, CURLOPT_URL, list->items[i].metrics_url);
@@ -217,11 +160,11 @@ static void read_done(struct worker_reader *reader, struct worker_list *list)
         curl_easy_setopt(fetch->curl, CURLOPT_FORBID_REUSE, 1L);
         curl_easy_setopt(fetch->curl, CURLOPT_TIMEOUT_MS, (long)POD_TIMEOUT_MS);
         curl_easy_setopt(fetch->curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
-        begin(reader, fetch, MAX_METRICS_BYTES);
+        request_add(fetch, reader->multi, MAX_METRICS_BYTES);
     }
     finish(reader, fetches, count);
     for (size_t i = 0; i < count; i++) {
-        if (fetches[i].is_over && fetches[i].code == CURLE_OK && fetches[i].status == 200)
+        if (fetches[i].status == 200)
             of[i]->done = worker_done_parse(fetches[i].body);
         fetch_done(&fetches[i]);
     }
@@ -230,8 +173,8 @@ static void read_done(struct worker_reader *reader, struct worker_list *list)
 static bool read_object(struct worker_reader *reader, struct worker_object *object,
                         struct worker_list *ret_list, struct error *error)
 {
-    _cleanup_(fetch_done) struct fetch pods = {0};
-    _cleanup_(fetch_done) struct fetch usage = {0};
+    _cleanup_(fetch_done) struct request pods = {0};
+    _cleanup_(fetch_done) struct request usage = {0};
     bool is_old = clock_now_ms() - object->selector_ms > SELECTOR_MS;
     if ((object->selector == NULL || is_old) && !read_selector(reader, object, error))
         return false;
@@ -277,7 +220,7 @@ static void update_object(struct worker_reader *reader, struct worker_object *ob
 
 static void update_log(struct worker_reader *reader, struct worker_log_entry *log)
 {
-    _cleanup_(fetch_done) struct fetch reply = {0};
+    _cleanup_(fetch_done) struct request reply = {0};
     struct error error = {0};
     struct text text = {0};
     _cleanup_(memory_free) char *path =

@@ -1,6 +1,7 @@
 """Every scaler with the TriggerAuthentication that KEDA's documentation shows: moved, its password changed, and moved back."""
 
 import contextlib
+import time
 
 import pytest
 
@@ -116,7 +117,6 @@ class Fleet:
             assert numbers == sorted(numbers), (name, numbers)
 
 
-@pytest.mark.core
 def test_each_scaler_is_moved_rotated_and_moved_back_in_both_forms(api, namespace, tmp_path):
     authority = Authority(tmp_path)
     certificate, key = authority.issue("server")
@@ -176,3 +176,51 @@ def test_jobs_and_a_cluster_wide_authentication(api, namespace):
             namespace.scale("worker", own)
             namespace.wait(lambda: len(namespace.jobs_of("jobs")) >= 3, "three jobs")
             namespace.wait_for_replicas("worker", 3)
+
+
+EDITS, OBJECTS, EDIT_SECONDS = 200, 10, 0.3
+USERS = {"one": "p4ssw0rd-one", "two": "p4ssw0rd-two"}
+
+
+def test_200_edits_under_load_are_no_error_at_keda(api, namespace):
+    """Of metadata, authenticationRef, Secrets and authentications, while KEDA polls each object every 2 s. All are right, so
+    that no call may fail, and no replica may change."""
+    config = "\n".join(f"user {user} on >{password} ~* &* +@all" for user, password in USERS.items())
+    names = [f"worker-{number}" for number in range(OBJECTS)]
+    turns = dict.fromkeys(("interval", "ref", "user", "key"), 0)
+    with Redis(config) as broker, broker.connect() as client:
+        client.call("RPUSH", BUSY, *range(37))
+        allow(api, {namespace.name: ["first", "second"]})
+        for name in ("first", "second"):
+            authentication_of(namespace, name, username="one", password=USERS["one"])
+
+        def put(server, name):
+            found = trigger(server, push=True, auth={"name": ("first", "second")[turns["ref"] % 2]}, scaler="redis",
+                            address=broker.address, listName=BUSY, listLength=5, interval=f"{1 + turns['interval'] % 3}s")
+            namespace.scale(name, found, replicas=8)
+
+        def put_secrets():
+            user = ("one", "two")[turns["user"] % 2]
+            parameters = {"username": user, "password": USERS[user]}
+            if turns["key"] % 2:  # an authentication with other keys, too
+                parameters["databaseIndex"] = "0"
+            authentication_of(namespace, ("first", "second")[turns["key"] // 2 % 2], **parameters)
+
+        with pod(api, "--interval", "1s") as server:
+            for name in names:
+                put(server, name)
+            for name in names:
+                namespace.wait_for_replicas(name, 8)
+            namespace.wait_until_ready(*names)
+            begin = time.monotonic()
+            for number in range(EDITS):
+                what = ("interval", "ref", "user", "key")[number % 4]
+                turns[what] += 1
+                if what in ("interval", "ref"):
+                    put(server, names[number // 4 % OBJECTS])
+                else:
+                    put_secrets()
+                time.sleep(EDIT_SECONDS)
+            namespace.stays(5, **dict.fromkeys(names, 8))
+            assert not namespace.warnings(since=begin), namespace.warnings(since=begin)
+            assert not any(namespace.history(name, begin) for name in names)

@@ -1,4 +1,4 @@
-/* Replies of the Kubernetes API, one per line: the first line is about the Secret of a namespace's connections, the others
+/* Replies of the Kubernetes API, one per line: the first line is a Secret of a namespace's connections, or an event of a watch, the others
  * are a ScaledObject, a ScaledJob, a TriggerAuthentication, a ClusterTriggerAuthentication, a Secret and a ConfigMap, of
  * which the credentials of a call follow. A call is verified only where a trigger has its metadata, and has values only
  * where an authentication names them. */
@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "kubernetes/object.h"
 #include "kubernetes/resolve.h"
-#include "kubernetes/secret.h"
+#include "kubernetes/watch.h"
 #include "require.h"
 
 #include <string.h>
@@ -42,15 +42,16 @@ static struct resolve_found find(void *context, enum object_kind kind, const cha
 
 static void read_connections(const char *text, size_t length)
 {
-    _cleanup_(secret_news_done) struct secret_news listed = {0};
-    _cleanup_(secret_news_done) struct secret_news news = {0};
+    struct watch_event event;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(error_done) struct error event_error = {0};
-    bool is_listed = secret_parse_list(text, length, "ns", "n", &listed, &error);
-    require(is_listed != error_is_set(&error));
-    bool is_event = secret_parse_event(text, length, "ns", "n", &news, &event_error);
+    struct object *object = object_parse(OBJECT_CONNECTIONS, "ns", "n", text, length, &error);
+    require((object == NULL) == error_is_set(&error));
+    object_free(object);
+    bool is_event = watch_event_parse(OBJECT_SCALED_OBJECT, text, length, &event, &event_error);
     require(is_event != error_is_set(&event_error));
-    _cleanup_(memory_free) char *status = secret_parse_status(text, length);
+    watch_event_done(&event);
+    _cleanup_(memory_free) char *message = request_status_message(text, length);
 }
 
 static void read_object(struct replies *replies, enum object_kind kind, const char *text,

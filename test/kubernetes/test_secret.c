@@ -1,8 +1,9 @@
-/* What the Kubernetes API sends about a Secret. */
+/* What the Kubernetes API sends about a Secret of connections. */
 #include "kubernetes/secret.h"
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kubernetes/object.h"
 
 #include <openssl/evp.h>
 #include <setjmp.h>
@@ -23,106 +24,63 @@
 #define SECRET(data)                                                                               \
     "{\"metadata\":{\"name\":\"backlog-connections\",\"namespace\":\"shop\",\"resourceVersion\":"  \
     "\"8\"},\"data\":{" data "}}"
-#define LIST(items) "{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[" items "]}"
 
 struct parsed {
-    struct secret_news news;
+    struct object *object;
     struct error error;
-    bool good;
 };
 
 static void parsed_done(struct parsed *parsed)
 {
-    secret_news_done(&parsed->news);
+    object_free(parsed->object);
     error_done(&parsed->error);
 }
 
-static struct parsed list(const char *text)
+static struct parsed parse(const char *text)
 {
     struct parsed parsed = {0};
-    parsed.good = secret_parse_list(text, strlen(text), "shop", "backlog-connections", &parsed.news,
-                                    &parsed.error);
+    parsed.object = object_parse(OBJECT_CONNECTIONS, "shop", "backlog-connections", text,
+                                 strlen(text), &parsed.error);
     return parsed;
 }
 
-static struct parsed event(const char *text)
-{
-    struct parsed parsed = {0};
-    parsed.good = secret_parse_event(text, strlen(text), "shop", "backlog-connections",
-                                     &parsed.news, &parsed.error);
-    return parsed;
-}
-
-static void a_list_has_the_secret_or_not(void **state)
+static void a_secret_has_connections_or_none(void **state)
 {
     (void)state;
-    _cleanup_(parsed_done) struct parsed found = list(LIST(SECRET("\"orders\":\"" GOOD "\"")));
-    assert_int_equal(found.news.event, SECRET_IS);
-    assert_string_equal(found.news.version, "7");
-    const struct named_connection *a = connections_find(found.news.connections, "a");
+    _cleanup_(parsed_done) struct parsed found = parse(SECRET("\"orders\":\"" GOOD "\""));
+    const struct named_connection *a = connections_find(found.object->connections, "a");
     assert_non_null(a);
     assert_true(a->is_tenants);
     assert_string_equal(a->scaler, "f");
-
-    _cleanup_(parsed_done) struct parsed none = list(LIST(""));
-    assert_int_equal(none.news.event, SECRET_IS_GONE);
-    _cleanup_(parsed_done) struct parsed other =
-        list(LIST("{\"metadata\":{\"name\":\"other\",\"namespace\":\"shop\"}}"));
-    assert_int_equal(other.news.event, SECRET_IS_GONE);
-    _cleanup_(parsed_done) struct parsed empty = list(LIST(SECRET("")));
-    assert_int_equal(empty.news.event, SECRET_IS);
-    assert_int_equal(empty.news.connections->count, 0);
+    assert_string_equal(found.object->revision, "8");
+    _cleanup_(parsed_done) struct parsed empty = parse(SECRET(""));
+    assert_int_equal(empty.object->connections->count, 0);
 }
 
-static void an_invalid_list_is_an_error_and_never_no_secret(void **state)
+static void what_is_no_secret_is_an_error_and_never_an_empty_one(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", "{", "[]", "null", "{\"items\":[]}", "{\"metadata\":{\"resourceVersion\":\"7\"}}"};
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"items\":[]}",
+        "{\"metadata\":{\"name\":\"other\",\"namespace\":\"shop\"},\"data\":{}}",
+        "{\"metadata\":{\"name\":\"backlog-connections\",\"namespace\":\"bar\"},\"data\":{}}"};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
-        _cleanup_(parsed_done) struct parsed parsed = list(texts[i]);
-        assert_false(parsed.good);
+        _cleanup_(parsed_done) struct parsed parsed = parse(texts[i]);
+        assert_null(parsed.object);
         assert_int_equal(parsed.error.code, ERROR_UNAVAILABLE);
     }
-}
-
-static void events_of_a_watch(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        enum secret_event event;
-        const char *version;
-    } cases[] = {
-        {"{\"type\":\"ADDED\",\"object\":" SECRET("") "}", SECRET_IS, "8"},
-        {"{\"type\":\"MODIFIED\",\"object\":" SECRET("") "}", SECRET_IS, "8"},
-        {"{\"type\":\"DELETED\",\"object\":" SECRET("") "}", SECRET_IS_GONE, "8"},
-        {"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"9\"}}}",
-         SECRET_UNCHANGED, "9"},
-        {"{\"type\":\"ERROR\",\"object\":{\"code\":410,\"message\":\"too old\"}}", SECRET_EXPIRED,
-         NULL},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        _cleanup_(parsed_done) struct parsed parsed = event(cases[i].text);
-        assert_true(parsed.good);
-        assert_int_equal(parsed.news.event, cases[i].event);
-        if (cases[i].version == NULL)
-            assert_null(parsed.news.version);
-        else
-            assert_string_equal(parsed.news.version, cases[i].version);
-    }
-    _cleanup_(parsed_done) struct parsed failed =
-        event("{\"type\":\"ERROR\",\"object\":{\"code\":500,\"message\":\"no quorum\"}}");
-    assert_false(failed.good);
-    assert_string_equal(error_text(&failed.error), "no quorum");
 }
 
 static void files_and_namespaces_are_refused_and_a_broken_key_is_a_problem(void **state)
 {
     (void)state;
     _cleanup_(parsed_done) struct parsed parsed =
-        list(LIST(SECRET("\"a\":\"" FORBIDDEN "\",\"b\":\"!\",\"c\":\"Ww==\",\"d\":7")));
-    const struct connections *connections = parsed.news.connections;
+        parse(SECRET("\"a\":\"" FORBIDDEN "\",\"b\":\"!\",\"c\":\"Ww==\",\"d\":7"));
+    const struct connections *connections = parsed.object->connections;
     const struct named_connection *a = connections_find(connections, "a");
     const struct named_connection *b = connections_find(connections, "b");
     assert_false(named_connection_is_usable(a));
@@ -143,7 +101,7 @@ static char *secret_of(const char *head, const char *unit, size_t bytes)
         text_add(&yaml, unit);
     _cleanup_(memory_free) unsigned char *encoded = memory_new(yaml.length / 3 * 4 + 8);
     EVP_EncodeBlock(encoded, (const unsigned char *)yaml.bytes, (int)yaml.length);
-    return text_format(LIST(SECRET("\"orders\":\"%s\"")), (const char *)encoded);
+    return text_format(SECRET("\"orders\":\"%s\""), (const char *)encoded);
 }
 
 static void a_secret_that_is_too_large_is_a_problem(void **state)
@@ -151,21 +109,20 @@ static void a_secret_that_is_too_large_is_a_problem(void **state)
     (void)state;
     _cleanup_(memory_free) char *fits = secret_of("connections: {}\n", "#", (64 << 10) - 8);
     _cleanup_(memory_free) char *large = secret_of("connections: {}\n", "#", 65 << 10);
-    _cleanup_(parsed_done) struct parsed taken = list(fits);
-    _cleanup_(parsed_done) struct parsed parsed = list(large);
-    assert_int_equal(parsed.news.event, SECRET_IS);
-    assert_int_equal(parsed.news.connections->problems_count, 1);
-    assert_non_null(strstr(parsed.news.connections->problems[0].text,
+    _cleanup_(parsed_done) struct parsed taken = parse(fits);
+    _cleanup_(parsed_done) struct parsed parsed = parse(large);
+    assert_int_equal(parsed.object->connections->problems_count, 1);
+    assert_non_null(strstr(parsed.object->connections->problems[0].text,
                            "Secret shop/backlog-connections: has 665"));
-    assert_int_equal(taken.news.connections->problems_count, 0);
+    assert_int_equal(taken.object->connections->problems_count, 0);
 
     _cleanup_(text_done) struct text keys = {0};
     for (int i = 0; i < 65; i++)
         text_addf(&keys, "%s\"k%d\":\"\"", i == 0 ? "" : ",", i);
-    _cleanup_(memory_free) char *many = text_format(LIST(SECRET("%s")), keys.bytes);
-    _cleanup_(parsed_done) struct parsed refused = list(many);
-    assert_int_equal(refused.news.connections->problems_count, 1);
-    assert_non_null(strstr(refused.news.connections->problems[0].text, "has 65 keys"));
+    _cleanup_(memory_free) char *many = text_format(SECRET("%s"), keys.bytes);
+    _cleanup_(parsed_done) struct parsed refused = parse(many);
+    assert_int_equal(refused.object->connections->problems_count, 1);
+    assert_non_null(strstr(refused.object->connections->problems[0].text, "has 65 keys"));
 }
 
 /* One thread reads the Secrets of all teams. The limit is many times what the worst takes, sanitized; with libyaml alone
@@ -194,9 +151,9 @@ static void no_secret_takes_long(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(shapes); i++) {
         _cleanup_(memory_free) char *text = secret_of(shapes[i][0], shapes[i][1], (64 << 10) - 64);
         clock_t began = clock();
-        _cleanup_(parsed_done) struct parsed parsed = list(text);
+        _cleanup_(parsed_done) struct parsed parsed = parse(text);
         double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
-        assert_true(parsed.good);
+        assert_non_null(parsed.object);
         worst_shape = seconds > worst ? i : worst_shape;
         worst = seconds > worst ? seconds : worst;
     }
@@ -207,9 +164,8 @@ static void no_secret_takes_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_list_has_the_secret_or_not),
-        cmocka_unit_test(an_invalid_list_is_an_error_and_never_no_secret),
-        cmocka_unit_test(events_of_a_watch),
+        cmocka_unit_test(a_secret_has_connections_or_none),
+        cmocka_unit_test(what_is_no_secret_is_an_error_and_never_an_empty_one),
         cmocka_unit_test(files_and_namespaces_are_refused_and_a_broken_key_is_a_problem),
         cmocka_unit_test(a_secret_that_is_too_large_is_a_problem),
         cmocka_unit_test(no_secret_takes_long),

@@ -35,6 +35,13 @@ def api(folder):
         yield found
 
 
+@pytest.fixture
+def unwatched(folder):
+    """It permits `get` alone: objects are read at intervals."""
+    with FakeKubernetes(folder, watched=False) as found:
+        yield found
+
+
 @pytest.fixture(scope="module")
 def redis():
     with Redis(f"requirepass {PASSWORD}") as found:
@@ -223,7 +230,58 @@ def test_equal_metadata_with_different_authentications_is_refused(folder, api, r
         assert "add a key that differs" in text
 
 
-def test_a_deleted_object_is_refused_within_60_s(folder, api, redis):
+def test_a_watch_reads_again_what_has_changed_and_nothing_else(folder, api, redis):
+    metadata = shop(api, redis.address)
+    with pod(folder, api) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+        time.sleep(2)  # the watches begin
+        before = len(api.requests)
+        for _ in range(50):
+            api.touch("ScaledObject", "orders")
+            time.sleep(0.01)
+        api.scaled(({**metadata, "listLength": "3"}, {"name": "redis"}), name="somebody-elses")
+        time.sleep(2)
+        assert len(api.requests) <= before + 1, api.requests[before:]  # one, every 10 s, finds out whether the API is there
+        secret = path_of("Secret", "redis")
+        count = len(api.times(secret))
+        api.secret("redis", password="wrong")
+        until(lambda: len(api.times(secret)) > count, 5)
+        time.sleep(2)
+        assert len(api.times(secret)) == count + 1
+        api.delete("ScaledObject", "orders")
+        until(lambda: is_refused(client, metadata), 5)
+
+
+def is_refused(client, metadata):
+    try:
+        value(client, metadata)
+    except grpc.RpcError as error:
+        return "neither a ScaledObject nor a ScaledJob" in error.details()
+    return False
+
+
+def test_retry_after_is_obeyed(folder, api, redis):
+    metadata = shop(api, redis.address)
+    api.status, api.retry_after = 429, 6
+    with pod(folder, api) as server, Client(server.port) as client:
+        refusal(client.metrics, metadata, "")
+        time.sleep(1)
+        count = len(api.requests)
+        time.sleep(4)
+        assert len(api.requests) == count, api.requests[count:]
+        api.status = None
+
+        def is_answered():
+            try:
+                return value(client, metadata) == 7
+            except grpc.RpcError:
+                return False
+
+        until(is_answered)
+
+
+def test_a_deleted_object_is_refused_within_60_s(folder, unwatched, redis):
+    api = unwatched
     metadata = shop(api, redis.address)
     with pod(folder, api) as server, Client(server.port) as client:
         assert value(client, metadata) == 7
@@ -297,7 +355,9 @@ def test_what_is_missing_is_named(folder, api, redis):
         until(is_answered, 40)
 
 
-def test_a_rotated_secret_is_in_use_within_10_s(folder, api):
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "at intervals"])
+def test_a_rotated_secret_is_in_use_within_10_s(folder, api, unwatched, watched):
+    api = api if watched else unwatched
     with Redis(f"requirepass {PASSWORD}") as redis, redis.connect() as admin:
         admin.call("AUTH", PASSWORD)
         admin.call("RPUSH", "jobs", *range(7))

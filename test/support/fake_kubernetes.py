@@ -1,8 +1,9 @@
-"""A Kubernetes API of our own, over HTTPS, which serves single objects."""
+"""A Kubernetes API of our own, over HTTPS, which serves single objects, and watches."""
 
 import base64
 import http.server
 import json
+import re
 import ssl
 import threading
 import time
@@ -22,6 +23,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):  # noqa: N802, the name that http.server calls
         server = self.server
+        path, _, query = self.path.partition("?")
         server.requests.append((time.monotonic(), self.path))
         server.answering.wait()
         if self.headers["Authorization"] != f"Bearer {server.token}":
@@ -29,16 +31,49 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif self.path in server.refused:
             self.reply(server.refused[self.path], {"kind": "Status", "message": f"{self.path} is forbidden"})
         elif server.status:
-            self.reply(server.status, {"kind": "Status", "message": "too many requests"})
+            self.reply(server.status, {"kind": "Status", "message": "too many requests"}, server.retry_after)
+        elif server.watched and "watch=1" in query:
+            self.watch(path, dict(part.split("=", 1) for part in query.split("&")))
+        elif server.watched and query == "limit=1":
+            self.reply(200, {"metadata": {"resourceVersion": str(len(server.events))}, "items": []})
         elif self.path in server.objects:
             self.reply(200, server.objects[self.path])
         else:
             name = self.path.rsplit("/", 1)[1]
             self.reply(404, {"kind": "Status", "reason": "NotFound", "message": f"{name} not found", "details": {"name": name}})
 
-    def reply(self, status, item):
+    def watch(self, collection, query):
+        """Of metadata; from a version on, or of what there is and then on."""
+        server, name = self.server, query.get("fieldSelector", "").partition("%3D")[2]
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with server.changed:
+            at = int(query.get("resourceVersion", len(server.events)))
+            for item in [] if "resourceVersion" in query else [*server.objects.values()]:
+                self.tell("ADDED", item, collection, name)
+            while not server.ended and server.answering.is_set() and not server.status:
+                for kind, item in server.events[at:]:
+                    self.tell(kind, item, collection, name)
+                at = len(server.events)
+                self.wfile.flush()
+                server.changed.wait(0.2)
+        self.close_connection = True
+
+    def tell(self, event, item, collection, name):
+        """Where the watch is of it: the collection may be of one namespace, or of all."""
+        metadata = item["metadata"]
+        path = path_of(item["kind"], metadata["name"], metadata.get("namespace")).rpartition("/")[0]
+        everywhere = re.sub("/namespaces/[^/]*", "", path)
+        if collection in (path, everywhere) and name in ("", metadata["name"]):
+            line = json.dumps({"type": event, "object": {"metadata": metadata}}).encode() + b"\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+
+    def reply(self, status, item, retry_after=None):
         body = json.dumps(item).encode()
         self.send_response(status)
+        if retry_after:
+            self.send_header("Retry-After", str(retry_after))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -51,9 +86,10 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
     daemon_threads = True
     token = "a-token"
 
-    def __init__(self, folder):
+    def __init__(self, folder, watched=True):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.objects, self.requests, self.refused, self.status = {}, [], {}, None
+        self.objects, self.requests, self.refused, self.status, self.retry_after = {}, [], {}, None, None
+        self.watched, self.events, self.changed, self.ended = watched, [], threading.Condition(), False
         self.answering = threading.Event()
         self.answering.set()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -68,16 +104,38 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         return self
 
     def __exit__(self, *_arguments):
+        self.ended = True
         self.answering.set()
         self.shutdown()
         self.server_close()
 
     def put(self, kind, name, namespace="shop", **parts):
         metadata = {"name": name} if kind.startswith("Cluster") else {"name": name, "namespace": namespace}
-        self.objects[path_of(kind, name, namespace)] = {"kind": kind, "metadata": metadata, **parts}
+        self.change("MODIFIED", path_of(kind, name, namespace), {"kind": kind, "metadata": metadata, **parts})
+
+    def change(self, event, path, item):
+        """Each change has a generation, too, but that of a status (touch())."""
+        with self.changed:
+            number = str(len(self.events) + 1)
+            item["metadata"]["resourceVersion"] = number
+            if event == "MODIFIED":
+                if item["kind"] not in ("Secret", "ConfigMap"):
+                    item["metadata"]["generation"] = int(number)
+                self.objects[path] = item
+            self.events.append((event, json.loads(json.dumps(item))))
+            self.changed.notify_all()
+
+    def touch(self, kind, name, namespace="shop"):
+        """As KEDA writes lastActiveTime."""
+        with self.changed:
+            item = self.objects[path_of(kind, name, namespace)]
+            item["metadata"]["resourceVersion"] = str(len(self.events) + 1)
+            self.events.append(("MODIFIED", json.loads(json.dumps(item))))
+            self.changed.notify_all()
 
     def delete(self, kind, name, namespace="shop"):
-        del self.objects[path_of(kind, name, namespace)]
+        path = path_of(kind, name, namespace)
+        self.change("DELETED", path, self.objects.pop(path))
 
     def scaled(self, *triggers, name="orders", namespace="shop", kind="ScaledObject"):
         """Each trigger is its metadata and its authenticationRef, or None."""

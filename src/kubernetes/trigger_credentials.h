@@ -1,0 +1,56 @@
+/*
+ * The credentials of calls: keeps up to date what the Kubernetes API says of each call (resolve.h), by the objects that the
+ * informer reads.
+ *
+ * Threads: the informer's, on which it calls back. Its functions may be called from any, and never wait.
+ */
+#ifndef BACKLOG_KUBERNETES_TRIGGER_CREDENTIALS_H
+#define BACKLOG_KUBERNETES_TRIGGER_CREDENTIALS_H
+
+#include "config/credentials.h"
+#include "kubernetes/informer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct trigger_credentials_settings {
+    struct informer
+        *informer; /* borrowed; it is not started yet, and stopped before this is freed */
+    const char *cluster_namespace; /* of a ClusterTriggerAuthentication's Secrets; borrowed */
+    bool reads_hpas;               /* of ScaledObjects: credentials have the replicas */
+    /* News of the call that `key` names; the credentials are taken. False: must be called again later. */
+    bool (*changed)(void *context, const char *key, size_t length, struct credentials *credentials);
+    void *context;
+};
+
+/* A call, as trigger_credentials_add() copies it. */
+struct trigger_call {
+    const char *key; /* who it is; any bytes */
+    size_t key_length;
+    const char *namespace;
+    const char *name;
+    const struct option_entry *entries;
+    size_t count;
+    const struct option *table; /* stays */
+};
+
+struct trigger_credentials_stats {
+    size_t calls[CREDENTIALS_REFUSED + 1]; /* by the state of their credentials */
+};
+
+struct trigger_credentials;
+
+struct trigger_credentials *
+trigger_credentials_new(const struct trigger_credentials_settings *settings);
+void trigger_credentials_free(struct trigger_credentials *all); /* NULL is harmless */
+
+void trigger_credentials_add(struct trigger_credentials *all, const struct trigger_call *call);
+void trigger_credentials_remove(struct trigger_credentials *all, const char *key, size_t length);
+
+/* The source refused what the call's credentials say: its Secrets are read now, if that is a second ago. */
+void trigger_credentials_doubt(struct trigger_credentials *all, const char *key, size_t length);
+
+void trigger_credentials_stats(struct trigger_credentials *all,
+                               struct trigger_credentials_stats *ret_stats);
+
+#endif

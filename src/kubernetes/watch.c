@@ -1,0 +1,297 @@
+#include "kubernetes/watch.h"
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LIST_TIMEOUT_MS = 10 * 1000,
+    WATCH_S = 600, /* then the server ends it, or up to half as long later: not all at once */
+    WATCH_GRACE_MS = 30 * 1000,
+    SILENT_S = 130, /* bookmarks come each minute: after this the connection has died unnoticed */
+    AGAIN_MS = 1000,
+    FIRST_BACKOFF_MS = 1000,
+    LONGEST_BACKOFF_MS = 60 * 1000,
+    LARGEST_LINE = 2 << 20,
+    MAX_TREE_BYTES = 16 << 20,
+};
+
+#define METADATA ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+#define METADATA_LIST ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+/* ---- what a server says ---- */
+
+static void free_json(json_t **json)
+{
+    json_decref(*json);
+}
+
+static json_t *load(const char *text, size_t length, struct error *error)
+{
+    json_t *json = json_text_tree((struct json_text){text, length}, 0, MAX_TREE_BYTES);
+    if (json == NULL)
+        error_unavailable(error, "unexpected reply: not JSON, or too many values in it");
+    return json;
+}
+
+static const char *member(const json_t *metadata, const char *key)
+{
+    return json_string_value(json_object_get(metadata, key));
+}
+
+static bool read_refusal(const json_t *status, struct watch_event *ret_event, struct error *error)
+{
+    const char *message = json_string_value(json_object_get(status, "message"));
+    ret_event->kind = WATCH_EXPIRED;
+    return json_integer_value(json_object_get(status, "code")) == 410 || /* Gone */
+           error_unavailable(error, "%.*s", message == NULL ? 0 : (int)text_cut(message, 300),
+                             message == NULL ? "" : message);
+}
+
+bool watch_event_parse(enum object_kind kind, const char *text, size_t length,
+                       struct watch_event *ret_event, struct error *error)
+{
+    _cleanup_(free_json) json_t *event = load(text, length, error);
+    const char *type = member(event, "type");
+    const json_t *object = json_object_get(event, "object");
+    const json_t *metadata = json_object_get(object, "metadata");
+    *ret_event = (struct watch_event){0};
+    if (event == NULL)
+        return false;
+    if (text_equal(type, "ERROR"))
+        return read_refusal(object, ret_event, error);
+    bool is_deletion = text_equal(type, "DELETED");
+    bool is_change = text_equal(type, "ADDED") || text_equal(type, "MODIFIED");
+    const char *name = member(metadata, "name");
+    if (!is_change && !is_deletion && !text_equal(type, "BOOKMARK"))
+        return error_unavailable(error, "unexpected reply: no event of a watch");
+    if ((is_change || is_deletion) && name == NULL)
+        return error_unavailable(error, "unexpected reply: an object without a name");
+    ret_event->version = text_copy(member(metadata, "resourceVersion"));
+    if (!is_change && !is_deletion)
+        return true;
+    ret_event->kind = is_change ? WATCH_CHANGE : WATCH_DELETION;
+    ret_event->namespace = text_copy(member(metadata, "namespace"));
+    ret_event->name = text_copy(name);
+    ret_event->revision = object_revision(kind, metadata);
+    return true;
+}
+
+void watch_event_done(struct watch_event *event)
+{
+    free(event->namespace);
+    free(event->name);
+    free(event->revision);
+    free(event->version);
+    *event = (struct watch_event){0};
+}
+
+/* ---- life ---- */
+
+void watch_init(struct watch *watch, const struct watch_owner *owner, enum object_kind kind,
+                const char *namespace, const char *name)
+{
+    *watch = (struct watch){
+        .owner = *owner,
+        .kind = kind,
+        .path = object_collection_path(kind, namespace),
+        .query =
+            name == NULL ? text_copy("") : text_format("fieldSelector=metadata.name%%3D%s&", name),
+        .due_ms = clock_now_ms(),
+        .backoff_ms = FIRST_BACKOFF_MS,
+    };
+}
+
+void watch_done(struct watch *watch)
+{
+    request_end(&watch->request, watch->owner.multi);
+    text_done(&watch->line);
+    error_done(&watch->mistake);
+    error_done(&watch->failure);
+    free(watch->path);
+    free(watch->query);
+    free(watch->version);
+}
+
+static void set_version(struct watch *watch, const char *version)
+{
+    free(watch->version);
+    watch->version = text_copy(version);
+}
+
+/* ---- lines ---- */
+
+static bool read_line(struct watch *watch, const char *line, size_t length)
+{
+    struct watch_event event = {0};
+    if (length == 0)
+        return true;
+    bool is_good = watch_event_parse(watch->kind, line, length, &event, &watch->mistake);
+    watch->has_expired = is_good && event.kind == WATCH_EXPIRED;
+    if (is_good && event.version != NULL)
+        set_version(watch, event.version);
+    if (is_good && (event.kind == WATCH_CHANGE || event.kind == WATCH_DELETION))
+        watch->owner.changed(watch->owner.context, &event);
+    watch_event_done(&event);
+    return is_good;
+}
+
+/* The complete lines of what has arrived; the rest is kept. */
+static bool read_lines(struct watch *watch, const char *bytes, size_t length)
+{
+    const char *end;
+    while ((end = memchr(bytes, '\n', length)) != NULL) {
+        size_t part = (size_t)(end - bytes);
+        const char *line = bytes;
+        size_t line_length = part;
+        if (watch->line.length > 0) {
+            text_add_bytes(&watch->line, bytes, part);
+            line = watch->line.bytes;
+            line_length = watch->line.length;
+        }
+        if (!read_line(watch, line, line_length))
+            return false;
+        text_clear(&watch->line);
+        bytes += part + 1;
+        length -= part + 1;
+    }
+    if (watch->line.length + length > LARGEST_LINE)
+        return error_unavailable(&watch->mistake, "an event is larger than %d bytes", LARGEST_LINE);
+    text_add_bytes(&watch->line, bytes, length);
+    return true;
+}
+
+static size_t receive(char *bytes, size_t size, size_t count, void *argument)
+{
+    struct watch *watch = argument;
+    long status = 0;
+    curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
+    bool is_good = true;
+    if (status == 200)
+        is_good = read_lines(watch, bytes, size * count);
+    else if (watch->request.body.length + size * count <= LARGEST_LINE)
+        text_add_bytes(&watch->request.body, bytes, size * count);
+    return is_good ? size * count : CURL_WRITEFUNC_ERROR;
+}
+
+/* The head of a watch's reply comes at once, its first line perhaps in a minute. */
+static size_t receive_head(char *bytes, size_t size, size_t count, void *argument)
+{
+    struct watch *watch = argument;
+    long status = 0;
+    curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 200 && size * count == 2 && bytes[0] == '\r') {
+        watch->is_connected = true;
+        watch->backoff_ms = FIRST_BACKOFF_MS;
+        if (error_is_set(&watch->failure))
+            log_info("%s can be watched again", watch->path);
+        error_done(&watch->failure);
+        watch->owner.went_live(watch->owner.context, watch->live_ms);
+    }
+    return size * count;
+}
+
+/* ---- requests ---- */
+
+bool watch_is_due(const struct watch *watch, int64_t now_ms)
+{
+    return watch->request.curl == NULL && watch->due_ms <= now_ms;
+}
+
+static bool begin_list(struct watch *watch, struct error *error)
+{
+    _cleanup_(memory_free) char *path = text_format("%s?limit=1", watch->path);
+    watch->live_ms = clock_now_ms();
+    return request_begin(&watch->request, watch->owner.multi, watch->owner.api, path, METADATA_LIST,
+                         LIST_TIMEOUT_MS, LARGEST_LINE, error);
+}
+
+static bool begin_watch(struct watch *watch, struct error *error)
+{
+    unsigned seconds = WATCH_S + (unsigned)clock_jitter(WATCH_S / 2);
+    const char *version = watch->version == NULL ? "" : watch->version;
+    _cleanup_(memory_free) char *path =
+        text_format("%s?%swatch=1&allowWatchBookmarks=true&timeoutSeconds=%u%s%s", watch->path,
+                    watch->query, seconds, version[0] == '\0' ? "" : "&resourceVersion=", version);
+    if (watch->version == NULL) /* it begins with what there is */
+        watch->live_ms = clock_now_ms();
+    if (!request_begin(&watch->request, watch->owner.multi, watch->owner.api, path, METADATA,
+                       seconds * 1000L + WATCH_GRACE_MS, LARGEST_LINE, error))
+        return false;
+    CURL *curl = watch->request.curl;
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, watch);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_head);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, watch);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENT_S);
+    return true;
+}
+
+/* Until the next one is connected nothing is seen, by this watch. */
+static void fail(struct watch *watch, const struct error *error)
+{
+    if (!text_equal(error_text(&watch->failure), error_text(error)))
+        log_warning("%s cannot be watched: %s; its objects are read in turn, retrying", watch->path,
+                    error_text(error));
+    error_copy(&watch->failure, error);
+    watch->due_ms = clock_now_ms() + watch->backoff_ms + clock_jitter((uint32_t)watch->backoff_ms);
+    watch->backoff_ms =
+        watch->backoff_ms * 2 > LONGEST_BACKOFF_MS ? LONGEST_BACKOFF_MS : watch->backoff_ms * 2;
+    watch->owner.went_live(watch->owner.context, CLOCK_NEVER);
+}
+
+bool watch_begin(struct watch *watch, struct error *error)
+{
+    watch->is_list = watch->version == NULL && watch->query[0] == '\0';
+    watch->is_connected = false;
+    watch->has_expired = false;
+    error_done(&watch->mistake);
+    text_clear(&watch->line);
+    if (watch->is_list ? begin_list(watch, error) : begin_watch(watch, error))
+        return true;
+    fail(watch, error);
+    return false;
+}
+
+static bool read_list(struct watch *watch, struct error *error)
+{
+    const struct text *body = &watch->request.body;
+    _cleanup_(free_json) json_t *list =
+        load(body->bytes == NULL ? "" : body->bytes, body->length, error);
+    const char *version = member(json_object_get(list, "metadata"), "resourceVersion");
+    if (list != NULL && version == NULL)
+        error_unavailable(error, "unexpected reply: a list without resourceVersion");
+    set_version(watch, version);
+    return version != NULL;
+}
+
+void watch_end(struct watch *watch)
+{
+    _cleanup_(error_done) struct error error = {0};
+    const struct request *request = &watch->request;
+    bool is_old = watch->has_expired || request->status == 410;
+    watch->due_ms = clock_now_ms();
+    if (is_old) { /* what happened since is lost */
+        set_version(watch, NULL);
+        watch->due_ms += clock_jitter(AGAIN_MS);
+        watch->owner.went_live(watch->owner.context, CLOCK_NEVER);
+    } else if (error_is_set(&watch->mistake)) {
+        fail(watch, &watch->mistake);
+    } else if (watch->is_list && request->status == 200) {
+        if (!read_list(watch, &error))
+            fail(watch, &error);
+    } else if (watch->is_connected) { /* by the server's time, or with its connection: goes on */
+        watch->due_ms += clock_jitter(AGAIN_MS);
+    } else {
+        request_explain(request, watch->owner.api, &error);
+        fail(watch, &error);
+        if (watch->due_ms < clock_now_ms() + request->retry_after_ms)
+            watch->due_ms = clock_now_ms() + request->retry_after_ms;
+    }
+    request_end(&watch->request, watch->owner.multi);
+}

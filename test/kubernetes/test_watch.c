@@ -1,0 +1,102 @@
+/* What a watch of the Kubernetes API says of objects that change. */
+#include "kubernetes/watch.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define EVENT(type, object) "{\"type\":\"" type "\",\"object\":{" object "}}"
+#define METADATA(more)                                                                             \
+    "\"metadata\":{\"name\":\"worker\",\"namespace\":\"shop\",\"resourceVersion\":\"8\"" more "}"
+
+struct parsed {
+    struct watch_event event;
+    struct error error;
+    bool is_good;
+};
+
+static void parsed_done(struct parsed *parsed)
+{
+    watch_event_done(&parsed->event);
+    error_done(&parsed->error);
+}
+
+static struct parsed parse(enum object_kind kind, const char *text)
+{
+    struct parsed parsed = {0};
+    parsed.is_good = watch_event_parse(kind, text, strlen(text), &parsed.event, &parsed.error);
+    return parsed;
+}
+
+static void events_of_all_types(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int kind;
+        const char *version;
+    } cases[] = {
+        {EVENT("ADDED", METADATA("")), WATCH_CHANGE, "8"},
+        {EVENT("MODIFIED", METADATA("")), WATCH_CHANGE, "8"},
+        {EVENT("DELETED", METADATA("")), WATCH_DELETION, "8"},
+        {EVENT("BOOKMARK", "\"metadata\":{\"resourceVersion\":\"9\"}"), WATCH_BOOKMARK, "9"},
+        {EVENT("ERROR", "\"code\":410,\"message\":\"too old\""), WATCH_EXPIRED, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(parsed_done) struct parsed parsed = parse(OBJECT_SECRET, cases[i].text);
+        assert_true(parsed.is_good);
+        assert_int_equal(parsed.event.kind, cases[i].kind);
+        assert_true(text_equal(parsed.event.version, cases[i].version));
+    }
+    _cleanup_(parsed_done) struct parsed failed =
+        parse(OBJECT_SECRET, EVENT("ERROR", "\"code\":500,\"message\":\"no quorum\""));
+    assert_false(failed.is_good);
+    assert_string_equal(error_text(&failed.error), "no quorum");
+}
+
+/* KEDA's writes of lastActiveTime change the resourceVersion alone. */
+static void a_status_is_no_change_and_a_secret_has_no_generation(void **state)
+{
+    (void)state;
+    const char *text = EVENT("MODIFIED", METADATA(",\"generation\":3"));
+    _cleanup_(parsed_done) struct parsed object = parse(OBJECT_SCALED_OBJECT, text);
+    _cleanup_(parsed_done) struct parsed secret = parse(OBJECT_SECRET, text);
+    assert_string_equal(object.event.revision, "generation 3");
+    assert_string_equal(secret.event.revision, "8");
+    assert_string_equal(object.event.namespace, "shop");
+    assert_string_equal(object.event.name, "worker");
+}
+
+static void what_is_no_event_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"",
+                                        "{",
+                                        "[]",
+                                        "null",
+                                        "{}",
+                                        EVENT("MODIFIED", ""),
+                                        EVENT("OTHER", METADATA("")),
+                                        "{\"type\":\"ADDED\",\"object\":7}"};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        _cleanup_(parsed_done) struct parsed parsed = parse(OBJECT_SECRET, texts[i]);
+        assert_false(parsed.is_good);
+        assert_int_equal(parsed.error.code, ERROR_UNAVAILABLE);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_of_all_types),
+        cmocka_unit_test(a_status_is_no_change_and_a_secret_has_no_generation),
+        cmocka_unit_test(what_is_no_event_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
