@@ -28,6 +28,7 @@ MAX_COMPRESSED = 16 * MIB  # 13.5 at the time of writing
 MAX_UNPACKED = 40 * MIB  # 31.5
 # Those whose files nobody links with: names of the release, authorities, Kerberos.
 NOT_LINKED = {"base-files", "ca-certificates", "libsasl2-modules-gssapi-mit"}
+TESTED = pathlib.Path(REPOSITORY, "build", "reports", "debian13")  # of ./dev: what the server of the broker tests loads
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,15 @@ def test_it_has_the_packages_that_the_program_loads_and_no_others(root):
               if re.search(rf"/{re.escape(library)}$", files, re.MULTILINE)}
     assert wanted == packages(root).keys() - NOT_LINKED
     assert "grpc" not in " ".join(owned), "the gRPC C core is an option of the build"
+
+
+def test_its_libraries_are_those_that_the_broker_tests_run_with(root):
+    """The tested server has more: the sanitizers', and the gRPC C core's."""
+    lines = (line.split() for line in TESTED.read_text().splitlines())
+    tested = {name.split(":")[0]: version for name, version in lines}
+    shipped = {name: version for name, version in packages(root).items() if name not in NOT_LINKED}
+    assert {name: tested.get(name) for name in shipped} == shipped
+    assert "librdkafka1" in shipped and "libasan8" in tested
 
 
 def test_it_has_no_shell_no_interpreter_and_nothing_that_gives_rights(root):

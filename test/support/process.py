@@ -1,6 +1,7 @@
 """Real processes for tests: started on free loopback ports, stopped by their pid."""
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -37,13 +38,14 @@ def free_port():
 ROOT = os.environ.get("BACKLOG_ROOT", "")
 ROOT_PROGRAMS = os.environ.get("BACKLOG_ROOT_PROGRAMS", "")
 ROOT_USER = 65532  # whose process it is then
+PROGRAMS = os.environ.get("BACKLOG_PROGRAMS", "")  # a folder of others yet, which come first: ./dev test matrix
 
 
 def need(*names):
     """The path of the first of these programs that is installed: in the root, if there is one and it has it."""
-    for name in names:
-        path = os.path.join(ROOT_PROGRAMS, os.path.basename(name))
-        if ROOT_PROGRAMS and os.access(path, os.X_OK):
+    for folder, name in itertools.product(filter(None, (PROGRAMS, ROOT_PROGRAMS)), names):
+        path = os.path.join(folder, os.path.basename(name))
+        if os.access(path, os.X_OK):
             return path
     for name in names:
         path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/lib/rabbitmq/bin")

@@ -1,0 +1,70 @@
+"""A row of the table of docs/triggers.md: which version of a source the broker tests ran against, when, and how it went.
+
+usage: matrix.py <source> <base> <report>
+
+Runs with the environment of the tests that wrote the report (JUnit's XML): the program that they started says its version. The row
+takes the place of the last one of that version and base.
+"""
+
+import datetime
+import glob
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "test"))
+
+from support import postgresql  # noqa: E402
+from support.process import need  # noqa: E402
+
+PAGE = ROOT / "docs" / "triggers.md"
+HEAD = "| source | version | broker and libraries of | tests | date |\n|---|---|---|---|---|\n"
+BASES = {"native": "Debian 12", "debian13": "Debian 13"}
+
+
+def broker(source):
+    """Its name and its version."""
+    if source == "kafka":
+        folder = os.environ.get("BACKLOG_KAFKA_JARS") or ROOT / "build" / "kafka"
+        [version] = {match[1] for path in glob.glob(f"{folder}/kafka_2*.jar") if (match := re.search(r"kafka_[\d.]+-([\d.]+)\.jar", path))}
+        return "Kafka", version
+    commands = {"nats": lambda: [need("nats-server"), "--version"],
+                "rabbitmq": lambda: [need("/usr/lib/rabbitmq/bin/rabbitmqctl", "rabbitmqctl"), "version"],
+                "redis": lambda: [need(os.environ.get("REDIS_SERVER", "redis-server")), "--version"],
+                "postgresql": lambda: [postgresql.program("postgres"), "--version"],
+                "prometheus": lambda: [need("prometheus"), "--version"]}
+    text = subprocess.run(commands[source](), check=True, capture_output=True, text=True).stdout
+    names = {"nats": "NATS", "rabbitmq": "RabbitMQ", "redis": "Redis", "postgresql": "PostgreSQL", "prometheus": "Prometheus"}
+    return "Valkey" if "Valkey" in text else names[source], re.search(r"\d+\.\d+(?:\.\d+)*", text)[0]
+
+
+def of(name, base):
+    if "BACKLOG_PROGRAMS" in os.environ:
+        return f"its Go module, {BASES[base]}"
+    return f"Maven, {BASES[base]}" if name == "Kafka" else BASES[base]
+
+
+def key(row):
+    cells = row.strip("|\n ").split(" | ")
+    return cells[0], [int(number) for number in re.findall(r"\d+", cells[1])], cells[2]
+
+
+def main(source, base, report):
+    cases = xml.etree.ElementTree.parse(report).getroot().findall(".//testcase")
+    passed = [case for case in cases if all(case.find(outcome) is None for outcome in ("failure", "error", "skipped"))]
+    name, version = broker(source)
+    row = f"| {name} | {version} | {of(name, base)} | {len(passed)} of {len(cases)} | {datetime.datetime.now(datetime.UTC).date()} |\n"
+    text = PAGE.read_text()
+    begin = text.index(HEAD) + len(HEAD)
+    end = text.index("\n\n", begin - 1) + 1
+    rows = {tuple(map(str, key(each))): each for each in [*text[begin:end].splitlines(keepends=True), row]}
+    PAGE.write_text(text[:begin] + "".join(sorted(rows.values(), key=key)) + text[end:])
+    print(row, end="")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
