@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { MAX_TIMEOUT_MS = 10 * 60 * 1000 };
+enum { MAX_TIMEOUT_MS = 10 * 60 * 1000, BUFFER_BYTES = 4 << 10 /* of each transfer */ };
 
 struct fetcher {
     struct fetch_source source;
@@ -78,6 +78,7 @@ struct fetcher *fetch_new(const struct fetch_source *source, struct fetch_budget
 
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fetcher->curl_error);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);

@@ -25,10 +25,10 @@ static struct share *find_share(uint64_t tenant)
     return share;
 }
 
-/* Where others have so much. */
-static bool leaves_as_much(size_t bytes, size_t others)
+/* Is it at most this part of what others leave? */
+static bool leaves_the_rest(size_t bytes, size_t others, size_t part)
 {
-    return others < REPLY_MEMORY_MAX && bytes <= (REPLY_MEMORY_MAX - others) / 2;
+    return others < REPLY_MEMORY_MAX && bytes <= (REPLY_MEMORY_MAX - others) / part;
 }
 
 static void change_share(uint64_t tenant, size_t before, size_t bytes)
@@ -53,9 +53,11 @@ bool reply_memory_set(struct reply_memory *memory, size_t bytes)
         memory->tenant = scaler_tenant();
     const struct share *share = find_share(memory->tenant);
     size_t tenants = share == NULL ? 0 : share->used;
+    bool is_agents = memory->tenant == 0;
     bool may = bytes <= memory->used || bytes <= REPLY_MEMORY_ALWAYS ||
-               (leaves_as_much(bytes, all - memory->used) &&
-                leaves_as_much(tenants - memory->used + bytes, all - tenants));
+               (leaves_the_rest(bytes, all - memory->used, 2) &&
+                (is_agents || leaves_the_rest(tenants - memory->used + bytes, all - tenants,
+                                              REPLY_MEMORY_TENANT_PART)));
     if (may) {
         all = all - memory->used + bytes;
         change_share(memory->tenant, memory->used, bytes);

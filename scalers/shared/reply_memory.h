@@ -2,9 +2,9 @@
  * The memory of replies, of all connections of this process together. Each connection has limits of its own, but
  * whoever may write triggers can make many connections, to sources that send large replies and never end them.
  *
- * A connection may have as much as it leaves to the others, and so may all connections of one tenant together: nobody
- * takes more than half, with however many. Each always has a little, so that usual replies get through whatever others
- * have.
+ * A connection may have as much as it leaves to the others, and all connections of one tenant together a third of what
+ * they leave: nobody takes more than a quarter, with however many. Each always has a little, so that usual replies get through
+ * whatever others have. An agent process has one connection, and no tenant.
  *
  * Threads: any; that of the connection, whose tenant it is (scaler_tenant()), for what is the connection's.
  */
@@ -16,9 +16,8 @@
 #include <stdint.h>
 
 enum {
-    REPLY_MEMORY_MAX =
-        48
-        << 20, /* so that one connection, or tenant, alone has 24 MiB: all that any connection may have by its own limits */
+    REPLY_MEMORY_MAX = 48 << 20, /* one connection has 24 MiB of it by its own limits at most */
+    REPLY_MEMORY_TENANT_PART = 4,
     REPLY_MEMORY_ALWAYS =
         32 << 10, /* of 1,024 connections 32 MiB; a usual reply has less than 4 KiB */
 };

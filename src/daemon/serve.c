@@ -351,6 +351,8 @@ static void trim_memory(struct engine *engine, struct trim *queries)
         malloc_trim(0);
 }
 
+enum { LARGE_BYTES = 128 << 10 };
+
 enum { SECOND_MS = 1000, OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
 
 /* What agents may take until the server looks again, and the kernel has for sockets and files, in bytes. */
@@ -434,6 +436,10 @@ static void prepare_process(void)
 
     /* One thread allocates nearly all: others' arenas would only be larger. */
     mallopt(M_ARENA_MAX, 1);
+
+    /* What is large goes back to the system when it is freed, and is not copied when it grows. By default glibc keeps as
+     * much as was ever freed at once, in a heap with holes. */
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 
     /* All client libraries look names up with getaddrinfo() inside calls that have a deadline of 2 s, and the resolver
      * knows none: by default it waits 5 s for a lost packet. A second attempt after 1 s, its shortest time, leaves

@@ -145,7 +145,7 @@ struct scaler {
 void scalers_prepare(const struct scaler *const *scalers);
 
 /* Whose sources the calling thread measures, for limits of all that one tenant has: a namespace, or a connection of the
- * connections file. The poller sets it before it calls `connect` and `measure`. */
+ * connections file. The poller sets it before it calls `connect` and `measure`; 0: an agent's, which has one connection. */
 uint64_t scaler_tenant(void);
 void scaler_set_tenant(uint64_t tenant);
 

@@ -20,7 +20,7 @@ from support.server import Server
 SECONDS = 0.6
 SILENT_SECONDS = 3
 GROWTH_MIB = 32
-TOGETHER_MIB = 112  # 48 MiB of replies, what malloc and libraries add, and the connections themselves
+TOGETHER_MIB = 32
 SOURCES = OTHER_SOURCES + KAFKA_SOURCES
 worst = {}
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
