@@ -26,7 +26,7 @@ struct compare_flags {
     const char *namespace;
     int64_t for_ms;
     int64_t interval_ms;
-    int64_t deadline_ms;
+    int64_t timeout_ms;
     bool shows_all;
     int output;
 };
@@ -38,7 +38,7 @@ static const struct option table[] = {
          .group = "Comparing", .doc = "how long; Ctrl-C ends it, too, with the table"),
     FLAG("interval", OPTION_DURATION, interval_ms, "15s", .limits = {1000, 3600 * 1000},
          .doc = "between two rounds"),
-    FLAG("deadline", OPTION_DURATION, deadline_ms, "10s", .limits = {100, 600 * 1000},
+    FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 600 * 1000},
          .doc = "for the measurements of one round"),
     FLAG("keda-metrics", OPTION_STRING, keda_metrics, NULL, .group = "The cluster",
          .value_name = "ADDRESS",
@@ -221,7 +221,7 @@ static bool compare(const struct compare_flags *flags, const struct manifests *m
     const struct measurement_settings settings = {
         .scalers = scaler_list,
         .namespace = flags->namespace,
-        .deadline_ms = flags->deadline_ms,
+        .deadline_ms = flags->timeout_ms,
         .is_of_cluster = true,
     };
     struct measurement_rounds *rounds = measurement_begin(&settings, manifests, &measurement);
@@ -271,9 +271,8 @@ const struct command command_compare = {
         "in this process, so it must run where the sources can be reached. Nothing is changed, "
         "and no server of Backlog is needed.\n\n"
         "KEDA's value is as old as its last poll. It is equal where it is one of what was measured "
-        "here in that time.\n\n"
-        "Exit status: 0 all triggers are equal, 1 some are not, or could not be compared; 2 wrong "
-        "usage.",
+        "here in that time.",
+    .exit_status = "0 all triggers are equal; 1 some are not, or could not be compared",
     .examples = {{"for a day, on a machine that reaches the sources", "backlog compare --for 24h"},
                  {"of one file, behind `kubectl -n keda port-forward deploy/keda-operator 8080`",
                   "backlog compare --keda-metrics localhost:8080 --for 1h scaledobject.yaml"}},

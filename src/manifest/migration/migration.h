@@ -8,7 +8,6 @@
 #define BACKLOG_MANIFEST_MIGRATION_MIGRATION_H
 
 #include "manifest/manifest.h"
-#include "manifest/migration/drafts.h"
 #include "manifest/migration/patch.h"
 #include "measure/scaler.h"
 
