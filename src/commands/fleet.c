@@ -81,32 +81,37 @@ static void print_staying(const struct fleet *fleet, const struct manifest_objec
         printf("stays: %s, trigger %zu (%s): %s\n", label, index, type, clean);
 }
 
+static void add_trigger(struct fleet *fleet, struct candidate *found, size_t index)
+{
+    const struct manifest_object *object = found->object;
+    const struct yaml_tree *trigger = manifest_triggers(object)->items[index];
+    const char *type = yaml_tree_text(trigger, "type");
+    _cleanup_(error_done) struct error reasons = {0};
+    bool is_meant = false;
+    if (type == NULL)
+        return;
+    if (builtin_is_external(type)) {
+        fleet->external++;
+        return;
+    }
+    if (!migration_check(fleet->settings->scalers, fleet->manifests, object, trigger, &is_meant,
+                         &reasons)) {
+        fleet->staying++;
+        print_staying(fleet, object, index, type, is_meant, error_text(&reasons));
+        return;
+    }
+    enum access access = access_of(trigger);
+    found->type = found->triggers++ == 0 ? type : found->type;
+    found->access = access > found->access ? access : found->access;
+}
+
 static void add_object(struct fleet *fleet, const struct manifest_object *object)
 {
     const struct yaml_tree *list = manifest_triggers(object);
     struct candidate found = {.object = object, .max_replicas = max_replicas_of(object)};
     fleet->objects++;
-    for (size_t i = 0; list != NULL && i < list->count; i++) {
-        const struct yaml_tree *trigger = list->items[i];
-        const char *type = yaml_tree_text(trigger, "type");
-        _cleanup_(error_done) struct error reasons = {0};
-        bool is_meant = false;
-        if (type == NULL)
-            continue;
-        if (builtin_is_external(type)) {
-            fleet->external++;
-            continue;
-        }
-        if (!migration_check(fleet->settings->scalers, fleet->manifests, object, trigger, &is_meant,
-                             &reasons)) {
-            fleet->staying++;
-            print_staying(fleet, object, i, type, is_meant, error_text(&reasons));
-            continue;
-        }
-        enum access access = access_of(trigger);
-        found.type = found.triggers++ == 0 ? type : found.type;
-        found.access = access > found.access ? access : found.access;
-    }
+    for (size_t i = 0; list != NULL && i < list->count; i++)
+        add_trigger(fleet, &found, i);
     fleet->moving += found.triggers;
     if (found.triggers == 0)
         return;
@@ -161,7 +166,8 @@ static void set_waves(struct fleet *fleet)
 
 /* ---- printing ---- */
 
-/* The caller frees it. Names of the cluster are of letters, digits, dots and dashes. */
+/* The caller frees it. Names of the cluster are of letters, digits, dots and dashes. Without its resourceVersion the object is replaced
+ * although KEDA has written its status meanwhile. */
 static char *command_of(const struct fleet *fleet, const struct manifest_object *object,
                         const char *flags)
 {
@@ -171,10 +177,11 @@ static char *command_of(const struct fleet *fleet, const struct manifest_object 
     text_add(&kubectl, "kubectl");
     if (settings->context != NULL)
         text_addf(&kubectl, " --context '%s'", settings->context);
-    text_addf(&text, "%s -n %s get %s %s -o yaml | backlog migrate%s --write", kubectl.bytes,
-              object->namespace == NULL ? "default" : object->namespace,
-              object->kind == MANIFEST_SCALED_JOB ? "scaledjob" : "scaledobject", object->name,
-              flags);
+    text_addf(
+        &text,
+        "%s -n %s get %s %s -o yaml | sed '/^  resourceVersion:/d' | backlog migrate%s --write",
+        kubectl.bytes, object->namespace == NULL ? "default" : object->namespace,
+        object->kind == MANIFEST_SCALED_JOB ? "scaledjob" : "scaledobject", object->name, flags);
     if (!text_equal(settings->scaler_address, "backlog.keda.svc:9090") && flags[0] == '\0')
         text_addf(&text, " --scaler-address %s", settings->scaler_address);
     if (settings->authentication != NULL)

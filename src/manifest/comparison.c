@@ -7,7 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { USUAL_POLLING_S = 30, MAX_READINGS = 4096, MIN_ONE_SIDED = 5, SLACK_MS = 2000 };
+enum {
+    USUAL_POLLING_S = 30,
+    MAX_POLLING_S = 24 * 3600,
+    MAX_READINGS = 4096,
+    MIN_ONE_SIDED = 5,
+    SLACK_MS = 2000
+};
 
 /* KEDA's values have three decimals. */
 static const double precision = 0.001;
@@ -24,7 +30,7 @@ static int64_t window_of(const struct manifest_object *object, int64_t interval_
 {
     const char *text = yaml_tree_text(object->tree, "spec.pollingInterval");
     long long polling_s = text == NULL ? USUAL_POLLING_S : strtoll(text, NULL, 10);
-    polling_s = polling_s < 1 || polling_s > 24 * 3600 ? USUAL_POLLING_S : polling_s;
+    polling_s = polling_s < 1 || polling_s > MAX_POLLING_S ? USUAL_POLLING_S : polling_s;
     return polling_s * 1000 + interval_ms + SLACK_MS;
 }
 

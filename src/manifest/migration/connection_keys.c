@@ -91,53 +91,75 @@ static bool read_keys(const struct builtin *builtin, struct text *text, struct t
     return true;
 }
 
-bool connection_keys_write(const struct scaler *const *scalers, const struct manifests *manifests,
-                           const char *name, struct text *ret_text, struct error *error)
+/* The connection of all triggers so far. */
+struct found {
+    struct text keys, removed, namespaces;
+    const char *last_namespace;
+    bool is_for_all;
+};
+
+static void found_done(struct found *found)
+{
+    text_done(&found->keys);
+    text_done(&found->removed);
+    text_done(&found->namespaces);
+}
+
+static bool add_trigger(const struct scaler *const *scalers, const struct manifests *manifests,
+                        const struct manifest_object *object, const struct yaml_tree *trigger,
+                        struct found *found, struct error *error)
 {
     _cleanup_(text_done) struct text keys = {0};
     _cleanup_(text_done) struct text removed = {0};
-    _cleanup_(text_done) struct text namespaces = {0};
-    const char *last_namespace = NULL;
-    bool is_for_all = false;
-    for (size_t i = 0; i < manifests->object_count; i++) {
-        const struct manifest_object *object = &manifests->objects[i];
-        const struct yaml_tree *list = manifest_scales(object) ? manifest_triggers(object) : NULL;
-        for (size_t t = 0; list != NULL && t < list->count; t++) {
-            const char *type = yaml_tree_text(list->items[t], "type");
-            if (type == NULL || builtin_is_external(type) ||
-                yaml_tree_find(list->items[t], "authenticationRef") == NULL)
-                continue;
-            _cleanup_(text_done) struct text found = {0};
-            _cleanup_(text_done) struct text gone = {0};
-            struct builtin builtin;
-            builtin_read(scalers, manifests, object->namespace, list->items[t], &builtin);
-            bool is_read = read_keys(&builtin, &found, &gone, error);
-            builtin_done(&builtin);
-            if (!is_read)
-                return error_prefix(error, "%s:%zu: %s", object->file->path, list->items[t]->line,
-                                    object->label);
-            if (keys.length > 0 && !text_equal(keys.bytes, found.bytes))
-                return error_invalid(error,
-                                     "%s:%zu: %s needs another connection than the trigger before: "
-                                     "name files of one connection",
-                                     object->file->path, list->items[t]->line, object->label);
-            text_clear(&keys);
-            text_add(&keys, found.bytes);
-            text_clear(&removed);
-            text_add(&removed, gone.bytes == NULL ? "" : gone.bytes);
-            is_for_all |= object->namespace == NULL;
-            if (object->namespace != NULL && !text_equal(object->namespace, last_namespace))
-                text_addf(&namespaces, "%s%s", namespaces.length == 0 ? "" : ", ",
-                          object->namespace);
-            last_namespace = object->namespace;
-        }
+    struct builtin builtin;
+    builtin_read(scalers, manifests, object->namespace, trigger, &builtin);
+    bool is_read = read_keys(&builtin, &keys, &removed, error);
+    builtin_done(&builtin);
+    if (is_read && found->keys.length > 0 && !text_equal(found->keys.bytes, keys.bytes))
+        is_read = error_invalid(error, "it needs another connection than the trigger before: name "
+                                       "files of one connection");
+    if (!is_read)
+        return error_prefix(error, "%s:%zu: %s", object->file->path, trigger->line, object->label);
+    if (found->keys.length == 0) {
+        text_add(&found->keys, keys.bytes);
+        text_add(&found->removed, removed.bytes == NULL ? "" : removed.bytes);
     }
-    if (keys.length == 0)
+    found->is_for_all |= object->namespace == NULL;
+    if (object->namespace != NULL && !text_equal(object->namespace, found->last_namespace))
+        text_addf(&found->namespaces, "%s%s", found->namespaces.length == 0 ? "" : ", ",
+                  object->namespace);
+    found->last_namespace = object->namespace;
+    return true;
+}
+
+static bool add_object(const struct scaler *const *scalers, const struct manifests *manifests,
+                       const struct manifest_object *object, struct found *found,
+                       struct error *error)
+{
+    const struct yaml_tree *list = manifest_scales(object) ? manifest_triggers(object) : NULL;
+    for (size_t i = 0; list != NULL && i < list->count; i++) {
+        const char *type = yaml_tree_text(list->items[i], "type");
+        bool is_meant = type != NULL && !builtin_is_external(type) &&
+                        yaml_tree_find(list->items[i], "authenticationRef") != NULL;
+        if (is_meant && !add_trigger(scalers, manifests, object, list->items[i], found, error))
+            return false;
+    }
+    return true;
+}
+
+bool connection_keys_write(const struct scaler *const *scalers, const struct manifests *manifests,
+                           const char *name, struct text *ret_text, struct error *error)
+{
+    _cleanup_(found_done) struct found found = {0};
+    for (size_t i = 0; i < manifests->object_count; i++)
+        if (!add_object(scalers, manifests, &manifests->objects[i], &found, error))
+            return false;
+    if (found.keys.length == 0)
         return error_invalid(error, "no trigger of KEDA's own types has an authenticationRef here");
     text_addf(ret_text, "# Of the trigger: connectionName: %s, without authenticationRef%s.\n",
-              name, removed.bytes == NULL ? "" : removed.bytes);
-    text_addf(ret_text, "connections:\n  %s:\n%s", name, keys.bytes);
-    if (!is_for_all)
-        text_addf(ret_text, "    namespaces: [%s]\n", namespaces.bytes);
+              name, found.removed.bytes == NULL ? "" : found.removed.bytes);
+    text_addf(ret_text, "connections:\n  %s:\n%s", name, found.keys.bytes);
+    if (!found.is_for_all)
+        text_addf(ret_text, "    namespaces: [%s]\n", found.namespaces.bytes);
     return true;
 }

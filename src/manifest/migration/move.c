@@ -319,7 +319,7 @@ static bool restore_ref(const struct move *move, const struct yaml_tree *metadat
         return name == NULL || move->authentication == NULL ||
                !text_equal(name, move->authentication) ||
                remove_key(move, move->trigger, at, error);
-    if (name == NULL)
+    if (ref == NULL || name == NULL)
         return error_invalid(error, "%s is in its metadata: write authenticationRef: {name: %s%s}",
                              own != NULL ? key_own : key_cluster, own != NULL ? own : cluster,
                              own != NULL ? "" : ", kind: ClusterTriggerAuthentication");
