@@ -103,14 +103,15 @@ static json_t *json_number(double value)
 
 static void print_row_json(const struct comparison_row *row, const char *reason)
 {
+    size_t changing = row->above + row->below;
     console_print_json(json_pack(
         "{s:s, s:o, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "type", "trigger",
         "object", console_json_text(row->object->label), "trigger", (json_int_t)row->trigger->index,
         "scaler", row->trigger->type, "verdict", comparison_verdict_names[comparison_verdict(row)],
         "equal", (json_int_t)row->equal, "different", (json_int_t)row->different, "changing",
-        (json_int_t)(row->above + row->below), "failed", (json_int_t)row->failed, "absent",
-        (json_int_t)row->absent, "keda", json_number(row->keda), "backlog", json_number(row->own),
-        "reason", reason == NULL ? json_null() : console_json_text(reason)));
+        (json_int_t)changing, "failed", (json_int_t)row->failed, "absent", (json_int_t)row->absent,
+        "keda", json_number(row->keda), "backlog", json_number(row->own), "reason",
+        reason == NULL ? json_null() : console_json_text(reason)));
 }
 
 static void print_number(double value)
