@@ -1,5 +1,8 @@
 """Each example's own ScaledObject scales its own Deployment by the work in its real broker: the manifests' triggers, thresholds and
-maxima, with the test's short polls, cooldown and windows. With workers, and in real time: test_examples.py."""
+maxima, with the test's short polls, cooldown and windows. With workers, and in real time: test_examples.py.
+
+Meanwhile the panels of its Grafana dashboard that need a cluster have values; the others are in test/examples.
+"""
 
 import contextlib
 import copy
@@ -10,6 +13,7 @@ import pathlib
 import pytest
 import yaml
 
+from support.dashboard import assert_finds, needs_others, queries
 from support.example import Worker, command
 from support.kafka import Kafka
 from support.namespace import QUICK_BEHAVIOR
@@ -19,8 +23,57 @@ from support.process import wait_until
 from support.prometheus import Prometheus
 from support.rabbitmq import RabbitMQ
 from support.server import REPOSITORY, Server
+from support.workers_api import Peer
 
 SECONDS = 120
+EXAMPLES = pathlib.Path(REPOSITORY, "examples")
+UNITS = {"m": 1e-3, "Mi": 1 << 20, "Gi": 1 << 30}
+
+
+def number(quantity):
+    digits = quantity.rstrip("mMGi")
+    return float(digits) * UNITS.get(quantity[len(digits):], 1)
+
+
+class StateMetrics(Peer):
+    """In the place of kube-state-metrics: its metrics that the dashboards have, of the same objects of the API."""
+
+    def __init__(self, api, namespace):
+        super().__init__()
+        self.api, self.namespace = api, namespace
+
+    def items(self, path):
+        return self.api.get(f"{path.format(self.namespace)}")["items"]
+
+    def lines(self):
+        def line(metric, value, **labels):
+            labels = ",".join(f'{key}="{text}"' for key, text in {"namespace": self.namespace, **labels}.items())
+            return f"kube_{metric}{{{labels}}} {value}\n"
+
+        for item in self.items("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers"):
+            yield line("horizontalpodautoscaler_status_desired_replicas", item["status"].get("desiredReplicas", 0),
+                       horizontalpodautoscaler=item["metadata"]["name"])
+        for item in self.items("/apis/apps/v1/namespaces/{}/deployments"):
+            yield line("deployment_status_replicas_ready", item["status"].get("readyReplicas", 0), deployment=item["metadata"]["name"])
+        for pod in self.items("/api/v1/namespaces/{}/pods"):
+            for container in pod["spec"]["containers"]:
+                for resource, quantity in container["resources"].get("requests", {}).items():
+                    yield line("pod_container_resource_requests", number(quantity), pod=pod["metadata"]["name"], container=container["name"],
+                               resource=resource, unit={"cpu": "core", "memory": "byte"}[resource])
+
+    def answer(self, _path, _query, _headers):
+        return 200, "".join(self.lines()).encode()
+
+
+def assert_panels(name, api, namespace, operator):
+    """As examples/common/monitoring scrapes them: the operator's own label `namespace` becomes exported_namespace."""
+    with StateMetrics(api, namespace) as state:
+        scrapes = [{"job_name": "keda", "static_configs": [{"targets": [operator], "labels": {"namespace": "keda"}}]},
+                   {"job_name": "kube-state-metrics", "honor_labels": True,
+                    "static_configs": [{"targets": [f"127.0.0.1:{state.server_port}"]}]}]
+        with Prometheus(scrapes=scrapes) as prometheus:
+            for query in filter(needs_others, queries(EXAMPLES / name / "dashboard.json")):
+                assert_finds(prometheus, query, namespace)
 
 
 class System(contextlib.ExitStack):
@@ -138,9 +191,9 @@ class Cdc(System):
 
 
 def manifests(name, server, namespace):
-    """The Secrets that the Deployment names, the Deployment, and the ScaledObject, whose Backlog is `server`."""
+    """The Secrets that the Deployment names, StatefulSets, the Deployment, and the ScaledObject, whose Backlog is `server`."""
     found = []
-    for path in sorted(pathlib.Path(REPOSITORY, "examples", name, "manifests").glob("*.yaml")):
+    for path in sorted((EXAMPLES / name / "manifests").glob("*.yaml")):
         found += filter(None, yaml.safe_load_all(path.read_text()))
     [scaled] = [copy.deepcopy(item) for item in found if item["kind"] == "ScaledObject"]
     spec = scaled["spec"]
@@ -154,7 +207,7 @@ def manifests(name, server, namespace):
         if "query" in metadata:
             metadata["query"] = metadata["query"].replace("[1m]", "[15s]")
     [target] = [item for item in found if (item["kind"], item["metadata"]["name"]) == ("Deployment", spec["scaleTargetRef"]["name"])]
-    chosen = [*(item for item in found if item["kind"] == "Secret"), target, scaled]
+    chosen = [*(item for item in found if item["kind"] in ("Secret", "StatefulSet")), target, scaled]
     for item in chosen:
         item["metadata"]["namespace"] = namespace
     return chosen
@@ -165,10 +218,10 @@ SYSTEMS = [Rendering, Cdc, *(pytest.param(system, marks=pytest.mark.core) for sy
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
-def test_the_work_in_its_broker_scales_the_example(namespace, system):
+def test_the_work_in_its_broker_scales_the_example(api, connection, namespace, system):
     with system() as system, Server(config=json.dumps({"connections": system.connections}), interval="1s", http=True) as server:
-        *secrets, target, scaled = manifests(system.name, server, namespace.name)
-        namespace.apply(*secrets, target, scaled)
+        *others, target, scaled = manifests(system.name, server, namespace.name)
+        namespace.apply(*others, target, scaled)
         name = target["metadata"]["name"]
         namespace.wait_until_ready(scaled["metadata"]["name"])
         wait_until(lambda: namespace.replicas(name) == 0, SECONDS, "no replica without work")
@@ -179,6 +232,7 @@ def test_the_work_in_its_broker_scales_the_example(namespace, system):
         assert max(rises) == wanted, rises
         if system.name == Rendering.name:
             assert rises == [1, 2, 4]  # at most the double each minute
+        assert_panels(system.name, api, namespace.name, connection["metrics"])
 
         system.clear()
         namespace.wait_for_replicas(name, 0)

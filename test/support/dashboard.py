@@ -9,7 +9,7 @@ from .process import wait_until
 from .prometheus import Prometheus
 
 SECONDS = 90
-OTHERS = ("keda_", "kube_")  # metrics of KEDA's operator and of kube-state-metrics, which the dashboard's test does not run
+OTHERS = ("keda_", "kube_")  # metrics of KEDA's operator and of kube-state-metrics: see test/e2e/test_examples_scale.py
 
 
 def queries(path):
@@ -27,6 +27,15 @@ def has_numbers(prometheus, query, needs_rows=True):
     return not needs_rows or any(not math.isnan(float(row["value"][1])) for row in answer["data"]["result"])
 
 
+def assert_finds(prometheus, query, namespace, needs_rows=True):
+    text = query.replace("$namespace", namespace).replace("$__rate_interval", "1m")
+    wait_until(lambda: has_numbers(prometheus, text, needs_rows), SECONDS, f"an answer to {text}")
+
+
+def needs_others(query):
+    return any(word in query for word in OTHERS)
+
+
 def assert_answered(path, namespace, **ports):
     """`ports` are those of metrics, by the name of the pod: each query of the dashboard finds some of these."""
     scrapes = [{"job_name": "pods", "static_configs": [
@@ -34,6 +43,4 @@ def assert_answered(path, namespace, **ports):
         for pod, port in ports.items()]}]
     with Prometheus(scrapes=scrapes) as prometheus:
         for query in queries(path):
-            text = query.replace("$namespace", namespace).replace("$__rate_interval", "1m")
-            ours = not any(word in query for word in OTHERS)
-            wait_until(lambda: has_numbers(prometheus, text, ours), SECONDS, f"an answer to {text}")
+            assert_finds(prometheus, query, namespace, needs_rows=not needs_others(query))
