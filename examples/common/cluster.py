@@ -235,12 +235,10 @@ class Cluster:
         return [pod.child.pid for pod in [*self.ending, *self.pods.values()] if pod.is_alive()]
 
     def listed(self):
-        """The rows of workers that the server's dashboard shows."""
+        """The rows of workers that the server's dashboard shows, as a rehearsal has them."""
         url = f"http://127.0.0.1:{self.server.http_port}/api/workers"
-        return [worker for item in requests.get(url, timeout=30).json()["objects"] for worker in item["workers"]]
-
-    def listed_log(self, pod):
-        return requests.get(f"http://127.0.0.1:{self.server.http_port}/api/workers/{self.namespace}/{pod}/log", timeout=30).text
+        return [{**worker, "state": worker["state"].lower(), "log": f"/api/workers/{self.namespace}/{worker['pod']}/log"}
+                for item in requests.get(url, timeout=30).json()["objects"] for worker in item["workers"]]
 
     def stop(self):
         if self.stopping.is_set():

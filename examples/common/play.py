@@ -257,9 +257,9 @@ class Play(contextlib.ExitStack):
             show(f"$ kubectl {' '.join(words)}\n{self.control.kubectl(*words)}")
 
     def dashboard(self):
-        """The rows of workers that the live dashboard shows now (--http)."""
+        """The rows of workers that the live dashboard shows now (--http); `log` is the path of each one's log."""
         if self.cluster:
-            return [{**worker, "state": worker["state"].lower()} for worker in self.cluster.listed()]
+            return self.cluster.listed()
         url, event = f"http://{self.options.http}/api/events", None
         with urllib.request.urlopen(url, timeout=30) as events:
             for line in map(bytes.decode, events):
@@ -268,10 +268,14 @@ class Play(contextlib.ExitStack):
                 elif event == "rows" and line.startswith("data: "):
                     rows = json.loads(line.removeprefix("data: "))
                     if rows["table"] == "jobs":
-                        return [row["live"] for row in rows["rows"]]
+                        return [{**row["live"], "log": f"/api/jobs/{row['id']}/log"} for row in rows["rows"]]
                 elif event == "ready":
                     return []
         return []
+
+    def dashboard_log(self, worker):
+        with urllib.request.urlopen(f"http://{self.options.http}{worker['log']}", timeout=30) as answer:
+            return answer.read().decode(errors="replace")
 
     def peak(self, since=0):
         return max((replicas for when, replicas in self.history if when >= since), default=self.replicas)

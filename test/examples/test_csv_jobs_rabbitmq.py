@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from support.dashboard import assert_answered
-from support.example import Worker, play
+from support.example import Worker, disk_full_of_rabbitmq, play
 from support.grpc_client import Client
 from support.process import Process, need, wait_until
 from support.rabbitmq import RabbitMQ
@@ -157,6 +157,16 @@ def test_without_a_broker_nothing_is_accepted():
     with Producer("amqp://guest:guest@127.0.0.1:1/%2F") as producer:
         status, answer = producer.post(b"a\n1\n")
         assert status == 503 and "nothing was accepted, try again" in answer["error"]
+
+
+def test_while_the_disk_is_full_nothing_is_accepted(broker, producer):
+    """RabbitMQ reads nothing of who publishes, and reads it later: what was refused must not appear then."""
+    broker.purge("csv-jobs")
+    with disk_full_of_rabbitmq(broker):
+        status, answer = producer.post(b"a\n1\n2\n")
+        assert status == 503 and "nothing was accepted, try again" in answer["error"]
+    wait_until(lambda: producer.post(b"a\n3\n")[0] == 202, SECONDS, "the alarm's end")
+    assert jobs_in(broker, 1) == [("1", {"a": "3"})]
 
 
 def test_a_job_that_nobody_can_do_stops_no_worker(broker, producer):

@@ -14,7 +14,8 @@ from .server import REPOSITORY
 COMMON = os.path.join(REPOSITORY, "examples", "common")
 sys.path.append(os.path.dirname(COMMON))
 
-from common.program import Program  # noqa: E402, F401: for the tests
+from common.faults import disk_full_of_rabbitmq  # noqa: E402, F401: for the tests
+from common.program import Program  # noqa: E402, F401
 UNAVAILABLE = 3  # the exit code of a run that lacks a broker here
 
 
