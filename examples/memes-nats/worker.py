@@ -24,6 +24,7 @@ API_TOKEN = os.environ.get("IMAGE_API_TOKEN", "")
 API_SECONDS = 120
 PROGRESS_SECONDS = float(os.environ.get("ACK_WAIT_SECONDS", "30")) / 3
 CACHE_SECONDS = 24 * 3600
+MAX_REASON_CHARS = 200
 MAX_TRIES, TRY_AGAIN_SECONDS = 10, 2
 
 done = Counter("worker_jobs_total", "Requests that this worker has answered")
@@ -48,12 +49,20 @@ def parse(data):
         return None
 
 
+def reason_of(answer):
+    """Of a refusal: the words of {"error": ...}, or what else it says."""
+    try:
+        return str(answer.json()["error"])[:MAX_REASON_CHARS]
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.status_code} {answer.text[:MAX_REASON_CHARS]}"
+
+
 def make(job):
     """The picture as a data URL; `seconds` only means something to image_api.py."""
     answer = requests.post(API_URL, json={"inputs": job["text"], "parameters": {"seconds": job["seconds"]}}, timeout=API_SECONDS,
                            headers={"Authorization": f"Bearer {API_TOKEN}"} if API_TOKEN else {})
     if 400 <= answer.status_code < 500 and answer.status_code != 429:
-        raise Refused(f"the image API: {answer.status_code} {answer.text[:200]}")
+        raise Refused(f"the image API refuses it: {reason_of(answer)}")
     answer.raise_for_status()
     return f"data:{answer.headers['Content-Type']};base64,{base64.b64encode(answer.content).decode()}"
 
