@@ -170,7 +170,7 @@ class RabbitMQ(Process):
         """What rabbitmqctl prints: it asks the node, not the management plugin's statistics."""
         program = os.path.join(os.path.dirname(self.server), "rabbitmqctl")
         return subprocess.run(
-            [program, "--quiet", *arguments], env=self.environment(), check=True, timeout=60,
+            [program, "--quiet", *arguments], env=self.environment(), check=True, timeout=240,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout
 
     # Messages, by an AMQP client that is not ours.
