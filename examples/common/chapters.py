@@ -14,9 +14,9 @@ SLOWER_SECONDS = 0.5
 STOLEN = 0.6  # of the workers' CPU time
 
 
-def slow(system):
-    system.play.chapter(f"{1000 * SLOWER_SECONDS:.0f} ms more per round trip between the broker and its clients, workers and Backlog")
-    with faults.slow(system.links, SLOWER_SECONDS):
+def slow(system, seconds=SLOWER_SECONDS):
+    system.play.chapter(f"{1000 * seconds:.0f} ms more per round trip between the broker and its clients, workers and Backlog")
+    with faults.slow(system.links, seconds):
         system.at_work()
         system.finish("slow network")
 

@@ -67,13 +67,13 @@ find_helm() {
 recorded() { kube -n "$shared" get configmap "$shared" -o "jsonpath={.data.$1}" 2>/dev/null; }
 record() { kube -n "$shared" patch configmap "$shared" --type merge -p "{\"data\":{\"$1\":$2}}" >/dev/null; }
 
-# The namespaces of the examples that are up, but for $1, as --set of Helm takes a list.
+# The namespaces of the examples that are up, but for $1, as JSON, for --set-json of Helm.
 worker_namespaces() {
     local example found=()
     for example in $(up_examples); do
-        [ "$example" = "$1" ] || found+=("$(sed -n 's/^namespace=//p' "$examples/$example/cluster")")
+        [ "$example" = "$1" ] || found+=("\"$(sed -n 's/^namespace=//p' "$examples/$example/cluster")\"")
     done
-    (IFS=, && echo "{${found[*]}}")
+    (IFS=, && echo "[${found[*]}]")
 }
 
 # The names of the examples that are up.
