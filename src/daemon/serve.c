@@ -392,12 +392,12 @@ static void do_nothing(void *context)
  * not in time, so that a machine that was asleep is none. */
 static void end_if_stuck(const struct parts *parts, int *looks)
 {
-    enum { MAX_LOOKS = 20 }; /* of a second each */
+    enum { MAX_LOOKS = 10, LOOK_S = 2 }; /* one second waits for the loop, one is between */
     *looks = loop_calls_run(parts->loop_calls, do_nothing, NULL, SECOND_MS) ? 0 : *looks + 1;
     if (*looks < MAX_LOOKS)
         return;
     log_error("the event loop has not responded for %d s: ending, so that callers go elsewhere",
-              MAX_LOOKS);
+              MAX_LOOKS * LOOK_S);
     _exit(EXIT_FAILURE);
 }
 
