@@ -392,12 +392,13 @@ static void do_nothing(void *context)
  * not in time, so that a machine that was asleep is none. */
 static void end_if_stuck(const struct parts *parts, int *looks)
 {
-    enum { MAX_LOOKS = 10, LOOK_S = 2 }; /* one second waits for the loop, one is between */
+    enum { MAX_LOOKS = 10 }; /* of a second each, and what is between them */
     *looks = loop_calls_run(parts->loop_calls, do_nothing, NULL, SECOND_MS) ? 0 : *looks + 1;
     if (*looks < MAX_LOOKS)
         return;
-    log_error("the event loop has not responded for %d s: ending, so that callers go elsewhere",
-              MAX_LOOKS * LOOK_S);
+    log_error("the event loop has not responded for at least %d s: ending, so that callers go "
+              "elsewhere",
+              MAX_LOOKS);
     _exit(EXIT_FAILURE);
 }
 

@@ -144,3 +144,25 @@ def is_refused(client, metadata, named):
     except Exception:  # noqa: BLE001, whatever the call ends with
         return True
     return False
+
+
+def test_a_held_value_is_as_old_as_the_hpas_window(api, namespace):
+    """Without holdWindow: the server reads it from the ScaledObjects, and how many replicas the HPA has."""
+    allow(api, {}, readHpas=True)
+    windows = {"quick": 0, "slow": 60, "default": None}
+    with RedisWork() as source, pod(api, "--kubernetes-hpa") as server:
+        source.publish(37)
+        for name, seconds in windows.items():
+            down = {"policies": [{"type": "Percent", "value": 100, "periodSeconds": 2}]}
+            if seconds is not None:
+                down["stabilizationWindowSeconds"] = seconds
+            namespace.scale(name, trigger(server, **source.metadata(5)), cooldownPeriod=600, advanced={
+                "horizontalPodAutoscalerConfig": {"behavior": {"scaleDown": down, "scaleUp": {"stabilizationWindowSeconds": 0}}}})
+        for name in windows:
+            namespace.wait_for_replicas(name, 8)
+        source.clear()
+        source.publish(14)
+        namespace.wait_for_replicas("quick", 3)
+        namespace.stays(20, quick=3, slow=8, default=8)
+        source.broker.kill()
+        namespace.stays(90, quick=3, slow=8, default=8)  # longer than the window of 60 s, and held: nothing goes, nothing comes

@@ -36,6 +36,6 @@ def test_a_server_whose_event_loop_stands_still_ends():
                 pass  # it was stopped
         assert server.child.wait(10) == 1
         print(f"after {time.monotonic() - began:.0f} s")
-        assert "the event loop has not responded for 20 s" in server.log()
+        assert "the event loop has not responded for at least 10 s" in server.log()
     finally:
         server.remove()

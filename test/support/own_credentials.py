@@ -11,9 +11,9 @@ def create_account(api):
               {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": dict(ACCOUNT)})
 
 
-def allow(api, secrets):
+def allow(api, secrets, **values):
     """With the chart's rights."""
-    objects = render_all({"kubernetes": {"enabled": True, "secrets": secrets}, "serviceAccount": {"name": ACCOUNT["name"]}})
+    objects = render_all({"kubernetes": {"enabled": True, "secrets": secrets, **values}, "serviceAccount": {"name": ACCOUNT["name"]}})
     api.apply(*(item for item in objects
                 if item["kind"] in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")))
 
