@@ -369,7 +369,7 @@ void informer_want_fresh(struct informer *informer, const struct informer_link *
 /* ---- news ---- */
 
 /* A client may add and remove links meanwhile, but the users that are there stay for this turn. */
-static void tell_users(struct informer_entry *entry)
+static void notify_users(struct informer_entry *entry)
 {
     size_t count = 0;
     size_t i = 0;
@@ -383,13 +383,13 @@ static void tell_users(struct informer_entry *entry)
             links[i].client->changed(links[i].client->context, links[i].user);
 }
 
-static void tell_changes(struct informer *informer)
+static void notify_changes(struct informer *informer)
 {
     while (informer->changed != NULL) {
         struct informer_entry *entry = informer->changed;
         DL_DELETE2(informer->changed, entry, prev_changed, next_changed);
         entry->has_changed = false;
-        tell_users(entry);
+        notify_users(entry);
     }
 }
 
@@ -411,7 +411,7 @@ static void fail_api(struct informer *informer, const struct error *error, int64
     struct informer_entry *entry;
     struct informer_entry *next;
     int64_t now_ms = clock_now_ms();
-    int64_t asked_ms = now_ms + retry_after_ms;
+    int64_t requested_ms = now_ms + retry_after_ms;
     bool is_first = !is_api_failing(informer);
     if (is_first)
         log_warning("%s; what is known stays in use, retrying", error_text(error));
@@ -422,8 +422,8 @@ static void fail_api(struct informer *informer, const struct error *error, int64
             now_ms + informer->backoff_ms + clock_jitter((uint32_t)informer->backoff_ms / 2);
         grow_backoff(&informer->backoff_ms, LONGEST_API_BACKOFF_MS);
     }
-    if (informer->resume_ms < asked_ms)
-        informer->resume_ms = asked_ms;
+    if (informer->resume_ms < requested_ms)
+        informer->resume_ms = requested_ms;
     informer->scan_ms = 0; /* what could not begin is due then */
     if (is_known)
         return;
@@ -673,12 +673,12 @@ static void *run(void *argument)
         int64_t next_ms = CLOCK_NEVER;
         curl_multi_perform(informer->multi, &running);
         end_requests(informer);
-        tell_changes(informer);
+        notify_changes(informer);
         for (size_t i = 0; i < informer->clients_count; i++)
             next_ms = earlier(next_ms, informer->clients[i].turn(informer->clients[i].context));
         next_ms = earlier(next_ms, begin_watches(informer));
         next_ms = earlier(next_ms, begin_due(informer));
-        tell_changes(informer); /* what could not be begun */
+        notify_changes(informer); /* what could not be begun */
         count_entries(informer);
         curl_multi_poll(informer->multi, NULL, 0, clock_left_ms(next_ms, IDLE_MS), NULL);
     }

@@ -12,7 +12,7 @@
 struct team {
     char *namespace;
     struct informer_link secret;
-    int64_t told_ms; /* the version of this time was handed over; 0: none */
+    int64_t sent_ms; /* the version of this time was handed over; 0: none */
     struct team *next, *prev;
 };
 
@@ -31,13 +31,13 @@ struct secret_watcher {
     struct team *teams;       /* the informer's thread's */
 };
 
-/* What was read last is told once, also where it cannot be read again. */
-static void tell(struct secret_watcher *watcher, struct team *team)
+/* What was read last is delivered once, also where it cannot be read again. */
+static void deliver(struct secret_watcher *watcher, struct team *team)
 {
     const struct secret_watcher_settings *settings = &watcher->settings;
     struct informer_view view = informer_look(settings->informer, &team->secret);
     const struct error none = {0};
-    bool is_new = view.is_read && view.read_ms != team->told_ms;
+    bool is_new = view.is_read && view.read_ms != team->sent_ms;
     if (view.failure != NULL && !is_new) {
         settings->changed(settings->context, team->namespace, NULL, view.failure);
         return;
@@ -45,10 +45,10 @@ static void tell(struct secret_watcher *watcher, struct team *team)
     if (!is_new)
         return;
     struct connections *connections = view.object == NULL ? NULL : TAKE(view.object->connections);
-    team->told_ms = view.read_ms;
+    team->sent_ms = view.read_ms;
     if (settings->changed(settings->context, team->namespace, connections, &none))
         return;
-    team->told_ms = 0; /* it was taken: it is read again */
+    team->sent_ms = 0; /* it was taken: it is read again */
     informer_want_fresh(settings->informer, &team->secret);
 }
 
@@ -102,7 +102,7 @@ static void message_free(struct message *message)
 
 static void take_change(void *context, void *user)
 {
-    tell(context, user);
+    deliver(context, user);
 }
 
 static int64_t take_turn(void *context)

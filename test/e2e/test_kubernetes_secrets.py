@@ -208,25 +208,25 @@ class AuditedApiServer(ApiServer):
         self.audit.touch()
         pathlib.Path(self.folder, "policy.json").write_text(json.dumps(AUDIT))
 
-    def requests_of_backlog(self):
-        """In their order: "list", and for a watch the version that it began with."""
+    def watches_of_backlog(self):
+        """In their order the versions that they began with, or "new"."""
         for line in self.audit.read_text().splitlines(keepends=True):
             event = json.loads(line) if line.endswith("\n") else {}
             if event.get("stage") == "RequestReceived" and event["user"]["username"].endswith(":backlog"):
                 version = re.search(r"[?&]watch=1&.*resourceVersion=(\d+)", event["requestURI"])
-                yield int(version[1]) if version else "list"
+                if "watch=1" in event["requestURI"]:
+                    yield int(version[1]) if version else "new"
 
-    def wait_for_watch(self, after=0):
-        """The version that Backlog watches from, which is later than `after`."""
-        def watched():
-            *_, last = self.requests_of_backlog()
-            return last != "list" and last > after and last
-        return wait_until(watched, SECONDS, "a watch of the Secret")
+    def wait_for_watch(self, namespace, number):
+        """Until Backlog has begun so many watches of the Secret; the version that it goes on from."""
+        wait_until(lambda: list(self.watches_of_backlog()).count("new") >= number, SECONDS, "a watch of the Secret")
+        found = self.api.get(f"/api/v1/namespaces/{namespace}/secrets/backlog-connections")
+        return int(found["metadata"]["resourceVersion"])
 
-    def has_listed_after(self, version):
-        """Whether a watch from this version was the last request before a list."""
-        requests = list(self.requests_of_backlog())
-        return (version, "list") in zip(requests, requests[1:])
+    def has_begun_again_after(self, version):
+        """Whether a watch from this version was the last before a new one."""
+        watches = list(self.watches_of_backlog())
+        return (version, "new") in zip(watches, watches[1:])
 
 
 @contextlib.contextmanager
@@ -274,19 +274,19 @@ def test_a_change_is_seen_though_the_version_to_watch_from_is_gone(etcd, start_a
 
         assert value(client, team) == 7
 
-        version = first.wait_for_watch()
+        version = first.wait_for_watch(team, 1)
         change("compacted")
         etcd.compact()
         assert is_gone(first.api, team, version)
         proxy.heal()
         wait_until(lambda: value(client, team, "compacted") == 7, SECONDS, "the change before the compaction")
-        assert first.has_listed_after(version)
+        assert first.has_begun_again_after(version)
 
-        version = first.wait_for_watch(after=version)
+        version = first.wait_for_watch(team, 2)
         change("forgotten")
         second = start_api_server()
         assert is_gone(second.api, team, version)
         proxy.target = second.port
         proxy.heal()
         wait_until(lambda: value(client, team, "forgotten") == 7, SECONDS, "the change before the second API server began")
-        assert second.has_listed_after(version)
+        assert second.has_begun_again_after(version)

@@ -11,7 +11,7 @@ import pytest
 
 from support.certificates import make_certificate, make_root
 from support.fake_kubernetes import FakeKubernetes, path_of
-from support.grpc_client import Client, refusal
+from support.grpc_client import Client, refusal, scaled_object
 from support.pod_server import PodServer
 from support.redis import Redis
 
@@ -151,8 +151,8 @@ def test_a_list_allows_addresses_of_triggers_beside_a_cluster_wide_authenticatio
     listed = f"{{redis: {{hosts: [{redis.address}, 'localhost'], namespaces: [shop, team-*]}}}}"
     arguments = ["--kubernetes", "--kubernetes-cluster-authentications", listed]
     with pod(folder, api, arguments=arguments) as server, Client(server.port) as client, Listener() as listener:
-        apart = {key: text for key, text in trigger("", host="localhost", port=port).items() if key != "address"}
-        for metadata, namespace in ((trigger(redis.address), "shop"), (trigger(redis.address), "team-a"), (apart, "shop")):
+        separate = {key: text for key, text in trigger("", host="localhost", port=port).items() if key != "address"}
+        for metadata, namespace in ((trigger(redis.address), "shop"), (trigger(redis.address), "team-a"), (separate, "shop")):
             api.scaled((metadata, ref), namespace=namespace)
             assert value(client, metadata, namespace=namespace) == 7
         evil = f"127.0.0.1:{listener.port}"
@@ -161,7 +161,7 @@ def test_a_list_allows_addresses_of_triggers_beside_a_cluster_wide_authenticatio
             "another port": (trigger(evil), "shop"),
             "one of two": (trigger(f"{redis.address},{evil}"), "shop"),
             "a user that looks like the host": (trigger(f"redis://{redis.address}@{evil}"), "shop"),
-            "a port of its own": ({**apart, "host": "127.0.0.1", "port": str(listener.port)}, "shop"),
+            "a port of its own": ({**separate, "host": "127.0.0.1", "port": str(listener.port)}, "shop"),
             "a port and no host": ({"port": str(listener.port), **trigger(redis.address)}, "shop"),
             "another certificate authority": (trigger(redis.address, ca="-----BEGIN CERTIFICATE-----"), "shop"),
             "no verification": (trigger(redis.address, brokerUnsafeSsl="true"), "shop"),
@@ -219,6 +219,30 @@ def test_forged_calls_reach_nobody(folder, api, redis):
         code, text = refusal(client.metrics, forged["a variable's value"][0], "", name="variable")
         assert "addressFromEnv cannot be used together with TriggerAuthentication shop/redis" in text
         assert not listener.connections
+        assert value(client, metadata) == 7
+
+
+def test_forged_calls_of_one_namespace_leave_requests_to_others(folder, api, redis):
+    """Each names another object, of which there is none: at most 8 of 32 requests at a time are for them."""
+    metadata = shop(api, redis.address)
+    api.delays["noisy"] = 0.2
+    with pod(folder, api) as server, Client(server.port) as client:
+        calls = [client.stub.IsActive.future(scaled_object(metadata, name=f"object-{number}", namespace="noisy"))
+                 for number in range(100)]
+        assert value(client, metadata) == 7
+        for call in calls:
+            call.cancel()
+        assert 1 <= api.most_waiting["noisy"] <= 8
+
+
+def test_secrets_of_cluster_wide_authentications_are_in_the_namespace_of_the_flag(folder, api, redis):
+    api.secret("redis", "platform", password=PASSWORD, address=redis.address)
+    api.secret("redis", "keda", password="wrong", address="127.0.0.1:1")
+    api.authentication("redis", "redis", "password", "address", kind="ClusterTriggerAuthentication")
+    metadata = {key: text for key, text in trigger("").items() if key != "address"}
+    api.scaled((metadata, {"name": "redis", "kind": "ClusterTriggerAuthentication"}))
+    with pod(folder, api, arguments=["--kubernetes", "--kubernetes-cluster-namespace", "platform"]) as server, \
+            Client(server.port) as client:
         assert value(client, metadata) == 7
 
 

@@ -1,6 +1,7 @@
 """A Kubernetes API of our own, over HTTPS, which serves single objects, and watches."""
 
 import base64
+import collections
 import http.server
 import json
 import re
@@ -25,7 +26,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         path, _, query = self.path.partition("?")
         server.requests.append((time.monotonic(), self.path))
+        namespace = path.partition("/namespaces/")[2].partition("/")[0]
+        server.waiting[namespace] += 1
+        server.most_waiting[namespace] = max(server.most_waiting[namespace], server.waiting[namespace])
         server.answering.wait()
+        if "watch=1" not in query:
+            time.sleep(server.delays.get(namespace, 0))
+        server.waiting[namespace] -= 1
         if self.headers["Authorization"] != f"Bearer {server.token}":
             self.reply(401, {"kind": "Status", "reason": "Unauthorized", "message": "Unauthorized"})
         elif self.path in server.refused:
@@ -51,16 +58,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with server.changed:
             at = int(query.get("resourceVersion", len(server.events)))
             for item in [] if "resourceVersion" in query else [*server.objects.values()]:
-                self.tell("ADDED", item, collection, name)
+                self.send_event("ADDED", item, collection, name)
             while not server.ended and server.answering.is_set() and not server.status:
                 for kind, item in server.events[at:]:
-                    self.tell(kind, item, collection, name)
+                    self.send_event(kind, item, collection, name)
                 at = len(server.events)
                 self.wfile.flush()
                 server.changed.wait(0.2)
         self.close_connection = True
 
-    def tell(self, event, item, collection, name):
+    def send_event(self, event, item, collection, name):
         """Where the watch is of it: the collection may be of one namespace, or of all."""
         metadata = item["metadata"]
         path = path_of(item["kind"], metadata["name"], metadata.get("namespace")).rpartition("/")[0]
@@ -90,6 +97,7 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.objects, self.requests, self.refused, self.status, self.retry_after = {}, [], {}, None, None
         self.watched, self.events, self.changed, self.ended = watched, [], threading.Condition(), False
+        self.delays, self.waiting, self.most_waiting = {}, collections.Counter(), collections.Counter()
         self.answering = threading.Event()
         self.answering.set()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
