@@ -1,5 +1,7 @@
 """Who may connect to the pods and where they may connect to, and the certificates on both sides."""
 
+import json
+
 import yaml
 
 from support.chart import CERT_MANAGER, IN_PRODUCTION, MUTUAL, PRODUCTION, flags_of, pod_of, render, render_all
@@ -181,6 +183,14 @@ def test_each_listed_namespace_gives_the_right_to_one_secret():
     assert pod["automountServiceAccountToken"] is True
     assert "--kubernetes-secrets" in pod["containers"][0]["args"]
     assert yaml.safe_dump(objects).count("ClusterRole") == 0
+
+
+def test_addresses_beside_a_cluster_wide_authentication_are_the_servers():
+    listed = {"redis": {"hosts": ["redis.shop.svc:6379", "*.cache.svc"], "namespaces": ["shop"]}}
+    objects = render_all({"kubernetes": {"enabled": True, "clusterAuthentications": listed}})
+    pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    arguments = pod["containers"][0]["args"]
+    assert json.loads(arguments[arguments.index("--kubernetes-cluster-authentications") + 1]) == listed
 
 
 def test_credentials_of_triggers_give_the_rights_that_are_listed():

@@ -280,7 +280,7 @@ def test_a_change_is_seen_though_the_version_to_watch_from_is_gone(etcd, start_a
         assert is_gone(first.api, team, version)
         proxy.heal()
         wait_until(lambda: value(client, team, "compacted") == 7, SECONDS, "the change before the compaction")
-        assert first.has_begun_again_after(version)
+        wait_until(lambda: first.has_begun_again_after(version), SECONDS, "a new watch")
 
         version = first.wait_for_watch(team, 2)
         change("forgotten")
@@ -289,4 +289,4 @@ def test_a_change_is_seen_though_the_version_to_watch_from_is_gone(etcd, start_a
         proxy.target = second.port
         proxy.heal()
         wait_until(lambda: value(client, team, "forgotten") == 7, SECONDS, "the change before the second API server began")
-        assert second.has_begun_again_after(version)
+        wait_until(lambda: second.has_begun_again_after(version), SECONDS, "a new watch of the second API server")
