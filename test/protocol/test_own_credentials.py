@@ -232,7 +232,7 @@ def test_forged_calls_of_one_namespace_leave_requests_to_others(folder, api, red
         assert value(client, metadata) == 7
         for call in calls:
             call.cancel()
-        assert 1 <= api.most_waiting["noisy"] <= 8
+        assert 1 <= api.max_waiting["noisy"] <= 8
 
 
 def test_secrets_of_cluster_wide_authentications_are_in_the_namespace_of_the_flag(folder, api, redis):

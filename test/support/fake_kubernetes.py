@@ -28,7 +28,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server.requests.append((time.monotonic(), self.path))
         namespace = path.partition("/namespaces/")[2].partition("/")[0]
         server.waiting[namespace] += 1
-        server.most_waiting[namespace] = max(server.most_waiting[namespace], server.waiting[namespace])
+        server.max_waiting[namespace] = max(server.max_waiting[namespace], server.waiting[namespace])
         server.answering.wait()
         if "watch=1" not in query:
             time.sleep(server.delays.get(namespace, 0))
@@ -97,7 +97,7 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.objects, self.requests, self.refused, self.status, self.retry_after = {}, [], {}, None, None
         self.watched, self.events, self.changed, self.ended = watched, [], threading.Condition(), False
-        self.delays, self.waiting, self.most_waiting = {}, collections.Counter(), collections.Counter()
+        self.delays, self.waiting, self.max_waiting = {}, collections.Counter(), collections.Counter()
         self.answering = threading.Event()
         self.answering.set()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
