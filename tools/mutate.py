@@ -24,7 +24,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutation"
-SOURCE, BUILD = WORK / "source", WORK / "build"
+SOURCE = WORK / "source"
+BUILD = SOURCE / "build" / "release"  # as in a tree of its own, so that a compiler's cache knows it
 
 # The cheapest of them, by what they say about the answers.
 TRIED = ("test/protocol/test_metadata.py", "test/protocol/test_streams.py", "test/protocol/test_reload.py")
@@ -125,20 +126,21 @@ def run(*command, seconds=None, **settings):
 
 
 def copy_tree():
+    """What was built of an earlier copy is kept, where it has not changed."""
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    shutil.rmtree(SOURCE, ignore_errors=True)
     for file in filter(None, files.split("\0")):
-        if (ROOT / file).is_file():
-            (SOURCE / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / file, SOURCE / file)
-    (SOURCE / "build").mkdir()
-    (SOURCE / "build" / "web").symlink_to(ROOT / "build" / "web")
+        source, copy = ROOT / file, SOURCE / file
+        if source.is_file() and not (copy.is_file() and copy.read_bytes() == source.read_bytes()):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy)
+    (SOURCE / "build").mkdir(exist_ok=True)
+    shutil.rmtree(SOURCE / "build" / "web", ignore_errors=True)
+    shutil.copytree(ROOT / "build" / "web", SOURCE / "build" / "web")
 
 
 class Tests:
     def __init__(self, paths):
-        subprocess.run(["cmake", "-S", SOURCE, "-B", BUILD, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_C_FLAGS=-O1",
-                        "-DBACKLOG_TRANSPORTS=nghttp2", "-DBACKLOG_WERROR=OFF"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["cmake", "--preset", "release"], check=True, stdout=subprocess.DEVNULL, cwd=SOURCE)
         found = subprocess.run(["ctest", "--test-dir", BUILD, "--show-only=json-v1"], check=True, capture_output=True, text=True)
         self.programs = {test["name"]: os.path.relpath(test["command"][0], BUILD) for test in json.loads(found.stdout)["tests"] if "command" in test}
         self.own = self.of_folder({pathlib.Path(path if (ROOT / path).is_dir() else os.path.dirname(path)).name for path in paths})

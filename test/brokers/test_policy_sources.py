@@ -20,7 +20,7 @@ from support.kafka import Kafka
 from support.process import wait_until
 from support.rabbitmq import RabbitMQ
 from support.redis import Redis
-from support.server import Server
+from support.server import REPOSITORY, Server
 
 SECONDS = 120
 PARTITIONS = 4
@@ -132,6 +132,23 @@ def test_members_without_a_partition_do_not_count(kafka):
         wait_until(lambda: len(members.describe_consumer_groups(["of-narrow"])["of-narrow"].result(30).members) == 2,
                    SECONDS, "both are members")
         trigger.until(lambda it: it.reading.get("consumers") == 1, "one has the partition")
+
+
+def test_members_that_kafka_does_not_describe_are_unknown_and_never_none(monkeypatch):
+    """group.protocol=consumer of Kafka 4: the client library asks by the classic protocol, which has no such group. What is
+    consumed shows in the commits all the same."""
+    monkeypatch.setenv("BACKLOG_KAFKA_JARS", os.path.join(REPOSITORY, "build", "kafka-4"))
+    with Kafka() as kafka:
+        kafka.create_topic("newer", partitions=PARTITIONS)
+        kafka.produce("newer", 4000, PARTITIONS)
+        with trigger_of(kafka_options(kafka, "newer", **MEASURED)) as trigger:
+            with workers(2, "kafka_worker", kafka.bootstrap, "newer", "of-newer", 0.05, "consumer"):
+                trigger.until(lambda it: it.reading["consumed"] > 100, "they consume")
+                assert trigger.reading.get("consumers") is None and trigger.policy["status"] in ("OK", "UNKNOWN"), trigger.policy
+            trigger.until(lambda it: it.policy["status"] == "UNKNOWN", "whether anybody is there is not known")
+            assert trigger.policy["ratePerReplica"] is None and trigger.replicas == PARTITIONS, trigger.policy
+            assert "set ratePerReplica to a number" in trigger.policy["sentence"]
+            wait_until(lambda: "group.protocol=consumer" in trigger.server.log(), SECONDS, "what to set is said")
 
 
 def test_the_rate_of_redis_consumers_is_measured():

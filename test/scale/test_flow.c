@@ -192,6 +192,22 @@ static void no_connected_consumer_is_a_stop(void **state)
     assert_int_equal(world.result.status, FLOW_STOP);
 }
 
+/* As those of Kafka's group.protocol=consumer. */
+static void unknown_consumers_that_consume_nothing_are_not_well(void **state)
+{
+    (void)state;
+    world.reading.consumers = NAN;
+    waiting(1000);
+    measure_for(5, 0, 0);
+    assert_int_equal(world.result.status, FLOW_UNKNOWN);
+    measure_for(20, 0, 0);
+    assert_int_equal(world.result.status, FLOW_UNKNOWN);
+    measure_for(4, 0, 5);
+    assert_int_equal(world.result.status, FLOW_OK);
+    measure_for(20, 5, 0);
+    assert_int_equal(world.result.status, FLOW_WARN);
+}
+
 static void a_growing_queue_is_a_warning(void **state)
 {
     (void)state;
@@ -243,6 +259,7 @@ int main(void)
         TEST(long_jobs_are_not_stuck),
         TEST(without_rates_the_status_is_unknown),
         TEST(no_connected_consumer_is_a_stop),
+        TEST(unknown_consumers_that_consume_nothing_are_not_well),
         TEST(a_growing_queue_is_a_warning),
         TEST(consumed_messages_that_wait_again_are_a_rewind),
         TEST(one_partition_with_all_that_waits_is_not_scaled_for),

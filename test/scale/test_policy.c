@@ -297,6 +297,7 @@ static void where_no_consumers_are_reported_the_reason_says_so(void **state)
     waiting(100);
     assert_int_equal(measure_for(4, 40, 40), 10);
     assert_non_null(strstr(world.words.bytes, "the source reports no consumers"));
+    assert_non_null(strstr(world.words.bytes, "set ratePerReplica to a number"));
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 """A worker of a Kafka topic: takes a message, works for so many seconds, commits it; stuck from SIGUSR1 on.
 
-    python -m support.kafka_worker BOOTSTRAP TOPIC GROUP SECONDS
+    python -m support.kafka_worker BOOTSTRAP TOPIC GROUP SECONDS [PROTOCOL]
 """
 
 import signal
@@ -10,12 +10,15 @@ import time
 import confluent_kafka
 
 
-def main(bootstrap, topic, group, seconds):
+CLASSIC = {"session.timeout.ms": 45000, "partition.assignment.strategy": "roundrobin"}
+
+
+def main(bootstrap, topic, group, seconds, protocol="classic"):
     is_stuck = []
     signal.signal(signal.SIGUSR1, lambda *_: is_stuck.append(True))
     consumer = confluent_kafka.Consumer({
         "bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 0,
-        "auto.offset.reset": "earliest", "session.timeout.ms": 45000, "partition.assignment.strategy": "roundrobin"})
+        "auto.offset.reset": "earliest", "group.protocol": protocol, **(CLASSIC if protocol == "classic" else {})})
     consumer.subscribe([topic])
     while True:
         message = consumer.poll(1)

@@ -21,7 +21,8 @@ struct members {
     int64_t sent_ms; /* 0: no request is under way */
     int64_t received_ms;
     bool is_known;
-    bool has_warned;
+    bool has_warned; /* of an error */
+    bool has_warned_of_none;
     rd_kafka_topic_partition_list_t *assigned;
     UT_hash_handle hh;
 };
@@ -150,16 +151,17 @@ static void take_member(struct members *group, const rd_kafka_MemberDescription_
     }
 }
 
-static void warn_once(struct members *group, const char *reason)
+static void warn_once(const struct members *group, bool *has_warned, const char *reason)
 {
-    if (!group->has_warned)
+    if (!*has_warned)
         log_warning("the members of Kafka group %s: %s; ratePerReplica: measured and the status of "
                     "consumers need them",
                     group->group, reason);
-    group->has_warned = true;
+    *has_warned = true;
 }
 
-/* While the group rebalances, no member has a partition. Consumers that assign partitions by hand are no members. */
+/* While the group rebalances, no member has a partition. Consumers that assign partitions by hand are no members. A group
+ * of Kafka 4's protocol is dead for a client that does not know that protocol, as librdkafka does not up to 2.8. */
 static void take_description(struct members *group,
                              const rd_kafka_ConsumerGroupDescription_t *description)
 {
@@ -167,9 +169,13 @@ static void take_description(struct members *group,
     rd_kafka_consumer_group_state_t state = rd_kafka_ConsumerGroupDescription_state(description);
     set_unknown(group);
     if (error != NULL) {
-        warn_once(group, rd_kafka_error_string(error));
+        warn_once(group, &group->has_warned, rd_kafka_error_string(error));
         return;
     }
+    if (state == RD_KAFKA_CONSUMER_GROUP_STATE_DEAD)
+        warn_once(group, &group->has_warned_of_none,
+                  "it never had any, or they have group.protocol=consumer, and cannot be seen: "
+                  "set ratePerReplica to a number");
     if ((state != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE &&
          state != RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY) ||
         rd_kafka_ConsumerGroupDescription_is_simple_consumer_group(description))
@@ -197,7 +203,7 @@ static void take_event(rd_kafka_event_t *event)
         take_description(group, descriptions[0]);
     else {
         set_unknown(group);
-        warn_once(group, rd_kafka_err2str(rd_kafka_event_error(event)));
+        warn_once(group, &group->has_warned, rd_kafka_err2str(rd_kafka_event_error(event)));
     }
 }
 

@@ -316,11 +316,14 @@ enum flow_status flow_status_of(const struct window *window, double rate, int64_
         return FLOW_STALL;
     if (is_skewed(window, STATUS_STEPS))
         return FLOW_SKEW;
+    /* Nothing is consumed, and nobody knows whether anybody should. */
+    enum flow_status calm =
+        consumed <= 0 && isnan(now->consumers) && !has_consumers ? FLOW_UNKNOWN : FLOW_OK;
     if (count <= WARN_STEPS)
-        return FLOW_OK;
+        return calm;
     for (size_t i = window->count - WARN_STEPS; i < window->count; i++)
         if (window_waiting(&window->samples[i].reading) <=
             window_waiting(&window->samples[i - 1].reading))
-            return FLOW_OK;
+            return calm;
     return FLOW_WARN;
 }

@@ -70,7 +70,7 @@ static void add_threshold(const struct policy_decision *decision, struct text *w
         text_add(words, ": the rate of arrivals is not known yet");
     else if (isnan(decision->last->reading.consumers))
         text_add(words, ": the source reports no consumers, so what a replica does per second is "
-                        "not known");
+                        "not known: set ratePerReplica to a number");
     else
         text_add(words, ": what a replica does per second is not known yet");
 }
