@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test"))
 
 from support import postgresql  # noqa: E402
-from support.process import need  # noqa: E402
+from support.process import ROOT as BASE, need  # noqa: E402
 
 PAGE = ROOT / "docs" / "triggers.md"
 HEAD = "| source | version | broker and libraries of | tests | date |\n|---|---|---|---|---|\n"
@@ -32,13 +32,15 @@ def broker(source):
         folder = os.environ.get("BACKLOG_KAFKA_JARS") or ROOT / "build" / "kafka"
         [version] = {match[1] for path in glob.glob(f"{folder}/kafka_2*.jar") if (match := re.search(r"kafka_[\d.]+-([\d.]+)\.jar", path))}
         return "Kafka", version
+    if source == "rabbitmq":  # its own tools start a virtual machine to say so
+        [folder] = glob.glob(f"{BASE}/usr/lib/rabbitmq/lib/rabbitmq_server-*")
+        return "RabbitMQ", folder.rpartition("-")[2]
     commands = {"nats": lambda: [need("nats-server"), "--version"],
-                "rabbitmq": lambda: [need("/usr/lib/rabbitmq/bin/rabbitmqctl", "rabbitmqctl"), "version"],
                 "redis": lambda: [need(os.environ.get("REDIS_SERVER", "redis-server")), "--version"],
                 "postgresql": lambda: [postgresql.program("postgres"), "--version"],
                 "prometheus": lambda: [need("prometheus"), "--version"]}
     text = subprocess.run(commands[source](), check=True, capture_output=True, text=True).stdout
-    names = {"nats": "NATS", "rabbitmq": "RabbitMQ", "redis": "Redis", "postgresql": "PostgreSQL", "prometheus": "Prometheus"}
+    names = {"nats": "NATS", "redis": "Redis", "postgresql": "PostgreSQL", "prometheus": "Prometheus"}
     return "Valkey" if "Valkey" in text else names[source], re.search(r"\d+\.\d+(?:\.\d+)*", text)[0]
 
 
