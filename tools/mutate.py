@@ -1,11 +1,12 @@
 """Changes one line of the code at a time, and looks whether a test fails: what survives is what no test checks.
 
-usage: mutate.py [--count NUMBER] [--seed NUMBER] [--seconds NUMBER] [--only FILE:LINE] PATH...
+usage: mutate.py [--count NUMBER] [--seed NUMBER] [--seconds NUMBER] [--own] [--only FILE:LINE] PATH...
 
 PATH is a folder, or a C file. Of all mutants of its C files a fixed seed chooses COUNT (200); one that does not compile counts
 as none, and the next one takes its place. A copy of the tree is changed, in build/mutation. The unit tests of the folder are asked
 first, then all that are built of the changed file, then TRIED of the protocol tests. build/mutation/<path>.jsonl has a line for
-each mutant: a run that was stopped, or that has had its SECONDS, goes on from there; --only takes no sample, and writes nothing.
+each mutant: a run that was stopped, or that has had its SECONDS, goes on from there; --own asks the folder's own tests alone, --only takes no
+sample, and neither writes that.
 """
 
 import argparse
@@ -172,7 +173,7 @@ class Tests:
     def build(self, names):
         return run("cmake", "--build", BUILD, "--", "--quiet", *sorted({self.programs[name] for name in names}), seconds=1200)
 
-    def notice(self, mutant):
+    def notice(self, mutant, own_alone):
         """What notices the change."""
         with changed(mutant):
             if not self.build(self.own):
@@ -180,6 +181,8 @@ class Tests:
             for name in self.own:
                 if not self.pass_(name, self.seconds[name]):
                     return name
+        if own_alone:
+            return "nothing"
         if not all(name in self.seconds for name in self.others):
             self.prepare(self.others)
         with changed(mutant):
@@ -214,6 +217,7 @@ def main():
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=1 << 30)
+    parser.add_argument("--own", action="store_true")
     parser.add_argument("--only")
     parser.add_argument("path", nargs="+")
     arguments = parser.parse_args()
@@ -223,7 +227,7 @@ def main():
     else:
         random.Random(arguments.seed).shuffle(mutants)
     WORK.mkdir(parents=True, exist_ok=True)
-    log = pathlib.Path(os.devnull) if arguments.only else WORK / f"{'+'.join(arguments.path).replace('/', '-')}.jsonl"
+    log = pathlib.Path(os.devnull) if arguments.only or arguments.own else WORK / f"{'+'.join(arguments.path).replace('/', '-')}.jsonl"
     known = {}
     if log.is_file():
         known = {entry["mutant"]: entry["noticed"] for entry in map(json.loads, log.read_text().splitlines())}
@@ -236,7 +240,7 @@ def main():
         if counts["run"] == arguments.count or time.monotonic() - began > arguments.seconds:
             break
         if mutant.key not in known:
-            known[mutant.key] = tests.notice(mutant)
+            known[mutant.key] = tests.notice(mutant, arguments.own)
             with log.open("a") as file:
                 print(json.dumps({"mutant": mutant.key, "noticed": known[mutant.key]}), file=file)
         noticed = known[mutant.key]
