@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/system/process.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ static const char limit_and_watch[] =
     "SELECT pg_catalog.set_config('statement_timeout', $1, true), "
     "pg_catalog.set_config('client_connection_check_interval', '250', true)";
 
-enum { TRIAL_LIMIT_MS = 200 };
+/* Of CPU time for a step of the login; a million iterations of SCRAM take about 1. libpq computes any number of them. */
+enum { TRIAL_LIMIT_MS = 200, MAX_LOGIN_CPU_S = 1 };
 
 /* A query's RAISE NOTICE is not for our log. */
 static void ignore_notice(void *context, const PGresult *notice)
@@ -62,7 +64,10 @@ bool postgresql_session_advance(struct postgresql_session *session)
 {
     if (PQstatus(session->connection) == CONNECTION_BAD)
         return false;
-    switch (PQconnectPoll(session->connection)) {
+    process_limit_cpu(MAX_LOGIN_CPU_S);
+    PostgresPollingStatusType status = PQconnectPoll(session->connection);
+    process_limit_cpu(0);
+    switch (status) {
     case PGRES_POLLING_FAILED:
         return false;
     case PGRES_POLLING_OK:

@@ -426,6 +426,23 @@ static void a_broken_connection_fails_all_and_backs_off(void **state)
     assert_true(fails(hold("joiner"), "refused"));
 }
 
+static void what_cost_much_is_not_tried_again_soon(void **state)
+{
+    (void)state;
+    enum { MINUTE_MS = 60 * 1000 };
+    struct error costly = {0};
+    struct query *query = hold("a");
+    demand(query);
+    connection_connecting(&connection);
+    error_set(&costly, ERROR_COSTLY, "took too much CPU time");
+    connection_refused(&connection, &costly, now_ms);
+    error_done(&costly);
+    assert_true(fails(query, "took too much CPU time"));
+    assert_false(connection_wants_client(&connection, now_ms + 3 * MINUTE_MS));
+    now_ms += 5 * MINUTE_MS;
+    assert_true(connection_wants_client(&connection, now_ms));
+}
+
 static void queries_that_failed_with_a_connection_are_measured_after_it(void **state)
 {
     (void)state;
@@ -768,6 +785,7 @@ int main(void)
         TEST(a_failure_counts_from_the_first_unanswered_call),
         TEST(an_outage_goes_on_until_something_is_measured),
         TEST(a_broken_connection_fails_all_and_backs_off),
+        TEST(what_cost_much_is_not_tried_again_soon),
         TEST(queries_that_failed_with_a_connection_are_measured_after_it),
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),
         TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),

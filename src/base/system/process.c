@@ -161,6 +161,17 @@ static double start_s(void)
     return started_s;
 }
 
+void process_limit_cpu(unsigned seconds)
+{
+    struct rlimit limit;
+    double used = process_cpu_seconds(RUSAGE_SELF);
+    if (getrlimit(RLIMIT_CPU, &limit) != 0 || isnan(used))
+        return;
+    rlim_t wanted = (rlim_t)used + 1 + seconds; /* whole seconds */
+    limit.rlim_cur = seconds == 0 || wanted > limit.rlim_max ? limit.rlim_max : wanted;
+    setrlimit(RLIMIT_CPU, &limit);
+}
+
 void process_hide_memory(void)
 {
     const struct rlimit none = {0, 0};

@@ -29,6 +29,10 @@ bool process_stat(pid_t pid, struct process_stat *ret_stat);
 /* As getrusage() reports it for RUSAGE_SELF or RUSAGE_CHILDREN; NAN where that fails. */
 double process_cpu_seconds(int whose);
 
+/* From now on the kernel ends this process (SIGXCPU) when it has used about so many more seconds of CPU time; 0: it may use
+ * any again. */
+void process_limit_cpu(unsigned seconds);
+
 /* From now on no file has a dump of this process, and no process of the same user reads its memory: the secrets of all
  * connections are in it. Its own /proc/self stays readable, but what is in it belongs to root. */
 void process_hide_memory(void);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
+#include "base/system/process.h"
 #include "base/text.h"
 #include "measure/agent/frame.h"
 #include "measure/agent/launch.h"
@@ -185,6 +186,19 @@ bool agent_client_measure(struct agent_client *client, struct feed *feed, struct
     return usable;
 }
 
+/* What has computed until its time was over would do so again. */
+static bool end_connecting(struct agent_client *client, struct error *error)
+{
+    static const double costly_s = 1;
+    struct process_stat stat;
+    bool is_costly = client->process.pid > 0 && process_stat(client->process.pid, &stat) &&
+                     stat.cpu_seconds >= costly_s;
+    end_agent(client, error);
+    if (is_costly)
+        error->code = ERROR_COSTLY;
+    return false;
+}
+
 /* Until it is connected; false where it cannot be, or is gone. */
 static bool wait_for_connection(struct agent_client *client, int64_t deadline_ms,
                                 struct error *error)
@@ -193,7 +207,7 @@ static bool wait_for_connection(struct agent_client *client, int64_t deadline_ms
         ProtobufCMessage *raw = NULL;
         if (!frame_read(client->socket, &agent__from_agent__descriptor, MAX_MESSAGE,
                         deadline_ms + GRACE_MS, &raw, error))
-            return end_agent(client, error);
+            return end_connecting(client, error);
         const Agent__FromAgent *message = (const Agent__FromAgent *)raw;
         bool is_connected = message->connected;
         bool is_lost = message->lost != NULL;

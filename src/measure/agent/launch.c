@@ -39,6 +39,12 @@ bool agent_launch_end(struct agent_process *process, const char *scaler, struct 
         return error_unavailable(
             error, "the %s agent process died: %s (it may use at most %zu MiB of memory)", scaler,
             strsignal(SIGABRT), process->max_bytes >> 20);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+        return error_set(
+            error, ERROR_COSTLY,
+            "the %s agent process was ended: its login took too much CPU time (such as "
+            "a key of very many iterations); retrying in some minutes",
+            scaler);
     if (WIFSIGNALED(status))
         return error_unavailable(error, "the %s agent process died: %s", scaler,
                                  strsignal(WTERMSIG(status)));

@@ -18,6 +18,8 @@ enum {
     /* After so many time-outs without any answer in between, the client is replaced: only a new one shows
      * whether the source is dead. (One time-out alone is more likely a query that hangs.) */
     MAX_UNANSWERED_TIMEOUTS = 2,
+    /* After seconds of CPU time for a login. */
+    COSTLY_BACKOFF_MS = 5 * 60 * 1000,
 };
 
 void connection_init(struct connection *connection, const struct connection_settings *settings,
@@ -63,8 +65,9 @@ bool connection_is_unused(const struct connection *connection)
 
 /* ---- connecting ---- */
 
-/* At once after the first failure, then doubling; the jitter keeps many replicas of the server apart. */
-static void back_off(struct connection *connection, int64_t now_ms)
+/* At once after the first failure, then doubling; the jitter keeps many replicas of the server apart. What cost much is not
+ * tried again soon. */
+static void back_off(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     const struct connection_settings *settings = connection->settings;
     int64_t wait_ms = 0;
@@ -73,6 +76,8 @@ static void back_off(struct connection *connection, int64_t now_ms)
         wait_ms = wait_ms == 0 ? settings->backoff_min_ms : 2 * wait_ms;
     if (wait_ms > settings->backoff_max_ms)
         wait_ms = settings->backoff_max_ms;
+    if (error->code == ERROR_COSTLY)
+        wait_ms = COSTLY_BACKOFF_MS;
     if (wait_ms > 0)
         wait_ms = wait_ms - wait_ms / 4 + settings->jitter((uint32_t)(wait_ms / 4 + 1));
     connection->retry_at_ms = now_ms + wait_ms;
@@ -120,7 +125,7 @@ static void set_broken(struct connection *connection, const struct error *error,
     error_copy(&connection->error, error);
     connection->state = BROKEN;
     connection->stats.counts.broken_connections = 1;
-    back_off(connection, now_ms);
+    back_off(connection, error, now_ms);
     DL_FOREACH2(connection->unanswered, query, next_unanswered)
     query_notify_watchers(query);
     HASH_ITER(hh, connection->queries, query, next)
@@ -427,7 +432,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     else if (had_answered_all) {
         /* What is known stays true, and the next client shows whether the source works. */
         naming_warn(&connection->naming, error, "reconnecting");
-        back_off(connection, now_ms);
+        back_off(connection, error, now_ms);
     }
 }
 

@@ -55,6 +55,7 @@ enum status reply_status(enum error_code code)
     case ERROR_LIMIT:
         return STATUS_RESOURCE_EXHAUSTED;
     case ERROR_UNAVAILABLE:
+    case ERROR_COSTLY:
         return STATUS_UNAVAILABLE;
     case ERROR_INTERNAL:
         return STATUS_INTERNAL;
