@@ -1,6 +1,7 @@
 #include "kafka/settings.h"
 
 #include "base/memory.h"
+#include "shared/tls_key.h"
 
 #define STRING(number) STRING_OF(number)
 #define STRING_OF(words) #words
@@ -59,16 +60,19 @@ static const char *protocol(const struct kafka_connection *options)
 static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *options,
                     struct error *error)
 {
+    _cleanup_(memory_free) char *key = NULL;
     if (!options->tls.enable)
         return true;
+    /* The library reads any kind of key, however long that takes. */
+    if (options->tls.key != NULL && (key = tls_key_plain(&options->tls, error)) == NULL)
+        return false;
     return kafka_settings_set(conf, "enable.ssl.certificate.verification",
                               options->tls.unsafe ? "false" : "true", error) &&
            kafka_settings_set(conf, "ssl.endpoint.identification.algorithm",
                               options->tls.unsafe ? "none" : "https", error) &&
            kafka_settings_set(conf, "ssl.ca.pem", options->tls.ca, error) &&
            kafka_settings_set(conf, "ssl.certificate.pem", options->tls.cert, error) &&
-           kafka_settings_set(conf, "ssl.key.password", options->tls.key_password, error) &&
-           kafka_settings_set(conf, "ssl.key.pem", options->tls.key, error);
+           kafka_settings_set(conf, "ssl.key.pem", key, error);
 }
 
 static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection *options,

@@ -93,10 +93,20 @@ BSsM8UYKoV5NArY1JT41E+mNBBcCFQDILVJ/UQhfAkuCNi6LKuP+nk0P3A==
 """
 
 
-def test_a_key_of_dsa_is_refused_before_it_is_read(program, transport, tmp_path):
+def prometheus(port):
+    return {"scaler": "prometheus", "serverAddress": f"https://127.0.0.1:{port}", "query": "1", "threshold": "5", "authModes": "tls"}
+
+
+def kafka(port):
+    """librdkafka reads any key that it gets."""
+    return {"scaler": "kafka", "bootstrapServers": f"127.0.0.1:{port}", "topic": "t", "consumerGroup": "g", "lagThreshold": "5",
+            "tls": "enable"}
+
+
+@pytest.mark.parametrize("trigger", [prometheus, kafka])
+def test_a_key_of_dsa_is_refused_before_it_is_read(program, transport, tmp_path, trigger):
     certificate, _ = large_key(tmp_path)
     with Silent() as source, Server(program=program) as server, Client(server.port) as client:
         with pytest.raises(grpc.RpcError) as refused:
-            client.metrics({"scaler": "prometheus", "serverAddress": f"https://127.0.0.1:{source.port}", "query": "1",
-                            "threshold": "5", "authModes": "tls", "cert": certificate, "key": DSA})
+            client.metrics({**trigger(source.port), "cert": certificate, "key": DSA}, "")
         assert "a PEM private key of RSA (at most 8192 bits), EC or Ed25519" in refused.value.details()
