@@ -40,6 +40,13 @@ void *memory_resize(void *memory, size_t size)
     return checked(realloc(memory, size == 0 ? 1 : size));
 }
 
+/* A size of 8 bytes before it, all in units of 16, at least two. */
+size_t memory_heap_bytes(size_t size)
+{
+    size_t whole = (size + 8 + 15) / 16 * 16;
+    return whole < 32 ? 32 : whole;
+}
+
 void memory_free(void *pointer_to_pointer)
 {
     void **pointer = pointer_to_pointer;

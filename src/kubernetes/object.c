@@ -11,7 +11,7 @@
 
 enum {
     LONGEST_NAME = 253,
-    MAX_TREE_BYTES = 16 << 20,
+    MAX_TREE_BYTES = 8 << 20,
     LARGEST_DATA = 256 << 10,
     LONGEST_WINDOW_S = 3600, /* as the API of the HPA permits */
 };
@@ -158,6 +158,8 @@ static bool read_triggers(const json_t *spec, struct object *object, struct erro
         if (!read_trigger(item, &object->triggers[object->triggers_count++], error))
             return false;
     }
+    object->triggers =
+        memory_resize(object->triggers, (object->triggers_count + 1) * sizeof(*object->triggers));
     return true;
 }
 
@@ -349,6 +351,35 @@ bool object_is_absent(const char *name, const char *text, size_t length)
     const json_t *details = json_object_get(status, "details");
     return text_equal(text_of(status, "reason"), "NotFound") &&
            text_equal(text_of(details, "name"), name);
+}
+
+static size_t string_bytes(const char *string)
+{
+    return string == NULL ? 0 : memory_heap_bytes(strlen(string) + 1);
+}
+
+static size_t entries_bytes(const struct option_entry *entries, size_t count)
+{
+    size_t bytes = memory_heap_bytes((count + 1) * sizeof(*entries));
+    for (size_t i = 0; i < count; i++)
+        bytes += string_bytes(entries[i].key) + string_bytes(entries[i].value);
+    return bytes;
+}
+
+size_t object_bytes(const struct object *object)
+{
+    size_t bytes = memory_heap_bytes(sizeof(*object)) +
+                   memory_heap_bytes((object->triggers_count + 1) * sizeof(*object->triggers)) +
+                   memory_heap_bytes((object->parameters_count + 1) * sizeof(*object->parameters)) +
+                   entries_bytes(object->data, object->data_count);
+    for (size_t i = 0; i < object->triggers_count; i++)
+        bytes += entries_bytes(object->triggers[i].metadata, object->triggers[i].metadata_count) +
+                 string_bytes(object->triggers[i].authentication);
+    for (size_t i = 0; i < object->parameters_count; i++)
+        bytes += string_bytes(object->parameters[i].name) +
+                 string_bytes(object->parameters[i].object) +
+                 string_bytes(object->parameters[i].key);
+    return bytes;
 }
 
 void object_free(struct object *object)

@@ -63,6 +63,9 @@ struct object {
     char *revision;                  /* another one: it may have changed */
 };
 
+/* What it takes of the heap. */
+size_t object_bytes(const struct object *object);
+
 /* "ScaledObject" */
 const char *object_kind_name(enum object_kind kind);
 

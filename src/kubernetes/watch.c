@@ -17,7 +17,7 @@ enum {
     FIRST_BACKOFF_MS = 1000,
     LONGEST_BACKOFF_MS = 60 * 1000,
     LARGEST_LINE = 2 << 20,
-    MAX_TREE_BYTES = 16 << 20,
+    MAX_TREE_BYTES = 8 << 20,
 };
 
 #define METADATA ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1"

@@ -9,18 +9,30 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_TREE_BYTES = 64 << 20, LONGEST_REASON = 300, MAX_PORT = 65535 };
+/* Whoever writes a pod chooses its annotations, whoever runs on its node its status. */
+enum {
+    MAX_TREE_BYTES = 8 << 20, /* of one object: it has 1.5 MiB at most, and usually 10 KiB */
+    LONGEST_NAME = 253,
+    LONGEST_STATE = 64,
+    LONGEST_REASON = 300,
+    LONGEST_PATH = 256,
+    LONGEST_SELECTOR = 4096,
+    MAX_PORT = 65535,
+};
 
 static void free_json(json_t **json)
 {
     json_decref(*json);
 }
 
-static json_t *load(struct text reply, struct error *error)
+static struct json_text text_of(struct text reply)
 {
-    json_t *json =
-        json_text_tree((struct json_text){reply.bytes == NULL ? "" : reply.bytes, reply.length}, 0,
-                       MAX_TREE_BYTES);
+    return (struct json_text){reply.bytes == NULL ? "" : reply.bytes, reply.length};
+}
+
+static json_t *load(struct json_text text, struct error *error)
+{
+    json_t *json = json_text_tree(text, 0, MAX_TREE_BYTES);
     if (json == NULL)
         error_unavailable(error, "unexpected reply: not JSON, or too many values in it");
     return json;
@@ -29,6 +41,11 @@ static json_t *load(struct text reply, struct error *error)
 static const char *string_of(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
+}
+
+static char *copy_cut(const char *text, size_t longest)
+{
+    return text == NULL ? NULL : text_copy_bytes(text, text_cut(text, longest));
 }
 
 static void worker_done(struct worker *worker)
@@ -57,14 +74,14 @@ void worker_list_done(struct worker_list *list)
 bool worker_is_name(const char *text)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
-    return text != NULL && text[0] != '\0' && text[0] != '.' &&
-           strspn(text, allowed) == strlen(text);
+    size_t length = text == NULL ? 0 : strspn(text, allowed);
+    return length > 0 && length <= LONGEST_NAME && text[length] == '\0' && text[0] != '.';
 }
 
 bool worker_target_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,
                          struct error *error)
 {
-    _cleanup_(free_json) json_t *object = load(reply, error);
+    _cleanup_(free_json) json_t *object = load(text_of(reply), error);
     if (object == NULL)
         return false;
     const json_t *kind = json_object_get(json_object_get(object, "status"), "scaleTargetGVKR");
@@ -88,12 +105,15 @@ bool worker_target_parse(struct text reply, const char *namespace, char **ret_pa
 
 bool worker_selector_parse(struct text reply, char **ret_selector, struct error *error)
 {
-    _cleanup_(free_json) json_t *scale = load(reply, error);
+    _cleanup_(free_json) json_t *scale = load(text_of(reply), error);
     if (scale == NULL)
         return false;
     const char *selector = string_of(json_object_get(scale, "status"), "selector");
     if (selector == NULL || selector[0] == '\0') /* an empty one selects all pods */
         return error_unavailable(error, "the target's scale has no selector of its pods");
+    if (strlen(selector) > LONGEST_SELECTOR)
+        return error_unavailable(error, "the selector of the target's pods has more than %d bytes",
+                                 LONGEST_SELECTOR);
     *ret_selector = text_copy(selector);
     return true;
 }
@@ -115,7 +135,8 @@ static char *reason_of(const json_t *object, const char *before)
     if (reason == NULL)
         return NULL;
     bool has_message = message != NULL && message[0] != '\0';
-    return text_format("%s%s%s%.*s", before, reason, has_message ? ": " : "",
+    return text_format("%s%.*s%s%.*s", before, (int)text_cut(reason, LONGEST_STATE), reason,
+                       has_message ? ": " : "",
                        has_message ? (int)text_cut(message, LONGEST_REASON) : 0,
                        has_message ? message : "");
 }
@@ -173,7 +194,10 @@ static void read_state(const json_t *pod, struct worker *worker)
         json_object_get(json_object_get(pod, "metadata"), "deletionTimestamp") != NULL;
     const json_t *container;
     size_t i;
-    worker->state = text_copy(is_deleted ? "Terminating" : phase == NULL ? "Unknown" : phase);
+    worker->state = copy_cut(is_deleted      ? "Terminating"
+                             : phase == NULL ? "Unknown"
+                                             : phase,
+                             LONGEST_STATE);
     worker->reason = reason_of(status, ""); /* such as Evicted */
     read_conditions(status, worker);
     if (worker->reason == NULL)
@@ -201,7 +225,8 @@ static char *metrics_url_of(const json_t *pod, const json_t *annotations)
         return NULL;
     long number = strspn(port, "0123456789") == strlen(port) ? strtol(port, NULL, 10) : 0;
     if (number < 1 || number > MAX_PORT ||
-        strspn(address, "0123456789abcdefABCDEF.:") != strlen(address))
+        strspn(address, "0123456789abcdefABCDEF.:") != strlen(address) ||
+        strlen(address) > LONGEST_STATE || (path != NULL && strlen(path) > LONGEST_PATH))
         return NULL;
     bool is_ipv6 = strchr(address, ':') != NULL;
     return text_format("http://%s%s%s:%ld%s", is_ipv6 ? "[" : "", address, is_ipv6 ? "]" : "",
@@ -238,8 +263,8 @@ static bool read_pod(const json_t *pod, struct worker *ret_worker)
         return false;
     *ret_worker = (struct worker){
         .name = text_copy(name),
-        .uid = text_copy(uid),
-        .job = text_copy(job_of(metadata)),
+        .uid = copy_cut(uid, LONGEST_STATE),
+        .job = copy_cut(job_of(metadata), LONGEST_NAME),
         .container = text_copy(container),
         .metrics_url = metrics_url_of(pod, annotations),
         .created_s = time_of(string_of(metadata, "creationTimestamp")),
@@ -251,26 +276,47 @@ static bool read_pod(const json_t *pod, struct worker *ret_worker)
     return true;
 }
 
+/* The list is walked over as text, an item at a time: the tree of all would take many times as much. NULL with the error:
+ * there is no more, or it is broken. */
+static json_t *next_item(struct json_walk *walk, struct error *error)
+{
+    struct json_text key;
+    struct json_text item;
+    if (json_walk_next(walk, &key, &item))
+        return load(item, error);
+    if (walk->is_broken)
+        error_unavailable(error, "unexpected reply: no list");
+    return NULL;
+}
+
+static bool begin_items(struct json_walk *walk, struct text reply)
+{
+    struct json_text items = json_text_member(text_of(reply), "items");
+    json_walk_begin(walk, items);
+    return json_text_begins_with(items, '[');
+}
+
+static bool continues(struct text reply)
+{
+    struct json_text metadata = json_text_member(text_of(reply), "metadata");
+    struct json_text more = json_text_member(metadata, "continue");
+    return more.length > 2 && more.bytes[0] == '"';
+}
+
 bool worker_pods_parse(struct text reply, struct worker_list *ret_list, struct error *error)
 {
-    _cleanup_(free_json) json_t *list = load(reply, error);
-    if (list == NULL)
-        return false;
-    const json_t *items = json_object_get(list, "items");
-    const char *more = string_of(json_object_get(list, "metadata"), "continue");
-    const json_t *pod;
-    size_t i;
-    if (!json_is_array(items))
+    struct json_walk walk;
+    json_t *pod;
+    if (!begin_items(&walk, reply))
         return error_unavailable(error, "unexpected reply: no list of pods");
     *ret_list = (struct worker_list){.items = memory_array(WORKERS_MAX, sizeof(*ret_list->items)),
-                                     .has_more = (more != NULL && more[0] != '\0') ||
-                                                 json_array_size(items) > WORKERS_MAX};
-    json_array_foreach(items, i, pod)
-    {
-        if (ret_list->count < WORKERS_MAX && read_pod(pod, &ret_list->items[ret_list->count]))
-            ret_list->count++;
+                                     .has_more = continues(reply)};
+    while (ret_list->count < WORKERS_MAX && (pod = next_item(&walk, error)) != NULL) {
+        ret_list->count += read_pod(pod, &ret_list->items[ret_list->count]);
+        json_decref(pod);
     }
-    return true;
+    ret_list->has_more = ret_list->has_more || json_text_begins_with(walk.rest, ',');
+    return !error_is_set(error);
 }
 
 /* ---- what they use and say ---- */
@@ -302,32 +348,32 @@ static struct worker *find(struct worker_list *list, const char *name)
     return NULL;
 }
 
+static void read_usage(const json_t *item, struct worker *worker)
+{
+    const json_t *container;
+    size_t i;
+    worker->cpu_cores = worker->memory_bytes = 0;
+    json_array_foreach(json_object_get(item, "containers"), i, container)
+    {
+        const json_t *usage = json_object_get(container, "usage");
+        worker->cpu_cores += worker_quantity(string_of(usage, "cpu"));
+        worker->memory_bytes += worker_quantity(string_of(usage, "memory"));
+    }
+}
+
 bool worker_usage_parse(struct text reply, struct worker_list *list, struct error *error)
 {
-    _cleanup_(free_json) json_t *metrics = load(reply, error);
-    if (metrics == NULL)
-        return false;
-    const json_t *items = json_object_get(metrics, "items");
-    const json_t *item;
-    const json_t *container;
-    size_t i, c;
-    if (!json_is_array(items))
+    struct json_walk walk;
+    json_t *item;
+    if (!begin_items(&walk, reply))
         return error_unavailable(error, "unexpected reply: no list of metrics");
-    json_array_foreach(items, i, item)
-    {
+    while ((item = next_item(&walk, error)) != NULL) {
         struct worker *worker = find(list, string_of(json_object_get(item, "metadata"), "name"));
-        const json_t *containers = json_object_get(item, "containers");
-        if (worker == NULL || json_array_size(containers) == 0)
-            continue;
-        worker->cpu_cores = worker->memory_bytes = 0;
-        json_array_foreach(containers, c, container)
-        {
-            const json_t *usage = json_object_get(container, "usage");
-            worker->cpu_cores += worker_quantity(string_of(usage, "cpu"));
-            worker->memory_bytes += worker_quantity(string_of(usage, "memory"));
-        }
+        if (worker != NULL && json_array_size(json_object_get(item, "containers")) > 0)
+            read_usage(item, worker);
+        json_decref(item);
     }
-    return true;
+    return !error_is_set(error);
 }
 
 /* The value of a sample of the metric; NAN: the line is another one. */
