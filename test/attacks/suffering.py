@@ -30,10 +30,10 @@ class Outcome:
 
 class Peer:
     """A source, in a process of its own. With `cuts`, each connection is sent as many bytes as the next of these says, and
-    then nothing."""
+    then nothing. With `tls` (an ssl.SSLContext) it speaks that first."""
 
-    def __init__(self, script, cuts=None):
-        self.script, self.cuts = script, cuts
+    def __init__(self, script, cuts=None, tls=None):
+        self.script, self.cuts, self.tls = script, cuts, tls
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self.listener.getsockname()[1]
         self.bytes_sent, self.accepted, self.ended = (fork.Value("q", 0) for _ in range(3))
@@ -57,6 +57,8 @@ class Peer:
 
     def talk(self, connection, budget):
         try:
+            if self.tls is not None:
+                connection = self.tls.wrap_socket(connection, server_side=True)
             self.script(replies.Wire(connection, lambda count: add(self.bytes_sent, count), budget))
         except (OSError, EOFError, ValueError, IndexError):
             pass
@@ -105,6 +107,12 @@ class Memory:
         except (OSError, KeyError):
             pass  # one has ended meanwhile
 
+    def children_cpu_seconds(self):
+        """Of those that have ended."""
+        with open(f"/proc/{self.server.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return sum(int(field) for field in fields[13:15]) / os.sysconf("SC_CLK_TCK")
+
     def growth(self):
         self.sample()
         return own_peak(self.server.pid) + max(self.agents.values(), default=0) - self.start
@@ -113,8 +121,8 @@ class Memory:
 class Witness:
     """Calls for a trigger of a healthy source, all the time."""
 
-    def __init__(self, client, port):
-        self.client, self.trigger = client, HEALTHY.trigger(port, 0)
+    def __init__(self, client, trigger):
+        self.client, self.trigger = client, trigger
         self.name = client.metric_spec(self.trigger).metricName
         self.calls, self.failures = 0, []
 
@@ -138,24 +146,41 @@ def played(program, script, triggers, seconds, cuts=None, until=None):
     `until(peer)`."""
     with Server(program=program, interval="100ms", arguments=["--max-inline", "1000"]) as server, \
             Peer(HEALTHY.good) as healthy, Peer(script, cuts) as peer, Client(server.port) as client:
-        witness = Witness(client, healthy.port)
+        return suffered(server, client, peer, Witness(client, HEALTHY.trigger(healthy.port, 0)),
+                        lambda: watch(client, triggers(peer.port)), seconds, until)
+
+
+def suffered(server, client, peer, witness, begin, seconds, until, memory=None):
+    """`begin()` opens the streams by which the server needs the peer."""
+    witness.call()
+    memory = memory or Memory(server)
+    calls = witness.calls
+    streams = begin()
+    start = time.monotonic()
+    while (now := time.monotonic()) < start + seconds or (not until(peer) and now < start + PATIENCE_SECONDS):
         witness.call()
-        memory = Memory(server)
-        streams = watch(client, triggers(peer.port))
-        begin = time.monotonic()
-        while (now := time.monotonic()) < begin + seconds or (not until(peer) and now < begin + PATIENCE_SECONDS):
-            witness.call()
-            memory.sample()
-            time.sleep(0.02)
-        outcome = Outcome(memory.growth(), witness.calls, witness.failures, peer.accepted.value, peer.bytes_sent.value)
-        for stream in streams:
-            stream.cancel()
+        memory.sample()
+        time.sleep(0.02)
+    outcome = Outcome(memory.growth(), witness.calls - calls, witness.failures, peer.accepted.value, peer.bytes_sent.value)
+    for stream in streams:
+        stream.cancel()
     return outcome
 
 
-def attacked(program, source, script, seconds):
-    return played(program, script, lambda port: [source.trigger(port, number) for number in range(source.triggers)],
-                  seconds, until=lambda peer: peer.bytes_sent.value > 0)
+def attacked(program, source, seconds):
+    """All hostile replies of a source, one after another, to one server: yields each with its outcome. Growth is since the
+    beginning."""
+    with Server(program=program, interval="100ms", arguments=["--max-inline", "1000"]) as server, \
+            Peer(HEALTHY.good) as healthy, Client(server.port) as client:
+        witness = Witness(client, HEALTHY.trigger(healthy.port, 0))
+        witness.call()
+        memory = Memory(server)
+        for reply in source.hostile:
+            memory.agents.clear()
+            with Peer(reply) as peer:
+                triggers = [source.trigger(peer.port, number) for number in range(source.triggers)]
+                yield reply, suffered(server, client, peer, witness, lambda: watch(client, triggers), seconds,
+                                      lambda peer: peer.bytes_sent.value > 0, memory)
 
 
 def held(program, trigger, script, connections, triggers, seconds):

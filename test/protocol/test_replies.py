@@ -9,19 +9,20 @@ import time
 import grpc
 import pytest
 
-from attacks.replies import HELD, VALUE
+from attacks.replies import HELD, VALUE, postgresql_iterations, postgresql_trigger
 from attacks.replies import SOURCES as OTHER_SOURCES
 from attacks.replies_kafka import KAFKA_SOURCES, kafka_large, kafka_trigger
-from attacks.suffering import PATIENCE_SECONDS, Peer, attacked, held, silenced
-from support.grpc_client import Client
-from support.process import Unavailable
+from attacks.suffering import PATIENCE_SECONDS, Memory, Peer, attacked, descendants, held, silenced
+from attacks.tls import TLS_SOURCES
+from support.grpc_client import Client, refusal
+from support.process import Unavailable, wait_until
 from support.server import Server
 
-SECONDS = 0.6
-SILENT_SECONDS = 3
+SECONDS = 0.5
+SILENT_SECONDS = 2
 GROWTH_MIB = 32
 TOGETHER_MIB = 32
-SOURCES = OTHER_SOURCES + KAFKA_SOURCES
+SOURCES = OTHER_SOURCES + KAFKA_SOURCES + TLS_SOURCES
 worst = {}
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
 
@@ -38,9 +39,9 @@ def program():
 
 def check(source, reply, outcome):
     worst[source.name] = max(worst.get(source.name, (0, "")), (outcome.growth_mib, reply))
-    assert outcome.connections > 0 and outcome.sent_mib > 0
-    assert outcome.growth_mib <= GROWTH_MIB
-    assert outcome.calls > 0 and not outcome.failures
+    assert outcome.connections > 0 and outcome.sent_mib > 0, reply
+    assert outcome.growth_mib <= GROWTH_MIB, reply
+    assert outcome.calls > 0 and not outcome.failures, reply
 
 
 @pytest.mark.parametrize("source", [source for source in SOURCES if source.silences != 0], ids=lambda source: source.name)
@@ -50,10 +51,10 @@ def test_a_source_that_falls_silent_after_any_byte_affects_no_other(program, tra
     assert outcome.connections >= count
 
 
-@pytest.mark.parametrize("source,reply", [(source, reply) for source in SOURCES for reply in source.hostile],
-                         ids=lambda value: getattr(value, "name", None) or value.title)
-def test_a_hostile_reply_costs_little_and_affects_no_other(program, transport, source, reply):
-    check(source, reply.title, attacked(program, source, reply, SECONDS))
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_hostile_replies_cost_little_and_affect_no_other(program, transport, source):
+    for reply, outcome in attacked(program, source, SECONDS):
+        check(source, reply.title, outcome)
 
 
 @pytest.mark.parametrize("name,trigger,script,triggers", HELD, ids=[row[0] for row in HELD])
@@ -62,6 +63,21 @@ def test_many_connections_of_one_namespace_take_little_together(program, transpo
     print(f"{name}: {outcome.growth_mib:.1f} MiB")
     assert outcome.growth_mib <= TOGETHER_MIB
     assert outcome.calls > 0 and not outcome.failures
+
+
+def test_a_costly_login_is_not_repeated_soon(program, transport):
+    """libpq computes as many iterations of SCRAM as a server wants: seconds of one core, and then nothing for minutes."""
+    with Peer(postgresql_iterations) as peer, Server(program=program) as server, Client(server.port) as client:
+        memory = Memory(server)
+        stream = client.stream_is_active(postgresql_trigger(peer.port, 0))
+        wait_until(lambda: descendants(server.pid), PATIENCE_SECONDS, "its agent")
+        wait_until(lambda: not descendants(server.pid), PATIENCE_SECONDS, "the end of its agent")
+        assert memory.children_cpu_seconds() <= 3.5  # 2, or 3 until it is killed
+        _, why = refusal(client.metrics, postgresql_trigger(peer.port, 0), "")
+        assert "too much CPU time" in why or "was killed" in why
+        time.sleep(2)  # others are tried again at once
+        assert peer.accepted.value == 1
+        stream.cancel()
 
 
 def first_that(expected, client, trigger):

@@ -63,8 +63,8 @@ class Client:
     def is_active(self, metadata, seconds=SECONDS, **named):
         return self.stub.IsActive(scaled_object(metadata, **named), timeout=seconds).result
 
-    def stream_is_active(self, metadata, seconds=None):
-        return self.stub.StreamIsActive(scaled_object(metadata), timeout=seconds)
+    def stream_is_active(self, metadata, seconds=None, **named):
+        return self.stub.StreamIsActive(scaled_object(metadata, **named), timeout=seconds)
 
     def stream_metric_spec(self, metadata, seconds=None):
         return self.stub.StreamMetricSpec(scaled_object(metadata), timeout=seconds)

@@ -1,0 +1,67 @@
+"""As test_replies.py, of clients of the gRPC port that never end their handshake with it. (Of sources over TLS it has rows.)"""
+
+import os
+import socket
+import time
+
+import grpc
+import pytest
+
+from attacks.replies import VALUE
+from attacks.suffering import HEALTHY, MIB, Peer, Witness, own_peak
+from attacks.tls import CLIENT_HELLOS
+from support.certificates import Authority
+from support.grpc_client import Client
+from support.process import Unavailable
+from support.server import Server
+
+CONNECTIONS = 250  # one address may have 256 (--max-peer-clients)
+SECONDS = 0.5
+GROWTH_MIB = 32
+worst = {}
+pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def program():
+    path = os.environ.get("BACKLOG_RELEASE")
+    if not path or not os.access(path, os.X_OK):
+        raise Unavailable("BACKLOG_RELEASE names no release build (./dev build release)")
+    return path
+
+
+def begin_handshakes(port, data):
+    """As many connections as one address may have, all silent after it."""
+    found = []
+    for _ in range(CONNECTIONS):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=5, source_address=("127.0.0.2", 0))
+        found.append(connection)
+        try:
+            connection.sendall(data)
+        except OSError:
+            pass  # refused meanwhile
+    return found
+
+
+def test_handshakes_of_clients_cost_little_and_keep_no_other_from_its_answers(program, transport, tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("own")
+    credentials = grpc.ssl_channel_credentials(open(authority.certificate, "rb").read())
+    with Peer(HEALTHY.good) as healthy, \
+            Server(program=program, arguments=["--tls-cert", certificate, "--tls-key", key]) as server, \
+            Client(server.port, credentials=credentials) as client:
+        witness = Witness(client, HEALTHY.trigger(healthy.port, 0))
+        witness.call()
+        start = own_peak(server.pid)
+        for name, data in CLIENT_HELLOS.items():
+            connections = begin_handshakes(server.port, data)
+            end = time.monotonic() + SECONDS
+            while time.monotonic() < end:
+                witness.call()
+            growth = (own_peak(server.pid) - start) / MIB
+            print(f"clients, {name}: {growth:.1f} MiB")
+            assert growth <= GROWTH_MIB, name
+            for connection in connections:
+                connection.close()
+        assert witness.calls > 0 and not witness.failures
+        assert client.metrics(witness.trigger, witness.name).metricValueFloat == VALUE
