@@ -157,11 +157,15 @@ static void free_parts(struct parts *parts)
     if (parts->server != NULL)
         server_drain(parts->server, 0);
     peers_end(parts->peers);
-    informer_stop(parts->informer); /* calls use it until they have ended */
+    bool informer_hangs = !informer_stop(parts->informer); /* calls use it until they have ended */
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
     if (parts->engine != NULL && !engine_stop(parts->engine, STOP_MS)) {
         log_warning("the client library of a source has not returned: ending without it");
+        _exit(EXIT_SUCCESS);
+    }
+    if (informer_hangs) {
+        log_warning("a reply of the Kubernetes API does not end: ending without it");
         _exit(EXIT_SUCCESS);
     }
     if (parts->engine != NULL)

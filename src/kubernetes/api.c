@@ -6,10 +6,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount/"
 
-enum { LARGEST_TOKEN = 64 << 10, CONNECT_TIMEOUT_MS = 5000, KEEPALIVE_S = 20 };
+enum { LARGEST_TOKEN = 64 << 10, CONNECT_TIMEOUT_MS = 5000, KEEPALIVE_S = 20, END_S = 1 };
 
 bool kubernetes_api_find(const char *flag, struct kubernetes_api *ret_api, struct error *error)
 {
@@ -70,6 +71,14 @@ static void set_options(CURL *curl, const struct kubernetes_api *api, const char
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_S);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
+}
+
+bool kubernetes_api_join(pthread_t thread)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += END_S;
+    return pthread_timedjoin_np(thread, NULL, &end) == 0;
 }
 
 CURL *kubernetes_api_get(const struct kubernetes_api *api, const char *path, const char *accept,

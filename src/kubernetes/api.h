@@ -10,6 +10,7 @@
 #include "base/error.h"
 
 #include <curl/curl.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 struct kubernetes_api {
@@ -27,5 +28,9 @@ void kubernetes_api_done(struct kubernetes_api *api);
  * this order. NULL with the error set. */
 CURL *kubernetes_api_get(const struct kubernetes_api *api, const char *path, const char *accept,
                          long timeout_ms, struct curl_slist **ret_headers, struct error *error);
+
+/* Waits for a thread that is to end, for a second. False: it hangs in libcurl, which reads HTTP/2 frames that are no news as
+ * long as a server sends some: what it uses is left to it, until the process ends. */
+bool kubernetes_api_join(pthread_t thread);
 
 #endif

@@ -714,16 +714,18 @@ void informer_start(struct informer *informer)
     informer->is_started = true;
 }
 
-void informer_stop(struct informer *informer)
+bool informer_stop(struct informer *informer)
 {
     if (informer == NULL || !informer->is_started)
-        return;
+        return true;
     pthread_mutex_lock(&informer->lock);
     informer->is_stopping = true;
     pthread_mutex_unlock(&informer->lock);
     curl_multi_wakeup(informer->multi);
-    pthread_join(informer->thread, NULL);
+    if (!kubernetes_api_join(informer->thread))
+        return false;
     informer->is_started = false;
+    return true;
 }
 
 void informer_free(struct informer *informer)

@@ -58,7 +58,8 @@ struct informer_stats {
 struct informer *informer_new(struct kubernetes_api *api);
 void informer_add_client(struct informer *informer, const struct informer_client *client);
 void informer_start(struct informer *informer); /* once all clients are added */
-void informer_stop(struct informer *informer);  /* NULL is harmless, as is stopping twice */
+/* NULL is harmless, as is stopping twice. False: its thread hangs (kubernetes_api_join()), and it and its clients are not to be freed. */
+bool informer_stop(struct informer *informer);
 void informer_free(struct informer *informer);  /* it has been stopped; NULL is none */
 
 /* Any thread: there is something to do for a client's turn. */

@@ -34,6 +34,8 @@ struct secret_watcher {
 /* What was read last is delivered once, also where it cannot be read again. */
 static void deliver(struct secret_watcher *watcher, struct team *team)
 {
+    if (informer_is_stopping(watcher->settings.informer))
+        return; /* the loop may have ended */
     const struct secret_watcher_settings *settings = &watcher->settings;
     struct informer_view view = informer_look(settings->informer, &team->secret);
     const struct error none = {0};

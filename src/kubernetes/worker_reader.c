@@ -355,7 +355,8 @@ void worker_reader_stop(struct worker_reader *reader)
     reader->is_stopping = true;
     pthread_mutex_unlock(&reader->lock);
     curl_multi_wakeup(reader->multi);
-    pthread_join(reader->thread, NULL);
+    if (!kubernetes_api_join(reader->thread))
+        return;
     forget(reader, INT64_MAX);
     curl_multi_cleanup(reader->multi);
     pthread_mutex_destroy(&reader->lock);

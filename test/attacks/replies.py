@@ -7,6 +7,7 @@ A script is a function of a Wire, and has one connection to itself: it ends when
 import itertools
 import json
 import struct
+import threading
 
 VALUE = 7  # what each right script says
 ENOUGH = 256 << 20  # bytes of one reply, that nobody should have taken
@@ -158,12 +159,27 @@ def http_bomb(title, setup, bodies):
         for path in http_requests(wire):
             body = setup(path)
             wire.send(http_reply(next(bodies) if body is None else body))
+    script.prepare = bodies.prepare
     return named(title, script)
+
+
+class Bodies:
+    """Bodies in turns, made when the first one is needed: in the process of the peer."""
+
+    def __init__(self, make):
+        self.make, self.lock, self.bodies = make, threading.Lock(), None
+
+    def prepare(self):
+        self.bodies = itertools.cycle(list(self.make()))
+
+    def __next__(self):
+        with self.lock:
+            return next(self.bodies)
 
 
 def repeated(piece, before=b"[", after=b"]", sizes=(8 << 20, 1 << 20, 250 << 10, 60 << 10)):
     """JSON of about these sizes, in turns."""
-    return itertools.cycle([before + b",".join([piece] * ((size - 2) // (len(piece) + 1))) + after for size in sizes])
+    return Bodies(lambda: (before + b",".join([piece] * ((size - 2) // (len(piece) + 1))) + after for size in sizes))
 
 
 def http_transfers(setup):
@@ -186,7 +202,7 @@ def http_bodies(setup, *more):
         http_bomb('JSON of {"":{}},', setup, repeated(b'{"":{}}')),
         http_bomb("JSON of 1,", setup, repeated(b"1")),
         http_bomb("JSON of depth 2,000", setup, repeated(b"[" * 2000 + b"]" * 2000)),
-        http_bomb("one string", setup, itertools.cycle([b'["' + b"\\u0041" * (size // 6) + b'"]' for size in (8 << 20, 1 << 20, 60 << 10)])),
+        http_bomb("one string", setup, Bodies(lambda: (b'["' + b"\\u0041" * (size // 6) + b'"]' for size in (8 << 20, 1 << 20, 60 << 10)))),
         *more]
 
 
@@ -239,7 +255,7 @@ FAT_QUEUE = b'{"name":"q1","messages":7,"messages_ready":7,"messages_unacknowled
 
 MANAGEMENT_MORE = [
     http_bomb("a listing of 100,000 queues", management_setup,
-              itertools.cycle([b"[" + b",".join(QUEUE % number for number in range(100000)) + b"]"])),
+              Bodies(lambda: [b"[" + b",".join(QUEUE % number for number in range(100000)) + b"]"])),
     http_bomb("queues with objects in them", management_setup, repeated(FAT_QUEUE)),
 ]
 
@@ -468,10 +484,15 @@ def jsz_trigger(port, number, user="a"):
 
 JSZ_BEFORE = b'{"account_details":[{"name":"$G","id":"$G","stream_detail":['
 JSZ_ORDERS = JSZ_BEFORE + b'{"name":"orders","consumer_detail":['
-CONSUMERS = b",".join(b'{"name":"c%d","num_pending":7,"num_ack_pending":0,"x":"%s"}' % (number, b"y" * 900) for number in range(16000))
+
+
+def consumers():
+    yield JSZ_ORDERS + b",".join(b'{"name":"c%d","num_pending":7,"num_ack_pending":0,"x":"%s"}' % (number, b"y" * 900)
+                                 for number in range(16000)) + b"]}]}]}"
+
 
 JSZ_MORE = [
-    http_bomb("16,000 consumers", jsz_setup, itertools.cycle([JSZ_ORDERS + CONSUMERS + b"]}]}]}"])),
+    http_bomb("16,000 consumers", jsz_setup, Bodies(consumers)),
     http_bomb("streams without consumers", jsz_setup, repeated(b'{"name":"a"}', JSZ_BEFORE, b"]}]}", sizes=(16000000,))),
     http_bomb("accounts of objects", jsz_setup, repeated(b"{}", b'{"account_details":[', b"]}", sizes=(16000000,))),
     http_bomb("consumers of objects", jsz_setup, repeated(b'{"name":"c1","x":[{},{},{},{}]}', JSZ_ORDERS, b"]}]}]}", sizes=(16000000,))),

@@ -96,7 +96,7 @@ OBJECTS_HOSTILE = [
     *http_bodies(until_kind("secrets"))[:3],
     objects_large("objects with a thousand triggers", "scaledobjects", many_triggers),
     objects_large("objects with objects in them", "scaledobjects",
-                  lambda path, body: padded(path, body, b'"x":[' + b",".join([b"{}"] * 600000) + b"]")),
+                  lambda path, body: padded(path, body, b'"x":[' + b",".join([b"{}"] * 250000) + b"]")),
     objects_large("authentications of 12,000 parameters", "triggerauthentications", many_parameters),
     objects_large("Secrets of 20,000 keys", "secrets", much_data),
     objects_large("Secrets as large as they may be", "secrets", large_data),
@@ -175,7 +175,7 @@ SECRETS_HOSTILE = [
     http_hostile("events without end", until_watch, CHUNKED, chunk(EVENT)),
     http_hostile("a line without end", until_watch, CHUNKED, chunk(b'{"x":"' + b"x" * 65536)),
     http_hostile("empty lines without end", until_watch, CHUNKED, chunk(b"\n" * 65536)),
-    http_hostile("events of objects", until_watch, CHUNKED, chunk(b'{"object":[' + b",".join([b"{}"] * 600000) + b"]}\n")),
+    http_hostile("events of objects", until_watch, CHUNKED, chunk(b'{"object":[' + b",".join([b"{}"] * 250000) + b"]}\n")),
     h2_hostile("HTTP/2: events without end", HEADERS_OK, h2.frame(h2.DATA, 0, 1, EVENT[:16000] + b"\n")),
 ]
 

@@ -49,6 +49,7 @@ class Peer:
         self.child.join()
 
     def serve(self):
+        getattr(self.script, "prepare", int)()
         for number in itertools.count():
             connection, _ = self.listener.accept()
             budget = None if self.cuts is None else self.cuts[number % len(self.cuts)]

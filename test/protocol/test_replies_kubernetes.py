@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import time
 
 import pytest
 import requests
@@ -14,7 +15,9 @@ from support.grpc_client import Client
 from support.pod_server import PodServer
 from support.process import Unavailable
 
-SECONDS = 0.6
+SECONDS = 0.5
+MANY_BYTES = 4 << 20
+CHANCE_SECONDS = 3  # to send as many
 GROWTH_MIB = 32
 TOKEN = "a-token"
 worst = {}
@@ -78,9 +81,11 @@ def play(program, folder, flags, script, begin, alpn=None):
         config = f'connections:\n  witness: {{scaler: redis, address: "127.0.0.1:{healthy.port}"}}\n'
         with PodServer(folder / "ca.pem", api.port, TOKEN, program=program, config=config, arguments=flags) as server, \
                 Client(server.port) as client:
+            end = time.monotonic() + CHANCE_SECONDS
             return suffered(server, client, api, Witness(client, witness_trigger()),
                             lambda: begin(client, server, healthy.port), SECONDS,
-                            until=lambda peer: peer.bytes_sent.value > 0)
+                            until=lambda peer: peer.bytes_sent.value >= MANY_BYTES or
+                            (peer.bytes_sent.value > 0 and time.monotonic() > end))
 
 
 ROWS = [(name, flags, begin, script)

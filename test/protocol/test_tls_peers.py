@@ -1,7 +1,9 @@
-"""As test_replies.py, of clients of the gRPC port that never end their handshake with it. (Of sources over TLS it has rows.)"""
+"""As test_replies.py, of clients of the gRPC port that never end their handshake with it, and of sources that speak HTTP/2.
+(Of handshakes with sources it has rows.)"""
 
 import os
 import socket
+import ssl
 import time
 
 import grpc
@@ -9,16 +11,16 @@ import pytest
 
 from attacks.replies import VALUE
 from attacks.suffering import HEALTHY, MIB, Peer, Witness, own_peak
+from attacks.replies_kubernetes import HTTP2_HOSTILE
 from attacks.tls import CLIENT_HELLOS
 from support.certificates import Authority
-from support.grpc_client import Client
-from support.process import Unavailable
+from support.grpc_client import Client, refusal
+from support.process import Unavailable, wait_until
 from support.server import Server
 
 CONNECTIONS = 250  # one address may have 256 (--max-peer-clients)
 SECONDS = 0.5
-GROWTH_MIB = 32
-worst = {}
+GROWTH_MIB = 48  # a hello of 128 KiB is the most that OpenSSL reads, and has no setting: 154 KiB for each connection
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
 
 
@@ -65,3 +67,21 @@ def test_handshakes_of_clients_cost_little_and_keep_no_other_from_its_answers(pr
                 connection.close()
         assert witness.calls > 0 and not witness.failures
         assert client.metrics(witness.trigger, witness.name).metricValueFloat == VALUE
+
+
+def test_a_source_that_sends_frames_without_end_does_not_hold_its_connection(program, transport, tmp_path):
+    """libcurl reads HTTP/2 frames that are no news as long as there are some, past any deadline: one core for each source."""
+    certificate, key = Authority(tmp_path).issue("own")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    frames = next(script for script in HTTP2_HOSTILE if "empty data" in script.title)
+    with Peer(frames, tls=context) as peer:
+        with Server(program=program) as server, Client(server.port) as client:
+            trigger = {"scaler": "prometheus", "serverAddress": f"https://127.0.0.1:{peer.port}", "query": "1", "threshold": "5",
+                       "brokerUnsafeSsl": "true"}
+            _, why = refusal(client.metrics, trigger, "")
+            assert "failed" in why
+            wait_until(lambda: peer.accepted.value > 1, SECONDS * 60, "another attempt")
+            server.stop()
+            assert "has not returned" not in server.log()

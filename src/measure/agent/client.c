@@ -189,14 +189,16 @@ bool agent_client_measure(struct agent_client *client, struct feed *feed, struct
 /* What has computed until its time was over would do so again. */
 static bool end_connecting(struct agent_client *client, struct error *error)
 {
-    static const double costly_s = 1;
+    static const double costly_s = 0.5;
     struct process_stat stat;
     bool is_costly = client->process.pid > 0 && process_stat(client->process.pid, &stat) &&
                      stat.cpu_seconds >= costly_s;
     end_agent(client, error);
-    if (is_costly)
-        error->code = ERROR_COSTLY;
-    return false;
+    return is_costly &&
+           error_set(error, ERROR_COSTLY,
+                     "connecting took the %s agent too much CPU time (such as a key of "
+                     "very many iterations); retrying in some minutes",
+                     client->scaler->name);
 }
 
 /* Until it is connected; false where it cannot be, or is gone. */
