@@ -32,7 +32,7 @@ static struct json_text text_of(struct text reply)
 
 static json_t *load(struct json_text text, struct error *error)
 {
-    json_t *json = json_text_tree(text, 0, MAX_TREE_BYTES);
+    json_t *json = json_text_tree(text, JSON_DECODE_ANY, MAX_TREE_BYTES);
     if (json == NULL)
         error_unavailable(error, "unexpected reply: not JSON, or too many values in it");
     return json;
