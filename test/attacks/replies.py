@@ -127,7 +127,8 @@ def http_requests(wire):
 
 def http_reply(body):
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    status = b"404 Not Found" if b'"reason": "NotFound"' in body[:100] else b"200 OK"
+    return b"HTTP/1.1 " + status + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 def http_good(bodies):

@@ -38,18 +38,26 @@ def objects_body(path):
     return item(path, data={"password": base64.b64encode(b"x").decode()})
 
 
-NOT_FOUND = json.dumps({"kind": "Status", "reason": "NotFound", "message": "not found"}).encode()
+def absent_body(path):
+    return {"kind": "Status", "reason": "NotFound", "message": "not found",
+            "details": {"name": path.partition("?")[0].rsplit("/", 1)[1]}}
+
+
+def send_object(wire, path, body):
+    """None: there is none."""
+    wire.send(http_reply(absent_body(path) if body is None else body))
 
 
 def objects_good(wire):
     for path in http_requests(wire):
-        body = objects_body(path)
-        wire.send(http_reply(NOT_FOUND if body is None else body))
+        send_object(wire, path, objects_body(path))
 
 
 def until_kind(kind):
     """All is right but the objects of this kind."""
-    return lambda path: None if f"/{kind}/" in path else objects_body(path) or NOT_FOUND
+    def setup(path):
+        return None if f"/{kind}/" in path else objects_body(path) or absent_body(path)
+    return setup
 
 
 def padded(path, body, parts):
@@ -64,7 +72,7 @@ def objects_large(title, kind, parts):
             body = objects_body(path)
             if body is not None and f"/{kind}/" in path:
                 body = parts(path, body)
-            wire.send(http_reply(NOT_FOUND if body is None else body))
+            send_object(wire, path, body)
     return named(title, script)
 
 
