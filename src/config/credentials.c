@@ -6,16 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What malloc() adds to a string, on average. */
+enum { OVERHEAD = 24 };
+
 struct credentials *credentials_new(void)
 {
     struct credentials *credentials = memory_new(sizeof(*credentials));
     credentials->hpa = (struct credentials_hpa){.down_window_ms = -1, .replicas = -1};
+    credentials->bytes = sizeof(*credentials);
+    atomic_init(&credentials->users, 1);
     return credentials;
 }
 
 void credentials_free(struct credentials *credentials)
 {
-    if (credentials == NULL)
+    if (credentials == NULL || atomic_fetch_sub(&credentials->users, 1) > 1)
         return;
     for (size_t i = 0; i < credentials->count; i++) {
         free((char *)credentials->entries[i].key);
@@ -44,6 +49,8 @@ void credentials_add(struct credentials *credentials, const char *key, const cha
     credentials->entries[credentials->count] =
         (struct option_entry){text_copy(key), text_copy(value)};
     credentials->count = count;
+    credentials->bytes +=
+        sizeof(*credentials->entries) + strlen(key) + strlen(value) + 2 * (size_t)OVERHEAD;
 }
 
 void credentials_add_omitted(struct credentials *credentials, const char *key)
@@ -53,23 +60,14 @@ void credentials_add_omitted(struct credentials *credentials, const char *key)
         memory_resize(credentials->omitted, count * sizeof(*credentials->omitted));
     credentials->omitted[credentials->omitted_count] = text_copy(key);
     credentials->omitted_count = count;
+    credentials->bytes += sizeof(*credentials->omitted) + strlen(key) + OVERHEAD;
 }
 
-struct credentials *credentials_copy(const struct credentials *credentials)
+struct credentials *credentials_share(const struct credentials *credentials)
 {
-    struct credentials *copy = credentials_new();
-    copy->state = credentials->state;
-    copy->authentication = text_copy(credentials->authentication);
-    copy->is_cluster_wide = credentials->is_cluster_wide;
-    copy->hpa = credentials->hpa;
-    copy->name = text_copy(credentials->name);
-    if (error_is_set(&credentials->failure))
-        error_copy(&copy->failure, &credentials->failure);
-    for (size_t i = 0; i < credentials->count; i++)
-        credentials_add(copy, credentials->entries[i].key, credentials->entries[i].value);
-    for (size_t i = 0; i < credentials->omitted_count; i++)
-        credentials_add_omitted(copy, credentials->omitted[i]);
-    return copy;
+    struct credentials *shared = (struct credentials *)credentials;
+    atomic_fetch_add(&shared->users, 1);
+    return shared;
 }
 
 bool credentials_equal_but_replicas(const struct credentials *one, const struct credentials *other)

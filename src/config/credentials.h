@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "config/option.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,8 @@ struct credentials {
         omitted; /* keys of the trigger that KEDA sends with a variable's value, and that the call did not have */
     size_t omitted_count;
     struct credentials_hpa hpa; /* of CREDENTIALS_VERIFIED */
+    size_t bytes;               /* of memory that the above takes; a failure does not count */
+    atomic_size_t users;        /* see credentials_share() */
 };
 
 struct credentials *credentials_new(void);
@@ -48,7 +51,8 @@ void credentials_free(struct credentials *credentials); /* NULL is none */
 void credentials_cleanup(struct credentials **credentials);
 void credentials_add(struct credentials *credentials, const char *key, const char *value);
 void credentials_add_omitted(struct credentials *credentials, const char *key);
-struct credentials *credentials_copy(const struct credentials *credentials);
+/* One user more, who frees them, too. */
+struct credentials *credentials_share(const struct credentials *credentials);
 bool credentials_equal(const struct credentials *one, const struct credentials *other);
 
 /* Both or neither, and equal but for the replicas of the HPA. */

@@ -22,21 +22,23 @@ struct hand_over {
     const char *key;
     size_t length;
     struct credentials *credentials;
+    bool is_used;
 };
 
 static void hand_over(void *context)
 {
     struct hand_over *it = context;
-    external_scaler_set_credentials(it->scaler, it->key, it->length, TAKE(it->credentials));
+    it->is_used =
+        external_scaler_set_credentials(it->scaler, it->key, it->length, TAKE(it->credentials));
 }
 
 static bool changed(void *context, const char *key, size_t length, struct credentials *credentials)
 {
     const struct kubernetes_credentials *it = context;
-    struct hand_over handed = {it->scaler, key, length, credentials};
+    struct hand_over handed = {it->scaler, key, length, credentials, false};
     bool is_done = loop_calls_run(it->loop_calls, hand_over, &handed, HAND_OVER_MS);
     credentials_free(handed.credentials);
-    return is_done;
+    return is_done && handed.is_used;
 }
 
 struct kubernetes_credentials *kubernetes_credentials_new(struct informer *informer,

@@ -13,7 +13,7 @@
 
 enum {
     REPLACED_MS = 60 * 1000, /* KEDA may still call for a trigger that was replaced */
-    REDELIVER_MS = 1000,
+    REDELIVER_MS = 3000,     /* the loop is busy, or a namespace's memory is in use */
 };
 
 /* A call uses an object. */
@@ -129,7 +129,7 @@ static void deliver(struct trigger_credentials *all, struct call *call,
     }
     if (informer_is_stopping(settings->informer) ||
         !settings->changed(settings->context, call->key, call->key_length,
-                           credentials_copy(credentials))) {
+                           credentials_share(credentials))) {
         credentials_free(credentials);
         set_due(all, call, clock_now_ms() + REDELIVER_MS);
         return;

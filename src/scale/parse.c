@@ -218,7 +218,7 @@ static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
     trigger->awaits_secret = trigger->awaits_secret && trigger->lacks_connection;
     if (alone)
         error_add(&trigger->mistakes, "%s", error_text(&unusable));
-    if (unusable.code == ERROR_DENIED ||
+    if (unusable.code == ERROR_DENIED || unusable.code == ERROR_LIMIT ||
         (unusable.code == ERROR_UNAVAILABLE && trigger->lacks_connection))
         trigger->mistakes.code = unusable.code;
 }

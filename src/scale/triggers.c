@@ -472,8 +472,36 @@ const struct connections *triggers_connections(const struct triggers *triggers)
     return triggers->settings.connections;
 }
 
-void triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
-                              struct credentials *credentials)
+/* What others drop for it is none of its own: it is on no list meanwhile. */
+static bool make_room_for_credentials(struct triggers *triggers, struct trigger *trigger,
+                                      const struct credentials *credentials, int64_t now_ms,
+                                      struct error *error)
+{
+    size_t before = trigger->credentials == NULL ? 0 : trigger->credentials->bytes;
+    if (credentials->bytes <= before)
+        return true;
+    if (trigger->pins == 0)
+        take_off_lists(triggers, trigger);
+    bool has_room = make_room_for_bytes(triggers, trigger->namespace, credentials->bytes - before,
+                                        now_ms, error);
+    if (trigger->pins == 0)
+        put_on_lists(triggers, trigger);
+    return has_room;
+}
+
+/* Takes the credentials. */
+static void use_credentials(struct triggers *triggers, struct trigger *trigger,
+                            struct credentials *credentials)
+{
+    bool is_same = credentials_equal_but_replicas(trigger->credentials, credentials);
+    credentials_free(trigger->credentials);
+    trigger->credentials = credentials;
+    if (!is_same)
+        parse_again(triggers, trigger);
+}
+
+bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
+                              struct credentials *credentials, int64_t now_ms)
 {
     const struct identity bytes = {.bytes = (char *)identity, .length = length};
     _cleanup_(error_done) struct error ignored = {0};
@@ -485,13 +513,19 @@ void triggers_set_credentials(struct triggers *triggers, const char *identity, s
     free(ref.entries);
     if (trigger == NULL || !(trigger->wants_credentials || trigger->wants_hpa)) {
         credentials_free(credentials);
-        return;
+        return true;
     }
-    bool is_same = credentials_equal_but_replicas(trigger->credentials, credentials);
-    credentials_free(trigger->credentials);
-    trigger->credentials = credentials;
-    if (!is_same)
-        parse_again(triggers, trigger);
+    struct credentials *refused = credentials_new();
+    bool has_room =
+        make_room_for_credentials(triggers, trigger, credentials, now_ms, &refused->failure);
+    refused->state = CREDENTIALS_REFUSED;
+    if (has_room)
+        use_credentials(triggers, trigger, TAKE(credentials));
+    else if (!credentials_equal(trigger->credentials, refused))
+        use_credentials(triggers, trigger, TAKE(refused));
+    credentials_free(credentials);
+    credentials_free(refused);
+    return has_room;
 }
 
 /* ---- finding ---- */

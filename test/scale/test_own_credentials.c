@@ -83,7 +83,7 @@ static void verify(const struct trigger *trigger, bool is_cluster_wide, const ch
     for (; pairs[0] != NULL; pairs += 2)
         credentials_add(credentials, pairs[0], pairs[1]);
     triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                             credentials);
+                             credentials, 0);
 }
 
 #define VERIFY(trigger, ...)                                                                       \
@@ -95,7 +95,7 @@ static void refuse(const struct trigger *trigger, enum error_code code)
     credentials->state = CREDENTIALS_REFUSED;
     error_set(&credentials->failure, code, "refused here");
     triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                             credentials);
+                             credentials, 0);
 }
 
 #define KEYLESS "scaler", "fake", "queueName", "7"
@@ -215,7 +215,7 @@ static void a_variable_that_the_call_leaves_out_is_refused_as_well(void **state)
         credentials_add(credentials, "source", "here");
         credentials_add_omitted(credentials, keys[i]);
         triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                                 credentials);
+                                 credentials, 0);
         if (i == 0)
             assert_mistake(trigger, ERROR_DENIED, "queueNameFromEnv cannot be used together with");
         else
@@ -279,8 +279,41 @@ static void what_is_dropped_is_not_read_any_more(void **state)
     triggers_expire(triggers, 5000);
     assert_string_equal(hooks.bytes, "+shop/worker-shop");
     struct credentials *late = credentials_new();
-    triggers_set_credentials(triggers, identity.bytes, identity.length, late);
+    triggers_set_credentials(triggers, identity.bytes, identity.length, late, 0);
     identity_done(&identity);
+}
+
+static struct credentials *large_credentials(size_t bytes)
+{
+    _cleanup_(memory_free) char *value = memory_new(bytes + 1);
+    memset(value, 'x', bytes);
+    struct credentials *credentials = credentials_new();
+    credentials->state = CREDENTIALS_VERIFIED;
+    credentials->authentication = text_copy("TriggerAuthentication shop/a");
+    credentials_add(credentials, "source", "here");
+    credentials_add(credentials, "password", value);
+    return credentials;
+}
+
+/* Half of 16 MiB is the namespace's: the second has no room until the first has given it up. */
+static void they_count_as_memory_of_the_namespace(void **state)
+{
+    (void)state;
+    enum { BYTES = 5 << 20 };
+    struct trigger *first = FIND("scaler", "fake", "queueName", "1");
+    struct trigger *second = FIND("scaler", "fake", "queueName", "2");
+    const struct identity *of_first = &first->identity;
+    const struct identity *of_second = &second->identity;
+    assert_true(triggers_set_credentials(triggers, of_first->bytes, of_first->length,
+                                         large_credentials(BYTES), 0));
+    query_of(first);
+    assert_false(triggers_set_credentials(triggers, of_second->bytes, of_second->length,
+                                          large_credentials(BYTES), 0));
+    assert_mistake(second, ERROR_LIMIT, "--trigger-memory");
+    VERIFY(first, "source", "here", "password", "small");
+    assert_true(triggers_set_credentials(triggers, of_second->bytes, of_second->length,
+                                         large_credentials(BYTES), 0));
+    query_of(second);
 }
 
 static void a_failing_trigger_doubts_them_once_per_second(void **state)
@@ -325,6 +358,7 @@ int main(void)
         OWN_TEST(callers_with_a_certificate_may_send_it),
         OWN_TEST(denied_addresses_come_from_an_authentication_or_not_at_all),
         OWN_TEST(another_password_keeps_the_reading),
+        OWN_TEST(they_count_as_memory_of_the_namespace),
         OWN_TEST(what_is_dropped_is_not_read_any_more),
         OWN_TEST(a_failing_trigger_doubts_them_once_per_second),
         OWN_TEST(keys_that_name_an_authentication_need_the_flag),

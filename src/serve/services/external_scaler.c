@@ -251,10 +251,11 @@ void external_scaler_set_secret(struct external_scaler *scaler, const char *name
     triggers_set_secret(scaler->calls.triggers, namespace, connections, failure);
 }
 
-void external_scaler_set_credentials(struct external_scaler *scaler, const char *identity,
+bool external_scaler_set_credentials(struct external_scaler *scaler, const char *identity,
                                      size_t length, struct credentials *credentials)
 {
-    triggers_set_credentials(scaler->calls.triggers, identity, length, credentials);
+    return triggers_set_credentials(scaler->calls.triggers, identity, length, credentials,
+                                    clock_now_ms());
 }
 
 static void write_policies(const struct triggers *triggers, struct text *page)

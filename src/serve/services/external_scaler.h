@@ -36,7 +36,7 @@ void external_scaler_set_secret(struct external_scaler *scaler, const char *name
                                 struct connections *connections, const struct error *failure);
 
 /* The same of one trigger (triggers_set_credentials()). */
-void external_scaler_set_credentials(struct external_scaler *scaler, const char *identity,
+bool external_scaler_set_credentials(struct external_scaler *scaler, const char *identity,
                                      size_t length, struct credentials *credentials);
 
 /* Under the turn lock: its counters, in Prometheus' format. */
