@@ -60,7 +60,7 @@ void informer_add_client(struct informer *informer, const struct informer_client
 void informer_start(struct informer *informer); /* once all clients are added */
 /* NULL is harmless, as is stopping twice. False: its thread hangs (kubernetes_api_join()), and it and its clients are not to be freed. */
 bool informer_stop(struct informer *informer);
-void informer_free(struct informer *informer);  /* it has been stopped; NULL is none */
+void informer_free(struct informer *informer); /* it has been stopped; NULL is none */
 
 /* Any thread: there is something to do for a client's turn. */
 void informer_wake(struct informer *informer);

@@ -1,6 +1,7 @@
 #include "kubernetes/object.h"
 
 #include "base/base64.h"
+#include "base/hash.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -15,6 +16,12 @@ enum {
     LARGEST_DATA = 256 << 10,
     LONGEST_WINDOW_S = 3600, /* as the API of the HPA permits */
 };
+
+/* Of a trigger: what a call may have (scale/triggers.h). */
+enum { MAX_KEYS = 256, MAX_METADATA = 16 << 10 };
+
+/* Of an authentication, of which all calls look at each; no scaler has as many. */
+enum { MAX_PARAMETERS = 256 };
 
 static const struct {
     const char *name;
@@ -74,6 +81,26 @@ const char *object_value(const struct option_entry *entries, size_t count, const
     return NULL;
 }
 
+bool object_is_variable(const char *key)
+{
+    return text_ends_with(key, "FromEnv");
+}
+
+uint64_t object_fingerprint(const struct option_entry *entries, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct hash hash;
+        if (object_is_variable(entries[i].key))
+            continue;
+        hash_begin(&hash);
+        hash_add(&hash, entries[i].key, strlen(entries[i].key));
+        hash_add(&hash, entries[i].value, strlen(entries[i].value));
+        sum += hash_end(&hash);
+    }
+    return sum;
+}
+
 /* ---- JSON ---- */
 
 static void free_json(json_t **json)
@@ -122,10 +149,23 @@ static bool read_metadata(const json_t *metadata, struct object_trigger *trigger
     {
         if (!is_plain(value))
             return false;
+        const char *text = object_is_variable(key) ? "" : json_string_value(value);
         trigger->metadata[trigger->metadata_count++] =
-            (struct option_entry){text_copy(key), text_copy(json_string_value(value))};
+            (struct option_entry){text_copy(key), text_copy(text)};
     }
+    trigger->fingerprint = object_fingerprint(trigger->metadata, trigger->metadata_count);
     return true;
+}
+
+/* What is larger is refused before it is looked up here, and would only have to be kept. */
+static bool is_callable(const json_t *metadata)
+{
+    const char *key;
+    json_t *value;
+    size_t bytes = 0;
+    json_object_foreach((json_t *)metadata, key, value) bytes +=
+        strlen(key) + (object_is_variable(key) ? 0 : json_string_length(value));
+    return json_object_size(metadata) <= MAX_KEYS && bytes <= MAX_METADATA;
 }
 
 static bool read_trigger(const json_t *item, struct object_trigger *trigger, struct error *error)
@@ -153,7 +193,8 @@ static bool read_triggers(const json_t *spec, struct object *object, struct erro
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
         const char *type = text_of(item, "type");
-        if (!text_equal(type, "external") && !text_equal(type, "external-push"))
+        bool is_external = text_equal(type, "external") || text_equal(type, "external-push");
+        if (!is_external || !is_callable(json_object_get(item, "metadata")))
             continue;
         if (!read_trigger(item, &object->triggers[object->triggers_count++], error))
             return false;
@@ -217,6 +258,8 @@ static bool read_parameters(const json_t *list, enum object_kind kind, const cha
                             struct object *object, struct error *error)
 {
     size_t count = object->parameters_count + json_array_size(list) + 1;
+    if (count > MAX_PARAMETERS + 1)
+        return error_unavailable(error, "has more than %d parameters", MAX_PARAMETERS);
     object->parameters = memory_resize(object->parameters, count * sizeof(*object->parameters));
     for (size_t i = 0; i < json_array_size(list); i++)
         if (!read_parameter(json_array_get(list, i), kind, way, object, error))
@@ -320,6 +363,35 @@ static bool is_it(enum object_kind kind, const json_t *json, const char *namespa
             text_equal(text_of(metadata, "namespace"), namespace));
 }
 
+static size_t string_bytes(const char *string)
+{
+    return string == NULL ? 0 : memory_heap_bytes(strlen(string) + 1);
+}
+
+static size_t entries_bytes(const struct option_entry *entries, size_t count)
+{
+    size_t bytes = memory_heap_bytes((count + 1) * sizeof(*entries));
+    for (size_t i = 0; i < count; i++)
+        bytes += string_bytes(entries[i].key) + string_bytes(entries[i].value);
+    return bytes;
+}
+
+static size_t object_bytes(const struct object *object)
+{
+    size_t bytes = memory_heap_bytes(sizeof(*object)) +
+                   memory_heap_bytes((object->triggers_count + 1) * sizeof(*object->triggers)) +
+                   memory_heap_bytes((object->parameters_count + 1) * sizeof(*object->parameters)) +
+                   entries_bytes(object->data, object->data_count);
+    for (size_t i = 0; i < object->triggers_count; i++)
+        bytes += entries_bytes(object->triggers[i].metadata, object->triggers[i].metadata_count) +
+                 string_bytes(object->triggers[i].authentication);
+    for (size_t i = 0; i < object->parameters_count; i++)
+        bytes += string_bytes(object->parameters[i].name) +
+                 string_bytes(object->parameters[i].object) +
+                 string_bytes(object->parameters[i].key);
+    return bytes;
+}
+
 static json_t *load(const char *text, size_t length)
 {
     return json_text_tree((struct json_text){text, length}, 0, MAX_TREE_BYTES);
@@ -339,8 +411,10 @@ struct object *object_parse(enum object_kind kind, const char *namespace, const 
     }
     struct object *object = memory_new(sizeof(*object));
     object->revision = object_revision(kind, json_object_get(json, "metadata"));
-    if (read_object(kind, json, object, error))
+    if (read_object(kind, json, object, error)) {
+        object->bytes = object_bytes(object);
         return object;
+    }
     object_free(object);
     return NULL;
 }
@@ -351,35 +425,6 @@ bool object_is_absent(const char *name, const char *text, size_t length)
     const json_t *details = json_object_get(status, "details");
     return text_equal(text_of(status, "reason"), "NotFound") &&
            text_equal(text_of(details, "name"), name);
-}
-
-static size_t string_bytes(const char *string)
-{
-    return string == NULL ? 0 : memory_heap_bytes(strlen(string) + 1);
-}
-
-static size_t entries_bytes(const struct option_entry *entries, size_t count)
-{
-    size_t bytes = memory_heap_bytes((count + 1) * sizeof(*entries));
-    for (size_t i = 0; i < count; i++)
-        bytes += string_bytes(entries[i].key) + string_bytes(entries[i].value);
-    return bytes;
-}
-
-size_t object_bytes(const struct object *object)
-{
-    size_t bytes = memory_heap_bytes(sizeof(*object)) +
-                   memory_heap_bytes((object->triggers_count + 1) * sizeof(*object->triggers)) +
-                   memory_heap_bytes((object->parameters_count + 1) * sizeof(*object->parameters)) +
-                   entries_bytes(object->data, object->data_count);
-    for (size_t i = 0; i < object->triggers_count; i++)
-        bytes += entries_bytes(object->triggers[i].metadata, object->triggers[i].metadata_count) +
-                 string_bytes(object->triggers[i].authentication);
-    for (size_t i = 0; i < object->parameters_count; i++)
-        bytes += string_bytes(object->parameters[i].name) +
-                 string_bytes(object->parameters[i].object) +
-                 string_bytes(object->parameters[i].key);
-    return bytes;
 }
 
 void object_free(struct object *object)

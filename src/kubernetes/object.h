@@ -29,10 +29,12 @@ enum object_kind {
     OBJECT_KINDS,
 };
 
-/* One trigger of a ScaledObject or ScaledJob, of KEDA's type external or external-push. */
+/* One trigger of a ScaledObject or ScaledJob, of KEDA's type external or external-push; with more metadata than any call can
+ * have it is none. */
 struct object_trigger {
-    struct option_entry *metadata;
+    struct option_entry *metadata; /* the name of a variable is left out */
     size_t metadata_count;
+    uint64_t fingerprint; /* object_fingerprint() of the metadata */
     char *authentication; /* name in its authenticationRef, or NULL */
     bool is_cluster_wide; /* ... which is a ClusterTriggerAuthentication */
 };
@@ -61,10 +63,8 @@ struct object {
     size_t data_count;
     struct connections *connections; /* of OBJECT_CONNECTIONS */
     char *revision;                  /* another one: it may have changed */
+    size_t bytes;                    /* of memory, everything above included */
 };
-
-/* What it takes of the heap. */
-size_t object_bytes(const struct object *object);
 
 /* "ScaledObject" */
 const char *object_kind_name(enum object_kind kind);
@@ -92,6 +92,12 @@ void object_free(struct object *object); /* NULL is none */
 
 /* Is a reply with status 404 about this object, and not about its kind, which the cluster may not have? */
 bool object_is_absent(const char *name, const char *text, size_t length);
+
+/* KEDA sends `fooFromEnv: VARIABLE` with the variable's value, or not at all where that is empty. */
+bool object_is_variable(const char *key);
+
+/* Of all keys and values that are sent as they are written, in any order: metadata that differs in them has another one. */
+uint64_t object_fingerprint(const struct option_entry *entries, size_t count);
 
 /* NULL where there is none. */
 const char *object_value(const struct option_entry *entries, size_t count, const char *key);

@@ -9,14 +9,33 @@
 
 enum { LONGEST_MESSAGE = 300, MAX_STATUS_TREE = 1 << 20, LONGEST_RETRY_AFTER_S = 300 };
 
+static bool has_room(const struct request *request, size_t length)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(request->budgets); i++)
+        if (request->budgets[i] != NULL &&
+            request->budgets[i]->bytes + length > request->budgets[i]->max)
+            return false;
+    return true;
+}
+
+static void use_budgets(const struct request *request, size_t more, size_t less)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(request->budgets); i++)
+        if (request->budgets[i] != NULL)
+            request->budgets[i]->bytes += more - less;
+}
+
 static size_t receive(char *bytes, size_t size, size_t count, void *argument)
 {
     struct request *request = argument;
-    request->is_too_large = request->body.length + size * count > request->max_bytes;
-    if (request->is_too_large)
+    size_t length = size * count;
+    request->is_too_large = request->body.length + length > request->max_bytes;
+    request->is_over_budget = !has_room(request, length);
+    if (request->is_too_large || request->is_over_budget)
         return CURL_WRITEFUNC_ERROR;
-    text_add_bytes(&request->body, bytes, size * count);
-    return size * count;
+    text_add_bytes(&request->body, bytes, length);
+    use_budgets(request, length, 0);
+    return length;
 }
 
 void request_add(struct request *request, CURLM *multi, size_t max_bytes)
@@ -88,6 +107,8 @@ void request_explain(const struct request *request, const struct kubernetes_api 
     if (request->is_too_large)
         error_unavailable(error, "the reply of the Kubernetes API is larger than %zu bytes",
                           request->max_bytes);
+    else if (request->is_over_budget)
+        error_unavailable(error, "other replies of the Kubernetes API use the memory for it");
     else if (request->status == 0)
         error_unavailable(error, "the Kubernetes API at %s: %s", api->server,
                           curl_easy_strerror(request->code));
@@ -98,8 +119,9 @@ void request_explain(const struct request *request, const struct kubernetes_api 
 
 bool request_is_refused_by_all(const struct request *request)
 {
-    return !request->is_too_large && (request->status == 0 || request->status == 401 ||
-                                      request->status == 429 || request->status >= 500);
+    return !request->is_too_large && !request->is_over_budget &&
+           (request->status == 0 || request->status == 401 || request->status == 429 ||
+            request->status >= 500);
 }
 
 void request_end(struct request *request, CURLM *multi)
@@ -109,6 +131,7 @@ void request_end(struct request *request, CURLM *multi)
         curl_easy_cleanup(request->curl);
     }
     curl_slist_free_all(request->headers);
+    use_budgets(request, 0, request->body.length);
     text_done(&request->body);
     *request = (struct request){0};
 }

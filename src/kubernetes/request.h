@@ -14,12 +14,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What all replies that arrive at a time may take. */
+struct request_budget {
+    size_t bytes, max;
+};
+
 struct request {
     CURL *curl; /* NULL: there is none */
     struct curl_slist *headers;
     struct text body;
     size_t max_bytes;
-    bool is_too_large; /* it was ended: the reply is larger */
+    struct request_budget *budgets[2]; /* NULL: none; set once it is begun, and borrowed */
+    bool is_too_large;                 /* it was ended: the reply is larger; */
+    bool is_over_budget;               /* ... those of others have the memory for it */
     bool is_over;
     /* Once it is over: */
     CURLcode code;

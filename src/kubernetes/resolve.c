@@ -8,7 +8,9 @@
 
 enum { LONGEST_SHOWN = 64 };
 
-static const char suffix_env[] = "FromEnv";
+/* Of the values of one trigger: authorities (220 KiB of PEM are those that systems trust), a certificate, a key. */
+enum { MAX_CREDENTIALS = 512 << 10 };
+
 static const char key_own[] = "triggerAuthentication";
 static const char key_cluster[] = "clusterTriggerAuthentication";
 
@@ -24,6 +26,8 @@ struct run {
     resolve_find *find;
     void *context;
     struct credentials *credentials;
+    const struct option **rows; /* of the authentication's parameters so far */
+    size_t rows_count;
     bool is_waiting;
     bool is_other;
     struct credentials_hpa hpa;
@@ -31,22 +35,16 @@ struct run {
 
 /* ---- is it one of the object's triggers? ---- */
 
-/* KEDA sends `fooFromEnv: VARIABLE` with the variable's value, or not at all where that is empty. */
-static bool is_variable(const char *key)
-{
-    return text_ends_with(key, suffix_env);
-}
-
 static bool has_metadata(const struct object_trigger *trigger, const struct resolve_call *call)
 {
     for (size_t i = 0; i < call->count; i++) {
         const struct option_entry *entry = &call->entries[i];
         const char *value = object_value(trigger->metadata, trigger->metadata_count, entry->key);
-        if (value == NULL || (!is_variable(entry->key) && strcmp(value, entry->value) != 0))
+        if (value == NULL || (!object_is_variable(entry->key) && strcmp(value, entry->value) != 0))
             return false;
     }
     for (size_t i = 0; i < trigger->metadata_count; i++)
-        if (!is_variable(trigger->metadata[i].key) &&
+        if (!object_is_variable(trigger->metadata[i].key) &&
             object_value(call->entries, call->count, trigger->metadata[i].key) == NULL)
             return false;
     return true;
@@ -99,11 +97,16 @@ static const struct object *look_up(struct run *run, enum object_kind kind, cons
 static bool find_match(const struct object *object, const struct resolve_call *call,
                        const struct object_trigger **match, struct error *error)
 {
+    uint64_t fingerprint = object_fingerprint(call->entries, call->count);
     for (size_t i = 0; object != NULL && i < object->triggers_count; i++) {
         const struct object_trigger *trigger = &object->triggers[i];
-        if (!has_metadata(trigger, call))
+        if (trigger->fingerprint != fingerprint)
             continue;
-        if (*match != NULL && !is_same(authentication_of(*match), authentication_of(trigger)))
+        bool is_repeated =
+            *match != NULL && is_same(authentication_of(*match), authentication_of(trigger));
+        if (is_repeated || !has_metadata(trigger, call))
+            continue;
+        if (*match != NULL)
             return error_invalid(error,
                                  "%s/%s has triggers with equal metadata and different "
                                  "authentications, which a call cannot tell apart: add a key that "
@@ -216,11 +219,16 @@ static bool add_parameter(struct run *run, const char *namespace,
                              "%s has %s, which is no key of a connection: put it into the "
                              "trigger's metadata",
                              credentials->authentication, row->key);
-    if (object_value(credentials->entries, credentials->count, row->key) != NULL)
-        return error_invalid(error, "%s has %s twice", credentials->authentication, row->key);
+    for (size_t i = 0; i < run->rows_count; i++)
+        if (run->rows[i] == row)
+            return error_invalid(error, "%s has %s twice", credentials->authentication, row->key);
+    run->rows[run->rows_count++] = row;
     if (!read_value(run, namespace, parameter, &value, error))
         return false;
     credentials_add(credentials, row->key, value);
+    if (credentials->bytes > MAX_CREDENTIALS)
+        return error_invalid(error, "%s has values of more than %d bytes",
+                             credentials->authentication, MAX_CREDENTIALS);
     return true;
 }
 
@@ -255,6 +263,9 @@ static bool read_authentication(struct run *run, struct named_authentication nam
         return error_invalid(error, "%s does not exist", credentials->authentication);
     if (object->unsupported != NULL)
         return refuse_way(credentials, object->unsupported, "", error);
+    _cleanup_(memory_free) const struct option **rows =
+        memory_array(option_count(call->table) + 1, sizeof(*rows));
+    run->rows = rows;
     for (size_t i = 0; i < object->parameters_count; i++) /* what is missing is requested at once */
         if (!add_parameter(run, namespace, &object->parameters[i], error) && error_is_set(error))
             return false;
@@ -264,7 +275,11 @@ static bool read_authentication(struct run *run, struct named_authentication nam
 struct credentials *resolve_credentials(const struct resolve_call *call, resolve_find *find,
                                         void *context, bool *ret_is_other)
 {
-    struct run run = {call, find, context, credentials_new(), false, false, {-1, -1, 0}};
+    struct run run = {.call = call,
+                      .find = find,
+                      .context = context,
+                      .credentials = credentials_new(),
+                      .hpa = {-1, -1, 0}};
     _cleanup_(error_done) struct error error = {0};
     const struct object_trigger *trigger = find_trigger(&run, &error);
     bool is_good = trigger != NULL && check_names(trigger, &error);

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/credentials.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 static const struct option table[] = {
     {.key = "host", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_HOST},
     {.key = "password", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_SECRET},
+    {.key = "ca", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_PEER},
     {.key = "maxSessions",
      .scope = OPTION_CONNECTION,
      .type = OPTION_INT,
@@ -321,6 +323,71 @@ static void what_is_missing_is_named_and_waits_for_what_is_unknown(void **state)
     assert_int_equal(waiting->state, CREDENTIALS_WAITING);
 }
 
+static void a_parameter_is_there_once_whatever_its_secrets_are(void **state)
+{
+    (void)state;
+    const struct known known[] = {
+        OBJECT,
+        AUTHENTICATION("\"secretTargetRef\":[{\"parameter\":\"password\",\"name\":\"s\",\"key\":"
+                       "\"k\"},{\"parameter\":\"password\",\"name\":\"t\",\"key\":\"k\"}]"),
+        {"Secret shop/s", NULL},
+        {"Secret shop/t", NULL},
+        {0}};
+    assert_refused(resolve(known), ERROR_INVALID,
+                   "TriggerAuthentication shop/a has password twice");
+}
+
+static void an_authentication_of_many_parameters_is_an_error(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(text_done) struct text json = {0};
+    text_add(&json, "{\"metadata\":{\"name\":\"a\",\"namespace\":\"shop\"},\"spec\":{\"env\":[");
+    for (int i = 0; i < 257; i++)
+        text_addf(&json, "%s{\"parameter\":\"p%d\",\"name\":\"n\"}", i == 0 ? "" : ",", i);
+    text_add(&json, "]}}");
+    assert_null(
+        object_parse(OBJECT_TRIGGER_AUTHENTICATION, "shop", "a", json.bytes, json.length, &error));
+    assert_string_equal(error_text(&error), "has more than 256 parameters");
+}
+
+static void values_of_many_bytes_are_refused(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *value = memory_new((200 << 10) + 1);
+    memset(value, 'x', 200 << 10);
+    _cleanup_(memory_free) char *json = text_format(
+        "{\"metadata\":{\"name\":\"c\",\"namespace\":\"shop\"},\"data\":{\"k\":\"%s\"}}", value);
+    struct known known[] = {
+        OBJECT,
+        AUTHENTICATION("\"configMapTargetRef\":[{\"parameter\":\"host\",\"name\":\"c\",\"key\":"
+                       "\"k\"},{\"parameter\":\"password\",\"name\":\"c\",\"key\":\"k\"},"
+                       "{\"parameter\":\"ca\",\"name\":\"c\",\"key\":\"k\"}]"),
+        {"ConfigMap shop/c", json},
+        {0}};
+    assert_refused(resolve(known), ERROR_INVALID, "has values of more than");
+}
+
+/* With the keys of no call there is nothing to keep; what is kept is counted. */
+static void metadata_that_no_call_can_have_is_not_kept(void **state)
+{
+    (void)state;
+    for (int is_long = 0; is_long <= 1; is_long++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(text_done) struct text json = {0};
+        text_add(&json, "{" META ",\"spec\":{\"triggers\":[{\"type\":\"external\",\"metadata\":{");
+        for (int i = 0; i < (is_long ? 17 : 257); i++)
+            text_addf(&json, "%s\"k%d\":\"%0*d\"", i == 0 ? "" : ",", i, is_long ? 1000 : 1, 0);
+        text_add(&json, "}}," TRIGGER(USUAL, REF) "]}}");
+        struct object *object =
+            object_parse(OBJECT_SCALED_OBJECT, "shop", "orders", json.bytes, json.length, &error);
+        assert_non_null(object);
+        assert_int_equal(object->triggers_count, 1);
+        assert_in_range(object->bytes, 200, 1000);
+        object_free(object);
+    }
+}
+
 static void names_that_are_none_never_become_a_path(void **state)
 {
     (void)state;
@@ -365,6 +432,10 @@ int main(void)
         cmocka_unit_test(the_metadata_may_name_the_authentication),
         cmocka_unit_test(what_backlog_does_not_have_is_refused_by_name),
         cmocka_unit_test(what_is_missing_is_named_and_waits_for_what_is_unknown),
+        cmocka_unit_test(a_parameter_is_there_once_whatever_its_secrets_are),
+        cmocka_unit_test(an_authentication_of_many_parameters_is_an_error),
+        cmocka_unit_test(values_of_many_bytes_are_refused),
+        cmocka_unit_test(metadata_that_no_call_can_have_is_not_kept),
         cmocka_unit_test(names_that_are_none_never_become_a_path),
         cmocka_unit_test(the_window_and_the_replicas_of_the_hpa_are_known),
         cmocka_unit_test(without_a_right_to_the_hpa_credentials_are_as_before),

@@ -467,3 +467,55 @@ def test_a_stream_lives_through_a_rotation(folder, api):
             time.sleep(1)
             admin.call("RPUSH", "jobs", "one")
             assert next(iter(stream)).result
+
+
+def resident_growth(server, act):
+    before = server.resident_bytes()
+    act()
+    return (server.resident_bytes() - before) >> 20
+
+
+@pytest.mark.parametrize("what", ["values", "objects", "keys"])
+def test_what_a_team_has_read_is_bounded(folder, api, what):
+    """Values that many triggers have, and many large objects: of a namespace, some 64 MiB at most."""
+    ref = {"name": "redis"}
+    api.secret("redis", password="x" * 190_000 if what == "values" else PASSWORD)
+    api.authentication("redis", "redis", "password")
+    many = [trigger("127.0.0.1:1", interval=f"{each + 1}s") for each in range(400 if what == "values" else 1)]
+    if what == "values":
+        calls = [(metadata, "orders") for metadata in many]
+        api.scaled(*((metadata, ref) for metadata in many))
+    else:
+        other = {"scaler": "none", **{f"{each:x}": "" for each in range(50_000)}}
+        junk = [(other, None)] if what == "keys" else [({}, None)] * 20_000
+        calls = [(many[0], f"o{each}") for each in range(40)]
+        for _, name in calls:
+            api.scaled((many[0], ref), *junk, name=name)
+    with pod(folder, api, program=os.environ.get("BACKLOG_RELEASE")) as server, Client(server.port) as client:
+        def act():
+            for metadata, name in calls:
+                refusal(client.metrics, metadata, "", name=name)
+
+        assert resident_growth(server, act) < 80, "MiB"
+        assert value_of_another_team(folder, api, client) == 0
+
+
+def value_of_another_team(folder, api, client):
+    with Redis() as redis:
+        metadata = trigger(redis.address)
+        api.secret("redis", "team", password="any")
+        api.authentication("redis", "redis", "password", namespace="team")
+        api.scaled((metadata, {"name": "redis"}), name="team", namespace="team")
+        return value(client, metadata, name="team", namespace="team")
+
+
+def test_comparing_a_teams_triggers_delays_no_other_team(folder, api):
+    """Many triggers that differ in their last key alone, and a large one that has all of their keys."""
+    keys = {f"k{each}": "" for each in range(240)}
+    many = [trigger("127.0.0.1:1", **keys, last=str(each)) for each in range(40)]
+    large = {**{f"{each:x}": "" for each in range(36_000)}, **many[0], "last": ""}
+    api.scaled((large, None), *((metadata, None) for metadata in many))
+    with pod(folder, api, program=os.environ.get("BACKLOG_RELEASE")) as server, Client(server.port) as client:
+        for metadata in many:
+            client.metric_spec(metadata)
+        assert value_of_another_team(folder, api, client) == 0
