@@ -519,3 +519,17 @@ def test_comparing_a_teams_triggers_delays_no_other_team(folder, api):
         for metadata in many:
             client.metric_spec(metadata)
         assert value_of_another_team(folder, api, client) == 0
+
+
+def test_forged_names_of_many_namespaces_delay_no_other(folder, api):
+    """Thousands of objects that do not exist, each to be looked up: a new trigger of another namespace is answered at once."""
+    api.delay = 0.2
+    forged = trigger("127.0.0.1:1")
+    with pod(folder, api) as server, Client(server.port) as client:
+        for first in range(0, 3000, 100):
+            calls = [client.stub.GetMetricSpec.future(scaled_object(forged, f"n{each}", f"claimed{each % 6}"), timeout=SECONDS)
+                     for each in range(first, first + 100)]
+            for call in calls:
+                call.result()
+        assert value_of_another_team(folder, api, client) == 0
+        assert len(api.requests) < 5000, "all were looked up: nobody had to wait"
