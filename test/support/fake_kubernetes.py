@@ -30,13 +30,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server.waiting[namespace] += 1
         server.max_waiting[namespace] = max(server.max_waiting[namespace], server.waiting[namespace])
         server.answering.wait()
-<<<<<<< HEAD
         if "watch=1" not in query:
-            time.sleep(server.delays.get(namespace, 0))
+            time.sleep(server.delays.get(namespace, server.delay))
         server.waiting[namespace] -= 1
-=======
-        time.sleep(server.delay)
->>>>>>> 4efee10 (kubernetes: namespaces take turns with what is looked up first)
         if self.headers["Authorization"] != f"Bearer {server.token}":
             self.reply(401, {"kind": "Status", "reason": "Unauthorized", "message": "Unauthorized"})
         elif self.path in server.refused:
@@ -99,14 +95,10 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
 
     def __init__(self, folder, watched=True):
         super().__init__(("127.0.0.1", 0), Handler)
-<<<<<<< HEAD
         self.objects, self.requests, self.refused, self.status, self.retry_after = {}, [], {}, None, None
         self.watched, self.events, self.changed, self.ended = watched, [], threading.Condition(), False
         self.delays, self.waiting, self.max_waiting = {}, collections.Counter(), collections.Counter()
-=======
-        self.objects, self.requests, self.refused, self.status = {}, [], {}, None
         self.delay = 0  # seconds, of each answer
->>>>>>> 4efee10 (kubernetes: namespaces take turns with what is looked up first)
         self.answering = threading.Event()
         self.answering.set()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
