@@ -185,6 +185,63 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
     return batch;
 }
 
+/* ---- once all is known ---- */
+
+static bool is_of_task(const struct kafka_batch_task *batch_task,
+                       const rd_kafka_topic_partition_t *partition)
+{
+    if (!kafka_lag_counts(batch_task->task->query, partition->partition))
+        return false;
+    const struct kafka_group_topic *topic =
+        kafka_batch_find_group_topic(batch_task->group, partition->topic);
+    return topic != NULL && topic->counted_for == batch_task;
+}
+
+/* Both lists may be long (10,000 topics), so the topics of the task are marked, and found by their names. */
+double kafka_batch_consumers(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_batch *batch = batch_task->batch;
+    const rd_kafka_topic_partition_list_t *assigned =
+        kafka_members_assigned(batch->session->members, batch_task->group->name, batch->began_ms);
+    if (assigned == NULL)
+        return NAN;
+    size_t count = 0;
+    const void *last = NULL;
+    for (size_t i = 0; i < batch_task->count; i++)
+        batch_task->topics[i]->counted_for = batch_task;
+    for (int i = 0; i < assigned->cnt; i++) {
+        if (assigned->elems[i].opaque == last || !is_of_task(batch_task, &assigned->elems[i]))
+            continue;
+        last = assigned->elems[i].opaque;
+        count++;
+    }
+    return (double)count;
+}
+
+void kafka_batch_subscribe(const struct kafka_batch_task *batch_task)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) struct kafka_position *positions = NULL;
+    struct task *task = batch_task->task;
+    size_t count = 0;
+    size_t capacity = 0;
+    for (size_t i = 0; i < batch_task->count; i++) {
+        const struct kafka_batch_topic *topic = batch_task->topics[i]->key.topic;
+        for (int32_t j = 0; j < topic->count; j++) {
+            if (!kafka_lag_counts(task->query, j))
+                continue;
+            positions = memory_grow(positions, &capacity, count + 1, sizeof(*positions));
+            positions[count++] =
+                (struct kafka_position){topic->name, j, topic->partitions[j].latest.value};
+        }
+    }
+    if (kafka_subscriptions_add(batch_task->batch->session->subscriptions, &task->notifier,
+                                positions, count, &error))
+        task_subscribed(task);
+    else
+        task_cannot_subscribe(task, &error);
+}
+
 /* ---- end ---- */
 
 static void group_free(struct kafka_batch_group *group)

@@ -58,8 +58,17 @@ struct kafka_group_topic {
     UT_hash_handle hh;
 };
 
+/* Where the commits of a group are (progress.c). */
+enum kafka_group_stage {
+    KAFKA_GROUP_GATHERING, /* its tasks are found; nothing is requested yet */
+    KAFKA_GROUP_REQUESTED,
+    KAFKA_GROUP_NAMING, /* they have come, and the metadata of topics that only they name is under way */
+    KAFKA_GROUP_COMMITTED,
+};
+
 struct kafka_batch_group {
     struct kafka_commits_request request; /* first */
+    enum kafka_group_stage stage;
     struct kafka_batch *batch;
     char *name;
     struct kafka_group_topic *topics;
@@ -67,10 +76,9 @@ struct kafka_batch_group {
     size_t open;    /* of its tasks */
     bool wants_all; /* a task is for all topics that the group has committed */
     bool wants_members;
-    unsigned answered; /* batch.step when the commits came */
-    /* The commits have come, and this request for the metadata of their topics must be answered first. */
-    rd_kafka_event_t *commits;
-    uint64_t metadata_request;
+    unsigned answered;         /* batch.step when the commits came */
+    rd_kafka_event_t *commits; /* while KAFKA_GROUP_NAMING; NULL otherwise */
+    uint64_t metadata_request; /* ... and what must be answered first */
     UT_hash_handle hh;
 };
 
@@ -125,6 +133,12 @@ struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
 /* The group on the topic of this name; NULL: it is not on it. */
 struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
                                                        const char *name);
+
+/* Members of the group with a partition that the task counts: the others have nothing to do. NAN: not known. */
+double kafka_batch_consumers(const struct kafka_batch_task *batch_task);
+
+/* The task is notified of what comes after the ends that were measured. */
+void kafka_batch_subscribe(const struct kafka_batch_task *batch_task);
 
 /* Takes the task out of the batch, for the caller to end it. */
 struct task *kafka_batch_release(struct kafka_batch_task *batch_task, bool is_answered);

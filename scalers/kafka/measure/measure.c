@@ -2,10 +2,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "kafka/measure/answers.h"
 #include "kafka/measure/batch.h"
-#include "kafka/measure/count.h"
-#include "kafka/measure/needs.h"
+#include "kafka/measure/progress.h"
 
 #include <sys/eventfd.h>
 #include <utlist.h>
@@ -80,7 +78,6 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_coun
     return picked;
 }
 
-/* Where metadata is needed, the batch goes on when that has come. */
 static void begin_batches(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
@@ -93,42 +90,13 @@ static void begin_batches(struct loop *loop)
             continue;
         struct kafka_batch *batch = kafka_batch_new(session, tasks, count, isolate, loop->now_ms);
         DL_APPEND(session->batches, batch);
-        if (batch->metadata_request > 0)
-            kafka_metadata_request(session->metadata, batch->metadata_request);
-        else
-            kafka_needs_send(batch);
+        kafka_progress_begin(batch);
     }
     kafka_stall_forget_old(&session->stalls, loop->now_ms);
     kafka_members_forget_old(session->members, loop->now_ms);
 }
 
 /* ---- answers come ---- */
-
-/* Groups and batches that waited for this metadata. */
-static void continue_batch(struct kafka_batch *batch)
-{
-    struct kafka_metadata *metadata = batch->session->metadata;
-    if (!batch->is_sent && kafka_metadata_has(metadata, batch->metadata_request))
-        kafka_needs_send(batch);
-    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
-        if (group->commits != NULL && kafka_metadata_has(metadata, group->metadata_request)) {
-            kafka_answers_take_waiting(group);
-            for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
-                kafka_count_try(task);
-        }
-}
-
-/* It failed, though something else was answered: as long as somebody waits, it is requested again. */
-static void request_again(struct kafka_batch *batch)
-{
-    if (batch->open == 0)
-        return;
-    if (!batch->is_sent)
-        kafka_metadata_request(batch->session->metadata, batch->metadata_request);
-    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
-        if (group->commits != NULL && group->open > 0)
-            kafka_metadata_request(batch->session->metadata, group->metadata_request);
-}
 
 static bool receive_metadata(struct kafka_session *session, struct error *error)
 {
@@ -139,11 +107,11 @@ static bool receive_metadata(struct kafka_session *session, struct error *error)
         return true;
     case KAFKA_METADATA_RECEIVED:
         DL_FOREACH(session->batches, batch)
-        continue_batch(batch);
+        kafka_progress_metadata(batch);
         return true;
     case KAFKA_METADATA_FAILED:
         DL_FOREACH(session->batches, batch)
-        request_again(batch);
+        kafka_progress_metadata_failed(batch);
         return true;
     case KAFKA_METADATA_LOST:
         break;
@@ -152,50 +120,24 @@ static bool receive_metadata(struct kafka_session *session, struct error *error)
     return false;
 }
 
-static void receive_commits(struct kafka_session *session)
-{
-    rd_kafka_event_t *event;
-    struct kafka_commits_request *request;
-    while ((request = kafka_commits_receive(session->commits, &event)) != NULL) {
-        struct kafka_batch_group *group = (struct kafka_batch_group *)request;
-        if (!kafka_answers_take_commits(group, event))
-            continue;
-        for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
-            kafka_count_try(task);
-    }
-}
-
-static void receive_members(struct kafka_session *session)
-{
-    struct kafka_batch *batch;
-    if (!kafka_members_receive(session->members))
-        return;
-    DL_FOREACH(session->batches, batch)
-    for (size_t i = 0; i < batch->count; i++)
-        kafka_count_try(&batch->tasks[i]);
-}
-
-static void receive_offsets(struct kafka_session *session)
-{
-    struct kafka_offset_answer answer;
-    while (kafka_offsets_receive(session->offsets, &answer)) {
-        kafka_answers_take_offsets(&answer);
-        struct kafka_batch *batch = answer.owner;
-        for (size_t i = 0; i < batch->count; i++)
-            kafka_count_try(&batch->tasks[i]);
-    }
-}
-
 static bool receive(struct kafka_session *session, struct error *error)
 {
     eventfd_t events;
+    rd_kafka_event_t *event;
+    struct kafka_commits_request *request;
+    struct kafka_offset_answer answer;
+    struct kafka_batch *batch;
     eventfd_read(session->client.event_fd, &events);
     kafka_client_poll(&session->client);
     if (!receive_metadata(session, error))
         return false;
-    receive_commits(session);
-    receive_offsets(session);
-    receive_members(session);
+    while ((request = kafka_commits_receive(session->commits, &event)) != NULL)
+        kafka_progress_commits((struct kafka_batch_group *)request, event);
+    while (kafka_offsets_receive(session->offsets, &answer))
+        kafka_progress_offsets(&answer);
+    if (kafka_members_receive(session->members))
+        DL_FOREACH(session->batches, batch)
+    kafka_progress_members(batch);
     kafka_subscriptions_receive(session->subscriptions);
     return true;
 }
@@ -217,22 +159,6 @@ static void time_out_held(struct loop *loop)
     }
 }
 
-static void time_out(struct kafka_batch *batch, int64_t now_ms)
-{
-    if (batch->next_deadline_ms > now_ms)
-        return;
-    batch->next_deadline_ms = CLOCK_NEVER;
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct task *task = batch->tasks[i].task;
-        if (task == NULL)
-            continue;
-        if (task->deadline_ms <= now_ms)
-            kafka_count_time_out(&batch->tasks[i]);
-        else if (task->deadline_ms < batch->next_deadline_ms)
-            batch->next_deadline_ms = task->deadline_ms;
-    }
-}
-
 static void time_out_all(struct loop *loop)
 {
     struct kafka_batch *batch;
@@ -240,7 +166,7 @@ static void time_out_all(struct loop *loop)
     time_out_held(loop);
     DL_FOREACH_SAFE(loop->session->batches, batch, next)
     {
-        time_out(batch, loop->now_ms);
+        kafka_progress_time(batch, loop->now_ms);
         if (batch->open > 0 || batch->offset_calls > 0)
             continue;
         DL_DELETE(loop->session->batches, batch);

@@ -1,0 +1,678 @@
+#include "kafka/measure/progress.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/measure/lag.h"
+
+/* ---- 1: the topics are known: which partitions each task needs ---- */
+
+static void fail_of_partitions(struct kafka_batch_task *batch_task)
+{
+    kafka_batch_fail(batch_task,
+                     "the Kafka topics have more than %d partitions: select fewer with topic, or "
+                     "use several triggers",
+                     KAFKA_SELECTION_MAX_PARTITIONS);
+}
+
+/* Whether the topic can be measured at all, with those before it; if not, the task has failed. */
+static bool topic_check(struct kafka_batch_task *batch_task, const struct kafka_batch_topic *topic)
+{
+    const struct kafka_topic *known = topic->known;
+    batch_task->partitions += known == NULL ? 0 : (size_t)known->partitions;
+    if (known == NULL)
+        kafka_batch_fail(batch_task, "%s is no valid name of a Kafka topic", topic->name);
+    else if (known->received_ms == 0)
+        kafka_batch_fail(batch_task, "Kafka reports nothing of topic %s", topic->name);
+    else if (known->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        kafka_batch_fail(batch_task, "Kafka topic %s does not exist", topic->name);
+    else if (known->error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        kafka_batch_fail(batch_task, "Kafka topic %s: %s", topic->name,
+                         rd_kafka_err2str(known->error));
+    else if (batch_task->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
+        fail_of_partitions(batch_task);
+    return batch_task->task != NULL;
+}
+
+/* With the next kafka_offsets_send(). Where the partition has no leader, it fails at once. */
+static void request_offset(struct kafka_batch_topic *topic, int32_t partition, bool is_earliest)
+{
+    struct kafka_batch *batch = topic->batch;
+    struct kafka_partition *offsets = &topic->partitions[partition];
+    struct kafka_offset *offset = is_earliest ? &offsets->earliest : &offsets->latest;
+    *offset = (struct kafka_offset){.state = KAFKA_OFFSET_REQUESTED, .requested = ++batch->step};
+    const struct kafka_offset_request request = {
+        .topic = topic->name,
+        .partition = partition,
+        .leader = kafka_topic_leader(topic->known, partition),
+        .is_earliest = is_earliest,
+        .deadline_ms = batch->deadline_ms,
+        .owner = batch,
+        .context = topic,
+        .calls = &batch->offset_calls,
+    };
+    if (request.leader >= 0) {
+        kafka_offsets_add(batch->session->offsets, &request);
+        return;
+    }
+    offset->state = KAFKA_OFFSET_FAILED;
+    offset->error = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    kafka_metadata_outdate(batch->session->metadata, topic->known);
+}
+
+static void task_add(struct kafka_batch_task *batch_task, struct kafka_group_topic *group_topic)
+{
+    struct kafka_batch_topic *topic = group_topic->key.topic;
+    batch_task->topics = memory_grow(batch_task->topics, &batch_task->capacity,
+                                     batch_task->count + 1, sizeof(struct kafka_group_topic *));
+    batch_task->topics[batch_task->count++] = group_topic;
+    for (int32_t i = 0; i < topic->count; i++) {
+        if (!kafka_lag_counts(batch_task->task->query, i))
+            continue;
+        if (group_topic->commits[i].state == KAFKA_OFFSET_UNKNOWN)
+            group_topic->commits[i].state = KAFKA_OFFSET_REQUESTED;
+        if (topic->partitions[i].latest.state == KAFKA_OFFSET_UNKNOWN)
+            request_offset(topic, i, false);
+    }
+}
+
+static bool task_add_topic(struct kafka_batch_task *batch_task, const char *name)
+{
+    struct kafka_batch_topic *topic = kafka_batch_find_topic(batch_task->batch, name);
+    if (!topic_check(batch_task, topic))
+        return false;
+    task_add(batch_task, kafka_batch_add_topic(batch_task->group, topic));
+    return true;
+}
+
+static bool use_names(struct kafka_batch_task *batch_task)
+{
+    for (size_t i = 0; i < batch_task->selection.count; i++)
+        if (!task_add_topic(batch_task, batch_task->selection.names[i]))
+            return false;
+    return true;
+}
+
+static bool use_pattern(struct kafka_batch_task *batch_task)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_pattern *pattern =
+        kafka_metadata_pattern(batch_task->batch->session->metadata, query->topic);
+    if (pattern == NULL || pattern->count == 0) {
+        kafka_batch_fail(batch_task, "no Kafka topic matches %s", query->topic);
+        return false;
+    }
+    if (pattern->count > KAFKA_SELECTION_MAX_TOPICS) {
+        kafka_batch_fail(batch_task, "%zu Kafka topics match %s, which is more than %d",
+                         pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
+        return false;
+    }
+    if (pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS) {
+        fail_of_partitions(batch_task);
+        return false;
+    }
+    for (size_t i = 0; i < pattern->count; i++)
+        if (pattern->topics[i] != NULL && !task_add_topic(batch_task, pattern->topics[i]->name))
+            return false;
+    return true;
+}
+
+/* partitionLimitation may leave none of them. */
+static bool has_partitions(struct kafka_batch_task *batch_task)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    int32_t partitions = 0;
+    for (size_t i = 0; i < batch_task->count; i++) {
+        const struct kafka_batch_topic *topic = batch_task->topics[i]->key.topic;
+        for (int32_t j = 0; j < topic->count; j++)
+            if (kafka_lag_counts(query, j))
+                return true;
+        partitions += topic->count;
+    }
+    kafka_batch_fail(batch_task,
+                     "Kafka topic %s has %d partitions, and none of them is in partitionLimitation",
+                     query->topic, partitions);
+    return false;
+}
+
+static void task_prepare(struct kafka_batch *batch, struct kafka_batch_task *batch_task)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    enum kafka_selection_kind kind = batch_task->selection.kind;
+    struct kafka_batch_group *group = kafka_batch_find_group(batch, query->consumer_group);
+    batch_task->group = group;
+    group->open++;
+    if (kind == KAFKA_SELECTION_OF_GROUP)
+        group->wants_all = true;
+    else if (!(kind == KAFKA_SELECTION_OF_PATTERN ? use_pattern(batch_task)
+                                                  : use_names(batch_task)) ||
+             !has_partitions(batch_task))
+        return;
+    /* What is isolated is slow as it is. */
+    if (batch_task->task->wants & READING_CONSUMERS && !batch->isolate)
+        group->wants_members = true;
+    batch_task->next = group->tasks;
+    group->tasks = batch_task;
+}
+
+/* ---- 2: each group's commits are requested ---- */
+
+/* Of the commits to request; NULL: all that there are. The caller destroys it. */
+static rd_kafka_topic_partition_list_t *partitions_of(const struct kafka_batch_group *group)
+{
+    if (group->wants_all)
+        return NULL;
+    rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(0);
+    for (struct kafka_group_topic *topic = group->topics; topic != NULL; topic = topic->next)
+        for (int32_t i = 0; i < topic->key.topic->count; i++)
+            if (topic->commits[i].state == KAFKA_OFFSET_REQUESTED)
+                rd_kafka_topic_partition_list_add(partitions, topic->key.topic->name, i);
+    return partitions;
+}
+
+/* Another batch, which waited for its topics as well, may have been sooner: the tasks come again. */
+static void group_return(struct kafka_batch_group *group)
+{
+    for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+        if (task->task != NULL)
+            task_return(kafka_batch_release(task, true), false);
+}
+
+static void group_send(struct kafka_batch_group *group)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits *commits = group->batch->session->commits;
+    if (!kafka_commits_is_free(commits, group->name, group->request.isolate, clock_now_ms())) {
+        group_return(group);
+        return;
+    }
+    rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
+    if (group->wants_members)
+        kafka_members_request(group->batch->session->members, group->name, clock_now_ms());
+    group->stage = KAFKA_GROUP_REQUESTED;
+    if (!kafka_commits_send(commits, &group->request, partitions, &error))
+        for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+            if (task->task != NULL)
+                task_fail(kafka_batch_release(task, false), &error);
+    if (partitions != NULL)
+        rd_kafka_topic_partition_list_destroy(partitions);
+}
+
+static void send_requests(struct kafka_batch *batch)
+{
+    batch->is_sent = true;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->tasks[i].task != NULL)
+            task_prepare(batch, &batch->tasks[i]);
+    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
+        if (group->open > 0)
+            group_send(group);
+}
+
+/* ---- 3: the commits come, and may name topics that nobody else did ---- */
+
+#define STRING(number) STRING_OF(number)
+#define STRING_OF(words) #words
+static const char too_many[] =
+    "they are of more than " STRING(KAFKA_SELECTION_MAX_TOPICS) " topics: set topic";
+
+/* Each topic that the library knows costs memory for as long as the handle lives. */
+static bool has_too_many_topics(const rd_kafka_topic_partition_list_t *partitions)
+{
+    size_t count = 0;
+    for (int i = 0; i < partitions->cnt; i++)
+        count += i == 0 || !text_equal(partitions->elems[i - 1].topic, partitions->elems[i].topic);
+    return count > KAFKA_SELECTION_MAX_TOPICS;
+}
+
+/* The number of the request for metadata that the topics of the commits need; 0: none. */
+static uint64_t metadata_needed(struct kafka_metadata *metadata,
+                                const rd_kafka_topic_partition_list_t *partitions)
+{
+    uint64_t needed = 0;
+    const char *last = NULL;
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *result = &partitions->elems[i];
+        if (result->offset < 0 || (last != NULL && text_equal(last, result->topic)))
+            continue;
+        last = result->topic;
+        const struct kafka_topic *topic = kafka_metadata_topic(metadata, result->topic);
+        uint64_t number = topic == NULL ? 0 : kafka_metadata_need_topic(metadata, topic);
+        needed = number > needed ? number : needed;
+    }
+    return needed;
+}
+
+static void take_partitions(struct kafka_batch_group *group,
+                            const rd_kafka_topic_partition_list_t *partitions)
+{
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *result = &partitions->elems[i];
+        struct kafka_group_topic *topic =
+            group->wants_all && result->offset >= 0
+                ? kafka_batch_add_topic(group, kafka_batch_find_topic(group->batch, result->topic))
+                : kafka_batch_find_group_topic(group, result->topic);
+        if (topic == NULL || result->partition < 0)
+            continue;
+        topic->has_commit = topic->has_commit || result->offset >= 0;
+        if (result->partition >= topic->key.topic->count)
+            continue;
+        bool is_known = result->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+        topic->commits[result->partition] = (struct kafka_offset){
+            .state = is_known ? KAFKA_OFFSET_KNOWN : KAFKA_OFFSET_FAILED,
+            .value = result->offset < 0 ? -1 : result->offset,
+            .error = result->err,
+        };
+    }
+}
+
+/* Where all was requested, what has no commit is left out; where partitions were named, nothing must be. */
+static void fill_gaps(struct kafka_batch_group *group)
+{
+    const struct kafka_offset none = {.state = KAFKA_OFFSET_KNOWN, .value = -1};
+    const struct kafka_offset missing = {.state = KAFKA_OFFSET_FAILED,
+                                         .error = RD_KAFKA_RESP_ERR__BAD_MSG};
+    for (struct kafka_group_topic *topic = group->topics; topic != NULL; topic = topic->next)
+        for (int32_t i = 0; i < topic->key.topic->count; i++)
+            if (topic->commits[i].state == KAFKA_OFFSET_UNKNOWN ||
+                topic->commits[i].state == KAFKA_OFFSET_REQUESTED)
+                topic->commits[i] = group->wants_all ? none : missing;
+}
+
+/* All topics of the group are known now: those are the task's that have a commit. */
+static void use_committed(struct kafka_batch_task *batch_task)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    for (struct kafka_group_topic *topic = batch_task->group->topics; topic != NULL;
+         topic = topic->next)
+        if (topic->has_commit) {
+            if (!topic_check(batch_task, topic->key.topic))
+                return;
+            task_add(batch_task, topic);
+        }
+    if (batch_task->count == 0 && !query->scale_to_zero_on_invalid_offset)
+        kafka_batch_fail(batch_task,
+                         "Kafka group %s has committed nothing yet, so its topics are not known: "
+                         "set topic, or scaleToZeroOnInvalidOffset to count 0 until it has",
+                         batch_task->group->name);
+}
+
+static void take_commits(struct kafka_batch_group *group,
+                         const rd_kafka_topic_partition_list_t *partitions)
+{
+    group->stage = KAFKA_GROUP_COMMITTED;
+    group->answered = ++group->batch->step;
+    if (partitions != NULL)
+        take_partitions(group, partitions);
+    fill_gaps(group);
+    for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+        if (task->task != NULL && task->selection.kind == KAFKA_SELECTION_OF_GROUP)
+            use_committed(task);
+}
+
+static void time_out_coordinator(struct kafka_batch_task *batch_task)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(
+        &error, "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
+        batch_task->group->name, (long long)batch_task->task->timeout_ms);
+    task_time_out_with(kafka_batch_release(batch_task, false), &error);
+}
+
+/* The library may give up a moment before the tasks' own time is over. */
+static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late)
+{
+    for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+        if (task->task != NULL && is_late)
+            time_out_coordinator(task);
+        else if (task->task != NULL)
+            kafka_batch_fail(task, "the commits of Kafka group %s: %s", group->name, reason);
+}
+
+/* ---- 4: the offsets come ---- */
+
+static rd_kafka_resp_err_t error_of(const struct kafka_offset_answer *answer,
+                                    const rd_kafka_topic_partition_t *result)
+{
+    if (answer->error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return answer->error;
+    if (result->offset < 0 && result->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return RD_KAFKA_RESP_ERR__BAD_MSG;
+    return result->err;
+}
+
+static void take_offsets(const struct kafka_offset_answer *answer)
+{
+    for (int i = 0; i < answer->list->cnt; i++) {
+        const rd_kafka_topic_partition_t *result = &answer->list->elems[i];
+        struct kafka_batch_topic *topic = result->opaque;
+        struct kafka_partition *partition = &topic->partitions[result->partition];
+        struct kafka_offset *offset =
+            answer->is_earliest ? &partition->earliest : &partition->latest;
+        rd_kafka_resp_err_t error = error_of(answer, result);
+        offset->state =
+            error == RD_KAFKA_RESP_ERR_NO_ERROR ? KAFKA_OFFSET_KNOWN : KAFKA_OFFSET_FAILED;
+        offset->value = result->offset;
+        offset->error = error;
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+            kafka_metadata_outdate(topic->batch->session->metadata, topic->known);
+    }
+}
+
+/* ---- 5: what is known is counted, until nothing is missing ---- */
+
+/* What is known of one partition, for one task. */
+enum outcome { PENDING, COUNTED, FAILED };
+
+/* Of all partitions of a task. */
+struct count {
+    double lag;
+    double persistent_lag; /* of it, where it is excluded */
+    double partitions;
+    double partitions_with_lag;
+    double arrived; /* the sum of the ends */
+};
+
+static void time_out_leader(struct kafka_batch_task *batch_task,
+                            const struct kafka_batch_topic *topic, int32_t partition)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(
+        &error,
+        "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
+        kafka_topic_leader(topic->known, partition), partition, topic->name,
+        (long long)batch_task->task->timeout_ms);
+    task_time_out_with(kafka_batch_release(batch_task, false), &error);
+}
+
+static enum outcome fail(struct kafka_batch_task *batch_task, const struct kafka_group_topic *topic,
+                         int32_t partition, const char *what, const struct kafka_offset *offset)
+{
+    const struct kafka_batch_topic *of = topic->key.topic;
+    if (offset->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
+        time_out_leader(batch_task, of, partition);
+    else
+        kafka_batch_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s", what,
+                         of->name, partition, batch_task->group->name,
+                         rd_kafka_err2str(offset->error));
+    return FAILED;
+}
+
+/* The last offset may be older than the commit; a commit beyond it means something only if it is not. */
+static bool must_request_again(const struct kafka_batch_group *group,
+                               const struct kafka_offset *commit, const struct kafka_offset *latest)
+{
+    return commit->value > latest->value && latest->requested < group->answered;
+}
+
+static void add_lag(struct kafka_batch_task *batch_task, const struct kafka_group_topic *topic,
+                    int32_t i, struct kafka_stall *stall, struct count *count)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_partition *partition = &topic->key.topic->partitions[i];
+    int64_t committed = topic->commits[i].value;
+    int64_t latest = partition->latest.value;
+    double lag = kafka_lag_of(query, committed, latest, partition->earliest.value);
+    bool is_persistent =
+        query->exclude_persistent_lag && !kafka_lag_is_invalid(committed, latest) &&
+        kafka_lag_is_persistent(query,
+                                kafka_stall_update(stall, i, committed, latest, clock_now_ms()));
+    count->lag += lag;
+    count->persistent_lag += is_persistent ? lag : 0;
+    count->arrived += (double)latest;
+    count->partitions++;
+    count->partitions_with_lag += lag > 0 && !is_persistent;
+}
+
+static enum outcome count_partition(struct kafka_batch_task *batch_task,
+                                    const struct kafka_group_topic *group_topic, int32_t i,
+                                    struct kafka_stall *stall, struct count *count)
+{
+    struct kafka_batch_topic *topic = group_topic->key.topic;
+    const struct kafka_offset *commit = &group_topic->commits[i];
+    const struct kafka_offset *latest = &topic->partitions[i].latest;
+    const struct kafka_offset *earliest = &topic->partitions[i].earliest;
+
+    if (commit->state == KAFKA_OFFSET_FAILED)
+        return fail(batch_task, group_topic, i, "the commit", commit);
+    if (latest->state == KAFKA_OFFSET_FAILED)
+        return fail(batch_task, group_topic, i, "the last offset", latest);
+    if (commit->state != KAFKA_OFFSET_KNOWN || latest->state != KAFKA_OFFSET_KNOWN)
+        return PENDING;
+    if (must_request_again(batch_task->group, commit, latest)) {
+        request_offset(topic, i, false);
+        return PENDING;
+    }
+    if (kafka_lag_needs_earliest(batch_task->task->query, commit->value, latest->value)) {
+        if (earliest->state == KAFKA_OFFSET_UNKNOWN)
+            request_offset(topic, i, true);
+        if (earliest->state == KAFKA_OFFSET_FAILED)
+            return fail(batch_task, group_topic, i, "the first offset", earliest);
+        if (earliest->state != KAFKA_OFFSET_KNOWN)
+            return PENDING;
+    }
+    add_lag(batch_task, group_topic, i, stall, count);
+    return COUNTED;
+}
+
+static enum outcome count_topic(struct kafka_batch_task *batch_task,
+                                const struct kafka_group_topic *group_topic, struct count *count)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_batch_topic *topic = group_topic->key.topic;
+    struct kafka_stall *stall =
+        query->exclude_persistent_lag
+            ? kafka_stall_use(&batch_task->batch->session->stalls, batch_task->group->name,
+                              topic->name, topic->count)
+            : NULL;
+    enum outcome all = COUNTED;
+    /* All partitions, also after a pending one, so that what they need is requested at once. */
+    for (int32_t i = 0; i < topic->count; i++) {
+        if (!kafka_lag_counts(query, i))
+            continue;
+        enum outcome outcome = count_partition(batch_task, group_topic, i, stall, count);
+        if (outcome == FAILED)
+            return FAILED;
+        if (outcome == PENDING)
+            all = PENDING;
+    }
+    return all;
+}
+
+/* False: something is missing, or the task has failed. */
+static bool count_topics(struct kafka_batch_task *batch_task, struct count *count)
+{
+    bool is_pending = false;
+    for (size_t i = 0; i < batch_task->count; i++) {
+        enum outcome outcome = count_topic(batch_task, batch_task->topics[i], count);
+        if (outcome == FAILED)
+            return false;
+        is_pending = is_pending || outcome == PENDING;
+    }
+    return !is_pending;
+}
+
+static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_batch *batch = batch_task->batch;
+    return batch_task->task->wants & READING_CONSUMERS && !batch->isolate &&
+           kafka_members_is_pending(batch->session->members, batch_task->group->name,
+                                    batch->began_ms, clock_now_ms());
+}
+
+static void answer(struct kafka_batch_task *batch_task, const struct count *count)
+{
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = count->lag - count->persistent_lag;
+    reading.waiting_for_activation = count->lag;
+    reading.partitions = count->partitions;
+    reading.partitions_with_lag = count->partitions_with_lag;
+    reading.arrived = count->arrived;
+    /* Not the sum of the commits: a first one would count all that was before it. */
+    reading.consumed = count->arrived - count->lag;
+    if (batch_task->task->wants & READING_CONSUMERS)
+        reading.consumers = kafka_batch_consumers(batch_task);
+    if (task_wants_subscription(batch_task->task))
+        kafka_batch_subscribe(batch_task);
+    task_answer(kafka_batch_release(batch_task, true), &reading);
+}
+
+static void try_to_answer(struct kafka_batch_task *batch_task)
+{
+    struct count count = {0};
+    if (batch_task->task == NULL || batch_task->group == NULL ||
+        batch_task->group->stage != KAFKA_GROUP_COMMITTED)
+        return;
+    if (count_topics(batch_task, &count) && !must_wait_for_members(batch_task))
+        answer(batch_task, &count);
+}
+
+/* ---- or its deadline passes ---- */
+
+/* A partition whose leader has not answered; false: none. */
+static bool find_silent_leader(const struct kafka_batch_task *batch_task,
+                               const struct kafka_batch_topic **ret_topic, int32_t *ret_partition)
+{
+    for (size_t i = 0; i < batch_task->count; i++) {
+        const struct kafka_batch_topic *topic = batch_task->topics[i]->key.topic;
+        for (int32_t j = 0; j < topic->count; j++)
+            if (topic->partitions[j].latest.state == KAFKA_OFFSET_REQUESTED ||
+                topic->partitions[j].earliest.state == KAFKA_OFFSET_REQUESTED) {
+                *ret_topic = topic;
+                *ret_partition = j;
+                return true;
+            }
+    }
+    return false;
+}
+
+static void time_out(struct kafka_batch_task *batch_task)
+{
+    _cleanup_(error_done) struct error error = {0};
+    const struct kafka_batch_group *group = batch_task->group;
+    const struct kafka_batch_topic *topic;
+    int32_t partition;
+    struct count count = {0};
+    bool has_commits = group != NULL && group->stage == KAFKA_GROUP_COMMITTED;
+    bool wants_members = (batch_task->task->wants & READING_CONSUMERS) != 0;
+    if (wants_members && has_commits && count_topics(batch_task, &count)) {
+        answer(batch_task, &count);
+        return;
+    }
+    if (batch_task->task == NULL)
+        return;
+    if (has_commits && find_silent_leader(batch_task, &topic, &partition)) {
+        time_out_leader(batch_task, topic, partition);
+        return;
+    }
+    if (group != NULL && group->stage != KAFKA_GROUP_NAMING) {
+        time_out_coordinator(batch_task);
+        return;
+    }
+    error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
+                      (long long)batch_task->task->timeout_ms);
+    task_time_out_with(kafka_batch_release(batch_task, false), &error);
+}
+
+/* ---- what the loop calls, in the order of time ---- */
+
+void kafka_progress_begin(struct kafka_batch *batch)
+{
+    if (batch->metadata_request > 0)
+        kafka_metadata_request(batch->session->metadata, batch->metadata_request);
+    else
+        send_requests(batch);
+}
+
+static void try_group(const struct kafka_batch_group *group)
+{
+    for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+        try_to_answer(task);
+}
+
+static void try_batch(struct kafka_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        try_to_answer(&batch->tasks[i]);
+}
+
+void kafka_progress_metadata(struct kafka_batch *batch)
+{
+    struct kafka_metadata *metadata = batch->session->metadata;
+    if (!batch->is_sent && kafka_metadata_has(metadata, batch->metadata_request))
+        send_requests(batch);
+    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next) {
+        const char *reason = NULL;
+        bool is_timeout;
+        if (group->stage != KAFKA_GROUP_NAMING ||
+            !kafka_metadata_has(metadata, group->metadata_request))
+            continue;
+        rd_kafka_event_t *event = TAKE(group->commits);
+        take_commits(group, kafka_commits_result(event, &reason, &is_timeout));
+        rd_kafka_event_destroy(event);
+        try_group(group);
+    }
+}
+
+void kafka_progress_metadata_failed(struct kafka_batch *batch)
+{
+    if (batch->open == 0)
+        return;
+    if (!batch->is_sent)
+        kafka_metadata_request(batch->session->metadata, batch->metadata_request);
+    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
+        if (group->stage == KAFKA_GROUP_NAMING && group->open > 0)
+            kafka_metadata_request(batch->session->metadata, group->metadata_request);
+}
+
+void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event)
+{
+    const char *reason = NULL;
+    bool is_timeout;
+    struct kafka_metadata *metadata = group->batch->session->metadata;
+    const rd_kafka_topic_partition_list_t *partitions =
+        kafka_commits_result(event, &reason, &is_timeout);
+    bool may_name_topics = group->wants_all && partitions != NULL;
+    if (reason != NULL)
+        group_fail(group, reason, is_timeout);
+    else if (may_name_topics && has_too_many_topics(partitions))
+        group_fail(group, too_many, false);
+    else if (may_name_topics &&
+             (group->metadata_request = metadata_needed(metadata, partitions)) > 0) {
+        group->stage = KAFKA_GROUP_NAMING;
+        group->commits = TAKE(event);
+        kafka_metadata_request(metadata, group->metadata_request);
+    } else {
+        take_commits(group, partitions);
+        try_group(group);
+    }
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+}
+
+void kafka_progress_offsets(const struct kafka_offset_answer *answer)
+{
+    take_offsets(answer);
+    try_batch(answer->owner);
+}
+
+void kafka_progress_members(struct kafka_batch *batch)
+{
+    try_batch(batch);
+}
+
+void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms)
+{
+    if (batch->next_deadline_ms > now_ms)
+        return;
+    batch->next_deadline_ms = CLOCK_NEVER;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct task *task = batch->tasks[i].task;
+        if (task == NULL)
+            continue;
+        if (task->deadline_ms <= now_ms)
+            time_out(&batch->tasks[i]);
+        else if (task->deadline_ms < batch->next_deadline_ms)
+            batch->next_deadline_ms = task->deadline_ms;
+    }
+}
