@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "require.h"
 #include "serve/h2/call/framing.h"
-#include "serve/transport/metadata.h"
 #include "serve/transport/peer.h"
 
 #include <stdlib.h>
@@ -11,11 +10,6 @@
 enum { MAX_BYTES = 4096 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void metadata_release(struct metadata **metadata)
-{
-    metadata_free(*metadata);
-}
 
 static void inflate_all(struct bytes input)
 {
@@ -47,23 +41,6 @@ static void take_all(struct bytes input)
     }
 }
 
-/* Binary metadata comes back as it was: what was decoded, encoded, and the other way round. */
-static void exchange_metadata(struct bytes input)
-{
-    _cleanup_(text_done) struct text decoded = {0};
-    _cleanup_(text_done) struct text again = {0};
-    _cleanup_(metadata_release) struct metadata *metadata = NULL;
-    metadata_decode(input, &decoded);
-    if (!metadata_add(&metadata, METADATA_INITIAL, "x-bin", input)) {
-        require(metadata == NULL && input.length > METADATA_REPLY_BYTES / 2);
-        return;
-    }
-    const struct text *encoded = &metadata->pairs[0].encoded;
-    const struct bytes sent = {(const uint8_t *)encoded->bytes, encoded->length};
-    require(metadata_decode(sent, &again) && again.length == input.length);
-    require(input.length == 0 || memcmp(again.bytes, input.data, input.length) == 0);
-}
-
 static void show_name(struct bytes input)
 {
     static const char *const patterns[] = {"keda-*.shop", "[a-z]?*"};
@@ -86,7 +63,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t timeout_ms = -1;
     take_all(input);
     inflate_all(input);
-    exchange_metadata(input);
     show_name(input);
     framing_is_grpc(input);
     framing_encoding(input);

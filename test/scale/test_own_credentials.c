@@ -122,7 +122,7 @@ static void know_hpa(const struct trigger *trigger, struct credentials_hpa hpa)
     credentials->state = CREDENTIALS_VERIFIED;
     credentials->hpa = hpa;
     triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                             credentials);
+                             credentials, 0);
 }
 
 static void a_named_connection_needs_none(void **state)

@@ -188,20 +188,9 @@ static const struct method *find_method(const char *path)
     return NULL;
 }
 
-/* Sends one value of this key back. */
-static void echo_metadata(struct call *call, enum metadata_place place, const char *key)
-{
-    _cleanup_(text_done) struct text value = {0};
-    if (call_metadata(call, key, 0, &value))
-        call_add_metadata(call, place, key,
-                          (struct bytes){(const uint8_t *)value.bytes, value.length});
-}
-
 static void on_begin(void *context, struct call *call)
 {
     (void)context;
-    echo_metadata(call, METADATA_INITIAL, "x-grpc-test-echo-initial");
-    echo_metadata(call, METADATA_TRAILING, "x-grpc-test-echo-trailing-bin");
     const struct method *method = find_method(call->path);
     struct work *work = memory_new(sizeof(*work));
     *work = (struct work){.call = call, .method = method};

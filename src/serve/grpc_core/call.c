@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "serve/grpc_core/metadata.h"
 #include "serve/grpc_core/tls.h"
 #include "serve/transport/status_text.h"
 
@@ -88,7 +87,6 @@ static void core_call_free(struct core_call *call)
     grpc_slice_unref(call->status_text);
     gpr_free(call->path);
     peer_free(call->peer);
-    metadata_free(call->call.reply);
     free(call);
 }
 
@@ -120,21 +118,16 @@ static grpc_op watch(struct core_call *call)
                      .data.recv_close_on_server.cancelled = &call->cancelled};
 }
 
-static grpc_op send_headers(struct core_call *call, grpc_metadata *pairs, size_t *ret_count)
+static grpc_op send_headers(struct core_call *call)
 {
     call->metadata_sent = true;
-    *ret_count = core_metadata_put(call->call.reply, METADATA_INITIAL, pairs);
-    return (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA,
-                     .data.send_initial_metadata = {.count = *ret_count, .metadata = pairs}};
+    return (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
 }
 
-static grpc_op send_status(struct core_call *call, grpc_metadata *pairs, size_t *ret_count)
+static grpc_op send_status(struct core_call *call)
 {
     call->status_sent = true;
-    *ret_count = core_metadata_put(call->call.reply, METADATA_TRAILING, pairs);
     grpc_op operation = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
-    operation.data.send_status_from_server.trailing_metadata_count = *ret_count;
-    operation.data.send_status_from_server.trailing_metadata = pairs;
     operation.data.send_status_from_server.status = (grpc_status_code)call->status;
     if (!GRPC_SLICE_IS_EMPTY(call->status_text))
         operation.data.send_status_from_server.status_details = &call->status_text;
@@ -147,18 +140,15 @@ static void start_write(struct core_call *call)
 {
     grpc_op operations[4];
     size_t count = 0;
-    grpc_metadata pairs[METADATA_MAX_PAIRS];
-    size_t initial = 0;
-    size_t trailing = 0;
     struct operation *tag = &call->write;
 
     if (!call->metadata_sent)
-        operations[count++] = send_headers(call, pairs, &initial);
+        operations[count++] = send_headers(call);
     if (call->message != NULL)
         operations[count++] =
             (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = call->message};
     if (call->finished)
-        operations[count++] = send_status(call, pairs + initial, &trailing);
+        operations[count++] = send_status(call);
     if (call->finished && !call->watching) {
         operations[count++] = watch(call);
         tag = &call->last;
@@ -166,7 +156,6 @@ static void start_write(struct core_call *call)
 
     call->writing = true;
     start(call, operations, count, tag);
-    core_metadata_drop(pairs, initial + trailing);
 }
 
 /* Of a message that it refuses the core does not give the reason: it is too large, but for one that cannot be
@@ -331,12 +320,6 @@ static void has_arrived(void *owner, bool success)
     touch(call);
     begin(call);
     grpc_metadata_array_destroy(&call->metadata);
-}
-
-bool core_call_metadata(const struct call *base, const char *key, size_t index, struct text *value)
-{
-    const struct core_call *call = (const struct core_call *)base;
-    return core_metadata_find(&call->metadata, key, index, value);
 }
 
 void core_call_request(struct core_server *server)

@@ -18,7 +18,6 @@ void core_call_advance(struct core_call *call);
 struct core_call *core_call_touched(struct core_server *server);
 
 /* The transport's. */
-bool core_call_metadata(const struct call *call, const char *key, size_t index, struct text *value);
 void core_call_read(struct call *call);
 bool core_call_send(struct call *call, struct bytes message);
 void core_call_finish(struct call *call, enum status status, const char *text);

@@ -407,7 +407,6 @@ const struct transport transport_grpc_core = {
     .wake = wake,
     .drain = drain,
     .free = free_server,
-    .metadata = core_call_metadata,
     .read = core_call_read,
     .send = core_call_send,
     .finish = core_call_finish,

@@ -1,6 +1,6 @@
 /*
  * The data that the modules of the C core transport share: server.c has the server, its threads and their turns;
- * call.c has what becomes of one call; metadata.c has what goes beside its messages; tls.c has certificates, and
+ * call.c has what becomes of one call; tls.c has certificates, and
  * who a client is.
  *
  * Threads: the server's two wait on one completion queue, and the turn lock is held from an event's
@@ -11,7 +11,6 @@
 #define BACKLOG_SERVE_GRPC_CORE_STATE_H
 
 #include "base/system/trim.h"
-#include "serve/transport/metadata.h"
 #include "serve/transport/peer.h"
 #include "serve/transport/tls.h"
 #include "serve/transport/transport.h"

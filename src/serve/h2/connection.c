@@ -26,7 +26,7 @@ static void end_session(struct h2_connection *connection)
     struct h2_call *call;
     while ((call = LIST_FIRST(&connection->calls)) != NULL)
         h2_call_end(call);
-    h2_request_done(&connection->request);
+    h2_request_clear(&connection->request);
     nghttp2_session_del(TAKE(connection->session));
     free(TAKE(connection->unsent));
     connection->unsent_length = 0;

@@ -352,7 +352,6 @@ const struct transport transport_nghttp2 = {
     .free = free_server,
     .limit_hits = limit_hits,
     .failed_handshakes = failed_handshakes,
-    .metadata = h2_call_metadata,
     .read = h2_call_read,
     .send = h2_call_send,
     .exclude_from_limit = h2_call_exclude_from_limit,

@@ -10,7 +10,7 @@
  *   socket       a connection's bytes, through TLS where that is spoken
  *   output       what it writes
  *   call_limits  a call's deadline, and the client's part in time
- *   answer       what a call answers: messages, metadata and a status
+ *   answer       what a call answers: messages and a status
  *   call         its messages in, its beginning and its end
  *   connection   its life, its time limits, its end
  *   refusal      the answer to what is no gRPC

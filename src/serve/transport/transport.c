@@ -1,21 +1,9 @@
 #include "serve/transport/transport.h"
 
 #include "base/clock.h"
-#include "serve/transport/metadata.h"
 #include "serve/transport/tls.h"
 
 #include <stdatomic.h>
-
-bool call_metadata(const struct call *call, const char *key, size_t index, struct text *value)
-{
-    return call->transport->metadata(call, key, index, value);
-}
-
-bool call_add_metadata(struct call *call, enum metadata_place place, const char *key,
-                       struct bytes value)
-{
-    return metadata_add(&call->reply, place, key, value);
-}
 
 void call_read(struct call *call)
 {

@@ -15,7 +15,6 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "serve/transport/bytes.h"
-#include "serve/transport/metadata.h"
 #include "serve/transport/tls.h"
 
 #include <stdbool.h>
@@ -48,7 +47,6 @@ struct call {
     int64_t deadline_ms;     /* the client's, of clock_now_ms(); CLOCK_NEVER where it set none */
     void *context;           /* the service's */
     const struct peer *peer; /* the names in the client's certificate; NULL: none was requested */
-    struct metadata *reply;  /* what call_add_metadata() was given; NULL: nothing */
 };
 
 struct service {
@@ -76,20 +74,6 @@ struct service {
     /* The same for one call, whose connection has come of age. */
     void (*retire)(void *context, struct call *call);
 };
-
-/*
- * Metadata: pairs of a key in lower case and a value, which is printable ASCII, or any bytes where the key
- * ends in "-bin" (base64 on the wire, here never). A key may occur several times.
- */
-
-/* From within begin() only: adds the value number `index` of this key to `value`. False: the client sent no
- * such, or no base64. */
-bool call_metadata(const struct call *call, const char *key, size_t index, struct text *value);
-
-/* Copies both, and sends them before the first message, or with the status. False: they cannot be metadata,
- * or there is too much already (METADATA_REPLY_BYTES). */
-bool call_add_metadata(struct call *call, enum metadata_place place, const char *key,
-                       struct bytes value);
 
 /* Requests one more message. One that was not requested waits, and flow control stops the client. */
 void call_read(struct call *call);
@@ -170,7 +154,6 @@ struct transport {
     /* Adds the libraries that it is made of, as this process has loaded them: "nghttp2 1.52.0". */
     void (*libraries)(struct text *text);
 
-    bool (*metadata)(const struct call *call, const char *key, size_t index, struct text *value);
     void (*read)(struct call *call);
     bool (*send)(struct call *call, struct bytes message);
     void (*exclude_from_limit)(

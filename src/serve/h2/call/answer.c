@@ -11,7 +11,6 @@
 #include "base/text.h"
 #include "serve/h2/call/limits.h"
 #include "serve/h2/call/status.h"
-#include "serve/transport/metadata.h"
 #include "serve/transport/status_text.h"
 
 #include <stdlib.h>
@@ -24,30 +23,7 @@ static const nghttp2_nv own_headers[] = {
 };
 
 /* Beside them grpc-status and grpc-message. */
-enum { MAX_HEADERS = ARRAY_LENGTH(own_headers) + 2 + METADATA_MAX_PAIRS };
-
-static size_t put_metadata(const struct h2_call *call, enum metadata_place place,
-                           nghttp2_nv *headers)
-{
-    const struct metadata *metadata = call->call.reply;
-    size_t count = 0;
-    for (size_t i = 0; metadata != NULL && i < metadata->count; i++) {
-        const struct metadata_pair *pair = &metadata->pairs[i];
-        if (pair->place == place)
-            headers[count++] = (nghttp2_nv){.name = (uint8_t *)pair->key,
-                                            .value = (uint8_t *)pair->encoded.bytes,
-                                            .namelen = strlen(pair->key),
-                                            .valuelen = pair->encoded.length};
-    }
-    return count;
-}
-
-static size_t put_headers(const struct h2_call *call, nghttp2_nv *headers)
-{
-    memcpy(headers, own_headers, sizeof(own_headers));
-    return ARRAY_LENGTH(own_headers) +
-           put_metadata(call, METADATA_INITIAL, headers + ARRAY_LENGTH(own_headers));
-}
+enum { MAX_HEADERS = ARRAY_LENGTH(own_headers) + 2 };
 
 static size_t put_trailers(const struct h2_call *call, nghttp2_nv *headers)
 {
@@ -55,26 +31,22 @@ static size_t put_trailers(const struct h2_call *call, nghttp2_nv *headers)
     headers[count++] = h2_status_header(call->status);
     if (call->status_text != NULL)
         headers[count++] = h2_text_header(call->status_text);
-    return count + put_metadata(call, METADATA_TRAILING, headers + count);
+    return count;
 }
 
-/* Where no message was sent the status stands in the headers; but clients take all of those for trailers. */
+/* Where no message was sent the status stands in the headers. */
 static void send_status(struct h2_call *call)
 {
     nghttp2_session *session = call->connection->session;
     nghttp2_nv headers[MAX_HEADERS];
-    size_t count = call->headers_sent ? 0 : put_headers(call, headers);
-    if (!call->headers_sent && call->call.reply != NULL) {
-        nghttp2_submit_headers(session, NGHTTP2_FLAG_NONE, call->stream_id, NULL, headers, count,
-                               NULL);
-        call->headers_sent = true;
-        count = 0;
-    }
-    count += put_trailers(call, headers + count);
     if (call->headers_sent)
-        nghttp2_submit_trailer(session, call->stream_id, headers, count);
-    else
+        nghttp2_submit_trailer(session, call->stream_id, headers, put_trailers(call, headers));
+    else {
+        memcpy(headers, own_headers, sizeof(own_headers));
+        size_t count = ARRAY_LENGTH(own_headers);
+        count += put_trailers(call, headers + count);
         nghttp2_submit_response(session, call->stream_id, headers, count, NULL);
+    }
     free(TAKE(call->status_text));
 }
 
@@ -107,8 +79,7 @@ static void submit_message(struct h2_call *call)
         nghttp2_submit_data(session, NGHTTP2_FLAG_NONE, call->stream_id, &provider);
         return;
     }
-    nghttp2_nv headers[MAX_HEADERS];
-    nghttp2_submit_response(session, call->stream_id, headers, put_headers(call, headers),
+    nghttp2_submit_response(session, call->stream_id, own_headers, ARRAY_LENGTH(own_headers),
                             &provider);
     call->headers_sent = true;
 }

@@ -1,5 +1,5 @@
 /*
- * What a call answers: messages, metadata and a status.
+ * What a call answers: messages and a status.
  *
  * Threads: the loop's.
  */

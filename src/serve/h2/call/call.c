@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "serve/h2/call/answer.h"
 #include "serve/h2/call/limits.h"
-#include "serve/transport/metadata.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -214,12 +213,6 @@ void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h
     server->service->begin(server->service->context, &call->call);
 }
 
-bool h2_call_metadata(const struct call *base, const char *key, size_t index, struct text *value)
-{
-    const struct h2_call *call = (const struct h2_call *)base;
-    return h2_request_metadata(&call->connection->request, key, index, value);
-}
-
 void h2_call_end(struct h2_call *call)
 {
     struct h2_connection *connection = call->connection;
@@ -238,7 +231,6 @@ void h2_call_end(struct h2_call *call)
     server->service->ended(server->service->context, &call->call, status);
 
     drop_held(call);
-    metadata_free(call->call.reply);
     nghttp2_rcbuf_decref(call->path);
     free(call->message);
     free(call->status_text);

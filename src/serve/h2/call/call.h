@@ -18,7 +18,6 @@ void h2_call_deliver(struct h2_call *call);
 void h2_call_end(struct h2_call *call);
 
 /* The transport's. */
-bool h2_call_metadata(const struct call *call, const char *key, size_t index, struct text *value);
 void h2_call_read(struct call *call);
 
 #endif

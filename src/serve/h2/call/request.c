@@ -1,29 +1,11 @@
 #include "serve/h2/call/request.h"
 #include "base/clock.h"
-#include "base/memory.h"
-#include "serve/transport/metadata.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 void h2_request_clear(struct h2_request *request)
 {
     if (request->path != NULL)
         nghttp2_rcbuf_decref(request->path);
-    for (size_t i = 0; i < request->metadata_count; i++) {
-        nghttp2_rcbuf_decref(request->metadata[i].name);
-        nghttp2_rcbuf_decref(request->metadata[i].value);
-    }
-    *request = (struct h2_request){.timeout_ms = CLOCK_NEVER,
-                                   .metadata = request->metadata,
-                                   .metadata_capacity = request->metadata_capacity};
-}
-
-void h2_request_done(struct h2_request *request)
-{
-    h2_request_clear(request);
-    free(TAKE(request->metadata));
-    request->metadata_capacity = 0;
+    *request = (struct h2_request){.timeout_ms = CLOCK_NEVER};
 }
 
 static struct bytes bytes_of(nghttp2_rcbuf *buffer)
@@ -41,16 +23,6 @@ static void set_path(struct h2_request *request, const struct h2_limits *limits,
     }
     nghttp2_rcbuf_incref(value);
     request->path = value; /* once only: nghttp2 refuses a second :path */
-}
-
-/* nghttp2's own, which others share: nothing is copied for whoever does not look. */
-static void add_metadata(struct h2_request *request, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
-{
-    request->metadata = memory_grow(request->metadata, &request->metadata_capacity,
-                                    request->metadata_count + 1, sizeof(*request->metadata));
-    nghttp2_rcbuf_incref(name);
-    nghttp2_rcbuf_incref(value);
-    request->metadata[request->metadata_count++] = (struct h2_header){name, value};
 }
 
 bool h2_request_add(struct h2_request *request, const struct h2_limits *limits, nghttp2_rcbuf *name,
@@ -76,23 +48,5 @@ bool h2_request_add(struct h2_request *request, const struct h2_limits *limits, 
         request->encoding = framing_encoding(text);
     else if (framing_equal(key, "grpc-timeout"))
         request->has_wrong_timeout = !framing_timeout(text, &request->timeout_ms);
-    else if (key.data[0] != ':')
-        add_metadata(request, name, value);
     return true;
-}
-
-bool h2_request_metadata(const struct h2_request *request, const char *key, size_t index,
-                         struct text *value)
-{
-    for (size_t i = 0; i < request->metadata_count; i++) {
-        const struct h2_header *header = &request->metadata[i];
-        if (!framing_equal(bytes_of(header->name), key) || index-- > 0)
-            continue;
-        struct bytes bytes = bytes_of(header->value);
-        if (metadata_is_binary(key))
-            return metadata_decode(bytes, value);
-        text_add_bytes(value, bytes.data, bytes.length);
-        return true;
-    }
-    return false;
 }

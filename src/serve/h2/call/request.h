@@ -12,11 +12,6 @@
 
 #include <nghttp2/nghttp2.h>
 
-struct h2_header {
-    nghttp2_rcbuf *name;
-    nghttp2_rcbuf *value;
-};
-
 /* A call's headers while they arrive. They come in one piece, so a connection has one of them. */
 struct h2_request {
     size_t bytes;
@@ -28,21 +23,12 @@ struct h2_request {
     bool takes_trailers;
     bool has_wrong_timeout;
     bool has_long_path;
-
-    /* What is not the protocol's. No more than H2_HEADER_BYTES allow; the room is kept for the next call. */
-    struct h2_header *metadata;
-    size_t metadata_count;
-    size_t metadata_capacity;
 };
 
 /* As before the first header. */
 void h2_request_clear(struct h2_request *request);
-void h2_request_done(struct h2_request *request);
 /* False: it goes beyond all limits. */
 bool h2_request_add(struct h2_request *request, const struct h2_limits *limits, nghttp2_rcbuf *name,
                     nghttp2_rcbuf *value);
-/* As call_metadata(). */
-bool h2_request_metadata(const struct h2_request *request, const char *key, size_t index,
-                         struct text *value);
 
 #endif
