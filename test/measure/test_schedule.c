@@ -42,13 +42,13 @@ static void measure(struct schedule *schedule, struct job *job, int64_t sent_ms,
 {
     schedule_want(schedule, job, sent_ms, sent_ms);
     assert_ptr_equal(schedule_take(schedule, sent_ms), job);
-    schedule_end(schedule, job, ATTEMPT_ANSWERED, answer_ms);
+    schedule_end(schedule, job, JOB_END_ANSWERED, answer_ms);
 }
 
 static void time_out(struct schedule *schedule, struct job *job, int64_t sent_ms, int64_t end_ms)
 {
     assert_ptr_equal(schedule_take(schedule, sent_ms), job);
-    schedule_end(schedule, job, ATTEMPT_TIMED_OUT, end_ms);
+    schedule_end(schedule, job, JOB_END_TIMED_OUT, end_ms);
 }
 
 static void a_job_is_taken_when_it_is_due_and_not_before(void **state)
@@ -124,7 +124,7 @@ static void a_stream_of_callers_starves_no_job(void **state)
         struct job *job = schedule_take(schedule, now_ms);
         now_ms += 100;
         if (job != &jobs[0])
-            schedule_end(schedule, job, ATTEMPT_ANSWERED, now_ms);
+            schedule_end(schedule, job, JOB_END_ANSWERED, now_ms);
     }
 }
 
@@ -137,7 +137,7 @@ static void the_window_is_kept(void **state)
     for (int i = 0; i < 3; i++)
         assert_non_null(schedule_take(schedule, 0));
     assert_null(schedule_take(schedule, 0));
-    schedule_end(schedule, &jobs[1], ATTEMPT_ANSWERED, 10);
+    schedule_end(schedule, &jobs[1], JOB_END_ANSWERED, 10);
     assert_int_equal(schedule_next_ms(schedule, 10), 10);
     assert_non_null(schedule_take(schedule, 10));
     assert_null(schedule_take(schedule, 10));
@@ -165,7 +165,7 @@ static void a_caller_is_served_by_an_attempt_sent_late_enough(void **state)
     schedule_want(schedule, &jobs[0], 100, 100);
     assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
     schedule_want(schedule, &jobs[0], 100, 150); /* is served by the attempt in flight */
-    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 200);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 200);
     assert_null(schedule_take(schedule, 200));
 }
 
@@ -177,9 +177,9 @@ static void a_caller_whom_the_attempt_in_flight_is_too_old_for_gets_another_one(
     assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
     schedule_want(schedule, &jobs[0], 101, 150);
     schedule_want(schedule, &jobs[0], 90, 160); /* a less demanding one changes nothing */
-    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 200);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 200);
     assert_ptr_equal(schedule_take(schedule, 200), &jobs[0]);
-    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 300);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 300);
     assert_null(schedule_take(schedule, 300));
 }
 
@@ -191,7 +191,7 @@ static void an_attempt_that_started_late_serves_earlier_callers(void **state)
     assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
     schedule_want(schedule, &jobs[0], 150, 150);
     schedule_started(schedule, &jobs[0], 180);
-    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 200);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 200);
     assert_int_equal(jobs[0].duration_ms, 20);
     assert_null(schedule_take(schedule, 200));
 }
@@ -233,7 +233,7 @@ static void a_job_that_is_answered_in_time_is_normal_again(void **state)
     time_out(schedule, &jobs[0], 0, 500);
     assert_ptr_equal(schedule_take(schedule, 2500), &jobs[0]);
     assert_true(jobs[0].is_slow);
-    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 2510);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 2510);
     assert_false(jobs[0].is_slow);
     schedule_set_due(schedule, &jobs[0], 2600);
     time_out(schedule, &jobs[0], 2600, 3000);
@@ -261,7 +261,7 @@ static void jobs_that_time_out_have_a_share_of_the_window(void **state)
         assert_non_null(schedule_take(schedule, 0));
     }
     for (int i = 0; i < 8; i++)
-        schedule_end(schedule, &jobs[i], ATTEMPT_TIMED_OUT, 1000);
+        schedule_end(schedule, &jobs[i], JOB_END_TIMED_OUT, 1000);
     for (int i = 0; i < 2; i++)
         assert_non_null(schedule_take(schedule, 60000));
     assert_null(schedule_take(schedule, 60000)); /* even where nobody else waits */
@@ -283,10 +283,10 @@ static void a_job_that_was_slow_once_does_not_wait_behind_time_outs(void **state
     int before = 0;
     for (struct job *job; (job = schedule_take(schedule, 60000)) != &jobs[20]; before++) {
         assert_non_null(job);
-        schedule_end(schedule, job, job == &jobs[21] ? ATTEMPT_ANSWERED : ATTEMPT_TIMED_OUT, 60000);
+        schedule_end(schedule, job, job == &jobs[21] ? JOB_END_ANSWERED : JOB_END_TIMED_OUT, 60000);
     }
     assert_in_range(before, 0, 2);
-    schedule_end(schedule, &jobs[20], ATTEMPT_ANSWERED, 60000);
+    schedule_end(schedule, &jobs[20], JOB_END_ANSWERED, 60000);
     assert_int_equal(schedule_take(schedule, 60000)->timeouts, 1); /* these have their turn, too */
 }
 
@@ -318,7 +318,7 @@ static int64_t measure_beside_time_outs(struct schedule *schedule, struct job *j
         if (hangs)
             last_ms = now_ms;
         left -= !hangs;
-        schedule_end(schedule, job, hangs ? ATTEMPT_TIMED_OUT : ATTEMPT_ANSWERED, now_ms);
+        schedule_end(schedule, job, hangs ? JOB_END_TIMED_OUT : JOB_END_ANSWERED, now_ms);
     }
     return now_ms - began_ms;
 }
@@ -360,7 +360,7 @@ static void an_unlimited_window_has_places_for_time_outs_too(void **state)
         assert_non_null(schedule_take(schedule, 0));
     }
     for (int i = 0; i < 10; i++)
-        schedule_end(schedule, &jobs[i], ATTEMPT_TIMED_OUT, 1000);
+        schedule_end(schedule, &jobs[i], JOB_END_TIMED_OUT, 1000);
     int taken = 0;
     while (schedule_take(schedule, 60000) != NULL)
         taken++;
@@ -377,7 +377,7 @@ static void slow_answers_use_the_whole_window_where_no_other_job_waits(void **st
         schedule_set_due(schedule, &jobs[i], 2000);
     for (int i = 0; i < 4; i++)
         assert_non_null(schedule_take(schedule, 2000));
-    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 3500);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 3500);
     schedule_set_due(schedule, &jobs[0], 3500);
     schedule_set_due(schedule, &jobs[10], 3600); /* and has its place as soon as one is free */
     assert_ptr_equal(schedule_take(schedule, 3600), &jobs[10]);
@@ -398,10 +398,10 @@ static void slow_answers_leave_time_outs_their_turn(void **state)
     schedule_set_due(schedule, &jobs[1], 2400);
     assert_ptr_equal(schedule_take(schedule, 2400), &jobs[0]);
     assert_ptr_equal(schedule_take(schedule, 2400), &jobs[1]); /* the whole window */
-    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 5000);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 5000);
     schedule_set_due(schedule, &jobs[0], 5000);
     assert_int_equal(schedule_take(schedule, 5000)->timeouts, 1);
-    schedule_end(schedule, &jobs[1], ATTEMPT_ANSWERED, 6000);
+    schedule_end(schedule, &jobs[1], JOB_END_ANSWERED, 6000);
     schedule_set_due(schedule, &jobs[1], 6000);
     assert_ptr_equal(schedule_take(schedule, 6000), &jobs[0]); /* one place is theirs, not two */
 }
@@ -421,7 +421,7 @@ static void slow_jobs_beyond_their_share_are_cancelled_while_others_wait(void **
     assert_ptr_equal(schedule_cancel(schedule, 1013), &jobs[2]);
     assert_ptr_equal(schedule_cancel(schedule, 1013), &jobs[1]);
     assert_null(schedule_cancel(schedule, 1013)); /* the first has the one place */
-    schedule_end(schedule, &jobs[3], ATTEMPT_ISOLATED, 1014);
+    schedule_end(schedule, &jobs[3], JOB_END_ISOLATED, 1014);
     assert_ptr_equal(schedule_take(schedule, 1014), &jobs[4]);
     assert_null(schedule_take(schedule, 1014));
 }
@@ -435,9 +435,9 @@ static void a_cancelled_job_is_sent_again_where_a_place_is_free(void **state)
     assert_ptr_equal(schedule_take(schedule, 10), &jobs[0]);
     assert_ptr_equal(schedule_take(schedule, 10), &jobs[1]);
     assert_ptr_equal(schedule_cancel(schedule, 1010), &jobs[1]);
-    schedule_end(schedule, &jobs[1], ATTEMPT_ISOLATED, 1010);
+    schedule_end(schedule, &jobs[1], JOB_END_ISOLATED, 1010);
     assert_ptr_equal(schedule_take(schedule, 1010), &jobs[2]);
-    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 1500);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 1500);
     assert_ptr_equal(schedule_take(schedule, 1500), &jobs[1]);
     assert_true(jobs[1].is_slow);
     assert_int_equal(jobs[1].timeouts, 0); /* it has not failed */
@@ -462,10 +462,10 @@ static void a_job_that_is_returned_is_as_it_was(void **state)
     schedule_set_due(schedule, &jobs[0], 50);
     schedule_want(schedule, &jobs[1], 100, 100);
     assert_ptr_equal(schedule_take(schedule, 100), &jobs[1]);
-    schedule_end(schedule, &jobs[1], ATTEMPT_RETURNED, 200);
+    schedule_end(schedule, &jobs[1], JOB_END_RETURNED, 200);
     assert_int_equal(jobs[1].due_ms, 100);
     assert_ptr_equal(schedule_take(schedule, 200), &jobs[1]); /* its caller still comes first */
-    schedule_end(schedule, &jobs[1], ATTEMPT_ANSWERED, 210);
+    schedule_end(schedule, &jobs[1], JOB_END_ANSWERED, 210);
     assert_ptr_equal(schedule_take(schedule, 210), &jobs[0]);
 }
 
@@ -476,7 +476,7 @@ static void a_job_that_is_lost_waits_for_somebody_to_want_it(void **state)
     schedule_want(schedule, &jobs[0], 0, 0);
     assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
     schedule_want(schedule, &jobs[0], 10, 10);
-    schedule_end(schedule, &jobs[0], ATTEMPT_LOST, 20);
+    schedule_end(schedule, &jobs[0], JOB_END_LOST, 20);
     assert_null(schedule_take(schedule, 20));
     schedule_want(schedule, &jobs[0], 30, 30);
     assert_ptr_equal(schedule_take(schedule, 30), &jobs[0]);
@@ -512,11 +512,11 @@ static void delays_and_utilization_are_those_of_the_last_seconds(void **state)
     assert_non_null(schedule_take(schedule, 1000));
     assert_null(schedule_take(schedule, 1900));
     assert_int_equal(schedule_delay_ms(schedule, 1900), 900);
-    schedule_end(schedule, &jobs[0], ATTEMPT_ANSWERED, 2000);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 2000);
     assert_ptr_equal(schedule_take(schedule, 2000), &jobs[1]);
     assert_int_equal(schedule_delay_ms(schedule, 2000), 0);
     assert_int_equal(schedule_recent_delay_ms(schedule, 9000), 1000);
-    schedule_end(schedule, &jobs[1], ATTEMPT_ANSWERED, 9000);
+    schedule_end(schedule, &jobs[1], JOB_END_ANSWERED, 9000);
     assert_int_equal(schedule_recent_delay_ms(schedule, 19000),
                      1000); /* reading it prolongs nothing */
     assert_int_equal(schedule_recent_delay_ms(schedule, 25000), 0);

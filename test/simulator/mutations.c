@@ -106,19 +106,19 @@ WRAP(void, schedule_want, struct schedule *schedule, struct job *job, int64_t fr
     __real_schedule_want(schedule, job, from_ms, at_ms);
 }
 
-WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum attempt attempt,
+WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum job_end end,
      int64_t at_ms)
 {
-    if (mutation == BACKOFF_FROM_SENDING && attempt == ATTEMPT_TIMED_OUT)
+    if (mutation == BACKOFF_FROM_SENDING && end == JOB_END_TIMED_OUT)
         at_ms = job->sent_ms;
-    if (mutation == TIME_OUT_NOT_SPACED && attempt == ATTEMPT_TIMED_OUT)
-        attempt = ATTEMPT_ISOLATED;
-    if (mutation == CANCELLED_TASK_LOST && attempt == ATTEMPT_ISOLATED)
-        attempt = ATTEMPT_LOST;
-    if (mutation == FORGETS_WHO_WAITS && attempt == ATTEMPT_RETURNED)
-        attempt = ATTEMPT_LOST;
-    __real_schedule_end(schedule, job, attempt, at_ms);
-    if (mutation == MEASURED_TOO_OFTEN && attempt == ATTEMPT_ANSWERED)
+    if (mutation == TIME_OUT_NOT_SPACED && end == JOB_END_TIMED_OUT)
+        end = JOB_END_ISOLATED;
+    if (mutation == CANCELLED_TASK_LOST && end == JOB_END_ISOLATED)
+        end = JOB_END_LOST;
+    if (mutation == FORGETS_WHO_WAITS && end == JOB_END_RETURNED)
+        end = JOB_END_LOST;
+    __real_schedule_end(schedule, job, end, at_ms);
+    if (mutation == MEASURED_TOO_OFTEN && end == JOB_END_ANSWERED)
         __real_schedule_want(schedule, job, at_ms + 1, at_ms);
 }
 

@@ -16,7 +16,7 @@
 #include <utlist.h>
 
 /* A query whose options we have; freed when it is forgotten and no task uses it. */
-struct agent_query {
+struct received_query {
     uint64_t number;
     struct option_values *values;
     size_t tasks;
@@ -27,7 +27,7 @@ struct agent_query {
 struct agent_task {
     struct task task; /* first, so that one leads to the other */
     uint64_t number;
-    struct agent_query *query;
+    struct received_query *query;
     int64_t received_ms;
     struct agent_task *prev_waiting, *next_waiting;
     struct agent_task *next_cancelled;
@@ -43,7 +43,7 @@ struct agent {
     struct option_values *connection_values; /* a client may refer to them as long as it lives */
     void *client;
     bool is_over; /* the server has gone */
-    struct agent_query *queries;
+    struct received_query *queries;
     struct agent_task *tasks;
     struct agent_task *waiting;   /* utlist: not taken yet */
     struct agent_task *cancelled; /* utlist: the scaler has not been notified yet */
@@ -96,9 +96,9 @@ static void take_connect(struct agent *agent, const Agent__Connect *connect)
     send_message(&message);
 }
 
-static struct agent_query *find_query(const struct agent *agent, uint64_t number)
+static struct received_query *find_query(const struct agent *agent, uint64_t number)
 {
-    struct agent_query *query = NULL;
+    struct received_query *query = NULL;
     HASH_FIND(hh, agent->queries, &number, sizeof(number), query);
     return query;
 }
@@ -107,13 +107,13 @@ static void add_query(struct agent *agent, const Agent__Query *message)
 {
     if (find_query(agent, message->query) != NULL)
         return;
-    struct agent_query *query = memory_new(sizeof(*query));
+    struct received_query *query = memory_new(sizeof(*query));
     query->number = message->query;
     query->values = agent_values(agent->scaler, OPTION_QUERY, message->options, message->n_options);
     HASH_ADD(hh, agent->queries, number, sizeof(query->number), query);
 }
 
-static void free_query_if_unused(struct agent *agent, struct agent_query *query)
+static void free_query_if_unused(struct agent *agent, struct received_query *query)
 {
     if (query->tasks > 0 || !query->is_forgotten)
         return;
@@ -131,7 +131,7 @@ static void notify(void *context, uint64_t id)
 
 static void add_task(struct agent *agent, const Agent__Task *message)
 {
-    struct agent_query *query = find_query(agent, message->query);
+    struct received_query *query = find_query(agent, message->query);
     if (query == NULL)
         return;
     struct agent_task *task = memory_new(sizeof(*task));
@@ -187,7 +187,7 @@ static void take_message(struct agent *agent, const Agent__ToAgent *message)
     for (size_t i = 0; i < message->n_cancelled_tasks; i++)
         cancel_task(agent, message->cancelled_tasks[i]);
     for (size_t i = 0; i < message->n_forgotten_queries; i++) {
-        struct agent_query *query = find_query(agent, message->forgotten_queries[i]);
+        struct received_query *query = find_query(agent, message->forgotten_queries[i]);
         if (query == NULL)
             continue;
         query->is_forgotten = true;
@@ -380,8 +380,8 @@ static void free_all(struct agent *agent)
 {
     struct agent_task *task;
     struct agent_task *next_task;
-    struct agent_query *query;
-    struct agent_query *next_query;
+    struct received_query *query;
+    struct received_query *next_query;
     HASH_ITER(hh, agent->tasks, task, next_task)
     {
         HASH_DEL(agent->tasks, task);

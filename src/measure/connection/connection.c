@@ -258,7 +258,7 @@ static void end_unanswered(struct query *query, const struct error *error, int64
             naming_warn(&connection->naming, error,
                         "the client may have died in a pause: reconnecting before anything fails");
         connection->must_replace_client = true;
-        schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
+        schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
         return;
     }
     bool was_alone = query->job.sent_ms > connection->completed_at_ms;
@@ -270,7 +270,7 @@ static void end_unanswered(struct query *query, const struct error *error, int64
     }
     connection->stats.counts.unanswered++;
     query->was_resent = false;
-    schedule_end(schedule, &query->job, ATTEMPT_TIMED_OUT, now_ms);
+    schedule_end(schedule, &query->job, JOB_END_TIMED_OUT, now_ms);
     query_set_failed(query, error, now_ms);
 }
 
@@ -303,7 +303,7 @@ static void end_answered(struct query *query, const struct reading *reading,
         connection->stats.counts.failed++;
         query_set_failed(query, error, now_ms);
     }
-    schedule_end(&connection->schedule, &query->job, ATTEMPT_ANSWERED, now_ms);
+    schedule_end(&connection->schedule, &query->job, JOB_END_ANSWERED, now_ms);
 }
 
 void connection_end(struct query *query, enum task_outcome outcome, const struct reading *reading,
@@ -321,10 +321,10 @@ void connection_end(struct query *query, enum task_outcome outcome, const struct
         end_unanswered(query, error, now_ms);
         break;
     case TASK_RETURNED:
-        schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
+        schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
         break;
     case TASK_ISOLATED:
-        schedule_end(schedule, &query->job, ATTEMPT_ISOLATED, now_ms);
+        schedule_end(schedule, &query->job, JOB_END_ISOLATED, now_ms);
         break;
     }
     if (query->holds == 0)
@@ -387,12 +387,12 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
     query->task.has_ended = true;
     if (error == NULL || may_have_died_before(query)) {
         query->was_resent = query->was_resent || error != NULL;
-        schedule_end(schedule, &query->job, ATTEMPT_RETURNED, now_ms);
+        schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
     } else {
         bool is_spaced_out = ++query->losses >= MAX_LOSSES || query->job.timeouts > 0;
         connection->stats.counts.unanswered++;
         query_set_failed(query, error, now_ms);
-        schedule_end(schedule, &query->job, is_spaced_out ? ATTEMPT_TIMED_OUT : ATTEMPT_LOST,
+        schedule_end(schedule, &query->job, is_spaced_out ? JOB_END_TIMED_OUT : JOB_END_LOST,
                      now_ms);
         /* Not all at the same time again: queries that did not cause it are to be answered in between. */
         if (is_spaced_out)

@@ -308,6 +308,7 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     if (!job->is_slow)
         recent_max_add(&schedule->delays, now_ms - job->due_ms, now_ms);
     job->state = JOB_IN_FLIGHT;
+    job->was_wanted = job->is_wanted;
     job->is_wanted = false;
     job->sent_ms = now_ms;
     schedule->in_flight_count++;
@@ -396,29 +397,29 @@ static int64_t retry_ms(unsigned timeouts)
     return wait_ms < SCHEDULE_RETRY_MAX_MS ? wait_ms : SCHEDULE_RETRY_MAX_MS;
 }
 
-void schedule_end(struct schedule *schedule, struct job *job, enum attempt attempt, int64_t now_ms)
+void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, int64_t now_ms)
 {
     leave_flight(schedule, job, now_ms);
-    switch (attempt) {
-    case ATTEMPT_ANSWERED:
+    switch (end) {
+    case JOB_END_ANSWERED:
         set_duration(schedule, job, now_ms - job->sent_ms);
         resume_turn(schedule, job, now_ms);
         job->timeouts = 0;
         job->is_slow = false;
         break;
-    case ATTEMPT_TIMED_OUT:
+    case JOB_END_TIMED_OUT:
         job->timeouts++;
         job->is_wanted = false;
         make_scheduled(schedule, job, now_ms + retry_ms(job->timeouts));
         return;
-    case ATTEMPT_ISOLATED:
+    case JOB_END_ISOLATED:
         job->is_slow = true;
         __attribute__((fallthrough));
-    case ATTEMPT_RETURNED:
-        job->is_wanted = job->is_wanted || job->key < job->due_ms; /* it was */
+    case JOB_END_RETURNED:
+        job->is_wanted = job->is_wanted || job->was_wanted;
         make_ready(schedule, job, job->due_ms);
         return;
-    case ATTEMPT_LOST:
+    case JOB_END_LOST:
         job->is_wanted = false;
         return;
     }

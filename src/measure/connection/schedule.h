@@ -39,6 +39,7 @@ struct job {
     enum job_state state;
     int64_t due_ms;         /* SCHEDULED: at this time; READY and IN_FLIGHT: since then */
     bool is_wanted;         /* a caller waits */
+    bool was_wanted;        /* IN_FLIGHT: one did when it was sent */
     int64_t needed_from_ms; /* ... for a measurement that was sent at this time or later */
     int64_t sent_ms;        /* the last time; INT64_MIN: never */
     int64_t duration_ms;    /* of the last one that was answered; -1: not known */
@@ -95,12 +96,12 @@ struct schedule {
 };
 
 /* How an attempt ended. */
-enum attempt {
-    ATTEMPT_ANSWERED,  /* by a reading or by an error: the source works on it in time */
-    ATTEMPT_TIMED_OUT, /* spaced out: it is due again after 2, 4, ... 30 s, and not before */
-    ATTEMPT_RETURNED,  /* nothing happened: it is ready again, as it was */
-    ATTEMPT_ISOLATED,  /* the same, but it is slow from now on, until it is answered */
-    ATTEMPT_LOST,      /* with the client: it is idle */
+enum job_end {
+    JOB_END_ANSWERED,  /* by a reading or by an error: the source works on it in time */
+    JOB_END_TIMED_OUT, /* spaced out: it is due again after 2, 4, ... 30 s, and not before */
+    JOB_END_RETURNED,  /* nothing happened: it is ready again, as it was */
+    JOB_END_ISOLATED,  /* the same, but it is slow from now on, until it is answered */
+    JOB_END_LOST,      /* with the client: it is idle */
 };
 
 void schedule_init(struct schedule *schedule, size_t window, size_t slow_places, int64_t now_ms);
@@ -136,7 +137,7 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
 /* A job in flight that has to give up its place; NULL: none. It is in flight until it is returned. */
 struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms);
 
-void schedule_end(struct schedule *schedule, struct job *job, enum attempt attempt, int64_t now_ms);
+void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, int64_t now_ms);
 
 /* When schedule_take() or schedule_cancel() may have something, if nothing else happens: now_ms, a later
  * time, or CLOCK_NEVER. */
