@@ -33,7 +33,8 @@ bool json_text_begins_with(struct json_text text, char first);
  *     json_walk_begin(&walk, text);
  *     while (json_walk_next(&walk, &key, &value))
  *         ...
- *     if (walk.is_broken) ... the text is no array or object, or its brackets, quotes and commas are wrong;
+ *     if (walk.is_broken)
+ *         ... the text is no array or object, or its brackets, quotes and commas are wrong;
  *
  * what is between these is not looked at.
  */

@@ -3,7 +3,7 @@
  * HTTP port. They are read from the Kubernetes API only while somebody asks for them.
  *
  *     /api/workers?namespace=shop&name=orders   the pods of each object, or of this one
- *     /api/workers/shop/POD/log                 the end of a pod's log, as text; 202: it is being read, ask again
+ *     /api/workers/shop/POD/log                 the end of a pod's log, as text; 202: not read yet
  *
  * Threads: the main thread begins and ends it; the pages are written on the HTTP server's.
  */

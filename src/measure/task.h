@@ -18,10 +18,11 @@
  * (feed_set_window()), and the feed gives no more. It ends each task exactly once, in any order.
  *
  * Threads: all of it on the thread that runs measure.
- * Owner:   the feed. A task, its query and all that the query points to are the scaler's from feed_take() until one of
- *          the functions that end it, or until measure returns, which abandons what has not ended. From then on another
- *          thread may free the query at any time. So what outlives a task has copies: a name in a cache, the keys of a
- *          list that is sorted or searched while tasks end. disconnect finds no tasks any more.
+ * Owner:   the feed. A task, its query and all that the query points to are the scaler's from
+ *          feed_take() until one of the functions that end it, or until measure returns, which
+ *          abandons what has not ended. From then on another thread may free the query at any time.
+ *          So what outlives a task has copies: a name in a cache, the keys of a list that is sorted
+ *          or searched while tasks end. disconnect finds no tasks any more.
  */
 #ifndef BACKLOG_MEASURE_TASK_H
 #define BACKLOG_MEASURE_TASK_H

@@ -2,7 +2,7 @@
  * The readings of the last hour of the triggers of one ScaledObject:
  *
  *     /api/history/shop/videos                          as JSON
- *     /api/history/shop/videos?format=csv&trigger=0     as CSV, which `backlog simulate` reads as a trace
+ *     /api/history/shop/videos?format=csv&trigger=0     as CSV: a trace for `backlog simulate`
  *
  * Threads: the HTTP server's.
  */

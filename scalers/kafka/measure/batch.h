@@ -1,8 +1,8 @@
 /*
  * One chunk of tasks, sorted by what they share.
  *
- *     batch_task ----> group_topics ---> group     one request for a group's commits on all its topics
- *                                `-----> topic     one answer of a partition's offsets for all its groups
+ *     batch_task ----> group_topics ---> group   one request for a group's commits on all topics
+ *                                `-----> topic   one answer of a partition's offsets for all groups
  *
  * A task leaves its batch when it ends (kafka_batch_release()). The batch itself stays until the last call
  * for offsets on its behalf is over.

@@ -7,7 +7,7 @@
  *
  *     uint64_t number = max(kafka_metadata_need_topic(), kafka_metadata_need_pattern(), ...)
  *     kafka_metadata_request(metadata, number);
- *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(metadata, number)
+ *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(number)
  *
  * Threads: the measuring thread. Owner: the session.
  */

@@ -4,7 +4,7 @@
  *     DISCONNECTED  no client; one is made when a query is ready, from retry_at_ms on
  *     CONNECTING
  *     CONNECTED     queries are taken, and end
- *     BROKEN        the error says why: every query fails with it; connecting is tried again at retry_at_ms
+ *     BROKEN        every query fails with its error; connecting is tried again at retry_at_ms
  *
  * It decides everything: what is sent when, what a time-out or a lost client means, who is notified. It has no
  * threads, locks, I/O or clock (time is passed in), so that a test can run a thousand of them in any order

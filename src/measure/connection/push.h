@@ -1,11 +1,11 @@
 /*
  * Push: how a query whose first message somebody waits for is subscribed to, and what a notification does.
  *
- *     idle          subscribe_at_ms has come  -> measured with a notifier -> subscribed, or polled every
- *                                                idle_interval_ms
+ *     idle          subscribe_at_ms has come  -> measured with a notifier -> subscribed, or polled
+ *                                                every idle_interval_ms
  *     subscribed    a notification            -> measured at once, and alert
- *     alert         still idle                -> measured after 5 ms (and subscribed to again), 10, 20 ...
- *                                                idle_interval_ms
+ *     alert         still idle                -> measured after 5 ms (and subscribed to again), 10, 20
+ *                                                ... idle_interval_ms
  *
  * An alert query is measured again because a notification may come before its message is counted: NATS hands a
  * message to its subscribers before the stream has stored it. More notifications while it is alert hasten
