@@ -1,7 +1,7 @@
 /*
- * What the engine itself costs, without a source: instructions (or, where the machine does not count them, time)
- * per notification of an idle query, by how many queries its connection has; and the most work that a reload
- * does in one turn of the loop. Run it with ./dev bench engine.
+ * What the engine itself costs, without a source: instructions (or, where the machine does not
+ * count them, time) per notification of an idle query, by how many queries its connection has; and
+ * the most work that a reload does in one turn of the loop. Run it with ./dev bench engine.
  */
 #include "base/clock.h"
 #include "base/memory.h"
@@ -203,7 +203,8 @@ static void print_reload(size_t trigger_count, size_t connection_count)
     engine_free(engine);
 }
 
-/* Of so many queries and notifications alone: for valgrind, which counts instructions where the machine does not. */
+/* Of so many queries and notifications alone: for valgrind, which counts instructions where the
+ * machine does not. */
 int main(int argc, char **argv)
 {
     static const size_t sizes[] = {100, 1000, 10000, 100000};

@@ -1,6 +1,7 @@
 /*
- * The load of bench/run: keeps calls of GetMetrics in progress for some seconds, each with the next of
- * the requests in a file (length as a native uint32, then the message), and prints what came of them.
+ * The load of bench/run: keeps calls of GetMetrics in progress for some seconds, each with the next
+ * of the requests in a file (length as a native uint32, then the message), and prints what came of
+ * them.
  *
  *     load PORT CONNECTIONS CALLS_PER_CONNECTION SECONDS REQUESTS
  *

@@ -1,10 +1,12 @@
 /*
- * Thresholds and the objective, side by side: twelve traces of two hours, 10/s per replica, start-up 20 s, at most 100
- * replicas, nobody to wait longer than 60 s. Run it with ./dev bench policies.
+ * Thresholds and the objective, side by side: twelve traces of two hours, 10/s per replica,
+ * start-up 20 s, at most 100 replicas, nobody to wait longer than 60 s. Run it with ./dev bench
+ * policies.
  *
- * For each speed of the workers the objective (maxWait, ratePerReplica: measured or given) is compared with the best single
- * threshold that anybody could have chosen, knowing the traces: the cheapest one whose seconds over the objective are near
- * the fewest. Arrivals go with the speed, so that all speeds need the same replicas, but for the last table.
+ * For each speed of the workers the objective (maxWait, ratePerReplica: measured or given) is
+ * compared with the best single threshold that anybody could have chosen, knowing the traces: the
+ * cheapest one whose seconds over the objective are near the fewest. Arrivals go with the speed, so
+ * that all speeds need the same replicas, but for the last table.
  */
 #include "base/memory.h"
 #include "model/simulation.h"
@@ -148,7 +150,8 @@ static const double candidates[] = {10,  20,  30,  50,  75,  100, 125, 150, 175,
                                     275, 300, 325, 350, 375, 400, 450, 500, 600, 800, 1000};
 enum { CANDIDATES = sizeof(candidates) / sizeof(candidates[0]) };
 
-/* The cheapest of those that are at most a minute longer over the objective than the one that is least. */
+/* The cheapest of those that are at most a minute longer over the objective than the one that is
+ * least. */
 static double best_threshold(const struct world *world, struct sums *ret_best)
 {
     struct sums sums[CANDIDATES];

@@ -49,8 +49,8 @@ static bool log_may_warn(void)
 }
 
 /*
- * On the library's threads. That a broker is down is also the error of some task, and is logged as that;
- * only what is worse than an error deserves a line of its own.
+ * On the library's threads. That a broker is down is also the error of some task, and is logged as
+ * that; only what is worse than an error deserves a line of its own.
  */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
@@ -67,7 +67,8 @@ static bool is_refusal(int code)
            code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
 }
 
-/* From kafka_client_poll(), so on its thread. "All brokers are down" is less specific than the reason before it. */
+/* From kafka_client_poll(), so on its thread. "All brokers are down" is less specific than the
+ * reason before it. */
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
@@ -115,7 +116,7 @@ size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms)
     size_t count = 0;
     const struct kafka_ending *ending;
     DL_FOREACH(client->endings, ending)
-    count += now_ms - ending->began_ms >= STUCK_MS;
+        count += now_ms - ending->began_ms >= STUCK_MS;
     return count;
 }
 

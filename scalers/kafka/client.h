@@ -32,32 +32,35 @@ struct kafka_client {
     struct kafka_ending *endings;  /* utlist, the oldest first */
 };
 
-/* Both fail where the cluster is not reached by the deadline; kafka_client_close() is called anyway. */
+/* Both fail where the cluster is not reached by the deadline; kafka_client_close() is called
+ * anyway. */
 bool kafka_client_open(struct kafka_client *client, const struct kafka_connection *options,
                        int64_t deadline_ms, struct error *error);
 
 /* A handle that does not end soon is left to the end of the process. */
 void kafka_client_close(struct kafka_client *client);
 
-/* Another handle on the cluster; takes the settings over. NULL with an error. Waits for no broker. */
+/* Another handle on the cluster; takes the settings over. NULL with an error. Waits for no broker.
+ */
 rd_kafka_t *kafka_client_new_handle(const struct kafka_client *client, rd_kafka_conf_t *settings,
                                     struct error *error);
 
 /* A queue of the handle's, which makes event_fd readable. The caller ends it. */
 rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk);
 
-/* Destroys the handle in the background, as that may wait for its threads, and the queue (or NULL). */
+/* Destroys the handle in the background, as that may wait for its threads, and the queue (or NULL).
+ */
 void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kafka_queue_t *queue);
 
 /*
- * How many handles do not end. librdkafka may lose count of who uses a broker when the broker goes and comes
- * back while a request for commits is under way; the handle's threads then run for ever.
+ * How many handles do not end. librdkafka may lose count of who uses a broker when the broker goes
+ * and comes back while a request for commits is under way; the handle's threads then run for ever.
  */
 size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms);
 
 /*
- * Puts a new main handle, which remembers nothing, in the place of the old one. Nothing of ours must use
- * that any more. Waits for no broker; on failure all is as it was.
+ * Puts a new main handle, which remembers nothing, in the place of the old one. Nothing of ours
+ * must use that any more. Waits for no broker; on failure all is as it was.
  */
 bool kafka_client_renew(struct kafka_client *client, struct error *error);
 

@@ -2,8 +2,9 @@
  * Kafka: the lag of a consumer group on a topic, as KEDA's kafka scaler evaluates it.
  *
  * Two things are deliberately different. The cap is min(lag, bound * lagThreshold); KEDA's
- * integer division lets almost one lagThreshold more through, and so one replica more than there are
- * partitions. And ensureEvenDistributionOfPartitions leaves a lag of 0 at 0; KEDA makes it one replica.
+ * integer division lets almost one lagThreshold more through, and so one replica more than there
+ * are partitions. And ensureEvenDistributionOfPartitions leaves a lag of 0 at 0; KEDA makes it one
+ * replica.
  */
 #include "base/memory.h"
 #include "base/text.h"
@@ -15,7 +16,8 @@
 
 #include <librdkafka/rdkafka.h>
 
-/* Without a subscription. 1,000 idle groups cost 50 ms of a core here and 100 ms at the broker, one 0.3. */
+/* Without a subscription. 1,000 idle groups cost 50 ms of a core here and 100 ms at the broker, one
+ * 0.3. */
 enum { IDLE_MS = 500 };
 
 /* auto.commit.interval.ms of most clients. */

@@ -541,7 +541,8 @@ static void push(struct kafka_regex *regex, size_t *pending, size_t step)
     regex->pending[(*pending)++] = (uint16_t)step;
 }
 
-/* Adds the steps that take the next byte, as far as `first` leads to them. True: it leads to the end. */
+/* Adds the steps that take the next byte, as far as `first` leads to them. True: it leads to the
+ * end. */
 static bool advance(struct kafka_regex *regex, struct threads *threads, size_t first,
                     const struct place *place)
 {

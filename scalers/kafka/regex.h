@@ -1,13 +1,15 @@
 /*
- * POSIX extended regular expressions, whose cost is bounded whoever writes them: compiling one takes as many steps as it has
- * with its repetitions written out, and matching at most so many per byte of the text.
+ * POSIX extended regular expressions, whose cost is bounded whoever writes them: compiling one
+ * takes as many steps as it has with its repetitions written out, and matching at most so many per
+ * byte of the text.
  *
- * A library's would not do. regcomp() copies a part at each + around it, so that 23 of them take gigabytes, and regexec() keeps
- * all states that any text led to; PCRE2 has limits, but another syntax (a++, \d, brackets), which would need a
- * translation as long as this; RE2 has no interface for C.
+ * A library's would not do. regcomp() copies a part at each + around it, so that 23 of them take
+ * gigabytes, and regexec() keeps all states that any text led to; PCRE2 has limits, but another
+ * syntax (a++, \d, brackets), which would need a translation as long as this; RE2 has no interface
+ * for C.
  *
- * The language is that of regcomp() with REG_EXTENDED in the C locale, with GNU's \w \W \s \S \b \B \< \> \` and \', and
- * without back-references.
+ * The language is that of regcomp() with REG_EXTENDED in the C locale, with GNU's \w \W \s \S \b \B
+ * \< \> \` and \', and without back-references.
  *
  * Threads: one at a time per expression.
  */
@@ -23,7 +25,8 @@ enum { KAFKA_REGEX_MAX_LENGTH = 256, KAFKA_REGEX_MAX_STEPS = 2000 };
 
 struct kafka_regex;
 
-/* The error has no part of the pattern, which may be out of a variable. The caller ends it with kafka_regex_free(). */
+/* The error has no part of the pattern, which may be out of a variable. The caller ends it with
+ * kafka_regex_free(). */
 bool kafka_regex_compile(const char *pattern, struct kafka_regex **ret_regex, struct error *error);
 void kafka_regex_free(struct kafka_regex **regex);
 

@@ -1,6 +1,6 @@
 /*
- * Which topics the key `topic` selects: those of a list of names, those that match a regular expression
- * (it begins with ^), or, where the key is absent, all that the group has committed.
+ * Which topics the key `topic` selects: those of a list of names, those that match a regular
+ * expression (it begins with ^), or, where the key is absent, all that the group has committed.
  *
  * Threads: any; nothing is kept.
  */
@@ -15,7 +15,8 @@
 /* What one pattern may match: the metadata of each topic is requested with every measurement. */
 #define KAFKA_SELECTION_MAX_TOPICS 10000
 
-/* What all topics of a trigger may have, as a broker says: measuring one takes the library some 2.4 KB. */
+/* What all topics of a trigger may have, as a broker says: measuring one takes the library some 2.4
+ * KB. */
 #define KAFKA_SELECTION_MAX_PARTITIONS 25000
 
 enum kafka_selection_kind {
@@ -39,7 +40,8 @@ void kafka_selection_done(struct kafka_selection *selection);
 /* Adds what is wrong with the key's value, without showing it: it may be out of a variable. */
 void kafka_selection_check(const char *topic, struct error *mistakes);
 
-/* The names as KEDA has them in the metric's name, or the pattern; the caller frees it. NULL: of the group. */
+/* The names as KEDA has them in the metric's name, or the pattern; the caller frees it. NULL: of
+ * the group. */
 char *kafka_selection_text(const char *topic);
 
 #endif

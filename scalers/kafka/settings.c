@@ -28,7 +28,8 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         {"allow.auto.create.topics", "false"},
         /* KEDA counts up to the high watermark. */
         {"isolation.level", "read_uncommitted"},
-        /* A broker that hangs is given up, and its connection closed, within a measurement or two. */
+        /* A broker that hangs is given up, and its connection closed, within a measurement or two.
+         */
         {"socket.timeout.ms", "2000"},
         {"socket.connection.setup.timeout.ms", "2000"},
         {"socket.keepalive.enable", "true"},

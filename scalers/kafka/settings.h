@@ -13,9 +13,9 @@
 #define KAFKA_REMEMBER_MS 15000
 
 /*
- * The longest reply that is read of a broker, in bytes: the library has it in memory as a whole, and up to 17 times as much of
- * what it says. All topics of a cluster, for a regular expression, take some 50 bytes a partition. A batch of messages that is
- * longer notifies nobody.
+ * The longest reply that is read of a broker, in bytes: the library has it in memory as a whole,
+ * and up to 17 times as much of what it says. All topics of a cluster, for a regular expression,
+ * take some 50 bytes a partition. A batch of messages that is longer notifies nobody.
  */
 #define KAFKA_MAX_REPLY 4194304
 

@@ -1,6 +1,6 @@
 /*
- * Calls of librdkafka that block: each runs on a thread of its own, so that a broker that does not answer
- * delays nobody but who waits for it.
+ * Calls of librdkafka that block: each runs on a thread of its own, so that a broker that does not
+ * answer delays nobody but who waits for it.
  *
  * Threads: the functions are for the measuring thread. Owner: a job is the caller's, again from
  * kafka_workers_next() on.

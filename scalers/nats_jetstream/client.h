@@ -1,6 +1,6 @@
 /*
- * The client: a connection to NATS and, where queries are to notify, a subscriber; or, as for KEDA, a
- * monitoring port.
+ * The client: a connection to NATS and, where queries are to notify, a subscriber; or, as for KEDA,
+ * a monitoring port.
  *
  * Threads: one at a time.
  */

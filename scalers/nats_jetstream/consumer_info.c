@@ -69,8 +69,9 @@ static bool read_count(const json_t *info, const char *field,
     return true;
 }
 
-/* Deliveries, as the sequences of the stream count messages that the consumer filters out, too. A message that is
- * delivered again counts again, as arrived and, once it is acknowledged, as consumed. */
+/* Deliveries, as the sequences of the stream count messages that the consumer filters out, too. A
+ * message that is delivered again counts again, as arrived and, once it is acknowledged, as
+ * consumed. */
 static void add_totals(const json_t *info, struct reading *reading)
 {
     const json_t *delivered = json_object_get(json_object_get(info, "delivered"), "consumer_seq");

@@ -1,6 +1,6 @@
 /*
- * What NATS reports of a consumer, as the reply to $JS.API.CONSUMER.INFO or as a part of /jsz: JSON in, a
- * reading or an error for the user out.
+ * What NATS reports of a consumer, as the reply to $JS.API.CONSUMER.INFO or as a part of /jsz: JSON
+ * in, a reading or an error for the user out.
  *
  * Threads: any; nothing is kept.
  */

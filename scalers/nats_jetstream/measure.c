@@ -64,8 +64,8 @@ static void take_message(struct nats_client *client, struct nats_connection *con
     take_info(task, message);
 }
 
-/* The server does not reply to a request that the user may not send, but reports it to the connection:
- * "Permissions Violation for Publish to "$JS.API..."". */
+/* The server does not reply to a request that the user may not send, but reports it to the
+ * connection: "Permissions Violation for Publish to "$JS.API..."". */
 static void take_refusal(struct nats_connection *connection, const char *words)
 {
     struct nats_request *request = connection->requests;
@@ -161,8 +161,8 @@ static void serve_feed(struct nats_client *client, struct feed *feed)
     }
 }
 
-/* Tasks of which nothing at all was received in half of their time: a dead server is found by a ping, and distinguished
- * from a consumer without a leader. */
+/* Tasks of which nothing at all was received in half of their time: a dead server is found by a
+ * ping, and distinguished from a consumer without a leader. */
 static natsStatus check_silence(struct nats_connection *connection, int64_t now_ms,
                                 int64_t *ret_next_ms)
 {
@@ -184,7 +184,8 @@ static natsStatus check_silence(struct nats_connection *connection, int64_t now_
     return NATS_OK;
 }
 
-/* The subscriber's is not pinged, as measuring does not wait for it: nats.c itself finds out whether its server is dead. */
+/* The subscriber's is not pinged, as measuring does not wait for it: nats.c itself finds out
+ * whether its server is dead. */
 static bool check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
 {
     const struct nats_connection *connection = client->subscriber.connection;
@@ -206,7 +207,8 @@ static bool check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
     return true;
 }
 
-/* Returns when to look again: at once where a task has ended, since the feed may have another then. */
+/* Returns when to look again: at once where a task has ended, since the feed may have another then.
+ */
 static int64_t time_out(struct nats_connection *connection, int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;

@@ -6,7 +6,8 @@
 
 #include <stdbool.h>
 
-/* The hook of struct scaler: a request to $JS.API.CONSUMER.INFO for each task, all of them at once. */
+/* The hook of struct scaler: a request to $JS.API.CONSUMER.INFO for each task, all of them at once.
+ */
 bool nats_measure(void *client, struct feed *feed, struct error *error);
 
 #endif

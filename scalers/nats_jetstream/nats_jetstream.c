@@ -1,7 +1,7 @@
 /*
  * nats-jetstream: how many messages of a JetStream consumer are pending, or delivered and not yet
- * acknowledged. It sends requests over the NATS client protocol, where the consumer's leader answers through
- * any node; or, where the trigger is KEDA's as it was, a monitoring port.
+ * acknowledged. It sends requests over the NATS client protocol, where the consumer's leader
+ * answers through any node; or, where the trigger is KEDA's as it was, a monitoring port.
  */
 #include "base/text.h"
 #include "client.h"
@@ -98,7 +98,8 @@ const struct scaler scaler_nats_jetstream = {
     .libraries = libraries,
     .disconnect = nats_client_disconnect,
     .subscribes = true,
-    /* nats.c believes the lengths that a server sends: it allocates them, and some make it crash. */
+    /* nats.c believes the lengths that a server sends: it allocates them, and some make it crash.
+     */
     .in_agent = true,
     .agent_bytes = AGENT_BYTES,
 };

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A seed: two bytes for its type, the key, and a check sum; in base32. A public key has one byte. */
+/* A seed: two bytes for its type, the key, and a check sum; in base32. A public key has one byte.
+ */
 enum {
     KEY_BYTES = 32,
     CRC_BYTES = 2,

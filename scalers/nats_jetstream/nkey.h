@@ -1,6 +1,6 @@
 /*
- * NKeys: the Ed25519 keys that NATS knows its users by. A user proves to have the seed by a signature; the
- * server is shown the public key.
+ * NKeys: the Ed25519 keys that NATS knows its users by. A user proves to have the seed by a
+ * signature; the server is shown the public key.
  *
  * Threads: any; pure.
  */

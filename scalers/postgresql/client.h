@@ -26,7 +26,8 @@ enum {
     POSTGRESQL_QUICK_MS = 20, /* below: quick */
     POSTGRESQL_MIN_UNKNOWN = 4,
 
-    /* Behind a session that is closed while a query runs, the server may need this time to see that. */
+    /* Behind a session that is closed while a query runs, the server may need this time to see
+       that. */
     POSTGRESQL_LINGER_MS = 500,
 };
 
@@ -39,9 +40,11 @@ struct postgresql_queue {
 struct postgresql_client {
     const struct postgresql_connection *options;
     char *address; /* for errors: host:port */
-    int ca; /* a file in memory with the option's certificates, as libpq reads only files; -1: none */
+    int ca; /* a file in memory with the option's certificates, as libpq reads only files; -1: none
+             */
 
-    /* Where the first session was opened; the others are opened at the same server without a look-up. */
+    /* Where the first session was opened; the others are opened at the same server without a
+     * look-up. */
     char *host;
     char *hostaddr;
     char *port;
@@ -55,8 +58,8 @@ struct postgresql_client {
     struct postgresql_queue slow;  /* each runs alone */
     bool is_turn_of_quick;         /* where there is only one session */
 
-    /* How many queries of an unknown duration a session may have in flight: more with each quick one, few
-     * again once one was slow. */
+    /* How many queries of an unknown duration a session may have in flight: more with each quick
+     * one, few again once one was slow. */
     size_t max_unknown;
     bool watches_client; /* the server can see that we have closed a session while a query runs */
     size_t window;       /* as the feed knows it */

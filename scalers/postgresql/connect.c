@@ -54,7 +54,8 @@ static bool keep_authorities(struct postgresql_client *client, struct error *err
            error_unavailable(error, "cannot keep ca in memory: %s", strerror(errno));
 }
 
-/* What the first session found out: libpq may have tried several hosts, and several addresses of one. */
+/* What the first session found out: libpq may have tried several hosts, and several addresses of
+ * one. */
 static void note_server(struct postgresql_client *client)
 {
     const PGconn *connection = client->sessions[0].connection;

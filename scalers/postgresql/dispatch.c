@@ -8,8 +8,8 @@
 #include <string.h>
 #include <utlist.h>
 
-/* What a session may have in flight of queries that are known to be quick, so that what comes next is not
- * kept waiting for longer. */
+/* What a session may have in flight of queries that are known to be quick, so that what comes next
+ * is not kept waiting for longer. */
 enum { MAX_LOAD_MS = 200 };
 
 void postgresql_dispatch_add(struct postgresql_client *client, struct task *task)
@@ -73,8 +73,9 @@ static void send(struct postgresql_client *client, struct postgresql_session *se
     postgresql_session_send(session, statement, &entry, alone && client->watches_client);
 }
 
-/* Slow ones run on idle sessions. While quick ones wait, one session is left to them; where there is only one,
- * they take turns. Returns how many sessions were reserved: they are to become idle for those that are left. */
+/* Slow ones run on idle sessions. While quick ones wait, one session is left to them; where there
+ * is only one, they take turns. Returns how many sessions were reserved: they are to become idle
+ * for those that are left. */
 static size_t dispatch_slow(struct postgresql_client *client,
                             const struct postgresql_session **ret_reserved)
 {
@@ -122,8 +123,8 @@ static bool is_held_up(const struct postgresql_session *session, int64_t now_ms)
            now_ms - session->begun_ms >= POSTGRESQL_QUICK_MS;
 }
 
-/* The first that has room: those behind it become idle, and are closed, when they are not needed. One that is held
- * up only where all are. */
+/* The first that has room: those behind it become idle, and are closed, when they are not needed.
+ * One that is held up only where all are. */
 static struct postgresql_session *find_room(struct postgresql_client *client,
                                             const struct postgresql_session *const *reserved,
                                             size_t count, const struct task *task, int64_t now_ms)

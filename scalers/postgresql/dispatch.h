@@ -1,6 +1,6 @@
 /*
- * Which of the waiting tasks goes to which session: quick ones and those of an unknown duration are sent many
- * at a time, each slow one has a session for itself while it runs.
+ * Which of the waiting tasks goes to which session: quick ones and those of an unknown duration are
+ * sent many at a time, each slow one has a session for itself while it runs.
  *
  * Threads: one at a time.
  */

@@ -6,8 +6,8 @@
 #include "postgresql/results.h"
 #include "postgresql/sessions.h"
 
-/* What is taken from the feed before it can be sent: slow ones, so that quick ones behind them are not kept
- * waiting, and few others, so that whoever waits in the feed longest is first. */
+/* What is taken from the feed before it can be sent: slow ones, so that quick ones behind them are
+ * not kept waiting, and few others, so that whoever waits in the feed longest is first. */
 enum { MAX_SLOW_WAITING = 64, MAX_QUICK_WAITING = 8 };
 
 static bool has_capacity(const struct postgresql_client *client)
@@ -49,8 +49,8 @@ static void take_tasks(struct postgresql_client *client, struct feed *feed)
     set_window(client, feed);
 }
 
-/* A session that runs it alone is closed: the server notices, or stops the query at its limit. What waits has
- * not begun, and is not slow therefore; nor is what is stopped soon anyway. */
+/* A session that runs it alone is closed: the server notices, or stops the query at its limit. What
+ * waits has not begun, and is not slow therefore; nor is what is stopped soon anyway. */
 static void return_cancelled(struct postgresql_client *client, struct feed *feed)
 {
     for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {

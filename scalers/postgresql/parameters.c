@@ -8,9 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a connection string may have. The others name files of our server (passfile, service, sslkey, sslrootcert ...),
- * have it log in as itself (krbsrvname, gsslib ...) or at other servers (oauth_issuer), or change what a session is
- * (replication). hostaddr, where it is empty, is a socket of this machine. */
+/* What a connection string may have. The others name files of our server (passfile, service,
+ * sslkey, sslrootcert ...), have it log in as itself (krbsrvname, gsslib ...) or at other servers
+ * (oauth_issuer), or change what a session is (replication). hostaddr, where it is empty, is a
+ * socket of this machine. */
 static const char *const allowed[] = {
     "host",
     "port",
@@ -50,8 +51,9 @@ enum { REQUIRING_VERSION = 160000 };
 /* In place of files that libpq would look for in our home. Not /dev/null: it warns about that. */
 static const char nowhere[] = "/nonexistent/backlog";
 
-/* libpq fills what a connection leaves open from PGPASSWORD, PGHOST, PGSERVICE and the like, and no parameter
- * can prevent that. Whoever may write a trigger could then log in with credentials of our server. */
+/* libpq fills what a connection leaves open from PGPASSWORD, PGHOST, PGSERVICE and the like, and no
+ * parameter can prevent that. Whoever may write a trigger could then log in with credentials of our
+ * server. */
 void postgresql_parameters_forget_environment(void)
 {
     for (size_t i = 0; environ[i] != NULL;) {
@@ -97,8 +99,8 @@ void postgresql_parameters_set(struct postgresql_parameters *parameters, const c
         parameters->count++;
 }
 
-/* libpq splits a URL at the first @ and / that it sees: a password that has one would become the host,
- * and be shown in errors. */
+/* libpq splits a URL at the first @ and / that it sees: a password that has one would become the
+ * host, and be shown in errors. */
 static bool is_split_clearly(const char *url)
 {
     const char *rest = strstr(url, "://") + strlen("://");

@@ -1,9 +1,10 @@
 /*
  * The parameters that libpq connects with, from a connection string or from its parts.
  *
- * Whoever may write a trigger must not reach what belongs to our server: a connection string may only have
- * keywords that name no file of it, and libpq finds nothing in its environment, its home and its sockets. No
- * error repeats any part of a connection string: where it is malformed, anything may be the password.
+ * Whoever may write a trigger must not reach what belongs to our server: a connection string may
+ * only have keywords that name no file of it, and libpq finds nothing in its environment, its home
+ * and its sockets. No error repeats any part of a connection string: where it is malformed,
+ * anything may be the password.
  *
  * Threads: any; nothing is kept.
  */
@@ -30,7 +31,8 @@ bool postgresql_parameters_make(const struct postgresql_connection *options,
                                 struct postgresql_parameters *ret_parameters, struct error *error);
 void postgresql_parameters_done(struct postgresql_parameters *parameters);
 
-/* Replaces one that is there; a value that is NULL or empty sets nothing. The strings are borrowed. */
+/* Replaces one that is there; a value that is NULL or empty sets nothing. The strings are borrowed.
+ */
 void postgresql_parameters_set(struct postgresql_parameters *parameters, const char *keyword,
                                const char *value);
 

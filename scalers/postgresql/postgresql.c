@@ -1,6 +1,6 @@
 /*
- * postgresql: the result of a SQL query, such as how many rows of a job table wait. KEDA's built-in holds a
- * pool of connections per trigger, and lets a query take as long as it likes.
+ * postgresql: the result of a SQL query, such as how many rows of a job table wait. KEDA's built-in
+ * holds a pool of connections per trigger, and lets a query take as long as it likes.
  */
 #include "postgresql/options.h"
 
@@ -15,8 +15,9 @@
 #include <libpq-fe.h>
 #include <math.h>
 
-/* PostgreSQL has no notification of a new row. Once per second, for the idle queries that a stream watches:
- * the first job of an empty table waits no longer than a person notices, and counting few rows is cheap. */
+/* PostgreSQL has no notification of a new row. Once per second, for the idle queries that a stream
+ * watches: the first job of an empty table waits no longer than a person notices, and counting few
+ * rows is cheap. */
 enum { IDLE_INTERVAL_MS = 1000 };
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
@@ -93,8 +94,8 @@ const struct scaler scaler_postgresql = {
     .libraries = libraries,
     .disconnect = postgresql_client_disconnect,
     .prepare = postgresql_parameters_forget_environment,
-    /* libpq keeps what a server sends: messages of up to 1 GiB, every parameter, and it derives a key with as many
-     * iterations as the server demands. */
+    /* libpq keeps what a server sends: messages of up to 1 GiB, every parameter, and it derives a
+     * key with as many iterations as the server demands. */
     .in_agent = true,
     .agent_bytes = POSTGRESQL_AGENT_BYTES,
     .timeout_ms = POSTGRESQL_TIMEOUT_MS,

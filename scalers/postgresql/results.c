@@ -16,8 +16,8 @@ static void note_duration(struct postgresql_client *client,
         client->max_unknown++;
 }
 
-/* By its limit, or by somebody. One that was not given its whole time runs alone next; the feed knows how many of
- * these may run beside others. */
+/* By its limit, or by somebody. One that was not given its whole time runs alone next; the feed
+ * knows how many of these may run beside others. */
 static void take_stopped(const struct postgresql_session *session,
                          const struct postgresql_entry *entry, struct task *task,
                          const PGresult *result)
@@ -99,8 +99,8 @@ bool postgresql_results_take(struct postgresql_client *client, struct postgresql
             take_result(client, session, result);
         PQclear(result);
     }
-    /* We subscribe to nothing, but a pooler may give us a session where another client did: libpq keeps the
-     * notifications until they are taken. */
+    /* We subscribe to nothing, but a pooler may give us a session where another client did: libpq
+     * keeps the notifications until they are taken. */
     for (PGnotify *notification; (notification = PQnotifies(connection)) != NULL;)
         PQfreemem(notification);
     return lives;

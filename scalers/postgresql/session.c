@@ -9,11 +9,11 @@
 #include <stdlib.h>
 
 /*
- * A query's transaction is read-only (for good: one that has read something cannot be made writable) and
- * rolled back, and with it all that the query set: a role, a search_path, what it would have notified. Of what
- * it can do only advisory locks outlive that. An error skips the rest up to a sync, so one stands before the
- * cleaning up; a pooler such as PgBouncer gives the session to nobody else before the transaction is over and
- * what follows it is done.
+ * A query's transaction is read-only (for good: one that has read something cannot be made
+ * writable) and rolled back, and with it all that the query set: a role, a search_path, what it
+ * would have notified. Of what it can do only advisory locks outlive that. An error skips the rest
+ * up to a sync, so one stands before the cleaning up; a pooler such as PgBouncer gives the session
+ * to nobody else before the transaction is over and what follows it is done.
  */
 static const char *const statements[STEPS] = {
     [STEP_BEGIN] = "BEGIN READ ONLY",
@@ -27,7 +27,8 @@ static const char limit_and_watch[] =
     "SELECT pg_catalog.set_config('statement_timeout', $1, true), "
     "pg_catalog.set_config('client_connection_check_interval', '250', true)";
 
-/* Of CPU time for a step of the login; a million iterations of SCRAM take about 1. libpq computes any number of them. */
+/* Of CPU time for a step of the login; a million iterations of SCRAM take about 1. libpq computes
+ * any number of them. */
 enum { TRIAL_LIMIT_MS = 200, MAX_LOGIN_CPU_S = 1 };
 
 /* A query's RAISE NOTICE is not for our log. */

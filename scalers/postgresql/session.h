@@ -1,9 +1,9 @@
 /*
- * A session of a database, in libpq's pipeline mode. Nothing here blocks, but looking up a host's name
- * where the parameters have no hostaddr.
+ * A session of a database, in libpq's pipeline mode. Nothing here blocks, but looking up a host's
+ * name where the parameters have no hostaddr.
  *
- * Each query is a transaction of its own, and many of them can be in flight; they are answered in order.
- * What comes back is read by results.h.
+ * Each query is a transaction of its own, and many of them can be in flight; they are answered in
+ * order. What comes back is read by results.h.
  *
  * Threads: one at a time.
  */
@@ -57,8 +57,8 @@ struct postgresql_session {
     bool is_broken;
     bool runs_alone;
 
-    /* CLOSED: it must not be opened before. CONNECTING, TRIAL: when that began. READY: since when it has
-     * been idle, or the server has owed the first entry its BEGIN. */
+    /* CLOSED: it must not be opened before. CONNECTING, TRIAL: when that began. READY: since when
+     * it has been idle, or the server has owed the first entry its BEGIN. */
     int64_t since_ms;
     int64_t begun_ms;          /* when BEGIN of the first entry was answered; 0: not yet */
     enum postgresql_step step; /* of the first entry, that is being answered */
@@ -75,14 +75,15 @@ struct postgresql_session {
 bool postgresql_session_open(struct postgresql_session *session,
                              const struct postgresql_parameters *parameters, struct error *error);
 
-/* Goes on where it is CONNECTING, once the socket is ready. False where it failed; the connection has the
- * error. A trial follows, and results.h ends it. */
+/* Goes on where it is CONNECTING, once the socket is ready. False where it failed; the connection
+ * has the error. A trial follows, and results.h ends it. */
 bool postgresql_session_advance(struct postgresql_session *session);
 
 /* At once, in any state. Tasks in flight must have been ended. */
 void postgresql_session_close(struct postgresql_session *session, int64_t closed_until_ms);
 
-/* Sends a query; there must be room. Where the session is broken, postgresql_session_flush() fails. */
+/* Sends a query; there must be room. Where the session is broken, postgresql_session_flush() fails.
+ */
 void postgresql_session_send(struct postgresql_session *session, const char *query,
                              const struct postgresql_entry *entry, bool watch_client);
 

@@ -110,8 +110,8 @@ static void return_tasks(struct postgresql_session *session)
 
 /* ---- what goes wrong with one ---- */
 
-/* Its connection failed or was closed. The query that it was running may be the cause and fails; the others go
- * to another session. Where there is none and none was running, all fail. */
+/* Its connection failed or was closed. The query that it was running may be the cause and fails;
+ * the others go to another session. Where there is none and none was running, all fail. */
 static bool drop_broken(struct postgresql_client *client, struct postgresql_session *session,
                         struct error *error)
 {
@@ -194,8 +194,8 @@ static int64_t deadline_of(const struct postgresql_client *client,
     return session->begun_ms + postgresql_session_entry(session, 0)->limit_ms + GRACE_MS;
 }
 
-/* When something is to be done even if nothing is received: a session is late, another is needed, or one
- * is to be closed. */
+/* When something is to be done even if nothing is received: a session is late, another is needed,
+ * or one is to be closed. */
 static int64_t next_ms(const struct postgresql_client *client)
 {
     int64_t next = CLOCK_NEVER;

@@ -1,8 +1,8 @@
 /*
  * The sessions of a client: opened where tasks wait, closed where they are idle, broken or late.
  *
- * One that the server or a pooler refuses, or that is late behind one, fails no task: it is not used, and
- * another try comes later.
+ * One that the server or a pooler refuses, or that is late behind one, fails no task: it is not
+ * used, and another try comes later.
  *
  * Threads: one at a time.
  */
@@ -13,16 +13,16 @@
 
 #include <stdbool.h>
 
-/* Opens one more where it is needed, closes those that have been idle for a while. False: there is none, and
- * none can be opened. */
+/* Opens one more where it is needed, closes those that have been idle for a while. False: there is
+ * none, and none can be opened. */
 bool postgresql_sessions_adjust(struct postgresql_client *client, struct feed *feed,
                                 struct error *error);
 
 /* Nothing is in flight, and no more than one is open. */
 bool postgresql_sessions_are_idle(const struct postgresql_client *client);
 
-/* Sends what was written to them, waits until something happens, and takes what was received. False: none is
- * left. */
+/* Sends what was written to them, waits until something happens, and takes what was received.
+ * False: none is left. */
 bool postgresql_sessions_wait(struct postgresql_client *client, struct feed *feed,
                               struct error *error);
 

@@ -9,8 +9,9 @@
 
 enum { MAX_SHOWN_BYTES = 20, MAX_NAME = 64 /* PostgreSQL's own, with the end */ };
 
-/* They do what outlives a read-only transaction that is rolled back: to other sessions, the whole server, its files, or
- * other servers. The last ones run SQL that is in a string. At the end * stands for any letters. */
+/* They do what outlives a read-only transaction that is rolled back: to other sessions, the whole
+ * server, its files, or other servers. The last ones run SQL that is in a string. At the end *
+ * stands for any letters. */
 static const char *const forbidden[] = {
     "pg_terminate_backend",
     "pg_cancel_backend",
@@ -148,8 +149,8 @@ static const char *read_quoted_name(const char *at, char *name)
     return end;
 }
 
-/* The next function that is called, as far as names show it: a name before a parenthesis; or a name with escapes, wherever
- * it is. False: there is none. */
+/* The next function that is called, as far as names show it: a name before a parenthesis; or a name
+ * with escapes, wherever it is. False: there is none. */
 static bool next_call(const char **at, char *name)
 {
     for (const char *next = past_space(*at, ""); *next != '\0'; next = past_space(next, "")) {
@@ -185,8 +186,8 @@ static bool next_call(const char **at, char *name)
 
 /* ---- the rules ---- */
 
-/* What can return a row. The rest would fail, and some of it would end the session for all (COPY) or outlive
- * its transaction (PREPARE). */
+/* What can return a row. The rest would fail, and some of it would end the session for all (COPY)
+ * or outlive its transaction (PREPARE). */
 static bool can_return_row(const char *first)
 {
     static const char *const words[] = {"select", "with", "values", "table", "show", "call", "("};

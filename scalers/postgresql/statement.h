@@ -1,6 +1,6 @@
 /*
- * What a trigger's SQL may be, as far as its text shows it. The server decides the rest: the transaction is read-only
- * and rolled back, and the role's rights are the real limit.
+ * What a trigger's SQL may be, as far as its text shows it. The server decides the rest: the
+ * transaction is read-only and rolled back, and the role's rights are the real limit.
  *
  * Threads: any; nothing is kept.
  */

@@ -48,8 +48,8 @@ static bool parse_sample(const char *name, const json_t *sample, double *ret_num
     return parse_number(name, text, ret_number, error);
 }
 
-/* A part of the sources behind a query may have failed. What was found counts, but nothing found may then
- * be wrong. */
+/* A part of the sources behind a query may have failed. What was found counts, but nothing found
+ * may then be wrong. */
 static bool parse_none(const char *name, const json_t *root, double *ret_number,
                        struct error *error)
 {
@@ -94,7 +94,8 @@ static double *part_of(const json_t *series, struct reading *reading)
     return &reading->value;
 }
 
-/* A query without a result leaves its field unknown; but that of `query` may only lack it where nothing warns. */
+/* A query without a result leaves its field unknown; but that of `query` may only lack it where
+ * nothing warns. */
 static bool parse_parts(const char *name, const json_t *root, const json_t *result,
                         struct reading *reading, struct error *error)
 {
@@ -102,8 +103,7 @@ static bool parse_parts(const char *name, const json_t *root, const json_t *resu
     const json_t *series;
     if (!json_is_array(result))
         return error_unavailable(error, "%s: unexpected reply without a result", name);
-    json_array_foreach(result, i, series)
-    {
+    json_array_foreach(result, i, series) {
         double *number = part_of(series, reading);
         if (!isnan(*number))
             return error_unavailable(error,

@@ -12,7 +12,8 @@
 
 #include <stdbool.h>
 
-/* `name` is the source's, for errors. A reading whose value is NAN: there is no data, or it is NaN. */
+/* `name` is the source's, for errors. A reading whose value is NAN: there is no data, or it is NaN.
+ */
 bool prometheus_answer_parse(const char *name, const struct fetch_answer *answer,
                              struct reading *ret_reading, struct error *error);
 

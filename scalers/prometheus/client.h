@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 enum {
-    /* Prometheus runs 20 queries at a time by default (--query.max-concurrency), for all its users. */
+    /* Prometheus runs 20 queries at a time by default (--query.max-concurrency), for all its users.
+     */
     PROMETHEUS_MIN_WINDOW = 8,
     PROMETHEUS_MAX_WINDOW = 32,
     PROMETHEUS_ISOLATED_SHARE = 4, /* a quarter of the window */
@@ -41,7 +42,8 @@ void prometheus_client_disconnect(void *client);
 
 void prometheus_client_set_window(struct prometheus_client *client, size_t window);
 
-/* Sends the cheapest query, `1`, with the client as its owner: does the server answer anything at all? */
+/* Sends the cheapest query, `1`, with the client as its owner: does the server answer anything at
+ * all? */
 void prometheus_client_ping(struct prometheus_client *client, int64_t deadline_ms);
 bool prometheus_client_take_ping(const struct prometheus_client *client, struct fetch_ended *ended,
                                  struct error *error);

@@ -20,8 +20,8 @@ struct round {
     struct prometheus_client *client;
     struct feed *feed;
 
-    /* Requests that failed without any answer since they were sent: they fail alone if the server answers
-     * anything else. Until that is known they have not ended. */
+    /* Requests that failed without any answer since they were sent: they fail alone if the server
+     * answers anything else. Until that is known they have not ended. */
     struct task *unreached;
     struct error unreached_error;
     bool is_pinging;
@@ -76,8 +76,7 @@ static void note_answer(struct round *round)
 {
     struct task *task, *next;
     round->client->answered_ms = clock_now_ms();
-    DL_FOREACH_SAFE(round->unreached, task, next)
-    {
+    DL_FOREACH_SAFE(round->unreached, task, next) {
         DL_DELETE(round->unreached, task);
         task_fail(task, &round->unreached_error);
     }

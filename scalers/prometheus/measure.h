@@ -1,5 +1,6 @@
 /*
- * Measuring: each query is a request of its own, a few of them side by side; more where queries wait.
+ * Measuring: each query is a request of its own, a few of them side by side; more where queries
+ * wait.
  *
  * Threads: one at a time.
  */

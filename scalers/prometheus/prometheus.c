@@ -1,7 +1,7 @@
 /*
- * prometheus: the result of a PromQL query, from Prometheus or from what speaks its API (Thanos, Mimir,
- * VictoriaMetrics). Identical queries are sent once, where KEDA's built-in sends one per trigger, and
- * twice (keda #2918).
+ * prometheus: the result of a PromQL query, from Prometheus or from what speaks its API (Thanos,
+ * Mimir, VictoriaMetrics). Identical queries are sent once, where KEDA's built-in sends one per
+ * trigger, and twice (keda #2918).
  */
 #include "prometheus/options.h"
 

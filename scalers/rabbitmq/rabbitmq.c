@@ -1,7 +1,7 @@
 /*
- * RabbitMQ: the messages of a queue, or of all that match a pattern, over AMQP (ready ones) or over the
- * management API (ready and unacknowledged ones, and rates). Keys and rules as KEDA's rabbitmq scaler
- * has them.
+ * RabbitMQ: the messages of a queue, or of all that match a pattern, over AMQP (ready ones) or over
+ * the management API (ready and unacknowledged ones, and rates). Keys and rules as KEDA's rabbitmq
+ * scaler has them.
  */
 #include "measure/scaler.h"
 
@@ -27,7 +27,8 @@ enum {
 static int64_t idle_interval_ms(const struct options *options)
 {
     if (rabbitmq_needs_rates(options->query))
-        return 0; /* the broker itself takes them every few seconds: measuring more often adds nothing */
+        return 0; /* the broker itself takes them every few seconds: measuring more often adds
+                     nothing */
     return rabbitmq_is_http(options->connection) ? HTTP_IDLE_MS : AMQP_IDLE_MS;
 }
 
@@ -45,8 +46,9 @@ static void metric_spec(const struct options *options, struct metric_spec *ret_s
     ret_spec->idle_interval_ms = idle_interval_ms(options);
 }
 
-/* The value of a mode, from messages and the rates per second at which they are published and are delivered
- * or got. As in KEDA, where a ratio has no denominator, the value is the activation value. */
+/* The value of a mode, from messages and the rates per second at which they are published and are
+ * delivered or got. As in KEDA, where a ratio has no denominator, the value is the activation
+ * value. */
 static struct evaluation evaluate_mode(enum rabbitmq_mode mode, double messages, double published,
                                        double delivered, double activation)
 {
@@ -109,7 +111,8 @@ static unsigned reports(const struct options *options, const char **ret_advice)
                : READING_CONSUMERS;
 }
 
-/* One listing answers all queues of a virtual host that are counted in the same way, however few are needed. */
+/* One listing answers all queues of a virtual host that are counted in the same way, however few
+ * are needed. */
 static char *bundle(const void *connection_options, const void *query_options)
 {
     const struct rabbitmq_query *query = query_options;

@@ -31,8 +31,8 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Undoes the percent-encoding; NULL where it is none, or hides a NUL. It may be a secret: its memory is
- * of its size from the start, so that no copy is left behind. */
+/* Undoes the percent-encoding; NULL where it is none, or hides a NUL. It may be a secret: its
+ * memory is of its size from the start, so that no copy is left behind. */
 static char *decoded(const char *bytes, size_t length)
 {
     char *text = memory_new(length + 1);
@@ -133,7 +133,8 @@ static bool parse_address(struct rabbitmq_url *url, const char *address, size_t 
     return colon == NULL || parse_port(url, colon + 1, (size_t)(end - colon - 1), error);
 }
 
-/* AMQP: the whole path is the vhost. The management API: its last piece is, the rest is a prefix. */
+/* AMQP: the whole path is the vhost. The management API: its last piece is, the rest is a prefix.
+ */
 static bool parse_path(struct rabbitmq_url *url, const char *path, size_t length,
                        struct error *error)
 {

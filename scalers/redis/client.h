@@ -1,6 +1,6 @@
 /*
- * The client: the channel that measures, and beside it a subscriber and two more channels that are opened when
- * they are needed.
+ * The client: the channel that measures, and beside it a subscriber and two more channels that are
+ * opened when they are needed.
  *
  * Threads: one at a time.
  */

@@ -1,5 +1,6 @@
 /*
- * Connecting a client: to the server of its options, or to the master that its Sentinels name, which is followed.
+ * Connecting a client: to the server of its options, or to the master that its Sentinels name,
+ * which is followed.
  *
  * Threads: that of the client.
  */
@@ -13,16 +14,17 @@
 #include <stdint.h>
 
 /*
- * As struct scaler has them. They return once the server has replied and we are authenticated: connecting to a
- * stopped one "succeeds".
+ * As struct scaler has them. They return once the server has replied and we are authenticated:
+ * connecting to a stopped one "succeeds".
  */
 bool redis_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                    struct error *error);
 bool redis_connect_to_master(const void *connection_options, int64_t deadline_ms, void **ret_client,
                              struct error *error);
 
-/* Where the Sentinels name another master, all channels to this one are closed, what they had in flight waits to be
- * sent again, and subscribers are notified. False: they are about to answer, and nothing may be sent until then. */
+/* Where the Sentinels name another master, all channels to this one are closed, what they had in
+ * flight waits to be sent again, and subscribers are notified. False: they are about to answer, and
+ * nothing may be sent until then. */
 bool redis_follow_master(struct redis_client *client, int64_t now_ms);
 
 #endif

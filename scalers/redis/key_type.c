@@ -56,8 +56,7 @@ void redis_key_types_done(struct redis_key_types *types)
 {
     struct redis_known_key *known;
     struct redis_known_key *next;
-    HASH_ITER(hh, types->keys, known, next)
-    {
+    HASH_ITER(hh, types->keys, known, next) {
         HASH_DEL(types->keys, known);
         free(known);
     }

@@ -1,6 +1,6 @@
 /*
- * The types of keys. They are remembered, so that reading a length takes one command; who finds that a key
- * has another type by now records it.
+ * The types of keys. They are remembered, so that reading a length takes one command; who finds
+ * that a key has another type by now records it.
  *
  * Threads: that of the client. Owner: the client.
  */

@@ -1,6 +1,6 @@
 /*
- * Measuring: the loop that takes tasks, sends what they need and handles what is received, over all channels
- * of a client.
+ * Measuring: the loop that takes tasks, sends what they need and handles what is received, over all
+ * channels of a client.
  *
  * Threads: that of the client.
  */
@@ -13,7 +13,8 @@
 
 #include <stdbool.h>
 
-/* Sends the first request of each task (utlist) on a channel that is ready. Each becomes a command's. */
+/* Sends the first request of each task (utlist) on a channel that is ready. Each becomes a
+ * command's. */
 typedef void redis_send_tasks(struct redis_client *client, struct redis_channel *channel,
                               struct task *tasks);
 

@@ -124,8 +124,8 @@ void redis_connection_check(const void *connection_options, struct error *mistak
 
 bool redis_connection_has_tls(const struct redis_connection *connection);
 
-/* Of a connection without mistakes: its addresses, those of host and port behind the others, as KEDA has them. The caller
- * frees the host. */
+/* Of a connection without mistakes: its addresses, those of host and port behind the others, as
+ * KEDA has them. The caller frees the host. */
 size_t redis_connection_count(const struct redis_connection *connection);
 char *redis_connection_host(const struct redis_connection *connection, size_t index, int *ret_port);
 

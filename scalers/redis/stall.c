@@ -28,8 +28,8 @@ static void take_back(struct redis_channel *channel, struct task **waiting)
     struct redis_command *command;
     struct task *tasks = NULL;
     DL_FOREACH(channel->commands, command)
-    for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
-        DL_APPEND(tasks, task);
+        for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
+            DL_APPEND(tasks, task);
     DL_CONCAT(tasks, *waiting);
     *waiting = tasks;
 }
@@ -46,8 +46,7 @@ static int64_t time_out_oldest(const struct redis_channel *channel, int64_t now_
     int64_t next_ms = CLOCK_NEVER;
     struct task *task;
     struct task *following;
-    DL_FOREACH_SAFE(channel->commands->tasks, task, following)
-    {
+    DL_FOREACH_SAFE(channel->commands->tasks, task, following) {
         int64_t deadline_ms = channel->progress_ms + task->timeout_ms;
         if (now_ms < deadline_ms) {
             look_again(&next_ms, deadline_ms);
@@ -256,8 +255,8 @@ void redis_stall_lose_isolated(struct redis_client *client, const struct error *
     redis_client_close(client, &client->isolated);
 }
 
-/* A server closes a connection that was idle for long, perhaps just now. From the second time on the oldest
- * command may be what breaks it. */
+/* A server closes a connection that was idle for long, perhaps just now. From the second time on
+ * the oldest command may be what breaks it. */
 bool redis_stall_lose_shared(struct redis_client *client)
 {
     struct redis_channel *channel = client->shared;

@@ -17,8 +17,8 @@
 #include <string.h>
 #include <utlist.h>
 
-/* Where the server reports no changes, and for pending entries; 1,000 streams cost it about a hundredth of
- * a core. */
+/* Where the server reports no changes, and for pending entries; 1,000 streams cost it about a
+ * hundredth of a core. */
 enum { IDLE_INTERVAL_MS = 100 };
 
 struct stream_query {
@@ -248,9 +248,9 @@ static void explain_lag(const struct redis_server *server, struct task *task, co
 }
 
 /*
- * Redis does not know who is connected, only who was seen when. A consumer that waits for messages has nothing pending and is
- * seen often, or at the latest when one comes; one that works on a message is seen again when that is done. One that died
- * with entries pending keeps them.
+ * Redis does not know who is connected, only who was seen when. A consumer that waits for messages
+ * has nothing pending and is seen often, or at the latest when one comes; one that works on a
+ * message is seen again when that is done. One that died with entries pending keeps them.
  */
 enum { SEEN_MS = 15 * 1000, SEEN_AT_WORK_MS = 5 * 60 * 1000, MAX_CONSUMERS = 10 * 1000 };
 
@@ -323,7 +323,8 @@ static void take_lag(struct redis_channel *channel, struct task *task, const red
         return;
     }
     const redisReply *group = find_group(reply, query->consumer_group);
-    /* As KEDA: workers make their group when they start, so before the first one all entries wait. */
+    /* As KEDA: workers make their group when they start, so before the first one all entries wait.
+     */
     if (group == NULL) {
         read_length(channel->owner, channel, task);
         return;
@@ -360,7 +361,8 @@ static int compare_streams(const void *left, const void *right)
     return strcmp(stream_of(*(struct task *const *)left), stream_of(*(struct task *const *)right));
 }
 
-/* The reply has all groups of a stream, so that one command is sent for all of them. `tasks` ends with NULL. */
+/* The reply has all groups of a stream, so that one command is sent for all of them. `tasks` ends
+ * with NULL. */
 static void read_groups(struct redis_client *client, struct redis_channel *channel,
                         struct task **tasks, size_t count)
 {

@@ -72,7 +72,8 @@ static void on_setup(struct redis_channel *channel, struct redis_command *comman
         snprintf(subscriber->id, sizeof(subscriber->id), "%lld", reply->integer);
 }
 
-/* A proxy that closes a connection upon a command that it does not know does so here, where nothing is measured. */
+/* A proxy that closes a connection upon a command that it does not know does so here, where nothing
+ * is measured. */
 static void on_connected(struct redis_channel *channel)
 {
     redis_setup_send(channel);
@@ -181,7 +182,8 @@ static void on_caching(struct redis_channel *channel, struct redis_command *comm
     }
 }
 
-/* Whether the task's reading is to be tracked; else says why it cannot be, where it never can on this channel. */
+/* Whether the task's reading is to be tracked; else says why it cannot be, where it never can on
+ * this channel. */
 static bool subscribe(struct redis_subscriber *subscriber, const struct redis_channel *channel,
                       const char *key, struct task *task)
 {

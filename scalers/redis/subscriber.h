@@ -1,10 +1,10 @@
 /*
- * The subscriber: a channel of its own, on which Redis reports keys that were changed since they were read
- * (CLIENT TRACKING), each key once. Only the keys of queries with a notifier are tracked (OPTIN): each take
- * from a list is a change, too, and a busy list would be reported all the time.
+ * The subscriber: a channel of its own, on which Redis reports keys that were changed since they
+ * were read (CLIENT TRACKING), each key once. Only the keys of queries with a notifier are tracked
+ * (OPTIN): each take from a list is a change, too, and a busy list would be reported all the time.
  *
- * What no command changes is not reported: entries of a stream that a group is given (XREADGROUP) become
- * pending without a report, so pending entries cannot be subscribed to.
+ * What no command changes is not reported: entries of a stream that a group is given (XREADGROUP)
+ * become pending without a report, so pending entries cannot be subscribed to.
  *
  * Threads: that of the client. Owner: the client.
  */
@@ -39,13 +39,13 @@ struct redis_subscriber {
 void redis_subscriber_init(struct redis_subscriber *subscriber, struct redis_server *server);
 void redis_subscriber_done(struct redis_subscriber *subscriber); /* notifies nobody */
 
-/* Before tasks are sent on the channel that measures: opens the subscriber's where one of them needs it, and
- * has its reads tracked once it is there. */
+/* Before tasks are sent on the channel that measures: opens the subscriber's where one of them
+ * needs it, and has its reads tracked once it is there. */
 void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_channel *channel,
                               const struct task *tasks);
 
-/* Sends a request that reads the key, and subscribes those of the tasks that want it. `tasks` ends with NULL;
- * they are the command's from here on. */
+/* Sends a request that reads the key, and subscribes those of the tasks that want it. `tasks` ends
+ * with NULL; they are the command's from here on. */
 struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
                                             struct redis_channel *channel,
                                             struct redis_request request, const char *key,

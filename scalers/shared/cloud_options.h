@@ -10,7 +10,8 @@
 #define CLOUD_OPTION(name, instead)                                                                \
     {.key = (name), .scope = OPTION_CONNECTION, .type = OPTION_UNSUPPORTED, .doc = (instead)}
 
-/* podIdentity is of a TriggerAuthentication, and none of those gets here; it may be tried all the same. */
+/* podIdentity is of a TriggerAuthentication, and none of those gets here; it may be tried all the
+ * same. */
 #define POD_IDENTITY_OPTION(instead) CLOUD_OPTION("podIdentity", instead)
 
 #define AWS_OPTIONS(instead)                                                                       \

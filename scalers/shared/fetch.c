@@ -77,7 +77,8 @@ struct fetcher *fetch_new(const struct fetch_source *source, struct fetch_budget
         return fetcher;
 
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    /* With HTTP/2 libcurl reads frames that are no news, such as empty data, as long as there are some: without end. */
+    /* With HTTP/2 libcurl reads frames that are no news, such as empty data, as long as there are
+     * some: without end. */
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);

@@ -1,6 +1,6 @@
 /*
- * GETs (and POSTs) of JSON with a deadline and a limit of size: one at a time per fetcher, over a connection
- * that is kept. fetch_pool.h sends them, many side by side.
+ * GETs (and POSTs) of JSON with a deadline and a limit of size: one at a time per fetcher, over a
+ * connection that is kept. fetch_pool.h sends them, many side by side.
  *
  * Threads: one at a time. Credentials go to libcurl beside the URL, so that no error shows them.
  * Redirections are not followed: they could take the credentials along.
@@ -67,14 +67,14 @@ void fetch_set_form(const struct fetcher *fetcher, const char *form);
 
 void fetch_answer_done(struct fetch_answer *answer);
 
-/* Makes the tree of the body, where that takes at most so many bytes and is JSON. False: it would take more. `name` is
- * that of the source. */
+/* Makes the tree of the body, where that takes at most so many bytes and is JSON. False: it would
+ * take more. `name` is that of the source. */
 bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const char *name,
                             struct error *error);
 
-/* For fetch_pool.c: prepares the handle, unless the deadline has passed; and takes what has arrived once the
- * transfer has ended. The error is set where the outcome is not FETCH_ANSWERED; else the answer is, which
- * the caller ends with fetch_answer_done(). */
+/* For fetch_pool.c: prepares the handle, unless the deadline has passed; and takes what has arrived
+ * once the transfer has ended. The error is set where the outcome is not FETCH_ANSWERED; else the
+ * answer is, which the caller ends with fetch_answer_done(). */
 bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms);
 void fetch_drop(struct fetcher *fetcher); /* what has arrived */
 CURL *fetch_handle(const struct fetcher *fetcher);

@@ -224,7 +224,8 @@ bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended)
     return take_done(pool, ret_ended);
 }
 
-/* What has just begun has a timer of libcurl's that is due at once, and each GET one for its deadline. */
+/* What has just begun has a timer of libcurl's that is due at once, and each GET one for its
+ * deadline. */
 void fetch_pool_wait(struct fetch_pool *pool, struct feed *feed, int64_t deadline_ms)
 {
     struct curl_waitfd extra = {.fd = feed_descriptor(feed), .events = CURL_WAIT_POLLIN};

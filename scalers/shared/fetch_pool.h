@@ -9,10 +9,12 @@
  *         fetch_pool_wait(pool, feed, CLOCK_NEVER);
  *     }
  *
- * Each GET has a deadline of its own, and ends exactly once: by fetch_pool_take() or fetch_pool_wait_one(),
- * or by fetch_pool_cancel() or fetch_pool_stop(), after which nothing of it comes any more.
+ * Each GET has a deadline of its own, and ends exactly once: by fetch_pool_take() or
+ * fetch_pool_wait_one(), or by fetch_pool_cancel() or fetch_pool_stop(), after which nothing of it
+ * comes any more.
  *
- * A fetcher of another server can be added for one transfer: it waits beside the GETs and delays none of them.
+ * A fetcher of another server can be added for one transfer: it waits beside the GETs and delays
+ * none of them.
  *
  * Threads: one at a time.
  */
@@ -51,15 +53,16 @@ void fetch_pool_set_bearer(struct fetch_pool *pool, const char *token);
 size_t fetch_pool_in_flight(const struct fetch_pool *pool);
 bool fetch_pool_has_room(const struct fetch_pool *pool);
 
-/* Begins a GET; there must be room. Whatever happens to it is reported by fetch_pool_take(): past the
- * deadline, FETCH_TIMED_OUT. */
+/* Begins a GET; there must be room. Whatever happens to it is reported by fetch_pool_take(): past
+ * the deadline, FETCH_TIMED_OUT. */
 void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms);
 
 /* Begins a transfer of this fetcher, which is borrowed until it has ended, as a GET does. */
 void fetch_pool_add(struct fetch_pool *pool, struct fetcher *fetcher, const char *url, void *owner,
                     int64_t deadline_ms);
 
-/* The next GET that has ended, without waiting; false: none. The caller ends it with fetch_ended_done(). */
+/* The next GET that has ended, without waiting; false: none. The caller ends it with
+ * fetch_ended_done(). */
 bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended);
 void fetch_ended_done(struct fetch_ended *ended);
 

@@ -17,7 +17,8 @@ struct http_address {
     char *password;
 };
 
-/* False where it is no such URL, or has parameters. Whatever it returned, end it with http_address_done(). */
+/* False where it is no such URL, or has parameters. Whatever it returned, end it with
+ * http_address_done(). */
 bool http_address_parse(const char *url, struct http_address *ret_address);
 void http_address_done(struct http_address *address);
 

@@ -25,7 +25,8 @@ static bool use_key(SSL_CTX *context, const struct tls_options *options, struct 
 /* OpenSSL's own, which is the same for all contexts. */
 static _Atomic(security_callback) usual_security;
 
-/* A server may choose a group of 10,000 bits, which takes a second of CPU time for each connection. */
+/* A server may choose a group of 10,000 bits, which takes a second of CPU time for each connection.
+ */
 static int check_security(const SSL *ssl, const SSL_CTX *context, int operation, int bits, int id,
                           void *other, void *data)
 {

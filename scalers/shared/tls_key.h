@@ -14,7 +14,8 @@
 /* Reads `key`, by `keyPassword` where it is encrypted. NULL with an error; the caller frees it. */
 EVP_PKEY *tls_key_read(const struct tls_options *options, struct error *error);
 
-/* The same as PEM without a password, for client libraries that take no other. The caller frees it. */
+/* The same as PEM without a password, for client libraries that take no other. The caller frees it.
+ */
 char *tls_key_plain(const struct tls_options *options, struct error *error);
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * The TLS keys that scalers share: a struct for the connection's, the rows of its table, and the rule
- * across them. Files are given as their content (PEM), as KEDA does.
+ * The TLS keys that scalers share: a struct for the connection's, the rows of its table, and the
+ * rule across them. Files are given as their content (PEM), as KEDA does.
  *
- * In a trigger `unsafeSsl` is about KEDA's channel to Backlog, so for the broker it is `brokerUnsafeSsl`.
+ * In a trigger `unsafeSsl` is about KEDA's channel to Backlog, so for the broker it is
+ * `brokerUnsafeSsl`.
  */
 #ifndef BACKLOG_SCALERS_SHARED_TLS_OPTIONS_H
 #define BACKLOG_SCALERS_SHARED_TLS_OPTIONS_H

@@ -1,6 +1,7 @@
 /*
- * TLS on a connected socket that does not block, for client libraries that have no TLS of their own, or another in
- * each version. The caller polls the socket for tls_socket_events() or for what it wants to write.
+ * TLS on a connected socket that does not block, for client libraries that have no TLS of their
+ * own, or another in each version. The caller polls the socket for tls_socket_events() or for what
+ * it wants to write.
  *
  * Threads: one at a time. OpenSSL's queue of errors is empty afterwards.
  */
@@ -14,13 +15,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What all connections to a source share, by tls_configure() of shared/tls.h. NULL with an error; the caller frees it. */
+/* What all connections to a source share, by tls_configure() of shared/tls.h. NULL with an error;
+ * the caller frees it. */
 SSL_CTX *tls_context_new(const struct tls_options *options, struct error *error);
 
 struct tls_socket;
 
-/* Sends `host` as SNI, unless it is an address, and expects a certificate for it. The socket stays the caller's. NULL:
- * out of memory. */
+/* Sends `host` as SNI, unless it is an address, and expects a certificate for it. The socket stays
+ * the caller's. NULL: out of memory. */
 struct tls_socket *tls_socket_new(SSL_CTX *context, const char *host, int socket);
 void tls_socket_free(struct tls_socket *tls); /* of NULL, too */
 
@@ -35,7 +37,8 @@ enum tls_result {
 enum tls_result tls_socket_handshake(struct tls_socket *tls);
 short tls_socket_events(const struct tls_socket *tls); /* during the handshake */
 
-/* A buffer of TLS_RECORD_BYTES takes all that OpenSSL has taken off the socket, so that poll() knows what is left. */
+/* A buffer of TLS_RECORD_BYTES takes all that OpenSSL has taken off the socket, so that poll()
+ * knows what is left. */
 enum { TLS_RECORD_BYTES = 16 * 1024 };
 enum tls_result tls_socket_read(struct tls_socket *tls, void *buffer, size_t size,
                                 size_t *ret_length);

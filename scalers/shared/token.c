@@ -12,7 +12,8 @@ enum {
     MAX_BODY_BYTES = 64 * 1024,
     MAX_TREE_BYTES = 1024 * 1024,
     MAX_CODE_BYTES = 40,
-    /* Where the endpoint does not report how long its token is valid, and the longest that is accepted. */
+    /* Where the endpoint does not report how long its token is valid, and the longest that is
+       accepted. */
     DEFAULT_LIFETIME_S = 300,
     MAX_LIFETIME_S = 24 * 3600,
 };

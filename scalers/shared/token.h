@@ -1,8 +1,9 @@
 /*
- * Access tokens for client credentials (OAuth 2.0, RFC 6749, section 4.4), as Go's client requests them.
+ * Access tokens for client credentials (OAuth 2.0, RFC 6749, section 4.4), as Go's client requests
+ * them.
  *
- * Threads: one at a time per request. No error repeats a secret, or what the endpoint says beyond its
- * error's code.
+ * Threads: one at a time per request. No error repeats a secret, or what the endpoint says beyond
+ * its error's code.
  */
 #ifndef BACKLOG_SCALERS_SHARED_TOKEN_H
 #define BACKLOG_SCALERS_SHARED_TOKEN_H

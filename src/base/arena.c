@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-/* Under the address sanitizer each piece is a block of its own, so that it sees who writes beyond one. */
+/* Under the address sanitizer each piece is a block of its own, so that it sees who writes beyond
+ * one. */
 #ifdef __SANITIZE_ADDRESS__
 enum { FIRST_BYTES = 0, BLOCK_BYTES = 0 };
 #else

@@ -1,6 +1,6 @@
 /*
- * An arena: many small pieces of memory, which are freed together. The first few KiB lie within it, so one
- * on the stack mostly does not use the heap.
+ * An arena: many small pieces of memory, which are freed together. The first few KiB lie within it,
+ * so one on the stack mostly does not use the heap.
  *
  * Threads: none are involved; an arena belongs to whoever declared it, and must not be moved.
  */

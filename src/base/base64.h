@@ -8,7 +8,8 @@
 
 #include <stddef.h>
 
-/* With a NUL behind it; the caller frees it. NULL: it is no base64. White space within is passed over. */
+/* With a NUL behind it; the caller frees it. NULL: it is no base64. White space within is passed
+ * over. */
 char *base64_decode(const char *text, size_t *ret_length);
 
 #endif

@@ -14,7 +14,8 @@
 int64_t clock_now_ms(void);
 int64_t clock_now_us(void); /* the same in microseconds, for durations */
 
-/* Milliseconds from now to `deadline_ms`, at least 0, at most `max_ms`: for APIs that take a time-out. */
+/* Milliseconds from now to `deadline_ms`, at least 0, at most `max_ms`: for APIs that take a
+ * time-out. */
 int clock_left_ms(int64_t deadline_ms, int max_ms);
 
 /* The date as RFC 3339 with milliseconds, in UTC; for logs. `size` is at least 25. */
@@ -23,14 +24,15 @@ void clock_date(char *buffer, size_t size);
 /* The same of a time in milliseconds since 1970. */
 void clock_format_date(int64_t unix_ms, char *buffer, size_t size);
 
-/* What is to be added to a time of clock_now_ms() to get milliseconds since 1970, as the date is set now. */
+/* What is to be added to a time of clock_now_ms() to get milliseconds since 1970, as the date is
+ * set now. */
 double clock_unix_offset_ms(void);
 
 /* Seconds since 1970 at a moment of clock_now_ms(). */
 double clock_unix_s(int64_t at_ms);
 
-/* The time of day of a moment of clock_now_ms(), in UTC, as 18:15:31Z, with the date where that is another day. `size` is at
- * least 24. */
+/* The time of day of a moment of clock_now_ms(), in UTC, as 18:15:31Z, with the date where that is
+ * another day. `size` is at least 24. */
 void clock_time_of_day(int64_t at_ms, char *buffer, size_t size);
 
 /* A random number from 0 to below - 1, for jitter and not for secrets. Any thread. */

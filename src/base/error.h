@@ -2,9 +2,9 @@
  * Errors: what went wrong, in words for the user who can correct it.
  *
  * A function that can fail returns bool and takes `struct error *` last; it sets the error when and
- * only when it returns false. `struct error error = {0};` is no error. The text names the key or the
- * thing, the value, what is allowed and what to do; it never holds a secret. It is UTF-8: of what a source
- * said, each byte that is none becomes a question mark.
+ * only when it returns false. `struct error error = {0};` is no error. The text names the key or
+ * the thing, the value, what is allowed and what to do; it never holds a secret. It is UTF-8: of
+ * what a source said, each byte that is none becomes a question mark.
  */
 #ifndef BACKLOG_BASE_ERROR_H
 #define BACKLOG_BASE_ERROR_H
@@ -28,7 +28,8 @@ struct error {
     char *text; /* owned; NULL where code is ERROR_NONE */
 };
 
-/* Set the error (what it held before is dropped) and return false, so that `return error_...` reads well. */
+/* Set the error (what it held before is dropped) and return false, so that `return error_...` reads
+ * well. */
 bool error_set(struct error *error, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool error_invalid(struct error *error, const char *format, ...)
@@ -36,8 +37,8 @@ bool error_invalid(struct error *error, const char *format, ...)
 bool error_unavailable(struct error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Adds one more mistake to an ERROR_INVALID error, after "; ": the user sees all of them at once. Behind the first 16 KiB
- * it only adds "and more". */
+/* Adds one more mistake to an ERROR_INVALID error, after "; ": the user sees all of them at once.
+ * Behind the first 16 KiB it only adds "and more". */
 void error_add(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Cuts a text of more than `max` bytes, and ends it with "; and more". */

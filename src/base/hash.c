@@ -51,7 +51,8 @@ void hash_begin(struct hash *hash)
                                     key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573}};
 }
 
-/* The last 8 bytes of a string have a zero byte, and no string has one: so it marks where it ends. */
+/* The last 8 bytes of a string have a zero byte, and no string has one: so it marks where it ends.
+ */
 void hash_add(struct hash *hash, const char *string, size_t length)
 {
     uint64_t word;

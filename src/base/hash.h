@@ -1,6 +1,6 @@
 /*
- * A keyed hash, for tables that outsiders fill: its key is random and of this process, so that nobody can
- * plan strings that collide, which would make a list of the table.
+ * A keyed hash, for tables that outsiders fill: its key is random and of this process, so that
+ * nobody can plan strings that collide, which would make a list of the table.
  *
  * It is SipHash-1-3 (https://www.aumasson.jp/siphash/siphash.pdf), of strings one after the other.
  *

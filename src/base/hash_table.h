@@ -1,6 +1,6 @@
 /*
- * uthash with the keyed hash of base/hash.h: whatever a table's keys are, outsiders cannot plan ones that collide.
- * Include this, and never <uthash.h> (tools/layers.py).
+ * uthash with the keyed hash of base/hash.h: whatever a table's keys are, outsiders cannot plan
+ * ones that collide. Include this, and never <uthash.h> (tools/layers.py).
  */
 #ifndef BACKLOG_BASE_HASH_TABLE_H
 #define BACKLOG_BASE_HASH_TABLE_H

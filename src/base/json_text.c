@@ -3,7 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* What jansson allocates for each (2.14, 64 bits), with malloc's own part and the halves that growing leaves free. */
+/* What jansson allocates for each (2.14, 64 bits), with malloc's own part and the halves that
+ * growing leaves free. */
 enum {
     OBJECT_BYTES = 272,
     ARRAY_BYTES = 144,
@@ -83,7 +84,8 @@ bool json_text_begins_with(struct json_text text, char first)
     return text.length > 0 && text.bytes[0] == first;
 }
 
-/* Behind the bracket that closes the one at `at`; which of both kinds it is does not matter here. */
+/* Behind the bracket that closes the one at `at`; which of both kinds it is does not matter here.
+ */
 static const char *skip_brackets(const char *at, const char *end)
 {
     size_t depth = 0;

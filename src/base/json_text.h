@@ -1,6 +1,7 @@
 /*
- * JSON from outside. A tree takes up to a hundred times the memory of its text ("{},{},..."), so that what a tree may
- * take is bounded before there is one, and long lists are walked over as text, an element at a time.
+ * JSON from outside. A tree takes up to a hundred times the memory of its text ("{},{},..."), so
+ * that what a tree may take is bounded before there is one, and long lists are walked over as text,
+ * an element at a time.
  *
  * Threads: any; nothing is kept. A text is borrowed.
  */
@@ -16,12 +17,12 @@ struct json_text {
     size_t length;
 };
 
-/* About how many bytes its tree takes, while it is made: at least as many as it does. SIZE_MAX: it is deeper than any
- * that is made. */
+/* About how many bytes its tree takes, while it is made: at least as many as it does. SIZE_MAX: it
+ * is deeper than any that is made. */
 size_t json_text_tree_bytes(struct json_text text);
 
-/* The tree, which the caller frees with json_decref(). NULL: it is not JSON, or would take more than `max_bytes`.
- * `flags` are jansson's. */
+/* The tree, which the caller frees with json_decref(). NULL: it is not JSON, or would take more
+ * than `max_bytes`. `flags` are jansson's. */
 json_t *json_text_tree(struct json_text text, size_t flags, size_t max_bytes);
 
 /* The first thing in it is `first` ('[' or '{'). */

@@ -51,11 +51,12 @@ enum log_format log_format_now(void)
     return settings.format;
 }
 
-/* The longest line is what a pipe takes in one go where it says that it has room; of that, an escaped character,
- * the sign of omission and what ends a line take less than END_BYTES. */
+/* The longest line is what a pipe takes in one go where it says that it has room; of that, an
+ * escaped character, the sign of omission and what ends a line take less than END_BYTES. */
 enum { LINE_BYTES = PIPE_BUF, END_BYTES = 16 };
 
-/* A broker's or a user's text must not forge a second line or break the JSON. Up to so many bytes of the line. */
+/* A broker's or a user's text must not forge a second line or break the JSON. Up to so many bytes
+ * of the line. */
 static void add_escaped(struct text *line, const char *message, size_t max_bytes)
 {
     static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
@@ -79,14 +80,15 @@ static void add_escaped(struct text *line, const char *message, size_t max_bytes
     }
 }
 
-/* To a pipe that other processes write to as well: without waiting, and all of it or nothing. False: the system
- * cannot. */
+/* To a pipe that other processes write to as well: without waiting, and all of it or nothing.
+ * False: the system cannot. */
 static bool write_at_once(const struct text *line)
 {
     struct iovec bytes = {line->bytes, line->length};
     if (pwritev2(STDERR_FILENO, &bytes, 1, -1, RWF_NOWAIT) >= 0 || errno == EAGAIN)
         return true;
-    /* Older kernels: by a description of our own, as O_NONBLOCK would be everybody's who shares this one. */
+    /* Older kernels: by a description of our own, as O_NONBLOCK would be everybody's who shares
+     * this one. */
     int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
     if (own < 0)
         return false;
@@ -96,9 +98,9 @@ static bool write_at_once(const struct text *line)
     return true;
 }
 
-/* One write a line, so that the lines of several threads and processes never mix. Locks may be held:
- * a pipe that nobody reads must not stop the answers, so a line for which it has no room is lost. One thread at a
- * time, or another would take the room. */
+/* One write a line, so that the lines of several threads and processes never mix. Locks may be
+ * held: a pipe that nobody reads must not stop the answers, so a line for which it has no room is
+ * lost. One thread at a time, or another would take the room. */
 static void write_out(const struct text *line)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

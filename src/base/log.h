@@ -1,8 +1,8 @@
 /*
  * The log: one line an event, of 4 KiB at most, on standard error, as plain text or as JSON lines.
  *
- * Threads: any, and several processes may share the pipe: a full one costs lines and not time. Only the one who stops an error logs it, once. A
- * message never holds a secret.
+ * Threads: any, and several processes may share the pipe: a full one costs lines and not time. Only
+ * the one who stops an error logs it, once. A message never holds a secret.
  */
 #ifndef BACKLOG_BASE_LOG_H
 #define BACKLOG_BASE_LOG_H
@@ -22,7 +22,8 @@ const char *log_level_name(enum log_level level);
 enum log_level log_level_now(void);
 enum log_format log_format_now(void);
 
-/* What a line is about, as far as it is known; NULL: it is not. In JSON each is a field of the line. */
+/* What a line is about, as far as it is known; NULL: it is not. In JSON each is a field of the
+ * line. */
 struct log_fields {
     const char *connection; /* its name in the connections file */
     const char *scaler;

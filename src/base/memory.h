@@ -26,7 +26,8 @@
 void *memory_new(size_t size);
 void *memory_array(size_t count, size_t size);
 
-/* Grows an array to hold at least `count` items of `size` bytes, doubling; what is new is not zeroed. */
+/* Grows an array to hold at least `count` items of `size` bytes, doubling; what is new is not
+ * zeroed. */
 void *memory_grow(void *array, size_t *capacity, size_t count, size_t size);
 
 /* Moves it to memory of another size. */

@@ -1,9 +1,11 @@
 /*
- * Metrics in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/).
+ * Metrics in Prometheus' text format
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/).
  *
- * Each part of the program writes its own families onto the page. Labels are ours (a method, a scaler, a limit), or the
- * administrator's (a connection of the connections file). What a user can name could grow without bound, so it is a
- * label only where there is a limit (--metrics-per-trigger).
+ * Each part of the program writes its own families onto the page. Labels are ours (a method, a
+ * scaler, a limit), or the administrator's (a connection of the connections file). What a user can
+ * name could grow without bound, so it is a label only where there is a limit
+ * (--metrics-per-trigger).
  *
  * Threads: whoever has the text.
  */
@@ -29,7 +31,8 @@ void metric_add_label(struct text *labels, const char *name, const char *value);
 void metric_single(struct text *page, const char *name, enum metric_type type, const char *help,
                    double value);
 
-/* Durations from a tenth of a millisecond to ten seconds. Start from {0}; guarded by whoever has it. */
+/* Durations from a tenth of a millisecond to ten seconds. Start from {0}; guarded by whoever has
+ * it. */
 enum { HISTOGRAM_BUCKETS = 11 };
 
 struct histogram {

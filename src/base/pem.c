@@ -113,7 +113,8 @@ static bool uses_scrypt(const X509_SIG *encrypted)
     return found;
 }
 
-/* PBES2 names its derivation; the older ones, those of PKCS #12 among them, have a count of their own. */
+/* PBES2 names its derivation; the older ones, those of PKCS #12 among them, have a count of their
+ * own. */
 static bool is_cheap_encryption(const X509_ALGOR *encryption)
 {
     bool is_cheap = false;
@@ -131,8 +132,8 @@ static bool is_cheap_encryption(const X509_ALGOR *encryption)
 
 enum usable { USABLE, COSTLY, BROKEN };
 
-/* Whatever its name is: OpenSSL finds an encrypted key by its form, too. Within an old-style encryption (Proc-Type, one
- * iteration) there could be another. */
+/* Whatever its name is: OpenSSL finds an encrypted key by its form, too. Within an old-style
+ * encryption (Proc-Type, one iteration) there could be another. */
 static enum usable inspect_block(const char *name, const char *header, const unsigned char *bytes,
                                  long length)
 {
@@ -177,7 +178,8 @@ bool pem_key_is_costly(const char *key)
 
 /* ---- reading it ---- */
 
-/* OpenSSL computes the public part of a DSA or DH key as it reads it, and limits no length: 15 KB take a minute. */
+/* OpenSSL computes the public part of a DSA or DH key as it reads it, and limits no length: 15 KB
+ * take a minute. */
 static bool is_kind_of_tls(int kind)
 {
     static const int kinds[] = {EVP_PKEY_RSA, EVP_PKEY_RSA_PSS, EVP_PKEY_EC, EVP_PKEY_ED25519,
@@ -198,7 +200,8 @@ static EVP_PKEY *key_of_info(const PKCS8_PRIV_KEY_INFO *info)
     return EVP_PKCS82PKEY(info);
 }
 
-/* scrypt takes up to 32 MiB for that: connections that read their keys at the same time wait for each other. */
+/* scrypt takes up to 32 MiB for that: connections that read their keys at the same time wait for
+ * each other. */
 static PKCS8_PRIV_KEY_INFO *decrypt(const unsigned char *bytes, long length, const char *password)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

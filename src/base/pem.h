@@ -1,8 +1,9 @@
 /*
- * PEM texts for OpenSSL's context: authorities to trust, a certificate to show with its chain, a private key.
+ * PEM texts for OpenSSL's context: authorities to trust, a certificate to show with its chain, a
+ * private key.
  *
- * Texts rather than files: what was checked is what is used, also where a file changes meanwhile. Nobody is
- * prompted for a password on the terminal.
+ * Texts rather than files: what was checked is what is used, also where a file changes meanwhile.
+ * Nobody is prompted for a password on the terminal.
  *
  * Threads: any; nothing is kept. OpenSSL's queue of errors is empty afterwards.
  */
@@ -18,19 +19,20 @@ bool pem_trust(SSL_CTX *context, const char *certificates);
 /* The first certificate is the one to show, what follows its chain. False: as above. */
 bool pem_show(SSL_CTX *context, const char *certificates);
 
-/* To make a key of its password; by default tools take 2,048 to 600,000, and a million take up to a second of CPU time.
- * Of scrypt the product of its three parameters: 131,072 by default. A 128th of it is KiB of memory, so that one key at a time
- * is decrypted. */
+/* To make a key of its password; by default tools take 2,048 to 600,000, and a million take up to a
+ * second of CPU time. Of scrypt the product of its three parameters: 131,072 by default. A 128th of
+ * it is KiB of memory, so that one key at a time is decrypted. */
 enum { PEM_MAX_ITERATIONS = 1000 * 1000, PEM_MAX_SCRYPT = 256 << 10 };
 
-/* Whether decrypting it takes more than that, or by a method that is not known here. Nothing is decrypted. */
+/* Whether decrypting it takes more than that, or by a method that is not known here. Nothing is
+ * decrypted. */
 bool pem_key_is_costly(const char *key);
 
 /* A handshake signs with it in at most a third of a second. */
 enum { PEM_MAX_RSA_BITS = 8192 };
 
-/* Of RSA with at most so many bits, EC, Ed25519 or Ed448. NULL: there is none of these in it, it is costly, or it is
- * encrypted and not by this password (NULL: none). The caller frees it. */
+/* Of RSA with at most so many bits, EC, Ed25519 or Ed448. NULL: there is none of these in it, it is
+ * costly, or it is encrypted and not by this password (NULL: none). The caller frees it. */
 EVP_PKEY *pem_key(const char *key, const char *password);
 
 /* False: it is not the key of the certificate to show, which comes first. */

@@ -1,5 +1,6 @@
 /*
- * The last lines of the log, for people who look at a running server. None are kept before recent_log_start().
+ * The last lines of the log, for people who look at a running server. None are kept before
+ * recent_log_start().
  *
  * Threads: any.
  */
@@ -21,8 +22,8 @@ struct recent_line {
 void recent_log_start(void);
 void recent_log_add(int level, const char *text); /* what log.c calls; level: enum log_level */
 
-/* Copies the lines after number `after`, the oldest first, at most `room`; the caller ends each with
- * recent_line_done(). Returns how many. */
+/* Copies the lines after number `after`, the oldest first, at most `room`; the caller ends each
+ * with recent_line_done(). Returns how many. */
 size_t recent_log_read(uint64_t after, struct recent_line *ret_lines, size_t room);
 void recent_line_done(struct recent_line *line);
 

@@ -43,7 +43,8 @@ bool text_equal(const char *left, const char *right);
 bool text_starts_with(const char *string, const char *prefix);
 bool text_ends_with(const char *string, const char *suffix);
 
-/* The length of the UTF-8 character that `bytes` begin with, 0 where they begin with none or with NUL. */
+/* The length of the UTF-8 character that `bytes` begin with, 0 where they begin with none or with
+ * NUL. */
 size_t text_character(const char *bytes, size_t length);
 
 /* Valid UTF-8 without NUL, as protobuf demands of a string field. */

@@ -1,22 +1,21 @@
 /*
- * A subcommand of `backlog`: one file of src/commands, src/daemon or src/lab, which ends with one of these structs. From it come the parser, --help,
- * the man page and the completions of shells.
+ * A subcommand of `backlog`: one file of src/commands, src/daemon or src/lab, which ends with one
+ * of these structs. From it come the parser, --help, the man page and the completions of shells.
  *
- * To add a subcommand: write src/commands/NAME.c with a `const struct command command_NAME`, declare it below, add it to
- * command_list.c and to CMakeLists.txt.
+ * To add a subcommand: write src/commands/NAME.c with a `const struct command command_NAME`,
+ * declare it below, add it to command_list.c and to CMakeLists.txt.
  *
- * To add a flag: a field in the command's struct of flags, and a row in its table. A row has the key, type, default, limits and
- * doc of any option (config/option_table.h), and besides:
- *   .group       on the first flag of a group: the group's title; the rows behind it belong to it
- *   .value_name  FILE, ADDRESS, ...: what help shows as its value; FILE has shells complete files
- *   .alias       one letter: `-f`
- *   .flags       OPTION_REQUIRED, where there is no default
- * The doc is half a sentence without a full stop. It says what the flag is for; type and default are added. A flag never
- * holds a secret: it is logged, and everybody on the machine sees it.
- * Each flag is also an environment variable: BACKLOG_MAX_STREAMS for --max-streams. Kubernetes sets BACKLOG_PORT,
- * BACKLOG_PORT_*, BACKLOG_SERVICE_* and more for a Service named backlog, so no flag may be named `port`, `port-*` or
- * `service-*`. A flag of `serve` is a value of the chart, too: run ./dev reference, and see CHART_FLAGS in
- * tools/chart/generate.py.
+ * To add a flag: a field in the command's struct of flags, and a row in its table. A row has the
+ * key, type, default, limits and doc of any option (config/option_table.h), and besides: .group on
+ * the first flag of a group: the group's title; the rows behind it belong to it .value_name  FILE,
+ * ADDRESS, ...: what help shows as its value; FILE has shells complete files .alias       one
+ * letter: `-f` .flags       OPTION_REQUIRED, where there is no default The doc is half a sentence
+ * without a full stop. It says what the flag is for; type and default are added. A flag never holds
+ * a secret: it is logged, and everybody on the machine sees it. Each flag is also an environment
+ * variable: BACKLOG_MAX_STREAMS for --max-streams. Kubernetes sets BACKLOG_PORT, BACKLOG_PORT_*,
+ * BACKLOG_SERVICE_* and more for a Service named backlog, so no flag may be named `port`, `port-*`
+ * or `service-*`. A flag of `serve` is a value of the chart, too: run ./dev reference, and see
+ * CHART_FLAGS in tools/chart/generate.py.
  *
  * Threads: the main thread, before there is another.
  */
@@ -65,10 +64,10 @@ struct command {
     const char *operands; /* as the usage shows them: "TRACE.csv"; NULL: none */
     size_t min_operands, max_operands;
     const char *const *(*operand_words)(
-        void);         /* what the first can be, and NULL; for the completion; may be NULL */
-    const char *about; /* paragraphs, with an empty line between */
-    const char *
-        exit_status; /* "0 no mistake; 1 mistakes"; help adds 2, of wrong usage. Of all but the internal ones */
+        void);               /* what the first can be, and NULL; for the completion; may be NULL */
+    const char *about;       /* paragraphs, with an empty line between */
+    const char *exit_status; /* "0 no mistake; 1 mistakes"; help adds 2, of wrong usage. Of all but
+                                the internal ones */
     struct command_example examples[COMMAND_MAX_EXAMPLES];
     const struct option *flags;      /* all of scope OPTION_CONNECTION, which is 0; NULL: none */
     size_t flags_size;               /* of the struct */
@@ -77,8 +76,8 @@ struct command {
     bool is_internal;                /* in no list */
     bool is_server; /* BACKLOG_LISTEN is its --listen, without the command's name */
 
-    /* Adds what is wrong with the flags together, or with the operands: one command_mistake() each. Pure: no files, no network. May
-     * be NULL. */
+    /* Adds what is wrong with the flags together, or with the operands: one command_mistake() each.
+     * Pure: no files, no network. May be NULL. */
     void (*check)(const struct command_line *line, struct text *mistakes);
     /* The exit status. Where `error` is set, it is printed and the status is at least 1. */
     int (*run)(const struct command_line *line, struct error *error);
@@ -115,8 +114,8 @@ const struct command *command_find(const char *name);
 void command_mistake(struct text *mistakes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* `backlog` as a whole; argv[0] is the program. `list` is borrowed for good. Returns the exit status; what it could not write
- * is a failure. */
+/* `backlog` as a whole; argv[0] is the program. `list` is borrowed for good. Returns the exit
+ * status; what it could not write is a failure. */
 int command_main(const struct command *const list[], int argc, char **argv);
 
 /* One subcommand; argv[0] is its name. */

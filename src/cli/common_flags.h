@@ -1,7 +1,9 @@
 /*
- * What the tables of flags of several subcommands share: the shape of a row, --output, and TLS to a server.
+ * What the tables of flags of several subcommands share: the shape of a row, --output, and TLS to a
+ * server.
  *
- * A command defines FLAG for its struct: `#define FLAG(...) COMMAND_FLAG(struct ask_flags, __VA_ARGS__)`.
+ * A command defines FLAG for its struct: `#define FLAG(...) COMMAND_FLAG(struct ask_flags,
+ * __VA_ARGS__)`.
  */
 #ifndef BACKLOG_CLI_COMMON_FLAGS_H
 #define BACKLOG_CLI_COMMON_FLAGS_H
@@ -12,7 +14,8 @@
 
 #include <stddef.h>
 
-/* A row: the flag's name, type, field of the struct and default, and further fields of struct option. */
+/* A row: the flag's name, type, field of the struct and default, and further fields of struct
+ * option. */
 #define COMMAND_FLAG(structure, name, kind, field, standard, ...)                                  \
     {.key = (name),                                                                                \
      .type = (kind),                                                                               \
@@ -52,7 +55,8 @@ void tls_flags_check(const struct grpc_socket_tls *flags, struct text *mistakes)
 /* What was given, with is_on where any of them implies it. The strings are those of `flags`. */
 struct grpc_socket_tls tls_flags_settings(const struct grpc_socket_tls *flags);
 
-/* The rows of a server's HTTP port, for fields `const char *server_http` (as http_client_new() takes it) and `int64_t timeout_ms`. */
+/* The rows of a server's HTTP port, for fields `const char *server_http` (as http_client_new()
+ * takes it) and `int64_t timeout_ms`. */
 #define SERVER_HTTP_FLAGS                                                                          \
     FLAG("server-http", OPTION_STRING, server_http, "localhost:9091", .group = "The server",       \
          .value_name = "ADDRESS", .doc = "the server's --http port, HOST:PORT or a URL"),          \

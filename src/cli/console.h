@@ -14,12 +14,13 @@ enum console_color {
     CONSOLE_DIM
 };
 
-/* The escape sequence that begins the colour, and the one that ends it. "" where the file is no terminal, TERM is dumb, or
- * NO_COLOR (https://no-color.org) is set. */
+/* The escape sequence that begins the colour, and the one that ends it. "" where the file is no
+ * terminal, TERM is dumb, or NO_COLOR (https://no-color.org) is set. */
 const char *console_begin(FILE *file, enum console_color color);
 const char *console_end(FILE *file);
 
-/* What comes from outside must not move the cursor: control characters, also those of C1, become "?". */
+/* What comes from outside must not move the cursor: control characters, also those of C1, become
+ * "?". */
 void console_clean(char *text);
 
 /* A clean copy of a text from outside, in UTF-8, that the caller frees; NULL is "". */

@@ -151,8 +151,8 @@ static void read_environment(struct reading *reading)
 
 /* ---- what they mean ---- */
 
-/* A script's variable that is empty must not take the flag away with it: `--tls-client-ca "$CA"` would let
- * everybody in. */
+/* A script's variable that is empty must not take the flag away with it: `--tls-client-ca "$CA"`
+ * would let everybody in. */
 static void check_value(struct reading *reading, size_t index, const char *text)
 {
     const struct option *row = &reading->table[index];

@@ -1,4 +1,5 @@
-/* getopt_long() behind names of our own: <getopt.h> has a `struct option`, too. Unlike it, names are not abbreviated. */
+/* getopt_long() behind names of our own: <getopt.h> has a `struct option`, too. Unlike it, names
+ * are not abbreviated. */
 #ifndef BACKLOG_CLI_LONG_OPTIONS_H
 #define BACKLOG_CLI_LONG_OPTIONS_H
 

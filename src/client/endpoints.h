@@ -1,6 +1,6 @@
 /*
- * The servers that a command calls: one connection per address, made when it is needed, and again (at most once a second) when
- * it was lost.
+ * The servers that a command calls: one connection per address, made when it is needed, and again
+ * (at most once a second) when it was lost.
  *
  * Threads: one at a time.
  */
@@ -30,7 +30,8 @@ struct endpoints {
 /* The endpoint of this address; NULL where there are too many. */
 struct endpoint *endpoints_find(struct endpoints *endpoints, const char *address);
 
-/* Connects where it is not connected and the time has come. False: the endpoint's error says why. */
+/* Connects where it is not connected and the time has come. False: the endpoint's error says why.
+ */
 bool endpoints_connect(struct endpoints *endpoints, struct endpoint *endpoint, int64_t deadline_ms);
 
 /* Frees the client of a lost connection; its calls must be freed before. */

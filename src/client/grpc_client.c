@@ -251,8 +251,7 @@ int64_t grpc_client_due_ms(const struct grpc_client *client)
 {
     int64_t due_ms = CLOCK_NEVER;
     const struct grpc_client_call *call;
-    LIST_FOREACH(call, &client->calls, calls)
-    {
+    LIST_FOREACH(call, &client->calls, calls) {
         if (call->deadline_ms < due_ms)
             due_ms = call->deadline_ms;
     }

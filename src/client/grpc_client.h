@@ -1,6 +1,6 @@
 /*
- * A small gRPC client for the command line: one connection, unary calls and server streams, several at a
- * time. No compression, no retries, no balancing: who lost the connection makes another.
+ * A small gRPC client for the command line: one connection, unary calls and server streams, several
+ * at a time. No compression, no retries, no balancing: who lost the connection makes another.
  *
  * SIGPIPE must be ignored where TLS is used.
  *
@@ -27,14 +27,14 @@ bool grpc_client_connect(const char *address, const struct grpc_socket_tls *tls,
                          int64_t deadline_ms, struct grpc_client **ret_client, struct error *error);
 void grpc_client_free(struct grpc_client *client); /* NULL is none */
 
-/* For a poll loop of the caller's: the descriptor, what to wait for (POLLIN, POLLOUT), and when a call's
- * deadline comes. */
+/* For a poll loop of the caller's: the descriptor, what to wait for (POLLIN, POLLOUT), and when a
+ * call's deadline comes. */
 int grpc_client_fd(const struct grpc_client *client);
 short grpc_client_events(const struct grpc_client *client);
 int64_t grpc_client_due_ms(const struct grpc_client *client);
 
-/* Sends and reads what can be moved at once, and ends the calls whose deadline has come. False: the connection is
- * gone, and every call is done (UNAVAILABLE). */
+/* Sends and reads what can be moved at once, and ends the calls whose deadline has come. False: the
+ * connection is gone, and every call is done (UNAVAILABLE). */
 bool grpc_client_process(struct grpc_client *client);
 
 /* The same; where nothing has come, waits until something does, or until `until_ms`. */

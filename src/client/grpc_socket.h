@@ -27,7 +27,8 @@ bool grpc_socket_tls_check(const struct grpc_socket_tls *tls, struct error *erro
 
 struct grpc_socket;
 
-/* Resolves and connects, and shakes hands, until the deadline. The caller frees it. `address` is host:port. */
+/* Resolves and connects, and shakes hands, until the deadline. The caller frees it. `address` is
+ * host:port. */
 bool grpc_socket_open(const char *address, const struct grpc_socket_tls *tls, int64_t deadline_ms,
                       struct grpc_socket **ret_socket, struct error *error);
 void grpc_socket_free(struct grpc_socket *socket); /* NULL is none */

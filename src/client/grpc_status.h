@@ -17,7 +17,8 @@ enum {
     GRPC_CLIENT_UNAVAILABLE = 14,
 };
 
-/* What the HTTP status stands for, where the answer is not gRPC's: "HTTP to gRPC Status Code Mapping". */
+/* What the HTTP status stands for, where the answer is not gRPC's: "HTTP to gRPC Status Code
+ * Mapping". */
 int grpc_status_of_http(const char *http_status);
 
 /* grpc-message is percent-encoded; what is no UTF-8 becomes question marks. The caller frees it. */

@@ -21,17 +21,18 @@ void http_client_free(struct http_client *client); /* NULL is none */
 /* The URL of the server, for messages. */
 const char *http_client_url(const struct http_client *client); /* without user and password */
 
-/* The body of 200; any other status is an error with the server's text. `path` begins with a slash and is already
- * percent-encoded. */
+/* The body of 200; any other status is an error with the server's text. `path` begins with a slash
+ * and is already percent-encoded. */
 bool http_client_get(struct http_client *client, const char *path, struct text *ret_body,
                      struct error *error);
 
-/* As http_client_get(), but with any status, which 200 is one of. `ret_type` is the content type; the caller frees it. */
+/* As http_client_get(), but with any status, which 200 is one of. `ret_type` is the content type;
+ * the caller frees it. */
 bool http_client_fetch(struct http_client *client, const char *path, long *ret_status,
                        char **ret_type, struct text *ret_body, struct error *error);
 
-/* An answer that goes on: `into` gets its bytes as they come, and ends it by false. Returns when it has ended, with the
- * reason; also where nothing came for half a minute. */
+/* An answer that goes on: `into` gets its bytes as they come, and ends it by false. Returns when it
+ * has ended, with the reason; also where nothing came for half a minute. */
 void http_client_follow(struct http_client *client, const char *path,
                         bool (*into)(void *context, const char *bytes, size_t length),
                         void *context, struct error *error);

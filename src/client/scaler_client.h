@@ -1,6 +1,6 @@
 /*
- * KEDA's side of the ExternalScaler protocol, for the command line: many triggers are read at once over one
- * connection, each in KEDA's order: GetMetricSpec, GetMetrics, IsActive.
+ * KEDA's side of the ExternalScaler protocol, for the command line: many triggers are read at once
+ * over one connection, each in KEDA's order: GetMetricSpec, GetMetrics, IsActive.
  *
  * Threads: one at a time, that of the client.
  */

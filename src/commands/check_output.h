@@ -1,4 +1,5 @@
-/* What `backlog check --measure` and `backlog ask` print of each trigger, and of the replicas that follow. */
+/* What `backlog check --measure` and `backlog ask` print of each trigger, and of the replicas that
+ * follow. */
 #ifndef BACKLOG_COMMANDS_CHECK_OUTPUT_H
 #define BACKLOG_COMMANDS_CHECK_OUTPUT_H
 

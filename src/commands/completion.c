@@ -1,5 +1,5 @@
-/* The completions of bash, zsh and fish, from the commands' tables. That of bash needs nothing else: not even the package
- * bash-completion. */
+/* The completions of bash, zsh and fish, from the commands' tables. That of bash needs nothing
+ * else: not even the package bash-completion. */
 #include "cli/command.h"
 
 #include "base/memory.h"

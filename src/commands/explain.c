@@ -35,8 +35,10 @@ static void clean(json_t *json)
     const char *key;
     json_t *item;
     size_t i;
-    json_array_foreach(json, i, item) clean(item);
-    json_object_foreach(json, key, item) clean(item);
+    json_array_foreach(json, i, item)
+        clean(item);
+    json_object_foreach(json, key, item)
+        clean(item);
     if (!json_is_string(json))
         return;
     _cleanup_(memory_free) char *text = text_copy(json_string_value(json));
@@ -166,8 +168,7 @@ static void print_whole(const char *label, const json_t *triggers)
     const json_t *trigger, *leading = NULL;
     double largest = -1;
     size_t i, failed = 0;
-    json_array_foreach(triggers, i, trigger)
-    {
+    json_array_foreach(triggers, i, trigger) {
         double replicas = number(json_object_get(trigger, "now"), "replicas");
         failed += isnan(replicas);
         if (!isnan(replicas) && replicas > largest) {
@@ -228,7 +229,8 @@ static int run_explain(const struct command_line *line, struct error *error)
     size_t i;
     clean(triggers);
     print_whole(label, triggers);
-    json_array_foreach(triggers, i, trigger) print_trigger(trigger);
+    json_array_foreach(triggers, i, trigger)
+        print_trigger(trigger);
     return 0;
 }
 

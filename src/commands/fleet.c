@@ -166,8 +166,8 @@ static void set_waves(struct fleet *fleet)
 
 /* ---- printing ---- */
 
-/* The caller frees it. Names of the cluster are of letters, digits, dots and dashes. Without its resourceVersion the object is replaced
- * although KEDA has written its status meanwhile. */
+/* The caller frees it. Names of the cluster are of letters, digits, dots and dashes. Without its
+ * resourceVersion the object is replaced although KEDA has written its status meanwhile. */
 static char *command_of(const struct fleet *fleet, const struct manifest_object *object,
                         const char *flags)
 {

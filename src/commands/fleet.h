@@ -1,6 +1,6 @@
 /*
- * A fleet: which ScaledObjects and ScaledJobs of a cluster can move to Backlog, the command for each, in which order, and
- * which metrics stop it.
+ * A fleet: which ScaledObjects and ScaledJobs of a cluster can move to Backlog, the command for
+ * each, in which order, and which metrics stop it.
  *
  * Threads: one at a time.
  */

@@ -1,5 +1,6 @@
 /*
- * The cluster, through the user's own kubectl: its rights, its kubeconfig, its context. Nothing is changed.
+ * The cluster, through the user's own kubectl: its rights, its kubeconfig, its context. Nothing is
+ * changed.
  *
  * Threads: one at a time.
  */
@@ -11,7 +12,8 @@
 
 #include <stdbool.h>
 
-/* What `kubectl get WORDS` prints; its messages go to standard error. `context` may be NULL; `words` end with NULL. */
+/* What `kubectl get WORDS` prints; its messages go to standard error. `context` may be NULL;
+ * `words` end with NULL. */
 bool kubectl_get(const char *context, const char *const *words, struct text *ret_output,
                  struct error *error);
 
@@ -19,8 +21,9 @@ bool kubectl_get(const char *context, const char *const *words, struct text *ret
 bool kubectl_read(const char *context, struct manifests *manifests, struct findings *findings,
                   struct error *error);
 
-/* The Secrets and ConfigMaps that TriggerAuthentications among them name, as far as the user may read them; what cannot be read
- * is a finding. Those of ClusterTriggerAuthentications are in `keda_namespace`. */
+/* The Secrets and ConfigMaps that TriggerAuthentications among them name, as far as the user may
+ * read them; what cannot be read is a finding. Those of ClusterTriggerAuthentications are in
+ * `keda_namespace`. */
 void kubectl_read_secrets(const char *context, const char *keda_namespace,
                           struct manifests *manifests, struct findings *findings);
 

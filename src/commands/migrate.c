@@ -76,8 +76,8 @@ static bool write_all(int descriptor, const char *bytes, size_t length)
     return fsync(descriptor) == 0 || errno == EINVAL;
 }
 
-/* A file is replaced as a whole, so that no reader sees a half; through links, with the rights that it has, and for its
- * owner where this user may give files away. */
+/* A file is replaced as a whole, so that no reader sees a half; through links, with the rights that
+ * it has, and for its owner where this user may give files away. */
 static bool replace_file(const char *path, const struct text *text, struct error *error)
 {
     _cleanup_(memory_free) char *real = realpath(path, NULL);
@@ -105,7 +105,8 @@ static bool is_input(const struct manifest_file *file)
     return text_equal(file->path, "-");
 }
 
-/* Standard input goes to standard output, be it changed or not: nothing of it may be lost in a pipe. */
+/* Standard input goes to standard output, be it changed or not: nothing of it may be lost in a
+ * pipe. */
 static void write_input(const struct manifests *manifests, const struct migration *migration)
 {
     for (size_t i = 0; i < manifests->file_count; i++) {

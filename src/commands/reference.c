@@ -1,6 +1,6 @@
 /*
- * The reference: every key of every scaler of this build, and the server's flags and limits, written from their
- * tables. As Markdown it is scalers/README.md, which a test compares.
+ * The reference: every key of every scaler of this build, and the server's flags and limits,
+ * written from their tables. As Markdown it is scalers/README.md, which a test compares.
  */
 #include "cli/command.h"
 

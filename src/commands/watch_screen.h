@@ -1,6 +1,6 @@
 /*
- * A terminal as a screen: each key at once, a second buffer, and everything as it was before on any exit: a key,
- * a signal, a crash, and while the command is stopped (Ctrl-Z).
+ * A terminal as a screen: each key at once, a second buffer, and everything as it was before on any
+ * exit: a key, a signal, a crash, and while the command is stopped (Ctrl-Z).
  *
  * Threads: the main thread; there is one screen.
  */

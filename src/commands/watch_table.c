@@ -73,7 +73,8 @@ static bool fetch_page(struct http_client *client, struct watch_rows *rows, bool
         return error_unavailable(error,
                                  "%s: unexpected reply: is this the --http port of backlog serve?",
                                  http_client_url(client));
-    json_array_foreach(list, i, trigger) add_row(rows, trigger);
+    json_array_foreach(list, i, trigger)
+        add_row(rows, trigger);
     *ret_all = json_array_size(list) < PAGE || rows->count >= MAX_ROWS;
     return true;
 }

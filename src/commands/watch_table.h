@@ -1,5 +1,6 @@
 /*
- * The table of `backlog watch`: the triggers of a server, sorted and filtered, as lines of a screen.
+ * The table of `backlog watch`: the triggers of a server, sorted and filtered, as lines of a
+ * screen.
  *
  * Threads: one at a time.
  * Owner:   the table owns its rows.
@@ -68,7 +69,8 @@ void watch_rows_compare(struct watch_rows *rows, const struct watch_rows *before
 const struct watch_row **watch_view_rows(const struct watch_view *view,
                                          const struct watch_rows *rows, size_t *ret_count);
 
-/* One line of at most `width` characters, without its end, of which none moves the cursor. `row` NULL: the titles. */
+/* One line of at most `width` characters, without its end, of which none moves the cursor. `row`
+ * NULL: the titles. */
 void watch_row_write(const struct watch_row *row, size_t label_width, size_t width,
                      struct text *ret_line);
 

@@ -81,7 +81,8 @@ static void add_object(struct watch_workers *workers, const json_t *object)
         add_note(workers, label, clean(object, "error"));
     else if (isnan(number(object, "secondsAgo")))
         workers->is_read = false;
-    json_array_foreach(json_object_get(object, "workers"), i, pod) add_worker(workers, label, pod);
+    json_array_foreach(json_object_get(object, "workers"), i, pod)
+        add_worker(workers, label, pod);
     if (json_is_true(json_object_get(object, "hasMore")))
         add_note(workers, label, text_copy("more pods than are listed"));
 }
@@ -102,7 +103,8 @@ bool watch_workers_fetch(struct http_client *client, struct watch_workers *ret_w
         return error_unavailable(error,
                                  "%s: unexpected reply: is this the --http port of backlog serve?",
                                  http_client_url(client));
-    json_array_foreach(list, i, object) add_object(&workers, object);
+    json_array_foreach(list, i, object)
+        add_object(&workers, object);
     *ret_workers = workers;
     return true;
 }

@@ -112,7 +112,8 @@ bool cluster_authentications_allow(const struct cluster_authentications *list, c
     return patterns == NULL || matches(patterns, namespace);
 }
 
-/* The length of what is a host: a name, an IPv4 address, or an IPv6 one in brackets. 0: it is none. */
+/* The length of what is a host: a name, an IPv4 address, or an IPv6 one in brackets. 0: it is none.
+ */
 static size_t host_length(const char *text)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -127,7 +128,8 @@ static size_t host_length(const char *text)
     return length;
 }
 
-/* Reads one address: where its host with its port begins and ends, and where the port. False: it is not plain. */
+/* Reads one address: where its host with its port begins and ends, and where the port. False: it is
+ * not plain. */
 static bool read_address(char *text, char **ret_host, char **ret_port)
 {
     char *scheme = strstr(text, "://");

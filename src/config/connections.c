@@ -186,8 +186,9 @@ static void copy_keys(struct named_connection *to, const struct named_connection
 }
 
 /*
- * Those of a file of which nothing could be read are not in the set: they are added to its end. Where a later file has
- * the name, too, that is its mistake still, and no way to take the name over. Files are read in the order of their names.
+ * Those of a file of which nothing could be read are not in the set: they are added to its end.
+ * Where a later file has the name, too, that is its mistake still, and no way to take the name
+ * over. Files are read in the order of their names.
  */
 static void inherit_file(struct connections *connections, const struct connections *before,
                          const char *file, const char *mistake)

@@ -1,10 +1,10 @@
 /*
- * Named connections with their credentials, because KEDA forwards no TriggerAuthentication to an external scaler.
- * Where they are read from is for connections_load.h; whether their keys are right is for those to say who know
- * the scalers (scale/connections/named.h).
+ * Named connections with their credentials, because KEDA forwards no TriggerAuthentication to an
+ * external scaler. Where they are read from is for connections_load.h; whether their keys are right
+ * is for those to say who know the scalers (scale/connections/named.h).
  *
- * A mistake concerns one connection: it is in the set, with its mistakes, and cannot be used, unless there was
- * a good version of it before (connections_inherit()).
+ * A mistake concerns one connection: it is in the set, with its mistakes, and cannot be used,
+ * unless there was a good version of it before (connections_inherit()).
  *
  * Threads: any; nothing changes after loading, checking, inheriting and numbering.
  */

@@ -50,8 +50,9 @@ static yaml_node_t *node_at(struct reader *reader, int index)
     return yaml_document_get_node(&reader->document, index);
 }
 
-/* Only with aliases is there more in the keys and values than in the text: one small Secret of a team must not take all
- * the memory. What is refused counts, too, so that the rest is refused at once. */
+/* Only with aliases is there more in the keys and values than in the text: one small Secret of a
+ * team must not take all the memory. What is refused counts, too, so that the rest is refused at
+ * once. */
 static bool has_room(struct reader *reader, size_t bytes)
 {
     struct connections *all = reader->connections;
@@ -59,7 +60,8 @@ static bool has_room(struct reader *reader, size_t bytes)
     return all->value_bytes <= all->text_bytes + LARGEST_REPEATED;
 }
 
-/* A scalar, or a sequence of scalars joined by commas, as KEDA writes lists; NULL of anything else. */
+/* A scalar, or a sequence of scalars joined by commas, as KEDA writes lists; NULL of anything else.
+ */
 static char *value_text(struct reader *reader, const yaml_node_t *node)
 {
     if (node->type != YAML_SEQUENCE_NODE)

@@ -1,7 +1,7 @@
 /*
- * Credentials of one trigger: what the Kubernetes API says about the call that KEDA made for it (--kubernetes). Either the call is
- * of a trigger that an object has, and then these are the parameters of its authentication, if it names one; or the
- * call is refused.
+ * Credentials of one trigger: what the Kubernetes API says about the call that KEDA made for it
+ * (--kubernetes). Either the call is of a trigger that an object has, and then these are the
+ * parameters of its authentication, if it names one; or the call is refused.
  *
  * Threads: any; nothing changes after it was made.
  */
@@ -38,8 +38,8 @@ struct credentials {
     char *name;                   /* "rabbitmq": of the authentication; NULL: there is none */
     struct option_entry *entries; /* by the keys of the scaler's table; owned strings */
     size_t count;
-    char **
-        omitted; /* keys of the trigger that KEDA sends with a variable's value, and that the call did not have */
+    char **omitted; /* keys of the trigger that KEDA sends with a variable's value, and that the
+                       call did not have */
     size_t omitted_count;
     struct credentials_hpa hpa; /* of CREDENTIALS_VERIFIED */
     size_t bytes;               /* of memory that the above takes; a failure does not count */

@@ -91,7 +91,8 @@ static const char *entry_value_from_env(const struct option_entry *entries, size
     return entry_value(entries, count, name);
 }
 
-/* KEDA's order: the metadata under every name of the key, then the variable. Empty counts as absent. */
+/* KEDA's order: the metadata under every name of the key, then the variable. Empty counts as
+ * absent. */
 static struct found look_up(const struct option *row, const struct option_entry *entries,
                             size_t count, enum option_source source)
 {
@@ -160,8 +161,8 @@ static char *resolve(const struct option *row, struct found found, enum option_s
     return text_copy(empty ? "" : row->default_value);
 }
 
-/* The nearest known key, where it is near enough to be a typo and not another word: at most `*distance`
- * edits away, which it lowers. The first table's are preferred. */
+/* The nearest known key, where it is near enough to be a typo and not another word: at most
+ * `*distance` edits away, which it lowers. The first table's are preferred. */
 static void find_nearest(const struct option *table, const char *key, size_t *distance,
                          const char **nearest)
 {

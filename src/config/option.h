@@ -3,8 +3,8 @@
  *
  * The table is the parser, the defaults, the limits, the redaction and the reference page. Its
  * values fall into three scopes, each a struct of the scaler's own, so that wrong sharing does not
- * compile: connecting sees the connection's, measuring the connection's and the query's, judging all
- * three. Equal connection values share a connection, equal query values share a query.
+ * compile: connecting sees the connection's, measuring the connection's and the query's, judging
+ * all three. Equal connection values share a connection, equal query values share a query.
  *
  * How a text is read follows KEDA's typed configuration (pkg/scalers/scalersconfig): values are
  * trimmed, an empty one is absent, `<key>FromEnv` carries the value of a variable.
@@ -56,16 +56,16 @@ struct options {
 
 enum option_source {
     OPTION_FROM_TRIGGER,
-    OPTION_FROM_TRIGGER_ALONE, /* a trigger whose named connection cannot be had: no connection key is
-                                  demanded, so that its other mistakes are reported */
+    OPTION_FROM_TRIGGER_ALONE, /* a trigger whose named connection cannot be had: no connection key
+                                  is demanded, so that its other mistakes are reported */
     OPTION_FROM_FILE,          /* the connections file: only connection keys are demanded */
 };
 
 /*
- * Parses the entries by the table into one option_values a scope. Every mistake is added to `error`:
- * unknown keys (with the nearest known one), missing and wrong values. The values are complete in any
- * case: where a mistake was, the default stands, or "" for a required string.
- * The keys of the table `others` are somebody else's, and are passed over; NULL: there are none.
+ * Parses the entries by the table into one option_values a scope. Every mistake is added to
+ * `error`: unknown keys (with the nearest known one), missing and wrong values. The values are
+ * complete in any case: where a mistake was, the default stands, or "" for a required string. The
+ * keys of the table `others` are somebody else's, and are passed over; NULL: there are none.
  * `sizes` are the sizes of the scopes' structs. Returns whether there was no mistake.
  */
 bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
@@ -73,8 +73,8 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
                   const struct option *others, struct option_values *ret_values[OPTION_SCOPES],
                   struct error *error);
 
-/* The mistake of one entry alone, in the words of option_parse(): an unknown key, or a value that cannot be
- * read. */
+/* The mistake of one entry alone, in the words of option_parse(): an unknown key, or a value that
+ * cannot be read. */
 bool option_check_entry(const struct option *table, const struct option *others,
                         const struct option_entry *entry, enum option_source source,
                         struct error *error);
@@ -93,13 +93,16 @@ bool option_values_equal(const struct option_values *one, const struct option_va
 /* Do two values of a connection lead to the same place, with these credentials or others? */
 bool option_same_place(const struct option_values *one, const struct option_values *other);
 
-/* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown. */
+/* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown.
+ */
 const char *option_text(const struct option_values *values, const char *key);
 
-/* Whether somebody set it, be it to its default. The key must be in one of the first OPTION_MAX_SHOWN rows. */
+/* Whether somebody set it, be it to its default. The key must be in one of the first
+ * OPTION_MAX_SHOWN rows. */
 bool option_is_given(const struct option_values *values, const char *key);
 
-/* May the text of this row be shown to people? Not where it is a secret or a URL, or came out of a variable. */
+/* May the text of this row be shown to people? Not where it is a secret or a URL, or came out of a
+ * variable. */
 bool option_shows(const struct option_values *values, size_t row);
 
 /* The row of this key: by its name, by its alias where the source has it, or of a trigger by

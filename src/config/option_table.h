@@ -44,32 +44,36 @@ enum option_flag {
     OPTION_REQUIRED = 1 << 0,
     OPTION_SECRET = 1 << 1, /* the value is never printed, and identities have a keyed hash of it */
     OPTION_URL = 1 << 2,    /* may hold a password: at most its scheme and host are printed */
-    /* KEDA itself reads `alias` of a trigger (enableTLS, unsafeSsl: its channel to us), so there only
-     * `key` counts. In the connections file both do. */
+    /* KEDA itself reads `alias` of a trigger (enableTLS, unsafeSsl: its channel to us), so there
+     * only `key` counts. In the connections file both do. */
     OPTION_ALIAS_IN_FILE = 1 << 3,
-    /* How to authenticate, not where to connect: readings stay valid when it changes. A secret is one without
-     * this flag, except with OPTION_ADDRESS: it is part of the address, too. Of a URL its user and password are. */
+    /* How to authenticate, not where to connect: readings stay valid when it changes. A secret is
+     * one without this flag, except with OPTION_ADDRESS: it is part of the address, too. Of a URL
+     * its user and password are. */
     OPTION_CREDENTIAL = 1 << 4,
     OPTION_ADDRESS = 1 << 5,
     /* Only in the connections file: whoever may write a trigger must not decide it. */
     OPTION_FILE_ONLY = 1 << 6,
-    /* How a connection is used, not which one it is: two that differ in it alone are one connection, and
-     * the value of whoever opens it counts. */
+    /* How a connection is used, not which one it is: two that differ in it alone are one
+     * connection, and the value of whoever opens it counts. */
     OPTION_NO_IDENTITY = 1 << 7,
-    /* A key of KEDA's scaler: a bare number is milliseconds, as KEDA reads it. Everywhere else it is a mistake. */
+    /* A key of KEDA's scaler: a bare number is milliseconds, as KEDA reads it. Everywhere else it
+       is a mistake. */
     OPTION_BARE_MS = 1 << 8,
-    /* The source's host, host:port or URL, for people (place.h); the other one is several with commas between. */
+    /* The source's host, host:port or URL, for people (place.h); the other one is several with
+       commas between. */
     OPTION_HOST = 1 << 9,
     OPTION_HOSTS = 1 << 10,
-    /* Of a command: it changes files, runs something or lowers security, so only the command line sets it, and no
-     * variable that somebody left in the environment. */
+    /* Of a command: it changes files, runs something or lowers security, so only the command line
+     * sets it, and no variable that somebody left in the environment. */
     OPTION_NO_VARIABLE = 1 << 11,
     /* May hold a secret, although it is not meant for one: printed as little. */
     OPTION_HIDDEN = 1 << 12,
-    /* How much work there is for one replica: where the user sets one of these, the target is the user's. */
+    /* How much work there is for one replica: where the user sets one of these, the target is the
+       user's. */
     OPTION_THRESHOLD = 1 << 13,
-    /* Says where to connect or how the peer is verified, where none of the flags above says so: a trigger's own
-     * credentials may depend on it (scale/connections/own_credentials.h). */
+    /* Says where to connect or how the peer is verified, where none of the flags above says so: a
+     * trigger's own credentials may depend on it (scale/connections/own_credentials.h). */
     OPTION_PEER = 1 << 14,
     /* Of a command, a list: the flag is repeated, and each value is a piece, whatever is in it. */
     OPTION_REPEATED = 1 << 15,

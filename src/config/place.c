@@ -30,8 +30,9 @@ static bool consists_of(struct part part, const char *others)
     return true;
 }
 
-/* Whoever writes a password without escaping it puts any character anywhere. So a URL is shown only where its user
- * information must be what stands before the last @ of its authority, and the rest looks like hosts. */
+/* Whoever writes a password without escaping it puts any character anywhere. So a URL is shown only
+ * where its user information must be what stands before the last @ of its authority, and the rest
+ * looks like hosts. */
 static bool split(struct part url, struct part *ret_scheme, struct part *ret_host)
 {
     _cleanup_(memory_free) char *text = text_copy_bytes(url.bytes, url.length);

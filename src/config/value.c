@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many pieces a value may have. Each of a list is an allocation and, behind it, a header or a host; a topic may have
- * a thousand partitions. */
+/* How many pieces a value may have. Each of a list is an allocation and, behind it, a header or a
+ * host; a topic may have a thousand partitions. */
 enum { MAX_LIST_PIECES = 64, MAX_RANGES = 1024 };
 
-/* The end of a JSON integer at `text`, or NULL: no plus sign, no leading zero (RFC 8259, section 6). */
+/* The end of a JSON integer at `text`, or NULL: no plus sign, no leading zero (RFC 8259, section
+ * 6). */
 static const char *json_integer_end(const char *text)
 {
     if (*text == '-')
@@ -228,8 +229,8 @@ static double go_duration_ms(const char *text)
     return total;
 }
 
-/* As Go writes it ("1m30s"). A bare number may mean seconds to one and milliseconds to the other: only where KEDA has
- * decided it is one. */
+/* As Go writes it ("1m30s"). A bare number may mean seconds to one and milliseconds to the other:
+ * only where KEDA has decided it is one. */
 static bool parse_duration(const struct option *row, const char *text, int64_t *field,
                            struct error *error)
 {

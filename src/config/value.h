@@ -1,6 +1,6 @@
 /*
- * Values: one text read as one type of option, by KEDA's rules (what counts as a bool, an integer, a
- * duration). The error has only what is allowed ("must be ..."); the caller knows the key and
+ * Values: one text read as one type of option, by KEDA's rules (what counts as a bool, an integer,
+ * a duration). The error has only what is allowed ("must be ..."); the caller knows the key and
  * whether the value may be shown.
  */
 #ifndef BACKLOG_CONFIG_VALUE_H
@@ -11,7 +11,8 @@
 
 #include <stdbool.h>
 
-/* Writes to `field`, of the row's type; a string field borrows `text`. On failure nothing is written. */
+/* Writes to `field`, of the row's type; a string field borrows `text`. On failure nothing is
+ * written. */
 bool value_parse(const struct option *row, const char *text, void *field, struct error *error);
 
 /* What the row allows, as it stands behind "must be": "a whole number such as 10, at least 1". The

@@ -9,8 +9,9 @@
 #include <string.h>
 #include <yaml.h>
 
-/* Aliases make a large tree of a short file, and one that holds itself an endless one. So what they may repeat grows with
- * what is written: a list of ScaledObjects that share most of their lines repeats a part of each. */
+/* Aliases make a large tree of a short file, and one that holds itself an endless one. So what they
+ * may repeat grows with what is written: a list of ScaledObjects that share most of their lines
+ * repeats a part of each. */
 enum {
     LARGEST_FILE = 16 << 20,
     MAX_NODES = 1000 * 1000,
@@ -135,7 +136,8 @@ static bool take_scalar(const struct grower *grower, const yaml_node_t *node,
 static struct yaml_tree *grow(struct grower *grower, int index, size_t depth, bool is_shared,
                               struct error *error);
 
-/* Of an item or key that has been grown before, which only aliases lead to again: are there not too many? */
+/* Of an item or key that has been grown before, which only aliases lead to again: are there not too
+ * many? */
 static bool may_repeat(struct grower *grower, int index, size_t line, struct error *error)
 {
     const yaml_node_t *node = yaml_document_get_node(grower->document, index);
@@ -160,7 +162,8 @@ static bool is_used_twice(const struct grower *grower, int index)
     return grower->uses[index - 1] > 1;
 }
 
-/* libyaml takes what follows a list or map without brackets for a part of it: comments, blank lines. */
+/* libyaml takes what follows a list or map without brackets for a part of it: comments, blank
+ * lines. */
 static void end_at_last_item(struct yaml_tree *tree)
 {
     if (!tree->is_flow && tree->count > 0)
@@ -322,8 +325,9 @@ static bool read_documents(yaml_parser_t *parser, struct yaml_forest *forest,
     }
 }
 
-/* Behind a blank, a line's end (YAML has three beyond ASCII), or what begins or separates items; with a name. UTF-16 has a
- * zero on both sides. "&&", a URL and an item of a list in words are none. */
+/* Behind a blank, a line's end (YAML has three beyond ASCII), or what begins or separates items;
+ * with a name. UTF-16 has a zero on both sides. "&&", a URL and an item of a list in words are
+ * none. */
 static bool may_be_anchor(unsigned char before, unsigned char after)
 {
     return (before >= 0x80 || strchr(" \t\r\n[{,:", before) != NULL) &&
@@ -348,8 +352,9 @@ static bool check_anchors(const char *text, size_t length, const char *path, str
            error_invalid(error, "%s: too many anchors (&) and aliases (*): write them out", path);
 }
 
-/* For each token libyaml passes all open brackets. It reads at most a line or a thousand characters ahead of its events,
- * so that it stops soon after the event that is too deep. What is wrong otherwise is reported when it is loaded. */
+/* For each token libyaml passes all open brackets. It reads at most a line or a thousand characters
+ * ahead of its events, so that it stops soon after the event that is too deep. What is wrong
+ * otherwise is reported when it is loaded. */
 static bool check_depth(const char *text, size_t length, const char *path, struct error *error)
 {
     yaml_parser_t parser;

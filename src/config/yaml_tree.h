@@ -44,8 +44,9 @@ struct yaml_forest {
     size_t repeated_nodes, repeated_bytes; /* that only aliases make */
 };
 
-/* libyaml takes time that grows with the square of the number of anchors and of the depth of brackets: seconds for a small
- * file. Fails where there are too many, or they are too deep. To be called before any text from outside is loaded. */
+/* libyaml takes time that grows with the square of the number of anchors and of the depth of
+ * brackets: seconds for a small file. Fails where there are too many, or they are too deep. To be
+ * called before any text from outside is loaded. */
 bool yaml_check(const char *text, size_t length, const char *path, struct error *error);
 
 /* `path` is for the errors. The caller ends the forest with yaml_forest_done(). */
@@ -54,8 +55,8 @@ bool yaml_forest_parse(const char *text, size_t length, const char *path,
 bool yaml_forest_load(const char *path, struct yaml_forest *ret_forest, struct error *error);
 void yaml_forest_done(struct yaml_forest *forest);
 
-/* The item at a path of keys such as "spec.advanced", NULL where there is none; so of a NULL tree. A null
- * item is none. */
+/* The item at a path of keys such as "spec.advanced", NULL where there is none; so of a NULL tree.
+ * A null item is none. */
 const struct yaml_tree *yaml_tree_find(const struct yaml_tree *tree, const char *path);
 
 /* The text at the path; NULL where there is none, or something else. */

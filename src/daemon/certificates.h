@@ -36,7 +36,8 @@ const struct peer_rule *certificates_rule(const struct certificates *certificate
 /* NULL: there are no files. Borrowed. */
 const struct reload_stats *certificates_stats(const struct certificates *certificates);
 
-/* Has the server read the files again, where one of them has changed, `is_requested`, or some time after that failed. */
+/* Has the server read the files again, where one of them has changed, `is_requested`, or some time
+ * after that failed. */
 void certificates_check(struct certificates *certificates, bool is_requested,
                         struct server *server);
 

@@ -1,6 +1,6 @@
 /*
- * The HTTP port of `serve`: which page is where, and which part of the program writes what of it; and the probes' port,
- * which has /healthz and /readyz alone.
+ * The HTTP port of `serve`: which page is where, and which part of the program writes what of it;
+ * and the probes' port, which has /healthz and /readyz alone.
  *
  * Threads: the main thread.
  */

@@ -1,5 +1,6 @@
 /*
- * What is shown of invalid connections: in the metrics, by name and bounded, and on /readyz?verbose.
+ * What is shown of invalid connections: in the metrics, by name and bounded, and on
+ * /readyz?verbose.
  *
  * Threads: whoever has the text and may read the connections.
  */

@@ -1,7 +1,8 @@
 /*
  * --kubernetes: reads the authentications of triggers, and hands their parameters to the triggers.
  *
- * Threads: the main thread begins and ends it; the functions for the triggers run under the turn lock.
+ * Threads: the main thread begins and ends it; the functions for the triggers run under the turn
+ * lock.
  */
 #ifndef BACKLOG_DAEMON_KUBERNETES_CREDENTIALS_H
 #define BACKLOG_DAEMON_KUBERNETES_CREDENTIALS_H
@@ -16,7 +17,8 @@
 
 struct kubernetes_credentials;
 
-/* A client of the informer, which is not started yet, and stopped before this is freed. `cluster_namespace` is borrowed. */
+/* A client of the informer, which is not started yet, and stopped before this is freed.
+ * `cluster_namespace` is borrowed. */
 struct kubernetes_credentials *kubernetes_credentials_new(struct informer *informer,
                                                           const char *cluster_namespace,
                                                           bool reads_hpas);

@@ -1,6 +1,6 @@
 /*
- * --kubernetes-secrets: reads the Secret backlog-connections of each namespace whose triggers need it, and hands
- * it to them.
+ * --kubernetes-secrets: reads the Secret backlog-connections of each namespace whose triggers need
+ * it, and hands it to them.
  *
  * Threads: the main thread begins and ends it; kubernetes_secrets_follow() from any.
  */

@@ -1,9 +1,9 @@
 #include "daemon/peers.h"
 
 #include "base/clock.h"
-#include "base/system/listen.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system/listen.h"
 #include "base/text.h"
 #include "client/grpc_client.h"
 #include "peers.pb-c.h"

@@ -1,7 +1,7 @@
 /*
- * --peers: a replica that starts requests from the others what they would hold. Each address of the names is called once, for at
- * most 500 ms, and again each second for 10 s where it does not answer. A start waits for the first round, for a second at
- * most.
+ * --peers: a replica that starts requests from the others what they would hold. Each address of the
+ * names is called once, for at most 500 ms, and again each second for 10 s where it does not
+ * answer. A start waits for the first round, for a second at most.
  *
  * Threads: the main thread begins and ends it. It has one of its own, which fills the values.
  */

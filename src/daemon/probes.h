@@ -1,5 +1,6 @@
 /*
- * /healthz and /readyz, for the HTTP port and for a port of their own: what floods the one leaves the other alone.
+ * /healthz and /readyz, for the HTTP port and for a port of their own: what floods the one leaves
+ * the other alone.
  *
  * Threads: the pages are written on those of the ports; probes_drain() from any.
  */

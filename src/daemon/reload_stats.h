@@ -1,6 +1,7 @@
 /*
- * What is counted of files that are read again while the server runs: a version that is refused changes nothing,
- * so that nobody sees it but in the log, until a pod that starts with it does not start.
+ * What is counted of files that are read again while the server runs: a version that is refused
+ * changes nothing, so that nobody sees it but in the log, until a pod that starts with it does not
+ * start.
  *
  * Threads: noted by the main thread, written by any.
  */

@@ -1,7 +1,7 @@
 /*
- * A retry: what is read again when its files change is read again a while after it failed, too, for what was
- * wrong may pass while the files rest: no descriptor was free, a volume was away. The log reports a failure once,
- * until another one occurs, the files change, or SIGHUP arrives.
+ * A retry: what is read again when its files change is read again a while after it failed, too, for
+ * what was wrong may pass while the files rest: no descriptor was free, a volume was away. The log
+ * reports a failure once, until another one occurs, the files change, or SIGHUP arrives.
  *
  * Threads: none are involved; a retry belongs to whoever declared it.
  */

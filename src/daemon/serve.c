@@ -148,8 +148,8 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
     services_add(parts->services, &reflection_v1alpha);
 }
 
-/* Once the server has drained it calls nobody any more, so that is first; it outlives the engine, which may still wake
- * it. Where a part could not be started it has not drained before. */
+/* Once the server has drained it calls nobody any more, so that is first; it outlives the engine,
+ * which may still wake it. Where a part could not be started it has not drained before. */
 static void free_parts(struct parts *parts)
 {
     http_port_end(parts->http);
@@ -359,7 +359,8 @@ enum { LARGE_BYTES = 128 << 10 };
 
 enum { SECOND_MS = 1000, OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
 
-/* What agents may take until the server looks again, and the kernel has for sockets and files, in bytes. */
+/* What agents may take until the server looks again, and the kernel has for sockets and files, in
+ * bytes. */
 static const double reserve = 96 << 20;
 
 /* Returns when to look again. */
@@ -377,7 +378,8 @@ static int64_t bound_agents(double container_bytes)
     return killed > 0 || used > max - reserve ? VERY_OFTEN_MS : OFTEN_MS;
 }
 
-/* Between debug and what the flag says; where that is debug, info. Agents follow with their next tasks. */
+/* Between debug and what the flag says; where that is debug, info. Agents follow with their next
+ * tasks. */
 static void toggle_debug(enum log_level usual)
 {
     enum log_level other = usual == LOG_LEVEL_DEBUG ? LOG_LEVEL_INFO : usual;
@@ -392,8 +394,8 @@ static void do_nothing(void *context)
     (void)context;
 }
 
-/* Whoever calls a server whose loop stands still waits for as long as it does: KEDA's polls have no deadline. Counted in looks,
- * not in time, so that a machine that was asleep is none. */
+/* Whoever calls a server whose loop stands still waits for as long as it does: KEDA's polls have no
+ * deadline. Counted in looks, not in time, so that a machine that was asleep is none. */
 static void end_if_stuck(const struct parts *parts, int *looks)
 {
     enum { MAX_LOOKS = 10 }; /* of a second each, and what is between them */
@@ -442,13 +444,14 @@ static void prepare_process(void)
     /* One thread allocates nearly all: others' arenas would only be larger. */
     mallopt(M_ARENA_MAX, 1);
 
-    /* What is large goes back to the system when it is freed, and is not copied when it grows. By default glibc keeps as
-     * much as was ever freed at once, in a heap with holes. */
+    /* What is large goes back to the system when it is freed, and is not copied when it grows. By
+     * default glibc keeps as much as was ever freed at once, in a heap with holes. */
     mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 
-    /* All client libraries look names up with getaddrinfo() inside calls that have a deadline of 2 s, and the resolver
-     * knows none: by default it waits 5 s for a lost packet. A second attempt after 1 s, its shortest time, leaves
-     * another second to connect; a third would always be too late. A variable that the user sets is left as it is. */
+    /* All client libraries look names up with getaddrinfo() inside calls that have a deadline of 2
+     * s, and the resolver knows none: by default it waits 5 s for a lost packet. A second attempt
+     * after 1 s, its shortest time, leaves another second to connect; a third would always be too
+     * late. A variable that the user sets is left as it is. */
     setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
 }
 

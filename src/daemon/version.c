@@ -25,7 +25,9 @@ static void add_name(json_t *names, const char *name)
 {
     size_t i;
     json_t *known;
-    json_array_foreach(names, i, known) if (text_equal(json_string_value(known), name)) return;
+    json_array_foreach(names, i, known)
+        if (text_equal(json_string_value(known), name))
+            return;
     json_array_append_new(names, json_string(name));
 }
 
@@ -74,7 +76,8 @@ static void print_names(const char *title, const json_t *names)
     size_t i;
     json_t *name;
     printf("%s:", title);
-    json_array_foreach(names, i, name) printf("%s %s", i == 0 ? "" : ",", json_string_value(name));
+    json_array_foreach(names, i, name)
+        printf("%s %s", i == 0 ? "" : ",", json_string_value(name));
     printf("\n");
 }
 

@@ -1,6 +1,7 @@
 /*
- * --workers: the workers of the ScaledObjects and ScaledJobs that KEDA calls for, in the listed namespaces, as pages of the
- * HTTP port. They are read from the Kubernetes API only while somebody asks for them.
+ * --workers: the workers of the ScaledObjects and ScaledJobs that KEDA calls for, in the listed
+ * namespaces, as pages of the HTTP port. They are read from the Kubernetes API only while somebody
+ * asks for them.
  *
  *     /api/workers?namespace=shop&name=orders   the pods of each object, or of this one
  *     /api/workers/shop/POD/log                 the end of a pod's log, as text; 202: not read yet

@@ -1,6 +1,6 @@
 /*
- * The Kubernetes API of the cluster that this process runs in: where it is, and how a request is made. The token is
- * read for each request, since the kubelet replaces it.
+ * The Kubernetes API of the cluster that this process runs in: where it is, and how a request is
+ * made. The token is read for each request, since the kubelet replaces it.
  *
  * Threads: any; nothing changes after it was made.
  */
@@ -19,18 +19,19 @@ struct kubernetes_api {
     char *ca_file;
 };
 
-/* As each pod has it: KUBERNETES_SERVICE_HOST and _PORT, and the files of the service account. `flag` is what needs it, for
- * the error outside of a pod. */
+/* As each pod has it: KUBERNETES_SERVICE_HOST and _PORT, and the files of the service account.
+ * `flag` is what needs it, for the error outside of a pod. */
 bool kubernetes_api_find(const char *flag, struct kubernetes_api *ret_api, struct error *error);
 void kubernetes_api_done(struct kubernetes_api *api);
 
-/* A GET of the path; `accept` stands behind "application/json" in its header. The caller frees the handle and the headers, in
- * this order. NULL with the error set. */
+/* A GET of the path; `accept` stands behind "application/json" in its header. The caller frees the
+ * handle and the headers, in this order. NULL with the error set. */
 CURL *kubernetes_api_get(const struct kubernetes_api *api, const char *path, const char *accept,
                          long timeout_ms, struct curl_slist **ret_headers, struct error *error);
 
-/* Waits for a thread that is to end, for a second. False: it hangs in libcurl, which reads HTTP/2 frames that are no news as
- * long as a server sends some: what it uses is left to it, until the process ends. */
+/* Waits for a thread that is to end, for a second. False: it hangs in libcurl, which reads HTTP/2
+ * frames that are no news as long as a server sends some: what it uses is left to it, until the
+ * process ends. */
 bool kubernetes_api_join(pthread_t thread);
 
 #endif

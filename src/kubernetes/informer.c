@@ -14,7 +14,8 @@
 #include <string.h>
 #include <utlist.h>
 
-/* Without a watch a rotated Secret is in use within 10 s, and a deleted ScaledObject is one no more within 60 s. */
+/* Without a watch a rotated Secret is in use within 10 s, and a deleted ScaledObject is one no more
+ * within 60 s. */
 enum {
     VALUES_INTERVAL_MS = 7000, /* of authentications, Secrets and ConfigMaps */
     OBJECT_INTERVAL_MS = 40 * 1000,
@@ -219,7 +220,8 @@ static size_t bytes_of(const struct object *object)
     return object == NULL ? 0 : object->bytes;
 }
 
-/* A namespace may have as much as it leaves to the others: teams choose how many objects there are, and of what size. */
+/* A namespace may have as much as it leaves to the others: teams choose how many objects there are,
+ * and of what size. */
 static bool has_room(const struct informer *informer, const struct informer_entry *entry,
                      size_t bytes)
 {
@@ -354,11 +356,12 @@ static void answer_api(struct informer *informer)
     log_info("the Kubernetes API at %s answers again", informer->api.server);
     error_done(&informer->failure);
     HASH_ITER(hh, informer->entries, entry, next)
-    if (entry->kind == OBJECT_CONNECTIONS)
-        want_fresh(informer, entry);
+        if (entry->kind == OBJECT_CONNECTIONS)
+            want_fresh(informer, entry);
 }
 
-/* What was read before the watch saw everything is read again, spread over a while where there are many. */
+/* What was read before the watch saw everything is read again, spread over a while where there are
+ * many. */
 static void reschedule(struct informer *informer, struct informer_entry *entry)
 {
     int64_t now_ms = clock_now_ms();
@@ -389,8 +392,8 @@ static void change_live(void *context, int64_t live_ms)
         return;
     }
     HASH_ITER(hh, informer->entries, entry, next)
-    if (entry->kind == source->watch.kind)
-        reschedule(informer, entry);
+        if (entry->kind == source->watch.kind)
+            reschedule(informer, entry);
 }
 
 static struct source *add_source(struct informer *informer, enum object_kind kind,
@@ -477,7 +480,7 @@ static void notify_users(struct informer_entry *entry)
     DL_COUNT(entry->links, link, count);
     _cleanup_(memory_free) struct informer_link *links = memory_array(count + 1, sizeof(*links));
     DL_FOREACH(entry->links, link)
-    links[i++] = *link;
+        links[i++] = *link;
     for (i = 0; i < count; i++)
         if (i == 0 || links[i].user != links[i - 1].user)
             links[i].client->changed(links[i].client->context, links[i].user);
@@ -505,7 +508,8 @@ static bool is_api_failing(const struct informer *informer)
     return error_is_set(&informer->failure);
 }
 
-/* The API as a whole does not answer: what has not been read yet cannot be, and nobody else need try. */
+/* The API as a whole does not answer: what has not been read yet cannot be, and nobody else need
+ * try. */
 static void fail_api(struct informer *informer, const struct error *error, int64_t retry_after_ms)
 {
     struct informer_entry *entry;
@@ -528,8 +532,8 @@ static void fail_api(struct informer *informer, const struct error *error, int64
     if (is_known)
         return;
     HASH_ITER(hh, informer->entries, entry, next)
-    if (!entry->is_read || entry->kind == OBJECT_CONNECTIONS)
-        add_changed(informer, entry);
+        if (!entry->is_read || entry->kind == OBJECT_CONNECTIONS)
+            add_changed(informer, entry);
 }
 
 static void fail_entry(struct informer *informer, struct informer_entry *entry,
@@ -671,7 +675,8 @@ static int64_t earlier(int64_t one, int64_t other)
     return one < other ? one : other;
 }
 
-/* Begins what is due of one kind of objects, as far as the budget goes. False: it goes no further. */
+/* Begins what is due of one kind of objects, as far as the budget goes. False: it goes no further.
+ */
 static bool begin_entries(struct informer *informer, bool are_scaled, int64_t now_ms,
                           int64_t *next_ms)
 {
@@ -693,16 +698,17 @@ static struct share *next_unread_share(struct informer *informer, bool is_known)
 {
     struct share *share;
     DL_FOREACH(informer->unread_shares[is_known], share)
-    if (share->requests < MAX_NAMESPACE_REQUESTS) {
-        DL_DELETE(informer->unread_shares[is_known], share);
-        DL_APPEND(informer->unread_shares[is_known], share);
-        return share;
-    }
+        if (share->requests < MAX_NAMESPACE_REQUESTS) {
+            DL_DELETE(informer->unread_shares[is_known], share);
+            DL_APPEND(informer->unread_shares[is_known], share);
+            return share;
+        }
     return NULL;
 }
 
-/* One of each namespace in turn, and every second of one that has objects: whoever may call claims any names and namespaces,
- * and nobody is to wait behind them. Some room is left for what is read again. */
+/* One of each namespace in turn, and every second of one that has objects: whoever may call claims
+ * any names and namespaces, and nobody is to wait behind them. Some room is left for what is read
+ * again. */
 static void begin_unread(struct informer *informer, int64_t now_ms)
 {
     for (int idle = 0; idle < 2; informer->is_turn_of_known = !informer->is_turn_of_known) {
@@ -716,7 +722,8 @@ static void begin_unread(struct informer *informer, int64_t now_ms)
     }
 }
 
-/* Returns when to look again. What objects name comes first, so that the first of many triggers need not wait for all. */
+/* Returns when to look again. What objects name comes first, so that the first of many triggers
+ * need not wait for all. */
 static int64_t begin_due(struct informer *informer)
 {
     int64_t now_ms = clock_now_ms();
@@ -751,11 +758,10 @@ static int64_t begin_watches(struct informer *informer)
     size_t unanswered = 0;
     struct source *source;
     DL_FOREACH(informer->sources, source)
-    unanswered += source->watch.request.curl != NULL && !source->watch.is_connected;
+        unanswered += source->watch.request.curl != NULL && !source->watch.is_connected;
     if (is_api_failing(informer) && informer->resume_ms > now_ms)
         return informer->resume_ms;
-    DL_FOREACH(informer->sources, source)
-    {
+    DL_FOREACH(informer->sources, source) {
         _cleanup_(error_done) struct error error = {0};
         if (unanswered >= MAX_NEW_WATCHES)
             return next_ms; /* an answer is the next occasion */
@@ -779,7 +785,7 @@ static void count_entries(struct informer *informer)
     size_t live = 0;
     const struct source *source;
     DL_FOREACH(informer->sources, source)
-    live += source->live_ms != CLOCK_NEVER;
+        live += source->live_ms != CLOCK_NEVER;
     pthread_mutex_lock(&informer->lock);
     informer->stats.objects = HASH_COUNT(informer->entries);
     informer->stats.failing = failing;

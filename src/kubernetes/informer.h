@@ -1,13 +1,15 @@
 /*
- * The informer: keeps objects of the Kubernetes API up to date while somebody needs them: what a trigger's credentials follow
- * from, and teams' Secrets. Each is read once for all who need it when it is needed first, again when a watch (watch.h)
- * says that it has changed, and where there is no watch at intervals; never more than once per second. What was read
- * stays in use while the API cannot be reached.
+ * The informer: keeps objects of the Kubernetes API up to date while somebody needs them: what a
+ * trigger's credentials follow from, and teams' Secrets. Each is read once for all who need it when
+ * it is needed first, again when a watch (watch.h) says that it has changed, and where there is no
+ * watch at intervals; never more than once per second. What was read stays in use while the API
+ * cannot be reached.
  *
- * There is one watch of each kind of KEDA's objects, of metadata alone, and one of each Secret and ConfigMap, by its name.
+ * There is one watch of each kind of KEDA's objects, of metadata alone, and one of each Secret and
+ * ConfigMap, by its name.
  *
- * Threads: it has one of its own, on which it calls its clients; all but starting, stopping, waking and the statistics is for
- * this thread.
+ * Threads: it has one of its own, on which it calls its clients; all but starting, stopping, waking
+ * and the statistics is for this thread.
  */
 #ifndef BACKLOG_KUBERNETES_INFORMER_H
 #define BACKLOG_KUBERNETES_INFORMER_H
@@ -58,7 +60,8 @@ struct informer_stats {
 struct informer *informer_new(struct kubernetes_api *api);
 void informer_add_client(struct informer *informer, const struct informer_client *client);
 void informer_start(struct informer *informer); /* once all clients are added */
-/* NULL is harmless, as is stopping twice. False: its thread hangs (kubernetes_api_join()), and it and its clients are not to be freed. */
+/* NULL is harmless, as is stopping twice. False: its thread hangs (kubernetes_api_join()), and it
+ * and its clients are not to be freed. */
 bool informer_stop(struct informer *informer);
 void informer_free(struct informer *informer); /* it has been stopped; NULL is none */
 

@@ -145,8 +145,7 @@ static bool read_metadata(const json_t *metadata, struct object_trigger *trigger
     const char *key;
     json_t *value;
     trigger->metadata = memory_array(json_object_size(metadata) + 1, sizeof(*trigger->metadata));
-    json_object_foreach((json_t *)metadata, key, value)
-    {
+    json_object_foreach((json_t *)metadata, key, value) {
         if (!is_plain(value))
             return false;
         const char *text = object_is_variable(key) ? "" : json_string_value(value);
@@ -163,8 +162,8 @@ static bool is_callable(const json_t *metadata)
     const char *key;
     json_t *value;
     size_t bytes = 0;
-    json_object_foreach((json_t *)metadata, key, value) bytes +=
-        strlen(key) + (object_is_variable(key) ? 0 : json_string_length(value));
+    json_object_foreach((json_t *)metadata, key, value)
+        bytes += strlen(key) + (object_is_variable(key) ? 0 : json_string_length(value));
     return json_object_size(metadata) <= MAX_KEYS && bytes <= MAX_METADATA;
 }
 
@@ -204,7 +203,8 @@ static bool read_triggers(const json_t *spec, struct object *object, struct erro
     return true;
 }
 
-/* A formula of scalingModifiers makes another value of a trigger's: its replicas are not those of the HPA. */
+/* A formula of scalingModifiers makes another value of a trigger's: its replicas are not those of
+ * the HPA. */
 static void read_hpa_of(const json_t *spec, const json_t *status, struct object *object)
 {
     const json_t *advanced = json_object_get(spec, "advanced");
@@ -313,14 +313,13 @@ static bool read_data(const json_t *json, enum object_kind kind, struct object *
     const char *key;
     json_t *value;
     size_t bytes = 0;
-    json_object_foreach((json_t *)data, key, value) bytes +=
-        strlen(key) + json_string_length(value);
+    json_object_foreach((json_t *)data, key, value)
+        bytes += strlen(key) + json_string_length(value);
     if (bytes > LARGEST_DATA)
         return error_unavailable(error, "has %zu bytes of data: at most %d are allowed", bytes,
                                  LARGEST_DATA);
     object->data = memory_array(json_object_size(data) + 1, sizeof(*object->data));
-    json_object_foreach((json_t *)data, key, value)
-    {
+    json_object_foreach((json_t *)data, key, value) {
         char *text = decode(kind, value);
         if (text != NULL)
             object->data[object->data_count++] = (struct option_entry){text_copy(key), text};

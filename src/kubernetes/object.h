@@ -1,7 +1,7 @@
 /*
- * Objects of the Kubernetes API that credentials, and what is known of the HPA, follow from: where each is read, and what of its JSON counts.
- * The decoders take whatever a server sends: what is not of the expected shape is an error, and no text of an error
- * repeats a value.
+ * Objects of the Kubernetes API that credentials, and what is known of the HPA, follow from: where
+ * each is read, and what of its JSON counts. The decoders take whatever a server sends: what is not
+ * of the expected shape is an error, and no text of an error repeats a value.
  *
  * Threads: any; pure.
  */
@@ -29,8 +29,8 @@ enum object_kind {
     OBJECT_KINDS,
 };
 
-/* One trigger of a ScaledObject or ScaledJob, of KEDA's type external or external-push; with more metadata than any call can
- * have it is none. */
+/* One trigger of a ScaledObject or ScaledJob, of KEDA's type external or external-push; with more
+ * metadata than any call can have it is none. */
 struct object_trigger {
     struct option_entry *metadata; /* the name of a variable is left out */
     size_t metadata_count;
@@ -42,11 +42,11 @@ struct object_trigger {
 /* One parameter of an authentication. */
 struct object_parameter {
     char *name;
-    enum object_kind
-        kind; /* OBJECT_SECRET or OBJECT_CONFIG_MAP; OBJECT_KINDS: a way that Backlog does not have, */
-    const char *way; /* ... which is this ("env"); static */
-    char *object;    /* name of the Secret or ConfigMap */
-    char *key;       /* ... and the key in it */
+    enum object_kind kind; /* OBJECT_SECRET or OBJECT_CONFIG_MAP; OBJECT_KINDS: a way that Backlog
+                              does not have, */
+    const char *way;       /* ... which is this ("env"); static */
+    char *object;          /* name of the Secret or ConfigMap */
+    char *key;             /* ... and the key in it */
 };
 
 /* What it has depends on its kind; all strings are owned. */
@@ -78,25 +78,29 @@ char *object_path(enum object_kind kind, const char *namespace, const char *name
 /* Of all of the kind in the namespace, NULL: in all. The caller frees it. */
 char *object_collection_path(enum object_kind kind, const char *namespace);
 
-/* What is another after a change that counts: the generation where there is one, which the status does not change, else the
- * resourceVersion. The caller frees it. */
+/* What is another after a change that counts: the generation where there is one, which the status
+ * does not change, else the resourceVersion. The caller frees it. */
 char *object_revision(enum object_kind kind, const json_t *metadata);
 
 /* "Secret shop/rabbitmq"; the caller frees it. */
 char *object_label(enum object_kind kind, const char *namespace, const char *name);
 
-/* NULL with the error: it is not JSON, is larger than allowed, or is another object. The caller frees it. */
+/* NULL with the error: it is not JSON, is larger than allowed, or is another object. The caller
+ * frees it. */
 struct object *object_parse(enum object_kind kind, const char *namespace, const char *name,
                             const char *text, size_t length, struct error *error);
 void object_free(struct object *object); /* NULL is none */
 
-/* Is a reply with status 404 about this object, and not about its kind, which the cluster may not have? */
+/* Is a reply with status 404 about this object, and not about its kind, which the cluster may not
+ * have? */
 bool object_is_absent(const char *name, const char *text, size_t length);
 
-/* KEDA sends `fooFromEnv: VARIABLE` with the variable's value, or not at all where that is empty. */
+/* KEDA sends `fooFromEnv: VARIABLE` with the variable's value, or not at all where that is empty.
+ */
 bool object_is_variable(const char *key);
 
-/* Of all keys and values that are sent as they are written, in any order: metadata that differs in them has another one. */
+/* Of all keys and values that are sent as they are written, in any order: metadata that differs in
+ * them has another one. */
 uint64_t object_fingerprint(const struct option_entry *entries, size_t count);
 
 /* NULL where there is none. */

@@ -1,6 +1,6 @@
 /*
- * A request of the Kubernetes API: begun, received into memory up to a limit, and explained where it failed. Credentials,
- * teams' Secrets, watches and workers all make theirs with it.
+ * A request of the Kubernetes API: begun, received into memory up to a limit, and explained where
+ * it failed. Credentials, teams' Secrets, watches and workers all make theirs with it.
  *
  * Threads: that of the CURLM it is added to.
  */
@@ -34,7 +34,8 @@ struct request {
     int64_t retry_after_ms; /* so long the server wants to be left alone; 0: it does not say */
 };
 
-/* A GET; `accept` is behind "application/json" in its header. False with the error, and nothing was begun. */
+/* A GET; `accept` is behind "application/json" in its header. False with the error, and nothing was
+ * begun. */
 bool request_begin(struct request *request, CURLM *multi, const struct kubernetes_api *api,
                    const char *path, const char *accept, long timeout_ms, size_t max_bytes,
                    struct error *error);
@@ -42,7 +43,8 @@ bool request_begin(struct request *request, CURLM *multi, const struct kubernete
 /* The same of a handle that the caller has made: `request->curl`, of whatever server. */
 void request_add(struct request *request, CURLM *multi, size_t max_bytes);
 
-/* One of the multi that has ended by now; NULL: none. Its `code`, `status` and `retry_after_ms` are set. */
+/* One of the multi that has ended by now; NULL: none. Its `code`, `status` and `retry_after_ms` are
+ * set. */
 struct request *request_take_ended(CURLM *multi);
 
 /* Why it has no 200, without a value of it. */
@@ -55,7 +57,8 @@ bool request_is_refused_by_all(const struct request *request);
 /* Ends it, whether it is over or not. What is zero is harmless. */
 void request_end(struct request *request, CURLM *multi);
 
-/* The message of a refusal (a Status), which names no secret; NULL: it has none. The caller frees it. */
+/* The message of a refusal (a Status), which names no secret; NULL: it has none. The caller frees
+ * it. */
 char *request_status_message(const char *text, size_t length);
 
 #endif

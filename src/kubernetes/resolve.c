@@ -8,7 +8,8 @@
 
 enum { LONGEST_SHOWN = 64 };
 
-/* Of the values of one trigger: authorities (220 KiB of PEM are those that systems trust), a certificate, a key. */
+/* Of the values of one trigger: authorities (220 KiB of PEM are those that systems trust), a
+ * certificate, a key. */
 enum { MAX_CREDENTIALS = 512 << 10 };
 
 static const char key_own[] = "triggerAuthentication";

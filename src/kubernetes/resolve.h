@@ -1,7 +1,8 @@
 /*
- * Resolving: from a call that says it is of a trigger, and from what is known of the API's objects, to the trigger's
- * credentials. A caller can claim any namespace and name, so a call counts only where the object of that name has a trigger with
- * this metadata; and a value is read only where that trigger's own authentication names it.
+ * Resolving: from a call that says it is of a trigger, and from what is known of the API's objects,
+ * to the trigger's credentials. A caller can claim any namespace and name, so a call counts only
+ * where the object of that name has a trigger with this metadata; and a value is read only where
+ * that trigger's own authentication names it.
  *
  * Threads: any; pure.
  */
@@ -37,8 +38,8 @@ struct resolve_found {
 typedef struct resolve_found resolve_find(void *context, enum object_kind kind,
                                           const char *namespace, const char *name);
 
-/* The caller frees them. `*ret_is_other`: there is such an object, but none of its triggers has the call's
- * metadata. */
+/* The caller frees them. `*ret_is_other`: there is such an object, but none of its triggers has the
+ * call's metadata. */
 struct credentials *resolve_credentials(const struct resolve_call *call, resolve_find *find,
                                         void *context, bool *ret_is_other);
 

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a Secret, the names of its keys included. One thread reads those of all teams: this takes some 50 ms at worst. */
+/* Of a Secret, the names of its keys included. One thread reads those of all teams: this takes some
+ * 50 ms at worst. */
 enum { LARGEST_SECRET = 64 << 10, MAX_KEYS = 64 };
 
 static const char *member(const json_t *json, const char *object, const char *key)
@@ -35,8 +36,8 @@ static bool check_size(const json_t *data, struct error *error)
     const char *key;
     json_t *value;
     size_t bytes = 0;
-    json_object_foreach((json_t *)data, key, value) bytes +=
-        strlen(key) + json_string_length(value) / 4 * 3;
+    json_object_foreach((json_t *)data, key, value)
+        bytes += strlen(key) + json_string_length(value) / 4 * 3;
     if (json_object_size(data) > MAX_KEYS)
         return error_invalid(error, "has %zu keys: at most %d are allowed", json_object_size(data),
                              MAX_KEYS);
@@ -68,7 +69,8 @@ struct connections *secret_connections(const json_t *secret)
     const char *key;
     json_t *value;
     size_t count = 0;
-    json_object_foreach(data, key, value) keys[count++] = key;
+    json_object_foreach(data, key, value)
+        keys[count++] = key;
     qsort(keys, count, sizeof(*keys), compare_keys);
     for (size_t i = 0; i < count; i++) {
         _cleanup_(memory_free) char *path =

@@ -10,8 +10,8 @@
 
 #include <jansson.h>
 
-/* Of a Secret as the Kubernetes API has it, whose namespace and name have been checked. The caller frees them; mistakes
- * are in them. */
+/* Of a Secret as the Kubernetes API has it, whose namespace and name have been checked. The caller
+ * frees them; mistakes are in them. */
 struct connections *secret_connections(const json_t *secret);
 
 #endif

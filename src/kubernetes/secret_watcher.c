@@ -66,8 +66,8 @@ static void handle_message(struct secret_watcher *watcher, struct message *messa
 {
     struct team *team;
     DL_FOREACH(watcher->teams, team)
-    if (text_equal(team->namespace, message->namespace))
-        break;
+        if (text_equal(team->namespace, message->namespace))
+            break;
     if (team != NULL) /* the caller knows nothing of the Secret any more: it is read again */
         drop_team(watcher, team);
     if (!message->is_wanted)

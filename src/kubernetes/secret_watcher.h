@@ -1,5 +1,6 @@
 /*
- * The secret watcher: follows one Secret of each namespace that it is given, by its name, with the informer.
+ * The secret watcher: follows one Secret of each namespace that it is given, by its name, with the
+ * informer.
  *
  * Threads: the informer's, on which it calls back. Adding and removing never waits for it.
  */
@@ -17,8 +18,9 @@ struct secret_watcher_settings {
         *informer;    /* borrowed; it is not started yet, and stopped before this is freed */
     const char *name; /* of the Secrets; borrowed */
     /*
-     * What is known of a namespace's Secret. `connections` is taken; NULL without an error: there is no Secret. With
-     * an error nothing new is known: the API did not answer. False: must be called again later.
+     * What is known of a namespace's Secret. `connections` is taken; NULL without an error: there
+     * is no Secret. With an error nothing new is known: the API did not answer. False: must be
+     * called again later.
      */
     bool (*changed)(void *context, const char *namespace, struct connections *connections,
                     const struct error *error);

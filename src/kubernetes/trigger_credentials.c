@@ -169,8 +169,8 @@ static struct resolve_found find_object(void *context, enum object_kind kind, co
     return found;
 }
 
-/* It was refused by what is older than the call, which is then read now: KEDA may be ahead of our view. Where that cannot be
- * read again, this is the reason. */
+/* It was refused by what is older than the call, which is then read now: KEDA may be ahead of our
+ * view. Where that cannot be read again, this is the reason. */
 static bool is_undecided(const struct trigger_credentials *all, const struct call *call,
                          struct credentials *credentials)
 {
@@ -180,8 +180,7 @@ static bool is_undecided(const struct trigger_credentials *all, const struct cal
     const struct link *link;
     if (credentials->state != CREDENTIALS_REFUSED)
         return false;
-    LL_FOREACH(call->used, link)
-    {
+    LL_FOREACH(call->used, link) {
         struct informer_view known = informer_look(informer, &link->object);
         if (!known.is_read || known.read_ms >= call->added_ms)
             continue;
@@ -238,7 +237,8 @@ static void resolve_call(struct trigger_credentials *all, struct call *call)
     }
     bool is_known = call->delivered != NULL && call->delivered->state == CREDENTIALS_VERIFIED;
     bool is_new = is_undecided(all, call, credentials);
-    /* News that need another object are news once that is there; what is known of the former ones goes on. */
+    /* News that need another object are news once that is there; what is known of the former ones
+     * goes on. */
     bool is_lost = is_known && credentials->state == CREDENTIALS_REFUSED &&
                    credentials->failure.code == ERROR_UNAVAILABLE;
     if (credentials->state == CREDENTIALS_WAITING || is_new || is_lost)
@@ -269,7 +269,7 @@ static void doubt(const struct trigger_credentials *all, const struct call *call
 {
     const struct link *link;
     LL_FOREACH(call->used, link)
-    informer_want_fresh(all->settings.informer, &link->object);
+        informer_want_fresh(all->settings.informer, &link->object);
 }
 
 static void handle_message(struct trigger_credentials *all, struct message *message)
@@ -307,8 +307,7 @@ static int64_t resolve_due(struct trigger_credentials *all)
     int64_t next_ms = CLOCK_NEVER;
     struct call *call;
     struct call *next;
-    DL_FOREACH_SAFE(all->due_calls, call, next)
-    {
+    DL_FOREACH_SAFE(all->due_calls, call, next) {
         if (call->due_ms <= now_ms)
             resolve_call(all, call);
         if (call->due_ms < next_ms)
@@ -336,7 +335,7 @@ static void end(void *context)
     struct call *call;
     struct call *next;
     HASH_ITER(hh, all->calls, call, next)
-    drop_call(all, call);
+        drop_call(all, call);
 }
 
 /* ---- from outside ---- */

@@ -1,8 +1,9 @@
 /*
- * The credentials of calls: keeps up to date what the Kubernetes API says of each call (resolve.h), by the objects that the
- * informer reads.
+ * The credentials of calls: keeps up to date what the Kubernetes API says of each call (resolve.h),
+ * by the objects that the informer reads.
  *
- * Threads: the informer's, on which it calls back. Its functions may be called from any, and never wait.
+ * Threads: the informer's, on which it calls back. Its functions may be called from any, and never
+ * wait.
  */
 #ifndef BACKLOG_KUBERNETES_TRIGGER_CREDENTIALS_H
 #define BACKLOG_KUBERNETES_TRIGGER_CREDENTIALS_H
@@ -18,7 +19,8 @@ struct trigger_credentials_settings {
         *informer; /* borrowed; it is not started yet, and stopped before this is freed */
     const char *cluster_namespace; /* of a ClusterTriggerAuthentication's Secrets; borrowed */
     bool reads_hpas;               /* of ScaledObjects: credentials have the replicas */
-    /* News of the call that `key` names; the credentials are taken. False: must be called again later. */
+    /* News of the call that `key` names; the credentials are taken. False: must be called again
+     * later. */
     bool (*changed)(void *context, const char *key, size_t length, struct credentials *credentials);
     void *context;
 };
@@ -47,7 +49,8 @@ void trigger_credentials_free(struct trigger_credentials *all); /* NULL is harml
 void trigger_credentials_add(struct trigger_credentials *all, const struct trigger_call *call);
 void trigger_credentials_remove(struct trigger_credentials *all, const char *key, size_t length);
 
-/* The source refused what the call's credentials say: its Secrets are read now, if that is a second ago. */
+/* The source refused what the call's credentials say: its Secrets are read now, if that is a second
+ * ago. */
 void trigger_credentials_doubt(struct trigger_credentials *all, const char *key, size_t length);
 
 void trigger_credentials_stats(struct trigger_credentials *all,

@@ -1,9 +1,10 @@
 /*
- * A watch of the Kubernetes API: says which objects have changed, by their metadata alone (PartialObjectMetadata), so that
- * they are read again only then. Of all objects of a kind, or of one by its name.
+ * A watch of the Kubernetes API: says which objects have changed, by their metadata alone
+ * (PartialObjectMetadata), so that they are read again only then. Of all objects of a kind, or of
+ * one by its name.
  *
- * KEDA writes lastActiveTime of every active object at every poll. That changes its resourceVersion and not its generation, so
- * what has a generation has changed where that has.
+ * KEDA writes lastActiveTime of every active object at every poll. That changes its resourceVersion
+ * and not its generation, so what has a generation has changed where that has.
  *
  * Threads: that of the CURLM.
  */
@@ -35,8 +36,8 @@ struct watch_owner {
     CURLM *multi;
     const struct kubernetes_api *api;
     void (*changed)(void *context, const struct watch_event *event); /* borrowed */
-    /* What was read before `live_ms` may have changed unseen; what is read from then on has not. CLOCK_NEVER: nothing is
-     * seen at present. */
+    /* What was read before `live_ms` may have changed unseen; what is read from then on has not.
+     * CLOCK_NEVER: nothing is seen at present. */
     void (*went_live)(void *context, int64_t live_ms);
     void *context;
 };
@@ -45,9 +46,9 @@ struct watch {
     struct request request; /* first, so that the owner finds the watch of a request */
     struct watch_owner owner;
     enum object_kind kind;
-    char *path; /* of the collection */
-    char *
-        query; /* "fieldSelector=metadata.name%3Dname&", or "" for all: the version is listed first */
+    char *path;    /* of the collection */
+    char *query;   /* "fieldSelector=metadata.name%3Dname&", or "" for all: the version is listed
+                      first */
     char *version; /* where the next request begins */
     struct text line;
     bool is_list;
@@ -60,7 +61,8 @@ struct watch {
     struct error failure; /* as it was logged */
 };
 
-/* `name` is NULL for all objects of the kind, and `namespace` then, too. Nothing is requested yet. */
+/* `name` is NULL for all objects of the kind, and `namespace` then, too. Nothing is requested yet.
+ */
 void watch_init(struct watch *watch, const struct watch_owner *owner, enum object_kind kind,
                 const char *namespace, const char *name);
 void watch_done(struct watch *watch);

@@ -159,8 +159,7 @@ static char *reason_of_containers(const json_t *status, const char *key)
 {
     const json_t *container;
     size_t i;
-    json_array_foreach(json_object_get(status, key), i, container)
-    {
+    json_array_foreach(json_object_get(status, key), i, container) {
         char *reason = reason_of_container(container);
         if (reason != NULL)
             return reason;
@@ -178,8 +177,7 @@ static void read_conditions(const json_t *status, struct worker *worker)
 {
     const json_t *condition;
     size_t i;
-    json_array_foreach(json_object_get(status, "conditions"), i, condition)
-    {
+    json_array_foreach(json_object_get(status, "conditions"), i, condition) {
         worker->is_ready = worker->is_ready || is_condition(condition, "Ready", "True");
         if (worker->reason == NULL && is_condition(condition, "PodScheduled", "False"))
             worker->reason = reason_of(condition, "");
@@ -208,8 +206,8 @@ static void read_state(const json_t *pod, struct worker *worker)
         worker->restarts += json_integer_value(json_object_get(container, "restartCount"));
 }
 
-/* As Prometheus' usual configuration reads them. A pod in the node's network has the node's address: other programs
- * listen there, so that it is not read. */
+/* As Prometheus' usual configuration reads them. A pod in the node's network has the node's
+ * address: other programs listen there, so that it is not read. */
 static char *metrics_url_of(const json_t *pod, const json_t *annotations)
 {
     const json_t *status = json_object_get(pod, "status");
@@ -245,9 +243,9 @@ static const char *job_of(const json_t *metadata)
 {
     const json_t *owner;
     size_t i;
-    json_array_foreach(
-        json_object_get(metadata, "ownerReferences"), i,
-        owner) if (text_equal(string_of(owner, "kind"), "Job")) return string_of(owner, "name");
+    json_array_foreach(json_object_get(metadata, "ownerReferences"), i, owner)
+        if (text_equal(string_of(owner, "kind"), "Job"))
+            return string_of(owner, "name");
     return NULL;
 }
 
@@ -276,8 +274,8 @@ static bool read_pod(const json_t *pod, struct worker *ret_worker)
     return true;
 }
 
-/* The list is walked over as text, an item at a time: the tree of all would take many times as much. NULL with the error:
- * there is no more, or it is broken. */
+/* The list is walked over as text, an item at a time: the tree of all would take many times as
+ * much. NULL with the error: there is no more, or it is broken. */
 static json_t *next_item(struct json_walk *walk, struct error *error)
 {
     struct json_text key;
@@ -353,8 +351,7 @@ static void read_usage(const json_t *item, struct worker *worker)
     const json_t *container;
     size_t i;
     worker->cpu_cores = worker->memory_bytes = 0;
-    json_array_foreach(json_object_get(item, "containers"), i, container)
-    {
+    json_array_foreach(json_object_get(item, "containers"), i, container) {
         const json_t *usage = json_object_get(container, "usage");
         worker->cpu_cores += worker_quantity(string_of(usage, "cpu"));
         worker->memory_bytes += worker_quantity(string_of(usage, "memory"));

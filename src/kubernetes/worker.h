@@ -1,6 +1,6 @@
 /*
- * The workers of a ScaledObject or ScaledJob: pods, as the Kubernetes API lists them, what they use (metrics.k8s.io), and
- * what they say of themselves on /metrics.
+ * The workers of a ScaledObject or ScaledJob: pods, as the Kubernetes API lists them, what they use
+ * (metrics.k8s.io), and what they say of themselves on /metrics.
  *
  * Threads: any; pure.
  */
@@ -16,18 +16,19 @@
 
 enum { WORKERS_MAX = 100 }; /* of one object; more are not listed */
 
-/* The counter of a worker's /metrics that says how many jobs it has done; a sum, where it has labels. */
+/* The counter of a worker's /metrics that says how many jobs it has done; a sum, where it has
+ * labels. */
 #define WORKER_DONE_METRIC "worker_jobs_total"
 
 struct worker {
     char *name; /* of the pod */
     char *uid;
-    char *job;       /* that the pod belongs to; NULL: none */
-    char *container; /* the one whose log is shown */
-    char *state;     /* the pod's phase; Terminating while it is deleted */
-    char *reason;    /* why it waits or failed; NULL: nothing is wrong */
-    char *
-        metrics_url; /* of its /metrics, by the annotations prometheus.io/scrape, port, path; NULL */
+    char *job;         /* that the pod belongs to; NULL: none */
+    char *container;   /* the one whose log is shown */
+    char *state;       /* the pod's phase; Terminating while it is deleted */
+    char *reason;      /* why it waits or failed; NULL: nothing is wrong */
+    char *metrics_url; /* of its /metrics, by the annotations prometheus.io/scrape, port, path; NULL
+                        */
     bool is_ready;
     int64_t restarts;
     double created_s;               /* since 1970; NAN: not known */
@@ -45,11 +46,12 @@ struct worker_list {
 
 void worker_list_done(struct worker_list *list);
 
-/* Lower case, digits, '-' and '.', as names of objects, groups, versions and resources have them: nothing else becomes a
- * part of a path or a selector. */
+/* Lower case, digits, '-' and '.', as names of objects, groups, versions and resources have them:
+ * nothing else becomes a part of a path or a selector. */
 bool worker_is_name(const char *text);
 
-/* Where the scale of a ScaledObject's target is: its path in the API, and its name for people. The caller frees both. */
+/* Where the scale of a ScaledObject's target is: its path in the API, and its name for people. The
+ * caller frees both. */
 bool worker_target_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,
                          struct error *error);
 

@@ -79,7 +79,8 @@ static bool is_stopping(struct worker_reader *reader)
     return stopping;
 }
 
-/* Until all that have begun are over, by their own deadlines at the latest, or the reader is to end. */
+/* Until all that have begun are over, by their own deadlines at the latest, or the reader is to
+ * end. */
 static void finish(struct worker_reader *reader, struct request *requests, size_t count)
 {
     int running = 1;
@@ -111,7 +112,8 @@ static bool get(struct worker_reader *reader, const char *path, size_t max_bytes
 
 /* ---- an object ---- */
 
-/* A ScaledJob: its pods have its name as a label. That of a ScaledObject is found first, as few have the same name. */
+/* A ScaledJob: its pods have its name as a label. That of a ScaledObject is found first, as few
+ * have the same name. */
 static bool read_selector(struct worker_reader *reader, struct worker_object *object,
                           struct error *error)
 {
@@ -271,17 +273,17 @@ static void forget(struct worker_reader *reader, int64_t before_ms)
     struct worker_object *object, *next_object;
     struct worker_log_entry *log, *next_log;
     DL_FOREACH_SAFE(reader->objects, object, next_object)
-    if (object->looked_ms < before_ms) {
-        DL_DELETE(reader->objects, object);
-        reader->object_count--;
-        object_free(object);
-    }
+        if (object->looked_ms < before_ms) {
+            DL_DELETE(reader->objects, object);
+            reader->object_count--;
+            object_free(object);
+        }
     DL_FOREACH_SAFE(reader->logs, log, next_log)
-    if (log->looked_ms < before_ms) {
-        DL_DELETE(reader->logs, log);
-        reader->log_count--;
-        log_free(log);
-    }
+        if (log->looked_ms < before_ms) {
+            DL_DELETE(reader->logs, log);
+            reader->log_count--;
+            log_free(log);
+        }
 }
 
 /* What is looked at, and due first: an object or a log. Returns when. */
@@ -294,16 +296,16 @@ static int64_t find_next(struct worker_reader *reader, int64_t now_ms,
     *ret_object = NULL;
     *ret_log = NULL;
     DL_FOREACH(reader->objects, object)
-    if (now_ms - object->looked_ms < LOOK_MS && object->due_ms < next_ms) {
-        next_ms = object->due_ms;
-        *ret_object = object;
-    }
+        if (now_ms - object->looked_ms < LOOK_MS && object->due_ms < next_ms) {
+            next_ms = object->due_ms;
+            *ret_object = object;
+        }
     DL_FOREACH(reader->logs, log)
-    if (now_ms - log->looked_ms < LOOK_MS && log->due_ms <= next_ms) {
-        next_ms = log->due_ms;
-        *ret_object = NULL;
-        *ret_log = log;
-    }
+        if (now_ms - log->looked_ms < LOOK_MS && log->due_ms <= next_ms) {
+            next_ms = log->due_ms;
+            *ret_object = NULL;
+            *ret_log = log;
+        }
     return next_ms;
 }
 
@@ -372,8 +374,8 @@ static struct worker_object *object_of(struct worker_reader *reader, const char 
 {
     struct worker_object *object;
     DL_FOREACH(reader->objects, object)
-    if (text_equal(object->name, name) && text_equal(object->namespace, namespace))
-        return object;
+        if (text_equal(object->name, name) && text_equal(object->namespace, namespace))
+            return object;
     if (reader->object_count >= WORKER_OBJECTS_MAX)
         return NULL;
     object = memory_new(sizeof(*object));
@@ -407,9 +409,9 @@ static const char *container_of(const struct worker_reader *reader, const char *
 {
     const struct worker_object *object;
     DL_FOREACH(reader->objects, object)
-    for (size_t i = 0; text_equal(object->namespace, namespace) && i < object->list.count; i++)
-        if (text_equal(object->list.items[i].name, pod))
-            return object->list.items[i].container;
+        for (size_t i = 0; text_equal(object->namespace, namespace) && i < object->list.count; i++)
+            if (text_equal(object->list.items[i].name, pod))
+                return object->list.items[i].container;
     return NULL;
 }
 
@@ -419,8 +421,8 @@ static struct worker_log_entry *log_of(struct worker_reader *reader, const char 
 {
     struct worker_log_entry *log;
     DL_FOREACH(reader->logs, log)
-    if (text_equal(log->pod, pod) && text_equal(log->namespace, namespace))
-        return log;
+        if (text_equal(log->pod, pod) && text_equal(log->namespace, namespace))
+            return log;
     const char *container = container_of(reader, namespace, pod);
     if (container == NULL) {
         error_invalid(error, "%s/%s is not a worker that is listed now", namespace, pod);

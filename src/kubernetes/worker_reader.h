@@ -1,11 +1,14 @@
 /*
- * Reads the workers of ScaledObjects and ScaledJobs, and their logs, while somebody looks at them: what was asked for
- * within the last ten seconds is read again every three. Nothing is requested otherwise.
+ * Reads the workers of ScaledObjects and ScaledJobs, and their logs, while somebody looks at them:
+ * what was asked for within the last ten seconds is read again every three. Nothing is requested
+ * otherwise.
  *
- * The selector of a ScaledObject's target is read from the API every minute, then each time its pods, their use of CPU and
- * memory, and the /metrics of the first 32 that say they have some. At most 20 requests of the API begin per second.
+ * The selector of a ScaledObject's target is read from the API every minute, then each time its
+ * pods, their use of CPU and memory, and the /metrics of the first 32 that say they have some. At
+ * most 20 requests of the API begin per second.
  *
- * Threads: one of its own does all requests; the functions may be called from any, and wait for none.
+ * Threads: one of its own does all requests; the functions may be called from any, and wait for
+ * none.
  */
 #ifndef BACKLOG_KUBERNETES_WORKER_READER_H
 #define BACKLOG_KUBERNETES_WORKER_READER_H
@@ -33,14 +36,14 @@ struct worker_view {
     const struct error *error; /* why reading failed last; the list is then an older one */
 };
 
-/* Somebody looks at the object: calls `visit` with what is known, under the reader's lock, so that it must be quick. False:
- * more than WORKER_OBJECTS_MAX objects are looked at. */
+/* Somebody looks at the object: calls `visit` with what is known, under the reader's lock, so that
+ * it must be quick. False: more than WORKER_OBJECTS_MAX objects are looked at. */
 bool worker_reader_look(struct worker_reader *reader, const char *namespace, const char *name,
                         void (*visit)(void *context, const struct worker_view *view),
                         void *context);
 
-/* Somebody looks at the log of a pod, which must be one of those listed: what was read last of its end. False with
- * `is_known` where it is not read yet, and otherwise with the error. */
+/* Somebody looks at the log of a pod, which must be one of those listed: what was read last of its
+ * end. False with `is_known` where it is not read yet, and otherwise with the error. */
 bool worker_reader_log(struct worker_reader *reader, const char *namespace, const char *pod,
                        bool *ret_is_known, struct text *ret_text, struct error *error);
 

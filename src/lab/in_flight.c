@@ -170,16 +170,15 @@ static double number_of(const json_t *trigger)
     return json_is_number(number) && !is_failing ? json_number_value(number) : NAN;
 }
 
-/* Triggers of one name whose numbers differ cannot be distinguished. Former triggers of an edited ScaledObject are
- * listed, too, and passed over. */
+/* Triggers of one name whose numbers differ cannot be distinguished. Former triggers of an edited
+ * ScaledObject are listed, too, and passed over. */
 static double find(const json_t *triggers, const char *metric_name)
 {
     const json_t *trigger;
     double found = NAN;
     bool is_found = false;
     size_t i;
-    json_array_foreach(triggers, i, trigger)
-    {
+    json_array_foreach(triggers, i, trigger) {
         const char *name = json_string_value(json_object_get(trigger, "metricName"));
         if (name == NULL || !text_equal(name, metric_name) ||
             json_is_true(json_object_get(trigger, "superseded")))

@@ -1,7 +1,8 @@
 /*
  * How much is in flight, as the server's HTTP port reports it: KEDA's protocol does not carry it.
  *
- * Threads: one at a time. A thread of its own reads the port, so that the caller never waits for it.
+ * Threads: one at a time. A thread of its own reads the port, so that the caller never waits for
+ * it.
  */
 #ifndef BACKLOG_LAB_IN_FLIGHT_H
 #define BACKLOG_LAB_IN_FLIGHT_H
@@ -23,7 +24,8 @@ void in_flight_end(struct in_flight *in_flight); /* NULL is none */
 /* Starts to read all objects, unless that goes on. The first failure of an outage is logged. */
 void in_flight_read(struct in_flight *in_flight);
 
-/* What was read of a trigger; NAN where the port did not report it, or not within the last seconds. */
+/* What was read of a trigger; NAN where the port did not report it, or not within the last seconds.
+ */
 double in_flight_of(struct in_flight *in_flight, size_t object, const char *metric_name,
                     int64_t now_ms);
 

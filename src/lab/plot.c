@@ -75,7 +75,8 @@ static double x_of(const struct plot *plot, double second)
     return LEFT + (WIDTH - LEFT - RIGHT) * second / (double)plot->seconds;
 }
 
-/* Of a bucket of seconds the largest is drawn: a short peak is what one looks for. Where all are unknown is a gap. */
+/* Of a bucket of seconds the largest is drawn: a short peak is what one looks for. Where all are
+ * unknown is a gap. */
 static void draw_series(const struct plot *plot, const struct plot_series *series, double top,
                         double largest, const char *stroke, struct text *svg)
 {

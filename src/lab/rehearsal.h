@@ -1,6 +1,7 @@
 /*
- * A rehearsal: the model of KEDA and the HPA in real time, or faster, against a running server, with local
- * workers or none. Here is its state; rehearsal_run.h has the loop, rehearsal_output.h what is printed.
+ * A rehearsal: the model of KEDA and the HPA in real time, or faster, against a running server,
+ * with local workers or none. Here is its state; rehearsal_run.h has the loop, rehearsal_output.h
+ * what is printed.
  *
  * Threads: one.
  */
@@ -84,7 +85,8 @@ struct rehearsal {
     int64_t next_line_ms;
 };
 
-/* Prepares: addresses, models, workers. The caller ends it with rehearsal_done(), which stops the workers. */
+/* Prepares: addresses, models, workers. The caller ends it with rehearsal_done(), which stops the
+ * workers. */
 bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings *settings,
                     struct error *error);
 void rehearsal_done(struct rehearsal *rehearsal);

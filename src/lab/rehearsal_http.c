@@ -227,7 +227,8 @@ static json_t *figures_of(const struct rehearsal_http *http, const struct rehear
     return figures;
 }
 
-/* In place of the server's, which are not known: what KEDA gets. Values have different units, so there is no sum. */
+/* In place of the server's, which are not known: what KEDA gets. Values have different units, so
+ * there is no sum. */
 static void add_own_figures(const struct rehearsal_http *http, const struct rehearsal *rehearsal,
                             int64_t now_ms, json_t *figures)
 {

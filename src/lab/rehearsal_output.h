@@ -1,5 +1,6 @@
 /*
- * What a rehearsal prints: a line per second and object, each change when it happens, a summary, and a plot.
+ * What a rehearsal prints: a line per second and object, each change when it happens, a summary,
+ * and a plot.
  *
  * Threads: one.
  */

@@ -75,9 +75,9 @@ static char **make_environment(const char *object, int64_t number, size_t *ret_o
     return variables;
 }
 
-/* Other threads may hold any lock of the C library, so nothing of ours runs between fork and exec: this program is
- * started again for the one thing that posix_spawn() cannot do, and becomes the shell. `output`: where to write; -1: to our
- * own standard error. Returns errno. */
+/* Other threads may hold any lock of the C library, so nothing of ours runs between fork and exec:
+ * this program is started again for the one thing that posix_spawn() cannot do, and becomes the
+ * shell. `output`: where to write; -1: to our own standard error. Returns errno. */
 static int spawn_worker(const struct replicas_settings *settings, int64_t number, int output,
                         pid_t *ret_pid)
 {

@@ -1,9 +1,10 @@
 /*
  * Replicas as local processes: what a Deployment is in a cluster, for `backlog rehearse --worker`.
  *
- * A replica is `sh -c COMMAND` in a process group of its own, with BACKLOG_OBJECT and BACKLOG_REPLICA in its
- * environment. It is stopped by SIGTERM, and by SIGKILL after the grace period. One that ends by itself is started again,
- * after a second, doubling to a minute. What it writes goes to standard error, and to the logs where there are any.
+ * A replica is `sh -c COMMAND` in a process group of its own, with BACKLOG_OBJECT and
+ * BACKLOG_REPLICA in its environment. It is stopped by SIGTERM, and by SIGKILL after the grace
+ * period. One that ends by itself is started again, after a second, doubling to a minute. What it
+ * writes goes to standard error, and to the logs where there are any.
  *
  * Threads: one at a time.
  */
@@ -20,8 +21,8 @@
 /* A worker begins as `backlog run-worker -- PARENT COMMAND`, an internal command. */
 #define REPLICAS_COMMAND "run-worker"
 
-/* What that does, in the new process: ends with the process PARENT, and becomes the shell. Returns its exit status only
- * where it cannot. */
+/* What that does, in the new process: ends with the process PARENT, and becomes the shell. Returns
+ * its exit status only where it cannot. */
 int replicas_run_worker(const char *parent, const char *command);
 
 struct replicas;
@@ -42,7 +43,8 @@ struct replicas *replicas_new(const struct replicas_settings *settings);
 /* There are to be so many: starts or stops. Does not wait. */
 void replicas_scale(struct replicas *replicas, int64_t count, int64_t now_ms);
 
-/* Notices what has ended, kills what had its grace, starts again what is to be. Returns when it is next due. */
+/* Notices what has ended, kills what had its grace, starts again what is to be. Returns when it is
+ * next due. */
 int64_t replicas_tick(struct replicas *replicas, int64_t now_ms);
 
 /* Running and past their start-up; those that are being stopped do not count. */

@@ -135,8 +135,7 @@ static void take_log(const json_t *lines)
 {
     const json_t *line;
     size_t i;
-    json_array_foreach(lines, i, line)
-    {
+    json_array_foreach(lines, i, line) {
         const char *name = json_string_value(json_object_get(line, "level"));
         const char *text = json_string_value(json_object_get(line, "text"));
         int level = LOG_LEVEL_INFO;

@@ -1,6 +1,6 @@
 /*
- * What a server's dashboard shows (its `/api/events`), for the dashboard of a rehearsal: rows, figures, log lines. The
- * lines go into this program's own recent log.
+ * What a server's dashboard shows (its `/api/events`), for the dashboard of a rehearsal: rows,
+ * figures, log lines. The lines go into this program's own recent log.
  *
  * Threads: any. A thread of its own follows the server, and connects again where that fails.
  */
@@ -20,13 +20,15 @@ struct server_feed;
 bool server_feed_begin(const char *address, struct server_feed **ret_feed, struct error *error);
 void server_feed_end(struct server_feed *feed); /* NULL is none */
 
-/* Visits the rows of a table, by ascending ids; what is visited is valid meanwhile, and the feed is locked. */
+/* Visits the rows of a table, by ascending ids; what is visited is valid meanwhile, and the feed is
+ * locked. */
 void server_feed_visit(struct server_feed *feed, enum feed_table table,
                        void (*visit)(void *context, uint64_t id, const json_t *fixed,
                                      const json_t *live),
                        void *context);
 
-/* The figures of the server; NULL while it is not known what they are: not connected. The caller frees them. */
+/* The figures of the server; NULL while it is not known what they are: not connected. The caller
+ * frees them. */
 json_t *server_feed_figures(struct server_feed *feed);
 
 #endif

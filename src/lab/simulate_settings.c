@@ -49,7 +49,8 @@ static const struct key {
 #undef KEY
 };
 
-/* Where the scalers keep their target, and its activation. The first that the metadata has counts. */
+/* Where the scalers keep their target, and its activation. The first that the metadata has counts.
+ */
 static const struct {
     const char *target, *activation;
 } target_keys[] = {

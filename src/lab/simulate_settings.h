@@ -1,5 +1,6 @@
 /*
- * What `backlog simulate` compares: settings from ScaledObjects (--file) and from KEY=VALUE pieces (--set).
+ * What `backlog simulate` compares: settings from ScaledObjects (--file) and from KEY=VALUE pieces
+ * (--set).
  */
 #ifndef BACKLOG_LAB_SIMULATE_SETTINGS_H
 #define BACKLOG_LAB_SIMULATE_SETTINGS_H
@@ -22,8 +23,8 @@ struct simulate_settings {
 };
 
 /*
- * Every object of `files` (none: KEDA's defaults alone) with every piece of `set` (NULL: as it is), such as
- * "threshold=600; threshold=100, cooldownPeriod=60". `common` has what all of them share.
+ * Every object of `files` (none: KEDA's defaults alone) with every piece of `set` (NULL: as it is),
+ * such as "threshold=600; threshold=100, cooldownPeriod=60". `common` has what all of them share.
  * The caller ends them with simulate_settings_done().
  */
 bool simulate_settings_read(const struct option_list *files, const char *set,

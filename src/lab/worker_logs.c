@@ -132,14 +132,14 @@ static void read_pipes(struct worker_logs *logs)
     struct worker_pipe *next;
     _cleanup_(memory_free) struct pollfd *fds = memory_array(logs->pipe_count + 1, sizeof(*fds));
     DL_FOREACH(logs->pipes, pipe)
-    fds[count++] = (struct pollfd){.fd = pipe->fd, .events = POLLIN};
+        fds[count++] = (struct pollfd){.fd = pipe->fd, .events = POLLIN};
     fds[count] = (struct pollfd){.fd = logs->wake_fd, .events = POLLIN};
     poll(fds, count + 1, -1);
     eventfd_read(logs->wake_fd, &woken);
     count = 0;
     DL_FOREACH_SAFE(logs->pipes, pipe, next)
-    if (fds[count++].revents != 0)
-        read_pipe(logs, pipe);
+        if (fds[count++].revents != 0)
+            read_pipe(logs, pipe);
 }
 
 /* False: the thread is to end. */
@@ -204,8 +204,8 @@ static void forget_oldest(struct worker_logs *logs)
     struct worker_log *log;
     struct worker_log *next;
     DL_FOREACH_SAFE(logs->list, log, next)
-    if (logs->count >= WORKER_LOGS_MAX && log->pipes == 0)
-        log_free(logs, log);
+        if (logs->count >= WORKER_LOGS_MAX && log->pipes == 0)
+            log_free(logs, log);
 }
 
 int worker_logs_open(struct worker_logs *logs, uint64_t id)

@@ -1,8 +1,9 @@
 /*
- * What workers write: the last 64 KiB of each are kept for people, and all goes on to standard error. A line
- * `backlog: done N` says how many messages the worker has done.
+ * What workers write: the last 64 KiB of each are kept for people, and all goes on to standard
+ * error. A line `backlog: done N` says how many messages the worker has done.
  *
- * Threads: any; one thread of its own reads the pipes, so that no worker waits for this program's loop.
+ * Threads: any; one thread of its own reads the pipes, so that no worker waits for this program's
+ * loop.
  */
 #ifndef BACKLOG_LAB_WORKER_LOGS_H
 #define BACKLOG_LAB_WORKER_LOGS_H
@@ -21,9 +22,9 @@ struct worker_logs *worker_logs_new(void);
 /* When all workers have ended. NULL is none. */
 void worker_logs_free(struct worker_logs *logs);
 
-/* The descriptor that the worker `id` writes to, for its standard output; -1: none can be had. The caller closes it once
- * the worker has it. A worker that is started again goes on with the same log. Beyond WORKER_LOGS_MAX the oldest logs
- * of workers that have ended are forgotten. */
+/* The descriptor that the worker `id` writes to, for its standard output; -1: none can be had. The
+ * caller closes it once the worker has it. A worker that is started again goes on with the same
+ * log. Beyond WORKER_LOGS_MAX the oldest logs of workers that have ended are forgotten. */
 int worker_logs_open(struct worker_logs *logs, uint64_t id);
 
 /* What the worker wrote last. False: nothing is known of it. */

@@ -32,8 +32,8 @@ struct authentication {
     const struct manifest_object *rival;  /* another one that may be meant as well; or NULL */
     struct authentication_parameter parameters[AUTHENTICATION_MAX_PARAMETERS];
     size_t count;
-    const char *
-        unsupported; /* a way to get values that Backlog does not have, such as podIdentity; or NULL */
+    const char *unsupported; /* a way to get values that Backlog does not have, such as podIdentity;
+                                or NULL */
 };
 
 /* Of a trigger of an object in `namespace` (NULL: not known). */

@@ -1,6 +1,6 @@
 /*
- * A trigger of one of KEDA's own types, as Backlog would have it: which keys stay, which get another name,
- * and why it cannot be moved where it cannot.
+ * A trigger of one of KEDA's own types, as Backlog would have it: which keys stay, which get
+ * another name, and why it cannot be moved where it cannot.
  *
  * Threads: any; pure.
  */
@@ -43,8 +43,8 @@ void builtin_read(const struct scaler *const *scalers, const struct manifests *m
                   const char *namespace, const struct yaml_tree *trigger, struct builtin *ret);
 void builtin_done(struct builtin *builtin);
 
-/* Can it be moved, and a server with --kubernetes give it its credentials? Then it has a scaler and metadata. Adds what is against
- * it. */
+/* Can it be moved, and a server with --kubernetes give it its credentials? Then it has a scaler and
+ * metadata. Adds what is against it. */
 bool builtin_can_move(const struct builtin *builtin, struct error *reasons);
 
 /* The row of an authentication's parameter; NULL where KEDA ignores it. */

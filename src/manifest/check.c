@@ -41,7 +41,8 @@ static char *prefix_of(const struct yaml_tree *trigger, size_t index)
 
 /* ---- texts that are none ---- */
 
-/* Kubernetes reads YAML 1.1, and KEDA's metadata are texts: the API server refuses anything else. */
+/* Kubernetes reads YAML 1.1, and KEDA's metadata are texts: the API server refuses anything else.
+ */
 static bool is_text_for_kubernetes(const struct yaml_tree *item)
 {
     static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "y", "n"};

@@ -1,6 +1,6 @@
 /*
- * What is wrong with ScaledObjects, ScaledJobs and connections, and what Backlog cannot see when it runs: how the
- * settings of KEDA and those of a trigger go together.
+ * What is wrong with ScaledObjects, ScaledJobs and connections, and what Backlog cannot see when it
+ * runs: how the settings of KEDA and those of a trigger go together.
  *
  * Threads: any.
  */

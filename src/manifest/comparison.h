@@ -1,9 +1,10 @@
 /*
- * A comparison: for each trigger of KEDA's own types what KEDA's operator measured beside what this program measures, over
- * some time, and the likely reason of a difference.
+ * A comparison: for each trigger of KEDA's own types what KEDA's operator measured beside what this
+ * program measures, over some time, and the likely reason of a difference.
  *
- * KEDA's value is as old as its last call: up to pollingInterval. So it is compared with all that was measured here in
- * that time: it is equal to one of them, or between the smallest and the largest.
+ * KEDA's value is as old as its last call: up to pollingInterval. So it is compared with all that
+ * was measured here in that time: it is equal to one of them, or between the smallest and the
+ * largest.
  *
  * Threads: any; pure: time is a parameter.
  */
@@ -52,8 +53,8 @@ struct comparison {
     size_t count;
 };
 
-/* `interval_ms` is between two rounds. Borrows the measurement, whose rounds comparison_add() takes. Triggers for external
- * scalers, and of types that Backlog does not have, have no row. */
+/* `interval_ms` is between two rounds. Borrows the measurement, whose rounds comparison_add()
+ * takes. Triggers for external scalers, and of types that Backlog does not have, have no row. */
 void comparison_begin(const struct scaler *const *scalers, const struct measurement *measurement,
                       int64_t interval_ms, struct comparison *ret_comparison);
 void comparison_add(struct comparison *comparison, const struct keda_metrics *metrics,

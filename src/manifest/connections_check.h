@@ -1,6 +1,7 @@
 /*
- * Connections files, as the server reads them and as values of the chart, checked with the line of each mistake.
- * A file that a connection names may not be here: then its value is not known, and everything else is checked.
+ * Connections files, as the server reads them and as values of the chart, checked with the line of
+ * each mistake. A file that a connection names may not be here: then its value is not known, and
+ * everything else is checked.
  *
  * Threads: any.
  */
@@ -11,7 +12,8 @@
 #include "manifest/manifest.h"
 #include "measure/scaler.h"
 
-/* The connections of all files; NULL where there is no file of connections. The caller frees them. */
+/* The connections of all files; NULL where there is no file of connections. The caller frees them.
+ */
 struct connections *connections_check(const struct scaler *const *scalers,
                                       const struct manifests *manifests, struct findings *findings);
 

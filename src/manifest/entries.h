@@ -28,7 +28,8 @@ struct entries {
 void entries_add(struct entries *entries, const char *key, const char *value, size_t line);
 /* The same in place of the value that the key has, where it is there. */
 void entries_set(struct entries *entries, const char *key, const char *value);
-/* A trigger's metadata, which is a map. KEYFromEnv, where the table (NULL: of no scaler) has no such key, has no value. */
+/* A trigger's metadata, which is a map. KEYFromEnv, where the table (NULL: of no scaler) has no
+ * such key, has no value. */
 void entries_read(const struct yaml_tree *metadata, const struct option *table,
                   struct entries *ret_entries);
 void entries_done(struct entries *entries);
@@ -38,8 +39,8 @@ const struct entry *entries_find(const struct entries *entries, const char *key)
 /* Is every value known? */
 bool entries_are_known(const struct entries *entries);
 
-/* For the parsers: borrowed strings, in an array that the caller frees. A value that is not known is one that
- * the table would take. */
+/* For the parsers: borrowed strings, in an array that the caller frees. A value that is not known
+ * is one that the table would take. */
 struct option_entry *entries_plain(const struct entries *entries, const struct option *table);
 
 #endif

@@ -15,7 +15,8 @@ static void metric_done(struct keda_metric *item)
     free(item->name);
 }
 
-/* The value of a label behind its opening quote, unescaped; `*at` moves behind its closing one. NULL where there is none. */
+/* The value of a label behind its opening quote, unescaped; `*at` moves behind its closing one.
+ * NULL where there is none. */
 static char *read_label(const char **at)
 {
     struct text text = {0};

@@ -1,5 +1,6 @@
 /*
- * What KEDA's operator measured: keda_scaler_metrics_value of its /metrics (KEDA, pkg/metricscollector/prommetrics.go).
+ * What KEDA's operator measured: keda_scaler_metrics_value of its /metrics (KEDA,
+ * pkg/metricscollector/prommetrics.go).
  *
  * Threads: any; pure.
  */
@@ -22,7 +23,8 @@ struct keda_metrics {
     size_t count, capacity;
 };
 
-/* Of a page in Prometheus' text format; other metrics and lines that cannot be read are passed over. */
+/* Of a page in Prometheus' text format; other metrics and lines that cannot be read are passed
+ * over. */
 void keda_metrics_parse(const char *page, struct keda_metrics *ret_metrics);
 void keda_metrics_done(struct keda_metrics *metrics);
 

@@ -1,5 +1,6 @@
 /*
- * Manifests: the YAML files of a command line, and the objects in them that have to do with scaling.
+ * Manifests: the YAML files of a command line, and the objects in them that have to do with
+ * scaling.
  *
  * Threads: one at a time.
  * Owner:   struct manifests owns everything; objects borrow from it.
@@ -43,8 +44,8 @@ struct manifest_object {
 };
 
 struct manifests {
-    bool
-        reads_templates; /* set before anything is added: of Helm templates all but their actions is read */
+    bool reads_templates; /* set before anything is added: of Helm templates all but their actions
+                             is read */
     struct manifest_file **files;
     size_t file_count, file_capacity;
     struct manifest_object *objects;
@@ -59,8 +60,9 @@ void manifests_add_text(struct manifests *manifests, const char *path, const cha
                         size_t length, struct findings *findings);
 void manifests_done(struct manifests *manifests);
 
-/* The object of this kind and name; one without a namespace is in all, and one of this namespace comes first. NULL where
- * there is none. `ret_rival`: another one that may be meant as well and says something else, or NULL. */
+/* The object of this kind and name; one without a namespace is in all, and one of this namespace
+ * comes first. NULL where there is none. `ret_rival`: another one that may be meant as well and
+ * says something else, or NULL. */
 const struct manifest_object *manifests_find(const struct manifests *manifests,
                                              enum manifest_kind kind, const char *namespace,
                                              const char *name,

@@ -77,7 +77,8 @@ static bool read_external(const struct scaler *const *scalers, const struct yaml
     return true;
 }
 
-/* The variable of the worker that KEYFromEnv names, in the metadata or the TriggerAuthentication; NULL: there is none. */
+/* The variable of the worker that KEYFromEnv names, in the metadata or the TriggerAuthentication;
+ * NULL: there is none. */
 static const char *variable_of(const struct builtin *builtin, const char *key)
 {
     const struct authentication *authentication = &builtin->authentication;

@@ -1,6 +1,6 @@
 /*
- * Measures every trigger of some manifests once, in this process, as the server would: the same table of triggers,
- * the same engine. And what KEDA and the HPA would make of it, by the model.
+ * Measures every trigger of some manifests once, in this process, as the server would: the same
+ * table of triggers, the same engine. And what KEDA and the HPA would make of it, by the model.
  *
  * Threads: one; the engine has its own.
  */
@@ -37,32 +37,33 @@ struct measurement_settings {
     struct connections *connections; /* taken; may be NULL */
     const char *namespace;           /* of manifests without one */
     int64_t deadline_ms;             /* for all of them together */
-    bool
-        is_of_cluster; /* only triggers of KEDA's own types, and without variables: others wrote them */
+    bool is_of_cluster; /* only triggers of KEDA's own types, and without variables: others wrote
+                           them */
 };
 
-/* Blocks until all are measured, or the deadline. Variables of the worker are taken from this process's
- * environment. The caller ends it with measurement_done(). */
+/* Blocks until all are measured, or the deadline. Variables of the worker are taken from this
+ * process's environment. The caller ends it with measurement_done(). */
 void measurement_run(const struct measurement_settings *settings, const struct manifests *manifests,
                      struct measurement *ret_measurement);
 
-/* The same again and again, with the connections that there are: each round renews the readings of the measurement, which
- * outlives the rounds. */
+/* The same again and again, with the connections that there are: each round renews the readings of
+ * the measurement, which outlives the rounds. */
 struct measurement_rounds *measurement_begin(const struct measurement_settings *settings,
                                              const struct manifests *manifests,
                                              struct measurement *ret_measurement);
 void measurement_round(struct measurement_rounds *rounds);
 void measurement_end(struct measurement_rounds *rounds);
 
-/* For who measures in another way: a place for each trigger, whose number it returns; and what KEDA would send of
- * one, `with_secrets` also what it would take out of Secrets that are in the files. */
+/* For who measures in another way: a place for each trigger, whose number it returns; and what KEDA
+ * would send of one, `with_secrets` also what it would take out of Secrets that are in the files.
+ */
 size_t measurement_prepare(const struct manifests *manifests, struct measurement *ret_measurement);
 bool measurement_entries(const struct scaler *const *scalers, const struct manifests *manifests,
                          const struct manifest_object *object, size_t index, bool with_secrets,
                          struct entries *ret_entries, struct error *error);
 
-/* False: they have the value of a variable, and no server was named by the user (NULL) but by the file, which others may
- * have written: it would get any variable of the user's. */
+/* False: they have the value of a variable, and no server was named by the user (NULL) but by the
+ * file, which others may have written: it would get any variable of the user's. */
 bool measurement_may_send(const struct entries *entries, const char *server, struct error *error);
 
 void measurement_done(struct measurement *measurement);

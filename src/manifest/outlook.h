@@ -1,6 +1,6 @@
 /*
- * The outlook: where KEDA and the HPA would go from some number of replicas if the readings stayed as they are,
- * by the model (model/model.h), in no time.
+ * The outlook: where KEDA and the HPA would go from some number of replicas if the readings stayed
+ * as they are, by the model (model/model.h), in no time.
  *
  * Threads: any; pure.
  */

@@ -14,14 +14,16 @@ enum secret_state {
     SECRET_WRONG, /* it is there, and has no such value */
 };
 
-/* The value of a parameter of PARAMETER_SECRET, for a trigger in `namespace` (NULL: not known). Where it is found the
- * caller frees it as a secret; where it is wrong the error says what is missing. */
+/* The value of a parameter of PARAMETER_SECRET, for a trigger in `namespace` (NULL: not known).
+ * Where it is found the caller frees it as a secret; where it is wrong the error says what is
+ * missing. */
 enum secret_state secret_find(const struct manifests *manifests, const char *namespace,
                               const struct authentication *authentication,
                               const struct authentication_parameter *parameter, char **ret_value,
                               struct error *error);
 
-/* Gives the entries of a trigger of KEDA's own the values that are found. What is wrong is added to `mistakes`. */
+/* Gives the entries of a trigger of KEDA's own the values that are found. What is wrong is added to
+ * `mistakes`. */
 void secrets_fill_in(const struct manifests *manifests, const char *namespace,
                      struct builtin *builtin, struct error *mistakes);
 

@@ -1,6 +1,7 @@
 /*
- * A ScaledJob's scalingStrategy and what its trigger counts: a strategy takes a message that is in work for a part
- * of the value, or it does not (KEDA, pkg/scaling/executor/scale_jobs.go, GetEffectiveMaxScale).
+ * A ScaledJob's scalingStrategy and what its trigger counts: a strategy takes a message that is in
+ * work for a part of the value, or it does not (KEDA, pkg/scaling/executor/scale_jobs.go,
+ * GetEffectiveMaxScale).
  *
  * Threads: any; pure.
  */

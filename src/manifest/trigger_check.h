@@ -19,8 +19,8 @@ struct trigger_check {
     struct finding_place place; /* of the whole trigger */
     const char *prefix;         /* of each text: "trigger 0: " */
     enum finding_level level;   /* of a mistake */
-    bool
-        has_authentication; /* whose parameters a server with --kubernetes uses as keys of the connection */
+    bool has_authentication;    /* whose parameters a server with --kubernetes uses as keys of the
+                                   connection */
 };
 
 /* Adds every mistake. Returns whether there was none. */

@@ -209,7 +209,8 @@ size_t engine_max_agents(const struct engine *engine)
 static bool check_limits(const struct engine *engine, bool in_agent, struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;
-    /* Connections that are replaced, or have just ended, do not count; but they are threads as well. */
+    /* Connections that are replaced, or have just ended, do not count; but they are threads as
+     * well. */
     if (engine->counted >= settings->max_connections ||
         engine->threads >= 3 * settings->max_connections)
         return error_set(error, ERROR_LIMIT,
@@ -282,7 +283,8 @@ static void replace(struct engine *engine, const struct query_request *request,
     pthread_mutex_unlock(&poller->lock);
 }
 
-/* One that two have is nobody's but its own: naming it, too, would otherwise make it one of many. */
+/* One that two have is nobody's but its own: naming it, too, would otherwise make it one of many.
+ */
 static void set_tenant(struct poller *poller, const char *namespace)
 {
     uint64_t own = hash_text(poller->identity);

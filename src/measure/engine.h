@@ -1,13 +1,14 @@
 /*
  * The engine: which queries are measured, how often, and who waits for what.
  *
- * Triggers with the same query at the same source share it. Queries of one source share a connection: one
- * client and one thread, which sends what is due and publishes each reading as soon as it arrives. Whoever
- * calls here never does I/O.
+ * Triggers with the same query at the same source share it. Queries of one source share a
+ * connection: one client and one thread, which sends what is due and publishes each reading as soon
+ * as it arrives. Whoever calls here never does I/O.
  *
- * Threads: any may call. Each connection has a lock, the map of connections another one, and the list of
- * watchers with news a third; they are taken in this order, and held for copies, never across I/O.
- * Who waits does not block: it leaves a watcher, and `wake` is called when engine_next_ready() has something.
+ * Threads: any may call. Each connection has a lock, the map of connections another one, and the
+ * list of watchers with news a third; they are taken in this order, and held for copies, never
+ * across I/O. Who waits does not block: it leaves a watcher, and `wake` is called when
+ * engine_next_ready() has something.
  */
 #ifndef BACKLOG_MEASURE_ENGINE_H
 #define BACKLOG_MEASURE_ENGINE_H
@@ -55,25 +56,27 @@ struct engine_settings {
 
 struct engine *engine_new(const struct engine_settings *settings);
 
-/* Tells the threads to end, and waits for them so long; they are at most one connect time-out away, unless a client library
- * does not return. False: some still run. Nothing can be freed then, and the process may end with _exit(). */
+/* Tells the threads to end, and waits for them so long; they are at most one connect time-out away,
+ * unless a client library does not return. False: some still run. Nothing can be freed then, and
+ * the process may end with _exit(). */
 bool engine_stop(struct engine *engine, int64_t max_ms);
 
 /* Ends the threads, however long that takes, and frees everything, held queries too. */
 void engine_free(struct engine *engine);
 
-/* Does a connection of this scaler have an agent process, and how many can have one? They do not change. NULL: an
- * engine that measures nothing. */
+/* Does a connection of this scaler have an agent process, and how many can have one? They do not
+ * change. NULL: an engine that measures nothing. */
 bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler);
 size_t engine_max_agents(const struct engine *engine);
 
 /*
- * Finds or makes the query for these values, which are copied, until it is released as often as it was held,
- * each time with the same interval: what the user set, 0 where the user set none.
+ * Finds or makes the query for these values, which are copied, until it is released as often as it
+ * was held, each time with the same interval: what the user set, 0 where the user set none.
  *
- * `former` is the query that this one takes the place of, or NULL; its connection does not count for the limits
- * any more, so that all connections can be replaced at a time within any limits. Where `inherits`, what
- * was known of it is known of this query, until that has a reading of its own.
+ * `former` is the query that this one takes the place of, or NULL; its connection does not count
+ * for the limits any more, so that all connections can be replaced at a time within any limits.
+ * Where `inherits`, what was known of it is known of this query, until that has a reading of its
+ * own.
  *
  * Fails with ERROR_LIMIT where a limit is reached.
  */
@@ -95,8 +98,8 @@ void query_release(struct query *query, int64_t interval_ms);
 
 size_t query_bytes(void); /* that one takes at least, besides its values */
 
-/* Who uses a query; for people. The user, and all that it has, is borrowed until query_remove_user(), which comes before
- * query_release(). */
+/* Who uses a query; for people. The user, and all that it has, is borrowed until
+ * query_remove_user(), which comes before query_release(). */
 void query_add_user(struct query *query, struct query_user *user);
 void query_remove_user(struct query *query, struct query_user *user);
 
@@ -106,8 +109,8 @@ void query_end_held(struct query *query, const char *why);
 
 void query_snapshot(struct query *query, struct snapshot *ret_snapshot);
 
-/* The follower gets each reading of the query from now on, at once the one that is known, if it had none as new. The
- * query was held with keeps_window. */
+/* The follower gets each reading of the query from now on, at once the one that is known, if it had
+ * none as new. The query was held with keeps_window. */
 void query_follow(struct query *query, struct follower *follower);
 void query_unfollow(struct follower *follower); /* harmless where it follows none */
 
@@ -115,8 +118,8 @@ void query_unfollow(struct follower *follower); /* harmless where it follows non
 void query_snapshot_with(struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *ret_copy);
 
-/* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all callers, and even
- * if they leave. */
+/* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all
+ * callers, and even if they leave. */
 void query_demand(struct query *query, int64_t from_ms);
 
 /* How a query is measured at one moment; for people. */
@@ -142,11 +145,12 @@ void watcher_stop(struct watcher *watcher); /* harmless where it is not watching
 /* From one query to another (NULL: none), whose news it gets; and it gets news of that. */
 void watcher_move(struct engine *engine, struct watcher *watcher, struct query *query);
 
-/* While at least one stream has an interval here, it waits for the first message of its query: this is
- * subscribed to, or measured so often where it cannot be (see scaler.h). 0 ends it. */
+/* While at least one stream has an interval here, it waits for the first message of its query: this
+ * is subscribed to, or measured so often where it cannot be (see scaler.h). 0 ends it. */
 void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms);
 
-/* The next watcher whose query had an attempt since it was handed out last; NULL where there is none. */
+/* The next watcher whose query had an attempt since it was handed out last; NULL where there is
+ * none. */
 struct watcher *engine_next_ready(struct engine *engine);
 
 /* A connection at one moment; for people. Valid while it is visited. */
@@ -160,12 +164,13 @@ struct connection_info {
     const char *error; /* the last, until the source has answered again; "" */
     size_t queries, failing_queries, isolated_queries, subscribed_queries;
     double utilization;
-    double delay_seconds; /* how long queries waited for their turn lately */
-    double
-        round_trip_seconds; /* of a query, averaged over the last ones; NAN: none was answered yet */
+    double delay_seconds;      /* how long queries waited for their turn lately */
+    double round_trip_seconds; /* of a query, averaged over the last ones; NAN: none was answered
+                                  yet */
 };
 
-/* Visits all connections by ascending number, with locks held: `visit` calls nothing of the engine. */
+/* Visits all connections by ascending number, with locks held: `visit` calls nothing of the engine.
+ */
 void engine_connections(struct engine *engine,
                         void (*visit)(void *context, const struct connection_info *info),
                         void *context);

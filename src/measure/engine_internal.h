@@ -20,8 +20,8 @@ struct engine {
     uint64_t pollers_made;  /* for their numbers */
     size_t threads;         /* alive */
     pthread_cond_t thread_ended;
-    bool
-        has_ended; /* a thread has, or is just about to: it joins the one before it, so that none is left */
+    bool has_ended; /* a thread has, or is just about to: it joins the one before it, so that none
+                       is left */
     pthread_t ended;
     bool is_stopping;
     struct retired_stats *retired; /* utlist: of connections that have ended, by scaler */

@@ -1,9 +1,10 @@
 /*
- * A follower: who gets every reading of a query once, in order, at the moment it arrives, whoever else reads the query.
- * The functions are in engine.h.
+ * A follower: who gets every reading of a query once, in order, at the moment it arrives, whoever
+ * else reads the query. The functions are in engine.h.
  *
- * Threads: the hooks run with the lock of the query's connection, so they call nothing of the engine and wait for
- * nothing. What they work on belongs to that lock from query_follow() to query_unfollow().
+ * Threads: the hooks run with the lock of the query's connection, so they call nothing of the
+ * engine and wait for nothing. What they work on belongs to that lock from query_follow() to
+ * query_unfollow().
  */
 #ifndef BACKLOG_MEASURE_FOLLOWER_H
 #define BACKLOG_MEASURE_FOLLOWER_H

@@ -10,7 +10,8 @@
 
 enum { FIELDS = sizeof(struct reading) / sizeof(double) };
 
-/* How old the samples of a tier get, and how far apart they are: of those in one step the last one is kept. */
+/* How old the samples of a tier get, and how far apart they are: of those in one step the last one
+ * is kept. */
 static const struct {
     int max_age_ms;
     int step_ms;
@@ -20,8 +21,8 @@ static const struct {
     {HISTORY_SPAN_MS, 60 * 1000},
 };
 
-/* Samples of one series and tier, in words: the time since `base_ms` (and FAILED), then, unless it failed, a float for
- * each field of the mask. */
+/* Samples of one series and tier, in words: the time since `base_ms` (and FAILED), then, unless it
+ * failed, a float for each field of the mask. */
 struct history_chunk {
     struct history_chunk *newer;       /* of the same series and tier */
     struct history_chunk *next, *prev; /* of the same tier, in the order in which they were taken */
@@ -156,7 +157,8 @@ static bool has_room(const struct history_chunk *chunk, const struct history_sam
            chunk->used + words_of(chunk->mask, sample->is_failed) <= WORDS;
 }
 
-/* Of the samples in one step, the last stands for all, unless one has failed and the other has not. */
+/* Of the samples in one step, the last stands for all, unless one has failed and the other has not.
+ */
 static void drop_replaced(struct history_chunk *chunk, const struct history_sample *sample,
                           int64_t step_ms)
 {
@@ -213,7 +215,8 @@ static void age(struct history *history, struct history_series *series, int64_t 
     }
 }
 
-/* Until the pool has room: the oldest of the coarsest is dropped; where nothing is coarse yet, the oldest becomes so. */
+/* Until the pool has room: the oldest of the coarsest is dropped; where nothing is coarse yet, the
+ * oldest becomes so. */
 static void make_room(struct history *history, int64_t now_ms)
 {
     while (history->chunks > history->max_chunks) {

@@ -1,9 +1,9 @@
 /*
  * History: the readings of the last hour of each query, in one bounded pool of memory.
  *
- * The latest readings are all kept, older ones at one per 15 s, then one per minute; a kept reading is one that
- * was measured, never an average. A change between success and failure is kept at every age. Where the pool is
- * full, what is oldest and coarsest is dropped first.
+ * The latest readings are all kept, older ones at one per 15 s, then one per minute; a kept reading
+ * is one that was measured, never an average. A change between success and failure is kept at every
+ * age. Where the pool is full, what is oldest and coarsest is dropped first.
  *
  * Threads: any; one lock, held for copies. Time is a parameter.
  * Owner:   the engine has the history. A series is embedded in its owner, which ends it with
@@ -44,12 +44,13 @@ struct history_sample {
     struct reading reading; /* with 7 significant digits */
 };
 
-/* Uses at most so many bytes. The caller frees it with history_free(), after all series have ended. */
+/* Uses at most so many bytes. The caller frees it with history_free(), after all series have ended.
+ */
 struct history *history_new(size_t max_bytes);
 void history_free(struct history *history); /* NULL is none */
 
-/* A measurement has ended; `reading` is NULL where it failed. Times of a series must not descend. Does nothing where
- * there is no history (NULL). */
+/* A measurement has ended; `reading` is NULL where it failed. Times of a series must not descend.
+ * Does nothing where there is no history (NULL). */
 void history_add(struct history *history, struct history_series *series,
                  const struct reading *reading, int64_t at_ms);
 
@@ -65,10 +66,11 @@ size_t history_read(struct history *history, const struct history_series *series
 
 /* What came and went, at least; NAN where it is not known. */
 struct history_flow {
-    /* How many messages were consumed since the series began: the integral of the consumption rate where the source
-     * reports it, else the sum of what `waiting` fell by between two readings. */
+    /* How many messages were consumed since the series began: the integral of the consumption rate
+     * where the source reports it, else the sum of what `waiting` fell by between two readings. */
     double consumed;
-    /* Per second, in the last minute or so: what `waiting` grew and fell by between two readings. */
+    /* Per second, in the last minute or so: what `waiting` grew and fell by between two readings.
+     */
     double arrival_rate, consumption_rate;
 };
 

@@ -22,8 +22,7 @@ static char *make_label(const struct naming *naming)
     text_add(&label, naming->title);
     if (naming->name != NULL || naming->users == NULL)
         return text_take(&label);
-    DL_FOREACH(naming->users, user)
-    {
+    DL_FOREACH(naming->users, user) {
         if (shown++ == SHOWN_USERS)
             break;
         text_add(&label, shown == 1 ? " (used by " : ", ");
@@ -67,8 +66,8 @@ void naming_done(struct naming *naming)
     free(naming->label);
 }
 
-/* Those that have a name for it are before all others, so that none of them is looked for. Of a hundred thousand triggers
- * nearly all change nothing but the number. */
+/* Those that have a name for it are before all others, so that none of them is looked for. Of a
+ * hundred thousand triggers nearly all change nothing but the number. */
 void naming_add(struct naming *naming, struct query_user *user)
 {
     bool has_name = naming->users != NULL && naming->users->connection != NULL;

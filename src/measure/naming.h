@@ -1,6 +1,7 @@
 /*
- * What people call a connection, in logs, metrics and pages: `connection "orders"` where the connections file has it,
- * and otherwise its scaler, its host and who uses it: `redis at redis.shop:6379 (used by shop/mails)`.
+ * What people call a connection, in logs, metrics and pages: `connection "orders"` where the
+ * connections file has it, and otherwise its scaler, its host and who uses it: `redis at
+ * redis.shop:6379 (used by shop/mails)`.
  *
  * Threads: one at a time (the poller's lock).
  */

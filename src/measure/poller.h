@@ -1,9 +1,9 @@
 /*
- * A poller: the thread that owns the client of one connection, and the lock around that connection. It is the
- * feed that the scaler takes its tasks from.
+ * A poller: the thread that owns the client of one connection, and the lock around that connection.
+ * It is the feed that the scaler takes its tasks from.
  *
- * Threads: the poller's own runs the scaler; any other may have the lock. Owner: the engine's map; the thread
- * frees its poller when nobody holds a query of it any more.
+ * Threads: the poller's own runs the scaler; any other may have the lock. Owner: the engine's map;
+ * the thread frees its poller when nobody holds a query of it any more.
  */
 #ifndef BACKLOG_MEASURE_POLLER_H
 #define BACKLOG_MEASURE_POLLER_H

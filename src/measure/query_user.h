@@ -1,7 +1,8 @@
 /*
  * Who uses a query; for people.
  *
- * Threads: whoever has it. All is borrowed, from query_add_user() to query_remove_user() (engine.h).
+ * Threads: whoever has it. All is borrowed, from query_add_user() to query_remove_user()
+ * (engine.h).
  */
 #ifndef BACKLOG_MEASURE_QUERY_USER_H
 #define BACKLOG_MEASURE_QUERY_USER_H

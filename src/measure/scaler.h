@@ -1,12 +1,12 @@
 /*
  * A scaler: one kind of source (Kafka, RabbitMQ, ...), and all that this program knows about it.
  *
- * To write one: a struct for each scope, a table of options over them, and the hooks below; then a line
- * in scalers/CMakeLists.txt. A scaler includes this header, measure/task.h, config/option.h, base/ and its
- * client library, and nothing else.
+ * To write one: a struct for each scope, a table of options over them, and the hooks below; then a
+ * line in scalers/CMakeLists.txt. A scaler includes this header, measure/task.h, config/option.h,
+ * base/ and its client library, and nothing else.
  *
- * check, metric_spec, evaluate and bundle are pure and run on any thread. The other hooks of one client run
- * on one thread, never two at a time, so they need no locks.
+ * check, metric_spec, evaluate and bundle are pure and run on any thread. The other hooks of one
+ * client run on one thread, never two at a time, so they need no locks.
  */
 #ifndef BACKLOG_MEASURE_SCALER_H
 #define BACKLOG_MEASURE_SCALER_H
@@ -24,8 +24,9 @@
 struct metric_spec {
     char *metric_name; /* from text_format(); the caller normalises and frees it */
     double target;
-    /* While a stream waits for the first message of an idle query whose source cannot notify us, it is
-     * measured this often; 0: never more often than usual, and it is not subscribed to either. */
+    /* While a stream waits for the first message of an idle query whose source cannot notify us, it
+     * is measured this often; 0: never more often than usual, and it is not subscribed to either.
+     */
     int64_t idle_interval_ms;
 };
 
@@ -43,20 +44,20 @@ struct scaler {
     const struct option *options; /* ends with an empty row */
     size_t sizes[OPTION_SCOPES];  /* of the structs of connection, query and target */
 
-    /* Rules across keys: adds every mistake (error_add); may be NULL. It is called beside other mistakes,
-     * too: a missing required string is empty, a wrong value is its default, and neither is reported
-     * again. */
+    /* Rules across keys: adds every mistake (error_add); may be NULL. It is called beside other
+     * mistakes, too: a missing required string is empty, a wrong value is its default, and neither
+     * is reported again. */
     void (*check)(const struct options *options, struct error *mistakes);
 
     /* The same, of the connection's keys alone, as the connections file has them; may be NULL. */
     void (*check_connection)(const void *connection_options, struct error *mistakes);
 
-    /* Optional: which fields a reading of these options has, or can have where a task wants them (enum
-     * reading_field). For the others `ret_advice` may say what to use instead. NULL: none. */
+    /* Optional: which fields a reading of these options has, or can have where a task wants them
+     * (enum reading_field). For the others `ret_advice` may say what to use instead. NULL: none. */
     unsigned (*reports)(const struct options *options, const char **ret_advice);
 
-    /* Metric name and target as KEDA's built-in scaler makes them. Must cope with empty required strings:
-     * it is called for wrong metadata too. */
+    /* Metric name and target as KEDA's built-in scaler makes them. Must cope with empty required
+     * strings: it is called for wrong metadata too. */
     void (*metric_spec)(const struct options *options, struct metric_spec *ret_spec);
 
     /* Caps and modes. Fails where the reading lacks the field that it needs. */
@@ -64,37 +65,37 @@ struct scaler {
                      struct evaluation *ret_evaluation, struct error *error);
 
     /*
-     * Optional: queries of one connection with the same text are cheap to measure together (one request
-     * answers them). When one of them is measured, the others are, too, unless they are fresh. NULL: this
-     * query is measured alone. The caller frees the text.
+     * Optional: queries of one connection with the same text are cheap to measure together (one
+     * request answers them). When one of them is measured, the others are, too, unless they are
+     * fresh. NULL: this query is measured alone. The caller frees the text.
      */
     char *(*bundle)(const void *connection_options, const void *query_options);
 
-    /* The request for a bundle costs the source the same, however few of the queries are needed. So each
-     * takes all others along, fresh or not: the next one is needed later. */
+    /* The request for a bundle costs the source the same, however few of the queries are needed. So
+     * each takes all others along, fresh or not: the next one is needed later. */
     bool bundle_costs_the_same;
 
     /*
-     * Returns a client once the source has answered something, so that an unreachable source fails here and
-     * not in the first measurement. Deadlines are of clock_now_ms(). The options live as long as the
-     * client.
+     * Returns a client once the source has answered something, so that an unreachable source fails
+     * here and not in the first measurement. Deadlines are of clock_now_ms(). The options live as
+     * long as the client.
      */
     bool (*connect)(const void *connection_options, int64_t deadline_ms, void **ret_client,
                     struct error *error);
 
     /*
-     * Measures what the feed has (task.h) until it is stopping, and may return whenever it has no task in
-     * flight; it is called again when there is one. Requests that one connection to the source can carry
-     * at once are sent at once. A missing queue fails its own task and no other. A task that is not
-     * answered in its time is ended with task_time_out(), and does not delay others meanwhile: where the
-     * protocol answers in order, the scaler isolates such tasks (task->isolate) on a channel, connection
-     * or session of their own.
+     * Measures what the feed has (task.h) until it is stopping, and may return whenever it has no
+     * task in flight; it is called again when there is one. Requests that one connection to the
+     * source can carry at once are sent at once. A missing queue fails its own task and no other. A
+     * task that is not answered in its time is ended with task_time_out(), and does not delay
+     * others meanwhile: where the protocol answers in order, the scaler isolates such tasks
+     * (task->isolate) on a channel, connection or session of their own.
      *
-     * False where the client is of no further use (the connection broke): all tasks that are still in
-     * flight fail with the error, and the client is disconnected.
+     * False where the client is of no further use (the connection broke): all tasks that are still
+     * in flight fail with the error, and the client is disconnected.
      *
-     * A scaler with `subscribes` stays in measure as long as it has subscriptions, and waits for what its
-     * source sends (feed_wait()).
+     * A scaler with `subscribes` stays in measure as long as it has subscriptions, and waits for
+     * what its source sends (feed_wait()).
      */
     bool (*measure)(void *client, struct feed *feed, struct error *error);
 
@@ -102,19 +103,19 @@ struct scaler {
     void (*disconnect)(void *client);
 
     /*
-     * The source can notify us of a message, so that an idle query need not be measured again and again.
-     * A task with a notifier (task_wants_subscription()) is measured and subscribed to in such an order
-     * that every message after the reading notifies: subscribe before the request is sent, or from the
-     * position on that the reading was taken at.
+     * The source can notify us of a message, so that an idle query need not be measured again and
+     * again. A task with a notifier (task_wants_subscription()) is measured and subscribed to in
+     * such an order that every message after the reading notifies: subscribe before the request is
+     * sent, or from the position on that the reading was taken at.
      *
-     * A subscription is for one notification: who notifies forgets the notifier. The query is measured
-     * then, and subscribed to again where it is still idle. A subscription that was lost, or may have been,
-     * notifies too. Nothing that subscribes takes a message from anybody, or leaves anything at the source
-     * that outlives the client.
+     * A subscription is for one notification: who notifies forgets the notifier. The query is
+     * measured then, and subscribed to again where it is still idle. A subscription that was lost,
+     * or may have been, notifies too. Nothing that subscribes takes a message from anybody, or
+     * leaves anything at the source that outlives the client.
      *
      * A source that cannot notify for this query (task_cannot_subscribe()) is measured every
-     * idle_interval_ms instead, and subscribing is tried again once a minute: report it each time, and
-     * remember what cannot change while the client lives.
+     * idle_interval_ms instead, and subscribing is tried again once a minute: report it each time,
+     * and remember what cannot change while the client lives.
      */
     bool subscribes;
 
@@ -122,30 +123,33 @@ struct scaler {
     size_t window;      /* tasks at a time, see feed_set_window(); 0: any number */
     size_t isolated;    /* of them with `isolate`; 0: 16 */
 
-    /* How often what was consumed is counted, where that is not at once: consumers that commit every few seconds, statistics
-     * that are renewed so often. In between consumers are not stuck. */
+    /* How often what was consumed is counted, where that is not at once: consumers that commit
+     * every few seconds, statistics that are renewed so often. In between consumers are not stuck.
+     */
     int64_t count_interval_ms;
 
-    /* Adds the libraries of the source's protocol as this process has loaded them: "librdkafka 2.0.2". NULL: none. */
+    /* Adds the libraries of the source's protocol as this process has loaded them:
+     * "librdkafka 2.0.2". NULL: none. */
     void (*libraries)(struct text *text);
 
     const char *absent; /* set: no scaler of this build, but a name and what to do instead */
     bool in_agent;      /* the client library may abort, or take memory without a bound: it runs in
                          * an agent process */
     size_t agent_bytes; /* what the agent may map besides the program; 0: any */
-    size_t
-        agent_bytes_named; /* and of a connection of the connections file, whose source the administrator chose; 0: as
-                               * many */
+    size_t agent_bytes_named; /* and of a connection of the connections file, whose source the
+                               * administrator chose; 0: as many */
 
     /* Optional: what its client library needs of the whole process, such as its environment. */
     void (*prepare)(void);
 };
 
-/* Once, by a program that measures, before its first thread: no thread may be reading the environment. */
+/* Once, by a program that measures, before its first thread: no thread may be reading the
+ * environment. */
 void scalers_prepare(const struct scaler *const *scalers);
 
-/* Whose sources the calling thread measures, for limits of all that one tenant has: a namespace, or a connection of the
- * connections file. The poller sets it before it calls `connect` and `measure`; 0: an agent's, which has one connection. */
+/* Whose sources the calling thread measures, for limits of all that one tenant has: a namespace, or
+ * a connection of the connections file. The poller sets it before it calls `connect` and `measure`;
+ * 0: an agent's, which has one connection. */
 uint64_t scaler_tenant(void);
 void scaler_set_tenant(uint64_t tenant);
 
@@ -153,8 +157,8 @@ void scaler_set_tenant(uint64_t tenant);
 void scaler_check(const struct scaler *scaler, const struct options *options,
                   struct error *mistakes);
 
-/* The scalers of this build, ending with NULL (written by scalers/CMakeLists.txt). Among them are names of
- * KEDA's scalers that are not in this build, with the reason. */
+/* The scalers of this build, ending with NULL (written by scalers/CMakeLists.txt). Among them are
+ * names of KEDA's scalers that are not in this build, with the reason. */
 extern const struct scaler *const scaler_list[];
 
 #endif

@@ -26,8 +26,8 @@ struct snapshot {
     int64_t unanswered_since_ms; /* since when a caller has been waiting, or since the connection
                                     was broken, if no reading came after it; 0: neither */
     int64_t effective_interval_ms; /* what the source keeps up with */
-    int64_t
-        stuck_for_ms; /* requests are in flight, and nothing was answered for so long; 0: it works */
+    int64_t stuck_for_ms; /* requests are in flight, and nothing was answered for so long; 0: it
+                             works */
 };
 
 void snapshot_done(struct snapshot *snapshot);

@@ -1,6 +1,6 @@
 /*
- * What the engine counts, by scaler and by connection of the connections file. That is as fine as it may be: inline
- * connections and queries come and go with what users write.
+ * What the engine counts, by scaler and by connection of the connections file. That is as fine as
+ * it may be: inline connections and queries come and go with what users write.
  */
 #include "measure/engine_internal.h"
 
@@ -51,8 +51,8 @@ static struct scaler_stats *stats_of(struct retired_stats **list, const struct s
 {
     struct retired_stats *found;
     LL_FOREACH(*list, found)
-    if (found->scaler == scaler && text_equal(found->connection, connection))
-        return &found->stats;
+        if (found->scaler == scaler && text_equal(found->connection, connection))
+            return &found->stats;
     found = memory_new(sizeof(*found));
     found->scaler = scaler;
     found->connection = text_copy(connection);
@@ -64,8 +64,7 @@ static void free_list(struct retired_stats *list)
 {
     struct retired_stats *each;
     struct retired_stats *next;
-    LL_FOREACH_SAFE(list, each, next)
-    {
+    LL_FOREACH_SAFE(list, each, next) {
         free(each->connection);
         free(each);
     }
@@ -119,8 +118,8 @@ static struct retired_stats *collect(struct engine *engine, bool by_connection)
     const struct retired_stats *retired;
     pthread_mutex_lock(&engine->lock);
     LL_FOREACH(engine->retired, retired)
-    add_stats(stats_of(&list, retired->scaler, by_connection ? retired->connection : NULL),
-              &retired->stats);
+        add_stats(stats_of(&list, retired->scaler, by_connection ? retired->connection : NULL),
+                  &retired->stats);
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         _cleanup_(memory_free) char *name = NULL;
         struct scaler_stats stats = current_stats(poller, &name);
@@ -136,7 +135,7 @@ void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
     const struct retired_stats *each;
     *ret_stats = (struct engine_stats){0};
     LL_FOREACH(list, each)
-    add_counts(ret_stats, &each->stats.counts);
+        add_counts(ret_stats, &each->stats.counts);
     free_list(list);
 }
 
@@ -174,8 +173,8 @@ void engine_connections(struct engine *engine,
 
 /* ---- the page ---- */
 
-/* All families have the labels scaler and, where the connections file has it, connection; some another one, whose value is
- * here. */
+/* All families have the labels scaler and, where the connections file has it, connection; some
+ * another one, whose value is here. */
 struct column {
     const char *label; /* NULL: none */
     double (*value)(const struct scaler_stats *stats);
@@ -273,15 +272,15 @@ static void write_family(struct text *page, const struct family *family,
     const struct retired_stats *each;
     metric_family(page, family->name, family->type, family->help);
     LL_FOREACH(list, each)
-    for (const struct column *column = family->columns; column->value != NULL; column++) {
-        _cleanup_(text_done) struct text labels = {0};
-        metric_add_label(&labels, "scaler", each->scaler->name);
-        if (each->connection != NULL)
-            metric_add_label(&labels, "connection", each->connection);
-        if (column->label != NULL)
-            text_addf(&labels, ",%s", column->label);
-        metric_sample(page, family->name, labels.bytes, column->value(&each->stats));
-    }
+        for (const struct column *column = family->columns; column->value != NULL; column++) {
+            _cleanup_(text_done) struct text labels = {0};
+            metric_add_label(&labels, "scaler", each->scaler->name);
+            if (each->connection != NULL)
+                metric_add_label(&labels, "connection", each->connection);
+            if (column->label != NULL)
+                text_addf(&labels, ",%s", column->label);
+            metric_sample(page, family->name, labels.bytes, column->value(&each->stats));
+        }
 }
 
 static void write_durations(struct text *page, const struct retired_stats *list)
@@ -289,8 +288,7 @@ static void write_durations(struct text *page, const struct retired_stats *list)
     static const char name[] = "backlog_measurement_duration_seconds";
     const struct retired_stats *each;
     metric_family(page, name, METRIC_HISTOGRAM, "How long the measurement of a query took.");
-    LL_FOREACH(list, each)
-    {
+    LL_FOREACH(list, each) {
         _cleanup_(memory_free) char *labels = text_format("scaler=\"%s\"", each->scaler->name);
         metric_histogram(page, name, labels, &each->stats.measurement_seconds);
     }

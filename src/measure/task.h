@@ -62,9 +62,9 @@ struct reading {
     }
 
 /*
- * Whom to notify that a message may have arrived: a value, to be copied. notifier_notify() may be called
- * on any thread, with or without a lock of the scaler's, until disconnect has returned. A notification too
- * many costs a measurement.
+ * Whom to notify that a message may have arrived: a value, to be copied. notifier_notify() may be
+ * called on any thread, with or without a lock of the scaler's, until disconnect has returned. A
+ * notification too many costs a measurement.
  */
 struct notifier {
     void (*notify)(void *context, uint64_t id);
@@ -76,8 +76,9 @@ void notifier_notify(const struct notifier *notifier);
 
 struct feed;
 
-/* What a reading may have besides what the query counts. Where it costs the source more it is measured if a task wants it;
- * the scaler leaves out what it cannot measure, and fails for none of it. */
+/* What a reading may have besides what the query counts. Where it costs the source more it is
+ * measured if a task wants it; the scaler leaves out what it cannot measure, and fails for none of
+ * it. */
 enum reading_field {
     READING_IN_FLIGHT = 1 << 0,
     READING_CONSUMERS = 1 << 1,
@@ -115,8 +116,9 @@ enum task_outcome {
 };
 
 /*
- * Each of these ends the task: the pointer and the query are invalid after it. An error's text may be made of the
- * query: it is written before. `isolate` is for what turned out to be slow while others wait behind it.
+ * Each of these ends the task: the pointer and the query are invalid after it. An error's text may
+ * be made of the query: it is written before. `isolate` is for what turned out to be slow while
+ * others wait behind it.
  */
 void task_answer(struct task *task, const struct reading *reading);
 void task_fail(struct task *task, const struct error *error);
@@ -127,11 +129,13 @@ void task_time_out_with(struct task *task,
                         const struct error *error); /* which says what did not answer */
 void task_return(struct task *task, bool isolate);
 
-/* The task was kept back until now, or only now the source can work on it: its reading is of this moment,
- * and its duration counts from here. (feed_take() is taken for the moment of sending otherwise.) */
+/* The task was kept back until now, or only now the source can work on it: its reading is of this
+ * moment, and its duration counts from here. (feed_take() is taken for the moment of sending
+ * otherwise.) */
 void task_started(struct task *task);
 
-/* The result of subscribing, reported before the task ends; where none is, it is tried again soon. */
+/* The result of subscribing, reported before the task ends; where none is, it is tried again soon.
+ */
 bool task_wants_subscription(const struct task *task);
 void task_subscribed(struct task *task);
 void task_cannot_subscribe(struct task *task, const struct error *error);
@@ -152,17 +156,18 @@ struct feed_hooks {
                 const struct error *error);
 };
 
-/* The first member of each feed of a scaler: a connection of the engine, an agent process, a test. */
+/* The first member of each feed of a scaler: a connection of the engine, an agent process, a test.
+ */
 struct feed {
     const struct feed_hooks *hooks;
 };
 
-/* The next task that may be sent now; NULL: none. Those with a waiting caller come first, then the longest
- * overdue. */
+/* The next task that may be sent now; NULL: none. Those with a waiting caller come first, then the
+ * longest overdue. */
 struct task *feed_take(struct feed *feed);
 
-/* A task in flight whose place others need (it is slow): give it up and end it with task_return(task, true),
- * or in any other way if it has just ended. NULL: none. */
+/* A task in flight whose place others need (it is slow): give it up and end it with
+ * task_return(task, true), or in any other way if it has just ended. NULL: none. */
 struct task *feed_next_cancelled(struct feed *feed);
 
 /* A subscription to end (the id of its notifier), where it still exists. False: none. */
@@ -172,23 +177,24 @@ bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id);
 bool feed_is_stopping(struct feed *feed);
 
 /*
- * How many tasks the scaler may have at a time, and how many of them with `isolate` (or unanswered for a
- * second while others wait). Until this is called, those of the scaler's struct.
+ * How many tasks the scaler may have at a time, and how many of them with `isolate` (or unanswered
+ * for a second while others wait). Until this is called, those of the scaler's struct.
  */
 void feed_set_window(struct feed *feed, size_t window, size_t isolated);
 
-/* How long the longest overdue task has been waiting for a place in the window, or to be taken; 0: none waits. */
+/* How long the longest overdue task has been waiting for a place in the window, or to be taken; 0:
+ * none waits. */
 int64_t feed_delay_ms(struct feed *feed);
 
 /*
- * Waits until one of the descriptors is ready (their revents are set), the feed has something (a task, an
- * unsubscription, a cancellation, stop), or the deadline. Deadlines are of clock_now_ms(); CLOCK_NEVER: none.
- * True where a descriptor is ready.
+ * Waits until one of the descriptors is ready (their revents are set), the feed has something (a
+ * task, an unsubscription, a cancellation, stop), or the deadline. Deadlines are of clock_now_ms();
+ * CLOCK_NEVER: none. True where a descriptor is ready.
  */
 bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int64_t deadline_ms);
 
-/* The same for who waits by other means (curl_multi_poll): a descriptor that is readable when the feed has
- * something, and how many milliseconds to wait at most. */
+/* The same for who waits by other means (curl_multi_poll): a descriptor that is readable when the
+ * feed has something, and how many milliseconds to wait at most. */
 int feed_descriptor(const struct feed *feed);
 int feed_wait_ms(struct feed *feed, int64_t deadline_ms);
 

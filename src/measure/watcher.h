@@ -1,5 +1,6 @@
 /*
- * A watcher: who wants to know of a query's next attempt, and of each one after it. The functions are in engine.h.
+ * A watcher: who wants to know of a query's next attempt, and of each one after it. The functions
+ * are in engine.h.
  */
 #ifndef BACKLOG_MEASURE_WATCHER_H
 #define BACKLOG_MEASURE_WATCHER_H
@@ -15,8 +16,8 @@ struct watcher {
     void *caller;
     struct engine *engine; /* NULL: it never watched */
     struct query *query;   /* NULL: not watching */
-    bool
-        is_stream; /* it wants measurements at the interval; others wait for one that was demanded */
+    bool is_stream; /* it wants measurements at the interval; others wait for one that was demanded
+                     */
     int64_t idle_interval_ms;
 
     struct watcher *next, *prev;             /* among the query's */

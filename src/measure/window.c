@@ -16,7 +16,8 @@ void window_add_gap(struct window *window)
     window->has_gap = true;
 }
 
-/* The last one is so young that this reading takes its place: the distance to the one before it stays. */
+/* The last one is so young that this reading takes its place: the distance to the one before it
+ * stays. */
 static bool joins_last(const struct window *window, int64_t at_ms)
 {
     if (window->count < 2 || window->has_gap)

@@ -56,8 +56,8 @@ int64_t hpa_metric_replicas(const struct hpa_metric *metric, const struct hpa_se
 {
     bool averages = metric->type == HPA_AVERAGE_VALUE;
     double per_target = (double)metric->value_milli / (double)metric->target_milli;
-    /* Where no pod exists yet the ratio is infinite, or NaN for no work: neither is within. The order of
-     * the operations is the controller's: at the edge of the tolerance it decides. */
+    /* Where no pod exists yet the ratio is infinite, or NaN for no work: neither is within. The
+     * order of the operations is the controller's: at the edge of the tolerance it decides. */
     double ratio = averages ? (double)metric->value_milli /
                                   ((double)metric->target_milli * (double)replicas->status)
                             : per_target;
@@ -74,7 +74,8 @@ struct wanted {
     bool is_within_tolerance;
 };
 
-/* The largest of all metrics. False: none has a value, or one has none and the others would scale down. */
+/* The largest of all metrics. False: none has a value, or one has none and the others would scale
+ * down. */
 static bool want(const struct hpa_settings *settings, const struct hpa_replicas *replicas,
                  const struct hpa_metric *metrics, size_t count, struct wanted *ret_wanted)
 {
@@ -111,8 +112,9 @@ static void recommend(struct hpa *hpa, int64_t wanted, int64_t window_ms, int64_
     hpa->recommendations[place] = (struct hpa_recommendation){wanted, now_ms};
 }
 
-/* The smallest (up) or largest (down) recommendation of the window, `wanted` included. A sync comes a little later than
- * the period, so what is exactly as old as the window is out of it, with behavior and without. */
+/* The smallest (up) or largest (down) recommendation of the window, `wanted` included. A sync comes
+ * a little later than the period, so what is exactly as old as the window is out of it, with
+ * behavior and without. */
 static int64_t bound_of_window(const struct hpa *hpa, int64_t wanted, int64_t window_ms, bool up,
                                int64_t now_ms)
 {
@@ -134,7 +136,8 @@ static int64_t stabilize(struct hpa *hpa, const struct hpa_settings *settings, i
     int64_t down = bound_of_window(hpa, wanted, down_window_ms, false, now_ms);
     recommend(hpa, wanted, larger(up_window_ms, down_window_ms), now_ms);
     if (!settings->has_behavior)
-        return down; /* also where it is above the current number: up to the largest of the window */
+        return down; /* also where it is above the current number: up to the largest of the window
+                      */
     return smaller(larger(current, up), down);
 }
 

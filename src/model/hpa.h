@@ -2,8 +2,9 @@
  * The HorizontalPodAutoscaler: from metrics to replicas, as Kubernetes' controller does it
  * (pkg/controller/podautoscaler: horizontal.go, replica_calculator.go).
  *
- * Time is a parameter. The state is what the controller keeps in memory per object: recent recommendations
- * and recent changes. It outlives a scale-down to zero, and an object without behavior has no changes.
+ * Time is a parameter. The state is what the controller keeps in memory per object: recent
+ * recommendations and recent changes. It outlives a scale-down to zero, and an object without
+ * behavior has no changes.
  *
  * Threads: any; a state belongs to whoever declared it.
  */
@@ -41,14 +42,15 @@ struct hpa_rules {
 struct hpa_settings {
     int64_t min_replicas; /* at least 1: KEDA makes 1 of 0 */
     int64_t max_replicas;
-    /* Without behavior the controller goes another way: up to the double, at least 4, and down as far as
-     * the window of 300 s allows. Of the rules only the tolerances count then. */
+    /* Without behavior the controller goes another way: up to the double, at least 4, and down as
+     * far as the window of 300 s allows. Of the rules only the tolerances count then. */
     bool has_behavior;
     struct hpa_rules up;
     struct hpa_rules down;
 };
 
-/* What an empty spec.behavior stands for, and 1 to 100 replicas: KEDA's default. Has no behavior. */
+/* What an empty spec.behavior stands for, and 1 to 100 replicas: KEDA's default. Has no behavior.
+ */
 struct hpa_settings hpa_default_settings(void);
 
 /* One metric of the HPA, as the controller reads it: in thousandths. */

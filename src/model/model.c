@@ -58,7 +58,8 @@ int64_t model_milli(double value)
     return llround(strtod(text, NULL) * 1000);
 }
 
-/* The timer of an interval always comes a little late and goes on from there: nothing is caught up. */
+/* The timer of an interval always comes a little late and goes on from there: nothing is caught up.
+ */
 static int64_t next_due(int64_t interval_ms, int64_t now_ms)
 {
     return now_ms + interval_ms;
@@ -100,7 +101,8 @@ static int64_t fallback_replicas(const struct model *model)
     return replicas;
 }
 
-/* The value that makes the HPA want the fallback's replicas. False: a Value has none without ready pods. */
+/* The value that makes the HPA want the fallback's replicas. False: a Value has none without ready
+ * pods. */
 static bool fallback_value(const struct model *model, enum hpa_target_type type,
                            int64_t target_milli, int64_t *ret_value_milli)
 {
@@ -167,8 +169,9 @@ static struct model_decision poll_active(struct model *model, bool failed, int64
     return keep_replicas(model, MODEL_ACTIVE);
 }
 
-/* KEDA's `Before` excludes the very moment; but it keeps the last activity in whole seconds, rounded down, and its timer
- * comes late, so the poll that falls on the end of the cooldown is behind it. */
+/* KEDA's `Before` excludes the very moment; but it keeps the last activity in whole seconds,
+ * rounded down, and its timer comes late, so the poll that falls on the end of the cooldown is
+ * behind it. */
 static struct model_decision poll_cooldown(struct model *model, int64_t now_ms)
 {
     const struct model_settings *settings = &model->settings;

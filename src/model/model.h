@@ -1,10 +1,10 @@
 /*
- * What KEDA and the HPA do with one ScaledObject: a model of KEDA's scale loop (pkg/scaling, pkg/fallback; 2.21)
- * around that of the HPA (hpa.h).
+ * What KEDA and the HPA do with one ScaledObject: a model of KEDA's scale loop (pkg/scaling,
+ * pkg/fallback; 2.21) around that of the HPA (hpa.h).
  *
- * It is driven from outside: where a poll or a sync is due, the caller reads every trigger as KEDA would
- * and hands the readings over. Time is a parameter; nothing here waits, reads a clock or does I/O, so the
- * same code runs in real time, ten times as fast, or two hours in a few milliseconds.
+ * It is driven from outside: where a poll or a sync is due, the caller reads every trigger as KEDA
+ * would and hands the readings over. Time is a parameter; nothing here waits, reads a clock or does
+ * I/O, so the same code runs in real time, ten times as fast, or two hours in a few milliseconds.
  *
  * Threads: any; a model belongs to whoever declared it.
  */
@@ -75,7 +75,8 @@ struct model_decision {
     bool is_fallback;         /* a trigger's value is that of fallback */
 };
 
-/* The fields are for reading, but for the pods: the caller knows how many of them exist and are ready. */
+/* The fields are for reading, but for the pods: the caller knows how many of them exist and are
+ * ready. */
 struct model {
     struct model_settings settings;
     int64_t replicas;   /* spec.replicas of the workload */
@@ -94,7 +95,8 @@ void model_init(struct model *model, const struct model_settings *settings, int6
                 int64_t now_ms);
 void model_done(struct model *model);
 
-/* A poll of KEDA. `readings` has one for each trigger. The next one is due an interval after this. */
+/* A poll of KEDA. `readings` has one for each trigger. The next one is due an interval after this.
+ */
 struct model_decision model_poll(struct model *model, const struct model_reading *readings,
                                  int64_t now_ms);
 
@@ -105,10 +107,12 @@ struct model_decision model_push(struct model *model, int64_t now_ms);
 struct model_decision model_sync(struct model *model, const struct model_reading *readings,
                                  int64_t now_ms);
 
-/* In thousandths, as KEDA writes metrics and targets: rounded to three decimals; 0 for what is below zero or not finite. */
+/* In thousandths, as KEDA writes metrics and targets: rounded to three decimals; 0 for what is
+ * below zero or not finite. */
 int64_t model_milli(double value);
 
-/* "KEDA: cooling down, 12 s left", "HPA: 37 / 5 wants 8, limited by policy"; the caller frees it. */
+/* "KEDA: cooling down, 12 s left", "HPA: 37 / 5 wants 8, limited by policy"; the caller frees it.
+ */
 char *model_decision_text(const struct model_decision *decision,
                           const struct model_reading *readings);
 

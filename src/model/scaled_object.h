@@ -39,14 +39,15 @@ struct scaled_objects {
     size_t count;
 };
 
-/* All documents of kind ScaledObject, also within a List; others are passed over. At least one, or an error.
- * The caller ends them with scaled_objects_done(). */
+/* All documents of kind ScaledObject, also within a List; others are passed over. At least one, or
+ * an error. The caller ends them with scaled_objects_done(). */
 bool scaled_objects_load(const char *path, struct scaled_objects *ret_objects, struct error *error);
 bool scaled_objects_read(const struct yaml_forest *forest, const char *path,
                          struct scaled_objects *ret_objects, struct error *error);
 void scaled_objects_done(struct scaled_objects *objects);
 
-/* One document of kind ScaledObject; `path` is for the error. The caller ends it with scaled_object_done(). */
+/* One document of kind ScaledObject; `path` is for the error. The caller ends it with
+ * scaled_object_done(). */
 bool scaled_object_read(const struct yaml_tree *tree, const char *path,
                         struct scaled_object *ret_object, struct error *error);
 void scaled_object_done(struct scaled_object *object);

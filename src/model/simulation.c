@@ -81,7 +81,8 @@ static bool is_out(const struct simulation_settings *settings, int64_t now_s)
     return settings->outage_ms > 0 && for_ms >= 0 && for_ms < settings->outage_ms;
 }
 
-/* As the server does: what was measured last, and while measuring fails by all that was answered before. */
+/* As the server does: what was measured last, and while measuring fails by all that was answered
+ * before. */
 static void answer(struct run *run, int64_t now_s, struct model_reading *reading)
 {
     const struct simulation_settings *settings = run->settings;
@@ -151,8 +152,8 @@ static void scale(struct run *run, int64_t now_s)
     workers_scale(&run->workers, model->replicas, now_s);
 }
 
-/* How long the oldest that is not done has been there at the end of this second: where the curve of what arrived
- * was as high as that of what is done is now. First in, first out. */
+/* How long the oldest that is not done has been there at the end of this second: where the curve of
+ * what arrived was as high as that of what is done is now. First in, first out. */
 static double oldest_age(struct run *run, size_t second)
 {
     double done = run->workers.done;

@@ -70,7 +70,8 @@ static bool read_row(const char *line, bool has_more_columns, double *ret_second
            isfinite(*ret_rate) && *ret_rate >= 0;
 }
 
-/* The rate that was has lasted until `until_s`: a second that it shares with the next gets its part. */
+/* The rate that was has lasted until `until_s`: a second that it shares with the next gets its
+ * part. */
 static void add_until(struct trace_reader *reader, double until_s)
 {
     struct trace *trace = reader->trace;

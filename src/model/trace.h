@@ -6,10 +6,12 @@
  *     600,100                100 per second from second 600 on, ...
  *     7200,2                 ... and the last line is the end
  *
- * A time is seconds, or a date (2026-01-31T12:00:00Z); what counts is the distance from the first line.
+ * A time is seconds, or a date (2026-01-31T12:00:00Z); what counts is the distance from the first
+ * line.
  *
- * A server's recorded history (/api/history/NAMESPACE/NAME?format=csv) is a trace, too: its header has more columns
- * behind these two, and where arrivals are unknown, so that the field is empty, they go on as before.
+ * A server's recorded history (/api/history/NAMESPACE/NAME?format=csv) is a trace, too: its header
+ * has more columns behind these two, and where arrivals are unknown, so that the field is empty,
+ * they go on as before.
  *
  * Threads: any; nothing changes after parsing.
  */

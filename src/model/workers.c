@@ -121,7 +121,8 @@ static void deliver(struct workers *workers, int64_t now_s)
     workers->waiting = fmax(0, workers->waiting - share * rooms);
 }
 
-/* What a replica has in flight it works off alone; what it can do besides, it takes from the queue. */
+/* What a replica has in flight it works off alone; what it can do besides, it takes from the queue.
+ */
 static double work_in_flight(struct workers *workers, double rate, int64_t now_s)
 {
     double spare = 0;

@@ -1,8 +1,9 @@
 /*
- * A model of workers and of the queue that they work off, second by second: a fluid, not single messages.
+ * A model of workers and of the queue that they work off, second by second: a fluid, not single
+ * messages.
  *
- * Replicas that were started together are one batch. A batch is ready after its start-up time; the youngest
- * replicas are stopped first, and what they had in flight is in the queue again.
+ * Replicas that were started together are one batch. A batch is ready after its start-up time; the
+ * youngest replicas are stopped first, and what they had in flight is in the queue again.
  *
  * Threads: any; workers belong to whoever declared them.
  */

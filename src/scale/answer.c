@@ -51,9 +51,10 @@ static void give(const struct decision *decision, bool held)
     answer->held = held;
 }
 
-/* An active reading goes on to be answered while measuring fails, for a while. The HPA scales down to a value that is
- * repeated, so it is the largest of those that it still counts; more only where that reading was more. It is never more than
- * what the HPA's replicas are for, where they were read since. */
+/* An active reading goes on to be answered while measuring fails, for a while. The HPA scales down
+ * to a value that is repeated, so it is the largest of those that it still counts; more only where
+ * that reading was more. It is never more than what the HPA's replicas are for, where they were
+ * read since. */
 static bool hold(const struct decision *decision, int64_t since_ms)
 {
     const struct evaluated *evaluated = decision->evaluated;
@@ -94,8 +95,8 @@ static void decide_after_failure(const struct decision *decision)
               since);
 }
 
-/* Held from the first call on that nothing answered, not from the age of the reading: where only polls call, it
- * was old before. */
+/* Held from the first call on that nothing answered, not from the age of the reading: where only
+ * polls call, it was old before. */
 static void decide_unanswered(const struct decision *decision)
 {
     const struct snapshot *snapshot = decision->snapshot;
@@ -154,8 +155,8 @@ static void decide_after_success(const struct decision *decision)
     }
     if (call->is_stream)
         return;
-    /* A source that cannot keep up answers all its triggers late, and evenly; but what a notification outdated
-     * may be a false zero, however young it is. */
+    /* A source that cannot keep up answers all its triggers late, and evenly; but what a
+     * notification outdated may be a false zero, however young it is. */
     bool is_usable = snapshot->is_measured && !snapshot->is_outdated && decision->evaluated->good &&
                      decision->now_ms - snapshot->sent_ms <= snapshot->effective_interval_ms;
     bool was_patient = decision->now_ms - call->arrived_ms >= ANSWER_PATIENCE_MS;

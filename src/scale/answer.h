@@ -1,12 +1,14 @@
 /*
  * What KEDA is answered, decided in one pure function from what is known.
  *
- * The rule behind it: an error makes KEDA hold the replicas, a zero makes it remove them. So what is
- * unknown or too old is an error, and after a failure only "there is work" goes on to be answered: with the largest
- * value that the HPA has in mind, so that it neither removes a worker nor starts one (peak_value.h).
+ * The rule behind it: an error makes KEDA hold the replicas, a zero makes it remove them. So what
+ * is unknown or too old is an error, and after a failure only "there is work" goes on to be
+ * answered: with the largest value that the HPA has in mind, so that it neither removes a worker
+ * nor starts one (peak_value.h).
  *
- * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement that was sent at
- * most F before the call arrived. What F is, and what is answered when, is a table in docs/architecture.md.
+ * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement
+ * that was sent at most F before the call arrived. What F is, and what is answered when, is a table
+ * in docs/architecture.md.
  */
 #ifndef BACKLOG_SCALE_ANSWER_H
 #define BACKLOG_SCALE_ANSWER_H
@@ -66,8 +68,8 @@ struct answer_rules {
 struct answer_call {
     bool is_stream;     /* it waits for the next attempt, however long that takes */
     int64_t arrived_ms; /* a call: when */
-    bool
-        out_of_time; /* ... and it has waited as long as it may: ANSWER_WAIT is no answer any more */
+    bool out_of_time; /* ... and it has waited as long as it may: ANSWER_WAIT is no answer any more
+                       */
 };
 
 /* `evaluated` is of the snapshot's reading (ignored where there is none). */

@@ -1,8 +1,10 @@
 /*
- * Budgets: the memory that triggers take, of each namespace and in all. Whoever may write a ScaledObject can make us
- * hold its metadata, so it is counted after parsing, and no namespace takes what all others need.
+ * Budgets: the memory that triggers take, of each namespace and in all. Whoever may write a
+ * ScaledObject can make us hold its metadata, so it is counted after parsing, and no namespace
+ * takes what all others need.
  *
- * The values of a connection that triggers of one namespace have in common are held, and counted, once.
+ * The values of a connection that triggers of one namespace have in common are held, and counted,
+ * once.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -40,7 +42,8 @@ struct budgets {
 /* NULL: the namespace has no triggers. */
 struct namespace_budget *budgets_find(const struct budgets *budgets, const char *namespace);
 
-/* The trigger begins to count, as it was parsed, and ends to. Meanwhile its connection's values may be shared ones. */
+/* The trigger begins to count, as it was parsed, and ends to. Meanwhile its connection's values may
+ * be shared ones. */
 void budgets_join(struct budgets *budgets, struct trigger *trigger);
 void budgets_leave(struct budgets *budgets, struct trigger *trigger);
 
@@ -48,8 +51,8 @@ void budgets_leave(struct budgets *budgets, struct trigger *trigger);
 void budgets_suspend(struct budgets *budgets, struct trigger *trigger);
 void budgets_resume(struct budgets *budgets, struct trigger *trigger);
 
-/* The least that a trigger with metadata of so many bytes takes, and what this one does: with its query, and without the
- * values that others have, too. */
+/* The least that a trigger with metadata of so many bytes takes, and what this one does: with its
+ * query, and without the values that others have, too. */
 size_t budget_min(size_t metadata_bytes);
 size_t budget_of(const struct budgets *budgets, const struct trigger *trigger);
 

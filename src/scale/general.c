@@ -27,8 +27,8 @@ static const char key_interval[] = "interval";
 static const char key_hold[] = "hold";
 const char general_hold_window[] = "holdWindow";
 
-/* Below a second a stream (external-push) is the better way; and who measures less often than once an
- * hour would be answered with what was true an hour ago. */
+/* Below a second a stream (external-push) is the better way; and who measures less often than once
+ * an hour would be answered with what was true an hour ago. */
 const struct option general_table[] = {
     ROW("scaler", OPTION_STRING, scaler,
         .doc = "required: the kind of source, the title of a section below"),

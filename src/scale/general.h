@@ -27,8 +27,8 @@ struct general_options {
 extern const struct option general_table[];
 extern const char general_hold_window[]; /* the key of rules.hold_window_ms */
 
-/* Of all entries the general ones. What the trigger leaves out of the rules is as in `standard`. Adds
- * every mistake, but for a scaler that is missing. The caller frees the values, whose data are
+/* Of all entries the general ones. What the trigger leaves out of the rules is as in `standard`.
+ * Adds every mistake, but for a scaler that is missing. The caller frees the values, whose data are
  * struct general_options. */
 struct option_values *general_parse(const struct option_entry *entries, size_t count,
                                     const struct answer_rules *standard, struct error *mistakes);
@@ -38,8 +38,8 @@ bool general_parse_policy(const struct option_entry *entries, size_t count,
                           struct policy_settings *ret_settings, struct error *mistakes);
 
 /*
- * What `shadow` says, "maxWait=60s,ratePerReplica=10": other settings of a policy (; separates them where one of them has a
- * comma). Adds every mistake; false: the text has none that is set.
+ * What `shadow` says, "maxWait=60s,ratePerReplica=10": other settings of a policy (; separates them
+ * where one of them has a comma). Adds every mistake; false: the text has none that is set.
  */
 bool general_parse_shadow(const char *text, struct policy_settings *ret_settings,
                           struct error *mistakes);

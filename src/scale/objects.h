@@ -1,6 +1,7 @@
 /*
- * The ScaledObjects of the triggers that are known: when KEDA called for any trigger of one. KEDA does not report that
- * metadata was changed; it shows in that other triggers of the object are called for.
+ * The ScaledObjects of the triggers that are known: when KEDA called for any trigger of one. KEDA
+ * does not report that metadata was changed; it shows in that other triggers of the object are
+ * called for.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -18,7 +19,8 @@ struct trigger_object {
     UT_hash_handle hh;
 };
 
-/* `objects`: by key; NULL where there are no triggers. The trigger was called for at its last_call_ms. */
+/* `objects`: by key; NULL where there are no triggers. The trigger was called for at its
+ * last_call_ms. */
 void objects_join(struct trigger_object **objects, struct trigger *trigger);
 void objects_leave(struct trigger_object **objects, struct trigger *trigger);
 
@@ -28,8 +30,8 @@ size_t objects_bytes(const struct trigger *trigger);
 /* Its trigger was called for again. */
 void objects_touch(struct trigger_object *object, int64_t now_ms);
 
-/* Whether its object's metadata was changed: KEDA calls for another trigger of it that came later, and no longer for this
- * one. */
+/* Whether its object's metadata was changed: KEDA calls for another trigger of it that came later,
+ * and no longer for this one. */
 bool objects_superseded(const struct trigger *trigger);
 
 #endif

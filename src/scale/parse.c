@@ -33,8 +33,8 @@ static void set_metric_spec(struct trigger *trigger, char *metric_name, double t
     }
 }
 
-/* The file is the administrators', and its connections come first; where it has none of this name for the namespace,
- * the namespace's own Secret counts. */
+/* The file is the administrators', and its connections come first; where it has none of this name
+ * for the namespace, the namespace's own Secret counts. */
 static bool find_named(const struct parse_settings *settings, struct trigger *trigger,
                        const struct named_connection **ret_connection, struct error *error)
 {
@@ -76,7 +76,8 @@ static bool find_connection(const struct parse_settings *settings, struct trigge
     return true;
 }
 
-/* The scaler's mistakes of a connection that is denied are left out: correcting them would not help. */
+/* The scaler's mistakes of a connection that is denied are left out: correcting them would not
+ * help. */
 static bool deny_inline(const struct trigger *trigger, const struct trigger_ref *ref,
                         struct error *error)
 {
@@ -183,7 +184,8 @@ static void check_authentication_keys(const struct general_options *general,
         error_add(mistakes, "%s and connectionName exclude each other: remove one of them", key);
 }
 
-/* Whole replicas at a target of 1, also where there are mistakes: GetMetricSpec must not change when they are corrected. */
+/* Whole replicas at a target of 1, also where there are mistakes: GetMetricSpec must not change
+ * when they are corrected. */
 static void apply_policy(struct trigger *trigger, const struct options *options)
 {
     trigger_policy_check(trigger->policy, trigger->scaler, options, &trigger->mistakes);

@@ -1,6 +1,6 @@
 /*
- * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is judged. For
- * triggers.c, which keeps the triggers.
+ * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is judged.
+ * For triggers.c, which keeps the triggers.
  *
  * Threads: any; pure.
  */
@@ -22,8 +22,8 @@ struct parse_settings {
     const struct own_credentials_settings *own; /* of triggers without a connectionName */
 };
 
-/* Fills in what follows from the metadata; the trigger's name and namespace are there. Every mistake goes
- * to its mistakes, and the rest is complete in any case. */
+/* Fills in what follows from the metadata; the trigger's name and namespace are there. Every
+ * mistake goes to its mistakes, and the rest is complete in any case. */
 void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
                    const struct parse_settings *settings);
 void trigger_parse_done(struct trigger *trigger);

@@ -1,13 +1,15 @@
 /*
- * The largest value that a trigger answered lately: what it goes on to answer while measuring fails.
+ * The largest value that a trigger answered lately: what it goes on to answer while measuring
+ * fails.
  *
- * The HPA keeps the replicas of the largest recommendation in its stabilization window for scaling down. A smaller value
- * that is repeated for longer would remove workers in an outage; a larger one, of before that window, would start
- * replicas that have gone. So the memory is as long as that window (300 s, where nobody sets another), and reaches back
- * from what was answered last: by then the HPA had the replicas that it keeps.
+ * The HPA keeps the replicas of the largest recommendation in its stabilization window for scaling
+ * down. A smaller value that is repeated for longer would remove workers in an outage; a larger
+ * one, of before that window, would start replicas that have gone. So the memory is as long as that
+ * window (300 s, where nobody sets another), and reaches back from what was answered last: by then
+ * the HPA had the replicas that it keeps.
  *
- * Time in which held values were answered does not count, so a short recovery between two outages does not end what was
- * known before the first.
+ * Time in which held values were answered does not count, so a short recovery between two outages
+ * does not end what was known before the first.
  *
  * Threads: none are involved; it belongs to its trigger. Time is a parameter, and never goes back.
  */
@@ -41,8 +43,8 @@ void peak_value_done(struct peak_value *peak);
 /* A measurement was answered with this value, which is >= 0: what failed is over. */
 void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, int64_t now_ms);
 
-/* What another replica answered before this one came: largest first, each later than the one before. Those that are larger than
- * all that is known count. */
+/* What another replica answered before this one came: largest first, each later than the one
+ * before. Those that are larger than all that is known count. */
 void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_step *steps,
                             size_t count, int64_t now_ms);
 

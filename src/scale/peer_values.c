@@ -42,7 +42,7 @@ void peer_values_free(struct peer_values *values)
     if (values == NULL)
         return;
     HASH_ITER(hh, values->entries, entry, next)
-    drop(values, entry);
+        drop(values, entry);
     pthread_mutex_destroy(&values->lock);
     free(values);
 }
@@ -140,8 +140,7 @@ size_t peer_values_list(struct peer_values *values, uint64_t *after, size_t max,
     struct entry *entry;
     struct entry *next;
     pthread_mutex_lock(&values->lock);
-    HASH_ITER(hh, values->entries, entry, next)
-    {
+    HASH_ITER(hh, values->entries, entry, next) {
         if (entry->number <= *after)
             continue;
         if (count == max)

@@ -1,8 +1,8 @@
 /*
- * Values that other replicas would hold (--peers), of triggers that KEDA may call this one for. A value is taken by its trigger
- * when KEDA calls for that, and is used only while that was never measured here; what is not taken is dropped when
- * it is older than the longest hold. So a peer can have a value held that is too large, and not for longer than `hold`, and never a
- * smaller one.
+ * Values that other replicas would hold (--peers), of triggers that KEDA may call this one for. A
+ * value is taken by its trigger when KEDA calls for that, and is used only while that was never
+ * measured here; what is not taken is dropped when it is older than the longest hold. So a peer can
+ * have a value held that is too large, and not for longer than `hold`, and never a smaller one.
  *
  * Threads: any.
  */
@@ -35,8 +35,9 @@ struct peer_values;
 struct peer_values *peer_values_new(void);
 void peer_values_free(struct peer_values *values); /* NULL is harmless */
 
-/* Of two about one trigger the larger numbers and the later time count. Values that are not finite or below 0, and times
- * that are too old or to come, are passed over. False: there are PEER_VALUES_MAX. */
+/* Of two about one trigger the larger numbers and the later time count. Values that are not finite
+ * or below 0, and times that are too old or to come, are passed over. False: there are
+ * PEER_VALUES_MAX. */
 bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms);
 
 /* Changes with each addition; 0: there never was one. */
@@ -46,7 +47,8 @@ uint64_t peer_values_revision(const struct peer_values *values);
 struct peer_value *peer_values_take(struct peer_values *values,
                                     const uint8_t digest[PEER_DIGEST_BYTES]);
 
-/* At most `max` of those that nobody took, in the order in which they came, behind `*after`, which is moved. Returns how many. */
+/* At most `max` of those that nobody took, in the order in which they came, behind `*after`, which
+ * is moved. Returns how many. */
 size_t peer_values_list(struct peer_values *values, uint64_t *after, size_t max, int64_t now_ms,
                         struct peer_value *ret_values);
 

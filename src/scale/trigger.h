@@ -2,8 +2,8 @@
  * A trigger: one ScaledObjectRef as KEDA sends it, parsed.
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock).
- * Owner: the table (triggers.h). A trigger may be used until the next triggers_expire(), and longer between
- * triggers_pin() and triggers_unpin().
+ * Owner: the table (triggers.h). A trigger may be used until the next triggers_expire(), and longer
+ * between triggers_pin() and triggers_unpin().
  */
 #ifndef BACKLOG_SCALE_TRIGGER_H
 #define BACKLOG_SCALE_TRIGGER_H
@@ -47,8 +47,8 @@ struct trigger {
     char *connection_name; /* in the connections file, or NULL */
     bool lacks_connection; /* that is its only mistake: the file has none for it */
     bool wants_secret;     /* the file has none: its namespace's Secret may */
-    bool
-        awaits_secret; /* ... which is not known yet, or its own credentials are not; this is its only mistake */
+    bool awaits_secret; /* ... which is not known yet, or its own credentials are not; this is its
+                           only mistake */
     bool wants_credentials; /* of its own (scale/connections/own_credentials.h) */
     bool wants_hpa;         /* ... or it needs none, and only what is known of its HPA */
     struct credentials
@@ -89,20 +89,23 @@ struct options trigger_options(const struct trigger *trigger);
 void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream);
 void trigger_unwatch(struct trigger *trigger, struct watcher *watcher);
 
-/* From now on its policy takes a step with each reading of its query. Where it has none, or no query, nothing happens. */
+/* From now on its policy takes a step with each reading of its query. Where it has none, or no
+ * query, nothing happens. */
 void trigger_follow(struct trigger *trigger);
 void trigger_unfollow(struct trigger *trigger);
 
-/* What a reading means for it: `ret_evaluated` has an evaluation, or the error, which the caller ends. */
+/* What a reading means for it: `ret_evaluated` has an evaluation, or the error, which the caller
+ * ends. */
 void trigger_evaluate(const struct trigger *trigger, const struct reading *reading,
                       struct evaluated *ret_evaluated);
 
-/* What is known of its query and what its policy found, of one moment; both empty, or with what they are for, before. */
+/* What is known of its query and what its policy found, of one moment; both empty, or with what
+ * they are for, before. */
 void trigger_observe(const struct trigger *trigger, struct snapshot *ret_snapshot,
                      struct trigger_policy_view *ret_view);
 
-/* What was answered and measured says nothing about its source: it has another one now, or is freed. Its policy takes what is
- * known of another source for a new reading, however old it is. */
+/* What was answered and measured says nothing about its source: it has another one now, or is
+ * freed. Its policy takes what is known of another source for a new reading, however old it is. */
 void trigger_forget_values(struct trigger *trigger);
 
 /* For the page that explains answers. */
@@ -110,14 +113,15 @@ void trigger_record_answer(struct trigger *trigger, const char *call, const stru
                            int64_t now_ms);
 
 /*
- * A round of KEDA: GetMetrics and, at most TRIGGER_ROUND_MS later, IsActive, which repeats what that was
- * answered, whatever was measured meanwhile.
+ * A round of KEDA: GetMetrics and, at most TRIGGER_ROUND_MS later, IsActive, which repeats what
+ * that was answered, whatever was measured meanwhile.
  */
 enum { TRIGGER_ROUND_MS = 2000 };
 void trigger_begin_round(struct trigger *trigger, const struct answer *answer, int64_t now_ms);
 const struct answer *trigger_round(const struct trigger *trigger, int64_t now_ms); /* NULL: none */
 
-/* Is this the trigger's metric? KEDA may send it with its s<N>- prefix, or in lower case (2.7 to 2.11). */
+/* Is this the trigger's metric? KEDA may send it with its s<N>- prefix, or in lower case (2.7
+ * to 2.11). */
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name);
 
 #endif

@@ -18,7 +18,8 @@ static void add_text(EVP_MD_CTX *digest, const char *text, size_t length)
     EVP_DigestUpdate(digest, text, length);
 }
 
-/* What of a value tells triggers apart and is no secret: of a URL what comes after the user and password. */
+/* What of a value tells triggers apart and is no secret: of a URL what comes after the user and
+ * password. */
 static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
                       const struct option *table)
 {

@@ -9,7 +9,8 @@
 #include "scale/peer_values.h"
 #include "scale/trigger.h"
 
-/* Where others had a value for it, that is what it holds until it is measured, and a part of what it holds later. */
+/* Where others had a value for it, that is what it holds until it is measured, and a part of what
+ * it holds later. */
 void trigger_take_from_peers(struct trigger *trigger, struct peer_values *values, int64_t now_ms);
 
 /* What would be held if measuring failed from now on. False: nothing. */

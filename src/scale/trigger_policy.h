@@ -1,13 +1,13 @@
 /*
- * The policy of one trigger, and the other settings that are computed for comparison (`shadow`): what they know, and what they
- * found last.
+ * The policy of one trigger, and the other settings that are computed for comparison (`shadow`):
+ * what they know, and what they found last.
  *
- * It follows the trigger's query, and takes one step with each reading, when that arrives. Nothing else changes what it
- * found: who calls or reads gets a view of it.
+ * It follows the trigger's query, and takes one step with each reading, when that arrives. Nothing
+ * else changes what it found: who calls or reads gets a view of it.
  *
- * Threads: while it follows a query (follower.query), its steps and views are under the lock of the query's connection
- * (follower.h), and the rest of it is constant. Otherwise, and for the sums, as the trigger's: under the turn lock.
- * Owner: the trigger.
+ * Threads: while it follows a query (follower.query), its steps and views are under the lock of the
+ * query's connection (follower.h), and the rest of it is constant. Otherwise, and for the sums, as
+ * the trigger's: under the turn lock. Owner: the trigger.
  */
 #ifndef BACKLOG_SCALE_TRIGGER_POLICY_H
 #define BACKLOG_SCALE_TRIGGER_POLICY_H
@@ -72,8 +72,8 @@ struct trigger_policy_owner {
     const char *name;
 };
 
-/* From the options: at `place` a new policy, NULL where there is none, or the settings of the one that is there, whose state
- * stays. Adds every mistake. */
+/* From the options: at `place` a new policy, NULL where there is none, or the settings of the one
+ * that is there, whose state stays. Adds every mistake. */
 void trigger_policy_set(struct trigger_policy **place, const struct policy_options *options,
                         struct error *mistakes);
 void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
@@ -111,8 +111,8 @@ void trigger_policy_view_done(struct trigger_policy_view *view);
 void trigger_policy_join(struct trigger_policy *policy, struct policy_stats *stats);
 void trigger_policy_leave(struct trigger_policy *policy);
 
-/* The trigger was answered, when that was so. While measuring fails nobody knows what its consumers do: `is_known` is
- * false then. */
+/* The trigger was answered, when that was so. While measuring fails nobody knows what its consumers
+ * do: `is_known` is false then. */
 void trigger_policy_count(struct trigger_policy *policy, const struct trigger_policy_view *view,
                           bool is_known);
 

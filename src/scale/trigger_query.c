@@ -109,7 +109,7 @@ void trigger_query_exchange(const struct trigger_query_settings *settings, struc
         hold(settings, trigger, former, inherits, &ignored);
     }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
-    watcher_move(settings->engine, watcher, trigger->query);
+        watcher_move(settings->engine, watcher, trigger->query);
     if (former != NULL)
         query_release(former, interval_ms(trigger));
 }

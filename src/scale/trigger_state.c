@@ -18,7 +18,8 @@ enum trigger_condition answer_condition(const struct answer *answer)
 
 /* ---- what to answer ---- */
 
-/* An error says whose it is: the connection's name, or the scaler and the host where its text has no host. */
+/* An error says whose it is: the connection's name, or the scaler and the host where its text has
+ * no host. */
 static void name_error(const struct trigger *trigger, struct error *error)
 {
     if (trigger->connection_name != NULL) {
@@ -31,8 +32,8 @@ static void name_error(const struct trigger *trigger, struct error *error)
         error_prefix(error, "%s at %s", trigger->scaler->name, place);
 }
 
-/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its maximum a policy publishes
- * more than it wants (`of_policy`; NAN: none is on). */
+/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its
+ * maximum a policy publishes more than it wants (`of_policy`; NAN: none is on). */
 static double replicas_of(const struct trigger *trigger, const struct answer *answer,
                           double of_policy)
 {

@@ -1,9 +1,10 @@
 /*
- * The state of a trigger: a pure function of the trigger and the time. What KEDA's calls and streams are answered, and
- * what explain, the dashboard's rows, the history and the metrics show, are views of it.
+ * The state of a trigger: a pure function of the trigger and the time. What KEDA's calls and
+ * streams are answered, and what explain, the dashboard's rows, the history and the metrics show,
+ * are views of it.
  *
- * What a view shows of it as a number or a word is in struct trigger_figures; web/trigger_fields.c has one row for each,
- * and says which views have it.
+ * What a view shows of it as a number or a word is in struct trigger_figures; web/trigger_fields.c
+ * has one row for each, and says which views have it.
  *
  * Threads: as the trigger's: under the turn lock.
  */
@@ -26,8 +27,8 @@ struct trigger_state {
     struct snapshot snapshot; /* of its query; {0}: it has none */
     bool has_policy;
     struct trigger_policy_view policy;
-    /* What it has to say to who calls. To people a reading counts however old it is: where only polls call, none is measured
-     * in between. */
+    /* What it has to say to who calls. To people a reading counts however old it is: where only
+     * polls call, none is measured in between. */
     struct answer answer;
     enum trigger_condition condition; /* of the answer */
 
@@ -41,16 +42,17 @@ struct trigger_state {
     struct history_flow flow;  /* ... and was measured; else NAN */
 };
 
-/* `call`: who is answered; NULL: people. Nothing is changed by it: what KEDA is answered follows from the readings and from
- * what KEDA was answered before, whoever else calls or reads. The caller ends it with trigger_state_done(), and does
- * not move it. */
+/* `call`: who is answered; NULL: people. Nothing is changed by it: what KEDA is answered follows
+ * from the readings and from what KEDA was answered before, whoever else calls or reads. The caller
+ * ends it with trigger_state_done(), and does not move it. */
 void trigger_state(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
                    struct trigger_state *ret_state);
 
 /*
- * The state in the past, when `snapshot` was known and `peak` had been answered; the snapshot moves into it. `now` is of
- * now: it has what the policy decided then, as far back as that is kept. What is older followed from all that came before it:
- * the threshold says how many replicas there was work for.
+ * The state in the past, when `snapshot` was known and `peak` had been answered; the snapshot moves
+ * into it. `now` is of now: it has what the policy decided then, as far back as that is kept. What
+ * is older followed from all that came before it: the threshold says how many replicas there was
+ * work for.
  */
 void trigger_state_past(const struct trigger *trigger, const struct trigger_state *now,
                         struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,

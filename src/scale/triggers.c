@@ -119,7 +119,7 @@ void triggers_free(struct triggers *triggers)
     struct trigger *next;
     triggers->is_stopping = true;
     HASH_ITER(hh, triggers->by_identity, trigger, next)
-    drop(triggers, trigger);
+        drop(triggers, trigger);
     connections_free(triggers->settings.connections);
     inline_connections_free(triggers->query_settings.inlines);
     namespace_secrets_free(triggers->secrets);
@@ -184,7 +184,8 @@ void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t 
     put_on_lists(triggers, trigger);
 }
 
-/* A full table drops the oldest: GetMetricSpec should not fail, and what is still needed is soon called for again. */
+/* A full table drops the oldest: GetMetricSpec should not fail, and what is still needed is soon
+ * called for again. */
 static bool make_room(struct triggers *triggers, struct error *error)
 {
     size_t max = triggers->settings.max;
@@ -207,7 +208,8 @@ static bool is_in_use(const struct trigger *trigger, int64_t now_ms)
     return trigger == NULL || now_ms - trigger->last_call_ms < TRIGGERS_IN_USE_MS;
 }
 
-/* First within the namespace: what one needs drops no trigger of another while it has too many of its own. */
+/* First within the namespace: what one needs drops no trigger of another while it has too many of
+ * its own. */
 static bool make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
                                 int64_t now_ms, struct error *error)
 {
@@ -230,7 +232,8 @@ static bool make_room_for_bytes(struct triggers *triggers, const char *namespace
     return true;
 }
 
-/* Looked up by a ref, where the table's keys are identities. uthash has compared their lengths before. */
+/* Looked up by a ref, where the table's keys are identities. uthash has compared their lengths
+ * before. */
 #undef HASH_KEYCMP
 
 #define HASH_KEYCMP(bytes, ref, length) (!identity_is((bytes), (ref)))
@@ -270,7 +273,8 @@ static void add(struct triggers *triggers, struct trigger *trigger)
         trigger_policy_join(trigger->policy, &triggers->policy_stats);
 }
 
-/* What it takes is known when it has been parsed, which is not done where there is no room anyway. */
+/* What it takes is known when it has been parsed, which is not done where there is no room anyway.
+ */
 static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
                       const struct identity *identity, int64_t now_ms, struct trigger **ret_trigger,
                       struct error *error)
@@ -346,7 +350,8 @@ static int64_t replicas_ms(const struct trigger *trigger)
     return trigger->credentials == NULL ? 0 : trigger->credentials->hpa.replicas_ms;
 }
 
-/* What KEDA was answered last is no reading, or an old one: the source may have refused the credentials. */
+/* What KEDA was answered last is no reading, or an old one: the source may have refused the
+ * credentials. */
 static void doubt_credentials(const struct triggers *triggers, struct trigger *trigger)
 {
     enum { DOUBT_INTERVAL_MS = 1000 };
@@ -377,8 +382,8 @@ bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct qu
     if (!trigger_query_acquire(&triggers->query_settings, trigger, error))
         return false;
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
-    if (watcher->query == NULL)
-        watcher_start(watcher, trigger->query, watcher->is_stream);
+        if (watcher->query == NULL)
+            watcher_start(watcher, trigger->query, watcher->is_stream);
     *ret_query = trigger->query;
     return true;
 }
@@ -409,8 +414,8 @@ static void parse_again(struct triggers *triggers, struct trigger *trigger)
     option_values_free(connection);
 }
 
-/* A connection that is not there may not have been there before either: that counts, too. No connection concerns a
- * trigger of an unknown scaler, which has no values of one. */
+/* A connection that is not there may not have been there before either: that counts, too. No
+ * connection concerns a trigger of an unknown scaler, which has no values of one. */
 static bool is_stale(const struct triggers *triggers, const struct trigger *trigger)
 {
     if (trigger->connection_name == NULL || trigger->scaler == NULL)

@@ -1,6 +1,6 @@
 /*
- * The table of the triggers that KEDA calls for: KEDA sends the whole metadata with every call, and does not
- * report when a trigger is deleted.
+ * The table of the triggers that KEDA calls for: KEDA sends the whole metadata with every call, and
+ * does not report when a trigger is deleted.
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock).
  */
@@ -12,8 +12,8 @@
 #include "scale/connections/own_credentials.h"
 #include "scale/trigger.h"
 
-/* Of the metadata of one trigger: more than any scaler has, a limit on what one request makes us compare; and bytes, each of
- * which is held some three times over. */
+/* Of the metadata of one trigger: more than any scaler has, a limit on what one request makes us
+ * compare; and bytes, each of which is held some three times over. */
 enum { TRIGGERS_MAX_KEYS = 256, TRIGGERS_MAX_METADATA = 16 << 10 };
 
 /* Of one trigger: they are kept, and repeated in each answer. */
@@ -22,8 +22,9 @@ enum { TRIGGERS_MAX_MISTAKES = 2 << 10 };
 /* One namespace's triggers take at most this part of all memory. */
 enum { TRIGGERS_NAMESPACE_SHARE = 2 };
 
-/* What KEDA has called for within this time is not dropped in favour of another trigger: it would call for it again, and
- * all would be parsed and measured again in turn. A minute is two times KEDA's usual pollingInterval. */
+/* What KEDA has called for within this time is not dropped in favour of another trigger: it would
+ * call for it again, and all would be parsed and measured again in turn. A minute is two times
+ * KEDA's usual pollingInterval. */
 enum { TRIGGERS_IN_USE_MS = 60 * 1000 };
 
 struct triggers;
@@ -47,21 +48,22 @@ struct triggers *triggers_new(const struct triggers_settings *settings);
 void triggers_free(struct triggers *triggers);
 
 /*
- * The connections file has changed: takes the new connections. A trigger whose connection is not as before is
- * parsed again, when it is found or by triggers_renew(). One that was measured goes on to be: by another query,
- * which knows what the former one knew if only the credentials differ; its watchers are notified by that one
- * from then on. Where none can be had trigger_query() says why.
+ * The connections file has changed: takes the new connections. A trigger whose connection is not as
+ * before is parsed again, when it is found or by triggers_renew(). One that was measured goes on to
+ * be: by another query, which knows what the former one knew if only the credentials differ; its
+ * watchers are notified by that one from then on. Where none can be had trigger_query() says why.
  */
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
 
-/* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as above. */
+/* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as
+ * above. */
 void triggers_set_secret(struct triggers *triggers, const char *namespace,
                          struct connections *connections, const struct error *failure);
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers);
 
-/* What is known of the credentials of the trigger with these identity bytes (own_credentials.h), which is taken. Nothing
- * happens where there is no such trigger any more. False: there is no memory for them, which the trigger says until they are
- * set again. */
+/* What is known of the credentials of the trigger with these identity bytes (own_credentials.h),
+ * which is taken. Nothing happens where there is no such trigger any more. False: there is no
+ * memory for them, which the trigger says until they are set again. */
 bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
                               struct credentials *credentials, int64_t now_ms);
 
@@ -71,13 +73,15 @@ const struct connections *triggers_connections(const struct triggers *triggers);
 /* Looks at so many triggers, as there may be a hundred thousand. Returns whether there are more. */
 bool triggers_renew(struct triggers *triggers, size_t max);
 
-/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the one that
- * has had no call for longest; where memory is short, of those that are not in use. Fails with ERROR_LIMIT where
- * there is none or the metadata is too large, and with ERROR_INVALID where a key is there twice. */
+/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the
+ * one that has had no call for longest; where memory is short, of those that are not in use. Fails
+ * with ERROR_LIMIT where there is none or the metadata is too large, and with ERROR_INVALID where a
+ * key is there twice. */
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error);
 
-/* Drops what had no call, TRIGGERS_EXPIRED_AT_ONCE at most. Returns when it is to be called next, of clock_now_ms(). */
+/* Drops what had no call, TRIGGERS_EXPIRED_AT_ONCE at most. Returns when it is to be called next,
+ * of clock_now_ms(). */
 enum { TRIGGERS_EXPIRED_AT_ONCE = 100 };
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
@@ -88,15 +92,18 @@ void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t 
 
 const struct policy_stats *triggers_policy_stats(const struct triggers *triggers);
 
-/* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come and go
- * meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other trigger. */
+/* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come
+ * and go meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other
+ * trigger. */
 struct trigger *triggers_first(struct triggers *triggers);
 struct trigger *triggers_next(struct triggers *triggers);
 
-/* The first one that came after the one with this id; NULL: none did. Those after it are behind its hh.next. */
+/* The first one that came after the one with this id; NULL: none did. Those after it are behind its
+ * hh.next. */
 struct trigger *triggers_behind(const struct triggers *triggers, uint64_t id);
 
-/* The trigger's query, from now on measured. Fails with the mistakes, or where a limit is reached. */
+/* The trigger's query, from now on measured. Fails with the mistakes, or where a limit is reached.
+ */
 bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct query **ret_query,
                    struct error *error);
 

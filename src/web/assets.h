@@ -1,6 +1,6 @@
 /*
- * The files of the dashboard, embedded in the program: src/web/assets, and uPlot. Without BACKLOG_DASHBOARD there are
- * none, and the page says so.
+ * The files of the dashboard, embedded in the program: src/web/assets, and uPlot. Without
+ * BACKLOG_DASHBOARD there are none, and the page says so.
  *
  *     /            index.html
  *     /assets/     the others

@@ -1,13 +1,14 @@
 /*
- * What the dashboard of a server shows: its triggers, connections, figures and recent log lines, as a feed, and each
- * once as JSON.
+ * What the dashboard of a server shows: its triggers, connections, figures and recent log lines, as
+ * a feed, and each once as JSON.
  *
  *     /api/events        everything, and what changes (feed.h)
  *     /api/server        figures of the server
  *     /api/connections   connections to sources
  *     /api/log           recent lines of the log
  *
- * The figures cost nothing while nobody reads them. Secrets, URLs and what came out of a variable are hidden.
+ * The figures cost nothing while nobody reads them. Secrets, URLs and what came out of a variable
+ * are hidden.
  *
  * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
  */
@@ -33,7 +34,8 @@ struct dashboard_settings {
 struct dashboard *dashboard_new(const struct dashboard_settings *settings);
 void dashboard_free(struct dashboard *dashboard); /* NULL is none */
 
-/* For web_page, with the feed as the context of /api/events, and the dashboard as that of the others. */
+/* For web_page, with the feed as the context of /api/events, and the dashboard as that of the
+ * others. */
 struct feed *dashboard_feed(struct dashboard *dashboard);
 void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer);
 void dashboard_connections(void *context, const struct web_request *request,

@@ -34,8 +34,8 @@ static json_t *explain_reading(const struct trigger_state *state,
     json_t *object = json_object();
     json_set(object, "ageSeconds", json_number(figures->age_seconds));
     TRIGGER_FIELD_FOREACH(field, VIEW_READING)
-    if (!isnan(trigger_field_number(field, figures)))
-        json_set(object, field->key, json_number(trigger_field_number(field, figures)));
+        if (!isnan(trigger_field_number(field, figures)))
+            json_set(object, field->key, json_number(trigger_field_number(field, figures)));
     return object;
 }
 

@@ -2,12 +2,13 @@
  * Explain: why a trigger is answered what it is answered, as JSON for people and for the dashboard.
  *
  *     /api/triggers?namespace=shop&offset=0&limit=100    one line of each, in the order they came
- *     /api/triggers/shop/videos                          all about the triggers of one ScaledObject,
- *                                                        the one that was called for last first
+ *     /api/triggers/shop/videos                          all about the triggers of one
+ * ScaledObject, the one that was called for last first
  *
  * Secrets and what came out of a variable are hidden, and of URLs all but scheme and host.
  *
- * Threads: the HTTP server's; what it reads is under the turn lock, so it is called by the server's loop.
+ * Threads: the HTTP server's; what it reads is under the turn lock, so it is called by the server's
+ * loop.
  */
 #ifndef BACKLOG_WEB_EXPLAIN_H
 #define BACKLOG_WEB_EXPLAIN_H

@@ -29,7 +29,8 @@ struct table {
     size_t at;   /* while it is updated: where the next row is to be */
 };
 
-/* Whoever follows. It is sent the rows that changed after version `from`, in one walk over all tables. */
+/* Whoever follows. It is sent the rows that changed after version `from`, in one walk over all
+ * tables. */
 struct feed_reader {
     uint64_t from;
     uint64_t to; /* the version when the walk began; 0: there is no walk */
@@ -159,8 +160,7 @@ static void forget_gone(struct feed *feed, struct table *table)
     }
     table->count = kept;
     table->gone = 0;
-    DL_FOREACH(feed->readers, reader)
-    {
+    DL_FOREACH(feed->readers, reader) {
         reader->to = 0; /* rows have moved */
         if (reader->from < newest)
             *reader = (struct feed_reader){.next = reader->next, .prev = reader->prev};

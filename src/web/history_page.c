@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Hundreds of rows are usual. A source that fails at every other measurement has thousands, as each change is kept; a
- * row takes 700 bytes until it is sent. */
+/* Hundreds of rows are usual. A source that fails at every other measurement has thousands, as each
+ * change is kept; a row takes 700 bytes until it is sent. */
 enum { MAX_TRIGGERS_PER_OBJECT = 100, MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 30 * 1000 };
 
 /* One trigger with its rows. */
@@ -92,8 +92,9 @@ static double or_zero(double value)
     return isnan(value) ? 0 : value;
 }
 
-/* What arrived until the next reading, where the source does not say: what waiting grew by, and what was consumed
- * meanwhile where that is known. So it is a lower bound where workers are busy and no rate is known. */
+/* What arrived until the next reading, where the source does not say: what waiting grew by, and
+ * what was consumed meanwhile where that is known. So it is a lower bound where workers are busy
+ * and no rate is known. */
 static void derive_arrivals(struct trigger_figures *rows, size_t count)
 {
     struct trigger_figures *before = NULL;
@@ -156,7 +157,7 @@ static json_t *columns_json(void)
     json_t *names = json_array();
     json_array_append_new(names, json_string("time"));
     TRIGGER_FIELD_FOREACH(field, VIEW_HISTORY)
-    json_array_append_new(names, json_string(field->key));
+        json_array_append_new(names, json_string(field->key));
     return names;
 }
 
@@ -174,7 +175,7 @@ static json_t *row_json(const struct trigger_figures *row, double unix_offset_ms
     json_t *array = json_array();
     json_array_append_new(array, json_number(((double)row->at_ms + unix_offset_ms) / 1000));
     TRIGGER_FIELD_FOREACH(field, VIEW_HISTORY)
-    json_array_append_new(array, field_json(field, row));
+        json_array_append_new(array, field_json(field, row));
     return array;
 }
 
@@ -232,14 +233,14 @@ static void write_csv(const struct series *series, struct web_answer *answer)
     answer->type = "text/csv; charset=utf-8";
     text_add(text, "time");
     TRIGGER_FIELD_FOREACH(field, VIEW_CSV)
-    text_addf(text, ",%s", field->column);
+        text_addf(text, ",%s", field->column);
     text_add(text, "\n");
     for (size_t i = 0; i < series->count; i++) {
         char date[32];
         clock_format_date((int64_t)((double)series->rows[i].at_ms + offset_ms), date, sizeof(date));
         text_add(text, date);
         TRIGGER_FIELD_FOREACH(field, VIEW_CSV)
-        add_cell(text, field, &series->rows[i]);
+            add_cell(text, field, &series->rows[i]);
         text_add(text, "\n");
     }
 }

@@ -1,6 +1,7 @@
 /*
- * What the views of a trigger's state show of it: one row for each field, which says in which views it is. A new field is
- * a member of struct trigger_figures (of a reading: of struct reading) and a row here.
+ * What the views of a trigger's state show of it: one row for each field, which says in which views
+ * it is. A new field is a member of struct trigger_figures (of a reading: of struct reading) and a
+ * row here.
  */
 #ifndef BACKLOG_WEB_TRIGGER_FIELDS_H
 #define BACKLOG_WEB_TRIGGER_FIELDS_H

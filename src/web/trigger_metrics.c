@@ -57,8 +57,8 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     return WALK_ON;
 }
 
-/* Two triggers of one object may have the same name; and there may be former metadata. Prometheus refuses a page on
- * which a series is twice. */
+/* Two triggers of one object may have the same name; and there may be former metadata. Prometheus
+ * refuses a page on which a series is twice. */
 static void leave_out(struct samples *all)
 {
     struct sample *series = NULL;
@@ -106,7 +106,7 @@ bool trigger_metrics_write(struct trigger_metrics *metrics, struct text *page)
     leave_out(&all);
     metrics->omitted += all.omitted;
     TRIGGER_FIELD_FOREACH(field, VIEW_METRICS)
-    write_family(&all, field, page);
+        write_family(&all, field, page);
     metric_single(page, "backlog_trigger_metrics_omitted_total", METRIC_COUNTER,
                   "Triggers that were left out of a page, because --metrics-per-trigger is reached "
                   "or another one has the same labels.",

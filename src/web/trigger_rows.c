@@ -125,13 +125,14 @@ static void write_live(const struct trigger *trigger, const struct trigger_state
     if (figures.rates_are_bounds)
         text_add(live, ",\"ratesAreBounds\":true");
     TRIGGER_FIELD_FOREACH(field, VIEW_ROW)
-    add_field(field, &figures, live);
+        add_field(field, &figures, live);
     if (state->error != NULL)
         add_string(live, "error", error_text(state->error), MAX_ERROR_BYTES);
     text_add(live, "}");
 }
 
-/* What the trigger measures, as its metadata has it: triggers of one object may have the same metric. */
+/* What the trigger measures, as its metadata has it: triggers of one object may have the same
+ * metric. */
 static void add_query(const struct option_values *values, struct text *fixed)
 {
     _cleanup_(text_done) struct text query = {0};

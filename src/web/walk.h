@@ -1,6 +1,6 @@
 /*
- * A walk over all triggers from the HTTP server's thread: under the turn lock, a bounded number at a time, since
- * calls wait meanwhile.
+ * A walk over all triggers from the HTTP server's thread: under the turn lock, a bounded number at
+ * a time, since calls wait meanwhile.
  *
  * Threads: the HTTP server's, one walk at a time.
  */

@@ -64,7 +64,8 @@ static void lines_below_the_level_are_not_written(void **state)
     fclose(file);
 }
 
-/* A pipe in the place of standard error, from which nothing is read meanwhile. The alarm ends a test that blocks on it. */
+/* A pipe in the place of standard error, from which nothing is read meanwhile. The alarm ends a
+ * test that blocks on it. */
 struct stall {
     int standard_error;
     int ends[2];

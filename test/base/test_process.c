@@ -43,7 +43,8 @@ static void the_process_is_measured(void **state)
     assert_true(age >= -2 && age < 120);
 }
 
-/* Two clocks that turn to the next second at different moments made it another one for that long. */
+/* Two clocks that turn to the next second at different moments made it another one for that long.
+ */
 static void the_start_is_the_same_whenever_it_is_read(void **state)
 {
     (void)state;

@@ -243,7 +243,8 @@ static void a_variable_of_another_command_has_its_name(void **state)
     assert_string_equal(option_text(watch.flags.values, "interval"), "3s");
 }
 
-/* What changes files, runs something or lowers security is on the command line, where one sees it. */
+/* What changes files, runs something or lowers security is on the command line, where one sees it.
+ */
 static void what_is_dangerous_has_no_variable(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Which addresses triggers may name beside a ClusterTriggerAuthentication: only what every client library reads alike. */
+/* Which addresses triggers may name beside a ClusterTriggerAuthentication: only what every client
+ * library reads alike. */
 #include "config/cluster_authentications.h"
 
 #include "base/memory.h"

@@ -53,7 +53,8 @@ static void remove_file(const struct folder *folder, const char *name)
     assert_int_equal(unlink(path), 0);
 }
 
-/* As a reload does: the last good versions are inherited. `name`: a file of the folder; "": the folder. */
+/* As a reload does: the last good versions are inherited. `name`: a file of the folder; "": the
+ * folder. */
 static bool load(struct folder *folder, const char *name)
 {
     struct connections *connections = NULL;

@@ -1,4 +1,5 @@
-/* Health, as far as it is a matter of whether the server takes its turns: here a test takes them, or does not. */
+/* Health, as far as it is a matter of whether the server takes its turns: here a test takes them,
+ * or does not. */
 #include "daemon/http_port.h"
 
 #include "base/log.h"

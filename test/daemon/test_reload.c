@@ -1,4 +1,5 @@
-/* Handing connections over to a loop that may not respond: the loop and what it runs are this file's. */
+/* Handing connections over to a loop that may not respond: the loop and what it runs are this
+ * file's. */
 #include "daemon/reload.h"
 
 #include "base/memory.h"
@@ -119,7 +120,8 @@ static void what_the_loop_did_not_take_is_handed_over_later(void **state)
     assert_int_equal(times_logged(fixture, "reloaded"), 1);
 }
 
-/* What the loop did not take is gone: what is in use stays what the next version is compared with. */
+/* What the loop did not take is gone: what is in use stays what the next version is compared with.
+ */
 static void a_version_that_was_not_taken_leaves_nothing_behind(void **state)
 {
     const struct fixture *fixture = *state;

@@ -1,7 +1,8 @@
 /*
- * A feed that a fuzzer gives to a scaler. It aborts where the scaler breaks its contract (measure/task.h):
- * a task ends twice, or with neither a reading nor an error in words, or a stranger is notified. Each task and its
- * query are memory of their own that is freed with its end, so the sanitizers see who touches it later.
+ * A feed that a fuzzer gives to a scaler. It aborts where the scaler breaks its contract
+ * (measure/task.h): a task ends twice, or with neither a reading nor an error in words, or a
+ * stranger is notified. Each task and its query are memory of their own that is freed with its end,
+ * so the sanitizers see who touches it later.
  *
  * Threads: one.
  */
@@ -24,8 +25,8 @@ struct fuzz_feed *fuzz_feed_new(const struct scaler *scaler, const struct fuzz_q
                                 size_t count);
 void fuzz_feed_free(struct fuzz_feed *feed);
 
-/* Has each query measured once, and those that are notified or returned a few times more. Where anything is
- * subscribed to, it goes on for `ms`. Returns whether the client is usable. */
+/* Has each query measured once, and those that are notified or returned a few times more. Where
+ * anything is subscribed to, it goes on for `ms`. Returns whether the client is usable. */
 bool fuzz_feed_run(struct fuzz_feed *feed, fuzz_measure *measure, void *client, int64_t ms);
 
 /* Of what was measured. */

@@ -1,7 +1,7 @@
 /*
- * What the agent process of a scaler sends, up to its end: it has read a broker's bytes, and may send
- * anything. Behind an `f` the bytes are frames; else they are messages, each behind a byte with its
- * length, which are put into frames. Their first 8 bytes are an id that it notifies, too.
+ * What the agent process of a scaler sends, up to its end: it has read a broker's bytes, and may
+ * send anything. Behind an `f` the bytes are frames; else they are messages, each behind a byte
+ * with its length, which are put into frames. Their first 8 bytes are an id that it notifies, too.
  */
 #include "base/clock.h"
 #include "base/memory.h"

@@ -1,7 +1,7 @@
 /*
- * What a broker answers, where the parsing is ours. The first byte says whose answer it is; whatever it says,
- * it becomes a reading of counts, or an error in words. Of those that answer over HTTP the rest is what
- * fetched.h reads, and a whole measurement is made of it.
+ * What a broker answers, where the parsing is ours. The first byte says whose answer it is;
+ * whatever it says, it becomes a reading of counts, or an error in words. Of those that answer over
+ * HTTP the rest is what fetched.h reads, and a whole measurement is made of it.
  */
 #include "base/memory.h"
 #include "base/text.h"
@@ -87,7 +87,8 @@ static void try_number(const char *text)
         require(isfinite(number));
 }
 
-/* Four texts, each with its NUL: host, username, password, vhostName. No error shows any of them. */
+/* Four texts, each with its NUL: host, username, password, vhostName. No error shows any of them.
+ */
 static void try_url(const char *text, const char *end)
 {
     static const char password[] = "sesame";

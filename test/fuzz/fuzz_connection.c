@@ -1,6 +1,6 @@
 /*
- * Bytes into a connection of the nghttp2 transport: its greeting, HTTP/2, gRPC's framing, its limits
- * and its end. The first byte says in pieces of which length they arrive, 0: all at once.
+ * Bytes into a connection of the nghttp2 transport: its greeting, HTTP/2, gRPC's framing, its
+ * limits and its end. The first byte says in pieces of which length they arrive, 0: all at once.
  */
 #include "require.h"
 #include "serve/h2/io.h"

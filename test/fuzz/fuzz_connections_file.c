@@ -1,6 +1,7 @@
 /*
- * Bytes into the connections file, and what it says into the scalers' tables. What is taken must be usable,
- * and what is refused has an error in words. A <key>File is never a file here: it holds its own path.
+ * Bytes into the connections file, and what it says into the scalers' tables. What is taken must be
+ * usable, and what is refused has an error in words. A <key>File is never a file here: it holds its
+ * own path.
  */
 #include "base/memory.h"
 #include "base/system/file.h"

@@ -1,5 +1,5 @@
-/* Bytes into gRPC's framing: messages in a stream, compressed ones, what stands in headers, and the names of
- * a client's certificate. */
+/* Bytes into gRPC's framing: messages in a stream, compressed ones, what stands in headers, and the
+ * names of a client's certificate. */
 #include "base/memory.h"
 #include "require.h"
 #include "serve/h2/call/framing.h"

@@ -55,7 +55,8 @@ static struct web *start(void)
     return web;
 }
 
-/* -1: the machine has no port left for a while, so many were used; or the fuzzer's timer went off. */
+/* -1: the machine has no port left for a while, so many were used; or the fuzzer's timer went off.
+ */
 static int connect_to(const struct web *web)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,

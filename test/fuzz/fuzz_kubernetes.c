@@ -1,7 +1,8 @@
-/* Replies of the Kubernetes API, one per line: the first line is a Secret of a namespace's connections, or an event of a watch, the others
- * are a ScaledObject, a ScaledJob, a TriggerAuthentication, a ClusterTriggerAuthentication, a Secret and a ConfigMap, of
- * which the credentials of a call follow. A call is verified only where a trigger has its metadata, and has values only
- * where an authentication names them. */
+/* Replies of the Kubernetes API, one per line: the first line is a Secret of a namespace's
+ * connections, or an event of a watch, the others are a ScaledObject, a ScaledJob, a
+ * TriggerAuthentication, a ClusterTriggerAuthentication, a Secret and a ConfigMap, of which the
+ * credentials of a call follow. A call is verified only where a trigger has its metadata, and has
+ * values only where an authentication names them. */
 #include "base/memory.h"
 #include "base/text.h"
 #include "kubernetes/object.h"

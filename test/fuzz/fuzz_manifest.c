@@ -1,6 +1,6 @@
 /*
- * Bytes into manifests: whatever they are, an item's bytes are within the text, findings are in words, and
- * what can be migrated can be taken back, byte by byte.
+ * Bytes into manifests: whatever they are, an item's bytes are within the text, findings are in
+ * words, and what can be migrated can be taken back, byte by byte.
  */
 #include "base/memory.h"
 #include "manifest/check.h"
@@ -43,7 +43,8 @@ static void check(const struct manifests *manifests)
     findings_done(&findings);
 }
 
-/* The way back is the identity where nothing of the file was migrated before, and it reads what the way there wrote. */
+/* The way back is the identity where nothing of the file was migrated before, and it reads what the
+ * way there wrote. */
 static void require_way_back(const struct migration_settings *there,
                              const struct migrated_file *file)
 {

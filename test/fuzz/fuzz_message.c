@@ -1,4 +1,5 @@
-/* Bytes into the decoder of requests. What it lets through must be what it says: text, and encodable. */
+/* Bytes into the decoder of requests. What it lets through must be what it says: text, and
+ * encodable. */
 #include "base/memory.h"
 #include "base/text.h"
 #include "externalscaler.pb-c.h"

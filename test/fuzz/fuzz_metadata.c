@@ -1,6 +1,7 @@
 /*
- * Strings, each with its NUL, as the namespace and metadata of a ScaledObject. Whatever they are, there is a
- * trigger with a metric and a target, its mistakes are text in words, and without secrets.
+ * Strings, each with its NUL, as the namespace and metadata of a ScaledObject. Whatever they are,
+ * there is a trigger with a metric and a target, its mistakes are text in words, and without
+ * secrets.
  */
 #include "base/memory.h"
 #include "base/text.h"

@@ -1,7 +1,8 @@
 /*
- * What a Redis server replies, from the first command to the notifications. The first byte says to which
- * scaler; the rest is what is replied after each write, and while all wait, with bytes of 255 between, and over
- * all connections of the client. Between two bytes of 255 is silence: time passes.
+ * What a Redis server replies, from the first command to the notifications. The first byte says to
+ * which scaler; the rest is what is replied after each write, and while all wait, with bytes of 255
+ * between, and over all connections of the client. Between two bytes of 255 is silence: time
+ * passes.
  */
 #include "redis/client.h"
 #include "require.h"
@@ -37,7 +38,8 @@ static const uint8_t *end;
 static int peers[DESCRIPTORS]; /* the server's end, by the client's; 0: none */
 static size_t waits;
 
-/* The linker puts these before the real ones (--wrap): no host is looked up, and no write waits for a thread. */
+/* The linker puts these before the real ones (--wrap): no host is looked up, and no write waits for
+ * a thread. */
 redisContext *__wrap_redisConnectNonBlock(const char *host, int port);
 bool __wrap_redis_output_write(struct redis_output *output, int socket, struct tls_socket *tls,
                                const char **ret_reason);
@@ -73,7 +75,8 @@ static void answer(int peer)
     next = stop;
 }
 
-/* A first byte of less than CHOICES says on which of the connections; else it is each of them in turn. */
+/* A first byte of less than CHOICES says on which of the connections; else it is each of them in
+ * turn. */
 static void on_wait(const struct pollfd *descriptors, size_t count)
 {
     if (next < end && *next == SEPARATOR)

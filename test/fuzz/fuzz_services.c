@@ -1,5 +1,6 @@
-/* A request to Health or Reflection, which look up names that come from outside: the first byte says which
- * method, the rest is the message. What they answer must be a message, and each call must end once. */
+/* A request to Health or Reflection, which look up names that come from outside: the first byte
+ * says which method, the rest is the message. What they answer must be a message, and each call
+ * must end once. */
 #include "base/memory.h"
 #include "health.pb-c.h"
 #include "reflection.pb-c.h"

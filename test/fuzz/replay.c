@@ -1,4 +1,5 @@
-/* Stands in for libFuzzer where the compiler has none: gives a fuzzer the files of a folder, once each. */
+/* Stands in for libFuzzer where the compiler has none: gives a fuzzer the files of a folder, once
+ * each. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,6 +1,7 @@
 /*
- * A source that a fuzzer plays: a scaler connects to it and measures it, and whatever it replies, the scaler
- * keeps its contract (feed.h), and each task ends with a reading of counts or an error in words.
+ * A source that a fuzzer plays: a scaler connects to it and measures it, and whatever it replies,
+ * the scaler keeps its contract (feed.h), and each task ends with a reading of counts or an error
+ * in words.
  *
  * Threads: one.
  */
@@ -11,7 +12,8 @@
 
 enum { SOURCE_KEYS = 8, SOURCE_TRIGGERS = 4 };
 
-/* What triggers ask of it. The connection is that of the first one; lists end with what is empty. */
+/* What triggers ask of it. The connection is that of the first one; lists end with what is empty.
+ */
 struct source {
     const struct scaler *scaler;
     struct option_entry triggers[SOURCE_TRIGGERS][SOURCE_KEYS];

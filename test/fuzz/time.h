@@ -1,6 +1,7 @@
 /*
- * Time for fuzzers: it stands still while there is something to do, and while all wait for a descriptor it
- * passes at once. Who uses it is linked with --wrap of clock_now_ms, clock_left_ms and poll (CMakeLists.txt).
+ * Time for fuzzers: it stands still while there is something to do, and while all wait for a
+ * descriptor it passes at once. Who uses it is linked with --wrap of clock_now_ms, clock_left_ms
+ * and poll (CMakeLists.txt).
  *
  * Threads: one.
  */

@@ -167,7 +167,8 @@ void assert_taken(const struct attempt *attempt, const char *value)
             fail_msg("the identity shows a secret: %s", attempt->trigger->values[scope]->identity);
 }
 
-/* A variable may hold anything, so its value is never shown; but one of the choices is text as such. */
+/* A variable may hold anything, so its value is never shown; but one of the choices is text as
+ * such. */
 static bool may_be_shown(const struct attempt *attempt)
 {
     return attempt->row->type == OPTION_CHOICE ||

@@ -1,5 +1,6 @@
 /*
- * One parse of a trigger and, where the place is there, of a connections file, for the tests of keys.c.
+ * One parse of a trigger and, where the place is there, of a connections file, for the tests of
+ * keys.c.
  */
 #ifndef BACKLOG_TEST_KEYS_ATTEMPT_H
 #define BACKLOG_TEST_KEYS_ATTEMPT_H

@@ -16,8 +16,9 @@
 #include <cmocka.h>
 
 /*
- * What one trigger may take, and one call. A sanitizer makes code some five times slower, and on a busy machine caches
- * are cold, so that the least of some tries counts; what this is to find takes seconds.
+ * What one trigger may take, and one call. A sanitizer makes code some five times slower, and on a
+ * busy machine caches are cold, so that the least of some tries counts; what this is to find takes
+ * seconds.
  */
 enum {
     MAX_GROWTH = 64 << 10,
@@ -295,7 +296,8 @@ static const char *const *pairs_of(const struct keys *keys, const struct option 
 
 /* ---- the walk ---- */
 
-/* Of each key the value of half the size that takes the most memory, and the one that takes the most CPU. */
+/* Of each key the value of half the size that takes the most memory, and the one that takes the
+ * most CPU. */
 struct candidates {
     struct value growth, cpu;
     struct cost growth_cost, cpu_cost;

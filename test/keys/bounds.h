@@ -1,6 +1,6 @@
 /*
- * What the values of keys cost the server: for each key, and each pair of keys, the longest value that a call can
- * carry, the one with the most pieces, the deepest and the most repetitive.
+ * What the values of keys cost the server: for each key, and each pair of keys, the longest value
+ * that a call can carry, the one with the most pieces, the deepest and the most repetitive.
  *
  * No case has to be written for a key. Prints the worst that it found.
  */

@@ -6,13 +6,15 @@
  *     REFUSES("cert and key go together", "cert", "PEM", "tls", "enable"),
  *     DEFAULT("lagThreshold", "10"),
  *
- * A case is tried in every place that its key can come from: the metadata, under its alias, from a variable
- * (`<key>FromEnv`), and for a key of the connection from the connections file, as `<key>` and `<key>File`.
+ * A case is tried in every place that its key can come from: the metadata, under its alias, from a
+ * variable
+ * (`<key>FromEnv`), and for a key of the connection from the connections file, as `<key>` and
+ * `<key>File`.
  *
- * To add a key to a scaler, add its cases. The test fails where a row of the option table has no case
- * that takes it, where a choice of it has no case, where its default is not stated, and where a limit lacks
- * the case at it or the one beyond it. What holds for every key of a type (yes is no bool) and for every required
- * key is tried without a case.
+ * To add a key to a scaler, add its cases. The test fails where a row of the option table has no
+ * case that takes it, where a choice of it has no case, where its default is not stated, and where
+ * a limit lacks the case at it or the one beyond it. What holds for every key of a type (yes is no
+ * bool) and for every required key is tried without a case.
  */
 #ifndef BACKLOG_TEST_KEYS_KEYS_H
 #define BACKLOG_TEST_KEYS_KEYS_H
@@ -42,7 +44,8 @@ struct keys {
     const struct key_case *shared; /* those of keys that another scaler has, too; or NULL */
 };
 
-/* The test's main(). Whatever in a case is a secret has the word "sesame" in it: no mistake may show it. */
+/* The test's main(). Whatever in a case is a secret has the word "sesame" in it: no mistake may
+ * show it. */
 int keys_test(const struct keys *keys);
 
 #endif

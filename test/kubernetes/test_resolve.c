@@ -25,7 +25,8 @@ static const struct option table[] = {
     {0},
 };
 
-/* What the API has: the JSON of each object by its label; NULL text: not known yet; "!": it cannot be read. */
+/* What the API has: the JSON of each object by its label; NULL text: not known yet; "!": it cannot
+ * be read. */
 struct known {
     const char *label;
     const char *json;

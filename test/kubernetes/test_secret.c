@@ -125,8 +125,8 @@ static void a_secret_that_is_too_large_is_a_problem(void **state)
     assert_non_null(strstr(refused.object->connections->problems[0].text, "has 65 keys"));
 }
 
-/* One thread reads the Secrets of all teams. The limit is many times what the worst takes, sanitized; with libyaml alone
- * the first takes seconds. */
+/* One thread reads the Secrets of all teams. The limit is many times what the worst takes,
+ * sanitized; with libyaml alone the first takes seconds. */
 static void no_secret_takes_long(void **state)
 {
     (void)state;

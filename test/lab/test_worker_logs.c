@@ -94,7 +94,8 @@ static void a_worker_says_how_many_messages_it_has_done(void **state)
     worker_logs_free(logs);
 }
 
-/* Nobody reads what goes on to standard error: pages go on, and so does the log once somebody does. */
+/* Nobody reads what goes on to standard error: pages go on, and so does the log once somebody does.
+ */
 static void a_full_standard_error_stops_no_page(void **state)
 {
     (void)state;

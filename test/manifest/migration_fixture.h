@@ -7,8 +7,8 @@
 /* Of migrated(): all scalers, without TLS. Who changes them changes them back. */
 extern struct migration_settings settings;
 
-/* The text of the migrated file, NULL where nothing changes. The caller frees it. The findings are added, without their
- * paths. */
+/* The text of the migrated file, NULL where nothing changes. The caller frees it. The findings are
+ * added, without their paths. */
 char *migrated(const char *text, struct findings *findings);
 
 /* The same of the way back. */

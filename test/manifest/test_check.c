@@ -167,7 +167,8 @@ static void values_that_are_not_known_are_accepted(void **state)
     findings_done(&findings);
 }
 
-/* A job whose message is counted while it is in work must be taken off, and one that is not must not. */
+/* A job whose message is counted while it is in work must be taken off, and one that is not must
+ * not. */
 static void a_strategy_must_fit_what_is_counted(void **state)
 {
     (void)state;
@@ -339,7 +340,8 @@ static void connections_are_checked_and_used(void **state)
     findings_done(&findings);
 }
 
-/* A longer list in front of a shorter one: the second was written behind the end of its own array. */
+/* A longer list in front of a shorter one: the second was written behind the end of its own array.
+ */
 static void namespaces_are_one_list(void **state)
 {
     (void)state;
@@ -372,7 +374,8 @@ static void keys_of_a_connection_are_given_once(void **state)
     findings_done(&findings);
 }
 
-/* Each mistake once, and no more of them than keys: some hundred kilobytes of keys took minutes and gigabytes. */
+/* Each mistake once, and no more of them than keys: some hundred kilobytes of keys took minutes and
+ * gigabytes. */
 static void metadata_has_a_limit_of_keys(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /*
  * A scripted scaler: its one source is a table of queues in this process. What a queue does can be
- * set at any moment; what an isolated one does is in its name, as its process has a table of its own:
+ * set at any moment; what an isolated one does is in its name, as its process has a table of its
+ * own:
  *
  *     "7"      answers 7        "hang"   is left unanswered       "missing" fails alone
  *     "abort"  aborts           "sleep"  never returns            "break"   loses the client
@@ -8,8 +9,9 @@
  *
  * Source "down" refuses at once, and "silent" when the deadline has passed.
  *
- * fake_push_scaler notifies when a test says so, on its thread; and the one in an agent, in whose process "late"
- * has no message until 200 ms after it was subscribed to first, and then one, and notifies.
+ * fake_push_scaler notifies when a test says so, on its thread; and the one in an agent, in whose
+ * process "late" has no message until 200 ms after it was subscribed to first, and then one, and
+ * notifies.
  */
 #ifndef BACKLOG_TEST_FAKE_H
 #define BACKLOG_TEST_FAKE_H

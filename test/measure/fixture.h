@@ -1,6 +1,6 @@
 /*
- * What tests of the engine share: an engine that is fast enough for a test and slow enough for a busy
- * machine under a sanitizer, and questions to it.
+ * What tests of the engine share: an engine that is fast enough for a test and slow enough for a
+ * busy machine under a sanitizer, and questions to it.
  */
 #ifndef BACKLOG_TEST_FIXTURE_H
 #define BACKLOG_TEST_FIXTURE_H

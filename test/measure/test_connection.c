@@ -1,5 +1,5 @@
-/* What a connection promises, one event after the other. Time is a number that the test moves, and the test is
- * the scaler. */
+/* What a connection promises, one event after the other. Time is a number that the test moves, and
+ * the test is the scaler. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"

@@ -81,7 +81,8 @@ static void a_reading_comes_back_as_it_was_and_what_was_unknown_is_unknown(void 
     history_free(history);
 }
 
-/* Two hours, one reading per second: the last ten minutes are complete, and nothing is older than an hour or so. */
+/* Two hours, one reading per second: the last ten minutes are complete, and nothing is older than
+ * an hour or so. */
 static void it_gets_coarser_with_age_and_ends_after_an_hour(void **state)
 {
     (void)state;
@@ -152,8 +153,8 @@ static void a_failure_is_kept_at_every_age(void **state)
     history_free(history);
 }
 
-/* 500 queries in the room of 100 chunks: never more memory, the latest of each that was measured last is there, and
- * what went is counted. */
+/* 500 queries in the room of 100 chunks: never more memory, the latest of each that was measured
+ * last is there, and what went is counted. */
 static void a_full_pool_drops_the_oldest_and_counts_it(void **state)
 {
     enum { SERIES = 50, ROOM = 100 * HISTORY_CHUNK_BYTES };

@@ -1,4 +1,5 @@
-/* When an idle query is subscribed to, and what a notification does. Time is a number that the test moves. */
+/* When an idle query is subscribed to, and what a notification does. Time is a number that the test
+ * moves. */
 #include "base/clock.h"
 #include "measure/connection/push.h"
 

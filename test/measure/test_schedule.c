@@ -290,8 +290,9 @@ static void a_job_that_was_slow_once_does_not_wait_behind_time_outs(void **state
     assert_int_equal(schedule_take(schedule, 60000)->timeouts, 1); /* these have their turn, too */
 }
 
-/* Of these jobs the first `hanging` time out after a second and the others, which took 1.5 s the last time, are answered
- * after `answer_ms`. How long it takes until all others are; `ret_longest_ms`: without one that hangs. */
+/* Of these jobs the first `hanging` time out after a second and the others, which took 1.5 s the
+ * last time, are answered after `answer_ms`. How long it takes until all others are;
+ * `ret_longest_ms`: without one that hangs. */
 static int64_t measure_beside_time_outs(struct schedule *schedule, struct job *jobs, int hanging,
                                         int64_t answer_ms, int64_t *ret_longest_ms)
 {

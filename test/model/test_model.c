@@ -18,8 +18,8 @@ static struct model_reading reading(double value)
         .has_target = true, .target = 1, .value = value, .is_active = value > 0};
 }
 
-/* Runs up to and without `until_s`, second by second, a poll before a sync. Returns the first second in which
- * there were `wanted` replicas, or NEVER; where `wanted` is NEVER, NEVER. */
+/* Runs up to and without `until_s`, second by second, a poll before a sync. Returns the first
+ * second in which there were `wanted` replicas, or NEVER; where `wanted` is NEVER, NEVER. */
 static int64_t run(struct model *model, const struct model_reading *readings, int64_t from_s,
                    int64_t until_s, int64_t wanted)
 {
@@ -129,7 +129,8 @@ static void idle_replicas_are_below_the_minimum(void **state)
     model_done(&model);
 }
 
-/* As KEDA has it: the HPA's minimum is the minReplicaCount, so an idle replica count of 1 does not last (KEDA allows 0 alone). */
+/* As KEDA has it: the HPA's minimum is the minReplicaCount, so an idle replica count of 1 does not
+ * last (KEDA allows 0 alone). */
 static void the_hpa_lifts_an_idle_count_above_zero_to_its_minimum(void **state)
 {
     (void)state;

@@ -49,10 +49,11 @@ static void assert_near(double value, double expected, double share)
 }
 
 /*
- * 10/s per replica, start-up 20 s, at most 100 replicas. The other implementation has the age at the beginning of a
- * second, ours at its end: a second more. It scales to zero a poll later (the cooldown must be over and not just at
- * its end), so it goes to zero and back a few times less: see poll_cooldown(). The longest wait follows from where the
- * syncs fall behind the polls: here both fall on the same seconds, and with the syncs 5 s later it is 58, 39 and 39 s.
+ * 10/s per replica, start-up 20 s, at most 100 replicas. The other implementation has the age at
+ * the beginning of a second, ours at its end: a second more. It scales to zero a poll later (the
+ * cooldown must be over and not just at its end), so it goes to zero and back a few times less: see
+ * poll_cooldown(). The longest wait follows from where the syncs fall behind the polls: here both
+ * fall on the same seconds, and with the syncs 5 s later it is 58, 39 and 39 s.
  */
 static void the_step_costs_and_waits_as_an_independent_implementation_says(void **state)
 {
@@ -251,7 +252,8 @@ static void a_wrong_trace_names_its_line(void **state)
 
 /* ---- an outage ---- */
 
-/* Work comes in waves: there are fewer replicas than shortly before, or more, whenever the outage begins. */
+/* Work comes in waves: there are fewer replicas than shortly before, or more, whenever the outage
+ * begins. */
 static const char waves[] =
     "time,arrivals\n0,3\n600,3\n700,2.1\n800,1.5\n900,1.1\n1000,0.7\n1100,0.4\n"
     "1200,0.4\n1400,1.8\n1500,0.6\n1600,0.3\n1700,1.2\n1900,0.2\n4000,0.2\n";
@@ -262,8 +264,8 @@ struct changes {
     int64_t started, removed;
 };
 
-/* In an outage of half an hour, from the HPA's first sync in it on: until then it goes by what was measured. The HPA's
- * policies do not keep it from following a value. */
+/* In an outage of half an hour, from the HPA's first sync in it on: until then it goes by what was
+ * measured. The HPA's policies do not keep it from following a value. */
 static struct changes changes_in_outage(int64_t at_s, int64_t window_s, int64_t hold_window_s)
 {
     struct simulation_settings settings = settings_of(1);

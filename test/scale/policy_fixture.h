@@ -1,4 +1,5 @@
-/* What tests of policies share: a source that is measured every five seconds, and the policy of one trigger of it. */
+/* What tests of policies share: a source that is measured every five seconds, and the policy of one
+ * trigger of it. */
 #ifndef BACKLOG_TEST_POLICY_FIXTURE_H
 #define BACKLOG_TEST_POLICY_FIXTURE_H
 
@@ -37,11 +38,12 @@ int tear_down(void **state);
 /* So many messages wait from now on. */
 void waiting(double messages);
 
-/* The next measurement, an interval later: so many messages per second arrived and were consumed meanwhile. Returns the
- * replicas, -1: the policy failed. */
+/* The next measurement, an interval later: so many messages per second arrived and were consumed
+ * meanwhile. Returns the replicas, -1: the policy failed. */
 int64_t measure(double arriving, double consuming);
 
-/* The same for so many measurements, in which the difference of the two rates changes how many messages wait. */
+/* The same for so many measurements, in which the difference of the two rates changes how many
+ * messages wait. */
 int64_t measure_for(int samples, double arriving, double consuming);
 
 /* maxWait of a minute; `rate`: ratePerReplica, 0: measured. */

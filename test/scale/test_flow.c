@@ -52,7 +52,8 @@ static void workers_that_became_slower_are_noticed_within_a_minute(void **state)
     assert_true(fabs(world.result.rate - 5) < 0.01);
 }
 
-/* Before there are two observations: what is measured now counts where chance cannot be the reason. */
+/* Before there are two observations: what is measured now counts where chance cannot be the reason.
+ */
 static void workers_that_became_much_slower_count_at_once(void **state)
 {
     (void)state;
@@ -117,7 +118,8 @@ static void a_stuck_consumer_is_noticed_within_three_intervals(void **state)
     assert_int_equal(world.result.term, POLICY_BY_STALL);
 }
 
-/* Redis counts those that were seen lately: one that has hung for long is not among them, but has its messages. */
+/* Redis counts those that were seen lately: one that has hung for long is not among them, but has
+ * its messages. */
 static void a_consumer_that_was_not_seen_lately_is_stuck_not_gone(void **state)
 {
     (void)state;

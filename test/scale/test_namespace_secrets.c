@@ -167,7 +167,8 @@ static void before_the_first_answer_a_failure_of_the_api_is_named(void **state)
     query_of(trigger);
 }
 
-/* One inline connection per namespace is allowed here; a new password takes the place of the former one. */
+/* One inline connection per namespace is allowed here; a new password takes the place of the former
+ * one. */
 static void they_count_as_inline_connections(void **state)
 {
     (void)state;

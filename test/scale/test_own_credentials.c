@@ -1,4 +1,5 @@
-/* Credentials of a trigger's own authentication: when they are used, and what may not stand beside them. */
+/* Credentials of a trigger's own authentication: when they are used, and what may not stand beside
+ * them. */
 #include "scale/connections/own_credentials.h"
 
 #include "base/memory.h"

@@ -45,7 +45,8 @@ static void answer(double value, int64_t from_s, int64_t to_s)
         add(value, i);
 }
 
-/* Measuring fails from the first second on, and a held value is answered every 15 s until the other. */
+/* Measuring fails from the first second on, and a held value is answered every 15 s until the
+ * other. */
 static void be_out(int64_t from_s, int64_t to_s)
 {
     for (int64_t i = from_s; i <= to_s; i += 15)

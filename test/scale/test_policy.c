@@ -257,7 +257,8 @@ static void both_terms_are_in_the_sentence(void **state)
                         "within the last minute");
 }
 
-/* Nobody knows yet how many arrive: a threshold is wrong by a factor, and a guess may be by more. */
+/* Nobody knows yet how many arrive: a threshold is wrong by a factor, and a guess may be by more.
+ */
 static void after_a_restart_the_threshold_decides(void **state)
 {
     (void)state;

@@ -67,7 +67,8 @@ static void a_policy_goes_on_with_another_query(void **state)
     assert_true(replicas_of(trigger) == -1);
 }
 
-/* Nothing but the trigger's own lock orders a step before what follows it here: the thread sanitizer sees the rest. */
+/* Nothing but the trigger's own lock orders a step before what follows it here: the thread
+ * sanitizer sees the rest. */
 static void no_step_sees_a_trigger_that_is_parsed_again(void **state)
 {
     (void)state;

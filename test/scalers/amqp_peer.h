@@ -1,9 +1,10 @@
 /*
- * A server that speaks AMQP, with queues that are as their names say: "q7" has 7 messages, one without a
- * number is empty, "missing..." does not exist, and "hanging..." holds up its channel. It answers as late as a
- * script says: for a broker that is far away, or busy at certain moments.
+ * A server that speaks AMQP, with queues that are as their names say: "q7" has 7 messages, one
+ * without a number is empty, "missing..." does not exist, and "hanging..." holds up its channel. It
+ * answers as late as a script says: for a broker that is far away, or busy at certain moments.
  *
- * Threads: it serves one connection, on a thread of its own; what is const of it may be read on any.
+ * Threads: it serves one connection, on a thread of its own; what is const of it may be read on
+ * any.
  */
 #ifndef BACKLOG_TEST_SCALERS_AMQP_PEER_H
 #define BACKLOG_TEST_SCALERS_AMQP_PEER_H
@@ -14,8 +15,8 @@
 enum { AMQP_DELAYS = 6, AMQP_QUEUES = 64 };
 
 struct amqp_script {
-    int openings_ms
-        [AMQP_DELAYS]; /* busy before the answer to each opening of a channel, with everything */
+    int openings_ms[AMQP_DELAYS]; /* busy before the answer to each opening of a channel, with
+                                     everything */
     int declares_ms[AMQP_DELAYS]; /* and to each declare */
     int link_ms;                  /* on the way of each answer */
     int hanging_ms;   /* a hanging queue, and what is behind it on its channel; 0: for ever */

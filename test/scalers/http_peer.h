@@ -1,6 +1,6 @@
 /*
- * A server that answers PromQL queries by their text: a number with itself, `slowN` after N milliseconds,
- * `drop` by closing the connection, `hang` never.
+ * A server that answers PromQL queries by their text: a number with itself, `slowN` after N
+ * milliseconds, `drop` by closing the connection, `hang` never.
  *
  * Threads: it serves on one of its own. The counts may be read at any time.
  */

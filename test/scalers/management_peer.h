@@ -1,7 +1,7 @@
 /*
- * A server that answers as RabbitMQ's management API does, with the queues q0, q1, ... of one virtual host,
- * each with as many messages as its number, and queues "hangingN" whose own GET is never answered. Tokens for it
- * are at /token, numbered from 1.
+ * A server that answers as RabbitMQ's management API does, with the queues q0, q1, ... of one
+ * virtual host, each with as many messages as its number, and queues "hangingN" whose own GET is
+ * never answered. Tokens for it are at /token, numbered from 1.
  *
  * Threads: it serves on one of its own. The counts may be read at any time.
  */
@@ -20,7 +20,8 @@ struct management_script {
     int totals_ms;     /* a listing of them takes so long */
     int statistics_ms; /* a listing of them takes so long */
 
-    /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one; 'h' never answered. */
+    /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one;
+     * 'h' never answered. */
     const char *tokens;
 };
 

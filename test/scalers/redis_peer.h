@@ -1,6 +1,6 @@
 /*
- * A server that speaks Redis's protocol and answers by a script: for what a real one says only when it
- * is old, starting or hostile.
+ * A server that speaks Redis's protocol and answers by a script: for what a real one says only when
+ * it is old, starting or hostile.
  *
  * Threads: each connection is served on one of its own.
  */
@@ -13,11 +13,12 @@
 
 struct redis_line {
     const char *command; /* its first word, or the first two: "LLEN", "LLEN jobs" */
-    const char *
-        answer; /* in the protocol; "": none, nor to what follows on this connection; NULL: hangs up */
-    const char *push; /* before the answer, to the connection that sent SUBSCRIBE; or NULL */
-    int wait_ms;      /* before the answer: the link is that slow */
-    int times; /* the line is for so many commands, and the next that fits for those after; 0: all */
+    const char *answer;  /* in the protocol; "": none, nor to what follows on this connection; NULL:
+                            hangs up */
+    const char *push;    /* before the answer, to the connection that sent SUBSCRIBE; or NULL */
+    int wait_ms;         /* before the answer: the link is that slow */
+    int times; /* the line is for so many commands, and the next that fits for those after; 0: all
+                */
 };
 
 enum { REDIS_PEER_CONNECTIONS = 64 };

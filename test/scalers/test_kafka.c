@@ -180,7 +180,8 @@ static void a_pattern_has_no_more_than_256_characters(void **state)
     assert_true(long_enough.good);
 }
 
-/* The C library copies what is in a + at each level: this takes 99 MiB there, and four levels more 1.8 GB. */
+/* The C library copies what is in a + at each level: this takes 99 MiB there, and four levels
+ * more 1.8 GB. */
 static void a_pattern_costs_little_however_it_is_nested(void **state)
 {
     (void)state;
@@ -383,7 +384,8 @@ static void an_even_distribution_takes_a_divisor_of_the_partitions(void **state)
     assert_float_equal(evaluated(&trigger, 0, 6, 0).value, 0, 0);
 }
 
-/* As each divisor was tried, up to the partitions; any number of lag, and of partitions up to 40. */
+/* As each divisor was tried, up to the partitions; any number of lag, and of partitions up to 40.
+ */
 static void an_even_distribution_is_the_smallest_divisor_that_suffices(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* krb5.conf and keytab from a trigger: nothing of them makes the Kerberos library read files of ours, or load code. */
+/* krb5.conf and keytab from a trigger: nothing of them makes the Kerberos library read files of
+ * ours, or load code. */
 #include "kafka/login/kerberos_config.h"
 
 #include "base/memory.h"
@@ -158,7 +159,8 @@ static void many_mistakes_are_cut(void **state)
 
 /* ---- long lines ---- */
 
-/* The Kerberos library reads lines into 2,048 bytes, and takes what is behind them for a line of its own. */
+/* The Kerberos library reads lines into 2,048 bytes, and takes what is behind them for a line of
+ * its own. */
 static void assert_no_directive(const char *config)
 {
     enum { LIBRARY_LINE = 2047 };

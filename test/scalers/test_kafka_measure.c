@@ -253,7 +253,8 @@ static void make_stale(struct fixture *fixture, size_t count)
     rd_kafka_mock_push_request_errors_array(fixture->cluster, OFFSET_FETCH, count, errors);
 }
 
-/* By the main handle and the second one, for the one that takes its place; then by the second one at once. */
+/* By the main handle and the second one, for the one that takes its place; then by the second one
+ * at once. */
 static void a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -355,7 +356,8 @@ static void a_group_has_one_call_at_a_time(void **state)
     assert_true(run(fixture));
     rd_kafka_mock_broker_set_rtt(fixture->cluster, 2, rtt_ms);
     test_feed_set_timeout(fixture->feed, 5000);
-    /* The third comes when the second ends, while the first one's call is under way: it waits its turn. */
+    /* The third comes when the second ends, while the first one's call is under way: it waits its
+     * turn. */
     feed_set_window(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
     int64_t began_ms = clock_now_ms();
     run_again(fixture);
@@ -484,7 +486,8 @@ static void assert_partitions(struct fixture *fixture, size_t index, double coun
     assert_float_equal(test_feed_task(fixture->feed, index)->reading.partitions, count, 0);
 }
 
-/* It came after the request for all topics was sent, so that it needs the next one: for all, too. */
+/* It came after the request for all topics was sent, so that it needs the next one: for all, too.
+ */
 static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **state)
 {
     struct fixture *fixture = *state;
@@ -518,7 +521,8 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
     kafka_client_close(&client);
 }
 
-/* As after a reconnect: the isolated batch begins while the request of the other one is under way. */
+/* As after a reconnect: the isolated batch begins while the request of the other one is under way.
+ */
 static void an_isolated_pattern_is_answered_beside_another(void **state)
 {
     struct fixture *fixture = *state;
@@ -638,7 +642,8 @@ static void assert_lag(struct fixture *fixture, double waiting, double for_activ
     assert_float_equal(task->reading.partitions_with_lag, partitions, 0);
 }
 
-/* A partition whose commit has not moved for persistentLagTime keeps the workload active, and adds nothing. */
+/* A partition whose commit has not moved for persistentLagTime keeps the workload active, and adds
+ * nothing. */
 static void lag_is_persistent_from_persistent_lag_time_on(void **state)
 {
     struct fixture *fixture = *state;

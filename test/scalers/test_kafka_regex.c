@@ -34,7 +34,8 @@ static const char *one_of(const char *const *list, size_t count)
 
 #define ONE_OF(list) one_of(list, ARRAY_LENGTH(list))
 
-/* In a part that is repeated, no assertions: there the C library takes ($|-){2}a for a match of "-a". */
+/* In a part that is repeated, no assertions: there the C library takes ($|-){2}a for a match of
+ * "-a". */
 static void add_random(struct text *pattern, int depth, bool is_repeated)
 {
     static const char *const atoms[] = {
@@ -237,7 +238,8 @@ static double cpu_ms(void)
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-/* CPU time with a margin of a hundred for sanitizers: the C library takes 150 ms for the first, 10 s for the second. */
+/* CPU time with a margin of a hundred for sanitizers: the C library takes 150 ms for the first, 10
+ * s for the second. */
 static void whatever_is_repeated_costs_little(void **state)
 {
     (void)state;

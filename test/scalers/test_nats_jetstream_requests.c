@@ -22,7 +22,8 @@ extern const struct scaler scaler_nats_jetstream;
 
 enum { MAX_CONSUMERS = 8, TIMEOUT_MS = 400, LONG_MS = 20 * 1000 };
 
-/* A client of a server with a script, and a task for each of these consumers of the stream "orders". */
+/* A client of a server with a script, and a task for each of these consumers of the stream
+ * "orders". */
 struct world {
     struct nats_peer peer;
     struct trigger triggers[MAX_CONSUMERS];

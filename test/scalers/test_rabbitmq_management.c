@@ -109,7 +109,8 @@ static void one_listing_answers_all(void **state)
     stop(&fixture);
 }
 
-/* In another order than the queues are listed, a queue's lookup is looked for among those that have ended. */
+/* In another order than the queues are listed, a queue's lookup is looked for among those that have
+ * ended. */
 static void a_listing_may_have_any_order(void **state)
 {
     (void)state;

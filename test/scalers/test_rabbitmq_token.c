@@ -21,8 +21,8 @@ enum {
     AFTER_END_MS = 200 * 1000,
 };
 
-/* A management API with a token endpoint, and what sends its GETs. Times are given; only waiting for an answer
- * takes time. */
+/* A management API with a token endpoint, and what sends its GETs. Times are given; only waiting
+ * for an answer takes time. */
 struct fixture {
     struct management_peer peer;
     struct trigger trigger;

@@ -95,7 +95,8 @@ static void invalid_keys_are_refused(void **state)
     assert_refused(&(struct tls_options){.key = "the-word"}, "key must hold a PEM private key");
 }
 
-/* A key, or what is taken for one, that is encrypted in this way; what is in it nobody will know. */
+/* A key, or what is taken for one, that is encrypted in this way; what is in it nobody will know.
+ */
 static char *encrypted_in(X509_ALGOR *way, const char *name)
 {
     unsigned char content[64] = {0};

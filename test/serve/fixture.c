@@ -122,7 +122,7 @@ static int64_t on_turn(void *context, int64_t now_ms)
     fixture->turns++;
     if (atomic_exchange(&fixture->push, false))
         LIST_FOREACH(work, &fixture->held, held)
-    send_text(work->call, "pushed");
+            send_text(work->call, "pushed");
     if (now_ms >= atomic_load(&fixture->due_ms))
         atomic_store(&fixture->due_ms, CLOCK_NEVER);
     return atomic_load(&fixture->due_ms);
@@ -133,8 +133,8 @@ static void on_drain(void *context)
     struct fixture *fixture = context;
     struct work *work;
     LIST_FOREACH(work, &fixture->held, held)
-    if (text_equal(work->call->path, "/test/Hold"))
-        call_finish(work->call, STATUS_OK, NULL);
+        if (text_equal(work->call->path, "/test/Hold"))
+            call_finish(work->call, STATUS_OK, NULL);
 }
 
 bool choose_transport(int argc, char **argv)

@@ -1,6 +1,7 @@
 /*
- * What tests of the ExternalScaler service share: the service over the fake scaler, with at most two
- * streams, and a transport that records what each call is sent. A test is its server: it takes the turns.
+ * What tests of the ExternalScaler service share: the service over the fake scaler, with at most
+ * two streams, and a transport that records what each call is sent. A test is its server: it takes
+ * the turns.
  */
 #ifndef BACKLOG_TEST_SERVE_SCALER_FIXTURE_H
 #define BACKLOG_TEST_SERVE_SCALER_FIXTURE_H

@@ -115,7 +115,8 @@ static void check_held(const struct user *user, const struct answer *answer)
                  (long long)(now_ms() - since_ms));
 }
 
-/* What is held is the largest of what was answered in the window until the last answer, or a reading that came after it. */
+/* What is held is the largest of what was answered in the window until the last answer, or a
+ * reading that came after it. */
 static void check_load(const struct user *user, const struct answer *answer)
 {
     const struct answered *last = user->answered + user->answered_count;

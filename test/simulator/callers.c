@@ -1,5 +1,5 @@
-/* KEDA: rounds of calls, streams, and triggers whose connection is another one from now on. The calls are
- * answered as serve/services/external_scaler.c and scaler_stream.c do. */
+/* KEDA: rounds of calls, streams, and triggers whose connection is another one from now on. The
+ * calls are answered as serve/services/external_scaler.c and scaler_stream.c do. */
 #include "simulator/world.h"
 
 #include "base/memory.h"
@@ -151,8 +151,7 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
         policy_forget(user);
     }
     hold(user, inherits ? &known : NULL, &window, former_client, former_model);
-    DL_FOREACH2(user->watchers, watcher, next_owned)
-    {
+    DL_FOREACH2(user->watchers, watcher, next_owned) {
         bool is_stream = watcher->is_stream;
         stop_watching(watcher);
         watch(user, watcher, is_stream);

@@ -1,4 +1,5 @@
-/* The thread around a connection, as measure/poller.c has it, and a scaler for the simulated sources. */
+/* The thread around a connection, as measure/poller.c has it, and a scaler for the simulated
+ * sources. */
 #include "simulator/world.h"
 
 #include "base/clock.h"

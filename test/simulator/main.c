@@ -1,8 +1,8 @@
 /*
  * The simulator's command line: simulator [--seed N] [--worlds N] [--steps N] [--trace]
  *
- * Runs worlds of the seeds N, N + 1, ... until so many steps are taken (see world.h). What does not hold is
- * printed with its seed, and the process fails.
+ * Runs worlds of the seeds N, N + 1, ... until so many steps are taken (see world.h). What does not
+ * hold is printed with its seed, and the process fails.
  */
 #include "simulator/world.h"
 

@@ -1,4 +1,5 @@
-/* What has to hold after every step of measuring: what is sent and when, and that what is needed comes. */
+/* What has to hold after every step of measuring: what is sent and when, and that what is needed
+ * comes. */
 #include "simulator/world.h"
 
 #include "base/memory.h"
@@ -308,11 +309,10 @@ static void check_flight(const struct schedule *schedule, int in_flight)
     size_t all = 0;
     int64_t sent_ms = INT64_MIN;
     DL_FOREACH(schedule->in_flight, job)
-    quick++;
+        quick++;
     DL_FOREACH(schedule->slow, job)
-    slow++;
-    DL_FOREACH2(schedule->sent, job, next_sent)
-    {
+        slow++;
+    DL_FOREACH2(schedule->sent, job, next_sent) {
         all++;
         if (job->sent_ms < sent_ms)
             violated("what is in flight is not in the order of sending");

@@ -3,8 +3,8 @@
  *
  *     simulator_mutated [name]
  *
- * A mutation is a wrapper around a function of the engine (the linker's --wrap), so that the sources need no
- * switches. Without a mutation the same worlds run without a finding.
+ * A mutation is a wrapper around a function of the engine (the linker's --wrap), so that the
+ * sources need no switches. Without a mutation the same worlds run without a finding.
  */
 #include "simulator/world.h"
 
@@ -250,7 +250,8 @@ WRAP(void, trigger_policy_copy, const struct trigger_policy *policy,
 
 /* ---- running them ---- */
 
-/* What was found, with the number of steps it took; a world that was left is a leak, so each has a process. */
+/* What was found, with the number of steps it took; a world that was left is a leak, so each has a
+ * process. */
 static bool is_found(uint64_t max_steps)
 {
     enum { SEED = 7000000, STEPS_PER_WORLD = 50000 };

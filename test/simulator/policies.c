@@ -1,5 +1,6 @@
-/* Policies: each takes one step with each reading of its query, and observers, who read what pages show at any time, change
- * nothing. What a policy answers is checked against levels that are kept here. */
+/* Policies: each takes one step with each reading of its query, and observers, who read what pages
+ * show at any time, change nothing. What a policy answers is checked against levels that are kept
+ * here. */
 #include "simulator/world.h"
 
 #include "base/memory.h"

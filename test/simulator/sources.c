@@ -174,7 +174,8 @@ static void change_item(struct source *source)
     trace("source %d: item %d behaves %d", source->index, item->number, item->behaviour);
 }
 
-/* Silent deaths: the client finds out only when its next request is not answered, or when that is refused. */
+/* Silent deaths: the client finds out only when its next request is not answered, or when that is
+ * refused. */
 static void lose_clients(struct source *source)
 {
     for (int i = 0; i < world.clients_count; i++) {

@@ -1,16 +1,17 @@
 /*
- * The simulator's world: sources whose items change, clients that measure them by the real schedule, connection
- * states, query store and push, and KEDA's calls and streams, answered by the real answer_decide(). One seed is
- * one world: nothing in it has a thread, a clock or a random number of its own.
+ * The simulator's world: sources whose items change, clients that measure them by the real
+ * schedule, connection states, query store and push, and KEDA's calls and streams, answered by the
+ * real answer_decide(). One seed is one world: nothing in it has a thread, a clock or a random
+ * number of its own.
  *
  *     world.c   time, events and disturbances          sources.c  what a source does with a request
  *     clients.c the thread around a connection         callers.c  rounds, streams, reloads
  *     model.c   what has to hold of measuring          answers.c  what has to hold of answers
  *     main.c    the command line
  *
- * A value says where it is from: which item, when it was asked for, and whether the item was active then. So a
- * check needs no history: an answer carries its proof. Its highest bits are the load, by which values are larger or
- * smaller.
+ * A value says where it is from: which item, when it was asked for, and whether the item was active
+ * then. So a check needs no history: an answer carries its proof. Its highest bits are the load, by
+ * which values are larger or smaller.
  */
 #ifndef BACKLOG_TEST_SIMULATOR_WORLD_H
 #define BACKLOG_TEST_SIMULATOR_WORLD_H
@@ -268,7 +269,8 @@ void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Ends the process, or what runs the world, with what did not hold. */
 void violated(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* Runs one world, some of them twice, with observers and without; returns how many steps it took. */
+/* Runs one world, some of them twice, with observers and without; returns how many steps it took.
+ */
 uint64_t world_run(uint64_t seed, uint64_t max_steps, bool trace);
 /* The same, and returns NULL or what did not hold; the world's memory is not freed in that case. */
 const char *world_try(uint64_t seed, uint64_t max_steps);

@@ -1,6 +1,6 @@
 /*
- * A certificate for tests in C: it signs itself, is for 127.0.0.1 and for the client "tester", and lives in
- * files as long as the test.
+ * A certificate for tests in C: it signs itself, is for 127.0.0.1 and for the client "tester", and
+ * lives in files as long as the test.
  *
  * Threads: one.
  */

@@ -1,6 +1,6 @@
 /*
- * A gRPC client for tests in C, on the C core: it can do what a client with stubs hides (calls without
- * a message, streams by the thousand, cancellations at any moment).
+ * A gRPC client for tests in C, on the C core: it can do what a client with stubs hides (calls
+ * without a message, streams by the thousand, cancellations at any moment).
  *
  * Threads: one a client. Whatever takes longer than ten seconds fails the test.
  */
@@ -31,7 +31,8 @@ struct client_call {
 
 struct certificate;
 
-/* Clients that are made from now on speak TLS, trust this certificate, and show it; NULL: plain text. */
+/* Clients that are made from now on speak TLS, trust this certificate, and show it; NULL: plain
+ * text. */
 void core_client_secure(const struct certificate *certificate);
 
 /* gRPC must be initialised. `compression` of what it sends. */

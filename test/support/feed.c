@@ -45,7 +45,8 @@ static char **string_of(void *query, const struct option *row)
     return is_string ? (char **)((char *)query + row->offset) : NULL;
 }
 
-/* The engine may free a query as soon as its task has ended: each task has a copy, with the strings, that is freed then. */
+/* The engine may free a query as soon as its task has ended: each task has a copy, with the
+ * strings, that is freed then. */
 static void lend_query(const struct test_feed *feed, struct test_task *task)
 {
     size_t size = feed->scaler->sizes[OPTION_QUERY];
@@ -85,7 +86,8 @@ static struct test_task *give(struct test_feed *feed, struct test_task *task)
     return task;
 }
 
-/* The next that was given least often; one that is isolated only while there is a place for it, or nobody else waits. */
+/* The next that was given least often; one that is isolated only while there is a place for it, or
+ * nobody else waits. */
 static struct test_task *find_next(struct test_feed *feed)
 {
     struct test_task *next = NULL;

@@ -6,9 +6,9 @@
  *     bool usable = test_feed_run(feed, client, within_ms, &error);
  *     test_feed_task(feed, 0)->outcome ...
  *
- * It stops measure once every task has ended, or when the time is over. A task that is returned is given
- * again, and has its duration with the next run. The windows are the scaler's; what finds no place in them
- * has been waiting since the run began.
+ * It stops measure once every task has ended, or when the time is over. A task that is returned is
+ * given again, and has its duration with the next run. The windows are the scaler's; what finds no
+ * place in them has been waiting since the run began.
  *
  * Threads: one.
  */
@@ -47,7 +47,8 @@ size_t test_feed_count(const struct test_feed *feed);
 /* Of all tasks; 0: as the scaler says. */
 void test_feed_set_timeout(struct test_feed *feed, int64_t timeout_ms);
 
-/* Subscriptions to end from the next call of measure on, and a task to cancel once it is in flight. */
+/* Subscriptions to end from the next call of measure on, and a task to cancel once it is in flight.
+ */
 void test_feed_unsubscribe(struct test_feed *feed, uint64_t id);
 void test_feed_cancel(struct test_feed *feed, size_t index);
 

@@ -1,6 +1,6 @@
 /*
- * An HTTP/2 client for tests in C, on nghttp2: it can say what a gRPC client never would, byte by byte
- * where need be.
+ * An HTTP/2 client for tests in C, on nghttp2: it can say what a gRPC client never would, byte by
+ * byte where need be.
  *
  * Threads: one a client. Whatever takes longer than ten seconds fails the test.
  */

@@ -139,7 +139,8 @@ static void pieces_are_bounded(void **state)
     end(&world);
 }
 
-/* Thousands of rows come and go while somebody reads nothing: what is gone is forgotten, and it begins again. */
+/* Thousands of rows come and go while somebody reads nothing: what is gone is forgotten, and it
+ * begins again. */
 static void a_reader_that_missed_too_much_begins_again(void **state)
 {
     (void)state;

@@ -248,7 +248,8 @@ static void silent_clients_do_not_block_others(void **state)
         close(clients[i]);
 }
 
-/* As many as wait are let in per turn: with one, the server would wait a millisecond for each of them. */
+/* As many as wait are let in per turn: with one, the server would wait a millisecond for each of
+ * them. */
 static void silent_clients_are_let_in_many_at_a_time(void **state)
 {
     enum { MANY = 1000, SPARE = 200 };

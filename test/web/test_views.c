@@ -1,4 +1,5 @@
-/* KEDA's calls, explain, the dashboard's rows, the history and the metrics: views of one state that agree. */
+/* KEDA's calls, explain, the dashboard's rows, the history and the metrics: views of one state that
+ * agree. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
@@ -65,9 +66,9 @@ static json_t *page_of(const struct trigger *trigger,
     size_t index;
     json_t *one;
     json_t *found = NULL;
-    json_array_foreach(triggers_of_page, index,
-                       one) if (json_integer_value(json_object_get(one, "id")) ==
-                                (json_int_t)trigger->id) found = json_incref(one);
+    json_array_foreach(triggers_of_page, index, one)
+        if (json_integer_value(json_object_get(one, "id")) == (json_int_t)trigger->id)
+            found = json_incref(one);
     json_decref(page);
     assert_non_null(found);
     return found;

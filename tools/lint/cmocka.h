@@ -1,6 +1,7 @@
 /*
- * What clang-tidy reads in place of <cmocka.h>: an assertion that fails ends the test. cmocka does that
- * with a long jump, which the analyzer does not see, so that it would go on with what was just denied.
+ * What clang-tidy reads in place of <cmocka.h>: an assertion that fails ends the test. cmocka does
+ * that with a long jump, which the analyzer does not see, so that it would go on with what was just
+ * denied.
  */
 #include_next <cmocka.h>
 

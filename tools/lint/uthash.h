@@ -1,10 +1,11 @@
 /*
- * What clang-tidy reads in place of <uthash.h>: the same verbs, as functions of which it knows nothing.
+ * What clang-tidy reads in place of <uthash.h>: the same verbs, as functions of which it knows
+ * nothing.
  *
- * uthash's macros are long, and correct only for a reason that no analyzer sees (a table's chains hold
- * its items). In their place it would report memory used after free in each loop that empties a table.
- * So it takes here that any item can be found, and looks at what we do with it. A verb that is missing
- * here does not compile in the linter: add it.
+ * uthash's macros are long, and correct only for a reason that no analyzer sees (a table's chains
+ * hold its items). In their place it would report memory used after free in each loop that empties
+ * a table. So it takes here that any item can be found, and looks at what we do with it. A verb
+ * that is missing here does not compile in the linter: add it.
  */
 #ifndef UTHASH_H
 #define UTHASH_H

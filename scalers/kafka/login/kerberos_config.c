@@ -25,7 +25,8 @@ enum shape {
     ADDRESS,
 };
 
-/* A section, or a key of one; `keys` is of a section: NULL means any name, with a name as its value. */
+/* A section, or a key of one; `keys` is of a section: NULL means any name, with a name as its
+ * value. */
 struct rule {
     const char *name;
     enum verdict verdict;
@@ -137,8 +138,8 @@ static bool has_only(const char *text, const char *others)
     return true;
 }
 
-/* A realm, a host, a key. The library takes a line that begins with "include " for a directive wherever it stands, also
- * where = follows. */
+/* A realm, a host, a key. The library takes a line that begins with "include " for a directive
+ * wherever it stands, also where = follows. */
 static bool is_directive(const char *key)
 {
     return text_equal(key, "include") || text_equal(key, "includedir") || text_equal(key, "module");

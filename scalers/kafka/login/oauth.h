@@ -1,8 +1,8 @@
 /*
  * Tokens for SASL OAUTHBEARER, from an endpoint that gives them for client credentials.
  *
- * Threads: kafka_oauth_refresh() blocks, and runs on librdkafka's background thread, so that an endpoint that
- * hangs delays no measurement while the old token is still good.
+ * Threads: kafka_oauth_refresh() blocks, and runs on librdkafka's background thread, so that an
+ * endpoint that hangs delays no measurement while the old token is still good.
  */
 #ifndef BACKLOG_KAFKA_LOGIN_OAUTH_H
 #define BACKLOG_KAFKA_LOGIN_OAUTH_H

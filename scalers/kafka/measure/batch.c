@@ -169,8 +169,7 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
     batch->tasks = memory_array(count, sizeof(*batch->tasks));
     struct kafka_batch_task *batch_task = batch->tasks;
     struct task *task;
-    DL_FOREACH(tasks, task)
-    {
+    DL_FOREACH(tasks, task) {
         const struct kafka_query *query = task->query;
         batch_task->task = task;
         batch_task->batch = batch;
@@ -197,7 +196,8 @@ static bool is_of_task(const struct kafka_batch_task *batch_task,
     return topic != NULL && topic->counted_for == batch_task;
 }
 
-/* Both lists may be long (10,000 topics), so the topics of the task are marked, and found by their names. */
+/* Both lists may be long (10,000 topics), so the topics of the task are marked, and found by their
+ * names. */
 double kafka_batch_consumers(const struct kafka_batch_task *batch_task)
 {
     const struct kafka_batch *batch = batch_task->batch;
@@ -257,23 +257,20 @@ void kafka_batch_free(struct kafka_batch *batch)
 {
     struct kafka_group_topic *group_topic;
     struct kafka_group_topic *next_group_topic;
-    HASH_ITER(hh, batch->group_topics, group_topic, next_group_topic)
-    {
+    HASH_ITER(hh, batch->group_topics, group_topic, next_group_topic) {
         HASH_DEL(batch->group_topics, group_topic);
         free(group_topic->commits);
         free(group_topic);
     }
     struct kafka_batch_group *group;
     struct kafka_batch_group *next_group;
-    HASH_ITER(hh, batch->groups, group, next_group)
-    {
+    HASH_ITER(hh, batch->groups, group, next_group) {
         HASH_DEL(batch->groups, group);
         group_free(group);
     }
     struct kafka_batch_topic *topic;
     struct kafka_batch_topic *next_topic;
-    HASH_ITER(hh, batch->topics, topic, next_topic)
-    {
+    HASH_ITER(hh, batch->topics, topic, next_topic) {
         HASH_DEL(batch->topics, topic);
         free(topic->partitions);
         free(topic->name);

@@ -4,8 +4,8 @@
  *     batch_task ----> group_topics ---> group   one request for a group's commits on all topics
  *                                `-----> topic   one answer of a partition's offsets for all groups
  *
- * A task leaves its batch when it ends (kafka_batch_release()). The batch itself stays until the last call
- * for offsets on its behalf is over.
+ * A task leaves its batch when it ends (kafka_batch_release()). The batch itself stays until the
+ * last call for offsets on its behalf is over.
  *
  * Threads: the measuring thread. Owner: the session's list.
  */
@@ -62,7 +62,8 @@ struct kafka_group_topic {
 enum kafka_group_stage {
     KAFKA_GROUP_GATHERING, /* its tasks are found; nothing is requested yet */
     KAFKA_GROUP_REQUESTED,
-    KAFKA_GROUP_NAMING, /* they have come, and the metadata of topics that only they name is under way */
+    KAFKA_GROUP_NAMING, /* they have come, and the metadata of topics that only they name is under
+                           way */
     KAFKA_GROUP_COMMITTED,
 };
 
@@ -113,8 +114,9 @@ struct kafka_batch {
     struct kafka_batch *prev, *next;
 };
 
-/* Of these tasks (utlist), whose `data` is their struct kafka_batch_task from now on. Names their topics, so
- * that one request answers for all of them: metadata_request is its number, 0 where they are known. */
+/* Of these tasks (utlist), whose `data` is their struct kafka_batch_task from now on. Names their
+ * topics, so that one request answers for all of them: metadata_request is its number, 0 where they
+ * are known. */
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
 
@@ -125,8 +127,8 @@ void kafka_batch_free(struct kafka_batch *batch);
 struct kafka_batch_topic *kafka_batch_find_topic(struct kafka_batch *batch, const char *name);
 struct kafka_batch_group *kafka_batch_find_group(struct kafka_batch *batch, const char *name);
 
-/* The group on this topic, which is known well enough. What is known of its partitions now is what the batch
- * goes by, to its end. */
+/* The group on this topic, which is known well enough. What is known of its partitions now is what
+ * the batch goes by, to its end. */
 struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
                                                 struct kafka_batch_topic *topic);
 
@@ -134,7 +136,8 @@ struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
 struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
                                                        const char *name);
 
-/* Members of the group with a partition that the task counts: the others have nothing to do. NAN: not known. */
+/* Members of the group with a partition that the task counts: the others have nothing to do. NAN:
+ * not known. */
 double kafka_batch_consumers(const struct kafka_batch_task *batch_task);
 
 /* The task is notified of what comes after the ends that were measured. */

@@ -16,7 +16,8 @@ bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed
 double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,
                     int64_t earliest);
 
-/* Whether a lag counts as persistent whose commit has not moved for so long; for excludePersistentLag. */
+/* Whether a lag counts as persistent whose commit has not moved for so long; for
+ * excludePersistentLag. */
 bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t stuck_ms);
 
 /* Whether partitionLimitation has this partition; without topic it limits nothing, as in KEDA. */

@@ -11,7 +11,8 @@
 /* While a batch so young is under way, new tasks gather: together they need fewer requests. */
 enum { GATHER_MS = 10 };
 
-/* Handles of librdkafka that do not end, each of which costs threads: with so many, a new process is better. */
+/* Handles of librdkafka that do not end, each of which costs threads: with so many, a new process
+ * is better. */
 enum { MAX_STUCK = 4 };
 
 struct loop {
@@ -60,8 +61,7 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_coun
     struct task *task;
     struct task *next;
     *ret_count = 0;
-    DL_FOREACH_SAFE(loop->held, task, next)
-    {
+    DL_FOREACH_SAFE(loop->held, task, next) {
         const struct kafka_query *query = task->query;
         if (task->isolate != isolate ||
             !kafka_commits_is_free(loop->session->commits, query->consumer_group, isolate,
@@ -107,11 +107,11 @@ static bool receive_metadata(struct kafka_session *session, struct error *error)
         return true;
     case KAFKA_METADATA_RECEIVED:
         DL_FOREACH(session->batches, batch)
-        kafka_progress_metadata(batch);
+            kafka_progress_metadata(batch);
         return true;
     case KAFKA_METADATA_FAILED:
         DL_FOREACH(session->batches, batch)
-        kafka_progress_metadata_failed(batch);
+            kafka_progress_metadata_failed(batch);
         return true;
     case KAFKA_METADATA_LOST:
         break;
@@ -137,7 +137,7 @@ static bool receive(struct kafka_session *session, struct error *error)
         kafka_progress_offsets(&answer);
     if (kafka_members_receive(session->members))
         DL_FOREACH(session->batches, batch)
-    kafka_progress_members(batch);
+            kafka_progress_members(batch);
     kafka_subscriptions_receive(session->subscriptions);
     return true;
 }
@@ -149,14 +149,15 @@ static void time_out_held(struct loop *loop)
     struct task *task;
     struct task *next;
     DL_FOREACH_SAFE(loop->held, task, next)
-    if (task->deadline_ms <= loop->now_ms) {
-        _cleanup_(error_done) struct error error = {0};
-        const struct kafka_query *query = task->query;
-        error_unavailable(&error, "the commits of Kafka group %s: its coordinator does not answer",
-                          query->consumer_group);
-        DL_DELETE(loop->held, task);
-        task_time_out_with(task, &error);
-    }
+        if (task->deadline_ms <= loop->now_ms) {
+            _cleanup_(error_done) struct error error = {0};
+            const struct kafka_query *query = task->query;
+            error_unavailable(&error,
+                              "the commits of Kafka group %s: its coordinator does not answer",
+                              query->consumer_group);
+            DL_DELETE(loop->held, task);
+            task_time_out_with(task, &error);
+        }
 }
 
 static void time_out_all(struct loop *loop)
@@ -164,8 +165,7 @@ static void time_out_all(struct loop *loop)
     struct kafka_batch *batch;
     struct kafka_batch *next;
     time_out_held(loop);
-    DL_FOREACH_SAFE(loop->session->batches, batch, next)
-    {
+    DL_FOREACH_SAFE(loop->session->batches, batch, next) {
         kafka_progress_time(batch, loop->now_ms);
         if (batch->open > 0 || batch->offset_calls > 0)
             continue;
@@ -178,8 +178,8 @@ static bool has_tasks(const struct loop *loop)
 {
     const struct kafka_batch *batch;
     DL_FOREACH(loop->session->batches, batch)
-    if (batch->open > 0)
-        return true;
+        if (batch->open > 0)
+            return true;
     return loop->held != NULL;
 }
 
@@ -189,11 +189,11 @@ static int64_t next_ms(const struct loop *loop)
     const struct kafka_batch *batch;
     const struct task *task;
     DL_FOREACH(loop->session->batches, batch)
-    if (batch->open > 0 && batch->next_deadline_ms < next_ms)
-        next_ms = batch->next_deadline_ms;
+        if (batch->open > 0 && batch->next_deadline_ms < next_ms)
+            next_ms = batch->next_deadline_ms;
     DL_FOREACH(loop->held, task)
-    if (task->deadline_ms < next_ms)
-        next_ms = task->deadline_ms;
+        if (task->deadline_ms < next_ms)
+            next_ms = task->deadline_ms;
     if (loop->held != NULL && must_gather(loop) &&
         loop->session->batches->prev->began_ms + GATHER_MS < next_ms)
         next_ms = loop->session->batches->prev->began_ms + GATHER_MS;
@@ -214,9 +214,9 @@ static void abandon(struct kafka_session *session)
 {
     struct kafka_batch *batch;
     DL_FOREACH(session->batches, batch)
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->tasks[i].task != NULL)
-            kafka_batch_release(&batch->tasks[i], false);
+        for (size_t i = 0; i < batch->count; i++)
+            if (batch->tasks[i].task != NULL)
+                kafka_batch_release(&batch->tasks[i], false);
 }
 
 bool kafka_measure(void *client, struct feed *feed, struct error *error)
@@ -263,8 +263,7 @@ void kafka_disconnect(void *client)
     struct kafka_batch *next;
     /* The threads refer to the batches. */
     kafka_offsets_free(TAKE(session->offsets));
-    DL_FOREACH_SAFE(session->batches, batch, next)
-    {
+    DL_FOREACH_SAFE(session->batches, batch, next) {
         DL_DELETE(session->batches, batch);
         kafka_batch_free(batch);
     }

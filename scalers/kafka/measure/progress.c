@@ -170,7 +170,8 @@ static rd_kafka_topic_partition_list_t *partitions_of(const struct kafka_batch_g
     return partitions;
 }
 
-/* Another batch, which waited for its topics as well, may have been sooner: the tasks come again. */
+/* Another batch, which waited for its topics as well, may have been sooner: the tasks come again.
+ */
 static void group_return(struct kafka_batch_group *group)
 {
     for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
@@ -266,7 +267,8 @@ static void take_partitions(struct kafka_batch_group *group,
     }
 }
 
-/* Where all was requested, what has no commit is left out; where partitions were named, nothing must be. */
+/* Where all was requested, what has no commit is left out; where partitions were named, nothing
+ * must be. */
 static void fill_gaps(struct kafka_batch_group *group)
 {
     const struct kafka_offset none = {.state = KAFKA_OFFSET_KNOWN, .value = -1};
@@ -398,7 +400,8 @@ static enum outcome fail(struct kafka_batch_task *batch_task, const struct kafka
     return FAILED;
 }
 
-/* The last offset may be older than the commit; a commit beyond it means something only if it is not. */
+/* The last offset may be older than the commit; a commit beyond it means something only if it is
+ * not. */
 static bool must_request_again(const struct kafka_batch_group *group,
                                const struct kafka_offset *commit, const struct kafka_offset *latest)
 {

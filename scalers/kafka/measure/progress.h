@@ -1,14 +1,14 @@
 /*
  * A batch from request to reading, in the order of time:
  *
- *     1  its topics are known (metadata, where some were not): each task's partitions are found, and their last offsets
- *        requested
- *     2  each group's commits are requested, and its members where a task wants consumers
- *     3  a group's commits have come. Where they name topics that nobody else did: after those are known
- *     4  offsets come; one may be needed again (older than its commit), or the first one of a partition, too
- *     5  nothing that a task needs is missing: it is answered
+ *     1  its topics are known (metadata, where some were not): each task's partitions are found,
+ * and their last offsets requested 2  each group's commits are requested, and its members where a
+ * task wants consumers 3  a group's commits have come. Where they name topics that nobody else did:
+ * after those are known 4  offsets come; one may be needed again (older than its commit), or the
+ * first one of a partition, too 5  nothing that a task needs is missing: it is answered
  *
- * A task fails at once where one of its parts does, and times out with the name of what it was waiting for.
+ * A task fails at once where one of its parts does, and times out with the name of what it was
+ * waiting for.
  *
  * Threads: the measuring thread.
  */
@@ -23,7 +23,8 @@ void kafka_progress_begin(struct kafka_batch *batch);
 /* Metadata has come. */
 void kafka_progress_metadata(struct kafka_batch *batch);
 
-/* It failed, though something else was answered: as long as somebody waits, it is requested again. */
+/* It failed, though something else was answered: as long as somebody waits, it is requested again.
+ */
 void kafka_progress_metadata_failed(struct kafka_batch *batch);
 
 /* The answer to the group's request; takes the event over. */

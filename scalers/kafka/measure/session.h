@@ -33,7 +33,8 @@ bool kafka_session_open(const struct kafka_connection *options, int64_t deadline
 /* The batches are gone already. */
 void kafka_session_close(struct kafka_session *session);
 
-/* Takes another main handle in the place of one that holds on to what is wrong, if nobody waits for it. */
+/* Takes another main handle in the place of one that holds on to what is wrong, if nobody waits for
+ * it. */
 void kafka_session_maintain(struct kafka_session *session, int64_t now_ms);
 
 #endif

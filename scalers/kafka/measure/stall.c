@@ -42,8 +42,8 @@ void kafka_stall_forget_old(struct kafka_stall **all, int64_t now_ms)
     struct kafka_stall *stall;
     struct kafka_stall *next;
     HASH_ITER(hh, *all, stall, next)
-    if (now_ms - stall->used_ms > FORGET_MS)
-        forget(all, stall);
+        if (now_ms - stall->used_ms > FORGET_MS)
+            forget(all, stall);
 }
 
 struct kafka_stall *kafka_stall_use(struct kafka_stall **all, const char *group, const char *topic,

@@ -1,12 +1,12 @@
 /*
  * How long the commits of a group on a topic have not moved, for excludePersistentLag.
  *
- * Time counts only while there is lag (a partition that was idle and gets a message is not stuck) and only
- * while it is measured: a measurement without an answer, or another session, restarts it, and what is
- * not known to be stuck is counted.
+ * Time counts only while there is lag (a partition that was idle and gets a message is not stuck)
+ * and only while it is measured: a measurement without an answer, or another session, restarts it,
+ * and what is not known to be stuck is counted.
  *
- * Threads: the measuring thread. Owner: whoever has the pointer to all of them, NULL at first. A history is
- * valid until the next call that may forget it.
+ * Threads: the measuring thread. Owner: whoever has the pointer to all of them, NULL at first. A
+ * history is valid until the next call that may forget it.
  */
 #ifndef BACKLOG_KAFKA_MEASURE_STALL_H
 #define BACKLOG_KAFKA_MEASURE_STALL_H
@@ -19,11 +19,13 @@ struct kafka_stall;
 struct kafka_stall *kafka_stall_use(struct kafka_stall **all, const char *group, const char *topic,
                                     int32_t partitions);
 
-/* Notes what was found now, and returns for how long it has been so; any number of times a measurement. */
+/* Notes what was found now, and returns for how long it has been so; any number of times a
+ * measurement. */
 int64_t kafka_stall_update(struct kafka_stall *stall, int32_t partition, int64_t committed,
                            int64_t latest, int64_t now_ms);
 
-/* A measurement that began then and was to include this partition is over: if it did not, the time starts again. */
+/* A measurement that began then and was to include this partition is over: if it did not, the time
+ * starts again. */
 void kafka_stall_settle(struct kafka_stall *stall, int32_t partition, int64_t began_ms);
 
 /* Those that have not been used for long. */

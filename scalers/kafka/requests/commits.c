@@ -43,8 +43,8 @@ struct kafka_commits {
     struct kafka_client *client;
     struct handle main;
     struct handle second;
-    bool
-        has_recovered; /* a group was answered on the second handle, whose call on the main one hangs */
+    bool has_recovered; /* a group was answered on the second handle, whose call on the main one
+                           hangs */
 };
 
 static void handle_open(struct kafka_commits *commits, struct handle *handle, rd_kafka_t *rk)
@@ -91,7 +91,7 @@ static void calls_free(struct handle *handle)
     struct call *call;
     struct call *next;
     HASH_ITER(hh, handle->calls, call, next)
-    call_free(call);
+        call_free(call);
 }
 
 static void second_close(struct kafka_commits *commits)
@@ -178,8 +178,7 @@ static bool second_open(struct kafka_commits *commits, struct error *error)
     handle_open(commits, second, rk);
     struct call *call;
     struct call *next;
-    HASH_ITER(hh, second->calls, call, next)
-    {
+    HASH_ITER(hh, second->calls, call, next) {
         if (call->request == NULL) {
             call_free(call);
             continue;
@@ -298,8 +297,8 @@ void kafka_commits_cancel(struct kafka_commits *commits,
 }
 
 /*
- * The handle would send to the same broker again and again. True where the second one, or the next second
- * one, is tried before the request fails.
+ * The handle would send to the same broker again and again. True where the second one, or the next
+ * second one, is tried before the request fails.
  */
 static bool call_note_stale(struct kafka_commits *commits, struct call *call)
 {

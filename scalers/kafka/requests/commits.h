@@ -1,17 +1,18 @@
 /*
  * The commits of consumer groups: one request per group, to its coordinator.
  *
- * librdkafka aborts the process when such a call times out while its group's coordinator is down and the
- * coordinator then comes back (confluentinc/librdkafka#3663, #4605, #5040). So no call of ours ever
- * times out: it gets the longest timeout there is, our deadline is outside of it, and a group has at most
- * one call on a handle.
+ * librdkafka aborts the process when such a call times out while its group's coordinator is down
+ * and the coordinator then comes back (confluentinc/librdkafka#3663, #4605, #5040). So no call of
+ * ours ever times out: it gets the longest timeout there is, our deadline is outside of it, and a
+ * group has at most one call on a handle.
  *
- * Without a time-out of its own, the library waits for the coordinator that it knows, or goes on sending to a broker
- * that says that it is not the coordinator any more. A new handle finds the new one at once. So silent
- * groups (those of isolated tasks, or whose call on the main handle is a second old) have a second handle,
- * which is renewed when a call on it was in vain; one that met the wrong broker is sent once more by the
- * next one. They return to the main handle when their call there has
- * ended, or the main handle is renewed at a quiet moment, which a group that answers on the second suggests.
+ * Without a time-out of its own, the library waits for the coordinator that it knows, or goes on
+ * sending to a broker that says that it is not the coordinator any more. A new handle finds the new
+ * one at once. So silent groups (those of isolated tasks, or whose call on the main handle is a
+ * second old) have a second handle, which is renewed when a call on it was in vain; one that met
+ * the wrong broker is sent once more by the next one. They return to the main handle when their
+ * call there has ended, or the main handle is renewed at a quiet moment, which a group that answers
+ * on the second suggests.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -36,8 +37,8 @@ void kafka_commits_free(struct kafka_commits *commits);
 bool kafka_commits_is_free(const struct kafka_commits *commits, const char *group, bool isolate,
                            int64_t now_ms);
 
-/* The request lives until kafka_commits_receive() or kafka_commits_cancel(). `partitions` NULL: all that
- * have a commit. Where no handle can be had, it fails, and is not under way. */
+/* The request lives until kafka_commits_receive() or kafka_commits_cancel(). `partitions` NULL: all
+ * that have a commit. Where no handle can be had, it fails, and is not under way. */
 bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_request *request,
                         const rd_kafka_topic_partition_list_t *partitions, struct error *error);
 void kafka_commits_cancel(struct kafka_commits *commits,
@@ -47,16 +48,17 @@ void kafka_commits_cancel(struct kafka_commits *commits,
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
                                                     rd_kafka_event_t **ret_event);
 
-/* What the answer has: NULL with a reason where it is an error, and whether that is the library's own: no broker
- * answered in time. The list and the reason live as long as the event. */
+/* What the answer has: NULL with a reason where it is an error, and whether that is the library's
+ * own: no broker answered in time. The list and the reason live as long as the event. */
 const rd_kafka_topic_partition_list_t *
 kafka_commits_result(rd_kafka_event_t *event, const char **ret_reason, bool *ret_is_timeout);
 
-/* Sends what has been unanswered for a second on the second handle, too, and ends that where it has been
- * idle for long. */
+/* Sends what has been unanswered for a second on the second handle, too, and ends that where it has
+ * been idle for long. */
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms);
 
-/* When kafka_commits_maintain() or kafka_commits_is_free() may find something new, if no answer comes. */
+/* When kafka_commits_maintain() or kafka_commits_is_free() may find something new, if no answer
+ * comes. */
 int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms);
 
 /* Nothing waits for the main handle alone. */

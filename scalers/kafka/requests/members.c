@@ -77,7 +77,7 @@ void kafka_members_free(struct kafka_members *members)
     struct members *next;
     kafka_members_close_handle(members);
     HASH_ITER(hh, members->groups, group, next)
-    group_free(members, group);
+        group_free(members, group);
     free(members);
 }
 
@@ -93,8 +93,8 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
     struct members *group;
     struct members *next;
     HASH_ITER(hh, members->groups, group, next)
-    if (group->sent_ms == 0 && now_ms - group->wanted_ms >= FORGET_MS)
-        group_free(members, group);
+        if (group->sent_ms == 0 && now_ms - group->wanted_ms >= FORGET_MS)
+            group_free(members, group);
 }
 
 /* ---- requests ---- */
@@ -160,8 +160,9 @@ static void warn_once(const struct members *group, bool *has_warned, const char 
     *has_warned = true;
 }
 
-/* While the group rebalances, no member has a partition. Consumers that assign partitions by hand are no members. A group
- * of Kafka 4's protocol is dead for a client that does not know that protocol, as librdkafka does not up to 2.8. */
+/* While the group rebalances, no member has a partition. Consumers that assign partitions by hand
+ * are no members. A group of Kafka 4's protocol is dead for a client that does not know that
+ * protocol, as librdkafka does not up to 2.8. */
 static void take_description(struct members *group,
                              const rd_kafka_ConsumerGroupDescription_t *description)
 {

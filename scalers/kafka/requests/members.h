@@ -1,10 +1,11 @@
 /*
- * The members of consumer groups and the partitions that they have, for triggers whose policy needs the number of consumers.
+ * The members of consumer groups and the partitions that they have, for triggers whose policy needs
+ * the number of consumers.
  *
- * A request goes to the group's coordinator and needs the same right as its commits. What it finds is only useful: no task
- * fails for want of it, and none waits that comes when the coordinator has not answered the request for a second; one that
- * came before waits until its time is over at most. As for commits (commits.h) no request times out, and a group has at
- * most one.
+ * A request goes to the group's coordinator and needs the same right as its commits. What it finds
+ * is only useful: no task fails for want of it, and none waits that comes when the coordinator has
+ * not answered the request for a second; one that came before waits until its time is over at most.
+ * As for commits (commits.h) no request times out, and a group has at most one.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -32,9 +33,9 @@ bool kafka_members_is_pending(const struct kafka_members *members, const char *g
                               int64_t since_ms, int64_t now_ms);
 
 /*
- * What the members have, by an answer that came at `since_ms` or later; valid until the next answer. `opaque` is another for
- * each member, and all that one has follow one another. NULL: there is none, the group is being rebalanced, or its consumers
- * are no members of it.
+ * What the members have, by an answer that came at `since_ms` or later; valid until the next
+ * answer. `opaque` is another for each member, and all that one has follow one another. NULL: there
+ * is none, the group is being rebalanced, or its consumers are no members of it.
  */
 const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka_members *members,
                                                               const char *group, int64_t since_ms);

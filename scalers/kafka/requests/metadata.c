@@ -8,12 +8,13 @@
 #include <string.h>
 
 /*
- * A query that is idle and watched is measured several times a second. New partitions and leaders may
- * wait a little longer, as one request is for all topics of the client.
+ * A query that is idle and watched is measured several times a second. New partitions and leaders
+ * may wait a little longer, as one request is for all topics of the client.
  */
 enum { FRESH_MS = 2000 };
 
-/* For the one measurement that a message hastens, what is known may be older: it is right for that one. */
+/* For the one measurement that a message hastens, what is known may be older: it is right for that
+ * one. */
 enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 
 /* A topic that nobody measures any more. */
@@ -76,7 +77,8 @@ static void forget_topic(struct kafka_metadata *metadata, struct kafka_topic *to
 
 static void forget_pattern(struct kafka_metadata *metadata, struct kafka_pattern *pattern)
 {
-    /* The analyzer takes two elements of the table for the same. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+    /* The analyzer takes two elements of the table for the same.
+     * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     HASH_DEL(metadata->patterns, pattern);
     kafka_regex_free(&pattern->regex);
     free(pattern->topics);
@@ -84,19 +86,20 @@ static void forget_pattern(struct kafka_metadata *metadata, struct kafka_pattern
     free(pattern);
 }
 
-/* What was last used before then. The patterns go first: they point to topics, which were used with them. */
+/* What was last used before then. The patterns go first: they point to topics, which were used with
+ * them. */
 static void forget_unused(struct kafka_metadata *metadata, int64_t before_ms)
 {
     struct kafka_pattern *pattern;
     struct kafka_pattern *next_pattern;
     HASH_ITER(hh, metadata->patterns, pattern, next_pattern)
-    if (pattern->used_ms < before_ms)
-        forget_pattern(metadata, pattern);
+        if (pattern->used_ms < before_ms)
+            forget_pattern(metadata, pattern);
     struct kafka_topic *topic;
     struct kafka_topic *next;
     HASH_ITER(hh, metadata->topics, topic, next)
-    if (topic->used_ms < before_ms)
-        forget_topic(metadata, topic);
+        if (topic->used_ms < before_ms)
+            forget_topic(metadata, topic);
 }
 
 static void request_free(struct request *request)
@@ -255,7 +258,8 @@ static bool is_internal(const char *name)
     return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state");
 }
 
-/* Where too many match, those beyond are counted only: the library would keep what it knows of them for good. */
+/* Where too many match, those beyond are counted only: the library would keep what it knows of them
+ * for good. */
 static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern *pattern,
                           const rd_kafka_metadata_topic_t *topic)
 {

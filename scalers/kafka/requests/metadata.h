@@ -1,9 +1,9 @@
 /*
  * Which topics there are, which partitions they have, and which brokers lead them.
  *
- * One request is for all topics in use, or for all of the cluster where a pattern is; it runs in the
- * background, one at a time, and they are numbered from 1. Who needs something that is not known well
- * enough learns the number of the request to wait for:
+ * One request is for all topics in use, or for all of the cluster where a pattern is; it runs in
+ * the background, one at a time, and they are numbered from 1. Who needs something that is not
+ * known well enough learns the number of the request to wait for:
  *
  *     uint64_t number = max(kafka_metadata_need_topic(), kafka_metadata_need_pattern(), ...)
  *     kafka_metadata_request(metadata, number);
@@ -18,8 +18,8 @@
 #include "kafka/client.h"
 #include "kafka/regex.h"
 
-/* A topic that the library requests with all the others, and what is known of it. It stays while it is
- * used, and for ten minutes more. */
+/* A topic that the library requests with all the others, and what is known of it. It stays while it
+ * is used, and for ten minutes more. */
 struct kafka_topic {
     char *name;
     rd_kafka_topic_t *handle;
@@ -72,8 +72,9 @@ bool kafka_metadata_has(const struct kafka_metadata *metadata, uint64_t number);
 enum kafka_metadata_event {
     KAFKA_METADATA_NOTHING,
     KAFKA_METADATA_RECEIVED,
-    KAFKA_METADATA_FAILED, /* with an error that says why; who waits calls kafka_metadata_request() again */
-    KAFKA_METADATA_LOST, /* with an error: no broker has answered anything since */
+    KAFKA_METADATA_FAILED, /* with an error that says why; who waits calls kafka_metadata_request()
+                              again */
+    KAFKA_METADATA_LOST,   /* with an error: no broker has answered anything since */
 };
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
                                                  struct error *error);
@@ -85,15 +86,16 @@ int32_t kafka_topic_leader(const struct kafka_topic *topic, int32_t partition);
 void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic *topic);
 
 /*
- * A message of it has just come, from the broker that was taken for its leader: the measurement that this
- * hastens need not request it again, unless a long time has passed.
+ * A message of it has just come, from the broker that was taken for its leader: the measurement
+ * that this hastens need not request it again, unless a long time has passed.
  */
 void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name);
 
 /* The library holds on to many topics that nobody measures any more: a new handle is needed. */
 bool kafka_metadata_is_crowded(const struct kafka_metadata *metadata);
 
-/* A new main handle takes the old one's place between these two. Only while no request is running. */
+/* A new main handle takes the old one's place between these two. Only while no request is running.
+ */
 bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata);
 void kafka_metadata_close_handles(struct kafka_metadata *metadata);
 void kafka_metadata_open_handles(struct kafka_metadata *metadata);

@@ -67,12 +67,11 @@ void kafka_offsets_free(struct kafka_offsets *offsets)
     call_free(offsets->answer);
     struct leader *leader;
     struct leader *next;
-    HASH_ITER(hh, offsets->leaders, leader, next)
-    {
+    HASH_ITER(hh, offsets->leaders, leader, next) {
         struct call *call;
         struct call *next_call;
         DL_FOREACH_SAFE(leader->waiting, call, next_call)
-        call_free(call);
+            call_free(call);
         call_free(leader->running);
         call_free(leader->collecting[false]);
         call_free(leader->collecting[true]);

@@ -2,9 +2,9 @@
  * The first and last offsets of partitions, requested from the brokers that lead them.
  *
  * librdkafka answers a call only once all brokers have answered, and before 2.3 one broker's error
- * discards the answers of all. So each broker has its own calls, on a thread, one at a time: a broker that
- * hangs delays only what it leads. Within a call the library's work grows with the square of the partitions,
- * so a call has a limit.
+ * discards the answers of all. So each broker has its own calls, on a thread, one at a time: a
+ * broker that hangs delays only what it leads. Within a call the library's work grows with the
+ * square of the partitions, so a call has a limit.
  *
  * Threads: the functions are for the measuring thread. Owner: the session.
  */
@@ -20,8 +20,8 @@ struct kafka_offset_request {
     int32_t leader;
     bool is_earliest;
     int64_t deadline_ms;
-    void *
-        owner; /* only requests of one owner share a call: a broker refuses a partition named twice */
+    void *owner;   /* only requests of one owner share a call: a broker refuses a partition named
+                      twice */
     void *context; /* given back with the answer */
     size_t *calls; /* the owner's calls that are under way are counted here */
 };

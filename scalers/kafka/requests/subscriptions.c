@@ -13,8 +13,8 @@
 
 enum {
     /*
-     * Of one handle: each of its requests names all of them, and a broker looks at them all for each
-     * message, and keeps what it looked at for a thousand requests.
+     * Of one handle: each of its requests names all of them, and a broker looks at them all for
+     * each message, and keeps what it looked at for a thousand requests.
      */
     READER_PARTITIONS = 250,
     MAX_READERS = 20, /* of a client: each has a thread per broker, and one connection */
@@ -88,7 +88,8 @@ static rd_kafka_conf_t *reader_settings(const struct kafka_client *client, struc
         /* Neither a group nor its commits are touched. */
         {"group.id", ""},
         {"auto.commit.enable", "false"},
-        /* One request per broker in this time while nothing comes; a new partition waits for its end. */
+        /* One request per broker in this time while nothing comes; a new partition waits for its
+           end. */
         {"fetch.wait.max.ms", "500"},
         {"fetch.error.backoff.ms", "100"},
         /* A message is only a sign: the fewest bytes that the broker gives, which is one batch. */
@@ -168,7 +169,8 @@ static struct read_partition *partition_find(const struct kafka_subscriptions *s
     return partition;
 }
 
-/* Where somebody is subscribed already, it is read from an earlier end: one notification too many, at worst. */
+/* Where somebody is subscribed already, it is read from an earlier end: one notification too many,
+ * at worst. */
 static struct read_partition *partition_read(struct kafka_subscriptions *subscriptions,
                                              const struct kafka_position *position,
                                              struct error *error)
@@ -272,7 +274,8 @@ int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptio
     return subscriptions->event_fd;
 }
 
-/* A message or an error: either way it is time to measure. The partition goes with its last subscription. */
+/* A message or an error: either way it is time to measure. The partition goes with its last
+ * subscription. */
 static void take_message(struct kafka_subscriptions *subscriptions,
                          const rd_kafka_message_t *message)
 {
@@ -317,8 +320,7 @@ static void reader_end(struct kafka_client *client, struct reader *reader)
 {
     struct read_topic *topic;
     struct read_topic *next;
-    HASH_ITER(hh, reader->topics, topic, next)
-    {
+    HASH_ITER(hh, reader->topics, topic, next) {
         HASH_DEL(reader->topics, topic);
         rd_kafka_topic_destroy(topic->handle);
         free(topic);

@@ -1,10 +1,10 @@
 /*
- * Push notifications. The partitions of subscribed queries are read by handles of their own, which are in
- * no group, from the ends that were measured: so nothing that came since is missed. The first message of a
- * partition notifies all that are subscribed to it, and it is read no more.
+ * Push notifications. The partitions of subscribed queries are read by handles of their own, which
+ * are in no group, from the ends that were measured: so nothing that came since is missed. The
+ * first message of a partition notifies all that are subscribed to it, and it is read no more.
  *
- * Handles of their own, since a broker answers a connection's requests one after the other, and one for
- * messages waits for them.
+ * Handles of their own, since a broker answers a connection's requests one after the other, and one
+ * for messages waits for them.
  *
  * Threads: the measuring thread. Owner: the session.
  */

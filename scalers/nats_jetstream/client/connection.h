@@ -1,12 +1,12 @@
 /*
- * A connection to NATS, with limits on all that could block, and the requests in flight on it. nats.c does not
- * reconnect: a connection that broke is thrown away.
+ * A connection to NATS, with limits on all that could block, and the requests in flight on it.
+ * nats.c does not reconnect: a connection that broke is thrown away.
  *
- * Each request has a reply subject of its own, which is never used again, so what comes late is never taken for
- * the reply to another request.
+ * Each request has a reply subject of its own, which is never used again, so what comes late is
+ * never taken for the reply to another request.
  *
- * Threads: nats.c reads the socket on a thread of its own and queues what it receives (events.h); everything
- * here is called on one thread, never two at a time.
+ * Threads: nats.c reads the socket on a thread of its own and queues what it receives (events.h);
+ * everything here is called on one thread, never two at a time.
  */
 #ifndef BACKLOG_NATS_JETSTREAM_CLIENT_CONNECTION_H
 #define BACKLOG_NATS_JETSTREAM_CLIENT_CONNECTION_H

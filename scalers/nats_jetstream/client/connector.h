@@ -25,8 +25,8 @@ bool nats_connector_begin(struct nats_connector *connector,
 /* Readable once the attempt has ended; -1: idle. */
 int nats_connector_descriptor(const struct nats_connector *connector);
 
-/* False: idle, or it has not ended yet. Else the connector is idle again, and either the connection is the caller's, or it is
- * NULL and the error set. */
+/* False: idle, or it has not ended yet. Else the connector is idle again, and either the connection
+ * is the caller's, or it is NULL and the error set. */
 bool nats_connector_take(struct nats_connector *connector, struct nats_connection **ret_connection,
                          struct error *error);
 

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 enum {
-    /* What is beyond is dropped, and its request times out: 8,000 replies that have not been taken. */
+    /* What is beyond is dropped, and its request times out: 8,000 replies that have not been taken.
+     */
     MAX_QUEUED_BYTES = 16 << 20,
     EVENT_BYTES = 512, /* of an event itself, and what nats.c has around its message */
 

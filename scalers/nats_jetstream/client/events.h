@@ -1,9 +1,9 @@
 /*
- * What happens to a connection, queued for the thread of the client: messages, what the user has no right to,
- * and that it was closed. nats.c reports these on threads of its own.
+ * What happens to a connection, queued for the thread of the client: messages, what the user has no
+ * right to, and that it was closed. nats.c reports these on threads of its own.
  *
- * Threads: those of nats.c add, one takes. Owner: who made it; what nats.c still refers to is freed with the
- * last reference.
+ * Threads: those of nats.c add, one takes. Owner: who made it; what nats.c still refers to is freed
+ * with the last reference.
  */
 #ifndef BACKLOG_NATS_JETSTREAM_CLIENT_EVENTS_H
 #define BACKLOG_NATS_JETSTREAM_CLIENT_EVENTS_H

@@ -2,7 +2,8 @@
  * An end for calls that have none: nats.c does the TLS handshake on a blocking socket without a
  * deadline, so that a server which falls silent there would hold the thread for ever. Once its time
  * has come, the interrupter breaks the blocking system calls of the thread that started it (EINTR,
- * which OpenSSL reports and nats.c takes for a failed handshake), again and again until it is stopped.
+ * which OpenSSL reports and nats.c takes for a failed handshake), again and again until it is
+ * stopped.
  *
  * Threads: started and stopped by one, and only that one is interrupted. The process' handler of
  * SIGURG is taken for it; it does nothing.

@@ -1,6 +1,6 @@
 /*
- * Subjects: on which the messages that a consumer waits for are published, as the stream and the consumer
- * report themselves. What is not known yet is requested, and known soon.
+ * Subjects: on which the messages that a consumer waits for are published, as the stream and the
+ * consumer report themselves. What is not known yet is requested, and known soon.
  *
  * Threads: one at a time.
  */

@@ -24,7 +24,8 @@ struct nats_subscribed {
     UT_hash_handle hh;
 };
 
-/* A subject that the user may not subscribe to. Rights that are given later count for the next connection. */
+/* A subject that the user may not subscribe to. Rights that are given later count for the next
+ * connection. */
 struct nats_denied_subject {
     UT_hash_handle hh;
     char subject[];
@@ -66,8 +67,7 @@ static void forget_denied(struct nats_subscriber *subscriber)
 {
     struct nats_denied_subject *denied;
     struct nats_denied_subject *next;
-    HASH_ITER(hh, subscriber->denied, denied, next)
-    {
+    HASH_ITER(hh, subscriber->denied, denied, next) {
         HASH_DELETE(hh, subscriber->denied, denied);
         free(denied);
     }
@@ -131,8 +131,7 @@ static void sweep(struct nats_subscriber *subscriber)
 {
     struct nats_subscribed *subscribed;
     struct nats_subscribed *next;
-    HASH_ITER(hh, subscriber->subscribed, subscribed, next)
-    {
+    HASH_ITER(hh, subscriber->subscribed, subscribed, next) {
         bool is_over = false;
         for (size_t i = 0; i < subscribed->count && !is_over; i++)
             is_over = nats_subscription_has_ended(subscribed->subscriptions[i]);
@@ -242,7 +241,8 @@ bool nats_subscriber_subscribe(struct nats_subscriber *subscriber, struct task *
     return list != NULL && open_subscriptions(subscriber, &task->notifier, list);
 }
 
-/* nats.c may still be about to report a missing right: then the subscriptions of that subject are notified. */
+/* nats.c may still be about to report a missing right: then the subscriptions of that subject are
+ * notified. */
 void nats_subscriber_confirm(const struct nats_subscriber *subscriber, struct task *task)
 {
     const struct nats_subject_list *list = NULL;
@@ -291,8 +291,7 @@ void nats_subscriber_deny(struct nats_subscriber *subscriber, const char *words)
 
     struct nats_subscribed *subscribed;
     struct nats_subscribed *next;
-    HASH_ITER(hh, subscriber->subscribed, subscribed, next)
-    {
+    HASH_ITER(hh, subscriber->subscribed, subscribed, next) {
         if (!has_subject(subscribed, subject))
             continue;
         notifier_notify(&subscribed->notifier);

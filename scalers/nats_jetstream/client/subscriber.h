@@ -1,10 +1,10 @@
 /*
- * The subscriber: a connection of its own with a subscription to the subjects of each query that is to notify,
- * so that nothing that goes wrong with it (a right that is missing, a limit on subscriptions) disturbs the
- * measuring.
+ * The subscriber: a connection of its own with a subscription to the subjects of each query that is
+ * to notify, so that nothing that goes wrong with it (a right that is missing, a limit on
+ * subscriptions) disturbs the measuring.
  *
- * The request of a task that is subscribed to is sent on this connection, too, behind the subscription: the
- * server handles both in this order, so every message after the reading notifies.
+ * The request of a task that is subscribed to is sent on this connection, too, behind the
+ * subscription: the server handles both in this order, so every message after the reading notifies.
  *
  * Threads: that of the client. Owner: the client.
  */
@@ -39,8 +39,8 @@ void nats_subscriber_take(struct nats_subscriber *subscriber);
 /* It does not reply: for a while nothing is sent on it. What is subscribed stays so. */
 void nats_subscriber_rest(struct nats_subscriber *subscriber, int64_t now_ms);
 
-/* Subscribes to the task's subjects, where it wants that and that is possible now. True: send its request on
- * the subscriber's connection, and report its reply with nats_subscriber_confirm(). */
+/* Subscribes to the task's subjects, where it wants that and that is possible now. True: send its
+ * request on the subscriber's connection, and report its reply with nats_subscriber_confirm(). */
 bool nats_subscriber_subscribe(struct nats_subscriber *subscriber, struct task *task);
 void nats_subscriber_confirm(const struct nats_subscriber *subscriber, struct task *task);
 

@@ -37,7 +37,8 @@ static void on_complete(void *closure)
     set(subscription, &subscription->has_ended);
 }
 
-/* The message ends the subscription, and that notifies: nobody would know when this is called last. */
+/* The message ends the subscription, and that notifies: nobody would know when this is called last.
+ */
 static void drop_message(natsConnection *connection, natsSubscription *subscription,
                          natsMsg *message, void *closure)
 {

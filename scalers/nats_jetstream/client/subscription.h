@@ -1,8 +1,8 @@
 /*
  * A subscription that notifies somebody of its first message, or when its connection is lost.
  *
- * A message that a stream stores is delivered to subscribers of its subject, too: who receives it so takes it
- * from nobody, and is no consumer of the stream.
+ * A message that a stream stores is delivered to subscribers of its subject, too: who receives it
+ * so takes it from nobody, and is no consumer of the stream.
  *
  * Threads: one opens and closes it. It notifies on the thread of nats.c that delivers messages.
  */

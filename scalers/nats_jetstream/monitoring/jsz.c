@@ -185,7 +185,8 @@ static bool explain_absence(const struct jsz *jsz, const struct nats_query_optio
                                                   : nats_no_consumer(query, error);
 }
 
-/* Its cluster's other servers are listed, and itself is not: who leads is among them, or is itself. */
+/* Its cluster's other servers are listed, and itself is not: who leads is among them, or is itself.
+ */
 static bool check_leader(const struct jsz *jsz, const struct nats_query_options *query,
                          const json_t *consumer, struct error *error)
 {

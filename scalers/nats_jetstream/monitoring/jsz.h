@@ -1,9 +1,9 @@
 /*
- * The answer to /jsz with the consumers of one account: JSON in, readings or errors for the user out. It is kept as text,
- * with an index of where each consumer is.
+ * The answer to /jsz with the consumers of one account: JSON in, readings or errors for the user
+ * out. It is kept as text, with an index of where each consumer is.
  *
- * Only the server that leads a consumer knows its counts: a follower's pending messages are those since it
- * last led, or more. So an answer counts where the server that gave it leads the consumer.
+ * Only the server that leads a consumer knows its counts: a follower's pending messages are those
+ * since it last led, or more. So an answer counts where the server that gave it leads the consumer.
  *
  * Threads: any.
  */
@@ -33,8 +33,8 @@ struct jsz {
     size_t capacity;
 };
 
-/* Borrows the answer and the names. False with the error set: it is not what /jsz answers, or too much. Either way
- * jsz_done() ends it. */
+/* Borrows the answer and the names. False with the error set: it is not what /jsz answers, or too
+ * much. Either way jsz_done() ends it. */
 bool jsz_init(struct jsz *jsz, struct json_text answer, const struct jsz_account *account,
               const char *server, struct error *error);
 void jsz_done(struct jsz *jsz);

@@ -230,8 +230,7 @@ static void time_out(struct listing *listing, int64_t now_ms)
 {
     struct task *task;
     struct task *next;
-    DL_FOREACH_SAFE(listing->tasks, task, next)
-    {
+    DL_FOREACH_SAFE(listing->tasks, task, next) {
         if (now_ms < task->deadline_ms || task->deadline_ms >= listing->deadline_ms)
             continue; /* the GET itself ends then */
         DL_DELETE(listing->tasks, task);
@@ -239,8 +238,8 @@ static void time_out(struct listing *listing, int64_t now_ms)
     }
 }
 
-/* Returns when to look again. Half of a listing's time without an answer: a port that is dead is distinguished from a
- * listing that takes long by a smaller GET. */
+/* Returns when to look again. Half of a listing's time without an answer: a port that is dead is
+ * distinguished from a listing that takes long by a smaller GET. */
 static int64_t check(struct nats_monitoring *monitoring)
 {
     int64_t now_ms = clock_now_ms();

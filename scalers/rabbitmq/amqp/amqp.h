@@ -1,6 +1,7 @@
 /*
- * A client over AMQP: one connection, on which queues are measured by passive declares, which report
- * the messages that are ready (AMQP cannot report the unacknowledged ones) and the consumers.
+ * A client over AMQP: one connection, on which queues are measured by passive declares, which
+ * report the messages that are ready (AMQP cannot report the unacknowledged ones) and the
+ * consumers.
  *
  * Threads: one at a time.
  */
@@ -23,8 +24,8 @@ bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
                            struct rabbitmq_amqp **ret_client, struct error *error);
 void rabbitmq_amqp_disconnect(struct rabbitmq_amqp *client);
 
-/* The scaler's measure: it returns when the feed is stopping or the connection is lost, and sees to the
- * heartbeats meanwhile. */
+/* The scaler's measure: it returns when the feed is stopping or the connection is lost, and sees to
+ * the heartbeats meanwhile. */
 bool rabbitmq_amqp_measure(struct rabbitmq_amqp *client, struct feed *feed, struct error *error);
 
 #endif

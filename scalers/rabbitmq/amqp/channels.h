@@ -1,9 +1,9 @@
 /*
- * The channels of an AMQP connection. The broker answers each of them in order, so what hangs holds up only
- * what was sent behind it on the same channel.
+ * The channels of an AMQP connection. The broker answers each of them in order, so what hangs holds
+ * up only what was sent behind it on the same channel.
  *
- * A channel that is closed while it owes answers is used again once the broker has confirmed that: until
- * then a late answer could be taken for another.
+ * A channel that is closed while it owes answers is used again once the broker has confirmed that:
+ * until then a late answer could be taken for another.
  *
  * Threads: one at a time. Owner: the set, of all its channels.
  */
@@ -33,11 +33,11 @@ struct rabbitmq_channel {
     uint64_t sent[RABBITMQ_MAX_WINDOW];
     size_t first;
     size_t count;
-    /* When it answered last, or something was sent while it owed no answer: what its first request has
-     * waited for the broker to work on it. */
+    /* When it answered last, or something was sent while it owed no answer: what its first request
+     * has waited for the broker to work on it. */
     int64_t since_ms;
-    bool
-        behind; /* its first request was sent behind another: since_ms is the start of no round trip */
+    bool behind; /* its first request was sent behind another: since_ms is the start of no round
+                    trip */
 };
 
 struct rabbitmq_channels {
@@ -75,8 +75,8 @@ bool rabbitmq_channels_open(struct rabbitmq_channels *channels, struct rabbitmq_
 bool rabbitmq_channels_declare(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
                                uint64_t id, const char *queue, struct error *error);
 
-/* Something that the broker itself answers, whatever state its queues are in. `ret_owed`: it owes an answer,
- * or does not even read what was sent before; else there was no channel for it. */
+/* Something that the broker itself answers, whatever state its queues are in. `ret_owed`: it owes
+ * an answer, or does not even read what was sent before; else there was no channel for it. */
 bool rabbitmq_channels_ping(struct rabbitmq_channels *channels, bool *ret_owed,
                             struct error *error);
 

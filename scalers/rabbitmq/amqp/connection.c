@@ -27,8 +27,8 @@ static bool fail_lost(const struct rabbitmq_amqp_connection *connection, int sta
                              amqp_error_string2(status));
 }
 
-/* Bytes that the kernel has not sent yet; those on their way do not count, or a link with a delay would
- * carry so few bytes per round trip. */
+/* Bytes that the kernel has not sent yet; those on their way do not count, or a link with a delay
+ * would carry so few bytes per round trip. */
 bool rabbitmq_amqp_connection_can_send(const struct rabbitmq_amqp_connection *connection)
 {
     int unsent = 0;

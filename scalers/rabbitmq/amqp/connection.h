@@ -15,8 +15,9 @@
 #include <stdint.h>
 
 enum {
-    /* librabbitmq sends one when nothing else was sent for so long, and finds a broker lost that sent
-     * nothing for twice as long; both only while frames are received (rabbitmq_amqp_connection_receive()). */
+    /* librabbitmq sends one when nothing else was sent for so long, and finds a broker lost that
+     * sent nothing for twice as long; both only while frames are received
+     * (rabbitmq_amqp_connection_receive()). */
     RABBITMQ_HEARTBEAT_SECONDS = 60,
 };
 
@@ -46,15 +47,16 @@ bool rabbitmq_amqp_connection_send(struct rabbitmq_amqp_connection *connection,
                                    amqp_channel_t channel, amqp_method_number_t method,
                                    void *fields, struct error *error);
 
-/* What is sent from here on may wait in the kernel for more, to share packets, until it is flushed. */
+/* What is sent from here on may wait in the kernel for more, to share packets, until it is flushed.
+ */
 void rabbitmq_amqp_connection_cork(const struct rabbitmq_amqp_connection *connection);
 void rabbitmq_amqp_connection_flush(const struct rabbitmq_amqp_connection *connection);
 
 enum rabbitmq_received { RABBITMQ_FRAME, RABBITMQ_NOTHING, RABBITMQ_LOST };
 
 /*
- * The next frame that is there, without waiting; sends and checks heartbeats. When a socket is readable, call
- * it until there is nothing: librabbitmq keeps frames back. A frame lives until
+ * The next frame that is there, without waiting; sends and checks heartbeats. When a socket is
+ * readable, call it until there is nothing: librabbitmq keeps frames back. A frame lives until
  * amqp_maybe_release_buffers_on_channel().
  */
 enum rabbitmq_received rabbitmq_amqp_connection_receive(struct rabbitmq_amqp_connection *connection,

@@ -97,8 +97,7 @@ static bool check_channels(struct rabbitmq_declarer *declarer, struct check *che
 {
     struct rabbitmq_channel *channel;
     struct rabbitmq_channel *next;
-    DL_FOREACH_SAFE(declarer->slots.stalled, channel, next)
-    {
+    DL_FOREACH_SAFE(declarer->slots.stalled, channel, next) {
         if (!check_channel(declarer, channel, false, check, error))
             return false;
     }

@@ -1,7 +1,7 @@
 /*
- * Deadlines of what a declarer has sent: a request that is late times out, and a queue that holds its channel
- * up is moved out of the way of those behind it. Where nothing at all comes, the broker is pinged first: it may
- * be slow as a whole, or gone.
+ * Deadlines of what a declarer has sent: a request that is late times out, and a queue that holds
+ * its channel up is moved out of the way of those behind it. Where nothing at all comes, the broker
+ * is pinged first: it may be slow as a whole, or gone.
  *
  * Threads: one at a time.
  */
@@ -10,8 +10,8 @@
 
 #include "rabbitmq/amqp/declarer.h"
 
-/* Ends what is late, moves what is held up, and returns when to do so again. False where the connection is
- * lost. */
+/* Ends what is late, moves what is held up, and returns when to do so again. False where the
+ * connection is lost. */
 bool rabbitmq_deadlines_check(struct rabbitmq_declarer *declarer, int64_t *ret_next_ms,
                               struct error *error);
 

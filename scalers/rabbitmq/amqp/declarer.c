@@ -64,9 +64,9 @@ static bool send_next(struct rabbitmq_declarer *declarer, enum rabbitmq_group gr
 }
 
 /*
- * Fills the channels of a group, and opens as many as it needs. Requests are sent along with the opening where
- * they may be behind others; on a channel for one at a time they wait for it, so that a round trip is known
- * when they are sent.
+ * Fills the channels of a group, and opens as many as it needs. Requests are sent along with the
+ * opening where they may be behind others; on a channel for one at a time they wait for it, so that
+ * a round trip is known when they are sent.
  */
 static bool send_group(struct rabbitmq_declarer *declarer, enum rabbitmq_group group,
                        struct error *error)
@@ -143,10 +143,10 @@ void rabbitmq_declarer_send_again(struct rabbitmq_declarer *declarer,
 }
 
 /*
- * Where the leader of a quorum queue does not report its counts in time, the broker answers 0 and 0. Any
- * other answer may come late, too, so it is requested again, alone, and only then the round trip is
- * subtracted: it may have been learnt while the broker was slow. Only what is late every time is an error. (A
- * leader that is gone is 0 and 0 at once, and looks like an empty queue.)
+ * Where the leader of a quorum queue does not report its counts in time, the broker answers 0 and
+ * 0. Any other answer may come late, too, so it is requested again, alone, and only then the round
+ * trip is subtracted: it may have been learnt while the broker was slow. Only what is late every
+ * time is an error. (A leader that is gone is 0 and 0 at once, and looks like an empty queue.)
  */
 static bool is_guess(const struct rabbitmq_request *request, const amqp_queue_declare_ok_t *ok,
                      const struct rabbitmq_answered *answered)

@@ -1,11 +1,11 @@
 /*
- * Measures queues by passive declares, pipelined on a few channels: each answer is matched by its channel and
- * its order there.
+ * Measures queues by passive declares, pipelined on a few channels: each answer is matched by its
+ * channel and its order there.
  *
- * Two things could make queues disturb each other. A missing queue closes its channel, and what was sent
- * behind it is lost: it is sent again. A hanging queue holds its channel up: what was sent behind it is sent
- * again on another channel, and the first answer counts. Either queue is quarantined: from then on
- * it is declared alone on a channel, until it answers in time.
+ * Two things could make queues disturb each other. A missing queue closes its channel, and what was
+ * sent behind it is lost: it is sent again. A hanging queue holds its channel up: what was sent
+ * behind it is sent again on another channel, and the first answer counts. Either queue is
+ * quarantined: from then on it is declared alone on a channel, until it answers in time.
  *
  * Threads: one at a time.
  */

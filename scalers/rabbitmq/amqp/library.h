@@ -1,4 +1,5 @@
-/* librabbitmq's headers, which moved into a folder of their own in 0.12: Debian 12 has the old places. */
+/* librabbitmq's headers, which moved into a folder of their own in 0.12: Debian 12 has the old
+ * places. */
 #ifndef BACKLOG_RABBITMQ_AMQP_LIBRARY_H
 #define BACKLOG_RABBITMQ_AMQP_LIBRARY_H
 

@@ -51,8 +51,7 @@ void rabbitmq_quarantine_free(struct rabbitmq_quarantined **quarantine)
 {
     struct rabbitmq_quarantined *quarantined;
     struct rabbitmq_quarantined *next;
-    HASH_ITER(hh, *quarantine, quarantined, next)
-    {
+    HASH_ITER(hh, *quarantine, quarantined, next) {
         HASH_DEL(*quarantine, quarantined);
         free(quarantined);
     }

@@ -1,7 +1,9 @@
 /*
- * Queues that were missing, hung or answered late last time: they are declared where they delay no others.
+ * Queues that were missing, hung or answered late last time: they are declared where they delay no
+ * others.
  *
- * Threads: one at a time. Owner: whoever has the pointer to them, which is NULL while there are none.
+ * Threads: one at a time. Owner: whoever has the pointer to them, which is NULL while there are
+ * none.
  */
 #ifndef BACKLOG_RABBITMQ_AMQP_QUARANTINE_H
 #define BACKLOG_RABBITMQ_AMQP_QUARANTINE_H

@@ -81,8 +81,7 @@ void rabbitmq_requests_clear(struct rabbitmq_requests *requests)
 {
     struct rabbitmq_request *request;
     struct rabbitmq_request *next;
-    HASH_ITER(hh, requests->by_id, request, next)
-    {
+    HASH_ITER(hh, requests->by_id, request, next) {
         rabbitmq_requests_remove(requests, request);
     }
 }

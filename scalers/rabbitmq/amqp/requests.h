@@ -1,8 +1,9 @@
 /*
- * Requests: the tasks that were taken, each until it has ended, and those of them that wait for a channel.
+ * Requests: the tasks that were taken, each until it has ended, and those of them that wait for a
+ * channel.
  *
- * What was sent for a request is remembered by its id alone, so an answer that comes after the request has
- * ended finds nothing, and is ignored.
+ * What was sent for a request is remembered by its id alone, so an answer that comes after the
+ * request has ended finds nothing, and is ignored.
  *
  * Threads: one at a time. Owner: the set.
  */

@@ -1,6 +1,7 @@
 /*
- * Slots: where requests are sent. Each group of requests has some, and each of them has one channel. A channel
- * that hangs leaves its slot to another one, and is stalled until it owes no answer any more, or for good.
+ * Slots: where requests are sent. Each group of requests has some, and each of them has one
+ * channel. A channel that hangs leaves its slot to another one, and is stalled until it owes no
+ * answer any more, or for good.
  *
  * Threads: one at a time. Owner: the slots, of all channels.
  */
@@ -31,7 +32,8 @@ struct rabbitmq_slots {
 void rabbitmq_slots_init(struct rabbitmq_slots *slots, struct rabbitmq_amqp_connection *connection);
 void rabbitmq_slots_done(struct rabbitmq_slots *slots);
 
-/* The slots of a group; one of them has a channel from then on, or is NULL where the broker allows no more. */
+/* The slots of a group; one of them has a channel from then on, or is NULL where the broker allows
+ * no more. */
 size_t rabbitmq_slots_count(const struct rabbitmq_slots *slots, enum rabbitmq_group group);
 struct rabbitmq_channel *rabbitmq_slots_channel(struct rabbitmq_slots *slots,
                                                 enum rabbitmq_group group, size_t index);
@@ -48,11 +50,12 @@ bool rabbitmq_slots_has(const struct rabbitmq_slots *slots, const struct rabbitm
 /* Takes a channel out of its slot. */
 void rabbitmq_slots_stall(struct rabbitmq_slots *slots, struct rabbitmq_channel *channel);
 
-/* A stalled channel that owes no answer any more can be used again; nothing happens to any other. */
+/* A stalled channel that owes no answer any more can be used again; nothing happens to any other.
+ */
 void rabbitmq_slots_restore(struct rabbitmq_slots *slots, struct rabbitmq_channel *channel);
 
-/* Gives up a channel, stalled or not: what it owes will never be taken for anything. False where the
- * connection is lost. */
+/* Gives up a channel, stalled or not: what it owes will never be taken for anything. False where
+ * the connection is lost. */
 bool rabbitmq_slots_abandon(struct rabbitmq_slots *slots, struct rabbitmq_channel *channel,
                             struct error *error);
 

@@ -1,8 +1,10 @@
 /*
- * The OAuth token of a management API, instead of user and password: the first one, and its renewals, which
- * run beside the GETs of the pool and delay none of them while the old token is valid.
+ * The OAuth token of a management API, instead of user and password: the first one, and its
+ * renewals, which run beside the GETs of the pool and delay none of them while the old token is
+ * valid.
  *
- * Threads: one at a time. Times are of clock_now_ms(). Without the option oauthTokenURI all of it does nothing.
+ * Threads: one at a time. Times are of clock_now_ms(). Without the option oauthTokenURI all of it
+ * does nothing.
  */
 #ifndef BACKLOG_RABBITMQ_MANAGEMENT_ACCESS_TOKEN_H
 #define BACKLOG_RABBITMQ_MANAGEMENT_ACCESS_TOKEN_H

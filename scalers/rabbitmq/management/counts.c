@@ -11,7 +11,8 @@ static double number(const json_t *object, const char *key)
     return json_is_number(value) && json_number_value(value) >= 0 ? json_number_value(value) : NAN;
 }
 
-/* What happened never has neither a count nor a rate; a count without a rate is a broker that keeps none. */
+/* What happened never has neither a count nor a rate; a count without a rate is a broker that keeps
+ * none. */
 static double rate(const json_t *stats, const char *count, const char *details, bool keeps_rates)
 {
     const json_t *value = json_object_get(json_object_get(stats, details), "rate");
@@ -92,8 +93,8 @@ struct reading rabbitmq_aggregate_reading(const struct rabbitmq_aggregate *aggre
         operation == RABBITMQ_AVG && aggregate->queues > 0 ? (double)aggregate->queues : 1;
     struct reading reading = READING_UNKNOWN;
     reading.waiting = all->ready / share;
-    /* The two add up to what is made of all messages: the queue with the most ready ones need not be
-     * the queue with the most. */
+    /* The two add up to what is made of all messages: the queue with the most ready ones need not
+     * be the queue with the most. */
     reading.in_flight = (all->messages - all->ready) / share;
     reading.consumers = all->consumers / share;
     reading.arrived = all->published / share;

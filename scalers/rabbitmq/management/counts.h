@@ -30,12 +30,12 @@ struct rabbitmq_counts {
     double done;      /* acknowledged, or delivered without waiting for it, in all */
 };
 
-/* Takes what a queue's JSON has; the rest is NAN. A queue where nothing was published or delivered yet
- * has no rates: they are 0 where the broker keeps rates at all. */
+/* Takes what a queue's JSON has; the rest is NAN. A queue where nothing was published or delivered
+ * yet has no rates: they are 0 where the broker keeps rates at all. */
 struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates);
 
-/* Totals have a 0 for a quorum queue whose leader has reported none yet: for 5 s from a restart, from a change
- * of leaders, and from the queue's declaration. */
+/* Totals have a 0 for a quorum queue whose leader has reported none yet: for 5 s from a restart,
+ * from a change of leaders, and from the queue's declaration. */
 bool rabbitmq_counts_are_guessed(const json_t *queue, const struct rabbitmq_counts *totals);
 
 /* Many queues as one. Start from {0}. */

@@ -50,8 +50,9 @@ const char *rabbitmq_http_name(const struct rabbitmq_http *http);
 bool rabbitmq_http_log_in(struct rabbitmq_http *http, int64_t deadline_ms, struct error *error);
 
 /*
- * Before requests begin. Where the token is to be renewed, that is done beside them (it is not idle then);
- * where it is no longer valid, there is no room until it has been. False: it could not be renewed.
+ * Before requests begin. Where the token is to be renewed, that is done beside them (it is not idle
+ * then); where it is no longer valid, there is no room until it has been. False: it could not be
+ * renewed.
  */
 bool rabbitmq_http_renew_token(struct rabbitmq_http *http, int64_t now_ms, struct error *error);
 

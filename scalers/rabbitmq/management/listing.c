@@ -22,11 +22,11 @@ static struct rabbitmq_lookup **sort(struct rabbitmq_lookup *lookups, size_t *re
     struct rabbitmq_lookup *lookup;
     size_t count = 0;
     DL_FOREACH(lookups, lookup)
-    count++;
+        count++;
     struct rabbitmq_lookup **sorted = memory_array(count + 1, sizeof(struct rabbitmq_lookup *));
     *ret_count = 0;
     DL_FOREACH(lookups, lookup)
-    sorted[(*ret_count)++] = lookup;
+        sorted[(*ret_count)++] = lookup;
     qsort(sorted, count, sizeof(struct rabbitmq_lookup *), compare);
     return sorted;
 }
@@ -79,7 +79,8 @@ static bool find_all(struct rabbitmq_lookup **sorted, size_t count, struct json_
     return !walk.is_broken;
 }
 
-/* All are found before the first is taken: with its task, a lookup loses its query, by whose name it is found. */
+/* All are found before the first is taken: with its task, a lookup loses its query, by whose name
+ * it is found. */
 bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text queues,
                            const struct rabbitmq_vhost *vhost,
                            struct rabbitmq_preference *preference)

@@ -18,8 +18,9 @@ struct rabbitmq_listing {
     struct rabbitmq_lookup *lookups;
 };
 
-/* Takes the text of the array of queues that was listed. Lookups are ended by it, one that is not in it as missing;
- * those that are left are to use statistics. False: it is no such array, and nothing was done. */
+/* Takes the text of the array of queues that was listed. Lookups are ended by it, one that is not
+ * in it as missing; those that are left are to use statistics. False: it is no such array, and
+ * nothing was done. */
 bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text queues,
                            const struct rabbitmq_vhost *vhost,
                            struct rabbitmq_preference *preference);

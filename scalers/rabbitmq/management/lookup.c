@@ -46,7 +46,7 @@ void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list)
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
     DL_FOREACH_SAFE(*list, lookup, next)
-    free(lookup);
+        free(lookup);
     *list = NULL;
 }
 
@@ -193,8 +193,7 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
 
     size_t i;
     const json_t *queue;
-    json_array_foreach(items, i, queue)
-    {
+    json_array_foreach(items, i, queue) {
         struct rabbitmq_counts counts;
         if (!count(lookup, vhost, queue, &counts))
             return lack(lookup, json_string_value(json_object_get(queue, "name")));
@@ -204,8 +203,8 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
     if (lookup->page++ < json_integer_value(json_object_get(page, "page_count")))
         return RABBITMQ_NEXT_PAGE;
 
-    /* Totals pass over a quorum queue that has no leader: where they have nothing but zeros, statistics
-     * say whether these were all that match. */
+    /* Totals pass over a quorum queue that has no leader: where they have nothing but zeros,
+     * statistics say whether these were all that match. */
     if (totals && lookup->aggregate.counts.messages == 0) {
         lookup->empty = lookup->aggregate.queues;
         *ret_counted = true;

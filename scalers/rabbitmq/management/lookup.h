@@ -1,6 +1,6 @@
 /*
- * A lookup: a task of the management API, from the first request for it to its end, and what becomes of
- * it with each answer. One that has ended is freed by its owner.
+ * A lookup: a task of the management API, from the first request for it to its end, and what
+ * becomes of it with each answer. One that has ended is freed by its owner.
  *
  * Threads: one at a time.
  */

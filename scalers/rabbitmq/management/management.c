@@ -22,8 +22,8 @@ static void release_client(struct rabbitmq_management **client)
         rabbitmq_management_disconnect(*client);
 }
 
-/* Whether a broker that answers keeps rates: with statistics disabled, or with rates_mode none, it has
- * none for any queue. */
+/* Whether a broker that answers keeps rates: with statistics disabled, or with rates_mode none, it
+ * has none for any queue. */
 static bool get_overview(struct rabbitmq_management *client, int64_t deadline_ms,
                          struct error *error)
 {
@@ -102,8 +102,7 @@ static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_
         rabbitmq_preference_note_too_large(&client->preference, clock_now_ms());
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
-    DL_FOREACH_SAFE(listing->lookups, lookup, next)
-    {
+    DL_FOREACH_SAFE(listing->lookups, lookup, next) {
         if (late_statistics) {
             task_time_out(lookup->task);
             rabbitmq_lookup_drop(lookup);
@@ -236,8 +235,7 @@ static void time_out_listed(struct rabbitmq_management *client, int64_t now_ms, 
 {
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
-    DL_FOREACH_SAFE(client->listings[RABBITMQ_STATISTICS].lookups, lookup, next)
-    {
+    DL_FOREACH_SAFE(client->listings[RABBITMQ_STATISTICS].lookups, lookup, next) {
         int64_t deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
         if (now_ms >= deadline_ms) {
             task_time_out(lookup->task);
@@ -254,8 +252,7 @@ static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int
     struct rabbitmq_lookup *next;
     if (client->waiting == NULL || rabbitmq_http_has_room(client->http))
         return;
-    DL_FOREACH_SAFE(client->requested, lookup, next)
-    {
+    DL_FOREACH_SAFE(client->requested, lookup, next) {
         int64_t slow_ms = lookup->request_ms + SLOW_MS;
         if (lookup->task->isolate)
             continue;

@@ -6,8 +6,8 @@
  *               35 us for every queue of the vhost, wanted or not; hangs where one queue hangs;
  *   statistics  one GET per queue (0.4 ms), or a listing (50 us per queue of the vhost), counts and
  *               rates as each queue last reported them: up to 5 s old; never hangs.
- * Totals are preferred; statistics are used where totals hang, lack the counts, or cost too much for
- * the few queues wanted.
+ * Totals are preferred; statistics are used where totals hang, lack the counts, or cost too much
+ * for the few queues wanted.
  *
  * Threads: one at a time.
  */

@@ -1,6 +1,6 @@
 /*
- * The client over the management API from within: management.c connects, takes tasks and answers, and
- * management_requests.c chooses and sends the requests.
+ * The client over the management API from within: management.c connects, takes tasks and answers,
+ * and management_requests.c chooses and sends the requests.
  *
  * Threads: one at a time.
  */

@@ -55,8 +55,7 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
     int64_t last_ms = 0;
-    DL_FOREACH_SAFE(client->waiting, lookup, next)
-    {
+    DL_FOREACH_SAFE(client->waiting, lookup, next) {
         if (lookup->query->use_regex || lookup->single || lookup->source != source)
             continue;
         note_sent(lookup);
@@ -76,7 +75,7 @@ static size_t count_waiting(const struct rabbitmq_management *client, enum rabbi
     const struct rabbitmq_lookup *lookup;
     size_t count = 0;
     DL_FOREACH(client->waiting, lookup)
-    count += !lookup->query->use_regex && !lookup->single && lookup->source == source;
+        count += !lookup->query->use_regex && !lookup->single && lookup->source == source;
     return count;
 }
 
@@ -92,8 +91,8 @@ static void choose_totals(struct rabbitmq_management *client)
     }
     struct rabbitmq_lookup *lookup;
     DL_FOREACH(client->waiting, lookup)
-    if (!lookup->query->use_regex && lookup->source == RABBITMQ_TOTALS)
-        rabbitmq_lookup_use_statistics(lookup);
+        if (!lookup->query->use_regex && lookup->source == RABBITMQ_TOTALS)
+            rabbitmq_lookup_use_statistics(lookup);
 }
 
 /* Where they are listed, a few are requested one by one as well: the listing may take too long. */
@@ -106,8 +105,7 @@ static void choose_statistics(struct rabbitmq_management *client)
         return; /* by the next listing */
     size_t singles = listed ? RABBITMQ_MAX_GETS : count;
     struct rabbitmq_lookup *lookup;
-    DL_FOREACH(client->waiting, lookup)
-    {
+    DL_FOREACH(client->waiting, lookup) {
         if (singles == 0)
             break;
         if (lookup->query->use_regex || lookup->single || lookup->source != RABBITMQ_STATISTICS)
@@ -125,8 +123,7 @@ void rabbitmq_management_request(struct rabbitmq_management *client)
     choose_statistics(client);
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
-    DL_FOREACH_SAFE(client->waiting, lookup, next)
-    {
+    DL_FOREACH_SAFE(client->waiting, lookup, next) {
         if (!rabbitmq_http_has_room(client->http))
             return;
         if (lookup->query->use_regex || lookup->single)

@@ -1,7 +1,8 @@
 #include "rabbitmq/management/preference.h"
 
 enum {
-    /* Totals of a vhost of this many queues are cheap; beyond, twenty queues cost as much as a GET. */
+    /* Totals of a vhost of this many queues are cheap; beyond, twenty queues cost as much as a GET.
+     */
     CHEAP_QUEUES = 1000,
     QUEUES_PER_GET = 20,
     REST_MS = 60 * 1000,     /* after totals hung or lacked the counts */

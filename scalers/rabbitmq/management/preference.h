@@ -1,6 +1,6 @@
 /*
- * Which of the two sources of the management API to request (management.h has their costs), from what was
- * learnt about the virtual host.
+ * Which of the two sources of the management API to request (management.h has their costs), from
+ * what was learnt about the virtual host.
  *
  * Threads: any; pure. Times are of clock_now_ms().
  */

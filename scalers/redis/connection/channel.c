@@ -24,7 +24,8 @@ static bool count_memory(struct redis_channel *channel)
                             channel->partial_bytes + channel->elements * ELEMENT_BYTES);
 }
 
-/* hiredis allocates as many as are announced, and each is a value of the reply: there are no more values than that. */
+/* hiredis allocates as many as are announced, and each is a value of the reply: there are no more
+ * values than that. */
 static void *create_limited_array(const redisReadTask *task, redis_element_count elements)
 {
     struct redis_channel *channel = task->privdata;
@@ -86,7 +87,7 @@ void redis_channel_free(struct redis_channel *channel)
     struct redis_command *command;
     struct redis_command *next;
     DL_FOREACH_SAFE(channel->commands, command, next)
-    free(command);
+        free(command);
     tls_socket_free(channel->tls);
     redisFree(channel->context);
     reply_memory_set(&channel->memory, 0);
@@ -110,8 +111,9 @@ static bool is_too_large(const struct redis_channel *channel, struct error *erro
                              channel->server->address);
 }
 
-/* Before the first reply. A server that speaks only TLS takes a plain command for a broken record: it hangs up, or
- * sends an alert. One that misses our certificate says so only after the handshake (TLS 1.3), and hangs up, too. */
+/* Before the first reply. A server that speaks only TLS takes a plain command for a broken record:
+ * it hangs up, or sends an alert. One that misses our certificate says so only after the handshake
+ * (TLS 1.3), and hangs up, too. */
 static const char *tls_hint(const struct redis_channel *channel)
 {
     if (channel->state != REDIS_SETTING_UP || channel->replied_ms != 0)
@@ -194,7 +196,8 @@ static bool finish_connect(struct redis_channel *channel, struct error *error)
     return channel->tls != NULL || error_set(error, ERROR_INTERNAL, "OpenSSL made no connection");
 }
 
-/* A server that does not speak TLS replies to the line that it takes the greeting for, hangs up, or waits for its end. */
+/* A server that does not speak TLS replies to the line that it takes the greeting for, hangs up, or
+ * waits for its end. */
 static bool handshake(struct redis_channel *channel, struct error *error)
 {
     enum tls_result result = tls_socket_handshake(channel->tls);

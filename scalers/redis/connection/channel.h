@@ -1,10 +1,10 @@
 /*
- * A channel: one connection to the server, with the commands that it has not replied to yet. Replies come in
- * the order of the commands, so a command whose tasks have been given up stays in its place, and its reply is
- * ignored.
+ * A channel: one connection to the server, with the commands that it has not replied to yet.
+ * Replies come in the order of the commands, so a command whose tasks have been given up stays in
+ * its place, and its reply is ignored.
  *
- * Threads: that of the client. The socket never blocks: the owner waits for redis_channel_events(), and gives
- * what poll() reported to redis_channel_step().
+ * Threads: that of the client. The socket never blocks: the owner waits for redis_channel_events(),
+ * and gives what poll() reported to redis_channel_step().
  */
 #ifndef BACKLOG_REDIS_CONNECTION_CHANNEL_H
 #define BACKLOG_REDIS_CONNECTION_CHANNEL_H
@@ -31,7 +31,8 @@ typedef int redis_element_count;
 struct redis_channel;
 struct redis_command;
 
-/* Handles a reply, which is freed after it. It ends the command's tasks, or moves them to another command. */
+/* Handles a reply, which is freed after it. It ends the command's tasks, or moves them to another
+ * command. */
 typedef void redis_on_reply(struct redis_channel *channel, struct redis_command *command,
                             const redisReply *reply);
 
@@ -76,8 +77,8 @@ struct redis_channel {
     struct reply_memory memory; /* of the bytes and the elements */
     bool was_idle;              /* when the oldest command was sent */
 
-    /* The owner's. `on_connected` sends the commands to set it up; the channel is ready once all are replied
-     * to. `on_push` returns whether a message was not the reply to a command. */
+    /* The owner's. `on_connected` sends the commands to set it up; the channel is ready once all
+     * are replied to. `on_push` returns whether a message was not the reply to a command. */
     void *owner;
     void *subscriber; /* of what the channel reads */
     void (*on_connected)(struct redis_channel *channel);
@@ -87,7 +88,8 @@ struct redis_channel {
     void *(*create_array)(const redisReadTask *task, redis_element_count elements);
 };
 
-/* Begins to connect: to the peer of the channel that measures, or to whom the name leads now. NULL: it failed. */
+/* Begins to connect: to the peer of the channel that measures, or to whom the name leads now. NULL:
+ * it failed. */
 struct redis_channel *redis_channel_open(struct redis_server *server, bool to_same_peer,
                                          int64_t deadline_ms, struct error *error);
 /* The tasks must be taken first. */
@@ -101,7 +103,8 @@ const char *redis_channel_awaited(const struct redis_channel *channel);
 /* Writes, reads and handles replies. False: the channel is of no further use. */
 bool redis_channel_step(struct redis_channel *channel, short revents, struct error *error);
 
-/* Nothing of the request is needed after it. It is written with the next step, or by redis_channel_flush(). */
+/* Nothing of the request is needed after it. It is written with the next step, or by
+ * redis_channel_flush(). */
 struct redis_command *redis_channel_send(struct redis_channel *channel,
                                          const struct redis_request *request);
 bool redis_channel_flush(struct redis_channel *channel, struct error *error);

@@ -1,6 +1,6 @@
 /*
- * Commands on their way to a socket, in Redis's protocol. What was written, or is freed, is wiped: a
- * password may be among it.
+ * Commands on their way to a socket, in Redis's protocol. What was written, or is freed, is wiped:
+ * a password may be among it.
  *
  * Threads: that of the client.
  */
@@ -23,7 +23,8 @@ struct redis_output {
 /* The words end with NULL. */
 void redis_output_add(struct redis_output *output, const char *const *words);
 
-/* Writes what the socket takes at once, over TLS where that is not NULL. False: it is broken, for `ret_reason`. */
+/* Writes what the socket takes at once, over TLS where that is not NULL. False: it is broken, for
+ * `ret_reason`. */
 bool redis_output_write(struct redis_output *output, int socket, struct tls_socket *tls,
                         const char **ret_reason);
 bool redis_output_is_empty(const struct redis_output *output);

@@ -1,10 +1,12 @@
 /*
- * The Sentinels of a connection: which server is the master, as those say that have the highest config-epoch. All
- * that are listed are asked, and one that answers is enough; a dead one is tried again each second. Each has one
- * connection, which is subscribed to +switch-master and asked again when that comes.
+ * The Sentinels of a connection: which server is the master, as those say that have the highest
+ * config-epoch. All that are listed are asked, and one that answers is enough; a dead one is tried
+ * again each second. Each has one connection, which is subscribed to +switch-master and asked again
+ * when that comes.
  *
- * What a Sentinel has said counts until it says something else: a master of an older epoch is not believed while the
- * client lives. Whether the server itself agrees its ROLE says (redis/connection/setup.h).
+ * What a Sentinel has said counts until it says something else: a master of an older epoch is not
+ * believed while the client lives. Whether the server itself agrees its ROLE says
+ * (redis/connection/setup.h).
  *
  * Threads: that of the client. Owner: the client.
  */

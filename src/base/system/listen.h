@@ -17,15 +17,16 @@ bool listen_is_address(const char *address);
 /* "[::]:9090" of ":9090", any other as it is; the caller frees it. */
 char *listen_whole(const char *address);
 
-/* On "host:port", such as "[::]:9090" (IPv4 too); port 0 takes a free one. The socket does not block, the
- * caller closes it; -1 with an error. */
+/* On "host:port", such as "[::]:9090" (IPv4 too); port 0 takes a free one. The socket does not
+ * block, the caller closes it; -1 with an error. */
 int listen_open(const char *address, struct error *error);
 
 /* The port it listens on. */
 int listen_port(int fd);
 
-/* How many of this process's sockets are clients' that came in at the port; for an occasional check, which costs
- * a microsecond a descriptor. False: unknown, as no descriptor is left to read it with. */
+/* How many of this process's sockets are clients' that came in at the port; for an occasional
+ * check, which costs a microsecond a descriptor. False: unknown, as no descriptor is left to read
+ * it with. */
 bool listen_clients(int port, size_t *ret_count);
 
 #endif

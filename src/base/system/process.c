@@ -145,7 +145,8 @@ static double now_s(clockid_t clock)
 
 static double started_s;
 
-/* Once: the date may be set while we run, and what looks like another start is taken for a restart. */
+/* Once: the date may be set while we run, and what looks like another start is taken for a restart.
+ */
 static void find_start(void)
 {
     struct process_stat stat;

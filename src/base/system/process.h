@@ -20,7 +20,8 @@ struct process_stat {
 /* What a process has to itself: without what it maps of files and shares. 0: there is none. */
 double process_own_bytes(pid_t pid);
 
-/* What the container may use (cgroup v2 or v1, as it sees its own under `folder`, /sys/fs/cgroup); INFINITY: no limit. */
+/* What the container may use (cgroup v2 or v1, as it sees its own under `folder`, /sys/fs/cgroup);
+ * INFINITY: no limit. */
 double process_memory_limit(const char *folder);
 
 /* One small read of /proc. False: there is no such process. */
@@ -29,12 +30,13 @@ bool process_stat(pid_t pid, struct process_stat *ret_stat);
 /* As getrusage() reports it for RUSAGE_SELF or RUSAGE_CHILDREN; NAN where that fails. */
 double process_cpu_seconds(int whose);
 
-/* From now on the kernel ends this process (SIGXCPU) when it has used about so many more seconds of CPU time; 0: it may use
- * any again. */
+/* From now on the kernel ends this process (SIGXCPU) when it has used about so many more seconds of
+ * CPU time; 0: it may use any again. */
 void process_limit_cpu(unsigned seconds);
 
-/* From now on no file has a dump of this process, and no process of the same user reads its memory: the secrets of all
- * connections are in it. Its own /proc/self stays readable, but what is in it belongs to root. */
+/* From now on no file has a dump of this process, and no process of the same user reads its memory:
+ * the secrets of all connections are in it. Its own /proc/self stays readable, but what is in it
+ * belongs to root. */
 void process_hide_memory(void);
 
 /* CPU, memory, descriptors, threads and start of this process, in Prometheus' format. */

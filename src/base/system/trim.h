@@ -1,6 +1,6 @@
 /*
- * When to return memory to the system: the allocator holds on to what many calls or queries took, long after
- * they have ended. So malloc_trim() is due once, a while after their number has fallen.
+ * When to return memory to the system: the allocator holds on to what many calls or queries took,
+ * long after they have ended. So malloc_trim() is due once, a while after their number has fallen.
  *
  * Threads: none are involved; a trim belongs to whoever declared it.
  */

@@ -42,7 +42,8 @@ static struct finding_place place_of(const struct migrator *migrator,
 
 /* ---- there ---- */
 
-/* What a template's action gives is not known, nor what it adds; so only what stands there is checked. */
+/* What a template's action gives is not known, nor what it adds; so only what stands there is
+ * checked. */
 static void check_templated(const struct move *move, const struct builtin *builtin,
                             struct error *reasons)
 {
@@ -103,8 +104,8 @@ static void check_keys(const struct move *move, const struct builtin *builtin,
     }
 }
 
-/* Which key of the metadata says where to connect, or how the peer is verified; or which is a variable, and neither a
- * credential nor a target (scale/own_credentials.h). NULL: none. */
+/* Which key of the metadata says where to connect, or how the peer is verified; or which is a
+ * variable, and neither a credential nor a target (scale/own_credentials.h). NULL: none. */
 static const char *address_key(const struct builtin *builtin, bool is_variable)
 {
     enum { SAYS_WHERE = OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_URL | OPTION_PEER };
@@ -305,8 +306,8 @@ static bool migrate_file(struct migrator *migrator)
     return good;
 }
 
-/* Is it still what it was, but for triggers of another type? They are found in the new text, and the way back from there is
- * the old text. */
+/* Is it still what it was, but for triggers of another type? They are found in the new text, and
+ * the way back from there is the old text. */
 static bool leads_back(const struct migrator *migrator)
 {
     const struct text *before = &migrator->file->file->text, *after = &migrator->file->text;

@@ -1,6 +1,6 @@
 /*
- * Moving triggers of KEDA's own types to Backlog, and back: a type and two keys. What is not edited stays byte by
- * byte. The credentials stay where they are, for a server with --kubernetes.
+ * Moving triggers of KEDA's own types to Backlog, and back: a type and two keys. What is not edited
+ * stays byte by byte. The credentials stay where they are, for a server with --kubernetes.
  *
  * Threads: one at a time.
  */
@@ -34,8 +34,8 @@ struct migration {
     size_t moved; /* triggers */
 };
 
-/* Can this trigger of an object, of one of KEDA's own types, be moved? Adds what is against it. `*ret_is_meant`: it is of a
- * type, or of a variant of one, that Backlog has. */
+/* Can this trigger of an object, of one of KEDA's own types, be moved? Adds what is against it.
+ * `*ret_is_meant`: it is of a type, or of a variant of one, that Backlog has. */
 bool migration_check(const struct scaler *const *scalers, const struct manifests *manifests,
                      const struct manifest_object *object, const struct yaml_tree *trigger,
                      bool *ret_is_meant, struct error *reasons);

@@ -306,7 +306,8 @@ static char *old_name(const struct scaler *scaler, const char *key)
     return text_format("%s%s", row->alias, is_variable ? suffix_env : "");
 }
 
-/* The authentication of the source, which stood in the metadata where KEDA's certificates took its place. */
+/* The authentication of the source, which stood in the metadata where KEDA's certificates took its
+ * place. */
 static bool restore_ref(const struct move *move, const struct yaml_tree *metadata,
                         struct error *error)
 {

@@ -117,8 +117,8 @@ static void add_range(struct text *diff, char mark, size_t first, size_t count)
         text_addf(diff, ",%zu", count);
 }
 
-/* One hunk: the items from `from` to `to`, which are near to each other. `shift`: by how many lines the text in
- * front of them has grown. */
+/* One hunk: the items from `from` to `to`, which are near to each other. `shift`: by how many lines
+ * the text in front of them has grown. */
 static void add_hunk(struct text *diff, const struct patch *patch, size_t from, size_t to,
                      const struct lines *lines, ptrdiff_t *shift)
 {

@@ -1,5 +1,6 @@
 /*
- * A patch: which lines of a text are replaced by which others. What it does not name stays as it is, byte by byte.
+ * A patch: which lines of a text are replaced by which others. What it does not name stays as it
+ * is, byte by byte.
  *
  * Threads: one at a time.
  */

@@ -23,7 +23,8 @@ static const char *skip_quoted(const char *at, const char *end)
     return at < end ? at + 1 : end;
 }
 
-/* Behind the action that begins here, as Go's text/template reads it: its end may also be in a text or a comment. */
+/* Behind the action that begins here, as Go's text/template reads it: its end may also be in a text
+ * or a comment. */
 static const char *skip_action(const char *at, const char *end)
 {
     at += strlen(opening);

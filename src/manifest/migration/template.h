@@ -1,6 +1,6 @@
 /*
- * Helm templates: their actions, {{ ... }}, hidden, so that what remains can be read as YAML. Every byte
- * keeps its place.
+ * Helm templates: their actions, {{ ... }}, hidden, so that what remains can be read as YAML. Every
+ * byte keeps its place.
  *
  * Threads: any; pure.
  */
@@ -13,8 +13,9 @@
 /* Is there an action in these bytes? */
 bool template_has_action(const char *text, size_t length);
 
-/* A copy of the same length, which the caller frees: a line of nothing but actions is blank, and an action beside
- * other text is a word. An action that does not end reaches to the end of the text. */
+/* A copy of the same length, which the caller frees: a line of nothing but actions is blank, and an
+ * action beside other text is a word. An action that does not end reaches to the end of the text.
+ */
 char *template_hide(const char *text, size_t length);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Where triggers are in a file: in ScaledObjects and ScaledJobs, and in Kustomize patches of them. A patch is a
- * strategic merge or a JSON patch (RFC 6902), a file of its own or a block (|) in a kustomization.
+ * Where triggers are in a file: in ScaledObjects and ScaledJobs, and in Kustomize patches of them.
+ * A patch is a strategic merge or a JSON patch (RFC 6902), a file of its own or a block (|) in a
+ * kustomization.
  *
  * Threads: one at a time.
  * Owner:   the list owns the trees of blocks; all else is borrowed from the manifests.

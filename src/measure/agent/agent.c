@@ -1,4 +1,5 @@
-/* The agent's side of agent_client.h: a process that runs one client of one scaler. Its feed is the socket. */
+/* The agent's side of agent_client.h: a process that runs one client of one scaler. Its feed is the
+ * socket. */
 #include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/log.h"
@@ -382,14 +383,12 @@ static void free_all(struct agent *agent)
     struct agent_task *next_task;
     struct received_query *query;
     struct received_query *next_query;
-    HASH_ITER(hh, agent->tasks, task, next_task)
-    {
+    HASH_ITER(hh, agent->tasks, task, next_task) {
         HASH_DEL(agent->tasks, task);
         error_done(&task->task.subscribe_error);
         free(task);
     }
-    HASH_ITER(hh, agent->queries, query, next_query)
-    {
+    HASH_ITER(hh, agent->queries, query, next_query) {
         HASH_DEL(agent->queries, query);
         option_values_free(query->values);
         free(query);

@@ -151,8 +151,7 @@ static void drop_tasks(struct agent_client *client)
 {
     struct sent_task *sent;
     struct sent_task *next;
-    HASH_ITER(hh, client->tasks, sent, next)
-    {
+    HASH_ITER(hh, client->tasks, sent, next) {
         HASH_DEL(client->tasks, sent);
         free(sent);
     }

@@ -1,18 +1,18 @@
 /*
- * The server's side of an agent process: a client of a source that lives in a process of its own, so that a
- * client library that aborts costs one connection one retry, and nobody else anything.
+ * The server's side of an agent process: a client of a source that lives in a process of its own,
+ * so that a client library that aborts costs one connection one retry, and nobody else anything.
  *
  * The agent is this program, started as `PROGRAM agent` with one end of a socket pair as descriptor
- * AGENT_SOCKET; the end of the socket ends it. The messages are in agent.proto. Options travel over the
- * socket, never in argv: secrets are among them. What an agent sends is not trusted: it reads what a broker
- * sent.
+ * AGENT_SOCKET; the end of the socket ends it. The messages are in agent.proto. Options travel over
+ * the socket, never in argv: secrets are among them. What an agent sends is not trusted: it reads
+ * what a broker sent.
  *
- * Notifications come over a pipe beside the socket, AGENT_NOTIFICATIONS, each an id of 8 bytes: so any thread
- * of the agent can write one without a lock. One that finds the pipe full (8,192 wait in it) is lost, and its
- * query is measured at its usual interval.
+ * Notifications come over a pipe beside the socket, AGENT_NOTIFICATIONS, each an id of 8 bytes: so
+ * any thread of the agent can write one without a lock. One that finds the pipe full (8,192 wait in
+ * it) is lost, and its query is measured at its usual interval.
  *
- * An agent with tasks in flight that ends none of them and answers no ping within a task's time-out and a
- * second is killed.
+ * An agent with tasks in flight that ends none of them and answers no ping within a task's time-out
+ * and a second is killed.
  *
  * Threads: one at a time per agent.
  */
@@ -32,8 +32,8 @@ bool agent_client_open(const struct scaler *scaler, const struct option_values *
 bool agent_client_measure(struct agent_client *client, struct feed *feed, struct error *error);
 void agent_client_close(struct agent_client *client);
 
-/* The agent's side (agent.c): serves one connection of one of the scalers until AGENT_SOCKET ends; the exit
- * code. */
+/* The agent's side (agent.c): serves one connection of one of the scalers until AGENT_SOCKET ends;
+ * the exit code. */
 int agent_run(const struct scaler *const *scalers);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The client of an agent process, for its two parts: agent_client.c measures and reads what the agent sends;
- * agent_client_send.c sends. And for a fuzzer, which plays the agent.
+ * The client of an agent process, for its two parts: agent_client.c measures and reads what the
+ * agent sends; agent_client_send.c sends. And for a fuzzer, which plays the agent.
  *
  * Threads: one at a time per agent.
  */
@@ -38,7 +38,8 @@ struct agent_client {
     int64_t pinged_ms;
 };
 
-/* Owns both descriptors, which may be -1. No process yet. The caller ends it with agent_client_close(). */
+/* Owns both descriptors, which may be -1. No process yet. The caller ends it with
+ * agent_client_close(). */
 struct agent_client *agent_client_new(const struct scaler *scaler, int socket, int notifications);
 
 /* Has the agent connect to the source, and waits for it. */
@@ -51,13 +52,14 @@ bool agent_client_connect(struct agent_client *client,
 bool agent_client_send_connect(struct agent_client *client, const struct option_values *values,
                                int64_t deadline_ms, struct error *error);
 
-/* These fill the outbox: tasks that the feed has, ids of subscriptions to end and of cancelled tasks, and a ping where it
- * is time for one. */
+/* These fill the outbox: tasks that the feed has, ids of subscriptions to end and of cancelled
+ * tasks, and a ping where it is time for one. */
 bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, struct error *error);
 bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struct error *error);
 bool agent_client_ping(struct agent_client *client, struct feed *feed, struct error *error);
 
-/* Sends what the socket takes of the outbox: nothing waits for the agent to read, since it may not while it sends. */
+/* Sends what the socket takes of the outbox: nothing waits for the agent to read, since it may not
+ * while it sends. */
 bool agent_client_flush(struct agent_client *client, struct error *error);
 
 #endif

@@ -13,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* An agent that died by itself is described best by its own status, so it gets a moment to be reaped. */
+/* An agent that died by itself is described best by its own status, so it gets a moment to be
+ * reaped. */
 static bool has_ended(struct agent_process *process, int *ret_status)
 {
     enum { MOMENT_MS = 20 };

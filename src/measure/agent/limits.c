@@ -19,8 +19,8 @@ static const bool is_limited = false;
 static const bool is_limited = true;
 #endif
 
-/* Of threads that client libraries start. What they map counts, used or not; by default it is 8 MiB each. musl has as
- * much, and with it the libraries run in many images. */
+/* Of threads that client libraries start. What they map counts, used or not; by default it is 8 MiB
+ * each. musl has as much, and with it the libraries run in many images. */
 enum { STACK_BYTES = 128 * 1024, BELOW_SERVER = 5 /* as nice */ };
 
 /* The kernel's largest. It needs no privilege to be raised. */
@@ -45,7 +45,8 @@ static void limit_stacks(void)
     pthread_attr_destroy(&attributes);
 }
 
-/* Only the server ends it: a terminal, or `systemctl kill`, sends the server's signals to agents as well. */
+/* Only the server ends it: a terminal, or `systemctl kill`, sends the server's signals to agents as
+ * well. */
 static void ignore_signals(void)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -23,7 +23,8 @@ void agent_process_began(struct agent_process *process, pid_t pid)
     pthread_mutex_unlock(&lock);
 }
 
-/* Under the lock its time moves from those that run to those that have ended, and its number is not another's yet. */
+/* Under the lock its time moves from those that run to those that have ended, and its number is not
+ * another's yet. */
 bool agent_process_has_ended(struct agent_process *process, int *ret_status)
 {
     *ret_status = 0;
@@ -53,8 +54,7 @@ void agent_process_costs(struct agent_process_costs *ret_costs)
     *ret_costs = (struct agent_process_costs){0};
     pthread_mutex_lock(&lock);
     ret_costs->cpu_seconds = process_cpu_seconds(RUSAGE_CHILDREN);
-    DL_FOREACH(running, process)
-    {
+    DL_FOREACH(running, process) {
         struct process_stat stat;
         ret_costs->count++;
         /* It is not reaped yet, so where this fails there are no descriptors. */
@@ -71,8 +71,7 @@ static double measure_all(void)
 {
     struct agent_process *process;
     double all = 0;
-    DL_FOREACH(running, process)
-    {
+    DL_FOREACH(running, process) {
         process->bytes = process->is_killed ? 0 : process_own_bytes(process->pid);
         all += process->bytes;
     }
@@ -83,12 +82,11 @@ static void add_up_tenants(void)
 {
     struct agent_process *process;
     const struct agent_process *other;
-    DL_FOREACH(running, process)
-    {
+    DL_FOREACH(running, process) {
         process->together = 0;
         DL_FOREACH(running, other)
-        if (other->tenant == process->tenant)
-            process->together += other->bytes;
+            if (other->tenant == process->tenant)
+                process->together += other->bytes;
     }
 }
 
@@ -106,8 +104,8 @@ static struct agent_process *find_next(void)
     struct agent_process *found = NULL;
     add_up_tenants();
     DL_FOREACH(running, process)
-    if (process->bytes > 0 && goes_before(process, found))
-        found = process;
+        if (process->bytes > 0 && goes_before(process, found))
+            found = process;
     return found;
 }
 

@@ -37,7 +37,8 @@ void agent_process_began(struct agent_process *process, pid_t pid);
 bool agent_process_has_ended(struct agent_process *process, int *ret_status);
 void agent_process_kill(struct agent_process *process);
 
-/* The CPU time is that of all processes there ever were, and never goes down; the memory of those that run. */
+/* The CPU time is that of all processes there ever were, and never goes down; the memory of those
+ * that run. */
 struct agent_process_costs {
     size_t count;
     double cpu_seconds;    /* NAN: unknown, */
@@ -47,11 +48,11 @@ struct agent_process_costs {
 void agent_process_costs(struct agent_process_costs *ret_costs);
 
 /*
- * Kills agents until this process and they have at most so many bytes to themselves: the largest one of the tenant whose
- * agents have the most together, so that nobody gets those of others killed with many that are a little smaller. Each
- * is limited alone (agent_limits.h), but many of them could end the memory of the container, and with it the server:
- * Kubernetes has the kernel kill all of a container's processes then. Returns how many were killed.
- * `ret_used` is what they have then.
+ * Kills agents until this process and they have at most so many bytes to themselves: the largest
+ * one of the tenant whose agents have the most together, so that nobody gets those of others killed
+ * with many that are a little smaller. Each is limited alone (agent_limits.h), but many of them
+ * could end the memory of the container, and with it the server: Kubernetes has the kernel kill all
+ * of a container's processes then. Returns how many were killed. `ret_used` is what they have then.
  */
 size_t agent_processes_keep_below(double bytes, double *ret_used);
 

@@ -32,7 +32,7 @@ void agent_queries_done(struct agent_queries *queries)
     struct agent_query *query;
     struct agent_query *next;
     HASH_ITER(hh, queries->by_identity, query, next)
-    drop(queries, query);
+        drop(queries, query);
 }
 
 uint64_t agent_queries_number(struct agent_queries *queries, const char *identity, int64_t now_ms,
@@ -63,8 +63,7 @@ uint64_t *agent_queries_expire(struct agent_queries *queries, int64_t now_ms, si
     struct agent_query *query;
     struct agent_query *next;
     *ret_count = 0;
-    HASH_ITER(hh, queries->by_identity, query, next)
-    {
+    HASH_ITER(hh, queries->by_identity, query, next) {
         if (now_ms - query->used_ms < EXPIRE_MS)
             continue;
         numbers[(*ret_count)++] = query->number;

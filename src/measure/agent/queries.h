@@ -25,8 +25,8 @@ void agent_queries_done(struct agent_queries *queries);
 uint64_t agent_queries_number(struct agent_queries *queries, const char *identity, int64_t now_ms,
                               bool *ret_is_new);
 
-/* Drops those that were not used for 20 minutes, once there are many, and returns their numbers, which the caller
- * frees; NULL where it was not time. */
+/* Drops those that were not used for 20 minutes, once there are many, and returns their numbers,
+ * which the caller frees; NULL where it was not time. */
 uint64_t *agent_queries_expire(struct agent_queries *queries, int64_t now_ms, size_t *ret_count);
 
 #endif

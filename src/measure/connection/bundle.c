@@ -62,8 +62,8 @@ static int64_t fresh_ms(const struct query *query)
     return own_ms < fresh_ms ? own_ms : fresh_ms;
 }
 
-/* One request will answer them all, so those that are not fresh are due, too. Where the request costs the same
- * with all of them, all are, so that one request serves them the next time, too. */
+/* One request will answer them all, so those that are not fresh are due, too. Where the request
+ * costs the same with all of them, all are, so that one request serves them the next time, too. */
 void bundle_take_along(const struct query *first, int64_t now_ms)
 {
     struct bundle *bundle = first->bundle;
@@ -73,8 +73,7 @@ void bundle_take_along(const struct query *first, int64_t now_ms)
         return;
     bundle->completed_at_ms = now_ms;
     bool costs_the_same = first->connection->scaler->bundle_costs_the_same;
-    DL_FOREACH2(bundle->queries, query, next_bundled)
-    {
+    DL_FOREACH2(bundle->queries, query, next_bundled) {
         int64_t max_age_ms = costs_the_same ? BUNDLE_MIN_MS : fresh_ms(query);
         bool is_fresh = query->job.sent_ms != INT64_MIN && now_ms - query->job.sent_ms < max_age_ms;
         if (!is_fresh && query->holds > 0)

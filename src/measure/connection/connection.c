@@ -12,11 +12,11 @@
 
 enum {
     WARN_EVERY_MS = 60 * 1000, /* of a source that cannot keep up */
-    /* A query that was in flight each time when so many clients in a row were lost may be what breaks them: it
-     * is spaced out like one that timed out, so that the others are measured. */
+    /* A query that was in flight each time when so many clients in a row were lost may be what
+     * breaks them: it is spaced out like one that timed out, so that the others are measured. */
     MAX_LOSSES = 2,
-    /* After so many time-outs without any answer in between, the client is replaced: only a new one shows
-     * whether the source is dead. (One time-out alone is more likely a query that hangs.) */
+    /* After so many time-outs without any answer in between, the client is replaced: only a new one
+     * shows whether the source is dead. (One time-out alone is more likely a query that hangs.) */
     MAX_UNANSWERED_TIMEOUTS = 2,
     /* After seconds of CPU time for a login. */
     COSTLY_BACKOFF_MS = 5 * 60 * 1000,
@@ -42,7 +42,7 @@ void connection_done(struct connection *connection)
     struct query *query;
     struct query *next;
     HASH_ITER(hh, connection->queries, query, next)
-    query_free(query);
+        query_free(query);
     schedule_done(&connection->schedule);
     free(connection->unsubscribes);
     naming_done(&connection->naming);
@@ -65,8 +65,8 @@ bool connection_is_unused(const struct connection *connection)
 
 /* ---- connecting ---- */
 
-/* At once after the first failure, then doubling; the jitter keeps many replicas of the server apart. What cost much is not
- * tried again soon. */
+/* At once after the first failure, then doubling; the jitter keeps many replicas of the server
+ * apart. What cost much is not tried again soon. */
 static void back_off(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     const struct connection_settings *settings = connection->settings;
@@ -107,8 +107,8 @@ static void record_failure(struct connection *connection, int64_t now_ms)
     if (connection->settings->history == NULL)
         return;
     HASH_ITER(hh, connection->queries, query, next)
-    if (query->known.is_measured)
-        history_add(connection->settings->history, &query->series, NULL, now_ms);
+        if (query->known.is_measured)
+            history_add(connection->settings->history, &query->series, NULL, now_ms);
 }
 
 /* Those who wait are notified; others find it in the next snapshot. */
@@ -127,9 +127,8 @@ static void set_broken(struct connection *connection, const struct error *error,
     connection->stats.counts.broken_connections = 1;
     back_off(connection, error, now_ms);
     DL_FOREACH2(connection->unanswered, query, next_unanswered)
-    query_notify_watchers(query);
-    HASH_ITER(hh, connection->queries, query, next)
-    {
+        query_notify_watchers(query);
+    HASH_ITER(hh, connection->queries, query, next) {
         query_note_gap(query);
     }
 }
@@ -140,14 +139,13 @@ void connection_refused(struct connection *connection, const struct error *error
     set_broken(connection, error, now_ms);
 }
 
-/* What failed, and what is measured at an interval, is measured at once. A connection alone ends no outage: only a
- * reading does. */
+/* What failed, and what is measured at an interval, is measured at once. A connection alone ends no
+ * outage: only a reading does. */
 static void catch_up(struct connection *connection, int64_t now_ms)
 {
     struct query *query;
     struct query *next;
-    HASH_ITER(hh, connection->queries, query, next)
-    {
+    HASH_ITER(hh, connection->queries, query, next) {
         if (query->broken_since_ms == 0 && query->known.is_measured)
             query->broken_since_ms = connection->broken_since_ms;
         if (query->losses < MAX_LOSSES)
@@ -240,8 +238,9 @@ static void set_working(struct connection *connection, int64_t now_ms)
     connection->unanswered_timeouts = 0;
 }
 
-/* Its client was silent before it, and may have died then: it is sent once more by another client before
- * anything fails. One that timed out last fails already, and is retried after its back-off. */
+/* Its client was silent before it, and may have died then: it is sent once more by another client
+ * before anything fails. One that timed out last fails already, and is retried after its back-off.
+ */
 static bool may_have_died_before(const struct query *query)
 {
     return !query->was_resent && query->job.timeouts == 0 &&
@@ -348,8 +347,8 @@ void connection_notify(struct connection *connection, uint64_t id, int64_t now_u
     query->known.is_outdated = true;
     bool was_alert = query->push.alert_ms > 0;
     push_notify(&query->push);
-    /* An attempt in flight was sent before the message came. While the query is alert it is measured again and
-     * again anyway. */
+    /* An attempt in flight was sent before the message came. While the query is alert it is
+     * measured again and again anyway. */
     if (!was_alert) {
         bool in_flight = query->job.state == JOB_IN_FLIGHT;
         int64_t from_ms = in_flight ? query->job.sent_ms + 1 : now_ms;
@@ -372,8 +371,7 @@ static void forget_subscriptions(struct connection *connection, int64_t now_ms)
 {
     struct query *query;
     struct query *next;
-    HASH_ITER(hh_subscribed, connection->subscribed, query, next)
-    {
+    HASH_ITER(hh_subscribed, connection->subscribed, query, next) {
         subscription_lost(query, now_ms);
         query_plan(query, now_ms);
     }
@@ -394,7 +392,8 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
         query_set_failed(query, error, now_ms);
         schedule_end(schedule, &query->job, is_spaced_out ? JOB_END_TIMED_OUT : JOB_END_LOST,
                      now_ms);
-        /* Not all at the same time again: queries that did not cause it are to be answered in between. */
+        /* Not all at the same time again: queries that did not cause it are to be answered in
+         * between. */
         if (is_spaced_out)
             schedule_postpone(schedule, &query->job,
                               connection->settings->jitter(SCHEDULE_RETRY_MIN_MS));

@@ -6,9 +6,10 @@
  *     CONNECTED     queries are taken, and end
  *     BROKEN        every query fails with its error; connecting is tried again at retry_at_ms
  *
- * It decides everything: what is sent when, what a time-out or a lost client means, who is notified. It has no
- * threads, locks, I/O or clock (time is passed in), so that a test can run a thousand of them in any order
- * of events. measure/poller.c is the thread around one, and has its lock; measure/engine.c the map of all.
+ * It decides everything: what is sent when, what a time-out or a lost client means, who is
+ * notified. It has no threads, locks, I/O or clock (time is passed in), so that a test can run a
+ * thousand of them in any order of events. measure/poller.c is the thread around one, and has its
+ * lock; measure/engine.c the map of all.
  *
  * Its queries are in query.h, and what both are made of in state.h.
  *
@@ -44,15 +45,17 @@ void connection_end(struct query *query, enum task_outcome outcome, const struct
                     const struct error *error, int64_t now_us);
 struct query *connection_cancel(struct connection *connection, int64_t now_ms);
 
-/* The client is of no further use (the error says why), or was replaced as must_replace_client said (NULL).
- * What was in flight fails, or is sent once more where the client may have died long ago. */
+/* The client is of no further use (the error says why), or was replaced as must_replace_client said
+ * (NULL). What was in flight fails, or is sent once more where the client may have died long ago.
+ */
 void connection_lost(struct connection *connection, const struct error *error, int64_t now_ms);
 
 /* The source has notified; any id, however late. */
 void connection_notify(struct connection *connection, uint64_t id, int64_t now_us);
 bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id);
 
-/* When connection_take(), _cancel() or _wants_client() may have something, if nothing else happens. */
+/* When connection_take(), _cancel() or _wants_client() may have something, if nothing else happens.
+ */
 int64_t connection_next_ms(struct connection *connection, int64_t now_ms);
 
 /* The interval that it keeps up with. */

@@ -64,7 +64,8 @@ static void plan_next_alert(struct push *push, int64_t now_ms)
 
 bool push_take(struct push *push, uint64_t id, int64_t now_ms)
 {
-    /* What was notified of is likely to be active now, and is subscribed to again only if it is not. */
+    /* What was notified of is likely to be active now, and is subscribed to again only if it is
+     * not. */
     bool subscribes = push->idle_interval_ms > 0 && push->can_subscribe && push->id == 0 &&
                       !push->is_notified && push->subscribe_at_ms <= now_ms;
     if (push->is_notified || (push->alert_ms > 0 && push->alert_due_ms <= now_ms))

@@ -1,17 +1,21 @@
 /*
- * Push: how a query whose first message somebody waits for is subscribed to, and what a notification does.
+ * Push: how a query whose first message somebody waits for is subscribed to, and what a
+ * notification does.
  *
  *     idle          subscribe_at_ms has come  -> measured with a notifier -> subscribed, or polled
  *                                                every idle_interval_ms
  *     subscribed    a notification            -> measured at once, and alert
- *     alert         still idle                -> measured after 5 ms (and subscribed to again), 10, 20
+ *     alert         still idle                -> measured after 5 ms (and subscribed to again), 10,
+ * 20
  *                                                ... idle_interval_ms
  *
- * An alert query is measured again because a notification may come before its message is counted: NATS hands a
- * message to its subscribers before the stream has stored it. More notifications while it is alert hasten
- * nothing, so that a query whose messages come and go below its activation costs no more than one that is polled.
+ * An alert query is measured again because a notification may come before its message is counted:
+ * NATS hands a message to its subscribers before the stream has stored it. More notifications while
+ * it is alert hasten nothing, so that a query whose messages come and go below its activation costs
+ * no more than one that is polled.
  *
- * A data structure: no threads, locks, I/O or clock; time is passed in. One for each query, part of it.
+ * A data structure: no threads, locks, I/O or clock; time is passed in. One for each query, part of
+ * it.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_PUSH_H
 #define BACKLOG_MEASURE_CONNECTION_PUSH_H
@@ -38,8 +42,8 @@ struct push {
     int64_t alert_due_ms;
 };
 
-/* Somebody begins to wait for the first message, or waits with another interval (0: nobody does any more).
- * Returns the id of a subscription to end; 0: none. */
+/* Somebody begins to wait for the first message, or waits with another interval (0: nobody does any
+ * more). Returns the id of a subscription to end; 0: none. */
 uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscribe, int64_t now_ms);
 
 /* When it is to be measured for its first message; CLOCK_NEVER: only at its usual interval. */

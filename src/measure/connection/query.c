@@ -1,4 +1,5 @@
-/* The queries of a connection: who holds and watches them, when they are due, what is known of them. */
+/* The queries of a connection: who holds and watches them, when they are due, what is known of
+ * them. */
 #include "measure/connection/query.h"
 
 #include "base/clock.h"
@@ -77,7 +78,7 @@ void query_free(struct query *query)
     connection->stats.counts.queries--;
     connection->stats.counts.failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;
     LL_FOREACH_SAFE(query->intervals, interval, next)
-    free(interval);
+        free(interval);
     option_values_free(query->values);
     free(query->window);
     error_done(&query->task.subscribe_error);
@@ -144,8 +145,8 @@ void connection_release(struct query *query, int64_t interval_ms, int64_t now_ms
 
 /* ---- when it is due ---- */
 
-/* Who set an interval gets measurements at it, and so does a stream. Polls alone are measured when they come;
- * but what takes longer than a caller likes to wait is measured beforehand. */
+/* Who set an interval gets measurements at it, and so does a stream. Polls alone are measured when
+ * they come; but what takes longer than a caller likes to wait is measured beforehand. */
 int64_t query_interval_ms(const struct query *query)
 {
     int64_t standard_ms = query->connection->settings->interval_ms;
@@ -202,7 +203,7 @@ void query_notify_watchers(struct query *query)
     const struct connection_settings *settings = query->connection->settings;
     struct watcher *watcher;
     DL_FOREACH(query->watchers, watcher)
-    settings->ready(settings->context, watcher);
+        settings->ready(settings->context, watcher);
 }
 
 void connection_watch(struct query *query, struct watcher *watcher, bool is_stream, int64_t now_ms)
@@ -254,7 +255,7 @@ static void add_sample(struct query *query)
     struct follower *follower;
     window_add(query->window, query->known.sent_ms, &query->known.reading);
     DL_FOREACH(query->followers, follower)
-    step(query, follower);
+        step(query, follower);
 }
 
 /* A reading may have come before anybody wanted a window. */

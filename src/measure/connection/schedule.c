@@ -67,7 +67,8 @@ static struct job *heap_first(const struct job_heap *heap)
 
 /* ---- what is measured of the schedule itself ---- */
 
-/* Periods follow one another without a gap: when they end does not depend on who reads them, and when. */
+/* Periods follow one another without a gap: when they end does not depend on who reads them, and
+ * when. */
 static void recent_max_turn(struct recent_max *max, int64_t now_ms)
 {
     int64_t periods = (now_ms - max->began_ms) / PERIOD_MS;
@@ -251,9 +252,10 @@ static void make_due_ready(struct schedule *schedule, int64_t now_ms)
 }
 
 /*
- * Slow jobs have their places. Where there are some that timed out and some that did not, they take turns, so that
- * one that was slow once need not wait for a hundred that hang. Where nobody else waits, those that did not time
- * out may have the whole window; but not the turns of those that did, which would starve beside them.
+ * Slow jobs have their places. Where there are some that timed out and some that did not, they take
+ * turns, so that one that was slow once need not wait for a hundred that hang. Where nobody else
+ * waits, those that did not time out may have the whole window; but not the turns of those that
+ * did, which would starve beside them.
  */
 static struct job *next_slow(const struct schedule *schedule, bool has_quick)
 {
@@ -288,8 +290,9 @@ static void end_turn(struct schedule *schedule, const struct job *job, int64_t n
         schedule->turn_of_slow_ends_ms = now_ms + SCHEDULE_SLOW_MS;
 }
 
-/* A job that is answered quickly has cost nothing: its turn goes on, so that hundreds that were slow once, as where
- * the machine stood still, do not wait for as many that hang; but for a bounded time, so that these do not starve. */
+/* A job that is answered quickly has cost nothing: its turn goes on, so that hundreds that were
+ * slow once, as where the machine stood still, do not wait for as many that hang; but for a bounded
+ * time, so that these do not starve. */
 static void resume_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
     if (job->is_slow && job->timeouts == 0 && !takes_long(job) &&

@@ -1,20 +1,23 @@
 /*
- * The schedule of one connection: which of its jobs (queries to measure) are due, and which may be sent now.
+ * The schedule of one connection: which of its jobs (queries to measure) are due, and which may be
+ * sent now.
  *
  *     IDLE       no time is known at which it is due
  *     SCHEDULED  due at due_ms
  *     READY      due, and waiting for a place in the window
  *     IN_FLIGHT  sent
  *
- * A data structure: it has no threads, no locks, no I/O and no clock of its own. All times are milliseconds
- * of one clock that the caller passes in, and every function takes O(log n) steps, n being the jobs.
+ * A data structure: it has no threads, no locks, no I/O and no clock of its own. All times are
+ * milliseconds of one clock that the caller passes in, and every function takes O(log n) steps, n
+ * being the jobs.
  *
- * Order: jobs with a waiting caller come first, then the longest overdue. One that has been overdue for
- * SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves.
+ * Order: jobs with a waiting caller come first, then the longest overdue. One that has been overdue
+ * for SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves.
  *
- * Slow jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share a part of the window,
- * their places, so that they delay nobody; those that timed out and those that did not take turns. A job that turns out to be
- * slow while others wait is cancelled where the slow ones have more than their places.
+ * Slow jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share a
+ * part of the window, their places, so that they delay nobody; those that timed out and those that
+ * did not take turns. A job that turns out to be slow while others wait is cancelled where the slow
+ * ones have more than their places.
  *
  * Threads: one at a time. Owner: the caller has the jobs; one is removed before it is freed.
  */
@@ -88,7 +91,8 @@ struct schedule {
     int64_t durations_ms;     /* of all jobs together: what a round of all of them needs */
     struct recent_max delays; /* between being due and being sent */
 
-    /* How much of the window was used: in a period that began at, the sum of in flight × milliseconds. */
+    /* How much of the window was used: in a period that began at, the sum of in flight ×
+     * milliseconds. */
     int64_t usage_began_ms;
     int64_t usage_at_ms;
     double usage;
@@ -111,13 +115,14 @@ void schedule_set_window(struct schedule *schedule, size_t window, size_t slow_p
 /* Not in flight. Harmless where it is idle. */
 void schedule_remove(struct schedule *schedule, struct job *job);
 
-/* When it is due, if nobody wants it sooner; CLOCK_NEVER: when somebody wants it. Has no effect on a job that
- * is in flight (set it when that ends), spaced out, or ready already. */
+/* When it is due, if nobody wants it sooner; CLOCK_NEVER: when somebody wants it. Has no effect on
+ * a job that is in flight (set it when that ends), spaced out, or ready already. */
 void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
 
 /*
- * A caller waits for a measurement that was sent at `from_ms` or later: the job is ready now, or once more when
- * the attempt in flight ends if that was sent before. Nothing happens while the job is spaced out.
+ * A caller waits for a measurement that was sent at `from_ms` or later: the job is ready now, or
+ * once more when the attempt in flight ends if that was sent before. Nothing happens while the job
+ * is spaced out.
  */
 void schedule_want(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms);
 bool schedule_is_spaced_out(const struct job *job);
@@ -134,13 +139,14 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms);
 /* In flight, but only now the source can work on it. */
 void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms);
 
-/* A job in flight that has to give up its place; NULL: none. It is in flight until it is returned. */
+/* A job in flight that has to give up its place; NULL: none. It is in flight until it is returned.
+ */
 struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms);
 
 void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, int64_t now_ms);
 
-/* When schedule_take() or schedule_cancel() may have something, if nothing else happens: now_ms, a later
- * time, or CLOCK_NEVER. */
+/* When schedule_take() or schedule_cancel() may have something, if nothing else happens: now_ms, a
+ * later time, or CLOCK_NEVER. */
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms);
 
 /* Slow jobs that are in flight or ready. */
@@ -152,8 +158,8 @@ int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);
 /* The longest delay of the last 10 to 20 seconds. */
 int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms);
 
-/* How much of the window was in use in the last 10 to 20 seconds, from 0 to 1. Without a window: for how much
- * of the time anything was. */
+/* How much of the window was in use in the last 10 to 20 seconds, from 0 to 1. Without a window:
+ * for how much of the time anything was. */
 double schedule_utilization(struct schedule *schedule, int64_t now_ms);
 
 #endif

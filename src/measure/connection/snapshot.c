@@ -5,9 +5,9 @@
 #include <sys/param.h>
 
 /*
- * The source has stopped answering, so that it is no use to wait for this query either: the query itself has been
- * in flight for so long, or several others have. (One alone is more likely a query that hangs, as are those that
- * timed out last.)
+ * The source has stopped answering, so that it is no use to wait for this query either: the query
+ * itself has been in flight for so long, or several others have. (One alone is more likely a query
+ * that hangs, as are those that timed out last.)
  */
 static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
 {

@@ -1,6 +1,7 @@
 /*
- * What a connection and its queries are made of. For the parts of this folder, for whoever has a connection in a
- * structure of its own (poller.h) and shows what is in it (engine.c, stats.c), and for tests.
+ * What a connection and its queries are made of. For the parts of this folder, for whoever has a
+ * connection in a structure of its own (poller.h) and shows what is in it (engine.c, stats.c), and
+ * for tests.
  *
  * Threads: as connection.h has it.
  */

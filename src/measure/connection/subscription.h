@@ -1,6 +1,6 @@
 /*
- * Which idle queries of a connection are subscribed to, by which id. When one is, push.h decides. Whoever changes
- * something here plans the query anew (query_plan()).
+ * Which idle queries of a connection are subscribed to, by which id. When one is, push.h decides.
+ * Whoever changes something here plans the query anew (query_plan()).
  *
  * Threads: as connection.h has it.
  */
@@ -12,7 +12,8 @@
 /* A stream of the query waits for its first message, at this interval; 0: it no longer does. */
 void subscription_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms);
 
-/* The query is being sent, with a notifier where it is to be subscribed to; its measurement has ended. */
+/* The query is being sent, with a notifier where it is to be subscribed to; its measurement has
+ * ended. */
 void subscription_take(struct query *query, int64_t now_ms);
 void subscription_end(struct query *query, int64_t now_ms);
 

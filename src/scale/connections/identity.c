@@ -27,8 +27,8 @@ static bool find_place(const struct option_entry *sorted, size_t count, const ch
     return true;
 }
 
-/* Go sends the entries of a map in another order each time. And protobuf takes the last of two equal
- * keys, but which one that is depends on who wrote them down: refused. */
+/* Go sends the entries of a map in another order each time. And protobuf takes the last of two
+ * equal keys, but which one that is depends on who wrote them down: refused. */
 static bool sort(const struct trigger_ref *ref, struct error *error)
 {
     for (size_t i = 0; i < ref->count; i++) {

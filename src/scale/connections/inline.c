@@ -64,10 +64,9 @@ void inline_connections_free(struct inline_connections *connections)
     struct tenant *next_tenant;
     struct used *used;
     struct used *next;
-    HASH_ITER(hh, connections->tenants, tenant, next_tenant)
-    {
+    HASH_ITER(hh, connections->tenants, tenant, next_tenant) {
         HASH_ITER(hh, tenant->used, used, next)
-        drop_used(tenant, used);
+            drop_used(tenant, used);
         drop_tenant(connections, tenant);
     }
     free(connections);

@@ -1,10 +1,10 @@
 /*
- * Inline connections: those that triggers write down in their own metadata, and how many each namespace
- * has. Whoever may write a ScaledObject can make us connect, so no namespace takes all there are; one that
- * two namespaces write down counts for both.
+ * Inline connections: those that triggers write down in their own metadata, and how many each
+ * namespace has. Whoever may write a ScaledObject can make us connect, so no namespace takes all
+ * there are; one that two namespaces write down counts for both.
  *
- * Agent processes are few. Those that the connections file may need are kept for it; of the others a namespace can have
- * at most as many as it leaves: half of them where it is alone.
+ * Agent processes are few. Those that the connections file may need are kept for it; of the others
+ * a namespace can have at most as many as it leaves: half of them where it is alone.
  *
  * Threads: one at a time (the server's turn lock).
  */

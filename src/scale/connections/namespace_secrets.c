@@ -37,7 +37,7 @@ void namespace_secrets_free(struct namespace_secrets *secrets)
     struct namespace_secret *secret;
     struct namespace_secret *next;
     HASH_ITER(hh, secrets->by_namespace, secret, next)
-    drop(secrets, secret);
+        drop(secrets, secret);
     free(secrets);
 }
 

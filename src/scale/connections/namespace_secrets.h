@@ -1,6 +1,7 @@
 /*
- * The connections that teams keep in a Secret of their own namespace (--kubernetes-secrets), as the triggers of the
- * namespace see them. A namespace is read and followed as long as one of its triggers needs that.
+ * The connections that teams keep in a Secret of their own namespace (--kubernetes-secrets), as the
+ * triggers of the namespace see them. A namespace is read and followed as long as one of its
+ * triggers needs that.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -36,8 +37,8 @@ struct namespace_secret {
 };
 
 struct namespace_secrets_settings {
-    /* From now on the namespace's Secret is to be followed, or not any more. Does not block. NULL: there are no
-     * connections from Secrets. */
+    /* From now on the namespace's Secret is to be followed, or not any more. Does not block. NULL:
+     * there are no connections from Secrets. */
     void (*follow)(void *context, const char *namespace, bool is_wanted);
     void *context;
 };
@@ -58,7 +59,8 @@ const struct namespace_secret *namespace_secrets_find(const struct namespace_sec
 const struct named_connection *namespace_secret_connection(const struct namespace_secret *secret,
                                                            const char *name);
 
-/* Why there is none of this name. Returns false. `*ret_waits`: it is not known yet. `secret` may be NULL. */
+/* Why there is none of this name. Returns false. `*ret_waits`: it is not known yet. `secret` may be
+ * NULL. */
 bool namespace_secret_refuse(const struct namespace_secret *secret, const char *namespace,
                              const char *name, bool *ret_waits, struct error *error);
 
@@ -67,8 +69,8 @@ bool namespace_secrets_join(struct namespace_secrets *secrets, struct trigger *t
                             struct error *error);
 void namespace_secrets_leave(struct namespace_secrets *secrets, struct trigger *trigger);
 
-/* What the Secret has now; `connections` is taken, NULL: there is no Secret. With a failure nothing new is known:
- * what was read stays. Those who need it are to be renewed. */
+/* What the Secret has now; `connections` is taken, NULL: there is no Secret. With a failure nothing
+ * new is known: what was read stays. Those who need it are to be renewed. */
 void namespace_secrets_set(struct namespace_secrets *secrets, const char *namespace,
                            struct connections *connections, const struct error *failure,
                            uint64_t revision);

@@ -30,8 +30,8 @@ static bool is_address(const struct option *row)
     return row->flags & (OPTION_URL | OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_PEER);
 }
 
-/* Whatever is no credential may say where one goes to: what is not marked is treated as though it was. And nobody is to have
- * another query run with them. */
+/* Whatever is no credential may say where one goes to: what is not marked is treated as though it
+ * was. And nobody is to have another query run with them. */
 static bool may_steer(const struct option *row)
 {
     bool is_credential = row->flags & (OPTION_SECRET | OPTION_CREDENTIAL) && !is_address(row);

@@ -1,6 +1,7 @@
 /*
- * A trigger's own credentials (--kubernetes): the parameters of the authentication that its ScaledObject or ScaledJob names, in the
- * place of the keys of a connection; and the rules that keep them from going anywhere else.
+ * A trigger's own credentials (--kubernetes): the parameters of the authentication that its
+ * ScaledObject or ScaledJob names, in the place of the keys of a connection; and the rules that
+ * keep them from going anywhere else.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -16,29 +17,31 @@
 #include <stddef.h>
 
 struct own_credentials_settings {
-    /* From now on the credentials of this trigger are to be read, or not any more. Neither blocks. NULL: triggers have no
-     * credentials of their own. Without a table it needs none, only what is known of its HPA. */
+    /* From now on the credentials of this trigger are to be read, or not any more. Neither blocks.
+     * NULL: triggers have no credentials of their own. Without a table it needs none, only what is
+     * known of its HPA. */
     void (*add)(void *context, const struct identity *identity, const struct trigger_ref *ref,
                 const struct option *table);
     void (*remove)(void *context, const struct identity *identity);
     /* The source may have refused them: read them again. */
     void (*doubt)(void *context, const struct identity *identity);
     void *context;
-    bool reads_hpas;             /* doubting reads the replicas of the HPA, too */
-    bool callers_are_verified;   /* each has shown a certificate */
-    bool denies_inline;          /* no address of a trigger's metadata is used */
-    bool allows_authentications; /* ... but one of its authentication is */
+    bool reads_hpas;                               /* doubting reads the replicas of the HPA, too */
+    bool callers_are_verified;                     /* each has shown a certificate */
+    bool denies_inline;                            /* no address of a trigger's metadata is used */
+    bool allows_authentications;                   /* ... but one of its authentication is */
     const struct cluster_authentications *cluster; /* NULL: none is listed; borrowed */
 };
 
-/* What the trigger may do with its credentials (NULL: they are not known yet). False with the error, and where they may
- * come yet with `*ret_waits`. */
+/* What the trigger may do with its credentials (NULL: they are not known yet). False with the
+ * error, and where they may come yet with `*ret_waits`. */
 bool own_credentials_admit(const struct own_credentials_settings *settings,
                            const struct trigger_ref *ref, const struct option *table,
                            const struct credentials *credentials, bool *ret_waits,
                            struct error *error);
 
-/* The metadata, and the credentials as though they were variables: never shown. Everything but the entries is borrowed. */
+/* The metadata, and the credentials as though they were variables: never shown. Everything but the
+ * entries is borrowed. */
 struct own_credentials_joined {
     struct option_entry *entries;
     char **keys; /* of those that are added */

@@ -58,7 +58,8 @@ static struct step step_of(const struct window_sample *before, const struct wind
     return step;
 }
 
-/* The sum of the last steps that span at min so long; false: the window is too short for it, or has a gap. */
+/* The sum of the last steps that span at min so long; false: the window is too short for it, or has
+ * a gap. */
 static bool sum_of_last(const struct window *window, int64_t span_ms, struct step *ret_sum)
 {
     struct step sum = {0};
@@ -152,7 +153,8 @@ static void observe(struct flow_rate *rate, double observed, int64_t at_ms)
     rate->observed_ms = at_ms;
 }
 
-/* Whether so much waited that no consumer can have been idle: a second of work, and a message for each. */
+/* Whether so much waited that no consumer can have been idle: a second of work, and a message for
+ * each. */
 static bool is_busy(const struct window_sample *sample, const struct step *step)
 {
     const struct reading *reading = &sample->reading;
@@ -167,7 +169,8 @@ static void forget_busy(struct flow_rate *rate)
     rate->consumed = rate->consumer_ms = 0;
 }
 
-/* Without one that was consumed it may be a long job, which counts when it is done, or a stall, which never does. */
+/* Without one that was consumed it may be a long job, which counts when it is done, or a stall,
+ * which never does. */
 static void add_step(struct flow_rate *rate, const struct window_sample *before,
                      const struct window_sample *sample)
 {

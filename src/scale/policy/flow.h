@@ -1,9 +1,9 @@
 /*
- * Flow: how fast messages arrive and are consumed, what one consumer does per second, and whether consumers are stuck;
- * from a window of readings.
+ * Flow: how fast messages arrive and are consumed, what one consumer does per second, and whether
+ * consumers are stuck; from a window of readings.
  *
- * Rates come from totals where the source has them, else from the rates that it reports, and one of the two from the other
- * and the change of what is there. What cannot be known is NAN.
+ * Rates come from totals where the source has them, else from the rates that it reports, and one of
+ * the two from the other and the change of what is there. What cannot be known is NAN.
  *
  * Threads: any; pure.
  */
@@ -16,7 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What consumers do; the names are those of Burrow, which judges Kafka's consumers by the same rules. */
+/* What consumers do; the names are those of Burrow, which judges Kafka's consumers by the same
+ * rules. */
 enum flow_status {
     FLOW_UNKNOWN, /* the source does not report enough, or the window is too short */
     FLOW_OK,
@@ -42,15 +43,15 @@ enum { FLOW_SPAN_MS = 60 * 1000, FLOW_RECENT_MS = 15 * 1000 };
 
 struct flow flow_of(const struct window *window);
 
-/* `rate`: what one consumer does per second, NAN where that is not known: a slow consumer is not a stuck one.
- * `count_interval_ms`: how often the source counts what was consumed. */
+/* `rate`: what one consumer does per second, NAN where that is not known: a slow consumer is not a
+ * stuck one. `count_interval_ms`: how often the source counts what was consumed. */
 enum flow_status flow_status_of(const struct window *window, double rate,
                                 int64_t count_interval_ms);
 
 /*
- * What one consumer does per second, from times in which messages waited throughout: all consumers were busy then. The
- * median of the last observations, so that a single odd one counts nothing; two in a row that are far off and agree are a
- * change of the speed, and replace the others.
+ * What one consumer does per second, from times in which messages waited throughout: all consumers
+ * were busy then. The median of the last observations, so that a single odd one counts nothing; two
+ * in a row that are far off and agree are a change of the speed, and replace the others.
  */
 enum { FLOW_OBSERVATIONS = 9 };
 
@@ -70,11 +71,11 @@ void flow_rate_update(struct flow_rate *rate, const struct window *window);
 double flow_rate_median(const struct flow_rate *rate); /* NAN: none yet */
 double flow_rate_now(const struct flow_rate *rate);    /* since the last observation */
 
-/* Whether consumers do far less than `expected` now, in spite of chance: before observations say so. */
+/* Whether consumers do far less than `expected` now, in spite of chance: before observations say
+ * so. */
 bool flow_rate_is_slower(const struct flow_rate *rate, double expected);
 
-double
-flow_rate_spread(const struct flow_rate
-                     *rate); /* between the smallest and the largest, as a share of the median */
+double flow_rate_spread(const struct flow_rate *rate); /* between the smallest and the largest, as a
+                                                          share of the median */
 
 #endif

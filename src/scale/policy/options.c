@@ -9,8 +9,8 @@
 
 const char *const policy_on_stall_names[] = {"scale", "hold", NULL};
 
-/* Whether a key gives the trigger a policy by itself, or only says how. burstThreshold and burstReplicas are refused
- * (general_table): the target must not change when they become steps. */
+/* Whether a key gives the trigger a policy by itself, or only says how. burstThreshold and
+ * burstReplicas are refused (general_table): the target must not change when they become steps. */
 static const struct {
     const char *key;
     bool decides;

@@ -1,5 +1,6 @@
 /*
- * The options of a policy: rows of the table of the general keys (general.c), and the settings they make.
+ * The options of a policy: rows of the table of the general keys (general.c), and the settings they
+ * make.
  *
  * Threads: any; pure.
  */
@@ -39,15 +40,16 @@ struct policy_options {
 
 extern const char *const policy_on_stall_names[];
 
-/* The settings, and every mistake. False: no option is there that gives a trigger a policy (`shadow` changes no answer). */
+/* The settings, and every mistake. False: no option is there that gives a trigger a policy
+ * (`shadow` changes no answer). */
 bool policy_options_compile(const struct policy_options *options,
                             struct policy_settings *ret_settings, struct error *mistakes);
 
 /* Is it one of a policy's keys? `shadow` is not: it has no shadow of its own. */
 bool policy_options_has(const char *key);
 
-/* Does this entry alone give a trigger a policy? Also with a value that cannot be read: the target must not change when it
- * is corrected. */
+/* Does this entry alone give a trigger a policy? Also with a value that cannot be read: the target
+ * must not change when it is corrected. */
 bool policy_options_decides(const char *key, const char *value);
 
 #endif

@@ -3,15 +3,16 @@
 #include <math.h>
 
 /*
- * The constants were chosen in the simulator (bench/policies.c; bench/README.md has the table and what lost): how far the
- * need must rise or fall before another number is asked for, and for how long it must have fallen.
+ * The constants were chosen in the simulator (bench/policies.c; bench/README.md has the table and
+ * what lost): how far the need must rise or fall before another number is asked for, and for how
+ * long it must have fallen.
  */
 enum { LOWER_AFTER_MS = 60 * 1000, REMEMBERED_MS = 5 * 60 * 1000 };
 
 static const double raised_share = 0.05, lower_share = 0.1;
 
-/* How much may wait, as a share of the time that is left for it; within how many times maxWait there is to be as much; and
- * the share of what arrives that is consumed at least. */
+/* How much may wait, as a share of the time that is left for it; within how many times maxWait
+ * there is to be as much; and the share of what arrives that is consumed at least. */
 static const double waiting_share = 0.5, balance_times = 1.5, min_arrivals_share = 0.7;
 
 /* At the maximum: beyond the HPA's tolerance of 10 %, or a few replicas are missing for ever. */
@@ -68,7 +69,8 @@ static void limit_to(struct policy_decision *decision, int64_t replicas, enum po
 
 /* ---- the objective ---- */
 
-/* Per second, without what chance may have added (a standard deviation): of long jobs few end at a time. */
+/* Per second, without what chance may have added (a standard deviation): of long jobs few end at a
+ * time. */
 static double surely_consumed(const struct flow *flow)
 {
     double messages = flow->consumption_rate * FLOW_RECENT_MS / 1000;
@@ -90,8 +92,8 @@ static double rate_of(const struct policy_decision *decision)
     return rate * settings->consumers_per_replica;
 }
 
-/* Up at once; down when the need has been lower for a while, to the most that it was meanwhile: each change costs the
- * workers that it stops. */
+/* Up at once; down when the need has been lower for a while, to the most that it was meanwhile:
+ * each change costs the workers that it stops. */
 static int64_t smooth(struct policy_state *state, double need, int64_t at_ms)
 {
     double requested = (double)state->objective;
@@ -115,9 +117,10 @@ static int64_t smooth(struct policy_state *state, double need, int64_t at_ms)
 }
 
 /*
- * As many as what arrives needs, and more or fewer of them while more or less waits than may: for half of the time that is
- * left. So replicas are used fully, where thresholds that somebody chose carefully use them fully, too; and as messages
- * wait most of the time, replicas that became faster are noticed.
+ * As many as what arrives needs, and more or fewer of them while more or less waits than may: for
+ * half of the time that is left. So replicas are used fully, where thresholds that somebody chose
+ * carefully use them fully, too; and as messages wait most of the time, replicas that became faster
+ * are noticed.
  */
 static double balance(const struct policy_decision *decision, double rate, double left_s)
 {
@@ -129,8 +132,9 @@ static double balance(const struct policy_decision *decision, double rate, doubl
     return fmax(needed, arrivals * min_arrivals_share) / rate;
 }
 
-/* What arrives now is to start within maxWait, and a replica that is asked for now works after its start-up: until then
- * nothing may be done, and all that waits must be done in the time that is left. */
+/* What arrives now is to start within maxWait, and a replica that is asked for now works after its
+ * start-up: until then nothing may be done, and all that waits must be done in the time that is
+ * left. */
 static bool meet_objective(struct policy_decision *decision)
 {
     const struct policy_settings *settings = decision->settings;
@@ -143,7 +147,8 @@ static bool meet_objective(struct policy_decision *decision)
         return false;
     decision->by_waiting = decision->waiting / (rate * left_s);
     if (decision->flow.span_ms == 0) {
-        /* After a restart nothing is known of arrivals, and the threshold decides; after an outage what was. */
+        /* After a restart nothing is known of arrivals, and the threshold decides; after an outage
+         * what was. */
         bool is_known =
             state->objective_ms > 0 && decision->last->at_ms - state->objective_ms <= REMEMBERED_MS;
         raise_to(decision, is_known ? state->objective : 0, POLICY_BY_ARRIVALS);
@@ -202,7 +207,8 @@ static void raise_by_in_flight(struct policy_decision *decision)
         decision->result->active = true;
 }
 
-/* More replicas do not help consumers that are stuck, or a partition that one consumer alone may read. */
+/* More replicas do not help consumers that are stuck, or a partition that one consumer alone may
+ * read. */
 static void limit_by_status(struct policy_decision *decision)
 {
     struct policy_state *state = decision->state;
@@ -229,7 +235,8 @@ static void limit_by_status(struct policy_decision *decision)
 
 /* ---- scaleDownWhenIdle ---- */
 
-/* Where the source has no number, and that means one (no series: 0), it does so for all samples without one. */
+/* Where the source has no number, and that means one (no series: 0), it does so for all samples
+ * without one. */
 static void fold_idle(struct policy_state *state, const struct policy_decision *decision)
 {
     const struct window *window = decision->input->window;
@@ -251,8 +258,8 @@ static void fold_idle(struct policy_state *state, const struct policy_decision *
 }
 
 /*
- * After a restart nobody knows how many replicas there are: as many as there are consumers, or messages in flight, one for
- * each that may be at work.
+ * After a restart nobody knows how many replicas there are: as many as there are consumers, or
+ * messages in flight, one for each that may be at work.
  */
 static int64_t begin_peak(const struct policy_decision *decision)
 {

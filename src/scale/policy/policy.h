@@ -1,8 +1,10 @@
 /*
- * A policy: how many replicas, from the last readings of a query and the settings of a trigger, and why.
+ * A policy: how many replicas, from the last readings of a query and the settings of a trigger, and
+ * why.
  *
- * Without any of these settings a trigger has no policy, and is answered value and threshold as KEDA's scaler would. With
- * one it is answered whole replicas at a target of 1, so that the HPA only has to carry them out.
+ * Without any of these settings a trigger has no policy, and is answered value and threshold as
+ * KEDA's scaler would. With one it is answered whole replicas at a target of 1, so that the HPA
+ * only has to carry them out.
  *
  * Threads: any; pure. The state belongs to the trigger.
  */
@@ -50,18 +52,19 @@ struct policy_settings policy_no_settings(void);
 /* What must be known besides what the scaler counts; enum reading_field. */
 unsigned policy_needs(const struct policy_settings *settings);
 
-/* ... and what is of use where the source has it: a stall is noticed by consumers that are there. */
+/* ... and what is of use where the source has it: a stall is noticed by consumers that are there.
+ */
 unsigned policy_wants(const struct policy_settings *settings);
 
 /* What is kept of a trigger between two decisions. Start from {0}. */
 struct policy_state {
     bool has_begun;
-    int64_t
-        idle_since_ms; /* the sample since which nothing waited and nothing was in flight; 0: busy */
-    int64_t folded_ms;    /* the samples until here are in it */
-    int64_t peak;         /* the most that was asked for since it was idle */
-    size_t step;          /* of `steps`, and 1; 0: none */
-    int64_t before_stall; /* what was asked for when consumption stopped */
+    int64_t idle_since_ms; /* the sample since which nothing waited and nothing was in flight; 0:
+                              busy */
+    int64_t folded_ms;     /* the samples until here are in it */
+    int64_t peak;          /* the most that was asked for since it was idle */
+    size_t step;           /* of `steps`, and 1; 0: none */
+    int64_t before_stall;  /* what was asked for when consumption stopped */
     enum flow_status status;
     struct flow_rate rate;
     int64_t objective; /* what it asked for last ... */
@@ -75,11 +78,11 @@ struct policy_input {
     double value;                /* as the scaler evaluated it */
     bool active;
     double threshold;
-    bool
-        has_threshold; /* the user set it: with steps the larger number counts, without it the steps alone */
+    bool has_threshold; /* the user set it: with steps the larger number counts, without it the
+                           steps alone */
     int64_t count_interval_ms; /* as struct scaler has it */
-    double
-        max_useful; /* replicas: beyond it they have nothing to do (partitions); INFINITY: no limit */
+    double max_useful; /* replicas: beyond it they have nothing to do (partitions); INFINITY: no
+                          limit */
 };
 
 /* Which term bound the replicas. */
@@ -127,8 +130,8 @@ struct policy_decision {
     struct policy_result *result;
 };
 
-/* One step, of the window's last sample: once for each, in their order. Fails where the readings lack what the settings
- * need. `ret_decision` points to what was handed in; NULL: not needed. */
+/* One step, of the window's last sample: once for each, in their order. Fails where the readings
+ * lack what the settings need. `ret_decision` points to what was handed in; NULL: not needed. */
 bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
                    const struct policy_input *input, struct policy_result *ret_result,
                    struct policy_decision *ret_decision, struct error *error);

@@ -8,7 +8,8 @@
 
 #include "scale/policy/policy.h"
 
-/* Adds "12 replicas: 6,900 waiting need 12 to start within 60 s at 10/s each; 81/s arriving need 9". */
+/* Adds "12 replicas: 6,900 waiting need 12 to start within 60 s at 10/s each; 81/s arriving need
+ * 9". */
 void policy_words_add(const struct policy_decision *decision, struct text *words);
 
 /* "arrivals", for metrics and JSON. */

@@ -4,8 +4,8 @@
  * leaves in one batch, and there is one place that knows what may be under way together.
  *
  * The core's rules: one read, one message and one status in flight each; a status needs the initial
- * metadata before it or with it; RECV_CLOSE_ON_SERVER exactly once, and the call is over when it has
- * come back, be it finished, cancelled or cut off.
+ * metadata before it or with it; RECV_CLOSE_ON_SERVER exactly once, and the call is over when it
+ * has come back, be it finished, cancelled or cut off.
  */
 #include "serve/grpc_core/call.h"
 
@@ -158,8 +158,8 @@ static void start_write(struct core_call *call)
     start(call, operations, count, tag);
 }
 
-/* Of a message that it refuses the core does not give the reason: it is too large, but for one that cannot be
- * decompressed, whose client gets INTERNAL. */
+/* Of a message that it refuses the core does not give the reason: it is too large, but for one that
+ * cannot be decompressed, whose client gets INTERNAL. */
 static enum status ending_of(const struct core_call *call)
 {
     if (call->finished)

@@ -1,6 +1,6 @@
 /*
- * The transport on the gRPC C core: the server, its two threads, and its end. What becomes of a call
- * is in call.c.
+ * The transport on the gRPC C core: the server, its two threads, and its end. What becomes of a
+ * call is in call.c.
  */
 #include "serve/grpc_core/state.h"
 
@@ -25,10 +25,12 @@
 
 /* Calls that may arrive at once without waiting for us to request the next. */
 #define REQUESTS_AHEAD 128
-/* Of all headers of a call. Ours need a few hundred bytes; a proxy's tracing and tokens some more. */
+/* Of all headers of a call. Ours need a few hundred bytes; a proxy's tracing and tokens some more.
+ */
 #define METADATA_BYTES 16384
 #define HANDSHAKE_MS 20000
-/* Clients may ping this often, also while they call nothing; faster ones are thrown out by the core. */
+/* Clients may ping this often, also while they call nothing; faster ones are thrown out by the
+ * core. */
 #define CLIENT_PING_MS 5000
 /* How long a drain without calls waits for the connections to close: a peer that is stopped or lost
  * would hold it up. */
@@ -76,7 +78,8 @@ static void settle(struct core_server *server)
         core_call_advance(call);
 }
 
-/* One event, or none when the time has come, and all that follows from it. Returns when to be back. */
+/* One event, or none when the time has come, and all that follows from it. Returns when to be back.
+ */
 static int64_t take_turn(struct core_server *server, const grpc_event *event)
 {
     pthread_mutex_lock(&server->lock);
@@ -169,8 +172,8 @@ static int64_t or_never(int64_t number)
     return number == 0 ? INT_MAX : number; /* which the core takes for no limit */
 }
 
-/* Of a connection. A client that has as many waits in silence with the next, so the service must be the one to
- * refuse what is beyond the limit. */
+/* Of a connection. A client that has as many waits in silence with the next, so the service must be
+ * the one to refuse what is beyond the limit. */
 static int64_t max_calls(const struct server_options *options)
 {
     enum { BESIDE_STREAMS = 10000 };
@@ -266,7 +269,8 @@ static struct core_server *new_server(const struct server_options *options,
     return server;
 }
 
-/* The core gives the reason only in its log: ...{syscall:"bind", os_error:"Address already in use"... */
+/* The core gives the reason only in its log: ...{syscall:"bind", os_error:"Address already in
+ * use"... */
 static char *reason_in(const struct text *errors)
 {
     static const char mark[] = "os_error:\"";
@@ -348,8 +352,8 @@ static void begin_drain(struct core_server *server)
     wake(&server->server);
 }
 
-/* Whoever sets `woken` may start a batch, and was_woken() takes it back. Set for good here, so that a
- * wake from now on does nothing. */
+/* Whoever sets `woken` may start a batch, and was_woken() takes it back. Set for good here, so that
+ * a wake from now on does nothing. */
 static void disable_wake(struct core_server *server)
 {
     while (!server->stopped && atomic_exchange(&server->woken, true))
@@ -357,9 +361,9 @@ static void disable_wake(struct core_server *server)
 }
 
 /*
- * A call that the core had handed to us still begins, and is waited for like the others. What arrives
- * after the shutdown, until the client has read GOAWAY, the core resets (CANCELLED) before it begins;
- * it cannot send GOAWAY first.
+ * A call that the core had handed to us still begins, and is waited for like the others. What
+ * arrives after the shutdown, until the client has read GOAWAY, the core resets (CANCELLED) before
+ * it begins; it cannot send GOAWAY first.
  */
 static size_t drain(struct server *base, int64_t grace_ms)
 {

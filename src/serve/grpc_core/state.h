@@ -1,11 +1,11 @@
 /*
- * The data that the modules of the C core transport share: server.c has the server, its threads and their turns;
- * call.c has what becomes of one call; tls.c has certificates, and
- * who a client is.
+ * The data that the modules of the C core transport share: server.c has the server, its threads and
+ * their turns; call.c has what becomes of one call; tls.c has certificates, and who a client is.
  *
  * Threads: the server's two wait on one completion queue, and the turn lock is held from an event's
- * arrival until all that it led to has been ordered of the core. Everything here is under that lock,
- * except where core_server says otherwise. Nothing is waited for under it: starting a batch does not block.
+ * arrival until all that it led to has been ordered of the core. Everything here is under that
+ * lock, except where core_server says otherwise. Nothing is waited for under it: starting a batch
+ * does not block.
  */
 #ifndef BACKLOG_SERVE_GRPC_CORE_STATE_H
 #define BACKLOG_SERVE_GRPC_CORE_STATE_H

@@ -1,6 +1,6 @@
 /*
- * TLS on the C core: it fetches the certificate to show at each handshake, and gives the names in the
- * client's certificate for each call.
+ * TLS on the C core: it fetches the certificate to show at each handshake, and gives the names in
+ * the client's certificate for each call.
  */
 #include "serve/grpc_core/tls.h"
 

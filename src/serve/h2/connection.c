@@ -47,7 +47,8 @@ void h2_connection_free(struct h2_connection *connection)
     free(connection);
 }
 
-/* The client gets everything that was sent only if none of its own bytes arrive at a closed socket. */
+/* The client gets everything that was sent only if none of its own bytes arrive at a closed socket.
+ */
 void h2_connection_linger(struct h2_connection *connection)
 {
     end_session(connection);
@@ -135,7 +136,7 @@ static void retire(struct h2_connection *connection)
     h2_connection_close_gracefully(connection);
     if (service->retire != NULL)
         LIST_FOREACH(call, &connection->calls, of_connection)
-    service->retire(service->context, &call->call);
+            service->retire(service->context, &call->call);
 }
 
 static bool has_passed(const struct h2_connection *connection, int64_t since_ms,

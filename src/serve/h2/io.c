@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beside DATA, of which a call has one. With more than that to be written the client is not read. */
+/* Beside DATA, of which a call has one. With more than that to be written the client is not read.
+ */
 enum { MAX_QUEUED_FRAMES = 4096 };
 
 /* ---- in ---- */

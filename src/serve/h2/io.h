@@ -10,8 +10,8 @@
 
 /* Takes the socket. */
 void h2_io_accept(struct h2_server *server, int fd, const char *address);
-/* At the end of a turn; may free it. Stays touched while it writes, so that what its own hooks order now
- * waits for the next turn. */
+/* At the end of a turn; may free it. Stays touched while it writes, so that what its own hooks
+ * order now waits for the next turn. */
 void h2_io_flush(struct h2_connection *connection);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What the nghttp2 transport takes from clients, all in one table: each limit's name, its number, why,
- * and how often it was reached.
+ * What the nghttp2 transport takes from clients, all in one table: each limit's name, its number,
+ * why, and how often it was reached.
  *
  * Threads: the server's own, but for reading the counts (any).
  */
@@ -47,7 +47,8 @@ struct h2_limits {
 /* By number; ends with one without a name. */
 extern const struct limit h2_limit_table[];
 
-/* The table's numbers, and the operator's where the options have some. False: those are not sound. */
+/* The table's numbers, and the operator's where the options have some. False: those are not sound.
+ */
 bool h2_limits_init(struct h2_limits *limits, const struct server_options *options,
                     struct error *error);
 bool h2_limits_check(const struct server_options *options, struct error *error);
@@ -56,16 +57,17 @@ bool h2_limits_check(const struct server_options *options, struct error *error);
 void h2_limit_hit(struct h2_limits *limits, enum h2_limit limit, const char *peer, int64_t now_ms);
 
 /*
- * Whether an address may have `more` of what all clients share. It may have as much as it leaves to the others: so
- * one takes half of it at most, the next half of the rest. One address, or a few, leave something; about sixteen
- * together take all.
+ * Whether an address may have `more` of what all clients share. It may have as much as it leaves to
+ * the others: so one takes half of it at most, the next half of the rest. One address, or a few,
+ * leave something; about sixteen together take all.
  */
 bool h2_limit_leaves(const struct h2_limits *limits, enum h2_limit limit, size_t of_all,
                      size_t of_address, size_t more);
 
 /*
- * How much of a rate is used up, as one time: when it will be unused again. Each take moves it by the
- * time that one takes to come back, and it may lie as far ahead as the limit's number of them takes.
+ * How much of a rate is used up, as one time: when it will be unused again. Each take moves it by
+ * the time that one takes to come back, and it may lie as far ahead as the limit's number of them
+ * takes.
  */
 struct h2_bucket {
     int64_t unused_us;

@@ -1,8 +1,8 @@
 /*
  * New connections, and the limits on them.
  *
- * At the limit the oldest connection that has not sent its SETTINGS is closed, so that silent connections
- * cannot lock others out.
+ * At the limit the oldest connection that has not sent its SETTINGS is closed, so that silent
+ * connections cannot lock others out.
  */
 
 #include "serve/h2/listener.h"
@@ -32,8 +32,8 @@ static int open_spare(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* GOAWAY, with ENHANCE_YOUR_CALM as the reason, behind SETTINGS, which have to come first. Who speaks TLS gets a fatal
- * alert: internal_error, as there is none for a server that is full. */
+/* GOAWAY, with ENHANCE_YOUR_CALM as the reason, behind SETTINGS, which have to come first. Who
+ * speaks TLS gets a fatal alert: internal_error, as there is none for a server that is full. */
 static void refuse(struct h2_server *server, int fd)
 {
     static const uint8_t alert[] = {SSL3_RT_ALERT,        3, 1, 0, 2, SSL3_AL_FATAL,
@@ -69,12 +69,13 @@ static struct h2_connection *oldest_silent(const struct h2_server *server,
 {
     struct h2_connection *connection;
     TAILQ_FOREACH(connection, &server->connections, all)
-    if (is_silent(connection) && (peer == NULL || connection->peer == peer))
-        return connection;
+        if (is_silent(connection) && (peer == NULL || connection->peer == peer))
+            return connection;
     return NULL;
 }
 
-/* Whether there is a place, after a silent connection (of the peer, or of anybody) had to leave one. */
+/* Whether there is a place, after a silent connection (of the peer, or of anybody) had to leave
+ * one. */
 static bool make_room(struct h2_server *server, enum h2_limit limit, size_t count,
                       const char *address, const struct h2_peer *peer)
 {
@@ -135,8 +136,8 @@ static void pause_listener(struct h2_server *server)
     event_del(server->listening);
 }
 
-/* Left alone, a connection for which there is no descriptor would have the loop spin: it stays in the
- * backlog, and is reported again and again. */
+/* Left alone, a connection for which there is no descriptor would have the loop spin: it stays in
+ * the backlog, and is reported again and again. */
 static void refuse_with_spare(struct h2_server *server)
 {
     char address[H2_ADDRESS_BYTES];

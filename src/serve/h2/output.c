@@ -1,5 +1,6 @@
 /*
- * What a connection writes: all that nghttp2 has queued, and what the socket did not take, when it does.
+ * What a connection writes: all that nghttp2 has queued, and what the socket did not take, when it
+ * does.
  */
 
 #include "serve/h2/output.h"

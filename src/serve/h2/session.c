@@ -1,7 +1,7 @@
 /*
  * HTTP/2: nghttp2's events of one connection, passed to its calls, and limits on what costs us work
- * or memory and the client nothing. A connection that is terminating gets no more events: nghttp2 goes on with what
- * was read of it in one go, and then its session ends.
+ * or memory and the client nothing. A connection that is terminating gets no more events: nghttp2
+ * goes on with what was read of it in one go, and then its session ends.
  */
 
 #include "serve/h2/session.h"
@@ -50,8 +50,9 @@ static int headers_begin(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-/* Trailers are counted as headers are, and mean nothing to us. After a failure nghttp2 decodes the rest of
- * the block, as HPACK demands, but calls us no more: one frame can name 16,000 headers of 4 KiB. */
+/* Trailers are counted as headers are, and mean nothing to us. After a failure nghttp2 decodes the
+ * rest of the block, as HPACK demands, but calls us no more: one frame can name 16,000 headers of 4
+ * KiB. */
 static int header_received(nghttp2_session *session, const nghttp2_frame *frame,
                            nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags,
                            void *user_data)
@@ -254,7 +255,8 @@ nghttp2_session *h2_session_new(struct h2_connection *connection)
 {
     struct h2_server *server = connection->server;
     const struct h2_limits *limits = &server->limits;
-    /* A client that has as many waits in silence with the next, so that other limits must answer before. */
+    /* A client that has as many waits in silence with the next, so that other limits must answer
+     * before. */
     size_t max_calls = server->max_streams + (size_t)limits->max[H2_CALLS];
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)max_calls},

@@ -1,6 +1,6 @@
 /*
- * A connection's bytes: the socket's, or what TLS makes of them. OpenSSL reads one record at a time and leaves
- * what follows to the socket, so that whatever there is to be read, the loop sees.
+ * A connection's bytes: the socket's, or what TLS makes of them. OpenSSL reads one record at a time
+ * and leaves what follows to the socket, so that whatever there is to be read, the loop sees.
  */
 
 #include "serve/h2/socket.h"
@@ -92,8 +92,9 @@ static void identify(struct h2_connection *connection)
         connection->refusal = peer_refusal(connection->names, server->client_rule);
 }
 
-/* At most once in ten seconds: clients in plain text, or without a certificate, reconnect again and again. They do not hide a
- * client whose name is refused, which may connect only once: that has a time of its own. */
+/* At most once in ten seconds: clients in plain text, or without a certificate, reconnect again and
+ * again. They do not hide a client whose name is refused, which may connect only once: that has a
+ * time of its own. */
 static void warn_handshake(const struct h2_connection *connection, int64_t *warned_ms,
                            const char *why)
 {
@@ -154,7 +155,8 @@ enum h2_handshake h2_socket_handshake(struct h2_connection *connection)
 
 /* ---- the bytes ---- */
 
-/* The result of a call of OpenSSL that moved nothing: 0: try again later; -1: the connection is broken. */
+/* The result of a call of OpenSSL that moved nothing: 0: try again later; -1: the connection is
+ * broken. */
 static ssize_t nothing_moved(struct h2_connection *connection, int result)
 {
     int wanted = SSL_get_error(connection->tls, result);

@@ -19,11 +19,12 @@
  *   listener     the address, new connections, and those that there is no place for
  *   server       the loop and its thread, turns, wakes, the drain
  *
- * Threads: one runs the loop, the sessions and the service's hooks, so the turn lock is this thread.
- * Others only write to wake_fd, and wait for the thread's end.
+ * Threads: one runs the loop, the sessions and the service's hooks, so the turn lock is this
+ * thread. Others only write to wake_fd, and wait for the thread's end.
  *
- * A turn is: everything that has arrived is read, and hooks order answers of nghttp2; then the service
- * has its turn; and only then each connection that has something to send writes, once and all of it.
+ * A turn is: everything that has arrived is read, and hooks order answers of nghttp2; then the
+ * service has its turn; and only then each connection that has something to send writes, once and
+ * all of it.
  */
 #ifndef BACKLOG_SERVE_H2_STATE_H
 #define BACKLOG_SERVE_H2_STATE_H
@@ -94,8 +95,8 @@ enum h2_phase {
     H2_GOAWAY_SENT,         /* GOAWAY was sent, and calls that were on the way are still served */
     H2_GOAWAY_ACKNOWLEDGED, /* new calls are no longer served; those it has go on */
     H2_TERMINATING,         /* it exceeded a limit: what it sends is ignored */
-    H2_LINGERING /* everything is sent, and the session gone: its last bytes are waited for, or they would
-                    reset the connection, and discard what we sent */
+    H2_LINGERING /* everything is sent, and the session gone: its last bytes are waited for, or they
+                    would reset the connection, and discard what we sent */
 };
 
 struct h2_connection {

@@ -1,5 +1,6 @@
 /*
- * Counters of answers: how many were fresh, held or refused; what was sent on streams, and how soon.
+ * Counters of answers: how many were fresh, held or refused; what was sent on streams, and how
+ * soon.
  *
  * Threads: the server's, under its turn lock.
  */

@@ -29,8 +29,8 @@ uint64_t call_stats_ended(const struct call_stats *list)
     const struct call_stats *stats;
     uint64_t ended = 0;
     LL_FOREACH(list, stats)
-    for (size_t code = 0; code < RPC_STATUSES; code++)
-        ended += stats->ended[code];
+        for (size_t code = 0; code < RPC_STATUSES; code++)
+            ended += stats->ended[code];
     return ended;
 }
 
@@ -43,19 +43,17 @@ void call_stats_write(const struct call_stats *list, struct text *page)
     metric_family(page, "backlog_calls_total", METRIC_COUNTER,
                   "Calls that have ended, by what their clients got.");
     LL_FOREACH(list, stats)
-    write_ended(stats, page);
+        write_ended(stats, page);
 
     metric_family(page, seconds, METRIC_HISTOGRAM,
                   "From the request of a call that is no stream to its answer.");
-    LL_FOREACH(list, stats)
-    {
+    LL_FOREACH(list, stats) {
         _cleanup_(memory_free) char *labels = labels_of(stats);
         if (!stats->is_stream)
             metric_histogram(page, seconds, labels, &stats->seconds);
     }
     metric_family(page, streams, METRIC_GAUGE, "Streams that are open.");
-    LL_FOREACH(list, stats)
-    {
+    LL_FOREACH(list, stats) {
         _cleanup_(memory_free) char *labels = labels_of(stats);
         if (stats->is_stream)
             metric_sample(page, streams, labels, (double)stats->open);

@@ -1,6 +1,6 @@
 /*
- * What is counted of the calls of one method: how many streams there are, how calls ended, and how long those
- * took that are answered once.
+ * What is counted of the calls of one method: how many streams there are, how calls ended, and how
+ * long those took that are answered once.
  *
  * Threads: the server's, under its turn lock.
  */

@@ -122,8 +122,8 @@ static void handle_get_metrics(struct rpc *rpc, const ProtobufCMessage *message,
 
 /* ---- GetMetricSpec ---- */
 
-/* Wrong metadata is answered too: KEDA shows nobody the error of this call, and one that fails takes
- * the object's other triggers with it (#8056, #5914). GetMetrics reports the mistakes. */
+/* Wrong metadata is answered too: KEDA shows nobody the error of this call, and one that fails
+ * takes the object's other triggers with it (#8056, #5914). GetMetrics reports the mistakes. */
 static void handle_get_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
     struct scaler_call *call = (struct scaler_call *)rpc;

@@ -26,8 +26,8 @@ struct external_scaler_settings {
 struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings);
 void external_scaler_free(struct external_scaler *scaler);
 
-/* Under the turn lock, as an call: the connections file has changed. Calls that wait and open streams go on
- * with what their triggers call now, within some turns. Takes the connections. */
+/* Under the turn lock, as an call: the connections file has changed. Calls that wait and open
+ * streams go on with what their triggers call now, within some turns. Takes the connections. */
 void external_scaler_set_connections(struct external_scaler *scaler,
                                      struct connections *connections);
 

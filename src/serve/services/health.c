@@ -91,8 +91,7 @@ static void drain(void *context)
     struct health *health = context;
     struct health_call *watch;
     health->draining = true;
-    DL_FOREACH(health->watches, watch)
-    {
+    DL_FOREACH(health->watches, watch) {
         if (watch->is_of_readiness)
             send(watch, SERVING_STATUS(NOT_SERVING));
     }

@@ -4,8 +4,8 @@
  *   liveness                                         serving while it can be called
  *   "" (the server), readiness, and a given service   serving until the server drains
  *
- * A source that cannot be measured changes nothing here: others can be, and what to answer without a
- * measurement is decided for each call.
+ * A source that cannot be measured changes nothing here: others can be, and what to answer without
+ * a measurement is decided for each call.
  *
  * Threads: the hooks run under the server's turn lock (transport.h).
  */

@@ -1,8 +1,9 @@
 /*
- * Calls that another thread has run by the server's loop, under its turn lock, between two events: to read the
- * triggers, or to replace the connections.
+ * Calls that another thread has run by the server's loop, under its turn lock, between two events:
+ * to read the triggers, or to replace the connections.
  *
- * Threads: loop_calls_run() from any but the server's own; loop_calls_turn() from the service's turn.
+ * Threads: loop_calls_run() from any but the server's own; loop_calls_turn() from the service's
+ * turn.
  */
 #ifndef BACKLOG_SERVE_SERVICES_LOOP_CALL_H
 #define BACKLOG_SERVE_SERVICES_LOOP_CALL_H
@@ -16,8 +17,8 @@ struct loop_calls;
 struct loop_calls *loop_calls_new(void (*wake)(void *context), void *context);
 void loop_calls_free(struct loop_calls *loop_calls); /* nobody waits */
 
-/* Returns once `run` has returned. False: the loop did not start it within `timeout_ms` (it is busy, or has
- * ended), and will not start it any more. */
+/* Returns once `run` has returned. False: the loop did not start it within `timeout_ms` (it is
+ * busy, or has ended), and will not start it any more. */
 bool loop_calls_run(struct loop_calls *loop_calls, void (*run)(void *context), void *context,
                     int64_t timeout_ms);
 

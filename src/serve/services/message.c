@@ -51,8 +51,8 @@ static bool is_set(const ProtobufCFieldDescriptor *field, const void *member,
     return *(void *const *)member != NULL;
 }
 
-/* Two of one message would have to be merged, piece by piece: many of them are quadratic work, and no client
- * sends that. Of two of any other field the last one counts, as protobuf says. */
+/* Two of one message would have to be merged, piece by piece: many of them are quadratic work, and
+ * no client sends that. Of two of any other field the last one counts, as protobuf says. */
 static bool set_message(struct arena *arena, const ProtobufCFieldDescriptor *field,
                         struct bytes content, int depth, void *member, void *quantifier,
                         struct error *error)

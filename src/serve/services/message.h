@@ -1,10 +1,11 @@
 /*
  * Messages: decoding what came from outside, strictly, and encoding what goes there.
  *
- * protobuf-c's own decoder accepts strings that are not UTF-8 and cuts them at a NUL, and merges a message
- * that is there again and again into itself. This one refuses all that, passes over the bytes once where
- * checking first took two, and its messages are freed as one; it was a quarter of what a call costs. It
- * fills the structures that protobuf-c generates; unknown fields are passed over.
+ * protobuf-c's own decoder accepts strings that are not UTF-8 and cuts them at a NUL, and merges a
+ * message that is there again and again into itself. This one refuses all that, passes over the
+ * bytes once where checking first took two, and its messages are freed as one; it was a quarter of
+ * what a call costs. It fills the structures that protobuf-c generates; unknown fields are passed
+ * over.
  */
 #ifndef BACKLOG_SERVE_SERVICES_MESSAGE_H
 #define BACKLOG_SERVE_SERVICES_MESSAGE_H

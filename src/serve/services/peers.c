@@ -10,7 +10,8 @@
 /* Other calls wait meanwhile: a millisecond. */
 enum { LOOKED_AT_PER_PAGE = 200 };
 
-/* In the cursor: all triggers were looked at, and the rest is the number of a value that nobody took. */
+/* In the cursor: all triggers were looked at, and the rest is the number of a value that nobody
+ * took. */
 static const uint64_t of_others = (uint64_t)1 << 63;
 
 struct peers_service {

@@ -1,5 +1,6 @@
 /*
- * The Peers service (peers.proto): what this replica would hold, in pages, for another one that starts.
+ * The Peers service (peers.proto): what this replica would hold, in pages, for another one that
+ * starts.
  *
  * Threads: the hooks run under the server's turn lock (transport.h).
  */

@@ -75,7 +75,8 @@ static bool is_named(struct bytes descriptor, const char *name)
     return its.length == strlen(name) && memcmp(its.data, name, its.length) == 0;
 }
 
-/* What follows `part` in a dotted name: "" if that is all; NULL where the name does not begin with it. */
+/* What follows `part` in a dotted name: "" if that is all; NULL where the name does not begin with
+ * it. */
 static const char *behind(const char *name, struct bytes part)
 {
     if (strncmp(name, (const char *)part.data, part.length) != 0)

@@ -14,13 +14,14 @@
 #include "serve/services/services.h"
 
 /*
- * While a call waits for a measurement it is on `waiting`, and from ANSWER_PATIENCE_MS on, on `late`; a stream
- * that sent `true` last is on `heartbeats`. Each list is in the order of due_ms.
+ * While a call waits for a measurement it is on `waiting`, and from ANSWER_PATIENCE_MS on, on
+ * `late`; a stream that sent `true` last is on `heartbeats`. Each list is in the order of due_ms.
  */
 struct scaler_call {
     struct rpc rpc;
     struct trigger *trigger; /* pinned */
-    /* There may be a new answer, or due_ms has come (is_due); NULL where the call needs no reading. */
+    /* There may be a new answer, or due_ms has come (is_due); NULL where the call needs no reading.
+     */
     void (*update)(struct scaler_call *call, int64_t now_ms, bool is_due);
     struct watcher watcher;
     bool is_watching;
@@ -60,8 +61,9 @@ bool scaler_call_find_trigger(struct scaler_call *call,
                               const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
                               struct error *error);
 
-/* Sends the specs of GetMetricSpec and StreamMetricSpec: those of an invalid trigger where a limit is reached, as an error would
- * take the object's other triggers with it (KEDA's #8056, #5914). False: nothing was sent, and the error says why. */
+/* Sends the specs of GetMetricSpec and StreamMetricSpec: those of an invalid trigger where a limit
+ * is reached, as an error would take the object's other triggers with it (KEDA's #8056, #5914).
+ * False: nothing was sent, and the error says why. */
 bool scaler_call_reply_spec(struct scaler_call *call,
                             const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
                             struct error *error);
@@ -73,8 +75,9 @@ void scaler_call_record_answer(struct scaler_call *call, const struct answer *an
 /* Ends a call that has a trigger, and records the error as its answer. */
 void scaler_call_refuse(struct scaler_call *call, const struct error *error, int64_t now_ms);
 
-/* The trigger's query. Without one the call is refused, or waits where its Secret is not read yet; but a stream whose connection is missing stays open,
- * as the next connections file may bring it. */
+/* The trigger's query. Without one the call is refused, or waits where its Secret is not read yet;
+ * but a stream whose connection is missing stays open, as the next connections file may bring it.
+ */
 bool scaler_call_find_query(struct scaler_call *call, int64_t now_ms);
 
 /* Finds the trigger and its query; finishes the call where that fails. */

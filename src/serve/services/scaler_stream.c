@@ -57,8 +57,9 @@ static void record_inactive(struct scaler_call *call)
     scaler_call_put_on(call, NULL);
 }
 
-/* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object whose
- * other triggers were active. What becomes unknown stays as it was sent until the heartbeat finds it so. */
+/* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object
+ * whose other triggers were active. What becomes unknown stays as it was sent until the heartbeat
+ * finds it so. */
 static void update(struct scaler_call *call, int64_t now_ms, bool is_due)
 {
     _cleanup_(answer_done) struct answer now = {0};

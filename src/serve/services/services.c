@@ -98,8 +98,8 @@ static bool may_send_many(const struct rpc *rpc)
     return rpc->method->kind == METHOD_BIDI_STREAM;
 }
 
-/* False: there are no new streams any more. A clean end makes KEDA come back in two seconds, to another
- * replica. */
+/* False: there are no new streams any more. A clean end makes KEDA come back in two seconds, to
+ * another replica. */
 static bool begin_stream(struct rpc *rpc)
 {
     if (rpc->services->draining) {
@@ -258,7 +258,7 @@ void services_free(struct services *services)
     if (services == NULL)
         return;
     LL_FOREACH_SAFE(services->served, served, next)
-    free(served);
+        free(served);
     free(services);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Services: several on one server, each a table of methods. What all their calls have in common is done here,
- * once: finding the method, decoding requests, having one where one is expected.
+ * Services: several on one server, each a table of methods. What all their calls have in common is
+ * done here, once: finding the method, decoding requests, having one where one is expected.
  *
  * Threads: everything runs under the server's turn lock (transport.h).
  * Owner:   services are borrowed, and outlive the server; so do their tables.
@@ -56,8 +56,8 @@ struct rpc_service {
     size_t rpc_bytes; /* of the service's own structure */
     void *context;
 
-    /* Any may be NULL. The call is finished, or the client is gone: exactly once for each rpc, and the last hook
-     * that is called for it. */
+    /* Any may be NULL. The call is finished, or the client is gone: exactly once for each rpc, and
+     * the last hook that is called for it. */
     void (*end)(struct rpc *rpc);
     /* As in struct service. The drain comes before the streams are ended. */
     void (*writable)(struct rpc *rpc);

@@ -2,7 +2,8 @@
 #include "base/text.h"
 #include "serve/transport/transport.h"
 
-/* The first that was built is the default: the one that costs less, and that no client brings down. */
+/* The first that was built is the default: the one that costs less, and that no client brings down.
+ */
 const struct transport *const transport_list[] = {
 #ifdef BACKLOG_TRANSPORT_NGHTTP2
     &transport_nghttp2,

@@ -1,7 +1,7 @@
 /*
- * Who a client is: the names that its certificate proves, and whether they are among those that the server
- * admits. A certificate's names are its DNS and URI alternative names; its common name counts only where it
- * has neither, as everywhere since RFC 6125.
+ * Who a client is: the names that its certificate proves, and whether they are among those that the
+ * server admits. A certificate's names are its DNS and URI alternative names; its common name
+ * counts only where it has neither, as everywhere since RFC 6125.
  *
  * Threads: any; a peer does not change once it is complete.
  */

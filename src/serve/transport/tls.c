@@ -40,8 +40,8 @@ static int choose_protocol(SSL *tls, const unsigned char **ret_chosen, unsigned 
 }
 
 /*
- * A session is never resumed: that would pass by the client's certificate, and so by an authority that was
- * exchanged meanwhile, to save a handshake of connections that live for days.
+ * A session is never resumed: that would pass by the client's certificate, and so by an authority
+ * that was exchanged meanwhile, to save a handshake of connections that live for days.
  */
 static SSL_CTX *new_context(void)
 {

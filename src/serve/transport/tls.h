@@ -1,6 +1,6 @@
 /*
- * The certificate that the server shows, and the authority of its clients, as read from files and checked:
- * whichever transport uses it can rely on it.
+ * The certificate that the server shows, and the authority of its clients, as read from files and
+ * checked: whichever transport uses it can rely on it.
  *
  * Threads: any; it does not change.
  */

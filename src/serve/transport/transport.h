@@ -1,10 +1,12 @@
 /*
- * The contract between the services (ExternalScaler, Health, Reflection) and what carries them: a call is a
- * path, request messages, reply messages and one status. A service never learns which transport is under it.
+ * The contract between the services (ExternalScaler, Health, Reflection) and what carries them: a
+ * call is a path, request messages, reply messages and one status. A service never learns which
+ * transport is under it.
  *
- * Threads: a server has a turn lock. Every hook of a service runs under it, one at a time, and every
- * function below that takes a call must be called under it, which means: from within a hook. Only
- * server_wake() may be called from any thread; wakes coalesce. So a cancellation races with nothing.
+ * Threads: a server has a turn lock. Every hook of a service runs under it, one at a time, and
+ * every function below that takes a call must be called under it, which means: from within a hook.
+ * Only server_wake() may be called from any thread; wakes coalesce. So a cancellation races with
+ * nothing.
  *
  * A call lives from begin() to ended(), which comes exactly once for each begin(), and is the last
  * use of the call.
@@ -56,33 +58,36 @@ struct service {
     void (*begin)(void *context, struct call *call);
     /* A whole message, decompressed; valid during the hook. One for each call_read(). */
     void (*message)(void *context, struct call *call, struct bytes message);
-    /* After a call_read(): the client sends no more. A call of which no message came ends up here. */
+    /* After a call_read(): the client sends no more. A call of which no message came ends up here.
+     */
     void (*half_closed)(void *context, struct call *call);
     /* The last message sent has left; another may be sent. */
     void (*writable)(void *context, struct call *call);
-    /* Finished, cancelled by the client, or its connection is gone. `status` is what the client got, be it of
-     * the service or of the transport; or made of it itself. */
+    /* Finished, cancelled by the client, or its connection is gone. `status` is what the client
+     * got, be it of the service or of the transport; or made of it itself. */
     void (*ended)(void *context, struct call *call, enum status status);
-    /* The transport has refused what could have become a call: no other hook is called for it. `path` is NULL where
-     * it was not fit to be kept. May be NULL. */
+    /* The transport has refused what could have become a call: no other hook is called for it.
+     * `path` is NULL where it was not fit to be kept. May be NULL. */
     void (*refused)(void *context, const char *path, enum status status);
-    /* After events, after a wake, and when the time it returned last has come. Returns when it is next
-     * due, of clock_now_ms(); CLOCK_NEVER: when something happens. */
+    /* After events, after a wake, and when the time it returned last has come. Returns when it is
+     * next due, of clock_now_ms(); CLOCK_NEVER: when something happens. */
     int64_t (*turn)(void *context, int64_t now_ms);
-    /* The server drains: streams are to be finished with STATUS_OK now; a waiting unary call goes on. */
+    /* The server drains: streams are to be finished with STATUS_OK now; a waiting unary call goes
+     * on. */
     void (*drain)(void *context);
     /* The same for one call, whose connection has come of age. */
     void (*retire)(void *context, struct call *call);
 };
 
-/* Requests one more message. One that was not requested waits, and flow control stops the client. */
+/* Requests one more message. One that was not requested waits, and flow control stops the client.
+ */
 void call_read(struct call *call);
 
 /* Copies the message and sends it. False: one is in flight still, wait for writable(). */
 bool call_send(struct call *call, struct bytes message);
 
-/* Of a stream whose number the service bounds itself: from now on it does not count for the transport's own limit
- * on calls. */
+/* Of a stream whose number the service bounds itself: from now on it does not count for the
+ * transport's own limit on calls. */
 void call_exclude_from_limit(struct call *call);
 
 /* Ends the call; what was sent before goes out first. A status that gRPC does not know is
@@ -131,7 +136,8 @@ struct transport {
     const char *name;           /* for --transport */
     const struct limit *limits; /* ends with one without a name; NULL: it has none */
 
-    /* Whether it can hold what the options ask for. Pure; names the flags. start() does the same first. */
+    /* Whether it can hold what the options ask for. Pure; names the flags. start() does the same
+     * first. */
     bool (*check)(const struct server_options *options, struct error *error);
     /* Listens and serves, on threads of its own. The service must live until the drain is over. */
     /* `tls` is what options->tls came to, or NULL; the server takes it where this returns true. */
@@ -140,13 +146,14 @@ struct transport {
     /* For handshakes from now on; takes it. Any thread. */
     void (*use_tls)(struct server *server, struct tls *tls);
     void (*wake)(struct server *server);
-    /* Readiness has gone down already. GOAWAY, drain hook, then waits until the calls have ended, at
-     * most `grace_ms`; cancels what is left. Returns how many calls had to be cancelled. From any thread
-     * but the server's own. After it no hook is called, and wake() does nothing: so whoever wakes can be
-     * ended between drain and free. */
+    /* Readiness has gone down already. GOAWAY, drain hook, then waits until the calls have ended,
+     * at most `grace_ms`; cancels what is left. Returns how many calls had to be cancelled. From
+     * any thread but the server's own. After it no hook is called, and wake() does nothing: so
+     * whoever wakes can be ended between drain and free. */
     size_t (*drain)(struct server *server, int64_t grace_ms);
     void (*free)(struct server *server); /* after drain */
-    /* Any thread. Returns how many there are, at most `room`; NULL where the transport counts none. */
+    /* Any thread. Returns how many there are, at most `room`; NULL where the transport counts none.
+     */
     size_t (*limit_hits)(const struct server *server, struct limit_hits *ret_limits, size_t room);
     /* Any thread. Failed TLS handshakes; NULL where the transport counts none. */
     uint64_t (*failed_handshakes)(const struct server *server);
@@ -170,9 +177,9 @@ struct server {
 
 bool server_start(const struct transport *transport, const struct server_options *options,
                   const struct service *service, struct server **ret_server, struct error *error);
-/* Reads the files again. Handshakes from now on use them, and open connections live on. False: a file is
- * invalid, and nothing has changed. For a server that was started with such (and with a client_ca, or
- * without one); any thread. */
+/* Reads the files again. Handshakes from now on use them, and open connections live on. False: a
+ * file is invalid, and nothing has changed. For a server that was started with such (and with a
+ * client_ca, or without one); any thread. */
 bool server_reload_tls(struct server *server, const struct tls_files *files, struct error *error);
 void server_wake(struct server *server);
 size_t server_drain(struct server *server, int64_t grace_ms);

@@ -1,5 +1,6 @@
 /*
- * Addresses of clients: limits are shared out by them, so that one client cannot take what is for all.
+ * Addresses of clients: limits are shared out by them, so that one client cannot take what is for
+ * all.
  *
  * Threads: any.
  */

@@ -1,7 +1,7 @@
 /*
- * The Host of a request. A page of somebody else's can let its own name resolve to our address (DNS rebinding), and
- * its script then reads our answers as its own; the browser still sends that name as the Host. So only names that
- * nobody else can have are answered.
+ * The Host of a request. A page of somebody else's can let its own name resolve to our address (DNS
+ * rebinding), and its script then reads our answers as its own; the browser still sends that name
+ * as the Host. So only names that nobody else can have are answered.
  *
  * Threads: any.
  */
@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Further names, as patterns (fnmatch): "backlog.keda.svc", "*.example"; "*" permits every name. Borrowed. */
+/* Further names, as patterns (fnmatch): "backlog.keda.svc", "*.example"; "*" permits every name.
+ * Borrowed. */
 struct web_hosts {
     const char *const *patterns;
     size_t count;

@@ -21,7 +21,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and memory. */
+/* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and
+ * memory. */
 enum { MAX_CLIENTS = 64, MAX_HEADER_BYTES = 8192 };
 
 /* Closed at once for as many that wait. The others have had the time to be read. */
@@ -117,15 +118,16 @@ static void pause_listener(struct web *web)
     evtimer_add(web->pause, &moment);
 }
 
-/* The first of the address that has the most: probes and scrapers have few. Not NULL, as there are some. */
+/* The first of the address that has the most: probes and scrapers have few. Not NULL, as there are
+ * some. */
 static struct client *find_victim(const struct web *web)
 {
     struct web_address addresses[MAX_CLIENTS];
     size_t count = 0;
     struct client *client;
     TAILQ_FOREACH(client, &web->clients, all)
-    if (count < MAX_CLIENTS)
-        addresses[count++] = web_address_of(bufferevent_getfd(client->stream));
+        if (count < MAX_CLIENTS)
+            addresses[count++] = web_address_of(bufferevent_getfd(client->stream));
     size_t index = web_address_commonest(addresses, count);
     for (client = TAILQ_FIRST(&web->clients); index > 0; index--)
         client = TAILQ_NEXT(client, all);
@@ -142,8 +144,9 @@ static size_t count_waiting(const struct web *web)
                : 0;
 }
 
-/* At the limit connections are closed for those that wait: silent ones must not lock out probes and scrapers, however
- * fast they come. Where one has sent a request, evhttp reports its end in the next turn. */
+/* At the limit connections are closed for those that wait: silent ones must not lock out probes and
+ * scrapers, however fast they come. Where one has sent a request, evhttp reports its end in the
+ * next turn. */
 static void make_room(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
@@ -183,11 +186,11 @@ static struct client *watch_end(struct web *web, struct evhttp_connection *conne
     struct client *client;
     const struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
     TAILQ_FOREACH(client, &web->clients, all)
-    if (client->stream == stream) {
-        client->has_requested = true;
-        evhttp_connection_set_closecb(connection, client_closed, client);
-        return client;
-    }
+        if (client->stream == stream) {
+            client->has_requested = true;
+            evhttp_connection_set_closecb(connection, client_closed, client);
+            return client;
+        }
     return NULL;
 }
 
@@ -279,8 +282,8 @@ static bool is_own_name(const struct web *web, const char *header)
            (header[length] == '\0' || header[length] == ':');
 }
 
-/* The Host, or that of a whole URL; one that is not permitted. NULL: all are, or there is none, as a browser always sends
- * one. */
+/* The Host, or that of a whole URL; one that is not permitted. NULL: all are, or there is none, as
+ * a browser always sends one. */
 static const char *refused_host(const struct web *web, struct evhttp_request *request)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
@@ -290,10 +293,10 @@ static const char *refused_host(const struct web *web, struct evhttp_request *re
         !is_own_name(web, of_uri))
         return of_uri;
     TAILQ_FOREACH(header, evhttp_request_get_input_headers(request), next)
-    if (strcasecmp(header->key, "Host") == 0 &&
-        !web_host_is_permitted(&web->settings.hosts, header->value) &&
-        !is_own_name(web, header->value))
-        return header->value;
+        if (strcasecmp(header->key, "Host") == 0 &&
+            !web_host_is_permitted(&web->settings.hosts, header->value) &&
+            !is_own_name(web, header->value))
+            return header->value;
     return NULL;
 }
 

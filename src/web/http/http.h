@@ -1,10 +1,11 @@
 /*
  * The HTTP port: what people and machines read of this server. Nothing here changes anything.
  *
- * A page is one row: a path, and the function that writes it. A connection carries one request: it is
- * closed after the answer, or after 5 s in any case. There are only so many of them at a time: at the limit, the oldest
- * of the address that has the most is closed, as many as new ones wait. Streams (stream.h) stay open, and have a limit
- * of their own. A request for a host that is not permitted (host.h) gets 403.
+ * A page is one row: a path, and the function that writes it. A connection carries one request: it
+ * is closed after the answer, or after 5 s in any case. There are only so many of them at a time:
+ * at the limit, the oldest of the address that has the most is closed, as many as new ones wait.
+ * Streams (stream.h) stay open, and have a limit of their own. A request for a host that is not
+ * permitted (host.h) gets 403.
  *
  * Threads: a server has one of its own, on which every page is written, one at a time.
  */

@@ -70,7 +70,8 @@ static void disconnect(const struct reader *reader)
         shutdown(fd, SHUT_RDWR);
 }
 
-/* A page's tick comes before its readers are written to; readers of one page are beside each other in practice. */
+/* A page's tick comes before its readers are written to; readers of one page are beside each other
+ * in practice. */
 static void tick(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
@@ -79,8 +80,7 @@ static void tick(evutil_socket_t fd, short what, void *argument)
     const void *ticked = NULL;
     struct reader *reader;
     int64_t wait_ms = 1000;
-    TAILQ_FOREACH(reader, &streams->readers, all)
-    {
+    TAILQ_FOREACH(reader, &streams->readers, all) {
         if (reader->is_evicted)
             continue;
         if (reader->page != ticked)
@@ -112,7 +112,8 @@ void streams_free(struct streams *streams)
     free(streams);
 }
 
-/* Without a share for each address one client would take all places. Two more, so that two do not take turns. */
+/* Without a share for each address one client would take all places. Two more, so that two do not
+ * take turns. */
 bool streams_make_room(struct streams *streams, struct evhttp_connection *next)
 {
     struct reader *readers[STREAM_MAX_READERS];
@@ -122,10 +123,10 @@ bool streams_make_room(struct streams *streams, struct evhttp_connection *next)
     if (streams->count < STREAM_MAX_READERS)
         return true;
     TAILQ_FOREACH(reader, &streams->readers, all)
-    if (!reader->is_evicted) {
-        readers[count] = reader;
-        addresses[count++] = web_address_of(bufferevent_getfd(reader->connection));
-    }
+        if (!reader->is_evicted) {
+            readers[count] = reader;
+            addresses[count++] = web_address_of(bufferevent_getfd(reader->connection));
+        }
     struct web_address own =
         web_address_of(bufferevent_getfd(evhttp_connection_get_bufferevent(next)));
     size_t victim = web_address_commonest(addresses, count);
@@ -150,7 +151,8 @@ struct reader *streams_open(struct streams *streams, const struct stream_hooks *
     reader->own = hooks->opened(context);
     reader->request = request;
     reader->connection = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
-    /* Otherwise the kernel keeps megabytes for a reader that takes nothing, and we would notice that late. */
+    /* Otherwise the kernel keeps megabytes for a reader that takes nothing, and we would notice
+     * that late. */
     setsockopt(bufferevent_getfd(reader->connection), SOL_SOCKET, SO_SNDBUF, &sent_bytes,
                sizeof(sent_bytes));
     bufferevent_set_timeouts(reader->connection, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
- * Streams: answers that go on (server-sent events). A reader is sent a piece when it has taken all of the one before,
- * so that one that is slow or never reads costs one piece of memory, and gets the newest state when it can. One that
- * takes nothing for 30 s is closed.
+ * Streams: answers that go on (server-sent events). A reader is sent a piece when it has taken all
+ * of the one before, so that one that is slow or never reads costs one piece of memory, and gets
+ * the newest state when it can. One that takes nothing for 30 s is closed.
  *
  * Threads: the HTTP server's own runs every hook.
  */
@@ -25,7 +25,8 @@ struct stream_hooks {
     /* A reader has come, or gone. What opened() returns is given to the others. */
     void *(*opened)(void *context);
     void (*closed)(void *context, void *reader);
-    /* While there are readers: something may have changed. Returns in how many milliseconds to call again. */
+    /* While there are readers: something may have changed. Returns in how many milliseconds to call
+     * again. */
     int64_t (*tick)(void *context);
     /* Adds what is new for this reader. True: there is more. */
     bool (*write)(void *context, void *reader, struct text *piece);
@@ -41,8 +42,8 @@ struct streams;
 struct streams *streams_new(struct event_base *base);
 void streams_free(struct streams *streams);
 
-/* Room for one more reader. At the limit one is closed of the address that has the most, if that has at least two more
- * than the address of the one that comes; otherwise false. */
+/* Room for one more reader. At the limit one is closed of the address that has the most, if that
+ * has at least two more than the address of the one that comes; otherwise false. */
 bool streams_make_room(struct streams *streams, struct evhttp_connection *next);
 
 /* Begins the answer. The headers of the request's answer are set. */

@@ -1,9 +1,9 @@
 /*
- * What one call over nghttp2 answers. It is given to nghttp2 at once, which writes nothing before the turn's
- * end: so headers, message and trailers leave together, and with other calls'.
+ * What one call over nghttp2 answers. It is given to nghttp2 at once, which writes nothing before
+ * the turn's end: so headers, message and trailers leave together, and with other calls'.
  *
- * At most one message is under way: nghttp2 takes it from the call when flow control lets it, and the
- * status follows it.
+ * At most one message is under way: nghttp2 takes it from the call when flow control lets it, and
+ * the status follows it.
  */
 
 #include "serve/h2/call/answer.h"

@@ -41,7 +41,8 @@ void framing_put_prefix(uint8_t *buffer, uint32_t length)
     buffer[4] = (uint8_t)length;
 }
 
-/* Inflates into a buffer that grows to one byte above the limit, to distinguish "more" from "exactly". */
+/* Inflates into a buffer that grows to one byte above the limit, to distinguish "more" from
+ * "exactly". */
 static enum framing_inflated inflate_all(z_stream *stream, size_t max_bytes, uint8_t **buffer)
 {
     size_t capacity = 0;

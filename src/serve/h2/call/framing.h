@@ -33,7 +33,8 @@ struct framing_message {
     uint32_t length;
 };
 
-/* Takes the message at the front of the input; moves the input behind it only where one is whole. */
+/* Takes the message at the front of the input; moves the input behind it only where one is whole.
+ */
 enum framing_found framing_take(struct bytes *input, size_t max_bytes,
                                 struct framing_message *ret_message);
 
@@ -42,7 +43,8 @@ void framing_put_prefix(uint8_t *buffer, uint32_t length);
 
 enum framing_inflated { FRAMING_INFLATED, FRAMING_NOT_ZLIB, FRAMING_GROWS_TOO_LARGE };
 
-/* The caller frees `ret_buffer`, which is set only where all is well. Never holds more than max_bytes. */
+/* The caller frees `ret_buffer`, which is set only where all is well. Never holds more than
+ * max_bytes. */
 enum framing_inflated framing_inflate(struct bytes input, size_t max_bytes, uint8_t **ret_buffer,
                                       size_t *ret_length);
 
@@ -54,7 +56,8 @@ enum encoding framing_encoding(struct bytes name);
 /* "100m": at most eight digits and a unit, rounded up to milliseconds. */
 bool framing_timeout(struct bytes text, int64_t *ret_timeout_ms);
 
-/* The bytes are this text. Here, because every header is compared: the compiler knows its length then. */
+/* The bytes are this text. Here, because every header is compared: the compiler knows its length
+ * then. */
 static inline bool framing_equal(struct bytes bytes, const char *text)
 {
     return bytes.length == strlen(text) && memcmp(bytes.data, text, bytes.length) == 0;

@@ -1,5 +1,6 @@
 /*
- * What bounds a call: its deadline, the time that its client has for its part, and its place among all calls.
+ * What bounds a call: its deadline, the time that its client has for its part, and its place among
+ * all calls.
  *
  * Threads: the loop's.
  */

@@ -3,7 +3,8 @@
 #include "serve/h2/call/status.h"
 #include "serve/transport/status_text.h"
 
-/* How a request is answered that is not served. gRPC's clients read grpc-status, others the first. */
+/* How a request is answered that is not served. gRPC's clients read grpc-status, others the first.
+ */
 struct refusal {
     nghttp2_nv http_status;
     enum status status;

@@ -1,5 +1,6 @@
 /*
- * How requests are answered that are not served: those that are no gRPC, too large, or of a stranger.
+ * How requests are answered that are not served: those that are no gRPC, too large, or of a
+ * stranger.
  *
  * Threads: the loop's.
  */
