@@ -5,7 +5,11 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 enum { MAX_DH_BITS = 4096 };
 
@@ -36,10 +40,56 @@ static int check_security(const SSL *ssl, const SSL_CTX *context, int operation,
     return usual(ssl, context, operation, bits, id, other, data);
 }
 
+/* ---- the system's authorities ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static X509_STORE *authorities; /* guarded, as the next one */
+static struct stat authorities_file;
+
+static bool is_same_file(const struct stat *one, const struct stat *other)
+{
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino &&
+           one->st_size == other->st_size && one->st_mtim.tv_sec == other->st_mtim.tv_sec &&
+           one->st_mtim.tv_nsec == other->st_mtim.tv_nsec;
+}
+
+/* With the lock. The file may be replaced while we run. */
+static void read_authorities(void)
+{
+    const char *path = getenv(X509_get_default_cert_file_env());
+    struct stat file = {0};
+    if (stat(path == NULL ? X509_get_default_cert_file() : path, &file) != 0)
+        memset(&file, 0, sizeof(file));
+    if (authorities != NULL && is_same_file(&file, &authorities_file))
+        return;
+    X509_STORE_free(authorities);
+    authorities = X509_STORE_new();
+    authorities_file = file;
+    X509_STORE_load_file(authorities, path == NULL ? X509_get_default_cert_file() : path);
+    ERR_clear_error(); /* there need not be any */
+}
+
+/* They take a megabyte, and ten milliseconds: all contexts have the same ones, each in a list of its own, so that what one
+ * trusts besides is trusted by no other. */
+static void trust_system(SSL_CTX *context)
+{
+    pthread_mutex_lock(&lock);
+    read_authorities();
+    const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(authorities);
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+        X509 *authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+        if (authority != NULL)
+            X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority);
+    }
+    pthread_mutex_unlock(&lock);
+    SSL_CTX_set_default_verify_dir(context);
+    ERR_clear_error();
+}
+
 bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    SSL_CTX_set_default_verify_paths(context);
+    trust_system(context);
     if (SSL_CTX_get_security_callback(context) != check_security) {
         atomic_store(&usual_security, SSL_CTX_get_security_callback(context));
         SSL_CTX_set_security_callback(context, check_security);

@@ -2,7 +2,7 @@
  * TLS with the keys of shared/tls_options.h, for every client library that lets us at OpenSSL's
  * context, so that certificates and keys need not pass through files.
  *
- * Threads: any; nothing is kept.
+ * Threads: any; the system's authorities are kept for all.
  */
 #ifndef BACKLOG_SCALERS_SHARED_TLS_H
 #define BACKLOG_SCALERS_SHARED_TLS_H

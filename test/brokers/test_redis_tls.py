@@ -1,6 +1,7 @@
 """redis and redis-streams over TLS: a real Redis, right and wrong certificates, and ports that are confused."""
 
 import concurrent.futures
+import os
 import time
 
 import pytest
@@ -80,6 +81,36 @@ def test_many_keys_take_one_connection(broker, redis, certificates, client):
         triggers = [of_list(broker, certificates, name) for name in names]
         assert list(pool.map(lambda trigger: value(client, trigger), triggers)) == [1 + i % 5 for i in range(MANY)]
     assert len(redis.connections()) == 1
+
+
+def test_connections_share_the_authorities_of_the_system(broker, redis, certificates, monkeypatch):
+    """A hundred and fifty of them take a megabyte: sixty connections had 60 MiB of copies."""
+    system = "/etc/ssl/certs/ca-certificates.crt"
+    monkeypatch.setenv("SSL_CERT_FILE", system)
+    redis.call("RPUSH", "jobs", *range(7))
+    with Server(program=os.environ.get("BACKLOG_RELEASE")) as server, Client(server.port) as client:
+        before = server.resident_bytes()
+        for database in range(60):
+            user = {"username": "default", "password": f"p{database}"}  # any will do: a connection each
+            assert value(client, of_list(broker, certificates, **user)) == 7
+        assert server.resident_bytes() - before < 30 << 20
+
+
+def test_the_systems_authorities_are_trusted_and_read_again(broker, redis, certificates, monkeypatch, tmp_path):
+    system = tmp_path / "system.pem"
+    system.write_text(text(certificates, "other.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(system))
+    redis.call("RPUSH", "jobs", *range(7))
+    metadata = of_list(broker, certificates)
+    del metadata["ca"]
+    with Server() as server, Client(server.port) as client:
+        refused_in_time(client, metadata, "TLS handshake failed")
+        assert value(client, of_list(broker, certificates)) == 7
+        refused_in_time(client, metadata, "TLS handshake failed")  # what another trusts besides is its own
+        new = tmp_path / "new.pem"
+        new.write_text(text(certificates, "ca.pem"))
+        new.rename(system)
+        wait_until(lambda: value(client, metadata) == 7, 2 * CALL_DEADLINE_SECONDS, "the authorities are read again")
 
 
 def test_a_message_starts_the_first_replica_over_tls(broker, redis, certificates):
