@@ -261,6 +261,8 @@ static void what_is_dangerous_has_no_variable(void **state)
         {"ask", "tls-server-name"},
         {"serve", "http-hosts"},
         {"serve", "workers"},
+        {"serve", "kubernetes-cluster-authentications"},
+        {"serve", "peers"},
     };
     size_t found = 0;
     for (size_t i = 0; command_list[i] != NULL; i++)
