@@ -681,7 +681,8 @@ static bool begin_entries(struct informer *informer, bool are_scaled, int64_t no
                           int64_t *next_ms)
 {
     for (struct informer_entry *entry = informer->entries; entry != NULL; entry = entry->hh.next) {
-        if (entry->request.curl != NULL || is_scaled(entry->kind) != are_scaled)
+        bool has_turn = are_scaled && entry->is_unread; /* begin_unread() */
+        if (entry->request.curl != NULL || is_scaled(entry->kind) != are_scaled || has_turn)
             continue;
         if (entry->due_ms > now_ms)
             *next_ms = earlier(*next_ms, entry->due_ms);

@@ -71,7 +71,13 @@ def test_the_example_of_a_variable_is_of_the_command():
 
 def test_the_version():
     assert re.fullmatch(r"backlog \d+\.\d+\.\d+\n", backlog("-V"))
-    assert backlog("-V") == backlog("--version") == backlog("version") == backlog("serve", "-V")
+    assert backlog("-V") == backlog("--version") == backlog("serve", "-V")
+    assert backlog("version").startswith(backlog("-V"))
+    version = json.loads(backlog("version", "--output", "json"))
+    assert version["commit"] and version["transports"][0] == "nghttp2" and "kafka" in version["scalers"]
+    names = {library.partition(" ")[0] for library in version["libraries"]}
+    assert names >= {"nghttp2", "librdkafka", "nats.c", "rabbitmq-c", "libpq", "libcurl", "hiredis", "OpenSSL"}
+    assert all(re.search(r" v?\d+\.\d+", library) for library in version["libraries"]), version["libraries"]
 
 
 # ---- mistakes ----
