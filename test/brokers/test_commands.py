@@ -452,7 +452,7 @@ def terminal(tmp_path):
 
 
 def test_watch_redraws_sorts_and_filters(called, redis, terminal):
-    terminal.type(f"{binary()} watch {called} --interval 300ms", "Enter")
+    terminal.type(f"{binary()} watch --server-http {called} --interval 300ms", "Enter")
     terminal.shows("SCALEDOBJECT", "shop/jobs", "shop/broken", "q quit")
     first = [line for line in terminal.screen().splitlines() if line.startswith("shop/")]
     assert first[0].startswith("shop/broken") and first[1].startswith("shop/jobs")
@@ -481,7 +481,7 @@ def test_watch_redraws_sorts_and_filters(called, redis, terminal):
 def test_watch_restores_the_terminal(called, terminal, ending):
     terminal.type("stty -a | grep -o -- '-*echo\\b\\|-*icanon' | tr '\\n' ' '; echo before", "Enter")
     terminal.shows("icanon echo before")
-    terminal.type(f"{binary()} watch {called} & echo $! > /tmp/none 2>/dev/null; fg; stty -a | grep -o -- '-*echo\\b\\|-*icanon' | "
+    terminal.type(f"{binary()} watch --server-http {called} & echo $! > /tmp/none 2>/dev/null; fg; stty -a | grep -o -- '-*echo\\b\\|-*icanon' | "
                   "tr '\\n' ' '; echo after", "Enter")
     terminal.shows("SCALEDOBJECT", "shop/jobs")
     if ending == "q":
@@ -498,7 +498,7 @@ def test_watch_lives_while_the_server_does_not(terminal, redis, tmp_path):
     with Server(http=True) as server:
         address = f"127.0.0.1:{server.http_port}"
         backlog("ask", "-f", manifest(tmp_path, redis), "--server", f"127.0.0.1:{server.port}")
-        terminal.type(f"{binary()} watch {address} --interval 300ms", "Enter")
+        terminal.type(f"{binary()} watch --server-http {address} --interval 300ms", "Enter")
         terminal.shows("shop/jobs")
     terminal.shows("onnect to", "shop/jobs")
     terminal.type("q")
