@@ -69,8 +69,8 @@ static void read_authorities(void)
     ERR_clear_error(); /* there need not be any */
 }
 
-/* They take a megabyte, and ten milliseconds: all contexts have the same ones, each in a list of its own, so that what one
- * trusts besides is trusted by no other. */
+/* They take a megabyte, and ten milliseconds: all contexts have the same ones, each in a list of
+ * its own, so that what one trusts besides is trusted by no other. */
 static void trust_system(SSL_CTX *context)
 {
     pthread_mutex_lock(&lock);
