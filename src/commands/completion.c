@@ -274,37 +274,32 @@ static void write_fish(struct text *script)
 
 /* ---- the command ---- */
 
-enum { SHELLS = 3 };
-static const char *const shells[SHELLS + 1] = {"bash", "zsh", "fish", NULL};
-static void (*const writers[SHELLS])(struct text *script) = {write_bash, write_zsh, write_fish};
+static const char *const shells[] = {"bash", "zsh", "fish", NULL};
+static void (*const writers[])(struct text *script) = {write_bash, write_zsh, write_fish};
 
 static const char *const *shell_words(void)
 {
     return shells;
 }
 
-/* SHELLS: there is none of this name. */
-static size_t find_shell(const char *name)
-{
-    size_t i = 0;
-    while (i < SHELLS && !text_equal(shells[i], name))
-        i++;
-    return i;
-}
-
 static void check_completion(const struct command_line *line, struct text *mistakes)
 {
-    if (find_shell(line->operands[0]) == SHELLS)
-        command_mistake(mistakes, "unknown shell \"%s\": it must be bash, zsh or fish",
-                        line->operands[0]);
+    for (size_t i = 0; i < ARRAY_LENGTH(writers); i++)
+        if (text_equal(shells[i], line->operands[0]))
+            return;
+    command_mistake(mistakes, "unknown shell \"%s\": it must be bash, zsh or fish",
+                    line->operands[0]);
 }
 
 static int run_completion(const struct command_line *line, struct error *error)
 {
     _cleanup_(text_done) struct text script = {0};
     (void)error;
-    writers[find_shell(line->operands[0])](&script);
-    fputs(script.bytes, stdout);
+    for (size_t i = 0; i < ARRAY_LENGTH(writers); i++)
+        if (text_equal(shells[i], line->operands[0])) {
+            writers[i](&script);
+            fputs(script.bytes, stdout);
+        }
     return 0;
 }
 

@@ -58,17 +58,19 @@ static bool must_gather(const struct loop *loop)
 static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_count)
 {
     struct task *picked = NULL;
+    struct task *all = TAKE(loop->held);
     struct task *task;
     struct task *next;
     *ret_count = 0;
-    DL_FOREACH_SAFE(loop->held, task, next) {
+    DL_FOREACH_SAFE(all, task, next) {
         const struct kafka_query *query = task->query;
-        if (task->isolate != isolate ||
-            !kafka_commits_is_free(loop->session->commits, query->consumer_group, isolate,
-                                   loop->now_ms))
+        bool is_free = task->isolate == isolate &&
+                       kafka_commits_is_free(loop->session->commits, query->consumer_group, isolate,
+                                             loop->now_ms);
+        struct task **list = is_free ? &picked : &loop->held;
+        DL_APPEND(*list, task);
+        if (!is_free)
             continue;
-        DL_DELETE(loop->held, task);
-        DL_APPEND(picked, task);
         ++*ret_count;
         if (task->deadline_ms < loop->now_ms + task->timeout_ms) {
             task->deadline_ms = loop->now_ms + task->timeout_ms;
