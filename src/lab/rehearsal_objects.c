@@ -64,9 +64,9 @@ static bool set_triggers(const struct manifests *manifests, const struct measure
     return true;
 }
 
-static bool read_objects(const struct manifests *manifests, const struct measurement *measurement,
-                         const char *server, double speed, struct scaled_objects *objects,
-                         struct error *error)
+static bool read_objects(const char *path, const struct manifests *manifests,
+                         const struct measurement *measurement, const char *server, double speed,
+                         struct scaled_objects *objects, struct error *error)
 {
     objects->items = memory_array(manifests->object_count + 1, sizeof(*objects->items));
     for (size_t i = 0, measured = 0; i < manifests->object_count; i++) {
@@ -82,8 +82,7 @@ static bool read_objects(const struct manifests *manifests, const struct measure
         if (!set_triggers(manifests, &measurement->items[measured - 1], server, speed, read, error))
             return false;
     }
-    return objects->count > 0 ||
-           error_invalid(error, "%s: no ScaledObject in it", manifests->files[0]->path);
+    return objects->count > 0 || error_invalid(error, "%s: no ScaledObject in it", path);
 }
 
 bool rehearsal_objects_load(const struct option_list *paths, const char *server, double speed,
@@ -93,14 +92,14 @@ bool rehearsal_objects_load(const struct option_list *paths, const char *server,
     _cleanup_(findings_done) struct findings findings = {0};
     _cleanup_(measurement_done) struct measurement measurement = {0};
     struct scaled_objects objects = {0};
+    const char *path = paths->count == 1 ? paths->items[0] : "--file"; /* for errors */
     for (size_t i = 0; i < paths->count; i++)
         manifests_add(&manifests, paths->items[i], &findings);
     findings_print(&findings, stderr, false, false);
     if (findings.counts[FINDING_ERROR] > 0)
-        return error_invalid(error, "%s cannot be read",
-                             paths->count == 1 ? paths->items[0] : "--file");
+        return error_invalid(error, "%s cannot be read", path);
     measurement_prepare(&manifests, &measurement);
-    if (read_objects(&manifests, &measurement, server, speed, &objects, error)) {
+    if (read_objects(path, &manifests, &measurement, server, speed, &objects, error)) {
         *ret_objects = objects;
         return true;
     }

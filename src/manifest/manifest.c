@@ -116,11 +116,11 @@ static struct manifest_file *new_file(struct manifests *manifests, const char *p
 static bool parse_file(struct manifests *manifests, struct manifest_file *file, struct error *error)
 {
     const char *bytes = file->text.bytes == NULL ? "" : file->text.bytes;
-    _cleanup_(memory_free) char *plain = NULL;
     file->is_template = manifests->reads_templates && template_has_action(bytes, file->text.length);
-    if (file->is_template)
-        bytes = plain = template_hide(bytes, file->text.length);
-    if (!yaml_forest_parse(bytes, file->text.length, file->path, &file->forest, error))
+    _cleanup_(memory_free) char *plain =
+        file->is_template ? template_hide(bytes, file->text.length) : NULL;
+    if (!yaml_forest_parse(plain == NULL ? bytes : plain, file->text.length, file->path,
+                           &file->forest, error))
         return false;
     for (size_t i = 0; i < file->forest.count; i++)
         add_document(manifests, file, file->forest.trees[i]);
