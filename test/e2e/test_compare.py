@@ -7,11 +7,12 @@ import subprocess
 import pytest
 
 from support.namespace import deployment, scaled_object
+from support.own_credentials import ACCOUNT, allow
 from support.pod_server import PodServer, api_token
 from support.server import binary
 from support.work import PostgreSQLWork, RabbitMQWork
 
-from test_own_credentials import ACCOUNT, Work, account, allow, authentication, built_in  # noqa: F401, account is a fixture
+from test_own_credentials import Work, account, authentication, built_in  # noqa: F401, account is a fixture
 
 SECONDS = 120
 

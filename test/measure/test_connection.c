@@ -429,7 +429,7 @@ static void a_broken_connection_fails_all_and_backs_off(void **state)
 static void what_cost_much_is_not_tried_again_soon(void **state)
 {
     (void)state;
-    enum { MINUTE_MS = 60 * 1000 };
+    const int64_t minute_ms = 60000;
     struct error costly = {0};
     struct query *query = hold("a");
     demand(query);
@@ -438,8 +438,8 @@ static void what_cost_much_is_not_tried_again_soon(void **state)
     connection_refused(&connection, &costly, now_ms);
     error_done(&costly);
     assert_true(fails(query, "took too much CPU time"));
-    assert_false(connection_wants_client(&connection, now_ms + 3 * MINUTE_MS));
-    now_ms += 5 * MINUTE_MS;
+    assert_false(connection_wants_client(&connection, now_ms + 3 * minute_ms));
+    now_ms += 5 * minute_ms;
     assert_true(connection_wants_client(&connection, now_ms));
 }
 
