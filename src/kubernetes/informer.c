@@ -402,8 +402,8 @@ static struct source *add_source(struct informer *informer, enum object_kind kin
     if (informer->sources_count >= MAX_WATCHES)
         return NULL;
     struct source *source = memory_new(sizeof(*source));
-    const struct watch_owner owner = {informer->multi, &informer->api, take_event, change_live,
-                                      source};
+    const struct watch_owner owner = {informer->multi, &informer->replies, &informer->api,
+                                      take_event,      change_live,        source};
     source->informer = informer;
     source->only = only;
     source->live_ms = CLOCK_NEVER;

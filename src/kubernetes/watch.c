@@ -17,6 +17,7 @@ enum {
     FIRST_BACKOFF_MS = 1000,
     LONGEST_BACKOFF_MS = 60 * 1000,
     LARGEST_LINE = 2 << 20,
+    LARGEST_REFUSAL = 64 << 10,
     MAX_TREE_BYTES = 8 << 20,
 };
 
@@ -106,10 +107,22 @@ void watch_init(struct watch *watch, const struct watch_owner *owner, enum objec
     };
 }
 
+static void count_line(struct watch *watch)
+{
+    watch->owner.replies->bytes += watch->line.length - watch->counted;
+    watch->counted = watch->line.length;
+}
+
+static void drop_line(struct watch *watch)
+{
+    text_done(&watch->line);
+    count_line(watch);
+}
+
 void watch_done(struct watch *watch)
 {
     request_end(&watch->request, watch->owner.multi);
-    text_done(&watch->line);
+    drop_line(watch);
     error_done(&watch->mistake);
     error_done(&watch->failure);
     free(watch->path);
@@ -155,13 +168,18 @@ static bool read_lines(struct watch *watch, const char *bytes, size_t length)
         }
         if (!read_line(watch, line, line_length))
             return false;
-        text_clear(&watch->line);
+        drop_line(watch);
         bytes += part + 1;
         length -= part + 1;
     }
+    const struct request_budget *budget = watch->owner.replies;
     if (watch->line.length + length > LARGEST_LINE)
         return error_unavailable(&watch->mistake, "an event is larger than %d bytes", LARGEST_LINE);
+    if (budget->bytes + length > budget->max)
+        return error_unavailable(&watch->mistake,
+                                 "other replies of the Kubernetes API use the memory for it");
     text_add_bytes(&watch->line, bytes, length);
+    count_line(watch);
     return true;
 }
 
@@ -173,7 +191,7 @@ static size_t receive(char *bytes, size_t size, size_t count, void *argument)
     bool is_good = true;
     if (status == 200)
         is_good = read_lines(watch, bytes, size * count);
-    else if (watch->request.body.length + size * count <= LARGEST_LINE)
+    else if (watch->request.body.length + size * count <= LARGEST_REFUSAL)
         text_add_bytes(&watch->request.body, bytes, size * count);
     return is_good ? size * count : CURL_WRITEFUNC_ERROR;
 }
@@ -251,7 +269,7 @@ bool watch_begin(struct watch *watch, struct error *error)
     watch->is_connected = false;
     watch->has_expired = false;
     error_done(&watch->mistake);
-    text_clear(&watch->line);
+    drop_line(watch);
     if (watch->is_list ? begin_list(watch, error) : begin_watch(watch, error))
         return true;
     fail(watch, error);
@@ -294,4 +312,5 @@ void watch_end(struct watch *watch)
             watch->due_ms = clock_now_ms() + request->retry_after_ms;
     }
     request_end(&watch->request, watch->owner.multi);
+    drop_line(watch);
 }

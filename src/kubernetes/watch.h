@@ -34,6 +34,7 @@ void watch_event_done(struct watch_event *event);
 
 struct watch_owner {
     CURLM *multi;
+    struct request_budget *replies; /* what arrives at a time, in lines that are not whole yet */
     const struct kubernetes_api *api;
     void (*changed)(void *context, const struct watch_event *event); /* borrowed */
     /* What was read before `live_ms` may have changed unseen; what is read from then on has not.
@@ -46,11 +47,12 @@ struct watch {
     struct request request; /* first, so that the owner finds the watch of a request */
     struct watch_owner owner;
     enum object_kind kind;
-    char *path;    /* of the collection */
-    char *query;   /* "fieldSelector=metadata.name%3Dname&", or "" for all: the version is listed
-                      first */
-    char *version; /* where the next request begins */
-    struct text line;
+    char *path;       /* of the collection */
+    char *query;      /* "fieldSelector=metadata.name%3Dname&", or "" for all: the version is listed
+                         first */
+    char *version;    /* where the next request begins */
+    struct text line; /* that is not whole yet */
+    size_t counted;   /* of it, in the budget */
     bool is_list;
     bool is_connected; /* this request has begun to answer */
     bool has_expired;

@@ -69,7 +69,8 @@ def test_the_pods_that_keda_starts_are_listed_with_their_use_and_logs(api, names
         wait_until(lambda: log_of(server, namespace.name, pod) == f"the log of {namespace.name}/{pod}/worker, its last 400 lines\n",
                    SECONDS, "the log")
 
-        jobs = wait_for_workers(server, "reports", lambda item: len(item["workers"]) == 2)
+        # KEDA may start more than maxReplicaCount: a push and a poll at once.
+        jobs = wait_for_workers(server, "reports", lambda item: len(item["workers"]) >= 2)
         assert all(worker["job"].startswith("reports-") for worker in jobs["workers"])
 
         # A pod that has no place, with the scheduler's own words.

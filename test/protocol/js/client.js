@@ -105,21 +105,6 @@ const SERVER = {
 };
 
 const TEST_SERVICE = {
-  async metadata(client) {
-    for (const [request, code] of [[Buffer.alloc(0), grpc.status.OK], [Buffer.from('3a020802', 'hex'), grpc.status.UNKNOWN]]) {
-      for (const length of [0, 1, 2, 3, 600]) {
-        const bytes = Buffer.from(Array.from({ length }, (_, index) => (7 * index) % 256));
-        const sent = new grpc.Metadata();
-        sent.set('x-grpc-test-echo-initial', 'a value');
-        sent.set('x-grpc-test-echo-trailing-bin', bytes);
-        const { initial, status } = await unary(client, request, sent);
-        assert.strictEqual(status.code, code);
-        assert.deepStrictEqual(initial.get('x-grpc-test-echo-initial'), ['a value']);
-        assert.deepStrictEqual(status.metadata.get('x-grpc-test-echo-trailing-bin'), [bytes]);
-      }
-    }
-  },
-
   async largeReplies(client) {
     const size = 314159;
     const { answer, status } = await unary(client, Buffer.from('10af9613', 'hex'), new grpc.Metadata()); // response_size
