@@ -1,4 +1,5 @@
-"""Every relative link of the Markdown files leads to a file, and to a heading where it names one."""
+"""Every relative link of the Markdown files leads to a file, and to a heading where it names one. A source file that a comment
+of the C code names is there."""
 
 import pathlib
 import re
@@ -6,6 +7,9 @@ import sys
 
 SKIPPED = {".git", "build", ".cache", "target"}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+SOURCE = re.compile(r"(?<![\w.<-])((?:[a-z0-9_]+/)*[a-z0-9_]+\.[ch])\b(?!\w)")
+OF_OTHERS = {"nats.c", "conn.c", "ctype.h", "splitmix64.c"}  # of nats.c, the C library, and a web page
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
@@ -35,8 +39,18 @@ def broken_links():
                 yield f"{page}: {link}: no such heading"
 
 
+def missing_sources():
+    sources = [path for folder in ("src", "scalers", "test", "bench", "tools") for path in sorted(pathlib.Path(folder).rglob("*.[ch]"))]
+    whole = ["/" + path.as_posix() for path in sources]
+    for path in sources:
+        for comment in COMMENT.findall(path.read_text()):
+            for name in SOURCE.findall(comment):
+                if pathlib.PurePath(name).name not in OF_OTHERS and not any(each.endswith("/" + name) for each in whole):
+                    yield f"{path}: {name}: no such file"
+
+
 def main():
-    broken = list(broken_links())
+    broken = [*broken_links(), *missing_sources()]
     for line in broken:
         print(line, file=sys.stderr)
     return 1 if broken else 0

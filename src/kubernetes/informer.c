@@ -344,7 +344,7 @@ static void take_event(void *context, const struct watch_event *event)
         want_fresh(source->informer, entry);
 }
 
-/* Who has been told that a team's Secret cannot be read is told that it can. */
+/* Who waits for a team's Secret, or knows that it cannot be read, gets news of it. */
 static void answer_api(struct informer *informer)
 {
     struct informer_entry *entry;

@@ -38,7 +38,7 @@ struct poller {
     char *identity; /* of the connection, and its scaler's name */
     struct option_values *values;
     bool in_agent;
-    uint64_t tenant;  /* whose agent it is (agent_process.h); 0: not known yet */
+    uint64_t tenant;  /* whose agent it is (agent/process.h); 0: not known yet */
     bool is_named;    /* some trigger has it of the connections file */
     bool is_replaced; /* its queries are moving to another connection: it counts for no limit */
     bool is_counted;  /* for the limits; under the map's lock */

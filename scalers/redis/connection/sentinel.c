@@ -99,7 +99,7 @@ static void on_master(struct redis_channel *channel, struct redis_command *comma
         redis_server_explain(channel->server, reply, &channel->refusal);
 }
 
-/* Not the address that on_master() is told, which is still that of before while a failover ends. */
+/* Not the address of on_master(), which is still that of before while a failover ends. */
 static void on_address(struct redis_channel *channel, struct redis_command *command,
                        const redisReply *reply)
 {

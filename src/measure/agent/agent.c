@@ -1,4 +1,4 @@
-/* The agent's side of agent_client.h: a process that runs one client of one scaler. Its feed is the
+/* The agent's side of client.h: a process that runs one client of one scaler. Its feed is the
  * socket. */
 #include "base/clock.h"
 #include "base/hash_table.h"
@@ -127,7 +127,7 @@ static void notify(void *context, uint64_t id)
 {
     (void)context;
     ssize_t written = write(AGENT_NOTIFICATIONS, &id, sizeof(id));
-    (void)written; /* see agent_client.h */
+    (void)written; /* see client.h */
 }
 
 static void add_task(struct agent *agent, const Agent__Task *message)

@@ -114,7 +114,7 @@ struct policy_result {
     int64_t idle_ms;    /* with scaleDownWhenIdle: for how long; -1: busy */
 };
 
-/* What a decision is made from, for those who make it and who say it (policy_words.h). */
+/* What a decision is made from, for those who make it and who say it (words.h). */
 struct policy_decision {
     const struct policy_settings *settings;
     struct policy_state *state;
