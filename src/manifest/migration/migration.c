@@ -105,7 +105,8 @@ static void check_keys(const struct move *move, const struct builtin *builtin,
 }
 
 /* Which key of the metadata says where to connect, or how the peer is verified; or which is a
- * variable, and neither a credential nor a target (scale/connections/own_credentials.h). NULL: none. */
+ * variable, and neither a credential nor a target (scale/connections/own_credentials.h). NULL:
+ * none. */
 static const char *address_key(const struct builtin *builtin, bool is_variable)
 {
     enum { SAYS_WHERE = OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_URL | OPTION_PEER };
