@@ -43,6 +43,7 @@ enum { STOP_MS = 5000 };
 
 /* The parts, in the order in which they are made. */
 struct parts {
+    int exit_status;
     struct reload *reload;
     struct certificates *certificates;
     struct informer *informer;                  /* NULL: neither of both */
@@ -156,17 +157,19 @@ static void free_parts(struct parts *parts)
     workers_free(parts->workers);
     if (parts->server != NULL)
         server_drain(parts->server, 0);
+    if (parts->loop_calls != NULL)
+        loop_calls_end(parts->loop_calls); /* the informer's thread may wait for one */
     peers_end(parts->peers);
     bool informer_hangs = !informer_stop(parts->informer); /* calls use it until they have ended */
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
     if (parts->engine != NULL && !engine_stop(parts->engine, STOP_MS)) {
         log_warning("the client library of a source has not returned: ending without it");
-        _exit(EXIT_SUCCESS);
+        _exit(parts->exit_status);
     }
     if (informer_hangs) {
         log_warning("a reply of the Kubernetes API does not end: ending without it");
-        _exit(EXIT_SUCCESS);
+        _exit(parts->exit_status);
     }
     if (parts->engine != NULL)
         engine_free(parts->engine);
@@ -459,7 +462,7 @@ static int run_serve(const struct command_line *line, struct error *error)
 {
     const struct serve_flags *flags = line->flags;
     _cleanup_(error_done) struct error failure = {0};
-    _cleanup_(free_parts) struct parts parts = {0};
+    _cleanup_(free_parts) struct parts parts = {.exit_status = EXIT_FAILURE};
     sigset_t signals;
     (void)error; /* the log has it, in its format */
 
@@ -471,7 +474,7 @@ static int run_serve(const struct command_line *line, struct error *error)
     log_configuration(line);
     if (!start(flags, option_is_given(line->values, "interval"), &parts, &failure)) {
         log_error("%s", error_text(&failure));
-        return 1;
+        return parts.exit_status;
     }
     int number = main_loop(&parts, &signals, serve_log_level(flags));
     log_info("%s: draining for at most %lld ms", strsignal(number), (long long)flags->grace_ms);
@@ -480,7 +483,8 @@ static int run_serve(const struct command_line *line, struct error *error)
     if (cancelled > 0)
         log_warning("%zu calls did not end in time: cancelled", cancelled);
     log_info("shutdown complete");
-    return 0;
+    parts.exit_status = EXIT_SUCCESS;
+    return parts.exit_status;
 }
 
 /* Before anything is made: the C core takes 443 for a port that is missing, without an error. */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 #include <cmocka.h>
 
@@ -98,12 +99,36 @@ static void a_call_that_has_begun_is_waited_for(void **state)
     loop_calls_free(server.loop_calls);
 }
 
+static void *wait_long(void *server)
+{
+    int count = 0;
+    return (void *)(uintptr_t)loop_calls_run(((struct server *)server)->loop_calls, add_one, &count,
+                                             10 * 60 * 1000);
+}
+
+static void nobody_waits_for_a_loop_that_has_ended(void **state)
+{
+    (void)state;
+    struct server server = {.loop_calls = loop_calls_new(wake, &server)};
+    pthread_t asker;
+    void *was_run = NULL;
+    pthread_create(&asker, NULL, wait_long, &server);
+    while (atomic_load(&server.wakes) == 0)
+        sleep_ms(1);
+    loop_calls_end(server.loop_calls);
+    pthread_join(asker, &was_run);
+    assert_null(was_run);
+    assert_null(wait_long(&server));
+    loop_calls_free(server.loop_calls);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_of_many_threads_run_one_at_a_time),
         cmocka_unit_test(a_call_that_is_not_started_in_time_is_withdrawn),
         cmocka_unit_test(a_call_that_has_begun_is_waited_for),
+        cmocka_unit_test(nobody_waits_for_a_loop_that_has_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

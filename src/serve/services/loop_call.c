@@ -21,6 +21,7 @@ struct loop_calls {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct loop_call *waiting;
+    bool is_ended;
 };
 
 struct loop_calls *loop_calls_new(void (*wake)(void *context), void *context)
@@ -66,7 +67,7 @@ bool loop_calls_run(struct loop_calls *loop_calls, void (*run)(void *context), v
     loop_calls->wake(loop_calls->context);
 
     pthread_mutex_lock(&loop_calls->lock);
-    while (call.state == LOOP_CALL_WAITING && in_time)
+    while (call.state == LOOP_CALL_WAITING && in_time && !loop_calls->is_ended)
         in_time = pthread_cond_clockwait(&loop_calls->changed, &loop_calls->lock, CLOCK_MONOTONIC,
                                          &until) == 0;
     while (call.state == LOOP_CALL_RUNNING)
@@ -75,6 +76,14 @@ bool loop_calls_run(struct loop_calls *loop_calls, void (*run)(void *context), v
         DL_DELETE(loop_calls->waiting, &call);
     pthread_mutex_unlock(&loop_calls->lock);
     return call.state == LOOP_CALL_DONE;
+}
+
+void loop_calls_end(struct loop_calls *loop_calls)
+{
+    pthread_mutex_lock(&loop_calls->lock);
+    loop_calls->is_ended = true;
+    pthread_cond_broadcast(&loop_calls->changed);
+    pthread_mutex_unlock(&loop_calls->lock);
 }
 
 void loop_calls_turn(struct loop_calls *loop_calls)

@@ -24,4 +24,8 @@ bool loop_calls_run(struct loop_calls *loop_calls, void (*run)(void *context), v
 
 void loop_calls_turn(struct loop_calls *loop_calls);
 
+/* The loop takes no turn any more: who waits for one does not wait longer, nor does who comes
+ * later. */
+void loop_calls_end(struct loop_calls *loop_calls);
+
 #endif
