@@ -15,8 +15,9 @@
 /* Rarer than a person notices, and one round trip for all idle consumers of the connection. */
 enum { IDLE_INTERVAL_MS = 250 };
 
-/* What an agent may map: 16 MiB of a monitoring port's reply, or of messages that wait. */
-enum { AGENT_BYTES = 28 << 20 };
+/* What an agent may map: 16 MiB of a monitoring port's reply, or of messages that wait. An endless
+ * reply takes it all. */
+enum { AGENT_BYTES = 26 << 20 };
 
 /* Of a monitoring port, which reports a whole account each time. */
 enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
