@@ -167,7 +167,7 @@ def test_users_with_the_documented_rights(shop, redis, client):
 
 @pytest.mark.parametrize("how", ["kill", "pause"])
 def test_a_failover_is_followed(shop, redis, how):
-    """Whatever happens to the master, no answer is of an old one. The Sentinels' own failover takes 1 to 3 s."""
+    """Whatever happens to the master, no answer is of an old one. The Sentinels' own failover takes 2 to 4 s."""
     redis.call("RPUSH", "jobs", *range(4))
     redis.call("WAIT", "2", "5000")
     old = shop.master()

@@ -37,7 +37,7 @@ class Redis(Process):
                     tls-ca-cert-file {certificates}/ca.pem
                     tls-auth-clients no
                     {config}"""
-            file.write(f'bind 127.0.0.1\nport {self.port}\ndir {self.folder}\nsave ""\nappendonly yes\n{config}\n')
+            file.write(f'bind 127.0.0.1\nport {self.port}\ndir {self.folder}\nsave ""\nappendonly yes\nappendfsync no\n{config}\n')
 
     @property
     def address(self):
@@ -69,7 +69,7 @@ class Sentinel(Redis):
 
     def __init__(self, master, port, quorum=2, config="", certificates=None):
         super().__init__(f"""sentinel monitor {master} 127.0.0.1 {port} {quorum}
-            sentinel down-after-milliseconds {master} 500
+            sentinel down-after-milliseconds {master} 1500
             sentinel failover-timeout {master} 3000
             {config}""", certificates)
 
