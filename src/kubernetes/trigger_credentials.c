@@ -34,6 +34,7 @@ struct call {
     int64_t added_ms;
     struct credentials *delivered; /* NULL: nothing yet */
     int64_t replaced_ms;           /* its trigger is there no more since; 0: it is */
+    int64_t refused_ms;            /* what was verified is refused since, by views; 0: it is not */
     int64_t due_ms;                /* to be resolved again; CLOCK_NEVER: not by itself */
     UT_hash_handle hh;
     struct call *next, *prev; /* utlist of those with a due_ms */
@@ -82,6 +83,11 @@ static void set_due(struct trigger_credentials *all, struct call *call, int64_t 
     if (!is_listed && call->is_due_listed)
         DL_DELETE(all->due_calls, call);
     call->is_due_listed = is_listed;
+}
+
+static bool is_verified(const struct call *call)
+{
+    return call->delivered != NULL && call->delivered->state == CREDENTIALS_VERIFIED;
 }
 
 static void count_delivered(struct trigger_credentials *all, const struct call *call, int step)
@@ -170,19 +176,26 @@ static struct resolve_found find_object(void *context, enum object_kind kind, co
 }
 
 /* It was refused by what is older than the call, which is then read now: KEDA may be ahead of our
- * view. Where that cannot be read again, this is the reason. */
-static bool is_undecided(const struct trigger_credentials *all, const struct call *call,
-                         struct credentials *credentials)
+ * view. Or what was verified is refused by what is older than the first news of that: objects that
+ * changed together are read one after another. Where that cannot be read again, this is the reason.
+ */
+static bool is_undecided(const struct trigger_credentials *all, struct call *call,
+                         struct credentials *credentials, int64_t now_ms)
 {
     struct informer *informer = all->settings.informer;
     const struct error *failure = NULL;
     bool is_older = false;
     const struct link *link;
-    if (credentials->state != CREDENTIALS_REFUSED)
+    if (credentials->state != CREDENTIALS_REFUSED) {
+        call->refused_ms = 0;
         return false;
+    }
+    if (call->refused_ms == 0 && is_verified(call))
+        call->refused_ms = now_ms;
+    int64_t since_ms = call->refused_ms == 0 ? call->added_ms : call->refused_ms;
     LL_FOREACH(call->used, link) {
         struct informer_view known = informer_look(informer, &link->object);
-        if (!known.is_read || known.read_ms >= call->added_ms)
+        if (!known.is_read || known.read_ms >= since_ms)
             continue;
         informer_want_fresh(informer, &link->object);
         is_older = true;
@@ -198,12 +211,11 @@ static bool is_undecided(const struct trigger_credentials *all, const struct cal
 static bool is_still_valid(struct trigger_credentials *all, struct call *call, bool is_other,
                            int64_t now_ms)
 {
-    bool was_good = call->delivered != NULL && call->delivered->state == CREDENTIALS_VERIFIED;
     if (!is_other) {
         call->replaced_ms = 0;
         return false;
     }
-    if (!was_good)
+    if (!is_verified(call))
         return false;
     if (call->replaced_ms == 0)
         call->replaced_ms = now_ms;
@@ -235,11 +247,10 @@ static void resolve_call(struct trigger_credentials *all, struct call *call)
         credentials_free(credentials);
         return;
     }
-    bool is_known = call->delivered != NULL && call->delivered->state == CREDENTIALS_VERIFIED;
-    bool is_new = is_undecided(all, call, credentials);
+    bool is_new = is_undecided(all, call, credentials, now_ms);
     /* News that need another object are news once that is there; what is known of the former ones
      * goes on. */
-    bool is_lost = is_known && credentials->state == CREDENTIALS_REFUSED &&
+    bool is_lost = is_verified(call) && credentials->state == CREDENTIALS_REFUSED &&
                    credentials->failure.code == ERROR_UNAVAILABLE;
     if (credentials->state == CREDENTIALS_WAITING || is_new || is_lost)
         credentials_free(credentials);

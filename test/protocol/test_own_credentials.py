@@ -337,6 +337,22 @@ def test_an_edit_is_read_at_once_and_the_former_trigger_stays(folder, api, redis
         assert count <= time.monotonic() - began + 1, "more than once per second"
 
 
+def test_objects_that_change_together_are_no_error_between(folder, api, redis):
+    """The Secret's news wait for its second, those of the authentication do not."""
+    metadata = shop(api, redis.address)
+    with pod(folder, api) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+        for values in ({"databaseIndex": "0"}, {}):
+            api.secret("redis", password=PASSWORD, user="shop")
+            time.sleep(0.3)
+            api.secret("redis", password=PASSWORD, **values)
+            api.authentication("redis", "redis", "password", *values)
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                assert value(client, metadata) == 7
+                time.sleep(0.01)
+
+
 def test_what_is_missing_is_named(folder, api, redis):
     metadata = shop(api, redis.address)
     with pod(folder, api) as server, Client(server.port) as client:
