@@ -1,7 +1,9 @@
 """Every scaler with the TriggerAuthentication that KEDA's documentation shows: moved, its password changed, and moved back."""
 
 import contextlib
+import re
 import time
+import urllib.request
 
 import pytest
 
@@ -222,5 +224,10 @@ def test_200_edits_under_load_are_no_error_at_keda(api, namespace):
                     put_secrets()
                 time.sleep(EDIT_SECONDS)
             namespace.stays(5, **dict.fromkeys(names, 8))
-            assert not namespace.warnings(since=begin), namespace.warnings(since=begin)
+            # KEDA has this text for its own cancelled calls, too; those that fail here are counted below.
+            warnings = [event for event in namespace.warnings(since=begin) if "got empty metric spec" not in event.message]
+            assert not warnings, warnings
             assert not any(namespace.history(name, begin) for name in names)
+            with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/metrics") as page:
+                ended = re.findall(r'^backlog_calls_total\{.*code="(.*)"\}', page.read().decode(), re.MULTILINE)
+            assert set(ended) <= {"OK", "CANCELLED"}
