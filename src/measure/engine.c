@@ -262,7 +262,7 @@ static struct poller *find_poller(struct engine *engine, const struct query_requ
 /* What is known of the query whose place another one takes. */
 struct former {
     struct snapshot known;
-    struct window window;
+    struct recent_samples recent;
 };
 
 static void former_done(struct former *former)
@@ -277,7 +277,7 @@ static void replace(struct engine *engine, const struct query_request *request,
     struct poller *poller = poller_of(request->former);
     pthread_mutex_lock(&poller->lock);
     connection_snapshot(request->former, clock_now_ms(), &ret_former->known);
-    connection_window(request->former, &ret_former->window);
+    query_recent_samples(request->former, &ret_former->recent);
     poller->is_replaced = true;
     count_for_limits(engine, poller);
     pthread_mutex_unlock(&poller->lock);
@@ -300,11 +300,11 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     struct query *query =
         connection_query(&poller->connection, request->query_values, poller->values->data);
     query->wants |= request->wants;
-    if (request->keeps_window)
-        connection_keep_window(query, request->interval_ms);
+    if (request->keeps_recent_samples)
+        query_keep_recent_samples(query, request->interval_ms);
     if (request->inherits) {
         query_inherit(query, &former->known);
-        query_inherit_window(query, &former->window);
+        query_inherit_recent_samples(query, &former->recent);
         history_move(engine->history, &request->former->series, &query->series);
     }
     connection_hold(query, request->interval_ms, now_ms);

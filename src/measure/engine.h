@@ -19,10 +19,10 @@
 #include "measure/follower.h"
 #include "measure/history.h"
 #include "measure/query_user.h"
+#include "measure/recent_samples.h"
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
 #include "measure/watcher.h"
-#include "measure/window.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,9 +87,9 @@ struct query_request {
     int64_t interval_ms;
     struct query *former;
     bool inherits;
-    unsigned wants;     /* enum reading_field */
-    bool keeps_window;  /* for followers; with an interval_ms, or there is little in it */
-    const char *tenant; /* whose connection it is: a namespace; NULL: nobody's but its own */
+    unsigned wants;            /* enum reading_field */
+    bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
+    const char *tenant;        /* whose connection it is: a namespace; NULL: nobody's but its own */
 };
 
 bool engine_hold(struct engine *engine, const struct query_request *request,
@@ -110,7 +110,7 @@ void query_end_held(struct query *query, const char *why);
 void query_snapshot(struct query *query, struct snapshot *ret_snapshot);
 
 /* The follower gets each reading of the query from now on, at once the one that is known, if it had
- * none as new. The query was held with keeps_window. */
+ * none as new. The query was held with keeps_recent_samples. */
 void query_follow(struct query *query, struct follower *follower);
 void query_unfollow(struct follower *follower); /* harmless where it follows none */
 

@@ -9,14 +9,14 @@
 #ifndef BACKLOG_MEASURE_FOLLOWER_H
 #define BACKLOG_MEASURE_FOLLOWER_H
 
-#include "measure/window.h"
+#include "measure/recent_samples.h"
 
 struct query;
 
 /* Owner: the caller, who must end it before freeing it. Start from the hooks and the context. */
 struct follower {
-    /* The last sample of the window is the reading. */
-    void (*step)(struct follower *follower, const struct window *window);
+    /* The last sample is the reading. */
+    void (*step)(struct follower *follower, const struct recent_samples *recent);
     /* For query_snapshot_with(). */
     void (*copy)(const struct follower *follower, void *ret_copy);
     void *context;

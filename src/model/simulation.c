@@ -18,7 +18,7 @@ struct run {
     size_t oldest;       /* second in which the oldest arrived that is not done */
     int64_t pushed_at_s; /* or -1 while it is inactive */
     int64_t wanted;
-    struct window window;
+    struct recent_samples recent;
     struct policy_state policy;
     bool is_measured;
     struct model_reading measured; /* last */
@@ -35,7 +35,7 @@ static void sample(struct run *run, int64_t now_s)
     reading.consumers = (double)workers_ready(workers, now_s);
     reading.arrived = workers->arrived;
     reading.consumed = workers->done;
-    window_add(&run->window, now_s * 1000 + 1, &reading);
+    recent_samples_add(&run->recent, now_s * 1000 + 1, &reading);
 }
 
 /* The whole replicas of the policy at a target of 1. */
@@ -45,7 +45,7 @@ static void apply_policy(struct run *run, int64_t now_s, struct model_reading *r
     struct policy_result result;
     sample(run, now_s);
     const struct policy_input input = {
-        .window = &run->window,
+        .recent = &run->recent,
         .value = reading->value,
         .active = reading->is_active,
         .threshold = settings->target,
@@ -199,7 +199,7 @@ void simulation_run(const struct simulation_settings *settings, const struct tra
     };
     run.arrived = memory_array(trace->seconds, sizeof(*run.arrived));
     model_init(&run.model, &settings->model, settings->model.min_replicas, 0);
-    run.window.interval_ms = settings->interval_s * 1000;
+    run.recent.interval_ms = settings->interval_s * 1000;
     run.model.next_sync_ms = settings->sync_offset_s * 1000;
     workers_init(&run.workers, &settings->workers);
     for (size_t second = 0; second < trace->seconds; second++) {

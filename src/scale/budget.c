@@ -44,7 +44,7 @@ static size_t own_bytes(const struct trigger *trigger)
     /* Who reads its credentials keeps the metadata twice: as a key, and in pieces. */
     size_t copies = trigger->wants_credentials ? 2 * trigger->identity.length : 0;
     size_t credentials = trigger->credentials == NULL ? 0 : trigger->credentials->bytes;
-    size_t policy = sizeof(struct trigger_policy) + sizeof(struct window) +
+    size_t policy = sizeof(struct trigger_policy) + sizeof(struct recent_samples) +
                     POLICY_CHANGES * sizeof(struct trigger_policy_change);
     return budget_min(trigger->identity.length) + copies + credentials + text_bytes(trigger->name) +
            text_bytes(trigger->namespace) + text_bytes(trigger->metric_name) +

@@ -40,13 +40,13 @@ void trigger_evaluate(const struct trigger *trigger, const struct reading *readi
                                                     &ret_evaluated->error);
 }
 
-static void step(struct follower *follower, const struct window *window)
+static void step(struct follower *follower, const struct recent_samples *recent)
 {
     const struct trigger *trigger = follower->context;
     const struct trigger_policy_owner owner = {trigger->namespace, trigger->name};
     struct evaluated evaluated = {0};
-    trigger_evaluate(trigger, &window->samples[window->count - 1].reading, &evaluated);
-    trigger_policy_step(trigger->policy, &owner, window, &evaluated);
+    trigger_evaluate(trigger, &recent->samples[recent->count - 1].reading, &evaluated);
+    trigger_policy_step(trigger->policy, &owner, recent, &evaluated);
 }
 
 static void copy_policy(const struct follower *follower, void *ret_copy)

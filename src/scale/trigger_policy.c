@@ -141,12 +141,12 @@ static void record_change(struct trigger_policy *policy, int64_t now_ms)
 }
 
 void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
-                         const struct window *window, struct evaluated *evaluated)
+                         const struct recent_samples *recent, struct evaluated *evaluated)
 {
     _cleanup_(error_done) struct error ignored = {0};
     const struct evaluation *evaluation = &evaluated->evaluation;
     const struct policy_input input = {
-        .window = window,
+        .recent = recent,
         .value = evaluation->value,
         .active = evaluation->active,
         .threshold = policy->threshold,
@@ -169,7 +169,7 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
         return;
     result->evaluation.value = policy->answered.result.value;
     result->evaluation.active = policy->answered.result.active;
-    int64_t at_ms = window->samples[window->count - 1].at_ms;
+    int64_t at_ms = recent->samples[recent->count - 1].at_ms;
     record_change(policy, at_ms);
     log_change(owner, policy, at_ms);
 }

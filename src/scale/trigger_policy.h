@@ -85,9 +85,9 @@ void trigger_policy_check(const struct trigger_policy *policy, const struct scal
 /* What its query is to measure: enum reading_field. */
 unsigned trigger_policy_wants(const struct trigger_policy *policy);
 
-/* The step of a new reading, the window's last, as the scaler evaluated it; takes the error. */
+/* The step of a new reading, the last sample, as the scaler evaluated it; takes the error. */
 void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
-                         const struct window *window, struct evaluated *evaluated);
+                         const struct recent_samples *recent, struct evaluated *evaluated);
 
 /* A copy of what it found, for who answers and for people. */
 struct trigger_policy_view {

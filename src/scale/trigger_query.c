@@ -57,7 +57,7 @@ static bool hold(const struct trigger_query_settings *settings, struct trigger *
         .former = former,
         .inherits = inherits,
         .wants = trigger_policy_wants(trigger->policy),
-        .keeps_window = trigger->policy != NULL,
+        .keeps_recent_samples = trigger->policy != NULL,
         .tenant = is_inline ? trigger->namespace : NULL,
     };
     trigger->holds_inline = is_inline;

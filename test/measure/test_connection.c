@@ -719,11 +719,11 @@ struct steps {
     double last;
 };
 
-static void count_step(struct follower *follower, const struct window *window)
+static void count_step(struct follower *follower, const struct recent_samples *recent)
 {
     struct steps *steps = (struct steps *)follower;
     steps->count++;
-    steps->last = window->samples[window->count - 1].reading.value;
+    steps->last = recent->samples[recent->count - 1].reading.value;
 }
 
 /* Those that come close upon one another become one sample, and are followed all the same. */
@@ -733,7 +733,7 @@ static void a_follower_gets_each_reading_once(void **state)
     struct steps steps = {.follower = {.step = count_step}};
     struct steps late = steps;
     struct query *query = hold_each("a", 5000);
-    connection_keep_window(query, 5000);
+    query_keep_recent_samples(query, 5000);
     connection_follow(query, &steps.follower);
     assert_int_equal(steps.count, 0);
     connect_now();
@@ -756,7 +756,7 @@ static void a_follower_gets_each_reading_once(void **state)
     connection_unfollow(&late.follower);
 }
 
-static void a_reading_of_before_the_window_is_followed(void **state)
+static void a_reading_of_before_the_samples_is_followed(void **state)
 {
     (void)state;
     struct steps steps = {.follower = {.step = count_step}};
@@ -764,7 +764,7 @@ static void a_reading_of_before_the_window_is_followed(void **state)
     demand(query);
     connect_now();
     answer(take(), 7);
-    connection_keep_window(query, 5000);
+    query_keep_recent_samples(query, 5000);
     connection_follow(query, &steps.follower);
     assert_true(steps.count == 1 && steps.last == 7);
     connection_unfollow(&steps.follower);
@@ -801,7 +801,7 @@ int main(void)
         TEST(the_last_watcher_that_leaves_unsubscribes),
         TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
         TEST(a_follower_gets_each_reading_once),
-        TEST(a_reading_of_before_the_window_is_followed),
+        TEST(a_reading_of_before_the_samples_is_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ struct policy_world world;
 int set_up(void **state)
 {
     (void)state;
-    world = (struct policy_world){.window = {.interval_ms = INTERVAL_MS},
+    world = (struct policy_world){.recent = {.interval_ms = INTERVAL_MS},
                                   .settings = policy_no_settings(),
                                   .reading = READING_UNKNOWN,
                                   .threshold = 10,
@@ -35,9 +35,9 @@ static int64_t decide(void)
 {
     _cleanup_(error_done) struct error error = {0};
     struct policy_decision decision;
-    double waiting = window_waiting(&world.reading);
+    double waiting = recent_samples_waiting(&world.reading);
     const struct policy_input input = {
-        .window = &world.window,
+        .recent = &world.recent,
         .value = isnan(waiting) ? 0 : waiting, /* as Prometheus without a series */
         .active = waiting > 0,
         .threshold = world.threshold,
@@ -56,10 +56,10 @@ static int64_t decide(void)
 
 int64_t measure(double arriving, double consuming)
 {
-    world.now_ms += world.window.interval_ms;
-    world.reading.arrived += arriving * (double)world.window.interval_ms / 1000;
-    world.reading.consumed += consuming * (double)world.window.interval_ms / 1000;
-    window_add(&world.window, world.now_ms, &world.reading);
+    world.now_ms += world.recent.interval_ms;
+    world.reading.arrived += arriving * (double)world.recent.interval_ms / 1000;
+    world.reading.consumed += consuming * (double)world.recent.interval_ms / 1000;
+    recent_samples_add(&world.recent, world.now_ms, &world.reading);
     return decide();
 }
 
@@ -69,7 +69,7 @@ int64_t measure_for(int samples, double arriving, double consuming)
     for (int i = 0; i < samples; i++) {
         world.reading.waiting =
             fmax(0, world.reading.waiting +
-                        (arriving - consuming) * (double)world.window.interval_ms / 1000);
+                        (arriving - consuming) * (double)world.recent.interval_ms / 1000);
         replicas = measure(arriving, consuming);
     }
     return replicas;

@@ -14,7 +14,7 @@
 
 /* A test sets what it needs, and reads the result of the last measurement. */
 struct policy_world {
-    struct window window;
+    struct recent_samples recent;
     struct policy_settings settings;
     struct policy_state state;
     struct policy_result result;

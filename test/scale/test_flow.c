@@ -138,7 +138,7 @@ static void between_two_commits_consumers_are_not_stuck(void **state)
 {
     (void)state;
     world.reading.consumers = 1;
-    world.window.interval_ms = 1000;
+    world.recent.interval_ms = 1000;
     world.count_interval_ms = 5000;
     waiting(10000);
     for (int i = 0; i < 50; i++) {

@@ -1,4 +1,4 @@
-/* Policies: what they promise, from windows that are written down. */
+/* Policies: what they promise, from samples that are written down. */
 #include "base/memory.h"
 #include "scale/policy_fixture.h"
 
@@ -62,7 +62,7 @@ static void an_outage_restarts_the_idle_time(void **state)
     waiting(0);
     for (int i = 0; i < 5; i++)
         measure(0, 0);
-    window_add_gap(&world.window);
+    recent_samples_add_gap(&world.recent);
     for (int i = 0; i < 6; i++)
         assert_int_equal(measure(0, 0), 10);
     assert_int_equal(measure(0, 0), 0);
@@ -78,9 +78,9 @@ static void work_between_two_samples_is_no_idle_time(void **state)
     for (int i = 0; i < 4; i++)
         measure(0, 0);
     world.reading.in_flight = 1;
-    window_add(&world.window, world.now_ms + 100, &world.reading);
+    recent_samples_add(&world.recent, world.now_ms + 100, &world.reading);
     world.reading.in_flight = 0;
-    window_add(&world.window, world.now_ms + 200, &world.reading);
+    recent_samples_add(&world.recent, world.now_ms + 200, &world.reading);
     for (int i = 0; i < 6; i++)
         assert_int_equal(measure(0, 0), 10);
     assert_int_equal(measure(0, 0), 0);
@@ -273,7 +273,7 @@ static void after_an_outage_the_known_rates_remain(void **state)
     (void)state;
     give_objective(10);
     int64_t known = measure_for(30, 81, 81);
-    window_add_gap(&world.window);
+    recent_samples_add_gap(&world.recent);
     waiting(1e5);
     world.threshold = 1;
     assert_int_equal(measure(81, 81), known);

@@ -487,7 +487,7 @@ static void observers_change_nothing(void **state)
     assert_ptr_equal(trigger->peak, peak);
 }
 
-/* The other trigger had no use for a window, and its reading is known. */
+/* The other trigger had no use for samples, and its reading is known. */
 static void a_policy_begins_with_the_reading_that_is_known(void **state)
 {
     (void)state;

@@ -62,8 +62,9 @@ static void model_inherit(struct model *model, const struct client *former_clien
 }
 
 /* `former` and the others: of the query whose place it takes; NULL: of none. */
-static void hold(struct user *user, const struct snapshot *former, const struct window *window,
-                 const struct client *former_client, const struct model *former_model)
+static void hold(struct user *user, const struct snapshot *former,
+                 const struct recent_samples *recent, const struct client *former_client,
+                 const struct model *former_model)
 {
     struct client *client = client_find(user->source, user->source->credentials);
     struct model *model = &client->models[user->item];
@@ -72,10 +73,10 @@ static void hold(struct user *user, const struct snapshot *former, const struct 
     user->query = connection_query(&client->connection, item_of(user)->values, NULL);
     if (former != NULL && former->is_measured && !user->query->known.is_measured)
         model_inherit(model, former_client, former_model);
-    policy_keep_window(user);
+    policy_keep_recent_samples(user);
     if (former != NULL) {
         query_inherit(user->query, former);
-        query_inherit_window(user->query, window);
+        query_inherit_recent_samples(user->query, recent);
     }
     model->query = user->query;
     model->holds++;
@@ -138,10 +139,10 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     _cleanup_(snapshot_done) struct snapshot known = {0};
     struct watcher *watcher;
     trace("trigger %d is moved", user->index);
-    struct window window;
+    struct recent_samples recent;
     policy_unfollow(user);
     connection_snapshot(former, now_ms(), &known);
-    connection_window(former, &window);
+    query_recent_samples(former, &recent);
     user->source = source;
     user->item = item;
     if (!inherits) {
@@ -150,7 +151,7 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
         user->failed_ms = user->failing_since_ms = user->answered_ms = 0;
         policy_forget(user);
     }
-    hold(user, inherits ? &known : NULL, &window, former_client, former_model);
+    hold(user, inherits ? &known : NULL, &recent, former_client, former_model);
     DL_FOREACH2(user->watchers, watcher, next_owned) {
         bool is_stream = watcher->is_stream;
         stop_watching(watcher);

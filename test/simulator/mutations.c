@@ -229,11 +229,11 @@ WRAP(void, answer_decide, const struct snapshot *snapshot, const struct evaluate
 static bool is_read;
 
 WRAP(void, trigger_policy_step, struct trigger_policy *policy,
-     const struct trigger_policy_owner *owner, const struct window *window,
+     const struct trigger_policy_owner *owner, const struct recent_samples *recent,
      struct evaluated *evaluated)
 {
     if (mutation != POLICY_STEPS_WHEN_READ || is_read || policy->answered.words.length == 0)
-        __real_trigger_policy_step(policy, owner, window, evaluated);
+        __real_trigger_policy_step(policy, owner, recent, evaluated);
 }
 
 WRAP(void, trigger_policy_copy, const struct trigger_policy *policy,
@@ -242,8 +242,8 @@ WRAP(void, trigger_policy_copy, const struct trigger_policy *policy,
     struct follower *follower = (struct follower *)&policy->follower;
     is_read = true;
     if (mutation == POLICY_STEPS_WHEN_READ && follower->query != NULL &&
-        follower->query->window->count > 0)
-        follower->step(follower, follower->query->window);
+        follower->query->recent->count > 0)
+        follower->step(follower, follower->query->recent);
     is_read = false;
     __real_trigger_policy_copy(policy, view);
 }

@@ -37,14 +37,14 @@ static void take_reading(struct user *user)
 
 /* ---- the policy ---- */
 
-static void step(struct follower *follower, const struct window *window)
+static void step(struct follower *follower, const struct recent_samples *recent)
 {
     const struct trigger_policy_owner owner = {"shop", "jobs"};
     struct user *user = follower->context;
-    double token = window->samples[window->count - 1].reading.value;
+    double token = recent->samples[recent->count - 1].reading.value;
     struct evaluated evaluated = {
         .good = true, .evaluation = {.value = token_load(token), .active = token_is_active(token)}};
-    trigger_policy_step(user->policy, &owner, window, &evaluated);
+    trigger_policy_step(user->policy, &owner, recent, &evaluated);
 }
 
 static void copy(const struct follower *follower, void *ret_copy)
@@ -67,10 +67,10 @@ void policy_init(struct user *user)
     user->policy = policy;
 }
 
-void policy_keep_window(struct user *user)
+void policy_keep_recent_samples(struct user *user)
 {
     if (user->policy != NULL)
-        connection_keep_window(user->query, user->rules.interval_ms);
+        query_keep_recent_samples(user->query, user->rules.interval_ms);
 }
 
 void policy_follow(struct user *user)

@@ -321,7 +321,7 @@ void callers_take_news(void);
 /* ---- policies.c ---- */
 
 void policy_init(struct user *user);
-void policy_keep_window(struct user *user);
+void policy_keep_recent_samples(struct user *user);
 void policy_follow(struct user *user);
 void policy_unfollow(struct user *user);
 void policy_forget(struct user *user); /* it has another source now */

@@ -80,7 +80,7 @@ void query_free(struct query *query)
     LL_FOREACH_SAFE(query->intervals, interval, next)
         free(interval);
     option_values_free(query->values);
-    free(query->window);
+    free(query->recent);
     error_done(&query->task.subscribe_error);
     error_done(&query->known.error);
     free(query);
@@ -236,34 +236,34 @@ void connection_unwatch(struct watcher *watcher, int64_t now_ms)
 
 /* ---- who follows its readings ---- */
 
-static int64_t last_sample_ms(const struct window *window)
+static int64_t last_sample_ms(const struct recent_samples *recent)
 {
-    return window->count == 0 ? INT64_MIN : window->samples[window->count - 1].at_ms;
+    return recent->count == 0 ? INT64_MIN : recent->samples[recent->count - 1].at_ms;
 }
 
 static void step(struct query *query, struct follower *follower)
 {
-    int64_t last_ms = last_sample_ms(query->window);
+    int64_t last_ms = last_sample_ms(query->recent);
     if (last_ms <= follower->stepped_ms)
         return;
     follower->stepped_ms = last_ms;
-    follower->step(follower, query->window);
+    follower->step(follower, query->recent);
 }
 
 static void add_sample(struct query *query)
 {
     struct follower *follower;
-    window_add(query->window, query->known.sent_ms, &query->known.reading);
+    recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
     DL_FOREACH(query->followers, follower)
         step(query, follower);
 }
 
-/* A reading may have come before anybody wanted a window. */
+/* A reading may have come before anybody wanted samples. */
 void connection_follow(struct query *query, struct follower *follower)
 {
     follower->query = query;
     DL_APPEND(query->followers, follower);
-    if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->window))
+    if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent))
         add_sample(query);
     else
         step(query, follower);
@@ -294,7 +294,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
         known->began_at_us = query->notified_at_us;
     history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
-    if (query->window != NULL)
+    if (query->recent != NULL)
         add_sample(query);
     set_answered(query);
     query_notify_watchers(query);
@@ -312,8 +312,8 @@ int64_t query_unusable_since_ms(const struct query *query, int64_t failed_ms)
 
 void query_note_gap(struct query *query)
 {
-    if (query->window != NULL)
-        window_add_gap(query->window);
+    if (query->recent != NULL)
+        recent_samples_add_gap(query->recent);
 }
 
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
@@ -332,26 +332,26 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     query_notify_watchers(query);
 }
 
-void connection_keep_window(struct query *query, int64_t interval_ms)
+void query_keep_recent_samples(struct query *query, int64_t interval_ms)
 {
-    if (query->window == NULL)
-        query->window = memory_new(sizeof(*query->window));
-    if (query->window->interval_ms == 0 || interval_ms < query->window->interval_ms)
-        query->window->interval_ms = interval_ms;
+    if (query->recent == NULL)
+        query->recent = memory_new(sizeof(*query->recent));
+    if (query->recent->interval_ms == 0 || interval_ms < query->recent->interval_ms)
+        query->recent->interval_ms = interval_ms;
 }
 
-void connection_window(const struct query *query, struct window *ret_window)
+void query_recent_samples(const struct query *query, struct recent_samples *ret_recent)
 {
-    if (query->window == NULL)
-        *ret_window = (struct window){0};
+    if (query->recent == NULL)
+        *ret_recent = (struct recent_samples){0};
     else
-        *ret_window = *query->window;
+        *ret_recent = *query->recent;
 }
 
-void query_inherit_window(struct query *query, const struct window *former)
+void query_inherit_recent_samples(struct query *query, const struct recent_samples *former)
 {
-    if (query->window != NULL && query->window->count == 0 && former->count > 0)
-        *query->window = *former;
+    if (query->recent != NULL && query->recent->count == 0 && former->count > 0)
+        *query->recent = *former;
 }
 
 void query_inherit(struct query *query, const struct snapshot *former)

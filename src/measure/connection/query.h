@@ -28,14 +28,14 @@ void connection_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t n
 /* It takes the place of a query of the same source: what was known of that is known of this one,
  * until it has a reading of its own. */
 void query_inherit(struct query *query, const struct snapshot *former);
-void query_inherit_window(struct query *query, const struct window *former);
+void query_inherit_recent_samples(struct query *query, const struct recent_samples *former);
 
 /* From now on it keeps its last readings, which are measured so often. */
-void connection_keep_window(struct query *query, int64_t interval_ms);
-void connection_window(const struct query *query, struct window *ret_window);
+void query_keep_recent_samples(struct query *query, int64_t interval_ms);
+void query_recent_samples(const struct query *query, struct recent_samples *ret_recent);
 
-/* Of a query that keeps a window. The reading that is known already comes first, where the follower
- * had none as new. */
+/* Of a query that keeps recent samples. The reading that is known already comes first, where the
+ * follower had none as new. */
 void connection_follow(struct query *query, struct follower *follower);
 void connection_unfollow(struct follower *follower);
 

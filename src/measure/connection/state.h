@@ -15,11 +15,11 @@
 #include "measure/follower.h"
 #include "measure/history.h"
 #include "measure/naming.h"
+#include "measure/recent_samples.h"
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
 #include "measure/task.h"
 #include "measure/watcher.h"
-#include "measure/window.h"
 
 enum {
     CONNECTION_PAUSE_MS =
@@ -106,8 +106,8 @@ struct query {
     struct interval_ref *intervals; /* utlist, the least first */
     size_t default_holds;           /* of those who set none */
     unsigned wants;                 /* enum reading_field, of all who ever held it */
-    struct window *window;          /* NULL: nobody wants one */
-    struct follower *followers;     /* utlist; not before it keeps a window */
+    struct recent_samples *recent;  /* NULL: nobody wants one */
+    struct follower *followers;     /* utlist; not before it keeps recent samples */
     size_t holds;                   /* all; 0: freed as soon as it is not in flight */
     struct watcher *watchers;       /* utlist */
     size_t streams;                 /* of them */

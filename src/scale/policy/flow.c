@@ -25,7 +25,7 @@ struct step {
 /* What is there, wherever. */
 static double present(const struct reading *reading)
 {
-    return window_waiting(reading) + (isnan(reading->in_flight) ? 0 : reading->in_flight);
+    return recent_samples_waiting(reading) + (isnan(reading->in_flight) ? 0 : reading->in_flight);
 }
 
 /* A total that falls was reset at the source. */
@@ -40,7 +40,7 @@ static double not_negative(double count)
     return count < 0 ? 0 : count;
 }
 
-static struct step step_of(const struct window_sample *before, const struct window_sample *sample)
+static struct step step_of(const struct recent_sample *before, const struct recent_sample *sample)
 {
     const struct reading *from = &before->reading, *to = &sample->reading;
     struct step step = {.seconds = (double)(sample->at_ms - before->at_ms) / 1000};
@@ -58,15 +58,15 @@ static struct step step_of(const struct window_sample *before, const struct wind
     return step;
 }
 
-/* The sum of the last steps that span at min so long; false: the window is too short for it, or has
+/* The sum of the last steps that span at min so long; false: the samples are too few for it, or has
  * a gap. */
-static bool sum_of_last(const struct window *window, int64_t span_ms, struct step *ret_sum)
+static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms, struct step *ret_sum)
 {
     struct step sum = {0};
-    for (size_t i = window->count; i-- > 1;) {
-        if (window->samples[i].is_after_gap)
+    for (size_t i = recent->count; i-- > 1;) {
+        if (recent->samples[i].is_after_gap)
             break;
-        struct step step = step_of(&window->samples[i - 1], &window->samples[i]);
+        struct step step = step_of(&recent->samples[i - 1], &recent->samples[i]);
         if (isnan(step.arrived) || isnan(step.consumed))
             break;
         sum.arrived += step.arrived;
@@ -79,21 +79,22 @@ static bool sum_of_last(const struct window *window, int64_t span_ms, struct ste
     return sum.seconds * 1000 >= FLOW_RECENT_MS;
 }
 
-struct flow flow_of(const struct window *window)
+struct flow flow_of(const struct recent_samples *recent)
 {
     struct flow flow = {.arrival_rate = NAN,
                         .recent_arrival_rate = NAN,
                         .consumption_rate = NAN,
                         .last_consumed = NAN};
-    struct step sum, recent;
-    size_t last = window->count - 1;
-    if (window->count >= 2 && !window->samples[last].is_after_gap)
-        flow.last_consumed = step_of(&window->samples[last - 1], &window->samples[last]).consumed;
-    if (!sum_of_last(window, FLOW_SPAN_MS, &sum) || !sum_of_last(window, FLOW_RECENT_MS, &recent))
+    struct step sum, recent_sum;
+    size_t last = recent->count - 1;
+    if (recent->count >= 2 && !recent->samples[last].is_after_gap)
+        flow.last_consumed = step_of(&recent->samples[last - 1], &recent->samples[last]).consumed;
+    if (!sum_of_last(recent, FLOW_SPAN_MS, &sum) ||
+        !sum_of_last(recent, FLOW_RECENT_MS, &recent_sum))
         return flow;
     flow.arrival_rate = sum.arrived / sum.seconds;
-    flow.recent_arrival_rate = recent.arrived / recent.seconds;
-    flow.consumption_rate = recent.consumed / recent.seconds;
+    flow.recent_arrival_rate = recent_sum.arrived / recent_sum.seconds;
+    flow.consumption_rate = recent_sum.consumed / recent_sum.seconds;
     flow.span_ms = (int64_t)(sum.seconds * 1000);
     return flow;
 }
@@ -155,10 +156,10 @@ static void observe(struct flow_rate *rate, double observed, int64_t at_ms)
 
 /* Whether so much waited that no consumer can have been idle: a second of work, and a message for
  * each. */
-static bool is_busy(const struct window_sample *sample, const struct step *step)
+static bool is_busy(const struct recent_sample *sample, const struct step *step)
 {
     const struct reading *reading = &sample->reading;
-    double waiting = window_waiting(reading);
+    double waiting = recent_samples_waiting(reading);
     double second = step->consumed / step->seconds;
     return waiting >= 1 && waiting >= fmin(second, reading->consumers * 2) && waiting >= second;
 }
@@ -171,8 +172,8 @@ static void forget_busy(struct flow_rate *rate)
 
 /* Without one that was consumed it may be a long job, which counts when it is done, or a stall,
  * which never does. */
-static void add_step(struct flow_rate *rate, const struct window_sample *before,
-                     const struct window_sample *sample)
+static void add_step(struct flow_rate *rate, const struct recent_sample *before,
+                     const struct recent_sample *sample)
 {
     const struct step step = step_of(before, sample);
     int64_t step_ms = sample->at_ms - before->at_ms;
@@ -212,12 +213,12 @@ bool flow_rate_is_slower(const struct flow_rate *rate, double expected)
 }
 
 /* Not the last sample: another one may take its place. */
-void flow_rate_update(struct flow_rate *rate, const struct window *window)
+void flow_rate_update(struct flow_rate *rate, const struct recent_samples *recent)
 {
-    for (size_t i = 1; i + 1 < window->count; i++)
-        if (window->samples[i].at_ms > rate->folded_ms) {
-            add_step(rate, &window->samples[i - 1], &window->samples[i]);
-            rate->folded_ms = window->samples[i].at_ms;
+    for (size_t i = 1; i + 1 < recent->count; i++)
+        if (recent->samples[i].at_ms > rate->folded_ms) {
+            add_step(rate, &recent->samples[i - 1], &recent->samples[i]);
+            rate->folded_ms = recent->samples[i].at_ms;
         }
 }
 
@@ -225,84 +226,85 @@ void flow_rate_update(struct flow_rate *rate, const struct window *window)
 
 enum { STATUS_STEPS = 3, WARN_STEPS = 6, COUNTS_MISSED = 2 };
 
-static double step_consumed(const struct window *window, size_t last, size_t steps)
+static double step_consumed(const struct recent_samples *recent, size_t last, size_t steps)
 {
     double consumed = 0;
     for (size_t i = last + 1 - steps; i <= last; i++)
-        consumed += step_of(&window->samples[i - 1], &window->samples[i]).consumed;
+        consumed += step_of(&recent->samples[i - 1], &recent->samples[i]).consumed;
     return consumed;
 }
 
 /* How many of the last samples belong together, the newest included. */
-static size_t unbroken(const struct window *window)
+static size_t unbroken(const struct recent_samples *recent)
 {
     size_t count = 0;
-    for (size_t i = window->count; i-- > 0;) {
+    for (size_t i = recent->count; i-- > 0;) {
         count++;
-        if (window->samples[i].is_after_gap)
+        if (recent->samples[i].is_after_gap)
             break;
     }
     return count;
 }
 
-static bool waits_throughout(const struct window *window, size_t steps)
+static bool waits_throughout(const struct recent_samples *recent, size_t steps)
 {
-    for (size_t i = window->count - 1 - steps; i < window->count; i++)
-        if (!(window_waiting(&window->samples[i].reading) > 0))
+    for (size_t i = recent->count - 1 - steps; i < recent->count; i++)
+        if (!(recent_samples_waiting(&recent->samples[i].reading) > 0))
             return false;
     return true;
 }
 
 /* Since when nothing was consumed, and as much or more waits. */
-static int64_t quiet_ms(const struct window *window, size_t count)
+static int64_t quiet_ms(const struct recent_samples *recent, size_t count)
 {
-    const struct window_sample *last = &window->samples[window->count - 1];
+    const struct recent_sample *last = &recent->samples[recent->count - 1];
     int64_t quiet = 0;
-    for (size_t i = window->count - 1; i > window->count - count; i--) {
-        const struct window_sample *before = &window->samples[i - 1];
-        double consumed = step_of(before, &window->samples[i]).consumed;
-        if (!(consumed <= 0) ||
-            window_waiting(&before->reading) > window_waiting(&window->samples[i].reading))
+    for (size_t i = recent->count - 1; i > recent->count - count; i--) {
+        const struct recent_sample *before = &recent->samples[i - 1];
+        double consumed = step_of(before, &recent->samples[i]).consumed;
+        if (!(consumed <= 0) || recent_samples_waiting(&before->reading) >
+                                    recent_samples_waiting(&recent->samples[i].reading))
             break;
         quiet = last->at_ms - before->at_ms;
     }
     return quiet;
 }
 
-static bool is_rewound(const struct window *window, size_t steps)
+static bool is_rewound(const struct recent_samples *recent, size_t steps)
 {
-    for (size_t i = window->count - steps; i < window->count; i++) {
-        const struct reading *from = &window->samples[i - 1].reading;
-        const struct reading *to = &window->samples[i].reading;
+    for (size_t i = recent->count - steps; i < recent->count; i++) {
+        const struct reading *from = &recent->samples[i - 1].reading;
+        const struct reading *to = &recent->samples[i].reading;
         if (to->consumed < from->consumed && to->arrived >= from->arrived &&
-            window_waiting(to) > window_waiting(from))
+            recent_samples_waiting(to) > recent_samples_waiting(from))
             return true;
     }
     return false;
 }
 
-static bool is_skewed(const struct window *window, size_t steps)
+static bool is_skewed(const struct recent_samples *recent, size_t steps)
 {
-    for (size_t i = window->count - 1 - steps; i < window->count; i++) {
-        const struct reading *reading = &window->samples[i].reading;
+    for (size_t i = recent->count - 1 - steps; i < recent->count; i++) {
+        const struct reading *reading = &recent->samples[i].reading;
         if (!(reading->partitions > 1 && reading->partitions_with_lag == 1))
             return false;
     }
     return true;
 }
 
-enum flow_status flow_status_of(const struct window *window, double rate, int64_t count_interval_ms)
+enum flow_status flow_status_of(const struct recent_samples *recent, double rate,
+                                int64_t count_interval_ms)
 {
-    size_t count = unbroken(window);
+    size_t count = unbroken(recent);
     if (count <= STATUS_STEPS)
         return FLOW_UNKNOWN;
-    const struct reading *now = &window->samples[window->count - 1].reading;
-    double consumed = step_consumed(window, window->count - 1, STATUS_STEPS);
+    const struct reading *now = &recent->samples[recent->count - 1].reading;
+    double consumed = step_consumed(recent, recent->count - 1, STATUS_STEPS);
     if (isnan(consumed))
         return FLOW_UNKNOWN;
-    if (is_rewound(window, STATUS_STEPS))
+    if (is_rewound(recent, STATUS_STEPS))
         return FLOW_REWIND;
-    if (!waits_throughout(window, STATUS_STEPS))
+    if (!waits_throughout(recent, STATUS_STEPS))
         return FLOW_OK;
     /* Redis counts only consumers that were seen lately; one that has messages is there, or was. */
     bool has_consumers = now->consumers > 0 || now->in_flight > 0;
@@ -311,22 +313,22 @@ enum flow_status flow_status_of(const struct window *window, double rate, int64_
     /* A consumer that works for minutes on one message is not stuck. */
     double workers = now->consumers > 0 ? now->consumers : fmax(1, now->in_flight);
     double patience_ms = rate > 0 ? STATUS_STEPS * 1000 / (rate * workers) : 0;
-    int64_t quiet = quiet_ms(window, count);
-    int64_t needed_ms = window->samples[window->count - 1].at_ms -
-                        window->samples[window->count - 1 - STATUS_STEPS].at_ms;
+    int64_t quiet = quiet_ms(recent, count);
+    int64_t needed_ms = recent->samples[recent->count - 1].at_ms -
+                        recent->samples[recent->count - 1 - STATUS_STEPS].at_ms;
     patience_ms = fmax(patience_ms, (double)(COUNTS_MISSED * count_interval_ms));
     if (has_consumers && quiet >= needed_ms && (double)quiet >= patience_ms)
         return FLOW_STALL;
-    if (is_skewed(window, STATUS_STEPS))
+    if (is_skewed(recent, STATUS_STEPS))
         return FLOW_SKEW;
     /* Nothing is consumed, and nobody knows whether anybody should. */
     enum flow_status calm =
         consumed <= 0 && isnan(now->consumers) && !has_consumers ? FLOW_UNKNOWN : FLOW_OK;
     if (count <= WARN_STEPS)
         return calm;
-    for (size_t i = window->count - WARN_STEPS; i < window->count; i++)
-        if (window_waiting(&window->samples[i].reading) <=
-            window_waiting(&window->samples[i - 1].reading))
+    for (size_t i = recent->count - WARN_STEPS; i < recent->count; i++)
+        if (recent_samples_waiting(&recent->samples[i].reading) <=
+            recent_samples_waiting(&recent->samples[i - 1].reading))
             return calm;
     return FLOW_WARN;
 }

@@ -1,6 +1,6 @@
 /*
  * Flow: how fast messages arrive and are consumed, what one consumer does per second, and whether
- * consumers are stuck; from a window of readings.
+ * consumers are stuck; from recent samples.
  *
  * Rates come from totals where the source has them, else from the rates that it reports, and one of
  * the two from the other and the change of what is there. What cannot be known is NAN.
@@ -10,7 +10,7 @@
 #ifndef BACKLOG_SCALE_POLICY_FLOW_H
 #define BACKLOG_SCALE_POLICY_FLOW_H
 
-#include "measure/window.h"
+#include "measure/recent_samples.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@
 /* What consumers do; the names are those of Burrow, which judges Kafka's consumers by the same
  * rules. */
 enum flow_status {
-    FLOW_UNKNOWN, /* the source does not report enough, or the window is too short */
+    FLOW_UNKNOWN, /* the source does not report enough, or the samples are too few */
     FLOW_OK,
     FLOW_WARN,   /* messages are consumed, and more and more wait */
     FLOW_STALL,  /* consumers are connected, messages wait, and nothing is consumed */
@@ -41,11 +41,11 @@ struct flow {
 
 enum { FLOW_SPAN_MS = 60 * 1000, FLOW_RECENT_MS = 15 * 1000 };
 
-struct flow flow_of(const struct window *window);
+struct flow flow_of(const struct recent_samples *recent);
 
 /* `rate`: what one consumer does per second, NAN where that is not known: a slow consumer is not a
  * stuck one. `count_interval_ms`: how often the source counts what was consumed. */
-enum flow_status flow_status_of(const struct window *window, double rate,
+enum flow_status flow_status_of(const struct recent_samples *recent, double rate,
                                 int64_t count_interval_ms);
 
 /*
@@ -66,8 +66,8 @@ struct flow_rate {
     int64_t folded_ms;   /* the samples until here are in it */
 };
 
-/* Takes what is new in the window. */
-void flow_rate_update(struct flow_rate *rate, const struct window *window);
+/* Takes the samples that are new. */
+void flow_rate_update(struct flow_rate *rate, const struct recent_samples *recent);
 double flow_rate_median(const struct flow_rate *rate); /* NAN: none yet */
 double flow_rate_now(const struct flow_rate *rate);    /* since the last observation */
 

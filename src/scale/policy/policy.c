@@ -217,7 +217,7 @@ static void limit_by_status(struct policy_decision *decision)
                       ? decision->result->rate / decision->settings->consumers_per_replica
                       : NAN;
     state->status =
-        flow_status_of(decision->input->window, rate, decision->input->count_interval_ms);
+        flow_status_of(decision->input->recent, rate, decision->input->count_interval_ms);
     decision->result->status = state->status;
     if (decision->flow.last_consumed > 0 || decision->waiting <= 0)
         state->before_stall = decision->result->replicas;
@@ -239,12 +239,12 @@ static void limit_by_status(struct policy_decision *decision)
  * without one. */
 static void fold_idle(struct policy_state *state, const struct policy_decision *decision)
 {
-    const struct window *window = decision->input->window;
-    bool is_meant = isnan(window_waiting(&decision->last->reading));
-    for (size_t i = 0; i < window->count; i++) {
-        const struct window_sample *sample = &window->samples[i];
+    const struct recent_samples *recent = decision->input->recent;
+    bool is_meant = isnan(recent_samples_waiting(&decision->last->reading));
+    for (size_t i = 0; i < recent->count; i++) {
+        const struct recent_sample *sample = &recent->samples[i];
         /* The last one again: it may have taken the place of the one that was seen. */
-        if (sample->at_ms <= state->folded_ms && i + 1 < window->count)
+        if (sample->at_ms <= state->folded_ms && i + 1 < recent->count)
             continue;
         double waiting =
             is_meant && isnan(sample->max_waiting) ? decision->waiting : sample->max_waiting;
@@ -339,20 +339,20 @@ bool policy_decide(const struct policy_settings *settings, struct policy_state *
                    const struct policy_input *input, struct policy_result *ret_result,
                    struct policy_decision *ret_decision, struct error *error)
 {
-    if (input->window->count == 0)
+    if (input->recent->count == 0)
         return error_unavailable(error, "no measurement yet");
     struct policy_decision decision = {
         .settings = settings,
         .state = state,
         .input = input,
-        .last = &input->window->samples[input->window->count - 1],
-        .flow = flow_of(input->window),
+        .last = &input->recent->samples[input->recent->count - 1],
+        .flow = flow_of(input->recent),
         .by_arrivals = NAN,
         .by_waiting = NAN,
         .by_balance = NAN,
         .result = ret_result,
     };
-    double waiting = window_waiting(&decision.last->reading);
+    double waiting = recent_samples_waiting(&decision.last->reading);
     decision.waiting = isnan(waiting) ? input->value : waiting;
     if (!check_input(&decision, error))
         return false;
@@ -360,7 +360,7 @@ bool policy_decide(const struct policy_settings *settings, struct policy_state *
     bool arrives = settings->max_wait_ms > 0 && decision.flow.arrival_rate > 0;
     *ret_result = (struct policy_result){
         .active = input->active || arrives, .rate = NAN, .idle_ms = -1, .term = POLICY_BY_NOTHING};
-    flow_rate_update(&state->rate, input->window);
+    flow_rate_update(&state->rate, input->recent);
     choose_base(&decision);
     raise_by_in_flight(&decision);
     limit_by_status(&decision);

@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "measure/window.h"
+#include "measure/recent_samples.h"
 #include "scale/policy/flow.h"
 
 #include <stdbool.h>
@@ -74,8 +74,8 @@ struct policy_state {
 };
 
 struct policy_input {
-    const struct window *window; /* its last sample is what the value is of */
-    double value;                /* as the scaler evaluated it */
+    const struct recent_samples *recent; /* its last sample is what the value is of */
+    double value;                        /* as the scaler evaluated it */
     bool active;
     double threshold;
     bool has_threshold; /* the user set it: with steps the larger number counts, without it the
@@ -119,7 +119,7 @@ struct policy_decision {
     const struct policy_settings *settings;
     struct policy_state *state;
     const struct policy_input *input;
-    const struct window_sample *last;
+    const struct recent_sample *last;
     struct flow flow;
     double waiting;
     double by_arrivals,
@@ -130,7 +130,7 @@ struct policy_decision {
     struct policy_result *result;
 };
 
-/* One step, of the window's last sample: once for each, in their order. Fails where the readings
+/* One step, of the last sample: once for each, in their order. Fails where the readings
  * lack what the settings need. `ret_decision` points to what was handed in; NULL: not needed. */
 bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
                    const struct policy_input *input, struct policy_result *ret_result,

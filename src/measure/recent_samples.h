@@ -1,15 +1,15 @@
 /*
- * A window: the last readings of a query, for those who decide by more than the present.
+ * The recent samples of a query: its last readings, for those who decide by more than the present.
  *
  * It is bounded in number. Samples that come close upon one another (a push measures every few
  * milliseconds) become one, which remembers the most that was waiting and in flight, so that
  * nothing between two samples is lost.
  *
- * Threads: none; a window belongs to whoever holds it. Owner: a query has one under its
+ * Threads: none; they belong to whoever holds them. Owner: a query has some under its
  * connection's lock; others copy.
  */
-#ifndef BACKLOG_MEASURE_WINDOW_H
-#define BACKLOG_MEASURE_WINDOW_H
+#ifndef BACKLOG_MEASURE_RECENT_SAMPLES_H
+#define BACKLOG_MEASURE_RECENT_SAMPLES_H
 
 #include "measure/task.h"
 
@@ -17,9 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WINDOW_MAX_SAMPLES = 64 };
+enum { RECENT_SAMPLES_MAX = 64 };
 
-struct window_sample {
+struct recent_sample {
     int64_t at_ms; /* when the source was asked */
     struct reading reading;
     double max_waiting; /* of all that became this one; the value, where the source has no other
@@ -30,17 +30,18 @@ struct window_sample {
 };
 
 /* Start from {.interval_ms = ...}: how far apart measurements are meant to be. */
-struct window {
+struct recent_samples {
     int64_t interval_ms;
-    struct window_sample samples[WINDOW_MAX_SAMPLES]; /* the oldest first */
+    struct recent_sample samples[RECENT_SAMPLES_MAX]; /* the oldest first */
     size_t count;
     bool has_gap; /* since the last sample */
 };
 
-void window_add(struct window *window, int64_t at_ms, const struct reading *reading);
-void window_add_gap(struct window *window);
+void recent_samples_add(struct recent_samples *recent, int64_t at_ms,
+                        const struct reading *reading);
+void recent_samples_add_gap(struct recent_samples *recent);
 
 /* What waits: messages, or the one number that the source has. */
-double window_waiting(const struct reading *reading);
+double recent_samples_waiting(const struct reading *reading);
 
 #endif

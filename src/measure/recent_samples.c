@@ -1,0 +1,52 @@
+#include "measure/recent_samples.h"
+
+#include <math.h>
+#include <string.h>
+
+/* So many intervals without a measurement are a gap. */
+enum { GAP_INTERVALS = 4 };
+
+double recent_samples_waiting(const struct reading *reading)
+{
+    return isnan(reading->waiting) ? reading->value : reading->waiting;
+}
+
+void recent_samples_add_gap(struct recent_samples *recent)
+{
+    recent->has_gap = true;
+}
+
+/* The last one is so young that this reading takes its place: the distance to the one before it
+ * stays. */
+static bool joins_last(const struct recent_samples *recent, int64_t at_ms)
+{
+    if (recent->count < 2 || recent->has_gap)
+        return false;
+    return at_ms - recent->samples[recent->count - 2].at_ms < recent->interval_ms;
+}
+
+void recent_samples_add(struct recent_samples *recent, int64_t at_ms, const struct reading *reading)
+{
+    const struct recent_sample *last =
+        recent->count == 0 ? NULL : &recent->samples[recent->count - 1];
+    struct recent_sample sample = {
+        .at_ms = at_ms,
+        .reading = *reading,
+        .max_waiting = recent_samples_waiting(reading),
+        .max_in_flight = reading->in_flight,
+    };
+    if (last != NULL && at_ms <= last->at_ms)
+        return;
+    sample.is_after_gap = last == NULL || recent->has_gap ||
+                          at_ms - last->at_ms > GAP_INTERVALS * recent->interval_ms;
+    if (!sample.is_after_gap && joins_last(recent, at_ms)) {
+        sample.max_waiting = fmax(sample.max_waiting, last->max_waiting);
+        sample.max_in_flight = fmax(sample.max_in_flight, last->max_in_flight);
+        sample.is_after_gap = last->is_after_gap;
+        recent->count--;
+    }
+    if (recent->count == RECENT_SAMPLES_MAX)
+        memmove(recent->samples, recent->samples + 1, --recent->count * sizeof(*recent->samples));
+    recent->samples[recent->count++] = sample;
+    recent->has_gap = false;
+}
