@@ -62,7 +62,7 @@ struct postgresql_client {
      * one, few again once one was slow. */
     size_t max_unknown;
     bool watches_client; /* the server can see that we have closed a session while a query runs */
-    size_t window;       /* as the feed knows it */
+    size_t max_tasks;    /* as the feed knows it */
 };
 
 /* The hook of struct scaler. */

@@ -24,15 +24,15 @@ static size_t count_tasks(const struct postgresql_client *client)
 }
 
 /* Without capacity the feed must have nothing to give, or waiting for it would not wait. */
-static void set_window(struct postgresql_client *client, struct feed *feed)
+static void set_max_tasks(struct postgresql_client *client, struct feed *feed)
 {
-    size_t window =
+    size_t max_tasks =
         has_capacity(client) ? POSTGRESQL_PIPELINE * client->max_sessions : count_tasks(client);
     size_t isolated = client->max_sessions / POSTGRESQL_ISOLATED_SHARE;
-    if (window == client->window)
+    if (max_tasks == client->max_tasks)
         return;
-    client->window = window;
-    feed_set_window(feed, window, isolated > 0 ? isolated : 1);
+    client->max_tasks = max_tasks;
+    feed_set_max_tasks(feed, max_tasks, isolated > 0 ? isolated : 1);
 }
 
 static void take_tasks(struct postgresql_client *client, struct feed *feed)
@@ -46,7 +46,7 @@ static void take_tasks(struct postgresql_client *client, struct feed *feed)
         is_empty = task == NULL;
         postgresql_dispatch(client);
     }
-    set_window(client, feed);
+    set_max_tasks(client, feed);
 }
 
 /* A session that runs it alone is closed: the server notices, or stops the query at its limit. What
@@ -89,7 +89,7 @@ bool postgresql_measure(void *opaque, struct feed *feed, struct error *error)
 {
     struct postgresql_client *client = opaque;
     bool usable = true;
-    client->window = 0; /* this feed may not know it */
+    client->max_tasks = 0; /* this feed may not know it */
     while (usable && !feed_is_stopping(feed)) {
         return_cancelled(client, feed);
         take_tasks(client, feed);

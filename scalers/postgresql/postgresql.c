@@ -99,6 +99,6 @@ const struct scaler scaler_postgresql = {
     .in_agent = true,
     .agent_bytes = POSTGRESQL_AGENT_BYTES,
     .timeout_ms = POSTGRESQL_TIMEOUT_MS,
-    .window = (size_t)POSTGRESQL_PIPELINE * POSTGRESQL_DEFAULT_SESSIONS,
+    .max_tasks = (size_t)POSTGRESQL_PIPELINE * POSTGRESQL_DEFAULT_SESSIONS,
     .isolated = POSTGRESQL_DEFAULT_SESSIONS / POSTGRESQL_ISOLATED_SHARE,
 };

@@ -55,13 +55,13 @@ static void make_pool(struct prometheus_client *client, const struct prometheus_
         .max_tree_bytes = MAX_TREE_BYTES,
     };
     client->pool = fetch_pool_new(&source, 1);
-    prometheus_client_set_window(client, PROMETHEUS_MIN_WINDOW);
+    prometheus_client_set_max_tasks(client, PROMETHEUS_DEFAULT_TASKS);
 }
 
-void prometheus_client_set_window(struct prometheus_client *client, size_t window)
+void prometheus_client_set_max_tasks(struct prometheus_client *client, size_t max_tasks)
 {
-    client->window = window;
-    fetch_pool_resize(client->pool, window + 1);
+    client->max_tasks = max_tasks;
+    fetch_pool_resize(client->pool, max_tasks + 1);
 }
 
 void prometheus_client_ping(struct prometheus_client *client, int64_t deadline_ms)

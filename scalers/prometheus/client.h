@@ -17,9 +17,9 @@
 enum {
     /* Prometheus runs 20 queries at a time by default (--query.max-concurrency), for all its users.
      */
-    PROMETHEUS_MIN_WINDOW = 8,
-    PROMETHEUS_MAX_WINDOW = 32,
-    PROMETHEUS_ISOLATED_SHARE = 4, /* a quarter of the window */
+    PROMETHEUS_DEFAULT_TASKS = 8,
+    PROMETHEUS_MAX_TASKS = 32,
+    PROMETHEUS_ISOLATED_SHARE = 4, /* a quarter of max_tasks */
     PROMETHEUS_TIMEOUT_MS = 10 * 1000,
 };
 
@@ -27,10 +27,10 @@ struct prometheus_client {
     struct http_address address;
     char *name; /* "Prometheus at host:port" */
     struct curl_slist *headers;
-    struct fetch_pool *pool; /* one more than the window: for the ping */
+    struct fetch_pool *pool; /* one more than max_tasks: for the ping */
     int64_t timeout_ms;      /* of a query; 0: the task's own */
-    size_t window;
-    int64_t grown_ms; /* when the window was last enlarged */
+    size_t max_tasks;
+    int64_t grown_ms; /* when max_tasks last grew */
     int64_t busy_ms;  /* when it was last needed as large as it is */
     int64_t answered_ms;
 };
@@ -40,7 +40,7 @@ bool prometheus_client_connect(const void *connection_options, int64_t deadline_
                                void **ret_client, struct error *error);
 void prometheus_client_disconnect(void *client);
 
-void prometheus_client_set_window(struct prometheus_client *client, size_t window);
+void prometheus_client_set_max_tasks(struct prometheus_client *client, size_t max_tasks);
 
 /* Sends the cheapest query, `1`, with the client as its owner: does the server answer anything at
  * all? */

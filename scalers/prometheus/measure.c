@@ -10,7 +10,7 @@
 #include <utlist.h>
 
 enum {
-    WAITING_MS = 50, /* tasks that wait longer than this enlarge the window */
+    WAITING_MS = 50, /* tasks that wait longer than this raise max_tasks */
     STEP_MS = 20,    /* from one enlargement to the next */
     IDLE_MS = 30 * 1000,
     PING_TIMEOUT_MS = 2000,
@@ -27,10 +27,10 @@ struct round {
     bool is_pinging;
 };
 
-static void set_window(const struct round *round, size_t window)
+static void set_max_tasks(const struct round *round, size_t max_tasks)
 {
-    prometheus_client_set_window(round->client, window);
-    feed_set_window(round->feed, window, window / PROMETHEUS_ISOLATED_SHARE);
+    prometheus_client_set_max_tasks(round->client, max_tasks);
+    feed_set_max_tasks(round->feed, max_tasks, max_tasks / PROMETHEUS_ISOLATED_SHARE);
 }
 
 /* Larger where tasks wait for a place, and small again where few are needed. */
@@ -38,16 +38,16 @@ static void adjust_window(const struct round *round)
 {
     struct prometheus_client *client = round->client;
     int64_t now_ms = clock_now_ms();
-    size_t window = client->window;
+    size_t max_tasks = client->max_tasks;
     size_t in_flight = fetch_pool_in_flight(client->pool);
-    if (in_flight > PROMETHEUS_MIN_WINDOW)
+    if (in_flight > PROMETHEUS_DEFAULT_TASKS)
         client->busy_ms = now_ms;
-    if (in_flight >= window && window < PROMETHEUS_MAX_WINDOW &&
+    if (in_flight >= max_tasks && max_tasks < PROMETHEUS_MAX_TASKS &&
         now_ms - client->grown_ms >= STEP_MS && feed_delay_ms(round->feed) > WAITING_MS) {
         client->grown_ms = client->busy_ms = now_ms;
-        set_window(round, window * 2);
-    } else if (window > PROMETHEUS_MIN_WINDOW && now_ms - client->busy_ms > IDLE_MS)
-        set_window(round, PROMETHEUS_MIN_WINDOW);
+        set_max_tasks(round, max_tasks * 2);
+    } else if (max_tasks > PROMETHEUS_DEFAULT_TASKS && now_ms - client->busy_ms > IDLE_MS)
+        set_max_tasks(round, PROMETHEUS_DEFAULT_TASKS);
 }
 
 static void begin_tasks(const struct round *round)
@@ -151,7 +151,7 @@ bool prometheus_measure(void *client, struct feed *feed, struct error *error)
     struct round round = {.client = client, .feed = feed};
     struct fetch_pool *pool = round.client->pool;
     bool usable = true;
-    set_window(&round, round.client->window);
+    set_max_tasks(&round, round.client->max_tasks);
     while (usable && !feed_is_stopping(feed)) {
         return_cancelled(&round);
         adjust_window(&round);

@@ -85,6 +85,6 @@ const struct scaler scaler_prometheus = {
     .libraries = libraries,
     .disconnect = prometheus_client_disconnect,
     .timeout_ms = PROMETHEUS_TIMEOUT_MS,
-    .window = PROMETHEUS_MIN_WINDOW,
-    .isolated = PROMETHEUS_MIN_WINDOW / PROMETHEUS_ISOLATED_SHARE,
+    .max_tasks = PROMETHEUS_DEFAULT_TASKS,
+    .isolated = PROMETHEUS_DEFAULT_TASKS / PROMETHEUS_ISOLATED_SHARE,
 };

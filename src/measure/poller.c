@@ -115,11 +115,11 @@ static int64_t feed_delay(struct feed *feed)
     return delay_ms;
 }
 
-static void feed_window(struct feed *feed, size_t window, size_t isolated)
+static void feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     struct poller *poller = poller_of_feed(feed);
     pthread_mutex_lock(&poller->lock);
-    schedule_set_window(&poller->connection.schedule, window, isolated);
+    schedule_set_max_tasks(&poller->connection.schedule, max_tasks, isolated);
     pthread_mutex_unlock(&poller->lock);
 }
 
@@ -149,7 +149,7 @@ static const struct feed_hooks hooks = {
     .descriptor = feed_wake_fd,
     .next_ms = feed_next,
     .delay_ms = feed_delay,
-    .set_window = feed_window,
+    .set_max_tasks = feed_max_tasks,
     .started = feed_started,
     .end = feed_end,
 };

@@ -120,7 +120,7 @@ struct scaler {
     bool subscribes;
 
     int64_t timeout_ms; /* of a task; 0: 2,000 */
-    size_t window;      /* tasks at a time, see feed_set_window(); 0: any number */
+    size_t max_tasks;   /* tasks at a time, see feed_set_max_tasks(); 0: any number */
     size_t isolated;    /* of them with `isolate`; 0: 16 */
 
     /* How often what was consumed is counted, where that is not at once: consumers that commit

@@ -104,9 +104,9 @@ bool feed_is_stopping(struct feed *feed)
     return feed->hooks->is_stopping(feed);
 }
 
-void feed_set_window(struct feed *feed, size_t window, size_t isolated)
+void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
-    feed->hooks->set_window(feed, window, isolated);
+    feed->hooks->set_max_tasks(feed, max_tasks, isolated);
 }
 
 int64_t feed_delay_ms(struct feed *feed)

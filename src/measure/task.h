@@ -14,8 +14,9 @@
  *         return true;
  *     }
  *
- * A scaler takes until there is nothing to take: how many tasks it may have at a time is its window
- * (feed_set_window()), and the feed gives no more. It ends each task exactly once, in any order.
+ * A scaler takes until there is nothing to take: how many tasks it may have at a time is its
+ * max_tasks (feed_set_max_tasks()), and the feed gives no more. It ends each task exactly once, in
+ * any order.
  *
  * Threads: all of it on the thread that runs measure.
  * Owner:   the feed. A task, its query and all that the query points to are the scaler's from
@@ -150,7 +151,7 @@ struct feed_hooks {
     int (*descriptor)(const struct feed *feed);
     int64_t (*next_ms)(struct feed *feed);
     int64_t (*delay_ms)(struct feed *feed);
-    void (*set_window)(struct feed *feed, size_t window, size_t isolated);
+    void (*set_max_tasks)(struct feed *feed, size_t max_tasks, size_t isolated);
     void (*started)(struct task *task);
     void (*end)(struct task *task, enum task_outcome outcome, const struct reading *reading,
                 const struct error *error);
@@ -180,9 +181,9 @@ bool feed_is_stopping(struct feed *feed);
  * How many tasks the scaler may have at a time, and how many of them with `isolate` (or unanswered
  * for a second while others wait). Until this is called, those of the scaler's struct.
  */
-void feed_set_window(struct feed *feed, size_t window, size_t isolated);
+void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated);
 
-/* How long the longest overdue task has been waiting for a place in the window, or to be taken; 0:
+/* How long the longest overdue task has been waiting for a place, or to be taken; 0:
  * none waits. */
 int64_t feed_delay_ms(struct feed *feed);
 

@@ -32,7 +32,7 @@ struct fuzz_feed {
     size_t count;
     size_t in_flight;
     size_t isolated_in_flight;
-    size_t window;
+    size_t max_tasks;
     size_t isolated;
     uint64_t last_id;
     uint64_t unsubscribe; /* an id, or 0 */
@@ -103,7 +103,7 @@ static struct task *give(struct fuzz_feed *feed, struct given *given)
 static struct task *take(struct feed *base)
 {
     struct fuzz_feed *feed = of(base);
-    if (feed->in_flight >= feed->window || clock_now_ms() >= feed->end_ms)
+    if (feed->in_flight >= feed->max_tasks || clock_now_ms() >= feed->end_ms)
         return NULL;
     for (size_t i = 0; i < feed->count; i++) {
         struct given *given = &feed->queries[i];
@@ -174,12 +174,12 @@ static int64_t next_ms(struct feed *base)
 static int64_t delay_ms(struct feed *base)
 {
     const struct fuzz_feed *feed = of(base);
-    return feed->in_flight >= feed->window ? clock_now_ms() - feed->begin_ms : 0;
+    return feed->in_flight >= feed->max_tasks ? clock_now_ms() - feed->begin_ms : 0;
 }
 
-static void set_window(struct feed *base, size_t window, size_t isolated)
+static void set_max_tasks(struct feed *base, size_t max_tasks, size_t isolated)
 {
-    of(base)->window = window;
+    of(base)->max_tasks = max_tasks;
     of(base)->isolated = isolated;
 }
 
@@ -230,13 +230,13 @@ struct fuzz_feed *fuzz_feed_new(const struct scaler *scaler, const struct fuzz_q
 {
     static const struct feed_hooks hooks = {
         take,    next_cancelled, next_unsubscribe, is_stopping, descriptor,
-        next_ms, delay_ms,       set_window,       started,     end};
+        next_ms, delay_ms,       set_max_tasks,    started,     end};
     struct fuzz_feed *feed = memory_new(sizeof(*feed));
     feed->feed.hooks = &hooks;
     feed->scaler = scaler;
     feed->queries = memory_array(count, sizeof(*feed->queries));
     feed->count = count;
-    feed->window = scaler->window == 0 ? SIZE_MAX : scaler->window;
+    feed->max_tasks = scaler->max_tasks == 0 ? SIZE_MAX : scaler->max_tasks;
     feed->isolated = scaler->isolated == 0 ? 1 : scaler->isolated;
     for (size_t i = 0; i < count; i++)
         feed->queries[i] = (struct given){.query = &queries[i], .last_ms = -1};

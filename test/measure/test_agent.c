@@ -234,7 +234,7 @@ static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
         test_feed_add(feed, values[i].scopes[OPTION_QUERY]->data, (struct notifier){0});
         test_feed_task(feed, i)->task.values = values[i].scopes[OPTION_QUERY];
     }
-    feed_set_window(test_feed_task(feed, 0)->task.feed, 1, 1); /* so that the other one waits */
+    feed_set_max_tasks(test_feed_task(feed, 0)->task.feed, 1, 1); /* so that the other one waits */
     test_feed_cancel_after(feed, 0, WAIT_MS);
     assert_true(test_feed_run(feed, client, 10000, &error));
     assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_ANSWERED);

@@ -16,11 +16,11 @@ struct bench {
     struct job jobs[JOBS];
 };
 
-static struct bench *bench_new(long window, size_t slow_places)
+static struct bench *bench_new(long max_tasks, size_t slow_places)
 {
     struct bench *bench = memory_new(sizeof(*bench));
-    schedule_init(&bench->schedule, window == UNLIMITED ? SIZE_MAX : (size_t)window, slow_places,
-                  0);
+    schedule_init(&bench->schedule, max_tasks == UNLIMITED ? SIZE_MAX : (size_t)max_tasks,
+                  slow_places, 0);
     for (int i = 0; i < JOBS; i++)
         bench->jobs[i] = JOB_NEW;
     return bench;
@@ -32,8 +32,8 @@ static void bench_free(struct bench **bench)
     free(*bench);
 }
 
-#define BENCH(window, slow_places)                                                                 \
-    _cleanup_(bench_free) struct bench *bench = bench_new(window, slow_places);                    \
+#define BENCH(max_tasks, slow_places)                                                              \
+    _cleanup_(bench_free) struct bench *bench = bench_new(max_tasks, slow_places);                 \
     struct schedule *schedule = &bench->schedule;                                                  \
     struct job *jobs = bench->jobs
 
@@ -128,7 +128,7 @@ static void a_stream_of_callers_starves_no_job(void **state)
     }
 }
 
-static void the_window_is_kept(void **state)
+static void max_tasks_is_kept(void **state)
 {
     (void)state;
     BENCH(3, 1);
@@ -141,7 +141,7 @@ static void the_window_is_kept(void **state)
     assert_int_equal(schedule_next_ms(schedule, 10), 10);
     assert_non_null(schedule_take(schedule, 10));
     assert_null(schedule_take(schedule, 10));
-    schedule_set_window(schedule, 4, 1);
+    schedule_set_max_tasks(schedule, 4, 1);
     assert_non_null(schedule_take(schedule, 10));
     assert_null(schedule_take(schedule, 10));
 }
@@ -252,7 +252,7 @@ static void a_job_that_is_hastened_is_due_at_once(void **state)
     assert_null(schedule_take(schedule, 600));
 }
 
-static void jobs_that_time_out_have_a_share_of_the_window(void **state)
+static void jobs_that_time_out_have_a_share_of_the_places(void **state)
 {
     (void)state;
     BENCH(8, 2);
@@ -352,7 +352,7 @@ static void jobs_that_are_slow_indeed_take_turns_with_time_outs(void **state)
     assert_int_equal(longest_ms, 1200);
 }
 
-static void an_unlimited_window_has_places_for_time_outs_too(void **state)
+static void without_a_limit_there_are_places_for_time_outs_too(void **state)
 {
     (void)state;
     BENCH(UNLIMITED, 4);
@@ -368,7 +368,7 @@ static void an_unlimited_window_has_places_for_time_outs_too(void **state)
     assert_int_equal(taken, 4);
 }
 
-static void slow_answers_use_the_whole_window_where_no_other_job_waits(void **state)
+static void slow_answers_use_all_places_where_no_other_job_waits(void **state)
 {
     (void)state;
     BENCH(4, 1);
@@ -398,7 +398,7 @@ static void slow_answers_leave_time_outs_their_turn(void **state)
     schedule_set_due(schedule, &jobs[0], 2400);
     schedule_set_due(schedule, &jobs[1], 2400);
     assert_ptr_equal(schedule_take(schedule, 2400), &jobs[0]);
-    assert_ptr_equal(schedule_take(schedule, 2400), &jobs[1]); /* the whole window */
+    assert_ptr_equal(schedule_take(schedule, 2400), &jobs[1]); /* all places */
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 5000);
     schedule_set_due(schedule, &jobs[0], 5000);
     assert_int_equal(schedule_take(schedule, 5000)->timeouts, 1);
@@ -556,7 +556,7 @@ int main(void)
         cmocka_unit_test(a_waiting_caller_comes_before_longer_overdue_jobs),
         cmocka_unit_test(a_job_overdue_for_a_minute_comes_before_callers),
         cmocka_unit_test(a_stream_of_callers_starves_no_job),
-        cmocka_unit_test(the_window_is_kept),
+        cmocka_unit_test(max_tasks_is_kept),
         cmocka_unit_test(a_job_in_flight_is_not_sent_again),
         cmocka_unit_test(a_caller_is_served_by_an_attempt_sent_late_enough),
         cmocka_unit_test(a_caller_whom_the_attempt_in_flight_is_too_old_for_gets_another_one),
@@ -565,13 +565,13 @@ int main(void)
         cmocka_unit_test(callers_do_not_hasten_a_job_that_is_spaced_out),
         cmocka_unit_test(a_job_that_is_answered_in_time_is_normal_again),
         cmocka_unit_test(a_job_that_is_hastened_is_due_at_once),
-        cmocka_unit_test(jobs_that_time_out_have_a_share_of_the_window),
+        cmocka_unit_test(jobs_that_time_out_have_a_share_of_the_places),
         cmocka_unit_test(a_job_that_was_slow_once_does_not_wait_behind_time_outs),
         cmocka_unit_test(many_that_were_slow_once_do_not_wait_for_as_many_time_outs),
         cmocka_unit_test(time_outs_have_their_turn_within_a_second),
         cmocka_unit_test(jobs_that_are_slow_indeed_take_turns_with_time_outs),
-        cmocka_unit_test(an_unlimited_window_has_places_for_time_outs_too),
-        cmocka_unit_test(slow_answers_use_the_whole_window_where_no_other_job_waits),
+        cmocka_unit_test(without_a_limit_there_are_places_for_time_outs_too),
+        cmocka_unit_test(slow_answers_use_all_places_where_no_other_job_waits),
         cmocka_unit_test(slow_answers_leave_time_outs_their_turn),
         cmocka_unit_test(slow_jobs_beyond_their_share_are_cancelled_while_others_wait),
         cmocka_unit_test(a_cancelled_job_is_sent_again_where_a_place_is_free),

@@ -322,7 +322,7 @@ static void an_isolated_task_is_answered_like_any_other(void **state)
     assert_answered(fixture, 0);
 }
 
-/* A place is all that the others need: the window is never full of what hangs. */
+/* A place is all that the others need: what hangs never has all places. */
 static void new_tasks_are_taken_while_a_group_hangs(void **state)
 {
     struct fixture *fixture = *state;
@@ -334,7 +334,7 @@ static void new_tasks_are_taken_while_a_group_hangs(void **state)
     connect_client(fixture);
     assert_true(run(fixture));
     hang(fixture, 3, true);
-    feed_set_window(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
+    feed_set_max_tasks(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
     run_again(fixture);
     assert_timed_out(fixture, 0, "Kafka group silent");
@@ -358,7 +358,7 @@ static void a_group_has_one_call_at_a_time(void **state)
     test_feed_set_timeout(fixture->feed, 5000);
     /* The third comes when the second ends, while the first one's call is under way: it waits its
      * turn. */
-    feed_set_window(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
+    feed_set_max_tasks(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
     int64_t began_ms = clock_now_ms();
     run_again(fixture);
     for (size_t i = 0; i < 3; i++)

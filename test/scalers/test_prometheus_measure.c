@@ -133,7 +133,7 @@ static void a_server_that_is_gone_is_of_no_further_use(void **state)
     scaler_prometheus.disconnect(setting.client);
 }
 
-static void the_window_grows_while_queries_wait(void **state)
+static void max_tasks_grows_while_queries_wait(void **state)
 {
     (void)state;
     struct setting setting;
@@ -141,11 +141,11 @@ static void the_window_grows_while_queries_wait(void **state)
     add(&setting, "slow30", 200);
     run(&setting);
     assert_outcome(&setting, 0, 200, TASK_ANSWERED);
-    assert_in_range(setting.peer.max_in_flight, PROMETHEUS_MIN_WINDOW + 1, PROMETHEUS_MAX_WINDOW);
+    assert_in_range(setting.peer.max_in_flight, PROMETHEUS_DEFAULT_TASKS + 1, PROMETHEUS_MAX_TASKS);
     end(&setting);
 }
 
-static void few_queries_need_no_larger_window(void **state)
+static void few_queries_do_not_raise_max_tasks(void **state)
 {
     (void)state;
     struct setting setting;
@@ -153,8 +153,9 @@ static void few_queries_need_no_larger_window(void **state)
     add(&setting, "slow200", 8);
     run(&setting);
     assert_outcome(&setting, 0, 8, TASK_ANSWERED);
-    assert_in_range(setting.peer.max_in_flight, 1, PROMETHEUS_MIN_WINDOW);
-    assert_int_equal(((struct prometheus_client *)setting.client)->window, PROMETHEUS_MIN_WINDOW);
+    assert_in_range(setting.peer.max_in_flight, 1, PROMETHEUS_DEFAULT_TASKS);
+    assert_int_equal(((struct prometheus_client *)setting.client)->max_tasks,
+                     PROMETHEUS_DEFAULT_TASKS);
     end(&setting);
 }
 
@@ -185,8 +186,8 @@ int main(void)
         cmocka_unit_test(the_key_timeout_is_each_querys_deadline),
         cmocka_unit_test(a_query_whose_connection_breaks_fails_alone),
         cmocka_unit_test(a_server_that_is_gone_is_of_no_further_use),
-        cmocka_unit_test(the_window_grows_while_queries_wait),
-        cmocka_unit_test(few_queries_need_no_larger_window),
+        cmocka_unit_test(max_tasks_grows_while_queries_wait),
+        cmocka_unit_test(few_queries_do_not_raise_max_tasks),
         cmocka_unit_test(a_cancelled_query_is_returned_and_its_late_answer_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ bool must_be_measured(const struct user *user)
     const struct item *item = item_of(user);
     const struct client *client = user->client;
     int64_t timeout_ms = source->scaler.timeout_ms > 0 ? source->scaler.timeout_ms : 2000;
-    int64_t window = source->scaler.window > 0 ? (int64_t)source->scaler.window : 1000;
+    int64_t max_tasks = source->scaler.max_tasks > 0 ? (int64_t)source->scaler.max_tasks : 1000;
     if (item->behaviour != ANSWERS || source->hangs || !source->is_reachable ||
         source->slowdown > 1 || client->is_dead || client->is_lost)
         return false;
@@ -49,9 +49,9 @@ bool must_be_measured(const struct user *user)
         latencies_ms += hangs ? 0 : other->latency_us * 3 / 2000;
     }
     bool is_late = item->latency_us * 3 / 2000 >= min_of(timeout_ms, 1000);
-    int64_t rounds = source->is_serial ? 1 : window;
+    int64_t rounds = source->is_serial ? 1 : max_tasks;
     if (is_late || latencies_ms / rounds > 400 || (source->is_serial && hanging > 0) ||
-        (hanging > 0 && window == 1))
+        (hanging > 0 && max_tasks == 1))
         return false;
     int64_t places = slow_places(source);
     return now_ms() - since_ms > 60000 + hanging * timeout_ms / places;

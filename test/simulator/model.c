@@ -130,8 +130,8 @@ void check_take(struct client *client, struct model *model)
         violated("item %d is sent, and nobody holds it", number);
     if (model->in_flight)
         violated("item %d is in flight twice", number);
-    if (source->scaler.window > 0 && client->in_flight + 1 > (int)source->scaler.window)
-        violated("the window of %zu is not kept", source->scaler.window);
+    if (source->scaler.max_tasks > 0 && client->in_flight + 1 > (int)source->scaler.max_tasks)
+        violated("the max_tasks of %zu is not kept", source->scaler.max_tasks);
     if (model->timeouts > 0 && client->spaced_in_flight + 1 > slow_places(source))
         violated("%d requests that timed out last are in flight: their places are %d",
                  client->spaced_in_flight + 1, slow_places(source));
@@ -252,7 +252,7 @@ static int64_t starving_ms(const struct client *client)
     int64_t timeout_ms = source->scaler.timeout_ms > 0 ? source->scaler.timeout_ms : 2000;
     int64_t places = slow_places(source);
     if (source->is_serial)
-        timeout_ms *= (int64_t)source->scaler.window;
+        timeout_ms *= (int64_t)source->scaler.max_tasks;
     int64_t jobs = source->items_count + 1;
     return 100000 + 2 * jobs * timeout_ms / places;
 }

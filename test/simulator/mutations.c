@@ -21,7 +21,7 @@ enum mutation {
     NONE,
     BACKOFF_FROM_SENDING,
     LOST_DEMAND,
-    WINDOW_OFF_BY_ONE,
+    MAX_TASKS_OFF_BY_ONE,
     ONE_SLOW_PLACE_TOO_MANY,
     SENT_WHEN_IT_ARRIVED,
     STARTED_TOO_LATE,
@@ -54,7 +54,7 @@ static const struct mutated {
     [BACKOFF_FROM_SENDING] = {"a back-off that counts from the sending, not from the time-out",
                               300000},
     [LOST_DEMAND] = {"a demand that comes while an older request is in flight is lost", 300000},
-    [WINDOW_OFF_BY_ONE] = {"a window off by one", 300000},
+    [MAX_TASKS_OFF_BY_ONE] = {"max_tasks off by one", 300000},
     [ONE_SLOW_PLACE_TOO_MANY] = {"one place too many for what timed out", 1000000},
     [SENT_WHEN_IT_ARRIVED] = {"a reading is taken for one of its arrival", 300000},
     [STARTED_TOO_LATE] = {"a deadline that counts from the end of the queue", 1000000},
@@ -63,7 +63,7 @@ static const struct mutated {
                                      1000000},
     [NOTIFICATION_OUTDATES_NOTHING] = {"a notification that outdates no reading", 1000000},
     [CANCELLED_TASK_LOST] = {"a cancelled task is lost", 1000000},
-    [NOTHING_CANCELLED] = {"slow requests keep the window", 3000000},
+    [NOTHING_CANCELLED] = {"slow requests keep all places", 3000000},
     [STALE_READING_ANSWERED] = {"a call is answered from a reading three seconds too old", 300000},
     [INACTIVE_HELD] = {"an inactive reading is held while measuring fails", 300000},
     [LAST_VALUE_HELD] = {"the last value is held, not the largest", 300000},
@@ -88,14 +88,14 @@ static enum mutation mutation;
     type __wrap_##name(__VA_ARGS__);                                                               \
     type __wrap_##name(__VA_ARGS__)
 
-WRAP(void, schedule_init, struct schedule *schedule, size_t window, size_t slow_places,
+WRAP(void, schedule_init, struct schedule *schedule, size_t max_tasks, size_t slow_places,
      int64_t at_ms)
 {
-    if (mutation == WINDOW_OFF_BY_ONE && window != SIZE_MAX)
-        window++;
+    if (mutation == MAX_TASKS_OFF_BY_ONE && max_tasks != SIZE_MAX)
+        max_tasks++;
     if (mutation == ONE_SLOW_PLACE_TOO_MANY)
         slow_places++;
-    __real_schedule_init(schedule, window, slow_places, at_ms);
+    __real_schedule_init(schedule, max_tasks, slow_places, at_ms);
 }
 
 WRAP(void, schedule_want, struct schedule *schedule, struct job *job, int64_t from_ms,

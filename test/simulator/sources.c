@@ -64,14 +64,14 @@ static char *bundle(const void *connection_options, const void *query_options)
 
 void source_init(struct source *source, int index)
 {
-    static const size_t windows[] = {0, 0, 1, 2, 4, 8, 32};
+    static const size_t limits[] = {0, 0, 1, 2, 4, 8, 32};
     source->index = index;
     source->is_reachable = true;
     source->slowdown = 1;
     source->latency_us =
         chance(80) ? 200 + (int64_t)random_number(20000) : (int64_t)random_number(400000);
-    size_t window = windows[random_number(ARRAY_LENGTH(windows))];
-    source->is_serial = window > 0 && chance(30);
+    size_t max_tasks = limits[random_number(ARRAY_LENGTH(limits))];
+    source->is_serial = max_tasks > 0 && chance(30);
     source->scaler = (struct scaler){
         .name = "simulated",
         .options = options,
@@ -82,11 +82,11 @@ void source_init(struct source *source, int index)
         .timeout_ms = chance(60)   ? 0
                       : chance(50) ? 10000
                                    : 300,
-        .window = window,
-        .isolated = window / 4 > 0 ? window / 4
-                    : window > 0   ? 1
-                    : chance(50)   ? 0
-                                   : 2,
+        .max_tasks = max_tasks,
+        .isolated = max_tasks / 4 > 0 ? max_tasks / 4
+                    : max_tasks > 0   ? 1
+                    : chance(50)      ? 0
+                                      : 2,
     };
 }
 

@@ -19,7 +19,7 @@ struct test_feed {
     size_t in_flight;
     size_t isolated_in_flight;
     size_t ended;
-    size_t window;
+    size_t max_tasks;
     size_t isolated;
     int64_t timeout_ms;
     int64_t begun_ms;
@@ -111,7 +111,7 @@ static struct test_task *find_next(struct test_feed *feed)
 static struct task *take(struct feed *base)
 {
     struct test_feed *feed = of(base);
-    if (feed->in_flight >= feed->window || clock_now_ms() >= feed->stop_at_ms)
+    if (feed->in_flight >= feed->max_tasks || clock_now_ms() >= feed->stop_at_ms)
         return NULL;
     struct test_task *task = find_next(feed);
     return task == NULL ? NULL : &give(feed, task)->task;
@@ -166,9 +166,9 @@ static int64_t delay_ms(struct feed *base)
     return waits ? clock_now_ms() - feed->begun_ms : 0;
 }
 
-static void set_window(struct feed *base, size_t window, size_t isolated)
+static void set_max_tasks(struct feed *base, size_t max_tasks, size_t isolated)
 {
-    of(base)->window = window;
+    of(base)->max_tasks = max_tasks;
     of(base)->isolated = isolated;
 }
 
@@ -210,11 +210,11 @@ struct test_feed *test_feed_new(const struct scaler *scaler)
 {
     static const struct feed_hooks hooks = {
         take,    next_cancelled, next_unsubscribe, is_stopping, descriptor,
-        next_ms, delay_ms,       set_window,       started,     end};
+        next_ms, delay_ms,       set_max_tasks,    started,     end};
     struct test_feed *feed = memory_new(sizeof(*feed));
     feed->feed.hooks = &hooks;
     feed->scaler = scaler;
-    feed->window = scaler->window == 0 ? SIZE_MAX : scaler->window;
+    feed->max_tasks = scaler->max_tasks == 0 ? SIZE_MAX : scaler->max_tasks;
     feed->isolated = scaler->isolated == 0 ? 16 : scaler->isolated;
     feed->timeout_ms = scaler->timeout_ms == 0 ? 2000 : scaler->timeout_ms;
     feed->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

@@ -7,8 +7,8 @@
  *     test_feed_task(feed, 0)->outcome ...
  *
  * It stops measure once every task has ended, or when the time is over. A task that is returned is
- * given again, and has its duration with the next run. The windows are the scaler's; what finds no
- * place in them has been waiting since the run began.
+ * given again, and has its duration with the next run. How many tasks there are at a time is the
+ * scaler's to say; what finds no place in them has been waiting since the run began.
  *
  * Threads: one.
  */

@@ -282,7 +282,7 @@ class PrometheusSeries(Source):
 
     title = "Prometheus"
     deadline_seconds = 1  # as the triggers say
-    places = 2  # of eight; more of them where the window has grown
+    places = 2  # of eight; more of them where the limit has grown
     is_pushed = False
     is_writable = False
 

@@ -88,7 +88,7 @@ bool rabbitmq_channels_declare(struct rabbitmq_channels *channels, struct rabbit
         channel->since_ms = clock_now_ms();
         channel->behind = false;
     }
-    channel->sent[(channel->first + channel->count++) % RABBITMQ_MAX_WINDOW] = id;
+    channel->sent[(channel->first + channel->count++) % RABBITMQ_MAX_PIPELINE] = id;
     amqp_queue_declare_t declare = {
         .queue = amqp_cstring_bytes(queue), .passive = true, .arguments = amqp_empty_table};
     return rabbitmq_amqp_connection_send(channels->connection, channel->number,
@@ -160,7 +160,7 @@ struct rabbitmq_answered rabbitmq_channels_answered(struct rabbitmq_channels *ch
     bool behind = channel->behind;
     struct rabbitmq_answered answered = {.id = channel->sent[channel->first],
                                          .waited_ms = clock_now_ms() - channel->since_ms};
-    channel->first = (channel->first + 1) % RABBITMQ_MAX_WINDOW;
+    channel->first = (channel->first + 1) % RABBITMQ_MAX_PIPELINE;
     channel->count--;
     took_answer(channels, channel);
     answered.round_trip_ms = behind ? 0 : channels->round_trip_ms;
@@ -169,5 +169,5 @@ struct rabbitmq_answered rabbitmq_channels_answered(struct rabbitmq_channels *ch
 
 uint64_t rabbitmq_channel_sent(const struct rabbitmq_channel *channel, size_t index)
 {
-    return channel->sent[(channel->first + index) % RABBITMQ_MAX_WINDOW];
+    return channel->sent[(channel->first + index) % RABBITMQ_MAX_PIPELINE];
 }

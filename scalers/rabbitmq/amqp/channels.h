@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RABBITMQ_MAX_WINDOW = 64 }; /* requests in flight on one channel */
+enum { RABBITMQ_MAX_PIPELINE = 64 }; /* requests in flight on one channel */
 
 /* A channel, and the requests sent on it that are not answered yet, as a ring of their ids. */
 struct rabbitmq_channel {
@@ -28,9 +28,9 @@ struct rabbitmq_channel {
         RABBITMQ_CLOSING, /* nothing is sent, and what comes is ignored, until that is confirmed */
     } state;
     amqp_channel_t number;
-    size_t max_window;
-    size_t window; /* how many it may have in flight; shrinks when a missing queue closes it */
-    uint64_t sent[RABBITMQ_MAX_WINDOW];
+    size_t max_pipeline;
+    size_t pipeline; /* how many it may have in flight; shrinks when a missing queue closes it */
+    uint64_t sent[RABBITMQ_MAX_PIPELINE];
     size_t first;
     size_t count;
     /* When it answered last, or something was sent while it owed no answer: what its first request

@@ -9,7 +9,7 @@ enum {
     DOUBT_MS = 200, /* a count of 0 that took longer is requested again */
     GUESS_MS = 240, /* the broker gives the leader of a quorum queue 250 to report its length */
     MAX_DOUBTS = 3, /* so often; a busy machine makes classic queues late, too */
-    MIN_WINDOW = 1,
+    MIN_PIPELINE = 1,
 };
 
 void rabbitmq_declarer_init(struct rabbitmq_declarer *declarer,
@@ -87,7 +87,7 @@ static bool send_group(struct rabbitmq_declarer *declarer, enum rabbitmq_group g
             expected++;
             continue;
         }
-        while (channel->count < channel->window && *waiting > 0 &&
+        while (channel->count < channel->pipeline && *waiting > 0 &&
                rabbitmq_amqp_connection_can_send(declarer->connection))
             if (!send_next(declarer, group, channel, error))
                 return false;
@@ -194,8 +194,8 @@ static bool handle_declared(struct rabbitmq_declarer *declarer, struct rabbitmq_
     struct rabbitmq_answered answered =
         rabbitmq_channels_answered(&declarer->slots.channels, channel);
     struct rabbitmq_request *request = rabbitmq_requests_find(&declarer->requests, answered.id);
-    if (channel->window < channel->max_window)
-        channel->window++;
+    if (channel->pipeline < channel->max_pipeline)
+        channel->pipeline++;
     rabbitmq_slots_restore(&declarer->slots, channel);
     if (request == NULL) /* it has ended */
         return true;
@@ -228,7 +228,7 @@ static void handle_refused(struct rabbitmq_declarer *declarer, struct rabbitmq_c
                            channel)) /* those behind a stalled one were sent again */
         rabbitmq_declarer_send_again(declarer, channel, 1);
     channel->count = 0;
-    channel->window = channel->window > 4 ? channel->window / 4 : MIN_WINDOW;
+    channel->pipeline = channel->pipeline > 4 ? channel->pipeline / 4 : MIN_PIPELINE;
     rabbitmq_slots_restore(&declarer->slots, channel);
 }
 

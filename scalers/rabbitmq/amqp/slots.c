@@ -3,7 +3,7 @@
 #include <utlist.h>
 
 enum {
-    STALL_WINDOW =
+    STALL_PIPELINE =
         4, /* of a new channel while others hang: the fewer are behind the next that hangs */
 };
 
@@ -11,9 +11,9 @@ static const struct group {
     size_t first; /* of its slots */
     size_t count;
     size_t share; /* the part of the broker's channels that it may use at most, as a divisor */
-    size_t window;
+    size_t pipeline;
 } groups[RABBITMQ_GROUPS] = {
-    [RABBITMQ_SHARED] = {0, RABBITMQ_SHARED_CHANNELS, 2, RABBITMQ_MAX_WINDOW},
+    [RABBITMQ_SHARED] = {0, RABBITMQ_SHARED_CHANNELS, 2, RABBITMQ_MAX_PIPELINE},
     [RABBITMQ_QUARANTINED] = {RABBITMQ_SHARED_CHANNELS, RABBITMQ_QUARANTINE_CHANNELS, 4, 1},
     [RABBITMQ_ISOLATED] = {RABBITMQ_SHARED_CHANNELS + RABBITMQ_QUARANTINE_CHANNELS,
                            RABBITMQ_ISOLATED_CHANNELS, 4, 1},
@@ -46,15 +46,15 @@ struct rabbitmq_channel *rabbitmq_slots_channel(struct rabbitmq_slots *slots,
     *slot = rabbitmq_channels_take(&slots->channels);
     if (*slot == NULL)
         return NULL;
-    (*slot)->window = (*slot)->max_window = groups[group].window;
-    if (slots->stalled != NULL && (*slot)->window > STALL_WINDOW)
-        (*slot)->window = STALL_WINDOW;
+    (*slot)->pipeline = (*slot)->max_pipeline = groups[group].pipeline;
+    if (slots->stalled != NULL && (*slot)->pipeline > STALL_PIPELINE)
+        (*slot)->pipeline = STALL_PIPELINE;
     return *slot;
 }
 
 bool rabbitmq_slots_are_single(enum rabbitmq_group group)
 {
-    return groups[group].window == 1;
+    return groups[group].pipeline == 1;
 }
 
 bool rabbitmq_slots_are_exhausted(const struct rabbitmq_slots *slots, enum rabbitmq_group group)

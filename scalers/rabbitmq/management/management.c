@@ -282,7 +282,7 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed
                                  struct error *error)
 {
     bool usable = true;
-    feed_set_window(feed, SIZE_MAX, MAX_ISOLATED);
+    feed_set_max_tasks(feed, SIZE_MAX, MAX_ISOLATED);
     while (usable && !feed_is_stopping(feed)) {
         take_tasks(client, feed);
         usable = rabbitmq_http_renew_token(client->http, clock_now_ms(), error);

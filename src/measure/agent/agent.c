@@ -290,7 +290,7 @@ static int64_t feed_next(struct feed *feed)
     return has_something ? 0 : CLOCK_NEVER;
 }
 
-/* A window that is large enough for all has none at the server: they wait here then. */
+/* A limit that is large enough for all has none at the server: they wait here then. */
 static int64_t feed_delay(struct feed *feed)
 {
     enum { TRUE_FOR_MS = 1000 };
@@ -301,14 +301,14 @@ static int64_t feed_delay(struct feed *feed)
     return there_ms > here_ms ? there_ms : here_ms;
 }
 
-static void feed_window(struct feed *feed, size_t window, size_t isolated)
+static void feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     (void)feed;
-    Agent__FromAgent__Window size = AGENT__FROM_AGENT__WINDOW__INIT;
+    Agent__FromAgent__MaxTasks limit = AGENT__FROM_AGENT__MAX_TASKS__INIT;
     Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
-    size.window = window;
-    size.isolated = isolated;
-    message.window = &size;
+    limit.count = max_tasks;
+    limit.isolated = isolated;
+    message.max_tasks = &limit;
     send_message(&message);
 }
 
@@ -359,7 +359,7 @@ static const struct feed_hooks hooks = {
     .descriptor = feed_socket,
     .next_ms = feed_next,
     .delay_ms = feed_delay,
-    .set_window = feed_window,
+    .set_max_tasks = feed_max_tasks,
     .started = feed_started,
     .end = end_task,
 };

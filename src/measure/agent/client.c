@@ -82,8 +82,8 @@ static void take_message(struct agent_client *client, struct feed *feed,
         if (task != NULL)
             task_started(task);
     }
-    if (message->window != NULL)
-        feed_set_window(feed, message->window->window, message->window->isolated);
+    if (message->max_tasks != NULL)
+        feed_set_max_tasks(feed, message->max_tasks->count, message->max_tasks->isolated);
 }
 
 /* False: the agent is gone, or has lost its client. */

@@ -26,14 +26,14 @@ void connection_init(struct connection *connection, const struct connection_sett
                      const struct scaler *scaler, int64_t now_ms)
 {
     enum { ISOLATED_DEFAULT = 16 };
-    size_t window = scaler->window == 0 ? SIZE_MAX : scaler->window;
+    size_t max_tasks = scaler->max_tasks == 0 ? SIZE_MAX : scaler->max_tasks;
     connection->settings = settings;
     connection->scaler = scaler;
     connection->made_at_ms = now_ms;
     connection->completed_at_ms = now_ms;
     connection->stats.counts.connections = 1;
     naming_init(&connection->naming, scaler, NULL);
-    schedule_init(&connection->schedule, window,
+    schedule_init(&connection->schedule, max_tasks,
                   scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
 }
 
@@ -176,7 +176,7 @@ static void warn_of_delay(struct connection *connection, int64_t now_ms)
     const struct schedule *schedule = &connection->schedule;
     int64_t delay_ms = schedule_delay_ms(schedule, now_ms);
     if (delay_ms <= connection->settings->interval_ms ||
-        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS || schedule->window == SIZE_MAX)
+        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS || schedule->max_tasks == SIZE_MAX)
         return;
     connection->warned_of_delay_ms = now_ms;
     struct log_fields fields = naming_fields(&connection->naming, NULL);
@@ -184,7 +184,8 @@ static void warn_of_delay(struct connection *connection, int64_t now_ms)
               "%s: the source cannot keep up: its %zu queries need %.1f s per round with %zu at a "
               "time; readings are up to %.1f s old",
               connection->naming.label, (size_t)HASH_COUNT(connection->queries),
-              (double)schedule->durations_ms / 1000 / (double)schedule->window, schedule->window,
+              (double)schedule->durations_ms / 1000 / (double)schedule->max_tasks,
+              schedule->max_tasks,
               (double)connection_effective_interval_ms(connection, now_ms) / 1000);
 }
 

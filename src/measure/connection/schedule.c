@@ -90,8 +90,8 @@ static void recent_max_add(struct recent_max *max, int64_t value, int64_t now_ms
 static void add_usage(struct schedule *schedule, int64_t now_ms)
 {
     double used = schedule->in_flight_count > 0;
-    if (schedule->window != SIZE_MAX)
-        used = (double)schedule->in_flight_count / (double)schedule->window;
+    if (schedule->max_tasks != SIZE_MAX)
+        used = (double)schedule->in_flight_count / (double)schedule->max_tasks;
     schedule->usage += (used > 1 ? 1 : used) * (double)(now_ms - schedule->usage_at_ms);
     schedule->usage_at_ms = now_ms;
     int64_t elapsed_ms = now_ms - schedule->usage_began_ms;
@@ -127,11 +127,11 @@ int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms
 
 /* ---- the states ---- */
 
-void schedule_init(struct schedule *schedule, size_t window, size_t slow_places, int64_t now_ms)
+void schedule_init(struct schedule *schedule, size_t max_tasks, size_t slow_places, int64_t now_ms)
 {
     *schedule = (struct schedule){
         .delays = {.began_ms = now_ms}, .usage_began_ms = now_ms, .usage_at_ms = now_ms};
-    schedule_set_window(schedule, window, slow_places);
+    schedule_set_max_tasks(schedule, max_tasks, slow_places);
 }
 
 void schedule_done(struct schedule *schedule)
@@ -142,9 +142,9 @@ void schedule_done(struct schedule *schedule)
     free(schedule->ready_timed_out.jobs);
 }
 
-void schedule_set_window(struct schedule *schedule, size_t window, size_t slow_places)
+void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t slow_places)
 {
-    schedule->window = window;
+    schedule->max_tasks = max_tasks;
     schedule->slow_places = slow_places > 0 ? slow_places : 1;
 }
 
@@ -254,7 +254,7 @@ static void make_due_ready(struct schedule *schedule, int64_t now_ms)
 /*
  * Slow jobs have their places. Where there are some that timed out and some that did not, they take
  * turns, so that one that was slow once need not wait for a hundred that hang. Where nobody else
- * waits, those that did not time out may have the whole window; but not the turns of those that
+ * waits, those that did not time out may have all places; but not the turns of those that
  * did, which would starve beside them.
  */
 static struct job *next_slow(const struct schedule *schedule, bool has_quick)
@@ -272,7 +272,7 @@ static struct job *next_slow(const struct schedule *schedule, bool has_quick)
 
 static struct job *next_ready(const struct schedule *schedule)
 {
-    if (schedule->in_flight_count >= schedule->window)
+    if (schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
     struct job *quick = heap_first(&schedule->ready);
     struct job *slow = next_slow(schedule, quick != NULL);
@@ -340,7 +340,7 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
 
 static bool others_wait(const struct schedule *schedule)
 {
-    return schedule->in_flight_count >= schedule->window && schedule->ready.count > 0;
+    return schedule->in_flight_count >= schedule->max_tasks && schedule->ready.count > 0;
 }
 
 struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)

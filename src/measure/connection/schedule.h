@@ -4,7 +4,7 @@
  *
  *     IDLE       no time is known at which it is due
  *     SCHEDULED  due at due_ms
- *     READY      due, and waiting for a place in the window
+ *     READY      due, and waiting for a place
  *     IN_FLIGHT  sent
  *
  * A data structure: it has no threads, no locks, no I/O and no clock of its own. All times are
@@ -15,7 +15,7 @@
  * for SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves.
  *
  * Slow jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share a
- * part of the window, their places, so that they delay nobody; those that timed out and those that
+ * part of the places, so that they delay nobody; those that timed out and those that
  * did not take turns. A job that turns out to be slow while others wait is cancelled where the slow
  * ones have more than their places.
  *
@@ -86,12 +86,12 @@ struct schedule {
     size_t slow_count;      /* of them */
     size_t timed_out_count; /* of these */
     size_t cancelled_count; /* of these, too */
-    size_t window;          /* SIZE_MAX: any number */
+    size_t max_tasks;       /* SIZE_MAX: any number */
     size_t slow_places;
     int64_t durations_ms;     /* of all jobs together: what a round of all of them needs */
     struct recent_max delays; /* between being due and being sent */
 
-    /* How much of the window was used: in a period that began at, the sum of in flight ×
+    /* How many of the places were used: in a period that began at, the sum of in flight ×
      * milliseconds. */
     int64_t usage_began_ms;
     int64_t usage_at_ms;
@@ -108,9 +108,9 @@ enum job_end {
     JOB_END_LOST,      /* with the client: it is idle */
 };
 
-void schedule_init(struct schedule *schedule, size_t window, size_t slow_places, int64_t now_ms);
+void schedule_init(struct schedule *schedule, size_t max_tasks, size_t slow_places, int64_t now_ms);
 void schedule_done(struct schedule *schedule); /* the jobs stay the caller's */
-void schedule_set_window(struct schedule *schedule, size_t window, size_t slow_places);
+void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t slow_places);
 
 /* Not in flight. Harmless where it is idle. */
 void schedule_remove(struct schedule *schedule, struct job *job);
@@ -158,7 +158,7 @@ int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);
 /* The longest delay of the last 10 to 20 seconds. */
 int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms);
 
-/* How much of the window was in use in the last 10 to 20 seconds, from 0 to 1. Without a window:
+/* Which part of the places was in use in the last 10 to 20 seconds, from 0 to 1. Without a limit:
  * for how much of the time anything was. */
 double schedule_utilization(struct schedule *schedule, int64_t now_ms);
 
