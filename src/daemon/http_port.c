@@ -201,7 +201,7 @@ bool http_port_begin(const struct http_port_addresses *addresses,
     memcpy(port->pages,
            (struct web_page[MAX_PAGES]){
                {"/assets/", assets_file, NULL},
-               {"/api/events", NULL, dashboard_feed(dashboard), &feed_hooks},
+               {"/api/events", NULL, dashboard_tables(dashboard), &live_tables_hooks},
                {"/api/server", dashboard_server, dashboard},
                {"/api/connections", dashboard_connections, dashboard},
                {"/api/log", dashboard_log, dashboard},

@@ -6,11 +6,11 @@
 #include "base/recent_log.h"
 #include "base/system/process.h"
 #include "client/http_client.h"
-#include "lab/server_feed.h"
+#include "lab/server_tables.h"
 #include "web/assets.h"
-#include "web/feed.h"
 #include "web/http/http.h"
 #include "web/json.h"
+#include "web/live_tables.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -28,7 +28,7 @@ enum {
 
 /* A row of a table, as JSON. */
 struct row {
-    enum feed_table table;
+    enum live_table table;
     uint64_t id;
     char *fixed, *live;
 };
@@ -56,9 +56,9 @@ struct object_replicas {
 
 struct rehearsal_http {
     struct worker_logs *logs;
-    struct server_feed *server_feed; /* NULL: no --server-http */
-    struct http_client *relay;       /* to the server, of the HTTP server's thread; NULL as well */
-    struct feed *feed;
+    struct server_tables *server_tables; /* NULL: no --server-http */
+    struct http_client *relay; /* to the server, of the HTTP server's thread; NULL as well */
+    struct live_tables *tables;
     struct web_page pages[MAX_PAGES];
     struct web *web;
     int64_t updated_ms;
@@ -85,7 +85,7 @@ static void rows_done(struct rows *rows)
 }
 
 /* Takes the objects. */
-static void add_row(struct rows *rows, enum feed_table table, uint64_t id, json_t *fixed,
+static void add_row(struct rows *rows, enum live_table table, uint64_t id, json_t *fixed,
                     json_t *live)
 {
     rows->items = memory_grow(rows->items, &rows->capacity, rows->count + 1, sizeof(*rows->items));
@@ -128,7 +128,7 @@ static void add_trigger(struct rows *rows, const struct rehearsal_object *one, s
     }
     json_set(live, "inFlight", json_number(one->triggers[index].in_flight));
     json_set(live, "current", json_integer((json_int_t)one->model.replicas));
-    add_row(rows, FEED_TRIGGERS, id, fixed, live);
+    add_row(rows, LIVE_TRIGGERS, id, fixed, live);
 }
 
 static struct job *job_of(struct rehearsal_http *http, uint64_t id)
@@ -160,7 +160,7 @@ static void add_job_row(struct rehearsal_http *http, struct rows *rows, uint64_t
     json_set(fixed, "number", json_integer((json_int_t)http->jobs[id].number));
     json_set(live, "state", json_text(state));
     json_set(live, "done", json_number(worker_logs_done(http->logs, id)));
-    add_row(rows, FEED_JOBS, id, fixed, live);
+    add_row(rows, LIVE_JOBS, id, fixed, live);
 }
 
 struct job_context {
@@ -315,18 +315,18 @@ static int by_id(const void *left, const void *right)
     return one->id < other->id ? -1 : one->id > other->id;
 }
 
-static void give_own_rows(const struct rehearsal_http *http, enum feed_table table)
+static void give_own_rows(const struct rehearsal_http *http, enum live_table table)
 {
     for (size_t i = 0; i < http->rows.count; i++) {
         const struct row *row = &http->rows.items[i];
         if (row->table == table)
-            feed_row(http->feed, table, row->id, row->fixed, row->live);
+            live_tables_row(http->tables, table, row->id, row->fixed, row->live);
     }
 }
 
 struct relay_context {
     struct rehearsal_http *http;
-    enum feed_table table;
+    enum live_table table;
 };
 
 /* A row of the server's, with the replicas that its ScaledObject has here. */
@@ -339,49 +339,49 @@ static void give_server_row(void *context, uint64_t id, const json_t *fixed, con
     _cleanup_(memory_free) char *label =
         text_format("%s/%s", namespace == NULL ? "" : namespace, name == NULL ? "" : name);
     _cleanup_(json_done) json_t *shown = json_copy((json_t *)live);
-    for (size_t i = 0; relay->table == FEED_TRIGGERS && i < http->objects_count; i++)
+    for (size_t i = 0; relay->table == LIVE_TRIGGERS && i < http->objects_count; i++)
         if (text_equal(http->objects[i].label, label)) {
             json_set(shown, "current", json_integer((json_int_t)http->objects[i].replicas));
             json_set(shown, "ready", json_integer((json_int_t)http->objects[i].ready));
         }
     _cleanup_(memory_free) char *fixed_text = json_dumps(fixed, JSON_COMPACT);
     _cleanup_(memory_free) char *live_text = json_dumps(shown, JSON_COMPACT);
-    feed_row(http->feed, relay->table, id, fixed_text, live_text);
+    live_tables_row(http->tables, relay->table, id, fixed_text, live_text);
 }
 
-static void give_server_rows(struct rehearsal_http *http, enum feed_table table)
+static void give_server_rows(struct rehearsal_http *http, enum live_table table)
 {
     struct relay_context relay = {http, table};
-    server_feed_visit(http->server_feed, table, give_server_row, &relay);
+    server_tables_visit(http->server_tables, table, give_server_row, &relay);
 }
 
-static int64_t update(void *context, struct feed *feed)
+static int64_t update(void *context, struct live_tables *tables)
 {
     struct rehearsal_http *http = context;
     _cleanup_(json_done) json_t *server =
-        http->server_feed == NULL ? NULL : server_feed_figures(http->server_feed);
+        http->server_tables == NULL ? NULL : server_tables_figures(http->server_tables);
     pthread_mutex_lock(&http->lock);
     if (http->rows.count > 0)
         qsort(http->rows.items, http->rows.count, sizeof(*http->rows.items), by_id);
-    feed_begin(feed, FEED_TRIGGERS);
+    live_tables_begin(tables, LIVE_TRIGGERS);
     if (server != NULL)
-        give_server_rows(http, FEED_TRIGGERS);
+        give_server_rows(http, LIVE_TRIGGERS);
     else
-        give_own_rows(http, FEED_TRIGGERS);
-    feed_end(feed, FEED_TRIGGERS);
-    feed_begin(feed, FEED_CONNECTIONS);
+        give_own_rows(http, LIVE_TRIGGERS);
+    live_tables_end(tables, LIVE_TRIGGERS);
+    live_tables_begin(tables, LIVE_CONNECTIONS);
     if (server != NULL)
-        give_server_rows(http, FEED_CONNECTIONS);
-    feed_end(feed, FEED_CONNECTIONS);
-    feed_begin(feed, FEED_JOBS);
-    give_own_rows(http, FEED_JOBS);
-    feed_end(feed, FEED_JOBS);
+        give_server_rows(http, LIVE_CONNECTIONS);
+    live_tables_end(tables, LIVE_CONNECTIONS);
+    live_tables_begin(tables, LIVE_JOBS);
+    give_own_rows(http, LIVE_JOBS);
+    live_tables_end(tables, LIVE_JOBS);
     if (http->figures != NULL) {
         _cleanup_(json_done) json_t *all = json_copy(http->figures);
         if (server != NULL)
             json_object_update(all, server);
         _cleanup_(memory_free) char *text = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(13));
-        feed_server(feed, text);
+        live_tables_server(tables, text);
     }
     pthread_mutex_unlock(&http->lock);
     return EVERY_MS;
@@ -427,7 +427,7 @@ static void add_pages(struct rehearsal_http *http)
                                           "/metrics"};
     size_t count = 0;
     http->pages[count++] = (struct web_page){"/assets/", assets_file, NULL, NULL};
-    http->pages[count++] = (struct web_page){"/api/events", NULL, http->feed, &feed_hooks};
+    http->pages[count++] = (struct web_page){"/api/events", NULL, http->tables, &live_tables_hooks};
     http->pages[count++] = (struct web_page){"/api/jobs/", write_log, http, NULL};
     for (size_t i = 0; http->relay != NULL && i < ARRAY_LENGTH(relayed); i++)
         http->pages[count++] = (struct web_page){relayed[i], relay_page, http, NULL};
@@ -441,7 +441,7 @@ bool rehearsal_http_begin(const char *listen, const char *server, struct worker_
     pthread_mutex_init(&http->lock, NULL);
     http->logs = logs;
     http->began_ms = clock_now_ms();
-    http->feed = feed_new(&(struct feed_settings){
+    http->tables = live_tables_new(&(struct live_tables_settings){
         .hello = server == NULL
                      ? "{\"mode\":\"rehearse\",\"version\":\"" BACKLOG_VERSION "\"}"
                      : "{\"mode\":\"rehearse\",\"hasServer\":true,\"version\":\"" BACKLOG_VERSION
@@ -452,7 +452,7 @@ bool rehearsal_http_begin(const char *listen, const char *server, struct worker_
     add_pages(http);
     recent_log_start();
     const struct web_settings settings = {.listen = listen, .pages = http->pages};
-    if ((server != NULL && !server_feed_begin(server, &http->server_feed, error)) ||
+    if ((server != NULL && !server_tables_begin(server, &http->server_tables, error)) ||
         !web_start(&settings, &http->web, error)) {
         rehearsal_http_end(http);
         return false;
@@ -471,8 +471,8 @@ void rehearsal_http_end(struct rehearsal_http *http)
         http_client_cancel(http->relay); /* the HTTP server's thread may wait for it */
     web_stop(http->web);
     http_client_free(http->relay);
-    server_feed_end(http->server_feed);
-    feed_free(http->feed);
+    server_tables_end(http->server_tables);
+    live_tables_free(http->tables);
     rows_done(&http->rows);
     free_objects(http->objects, http->objects_count);
     pthread_mutex_destroy(&http->lock);

@@ -23,7 +23,7 @@ enum {
 
 struct dashboard {
     struct dashboard_settings settings;
-    struct feed *feed;
+    struct live_tables *tables;
     struct trigger_rows *rows;
     int64_t rates_at_ms; /* when what follows was taken */
     double cpu_seconds;
@@ -65,15 +65,15 @@ static json_t *connection_live(const struct connection_info *info)
 
 static void update_connection(void *context, const struct connection_info *info)
 {
-    struct feed *feed = context;
-    bool is_known = feed_has(feed, FEED_CONNECTIONS, info->number);
+    struct live_tables *tables = context;
+    bool is_known = live_tables_has(tables, LIVE_CONNECTIONS, info->number);
     _cleanup_(json_done) json_t *fixed = is_known ? NULL : connection_fixed(info);
     _cleanup_(json_done) json_t *live = connection_live(info);
     _cleanup_(memory_free) char *fixed_text =
         fixed == NULL ? NULL : json_dumps(fixed, JSON_COMPACT | JSON_REAL_PRECISION(6));
     _cleanup_(memory_free) char *live_text =
         json_dumps(live, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    feed_row(feed, FEED_CONNECTIONS, info->number, fixed_text, live_text);
+    live_tables_row(tables, LIVE_CONNECTIONS, info->number, fixed_text, live_text);
 }
 
 static void list_connection(void *context, const struct connection_info *info)
@@ -152,21 +152,21 @@ static json_t *server_json(struct dashboard *dashboard, int64_t now_ms)
     return object;
 }
 
-/* ---- the feed ---- */
+/* ---- the tables ---- */
 
-static int64_t update(void *context, struct feed *feed)
+static int64_t update(void *context, struct live_tables *tables)
 {
     struct dashboard *dashboard = context;
     int64_t began_ms = clock_now_ms();
     if (!trigger_rows_update(dashboard->rows, dashboard->settings.triggers))
         return TICK_MS;
-    feed_begin(feed, FEED_CONNECTIONS);
-    engine_connections(dashboard->settings.engine, update_connection, feed);
-    feed_end(feed, FEED_CONNECTIONS);
+    live_tables_begin(tables, LIVE_CONNECTIONS);
+    engine_connections(dashboard->settings.engine, update_connection, tables);
+    live_tables_end(tables, LIVE_CONNECTIONS);
     update_rates(dashboard, began_ms);
     _cleanup_(json_done) json_t *server = server_json(dashboard, began_ms);
     _cleanup_(memory_free) char *json = json_dumps(server, JSON_COMPACT | JSON_REAL_PRECISION(13));
-    feed_server(feed, json);
+    live_tables_server(tables, json);
     int64_t pause_ms = BUSY_SHARE * (clock_now_ms() - began_ms);
     return pause_ms > TICK_MS ? pause_ms : TICK_MS;
 }
@@ -177,9 +177,9 @@ struct dashboard *dashboard_new(const struct dashboard_settings *settings)
     dashboard->settings = *settings;
     dashboard->began_ms = clock_now_ms();
     dashboard->cpu_cores = dashboard->calls_per_second = NAN;
-    dashboard->feed = feed_new(
-        &(struct feed_settings){.hello = settings->hello, .update = update, .context = dashboard});
-    dashboard->rows = trigger_rows_new(dashboard->feed);
+    dashboard->tables = live_tables_new(&(struct live_tables_settings){
+        .hello = settings->hello, .update = update, .context = dashboard});
+    dashboard->rows = trigger_rows_new(dashboard->tables);
     return dashboard;
 }
 
@@ -187,34 +187,35 @@ void dashboard_free(struct dashboard *dashboard)
 {
     if (dashboard == NULL)
         return;
-    feed_free(dashboard->feed);
+    live_tables_free(dashboard->tables);
     trigger_rows_free(dashboard->rows);
     free(dashboard);
 }
 
-struct feed *dashboard_feed(struct dashboard *dashboard)
+struct live_tables *dashboard_tables(struct dashboard *dashboard)
 {
-    return dashboard->feed;
+    return dashboard->tables;
 }
 
 /* ---- the pages ---- */
 
-/* Totals are those of the feed's last update, which is asked for where nobody follows it. */
+/* Totals are those of the last update of the tables, which is asked for where nobody follows them.
+ */
 void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer)
 {
     struct dashboard *dashboard = context;
     (void)request;
-    if (!feed_is_followed(dashboard->feed) &&
+    if (!live_tables_is_followed(dashboard->tables) &&
         !trigger_rows_update(dashboard->rows, dashboard->settings.triggers)) {
         web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
-        feed_forget(dashboard->feed);
+        live_tables_forget(dashboard->tables);
         return;
     }
     int64_t now_ms = clock_now_ms();
     update_rates(dashboard, now_ms);
     _cleanup_(json_done) json_t *server = server_json(dashboard, now_ms);
     web_answer_json(answer, server);
-    feed_forget(dashboard->feed);
+    live_tables_forget(dashboard->tables);
 }
 
 void dashboard_connections(void *context, const struct web_request *request,

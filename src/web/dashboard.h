@@ -1,8 +1,8 @@
 /*
  * What the dashboard of a server shows: its triggers, connections, figures and recent log lines, as
- * a feed, and each once as JSON.
+ * live tables, and each once as JSON.
  *
- *     /api/events        everything, and what changes (feed.h)
+ *     /api/events        everything, and what changes (tables.h)
  *     /api/server        figures of the server
  *     /api/connections   connections to sources
  *     /api/log           recent lines of the log
@@ -15,8 +15,8 @@
 #ifndef BACKLOG_WEB_DASHBOARD_H
 #define BACKLOG_WEB_DASHBOARD_H
 
-#include "web/feed.h"
 #include "web/http/http.h"
+#include "web/live_tables.h"
 #include "web/walk.h"
 
 #include <jansson.h>
@@ -26,7 +26,7 @@ struct dashboard;
 struct dashboard_settings {
     const struct walk_source *triggers; /* borrowed, as the engine */
     struct engine *engine;
-    const char *hello;                /* JSON, for the feed */
+    const char *hello;                /* JSON, for the tables */
     uint64_t (*calls)(void *context); /* how many calls have ended; UINT64_MAX: unknown now */
     void *context;
 };
@@ -34,9 +34,9 @@ struct dashboard_settings {
 struct dashboard *dashboard_new(const struct dashboard_settings *settings);
 void dashboard_free(struct dashboard *dashboard); /* NULL is none */
 
-/* For web_page, with the feed as the context of /api/events, and the dashboard as that of the
+/* For web_page, with the tables as the context of /api/events, and the dashboard as that of the
  * others. */
-struct feed *dashboard_feed(struct dashboard *dashboard);
+struct live_tables *dashboard_tables(struct dashboard *dashboard);
 void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer);
 void dashboard_connections(void *context, const struct web_request *request,
                            struct web_answer *answer);

@@ -29,7 +29,7 @@ struct met_list {
 };
 
 struct trigger_rows {
-    struct feed *feed;
+    struct live_tables *tables;
     struct trigger_totals totals;
     struct met_list queries, objects;
 };
@@ -167,9 +167,9 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     trigger_state(trigger, NULL, now_ms, &state);
     count(rows, trigger, &state);
     write_live(trigger, &state, &live);
-    if (!feed_has(rows->feed, FEED_TRIGGERS, trigger->id))
+    if (!live_tables_has(rows->tables, LIVE_TRIGGERS, trigger->id))
         write_fixed(trigger, &fixed);
-    feed_row(rows->feed, FEED_TRIGGERS, trigger->id, fixed.bytes, live.bytes);
+    live_tables_row(rows->tables, LIVE_TRIGGERS, trigger->id, fixed.bytes, live.bytes);
     return WALK_ON;
 }
 
@@ -203,10 +203,10 @@ static void add_up(struct trigger_rows *rows)
     queries->count = objects->count = 0;
 }
 
-struct trigger_rows *trigger_rows_new(struct feed *feed)
+struct trigger_rows *trigger_rows_new(struct live_tables *tables)
 {
     struct trigger_rows *rows = memory_new(sizeof(*rows));
-    rows->feed = feed;
+    rows->tables = tables;
     return rows;
 }
 
@@ -221,10 +221,10 @@ bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *tr
 {
     rows->totals = (struct trigger_totals){0};
     rows->queries.count = rows->objects.count = 0;
-    feed_begin(rows->feed, FEED_TRIGGERS);
+    live_tables_begin(rows->tables, LIVE_TRIGGERS);
     if (!walk(triggers, visit, rows))
         return false;
-    feed_end(rows->feed, FEED_TRIGGERS);
+    live_tables_end(rows->tables, LIVE_TRIGGERS);
     add_up(rows);
     return true;
 }

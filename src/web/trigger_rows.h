@@ -6,7 +6,7 @@
 #ifndef BACKLOG_WEB_TRIGGER_ROWS_H
 #define BACKLOG_WEB_TRIGGER_ROWS_H
 
-#include "web/feed.h"
+#include "web/live_tables.h"
 #include "web/walk.h"
 
 #include <stdbool.h>
@@ -22,10 +22,10 @@ struct trigger_totals {
 
 struct trigger_rows;
 
-struct trigger_rows *trigger_rows_new(struct feed *feed); /* borrowed */
+struct trigger_rows *trigger_rows_new(struct live_tables *tables); /* borrowed */
 void trigger_rows_free(struct trigger_rows *rows);
 
-/* Writes the rows of all triggers to the feed. False: the server's loop did not have the time. */
+/* Writes the rows of all triggers to the tables. False: the server's loop did not have the time. */
 bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *triggers);
 
 /* Of the last update. */

@@ -5,9 +5,9 @@
 #include "base/recent_log.h"
 #include "scale/fixture.h"
 #include "web/explain.h"
-#include "web/feed.h"
 #include "web/history_page.h"
 #include "web/json.h"
+#include "web/live_tables.h"
 #include "web/trigger_metrics.h"
 #include "web/trigger_rows.h"
 
@@ -110,24 +110,24 @@ static const char *kept_word(const json_t *value)
     return NULL;
 }
 
-static int64_t update(void *context, struct feed *feed)
+static int64_t update(void *context, struct live_tables *tables)
 {
     struct trigger_rows **rows = context;
     assert_true(trigger_rows_update(*rows, source()));
-    feed_server(feed, "{}");
+    live_tables_server(tables, "{}");
     return 1000;
 }
 
 static struct view view_of_rows(const struct trigger *trigger, struct trigger_totals *ret_totals)
 {
     struct trigger_rows *rows = NULL;
-    struct feed *feed =
-        feed_new(&(struct feed_settings){.hello = "{}", .update = update, .context = &rows});
-    rows = trigger_rows_new(feed);
-    void *reader = feed_hooks.opened(feed);
-    feed_hooks.tick(feed);
+    struct live_tables *tables = live_tables_new(
+        &(struct live_tables_settings){.hello = "{}", .update = update, .context = &rows});
+    rows = trigger_rows_new(tables);
+    void *reader = live_tables_hooks.opened(tables);
+    live_tables_hooks.tick(tables);
     struct text piece = {0};
-    while (feed_hooks.write(feed, reader, &piece))
+    while (live_tables_hooks.write(tables, reader, &piece))
         ;
     char id[32];
     snprintf(id, sizeof(id), "\"id\":%llu,", (unsigned long long)trigger->id);
@@ -144,9 +144,9 @@ static struct view view_of_rows(const struct trigger *trigger, struct trigger_to
     *ret_totals = *trigger_rows_totals(rows);
     json_decref(row);
     text_done(&piece);
-    feed_hooks.closed(feed, reader);
+    live_tables_hooks.closed(tables, reader);
     trigger_rows_free(rows);
-    feed_free(feed);
+    live_tables_free(tables);
     return view;
 }
 

@@ -19,7 +19,7 @@ enum { MAX_QUEUED_FRAMES = 4096 };
 
 /* ---- in ---- */
 
-static void feed(struct h2_connection *connection, const uint8_t *data, size_t length)
+static void pass_on(struct h2_connection *connection, const uint8_t *data, size_t length)
 {
     struct h2_server *server = connection->server;
     ssize_t taken = nghttp2_session_mem_recv(connection->session, data, length);
@@ -67,7 +67,7 @@ static void receive_preface(struct h2_connection *connection, const uint8_t *dat
     connection->session = h2_session_new(connection);
     h2_connection_enter(connection, H2_SERVING);
     nghttp2_session_mem_recv(connection->session, preface, NGHTTP2_CLIENT_MAGIC_LEN);
-    feed(connection, data + compared, length - compared);
+    pass_on(connection, data + compared, length - compared);
 }
 
 /* A TLS handshake takes 0.3 ms with an elliptic curve, and 0.6 ms with RSA; so that
@@ -123,7 +123,7 @@ static void receive(struct h2_connection *connection)
     if (connection->session == NULL)
         receive_preface(connection, server->input, (size_t)length);
     else
-        feed(connection, server->input, (size_t)length);
+        pass_on(connection, server->input, (size_t)length);
 }
 
 static void can_read(evutil_socket_t fd, short what, void *argument)

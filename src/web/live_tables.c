@@ -1,4 +1,4 @@
-#include "web/feed.h"
+#include "web/live_tables.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -12,7 +12,7 @@
 
 enum { MAX_GONE = 1000, LOG_LINES_AT_A_TIME = 50 };
 
-static const char *const table_names[FEED_TABLES] = {"triggers", "connections", "jobs"};
+static const char *const table_names[LIVE_TABLES] = {"triggers", "connections", "jobs"};
 
 struct row {
     uint64_t id;
@@ -31,7 +31,7 @@ struct table {
 
 /* Whoever follows. It is sent the rows that changed after version `from`, in one walk over all
  * tables. */
-struct feed_reader {
+struct live_tables_reader {
     uint64_t from;
     uint64_t to; /* the version when the walk began; 0: there is no walk */
     int table;
@@ -40,13 +40,13 @@ struct feed_reader {
     uint64_t log;    /* the number of the last line */
     bool is_greeted;
     bool is_ready;
-    struct feed_reader *next, *prev;
+    struct live_tables_reader *next, *prev;
 };
 
-struct feed {
-    struct feed_settings settings;
-    struct table tables[FEED_TABLES];
-    struct feed_reader *readers;
+struct live_tables {
+    struct live_tables_settings settings;
+    struct table by_name[LIVE_TABLES];
+    struct live_tables_reader *readers;
     uint64_t version;
     char *server;
     uint64_t server_version;
@@ -54,10 +54,10 @@ struct feed {
 
 /* ---- tables ---- */
 
-static void clear(struct feed *feed)
+static void clear(struct live_tables *tables)
 {
-    for (int t = 0; t < FEED_TABLES; t++) {
-        struct table *table = &feed->tables[t];
+    for (int t = 0; t < LIVE_TABLES; t++) {
+        struct table *table = &tables->by_name[t];
         for (size_t i = 0; i < table->count; i++) {
             free(table->rows[i].fixed);
             free(table->rows[i].live);
@@ -65,64 +65,64 @@ static void clear(struct feed *feed)
         free(table->rows);
         *table = (struct table){0};
     }
-    free(TAKE(feed->server));
+    free(TAKE(tables->server));
 }
 
-struct feed *feed_new(const struct feed_settings *settings)
+struct live_tables *live_tables_new(const struct live_tables_settings *settings)
 {
-    struct feed *feed = memory_new(sizeof(*feed));
-    feed->settings = *settings;
-    return feed;
+    struct live_tables *tables = memory_new(sizeof(*tables));
+    tables->settings = *settings;
+    return tables;
 }
 
-bool feed_is_followed(const struct feed *feed)
+bool live_tables_is_followed(const struct live_tables *tables)
 {
-    return feed->readers != NULL;
+    return tables->readers != NULL;
 }
 
-void feed_forget(struct feed *feed)
+void live_tables_forget(struct live_tables *tables)
 {
-    if (feed->readers == NULL)
-        clear(feed);
+    if (tables->readers == NULL)
+        clear(tables);
 }
 
-void feed_free(struct feed *feed)
+void live_tables_free(struct live_tables *tables)
 {
-    if (feed == NULL)
+    if (tables == NULL)
         return;
-    clear(feed);
-    free(feed);
+    clear(tables);
+    free(tables);
 }
 
-static void end_row(struct feed *feed, struct table *table, struct row *row)
+static void end_row(struct live_tables *tables, struct table *table, struct row *row)
 {
     if (row->live == NULL)
         return;
     free(TAKE(row->fixed));
     free(TAKE(row->live));
-    row->changed = feed->version;
+    row->changed = tables->version;
     table->gone++;
 }
 
-void feed_begin(struct feed *feed, enum feed_table table)
+void live_tables_begin(struct live_tables *tables, enum live_table table)
 {
-    feed->tables[table].at = 0;
+    tables->by_name[table].at = 0;
 }
 
-bool feed_has(struct feed *feed, enum feed_table name, uint64_t id)
+bool live_tables_has(struct live_tables *tables, enum live_table name, uint64_t id)
 {
-    struct table *table = &feed->tables[name];
+    struct table *table = &tables->by_name[name];
     while (table->at < table->count && table->rows[table->at].id < id)
-        end_row(feed, table, &table->rows[table->at++]);
+        end_row(tables, table, &table->rows[table->at++]);
     return table->at < table->count && table->rows[table->at].id == id &&
            table->rows[table->at].live != NULL;
 }
 
-void feed_row(struct feed *feed, enum feed_table name, uint64_t id, const char *fixed,
-              const char *live)
+void live_tables_row(struct live_tables *tables, enum live_table name, uint64_t id,
+                     const char *fixed, const char *live)
 {
-    struct table *table = &feed->tables[name];
-    bool is_known = feed_has(feed, name, id);
+    struct table *table = &tables->by_name[name];
+    bool is_known = live_tables_has(tables, name, id);
     if (!is_known && fixed == NULL)
         return;
     if (table->at == table->count || table->rows[table->at].id != id) {
@@ -136,20 +136,20 @@ void feed_row(struct feed *feed, enum feed_table name, uint64_t id, const char *
         table->gone--;
     struct row *row = &table->rows[table->at++];
     if (!is_known) {
-        row->made = feed->version;
+        row->made = tables->version;
         row->fixed = text_copy(fixed);
     }
     if (row->live != NULL && strcmp(row->live, live) == 0)
         return;
     free(row->live);
     row->live = text_copy(live);
-    row->changed = feed->version;
+    row->changed = tables->version;
 }
 
 /* A reader that was not sent the removal of a row would never get it: it begins again. */
-static void forget_gone(struct feed *feed, struct table *table)
+static void forget_gone(struct live_tables *tables, struct table *table)
 {
-    struct feed_reader *reader;
+    struct live_tables_reader *reader;
     uint64_t newest = 0;
     size_t kept = 0;
     for (size_t i = 0; i < table->count; i++) {
@@ -160,55 +160,56 @@ static void forget_gone(struct feed *feed, struct table *table)
     }
     table->count = kept;
     table->gone = 0;
-    DL_FOREACH(feed->readers, reader) {
+    DL_FOREACH(tables->readers, reader) {
         reader->to = 0; /* rows have moved */
         if (reader->from < newest)
-            *reader = (struct feed_reader){.next = reader->next, .prev = reader->prev};
+            *reader = (struct live_tables_reader){.next = reader->next, .prev = reader->prev};
     }
 }
 
-void feed_end(struct feed *feed, enum feed_table name)
+void live_tables_end(struct live_tables *tables, enum live_table name)
 {
-    struct table *table = &feed->tables[name];
+    struct table *table = &tables->by_name[name];
     while (table->at < table->count)
-        end_row(feed, table, &table->rows[table->at++]);
+        end_row(tables, table, &table->rows[table->at++]);
     if (table->gone > MAX_GONE)
-        forget_gone(feed, table);
+        forget_gone(tables, table);
 }
 
-void feed_server(struct feed *feed, const char *json)
+void live_tables_server(struct live_tables *tables, const char *json)
 {
-    free(feed->server);
-    feed->server = text_copy(json);
-    feed->server_version = feed->version;
+    free(tables->server);
+    tables->server = text_copy(json);
+    tables->server_version = tables->version;
 }
 
 /* ---- readers ---- */
 
 static void *opened(void *context)
 {
-    struct feed *feed = context;
-    struct feed_reader *reader = memory_new(sizeof(*reader));
-    DL_APPEND(feed->readers, reader);
+    struct live_tables *tables = context;
+    struct live_tables_reader *reader = memory_new(sizeof(*reader));
+    DL_APPEND(tables->readers, reader);
     return reader;
 }
 
 static void closed(void *context, void *reader)
 {
-    struct feed *feed = context;
-    DL_DELETE(feed->readers, (struct feed_reader *)reader);
+    struct live_tables *tables = context;
+    DL_DELETE(tables->readers, (struct live_tables_reader *)reader);
     free(reader);
-    feed_forget(feed);
+    live_tables_forget(tables);
 }
 
 static int64_t tick(void *context)
 {
-    struct feed *feed = context;
-    feed->version++;
-    return feed->settings.update(feed->settings.context, feed);
+    struct live_tables *tables = context;
+    tables->version++;
+    return tables->settings.update(tables->settings.context, tables);
 }
 
-static void add_row(const struct feed_reader *reader, const struct row *row, struct text *piece)
+static void add_row(const struct live_tables_reader *reader, const struct row *row,
+                    struct text *piece)
 {
     text_addf(piece, "{\"id\":%" PRIu64, row->id);
     if (row->made > reader->from) {
@@ -221,9 +222,10 @@ static void add_row(const struct feed_reader *reader, const struct row *row, str
 }
 
 /* From where the reader is in its table, until that ends or the piece is full. */
-static void write_rows(const struct feed *feed, struct feed_reader *reader, struct text *piece)
+static void write_rows(const struct live_tables *tables, struct live_tables_reader *reader,
+                       struct text *piece)
 {
-    const struct table *table = &feed->tables[reader->table];
+    const struct table *table = &tables->by_name[reader->table];
     _cleanup_(text_done) struct text rows = {0};
     _cleanup_(text_done) struct text gone = {0};
     for (; reader->row < table->count && piece->length + rows.length < STREAM_PIECE_BYTES;
@@ -248,16 +250,17 @@ static void write_rows(const struct feed *feed, struct feed_reader *reader, stru
 }
 
 /* True: the piece is full before all has been looked at. */
-static bool walk_tables(const struct feed *feed, struct feed_reader *reader, struct text *piece)
+static bool walk_tables(const struct live_tables *tables, struct live_tables_reader *reader,
+                        struct text *piece)
 {
     if (reader->to == 0) {
-        reader->to = feed->version;
+        reader->to = tables->version;
         reader->table = 0;
         reader->row = 0;
     }
-    while (reader->table < FEED_TABLES) {
-        write_rows(feed, reader, piece);
-        if (reader->row < feed->tables[reader->table].count)
+    while (reader->table < LIVE_TABLES) {
+        write_rows(tables, reader, piece);
+        if (reader->row < tables->by_name[reader->table].count)
             return true;
         reader->table++;
         reader->row = 0;
@@ -268,7 +271,7 @@ static bool walk_tables(const struct feed *feed, struct feed_reader *reader, str
 }
 
 /* True: there are more lines. */
-static bool write_log(struct feed_reader *reader, struct text *piece)
+static bool write_log(struct live_tables_reader *reader, struct text *piece)
 {
     struct recent_line lines[LOG_LINES_AT_A_TIME];
     size_t count = recent_log_read(reader->log, lines, LOG_LINES_AT_A_TIME);
@@ -287,17 +290,17 @@ static bool write_log(struct feed_reader *reader, struct text *piece)
 
 static bool write(void *context, void *argument, struct text *piece)
 {
-    struct feed *feed = context;
-    struct feed_reader *reader = argument;
-    if (feed->version == 0 || feed->server == NULL)
+    struct live_tables *tables = context;
+    struct live_tables_reader *reader = argument;
+    if (tables->version == 0 || tables->server == NULL)
         return false; /* the first update is still to come */
     if (!reader->is_greeted)
-        text_addf(piece, "retry: 2000\nevent: hello\ndata: %s\n\n", feed->settings.hello);
+        text_addf(piece, "retry: 2000\nevent: hello\ndata: %s\n\n", tables->settings.hello);
     reader->is_greeted = true;
-    if (reader->server != feed->server_version)
-        text_addf(piece, "event: server\ndata: %s\n\n", feed->server);
-    reader->server = feed->server_version;
-    if (reader->from < feed->version && walk_tables(feed, reader, piece))
+    if (reader->server != tables->server_version)
+        text_addf(piece, "event: server\ndata: %s\n\n", tables->server);
+    reader->server = tables->server_version;
+    if (reader->from < tables->version && walk_tables(tables, reader, piece))
         return true;
     if (!reader->is_ready)
         text_add(piece, "event: ready\ndata: {}\n\n");
@@ -305,5 +308,5 @@ static bool write(void *context, void *argument, struct text *piece)
     return write_log(reader, piece);
 }
 
-const struct stream_hooks feed_hooks = {
+const struct stream_hooks live_tables_hooks = {
     .opened = opened, .closed = closed, .tick = tick, .write = write};

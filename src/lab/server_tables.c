@@ -1,4 +1,4 @@
-#include "lab/server_feed.h"
+#include "lab/server_tables.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -29,7 +29,7 @@ struct server_table {
     size_t count, capacity;
 };
 
-struct server_feed {
+struct server_tables {
     struct http_client *client; /* the thread's, as the next ones */
     struct text line;
     char event[16];
@@ -37,7 +37,7 @@ struct server_feed {
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t wake;
-    struct server_table tables[FEED_TABLES];
+    struct server_table by_name[LIVE_TABLES];
     json_t *figures;
     bool is_stopping;
 };
@@ -50,16 +50,16 @@ static void row_done(struct server_row *row)
     json_decref(row->live);
 }
 
-static void clear(struct server_feed *feed)
+static void clear(struct server_tables *tables)
 {
-    for (int t = 0; t < FEED_TABLES; t++) {
-        struct server_table *table = &feed->tables[t];
+    for (int t = 0; t < LIVE_TABLES; t++) {
+        struct server_table *table = &tables->by_name[t];
         for (size_t i = 0; i < table->count; i++)
             row_done(&table->rows[i]);
         free(table->rows);
         *table = (struct server_table){0};
     }
-    json_decref(TAKE(feed->figures));
+    json_decref(TAKE(tables->figures));
 }
 
 /* Where the row with this id is, or would be. */
@@ -112,20 +112,20 @@ static void drop_row(struct server_table *table, uint64_t id)
             (--table->count - place) * sizeof(*table->rows));
 }
 
-static void take_rows(struct server_feed *feed, const json_t *event)
+static void take_rows(struct server_tables *tables, const json_t *event)
 {
-    static const char *const names[FEED_TABLES] = {
-        [FEED_TRIGGERS] = "triggers", [FEED_CONNECTIONS] = "connections", [FEED_JOBS] = "jobs"};
+    static const char *const names[LIVE_TABLES] = {
+        [LIVE_TRIGGERS] = "triggers", [LIVE_CONNECTIONS] = "connections", [LIVE_JOBS] = "jobs"};
     const char *name = json_string_value(json_object_get(event, "table"));
     const json_t *item;
     size_t i;
-    for (int t = 0; name != NULL && t < FEED_TABLES; t++) {
+    for (int t = 0; name != NULL && t < LIVE_TABLES; t++) {
         if (!text_equal(name, names[t]))
             continue;
         json_array_foreach(json_object_get(event, "rows"), i, item)
-            take_row(&feed->tables[t], item);
+            take_row(&tables->by_name[t], item);
         json_array_foreach(json_object_get(event, "gone"), i, item)
-            drop_row(&feed->tables[t], (uint64_t)json_integer_value(item));
+            drop_row(&tables->by_name[t], (uint64_t)json_integer_value(item));
     }
 }
 
@@ -147,51 +147,51 @@ static void take_log(const json_t *lines)
     }
 }
 
-static void take_event(struct server_feed *feed, const char *data)
+static void take_event(struct server_tables *tables, const char *data)
 {
     _cleanup_(json_done) json_t *json = json_loads(data, 0, NULL);
     if (json == NULL)
         return;
-    if (text_equal(feed->event, "log")) {
+    if (text_equal(tables->event, "log")) {
         take_log(json);
         return;
     }
-    pthread_mutex_lock(&feed->lock);
-    if (text_equal(feed->event, "hello"))
-        clear(feed);
-    else if (text_equal(feed->event, "rows"))
-        take_rows(feed, json);
-    else if (text_equal(feed->event, "server")) {
-        json_decref(feed->figures);
-        feed->figures = json_incref(json);
+    pthread_mutex_lock(&tables->lock);
+    if (text_equal(tables->event, "hello"))
+        clear(tables);
+    else if (text_equal(tables->event, "rows"))
+        take_rows(tables, json);
+    else if (text_equal(tables->event, "server")) {
+        json_decref(tables->figures);
+        tables->figures = json_incref(json);
     }
-    pthread_mutex_unlock(&feed->lock);
-    feed->is_failing = false;
+    pthread_mutex_unlock(&tables->lock);
+    tables->is_failing = false;
 }
 
-static void take_line(struct server_feed *feed, const char *line)
+static void take_line(struct server_tables *tables, const char *line)
 {
     static const char event[] = "event: ", data[] = "data: ";
     if (text_starts_with(line, event))
-        snprintf(feed->event, sizeof(feed->event), "%s", line + strlen(event));
+        snprintf(tables->event, sizeof(tables->event), "%s", line + strlen(event));
     else if (text_starts_with(line, data))
-        take_event(feed, line + strlen(data));
+        take_event(tables, line + strlen(data));
 }
 
 /* False: no server of ours writes such a line. */
 static bool take(void *context, const char *bytes, size_t length)
 {
-    struct server_feed *feed = context;
+    struct server_tables *tables = context;
     while (length > 0) {
         const char *end = memchr(bytes, '\n', length);
         size_t part = end == NULL ? length : (size_t)(end - bytes);
-        if (feed->line.length + part > MAX_LINE_BYTES)
+        if (tables->line.length + part > MAX_LINE_BYTES)
             return false;
-        text_add_bytes(&feed->line, bytes, part);
+        text_add_bytes(&tables->line, bytes, part);
         if (end == NULL)
             break;
-        take_line(feed, feed->line.bytes == NULL ? "" : feed->line.bytes);
-        text_clear(&feed->line);
+        take_line(tables, tables->line.bytes == NULL ? "" : tables->line.bytes);
+        text_clear(&tables->line);
         bytes += part + 1;
         length -= part + 1;
     }
@@ -201,102 +201,104 @@ static bool take(void *context, const char *bytes, size_t length)
 /* ---- the thread ---- */
 
 /* False: it is to end. */
-static bool wait_to_retry(struct server_feed *feed)
+static bool wait_to_retry(struct server_tables *tables)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += RETRY_S;
-    pthread_mutex_lock(&feed->lock);
-    clear(feed); /* what it was before says nothing about now */
-    while (!feed->is_stopping && pthread_cond_timedwait(&feed->wake, &feed->lock, &until) == 0)
+    pthread_mutex_lock(&tables->lock);
+    clear(tables); /* what it was before says nothing about now */
+    while (!tables->is_stopping &&
+           pthread_cond_timedwait(&tables->wake, &tables->lock, &until) == 0)
         continue;
-    bool is_stopping = feed->is_stopping;
-    pthread_mutex_unlock(&feed->lock);
+    bool is_stopping = tables->is_stopping;
+    pthread_mutex_unlock(&tables->lock);
     return !is_stopping;
 }
 
 static void *follow_server(void *context)
 {
-    struct server_feed *feed = context;
+    struct server_tables *tables = context;
     do {
         _cleanup_(error_done) struct error error = {0};
-        text_clear(&feed->line);
-        http_client_follow(feed->client, "/api/events", take, feed, &error);
-        pthread_mutex_lock(&feed->lock);
-        bool is_news = !feed->is_stopping && !feed->is_failing;
-        pthread_mutex_unlock(&feed->lock);
+        text_clear(&tables->line);
+        http_client_follow(tables->client, "/api/events", take, tables, &error);
+        pthread_mutex_lock(&tables->lock);
+        bool is_news = !tables->is_stopping && !tables->is_failing;
+        pthread_mutex_unlock(&tables->lock);
         if (is_news)
             log_warning("--server-http: the figures of the server cannot be read; retrying: %s",
                         error_text(&error));
-        feed->is_failing = true;
-    } while (wait_to_retry(feed));
+        tables->is_failing = true;
+    } while (wait_to_retry(tables));
     return NULL;
 }
 
-static void feed_done(struct server_feed *feed)
+static void tables_done(struct server_tables *tables)
 {
-    clear(feed);
-    http_client_free(feed->client);
-    pthread_cond_destroy(&feed->wake);
-    pthread_mutex_destroy(&feed->lock);
-    text_done(&feed->line);
-    free(feed);
+    clear(tables);
+    http_client_free(tables->client);
+    pthread_cond_destroy(&tables->wake);
+    pthread_mutex_destroy(&tables->lock);
+    text_done(&tables->line);
+    free(tables);
 }
 
-bool server_feed_begin(const char *address, struct server_feed **ret_feed, struct error *error)
+bool server_tables_begin(const char *address, struct server_tables **ret_tables,
+                         struct error *error)
 {
     sigset_t all, before;
     pthread_condattr_t attributes;
-    struct server_feed *feed = memory_new(sizeof(*feed));
-    feed->client = http_client_new(address, TIMEOUT_MS);
+    struct server_tables *tables = memory_new(sizeof(*tables));
+    tables->client = http_client_new(address, TIMEOUT_MS);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_mutex_init(&feed->lock, NULL);
-    pthread_cond_init(&feed->wake, &attributes);
+    pthread_mutex_init(&tables->lock, NULL);
+    pthread_cond_init(&tables->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     sigfillset(&all); /* signals come to the main thread, and end its wait */
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    bool has_begun = pthread_create(&feed->thread, NULL, follow_server, feed) == 0;
+    bool has_begun = pthread_create(&tables->thread, NULL, follow_server, tables) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!has_begun) {
-        feed_done(feed);
+        tables_done(tables);
         return error_set(error, ERROR_LIMIT, "the machine has no thread left for --server-http");
     }
-    *ret_feed = feed;
+    *ret_tables = tables;
     return true;
 }
 
-void server_feed_end(struct server_feed *feed)
+void server_tables_end(struct server_tables *tables)
 {
-    if (feed == NULL)
+    if (tables == NULL)
         return;
-    pthread_mutex_lock(&feed->lock);
-    feed->is_stopping = true;
-    pthread_cond_signal(&feed->wake);
-    pthread_mutex_unlock(&feed->lock);
-    http_client_cancel(feed->client);
-    pthread_join(feed->thread, NULL);
-    feed_done(feed);
+    pthread_mutex_lock(&tables->lock);
+    tables->is_stopping = true;
+    pthread_cond_signal(&tables->wake);
+    pthread_mutex_unlock(&tables->lock);
+    http_client_cancel(tables->client);
+    pthread_join(tables->thread, NULL);
+    tables_done(tables);
 }
 
 /* ---- what is known ---- */
 
-void server_feed_visit(struct server_feed *feed, enum feed_table table,
-                       void (*visit)(void *context, uint64_t id, const json_t *fixed,
-                                     const json_t *live),
-                       void *context)
+void server_tables_visit(struct server_tables *tables, enum live_table table,
+                         void (*visit)(void *context, uint64_t id, const json_t *fixed,
+                                       const json_t *live),
+                         void *context)
 {
-    pthread_mutex_lock(&feed->lock);
-    const struct server_table *rows = &feed->tables[table];
+    pthread_mutex_lock(&tables->lock);
+    const struct server_table *rows = &tables->by_name[table];
     for (size_t i = 0; i < rows->count; i++)
         visit(context, rows->rows[i].id, rows->rows[i].fixed, rows->rows[i].live);
-    pthread_mutex_unlock(&feed->lock);
+    pthread_mutex_unlock(&tables->lock);
 }
 
-json_t *server_feed_figures(struct server_feed *feed)
+json_t *server_tables_figures(struct server_tables *tables)
 {
-    pthread_mutex_lock(&feed->lock);
-    json_t *figures = feed->figures == NULL ? NULL : json_copy(feed->figures);
-    pthread_mutex_unlock(&feed->lock);
+    pthread_mutex_lock(&tables->lock);
+    json_t *figures = tables->figures == NULL ? NULL : json_copy(tables->figures);
+    pthread_mutex_unlock(&tables->lock);
     return figures;
 }

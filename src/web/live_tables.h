@@ -1,0 +1,60 @@
+/*
+ * Live tables: tables of rows that change, and what follows them as server-sent events.
+ *
+ *     event: hello    {"mode": "serve", ...}: forget everything, what follows is all
+ *     event: rows     {"table": "triggers", "rows": [{"id": 1, "fixed": {...}, "live": {...}},
+ * ...], "gone": [2, ...]} event: server   {...} event: log      [{"number": 1, "time":
+ * 1790000000.123, "level": "info", "text": "..."}, ...] event: ready    {}: all there was has been
+ * sent
+ *
+ * A reader is sent what changed since it was sent something last: one that is slow skips what
+ * changed twice.
+ *
+ * Threads: the HTTP server's.
+ */
+#ifndef BACKLOG_WEB_LIVE_TABLES_H
+#define BACKLOG_WEB_LIVE_TABLES_H
+
+#include "web/http/stream.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum live_table { LIVE_TRIGGERS, LIVE_CONNECTIONS, LIVE_JOBS, LIVE_TABLES };
+
+struct live_tables;
+
+struct live_tables_settings {
+    const char *hello; /* JSON; borrowed */
+    /* While there are readers: gives the rows again. Returns in how many milliseconds it wants to
+     * be called again. */
+    int64_t (*update)(void *context, struct live_tables *tables);
+    void *context;
+};
+
+struct live_tables *live_tables_new(const struct live_tables_settings *settings);
+void live_tables_free(struct live_tables *tables);
+
+/* Whether somebody follows it. Rows that were given while nobody does are forgotten by
+ * live_tables_forget(). */
+bool live_tables_is_followed(const struct live_tables *tables);
+void live_tables_forget(struct live_tables *tables);
+
+/* For a web_page, whose context is the tables. */
+extern const struct stream_hooks live_tables_hooks;
+
+/* From within update(): all rows of a table, by ascending ids, between begin and end. Rows that
+ * were there before and are not given again are gone. Without live_tables_end() those behind the
+ * last one stay as they were. */
+void live_tables_begin(struct live_tables *tables, enum live_table table);
+/* Whether the row with this id, which comes next, is there already: then it needs no `fixed`. */
+bool live_tables_has(struct live_tables *tables, enum live_table table, uint64_t id);
+/* JSON objects, copied; `fixed` does not change, and is NULL where the row is there. */
+void live_tables_row(struct live_tables *tables, enum live_table table, uint64_t id,
+                     const char *fixed, const char *live);
+void live_tables_end(struct live_tables *tables, enum live_table table);
+
+/* One JSON object, copied. */
+void live_tables_server(struct live_tables *tables, const char *json);
+
+#endif
