@@ -16,25 +16,25 @@ enum {
     LARGEST_MISTAKES = 4 << 10,
 };
 
-struct reader {
+struct connections_loader {
     yaml_document_t document;
     const struct connections_source *source;
     struct connections *connections;
     struct named_connection connection; /* that is read */
 };
 
-static void mistake(struct reader *reader, const yaml_node_t *node, const char *words)
+static void mistake(struct connections_loader *loader, const yaml_node_t *node, const char *words)
 {
-    struct error *mistakes = &reader->connection.mistakes;
+    struct error *mistakes = &loader->connection.mistakes;
     if (strlen(error_text(mistakes)) < LARGEST_MISTAKES)
-        error_add(mistakes, "%s:%zu: %s", reader->source->path, node->start_mark.line + 1, words);
+        error_add(mistakes, "%s:%zu: %s", loader->source->path, node->start_mark.line + 1, words);
 }
 
-static void mistake_about(struct reader *reader, const yaml_node_t *node, const char *key,
-                          const char *words)
+static void mistake_about(struct connections_loader *loader, const yaml_node_t *node,
+                          const char *key, const char *words)
 {
     _cleanup_(memory_free) char *text = text_format("%.*s %s", (int)text_cut(key, 64), key, words);
-    mistake(reader, node, text);
+    mistake(loader, node, text);
 }
 
 /* The string of a scalar, NULL of anything else. */
@@ -45,35 +45,35 @@ static const char *scalar(const yaml_node_t *node)
     return plain ? (const char *)node->data.scalar.value : NULL;
 }
 
-static yaml_node_t *node_at(struct reader *reader, int index)
+static yaml_node_t *node_at(struct connections_loader *loader, int index)
 {
-    return yaml_document_get_node(&reader->document, index);
+    return yaml_document_get_node(&loader->document, index);
 }
 
 /* Only with aliases is there more in the keys and values than in the text: one small Secret of a
  * team must not take all the memory. What is refused counts, too, so that the rest is refused at
  * once. */
-static bool has_room(struct reader *reader, size_t bytes)
+static bool has_room(struct connections_loader *loader, size_t bytes)
 {
-    struct connections *all = reader->connections;
+    struct connections *all = loader->connections;
     all->value_bytes += bytes;
     return all->value_bytes <= all->text_bytes + LARGEST_REPEATED;
 }
 
 /* A scalar, or a sequence of scalars joined by commas, as KEDA writes lists; NULL of anything else.
  */
-static char *value_text(struct reader *reader, const yaml_node_t *node)
+static char *value_text(struct connections_loader *loader, const yaml_node_t *node)
 {
     if (node->type != YAML_SEQUENCE_NODE)
-        return scalar(node) == NULL || !has_room(reader, strlen(scalar(node)))
+        return scalar(node) == NULL || !has_room(loader, strlen(scalar(node)))
                    ? NULL
                    : text_copy(scalar(node));
 
     _cleanup_(text_done) struct text text = {0};
     const yaml_node_item_t *item = node->data.sequence.items.start;
     for (; item < node->data.sequence.items.top; item++) {
-        const char *piece = scalar(node_at(reader, *item));
-        if (piece == NULL || !has_room(reader, strlen(piece) + 1))
+        const char *piece = scalar(node_at(loader, *item));
+        if (piece == NULL || !has_room(loader, strlen(piece) + 1))
             return NULL;
         text_addf(&text, "%s%s", text.length == 0 ? "" : ",", piece);
     }
@@ -94,12 +94,12 @@ static bool read_secret(const char *path, struct text *content, struct error *er
 }
 
 /* The value of `<key>File`, `key` being the whole word; NULL with a mistake. */
-static char *secret_text(struct reader *reader, const yaml_node_t *node, const char *key,
-                         const char *path)
+static char *secret_text(struct connections_loader *loader, const yaml_node_t *node,
+                         const char *key, const char *path)
 {
-    const struct connections_source *source = reader->source;
+    const struct connections_source *source = loader->source;
     if (source->folder == NULL) {
-        mistake_about(reader, node, key, "is not allowed here: write the value itself");
+        mistake_about(loader, node, key, "is not allowed here: write the value itself");
         return NULL;
     }
     _cleanup_(memory_free) char *whole =
@@ -111,7 +111,7 @@ static char *secret_text(struct reader *reader, const yaml_node_t *node, const c
     if (read_secret(whole, &content, &error))
         return text_take(&content);
     error_prefix(&error, "%.*s", (int)text_cut(key, 64), key);
-    mistake(reader, node, error_text(&error));
+    mistake(loader, node, error_text(&error));
     return NULL;
 }
 
@@ -124,73 +124,76 @@ static bool has_entry(const struct named_connection *connection, const char *key
 }
 
 /* `key` and `value` move into the connection. */
-static void add_entry(struct reader *reader, const yaml_node_t *node, char *key, char *value)
+static void add_entry(struct connections_loader *loader, const yaml_node_t *node, char *key,
+                      char *value)
 {
-    struct named_connection *connection = &reader->connection;
+    struct named_connection *connection = &loader->connection;
     if (connection->entries == NULL)
         connection->entries = memory_array(CONNECTIONS_MAX_KEYS, sizeof(*connection->entries));
     if (!has_entry(connection, key) && connection->entries_count < CONNECTIONS_MAX_KEYS) {
         connection->entries[connection->entries_count++] = (struct option_entry){key, value};
         return;
     }
-    mistake_about(reader, node, key, "is given twice, or there are too many keys");
+    mistake_about(loader, node, key, "is given twice, or there are too many keys");
     free(key);
     free(value);
 }
 
-static void read_namespaces(struct reader *reader, const yaml_node_t *key, const yaml_node_t *node)
+static void read_namespaces(struct connections_loader *loader, const yaml_node_t *key,
+                            const yaml_node_t *node)
 {
-    struct named_connection *connection = &reader->connection;
-    if (reader->source->folder == NULL) {
-        mistake(reader, key,
+    struct named_connection *connection = &loader->connection;
+    if (loader->source->folder == NULL) {
+        mistake(loader, key,
                 "namespaces is not allowed here: only the namespace of the Secret may use it");
         return;
     }
     if (node->type != YAML_SEQUENCE_NODE || connection->namespaces != NULL) {
-        mistake(reader, key, "namespaces must be one list of names or patterns");
+        mistake(loader, key, "namespaces must be one list of names or patterns");
         return;
     }
     const yaml_node_item_t *item = node->data.sequence.items.start;
     size_t count = (size_t)(node->data.sequence.items.top - item);
     connection->namespaces = memory_array(count, sizeof(char *));
     for (size_t i = 0; i < count; i++) {
-        const char *pattern = scalar(node_at(reader, item[i]));
+        const char *pattern = scalar(node_at(loader, item[i]));
         if (pattern == NULL || pattern[0] == '\0')
-            mistake(reader, key, "namespaces must be a list of names or patterns");
+            mistake(loader, key, "namespaces must be a list of names or patterns");
         else
             connection->namespaces[connection->namespaces_count++] = text_copy(pattern);
     }
     if (count == 0)
-        mistake(reader, key,
+        mistake(loader, key,
                 "namespaces is empty: nobody could use the connection; leave the key out for all");
 }
 
 /* Mistakes are reported with the line of the key. */
-static void read_key(struct reader *reader, const yaml_node_t *key_node, const yaml_node_t *node)
+static void read_key(struct connections_loader *loader, const yaml_node_t *key_node,
+                     const yaml_node_t *node)
 {
     const char *key = scalar(key_node);
     if (text_equal(key, "namespaces")) {
-        read_namespaces(reader, key_node, node);
+        read_namespaces(loader, key_node, node);
         return;
     }
-    char *value = has_room(reader, strlen(key)) ? value_text(reader, node) : NULL;
-    if (value == NULL && !has_room(reader, 0))
-        mistake_about(reader, key_node, key, "is too much: aliases repeat more than 1 MiB");
+    char *value = has_room(loader, strlen(key)) ? value_text(loader, node) : NULL;
+    if (value == NULL && !has_room(loader, 0))
+        mistake_about(loader, key_node, key, "is too much: aliases repeat more than 1 MiB");
     else if (value == NULL)
-        mistake_about(reader, key_node, key, "must be a single value or a list of values");
+        mistake_about(loader, key_node, key, "must be a single value or a list of values");
     else if (text_equal(key, "scaler")) {
-        if (reader->connection.scaler != NULL)
-            mistake(reader, key_node, "scaler is given twice");
-        free(reader->connection.scaler);
-        reader->connection.scaler = value;
+        if (loader->connection.scaler != NULL)
+            mistake(loader, key_node, "scaler is given twice");
+        free(loader->connection.scaler);
+        loader->connection.scaler = value;
     } else if (text_ends_with(key, suffix_file)) {
         _cleanup_(memory_free) char *path = value;
-        char *secret = secret_text(reader, key_node, key, path);
+        char *secret = secret_text(loader, key_node, key, path);
         if (secret != NULL)
-            add_entry(reader, key_node, text_copy_bytes(key, strlen(key) - strlen(suffix_file)),
+            add_entry(loader, key_node, text_copy_bytes(key, strlen(key) - strlen(suffix_file)),
                       secret);
     } else
-        add_entry(reader, key_node, text_copy(key), value);
+        add_entry(loader, key_node, text_copy(key), value);
 }
 
 static const struct named_connection *find_unsorted(const struct connections *connections,
@@ -203,59 +206,61 @@ static const struct named_connection *find_unsorted(const struct connections *co
 }
 
 /* Is there room for another connection of this name? */
-static bool is_new(struct reader *reader, const char *name, const yaml_node_t *node)
+static bool is_new(struct connections_loader *loader, const char *name, const yaml_node_t *node)
 {
-    const struct named_connection *former = find_unsorted(reader->connections, name);
-    const char *path = reader->source->path;
+    const struct named_connection *former = find_unsorted(loader->connections, name);
+    const char *path = loader->source->path;
     size_t line = node->start_mark.line + 1;
     if (former != NULL) {
-        connections_add_repeated(reader->connections, former, path, line);
+        connections_add_repeated(loader->connections, former, path, line);
         return false;
     }
-    if (reader->connections->count < CONNECTIONS_MAX)
+    if (loader->connections->count < CONNECTIONS_MAX)
         return true;
     _cleanup_(memory_free) char *text =
         text_format("%s:%zu: %.*s is one of more than %d connections", path, line,
                     (int)text_cut(name, 64), name, CONNECTIONS_MAX);
-    connections_add_problem(reader->connections, name, path, false, text);
+    connections_add_problem(loader->connections, name, path, false, text);
     return false;
 }
 
-static void read_keys(struct reader *reader, const yaml_node_t *node)
+static void read_keys(struct connections_loader *loader, const yaml_node_t *node)
 {
     const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
     for (; pair < node->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = node_at(reader, pair->key);
+        const yaml_node_t *key = node_at(loader, pair->key);
         if (scalar(key) == NULL)
-            mistake(reader, key, "a key must be a word");
+            mistake(loader, key, "a key must be a word");
         else
-            read_key(reader, key, node_at(reader, pair->value));
+            read_key(loader, key, node_at(loader, pair->value));
     }
 }
 
-static void read_connection(struct reader *reader, const yaml_node_t *key, const yaml_node_t *node)
+static void read_connection(struct connections_loader *loader, const yaml_node_t *key,
+                            const yaml_node_t *node)
 {
     const char *name = scalar(key);
-    if (!is_new(reader, name, key))
+    if (!is_new(loader, name, key))
         return;
-    reader->connection = (struct named_connection){
+    loader->connection = (struct named_connection){
         .name = text_copy(name),
-        .file = text_copy(reader->source->path),
+        .file = text_copy(loader->source->path),
         .line = key->start_mark.line + 1,
     };
     if (node->type != YAML_MAPPING_NODE)
-        mistake_about(reader, key, name, "must have keys");
+        mistake_about(loader, key, name, "must have keys");
     else {
-        read_keys(reader, node);
-        if (reader->connection.scaler == NULL)
-            mistake_about(reader, key, name, "has no scaler: set one, such as scaler: kafka");
+        read_keys(loader, node);
+        if (loader->connection.scaler == NULL)
+            mistake_about(loader, key, name, "has no scaler: set one, such as scaler: kafka");
     }
-    connections_add(reader->connections, &reader->connection);
+    connections_add(loader->connections, &loader->connection);
 }
 
-static bool read_connections(struct reader *reader, const yaml_node_t *node, struct error *error)
+static bool read_connections(struct connections_loader *loader, const yaml_node_t *node,
+                             struct error *error)
 {
-    const char *path = reader->source->path;
+    const char *path = loader->source->path;
     if (node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0)
         return true; /* "connections:" and nothing more */
     if (node->type != YAML_MAPPING_NODE)
@@ -263,25 +268,25 @@ static bool read_connections(struct reader *reader, const yaml_node_t *node, str
                              path, node->start_mark.line + 1);
     const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
     for (; pair < node->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = node_at(reader, pair->key);
-        if (scalar(key) != NULL && !has_room(reader, strlen(scalar(key))))
+        const yaml_node_t *key = node_at(loader, pair->key);
+        if (scalar(key) != NULL && !has_room(loader, strlen(scalar(key))))
             return error_invalid(error, "%s:%zu: too large: aliases repeat more than 1 MiB", path,
                                  key->start_mark.line + 1);
         if (scalar(key) != NULL && scalar(key)[0] != '\0') {
-            read_connection(reader, key, node_at(reader, pair->value));
+            read_connection(loader, key, node_at(loader, pair->value));
             continue;
         }
         _cleanup_(memory_free) char *text = text_format(
             "%s:%zu: a connection's name must be a word", path, key->start_mark.line + 1);
-        connections_add_problem(reader->connections, NULL, path, false, text);
+        connections_add_problem(loader->connections, NULL, path, false, text);
     }
     return true;
 }
 
-static bool read_document(struct reader *reader, struct error *error)
+static bool read_document(struct connections_loader *loader, struct error *error)
 {
-    const char *path = reader->source->path;
-    const yaml_node_t *root = yaml_document_get_root_node(&reader->document);
+    const char *path = loader->source->path;
+    const yaml_node_t *root = yaml_document_get_root_node(&loader->document);
     if (root == NULL)
         return true; /* nothing but comments */
     if (root->type != YAML_MAPPING_NODE)
@@ -290,12 +295,12 @@ static bool read_document(struct reader *reader, struct error *error)
     const yaml_node_pair_t *first = root->data.mapping.pairs.start;
     const yaml_node_pair_t *top = root->data.mapping.pairs.top;
     for (const yaml_node_pair_t *pair = first; pair < top; pair++) {
-        const yaml_node_t *key = node_at(reader, pair->key);
+        const yaml_node_t *key = node_at(loader, pair->key);
         if (!text_equal(scalar(key), "connections") || pair > first)
             return error_invalid(error, "%s:%zu: the only key at the top is connections:, once",
                                  path, key->start_mark.line + 1);
     }
-    return first == top || read_connections(reader, node_at(reader, first->value), error);
+    return first == top || read_connections(loader, node_at(loader, first->value), error);
 }
 
 static bool load_document(yaml_parser_t *parser, const char *path, yaml_document_t *ret_document,
@@ -334,7 +339,7 @@ static bool is_blank(const char *text, size_t length)
 bool connections_yaml_read(const struct connections_source *source, const char *text, size_t length,
                            struct connections *connections, struct error *error)
 {
-    struct reader reader = {.source = source, .connections = connections};
+    struct connections_loader loader = {.source = source, .connections = connections};
     yaml_parser_t parser;
     if (is_blank(text, length))
         return error_invalid(error, "%s: is empty: write `connections: {}` for no connections",
@@ -346,9 +351,9 @@ bool connections_yaml_read(const struct connections_source *source, const char *
     yaml_parser_initialize(&parser);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
     bool good = false;
-    if (load_document(&parser, source->path, &reader.document, error)) {
-        good = check_end(&parser, source->path, error) && read_document(&reader, error);
-        yaml_document_delete(&reader.document);
+    if (load_document(&parser, source->path, &loader.document, error)) {
+        good = check_end(&parser, source->path, error) && read_document(&loader, error);
+        yaml_document_delete(&loader.document);
     }
     yaml_parser_delete(&parser);
     return good;

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kubernetes/worker_reader.h"
+#include "kubernetes/worker_monitor.h"
 #include "web/json.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 struct workers {
     const struct option_list *namespaces;
     const struct walk_source *triggers;
-    struct worker_reader *reader;
+    struct worker_monitor *monitor;
 };
 
 bool workers_new(const struct option_list *namespaces, struct workers **ret_workers,
@@ -24,7 +24,8 @@ bool workers_new(const struct option_list *namespaces, struct workers **ret_work
     if (!kubernetes_api_find("--workers", &api, error))
         return false;
     *ret_workers = memory_new(sizeof(**ret_workers));
-    **ret_workers = (struct workers){.namespaces = namespaces, .reader = worker_reader_start(&api)};
+    **ret_workers =
+        (struct workers){.namespaces = namespaces, .monitor = worker_monitor_start(&api)};
     return true;
 }
 
@@ -38,7 +39,7 @@ void workers_free(struct workers *workers)
 {
     if (workers == NULL)
         return;
-    worker_reader_stop(workers->reader);
+    worker_monitor_stop(workers->monitor);
     free(workers);
 }
 
@@ -163,7 +164,7 @@ void workers_page(void *context, const struct web_request *request, struct web_a
         json_t *object = json_object();
         json_set(object, "namespace", json_text(found->namespace));
         json_set(object, "name", json_text(found->name));
-        if (worker_reader_look(workers->reader, found->namespace, found->name, add_view, object))
+        if (worker_monitor_look(workers->monitor, found->namespace, found->name, add_view, object))
             json_array_append_new(list, object);
         else {
             search.has_more = true;
@@ -203,8 +204,8 @@ void workers_log(void *context, const struct web_request *request, struct web_an
         refuse_log(answer, 404, not_listed);
     else if (request->below_count != 3 || !text_equal(request->below[2], "log"))
         refuse_log(answer, 404, "not found: the path is /api/workers/NAMESPACE/POD/log");
-    else if (!worker_reader_log(workers->reader, request->below[0], request->below[1], &is_known,
-                                &log, &error))
+    else if (!worker_monitor_log(workers->monitor, request->below[0], request->below[1], &is_known,
+                                 &log, &error))
         refuse_log(answer, is_known ? code_of(&error) : 202,
                    is_known ? error_text(&error) : "the log is being read: ask again");
     else if (log.length > 0)

@@ -14,7 +14,7 @@ enum { LARGEST_SECRET = 64 << 10 };
 static const char suffix_file[] = "File";
 static const char not_here[] = "(in a file that is not here)";
 
-struct reader {
+struct checker {
     const struct scaler *const *scalers;
     const struct manifest_object *object;
     struct connections *connections;
@@ -29,29 +29,30 @@ bool connection_is_known(const struct named_connection *connection)
     return true;
 }
 
-static struct finding_place place_of(const struct reader *reader, const char *name, size_t line)
+static struct finding_place place_of(const struct checker *checker, const char *name, size_t line)
 {
-    return (struct finding_place){.path = reader->object->file->path, .line = line, .object = name};
+    return (struct finding_place){
+        .path = checker->object->file->path, .line = line, .object = name};
 }
 
 /* As the server: each key once, and not too many. */
-static void add_entry(const struct reader *reader, const char *connection, struct entries *entries,
-                      const char *key, const char *value, size_t line)
+static void add_entry(const struct checker *checker, const char *connection,
+                      struct entries *entries, const char *key, const char *value, size_t line)
 {
-    const struct finding_place place = place_of(reader, connection, line);
+    const struct finding_place place = place_of(checker, connection, line);
     if (entries_find(entries, key) == NULL && entries->count < CONNECTIONS_MAX_KEYS)
         entries_add(entries, key, value, line);
     else
-        finding_add(reader->findings, &place, FINDING_ERROR,
+        finding_add(checker->findings, &place, FINDING_ERROR,
                     "connection %s: %s is given twice, or there are more than %d keys", connection,
                     key, CONNECTIONS_MAX_KEYS);
 }
 
 /* NULL where it cannot be read here. The caller frees it. */
-static char *read_secret(const struct reader *reader, const char *path)
+static char *read_secret(const struct checker *checker, const char *path)
 {
     _cleanup_(error_done) struct error ignored = {0};
-    _cleanup_(memory_free) char *copy = text_copy(reader->object->file->path);
+    _cleanup_(memory_free) char *copy = text_copy(checker->object->file->path);
     _cleanup_(memory_free) char *whole =
         path[0] == '/' ? text_copy(path) : text_format("%s/%s", dirname(copy), path);
     struct text content = {0};
@@ -76,17 +77,17 @@ static char *value_of(const struct yaml_tree *item)
     return text_take(&joined);
 }
 
-static void read_namespaces(const struct reader *reader, const struct yaml_tree *list,
+static void read_namespaces(const struct checker *checker, const struct yaml_tree *list,
                             struct named_connection *connection)
 {
-    const struct finding_place place = place_of(reader, connection->name, list->line);
+    const struct finding_place place = place_of(checker, connection->name, list->line);
     if (list->kind != YAML_TREE_LIST || list->count == 0) {
-        finding_add(reader->findings, &place, FINDING_ERROR,
+        finding_add(checker->findings, &place, FINDING_ERROR,
                     "namespaces must be a list of names or patterns: leave it out for all");
         return;
     }
     if (connection->namespaces != NULL) {
-        finding_add(reader->findings, &place, FINDING_ERROR,
+        finding_add(checker->findings, &place, FINDING_ERROR,
                     "namespaces is given twice: write one list");
         return;
     }
@@ -96,50 +97,50 @@ static void read_namespaces(const struct reader *reader, const struct yaml_tree 
             text_copy(list->items[i]->text == NULL ? "" : list->items[i]->text);
 }
 
-static void read_key(const struct reader *reader, const struct yaml_tree *map, size_t i,
+static void read_key(const struct checker *checker, const struct yaml_tree *map, size_t i,
                      struct named_connection *connection, struct entries *entries)
 {
     const char *key = map->keys[i];
     const struct yaml_tree *item = map->items[i];
     size_t line = map->key_spans[i].line;
     if (text_equal(key, "namespaces")) {
-        read_namespaces(reader, item, connection);
+        read_namespaces(checker, item, connection);
         return;
     }
     if (text_equal(key, "secret") || text_equal(key, "scaler"))
         return; /* the chart's; read before */
     _cleanup_(memory_free) char *value = value_of(item);
-    const struct finding_place place = place_of(reader, connection->name, line);
+    const struct finding_place place = place_of(checker, connection->name, line);
     if (value == NULL) {
-        finding_add(reader->findings, &place, FINDING_ERROR,
+        finding_add(checker->findings, &place, FINDING_ERROR,
                     "%s must be a single value or a list of values", key);
         return;
     }
     if (!text_ends_with(key, suffix_file)) {
-        add_entry(reader, connection->name, entries, key, value, line);
+        add_entry(checker, connection->name, entries, key, value, line);
         return;
     }
     _cleanup_(memory_free) char *plain = text_copy_bytes(key, strlen(key) - strlen(suffix_file));
     bool is_of_chart = yaml_tree_find(map, "secret") != NULL && value[0] != '/';
-    _cleanup_(memory_free) char *secret = is_of_chart ? NULL : read_secret(reader, value);
-    add_entry(reader, connection->name, entries, plain, secret, line);
+    _cleanup_(memory_free) char *secret = is_of_chart ? NULL : read_secret(checker, value);
+    add_entry(checker, connection->name, entries, plain, secret, line);
 }
 
 /* The mistakes that have a line of their own; whether there was none. */
-static bool check_entries(const struct reader *reader, const struct scaler *scaler,
+static bool check_entries(const struct checker *checker, const struct scaler *scaler,
                           const char *name, const struct entries *entries,
                           const struct option_entry *plain)
 {
     bool good = true;
     for (size_t i = 0; i < entries->count; i++) {
         _cleanup_(error_done) struct error error = {0};
-        const struct finding_place place = place_of(reader, name, entries->items[i].line);
+        const struct finding_place place = place_of(checker, name, entries->items[i].line);
         const struct option *row = option_find(scaler->options, plain[i].key, OPTION_FROM_FILE);
         if (row != NULL && row->scope != OPTION_CONNECTION)
             error_add(&error, "%s belongs into the trigger", plain[i].key);
         else if (option_check_entry(scaler->options, NULL, &plain[i], OPTION_FROM_FILE, &error))
             continue;
-        finding_add(reader->findings, &place, FINDING_ERROR, "connection %s: %s", name,
+        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s: %s", name,
                     error_text(&error));
         good = false;
     }
@@ -147,7 +148,7 @@ static bool check_entries(const struct reader *reader, const struct scaler *scal
 }
 
 /* What is missing, and the rules across keys where their values are known. */
-static void check_whole(const struct reader *reader, const struct scaler *scaler,
+static void check_whole(const struct checker *checker, const struct scaler *scaler,
                         const struct named_connection *connection, const struct option_entry *plain,
                         size_t line)
 {
@@ -159,9 +160,9 @@ static void check_whole(const struct reader *reader, const struct scaler *scaler
         scaler->check_connection(values[OPTION_CONNECTION]->data, &error);
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
         option_values_free(values[scope]);
-    const struct finding_place place = place_of(reader, connection->name, line);
+    const struct finding_place place = place_of(checker, connection->name, line);
     if (error_is_set(&error))
-        finding_add(reader->findings, &place, FINDING_ERROR, "connection %s: %s", connection->name,
+        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s: %s", connection->name,
                     error_text(&error));
 }
 
@@ -174,45 +175,45 @@ static void keep_entries(struct named_connection *connection, const struct entri
             text_copy(entries->items[i].value == NULL ? not_here : entries->items[i].value)};
 }
 
-static void read_connection(const struct reader *reader, const char *name, size_t line,
+static void read_connection(const struct checker *checker, const char *name, size_t line,
                             const struct yaml_tree *map)
 {
-    const struct finding_place place = place_of(reader, name, line);
-    struct connections *connections = reader->connections;
+    const struct finding_place place = place_of(checker, name, line);
+    struct connections *connections = checker->connections;
     if (map->kind != YAML_TREE_MAP) {
-        finding_add(reader->findings, &place, FINDING_ERROR, "connection %s must have keys", name);
+        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s must have keys", name);
         return;
     }
     if (connections->count == CONNECTIONS_MAX) {
-        finding_add(reader->findings, &place, FINDING_ERROR,
+        finding_add(checker->findings, &place, FINDING_ERROR,
                     "connection %s is one of more than %d connections", name, CONNECTIONS_MAX);
         return;
     }
     for (size_t i = 0; i < connections->count; i++)
         if (text_equal(connections->items[i].name, name)) {
-            finding_add(reader->findings, &place, FINDING_ERROR, "connection %s is there twice",
+            finding_add(checker->findings, &place, FINDING_ERROR, "connection %s is there twice",
                         name);
             return;
         }
     _cleanup_(entries_done) struct entries entries = {0};
     const char *kind = yaml_tree_text(map, "scaler");
-    const struct scaler *scaler = scaler_find(reader->scalers, kind);
+    const struct scaler *scaler = scaler_find(checker->scalers, kind);
     struct named_connection connection = {.name = text_copy(name),
                                           .scaler = text_copy(kind == NULL ? "" : kind)};
     for (size_t i = 0; i < map->count; i++)
-        read_key(reader, map, i, &connection, &entries);
+        read_key(checker, map, i, &connection, &entries);
     if (scaler == NULL) {
         _cleanup_(error_done) struct error error = {0};
-        scaler_add_unknown(reader->scalers, kind, &error);
-        finding_add(reader->findings, &place, FINDING_ERROR, "connection %s: %s", name,
+        scaler_add_unknown(checker->scalers, kind, &error);
+        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s: %s", name,
                     error_text(&error));
     }
     keep_entries(&connection, &entries);
     if (scaler != NULL) {
         _cleanup_(memory_free) struct option_entry *plain =
             entries_plain(&entries, scaler->options);
-        if (check_entries(reader, scaler, name, &entries, plain))
-            check_whole(reader, scaler, &connection, plain, line);
+        if (check_entries(checker, scaler, name, &entries, plain))
+            check_whole(checker, scaler, &connection, plain, line);
     }
     connections_add(connections, &connection);
 }
@@ -227,10 +228,10 @@ struct connections *connections_check(const struct scaler *const *scalers,
             continue;
         if (connections == NULL)
             connections = connections_new();
-        const struct reader reader = {scalers, object, connections, findings};
+        const struct checker checker = {scalers, object, connections, findings};
         const struct yaml_tree *map = yaml_tree_find(object->tree, "connections");
         for (size_t name = 0; name < map->count; name++)
-            read_connection(&reader, map->keys[name], map->key_spans[name].line, map->items[name]);
+            read_connection(&checker, map->keys[name], map->key_spans[name].line, map->items[name]);
     }
     if (connections != NULL)
         connections_sort(connections);

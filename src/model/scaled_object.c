@@ -10,20 +10,20 @@
 #include <string.h>
 
 /* The first mistake ends the reading of an object. */
-struct object_reader {
+struct object_parser {
     const char *path;
     struct error *error;
 };
 
-static bool wrong(const struct object_reader *reader, const struct yaml_tree *tree, const char *key,
+static bool wrong(const struct object_parser *parser, const struct yaml_tree *tree, const char *key,
                   const char *allowed)
 {
-    return error_invalid(reader->error, "%s:%zu: %s must be %s", reader->path, tree->line, key,
+    return error_invalid(parser->error, "%s:%zu: %s must be %s", parser->path, tree->line, key,
                          allowed);
 }
 
 /* Sets `ret_value` where the key is there. */
-static bool read_number(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_number(const struct object_parser *parser, const struct yaml_tree *tree,
                         const char *key, int64_t max, int64_t *ret_value)
 {
     const struct yaml_tree *item = yaml_tree_find(tree, key);
@@ -35,24 +35,24 @@ static bool read_number(const struct object_reader *reader, const struct yaml_tr
     if (value < 0 || value > max || errno != 0 || end == item->text || *end != '\0') {
         _cleanup_(memory_free) char *allowed =
             text_format("a whole number from 0 to %" PRId64, max);
-        return wrong(reader, item, key, allowed);
+        return wrong(parser, item, key, allowed);
     }
     *ret_value = value;
     return true;
 }
 
-static bool read_seconds(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_seconds(const struct object_parser *parser, const struct yaml_tree *tree,
                          const char *key, int64_t *ret_ms)
 {
     int64_t seconds = *ret_ms / 1000;
-    if (!read_number(reader, tree, key, INT32_MAX, &seconds))
+    if (!read_number(parser, tree, key, INT32_MAX, &seconds))
         return false;
     *ret_ms = seconds * 1000;
     return true;
 }
 
 /* The index of the text at the key in `names`; unchanged where the key is missing. */
-static bool read_choice(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_choice(const struct object_parser *parser, const struct yaml_tree *tree,
                         const char *key, const char *const *names, size_t count, int *ret_choice)
 {
     const struct yaml_tree *item = yaml_tree_find(tree, key);
@@ -66,12 +66,12 @@ static bool read_choice(const struct object_reader *reader, const struct yaml_tr
         }
         text_addf(&allowed, "%s%s", i == 0 ? "one of " : ", ", names[i]);
     }
-    return wrong(reader, item, key, allowed.bytes);
+    return wrong(parser, item, key, allowed.bytes);
 }
 
 /* ---- behavior ---- */
 
-static bool read_tolerance(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_tolerance(const struct object_parser *parser, const struct yaml_tree *tree,
                            double *ret_tolerance)
 {
     const struct yaml_tree *item = yaml_tree_find(tree, "tolerance");
@@ -84,67 +84,67 @@ static bool read_tolerance(const struct object_reader *reader, const struct yaml
         end++;
     }
     if (!(value >= 0 && value < 1000) || end == item->text || *end != '\0')
-        return wrong(reader, item, "tolerance", "a number such as 0.05");
+        return wrong(parser, item, "tolerance", "a number such as 0.05");
     *ret_tolerance = value;
     return true;
 }
 
-static bool read_policy(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_policy(const struct object_parser *parser, const struct yaml_tree *tree,
                         struct hpa_policy *ret_policy)
 {
     static const char *const types[] = {[HPA_PODS] = "Pods", [HPA_PERCENT] = "Percent"};
     int type = -1;
     *ret_policy = (struct hpa_policy){0};
-    if (!read_choice(reader, tree, "type", types, ARRAY_LENGTH(types), &type) ||
-        !read_number(reader, tree, "value", INT32_MAX, &ret_policy->value) ||
-        !read_seconds(reader, tree, "periodSeconds", &ret_policy->period_ms))
+    if (!read_choice(parser, tree, "type", types, ARRAY_LENGTH(types), &type) ||
+        !read_number(parser, tree, "value", INT32_MAX, &ret_policy->value) ||
+        !read_seconds(parser, tree, "periodSeconds", &ret_policy->period_ms))
         return false;
     if (type < 0 || ret_policy->value == 0 || ret_policy->period_ms == 0)
-        return wrong(reader, tree, "a policy", "type, value and periodSeconds");
+        return wrong(parser, tree, "a policy", "type, value and periodSeconds");
     ret_policy->type = (enum hpa_policy_type)type;
     return true;
 }
 
-static bool read_policies(const struct object_reader *reader, const struct yaml_tree *list,
+static bool read_policies(const struct object_parser *parser, const struct yaml_tree *list,
                           struct hpa_rules *rules)
 {
     if (list == NULL)
         return true;
     if (list->kind != YAML_TREE_LIST || list->count == 0 || list->count > HPA_MAX_POLICIES)
-        return wrong(reader, list, "policies", "a list of 1 to 16 policies");
+        return wrong(parser, list, "policies", "a list of 1 to 16 policies");
     rules->policy_count = list->count;
     for (size_t i = 0; i < list->count; i++)
-        if (!read_policy(reader, list->items[i], &rules->policies[i]))
+        if (!read_policy(parser, list->items[i], &rules->policies[i]))
             return false;
     return true;
 }
 
-static bool read_rules(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_rules(const struct object_parser *parser, const struct yaml_tree *tree,
                        struct hpa_rules *rules)
 {
     static const char *const selects[] = {
         [HPA_SELECT_MAX] = "Max", [HPA_SELECT_MIN] = "Min", [HPA_SELECT_DISABLED] = "Disabled"};
     int select = (int)rules->select;
-    if (!read_choice(reader, tree, "selectPolicy", selects, ARRAY_LENGTH(selects), &select) ||
-        !read_seconds(reader, tree, "stabilizationWindowSeconds", &rules->window_ms) ||
-        !read_tolerance(reader, tree, &rules->tolerance) ||
-        !read_policies(reader, yaml_tree_find(tree, "policies"), rules))
+    if (!read_choice(parser, tree, "selectPolicy", selects, ARRAY_LENGTH(selects), &select) ||
+        !read_seconds(parser, tree, "stabilizationWindowSeconds", &rules->window_ms) ||
+        !read_tolerance(parser, tree, &rules->tolerance) ||
+        !read_policies(parser, yaml_tree_find(tree, "policies"), rules))
         return false;
     rules->select = (enum hpa_select)select;
     return true;
 }
 
-static bool read_behavior(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_behavior(const struct object_parser *parser, const struct yaml_tree *tree,
                           struct hpa_settings *hpa)
 {
     hpa->has_behavior = tree != NULL;
-    return read_rules(reader, yaml_tree_find(tree, "scaleUp"), &hpa->up) &&
-           read_rules(reader, yaml_tree_find(tree, "scaleDown"), &hpa->down);
+    return read_rules(parser, yaml_tree_find(tree, "scaleUp"), &hpa->up) &&
+           read_rules(parser, yaml_tree_find(tree, "scaleDown"), &hpa->down);
 }
 
 /* ---- the rest of the spec ---- */
 
-static bool read_fallback(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_fallback(const struct object_parser *parser, const struct yaml_tree *tree,
                           struct model_settings *settings)
 {
     static const char *const behaviors[] = {"static", "currentReplicas", "currentReplicasIfHigher",
@@ -152,62 +152,62 @@ static bool read_fallback(const struct object_reader *reader, const struct yaml_
     int behavior = 0;
     if (tree == NULL)
         return true;
-    if (!read_choice(reader, tree, "behavior", behaviors, ARRAY_LENGTH(behaviors), &behavior) ||
-        !read_number(reader, tree, "failureThreshold", INT32_MAX,
+    if (!read_choice(parser, tree, "behavior", behaviors, ARRAY_LENGTH(behaviors), &behavior) ||
+        !read_number(parser, tree, "failureThreshold", INT32_MAX,
                      &settings->fallback.failure_threshold) ||
-        !read_number(reader, tree, "replicas", INT32_MAX, &settings->fallback.replicas))
+        !read_number(parser, tree, "replicas", INT32_MAX, &settings->fallback.replicas))
         return false;
     settings->fallback.behavior = (enum model_fallback)(MODEL_FALLBACK_STATIC + behavior);
     return true;
 }
 
-static bool read_spec(const struct object_reader *reader, const struct yaml_tree *spec,
+static bool read_spec(const struct object_parser *parser, const struct yaml_tree *spec,
                       struct model_settings *settings)
 {
     const struct yaml_tree *modifiers = yaml_tree_find(spec, "advanced.scalingModifiers");
     if (modifiers != NULL && modifiers->count > 0)
-        return error_invalid(reader->error,
+        return error_invalid(parser->error,
                              "%s:%zu: scalingModifiers are not part of the model: take them out, "
                              "or rehearse each trigger alone",
-                             reader->path, modifiers->line);
-    return read_seconds(reader, spec, "pollingInterval", &settings->polling_ms) &&
-           read_seconds(reader, spec, "cooldownPeriod", &settings->cooldown_ms) &&
-           read_seconds(reader, spec, "initialCooldownPeriod", &settings->initial_cooldown_ms) &&
-           read_number(reader, spec, "idleReplicaCount", INT32_MAX, &settings->idle_replicas) &&
-           read_number(reader, spec, "minReplicaCount", INT32_MAX, &settings->min_replicas) &&
-           read_number(reader, spec, "maxReplicaCount", INT32_MAX, &settings->hpa.max_replicas) &&
-           read_fallback(reader, yaml_tree_find(spec, "fallback"), settings) &&
-           read_behavior(reader,
+                             parser->path, modifiers->line);
+    return read_seconds(parser, spec, "pollingInterval", &settings->polling_ms) &&
+           read_seconds(parser, spec, "cooldownPeriod", &settings->cooldown_ms) &&
+           read_seconds(parser, spec, "initialCooldownPeriod", &settings->initial_cooldown_ms) &&
+           read_number(parser, spec, "idleReplicaCount", INT32_MAX, &settings->idle_replicas) &&
+           read_number(parser, spec, "minReplicaCount", INT32_MAX, &settings->min_replicas) &&
+           read_number(parser, spec, "maxReplicaCount", INT32_MAX, &settings->hpa.max_replicas) &&
+           read_fallback(parser, yaml_tree_find(spec, "fallback"), settings) &&
+           read_behavior(parser,
                          yaml_tree_find(spec, "advanced.horizontalPodAutoscalerConfig.behavior"),
                          &settings->hpa);
 }
 
-static bool check_spec(const struct object_reader *reader, const struct yaml_tree *spec,
+static bool check_spec(const struct object_parser *parser, const struct yaml_tree *spec,
                        const struct model_settings *settings)
 {
     if (settings->polling_ms == 0)
-        return wrong(reader, spec, "pollingInterval", "at least 1");
+        return wrong(parser, spec, "pollingInterval", "at least 1");
     if (settings->hpa.max_replicas == 0)
-        return wrong(reader, spec, "maxReplicaCount", "at least 1");
+        return wrong(parser, spec, "maxReplicaCount", "at least 1");
     if (settings->min_replicas > settings->hpa.max_replicas)
-        return wrong(reader, spec, "minReplicaCount", "at most maxReplicaCount");
+        return wrong(parser, spec, "minReplicaCount", "at most maxReplicaCount");
     return true;
 }
 
 /* ---- triggers ---- */
 
-static bool read_metadata(const struct object_reader *reader, const struct yaml_tree *map,
+static bool read_metadata(const struct object_parser *parser, const struct yaml_tree *map,
                           struct scaled_object_trigger *trigger)
 {
     if (map == NULL)
         return true;
     if (map->kind != YAML_TREE_MAP)
-        return wrong(reader, map, "metadata", "keys and values");
+        return wrong(parser, map, "metadata", "keys and values");
     trigger->entries = memory_array(map->count, sizeof(*trigger->entries));
     for (size_t i = 0; i < map->count; i++) {
         const struct yaml_tree *value = map->items[i];
         if (value->kind == YAML_TREE_LIST || value->kind == YAML_TREE_MAP)
-            return wrong(reader, value, map->keys[i], "a single value");
+            return wrong(parser, value, map->keys[i], "a single value");
         trigger->entries[trigger->entry_count++] =
             (struct option_entry){text_copy(map->keys[i]), text_copy(value->text)};
     }
@@ -219,7 +219,7 @@ bool scaled_object_has_source(const char *type)
     return !text_equal(type, "cpu") && !text_equal(type, "memory");
 }
 
-static bool read_trigger(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_trigger(const struct object_parser *parser, const struct yaml_tree *tree,
                          struct scaled_object *object)
 {
     static const char *const types[] = {
@@ -228,34 +228,34 @@ static bool read_trigger(const struct object_reader *reader, const struct yaml_t
     const char *name = yaml_tree_text(tree, "name");
     int target_type = HPA_AVERAGE_VALUE;
     if (type == NULL)
-        return wrong(reader, tree, "a trigger's type", "its scaler, such as external-push");
+        return wrong(parser, tree, "a trigger's type", "its scaler, such as external-push");
     if (!scaled_object_has_source(type)) {
         object->left_out++;
         return true;
     }
-    if (!read_choice(reader, tree, "metricType", types, ARRAY_LENGTH(types), &target_type))
+    if (!read_choice(parser, tree, "metricType", types, ARRAY_LENGTH(types), &target_type))
         return false;
     struct scaled_object_trigger *trigger = &object->triggers[object->trigger_count];
     object->settings.types[object->trigger_count++] = (enum hpa_target_type)target_type;
     trigger->type = text_copy(type);
     trigger->name = text_copy(name == NULL ? "" : name);
     trigger->target_type = (enum hpa_target_type)target_type;
-    return read_metadata(reader, yaml_tree_find(tree, "metadata"), trigger);
+    return read_metadata(parser, yaml_tree_find(tree, "metadata"), trigger);
 }
 
-static bool read_triggers(const struct object_reader *reader, const struct yaml_tree *spec,
+static bool read_triggers(const struct object_parser *parser, const struct yaml_tree *spec,
                           struct scaled_object *object)
 {
     const struct yaml_tree *list = yaml_tree_find(spec, "triggers");
     if (list == NULL || list->kind != YAML_TREE_LIST || list->count > MODEL_MAX_TRIGGERS)
-        return wrong(reader, list == NULL ? spec : list, "triggers", "a list of 1 to 32 triggers");
+        return wrong(parser, list == NULL ? spec : list, "triggers", "a list of 1 to 32 triggers");
     object->triggers = memory_array(list->count, sizeof(*object->triggers));
     for (size_t i = 0; i < list->count; i++)
-        if (!read_trigger(reader, list->items[i], object))
+        if (!read_trigger(parser, list->items[i], object))
             return false;
     object->settings.trigger_count = object->trigger_count;
     return object->trigger_count > 0 ||
-           wrong(reader, list, "triggers", "more than cpu and memory: the model has no pods");
+           wrong(parser, list, "triggers", "more than cpu and memory: the model has no pods");
 }
 
 /* ---- objects ---- */
@@ -287,7 +287,7 @@ void scaled_objects_done(struct scaled_objects *objects)
 }
 
 /* Fills in what the caller ends, whether it is good or not. */
-static bool fill_object(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool fill_object(const struct object_parser *parser, const struct yaml_tree *tree,
                         struct scaled_object *object)
 {
     const struct yaml_tree *spec = yaml_tree_find(tree, "spec");
@@ -295,44 +295,44 @@ static bool fill_object(const struct object_reader *reader, const struct yaml_tr
     const char *namespace = yaml_tree_text(tree, "metadata.namespace");
     *object = (struct scaled_object){0};
     if (spec == NULL || name == NULL)
-        return wrong(reader, tree, "a ScaledObject", "metadata.name and spec");
+        return wrong(parser, tree, "a ScaledObject", "metadata.name and spec");
     *object = (struct scaled_object){
         .name = text_copy(name),
         .namespace = text_copy(namespace == NULL ? "default" : namespace),
         .settings = model_default_settings(),
     };
-    return read_spec(reader, spec, &object->settings) &&
-           check_spec(reader, spec, &object->settings) && read_triggers(reader, spec, object);
+    return read_spec(parser, spec, &object->settings) &&
+           check_spec(parser, spec, &object->settings) && read_triggers(parser, spec, object);
 }
 
-static bool read_object(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_object(const struct object_parser *parser, const struct yaml_tree *tree,
                         struct scaled_objects *objects, size_t *capacity)
 {
     objects->items =
         memory_grow(objects->items, capacity, objects->count + 1, sizeof(*objects->items));
-    return fill_object(reader, tree, &objects->items[objects->count++]);
+    return fill_object(parser, tree, &objects->items[objects->count++]);
 }
 
 bool scaled_object_read(const struct yaml_tree *tree, const char *path,
                         struct scaled_object *ret_object, struct error *error)
 {
-    const struct object_reader reader = {path, error};
-    if (fill_object(&reader, tree, ret_object))
+    const struct object_parser parser = {path, error};
+    if (fill_object(&parser, tree, ret_object))
         return true;
     scaled_object_done(ret_object);
     return false;
 }
 
-static bool read_document(const struct object_reader *reader, const struct yaml_tree *tree,
+static bool read_document(const struct object_parser *parser, const struct yaml_tree *tree,
                           struct scaled_objects *objects, size_t *capacity)
 {
     const char *kind = yaml_tree_text(tree, "kind");
     if (text_equal(kind, "ScaledObject"))
-        return read_object(reader, tree, objects, capacity);
+        return read_object(parser, tree, objects, capacity);
     const struct yaml_tree *items = text_equal(kind, "List") ? yaml_tree_find(tree, "items") : NULL;
     for (size_t i = 0; items != NULL && i < items->count; i++)
         if (text_equal(yaml_tree_text(items->items[i], "kind"), "ScaledObject") &&
-            !read_object(reader, items->items[i], objects, capacity))
+            !read_object(parser, items->items[i], objects, capacity))
             return false;
     return true;
 }
@@ -340,12 +340,12 @@ static bool read_document(const struct object_reader *reader, const struct yaml_
 bool scaled_objects_read(const struct yaml_forest *forest, const char *path,
                          struct scaled_objects *ret_objects, struct error *error)
 {
-    const struct object_reader reader = {path, error};
+    const struct object_parser parser = {path, error};
     struct scaled_objects objects = {0};
     size_t capacity = 0;
     bool good = true;
     for (size_t i = 0; good && i < forest->count; i++)
-        good = read_document(&reader, forest->trees[i], &objects, &capacity);
+        good = read_document(&parser, forest->trees[i], &objects, &capacity);
     if (good && objects.count == 0)
         good = error_invalid(error, "%s: no ScaledObject in it", path);
     if (good)

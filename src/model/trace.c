@@ -13,7 +13,7 @@
 enum { LARGEST_FILE = 64 << 20 };
 
 /* One line that is being read, and the state behind it. */
-struct trace_reader {
+struct trace_parser {
     const char *path;
     size_t line;
     size_t rows;
@@ -72,58 +72,58 @@ static bool read_row(const char *line, bool has_more_columns, double *ret_second
 
 /* The rate that was has lasted until `until_s`: a second that it shares with the next gets its
  * part. */
-static void add_until(struct trace_reader *reader, double until_s)
+static void add_until(struct trace_parser *parser, double until_s)
 {
-    struct trace *trace = reader->trace;
-    double at_s = reader->last_s;
+    struct trace *trace = parser->trace;
+    double at_s = parser->last_s;
     while (at_s < until_s) {
         size_t second = (size_t)at_s;
         double end_s = fmin((double)second + 1, until_s);
         if (second >= trace->seconds) {
-            trace->arrivals = memory_grow(trace->arrivals, &reader->capacity, second + 1,
+            trace->arrivals = memory_grow(trace->arrivals, &parser->capacity, second + 1,
                                           sizeof(*trace->arrivals));
             while (trace->seconds <= second)
                 trace->arrivals[trace->seconds++] = 0;
         }
-        trace->arrivals[second] += reader->rate * (end_s - at_s);
+        trace->arrivals[second] += parser->rate * (end_s - at_s);
         at_s = end_s;
     }
-    reader->last_s = until_s;
+    parser->last_s = until_s;
 }
 
 /* Names, before the first row. What begins as a number does is a row, and may have a mistake. */
-static bool read_header(struct trace_reader *reader, const char *line)
+static bool read_header(struct trace_parser *parser, const char *line)
 {
-    if (reader->has_header || reader->rows > 0 || strchr("+-.0123456789", *line) != NULL)
+    if (parser->has_header || parser->rows > 0 || strchr("+-.0123456789", *line) != NULL)
         return false;
-    reader->has_header = true;
-    reader->has_more_columns = text_starts_with(line, "time,arrivals,");
+    parser->has_header = true;
+    parser->has_more_columns = text_starts_with(line, "time,arrivals,");
     return true;
 }
 
-static bool add_row(struct trace_reader *reader, const char *line, struct error *error)
+static bool add_row(struct trace_parser *parser, const char *line, struct error *error)
 {
-    double at_s = 0, rate = reader->rate;
-    if (!read_row(line, reader->has_more_columns, &at_s, &rate)) {
-        if (read_header(reader, line))
+    double at_s = 0, rate = parser->rate;
+    if (!read_row(line, parser->has_more_columns, &at_s, &rate)) {
+        if (read_header(parser, line))
             return true;
         return error_invalid(error,
                              "%s:%zu: a line must be TIME,ARRIVALS, such as 600,12.5: a time in "
                              "seconds and how much arrives per second from then on",
-                             reader->path, reader->line);
+                             parser->path, parser->line);
     }
-    if (reader->rows++ == 0)
-        reader->first_s = at_s;
-    at_s -= reader->first_s;
-    if (at_s < reader->last_s || at_s > TRACE_MAX_SECONDS)
+    if (parser->rows++ == 0)
+        parser->first_s = at_s;
+    at_s -= parser->first_s;
+    if (at_s < parser->last_s || at_s > TRACE_MAX_SECONDS)
         return error_invalid(error, "%s:%zu: times must ascend, and span at most 31 days",
-                             reader->path, reader->line);
-    add_until(reader, at_s);
-    reader->rate = rate;
+                             parser->path, parser->line);
+    add_until(parser, at_s);
+    parser->rate = rate;
     return true;
 }
 
-static bool read_lines(struct trace_reader *reader, const char *text, struct error *error)
+static bool read_lines(struct trace_parser *parser, const char *text, struct error *error)
 {
     static const char mark[] = "\xef\xbb\xbf"; /* a spreadsheet's, before UTF-8 */
     const char *line = text_starts_with(text, mark) ? text + strlen(mark) : text;
@@ -131,24 +131,24 @@ static bool read_lines(struct trace_reader *reader, const char *text, struct err
         size_t length = strcspn(line, "\n");
         _cleanup_(memory_free) char *copy = text_copy_bytes(line, length);
         const char *content = skip_blanks(copy);
-        reader->line++;
-        if (*content != '\0' && *content != '#' && !add_row(reader, content, error))
+        parser->line++;
+        if (*content != '\0' && *content != '#' && !add_row(parser, content, error))
             return false;
         line += length + (line[length] == '\n');
     }
-    return reader->trace->seconds > 0 ||
+    return parser->trace->seconds > 0 ||
            error_invalid(error, "%s: a trace must have at least two lines: the last is its end",
-                         reader->path);
+                         parser->path);
 }
 
 bool trace_parse(const char *text, const char *path, struct trace **ret_trace, struct error *error)
 {
-    struct trace_reader reader = {.path = path, .trace = memory_new(sizeof(struct trace))};
-    if (!read_lines(&reader, text, error)) {
-        trace_free(reader.trace);
+    struct trace_parser parser = {.path = path, .trace = memory_new(sizeof(struct trace))};
+    if (!read_lines(&parser, text, error)) {
+        trace_free(parser.trace);
         return false;
     }
-    *ret_trace = reader.trace;
+    *ret_trace = parser.trace;
     return true;
 }
 

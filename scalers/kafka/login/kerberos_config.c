@@ -103,7 +103,7 @@ static const struct rule sections[] = {
 };
 static const struct rule refused = {.verdict = REFUSED};
 
-struct reader {
+struct config_parser {
     size_t line;
     const struct rule *section; /* NULL: none yet */
     size_t depth;               /* of { */
@@ -114,11 +114,11 @@ struct reader {
 };
 
 /* Names no value: it may be a secret that went astray. */
-static void mistake(struct reader *reader, const char *name, const char *words)
+static void mistake(struct config_parser *parser, const char *name, const char *words)
 {
-    reader->has_failed = true;
-    if (strlen(error_text(reader->mistakes)) < MAX_MISTAKES_LENGTH)
-        error_add(reader->mistakes, "kerberosConfig: line %zu: %.*s%s%s", reader->line,
+    parser->has_failed = true;
+    if (strlen(error_text(parser->mistakes)) < MAX_MISTAKES_LENGTH)
+        error_add(parser->mistakes, "kerberosConfig: line %zu: %.*s%s%s", parser->line,
                   (int)text_cut(name, 64), name, name[0] == '\0' ? "" : " ", words);
 }
 
@@ -194,91 +194,91 @@ static const char *const shape_words[] = {
     [ADDRESS] = "must be an address, and no path of a file",
 };
 
-static void read_section(struct reader *reader, char *line)
+static void read_section(struct config_parser *parser, char *line)
 {
     size_t length = strlen(line);
     if (length > 1 && line[length - 1] == '*') /* final: no other file is read after it */
         line[--length] = '\0';
-    if (line[length - 1] != ']' || reader->depth > 0) {
-        mistake(reader, "", "a section is [name], outside of braces");
+    if (line[length - 1] != ']' || parser->depth > 0) {
+        mistake(parser, "", "a section is [name], outside of braces");
         return;
     }
     line[length - 1] = '\0';
     const struct rule *section = find(sections, line + 1);
     if (section->verdict == REFUSED)
-        mistake(reader, line + 1,
+        mistake(parser, line + 1,
                 "is not allowed as a section: there are libdefaults, realms, domain_realm and "
                 "capaths");
-    reader->section = section;
+    parser->section = section;
     if (section->verdict == TAKEN)
-        text_addf(&reader->result, "[%s]\n", section->name);
+        text_addf(&parser->result, "[%s]\n", section->name);
 }
 
-static void open_group(struct reader *reader, const char *name)
+static void open_group(struct config_parser *parser, const char *name)
 {
-    bool is_ignored = reader->ignored_depth > 0 || reader->section->verdict != TAKEN;
-    if (++reader->depth > MAX_DEPTH) {
-        mistake(reader, name, "is in too many braces");
+    bool is_ignored = parser->ignored_depth > 0 || parser->section->verdict != TAKEN;
+    if (++parser->depth > MAX_DEPTH) {
+        mistake(parser, name, "is in too many braces");
         return;
     }
     if (is_directive(name)) {
-        mistake(reader, name, "cannot have braces here");
+        mistake(parser, name, "cannot have braces here");
         return;
     }
     if (is_ignored)
         return;
-    if (reader->depth == 1 && reader->section->is_grouped && is_name(name)) {
-        text_addf(&reader->result, "%s = {\n", name);
+    if (parser->depth == 1 && parser->section->is_grouped && is_name(name)) {
+        text_addf(&parser->result, "%s = {\n", name);
         return;
     }
-    if (reader->section->keys != NULL && find(reader->section->keys, name)->verdict == PASSED_OVER)
-        reader->ignored_depth = reader->depth;
+    if (parser->section->keys != NULL && find(parser->section->keys, name)->verdict == PASSED_OVER)
+        parser->ignored_depth = parser->depth;
     else
-        mistake(reader, name, "cannot have braces here");
+        mistake(parser, name, "cannot have braces here");
 }
 
-static void close_group(struct reader *reader)
+static void close_group(struct config_parser *parser)
 {
-    if (reader->depth == 0 || reader->section == NULL) {
-        mistake(reader, "}", "closes nothing");
+    if (parser->depth == 0 || parser->section == NULL) {
+        mistake(parser, "}", "closes nothing");
         return;
     }
-    bool is_ignored = reader->ignored_depth > 0 || reader->section->verdict != TAKEN;
-    if (reader->ignored_depth == reader->depth)
-        reader->ignored_depth = 0;
-    reader->depth--;
+    bool is_ignored = parser->ignored_depth > 0 || parser->section->verdict != TAKEN;
+    if (parser->ignored_depth == parser->depth)
+        parser->ignored_depth = 0;
+    parser->depth--;
     if (!is_ignored)
-        text_add(&reader->result, "}\n");
+        text_add(&parser->result, "}\n");
 }
 
-/* The rule for a key where the reader is; NULL in what is passed over. */
-static const struct rule *key_rule(const struct reader *reader, const char *key)
+/* The rule for a key where the parser is; NULL in what is passed over. */
+static const struct rule *key_rule(const struct config_parser *parser, const char *key)
 {
     static const struct rule any = {.verdict = TAKEN, .shape = NAME};
-    if (is_directive(key) || reader->section->verdict == REFUSED)
+    if (is_directive(key) || parser->section->verdict == REFUSED)
         return &refused;
-    if (reader->section->verdict != TAKEN || reader->ignored_depth > 0)
+    if (parser->section->verdict != TAKEN || parser->ignored_depth > 0)
         return NULL;
-    if (reader->section->keys != NULL)
-        return find(reader->section->keys, key);
+    if (parser->section->keys != NULL)
+        return find(parser->section->keys, key);
     return is_name(key) ? &any : &refused;
 }
 
-static void read_value(struct reader *reader, const char *key, const char *value)
+static void read_value(struct config_parser *parser, const char *key, const char *value)
 {
-    const struct rule *rule = key_rule(reader, key);
+    const struct rule *rule = key_rule(parser, key);
     if (rule == NULL || rule->verdict == PASSED_OVER)
         return;
     if (rule->verdict == REFUSED && text_ends_with(key, "keytab_name"))
-        mistake(reader, key, "is not allowed: the key keytab has the keytab");
+        mistake(parser, key, "is not allowed: the key keytab has the keytab");
     else if (rule->verdict == REFUSED)
-        mistake(reader, key, "is not allowed here: it is unknown, or names files of the server");
-    else if (reader->section->is_grouped != (reader->depth == 1))
-        mistake(reader, key, "is not where it belongs: realms and capaths have NAME = { }");
+        mistake(parser, key, "is not allowed here: it is unknown, or names files of the server");
+    else if (parser->section->is_grouped != (parser->depth == 1))
+        mistake(parser, key, "is not where it belongs: realms and capaths have NAME = { }");
     else if (!is_value(rule->shape, value))
-        mistake(reader, key, shape_words[rule->shape]);
+        mistake(parser, key, shape_words[rule->shape]);
     else
-        text_addf(&reader->result, "%s = %s\n", rule->name == NULL ? key : rule->name, value);
+        text_addf(&parser->result, "%s = %s\n", rule->name == NULL ? key : rule->name, value);
 }
 
 /* `"a b"` is a b. */
@@ -291,59 +291,59 @@ static char *unquoted(char *value)
     return value + 1;
 }
 
-static void read_relation(struct reader *reader, char *line)
+static void read_relation(struct config_parser *parser, char *line)
 {
     char *equals = strchr(line, '=');
     size_t word = strcspn(line, " \t=");
     if (equals == NULL || line + word + strspn(line + word, " \t") != equals) {
         line[word] = '\0';
-        mistake(reader, line, "is not allowed: a line is [section], key = value or a comment");
+        mistake(parser, line, "is not allowed: a line is [section], key = value or a comment");
         return;
     }
     line[word] = '\0';
     if (word > 0 && line[word - 1] == '*')
         line[word - 1] = '\0';
     char *value = equals + 1 + strspn(equals + 1, " \t");
-    if (reader->section == NULL)
-        mistake(reader, line, "is outside of a section");
+    if (parser->section == NULL)
+        mistake(parser, line, "is outside of a section");
     else if (text_equal(value, "{"))
-        open_group(reader, line);
+        open_group(parser, line);
     else
-        read_value(reader, line, unquoted(value));
+        read_value(parser, line, unquoted(value));
 }
 
-static void read_line(struct reader *reader, const char *bytes, size_t length)
+static void read_line(struct config_parser *parser, const char *bytes, size_t length)
 {
     _cleanup_(memory_free) char *raw = text_copy_bytes(bytes, length);
     _cleanup_(memory_free) char *line = text_trimmed(raw);
-    reader->line++;
+    parser->line++;
     if (length > MAX_LINE) {
-        mistake(reader, "", "a line must have at most 1000 bytes");
+        mistake(parser, "", "a line must have at most 1000 bytes");
         return;
     }
     if (line[0] == '\0' || line[0] == '#' || line[0] == ';')
         return;
     if (line[0] == '[')
-        read_section(reader, line);
+        read_section(parser, line);
     else if (line[0] == '}')
-        close_group(reader);
+        close_group(parser);
     else
-        read_relation(reader, line);
+        read_relation(parser, line);
 }
 
 char *kafka_kerberos_config(const char *text, struct error *mistakes)
 {
-    struct reader reader = {.mistakes = mistakes};
+    struct config_parser parser = {.mistakes = mistakes};
     while (*text != '\0') {
         size_t length = strcspn(text, "\r\n");
-        read_line(&reader, text, length);
+        read_line(&parser, text, length);
         text += length + strspn(text + length, "\r");
         text += *text == '\n';
     }
-    if (reader.depth > 0)
-        mistake(&reader, "", "a { is not closed");
-    char *result = text_take(&reader.result);
-    if (reader.has_failed)
+    if (parser.depth > 0)
+        mistake(&parser, "", "a { is not closed");
+    char *result = text_take(&parser.result);
+    if (parser.has_failed)
         free(TAKE(result));
     return result;
 }

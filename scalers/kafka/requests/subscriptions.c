@@ -16,22 +16,22 @@ enum {
      * Of one handle: each of its requests names all of them, and a broker looks at them all for
      * each message, and keeps what it looked at for a thousand requests.
      */
-    READER_PARTITIONS = 250,
-    MAX_READERS = 20, /* of a client: each has a thread per broker, and one connection */
+    FETCHER_PARTITIONS = 250,
+    MAX_FETCHERS = 20, /* of a client: each has a thread per broker, and one connection */
     MESSAGES_AT_ONCE = 64,
 };
 
 /* A handle that reads. */
-struct reader {
+struct fetcher {
     rd_kafka_t *rk;
     rd_kafka_queue_t *messages;
     struct read_topic *topics;
     size_t partitions;
 };
 
-/* A topic of a reader. It stays: the library would have to find its leaders again. */
+/* A topic of a fetcher. It stays: the library would have to find its leaders again. */
 struct read_topic {
-    struct reader *reader;
+    struct fetcher *fetcher;
     rd_kafka_topic_t *handle;
     bool is_denied; /* we have no right to read it */
     UT_hash_handle hh;
@@ -65,8 +65,8 @@ struct kafka_subscriptions {
     struct kafka_client *client;
     struct kafka_metadata *metadata;
     int event_fd; /* -1: none yet */
-    struct reader readers[MAX_READERS];
-    size_t count; /* of the readers */
+    struct fetcher fetchers[MAX_FETCHERS];
+    size_t count; /* of the fetchers */
     struct read_partition *partitions;
     struct subscription *all;
 };
@@ -81,7 +81,7 @@ struct kafka_subscriptions *kafka_subscriptions_new(struct kafka_client *client,
     return subscriptions;
 }
 
-static rd_kafka_conf_t *reader_settings(const struct kafka_client *client, struct error *error)
+static rd_kafka_conf_t *fetcher_settings(const struct kafka_client *client, struct error *error)
 {
     static const char *const settings[][2] = {
         {"client.id", "backlog-subscribed"},
@@ -109,15 +109,15 @@ static rd_kafka_conf_t *reader_settings(const struct kafka_client *client, struc
 }
 
 /* One that can take another partition; NULL with an error. */
-static struct reader *reader_find(struct kafka_subscriptions *subscriptions, struct error *error)
+static struct fetcher *fetcher_find(struct kafka_subscriptions *subscriptions, struct error *error)
 {
     const uint64_t one = 1;
     for (size_t i = 0; i < subscriptions->count; i++)
-        if (subscriptions->readers[i].partitions < READER_PARTITIONS)
-            return &subscriptions->readers[i];
-    if (subscriptions->count == MAX_READERS) {
+        if (subscriptions->fetchers[i].partitions < FETCHER_PARTITIONS)
+            return &subscriptions->fetchers[i];
+    if (subscriptions->count == MAX_FETCHERS) {
         error_set(error, ERROR_LIMIT, "at most %d Kafka partitions are subscribed to",
-                  MAX_READERS * READER_PARTITIONS);
+                  MAX_FETCHERS * FETCHER_PARTITIONS);
         return NULL;
     }
     if (subscriptions->event_fd < 0)
@@ -126,31 +126,31 @@ static struct reader *reader_find(struct kafka_subscriptions *subscriptions, str
         error_unavailable(error, "cannot subscribe to Kafka: %s", strerror(errno));
         return NULL;
     }
-    rd_kafka_conf_t *conf = reader_settings(subscriptions->client, error);
+    rd_kafka_conf_t *conf = fetcher_settings(subscriptions->client, error);
     rd_kafka_t *rk =
         conf == NULL ? NULL : kafka_client_new_handle(subscriptions->client, conf, error);
     if (rk == NULL)
         return NULL;
-    struct reader *reader = &subscriptions->readers[subscriptions->count++];
-    *reader = (struct reader){.rk = rk, .messages = rd_kafka_queue_new(rk)};
-    rd_kafka_queue_io_event_enable(reader->messages, subscriptions->event_fd, &one, sizeof(one));
-    return reader;
+    struct fetcher *fetcher = &subscriptions->fetchers[subscriptions->count++];
+    *fetcher = (struct fetcher){.rk = rk, .messages = rd_kafka_queue_new(rk)};
+    rd_kafka_queue_io_event_enable(fetcher->messages, subscriptions->event_fd, &one, sizeof(one));
+    return fetcher;
 }
 
-static struct read_topic *topic_find(struct reader *reader, const char *name)
+static struct read_topic *topic_find(struct fetcher *fetcher, const char *name)
 {
     struct read_topic *topic;
-    HASH_FIND_STR(reader->topics, name, topic);
+    HASH_FIND_STR(fetcher->topics, name, topic);
     if (topic != NULL)
         return topic;
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(reader->rk, name, NULL);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(fetcher->rk, name, NULL);
     if (handle == NULL)
         return NULL;
     topic = memory_new(sizeof(*topic) + strlen(name) + 1);
     memcpy(topic->name, name, strlen(name) + 1);
-    topic->reader = reader;
+    topic->fetcher = fetcher;
     topic->handle = handle;
-    HASH_ADD_STR(reader->topics, name, topic);
+    HASH_ADD_STR(fetcher->topics, name, topic);
     return topic;
 }
 
@@ -179,16 +179,16 @@ static struct read_partition *partition_read(struct kafka_subscriptions *subscri
     struct read_partition *partition = partition_find(subscriptions, name, position->partition);
     if (partition != NULL)
         return partition;
-    struct reader *reader = reader_find(subscriptions, error);
-    if (reader == NULL)
+    struct fetcher *fetcher = fetcher_find(subscriptions, error);
+    if (fetcher == NULL)
         return NULL;
-    struct read_topic *topic = topic_find(reader, name);
+    struct read_topic *topic = topic_find(fetcher, name);
     if (topic != NULL && topic->is_denied) {
         error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
         return NULL;
     }
     if (topic == NULL || rd_kafka_consume_start_queue(topic->handle, position->partition,
-                                                      position->offset, reader->messages) != 0) {
+                                                      position->offset, fetcher->messages) != 0) {
         error_unavailable(error, "cannot subscribe to Kafka topic %s: %s", name,
                           rd_kafka_err2str(rd_kafka_last_error()));
         return NULL;
@@ -199,7 +199,7 @@ static struct read_partition *partition_read(struct kafka_subscriptions *subscri
     partition->topic = topic;
     partition->number = position->partition;
     HASH_ADD_STR(subscriptions->partitions, key, partition);
-    reader->partitions++;
+    fetcher->partitions++;
     return partition;
 }
 
@@ -210,7 +210,7 @@ static void link_end(struct kafka_subscriptions *subscriptions, struct link *lin
     if (partition->links != NULL)
         return;
     rd_kafka_consume_stop(partition->topic->handle, partition->number);
-    partition->topic->reader->partitions--;
+    partition->topic->fetcher->partitions--;
     HASH_DEL(subscriptions->partitions, partition);
     free(partition);
 }
@@ -295,11 +295,12 @@ static void take_message(struct kafka_subscriptions *subscriptions,
     }
 }
 
-static void reader_receive(struct kafka_subscriptions *subscriptions, const struct reader *reader)
+static void fetcher_receive(struct kafka_subscriptions *subscriptions,
+                            const struct fetcher *fetcher)
 {
     rd_kafka_message_t *messages[MESSAGES_AT_ONCE];
     for (ssize_t count = MESSAGES_AT_ONCE; count == MESSAGES_AT_ONCE;) {
-        count = rd_kafka_consume_batch_queue(reader->messages, 0, messages, MESSAGES_AT_ONCE);
+        count = rd_kafka_consume_batch_queue(fetcher->messages, 0, messages, MESSAGES_AT_ONCE);
         for (ssize_t i = 0; i < count; i++) {
             take_message(subscriptions, messages[i]);
             rd_kafka_message_destroy(messages[i]);
@@ -313,19 +314,19 @@ void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions)
     if (subscriptions->event_fd < 0 || eventfd_read(subscriptions->event_fd, &events) != 0)
         return;
     for (size_t i = 0; i < subscriptions->count; i++)
-        reader_receive(subscriptions, &subscriptions->readers[i]);
+        fetcher_receive(subscriptions, &subscriptions->fetchers[i]);
 }
 
-static void reader_end(struct kafka_client *client, struct reader *reader)
+static void fetcher_end(struct kafka_client *client, struct fetcher *fetcher)
 {
     struct read_topic *topic;
     struct read_topic *next;
-    HASH_ITER(hh, reader->topics, topic, next) {
-        HASH_DEL(reader->topics, topic);
+    HASH_ITER(hh, fetcher->topics, topic, next) {
+        HASH_DEL(fetcher->topics, topic);
         rd_kafka_topic_destroy(topic->handle);
         free(topic);
     }
-    kafka_client_end_handle(client, TAKE(reader->rk), TAKE(reader->messages));
+    kafka_client_end_handle(client, TAKE(fetcher->rk), TAKE(fetcher->messages));
 }
 
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions)
@@ -333,7 +334,7 @@ void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions)
     while (subscriptions->all != NULL)
         subscription_notify(subscriptions, subscriptions->all);
     for (size_t i = 0; i < subscriptions->count; i++)
-        reader_end(subscriptions->client, &subscriptions->readers[i]);
+        fetcher_end(subscriptions->client, &subscriptions->fetchers[i]);
     subscriptions->count = 0;
 }
 

@@ -10,8 +10,8 @@
  * Threads: one of its own does all requests; the functions may be called from any, and wait for
  * none.
  */
-#ifndef BACKLOG_KUBERNETES_WORKER_READER_H
-#define BACKLOG_KUBERNETES_WORKER_READER_H
+#ifndef BACKLOG_KUBERNETES_WORKER_MONITOR_H
+#define BACKLOG_KUBERNETES_WORKER_MONITOR_H
 
 #include "base/error.h"
 #include "base/text.h"
@@ -23,11 +23,11 @@
 
 enum { WORKER_OBJECTS_MAX = 200, WORKER_LOGS_MAX_READ = 16, WORKER_LOG_MAX_BYTES = 64 << 10 };
 
-struct worker_reader;
+struct worker_monitor;
 
 /* Takes the API. */
-struct worker_reader *worker_reader_start(struct kubernetes_api *api);
-void worker_reader_stop(struct worker_reader *reader); /* NULL is harmless */
+struct worker_monitor *worker_monitor_start(struct kubernetes_api *api);
+void worker_monitor_stop(struct worker_monitor *monitor); /* NULL is harmless */
 
 /* What is known of an object's workers. */
 struct worker_view {
@@ -36,15 +36,15 @@ struct worker_view {
     const struct error *error; /* why reading failed last; the list is then an older one */
 };
 
-/* Somebody looks at the object: calls `visit` with what is known, under the reader's lock, so that
+/* Somebody looks at the object: calls `visit` with what is known, under the monitor's lock, so that
  * it must be quick. False: more than WORKER_OBJECTS_MAX objects are looked at. */
-bool worker_reader_look(struct worker_reader *reader, const char *namespace, const char *name,
-                        void (*visit)(void *context, const struct worker_view *view),
-                        void *context);
+bool worker_monitor_look(struct worker_monitor *monitor, const char *namespace, const char *name,
+                         void (*visit)(void *context, const struct worker_view *view),
+                         void *context);
 
 /* Somebody looks at the log of a pod, which must be one of those listed: what was read last of its
  * end. False with `is_known` where it is not read yet, and otherwise with the error. */
-bool worker_reader_log(struct worker_reader *reader, const char *namespace, const char *pod,
-                       bool *ret_is_known, struct text *ret_text, struct error *error);
+bool worker_monitor_log(struct worker_monitor *monitor, const char *namespace, const char *pod,
+                        bool *ret_is_known, struct text *ret_text, struct error *error);
 
 #endif

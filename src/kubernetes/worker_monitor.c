@@ -1,4 +1,4 @@
-#include "kubernetes/worker_reader.h"
+#include "kubernetes/worker_monitor.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -51,7 +51,7 @@ struct worker_log_entry {
     struct worker_log_entry *next, *prev;
 };
 
-struct worker_reader {
+struct worker_monitor {
     struct kubernetes_api api;
     pthread_t thread;
     pthread_mutex_t lock; /* never held across I/O */
@@ -71,42 +71,42 @@ static void fetch_done(struct request *fetch)
     request_end(fetch, NULL);
 }
 
-static bool is_stopping(struct worker_reader *reader)
+static bool is_stopping(struct worker_monitor *monitor)
 {
-    pthread_mutex_lock(&reader->lock);
-    bool stopping = reader->is_stopping;
-    pthread_mutex_unlock(&reader->lock);
+    pthread_mutex_lock(&monitor->lock);
+    bool stopping = monitor->is_stopping;
+    pthread_mutex_unlock(&monitor->lock);
     return stopping;
 }
 
-/* Until all that have begun are over, by their own deadlines at the latest, or the reader is to
+/* Until all that have begun are over, by their own deadlines at the latest, or the monitor is to
  * end. */
-static void finish(struct worker_reader *reader, struct request *requests, size_t count)
+static void finish(struct worker_monitor *monitor, struct request *requests, size_t count)
 {
     int running = 1;
-    while (running > 0 && !is_stopping(reader)) {
-        curl_multi_perform(reader->multi, &running);
-        while (request_take_ended(reader->multi) != NULL)
+    while (running > 0 && !is_stopping(monitor)) {
+        curl_multi_perform(monitor->multi, &running);
+        while (request_take_ended(monitor->multi) != NULL)
             ;
         if (running > 0)
-            curl_multi_poll(reader->multi, NULL, 0, API_TIMEOUT_MS, NULL);
+            curl_multi_poll(monitor->multi, NULL, 0, API_TIMEOUT_MS, NULL);
     }
     for (size_t i = 0; i < count; i++)
-        curl_multi_remove_handle(reader->multi, requests[i].curl);
+        curl_multi_remove_handle(monitor->multi, requests[i].curl);
 }
 
 /* A GET of the Kubernetes API. The caller ends it in any case. */
-static bool get(struct worker_reader *reader, const char *path, size_t max_bytes,
+static bool get(struct worker_monitor *monitor, const char *path, size_t max_bytes,
                 struct request *ret_request, struct error *error)
 {
-    if (!request_begin(ret_request, reader->multi, &reader->api, path, "", API_TIMEOUT_MS,
+    if (!request_begin(ret_request, monitor->multi, &monitor->api, path, "", API_TIMEOUT_MS,
                        max_bytes, error))
         return false;
-    finish(reader, ret_request, 1);
-    reader->may_request_ms += MS_PER_REQUEST + ret_request->retry_after_ms;
+    finish(monitor, ret_request, 1);
+    monitor->may_request_ms += MS_PER_REQUEST + ret_request->retry_after_ms;
     if (ret_request->status == 200)
         return true;
-    request_explain(ret_request, &reader->api, error);
+    request_explain(ret_request, &monitor->api, error);
     return false;
 }
 
@@ -114,7 +114,7 @@ static bool get(struct worker_reader *reader, const char *path, size_t max_bytes
 
 /* A ScaledJob: its pods have its name as a label. That of a ScaledObject is found first, as few
  * have the same name. */
-static bool read_selector(struct worker_reader *reader, struct worker_object *object,
+static bool read_selector(struct worker_monitor *monitor, struct worker_object *object,
                           struct error *error)
 {
     _cleanup_(fetch_done) struct request found = {0};
@@ -124,9 +124,9 @@ static bool read_selector(struct worker_reader *reader, struct worker_object *ob
     _cleanup_(memory_free) char *selector = NULL;
     _cleanup_(memory_free) char *path = text_format(
         "/apis/keda.sh/v1alpha1/namespaces/%s/scaledobjects/%s", object->namespace, object->name);
-    if (get(reader, path, MAX_LIST_BYTES, &found, error)) {
+    if (get(monitor, path, MAX_LIST_BYTES, &found, error)) {
         if (!worker_target_parse(found.body, object->namespace, &scale_path, &target, error) ||
-            !get(reader, scale_path, MAX_LIST_BYTES, &scale, error) ||
+            !get(monitor, scale_path, MAX_LIST_BYTES, &scale, error) ||
             !worker_selector_parse(scale.body, &selector, error))
             return false;
     } else if (found.status == 404) {
@@ -144,7 +144,7 @@ static bool read_selector(struct worker_reader *reader, struct worker_object *ob
 }
 
 /* Their /metrics, side by side. One that does not answer has no number. */
-static void read_done(struct worker_reader *reader, struct worker_list *list)
+static void read_done(struct worker_monitor *monitor, struct worker_list *list)
 {
     struct request fetches[MAX_METRICS] = {0};
     struct worker *of[MAX_METRICS];
@@ -162,9 +162,9 @@ static void read_done(struct worker_reader *reader, struct worker_list *list)
         curl_easy_setopt(fetch->curl, CURLOPT_FORBID_REUSE, 1L);
         curl_easy_setopt(fetch->curl, CURLOPT_TIMEOUT_MS, (long)POD_TIMEOUT_MS);
         curl_easy_setopt(fetch->curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
-        request_add(fetch, reader->multi, MAX_METRICS_BYTES);
+        request_add(fetch, monitor->multi, MAX_METRICS_BYTES);
     }
-    finish(reader, fetches, count);
+    finish(monitor, fetches, count);
     for (size_t i = 0; i < count; i++) {
         if (fetches[i].status == 200)
             of[i]->done = worker_done_parse(fetches[i].body);
@@ -172,13 +172,13 @@ static void read_done(struct worker_reader *reader, struct worker_list *list)
     }
 }
 
-static bool read_object(struct worker_reader *reader, struct worker_object *object,
+static bool read_object(struct worker_monitor *monitor, struct worker_object *object,
                         struct worker_list *ret_list, struct error *error)
 {
     _cleanup_(fetch_done) struct request pods = {0};
     _cleanup_(fetch_done) struct request usage = {0};
     bool is_old = clock_now_ms() - object->selector_ms > SELECTOR_MS;
-    if ((object->selector == NULL || is_old) && !read_selector(reader, object, error))
+    if ((object->selector == NULL || is_old) && !read_selector(monitor, object, error))
         return false;
     _cleanup_(memory_free) char *selector = curl_easy_escape(NULL, object->selector, 0);
     _cleanup_(memory_free) char *pods_path =
@@ -187,24 +187,24 @@ static bool read_object(struct worker_reader *reader, struct worker_object *obje
     _cleanup_(memory_free) char *usage_path =
         text_format("/apis/metrics.k8s.io/v1beta1/namespaces/%s/pods?labelSelector=%s",
                     object->namespace, selector);
-    if (!get(reader, pods_path, MAX_LIST_BYTES, &pods, error) ||
+    if (!get(monitor, pods_path, MAX_LIST_BYTES, &pods, error) ||
         !worker_pods_parse(pods.body, ret_list, error))
         return false;
     ret_list->target = text_copy(object->target);
     if (ret_list->count > 0 &&
-        get(reader, usage_path, MAX_LIST_BYTES, &usage, &ret_list->usage_error))
+        get(monitor, usage_path, MAX_LIST_BYTES, &usage, &ret_list->usage_error))
         worker_usage_parse(usage.body, ret_list, &ret_list->usage_error);
-    read_done(reader, ret_list);
+    read_done(monitor, ret_list);
     return true;
 }
 
-static void update_object(struct worker_reader *reader, struct worker_object *object)
+static void update_object(struct worker_monitor *monitor, struct worker_object *object)
 {
     struct worker_list list = {0};
     struct error error = {0};
-    bool is_read = read_object(reader, object, &list, &error);
+    bool is_read = read_object(monitor, object, &list, &error);
     int64_t now_ms = clock_now_ms();
-    pthread_mutex_lock(&reader->lock);
+    pthread_mutex_lock(&monitor->lock);
     if (is_read) {
         struct worker_list before = object->list;
         object->list = list;
@@ -213,14 +213,14 @@ static void update_object(struct worker_reader *reader, struct worker_object *ob
     }
     error_move(&object->error, &error);
     object->due_ms = now_ms + AGAIN_MS;
-    pthread_mutex_unlock(&reader->lock);
+    pthread_mutex_unlock(&monitor->lock);
     worker_list_done(&list);
     error_done(&error);
 }
 
 /* ---- a log ---- */
 
-static void update_log(struct worker_reader *reader, struct worker_log_entry *log)
+static void update_log(struct worker_monitor *monitor, struct worker_log_entry *log)
 {
     _cleanup_(fetch_done) struct request reply = {0};
     struct error error = {0};
@@ -228,19 +228,19 @@ static void update_log(struct worker_reader *reader, struct worker_log_entry *lo
     _cleanup_(memory_free) char *path =
         text_format("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d&limitBytes=%d",
                     log->namespace, log->pod, log->container, LOG_LINES, MAX_LOG_BYTES);
-    if (get(reader, path, MAX_LOG_BYTES, &reply, &error) && reply.body.length > 0) {
+    if (get(monitor, path, MAX_LOG_BYTES, &reply, &error) && reply.body.length > 0) {
         size_t skipped =
             reply.body.length > WORKER_LOG_MAX_BYTES ? reply.body.length - WORKER_LOG_MAX_BYTES : 0;
         text_add_bytes(&text, reply.body.bytes + skipped, reply.body.length - skipped);
         text_make_utf8(text.bytes);
     }
-    pthread_mutex_lock(&reader->lock);
+    pthread_mutex_lock(&monitor->lock);
     text_done(&log->text);
     log->text = text;
     error_move(&log->error, &error);
     log->is_read = true;
     log->due_ms = clock_now_ms() + LOG_AGAIN_MS;
-    pthread_mutex_unlock(&reader->lock);
+    pthread_mutex_unlock(&monitor->lock);
     error_done(&error);
 }
 
@@ -268,26 +268,26 @@ static void log_free(struct worker_log_entry *log)
 }
 
 /* With the lock. */
-static void forget(struct worker_reader *reader, int64_t before_ms)
+static void forget(struct worker_monitor *monitor, int64_t before_ms)
 {
     struct worker_object *object, *next_object;
     struct worker_log_entry *log, *next_log;
-    DL_FOREACH_SAFE(reader->objects, object, next_object)
+    DL_FOREACH_SAFE(monitor->objects, object, next_object)
         if (object->looked_ms < before_ms) {
-            DL_DELETE(reader->objects, object);
-            reader->object_count--;
+            DL_DELETE(monitor->objects, object);
+            monitor->object_count--;
             object_free(object);
         }
-    DL_FOREACH_SAFE(reader->logs, log, next_log)
+    DL_FOREACH_SAFE(monitor->logs, log, next_log)
         if (log->looked_ms < before_ms) {
-            DL_DELETE(reader->logs, log);
-            reader->log_count--;
+            DL_DELETE(monitor->logs, log);
+            monitor->log_count--;
             log_free(log);
         }
 }
 
 /* What is looked at, and due first: an object or a log. Returns when. */
-static int64_t find_next(struct worker_reader *reader, int64_t now_ms,
+static int64_t find_next(struct worker_monitor *monitor, int64_t now_ms,
                          struct worker_object **ret_object, struct worker_log_entry **ret_log)
 {
     int64_t next_ms = now_ms + IDLE_MS;
@@ -295,12 +295,12 @@ static int64_t find_next(struct worker_reader *reader, int64_t now_ms,
     struct worker_log_entry *log;
     *ret_object = NULL;
     *ret_log = NULL;
-    DL_FOREACH(reader->objects, object)
+    DL_FOREACH(monitor->objects, object)
         if (now_ms - object->looked_ms < LOOK_MS && object->due_ms < next_ms) {
             next_ms = object->due_ms;
             *ret_object = object;
         }
-    DL_FOREACH(reader->logs, log)
+    DL_FOREACH(monitor->logs, log)
         if (now_ms - log->looked_ms < LOOK_MS && log->due_ms <= next_ms) {
             next_ms = log->due_ms;
             *ret_object = NULL;
@@ -311,104 +311,105 @@ static int64_t find_next(struct worker_reader *reader, int64_t now_ms,
 
 static void *run(void *argument)
 {
-    struct worker_reader *reader = argument;
+    struct worker_monitor *monitor = argument;
     for (;;) {
         struct worker_object *object;
         struct worker_log_entry *log;
         int64_t now_ms = clock_now_ms();
-        pthread_mutex_lock(&reader->lock);
-        bool stopping = reader->is_stopping;
-        forget(reader, now_ms - KEEP_MS);
-        int64_t next_ms = find_next(reader, now_ms, &object, &log);
-        pthread_mutex_unlock(&reader->lock);
+        pthread_mutex_lock(&monitor->lock);
+        bool stopping = monitor->is_stopping;
+        forget(monitor, now_ms - KEEP_MS);
+        int64_t next_ms = find_next(monitor, now_ms, &object, &log);
+        pthread_mutex_unlock(&monitor->lock);
         if (stopping)
             return NULL;
-        if (next_ms < reader->may_request_ms)
-            next_ms = reader->may_request_ms;
+        if (next_ms < monitor->may_request_ms)
+            next_ms = monitor->may_request_ms;
         if (next_ms > now_ms) {
-            curl_multi_poll(reader->multi, NULL, 0, (int)(next_ms - now_ms), NULL);
+            curl_multi_poll(monitor->multi, NULL, 0, (int)(next_ms - now_ms), NULL);
             continue;
         }
-        reader->may_request_ms = now_ms;
+        monitor->may_request_ms = now_ms;
         if (log != NULL)
-            update_log(reader, log);
+            update_log(monitor, log);
         else if (object != NULL)
-            update_object(reader, object);
+            update_object(monitor, object);
     }
 }
 
-struct worker_reader *worker_reader_start(struct kubernetes_api *api)
+struct worker_monitor *worker_monitor_start(struct kubernetes_api *api)
 {
-    struct worker_reader *reader = memory_new(sizeof(*reader));
-    reader->api = *api;
+    struct worker_monitor *monitor = memory_new(sizeof(*monitor));
+    monitor->api = *api;
     *api = (struct kubernetes_api){0};
-    pthread_mutex_init(&reader->lock, NULL);
-    reader->multi = curl_multi_init();
-    if (pthread_create(&reader->thread, NULL, run, reader) != 0)
+    pthread_mutex_init(&monitor->lock, NULL);
+    monitor->multi = curl_multi_init();
+    if (pthread_create(&monitor->thread, NULL, run, monitor) != 0)
         abort();
-    return reader;
+    return monitor;
 }
 
-void worker_reader_stop(struct worker_reader *reader)
+void worker_monitor_stop(struct worker_monitor *monitor)
 {
-    if (reader == NULL)
+    if (monitor == NULL)
         return;
-    pthread_mutex_lock(&reader->lock);
-    reader->is_stopping = true;
-    pthread_mutex_unlock(&reader->lock);
-    curl_multi_wakeup(reader->multi);
-    if (!kubernetes_api_join(reader->thread))
+    pthread_mutex_lock(&monitor->lock);
+    monitor->is_stopping = true;
+    pthread_mutex_unlock(&monitor->lock);
+    curl_multi_wakeup(monitor->multi);
+    if (!kubernetes_api_join(monitor->thread))
         return;
-    forget(reader, INT64_MAX);
-    curl_multi_cleanup(reader->multi);
-    pthread_mutex_destroy(&reader->lock);
-    kubernetes_api_done(&reader->api);
-    free(reader);
+    forget(monitor, INT64_MAX);
+    curl_multi_cleanup(monitor->multi);
+    pthread_mutex_destroy(&monitor->lock);
+    kubernetes_api_done(&monitor->api);
+    free(monitor);
 }
 
 /* ---- who looks ---- */
 
 /* With the lock. NULL: there are too many. */
-static struct worker_object *object_of(struct worker_reader *reader, const char *namespace,
+static struct worker_object *object_of(struct worker_monitor *monitor, const char *namespace,
                                        const char *name)
 {
     struct worker_object *object;
-    DL_FOREACH(reader->objects, object)
+    DL_FOREACH(monitor->objects, object)
         if (text_equal(object->name, name) && text_equal(object->namespace, namespace))
             return object;
-    if (reader->object_count >= WORKER_OBJECTS_MAX)
+    if (monitor->object_count >= WORKER_OBJECTS_MAX)
         return NULL;
     object = memory_new(sizeof(*object));
     object->namespace = text_copy(namespace);
     object->name = text_copy(name);
-    DL_APPEND(reader->objects, object);
-    reader->object_count++;
+    DL_APPEND(monitor->objects, object);
+    monitor->object_count++;
     return object;
 }
 
-bool worker_reader_look(struct worker_reader *reader, const char *namespace, const char *name,
-                        void (*visit)(void *context, const struct worker_view *view), void *context)
+bool worker_monitor_look(struct worker_monitor *monitor, const char *namespace, const char *name,
+                         void (*visit)(void *context, const struct worker_view *view),
+                         void *context)
 {
     int64_t now_ms = clock_now_ms();
-    pthread_mutex_lock(&reader->lock);
-    struct worker_object *object = object_of(reader, namespace, name);
+    pthread_mutex_lock(&monitor->lock);
+    struct worker_object *object = object_of(monitor, namespace, name);
     bool is_awaited = object != NULL && object->due_ms <= now_ms;
     if (object != NULL) {
         object->looked_ms = now_ms;
         visit(context, &(struct worker_view){&object->list, object->read_ms, &object->error});
     }
-    pthread_mutex_unlock(&reader->lock);
+    pthread_mutex_unlock(&monitor->lock);
     if (is_awaited)
-        curl_multi_wakeup(reader->multi);
+        curl_multi_wakeup(monitor->multi);
     return object != NULL;
 }
 
 /* With the lock. The container whose log is shown; NULL: no list has the pod. */
-static const char *container_of(const struct worker_reader *reader, const char *namespace,
+static const char *container_of(const struct worker_monitor *monitor, const char *namespace,
                                 const char *pod)
 {
     const struct worker_object *object;
-    DL_FOREACH(reader->objects, object)
+    DL_FOREACH(monitor->objects, object)
         for (size_t i = 0; text_equal(object->namespace, namespace) && i < object->list.count; i++)
             if (text_equal(object->list.items[i].name, pod))
                 return object->list.items[i].container;
@@ -416,19 +417,19 @@ static const char *container_of(const struct worker_reader *reader, const char *
 }
 
 /* With the lock; NULL with the error. */
-static struct worker_log_entry *log_of(struct worker_reader *reader, const char *namespace,
+static struct worker_log_entry *log_of(struct worker_monitor *monitor, const char *namespace,
                                        const char *pod, struct error *error)
 {
     struct worker_log_entry *log;
-    DL_FOREACH(reader->logs, log)
+    DL_FOREACH(monitor->logs, log)
         if (text_equal(log->pod, pod) && text_equal(log->namespace, namespace))
             return log;
-    const char *container = container_of(reader, namespace, pod);
+    const char *container = container_of(monitor, namespace, pod);
     if (container == NULL) {
         error_invalid(error, "%s/%s is not a worker that is listed now", namespace, pod);
         return NULL;
     }
-    if (reader->log_count >= WORKER_LOGS_MAX_READ) {
+    if (monitor->log_count >= WORKER_LOGS_MAX_READ) {
         error_set(error, ERROR_LIMIT, "%d other logs are being read: try again in a minute",
                   WORKER_LOGS_MAX_READ);
         return NULL;
@@ -437,17 +438,17 @@ static struct worker_log_entry *log_of(struct worker_reader *reader, const char 
     log->namespace = text_copy(namespace);
     log->pod = text_copy(pod);
     log->container = text_copy(container);
-    DL_APPEND(reader->logs, log);
-    reader->log_count++;
+    DL_APPEND(monitor->logs, log);
+    monitor->log_count++;
     return log;
 }
 
-bool worker_reader_log(struct worker_reader *reader, const char *namespace, const char *pod,
-                       bool *ret_is_known, struct text *ret_text, struct error *error)
+bool worker_monitor_log(struct worker_monitor *monitor, const char *namespace, const char *pod,
+                        bool *ret_is_known, struct text *ret_text, struct error *error)
 {
     int64_t now_ms = clock_now_ms();
-    pthread_mutex_lock(&reader->lock);
-    struct worker_log_entry *log = log_of(reader, namespace, pod, error);
+    pthread_mutex_lock(&monitor->lock);
+    struct worker_log_entry *log = log_of(monitor, namespace, pod, error);
     bool is_awaited = log != NULL && log->due_ms <= now_ms;
     *ret_is_known = log == NULL || log->is_read;
     if (log != NULL) {
@@ -456,8 +457,8 @@ bool worker_reader_log(struct worker_reader *reader, const char *namespace, cons
         if (log->text.length > 0)
             text_add_bytes(ret_text, log->text.bytes, log->text.length);
     }
-    pthread_mutex_unlock(&reader->lock);
+    pthread_mutex_unlock(&monitor->lock);
     if (is_awaited)
-        curl_multi_wakeup(reader->multi);
+        curl_multi_wakeup(monitor->multi);
     return *ret_is_known && !error_is_set(error);
 }
