@@ -16,7 +16,7 @@ enum { LONGEST_SHOWN = 256 };
 enum { EXTRA_HELP, EXTRA_VERSION, EXTRA_TOPIC, MAX_EXTRAS };
 
 /* What is read, before it is known to be right. */
-struct reading {
+struct flag_parser {
     const struct command *command;
     const struct option *table; /* the command's */
     size_t rows;
@@ -48,14 +48,14 @@ char *flags_variable(const struct command *command, const struct option *row)
 
 /* ---- the words of the command line ---- */
 
-static void unknown_flag(const struct reading *reading, const char *word)
+static void unknown_flag(const struct flag_parser *parser, const char *word)
 {
     _cleanup_(memory_free) char *name = text_copy_bytes(word, strcspn(word, "="));
     const char *bare = name + strspn(name, "-");
     const struct option *nearest = NULL;
     size_t limit = strlen(bare) / 3 + 2;
-    for (size_t i = 0; i < reading->rows; i++) {
-        const struct option *row = &reading->table[i];
+    for (size_t i = 0; i < parser->rows; i++) {
+        const struct option *row = &parser->table[i];
         bool is_beginning = strlen(bare) > 1 && text_starts_with(row->key, bare);
         size_t distance = is_beginning ? 0 : text_distance(bare, row->key);
         if (distance < limit) {
@@ -64,60 +64,60 @@ static void unknown_flag(const struct reading *reading, const char *word)
         }
     }
     if (nearest != NULL)
-        command_mistake(reading->mistakes, "unknown flag %s: did you mean --%s?", name,
+        command_mistake(parser->mistakes, "unknown flag %s: did you mean --%s?", name,
                         nearest->key);
     else
-        command_mistake(reading->mistakes, "unknown flag %s", name);
+        command_mistake(parser->mistakes, "unknown flag %s", name);
 }
 
-static void take_extra(struct reading *reading, size_t extra)
+static void take_extra(struct flag_parser *parser, size_t extra)
 {
     static const enum flags_request requests[] = {FLAGS_HELP, FLAGS_VERSION, FLAGS_TOPIC};
-    if (reading->flags->request == FLAGS_RUN)
-        reading->flags->request = requests[extra];
+    if (parser->flags->request == FLAGS_RUN)
+        parser->flags->request = requests[extra];
 }
 
 /* Several values of one flag are lines. */
-static void take_value(struct reading *reading, size_t index, const char *value)
+static void take_value(struct flag_parser *parser, size_t index, const char *value)
 {
-    const struct option *row = &reading->table[index];
-    char *before = reading->texts[index];
+    const struct option *row = &parser->table[index];
+    char *before = parser->texts[index];
     if (before == NULL)
-        reading->texts[index] = text_copy(value);
+        parser->texts[index] = text_copy(value);
     else if (!(row->flags & OPTION_REPEATED))
-        command_mistake(reading->mistakes, "--%s is given twice", row->key);
+        command_mistake(parser->mistakes, "--%s is given twice", row->key);
     else if (value[0] == '\0') /* as one that is given once */
-        reading->texts[index][0] = '\0';
+        parser->texts[index][0] = '\0';
     else {
-        reading->texts[index] = text_format("%s\n%s", before, value);
+        parser->texts[index] = text_format("%s\n%s", before, value);
         free(before);
     }
 }
 
-static void take_word(struct reading *reading, int found, const char *word)
+static void take_word(struct flag_parser *parser, int found, const char *word)
 {
     if (found == LONG_OPTION_OPERAND)
-        reading->flags->operands[reading->flags->operand_count++] = word;
+        parser->flags->operands[parser->flags->operand_count++] = word;
     else if (found == LONG_OPTION_VALUE_MISSING)
-        command_mistake(reading->mistakes, "%s needs a value", word);
+        command_mistake(parser->mistakes, "%s needs a value", word);
     else if (found == LONG_OPTION_UNKNOWN) {
-        unknown_flag(reading, word);
-        reading->has_unknown = true;
-    } else if ((size_t)found >= reading->rows)
-        take_extra(reading, (size_t)found - reading->rows);
+        unknown_flag(parser, word);
+        parser->has_unknown = true;
+    } else if ((size_t)found >= parser->rows)
+        take_extra(parser, (size_t)found - parser->rows);
     else
-        take_value(reading, (size_t)found, word == NULL ? "true" : word);
+        take_value(parser, (size_t)found, word == NULL ? "true" : word);
 }
 
-static void read_words(struct reading *reading, int argc, char **argv)
+static void read_words(struct flag_parser *parser, int argc, char **argv)
 {
-    const struct command *command = reading->command;
-    size_t rows = reading->rows;
+    const struct command *command = parser->command;
+    size_t rows = parser->rows;
     size_t count = rows + (command->topic.flag == NULL ? EXTRA_TOPIC : MAX_EXTRAS);
     _cleanup_(memory_free) struct long_option *options =
         memory_array(rows + MAX_EXTRAS, sizeof(*options));
     for (size_t i = 0; i < rows; i++) {
-        const struct option *row = &reading->table[i];
+        const struct option *row = &parser->table[i];
         options[i] = (struct long_option){row->key, (char)(row->alias == NULL ? 0 : row->alias[0]),
                                           row->type == OPTION_BOOL ? LONG_OPTION_SOME_VALUE
                                                                    : LONG_OPTION_VALUE};
@@ -132,20 +132,20 @@ static void read_words(struct reading *reading, int argc, char **argv)
         int found = long_option_next(argc, argv, options, count, &word);
         if (found == LONG_OPTION_END)
             return;
-        take_word(reading, found, word);
+        take_word(parser, found, word);
     }
 }
 
 /* What a flag does not say its variable may. */
-static void read_environment(struct reading *reading)
+static void read_environment(struct flag_parser *parser)
 {
-    for (size_t i = 0; i < reading->rows; i++) {
-        _cleanup_(memory_free) char *name = flags_variable(reading->command, &reading->table[i]);
+    for (size_t i = 0; i < parser->rows; i++) {
+        _cleanup_(memory_free) char *name = flags_variable(parser->command, &parser->table[i]);
         const char *value = name == NULL ? NULL : getenv(name);
-        if (reading->texts[i] != NULL || value == NULL)
+        if (parser->texts[i] != NULL || value == NULL)
             continue;
-        reading->texts[i] = text_copy(value);
-        reading->flags->from_environment |= UINT64_C(1) << i;
+        parser->texts[i] = text_copy(value);
+        parser->flags->from_environment |= UINT64_C(1) << i;
     }
 }
 
@@ -153,11 +153,11 @@ static void read_environment(struct reading *reading)
 
 /* A script's variable that is empty must not take the flag away with it: `--tls-client-ca "$CA"`
  * would let everybody in. */
-static void check_value(struct reading *reading, size_t index, const char *text)
+static void check_value(struct flag_parser *parser, size_t index, const char *text)
 {
-    const struct option *row = &reading->table[index];
-    bool is_variable = reading->flags->from_environment >> index & 1;
-    _cleanup_(memory_free) char *variable = flags_variable(reading->command, row);
+    const struct option *row = &parser->table[index];
+    bool is_variable = parser->flags->from_environment >> index & 1;
+    _cleanup_(memory_free) char *variable = flags_variable(parser->command, row);
     _cleanup_(memory_free) char *flag = text_format("--%s", row->key);
     const char *name = is_variable ? variable : flag;
     _cleanup_(error_done) struct error why = {0};
@@ -167,57 +167,57 @@ static void check_value(struct reading *reading, size_t index, const char *text)
         struct option_ranges ranges;
     } field = {0};
     if (text[0] == '\0')
-        command_mistake(reading->mistakes, "%s is empty: give it a value, or %s", name,
+        command_mistake(parser->mistakes, "%s is empty: give it a value, or %s", name,
                         is_variable ? "unset it" : "leave it out");
     else if (!value_parse(row, text, &field, &why))
-        command_mistake(reading->mistakes, "%s \"%.*s\" %s", name,
+        command_mistake(parser->mistakes, "%s \"%.*s\" %s", name,
                         (int)text_cut(text, LONGEST_SHOWN), text, error_text(&why));
     else {
         value_free(row, &field);
         return;
     }
-    free(TAKE(reading->texts[index]));
+    free(TAKE(parser->texts[index]));
 }
 
-static void evaluate(struct reading *reading)
+static void evaluate(struct flag_parser *parser)
 {
-    const struct option *table = reading->table;
-    char **texts = memory_array(reading->rows + 1, sizeof(*texts));
+    const struct option *table = parser->table;
+    char **texts = memory_array(parser->rows + 1, sizeof(*texts));
     uint64_t given = 0;
-    for (size_t i = 0; i < reading->rows; i++) {
-        if (reading->texts[i] == NULL && table[i].flags & OPTION_REQUIRED)
-            command_mistake(reading->mistakes, "--%s is missing: %s", table[i].key, table[i].doc);
-        if (reading->texts[i] != NULL) {
-            texts[i] = text_trimmed(reading->texts[i]);
+    for (size_t i = 0; i < parser->rows; i++) {
+        if (parser->texts[i] == NULL && table[i].flags & OPTION_REQUIRED)
+            command_mistake(parser->mistakes, "--%s is missing: %s", table[i].key, table[i].doc);
+        if (parser->texts[i] != NULL) {
+            texts[i] = text_trimmed(parser->texts[i]);
             given |= UINT64_C(1) << i;
-            check_value(reading, i, texts[i]);
+            check_value(parser, i, texts[i]);
         }
-        if (reading->texts[i] == NULL) { /* missing, or a mistake */
+        if (parser->texts[i] == NULL) { /* missing, or a mistake */
             free(texts[i]);
             texts[i] = text_copy(table[i].default_value);
         }
     }
-    reading->flags->values = option_values_new(table, reading->command->flags_size,
-                                               OPTION_CONNECTION, (const char *const *)texts);
-    reading->flags->values->given = given;
-    for (size_t i = 0; i < reading->rows; i++) {
+    parser->flags->values = option_values_new(table, parser->command->flags_size, OPTION_CONNECTION,
+                                              (const char *const *)texts);
+    parser->flags->values->given = given;
+    for (size_t i = 0; i < parser->rows; i++) {
         free(texts[i]);
-        free(reading->texts[i]);
+        free(parser->texts[i]);
     }
     free(texts);
 }
 
-static void check_operands(const struct reading *reading)
+static void check_operands(const struct flag_parser *parser)
 {
-    const struct command *command = reading->command;
-    const struct flags *flags = reading->flags;
-    if (reading->has_unknown)
+    const struct command *command = parser->command;
+    const struct flags *flags = parser->flags;
+    if (parser->has_unknown)
         return;
     for (size_t i = command->max_operands; i < flags->operand_count; i++)
-        command_mistake(reading->mistakes, "unexpected argument \"%.*s\"",
+        command_mistake(parser->mistakes, "unexpected argument \"%.*s\"",
                         (int)text_cut(flags->operands[i], LONGEST_SHOWN), flags->operands[i]);
     if (flags->operand_count < command->min_operands)
-        command_mistake(reading->mistakes, "%s is missing", command->operands);
+        command_mistake(parser->mistakes, "%s is missing", command->operands);
 }
 
 bool flags_parse(const struct command *command, int argc, char **argv, struct flags *ret_flags,
@@ -225,18 +225,18 @@ bool flags_parse(const struct command *command, int argc, char **argv, struct fl
 {
     static const struct option no_flags = {0};
     *ret_flags = (struct flags){.operands = memory_array((size_t)argc + 1, sizeof(char *))};
-    struct reading reading = {.command = command,
-                              .table = command->flags == NULL ? &no_flags : command->flags,
-                              .flags = ret_flags,
-                              .mistakes = mistakes};
-    reading.rows = option_count(reading.table);
-    _cleanup_(memory_free) char **texts = memory_array(reading.rows + 1, sizeof(*texts));
-    reading.texts = texts;
+    struct flag_parser parser = {.command = command,
+                                 .table = command->flags == NULL ? &no_flags : command->flags,
+                                 .flags = ret_flags,
+                                 .mistakes = mistakes};
+    parser.rows = option_count(parser.table);
+    _cleanup_(memory_free) char **texts = memory_array(parser.rows + 1, sizeof(*texts));
+    parser.texts = texts;
 
-    read_words(&reading, argc, argv);
-    read_environment(&reading);
-    evaluate(&reading);
-    check_operands(&reading);
+    read_words(&parser, argc, argv);
+    read_environment(&parser);
+    evaluate(&parser);
+    check_operands(&parser);
     if (ret_flags->request != FLAGS_RUN)
         text_clear(mistakes);
     else if (mistakes->length == 0 && command->check != NULL)

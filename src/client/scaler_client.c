@@ -14,11 +14,11 @@
 typedef Externalscaler__ScaledObjectRef ref_message;
 typedef Externalscaler__ScaledObjectRef__ScalerMetadataEntry entry_message;
 
-void scaler_client_reading_done(struct scaler_client_reading *reading)
+void scaler_client_answer_done(struct scaler_client_answer *answer)
 {
-    free(reading->metric_name);
-    error_done(&reading->error);
-    *reading = (struct scaler_client_reading){0};
+    free(answer->metric_name);
+    error_done(&answer->error);
+    *answer = (struct scaler_client_answer){0};
 }
 
 /* ---- requests ---- */
@@ -85,63 +85,63 @@ static struct grpc_client_call *start_metrics(struct grpc_client *client,
 
 /* ---- replies ---- */
 
-static void refuse(struct scaler_client_reading *reading, const char *method, const char *reason)
+static void refuse(struct scaler_client_answer *answer, const char *method, const char *reason)
 {
-    reading->is_failed = true;
-    error_unavailable(&reading->error, "%s: %s", method, reason);
+    answer->is_failed = true;
+    error_unavailable(&answer->error, "%s: %s", method, reason);
 }
 
-/* The reply's bytes, which the caller frees; NULL where there is none, with the reading failed. */
+/* The reply's bytes, which the caller frees; NULL where there is none, with the answer failed. */
 static uint8_t *take_reply(struct grpc_client_call *call, const char *method,
-                           struct scaler_client_reading *reading, size_t *ret_length)
+                           struct scaler_client_answer *answer, size_t *ret_length)
 {
     uint8_t *bytes = NULL;
     if (grpc_client_call_status(call) != GRPC_CLIENT_OK) {
-        reading->is_failed = true;
-        error_unavailable(&reading->error, "%s: %s: %s", method,
+        answer->is_failed = true;
+        error_unavailable(&answer->error, "%s: %s: %s", method,
                           rpc_status_name(grpc_client_call_status(call)),
                           grpc_client_call_text(call));
     } else if (!grpc_client_call_take(call, &bytes, ret_length))
-        refuse(reading, method, "unexpected reply: no message");
+        refuse(answer, method, "unexpected reply: no message");
     return bytes;
 }
 
-static void take_spec(struct grpc_client_call *call, struct scaler_client_reading *reading)
+static void take_spec(struct grpc_client_call *call, struct scaler_client_answer *answer)
 {
     static const char method[] = "GetMetricSpec";
     size_t length = 0;
-    _cleanup_(memory_free) uint8_t *bytes = take_reply(call, method, reading, &length);
+    _cleanup_(memory_free) uint8_t *bytes = take_reply(call, method, answer, &length);
     if (bytes == NULL)
         return;
     Externalscaler__GetMetricSpecResponse *reply =
         externalscaler__get_metric_spec_response__unpack(NULL, length, bytes);
     if (reply == NULL || reply->n_metricspecs == 0)
-        refuse(reading, method, "unexpected reply: no metric");
+        refuse(answer, method, "unexpected reply: no metric");
     else {
         const Externalscaler__MetricSpec *spec = reply->metricspecs[0];
-        reading->has_target = true;
-        reading->metric_name = text_copy(spec->metricname);
-        reading->target =
+        answer->has_target = true;
+        answer->metric_name = text_copy(spec->metricname);
+        answer->target =
             spec->targetsizefloat > 0 ? spec->targetsizefloat : (double)spec->targetsize;
     }
     if (reply != NULL)
         externalscaler__get_metric_spec_response__free_unpacked(reply, NULL);
 }
 
-static void take_metrics(struct grpc_client_call *call, struct scaler_client_reading *reading)
+static void take_metrics(struct grpc_client_call *call, struct scaler_client_answer *answer)
 {
     static const char method[] = "GetMetrics";
     size_t length = 0;
-    _cleanup_(memory_free) uint8_t *bytes = take_reply(call, method, reading, &length);
+    _cleanup_(memory_free) uint8_t *bytes = take_reply(call, method, answer, &length);
     if (bytes == NULL)
         return;
     Externalscaler__GetMetricsResponse *reply =
         externalscaler__get_metrics_response__unpack(NULL, length, bytes);
     if (reply == NULL || reply->n_metricvalues == 0)
-        refuse(reading, method, "unexpected reply: no value");
+        refuse(answer, method, "unexpected reply: no value");
     for (size_t i = 0; reply != NULL && i < reply->n_metricvalues; i++) {
         const Externalscaler__MetricValue *value = reply->metricvalues[i];
-        reading->value +=
+        answer->value +=
             value->metricvaluefloat > 0 ? value->metricvaluefloat : (double)value->metricvalue;
     }
     if (reply != NULL)
@@ -159,13 +159,13 @@ static bool unpack_active(const uint8_t *bytes, size_t length, bool *ret_active)
     return true;
 }
 
-static void take_active(struct grpc_client_call *call, struct scaler_client_reading *reading)
+static void take_active(struct grpc_client_call *call, struct scaler_client_answer *answer)
 {
     static const char method[] = "IsActive";
     size_t length = 0;
-    _cleanup_(memory_free) uint8_t *bytes = take_reply(call, method, reading, &length);
-    if (bytes != NULL && !unpack_active(bytes, length, &reading->is_active))
-        refuse(reading, method, "unexpected reply");
+    _cleanup_(memory_free) uint8_t *bytes = take_reply(call, method, answer, &length);
+    if (bytes != NULL && !unpack_active(bytes, length, &answer->is_active))
+        refuse(answer, method, "unexpected reply");
 }
 
 /* ---- rounds ---- */
@@ -174,64 +174,63 @@ enum round { ROUND_SPEC, ROUND_METRICS, ROUND_ACTIVE, ROUNDS };
 
 static struct grpc_client_call *begin(struct grpc_client *client, enum round round,
                                       const struct scaler_client_ref *ref,
-                                      const struct scaler_client_reading *reading,
+                                      const struct scaler_client_answer *answer,
                                       int64_t deadline_ms)
 {
-    if (reading->is_failed)
+    if (answer->is_failed)
         return NULL;
     switch (round) {
     case ROUND_SPEC:
         return start_with_ref(client, SERVICE "GetMetricSpec", ref, deadline_ms);
     case ROUND_METRICS:
-        return start_metrics(client, ref, reading->metric_name, deadline_ms);
+        return start_metrics(client, ref, answer->metric_name, deadline_ms);
     default:
         return start_with_ref(client, SERVICE "IsActive", ref, deadline_ms);
     }
 }
 
 static void end(struct grpc_client *client, enum round round, struct grpc_client_call *call,
-                struct scaler_client_reading *reading)
+                struct scaler_client_answer *answer)
 {
     if (call == NULL)
         return;
     while (!grpc_client_call_is_done(call))
         grpc_client_wait(client, CLOCK_NEVER); /* its deadline ends it */
     if (round == ROUND_SPEC)
-        take_spec(call, reading);
+        take_spec(call, answer);
     else if (round == ROUND_METRICS)
-        take_metrics(call, reading);
+        take_metrics(call, answer);
     else
-        take_active(call, reading);
+        take_active(call, answer);
     grpc_client_call_free(call);
 }
 
 static void run_rounds(struct grpc_client *client, enum round rounds,
                        const struct scaler_client_ref *refs, size_t count, int64_t deadline_ms,
-                       struct scaler_client_reading *ret_readings)
+                       struct scaler_client_answer *ret_answers)
 {
     _cleanup_(memory_free) struct grpc_client_call **calls = memory_array(count, sizeof(*calls));
     for (size_t i = 0; i < count; i++)
-        ret_readings[i] = (struct scaler_client_reading){0};
+        ret_answers[i] = (struct scaler_client_answer){0};
     for (enum round round = ROUND_SPEC; round < rounds; round++) {
         for (size_t i = 0; i < count; i++)
-            calls[i] = begin(client, round, &refs[i], &ret_readings[i], deadline_ms);
+            calls[i] = begin(client, round, &refs[i], &ret_answers[i], deadline_ms);
         for (size_t i = 0; i < count; i++)
-            end(client, round, calls[i], &ret_readings[i]);
+            end(client, round, calls[i], &ret_answers[i]);
     }
 }
 
 void scaler_client_read(struct grpc_client *client, const struct scaler_client_ref *refs,
-                        size_t count, int64_t deadline_ms,
-                        struct scaler_client_reading *ret_readings)
+                        size_t count, int64_t deadline_ms, struct scaler_client_answer *ret_answers)
 {
-    run_rounds(client, ROUNDS, refs, count, deadline_ms, ret_readings);
+    run_rounds(client, ROUNDS, refs, count, deadline_ms, ret_answers);
 }
 
 void scaler_client_read_specs(struct grpc_client *client, const struct scaler_client_ref *refs,
                               size_t count, int64_t deadline_ms,
-                              struct scaler_client_reading *ret_readings)
+                              struct scaler_client_answer *ret_answers)
 {
-    run_rounds(client, ROUND_METRICS, refs, count, deadline_ms, ret_readings);
+    run_rounds(client, ROUND_METRICS, refs, count, deadline_ms, ret_answers);
 }
 
 /* ---- the stream ---- */

@@ -21,8 +21,8 @@ struct scaler_client_ref {
     size_t count;
 };
 
-/* What KEDA makes of the answers. */
-struct scaler_client_reading {
+/* What KEDA makes of the calls for one trigger. */
+struct scaler_client_answer {
     bool has_target; /* GetMetricSpec returned one */
     char *metric_name;
     double target;
@@ -32,17 +32,17 @@ struct scaler_client_reading {
     struct error error;
 };
 
-void scaler_client_reading_done(struct scaler_client_reading *reading);
+void scaler_client_answer_done(struct scaler_client_answer *answer);
 
 /* Blocks until all are read, or the deadline. A lost connection fails what is not read yet. */
 void scaler_client_read(struct grpc_client *client, const struct scaler_client_ref *refs,
                         size_t count, int64_t deadline_ms,
-                        struct scaler_client_reading *ret_readings);
+                        struct scaler_client_answer *ret_answers);
 
 /* Only GetMetricSpec, for which the server measures nothing: no value, not active. */
 void scaler_client_read_specs(struct grpc_client *client, const struct scaler_client_ref *refs,
                               size_t count, int64_t deadline_ms,
-                              struct scaler_client_reading *ret_readings);
+                              struct scaler_client_answer *ret_answers);
 
 /* StreamIsActive. The caller frees the call. */
 struct grpc_client_call *scaler_client_stream(struct grpc_client *client,

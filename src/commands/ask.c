@@ -123,7 +123,7 @@ static bool read_manifests(const struct command_line *line, struct manifests *ma
 
 static void fail(struct measured_trigger *result, const struct error *error)
 {
-    result->reading.is_failed = true;
+    result->answer.is_failed = true;
     if (&result->error != error)
         error_copy(&result->error, error);
 }
@@ -153,21 +153,21 @@ static void prepare(struct polling *polling, struct polled_trigger *trigger)
         fail(trigger->result, error);
 }
 
-static void take(struct polled_trigger *trigger, struct scaler_client_reading *reading)
+static void take(struct polled_trigger *trigger, struct scaler_client_answer *answer)
 {
     struct measured_trigger *result = trigger->result;
-    result->reading = (struct model_reading){
-        .has_target = reading->has_target,
-        .target = reading->target,
-        .is_failed = reading->is_failed,
-        .value = reading->value,
-        .is_active = reading->is_active,
+    result->answer = (struct model_answer){
+        .has_target = answer->has_target,
+        .target = answer->target,
+        .is_failed = answer->is_failed,
+        .value = answer->value,
+        .is_active = answer->is_active,
     };
     free(result->metric_name);
-    result->metric_name = text_copy(reading->metric_name);
-    if (reading->is_failed)
-        error_copy(&result->error, &reading->error);
-    scaler_client_reading_done(reading);
+    result->metric_name = text_copy(answer->metric_name);
+    if (answer->is_failed)
+        error_copy(&result->error, &answer->error);
+    scaler_client_answer_done(answer);
 }
 
 /* All triggers of one server, side by side on one connection. */
@@ -176,8 +176,8 @@ static void poll_endpoint(struct polling *polling, struct endpoint *endpoint, in
     size_t count = 0;
     _cleanup_(memory_free) struct scaler_client_ref *refs =
         memory_array(polling->count, sizeof(*refs));
-    _cleanup_(memory_free) struct scaler_client_reading *readings =
-        memory_array(polling->count, sizeof(*readings));
+    _cleanup_(memory_free) struct scaler_client_answer *answers =
+        memory_array(polling->count, sizeof(*answers));
     bool is_connected = endpoints_connect(&polling->endpoints, endpoint, deadline_ms);
     for (size_t i = 0; i < polling->count; i++) {
         struct polled_trigger *trigger = &polling->triggers[i];
@@ -191,11 +191,11 @@ static void poll_endpoint(struct polling *polling, struct endpoint *endpoint, in
     if (!is_connected)
         return;
     (polling->flags->specs_only ? scaler_client_read_specs : scaler_client_read)(
-        endpoint->client, refs, count, deadline_ms, readings);
+        endpoint->client, refs, count, deadline_ms, answers);
     count = 0;
     for (size_t i = 0; i < polling->count; i++)
         if (polling->triggers[i].endpoint == endpoint)
-            take(&polling->triggers[i], &readings[count++]);
+            take(&polling->triggers[i], &answers[count++]);
 }
 
 static void poll_all(struct polling *polling, struct measurement *measurement)

@@ -11,18 +11,18 @@
 /* As KEDA calls, with its prefix of the name. */
 static void print_calls(const struct measured_trigger *trigger, bool specs_only)
 {
-    const struct model_reading *reading = &trigger->reading;
+    const struct model_answer *answer = &trigger->answer;
     _cleanup_(memory_free) char *type = console_text(trigger->type);
     _cleanup_(memory_free) char *name = console_text(trigger->metric_name);
     _cleanup_(memory_free) char *error = console_text(error_text(&trigger->error));
     printf("  trigger %zu (%s)\n", trigger->index, type);
-    if (reading->has_target)
-        printf("    GetMetricSpec  s%zu-%s, target %.10g\n", trigger->index, name, reading->target);
-    if (reading->is_failed)
+    if (answer->has_target)
+        printf("    GetMetricSpec  s%zu-%s, target %.10g\n", trigger->index, name, answer->target);
+    if (answer->is_failed)
         printf("    %s%s%s\n", console_begin(stdout, CONSOLE_RED), error, console_end(stdout));
     else if (!specs_only)
-        printf("    GetMetrics     %.10g\n    IsActive       %s\n", reading->value,
-               reading->is_active ? "true" : "false");
+        printf("    GetMetrics     %.10g\n    IsActive       %s\n", answer->value,
+               answer->is_active ? "true" : "false");
 }
 
 static void print_trigger_text(const struct measured_trigger *trigger)
@@ -31,28 +31,27 @@ static void print_trigger_text(const struct measured_trigger *trigger)
     _cleanup_(memory_free) char *name = console_text(trigger->metric_name);
     _cleanup_(memory_free) char *error = console_text(error_text(&trigger->error));
     printf("  trigger %zu (%s): ", trigger->index, type);
-    if (trigger->reading.is_failed) {
+    if (trigger->answer.is_failed) {
         printf("%s%s%s\n", console_begin(stdout, CONSOLE_RED), error, console_end(stdout));
         return;
     }
-    printf("%s is %.10g, target %.10g, %s\n", name, trigger->reading.value, trigger->reading.target,
-           trigger->reading.is_active ? "active" : "not active");
+    printf("%s is %.10g, target %.10g, %s\n", name, trigger->answer.value, trigger->answer.target,
+           trigger->answer.is_active ? "active" : "not active");
 }
 
 static json_t *trigger_json(const struct measured_trigger *trigger, bool specs_only)
 {
-    const struct model_reading *reading = &trigger->reading;
-    bool has_value = !reading->is_failed && !specs_only;
+    const struct model_answer *answer = &trigger->answer;
+    bool has_value = !answer->is_failed && !specs_only;
     json_t *object = json_pack("{s:I, s:s, s:s?}", "index", (json_int_t)trigger->index, "type",
                                trigger->type, "metric", trigger->metric_name);
     json_object_set_new(object, "target",
-                        reading->has_target ? json_real(reading->target) : json_null());
-    json_object_set_new(object, "value", has_value ? json_real(reading->value) : json_null());
+                        answer->has_target ? json_real(answer->target) : json_null());
+    json_object_set_new(object, "value", has_value ? json_real(answer->value) : json_null());
     json_object_set_new(object, "active",
-                        has_value ? json_boolean(reading->is_active) : json_null());
+                        has_value ? json_boolean(answer->is_active) : json_null());
     json_object_set_new(object, "error",
-                        reading->is_failed ? json_string(error_text(&trigger->error))
-                                           : json_null());
+                        answer->is_failed ? json_string(error_text(&trigger->error)) : json_null());
     return object;
 }
 
@@ -101,24 +100,24 @@ static bool make_outlook(const struct measured_object *measured, int64_t replica
 {
     _cleanup_(error_done) struct error ignored = {0};
     _cleanup_(scaled_object_done) struct scaled_object read = {0};
-    struct model_reading readings[MODEL_MAX_TRIGGERS];
+    struct model_answer answers[MODEL_MAX_TRIGGERS];
     if (measured->object->kind != MANIFEST_SCALED_OBJECT || measured->count > MODEL_MAX_TRIGGERS ||
         !scaled_object_read(measured->object->tree, "", &read, &ignored))
         return false;
     for (size_t i = 0; i < measured->count; i++)
-        readings[i] = measured->triggers[i].reading;
-    outlook_make(&read.settings, readings, replicas < 0 ? read.settings.min_replicas : replicas,
+        answers[i] = measured->triggers[i].answer;
+    outlook_make(&read.settings, answers, replicas < 0 ? read.settings.min_replicas : replicas,
                  ret_outlook);
     return true;
 }
 
 static void print_jobs(const struct measured_object *measured, json_t *json)
 {
-    struct model_reading readings[MODEL_MAX_TRIGGERS];
+    struct model_answer answers[MODEL_MAX_TRIGGERS];
     size_t count = measured->count < MODEL_MAX_TRIGGERS ? measured->count : MODEL_MAX_TRIGGERS;
     for (size_t i = 0; i < count; i++)
-        readings[i] = measured->triggers[i].reading;
-    int64_t jobs = outlook_jobs(readings, count, max_of(measured->object));
+        answers[i] = measured->triggers[i].answer;
+    int64_t jobs = outlook_jobs(answers, count, max_of(measured->object));
     if (json != NULL)
         json_object_set_new(json, "jobs", jobs < 0 ? json_null() : json_integer(jobs));
     else if (jobs >= 0)
@@ -171,7 +170,7 @@ size_t check_output_print(const struct check_output *output, const struct measur
     for (size_t i = 0; i < measurement->count; i++) {
         const struct measured_object *measured = &measurement->items[i];
         for (size_t t = 0; t < measured->count; t++)
-            failed += measured->triggers[t].reading.is_failed;
+            failed += measured->triggers[t].answer.is_failed;
         if (measured->count > 0)
             print_object(output, measured);
     }

@@ -92,7 +92,7 @@ static void rehearsed_done(struct rehearsal_object *one)
     replicas_free(one->replicas);
     for (size_t i = 0; one->object != NULL && i < one->object->trigger_count; i++) {
         grpc_client_call_free(one->triggers[i].stream);
-        scaler_client_reading_done(&one->triggers[i].reading);
+        scaler_client_answer_done(&one->triggers[i].answer);
         free(one->triggers[i].values);
         free(one->triggers[i].in_flights);
     }

@@ -26,7 +26,7 @@ struct rehearsal_settings {
     double speed; /* seconds of the model per second */
     int64_t sync_ms;
     int64_t duration_ms;      /* 0: until `stop` */
-    int64_t deadline_ms;      /* for one reading */
+    int64_t deadline_ms;      /* for the calls of one answer */
     int64_t initial_replicas; /* -1: minReplicaCount */
     const char *worker;       /* a shell command; NULL: a dry run */
     struct replicas_settings replicas;
@@ -45,9 +45,9 @@ struct rehearsal_trigger {
     struct grpc_client_call *stream; /* StreamIsActive, or NULL */
     int64_t stream_retry_at_ms;
     int64_t stream_backoff_ms;
-    struct scaler_client_reading reading; /* the last */
-    double in_flight;                     /* NAN: unknown */
-    double *values, *in_flights;          /* one per line of the object, for the plot */
+    struct scaler_client_answer answer; /* the last */
+    double in_flight;                   /* NAN: unknown */
+    double *values, *in_flights;        /* one per line of the object, for the plot */
     size_t values_capacity, in_flights_capacity;
 };
 
@@ -58,7 +58,7 @@ struct rehearsal_summary {
     int64_t min_replicas, max_replicas;
     int64_t changes;
     int64_t pushes;
-    int64_t readings, failed_readings;
+    int64_t answers, failed_answers;
 };
 
 struct rehearsal_object {
@@ -66,7 +66,7 @@ struct rehearsal_object {
     char *label; /* "namespace/name" */
     struct model model;
     struct rehearsal_trigger *triggers;
-    struct model_reading readings[MODEL_MAX_TRIGGERS];
+    struct model_answer answers[MODEL_MAX_TRIGGERS];
     struct replicas *replicas;  /* NULL: a dry run */
     bool is_due;                /* to be read in this turn */
     char *keda_text, *hpa_text; /* the last decisions */

@@ -104,26 +104,26 @@ static void add_trigger(struct rows *rows, const struct rehearsal_object *one, s
                         uint64_t id, int64_t now_ms)
 {
     const struct scaled_object_trigger *source = one->triggers[index].trigger;
-    const struct model_reading *reading = &one->readings[index];
-    const struct scaler_client_reading *answer = &one->triggers[index].reading;
+    const struct model_answer *answer = &one->answers[index];
+    const struct scaler_client_answer *received = &one->triggers[index].answer;
     const char *scaler = scaled_object_metadata(source, "scaler");
     json_t *fixed = json_object();
     json_t *live = json_object();
     json_set(fixed, "namespace", json_text(one->object->namespace));
     json_set(fixed, "name", json_text(one->object->name));
     json_set(fixed, "scaler", json_text(scaler == NULL ? source->type : scaler));
-    json_set(live, "metric", json_text(answer->metric_name));
-    json_set(live, "target", json_number(reading->has_target ? reading->target : (double)NAN));
+    json_set(live, "metric", json_text(received->metric_name));
+    json_set(live, "target", json_number(answer->has_target ? answer->target : (double)NAN));
     json_set(live, "state",
-             json_text(reading->is_failed    ? "error"
-                       : reading->has_target ? "ok"
-                                             : "waiting"));
-    if (reading->is_failed)
-        json_set(live, "error", json_text(error_text(&answer->error)));
-    else if (reading->has_target) {
-        json_set(live, "value", json_number(reading->value));
-        json_set(live, "replicas", json_number(ceil(reading->value / reading->target)));
-        json_set(live, "active", json_boolean(reading->is_active));
+             json_text(answer->is_failed    ? "error"
+                       : answer->has_target ? "ok"
+                                            : "waiting"));
+    if (answer->is_failed)
+        json_set(live, "error", json_text(error_text(&received->error)));
+    else if (answer->has_target) {
+        json_set(live, "value", json_number(answer->value));
+        json_set(live, "replicas", json_number(ceil(answer->value / answer->target)));
+        json_set(live, "active", json_boolean(answer->is_active));
         json_set(live, "time", json_number(clock_unix_s(now_ms)));
     }
     json_set(live, "inFlight", json_number(one->triggers[index].in_flight));
@@ -235,11 +235,11 @@ static void add_own_figures(const struct rehearsal_http *http, const struct rehe
     double active = 0, triggers = 0, failing = 0, unmeasured = 0;
     for (size_t i = 0; i < rehearsal->count; i++)
         for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
-            const struct model_reading *reading = &rehearsal->items[i].readings[t];
+            const struct model_answer *answer = &rehearsal->items[i].answers[t];
             triggers++;
-            failing += reading->is_failed;
-            unmeasured += !reading->is_failed && !reading->has_target;
-            active += !reading->is_failed && reading->is_active;
+            failing += answer->is_failed;
+            unmeasured += !answer->is_failed && !answer->has_target;
+            active += !answer->is_failed && answer->is_active;
         }
     json_set(figures, "time", json_number(clock_unix_s(now_ms)));
     json_set(figures, "uptime", json_seconds(now_ms - http->began_ms));

@@ -15,9 +15,9 @@ static size_t leading_trigger(const struct rehearsal_object *one)
     size_t leading = 0;
     double largest = -1;
     for (size_t i = 0; i < one->object->trigger_count; i++) {
-        const struct model_reading *reading = &one->readings[i];
+        const struct model_answer *answer = &one->answers[i];
         double ratio =
-            reading->is_failed || reading->target <= 0 ? -1 : reading->value / reading->target;
+            answer->is_failed || answer->target <= 0 ? -1 : answer->value / answer->target;
         if (ratio > largest) {
             largest = ratio;
             leading = i;
@@ -30,14 +30,14 @@ static size_t leading_trigger(const struct rehearsal_object *one)
 static int64_t wanted_of(const struct rehearsal_object *one)
 {
     const struct model *model = &one->model;
-    const struct model_reading *reading = &one->readings[leading_trigger(one)];
+    const struct model_answer *answer = &one->answers[leading_trigger(one)];
     bool within = false;
-    if (reading->is_failed || !reading->has_target)
+    if (answer->is_failed || !answer->has_target)
         return -1;
     const struct hpa_metric metric = {
         .type = model->settings.types[leading_trigger(one)],
-        .value_milli = model_milli(reading->value),
-        .target_milli = model_milli(reading->target),
+        .value_milli = model_milli(answer->value),
+        .target_milli = model_milli(answer->target),
     };
     const struct hpa_replicas replicas = {model->replicas, model->pods, model->ready_pods};
     return metric.target_milli <= 0
@@ -48,8 +48,8 @@ static int64_t wanted_of(const struct rehearsal_object *one)
 static const char *error_of(const struct rehearsal_object *one)
 {
     for (size_t i = 0; i < one->object->trigger_count; i++)
-        if (one->triggers[i].reading.is_failed)
-            return error_text(&one->triggers[i].reading.error);
+        if (one->triggers[i].answer.is_failed)
+            return error_text(&one->triggers[i].answer.error);
     return NULL;
 }
 
@@ -77,7 +77,7 @@ static void print_json(json_t *object)
 static void print_line_json(const struct rehearsal *rehearsal, const struct rehearsal_object *one,
                             const char *why, int64_t now_ms)
 {
-    const struct model_reading *reading = &one->readings[leading_trigger(one)];
+    const struct model_answer *answer = &one->answers[leading_trigger(one)];
     double in_flight = one->triggers[leading_trigger(one)].in_flight;
     int64_t wanted = wanted_of(one);
     json_t *line =
@@ -85,13 +85,12 @@ static void print_line_json(const struct rehearsal *rehearsal, const struct rehe
                   rehearsal_time_s(rehearsal, now_ms), "object", one->label, "replicas",
                   (json_int_t)one->model.replicas, "ready",
                   (json_int_t)rehearsal_ready(one, now_ms), "why", why, "error", error_of(one));
-    json_object_set_new(line, "value",
-                        reading->is_failed ? json_null() : json_real(reading->value));
+    json_object_set_new(line, "value", answer->is_failed ? json_null() : json_real(answer->value));
     json_object_set_new(line, "inFlight", isnan(in_flight) ? json_null() : json_real(in_flight));
     json_object_set_new(line, "target",
-                        reading->has_target ? json_real(reading->target) : json_null());
+                        answer->has_target ? json_real(answer->target) : json_null());
     json_object_set_new(line, "active",
-                        reading->is_failed ? json_null() : json_boolean(reading->is_active));
+                        answer->is_failed ? json_null() : json_boolean(answer->is_active));
     json_object_set_new(line, "wanted", wanted < 0 ? json_null() : json_integer(wanted));
     print_json(line);
 }
@@ -160,15 +159,15 @@ void rehearsal_print_line(const struct rehearsal *rehearsal, const struct rehear
 {
     char value[32] = "?", in_flight[32] = "-", wanted[32] = "?", replicas[48];
     size_t leading = leading_trigger(one);
-    const struct model_reading *reading = &one->readings[leading];
+    const struct model_answer *answer = &one->answers[leading];
     const char *error = error_of(one);
     _cleanup_(memory_free) char *why = why_of(one);
     if (rehearsal->settings->is_json) {
         print_line_json(rehearsal, one, why, now_ms);
         return;
     }
-    if (!reading->is_failed)
-        snprintf(value, sizeof(value), "%.10g", reading->value);
+    if (!answer->is_failed)
+        snprintf(value, sizeof(value), "%.10g", answer->value);
     if (!isnan(one->triggers[leading].in_flight))
         snprintf(in_flight, sizeof(in_flight), "%.10g", one->triggers[leading].in_flight);
     if (wanted_of(one) >= 0)
@@ -196,8 +195,8 @@ static void print_summary_json(const struct rehearsal *rehearsal,
         summary->replica_seconds / 3600, "changes", (json_int_t)summary->changes, "minReplicas",
         (json_int_t)summary->min_replicas, "maxReplicas", (json_int_t)summary->max_replicas,
         "activeWithoutReplicaSeconds", summary->without_replica_s, "pushes",
-        (json_int_t)summary->pushes, "readings", (json_int_t)summary->readings, "failedReadings",
-        (json_int_t)summary->failed_readings, "crashes",
+        (json_int_t)summary->pushes, "readings", (json_int_t)summary->answers, "failedReadings",
+        (json_int_t)summary->failed_answers, "crashes",
         (json_int_t)(one->replicas == NULL ? 0 : replicas_crashes(one->replicas))));
 }
 
@@ -211,7 +210,7 @@ static void print_summary_text(const struct rehearsal *rehearsal,
            summary->changes == 1 ? "" : "s", (long long)summary->min_replicas,
            (long long)summary->max_replicas, summary->replica_seconds / 3600,
            summary->without_replica_s, (long long)summary->pushes, summary->pushes == 1 ? "" : "es",
-           (long long)summary->failed_readings, (long long)summary->readings);
+           (long long)summary->failed_answers, (long long)summary->answers);
     if (one->replicas != NULL)
         printf(", %lld worker%s ended by %s", (long long)replicas_crashes(one->replicas),
                replicas_crashes(one->replicas) == 1 ? "" : "s",
@@ -237,9 +236,9 @@ static void add_triggers(const struct rehearsal_object *one, struct plot_panel *
     for (size_t i = 0; i < one->object->trigger_count && values->series_count < PLOT_MAX_SERIES;
          i++) {
         const struct rehearsal_trigger *trigger = &one->triggers[i];
-        const char *name = one->object->trigger_count == 1 || trigger->reading.metric_name == NULL
+        const char *name = one->object->trigger_count == 1 || trigger->answer.metric_name == NULL
                                ? one->label
-                               : trigger->reading.metric_name;
+                               : trigger->answer.metric_name;
         values->series[values->series_count++] = (struct plot_series){name, trigger->values};
         in_flights->series[in_flights->series_count++] =
             (struct plot_series){name, trigger->in_flights};

@@ -44,7 +44,7 @@ static void note_why(struct rehearsal_object *one, const struct model_decision *
 static void carry_out(struct rehearsal *rehearsal, struct rehearsal_object *one,
                       const struct model_decision *decision, int64_t now_ms)
 {
-    char *why = model_decision_text(decision, one->readings);
+    char *why = model_decision_text(decision, one->answers);
     struct rehearsal_summary *summary = &one->summary;
     if (decision->replicas != decision->before) {
         summary->changes++;
@@ -65,31 +65,31 @@ static void decide(struct rehearsal *rehearsal, struct rehearsal_object *one, in
     int64_t at_ms = model_ms(rehearsal, now_ms);
     one->model.ready_pods = rehearsal_ready(one, now_ms);
     if (one->model.next_poll_ms <= at_ms) {
-        struct model_decision decision = model_poll(&one->model, one->readings, at_ms);
+        struct model_decision decision = model_poll(&one->model, one->answers, at_ms);
         carry_out(rehearsal, one, &decision, now_ms);
     }
     if (one->model.next_sync_ms <= at_ms) {
-        struct model_decision decision = model_sync(&one->model, one->readings, at_ms);
+        struct model_decision decision = model_sync(&one->model, one->answers, at_ms);
         carry_out(rehearsal, one, &decision, now_ms);
     }
 }
 
-/* ---- reading ---- */
+/* ---- answers ---- */
 
-static void take_reading(struct rehearsal_object *one, size_t index,
-                         const struct scaler_client_reading *reading)
+static void take_answer(struct rehearsal_object *one, size_t index,
+                        const struct scaler_client_answer *answer)
 {
     struct rehearsal_trigger *trigger = &one->triggers[index];
-    scaler_client_reading_done(&trigger->reading);
-    trigger->reading = *reading;
-    one->summary.readings++;
-    one->summary.failed_readings += reading->is_failed;
-    one->readings[index] = (struct model_reading){
-        .has_target = reading->has_target,
-        .target = reading->target,
-        .is_failed = reading->is_failed,
-        .value = reading->value,
-        .is_active = reading->is_active,
+    scaler_client_answer_done(&trigger->answer);
+    trigger->answer = *answer;
+    one->summary.answers++;
+    one->summary.failed_answers += answer->is_failed;
+    one->answers[index] = (struct model_answer){
+        .has_target = answer->has_target,
+        .target = answer->target,
+        .is_failed = answer->is_failed,
+        .value = answer->value,
+        .is_active = answer->is_active,
     };
 }
 
@@ -105,12 +105,12 @@ static void drop_streams(struct rehearsal *rehearsal, const struct endpoint *end
         }
 }
 
-static void fail_readings(const struct endpoint *endpoint, struct scaler_client_reading *readings,
-                          size_t count)
+static void fail_answers(const struct endpoint *endpoint, struct scaler_client_answer *answers,
+                         size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        readings[i] = (struct scaler_client_reading){.is_failed = true};
-        error_copy(&readings[i].error, &endpoint->error);
+        answers[i] = (struct scaler_client_answer){.is_failed = true};
+        error_copy(&answers[i].error, &endpoint->error);
     }
 }
 
@@ -119,8 +119,8 @@ static void read_endpoint(struct rehearsal *rehearsal, struct endpoint *endpoint
 {
     size_t room = rehearsal->count * MODEL_MAX_TRIGGERS, count = 0;
     _cleanup_(memory_free) struct scaler_client_ref *refs = memory_array(room, sizeof(*refs));
-    _cleanup_(memory_free) struct scaler_client_reading *readings =
-        memory_array(room, sizeof(*readings));
+    _cleanup_(memory_free) struct scaler_client_answer *answers =
+        memory_array(room, sizeof(*answers));
     for (size_t i = 0; i < rehearsal->count; i++)
         for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
             if (rehearsal->items[i].is_due && rehearsal->items[i].triggers[t].endpoint == endpoint)
@@ -129,15 +129,15 @@ static void read_endpoint(struct rehearsal *rehearsal, struct endpoint *endpoint
         return;
     int64_t deadline_ms = clock_now_ms() + rehearsal->settings->deadline_ms;
     if (endpoints_connect(&rehearsal->endpoints, endpoint, deadline_ms))
-        scaler_client_read(endpoint->client, refs, count, deadline_ms, readings);
+        scaler_client_read(endpoint->client, refs, count, deadline_ms, answers);
     else
-        fail_readings(endpoint, readings, count);
+        fail_answers(endpoint, answers, count);
 
     count = 0;
     for (size_t i = 0; i < rehearsal->count; i++)
         for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
             if (rehearsal->items[i].is_due && rehearsal->items[i].triggers[t].endpoint == endpoint)
-                take_reading(&rehearsal->items[i], t, &readings[count++]);
+                take_answer(&rehearsal->items[i], t, &answers[count++]);
 }
 
 /* ---- streams ---- */
@@ -204,7 +204,7 @@ static void process_endpoints(struct rehearsal *rehearsal)
 static bool is_active(const struct rehearsal_object *one)
 {
     for (size_t i = 0; i < one->object->trigger_count; i++)
-        if (!one->readings[i].is_failed && one->readings[i].is_active)
+        if (!one->answers[i].is_failed && one->answers[i].is_active)
             return true;
     return false;
 }
@@ -221,7 +221,7 @@ static void note_line(const struct rehearsal *rehearsal, struct rehearsal_object
         trigger->in_flights = memory_grow(trigger->in_flights, &trigger->in_flights_capacity,
                                           one->lines + 1, sizeof(*trigger->in_flights));
         trigger->values[one->lines] =
-            one->readings[i].is_failed ? (double)NAN : one->readings[i].value;
+            one->answers[i].is_failed ? (double)NAN : one->answers[i].value;
         trigger->in_flights[one->lines] = trigger->in_flight;
     }
     one->summary.replica_seconds += seconds * (double)one->model.replicas;
@@ -241,7 +241,7 @@ static void take_in_flight(struct rehearsal *rehearsal, int64_t now_ms)
     for (size_t i = 0; i < rehearsal->count; i++)
         for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
             struct rehearsal_trigger *trigger = &rehearsal->items[i].triggers[t];
-            trigger->in_flight = in_flight_of(in_flight, i, trigger->reading.metric_name, now_ms);
+            trigger->in_flight = in_flight_of(in_flight, i, trigger->answer.metric_name, now_ms);
         }
     in_flight_read(in_flight);
 }
@@ -254,7 +254,7 @@ static void print_lines(struct rehearsal *rehearsal, int64_t now_ms)
         note_line(rehearsal, &rehearsal->items[i], now_ms);
     }
     rehearsal->next_line_ms += LINE_MS;
-    if (rehearsal->next_line_ms <= now_ms) /* a reading took long: nothing is caught up */
+    if (rehearsal->next_line_ms <= now_ms) /* an answer took long: nothing is caught up */
         rehearsal->next_line_ms = now_ms + LINE_MS;
 }
 

@@ -10,7 +10,7 @@
 enum {
     USUAL_POLLING_S = 30,
     MAX_POLLING_S = 24 * 3600,
-    MAX_READINGS = 4096,
+    MAX_KEPT_VALUES = 4096,
     MIN_ONE_SIDED = 5,
     SLACK_MS = 2000
 };
@@ -66,7 +66,7 @@ void comparison_begin(const struct scaler *const *scalers, const struct measurem
 void comparison_done(struct comparison *comparison)
 {
     for (size_t i = 0; i < comparison->count; i++) {
-        free(comparison->items[i].readings);
+        free(comparison->items[i].values);
         free(comparison->items[i].failure);
     }
     free(comparison->items);
@@ -75,18 +75,17 @@ void comparison_done(struct comparison *comparison)
 
 /* ---- a round ---- */
 
-static void keep_reading(struct comparison_row *row, int64_t now_ms, double value)
+static void keep_value(struct comparison_row *row, int64_t now_ms, double value)
 {
     size_t old = 0;
-    while (old < row->count &&
-           (row->readings[old].at_ms < now_ms - row->window_ms || row->count - old >= MAX_READINGS))
+    while (old < row->count && (row->values[old].at_ms < now_ms - row->window_ms ||
+                                row->count - old >= MAX_KEPT_VALUES))
         old++;
     if (old > 0)
-        memmove(row->readings, row->readings + old, (row->count - old) * sizeof(*row->readings));
+        memmove(row->values, row->values + old, (row->count - old) * sizeof(*row->values));
     row->count -= old;
-    row->readings =
-        memory_grow(row->readings, &row->capacity, row->count + 1, sizeof(*row->readings));
-    row->readings[row->count++] = (struct comparison_reading){now_ms, value};
+    row->values = memory_grow(row->values, &row->capacity, row->count + 1, sizeof(*row->values));
+    row->values[row->count++] = (struct comparison_value){now_ms, value};
     row->first_ms = row->first_ms < 0 ? now_ms : row->first_ms;
 }
 
@@ -100,8 +99,8 @@ static void add_values(struct comparison_row *row, double keda, double own, int6
 {
     double min = own, max = own;
     for (size_t i = 0; i < row->count; i++) {
-        min = fmin(min, row->readings[i].value);
-        max = fmax(max, row->readings[i].value);
+        min = fmin(min, row->values[i].value);
+        max = fmax(max, row->values[i].value);
     }
     double margin = precision + fabs(keda) * 1e-9;
     bool differed = row->different + row->above + row->below > 0;
@@ -129,22 +128,22 @@ void comparison_add(struct comparison *comparison, const struct keda_metrics *me
     for (size_t i = 0; i < comparison->count; i++) {
         struct comparison_row *row = &comparison->items[i];
         const struct manifest_object *object = row->object;
-        const struct model_reading *reading = &row->trigger->reading;
+        const struct model_answer *answer = &row->trigger->answer;
         const struct keda_metric *metric = keda_metrics_find(
             metrics, object->namespace == NULL ? default_namespace : object->namespace,
             object->name, object->kind == MANIFEST_SCALED_JOB, row->trigger->index);
-        if (reading->is_failed) {
+        if (answer->is_failed) {
             row->failed++;
             row->count = 0;
             row->first_ms = -1;
             free(row->failure);
             row->failure = text_copy(error_text(&row->trigger->error));
         } else
-            keep_reading(row, now_ms, reading->value);
+            keep_value(row, now_ms, answer->value);
         if (metric == NULL)
             row->absent++;
-        else if (!reading->is_failed)
-            add_values(row, metric->value, reading->value, now_ms);
+        else if (!answer->is_failed)
+            add_values(row, metric->value, answer->value, now_ms);
     }
 }
 
@@ -177,7 +176,7 @@ static bool is_set(const struct comparison_row *row, const char *key)
 /* What KEDA counts in another way, by scaler (scalers/README.md). */
 static const char *reason_of_kafka(const struct comparison_row *row)
 {
-    double target = row->trigger->reading.target;
+    double target = row->trigger->answer.target;
     double more = row->keda - row->own;
     if (is_set(row, "excludePersistentLag"))
         return "excludePersistentLag: KEDA compares with its previous call, Backlog with how long "
@@ -237,7 +236,7 @@ char *comparison_reason(const struct comparison_row *row)
     if (verdict == COMPARISON_EQUAL)
         return NULL;
     if (replicas != NULL &&
-        fabs(strtod(replicas, NULL) * row->trigger->reading.target - row->keda) <= precision)
+        fabs(strtod(replicas, NULL) * row->trigger->answer.target - row->keda) <= precision)
         return text_copy("KEDA's scaler fails, and its value is that of the fallback");
     const char *reason = reason_of_scaler(row);
     if (reason != NULL)

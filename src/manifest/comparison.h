@@ -39,10 +39,10 @@ struct comparison_row {
     double keda, own;
     char *failure; /* the last error here, or NULL */
 
-    struct comparison_reading {
+    struct comparison_value {
         int64_t at_ms;
         double value;
-    } *readings; /* those of the time in which KEDA's value may be from */
+    } *values; /* those of the time in which KEDA's value may be from */
     size_t count, capacity;
     int64_t first_ms;  /* since when it is measured without a gap; -1: it is not */
     int64_t window_ms; /* how old KEDA's value may be */

@@ -145,8 +145,8 @@ static bool find_trigger(struct measurement_rounds *run, const struct manifest_o
     }
     triggers_pin(run->triggers, job->trigger);
     job->result->metric_name = text_copy(job->trigger->metric_name);
-    job->result->reading.has_target = true;
-    job->result->reading.target = job->trigger->target;
+    job->result->answer.has_target = true;
+    job->result->answer.target = job->trigger->target;
     return true;
 }
 
@@ -154,7 +154,7 @@ static void demand(struct measurement_rounds *run, struct job *job)
 {
     struct query *query;
     error_done(&job->result->error);
-    job->result->reading.is_failed = true;
+    job->result->answer.is_failed = true;
     if (!trigger_query(run->triggers, job->trigger, &query, &job->result->error))
         return;
     query_demand(query, run->began_ms);
@@ -207,7 +207,7 @@ static void begin(struct measurement_rounds *run, const struct manifest_object *
     _cleanup_(entries_done) struct entries entries = {0};
     struct error *error = &job->result->error;
     const struct yaml_tree *trigger = manifest_triggers(object)->items[job->result->index];
-    job->result->reading.is_failed =
+    job->result->answer.is_failed =
         (run->settings.is_of_cluster && !check_of_cluster(trigger, error)) ||
         !measurement_entries(run->settings.scalers, run->manifests, object, job->result->index,
                              true, &entries, error) ||
@@ -230,11 +230,11 @@ static void take_answer(struct measurement_rounds *run, struct job *job, bool ou
     }
     if (answer.kind == ANSWER_WAIT)
         error_unavailable(&answer.error, "the source has not answered in time");
-    struct model_reading *reading = &job->result->reading;
-    reading->is_failed = answer.kind != ANSWER_VALUE;
-    reading->value = answer.value;
-    reading->is_active = answer.active;
-    if (reading->is_failed)
+    struct model_answer *answered = &job->result->answer;
+    answered->is_failed = answer.kind != ANSWER_VALUE;
+    answered->value = answer.value;
+    answered->is_active = answer.active;
+    if (answered->is_failed)
         error_copy(&job->result->error, &answer.error);
     answer_done(&answer);
     trigger_unwatch(job->trigger, &job->watcher);

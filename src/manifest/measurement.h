@@ -17,7 +17,7 @@ struct measured_trigger {
     size_t index;      /* among spec.triggers */
     const char *type;  /* borrowed */
     char *metric_name; /* NULL where it could not be parsed */
-    struct model_reading reading;
+    struct model_answer answer;
     struct error error; /* where it failed */
 };
 
@@ -46,7 +46,7 @@ struct measurement_settings {
 void measurement_run(const struct measurement_settings *settings, const struct manifests *manifests,
                      struct measurement *ret_measurement);
 
-/* The same again and again, with the connections that there are: each round renews the readings of
+/* The same again and again, with the connections that there are: each round renews the answers of
  * the measurement, which outlives the rounds. */
 struct measurement_rounds *measurement_begin(const struct measurement_settings *settings,
                                              const struct manifests *manifests,

@@ -8,7 +8,7 @@
 enum { QUIET_MS = 900 * 1000, LONGEST_MS = 24 * 3600 * 1000 };
 
 static void note(struct outlook *outlook, const struct model_decision *decision,
-                 const struct model_reading *readings, int64_t now_ms, int64_t *last_change_ms)
+                 const struct model_answer *answers, int64_t now_ms, int64_t *last_change_ms)
 {
     bool is_change = decision->before != decision->replicas;
     /* An HPA at zero rests, and has no reason of its own. */
@@ -17,7 +17,7 @@ static void note(struct outlook *outlook, const struct model_decision *decision,
     if (!is_change && decision->reason != MODEL_HPA && decision->replicas > 0 &&
         outlook->why != NULL)
         return; /* KEDA only says that it is active */
-    char *why = model_decision_text(decision, readings);
+    char *why = model_decision_text(decision, answers);
     free(outlook->why);
     outlook->why = text_copy(why);
     if (is_change) {
@@ -29,7 +29,7 @@ static void note(struct outlook *outlook, const struct model_decision *decision,
     free(why);
 }
 
-void outlook_make(const struct model_settings *settings, const struct model_reading *readings,
+void outlook_make(const struct model_settings *settings, const struct model_answer *answers,
                   int64_t replicas, struct outlook *ret_outlook)
 {
     struct model model;
@@ -46,22 +46,22 @@ void outlook_make(const struct model_settings *settings, const struct model_read
         now_ms = is_poll ? model.next_poll_ms : model.next_sync_ms;
         model.ready_pods = model.replicas;
         decision =
-            is_poll ? model_poll(&model, readings, now_ms) : model_sync(&model, readings, now_ms);
-        note(ret_outlook, &decision, readings, now_ms, &last_change_ms);
+            is_poll ? model_poll(&model, answers, now_ms) : model_sync(&model, answers, now_ms);
+        note(ret_outlook, &decision, answers, now_ms, &last_change_ms);
     }
     ret_outlook->replicas = model.replicas;
     model_done(&model);
 }
 
-int64_t outlook_jobs(const struct model_reading *readings, size_t count, int64_t max)
+int64_t outlook_jobs(const struct model_answer *answers, size_t count, int64_t max)
 {
     int64_t jobs = -1;
     for (size_t i = 0; i < count; i++) {
-        int64_t target = model_milli(readings[i].target);
-        int64_t value = model_milli(readings[i].value);
-        if (readings[i].is_failed || target <= 0)
+        int64_t target = model_milli(answers[i].target);
+        int64_t value = model_milli(answers[i].value);
+        if (answers[i].is_failed || target <= 0)
             continue;
-        int64_t wanted = readings[i].is_active ? value / target + (value % target != 0) : 0;
+        int64_t wanted = answers[i].is_active ? value / target + (value % target != 0) : 0;
         jobs = wanted > jobs ? wanted : jobs;
     }
     return jobs > max ? max : jobs;

@@ -1,5 +1,5 @@
 /*
- * The outlook: where KEDA and the HPA would go from some number of replicas if the readings stayed
+ * The outlook: where KEDA and the HPA would go from some number of replicas if the answers stayed
  * as they are, by the model (model/model.h), in no time.
  *
  * Threads: any; pure.
@@ -25,11 +25,11 @@ struct outlook {
 };
 
 /* `replicas` are those that there are now. The caller ends it with outlook_done(). */
-void outlook_make(const struct model_settings *settings, const struct model_reading *readings,
+void outlook_make(const struct model_settings *settings, const struct model_answer *answers,
                   int64_t replicas, struct outlook *ret_outlook);
 
 /* Of a ScaledJob: the jobs that there would be, at most `max`. -1 where no trigger has a value. */
-int64_t outlook_jobs(const struct model_reading *readings, size_t count, int64_t max);
+int64_t outlook_jobs(const struct model_answer *answers, size_t count, int64_t max);
 
 void outlook_done(struct outlook *outlook);
 

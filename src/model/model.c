@@ -115,7 +115,7 @@ static bool fallback_value(const struct model *model, enum hpa_target_type type,
     return true;
 }
 
-/* A reading after KEDA's fallback: what the HPA and the poll get to see. */
+/* An answer after KEDA's fallback: what the HPA and the poll get to see. */
 struct seen {
     struct hpa_metric metric;
     bool is_active;
@@ -123,17 +123,17 @@ struct seen {
 };
 
 /* Each call for a metric counts, a poll's and a sync's alike. */
-static struct seen look(struct model *model, size_t trigger, const struct model_reading *reading)
+static struct seen look(struct model *model, size_t trigger, const struct model_answer *answer)
 {
     struct seen seen = {.metric = {.type = model->settings.types[trigger], .is_failed = true}};
-    if (!reading->has_target)
+    if (!answer->has_target)
         return seen;
-    seen.metric.target_milli = model_milli(reading->target);
-    if (!reading->is_failed) {
+    seen.metric.target_milli = model_milli(answer->target);
+    if (!answer->is_failed) {
         model->failures[trigger] = 0;
         seen.metric.is_failed = false;
-        seen.metric.value_milli = model_milli(reading->value);
-        seen.is_active = reading->is_active;
+        seen.metric.value_milli = model_milli(answer->value);
+        seen.is_active = answer->is_active;
         return seen;
     }
     if (model->settings.fallback.behavior != MODEL_FALLBACK_NONE &&
@@ -203,12 +203,12 @@ static struct model_decision poll_inactive(struct model *model, bool failed, int
     return keep_replicas(model, MODEL_IDLE);
 }
 
-struct model_decision model_poll(struct model *model, const struct model_reading *readings,
+struct model_decision model_poll(struct model *model, const struct model_answer *answers,
                                  int64_t now_ms)
 {
     bool active = false, failed = false, fell_back = false;
     for (size_t i = 0; i < model->settings.trigger_count; i++) {
-        struct seen seen = look(model, i, &readings[i]);
+        struct seen seen = look(model, i, &answers[i]);
         active |= seen.is_active;
         failed |= seen.metric.is_failed;
         fell_back |= seen.is_fallback;
@@ -236,7 +236,7 @@ static bool sync_reads(const struct model *model)
     return model->replicas >= hpa->min_replicas && model->replicas <= hpa->max_replicas;
 }
 
-struct model_decision model_sync(struct model *model, const struct model_reading *readings,
+struct model_decision model_sync(struct model *model, const struct model_answer *answers,
                                  int64_t now_ms)
 {
     const struct hpa_replicas replicas = {model->replicas, model->pods, model->ready_pods};
@@ -244,7 +244,7 @@ struct model_decision model_sync(struct model *model, const struct model_reading
     bool fell_back = false;
     size_t count = sync_reads(model) ? model->settings.trigger_count : 0;
     for (size_t i = 0; i < count; i++) {
-        struct seen seen = look(model, i, &readings[i]);
+        struct seen seen = look(model, i, &answers[i]);
         metrics[i] = seen.metric;
         fell_back |= seen.is_fallback;
     }
@@ -259,22 +259,21 @@ struct model_decision model_sync(struct model *model, const struct model_reading
 
 /* ---- for people ---- */
 
-static char *hpa_text(const struct model_decision *decision, const struct model_reading *readings)
+static char *hpa_text(const struct model_decision *decision, const struct model_answer *answers)
 {
     const struct hpa_decision *hpa = &decision->hpa;
-    if (hpa->wanted < 0 || readings == NULL)
+    if (hpa->wanted < 0 || answers == NULL)
         return text_format("HPA: %s", hpa_reason_text(hpa->reason));
-    const struct model_reading *reading = &readings[hpa->metric];
+    const struct model_answer *answer = &answers[hpa->metric];
     const char *why = hpa->reason == HPA_AS_WANTED ? "" : hpa_reason_text(hpa->reason);
-    if (reading->is_failed)
+    if (answer->is_failed)
         return text_format("HPA: fallback wants %lld%s%s", (long long)hpa->wanted,
                            why[0] == '\0' ? "" : ", ", why);
-    return text_format("HPA: %.10g / %.10g wants %lld%s%s", reading->value, reading->target,
+    return text_format("HPA: %.10g / %.10g wants %lld%s%s", answer->value, answer->target,
                        (long long)hpa->wanted, why[0] == '\0' ? "" : ", ", why);
 }
 
-char *model_decision_text(const struct model_decision *decision,
-                          const struct model_reading *readings)
+char *model_decision_text(const struct model_decision *decision, const struct model_answer *answers)
 {
     switch (decision->reason) {
     case MODEL_NOTHING_DUE:
@@ -301,5 +300,5 @@ char *model_decision_text(const struct model_decision *decision,
     case MODEL_HPA:
         break;
     }
-    return hpa_text(decision, readings);
+    return hpa_text(decision, answers);
 }

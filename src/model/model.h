@@ -3,7 +3,7 @@
  * pkg/fallback; 2.21) around that of the HPA (hpa.h).
  *
  * It is driven from outside: where a poll or a sync is due, the caller reads every trigger as KEDA
- * would and hands the readings over. Time is a parameter; nothing here waits, reads a clock or does
+ * would and hands the answers over. Time is a parameter; nothing here waits, reads a clock or does
  * I/O, so the same code runs in real time, ten times as fast, or two hours in a few milliseconds.
  *
  * Threads: any; a model belongs to whoever declared it.
@@ -45,7 +45,7 @@ struct model_settings {
 struct model_settings model_default_settings(void);
 
 /* What the calls for one trigger returned. */
-struct model_reading {
+struct model_answer {
     bool has_target; /* GetMetricSpec succeeded: without it fallback never engages (KEDA #8056) */
     double target;
     bool is_failed; /* GetMetrics or IsActive failed */
@@ -75,7 +75,7 @@ struct model_decision {
     bool is_fallback;         /* a trigger's value is that of fallback */
 };
 
-/* The fields are for reading, but for the pods: the caller knows how many of them exist and are
+/* The fields are for answer, but for the pods: the caller knows how many of them exist and are
  * ready. */
 struct model {
     struct model_settings settings;
@@ -95,16 +95,16 @@ void model_init(struct model *model, const struct model_settings *settings, int6
                 int64_t now_ms);
 void model_done(struct model *model);
 
-/* A poll of KEDA. `readings` has one for each trigger. The next one is due an interval after this.
+/* A poll of KEDA. `answers` has one for each trigger. The next one is due an interval after this.
  */
-struct model_decision model_poll(struct model *model, const struct model_reading *readings,
+struct model_decision model_poll(struct model *model, const struct model_answer *answers,
                                  int64_t now_ms);
 
 /* StreamIsActive sent `true`. */
 struct model_decision model_push(struct model *model, int64_t now_ms);
 
-/* A sync of the HPA. At zero replicas it requests no metric: `readings` may be NULL then. */
-struct model_decision model_sync(struct model *model, const struct model_reading *readings,
+/* A sync of the HPA. At zero replicas it requests no metric: `answers` may be NULL then. */
+struct model_decision model_sync(struct model *model, const struct model_answer *answers,
                                  int64_t now_ms);
 
 /* In thousandths, as KEDA writes metrics and targets: rounded to three decimals; 0 for what is
@@ -114,6 +114,6 @@ int64_t model_milli(double value);
 /* "KEDA: cooling down, 12 s left", "HPA: 37 / 5 wants 8, limited by policy"; the caller frees it.
  */
 char *model_decision_text(const struct model_decision *decision,
-                          const struct model_reading *readings);
+                          const struct model_answer *answers);
 
 #endif

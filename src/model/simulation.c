@@ -21,7 +21,7 @@ struct run {
     struct recent_samples recent;
     struct policy_state policy;
     bool is_measured;
-    struct model_reading measured; /* last */
+    struct model_answer measured; /* last */
     struct peak_value peak;
 };
 
@@ -39,7 +39,7 @@ static void sample(struct run *run, int64_t now_s)
 }
 
 /* The whole replicas of the policy at a target of 1. */
-static void apply_policy(struct run *run, int64_t now_s, struct model_reading *reading)
+static void apply_policy(struct run *run, int64_t now_s, struct model_answer *reading)
 {
     const struct simulation_settings *settings = run->settings;
     struct policy_result result;
@@ -59,13 +59,13 @@ static void apply_policy(struct run *run, int64_t now_s, struct model_reading *r
     reading->is_active = result.active;
 }
 
-static struct model_reading measure(const struct run *run)
+static struct model_answer measure(const struct run *run)
 {
     const struct workers *workers = &run->workers;
     double value = workers->waiting;
     if (run->settings->counts_in_flight)
         value += workers_in_flight(workers);
-    return (struct model_reading){
+    return (struct model_answer){
         .has_target = true,
         .target = run->settings->target,
         .value = value,
@@ -83,7 +83,7 @@ static bool is_out(const struct simulation_settings *settings, int64_t now_s)
 
 /* As the server does: what was measured last, and while measuring fails by all that was answered
  * before. */
-static void answer(struct run *run, int64_t now_s, struct model_reading *reading)
+static void answer(struct run *run, int64_t now_s, struct model_answer *reading)
 {
     const struct simulation_settings *settings = run->settings;
     bool fails = is_out(settings, now_s);
@@ -114,7 +114,7 @@ static void answer(struct run *run, int64_t now_s, struct model_reading *reading
         peak_value_add(&run->peak, reading->value, settings->hold_window_ms, now_s * 1000);
 }
 
-static void push(struct run *run, const struct model_reading *reading, int64_t now_s)
+static void push(struct run *run, const struct model_answer *reading, int64_t now_s)
 {
     if (!reading->is_active)
         run->pushed_at_s = -1;
@@ -127,7 +127,7 @@ static void push(struct run *run, const struct model_reading *reading, int64_t n
 static void scale(struct run *run, int64_t now_s)
 {
     struct model *model = &run->model;
-    struct model_reading reading = measure(run);
+    struct model_answer reading = measure(run);
     bool is_called = model->next_poll_ms <= now_s * 1000 || model->next_sync_ms <= now_s * 1000;
     bool is_due = run->settings->has_policy && now_s % run->settings->interval_s == 0;
     if ((is_called || is_due) && !is_out(run->settings, now_s)) {

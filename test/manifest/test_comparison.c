@@ -29,7 +29,7 @@ static void pair_begin(struct pair *pair, const char *text)
     *pair = (struct pair){.type = "scaledobject"};
     pair->manifests = manifests_of(text, &pair->findings);
     assert_int_equal(measurement_prepare(&pair->manifests, &pair->measurement), 1);
-    pair->measurement.items[0].triggers[0].reading.target = 5;
+    pair->measurement.items[0].triggers[0].answer.target = 5;
     comparison_begin(scaler_list, &pair->measurement, INTERVAL_MS, &pair->comparison);
 }
 
@@ -54,7 +54,7 @@ static void round_of(struct pair *pair, const char *keda, double own)
                     keda == NULL ? "1" : keda);
     struct keda_metrics metrics;
     keda_metrics_parse(page, &metrics);
-    pair->measurement.items[0].triggers[0].reading.value = own;
+    pair->measurement.items[0].triggers[0].answer.value = own;
     comparison_add(&pair->comparison, &metrics, "default", pair->now_ms);
     pair->now_ms += INTERVAL_MS;
     keda_metrics_done(&metrics);
@@ -137,7 +137,7 @@ static void what_one_side_does_not_have_is_not_equal(void **state)
     pair_done(&pair);
     pair_begin(&pair, REDIS);
     struct measured_trigger *trigger = &pair.measurement.items[0].triggers[0];
-    trigger->reading.is_failed = true;
+    trigger->answer.is_failed = true;
     error_invalid(&trigger->error, "no route");
     round_of(&pair, "5", 0);
     assert_int_equal(verdict_of(&pair), COMPARISON_FAILED);

@@ -10,24 +10,24 @@
 
 enum { NEVER = -1 };
 
-static const struct model_reading failed = {.has_target = true, .target = 1, .is_failed = true};
+static const struct model_answer failed = {.has_target = true, .target = 1, .is_failed = true};
 
-static struct model_reading reading(double value)
+static struct model_answer answer(double value)
 {
-    return (struct model_reading){
+    return (struct model_answer){
         .has_target = true, .target = 1, .value = value, .is_active = value > 0};
 }
 
 /* Runs up to and without `until_s`, second by second, a poll before a sync. Returns the first
  * second in which there were `wanted` replicas, or NEVER; where `wanted` is NEVER, NEVER. */
-static int64_t run(struct model *model, const struct model_reading *readings, int64_t from_s,
+static int64_t run(struct model *model, const struct model_answer *answers, int64_t from_s,
                    int64_t until_s, int64_t wanted)
 {
     for (int64_t now_s = from_s; now_s < until_s; now_s++) {
         if (model->next_poll_ms <= now_s * 1000)
-            model_poll(model, readings, now_s * 1000);
+            model_poll(model, answers, now_s * 1000);
         if (model->next_sync_ms <= now_s * 1000)
-            model_sync(model, readings, now_s * 1000);
+            model_sync(model, answers, now_s * 1000);
         model->ready_pods = model->replicas;
         if (model->replicas == wanted)
             return now_s;
@@ -38,8 +38,8 @@ static int64_t run(struct model *model, const struct model_reading *readings, in
 static int64_t run_value(struct model *model, double value, int64_t from_s, int64_t until_s,
                          int64_t wanted)
 {
-    const struct model_reading readings[] = {reading(value), reading(value)};
-    return run(model, readings, from_s, until_s, wanted);
+    const struct model_answer answers[] = {answer(value), answer(value)};
+    return run(model, answers, from_s, until_s, wanted);
 }
 
 static void the_ramp_is_1_5_10_20_40_80_100(void **state)
@@ -102,7 +102,7 @@ static void activation_goes_to_the_minimum(void **state)
     settings.min_replicas = 3;
     struct model model;
     model_init(&model, &settings, 0, 0);
-    const struct model_reading none = reading(0);
+    const struct model_answer none = answer(0);
     struct model_decision decision = model_poll(&model, &none, 0);
     assert_int_equal(decision.reason, MODEL_TO_MIN);
     assert_int_equal(decision.replicas, 3);
@@ -119,7 +119,7 @@ static void idle_replicas_are_below_the_minimum(void **state)
     settings.min_replicas = 4;
     struct model model;
     model_init(&model, &settings, 1, 0);
-    const struct model_reading none = reading(0), some = reading(2);
+    const struct model_answer none = answer(0), some = answer(2);
     assert_int_equal(model_poll(&model, &none, 0).reason, MODEL_IDLE);
     assert_int_equal(model_poll(&model, &some, 30000).replicas, 4);
     assert_int_equal(model_poll(&model, &none, 60000).reason, MODEL_COOLING_DOWN);
@@ -139,7 +139,7 @@ static void the_hpa_lifts_an_idle_count_above_zero_to_its_minimum(void **state)
     settings.min_replicas = 4;
     struct model model;
     model_init(&model, &settings, 1, 0);
-    const struct model_reading none = reading(0);
+    const struct model_answer none = answer(0);
     struct model_decision decision = model_sync(&model, &none, 0);
     assert_int_equal(decision.hpa.reason, HPA_BELOW_MIN);
     assert_int_equal(decision.replicas, 4);
@@ -223,7 +223,7 @@ static void fallback_engages_after_its_threshold(void **state)
 static void fallback_never_engages_without_a_target(void **state)
 {
     (void)state;
-    const struct model_reading no_target = {.is_failed = true};
+    const struct model_answer no_target = {.is_failed = true};
     struct model_settings settings = model_default_settings();
     settings.fallback.behavior = MODEL_FALLBACK_STATIC;
     settings.fallback.replicas = 6;
@@ -289,7 +289,7 @@ static void fallback_behaviors_choose_the_replicas(void **state)
 static void one_active_trigger_is_enough(void **state)
 {
     (void)state;
-    const struct model_reading one[] = {reading(0), reading(3)};
+    const struct model_answer one[] = {answer(0), answer(3)};
     struct model_settings settings = model_default_settings();
     settings.trigger_count = 2;
     struct model model;
@@ -302,9 +302,9 @@ static void one_active_trigger_is_enough(void **state)
 static void an_active_trigger_beside_a_failed_one(void **state)
 {
     (void)state;
-    const struct model_reading mixed[] = {reading(5), failed};
-    const struct model_reading fewer[] = {reading(1), failed};
-    const struct model_reading none[] = {reading(0), reading(0)};
+    const struct model_answer mixed[] = {answer(5), failed};
+    const struct model_answer fewer[] = {answer(1), failed};
+    const struct model_answer none[] = {answer(0), answer(0)};
     struct model_settings settings = model_default_settings();
     settings.trigger_count = 2;
     struct model model;
@@ -348,7 +348,7 @@ static void a_decision_says_why(void **state)
     (void)state;
     struct model_settings settings = model_default_settings();
     struct model model;
-    const struct model_reading some = reading(37), none = reading(0);
+    const struct model_answer some = answer(37), none = answer(0);
     model_init(&model, &settings, 0, 0);
     struct model_decision decisions[] = {
         model_poll(&model, &some, 0),
